@@ -1,0 +1,210 @@
+#include "engine.h"
+
+#include <cpuid.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#include "kernels.h"
+#include "schedule.h"
+#include "threads.h"
+
+namespace bothways {
+namespace {
+
+// ------------------------------------------------------------------ instruction sets
+
+// Which kernels this machine and its operating system can run, best first. CPUID leaf 7 says what the processor
+// has; XGETBV says which registers the system saves.
+std::vector<const Kernels*> find_kernels() {
+  std::vector<const Kernels*> found;
+  unsigned a, b, c, d;
+  bool avx2 = false, avx512 = false;
+  if (__get_cpuid(1, &a, &b, &c, &d)) {
+    const bool fma = c & (1u << 12), osxsave = c & (1u << 27), avx = c & (1u << 28);
+    if (fma && osxsave && avx) {
+      unsigned low, high;
+      __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+      const bool ymm = (low & 0x06) == 0x06, zmm = (low & 0xe6) == 0xe6;
+      if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
+        avx2 = ymm && (b & (1u << 5));
+        const unsigned f_dq_bw_vl = (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31);
+        avx512 = avx2 && zmm && (b & f_dq_bw_vl) == f_dq_bw_vl;
+      }
+    }
+  }
+  if (avx512) found.push_back(&kAvx512Kernels);
+  if (avx2) found.push_back(&kAvx2Kernels);
+  found.push_back(&kBaseKernels);
+  return found;
+}
+
+const std::vector<const Kernels*>& all_kernels() {
+  static const std::vector<const Kernels*> found = find_kernels();
+  return found;
+}
+
+std::atomic<const Kernels*> chosen{nullptr};
+
+const Kernels& kernels() {
+  if (!chosen.load()) chosen.store(all_kernels().front());
+  return *chosen.load();
+}
+
+// ------------------------------------------------------------------ scratch memory
+
+// Grows to the largest call that its thread has made, so that calls do not pay for fresh pages.
+class Arena {
+ public:
+  ~Arena() { std::free(memory_); }
+
+  float* floats(int64_t count) {
+    if (count > size_) {
+      std::free(memory_);
+      size_ = (count + kAlign - 1) / kAlign * kAlign;
+      memory_ = static_cast<float*>(std::aligned_alloc(kAlign, size_ * sizeof(float)));
+      if (!memory_) std::abort();
+    }
+    return memory_;
+  }
+
+ private:
+  static constexpr int64_t kAlign = 4096;
+  float* memory_ = nullptr;
+  int64_t size_ = 0;
+};
+
+thread_local Arena scan_arena, sum_arena;
+
+// ------------------------------------------------------------------ the schedule
+
+class ScheduleMemory {
+ public:
+  explicit ScheduleMemory(const Input& input) {
+    const int64_t batch = input.batch, time = input.time;
+    ints_.resize(2 * batch + time + batch * time + time + 1);
+    base_.resize(time);
+    int32_t* row = ints_.data();
+    int32_t* count = row + batch;
+    int32_t* active = count + batch;
+    int32_t* steps = active + time;
+    int32_t* starts = steps + batch * time;  // counting sort, longest first
+    std::fill(starts, starts + time + 1, 0);
+    for (int64_t b = 0; b < batch; ++b) ++starts[time - valid_steps(input, b)];
+    for (int64_t n = 0, start = 0; n <= time; ++n) {
+      const int64_t rows = starts[n];
+      starts[n] = static_cast<int32_t>(start);
+      start += rows;
+    }
+    for (int64_t b = 0; b < batch; ++b) {
+      const int64_t n = valid_steps(input, b);
+      const int32_t rank = starts[time - n]++;
+      row[rank] = static_cast<int32_t>(b);
+      count[rank] = static_cast<int32_t>(n);
+      int32_t* list = steps + rank * time;
+      for (int64_t t = 0; t < time; ++t) {
+        if (!input.mask || input.mask[b * time + t]) *list++ = static_cast<int32_t>(t);
+      }
+    }
+    schedule = {batch, time, batch ? count[0] : 0, 0, row, count, active, base_.data(), steps};
+    for (int64_t j = 0, ranks = batch; j < schedule.turns; ++j) {
+      while (count[ranks - 1] <= j) --ranks;
+      active[j] = static_cast<int32_t>(ranks);
+      base_[j] = schedule.total;
+      schedule.total += ranks;
+    }
+  }
+
+  Schedule schedule;
+
+ private:
+  static int64_t valid_steps(const Input& input, int64_t b) {
+    if (!input.mask) return input.time;
+    const uint8_t* mask = input.mask + b * input.time;
+    return input.time - std::count(mask, mask + input.time, 0);
+  }
+
+  std::vector<int32_t> ints_;
+  std::vector<int64_t> base_;
+};
+
+int64_t total_units(int directions, const Direction* direction) {
+  int64_t units = 0;
+  for (int i = 0; i < directions; ++i) units += direction[i].units;
+  return units;
+}
+
+int64_t first_column(const Direction* direction, int i) { return total_units(i, direction); }
+
+// Below this many multiplications a direction, waking a thread costs more than it saves.
+constexpr int64_t kWorthAThread = 1 << 17;
+
+void run_directions(const Input& input, int directions, const Direction* direction,
+                    const std::function<void(int)>& run) {
+  const int64_t work = input.batch * input.time * 4 * direction[0].units * (input.features + direction[0].units);
+  if (work < kWorthAThread) {
+    for (int i = 0; i < directions; ++i) run(i);
+  } else {
+    run_pieces(directions, run);
+  }
+}
+
+}  // namespace
+
+int instruction_sets(const char** names) {
+  int count = 0;
+  for (const Kernels* k : all_kernels()) names[count++] = k->name;
+  return count;
+}
+
+const char* instruction_set() { return kernels().name; }
+
+bool set_instruction_set(const char* name) {
+  for (const Kernels* k : all_kernels()) {
+    if (std::strcmp(k->name, name) == 0) {
+      chosen.store(k);
+      return true;
+    }
+  }
+  return false;
+}
+
+int64_t saved_floats(int64_t batch, int64_t time, int64_t features, int64_t units) {
+  return kernels().saved_floats(batch, time, features, units);
+}
+
+void forward(const Input& input, int directions, const Direction* direction, float* outputs,
+             const DirectionOutputs* results) {
+  const ScheduleMemory memory(input);
+  const int64_t stride = total_units(directions, direction);
+  run_directions(input, directions, direction, [&](int i) {
+    float* columns = outputs ? outputs + first_column(direction, i) : nullptr;
+    ForwardJob job{&input, &memory.schedule, &direction[i], columns, stride, &results[i], nullptr};
+    job.scratch = scan_arena.floats(kernels().forward_scratch(job));
+    kernels().forward(job);
+  });
+}
+
+void backward(const Input& input, int directions, const Direction* direction, const float* d_outputs, float* d_x,
+              const DirectionGradients* results) {
+  const ScheduleMemory memory(input);
+  const int64_t stride = total_units(directions, direction);
+  const int64_t x_floats = input.batch * input.time * input.features;
+  // Each direction writes a d_x of its own, and they are added in a fixed order: the same bits for any threads.
+  float* other_d_x = d_x && directions > 1 ? sum_arena.floats(x_floats) : nullptr;
+  run_directions(input, directions, direction, [&](int i) {
+    const float* columns = d_outputs ? d_outputs + first_column(direction, i) : nullptr;
+    BackwardJob job{&input, &memory.schedule,       &direction[i], columns,
+                    stride, i == 0 ? d_x : other_d_x, &results[i],   nullptr};
+    job.scratch = scan_arena.floats(kernels().backward_scratch(job));
+    kernels().backward(job);
+  });
+  if (other_d_x) {
+    for (int64_t i = 0; i < x_floats; ++i) d_x[i] += other_d_x[i];
+  }
+}
+
+}  // namespace bothways

@@ -1,0 +1,67 @@
+// The engine: bidirectional recurrent layers, forward and backward, on float32 arrays.
+//
+// Arrays are dense and row-major; each is named with its shape. Axes are batch, time, features, units.
+// Nothing here knows Python or XLA, and nothing checks shapes: that is done at the border (bind_*.cc).
+#pragma once
+
+#include <stdint.h>
+
+namespace bothways {
+
+constexpr int kMaxDirections = 2;
+constexpr int kMaxStates = 2;  // an LSTM has h and c
+
+// What is read.
+struct Input {
+  int64_t batch, time, features;
+  const float* x;             // (batch, time, features)
+  const uint8_t* mask;        // (batch, time), nonzero where a step counts; null: every step does
+  bool zero_output_for_mask;  // what a masked step puts out: zero, or the state that it carries
+};
+
+// One reading of it. The columns of the weights are blocks of `units`, one a gate.
+struct Direction {
+  int64_t units;
+  bool reverse;                                // from the last step to the first
+  const float* kernel;                         // (features, gates * units)
+  const float* recurrent_kernel;               // (units, gates * units)
+  const float* bias;                           // (gates * units), or null
+  const float* initial_states[kMaxStates];     // (batch, units) each, or null for zeros
+};
+
+// What a forward pass writes for one direction.
+struct DirectionOutputs {
+  float* final_states[kMaxStates];  // (batch, units) each, or null
+  float* saved;                     // (saved_floats(...)), what the backward pass needs; null if there is none
+};
+
+// What a backward pass reads and writes for one direction.
+struct DirectionGradients {
+  float* saved;                                // as the forward pass left it; overwritten
+  const float* d_final_states[kMaxStates];     // (batch, units) each, or null for zeros
+  float* d_kernel;                             // (features, gates * units)
+  float* d_recurrent_kernel;                   // (units, gates * units)
+  float* d_bias;                               // (gates * units)
+  float* d_initial_states[kMaxStates];         // (batch, units) each, or null
+};
+
+// How many floats `saved` holds for one direction.
+int64_t saved_floats(int64_t batch, int64_t time, int64_t features, int64_t units);
+
+// Runs the directions (1 or 2) side by side. `outputs` is (batch, time, units of all directions), each
+// step's output at the step's own place whatever the direction; null if only final states are wanted.
+void forward(const Input& input, int directions, const Direction* direction, float* outputs,
+             const DirectionOutputs* results);
+
+// Backpropagates through a forward pass that saved. `d_outputs` is shaped as its outputs, or null for zeros;
+// `d_x` (batch, time, features) is written, not added to, and may be null if it is not wanted.
+void backward(const Input& input, int directions, const Direction* direction, const float* d_outputs, float* d_x,
+              const DirectionGradients* results);
+
+// The instruction sets that this machine can run, best first, and the one in use.
+int instruction_sets(const char** names);  // room for 3
+const char* instruction_set();
+bool set_instruction_set(const char* name);  // false: not here
+
+
+}  // namespace bothways

@@ -1,0 +1,13 @@
+namespace bothways {
+namespace {
+constexpr int kLanes = 8;
+constexpr int kTileRows = 3;
+}  // namespace
+}  // namespace bothways
+
+#include "isa.inc"
+
+namespace bothways {
+extern const Kernels kAvx2Kernels;
+const Kernels kAvx2Kernels = kernels_of<Lstm>("avx2");
+}  // namespace bothways

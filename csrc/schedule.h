@@ -1,0 +1,39 @@
+// Which steps of which rows a call works on, and in what order. The mask is dealt with here, once, so that the
+// time loop never sees it: every row becomes the list of its valid steps, the rows with the longest lists come
+// first, and the loop's j-th turn takes the j-th valid step of every row that has one. Those rows are the
+// first active[j] *ranks*. Padding on any side and holes cost nothing, and a call without a mask is the case in
+// which every list is complete.
+#pragma once
+
+#include <stdint.h>
+
+namespace bothways {
+
+struct Schedule {
+  int64_t batch, time;
+  int64_t turns;          // the longest list
+  int64_t total;          // valid steps of all rows
+  const int32_t* row;     // (batch): rank -> row
+  const int32_t* count;   // (batch): rank -> its number of valid steps
+  const int32_t* active;  // (turns): how many ranks take part in turn j
+  const int64_t* base;    // (turns): valid steps in the turns before j
+  const int32_t* steps;   // (batch, time): rank, i -> its i-th valid step, in forward order
+};
+
+// The steps of a row that one of its valid steps answers for: itself and the masked ones that follow it, in the
+// order of reading. first, first + sign, ... (`count` of them).
+struct Span {
+  int64_t first, count, sign;
+};
+
+// j = -1 gives the masked steps before the first valid one.
+static inline Span span_of(const Schedule& s, bool reverse, int64_t rank, int64_t j) {
+  const int32_t* steps = s.steps + rank * s.time;
+  const int64_t n = s.count[rank], sign = reverse ? -1 : 1;
+  const int64_t start = reverse ? s.time - 1 : 0, stop = reverse ? -1 : s.time;
+  const int64_t first = j < 0 ? start : steps[reverse ? n - 1 - j : j];
+  const int64_t next = j + 1 < n ? steps[reverse ? n - 2 - j : j + 1] : stop;
+  return {first, (next - first) * sign, sign};
+}
+
+}  // namespace bothways

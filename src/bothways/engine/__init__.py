@@ -1,0 +1,30 @@
+"""The engine on NumPy arrays: recurrent layers in one direction or both, forward and backward.
+
+    run, backprop            a layer over a batch, and its gradients
+    Direction                the weights and the sense of one reading
+    reference                the same in float64 and plain NumPy: the oracle of the tests
+    instruction_sets, ...    what the machine offers, and what is in use
+
+Importing it needs NumPy and the compiled extension, nothing else.
+"""
+
+from bothways.engine import reference
+from bothways.engine.arguments import Direction, DirectionGradients, Gradients, Result
+from bothways.engine.machine import instruction_set, instruction_sets, set_instruction_set, set_threads, threads
+from bothways.engine.native import Tape, backprop, run
+
+__all__ = [
+    "Direction",
+    "DirectionGradients",
+    "Gradients",
+    "Result",
+    "Tape",
+    "backprop",
+    "instruction_set",
+    "instruction_sets",
+    "reference",
+    "run",
+    "set_instruction_set",
+    "set_threads",
+    "threads",
+]

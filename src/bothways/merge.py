@@ -1,0 +1,110 @@
+"""How the outputs of the two directions become one: the table of merge modes.
+
+The engine writes both directions side by side, `(..., forward units + backward units)`; a mode says what
+becomes of the two halves. Everything here works on any array type with arithmetic and slices (NumPy, JAX,
+torch, TensorFlow), so this table serves every backend. To add a mode, add an entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from bothways.errors import InputError
+
+
+class MergeMode(NamedTuple):
+    """One way to merge.
+
+    Attributes:
+        merge: `(forward, backward) -> merged`; None if the two halves stay side by side.
+        backprop: `(d_merged, forward, backward) -> (d_forward, d_backward)`.
+    """
+
+    merge: Callable[[Any, Any], Any] | None
+    backprop: Callable[[Any, Any, Any], tuple[Any, Any]] | None
+
+    @property
+    def equal_units(self) -> bool:
+        """Whether both directions need the same number of units."""
+        return self.merge is not None
+
+
+MERGE_MODES: Mapping[str, MergeMode] = MappingProxyType(
+    {
+        "concat": MergeMode(None, None),
+        "sum": MergeMode(lambda f, b: f + b, lambda d, f, b: (d, d)),
+        "mul": MergeMode(lambda f, b: f * b, lambda d, f, b: (d * b, d * f)),
+        "ave": MergeMode(lambda f, b: (f + b) / 2, lambda d, f, b: (d / 2, d / 2)),
+    }
+)
+
+
+def check_merge_mode(mode: str | None, forward_units: int, backward_units: int) -> None:
+    """Refuse an unknown mode, and widths that the mode cannot merge.
+
+    Raises:
+        InputError: no such mode, or a mode that needs equal widths over unequal ones.
+
+    Example:
+        >>> check_merge_mode("sum", 8, 16)
+        Traceback (most recent call last):
+        bothways.errors.InputError: merge_mode='sum' needs equal widths, but the forward layer has 8 units \
+and the backward layer 16. Use merge_mode='concat' or None, or give both the same units.
+    """
+    if mode is None:
+        return
+    if mode not in MERGE_MODES:
+        raise InputError(f"There is no merge_mode {mode!r}. Use one of: {', '.join(MERGE_MODES)}, or None.")
+    if MERGE_MODES[mode].equal_units and forward_units != backward_units:
+        raise InputError(
+            f"merge_mode={mode!r} needs equal widths, but the forward layer has {forward_units} units and the "
+            f"backward layer {backward_units}. Use merge_mode='concat' or None, or give both the same units."
+        )
+
+
+def merge(mode: str | None, both: Any, forward_units: int) -> Any:
+    """Merge outputs that stand side by side.
+
+    Args:
+        mode: a key of `MERGE_MODES`, or None for the pair `(forward, backward)`.
+        both: `(..., forward_units + backward_units)`.
+        forward_units: where the first half ends.
+
+    Returns:
+        `(..., units of the merge)`, or a pair for None.
+
+    Example:
+        >>> import numpy as np
+        >>> merge("sum", np.array([[1.0, 2.0, 10.0, 20.0]]), forward_units=2)
+        array([[11., 22.]])
+    """
+    forward, backward = both[..., :forward_units], both[..., forward_units:]
+    if mode is None:
+        return forward, backward
+    function = MERGE_MODES[mode].merge
+    return both if function is None else function(forward, backward)
+
+
+def unmerge(mode: str | None, d_merged: Any, both: Any, forward_units: int, xp: Any) -> Any:
+    """The gradient of `merge`: from that of its result to that of the outputs side by side.
+
+    Args:
+        mode: as in `merge`.
+        d_merged: shaped as the result of `merge` (a pair for None).
+        both: what was merged, `(..., forward_units + backward_units)`.
+        forward_units: where the first half ends.
+        xp: the array module whose `concatenate` joins the halves, as `numpy`.
+
+    Example:
+        >>> import numpy as np
+        >>> unmerge("mul", np.array([1.0]), np.array([3.0, 5.0]), 1, np)
+        array([5., 3.])
+    """
+    if mode is None:
+        return xp.concatenate(d_merged, axis=-1)
+    function = MERGE_MODES[mode].backprop
+    if function is None:
+        return d_merged
+    return xp.concatenate(function(d_merged, both[..., :forward_units], both[..., forward_units:]), axis=-1)
