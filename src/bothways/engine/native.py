@@ -126,7 +126,9 @@ def backprop(tape: Tape, d_outputs: Any, d_states: Any = None) -> Gradients:
         (1, 3, 1)
     """
     if tape.saved is None:
-        raise InputError("This tape has been used: a recorded run can be backpropagated once. Run again with record=True.")
+        raise InputError(
+            "This tape has been used: a recorded run can be backpropagated once. Run again with record=True."
+        )
     if tape.instruction_set != _native.instruction_set():
         raise InputError(
             f"This tape was recorded with {tape.instruction_set} and {_native.instruction_set()} is now in use. "

@@ -1,0 +1,39 @@
+"""Label sequences by reading them both ways.
+
+    layers            Keras 3 layers on a fused engine for the CPU: LSTM, Bidirectional
+    SequenceLabeler   an estimator in the manner of scikit-learn: sequences in, labels for every step out
+    load              a trained model from its file; it predicts without Keras
+    engine            the engine on NumPy arrays
+    problems          generated problems, the cumulative sum of the tutorials among them
+
+Importing this package imports neither Keras nor JAX: each name brings what it needs when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bothways import engine, layers, problems
+    from bothways.labeler import SequenceLabeler
+    from bothways.store import load
+
+__version__ = "0.1.0"
+
+_HOMES = {"SequenceLabeler": "bothways.labeler", "load": "bothways.store"}
+_MODULES = ("engine", "layers", "problems")
+
+__all__ = ["SequenceLabeler", "engine", "layers", "load", "problems"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return importlib.import_module(f"bothways.{name}")
+    raise AttributeError(f"module 'bothways' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,50 @@
+"""Which Keras backend to use, when the user has not said."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+
+PREFERRED = ("jax", "torch", "tensorflow")
+
+
+def choose_backend() -> None:
+    """Choose the first installed of JAX, torch and TensorFlow as the backend of Keras; say so if it is not JAX.
+
+    A user's own choice always wins: `KERAS_BACKEND`, a Keras configuration file, or a Keras that is already
+    imported leave everything as it is. Only a configuration file that names a backend which is not installed
+    counts for nothing: Keras writes such a file by itself, naming TensorFlow, wherever it is first imported.
+
+    Example:
+        >>> choose_backend()
+    """
+    if "keras" in sys.modules or os.environ.get("KERAS_BACKEND") or _installed(_configured()):
+        return
+    for backend in PREFERRED:
+        if _installed(backend):
+            os.environ["KERAS_BACKEND"] = backend
+            if backend != PREFERRED[0]:
+                warnings.warn(
+                    f"bothways uses Keras on {backend}, because {PREFERRED[0]} is not installed. "
+                    "Set KERAS_BACKEND to choose yourself.",
+                    stacklevel=3,
+                )
+            return
+
+
+def _configured() -> str | None:
+    """The backend that the configuration file of Keras names, if there is a file that can be read."""
+    home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
+    try:
+        backend = json.loads((home / "keras.json").read_text())["backend"]
+    except (OSError, ValueError, LookupError, TypeError):  # Keras, too, goes on without such a file
+        return None
+    return backend if isinstance(backend, str) else None
+
+
+def _installed(backend: str | None) -> bool:
+    return backend is not None and (backend == "numpy" or importlib.util.find_spec(backend) is not None)

@@ -1,0 +1,122 @@
+"""A trained labeler: what a model file holds and what predictions need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bothways.errors import InputError
+from bothways.network import Network
+from bothways.runtime.forward import Floats, checked_sequences, probabilities, scores
+
+Label = int | str | bool
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained network with its classes.
+
+    Attributes:
+        network: what the network is.
+        weights: the arrays that `network.weight_shapes()` names, float32 and finite.
+        classes: the labels, in the order of the probabilities; all int, all str or all bool.
+        columns: how the columns of a table become sequences; None if no table was involved.
+        class_counts: how many steps of each class training saw.
+        facts: whatever else is worth knowing, as JSON values.
+
+    Raises:
+        InputError: weights or classes that do not fit the network.
+
+    Example:
+        >>> network = Network(features=1, classes=2, units=4)
+        >>> weights = {name: np.ones(shape, np.float32) for name, shape in network.weight_shapes().items()}
+        >>> model = Model(network, weights, classes=("quiet", "alarm"))
+        >>> [labels.tolist() for labels in model.predict([np.zeros((2, 1)), np.zeros((1, 1))])]
+        [['alarm', 'alarm'], ['alarm']]
+    """
+
+    network: Network
+    weights: Mapping[str, Floats]
+    classes: tuple[Label, ...]
+    columns: dict[str, Any] | None = None
+    class_counts: Mapping[Label, int] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse weights or classes that do not fit the network."""
+        check_weights(self.network, self.weights)
+        if len(set(self.classes)) != len(self.classes) or len(self.classes) != self.network.classes:
+            raise InputError(
+                f"classes are {self.classes}; the network needs {self.network.classes} that differ from one another."
+            )
+        kinds = {type(label) for label in self.classes}
+        if len(kinds) != 1 or not kinds <= {int, str, bool}:
+            raise InputError(f"classes are {self.classes}; they must be all int, all str or all bool.")
+
+    def predict_proba(self, sequences: Iterable[Any]) -> list[Floats]:
+        """The probability of each class at each step.
+
+        Memory beyond that of the sequences and the result is bounded: so many steps go through the network at once.
+
+        Args:
+            sequences: arrays `(time, features)`; lengths may differ and may be 0.
+
+        Returns:
+            For each sequence `(time, classes)`.
+
+        Raises:
+            InputError: names the sequence by its number, from 0.
+        """
+        return self._split(probabilities, sequences)
+
+    def predict(self, sequences: Iterable[Any]) -> list[npt.NDArray[Any]]:
+        """The likeliest class at each step; of equals the first one.
+
+        Args:
+            sequences: as in `predict_proba`.
+
+        Returns:
+            For each sequence `(time,)` labels.
+
+        Raises:
+            InputError: names the sequence by its number, from 0.
+        """
+        classes = np.array(self.classes)
+        return self._split(lambda z: classes[probabilities(z).argmax(axis=-1)], sequences)
+
+    def _split(self, function: Callable[[Floats], npt.NDArray[Any]], sequences: Iterable[Any]) -> list[Any]:
+        """A function of the scores of all steps, given for each sequence."""
+        checked = checked_sequences("sequences", sequences, self.network.features)
+        results = function(scores(self.network, self.weights, checked))
+        ends = np.cumsum([len(sequence) for sequence in checked], dtype=np.int64).tolist()
+        return [results[end - len(sequence) : end] for end, sequence in zip(ends, checked, strict=True)]
+
+
+def check_weights(network: Network, weights: Mapping[str, Any]) -> None:
+    """Refuse weights that do not fit the network.
+
+    Raises:
+        InputError: names the weight, what came and what is needed.
+
+    Example:
+        >>> check_weights(Network(features=1, classes=2), {})
+        Traceback (most recent call last):
+        bothways.errors.InputError: The weight 'input/mean' is missing.
+    """
+    shapes = network.weight_shapes()
+    for name, shape in shapes.items():
+        if name not in weights:
+            raise InputError(f"The weight {name!r} is missing.")
+        array = weights[name]
+        if array.shape != shape or array.dtype != np.float32:
+            raise InputError(f"The weight {name!r} is {array.dtype} {array.shape}; it must be float32 {shape}.")
+        if not np.isfinite(array).all():
+            raise InputError(f"The weight {name!r} holds values that are not finite numbers.")
+    if unknown := sorted(set(weights) - set(shapes)):
+        raise InputError(f"The network has no weight {unknown[0]!r}.")
+    if not (weights["input/scale"] > 0).all():
+        raise InputError("The weight 'input/scale' must be above 0 everywhere.")

@@ -1,0 +1,8 @@
+"""A network and labeled sequences to trained weights, with Keras."""
+
+from __future__ import annotations
+
+import bothways.layers  # noqa: F401  (first of all, since it chooses the Keras backend)
+from bothways.training.loop import EpochReport, Examples, Settings, Trained, train
+
+__all__ = ["EpochReport", "Examples", "Settings", "Trained", "train"]

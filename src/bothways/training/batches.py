@@ -1,0 +1,148 @@
+"""Sequences of any lengths to arrays of few shapes, and the order in which training visits them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Lengths = npt.NDArray[np.int64]
+
+SHAPES = 4
+"""How many lengths training pads to at most; each one costs a compilation of about a second."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bucket:
+    """Sequences padded to one length.
+
+    Attributes:
+        x: `(sequences, time, features)`, float32, zeros where padded.
+        y: `(sequences, time)`, the number of the class; 0 where padded.
+        valid: `(sequences, time)`, True where not padded.
+    """
+
+    x: npt.NDArray[np.float32]
+    y: npt.NDArray[np.int32]
+    valid: npt.NDArray[np.bool_]
+
+
+class Batches(NamedTuple):
+    """Some batches of one bucket, in order.
+
+    Attributes:
+        bucket: which one.
+        rows: `(batches, batch)`, rows of the bucket; -1 for a place that stays empty.
+    """
+
+    bucket: int
+    rows: npt.NDArray[np.int32]
+
+
+def piece_lengths(lengths: Sequence[int], window: int | None) -> Lengths:
+    """Cut sequences into equal shares of at most `window` steps; None leaves them whole.
+
+    Returns:
+        The lengths of the pieces, those of the first sequence first; none for a sequence without steps.
+
+    Example:
+        >>> piece_lengths([10, 3], window=4).tolist()
+        [4, 3, 3, 3]
+    """
+    whole = np.array([length for length in lengths if length], np.int64)
+    counts = np.ones_like(whole) if window is None else -(-whole // window)
+    place = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.repeat(whole // counts, counts) + (place < np.repeat(whole % counts, counts))
+
+
+def bucket_lengths(lengths: Sequence[int], least: int = 1, most: int = SHAPES) -> list[int]:
+    """The lengths to pad to that need the least padding.
+
+    Found exactly, by dynamic programming over the distinct lengths (thinned out to 64 if there are more).
+
+    Args:
+        lengths: those of the sequences.
+        least: how many sequences must share a length, unless there are fewer in all: small batches would
+            otherwise make updates as large as full ones.
+        most: how many lengths there may be.
+
+    Example:
+        >>> bucket_lengths([3, 3, 4, 9, 10, 10, 50], most=3)
+        [4, 10, 50]
+        >>> bucket_lengths([3, 3, 4, 9, 10, 10, 50], least=3)
+        [9, 50]
+    """
+    distinct, counts = np.unique(np.asarray(lengths), return_counts=True)
+    if len(distinct) > 64:
+        distinct = np.unique(np.quantile(lengths, np.linspace(0, 1, 65)[1:], method="higher"))
+        counts = np.histogram(lengths, bins=np.concatenate([[0], distinct + 1]))[0]
+    before = np.concatenate([[0], np.cumsum(counts)])
+    shared = before[None, 1:] - before[:, None]  # [i, j]: sequences longer than the i first lengths, up to length j
+    padded = np.where(shared >= min(least, len(lengths)), distinct * shared, np.inf)
+    cost, chosen = padded[0], [[int(length)] for length in distinct]
+    for _ in range(most - 1):
+        total = cost[:, None] + padded[1:]
+        best, source = total.min(axis=0), total.argmin(axis=0)
+        chosen = [
+            [*chosen[source[j]], int(length)] if best[j] < cost[j] else chosen[j] for j, length in enumerate(distinct)
+        ]
+        cost = np.minimum(best, cost)
+    return chosen[-1]
+
+
+def bucketed(x: npt.NDArray[np.float32], y: npt.NDArray[Any], lengths: Lengths, batch_size: int) -> list[Bucket]:
+    """Pad sequences and their labels to few lengths, each shared by a batch at least.
+
+    Args:
+        x: `(steps, features)`, the steps of all sequences one after the other.
+        y: `(steps,)`, the numbers of their classes.
+        lengths: how many steps each sequence has.
+        batch_size: sequences an update.
+    """
+    starts = np.cumsum(lengths) - lengths
+    edges = bucket_lengths(lengths.tolist(), least=batch_size)
+    which = np.searchsorted(edges, lengths)
+    return [_padded(x, y, starts[which == k], lengths[which == k], edge) for k, edge in enumerate(edges)]
+
+
+def _padded(x: npt.NDArray[np.float32], y: npt.NDArray[Any], starts: Lengths, lengths: Lengths, time: int) -> Bucket:
+    steps = np.arange(time)
+    valid = steps < lengths[:, None]
+    source = (starts[:, None] + steps)[valid]
+    bucket = Bucket(np.zeros((*valid.shape, x.shape[1]), np.float32), np.zeros(valid.shape, np.int32), valid)
+    bucket.x[valid], bucket.y[valid] = x[source], y[source]
+    return bucket
+
+
+def batch_shape(bucket: Bucket, batch_size: int) -> tuple[int, int]:
+    """How many batches a bucket gives an epoch, and how many rows each has; they are as equal as can be."""
+    batches = -(-len(bucket.x) // batch_size)
+    return batches, -(-len(bucket.x) // batches)
+
+
+def updates(buckets: Sequence[Bucket], batch_size: int) -> int:
+    """How many updates an epoch makes."""
+    return sum(batch_shape(bucket, batch_size)[0] for bucket in buckets)
+
+
+def epoch_plan(buckets: Sequence[Bucket], batch_size: int, generator: np.random.Generator) -> Iterator[Batches]:
+    """Every sequence once, in random order: batches of one bucket each, and those in random order too.
+
+    Neighbours of the same bucket are given together, since a run of them is one call of the compiled epoch.
+    """
+    plans, which = [], []
+    for k, bucket in enumerate(buckets):
+        batches, rows = batch_shape(bucket, batch_size)
+        order = np.full(batches * rows, -1, np.int32)
+        order[: len(bucket.x)] = generator.permutation(len(bucket.x))
+        plans.append(order.reshape(rows, batches).T)  # so that empty places are spread over the batches
+        which.append(np.full(batches, k))
+    visits = generator.permutation(np.concatenate(which))
+    used = [0] * len(buckets)
+    for run in np.split(visits, np.flatnonzero(np.diff(visits)) + 1):
+        k = int(run[0])
+        yield Batches(k, plans[k][used[k] : used[k] + len(run)])
+        used[k] += len(run)

@@ -1,0 +1,93 @@
+"""Epochs on JAX as one compiled loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bothways.training.batches import Batches, Bucket, batch_shape
+from bothways.training.keras_model import batch, labeled_arrays
+
+UPDATES_A_CALL = 512
+"""After so many updates the loop comes back to Python, so that Ctrl-C ends a long epoch too."""
+
+
+class CompiledEpochs:
+    """Epochs on JAX: the loop over the batches is compiled, with the train step of the model inside it.
+
+    Beside the work itself an update costs 2 us; in a loop of Python, as in `fit`, it costs some 300 us.
+
+    Attributes:
+        compiled: True.
+        compile_seconds: how long compiling took; none of it is left for later.
+    """
+
+    compiled = True
+
+    def __init__(self, model: Any, buckets: Sequence[Bucket], batch_size: int) -> None:
+        """Compile for every bucket.
+
+        Args:
+            model: a Keras model as `compile_model` leaves it.
+            buckets: the data.
+            batch_size: sequences an update.
+        """
+        started = time.perf_counter()
+        self._model = model
+        self._data = [jax.device_put(labeled_arrays(bucket)) for bucket in buckets]
+        state = _state(model)
+        lowered = []
+        for bucket, data in zip(buckets, self._data, strict=True):
+            order = np.zeros((UPDATES_A_CALL, batch_shape(bucket, batch_size)[1]), np.int32)
+            # Donated: the updated weights are written where the old ones stand.
+            lowered.append(jax.jit(self._updates, donate_argnums=0).lower(state, data, order, np.int32(0)))
+        with ThreadPoolExecutor() as pool:
+            self._calls = list(pool.map(lambda call: call.compile(), lowered))
+        self.compile_seconds = time.perf_counter() - started
+
+    def run(self, plan: Iterable[Batches]) -> float:
+        """Run one epoch; the weights are in the model afterwards. Returns the mean loss of its batches."""
+        self._model.reset_metrics()
+        state, loss = _state(self._model), math.nan
+        for bucket, rows in plan:
+            for first in range(0, len(rows), UPDATES_A_CALL):
+                some = rows[first : first + UPDATES_A_CALL]
+                order = np.zeros((UPDATES_A_CALL, rows.shape[1]), np.int32)
+                order[: len(some)] = some
+                state, loss = self._calls[bucket](state, self._data[bucket], order, np.int32(len(some)))
+        loss = float(loss)  # waits for the updates
+        for variables, values in zip(_variables(self._model), state, strict=True):
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+        return loss
+
+    def _updates(self, state: Any, data: Any, order: Any, count: Any) -> Any:
+        """What is compiled: `count` updates, each with the rows of `data` that `order` names."""
+
+        def update(i: Any, carry: Any) -> Any:
+            logs, state = self._model.train_step(carry[0], batch(self._model, data, order[i]))
+            return tuple(list(values) for values in state), logs["loss"]
+
+        return jax.lax.fori_loop(0, count, update, (state, jnp.float32(0)))
+
+
+def _variables(model: Any) -> tuple[Any, ...]:
+    """The variables whose values the train step of a Keras model on JAX takes and gives, in its order."""
+    return (
+        model.trainable_variables,
+        model.non_trainable_variables,
+        model.optimizer.variables,
+        model.metrics_variables,
+    )
+
+
+def _state(model: Any) -> tuple[list[Any], ...]:
+    """The values of the variables; copies, since the compiled loop writes over what it is given."""
+    return tuple([jnp.copy(variable.value) for variable in variables] for variables in _variables(model))

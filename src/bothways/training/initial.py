@@ -1,0 +1,54 @@
+"""The weights that training starts from, made in NumPy: the same on every Keras backend."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import numpy.typing as npt
+
+from bothways.network import Network
+from bothways.spec import cell_spec
+
+Floats = npt.NDArray[np.float32]
+
+
+def initial_weights(network: Network, seed: int) -> dict[str, Floats]:
+    """Weights by Keras's rules, from `seed` and their own names alone.
+
+    Kernels are uniform after Glorot and Bengio 2010, recurrent kernels orthogonal (Saxe et al. 2014), biases
+    zero but one for a forget gate (Jozefowicz et al. 2015). Since each array has its own random
+    stream, the forward layer starts the same whether or not a backward one stands beside it.
+
+    Returns:
+        The arrays that `network.weight_shapes()` names, without those of the standardisation.
+
+    Example:
+        >>> weights = initial_weights(Network(features=1, classes=2, units=4), seed=0)
+        >>> weights["recurrent_0/forward/bias"]
+        array([0., 0., 0., 0., 1., 1., 1., 1., 0., 0., 0., 0., 0., 0., 0., 0.],
+              dtype=float32)
+    """
+    weights = {}
+    for name, shape in network.weight_shapes().items():
+        if name.startswith("input/"):
+            continue
+        generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
+        if name.endswith("/recurrent_kernel"):
+            array = _orthogonal(shape, generator)
+        elif name.endswith("/kernel"):
+            limit = np.sqrt(6 / sum(shape))
+            array = generator.uniform(-limit, limit, shape)
+        else:
+            array = np.zeros(shape)
+            if name != "head/bias":
+                array += np.repeat([gate == "forget" for gate in cell_spec(network.cell).gates], network.units)
+        weights[name] = array.astype(np.float32)
+    return weights
+
+
+def _orthogonal(shape: tuple[int, ...], generator: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Orthonormal rows, uniform among all such matrices (Mezzadri 2007, the signs of the diagonal taken out)."""
+    rows, columns = shape
+    q, r = np.linalg.qr(generator.standard_normal((columns, rows)))
+    return np.asarray((q * np.sign(np.diag(r))).T)

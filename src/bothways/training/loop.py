@@ -1,0 +1,213 @@
+"""Training a network: epochs, early stopping, the best weights."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from bothways.errors import InputError
+from bothways.metrics import score_labels
+from bothways.network import Network, whole
+from bothways.runtime import probabilities, scores, standardise
+from bothways.training.batches import bucketed, epoch_plan, piece_lengths, updates
+from bothways.training.epochs import epochs
+from bothways.training.initial import Floats, initial_weights
+from bothways.training.keras_model import compile_model, get_weights, keras_model, set_weights
+
+Array = npt.NDArray[Any]
+
+
+class Examples(NamedTuple):
+    """Labeled sequences.
+
+    Attributes:
+        sequences: each `(time, features)`, finite numbers.
+        labels: `(steps,)`, the number of the class of every step, one sequence after the other.
+    """
+
+    sequences: Sequence[Array]
+    labels: npt.NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train.
+
+    Attributes:
+        epochs: how often to go through the data at most.
+        batch_size: how many sequences, or pieces of them, make an update.
+        learning_rate: that of Adam at the start; it falls in a straight line to nothing at the end of `epochs`.
+        patience: stop after so many epochs in a row without better validation; None never stops early.
+        window: cut training sequences into equal pieces of at most so many steps; None leaves them whole.
+        seed: the same seed gives the same weights, bit for bit.
+
+    Raises:
+        InputError: an attribute out of its range.
+    """
+
+    epochs: int = 40
+    batch_size: int = 8
+    learning_rate: float = 0.01
+    patience: int | None = 10
+    window: int | None = 720
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what no training can use."""
+        for name, least in {"epochs": 1, "batch_size": 1, "patience": 1, "window": 1, "seed": 0}.items():
+            value = getattr(self, name)
+            if value is not None or name not in ("patience", "window"):
+                object.__setattr__(self, name, whole(name, value, least))
+        if not isinstance(self.learning_rate, Real) or not 0 < self.learning_rate < math.inf:
+            raise InputError(f"learning_rate is {self.learning_rate!r}; it must be a number above 0, such as 0.01.")
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What an epoch did.
+
+    Attributes:
+        epoch: its number, from 1.
+        epochs: how many there are at most.
+        loss: the mean cross-entropy of its batches, each before its update.
+        valid_loss: the mean cross-entropy of the validation steps after it; None without such data.
+        valid_metric: the macro F1 of the validation steps after it; None without such data.
+        steps_per_second: the time steps trained on in a second, validation aside.
+        best: whether its weights are the ones to keep so far.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float
+    valid_loss: float | None
+    valid_metric: float | None
+    steps_per_second: float
+    best: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What training gives.
+
+    Attributes:
+        weights: the arrays that `network.weight_shapes()` names: the best ones by validation, else the last ones.
+        history: a report an epoch.
+        seconds: "compile", and "train" for everything after it, validation included.
+        backend: the Keras backend.
+        compiled: whether each epoch ran as one compiled loop, which takes JAX.
+    """
+
+    weights: dict[str, Floats]
+    history: list[EpochReport]
+    seconds: dict[str, float]
+    backend: str
+    compiled: bool
+
+
+def train(
+    network: Network,
+    examples: Examples,
+    settings: Settings,
+    valid: Examples | None = None,
+    on_epoch: Callable[[EpochReport], None] | None = None,
+) -> Trained:
+    """Train a network.
+
+    With validation data, training stops after `settings.patience` epochs without a better macro F1 (of equals
+    the lower loss), and the best weights are kept. Macro F1 rather than the loss, since the labels are what people
+    use: on few sequences the loss of an overconfident network rises while its labels still improve.
+
+    Args:
+        network: what to train.
+        examples: what to learn from; at least one step.
+        settings: how.
+        valid: what to validate on.
+        on_epoch: is called after each epoch.
+
+    Raises:
+        InputError: the loss is not a finite number.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.random.default_rng(0).normal(size=(50, 4, 1))
+        >>> examples = Examples(list(x), (x > 0).astype(int).ravel())
+        >>> trained = train(Network(features=1, classes=2, units=4), examples, Settings(epochs=20))
+        >>> trained.history[-1].loss < trained.history[0].loss
+        True
+    """
+    steps = np.concatenate(examples.sequences)
+    standardisation = statistics(steps)
+    lengths = piece_lengths([len(sequence) for sequence in examples.sequences], settings.window)
+    buckets = bucketed(standardise(steps, standardisation), examples.labels, lengths, settings.batch_size)
+    model = keras_model(network, masked=not all(bucket.valid.all() for bucket in buckets))
+    total = settings.epochs * updates(buckets, settings.batch_size)
+    compile_model(network, model, keras.optimizers.schedules.PolynomialDecay(settings.learning_rate, total, 0.0))
+    set_weights(network, model, initial_weights(network, settings.seed))
+    runner = epochs(model, buckets, settings.batch_size)
+
+    generator = np.random.default_rng(settings.seed)
+    history: list[EpochReport] = []
+    kept: dict[str, Floats] = {}
+    best = (-math.inf, -math.inf)
+    seconds = 0.0
+    for epoch in range(1, settings.epochs + 1):
+        started = time.perf_counter()
+        loss = runner.run(epoch_plan(buckets, settings.batch_size, generator))
+        weights = standardisation | get_weights(network, model)
+        update_seconds = time.perf_counter() - started
+        if not math.isfinite(loss):
+            raise InputError(f"The loss is {loss} in epoch {epoch}. Lower learning_rate={settings.learning_rate}.")
+        valid_loss = valid_metric = None
+        better = True
+        if valid is not None:
+            valid_loss, valid_metric = validate(network, weights, valid)
+            better = (valid_metric, -valid_loss) > best
+        if better:
+            kept = weights
+            if valid_loss is not None and valid_metric is not None:
+                best = valid_metric, -valid_loss
+        seconds += time.perf_counter() - started
+        history.append(
+            EpochReport(epoch, settings.epochs, loss, valid_loss, valid_metric, len(steps) / update_seconds, better)
+        )
+        if on_epoch is not None:
+            on_epoch(history[-1])
+        if settings.patience is not None and not any(report.best for report in history[-settings.patience :]):
+            break
+    return Trained(
+        kept, history, {"compile": runner.compile_seconds, "train": seconds}, keras.backend.backend(), runner.compiled
+    )
+
+
+def statistics(steps: Array) -> dict[str, Floats]:
+    """The standardisation of the inputs: mean and scale of each feature.
+
+    The scale is the deviation from the mean as float32 has it; that of a constant feature is 1.
+
+    Args:
+        steps: `(steps, features)`.
+
+    Example:
+        >>> statistics(np.array([[1.0, 5.0], [3.0, 5.0]]))
+        {'input/mean': array([2., 5.], dtype=float32), 'input/scale': array([1., 1.], dtype=float32)}
+    """
+    mean = steps.mean(axis=0, dtype=np.float64).astype(np.float32)
+    scale = np.sqrt(np.square(np.subtract(steps, mean, dtype=np.float64)).mean(axis=0)).astype(np.float32)
+    constant = (steps.min(axis=0) == steps.max(axis=0)) | (scale == 0)
+    return {"input/mean": mean, "input/scale": np.where(constant, np.float32(1), scale)}
+
+
+def validate(network: Network, weights: dict[str, Floats], examples: Examples) -> tuple[float, float]:
+    """The mean cross-entropy and the macro F1 over all steps."""
+    p = probabilities(scores(network, weights, examples.sequences))
+    y = examples.labels
+    loss = -np.log(np.maximum(p[np.arange(len(y)), y], np.finfo(np.float32).tiny)).mean()
+    return float(loss), score_labels(y, p.argmax(axis=-1), range(network.classes)).macro_f1

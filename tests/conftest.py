@@ -1,0 +1,28 @@
+"""What several tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bothways import engine
+
+
+@pytest.fixture(params=engine.instruction_sets())
+def instruction_set(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Runs the test once with every instruction set that the machine has."""
+    before = engine.instruction_set()
+    engine.set_instruction_set(request.param)
+    yield request.param
+    engine.set_instruction_set(before)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data sets beside the project; the test is skipped where it is not."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the real data sets are not on this machine")
+    return folder

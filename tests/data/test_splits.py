@@ -1,0 +1,198 @@
+"""The parts of a table."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from bothways.data import Columns, Table, evaluation_part, split_table
+from bothways.data.splits import Parts
+from bothways.errors import DataError
+
+COLUMNS = Columns("label", ("x",), sequence="flow", order="at", split="part")
+DRAWN = replace(COLUMNS, split=None)
+
+
+def table(sequences: int = 20, steps: int = 4, **more: Any) -> Table:
+    rows = np.arange(sequences * steps)
+    frame = pl.DataFrame({"flow": rows // steps, "at": rows % steps, "x": rows * 1.0, "label": rows % 2})
+    return Table("some.csv", frame.with_columns(**more))
+
+
+def ids(parts: Parts) -> list[list[Any]]:
+    return [[] if part is None else list(part.ids) for part in (parts.train, parts.valid, parts.test)]
+
+
+def part_column(*parts: str, steps: int = 4) -> pl.Series:
+    return pl.Series([part for part in parts for _ in range(steps)])
+
+
+@pytest.mark.parametrize("valid", ["valid", "validation", "val", "dev", "VALID", " valid "])
+def test_the_split_column_decides(valid: str) -> None:
+    columns, parts, notices = split_table(table(3, part=part_column("test", "train", valid)), COLUMNS, seed=0)
+    assert ids(parts) == [[1], [2], [0]]
+    assert columns == COLUMNS
+    assert notices == []
+
+
+def test_without_valid_some_train_sequences_are_drawn_for_it() -> None:
+    _, parts, notices = split_table(table(12, part=part_column(*["train"] * 10, "test", "test")), COLUMNS, seed=0)
+    train, valid, test = ids(parts)
+    assert (len(train), len(valid), test) == (8, 2, [10, 11])
+    assert sorted(train + valid) == list(range(10))
+    assert notices == ["There is no valid part: 2 of the 10 train sequences are drawn for it."]
+
+
+def test_without_valid_and_with_two_train_sequences_there_is_none() -> None:
+    _, parts, notices = split_table(table(2, part=part_column("train", "train")), COLUMNS, seed=0)
+    assert ids(parts) == [[0, 1], [], []]
+    assert notices == ["There is no valid part, so training cannot stop early."]
+
+
+def test_a_sequence_cut_by_the_column_is_read_in_pieces() -> None:
+    part = pl.Series(["train"] * 6 + ["valid"] * 2 + ["test"] * 2)
+    _, parts, notices = split_table(table(1, 10, part=part), COLUMNS, seed=0)
+    assert parts.train.features[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
+    assert parts.test is not None
+    assert parts.test.features[:, 0].tolist() == [8, 9]
+    assert notices == []
+
+
+def test_parts_that_alternate_within_a_sequence_are_warned_of() -> None:
+    part = pl.Series(["train", "train", "train", "test"] * 5)
+    _, _, notices = split_table(table(2, 10, part=part), COLUMNS, seed=0)
+    assert any("the parts alternate" in notice for notice in notices)
+
+
+def test_sequences_are_drawn_whole_and_by_the_seed() -> None:
+    columns, parts, notices = split_table(table(), DRAWN, seed=5)
+    train, valid, test = ids(parts)
+    assert (len(train), len(valid), len(test)) == (14, 3, 3)
+    assert sorted(train + valid + test) == list(range(20))
+    assert notices == ["There is no split column: 14 sequences are drawn for train, 3 for valid, 3 for test."]
+    assert columns.draw is not None
+    assert columns.draw.seed == 5
+    assert ids(split_table(table(), DRAWN, seed=5)[1]) == [train, valid, test]
+    assert ids(split_table(table(), DRAWN, seed=6)[1]) != [train, valid, test]
+
+
+def test_the_order_of_the_rows_does_not_matter_to_a_draw() -> None:
+    shuffled = Table("some.csv", table().values.sample(fraction=1.0, shuffle=True, seed=1))
+    columns, parts, _ = split_table(shuffled, DRAWN, seed=5)
+    other_columns, other, _ = split_table(table(), DRAWN, seed=5)
+    assert ids(parts) == ids(other)
+    assert columns == other_columns
+    assert (parts.train.features == other.train.features).all()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_class_of_one_sequence_is_drawn_for_training(seed: int) -> None:
+    rare = pl.when(pl.col("flow") == 7).then(2).otherwise("label")
+    _, parts, _ = split_table(table(label=rare), DRAWN, seed=seed)
+    assert 7 in parts.train.ids
+    part = part_column(*["train"] * 19, "test")
+    _, parts, _ = split_table(table(label=rare, part=part), COLUMNS, seed=seed)
+    assert 7 in parts.train.ids
+
+
+@pytest.mark.parametrize("sequences", [1, 2])
+def test_one_or_two_sequences_are_cut_in_time(sequences: int) -> None:
+    _, parts, notices = split_table(table(sequences, 100), DRAWN, seed=0)
+    assert parts.valid is not None
+    assert parts.test is not None
+    assert [part.lengths.tolist() for part in (parts.train, parts.valid, parts.test)] == [
+        [70] * sequences,
+        [15] * sequences,
+        [15] * sequences,
+    ]
+    assert parts.train.features[:70, 0].tolist() == list(range(70))
+    assert parts.test.features[:15, 0].tolist() == list(range(85, 100))
+    assert "cut in time" in notices[0]
+
+
+@pytest.mark.parametrize(
+    ("more", "columns", "said"),
+    [
+        ({"part": part_column("train", "tset", "test")}, COLUMNS, "data row 5 .* 'part' holds 'tset'; it must say"),
+        ({"part": pl.Series([0] * 12)}, COLUMNS, "data row 1 .* 'part' holds 0; it must say"),
+        ({"part": pl.Series(["train"] * 11 + [None])}, COLUMNS, "data row 12 .* 'part' holds None"),
+        ({"part": part_column("test", "valid", "test")}, COLUMNS, "no row is in the train part"),
+        ({"label": pl.lit("calm")}, DRAWN, "the train part has one label only .'calm' in 'label'."),
+        (
+            {"part": part_column("train", "valid", "test"), "label": pl.Series([0, 1] * 4 + [0, 5, 5, 6])},
+            COLUMNS,
+            "the test part has labels that the train part does not: 5, 6",
+        ),
+        (
+            {"part": part_column("train", "valid", "test"), "label": pl.Series(["a", "b"] * 2 + ["c"] * 8)},
+            COLUMNS,
+            "the valid part has labels that the train part does not: 'c'",
+        ),
+    ],
+)
+def test_tables_that_cannot_be_split(more: dict[str, Any], columns: Columns, said: str) -> None:
+    with pytest.raises(DataError, match=f"^some.csv: .*{said}"):
+        split_table(table(3, **more), columns, seed=0)
+
+
+def test_too_few_rows_to_cut() -> None:
+    with pytest.raises(DataError, match="2 rows are too few"):
+        split_table(table(1, 2), DRAWN, seed=0)
+
+
+PARTED = table(3, part=part_column("train", "valid", "test"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "name", "sequences"),
+    [
+        (None, "test", [2]),
+        ("test", "test", [2]),
+        ("dev", "valid", [1]),
+        ("Train", "train", [0]),
+        ("all", "all", [0, 1, 2]),
+    ],
+)
+def test_the_part_to_judge_on(asked: str | None, name: str, sequences: list[int]) -> None:
+    part, chosen, notices = evaluation_part(PARTED, COLUMNS, asked, (0, 1))
+    assert part == name
+    assert list(chosen.ids) == sequences
+    assert notices == []
+
+
+def test_a_table_without_parts_is_judged_whole() -> None:
+    part, chosen, _ = evaluation_part(table(3), COLUMNS, None, (0, 1))
+    assert (part, len(chosen)) == ("all", 3)
+    with pytest.raises(DataError, match=r"there is no split column 'part', so it has no parts. Leave --split out"):
+        evaluation_part(table(3), COLUMNS, "test", (0, 1))
+
+
+def test_drawn_parts_are_drawn_again_for_the_same_table_only() -> None:
+    columns, parts, _ = split_table(table(), DRAWN, seed=5)
+    for asked in (None, "test"):
+        part, chosen, notices = evaluation_part(table(), columns, asked, (0, 1))
+        assert part == "test"
+        assert list(chosen.ids) == ids(parts)[2]
+        assert notices == ["The parts are drawn as they were for training."]
+    assert list(evaluation_part(table(), columns, "train", (0, 1))[1].ids) == ids(parts)[0]
+    assert evaluation_part(table(19), columns, None, (0, 1))[0] == "all"
+    with pytest.raises(DataError, match="it is not the table that the model was trained on"):
+        evaluation_part(table(19), columns, "test", (0, 1))
+
+
+def test_parts_that_there_are_not() -> None:
+    with pytest.raises(DataError, match="There is no part 'tset'"):
+        evaluation_part(PARTED, COLUMNS, "tset", (0, 1))
+    two = table(2, part=part_column("train", "test"))
+    with pytest.raises(DataError, match=r"some.csv: there is no valid part; there is: train, test"):
+        evaluation_part(two, COLUMNS, "valid", (0, 1))
+
+
+def test_labels_that_the_model_does_not_know() -> None:
+    with pytest.raises(DataError, match="the test part has labels that the model never saw: 1"):
+        evaluation_part(PARTED, COLUMNS, None, (0, 2))
+    assert evaluation_part(PARTED, COLUMNS, "all", (0, 1, 2))[0] == "all"

@@ -1,0 +1,105 @@
+"""Wrong arguments: each error names what came, what is needed, and where."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from engine_cases import make_case
+
+from bothways import engine
+from bothways.errors import InputError
+
+CASE = make_case(8, 5, 4, (6, 6))
+FORWARD, BACKWARD = CASE.directions
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x": np.zeros((5, 4))}, r"x has shape \(5, 4\); it needs 3 axes \(batch, time, features\)\."),
+        ({"x": np.zeros((8, 5, 3))}, r"directions\[0\]\.kernel has shape \(4, 24\); it must be \(3, 24\)\."),
+        ({"x": np.full((8, 5, 4), "a")}, r"x has dtype <U1; it must be numbers"),
+        ({"x": np.zeros((8, 5, 4), complex)}, r"x has dtype complex128"),
+        ({"directions": []}, r"directions has 0 entries; give one, or two to read both ways\."),
+        ({"directions": [FORWARD, BACKWARD, FORWARD]}, r"directions has 3 entries"),
+        ({"mask": np.ones((8, 5))}, r"mask has dtype float64; it must be bool"),
+        ({"mask": np.ones((8, 4), bool)}, r"mask has shape \(8, 4\).*\(8, 5\)\."),
+        ({"merge_mode": "add"}, r"There is no merge_mode 'add'\. Use one of: concat, sum, mul, ave, or None\."),
+        ({"cell": "gate"}, r"There is no cell 'gate'\. Use one of: lstm"),
+        (
+            {"directions": [replace(FORWARD, initial_state=(np.zeros((8, 6)),))]},
+            r"directions\[0\]\.initial_state has 1 arrays; LSTM needs 2 \(h, c\), each \(8, 6\)\.",
+        ),
+        (
+            {"directions": [replace(FORWARD, initial_state=(np.zeros((8, 6)), np.zeros((8, 7))))]},
+            r"directions\[0\]\.initial_state\[1\] \(c\) has shape \(8, 7\); it must be \(8, 6\)\.",
+        ),
+        ({"directions": [replace(FORWARD, bias=np.zeros(23))]}, r"directions\[0\]\.bias has shape \(23,\).*\(24,\)"),
+        (
+            {"directions": [replace(FORWARD, recurrent_kernel=np.zeros((6, 20)))]},
+            r"directions\[0\]\.recurrent_kernel has shape \(6, 20\); it must be \(6, 24\)\.",
+        ),
+        (
+            {"directions": [replace(FORWARD, recurrent_kernel=np.zeros((0, 0)))]},
+            r"recurrent_kernel has shape \(0, 0\); a cell needs at least one unit\.",
+        ),
+    ],
+)
+@pytest.mark.parametrize("run", [engine.run, engine.reference.run])
+def test_wrong_arguments_are_named(run: Any, change: dict[str, Any], message: str) -> None:
+    arguments: dict[str, Any] = {"x": CASE.x, "directions": CASE.directions} | change
+    with pytest.raises(InputError, match=message):
+        run(arguments.pop("x"), arguments.pop("directions"), **arguments)
+
+
+def test_unequal_widths_cannot_be_added() -> None:
+    case = make_case(2, 3, 4, (6, 7), merge_mode="sum")
+    with pytest.raises(InputError, match=r"merge_mode='sum' needs equal widths.*6 units.*7\. Use merge_mode='concat'"):
+        engine.run(case.x, case.directions, **case.options)
+
+
+@pytest.mark.parametrize(
+    ("d_outputs", "d_states", "message"),
+    [
+        (np.zeros((8, 5, 6)), None, r"d_outputs has shape \(8, 5, 6\); it must be \(8, 5, 12\)\."),
+        (np.zeros((8, 5, 12)), [None], r"d_states has 1 entries; there are 2 directions\."),
+        (np.zeros((8, 5, 12)), [(np.zeros((8, 6)),), None], r"d_states\[0\] has 1 arrays; LSTM needs 2"),
+    ],
+)
+def test_wrong_gradients_are_named(d_outputs: Any, d_states: Any, message: str) -> None:
+    result = engine.run(CASE.x, CASE.directions, record=True)
+    with pytest.raises(InputError, match=message):
+        engine.backprop(result.tape, d_outputs, d_states)
+
+
+def test_gradients_of_a_pair_must_be_a_pair() -> None:
+    result = engine.run(CASE.x, CASE.directions, merge_mode=None, record=True)
+    with pytest.raises(InputError, match=r"d_outputs must be a pair \(forward, backward\)"):
+        engine.backprop(result.tape, np.zeros((8, 5, 12)))
+
+
+def test_the_compiled_border_refuses_memory_that_is_not_there() -> None:
+    from bothways.engine import _native
+
+    x = np.zeros((2, 3, 4), np.float32)
+    kernel, recurrent = np.zeros((4, 8), np.float32), np.zeros((2, 8), np.float32)
+    state = np.zeros((2, 2), np.float32)
+    with pytest.raises(ValueError, match="outputs has 6 elements; 12 are needed"):
+        _native.forward(
+            x,
+            None,
+            False,
+            [(kernel, recurrent, None, False, None, None)],
+            np.zeros(6, np.float32),
+            [(state, state, None)],
+        )
+
+
+def test_machine_settings_are_checked() -> None:
+    with pytest.raises(InputError, match=r"There is no instruction set 'sse9' here\. Use one of:"):
+        engine.set_instruction_set("sse9")
+    with pytest.raises(InputError, match="needs at least 1 thread"):
+        engine.set_threads(0)

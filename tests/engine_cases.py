@@ -1,0 +1,65 @@
+"""Calls of the engine for the tests: any shape, any mask, filled from a seed."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from bothways import engine
+
+Array = npt.NDArray[Any]
+
+
+class Case(NamedTuple):
+    """Arguments for `engine.run`."""
+
+    x: Array
+    directions: list[engine.Direction]
+    options: dict[str, Any]
+
+
+def make_case(
+    batch: int = 3,
+    time: int = 5,
+    features: int = 4,
+    units: tuple[int, ...] = (6, 6),
+    *,
+    mask: str | None = None,
+    states: bool = False,
+    bias: bool = True,
+    seed: int = 0,
+    **options: Any,
+) -> Case:
+    """Random input and weights, small enough that gates stay off their limits.
+
+    `mask` is None, "random", "right" or "left" padding, "all" (every step masked) or "holes".
+    """
+    random = np.random.default_rng(seed)
+
+    def normal(*shape: int, scale: float = 0.4) -> Array:
+        return random.normal(size=shape, scale=scale)
+
+    directions = [
+        engine.Direction(
+            normal(features, 4 * width, scale=0.4 / np.sqrt(features)),
+            normal(width, 4 * width, scale=0.4 / np.sqrt(width)),
+            normal(4 * width) if bias else None,
+            reverse=i == 1,
+            initial_state=(normal(batch, width), normal(batch, width)) if states else None,
+        )
+        for i, width in enumerate(units)
+    ]
+    steps = np.arange(time)
+    lengths = random.integers(0, time + 1, size=(batch, 1))
+    masks = {
+        "random": random.random((batch, time)) < 0.6,
+        "right": steps < lengths,
+        "left": steps >= lengths,
+        "all": np.zeros((batch, time), np.bool_),
+        "holes": np.broadcast_to(steps % 3 != 1, (batch, time)),
+    }
+    if mask is not None:
+        options["mask"] = masks[mask]
+    return Case(normal(batch, time, features, scale=1.0), directions, options)

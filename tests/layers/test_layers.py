@@ -1,0 +1,202 @@
+"""What the layers promise beyond their numbers: state, files, shapes, and saying when stock Keras runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+import pytest
+from tolerances import KERAS, error
+
+from bothways.errors import InputError
+from bothways.layers import LSTM, Bidirectional
+
+X = np.random.default_rng(0).normal(size=(4, 6, 3)).astype("float32")
+
+
+def tagger(wrapper: Any = Bidirectional, lstm: Any = LSTM) -> keras.Model:
+    model = keras.Sequential(
+        [
+            keras.Input((6, 3)),
+            wrapper(lstm(5, return_sequences=True)),
+            keras.layers.TimeDistributed(keras.layers.Dense(1, activation="sigmoid")),
+        ]
+    )
+    model.compile(loss="binary_crossentropy", optimizer="adam", metrics=["accuracy"])
+    return model
+
+
+def test_fit_gives_the_same_model_as_stock_keras() -> None:
+    y = (X.sum(axis=-1, keepdims=True).cumsum(axis=1) > 0).astype("float32")
+    ours, stock = tagger(), tagger(keras.layers.Bidirectional, keras.layers.LSTM)
+    stock.set_weights(ours.get_weights())
+    before = ours.evaluate(X, y, verbose=0)[0]
+    for model in (ours, stock):
+        model.fit(X, y, epochs=20, batch_size=2, shuffle=False, verbose=0)
+    assert ours.evaluate(X, y, verbose=0)[0] < before
+    assert error(ours.predict(X, verbose=0), stock.predict(X, verbose=0)) < 1e-3  # 40 updates of Adam apart
+
+
+def test_masking_layers_reach_the_engine() -> None:
+    def model(wrapper: Any, lstm: Any) -> keras.Model:
+        return keras.Sequential(
+            [
+                keras.Input((6,), dtype="int32"),
+                keras.layers.Embedding(9, 4, mask_zero=True),
+                wrapper(lstm(5, return_sequences=True)),
+                wrapper(lstm(5)),
+            ]
+        )
+
+    ours, stock = model(Bidirectional, LSTM), model(keras.layers.Bidirectional, keras.layers.LSTM)
+    stock.set_weights(ours.get_weights())
+    tokens = np.array([[1, 2, 3, 0, 0, 0], [0, 0, 4, 5, 6, 7], [0, 0, 0, 0, 0, 0], [1, 0, 2, 0, 3, 0]])
+    assert error(ours.predict(tokens, verbose=0), stock.predict(tokens, verbose=0)) < KERAS
+
+
+@pytest.mark.parametrize("make", [lambda: LSTM(5, stateful=True), lambda: Bidirectional(LSTM(5, stateful=True))])
+def test_stateful_layers_go_on_where_they_stopped(make: Any) -> None:
+    stateful = make()
+    whole = type(stateful).from_config(stateful.get_config() | {"name": "whole"})
+    stateful(X[:, :3])
+    if isinstance(stateful, LSTM):
+        expected = LSTM(5)
+        expected(X)
+        expected.set_weights(stateful.trainable_variables)
+        assert error(stateful(X[:, 3:]), expected(X)) < KERAS
+    first = np.asarray(stateful(X[:, 3:]))
+    stateful.reset_state() if isinstance(stateful, LSTM) else stateful.reset_states()
+    again = np.asarray(stateful(X[:, 3:]))
+    assert error(first, again) > 1e-3
+    assert whole.name == "whole"
+
+
+def test_a_saved_model_loads_and_predicts_the_same(tmp_path: Path) -> None:
+    model = tagger()
+    model.fit(X, np.ones((4, 6, 1)), verbose=0)
+    path = tmp_path / "tagger.keras"
+    model.save(path)
+    loaded = keras.models.load_model(path)
+    assert [layer.engine for layer in loaded.layers if hasattr(layer, "engine")] == ["native"]
+    np.testing.assert_array_equal(loaded.predict(X, verbose=0), model.predict(X, verbose=0))
+
+
+def test_clone_and_config_round_trip() -> None:
+    model = tagger()
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    np.testing.assert_array_equal(clone.predict(X, verbose=0), model.predict(X, verbose=0))
+    assert isinstance(clone.layers[0].forward_layer, LSTM)
+
+
+def test_symbolic_shapes_are_those_of_keras() -> None:
+    x = keras.Input((None, 3))
+    assert LSTM(5, return_sequences=True)(x).shape == (None, None, 5)
+    assert Bidirectional(LSTM(5, return_sequences=True))(x).shape == (None, None, 10)
+    assert [o.shape for o in Bidirectional(LSTM(5), merge_mode=None)(x)] == [(None, 5), (None, 5)]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"activation": "relu"}, "activation='relu'; the engine has tanh"),
+        ({"recurrent_activation": "hard_sigmoid"}, "recurrent_activation='hard_sigmoid'; the engine has sigmoid"),
+        ({"dtype": "mixed_bfloat16"}, "computes in bfloat16; the engine has float32"),
+        ({"recurrent_dropout": 0.2}, "recurrent_dropout=0.2; the engine has none"),
+        ({"dropout": 0.2, "implementation": 1}, "dropout with implementation=1"),
+        ({"unroll": True}, "unroll=True; the engine does not unroll"),
+    ],
+)
+def test_the_reason_for_stock_keras_can_be_read(options: dict[str, Any], reason: str) -> None:
+    layer = LSTM(4, return_sequences=True, **options)
+    assert layer.engine.startswith(reason)
+    assert layer(X).shape == (4, 6, 4)
+    both = Bidirectional(LSTM(4, return_sequences=True, **options))
+    if "implementation" not in options:  # which is no part of a layer's config, so the wrapper's copies lose it
+        assert both.engine.startswith(f"forward layer: {reason}")
+    assert both(X).shape == (4, 6, 8)
+
+
+def test_other_cells_run_in_stock_keras_and_say_so() -> None:
+    layer = Bidirectional(keras.layers.GRU(4))
+    assert layer.engine == "forward layer: GRU is not a cell of the engine; it has LSTM"
+    assert layer(X).shape == (4, 8)
+
+
+def test_an_activity_regularizer_is_applied() -> None:
+    layer = Bidirectional(LSTM(4, activity_regularizer="l2"))
+    layer(X)
+    assert len(layer.losses) == 2
+    assert "activity regularizer" in layer.engine
+
+
+def test_wrong_masks_and_states_are_named() -> None:
+    for layer in (LSTM(4), Bidirectional(LSTM(4))):
+        with pytest.raises(InputError, match=r"mask has shape \(4, 5\); sequences \(4, 6, 3\) need \(4, 6\)\."):
+            layer(X, mask=np.ones((4, 5), bool))
+    zero = np.zeros((4, 4), "float32")
+    with pytest.raises(InputError, match=r"initial_state has shapes .* needs .*h and c of the forward layer"):
+        Bidirectional(LSTM(4))(X, initial_state=[zero, zero])
+
+
+def test_unequal_widths_cannot_be_summed() -> None:
+    layer = Bidirectional(LSTM(4), backward_layer=LSTM(5, go_backwards=True), merge_mode="sum")
+    with pytest.raises(InputError, match=r"merge_mode='sum' needs equal widths"):
+        layer(X)
+
+
+def test_vmap_and_scan_run_the_engine() -> None:
+    layer = Bidirectional(LSTM(4))
+    expected = np.asarray(layer(X))
+    stacked = np.stack([X, 2 * X])
+    mapped = jax.vmap(layer)(stacked)
+    assert error(mapped[0], expected) < KERAS
+    _, scanned = jax.lax.scan(lambda carry, x: (carry, layer(x)), 0, stacked)
+    np.testing.assert_array_equal(np.asarray(scanned), np.asarray(mapped))
+
+
+def run_python(code: str, home: Path, **environment: str) -> str:
+    """What `code` prints in a new process, with a home folder and an environment of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), "HOME": str(home), **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("file", "environment", "expected"),
+    [
+        (None, {}, "jax"),
+        (None, {"KERAS_BACKEND": "numpy"}, "numpy"),
+        ('{"backend": "numpy"}', {}, "numpy"),
+        ('{"backend": "a backend that is not installed"}', {}, "jax"),
+        ("not JSON", {"KERAS_BACKEND": "jax"}, "jax"),
+    ],
+)
+def test_the_backend_is_jax_unless_the_user_chose(
+    file: str | None, environment: dict[str, str], expected: str, tmp_path: Path
+) -> None:
+    if file is not None:
+        (tmp_path / ".keras").mkdir()
+        (tmp_path / ".keras" / "keras.json").write_text(file)
+    code = "import bothways.layers, keras; print(keras.backend.backend())"
+    assert run_python(code, tmp_path, **environment) == expected
+
+
+def test_another_backend_falls_back_to_stock_keras_and_says_so(tmp_path: Path) -> None:
+    code = (
+        "import numpy as np; from bothways.layers import LSTM; layer = LSTM(4); "
+        "print(layer(np.zeros((2, 3, 1), 'float32')).shape, layer.engine)"
+    )
+    printed = run_python(code, tmp_path, KERAS_BACKEND="numpy")
+    assert printed == "(2, 4) Keras runs on numpy; the engine has jax"

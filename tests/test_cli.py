@@ -1,0 +1,478 @@
+"""The command line: what it prints, where, and how it ends."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from rich.console import Console
+
+from bothways import demo, jobs
+from bothways.cli import app, display, main
+from bothways.errors import ModelFileError
+
+COMMANDS = ("demo", "train", "evaluate", "predict", "info")
+ROLES = ["--label", "kind", "--sequence", "flow", "--order", "at", "--split", "part"]
+TINY = ["--units", "4", "--epochs", "3", "--seed", "1"]
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command; gives exit code, standard output, standard error."""
+
+    def run_command(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as end:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return int(end.value.code or 0), out, err
+
+    return run_command
+
+
+def flows(labels: tuple[Any, Any] = ("attack", "calm")) -> pl.DataFrame:
+    """12 flows of 8 steps; a step is the first label when `bytes` is high. Rows are shuffled."""
+    generator = np.random.default_rng(0)
+    rows = np.arange(12 * 8)
+    high = generator.random(len(rows)) < 0.4
+    frame = pl.DataFrame(
+        {
+            "flow": [f"f{row // 8:02}" for row in rows],
+            "at": rows % 8,
+            "bytes": high * 2.0 + generator.random(len(rows)),
+            "packets": generator.integers(0, 9, len(rows)),
+            "kind": [labels[0] if is_high else labels[1] for is_high in high],
+            "part": [("train", "valid", "test")[(row // 8) % 3] for row in rows],
+        }
+    )
+    return frame.sample(fraction=1.0, shuffle=True, seed=3)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds flows.csv, flows.parquet, and flows.bothways trained on them."""
+    path = tmp_path_factory.mktemp("flows")
+    flows().write_csv(path / "flows.csv")
+    flows().write_parquet(path / "flows.parquet")
+    with pytest.raises(SystemExit) as end:
+        main(["train", str(path / "flows.csv"), *ROLES, *TINY, "--epochs", "30", "-o", str(path / "flows.bothways")])
+    assert not end.value.code
+    return path
+
+
+def test_train_evaluate_predict_and_info(folder: Path, run: Run, tmp_path: Path) -> None:
+    code, out, err = run("evaluate", folder / "flows.bothways", folder / "flows.parquet", "--json")
+    assert (code, err) == (0, "")
+    scores = json.loads(out)
+    assert (scores["split"], scores["sequences"], scores["steps"]) == ("test", 4, 32)
+    assert list(scores["classes"]) == ["attack", "calm"]
+    assert list(scores["classes"]["calm"]) == ["precision", "recall", "f1", "false_alarm_rate", "support"]
+    assert scores["accuracy"] > scores["baselines"]["majority"]["accuracy"]
+
+    code, out, err = run("evaluate", folder / "flows.bothways", folder / "flows.csv", "--split", "valid")
+    assert (code, err) == (0, "")
+    for word in ("valid part: 4 sequences, 32 steps", "precision", "recall", "F1", "false-alarm rate", "always calm"):
+        assert word in out
+    assert all(len(line) <= 80 for line in out.splitlines())
+
+    output = tmp_path / "labeled.csv"
+    code, out, err = run("predict", folder / "flows.bothways", folder / "flows.csv", "-o", output)
+    assert (code, err) == (0, "")
+    assert "96 rows labeled" in out
+    written = pl.read_csv(output)
+    assert written.columns == [*flows().columns, "predicted", "probability"]
+    assert written.drop("predicted", "probability").equals(flows())
+    assert written["probability"].is_between(0.5, 1).all()
+    test = written.filter(part="test")
+    assert (test["predicted"] == test["kind"]).mean() == pytest.approx(scores["accuracy"])
+
+    code, out, err = run("info", folder / "flows.bothways")
+    assert (code, err) == (0, "")
+    for word in ("4 units", "both ways", "concat", "bytes, packets", "flow", "calm"):
+        assert word in out
+    facts = json.loads(run("info", folder / "flows.bothways", "--json")[1])
+    assert facts["columns"]["features"] == ["bytes", "packets"]
+    assert facts["classes"] == ["attack", "calm"]
+    assert sum(facts["class_counts"].values()) == 32
+
+
+def test_train_prints_one_json_object_and_says_the_rest_elsewhere(folder: Path, run: Run, tmp_path: Path) -> None:
+    output = tmp_path / "some.bothways"
+    dated = tmp_path / "dated.parquet"
+    flows().with_columns(when=pl.datetime(2024, 1, 1), note=pl.lit("x")).write_parquet(dated)
+    code, out, err = run("train", dated, *ROLES, *TINY, "--drop", "note, packets", "-o", output, "--json")
+    assert code == 0, err
+    result = json.loads(out)
+    assert (result["split"], result["epochs"], result["model"]) == ("valid", 3, str(output))
+    assert set(result["seconds"]) == {"compile", "train"}
+    assert result["steps_per_second"] > 0
+    assert "'when' is left out" in err
+    assert "Learns 'kind' from: bytes." in err
+    assert "epoch 1/3" in err
+    assert [path.name for path in tmp_path.glob("*.bothways")] == ["some.bothways"]
+    scores = json.loads(run("evaluate", output, dated, "--split", "valid", "--json")[1])
+    assert scores["accuracy"] == result["accuracy"]
+
+
+@pytest.mark.parametrize("labels", [(1, 0), (True, False)])
+def test_labels_keep_their_kind(run: Run, tmp_path: Path, labels: tuple[Any, Any]) -> None:
+    data, model, output = (tmp_path / name for name in ("some.parquet", "some.bothways", "out.parquet"))
+    flows(labels).write_parquet(data)
+    code, out, err = run("train", data, *ROLES, *TINY, "-o", model)
+    assert code == 0, err
+    assert "valid part" in out
+    assert run("predict", model, data, "-o", output)[0] == 0
+    assert set(pl.read_parquet(output)["predicted"].to_list()) <= set(labels)
+    assert pl.read_parquet(output)["predicted"].dtype == pl.Series(labels).dtype
+
+
+def test_predict_needs_no_labels_and_no_order_of_columns(folder: Path, run: Run, tmp_path: Path) -> None:
+    shuffled = flows().select("packets", "at", "bytes", "flow")
+    shuffled.write_csv(tmp_path / "new.csv")
+    assert run("predict", folder / "flows.bothways", tmp_path / "new.csv", "-o", tmp_path / "a.csv")[0] == 0
+    code, out, _ = run("predict", folder / "flows.bothways", folder / "flows.csv", "-o", tmp_path / "b.csv", "--json")
+    assert code == 0
+    assert json.loads(out)["rows"] == 96
+    assert sum(json.loads(out)["predicted"].values()) == 96
+    for name in ("predicted", "probability"):
+        assert pl.read_csv(tmp_path / "a.csv")[name].equals(pl.read_csv(tmp_path / "b.csv")[name])
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["evaluate", "FOLDER/flows.bothways", "FOLDER/flows.csv"],
+        ["predict", "FOLDER/flows.bothways", "FOLDER/flows.csv", "-o", "FOLDER/labeled.csv"],
+        ["info", "FOLDER/flows.bothways"],
+        ["--help"],
+        ["train", "--help"],
+    ],
+)
+def test_what_needs_no_keras_imports_none(folder: Path, command: list[str]) -> None:
+    arguments = [argument.replace("FOLDER", str(folder)) for argument in command]
+    code = "import sys; sys.modules['keras'] = sys.modules['jax'] = None; from bothways.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+
+
+def test_help_imports_next_to_nothing() -> None:
+    code = "import sys, bothways.cli; print({'numpy', 'polars', 'sklearn', 'keras', 'jax'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_an_example(run: Run, command: str) -> None:
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    assert f"Example: bothways {command}" in out
+    assert "--json" in out
+    assert ("--seed" in out) == (command in ("demo", "train"))
+
+
+def test_every_command_is_tested() -> None:
+    assert {command.callback.__name__ for command in app.registered_commands if command.callback} == set(COMMANDS)
+
+
+def test_the_defaults_of_train_are_those_of_the_labeler() -> None:
+    from bothways.labeler import SequenceLabeler
+
+    (train,) = (c.callback for c in app.registered_commands if c.callback and c.callback.__name__ == "train")
+    ours = {name: parameter.default for name, parameter in inspect.signature(train).parameters.items()}
+    ours["merge_mode"] = ours.pop("merge")
+    for name, parameter in inspect.signature(SequenceLabeler).parameters.items():
+        assert ours[name] == parameter.default, name
+
+
+def bad_tables() -> dict[str, pl.DataFrame]:
+    frame = flows().sort("flow", "at")
+    seventeenth = pl.int_range(pl.len()) == 16
+
+    def changed(name: str, value: Any) -> pl.DataFrame:
+        return frame.with_columns(pl.when(seventeenth).then(pl.lit(value)).otherwise(pl.col(name)).alias(name))
+
+    return {
+        "nan.csv": changed("bytes", float("nan")),
+        "infinite.csv": changed("bytes", float("inf")),
+        "missing.csv": changed("bytes", None),
+        "text.csv": frame.with_columns(bytes=pl.col("bytes").cast(pl.String)).with_columns(
+            bytes=pl.when(seventeenth).then(pl.lit("oops")).otherwise("bytes")
+        ),
+        "words.csv": frame.with_columns(note=pl.lit("x")),
+        "unlabeled.csv": changed("kind", None),
+        "one.csv": frame.with_columns(kind=pl.lit("calm")),
+        "unseen.csv": changed("kind", "strange"),
+        "parts.csv": changed("part", "tset"),
+        "twice.csv": pl.concat([frame, frame[:1]]),
+        "empty.csv": frame[:0],
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nowhere.csv", "no such file"),
+        ("nan.csv", "data row 17 (the first is 1), column 'bytes' is nan"),
+        ("infinite.csv", "data row 17 (the first is 1), column 'bytes' is inf"),
+        ("missing.csv", "data row 17 (the first is 1), column 'bytes' is empty"),
+        ("text.csv", "data row 17 (the first is 1), column 'bytes' holds 'oops'"),
+        ("words.csv", "--drop note"),
+        ("unlabeled.csv", "data row 17 (the first is 1), the label 'kind' is empty"),
+        ("one.csv", "one label only"),
+        ("unseen.csv", "test part has labels that the train part does not: 'strange'"),
+        ("parts.csv", "'tset'; it must say train, valid or test"),
+        ("twice.csv", "stand at one place: flow = 'f00', at = 0"),
+        ("empty.csv", "no rows"),
+        ("garbage.parquet", "no Parquet file"),
+        ("garbage.csv", "no CSV file"),
+        ("table.xlsx", ".parquet and .csv"),
+        ("folder.csv", "this is a folder"),
+    ],
+)
+def test_bad_tables(run: Run, tmp_path: Path, name: str, said: str) -> None:
+    if (frame := bad_tables().get(name)) is not None:
+        frame.write_csv(tmp_path / name)
+    (tmp_path / "garbage.parquet").write_bytes(b"garbage" * 100)
+    (tmp_path / "garbage.csv").write_bytes(bytes(range(256)))
+    (tmp_path / "table.xlsx").write_text("x")
+    (tmp_path / "folder.csv").mkdir()
+    before = sorted(tmp_path.iterdir())
+    code, out, err = run("train", tmp_path / name, *ROLES, "-o", tmp_path / "some.bothways")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"Error: {tmp_path / name}: ")
+    assert said in err
+    assert len(err.splitlines()) == 1
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--label", "knid"], "Did you mean 'kind'?"),
+        (["--sequence", "flo"], "Did you mean 'flow'?"),
+        (["--drop", "byte"], "Did you mean 'bytes'?"),
+        (["--features", "bytes,pakets"], "Did you mean 'packets'?"),
+        (["-o", "nowhere/some.bothways"], "there is no folder"),
+        (["-o", "some.pkl"], "must end in .bothways"),
+        (["--direction", "up"], "forward, backward, both"),
+        (["--merge", "max"], "concat, sum, mul, ave"),
+        (["--cell", "transformer"], "There is no cell 'transformer'"),
+        (["--units", "0"], "--units"),
+        (["--epochs", "many"], "--epochs"),
+        (["--seed", "-1"], "--seed"),
+        (["--nonsense"], "--nonsense"),
+    ],
+)
+def test_bad_arguments_of_train(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+) -> None:
+    monkeypatch.chdir(folder)
+    before = sorted(folder.iterdir())
+    code, out, err = run("train", "flows.csv", *ROLES, *TINY, "-o", "other.bothways", *arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert "Traceback" not in err
+    assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["evaluate", "nowhere.bothways", "flows.csv"], "nowhere.bothways: no such file"),
+        (["evaluate", "flows.csv", "flows.csv"], "flows.csv: "),
+        (["evaluate", "cut.bothways", "flows.csv"], "cut.bothways: "),
+        (["info", "cut.bothways"], "cut.bothways: "),
+        (["evaluate", "flows.bothways", "nowhere.csv"], "nowhere.csv: no such file"),
+        (["evaluate", "flows.bothways", "flows.csv", "--split", "tset"], "There is no part 'tset'"),
+        (["evaluate", "flows.bothways", "unparted.csv", "--split", "test"], "no split column"),
+        (["evaluate", "flows.bothways", "unlabeled.csv"], "there is no column 'kind'"),
+        (["predict", "flows.bothways", "renamed.csv", "-o", "out.csv"], "Did you mean 'Bytes'?"),
+        (["predict", "flows.bothways", "flows.csv", "-o", "out.txt"], "must end in .parquet or .csv"),
+        (["predict", "flows.bothways", "flows.csv", "-o", "nowhere/out.csv"], "there is no folder"),
+        (["predict", "flows.bothways", "flows.csv", "-o", "./flows.csv"], "this is the table itself"),
+        (["predict", "flows.bothways", "predicted.csv", "-o", "out.csv"], "'predicted' already"),
+        (["predict", "flows.bothways", "flows.csv"], "--output"),
+        (["evaluate"], "MODEL"),
+        (["nonsense"], "nonsense"),
+    ],
+)
+def test_bad_use_of_a_model(
+    folder: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("flows.csv", "flows.bothways"):
+        Path(name).write_bytes((folder / name).read_bytes())
+    Path("cut.bothways").write_bytes((folder / "flows.bothways").read_bytes()[:700])
+    flows().drop("part").write_csv("unparted.csv")
+    flows().drop("kind").write_csv("unlabeled.csv")
+    flows().rename({"bytes": "Bytes"}).write_csv("renamed.csv")
+    flows().with_columns(predicted=1).write_csv("predicted.csv")
+    before = {path: path.read_bytes() for path in Path().iterdir()}
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert "Traceback" not in err
+    assert {path: path.read_bytes() for path in Path().iterdir()} == before
+
+
+def test_a_model_without_columns_says_so(folder: Path, run: Run, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from bothways import store
+
+    store.save(replace(store.load(folder / "flows.bothways"), columns=None), tmp_path / "some.bothways")
+    code, _, err = run("evaluate", tmp_path / "some.bothways", folder / "flows.csv")
+    assert code == 2
+    assert "trained on arrays" in err
+    assert run("info", tmp_path / "some.bothways")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (OSError(28, "No space left on device"), 1, "Error: [Errno 28] No space left on device"),
+        (ModelFileError("some.bothways: damaged."), 2, "Error: some.bothways: damaged."),
+        (KeyboardInterrupt(), 130, "Stopped."),
+    ],
+)
+def test_how_failures_end(
+    run: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, said: str
+) -> None:
+    def fail(*arguments: object, **more: object) -> None:
+        raise error
+
+    monkeypatch.setattr(jobs, "evaluate", fail)
+    assert run("evaluate", "some.bothways", "some.csv") == (code, "", f"{said}\n")
+
+
+def test_other_failures_are_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "evaluate", lambda *arguments, **more: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["evaluate", "some.bothways", "some.csv"])
+
+
+def test_messages_are_not_read_as_markup(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("evaluate", tmp_path / "[bold]x[/bold].bothways", "some.csv")
+    assert code == 2
+    assert "[bold]x[/bold].bothways: no such file" in err
+
+
+def test_on_a_terminal_epochs_go_by_as_a_bar(
+    folder: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(display, "words", lambda: Console(stderr=True, force_terminal=True, width=80, markup=False))
+    code, out, err = run("train", folder / "flows.csv", *ROLES, *TINY, "-o", tmp_path / "some.bothways")
+    assert code == 0, err
+    assert "\x1b[" in err
+    assert "3/3" in err
+    assert "valid part" in out
+
+
+@pytest.fixture(scope="module")
+def shown() -> demo.Demo:
+    """A real run of the demo with its defaults."""
+    return demo.run()
+
+
+def test_the_demo_learns_the_problem(shown: demo.Demo) -> None:
+    assert shown.first.updates == 1000
+    assert shown.first.accuracy > 0.9
+    assert shown.longer.accuracy >= 0.995
+    assert shown.longer.updates <= 3000
+    assert shown.longer.seconds["train"] < 5 * 4  # 5 s on the machine of the project; others may be slower
+    total = np.cumsum(shown.numbers)
+    assert shown.expected == [int(x >= 2.5) for x in total]
+    assert len(shown.predicted) == 10
+
+
+def test_the_json_of_the_demo(shown: demo.Demo, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def run_demo(*arguments: Any) -> demo.Demo:
+        asked.extend(arguments)
+        return shown
+
+    monkeypatch.setattr(demo, "run", run_demo)
+    arguments = ["--steps", 7, "--units", 3, "--direction", "forward", "--merge", "sum", "--epochs", 2, "--seed", 9]
+    code, out, err = run("demo", *arguments, "--json")
+    assert (code, err) == (0, "")
+    assert asked[:6] == [7, 3, "forward", "sum", 2, 9]
+    result = json.loads(out)
+    assert list(result) == ["accuracy", "expected", "predicted", "updates", "seconds", "longer"]
+    assert set(result["seconds"]) == set(result["longer"]["seconds"]) == {"start", "compile", "train"}
+    assert set(result["longer"]) == {"accuracy", "updates", "seconds"}
+
+
+def test_the_demo_says_right_and_wrong_in_words_and_colours(
+    shown: demo.Demo, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    wrong = replace(shown, predicted=[1 - shown.expected[0], *shown.expected[1:]])
+    monkeypatch.setattr(demo, "run", lambda *arguments: wrong)
+    code, out, _ = run("demo")
+    assert code == 0
+    assert out.count("wrong") == 1
+    assert out.count("right") == 9
+    assert "\x1b[" not in out
+    assert all(len(line) <= 80 for line in out.splitlines())
+    for word in ("1,000 unseen sequences", "Start", "compile", "training", "Trained longer"):
+        assert word in out
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    _, out, _ = run("demo")
+    assert "\x1b[32mright" in out
+    assert "\x1b[1;31mwrong" in out
+
+
+def test_the_demo_works_with_other_settings() -> None:
+    settings: dict[str, Any] = {
+        "steps": 3,
+        "units": 2,
+        "direction": "backward",
+        "merge_mode": "sum",
+        "epochs": 2,
+        "seed": 4,
+    }
+    small = {"SEQUENCES": 20, "LONGER_UPDATES": 3}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in small.items():
+            patch.setattr(demo, name, value)
+        first, again = (demo.run(**settings) for _ in range(2))
+    assert first.first.updates == 40
+    assert first.longer.updates == 3
+    assert (first.expected, first.predicted) == (again.expected, again.predicted)
+    assert first.longer.accuracy == again.longer.accuracy
+
+
+@pytest.mark.parametrize("arguments", [["--units", "0"], ["--merge", "max"], ["--direction", "up"], ["--steps", "0"]])
+def test_bad_arguments_of_the_demo(run: Run, arguments: list[str]) -> None:
+    code, out, err = run("demo", *arguments)
+    assert (code, out) == (2, "")
+    assert "Error" in err
+
+
+def test_the_occupancy_of_a_room(shared_data: Path, run: Run, tmp_path: Path) -> None:
+    data, model = shared_data / "occupancy.parquet", tmp_path / "room.bothways"
+    roles = ["--label", "label", "--sequence", "sequence_id", "--order", "step", "--split", "split", "--drop", "Light"]
+    code, out, err = run("train", data, *roles, "-o", model, "--json")
+    assert code == 0
+    assert "Column 'timestamp' is left out" in err
+    trained = json.loads(out)
+    assert trained["macro_f1"] > 0.8 > trained["baselines"]["majority"]["macro_f1"]
+    code, out, _ = run("evaluate", model, data, "--split", "test", "--json")
+    assert code == 0
+    scores = json.loads(out)
+    assert (scores["split"], scores["sequences"], scores["steps"]) == ("test", 8, 9752)
+    assert [of["support"] for of in scores["classes"].values()] == [7703, 2049]

@@ -1,0 +1,115 @@
+"""The house itself: who imports whom, what is public, what an import costs, and that docstrings tell the truth."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import bothways
+
+PACKAGE = Path(bothways.__file__).parent
+
+# Who may import whom among our own: every module may import those to its left, and its neighbours in the first group.
+ORDER = [
+    {"errors", "spec", "merge", "network", "problems"},
+    {"engine", "data", "metrics"},
+    {"layers", "runtime", "store"},
+    {"training"},
+    {"labeler"},
+    {"demo", "jobs"},
+    {"cli"},
+]
+RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
+SAME_RANK = {("store", "runtime")} | {(a, b) for a in ORDER[0] for b in ORDER[0]}
+
+# The home of each third party, as prefixes of module names.
+HOMES = {
+    "keras": ("layers", "training"),
+    "jax": ("layers.ops.jax", "training"),
+    "sklearn": ("labeler", "metrics"),
+    "polars": ("data",),
+    "safetensors": ("store",),
+    "typer": ("cli",),
+    "rich": ("cli",),
+}
+
+
+def modules() -> list[str]:
+    return sorted(
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+        for path in PACKAGE.rglob("*.py")
+        if path.parent != PACKAGE or path.name != "__init__.py"
+    )
+
+
+def imports(module: str) -> Iterator[str]:
+    path = PACKAGE.joinpath(*module.split("."))
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("module", modules())
+def test_imports_go_one_way(module: str) -> None:
+    room = module.split(".")[0]
+    assert room in RANK, f"{room} has no place in the house: give it one in ORDER and in CONTRIBUTING.md"
+    for name in imports(module):
+        top, *rest = name.split(".")
+        if top == "bothways" and rest and rest[0] != room:
+            other = rest[0]
+            assert RANK.get(other, -1) < RANK[room] or (room, other) in SAME_RANK, f"{module} imports {name}"
+        if top in HOMES:
+            assert any(module == home or module.startswith(f"{home}.") for home in HOMES[top]), f"{module}: {name}"
+
+
+def test_importing_bothways_is_light() -> None:
+    code = (
+        "import sys, bothways; heavy = {'numpy', 'keras', 'jax', 'polars', 'sklearn', 'typer', 'rich'}; "
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_public_names() -> None:
+    assert bothways.__all__ == ["SequenceLabeler", "engine", "layers", "load", "problems"]
+    for name in bothways.__all__:
+        assert getattr(bothways, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = bothways.nothing
+
+
+@pytest.mark.parametrize("module", modules())
+def test_docstring_examples_hold(module: str) -> None:
+    loaded = importlib.import_module(f"bothways.{module}")
+    options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    assert doctest.testmod(loaded, optionflags=options).failed == 0
+
+
+def public_objects() -> list[tuple[str, object]]:
+    found: dict[str, object] = {}
+    for info in pkgutil.iter_modules(bothways.__path__):
+        module = importlib.import_module(f"bothways.{info.name}")
+        names = getattr(module, "__all__", None) or [n for n in vars(module) if not n.startswith("_")]
+        for name in names:
+            thing = getattr(module, name)
+            if (inspect.isclass(thing) or inspect.isfunction(thing)) and thing.__module__.startswith("bothways"):
+                found[f"{thing.__module__}.{thing.__qualname__}"] = thing
+    return sorted(found.items())
+
+
+@pytest.mark.parametrize(("name", "thing"), public_objects(), ids=lambda value: value if isinstance(value, str) else "")
+def test_every_public_name_has_a_docstring(name: str, thing: object) -> None:
+    assert (inspect.getdoc(thing) or "").strip(), name

@@ -1,0 +1,27 @@
+"""The tolerances of all tests, each with its reason. They are relative to the largest value compared, or 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+# The engine's float32 against the float64 oracle: activations are within 4e-7 of theirs, and a few hundred steps and
+# products add up their roundings.
+ENGINE = 2e-5
+
+# The engine against stock Keras, both float32, each with its own roundings and its own order of sums.
+KERAS = 2e-5
+
+# Central differences in float64 with a step of 1e-6: truncation and cancellation both near 1e-9.
+DIFFERENCES = 1e-7
+
+
+def error(actual: Any, expected: Any) -> float:
+    """The largest difference, relative to the largest expected value (or 1); NaN counts as infinite."""
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.shape == expected.shape, f"{actual.shape} against {expected.shape}"
+    if actual.size == 0:
+        return 0.0
+    difference = float(np.abs(actual.astype(np.float64) - expected).max() / max(1.0, float(np.abs(expected).max())))
+    return difference if np.isfinite(difference) else float("inf")
