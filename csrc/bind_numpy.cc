@@ -101,8 +101,8 @@ void run_forward(const In& x, const std::optional<Mask>& mask, bool zero_output_
   for (size_t i = 0; i < directions.size(); ++i) {
     const auto& [h, c, saved] = result_tuples[i];
     const int64_t state = input.batch * directions[i].units;
-    results.push_back({{pointer(h, state, "h"), pointer(c, state, "c")},
-                       pointer(saved, saved_size(input, directions[i]), "saved")});
+    results.push_back(
+        {{pointer(h, state, "h"), pointer(c, state, "c")}, pointer(saved, saved_size(input, directions[i]), "saved")});
   }
   float* out = pointer(outputs, outputs_size(input, directions), "outputs");
   const nb::gil_scoped_release release;
@@ -145,8 +145,9 @@ NB_MODULE(_native, m) {
     return std::vector<std::string>(names, names + count);
   });
   m.def("instruction_set", [] { return std::string(instruction_set()); });
-  m.def("set_instruction_set", [](const std::string& name) { return set_instruction_set(name.c_str()); },
-        nb::arg("name"));
+  m.def(
+      "set_instruction_set", [](const std::string& name) { return set_instruction_set(name.c_str()); },
+      nb::arg("name"));
   m.def("threads", &threads);
   m.def("set_threads", &set_threads, nb::arg("count"));
   m.def("xla_handlers", &xla_handlers);

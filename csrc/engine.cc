@@ -197,7 +197,7 @@ void backward(const Input& input, int directions, const Direction* direction, co
   float* other_d_x = d_x && directions > 1 ? sum_arena.floats(x_floats) : nullptr;
   run_directions(input, directions, direction, [&](int i) {
     const float* columns = d_outputs ? d_outputs + first_column(direction, i) : nullptr;
-    BackwardJob job{&input, &memory.schedule,       &direction[i], columns,
+    BackwardJob job{&input, &memory.schedule,         &direction[i], columns,
                     stride, i == 0 ? d_x : other_d_x, &results[i],   nullptr};
     job.scratch = scan_arena.floats(kernels().backward_scratch(job));
     kernels().backward(job);

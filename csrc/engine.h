@@ -22,11 +22,11 @@ struct Input {
 // One reading of it. The columns of the weights are blocks of `units`, one a gate.
 struct Direction {
   int64_t units;
-  bool reverse;                                // from the last step to the first
-  const float* kernel;                         // (features, gates * units)
-  const float* recurrent_kernel;               // (units, gates * units)
-  const float* bias;                           // (gates * units), or null
-  const float* initial_states[kMaxStates];     // (batch, units) each, or null for zeros
+  bool reverse;                             // from the last step to the first
+  const float* kernel;                      // (features, gates * units)
+  const float* recurrent_kernel;            // (units, gates * units)
+  const float* bias;                        // (gates * units), or null
+  const float* initial_states[kMaxStates];  // (batch, units) each, or null for zeros
 };
 
 // What a forward pass writes for one direction.
@@ -37,12 +37,12 @@ struct DirectionOutputs {
 
 // What a backward pass reads and writes for one direction.
 struct DirectionGradients {
-  float* saved;                                // as the forward pass left it; overwritten
-  const float* d_final_states[kMaxStates];     // (batch, units) each, or null for zeros
-  float* d_kernel;                             // (features, gates * units)
-  float* d_recurrent_kernel;                   // (units, gates * units)
-  float* d_bias;                               // (gates * units)
-  float* d_initial_states[kMaxStates];         // (batch, units) each, or null
+  float* saved;                             // as the forward pass left it; overwritten
+  const float* d_final_states[kMaxStates];  // (batch, units) each, or null for zeros
+  float* d_kernel;                          // (features, gates * units)
+  float* d_recurrent_kernel;                // (units, gates * units)
+  float* d_bias;                            // (gates * units)
+  float* d_initial_states[kMaxStates];      // (batch, units) each, or null
 };
 
 // How many floats `saved` holds for one direction.
@@ -62,6 +62,5 @@ void backward(const Input& input, int directions, const Direction* direction, co
 int instruction_sets(const char** names);  // room for 3
 const char* instruction_set();
 bool set_instruction_set(const char* name);  // false: not here
-
 
 }  // namespace bothways

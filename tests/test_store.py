@@ -1,0 +1,239 @@
+"""Model files: the same model comes back, and whatever is wrong with a file is said in plain words."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from bothways.errors import InputError, ModelFileError
+from bothways.network import Network
+from bothways.runtime import Label, Model
+from bothways.store import load, save
+
+NETWORK = Network(features=2, classes=3, units=3, direction="both")
+
+
+def some_model(network: Network = NETWORK, classes: tuple[Label, ...] = ("a", "b", "ü"), **more: Any) -> Model:
+    random = np.random.default_rng(0)
+    weights = {name: random.uniform(0.1, 1, shape) for name, shape in network.weight_shapes().items()}
+    return Model(network, {name: w.astype(np.float32) for name, w in weights.items()}, classes, **more)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "some.bothways"
+
+
+def same(a: Model, b: Model) -> bool:
+    fields = ("network", "classes", "columns", "class_counts", "facts")
+    return all(getattr(a, name) == getattr(b, name) for name in fields) and all(
+        np.array_equal(a.weights[name], b.weights[name]) for name in a.network.weight_shapes()
+    )
+
+
+@pytest.mark.parametrize("classes", [("a", "b", "ü"), (-1, 0, 7)])
+def test_a_model_comes_back_whole(path: Path, classes: tuple[Label, ...]) -> None:
+    model = some_model(
+        classes=classes,
+        columns={"features": ["CO2"], "label": "label"},
+        class_counts=dict(zip(classes, (5, 6, 7), strict=True)),
+        facts={"seed": 0, "note": None},
+    )
+    save(model, path)
+    loaded = load(path)
+    assert same(loaded, model)
+    assert [type(label) for label in loaded.classes] == [type(label) for label in classes]
+
+
+def test_bool_classes_come_back_as_bool(path: Path) -> None:
+    save(some_model(Network(features=2, classes=2), (False, True)), path)
+    assert load(path).classes == (False, True)
+    assert load(path).predict([np.zeros((1, 2))])[0].dtype == np.bool_
+
+
+def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        save(some_model(), tmp_path / name)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_new_files_follow_the_umask(path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        save(some_model(), path)
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_failed_save_leaves_everything_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(some_model(), path)
+    before = path.read_bytes()
+
+    def no_space(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(ModelFileError, match=r"some\.bothways: cannot be written \(No space left on device\)"):
+        save(dataclasses.replace(some_model(), facts={"seed": 1}), path)
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_saving_where_nothing_can_be_written(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="cannot be written"):
+        save(some_model(), tmp_path / "missing" / "some.bothways")
+    with pytest.raises(ModelFileError, match="cannot be written"):
+        save(some_model(), tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_json_cannot_hold_is_refused(path: Path) -> None:
+    for facts in ({"x": np.zeros(3)}, {"x": float("nan")}):
+        with pytest.raises(InputError, match="what JSON cannot"):
+            save(some_model(facts=facts), path)
+    assert os.listdir(path.parent) == []
+
+
+def test_no_file_and_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="nothing: no such file"):
+        load(tmp_path / "nothing")
+    with pytest.raises(ModelFileError, match="this is a folder"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04", b"\x80\x04K\x01."])
+def test_a_file_that_is_no_zip(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    with pytest.raises(ModelFileError, match="damaged or cut short, or not a bothways model"):
+        load(path)
+
+
+def test_a_file_cut_short_anywhere(path: Path) -> None:
+    save(some_model(), path)
+    content = path.read_bytes()
+    for length in range(len(content)):
+        path.write_bytes(content[:length])
+        with pytest.raises(ModelFileError, match="damaged or cut short"):
+            load(path)
+
+
+def test_a_flipped_byte_is_found_or_harmless(path: Path) -> None:
+    model = some_model()
+    save(model, path)
+    content = bytearray(path.read_bytes())
+    found = 0
+    for place in range(len(content)):
+        content[place] ^= 0xFF
+        path.write_bytes(content)
+        content[place] ^= 0xFF
+        try:
+            # Dates and permissions in the zip, for example, make no difference.
+            assert same(load(path), model)
+        except ModelFileError:
+            found += 1
+    assert found > 0.9 * len(content)
+
+
+def rewritten(path: Path, change: Callable[[dict[str, bytes]], None]) -> Path:
+    """`path` with its parts changed and all checksums right."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    change(parts)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return path
+
+
+def described(path: Path, **changes: Any) -> Path:
+    """`path` with other entries in its description; None takes one out."""
+
+    def change(parts: dict[str, bytes]) -> None:
+        data = json.loads(parts["model.json"]) | changes
+        parts["model.json"] = json.dumps({name: value for name, value in data.items() if value is not ...}).encode()
+
+    return rewritten(path, change)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": "other"}, "not a bothways model"),
+        ({"version": 2}, r"written by a newer bothways \(file version 2; this one reads up to 1\)"),
+        ({"version": "1"}, "version of the file is '1'"),
+        ({"version": 0}, "version of the file is 0"),
+        ({"network": NETWORK.to_json() | {"units": 4}}, r"recurrent_0/forward/kernel' is float32 \(2, 12\)"),
+        ({"network": NETWORK.to_json() | {"depth": 10**9}}, "depth is 1000000000"),
+        ({"network": NETWORK.to_json() | {"cell": ["lstm"]}}, "cell"),
+        ({"network": {}}, "missing or unknown entries"),
+        ({"classes": {"kind": "str", "values": ["a", "b"]}}, "the network needs 3"),
+        ({"classes": {"kind": "str", "values": ["a", "b", "b"]}}, "differ from one another"),
+        ({"classes": {"kind": "int", "values": ["a", "b", "c"]}}, "must all be of the kind int"),
+        ({"classes": {"kind": "float", "values": [0.5, 1.5, 2.5]}}, "all int, all str or all bool"),
+        ({"classes": {"kind": "list", "values": [[], [], []]}}, "all int, all str or all bool"),
+        ({"class_counts": [1, 2]}, "2 counts for 3 classes"),
+        ({"columns": "CO2"}, "missing or of another type: columns"),
+        ({"facts": ...}, "missing or of another type: facts"),
+    ],
+)
+def test_a_description_that_fits_nothing(path: Path, changes: dict[str, Any], message: str) -> None:
+    save(some_model(), path)
+    with pytest.raises(ModelFileError, match=message):
+        load(described(path, **changes))
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", b"[" * 100_000])
+def test_a_description_that_is_none(path: Path, content: bytes) -> None:
+    save(some_model(), path)
+    with pytest.raises(ModelFileError, match="not a bothways model"):
+        load(rewritten(path, lambda parts: parts.update({"model.json": content})))
+
+
+@pytest.mark.parametrize("name", ["model.json", "weights.safetensors"])
+def test_a_missing_part(path: Path, name: str) -> None:
+    save(some_model(), path)
+    with pytest.raises(ModelFileError, match=f"{name} is missing in it"):
+        load(rewritten(path, lambda parts: parts.pop(name) and None))
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("head/bias", None, "weight 'head/bias' is missing"),
+        ("head/bias", np.zeros(4, np.float32), r"'head/bias' is float32 \(4,\); it must be float32 \(3,\)"),
+        ("head/bias", np.zeros(3, np.float64), "'head/bias' is float64"),
+        ("head/bias", np.full(3, np.nan, np.float32), "'head/bias' holds values that are not finite"),
+        ("input/scale", np.zeros(2, np.float32), "'input/scale' must be above 0"),
+        ("head/other", np.zeros(3, np.float32), "no weight 'head/other'"),
+    ],
+)
+def test_weights_that_do_not_fit(path: Path, name: str, array: Any, message: str) -> None:
+    save(some_model(), path)
+
+    def change(parts: dict[str, bytes]) -> None:
+        weights = safetensors.numpy.load(parts["weights.safetensors"])
+        weights.pop(name, None)
+        parts["weights.safetensors"] = safetensors.numpy.save(weights | ({} if array is None else {name: array}))
+
+    with pytest.raises(ModelFileError, match=message):
+        load(rewritten(path, change))
+
+
+def test_a_part_that_claims_more_than_the_file_holds(path: Path) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model.json", b" " * 10_000_000)
+    path.write_bytes(buffer.getvalue())
+    with pytest.raises(ModelFileError, match="damaged"):
+        load(path)
