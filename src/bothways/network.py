@@ -107,11 +107,14 @@ class Network:
             object.__setattr__(self, name, whole(name, getattr(self, name), least))
         if self.depth > MAX_DEPTH:
             raise InputError(f"depth is {self.depth}; it must be at most {MAX_DEPTH}.")
-        cell_spec(self.cell)
-        if not isinstance(self.direction, str) or self.direction not in DIRECTIONS:
-            raise InputError(f"There is no direction {self.direction!r}. Use one of: {', '.join(DIRECTIONS)}.")
         if self.merge_mode is None:
             raise InputError(f"merge_mode=None leaves two outputs; a labeler needs one of: {', '.join(MERGE_MODES)}.")
+        for name in ("cell", "direction", "merge_mode"):
+            if not isinstance(getattr(self, name), str):
+                raise InputError(f"{name} is {getattr(self, name)!r}; it must be a string.")
+        cell_spec(self.cell)
+        if self.direction not in DIRECTIONS:
+            raise InputError(f"There is no direction {self.direction!r}. Use one of: {', '.join(DIRECTIONS)}.")
         check_merge_mode(self.merge_mode, self.units, self.units)
 
     @property

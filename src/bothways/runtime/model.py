@@ -49,13 +49,13 @@ class Model:
     def __post_init__(self) -> None:
         """Refuse weights or classes that do not fit the network."""
         check_weights(self.network, self.weights)
+        kinds = {type(label) for label in self.classes}
+        if len(kinds) != 1 or not kinds <= {int, str, bool}:
+            raise InputError(f"classes are {self.classes}; they must be all int, all str or all bool.")
         if len(set(self.classes)) != len(self.classes) or len(self.classes) != self.network.classes:
             raise InputError(
                 f"classes are {self.classes}; the network needs {self.network.classes} that differ from one another."
             )
-        kinds = {type(label) for label in self.classes}
-        if len(kinds) != 1 or not kinds <= {int, str, bool}:
-            raise InputError(f"classes are {self.classes}; they must be all int, all str or all bool.")
 
     def predict_proba(self, sequences: Iterable[Any]) -> list[Floats]:
         """The probability of each class at each step.
