@@ -15,8 +15,6 @@ namespace ffi = xla::ffi;
 namespace bothways {
 namespace {
 
-constexpr int64_t kGates = 4;  // of an LSTM, whose states are h and c
-
 using F32 = ffi::Buffer<ffi::F32>;
 using Integers = ffi::Span<const int64_t>;
 
@@ -63,86 +61,108 @@ class Operands {
   std::string error_;
 };
 
-ffi::Error input_of(F32 x, bool masked, bool zero_output_for_mask, Integers units, Integers reverse, Operands& operands,
-                    Input& input) {
-  if (x.dimensions().size() != 3 || units.size() < 1 || units.size() > kMaxDirections ||
-      units.size() != reverse.size()) {
-    return ffi::Error(ffi::ErrorCode::kInvalidArgument, "bothways: x needs 3 axes, and there are 1 or 2 directions");
-  }
-  const auto shape = x.dimensions();
-  const uint8_t* mask = masked ? operands.next_mask(shape[0] * shape[1]) : nullptr;
-  input = {shape[0], shape[1], shape[2], x.typed_data(), mask, zero_output_for_mask};
-  return ffi::Error::Success();
-}
+// What both handlers are told by attributes; one entry a direction in each span.
+struct Attributes {
+  Integers cells, units, reverse;
+  bool masked, zero_output_for_mask;
+};
 
-// x, [mask], then for each direction kernel, recurrent_kernel, bias, initial h, initial c
-//   -> [outputs], then for each direction final h, final c, [saved]
-ffi::Error xla_forward(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets, Integers units, Integers reverse,
-                       bool masked, bool zero_output_for_mask, bool sequences, bool saves) {
-  Operands operands(args, rets);
-  Input input{};
-  ffi::Error error = input_of(x, masked, zero_output_for_mask, units, reverse, operands, input);
-  if (error.failure()) return error;
-  const int n = static_cast<int>(units.size());
-  int64_t width = 0;
-  for (const int64_t u : units) width += u;
-  float* outputs = sequences ? operands.next_result(input.batch * input.time * width) : nullptr;
-  Direction directions[kMaxDirections] = {};
-  DirectionOutputs results[kMaxDirections] = {};
-  for (int i = 0; i < n; ++i) {
-    const int64_t columns = kGates * units[i], state = input.batch * units[i];
-    Direction& d = directions[i];
-    d.units = units[i];
-    d.reverse = reverse[i] != 0;
-    d.kernel = operands.next(input.features * columns);
-    d.recurrent_kernel = operands.next(units[i] * columns);
-    d.bias = operands.next(columns);
-    for (const float*& initial : d.initial_states) initial = operands.next(state);
-    for (float*& final : results[i].final_states) final = operands.next_result(state);
-    if (saves) {
-      results[i].saved = operands.next_result(saved_floats(input.batch, input.time, input.features, units[i]));
+class Call {
+ public:
+  Call(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets, const Attributes& a) : operands(args, rets) {
+    directions = static_cast<int>(a.units.size());
+    valid_ = x.dimensions().size() == 3 && directions >= 1 && directions <= kMaxDirections &&
+             a.cells.size() == a.units.size() && a.reverse.size() == a.units.size();
+    if (!valid_) return;
+    const auto shape = x.dimensions();
+    const uint8_t* mask = a.masked ? operands.next_mask(shape[0] * shape[1]) : nullptr;
+    input = {shape[0], shape[1], shape[2], x.typed_data(), mask, a.zero_output_for_mask};
+    for (int i = 0; i < directions; ++i) {
+      valid_ = valid_ && a.cells[i] >= 0 && a.cells[i] < kCells && a.units[i] > 0;
+      direction[i] = {};
+      direction[i].cell = static_cast<CellKind>(a.cells[i]);
+      direction[i].units = a.units[i];
+      direction[i].reverse = a.reverse[i] != 0;
+      width += a.units[i];
     }
   }
-  if (!operands.good()) return operands.error();
-  forward(input, n, directions, outputs, results);
+
+  bool good() const { return valid_ && operands.good(); }
+  ffi::Error error() const {
+    if (valid_) return operands.error();
+    return ffi::Error(ffi::ErrorCode::kInvalidArgument, "bothways: x needs 3 axes, and there are 1 or 2 directions");
+  }
+
+  int64_t outputs() const { return input.batch * input.time * width; }
+  int64_t state(int i) const { return input.batch * direction[i].units; }
+  int64_t columns(int i) const { return shape_of(direction[i].cell).gates * direction[i].units; }
+  int64_t kernel(int i) const { return input.features * columns(i); }
+  int64_t recurrent_kernel(int i) const { return direction[i].units * columns(i); }
+  int64_t bias(int i) const { return shape_of(direction[i].cell).biases * columns(i); }
+  int states(int i) const { return shape_of(direction[i].cell).states; }
+  int64_t saved(int i) const {
+    const Direction& d = direction[i];
+    return saved_floats(d.cell, input.batch, input.time, input.features, d.units);
+  }
+
+  Operands operands;
+  Input input{};
+  int directions = 0;
+  Direction direction[kMaxDirections] = {};
+  int64_t width = 0;
+
+ private:
+  bool valid_ = false;
+};
+
+// x, [mask], then for each direction kernel, recurrent_kernel, bias, initial states
+//   -> [outputs], then for each direction final states, [saved]
+ffi::Error xla_forward(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets, Integers cells, Integers units,
+                       Integers reverse, bool masked, bool zero_output_for_mask, bool sequences, bool saves) {
+  Call call(x, args, rets, {cells, units, reverse, masked, zero_output_for_mask});
+  if (!call.good()) return call.error();
+  float* outputs = sequences ? call.operands.next_result(call.outputs()) : nullptr;
+  DirectionOutputs results[kMaxDirections] = {};
+  for (int i = 0; i < call.directions; ++i) {
+    Direction& d = call.direction[i];
+    d.kernel = call.operands.next(call.kernel(i));
+    d.recurrent_kernel = call.operands.next(call.recurrent_kernel(i));
+    d.bias = call.operands.next(call.bias(i));
+    for (int s = 0; s < call.states(i); ++s) d.initial_states[s] = call.operands.next(call.state(i));
+    for (int s = 0; s < call.states(i); ++s) results[i].final_states[s] = call.operands.next_result(call.state(i));
+    if (saves) results[i].saved = call.operands.next_result(call.saved(i));
+  }
+  if (!call.good()) return call.error();
+  forward(call.input, call.directions, call.direction, outputs, results);
   return ffi::Error::Success();
 }
 
-// x, [mask], [d_outputs], then for each direction kernel, recurrent_kernel, saved, d_final h, d_final c
-//   -> [d_x], then for each direction saved (aliased), d_kernel, d_recurrent_kernel, d_bias, d_initial h, d_initial c
-ffi::Error xla_backward(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets, Integers units, Integers reverse,
-                        bool masked, bool zero_output_for_mask, bool sequences, bool wants_d_x) {
-  Operands operands(args, rets);
-  Input input{};
-  ffi::Error error = input_of(x, masked, zero_output_for_mask, units, reverse, operands, input);
-  if (error.failure()) return error;
-  const int n = static_cast<int>(units.size());
-  int64_t width = 0;
-  for (const int64_t u : units) width += u;
-  const float* d_outputs = sequences ? operands.next(input.batch * input.time * width) : nullptr;
-  float* d_x = wants_d_x ? operands.next_result(input.batch * input.time * input.features) : nullptr;
-  Direction directions[kMaxDirections] = {};
+// x, [mask], [d_outputs], then for each direction kernel, recurrent_kernel, saved, d_final states
+//   -> [d_x], then for each direction saved (aliased), d_kernel, d_recurrent_kernel, d_bias, d_initial states
+ffi::Error xla_backward(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets, Integers cells, Integers units,
+                        Integers reverse, bool masked, bool zero_output_for_mask, bool sequences, bool wants_d_x) {
+  Call call(x, args, rets, {cells, units, reverse, masked, zero_output_for_mask});
+  if (!call.good()) return call.error();
+  const float* d_outputs = sequences ? call.operands.next(call.outputs()) : nullptr;
+  const int64_t x_size = call.input.batch * call.input.time * call.input.features;
+  float* d_x = wants_d_x ? call.operands.next_result(x_size) : nullptr;
   DirectionGradients results[kMaxDirections] = {};
-  for (int i = 0; i < n; ++i) {
-    const int64_t columns = kGates * units[i], state = input.batch * units[i];
-    const int64_t saved_size = saved_floats(input.batch, input.time, input.features, units[i]);
-    Direction& d = directions[i];
+  for (int i = 0; i < call.directions; ++i) {
+    Direction& d = call.direction[i];
     DirectionGradients& g = results[i];
-    d.units = units[i];
-    d.reverse = reverse[i] != 0;
-    d.kernel = operands.next(input.features * columns);
-    d.recurrent_kernel = operands.next(units[i] * columns);
-    const float* saved = operands.next(saved_size);
-    for (const float*& d_final : g.d_final_states) d_final = operands.next(state);
-    g.saved = operands.next_result(saved_size);
-    g.d_kernel = operands.next_result(input.features * columns);
-    g.d_recurrent_kernel = operands.next_result(units[i] * columns);
-    g.d_bias = operands.next_result(columns);
-    for (float*& d_initial : g.d_initial_states) d_initial = operands.next_result(state);
-    if (!operands.good()) return operands.error();
-    if (g.saved != saved) std::memcpy(g.saved, saved, saved_size * sizeof(float));
+    d.kernel = call.operands.next(call.kernel(i));
+    d.recurrent_kernel = call.operands.next(call.recurrent_kernel(i));
+    const float* saved = call.operands.next(call.saved(i));
+    for (int s = 0; s < call.states(i); ++s) g.d_final_states[s] = call.operands.next(call.state(i));
+    g.saved = call.operands.next_result(call.saved(i));
+    g.d_kernel = call.operands.next_result(call.kernel(i));
+    g.d_recurrent_kernel = call.operands.next_result(call.recurrent_kernel(i));
+    g.d_bias = call.operands.next_result(call.bias(i));
+    for (int s = 0; s < call.states(i); ++s) g.d_initial_states[s] = call.operands.next_result(call.state(i));
+    if (!call.good()) return call.error();
+    if (g.saved != saved) std::memcpy(g.saved, saved, call.saved(i) * sizeof(float));
   }
-  backward(input, n, directions, d_outputs, d_x, results);
+  backward(call.input, call.directions, call.direction, d_outputs, d_x, results);
   return ffi::Error::Success();
 }
 
@@ -151,6 +171,7 @@ XLA_FFI_DEFINE_HANDLER(kForward, xla_forward,
                            .Arg<F32>()
                            .RemainingArgs()
                            .RemainingRets()
+                           .Attr<Integers>("cells")
                            .Attr<Integers>("units")
                            .Attr<Integers>("reverse")
                            .Attr<bool>("masked")
@@ -163,6 +184,7 @@ XLA_FFI_DEFINE_HANDLER(kBackward, xla_backward,
                            .Arg<F32>()
                            .RemainingArgs()
                            .RemainingRets()
+                           .Attr<Integers>("cells")
                            .Attr<Integers>("units")
                            .Attr<Integers>("reverse")
                            .Attr<bool>("masked")
@@ -174,8 +196,8 @@ XLA_FFI_DEFINE_HANDLER(kBackward, xla_backward,
 
 nb::dict xla_handlers() {
   nb::dict handlers;
-  handlers["bothways_lstm_forward_v1"] = nb::capsule(reinterpret_cast<void*>(kForward));
-  handlers["bothways_lstm_backward_v1"] = nb::capsule(reinterpret_cast<void*>(kBackward));
+  handlers["bothways_forward_v1"] = nb::capsule(reinterpret_cast<void*>(kForward));
+  handlers["bothways_backward_v1"] = nb::capsule(reinterpret_cast<void*>(kBackward));
   return handlers;
 }
 

@@ -144,7 +144,8 @@ constexpr int64_t kWorthAThread = 1 << 17;
 
 void run_directions(const Input& input, int directions, const Direction* direction,
                     const std::function<void(int)>& run) {
-  const int64_t work = input.batch * input.time * 4 * direction[0].units * (input.features + direction[0].units);
+  const int64_t columns = shape_of(direction[0].cell).gates * direction[0].units;
+  const int64_t work = input.batch * input.time * columns * (input.features + direction[0].units);
   if (work < kWorthAThread) {
     for (int i = 0; i < directions; ++i) run(i);
   } else {
@@ -172,8 +173,8 @@ bool set_instruction_set(const char* name) {
   return false;
 }
 
-int64_t saved_floats(int64_t batch, int64_t time, int64_t features, int64_t units) {
-  return kernels().saved_floats(batch, time, features, units);
+int64_t saved_floats(CellKind cell, int64_t batch, int64_t time, int64_t features, int64_t units) {
+  return kernels()[cell].saved_floats(batch, time, features, units);
 }
 
 void forward(const Input& input, int directions, const Direction* direction, float* outputs,
@@ -183,8 +184,9 @@ void forward(const Input& input, int directions, const Direction* direction, flo
   run_directions(input, directions, direction, [&](int i) {
     float* columns = outputs ? outputs + first_column(direction, i) : nullptr;
     ForwardJob job{&input, &memory.schedule, &direction[i], columns, stride, &results[i], nullptr};
-    job.scratch = scan_arena.floats(kernels().forward_scratch(job));
-    kernels().forward(job);
+    const CellKernels& cell = kernels()[direction[i].cell];
+    job.scratch = scan_arena.floats(cell.forward_scratch(job));
+    cell.forward(job);
   });
 }
 
@@ -199,8 +201,9 @@ void backward(const Input& input, int directions, const Direction* direction, co
     const float* columns = d_outputs ? d_outputs + first_column(direction, i) : nullptr;
     BackwardJob job{&input, &memory.schedule,         &direction[i], columns,
                     stride, i == 0 ? d_x : other_d_x, &results[i],   nullptr};
-    job.scratch = scan_arena.floats(kernels().backward_scratch(job));
-    kernels().backward(job);
+    const CellKernels& cell = kernels()[direction[i].cell];
+    job.scratch = scan_arena.floats(cell.backward_scratch(job));
+    cell.backward(job);
   });
   if (other_d_x) {
     for (int64_t i = 0; i < x_floats; ++i) d_x[i] += other_d_x[i];

@@ -11,6 +11,20 @@ namespace bothways {
 constexpr int kMaxDirections = 2;
 constexpr int kMaxStates = 2;  // an LSTM has h and c
 
+enum class CellKind { kLstm, kGru, kRnnTanh, kRnnRelu };
+constexpr int kCells = 4;
+
+// What the border has to know of a cell; `bothways.spec` says the same in Python.
+struct CellShape {
+  int gates;   // blocks of `units` columns in the weights
+  int biases;  // rows of the bias
+  int states;  // h, or h and c
+};
+
+constexpr CellShape kCellShapes[kCells] = {{4, 1, 2}, {3, 2, 1}, {1, 1, 1}, {1, 1, 1}};
+
+constexpr CellShape shape_of(CellKind cell) { return kCellShapes[static_cast<int>(cell)]; }
+
 // What is read.
 struct Input {
   int64_t batch, time, features;
@@ -21,11 +35,12 @@ struct Input {
 
 // One reading of it. The columns of the weights are blocks of `units`, one a gate.
 struct Direction {
+  CellKind cell;
   int64_t units;
   bool reverse;                             // from the last step to the first
   const float* kernel;                      // (features, gates * units)
   const float* recurrent_kernel;            // (units, gates * units)
-  const float* bias;                        // (gates * units), or null
+  const float* bias;                        // (biases, gates * units), or null
   const float* initial_states[kMaxStates];  // (batch, units) each, or null for zeros
 };
 
@@ -41,12 +56,12 @@ struct DirectionGradients {
   const float* d_final_states[kMaxStates];  // (batch, units) each, or null for zeros
   float* d_kernel;                          // (features, gates * units)
   float* d_recurrent_kernel;                // (units, gates * units)
-  float* d_bias;                            // (gates * units)
+  float* d_bias;                            // (biases, gates * units)
   float* d_initial_states[kMaxStates];      // (batch, units) each, or null
 };
 
 // How many floats `saved` holds for one direction.
-int64_t saved_floats(int64_t batch, int64_t time, int64_t features, int64_t units);
+int64_t saved_floats(CellKind cell, int64_t batch, int64_t time, int64_t features, int64_t units);
 
 // Runs the directions (1 or 2) side by side. `outputs` is (batch, time, units of all directions), each
 // step's output at the step's own place whatever the direction; null if only final states are wanted.

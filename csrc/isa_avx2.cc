@@ -9,5 +9,5 @@ constexpr int kTileRows = 3;
 
 namespace bothways {
 extern const Kernels kAvx2Kernels;
-const Kernels kAvx2Kernels = kernels_of<Lstm>("avx2");
+const Kernels kAvx2Kernels = kernels_of("avx2");
 }  // namespace bothways

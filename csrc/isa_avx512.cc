@@ -9,5 +9,5 @@ constexpr int kTileRows = 6;
 
 namespace bothways {
 extern const Kernels kAvx512Kernels;
-const Kernels kAvx512Kernels = kernels_of<Lstm>("avx512");
+const Kernels kAvx512Kernels = kernels_of("avx512");
 }  // namespace bothways

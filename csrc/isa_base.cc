@@ -9,5 +9,5 @@ constexpr int kTileRows = 2;
 
 namespace bothways {
 extern const Kernels kBaseKernels;
-const Kernels kBaseKernels = kernels_of<Lstm>("base");
+const Kernels kBaseKernels = kernels_of("base");
 }  // namespace bothways

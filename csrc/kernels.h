@@ -29,13 +29,20 @@ struct BackwardJob {
   float* scratch;  // (backward_scratch floats)
 };
 
-struct Kernels {
-  const char* name;
+// One cell.
+struct CellKernels {
   int64_t (*saved_floats)(int64_t batch, int64_t time, int64_t features, int64_t units);
   int64_t (*forward_scratch)(const ForwardJob&);
   void (*forward)(const ForwardJob&);
   int64_t (*backward_scratch)(const BackwardJob&);
   void (*backward)(const BackwardJob&);
+};
+
+struct Kernels {
+  const char* name;
+  CellKernels cells[kCells];
+
+  const CellKernels& operator[](CellKind cell) const { return cells[static_cast<int>(cell)]; }
 };
 
 extern const Kernels kBaseKernels, kAvx2Kernels, kAvx512Kernels;

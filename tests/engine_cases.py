@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bothways import engine
+from bothways.spec import CELLS
 
 Array = npt.NDArray[Any]
 
@@ -29,6 +30,7 @@ def make_case(
     mask: str | None = None,
     states: bool = False,
     bias: bool = True,
+    cells: tuple[str, ...] = ("lstm", "lstm"),
     seed: int = 0,
     **options: Any,
 ) -> Case:
@@ -41,16 +43,18 @@ def make_case(
     def normal(*shape: int, scale: float = 0.4) -> Array:
         return random.normal(size=shape, scale=scale)
 
-    directions = [
-        engine.Direction(
-            normal(features, 4 * width, scale=0.4 / np.sqrt(features)),
-            normal(width, 4 * width, scale=0.4 / np.sqrt(width)),
-            normal(4 * width) if bias else None,
-            reverse=i == 1,
-            initial_state=(normal(batch, width), normal(batch, width)) if states else None,
+    def direction(width: int, cell: str, reverse: bool) -> engine.Direction:
+        shapes = CELLS[cell].weight_shapes(features, width)
+        return engine.Direction(
+            normal(*shapes["kernel"], scale=0.4 / np.sqrt(features)),
+            normal(*shapes["recurrent_kernel"], scale=0.4 / np.sqrt(width)),
+            normal(*shapes["bias"]) if bias else None,
+            reverse=reverse,
+            initial_state=tuple(normal(batch, width) for _ in CELLS[cell].states) if states else None,
+            cell=cell,
         )
-        for i, width in enumerate(units)
-    ]
+
+    directions = [direction(width, cells[i], reverse=i == 1) for i, width in enumerate(units)]
     steps = np.arange(time)
     lengths = random.integers(0, time + 1, size=(batch, 1))
     masks = {

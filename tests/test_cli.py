@@ -19,7 +19,7 @@ from bothways import demo, jobs
 from bothways.cli import app, display, main
 from bothways.errors import ModelFileError
 
-COMMANDS = ("demo", "train", "evaluate", "predict", "info")
+COMMANDS = ("demo", "train", "evaluate", "predict", "info", "bench")
 ROLES = ["--label", "kind", "--sequence", "flow", "--order", "at", "--split", "part"]
 TINY = ["--units", "4", "--epochs", "3", "--seed", "1"]
 

@@ -25,7 +25,7 @@ ORDER = [
     {"layers", "runtime", "store"},
     {"training"},
     {"labeler"},
-    {"demo", "jobs"},
+    {"demo", "jobs", "bench"},
     {"cli"},
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
@@ -33,8 +33,12 @@ SAME_RANK = {("store", "runtime")} | {(a, b) for a in ORDER[0] for b in ORDER[0]
 
 # The home of each third party, as prefixes of module names.
 HOMES = {
-    "keras": ("layers", "training"),
-    "jax": ("layers.ops.jax", "training"),
+    "keras": ("layers", "training", "bench.peers"),
+    "jax": ("layers.ops.jax", "training", "bench.peers"),
+    "torch": ("bench.peers",),
+    "tensorflow": ("bench.peers",),
+    "onnx": ("bench.peers",),
+    "onnxruntime": ("bench.peers",),
     "sklearn": ("labeler", "metrics"),
     "polars": ("data",),
     "safetensors": ("store",),

@@ -194,11 +194,11 @@ def _facts(settings: Settings, trained: Trained) -> dict[str, Any]:
 
 def _validation_examples(data: Any, features: int, classes: Array) -> Examples:
     """Validation data, with its labels as numbers of classes."""
-    if not isinstance(data, (tuple, list)) or len(data) != 2:
+    if not isinstance(data, tuple) or len(data) != 2:
         raise InputError("validation_data must be a pair (X, y).")
     sequences = checked_sequences("validation X", data[0], features)
     labels = _checked_labels("validation y", data[1], "validation X", sequences)
-    # NumPy sees nothing odd in comparing numbers with text, so kinds are compared first.
+    # True equals 1, so kinds are compared before labels.
     unseen = labels if labels.dtype.kind != classes.dtype.kind else labels[~np.isin(labels, classes)]
     if len(unseen):
         raise InputError(
@@ -242,8 +242,10 @@ def _checked_label(name: str, label: Any) -> Array:
             names = ", ".join(sorted(kind.__name__ for kind in types))
             raise InputError(f"{name} has labels of the types {names}; they must be all int, all str or all bool.")
         array = np.array(array.tolist())
-    if array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.round(array)).all():
+    if array.dtype.kind == "f" and (np.abs(array) < 2**53).all() and (array == np.round(array)).all():
         array = array.astype(np.int64)
     if array.dtype.kind not in KINDS or (array.dtype.kind == "u" and (array > np.iinfo(np.int64).max).any()):
-        raise InputError(f"{name} has labels of dtype {array.dtype}; they must be all int, all str or all bool.")
+        raise InputError(
+            f"{name} has labels of dtype {array.dtype}; they must be all int (64 bits), all str or all bool."
+        )
     return array.astype(KINDS[array.dtype.kind])

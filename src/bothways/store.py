@@ -64,7 +64,7 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
         "network": model.network.to_json(),
         "classes": {"kind": type(model.classes[0]).__name__, "values": list(model.classes)},
         "columns": model.columns,
-        "class_counts": [model.class_counts[label] for label in model.classes if model.class_counts],
+        "class_counts": [model.class_counts.get(label, 0) for label in model.classes] if model.class_counts else [],
         "facts": dict(model.facts),
     }
     try:
@@ -165,8 +165,8 @@ def _model(description: dict[str, Any], weights: dict[str, Any]) -> Model:
     if not isinstance(values, list) or not all(type(value).__name__ == kind for value in values):
         raise InputError(f"The classes are {values}; they must all be of the kind {kind}.")
     counts = description["class_counts"]
-    if counts and len(counts) != len(values):
-        raise InputError(f"There are {len(counts)} counts for {len(values)} classes.")
+    if counts and (len(counts) != len(values) or not all(type(count) is int for count in counts)):
+        raise InputError(f"The counts of the classes are {counts}; they must be {len(values)} whole numbers.")
     return Model(
         network=Network.from_json(description["network"]),
         weights=weights,

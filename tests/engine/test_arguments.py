@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine_cases import make_case
 
 from bothways import engine
 from bothways.errors import InputError
+from engine_cases import make_case
 
 CASE = make_case(8, 5, 4, (6, 6))
 FORWARD, BACKWARD = CASE.directions
@@ -28,10 +28,13 @@ FORWARD, BACKWARD = CASE.directions
         ({"mask": np.ones((8, 5))}, r"mask has dtype float64; it must be bool"),
         ({"mask": np.ones((8, 4), bool)}, r"mask has shape \(8, 4\).*\(8, 5\)\."),
         ({"merge_mode": "add"}, r"There is no merge_mode 'add'\. Use one of: concat, sum, mul, ave, or None\."),
-        ({"cell": "gate"}, r"There is no cell 'gate'\. Use one of: lstm"),
+        (
+            {"directions": [replace(FORWARD, cell="gate")]},
+            r"There is no cell 'gate'\. Use one of: lstm, gru",
+        ),
         (
             {"directions": [replace(FORWARD, initial_state=(np.zeros((8, 6)),))]},
-            r"directions\[0\]\.initial_state has 1 arrays; LSTM needs 2 \(h, c\), each \(8, 6\)\.",
+            r"directions\[0\]\.initial_state has 1 arrays; lstm needs 2 \(h, c\), each \(8, 6\)\.",
         ),
         (
             {"directions": [replace(FORWARD, initial_state=(np.zeros((8, 6)), np.zeros((8, 7))))]},
@@ -66,7 +69,7 @@ def test_unequal_widths_cannot_be_added() -> None:
     [
         (np.zeros((8, 5, 6)), None, r"d_outputs has shape \(8, 5, 6\); it must be \(8, 5, 12\)\."),
         (np.zeros((8, 5, 12)), [None], r"d_states has 1 entries; there are 2 directions\."),
-        (np.zeros((8, 5, 12)), [(np.zeros((8, 6)),), None], r"d_states\[0\] has 1 arrays; LSTM needs 2"),
+        (np.zeros((8, 5, 12)), [(np.zeros((8, 6)),), None], r"d_states\[0\] has 1 arrays; lstm needs 2"),
     ],
 )
 def test_wrong_gradients_are_named(d_outputs: Any, d_states: Any, message: str) -> None:
@@ -92,9 +95,9 @@ def test_the_compiled_border_refuses_memory_that_is_not_there() -> None:
             x,
             None,
             False,
-            [(kernel, recurrent, None, False, None, None)],
+            [(0, kernel, recurrent, None, False, ())],
             np.zeros(6, np.float32),
-            [(state, state, None)],
+            [((state, state), None)],
         )
 
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine_cases import Array, Case, make_case
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tolerances import ENGINE, error
 
 from bothways import engine
 from bothways.errors import InputError
+from bothways.spec import CELLS
+from engine_cases import Array, Case, make_case
+from tolerances import ENGINE, error
 
 # batch, time, features, units: single rows, rows beyond a tile, units around the widths of vectors, wide input,
 # sequences longer than a chunk of the weight gradient, more rows than share a panel.
@@ -35,10 +36,8 @@ def both_gradients(case: Case, seed: int = 1) -> tuple[list[Array], list[Array]]
     random = np.random.default_rng(seed)
     expected = engine.reference.run(case.x, case.directions, record=True, **case.options)
     actual = engine.run(case.x, case.directions, record=True, **case.options)
-    pair = isinstance(expected.outputs, tuple)
-    outputs = expected.outputs if pair else (expected.outputs,)
-    d_outputs: Any = tuple(random.normal(size=o.shape) for o in outputs)
-    d_outputs = d_outputs if pair else d_outputs[0]
+    d_outputs: Any = tuple(random.normal(size=o.shape) for o in flat(expected.outputs))
+    d_outputs = d_outputs if isinstance(expected.outputs, tuple) else d_outputs[0]
     d_states = [tuple(random.normal(size=s.shape) for s in states) for states in expected.states]
     return (
         [*flat(actual), *flat(engine.backprop(actual.tape, d_outputs, d_states))],
@@ -66,6 +65,20 @@ def test_agrees_with_the_oracle(instruction_set: str, shape: tuple[Any, ...], ma
     assert_agrees(make_case(*shape, mask=mask, states=True))
 
 
+@pytest.mark.parametrize("cell", ["gru", "rnn", "rnn_relu"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("mask", [None, "random"])
+def test_other_cells_agree_with_the_oracle(
+    instruction_set: str, cell: str, shape: tuple[Any, ...], mask: str | None
+) -> None:
+    assert_agrees(make_case(*shape, mask=mask, states=True, cells=(cell, cell)))
+
+
+def test_two_cells_side_by_side(instruction_set: str) -> None:
+    assert_agrees(make_case(5, 7, 3, (9, 9), mask="random", cells=("gru", "lstm"), merge_mode="mul"))
+    assert_agrees(make_case(5, 7, 3, (9, 4), bias=False, cells=("rnn", "gru")))
+
+
 @pytest.mark.parametrize("merge_mode", ["concat", "sum", "mul", "ave", None])
 @pytest.mark.parametrize("mask", [None, "random"])
 def test_every_merge_mode_agrees_with_the_oracle(instruction_set: str, merge_mode: str | None, mask: str) -> None:
@@ -86,7 +99,7 @@ def test_a_single_direction_without_bias_agrees_with_the_oracle(instruction_set:
 def test_directions_of_different_widths(instruction_set: str) -> None:
     case = make_case(4, 6, 3, (7, 18))
     assert_agrees(case)
-    assert engine.run(case.x, case.directions).outputs.shape == (4, 6, 25)
+    assert np.shape(engine.run(case.x, case.directions).outputs) == (4, 6, 25)
 
 
 @settings(max_examples=150, deadline=None)
@@ -97,6 +110,7 @@ def test_directions_of_different_widths(instruction_set: str) -> None:
     units=st.tuples(st.integers(1, 40), st.integers(1, 40)),
     mask=st.sampled_from([None, "random", "right", "left", "all", "holes"]),
     states=st.booleans(),
+    cells=st.tuples(st.sampled_from(sorted(CELLS)), st.sampled_from(sorted(CELLS))),
     zero=st.booleans(),
     seed=st.integers(0, 100),
 )
@@ -107,12 +121,18 @@ def test_any_shape_and_mask_agrees_with_the_oracle(
     units: tuple[int, int],
     mask: str | None,
     states: bool,
+    cells: tuple[str, str],
     zero: bool,
     seed: int,
 ) -> None:
-    assert_agrees(
-        make_case(batch, time, features, units, mask=mask, states=states, seed=seed, zero_output_for_mask=zero)
-    )
+    options: dict[str, Any] = {
+        "mask": mask,
+        "states": states,
+        "cells": cells,
+        "seed": seed,
+        "zero_output_for_mask": zero,
+    }
+    assert_agrees(make_case(batch, time, features, units, **options))
 
 
 def test_reading_backward_is_reading_the_flipped_sequence(instruction_set: str) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from engine_cases import Array, Case, make_case
-from tolerances import DIFFERENCES, error
 
 from bothways.engine import reference
+from engine_cases import Array, Case, make_case
+from tolerances import DIFFERENCES, error
 
 
 def loss_weights(result: Any, seed: int = 1) -> tuple[Any, Any]:
@@ -47,10 +47,14 @@ def differences(case: Case, array: Array, d_outputs: Any, d_states: Any, step: f
     return result
 
 
+@pytest.mark.parametrize("cells", [("lstm", "lstm"), ("gru", "gru"), ("rnn", "rnn_relu")], ids="-".join)
 @pytest.mark.parametrize("merge_mode", ["concat", "sum", "mul", "ave", None])
 @pytest.mark.parametrize(("mask", "zero"), [(None, False), ("random", False), ("random", True)])
-def test_gradients_agree_with_finite_differences(merge_mode: str | None, mask: str | None, zero: bool) -> None:
-    case = make_case(2, 4, 2, (3, 3), mask=mask, states=True, seed=3, merge_mode=merge_mode, zero_output_for_mask=zero)
+def test_gradients_agree_with_finite_differences(
+    cells: tuple[str, str], merge_mode: str | None, mask: str | None, zero: bool
+) -> None:
+    options: dict[str, Any] = {"merge_mode": merge_mode, "zero_output_for_mask": zero}
+    case = make_case(2, 4, 2, (3, 3), mask=mask, states=True, cells=cells, seed=3, **options)
     result = reference.run(case.x, case.directions, record=True, **case.options)
     d_outputs, d_states = loss_weights(result)
     gradients = reference.backprop(result.tape, d_outputs, d_states)

@@ -12,10 +12,10 @@ import jax
 import keras
 import numpy as np
 import pytest
-from tolerances import KERAS, error
 
 from bothways.errors import InputError
 from bothways.layers import LSTM, Bidirectional
+from tolerances import KERAS, error
 
 X = np.random.default_rng(0).normal(size=(4, 6, 3)).astype("float32")
 
@@ -123,9 +123,12 @@ def test_the_reason_for_stock_keras_can_be_read(options: dict[str, Any], reason:
     assert both(X).shape == (4, 6, 8)
 
 
-def test_other_cells_run_in_stock_keras_and_say_so() -> None:
-    layer = Bidirectional(keras.layers.GRU(4))
-    assert layer.engine == "forward layer: GRU is not a cell of the engine; it has LSTM"
+def test_other_layers_run_in_stock_keras_and_say_so() -> None:
+    layer = Bidirectional(keras.layers.GRU(4, reset_after=False))
+    assert layer.engine == "forward layer: reset_after=False; the engine resets after the product"
+    assert layer(X).shape == (4, 8)
+    layer = Bidirectional(keras.layers.RNN(keras.layers.LSTMCell(4)))
+    assert layer.engine == "forward layer: RNN is not a layer of the engine; it has LSTM, GRU and SimpleRNN"
     assert layer(X).shape == (4, 8)
 
 
@@ -141,7 +144,7 @@ def test_wrong_masks_and_states_are_named() -> None:
         with pytest.raises(InputError, match=r"mask has shape \(4, 5\); sequences \(4, 6, 3\) need \(4, 6\)\."):
             layer(X, mask=np.ones((4, 5), bool))
     zero = np.zeros((4, 4), "float32")
-    with pytest.raises(InputError, match=r"initial_state has shapes .* needs .*h and c of the forward layer"):
+    with pytest.raises(InputError, match=r"initial_state has shapes .* needs .*the states of the forward layer"):
         Bidirectional(LSTM(4))(X, initial_state=[zero, zero])
 
 

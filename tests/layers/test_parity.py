@@ -2,48 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import keras
 import numpy as np
 import pytest
-from tolerances import KERAS, error
 
-from bothways.layers import LSTM, Bidirectional
+from bothways.layers import GRU, LSTM, Bidirectional, SimpleRNN
+from tolerances import KERAS, error
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(5, 7, 3)).astype("float32")
 MASKS = {
-    "none": None,
     "random": RANDOM.random((5, 7)) < 0.6,
     "right": np.arange(7) < np.array([[7], [4], [1], [0], [6]]),
     "left": np.arange(7) >= np.array([[0], [4], [1], [7], [6]]),
 }
 
 
-def value_and_gradients(layer: keras.layers.Layer, x: Any, call: dict[str, Any]) -> list[Any]:
-    """Outputs of a call, and the gradients of a weighted sum of them with respect to x and every weight."""
+def value_and_gradients(layer: keras.layers.Layer, call: dict[str, Any]) -> Callable[..., list[Any]]:
+    """A function of `x, mask`: outputs, and gradients of a weighted sum of them for x and every weight; compiled."""
 
-    def loss(weights: list[Any], x: Any) -> Any:
+    def loss(weights: list[Any], x: Any, mask: Any) -> Any:
         mapping = list(zip(layer.trainable_variables, weights, strict=True))
         with keras.StatelessScope(state_mapping=mapping):
-            outputs = jax.tree.leaves(layer(x, **call))
+            outputs = jax.tree.leaves(layer(x, mask=mask, **call))
         return sum((o * np.cos(np.arange(o.size)).reshape(o.shape)).sum() for o in outputs), outputs
 
-    weights = [variable.value for variable in layer.trainable_variables]
-    (_, outputs), gradients = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))(weights, x)
-    return [*outputs, *jax.tree.leaves(gradients)]
+    compiled = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
+
+    def function(x: Any, mask: Any) -> list[Any]:
+        (_, outputs), gradients = compiled([variable.value for variable in layer.trainable_variables], x, mask)
+        return [*outputs, *jax.tree.leaves(gradients)]
+
+    return function
 
 
-def assert_parity(ours: keras.layers.Layer, stock: keras.layers.Layer, x: Any = X, **call: Any) -> None:
-    ours(x, **call)
-    stock(x, **call)
+def assert_parity(
+    ours: keras.layers.Layer, stock: keras.layers.Layer, masks: Sequence[Any] = (None,), **call: Any
+) -> None:
+    ours(X, **call)
+    stock(X, **call)
     stock.set_weights(ours.get_weights())
     assert ours.engine == "native"
-    for actual, expected in zip(value_and_gradients(ours, x, call), value_and_gradients(stock, x, call), strict=True):
-        assert error(actual, expected) < KERAS
+    functions = value_and_gradients(ours, call), value_and_gradients(stock, call)
+    for mask in masks:
+        for actual, expected in zip(*(function(X, mask) for function in functions), strict=True):
+            assert error(actual, expected) < KERAS
 
 
 def states(*units: int) -> list[Any]:
@@ -51,31 +58,30 @@ def states(*units: int) -> list[Any]:
     return [random.normal(size=(5, width)).astype("float32") for width in units]
 
 
-@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("masks", [[None], list(MASKS.values())], ids=["unmasked", "masked"])
 @pytest.mark.parametrize("go_backwards", [False, True])
 @pytest.mark.parametrize("return_sequences", [False, True])
 @pytest.mark.parametrize("return_state", [False, True])
-def test_lstm(mask: str, go_backwards: bool, return_sequences: bool, return_state: bool) -> None:
+def test_lstm(masks: list[Any], go_backwards: bool, return_sequences: bool, return_state: bool) -> None:
     options = {"return_sequences": return_sequences, "return_state": return_state, "go_backwards": go_backwards}
-    assert_parity(LSTM(4, **options), keras.layers.LSTM(4, **options), mask=MASKS[mask])
-    assert_parity(LSTM(4, **options), keras.layers.LSTM(4, **options), mask=MASKS[mask], initial_state=states(4, 4))
+    assert_parity(LSTM(4, **options), keras.layers.LSTM(4, **options), masks=masks)
+    assert_parity(LSTM(4, **options), keras.layers.LSTM(4, **options), masks=masks, initial_state=states(4, 4))
 
 
-@pytest.mark.parametrize("mask", ["right", "left"])
 @pytest.mark.parametrize("go_backwards", [False, True])
 @pytest.mark.parametrize("return_sequences", [False, True])
-def test_zero_output_for_mask(mask: str, go_backwards: bool, return_sequences: bool) -> None:
+def test_zero_output_for_mask(go_backwards: bool, return_sequences: bool) -> None:
     options = {"zero_output_for_mask": True, "return_sequences": return_sequences, "go_backwards": go_backwards}
-    assert_parity(LSTM(4, **options), keras.layers.LSTM(4, **options), mask=MASKS[mask])
+    assert_parity(LSTM(4, **options), keras.layers.LSTM(4, **options), masks=list(MASKS.values()))
 
 
-@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("masks", [[None], list(MASKS.values())], ids=["unmasked", "masked"])
 @pytest.mark.parametrize("merge_mode", ["concat", "sum", "mul", "ave", None])
 @pytest.mark.parametrize("return_sequences", [False, True])
 @pytest.mark.parametrize("return_state", [False, True])
 @pytest.mark.parametrize("go_backwards", [False, True])
 def test_bidirectional(
-    mask: str, merge_mode: str | None, return_sequences: bool, return_state: bool, go_backwards: bool
+    masks: list[Any], merge_mode: str | None, return_sequences: bool, return_state: bool, go_backwards: bool
 ) -> None:
     options = {"return_sequences": return_sequences, "return_state": return_state, "go_backwards": go_backwards}
 
@@ -88,9 +94,7 @@ def test_bidirectional(
             twin = lstm(4, **options | {"go_backwards": False})
             return wrapper(lstm(4, **options), backward_layer=twin, merge_mode=merge_mode)
 
-    assert_parity(
-        wrapped(Bidirectional, LSTM), wrapped(keras.layers.Bidirectional, keras.layers.LSTM), mask=MASKS[mask]
-    )
+    assert_parity(wrapped(Bidirectional, LSTM), wrapped(keras.layers.Bidirectional, keras.layers.LSTM), masks=masks)
 
 
 @pytest.mark.parametrize("return_sequences", [False, True])
@@ -102,7 +106,7 @@ def test_bidirectional_with_initial_state(return_sequences: bool) -> None:
         Bidirectional(LSTM(4, **options())),
         keras.layers.Bidirectional(keras.layers.LSTM(4, **options())),
         initial_state=states(4, 4, 4, 4),
-        mask=MASKS["random"],
+        masks=[MASKS["random"]],
     )
 
 
@@ -110,6 +114,45 @@ def test_stock_layers_inside_run_on_the_engine_too() -> None:
     assert_parity(
         Bidirectional(keras.layers.LSTM(4, return_sequences=True)),
         keras.layers.Bidirectional(keras.layers.LSTM(4, return_sequences=True)),
+    )
+
+
+CELLS = {
+    "gru": (GRU, keras.layers.GRU, {}),
+    "rnn": (SimpleRNN, keras.layers.SimpleRNN, {}),
+    "rnn_relu": (SimpleRNN, keras.layers.SimpleRNN, {"activation": "relu"}),
+}
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("masks", [[None], list(MASKS.values())], ids=["unmasked", "masked"])
+@pytest.mark.parametrize("go_backwards", [False, True])
+@pytest.mark.parametrize("return_sequences", [False, True])
+def test_other_cells(cell: str, masks: list[Any], go_backwards: bool, return_sequences: bool) -> None:
+    ours, stock, activation = CELLS[cell]
+    options = {"return_sequences": return_sequences, "return_state": True, "go_backwards": go_backwards} | activation
+    assert_parity(ours(4, **options), stock(4, **options), masks=masks, initial_state=states(4))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("masks", [[None], list(MASKS.values())], ids=["unmasked", "masked"])
+@pytest.mark.parametrize("return_sequences", [False, True])
+@pytest.mark.parametrize("use_bias", [False, True])
+def test_bidirectional_over_other_cells(cell: str, masks: list[Any], return_sequences: bool, use_bias: bool) -> None:
+    ours, stock, activation = CELLS[cell]
+    options = {"return_sequences": return_sequences, "use_bias": use_bias} | activation
+    assert_parity(Bidirectional(ours(4, **options)), keras.layers.Bidirectional(stock(4, **options)), masks=masks)
+
+
+def test_bidirectional_over_two_cells() -> None:
+    def layer(wrapper: Any, forward: Any, backward: Any) -> Any:
+        twin = backward(4, return_sequences=True, go_backwards=True)
+        return wrapper(forward(4, return_sequences=True), backward_layer=twin, merge_mode="sum")
+
+    assert_parity(
+        layer(Bidirectional, LSTM, GRU),
+        layer(keras.layers.Bidirectional, keras.layers.LSTM, keras.layers.GRU),
+        masks=[MASKS["random"]],
     )
 
 
@@ -128,12 +171,11 @@ def test_backward_layer_of_another_width() -> None:
 
 
 def test_input_dropout_is_the_same_mask_as_that_of_keras() -> None:
-    for make in (
-        lambda lstm, _: lstm(4, return_sequences=True, dropout=0.5, seed=7),
-        lambda lstm, wrapper: wrapper(lstm(4, return_sequences=True, dropout=0.5, seed=7)),
+    options = {"return_sequences": True, "dropout": 0.5, "seed": 7}
+    for ours, stock in (
+        (LSTM(4, **options), keras.layers.LSTM(4, **options)),
+        (Bidirectional(LSTM(4, **options)), keras.layers.Bidirectional(keras.layers.LSTM(4, **options))),
     ):
-        ours = make(LSTM, Bidirectional)
-        stock = make(keras.layers.LSTM, keras.layers.Bidirectional)
         ours(X)
         stock(X)
         stock.set_weights(ours.get_weights())

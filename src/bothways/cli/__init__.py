@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bothways.bench import MODES, PEERS, SHAPES
 from bothways.cli import display
 from bothways.errors import BothwaysError
 from bothways.merge import MERGE_MODES
@@ -220,10 +221,63 @@ def info(model: ModelFile, as_json: Json = False) -> None:
         display.show_model(loaded)
 
 
+@app.command()
+def bench(
+    shapes: Annotated[
+        list[str] | None,
+        typer.Option(help=f"{', '.join(SHAPES)}, or batch,steps,features,units; again and again.", show_default="all"),
+    ] = None,
+    mode: Annotated[str, typer.Option(help=f"What to time: {', '.join(MODES)} or both.")] = "both",
+    cell: Annotated[
+        list[str] | None, typer.Option(help=f"The recurrent cells: {', '.join(CELLS)}.", show_default="lstm")
+    ] = None,
+    peers: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Whom to measure against: {', '.join(PEERS)}; or none.", show_default="all installed"),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads for each.", show_default="the processors, or OMP_NUM_THREADS")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Time for each shape and mode, compiling aside.")] = 4.0,
+    save: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keep it all, this machine too, in a .json file.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure the engine on this machine, against whatever peers are installed.
+
+    Example: [bold]bothways bench --shapes small --shapes 8,50,16,64 --save bench.json[/]
+    """
+    from bothways import bench
+
+    modes = list(MODES) if mode == "both" else [mode]
+    cases = [
+        bench.Case(shape, name, each)
+        for name in _names(cell) or ["lstm"]
+        for each in modes
+        for shape in bench.choose_shapes(shapes or ["all"])
+    ]
+    wanted = _names(peers) or list(PEERS)
+    wanted = [] if wanted == ["none"] else wanted
+    path = bench.check_file(save) if save else None
+    display.say_missing_peers(bench.choose_peers(wanted)[1])
+    with display.case_progress() as on_progress:
+        report = bench.measure(cases, wanted, threads=threads, seconds=seconds, on_progress=on_progress)
+    display.say_reasons(report)
+    if path:
+        report.save(path)
+    if as_json:
+        _print_json([measurement.to_json() for measurement in report.measurements])
+    else:
+        display.show_report(report, path)
+    if len(report.measurements) < len(cases):
+        raise typer.Exit(1)
+
+
 def _names(given: list[str] | None) -> list[str]:
-    """Names of columns, of which one argument may hold several with commas between them."""
+    """Names, of which one argument may hold several with commas between them."""
     return [name.strip() for argument in given or [] for name in argument.split(",") if name.strip()]
 
 
-def _print_json(value: dict[str, Any]) -> None:
+def _print_json(value: Any) -> None:
     print(json.dumps(value, allow_nan=False))

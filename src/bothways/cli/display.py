@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -14,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from bothways.bench import Report
     from bothways.demo import Demo
     from bothways.jobs import Evaluation, Prediction, Training
     from bothways.runtime import Model
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 LOG_EVERY = 10.0
 """Seconds between two lines on progress in a log."""
+
+OTHER_WORK = 0.05
+"""The share of the processors that other programs may use before it is said."""
 
 Say = Callable[[str], None]
 
@@ -85,6 +90,30 @@ def waiting(message: str) -> Iterator[Say]:
         return
     with console.status(message) as status:
         yield status.update
+
+
+@contextmanager
+def case_progress() -> Iterator[Callable[[float, int, str], None]]:
+    """Show how far measuring is: a bar on a terminal, a line for each case in a log.
+
+    Returns:
+        What to call with the cases done, their number, and what is going on.
+    """
+    console = words()
+    if not console.is_terminal:
+        said: set[str] = set()
+
+        def log(done: float, cases: int, what: str) -> None:
+            if what not in said and done < cases:
+                said.add(what)
+                say(f"{what}, {int(done) + 1}/{cases}")
+
+        yield log
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task("starting", total=None)
+        yield lambda done, cases, what: progress.update(bar, total=cases, completed=done, description=what)
 
 
 def show_training(training: Training) -> None:
@@ -184,6 +213,71 @@ def show_demo(demo: Demo, steps: int, units: int, direction: str) -> None:
         f"Trained longer: {longer.accuracy:.1%}, after {longer.updates:,} updates of 64 sequences "
         f"({longer.seconds['train']:.1f} s of training)."
     )
+
+
+def say_missing_peers(missing: Mapping[str, list[str]]) -> None:
+    """Which peers are not installed, and how to install them."""
+    if missing:
+        modules = dict.fromkeys(module for needed in missing.values() for module in needed)
+        say(f"Not installed: {', '.join(missing)}. To measure against them: pip install {' '.join(modules)}")
+
+
+def say_reasons(report: Report) -> None:
+    """Who gave no number though installed, and what else ran."""
+    for name, reason in report.reasons.items():
+        if not reason.startswith("not installed"):
+            say(f"{name}: {reason}")
+    if report.machine["other_work"] > OTHER_WORK:
+        say(
+            f"Other programs used {report.machine['other_work']:.0%} of the processors meanwhile. "
+            "Measure on a quiet machine before you believe the numbers."
+        )
+
+
+def show_report(report: Report, path: Path | None) -> None:
+    """A table for each cell and mode: milliseconds, and what they mean."""
+    from bothways.bench import PEERS
+
+    console = results()
+    machine = report.machine
+    plural = "s" if machine["threads"] > 1 else ""
+    console.print(
+        f"{machine['processor']}, {machine.get('instruction_set', '')}, {machine['threads']} thread{plural}.\n"
+        "Bidirectional, float32: median milliseconds of a call; ours in 10^9 operations a\n"
+        "second, against NumPy's matrix product, and against the best peer."
+    )
+    for cell, mode in dict.fromkeys((m.case.cell, m.case.mode) for m in report.measurements):
+        of_table = [m for m in report.measurements if (m.case.cell, m.case.mode) == (cell, mode)]
+        peers = [name for name in PEERS if any(name in m.ms for m in of_table)]
+        titles = [PEERS[name].title.replace(" ", "\n") for name in peers]
+        table = _table(f"{cell} {mode}\nB,T,D,H", "bothways", *titles, "GF/s", "of\nsgemm", "ratio")
+        table.padding = (0, 1, 0, 0)
+        table.columns[0].no_wrap = True
+        for m in of_table:
+            best = {m.best_peer: "bold"}
+            table.add_row(
+                str(m.case.shape),
+                Text(_ms(m.ms["bothways"]), "bold"),
+                *(Text(_ms(m.ms.get(name)), best.get(name, "")) for name in peers),
+                f"{m.gflops:.1f}" if m.gflops < 100 else f"{m.gflops:.0f}",
+                "" if m.share_of_sgemm is None else f"{m.share_of_sgemm:.0%}",
+                "" if m.ratio is None else Text(f"{m.ratio:.2f}", "green" if m.ratio >= 1 else "bold red"),
+            )
+        console.print(table)
+    if path:
+        console.print(f"Saved: {path}", soft_wrap=True)
+
+
+def _ms(ms: float | None) -> str:
+    """Three digits of a time, or nothing.
+
+    Example:
+        >>> [_ms(ms) for ms in (0.01234, 1.234, 123.4, 1234.5, None)]
+        ['0.0123', '1.23', '123', '1234', '']
+    """
+    if ms is None:
+        return ""
+    return f"{ms:.0f}" if ms >= 100 else f"{ms:#.3g}"
 
 
 def _print_words(console: Console, message: str | Text) -> None:

@@ -7,7 +7,7 @@ def forward(
     mask: Array | None,
     zero_output_for_mask: bool,
     directions: list[tuple[Any, ...]],
-    outputs: Array,
+    outputs: Array | None,
     results: list[tuple[Any, ...]],
 ) -> None: ...
 def backward(
@@ -15,11 +15,11 @@ def backward(
     mask: Array | None,
     zero_output_for_mask: bool,
     directions: list[tuple[Any, ...]],
-    d_outputs: Array,
-    d_x: Array,
+    d_outputs: Array | None,
+    d_x: Array | None,
     gradients: list[tuple[Any, ...]],
 ) -> None: ...
-def saved_floats(batch: int, time: int, features: int, units: int) -> int: ...
+def saved_floats(cell: int, batch: int, time: int, features: int, units: int) -> int: ...
 def instruction_sets() -> list[str]: ...
 def instruction_set() -> str: ...
 def set_instruction_set(name: str) -> bool: ...

@@ -28,9 +28,10 @@ class Direction:
     Attributes:
         kernel: `(features, gates * units)`, gates in the order of `bothways.spec`, which is Keras's.
         recurrent_kernel: `(units, gates * units)`.
-        bias: `(gates * units,)`, or None for no bias.
+        bias: `(gates * units,)`, for a GRU `(2, gates * units)`; None for no bias.
         reverse: read from the last step to the first.
         initial_state: one `(batch, units)` array a state of the cell, for an LSTM `(h, c)`; None for zeros.
+        cell: a key of `bothways.spec.CELLS`, or None for the cell of the call.
     """
 
     kernel: Array
@@ -38,6 +39,7 @@ class Direction:
     bias: Array | None = None
     reverse: bool = False
     initial_state: States | None = None
+    cell: str | None = None
 
     @property
     def units(self) -> int:
@@ -82,7 +84,7 @@ class Gradients(NamedTuple):
 class Call:
     """The checked arguments of a run, every array contiguous and of one dtype."""
 
-    spec: CellSpec
+    specs: tuple[CellSpec, ...]
     x: Array
     directions: tuple[Direction, ...]
     mask: npt.NDArray[np.bool_] | None
@@ -115,12 +117,12 @@ def check_call(
     Raises:
         InputError: names the argument, what came and what is needed.
     """
-    spec = cell_spec(cell)
     x = _array("x", x, dtype, ndim=3, meaning="(batch, time, features)")
     if len(directions) not in (1, 2):
         raise InputError(f"directions has {len(directions)} entries; give one, or two to read both ways.")
+    specs = tuple(cell_spec(direction.cell or cell) for direction in directions)
     checked = tuple(
-        _check_direction(f"directions[{i}]", direction, spec, x.shape[0], x.shape[2], dtype)
+        _check_direction(f"directions[{i}]", direction, specs[i], x.shape[0], x.shape[2], dtype)
         for i, direction in enumerate(directions)
     )
     if len(checked) == 2:
@@ -132,7 +134,7 @@ def check_call(
         if mask.shape != x.shape[:2]:
             raise InputError(f"mask has shape {mask.shape}; x {x.shape} needs (batch, time) = {x.shape[:2]}.")
         mask = np.ascontiguousarray(mask)
-    return Call(spec, x, checked, mask, merge_mode, zero_output_for_mask)
+    return Call(specs, x, checked, mask, merge_mode, zero_output_for_mask)
 
 
 def check_gradients(call: Call, d_outputs: Any, d_states: Any, dtype: type[np.floating[Any]]) -> tuple[Any, Any]:
@@ -157,8 +159,8 @@ def check_gradients(call: Call, d_outputs: Any, d_states: Any, dtype: type[np.fl
     if len(d_states) != len(call.directions):
         raise InputError(f"d_states has {len(d_states)} entries; there are {len(call.directions)} directions.")
     return d_outputs, tuple(
-        None if d is None else _check_states(f"d_states[{i}]", d, call.spec, shape, dtype)
-        for i, (d, shape) in enumerate(zip(d_states, call.state_shapes, strict=True))
+        None if d is None else _check_states(f"d_states[{i}]", d, spec, shape, dtype)
+        for i, (d, spec, shape) in enumerate(zip(d_states, call.specs, call.state_shapes, strict=True))
     )
 
 
@@ -187,7 +189,7 @@ def _check_states(
     if not isinstance(states, (tuple, list)) or len(states) != len(spec.states):
         came = f"{len(states)} arrays" if isinstance(states, (tuple, list)) else type(states).__name__
         raise InputError(
-            f"{name} has {came}; {spec.name.upper()} needs {len(spec.states)} ({', '.join(spec.states)}), each {shape}."
+            f"{name} has {came}; {spec.name} needs {len(spec.states)} ({', '.join(spec.states)}), each {shape}."
         )
     return tuple(
         _array(f"{name}[{i}] ({state})", array, dtype, shape=shape)

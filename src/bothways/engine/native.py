@@ -16,11 +16,13 @@ from bothways.engine.arguments import (
     DirectionGradients,
     Gradients,
     Result,
+    States,
     check_call,
     check_gradients,
 )
 from bothways.errors import InputError
 from bothways.merge import merge, unmerge
+from bothways.spec import cell_number
 
 _ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
@@ -57,7 +59,7 @@ def run(
             the state that it carries.
         merge_mode: what becomes of two outputs: a key of `bothways.merge.MERGE_MODES`, or None for a pair.
         zero_output_for_mask: a masked step puts out zeros instead.
-        cell: a key of `bothways.spec.CELLS`.
+        cell: a key of `bothways.spec.CELLS`, for the directions that name none.
         record: keep what `backprop` needs, in `Result.tape`.
 
     Returns:
@@ -90,17 +92,20 @@ def run(
     )
     batch, time, features = call.x.shape
     both = np.empty((batch, time, sum(call.units)), np.float32)
-    states = tuple(tuple(np.empty(shape, np.float32) for _ in call.spec.states) for shape in call.state_shapes)
+    states = _empty_states(call)
     saved = None
     if record:
-        saved = tuple(_aligned(_native.saved_floats(batch, time, features, units)) for units in call.units)
+        saved = tuple(
+            _aligned(_native.saved_floats(cell_number(spec.name), batch, time, features, units))
+            for spec, units in zip(call.specs, call.units, strict=True)
+        )
     _native.forward(
         call.x,
         call.mask,
         zero_output_for_mask,
         _direction_tuples(call),
         both,
-        [(*state, saved[i] if saved else None) for i, state in enumerate(states)],
+        [(state, saved[i] if saved else None) for i, state in enumerate(states)],
     )
     merged = both if len(call.directions) == 1 else merge(merge_mode, both, call.units[0])
     return Result(merged, states, Tape(call, both, saved, _native.instruction_set()) if record else None)
@@ -143,12 +148,11 @@ def backprop(tape: Tape, d_outputs: Any, d_states: Any = None) -> Gradients:
         DirectionGradients(
             np.empty_like(direction.kernel),
             np.empty_like(direction.recurrent_kernel),
-            np.empty(direction.recurrent_kernel.shape[1], np.float32),
-            tuple(np.empty(shape, np.float32) for _ in call.spec.states),
+            np.empty(spec.weight_shapes(call.x.shape[2], direction.units)["bias"], np.float32),
+            states,
         )
-        for direction, shape in zip(call.directions, call.state_shapes, strict=True)
+        for direction, spec, states in zip(call.directions, call.specs, _empty_states(call), strict=True)
     )
-    none = (None,) * len(call.spec.states)
     _native.backward(
         call.x,
         call.mask,
@@ -157,7 +161,7 @@ def backprop(tape: Tape, d_outputs: Any, d_states: Any = None) -> Gradients:
         np.ascontiguousarray(d_outputs),
         d_x,
         [
-            (saved, *(d_state or none), g.kernel, g.recurrent_kernel, g.bias, *g.initial_state)
+            (saved, d_state or (), g.kernel, g.recurrent_kernel, g.bias, g.initial_state)
             for saved, d_state, g in zip(tape.saved, d_states, gradients, strict=True)
         ],
     )
@@ -166,8 +170,17 @@ def backprop(tape: Tape, d_outputs: Any, d_states: Any = None) -> Gradients:
 
 
 def _direction_tuples(call: Call) -> list[tuple[Any, ...]]:
-    none = (None,) * len(call.spec.states)
-    return [(d.kernel, d.recurrent_kernel, d.bias, d.reverse, *(d.initial_state or none)) for d in call.directions]
+    return [
+        (cell_number(spec.name), d.kernel, d.recurrent_kernel, d.bias, d.reverse, d.initial_state or ())
+        for spec, d in zip(call.specs, call.directions, strict=True)
+    ]
+
+
+def _empty_states(call: Call) -> tuple[States, ...]:
+    return tuple(
+        tuple(np.empty(shape, np.float32) for _ in spec.states)
+        for spec, shape in zip(call.specs, call.state_shapes, strict=True)
+    )
 
 
 def _aligned(floats: int) -> Array:

@@ -23,7 +23,16 @@ from bothways.engine.arguments import (
     check_call,
     check_gradients,
 )
+from bothways.engine.cells import STEPS, Saved
 from bothways.merge import merge, unmerge
+from bothways.spec import CellSpec
+
+
+class _Step(NamedTuple):
+    """What a step leaves for its gradient."""
+
+    h_before: Array
+    saved: Saved
 
 
 class Tape(NamedTuple):
@@ -31,7 +40,7 @@ class Tape(NamedTuple):
 
     call: Call
     both: Array
-    steps: tuple[list[dict[str, Array]], ...]
+    steps: tuple[list[_Step], ...]
 
 
 def run(
@@ -61,7 +70,9 @@ def run(
         cell=cell,
         dtype=np.float64,
     )
-    outputs, states, steps = zip(*(_run_direction(call, direction) for direction in call.directions), strict=True)
+    outputs, states, steps = zip(
+        *(_run_direction(call, spec, d) for spec, d in zip(call.specs, call.directions, strict=True)), strict=True
+    )
     both = np.concatenate(outputs, axis=-1)
     merged = both if len(outputs) == 1 else merge(merge_mode, both, call.units[0])
     return Result(merged, states, Tape(call, both, steps) if record else None)
@@ -75,10 +86,10 @@ def backprop(tape: Tape, d_outputs: Any, d_states: Any = None) -> Gradients:
         d_outputs = unmerge(call.merge_mode, d_outputs, tape.both, call.units[0], np)
     d_x = np.zeros_like(call.x)
     gradients = []
-    for direction, steps, d_both, d_state in zip(
-        call.directions, tape.steps, np.split(d_outputs, [call.units[0]], axis=-1), d_states, strict=False
+    for spec, direction, steps, d_both, d_state in zip(
+        call.specs, call.directions, tape.steps, np.split(d_outputs, [call.units[0]], axis=-1), d_states, strict=False
     ):
-        gradients.append(_backprop_direction(call, direction, steps, d_both, d_state, d_x))
+        gradients.append(_backprop_direction(call, spec, direction, steps, d_both, d_state, d_x))
     return Gradients(d_x, tuple(gradients))
 
 
@@ -93,69 +104,56 @@ def _counts(call: Call, t: int) -> npt.NDArray[np.bool_]:
     return np.ones((batch, 1), np.bool_) if call.mask is None else call.mask[:, t, None]
 
 
-def _run_direction(call: Call, direction: Direction) -> tuple[Array, States, list[dict[str, Array]]]:
+def _run_direction(call: Call, spec: CellSpec, direction: Direction) -> tuple[Array, States, list[_Step]]:
     batch, time, _ = call.x.shape
-    zero = np.zeros((batch, direction.units))
-    h, c = direction.initial_state or (zero, zero)
+    states = direction.initial_state or tuple(np.zeros((batch, direction.units)) for _ in spec.states)
     outputs = np.zeros((batch, time, direction.units))
     steps = []
+    biases = _biases(spec, direction)
     for t in _time_order(call, direction):
-        z = call.x[:, t] @ direction.kernel + h @ direction.recurrent_kernel
-        if direction.bias is not None:
-            z = z + direction.bias
-        step = lstm_step(call, z, c)
+        x_sums = call.x[:, t] @ direction.kernel + biases[0]
+        h_sums = states[0] @ direction.recurrent_kernel + biases[1]
+        after, saved = STEPS[spec.name].step(x_sums, h_sums, states)
+        steps.append(_Step(states[0], saved))
         counts = _counts(call, t)
-        steps.append({"h_before": h, "c_before": c, **step})
-        h, c = np.where(counts, step["h"], h), np.where(counts, step["c"], c)
-        outputs[:, t] = np.where(counts | (not call.zero_output_for_mask), h, 0.0)
-    return outputs, (h, c), steps
+        states = tuple(np.where(counts, new, old) for new, old in zip(after, states, strict=True))
+        outputs[:, t] = np.where(counts | (not call.zero_output_for_mask), states[0], 0.0)
+    return outputs, states, steps
 
 
-def lstm_step(call: Call, z: Array, c_before: Array) -> dict[str, Array]:
-    """One LSTM step (Hochreiter and Schmidhuber 1997; forget gate of Gers et al. 2000) from gate sums `z`."""
-    sums = dict(zip(call.spec.gates, np.split(z, len(call.spec.gates), axis=-1), strict=True))
-    step = {name: _sigmoid(sums[name]) for name in ("input", "forget", "output")}
-    step["candidate"] = np.tanh(sums["candidate"])
-    step["c"] = step["forget"] * c_before + step["input"] * step["candidate"]
-    step["h"] = step["output"] * np.tanh(step["c"])
-    return step
-
-
-def lstm_step_gradient(call: Call, step: dict[str, Array], d_h: Array, d_c: Array) -> tuple[Array, Array]:
-    """The gradients of one step with respect to the gate sums `z` and to the state `c` before it."""
-    tanh_c = np.tanh(step["c"])
-    d_c = d_c + d_h * step["output"] * (1 - tanh_c**2)
-    d_gates = {
-        "input": d_c * step["candidate"] * step["input"] * (1 - step["input"]),
-        "forget": d_c * step["c_before"] * step["forget"] * (1 - step["forget"]),
-        "candidate": d_c * step["input"] * (1 - step["candidate"] ** 2),
-        "output": d_h * tanh_c * step["output"] * (1 - step["output"]),
-    }
-    return np.concatenate([d_gates[name] for name in call.spec.gates], axis=-1), d_c * step["forget"]
+def _biases(spec: CellSpec, direction: Direction) -> Array:
+    """That of the kernel and that of the recurrent kernel, `(2, gates * units)`; a single bias is the kernel's."""
+    biases = np.zeros((2, direction.recurrent_kernel.shape[1]))
+    if direction.bias is not None:
+        biases[: spec.biases] = direction.bias
+    return biases
 
 
 def _backprop_direction(
-    call: Call, direction: Direction, steps: list[dict[str, Array]], d_outputs: Array, d_state: Any, d_x: Array
+    call: Call,
+    spec: CellSpec,
+    direction: Direction,
+    steps: list[_Step],
+    d_outputs: Array,
+    d_states: States | None,
+    d_x: Array,
 ) -> DirectionGradients:
     """Backpropagation through time; adds this direction's share to `d_x`."""
     d_kernel = np.zeros_like(direction.kernel)
     d_recurrent = np.zeros_like(direction.recurrent_kernel)
-    d_bias = np.zeros(direction.recurrent_kernel.shape[1])
-    zero = np.zeros((call.x.shape[0], direction.units))
-    d_h, d_c = d_state or (zero, zero)
+    d_biases = np.zeros((2, direction.recurrent_kernel.shape[1]))
+    batch = call.x.shape[0]
+    flow = d_states or tuple(np.zeros((batch, direction.units)) for _ in spec.states)
     for t, step in zip(reversed(_time_order(call, direction)), reversed(steps), strict=True):
         counts = _counts(call, t)
-        d_h = d_h + np.where(counts | (not call.zero_output_for_mask), d_outputs[:, t], 0.0)
-        d_z, d_c_before = lstm_step_gradient(call, step, d_h, d_c)
-        d_z = np.where(counts, d_z, 0.0)
-        d_kernel += call.x[:, t].T @ d_z
-        d_recurrent += step["h_before"].T @ d_z
-        d_bias += d_z.sum(axis=0)
-        d_x[:, t] += d_z @ direction.kernel.T
-        d_h = np.where(counts, d_z @ direction.recurrent_kernel.T, d_h)
-        d_c = np.where(counts, d_c_before, d_c)
-    return DirectionGradients(d_kernel, d_recurrent, d_bias, (d_h, d_c))
-
-
-def _sigmoid(x: Array) -> Array:
-    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * x)))
+        flow = (flow[0] + np.where(counts | (not call.zero_output_for_mask), d_outputs[:, t], 0.0), *flow[1:])
+        d_x_sums, d_h_sums, before = STEPS[spec.name].gradient(step.saved, flow)
+        d_x_sums, d_h_sums = np.where(counts, d_x_sums, 0.0), np.where(counts, d_h_sums, 0.0)
+        d_kernel += call.x[:, t].T @ d_x_sums
+        d_recurrent += step.h_before.T @ d_h_sums
+        d_biases += d_x_sums.sum(axis=0), d_h_sums.sum(axis=0)
+        d_x[:, t] += d_x_sums @ direction.kernel.T
+        before = (before[0] + d_h_sums @ direction.recurrent_kernel.T, *before[1:])
+        flow = tuple(np.where(counts, new, old) for new, old in zip(before, flow, strict=True))
+    d_bias = d_biases[0] if spec.biases == 1 else d_biases
+    return DirectionGradients(d_kernel, d_recurrent, d_bias, flow)

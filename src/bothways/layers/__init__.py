@@ -1,6 +1,7 @@
-"""Keras 3 layers on the engine: `LSTM` and `Bidirectional`, with Keras's arguments, weights and numbers.
+"""Keras 3 layers on the engine: `LSTM`, `GRU`, `SimpleRNN` and `Bidirectional`.
 
-Each has a readable attribute `engine`: "native", or why stock Keras runs instead.
+They take Keras's arguments and have its weights and numbers. Each has a readable attribute `engine`: "native", or why
+stock Keras runs instead.
 """
 
 from bothways.layers.backend import choose_backend
@@ -8,6 +9,6 @@ from bothways.layers.backend import choose_backend
 choose_backend()
 
 from bothways.layers.bidirectional import Bidirectional  # noqa: E402
-from bothways.layers.lstm import LSTM  # noqa: E402
+from bothways.layers.recurrent import GRU, LSTM, SimpleRNN  # noqa: E402
 
-__all__ = ["LSTM", "Bidirectional"]
+__all__ = ["GRU", "LSTM", "Bidirectional", "SimpleRNN"]

@@ -10,7 +10,7 @@ from keras import ops as K
 from bothways.errors import InputError
 from bothways.layers import ops
 from bothways.layers.eligibility import NATIVE, engine_of
-from bothways.layers.lstm import checked_mask, direction_of, drop_inputs, last_output
+from bothways.layers.native import checked_mask, direction_of, drop_inputs, last_output
 from bothways.merge import check_merge_mode, merge
 
 
@@ -30,12 +30,12 @@ class Bidirectional(keras.layers.Bidirectional):
 
     Call arguments:
         sequences: `(batch, time, features)`.
-        initial_state: `[h, c]` of the forward layer, then of the backward one, each `(batch, units)`.
+        initial_state: the states of the forward layer, then of the backward one, each `(batch, units)`.
         mask: `(batch, time)` of bool: masked steps carry the state, and put out zeros if sequences are returned.
         training: whether dropout applies.
 
     Returns:
-        What the wrapped layers return, merged; with `return_state` followed by h and c of both.
+        What the wrapped layers return, merged; with `return_state` followed by the states of both.
 
     Example:
         >>> import numpy as np
@@ -101,11 +101,12 @@ class Bidirectional(keras.layers.Bidirectional):
         came = [tuple(state.shape) for state in initial_state]
         if came != needed:
             raise InputError(
-                f"initial_state has shapes {came}; Bidirectional(LSTM) needs {needed}: h and c of the forward layer, "
-                "then of the backward layer."
+                f"initial_state has shapes {came}; this layer needs {needed}: the states of the forward layer, then "
+                "those of the backward layer."
             )
         states = [K.cast(state, layers[0].compute_dtype) for state in initial_state]
-        return [states[:2], states[2:]]
+        forward = len(layers[0].state_size)
+        return [states[:forward], states[forward:]]
 
     def _merged(self, outputs: Any, states: Any, mask: Any) -> Any:
         """The result of the call from the engine's outputs side by side."""

@@ -2,33 +2,58 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 from bothways.layers import ops
 
 NATIVE = "native"
 
+# For each Keras layer, the activations that the engine has, and the cell that each makes.
+_CELLS: dict[type, tuple[dict[str, str], dict[str, str]]] = {
+    keras.layers.LSTM: ({"recurrent_activation": "sigmoid"}, {"tanh": "lstm"}),
+    keras.layers.GRU: ({"recurrent_activation": "sigmoid"}, {"tanh": "gru"}),
+    keras.layers.SimpleRNN: ({}, {"tanh": "rnn", "relu": "rnn_relu"}),
+}
 
-def engine_of(layer: keras.layers.Layer) -> str:
+
+def cell_of(layer: Any) -> str:
+    """The cell of `bothways.spec` that an eligible layer has."""
+    kind = _kind(layer)
+    assert kind is not None, "only eligible layers have a cell"
+    return _CELLS[kind][1][layer.cell.activation.__name__]
+
+
+def engine_of(layer: Any) -> str:
     """`"native"`, or the reason for which stock Keras runs `layer` instead.
 
     Example:
         >>> engine_of(keras.layers.LSTM(8, activation="relu"))
         "activation='relu'; the engine has tanh"
     """
-    if not isinstance(layer, keras.layers.LSTM):
-        return f"{type(layer).__name__} is not a cell of the engine; it has LSTM"
+    kind = _kind(layer)
+    if kind is None:
+        return f"{type(layer).__name__} is not a layer of the engine; it has LSTM, GRU and SimpleRNN"
     cell = layer.cell
-    for name, function in (("activation", "tanh"), ("recurrent_activation", "sigmoid")):
+    fixed, by_activation = _CELLS[kind]
+    activations = {"activation": list(by_activation)} | {name: [value] for name, value in fixed.items()}
+    for name, functions in activations.items():
         chosen = getattr(cell, name)
-        if chosen is not getattr(keras.activations, function):
-            return f"{name}={keras.activations.serialize(chosen)!r}; the engine has {function}"
+        if not any(chosen is getattr(keras.activations, function) for function in functions):
+            return f"{name}={keras.activations.serialize(chosen)!r}; the engine has {' and '.join(functions)}"
+    if kind is keras.layers.GRU and not cell.reset_after:
+        return "reset_after=False; the engine resets after the product"
     if cell.compute_dtype != "float32":
         return f"computes in {cell.compute_dtype}; the engine has float32"
     if cell.recurrent_dropout:
         return f"recurrent_dropout={cell.recurrent_dropout}; the engine has none"
-    if cell.dropout and cell.implementation == 1:
+    if cell.dropout and getattr(cell, "dropout_mask_count", None) is not None:
         return "dropout with implementation=1, a mask for each gate; the engine has one for all"
     if layer.unroll:
         return "unroll=True; the engine does not unroll"
     return ops.why_not() or NATIVE
+
+
+def _kind(layer: Any) -> type | None:
+    return next((kind for kind in _CELLS if isinstance(layer, kind)), None)

@@ -63,8 +63,8 @@ def probabilities(z: Floats) -> Floats:
         `(..., classes)`.
 
     Example:
-        >>> probabilities(np.array([[0.0], [100.0]], np.float32)).tolist()
-        [[0.5, 0.5], [3.783505853677006e-44, 1.0]]
+        >>> probabilities(np.array([[0.0], [np.log(3)]])).round(6).tolist()
+        [[0.5, 0.5], [0.25, 0.75]]
     """
     if z.shape[-1] == 1:
         z = np.concatenate([np.zeros_like(z), z], axis=-1)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 Lengths = npt.NDArray[np.int64]
 
 SHAPES = 4
-"""How many lengths training pads to at most; each one costs a compilation of about a second."""
+"""How many lengths training pads to at most; each one costs a compilation of about half a second."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -73,7 +73,7 @@ class CompiledEpochs:
 
         def update(i: Any, carry: Any) -> Any:
             logs, state = self._model.train_step(carry[0], batch(self._model, data, order[i]))
-            return tuple(list(values) for values in state), logs["loss"]
+            return tuple(list(values) for values in state), jnp.float32(logs["loss"])
 
         return jax.lax.fori_loop(0, count, update, (state, jnp.float32(0)))
 

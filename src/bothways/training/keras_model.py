@@ -17,7 +17,7 @@ CELL_LAYERS = {"lstm": LSTM}
 def keras_model(network: Network, masked: bool) -> Any:
     """Build the Keras model of a network, up to its scores (logits); standardisation stays outside.
 
-    Its weights are zeros: set them with `set_weights`.
+    Its weights are zeros: set them with `set_weights`. It computes in float32, whatever the policy of Keras.
 
     Args:
         network: what to build.
@@ -31,12 +31,13 @@ def keras_model(network: Network, masked: bool) -> Any:
         >>> model.output_shape
         (None, None, 5)
     """
-    x = keras.Input((None, network.features), name="x")
+    x = keras.Input((None, network.features), dtype="float32", name="x")
     mask = keras.Input((None,), dtype="bool", name="mask") if masked else None
     outputs = x
     for layer in network.recurrent:
         outputs = _recurrent(layer, outputs, mask)
-    scores = keras.layers.Dense(network.outputs, kernel_initializer="zeros", name="head")(outputs)
+    head = keras.layers.Dense(network.outputs, kernel_initializer="zeros", dtype="float32", name="head")
+    scores = head(outputs)
     return keras.Model(x if mask is None else [x, mask], scores)
 
 
@@ -47,21 +48,30 @@ def _recurrent(layer: Recurrent, x: Any, mask: Any) -> Any:
         go_backwards=layer.directions == ("backward",),
         kernel_initializer="zeros",
         recurrent_initializer="zeros",
+        dtype="float32",
         name=layer.name,
     )
     if len(layer.directions) == 2:
-        return Bidirectional(cell, merge_mode=layer.merge_mode, name=layer.name)(x, mask=mask)
+        return Bidirectional(cell, merge_mode=layer.merge_mode, dtype="float32", name=layer.name)(x, mask=mask)
     outputs = cell(x, mask=mask)
     # A Keras layer that goes backwards gives its outputs in the order of its going.
     return keras.ops.flip(outputs, axis=1) if cell.go_backwards else outputs
 
 
 def compile_model(network: Network, model: Any, learning_rate: Any) -> None:
-    """Give a model its loss, cross-entropy over the steps that count, and Adam (Kingma and Ba 2015)."""
-    if network.outputs == 1:
-        loss = keras.losses.BinaryCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
-    else:
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
+    """Give a model its loss and its optimizer.
+
+    The loss is the mean cross-entropy over the steps that count; the optimizer is Adam (Kingma and Ba 2015), with
+    gradients scaled down to a norm of 1 where they are longer, lest one long sequence undo the training.
+
+    Args:
+        network: what `model` was built from.
+        model: what `keras_model` built.
+        learning_rate: a number, or a schedule of Keras.
+    """
+    losses = keras.losses
+    crossentropy = losses.BinaryCrossentropy if network.outputs == 1 else losses.SparseCategoricalCrossentropy
+    loss = crossentropy(from_logits=True, reduction="mean_with_sample_weight", dtype="float32")
     model.compile(optimizer=keras.optimizers.Adam(learning_rate, global_clipnorm=1.0), loss=loss)
     model.optimizer.build(model.trainable_variables)
 

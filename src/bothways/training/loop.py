@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -53,11 +53,11 @@ class Settings:
         InputError: an attribute out of its range.
     """
 
-    epochs: int = 40
+    epochs: int = 60
     batch_size: int = 8
     learning_rate: float = 0.01
     patience: int | None = 10
-    window: int | None = 720
+    window: int | None = 1000
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -68,6 +68,7 @@ class Settings:
                 object.__setattr__(self, name, whole(name, value, least))
         if not isinstance(self.learning_rate, Real) or not 0 < self.learning_rate < math.inf:
             raise InputError(f"learning_rate is {self.learning_rate!r}; it must be a number above 0, such as 0.01.")
+        object.__setattr__(self, "learning_rate", float(self.learning_rate))
 
 
 @dataclass(frozen=True)
@@ -155,36 +156,62 @@ def train(
 
     generator = np.random.default_rng(settings.seed)
     history: list[EpochReport] = []
-    kept: dict[str, Floats] = {}
-    best = (-math.inf, -math.inf)
+    best = _Best(settings.patience)
     seconds = 0.0
-    for epoch in range(1, settings.epochs + 1):
+    while len(history) < settings.epochs and not best.given_up:
         started = time.perf_counter()
         loss = runner.run(epoch_plan(buckets, settings.batch_size, generator))
         weights = standardisation | get_weights(network, model)
         update_seconds = time.perf_counter() - started
+        epoch = len(history) + 1
         if not math.isfinite(loss):
             raise InputError(f"The loss is {loss} in epoch {epoch}. Lower learning_rate={settings.learning_rate}.")
-        valid_loss = valid_metric = None
-        better = True
-        if valid is not None:
-            valid_loss, valid_metric = validate(network, weights, valid)
-            better = (valid_metric, -valid_loss) > best
-        if better:
-            kept = weights
-            if valid_loss is not None and valid_metric is not None:
-                best = valid_metric, -valid_loss
+        valid_loss, valid_metric = (None, None) if valid is None else validate(network, weights, valid)
+        better = best.offer(weights, valid_metric, valid_loss)
         seconds += time.perf_counter() - started
         history.append(
-            EpochReport(epoch, settings.epochs, loss, valid_loss, valid_metric, len(steps) / update_seconds, better)
+            EpochReport(
+                epoch, settings.epochs, loss, valid_loss, valid_metric, len(steps) / update_seconds, best=better
+            )
         )
         if on_epoch is not None:
             on_epoch(history[-1])
-        if settings.patience is not None and not any(report.best for report in history[-settings.patience :]):
-            break
     return Trained(
-        kept, history, {"compile": runner.compile_seconds, "train": seconds}, keras.backend.backend(), runner.compiled
+        weights=best.weights,
+        history=history,
+        seconds={"compile": runner.compile_seconds, "train": seconds},
+        backend=keras.backend.backend(),
+        compiled=runner.compiled,
     )
+
+
+@dataclass
+class _Best:
+    """The weights to keep: the best by validation, or without one the last.
+
+    Attributes:
+        patience: how many epochs in a row may be no better; None for any number.
+    """
+
+    patience: int | None
+    weights: dict[str, Floats] = field(default_factory=dict)
+    _score: tuple[float, float] = (-math.inf, -math.inf)
+    _waited: int = 0
+
+    def offer(self, weights: dict[str, Floats], metric: float | None, loss: float | None) -> bool:
+        """Keep the weights if they are better; tells whether they are."""
+        if metric is not None and loss is not None:
+            if (metric, -loss) <= self._score:
+                self._waited += 1
+                return False
+            self._score = metric, -loss
+        self.weights, self._waited = weights, 0
+        return True
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the last epochs, as many as the patience, were no better."""
+        return self.patience is not None and self._waited >= self.patience
 
 
 def statistics(steps: Array) -> dict[str, Floats]:

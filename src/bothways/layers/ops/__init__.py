@@ -8,14 +8,31 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
 BACKENDS = ("jax",)
 
-# kernel, recurrent_kernel, bias or None, initial states or None, reverse
-Direction = tuple[Any, Any, Any | None, Sequence[Any] | None, bool]
+
+class Direction(NamedTuple):
+    """One reading of a batch, in tensors of the backend.
+
+    Attributes:
+        cell: a key of `bothways.spec.CELLS`.
+        kernel: `(features, gates * units)`.
+        recurrent_kernel: `(units, gates * units)`.
+        bias: shaped as the cell's spec says, or None for no bias.
+        initial_states: `(batch, units)` each, or None for zeros.
+        reverse: read from the last step to the first.
+    """
+
+    cell: str
+    kernel: Any
+    recurrent_kernel: Any
+    bias: Any | None
+    initial_states: Sequence[Any] | None
+    reverse: bool
 
 
 def why_not() -> str | None:

@@ -6,6 +6,7 @@ The handlers are in `csrc/bind_xla.cc`, which takes the operands in the order us
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,23 +16,24 @@ import numpy as np
 
 from bothways.engine import _native
 from bothways.layers.ops import Direction
+from bothways.spec import CELLS, cell_number
 
-_FORWARD, _BACKWARD = "bothways_lstm_forward_v1", "bothways_lstm_backward_v1"
+_FORWARD, _BACKWARD = "bothways_forward_v1", "bothways_backward_v1"
 
 
 class Weights(NamedTuple):
-    """One direction's arrays: `(features, 4 * units)`, `(units, 4 * units)`, `(4 * units,)`, `(batch, units)` twice."""
+    """One direction's arrays, shaped as in `bothways.layers.ops.Direction`."""
 
     kernel: jax.Array
     recurrent_kernel: jax.Array
     bias: jax.Array
-    initial_h: jax.Array
-    initial_c: jax.Array
+    initial_states: tuple[jax.Array, ...]
 
 
 class _Static(NamedTuple):
     """What is known when the program is traced."""
 
+    cells: tuple[str, ...]
     reverse: tuple[bool, ...]
     zero_output_for_mask: bool
     return_sequences: bool
@@ -62,16 +64,24 @@ def recurrence(
 ) -> tuple[jax.Array | None, list[list[jax.Array]]]:
     """As `bothways.layers.ops.recurrence`."""
     x = jnp.asarray(x)
-    weights, reverse = [], []
-    for kernel, recurrent_kernel, bias, states, backwards in directions:
-        units = recurrent_kernel.shape[0]
-        bias = jnp.zeros(4 * units, x.dtype) if bias is None else bias
-        states = [jnp.zeros((x.shape[0], units), x.dtype)] * 2 if states is None else states
-        weights.append(Weights(*(jnp.asarray(array) for array in (kernel, recurrent_kernel, bias, *states))))
-        reverse.append(backwards)
-    static = _Static(tuple(reverse), zero_output_for_mask, return_sequences)
+    weights = []
+    for direction in directions:
+        spec, units = CELLS[direction.cell], direction.recurrent_kernel.shape[0]
+        bias, states = direction.bias, direction.initial_states
+        if bias is None:
+            bias = jnp.zeros(spec.weight_shapes(x.shape[2], units)["bias"], x.dtype)
+        if states is None:
+            states = [jnp.zeros((x.shape[0], units), x.dtype)] * len(spec.states)
+        kernels = jnp.asarray(direction.kernel), jnp.asarray(direction.recurrent_kernel)
+        weights.append(Weights(*kernels, jnp.asarray(bias), tuple(map(jnp.asarray, states))))
+    static = _Static(
+        tuple(direction.cell for direction in directions),
+        tuple(direction.reverse for direction in directions),
+        zero_output_for_mask,
+        return_sequences,
+    )
     outputs, states = _recurrence(static, x, None if mask is None else jnp.asarray(mask, bool), tuple(weights))
-    return outputs, [list(pair) for pair in states]
+    return outputs, [list(each) for each in states]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -93,23 +103,28 @@ def _is_primal(node: Any) -> bool:
 
 def _forward(static: _Static, x: Any, mask: Any, weights: tuple[Weights, ...], *, saves: bool) -> Any:
     batch, time, features = x.shape
-    units = [w.recurrent_kernel.shape[0] for w in weights]
-    shapes: list[tuple[int, ...]] = [(batch, time, sum(units))] if static.return_sequences else []
-    for width in units:
-        shapes += [(batch, width), (batch, width)]
-        shapes += [(_native.saved_floats(batch, time, features, width),)] if saves else []
-    operands = [x, *([] if mask is None else [mask]), *(array for w in weights for array in w)]
-    results = _call(_FORWARD, shapes, operands, static, units, masked=mask is not None, saves=saves)
-    outputs = results.pop(0) if static.return_sequences else None
-    each = 3 if saves else 2
-    per_direction = [results[i : i + each] for i in range(0, len(results), each)]
-    return outputs, tuple((r[0], r[1]) for r in per_direction), tuple(r[2] for r in per_direction if saves)
+    shapes: list[tuple[int, ...]] = []
+    if static.return_sequences:
+        shapes.append((batch, time, sum(w.recurrent_kernel.shape[0] for w in weights)))
+    operands = [x, *([] if mask is None else [mask])]
+    for cell, w in zip(static.cells, weights, strict=True):
+        operands += [w.kernel, w.recurrent_kernel, w.bias, *w.initial_states]
+        shapes += [state.shape for state in w.initial_states]
+        if saves:
+            units = w.recurrent_kernel.shape[0]
+            shapes.append((_native.saved_floats(cell_number(cell), batch, time, features, units),))
+    results = iter(_call(_FORWARD, shapes, operands, static, weights, masked=mask is not None, saves=saves))
+    outputs = next(results) if static.return_sequences else None
+    states, saved = [], []
+    for w in weights:
+        states.append(tuple(itertools.islice(results, len(w.initial_states))))
+        saved += [next(results)] if saves else []
+    return outputs, tuple(states), tuple(saved)
 
 
 def _recurrence_backward(static: _Static, residuals: Any, cotangents: Any) -> Any:
     x, mask, weights, saved, wants_d_x = residuals
     d_outputs, d_states = jax.tree.map(_instantiate, cotangents, is_leaf=_is_symbolic_zero)
-    units = [w.recurrent_kernel.shape[0] for w in weights]
     operands = [x, *([] if mask is None else [mask]), *([d_outputs] if static.return_sequences else [])]
     shapes = [x.shape] if wants_d_x is not None else []
     aliases = {}
@@ -117,22 +132,17 @@ def _recurrence_backward(static: _Static, residuals: Any, cotangents: Any) -> An
         operands += [w.kernel, w.recurrent_kernel]
         aliases[len(operands)] = len(shapes)  # the backward pass writes over the notes of the forward pass
         operands += [notes, *d_state]
-        shapes += [notes.shape, *(array.shape for array in w)]
-    results = _call(
-        _BACKWARD,
-        shapes,
-        operands,
-        static,
-        units,
-        masked=mask is not None,
-        wants_d_x=wants_d_x is not None,
-        aliases=aliases,
-    )
-    d_x = results.pop(0) if wants_d_x is not None else jnp.zeros_like(x)
-    each = 1 + len(Weights._fields)
-    d_weights = tuple(Weights(*results[i + 1 : i + each]) for i in range(0, len(results), each))
+        shapes += [notes.shape, *(array.shape for array in jax.tree.leaves(w))]
+    options = {"masked": mask is not None, "wants_d_x": wants_d_x is not None}
+    results = iter(_call(_BACKWARD, shapes, operands, static, weights, aliases=aliases, **options))
+    d_x = next(results) if wants_d_x is not None else jnp.zeros_like(x)
+    d_weights = []
+    for w in weights:
+        next(results)  # the notes
+        leaves, structure = jax.tree.flatten(w)
+        d_weights.append(jax.tree.unflatten(structure, itertools.islice(results, len(leaves))))
     d_mask = None if mask is None else np.zeros(mask.shape, jax.dtypes.float0)
-    return d_x, d_mask, d_weights
+    return d_x, d_mask, tuple(d_weights)
 
 
 def _is_symbolic_zero(node: Any) -> bool:
@@ -151,7 +161,7 @@ def _call(
     shapes: Sequence[tuple[int, ...]],
     operands: Sequence[jax.Array],
     static: _Static,
-    units: Sequence[int],
+    weights: Sequence[Weights],
     *,
     aliases: dict[int, int] | None = None,
     **attributes: bool,
@@ -165,7 +175,8 @@ def _call(
     return list(
         call(
             *operands,
-            units=np.asarray(units, np.int64),
+            cells=np.asarray([cell_number(cell) for cell in static.cells], np.int64),
+            units=np.asarray([w.recurrent_kernel.shape[0] for w in weights], np.int64),
             reverse=np.asarray(static.reverse, np.int64),
             zero_output_for_mask=static.zero_output_for_mask,
             sequences=static.return_sequences,

@@ -1,0 +1,29 @@
+"""How fast the engine is, beside whatever peers are installed.
+
+    measure           runs the cases and gives a `Report`
+    Case, Shape       what is measured
+    PEERS             who it can be measured against
+
+The process that measures holds no numbers itself: ours, every peer and NumPy's matrix product each work in a
+process of their own (`bothways.bench.worker`), which takes turns with the others for short slices of time.
+Importing this package needs the standard library only.
+"""
+
+from bothways.bench.cases import MODES, PEERS, SHAPES, Case, Shape, choose_peers, choose_shapes
+from bothways.bench.report import Measurement, Report, check_file
+from bothways.bench.rounds import measure, processors
+
+__all__ = [
+    "MODES",
+    "PEERS",
+    "SHAPES",
+    "Case",
+    "Measurement",
+    "Report",
+    "Shape",
+    "check_file",
+    "choose_peers",
+    "choose_shapes",
+    "measure",
+    "processors",
+]

@@ -1,0 +1,192 @@
+"""What is measured, and against whom."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from bothways.errors import InputError
+from bothways.spec import cell_spec
+
+OURS = "bothways"
+SGEMM = "sgemm"
+"""The worker that multiplies matrices with NumPy: what the machine can reach."""
+
+SGEMM_SIZE = 1024
+MODES = ("infer", "train")
+DTYPE = "float32"
+
+
+class Shape(NamedTuple):
+    """Sizes of one bidirectional layer and its batch."""
+
+    batch: int
+    time: int
+    features: int
+    units: int
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self))
+
+
+SHAPES: Mapping[str, tuple[Shape, ...]] = MappingProxyType(
+    {
+        "small": (Shape(1, 10, 1, 20), Shape(1, 100, 32, 128), Shape(32, 10, 1, 20), Shape(32, 100, 64, 128)),
+        "all": (
+            Shape(1, 10, 1, 20),
+            Shape(1, 100, 32, 128),
+            Shape(32, 10, 1, 20),
+            Shape(32, 100, 64, 128),
+            Shape(64, 200, 64, 256),
+            Shape(16, 50, 300, 512),
+            Shape(256, 100, 16, 64),
+        ),
+    }
+)
+"""Sets of shapes by name: from one short sequence, where calling costs most, to wide ones, where arithmetic does."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Someone else's bidirectional layer.
+
+    Attributes:
+        title: its name, for people.
+        modules: what must be installed.
+        trains: whether it has gradients.
+    """
+
+    title: str
+    modules: tuple[str, ...]
+    trains: bool = True
+
+
+PEERS: Mapping[str, Peer] = MappingProxyType(
+    {
+        "torch": Peer("torch", ("torch",)),
+        "onnxruntime": Peer("ONNX Runtime", ("onnxruntime", "onnx"), trains=False),
+        "keras-jax": Peer("Keras JAX", ("keras", "jax")),
+        "keras-torch": Peer("Keras torch", ("keras", "torch")),
+        "keras-tensorflow": Peer("Keras TF", ("keras", "tensorflow")),
+    }
+)
+"""Who can be measured against; `bothways.bench.peers` says how."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to measure: a bidirectional layer that gives every step, outputs side by side.
+
+    Attributes:
+        shape: its sizes.
+        cell: a key of `bothways.spec.CELLS`.
+        mode: "infer" is the outputs; "train" also the gradients of the input and of all weights.
+    """
+
+    shape: Shape
+    cell: str = "lstm"
+    mode: str = "infer"
+
+    def __post_init__(self) -> None:
+        cell_spec(self.cell)
+        if self.mode not in MODES:
+            raise InputError(f"There is no mode {self.mode!r}. Use one of: {', '.join(MODES)}.")
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of the matrix products in one call: those of training are three times as many.
+
+        Example:
+            >>> Case(Shape(32, 100, 64, 128)).flops == 2 * (2 * 32 * 100 * 4 * 128 * (64 + 128))
+            True
+        """
+        batch, time, features, units = self.shape
+        columns = len(cell_spec(self.cell).gates) * units
+        forward = 2 * (2 * batch * time * columns * (features + units))
+        return forward * (3 if self.mode == "train" else 1)
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the layer puts out."""
+        return self.shape.batch * self.shape.time * 2 * self.shape.units
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in results, and as it is sent to workers.
+
+        Example:
+            >>> Case(Shape(1, 10, 1, 20)).to_json()
+            {'shape': [1, 10, 1, 20], 'cell': 'lstm', 'dtype': 'float32', 'mode': 'infer'}
+        """
+        return {"shape": list(self.shape), "cell": self.cell, "dtype": DTYPE, "mode": self.mode}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Case:
+        """What `to_json` gave.
+
+        Example:
+            >>> case = Case(Shape(1, 2, 3, 4), mode="train")
+            >>> Case.from_json(case.to_json()) == case
+            True
+        """
+        return cls(Shape(*value["shape"]), value["cell"], value["mode"])
+
+    def __str__(self) -> str:
+        return f"{self.cell} {self.mode} {self.shape}"
+
+
+def choose_shapes(names: Iterable[str]) -> list[Shape]:
+    """The shapes meant by names of sets and by sizes written out, each once.
+
+    Raises:
+        InputError: neither a set nor four sizes.
+
+    Example:
+        >>> [str(shape) for shape in choose_shapes(["8,20,4,16", "small"])][:2]
+        ['8,20,4,16', '1,10,1,20']
+    """
+    chosen: list[Shape] = []
+    for name in names:
+        chosen += SHAPES[name] if name in SHAPES else [_shape(name)]
+    return list(dict.fromkeys(chosen))
+
+
+def _shape(text: str) -> Shape:
+    sizes = [part.strip() for part in text.split(",")]
+    if len(sizes) != len(Shape._fields) or not all(size.isascii() and size.isdigit() and int(size) for size in sizes):
+        raise InputError(
+            f"The shape is {text!r}; it must be {' or '.join(SHAPES)}, or batch, steps, features and units, as in "
+            "32,100,64,128."
+        )
+    return Shape(*map(int, sizes))
+
+
+def choose_peers(names: Iterable[str] | None = None) -> tuple[list[str], dict[str, list[str]]]:
+    """The peers that are installed, and those that are not.
+
+    Args:
+        names: those wanted, in any order; None for all.
+
+    Returns:
+        The names of those installed; for each other one the modules that are missing.
+
+    Raises:
+        InputError: there is no such peer.
+
+    Example:
+        >>> choose_peers([])
+        ([], {})
+    """
+    wanted = list(PEERS if names is None else names)
+    for name in wanted:
+        if name not in PEERS:
+            raise InputError(f"There is no peer {name!r}. Use some of: {', '.join(PEERS)}; or none.")
+    missing = {
+        name: [module for module in PEERS[name].modules if importlib.util.find_spec(module) is None]
+        for name in PEERS
+        if name in wanted
+    }
+    installed = [name for name, modules in missing.items() if not modules]
+    return installed, {name: modules for name, modules in missing.items() if modules}

@@ -1,0 +1,250 @@
+"""How each peer, ours and the matrix product are called. Runs in workers only.
+
+Each function imports one library, tells it how many threads to use, and returns what makes a call out of a case.
+A call does the work once, waits until it is done, and returns the outputs of the layer (a matrix product: the
+product). Every library is used as its makers would: in its own layout of the axes, with inputs and weights that
+already lie in its own arrays, compiled where it can be.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bothways.bench.cases import OURS, SGEMM, SGEMM_SIZE, Case
+from bothways.spec import cell_spec
+
+Call = Callable[[], Any]
+Build = Callable[[Case], Call]
+
+
+def with_engine(threads: int) -> Build:
+    """The engine through its NumPy face; the memory for outputs and gradients is allocated in every call."""
+    from bothways import engine
+
+    engine.set_threads(threads)
+
+    def build(case: Case) -> Call:
+        batch, time, features, units = case.shape
+        shapes = cell_spec(case.cell).weight_shapes(features=features, units=units)
+        x, d_outputs = _random(batch, time, features), _random(batch, time, 2 * units)
+        scale = units**-0.5
+        weights = {name: scale * _random(*shape) for name, shape in shapes.items()}
+        both = [engine.Direction(**weights), engine.Direction(**weights, reverse=True)]
+
+        def infer() -> Any:
+            return engine.run(x, both, cell=case.cell).outputs
+
+        def train() -> Any:
+            result = engine.run(x, both, cell=case.cell, record=True)
+            engine.backprop(result.tape, d_outputs)
+            return result.outputs
+
+        return train if case.mode == "train" else infer
+
+    return build
+
+
+def with_numpy(threads: int) -> Build:
+    """NumPy's product of two square matrices; the environment of the worker has set the threads."""
+
+    def build(case: Case) -> Call:
+        a, b = _random(SGEMM_SIZE, SGEMM_SIZE), _random(SGEMM_SIZE, SGEMM_SIZE)
+        out = np.empty_like(a)
+        return lambda: np.matmul(a, b, out=out)
+
+    return build
+
+
+def with_torch(threads: int) -> Build:
+    """`torch.nn.LSTM`, `GRU` and `RNN`, time before batch, their own order (`batch_first` made no difference)."""
+    import torch
+
+    torch.set_num_threads(threads)
+    layers: dict[str, Callable[..., Any]] = {
+        "lstm": torch.nn.LSTM,
+        "gru": torch.nn.GRU,
+        "rnn": torch.nn.RNN,
+        "rnn_relu": partial(torch.nn.RNN, nonlinearity="relu"),
+    }
+
+    def build(case: Case) -> Call:
+        batch, time, features, units = case.shape
+        layer = layers[case.cell](features, units, bidirectional=True)
+        x = torch.from_numpy(_random(time, batch, features))
+        d_outputs = torch.from_numpy(_random(time, batch, 2 * units))
+
+        def infer() -> Any:
+            with torch.inference_mode():
+                return layer(x)[0]
+
+        return _torch_training(layer, x, d_outputs, lambda x: layer(x)[0]) if case.mode == "train" else infer
+
+    return build
+
+
+def with_onnxruntime(threads: int) -> Build:
+    """One node of ONNX in ONNX Runtime, time before batch, the only order that it has for these nodes."""
+    import onnx
+    import onnxruntime
+    from onnx import helper, numpy_helper
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    operators: dict[str, tuple[str, dict[str, Any]]] = {
+        "lstm": ("LSTM", {}),
+        "gru": ("GRU", {"linear_before_reset": 1}),
+        "rnn": ("RNN", {}),
+        "rnn_relu": ("RNN", {"activations": ["Relu", "Relu"]}),
+    }
+
+    def build(case: Case) -> Call:
+        batch, time, features, units = case.shape
+        operator, attributes = operators[case.cell]
+        columns = len(cell_spec(case.cell).gates) * units
+        shapes = {"W": (2, columns, features), "R": (2, columns, units), "B": (2, 2 * columns)}
+        node = helper.make_node(
+            operator, ["X", *shapes], ["Y"], direction="bidirectional", hidden_size=units, **attributes
+        )
+        graph = helper.make_graph(
+            [node],
+            "layer",
+            [helper.make_tensor_value_info("X", onnx.TensorProto.FLOAT, (time, batch, features))],
+            [helper.make_tensor_value_info("Y", onnx.TensorProto.FLOAT, (time, 2, batch, units))],
+            [numpy_helper.from_array(units**-0.5 * _random(*shape), name) for name, shape in shapes.items()],
+        )
+        # Old numbers, which every release of ONNX Runtime reads; the nodes have not changed since.
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        x = _random(time, batch, features)
+        return lambda: session.run(["Y"], {"X": x})[0]
+
+    return build
+
+
+def with_keras_jax(threads: int) -> Build:
+    """Stock Keras on JAX, compiled; the environment of the worker has set the threads."""
+    layer_of = _keras("jax")
+    import jax
+
+    def build(case: Case) -> Call:
+        layer, x, d_outputs = layer_of(case)
+        weights, others = ([v.value for v in vs] for vs in (layer.trainable_variables, layer.non_trainable_variables))
+        x, d_outputs = jax.device_put((x, d_outputs))
+
+        def outputs(x: Any, weights: Any) -> Any:
+            return layer.stateless_call(weights, others, x)[0]
+
+        def outputs_and_gradients(x: Any, weights: Any, d_outputs: Any) -> Any:
+            result, pull_back = jax.vjp(outputs, x, weights)
+            return result, pull_back(d_outputs)
+
+        infer, train = jax.jit(outputs), jax.jit(outputs_and_gradients)
+        when_done: Any = jax.block_until_ready
+        if case.mode == "train":
+            return lambda: when_done(train(x, weights, d_outputs))[0]
+        return lambda: when_done(infer(x, weights))
+
+    return build
+
+
+def with_keras_torch(threads: int) -> Build:
+    """Stock Keras on torch, step by step as Keras runs it there."""
+    layer_of = _keras("torch")
+    import torch
+
+    torch.set_num_threads(threads)
+
+    def build(case: Case) -> Call:
+        layer, x, d_outputs = layer_of(case)
+        x, d_outputs = torch.from_numpy(x), torch.from_numpy(d_outputs)
+
+        def infer() -> Any:
+            with torch.no_grad():
+                return layer(x)
+
+        return _torch_training(layer, x, d_outputs, layer) if case.mode == "train" else infer
+
+    return build
+
+
+def with_keras_tensorflow(threads: int) -> Build:
+    """Stock Keras on TensorFlow, as a graph: Keras itself does not let XLA compile these layers there."""
+    import tensorflow
+
+    tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
+    tensorflow.config.threading.set_inter_op_parallelism_threads(threads)
+    layer_of = _keras("tensorflow")
+
+    def build(case: Case) -> Call:
+        layer, x, d_outputs = layer_of(case)
+        x, d_outputs = tensorflow.constant(x), tensorflow.constant(d_outputs)
+        weights = [variable.value for variable in layer.trainable_variables]
+
+        def outputs_and_gradients() -> Any:
+            with tensorflow.GradientTape() as tape:
+                tape.watch(x)
+                result = layer(x)
+            return result, tape.gradient(result, [x, *weights], d_outputs)
+
+        infer, train = tensorflow.function(lambda: layer(x)), tensorflow.function(outputs_and_gradients)
+        return (lambda: train()[0]) if case.mode == "train" else infer
+
+    return build
+
+
+START: Mapping[str, Callable[[int], Build]] = {
+    OURS: with_engine,
+    SGEMM: with_numpy,
+    "torch": with_torch,
+    "onnxruntime": with_onnxruntime,
+    "keras-jax": with_keras_jax,
+    "keras-torch": with_keras_torch,
+    "keras-tensorflow": with_keras_tensorflow,
+}
+"""What starts each worker, given the number of threads."""
+
+
+def _torch_training(layer: Any, x: Any, d_outputs: Any, outputs_of: Callable[[Any], Any]) -> Call:
+    """Forward and backward; the gradients of the call before are dropped, not added to."""
+    x.requires_grad_()
+
+    def train() -> Any:
+        x.grad = None
+        layer.zero_grad(set_to_none=True)
+        outputs = outputs_of(x)
+        outputs.backward(d_outputs)
+        return outputs
+
+    return train
+
+
+def _keras(backend: str) -> Callable[[Case], tuple[Any, Any, Any]]:
+    """Import stock Keras on a backend; give what makes the layer of a case, its input, and gradients of its outputs."""
+    os.environ["KERAS_BACKEND"] = backend
+    import keras
+
+    layers: dict[str, Callable[..., Any]] = {
+        "lstm": keras.layers.LSTM,
+        "gru": keras.layers.GRU,
+        "rnn": keras.layers.SimpleRNN,
+        "rnn_relu": partial(keras.layers.SimpleRNN, activation="relu"),
+    }
+
+    def layer_of(case: Case) -> tuple[Any, Any, Any]:
+        batch, time, features, units = case.shape
+        layer = keras.layers.Bidirectional(layers[case.cell](units, return_sequences=True, dtype="float32"))
+        layer.build((batch, time, features))
+        return layer, _random(batch, time, features), _random(batch, time, 2 * units)
+
+    return layer_of
+
+
+def _random(*shape: int) -> npt.NDArray[np.float32]:
+    """Numbers from -1 to 1, the same every time."""
+    return np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)

@@ -1,0 +1,146 @@
+"""What came of measuring, and the file that it is kept in."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bothways.bench.cases import OURS, Case
+from bothways.errors import DataError, InputError
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One case, measured.
+
+    Attributes:
+        case: what was measured.
+        ms: the median milliseconds of a call, ours first, then those of the peers that gave a number.
+        sgemm: what NumPy's matrix product reached in between, in 10^9 operations a second; None if it failed.
+    """
+
+    case: Case
+    ms: Mapping[str, float]
+    sgemm: float | None = None
+
+    @property
+    def gflops(self) -> float:
+        """10^9 operations a second of ours, counting the matrix products only.
+
+        Example:
+            >>> from bothways.bench import Shape
+            >>> Measurement(Case(Shape(1, 1, 1, 1)), {"bothways": 0.001}).gflops
+            0.032
+        """
+        return self.case.flops / self.ms[OURS] / 1e6
+
+    @property
+    def share_of_sgemm(self) -> float | None:
+        """What part of NumPy's matrix product that is."""
+        return None if self.sgemm is None else self.gflops / self.sgemm
+
+    @property
+    def best_peer(self) -> str | None:
+        """The fastest of the others."""
+        return min((name for name in self.ms if name != OURS), key=self.ms.__getitem__, default=None)
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times as long as ours the best peer takes."""
+        return None if self.best_peer is None else self.ms[self.best_peer] / self.ms[OURS]
+
+    def to_json(self) -> dict[str, Any]:
+        """The shape that `bothways bench --json` prints, four digits of each number.
+
+        Example:
+            >>> from bothways.bench import Shape
+            >>> measured = Measurement(Case(Shape(1, 1, 1, 1)), {"bothways": 0.001, "torch": 0.0025}, sgemm=64.0)
+            >>> {name: value for name, value in measured.to_json().items() if name not in measured.case.to_json()}
+            {'ms': {'bothways': 0.001, 'torch': 0.0025}, 'gflops': 0.032, 'share_of_sgemm': 0.0005, 'ratio': 2.5}
+        """
+        return self.case.to_json() | {
+            "ms": {name: _digits(ms) for name, ms in self.ms.items()},
+            "gflops": _digits(self.gflops),
+            "share_of_sgemm": _digits(self.share_of_sgemm),
+            "ratio": _digits(self.ratio),
+        }
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that was measured in one run.
+
+    Attributes:
+        measurements: one a case, in the order asked for; cases in which ours gave no number are left out.
+        machine: the processor, its cores, the threads used, the instruction set, versions, the date; `load`, the
+            processes that wanted to run before; `other_work`, the share of the processors that others used meanwhile.
+        reasons: who gave no number, and in which case if not in all: why.
+    """
+
+    measurements: list[Measurement]
+    machine: Mapping[str, Any]
+    reasons: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """What `save` writes."""
+        return {
+            "machine": dict(self.machine),
+            "reasons": dict(self.reasons),
+            "results": [measurement.to_json() for measurement in self.measurements],
+        }
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it as JSON, whole or not at all.
+
+        Raises:
+            DataError: the file cannot be written; what stood at `path` is untouched.
+
+        Example:
+            >>> import tempfile
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     Report([], {"threads": 2}, {}).save(f"{folder}/some.json")
+            ...     json.loads(Path(folder, "some.json").read_text())
+            {'machine': {'threads': 2}, 'reasons': {}, 'results': []}
+        """
+        path = Path(path)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            with temporary.open("x", encoding="utf-8") as file:
+                json.dump(self.to_json(), file, indent=2, allow_nan=False)
+                file.write("\n")
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be written ({error.strerror or error}).") from None
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def check_file(path: str | os.PathLike[str]) -> Path:
+    """Say before measuring, which takes minutes, whether the report can be written.
+
+    Raises:
+        InputError: the name does not end in .json, is that of a folder, or its folder does not exist.
+
+    Example:
+        >>> check_file("nowhere/bench.json")
+        Traceback (most recent call last):
+        bothways.errors.InputError: nowhere/bench.json: there is no folder nowhere. Make it first.
+    """
+    path = Path(path)
+    if path.suffix != ".json":
+        raise InputError(f"{path}: the name must end in .json.")
+    if path.is_dir():
+        raise InputError(f"{path}: this is a folder; name a file.")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {path.parent}. Make it first.")
+    return path
+
+
+def _digits(number: float | None) -> float | None:
+    return None if number is None else float(f"{number:.4g}")

@@ -1,0 +1,353 @@
+"""Measuring: starts the workers, lets them take turns, and ends them whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import resource
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bothways.bench.cases import OURS, PEERS, SGEMM, SGEMM_SIZE, Case, choose_peers
+from bothways.bench.report import Measurement, Report
+from bothways.errors import InputError
+
+ROUNDS = (3, 12)
+"""A case has at least so many rounds even if its time is over, and slices are cut so that it has about so many."""
+
+SLICE_SECONDS = (0.02, 0.25)
+"""The shortest and the longest slice."""
+
+ASLEEP_SECONDS = 0.1
+"""So long a worker may take to fall asleep after its slice. Threads of most libraries look for more work for a while:
+those of torch for 5 ms, those of ONNX Runtime for 25 ms were measured, and what runs meanwhile gets the blame."""
+
+ANSWER_SECONDS = 180.0
+"""A worker that says nothing for so long is given up. Compiling takes seconds, never minutes."""
+
+Progress = Callable[[float, int, str], None]
+"""Is called with how many cases are done, of how many, and what is going on."""
+
+
+class WorkerError(Exception):
+    """A worker has no number to give; the message is the reason.
+
+    Example:
+        >>> issubclass(WorkerError, Exception)
+        True
+    """
+
+
+class Worker:
+    """A process that measures one peer, spoken to in JSON lines (see `bothways.bench.worker`).
+
+    Args:
+        name: of the peer.
+        command: what to run.
+        environment: its variables.
+        answer_seconds: how long it may take for an answer.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: dict[str, str] | None = None,
+        answer_seconds: float = ANSWER_SECONDS,
+    ) -> None:
+        self.name = name
+        self.answer_seconds = answer_seconds
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
+        # In a session of its own, Ctrl-C reaches the process that measures only, which then ends the workers.
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=environment,
+            start_new_session=True,
+        )
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is there."""
+        return self._process.poll() is None
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Tell it something and wait for its answer.
+
+        Raises:
+            WorkerError: it refused, died, or took too long; in the last two cases it is gone.
+        """
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
+        except OSError:  # it is gone; reading says why
+            pass
+        return self.hear()
+
+    def hear(self) -> dict[str, Any]:
+        """Wait for its next answer.
+
+        Raises:
+            WorkerError: as `ask`.
+        """
+        assert self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], self.answer_seconds)
+        if not ready:
+            self.end()
+            raise WorkerError(f"gave no answer for {self.answer_seconds:g} s")
+        line = self._process.stdout.readline()
+        if not line.endswith(b"\n"):
+            self._process.wait()
+            reason = self._last_words()
+            self.end()
+            raise WorkerError(reason)
+        answer: dict[str, Any] = json.loads(line)
+        if "refused" in answer:
+            raise WorkerError(answer["refused"])
+        return answer
+
+    def fall_asleep(self) -> None:
+        """Wait until none of its threads runs any more, but no longer than `ASLEEP_SECONDS`."""
+        until = time.monotonic() + ASLEEP_SECONDS
+        quiet = 0
+        while quiet < 2 and time.monotonic() < until:
+            time.sleep(0.002)
+            quiet = 0 if self._runs() else quiet + 1
+
+    def _runs(self) -> bool:
+        """Whether a thread of it is on a processor or waits for one; taken for true where the system does not say."""
+        tasks = Path(f"/proc/{self._process.pid}/task")
+        try:
+            states = [(task / "stat").read_text().rpartition(")")[2].split()[0] for task in tasks.iterdir()]
+        except FileNotFoundError:  # a thread ended meanwhile, or there is no such folder
+            return self.running
+        return "R" in states
+
+    def end(self) -> None:
+        """End the process, at once."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            with contextlib.suppress(OSError):  # something was left to say to it
+                pipe.close()
+        self._errors.close()
+
+    def _last_words(self) -> str:
+        code = self._process.returncode
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        self._errors.seek(0)
+        said = self._errors.read().decode(errors="replace").strip().splitlines()
+        return f"{how}: {said[-1]}" if said else how
+
+
+def measure(
+    cases: Iterable[Case],
+    peers: Iterable[str] | None = None,
+    *,
+    threads: int | None = None,
+    seconds: float = 4.0,
+    on_progress: Progress | None = None,
+) -> Report:
+    """Measure ours and its peers, in turns.
+
+    In each round every worker runs the same case for a slice of time, after calls that are not timed; the worker
+    that comes first is another one in each round. What counts is the median over all calls of all rounds.
+
+    Args:
+        cases: what to measure.
+        peers: keys of `PEERS`; None for all. Those that are not installed are left out, with the reason.
+        threads: for each worker; `OMP_NUM_THREADS` if it is set, else the processors of this process, if not given.
+        seconds: for the rounds of one case. Compiling comes on top, and so do calls so slow that three take longer.
+        on_progress: is called now and then.
+
+    Raises:
+        InputError: a peer that there is not, or a number out of its range.
+
+    Example:
+        >>> from bothways.bench import Case, Shape
+        >>> report = measure([Case(Shape(1, 4, 2, 8))], peers=[], seconds=0.05)
+        >>> list(report.measurements[0].ms), report.measurements[0].ratio
+        (['bothways'], None)
+    """
+    cases = list(dict.fromkeys(cases))
+    installed, missing = choose_peers(peers)
+    threads = _check_threads(threads)
+    if not seconds > 0:
+        raise InputError(f"seconds is {seconds:g}; a case needs more than 0.")
+    tell = on_progress or (lambda done, of, what: None)
+    machine = {**_machine(), "threads": threads, "seconds": seconds, "versions": {}}
+    reasons = {name: f"not installed: {', '.join(modules)}" for name, modules in missing.items()}
+    measurements: list[Measurement] = []
+    tell(0.0, len(cases), "starting")
+    since = _clocks()
+    with _workers([OURS, SGEMM, *installed], threads) as workers:
+        for worker in list(workers):
+            try:
+                ready = worker.hear()["ready"]
+            except WorkerError as error:
+                reasons[worker.name] = str(error)
+                workers.remove(worker)
+                continue
+            name = "numpy" if worker.name == SGEMM else worker.name
+            machine["versions"][name] = ready.pop("version")
+            machine.update(ready)
+        for done, case in enumerate(cases):
+            on_share = partial(_tell_share, tell, done, len(cases), str(case))
+            measured = _measure_case(case, workers, seconds, reasons, on_share)
+            if measured is not None:
+                measurements.append(measured)
+    machine["other_work"] = _other_work(since)
+    tell(float(len(cases)), len(cases), "done")
+    return Report(measurements, machine, reasons)
+
+
+def processors() -> int:
+    """How many processors this process may use.
+
+    Example:
+        >>> processors() >= 1
+        True
+    """
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def command(name: str, threads: int) -> list[str]:
+    """What starts the worker of a peer, in the Python that runs this."""
+    return [sys.executable, "-P", "-m", "bothways.bench.worker", name, str(threads)]
+
+
+def environment(threads: int) -> dict[str, str]:
+    """The variables of a worker: as many threads for every library, this very package, and no chatter."""
+    package = str(Path(__file__).parents[2])
+    path = os.environ.get("PYTHONPATH")
+    counts = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")  # the last is that of XLA
+    return {
+        **os.environ,
+        **dict.fromkeys(counts, str(threads)),
+        "PYTHONPATH": f"{package}{os.pathsep}{path}" if path else package,
+        # Threads of OpenBLAS look for more work for 2^26 clock ticks, far into the slice of the next worker.
+        "OPENBLAS_THREAD_TIMEOUT": "20",
+        "JAX_PLATFORMS": "cpu",
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+
+
+@contextlib.contextmanager
+def _workers(names: Sequence[str], threads: int) -> Iterator[list[Worker]]:
+    """Start all workers at once, for importing takes seconds; end those that still run."""
+    workers: list[Worker] = []
+    try:
+        for name in names:
+            workers.append(Worker(name, command(name, threads), environment(threads)))
+        yield workers[:]
+    finally:
+        for worker in workers:
+            worker.end()
+
+
+def _measure_case(
+    case: Case,
+    workers: list[Worker],
+    seconds: float,
+    reasons: dict[str, str],
+    tell: Callable[[float], None],
+) -> Measurement | None:
+    """Measure one case; workers that die are taken out of the list, and the reason is written down."""
+    taking_part = [w for w in workers if case.mode == "infer" or w.name not in PEERS or PEERS[w.name].trains]
+    tell(0.0)
+
+    def ask(worker: Worker, request: dict[str, Any]) -> dict[str, Any] | None:
+        try:
+            return worker.ask(request)
+        except WorkerError as error:
+            taking_part.remove(worker)
+            if worker.running:
+                reasons[f"{worker.name}, {case}"] = str(error)
+            else:
+                workers.remove(worker)
+                reasons[worker.name] = f"{error} (in {case})"
+            return None
+
+    for worker in taking_part[:]:
+        ask(worker, {"do": "build", "case": case.to_json()})
+    shortest, longest = SLICE_SECONDS
+    fewest, about = ROUNDS
+    slice_seconds = min(max(seconds / about / max(len(taking_part), 1), shortest), longest)
+    started, rounds = time.monotonic(), 0
+    while taking_part and (rounds < fewest or time.monotonic() - started < seconds):
+        first = rounds % len(taking_part)
+        for worker in taking_part[first:] + taking_part[:first]:
+            ask(worker, {"do": "slice", "seconds": slice_seconds})
+            worker.fall_asleep()
+        rounds += 1
+        tell(min(0.99, max((time.monotonic() - started) / seconds, 0.0)))
+    answers = {worker.name: ask(worker, {"do": "finish"}) for worker in taking_part[:]}
+    ms = {name: answer["ms"] for name, answer in answers.items() if answer is not None}
+    sgemm = 2 * SGEMM_SIZE**3 / ms.pop(SGEMM) / 1e6 if SGEMM in ms else None
+    return Measurement(case, ms, sgemm) if OURS in ms else None
+
+
+def _tell_share(tell: Progress, done: int, cases: int, what: str, share: float) -> None:
+    tell(done + share, cases, what)
+
+
+def _check_threads(threads: int | None) -> int:
+    most = processors()
+    if threads is None:
+        given = os.environ.get("OMP_NUM_THREADS", "")
+        threads = min(int(given), most) if given.isdigit() and int(given) else most
+    if not 1 <= threads <= most:
+        raise InputError(f"threads is {threads}; this process may use 1 to {most}.")
+    return threads
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "processor": _processor(),
+        "cores": processors(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "date": datetime.now(UTC).date().isoformat(),
+        "load": round(os.getloadavg()[0], 2),
+    }
+
+
+def _clocks() -> tuple[float, float, float]:
+    """Seconds gone by, seconds of all processors in use by whomever, seconds used by this process and its workers."""
+    own = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    try:
+        user, nice, system, _, _, *more = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:9])
+    except OSError:
+        return time.monotonic(), own, own
+    return time.monotonic(), (user + nice + system + sum(more)) / os.sysconf("SC_CLK_TCK"), own
+
+
+def _other_work(since: tuple[float, float, float]) -> float:
+    """The share of the processors' time that went to other programs: more than a few hundredths spoils the numbers."""
+    elapsed, used, own = (now - then for now, then in zip(_clocks(), since, strict=True))
+    return round(max(used - own, 0.0) / (elapsed * (os.cpu_count() or 1)), 3)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())

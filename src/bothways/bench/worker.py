@@ -1,0 +1,158 @@
+"""The process of one peer: `python -m bothways.bench.worker NAME THREADS`, JSON lines in and out.
+
+    it says    {"ready": {"version": ...}}                    once, when its library is imported
+    it is told {"do": "build", "case": {...}}                 -> {"outputs": so many numbers come out}
+               {"do": "slice", "seconds": 0.05}               -> {"calls": so many were timed}
+               {"do": "finish"}                               -> {"ms": the median over all slices, "calls": ...}
+
+Where something cannot be done it says {"refused": why}. It ends when there is nothing more to read.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from bothways.bench.cases import OURS, PEERS, SGEMM, Case
+from bothways.bench.peers import START, Build, Call
+
+WARM_CALLS = 3
+WARM_SECONDS = 0.03
+"""A slice starts with so many calls that are not timed, or with as many as fit into this time. They wake the threads
+of this worker, and give those of the one before the time to fall asleep."""
+
+LONG_CALL = 0.1
+"""Seconds. What the first milliseconds of so long a call lose is not worth another call."""
+
+
+class Stopwatch:
+    """Times calls in slices.
+
+    Attributes:
+        outputs: how many numbers a call gives back.
+        typical: the seconds of the latest call.
+
+    Example:
+        >>> stopwatch = Stopwatch(lambda: None)
+        >>> stopwatch.slice(0.0)
+        1
+        >>> stopwatch.median_ms() >= 0
+        True
+    """
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.seconds: list[float] = []
+        self.outputs = math.prod(getattr(call(), "shape", ()))  # this call may compile
+        self.typical = self._once()
+
+    def slice(self, seconds: float) -> int:
+        """Time as many calls as fit, at least one; give their number."""
+        if self.typical < LONG_CALL:
+            until = time.perf_counter() + WARM_SECONDS
+            for _ in range(WARM_CALLS):
+                self.call()
+                if time.perf_counter() > until:
+                    break
+        calls = 0
+        until = time.perf_counter() + seconds
+        while calls == 0 or time.perf_counter() < until:
+            self.seconds.append(self._once())
+            calls += 1
+        self.typical = self.seconds[-1]
+        return calls
+
+    def median_ms(self) -> float:
+        """The median of all timed calls, in milliseconds."""
+        return statistics.median(self.seconds) * 1e3
+
+    def _once(self) -> float:
+        started = time.perf_counter()
+        self.call()
+        return time.perf_counter() - started
+
+
+def serve(build: Build, requests: Iterable[str], answer: Callable[[dict[str, Any]], None]) -> None:
+    """Do what the lines ask for, until there are no more.
+
+    Example:
+        >>> serve(lambda case: lambda: [0.0], ['{"do": "finish"}'], print)
+        {'refused': 'nothing has been built'}
+    """
+    stopwatch: Stopwatch | None = None
+    for line in requests:
+        request = json.loads(line)
+        try:
+            if request["do"] == "build":
+                stopwatch = None  # frees the case before
+                stopwatch = Stopwatch(build(Case.from_json(request["case"])))
+                answer({"outputs": stopwatch.outputs})
+            elif stopwatch is None:
+                answer({"refused": "nothing has been built"})
+            elif request["do"] == "slice":
+                answer({"calls": stopwatch.slice(request["seconds"])})
+            else:
+                answer({"ms": stopwatch.median_ms(), "calls": len(stopwatch.seconds)})
+        except Exception as error:  # whatever a library raises is the reason why it has no number
+            stopwatch = None
+            answer({"refused": _words(error)})
+
+
+def facts(name: str) -> dict[str, Any]:
+    """What the report says about this worker: versions, and for ours the instruction set.
+
+    Example:
+        >>> sorted(facts("bothways"))
+        ['instruction_set', 'version']
+    """
+    from importlib.metadata import PackageNotFoundError, version
+
+    if name == OURS:
+        import bothways
+        from bothways import engine
+
+        return {"version": bothways.__version__, "instruction_set": engine.instruction_set()}
+    modules = ("numpy",) if name == SGEMM else PEERS[name].modules
+    versions: list[str] = []
+    for module in modules:
+        try:
+            versions.append(version(module))
+        except PackageNotFoundError:  # tensorflow may come as tensorflow-cpu
+            versions.append(str(sys.modules[module].__version__))
+    return {"version": " on ".join(versions) if name.startswith("keras-") else versions[0]}
+
+
+def main(arguments: list[str], start: Mapping[str, Callable[[int], Build]] = START) -> None:
+    """Be the worker of the peer that the arguments name."""
+    name, threads = arguments
+    # What libraries print must not get between the answers.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def answer(message: dict[str, Any]) -> None:
+        answers.write(json.dumps(message) + "\n")
+        answers.flush()
+
+    try:
+        build = start[name](int(threads))
+        ready = facts(name)
+    except Exception as error:
+        answer({"refused": _words(error)})
+        return
+    answer({"ready": ready})
+    serve(build, sys.stdin, answer)
+
+
+def _words(error: Exception) -> str:
+    first = (str(error).strip() or "no message").splitlines()[0]
+    return f"{type(error).__name__}: {first}"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,77 @@
+"""The recurrent layers of Keras on the engine: `LSTM`, `GRU`, `SimpleRNN`."""
+
+from __future__ import annotations
+
+import keras
+
+from bothways.layers.native import OnEngine
+
+
+@keras.saving.register_keras_serializable(package="bothways")
+class LSTM(OnEngine, keras.layers.LSTM):
+    """Long short-term memory: `keras.layers.LSTM` with the same arguments, weights and numbers.
+
+    What the engine does not do (see `engine`) stock Keras does, with the same result.
+
+    Args:
+        units: the width of the state.
+        **kwargs: every other argument of `keras.layers.LSTM`.
+
+    Call arguments:
+        sequences: `(batch, time, features)`.
+        initial_state: `[h, c]`, each `(batch, units)`; zeros if not given.
+        mask: `(batch, time)` of bool: a masked step carries the state and repeats the last output.
+        training: whether dropout applies.
+
+    Returns:
+        `(batch, units)`; `(batch, time, units)` with `return_sequences`; with `return_state` followed by h and c.
+
+    Example:
+        >>> import numpy as np
+        >>> layer = LSTM(8, return_sequences=True)
+        >>> layer(np.zeros((2, 5, 3), "float32")).shape
+        (2, 5, 8)
+        >>> layer.engine
+        'native'
+    """
+
+
+@keras.saving.register_keras_serializable(package="bothways")
+class GRU(OnEngine, keras.layers.GRU):
+    """Gated recurrent unit: `keras.layers.GRU` with the same arguments, weights and numbers.
+
+    Arguments, call and result are those of `LSTM`, with one state, h. The engine has the form with the reset after
+    the product (`reset_after=True`, the default); stock Keras runs the other.
+
+    Args:
+        units: the width of the state.
+        **kwargs: every other argument of `keras.layers.GRU`.
+
+    Example:
+        >>> import numpy as np
+        >>> layer = GRU(8, return_sequences=True)
+        >>> layer(np.zeros((2, 5, 3), "float32")).shape
+        (2, 5, 8)
+        >>> layer.engine
+        'native'
+    """
+
+
+@keras.saving.register_keras_serializable(package="bothways")
+class SimpleRNN(OnEngine, keras.layers.SimpleRNN):
+    """A simple recurrent layer: `keras.layers.SimpleRNN` with the same arguments, weights and numbers.
+
+    Arguments, call and result are those of `LSTM`, with one state, h. The engine has `activation` tanh and relu.
+
+    Args:
+        units: the width of the state.
+        **kwargs: every other argument of `keras.layers.SimpleRNN`.
+
+    Example:
+        >>> import numpy as np
+        >>> layer = SimpleRNN(8, activation="relu")
+        >>> layer(np.zeros((2, 5, 3), "float32")).shape
+        (2, 8)
+        >>> layer.engine
+        'native'
+    """

@@ -1,0 +1,331 @@
+"""The bench: who takes part, what is counted, and that nothing breaks it. Peers need not be installed."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bothways.bench import (
+    MODES,
+    PEERS,
+    SHAPES,
+    Case,
+    Measurement,
+    Report,
+    Shape,
+    choose_peers,
+    choose_shapes,
+    measure,
+    rounds,
+    worker,
+)
+from bothways.cli import display, main
+from bothways.errors import DataError, InputError
+from bothways.spec import CELLS
+
+TINY = Shape(2, 5, 3, 4)
+QUICK: dict[str, Any] = {"seconds": 0.05}
+
+ANSWERS = """
+import json, sys
+print(json.dumps({"ready": {"version": "1"}}), flush=True)
+for line in sys.stdin:
+    do = json.loads(line)["do"]
+    %s
+    print(json.dumps({"outputs": 80, "calls": 1, "ms": 7.5}), flush=True)
+"""
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, name: str, code: str) -> None:
+    """Let the worker of a peer be a program of ours, and the peer be installed."""
+    real = rounds.command
+    monkeypatch.setattr(
+        rounds, "command", lambda peer, n: [sys.executable, "-c", code] if peer == name else real(peer, n)
+    )
+    monkeypatch.setattr(rounds, "choose_peers", lambda peers: (list(peers), {}))
+
+
+def test_what_is_counted() -> None:
+    for cell, gates in {"lstm": 4, "gru": 3, "rnn": 1}.items():
+        if cell in CELLS:
+            forward = 2 * 2 * 5 * gates * 4 * (3 + 4)
+            assert Case(TINY, cell).flops == 2 * forward
+            assert Case(TINY, cell, "train").flops == 6 * forward
+    measured = Measurement(Case(TINY), {"bothways": 2.0, "torch": 5.0, "onnxruntime": 4.0}, sgemm=1.0)
+    assert (measured.best_peer, measured.ratio) == ("onnxruntime", 2.0)
+    assert measured.gflops == pytest.approx(Case(TINY).flops / 2e-3 / 1e9)
+    alone = Measurement(Case(TINY), {"bothways": 2.0})
+    assert (alone.best_peer, alone.ratio, alone.share_of_sgemm) == (None, None, None)
+
+
+def test_shapes() -> None:
+    assert len(SHAPES["all"]) == 7
+    assert set(SHAPES["small"]) < set(SHAPES["all"])
+    assert choose_shapes(["small", "all", " 2, 5,3,4"]) == [*SHAPES["all"], TINY]
+
+
+@pytest.mark.parametrize("text", ["", "huge", "1,2,3", "1,2,3,0", "1,2,3,-4", "1,2,3,4,5", "1,2,3,x", "1,2,3,²"])
+def test_no_shape(text: str) -> None:
+    with pytest.raises(InputError, match="batch, steps, features and units"):
+        choose_shapes([text])
+
+
+def test_peers_that_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("torch", "onnxruntime"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert choose_peers(["onnxruntime", "torch"])[0] == []
+    report = measure([Case(TINY)], ["torch"], **QUICK)
+    assert report.reasons == {"torch": "not installed: torch"}
+    assert list(report.measurements[0].ms) == ["bothways"]
+    with pytest.raises(InputError, match=r"no peer 'pytorch'\. Use some of: torch"):
+        choose_peers(["pytorch"])
+
+
+def test_every_cell_and_mode_of_ours() -> None:
+    done: list[tuple[float, int, str]] = []
+    cases = [Case(TINY, cell, mode) for cell in CELLS for mode in MODES]
+    report = measure([*cases, cases[0]], [], threads=1, **QUICK, on_progress=lambda *what: done.append(what))
+    assert [measured.case for measured in report.measurements] == cases
+    for measured in report.measurements:
+        assert measured.ms["bothways"] > 0
+        assert measured.share_of_sgemm is not None
+        assert 0 < measured.share_of_sgemm < 1
+    assert done == sorted(done, key=lambda what: what[0])
+    assert done[-1] == (len(cases), len(cases), "done")
+    assert {"processor", "cores", "threads", "instruction_set", "versions", "date", "load", "other_work"} <= set(
+        report.machine
+    )
+    assert report.machine["threads"] == 1
+    assert set(report.machine["versions"]) == {"bothways", "numpy"}
+
+
+@pytest.mark.parametrize("name", [name for name in PEERS if not choose_peers([name])[1]])
+def test_installed_peers_do_the_same_work(name: str) -> None:
+    peer = rounds.Worker(name, rounds.command(name, 1), rounds.environment(1), answer_seconds=60.0)
+    try:
+        assert peer.hear()["ready"]["version"]
+        for number, cell in enumerate(CELLS):  # both modes of each would compile for seconds
+            case = Case(TINY, cell, MODES[number % 2] if PEERS[name].trains else "infer")
+            assert peer.ask({"do": "build", "case": case.to_json()}) == {"outputs": case.outputs}
+        assert peer.ask({"do": "slice", "seconds": 0.001})["calls"] >= 1
+        assert peer.ask({"do": "finish"})["ms"] > 0
+    finally:
+        peer.end()
+
+
+def test_a_peer_takes_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, "torch", ANSWERS % "pass")
+    report = measure([Case(TINY)], ["torch"], **QUICK)
+    (measured,) = report.measurements
+    assert measured.ms["torch"] == 7.5
+    assert measured.ratio == pytest.approx(7.5 / measured.ms["bothways"])
+    assert report.machine["versions"]["torch"] == "1"
+    assert report.reasons == {}
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("import sys; sys.exit('No luck today')", "ended with exit code 1: No luck today"),
+        ("import os; os.kill(os.getpid(), 9)", "was ended by SIGKILL"),
+        ('print(\'{"refused": "ImportError: half of it"}\')', "ImportError: half of it"),
+        (ANSWERS % "if do == 'slice': sys.exit(3)", "ended with exit code 3 (in lstm infer 2,5,3,4)"),
+    ],
+)
+def test_a_worker_that_dies_is_a_reason(monkeypatch: pytest.MonkeyPatch, code: str, reason: str) -> None:
+    pretend(monkeypatch, "torch", code)
+    report = measure([Case(TINY), Case(TINY, mode="train")], ["torch"], **QUICK)
+    assert report.reasons == {"torch": reason}
+    assert [list(measured.ms) for measured in report.measurements] == [["bothways"], ["bothways"]]
+
+
+def test_a_worker_that_refuses_a_case_goes_on_with_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse = """if '"infer"' in line: print('{"refused": "RuntimeError: not this one"}', flush=True); continue"""
+    pretend(monkeypatch, "torch", ANSWERS % refuse)
+    report = measure([Case(TINY), Case(TINY, mode="train")], ["torch"], **QUICK)
+    assert report.reasons == {"torch, lstm infer 2,5,3,4": "RuntimeError: not this one"}
+    assert [list(measured.ms) for measured in report.measurements] == [["bothways"], ["bothways", "torch"]]
+
+
+def test_a_worker_that_hangs_is_given_up() -> None:
+    hanging = rounds.Worker("torch", [sys.executable, "-c", "import time; time.sleep(60)"], answer_seconds=0.1)
+    with pytest.raises(rounds.WorkerError, match=r"gave no answer for 0\.1 s"):
+        hanging.hear()
+    assert not hanging.running
+
+
+def test_without_ours_there_is_no_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, "bothways", "import sys; sys.exit('gone')")
+    report = measure([Case(TINY)], [], **QUICK)
+    assert report.measurements == []
+    assert "gone" in report.reasons["bothways"]
+
+
+def test_workers_end_with_ctrl_c() -> None:
+    code = "from bothways.cli import main; main(['bench', '--shapes', '1,4,2,8', '--peers', 'none', '--seconds', '60'])"
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    while line and "lstm infer" not in line:
+        line = process.stderr.readline()
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert len(children) == 2
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=10)
+    assert (process.returncode, out) == (130, "")
+    assert "Stopped." in err
+    assert "Traceback" not in err
+    until = time.monotonic() + 5
+    while any(Path("/proc", child).exists() for child in children) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not any(Path("/proc", child).exists() for child in children)
+
+
+def test_what_a_worker_answers() -> None:
+    said: list[dict[str, Any]] = []
+
+    def build(case: Case) -> Any:
+        if case.mode == "train":
+            raise RuntimeError("no gradients\nat all")
+        return lambda: None
+
+    requests = [
+        {"do": "slice", "seconds": 0.0},
+        {"do": "build", "case": Case(TINY).to_json()},
+        {"do": "slice", "seconds": 0.0},
+        {"do": "slice", "seconds": 0.0},
+        {"do": "finish"},
+        {"do": "build", "case": Case(TINY, mode="train").to_json()},
+        {"do": "finish"},
+    ]
+    worker.serve(build, io.StringIO("\n".join(map(json.dumps, requests))), said.append)
+    assert said[0] == {"refused": "nothing has been built"}
+    assert said[1] == {"outputs": 1}
+    assert said[2:4] == [{"calls": 1}] * 2
+    assert said[4]["calls"] == 2
+    assert said[5:] == [{"refused": "RuntimeError: no gradients"}, {"refused": "nothing has been built"}]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"threads": 0}, "threads is 0"),
+        ({"threads": 10**6}, "this process may use 1 to"),
+        ({"seconds": 0.0}, "seconds is 0"),
+        ({"seconds": float("nan")}, "seconds is nan"),
+    ],
+)
+def test_bad_settings(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        measure([Case(TINY)], [], **settings)
+    with pytest.raises(InputError, match="no mode 'both'"):
+        Case(TINY, mode="both")
+
+
+def test_saved_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "bench.json"
+    report = Report([Measurement(Case(TINY), {"bothways": 1.0})], {"threads": 1}, {"torch": "not installed"})
+    report.save(path)
+    before = path.read_text()
+    assert json.loads(before) == report.to_json()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DataError, match=r"bench\.json: cannot be written \(No space left on device\)"):
+        Report([], {}, {}).save(path)
+    assert path.read_text() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["bench.json"]
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as end:
+        main(["bench", *map(str, arguments)])
+    return int(end.value.code or 0)
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "bench.json"
+    tiny = ["--shapes", TINY, "--peers", "none", "--seconds", "0.05"]
+    assert run(*tiny, "--shapes", "1,2,3,4", "--save", path, "--json") == 0
+    out, err = capsys.readouterr()
+    results = json.loads(out)
+    assert [(of["shape"], of["mode"]) for of in results] == [
+        ([2, 5, 3, 4], "infer"),
+        ([1, 2, 3, 4], "infer"),
+        ([2, 5, 3, 4], "train"),
+        ([1, 2, 3, 4], "train"),
+    ]
+    for of in results:
+        assert list(of) == ["shape", "cell", "dtype", "mode", "ms", "gflops", "share_of_sgemm", "ratio"]
+        assert (of["cell"], of["dtype"], list(of["ms"]), of["ratio"]) == ("lstm", "float32", ["bothways"], None)
+    assert json.loads(path.read_text())["results"] == results
+    assert "lstm train 2,5,3,4, 3/4" in err
+
+    assert run(*tiny, "--mode", "infer") == 0
+    out, _ = capsys.readouterr()
+    assert "lstm infer" in out
+    assert "2,5,3,4" in out
+
+
+def test_the_command_says_what_is_missing_or_went_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = ["--shapes", TINY, "--seconds", "0.05", "--mode", "infer", "--json"]
+    for module in ("torch", "onnxruntime", "onnx"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert run(*tiny, "--peers", "torch,onnxruntime") == 0
+    _, err = capsys.readouterr()
+    wanted = "Not installed: torch, onnxruntime. To measure against them: pip install torch onnxruntime onnx"
+    assert err.splitlines().count(wanted) == 1
+    pretend(monkeypatch, "bothways", "import sys; sys.exit('gone')")
+    assert run(*tiny, "--peers", "none") == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out) == []
+    assert "bothways: ended with exit code 1: gone" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--shapes", "huge"],
+        ["--mode", "guess"],
+        ["--cell", "xlstm"],
+        ["--peers", "pytorch"],
+        ["--threads", "0"],
+        ["--threads", "1000000"],
+        ["--seconds", "-1"],
+        ["--save", "nowhere/bench.json"],
+        ["--save", "bench.txt"],
+    ],
+)
+def test_bad_arguments(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Error" in err
+
+
+def test_the_widest_table_fits(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    ms = {"bothways": 1234.5, **dict.fromkeys(PEERS, 12345.6)}
+    machine = {"processor": "some", "threads": 2, "instruction_set": "avx512", "other_work": 0.2}
+    cases = [Case(Shape(256, 1000, 300, 1024), mode=mode) for mode in MODES]
+    report = Report([Measurement(case, ms, 1.0) for case in cases], machine, {"torch": "died"})
+    display.show_report(report, None)
+    display.say_reasons(report)
+    out, err = capsys.readouterr()
+    assert out.count("256,1000,300,1024   1234  12346    12346  12346  12346  12346") == 2
+    assert all(len(line.rstrip()) <= 100 for line in out.splitlines())
+    assert "torch: died" in err
+    assert "Other programs used 20% of the processors" in err

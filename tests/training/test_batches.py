@@ -1,0 +1,117 @@
+"""Cutting, padding and the order of batches: no step is lost, none counts twice."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bothways.training.batches import SHAPES, batch_shape, bucket_lengths, bucketed, epoch_plan, piece_lengths, updates
+
+some_lengths = st.lists(st.integers(1, 30), min_size=1, max_size=40)
+
+
+@given(st.lists(st.integers(0, 50)), st.none() | st.integers(1, 20))
+def test_pieces_are_equal_shares_no_longer_than_the_window(lengths: list[int], window: int | None) -> None:
+    pieces = iter(piece_lengths(lengths, window).tolist())
+    for length in lengths:
+        shares = list(itertools.islice(pieces, 0 if not length else 1 if window is None else -(-length // window)))
+        assert sum(shares) == length
+        assert not shares or max(shares) - min(shares) <= 1
+        assert window is None or max(shares, default=0) <= window
+    assert next(pieces, None) is None
+
+
+def padded_steps(lengths: list[int], edges: tuple[int, ...]) -> int:
+    return sum(min(edge for edge in edges if edge >= length) for length in lengths)
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=12), st.integers(1, 4), st.integers(1, 4))
+@settings(max_examples=60, deadline=None)
+def test_no_other_lengths_need_less_padding(lengths: list[int], least: int, most: int) -> None:
+    edges = bucket_lengths(lengths, least, most)
+    assert len(edges) <= most
+    shared = Counter(min(edge for edge in edges if edge >= length) for length in lengths)
+    assert all(shared[edge] >= min(least, len(lengths)) for edge in edges)
+    choices = (
+        (*some, max(lengths))
+        for count in range(most)
+        for some in itertools.combinations(sorted(set(lengths) - {max(lengths)}), count)
+    )
+    possible = [
+        choice
+        for choice in choices
+        if all(
+            count >= min(least, len(lengths))
+            for count in Counter(min(e for e in choice if e >= length) for length in lengths).values()
+        )
+    ]
+    assert padded_steps(lengths, tuple(edges)) == min(padded_steps(lengths, choice) for choice in possible)
+
+
+def test_a_thousand_lengths_are_padded_little() -> None:
+    lengths = list(range(1, 1001))
+    edges = bucket_lengths(lengths)
+    assert len(edges) == SHAPES
+    assert padded_steps(lengths, tuple(edges)) < 1.27 * sum(lengths)  # quarters have 1.25
+
+
+@given(some_lengths, st.integers(1, 9))
+@settings(deadline=None)
+def test_buckets_hold_every_step_once(lengths: list[int], batch_size: int) -> None:
+    steps = sum(lengths)
+    x = np.arange(2 * steps, dtype=np.float32).reshape(steps, 2) + 1
+    buckets = bucketed(x, np.arange(steps), np.array(lengths), batch_size)
+    held = np.concatenate([bucket.y[bucket.valid] for bucket in buckets])
+    assert sorted(held.tolist()) == list(range(steps))
+    starts = dict(zip(np.cumsum(lengths) - lengths, lengths, strict=True))
+    for bucket in buckets:
+        assert np.array_equal(bucket.x[bucket.valid], x[bucket.y[bucket.valid]])
+        assert not bucket.x[~bucket.valid].any()
+        for y, valid in zip(bucket.y, bucket.valid, strict=True):
+            length = starts[y[0]]
+            assert y[valid].tolist() == list(range(y[0], y[0] + length))
+            assert valid.tolist() == [True] * length + [False] * (len(valid) - length)
+
+
+@given(some_lengths, st.integers(1, 9))
+@settings(deadline=None)
+def test_an_epoch_visits_every_sequence_once_in_full_batches(lengths: list[int], batch_size: int) -> None:
+    steps = sum(lengths)
+    buckets = bucketed(np.zeros((steps, 1), np.float32), np.zeros(steps), np.array(lengths), batch_size)
+    seen: list[list[int]] = [[] for _ in buckets]
+    batches = 0
+    for bucket, rows in epoch_plan(buckets, batch_size, np.random.default_rng(0)):
+        assert rows.shape[1] == batch_shape(buckets[bucket], batch_size)[1] <= batch_size
+        assert (rows >= 0).sum(axis=1).min() >= rows.shape[1] - 1
+        seen[bucket] += rows[rows >= 0].tolist()
+        batches += len(rows)
+    assert batches == updates(buckets, batch_size)
+    assert [sorted(rows) for rows in seen] == [list(range(len(bucket.x))) for bucket in buckets]
+
+
+def test_the_order_comes_from_the_generator() -> None:
+    buckets = bucketed(np.zeros((300, 1), np.float32), np.zeros(300), np.array([1] * 100 + [2] * 100), 10)
+
+    def order(seed: int) -> list[tuple[int, list[list[int]]]]:
+        plan = epoch_plan(buckets, 10, np.random.default_rng(seed))
+        return [(batches.bucket, batches.rows.tolist()) for batches in plan]
+
+    assert order(0) == order(0) != order(1)
+    assert len(order(0)) > 2, "buckets take turns"
+
+
+def test_empty_places_are_spread_over_the_batches() -> None:
+    buckets = bucketed(np.zeros((19, 1), np.float32), np.zeros(19), np.ones(19, int), 9)
+    (plan,) = epoch_plan(buckets, 9, np.random.default_rng(0))
+    assert sorted((plan.rows >= 0).sum(axis=1).tolist()) == [6, 6, 7]
+
+
+@pytest.mark.parametrize(("sequences", "batch_size", "shape"), [(10, 8, (2, 5)), (9, 3, (3, 3)), (2, 8, (1, 2))])
+def test_batches_are_as_equal_as_can_be(sequences: int, batch_size: int, shape: tuple[int, int]) -> None:
+    bucket = bucketed(np.zeros((sequences, 1), np.float32), np.zeros(sequences), np.ones(sequences, int), batch_size)[0]
+    assert batch_shape(bucket, batch_size) == shape

@@ -1,0 +1,365 @@
+"""Training: the Keras model is the described network, epochs learn, the best weights are kept, seeds decide."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import math
+import os
+import subprocess
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from bothways.errors import InputError
+from bothways.network import DIRECTIONS, Network
+from bothways.runtime import scores
+from bothways.training import EpochReport, Examples, Settings, Trained, train
+from bothways.training.batches import Bucket, bucketed, epoch_plan
+from bothways.training.epochs import BatchEpochs, Epochs, epochs
+from bothways.training.initial import initial_weights
+from bothways.training.keras_model import batch, compile_model, get_weights, keras_model, labeled_arrays, set_weights
+from bothways.training.loop import statistics
+from tolerances import KERAS, error
+
+Array = npt.NDArray[Any]
+
+
+def some_network(**more: Any) -> Network:
+    return Network(**{"features": 2, "classes": 2, "units": 4, **more})
+
+
+def some_examples(lengths: list[int], classes: int = 2, seed: int = 0) -> Examples:
+    """The class of a step is the range that the sum of its neighbours falls into."""
+    random = np.random.default_rng(seed)
+    sequences = [random.normal(size=(length, 2)) for length in lengths]
+    sums = [np.convolve(np.pad(sequence.sum(axis=1), 1), np.ones(3), "valid") for sequence in sequences]
+    numbers = np.digitize(np.concatenate(sums), np.linspace(-2, 2, classes + 1)[1:-1])
+    return Examples(sequences, numbers)
+
+
+def some_weights(network: Network) -> dict[str, npt.NDArray[np.float32]]:
+    weights = initial_weights(network, seed=5)
+    random = np.random.default_rng(5)
+    for name in weights:
+        weights[name] = weights[name] + random.normal(scale=0.3, size=weights[name].shape).astype(np.float32)
+    return weights | {"input/mean": np.zeros(2, np.float32), "input/scale": np.ones(2, np.float32)}
+
+
+def some_buckets(lengths: list[int], batch_size: int) -> list[Bucket]:
+    examples = some_examples(lengths)
+    x = np.concatenate(examples.sequences).astype(np.float32)
+    return bucketed(x, examples.labels, np.array(lengths), batch_size)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(
+    "more",
+    [{"direction": direction} for direction in DIRECTIONS]
+    + [{"depth": 2, "direction": direction} for direction in DIRECTIONS]
+    + [{"merge_mode": "sum", "depth": 2}, {"classes": 4, "merge_mode": "mul"}],
+    ids=str,
+)
+def test_the_keras_model_and_the_runtime_are_the_same_network(more: dict[str, Any], masked: bool) -> None:
+    network = some_network(**more)
+    weights = some_weights(network)
+    model = keras_model(network, masked)
+    set_weights(network, model, weights)
+    lengths = [3, 7, 5, 1] if masked else [7, 7]
+    bucket = some_buckets(lengths, batch_size=8)[0]
+    z = np.asarray(model([bucket.x, bucket.valid] if masked else bucket.x))
+    sequences = [x[valid] for x, valid in zip(bucket.x, bucket.valid, strict=True)]
+    assert error(scores(network, weights, sequences), z[bucket.valid]) < KERAS
+
+
+def test_weights_go_into_the_keras_model_and_come_back() -> None:
+    network = some_network(depth=2)
+    weights = initial_weights(network, seed=0)
+    model = keras_model(network, masked=False)
+    set_weights(network, model, weights)
+    back = get_weights(network, model)
+    assert list(back) == list(weights)
+    assert all(np.array_equal(back[name], weights[name]) for name in weights)
+
+
+def test_the_recurrent_layers_run_on_the_engine() -> None:
+    for direction in DIRECTIONS:
+        model = keras_model(some_network(direction=direction), masked=True)
+        assert [layer.engine for layer in model.layers if layer.name.startswith("recurrent")] == ["native"]
+
+
+def test_initial_weights_follow_the_rules_of_keras() -> None:
+    weights = initial_weights(Network(features=30, classes=2, units=40), seed=0)
+    kernel = weights["recurrent_0/forward/kernel"]
+    limit = math.sqrt(6 / (30 + 160))
+    assert 0.98 * limit < np.abs(kernel).max() <= limit
+    assert abs(kernel.mean()) < 0.05 * limit
+    recurrent = weights["recurrent_0/forward/recurrent_kernel"].astype(np.float64)
+    assert error(recurrent @ recurrent.T, np.eye(40)) < 1e-6
+    assert weights["recurrent_0/forward/bias"].reshape(4, 40).tolist() == [
+        [0.0] * 40,
+        [1.0] * 40,
+        [0.0] * 40,
+        [0.0] * 40,
+    ]
+    assert not weights["head/bias"].any()
+    assert not np.array_equal(kernel, weights["recurrent_0/backward/kernel"])
+
+
+def test_the_forward_layer_starts_the_same_with_or_without_a_backward_one() -> None:
+    both, forward = (initial_weights(some_network(direction=name), seed=3) for name in ("both", "forward"))
+    for name in ("kernel", "recurrent_kernel", "bias"):
+        assert np.array_equal(both[f"recurrent_0/forward/{name}"], forward[f"recurrent_0/forward/{name}"])
+
+
+def runner(kind: Any, network: Network, buckets: list[Bucket], batch_size: int) -> tuple[Epochs, Any]:
+    model = keras_model(network, masked=not all(bucket.valid.all() for bucket in buckets))
+    compile_model(network, model, 0.01)
+    set_weights(network, model, initial_weights(network, seed=0))
+    return kind(model, buckets, batch_size), model
+
+
+@pytest.mark.parametrize("lengths", [[6] * 9, [6] * 5 + [3, 2, 9, 1]])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_compiled_epochs_do_what_a_loop_over_batches_does(lengths: list[int], classes: int) -> None:
+    network = some_network(classes=classes)
+    buckets = some_buckets(lengths, 4)
+    results = []
+    for kind in (epochs, BatchEpochs):
+        run, model = runner(kind, network, buckets, 4)
+        generator = np.random.default_rng(0)
+        losses = [run.run(epoch_plan(buckets, 4, generator)) for _ in range(3)]
+        results.append((run.compiled, losses, get_weights(network, model)))
+    (compiled, losses, weights), (looped, other_losses, other_weights) = results
+    assert (compiled, looped) == (True, False)
+    assert error(losses, other_losses) < 1e-4
+    assert all(error(weights[name], other_weights[name]) < 1e-4 for name in weights)  # nine updates of Adam apart
+
+
+def test_an_epoch_longer_than_a_call_visits_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    from bothways.training import compiled
+
+    results = []
+    for updates in (3, 512):
+        monkeypatch.setattr(compiled, "UPDATES_A_CALL", updates)
+        buckets = some_buckets([5] * 22, 2)
+        run, model = runner(epochs, some_network(), buckets, 2)
+        loss = run.run(epoch_plan(buckets, 2, np.random.default_rng(0)))
+        results.append((loss, get_weights(some_network(), model)))
+        assert int(model.optimizer.iterations.numpy()) == 11
+    assert results[0][0] == results[1][0]
+    assert all(np.array_equal(results[0][1][name], results[1][1][name]) for name in results[0][1])
+
+
+def test_padding_and_empty_places_change_neither_loss_nor_weights() -> None:
+    """Five sequences as one batch, and again longer, with empty places, with rubbish where nothing counts."""
+    network = some_network()
+    bucket = some_buckets([3, 7, 5, 1, 4], 8)[0]
+    padding = ((0, 0), (0, 4))
+    rubbish = np.random.default_rng(0).normal(size=(5, 11, 2)).astype(np.float32)
+    rubbish[:, :7][bucket.valid] = bucket.x[bucket.valid]
+    longer = Bucket(rubbish, np.pad(bucket.y, padding, constant_values=1), np.pad(bucket.valid, padding))
+    results = []
+    for some, rows in ((bucket, [0, 1, 2, 3, 4]), (longer, [0, 1, -1, 2, 3, 4, -1])):
+        _, model = runner(BatchEpochs, network, [some], 8)
+        arrays = batch(model, labeled_arrays(some), np.array(rows))
+        results.append((float(np.asarray(model.train_on_batch(*arrays))), get_weights(network, model)))
+    assert abs(results[0][0] - results[1][0]) < 1e-6
+    assert all(error(results[0][1][name], results[1][1][name]) < 1e-4 for name in results[0][1])
+
+
+def test_the_loss_is_the_mean_over_the_steps_that_count() -> None:
+    network = some_network()
+    bucket = some_buckets([3, 7, 5, 1, 4], 8)[0]
+    run, model = runner(epochs, network, [bucket], 8)
+    weights = initial_weights(network, 0) | {"input/mean": np.zeros(2, "f4"), "input/scale": np.ones(2, "f4")}
+    z = scores(network, weights, [x[valid] for x, valid in zip(bucket.x, bucket.valid, strict=True)])[:, 0]
+    y = bucket.y[bucket.valid]
+    expected = np.log1p(np.exp(np.where(y == 1, -z, z))).mean()
+    assert abs(run.run(epoch_plan([bucket], 8, np.random.default_rng(0))) - expected) < 1e-5
+    assert model.optimizer.iterations.numpy() == 1
+
+
+def test_training_learns() -> None:
+    examples = some_examples([5, 9] * 60, classes=3)
+    trained = train(some_network(classes=3, units=8), examples, Settings(epochs=40, batch_size=8))
+    losses = [report.loss for report in trained.history]
+    assert losses[-1] < 0.3 < losses[0]
+    assert trained.compiled
+    assert set(trained.seconds) == {"compile", "train"}
+    assert trained.seconds["compile"] > 0.05
+    assert all(report.best and report.valid_loss is None and report.valid_metric is None for report in trained.history)
+
+
+def test_the_learning_rate_falls_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last of ten epochs moves the weights about a tenth as far as one in the middle."""
+    from bothways.training import loop
+
+    seen = []
+
+    def validate(network: Network, weights: dict[str, Array], examples: Examples) -> tuple[float, float]:
+        seen.append(np.concatenate([array.ravel() for array in weights.values()]))
+        return 0.0, 0.0
+
+    monkeypatch.setattr(loop, "validate", validate)
+    examples = some_examples([6] * 80)
+    train(some_network(), examples, Settings(epochs=10, patience=None), examples)
+    moved = [float(np.abs(after - before).mean()) for before, after in itertools.pairwise(seen)]
+    assert 0 < moved[-1] < 0.3 * moved[4]
+
+
+def same_weights(a: Trained, b: Trained) -> bool:
+    return all(np.array_equal(a.weights[name], b.weights[name]) for name in a.weights)
+
+
+def test_the_seed_decides_every_bit() -> None:
+    examples = some_examples([5, 9, 9, 5] * 4)
+    first, again, other = (
+        train(some_network(), examples, Settings(epochs=3, batch_size=4, seed=seed)) for seed in (1, 1, 2)
+    )
+    assert same_weights(first, again)
+    assert [report.loss for report in first.history] == [report.loss for report in again.history]
+    assert not same_weights(first, other)
+
+
+def test_a_dtype_policy_of_keras_changes_nothing() -> None:
+    import keras
+
+    examples = some_examples([6] * 8)
+    plain = train(some_network(), examples, Settings(epochs=2))
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        assert same_weights(train(some_network(), examples, Settings(epochs=2)), plain)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
+def test_other_backends_train_too_and_say_that_they_do_not_compile() -> None:
+    code = """
+import numpy as np
+from bothways.labeler import SequenceLabeler
+
+X = [np.random.default_rng(n).normal(size=(4 + n % 3, 1)) for n in range(60)]
+y = [(x[:, 0] > 0).astype(int) for x in X]
+labeler = SequenceLabeler(units=4, epochs=10).fit(X, y)
+print(labeler.model_.facts["keras_backend"], labeler.model_.facts["compiled_epochs"], labeler.score(X, y) > 0.9)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"KERAS_BACKEND": "torch"}, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["torch", "False", "True"], done.stderr
+
+
+def test_without_validation_all_epochs_run_and_the_last_weights_stay() -> None:
+    examples = some_examples([6] * 8)
+    longer = train(some_network(), examples, Settings(epochs=4, patience=1))
+    assert len(longer.history) == 4
+
+
+def test_the_best_weights_are_kept_and_training_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The validations of six epochs are given; the third is the best: of equal F1, it has the lower loss."""
+    from bothways.training import loop
+
+    given = iter([(0.9, 0.5), (0.8, 0.7), (0.7, 0.7), (0.7, 0.7), (0.1, 0.6), (0.9, 0.9)])
+    seen = []
+
+    def validate(network: Network, weights: Any, examples: Examples) -> tuple[float, float]:
+        seen.append(weights)
+        return next(given)
+
+    monkeypatch.setattr(loop, "validate", validate)
+    reports: list[EpochReport] = []
+    examples = some_examples([6] * 8)
+    trained = train(some_network(), examples, Settings(epochs=9, patience=2), examples, reports.append)
+    assert [report.best for report in reports] == [True, True, True, False, False]
+    assert [report.valid_metric for report in reports] == [0.5, 0.7, 0.7, 0.7, 0.6]
+    assert [(report.epoch, report.epochs) for report in reports] == [(epoch, 9) for epoch in range(1, 6)]
+    assert trained.history == reports
+    assert all(np.array_equal(trained.weights[name], seen[2][name]) for name in trained.weights)
+    assert not all(np.array_equal(trained.weights[name], seen[4][name]) for name in trained.weights)
+
+
+def test_validation_gives_the_loss_and_the_macro_f1() -> None:
+    from bothways.training.loop import validate
+
+    network = some_network()
+    weights = {name: np.zeros(shape, np.float32) for name, shape in network.weight_shapes().items()}
+    weights["input/scale"] += 1
+    weights["head/bias"] += np.float32(math.log(3))  # three to one for class 1 at every step
+    loss, macro_f1 = validate(network, weights, Examples([np.zeros((4, 2))], np.array([1, 1, 1, 0])))
+    assert abs(loss - -(3 * math.log(0.75) + math.log(0.25)) / 4) < 1e-6
+    assert abs(macro_f1 - (2 * 3 / 7) / 2) < 1e-12
+
+
+def test_a_window_cuts_training_sequences() -> None:
+    examples = some_examples([20, 20])
+    whole, cut, pieces = (
+        train(some_network(), data, Settings(epochs=2, batch_size=8, window=window))
+        for data, window in (
+            (examples, None),
+            (examples, 5),
+            (Examples([piece for x in examples.sequences for piece in np.split(x, 4)], examples.labels), None),
+        )
+    )
+    assert same_weights(cut, pieces)
+    assert not same_weights(whole, cut)
+
+
+def test_standardisation_comes_from_training_steps_alone() -> None:
+    examples = some_examples([6] * 8)
+    shifted = Examples([x * 100 + 7 for x in examples.sequences], examples.labels)
+    plain = train(some_network(), examples, Settings(epochs=1))
+    validated = train(some_network(), examples, Settings(epochs=1), shifted)
+    assert same_weights(plain, validated)
+    steps = np.concatenate(examples.sequences)
+    assert error(plain.weights["input/mean"], steps.mean(axis=0)) < 1e-6
+    assert error(plain.weights["input/scale"], steps.std(axis=0)) < 1e-6
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, 1e9])
+def test_a_constant_feature_has_scale_one(constant: float) -> None:
+    steps = np.stack([np.full(1000, constant), np.arange(1000.0)], axis=1)
+    assert statistics(steps)["input/scale"][0] == 1
+
+
+def test_a_loss_that_is_no_number_is_an_error() -> None:
+    with pytest.raises(InputError, match=r"in epoch 1\. Lower learning_rate=1e"):
+        train(some_network(), some_examples([6] * 80), Settings(epochs=1, batch_size=1, learning_rate=1e38))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"epochs": 0}, "epochs is 0"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"patience": 0}, "patience is 0"),
+        ({"window": 0}, "window is 0"),
+        ({"window": 2.5}, "window is 2.5"),
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": None}, "seed is None"),
+        ({"learning_rate": 0}, "learning_rate is 0; it must be a number above 0"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"learning_rate": "fast"}, "learning_rate is 'fast'"),
+    ],
+)
+def test_wrong_settings_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Settings(**arguments)
+
+
+def test_an_update_costs_little_beside_its_work() -> None:
+    """1,000 updates of the tutorial's size take 0.03 s on the machine of the benchmarks; `fit` needs 0.3 s and more."""
+    buckets = [Bucket(np.zeros((1000, 10, 2), "f4"), np.zeros((1000, 10), "i4"), np.ones((1000, 10), bool))]
+    run, _ = runner(epochs, some_network(units=20), buckets, 1)
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        run.run(epoch_plan(buckets, 1, np.random.default_rng(0)))
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 0.25
