@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import bothways.layers  # noqa: F401  before any test imports Keras, so that the backend is the one chosen here
 from bothways import engine
 
 

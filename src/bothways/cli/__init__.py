@@ -14,6 +14,7 @@ from bothways.cli import display
 from bothways.errors import BothwaysError
 from bothways.merge import MERGE_MODES
 from bothways.network import DIRECTIONS
+from bothways.settings import Settings
 from bothways.spec import CELLS
 
 app = typer.Typer(
@@ -107,11 +108,19 @@ def train(
     cell: Annotated[str, typer.Option(help=f"The recurrent cell: {', '.join(CELLS)}.")] = "lstm",
     units: Annotated[int, typer.Option(min=1, help="Units in each direction.")] = 32,
     depth: Annotated[int, typer.Option(min=1, help="Recurrent layers, one on top of the other.")] = 1,
-    epochs: Annotated[int, typer.Option(min=1, help="How often to go through the data at most.")] = 40,
-    batch_size: Annotated[int, typer.Option(min=1, help="Sequences, or pieces of them, an update.")] = 8,
-    learning_rate: Annotated[float, typer.Option(help="Size of the first updates; it falls to nothing.")] = 0.01,
-    patience: Annotated[int, typer.Option(min=1, help="Stop after so many epochs without a better valid part.")] = 10,
-    window: Annotated[int, typer.Option(min=1, help="Cut training sequences into pieces of so many steps.")] = 720,
+    epochs: Annotated[int, typer.Option(min=1, help="How often to go through the data at most.")] = Settings.epochs,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Sequences, or pieces of them, an update.")
+    ] = Settings.batch_size,
+    learning_rate: Annotated[
+        float, typer.Option(help="Size of the first updates; it falls to nothing.")
+    ] = Settings.learning_rate,
+    patience: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many epochs without a better valid part.")
+    ] = Settings.patience,
+    window: Annotated[
+        int | None, typer.Option(min=1, help="Cut training sequences into pieces of so many steps.")
+    ] = Settings.window,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import keras
 
-from bothways.layers import LSTM, Bidirectional
+from bothways.layers import GRU, LSTM, Bidirectional, SimpleRNN
 from bothways.network import Network, Recurrent
 from bothways.training.batches import Bucket
 from bothways.training.initial import Floats
 
-CELL_LAYERS = {"lstm": LSTM}
+CELL_LAYERS = {
+    "lstm": LSTM,
+    "gru": GRU,
+    "rnn": SimpleRNN,
+    "rnn_relu": partial(SimpleRNN, activation="relu"),
+}
 
 
 def keras_model(network: Network, masked: bool) -> Any:
