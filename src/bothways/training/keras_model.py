@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from bothways.network import Network, Recurrent
 from bothways.training.batches import Bucket
 from bothways.training.initial import Floats
 
-CELL_LAYERS = {
+CELL_LAYERS: dict[str, Callable[..., Any]] = {
     "lstm": LSTM,
     "gru": GRU,
     "rnn": SimpleRNN,
