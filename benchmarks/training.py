@@ -27,6 +27,8 @@ def main() -> None:
     if not report.measurements or report.measurements[0].ratio is None:
         sys.exit("There is nothing to compare.")
     measured = report.measurements[0]
+    if measured.disturbed:
+        print("Other programs had the processors all the time: do not believe this.", file=sys.stderr)
     machine = report.machine
     print(
         f"{measured.ratio:.2f} times as fast as torch.nn.LSTM in training: {measured.ms['bothways']:.1f} ms against "

@@ -1,6 +1,7 @@
 """Label sequences by reading them both ways.
 
-    layers            Keras 3 layers on a fused engine for the CPU: LSTM, Bidirectional
+    layers            Keras 3 layers on a fused engine for the CPU: LSTM, GRU, SimpleRNN, Bidirectional
+    accelerate        puts that engine into a Keras model that exists, in place
     SequenceLabeler   an estimator in the manner of scikit-learn: sequences in, labels for every step out
     load              a trained model from its file; it predicts without Keras
     engine            the engine on NumPy arrays
@@ -17,14 +18,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bothways import engine, layers, problems
     from bothways.labeler import SequenceLabeler
+    from bothways.layers import accelerate
     from bothways.store import load
 
 __version__ = "0.1.0"
 
-_HOMES = {"SequenceLabeler": "bothways.labeler", "load": "bothways.store"}
+_HOMES = {"SequenceLabeler": "bothways.labeler", "accelerate": "bothways.layers", "load": "bothways.store"}
 _MODULES = ("engine", "layers", "problems")
 
-__all__ = ["SequenceLabeler", "engine", "layers", "load", "problems"]
+__all__ = ["SequenceLabeler", "accelerate", "engine", "layers", "load", "problems"]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,13 @@ def test_clone_and_config_round_trip() -> None:
     assert isinstance(clone.layers[0].forward_layer, LSTM)
 
 
+@pytest.mark.parametrize("wrapper", [Bidirectional, keras.layers.Bidirectional])
+def test_both_outputs_apart_in_a_sequential_model(wrapper: Any) -> None:
+    layers = [keras.Input((6, 3)), keras.layers.Masking(), wrapper(LSTM(5, return_sequences=True), merge_mode=None)]
+    assert [o.shape for o in keras.Sequential(layers).predict(X, verbose=0)] == [(4, 6, 5), (4, 6, 5)]
+    assert keras.Sequential([*layers, keras.layers.Concatenate()]).predict(X, verbose=0).shape == (4, 6, 10)
+
+
 def test_symbolic_shapes_are_those_of_keras() -> None:
     x = keras.Input((None, 3))
     assert LSTM(5, return_sequences=True)(x).shape == (None, None, 5)
@@ -132,6 +140,16 @@ def test_other_layers_run_in_stock_keras_and_say_so() -> None:
     assert layer(X).shape == (4, 8)
 
 
+def test_subclasses_with_a_loop_of_their_own_keep_it() -> None:
+    class Doubling(keras.layers.LSTM):  # type: ignore[misc]
+        def inner_loop(self, *arguments: Any, **options: Any) -> Any:
+            last, outputs, states = super().inner_loop(*arguments, **options)
+            return 2 * last, outputs, states
+
+    layer = Bidirectional(keras.layers.LSTM(4), backward_layer=Doubling(4, go_backwards=True))
+    assert layer.engine == "backward layer: Doubling has its own inner_loop; the engine has that of Keras"
+
+
 def test_an_activity_regularizer_is_applied() -> None:
     layer = Bidirectional(LSTM(4, activity_regularizer="l2"))
     layer(X)
@@ -146,6 +164,25 @@ def test_wrong_masks_and_states_are_named() -> None:
     zero = np.zeros((4, 4), "float32")
     with pytest.raises(InputError, match=r"initial_state has shapes .* needs .*the states of the forward layer"):
         Bidirectional(LSTM(4))(X, initial_state=[zero, zero])
+
+
+def test_a_wrong_number_of_states_is_named() -> None:
+    zero = np.zeros((4, 4), "float32")
+    with pytest.raises(
+        InputError, match=r"initial_state has shapes \[\(4, 4\)\]; this layer needs \[\(4, 4\), \(4, 4\)\]"
+    ):
+        LSTM(4)(X, initial_state=[zero])
+    with pytest.raises(InputError, match=r"initial_state has shapes \[\(4, 4\), \(4, 5\)\]"):
+        LSTM(4)(X, initial_state=[zero, np.zeros((4, 5), "float32")])
+
+
+@pytest.mark.parametrize("make", [lambda: LSTM(4), lambda: Bidirectional(LSTM(4))])
+def test_whole_numbers_and_strides_are_taken(make: Any) -> None:
+    layer = make()
+    whole = (X > 0).astype(int)
+    assert error(layer(whole), layer(whole.astype("float32"))) == 0
+    wide = np.repeat(X, 2, axis=2)[:, :, ::2]
+    assert error(layer(wide), layer(X)) == 0
 
 
 def test_unequal_widths_cannot_be_summed() -> None:
@@ -196,10 +233,26 @@ def test_the_backend_is_jax_unless_the_user_chose(
     assert run_python(code, tmp_path, **environment) == expected
 
 
-def test_another_backend_falls_back_to_stock_keras_and_says_so(tmp_path: Path) -> None:
+def test_numpy_runs_the_engine_too(tmp_path: Path) -> None:
     code = (
         "import numpy as np; from bothways.layers import LSTM; layer = LSTM(4); "
         "print(layer(np.zeros((2, 3, 1), 'float32')).shape, layer.engine)"
     )
-    printed = run_python(code, tmp_path, KERAS_BACKEND="numpy")
-    assert printed == "(2, 4) Keras runs on numpy; the engine has jax"
+    assert run_python(code, tmp_path, KERAS_BACKEND="numpy") == "(2, 4) native"
+
+
+@pytest.mark.parametrize("name", ["weights.weights.h5", "model.keras", "model.h5"])
+def test_weights_pass_between_stock_layers_and_ours(name: str, tmp_path: Path) -> None:
+    ours, stock = tagger(), tagger(keras.layers.Bidirectional, keras.layers.LSTM)
+    for saved, other in ((ours, stock), (stock, ours)):
+        path = tmp_path / f"{saved.name}-{name}"
+        if name == "weights.weights.h5":
+            saved.save_weights(path)
+            other.set_weights([0 * weight for weight in other.get_weights()])
+            other.load_weights(path)
+        else:
+            with warnings.catch_warnings():  # Keras says of .h5 that it is old
+                warnings.simplefilter("ignore")
+                saved.save(path)
+                other = keras.models.load_model(path)
+        assert error(other.predict(X, verbose=0), saved.predict(X, verbose=0)) < KERAS

@@ -110,6 +110,16 @@ def test_bidirectional_with_initial_state(return_sequences: bool) -> None:
     )
 
 
+@pytest.mark.parametrize("merge_mode", ["concat", "mul"])
+def test_every_instruction_set(instruction_set: str, merge_mode: str) -> None:
+    for ours, stock in ((LSTM, keras.layers.LSTM), (GRU, keras.layers.GRU), (SimpleRNN, keras.layers.SimpleRNN)):
+        assert_parity(
+            Bidirectional(ours(19, return_sequences=True), merge_mode=merge_mode),
+            keras.layers.Bidirectional(stock(19, return_sequences=True), merge_mode=merge_mode),
+            masks=list(MASKS.values()),
+        )
+
+
 def test_stock_layers_inside_run_on_the_engine_too() -> None:
     assert_parity(
         Bidirectional(keras.layers.LSTM(4, return_sequences=True)),

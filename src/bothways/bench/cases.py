@@ -16,6 +16,10 @@ SGEMM = "sgemm"
 """The worker that multiplies matrices with NumPy: what the machine can reach."""
 
 SGEMM_SIZE = 1024
+
+CALM_SLICES = 3
+"""With so many slices of time that no other program disturbed, the disturbed ones do not count."""
+
 MODES = ("infer", "train")
 DTYPE = "float32"
 

@@ -21,11 +21,13 @@ class Measurement:
         case: what was measured.
         ms: the median milliseconds of a call, ours first, then those of the peers that gave a number.
         sgemm: what NumPy's matrix product reached in between, in 10^9 operations a second; None if it failed.
+        disturbed: whose time is not to be believed, for other programs had their processors all the time.
     """
 
     case: Case
     ms: Mapping[str, float]
     sgemm: float | None = None
+    disturbed: tuple[str, ...] = ()
 
     @property
     def gflops(self) -> float:
@@ -90,6 +92,7 @@ class Report:
         return {
             "machine": dict(self.machine),
             "reasons": dict(self.reasons),
+            "disturbed": {str(m.case): list(m.disturbed) for m in self.measurements if m.disturbed},
             "results": [measurement.to_json() for measurement in self.measurements],
         }
 
@@ -104,7 +107,7 @@ class Report:
             >>> with tempfile.TemporaryDirectory() as folder:
             ...     Report([], {"threads": 2}, {}).save(f"{folder}/some.json")
             ...     json.loads(Path(folder, "some.json").read_text())
-            {'machine': {'threads': 2}, 'reasons': {}, 'results': []}
+            {'machine': {'threads': 2}, 'reasons': {}, 'disturbed': {}, 'results': []}
         """
         path = Path(path)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.part")

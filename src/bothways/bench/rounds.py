@@ -19,12 +19,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bothways.bench.cases import OURS, PEERS, SGEMM, SGEMM_SIZE, Case, choose_peers
+from bothways.bench.cases import CALM_SLICES, OURS, PEERS, SGEMM, SGEMM_SIZE, Case, choose_peers
 from bothways.bench.report import Measurement, Report
 from bothways.errors import InputError
 
-ROUNDS = (3, 12)
-"""A case has at least so many rounds even if its time is over, and slices are cut so that it has about so many."""
+ROUNDS = 12
+"""Slices are cut so that a case has about so many rounds."""
+
+PATIENCE = 3.0
+"""So many times its time a case may take until every worker has had its `CALM_SLICES`."""
 
 SLICE_SECONDS = (0.02, 0.25)
 """The shortest and the longest slice."""
@@ -166,13 +169,15 @@ def measure(
     """Measure ours and its peers, in turns.
 
     In each round every worker runs the same case for a slice of time, after calls that are not timed; the worker
-    that comes first is another one in each round. What counts is the median over all calls of all rounds.
+    that comes first is another one in each round. What counts is the median over all calls of all rounds, but for
+    slices in which another program had the processor, if there are enough others.
 
     Args:
         cases: what to measure.
         peers: keys of `PEERS`; None for all. Those that are not installed are left out, with the reason.
         threads: for each worker; `OMP_NUM_THREADS` if it is set, else the processors of this process, if not given.
-        seconds: for the rounds of one case. Compiling comes on top, and so do calls so slow that three take longer.
+        seconds: for the rounds of one case, compiling aside; up to three times as long where calls are slow or
+            other programs disturb.
         on_progress: is called now and then.
 
     Raises:
@@ -287,20 +292,23 @@ def _measure_case(
     for worker in taking_part[:]:
         ask(worker, {"do": "build", "case": case.to_json()})
     shortest, longest = SLICE_SECONDS
-    fewest, about = ROUNDS
-    slice_seconds = min(max(seconds / about / max(len(taking_part), 1), shortest), longest)
-    started, rounds = time.monotonic(), 0
-    while taking_part and (rounds < fewest or time.monotonic() - started < seconds):
+    slice_seconds = min(max(seconds / ROUNDS / max(len(taking_part), 1), shortest), longest)
+    started, rounds, elapsed, calm = time.monotonic(), 0, 0.0, False
+    while taking_part and (elapsed < seconds or rounds < 1 or (not calm and elapsed < PATIENCE * seconds)):
         first = rounds % len(taking_part)
+        calm = True
         for worker in taking_part[first:] + taking_part[:first]:
-            ask(worker, {"do": "slice", "seconds": slice_seconds})
+            answer = ask(worker, {"do": "slice", "seconds": slice_seconds})
+            calm = calm and (answer is None or answer["calm"] >= CALM_SLICES)
             worker.fall_asleep()
         rounds += 1
-        tell(min(0.99, max((time.monotonic() - started) / seconds, 0.0)))
+        elapsed = time.monotonic() - started
+        tell(min(0.99, elapsed / seconds))
     answers = {worker.name: ask(worker, {"do": "finish"}) for worker in taking_part[:]}
     ms = {name: answer["ms"] for name, answer in answers.items() if answer is not None}
     sgemm = 2 * SGEMM_SIZE**3 / ms.pop(SGEMM) / 1e6 if SGEMM in ms else None
-    return Measurement(case, ms, sgemm) if OURS in ms else None
+    disturbed = tuple(name for name, answer in answers.items() if answer is not None and answer["disturbed"])
+    return Measurement(case, ms, sgemm, disturbed) if OURS in ms else None
 
 
 def _tell_share(tell: Progress, done: int, cases: int, what: str, share: float) -> None:

@@ -2,8 +2,8 @@
 
     it says    {"ready": {"version": ...}}                    once, when its library is imported
     it is told {"do": "build", "case": {...}}                 -> {"outputs": so many numbers come out}
-               {"do": "slice", "seconds": 0.05}               -> {"calls": so many were timed}
-               {"do": "finish"}                               -> {"ms": the median over all slices, "calls": ...}
+               {"do": "slice", "seconds": 0.05}               -> {"calm": so many slices so far were not disturbed}
+               {"do": "finish"}                               -> {"ms": the median, "disturbed": no calm slices}
 
 Where something cannot be done it says {"refused": why}. It ends when there is nothing more to read.
 """
@@ -17,9 +17,10 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-from bothways.bench.cases import OURS, PEERS, SGEMM, Case
+from bothways.bench.cases import CALM_SLICES, OURS, PEERS, SGEMM, Case
 from bothways.bench.peers import START, Build, Call
 
 WARM_CALLS = 3
@@ -29,6 +30,11 @@ of this worker, and give those of the one before the time to fall asleep."""
 
 LONG_CALL = 0.1
 """Seconds. What the first milliseconds of so long a call lose is not worth another call."""
+
+
+WAITING = 0.05
+"""A slice is disturbed if threads of this worker waited for a processor, which another program had, for more than
+this share of it."""
 
 
 class Stopwatch:
@@ -48,7 +54,8 @@ class Stopwatch:
 
     def __init__(self, call: Call) -> None:
         self.call = call
-        self.seconds: list[float] = []
+        self.calm: list[list[float]] = []
+        self.disturbed: list[list[float]] = []
         self.outputs = math.prod(getattr(call(), "shape", ()))  # this call may compile
         self.typical = self._once()
 
@@ -60,17 +67,23 @@ class Stopwatch:
                 self.call()
                 if time.perf_counter() > until:
                     break
-        calls = 0
-        until = time.perf_counter() + seconds
-        while calls == 0 or time.perf_counter() < until:
-            self.seconds.append(self._once())
-            calls += 1
-        self.typical = self.seconds[-1]
-        return calls
+        timed: list[float] = []
+        waited, started = _waited(), time.perf_counter()
+        while not timed or time.perf_counter() < started + seconds:
+            timed.append(self._once())
+        share = (_waited() - waited) / (time.perf_counter() - started)
+        (self.disturbed if share > WAITING else self.calm).append(timed)
+        self.typical = timed[-1]
+        return len(timed)
+
+    def counted(self) -> list[float]:
+        """The seconds of the calls that count: those of calm slices, or all if there are too few of these."""
+        slices = self.calm if len(self.calm) >= CALM_SLICES else self.calm + self.disturbed
+        return [seconds for timed in slices for seconds in timed]
 
     def median_ms(self) -> float:
-        """The median of all timed calls, in milliseconds."""
-        return statistics.median(self.seconds) * 1e3
+        """The median of the calls that count, in milliseconds."""
+        return statistics.median(self.counted()) * 1e3
 
     def _once(self) -> float:
         started = time.perf_counter()
@@ -96,9 +109,10 @@ def serve(build: Build, requests: Iterable[str], answer: Callable[[dict[str, Any
             elif stopwatch is None:
                 answer({"refused": "nothing has been built"})
             elif request["do"] == "slice":
-                answer({"calls": stopwatch.slice(request["seconds"])})
+                stopwatch.slice(request["seconds"])
+                answer({"calm": len(stopwatch.calm)})
             else:
-                answer({"ms": stopwatch.median_ms(), "calls": len(stopwatch.seconds)})
+                answer({"ms": stopwatch.median_ms(), "disturbed": len(stopwatch.calm) < CALM_SLICES})
         except Exception as error:  # whatever a library raises is the reason why it has no number
             stopwatch = None
             answer({"refused": _words(error)})
@@ -147,6 +161,14 @@ def main(arguments: list[str], start: Mapping[str, Callable[[int], Build]] = STA
         return
     answer({"ready": ready})
     serve(build, sys.stdin, answer)
+
+
+def _waited() -> float:
+    """Seconds that threads of this process were ready to run and had no processor; 0 where the system does not say."""
+    try:
+        return sum(int(task.read_text().split()[1]) for task in Path("/proc/self/task").glob("*/schedstat")) / 1e9
+    except (OSError, IndexError):  # no such files, or a thread that ended meanwhile
+        return 0.0
 
 
 def _words(error: Exception) -> str:

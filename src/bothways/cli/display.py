@@ -250,20 +250,25 @@ def show_report(report: Report, path: Path | None) -> None:
         of_table = [m for m in report.measurements if (m.case.cell, m.case.mode) == (cell, mode)]
         peers = [name for name in PEERS if any(name in m.ms for m in of_table)]
         titles = [PEERS[name].title.replace(" ", "\n") for name in peers]
-        table = _table(f"{cell} {mode}\nB,T,D,H", "bothways", *titles, "GF/s", "of\nsgemm", "ratio")
+        table = _table(f"{cell} {mode}\nB,T,D,H", "ours", *titles, "GF/s", "of\nsgemm", "ratio")
         table.padding = (0, 1, 0, 0)
         table.columns[0].no_wrap = True
         for m in of_table:
-            best = {m.best_peer: "bold"}
+            styles = {"bothways": "bold", m.best_peer: "bold"}
+            times = {
+                name: Text(_ms(m.ms.get(name)) + ("*" if name in m.disturbed else ""), styles.get(name, ""))
+                for name in ("bothways", *peers)
+            }
             table.add_row(
                 str(m.case.shape),
-                Text(_ms(m.ms["bothways"]), "bold"),
-                *(Text(_ms(m.ms.get(name)), best.get(name, "")) for name in peers),
+                *times.values(),
                 f"{m.gflops:.1f}" if m.gflops < 100 else f"{m.gflops:.0f}",
                 "" if m.share_of_sgemm is None else f"{m.share_of_sgemm:.0%}",
                 "" if m.ratio is None else Text(f"{m.ratio:.2f}", "green" if m.ratio >= 1 else "bold red"),
             )
         console.print(table)
+    if any(m.disturbed for m in report.measurements):
+        console.print("* Other programs had its processors all the time: not to be believed, nor the ratio.")
     if path:
         console.print(f"Saved: {path}", soft_wrap=True)
 

@@ -1,14 +1,15 @@
 """Keras 3 layers on the engine: `LSTM`, `GRU`, `SimpleRNN` and `Bidirectional`.
 
 They take Keras's arguments and have its weights and numbers. Each has a readable attribute `engine`: "native", or why
-stock Keras runs instead.
+stock Keras runs instead. `accelerate` puts the engine into a Keras model that exists.
 """
 
 from bothways.layers.backend import choose_backend
 
 choose_backend()
 
+from bothways.layers.accelerate import Acceleration, accelerate  # noqa: E402
 from bothways.layers.bidirectional import Bidirectional  # noqa: E402
 from bothways.layers.recurrent import GRU, LSTM, SimpleRNN  # noqa: E402
 
-__all__ = ["GRU", "LSTM", "Bidirectional", "SimpleRNN"]
+__all__ = ["GRU", "LSTM", "Acceleration", "Bidirectional", "SimpleRNN", "accelerate"]

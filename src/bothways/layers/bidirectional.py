@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 from keras import ops as K
 
-from bothways.errors import InputError
 from bothways.layers import ops
-from bothways.layers.eligibility import NATIVE, engine_of
-from bothways.layers.native import checked_mask, direction_of, drop_inputs, last_output
+from bothways.layers.eligibility import NATIVE, engine_of_both
+from bothways.layers.native import JitAsTheEngineCan, check_states, checked_mask, direction_of, drop_inputs, last_output
 from bothways.merge import check_merge_mode, merge
 
 
 @keras.saving.register_keras_serializable(package="bothways")
-class Bidirectional(keras.layers.Bidirectional):
+class Bidirectional(JitAsTheEngineCan, keras.layers.Bidirectional):
     """Reads a sequence both ways: `keras.layers.Bidirectional` with the same arguments, weights and numbers.
 
     The wrapped layers may be those of `bothways.layers` or of Keras; the engine runs both sides at once. What it
@@ -50,78 +50,69 @@ class Bidirectional(keras.layers.Bidirectional):
     @property
     def engine(self) -> str:
         """`"native"`, or why stock Keras runs the wrapped layers one after the other instead."""
-        for side in ("forward", "backward"):
-            layer = getattr(self, f"{side}_layer")
-            if engine_of(layer) != NATIVE:
-                return f"{side} layer: {engine_of(layer)}"
-            if layer.activity_regularizer is not None:
-                return f"{side} layer: an activity regularizer, which only stock Keras applies"
-        return NATIVE
+        return engine_of_both(self)
 
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool | None = None) -> Any:
         """Keras's `Bidirectional.call`, with both layers in one call of the engine."""
         if self.engine != NATIVE:
             return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
-        layers = self.forward_layer, self.backward_layer
-        units = [layer.units for layer in layers]
-        check_merge_mode(self.merge_mode, *units)
-        mask = checked_mask(mask, sequences)
-        for layer in layers:  # as `RNN.call` does, whether training or not: the seeds advance as in stock Keras
-            layer.cell.get_dropout_mask(sequences[:, 0, :])
-        inputs = [drop_inputs(layer, K.cast(sequences, layer.compute_dtype), training) for layer in layers]
-        directions = [
-            direction_of(layer, state)
-            for layer, state in zip(layers, self._initial_states(sequences, initial_state), strict=True)
-        ]
-        options = {
-            "zero_output_for_mask": layers[0].zero_output_for_mask,
-            "return_sequences": self.return_sequences,
-        }
-        if any(layer.dropout for layer in layers) and training:  # the two sides see different inputs
-            both, states = [], []
-            for x, direction in zip(inputs, directions, strict=True):
-                outputs, (state,) = ops.recurrence(x, mask, [direction], **options)
-                both.append(outputs)
-                states.append(state)
-            outputs = K.concatenate(both, axis=-1) if self.return_sequences else None
-        else:
-            outputs, states = ops.recurrence(inputs[0], mask, directions, **options)
-        for layer, state in zip(layers, states, strict=True):
-            layer._maybe_reset_dropout_masks(layer.cell)
-            if layer.stateful:
-                for variable, value in zip(layer.states, state, strict=True):
-                    variable.assign(value)
-        return self._merged(outputs, states, mask)
+        return run_both(self, sequences, initial_state, mask, training)
 
-    def _initial_states(self, sequences: Any, initial_state: Any) -> list[Any]:
-        layers = self.forward_layer, self.backward_layer
-        if initial_state is None:
-            return [list(layer.states) if layer.stateful else None for layer in layers]
-        needed = [(sequences.shape[0], layer.units) for layer in layers for _ in layer.state_size]
-        came = [tuple(state.shape) for state in initial_state]
-        if came != needed:
-            raise InputError(
-                f"initial_state has shapes {came}; this layer needs {needed}: the states of the forward layer, then "
-                "those of the backward layer."
-            )
-        states = [K.cast(state, layers[0].compute_dtype) for state in initial_state]
-        forward = len(layers[0].state_size)
-        return [states[:forward], states[forward:]]
 
-    def _merged(self, outputs: Any, states: Any, mask: Any) -> Any:
-        """The result of the call from the engine's outputs side by side."""
-        layers = self.forward_layer, self.backward_layer
-        units = layers[0].units
-        if not self.return_sequences:
-            both = K.concatenate([last_output(*each, mask) for each in zip(layers, states, strict=True)], axis=-1)
-        elif layers[0].go_backwards:
-            # Keras turns the backward layer's outputs around whatever its direction: with a forward layer that
-            # itself goes backwards, both stand in reversed order.
-            both = K.flip(outputs, axis=1)
-        else:
-            both = outputs
-        merged = merge(self.merge_mode, K.cast(both, self.compute_dtype), units)
-        if not self.return_state:
-            return merged
-        merged = merged if isinstance(merged, tuple) else (merged,)
-        return merged + tuple(K.cast(state, self.compute_dtype) for pair in states for state in pair)
+def run_both(
+    wrapper: Any, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool | None = None
+) -> Any:
+    """What `call` of an eligible `Bidirectional` returns, from the engine."""
+    layers = wrapper.forward_layer, wrapper.backward_layer
+    check_merge_mode(wrapper.merge_mode, *(layer.units for layer in layers))
+    mask = checked_mask(mask, sequences)
+    for layer in layers:  # as `RNN.call` does, whether training or not: the seeds advance as in stock Keras
+        layer.cell.get_dropout_mask(sequences[:, 0, :])
+    inputs = [drop_inputs(layer, K.cast(sequences, layer.compute_dtype), training) for layer in layers]
+    directions = [
+        direction_of(layer, state)
+        for layer, state in zip(layers, _initial_states(layers, sequences, initial_state), strict=True)
+    ]
+    options = {"zero_output_for_mask": layers[0].zero_output_for_mask, "return_sequences": wrapper.return_sequences}
+    if any(layer.dropout for layer in layers) and training:  # the two sides see different inputs
+        both, states = [], []
+        for x, direction in zip(inputs, directions, strict=True):
+            outputs, (state,) = ops.recurrence(x, mask, [direction], **options)
+            both.append(outputs)
+            states.append(state)
+        outputs = K.concatenate(both, axis=-1) if wrapper.return_sequences else None
+    else:
+        outputs, states = ops.recurrence(inputs[0], mask, directions, **options)
+    for layer, state in zip(layers, states, strict=True):
+        layer._maybe_reset_dropout_masks(layer.cell)
+        if layer.stateful:
+            for variable, value in zip(layer.states, state, strict=True):
+                variable.assign(value)
+    return _merged(wrapper, outputs, states, mask)
+
+
+def _initial_states(layers: Sequence[Any], sequences: Any, initial_state: Any) -> list[Any]:
+    if initial_state is None:
+        return [list(layer.states) if layer.stateful else None for layer in layers]
+    check_states(layers, initial_state, sequences)
+    states = [K.cast(state, layers[0].compute_dtype) for state in initial_state]
+    forward = len(layers[0].state_size)
+    return [states[:forward], states[forward:]]
+
+
+def _merged(wrapper: Any, outputs: Any, states: Any, mask: Any) -> Any:
+    """The result of the call from the engine's outputs side by side."""
+    layers = wrapper.forward_layer, wrapper.backward_layer
+    if not wrapper.return_sequences:
+        both = K.concatenate([last_output(*each, mask) for each in zip(layers, states, strict=True)], axis=-1)
+    elif layers[0].go_backwards:
+        # Keras turns the backward layer's outputs around whatever its direction: with a forward layer that
+        # itself goes backwards, both stand in reversed order.
+        both = K.flip(outputs, axis=1)
+    else:
+        both = outputs
+    merged = merge(wrapper.merge_mode, K.cast(both, wrapper.compute_dtype), layers[0].units)
+    if not wrapper.return_state:
+        return merged
+    merged = merged if isinstance(merged, tuple) else (merged,)
+    return merged + tuple(K.cast(state, wrapper.compute_dtype) for pair in states for state in pair)

@@ -35,6 +35,9 @@ def engine_of(layer: Any) -> str:
     kind = _kind(layer)
     if kind is None:
         return f"{type(layer).__name__} is not a layer of the engine; it has LSTM, GRU and SimpleRNN"
+    for name in ("call", "inner_loop"):
+        if getattr(type(layer), name).__module__.split(".")[0] not in ("keras", "bothways"):
+            return f"{type(layer).__name__} has its own {name}; the engine has that of Keras"
     cell = layer.cell
     fixed, by_activation = _CELLS[kind]
     activations = {"activation": list(by_activation)} | {name: [value] for name, value in fixed.items()}
@@ -53,6 +56,24 @@ def engine_of(layer: Any) -> str:
     if layer.unroll:
         return "unroll=True; the engine does not unroll"
     return ops.why_not() or NATIVE
+
+
+def engine_of_both(wrapper: Any) -> str:
+    """`"native"`, or the reason for which stock Keras runs the layers of a `Bidirectional` one after the other.
+
+    Example:
+        >>> engine_of_both(keras.layers.Bidirectional(keras.layers.GRU(8, reset_after=False)))
+        'forward layer: reset_after=False; the engine resets after the product'
+    """
+    if type(wrapper).call.__module__.split(".")[0] not in ("keras", "bothways"):
+        return f"{type(wrapper).__name__} has its own call; the engine has that of Keras"
+    for side in ("forward", "backward"):
+        layer = getattr(wrapper, f"{side}_layer")
+        if engine_of(layer) != NATIVE:
+            return f"{side} layer: {engine_of(layer)}"
+        if layer.activity_regularizer is not None:
+            return f"{side} layer: an activity regularizer, which only stock Keras applies"
+    return NATIVE
 
 
 def _kind(layer: Any) -> type | None:

@@ -1,6 +1,6 @@
 """The engine as an operation of the Keras backend in use.
 
-One file a backend (`jax.py`), each with the two functions below.
+One file a backend, each with the two functions below; `memory.py` is what those share that hand over plain memory.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import keras
 
-BACKENDS = ("jax",)
+BACKENDS = ("jax", "torch", "tensorflow", "numpy")
 
 
 class Direction(NamedTuple):
@@ -37,10 +37,9 @@ class Direction(NamedTuple):
 
 def why_not() -> str | None:
     """None if the engine can run on the backend in use, else the reason in words."""
-    backend = keras.backend.backend()
-    if backend not in BACKENDS:
-        return f"Keras runs on {backend}; the engine has {', '.join(BACKENDS)}"
-    reason: str | None = _module().why_not()
+    if _BACKEND is None:
+        return f"Keras runs on {_NAME}; the engine has {', '.join(BACKENDS)}"
+    reason: str | None = _BACKEND.why_not()
     return reason
 
 
@@ -65,11 +64,17 @@ def recurrence(
         Outputs `(batch, time, units of all directions)`, each at its own step, or None; and for each direction
         its final states.
     """
-    result: tuple[Any, list[list[Any]]] = _module().recurrence(
+    assert _BACKEND is not None, "without a backend, `why_not` says so"
+    result: tuple[Any, list[list[Any]]] = _BACKEND.recurrence(
         x, mask, directions, zero_output_for_mask=zero_output_for_mask, return_sequences=return_sequences
     )
     return result
 
 
-def _module() -> ModuleType:
-    return importlib.import_module(f"{__name__}.{keras.backend.backend()}")
+# Loaded here, when the names above are there for it to import: `torch.compile` does not look into an import in a call.
+_NAME = keras.backend.backend()
+SUPPORTS_JIT = _NAME != "tensorflow"  # whether XLA, where Keras uses it, can compile a program with the engine in it
+# What stock Keras puts out at masked steps before the first that counts, where masked outputs are not zero anyway: zero
+# on some backends, the initial state on the others.
+MASKED_START_IS_ZERO = _NAME in ("torch", "tensorflow")
+_BACKEND: ModuleType | None = importlib.import_module(f"{__name__}.{_NAME}") if _NAME in BACKENDS else None

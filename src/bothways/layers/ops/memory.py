@@ -1,0 +1,124 @@
+"""What the backends share that hand the engine plain memory: NumPy, TensorFlow and torch.
+
+A call is a `Plan` and a flat list of arrays, for each direction `kernel, recurrent_kernel, bias, *initial_states`;
+its results are flat lists too, so that they pass through whatever a backend makes of functions. All arrays are
+contiguous NumPy arrays, or views of them on memory of the backend.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from bothways.engine import _native
+from bothways.engine.arguments import Array
+from bothways.layers.ops import Direction
+from bothways.spec import CELLS, cell_number
+
+
+class Plan(NamedTuple):
+    """What is known of a call before there are any numbers.
+
+    Attributes:
+        cells: for each direction a key of `bothways.spec.CELLS`.
+        reverse: for each direction whether it reads from the last step to the first.
+        zero_output_for_mask: a masked step puts out zeros, not the state that it carries.
+        return_sequences: whether the outputs of the steps are wanted.
+    """
+
+    cells: tuple[str, ...]
+    reverse: tuple[bool, ...]
+    zero_output_for_mask: bool
+    return_sequences: bool
+
+    def groups(self, arrays: Iterable[Any], others: int) -> Iterator[tuple[Any, ...]]:
+        """`arrays` by direction, each with so many `others` than its states."""
+        arrays = iter(arrays)
+        for cell in self.cells:
+            yield tuple(itertools.islice(arrays, others + len(CELLS[cell].states)))
+
+    def forward_shapes(
+        self, x: Sequence[Any], units: Sequence[int], saved: Sequence[Any] = ()
+    ) -> list[tuple[Any, ...]]:
+        """The shapes of the results of `forward`, for `x` of this shape; axes may be of any kind that can be added."""
+        batch, time, _ = x
+        outputs = [(batch, time, sum(units))] if self.return_sequences else []
+        states = [(batch, width) for cell, width in zip(self.cells, units, strict=True) for _ in CELLS[cell].states]
+        return [*outputs, *states, *((floats,) for floats in saved)]
+
+    def saved_floats(self, x: Sequence[int], units: Sequence[int]) -> list[int]:
+        """For each direction how many floats the backward pass needs of the forward pass."""
+        batch, time, features = x
+        return [
+            _native.saved_floats(cell_number(cell), batch, time, features, width)
+            for cell, width in zip(self.cells, units, strict=True)
+        ]
+
+    def split(self, results: Sequence[Any]) -> tuple[Any, list[list[Any]]]:
+        """The results of `forward` as those of `bothways.layers.ops.recurrence`; any notes at the end are left off."""
+        rest = iter(results)
+        outputs = next(rest) if self.return_sequences else None
+        return outputs, [list(states) for states in self.groups(rest, others=0)]
+
+
+def plan_of(
+    x: Any, directions: Sequence[Direction], *, zeros: Callable[[Any], Any], **options: bool
+) -> tuple[Plan, list[Any]]:
+    """The plan of a call and its arrays; `zeros(shape)` makes the biases and states that are not given."""
+    arrays: list[Any] = []
+    for direction in directions:
+        spec, units = CELLS[direction.cell], direction.recurrent_kernel.shape[0]
+        bias, states = direction.bias, direction.initial_states
+        if bias is None:
+            bias = zeros(spec.weight_shapes(x.shape[2], units)["bias"])
+        if states is None:
+            states = [zeros((x.shape[0], units))] * len(spec.states)
+        arrays += [direction.kernel, direction.recurrent_kernel, bias, *states]
+    cells = tuple(direction.cell for direction in directions)
+    return Plan(cells, tuple(direction.reverse for direction in directions), **options), arrays
+
+
+def units_of(plan: Plan, arrays: Sequence[Any]) -> list[int]:
+    """The width of the state of each direction."""
+    return [recurrent.shape[0] for _, recurrent, *_ in plan.groups(arrays, others=3)]
+
+
+def forward(plan: Plan, x: Array, mask: Array | None, arrays: Sequence[Array], results: Sequence[Array]) -> None:
+    """Fill `results`: outputs if they are wanted, states, and the notes of each direction if there is room for them."""
+    outputs, states = plan.split(results)
+    notes = results[len(results) - len(plan.cells) :]
+    saves = len(results) > plan.return_sequences + sum(map(len, states))
+    saved = notes if saves else [None] * len(states)
+    pairs = list(zip(states, saved, strict=True))
+    _native.forward(x, mask, plan.zero_output_for_mask, _directions(plan, arrays), outputs, pairs)
+
+
+def backward(
+    plan: Plan,
+    x: Array,
+    mask: Array | None,
+    arrays: Sequence[Array],
+    saved: Sequence[Array],
+    d_results: Sequence[Array | None],
+    d_x: Array | None,
+    d_arrays: Sequence[Array],
+) -> None:
+    """Fill `d_arrays` and, if it is given, `d_x`; this uses up the notes.
+
+    `d_results` are for outputs, if they were wanted, and states; None for zeros, but for all states of a direction or
+    for none.
+    """
+    d_outputs, d_states = plan.split(d_results)
+    gradients = [
+        (notes, [] if d_state[0] is None else d_state, *group[:3], list(group[3:]))
+        for notes, d_state, group in zip(saved, d_states, plan.groups(d_arrays, others=3), strict=True)
+    ]
+    _native.backward(x, mask, plan.zero_output_for_mask, _directions(plan, arrays), d_outputs, d_x, gradients)
+
+
+def _directions(plan: Plan, arrays: Sequence[Array]) -> list[tuple[Any, ...]]:
+    return [
+        (cell_number(cell), *group[:3], reverse, list(group[3:]))
+        for cell, reverse, group in zip(plan.cells, plan.reverse, plan.groups(arrays, others=3), strict=True)
+    ]

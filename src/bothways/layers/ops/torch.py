@@ -1,0 +1,207 @@
+"""The engine on tensors of torch: an `autograd.Function`, and a custom operator where `torch.compile` traces.
+
+The tensors reach the engine as NumPy views of their memory, an eighth of the price of DLPack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from keras import ops as K
+
+from bothways.errors import InputError
+from bothways.layers.ops import Direction, memory
+from bothways.layers.ops.memory import Plan
+from bothways.spec import CELLS, cell_number
+
+
+def why_not() -> str | None:
+    """None if the engine can run on the device that Keras uses, else the reason."""
+    if torch.compiler.is_compiling():  # the devices of the tensors say it then, in `recurrence`
+        return None
+    device = K.convert_to_tensor(0.0).device.type
+    if device not in ("cpu", "meta"):  # on meta tensors Keras infers shapes
+        return f"torch runs on {device}; the engine is for the CPU"
+    return None
+
+
+def recurrence(
+    x: Any,
+    mask: Any | None,
+    directions: Sequence[Direction],
+    *,
+    zero_output_for_mask: bool,
+    return_sequences: bool,
+) -> tuple[torch.Tensor | None, list[list[torch.Tensor]]]:
+    """As `bothways.layers.ops.recurrence`; differentiable once.
+
+    Raises:
+        InputError: a tensor is not on the CPU.
+    """
+    options = {"zero_output_for_mask": zero_output_for_mask, "return_sequences": return_sequences}
+    plan, arrays = memory.plan_of(x, directions, zeros=x.new_zeros, **options)
+    if x.is_meta:
+        shapes = plan.forward_shapes(x.shape, memory.units_of(plan, arrays))
+        return plan.split([x.new_empty(shape) for shape in shapes])
+    for tensor in (x, *arrays):
+        if tensor.device.type != "cpu":
+            raise InputError(
+                f"A tensor of shape {tuple(tensor.shape)} is on {tensor.device}; the engine is for the CPU. "
+                "Move the layer and its input there, or set KERAS_TORCH_DEVICE."
+            )
+    saves = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *arrays))
+    if torch.compiler.is_compiling():
+        return plan.split(_forward_operator(x, mask, arrays, *_encoded(plan), saves))
+    if saves:
+        return plan.split(_Recurrence.apply(plan, x, mask, *arrays))
+    return plan.split(_forward(plan, x, mask, arrays, saves=False))
+
+
+def _forward(plan: Plan, x: Any, mask: Any, arrays: Sequence[Any], *, saves: bool) -> list[torch.Tensor]:
+    units = memory.units_of(plan, arrays)
+    saved = plan.saved_floats(x.shape, units) if saves else ()
+    results = [torch.empty(shape) for shape in plan.forward_shapes(x.shape, units, saved)]
+    memory.forward(plan, _view(x), _view(mask), [_view(a) for a in arrays], [r.numpy() for r in results])
+    return results
+
+
+def _backward(
+    plan: Plan,
+    x: Any,
+    mask: Any,
+    arrays: Sequence[Any],
+    saved: Sequence[Any],
+    d_results: Sequence[Any],
+    wants_d_x: bool,
+) -> tuple[torch.Tensor | None, list[torch.Tensor]]:
+    d_x = torch.empty(x.shape) if wants_d_x else None
+    d_arrays = [torch.empty(array.shape) for array in arrays]
+    memory.backward(
+        plan,
+        _view(x),
+        _view(mask),
+        [_view(a) for a in arrays],
+        [notes.numpy() for notes in saved],
+        [_view(d) for d in d_results],
+        _view(d_x),
+        [d.numpy() for d in d_arrays],
+    )
+    return d_x, d_arrays
+
+
+def _view(tensor: torch.Tensor | None) -> Any:
+    """The memory of a tensor, or of a copy where it is not dense."""
+    return None if tensor is None else tensor.detach().contiguous().numpy()
+
+
+class _Recurrence(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, plan: Plan, x: Any, mask: Any, *arrays: Any) -> tuple[torch.Tensor, ...]:
+        results = _forward(plan, x, mask, arrays, saves=True)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(x, mask, *arrays)
+        ctx.plan, ctx.notes = plan, results[-len(plan.cells) :]
+        return tuple(results[: -len(plan.cells)])
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, *d_results: Any) -> tuple[Any, ...]:
+        x, mask, *arrays = ctx.saved_tensors
+        # A backward pass uses the notes up. Where the graph was retained and goes backward again, they are made anew.
+        notes = ctx.notes or _forward(ctx.plan, x, mask, arrays, saves=True)[-len(ctx.plan.cells) :]
+        ctx.notes = None
+        d_x, d_arrays = _backward(
+            ctx.plan, x, mask, arrays, notes, _whole(ctx.plan, d_results, arrays), ctx.needs_input_grad[1]
+        )
+        return None, d_x, None, *d_arrays
+
+
+def _whole(plan: Plan, d_results: Sequence[Any], arrays: Sequence[Any]) -> list[Any]:
+    """`d_results` with zeros for a missing state of a direction that has another one."""
+    d_outputs, d_states = plan.split(d_results)
+    whole = [d_outputs] if plan.return_sequences else []
+    for d_state, (_, _, _, *states) in zip(d_states, plan.groups(arrays, others=3), strict=True):
+        if any(d is not None for d in d_state):
+            d_state = [torch.zeros(s.shape) if d is None else d for d, s in zip(d_state, states, strict=True)]
+        whole += d_state
+    return whole
+
+
+# Operators take no tuples of strings: a plan travels as two lists of numbers.
+def _encoded(plan: Plan) -> tuple[list[int], list[bool]]:
+    flags = [plan.zero_output_for_mask, plan.return_sequences, *plan.reverse]
+    return [cell_number(cell) for cell in plan.cells], flags
+
+
+def _decoded(cells: Sequence[int], flags: Sequence[bool]) -> Plan:
+    zero_output_for_mask, return_sequences, *reverse = flags
+    names = list(CELLS)
+    return Plan(tuple(names[cell] for cell in cells), tuple(reverse), zero_output_for_mask, return_sequences)
+
+
+@torch.library.custom_op("bothways::recurrence", mutates_args=())  # type: ignore[untyped-decorator]
+def _forward_operator(
+    x: torch.Tensor,
+    mask: torch.Tensor | None,
+    arrays: Sequence[torch.Tensor],
+    cells: Sequence[int],
+    flags: Sequence[bool],
+    saves: bool,
+) -> list[torch.Tensor]:
+    return _forward(_decoded(cells, flags), x, mask, arrays, saves=saves)
+
+
+@_forward_operator.register_fake  # type: ignore[untyped-decorator]
+def _(x: Any, mask: Any, arrays: Any, cells: Any, flags: Any, saves: bool) -> list[torch.Tensor]:
+    plan = _decoded(cells, flags)
+    units = memory.units_of(plan, arrays)
+    saved: list[Any] = []
+    if saves and all(isinstance(axis, int) for axis in (*x.shape, *units)):
+        saved += plan.saved_floats(x.shape, units)
+    elif saves:  # a symbolic batch or time: as little is known of the notes
+        saved += [torch.library.get_ctx().new_dynamic_size() for _ in cells]
+    return [x.new_empty(shape) for shape in plan.forward_shapes(x.shape, units, saved)]
+
+
+@torch.library.custom_op("bothways::recurrence_backward", mutates_args=())  # type: ignore[untyped-decorator]
+def _backward_operator(
+    x: torch.Tensor,
+    mask: torch.Tensor | None,
+    arrays: Sequence[torch.Tensor],
+    cells: Sequence[int],
+    flags: Sequence[bool],
+    saved: Sequence[torch.Tensor],
+    d_results: Sequence[torch.Tensor],
+    wants_d_x: bool,
+) -> list[torch.Tensor]:
+    # The notes are copied because the engine overwrites them, and a compiled graph may be retained.
+    notes = [each.clone() for each in saved]
+    d_x, d_arrays = _backward(_decoded(cells, flags), x, mask, arrays, notes, d_results, wants_d_x)
+    return d_arrays if d_x is None else [d_x, *d_arrays]
+
+
+@_backward_operator.register_fake  # type: ignore[untyped-decorator]
+def _(x: Any, mask: Any, arrays: Any, cells: Any, flags: Any, saved: Any, d_results: Any, wants_d_x: bool) -> Any:
+    return [x.new_empty(tensor.shape) for tensor in ((x, *arrays) if wants_d_x else arrays)]
+
+
+def _set_up(ctx: Any, inputs: Any, output: Any) -> None:
+    x, mask, arrays, ctx.cells, ctx.flags, _ = inputs
+    ctx.arrays, ctx.directions = len(arrays), len(ctx.cells)
+    ctx.save_for_backward(x, mask, *arrays, *output)
+
+
+def _differentiate(ctx: Any, d_results: Any) -> tuple[Any, ...]:
+    x, mask, *rest = ctx.saved_tensors
+    arrays, results = rest[: ctx.arrays], rest[ctx.arrays :]
+    saved, results = results[-ctx.directions :], results[: -ctx.directions]
+    d_results = [torch.zeros_like(r) if d is None else d for r, d in zip(results, d_results, strict=False)]
+    wants_d_x = ctx.needs_input_grad[0]
+    gradients = _backward_operator(x, mask, arrays, ctx.cells, ctx.flags, saved, d_results, wants_d_x)
+    d_x = gradients.pop(0) if wants_d_x else None
+    return d_x, None, gradients, None, None, None
+
+
+_forward_operator.register_autograd(_differentiate, setup_context=_set_up)
