@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 import zipfile
 from pathlib import Path
 from types import NoneType
@@ -21,6 +20,7 @@ import safetensors
 import safetensors.numpy
 
 from bothways.errors import InputError, ModelFileError
+from bothways.files import written_whole
 from bothways.network import Network
 from bothways.runtime import Model
 
@@ -95,19 +95,12 @@ def load(path: str | os.PathLike[str]) -> Model:
 
 
 def _write(path: Path, parts: dict[str, bytes]) -> None:
-    temporary = path.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        with temporary.open("xb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                for part, content in parts.items():
-                    archive.writestr(zipfile.ZipInfo(part), content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise ModelFileError(f"{path}: cannot be written ({error.strerror or error}).") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        written_whole(path, ModelFileError) as temporary,
+        zipfile.ZipFile(temporary, "x", zipfile.ZIP_STORED) as archive,
+    ):
+        for part, content in parts.items():
+            archive.writestr(zipfile.ZipInfo(part), content)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from bothways.bench.cases import OURS, Case
 from bothways.errors import DataError, InputError
+from bothways.files import written_whole
 
 
 @dataclass(frozen=True)
@@ -110,18 +111,8 @@ class Report:
             {'machine': {'threads': 2}, 'reasons': {}, 'disturbed': {}, 'results': []}
         """
         path = Path(path)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            with temporary.open("x", encoding="utf-8") as file:
-                json.dump(self.to_json(), file, indent=2, allow_nan=False)
-                file.write("\n")
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError as error:
-            raise DataError(f"{path}: cannot be written ({error.strerror or error}).") from None
-        finally:
-            temporary.unlink(missing_ok=True)
+        with written_whole(path, DataError) as temporary:
+            temporary.write_text(json.dumps(self.to_json(), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def check_file(path: str | os.PathLike[str]) -> Path:

@@ -17,6 +17,7 @@ import polars as pl
 
 from bothways.data import csv_files, parquet_files
 from bothways.errors import DataError
+from bothways.files import written_whole
 
 PREDICTED = "predicted"
 PROBABILITY = "probability"
@@ -150,16 +151,12 @@ def write_table(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:
     """Write a table, whole or not at all: under another name beside `path`, renamed when it is complete.
 
     Raises:
-        DataError: as `check_output`, or a table that the format cannot hold.
-        OSError: the disk is full, or the like; what stood at `path` is untouched.
+        DataError: as `check_output`, or a table that the format cannot hold, or a full disk; what stood at `path` is
+            untouched.
     """
     path = check_output(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with written_whole(path, DataError) as temporary:
         FORMATS[path.suffix.lower()].write(frame, temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def with_predictions(
