@@ -1,6 +1,8 @@
 #include "engine.h"
 
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -17,28 +19,54 @@ namespace {
 
 // ------------------------------------------------------------------ instruction sets
 
-// Which kernels this machine and its operating system can run, best first. CPUID leaf 7 says what the processor
-// has; XGETBV says which registers the system saves.
-std::vector<const Kernels*> find_kernels() {
-  std::vector<const Kernels*> found;
-  unsigned a, b, c, d;
-  bool avx2 = false, avx512 = false;
-  if (__get_cpuid(1, &a, &b, &c, &d)) {
+// The processor's features by CPUID, and the registers that the operating system saves by XGETBV.
+struct Machine {
+  bool avx2 = false, avx512 = false, bf16 = false, amx = false, intel = false;
+
+  Machine() {
+    unsigned a, b, c, d;
+    if (!__get_cpuid(0, &a, &b, &c, &d)) return;
+    intel = b == signature_INTEL_ebx;
+    if (!__get_cpuid(1, &a, &b, &c, &d)) return;
     const bool fma = c & (1u << 12), osxsave = c & (1u << 27), avx = c & (1u << 28);
-    if (fma && osxsave && avx) {
-      unsigned low, high;
-      __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-      const bool ymm = (low & 0x06) == 0x06, zmm = (low & 0xe6) == 0xe6;
-      if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
-        avx2 = ymm && (b & (1u << 5));
-        const unsigned f_dq_bw_vl = (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31);
-        avx512 = avx2 && zmm && (b & f_dq_bw_vl) == f_dq_bw_vl;
-      }
-    }
+    if (!(fma && osxsave && avx)) return;
+    unsigned low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    const bool ymm = (low & 0x06) == 0x06, zmm = (low & 0xe6) == 0xe6, tiles = (low & 0x60000) == 0x60000;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return;
+    avx2 = ymm && (b & (1u << 5));
+    const unsigned f_dq_bw_vl = (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31), amx_bf16_tile = (1u << 22) | (1u << 24);
+    avx512 = avx2 && zmm && (b & f_dq_bw_vl) == f_dq_bw_vl;
+    const bool has_amx = tiles && (d & amx_bf16_tile) == amx_bf16_tile;
+    if (!__get_cpuid_count(7, 1, &a, &b, &c, &d)) return;
+    bf16 = avx512 && (a & (1u << 5));
+    amx = bf16 && has_amx && allow_tiles();
   }
-  if (avx512) found.push_back(&kAvx512Kernels);
-  if (avx2) found.push_back(&kAvx2Kernels);
-  found.push_back(&kBaseKernels);
+
+ private:
+  // Linux gives a process the registers for tiles when it asks for them.
+  static bool allow_tiles() {
+    constexpr long kRequestPermission = 0x1023, kTileData = 18;
+    return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  }
+};
+
+constexpr Kernels kBase = {"base", &kBaseFloat32, &kBaseRounded, &kBaseRounded};
+constexpr Kernels kAvx2 = {"avx2", &kAvx2Float32, &kAvx2Rounded, &kAvx2Rounded};
+constexpr Kernels kAvx512 = {"avx512", &kAvx512Float32, &kAvx512Rounded, &kAvx512Rounded};
+constexpr Kernels kAvx512Bf16 = {"avx512_bf16", &kAvx512Float32, &kAvx512Pairs, &kAvx512Pairs};
+constexpr Kernels kAmx = {"amx", &kAvx512Float32, &kAmxPairs, &kAvx512Rounded};
+
+// What this machine can run, best first.
+std::vector<const Kernels*> find_kernels() {
+  const Machine machine;
+  std::vector<const Kernels*> found;
+  if (machine.amx) found.push_back(&kAmx);
+  if (machine.bf16 && !machine.intel) found.push_back(&kAvx512Bf16);
+  if (machine.avx512) found.push_back(&kAvx512);
+  if (machine.bf16 && machine.intel) found.push_back(&kAvx512Bf16);  // whose products take twice as long as float32
+  if (machine.avx2) found.push_back(&kAvx2);
+  found.push_back(&kBase);
   return found;
 }
 
@@ -52,6 +80,14 @@ std::atomic<const Kernels*> chosen{nullptr};
 const Kernels& kernels() {
   if (!chosen.load()) chosen.store(all_kernels().front());
   return *chosen.load();
+}
+
+const CellKernels& kernels_for(const Input& input, const Direction& d) {
+  const Kernels& k = kernels();
+  const CellTable* table = !input.bfloat16                        ? k.float32
+                           : d.dropout || d.recurrent_dropout ? k.bfloat16_dropout
+                                                                  : k.bfloat16;
+  return (*table)[d.cell];
 }
 
 // ------------------------------------------------------------------ scratch memory
@@ -173,8 +209,8 @@ bool set_instruction_set(const char* name) {
   return false;
 }
 
-int64_t saved_floats(CellKind cell, int64_t batch, int64_t time, int64_t features, int64_t units) {
-  return kernels()[cell].saved_floats(batch, time, features, units);
+int64_t saved_floats(const Input& input, const Direction& direction) {
+  return kernels_for(input, direction).saved_floats(input, direction);
 }
 
 void forward(const Input& input, int directions, const Direction* direction, float* outputs,
@@ -184,7 +220,7 @@ void forward(const Input& input, int directions, const Direction* direction, flo
   run_directions(input, directions, direction, [&](int i) {
     float* columns = outputs ? outputs + first_column(direction, i) : nullptr;
     ForwardJob job{&input, &memory.schedule, &direction[i], columns, stride, &results[i], nullptr};
-    const CellKernels& cell = kernels()[direction[i].cell];
+    const CellKernels& cell = kernels_for(input, direction[i]);
     job.scratch = scan_arena.floats(cell.forward_scratch(job));
     cell.forward(job);
   });
@@ -201,7 +237,7 @@ void backward(const Input& input, int directions, const Direction* direction, co
     const float* columns = d_outputs ? d_outputs + first_column(direction, i) : nullptr;
     BackwardJob job{&input, &memory.schedule,         &direction[i], columns,
                     stride, i == 0 ? d_x : other_d_x, &results[i],   nullptr};
-    const CellKernels& cell = kernels()[direction[i].cell];
+    const CellKernels& cell = kernels_for(input, direction[i]);
     job.scratch = scan_arena.floats(cell.backward_scratch(job));
     cell.backward(job);
   });

@@ -31,6 +31,7 @@ struct Input {
   const float* x;             // (batch, time, features)
   const uint8_t* mask;        // (batch, time), nonzero where a step counts; null: every step does
   bool zero_output_for_mask;  // what a masked step puts out: zero, or the state that it carries
+  bool bfloat16;              // whether products take their factors in bfloat16; all else is float32
 };
 
 // One reading of it. The columns of the weights are blocks of `units`, one a gate.
@@ -42,6 +43,8 @@ struct Direction {
   const float* recurrent_kernel;            // (units, gates * units)
   const float* bias;                        // (biases, gates * units), or null
   const float* initial_states[kMaxStates];  // (batch, units) each, or null for zeros
+  const float* dropout;                     // (gates, batch, features), by which x is multiplied for a gate, or null
+  const float* recurrent_dropout;           // (gates, batch, units), the same for h, or null
 };
 
 // What a forward pass writes for one direction.
@@ -61,7 +64,8 @@ struct DirectionGradients {
 };
 
 // How many floats `saved` holds for one direction.
-int64_t saved_floats(CellKind cell, int64_t batch, int64_t time, int64_t features, int64_t units);
+// Of the pointers it only asks whether there is dropout.
+int64_t saved_floats(const Input& input, const Direction& direction);
 
 // Runs the directions (1 or 2) side by side. `outputs` is (batch, time, units of all directions), each
 // step's output at the step's own place whatever the direction; null if only final states are wanted.
@@ -74,7 +78,7 @@ void backward(const Input& input, int directions, const Direction* direction, co
               const DirectionGradients* results);
 
 // The instruction sets that this machine can run, best first, and the one in use.
-int instruction_sets(const char** names);  // room for 3
+int instruction_sets(const char** names);  // room for 5
 const char* instruction_set();
 bool set_instruction_set(const char* name);  // false: not here
 

@@ -8,6 +8,8 @@ constexpr int kTileRows = 3;
 #include "isa.inc"
 
 namespace bothways {
-extern const Kernels kAvx2Kernels;
-const Kernels kAvx2Kernels = kernels_of("avx2");
+extern const CellTable kAvx2Float32;
+const CellTable kAvx2Float32 = table_of<Float32>();
+extern const CellTable kAvx2Rounded;
+const CellTable kAvx2Rounded = table_of<Rounded>();
 }  // namespace bothways

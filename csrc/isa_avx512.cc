@@ -8,6 +8,8 @@ constexpr int kTileRows = 6;
 #include "isa.inc"
 
 namespace bothways {
-extern const Kernels kAvx512Kernels;
-const Kernels kAvx512Kernels = kernels_of("avx512");
+extern const CellTable kAvx512Float32;
+const CellTable kAvx512Float32 = table_of<Float32>();
+extern const CellTable kAvx512Rounded;
+const CellTable kAvx512Rounded = table_of<Rounded>();
 }  // namespace bothways

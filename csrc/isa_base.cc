@@ -8,6 +8,8 @@ constexpr int kTileRows = 2;
 #include "isa.inc"
 
 namespace bothways {
-extern const Kernels kBaseKernels;
-const Kernels kBaseKernels = kernels_of("base");
+extern const CellTable kBaseFloat32;
+const CellTable kBaseFloat32 = table_of<Float32>();
+extern const CellTable kBaseRounded;
+const CellTable kBaseRounded = table_of<Rounded>();
 }  // namespace bothways

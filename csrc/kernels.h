@@ -31,20 +31,27 @@ struct BackwardJob {
 
 // One cell.
 struct CellKernels {
-  int64_t (*saved_floats)(int64_t batch, int64_t time, int64_t features, int64_t units);
+  int64_t (*saved_floats)(const Input&, const Direction&);
   int64_t (*forward_scratch)(const ForwardJob&);
   void (*forward)(const ForwardJob&);
   int64_t (*backward_scratch)(const BackwardJob&);
   void (*backward)(const BackwardJob&);
 };
 
-struct Kernels {
-  const char* name;
+struct CellTable {
   CellKernels cells[kCells];
 
   const CellKernels& operator[](CellKind cell) const { return cells[static_cast<int>(cell)]; }
 };
 
-extern const Kernels kBaseKernels, kAvx2Kernels, kAvx512Kernels;
+// By what the factors of products are.
+struct Kernels {
+  const char* name;
+  const CellTable *float32, *bfloat16;
+  const CellTable* bfloat16_dropout;  // where there is dropout
+};
+
+extern const CellTable kBaseFloat32, kBaseRounded, kAvx2Float32, kAvx2Rounded, kAvx512Float32, kAvx512Rounded;
+extern const CellTable kAvx512Pairs, kAmxPairs;
 
 }  // namespace bothways
