@@ -102,7 +102,7 @@ int64_t outputs_size(const Input& input, const std::vector<Direction>& direction
 }
 
 int64_t saved_size(const Input& input, const Direction& d) {
-  return saved_floats(d.cell, input.batch, input.time, input.features, d.units);
+  return saved_floats(input, d);
 }
 
 void run_forward(const In& x, const std::optional<Mask>& mask, bool zero_output_for_mask,
@@ -159,11 +159,18 @@ NB_MODULE(_native, m) {
       "saved_floats",
       [](int cell, int64_t batch, int64_t time, int64_t features, int64_t units) {
         if (cell < 0 || cell >= kCells) throw std::invalid_argument("there is no such cell");
-        return saved_floats(static_cast<CellKind>(cell), batch, time, features, units);
+        Input input{};
+        input.batch = batch;
+        input.time = time;
+        input.features = features;
+        Direction d{};
+        d.cell = static_cast<CellKind>(cell);
+        d.units = units;
+        return saved_floats(input, d);
       },
       nb::arg("cell"), nb::arg("batch"), nb::arg("time"), nb::arg("features"), nb::arg("units"));
   m.def("instruction_sets", [] {
-    const char* names[3];
+    const char* names[5];
     const int count = instruction_sets(names);
     return std::vector<std::string>(names, names + count);
   });

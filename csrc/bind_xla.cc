@@ -76,7 +76,7 @@ class Call {
     if (!valid_) return;
     const auto shape = x.dimensions();
     const uint8_t* mask = a.masked ? operands.next_mask(shape[0] * shape[1]) : nullptr;
-    input = {shape[0], shape[1], shape[2], x.typed_data(), mask, a.zero_output_for_mask};
+    input = {shape[0], shape[1], shape[2], x.typed_data(), mask, a.zero_output_for_mask, false};
     for (int i = 0; i < directions; ++i) {
       valid_ = valid_ && a.cells[i] >= 0 && a.cells[i] < kCells && a.units[i] > 0;
       direction[i] = {};
@@ -101,8 +101,7 @@ class Call {
   int64_t bias(int i) const { return shape_of(direction[i].cell).biases * columns(i); }
   int states(int i) const { return shape_of(direction[i].cell).states; }
   int64_t saved(int i) const {
-    const Direction& d = direction[i];
-    return saved_floats(d.cell, input.batch, input.time, input.features, d.units);
+    return saved_floats(input, direction[i]);
   }
 
   Operands operands;

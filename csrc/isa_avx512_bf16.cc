@@ -1,5 +1,3 @@
-#include <immintrin.h>
-
 #define BOTHWAYS_BFLOAT16
 
 namespace bothways {
