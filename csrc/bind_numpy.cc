@@ -101,9 +101,7 @@ int64_t outputs_size(const Input& input, const std::vector<Direction>& direction
   return input.batch * input.time * units;
 }
 
-int64_t saved_size(const Input& input, const Direction& d) {
-  return saved_floats(input, d);
-}
+int64_t saved_size(const Input& input, const Direction& d) { return saved_floats(input, d); }
 
 void run_forward(const In& x, const std::optional<Mask>& mask, bool zero_output_for_mask,
                  const std::vector<DirectionTuple>& direction_tuples, const std::optional<Out>& outputs,

@@ -100,9 +100,7 @@ class Call {
   int64_t recurrent_kernel(int i) const { return direction[i].units * columns(i); }
   int64_t bias(int i) const { return shape_of(direction[i].cell).biases * columns(i); }
   int states(int i) const { return shape_of(direction[i].cell).states; }
-  int64_t saved(int i) const {
-    return saved_floats(input, direction[i]);
-  }
+  int64_t saved(int i) const { return saved_floats(input, direction[i]); }
 
   Operands operands;
   Input input{};

@@ -35,7 +35,8 @@ struct Machine {
     const bool ymm = (low & 0x06) == 0x06, zmm = (low & 0xe6) == 0xe6, tiles = (low & 0x60000) == 0x60000;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return;
     avx2 = ymm && (b & (1u << 5));
-    const unsigned f_dq_bw_vl = (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31), amx_bf16_tile = (1u << 22) | (1u << 24);
+    const unsigned f_dq_bw_vl = (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31),
+                   amx_bf16_tile = (1u << 22) | (1u << 24);
     avx512 = avx2 && zmm && (b & f_dq_bw_vl) == f_dq_bw_vl;
     const bool has_amx = tiles && (d & amx_bf16_tile) == amx_bf16_tile;
     if (!__get_cpuid_count(7, 1, &a, &b, &c, &d)) return;
@@ -51,11 +52,11 @@ struct Machine {
   }
 };
 
-constexpr Kernels kBase = {"base", &kBaseFloat32, &kBaseRounded, &kBaseRounded};
-constexpr Kernels kAvx2 = {"avx2", &kAvx2Float32, &kAvx2Rounded, &kAvx2Rounded};
-constexpr Kernels kAvx512 = {"avx512", &kAvx512Float32, &kAvx512Rounded, &kAvx512Rounded};
-constexpr Kernels kAvx512Bf16 = {"avx512_bf16", &kAvx512Float32, &kAvx512Pairs, &kAvx512Pairs};
-constexpr Kernels kAmx = {"amx", &kAvx512Float32, &kAmxPairs, &kAvx512Rounded};
+constexpr Kernels kBase = {"base", &kBaseSingles, &kBaseSingles, &kBaseSingles};
+constexpr Kernels kAvx2 = {"avx2", &kAvx2Singles, &kAvx2Singles, &kAvx2Singles};
+constexpr Kernels kAvx512 = {"avx512", &kAvx512Singles, &kAvx512Singles, &kAvx512Singles};
+constexpr Kernels kAvx512Bf16 = {"avx512_bf16", &kAvx512Singles, &kAvx512Pairs, &kAvx512Pairs};
+constexpr Kernels kAmx = {"amx", &kAvx512Singles, &kAmxPairs, &kAvx512Singles};
 
 // What this machine can run, best first.
 std::vector<const Kernels*> find_kernels() {
@@ -84,9 +85,9 @@ const Kernels& kernels() {
 
 const CellKernels& kernels_for(const Input& input, const Direction& d) {
   const Kernels& k = kernels();
-  const CellTable* table = !input.bfloat16                        ? k.float32
+  const CellTable* table = !input.bfloat16                    ? k.float32
                            : d.dropout || d.recurrent_dropout ? k.bfloat16_dropout
-                                                                  : k.bfloat16;
+                                                              : k.bfloat16;
   return (*table)[d.cell];
 }
 
@@ -207,6 +208,14 @@ bool set_instruction_set(const char* name) {
     }
   }
   return false;
+}
+
+int64_t packed_floats(const Input& input, const Direction& direction) {
+  return kernels_for(input, direction).packed_floats(input, direction);
+}
+
+void pack(const Input& input, const Direction& direction, float* packed) {
+  kernels_for(input, direction).pack(input, direction, packed);
 }
 
 int64_t saved_floats(const Input& input, const Direction& direction) {

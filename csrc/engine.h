@@ -45,6 +45,7 @@ struct Direction {
   const float* initial_states[kMaxStates];  // (batch, units) each, or null for zeros
   const float* dropout;                     // (gates, batch, features), by which x is multiplied for a gate, or null
   const float* recurrent_dropout;           // (gates, batch, units), the same for h, or null
+  const float* packed;                      // what `pack` made of the weights, or null: a forward pass does it itself
 };
 
 // What a forward pass writes for one direction.
@@ -62,6 +63,12 @@ struct DirectionGradients {
   float* d_bias;                            // (biases, gates * units)
   float* d_initial_states[kMaxStates];      // (batch, units) each, or null
 };
+
+// Lays out the weights for forward passes, in packed_floats(...) floats, which start a cache line. They serve as long
+// as the weights, the instruction set and `bfloat16` are the same; `pack` reads nothing else of the input but its
+// features.
+int64_t packed_floats(const Input& input, const Direction& direction);
+void pack(const Input& input, const Direction& direction, float* packed);
 
 // How many floats `saved` holds for one direction.
 // Of the pointers it only asks whether there is dropout.

@@ -8,8 +8,6 @@ constexpr int kTileRows = 3;
 #include "isa.inc"
 
 namespace bothways {
-extern const CellTable kAvx2Float32;
-const CellTable kAvx2Float32 = table_of<Float32>();
-extern const CellTable kAvx2Rounded;
-const CellTable kAvx2Rounded = table_of<Rounded>();
+extern const CellTable kAvx2Singles;
+const CellTable kAvx2Singles = table_of<Singles>();
 }  // namespace bothways

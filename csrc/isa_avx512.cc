@@ -8,8 +8,6 @@ constexpr int kTileRows = 6;
 #include "isa.inc"
 
 namespace bothways {
-extern const CellTable kAvx512Float32;
-const CellTable kAvx512Float32 = table_of<Float32>();
-extern const CellTable kAvx512Rounded;
-const CellTable kAvx512Rounded = table_of<Rounded>();
+extern const CellTable kAvx512Singles;
+const CellTable kAvx512Singles = table_of<Singles>();
 }  // namespace bothways

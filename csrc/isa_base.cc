@@ -8,8 +8,6 @@ constexpr int kTileRows = 2;
 #include "isa.inc"
 
 namespace bothways {
-extern const CellTable kBaseFloat32;
-const CellTable kBaseFloat32 = table_of<Float32>();
-extern const CellTable kBaseRounded;
-const CellTable kBaseRounded = table_of<Rounded>();
+extern const CellTable kBaseSingles;
+const CellTable kBaseSingles = table_of<Singles>();
 }  // namespace bothways

@@ -32,6 +32,8 @@ struct BackwardJob {
 // One cell.
 struct CellKernels {
   int64_t (*saved_floats)(const Input&, const Direction&);
+  int64_t (*packed_floats)(const Input&, const Direction&);
+  void (*pack)(const Input&, const Direction&, float* packed);
   int64_t (*forward_scratch)(const ForwardJob&);
   void (*forward)(const ForwardJob&);
   int64_t (*backward_scratch)(const BackwardJob&);
@@ -51,7 +53,6 @@ struct Kernels {
   const CellTable* bfloat16_dropout;  // where there is dropout
 };
 
-extern const CellTable kBaseFloat32, kBaseRounded, kAvx2Float32, kAvx2Rounded, kAvx512Float32, kAvx512Rounded;
-extern const CellTable kAvx512Pairs, kAmxPairs;
+extern const CellTable kBaseSingles, kAvx2Singles, kAvx512Singles, kAvx512Pairs, kAmxPairs;
 
 }  // namespace bothways
