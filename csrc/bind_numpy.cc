@@ -2,16 +2,12 @@
 // sure that no call can reach memory that is not its own.
 
 #include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
-#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
-#include <optional>
+#include <cstring>
 #include <stdexcept>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include "bind_xla.h"
@@ -23,134 +19,297 @@ namespace nb = nanobind;
 namespace bothways {
 namespace {
 
-using In = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
-using Out = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
-using Mask = nb::ndarray<const bool, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-using Ins = std::vector<In>;
-using Outs = std::vector<Out>;
+// ------------------------------------------------------------------ arrays
 
-// cell, kernel, recurrent_kernel, bias, reverse, initial states (or none)
-using DirectionTuple = std::tuple<int, In, In, std::optional<In>, bool, Ins>;
-// final states, saved
-using ResultTuple = std::tuple<Outs, std::optional<Out>>;
-// saved, d_final states (or none), d_kernel, d_recurrent_kernel, d_bias, d_initial states
-using GradientTuple = std::tuple<Out, Ins, Out, Out, Out, Outs>;
+enum Access { kRead = 0, kWrite = PyBUF_WRITABLE };
 
-template <class Array>
-auto pointer(const Array& array, int64_t size, const char* name) {
-  if (static_cast<int64_t>(array.size()) != size) {
-    throw std::invalid_argument(std::string(name) + " has " + std::to_string(array.size()) + " elements; " +
-                                std::to_string(size) + " are needed");
+// Whoever calls holds the array, and NumPy leaves its memory where it is: so the buffer need not be held.
+struct Array {
+  void* data;
+  int64_t size;
+  int axes;
+  int64_t shape[3];  // of the first axes
+};
+
+// A C-contiguous array of elements of this format ("f" is float32, "?" is bool), in the byte order of the machine.
+Array array_of(nb::handle object, const char* format, Access access, const char* name) {
+  Py_buffer view;
+  if (PyObject_GetBuffer(object.ptr(), &view, PyBUF_ND | PyBUF_FORMAT | access) != 0) throw nb::python_error();
+  Array array{view.buf, view.len / view.itemsize, view.ndim, {}};
+  for (int i = 0; i < view.ndim && i < 3; ++i) array.shape[i] = view.shape[i];
+  const bool right = view.format && std::strcmp(view.format, format) == 0;
+  PyBuffer_Release(&view);
+  if (!right) throw std::invalid_argument(std::string(name) + " has elements of another type");
+  return array;
+}
+
+// The elements of an array, which has to have `size` of them. A null pointer for None.
+void* elements(nb::handle object, int64_t size, const char* format, Access access, const char* name) {
+  if (object.is_none()) return nullptr;
+  const Array array = array_of(object, format, access, name);
+  if (array.size == size) return array.data;
+  throw std::invalid_argument(std::string(name) + " has " + std::to_string(array.size) + " elements; " +
+                              std::to_string(size) + " are needed");
+}
+
+const float* read(nb::handle object, int64_t size, const char* name) {
+  return static_cast<const float*>(elements(object, size, "f", kRead, name));
+}
+
+float* write(nb::handle object, int64_t size, const char* name) {
+  return static_cast<float*>(elements(object, size, "f", kWrite, name));
+}
+
+float* must_write(nb::handle object, int64_t size, const char* name) {
+  if (object.is_none()) throw std::invalid_argument(std::string(name) + " is missing");
+  return write(object, size, name);
+}
+
+// A tuple or a list of as many items as are needed.
+class Items {
+ public:
+  explicit Items(nb::handle sequence) : items_(nb::steal(PySequence_Fast(sequence.ptr(), "no tuple or list"))) {
+    if (!items_.is_valid()) throw nb::python_error();
   }
-  return array.data();
-}
-
-template <class Array>
-auto pointer(const std::optional<Array>& array, int64_t size, const char* name) {
-  return array ? pointer(*array, size, name) : nullptr;
-}
-
-// The arrays of the states of a cell; `none` allows for there being none at all.
-template <class Array, class Pointer>
-void set_states(Pointer* to, const std::vector<Array>& arrays, CellKind cell, int64_t size, bool none) {
-  if (none && arrays.empty()) return;
-  const int states = shape_of(cell).states;
-  if (static_cast<int>(arrays.size()) != states) {
-    throw std::invalid_argument(std::to_string(arrays.size()) + " states came; the cell has " + std::to_string(states));
+  Items(nb::handle sequence, int64_t needed, const char* name) : Items(sequence) {
+    if (size() == needed) return;
+    throw std::invalid_argument(std::string(name) + " has " + std::to_string(size()) + " items; " +
+                                std::to_string(needed) + " are needed");
   }
-  for (int i = 0; i < states; ++i) to[i] = pointer(arrays[i], size, "a state");
+
+  int64_t size() const { return PySequence_Fast_GET_SIZE(items_.ptr()); }
+  nb::handle operator[](int64_t i) const { return PySequence_Fast_GET_ITEM(items_.ptr(), i); }
+
+ private:
+  nb::object items_;
+};
+
+// ------------------------------------------------------------------ a call
+
+// The states of one direction: an array each, or none at all for null pointers.
+template <class Pointer>
+void set_states(Pointer* to, nb::handle arrays, const Direction& d, int64_t batch,
+                Pointer (*get)(nb::handle, int64_t, const char*)) {
+  if (arrays.is_none() || Items(arrays).size() == 0) return;
+  const int states = shape_of(d.cell).states;
+  const Items items(arrays, states, "a list of states");
+  for (int i = 0; i < states; ++i) to[i] = get(items[i], batch * d.units, "a state");
 }
 
-Input input_of(const In& x, const std::optional<Mask>& mask, bool zero_output_for_mask) {
-  if (x.ndim() != 3) throw std::invalid_argument("x needs 3 axes");
-  Input input{};
-  input.batch = static_cast<int64_t>(x.shape(0));
-  input.time = static_cast<int64_t>(x.shape(1));
-  input.features = static_cast<int64_t>(x.shape(2));
-  input.x = x.data();
-  input.mask = reinterpret_cast<const uint8_t*>(pointer(mask, input.batch * input.time, "mask"));
-  input.zero_output_for_mask = zero_output_for_mask;
-  return input;
-}
+// What `forward` and `backward` read, with pointers that have been checked.
+struct Call {
+  Input input;
+  int directions;
+  Direction direction[kMaxDirections];
 
-std::vector<Direction> directions_of(const Input& input, const std::vector<DirectionTuple>& tuples, size_t results) {
-  if (tuples.empty() || tuples.size() > kMaxDirections || tuples.size() != results) {
-    throw std::invalid_argument("one or two directions are needed, and as many results");
+  int64_t outputs_size() const {
+    int64_t units = 0;
+    for (int i = 0; i < directions; ++i) units += direction[i].units;
+    return input.batch * input.time * units;
   }
-  std::vector<Direction> directions;
-  for (const auto& [cell, kernel, recurrent, bias, reverse, states] : tuples) {
-    if (cell < 0 || cell >= kCells) throw std::invalid_argument("there is no such cell");
-    if (recurrent.ndim() != 2 || recurrent.shape(0) == 0) throw std::invalid_argument("recurrent_kernel needs 2 axes");
-    Direction d{};
-    d.cell = static_cast<CellKind>(cell);
-    d.units = static_cast<int64_t>(recurrent.shape(0));
-    d.reverse = reverse;
+  int64_t saved_size(int i) const {
+    const Direction& d = direction[i];
+    return saved_floats(d.cell, input.batch, input.time, input.features, d.units);
+  }
+
+  void set_final_states(DirectionOutputs& to, int i, nb::handle states) const {
+    set_states(to.final_states, states, direction[i], input.batch, write);
+  }
+  void set_d_final_states(DirectionGradients& to, int i, nb::handle states) const {
+    set_states(to.d_final_states, states, direction[i], input.batch, read);
+  }
+  void set_gradients(DirectionGradients& to, int i, nb::handle kernel, nb::handle recurrent, nb::handle bias,
+                     nb::handle initial_states) const {
+    const Direction& d = direction[i];
     const int64_t columns = shape_of(d.cell).gates * d.units;
-    d.kernel = pointer(kernel, input.features * columns, "kernel");
-    d.recurrent_kernel = pointer(recurrent, d.units * columns, "recurrent_kernel");
-    d.bias = pointer(bias, shape_of(d.cell).biases * columns, "bias");
-    set_states(d.initial_states, states, d.cell, input.batch * d.units, true);
-    directions.push_back(d);
+    to.d_kernel = must_write(kernel, input.features * columns, "d_kernel");
+    to.d_recurrent_kernel = must_write(recurrent, d.units * columns, "d_recurrent_kernel");
+    to.d_bias = must_write(bias, shape_of(d.cell).biases * columns, "d_bias");
+    set_states(to.d_initial_states, initial_states, d, input.batch, write);
   }
-  return directions;
-}
 
-int64_t outputs_size(const Input& input, const std::vector<Direction>& directions) {
-  int64_t units = 0;
-  for (const Direction& d : directions) units += d.units;
-  return input.batch * input.time * units;
-}
-
-int64_t saved_size(const Input& input, const Direction& d) {
-  return saved_floats(d.cell, input.batch, input.time, input.features, d.units);
-}
-
-void run_forward(const In& x, const std::optional<Mask>& mask, bool zero_output_for_mask,
-                 const std::vector<DirectionTuple>& direction_tuples, const std::optional<Out>& outputs,
-                 const std::vector<ResultTuple>& result_tuples) {
-  const Input input = input_of(x, mask, zero_output_for_mask);
-  const std::vector<Direction> directions = directions_of(input, direction_tuples, result_tuples.size());
-  std::vector<DirectionOutputs> results;
-  for (size_t i = 0; i < directions.size(); ++i) {
-    const auto& [states, saved] = result_tuples[i];
-    DirectionOutputs result{};
-    set_states(result.final_states, states, directions[i].cell, input.batch * directions[i].units, false);
-    result.saved = pointer(saved, saved_size(input, directions[i]), "saved");
-    results.push_back(result);
+  void run_forward(nb::handle outputs, const DirectionOutputs* results) const {
+    float* out = write(outputs, outputs_size(), "outputs");
+    const nb::gil_scoped_release release;
+    forward(input, directions, direction, out, results);
   }
-  float* out = pointer(outputs, outputs_size(input, directions), "outputs");
-  const nb::gil_scoped_release release;
-  forward(input, static_cast<int>(directions.size()), directions.data(), out, results.data());
+  void run_backward(nb::handle d_outputs, nb::handle d_x, const DirectionGradients* results) const {
+    const float* d_out = read(d_outputs, outputs_size(), "d_outputs");
+    float* d_input = write(d_x, input.batch * input.time * input.features, "d_x");
+    const nb::gil_scoped_release release;
+    backward(input, directions, direction, d_out, d_input, results);
+  }
+};
+
+// ------------------------------------------------------------------ a layer
+
+// The weights of a layer, checked once. It holds the arrays, and reads them where they are.
+class Weights {
+ public:
+  // A direction is a tuple of cell, kernel, recurrent_kernel, bias (or None) and reverse; what follows is left alone.
+  Weights(nb::handle directions, bool zero_output_for_mask) : zero_output_for_mask_(zero_output_for_mask) {
+    const Items each(directions);
+    if (each.size() < 1 || each.size() > kMaxDirections)
+      throw std::invalid_argument("one or two directions are needed");
+    for (int64_t i = 0; i < each.size(); ++i) add(Items(each[i]));
+  }
+
+  Call call(nb::handle x, nb::handle mask, nb::handle initial_states) const {
+    const Array array = array_of(x, "f", kRead, "x");
+    if (array.axes != 3 || array.shape[2] != features_) {
+      throw std::invalid_argument("x needs 3 axes, the last of " + std::to_string(features_));
+    }
+    const int64_t batch = array.shape[0], time = array.shape[1];
+    const void* counts = elements(mask, batch * time, "?", kRead, "mask");
+    Call call{{batch, time, features_, static_cast<const float*>(array.data), static_cast<const uint8_t*>(counts),
+               zero_output_for_mask_},
+              directions_,
+              {}};
+    for (int i = 0; i < directions_; ++i) call.direction[i] = direction_[i];
+    if (!initial_states.is_none()) {
+      const Items each(initial_states, directions_, "initial_states");
+      for (int i = 0; i < directions_; ++i) {
+        set_states(call.direction[i].initial_states, each[i], direction_[i], batch, read);
+      }
+    }
+    return call;
+  }
+
+  // How many floats of notes a recorded run leaves.
+  int64_t notes_size(int64_t batch, int64_t time) const {
+    int64_t size = 0;
+    for (int i = 0; i < directions_; ++i) size += notes_size(direction_[i], batch, time);
+    return size;
+  }
+
+  // `states` may be None, and so may `notes`; these are of all directions, in an array of any size that is enough.
+  void forward(nb::handle x, nb::handle mask, nb::handle initial_states, nb::handle outputs, nb::handle states,
+               nb::handle notes) const {
+    const Call call = this->call(x, mask, initial_states);
+    DirectionOutputs results[kMaxDirections] = {};
+    if (!states.is_none()) {
+      const Items each(states, directions_, "states");
+      for (int i = 0; i < directions_; ++i) call.set_final_states(results[i], i, each[i]);
+    }
+    if (!notes.is_none()) share(notes, call.input, results);
+    call.run_forward(outputs, results);
+  }
+
+  void backward(nb::handle x, nb::handle mask, nb::handle initial_states, nb::handle d_outputs, nb::handle d_states,
+                nb::handle notes, nb::handle d_x, nb::handle gradients) const {
+    const Call call = this->call(x, mask, initial_states);
+    DirectionGradients results[kMaxDirections] = {};
+    const Items each(gradients, directions_, "gradients");
+    for (int i = 0; i < directions_; ++i) {
+      const Items of(each[i], 4, "the gradients of a direction");
+      call.set_gradients(results[i], i, of[0], of[1], of[2], of[3]);
+    }
+    if (!d_states.is_none()) {
+      const Items each_state(d_states, directions_, "d_states");
+      for (int i = 0; i < directions_; ++i) call.set_d_final_states(results[i], i, each_state[i]);
+    }
+    share(notes, call.input, results);
+    call.run_backward(d_outputs, d_x, results);
+  }
+
+ private:
+  void add(const Items& of) {
+    const int cell = nb::cast<int>(of[0]);
+    if (cell < 0 || cell >= kCells) throw std::invalid_argument("there is no such cell");
+    const Array kernel = array_of(of[1], "f", kRead, "kernel");
+    const Array recurrent = array_of(of[2], "f", kRead, "recurrent_kernel");
+    if (kernel.axes != 2 || recurrent.axes != 2) throw std::invalid_argument("kernels need 2 axes");
+    if (recurrent.shape[0] == 0) throw std::invalid_argument("a cell needs a unit");
+    if (directions_ == 0) features_ = kernel.shape[0];
+    Direction& d = direction_[directions_++];
+    d.cell = static_cast<CellKind>(cell);
+    d.units = recurrent.shape[0];
+    d.reverse = nb::cast<bool>(of[4]);
+    const int64_t columns = shape_of(d.cell).gates * d.units;
+    d.kernel = read(of[1], features_ * columns, "kernel");
+    d.recurrent_kernel = read(of[2], d.units * columns, "recurrent_kernel");
+    d.bias = read(of[3], shape_of(d.cell).biases * columns, "bias");
+    for (int i = 1; i <= 3; ++i) held_.push_back(nb::borrow(of[i]));
+  }
+
+  // The notes of every direction start at a cache line.
+  int64_t notes_size(const Direction& d, int64_t batch, int64_t time) const {
+    constexpr int64_t kLine = 16;
+    return (saved_floats(d.cell, batch, time, features_, d.units) + kLine - 1) / kLine * kLine;
+  }
+
+  template <class Results>
+  void share(nb::handle notes, const Input& input, Results* results) const {
+    const Array array = array_of(notes, "f", kWrite, "notes");
+    if (array.size < notes_size(input.batch, input.time)) throw std::invalid_argument("there are too few notes");
+    float* next = static_cast<float*>(array.data);
+    for (int i = 0; i < directions_; ++i) {
+      results[i].saved = next;
+      next += notes_size(direction_[i], input.batch, input.time);
+    }
+  }
+
+  bool zero_output_for_mask_;
+  int directions_ = 0;
+  int64_t features_ = 0;
+  Direction direction_[kMaxDirections] = {};
+  std::vector<nb::object> held_;
+};
+
+// ------------------------------------------------------------------ calls that bring their weights
+
+nb::list initial_states_of(nb::handle directions) {
+  nb::list states;
+  const Items each(directions);
+  for (int64_t i = 0; i < each.size(); ++i) states.append(Items(each[i], 6, "a direction")[5]);
+  return states;
 }
 
-void run_backward(const In& x, const std::optional<Mask>& mask, bool zero_output_for_mask,
-                  const std::vector<DirectionTuple>& direction_tuples, const std::optional<In>& d_outputs,
-                  const std::optional<Out>& d_x, const std::vector<GradientTuple>& gradient_tuples) {
-  const Input input = input_of(x, mask, zero_output_for_mask);
-  const std::vector<Direction> directions = directions_of(input, direction_tuples, gradient_tuples.size());
-  std::vector<DirectionGradients> results;
-  for (size_t i = 0; i < directions.size(); ++i) {
-    const auto& [saved, d_states, d_kernel, d_recurrent, d_bias, d_initial_states] = gradient_tuples[i];
-    const Direction& d = directions[i];
-    const int64_t state = input.batch * d.units, columns = shape_of(d.cell).gates * d.units;
-    DirectionGradients result{};
-    result.saved = pointer(saved, saved_size(input, d), "saved");
-    set_states(result.d_final_states, d_states, d.cell, state, true);
-    result.d_kernel = pointer(d_kernel, input.features * columns, "d_kernel");
-    result.d_recurrent_kernel = pointer(d_recurrent, d.units * columns, "d_recurrent_kernel");
-    result.d_bias = pointer(d_bias, shape_of(d.cell).biases * columns, "d_bias");
-    set_states(result.d_initial_states, d_initial_states, d.cell, state, false);
-    results.push_back(result);
+// A direction is a tuple of cell, kernel, recurrent_kernel, bias (or None), reverse and initial states (or none);
+// a result is one of final states and what is saved (or None).
+void run_forward(nb::handle x, nb::handle mask, bool zero_output_for_mask, nb::handle directions, nb::handle outputs,
+                 nb::handle results) {
+  const Weights weights(directions, zero_output_for_mask);
+  const Call call = weights.call(x, mask, initial_states_of(directions));
+  DirectionOutputs to[kMaxDirections] = {};
+  const Items each(results, call.directions, "results");
+  for (int i = 0; i < call.directions; ++i) {
+    const Items of(each[i], 2, "a result");
+    call.set_final_states(to[i], i, of[0]);
+    to[i].saved = write(of[1], call.saved_size(i), "saved");
   }
-  const float* d_out = pointer(d_outputs, outputs_size(input, directions), "d_outputs");
-  float* d_input = pointer(d_x, input.batch * input.time * input.features, "d_x");
-  const nb::gil_scoped_release release;
-  backward(input, static_cast<int>(directions.size()), directions.data(), d_out, d_input, results.data());
+  call.run_forward(outputs, to);
+}
+
+// A gradient is a tuple of what was saved, d_final states (or none), d_kernel, d_recurrent_kernel, d_bias and
+// d_initial states.
+void run_backward(nb::handle x, nb::handle mask, bool zero_output_for_mask, nb::handle directions, nb::handle d_outputs,
+                  nb::handle d_x, nb::handle gradients) {
+  const Weights weights(directions, zero_output_for_mask);
+  const Call call = weights.call(x, mask, initial_states_of(directions));
+  DirectionGradients to[kMaxDirections] = {};
+  const Items each(gradients, call.directions, "gradients");
+  for (int i = 0; i < call.directions; ++i) {
+    const Items of(each[i], 6, "a gradient");
+    to[i].saved = must_write(of[0], call.saved_size(i), "saved");
+    call.set_d_final_states(to[i], i, of[1]);
+    call.set_gradients(to[i], i, of[2], of[3], of[4], of[5]);
+  }
+  call.run_backward(d_outputs, d_x, to);
 }
 
 }  // namespace
 
 NB_MODULE(_native, m) {
+  nb::class_<Weights>(m, "Weights")
+      .def(nb::init<nb::handle, bool>(), nb::arg("directions"), nb::arg("zero_output_for_mask"))
+      .def("notes_size", nb::overload_cast<int64_t, int64_t>(&Weights::notes_size, nb::const_), nb::arg("batch"),
+           nb::arg("time"))
+      .def("forward", &Weights::forward, nb::arg("x"), nb::arg("mask").none(), nb::arg("initial_states").none(),
+           nb::arg("outputs").none(), nb::arg("states").none(), nb::arg("notes").none())
+      .def("backward", &Weights::backward, nb::arg("x"), nb::arg("mask").none(), nb::arg("initial_states").none(),
+           nb::arg("d_outputs").none(), nb::arg("d_states").none(), nb::arg("notes"), nb::arg("d_x").none(),
+           nb::arg("gradients"));
   m.def("forward", &run_forward, nb::arg("x"), nb::arg("mask").none(), nb::arg("zero_output_for_mask"),
         nb::arg("directions"), nb::arg("outputs").none(), nb::arg("results"));
   m.def("backward", &run_backward, nb::arg("x"), nb::arg("mask").none(), nb::arg("zero_output_for_mask"),

@@ -1,6 +1,30 @@
 from typing import Any
 
-from bothways.engine.arguments import Array
+from bothways.engine.arguments import Array, DirectionGradients, States
+
+class Weights:
+    def __init__(self, directions: list[tuple[Any, ...]], zero_output_for_mask: bool) -> None: ...
+    def notes_size(self, batch: int, time: int) -> int: ...
+    def forward(
+        self,
+        x: Array,
+        mask: Array | None,
+        initial_states: tuple[States | None, ...] | None,
+        outputs: Array | None,
+        states: tuple[States, ...] | None,
+        notes: Array | None,
+    ) -> None: ...
+    def backward(
+        self,
+        x: Array,
+        mask: Array | None,
+        initial_states: tuple[States | None, ...] | None,
+        d_outputs: Array | None,
+        d_states: tuple[States | None, ...] | None,
+        notes: Array,
+        d_x: Array | None,
+        gradients: tuple[DirectionGradients, ...],
+    ) -> None: ...
 
 def forward(
     x: Array,
