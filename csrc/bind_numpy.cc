@@ -31,16 +31,22 @@ struct Array {
   int64_t shape[3];  // of the first axes
 };
 
-// A C-contiguous array of elements of this format ("f" is float32, "?" is bool), in the byte order of the machine.
+// A C-contiguous, aligned array of elements of this format ("f" is float32, "?" is bool), in the byte order of the
+// machine.
 Array array_of(nb::handle object, const char* format, Access access, const char* name) {
   Py_buffer view;
-  if (PyObject_GetBuffer(object.ptr(), &view, PyBUF_ND | PyBUF_FORMAT | access) != 0) throw nb::python_error();
-  Array array{view.buf, view.len / view.itemsize, view.ndim, {}};
-  for (int i = 0; i < view.ndim && i < 3; ++i) array.shape[i] = view.shape[i];
-  const bool right = view.format && std::strcmp(view.format, format) == 0;
-  PyBuffer_Release(&view);
-  if (!right) throw std::invalid_argument(std::string(name) + " has elements of another type");
-  return array;
+  bool plain = PyObject_GetBuffer(object.ptr(), &view, PyBUF_ND | PyBUF_FORMAT | access) == 0;
+  Array array{};
+  if (plain) {
+    array = {view.buf, view.len / view.itemsize, view.ndim, {}};
+    for (int i = 0; i < view.ndim && i < 3; ++i) array.shape[i] = view.shape[i];
+    plain = view.format && std::strcmp(view.format, format) == 0 &&
+            reinterpret_cast<uintptr_t>(view.buf) % static_cast<uintptr_t>(view.itemsize) == 0;
+    PyBuffer_Release(&view);
+  }
+  if (plain) return array;
+  PyErr_Clear();
+  throw std::invalid_argument(std::string(name) + " is not a contiguous array of the type that is needed");
 }
 
 // The elements of an array, which has to have `size` of them. A null pointer for None.
@@ -65,11 +71,28 @@ float* must_write(nb::handle object, int64_t size, const char* name) {
   return write(object, size, name);
 }
 
+nb::handle numpy_empty, numpy_float32;  // set once, when the module is imported
+
+// A new array, in whatever memory NumPy takes for one of its size.
+template <class... Axes>
+nb::object empty(Axes... axes) {
+  return numpy_empty(nb::make_tuple(axes...), numpy_float32);
+}
+
+template <class Make>
+nb::tuple tuple_of(int64_t count, const Make& make) {
+  nb::tuple made = nb::steal<nb::tuple>(PyTuple_New(count));
+  for (int64_t i = 0; i < count; ++i) PyTuple_SET_ITEM(made.ptr(), i, make(i).release().ptr());
+  return made;
+}
+
 // A tuple or a list of as many items as are needed.
 class Items {
  public:
-  explicit Items(nb::handle sequence) : items_(nb::steal(PySequence_Fast(sequence.ptr(), "no tuple or list"))) {
-    if (!items_.is_valid()) throw nb::python_error();
+  explicit Items(nb::handle sequence) : items_(nb::steal(PySequence_Fast(sequence.ptr(), ""))) {
+    if (items_.is_valid()) return;
+    PyErr_Clear();
+    throw std::invalid_argument("a tuple or a list is needed");
   }
   Items(nb::handle sequence, int64_t needed, const char* name) : Items(sequence) {
     if (size() == needed) return;
@@ -182,34 +205,49 @@ class Weights {
     return size;
   }
 
-  // `states` may be None, and so may `notes`; these are of all directions, in an array of any size that is enough.
-  void forward(nb::handle x, nb::handle mask, nb::handle initial_states, nb::handle outputs, nb::handle states,
-               nb::handle notes) const {
+  nb::object outputs(nb::handle x, nb::handle mask, nb::handle initial_states) const {
     const Call call = this->call(x, mask, initial_states);
-    DirectionOutputs results[kMaxDirections] = {};
-    if (!states.is_none()) {
-      const Items each(states, directions_, "states");
-      for (int i = 0; i < directions_; ++i) call.set_final_states(results[i], i, each[i]);
-    }
-    if (!notes.is_none()) share(notes, call.input, results);
+    const DirectionOutputs results[kMaxDirections] = {};
+    nb::object outputs = empty_outputs(call);
     call.run_forward(outputs, results);
+    return outputs;
   }
 
-  void backward(nb::handle x, nb::handle mask, nb::handle initial_states, nb::handle d_outputs, nb::handle d_states,
-                nb::handle notes, nb::handle d_x, nb::handle gradients) const {
+  // Outputs, and for each direction a tuple of its final states. `notes` may be None.
+  nb::tuple run(nb::handle x, nb::handle mask, nb::handle initial_states, nb::handle notes) const {
     const Call call = this->call(x, mask, initial_states);
+    DirectionOutputs results[kMaxDirections] = {};
+    if (!notes.is_none()) share(notes, call.input, results);
+    nb::object outputs = empty_outputs(call);
+    nb::tuple states = tuple_of(directions_, [&](int64_t i) {
+      nb::tuple of = empty_states(call, i);
+      call.set_final_states(results[i], i, of);
+      return of;
+    });
+    call.run_forward(outputs, results);
+    return nb::make_tuple(outputs, states);
+  }
+
+  // d_x, and for each direction a tuple of d_kernel, d_recurrent_kernel, d_bias and the tuple of its d_initial states.
+  nb::tuple backward(nb::handle x, nb::handle mask, nb::handle initial_states, nb::handle d_outputs,
+                     nb::handle d_states, nb::handle notes) const {
+    const Call call = this->call(x, mask, initial_states);
+    const Items d_final(d_states, directions_, "d_states");
     DirectionGradients results[kMaxDirections] = {};
-    const Items each(gradients, directions_, "gradients");
-    for (int i = 0; i < directions_; ++i) {
-      const Items of(each[i], 4, "the gradients of a direction");
-      call.set_gradients(results[i], i, of[0], of[1], of[2], of[3]);
-    }
-    if (!d_states.is_none()) {
-      const Items each_state(d_states, directions_, "d_states");
-      for (int i = 0; i < directions_; ++i) call.set_d_final_states(results[i], i, each_state[i]);
-    }
     share(notes, call.input, results);
+    nb::object d_x = empty(call.input.batch, call.input.time, features_);
+    nb::tuple gradients = tuple_of(directions_, [&](int64_t i) {
+      const CellShape shape = shape_of(direction_[i].cell);
+      const int64_t units = direction_[i].units, columns = shape.gates * units;
+      nb::object kernel = empty(features_, columns), recurrent = empty(units, columns);
+      nb::object bias = shape.biases == 1 ? empty(columns) : empty(shape.biases, columns);
+      nb::tuple states = empty_states(call, i);
+      call.set_gradients(results[i], i, kernel, recurrent, bias, states);
+      call.set_d_final_states(results[i], i, d_final[i]);
+      return nb::make_tuple(kernel, recurrent, bias, states);
+    });
     call.run_backward(d_outputs, d_x, results);
+    return nb::make_tuple(d_x, gradients);
   }
 
  private:
@@ -230,6 +268,16 @@ class Weights {
     d.recurrent_kernel = read(of[2], d.units * columns, "recurrent_kernel");
     d.bias = read(of[3], shape_of(d.cell).biases * columns, "bias");
     for (int i = 1; i <= 3; ++i) held_.push_back(nb::borrow(of[i]));
+  }
+
+  nb::object empty_outputs(const Call& call) const {
+    int64_t units = 0;
+    for (int i = 0; i < directions_; ++i) units += direction_[i].units;
+    return empty(call.input.batch, call.input.time, units);
+  }
+  nb::tuple empty_states(const Call& call, int64_t i) const {
+    return tuple_of(shape_of(direction_[i].cell).states,
+                    [&](int64_t) { return empty(call.input.batch, direction_[i].units); });
   }
 
   // The notes of every direction start at a cache line.
@@ -301,15 +349,18 @@ void run_backward(nb::handle x, nb::handle mask, bool zero_output_for_mask, nb::
 }  // namespace
 
 NB_MODULE(_native, m) {
+  const nb::module_ numpy = nb::module_::import_("numpy");
+  numpy_empty = nb::object(numpy.attr("empty")).release();
+  numpy_float32 = nb::object(numpy.attr("dtype")("float32")).release();
   nb::class_<Weights>(m, "Weights")
       .def(nb::init<nb::handle, bool>(), nb::arg("directions"), nb::arg("zero_output_for_mask"))
       .def("notes_size", nb::overload_cast<int64_t, int64_t>(&Weights::notes_size, nb::const_), nb::arg("batch"),
            nb::arg("time"))
-      .def("forward", &Weights::forward, nb::arg("x"), nb::arg("mask").none(), nb::arg("initial_states").none(),
-           nb::arg("outputs").none(), nb::arg("states").none(), nb::arg("notes").none())
+      .def("outputs", &Weights::outputs, nb::arg("x"), nb::arg("mask").none(), nb::arg("initial_states").none())
+      .def("run", &Weights::run, nb::arg("x"), nb::arg("mask").none(), nb::arg("initial_states").none(),
+           nb::arg("notes").none())
       .def("backward", &Weights::backward, nb::arg("x"), nb::arg("mask").none(), nb::arg("initial_states").none(),
-           nb::arg("d_outputs").none(), nb::arg("d_states").none(), nb::arg("notes"), nb::arg("d_x").none(),
-           nb::arg("gradients"));
+           nb::arg("d_outputs"), nb::arg("d_states"), nb::arg("notes"));
   m.def("forward", &run_forward, nb::arg("x"), nb::arg("mask").none(), nb::arg("zero_output_for_mask"),
         nb::arg("directions"), nb::arg("outputs").none(), nb::arg("results"));
   m.def("backward", &run_backward, nb::arg("x"), nb::arg("mask").none(), nb::arg("zero_output_for_mask"),

@@ -81,8 +81,7 @@ class Gradients(NamedTuple):
     directions: tuple[DirectionGradients, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class Setup:
+class Setup(NamedTuple):
     """What is known of a layer before it is given any input: its checked weights, and how they are used.
 
     Every array is contiguous and of one dtype; those that came so are not copies. The initial states of the

@@ -91,12 +91,6 @@ class Layer:
             zero_output_for_mask=zero_output_for_mask,
             dtype=_FLOAT32,
         )
-        self._width = sum(setup.units)
-        self._bias_shapes = [
-            spec.weight_shapes(setup.features, units)["bias"]
-            for spec, units in zip(setup.specs, setup.units, strict=True)
-        ]
-        self._spare_notes: deque[Array] = deque(maxlen=1)
         self._weights = _native.Weights(
             [
                 (cell_number(spec.name), d.kernel, d.recurrent_kernel, d.bias, d.reverse)
@@ -104,6 +98,8 @@ class Layer:
             ],
             zero_output_for_mask,
         )
+        self._own_states = tuple(d.initial_state for d in setup.directions) if setup.has_states else None
+        self._spare_notes: deque[Array] = deque(maxlen=1)
 
     def __call__(self, x: Array, mask: Array | None = None) -> Any:
         """The outputs of `run` alone.
@@ -115,10 +111,12 @@ class Layer:
             >>> bool((layer(np.ones((1, 3, 1))) == layer.run(np.ones((1, 3, 1))).outputs).all())
             True
         """
-        call = check_call(self._setup, x, mask)
-        both = self._empty_outputs(call)
-        self._weights.forward(call.x, call.mask, call.initial_states, both, None, None)
-        return self._merged(both)
+        try:
+            both = self._weights.outputs(x, mask, self._own_states)
+        except ValueError:  # these are not such arrays as the engine reads: convert them, or say what is wrong
+            call = check_call(self._setup, x, mask)
+            both = self._weights.outputs(call.x, call.mask, call.initial_states)
+        return both if self._setup.side_by_side else self._merged(both)
 
     def run(
         self,
@@ -157,25 +155,10 @@ class Layer:
             True
         """
         call = check_call(self._setup, x, mask, initial_states)
-        both = self._empty_outputs(call)
-        states = self._empty_states(call)
         notes = self._notes(call) if record else None
-        self._weights.forward(call.x, call.mask, call.initial_states, both, states, notes)
+        both, states = self._weights.run(call.x, call.mask, call.initial_states, notes)
         tape = None if notes is None else Tape(self, call, both, [notes], _native.instruction_set())
         return Result(self._merged(both), states, tape)
-
-    def _empty_outputs(self, call: Call) -> Array:
-        batch, time, _ = call.x.shape
-        return np.empty((batch, time, self._width), _FLOAT32)
-
-    def _empty_states(self, call: Call) -> tuple[States, ...]:
-        batch = call.x.shape[0]
-        return tuple(
-            [
-                tuple([np.empty((batch, units), _FLOAT32) for _ in spec.states])
-                for spec, units in zip(self._setup.specs, self._setup.units, strict=True)
-            ]
-        )
 
     def _merged(self, both: Array) -> Any:
         setup = self._setup
@@ -192,30 +175,16 @@ class Layer:
         return notes if notes.size >= size else _aligned(size)
 
     def _backprop(self, tape: Tape, d_both: Array, d_states: tuple[States | None, ...]) -> Gradients:
-        call = tape.call
-        d_x = np.empty(call.x.shape, _FLOAT32)
-        gradients = tuple(
-            [
-                DirectionGradients(
-                    np.empty(d.kernel.shape, _FLOAT32),
-                    np.empty(d.recurrent_kernel.shape, _FLOAT32),
-                    np.empty(bias, _FLOAT32),
-                    states,
-                )
-                for d, bias, states in zip(
-                    self._setup.directions, self._bias_shapes, self._empty_states(call), strict=True
-                )
-            ]
-        )
         try:
             notes = tape.notes.pop()
         except IndexError:
             raise InputError(
                 "This tape has been used: a recorded run can be backpropagated once. Run again with record=True."
             ) from None
-        self._weights.backward(call.x, call.mask, call.initial_states, d_both, d_states, notes, d_x, gradients)
+        call = tape.call
+        d_x, gradients = self._weights.backward(call.x, call.mask, call.initial_states, d_both, d_states, notes)
         self._spare_notes.append(notes)
-        return Gradients(d_x, gradients)
+        return Gradients(d_x, tuple(map(DirectionGradients._make, gradients)))
 
 
 def run(
