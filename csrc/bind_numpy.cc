@@ -58,6 +58,15 @@ void* elements(nb::handle object, int64_t size, const char* format, Access acces
                               std::to_string(size) + " are needed");
 }
 
+// As `elements`, of an array of two axes.
+void* matrix(nb::handle object, int64_t rows, int64_t columns, const char* format, Access access, const char* name) {
+  if (object.is_none()) return nullptr;
+  const Array array = array_of(object, format, access, name);
+  if (array.axes == 2 && array.shape[0] == rows && array.shape[1] == columns) return array.data;
+  throw std::invalid_argument(std::string(name) + " needs the shape (" + std::to_string(rows) + ", " +
+                              std::to_string(columns) + ")");
+}
+
 const float* read(nb::handle object, int64_t size, const char* name) {
   return static_cast<const float*>(elements(object, size, "f", kRead, name));
 }
@@ -111,12 +120,13 @@ class Items {
 
 // The states of one direction: an array each, or none at all for null pointers.
 template <class Pointer>
-void set_states(Pointer* to, nb::handle arrays, const Direction& d, int64_t batch,
-                Pointer (*get)(nb::handle, int64_t, const char*)) {
+void set_states(Pointer* to, nb::handle arrays, const Direction& d, int64_t batch, Access access) {
   if (arrays.is_none() || Items(arrays).size() == 0) return;
   const int states = shape_of(d.cell).states;
   const Items items(arrays, states, "a list of states");
-  for (int i = 0; i < states; ++i) to[i] = get(items[i], batch * d.units, "a state");
+  for (int i = 0; i < states; ++i) {
+    to[i] = static_cast<Pointer>(matrix(items[i], batch, d.units, "f", access, "a state"));
+  }
 }
 
 // What `forward` and `backward` read, with pointers that have been checked.
@@ -136,10 +146,10 @@ struct Call {
   }
 
   void set_final_states(DirectionOutputs& to, int i, nb::handle states) const {
-    set_states(to.final_states, states, direction[i], input.batch, write);
+    set_states(to.final_states, states, direction[i], input.batch, kWrite);
   }
   void set_d_final_states(DirectionGradients& to, int i, nb::handle states) const {
-    set_states(to.d_final_states, states, direction[i], input.batch, read);
+    set_states(to.d_final_states, states, direction[i], input.batch, kRead);
   }
   void set_gradients(DirectionGradients& to, int i, nb::handle kernel, nb::handle recurrent, nb::handle bias,
                      nb::handle initial_states) const {
@@ -148,7 +158,7 @@ struct Call {
     to.d_kernel = must_write(kernel, input.features * columns, "d_kernel");
     to.d_recurrent_kernel = must_write(recurrent, d.units * columns, "d_recurrent_kernel");
     to.d_bias = must_write(bias, shape_of(d.cell).biases * columns, "d_bias");
-    set_states(to.d_initial_states, initial_states, d, input.batch, write);
+    set_states(to.d_initial_states, initial_states, d, input.batch, kWrite);
   }
 
   void run_forward(nb::handle outputs, const DirectionOutputs* results) const {
@@ -183,7 +193,7 @@ class Weights {
       throw std::invalid_argument("x needs 3 axes, the last of " + std::to_string(features_));
     }
     const int64_t batch = array.shape[0], time = array.shape[1];
-    const void* counts = elements(mask, batch * time, "?", kRead, "mask");
+    const void* counts = matrix(mask, batch, time, "?", kRead, "mask");
     Call call{{batch, time, features_, static_cast<const float*>(array.data), static_cast<const uint8_t*>(counts),
                zero_output_for_mask_},
               directions_,
@@ -192,7 +202,7 @@ class Weights {
     if (!initial_states.is_none()) {
       const Items each(initial_states, directions_, "initial_states");
       for (int i = 0; i < directions_; ++i) {
-        set_states(call.direction[i].initial_states, each[i], direction_[i], batch, read);
+        set_states(call.direction[i].initial_states, each[i], direction_[i], batch, kRead);
       }
     }
     return call;
@@ -356,7 +366,7 @@ NB_MODULE(_native, m) {
       .def(nb::init<nb::handle, bool>(), nb::arg("directions"), nb::arg("zero_output_for_mask"))
       .def("notes_size", nb::overload_cast<int64_t, int64_t>(&Weights::notes_size, nb::const_), nb::arg("batch"),
            nb::arg("time"))
-      .def("outputs", &Weights::outputs, nb::arg("x"), nb::arg("mask").none(), nb::arg("initial_states").none())
+      .def("outputs", &Weights::outputs, nb::arg("x").none(), nb::arg("mask").none(), nb::arg("initial_states").none())
       .def("run", &Weights::run, nb::arg("x"), nb::arg("mask").none(), nb::arg("initial_states").none(),
            nb::arg("notes").none())
       .def("backward", &Weights::backward, nb::arg("x"), nb::arg("mask").none(), nb::arg("initial_states").none(),
