@@ -5,116 +5,17 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include <cstring>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "arrays.h"
 #include "bind_xla.h"
 #include "engine.h"
 #include "threads.h"
 
-namespace nb = nanobind;
-
 namespace bothways {
 namespace {
-
-// ------------------------------------------------------------------ arrays
-
-enum Access { kRead = 0, kWrite = PyBUF_WRITABLE };
-
-// Whoever calls holds the array, and NumPy leaves its memory where it is: so the buffer need not be held.
-struct Array {
-  void* data;
-  int64_t size;
-  int axes;
-  int64_t shape[3];  // of the first axes
-};
-
-// A C-contiguous, aligned array of elements of this format ("f" is float32, "?" is bool), in the byte order of the
-// machine.
-Array array_of(nb::handle object, const char* format, Access access, const char* name) {
-  Py_buffer view;
-  bool plain = PyObject_GetBuffer(object.ptr(), &view, PyBUF_ND | PyBUF_FORMAT | access) == 0;
-  Array array{};
-  if (plain) {
-    array = {view.buf, view.len / view.itemsize, view.ndim, {}};
-    for (int i = 0; i < view.ndim && i < 3; ++i) array.shape[i] = view.shape[i];
-    plain = view.format && std::strcmp(view.format, format) == 0 &&
-            reinterpret_cast<uintptr_t>(view.buf) % static_cast<uintptr_t>(view.itemsize) == 0;
-    PyBuffer_Release(&view);
-  }
-  if (plain) return array;
-  PyErr_Clear();
-  throw std::invalid_argument(std::string(name) + " is not a contiguous array of the type that is needed");
-}
-
-// The elements of an array, which has to have `size` of them. A null pointer for None.
-void* elements(nb::handle object, int64_t size, const char* format, Access access, const char* name) {
-  if (object.is_none()) return nullptr;
-  const Array array = array_of(object, format, access, name);
-  if (array.size == size) return array.data;
-  throw std::invalid_argument(std::string(name) + " has " + std::to_string(array.size) + " elements; " +
-                              std::to_string(size) + " are needed");
-}
-
-// As `elements`, of an array of two axes.
-void* matrix(nb::handle object, int64_t rows, int64_t columns, const char* format, Access access, const char* name) {
-  if (object.is_none()) return nullptr;
-  const Array array = array_of(object, format, access, name);
-  if (array.axes == 2 && array.shape[0] == rows && array.shape[1] == columns) return array.data;
-  throw std::invalid_argument(std::string(name) + " needs the shape (" + std::to_string(rows) + ", " +
-                              std::to_string(columns) + ")");
-}
-
-const float* read(nb::handle object, int64_t size, const char* name) {
-  return static_cast<const float*>(elements(object, size, "f", kRead, name));
-}
-
-float* write(nb::handle object, int64_t size, const char* name) {
-  return static_cast<float*>(elements(object, size, "f", kWrite, name));
-}
-
-float* must_write(nb::handle object, int64_t size, const char* name) {
-  if (object.is_none()) throw std::invalid_argument(std::string(name) + " is missing");
-  return write(object, size, name);
-}
-
-nb::handle numpy_empty, numpy_float32;  // set once, when the module is imported
-
-// A new array, in whatever memory NumPy takes for one of its size.
-template <class... Axes>
-nb::object empty(Axes... axes) {
-  return numpy_empty(nb::make_tuple(axes...), numpy_float32);
-}
-
-template <class Make>
-nb::tuple tuple_of(int64_t count, const Make& make) {
-  nb::tuple made = nb::steal<nb::tuple>(PyTuple_New(count));
-  for (int64_t i = 0; i < count; ++i) PyTuple_SET_ITEM(made.ptr(), i, make(i).release().ptr());
-  return made;
-}
-
-// A tuple or a list of as many items as are needed.
-class Items {
- public:
-  explicit Items(nb::handle sequence) : items_(nb::steal(PySequence_Fast(sequence.ptr(), ""))) {
-    if (items_.is_valid()) return;
-    PyErr_Clear();
-    throw std::invalid_argument("a tuple or a list is needed");
-  }
-  Items(nb::handle sequence, int64_t needed, const char* name) : Items(sequence) {
-    if (size() == needed) return;
-    throw std::invalid_argument(std::string(name) + " has " + std::to_string(size()) + " items; " +
-                                std::to_string(needed) + " are needed");
-  }
-
-  int64_t size() const { return PySequence_Fast_GET_SIZE(items_.ptr()); }
-  nb::handle operator[](int64_t i) const { return PySequence_Fast_GET_ITEM(items_.ptr(), i); }
-
- private:
-  nb::object items_;
-};
 
 // ------------------------------------------------------------------ a call
 
@@ -262,6 +163,7 @@ class Weights {
 
  private:
   void add(const Items& of) {
+    if (of.size() < 5) throw std::invalid_argument("a direction has too few items");
     const int cell = nb::cast<int>(of[0]);
     if (cell < 0 || cell >= kCells) throw std::invalid_argument("there is no such cell");
     const Array kernel = array_of(of[1], "f", kRead, "kernel");
@@ -290,12 +192,13 @@ class Weights {
                     [&](int64_t) { return empty(call.input.batch, direction_[i].units); });
   }
 
-  // The notes of every direction start at a cache line.
+  // Rounded up: the notes of every direction start at a cache line.
   int64_t notes_size(const Direction& d, int64_t batch, int64_t time) const {
     constexpr int64_t kLine = 16;
     return (saved_floats(d.cell, batch, time, features_, d.units) + kLine - 1) / kLine * kLine;
   }
 
+  // Gives every direction its part of the notes.
   template <class Results>
   void share(nb::handle notes, const Input& input, Results* results) const {
     const Array array = array_of(notes, "f", kWrite, "notes");

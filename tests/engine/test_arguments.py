@@ -121,6 +121,7 @@ def test_machine_settings_are_checked() -> None:
         (np.full((8, 5, 4), "a"), None, r"x has dtype <U1; it must be numbers \(float32\)"),
         ([[[1.0, 2.0], [3.0]]], None, r"x has rows of unequal length; it must be an array of numbers"),
         (None, None, r"x has dtype object; it must be numbers"),
+        (np.empty((8, 5, 4), "V0"), None, r"x has dtype .*; it must be numbers"),
         (np.zeros((8, 5, 4), np.float32), np.ones((8, 5), np.float32), r"mask has dtype float32; it must be bool"),
         (np.zeros((8, 5, 4), np.float32), np.ones((5, 8), bool), r"mask has shape \(5, 8\).*\(8, 5\)\."),
     ],
