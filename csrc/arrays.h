@@ -75,9 +75,11 @@ inline float* must_write(nb::handle object, int64_t size, const char* name) {
 inline nb::handle numpy_empty, numpy_float32;  // set once, when the module is imported
 
 // A new array, in whatever memory NumPy takes for one of its size.
+inline nb::object empty(const nb::tuple& shape) { return numpy_empty(shape, numpy_float32); }
+
 template <class... Axes>
 nb::object empty(Axes... axes) {
-  return numpy_empty(nb::make_tuple(axes...), numpy_float32);
+  return empty(nb::make_tuple(axes...));
 }
 
 template <class Make>

@@ -188,8 +188,8 @@ class Weights {
     return empty(call.input.batch, call.input.time, units);
   }
   nb::tuple empty_states(const Call& call, int64_t i) const {
-    return tuple_of(shape_of(direction_[i].cell).states,
-                    [&](int64_t) { return empty(call.input.batch, direction_[i].units); });
+    const nb::tuple shape = nb::make_tuple(call.input.batch, direction_[i].units);
+    return tuple_of(shape_of(direction_[i].cell).states, [&](int64_t) { return empty(shape); });
   }
 
   // Rounded up: the notes of every direction start at a cache line.

@@ -421,12 +421,12 @@ def test_a_layer_keeps_the_notes_of_one_tape() -> None:
     case = make_case(6, 8, 3, (5, 5))
     layer = engine.Layer(case.directions)
     tapes = [layer.run(case.x, record=True).tape for _ in range(3)]
-    memory = [tape.notes[0] for tape in tapes]
+    memory = [tape._notes[0] for tape in tapes]
     assert all(notes.ctypes.data % 64 == 0 for notes in memory)
     for tape in tapes:
         engine.backprop(tape, np.ones((6, 8, 10)))
-    assert layer.run(case.x, record=True).tape.notes[0] is memory[-1]
-    assert layer.run(case.x, record=True).tape.notes[0] is not memory[-1]
+    assert layer.run(case.x, record=True).tape._notes[0] is memory[-1]
+    assert layer.run(case.x, record=True).tape._notes[0] is not memory[-1]
 
 
 def test_several_python_threads_train_one_layer() -> None:

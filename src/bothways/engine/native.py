@@ -41,7 +41,7 @@ class Tape:
     layer: Layer
     call: Call
     both: Array
-    notes: list[Array]  # one array or none: whoever pops it has it alone, whatever other threads do
+    _notes: list[Array]  # one array or none: whoever pops it has it alone, whatever other threads do
     instruction_set: str
 
 
@@ -176,7 +176,7 @@ class Layer:
 
     def _backprop(self, tape: Tape, d_both: Array, d_states: tuple[States | None, ...]) -> Gradients:
         try:
-            notes = tape.notes.pop()
+            notes = tape._notes.pop()
         except IndexError:
             raise InputError(
                 "This tape has been used: a recorded run can be backpropagated once. Run again with record=True."
