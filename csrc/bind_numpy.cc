@@ -2,171 +2,352 @@
 // sure that no call can reach memory that is not its own.
 
 #include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
-#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
-#include <optional>
+#include <cstdlib>
+#include <memory>
+#include <new>
 #include <stdexcept>
 #include <string>
-#include <tuple>
 #include <vector>
 
+#include "arrays.h"
 #include "bind_xla.h"
 #include "engine.h"
 #include "threads.h"
 
-namespace nb = nanobind;
-
 namespace bothways {
 namespace {
 
-using In = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
-using Out = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
-using Mask = nb::ndarray<const bool, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-using Ins = std::vector<In>;
-using Outs = std::vector<Out>;
+// ------------------------------------------------------------------ a call
 
-// cell, kernel, recurrent_kernel, bias, reverse, initial states (or none)
-using DirectionTuple = std::tuple<int, In, In, std::optional<In>, bool, Ins>;
-// final states, saved
-using ResultTuple = std::tuple<Outs, std::optional<Out>>;
-// saved, d_final states (or none), d_kernel, d_recurrent_kernel, d_bias, d_initial states
-using GradientTuple = std::tuple<Out, Ins, Out, Out, Out, Outs>;
-
-template <class Array>
-auto pointer(const Array& array, int64_t size, const char* name) {
-  if (static_cast<int64_t>(array.size()) != size) {
-    throw std::invalid_argument(std::string(name) + " has " + std::to_string(array.size()) + " elements; " +
-                                std::to_string(size) + " are needed");
+// The states of one direction: an array each, or none at all for null pointers.
+template <class Pointer>
+void set_states(Pointer* to, nb::handle arrays, const Direction& d, int64_t batch, Access access) {
+  if (arrays.is_none() || Items(arrays).size() == 0) return;
+  const int states = shape_of(d.cell).states;
+  const Items items(arrays, states, "a list of states");
+  for (int i = 0; i < states; ++i) {
+    to[i] = static_cast<Pointer>(matrix(items[i], batch, d.units, "f", access, "a state"));
   }
-  return array.data();
 }
 
-template <class Array>
-auto pointer(const std::optional<Array>& array, int64_t size, const char* name) {
-  return array ? pointer(*array, size, name) : nullptr;
-}
+// What `forward` and `backward` read, with pointers that have been checked.
+struct Call {
+  Input input;
+  int directions;
+  Direction direction[kMaxDirections];
 
-// The arrays of the states of a cell; `none` allows for there being none at all.
-template <class Array, class Pointer>
-void set_states(Pointer* to, const std::vector<Array>& arrays, CellKind cell, int64_t size, bool none) {
-  if (none && arrays.empty()) return;
-  const int states = shape_of(cell).states;
-  if (static_cast<int>(arrays.size()) != states) {
-    throw std::invalid_argument(std::to_string(arrays.size()) + " states came; the cell has " + std::to_string(states));
+  int64_t outputs_size() const {
+    int64_t units = 0;
+    for (int i = 0; i < directions; ++i) units += direction[i].units;
+    return input.batch * input.time * units;
   }
-  for (int i = 0; i < states; ++i) to[i] = pointer(arrays[i], size, "a state");
-}
+  int64_t saved_size(int i) const { return saved_floats(input, direction[i]); }
 
-Input input_of(const In& x, const std::optional<Mask>& mask, bool zero_output_for_mask) {
-  if (x.ndim() != 3) throw std::invalid_argument("x needs 3 axes");
-  Input input{};
-  input.batch = static_cast<int64_t>(x.shape(0));
-  input.time = static_cast<int64_t>(x.shape(1));
-  input.features = static_cast<int64_t>(x.shape(2));
-  input.x = x.data();
-  input.mask = reinterpret_cast<const uint8_t*>(pointer(mask, input.batch * input.time, "mask"));
-  input.zero_output_for_mask = zero_output_for_mask;
-  return input;
-}
-
-std::vector<Direction> directions_of(const Input& input, const std::vector<DirectionTuple>& tuples, size_t results) {
-  if (tuples.empty() || tuples.size() > kMaxDirections || tuples.size() != results) {
-    throw std::invalid_argument("one or two directions are needed, and as many results");
+  // Dropout: for a direction a pair of arrays, each (gates, batch, width) or None; or None for neither.
+  void set_dropout(int i, nb::handle pair) {
+    if (pair.is_none()) return;
+    const Items arrays(pair, 2, "dropout");
+    Direction& d = direction[i];
+    const int64_t rows = shape_of(d.cell).gates * input.batch;
+    d.dropout = read(arrays[0], rows * input.features, "dropout");
+    d.recurrent_dropout = read(arrays[1], rows * d.units, "recurrent_dropout");
   }
-  std::vector<Direction> directions;
-  for (const auto& [cell, kernel, recurrent, bias, reverse, states] : tuples) {
-    if (cell < 0 || cell >= kCells) throw std::invalid_argument("there is no such cell");
-    if (recurrent.ndim() != 2 || recurrent.shape(0) == 0) throw std::invalid_argument("recurrent_kernel needs 2 axes");
-    Direction d{};
-    d.cell = static_cast<CellKind>(cell);
-    d.units = static_cast<int64_t>(recurrent.shape(0));
-    d.reverse = reverse;
+
+  void set_final_states(DirectionOutputs& to, int i, nb::handle states) const {
+    set_states(to.final_states, states, direction[i], input.batch, kWrite);
+  }
+  void set_d_final_states(DirectionGradients& to, int i, nb::handle states) const {
+    set_states(to.d_final_states, states, direction[i], input.batch, kRead);
+  }
+  void set_gradients(DirectionGradients& to, int i, nb::handle kernel, nb::handle recurrent, nb::handle bias,
+                     nb::handle initial_states) const {
+    const Direction& d = direction[i];
     const int64_t columns = shape_of(d.cell).gates * d.units;
-    d.kernel = pointer(kernel, input.features * columns, "kernel");
-    d.recurrent_kernel = pointer(recurrent, d.units * columns, "recurrent_kernel");
-    d.bias = pointer(bias, shape_of(d.cell).biases * columns, "bias");
-    set_states(d.initial_states, states, d.cell, input.batch * d.units, true);
-    directions.push_back(d);
+    to.d_kernel = must_write(kernel, input.features * columns, "d_kernel");
+    to.d_recurrent_kernel = must_write(recurrent, d.units * columns, "d_recurrent_kernel");
+    to.d_bias = must_write(bias, shape_of(d.cell).biases * columns, "d_bias");
+    set_states(to.d_initial_states, initial_states, d, input.batch, kWrite);
   }
-  return directions;
+
+  void run_forward(nb::handle outputs, const DirectionOutputs* results) const {
+    float* out = write(outputs, outputs_size(), "outputs");
+    const nb::gil_scoped_release release;
+    forward(input, directions, direction, out, results);
+  }
+  void run_backward(nb::handle d_outputs, nb::handle d_x, const DirectionGradients* results) const {
+    const float* d_out = read(d_outputs, outputs_size(), "d_outputs");
+    float* d_input = write(d_x, input.batch * input.time * input.features, "d_x");
+    const nb::gil_scoped_release release;
+    backward(input, directions, direction, d_out, d_input, results);
+  }
+};
+
+// ------------------------------------------------------------------ a layer
+
+// The weights of a layer, checked once. It holds the arrays, and reads them where they are.
+class Weights {
+ public:
+  // A direction is a tuple of cell, kernel, recurrent_kernel, bias (or None) and reverse; what follows is left alone.
+  Weights(nb::handle directions, bool zero_output_for_mask, bool bfloat16)
+      : zero_output_for_mask_(zero_output_for_mask), bfloat16_(bfloat16) {
+    const Items each(directions);
+    if (each.size() < 1 || each.size() > kMaxDirections)
+      throw std::invalid_argument("one or two directions are needed");
+    for (int64_t i = 0; i < each.size(); ++i) add(Items(each[i]));
+  }
+
+  // Takes the weights as they are now, laid out for forward passes: changes of the arrays count no more.
+  void freeze() {
+    const Input input = this->input(0, 0);
+    packed_for_ = instruction_set();
+    for (int i = 0; i < directions_; ++i) {
+      direction_[i].packed = nullptr;
+      packed_[i].reset(
+          static_cast<float*>(std::aligned_alloc(64, (packed_floats(input, direction_[i]) * 4 + 63) / 64 * 64)));
+      if (!packed_[i]) throw std::bad_alloc();
+      pack(input, direction_[i], packed_[i].get());
+      direction_[i].packed = packed_[i].get();
+    }
+  }
+
+  Call call(nb::handle x, nb::handle mask, nb::handle initial_states, nb::handle dropout = nb::none()) const {
+    const Array array = array_of(x, "f", kRead, "x");
+    if (array.axes != 3 || array.shape[2] != features_) {
+      throw std::invalid_argument("x needs 3 axes, the last of " + std::to_string(features_));
+    }
+    const int64_t batch = array.shape[0], time = array.shape[1];
+    const void* counts = matrix(mask, batch, time, "?", kRead, "mask");
+    Call call{input(batch, time), directions_, {}};
+    call.input.x = static_cast<const float*>(array.data);
+    call.input.mask = static_cast<const uint8_t*>(counts);
+    const bool packed = packed_for_ == instruction_set();
+    for (int i = 0; i < directions_; ++i) {
+      call.direction[i] = direction_[i];
+      if (!packed) call.direction[i].packed = nullptr;
+    }
+    if (!dropout.is_none()) {
+      const Items each(dropout, directions_, "dropout");
+      for (int i = 0; i < directions_; ++i) call.set_dropout(i, each[i]);
+    }
+    if (!initial_states.is_none()) {
+      const Items each(initial_states, directions_, "initial_states");
+      for (int i = 0; i < directions_; ++i) {
+        set_states(call.direction[i].initial_states, each[i], direction_[i], batch, kRead);
+      }
+    }
+    return call;
+  }
+
+  // How many floats of notes a recorded run leaves; the largest number that any dropout asks for, if there is some.
+  int64_t notes_size(int64_t batch, int64_t time, bool dropout) const {
+    int64_t size = 0;
+    for (int i = 0; i < directions_; ++i) {
+      Direction d = direction_[i];
+      if (dropout) d.dropout = d.recurrent_dropout = d.kernel;  // that there is some is all that is asked
+      size += notes_size(input(batch, time), d);
+    }
+    return size;
+  }
+
+  nb::object outputs(nb::handle x, nb::handle mask, nb::handle initial_states) const {
+    const Call call = this->call(x, mask, initial_states);
+    const DirectionOutputs results[kMaxDirections] = {};
+    nb::object outputs = empty_outputs(call);
+    call.run_forward(outputs, results);
+    return outputs;
+  }
+
+  // Outputs, and for each direction a tuple of its final states. `notes` may be None.
+  nb::tuple run(nb::handle x, nb::handle mask, nb::handle initial_states, nb::handle dropout, nb::handle notes) const {
+    const Call call = this->call(x, mask, initial_states, dropout);
+    DirectionOutputs results[kMaxDirections] = {};
+    if (!notes.is_none()) share(notes, call, results);
+    nb::object outputs = empty_outputs(call);
+    nb::tuple states = tuple_of(directions_, [&](int64_t i) {
+      nb::tuple of = empty_states(call, i);
+      call.set_final_states(results[i], i, of);
+      return of;
+    });
+    call.run_forward(outputs, results);
+    return nb::make_tuple(outputs, states);
+  }
+
+  // d_x, and for each direction a tuple of d_kernel, d_recurrent_kernel, d_bias and the tuple of its d_initial states.
+  nb::tuple backward(nb::handle x, nb::handle mask, nb::handle initial_states, nb::handle dropout, nb::handle d_outputs,
+                     nb::handle d_states, nb::handle notes) const {
+    const Call call = this->call(x, mask, initial_states, dropout);
+    const Items d_final(d_states, directions_, "d_states");
+    DirectionGradients results[kMaxDirections] = {};
+    share(notes, call, results);
+    nb::object d_x = empty(call.input.batch, call.input.time, features_);
+    nb::tuple gradients = tuple_of(directions_, [&](int64_t i) {
+      const CellShape shape = shape_of(direction_[i].cell);
+      const int64_t units = direction_[i].units, columns = shape.gates * units;
+      nb::object kernel = empty(features_, columns), recurrent = empty(units, columns);
+      nb::object bias = shape.biases == 1 ? empty(columns) : empty(shape.biases, columns);
+      nb::tuple states = empty_states(call, i);
+      call.set_gradients(results[i], i, kernel, recurrent, bias, states);
+      call.set_d_final_states(results[i], i, d_final[i]);
+      return nb::make_tuple(kernel, recurrent, bias, states);
+    });
+    call.run_backward(d_outputs, d_x, results);
+    return nb::make_tuple(d_x, gradients);
+  }
+
+ private:
+  void add(const Items& of) {
+    if (of.size() < 5) throw std::invalid_argument("a direction has too few items");
+    const int cell = nb::cast<int>(of[0]);
+    if (cell < 0 || cell >= kCells) throw std::invalid_argument("there is no such cell");
+    const Array kernel = array_of(of[1], "f", kRead, "kernel");
+    const Array recurrent = array_of(of[2], "f", kRead, "recurrent_kernel");
+    if (kernel.axes != 2 || recurrent.axes != 2) throw std::invalid_argument("kernels need 2 axes");
+    if (recurrent.shape[0] == 0) throw std::invalid_argument("a cell needs a unit");
+    if (directions_ == 0) features_ = kernel.shape[0];
+    Direction& d = direction_[directions_++];
+    d.cell = static_cast<CellKind>(cell);
+    d.units = recurrent.shape[0];
+    d.reverse = nb::cast<bool>(of[4]);
+    const int64_t columns = shape_of(d.cell).gates * d.units;
+    d.kernel = read(of[1], features_ * columns, "kernel");
+    d.recurrent_kernel = read(of[2], d.units * columns, "recurrent_kernel");
+    d.bias = read(of[3], shape_of(d.cell).biases * columns, "bias");
+    for (int i = 1; i <= 3; ++i) held_.push_back(nb::borrow(of[i]));
+  }
+
+  nb::object empty_outputs(const Call& call) const {
+    int64_t units = 0;
+    for (int i = 0; i < directions_; ++i) units += direction_[i].units;
+    return empty(call.input.batch, call.input.time, units);
+  }
+  nb::tuple empty_states(const Call& call, int64_t i) const {
+    const nb::tuple shape = nb::make_tuple(call.input.batch, direction_[i].units);
+    return tuple_of(shape_of(direction_[i].cell).states, [&](int64_t) { return empty(shape); });
+  }
+
+  Input input(int64_t batch, int64_t time) const {
+    return {batch, time, features_, nullptr, nullptr, zero_output_for_mask_, bfloat16_};
+  }
+
+  // Rounded up: the notes of every direction start at a cache line.
+  static int64_t notes_size(const Input& input, const Direction& d) {
+    constexpr int64_t kLine = 16;
+    return (saved_floats(input, d) + kLine - 1) / kLine * kLine;
+  }
+
+  // Gives every direction its part of the notes.
+  template <class Results>
+  void share(nb::handle notes, const Call& call, Results* results) const {
+    const Array array = array_of(notes, "f", kWrite, "notes");
+    float* next = static_cast<float*>(array.data);
+    for (int i = 0; i < directions_; ++i) {
+      results[i].saved = next;
+      next += notes_size(call.input, call.direction[i]);
+    }
+    if (next - static_cast<float*>(array.data) > array.size) throw std::invalid_argument("there are too few notes");
+  }
+
+  struct Free {
+    void operator()(float* memory) const { std::free(memory); }
+  };
+
+  bool zero_output_for_mask_, bfloat16_;
+  const char* packed_for_ = nullptr;  // an instruction set
+  std::unique_ptr<float, Free> packed_[kMaxDirections];
+  int directions_ = 0;
+  int64_t features_ = 0;
+  Direction direction_[kMaxDirections] = {};
+  std::vector<nb::object> held_;
+};
+
+// ------------------------------------------------------------------ calls that bring their weights
+
+// The item at a place of every direction.
+nb::list items_of(nb::handle directions, int64_t place) {
+  nb::list items;
+  const Items each(directions);
+  for (int64_t i = 0; i < each.size(); ++i) items.append(Items(each[i], 7, "a direction")[place]);
+  return items;
 }
 
-int64_t outputs_size(const Input& input, const std::vector<Direction>& directions) {
-  int64_t units = 0;
-  for (const Direction& d : directions) units += d.units;
-  return input.batch * input.time * units;
+// A direction is a tuple of cell, kernel, recurrent_kernel, bias (or None), reverse, initial states (or none) and
+// dropout (or None); a result is one of final states and what is saved (or None).
+void run_forward(nb::handle x, nb::handle mask, bool zero_output_for_mask, bool bfloat16, nb::handle directions,
+                 nb::handle outputs, nb::handle results) {
+  const Weights weights(directions, zero_output_for_mask, bfloat16);
+  const Call call = weights.call(x, mask, items_of(directions, 5), items_of(directions, 6));
+  DirectionOutputs to[kMaxDirections] = {};
+  const Items each(results, call.directions, "results");
+  for (int i = 0; i < call.directions; ++i) {
+    const Items of(each[i], 2, "a result");
+    call.set_final_states(to[i], i, of[0]);
+    to[i].saved = write(of[1], call.saved_size(i), "saved");
+  }
+  call.run_forward(outputs, to);
 }
 
-int64_t saved_size(const Input& input, const Direction& d) { return saved_floats(input, d); }
-
-void run_forward(const In& x, const std::optional<Mask>& mask, bool zero_output_for_mask,
-                 const std::vector<DirectionTuple>& direction_tuples, const std::optional<Out>& outputs,
-                 const std::vector<ResultTuple>& result_tuples) {
-  const Input input = input_of(x, mask, zero_output_for_mask);
-  const std::vector<Direction> directions = directions_of(input, direction_tuples, result_tuples.size());
-  std::vector<DirectionOutputs> results;
-  for (size_t i = 0; i < directions.size(); ++i) {
-    const auto& [states, saved] = result_tuples[i];
-    DirectionOutputs result{};
-    set_states(result.final_states, states, directions[i].cell, input.batch * directions[i].units, false);
-    result.saved = pointer(saved, saved_size(input, directions[i]), "saved");
-    results.push_back(result);
+// A gradient is a tuple of what was saved, d_final states (or none), d_kernel, d_recurrent_kernel, d_bias and
+// d_initial states.
+void run_backward(nb::handle x, nb::handle mask, bool zero_output_for_mask, bool bfloat16, nb::handle directions,
+                  nb::handle d_outputs, nb::handle d_x, nb::handle gradients) {
+  const Weights weights(directions, zero_output_for_mask, bfloat16);
+  const Call call = weights.call(x, mask, items_of(directions, 5), items_of(directions, 6));
+  DirectionGradients to[kMaxDirections] = {};
+  const Items each(gradients, call.directions, "gradients");
+  for (int i = 0; i < call.directions; ++i) {
+    const Items of(each[i], 6, "a gradient");
+    to[i].saved = must_write(of[0], call.saved_size(i), "saved");
+    call.set_d_final_states(to[i], i, of[1]);
+    call.set_gradients(to[i], i, of[2], of[3], of[4], of[5]);
   }
-  float* out = pointer(outputs, outputs_size(input, directions), "outputs");
-  const nb::gil_scoped_release release;
-  forward(input, static_cast<int>(directions.size()), directions.data(), out, results.data());
-}
-
-void run_backward(const In& x, const std::optional<Mask>& mask, bool zero_output_for_mask,
-                  const std::vector<DirectionTuple>& direction_tuples, const std::optional<In>& d_outputs,
-                  const std::optional<Out>& d_x, const std::vector<GradientTuple>& gradient_tuples) {
-  const Input input = input_of(x, mask, zero_output_for_mask);
-  const std::vector<Direction> directions = directions_of(input, direction_tuples, gradient_tuples.size());
-  std::vector<DirectionGradients> results;
-  for (size_t i = 0; i < directions.size(); ++i) {
-    const auto& [saved, d_states, d_kernel, d_recurrent, d_bias, d_initial_states] = gradient_tuples[i];
-    const Direction& d = directions[i];
-    const int64_t state = input.batch * d.units, columns = shape_of(d.cell).gates * d.units;
-    DirectionGradients result{};
-    result.saved = pointer(saved, saved_size(input, d), "saved");
-    set_states(result.d_final_states, d_states, d.cell, state, true);
-    result.d_kernel = pointer(d_kernel, input.features * columns, "d_kernel");
-    result.d_recurrent_kernel = pointer(d_recurrent, d.units * columns, "d_recurrent_kernel");
-    result.d_bias = pointer(d_bias, shape_of(d.cell).biases * columns, "d_bias");
-    set_states(result.d_initial_states, d_initial_states, d.cell, state, false);
-    results.push_back(result);
-  }
-  const float* d_out = pointer(d_outputs, outputs_size(input, directions), "d_outputs");
-  float* d_input = pointer(d_x, input.batch * input.time * input.features, "d_x");
-  const nb::gil_scoped_release release;
-  backward(input, static_cast<int>(directions.size()), directions.data(), d_out, d_input, results.data());
+  call.run_backward(d_outputs, d_x, to);
 }
 
 }  // namespace
 
 NB_MODULE(_native, m) {
+  const nb::module_ numpy = nb::module_::import_("numpy");
+  numpy_empty = nb::object(numpy.attr("empty")).release();
+  numpy_float32 = nb::object(numpy.attr("dtype")("float32")).release();
+  nb::class_<Weights>(m, "Weights")
+      .def(nb::init<nb::handle, bool, bool>(), nb::arg("directions"), nb::arg("zero_output_for_mask"),
+           nb::arg("bfloat16"))
+      .def("freeze", &Weights::freeze)
+      .def("notes_size", nb::overload_cast<int64_t, int64_t, bool>(&Weights::notes_size, nb::const_), nb::arg("batch"),
+           nb::arg("time"), nb::arg("dropout"))
+      .def("outputs", &Weights::outputs, nb::arg("x").none(), nb::arg("mask").none(), nb::arg("initial_states").none())
+      .def("run", &Weights::run, nb::arg("x"), nb::arg("mask").none(), nb::arg("initial_states").none(),
+           nb::arg("dropout").none(), nb::arg("notes").none())
+      .def("backward", &Weights::backward, nb::arg("x"), nb::arg("mask").none(), nb::arg("initial_states").none(),
+           nb::arg("dropout").none(), nb::arg("d_outputs"), nb::arg("d_states"), nb::arg("notes"));
   m.def("forward", &run_forward, nb::arg("x"), nb::arg("mask").none(), nb::arg("zero_output_for_mask"),
-        nb::arg("directions"), nb::arg("outputs").none(), nb::arg("results"));
+        nb::arg("bfloat16"), nb::arg("directions"), nb::arg("outputs").none(), nb::arg("results"));
   m.def("backward", &run_backward, nb::arg("x"), nb::arg("mask").none(), nb::arg("zero_output_for_mask"),
-        nb::arg("directions"), nb::arg("d_outputs").none(), nb::arg("d_x").none(), nb::arg("gradients"));
+        nb::arg("bfloat16"), nb::arg("directions"), nb::arg("d_outputs").none(), nb::arg("d_x").none(),
+        nb::arg("gradients"));
   m.def(
       "saved_floats",
-      [](int cell, int64_t batch, int64_t time, int64_t features, int64_t units) {
+      [](int cell, int64_t batch, int64_t time, int64_t features, int64_t units, bool bfloat16, bool dropout,
+         bool recurrent_dropout) {
         if (cell < 0 || cell >= kCells) throw std::invalid_argument("there is no such cell");
         Input input{};
         input.batch = batch;
         input.time = time;
         input.features = features;
+        input.bfloat16 = bfloat16;
+        const float some = 0.0f;
         Direction d{};
+        d.dropout = dropout ? &some : nullptr;
+        d.recurrent_dropout = recurrent_dropout ? &some : nullptr;
         d.cell = static_cast<CellKind>(cell);
         d.units = units;
         return saved_floats(input, d);
       },
-      nb::arg("cell"), nb::arg("batch"), nb::arg("time"), nb::arg("features"), nb::arg("units"));
+      nb::arg("cell"), nb::arg("batch"), nb::arg("time"), nb::arg("features"), nb::arg("units"),
+      nb::arg("bfloat16") = false, nb::arg("dropout") = false, nb::arg("recurrent_dropout") = false);
   m.def("instruction_sets", [] {
     const char* names[5];
     const int count = instruction_sets(names);

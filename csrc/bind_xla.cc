@@ -64,7 +64,8 @@ class Operands {
 // What both handlers are told by attributes; one entry a direction in each span.
 struct Attributes {
   Integers cells, units, reverse;
-  bool masked, zero_output_for_mask;
+  Integers dropouts;  // 1: of x, 2: of h
+  bool masked, zero_output_for_mask, bfloat16;
 };
 
 class Call {
@@ -72,11 +73,12 @@ class Call {
   Call(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets, const Attributes& a) : operands(args, rets) {
     directions = static_cast<int>(a.units.size());
     valid_ = x.dimensions().size() == 3 && directions >= 1 && directions <= kMaxDirections &&
-             a.cells.size() == a.units.size() && a.reverse.size() == a.units.size();
+             a.cells.size() == a.units.size() && a.reverse.size() == a.units.size() &&
+             a.dropouts.size() == a.units.size();
     if (!valid_) return;
     const auto shape = x.dimensions();
     const uint8_t* mask = a.masked ? operands.next_mask(shape[0] * shape[1]) : nullptr;
-    input = {shape[0], shape[1], shape[2], x.typed_data(), mask, a.zero_output_for_mask, false};
+    input = {shape[0], shape[1], shape[2], x.typed_data(), mask, a.zero_output_for_mask, a.bfloat16};
     for (int i = 0; i < directions; ++i) {
       valid_ = valid_ && a.cells[i] >= 0 && a.cells[i] < kCells && a.units[i] > 0;
       direction[i] = {};
@@ -102,6 +104,13 @@ class Call {
   int states(int i) const { return shape_of(direction[i].cell).states; }
   int64_t saved(int i) const { return saved_floats(input, direction[i]); }
 
+  // Takes the operands of dropout that there are.
+  void next_dropout(int i, int64_t dropouts) {
+    const int64_t rows = shape_of(direction[i].cell).gates * input.batch;
+    if (dropouts & 1) direction[i].dropout = operands.next(rows * input.features);
+    if (dropouts & 2) direction[i].recurrent_dropout = operands.next(rows * direction[i].units);
+  }
+
   Operands operands;
   Input input{};
   int directions = 0;
@@ -112,11 +121,12 @@ class Call {
   bool valid_ = false;
 };
 
-// x, [mask], then for each direction kernel, recurrent_kernel, bias, initial states
+// x, [mask], then for each direction kernel, recurrent_kernel, bias, initial states, [dropout], [recurrent_dropout]
 //   -> [outputs], then for each direction final states, [saved]
 ffi::Error xla_forward(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets, Integers cells, Integers units,
-                       Integers reverse, bool masked, bool zero_output_for_mask, bool sequences, bool saves) {
-  Call call(x, args, rets, {cells, units, reverse, masked, zero_output_for_mask});
+                       Integers reverse, Integers dropouts, bool masked, bool zero_output_for_mask, bool bfloat16,
+                       bool sequences, bool saves) {
+  Call call(x, args, rets, {cells, units, reverse, dropouts, masked, zero_output_for_mask, bfloat16});
   if (!call.good()) return call.error();
   float* outputs = sequences ? call.operands.next_result(call.outputs()) : nullptr;
   DirectionOutputs results[kMaxDirections] = {};
@@ -126,6 +136,7 @@ ffi::Error xla_forward(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets, 
     d.recurrent_kernel = call.operands.next(call.recurrent_kernel(i));
     d.bias = call.operands.next(call.bias(i));
     for (int s = 0; s < call.states(i); ++s) d.initial_states[s] = call.operands.next(call.state(i));
+    call.next_dropout(i, dropouts[i]);
     for (int s = 0; s < call.states(i); ++s) results[i].final_states[s] = call.operands.next_result(call.state(i));
     if (saves) results[i].saved = call.operands.next_result(call.saved(i));
   }
@@ -134,11 +145,13 @@ ffi::Error xla_forward(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets, 
   return ffi::Error::Success();
 }
 
-// x, [mask], [d_outputs], then for each direction kernel, recurrent_kernel, saved, d_final states
+// x, [mask], [d_outputs], then for each direction kernel, recurrent_kernel, [dropout], [recurrent_dropout], saved,
+// d_final states
 //   -> [d_x], then for each direction saved (aliased), d_kernel, d_recurrent_kernel, d_bias, d_initial states
 ffi::Error xla_backward(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets, Integers cells, Integers units,
-                        Integers reverse, bool masked, bool zero_output_for_mask, bool sequences, bool wants_d_x) {
-  Call call(x, args, rets, {cells, units, reverse, masked, zero_output_for_mask});
+                        Integers reverse, Integers dropouts, bool masked, bool zero_output_for_mask, bool bfloat16,
+                        bool sequences, bool wants_d_x) {
+  Call call(x, args, rets, {cells, units, reverse, dropouts, masked, zero_output_for_mask, bfloat16});
   if (!call.good()) return call.error();
   const float* d_outputs = sequences ? call.operands.next(call.outputs()) : nullptr;
   const int64_t x_size = call.input.batch * call.input.time * call.input.features;
@@ -149,6 +162,7 @@ ffi::Error xla_backward(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets,
     DirectionGradients& g = results[i];
     d.kernel = call.operands.next(call.kernel(i));
     d.recurrent_kernel = call.operands.next(call.recurrent_kernel(i));
+    call.next_dropout(i, dropouts[i]);
     const float* saved = call.operands.next(call.saved(i));
     for (int s = 0; s < call.states(i); ++s) g.d_final_states[s] = call.operands.next(call.state(i));
     g.saved = call.operands.next_result(call.saved(i));
@@ -171,8 +185,10 @@ XLA_FFI_DEFINE_HANDLER(kForward, xla_forward,
                            .Attr<Integers>("cells")
                            .Attr<Integers>("units")
                            .Attr<Integers>("reverse")
+                           .Attr<Integers>("dropouts")
                            .Attr<bool>("masked")
                            .Attr<bool>("zero_output_for_mask")
+                           .Attr<bool>("bfloat16")
                            .Attr<bool>("sequences")
                            .Attr<bool>("saves"));
 
@@ -184,8 +200,10 @@ XLA_FFI_DEFINE_HANDLER(kBackward, xla_backward,
                            .Attr<Integers>("cells")
                            .Attr<Integers>("units")
                            .Attr<Integers>("reverse")
+                           .Attr<Integers>("dropouts")
                            .Attr<bool>("masked")
                            .Attr<bool>("zero_output_for_mask")
+                           .Attr<bool>("bfloat16")
                            .Attr<bool>("sequences")
                            .Attr<bool>("wants_d_x"));
 

@@ -106,3 +106,89 @@ def test_machine_settings_are_checked() -> None:
         engine.set_instruction_set("sse9")
     with pytest.raises(InputError, match="needs at least 1 thread"):
         engine.set_threads(0)
+
+
+@pytest.mark.parametrize("ways", [lambda layer: layer, lambda layer: layer.run], ids=["call", "run"])
+@pytest.mark.parametrize(
+    ("x", "mask", "message"),
+    [
+        (np.zeros((5, 4)), None, r"x has shape \(5, 4\); it needs 3 axes"),
+        (
+            np.zeros((8, 5, 3), np.float32),
+            None,
+            r"x has shape \(8, 5, 3\), and directions\[0\]\.kernel has .*\(3, 24\)\.",
+        ),
+        (np.full((8, 5, 4), "a"), None, r"x has dtype <U1; it must be numbers \(float32\)"),
+        ([[[1.0, 2.0], [3.0]]], None, r"x has rows of unequal length; it must be an array of numbers"),
+        (None, None, r"x has dtype object; it must be numbers"),
+        (np.empty((8, 5, 4), "V0"), None, r"x has dtype .*; it must be numbers"),
+        (np.zeros((8, 5, 4), np.float32), np.ones((8, 5), np.float32), r"mask has dtype float32; it must be bool"),
+        (np.zeros((8, 5, 4), np.float32), np.ones((5, 8), bool), r"mask has shape \(5, 8\).*\(8, 5\)\."),
+    ],
+)
+def test_a_layer_names_wrong_input(ways: Any, x: Any, mask: Any, message: str) -> None:
+    layer = engine.Layer(CASE.directions)
+    with pytest.raises(InputError, match=message):
+        ways(layer)(x, mask)
+
+
+@pytest.mark.parametrize(
+    ("states", "message"),
+    [
+        (np.zeros((2, 8, 6)), r"initial_states is of type ndarray; give a list with an entry for each direction\."),
+        ([None], r"initial_states has 1 entries; there are 2 directions\."),
+        ([None, (np.zeros((8, 6)),)], r"initial_states\[1\] has 1 arrays; lstm needs 2 \(h, c\), each \(8, 6\)\."),
+        (
+            [(np.zeros((8, 6)), np.zeros((7, 6))), None],
+            r"initial_states\[0\]\[1\] \(c\) has shape \(7, 6\).*\(8, 6\)\.",
+        ),
+    ],
+)
+def test_wrong_initial_states_of_a_run_are_named(states: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        engine.Layer(CASE.directions).run(CASE.x, initial_states=states)
+
+
+def test_a_layer_with_states_of_its_own_needs_their_batch() -> None:
+    layer = engine.Layer(make_case(8, 5, 4, (6, 6), states=True).directions)
+    message = r"directions\[0\]\.initial_state\[0\] \(h\) has shape \(8, 6\); it must be \(2, 6\)\."
+    with pytest.raises(InputError, match=message):
+        layer(np.zeros((2, 5, 4), np.float32))
+    with pytest.raises(InputError, match=message):
+        layer.run(np.zeros((2, 5, 4)))
+
+
+def test_both_directions_read_the_same_features() -> None:
+    other = make_case(8, 5, 3, (6, 6)).directions[1]
+    with pytest.raises(InputError, match=r"directions\[1\]\.kernel has shape \(3, 24\); it must be \(4, 24\)\."):
+        engine.Layer([FORWARD, other])
+
+
+def test_the_compiled_border_takes_only_arrays_that_it_can_read() -> None:
+    from bothways.engine import _native
+
+    kernel, recurrent = np.zeros((4, 8), np.float32), np.zeros((2, 8), np.float32)
+    weights = _native.Weights([(0, kernel, recurrent, None, False)], False)
+    x, notes = np.zeros((2, 3, 4), np.float32), np.zeros(10_000, np.float32)
+    assert weights.outputs(x, None, None).shape == (2, 3, 2)
+    unaligned = np.frombuffer(bytearray(x.nbytes + 1), np.uint8)[1:].view(np.float32).reshape(x.shape)
+    for wrong in (x.astype(np.float64), x.astype(">f4"), x[:, ::2], unaligned, x.tolist()):
+        with pytest.raises(ValueError, match="x is not a contiguous array of the type that is needed"):
+            weights.outputs(wrong, None, None)
+    with pytest.raises(ValueError, match="x needs 3 axes, the last of 4"):
+        weights.outputs(x[:, :, 0].copy(), None, None)
+    with pytest.raises(ValueError, match=r"mask needs the shape \(2, 3\)"):
+        weights.outputs(x, np.ones((3, 2), np.bool_), None)
+    with pytest.raises(ValueError, match=r"a state needs the shape \(2, 2\)"):
+        weights.outputs(x, None, [(x[0, :2, :2].copy(), np.zeros(4, np.float32))])
+    with pytest.raises(ValueError, match="initial_states has 2 items; 1 are needed"):
+        weights.outputs(x, None, [None, None])
+    with pytest.raises(ValueError, match="there are too few notes"):
+        weights.run(x, None, (None,), notes[:10])
+    notes.setflags(write=False)
+    with pytest.raises(ValueError, match="notes is not a contiguous array"):
+        weights.run(x, None, (None,), notes)
+    with pytest.raises(ValueError, match="d_outputs has 6 elements; 12 are needed"):
+        weights.backward(x, None, (None,), np.zeros(6, np.float32), (None,), notes.copy())
+    with pytest.raises(ValueError, match="kernel has 12 elements; 32 are needed"):
+        _native.Weights([(0, kernel, recurrent, None, False), (0, kernel[:, :3].copy(), recurrent, None, True)], False)

@@ -275,3 +275,218 @@ def test_a_tape_serves_once() -> None:
     engine.backprop(result.tape, np.ones_like(result.outputs))
     with pytest.raises(InputError, match=r"can be backpropagated once.*record=True"):
         engine.backprop(result.tape, np.ones_like(result.outputs))
+
+
+def forms(x: Array) -> dict[str, Any]:
+    """The whole numbers of `x`, `(batch, time, features)`, in every form that is taken."""
+    batch, time, features = x.shape
+    wide = np.zeros((batch, 2 * time, features), np.float32)
+    wide[:, ::2] = x
+    read_only = x.astype(np.float32)
+    read_only.setflags(write=False)
+    unaligned = np.frombuffer(bytearray(4 * x.size + 1), np.uint8)[1:].view(np.float32).reshape(x.shape)
+    unaligned[:] = x
+    dtypes = ["f2", "f4", "f8", "longdouble", "i1", "i8", "u2", ">f4", ">f8", ">i4"]
+    return {
+        **{dtype: x.astype(dtype) for dtype in dtypes},
+        "strided": wide[:, ::2],
+        "backwards": np.ascontiguousarray(x[::-1], np.float32)[::-1],
+        "transposed": np.asfortranarray(x, np.float32),
+        "read-only": read_only,
+        "unaligned": unaligned,
+        "list": x.tolist(),
+    }
+
+
+@pytest.mark.parametrize("merge_mode", ["concat", "mul", None])
+def test_every_form_of_input_gives_the_same_bits(merge_mode: str | None) -> None:
+    case = make_case(4, 5, 3, (6, 6), mask="random")
+    layer = engine.Layer(case.directions, merge_mode=merge_mode)
+    whole = np.arange(4 * 5 * 3).reshape(4, 5, 3) % 3
+    mask = case.options["mask"]
+    expected = engine.run(whole, case.directions, mask=mask, merge_mode=merge_mode).outputs
+    for x in forms(whole).values():
+        for m in (mask, np.asfortranarray(mask), mask.tolist(), np.repeat(mask, 2, axis=1)[:, ::2]):
+            for outputs in (layer(x, m), layer.run(x, m).outputs):
+                assert [o.dtype for o in flat(outputs)] == [np.float32] * len(flat(expected))
+                assert all(map(np.array_equal, flat(outputs), flat(expected)))
+
+
+def test_bool_input_is_zeros_and_ones() -> None:
+    case = make_case(4, 5, 3, (6, 6))
+    layer, x = engine.Layer(case.directions), case.x > 0
+    np.testing.assert_array_equal(layer(x), layer(x.astype(np.float32)))
+
+
+def test_every_form_of_weights_states_and_gradients_gives_the_same_bits() -> None:
+    case = make_case(4, 5, 3, (6, 6), states=True)
+    h, c = np.arange(4 * 6).reshape(4, 6) % 3, np.arange(4 * 6).reshape(4, 6) % 2
+    d_outputs = np.arange(4 * 5 * 12).reshape(4, 5, 12) % 4
+    kernel = np.arange(3 * 24).reshape(3, 24) % 2
+    results = []
+    for form in forms(kernel[None]):
+        k, d, hs, cs = (forms(a.reshape(-1, *a.shape[-2:]))[form] for a in (kernel, d_outputs, h, c))
+        directions = [replace(direction, kernel=k[0]) for direction in case.directions]
+        layer = engine.Layer(directions)
+        result = layer.run(case.x, initial_states=[(hs[0], cs[0]), None], record=True)
+        results.append(flat([*result[:2], engine.backprop(result.tape, d, [None, (hs[0], cs[0])])]))
+    for arrays in results[1:]:
+        assert all(map(np.array_equal, arrays, results[0]))
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 3), (2, 0, 3), (0, 0, 3), (2, 4, 0)], ids=str)
+def test_nothing_to_read(shape: tuple[int, int, int]) -> None:
+    batch, time, features = shape
+    case = make_case(2, 4, max(features, 1), (5, 5))
+    directions = [replace(direction, kernel=direction.kernel[:features]) for direction in case.directions]
+    layer = engine.Layer(directions)
+    result = layer.run(np.zeros(shape), record=True)
+    gradients = engine.backprop(result.tape, np.ones((batch, time, 10)))
+    expected = engine.reference.run(np.zeros(shape), directions, record=True)
+    d_expected = engine.reference.backprop(expected.tape, np.ones((batch, time, 10)))
+    assert layer(np.zeros(shape, np.float32)).shape == (batch, time, 10)
+    for actual, right in zip(flat([result, gradients]), flat([expected, d_expected]), strict=True):
+        assert error(actual, right) < ENGINE
+
+
+@pytest.mark.parametrize("merge_mode", ["concat", "sum", "mul", "ave", None])
+@pytest.mark.parametrize("states", [False, True])
+@pytest.mark.parametrize("mask", [None, "random"])
+def test_a_layer_gives_what_a_run_gives(
+    instruction_set: str, merge_mode: str | None, states: bool, mask: str | None
+) -> None:
+    case = make_case(5, 7, 3, (9, 9), mask=mask, states=states, merge_mode=merge_mode, cells=("gru", "lstm"))
+    m = case.options.pop("mask", None)
+    layer = engine.Layer(case.directions, **case.options)
+    expected = engine.run(case.x, case.directions, mask=m, **case.options)
+    for x in (case.x, case.x.astype(np.float32)):
+        assert all(map(np.array_equal, flat(layer(x, m)), flat(expected.outputs)))
+        for record in (False, True):
+            assert all(map(np.array_equal, flat(layer.run(x, m, record=record)), flat(expected)))
+
+
+def test_the_states_of_a_run_come_before_those_of_the_directions() -> None:
+    case, other = make_case(4, 5, 3, (6, 7), states=True), make_case(4, 5, 3, (6, 7), states=True, seed=1)
+    own, brought = (case.directions[1].initial_state, other.directions[0].initial_state)
+    mixed = [replace(case.directions[0], initial_state=brought), replace(case.directions[1], initial_state=own)]
+    result = engine.Layer(case.directions).run(case.x, initial_states=[brought, None])
+    assert all(map(np.array_equal, flat(result), flat(engine.run(case.x, mixed))))
+
+
+def test_weights_are_read_where_they_are_or_copied_once() -> None:
+    case = make_case(4, 5, 3, (6,))
+    plain = [replace(d, kernel=d.kernel.astype(np.float32)) for d in case.directions]
+    for direction, seen in ((plain[0], True), (case.directions[0], False)):
+        layer = engine.Layer([direction])
+        before = layer(case.x)
+        direction.kernel[:] *= 2
+        after = engine.run(case.x, [direction]).outputs
+        assert not np.array_equal(before, after)
+        np.testing.assert_array_equal(layer(case.x), after if seen else before)
+
+
+def gradients_of(layer: engine.Layer, x: Array) -> list[Array]:
+    result = layer.run(x, record=True)
+    return flat(engine.backprop(result.tape, np.ones_like(result.outputs)))
+
+
+def test_notes_are_handed_on_but_never_shared() -> None:
+    case = make_case(6, 8, 3, (5, 5))
+    layer = engine.Layer(case.directions)
+    long, short = case.x, case.x[:2, :3]
+    expected = {"long": gradients_of(engine.Layer(case.directions), long)}
+    expected["short"] = gradients_of(engine.Layer(case.directions), short)
+    for name, x in [("short", short), ("long", long), ("short", short), ("long", long)]:
+        assert all(map(np.array_equal, gradients_of(layer, x), expected[name]))
+    first, second, third = (layer.run(long, record=True) for _ in range(3))
+    for result in (second, first, third):
+        gradients = flat(engine.backprop(result.tape, np.ones_like(result.outputs)))
+        assert all(map(np.array_equal, gradients, expected["long"]))
+
+
+def test_what_was_handed_out_stays_as_it_is() -> None:
+    case = make_case(6, 8, 3, (5, 5), merge_mode=None)
+    layer = engine.Layer(case.directions, merge_mode=None)
+    result = layer.run(case.x, record=True)
+    held = flat([result, engine.backprop(result.tape, result.outputs)])
+    copies = [array.copy() for array in held]
+    for _ in range(3):
+        result = layer.run(case.x * 2, record=True)
+        engine.backprop(result.tape, result.outputs)
+        layer(case.x * 3)
+    assert all(map(np.array_equal, held, copies))
+
+
+def test_a_layer_keeps_the_notes_of_one_tape() -> None:
+    case = make_case(6, 8, 3, (5, 5))
+    layer = engine.Layer(case.directions)
+    tapes = [layer.run(case.x, record=True).tape for _ in range(3)]
+    memory = [tape._notes[0] for tape in tapes]
+    assert all(notes.ctypes.data % 64 == 0 for notes in memory)
+    for tape in tapes:
+        engine.backprop(tape, np.ones((6, 8, 10)))
+    assert layer.run(case.x, record=True).tape._notes[0] is memory[-1]
+    assert layer.run(case.x, record=True).tape._notes[0] is not memory[-1]
+
+
+def test_several_python_threads_train_one_layer() -> None:
+    case = make_case(16, 12, 4, (8, 8))
+    layer = engine.Layer(case.directions)
+    xs = [case.x[: 4 * i + 4, : 3 * i + 3] for i in range(4)]
+    expected = [gradients_of(engine.Layer(case.directions), x) for x in xs]
+    wrong = []
+
+    def check(i: int) -> None:
+        for _ in range(50):
+            if not all(map(np.array_equal, gradients_of(layer, xs[i]), expected[i])):
+                wrong.append(i)
+
+    workers = [threading.Thread(target=check, args=(i,)) for i in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert wrong == []
+
+
+def test_one_thread_alone_gets_a_tape() -> None:
+    case = make_case(32, 20, 16, (32, 32))
+    layer = engine.Layer(case.directions)
+    for _ in range(10):
+        tape = layer.run(case.x, record=True).tape
+        outcomes: list[str] = []
+
+        def use(tape: engine.Tape = tape, outcomes: list[str] = outcomes) -> None:
+            try:
+                engine.backprop(tape, np.ones((32, 20, 64)))
+                outcomes.append("served")
+            except InputError:
+                outcomes.append("refused")
+
+        workers = [threading.Thread(target=use) for _ in range(4)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        assert sorted(outcomes) == ["refused", "refused", "refused", "served"]
+
+
+def test_a_tape_outlives_wrong_gradients() -> None:
+    case = make_case(4, 5, 3, (6, 6))
+    result = engine.Layer(case.directions).run(case.x, record=True)
+    with pytest.raises(InputError, match="d_outputs has shape"):
+        engine.backprop(result.tape, np.ones((1, 1, 1)))
+    assert engine.backprop(result.tape, np.ones((4, 5, 12))).x.shape == (4, 5, 3)
+
+
+def test_a_tape_needs_its_instruction_set() -> None:
+    if len(engine.instruction_sets()) == 1:
+        pytest.skip("this machine has one instruction set")
+    case, before = make_case(), engine.instruction_set()
+    tape = engine.run(case.x, case.directions, record=True).tape
+    engine.set_instruction_set(engine.instruction_sets()[-1])
+    try:
+        with pytest.raises(InputError, match=r"recorded with .* is now in use\. Choose the instruction set before"):
+            engine.backprop(tape, np.ones((3, 5, 12)))
+    finally:
+        engine.set_instruction_set(before)

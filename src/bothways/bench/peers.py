@@ -24,7 +24,10 @@ Build = Callable[[Case], Call]
 
 
 def with_engine(threads: int) -> Build:
-    """The engine through its NumPy face; the memory for outputs and gradients is allocated in every call."""
+    """The engine through its NumPy face: a layer made once, as a session of ONNX Runtime is.
+
+    The memory for outputs and gradients is allocated in every call.
+    """
     from bothways import engine
 
     engine.set_threads(threads)
@@ -35,17 +38,14 @@ def with_engine(threads: int) -> Build:
         x, d_outputs = _random(batch, time, features), _random(batch, time, 2 * units)
         scale = units**-0.5
         weights = {name: scale * _random(*shape) for name, shape in shapes.items()}
-        both = [engine.Direction(**weights), engine.Direction(**weights, reverse=True)]
-
-        def infer() -> Any:
-            return engine.run(x, both, cell=case.cell).outputs
+        layer = engine.Layer([engine.Direction(**weights), engine.Direction(**weights, reverse=True)], cell=case.cell)
 
         def train() -> Any:
-            result = engine.run(x, both, cell=case.cell, record=True)
+            result = layer.run(x, record=True)
             engine.backprop(result.tape, d_outputs)
             return result.outputs
 
-        return train if case.mode == "train" else infer
+        return train if case.mode == "train" else lambda: layer(x)
 
     return build
 

@@ -1,6 +1,7 @@
 """The engine on NumPy arrays: recurrent layers in one direction or both, forward and backward.
 
-    run, backprop            a layer over a batch, and its gradients
+    Layer                    weights that are checked once, to run any number of times
+    run, backprop            a layer over a batch, made for one run; the gradients of a recorded run
     Direction                the weights and the sense of one reading
     reference                the same in float64 and plain NumPy: the oracle of the tests
     instruction_sets, ...    what the machine offers, and what is in use
@@ -11,12 +12,13 @@ Importing it needs NumPy and the compiled extension, nothing else.
 from bothways.engine import reference
 from bothways.engine.arguments import Direction, DirectionGradients, Gradients, Result
 from bothways.engine.machine import instruction_set, instruction_sets, set_instruction_set, set_threads, threads
-from bothways.engine.native import Tape, backprop, run
+from bothways.engine.native import Layer, Tape, backprop, run
 
 __all__ = [
     "Direction",
     "DirectionGradients",
     "Gradients",
+    "Layer",
     "Result",
     "Tape",
     "backprop",

@@ -1,6 +1,23 @@
 from typing import Any
 
-from bothways.engine.arguments import Array
+from bothways.engine.arguments import Array, States
+
+class Weights:
+    def __init__(self, directions: list[tuple[Any, ...]], zero_output_for_mask: bool) -> None: ...
+    def notes_size(self, batch: int, time: int) -> int: ...
+    def outputs(self, x: Any, mask: Any, initial_states: Any) -> Array: ...
+    def run(
+        self, x: Array, mask: Array | None, initial_states: tuple[States | None, ...], notes: Array | None
+    ) -> tuple[Array, tuple[States, ...]]: ...
+    def backward(
+        self,
+        x: Array,
+        mask: Array | None,
+        initial_states: tuple[States | None, ...],
+        d_outputs: Array,
+        d_states: tuple[States | None, ...],
+        notes: Array,
+    ) -> tuple[Array, tuple[tuple[Array, Array, Array, States], ...]]: ...
 
 def forward(
     x: Array,

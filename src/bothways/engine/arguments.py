@@ -7,7 +7,7 @@ whatever the direction, outputs stand at the step that they belong to.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +30,8 @@ class Direction:
         recurrent_kernel: `(units, gates * units)`.
         bias: `(gates * units,)`, for a GRU `(2, gates * units)`; None for no bias.
         reverse: read from the last step to the first.
-        initial_state: one `(batch, units)` array a state of the cell, for an LSTM `(h, c)`; None for zeros.
+        initial_state: one `(batch, units)` array a state of the cell, for an LSTM `(h, c)`; None for zeros. A run
+            that brings states of its own starts from those.
         cell: a key of `bothways.spec.CELLS`, or None for the cell of the call.
     """
 
@@ -80,112 +81,175 @@ class Gradients(NamedTuple):
     directions: tuple[DirectionGradients, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class Call:
-    """The checked arguments of a run, every array contiguous and of one dtype."""
+class Setup(NamedTuple):
+    """What is known of a layer before it is given any input: its checked weights, and how they are used.
+
+    Every array is contiguous and of one dtype; those that came so are not copies. The initial states of the
+    directions are as they came, since their shape depends on the batch.
+    """
 
     specs: tuple[CellSpec, ...]
-    x: Array
     directions: tuple[Direction, ...]
-    mask: npt.NDArray[np.bool_] | None
     merge_mode: str | None
     zero_output_for_mask: bool
-
-    @property
-    def units(self) -> tuple[int, ...]:
-        """The units of each direction; their outputs stand side by side in this order."""
-        return tuple(direction.units for direction in self.directions)
-
-    @property
-    def state_shapes(self) -> tuple[tuple[int, int], ...]:
-        """The shape of a state of each direction."""
-        return tuple((self.x.shape[0], units) for units in self.units)
+    dtype: np.dtype[Any]
+    features: int
+    units: tuple[int, ...]
+    side_by_side: bool  # merging leaves the outputs of the directions as the engine writes them
+    has_states: bool  # a direction has an initial state of its own
 
 
-def check_call(
-    x: Array,
+class Call(NamedTuple):
+    """The checked arguments of a run, every array contiguous and of the dtype of its setup.
+
+    Attributes:
+        x: `(batch, time, features)`.
+        mask: `(batch, time)` of bool, or None.
+        initial_states: for each direction one array a state, or None for zeros.
+    """
+
+    setup: Setup
+    x: Array
+    mask: npt.NDArray[np.bool_] | None
+    initial_states: tuple[States | None, ...]
+
+
+def check_setup(
     directions: Sequence[Direction],
     *,
-    mask: Array | None,
+    cell: str,
     merge_mode: str | None,
     zero_output_for_mask: bool,
-    cell: str,
-    dtype: type[np.floating[Any]],
-) -> Call:
-    """Check every argument of a run once, at the border.
+    dtype: npt.DTypeLike,
+) -> Setup:
+    """Check the weights of a layer and how they are to be used.
 
     Raises:
         InputError: names the argument, what came and what is needed.
     """
-    x = _array("x", x, dtype, ndim=3, meaning="(batch, time, features)")
+    dtype = np.dtype(dtype)
     if len(directions) not in (1, 2):
         raise InputError(f"directions has {len(directions)} entries; give one, or two to read both ways.")
     specs = tuple(cell_spec(direction.cell or cell) for direction in directions)
-    checked = tuple(
-        _check_direction(f"directions[{i}]", direction, specs[i], x.shape[0], x.shape[2], dtype)
-        for i, direction in enumerate(directions)
+    checked: list[Direction] = []
+    for i, (direction, spec) in enumerate(zip(directions, specs, strict=True)):
+        features = checked[0].kernel.shape[0] if checked else None
+        checked.append(_check_direction(f"directions[{i}]", direction, spec, features, dtype))
+    units = tuple(direction.units for direction in checked)
+    if len(units) == 2:
+        check_merge_mode(merge_mode, *units)
+    return Setup(
+        specs,
+        tuple(checked),
+        merge_mode,
+        zero_output_for_mask,
+        dtype,
+        features=checked[0].kernel.shape[0],
+        units=units,
+        side_by_side=len(units) == 1 or merge_mode == "concat",
+        has_states=any(direction.initial_state is not None for direction in checked),
     )
-    if len(checked) == 2:
-        check_merge_mode(merge_mode, checked[0].units, checked[1].units)
-    if mask is not None:
-        mask = np.asarray(mask)
-        if mask.dtype != np.bool_:
-            raise InputError(f"mask has dtype {mask.dtype}; it must be bool: True where a step counts.")
-        if mask.shape != x.shape[:2]:
-            raise InputError(f"mask has shape {mask.shape}; x {x.shape} needs (batch, time) = {x.shape[:2]}.")
-        mask = np.ascontiguousarray(mask)
-    return Call(specs, x, checked, mask, merge_mode, zero_output_for_mask)
 
 
-def check_gradients(call: Call, d_outputs: Any, d_states: Any, dtype: type[np.floating[Any]]) -> tuple[Any, Any]:
-    """Check the gradients that come into `backprop`; missing ones of states stay None.
+def check_call(setup: Setup, x: Array, mask: Array | None, initial_states: Any = None) -> Call:
+    """Check the input of a run.
 
     Raises:
         InputError: names the argument, what came and what is needed.
     """
-    batch, time = call.x.shape[:2]
-    if len(call.directions) == 2 and call.merge_mode is None:
-        if not isinstance(d_outputs, tuple) or len(d_outputs) != 2:
-            raise InputError("d_outputs must be a pair (forward, backward), as the outputs of merge_mode=None are.")
-        d_outputs = tuple(
-            _array(f"d_outputs[{i}]", d, dtype, shape=(batch, time, units))
-            for i, (d, units) in enumerate(zip(d_outputs, call.units, strict=True))
+    x = _array("x", x, setup.dtype, ndim=3, meaning="(batch, time, features)")
+    if x.shape[2] != setup.features:
+        shape = setup.directions[0].kernel.shape
+        raise InputError(
+            f"x has shape {x.shape}, and directions[0].kernel has shape {shape}; it must be {(x.shape[2], shape[1])}."
         )
+    if mask is not None:
+        mask = _check_mask(mask, x.shape)
+    if initial_states is None and not setup.has_states:
+        return Call(setup, x, mask, (None,) * len(setup.units))
+    return Call(setup, x, mask, _check_initial_states(setup, initial_states, x.shape[0]))
+
+
+def check_gradients(call: Call, d_outputs: Any, d_states: Any) -> tuple[Any, tuple[States | None, ...]]:
+    """Check the gradients that come into `backprop`; missing ones of states are None.
+
+    Raises:
+        InputError: names the argument, what came and what is needed.
+    """
+    setup, (batch, time, _) = call.setup, call.x.shape
+    if setup.side_by_side:
+        d_outputs = _array("d_outputs", d_outputs, setup.dtype, shape=(batch, time, sum(setup.units)))
+    elif setup.merge_mode is not None:
+        d_outputs = _array("d_outputs", d_outputs, setup.dtype, shape=(batch, time, setup.units[0]))
+    elif not isinstance(d_outputs, tuple) or len(d_outputs) != 2:
+        raise InputError("d_outputs must be a pair (forward, backward), as the outputs of merge_mode=None are.")
     else:
-        width = sum(call.units) if call.merge_mode == "concat" else call.units[0]
-        d_outputs = _array("d_outputs", d_outputs, dtype, shape=(batch, time, width))
+        d_outputs = tuple(
+            _array(f"d_outputs[{i}]", d, setup.dtype, shape=(batch, time, units))
+            for i, (d, units) in enumerate(zip(d_outputs, setup.units, strict=True))
+        )
     if d_states is None:
-        return d_outputs, tuple(None for _ in call.directions)
-    if len(d_states) != len(call.directions):
-        raise InputError(f"d_states has {len(d_states)} entries; there are {len(call.directions)} directions.")
-    return d_outputs, tuple(
-        None if d is None else _check_states(f"d_states[{i}]", d, spec, shape, dtype)
-        for i, (d, spec, shape) in enumerate(zip(d_states, call.specs, call.state_shapes, strict=True))
-    )
+        return d_outputs, (None,) * len(setup.units)
+    names = [f"d_states[{i}]" for i in range(len(setup.directions))]
+    return d_outputs, _check_states_of_all(names, _one_a_direction("d_states", d_states, setup), setup, batch)
 
 
 def _check_direction(
-    name: str, direction: Direction, spec: CellSpec, batch: int, features: int, dtype: type[np.floating[Any]]
+    name: str, direction: Direction, spec: CellSpec, features: int | None, dtype: np.dtype[Any]
 ) -> Direction:
+    """The direction with checked weights; `features` is how many the other one reads, if there is one."""
     recurrent = _array(f"{name}.recurrent_kernel", direction.recurrent_kernel, dtype, ndim=2)
     units = recurrent.shape[0]
     if units == 0:
         raise InputError(f"{name}.recurrent_kernel has shape {recurrent.shape}; a cell needs at least one unit.")
-    shapes = spec.weight_shapes(features, units)
+    kernel = _array(f"{name}.kernel", direction.kernel, dtype, ndim=2)
+    shapes = spec.weight_shapes(kernel.shape[0] if features is None else features, units)
     _array(f"{name}.recurrent_kernel", recurrent, dtype, shape=shapes["recurrent_kernel"])
-    kernel = _array(f"{name}.kernel", direction.kernel, dtype, shape=shapes["kernel"])
+    _array(f"{name}.kernel", kernel, dtype, shape=shapes["kernel"])
     bias = direction.bias
     if bias is not None:
         bias = _array(f"{name}.bias", bias, dtype, shape=shapes["bias"])
-    states = direction.initial_state
-    if states is not None:
-        states = _check_states(f"{name}.initial_state", states, spec, (batch, units), dtype)
-    return replace(direction, kernel=kernel, recurrent_kernel=recurrent, bias=bias, initial_state=states)
+    return Direction(kernel, recurrent, bias, direction.reverse, direction.initial_state, spec.name)
 
 
-def _check_states(
-    name: str, states: Any, spec: CellSpec, shape: tuple[int, int], dtype: type[np.floating[Any]]
-) -> States:
+def _check_mask(mask: Array, x_shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    mask = np.asarray(mask)
+    if mask.dtype != np.bool_:
+        raise InputError(f"mask has dtype {mask.dtype}; it must be bool: True where a step counts.")
+    if mask.shape != x_shape[:2]:
+        raise InputError(f"mask has shape {mask.shape}; x {x_shape} needs (batch, time) = {x_shape[:2]}.")
+    return np.ascontiguousarray(mask)
+
+
+def _check_initial_states(setup: Setup, given: Any, batch: int) -> tuple[States | None, ...]:
+    """Those that the run brings; where it brings none, those of the directions."""
+    brought = _one_a_direction("initial_states", given, setup)
+    names = [f"initial_states[{i}]" for i in range(len(brought))]
+    for i, direction in enumerate(setup.directions):
+        if brought[i] is None:
+            names[i], brought[i] = f"directions[{i}].initial_state", direction.initial_state
+    return _check_states_of_all(names, brought, setup, batch)
+
+
+def _one_a_direction(name: str, values: Any, setup: Setup) -> list[Any]:
+    count = len(setup.directions)
+    if values is None:
+        return [None] * count
+    if not isinstance(values, (tuple, list)):
+        raise InputError(f"{name} is of type {type(values).__name__}; give a list with an entry for each direction.")
+    if len(values) != count:
+        raise InputError(f"{name} has {len(values)} entries; there are {count} directions.")
+    return list(values)
+
+
+def _check_states_of_all(names: list[str], states: list[Any], setup: Setup, batch: int) -> tuple[States | None, ...]:
+    return tuple(
+        None if each is None else _check_states(name, each, spec, (batch, units), setup.dtype)
+        for name, each, spec, units in zip(names, states, setup.specs, setup.units, strict=True)
+    )
+
+
+def _check_states(name: str, states: Any, spec: CellSpec, shape: tuple[int, int], dtype: np.dtype[Any]) -> States:
     if not isinstance(states, (tuple, list)) or len(states) != len(spec.states):
         came = f"{len(states)} arrays" if isinstance(states, (tuple, list)) else type(states).__name__
         raise InputError(
@@ -200,18 +264,28 @@ def _check_states(
 def _array(
     name: str,
     value: Any,
-    dtype: type[np.floating[Any]],
+    dtype: np.dtype[Any],
     *,
     ndim: int | None = None,
     shape: tuple[int, ...] | None = None,
     meaning: str = "",
 ) -> Array:
-    """`value` as a contiguous array of `dtype`; integers and other floats are converted, nothing else is."""
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiub":
-        raise InputError(f"{name} has dtype {array.dtype}; it must be numbers ({np.dtype(dtype)}).")
+    """`value` as a contiguous, aligned array of `dtype`: itself if it is one, else a copy."""
+    plain = type(value) is np.ndarray and value.dtype is dtype and value.flags.carray
+    array: Array = value if plain else _converted(name, value, dtype)
     if ndim is not None and array.ndim != ndim:
         raise InputError(f"{name} has shape {array.shape}; it needs {ndim} axes {meaning}".rstrip() + ".")
     if shape is not None and array.shape != shape:
         raise InputError(f"{name} has shape {array.shape}; it must be {shape}.")
-    return np.ascontiguousarray(array, dtype=dtype)
+    return array
+
+
+def _converted(name: str, value: Any, dtype: np.dtype[Any]) -> Array:
+    """Integers, bools and other floats are converted, nothing else is."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise InputError(f"{name} has rows of unequal length; it must be an array of numbers ({dtype}).") from None
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{name} has dtype {array.dtype}; it must be numbers ({dtype}).")
+    return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])

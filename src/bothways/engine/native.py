@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,25 +20,171 @@ from bothways.engine.arguments import (
     States,
     check_call,
     check_gradients,
+    check_setup,
 )
 from bothways.errors import InputError
 from bothways.merge import merge, unmerge
 from bothways.spec import cell_number
 
 _ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+_FLOAT32 = np.dtype(np.float32)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Tape:
-    """A recorded run: its arguments, its outputs side by side, and the engine's notes.
+    """A recorded run: its layer and arguments, its outputs side by side, and the engine's notes.
 
-    The backward pass writes over the notes, so a tape serves one `backprop`; `saved` is None afterwards.
+    Until `backprop` has read it, the arrays of the weights, of the input and of the outputs must stay as they are.
+    The backward pass writes over the notes, so a tape serves once; afterwards it has none, and the layer has them back.
     """
 
+    layer: Layer
     call: Call
     both: Array
-    saved: tuple[Array, ...] | None
+    _notes: list[Array]  # one array or none: whoever pops it has it alone, whatever other threads do
     instruction_set: str
+
+
+class Layer:
+    """A recurrent layer in one direction or in both: weights that are checked once, for any number of runs.
+
+    Any number of threads may run it at once.
+
+    Weights that are contiguous float32 arrays are read where they are, so that changes of them in place count from the
+    next run on. Others are converted, that is copied, here: later changes of them do not count.
+
+    A recorded run takes about as much memory for the notes of the engine as all gates of all steps. The layer keeps the
+    notes of one tape that was used up, the latest, for as long as it lives, and a run that needs no more takes them.
+
+    Args:
+        directions: one `Direction`, or two, which run side by side.
+        cell: a key of `bothways.spec.CELLS`, for the directions that name none.
+        merge_mode: what becomes of two outputs: a key of `bothways.merge.MERGE_MODES`, or None for a pair.
+        zero_output_for_mask: a masked step puts out zeros, not the state that it carries.
+
+    Raises:
+        InputError: an argument has the wrong shape or dtype; the message names it.
+
+    Example:
+        >>> import numpy as np
+        >>> from bothways import engine
+        >>> def weights(features, units):
+        ...     return np.ones((features, 4 * units)), np.ones((units, 4 * units)), np.zeros(4 * units)
+        >>> layer = engine.Layer([engine.Direction(*weights(3, 8)), engine.Direction(*weights(3, 8), reverse=True)])
+        >>> layer(np.zeros((2, 5, 3))).shape
+        (2, 5, 16)
+    """
+
+    def __init__(
+        self,
+        directions: Sequence[Direction],
+        *,
+        cell: str = "lstm",
+        merge_mode: str | None = "concat",
+        zero_output_for_mask: bool = False,
+    ) -> None:
+        """Check the weights, and convert those that need it."""
+        self._setup = setup = check_setup(
+            directions,
+            cell=cell,
+            merge_mode=merge_mode,
+            zero_output_for_mask=zero_output_for_mask,
+            dtype=_FLOAT32,
+        )
+        self._weights = _native.Weights(
+            [
+                (cell_number(spec.name), d.kernel, d.recurrent_kernel, d.bias, d.reverse)
+                for spec, d in zip(setup.specs, setup.directions, strict=True)
+            ],
+            zero_output_for_mask,
+        )
+        self._own_states = tuple(d.initial_state for d in setup.directions) if setup.has_states else None
+        self._spare_notes: deque[Array] = deque(maxlen=1)
+
+    def __call__(self, x: Array, mask: Array | None = None) -> Any:
+        """The outputs of `run` alone.
+
+        Example:
+            >>> import numpy as np
+            >>> from bothways import engine
+            >>> layer = engine.Layer([engine.Direction(np.ones((1, 8)), np.ones((2, 8)))])
+            >>> bool((layer(np.ones((1, 3, 1))) == layer.run(np.ones((1, 3, 1))).outputs).all())
+            True
+        """
+        try:
+            both = self._weights.outputs(x, mask, self._own_states)
+        except ValueError:  # these are not such arrays as the engine reads: convert them, or say what is wrong
+            call = check_call(self._setup, x, mask)
+            both = self._weights.outputs(call.x, call.mask, call.initial_states)
+        return both if self._setup.side_by_side else self._merged(both)
+
+    def run(
+        self,
+        x: Array,
+        mask: Array | None = None,
+        *,
+        initial_states: Sequence[States | None] | None = None,
+        record: bool = False,
+    ) -> Result:
+        """Run the layer over a batch of sequences.
+
+        Args:
+            x: `(batch, time, features)`. Anything numeric; computed in float32.
+            mask: `(batch, time)` of bool, True where a step counts. A masked step carries the state, and puts out
+                the state that it carries.
+            initial_states: what each direction starts from, one tuple of `(batch, units)` arrays a direction, as
+                `Result.states` are; None, for one or for all of them, for the `initial_state` of the direction.
+            record: keep what `backprop` needs, in `Result.tape`.
+
+        Returns:
+            Outputs `(batch, time, units)` after merging, each at its own step whatever the direction, and the final
+            states of each direction.
+
+        Raises:
+            InputError: an argument has the wrong shape or dtype; the message names it.
+
+        Example:
+            A long sequence, piece by piece:
+
+            >>> import numpy as np
+            >>> from bothways import engine
+            >>> layer = engine.Layer([engine.Direction(np.ones((1, 8)), np.ones((2, 8)))])
+            >>> first = layer.run(np.ones((1, 3, 1)))
+            >>> rest = layer.run(np.ones((1, 2, 1)), initial_states=first.states)
+            >>> bool((rest.outputs == layer(np.ones((1, 5, 1)))[:, 3:]).all())
+            True
+        """
+        call = check_call(self._setup, x, mask, initial_states)
+        notes = self._notes(call) if record else None
+        both, states = self._weights.run(call.x, call.mask, call.initial_states, notes)
+        tape = None if notes is None else Tape(self, call, both, [notes], _native.instruction_set())
+        return Result(self._merged(both), states, tape)
+
+    def _merged(self, both: Array) -> Any:
+        setup = self._setup
+        return both if setup.side_by_side else merge(setup.merge_mode, both, setup.units[0])
+
+    def _notes(self, call: Call) -> Array:
+        """Memory for the notes of a run: what an earlier one has left, if that is enough."""
+        batch, time, _ = call.x.shape
+        size = self._weights.notes_size(batch, time)
+        try:
+            notes = self._spare_notes.pop()
+        except IndexError:
+            return _aligned(size)
+        return notes if notes.size >= size else _aligned(size)
+
+    def _backprop(self, tape: Tape, d_both: Array, d_states: tuple[States | None, ...]) -> Gradients:
+        try:
+            notes = tape._notes.pop()
+        except IndexError:
+            raise InputError(
+                "This tape has been used: a recorded run can be backpropagated once. Run again with record=True."
+            ) from None
+        call = tape.call
+        d_x, gradients = self._weights.backward(call.x, call.mask, call.initial_states, d_both, d_states, notes)
+        self._spare_notes.append(notes)
+        return Gradients(d_x, tuple(map(DirectionGradients._make, gradients)))
 
 
 def run(
@@ -50,7 +197,7 @@ def run(
     cell: str = "lstm",
     record: bool = False,
 ) -> Result:
-    """Run a recurrent layer over a batch of sequences, in one direction or in both.
+    """Run a recurrent layer over a batch of sequences: a `Layer` that is made, run once and dropped.
 
     Args:
         x: `(batch, time, features)`. Anything numeric; computed in float32.
@@ -81,34 +228,9 @@ def run(
         >>> result.outputs.shape, [h.shape for h, c in result.states]
         ((2, 5, 8), [(2, 8), (2, 8)])
     """
-    call = check_call(
-        x,
-        directions,
-        mask=mask,
-        merge_mode=merge_mode,
-        zero_output_for_mask=zero_output_for_mask,
-        cell=cell,
-        dtype=np.float32,
-    )
-    batch, time, features = call.x.shape
-    both = np.empty((batch, time, sum(call.units)), np.float32)
-    states = _empty_states(call)
-    saved = None
-    if record:
-        saved = tuple(
-            _aligned(_native.saved_floats(cell_number(spec.name), batch, time, features, units))
-            for spec, units in zip(call.specs, call.units, strict=True)
-        )
-    _native.forward(
-        call.x,
-        call.mask,
-        zero_output_for_mask,
-        _direction_tuples(call),
-        both,
-        [(state, saved[i] if saved else None) for i, state in enumerate(states)],
-    )
-    merged = both if len(call.directions) == 1 else merge(merge_mode, both, call.units[0])
-    return Result(merged, states, Tape(call, both, saved, _native.instruction_set()) if record else None)
+    layer = Layer(directions, cell=cell, merge_mode=merge_mode, zero_output_for_mask=zero_output_for_mask)
+    layer._spare_notes = deque(maxlen=0)  # it will not run again: let no tape keep memory for it
+    return layer.run(x, mask, record=record)
 
 
 def backprop(tape: Tape, d_outputs: Any, d_states: Any = None) -> Gradients:
@@ -130,60 +252,20 @@ def backprop(tape: Tape, d_outputs: Any, d_states: Any = None) -> Gradients:
         >>> engine.backprop(result.tape, np.ones_like(result.outputs)).x.shape
         (1, 3, 1)
     """
-    if tape.saved is None:
-        raise InputError(
-            "This tape has been used: a recorded run can be backpropagated once. Run again with record=True."
-        )
     if tape.instruction_set != _native.instruction_set():
         raise InputError(
             f"This tape was recorded with {tape.instruction_set} and {_native.instruction_set()} is now in use. "
             "Choose the instruction set before the run."
         )
-    call = tape.call
-    d_outputs, d_states = check_gradients(call, d_outputs, d_states, np.float32)
-    if len(call.directions) == 2:
-        d_outputs = unmerge(call.merge_mode, d_outputs, tape.both, call.units[0], np)
-    d_x = np.empty_like(call.x)
-    gradients = tuple(
-        DirectionGradients(
-            np.empty_like(direction.kernel),
-            np.empty_like(direction.recurrent_kernel),
-            np.empty(spec.weight_shapes(call.x.shape[2], direction.units)["bias"], np.float32),
-            states,
-        )
-        for direction, spec, states in zip(call.directions, call.specs, _empty_states(call), strict=True)
-    )
-    _native.backward(
-        call.x,
-        call.mask,
-        call.zero_output_for_mask,
-        _direction_tuples(call),
-        np.ascontiguousarray(d_outputs),
-        d_x,
-        [
-            (saved, d_state or (), g.kernel, g.recurrent_kernel, g.bias, g.initial_state)
-            for saved, d_state, g in zip(tape.saved, d_states, gradients, strict=True)
-        ],
-    )
-    tape.saved = None
-    return Gradients(d_x, gradients)
-
-
-def _direction_tuples(call: Call) -> list[tuple[Any, ...]]:
-    return [
-        (cell_number(spec.name), d.kernel, d.recurrent_kernel, d.bias, d.reverse, d.initial_state or ())
-        for spec, d in zip(call.specs, call.directions, strict=True)
-    ]
-
-
-def _empty_states(call: Call) -> tuple[States, ...]:
-    return tuple(
-        tuple(np.empty(shape, np.float32) for _ in spec.states)
-        for spec, shape in zip(call.specs, call.state_shapes, strict=True)
-    )
+    setup = tape.call.setup
+    d_outputs, d_states = check_gradients(tape.call, d_outputs, d_states)
+    if not setup.side_by_side:
+        d_outputs = np.ascontiguousarray(unmerge(setup.merge_mode, d_outputs, tape.both, setup.units[0], np))
+    return tape.layer._backprop(tape, d_outputs, d_states)
 
 
 def _aligned(floats: int) -> Array:
+    """Fresh memory from NumPy, which asks for huge pages where there is much of it."""
     spare = _ALIGNMENT // 4
     memory = np.empty(floats + spare, np.float32)
     start = -memory.ctypes.data % _ALIGNMENT // 4

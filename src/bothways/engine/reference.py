@@ -7,6 +7,7 @@ gradient checks in float64.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from bothways.engine.arguments import (
     States,
     check_call,
     check_gradients,
+    check_setup,
 )
 from bothways.engine.cells import STEPS, Saved
 from bothways.merge import merge, unmerge
@@ -61,33 +63,35 @@ def run(
         >>> run(x, [Direction(**weights)]).outputs.shape
         (1, 3, 2)
     """
-    call = check_call(
-        x,
+    setup = check_setup(
         directions,
-        mask=mask,
+        cell=cell,
         merge_mode=merge_mode,
         zero_output_for_mask=zero_output_for_mask,
-        cell=cell,
         dtype=np.float64,
     )
-    outputs, states, steps = zip(
-        *(_run_direction(call, spec, d) for spec, d in zip(call.specs, call.directions, strict=True)), strict=True
-    )
+    call = check_call(setup, x, mask)
+    outputs, states, steps = zip(*map(partial(_run_direction, call), range(len(setup.directions))), strict=True)
     both = np.concatenate(outputs, axis=-1)
-    merged = both if len(outputs) == 1 else merge(merge_mode, both, call.units[0])
+    merged = both if setup.side_by_side else merge(merge_mode, both, setup.units[0])
     return Result(merged, states, Tape(call, both, steps) if record else None)
 
 
 def backprop(tape: Tape, d_outputs: Any, d_states: Any = None) -> Gradients:
     """As `bothways.engine.backprop`, in float64; `tape` is that of a recorded `run` of this module."""
-    call = tape.call
-    d_outputs, d_states = check_gradients(call, d_outputs, d_states, np.float64)
-    if len(call.directions) == 2:
-        d_outputs = unmerge(call.merge_mode, d_outputs, tape.both, call.units[0], np)
+    call, setup = tape.call, tape.call.setup
+    d_outputs, d_states = check_gradients(call, d_outputs, d_states)
+    if not setup.side_by_side:
+        d_outputs = unmerge(setup.merge_mode, d_outputs, tape.both, setup.units[0], np)
     d_x = np.zeros_like(call.x)
     gradients = []
     for spec, direction, steps, d_both, d_state in zip(
-        call.specs, call.directions, tape.steps, np.split(d_outputs, [call.units[0]], axis=-1), d_states, strict=False
+        setup.specs,
+        setup.directions,
+        tape.steps,
+        np.split(d_outputs, [setup.units[0]], axis=-1),
+        d_states,
+        strict=False,
     ):
         gradients.append(_backprop_direction(call, spec, direction, steps, d_both, d_state, d_x))
     return Gradients(d_x, tuple(gradients))
@@ -104,9 +108,10 @@ def _counts(call: Call, t: int) -> npt.NDArray[np.bool_]:
     return np.ones((batch, 1), np.bool_) if call.mask is None else call.mask[:, t, None]
 
 
-def _run_direction(call: Call, spec: CellSpec, direction: Direction) -> tuple[Array, States, list[_Step]]:
+def _run_direction(call: Call, i: int) -> tuple[Array, States, list[_Step]]:
+    spec, direction = call.setup.specs[i], call.setup.directions[i]
     batch, time, _ = call.x.shape
-    states = direction.initial_state or tuple(np.zeros((batch, direction.units)) for _ in spec.states)
+    states = call.initial_states[i] or tuple(np.zeros((batch, direction.units)) for _ in spec.states)
     outputs = np.zeros((batch, time, direction.units))
     steps = []
     biases = _biases(spec, direction)
@@ -117,7 +122,7 @@ def _run_direction(call: Call, spec: CellSpec, direction: Direction) -> tuple[Ar
         steps.append(_Step(states[0], saved))
         counts = _counts(call, t)
         states = tuple(np.where(counts, new, old) for new, old in zip(after, states, strict=True))
-        outputs[:, t] = np.where(counts | (not call.zero_output_for_mask), states[0], 0.0)
+        outputs[:, t] = np.where(counts | (not call.setup.zero_output_for_mask), states[0], 0.0)
     return outputs, states, steps
 
 
@@ -146,7 +151,7 @@ def _backprop_direction(
     flow = d_states or tuple(np.zeros((batch, direction.units)) for _ in spec.states)
     for t, step in zip(reversed(_time_order(call, direction)), reversed(steps), strict=True):
         counts = _counts(call, t)
-        flow = (flow[0] + np.where(counts | (not call.zero_output_for_mask), d_outputs[:, t], 0.0), *flow[1:])
+        flow = (flow[0] + np.where(counts | (not call.setup.zero_output_for_mask), d_outputs[:, t], 0.0), *flow[1:])
         d_x_sums, d_h_sums, before = STEPS[spec.name].gradient(step.saved, flow)
         d_x_sums, d_h_sums = np.where(counts, d_x_sums, 0.0), np.where(counts, d_h_sums, 0.0)
         d_kernel += call.x[:, t].T @ d_x_sums

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bothways.engine import Direction, run
+from bothways.engine import Direction, Layer
 from bothways.errors import InputError
 from bothways.network import Network, Recurrent
 
@@ -38,13 +38,15 @@ def scores(network: Network, weights: Weights, sequences: Sequence[Array]) -> Fl
     lengths = np.array([len(sequence) for sequence in sequences], np.int64)
     ends = np.cumsum(lengths)
     result = np.zeros((int(lengths.sum()), network.outputs), np.float32)
+    layers = [_layer(recurrent, weights) for recurrent in network.recurrent]
     for group in _groups(lengths):
         time = np.arange(lengths[group[0]])
         counts = time < lengths[group, None]
         x = np.zeros((*counts.shape, network.features), np.float32)
         x[counts] = standardise(np.concatenate([sequences[i] for i in group]), weights)
-        for layer in network.recurrent:
-            x = _run_layer(layer, weights, x, None if counts.all() else counts)
+        mask = None if counts.all() else counts
+        for layer in layers:
+            x = layer(x, mask)
         places = ((ends - lengths)[group, None] + time)[counts]
         result[places] = x[counts] @ weights["head/kernel"] + weights["head/bias"]
     return result
@@ -158,15 +160,14 @@ def _groups(lengths: npt.NDArray[np.int64]) -> Iterator[list[int]]:
         order = order[size:]
 
 
-def _run_layer(layer: Recurrent, weights: Weights, x: Array, mask: npt.NDArray[np.bool_] | None) -> Floats:
+def _layer(recurrent: Recurrent, weights: Weights) -> Layer:
     directions = [
         Direction(
-            kernel=weights[f"{layer.name}/{direction}/kernel"],
-            recurrent_kernel=weights[f"{layer.name}/{direction}/recurrent_kernel"],
-            bias=weights[f"{layer.name}/{direction}/bias"],
+            kernel=weights[f"{recurrent.name}/{direction}/kernel"],
+            recurrent_kernel=weights[f"{recurrent.name}/{direction}/recurrent_kernel"],
+            bias=weights[f"{recurrent.name}/{direction}/bias"],
             reverse=direction == "backward",
         )
-        for direction in layer.directions
+        for direction in recurrent.directions
     ]
-    outputs = run(x, directions, mask=mask, merge_mode=layer.merge_mode, cell=layer.cell).outputs
-    return np.asarray(outputs, np.float32)
+    return Layer(directions, cell=recurrent.cell, merge_mode=recurrent.merge_mode)
