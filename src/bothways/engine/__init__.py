@@ -10,13 +10,14 @@ Importing it needs NumPy and the compiled extension, nothing else.
 """
 
 from bothways.engine import reference
-from bothways.engine.arguments import Direction, DirectionGradients, Gradients, Result
+from bothways.engine.arguments import Direction, DirectionGradients, Dropout, Gradients, Result
 from bothways.engine.machine import instruction_set, instruction_sets, set_instruction_set, set_threads, threads
 from bothways.engine.native import Layer, Tape, backprop, run
 
 __all__ = [
     "Direction",
     "DirectionGradients",
+    "Dropout",
     "Gradients",
     "Layer",
     "Result",

@@ -1,19 +1,26 @@
 from typing import Any
 
-from bothways.engine.arguments import Array, States
+from bothways.engine.arguments import Array, Dropout, States
 
 class Weights:
-    def __init__(self, directions: list[tuple[Any, ...]], zero_output_for_mask: bool) -> None: ...
-    def notes_size(self, batch: int, time: int) -> int: ...
+    def __init__(self, directions: list[tuple[Any, ...]], zero_output_for_mask: bool, bfloat16: bool) -> None: ...
+    def freeze(self) -> None: ...
+    def notes_size(self, batch: int, time: int, dropout: bool) -> int: ...
     def outputs(self, x: Any, mask: Any, initial_states: Any) -> Array: ...
     def run(
-        self, x: Array, mask: Array | None, initial_states: tuple[States | None, ...], notes: Array | None
+        self,
+        x: Array,
+        mask: Array | None,
+        initial_states: tuple[States | None, ...],
+        dropout: tuple[Dropout | None, ...] | None,
+        notes: Array | None,
     ) -> tuple[Array, tuple[States, ...]]: ...
     def backward(
         self,
         x: Array,
         mask: Array | None,
         initial_states: tuple[States | None, ...],
+        dropout: tuple[Dropout | None, ...] | None,
         d_outputs: Array,
         d_states: tuple[States | None, ...],
         notes: Array,
@@ -23,6 +30,7 @@ def forward(
     x: Array,
     mask: Array | None,
     zero_output_for_mask: bool,
+    bfloat16: bool,
     directions: list[tuple[Any, ...]],
     outputs: Array | None,
     results: list[tuple[Any, ...]],
@@ -31,12 +39,22 @@ def backward(
     x: Array,
     mask: Array | None,
     zero_output_for_mask: bool,
+    bfloat16: bool,
     directions: list[tuple[Any, ...]],
     d_outputs: Array | None,
     d_x: Array | None,
     gradients: list[tuple[Any, ...]],
 ) -> None: ...
-def saved_floats(cell: int, batch: int, time: int, features: int, units: int) -> int: ...
+def saved_floats(
+    cell: int,
+    batch: int,
+    time: int,
+    features: int,
+    units: int,
+    bfloat16: bool = False,
+    dropout: bool = False,
+    recurrent_dropout: bool = False,
+) -> int: ...
 def instruction_sets() -> list[str]: ...
 def instruction_set() -> str: ...
 def set_instruction_set(name: str) -> bool: ...

@@ -48,6 +48,20 @@ class Direction:
         return int(self.recurrent_kernel.shape[0])
 
 
+class Dropout(NamedTuple):
+    """By what the input and the state of one direction are multiplied before the products of each gate.
+
+    The same factors serve all steps of a row. They are numbers, not rates: zero drops a value.
+
+    Attributes:
+        x: `(gates, batch, features)`, gates in the order of `bothways.spec`; None to leave x as it is.
+        h: `(gates, batch, units)`, or None.
+    """
+
+    x: Array | None = None
+    h: Array | None = None
+
+
 class Result(NamedTuple):
     """What a run gives.
 
@@ -106,12 +120,14 @@ class Call(NamedTuple):
         x: `(batch, time, features)`.
         mask: `(batch, time)` of bool, or None.
         initial_states: for each direction one array a state, or None for zeros.
+        dropout: for each direction its factors or None; None if there are none at all.
     """
 
     setup: Setup
     x: Array
     mask: npt.NDArray[np.bool_] | None
     initial_states: tuple[States | None, ...]
+    dropout: tuple[Dropout | None, ...] | None = None
 
 
 def check_setup(
@@ -151,7 +167,9 @@ def check_setup(
     )
 
 
-def check_call(setup: Setup, x: Array, mask: Array | None, initial_states: Any = None) -> Call:
+def check_call(
+    setup: Setup, x: Array, mask: Array | None, initial_states: Any = None, dropout: Any = None
+) -> Call:
     """Check the input of a run.
 
     Raises:
@@ -165,9 +183,10 @@ def check_call(setup: Setup, x: Array, mask: Array | None, initial_states: Any =
         )
     if mask is not None:
         mask = _check_mask(mask, x.shape)
-    if initial_states is None and not setup.has_states:
-        return Call(setup, x, mask, (None,) * len(setup.units))
-    return Call(setup, x, mask, _check_initial_states(setup, initial_states, x.shape[0]))
+    states: tuple[States | None, ...] = (None,) * len(setup.units)
+    if initial_states is not None or setup.has_states:
+        states = _check_initial_states(setup, initial_states, x.shape[0])
+    return Call(setup, x, mask, states, None if dropout is None else _check_dropout(setup, dropout, x.shape[0]))
 
 
 def check_gradients(call: Call, d_outputs: Any, d_states: Any) -> tuple[Any, tuple[States | None, ...]]:
@@ -229,6 +248,26 @@ def _check_initial_states(setup: Setup, given: Any, batch: int) -> tuple[States 
         if brought[i] is None:
             names[i], brought[i] = f"directions[{i}].initial_state", direction.initial_state
     return _check_states_of_all(names, brought, setup, batch)
+
+
+def _check_dropout(setup: Setup, dropout: Any, batch: int) -> tuple[Dropout | None, ...]:
+    checked: list[Dropout | None] = []
+    for i, (each, spec, units) in enumerate(
+        zip(_one_a_direction("dropout", dropout, setup), setup.specs, setup.units, strict=True)
+    ):
+        if each is not None and (not isinstance(each, (tuple, list)) or len(each) != 2):
+            raise InputError(f"dropout[{i}] must be a pair (x, h), as `Dropout` is; it is {type(each).__name__}.")
+        factors = [
+            None if array is None else _array(f"dropout[{i}].{name}", array, setup.dtype, shape=shape)
+            for name, array, shape in zip(
+                Dropout._fields,
+                each or (),
+                ((len(spec.gates), batch, setup.features), (len(spec.gates), batch, units)),
+                strict=False,
+            )
+        ]
+        checked.append(Dropout(*factors) if factors else None)
+    return tuple(checked)
 
 
 def _one_a_direction(name: str, values: Any, setup: Setup) -> list[Any]:

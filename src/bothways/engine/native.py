@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from bothways.engine.arguments import (
     Call,
     Direction,
     DirectionGradients,
+    Dropout,
     Gradients,
     Result,
     States,
@@ -28,6 +30,9 @@ from bothways.spec import cell_number
 
 _ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 _FLOAT32 = np.dtype(np.float32)
+
+PRECISIONS: Mapping[str, bool] = MappingProxyType({"float32": False, "bfloat16": True})
+"""What products can take their factors in, and whether that is bfloat16."""
 
 
 @dataclass(eq=False, slots=True)
@@ -61,6 +66,10 @@ class Layer:
         cell: a key of `bothways.spec.CELLS`, for the directions that name none.
         merge_mode: what becomes of two outputs: a key of `bothways.merge.MERGE_MODES`, or None for a pair.
         zero_output_for_mask: a masked step puts out zeros, not the state that it carries.
+        precision: what products take their factors in, a key of `PRECISIONS`: "float32", or "bfloat16", rounded to 8
+            bits and faster where the machine multiplies such numbers. Sums, gates, states and all arrays are float32.
+        frozen: take the weights as they are now, in the engine's own layout, which saves short runs much of their time.
+            Later changes of them do not count, and runs cannot be recorded.
 
     Raises:
         InputError: an argument has the wrong shape or dtype; the message names it.
@@ -82,8 +91,12 @@ class Layer:
         cell: str = "lstm",
         merge_mode: str | None = "concat",
         zero_output_for_mask: bool = False,
+        precision: str = "float32",
+        frozen: bool = False,
     ) -> None:
         """Check the weights, and convert those that need it."""
+        if precision not in PRECISIONS:
+            raise InputError(f"There is no precision {precision!r}. Use one of: {', '.join(PRECISIONS)}.")
         self._setup = setup = check_setup(
             directions,
             cell=cell,
@@ -97,7 +110,11 @@ class Layer:
                 for spec, d in zip(setup.specs, setup.directions, strict=True)
             ],
             zero_output_for_mask,
+            PRECISIONS[precision],
         )
+        self._frozen = frozen
+        if frozen:
+            self._weights.freeze()
         self._own_states = tuple(d.initial_state for d in setup.directions) if setup.has_states else None
         self._spare_notes: deque[Array] = deque(maxlen=1)
 
@@ -124,6 +141,7 @@ class Layer:
         mask: Array | None = None,
         *,
         initial_states: Sequence[States | None] | None = None,
+        dropout: Sequence[Dropout | None] | None = None,
         record: bool = False,
     ) -> Result:
         """Run the layer over a batch of sequences.
@@ -134,6 +152,8 @@ class Layer:
                 the state that it carries.
             initial_states: what each direction starts from, one tuple of `(batch, units)` arrays a direction, as
                 `Result.states` are; None, for one or for all of them, for the `initial_state` of the direction.
+            dropout: for each direction what x and h are multiplied with before the products of a gate, the same at all
+                steps (Gal and Ghahramani 2016); None for no dropout.
             record: keep what `backprop` needs, in `Result.tape`.
 
         Returns:
@@ -154,9 +174,11 @@ class Layer:
             >>> bool((rest.outputs == layer(np.ones((1, 5, 1)))[:, 3:]).all())
             True
         """
-        call = check_call(self._setup, x, mask, initial_states)
+        call = check_call(self._setup, x, mask, initial_states, dropout)
+        if record and self._frozen:
+            raise InputError("This layer is frozen, and its runs cannot be recorded. Make one with frozen=False.")
         notes = self._notes(call) if record else None
-        both, states = self._weights.run(call.x, call.mask, call.initial_states, notes)
+        both, states = self._weights.run(call.x, call.mask, call.initial_states, call.dropout, notes)
         tape = None if notes is None else Tape(self, call, both, [notes], _native.instruction_set())
         return Result(self._merged(both), states, tape)
 
@@ -167,7 +189,7 @@ class Layer:
     def _notes(self, call: Call) -> Array:
         """Memory for the notes of a run: what an earlier one has left, if that is enough."""
         batch, time, _ = call.x.shape
-        size = self._weights.notes_size(batch, time)
+        size = self._weights.notes_size(batch, time, call.dropout is not None)
         try:
             notes = self._spare_notes.pop()
         except IndexError:
@@ -182,7 +204,9 @@ class Layer:
                 "This tape has been used: a recorded run can be backpropagated once. Run again with record=True."
             ) from None
         call = tape.call
-        d_x, gradients = self._weights.backward(call.x, call.mask, call.initial_states, d_both, d_states, notes)
+        d_x, gradients = self._weights.backward(
+            call.x, call.mask, call.initial_states, call.dropout, d_both, d_states, notes
+        )
         self._spare_notes.append(notes)
         return Gradients(d_x, tuple(map(DirectionGradients._make, gradients)))
 
@@ -195,6 +219,8 @@ def run(
     merge_mode: str | None = "concat",
     zero_output_for_mask: bool = False,
     cell: str = "lstm",
+    precision: str = "float32",
+    dropout: Sequence[Dropout | None] | None = None,
     record: bool = False,
 ) -> Result:
     """Run a recurrent layer over a batch of sequences: a `Layer` that is made, run once and dropped.
@@ -207,6 +233,8 @@ def run(
         merge_mode: what becomes of two outputs: a key of `bothways.merge.MERGE_MODES`, or None for a pair.
         zero_output_for_mask: a masked step puts out zeros instead.
         cell: a key of `bothways.spec.CELLS`, for the directions that name none.
+        precision: what products take their factors in: "float32" or "bfloat16".
+        dropout: for each direction what x and h are multiplied with, as in `Layer.run`.
         record: keep what `backprop` needs, in `Result.tape`.
 
     Returns:
@@ -228,9 +256,11 @@ def run(
         >>> result.outputs.shape, [h.shape for h, c in result.states]
         ((2, 5, 8), [(2, 8), (2, 8)])
     """
-    layer = Layer(directions, cell=cell, merge_mode=merge_mode, zero_output_for_mask=zero_output_for_mask)
+    layer = Layer(
+        directions, cell=cell, merge_mode=merge_mode, zero_output_for_mask=zero_output_for_mask, precision=precision
+    )
     layer._spare_notes = deque(maxlen=0)  # it will not run again: let no tape keep memory for it
-    return layer.run(x, mask, record=record)
+    return layer.run(x, mask, dropout=dropout, record=record)
 
 
 def backprop(tape: Tape, d_outputs: Any, d_states: Any = None) -> Gradients:

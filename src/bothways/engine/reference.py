@@ -18,6 +18,7 @@ from bothways.engine.arguments import (
     Call,
     Direction,
     DirectionGradients,
+    Dropout,
     Gradients,
     Result,
     States,
@@ -53,6 +54,7 @@ def run(
     merge_mode: str | None = "concat",
     zero_output_for_mask: bool = False,
     cell: str = "lstm",
+    dropout: Sequence[Dropout | None] | None = None,
     record: bool = False,
 ) -> Result:
     """As `bothways.engine.run`, in float64.
@@ -70,7 +72,7 @@ def run(
         zero_output_for_mask=zero_output_for_mask,
         dtype=np.float64,
     )
-    call = check_call(setup, x, mask)
+    call = check_call(setup, x, mask, dropout=dropout)
     outputs, states, steps = zip(*map(partial(_run_direction, call), range(len(setup.directions))), strict=True)
     both = np.concatenate(outputs, axis=-1)
     merged = both if setup.side_by_side else merge(merge_mode, both, setup.units[0])
@@ -85,15 +87,8 @@ def backprop(tape: Tape, d_outputs: Any, d_states: Any = None) -> Gradients:
         d_outputs = unmerge(setup.merge_mode, d_outputs, tape.both, setup.units[0], np)
     d_x = np.zeros_like(call.x)
     gradients = []
-    for spec, direction, steps, d_both, d_state in zip(
-        setup.specs,
-        setup.directions,
-        tape.steps,
-        np.split(d_outputs, [setup.units[0]], axis=-1),
-        d_states,
-        strict=False,
-    ):
-        gradients.append(_backprop_direction(call, spec, direction, steps, d_both, d_state, d_x))
+    for i, d_both in enumerate(np.split(d_outputs, [setup.units[0]], axis=-1)[: len(setup.units)]):
+        gradients.append(_backprop_direction(call, i, tape.steps[i], d_both, d_states[i], d_x))
     return Gradients(d_x, tuple(gradients))
 
 
@@ -114,10 +109,10 @@ def _run_direction(call: Call, i: int) -> tuple[Array, States, list[_Step]]:
     states = call.initial_states[i] or tuple(np.zeros((batch, direction.units)) for _ in spec.states)
     outputs = np.zeros((batch, time, direction.units))
     steps = []
-    biases = _biases(spec, direction)
+    biases, dropout = _biases(spec, direction), _dropout(call, i)
     for t in _time_order(call, direction):
-        x_sums = call.x[:, t] @ direction.kernel + biases[0]
-        h_sums = states[0] @ direction.recurrent_kernel + biases[1]
+        x_sums = _product(call.x[:, t], direction.kernel, dropout.x) + biases[0]
+        h_sums = _product(states[0], direction.recurrent_kernel, dropout.h) + biases[1]
         after, saved = STEPS[spec.name].step(x_sums, h_sums, states)
         steps.append(_Step(states[0], saved))
         counts = _counts(call, t)
@@ -134,16 +129,33 @@ def _biases(spec: CellSpec, direction: Direction) -> Array:
     return biases
 
 
+def _dropout(call: Call, i: int) -> Dropout:
+    return (call.dropout and call.dropout[i]) or Dropout()
+
+
+def _product(values: Array, weights: Array, factors: Array | None) -> Array:
+    """`values @ weights`; with dropout, the values are multiplied by the factors of each gate."""
+    if factors is None:
+        return np.asarray(values @ weights)
+    blocks = np.split(weights, len(factors), axis=1)
+    return np.concatenate([(values * f) @ block for f, block in zip(factors, blocks, strict=True)], axis=1)
+
+
+def _product_gradient(values: Array, weights: Array, factors: Array | None, d_sums: Array) -> tuple[Array, Array]:
+    """The gradients of the values and of the weights of `_product`."""
+    if factors is None:
+        return d_sums @ weights.T, values.T @ d_sums
+    gates = len(factors)
+    blocks = list(zip(factors, np.split(weights, gates, axis=1), np.split(d_sums, gates, axis=1), strict=True))
+    d_values = np.sum([(d @ block.T) * f for f, block, d in blocks], axis=0)
+    return d_values, np.concatenate([(values * f).T @ d for f, _, d in blocks], axis=1)
+
+
 def _backprop_direction(
-    call: Call,
-    spec: CellSpec,
-    direction: Direction,
-    steps: list[_Step],
-    d_outputs: Array,
-    d_states: States | None,
-    d_x: Array,
+    call: Call, i: int, steps: list[_Step], d_outputs: Array, d_states: States | None, d_x: Array
 ) -> DirectionGradients:
     """Backpropagation through time; adds this direction's share to `d_x`."""
+    spec, direction, dropout = call.setup.specs[i], call.setup.directions[i], _dropout(call, i)
     d_kernel = np.zeros_like(direction.kernel)
     d_recurrent = np.zeros_like(direction.recurrent_kernel)
     d_biases = np.zeros((2, direction.recurrent_kernel.shape[1]))
@@ -154,11 +166,13 @@ def _backprop_direction(
         flow = (flow[0] + np.where(counts | (not call.setup.zero_output_for_mask), d_outputs[:, t], 0.0), *flow[1:])
         d_x_sums, d_h_sums, before = STEPS[spec.name].gradient(step.saved, flow)
         d_x_sums, d_h_sums = np.where(counts, d_x_sums, 0.0), np.where(counts, d_h_sums, 0.0)
-        d_kernel += call.x[:, t].T @ d_x_sums
-        d_recurrent += step.h_before.T @ d_h_sums
+        d_x_t, d_kernel_t = _product_gradient(call.x[:, t], direction.kernel, dropout.x, d_x_sums)
+        d_h_t, d_recurrent_t = _product_gradient(step.h_before, direction.recurrent_kernel, dropout.h, d_h_sums)
+        d_kernel += d_kernel_t
+        d_recurrent += d_recurrent_t
         d_biases += d_x_sums.sum(axis=0), d_h_sums.sum(axis=0)
-        d_x[:, t] += d_x_sums @ direction.kernel.T
-        before = (before[0] + d_h_sums @ direction.recurrent_kernel.T, *before[1:])
+        d_x[:, t] += d_x_t
+        before = (before[0] + d_h_t, *before[1:])
         flow = tuple(np.where(counts, new, old) for new, old in zip(before, flow, strict=True))
     d_bias = d_biases[0] if spec.biases == 1 else d_biases
     return DirectionGradients(d_kernel, d_recurrent, d_bias, flow)
