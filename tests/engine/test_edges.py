@@ -127,14 +127,6 @@ def read_only(array: Array) -> Array:
     return array
 
 
-def unaligned(array: Array) -> Array:
-    """The same values, a byte off the address that their type would have."""
-    memory = np.zeros(array.nbytes + 1, np.uint8)
-    view = memory[1:].view(array.dtype).reshape(array.shape)
-    view[...] = array
-    return view
-
-
 LAYOUTS: dict[str, Callable[[Array], Array]] = {
     "dense": np.array,
     "read-only": read_only,
@@ -142,7 +134,6 @@ LAYOUTS: dict[str, Callable[[Array], Array]] = {
     "every second": lambda array: strided(array, 2),
     "backwards": lambda array: strided(array, -1),
     "every third, backwards": lambda array: strided(array, -3),
-    "unaligned": unaligned,
     "other byte order": lambda array: array.astype(array.dtype.newbyteorder()),
 }
 
