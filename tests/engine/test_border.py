@@ -124,7 +124,7 @@ def right(request: pytest.FixtureRequest) -> tuple[Any, tuple[Any, ...]]:
 
 
 def assert_refused(function: Any, arguments: tuple[Any, ...]) -> None:
-    with pytest.raises((TypeError, ValueError, BufferError, IndexError, OverflowError)):
+    with pytest.raises((TypeError, ValueError, BufferError, IndexError, OverflowError, RuntimeError)):
         function(*arguments)
 
 
