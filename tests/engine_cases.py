@@ -1,7 +1,8 @@
-"""Calls of the engine for the tests: any shape, any mask, filled from a seed."""
+"""Calls of the engine for the tests: any shape, any mask, filled from a seed; and the oracle's word on them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from bothways import engine
 from bothways.spec import CELLS
+from tolerances import ENGINE, error
 
 Array = npt.NDArray[Any]
 
@@ -46,7 +48,7 @@ def make_case(
     def direction(width: int, cell: str, reverse: bool) -> engine.Direction:
         shapes = CELLS[cell].weight_shapes(features, width)
         return engine.Direction(
-            normal(*shapes["kernel"], scale=0.4 / np.sqrt(features)),
+            normal(*shapes["kernel"], scale=0.4 / np.sqrt(max(features, 1))),
             normal(*shapes["recurrent_kernel"], scale=0.4 / np.sqrt(width)),
             normal(*shapes["bias"]) if bias else None,
             reverse=reverse,
@@ -67,3 +69,32 @@ def make_case(
     if mask is not None:
         options["mask"] = masks[mask]
     return Case(normal(batch, time, features, scale=1.0), directions, options)
+
+
+def everything(runner: Any, case: Case, seed: int = 1, lay: Callable[[Array], Array] = np.asarray) -> list[Array]:
+    """All that a run and its backward pass give; `runner` is `engine` or the oracle, `lay` places the gradients."""
+    random = np.random.default_rng(seed)
+
+    def like(array: Array) -> Array:
+        return lay(random.normal(size=array.shape))
+
+    result = runner.run(case.x, case.directions, record=True, **case.options)
+    pair = isinstance(result.outputs, tuple)
+    d_outputs = tuple(map(like, result.outputs)) if pair else like(result.outputs)
+    d_states = [tuple(map(like, states)) for states in result.states]
+    return [*flat(result), *flat(runner.backprop(result.tape, d_outputs, d_states))]
+
+
+def flat(result: Any) -> list[Array]:
+    """The arrays of a result or of gradients, in order."""
+    if isinstance(result, np.ndarray):
+        return [result]
+    if isinstance(result, engine.Result):
+        result = result[:2]
+    return [array for part in result for array in flat(part)]
+
+
+def assert_agrees(case: Case) -> None:
+    """The engine gives what the oracle gives, forward and backward."""
+    for actual, expected in zip(everything(engine, case), everything(engine.reference, case), strict=True):
+        assert error(actual, expected) < ENGINE

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from bothways import engine
 from bothways.errors import InputError
 from bothways.spec import CELLS
-from engine_cases import Array, Case, make_case
-from tolerances import ENGINE, error
+from engine_cases import assert_agrees, everything, flat, make_case
 
 # batch, time, features, units: single rows, rows beyond a tile, units around the widths of vectors, wide input,
 # sequences longer than a chunk of the weight gradient, more rows than share a panel.
@@ -29,34 +28,6 @@ SHAPES = [
     (4, 300, 3, (5, 5)),
     (61, 7, 2, (17, 17)),
 ]
-
-
-def both_gradients(case: Case, seed: int = 1) -> tuple[list[Array], list[Array]]:
-    """Everything that a run and its backward pass give, from the engine and from the oracle."""
-    random = np.random.default_rng(seed)
-    expected = engine.reference.run(case.x, case.directions, record=True, **case.options)
-    actual = engine.run(case.x, case.directions, record=True, **case.options)
-    d_outputs: Any = tuple(random.normal(size=o.shape) for o in flat(expected.outputs))
-    d_outputs = d_outputs if isinstance(expected.outputs, tuple) else d_outputs[0]
-    d_states = [tuple(random.normal(size=s.shape) for s in states) for states in expected.states]
-    return (
-        [*flat(actual), *flat(engine.backprop(actual.tape, d_outputs, d_states))],
-        [*flat(expected), *flat(engine.reference.backprop(expected.tape, d_outputs, d_states))],
-    )
-
-
-def flat(result: Any) -> list[Array]:
-    """The arrays of a result or of gradients, in order."""
-    if isinstance(result, np.ndarray):
-        return [result]
-    if isinstance(result, engine.Result):
-        result = result[:2]
-    return [array for part in result for array in flat(part)]
-
-
-def assert_agrees(case: Case) -> None:
-    for actual, expected in zip(*both_gradients(case), strict=True):
-        assert error(actual, expected) < ENGINE
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -186,7 +157,7 @@ def test_the_bits_do_not_depend_on_threads(threads: int) -> None:
     results = []
     for count in (1, threads):
         engine.set_threads(count)
-        results.append(both_gradients(case)[0])
+        results.append(everything(engine, case))
     engine.set_threads(before)
     for one, many in zip(*results, strict=True):
         np.testing.assert_array_equal(one, many)

@@ -1,0 +1,189 @@
+"""Calls of the compiled extension itself, around the checks in Python: nothing that comes in reaches other memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bothways import engine
+from bothways.engine import _native
+from bothways.spec import CELLS, cell_number
+from engine_cases import Array, Case, make_case
+
+Path = tuple[int, ...]
+SHAPES = [(3, 4, 5, (6, 7)), (1, 1, 1, (1, 16)), (4, 2, 16, (33, 33)), (0, 3, 2, (5, 5)), (3, 0, 2, (5, 5))]
+
+
+class Memory:
+    """Makes arrays with `guard` floats of NaN on either side; with none, each has exactly its own memory."""
+
+    def __init__(self, guard: int) -> None:
+        self.guard = guard
+        self.all: list[Array] = []
+
+    def array(self, values: Array) -> Array:
+        memory = np.full(values.size + 2 * self.guard, np.nan, np.float32)
+        self.all.append(memory)
+        inner = memory[self.guard : self.guard + values.size].reshape(values.shape)
+        inner[...] = values
+        return inner
+
+    def empty(self, *shape: int) -> Array:
+        return self.array(np.full(shape, np.nan))
+
+    def is_intact(self) -> bool:
+        return all(np.isnan(m[: self.guard]).all() and np.isnan(m[m.size - self.guard :]).all() for m in self.all)
+
+
+def native_calls(case: Case, memory: Memory) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """The arguments of `_native.forward` and `_native.backward` for a case with states."""
+    batch, time, features = case.x.shape
+    x, mask = memory.array(case.x), case.options.get("mask")
+    directions, results, gradients = [], [], []
+    for d in case.directions:
+        assert d.cell is not None
+        assert d.initial_state is not None
+        assert d.bias is not None
+        cell = cell_number(d.cell)
+        kernel, recurrent, bias = (memory.array(each) for each in (d.kernel, d.recurrent_kernel, d.bias))
+        states = tuple(map(memory.array, d.initial_state))
+        saved = memory.empty(_native.saved_floats(cell, batch, time, features, d.units))
+        finals, d_finals, d_initials = ([memory.array(np.ones(s.shape)) for s in states] for _ in range(3))
+        directions.append((cell, kernel, recurrent, bias, d.reverse, states))
+        results.append((finals, saved))
+        d_weights = [memory.empty(*each.shape) for each in (kernel, recurrent, bias)]
+        gradients.append((saved, d_finals, *d_weights, d_initials))
+    width = sum(d.units for d in case.directions)
+    outputs, d_outputs = memory.empty(batch, time, width), memory.array(np.ones((batch, time, width)))
+    return (
+        (x, mask, False, directions, outputs, results),
+        (x, mask, False, directions, d_outputs, memory.empty(*x.shape), gradients),
+    )
+
+
+def arrays_in(tree: Any, path: Path = ()) -> Iterator[tuple[Path, Array]]:
+    """Every array of nested tuples and lists, with the indices that lead to it."""
+    if isinstance(tree, np.ndarray):
+        yield path, tree
+    elif isinstance(tree, (tuple, list)):
+        for i, each in enumerate(tree):
+            yield from arrays_in(each, (*path, i))
+
+
+def with_item(tree: Any, path: Path, item: Any) -> Any:
+    """The tree with another item at the end of a path."""
+    if not path:
+        return item
+    each = list(tree)
+    each[path[0]] = with_item(each[path[0]], path[1:], item)
+    return type(tree)(each)
+
+
+def written_in(call: tuple[Any, ...]) -> Iterator[tuple[Path, Array]]:
+    """Those of a call that are written; of the gradients' items, the second is read."""
+    backward = len(call) == 7
+    for path, array in arrays_in(call):
+        if path[0] >= (5 if backward else 4) and not (backward and path[2:3] == (1,)):
+            yield path, array
+
+
+@pytest.mark.parametrize("guard", [0, 64])  # 0 is for the sanitizers, which have guards of their own
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("mask", [None, "random"])
+def test_calls_stay_in_their_arrays(
+    instruction_set: str, mask: str | None, shape: tuple[Any, ...], cell: str, guard: int
+) -> None:
+    memory = Memory(guard)
+    case = make_case(*shape, mask=mask, states=True, cells=(cell, cell))
+    forward, backward = native_calls(case, memory)
+    _native.forward(*forward)
+    _native.backward(*backward)
+    assert memory.is_intact()
+    saved = [id(each) for _, each in forward[5]]
+    assert all(np.isfinite(a).all() for call in (forward, backward) for _, a in written_in(call) if id(a) not in saved)
+
+
+WRONG: dict[str, Callable[[Array], Any]] = {
+    "an element short": lambda array: array.reshape(-1)[:-1],
+    "an element more": lambda array: np.append(array, array.reshape(-1)[:1]),
+    "objects": lambda array: array.astype(object),
+    "a list": lambda array: array.tolist(),
+    "a number": lambda array: 1.0,
+}
+
+
+@pytest.fixture(params=["forward", "backward"])
+def right(request: pytest.FixtureRequest) -> tuple[Any, tuple[Any, ...]]:
+    """A function of the extension, and arguments that it takes."""
+    calls = native_calls(make_case(3, 4, 5, (6, 7), mask="random", states=True), Memory(0))
+    return getattr(_native, request.param), calls[request.param == "backward"]
+
+
+def assert_refused(function: Any, arguments: tuple[Any, ...]) -> None:
+    with pytest.raises((TypeError, ValueError, BufferError, IndexError, OverflowError, RuntimeError)):
+        function(*arguments)
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_wrong_arrays_are_refused(right: tuple[Any, Any], wrong: str) -> None:
+    function, call = right
+    for path, array in arrays_in(call):
+        assert_refused(function, with_item(call, path, WRONG[wrong](array)))
+
+
+def test_read_only_results_are_refused(right: tuple[Any, Any]) -> None:
+    function, call = right
+    for path, array in written_in(call):
+        read_only = array.copy()
+        read_only.setflags(write=False)
+        assert_refused(function, with_item(call, path, read_only))
+
+
+@pytest.mark.parametrize(
+    ("path", "item"),
+    [
+        ((3,), []),
+        ((3,), None),
+        ((3, 0), ()),
+        ((3, 0), (0,)),
+        ((3, 0), None),
+        ((3, 0, 0), -1),
+        ((3, 0, 0), len(CELLS)),
+        ((3, 0, 0), 2**40),
+        ((3, 0, 0), "lstm"),
+        ((3, 0, 1), None),
+        ((3, 0, 2), None),
+        ((3, 0, 2), np.zeros((0, 0), np.float32)),
+        ((3, 0, 4), "yes"),
+        ((3, 0, 5), (np.zeros((3, 6), np.float32),)),
+        ((3, 0, 5), (np.zeros((3, 6), np.float32),) * 3),
+        ((-1,), []),
+        ((-1,), None),
+        ((-1, 0), ()),
+        ((-1, 0), None),
+        ((0,), None),
+    ],
+)
+def test_wrong_counts_and_kinds_are_refused(right: tuple[Any, Any], path: Path, item: Any) -> None:
+    function, call = right
+    assert_refused(function, with_item(call, (path[0] % len(call), *path[1:]), item))
+
+
+def test_three_directions_are_refused(right: tuple[Any, Any]) -> None:
+    function, call = right
+    more = with_item(call, (3,), [*call[3], call[3][0]])
+    assert_refused(function, with_item(more, (len(call) - 1,), [*call[-1], call[-1][0]]))
+
+
+def test_the_calls_themselves_are_right() -> None:
+    """Or they would be refused for reasons of their own."""
+    case = make_case(3, 4, 5, (6, 7), mask="random", states=True)
+    forward, backward = native_calls(case, Memory(0))
+    _native.forward(*forward)
+    np.testing.assert_array_equal(forward[4], engine.run(case.x, case.directions, **case.options).outputs)
+    _native.backward(*backward)
+    assert np.isfinite(backward[5]).all()

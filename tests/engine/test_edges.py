@@ -1,0 +1,208 @@
+"""The edges of what the engine takes: empty axes, odd widths, extreme values, memory of any layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bothways import engine
+from bothways.spec import CELLS
+from engine_cases import Array, Case, assert_agrees, everything, flat, make_case
+from tolerances import ENGINE, error
+
+MASKS = [None, "random", "right", "left", "all", "holes"]
+
+# batch, time, features, units: an axis of none or one, units beside the widths of vectors, one feature and many.
+SHAPES = [
+    (0, 5, 3, (4, 4)),
+    (3, 0, 3, (5, 5)),
+    (0, 0, 3, (5, 5)),
+    (3, 4, 0, (5, 5)),
+    (1, 1, 1, (1, 1)),
+    (1, 4, 1, (7, 7)),
+    (2, 1, 1000, (33, 17)),
+    (5, 3, 2, (17, 1)),
+]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_edge_shapes_agree_with_the_oracle(instruction_set: str, cell: str, shape: tuple[Any, ...]) -> None:
+    for mask in MASKS:
+        assert_agrees(make_case(*shape, mask=mask, states=True, cells=(cell, cell)))
+
+
+# ---------------------------------------------------------------- values
+
+
+def single_product_case(cell: str, scale: float) -> Case:
+    """One feature, nought or large: no large numbers that cancel, for which float32 would be to blame."""
+    case = make_case(5, 4, 1, (7, 7), mask="random", states=True, cells=(cell, cell))
+    return case._replace(x=np.round(case.x) * scale)
+
+
+@pytest.mark.parametrize("scale", [1e3, 1e30])
+@pytest.mark.parametrize("cell", CELLS)
+def test_very_large_sums_agree_with_the_oracle(instruction_set: str, cell: str, scale: float) -> None:
+    case = single_product_case(cell, scale)
+    kernels = {d.kernel.shape for d in case.directions}  # the shapes of no other arrays; their gradients are sums of x
+    for actual, expected in zip(everything(engine, case), everything(engine.reference, case), strict=True):
+        unit = scale if actual.shape in kernels else 1.0
+        assert error(actual / unit, expected / unit) < ENGINE
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+@pytest.mark.parametrize("cell", CELLS)
+def test_infinite_inputs_give_what_the_oracle_gives(instruction_set: str, cell: str, value: float) -> None:
+    case = make_case(9, 4, 2, (5, 5), cells=(cell, cell))
+    case.x[3, 1, 0] = value
+    with np.errstate(invalid="ignore"):
+        expected = flat(engine.reference.run(case.x, case.directions))
+    for actual, each in zip(flat(engine.run(case.x, case.directions)), expected, strict=True):
+        np.testing.assert_allclose(actual, each, rtol=ENGINE, atol=ENGINE)
+
+
+@pytest.mark.parametrize("where", ["x", "state"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_nan_stays_in_its_row_forward_and_backward(instruction_set: str, cell: str, where: str) -> None:
+    case = make_case(9, 4, 2, (5, 5), states=True, cells=(cell, cell))
+    clean = rows_of(case)
+    states = case.directions[0].initial_state
+    assert states is not None
+    (case.x[3, 1] if where == "x" else states[-1][3])[...] = np.nan
+    touched = rows_of(case)
+    assert any(np.isnan(array[3]).any() for array in touched)
+    for before, after in zip(clean, touched, strict=True):
+        np.testing.assert_array_equal(np.delete(after, 3, axis=0), np.delete(before, 3, axis=0))
+
+
+def rows_of(case: Case) -> list[Array]:
+    """What a run and its backward pass give for each row."""
+    result = engine.run(case.x, case.directions, record=True)
+    gradients = engine.backprop(result.tape, np.ones_like(result.outputs))
+    return [*flat(result), gradients.x, *flat([d.initial_state for d in gradients.directions])]
+
+
+@pytest.mark.parametrize("junk", [np.nan, np.inf, 1e38])
+@pytest.mark.parametrize("cell", CELLS)
+def test_what_is_masked_is_never_read(instruction_set: str, cell: str, junk: float) -> None:
+    case = make_case(7, 6, 3, (9, 9), mask="random", states=True, cells=(cell, cell))
+    masked = ~case.options["mask"]
+    case.x[masked] = 0
+    expected = everything(engine, case)
+    case.x[masked] = junk
+    for actual, each in zip(everything(engine, case), expected, strict=True):
+        np.testing.assert_array_equal(actual, each)
+
+
+def test_denormal_numbers_are_kept(instruction_set: str) -> None:
+    """Through a cell that hands on what it gets: relu(1 x + 0 h)."""
+    x = np.float32(2.0**-149) * np.arange(1, 13, dtype=np.float32).reshape(2, 6, 1)
+    direction = engine.Direction(np.ones((1, 1)), np.zeros((1, 1)), cell="rnn_relu")
+    result = engine.run(x, [direction], record=True)
+    np.testing.assert_array_equal(result.outputs, x)
+    np.testing.assert_array_equal(engine.backprop(result.tape, x).x, x)
+
+
+# ---------------------------------------------------------------- memory
+
+
+def strided(array: Array, step: int) -> Array:
+    """The same values, `step` apart on every axis, with NaN (True in a mask) in between."""
+    memory = np.full([abs(step) * n for n in array.shape], np.nan, array.dtype)
+    view = memory[(slice(None, None, step),) * array.ndim]
+    view[...] = array
+    return view
+
+
+def read_only(array: Array) -> Array:
+    array = array.copy()
+    array.setflags(write=False)
+    return array
+
+
+LAYOUTS: dict[str, Callable[[Array], Array]] = {
+    "dense": np.array,
+    "read-only": read_only,
+    "Fortran": np.asfortranarray,
+    "every second": lambda array: strided(array, 2),
+    "backwards": lambda array: strided(array, -1),
+    "every third, backwards": lambda array: strided(array, -3),
+    "other byte order": lambda array: array.astype(array.dtype.newbyteorder()),
+}
+
+
+def laid_out(case: Case, layout: str, dtype: str = "f8") -> Case:
+    """The same call with every array in other memory."""
+
+    def lay(array: Array | None) -> Any:
+        return None if array is None else LAYOUTS[layout](array.astype(dtype))
+
+    directions = [
+        replace(
+            d,
+            kernel=lay(d.kernel),
+            recurrent_kernel=lay(d.recurrent_kernel),
+            bias=lay(d.bias),
+            initial_state=d.initial_state and tuple(map(lay, d.initial_state)),
+        )
+        for d in case.directions
+    ]
+    mask = case.options.get("mask")
+    return Case(lay(case.x), directions, case.options | {"mask": None if mask is None else LAYOUTS[layout](mask)})
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_any_layout_gives_the_same_bits(layout: str, dtype: str) -> None:
+    case = make_case(6, 8, 4, (5, 5), mask="random", states=True, cells=("lstm", "gru"))
+    other = everything(engine, laid_out(case, layout, dtype), lay=LAYOUTS[layout])
+    for actual, expected in zip(other, everything(engine, case), strict=True):
+        np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_masks_and_inputs_may_repeat_without_memory(instruction_set: str, axis: int) -> None:
+    case = make_case(6, 8, 4, (5, 5), mask="random")
+    one = (slice(0, 1), slice(None)) if axis == 0 else (slice(None), slice(0, 1))
+    for x, mask in (
+        (np.broadcast_to(case.x[one], case.x.shape), case.options["mask"]),
+        (case.x, np.broadcast_to(case.options["mask"][one], (6, 8))),
+        (np.broadcast_to(np.float32(0.5), case.x.shape), np.broadcast_to(np.True_, (6, 8))),
+    ):
+        assert_agrees(Case(x, case.directions, {"mask": mask}))
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_any_shape_mask_and_layout_agrees_with_the_oracle(data: st.DataObject) -> None:
+    sides = data.draw(st.sampled_from([1, 2]), "directions")
+    units = data.draw(st.tuples(*[st.integers(1, 40)] * sides), "units")
+    case = make_case(
+        data.draw(st.integers(0, 12), "batch"),
+        data.draw(st.integers(0, 9), "time"),
+        data.draw(st.integers(0, 12), "features"),
+        units,
+        mask=data.draw(st.sampled_from(MASKS), "mask"),
+        states=data.draw(st.booleans(), "states"),
+        bias=data.draw(st.booleans(), "bias"),
+        cells=data.draw(st.tuples(*[st.sampled_from(sorted(CELLS))] * sides), "cells"),
+        seed=data.draw(st.integers(0, 100), "seed"),
+        zero_output_for_mask=data.draw(st.booleans(), "zero"),
+        merge_mode=data.draw(st.sampled_from(["concat", None]), "merge_mode"),
+    )
+    layout = data.draw(st.sampled_from(sorted(LAYOUTS)), "layout")
+    before = engine.instruction_set()
+    engine.set_instruction_set(data.draw(st.sampled_from(engine.instruction_sets()), "instruction set"))
+    try:
+        actual = everything(engine, laid_out(case, layout), lay=LAYOUTS[layout])
+    finally:
+        engine.set_instruction_set(before)
+    for each, expected in zip(actual, everything(engine.reference, case), strict=True):
+        assert error(each, expected) < ENGINE
