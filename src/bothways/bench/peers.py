@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bothways.bench.cases import OURS, SGEMM, SGEMM_SIZE, Case
+from bothways.bench.cases import DTYPES, OURS, SGEMM, SGEMM_SIZE, Case
 from bothways.spec import cell_spec
 
 Call = Callable[[], Any]
@@ -36,12 +36,13 @@ def with_engine(threads: int) -> Build:
         scale = units**-0.5
         weights = {name: scale * _random(*shape) for name, shape in shapes.items()}
         both = [engine.Direction(**weights), engine.Direction(**weights, reverse=True)]
+        options: dict[str, Any] = {} if case.dtype == DTYPES[0] else {"precision": case.dtype}
 
         def infer() -> Any:
-            return engine.run(x, both, cell=case.cell).outputs
+            return engine.run(x, both, cell=case.cell, **options).outputs
 
         def train() -> Any:
-            result = engine.run(x, both, cell=case.cell, record=True)
+            result = engine.run(x, both, cell=case.cell, record=True, **options)
             engine.backprop(result.tape, d_outputs)
             return result.outputs
 

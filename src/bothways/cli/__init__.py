@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bothways.bench import MODES, PEERS, SHAPES
+from bothways.bench import DTYPES, MODES, PEERS, SHAPES
 from bothways.cli import display
 from bothways.errors import BothwaysError
 from bothways.merge import MERGE_MODES
@@ -240,6 +240,12 @@ def bench(
     cell: Annotated[
         list[str] | None, typer.Option(help=f"The recurrent cells: {', '.join(CELLS)}.", show_default="lstm")
     ] = None,
+    dtype: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"What our products multiply: {', '.join(DTYPES)}; peers have float32.", show_default="float32"
+        ),
+    ] = None,
     peers: Annotated[
         list[str] | None,
         typer.Option(help=f"Whom to measure against: {', '.join(PEERS)}; or none.", show_default="all installed"),
@@ -261,9 +267,10 @@ def bench(
 
     modes = list(MODES) if mode == "both" else [mode]
     cases = [
-        bench.Case(shape, name, each)
+        bench.Case(shape, name, each, product)
         for name in _names(cell) or ["lstm"]
         for each in modes
+        for product in _names(dtype) or ["float32"]
         for shape in bench.choose_shapes(shapes or ["all"])
     ]
     wanted = _names(peers) or list(PEERS)

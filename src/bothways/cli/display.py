@@ -235,8 +235,8 @@ def say_reasons(report: Report) -> None:
 
 
 def show_report(report: Report, path: Path | None) -> None:
-    """A table for each cell and mode: milliseconds, and what they mean."""
-    from bothways.bench import PEERS
+    """A table for each cell, mode and dtype: milliseconds, and what they mean."""
+    from bothways.bench import DTYPES, PEERS
 
     console = results()
     machine = report.machine
@@ -246,11 +246,15 @@ def show_report(report: Report, path: Path | None) -> None:
         "Bidirectional, float32: median milliseconds of a call; ours in 10^9 operations a\n"
         "second, against NumPy's matrix product, and against the best peer."
     )
-    for cell, mode in dict.fromkeys((m.case.cell, m.case.mode) for m in report.measurements):
-        of_table = [m for m in report.measurements if (m.case.cell, m.case.mode) == (cell, mode)]
+    if any(m.case.dtype != DTYPES[0] for m in report.measurements):
+        console.print("Where it says bfloat16, our products multiply bfloat16 numbers; all others have float32.")
+    for kind in dict.fromkeys((m.case.cell, m.case.mode, m.case.dtype) for m in report.measurements):
+        of_table = [m for m in report.measurements if (m.case.cell, m.case.mode, m.case.dtype) == kind]
+        title = " ".join(kind[:2] if kind[2] == DTYPES[0] else kind)
         peers = [name for name in PEERS if any(name in m.ms for m in of_table)]
         titles = [PEERS[name].title.replace(" ", "\n") for name in peers]
-        table = _table(f"{cell} {mode}\nB,T,D,H", "ours", *titles, "GF/s", "of\nsgemm", "ratio")
+        busy = ["busy"] if any(m.other_work > OTHER_WORK for m in of_table) else []
+        table = _table(f"{title}\nB,T,D,H", "ours", *titles, "GF/s", "of\nsgemm", "ratio", *busy)
         table.padding = (0, 1, 0, 0)
         table.columns[0].no_wrap = True
         for m in of_table:
@@ -265,10 +269,13 @@ def show_report(report: Report, path: Path | None) -> None:
                 f"{m.gflops:.1f}" if m.gflops < 100 else f"{m.gflops:.0f}",
                 "" if m.share_of_sgemm is None else f"{m.share_of_sgemm:.0%}",
                 "" if m.ratio is None else Text(f"{m.ratio:.2f}", "green" if m.ratio >= 1 else "bold red"),
+                *([Text(f"{m.other_work:.0%}", "bold red") if m.other_work > OTHER_WORK else ""] if busy else []),
             )
         console.print(table)
     if any(m.disturbed for m in report.measurements):
         console.print("* Other programs had its processors all the time: not to be believed, nor the ratio.")
+    if any(m.other_work > OTHER_WORK for m in report.measurements):
+        console.print("busy: the share of the processors that other programs used. Measure that row again.")
     if path:
         console.print(f"Saved: {path}", soft_wrap=True)
 
