@@ -208,15 +208,33 @@ def predict(
 
 
 @app.command()
-def info(model: ModelFile, as_json: Json = False) -> None:
-    """Say what a model is and what it was trained on.
+def info(
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL",
+            help="A model of [bold]bothways train[/], or one of Keras, .keras or .h5.",
+            show_default=False,
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Say what a model is and what it was trained on; of a Keras model, which layers the engine would run.
 
     Example: [bold]bothways info flows.bothways[/]
-    """
-    from bothways import store
 
-    loaded = store.load(model)
-    if as_json:
+    Example: [bold]bothways info model.keras --json[/]
+    """
+    from bothways import jobs
+    from bothways.runtime import Model
+
+    loaded = jobs.info(model)
+    if not isinstance(loaded, Model):
+        if as_json:
+            _print_json(loaded.to_json())
+        else:
+            display.show_survey(loaded)
+    elif as_json:
         _print_json(
             {
                 "network": loaded.network.to_json(),

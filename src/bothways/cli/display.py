@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bothways.bench import Report
     from bothways.demo import Demo
     from bothways.jobs import Evaluation, Prediction, Training
+    from bothways.layers.survey import Survey
     from bothways.runtime import Model
     from bothways.training import EpochReport
 
@@ -182,6 +183,34 @@ def show_model(model: Model) -> None:
     for label in model.classes:
         table.add_row(str(label), f"{model.class_counts.get(label, 0):,}")
     console.print(table)
+
+
+def show_survey(survey: Survey) -> None:
+    """Which layers of a Keras model the engine would run, and why not the others."""
+    console = results()
+    size = "not built" if survey.parameters is None else f"{survey.parameters:,} parameters"
+    console.print(f"{survey.model}: {survey.kind} of Keras on {survey.backend}, {size}")
+    if survey.layers:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=True)
+        table.add_column("layer", overflow="fold", min_width=8)
+        table.add_column("kind", overflow="fold", min_width=8)
+        table.add_column("units", justify="right")
+        table.add_column("parameters", justify="right")
+        table.add_column("engine", overflow="fold")
+        for layer in survey.layers:
+            units, parameters = ("" if n is None else f"{n:,}" for n in (layer.units, layer.parameters))
+            style = {"native": "green", "all steps in one product": "green"}.get(layer.engine, "")
+            kind = f"{layer.kind} (bothways)" if layer.package == "bothways" else layer.kind
+            table.add_row(layer.path, kind, units, parameters, Text(layer.engine, style))
+        console.print(table)
+    count = len(survey.recurrent)
+    if not count:
+        console.print("There is no recurrent layer in this model.")
+    else:
+        do = "would run" if survey.how else ("runs" if survey.native == 1 else "run")
+        console.print(f"{survey.native} of {count} recurrent layer{'s' if count > 1 else ''} {do} on the engine.")
+    if survey.how:
+        console.print(f"In Python, once it is loaded: {survey.how}")
 
 
 def show_demo(demo: Demo, steps: int, units: int, direction: str) -> None:
