@@ -190,19 +190,25 @@ def show_survey(survey: Survey) -> None:
     console = results()
     size = "not built" if survey.parameters is None else f"{survey.parameters:,} parameters"
     console.print(f"{survey.model}: {survey.kind} of Keras on {survey.backend}, {size}")
+    why_not: dict[str, list[str]] = {}
     if survey.layers:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=True)
-        table.add_column("layer", overflow="fold", min_width=8)
-        table.add_column("kind", overflow="fold", min_width=8)
+        table.add_column("layer", overflow="fold")
+        table.add_column("kind", overflow="fold")
         table.add_column("units", justify="right")
         table.add_column("parameters", justify="right")
         table.add_column("engine", overflow="fold")
         for layer in survey.layers:
             units, parameters = ("" if n is None else f"{n:,}" for n in (layer.units, layer.parameters))
-            style = {"native": "green", "all steps in one product": "green"}.get(layer.engine, "")
             kind = f"{layer.kind} (bothways)" if layer.package == "bothways" else layer.kind
-            table.add_row(layer.path, kind, units, parameters, Text(layer.engine, style))
+            gain = "native" if layer.engine == "native" else "one product"
+            engine = Text(gain, "green") if layer.gains else Text("no", "yellow")
+            table.add_row(layer.path, kind, units, parameters, engine)
+            if not layer.gains:
+                why_not.setdefault(layer.engine, []).append(layer.path)
         console.print(table)
+    for reason, layers in why_not.items():
+        console.print(f"{', '.join(layers)}: {reason}", soft_wrap=not console.is_terminal)
     count = len(survey.recurrent)
     if not count:
         console.print("There is no recurrent layer in this model.")

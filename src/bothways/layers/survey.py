@@ -39,6 +39,11 @@ class Surveyed(NamedTuple):
     parameters: int | None
     engine: str
 
+    @property
+    def gains(self) -> bool:
+        """Whether `accelerate` has something for it."""
+        return self.engine in (NATIVE, ONE_PRODUCT)
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -75,7 +80,7 @@ class Survey:
     @property
     def how(self) -> str | None:
         """What puts the engine into the model; None if that would change nothing."""
-        return HOW if any(of.package == "keras" and of.engine in (NATIVE, ONE_PRODUCT) for of in self.layers) else None
+        return HOW if any(of.package == "keras" and of.gains for of in self.layers) else None
 
     def to_json(self) -> dict[str, Any]:
         """The shape that `bothways info --json` prints for a Keras file."""
@@ -98,7 +103,7 @@ def survey(model: Any) -> Survey:
         model: any Keras model or layer.
 
     Example:
-        >>> inner = keras.Sequential([keras.layers.GRU(4, reset_after=False, name="summary")], name="inner")
+        >>> inner = keras.Sequential([keras.layers.GRU(4, unroll=True, name="summary")], name="inner")
         >>> both = keras.layers.Bidirectional(keras.layers.LSTM(4, return_sequences=True), name="both")
         >>> found = survey(keras.Sequential([keras.Input((5, 3)), both, inner]))
         >>> [(layer.path, layer.parameters, layer.engine == "native") for layer in found.layers]
