@@ -79,12 +79,14 @@ class Study:
 
     Attributes:
         machine: this machine, the versions in use, the threads.
+        since: what the clocks said when it started.
         results: what `add` was given.
         reasons: who gave no number, and why.
     """
 
     options: Options
     machine: dict[str, Any]
+    since: tuple[float, float, float] = field(default_factory=rounds.clocks)
     results: list[dict[str, Any]] = field(default_factory=list)
     reasons: dict[str, str] = field(default_factory=dict)
 
@@ -144,7 +146,8 @@ class Study:
 
     def done(self, headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Print the table, as Markdown, and write the file if one was asked for."""
-        machine, busy = self.machine, max((r.get("other_work", 0.0) for r in self.results), default=0.0)
+        machine, busy = self.machine, max((result["other_work"] for result in self.results), default=0.0)
+        machine["other_work"] = rounds.other_work(self.since, rounds.clocks())
         versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
         print(f"{machine['processor']}, {machine['threads']} threads; {versions}\n")
         print("\n".join(table(headings, rows)))

@@ -38,6 +38,7 @@ from bothways.errors import DataError, InputError
 from bothways.spec import CELLS
 
 TINY = Shape(2, 5, 3, 4)
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 QUICK: dict[str, Any] = {"seconds": 0.05}
 
 ANSWERS = """
@@ -387,3 +388,88 @@ def test_the_widest_table_fits(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert all(len(line.rstrip()) <= 100 for line in out.splitlines())
     assert "torch: died" in err
     assert "Other programs used 20% of the processors" in err
+
+
+STUDIES = {
+    "cells": {"instruction_set", "gflops", "sgemm_gflops", "share_of_sgemm", "disturbed", "other_work"},
+    "epochs": {"us_an_update", "updates", "disturbed", "other_work"},
+    "fit": {"backend", "ratios", "disturbed", "other_work"},
+    "growth": {"other_work"},
+    "lengths": {"mode", "ratios", "disturbed", "other_work"},
+}
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted(BENCHMARKS.glob("*.py"))])
+def test_every_study_is_tested(name: str) -> None:
+    assert name in {*STUDIES, "study", "training"}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "study.json"
+    command = [sys.executable, f"{BENCHMARKS}/{name}.py", "--quick", "--seconds", "0.05", "--save", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    saved = json.loads(path.read_text())
+    assert {"processor", "threads", "versions", "date", "other_work"} <= set(saved["machine"])
+    assert saved["results"]
+    for result in saved["results"]:
+        assert STUDIES[name] <= set(result), result
+    lines = [line for line in done.stdout.splitlines() if line.startswith("|")]
+    assert len(lines) == 2 + len(saved["results"])
+    assert len({len(line) for line in lines}) == 1
+    assert "bothways" in saved["machine"]["versions"]
+
+
+def test_the_memory_of_training(tmp_path: Path) -> None:
+    """At a size where nothing else counts: no less than backpropagation needs, and not twice as much."""
+    command = [sys.executable, BENCHMARKS / "growth.py", "--memory", "[32, 50, 64, 64]", "1"]
+    told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    needed = 4 * 32 * 50 * (64 + 2 * 6 * 64)
+    assert needed <= told["peak"] + told["input"] < 2 * needed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--seconds", "0"], "--seconds is 0"),
+        (["--save", "nowhere/some.json"], "there is no folder nowhere"),
+        (["--threads", "0"], "threads is 0"),
+    ],
+)
+def test_bad_arguments_of_a_study(arguments: list[str], said: str) -> None:
+    done = subprocess.run([sys.executable, BENCHMARKS / "lengths.py", *arguments], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_worker_with_several_calls_dies_with_all_of_them() -> None:
+    code = ANSWERS % "if do == 'slice': sys.exit(3)"
+    ours = rounds.Worker("ours", [sys.executable, "-c", code])
+    other = rounds.Worker("other", [sys.executable, "-c", ANSWERS % "pass"])
+    refused: list[str] = []
+    try:
+        ours.hear()
+        other.hear()
+        calls: dict[str, Any] = {"one": (ours, {}), "two": (ours, {}), "three": (other, {})}
+        answers = rounds.take_turns(calls, 0.05, refused=lambda name, worker, error: refused.append(name))
+    finally:
+        ours.end()
+        other.end()
+    assert refused in (["one"], ["two"])
+    assert {name: answer["ms"] for name, answer in answers.items()} == {"three": 7.5}
+
+
+def test_who_used_the_processors() -> None:
+    other = rounds.Worker("some", [sys.executable, "-c", "while True: pass"])
+    try:
+        until = time.monotonic() + 10
+        while other.processor_seconds() < 0.05 and time.monotonic() < until:
+            time.sleep(0.02)
+        assert other.processor_seconds() >= 0.05
+        since = rounds.clocks([other])
+        assert since[2] >= rounds.clocks()[2] + 0.04
+    finally:
+        other.end()
+    assert rounds.other_work((0.0, 10.0, 5.0), (1.0, 10.0 + (os.cpu_count() or 1), 5.0)) == 1.0

@@ -107,7 +107,7 @@ def survey(model: Any) -> Survey:
         >>> both = keras.layers.Bidirectional(keras.layers.LSTM(4, return_sequences=True), name="both")
         >>> found = survey(keras.Sequential([keras.Input((5, 3)), both, inner]))
         >>> [(layer.path, layer.parameters, layer.engine == "native") for layer in found.layers]
-        [('both', 256, True), ('inner/summary', 156, False)]
+        [('both', 256, True), ('inner/summary', 168, False)]
         >>> found.native, len(found.recurrent)
         (1, 2)
     """
