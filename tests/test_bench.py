@@ -386,6 +386,7 @@ def test_the_widest_table_fits(capsys: pytest.CaptureFixture[str], monkeypatch: 
     widest = "256,1000,300,1024 1234 12346* 12346 12346 12346 12346"
     assert " ".join(out.split()).count(widest) == 2
     assert all(len(line.rstrip()) <= 100 for line in out.splitlines())
+    assert "10.00*" in out  # the best peer is the disturbed one
     assert "torch: died" in err
     assert "Other programs used 20% of the processors" in err
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from bothways.bench import Report
+    from bothways.bench import Measurement, Report
     from bothways.demo import Demo
     from bothways.jobs import Evaluation, Prediction, Training
     from bothways.layers.survey import Survey
@@ -303,16 +303,25 @@ def show_report(report: Report, path: Path | None) -> None:
                 *times.values(),
                 f"{m.gflops:.1f}" if m.gflops < 100 else f"{m.gflops:.0f}",
                 "" if m.share_of_sgemm is None else f"{m.share_of_sgemm:.0%}",
-                "" if m.ratio is None else Text(f"{m.ratio:.2f}", "green" if m.ratio >= 1 else "bold red"),
+                _ratio(m),
                 *([Text(f"{m.other_work:.0%}", "bold red") if m.other_work > OTHER_WORK else ""] if busy else []),
             )
         console.print(table)
     if any(m.disturbed for m in report.measurements):
-        console.print("* Other programs had its processors all the time: not to be believed, nor the ratio.")
+        console.print("* Other programs had its processors all the time: not to be believed.")
     if any(m.other_work > OTHER_WORK for m in report.measurements):
         console.print("busy: the share of the processors that other programs used. Measure that row again.")
     if path:
         console.print(f"Saved: {path}", soft_wrap=True)
+
+
+def _ratio(m: Measurement) -> Text:
+    """The ratio, with a star if it is made of a time that has one."""
+    if m.ratio is None:
+        return Text("")
+    if {"bothways", m.best_peer} & set(m.disturbed):
+        return Text(f"{m.ratio:.2f}*", "yellow")
+    return Text(f"{m.ratio:.2f}", "green" if m.ratio >= 1 else "bold red")
 
 
 def _ms(ms: float | None) -> str:
