@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import os
@@ -12,9 +13,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from bothways import engine
 from bothways.bench import (
+    DTYPES,
     MODES,
     PEERS,
     SHAPES,
@@ -25,6 +29,7 @@ from bothways.bench import (
     choose_peers,
     choose_shapes,
     measure,
+    peers,
     rounds,
     worker,
 )
@@ -33,6 +38,7 @@ from bothways.errors import DataError, InputError
 from bothways.spec import CELLS
 
 TINY = Shape(2, 5, 3, 4)
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 QUICK: dict[str, Any] = {"seconds": 0.05}
 
 ANSWERS = """
@@ -108,6 +114,33 @@ def test_every_cell_and_mode_of_ours() -> None:
     assert set(report.machine["versions"]) == {"bothways", "numpy"}
 
 
+def test_a_dtype_of_ours(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case(TINY, "gru", "train", "bfloat16")
+    assert case.to_json()["dtype"] == "bfloat16"
+    assert Case.from_json(case.to_json()) == case
+    assert case.flops == Case(TINY, "gru", "train").flops
+    with pytest.raises(InputError, match=r"no dtype 'float8'\. Use one of: float32, bfloat16"):
+        Case(TINY, dtype="float8")
+    pretend(
+        monkeypatch,
+        "bothways",
+        ANSWERS % """assert do != "build" or json.loads(line)["case"]["dtype"] == "bfloat16" """,
+    )
+    assert run("--shapes", TINY, "--dtype", "bfloat16", "--mode", "infer", "--peers", "none", "--seconds", "0.05") == 0
+    out, err = capsys.readouterr()
+    assert "lstm infer bfloat16" in out
+    assert "our products multiply bfloat16 numbers" in out
+    assert "lstm infer bfloat16 2,5,3,4, 1/1" in err
+
+
+@pytest.mark.skipif("precision" not in inspect.signature(engine.run).parameters, reason="the engine has float32 only")
+@pytest.mark.parametrize("mode", MODES)
+def test_ours_with_bfloat16(mode: str) -> None:
+    build = peers.with_engine(1)
+    exact, rounded = (np.array(build(Case(Shape(4, 6, 16, 32), "lstm", mode, dtype))()) for dtype in DTYPES)
+    assert 0 < np.abs(exact - rounded).max() < 0.1
+
+
 @pytest.mark.parametrize("name", [name for name in PEERS if not choose_peers([name])[1]])
 def test_installed_peers_do_the_same_work(name: str) -> None:
     peer = rounds.Worker(name, rounds.command(name, 1), rounds.environment(1), answer_seconds=60.0)
@@ -139,7 +172,7 @@ def test_a_peer_that_others_disturb_is_marked(monkeypatch: pytest.MonkeyPatch) -
     report = measure([Case(TINY)], ["torch"], seconds=0.2)
     assert time.monotonic() - started > 0.2 * rounds.PATIENCE
     assert "torch" in report.measurements[0].disturbed
-    assert "torch" in report.to_json()["disturbed"]["lstm infer 2,5,3,4"]
+    assert "torch" in report.to_json()["results"][0]["disturbed"]
 
 
 @pytest.mark.parametrize(
@@ -289,7 +322,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         ([1, 2, 3, 4], "train"),
     ]
     for of in results:
-        assert list(of) == ["shape", "cell", "dtype", "mode", "ms", "gflops", "share_of_sgemm", "ratio"]
+        assert list(of)[:4] == ["shape", "cell", "dtype", "mode"]
+        assert list(of)[4:] == ["ms", "gflops", "share_of_sgemm", "ratio", "disturbed", "other_work"]
         assert (of["cell"], of["dtype"], list(of["ms"]), of["ratio"]) == ("lstm", "float32", ["bothways"], None)
     assert json.loads(path.read_text())["results"] == results
     assert "lstm train 2,5,3,4, 3/4" in err
@@ -323,6 +357,7 @@ def test_the_command_says_what_is_missing_or_went_wrong(
         ["--shapes", "huge"],
         ["--mode", "guess"],
         ["--cell", "xlstm"],
+        ["--dtype", "float32,float8"],
         ["--peers", "pytorch"],
         ["--threads", "0"],
         ["--threads", "1000000"],
@@ -343,12 +378,99 @@ def test_the_widest_table_fits(capsys: pytest.CaptureFixture[str], monkeypatch: 
     ms = {"bothways": 1234.5, **dict.fromkeys(PEERS, 12345.6)}
     machine = {"processor": "some", "threads": 2, "instruction_set": "avx512", "other_work": 0.2}
     cases = [Case(Shape(256, 1000, 300, 1024), mode=mode) for mode in MODES]
-    report = Report([Measurement(case, ms, 1.0, ("torch",)) for case in cases], machine, {"torch": "died"})
+    report = Report([Measurement(case, ms, 1.0, ("torch",), 0.2) for case in cases], machine, {"torch": "died"})
     display.show_report(report, None)
     display.say_reasons(report)
     out, err = capsys.readouterr()
+    assert "busy: the share of the processors" in out
     widest = "256,1000,300,1024 1234 12346* 12346 12346 12346 12346"
     assert " ".join(out.split()).count(widest) == 2
     assert all(len(line.rstrip()) <= 100 for line in out.splitlines())
+    assert "10.00*" in out  # the best peer is the disturbed one
     assert "torch: died" in err
     assert "Other programs used 20% of the processors" in err
+
+
+STUDIES = {
+    "cells": {"instruction_set", "gflops", "sgemm_gflops", "share_of_sgemm", "disturbed", "other_work"},
+    "epochs": {"us_an_update", "updates", "disturbed", "other_work"},
+    "fit": {"backend", "ratios", "disturbed", "other_work"},
+    "growth": {"other_work"},
+    "lengths": {"mode", "ratios", "disturbed", "other_work"},
+}
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted(BENCHMARKS.glob("*.py"))])
+def test_every_study_is_tested(name: str) -> None:
+    assert name in {*STUDIES, "study", "training"}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "study.json"
+    command = [sys.executable, f"{BENCHMARKS}/{name}.py", "--quick", "--seconds", "0.05", "--save", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    saved = json.loads(path.read_text())
+    assert {"processor", "threads", "versions", "date", "other_work"} <= set(saved["machine"])
+    assert saved["results"]
+    for result in saved["results"]:
+        assert STUDIES[name] <= set(result), result
+    lines = [line for line in done.stdout.splitlines() if line.startswith("|")]
+    assert len(lines) == 2 + len(saved["results"])
+    assert len({len(line) for line in lines}) == 1
+    assert "bothways" in saved["machine"]["versions"]
+
+
+def test_the_memory_of_training(tmp_path: Path) -> None:
+    """At a size where nothing else counts: about what backpropagation needs, and not twice as much."""
+    command = [sys.executable, f"{BENCHMARKS}/growth.py", "--memory", "[32, 50, 64, 64]", "1"]
+    told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    needed = 4 * 32 * 50 * (64 + 2 * 6 * 64)
+    assert needed / 2 < told["peak"] + told["input"] < 2 * needed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--seconds", "0"], "--seconds is 0"),
+        (["--save", "nowhere/some.json"], "there is no folder nowhere"),
+        (["--threads", "0"], "threads is 0"),
+    ],
+)
+def test_bad_arguments_of_a_study(arguments: list[str], said: str) -> None:
+    done = subprocess.run([sys.executable, BENCHMARKS / "lengths.py", *arguments], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_worker_with_several_calls_dies_with_all_of_them() -> None:
+    code = ANSWERS % "if do == 'slice': sys.exit(3)"
+    ours = rounds.Worker("ours", [sys.executable, "-c", code])
+    other = rounds.Worker("other", [sys.executable, "-c", ANSWERS % "pass"])
+    refused: list[str] = []
+    try:
+        ours.hear()
+        other.hear()
+        calls: dict[str, Any] = {"one": (ours, {}), "two": (ours, {}), "three": (other, {})}
+        answers = rounds.take_turns(calls, 0.05, refused=lambda name, worker, error: refused.append(name))
+    finally:
+        ours.end()
+        other.end()
+    assert refused in (["one"], ["two"])
+    assert {name: answer["ms"] for name, answer in answers.items()} == {"three": 7.5}
+
+
+def test_who_used_the_processors() -> None:
+    other = rounds.Worker("some", [sys.executable, "-c", "while True: pass"])
+    try:
+        until = time.monotonic() + 10
+        while other.processor_seconds() < 0.05 and time.monotonic() < until:
+            time.sleep(0.02)
+        assert other.processor_seconds() >= 0.05
+        since = rounds.clocks([other])
+        assert since[2] >= rounds.clocks()[2] + 0.04
+    finally:
+        other.end()
+    assert rounds.other_work((0.0, 10.0, 5.0), (1.0, 10.0 + (os.cpu_count() or 1), 5.0)) == 1.0

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import subprocess
 import sys
+import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -323,6 +326,157 @@ def test_bad_use_of_a_model(
     assert said in err
     assert "Traceback" not in err
     assert {path: path.read_bytes() for path in Path().iterdir()} == before
+
+
+@pytest.fixture(scope="module")
+def keras_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds models of Keras, good ones and bad ones."""
+    import keras
+
+    from bothways import layers
+
+    folder = tmp_path_factory.mktemp("keras")
+    inner = [keras.layers.LSTM(4, name="plain", return_sequences=True), keras.layers.SimpleRNN(4, name="relu")]
+    stock = [
+        keras.layers.Bidirectional(keras.layers.GRU(5, return_sequences=True), name="both"),
+        keras.layers.TimeDistributed(keras.layers.Dense(6), name="each"),
+        keras.layers.Bidirectional(
+            keras.layers.GRU(5, return_sequences=True, unroll=True, name="unrolled"), name="half"
+        ),
+        keras.Sequential(inner, name="inner"),
+    ]
+    ours = [layers.Bidirectional(layers.LSTM(4, return_sequences=True)), layers.GRU(4)]
+
+    def model(*of: Any) -> Any:
+        return keras.Sequential([keras.Input((5, 3)), *of])
+
+    class Mine(keras.layers.Layer):  # type: ignore[misc, unused-ignore]
+        def call(self, x: Any) -> Any:
+            return x
+
+    kinds = {
+        "stock": model(*stock),
+        "ours": model(*ours),
+        "none": model(keras.layers.Dense(2)),
+        "lambda": model(keras.layers.LSTM(4), keras.layers.Lambda(lambda x: 2 * x)),
+        "mine": model(Mine(), keras.layers.LSTM(4)),
+    }
+    for name, of in kinds.items():
+        for ending in ("keras", "h5"):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of Keras, that .h5 is old
+                of.save(folder / f"{name}.{ending}")
+    kinds["ours"].save_weights(folder / "some.weights.h5")
+    for ending in ("keras", "h5"):
+        whole = (folder / f"stock.{ending}").read_bytes()
+        (folder / f"cut.{ending}").write_bytes(whole[: len(whole) // 2])
+        (folder / f"words.{ending}").write_text("these are words" * 100)
+        (folder / f"folder.{ending}").mkdir()
+    with zipfile.ZipFile(folder / "layer.keras", "w") as archive, zipfile.ZipFile(folder / "stock.keras") as whole_one:
+        for part in whole_one.namelist():
+            dense = {"module": "keras.layers", "class_name": "Dense", "config": {"units": 3}, "registered_name": None}
+            archive.writestr(part, json.dumps(dense) if part == "config.json" else whole_one.read(part))
+    return folder
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+def test_what_the_engine_would_run_of_a_keras_model(keras_files: Path, run: Run, ending: str) -> None:
+    code, out, err = run("info", keras_files / f"stock.{ending}", "--json")
+    assert (code, err) == (0, "")
+    told = json.loads(out)
+    assert list(told) == ["model", "kind", "parameters", "backend", "recurrent", "native", "how", "layers"]
+    assert (told["kind"], told["native"], told["recurrent"]) == ("Sequential", 3, 5)
+    assert told["how"] == "bothways.accelerate(model)"
+    no = "unroll=True; the engine does not unroll"
+    assert [(of["path"], of["kind"], of["units"], of["engine"]) for of in told["layers"]] == [
+        ("both", "Bidirectional", 5, "native"),
+        ("each", "TimeDistributed", 6, "all steps in one product"),
+        ("half", "Bidirectional", 5, f"forward layer: {no}"),
+        ("half/forward_unrolled", "GRU", 5, no),
+        ("half/backward_unrolled", "GRU", 5, no),
+        ("inner/plain", "LSTM", 4, "native"),
+        ("inner/relu", "SimpleRNN", 4, "native"),
+    ]
+    assert [of["name"] for of in told["layers"]][3:] == ["forward_unrolled", "backward_unrolled", "plain", "relu"]
+    assert {of["package"] for of in told["layers"]} == {"keras"}
+    assert told["layers"][0]["parameters"] == 2 * (3 * 15 + 5 * 15 + 2 * 15)
+    assert told["parameters"] == sum(of["parameters"] for of in told["layers"] if "/" not in of["path"]) + sum(
+        of["parameters"] for of in told["layers"] if of["path"].startswith("inner/")
+    )
+
+    code, out, err = run("info", keras_files / f"stock.{ending}")
+    assert (code, err) == (0, "")
+    assert "3 of 5 recurrent layers would run on the engine." in out
+    assert "bothways.accelerate(model)" in out
+    assert f"\nhalf/forward_unrolled, half/backward_unrolled: {no}\n" in out
+    assert all(len(line) <= 80 for line in out.splitlines() if no not in line)
+
+
+def test_info_says_what_accelerate_does(keras_files: Path) -> None:
+    import keras
+
+    import bothways
+    from bothways.layers.survey import survey
+
+    for name in ("stock", "ours", "none"):
+        model = keras.models.load_model(keras_files / f"{name}.keras")
+        told = survey(model)
+        assert jobs.info(keras_files / f"{name}.keras") == told
+        done = bothways.accelerate(model).layers
+        assert sorted((of.name, of.kind, of.engine) for of in told.layers) == sorted(done)
+
+
+def test_our_own_layers_in_a_keras_file_run_without_more(keras_files: Path, run: Run) -> None:
+    for ending in ("keras", "h5"):
+        told = json.loads(run("info", keras_files / f"ours.{ending}", "--json")[1])
+        assert (told["native"], told["recurrent"], told["how"]) == (2, 2, None)
+        assert {of["package"] for of in told["layers"]} == {"bothways"}
+    _, out, _ = run("info", keras_files / "ours.keras")
+    assert "2 of 2 recurrent layers run on the engine." in out
+    assert "accelerate" not in out
+    assert "GRU (bothways)" in " ".join(out.split())
+    assert "There is no recurrent layer in this model." in run("info", keras_files / "none.keras")[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nowhere.keras", "no such file"),
+        ("folder.keras", "this is a folder"),
+        ("cut.keras", "damaged or cut short"),
+        ("words.keras", "damaged or cut short"),
+        ("layer.keras", "holds Dense, which is no model"),
+        ("lambda.keras", "has a Lambda layer, which is code from the file; it was not run"),
+        ("mine.keras", "has 'Mine', which is neither of Keras nor of bothways"),
+        ("nowhere.h5", "no such file"),
+        ("folder.h5", "this is a folder"),
+        ("cut.h5", "damaged or cut short"),
+        ("words.h5", "damaged or cut short"),
+        ("lambda.h5", "has a Lambda layer, which is code from the file; it was not run"),
+        ("mine.h5", "has 'Mine', which is neither of Keras nor of bothways"),
+        ("some.weights.h5", "holds weights only"),
+    ],
+)
+def test_bad_keras_files(keras_files: Path, run: Run, name: str, said: str) -> None:
+    for more in ([], ["--json"]):
+        code, out, err = run("info", keras_files / name, *more)
+        assert (code, out) == (2, "")
+        assert err.startswith(f"Error: {keras_files / name}: ")
+        assert said in err
+        assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("missing", [["keras"], ["jax", "torch", "tensorflow"]])
+def test_a_keras_file_where_keras_is_not_installed(keras_files: Path, missing: list[str]) -> None:
+    code = f"import sys; sys.modules.update(dict.fromkeys({missing})); from bothways.cli import main; main()"
+    environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    arguments = [sys.executable, "-c", code, "info", str(keras_files / "stock.keras")]
+    done = subprocess.run(arguments, capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stdout) == (2, "")
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"Error: {keras_files / 'stock.keras'}: a file of Keras can be read only where ")
+    assert last.endswith("pip install keras jax")
+    assert "Traceback" not in done.stderr
 
 
 def test_a_model_without_columns_says_so(folder: Path, run: Run, tmp_path: Path) -> None:

@@ -27,15 +27,17 @@ from bothways.data import (
     with_predictions,
     write_table,
 )
-from bothways.errors import InputError
+from bothways.errors import InputError, MissingDependencyError
 from bothways.metrics import Scores, majority, score_labels
 from bothways.network import Network
 from bothways.runtime import Label, Model
 
 if TYPE_CHECKING:
+    from bothways.layers.survey import Survey
     from bothways.training import EpochReport
 
 MODEL_ENDING = ".bothways"
+KERAS_ENDINGS = (".keras", ".h5", ".hdf5")
 SHOWN = 20
 """So many features are named."""
 
@@ -239,6 +241,29 @@ def predict(model: str | Path, data: str | Path, output: str | Path) -> Predicti
     counts = Counter(numbers.tolist())
     predicted = {label: counts[k] for k, label in enumerate(loaded.classes)}
     return Prediction(output, len(table), len(sequences), predicted)
+
+
+def info(path: str | Path) -> Model | Survey:
+    """Say what is in a model file: a model of ours, or what the engine would run of a Keras model.
+
+    Args:
+        path: a file that `train` or `SequenceLabeler.save` wrote, or one of Keras, `.keras` or `.h5`.
+
+    Raises:
+        ModelFileError: the file cannot be read.
+        MissingDependencyError: it is one of Keras, and Keras or a backend of it is not installed.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in KERAS_ENDINGS:
+        return store.load(path)
+    try:
+        from bothways.layers.survey import load_keras_file, survey
+    except ModuleNotFoundError as missing:
+        raise MissingDependencyError(
+            f"{path}: a file of Keras can be read only where {missing.name} is installed, and here it is not. "
+            "Install Keras and a backend: pip install keras jax"
+        ) from None
+    return survey(load_keras_file(path))
 
 
 def _load(path: str | Path) -> tuple[Model, Columns]:

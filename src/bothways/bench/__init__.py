@@ -9,11 +9,12 @@ process of their own (`bothways.bench.worker`), which takes turns with the other
 Importing this package needs the standard library only.
 """
 
-from bothways.bench.cases import MODES, PEERS, SHAPES, Case, Shape, choose_peers, choose_shapes
+from bothways.bench.cases import DTYPES, MODES, PEERS, SHAPES, Case, Shape, choose_peers, choose_shapes
 from bothways.bench.report import Measurement, Report, check_file
 from bothways.bench.rounds import measure, processors
 
 __all__ = [
+    "DTYPES",
     "MODES",
     "PEERS",
     "SHAPES",

@@ -21,7 +21,8 @@ CALM_SLICES = 3
 """With so many slices of time that no other program disturbed, the disturbed ones do not count."""
 
 MODES = ("infer", "train")
-DTYPE = "float32"
+DTYPES = ("float32", "bfloat16")
+"""What our matrix products multiply; they add up in float32, and all else is float32. Peers have float32 only."""
 
 
 class Shape(NamedTuple):
@@ -88,16 +89,20 @@ class Case:
         shape: its sizes.
         cell: a key of `bothways.spec.CELLS`.
         mode: "infer" is the outputs; "train" also the gradients of the input and of all weights.
+        dtype: one of `DTYPES`, for ours; peers compute in float32 whatever it is.
     """
 
     shape: Shape
     cell: str = "lstm"
     mode: str = "infer"
+    dtype: str = DTYPES[0]
 
     def __post_init__(self) -> None:
         cell_spec(self.cell)
         if self.mode not in MODES:
             raise InputError(f"There is no mode {self.mode!r}. Use one of: {', '.join(MODES)}.")
+        if self.dtype not in DTYPES:
+            raise InputError(f"There is no dtype {self.dtype!r}. Use one of: {', '.join(DTYPES)}.")
 
     @property
     def flops(self) -> int:
@@ -124,7 +129,7 @@ class Case:
             >>> Case(Shape(1, 10, 1, 20)).to_json()
             {'shape': [1, 10, 1, 20], 'cell': 'lstm', 'dtype': 'float32', 'mode': 'infer'}
         """
-        return {"shape": list(self.shape), "cell": self.cell, "dtype": DTYPE, "mode": self.mode}
+        return {"shape": list(self.shape), "cell": self.cell, "dtype": self.dtype, "mode": self.mode}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Case:
@@ -135,10 +140,17 @@ class Case:
             >>> Case.from_json(case.to_json()) == case
             True
         """
-        return cls(Shape(*value["shape"]), value["cell"], value["mode"])
+        return cls(Shape(*value["shape"]), value["cell"], value["mode"], value["dtype"])
 
     def __str__(self) -> str:
-        return f"{self.cell} {self.mode} {self.shape}"
+        """As it stands in progress and reasons; a dtype only if it is not the usual one.
+
+        Example:
+            >>> str(Case(Shape(1, 10, 1, 20), mode="train", dtype="bfloat16"))
+            'lstm train bfloat16 1,10,1,20'
+        """
+        dtype = "" if self.dtype == DTYPES[0] else f" {self.dtype}"
+        return f"{self.cell} {self.mode}{dtype} {self.shape}"
 
 
 def choose_shapes(names: Iterable[str]) -> list[Shape]:

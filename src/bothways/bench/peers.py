@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bothways.bench.cases import OURS, SGEMM, SGEMM_SIZE, Case
+from bothways.bench.cases import DTYPES, OURS, SGEMM, SGEMM_SIZE, Case
 from bothways.spec import cell_spec
 
 Call = Callable[[], Any]
@@ -38,7 +38,8 @@ def with_engine(threads: int) -> Build:
         x, d_outputs = _random(batch, time, features), _random(batch, time, 2 * units)
         scale = units**-0.5
         weights = {name: scale * _random(*shape) for name, shape in shapes.items()}
-        layer = engine.Layer([engine.Direction(**weights), engine.Direction(**weights, reverse=True)], cell=case.cell)
+        options: dict[str, Any] = {"cell": case.cell, "precision": case.dtype, "frozen": case.mode == "infer"}
+        layer = engine.Layer([engine.Direction(**weights), engine.Direction(**weights, reverse=True)], **options)
 
         def train() -> Any:
             result = layer.run(x, record=True)

@@ -23,12 +23,14 @@ class Measurement:
         ms: the median milliseconds of a call, ours first, then those of the peers that gave a number.
         sgemm: what NumPy's matrix product reached in between, in 10^9 operations a second; None if it failed.
         disturbed: whose time is not to be believed, for other programs had their processors all the time.
+        other_work: the share of the processors that other programs used meanwhile.
     """
 
     case: Case
     ms: Mapping[str, float]
     sgemm: float | None = None
     disturbed: tuple[str, ...] = ()
+    other_work: float = 0.0
 
     @property
     def gflops(self) -> float:
@@ -63,13 +65,16 @@ class Measurement:
             >>> from bothways.bench import Shape
             >>> measured = Measurement(Case(Shape(1, 1, 1, 1)), {"bothways": 0.001, "torch": 0.0025}, sgemm=64.0)
             >>> {name: value for name, value in measured.to_json().items() if name not in measured.case.to_json()}
-            {'ms': {'bothways': 0.001, 'torch': 0.0025}, 'gflops': 0.032, 'share_of_sgemm': 0.0005, 'ratio': 2.5}
+            {'ms': {'bothways': 0.001, 'torch': 0.0025}, 'gflops': 0.032, 'share_of_sgemm': 0.0005, 'ratio': 2.5,
+             'disturbed': [], 'other_work': 0.0}
         """
         return self.case.to_json() | {
             "ms": {name: _digits(ms) for name, ms in self.ms.items()},
             "gflops": _digits(self.gflops),
             "share_of_sgemm": _digits(self.share_of_sgemm),
             "ratio": _digits(self.ratio),
+            "disturbed": list(self.disturbed),
+            "other_work": self.other_work,
         }
 
 
@@ -93,7 +98,6 @@ class Report:
         return {
             "machine": dict(self.machine),
             "reasons": dict(self.reasons),
-            "disturbed": {str(m.case): list(m.disturbed) for m in self.measurements if m.disturbed},
             "results": [measurement.to_json() for measurement in self.measurements],
         }
 
@@ -108,7 +112,7 @@ class Report:
             >>> with tempfile.TemporaryDirectory() as folder:
             ...     Report([], {"threads": 2}, {}).save(f"{folder}/some.json")
             ...     json.loads(Path(folder, "some.json").read_text())
-            {'machine': {'threads': 2}, 'reasons': {}, 'disturbed': {}, 'results': []}
+            {'machine': {'threads': 2}, 'reasons': {}, 'results': []}
         """
         path = Path(path)
         with written_whole(path, DataError) as temporary:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -140,6 +140,14 @@ class Worker:
             return self.running
         return "R" in states
 
+    def processor_seconds(self) -> float:
+        """How long its threads have been on processors so far; 0 where the system does not say."""
+        try:
+            fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def end(self) -> None:
         """End the process, at once."""
         self._process.kill()
@@ -191,15 +199,15 @@ def measure(
     """
     cases = list(dict.fromkeys(cases))
     installed, missing = choose_peers(peers)
-    threads = _check_threads(threads)
+    threads = check_threads(threads)
     if not seconds > 0:
         raise InputError(f"seconds is {seconds:g}; a case needs more than 0.")
     tell = on_progress or (lambda done, of, what: None)
-    machine = {**_machine(), "threads": threads, "seconds": seconds, "versions": {}}
+    machine = {**machine_facts(), "threads": threads, "seconds": seconds, "versions": {}}
     reasons = {name: f"not installed: {', '.join(modules)}" for name, modules in missing.items()}
     measurements: list[Measurement] = []
     tell(0.0, len(cases), "starting")
-    since = _clocks()
+    since = clocks()
     with _workers([OURS, SGEMM, *installed], threads) as workers:
         for worker in list(workers):
             try:
@@ -216,7 +224,7 @@ def measure(
             measured = _measure_case(case, workers, seconds, reasons, on_share)
             if measured is not None:
                 measurements.append(measured)
-    machine["other_work"] = _other_work(since)
+    machine["other_work"] = other_work(since, clocks())
     tell(float(len(cases)), len(cases), "done")
     return Report(measurements, machine, reasons)
 
@@ -266,6 +274,62 @@ def _workers(names: Sequence[str], threads: int) -> Iterator[list[Worker]]:
             worker.end()
 
 
+def take_turns(
+    calls: Mapping[str, tuple[Worker, Mapping[str, Any]]],
+    seconds: float,
+    *,
+    refused: Callable[[str, Worker, WorkerError], None],
+    tell: Callable[[float], None] = lambda share: None,
+) -> dict[str, dict[str, Any]]:
+    """Have calls built and let them take turns; the one that comes first is another one in each round.
+
+    Args:
+        calls: by name, the worker that makes it and the case as it is sent to it; a worker may have several.
+        seconds: for the rounds, compiling aside; up to `PATIENCE` times as long where calls are slow or others disturb.
+        refused: is called with each that gives no number, and why.
+        tell: is called with the share of the work that is done.
+
+    Returns:
+        For each that gave a number: "ms", the median, and "disturbed", whether it is not to be believed.
+
+    Example:
+        >>> take_turns({}, 1.0, refused=print)
+        {}
+    """
+    left = list(calls)
+    tell(0.0)
+
+    def ask(name: str, **request: Any) -> dict[str, Any] | None:
+        worker = calls[name][0]
+        try:
+            return worker.ask({"call": name, **request})
+        except WorkerError as error:
+            for other in [name] if worker.running else [other for other in left if calls[other][0] is worker]:
+                left.remove(other)
+            refused(name, worker, error)
+            return None
+
+    for name in calls:
+        if name in left:  # a worker that died took its other calls with it
+            ask(name, do="build", case=calls[name][1])
+    shortest, longest = SLICE_SECONDS
+    slice_seconds = min(max(seconds / ROUNDS / max(len(left), 1), shortest), longest)
+    started, rounds, elapsed, calm = time.monotonic(), 0, 0.0, False
+    while left and (elapsed < seconds or rounds < 1 or (not calm and elapsed < PATIENCE * seconds)):
+        first = rounds % len(left)
+        calm = True
+        for name in left[first:] + left[:first]:
+            if name in left:
+                answer = ask(name, do="slice", seconds=slice_seconds)
+                calm = calm and (answer is None or answer["calm"] >= CALM_SLICES)
+                calls[name][0].fall_asleep()
+        rounds += 1
+        elapsed = time.monotonic() - started
+        tell(min(0.99, elapsed / seconds))
+    answers = {name: ask(name, do="finish") for name in left[:] if name in left}
+    return {name: answer for name, answer in answers.items() if answer is not None}
+
+
 def _measure_case(
     case: Case,
     workers: list[Worker],
@@ -274,48 +338,42 @@ def _measure_case(
     tell: Callable[[float], None],
 ) -> Measurement | None:
     """Measure one case; workers that die are taken out of the list, and the reason is written down."""
-    taking_part = [w for w in workers if case.mode == "infer" or w.name not in PEERS or PEERS[w.name].trains]
-    tell(0.0)
 
-    def ask(worker: Worker, request: dict[str, Any]) -> dict[str, Any] | None:
-        try:
-            return worker.ask(request)
-        except WorkerError as error:
-            taking_part.remove(worker)
-            if worker.running:
-                reasons[f"{worker.name}, {case}"] = str(error)
-            else:
-                workers.remove(worker)
-                reasons[worker.name] = f"{error} (in {case})"
-            return None
+    def refused(name: str, worker: Worker, error: WorkerError) -> None:
+        if worker.running:
+            reasons[f"{name}, {case}"] = str(error)
+        else:
+            workers.remove(worker)
+            reasons[name] = f"{error} (in {case})"
 
-    for worker in taking_part[:]:
-        ask(worker, {"do": "build", "case": case.to_json()})
-    shortest, longest = SLICE_SECONDS
-    slice_seconds = min(max(seconds / ROUNDS / max(len(taking_part), 1), shortest), longest)
-    started, rounds, elapsed, calm = time.monotonic(), 0, 0.0, False
-    while taking_part and (elapsed < seconds or rounds < 1 or (not calm and elapsed < PATIENCE * seconds)):
-        first = rounds % len(taking_part)
-        calm = True
-        for worker in taking_part[first:] + taking_part[:first]:
-            answer = ask(worker, {"do": "slice", "seconds": slice_seconds})
-            calm = calm and (answer is None or answer["calm"] >= CALM_SLICES)
-            worker.fall_asleep()
-        rounds += 1
-        elapsed = time.monotonic() - started
-        tell(min(0.99, elapsed / seconds))
-    answers = {worker.name: ask(worker, {"do": "finish"}) for worker in taking_part[:]}
-    ms = {name: answer["ms"] for name, answer in answers.items() if answer is not None}
+    trains = {w.name for w in workers if w.name not in PEERS or PEERS[w.name].trains}
+    calls = {w.name: (w, case.to_json()) for w in workers if case.mode == "infer" or w.name in trains}
+    since = clocks(workers)
+    answers = take_turns(calls, seconds, refused=refused, tell=tell)
+    share = other_work(since, clocks(workers))
+    ms = {name: answer["ms"] for name, answer in answers.items()}
     sgemm = 2 * SGEMM_SIZE**3 / ms.pop(SGEMM) / 1e6 if SGEMM in ms else None
-    disturbed = tuple(name for name, answer in answers.items() if answer is not None and answer["disturbed"])
-    return Measurement(case, ms, sgemm, disturbed) if OURS in ms else None
+    disturbed = tuple(name for name, answer in answers.items() if answer["disturbed"])
+    return Measurement(case, ms, sgemm, disturbed, share) if OURS in ms else None
 
 
 def _tell_share(tell: Progress, done: int, cases: int, what: str, share: float) -> None:
     tell(done + share, cases, what)
 
 
-def _check_threads(threads: int | None) -> int:
+def check_threads(threads: int | None) -> int:
+    """How many threads to use.
+
+    Args:
+        threads: if it is None, `OMP_NUM_THREADS` or else the processors of this process.
+
+    Raises:
+        InputError: more than there are processors, or less than one.
+
+    Example:
+        >>> check_threads(1)
+        1
+    """
     most = processors()
     if threads is None:
         given = os.environ.get("OMP_NUM_THREADS", "")
@@ -325,7 +383,13 @@ def _check_threads(threads: int | None) -> int:
     return threads
 
 
-def _machine() -> dict[str, Any]:
+def machine_facts() -> dict[str, Any]:
+    """This machine, as it stands in saved files.
+
+    Example:
+        >>> list(machine_facts())
+        ['processor', 'cores', 'system', 'python', 'date', 'load']
+    """
     return {
         "processor": _processor(),
         "cores": processors(),
@@ -336,9 +400,18 @@ def _machine() -> dict[str, Any]:
     }
 
 
-def _clocks() -> tuple[float, float, float]:
-    """Seconds gone by, seconds of all processors in use by whomever, seconds used by this process and its workers."""
+def clocks(workers: Iterable[Worker] = ()) -> tuple[float, float, float]:
+    """Seconds gone by, seconds of all processors in use by whomever, seconds used by this process and its workers.
+
+    Args:
+        workers: those that are there; those that have ended count by themselves.
+
+    Example:
+        >>> other_work(clocks(), clocks()) >= 0
+        True
+    """
     own = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    own += sum(worker.processor_seconds() for worker in workers)
     try:
         user, nice, system, _, _, *more = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:9])
     except OSError:
@@ -346,10 +419,19 @@ def _clocks() -> tuple[float, float, float]:
     return time.monotonic(), (user + nice + system + sum(more)) / os.sysconf("SC_CLK_TCK"), own
 
 
-def _other_work(since: tuple[float, float, float]) -> float:
-    """The share of the processors' time that went to other programs: more than a few hundredths spoils the numbers."""
-    elapsed, used, own = (now - then for now, then in zip(_clocks(), since, strict=True))
-    return round(max(used - own, 0.0) / (elapsed * (os.cpu_count() or 1)), 3)
+def other_work(since: tuple[float, float, float], until: tuple[float, float, float]) -> float:
+    """The share of the processors' time that went to other programs: more than a few hundredths spoils the numbers.
+
+    Args:
+        since: what `clocks` gave before.
+        until: what it gave afterwards.
+
+    Example:
+        >>> other_work((0.0, 100.0, 50.0), (10.0, 100.0, 50.0))
+        0.0
+    """
+    elapsed, used, own = (now - then for now, then in zip(until, since, strict=True))
+    return round(max(used - own, 0.0) / (max(elapsed, 1e-9) * (os.cpu_count() or 1)), 3)
 
 
 def _processor() -> str:

@@ -5,6 +5,7 @@
                {"do": "slice", "seconds": 0.05}               -> {"calm": so many slices so far were not disturbed}
                {"do": "finish"}                               -> {"ms": the median, "disturbed": no calm slices}
 
+Several things are measured at once under several names, "call": "..." in each request. `finish` forgets what was built.
 Where something cannot be done it says {"refused": why}. It ends when there is nothing more to read.
 """
 
@@ -91,30 +92,43 @@ class Stopwatch:
         return time.perf_counter() - started
 
 
-def serve(build: Build, requests: Iterable[str], answer: Callable[[dict[str, Any]], None]) -> None:
+def serve(
+    build: Callable[[Any], Call],
+    requests: Iterable[str],
+    answer: Callable[[dict[str, Any]], None],
+    read: Callable[[Any], Any] = Case.from_json,
+) -> None:
     """Do what the lines ask for, until there are no more.
+
+    Args:
+        build: makes a call out of a case.
+        requests: lines of JSON.
+        answer: is called with each answer.
+        read: makes a case out of its JSON.
 
     Example:
         >>> serve(lambda case: lambda: [0.0], ['{"do": "finish"}'], print)
         {'refused': 'nothing has been built'}
     """
-    stopwatch: Stopwatch | None = None
+    stopwatches: dict[str, Stopwatch] = {}
     for line in requests:
         request = json.loads(line)
+        name = request.get("call", "")
         try:
             if request["do"] == "build":
-                stopwatch = None  # frees the case before
-                stopwatch = Stopwatch(build(Case.from_json(request["case"])))
-                answer({"outputs": stopwatch.outputs})
-            elif stopwatch is None:
+                stopwatches.pop(name, None)
+                stopwatches[name] = Stopwatch(build(read(request["case"])))
+                answer({"outputs": stopwatches[name].outputs})
+            elif name not in stopwatches:
                 answer({"refused": "nothing has been built"})
             elif request["do"] == "slice":
-                stopwatch.slice(request["seconds"])
-                answer({"calm": len(stopwatch.calm)})
+                stopwatches[name].slice(request["seconds"])
+                answer({"calm": len(stopwatches[name].calm)})
             else:
+                stopwatch = stopwatches.pop(name)
                 answer({"ms": stopwatch.median_ms(), "disturbed": len(stopwatch.calm) < CALM_SLICES})
         except Exception as error:  # whatever a library raises is the reason why it has no number
-            stopwatch = None
+            stopwatches.pop(name, None)
             answer({"refused": _words(error)})
 
 
@@ -145,6 +159,18 @@ def facts(name: str) -> dict[str, Any]:
 def main(arguments: list[str], start: Mapping[str, Callable[[int], Build]] = START) -> None:
     """Be the worker of the peer that the arguments name."""
     name, threads = arguments
+    work(lambda: (start[name](int(threads)), facts(name)))
+
+
+def work(
+    start: Callable[[], tuple[Callable[[Any], Call], dict[str, Any]]], read: Callable[[Any], Any] = Case.from_json
+) -> None:
+    """Be a worker: import and get ready, say so, and serve whoever asks on the standard input.
+
+    Args:
+        start: gives what makes a call out of a case, and what to say about it.
+        read: makes a case out of its JSON.
+    """
     # What libraries print must not get between the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -154,13 +180,12 @@ def main(arguments: list[str], start: Mapping[str, Callable[[int], Build]] = STA
         answers.flush()
 
     try:
-        build = start[name](int(threads))
-        ready = facts(name)
+        build, ready = start()
     except Exception as error:
         answer({"refused": _words(error)})
         return
     answer({"ready": ready})
-    serve(build, sys.stdin, answer)
+    serve(build, sys.stdin, answer, read)
 
 
 def _waited() -> float:

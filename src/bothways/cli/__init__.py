@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bothways.bench import MODES, PEERS, SHAPES
+from bothways.bench import DTYPES, MODES, PEERS, SHAPES
 from bothways.cli import display
 from bothways.errors import BothwaysError
 from bothways.merge import MERGE_MODES
@@ -208,15 +208,33 @@ def predict(
 
 
 @app.command()
-def info(model: ModelFile, as_json: Json = False) -> None:
-    """Say what a model is and what it was trained on.
+def info(
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL",
+            help="A model of [bold]bothways train[/], or one of Keras, .keras or .h5.",
+            show_default=False,
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Say what a model is and what it was trained on; of a Keras model, which layers the engine would run.
 
     Example: [bold]bothways info flows.bothways[/]
-    """
-    from bothways import store
 
-    loaded = store.load(model)
-    if as_json:
+    Example: [bold]bothways info model.keras --json[/]
+    """
+    from bothways import jobs
+    from bothways.runtime import Model
+
+    loaded = jobs.info(model)
+    if not isinstance(loaded, Model):
+        if as_json:
+            _print_json(loaded.to_json())
+        else:
+            display.show_survey(loaded)
+    elif as_json:
         _print_json(
             {
                 "network": loaded.network.to_json(),
@@ -240,6 +258,12 @@ def bench(
     cell: Annotated[
         list[str] | None, typer.Option(help=f"The recurrent cells: {', '.join(CELLS)}.", show_default="lstm")
     ] = None,
+    dtype: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"What our products multiply: {', '.join(DTYPES)}; peers have float32.", show_default="float32"
+        ),
+    ] = None,
     peers: Annotated[
         list[str] | None,
         typer.Option(help=f"Whom to measure against: {', '.join(PEERS)}; or none.", show_default="all installed"),
@@ -261,9 +285,10 @@ def bench(
 
     modes = list(MODES) if mode == "both" else [mode]
     cases = [
-        bench.Case(shape, name, each)
+        bench.Case(shape, name, each, product)
         for name in _names(cell) or ["lstm"]
         for each in modes
+        for product in _names(dtype) or ["float32"]
         for shape in bench.choose_shapes(shapes or ["all"])
     ]
     wanted = _names(peers) or list(PEERS)

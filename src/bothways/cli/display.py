@@ -15,9 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from bothways.bench import Report
+    from bothways.bench import Measurement, Report
     from bothways.demo import Demo
     from bothways.jobs import Evaluation, Prediction, Training
+    from bothways.layers.survey import Survey
     from bothways.runtime import Model
     from bothways.training import EpochReport
 
@@ -184,6 +185,40 @@ def show_model(model: Model) -> None:
     console.print(table)
 
 
+def show_survey(survey: Survey) -> None:
+    """Which layers of a Keras model the engine would run, and why not the others."""
+    console = results()
+    size = "not built" if survey.parameters is None else f"{survey.parameters:,} parameters"
+    console.print(f"{survey.model}: {survey.kind} of Keras on {survey.backend}, {size}")
+    why_not: dict[str, list[str]] = {}
+    if survey.layers:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=True)
+        table.add_column("layer", overflow="fold")
+        table.add_column("kind", overflow="fold")
+        table.add_column("units", justify="right")
+        table.add_column("parameters", justify="right")
+        table.add_column("engine", overflow="fold")
+        for layer in survey.layers:
+            units, parameters = ("" if n is None else f"{n:,}" for n in (layer.units, layer.parameters))
+            kind = f"{layer.kind} (bothways)" if layer.package == "bothways" else layer.kind
+            gain = "native" if layer.engine == "native" else "one product"
+            engine = Text(gain, "green") if layer.gains else Text("no", "yellow")
+            table.add_row(layer.path, kind, units, parameters, engine)
+            if not layer.gains:
+                why_not.setdefault(layer.engine, []).append(layer.path)
+        console.print(table)
+    for reason, layers in why_not.items():
+        console.print(f"{', '.join(layers)}: {reason}", soft_wrap=not console.is_terminal)
+    count = len(survey.recurrent)
+    if not count:
+        console.print("There is no recurrent layer in this model.")
+    else:
+        do = "would run" if survey.how else ("runs" if survey.native == 1 else "run")
+        console.print(f"{survey.native} of {count} recurrent layer{'s' if count > 1 else ''} {do} on the engine.")
+    if survey.how:
+        console.print(f"In Python, once it is loaded: {survey.how}")
+
+
 def show_demo(demo: Demo, steps: int, units: int, direction: str) -> None:
     """Expected against predicted, step by step, and how well it goes on unseen sequences."""
     console = results()
@@ -235,8 +270,8 @@ def say_reasons(report: Report) -> None:
 
 
 def show_report(report: Report, path: Path | None) -> None:
-    """A table for each cell and mode: milliseconds, and what they mean."""
-    from bothways.bench import PEERS
+    """A table for each cell, mode and dtype: milliseconds, and what they mean."""
+    from bothways.bench import DTYPES, PEERS
 
     console = results()
     machine = report.machine
@@ -246,11 +281,15 @@ def show_report(report: Report, path: Path | None) -> None:
         "Bidirectional, float32: median milliseconds of a call; ours in 10^9 operations a\n"
         "second, against NumPy's matrix product, and against the best peer."
     )
-    for cell, mode in dict.fromkeys((m.case.cell, m.case.mode) for m in report.measurements):
-        of_table = [m for m in report.measurements if (m.case.cell, m.case.mode) == (cell, mode)]
+    if any(m.case.dtype != DTYPES[0] for m in report.measurements):
+        console.print("Where it says bfloat16, our products multiply bfloat16 numbers; all others have float32.")
+    for kind in dict.fromkeys((m.case.cell, m.case.mode, m.case.dtype) for m in report.measurements):
+        of_table = [m for m in report.measurements if (m.case.cell, m.case.mode, m.case.dtype) == kind]
+        title = " ".join(kind[:2] if kind[2] == DTYPES[0] else kind)
         peers = [name for name in PEERS if any(name in m.ms for m in of_table)]
         titles = [PEERS[name].title.replace(" ", "\n") for name in peers]
-        table = _table(f"{cell} {mode}\nB,T,D,H", "ours", *titles, "GF/s", "of\nsgemm", "ratio")
+        busy = ["busy"] if any(m.other_work > OTHER_WORK for m in of_table) else []
+        table = _table(f"{title}\nB,T,D,H", "ours", *titles, "GF/s", "of\nsgemm", "ratio", *busy)
         table.padding = (0, 1, 0, 0)
         table.columns[0].no_wrap = True
         for m in of_table:
@@ -264,13 +303,25 @@ def show_report(report: Report, path: Path | None) -> None:
                 *times.values(),
                 f"{m.gflops:.1f}" if m.gflops < 100 else f"{m.gflops:.0f}",
                 "" if m.share_of_sgemm is None else f"{m.share_of_sgemm:.0%}",
-                "" if m.ratio is None else Text(f"{m.ratio:.2f}", "green" if m.ratio >= 1 else "bold red"),
+                _ratio(m),
+                *([Text(f"{m.other_work:.0%}", "bold red") if m.other_work > OTHER_WORK else ""] if busy else []),
             )
         console.print(table)
     if any(m.disturbed for m in report.measurements):
-        console.print("* Other programs had its processors all the time: not to be believed, nor the ratio.")
+        console.print("* Other programs had its processors all the time: not to be believed.")
+    if any(m.other_work > OTHER_WORK for m in report.measurements):
+        console.print("busy: the share of the processors that other programs used. Measure that row again.")
     if path:
         console.print(f"Saved: {path}", soft_wrap=True)
+
+
+def _ratio(m: Measurement) -> Text:
+    """The ratio, with a star if it is made of a time that has one."""
+    if m.ratio is None:
+        return Text("")
+    if {"bothways", m.best_peer} & set(m.disturbed):
+        return Text(f"{m.ratio:.2f}*", "yellow")
+    return Text(f"{m.ratio:.2f}", "green" if m.ratio >= 1 else "bold red")
 
 
 def _ms(ms: float | None) -> str:

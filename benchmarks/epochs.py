@@ -1,0 +1,82 @@
+"""What an update costs in the compiled epochs of training on JAX, at the size of the tutorial's model.
+
+    python benchmarks/epochs.py --save epochs.json
+
+The model is that of `bothways demo`: a bidirectional LSTM of 20 units over 10 steps of 1 feature, 1,000 sequences, one
+an update, so that almost all of it is the price of an update and not arithmetic. Beside it the same in batches of 64,
+and the same model by `train_on_batch` of Keras, which is what other backends get. Takes about half a minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import study
+
+TARGET = 40.0
+"""Microseconds an update, at most."""
+
+CASE = {"sequences": 1000, "time": 10, "units": 20}
+QUICK = {"sequences": 8, "time": 3, "units": 4}
+CALLS: Mapping[str, Mapping[str, Any]] = {
+    "one by one": {"batch": 1, "compiled": True},
+    "in batches of 64": {"batch": 64, "compiled": True},
+    "one by one, train_on_batch": {"batch": 1, "compiled": False},
+}
+
+
+def with_jax(threads: int) -> tuple[Callable[[Any], study.Call], dict[str, Any]]:
+    """Training of networks on JAX."""
+    from bothways import engine, layers, training  # noqa: F401  the layers choose the backend of Keras
+
+    engine.set_threads(threads)
+    import jax  # noqa: F401
+    import keras
+
+    from bothways.network import Network
+    from bothways.problems import cumulative_sum
+    from bothways.training.batches import bucketed, epoch_plan
+    from bothways.training.compiled import CompiledEpochs
+    from bothways.training.epochs import BatchEpochs
+    from bothways.training.initial import initial_weights
+    from bothways.training.keras_model import compile_model, keras_model, set_weights
+
+    def build(case: Any) -> study.Call:
+        network = Network(features=1, classes=2, units=case["units"])
+        x, y = cumulative_sum(case["sequences"], case["time"], seed=0)
+        lengths = np.full(len(x), case["time"])
+        buckets = bucketed(x.reshape(-1, 1).astype(np.float32), y.ravel(), lengths, case["batch"])
+        model = keras_model(network, masked=False)
+        compile_model(network, model, keras.optimizers.schedules.PolynomialDecay(0.01, 10**6, 0.0))
+        set_weights(network, model, initial_weights(network, seed=0))
+        epochs = (CompiledEpochs if case["compiled"] else BatchEpochs)(model, buckets, case["batch"])
+        generator = np.random.default_rng(0)
+        return lambda: epochs.run(epoch_plan(buckets, case["batch"], generator))
+
+    return build, {"versions": study.versions("keras", "jax"), "instruction_set": engine.instruction_set()}
+
+
+STARTS: Mapping[str, study.Start] = {"jax": with_jax}
+
+
+def main() -> None:
+    """Measure an epoch each way, and print a row for each."""
+    options = study.options(__doc__, STARTS, seconds=15.0)
+    epochs = study.study(options)
+    case = QUICK if options.quick else CASE
+    rows = []
+    with epochs.workers(STARTS) as workers:
+        times = epochs.times(workers, {name: ("jax", {**case, **call}) for name, call in CALLS.items()})
+    for name, ms in times.pop("ms").items():
+        updates = -(-case["sequences"] // CALLS[name]["batch"])
+        us = 1e3 * ms / updates
+        target = TARGET if name == "one by one" else None
+        epochs.add(name=name, **case, **CALLS[name], **times, ms=ms, updates=updates, us_an_update=us, target=target)
+        rows.append([name, study.ms(ms), updates, study.ms(us), "" if target is None else f"{target:g}"])
+    epochs.done(["an epoch of the tutorial's model", "ms", "updates", "us an update", "target"], rows)
+
+
+if __name__ == "__main__":
+    main()
