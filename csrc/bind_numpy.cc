@@ -119,6 +119,9 @@ class Weights {
       throw std::invalid_argument("x needs 3 axes, the last of " + std::to_string(features_));
     }
     const int64_t batch = array.shape[0], time = array.shape[1];
+    for (int i = 0; i < directions_; ++i) {
+      if (!countable(batch, time, features_, direction_[i].units)) throw std::invalid_argument("the call is too large");
+    }
     const void* counts = matrix(mask, batch, time, "?", kRead, "mask");
     Call call{input(batch, time), directions_, {}};
     call.input.x = static_cast<const float*>(array.data);
@@ -207,6 +210,7 @@ class Weights {
     if (kernel.axes != 2 || recurrent.axes != 2) throw std::invalid_argument("kernels need 2 axes");
     if (recurrent.shape[0] == 0) throw std::invalid_argument("a cell needs a unit");
     if (directions_ == 0) features_ = kernel.shape[0];
+    if (!countable(0, 0, features_, recurrent.shape[0])) throw std::invalid_argument("the weights are too large");
     Direction& d = direction_[directions_++];
     d.cell = static_cast<CellKind>(cell);
     d.units = recurrent.shape[0];
@@ -333,6 +337,7 @@ NB_MODULE(_native, m) {
       [](int cell, int64_t batch, int64_t time, int64_t features, int64_t units, bool bfloat16, bool dropout,
          bool recurrent_dropout) {
         if (cell < 0 || cell >= kCells) throw std::invalid_argument("there is no such cell");
+        if (!countable(batch, time, features, units)) throw std::invalid_argument("the call is too large");
         Input input{};
         input.batch = batch;
         input.time = time;

@@ -4,6 +4,7 @@
 #include "bind_xla.h"
 
 #include <cstring>
+#include <new>
 #include <string>
 
 #include "engine.h"
@@ -36,6 +37,13 @@ class Operands {
     return checked<ffi::F32>(ffi::ErrorOr<F32>(*result.value()), size, "result", ret_);
   }
 
+  // Call it when all have been handed out.
+  bool all_used() {
+    if (good() && arg_ != args_.size()) fail("operand", arg_, "is not expected");
+    if (good() && ret_ != rets_.size()) fail("result", ret_, "is not expected");
+    return good();
+  }
+
   bool good() const { return error_.empty(); }
   ffi::Error error() const { return ffi::Error(ffi::ErrorCode::kInvalidArgument, error_); }
 
@@ -50,8 +58,8 @@ class Operands {
     return buffer.value().typed_data();
   }
 
-  std::nullptr_t fail(const char* kind, size_t i) {
-    if (good()) error_ = "bothways: " + std::string(kind) + " " + std::to_string(i) + " has the wrong type or size";
+  std::nullptr_t fail(const char* kind, size_t i, const char* what = "has the wrong type or size") {
+    if (good()) error_ = "bothways: " + std::string(kind) + " " + std::to_string(i) + " " + what;
     return nullptr;
   }
 
@@ -75,12 +83,15 @@ class Call {
     valid_ = x.dimensions().size() == 3 && directions >= 1 && directions <= kMaxDirections &&
              a.cells.size() == a.units.size() && a.reverse.size() == a.units.size() &&
              a.dropouts.size() == a.units.size();
-    if (!valid_) return;
     const auto shape = x.dimensions();
+    valid_ = valid_ && countable(shape[0], shape[1], shape[2], 1);
+    if (!valid_) return;
     const uint8_t* mask = a.masked ? operands.next_mask(shape[0] * shape[1]) : nullptr;
     input = {shape[0], shape[1], shape[2], x.typed_data(), mask, a.zero_output_for_mask, a.bfloat16};
     for (int i = 0; i < directions; ++i) {
-      valid_ = valid_ && a.cells[i] >= 0 && a.cells[i] < kCells && a.units[i] > 0;
+      valid_ = valid_ && a.cells[i] >= 0 && a.cells[i] < kCells &&
+               countable(input.batch, input.time, input.features, a.units[i]);
+      if (!valid_) return;
       direction[i] = {};
       direction[i].cell = static_cast<CellKind>(a.cells[i]);
       direction[i].units = a.units[i];
@@ -92,7 +103,8 @@ class Call {
   bool good() const { return valid_ && operands.good(); }
   ffi::Error error() const {
     if (valid_) return operands.error();
-    return ffi::Error(ffi::ErrorCode::kInvalidArgument, "bothways: x needs 3 axes, and there are 1 or 2 directions");
+    return ffi::Error(ffi::ErrorCode::kInvalidArgument,
+                      "bothways: x needs 3 axes, and there are 1 or 2 directions of known cells and possible sizes");
   }
 
   int64_t outputs() const { return input.batch * input.time * width; }
@@ -121,6 +133,17 @@ class Call {
   bool valid_ = false;
 };
 
+// XLA is no place for exceptions.
+template <class Run>
+ffi::Error unless_memory_is_short(const Run& run) {
+  try {
+    run();
+  } catch (const std::bad_alloc&) {
+    return ffi::Error(ffi::ErrorCode::kResourceExhausted, "bothways: there is too little memory");
+  }
+  return ffi::Error::Success();
+}
+
 // x, [mask], then for each direction kernel, recurrent_kernel, bias, initial states, [dropout], [recurrent_dropout]
 //   -> [outputs], then for each direction final states, [saved]
 ffi::Error xla_forward(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets, Integers cells, Integers units,
@@ -140,9 +163,8 @@ ffi::Error xla_forward(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets, 
     for (int s = 0; s < call.states(i); ++s) results[i].final_states[s] = call.operands.next_result(call.state(i));
     if (saves) results[i].saved = call.operands.next_result(call.saved(i));
   }
-  if (!call.good()) return call.error();
-  forward(call.input, call.directions, call.direction, outputs, results);
-  return ffi::Error::Success();
+  if (!call.operands.all_used()) return call.error();
+  return unless_memory_is_short([&] { forward(call.input, call.directions, call.direction, outputs, results); });
 }
 
 // x, [mask], [d_outputs], then for each direction kernel, recurrent_kernel, [dropout], [recurrent_dropout], saved,
@@ -173,8 +195,9 @@ ffi::Error xla_backward(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets,
     if (!call.good()) return call.error();
     if (g.saved != saved) std::memcpy(g.saved, saved, call.saved(i) * sizeof(float));
   }
-  backward(call.input, call.directions, call.direction, d_outputs, d_x, results);
-  return ffi::Error::Success();
+  if (!call.operands.all_used()) return call.error();
+  return unless_memory_is_short(
+      [&] { backward(call.input, call.directions, call.direction, d_outputs, d_x, results); });
 }
 
 XLA_FFI_DEFINE_HANDLER(kForward, xla_forward,

@@ -8,11 +8,16 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 #include <vector>
 
 #include "kernels.h"
 #include "schedule.h"
 #include "threads.h"
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
 
 namespace bothways {
 namespace {
@@ -103,8 +108,15 @@ class Arena {
       std::free(memory_);
       size_ = (count + kAlign - 1) / kAlign * kAlign;
       memory_ = static_cast<float*>(std::aligned_alloc(kAlign, size_ * sizeof(float)));
-      if (!memory_) std::abort();
+      if (!memory_) {
+        size_ = 0;
+        throw std::bad_alloc();
+      }
     }
+#ifdef __SANITIZE_ADDRESS__
+    __asan_unpoison_memory_region(memory_, size_ * sizeof(float));  // what this call did not ask for is not its own
+    __asan_poison_memory_region(memory_ + count, (size_ - count) * sizeof(float));
+#endif
     return memory_;
   }
 

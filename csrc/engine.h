@@ -64,6 +64,15 @@ struct DirectionGradients {
   float* d_initial_states[kMaxStates];      // (batch, units) each, or null
 };
 
+// Whether the arrays of such a call can be counted: otherwise a product of sizes may overflow and match anything, and
+// the schedule, which numbers rows and steps in 32 bits, may point anywhere.
+inline bool countable(int64_t batch, int64_t time, int64_t features, int64_t units) {
+  constexpr double kMost = 1e17;
+  const double width = 16.0 * units + 8.0 * features + 512;
+  return batch >= 0 && batch <= INT32_MAX && time >= 0 && time <= INT32_MAX && features >= 0 && units > 0 &&
+         (batch + 1.0) * (time + 1.0) * width < kMost && width * width < kMost;
+}
+
 // Lays out the weights for forward passes, in packed_floats(...) floats, which start a cache line. They serve as long
 // as the weights, the instruction set and `bfloat16` are the same; `pack` reads nothing else of the input but its
 // features.

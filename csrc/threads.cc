@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -38,6 +39,7 @@ class Pool {
     piece_ = &piece;
     count_ = count;
     left_.store(count, std::memory_order_relaxed);
+    short_of_memory_.store(false, std::memory_order_relaxed);
     next_.store(0, std::memory_order_relaxed);
     {
       std::lock_guard<std::mutex> lock(mutex_);
@@ -51,10 +53,11 @@ class Pool {
       if (left_.load(std::memory_order_acquire) == 0) {
         std::lock_guard<std::mutex> lock(mutex_);
         open_ = 0;
-        if (inside_ == 0) return;
+        if (inside_ == 0) break;
       }
       std::this_thread::yield();
     }
+    if (short_of_memory_.load(std::memory_order_relaxed)) throw std::bad_alloc();
   }
 
   std::mutex busy;  // held by the caller whom the pool serves
@@ -64,7 +67,11 @@ class Pool {
     for (;;) {
       const int i = next_.fetch_add(1, std::memory_order_relaxed);
       if (i >= count_) return;
-      (*piece_)(i);
+      try {
+        (*piece_)(i);
+      } catch (const std::bad_alloc&) {  // the only exception of a piece; for the caller, wherever it came up
+        short_of_memory_.store(true, std::memory_order_relaxed);
+      }
       left_.fetch_sub(1, std::memory_order_release);
     }
   }
@@ -97,6 +104,7 @@ class Pool {
   const std::function<void(int)>* piece_ = nullptr;
   int count_ = 0;
   std::atomic<int> next_{0}, left_{0};
+  std::atomic<bool> short_of_memory_{false};
 };
 
 std::atomic<int> thread_count{0};

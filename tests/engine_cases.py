@@ -33,12 +33,14 @@ def make_case(
     states: bool = False,
     bias: bool = True,
     cells: tuple[str, ...] = ("lstm", "lstm"),
+    dropout: str | None = None,
     seed: int = 0,
     **options: Any,
 ) -> Case:
     """Random input and weights, small enough that gates stay off their limits.
 
-    `mask` is None, "random", "right" or "left" padding, "all" (every step masked) or "holes".
+    `mask` is None, "random", "right" or "left" padding, "all" (every step masked) or "holes". `dropout` is None, or of
+    "x", "h" or "both".
     """
     random = np.random.default_rng(seed)
 
@@ -66,6 +68,18 @@ def make_case(
         "all": np.zeros((batch, time), np.bool_),
         "holes": np.broadcast_to(steps % 3 != 1, (batch, time)),
     }
+    if dropout is not None:
+
+        def factors(cell: str, width: int) -> Array:
+            return (random.random((len(CELLS[cell].gates), batch, width)) < 0.7) / 0.7
+
+        options["dropout"] = [
+            engine.Dropout(
+                factors(cell, features) if dropout in ("x", "both") else None,
+                factors(cell, width) if dropout in ("h", "both") else None,
+            )
+            for cell, width in zip(cells, units, strict=False)
+        ]
     if mask is not None:
         options["mask"] = masks[mask]
     return Case(normal(batch, time, features, scale=1.0), directions, options)
@@ -94,7 +108,8 @@ def flat(result: Any) -> list[Array]:
     return [array for part in result for array in flat(part)]
 
 
-def assert_agrees(case: Case) -> None:
-    """The engine gives what the oracle gives, forward and backward."""
-    for actual, expected in zip(everything(engine, case), everything(engine.reference, case), strict=True):
-        assert error(actual, expected) < ENGINE
+def assert_agrees(case: Case, tolerance: float = ENGINE, **options: Any) -> None:
+    """The engine, with `options` of its own, gives what the oracle gives, forward and backward."""
+    ours = case._replace(options=case.options | options)
+    for actual, expected in zip(everything(engine, ours), everything(engine.reference, case), strict=True):
+        assert error(actual, expected) < tolerance

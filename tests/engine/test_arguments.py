@@ -95,7 +95,8 @@ def test_the_compiled_border_refuses_memory_that_is_not_there() -> None:
             x,
             None,
             False,
-            [(0, kernel, recurrent, None, False, ())],
+            False,
+            [(0, kernel, recurrent, None, False, (), None)],
             np.zeros(6, np.float32),
             [((state, state), None)],
         )
@@ -168,7 +169,7 @@ def test_the_compiled_border_takes_only_arrays_that_it_can_read() -> None:
     from bothways.engine import _native
 
     kernel, recurrent = np.zeros((4, 8), np.float32), np.zeros((2, 8), np.float32)
-    weights = _native.Weights([(0, kernel, recurrent, None, False)], False)
+    weights = _native.Weights([(0, kernel, recurrent, None, False)], False, False)
     x, notes = np.zeros((2, 3, 4), np.float32), np.zeros(10_000, np.float32)
     assert weights.outputs(x, None, None).shape == (2, 3, 2)
     unaligned = np.frombuffer(bytearray(x.nbytes + 1), np.uint8)[1:].view(np.float32).reshape(x.shape)
@@ -184,11 +185,11 @@ def test_the_compiled_border_takes_only_arrays_that_it_can_read() -> None:
     with pytest.raises(ValueError, match="initial_states has 2 items; 1 are needed"):
         weights.outputs(x, None, [None, None])
     with pytest.raises(ValueError, match="there are too few notes"):
-        weights.run(x, None, (None,), notes[:10])
+        weights.run(x, None, (None,), None, notes[:10])
     notes.setflags(write=False)
     with pytest.raises(ValueError, match="notes is not a contiguous array"):
-        weights.run(x, None, (None,), notes)
+        weights.run(x, None, (None,), None, notes)
     with pytest.raises(ValueError, match="d_outputs has 6 elements; 12 are needed"):
-        weights.backward(x, None, (None,), np.zeros(6, np.float32), (None,), notes.copy())
+        weights.backward(x, None, (None,), None, np.zeros(6, np.float32), (None,), notes.copy())
     with pytest.raises(ValueError, match="kernel has 12 elements; 32 are needed"):
-        _native.Weights([(0, kernel, recurrent, None, False), (0, kernel[:, :3].copy(), recurrent, None, True)], False)
+        _native.Weights([(0, kernel, recurrent, None, False), (0, kernel[:, :3].copy(), recurrent, None, True)], False, False)

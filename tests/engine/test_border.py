@@ -52,15 +52,15 @@ def native_calls(case: Case, memory: Memory) -> tuple[tuple[Any, ...], tuple[Any
         states = tuple(map(memory.array, d.initial_state))
         saved = memory.empty(_native.saved_floats(cell, batch, time, features, d.units))
         finals, d_finals, d_initials = ([memory.array(np.ones(s.shape)) for s in states] for _ in range(3))
-        directions.append((cell, kernel, recurrent, bias, d.reverse, states))
+        directions.append((cell, kernel, recurrent, bias, d.reverse, states, None))
         results.append((finals, saved))
         d_weights = [memory.empty(*each.shape) for each in (kernel, recurrent, bias)]
         gradients.append((saved, d_finals, *d_weights, d_initials))
     width = sum(d.units for d in case.directions)
     outputs, d_outputs = memory.empty(batch, time, width), memory.array(np.ones((batch, time, width)))
     return (
-        (x, mask, False, directions, outputs, results),
-        (x, mask, False, directions, d_outputs, memory.empty(*x.shape), gradients),
+        (x, mask, False, False, directions, outputs, results),
+        (x, mask, False, False, directions, d_outputs, memory.empty(*x.shape), gradients),
     )
 
 
@@ -84,9 +84,9 @@ def with_item(tree: Any, path: Path, item: Any) -> Any:
 
 def written_in(call: tuple[Any, ...]) -> Iterator[tuple[Path, Array]]:
     """Those of a call that are written; of the gradients' items, the second is read."""
-    backward = len(call) == 7
+    backward = len(call) == 8
     for path, array in arrays_in(call):
-        if path[0] >= (5 if backward else 4) and not (backward and path[2:3] == (1,)):
+        if path[0] >= (6 if backward else 5) and not (backward and path[2:3] == (1,)):
             yield path, array
 
 
@@ -103,7 +103,7 @@ def test_calls_stay_in_their_arrays(
     _native.forward(*forward)
     _native.backward(*backward)
     assert memory.is_intact()
-    saved = [id(each) for _, each in forward[5]]
+    saved = [id(each) for _, each in forward[6]]
     assert all(np.isfinite(a).all() for call in (forward, backward) for _, a in written_in(call) if id(a) not in saved)
 
 
@@ -146,21 +146,21 @@ def test_read_only_results_are_refused(right: tuple[Any, Any]) -> None:
 @pytest.mark.parametrize(
     ("path", "item"),
     [
-        ((3,), []),
-        ((3,), None),
-        ((3, 0), ()),
-        ((3, 0), (0,)),
-        ((3, 0), None),
-        ((3, 0, 0), -1),
-        ((3, 0, 0), len(CELLS)),
-        ((3, 0, 0), 2**40),
-        ((3, 0, 0), "lstm"),
-        ((3, 0, 1), None),
-        ((3, 0, 2), None),
-        ((3, 0, 2), np.zeros((0, 0), np.float32)),
-        ((3, 0, 4), "yes"),
-        ((3, 0, 5), (np.zeros((3, 6), np.float32),)),
-        ((3, 0, 5), (np.zeros((3, 6), np.float32),) * 3),
+        ((4,), []),
+        ((4,), None),
+        ((4, 0), ()),
+        ((4, 0), (0,)),
+        ((4, 0), None),
+        ((4, 0, 0), -1),
+        ((4, 0, 0), len(CELLS)),
+        ((4, 0, 0), 2**40),
+        ((4, 0, 0), "lstm"),
+        ((4, 0, 1), None),
+        ((4, 0, 2), None),
+        ((4, 0, 2), np.zeros((0, 0), np.float32)),
+        ((4, 0, 4), "yes"),
+        ((4, 0, 5), (np.zeros((3, 6), np.float32),)),
+        ((4, 0, 5), (np.zeros((3, 6), np.float32),) * 3),
         ((-1,), []),
         ((-1,), None),
         ((-1, 0), ()),
@@ -173,9 +173,28 @@ def test_wrong_counts_and_kinds_are_refused(right: tuple[Any, Any], path: Path, 
     assert_refused(function, with_item(call, (path[0] % len(call), *path[1:]), item))
 
 
+@pytest.mark.parametrize(("batch", "units"), [(16, 2**60), (2**30, 2**59), (1, 2**60)])
+def test_sizes_whose_products_overflow_are_refused(batch: int, units: int) -> None:
+    """No array has memory here, and 64 bits of their products are all zero."""
+    nothing, recurrent = np.zeros(0, np.float32), np.zeros((units, 0), np.float32)
+    direction = (0, nothing, recurrent, None, False, (), None)
+    x = np.zeros((batch, 1, 0), np.float32)
+    assert_refused(_native.forward, (x, None, False, False, [direction], nothing, [((nothing, nothing), None)]))
+    assert_refused(_native.saved_floats, (0, batch, 1, 4, units))
+
+
+@pytest.mark.parametrize("shape", [(0, 2**31, 4), (2**31, 0, 4)])
+def test_axes_beyond_32_bits_are_refused(shape: tuple[int, ...]) -> None:
+    direction = engine.Direction(np.ones((4, 4)), np.ones((1, 4)), cell="lstm")
+    with pytest.raises((ValueError, MemoryError)):
+        engine.run(np.zeros(shape, np.float32), [direction])
+    with pytest.raises(ValueError, match="too large"):
+        _native.saved_floats(0, *shape, 1)
+
+
 def test_three_directions_are_refused(right: tuple[Any, Any]) -> None:
     function, call = right
-    more = with_item(call, (3,), [*call[3], call[3][0]])
+    more = with_item(call, (4,), [*call[4], call[4][0]])
     assert_refused(function, with_item(more, (len(call) - 1,), [*call[-1], call[-1][0]]))
 
 
@@ -184,6 +203,6 @@ def test_the_calls_themselves_are_right() -> None:
     case = make_case(3, 4, 5, (6, 7), mask="random", states=True)
     forward, backward = native_calls(case, Memory(0))
     _native.forward(*forward)
-    np.testing.assert_array_equal(forward[4], engine.run(case.x, case.directions, **case.options).outputs)
+    np.testing.assert_array_equal(forward[5], engine.run(case.x, case.directions, **case.options).outputs)
     _native.backward(*backward)
-    assert np.isfinite(backward[5]).all()
+    assert np.isfinite(backward[6]).all()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -108,6 +111,28 @@ def test_denormal_numbers_are_kept(instruction_set: str) -> None:
     result = engine.run(x, [direction], record=True)
     np.testing.assert_array_equal(result.outputs, x)
     np.testing.assert_array_equal(engine.backprop(result.tape, x).x, x)
+
+
+@pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="AddressSanitizer takes all addresses")
+@pytest.mark.parametrize("sides", [1, 2])
+def test_too_little_memory_is_an_error(sides: int) -> None:
+    code = f"""
+import resource
+import numpy as np
+from bothways import engine
+
+direction = engine.Direction(np.ones((1, 4)), np.ones((1, 4)))
+engine.run(np.zeros((64, 64, 1)), [direction] * {sides})  # with its threads
+x = np.zeros((2**24, 0, 1), np.float32)
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, used + 2**30))
+try:
+    engine.run(x, [direction] * {sides})
+except MemoryError:
+    print("MemoryError")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["MemoryError"], done.stderr
 
 
 # ---------------------------------------------------------------- memory

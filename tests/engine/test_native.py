@@ -16,6 +16,7 @@ from bothways import engine
 from bothways.errors import InputError
 from bothways.spec import CELLS
 from engine_cases import assert_agrees, everything, flat, make_case
+from tolerances import BFLOAT16, ENGINE, error
 
 # batch, time, features, units: single rows, rows beyond a tile, units around the widths of vectors, wide input,
 # sequences longer than a chunk of the weight gradient, more rows than share a panel.
@@ -43,6 +44,58 @@ def test_other_cells_agree_with_the_oracle(
     instruction_set: str, cell: str, shape: tuple[Any, ...], mask: str | None
 ) -> None:
     assert_agrees(make_case(*shape, mask=mask, states=True, cells=(cell, cell)))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("shape", [*SHAPES, (1, 70, 40, (65, 65)), (33, 5, 4, (70, 70))], ids=str)
+@pytest.mark.parametrize("dropout", ["x", "h", "both"])
+def test_dropout_agrees_with_the_oracle(
+    instruction_set: str, cell: str, shape: tuple[Any, ...], dropout: str
+) -> None:
+    assert_agrees(make_case(*shape, mask="random", states=True, cells=(cell, cell), dropout=dropout))
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])  # relu has a kink, where roundings change gradients at once
+@pytest.mark.parametrize("shape", [*SHAPES, (1, 70, 40, (65, 65)), (33, 5, 4, (70, 70))], ids=str)
+@pytest.mark.parametrize("dropout", [None, "both"])
+def test_bfloat16_agrees_with_the_oracle(
+    instruction_set: str, cell: str, shape: tuple[Any, ...], dropout: str | None
+) -> None:
+    case = make_case(*shape, mask="random", states=True, cells=(cell, cell), dropout=dropout)
+    assert_agrees(case, BFLOAT16, precision="bfloat16")
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_bfloat16_rounds_the_same_on_every_instruction_set(cell: str) -> None:
+    case = make_case(7, 1, 19, (21, 21), states=True, cells=(cell, cell))
+    found = []
+    for name in engine.instruction_sets():
+        engine.set_instruction_set(name)
+        found.append(engine.run(case.x, case.directions, precision="bfloat16").outputs)
+    engine.set_instruction_set(engine.instruction_sets()[0])
+    for outputs in found[1:]:
+        assert error(outputs, found[0]) < ENGINE
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_frozen_layer_gives_the_same_numbers(instruction_set: str, precision: str) -> None:
+    case = make_case(5, 7, 3, (9, 33), mask="random")
+    frozen = engine.Layer(case.directions, precision=precision, frozen=True)
+    open_ = engine.Layer(case.directions, precision=precision)
+    np.testing.assert_array_equal(frozen(case.x, case.options["mask"]), open_(case.x, case.options["mask"]))
+    with pytest.raises(InputError, match="This layer is frozen"):
+        frozen.run(case.x, record=True)
+
+
+def test_a_frozen_layer_keeps_its_weights() -> None:
+    kernel = np.ones((3, 16), np.float32)
+    directions = [engine.Direction(kernel, np.ones((4, 16), np.float32))]
+    x = np.ones((2, 5, 3), np.float32)
+    frozen, read_in_place = engine.Layer(directions, frozen=True), engine.Layer(directions)
+    before = frozen(x)
+    kernel[:] = 0.0
+    np.testing.assert_array_equal(frozen(x), before)
+    assert error(read_in_place(x), before) > 0.1
 
 
 def test_two_cells_side_by_side(instruction_set: str) -> None:

@@ -48,8 +48,9 @@ def program(target: str, directions: int = 2) -> Program:
     saved = (_native.saved_floats(cell_number("lstm"), BATCH, TIME, FEATURES, UNITS),)
     x, outputs = (BATCH, TIME, FEATURES), (BATCH, TIME, directions * UNITS)
     attributes: dict[str, Any] = {"masked": True, "zero_output_for_mask": False, "sequences": True}
-    attributes |= {"cells": [cell_number("lstm")], "units": [UNITS], "reverse": [0]}
-    attributes |= {name: np.asarray(attributes[name] * directions) for name in ("cells", "units", "reverse")}
+    attributes |= {"bfloat16": False, "cells": [cell_number("lstm")], "units": [UNITS], "reverse": [0], "dropouts": [0]}
+    names = ("cells", "units", "reverse", "dropouts")
+    attributes |= {name: np.asarray(attributes[name] * directions) for name in names}
     if target == "forward":
         operands, results = [x, x[:2]], [outputs]
         operands += [*weights, *states] * directions
@@ -94,6 +95,11 @@ def test_wrong_types_are_refused(right: Program, kind: str, dtype: str) -> None:
             assert_refused(right._replace(wrong_dtype=(kind, i, dtype)))
 
 
+def test_operands_and_results_too_many_are_refused(right: Program) -> None:
+    assert_refused(right._replace(operands=[*right.operands, (1,)]))
+    assert_refused(right._replace(results=[*right.results, (1,)]))
+
+
 def test_missing_operands_and_results_are_refused(right: Program) -> None:
     for count in range(len(right.operands)):
         assert_refused(right._replace(operands=right.operands[:count]))
@@ -114,6 +120,8 @@ def test_missing_operands_and_results_are_refused(right: Program) -> None:
         {"units": [UNITS, 0]},
         {"units": [UNITS, -UNITS]},
         {"units": [UNITS, UNITS + 1]},
+        {"units": [UNITS, 2**40]},
+        {"units": [UNITS, 2**62]},
         {"reverse": [0]},
         {"masked": False},
         {"sequences": False},
