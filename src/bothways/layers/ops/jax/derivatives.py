@@ -49,7 +49,8 @@ class _Layout(NamedTuple):
         rest, weights = list(leaves), []
         for cell in self.static.cells:
             states = len(CELLS[cell].states)
-            weights.append(Weights(*rest[:3], tuple(rest[3 : 3 + states])))
+            kernel, recurrent_kernel, bias = rest[:3]
+            weights.append(Weights(kernel, recurrent_kernel, bias, tuple(rest[3 : 3 + states])))
             del rest[: 3 + states]
         return tuple(weights)
 
@@ -119,11 +120,16 @@ def _is_zero(tangent: Any) -> bool:
     return isinstance(tangent, jax.custom_derivatives.SymbolicZero)
 
 
-_tangent_p = jax.extend.core.Primitive("bothways_tangent")
+def _instantiate(tangent: Any) -> jax.Array:
+    zeros: jax.Array = ad.instantiate_zeros(tangent)  # type: ignore[no-untyped-call]
+    return zeros
+
+
+_tangent_p: Any = jax.extend.core.Primitive("bothways_tangent")
 _tangent_p.multiple_results = True
 
 
-@_tangent_p.def_impl
+@_tangent_p.def_impl  # type: ignore[untyped-decorator]
 @functools.partial(jax.jit, static_argnames="layout")
 def _forward_mode(*arguments: Any, layout: _Layout) -> list[jax.Array]:
     x, mask, weights, _, tangents = layout.split(arguments)
@@ -140,7 +146,7 @@ def _forward_mode(*arguments: Any, layout: _Layout) -> list[jax.Array]:
 mlir.register_lowering(_tangent_p, mlir.lower_fun(_forward_mode, multiple_results=True))
 
 
-@_tangent_p.def_abstract_eval
+@_tangent_p.def_abstract_eval  # type: ignore[untyped-decorator]
 def _(*arguments: Any, layout: _Layout) -> list[Any]:
     x, _, weights, _, _ = layout.split(arguments)
     shapes = [state.shape for w in weights for state in w.initial_states]
@@ -151,7 +157,7 @@ def _(*arguments: Any, layout: _Layout) -> list[Any]:
 
 def _transpose(cotangents: Any, *arguments: Any, layout: _Layout) -> list[Any]:
     x, mask, weights, notes, tangents = layout.split(arguments)
-    d_results = _results(layout.static, [ad.instantiate_zeros(each) for each in cotangents])
+    d_results = _results(layout.static, [_instantiate(each) for each in cotangents])
     d_x, d_weights = _backward(layout.static, layout.active[0], x, mask, weights, notes, d_results)
     gradients = [d_x, *jax.tree.leaves(d_weights)]
     active = [gradient for gradient, active in zip(gradients, layout.active, strict=True) if active]
@@ -162,13 +168,13 @@ def _jvp(primals: Any, tangents: Any, *, layout: _Layout) -> tuple[Any, Any]:
     inputs, fixed = len(layout.active), len(primals) - sum(layout.active)
     parts = []
     if any(not isinstance(d, ad.Zero) for d in tangents[fixed:]):
-        parts.append(_tangent_p.bind(*primals[:fixed], *map(ad.instantiate_zeros, tangents[fixed:]), layout=layout))
+        parts.append(_tangent_p.bind(*primals[:fixed], *map(_instantiate, tangents[fixed:]), layout=layout))
     if any(not isinstance(d, ad.Zero) for d in tangents[:inputs]):  # of the notes and the mask there are none
 
         def function(*arguments: Any) -> Any:
             return _forward_mode(*arguments, *primals[inputs:], layout=layout)
 
-        parts.append(jax.jvp(function, primals[:inputs], tuple(map(ad.instantiate_zeros, tangents[:inputs])))[1])
+        parts.append(jax.jvp(function, primals[:inputs], tuple(map(_instantiate, tangents[:inputs])))[1])
     return _tangent_p.bind(*primals, layout=layout), [sum(each[1:], each[0]) for each in zip(*parts, strict=True)]
 
 
