@@ -144,6 +144,11 @@ CASES: dict[Callable[[Any], keras.Model], Any] = {
 }
 
 
+def target_of(output: Any) -> Any:
+    """Something to learn for a model with this output."""
+    return np.cos(np.arange(output.shape[-1])) + np.zeros(tuple(output.shape))
+
+
 def assert_fits_alike(
     make: Callable[[Any], keras.Model],
     x: Any,
@@ -159,8 +164,7 @@ def assert_fits_alike(
     for model in models:
         prepare(model)
         outputs = model(x)  # not `output_shape`: see `test_stock_keras_takes_both_sides_to_be_as_wide`
-        targets = keras.tree.map_structure(lambda output: np.cos(np.arange(output.shape[-1])) + 0 * output, outputs)
-        targets = keras.tree.map_structure(keras.ops.convert_to_numpy, targets) if y is None else y
+        targets = keras.tree.map_structure(target_of, outputs) if y is None else y
         model.compile(loss=loss, optimizer=keras.optimizers.SGD(0.2))
         histories.append(model.fit(x, targets, epochs=3, batch_size=4, shuffle=False, verbose=0, **fit).history["loss"])
     assert error(*histories) < KERAS
