@@ -164,7 +164,7 @@ def test_layers_of_other_dtypes_run_in_stock_keras(dtype: str, cell: str, wrappe
     if BACKEND == "jax" and dtype == "float64":
         pytest.skip("JAX makes float32 of float64 unless it is told otherwise, and Keras does even then")
     # The orthogonal matrices with which Keras starts cannot be made in float16 on the CPU.
-    options = {"dtype": dtype, "recurrent_initializer": "glorot_uniform"}
+    options: dict[str, Any] = {"dtype": dtype, "recurrent_initializer": "glorot_uniform"}
     x, pair = normal(2, 4, 3), [layer_of(home, wrapped, cell, **options) for home in (ours, L)]
     for layer in pair:
         layer(x)
@@ -175,8 +175,8 @@ def test_layers_of_other_dtypes_run_in_stock_keras(dtype: str, cell: str, wrappe
     np.testing.assert_array_equal(*map(numpy, outputs))
 
 
-# Keras's `result_type` ends at float32 everywhere but on TensorFlow: on JAX its layers compute in float32 under the name of
-# float64, and on torch those do that have no kernel of torch, as SimpleRNN.
+# Keras's `result_type` ends at float32 everywhere but on TensorFlow: on JAX its layers compute in float32 under the name
+# of float64, and on torch those do that have no kernel of torch, as SimpleRNN.
 WHOLLY_FLOAT64 = {"tensorflow": ["LSTM", "GRU", "SimpleRNN"], "torch": ["LSTM", "GRU"]}
 
 

@@ -30,7 +30,7 @@ def numpy(array: Any) -> Any:
 
 
 def stateful_pair(cell: str, wrapped: bool) -> tuple[keras.Model, Any, Any]:
-    """A model of a stateful layer and a `Dense`, that layer, and a stock layer that is not stateful and gives states."""
+    """A model of a stateful layer and a `Dense`, that layer, and a stock layer, not stateful, that gives states."""
     layer = getattr(ours, cell)(4, stateful=True)
     stock = getattr(L, cell)(4, return_state=True)
     if wrapped:
@@ -72,7 +72,7 @@ TRAINING = ["fit", "train_on_batch", "evaluate", "test_on_batch"]
 
 def assert_states(layer: Any, stock: Any, pieces: list[Any]) -> None:
     """The layer's states are those of the stock layer after all pieces, each read on from the states before."""
-    states = None
+    states: Any = None
     for piece in pieces:
         _, *states = stock(piece, initial_state=states)
     for actual, expected in zip(layer.states, states, strict=True):
@@ -109,7 +109,7 @@ def test_batches_of_one_call_follow_one_another() -> None:
 
 
 def test_the_pieces_are_the_whole() -> None:
-    model, layer, stock = stateful_pair("GRU", wrapped=False)
+    model, _, stock = stateful_pair("GRU", wrapped=False)
     last, _ = stock(X)
     for piece in PIECES:
         output = model.predict(piece, batch_size=4, verbose=0)

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(keras.backend.backend() == "numpy", reason="Kera
 
 
 @keras.saving.register_keras_serializable(package="tests")
-class Elman(L.Layer):  # type: ignore[misc]
+class Elman(keras.layers.Layer):  # type: ignore[misc]
     """A cell that Keras does not have: h = tanh(x W + h U / 2)."""
 
     def __init__(self, units: int, **options: Any) -> None:
@@ -41,7 +41,7 @@ class Elman(L.Layer):  # type: ignore[misc]
         return h, [h]
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"units": self.units}
+        return {**super().get_config(), "units": self.units}
 
 
 def sequential(*layers: Any) -> keras.Model:

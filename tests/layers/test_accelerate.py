@@ -155,7 +155,12 @@ def test_a_subclassed_model(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = np.asarray(model(X))
     counted = []
     recurrence = ops.recurrence
-    monkeypatch.setattr(ops, "recurrence", lambda *a, **o: counted.append(1) or recurrence(*a, **o))
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        counted.append(1)
+        return recurrence(*arguments, **options)
+
+    monkeypatch.setattr(ops, "recurrence", noted)
     acceleration = accelerate(model)
     assert {layer.name: layer.engine for layer in acceleration.layers} == {
         "nested": "native",

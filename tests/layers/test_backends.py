@@ -1,4 +1,4 @@
-"""What holds on every backend of Keras: `backend_*.py`, each backend in a process of its own, for Keras has one a process.
+"""What holds on every backend of Keras: `backend_*.py`, each in a process of its own, for Keras has one a process.
 
 That JAX agrees with stock Keras `test_parity.py` shows, which runs in this process.
 """

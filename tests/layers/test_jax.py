@@ -117,7 +117,9 @@ MODES: dict[str, Callable[[Loss], Loss]] = {
     "vmap of grad": lambda f: lambda x: jax.vmap(jax.grad(f))(jnp.stack([x, 2 * x])),
     "grad of vmap": lambda f: jax.grad(lambda x: jax.vmap(f)(jnp.stack([x, 2 * x])).sum()),
     "vmap of hessian": lambda f: lambda x: jax.vmap(jax.hessian(f))(jnp.stack([x, 2 * x])),
-    "grad of scan": lambda f: jax.grad(lambda x: jax.lax.scan(lambda s, i: (s + f(i), 0), 0.0, jnp.stack([x, 2 * x]))[0]),
+    "grad of scan": lambda f: jax.grad(
+        lambda x: jax.lax.scan(lambda s, i: (s + f(i), 0), 0.0, jnp.stack([x, 2 * x]))[0]
+    ),
 }
 
 
@@ -182,7 +184,9 @@ def test_several_threads_at_once() -> None:
 
 def test_an_exported_program_runs_in_another_process(tmp_path: Path) -> None:
     pytest.importorskip("flatbuffers", reason="jax.export writes artifacts with it")
-    model = keras.Sequential([keras.Input((5, 2)), ours.Bidirectional(ours.LSTM(3, return_sequences=True)), ours.GRU(2)])
+    model = keras.Sequential(
+        [keras.Input((5, 2)), ours.Bidirectional(ours.LSTM(3, return_sequences=True)), ours.GRU(2)]
+    )
     safe = [jax.export.DisabledSafetyCheck.custom_call(name) for name in ours.custom_calls()]
 
     def gradient(x: Any) -> Any:
@@ -190,11 +194,12 @@ def test_an_exported_program_runs_in_another_process(tmp_path: Path) -> None:
 
     (batch,) = jax.export.symbolic_shape("batch")
     programs = {
-        "outputs": (model, jax.ShapeDtypeStruct((batch, 5, 2), jnp.float32)),
-        "gradient": (gradient, jax.ShapeDtypeStruct((3, 5, 2), jnp.float32)),
+        "outputs": (model, (batch, 5, 2)),
+        "gradient": (gradient, (3, 5, 2)),
     }
     for name, (function, shape) in programs.items():
-        exported = jax.export.export(jax.jit(function), disabled_checks=safe)(shape)
+        x = jax.ShapeDtypeStruct(shape, jnp.float32)  # type: ignore[no-untyped-call]
+        exported = jax.export.export(jax.jit(function), disabled_checks=safe)(x)
         (tmp_path / name).write_bytes(exported.serialize())
     np.save(tmp_path / "x.npy", X)
     code = """

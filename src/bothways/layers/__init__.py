@@ -15,4 +15,14 @@ from bothways.layers.files import load_model, save_model  # noqa: E402
 from bothways.layers.ops import custom_calls  # noqa: E402
 from bothways.layers.recurrent import GRU, LSTM, SimpleRNN  # noqa: E402
 
-__all__ = ["GRU", "LSTM", "Acceleration", "Bidirectional", "SimpleRNN", "accelerate", "custom_calls", "load_model", "save_model"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "Acceleration",
+    "Bidirectional",
+    "SimpleRNN",
+    "accelerate",
+    "custom_calls",
+    "load_model",
+    "save_model",
+]
