@@ -175,8 +175,8 @@ def test_layers_of_other_dtypes_run_in_stock_keras(dtype: str, cell: str, wrappe
     np.testing.assert_array_equal(*map(numpy, outputs))
 
 
-# Keras's `result_type` ends at float32 everywhere but on TensorFlow: on JAX its layers compute in float32 under the name
-# of float64, and on torch those do that have no kernel of torch, as SimpleRNN.
+# Keras's `result_type` ends at float32 but on TensorFlow: on JAX its layers compute in float32 under the name of
+# float64, and on torch those do that have no kernel of torch, as SimpleRNN.
 WHOLLY_FLOAT64 = {"tensorflow": ["LSTM", "GRU", "SimpleRNN"], "torch": ["LSTM", "GRU"]}
 
 
