@@ -130,3 +130,90 @@ def test_a_dense_layer_at_every_step_is_one_product() -> None:
     acceleration.undo()
     assert "call" not in vars(dense)
     assert not accelerate(keras.Sequential([L.TimeDistributed(L.Dropout(0.5))])).layers
+
+
+class Reader(keras.Model):  # type: ignore[misc]
+    """A subclassed model with a model inside, a list of layers, and a recurrent layer in wrappers in wrappers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = keras.Sequential([L.Bidirectional(L.GRU(4, return_sequences=True), name="nested")])
+        self.stack = [L.LSTM(4, return_sequences=True, name="first"), L.LSTM(4, return_sequences=True, name="second")]
+        steps = L.TimeDistributed(L.Bidirectional(L.SimpleRNN(2), name="deep"), name="outer")
+        self.wrapped = steps
+        self.custom = L.RNN([L.LSTMCell(3), L.GRUCell(3)], name="cells")
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        h = self.inner(x)
+        for layer in self.stack:
+            h = layer(h, training=training)
+        return self.custom(self.wrapped(keras.ops.reshape(h, (-1, 6, 4, 1))))
+
+
+def test_a_subclassed_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Reader()
+    expected = np.asarray(model(X))
+    counted = []
+    recurrence = ops.recurrence
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        counted.append(1)
+        return recurrence(*arguments, **options)
+
+    monkeypatch.setattr(ops, "recurrence", noted)
+    acceleration = accelerate(model)
+    assert {layer.name: layer.engine for layer in acceleration.layers} == {
+        "nested": "native",
+        "first": "native",
+        "second": "native",
+        "deep": "native",
+        "cells": "RNN is not a layer of the engine; it has LSTM, GRU and SimpleRNN",
+    }
+    assert error(model(X), expected) < KERAS
+    assert len(counted) >= 4
+    acceleration.undo()
+    counted.clear()
+    np.testing.assert_array_equal(np.asarray(model(X)), expected)
+    assert not counted
+
+
+def test_a_functional_model_with_masks_states_and_shared_layers() -> None:
+    x = keras.Input((6, 3))
+    shared = L.LSTM(4, return_sequences=True, return_state=True, name="shared")
+    h, *states = shared(L.Masking()(x))
+    again, *_ = shared(L.Dense(3)(h), initial_state=states)
+    forward, backward = L.Bidirectional(L.GRU(3, return_sequences=True), merge_mode=None, name="apart")(again)
+    model = keras.Model(x, [forward, backward, *states])
+    padded = np.where(np.arange(6)[:, None] < 4, X, 0).astype("float32")
+    expected = model.predict(padded, verbose=0)
+    acceleration = accelerate(model)
+    assert sorted(acceleration.layers) == [("apart", "Bidirectional", "native"), ("shared", "LSTM", "native")]
+    for actual, value in zip(model.predict(padded, verbose=0), expected, strict=True):
+        assert error(actual, value) < KERAS
+    acceleration.undo()
+    for actual, value in zip(model.predict(padded, verbose=0), expected, strict=True):
+        np.testing.assert_array_equal(actual, value)
+
+
+def test_what_is_inside_of_a_layer_that_is_not_accelerated_is() -> None:
+    """A `Bidirectional` over two kinds: stock Keras runs both sides, one of them on the engine."""
+    layer = L.Bidirectional(
+        L.LSTM(4, name="tanh"), backward_layer=L.LSTM(4, activation="relu", go_backwards=True, name="relu")
+    )
+    model = keras.Sequential([keras.Input((6, 3)), layer])
+    expected = np.asarray(model(X))
+    engines = {report.name: report.engine for report in accelerate(model).layers}
+    relu = "activation='relu'; the engine has tanh"
+    assert engines == {layer.name: f"backward layer: {relu}", "forward_tanh": "native", "relu": relu}
+    assert error(model(X), expected) < KERAS
+
+
+def test_a_single_layer_and_what_is_added_later() -> None:
+    layer = L.GRU(4)
+    assert accelerate(layer).layers == ((layer.name, "GRU", "native"),)
+    model = keras.Sequential([keras.Input((6, 3)), layer])
+    model.add(L.Reshape((4, 1)))
+    model.add(L.GRU(2, name="late"))
+    assert "inner_loop" not in vars(model.get_layer("late"))
+    assert [report.engine for report in accelerate(model).layers] == ["native", "native"]
+    assert "inner_loop" in vars(model.get_layer("late"))

@@ -1,4 +1,7 @@
-"""The backends other than JAX: `backend_parity.py`, each in a process of its own, because Keras has one a process."""
+"""What holds on every backend of Keras: `backend_*.py`, each in a process of its own, for Keras has one a process.
+
+That JAX agrees with stock Keras `test_parity.py` shows, which runs in this process.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,20 @@ from pathlib import Path
 
 import pytest
 
+FOLDER = Path(__file__).parent
+SCRIPTS = sorted(path.name for path in FOLDER.glob("backend_*.py"))
 
-@pytest.mark.parametrize("backend", ["torch", "tensorflow", "numpy"])
-def test_parity_with_stock_keras(backend: str) -> None:
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("backend", ["jax", "torch", "tensorflow", "numpy"])
+def test_on_every_backend(backend: str, script: str) -> None:
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    script = Path(__file__).with_name("backend_parity.py")
+    if (backend, script) == ("jax", "backend_parity.py"):
+        pytest.skip("test_parity.py shows it")
     done = subprocess.run(
         # Other people's warnings (of torch, of TensorFlow) are not ours to turn into errors.
-        [sys.executable, "-m", "pytest", "-q", "-W", "default", str(script)],
+        [sys.executable, "-m", "pytest", "-q", "-W", "default", str(FOLDER / script)],
         env={**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2"},
         capture_output=True,
         text=True,

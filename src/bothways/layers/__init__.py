@@ -1,7 +1,8 @@
 """Keras 3 layers on the engine: `LSTM`, `GRU`, `SimpleRNN` and `Bidirectional`.
 
 They take Keras's arguments and have its weights and numbers. Each has a readable attribute `engine`: "native", or why
-stock Keras runs instead. `accelerate` puts the engine into a Keras model that exists.
+stock Keras runs instead. `accelerate` puts the engine into a Keras model that exists; `load_model` and `save_model`
+open and write files with either kind of layer.
 """
 
 from bothways.layers.backend import choose_backend
@@ -10,6 +11,18 @@ choose_backend()
 
 from bothways.layers.accelerate import Acceleration, accelerate  # noqa: E402
 from bothways.layers.bidirectional import Bidirectional  # noqa: E402
+from bothways.layers.files import load_model, save_model  # noqa: E402
+from bothways.layers.ops import custom_calls  # noqa: E402
 from bothways.layers.recurrent import GRU, LSTM, SimpleRNN  # noqa: E402
 
-__all__ = ["GRU", "LSTM", "Acceleration", "Bidirectional", "SimpleRNN", "accelerate"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "Acceleration",
+    "Bidirectional",
+    "SimpleRNN",
+    "accelerate",
+    "custom_calls",
+    "load_model",
+    "save_model",
+]

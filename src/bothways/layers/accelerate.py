@@ -69,6 +69,8 @@ def accelerate(model: keras.Layer) -> Acceleration:
     Weights, numbers, `fit`, callbacks and files stay those of stock Keras: a file that is saved afterwards loads where
     only Keras is installed. The model need not be built or compiled yet; layers that are added later, copies and
     loaded files need a call of their own. Layers in models inside of the model, and in wrappers, are found too.
+    Numbers are those of stock Keras for stateful layers, too: on JAX their states stay what they were in all that Keras
+    compiles, `fit` and `predict`. The layers of `bothways.layers` carry them everywhere.
     Besides, a `TimeDistributed(Dense)`, which Keras runs step by step, becomes one product over all steps.
 
     Args:

@@ -10,12 +10,22 @@ from keras import ops as K
 
 from bothways.layers import ops
 from bothways.layers.eligibility import NATIVE, engine_of_both
-from bothways.layers.native import JitAsTheEngineCan, check_states, checked_mask, direction_of, drop_inputs, last_output
+from bothways.layers.native import (
+    CarriesStates,
+    JitAsTheEngineCan,
+    check_sequences,
+    check_states,
+    checked_mask,
+    direction_of,
+    drop_inputs,
+    last_output,
+    own_states,
+)
 from bothways.merge import check_merge_mode, merge
 
 
 @keras.saving.register_keras_serializable(package="bothways")
-class Bidirectional(JitAsTheEngineCan, keras.layers.Bidirectional):
+class Bidirectional(CarriesStates, JitAsTheEngineCan, keras.layers.Bidirectional):
     """Reads a sequence both ways: `keras.layers.Bidirectional` with the same arguments, weights and numbers.
 
     The wrapped layers may be those of `bothways.layers` or of Keras; the engine runs both sides at once. What it
@@ -52,9 +62,45 @@ class Bidirectional(JitAsTheEngineCan, keras.layers.Bidirectional):
         """`"native"`, or why stock Keras runs the wrapped layers one after the other instead."""
         return engine_of_both(self)
 
+    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
+        """As in Keras, and refuse widths that the merge mode cannot merge.
+
+        Raises:
+            InputError: `merge_mode` needs equal widths, and they are not.
+        """
+        forward, backward = self._shapes(sequences_shape)
+        check_merge_mode(self.merge_mode, forward[0][-1], backward[0][-1])
+        super().build(sequences_shape, initial_state_shape)
+
+    def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:
+        """As in Keras, which takes the backward layer to be as wide as the forward one; it may not be."""
+        (forward, *forward_states), (backward, *backward_states) = self._shapes(sequences_shape)
+        if self.merge_mode == "concat":
+            forward = (*forward[:-1], forward[-1] + backward[-1])
+        merged = (forward, backward) if self.merge_mode is None else (forward,)
+        shapes = (*merged, *forward_states, *backward_states)
+        return shapes if len(shapes) > 1 else forward
+
+    def compute_mask(self, _: Any, mask: Any) -> Any:
+        """The mask of the steps for whatever has steps, and None for the other outputs."""
+        of_steps = keras.tree.flatten(mask)[0] if self.return_sequences else None
+        masks = [of_steps] * (2 if self.merge_mode is None else 1)
+        if self.return_state:
+            masks += [None] * (len(self.forward_layer.state_size) + len(self.backward_layer.state_size))
+        return tuple(masks) if len(masks) > 1 else of_steps
+
+    def _shapes(self, sequences_shape: Any) -> list[tuple[Any, ...]]:
+        """For each side the shapes of its outputs and of the states that it returns."""
+        shapes = [layer.compute_output_shape(sequences_shape) for layer in (self.forward_layer, self.backward_layer)]
+        return [tuple(each) if self.return_state else (each,) for each in shapes]
+
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool | None = None) -> Any:
-        """Keras's `Bidirectional.call`, with both layers in one call of the engine."""
-        if self.engine != NATIVE:
+        """Keras's `Bidirectional.call`, with both layers in one call of the engine.
+
+        Raises:
+            InputError: `sequences`, `initial_state` or `mask` has a wrong shape or dtype.
+        """
+        if self.engine != NATIVE:  # the layers check what they are given
             return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
         return run_both(self, sequences, initial_state, mask, training)
 
@@ -65,6 +111,7 @@ def run_both(
     """What `call` of an eligible `Bidirectional` returns, from the engine."""
     layers = wrapper.forward_layer, wrapper.backward_layer
     check_merge_mode(wrapper.merge_mode, *(layer.units for layer in layers))
+    check_sequences(layers, sequences)
     mask = checked_mask(mask, sequences)
     for layer in layers:  # as `RNN.call` does, whether training or not: the seeds advance as in stock Keras
         layer.cell.get_dropout_mask(sequences[:, 0, :])
@@ -93,7 +140,9 @@ def run_both(
 
 def _initial_states(layers: Sequence[Any], sequences: Any, initial_state: Any) -> list[Any]:
     if initial_state is None:
-        return [list(layer.states) if layer.stateful else None for layer in layers]
+        if not layers[0].stateful:
+            return [None, None]
+        initial_state = own_states([state for layer in layers for state in layer.states])
     check_states(layers, initial_state, sequences)
     states = [K.cast(state, layers[0].compute_dtype) for state in initial_state]
     forward = len(layers[0].state_size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 from keras import ops as K
 
 from bothways.errors import InputError
@@ -25,13 +26,55 @@ class JitAsTheEngineCan:
         self._supports_jit = value
 
 
-class OnEngine(JitAsTheEngineCan):
+class CarriesStates:
+    """Counts the states of stateful layers among the variables, which makes them known wherever Keras calls a model.
+
+    Stock Keras leaves them out, and on JAX `fit`, `evaluate`, `predict`, `predict_on_batch` and `stateless_call`, which
+    hand every variable in and out, lose what they did to the states. Like the states of random generators, those of
+    layers are no weights: files, `get_weights` and optimizers do not see them.
+    """
+
+    @property
+    def variables(self) -> list[Any]:
+        """Weights, the states of random generators and those of stateful layers."""
+        variables = list(super().variables)  # type: ignore[misc]
+        known = set(map(id, variables))
+        states = keras.tree.flatten(self.states or ())  # type: ignore[attr-defined]
+        return variables + [state for state in states if id(state) not in known]
+
+    def reset_state(self) -> None:
+        """Set the states to zero.
+
+        Raises:
+            InputError: JAX is in the middle of `fit`, `evaluate` or `predict`, which have the states at that time.
+        """
+        try:
+            super().reset_state()  # type: ignore[misc]
+        except TypeError as away:  # while it runs, the trainer for JAX takes the values of all variables away
+            raise InputError(
+                f"The states of {self.name} are on their way through a model on JAX. "  # type: ignore[attr-defined]
+                "Call model.jax_state_sync() first, and then reset_state()."
+            ) from away
+
+
+class OnEngine(CarriesStates, JitAsTheEngineCan):
     """What makes a Keras recurrent layer run on the engine; stands before the Keras class in the list of bases."""
 
     @property
     def engine(self) -> str:
         """`"native"`, or why stock Keras runs instead."""
         return engine_of(self)
+
+    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
+        """As in Keras.
+
+        Raises:
+            InputError: `sequences`, `initial_state` or `mask` has a wrong shape or dtype.
+        """
+        check_sequences([self], sequences)
+        if initial_state is not None:
+            check_states([self], initial_state, sequences)
+        return super().call(sequences, initial_state=initial_state, mask=mask, training=training)  # type: ignore[misc]
 
     def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
         """The seam of Keras's `RNN.call`: `(last_output, outputs, states)`, outputs in the order of reading."""
@@ -45,6 +88,8 @@ def run_layer(layer: Any, sequences: Any, initial_state: Any, mask: Any, trainin
     sequences = K.cast(sequences, layer.cell.compute_dtype)
     mask = checked_mask(mask, sequences)
     check_states([layer], initial_state, sequences)
+    if layer.stateful:
+        initial_state = own_states(initial_state)
     outputs, (states,) = ops.recurrence(
         drop_inputs(layer, sequences, training),
         mask,
@@ -76,17 +121,51 @@ def direction_of(layer: Any, initial_states: Any) -> ops.Direction:
     )
 
 
-def check_states(layers: Sequence[Any], initial_state: Sequence[Any], sequences: Any) -> None:
+def check_sequences(layers: Sequence[Any], sequences: Any) -> None:
+    """Refuse sequences that `layers` cannot read.
+
+    Raises:
+        InputError: there are no steps, other features than those of the kernel, or no numbers.
+    """
+    shape = tuple(sequences.shape)
+    if shape[1] == 0:
+        raise InputError(f"sequences has shape {shape}: no steps. Give at least one; a mask can leave it out.")
+    _check_dtype("sequences", sequences)
+    for layer in layers:
+        features = layer.cell.kernel.shape[0] if layer.built else None
+        if None not in (features, shape[2]) and features != shape[2]:
+            raise InputError(
+                f"sequences has shape {shape}: {shape[2]} features; {layer.name} was built for {features}. "
+                f"Give (batch, time, {features}), or make a new layer."
+            )
+
+
+def check_states(layers: Sequence[Any], initial_state: Any, sequences: Any) -> None:
     """Refuse initial states that are not those of `layers`, one after the other.
 
     Raises:
-        InputError: a wrong number of states, or a wrong shape.
+        InputError: a wrong number of states, a wrong shape, or no numbers.
     """
+    initial_state = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
     needed = [(sequences.shape[0], layer.units) for layer in layers for _ in layer.state_size]
-    came = [tuple(state.shape) for state in initial_state]
-    if len(came) != len(needed) or not all(map(same_shape, came, needed)):
+    came = [None if getattr(state, "shape", None) is None else tuple(state.shape) for state in initial_state]
+    fit = [a is not None and same_shape(a, b) for a, b in zip(came, needed, strict=False)]
+    if len(came) != len(needed) or not all(fit):
         order = ": the states of the forward layer, then those of the backward layer" if len(layers) > 1 else ""
         raise InputError(f"initial_state has shapes {came}; this layer needs {needed}{order}.")
+    for state in initial_state:
+        _check_dtype("initial_state", state)
+
+
+def _check_dtype(name: str, array: Any) -> None:
+    dtype = keras.backend.standardize_dtype(array.dtype)
+    if not any(kind in dtype for kind in ("float", "int", "bool")):
+        raise InputError(f"{name} has dtype {dtype}; real numbers are needed. Cast it to float32.")
+
+
+def own_states(states: Sequence[Any]) -> list[Any]:
+    """Tensors that stay as they are when a stateful layer gets its new states, which torch writes into the old ones."""
+    return [K.copy(K.convert_to_tensor(state)) for state in states]
 
 
 def drop_inputs(layer: Any, sequences: Any, training: bool | None) -> Any:

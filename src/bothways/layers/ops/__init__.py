@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import keras
 
+from bothways.errors import InputError
+
 BACKENDS = ("jax", "torch", "tensorflow", "numpy")
 
 
@@ -69,6 +71,31 @@ def recurrence(
         x, mask, directions, zero_output_for_mask=zero_output_for_mask, return_sequences=return_sequences
     )
     return result
+
+
+def custom_calls() -> tuple[str, ...]:
+    """The names under which compiled JAX programs call the engine, for `jax.export`, which has to be told of them.
+
+    Besides, this process can run such programs from then on: call it, too, before a program that was exported.
+
+    Raises:
+        InputError: Keras does not run on JAX, or JAX not on the CPU.
+
+    Example:
+        >>> import jax.export
+        >>> from bothways.layers import LSTM
+        >>> layer = LSTM(4)
+        >>> x = jax.numpy.zeros((2, 5, 3))
+        >>> _ = layer(x)
+        >>> safe = [jax.export.DisabledSafetyCheck.custom_call(name) for name in custom_calls()]
+        >>> jax.export.export(jax.jit(layer), disabled_checks=safe)(x).call(x).shape
+        (2, 4)
+    """
+    if _NAME != "jax":
+        raise InputError(f"Keras runs on {_NAME}; custom calls are for JAX. Set KERAS_BACKEND=jax.")
+    assert _BACKEND is not None, "JAX is one of the backends"
+    names: tuple[str, ...] = _BACKEND.custom_calls()
+    return names
 
 
 # Loaded here, when the names above are there for it to import: `torch.compile` does not look into an import in a call.

@@ -53,7 +53,9 @@ def recurrence(
             )
     saves = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *arrays))
     if torch.compiler.is_compiling():
-        return plan.split(_forward_operator(x, mask, arrays, *_encoded(plan), saves))
+        results = _forward_operator(x, mask, arrays, *_encoded(plan), saves)
+        # As views: Keras hangs masks on tensors, and torch.compile cannot follow that on what an operator lists.
+        return plan.split([result.view_as(result) for result in results])
     if saves:
         return plan.split(_Recurrence.apply(plan, x, mask, *arrays))
     return plan.split(_forward(plan, x, mask, arrays, saves=False))

@@ -1,6 +1,7 @@
-"""The engine inside compiled JAX programs, through the typed FFI of XLA.
+"""The engine as two custom calls of XLA, through its typed FFI.
 
-The handlers are in `csrc/bind_xla.cc`, which takes the operands in the order used here.
+The handlers are in `csrc/bind_xla.cc`, which takes the operands in the order used here. A custom call has no
+derivatives of its own.
 """
 
 from __future__ import annotations
@@ -8,15 +9,15 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from bothways.engine import _native
-from bothways.layers.ops import Direction
-from bothways.spec import CELLS, cell_number
+from bothways.errors import InputError
+from bothways.spec import cell_number
 
 _FORWARD, _BACKWARD = "bothways_forward_v1", "bothways_backward_v1"
 
@@ -30,13 +31,24 @@ class Weights(NamedTuple):
     initial_states: tuple[jax.Array, ...]
 
 
-class _Static(NamedTuple):
-    """What is known when the program is traced."""
+class Static(NamedTuple):
+    """What is known when the program is traced.
+
+    Attributes:
+        cells: for each direction a key of `bothways.spec.CELLS`.
+        reverse: for each direction whether it reads from the last step to the first.
+        zero_output_for_mask: a masked step puts out zeros, not the state that it carries.
+        return_sequences: whether the outputs of the steps are wanted.
+    """
 
     cells: tuple[str, ...]
     reverse: tuple[bool, ...]
     zero_output_for_mask: bool
     return_sequences: bool
+
+
+Results = tuple[jax.Array | None, tuple[tuple[jax.Array, ...], ...]]
+"""Outputs `(batch, time, units of all directions)`, or None, and for each direction its final states."""
 
 
 @functools.cache
@@ -54,54 +66,22 @@ def why_not() -> str | None:
     return None
 
 
-def recurrence(
-    x: Any,
-    mask: Any | None,
-    directions: Sequence[Direction],
-    *,
-    zero_output_for_mask: bool,
-    return_sequences: bool,
-) -> tuple[jax.Array | None, list[list[jax.Array]]]:
-    """As `bothways.layers.ops.recurrence`."""
-    x = jnp.asarray(x)
-    weights = []
-    for direction in directions:
-        spec, units = CELLS[direction.cell], direction.recurrent_kernel.shape[0]
-        bias, states = direction.bias, direction.initial_states
-        if bias is None:
-            bias = jnp.zeros(spec.weight_shapes(x.shape[2], units)["bias"], x.dtype)
-        if states is None:
-            states = [jnp.zeros((x.shape[0], units), x.dtype)] * len(spec.states)
-        kernels = jnp.asarray(direction.kernel), jnp.asarray(direction.recurrent_kernel)
-        weights.append(Weights(*kernels, jnp.asarray(bias), tuple(map(jnp.asarray, states))))
-    static = _Static(
-        tuple(direction.cell for direction in directions),
-        tuple(direction.reverse for direction in directions),
-        zero_output_for_mask,
-        return_sequences,
-    )
-    outputs, states = _recurrence(static, x, None if mask is None else jnp.asarray(mask, bool), tuple(weights))
-    return outputs, [list(each) for each in states]
+def custom_calls() -> tuple[str, ...]:
+    """The names of the custom calls in programs that run the engine; registers them with XLA.
+
+    Raises:
+        InputError: the engine cannot run here.
+    """
+    reason = why_not()
+    if reason is not None:
+        raise InputError(f"There are no custom calls of the engine here: {reason}. Use a JAX for the CPU.")
+    return _FORWARD, _BACKWARD
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _recurrence(static: _Static, x: jax.Array, mask: jax.Array | None, weights: tuple[Weights, ...]) -> Any:
-    outputs, states, _ = _forward(static, x, mask, weights, saves=False)
-    return outputs, states
-
-
-def _recurrence_forward(static: _Static, x: Any, mask: Any, weights: Any) -> Any:
-    wants_d_x = () if x.perturbed else None  # a residual has to be an array or structure; structure can say yes or no
-    x, mask, weights = jax.tree.map(lambda primal: primal.value, (x, mask, weights), is_leaf=_is_primal)
-    outputs, states, saved = _forward(static, x, mask, weights, saves=True)
-    return (outputs, states), (x, mask, weights, saved, wants_d_x)
-
-
-def _is_primal(node: Any) -> bool:
-    return hasattr(node, "perturbed")
-
-
-def _forward(static: _Static, x: Any, mask: Any, weights: tuple[Weights, ...], *, saves: bool) -> Any:
+def forward(
+    static: Static, x: jax.Array, mask: jax.Array | None, weights: tuple[Weights, ...], *, saves: bool
+) -> tuple[jax.Array | None, tuple[tuple[jax.Array, ...], ...], tuple[jax.Array, ...]]:
+    """Outputs and states, and with `saves` for each direction the notes that `backward` needs."""
     batch, time, features = x.shape
     shapes: list[tuple[int, ...]] = []
     if static.return_sequences:
@@ -122,45 +102,42 @@ def _forward(static: _Static, x: Any, mask: Any, weights: tuple[Weights, ...], *
     return outputs, tuple(states), tuple(saved)
 
 
-def _recurrence_backward(static: _Static, residuals: Any, cotangents: Any) -> Any:
-    x, mask, weights, saved, wants_d_x = residuals
-    d_outputs, d_states = jax.tree.map(_instantiate, cotangents, is_leaf=_is_symbolic_zero)
-    operands = [x, *([] if mask is None else [mask]), *([d_outputs] if static.return_sequences else [])]
-    shapes = [x.shape] if wants_d_x is not None else []
+def backward(
+    static: Static,
+    x: jax.Array,
+    mask: jax.Array | None,
+    weights: tuple[Weights, ...],
+    saved: tuple[jax.Array, ...],
+    d_results: Results,
+    *,
+    wants_d_x: bool,
+) -> tuple[jax.Array | None, tuple[Weights, ...]]:
+    """The gradients of `x`, if it is wanted, and of the weights and initial states, from those of the results."""
+    d_outputs, d_states = d_results
+    operands = [x, *([] if mask is None else [mask]), *([] if d_outputs is None else [d_outputs])]
+    shapes = [x.shape] if wants_d_x else []
     aliases = {}
     for w, notes, d_state in zip(weights, saved, d_states, strict=True):
         operands += [w.kernel, w.recurrent_kernel]
         aliases[len(operands)] = len(shapes)  # the backward pass writes over the notes of the forward pass
         operands += [notes, *d_state]
         shapes += [notes.shape, *(array.shape for array in jax.tree.leaves(w))]
-    options = {"masked": mask is not None, "wants_d_x": wants_d_x is not None}
+    options = {"masked": mask is not None, "wants_d_x": wants_d_x}
     results = iter(_call(_BACKWARD, shapes, operands, static, weights, aliases=aliases, **options))
-    d_x = next(results) if wants_d_x is not None else jnp.zeros_like(x)
+    d_x = next(results) if wants_d_x else None
     d_weights = []
     for w in weights:
         next(results)  # the notes
         leaves, structure = jax.tree.flatten(w)
         d_weights.append(jax.tree.unflatten(structure, itertools.islice(results, len(leaves))))
-    d_mask = None if mask is None else np.zeros(mask.shape, jax.dtypes.float0)
-    return d_x, d_mask, tuple(d_weights)
-
-
-def _is_symbolic_zero(node: Any) -> bool:
-    return isinstance(node, jax.custom_derivatives.SymbolicZero)
-
-
-def _instantiate(cotangent: Any) -> Any:
-    return jnp.zeros(cotangent.shape, cotangent.dtype) if _is_symbolic_zero(cotangent) else cotangent
-
-
-_recurrence.defvjp(_recurrence_forward, _recurrence_backward, symbolic_zeros=True)
+    return d_x, tuple(d_weights)
 
 
 def _call(
     target: str,
     shapes: Sequence[tuple[int, ...]],
     operands: Sequence[jax.Array],
-    static: _Static,
+    static: Static,
     weights: Sequence[Weights],
     *,
     aliases: dict[int, int] | None = None,

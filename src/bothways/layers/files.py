@@ -1,0 +1,136 @@
+"""Whole models in files: with the layers of bothways, or with those of Keras.
+
+A file names the class of every layer. Keras writes its own names only for its own classes and offers no way to choose
+the name that another class gets, so `model.save` writes `bothways>LSTM`, and such a file needs bothways wherever it is
+opened. Nor can `custom_objects` tell Keras to read one name as another: a registered name goes first, and names of
+Keras's own are not looked up at all. Hence the names are changed in the file. All the rest, weights, state of the
+optimizer, compilation, is the same for both kinds of layer.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import h5py  # type: ignore[import-untyped]
+import keras
+
+from bothways.errors import InputError, ModelFileError
+from bothways.files import written_whole
+from bothways.layers.bidirectional import Bidirectional
+from bothways.layers.recurrent import GRU, LSTM, SimpleRNN
+
+_OURS = {kind.__name__: kind for kind in (LSTM, GRU, SimpleRNN, Bidirectional)}
+_REGISTERED = {keras.saving.get_registered_name(kind): name for name, kind in _OURS.items()}
+_CONFIG = "config.json"  # in a .keras file, which is an archive
+_H5_CONFIG = "model_config"  # in a legacy .h5 file, an attribute
+
+
+def load_model(path: str | Path, layers: str = "bothways", **options: Any) -> keras.Model:
+    """Load a model that Keras or bothways saved, with the recurrent layers of either.
+
+    Args:
+        path: a `.keras` or legacy `.h5` file of a whole model.
+        layers: "bothways" for the layers of the engine, "keras" for stock ones.
+        **options: those of `keras.saving.load_model`.
+
+    Raises:
+        InputError: `layers` is neither.
+        ModelFileError: there is no such file, or it is no model of Keras.
+
+    Example:
+        >>> stock = keras.Sequential([keras.Input((5, 3)), keras.layers.LSTM(4)])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     stock.save(Path(folder, "stock.keras"))
+        ...     model = load_model(Path(folder, "stock.keras"))
+        >>> model.layers[0].engine
+        'native'
+    """
+    path = Path(path)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, path.name)
+        _convert(path, copy, layers)
+        return keras.saving.load_model(copy, **options)
+
+
+def save_model(model: keras.Model, path: str | Path, layers: str = "keras", **options: Any) -> None:
+    """Save a model so that it loads where only Keras is installed.
+
+    Args:
+        model: any Keras model, with layers of bothways or without.
+        path: the file, whose name ends in `.keras` or `.h5`; one that exists is replaced.
+        layers: "keras" for a file of stock Keras, "bothways" for one that needs bothways, as `model.save` writes it.
+        **options: those of `model.save`.
+
+    Raises:
+        InputError: `layers` is neither.
+        ModelFileError: the file cannot be written.
+
+    Example:
+        >>> from bothways.layers import LSTM
+        >>> model = keras.Sequential([keras.Input((5, 3)), LSTM(4)])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_model(model, Path(folder, "model.keras"))
+        ...     loaded = keras.saving.load_model(Path(folder, "model.keras"))
+        >>> type(loaded.layers[0]) is keras.layers.LSTM
+        True
+    """
+    path = Path(path)
+    with tempfile.TemporaryDirectory() as folder, written_whole(path, ModelFileError) as whole:
+        saved = Path(folder, path.name)
+        model.save(saved, **options)
+        _convert(saved, whole, layers)
+
+
+def _convert(source: Path, target: Path, layers: str) -> None:
+    """Copy a file of a model, with the recurrent layers in it renamed."""
+    if layers not in ("bothways", "keras"):
+        raise InputError(f"There are no layers {layers!r}. Use layers='bothways' or 'keras'.")
+    if not source.is_file():
+        raise ModelFileError(f"{source}: there is no such file.")
+    if zipfile.is_zipfile(source):
+        with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+            if _CONFIG not in old.namelist():
+                raise ModelFileError(f"{source}: an archive without {_CONFIG}. A model saved by Keras is needed.")
+            for entry in old.infolist():
+                if entry.filename == _CONFIG:
+                    new.writestr(entry, json.dumps(_renamed(json.loads(old.read(entry)), layers)))
+                else:
+                    with old.open(entry) as content, new.open(entry, "w", force_zip64=True) as copy:
+                        shutil.copyfileobj(content, copy)
+    elif h5py.is_hdf5(source):
+        shutil.copyfile(source, target)
+        with h5py.File(target, "r+") as file:
+            if _H5_CONFIG not in file.attrs:
+                raise ModelFileError(f"{source}: weights without a model. Build one and call its load_weights.")
+            file.attrs[_H5_CONFIG] = json.dumps(_renamed(json.loads(file.attrs[_H5_CONFIG]), layers))
+    else:
+        raise ModelFileError(f"{source}: neither a .keras nor an .h5 file. A model saved by Keras is needed.")
+
+
+def _renamed(node: Any, layers: str) -> Any:
+    """A configuration with our classes in the place of Keras's, or the other way round.
+
+    An entry of today has a module, a class and a registered name; in legacy files some have nothing but the class,
+    which then is the registered name.
+    """
+    if isinstance(node, list):
+        return [_renamed(each, layers) for each in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: _renamed(value, layers) for key, value in node.items()}
+    kind = node.get("class_name")
+    ours = _REGISTERED.get(node.get("registered_name") or kind)
+    if layers == "keras" and ours is not None:
+        whole = {"module": "keras.layers", "registered_name": None} if "module" in node else {}
+        return node | {"class_name": ours} | whole
+    if layers == "bothways" and kind in _OURS and node.get("module", "keras.layers") == "keras.layers":
+        registered = keras.saving.get_registered_name(_OURS[kind])
+        if "module" in node:
+            return node | {"module": _OURS[kind].__module__, "registered_name": registered}
+        return node | {"class_name": registered}
+    return node

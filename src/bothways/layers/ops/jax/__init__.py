@@ -1,0 +1,52 @@
+"""The engine inside JAX programs: compiled, differentiated as often as wanted, mapped, exported.
+
+`custom_call` is the engine as XLA sees it, `reference` the same recurrence in jnp, and `derivatives` joins the two: the
+engine computes values and first derivatives in reverse, the reference all others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from bothways.layers.ops import Direction
+from bothways.layers.ops.jax import derivatives
+from bothways.layers.ops.jax.custom_call import Static, Weights, custom_calls, why_not
+from bothways.spec import CELLS
+
+__all__ = ["custom_calls", "recurrence", "why_not"]
+
+
+def recurrence(
+    x: Any,
+    mask: Any | None,
+    directions: Sequence[Direction],
+    *,
+    zero_output_for_mask: bool,
+    return_sequences: bool,
+) -> tuple[jax.Array | None, list[list[jax.Array]]]:
+    """As `bothways.layers.ops.recurrence`; differentiable any number of times, in either mode."""
+    x = jnp.asarray(x)
+    weights = []
+    for direction in directions:
+        spec, units = CELLS[direction.cell], direction.recurrent_kernel.shape[0]
+        bias, states = direction.bias, direction.initial_states
+        if bias is None:
+            bias = jnp.zeros(spec.weight_shapes(x.shape[2], units)["bias"], x.dtype)
+        if states is None:
+            states = [jnp.zeros((x.shape[0], units), x.dtype)] * len(spec.states)
+        kernels = jnp.asarray(direction.kernel), jnp.asarray(direction.recurrent_kernel)
+        weights.append(Weights(*kernels, jnp.asarray(bias), tuple(map(jnp.asarray, states))))
+    static = Static(
+        tuple(direction.cell for direction in directions),
+        tuple(direction.reverse for direction in directions),
+        zero_output_for_mask,
+        return_sequences,
+    )
+    outputs, states = derivatives.recurrence(
+        static, x, None if mask is None else jnp.asarray(mask, bool), tuple(weights)
+    )
+    return outputs, [list(each) for each in states]

@@ -1,0 +1,78 @@
+"""The recurrence of the engine in jnp: what JAX can differentiate as often as wanted.
+
+It runs only where a derivative is asked for that the engine does not have: a second one, or one forward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import jax
+import jax.numpy as jnp
+
+from bothways.layers.ops.jax.custom_call import Results, Static, Weights
+from bothways.spec import CELLS
+
+States = tuple[jax.Array, ...]
+
+
+def recurrence(static: Static, x: jax.Array, mask: jax.Array | None, weights: tuple[Weights, ...]) -> Results:
+    """As `bothways.layers.ops.jax.custom_call.forward`, without notes."""
+    counts = jnp.ones(x.shape[:2], bool) if mask is None else mask
+    outputs, states = zip(
+        *(
+            _direction(cell, reverse, static.zero_output_for_mask, x, counts, w)
+            for cell, reverse, w in zip(static.cells, static.reverse, weights, strict=True)
+        ),
+        strict=True,
+    )
+    return (jnp.concatenate(outputs, axis=-1) if static.return_sequences else None), states
+
+
+def _direction(
+    cell: str, reverse: bool, zero_output_for_mask: bool, x: jax.Array, mask: jax.Array, w: Weights
+) -> tuple[jax.Array, States]:
+    biases = (w.bias, jnp.zeros_like(w.bias)) if CELLS[cell].biases == 1 else (w.bias[0], w.bias[1])
+
+    def step(states: States, inputs: tuple[jax.Array, jax.Array]) -> tuple[States, jax.Array]:
+        x_sums, counts = inputs
+        after = _STEPS[cell](x_sums, states[0] @ w.recurrent_kernel + biases[1], states)
+        after = tuple(jnp.where(counts[:, None], new, old) for new, old in zip(after, states, strict=True))
+        output = jnp.where(counts[:, None], after[0], 0.0) if zero_output_for_mask else after[0]
+        return after, output
+
+    x_sums = x @ w.kernel + biases[0]
+    time_first = x_sums.swapaxes(0, 1), mask.swapaxes(0, 1)
+    states, outputs = jax.lax.scan(step, w.initial_states, time_first, reverse=reverse)
+    return outputs.swapaxes(0, 1), states
+
+
+def _gates(cell: str, sums: jax.Array) -> dict[str, jax.Array]:
+    gates = CELLS[cell].gates
+    return dict(zip(gates, jnp.split(sums, len(gates), axis=-1), strict=True))
+
+
+def _lstm(x_sums: jax.Array, h_sums: jax.Array, states: States) -> States:
+    sums = _gates("lstm", x_sums + h_sums)
+    keep, add = jax.nn.sigmoid(sums["forget"]), jax.nn.sigmoid(sums["input"])
+    c = keep * states[1] + add * jnp.tanh(sums["candidate"])
+    return jax.nn.sigmoid(sums["output"]) * jnp.tanh(c), c
+
+
+def _gru(x_sums: jax.Array, h_sums: jax.Array, states: States) -> States:
+    x, h = _gates("gru", x_sums), _gates("gru", h_sums)
+    z = jax.nn.sigmoid(x["update"] + h["update"])
+    candidate = jnp.tanh(x["candidate"] + jax.nn.sigmoid(x["reset"] + h["reset"]) * h["candidate"])
+    return (z * states[0] + (1 - z) * candidate,)
+
+
+_STEPS: Mapping[str, Callable[[jax.Array, jax.Array, States], States]] = MappingProxyType(
+    {
+        "lstm": _lstm,
+        "gru": _gru,
+        "rnn": lambda x_sums, h_sums, _: (jnp.tanh(x_sums + h_sums),),
+        "rnn_relu": lambda x_sums, h_sums, _: (jax.nn.relu(x_sums + h_sums),),
+    }
+)
+"""One step of each cell of `bothways.spec.CELLS`: sums over x and over h, with biases, and the states before."""

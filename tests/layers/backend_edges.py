@@ -1,0 +1,209 @@
+"""The edges: sizes of one and of none, other dtypes, and wrong input; `test_backends.py` runs this on each backend."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from bothways import layers as ours
+from bothways.errors import InputError
+from tolerances import DIFFERENCES, KERAS, error
+
+L = keras.layers
+BACKEND = keras.backend.backend()
+KINDS = pytest.mark.parametrize("wrapped", [False, True], ids=["one direction", "both"])
+
+
+def tensor(array: Any) -> Any:
+    return keras.ops.convert_to_tensor(array)
+
+
+def numpy(array: Any) -> Any:
+    return keras.ops.convert_to_numpy(array)
+
+
+def normal(*shape: int) -> Any:
+    return np.random.default_rng(0).normal(size=shape).astype("float32")
+
+
+def layer_of(home: Any, wrapped: bool, cell: str = "LSTM", units: int = 5, **options: Any) -> Any:
+    layer = getattr(home, cell)(units, **options)
+    return home.Bidirectional(layer, dtype=options.get("dtype")) if wrapped else layer
+
+
+def gradients(layer: Any, x: Any) -> list[Any]:
+    """Those of the sum of squares of what the layer puts out, for every weight; none on NumPy."""
+    variables = layer.trainable_variables
+    if BACKEND == "jax":
+        jax = importlib.import_module("jax")
+
+        def loss(weights: Any) -> Any:
+            with keras.StatelessScope(state_mapping=list(zip(variables, weights, strict=True))):
+                return keras.ops.sum(layer(x) ** 2)
+
+        return list(jax.grad(loss)([v.value for v in variables]))
+    if BACKEND == "torch":
+        torch = importlib.import_module("torch")
+        return list(torch.autograd.grad((layer(tensor(x)) ** 2).sum(), [v.value for v in variables]))
+    if BACKEND == "tensorflow":
+        with importlib.import_module("tensorflow").GradientTape() as tape:
+            loss = keras.ops.sum(layer(tensor(x)) ** 2)
+        return list(tape.gradient(loss, [v.value for v in variables]))
+    return []
+
+
+SIZES = {
+    "one step": (3, 1, 4, 5),
+    "one sequence": (1, 6, 4, 5),
+    "one feature": (3, 6, 1, 5),
+    "one unit": (3, 6, 4, 1),
+    "one of all": (1, 1, 1, 1),
+    "odd widths": (3, 4, 7, 33),
+}
+
+
+@KINDS
+@pytest.mark.parametrize("cell", ["LSTM", "GRU", "SimpleRNN"])
+@pytest.mark.parametrize("size", SIZES)
+def test_small_and_odd_sizes(size: str, cell: str, wrapped: bool) -> None:
+    batch, time, features, units = SIZES[size]
+    x = normal(batch, time, features)
+    layers = [layer_of(home, wrapped, cell, units, return_sequences=True) for home in (ours, L)]
+    outputs = [numpy(layer(x)) for layer in layers]
+    layers[1].set_weights(layers[0].get_weights())
+    outputs = [numpy(layer(x)) for layer in layers]
+    assert layers[0].engine == "native"
+    assert error(*outputs) < KERAS
+    for actual, expected in zip(*(gradients(layer, x) for layer in layers), strict=True):
+        assert error(numpy(actual), numpy(expected)) < KERAS
+
+
+@KINDS
+@pytest.mark.parametrize("return_sequences", [False, True])
+def test_a_batch_of_nothing(wrapped: bool, return_sequences: bool) -> None:
+    """Stock Keras on TensorFlow fails here."""
+    layer = layer_of(ours, wrapped, return_sequences=return_sequences)
+    layer(normal(2, 4, 3))
+    width = 10 if wrapped else 5
+    x = normal(0, 4, 3)
+    for call in ({}, {"mask": tensor(np.ones((0, 4), bool))}):
+        assert tuple(layer(tensor(x), **call).shape) == ((0, 4, width) if return_sequences else (0, width))
+    for gradient in gradients(layer, x):
+        assert not numpy(gradient).any()
+
+
+@KINDS
+@pytest.mark.parametrize("batch", [0, 2])
+def test_sequences_of_nothing_are_refused(batch: int, wrapped: bool) -> None:
+    """Stock Keras fails, too, with an index out of bounds."""
+    layer = layer_of(ours, wrapped)
+    with pytest.raises(InputError, match=rf"sequences has shape \({batch}, 0, 3\): no steps\. Give at least one"):
+        layer(tensor(normal(batch, 0, 3)))
+
+
+@KINDS
+def test_a_wholly_masked_sequence_of_one_step(wrapped: bool) -> None:
+    pair = [layer_of(home, wrapped) for home in (ours, L)]
+    x, mask = normal(2, 1, 3), tensor(np.array([[False], [True]]))
+    for layer in pair:
+        layer(x)
+    pair[1].set_weights(pair[0].get_weights())
+    outputs = [numpy(layer(x, mask=mask)) for layer in pair]
+    assert error(*outputs) < KERAS
+    assert not outputs[0][0].any()
+
+
+@KINDS
+def test_wrong_input_is_named(wrapped: bool) -> None:
+    layer = layer_of(ours, wrapped)
+    x = normal(2, 4, 3)
+    layer(x)
+    zero, states = normal(2, 5), 4 if wrapped else 2
+    wrong: list[tuple[Any, dict[str, Any], str]] = [
+        (normal(2, 4, 4), {}, r"sequences has shape \(2, 4, 4\): 4 features; .* was built for 3\."),
+        (x.astype("complex64"), {}, "sequences has dtype complex64; real numbers are needed"),
+        (x, {"mask": np.ones((2, 5), bool)}, r"mask has shape \(2, 5\); sequences \(2, 4, 3\) need \(2, 4\)"),
+        (x, {"mask": np.ones((3, 4), bool)}, r"mask has shape \(3, 4\)"),
+        (x, {"mask": np.ones(2, bool)}, r"mask has shape \(2,\)"),
+        (x, {"mask": np.ones((2, 4, 3), bool)}, r"mask has shape \(2, 4, 3\)"),
+        (x, {"initial_state": [zero]}, r"initial_state has shapes \[\(2, 5\)\]; this layer needs \[\(2, 5\), \(2, 5\)"),
+        (x, {"initial_state": [zero] * 3}, r"initial_state has shapes \[\(2, 5\), \(2, 5\), \(2, 5\)\]; this layer"),
+        (x, {"initial_state": [normal(3, 5)] * states}, r"initial_state has shapes \[\(3, 5\)"),
+        (x, {"initial_state": [normal(2, 4)] * states}, r"initial_state has shapes \[\(2, 4\)"),
+        (x, {"initial_state": [None] * states}, r"initial_state has shapes \[None, None"),
+        (x, {"initial_state": [zero.astype("complex64")] * states}, "initial_state has dtype complex64"),
+    ]
+    for sequences, call, message in wrong:
+        call = {key: value if isinstance(value, list) else tensor(value) for key, value in call.items()}
+        with pytest.raises(InputError, match=message):
+            layer(tensor(sequences), **call)
+    for shape in ((2, 4), (2, 4, 3, 1)):  # before the call, by Keras itself
+        with pytest.raises(ValueError, match="expected ndim=3"):
+            layer(normal(*shape))
+
+
+@KINDS
+@pytest.mark.parametrize("dtype", ["float64", "float16", "int32", "bool"])
+def test_other_dtypes_of_sequences_are_cast(dtype: str, wrapped: bool) -> None:
+    layer = layer_of(ours, wrapped)
+    x = (3 * normal(2, 4, 3)).astype(dtype)
+    assert error(numpy(layer(tensor(x))), numpy(layer(tensor(x.astype("float32"))))) == 0
+
+
+REASON = {dtype: f"computes in {dtype}; the engine has float32" for dtype in ("float64", "float16")}
+
+
+@KINDS
+@pytest.mark.parametrize("cell", ["LSTM", "GRU", "SimpleRNN"])
+@pytest.mark.parametrize("dtype", REASON)
+def test_layers_of_other_dtypes_run_in_stock_keras(dtype: str, cell: str, wrapped: bool) -> None:
+    if BACKEND == "jax" and dtype == "float64":
+        pytest.skip("JAX makes float32 of float64 unless it is told otherwise, and Keras does even then")
+    # The orthogonal matrices with which Keras starts cannot be made in float16 on the CPU.
+    options: dict[str, Any] = {"dtype": dtype, "recurrent_initializer": "glorot_uniform"}
+    x, pair = normal(2, 4, 3), [layer_of(home, wrapped, cell, **options) for home in (ours, L)]
+    for layer in pair:
+        layer(x)
+    pair[1].set_weights(pair[0].get_weights())
+    assert pair[0].engine == ("forward layer: " if wrapped else "") + REASON[dtype]
+    outputs = [layer(x) for layer in pair]
+    assert keras.backend.standardize_dtype(outputs[0].dtype) == dtype
+    np.testing.assert_array_equal(*map(numpy, outputs))
+
+
+# Keras's `result_type` ends at float32 but on TensorFlow: on JAX its layers compute in float32 under the name of
+# float64, and on torch those do that have no kernel of torch, as SimpleRNN.
+WHOLLY_FLOAT64 = {"tensorflow": ["LSTM", "GRU", "SimpleRNN"], "torch": ["LSTM", "GRU"]}
+
+
+@KINDS
+@pytest.mark.parametrize("cell", WHOLLY_FLOAT64.get(BACKEND, []))
+def test_gradients_in_float64(cell: str, wrapped: bool) -> None:
+    """Against central differences, along a direction in all weights at once."""
+    layer = layer_of(ours, wrapped, cell, units=3, dtype="float64")
+    x = normal(2, 4, 3).astype("float64")
+    layer(tensor(x))
+    weights = layer.get_weights()
+    random = np.random.default_rng(1)
+    direction = [random.normal(size=weight.shape) for weight in weights]
+    expected = sum(float(np.sum(numpy(g) * d)) for g, d in zip(gradients(layer, x), direction, strict=True))
+    values = []
+    for step in (1e-6, -1e-6):
+        layer.set_weights([weight + step * d for weight, d in zip(weights, direction, strict=True)])
+        values.append(float(np.sum(numpy(layer(tensor(x))) ** 2)))
+    assert error(np.array((values[0] - values[1]) / 2e-6), np.array(expected)) < DIFFERENCES
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="about torch")
+@KINDS
+def test_gradcheck_of_torch(wrapped: bool) -> None:
+    torch = importlib.import_module("torch")
+    layer = layer_of(ours, wrapped, units=3, return_sequences=True, dtype="float64")
+    x = torch.tensor(normal(2, 4, 3).astype("float64"), requires_grad=True)
+    layer(x)
+    weights = [variable.value for variable in layer.trainable_variables]
+    assert torch.autograd.gradcheck(lambda x, *weights: layer(x), (x, *weights))

@@ -1,0 +1,223 @@
+"""What JAX does with the layers: derivatives of any order and mode, maps, scans, threads, export."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import keras
+import numpy as np
+import pytest
+
+from bothways import layers as ours
+from bothways.layers.ops.jax import derivatives, reference
+from tolerances import KERAS, error
+
+L = keras.layers
+X = np.random.default_rng(0).normal(size=(3, 5, 2)).astype("float32")
+MASK = np.array([[1, 1, 0, 1, 1], [0, 0, 1, 1, 0], [0, 0, 0, 0, 0]], bool)
+CELLS = {
+    "lstm": ("LSTM", {}),
+    "gru": ("GRU", {}),
+    "rnn": ("SimpleRNN", {}),
+    "rnn_relu": ("SimpleRNN", {"activation": "relu", "use_bias": False}),
+}
+Loss = Callable[..., Any]
+
+
+def loss_of(layer: Any, **call: Any) -> Loss:
+    """A smooth function of `x` and the weights, of all that the layer puts out."""
+
+    def loss(x: Any, weights: Any) -> Any:
+        with keras.StatelessScope(state_mapping=list(zip(layer.trainable_variables, weights, strict=True))):
+            outputs = jax.tree.leaves(layer(x, **call))
+        return sum(jnp.sum(jnp.sin(2 * o) * jnp.cos(jnp.arange(o.size)).reshape(o.shape)) for o in outputs)
+
+    return loss
+
+
+def losses(make: Callable[[Any], Any], **call: Any) -> tuple[Loss, Loss, list[Any]]:
+    """The loss of our layer and that of the stock one, and the weights of both."""
+    layer, stock = make(ours), make(L)
+    layer(X, **call)
+    stock(X, **call)
+    stock.set_weights(layer.get_weights())
+    assert layer.engine == "native"
+    return loss_of(layer, **call), loss_of(stock, **call), [v.value for v in layer.trainable_variables]
+
+
+def assert_same(actual: Any, expected: Any) -> None:
+    for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        assert error(a, b) < KERAS
+
+
+def gradient_of_gradient(loss: Loss) -> Loss:
+    """Reverse over reverse, for x and every weight."""
+
+    def size(x: Any, weights: Any) -> Any:
+        return sum(jnp.sum(g**2) for g in jax.tree.leaves(jax.grad(loss, argnums=(0, 1))(x, weights)))
+
+    return jax.jit(jax.grad(size, argnums=(0, 1)))
+
+
+def both(name: str, options: dict[str, Any], **more: Any) -> Callable[[Any], Any]:
+    return lambda home: home.Bidirectional(getattr(home, name)(3, return_sequences=True, **options, **more))
+
+
+@pytest.mark.parametrize("mask", [None, MASK], ids=["unmasked", "masked"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_second_derivatives_of_both_directions(cell: str, mask: Any) -> None:
+    name, options = CELLS[cell]
+    loss, expected, weights = losses(both(name, options), mask=mask)
+    assert_same(gradient_of_gradient(loss)(X, weights), gradient_of_gradient(expected)(X, weights))
+
+
+@pytest.mark.parametrize("zero_output_for_mask", [False, True])
+@pytest.mark.parametrize("go_backwards", [False, True])
+@pytest.mark.parametrize("return_sequences", [False, True])
+def test_second_derivatives_with_states(zero_output_for_mask: bool, go_backwards: bool, return_sequences: bool) -> None:
+    def make(home: Any) -> Any:
+        options = {"zero_output_for_mask": zero_output_for_mask, "return_sequences": return_sequences}
+        return home.LSTM(3, return_state=True, go_backwards=go_backwards, **options)
+
+    states = [np.random.default_rng(i).normal(size=(3, 3)).astype("float32") for i in range(2)]
+    loss, expected, weights = losses(make, mask=MASK, initial_state=states)
+    assert_same(gradient_of_gradient(loss)(X, weights), gradient_of_gradient(expected)(X, weights))
+
+
+def test_second_derivatives_for_initial_states() -> None:
+    layer, stock = ours.GRU(3), L.GRU(3)
+    layer(X)
+    stock(X)
+    stock.set_weights(layer.get_weights())
+
+    def hessian(layer: Any) -> Any:
+        return jax.hessian(lambda h: jnp.sum(layer(X, initial_state=[h]) ** 2))(jnp.ones((3, 3)) / 3)
+
+    assert_same(hessian(layer), hessian(stock))
+
+
+MODES: dict[str, Callable[[Loss], Loss]] = {
+    "jvp": lambda f: lambda x: jax.jvp(f, (x,), (jnp.cos(x),)),
+    "linearize": lambda f: lambda x: jax.linearize(f, x)[1](jnp.cos(x)),
+    "jacfwd": jax.jacfwd,
+    "forward over reverse": lambda f: jax.jacfwd(jax.grad(f)),
+    "reverse over forward": lambda f: jax.grad(lambda x: jax.jvp(f, (x,), (jnp.cos(x),))[1]),
+    "forward over forward": lambda f: jax.jacfwd(jax.jacfwd(f)),
+    "reverse over reverse": lambda f: jax.jacrev(jax.grad(f)),
+    "third": lambda f: jax.grad(lambda x: jnp.sum(jax.grad(lambda x: jnp.sum(jax.grad(f)(x) ** 2))(x) ** 2)),
+    "checkpoint": lambda f: jax.grad(jax.checkpoint(f)),
+    "vmap of grad": lambda f: lambda x: jax.vmap(jax.grad(f))(jnp.stack([x, 2 * x])),
+    "grad of vmap": lambda f: jax.grad(lambda x: jax.vmap(f)(jnp.stack([x, 2 * x])).sum()),
+    "vmap of hessian": lambda f: lambda x: jax.vmap(jax.hessian(f))(jnp.stack([x, 2 * x])),
+    "grad of scan": lambda f: jax.grad(
+        lambda x: jax.lax.scan(lambda s, i: (s + f(i), 0), 0.0, jnp.stack([x, 2 * x]))[0]
+    ),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode(mode: str) -> None:
+    loss, expected, weights = losses(both("LSTM", {}), mask=MASK)
+    assert_same(*(jax.jit(MODES[mode](lambda x, f=f: f(x, weights)))(X) for f in (loss, expected)))
+
+
+@pytest.mark.parametrize("mode", ["jvp", "linearize", "reverse over forward", "vmap of grad"])
+def test_modes_that_are_not_compiled(mode: str) -> None:
+    loss, _, weights = losses(both("LSTM", {}), mask=MASK)
+    function = MODES[mode](lambda x: loss(x, weights))
+    assert_same(function(X), jax.jit(function)(X))
+
+
+def test_a_gradient_is_the_engines_alone() -> None:
+    """The reference takes no part in it, mapped or not."""
+    loss, _, weights = losses(both("LSTM", {}), mask=MASK)
+    mapped = jax.grad(lambda w: jax.vmap(loss, in_axes=(0, None))(jnp.stack([X, X]), w).sum())
+    for gradient, primitives in ((jax.grad(loss, argnums=(0, 1)), ("scan", "bothways_tangent")), (mapped, ("tanh",))):
+        arguments = (X, weights) if gradient is not mapped else (weights,)
+        compiled = str(jax.make_jaxpr(gradient)(*arguments))
+        assert "bothways_backward_v1" in compiled
+        assert not any(f"= {primitive}[" in compiled or f"= {primitive} " in compiled for primitive in primitives)
+
+
+def test_the_gradient_of_x_is_made_only_if_it_is_wanted() -> None:
+    loss, _, weights = losses(both("LSTM", {}))
+    for argument in (0, 1):
+        compiled = jax.jit(jax.grad(loss, argnums=argument)).lower(X, weights).as_text()
+        assert f"wants_d_x = {'false' if argument else 'true'}" in compiled
+
+
+def test_the_reference_is_the_engine() -> None:
+    seen = []
+    recurrence = derivatives.recurrence
+
+    def noted(*arguments: Any) -> Any:
+        seen.append(arguments)
+        return recurrence(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(derivatives, "recurrence", noted)
+        for name, options in CELLS.values():
+            both(name, options)(ours)(X, mask=MASK)
+    for arguments in seen:
+        assert_same(reference.recurrence(*arguments), recurrence(*arguments))
+    assert len(seen) == len(CELLS)
+
+
+def test_several_threads_at_once() -> None:
+    loss, _, weights = losses(both("LSTM", {}), mask=MASK)
+    functions = jax.jit(jax.value_and_grad(loss, argnums=1)), jax.value_and_grad(loss, argnums=1)
+    inputs = [X * scale for scale in np.linspace(0.5, 2, 16, dtype="float32")]
+    for function in functions:
+        expected = [function(x, weights) for x in inputs]
+        with ThreadPoolExecutor(4) as pool:
+            for actual, value in zip(pool.map(lambda x, f=function: f(x, weights), inputs), expected, strict=True):
+                jax.tree.map(np.testing.assert_array_equal, actual, value)
+
+
+def test_an_exported_program_runs_in_another_process(tmp_path: Path) -> None:
+    pytest.importorskip("flatbuffers", reason="jax.export writes artifacts with it")
+    model = keras.Sequential(
+        [keras.Input((5, 2)), ours.Bidirectional(ours.LSTM(3, return_sequences=True)), ours.GRU(2)]
+    )
+    safe = [jax.export.DisabledSafetyCheck.custom_call(name) for name in ours.custom_calls()]
+
+    def gradient(x: Any) -> Any:
+        return jax.grad(lambda x: jnp.sum(model(x) ** 2))(x)
+
+    (batch,) = jax.export.symbolic_shape("batch")
+    programs = {
+        "outputs": (model, (batch, 5, 2)),
+        "gradient": (gradient, (3, 5, 2)),
+    }
+    for name, (function, shape) in programs.items():
+        x = jax.ShapeDtypeStruct(shape, jnp.float32)  # type: ignore[no-untyped-call]
+        exported = jax.export.export(jax.jit(function), disabled_checks=safe)(x)
+        (tmp_path / name).write_bytes(exported.serialize())
+    np.save(tmp_path / "x.npy", X)
+    code = """
+import jax.export, numpy, pathlib
+from bothways import layers
+layers.custom_calls()
+x = numpy.load("x.npy")
+for name in ("outputs", "gradient"):
+    program = jax.export.deserialize(pathlib.Path(name).read_bytes())
+    numpy.save(name + ".npy", program.call(x))
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    assert error(np.load(tmp_path / "outputs.npy"), model(X)) < KERAS
+    assert error(np.load(tmp_path / "gradient.npy"), gradient(X)) < KERAS
+
+
+def test_export_has_to_be_told() -> None:
+    layer = ours.LSTM(3)
+    layer(X)
+    with pytest.raises(ValueError, match="bothways_forward_v1"):
+        jax.export.export(jax.jit(layer))(X)
