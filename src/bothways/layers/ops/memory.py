@@ -91,7 +91,7 @@ def forward(plan: Plan, x: Array, mask: Array | None, arrays: Sequence[Array], r
     saves = len(results) > plan.return_sequences + sum(map(len, states))
     saved = notes if saves else [None] * len(states)
     pairs = list(zip(states, saved, strict=True))
-    _native.forward(x, mask, plan.zero_output_for_mask, _directions(plan, arrays), outputs, pairs)
+    _native.forward(x, mask, plan.zero_output_for_mask, False, _directions(plan, arrays), outputs, pairs)
 
 
 def backward(
@@ -114,11 +114,11 @@ def backward(
         (notes, [] if d_state[0] is None else d_state, *group[:3], list(group[3:]))
         for notes, d_state, group in zip(saved, d_states, plan.groups(d_arrays, others=3), strict=True)
     ]
-    _native.backward(x, mask, plan.zero_output_for_mask, _directions(plan, arrays), d_outputs, d_x, gradients)
+    _native.backward(x, mask, plan.zero_output_for_mask, False, _directions(plan, arrays), d_outputs, d_x, gradients)
 
 
 def _directions(plan: Plan, arrays: Sequence[Array]) -> list[tuple[Any, ...]]:
     return [
-        (cell_number(cell), *group[:3], reverse, list(group[3:]))
+        (cell_number(cell), *group[:3], reverse, list(group[3:]), None)
         for cell, reverse, group in zip(plan.cells, plan.reverse, plan.groups(arrays, others=3), strict=True)
     ]

@@ -155,6 +155,8 @@ def _call(
             cells=np.asarray([cell_number(cell) for cell in static.cells], np.int64),
             units=np.asarray([w.recurrent_kernel.shape[0] for w in weights], np.int64),
             reverse=np.asarray(static.reverse, np.int64),
+            dropouts=np.zeros(len(static.cells), np.int64),
+            bfloat16=False,
             zero_output_for_mask=static.zero_output_for_mask,
             sequences=static.return_sequences,
             **attributes,
