@@ -16,8 +16,9 @@
 namespace bothways {
 namespace {
 
-// Work that comes in bursts (the steps of an epoch) finds the threads still looking; between bursts they sleep.
-constexpr std::chrono::microseconds kPatience{30};
+// Work that comes in bursts (the steps of an epoch) finds the threads still looking; between bursts they sleep. A
+// caller in Python takes tens of microseconds from one call to the next.
+constexpr std::chrono::microseconds kPatience{100};
 
 int default_threads() {
   if (const char* text = std::getenv("OMP_NUM_THREADS")) {
@@ -81,6 +82,7 @@ class Pool {
     for (;;) {
       const auto until = std::chrono::steady_clock::now() + kPatience;
       while (round_.load(std::memory_order_acquire) == seen && std::chrono::steady_clock::now() < until) {
+        __builtin_ia32_pause();
       }
       {
         std::unique_lock<std::mutex> lock(mutex_);
