@@ -31,7 +31,7 @@ def model_of(home: Any) -> keras.Model:
     inner = keras.Sequential(
         [
             keras.Input((6, 3)),
-            home.Bidirectional(home.LSTM(4, return_sequences=True, dropout=0.1), backward_layer=backward),
+            home.Bidirectional(home.LSTM(4, return_sequences=True), backward_layer=backward),
         ],
         name="inner",
     )
@@ -40,7 +40,7 @@ def model_of(home: Any) -> keras.Model:
     h = keras.layers.TimeDistributed(home.GRU(3))(keras.layers.Reshape((6, 4, 1))(h))
     model = keras.Model(x, home.Bidirectional(home.GRU(2), merge_mode="sum")(h))
     model.compile(
-        loss=keras.losses.MeanSquaredError(), optimizer="adam"
+        loss=keras.losses.MeanSquaredError(), optimizer=keras.optimizers.SGD(0.1, momentum=0.9)
     )  # Keras 3.15 cannot read "mse" from an .h5 file that it wrote
     model.fit(X, np.ones((4, 2)), verbose=0)  # so that the optimizer has a state
     return model
@@ -70,9 +70,8 @@ def assert_goes_on_like(model: keras.Model, other: keras.Model, name: str) -> No
     if name.endswith(".h5"):  # Keras on JAX cannot go on to train what it loads from an .h5 file, stock layers or not
         return
     for each in (model, other):
-        each.get_layer("inner").layers[0].forward_layer.cell.dropout = 0.0
         each.fit(X, np.ones((4, 2)), verbose=0)
-    assert error(model.predict(X, verbose=0), other.predict(X, verbose=0)) < 1e-4  # an update of Adam apart
+    assert error(model.predict(X, verbose=0), other.predict(X, verbose=0)) < KERAS
 
 
 @FORMATS

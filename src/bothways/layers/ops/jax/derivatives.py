@@ -8,7 +8,7 @@ reference takes its place.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -30,11 +30,13 @@ class _Layout(NamedTuple):
         static: that of the call.
         masked: whether there is a mask.
         active: for x and each leaf, whether it has a tangent.
+        mapped: how many axes of `jax.vmap` stand before those of every argument.
     """
 
     static: Static
     masked: bool
     active: tuple[bool, ...]
+    mapped: int = 0
 
     def split(self, arguments: Sequence[Any]) -> tuple[Any, Any, tuple[Weights, ...], Any, tuple[Any, ...]]:
         """`x, mask, weights, notes, tangents`."""
@@ -43,6 +45,12 @@ class _Layout(NamedTuple):
         mask = arguments[fixed - 1] if self.masked else None
         weights = self.weights(arguments[1:inputs])
         return arguments[0], mask, weights, tuple(arguments[inputs : inputs + directions]), tuple(arguments[fixed:])
+
+    def over_mapped(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`function`, of arguments with the mapped axes."""
+        for _ in range(self.mapped):
+            function = jax.vmap(function)
+        return function
 
     def weights(self, leaves: Sequence[Any]) -> tuple[Weights, ...]:
         """The leaves by direction."""
@@ -132,6 +140,11 @@ _tangent_p.multiple_results = True
 @_tangent_p.def_impl  # type: ignore[untyped-decorator]
 @functools.partial(jax.jit, static_argnames="layout")
 def _forward_mode(*arguments: Any, layout: _Layout) -> list[jax.Array]:
+    results: list[jax.Array] = layout.over_mapped(functools.partial(_one_forward, layout))(*arguments)
+    return results
+
+
+def _one_forward(layout: _Layout, *arguments: Any) -> list[jax.Array]:
     x, mask, weights, _, tangents = layout.split(arguments)
     primals = [x, *jax.tree.leaves(weights)]
     given = iter(tangents)
@@ -151,14 +164,15 @@ def _(*arguments: Any, layout: _Layout) -> list[Any]:
     x, _, weights, _, _ = layout.split(arguments)
     shapes = [state.shape for w in weights for state in w.initial_states]
     if layout.static.return_sequences:
-        shapes.insert(0, (*x.shape[:2], sum(w.recurrent_kernel.shape[0] for w in weights)))
+        shapes.insert(0, (*x.shape[:-1], sum(w.recurrent_kernel.shape[-2] for w in weights)))
     return [jax.core.ShapedArray(shape, x.dtype) for shape in shapes]
 
 
 def _transpose(cotangents: Any, *arguments: Any, layout: _Layout) -> list[Any]:
     x, mask, weights, notes, tangents = layout.split(arguments)
     d_results = _results(layout.static, [_instantiate(each) for each in cotangents])
-    d_x, d_weights = _backward(layout.static, layout.active[0], x, mask, weights, notes, d_results)
+    backward = layout.over_mapped(functools.partial(_backward, layout.static, layout.active[0]))
+    d_x, d_weights = backward(x, mask, weights, notes, d_results)
     gradients = [d_x, *jax.tree.leaves(d_weights)]
     active = [gradient for gradient, active in zip(gradients, layout.active, strict=True) if active]
     return [None] * (len(arguments) - len(tangents)) + active
@@ -179,13 +193,12 @@ def _jvp(primals: Any, tangents: Any, *, layout: _Layout) -> tuple[Any, Any]:
 
 
 def _batch(arguments: Any, axes: Any, *, layout: _Layout) -> tuple[Any, list[int]]:
-    """One row of the new axis after the other, as the custom calls do it; so the transpose is still the engine's."""
     size = next(each.shape[axis] for each, axis in zip(arguments, axes, strict=True) if axis is not None)
     rows = [
         jnp.broadcast_to(each, (size, *each.shape)) if axis is None else jnp.moveaxis(each, axis, 0)
         for each, axis in zip(arguments, axes, strict=True)
     ]
-    results = jax.lax.map(lambda row: _tangent_p.bind(*row, layout=layout), rows)
+    results = _tangent_p.bind(*rows, layout=layout._replace(mapped=layout.mapped + 1))
     return results, [0] * len(results)
 
 
