@@ -170,4 +170,4 @@ def _layer(recurrent: Recurrent, weights: Weights) -> Layer:
         )
         for direction in recurrent.directions
     ]
-    return Layer(directions, cell=recurrent.cell, merge_mode=recurrent.merge_mode)
+    return Layer(directions, cell=recurrent.cell, merge_mode=recurrent.merge_mode, frozen=True)
