@@ -184,12 +184,12 @@ def test_sizes_whose_products_overflow_are_refused(batch: int, units: int) -> No
 
 
 @pytest.mark.parametrize("shape", [(0, 2**31, 4), (2**31, 0, 4)])
-def test_axes_beyond_32_bits_are_refused(shape: tuple[int, ...]) -> None:
+def test_axes_beyond_32_bits_are_refused(shape: tuple[int, int, int]) -> None:
     direction = engine.Direction(np.ones((4, 4)), np.ones((1, 4)), cell="lstm")
     with pytest.raises((ValueError, MemoryError)):
         engine.run(np.zeros(shape, np.float32), [direction])
     with pytest.raises(ValueError, match="too large"):
-        _native.saved_floats(0, *shape, 1)
+        _native.saved_floats(0, shape[0], shape[1], shape[2], 1)
 
 
 def test_three_directions_are_refused(right: tuple[Any, Any]) -> None:
