@@ -11,13 +11,16 @@ from keras import ops as K
 from bothways.layers import ops
 from bothways.layers.eligibility import NATIVE, engine_of_both
 from bothways.layers.native import (
+    NO_DROPOUT,
     CarriesStates,
     JitAsTheEngineCan,
     check_sequences,
     check_states,
     checked_mask,
     direction_of,
-    drop_inputs,
+    dropout_masks,
+    in_bfloat16,
+    inputs_of,
     last_output,
     own_states,
 )
@@ -113,15 +116,20 @@ def run_both(
     check_merge_mode(wrapper.merge_mode, *(layer.units for layer in layers))
     check_sequences(layers, sequences)
     mask = checked_mask(mask, sequences)
-    for layer in layers:  # as `RNN.call` does, whether training or not: the seeds advance as in stock Keras
-        layer.cell.get_dropout_mask(sequences[:, 0, :])
-    inputs = [drop_inputs(layer, K.cast(sequences, layer.compute_dtype), training) for layer in layers]
-    directions = [
-        direction_of(layer, state)
-        for layer, state in zip(layers, _initial_states(layers, sequences, initial_state), strict=True)
-    ]
-    options = {"zero_output_for_mask": layers[0].zero_output_for_mask, "return_sequences": wrapper.return_sequences}
-    if any(layer.dropout for layer in layers) and training:  # the two sides see different inputs
+    sequences = K.cast(sequences, layers[0].compute_dtype)
+    initial_states = _initial_states(layers, sequences, initial_state)
+    # As `RNN.call` does, whether training or not: the seeds advance as in stock Keras.
+    masks = [dropout_masks(layer, sequences, state) for layer, state in zip(layers, initial_states, strict=True)]
+    if not training:
+        masks = [NO_DROPOUT, NO_DROPOUT]
+    directions = [direction_of(*each) for each in zip(layers, initial_states, masks, strict=True)]
+    options = {
+        "zero_output_for_mask": layers[0].zero_output_for_mask,
+        "return_sequences": wrapper.return_sequences,
+        "bfloat16": in_bfloat16(layers[0]),
+    }
+    if any(each.of_all_gates is not None for each in masks):  # the two sides see different inputs
+        inputs = [inputs_of(sequences, each) for each in masks]
         both, states = [], []
         for x, direction in zip(inputs, directions, strict=True):
             outputs, (state,) = ops.recurrence(x, mask, [direction], **options)
@@ -129,7 +137,8 @@ def run_both(
             states.append(state)
         outputs = K.concatenate(both, axis=-1) if wrapper.return_sequences else None
     else:
-        outputs, states = ops.recurrence(inputs[0], mask, directions, **options)
+        outputs, states = ops.recurrence(inputs_of(sequences, NO_DROPOUT), mask, directions, **options)
+    states = [[K.cast(each, layers[0].compute_dtype) for each in state] for state in states]
     for layer, state in zip(layers, states, strict=True):
         layer._maybe_reset_dropout_masks(layer.cell)
         if layer.stateful:
@@ -164,4 +173,4 @@ def _merged(wrapper: Any, outputs: Any, states: Any, mask: Any) -> Any:
     if not wrapper.return_state:
         return merged
     merged = merged if isinstance(merged, tuple) else (merged,)
-    return merged + tuple(K.cast(state, wrapper.compute_dtype) for pair in states for state in pair)
+    return merged + tuple(state for pair in states for state in pair)

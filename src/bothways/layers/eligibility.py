@@ -47,12 +47,11 @@ def engine_of(layer: Any) -> str:
             return f"{name}={keras.activations.serialize(chosen)!r}; the engine has {' and '.join(functions)}"
     if kind is keras.layers.GRU and not cell.reset_after:
         return "reset_after=False; the engine resets after the product"
-    if cell.compute_dtype != "float32":
-        return f"computes in {cell.compute_dtype}; the engine has float32"
-    if cell.recurrent_dropout:
-        return f"recurrent_dropout={cell.recurrent_dropout}; the engine has none"
-    if cell.dropout and getattr(cell, "dropout_mask_count", None) is not None:
-        return "dropout with implementation=1, a mask for each gate; the engine has one for all"
+    if cell.compute_dtype not in ("float32", "bfloat16"):
+        return f"computes in {cell.compute_dtype}; the engine has float32 and bfloat16"
+    for name in ("dropout", "recurrent_dropout"):
+        if getattr(cell, name) == 1.0:  # LSTM and GRU cells drop nothing then, while some fused calls drop all
+            return f"{name}=1.0, of which Keras makes different things; the engine has rates below 1"
     if layer.unroll:
         return "unroll=True; the engine does not unroll"
     return ops.why_not() or NATIVE
@@ -73,6 +72,9 @@ def engine_of_both(wrapper: Any) -> str:
             return f"{side} layer: {engine_of(layer)}"
         if layer.activity_regularizer is not None:
             return f"{side} layer: an activity regularizer, which only stock Keras applies"
+    dtypes = [layer.compute_dtype for layer in (wrapper.forward_layer, wrapper.backward_layer)]
+    if dtypes[0] != dtypes[1]:
+        return f"its layers compute in {dtypes[0]} and {dtypes[1]}; the engine has one dtype for both"
     return NATIVE
 
 

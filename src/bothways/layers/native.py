@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops as K
+from keras.src.backend import AutocastScope
 
 from bothways.errors import InputError
 from bothways.layers import ops
@@ -90,12 +91,14 @@ def run_layer(layer: Any, sequences: Any, initial_state: Any, mask: Any, trainin
     check_states([layer], initial_state, sequences)
     if layer.stateful:
         initial_state = own_states(initial_state)
+    masks = dropout_masks(layer, sequences, initial_state) if training else NO_DROPOUT
     outputs, (states,) = ops.recurrence(
-        drop_inputs(layer, sequences, training),
+        inputs_of(sequences, masks),
         mask,
-        [direction_of(layer, initial_state)],
+        [direction_of(layer, initial_state, masks)],
         zero_output_for_mask=layer.zero_output_for_mask,
         return_sequences=layer.return_sequences,
+        bfloat16=in_bfloat16(layer),
     )
     if layer.return_sequences:
         outputs = K.flip(outputs, axis=1) if layer.go_backwards else outputs
@@ -108,17 +111,75 @@ def run_layer(layer: Any, sequences: Any, initial_state: Any, mask: Any, trainin
     return last, last[:, None], states
 
 
-def direction_of(layer: Any, initial_states: Any) -> ops.Direction:
-    """The layer's direction, for `recurrence`."""
+def in_bfloat16(layer: Any) -> bool:
+    """Whether a layer multiplies in bfloat16; the engine rounds factors itself, and is given float32 all the same."""
+    return bool(layer.cell.compute_dtype == "bfloat16")
+
+
+class DropoutMasks(NamedTuple):
+    """What multiplies the input and the state of a layer in training: for all gates one mask, or a list of one each.
+
+    Attributes:
+        x: `(batch, features)` each, or None.
+        h: `(batch, units)` each, or None.
+    """
+
+    x: Any | None
+    h: Any | None
+
+    @property
+    def of_all_gates(self) -> Any | None:
+        """The mask of x that is one for all gates, if it is."""
+        return None if isinstance(self.x, list) else self.x
+
+
+NO_DROPOUT = DropoutMasks(None, None)
+
+
+def dropout_masks(layer: Any, sequences: Any, states: Sequence[Any] | None) -> DropoutMasks:
+    """The masks that the cell has drawn for this call; it draws them here if it has not, as for `RNN.call`."""
+    cell, of_h = layer.cell, None
+    of_x = cell.get_dropout_mask(sequences[:, 0, :])
+    if cell.recurrent_dropout:
+        h = K.zeros((K.shape(sequences)[0], layer.units), layer.compute_dtype) if states is None else states[0]
+        of_h = cell.get_recurrent_dropout_mask(h)
+    return DropoutMasks(of_x, of_h)
+
+
+def inputs_of(sequences: Any, masks: DropoutMasks) -> Any:
+    """`sequences` for the engine, under dropout: one mask a sequence, the same for all steps (Gal, Ghahramani 2016)."""
+    if masks.of_all_gates is not None:
+        sequences = sequences * masks.of_all_gates[:, None, :]
+    return K.cast(sequences, "float32")
+
+
+def direction_of(layer: Any, initial_states: Any, masks: DropoutMasks) -> ops.Direction:
+    """The layer's direction, for `recurrence`; dropout of x that is one for all gates is left to `inputs_of`."""
     cell = layer.cell
+    with AutocastScope(None):  # else weights, and their gradients, are rounded to the dtype that the layer computes in
+        kernel, recurrent_kernel = _float32(cell.kernel), _float32(cell.recurrent_kernel)
+        bias = None if cell.bias is None else _float32(cell.bias)
     return ops.Direction(
         cell_of(layer),
-        K.convert_to_tensor(cell.kernel),
-        K.convert_to_tensor(cell.recurrent_kernel),
-        None if cell.bias is None else K.convert_to_tensor(cell.bias),
-        initial_states,
+        kernel,
+        recurrent_kernel,
+        bias,
+        None if initial_states is None else [_float32(state) for state in initial_states],
         layer.go_backwards,
+        _factors(masks.x) if masks.of_all_gates is None else None,
+        _factors(masks.h),
     )
+
+
+def _factors(masks: Any | None) -> Any | None:
+    """Dropout masks as the engine takes them, `(gates, batch, width)`; a mask for all gates is that of the only one."""
+    if masks is None:
+        return None
+    return _float32(K.stack(masks) if isinstance(masks, list) else masks[None])
+
+
+def _float32(value: Any) -> Any:
+    return K.cast(K.convert_to_tensor(value), "float32")
 
 
 def check_sequences(layers: Sequence[Any], sequences: Any) -> None:
@@ -166,13 +227,6 @@ def _check_dtype(name: str, array: Any) -> None:
 def own_states(states: Sequence[Any]) -> list[Any]:
     """Tensors that stay as they are when a stateful layer gets its new states, which torch writes into the old ones."""
     return [K.copy(K.convert_to_tensor(state)) for state in states]
-
-
-def drop_inputs(layer: Any, sequences: Any, training: bool | None) -> Any:
-    """`sequences` under the layer's dropout: one mask a sequence, the same for all its steps (Gal, Ghahramani 2016)."""
-    if not (training and layer.cell.dropout):
-        return sequences
-    return sequences * layer.cell.get_dropout_mask(sequences[:, 0, :])[:, None, :]
 
 
 def last_output(layer: Any, states: Any, mask: Any) -> Any:

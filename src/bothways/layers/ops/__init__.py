@@ -27,6 +27,9 @@ class Direction(NamedTuple):
         bias: shaped as the cell's spec says, or None for no bias.
         initial_states: `(batch, units)` each, or None for zeros.
         reverse: read from the last step to the first.
+        dropout: `(gates, batch, features)`, by what x is multiplied before the products of each gate, the same at all
+            steps; or None. A constant: it gets no gradient.
+        recurrent_dropout: `(gates, batch, units)`, the same for h, or None.
     """
 
     cell: str
@@ -35,6 +38,8 @@ class Direction(NamedTuple):
     bias: Any | None
     initial_states: Sequence[Any] | None
     reverse: bool
+    dropout: Any | None = None
+    recurrent_dropout: Any | None = None
 
 
 def why_not() -> str | None:
@@ -52,15 +57,17 @@ def recurrence(
     *,
     zero_output_for_mask: bool,
     return_sequences: bool,
+    bfloat16: bool = False,
 ) -> tuple[Any, list[list[Any]]]:
-    """A recurrent layer in one direction or both, differentiable.
+    """A recurrent layer in one direction or both, differentiable; all floats that come and go are float32.
 
     Args:
-        x: `(batch, time, features)`, float32.
+        x: `(batch, time, features)`.
         mask: `(batch, time)`, bool, or None.
         directions: one or two; they run side by side.
         zero_output_for_mask: a masked step puts out zeros, not the state that it carries.
         return_sequences: whether the outputs of the steps are wanted.
+        bfloat16: whether products take their factors in bfloat16.
 
     Returns:
         Outputs `(batch, time, units of all directions)`, each at its own step, or None; and for each direction
@@ -68,7 +75,12 @@ def recurrence(
     """
     assert _BACKEND is not None, "without a backend, `why_not` says so"
     result: tuple[Any, list[list[Any]]] = _BACKEND.recurrence(
-        x, mask, directions, zero_output_for_mask=zero_output_for_mask, return_sequences=return_sequences
+        x,
+        mask,
+        directions,
+        zero_output_for_mask=zero_output_for_mask,
+        return_sequences=return_sequences,
+        bfloat16=bfloat16,
     )
     return result
 

@@ -1,8 +1,9 @@
 """What the backends share that hand the engine plain memory: NumPy, TensorFlow and torch.
 
-A call is a `Plan` and a flat list of arrays, for each direction `kernel, recurrent_kernel, bias, *initial_states`;
-its results are flat lists too, so that they pass through whatever a backend makes of functions. All arrays are
-contiguous NumPy arrays, or views of them on memory of the backend.
+A call is a `Plan` and two flat lists: arrays, which may get gradients, for each direction `kernel, recurrent_kernel,
+bias, *initial_states`; and constants, which get none, the mask and then for each direction the factors of dropout of x
+and of h, as far as there are any. Its results are flat lists too, so that they pass through whatever a backend makes
+of functions. All are contiguous NumPy arrays, or views of them on memory of the backend.
 """
 
 from __future__ import annotations
@@ -23,20 +24,33 @@ class Plan(NamedTuple):
     Attributes:
         cells: for each direction a key of `bothways.spec.CELLS`.
         reverse: for each direction whether it reads from the last step to the first.
+        dropouts: for each direction whether there are factors of dropout of x, and of h.
+        masked: whether there is a mask.
         zero_output_for_mask: a masked step puts out zeros, not the state that it carries.
         return_sequences: whether the outputs of the steps are wanted.
+        bfloat16: whether products take their factors in bfloat16.
     """
 
     cells: tuple[str, ...]
     reverse: tuple[bool, ...]
+    dropouts: tuple[tuple[bool, bool], ...]
+    masked: bool
     zero_output_for_mask: bool
     return_sequences: bool
+    bfloat16: bool
 
     def groups(self, arrays: Iterable[Any], others: int) -> Iterator[tuple[Any, ...]]:
         """`arrays` by direction, each with so many `others` than its states."""
         arrays = iter(arrays)
         for cell in self.cells:
             yield tuple(itertools.islice(arrays, others + len(CELLS[cell].states)))
+
+    def constants(self, constants: Iterable[Any]) -> tuple[Any, list[Any]]:
+        """The mask, or None, and for each direction a pair of factors of dropout, or None."""
+        rest = iter(constants)
+        mask = next(rest) if self.masked else None
+        factors = [tuple(next(rest) if there else None for there in pair) for pair in self.dropouts]
+        return mask, [pair if any(there) else None for pair, there in zip(factors, self.dropouts, strict=True)]
 
     def forward_shapes(
         self, x: Sequence[Any], units: Sequence[int], saved: Sequence[Any] = ()
@@ -51,8 +65,8 @@ class Plan(NamedTuple):
         """For each direction how many floats the backward pass needs of the forward pass."""
         batch, time, features = x
         return [
-            _native.saved_floats(cell_number(cell), batch, time, features, width)
-            for cell, width in zip(self.cells, units, strict=True)
+            _native.saved_floats(cell_number(cell), batch, time, features, width, self.bfloat16, *dropouts)
+            for cell, width, dropouts in zip(self.cells, units, self.dropouts, strict=True)
         ]
 
     def split(self, results: Sequence[Any]) -> tuple[Any, list[list[Any]]]:
@@ -63,9 +77,9 @@ class Plan(NamedTuple):
 
 
 def plan_of(
-    x: Any, directions: Sequence[Direction], *, zeros: Callable[[Any], Any], **options: bool
-) -> tuple[Plan, list[Any]]:
-    """The plan of a call and its arrays; `zeros(shape)` makes the biases and states that are not given."""
+    x: Any, mask: Any, directions: Sequence[Direction], *, zeros: Callable[[Any], Any], **options: bool
+) -> tuple[Plan, list[Any], list[Any]]:
+    """The plan of a call, its constants and its arrays; `zeros(shape)` makes biases and states that are not given."""
     arrays: list[Any] = []
     for direction in directions:
         spec, units = CELLS[direction.cell], direction.recurrent_kernel.shape[0]
@@ -75,8 +89,15 @@ def plan_of(
         if states is None:
             states = [zeros((x.shape[0], units))] * len(spec.states)
         arrays += [direction.kernel, direction.recurrent_kernel, bias, *states]
-    cells = tuple(direction.cell for direction in directions)
-    return Plan(cells, tuple(direction.reverse for direction in directions), **options), arrays
+    factors = [(direction.dropout, direction.recurrent_dropout) for direction in directions]
+    plan = Plan(
+        tuple(direction.cell for direction in directions),
+        tuple(direction.reverse for direction in directions),
+        tuple((of_x is not None, of_h is not None) for of_x, of_h in factors),
+        mask is not None,
+        **options,
+    )
+    return plan, [each for each in (mask, *itertools.chain(*factors)) if each is not None], arrays
 
 
 def units_of(plan: Plan, arrays: Sequence[Any]) -> list[int]:
@@ -84,20 +105,23 @@ def units_of(plan: Plan, arrays: Sequence[Any]) -> list[int]:
     return [recurrent.shape[0] for _, recurrent, *_ in plan.groups(arrays, others=3)]
 
 
-def forward(plan: Plan, x: Array, mask: Array | None, arrays: Sequence[Array], results: Sequence[Array]) -> None:
+def forward(
+    plan: Plan, x: Array, constants: Sequence[Array], arrays: Sequence[Array], results: Sequence[Array]
+) -> None:
     """Fill `results`: outputs if they are wanted, states, and the notes of each direction if there is room for them."""
     outputs, states = plan.split(results)
     notes = results[len(results) - len(plan.cells) :]
     saves = len(results) > plan.return_sequences + sum(map(len, states))
     saved = notes if saves else [None] * len(states)
+    mask, directions = _arguments(plan, constants, arrays)
     pairs = list(zip(states, saved, strict=True))
-    _native.forward(x, mask, plan.zero_output_for_mask, False, _directions(plan, arrays), outputs, pairs)
+    _native.forward(x, mask, plan.zero_output_for_mask, plan.bfloat16, directions, outputs, pairs)
 
 
 def backward(
     plan: Plan,
     x: Array,
-    mask: Array | None,
+    constants: Sequence[Array],
     arrays: Sequence[Array],
     saved: Sequence[Array],
     d_results: Sequence[Array | None],
@@ -114,11 +138,15 @@ def backward(
         (notes, [] if d_state[0] is None else d_state, *group[:3], list(group[3:]))
         for notes, d_state, group in zip(saved, d_states, plan.groups(d_arrays, others=3), strict=True)
     ]
-    _native.backward(x, mask, plan.zero_output_for_mask, False, _directions(plan, arrays), d_outputs, d_x, gradients)
+    mask, directions = _arguments(plan, constants, arrays)
+    _native.backward(x, mask, plan.zero_output_for_mask, plan.bfloat16, directions, d_outputs, d_x, gradients)
 
 
-def _directions(plan: Plan, arrays: Sequence[Array]) -> list[tuple[Any, ...]]:
-    return [
-        (cell_number(cell), *group[:3], reverse, list(group[3:]), None)
-        for cell, reverse, group in zip(plan.cells, plan.reverse, plan.groups(arrays, others=3), strict=True)
+def _arguments(plan: Plan, constants: Sequence[Array], arrays: Sequence[Array]) -> tuple[Any, list[tuple[Any, ...]]]:
+    """The mask and the directions as the engine takes them."""
+    mask, factors = plan.constants(constants)
+    groups = plan.groups(arrays, others=3)
+    return mask, [
+        (cell_number(cell), *group[:3], reverse, list(group[3:]), dropout)
+        for cell, reverse, group, dropout in zip(plan.cells, plan.reverse, groups, factors, strict=True)
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,16 +23,22 @@ def recurrence(
     *,
     zero_output_for_mask: bool,
     return_sequences: bool,
+    bfloat16: bool = False,
 ) -> tuple[Any, list[list[Any]]]:
     """As `bothways.layers.ops.recurrence`, without derivatives."""
     x = _floats(x)
-    mask = None if mask is None else np.ascontiguousarray(mask, bool)
-    options = {"zero_output_for_mask": zero_output_for_mask, "return_sequences": return_sequences}
-    plan, arrays = memory.plan_of(x, directions, zeros=lambda shape: np.zeros(shape, np.float32), **options)
+    options = {
+        "zero_output_for_mask": zero_output_for_mask,
+        "return_sequences": return_sequences,
+        "bfloat16": bfloat16,
+    }
+    zeros = functools.partial(np.zeros, dtype=np.float32)
+    plan, constants, arrays = memory.plan_of(x, mask, directions, zeros=zeros, **options)
     arrays = [_floats(array) for array in arrays]
+    constants = [np.ascontiguousarray(each) for each in constants]
     shapes = plan.forward_shapes(x.shape, memory.units_of(plan, arrays))
     results = [np.empty(shape, np.float32) for shape in shapes]
-    memory.forward(plan, x, mask, arrays, results)
+    memory.forward(plan, x, constants, arrays, results)
     return plan.split(results)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +13,10 @@ from tensorflow.python.eager import record
 
 from bothways.layers.ops import Direction, memory
 from bothways.layers.ops.memory import Plan
+
+_ALIGNMENT = 64  # bytes, as Eigen wants it
+_UNUSED, _USED = 0.0, 1.0
+_LOCK = threading.Lock()
 
 
 def why_not() -> str | None:
@@ -28,73 +34,104 @@ def recurrence(
     *,
     zero_output_for_mask: bool,
     return_sequences: bool,
+    bfloat16: bool = False,
 ) -> tuple[Any, list[list[Any]]]:
     """As `bothways.layers.ops.recurrence`; differentiable once."""
 
     def zeros(shape: Sequence[int | None]) -> Any:
         return tf.zeros([tf.shape(x)[0] if axis is None else axis for axis in shape])
 
-    options = {"zero_output_for_mask": zero_output_for_mask, "return_sequences": return_sequences}
-    plan, arrays = memory.plan_of(x, directions, zeros=zeros, **options)
+    options = {
+        "zero_output_for_mask": zero_output_for_mask,
+        "return_sequences": return_sequences,
+        "bfloat16": bfloat16,
+    }
+    plan, constants, arrays = memory.plan_of(x, mask, directions, zeros=zeros, **options)
     arrays = [tf.convert_to_tensor(array) for array in arrays]  # reads the variables
     # Without a tape nothing is kept for a gradient; should one be asked for after all, it runs the forward pass again.
     saves = record.could_possibly_record()
 
+    # The constants are arguments, too: of what a function only knows TensorFlow wants gradients for all variables that
+    # it can be traced to, such as the embeddings of steps that a mask has been made of.
     @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def function(x: Any, *arrays: Any) -> Any:
-        results = _forward(plan, x, mask, arrays, saves=saves)
+    def function(x: Any, *rest: Any) -> Any:
+        constants, arrays = _unpacked(plan, rest)
+        results = _forward(plan, x, constants, arrays, saves=saves)
         count = len(results) - saves * len(plan.cells)
 
         def gradient(*d_results: Any) -> list[Any]:
-            return _backward(plan, x, mask, arrays, results[count:], d_results)
+            gradients = _backward(plan, x, constants, arrays, results[count:], d_results)
+            return [*gradients, *(None for _ in constants)]
 
         return results[:count], gradient
 
-    return plan.split(function(x, *arrays))
+    return plan.split(function(x, *arrays, *constants))
 
 
-def _forward(plan: Plan, x: Any, mask: Any, arrays: Sequence[Any], *, saves: bool) -> list[Any]:
+def _forward(plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[Any], *, saves: bool) -> list[Any]:
     def function(x: Any, *rest: Any) -> list[Any]:
-        mask, arrays = _unpacked(plan, rest)
-        return _run(plan, x, mask, arrays, saves=saves)
+        constants, arrays = _unpacked(plan, rest)
+        return _run(plan, x, constants, arrays, saves=saves)
 
     saved = [None] * len(plan.cells) if saves else []
     shapes = plan.forward_shapes(x.shape, memory.units_of(plan, arrays), saved)
-    return _call(function, [x, *_packed(mask, arrays)], shapes)
+    return _call(function, [x, *arrays, *constants], shapes)
 
 
-def _backward(plan: Plan, x: Any, mask: Any, arrays: Sequence[Any], saved: Sequence[Any], d_results: Any) -> list[Any]:
+def _backward(
+    plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[Any], saved: Sequence[Any], d_results: Sequence[Any]
+) -> list[Any]:
     results, notes = len(d_results), len(d_results) + len(saved)
 
     def function(x: Any, *rest: Any) -> list[Any]:
-        mask, arrays = _unpacked(plan, rest[notes:])
-        if saved:  # the engine writes over them: it gets copies, unless TensorFlow has made some already
-            own = [each if each.flags.owndata and each.flags.writeable else each.copy() for each in rest[results:notes]]
-        else:
-            own = _run(plan, x, mask, arrays, saves=True)[results:]
-        d_x, d_arrays = np.empty_like(x), [np.empty_like(array) for array in arrays]
-        memory.backward(plan, x, mask, arrays, own, rest[:results], d_x, d_arrays)
+        constants, arrays = _unpacked(plan, rest[notes:])
+        own = _own_notes(rest[results:notes])
+        if not own:
+            own = _run(plan, x, constants, arrays, saves=True)[results:]
+        d_x, *d_arrays = (_aligned(array.shape) for array in (x, *arrays))
+        saved = [each[:-1] for each in own]
+        memory.backward(plan, x, constants, arrays, saved, rest[:results], d_x, d_arrays)
         return [d_x, *d_arrays]
 
-    inputs = [x, *d_results, *saved, *_packed(mask, arrays)]
-    return _call(function, inputs, [tensor.shape for tensor in (x, *arrays)])
+    return _call(function, [x, *d_results, *saved, *arrays, *constants], [tensor.shape for tensor in (x, *arrays)])
 
 
-def _run(plan: Plan, x: Any, mask: Any, arrays: Sequence[Any], *, saves: bool) -> list[Any]:
+def _run(plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[Any], *, saves: bool) -> list[Any]:
+    """The results, the notes with a number at the end that says whether they have been used."""
     units = memory.units_of(plan, arrays)
     saved = plan.saved_floats(x.shape, units) if saves else ()
-    results = [np.empty(shape, np.float32) for shape in plan.forward_shapes(x.shape, units, saved)]
-    memory.forward(plan, x, mask, arrays, results)
+    results = [_aligned(shape) for shape in plan.forward_shapes(x.shape, units, [floats + 1 for floats in saved])]
+    notes = results[len(results) - len(saved) :]
+    for each in notes:
+        each[-1] = _UNUSED
+    memory.forward(plan, x, constants, arrays, [*results[: len(results) - len(notes)], *(each[:-1] for each in notes)])
     return results
 
 
-def _packed(mask: Any, arrays: Sequence[Any]) -> list[Any]:
-    return [*arrays, *([] if mask is None else [mask])]
+def _own_notes(notes: Sequence[Any]) -> list[Any]:
+    """The notes for a backward pass to write over: as they lie there, once; none if they have been used."""
+    with _LOCK:
+        if any(each[-1] == _USED for each in notes):
+            return []
+        if not all(each.flags.writeable for each in notes):  # not in a graph
+            return [each.copy() for each in notes]
+        for each in notes:
+            each[-1] = _USED
+    return list(notes)
 
 
-def _unpacked(plan: Plan, rest: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
+def _aligned(shape: Sequence[int]) -> Any:
+    """Memory that TensorFlow takes over as it is; what lies elsewhere it copies."""
+    floats = math.prod(shape)
+    room = np.empty(floats + _ALIGNMENT // 4, np.float32)
+    start = -room.ctypes.data % _ALIGNMENT // 4
+    return room[start : start + floats].reshape(shape)
+
+
+def _unpacked(plan: Plan, rest: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+    """The constants and the arrays of `*arrays, *constants`."""
     count = sum(map(len, plan.groups(rest, others=3)))
-    return (rest[count] if len(rest) > count else None), rest[:count]
+    return rest[count:], rest[:count]
 
 
 def _call(function: Callable[..., list[Any]], inputs: Sequence[Any], shapes: Sequence[Any]) -> list[Any]:

@@ -34,14 +34,19 @@ def recurrence(
     *,
     zero_output_for_mask: bool,
     return_sequences: bool,
+    bfloat16: bool = False,
 ) -> tuple[torch.Tensor | None, list[list[torch.Tensor]]]:
     """As `bothways.layers.ops.recurrence`; differentiable once.
 
     Raises:
         InputError: a tensor is not on the CPU.
     """
-    options = {"zero_output_for_mask": zero_output_for_mask, "return_sequences": return_sequences}
-    plan, arrays = memory.plan_of(x, directions, zeros=x.new_zeros, **options)
+    options = {
+        "zero_output_for_mask": zero_output_for_mask,
+        "return_sequences": return_sequences,
+        "bfloat16": bfloat16,
+    }
+    plan, constants, arrays = memory.plan_of(x, mask, directions, zeros=x.new_zeros, **options)
     if x.is_meta:
         shapes = plan.forward_shapes(x.shape, memory.units_of(plan, arrays))
         return plan.split([x.new_empty(shape) for shape in shapes])
@@ -53,26 +58,26 @@ def recurrence(
             )
     saves = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *arrays))
     if torch.compiler.is_compiling():
-        results = _forward_operator(x, mask, arrays, *_encoded(plan), saves)
+        results = _forward_operator(x, constants, arrays, _encoded(plan), saves)
         # As views: Keras hangs masks on tensors, and torch.compile cannot follow that on what an operator lists.
         return plan.split([result.view_as(result) for result in results])
     if saves:
-        return plan.split(_Recurrence.apply(plan, x, mask, *arrays))
-    return plan.split(_forward(plan, x, mask, arrays, saves=False))
+        return plan.split(_Recurrence.apply(plan, x, constants, *arrays))
+    return plan.split(_forward(plan, x, constants, arrays, saves=False))
 
 
-def _forward(plan: Plan, x: Any, mask: Any, arrays: Sequence[Any], *, saves: bool) -> list[torch.Tensor]:
+def _forward(plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[Any], *, saves: bool) -> list[torch.Tensor]:
     units = memory.units_of(plan, arrays)
     saved = plan.saved_floats(x.shape, units) if saves else ()
     results = [torch.empty(shape) for shape in plan.forward_shapes(x.shape, units, saved)]
-    memory.forward(plan, _view(x), _view(mask), [_view(a) for a in arrays], [r.numpy() for r in results])
+    memory.forward(plan, _view(x), _views(constants), _views(arrays), [r.numpy() for r in results])
     return results
 
 
 def _backward(
     plan: Plan,
     x: Any,
-    mask: Any,
+    constants: Sequence[Any],
     arrays: Sequence[Any],
     saved: Sequence[Any],
     d_results: Sequence[Any],
@@ -83,10 +88,10 @@ def _backward(
     memory.backward(
         plan,
         _view(x),
-        _view(mask),
-        [_view(a) for a in arrays],
+        _views(constants),
+        _views(arrays),
         [notes.numpy() for notes in saved],
-        [_view(d) for d in d_results],
+        _views(d_results),
         _view(d_x),
         [d.numpy() for d in d_arrays],
     )
@@ -98,24 +103,29 @@ def _view(tensor: torch.Tensor | None) -> Any:
     return None if tensor is None else tensor.detach().contiguous().numpy()
 
 
+def _views(tensors: Sequence[torch.Tensor | None]) -> list[Any]:
+    return [_view(tensor) for tensor in tensors]
+
+
 class _Recurrence(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, plan: Plan, x: Any, mask: Any, *arrays: Any) -> tuple[torch.Tensor, ...]:
-        results = _forward(plan, x, mask, arrays, saves=True)
+    def forward(ctx: Any, plan: Plan, x: Any, constants: list[Any], *arrays: Any) -> tuple[torch.Tensor, ...]:
+        results = _forward(plan, x, constants, arrays, saves=True)
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(x, mask, *arrays)
-        ctx.plan, ctx.notes = plan, results[-len(plan.cells) :]
+        ctx.save_for_backward(x, *constants, *arrays)
+        ctx.plan, ctx.constants, ctx.notes = plan, len(constants), results[-len(plan.cells) :]
         return tuple(results[: -len(plan.cells)])
 
     @staticmethod
     @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *d_results: Any) -> tuple[Any, ...]:
-        x, mask, *arrays = ctx.saved_tensors
+        x, *rest = ctx.saved_tensors
+        constants, arrays = rest[: ctx.constants], rest[ctx.constants :]
         # A backward pass uses the notes up. Where the graph was retained and goes backward again, they are made anew.
-        notes = ctx.notes or _forward(ctx.plan, x, mask, arrays, saves=True)[-len(ctx.plan.cells) :]
+        notes = ctx.notes or _forward(ctx.plan, x, constants, arrays, saves=True)[-len(ctx.plan.cells) :]
         ctx.notes = None
         d_x, d_arrays = _backward(
-            ctx.plan, x, mask, arrays, notes, _whole(ctx.plan, d_results, arrays), ctx.needs_input_grad[1]
+            ctx.plan, x, constants, arrays, notes, _whole(ctx.plan, d_results, arrays), ctx.needs_input_grad[1]
         )
         return None, d_x, None, *d_arrays
 
@@ -131,79 +141,89 @@ def _whole(plan: Plan, d_results: Sequence[Any], arrays: Sequence[Any]) -> list[
     return whole
 
 
-# Operators take no tuples of strings: a plan travels as two lists of numbers.
-def _encoded(plan: Plan) -> tuple[list[int], list[bool]]:
-    flags = [plan.zero_output_for_mask, plan.return_sequences, *plan.reverse]
-    return [cell_number(cell) for cell in plan.cells], flags
+# Operators take no tuples of strings: a plan travels as a list of numbers.
+def _encoded(plan: Plan) -> list[int]:
+    numbers = [int(flag) for flag in (plan.masked, plan.zero_output_for_mask, plan.return_sequences, plan.bfloat16)]
+    for cell, reverse, dropouts in zip(plan.cells, plan.reverse, plan.dropouts, strict=True):
+        numbers += [cell_number(cell), int(reverse), *map(int, dropouts)]
+    return numbers
 
 
-def _decoded(cells: Sequence[int], flags: Sequence[bool]) -> Plan:
-    zero_output_for_mask, return_sequences, *reverse = flags
-    names = list(CELLS)
-    return Plan(tuple(names[cell] for cell in cells), tuple(reverse), zero_output_for_mask, return_sequences)
+def _decoded(numbers: Sequence[int]) -> Plan:
+    masked, zero_output_for_mask, return_sequences, bfloat16, *rest = numbers
+    cells, reverse, of_x, of_h = (rest[i::4] for i in range(4))
+    return Plan(
+        tuple(list(CELLS)[cell] for cell in cells),
+        tuple(map(bool, reverse)),
+        tuple(zip(map(bool, of_x), map(bool, of_h), strict=True)),
+        bool(masked),
+        bool(zero_output_for_mask),
+        bool(return_sequences),
+        bool(bfloat16),
+    )
 
 
 @torch.library.custom_op("bothways::recurrence", mutates_args=())  # type: ignore[untyped-decorator]
 def _forward_operator(
     x: torch.Tensor,
-    mask: torch.Tensor | None,
+    constants: Sequence[torch.Tensor],
     arrays: Sequence[torch.Tensor],
-    cells: Sequence[int],
-    flags: Sequence[bool],
+    numbers: Sequence[int],
     saves: bool,
 ) -> list[torch.Tensor]:
-    return _forward(_decoded(cells, flags), x, mask, arrays, saves=saves)
+    return _forward(_decoded(numbers), x, constants, arrays, saves=saves)
 
 
 @_forward_operator.register_fake  # type: ignore[untyped-decorator]
-def _(x: Any, mask: Any, arrays: Any, cells: Any, flags: Any, saves: bool) -> list[torch.Tensor]:
-    plan = _decoded(cells, flags)
+def _(x: Any, constants: Any, arrays: Any, numbers: Any, saves: bool) -> list[torch.Tensor]:
+    plan = _decoded(numbers)
     units = memory.units_of(plan, arrays)
     saved: list[Any] = []
     if saves and all(isinstance(axis, int) for axis in (*x.shape, *units)):
         saved += plan.saved_floats(x.shape, units)
     elif saves:  # a symbolic batch or time: as little is known of the notes
-        saved += [torch.library.get_ctx().new_dynamic_size() for _ in cells]
+        saved += [torch.library.get_ctx().new_dynamic_size() for _ in plan.cells]
     return [x.new_empty(shape) for shape in plan.forward_shapes(x.shape, units, saved)]
 
 
 @torch.library.custom_op("bothways::recurrence_backward", mutates_args=())  # type: ignore[untyped-decorator]
 def _backward_operator(
     x: torch.Tensor,
-    mask: torch.Tensor | None,
+    constants: Sequence[torch.Tensor],
     arrays: Sequence[torch.Tensor],
-    cells: Sequence[int],
-    flags: Sequence[bool],
+    numbers: Sequence[int],
     saved: Sequence[torch.Tensor],
     d_results: Sequence[torch.Tensor],
     wants_d_x: bool,
 ) -> list[torch.Tensor]:
     # The notes are copied because the engine overwrites them, and a compiled graph may be retained.
     notes = [each.clone() for each in saved]
-    d_x, d_arrays = _backward(_decoded(cells, flags), x, mask, arrays, notes, d_results, wants_d_x)
+    d_x, d_arrays = _backward(_decoded(numbers), x, constants, arrays, notes, d_results, wants_d_x)
     return d_arrays if d_x is None else [d_x, *d_arrays]
 
 
 @_backward_operator.register_fake  # type: ignore[untyped-decorator]
-def _(x: Any, mask: Any, arrays: Any, cells: Any, flags: Any, saved: Any, d_results: Any, wants_d_x: bool) -> Any:
+def _(x: Any, constants: Any, arrays: Any, numbers: Any, saved: Any, d_results: Any, wants_d_x: bool) -> Any:
     return [x.new_empty(tensor.shape) for tensor in ((x, *arrays) if wants_d_x else arrays)]
 
 
 def _set_up(ctx: Any, inputs: Any, output: Any) -> None:
-    x, mask, arrays, ctx.cells, ctx.flags, _ = inputs
-    ctx.arrays, ctx.directions = len(arrays), len(ctx.cells)
-    ctx.save_for_backward(x, mask, *arrays, *output)
+    x, constants, arrays, ctx.numbers, _ = inputs
+    ctx.constants, ctx.arrays = len(constants), len(arrays)
+    ctx.save_for_backward(x, *constants, *arrays, *output)
 
 
 def _differentiate(ctx: Any, d_results: Any) -> tuple[Any, ...]:
-    x, mask, *rest = ctx.saved_tensors
+    x, *rest = ctx.saved_tensors
+    constants, rest = rest[: ctx.constants], rest[ctx.constants :]
     arrays, results = rest[: ctx.arrays], rest[ctx.arrays :]
-    saved, results = results[-ctx.directions :], results[: -ctx.directions]
+    directions = len(_decoded(ctx.numbers).cells)
+    saved, results = results[-directions:], results[:-directions]
     d_results = [torch.zeros_like(r) if d is None else d for r, d in zip(results, d_results, strict=False)]
     wants_d_x = ctx.needs_input_grad[0]
-    gradients = _backward_operator(x, mask, arrays, ctx.cells, ctx.flags, saved, d_results, wants_d_x)
+    gradients = _backward_operator(x, constants, arrays, ctx.numbers, saved, d_results, wants_d_x)
     d_x = gradients.pop(0) if wants_d_x else None
-    return d_x, None, gradients, None, None, None
+    return d_x, [None] * len(constants), gradients, None, None
 
 
 _forward_operator.register_autograd(_differentiate, setup_context=_set_up)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from bothways.layers.ops import Direction
 from bothways.layers.ops.jax import derivatives
-from bothways.layers.ops.jax.custom_call import Static, Weights, custom_calls, why_not
+from bothways.layers.ops.jax.custom_call import Constants, Dropout, Static, Weights, custom_calls, why_not
 from bothways.spec import CELLS
 
 __all__ = ["custom_calls", "recurrence", "why_not"]
@@ -27,8 +27,12 @@ def recurrence(
     *,
     zero_output_for_mask: bool,
     return_sequences: bool,
+    bfloat16: bool = False,
 ) -> tuple[jax.Array | None, list[list[jax.Array]]]:
-    """As `bothways.layers.ops.recurrence`; differentiable any number of times, in either mode."""
+    """As `bothways.layers.ops.recurrence`; differentiable any number of times, in either mode.
+
+    Derivatives that the engine does not have, second ones and those forward, are those with factors in float32.
+    """
     x = jnp.asarray(x)
     weights = []
     for direction in directions:
@@ -45,8 +49,11 @@ def recurrence(
         tuple(direction.reverse for direction in directions),
         zero_output_for_mask,
         return_sequences,
+        bfloat16,
     )
-    outputs, states = derivatives.recurrence(
-        static, x, None if mask is None else jnp.asarray(mask, bool), tuple(weights)
+    constants = Constants(
+        None if mask is None else jnp.asarray(mask, bool),
+        tuple(Dropout(direction.dropout, direction.recurrent_dropout) for direction in directions),
     )
+    outputs, states = derivatives.recurrence(static, x, jax.lax.stop_gradient(constants), tuple(weights))
     return outputs, [list(each) for each in states]

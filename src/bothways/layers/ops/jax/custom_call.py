@@ -31,6 +31,20 @@ class Weights(NamedTuple):
     initial_states: tuple[jax.Array, ...]
 
 
+class Dropout(NamedTuple):
+    """One direction's factors of dropout, as `dropout` and `recurrent_dropout` of `bothways.layers.ops.Direction`."""
+
+    x: jax.Array | None
+    h: jax.Array | None
+
+
+class Constants(NamedTuple):
+    """What is given like `x` and the weights, and has no gradient: the mask, and the dropout of each direction."""
+
+    mask: jax.Array | None
+    dropouts: tuple[Dropout, ...]
+
+
 class Static(NamedTuple):
     """What is known when the program is traced.
 
@@ -39,12 +53,14 @@ class Static(NamedTuple):
         reverse: for each direction whether it reads from the last step to the first.
         zero_output_for_mask: a masked step puts out zeros, not the state that it carries.
         return_sequences: whether the outputs of the steps are wanted.
+        bfloat16: whether products take their factors in bfloat16.
     """
 
     cells: tuple[str, ...]
     reverse: tuple[bool, ...]
     zero_output_for_mask: bool
     return_sequences: bool
+    bfloat16: bool
 
 
 Results = tuple[jax.Array | None, tuple[tuple[jax.Array, ...], ...]]
@@ -79,21 +95,23 @@ def custom_calls() -> tuple[str, ...]:
 
 
 def forward(
-    static: Static, x: jax.Array, mask: jax.Array | None, weights: tuple[Weights, ...], *, saves: bool
+    static: Static, x: jax.Array, constants: Constants, weights: tuple[Weights, ...], *, saves: bool
 ) -> tuple[jax.Array | None, tuple[tuple[jax.Array, ...], ...], tuple[jax.Array, ...]]:
     """Outputs and states, and with `saves` for each direction the notes that `backward` needs."""
     batch, time, features = x.shape
     shapes: list[tuple[int, ...]] = []
     if static.return_sequences:
         shapes.append((batch, time, sum(w.recurrent_kernel.shape[0] for w in weights)))
-    operands = [x, *([] if mask is None else [mask])]
-    for cell, w in zip(static.cells, weights, strict=True):
-        operands += [w.kernel, w.recurrent_kernel, w.bias, *w.initial_states]
+    operands = [x, *_given(constants.mask)]
+    for cell, w, dropout in zip(static.cells, weights, constants.dropouts, strict=True):
+        operands += [w.kernel, w.recurrent_kernel, w.bias, *w.initial_states, *_given(*dropout)]
         shapes += [state.shape for state in w.initial_states]
         if saves:
             units = w.recurrent_kernel.shape[0]
-            shapes.append((_native.saved_floats(cell_number(cell), batch, time, features, units),))
-    results = iter(_call(_FORWARD, shapes, operands, static, weights, masked=mask is not None, saves=saves))
+            drops = (each is not None for each in dropout)
+            size = _native.saved_floats(cell_number(cell), batch, time, features, units, static.bfloat16, *drops)
+            shapes.append((size,))
+    results = iter(_call(_FORWARD, shapes, operands, static, constants, weights, saves=saves))
     outputs = next(results) if static.return_sequences else None
     states, saved = [], []
     for w in weights:
@@ -105,7 +123,7 @@ def forward(
 def backward(
     static: Static,
     x: jax.Array,
-    mask: jax.Array | None,
+    constants: Constants,
     weights: tuple[Weights, ...],
     saved: tuple[jax.Array, ...],
     d_results: Results,
@@ -114,16 +132,15 @@ def backward(
 ) -> tuple[jax.Array | None, tuple[Weights, ...]]:
     """The gradients of `x`, if it is wanted, and of the weights and initial states, from those of the results."""
     d_outputs, d_states = d_results
-    operands = [x, *([] if mask is None else [mask]), *([] if d_outputs is None else [d_outputs])]
+    operands = [x, *_given(constants.mask, d_outputs)]
     shapes = [x.shape] if wants_d_x else []
     aliases = {}
-    for w, notes, d_state in zip(weights, saved, d_states, strict=True):
-        operands += [w.kernel, w.recurrent_kernel]
+    for w, dropout, notes, d_state in zip(weights, constants.dropouts, saved, d_states, strict=True):
+        operands += [w.kernel, w.recurrent_kernel, *_given(*dropout)]
         aliases[len(operands)] = len(shapes)  # the backward pass writes over the notes of the forward pass
         operands += [notes, *d_state]
         shapes += [notes.shape, *(array.shape for array in jax.tree.leaves(w))]
-    options = {"masked": mask is not None, "wants_d_x": wants_d_x}
-    results = iter(_call(_BACKWARD, shapes, operands, static, weights, aliases=aliases, **options))
+    results = iter(_call(_BACKWARD, shapes, operands, static, constants, weights, aliases=aliases, wants_d_x=wants_d_x))
     d_x = next(results) if wants_d_x else None
     d_weights = []
     for w in weights:
@@ -133,11 +150,16 @@ def backward(
     return d_x, tuple(d_weights)
 
 
+def _given(*arrays: jax.Array | None) -> list[jax.Array]:
+    return [array for array in arrays if array is not None]
+
+
 def _call(
     target: str,
     shapes: Sequence[tuple[int, ...]],
     operands: Sequence[jax.Array],
     static: Static,
+    constants: Constants,
     weights: Sequence[Weights],
     *,
     aliases: dict[int, int] | None = None,
@@ -155,8 +177,9 @@ def _call(
             cells=np.asarray([cell_number(cell) for cell in static.cells], np.int64),
             units=np.asarray([w.recurrent_kernel.shape[0] for w in weights], np.int64),
             reverse=np.asarray(static.reverse, np.int64),
-            dropouts=np.zeros(len(static.cells), np.int64),
-            bfloat16=False,
+            dropouts=np.asarray([(x is not None) + 2 * (h is not None) for x, h in constants.dropouts], np.int64),
+            bfloat16=static.bfloat16,
+            masked=constants.mask is not None,
             zero_output_for_mask=static.zero_output_for_mask,
             sequences=static.return_sequences,
             **attributes,

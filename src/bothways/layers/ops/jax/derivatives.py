@@ -17,34 +17,36 @@ import jax.numpy as jnp
 from jax.interpreters import ad, batching, mlir
 
 from bothways.layers.ops.jax import custom_call, reference
-from bothways.layers.ops.jax.custom_call import Results, Static, Weights
+from bothways.layers.ops.jax.custom_call import Constants, Results, Static, Weights
 from bothways.spec import CELLS
 
 
 class _Layout(NamedTuple):
     """What the flat arguments of the primitive are.
 
-    `x, *leaves of the weights, *notes, mask if there is one`, then the tangents of some of x and the leaves.
+    `x, *leaves of the weights, *notes, *leaves of the constants`, then the tangents of some of x and the leaves of the
+    weights.
 
     Attributes:
         static: that of the call.
-        masked: whether there is a mask.
+        constants: their structure: which there are.
         active: for x and each leaf, whether it has a tangent.
         mapped: how many axes of `jax.vmap` stand before those of every argument.
     """
 
     static: Static
-    masked: bool
+    constants: Any
     active: tuple[bool, ...]
     mapped: int = 0
 
-    def split(self, arguments: Sequence[Any]) -> tuple[Any, Any, tuple[Weights, ...], Any, tuple[Any, ...]]:
-        """`x, mask, weights, notes, tangents`."""
-        directions, inputs = len(self.static.cells), len(self.active)
-        fixed = inputs + directions + self.masked
-        mask = arguments[fixed - 1] if self.masked else None
+    def split(self, arguments: Sequence[Any]) -> tuple[Any, Constants, tuple[Weights, ...], Any, tuple[Any, ...]]:
+        """`x, constants, weights, notes, tangents`."""
+        inputs = len(self.active)
+        notes = inputs + len(self.static.cells)
+        fixed = notes + self.constants.num_leaves
+        constants = jax.tree.unflatten(self.constants, arguments[notes:fixed])
         weights = self.weights(arguments[1:inputs])
-        return arguments[0], mask, weights, tuple(arguments[inputs : inputs + directions]), tuple(arguments[fixed:])
+        return arguments[0], constants, weights, tuple(arguments[inputs:notes]), tuple(arguments[fixed:])
 
     def over_mapped(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """`function`, of arguments with the mapped axes."""
@@ -64,9 +66,9 @@ class _Layout(NamedTuple):
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def recurrence(static: Static, x: jax.Array, mask: jax.Array | None, weights: tuple[Weights, ...]) -> Results:
+def recurrence(static: Static, x: jax.Array, constants: Constants, weights: tuple[Weights, ...]) -> Results:
     """Outputs, or None, and the states of each direction."""
-    outputs, states, _ = custom_call.forward(static, x, mask, weights, saves=False)
+    outputs, states, _ = custom_call.forward(static, x, constants, weights, saves=False)
     return outputs, states
 
 
@@ -77,10 +79,10 @@ def _(static: Static, primals: Any, tangents: Any) -> tuple[Results, Results]:
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _with_notes(static: Static, x: Any, mask: Any, weights: Any) -> tuple[Any, Any, Any]:
+def _with_notes(static: Static, x: Any, constants: Any, weights: Any) -> tuple[Any, Any, Any]:
     """As `recurrence`, with the notes for `_backward`: of these the derivative is never asked, for `_backward` has its
     own with respect to all that they are made of."""
-    return custom_call.forward(static, x, mask, weights, saves=True)
+    return custom_call.forward(static, x, constants, weights, saves=True)
 
 
 @functools.partial(_with_notes.defjvp, symbolic_zeros=True)
@@ -90,16 +92,16 @@ def _(static: Static, primals: Any, tangents: Any) -> tuple[Any, Any]:
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def _backward(static: Static, wants_d_x: bool, x: Any, mask: Any, weights: Any, notes: Any, d_results: Any) -> Any:
-    return custom_call.backward(static, x, mask, weights, notes, d_results, wants_d_x=wants_d_x)
+def _backward(static: Static, wants_d_x: bool, x: Any, constants: Any, weights: Any, notes: Any, d_results: Any) -> Any:
+    return custom_call.backward(static, x, constants, weights, notes, d_results, wants_d_x=wants_d_x)
 
 
 @_backward.defjvp
 def _(static: Static, wants_d_x: bool, primals: Any, tangents: Any) -> Any:
-    mask = primals[1]
+    constants = primals[1]
 
     def backward(x: Any, weights: Any, d_results: Any) -> Any:
-        _, vjp = jax.vjp(lambda x, weights: reference.recurrence(static, x, mask, weights), x, weights)
+        _, vjp = jax.vjp(lambda x, weights: reference.recurrence(static, x, constants, weights), x, weights)
         d_x, d_weights = vjp(d_results)
         return (d_x if wants_d_x else None), d_weights
 
@@ -109,10 +111,10 @@ def _(static: Static, wants_d_x: bool, primals: Any, tangents: Any) -> Any:
 
 def _tangent(static: Static, primals: Any, notes: Any, tangents: Any) -> Results:
     """The tangents of outputs and states from those of x, weights and initial states, by the primitive."""
-    (x, mask, weights), (d_x, _, d_weights) = primals, tangents
+    (x, constants, weights), (d_x, _, d_weights) = primals, tangents
     d_inputs = [d_x, *jax.tree.leaves(d_weights, is_leaf=_is_zero)]
-    layout = _Layout(static, mask is not None, tuple(not _is_zero(d) for d in d_inputs))
-    fixed = [x, *jax.tree.leaves(weights), *notes, *([] if mask is None else [mask])]
+    layout = _Layout(static, jax.tree.structure(constants), tuple(not _is_zero(d) for d in d_inputs))
+    fixed = [x, *jax.tree.leaves(weights), *notes, *jax.tree.leaves(constants)]
     results = _tangent_p.bind(*fixed, *(d for d in d_inputs if not _is_zero(d)), layout=layout)
     return _results(static, results)
 
@@ -145,13 +147,13 @@ def _forward_mode(*arguments: Any, layout: _Layout) -> list[jax.Array]:
 
 
 def _one_forward(layout: _Layout, *arguments: Any) -> list[jax.Array]:
-    x, mask, weights, _, tangents = layout.split(arguments)
+    x, constants, weights, _, tangents = layout.split(arguments)
     primals = [x, *jax.tree.leaves(weights)]
     given = iter(tangents)
     every = [next(given) if active else jnp.zeros_like(p) for p, active in zip(primals, layout.active, strict=True)]
 
     def function(x: Any, *leaves: Any) -> Results:
-        return reference.recurrence(layout.static, x, mask, layout.weights(leaves))
+        return reference.recurrence(layout.static, x, constants, layout.weights(leaves))
 
     return jax.tree.leaves(jax.jvp(function, primals, every)[1])
 
@@ -169,10 +171,10 @@ def _(*arguments: Any, layout: _Layout) -> list[Any]:
 
 
 def _transpose(cotangents: Any, *arguments: Any, layout: _Layout) -> list[Any]:
-    x, mask, weights, notes, tangents = layout.split(arguments)
+    x, constants, weights, notes, tangents = layout.split(arguments)
     d_results = _results(layout.static, [_instantiate(each) for each in cotangents])
     backward = layout.over_mapped(functools.partial(_backward, layout.static, layout.active[0]))
-    d_x, d_weights = backward(x, mask, weights, notes, d_results)
+    d_x, d_weights = backward(x, constants, weights, notes, d_results)
     gradients = [d_x, *jax.tree.leaves(d_weights)]
     active = [gradient for gradient, active in zip(gradients, layout.active, strict=True) if active]
     return [None] * (len(arguments) - len(tangents)) + active
@@ -183,7 +185,7 @@ def _jvp(primals: Any, tangents: Any, *, layout: _Layout) -> tuple[Any, Any]:
     parts = []
     if any(not isinstance(d, ad.Zero) for d in tangents[fixed:]):
         parts.append(_tangent_p.bind(*primals[:fixed], *map(_instantiate, tangents[fixed:]), layout=layout))
-    if any(not isinstance(d, ad.Zero) for d in tangents[:inputs]):  # of the notes and the mask there are none
+    if any(not isinstance(d, ad.Zero) for d in tangents[:inputs]):  # of the notes and the constants there are none
 
         def function(*arguments: Any) -> Any:
             return _forward_mode(*arguments, *primals[inputs:], layout=layout)

@@ -11,19 +11,19 @@ from types import MappingProxyType
 import jax
 import jax.numpy as jnp
 
-from bothways.layers.ops.jax.custom_call import Results, Static, Weights
+from bothways.layers.ops.jax.custom_call import Constants, Dropout, Results, Static, Weights
 from bothways.spec import CELLS
 
 States = tuple[jax.Array, ...]
 
 
-def recurrence(static: Static, x: jax.Array, mask: jax.Array | None, weights: tuple[Weights, ...]) -> Results:
-    """As `bothways.layers.ops.jax.custom_call.forward`, without notes."""
-    counts = jnp.ones(x.shape[:2], bool) if mask is None else mask
+def recurrence(static: Static, x: jax.Array, constants: Constants, weights: tuple[Weights, ...]) -> Results:
+    """As `bothways.layers.ops.jax.custom_call.forward`, without notes, and in float32 whatever `static` says."""
+    counts = jnp.ones(x.shape[:2], bool) if constants.mask is None else constants.mask
     outputs, states = zip(
         *(
-            _direction(cell, reverse, static.zero_output_for_mask, x, counts, w)
-            for cell, reverse, w in zip(static.cells, static.reverse, weights, strict=True)
+            _direction(cell, reverse, static.zero_output_for_mask, x, counts, w, dropout)
+            for cell, reverse, w, dropout in zip(static.cells, static.reverse, weights, constants.dropouts, strict=True)
         ),
         strict=True,
     )
@@ -31,21 +31,36 @@ def recurrence(static: Static, x: jax.Array, mask: jax.Array | None, weights: tu
 
 
 def _direction(
-    cell: str, reverse: bool, zero_output_for_mask: bool, x: jax.Array, mask: jax.Array, w: Weights
+    cell: str,
+    reverse: bool,
+    zero_output_for_mask: bool,
+    x: jax.Array,
+    mask: jax.Array,
+    w: Weights,
+    dropout: Dropout,
 ) -> tuple[jax.Array, States]:
     biases = (w.bias, jnp.zeros_like(w.bias)) if CELLS[cell].biases == 1 else (w.bias[0], w.bias[1])
 
     def step(states: States, inputs: tuple[jax.Array, jax.Array]) -> tuple[States, jax.Array]:
         x_sums, counts = inputs
-        after = _STEPS[cell](x_sums, states[0] @ w.recurrent_kernel + biases[1], states)
+        h_sums = _product(states[0], w.recurrent_kernel, dropout.h) + biases[1]
+        after = _STEPS[cell](x_sums, h_sums, states)
         after = tuple(jnp.where(counts[:, None], new, old) for new, old in zip(after, states, strict=True))
         output = jnp.where(counts[:, None], after[0], 0.0) if zero_output_for_mask else after[0]
         return after, output
 
-    x_sums = x @ w.kernel + biases[0]
+    x_sums = _product(x, w.kernel, None if dropout.x is None else dropout.x[:, :, None]) + biases[0]
     time_first = x_sums.swapaxes(0, 1), mask.swapaxes(0, 1)
     states, outputs = jax.lax.scan(step, w.initial_states, time_first, reverse=reverse)
     return outputs.swapaxes(0, 1), states
+
+
+def _product(values: jax.Array, weights: jax.Array, factors: jax.Array | None) -> jax.Array:
+    """`values @ weights`; with dropout, the values are multiplied by the factors of each gate."""
+    if factors is None:
+        return values @ weights
+    blocks = jnp.split(weights, len(factors), axis=1)
+    return jnp.concatenate([(values * f) @ block for f, block in zip(factors, blocks, strict=True)], axis=-1)
 
 
 def _gates(cell: str, sums: jax.Array) -> dict[str, jax.Array]:
