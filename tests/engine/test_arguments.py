@@ -192,4 +192,6 @@ def test_the_compiled_border_takes_only_arrays_that_it_can_read() -> None:
     with pytest.raises(ValueError, match="d_outputs has 6 elements; 12 are needed"):
         weights.backward(x, None, (None,), None, np.zeros(6, np.float32), (None,), notes.copy())
     with pytest.raises(ValueError, match="kernel has 12 elements; 32 are needed"):
-        _native.Weights([(0, kernel, recurrent, None, False), (0, kernel[:, :3].copy(), recurrent, None, True)], False, False)
+        _native.Weights(
+            [(0, kernel, recurrent, None, False), (0, kernel[:, :3].copy(), recurrent, None, True)], False, False
+        )

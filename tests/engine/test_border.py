@@ -184,7 +184,7 @@ def test_sizes_whose_products_overflow_are_refused(batch: int, units: int) -> No
 
 
 @pytest.mark.parametrize("shape", [(0, 2**31, 4), (2**31, 0, 4)])
-def test_axes_beyond_32_bits_are_refused(shape: tuple[int, ...]) -> None:
+def test_axes_beyond_32_bits_are_refused(shape: tuple[int, int, int]) -> None:
     direction = engine.Direction(np.ones((4, 4)), np.ones((1, 4)), cell="lstm")
     with pytest.raises((ValueError, MemoryError)):
         engine.run(np.zeros(shape, np.float32), [direction])

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bothways.bench.cases import DTYPES, OURS, SGEMM, SGEMM_SIZE, Case
+from bothways.bench.cases import OURS, SGEMM, SGEMM_SIZE, Case
 from bothways.spec import cell_spec
 
 Call = Callable[[], Any]

@@ -167,9 +167,7 @@ def check_setup(
     )
 
 
-def check_call(
-    setup: Setup, x: Array, mask: Array | None, initial_states: Any = None, dropout: Any = None
-) -> Call:
+def check_call(setup: Setup, x: Array, mask: Array | None, initial_states: Any = None, dropout: Any = None) -> Call:
     """Check the input of a run.
 
     Raises:
