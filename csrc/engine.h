@@ -11,8 +11,8 @@ namespace bothways {
 constexpr int kMaxDirections = 2;
 constexpr int kMaxStates = 2;  // an LSTM has h and c
 
-enum class CellKind { kLstm, kGru, kRnnTanh, kRnnRelu };
-constexpr int kCells = 4;
+enum class CellKind { kLstm, kGru, kRnnTanh, kRnnRelu, kGruResetBefore };
+constexpr int kCells = 5;
 
 // What the border has to know of a cell; `bothways.spec` says the same in Python.
 struct CellShape {
@@ -21,7 +21,7 @@ struct CellShape {
   int states;  // h, or h and c
 };
 
-constexpr CellShape kCellShapes[kCells] = {{4, 1, 2}, {3, 2, 1}, {1, 1, 1}, {1, 1, 1}};
+constexpr CellShape kCellShapes[kCells] = {{4, 1, 2}, {3, 2, 1}, {1, 1, 1}, {1, 1, 1}, {3, 1, 1}};
 
 constexpr CellShape shape_of(CellKind cell) { return kCellShapes[static_cast<int>(cell)]; }
 

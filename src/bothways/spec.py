@@ -48,11 +48,12 @@ _CELLS = (
     CellSpec("gru", gates=("update", "reset", "candidate"), states=("h",), biases=2),
     CellSpec("rnn", gates=("output",), states=("h",)),
     CellSpec("rnn_relu", gates=("output",), states=("h",)),
+    CellSpec("gru_reset_before", gates=("update", "reset", "candidate"), states=("h",)),
 )
 
 CELLS: Mapping[str, CellSpec] = MappingProxyType({cell.name: cell for cell in _CELLS})
 """The cells by name: an LSTM; a GRU with the reset after the product (Keras's default); a simple recurrent layer
-with tanh, and one with relu."""
+with tanh, and one with relu; a GRU with the reset before the product (Keras's `reset_after=False`)."""
 
 
 def cell_number(name: str) -> int:

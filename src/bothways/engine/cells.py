@@ -1,7 +1,7 @@
 """One step of each cell and its gradient, in plain NumPy: what the oracle is made of.
 
-A step takes the sums over x and over h apart, `(batch, gates * units)` each, with their biases; for most cells only
-their sum counts.
+A step takes the sums over x, `(batch, gates * units)`, and the product that makes those over h: for most cells from the
+h before the step.
 """
 
 from __future__ import annotations
@@ -19,17 +19,60 @@ Array = npt.NDArray[Any]
 Saved = dict[str, Array]
 
 
+States = tuple[Array, ...]
+
+
+class ProductGradient(NamedTuple):
+    """The gradients of the arguments of a `Product`, or sums of such."""
+
+    values: Array
+    weights: Array
+    bias: Array
+
+
+class Product(NamedTuple):
+    """`values @ weights + bias`.
+
+    Attributes:
+        weights: `(width of the values, gates * units)`.
+        bias: `(gates * units,)`.
+        dropout: None, or `(gates, batch, width of the values)`: by what the values are multiplied for each gate.
+    """
+
+    weights: Array
+    bias: Array
+    dropout: Array | None = None
+
+    def sums(self, values: Array) -> Array:
+        """The sums of values `(batch, width)`."""
+        return np.concatenate([(values * f) @ block for f, block in self._blocks()], axis=1) + self.bias
+
+    def gradient(self, values: Array, d_sums: Array) -> ProductGradient:
+        """The gradients of all that the sums come from."""
+        blocks = self._blocks()
+        d_blocks = np.split(d_sums, len(blocks), axis=1)
+        d_values = sum((d @ block.T) * f for (f, block), d in zip(blocks, d_blocks, strict=True))
+        d_weights = [(values * f).T @ d for (f, _), d in zip(blocks, d_blocks, strict=True)]
+        return ProductGradient(np.asarray(d_values), np.concatenate(d_weights, axis=1), d_sums.sum(axis=0))
+
+    def _blocks(self) -> list[tuple[Array, Array]]:
+        """The factors of the values, and the weights that they are for."""
+        if self.dropout is None:
+            return [(np.ones(1), self.weights)]
+        return list(zip(self.dropout, np.split(self.weights, len(self.dropout), axis=1), strict=True))
+
+
 class Cell(NamedTuple):
     """How a cell steps.
 
     Attributes:
-        step: `(x_sums, h_sums, states before) -> (states after, what the gradient needs)`.
-        gradient: `(what the step saved, gradients of the states after) -> (gradients of x_sums and of h_sums, and of
-            the states before, as far as they do not pass through the sums)`.
+        step: `(x_sums, product of h, states before) -> (states after, what the gradient needs)`.
+        gradient: `(what the step saved, the product, gradients of the states after) -> (gradient of x_sums, those of
+            what the product is made of, gradients of the states before)`. All of it is linear in the last argument.
     """
 
-    step: Callable[[Array, Array, tuple[Array, ...]], tuple[tuple[Array, ...], Saved]]
-    gradient: Callable[[Saved, tuple[Array, ...]], tuple[Array, Array, tuple[Array, ...]]]
+    step: Callable[[Array, Product, States], tuple[States, Saved]]
+    gradient: Callable[[Saved, Product, States], tuple[Array, ProductGradient, States]]
 
 
 def sigmoid(x: Array) -> Array:
@@ -48,7 +91,31 @@ def join_gates(cell: str, by_gate: Mapping[str, Array]) -> Array:
     return np.concatenate([by_gate[gate] for gate in CELLS[cell].gates], axis=-1)
 
 
-def lstm_step(x_sums: Array, h_sums: Array, states: tuple[Array, ...]) -> tuple[tuple[Array, ...], Saved]:
+def with_sums(
+    step: Callable[[Array, Array, States], tuple[States, Saved]],
+    gradient: Callable[[Saved, States], tuple[Array, Array, States]],
+) -> Cell:
+    """A cell whose product takes the h before the step.
+
+    Args:
+        step: `(x_sums, h_sums, states before) -> (states after, what the gradient needs)`.
+        gradient: `(what the step saved, gradients of the states after) -> (gradients of x_sums and of h_sums, and of
+            the states before, as far as they do not pass through the sums)`.
+    """
+
+    def whole_step(x_sums: Array, product: Product, states: States) -> tuple[States, Saved]:
+        after, saved = step(x_sums, product.sums(states[0]), states)
+        return after, saved | {"h_before": states[0]}
+
+    def whole_gradient(saved: Saved, product: Product, d_states: States) -> tuple[Array, ProductGradient, States]:
+        d_x_sums, d_h_sums, (d_h, *others) = gradient(saved, d_states)
+        d_product = product.gradient(saved["h_before"], d_h_sums)
+        return d_x_sums, d_product, (d_h + d_product.values, *others)
+
+    return Cell(whole_step, whole_gradient)
+
+
+def lstm_step(x_sums: Array, h_sums: Array, states: States) -> tuple[States, Saved]:
     """An LSTM (Hochreiter and Schmidhuber 1997; forget gate of Gers et al. 2000)."""
     sums = split_gates("lstm", x_sums + h_sums)
     saved = {name: sigmoid(sums[name]) for name in ("input", "forget", "output")}
@@ -57,7 +124,7 @@ def lstm_step(x_sums: Array, h_sums: Array, states: tuple[Array, ...]) -> tuple[
     return (saved["output"] * np.tanh(saved["c"]), saved["c"]), saved
 
 
-def lstm_gradient(saved: Saved, d_states: tuple[Array, ...]) -> tuple[Array, Array, tuple[Array, ...]]:
+def lstm_gradient(saved: Saved, d_states: States) -> tuple[Array, Array, States]:
     """The gradient of `lstm_step`."""
     i, f, g, o = (saved[name] for name in ("input", "forget", "candidate", "output"))
     tanh_c = np.tanh(saved["c"])
@@ -73,16 +140,16 @@ def lstm_gradient(saved: Saved, d_states: tuple[Array, ...]) -> tuple[Array, Arr
     return joined, joined, (np.zeros_like(d_h), d_c * f)
 
 
-def gru_step(x_sums: Array, h_sums: Array, states: tuple[Array, ...]) -> tuple[tuple[Array, ...], Saved]:
+def gru_step(x_sums: Array, h_sums: Array, states: States) -> tuple[States, Saved]:
     """A GRU (Cho et al. 2014) with the reset after the product."""
     x, h = split_gates("gru", x_sums), split_gates("gru", h_sums)
     z, r = (sigmoid(x[name] + h[name]) for name in ("update", "reset"))
     n = np.tanh(x["candidate"] + r * h["candidate"])
-    saved = {"update": z, "reset": r, "candidate": n, "h_sum": h["candidate"], "h_before": states[0]}
+    saved = {"update": z, "reset": r, "candidate": n, "h_sum": h["candidate"]}
     return (z * states[0] + (1 - z) * n,), saved
 
 
-def gru_gradient(saved: Saved, d_states: tuple[Array, ...]) -> tuple[Array, Array, tuple[Array, ...]]:
+def gru_gradient(saved: Saved, d_states: States) -> tuple[Array, Array, States]:
     """The gradient of `gru_step`."""
     z, r, n = (saved[name] for name in ("update", "reset", "candidate"))
     (d_h,) = d_states
@@ -95,26 +162,51 @@ def gru_gradient(saved: Saved, d_states: tuple[Array, ...]) -> tuple[Array, Arra
     return join_gates("gru", d_sums), join_gates("gru", d_sums | {"candidate": d_n * r}), (d_h * z,)
 
 
+def gru_reset_before_step(x_sums: Array, product: Product, states: States) -> tuple[States, Saved]:
+    """A GRU (Cho et al. 2014) with the reset before the product: the sum of the candidate is that of reset * h."""
+    x, h = split_gates("gru_reset_before", x_sums), split_gates("gru_reset_before", product.sums(states[0]))
+    z, r = (sigmoid(x[name] + h[name]) for name in ("update", "reset"))
+    n = np.tanh(x["candidate"] + split_gates("gru_reset_before", product.sums(r * states[0]))["candidate"])
+    return (z * states[0] + (1 - z) * n,), {"update": z, "reset": r, "candidate": n, "h_before": states[0]}
+
+
+def gru_reset_before_gradient(
+    saved: Saved, product: Product, d_states: States
+) -> tuple[Array, ProductGradient, States]:
+    """The gradient of `gru_reset_before_step`."""
+    z, r, n, h = (saved[name] for name in ("update", "reset", "candidate", "h_before"))
+    (d_h,) = d_states
+    none = np.zeros_like(d_h)
+    d_sums = {"update": none, "reset": none, "candidate": d_h * (1 - z) * (1 - n**2)}
+    second = product.gradient(r * h, join_gates("gru_reset_before", d_sums))
+    d_gates = {"update": d_h * (h - n) * z * (1 - z), "reset": second.values * h * r * (1 - r), "candidate": none}
+    first = product.gradient(h, join_gates("gru_reset_before", d_gates))
+    d_before = d_h * z + first.values + second.values * r
+    d_product = ProductGradient(*(one + other for one, other in zip(first, second, strict=True)))
+    return join_gates("gru_reset_before", d_gates | {"candidate": d_sums["candidate"]}), d_product, (d_before,)
+
+
 def _rnn(value: Callable[[Array], Array], slope: Callable[[Array], Array]) -> Cell:
     """A simple recurrent layer (Elman 1990); `slope` is the derivative of `value`, from its result."""
 
-    def step(x_sums: Array, h_sums: Array, states: tuple[Array, ...]) -> tuple[tuple[Array, ...], Saved]:
+    def step(x_sums: Array, h_sums: Array, states: States) -> tuple[States, Saved]:
         h = value(x_sums + h_sums)
         return (h,), {"h": h}
 
-    def gradient(saved: Saved, d_states: tuple[Array, ...]) -> tuple[Array, Array, tuple[Array, ...]]:
+    def gradient(saved: Saved, d_states: States) -> tuple[Array, Array, States]:
         d_sums = d_states[0] * slope(saved["h"])
         return d_sums, d_sums, (np.zeros_like(d_sums),)
 
-    return Cell(step, gradient)
+    return with_sums(step, gradient)
 
 
 STEPS: Mapping[str, Cell] = MappingProxyType(
     {
-        "lstm": Cell(lstm_step, lstm_gradient),
-        "gru": Cell(gru_step, gru_gradient),
+        "lstm": with_sums(lstm_step, lstm_gradient),
+        "gru": with_sums(gru_step, gru_gradient),
         "rnn": _rnn(np.tanh, lambda h: 1 - h**2),
         "rnn_relu": _rnn(lambda x: np.maximum(x, 0.0), lambda h: (h > 0).astype(h.dtype)),
+        "gru_reset_before": Cell(gru_reset_before_step, gru_reset_before_gradient),
     }
 )
 """How each cell of `bothways.spec.CELLS` steps."""
