@@ -129,8 +129,8 @@ def test_the_factors_are_in_bfloat16_and_the_rest_is_in_float32() -> None:
     layer(X)
     assert layer.engine == "native"
     weights = layer.get_weights()
-    sides: list[list[Any]] = [weights[:3], weights[3:]]
-    directions = [engine.Direction(*side, reverse=reverse) for side, reverse in zip(sides, (False, True), strict=True)]
+    sides = zip((weights[:3], weights[3:]), (False, True), strict=True)
+    directions = [engine.Direction(kernel, recurrent, bias, reverse) for (kernel, recurrent, bias), reverse in sides]
     precise, rounded = (engine.run(X, directions, precision=precision).outputs for precision in ("float32", "bfloat16"))
     assert error(numpy(layer(X)), rounded) < KERAS < error(precise, rounded)
 
