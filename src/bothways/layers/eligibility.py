@@ -52,6 +52,9 @@ def engine_of(layer: Any) -> str:
     for name in ("dropout", "recurrent_dropout"):
         if getattr(cell, name) == 1.0:  # LSTM and GRU cells drop nothing then, while some fused calls drop all
             return f"{name}=1.0, of which Keras makes different things; the engine has rates below 1"
+    implementation = getattr(cell, "implementation", 1)
+    if cell.recurrent_dropout and implementation != 1:  # the rate was set later, and stock Keras makes no use of it
+        return f"recurrent_dropout with implementation={implementation}; the engine has that of implementation=1"
     if layer.unroll:
         return "unroll=True; the engine does not unroll"
     return ops.why_not() or NATIVE
