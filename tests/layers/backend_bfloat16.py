@@ -129,7 +129,8 @@ def test_the_factors_are_in_bfloat16_and_the_rest_is_in_float32() -> None:
     layer(X)
     assert layer.engine == "native"
     weights = layer.get_weights()
-    directions = [engine.Direction(*weights[:3]), engine.Direction(*weights[3:], reverse=True)]
+    sides = zip((weights[:3], weights[3:]), (False, True), strict=True)
+    directions = [engine.Direction(kernel, recurrent, bias, reverse) for (kernel, recurrent, bias), reverse in sides]
     precise, rounded = (engine.run(X, directions, precision=precision).outputs for precision in ("float32", "bfloat16"))
     assert error(numpy(layer(X)), rounded) < KERAS < error(precise, rounded)
 

@@ -184,6 +184,17 @@ def test_to_drop_all_is_left_to_stock_keras(name: str, cell: str, wrapped: bool)
     np.testing.assert_array_equal(*(numpy(each(X, training=True)) for each in (layer, stock)))
 
 
+@pytest.mark.parametrize("cell", ["LSTM", "GRU"])
+def test_a_rate_that_was_set_later(cell: str) -> None:
+    """Stock Keras draws masks of h then, and does not use them."""
+    pair = built(lambda home: getattr(home, cell)(4, seed=3))
+    for layer in pair:
+        layer.cell.recurrent_dropout = 0.3
+    reason = "recurrent_dropout with implementation=2; the engine has that of implementation=1"
+    assert pair[0].engine == reason
+    assert error(*(numpy(layer(X, training=True)) for layer in pair)) == 0
+
+
 @KINDS
 @CELLS
 def test_stateful_layers(cell: str, wrapped: bool) -> None:

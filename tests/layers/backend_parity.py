@@ -305,6 +305,44 @@ def test_a_tape_can_be_used_twice() -> None:
 
 
 @only_tensorflow
+@pytest.mark.parametrize("compiled", [False, True])
+def test_notes_serve_once_and_then_are_made_again(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    tf = importlib.import_module("tensorflow")
+    memory = importlib.import_module("bothways.layers.ops.memory")
+    layer, stock = built_pair()
+    passes: list[str] = []
+
+    def counted(name: str, run: Callable[..., None]) -> Callable[..., None]:
+        def function(*arguments: Any) -> None:
+            passes.append(name)
+            run(*arguments)
+
+        return function
+
+    for name in ("forward", "backward"):
+        monkeypatch.setattr(memory, name, counted(name, getattr(memory, name)))
+
+    def gradients(layer: Any, times: int) -> Any:
+        x = tensor(X)
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(x)
+            outputs = layer(x)
+            # Different ones: TensorFlow makes one of two nodes that do the same.
+            losses = [weighted_sum([outputs * scale]) for scale in (1.0, 2.0)[:times]]
+        return [tape.gradient(loss, x) for loss in losses]
+
+    expected = gradients(stock, 2)
+    call = tf.function(gradients) if compiled else gradients
+    (alone,) = call(layer, 1)
+    assert passes == ["forward", "backward"]
+    passes.clear()
+    both = call(layer, 2)
+    assert sorted(passes) == (["backward"] * 2 + ["forward"] * (2 if compiled else 1))
+    for actual, value in zip([alone, *both], [expected[0], *expected], strict=True):
+        assert error(numpy(actual), numpy(value)) < KERAS
+
+
+@only_tensorflow
 def test_a_tape_outside_of_a_compiled_function() -> None:
     tf = importlib.import_module("tensorflow")
     layer, stock = built_pair()

@@ -105,6 +105,20 @@ def dropout(home: Any) -> keras.Model:
     return sequential(both, home.GRU(4, dropout=0.3, seed=4))
 
 
+def recurrent_dropout(home: Any) -> keras.Model:
+    options = {"dropout": 0.2, "recurrent_dropout": 0.3}
+    both = home.Bidirectional(home.GRU(4, return_sequences=True, seed=3, **options))
+    return sequential(L.Masking(), both, home.LSTM(4, seed=4, **options))
+
+
+def mask_made_of_learned_values(home: Any) -> keras.Model:
+    """Nothing of what a mask, or the shape of dropout, is made of has a gradient by it."""
+    x = keras.Input((5, 3))
+    h = L.Dense(3, activation="relu")(x)
+    both = home.Bidirectional(home.LSTM(4, recurrent_dropout=0.3, seed=3, return_sequences=True))
+    return keras.Model(x, home.GRU(4, dropout=0.2, seed=4)(both(L.Masking()(h))))
+
+
 def regularizers(home: Any) -> keras.Model:
     options = {"kernel_regularizer": "l2", "recurrent_regularizer": "l1", "bias_regularizer": "l2"}
     both = home.Bidirectional(home.LSTM(4, return_sequences=True, bias_initializer="ones", **options))
@@ -138,6 +152,8 @@ CASES: dict[Callable[[Any], keras.Model], Any] = {
     explicit_mask: [X, MASK],
     zeros_for_masked_steps: PADDED,
     dropout: X,
+    recurrent_dropout: PADDED,
+    mask_made_of_learned_values: X,
     regularizers: X,
     activity_regularizers: X,
     constraints: X,

@@ -18,7 +18,7 @@ import pytest
 
 from bothways import layers as ours
 from bothways.layers.ops.jax import derivatives, reference
-from tolerances import KERAS, error
+from tolerances import BFLOAT16, KERAS, error
 
 L = keras.layers
 X = np.random.default_rng(0).normal(size=(3, 5, 2)).astype("float32")
@@ -129,6 +129,40 @@ def test_every_mode(mode: str) -> None:
     assert_same(*(jax.jit(MODES[mode](lambda x, f=f: f(x, weights)))(X) for f in (loss, expected)))
 
 
+DROPOUT: dict[str, Any] = {"dropout": 0.4, "recurrent_dropout": 0.3, "seed": 3}
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_second_derivatives_with_dropout(cell: str) -> None:
+    name, options = CELLS[cell]
+
+    def make(home: Any) -> Any:  # not from a config, in which a SimpleRNN has no seed
+        kind, more = getattr(home, name), DROPOUT | {"return_sequences": True}
+        return kind(3, **options, **more)
+
+    loss, expected, weights = losses(make, mask=MASK, training=True)
+    assert_same(gradient_of_gradient(loss)(X, weights), gradient_of_gradient(expected)(X, weights))
+
+
+@pytest.mark.parametrize("mode", ["jvp", "forward over reverse", "reverse over forward", "third", "vmap of grad"])
+def test_modes_with_dropout(mode: str) -> None:
+    loss, expected, weights = losses(both("GRU", DROPOUT), mask=MASK, training=True)
+    assert_same(*(jax.jit(MODES[mode](lambda x, f=f: f(x, weights)))(X) for f in (loss, expected)))
+
+
+def test_bfloat16_factors_have_the_second_derivatives_of_float32() -> None:
+    def hessian_vector(dtype: str) -> Any:
+        layer = ours.GRU(3, dtype=dtype)
+        layer(X)
+        layer.set_weights([np.full(v.shape, 0.3) for v in layer.weights])
+        assert layer.engine == "native"
+        loss = jax.grad(lambda x: jnp.sum(layer(x).astype("float32") ** 2))
+        return np.asarray(jax.jit(lambda x: jax.jvp(loss, (x,), (jnp.cos(x),)))(jnp.asarray(X))[1])
+
+    found = [hessian_vector(dtype) for dtype in ("mixed_bfloat16", "float32")]
+    assert error(*found) < BFLOAT16 * np.abs(found[1]).max()
+
+
 @pytest.mark.parametrize("mode", ["jvp", "linearize", "reverse over forward", "vmap of grad"])
 def test_modes_that_are_not_compiled(mode: str) -> None:
     loss, _, weights = losses(both("LSTM", {}), mask=MASK)
@@ -166,9 +200,10 @@ def test_the_reference_is_the_engine() -> None:
         patch.setattr(derivatives, "recurrence", noted)
         for name, options in CELLS.values():
             both(name, options)(ours)(X, mask=MASK)
+            getattr(ours, name)(3, **options, **DROPOUT)(X, mask=MASK, training=True)
     for arguments in seen:
         assert_same(reference.recurrence(*arguments), recurrence(*arguments))
-    assert len(seen) == len(CELLS)
+    assert len(seen) == 2 * len(CELLS)
 
 
 def test_several_threads_at_once() -> None:

@@ -131,8 +131,8 @@ def test_the_reason_for_stock_keras_can_be_read(options: dict[str, Any], reason:
 
 
 def test_other_layers_run_in_stock_keras_and_say_so() -> None:
-    layer = Bidirectional(keras.layers.GRU(4, reset_after=False))
-    assert layer.engine == "forward layer: reset_after=False; the engine resets after the product"
+    layer = Bidirectional(keras.layers.GRU(4, unroll=True))
+    assert layer.engine == "forward layer: unroll=True; the engine does not unroll"
     assert layer(X).shape == (4, 8)
     layer = Bidirectional(keras.layers.RNN(keras.layers.LSTMCell(4)))
     assert layer.engine == "forward layer: RNN is not a layer of the engine; it has LSTM, GRU and SimpleRNN"

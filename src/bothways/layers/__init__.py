@@ -1,8 +1,9 @@
 """Keras 3 layers on the engine: `LSTM`, `GRU`, `SimpleRNN` and `Bidirectional`.
 
-They take Keras's arguments and have its weights and numbers. Each has a readable attribute `engine`: "native", or why
-stock Keras runs instead. `accelerate` puts the engine into a Keras model that exists; `load_model` and `save_model`
-open and write files with either kind of layer.
+They take Keras's arguments and have its weights and numbers, in float32 and, with factors of products rounded to
+bfloat16, under a policy of bfloat16; dropout, of inputs and of states, draws Keras's masks. Each has a
+readable attribute `engine`: "native", or why stock Keras runs instead. `accelerate` puts the engine into a Keras model
+that exists; `load_model` and `save_model` open and write files with either kind of layer.
 """
 
 from bothways.layers.backend import choose_backend

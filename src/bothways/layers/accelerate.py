@@ -84,11 +84,11 @@ def accelerate(model: keras.Layer) -> Acceleration:
         >>> model = keras.Sequential([
         ...     keras.Input((5, 3)),
         ...     keras.layers.Bidirectional(keras.layers.LSTM(4, return_sequences=True), name="both"),
-        ...     keras.layers.GRU(4, reset_after=False, name="summary"),
+        ...     keras.layers.GRU(4, unroll=True, name="summary"),
         ... ])
         >>> print(accelerate(model))
         both     Bidirectional  native
-        summary  GRU            reset_after=False; the engine resets after the product
+        summary  GRU            unroll=True; the engine does not unroll
     """
     found = model._flatten_layers(include_self=True)
     undoing: list[Callable[[], None]] = []

@@ -22,7 +22,8 @@ def cell_of(layer: Any) -> str:
     """The cell of `bothways.spec` that an eligible layer has."""
     kind = _kind(layer)
     assert kind is not None, "only eligible layers have a cell"
-    return _CELLS[kind][1][layer.cell.activation.__name__]
+    cell = _CELLS[kind][1][layer.cell.activation.__name__]
+    return "gru_reset_before" if cell == "gru" and not layer.cell.reset_after else cell
 
 
 def engine_of(layer: Any) -> str:
@@ -45,13 +46,14 @@ def engine_of(layer: Any) -> str:
         chosen = getattr(cell, name)
         if not any(chosen is getattr(keras.activations, function) for function in functions):
             return f"{name}={keras.activations.serialize(chosen)!r}; the engine has {' and '.join(functions)}"
-    if kind is keras.layers.GRU and not cell.reset_after:
-        return "reset_after=False; the engine resets after the product"
     if cell.compute_dtype not in ("float32", "bfloat16"):
         return f"computes in {cell.compute_dtype}; the engine has float32 and bfloat16"
     for name in ("dropout", "recurrent_dropout"):
         if getattr(cell, name) == 1.0:  # LSTM and GRU cells drop nothing then, while some fused calls drop all
             return f"{name}=1.0, of which Keras makes different things; the engine has rates below 1"
+    implementation = getattr(cell, "implementation", 1)
+    if cell.recurrent_dropout and implementation != 1:  # the rate was set later, and stock Keras makes no use of it
+        return f"recurrent_dropout with implementation={implementation}; the engine has that of implementation=1"
     if layer.unroll:
         return "unroll=True; the engine does not unroll"
     return ops.why_not() or NATIVE
@@ -61,8 +63,8 @@ def engine_of_both(wrapper: Any) -> str:
     """`"native"`, or the reason for which stock Keras runs the layers of a `Bidirectional` one after the other.
 
     Example:
-        >>> engine_of_both(keras.layers.Bidirectional(keras.layers.GRU(8, reset_after=False)))
-        'forward layer: reset_after=False; the engine resets after the product'
+        >>> engine_of_both(keras.layers.Bidirectional(keras.layers.GRU(8, unroll=True)))
+        'forward layer: unroll=True; the engine does not unroll'
     """
     if type(wrapper).call.__module__.split(".")[0] not in ("keras", "bothways"):
         return f"{type(wrapper).__name__} has its own call; the engine has that of Keras"

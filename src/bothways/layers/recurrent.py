@@ -40,8 +40,8 @@ class LSTM(OnEngine, keras.layers.LSTM):
 class GRU(OnEngine, keras.layers.GRU):
     """Gated recurrent unit: `keras.layers.GRU` with the same arguments, weights and numbers.
 
-    Arguments, call and result are those of `LSTM`, with one state, h. The engine has the form with the reset after
-    the product (`reset_after=True`, the default); stock Keras runs the other.
+    Arguments, call and result are those of `LSTM`, with one state, h. The engine has both forms, with
+    the reset after the product (`reset_after=True`, the default) and before it.
 
     Args:
         units: the width of the state.

@@ -51,21 +51,17 @@ def recurrence(
     # Without a tape nothing is kept for a gradient; should one be asked for after all, it runs the forward pass again.
     saves = record.could_possibly_record()
 
-    # The constants are arguments, too: of what a function only knows TensorFlow wants gradients for all variables that
-    # it can be traced to, such as the embeddings of steps that a mask has been made of.
     @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def function(x: Any, *rest: Any) -> Any:
-        constants, arrays = _unpacked(plan, rest)
+    def function(x: Any, *arrays: Any) -> Any:
         results = _forward(plan, x, constants, arrays, saves=saves)
         count = len(results) - saves * len(plan.cells)
 
         def gradient(*d_results: Any) -> list[Any]:
-            gradients = _backward(plan, x, constants, arrays, results[count:], d_results)
-            return [*gradients, *(None for _ in constants)]
+            return _backward(plan, x, constants, arrays, results[count:], d_results)
 
         return results[:count], gradient
 
-    return plan.split(function(x, *arrays, *constants))
+    return plan.split(function(x, *arrays))
 
 
 def _forward(plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[Any], *, saves: bool) -> list[Any]:

@@ -15,6 +15,7 @@ from bothways.layers.ops.jax.custom_call import Constants, Dropout, Results, Sta
 from bothways.spec import CELLS
 
 States = tuple[jax.Array, ...]
+Product = Callable[[jax.Array], jax.Array]
 
 
 def recurrence(static: Static, x: jax.Array, constants: Constants, weights: tuple[Weights, ...]) -> Results:
@@ -43,8 +44,7 @@ def _direction(
 
     def step(states: States, inputs: tuple[jax.Array, jax.Array]) -> tuple[States, jax.Array]:
         x_sums, counts = inputs
-        h_sums = _product(states[0], w.recurrent_kernel, dropout.h) + biases[1]
-        after = _STEPS[cell](x_sums, h_sums, states)
+        after = _STEPS[cell](x_sums, lambda h: _product(h, w.recurrent_kernel, dropout.h) + biases[1], states)
         after = tuple(jnp.where(counts[:, None], new, old) for new, old in zip(after, states, strict=True))
         output = jnp.where(counts[:, None], after[0], 0.0) if zero_output_for_mask else after[0]
         return after, output
@@ -68,26 +68,36 @@ def _gates(cell: str, sums: jax.Array) -> dict[str, jax.Array]:
     return dict(zip(gates, jnp.split(sums, len(gates), axis=-1), strict=True))
 
 
-def _lstm(x_sums: jax.Array, h_sums: jax.Array, states: States) -> States:
-    sums = _gates("lstm", x_sums + h_sums)
+def _lstm(x_sums: jax.Array, product: Product, states: States) -> States:
+    sums = _gates("lstm", x_sums + product(states[0]))
     keep, add = jax.nn.sigmoid(sums["forget"]), jax.nn.sigmoid(sums["input"])
     c = keep * states[1] + add * jnp.tanh(sums["candidate"])
     return jax.nn.sigmoid(sums["output"]) * jnp.tanh(c), c
 
 
-def _gru(x_sums: jax.Array, h_sums: jax.Array, states: States) -> States:
-    x, h = _gates("gru", x_sums), _gates("gru", h_sums)
+def _gru(x_sums: jax.Array, product: Product, states: States) -> States:
+    x, h = _gates("gru", x_sums), _gates("gru", product(states[0]))
     z = jax.nn.sigmoid(x["update"] + h["update"])
     candidate = jnp.tanh(x["candidate"] + jax.nn.sigmoid(x["reset"] + h["reset"]) * h["candidate"])
     return (z * states[0] + (1 - z) * candidate,)
 
 
-_STEPS: Mapping[str, Callable[[jax.Array, jax.Array, States], States]] = MappingProxyType(
+def _gru_reset_before(x_sums: jax.Array, product: Product, states: States) -> States:
+    x, h = _gates("gru", x_sums), _gates("gru", product(states[0]))
+    z = jax.nn.sigmoid(x["update"] + h["update"])
+    reset_h = _gates("gru", product(jax.nn.sigmoid(x["reset"] + h["reset"]) * states[0]))
+    candidate = jnp.tanh(x["candidate"] + reset_h["candidate"])
+    return (z * states[0] + (1 - z) * candidate,)
+
+
+_STEPS: Mapping[str, Callable[[jax.Array, Product, States], States]] = MappingProxyType(
     {
         "lstm": _lstm,
         "gru": _gru,
-        "rnn": lambda x_sums, h_sums, _: (jnp.tanh(x_sums + h_sums),),
-        "rnn_relu": lambda x_sums, h_sums, _: (jax.nn.relu(x_sums + h_sums),),
+        "rnn": lambda x_sums, product, states: (jnp.tanh(x_sums + product(states[0])),),
+        "rnn_relu": lambda x_sums, product, states: (jax.nn.relu(x_sums + product(states[0])),),
+        "gru_reset_before": _gru_reset_before,
     }
 )
-"""One step of each cell of `bothways.spec.CELLS`: sums over x and over h, with biases, and the states before."""
+"""One step of each cell of `bothways.spec.CELLS`: sums over x, the recurrent product, both with their biases, and the
+states before."""
