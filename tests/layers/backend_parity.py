@@ -27,6 +27,7 @@ MASKS = [
 CELLS: dict[str, tuple[str, dict[str, Any]]] = {
     "lstm": ("LSTM", {}),
     "gru": ("GRU", {}),
+    "gru_reset_before": ("GRU", {"reset_after": False}),
     "rnn": ("SimpleRNN", {}),
     "rnn_relu": ("SimpleRNN", {"activation": "relu", "use_bias": False}),
 }

@@ -26,6 +26,7 @@ MASK = np.array([[1, 1, 0, 1, 1], [0, 0, 1, 1, 0], [0, 0, 0, 0, 0]], bool)
 CELLS = {
     "lstm": ("LSTM", {}),
     "gru": ("GRU", {}),
+    "gru_reset_before": ("GRU", {"reset_after": False}),
     "rnn": ("SimpleRNN", {}),
     "rnn_relu": ("SimpleRNN", {"activation": "relu", "use_bias": False}),
 }

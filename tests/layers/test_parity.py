@@ -129,6 +129,7 @@ def test_stock_layers_inside_run_on_the_engine_too() -> None:
 
 CELLS = {
     "gru": (GRU, keras.layers.GRU, {}),
+    "gru_reset_before": (GRU, keras.layers.GRU, {"reset_after": False}),
     "rnn": (SimpleRNN, keras.layers.SimpleRNN, {}),
     "rnn_relu": (SimpleRNN, keras.layers.SimpleRNN, {"activation": "relu"}),
 }
