@@ -76,9 +76,11 @@ def test_bfloat16_rounds_the_same_on_every_instruction_set(cell: str) -> None:
         assert error(outputs, found[0]) < ENGINE
 
 
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("batch", [2, 5])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_frozen_layer_gives_the_same_numbers(instruction_set: str, precision: str) -> None:
-    case = make_case(5, 7, 3, (9, 33), mask="random")
+def test_a_frozen_layer_gives_the_same_numbers(instruction_set: str, precision: str, batch: int, cell: str) -> None:
+    case = make_case(batch, 7, 3, (9, 83), mask="random", cells=(cell, cell))
     frozen = engine.Layer(case.directions, precision=precision, frozen=True)
     open_ = engine.Layer(case.directions, precision=precision)
     np.testing.assert_array_equal(frozen(case.x, case.options["mask"]), open_(case.x, case.options["mask"]))
@@ -100,6 +102,7 @@ def test_a_frozen_layer_keeps_its_weights() -> None:
 def test_two_cells_side_by_side(instruction_set: str) -> None:
     assert_agrees(make_case(5, 7, 3, (9, 9), mask="random", cells=("gru", "lstm"), merge_mode="mul"))
     assert_agrees(make_case(5, 7, 3, (9, 4), bias=False, cells=("rnn", "gru")))
+    assert_agrees(make_case(5, 7, 3, (9, 9), mask="holes", cells=("gru_reset_before", "gru"), merge_mode="sum"))
 
 
 @pytest.mark.parametrize("merge_mode", ["concat", "sum", "mul", "ave", None])
@@ -108,9 +111,10 @@ def test_every_merge_mode_agrees_with_the_oracle(instruction_set: str, merge_mod
     assert_agrees(make_case(5, 7, 3, (9, 9), mask=mask, merge_mode=merge_mode))
 
 
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("mask", ["random", "right", "left", "all", "holes"])
-def test_zero_output_for_mask_agrees_with_the_oracle(instruction_set: str, mask: str) -> None:
-    assert_agrees(make_case(6, 8, 3, (5, 5), mask=mask, states=True, zero_output_for_mask=True))
+def test_zero_output_for_mask_agrees_with_the_oracle(instruction_set: str, mask: str, cell: str) -> None:
+    assert_agrees(make_case(6, 8, 3, (5, 5), mask=mask, states=True, zero_output_for_mask=True, cells=(cell, cell)))
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -202,9 +206,10 @@ def test_rows_do_not_depend_on_their_neighbours(instruction_set: str) -> None:
         np.testing.assert_array_equal(alone[0], together[row])
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru_reset_before"])
 @pytest.mark.parametrize("threads", [1, 2, 4])
-def test_the_bits_do_not_depend_on_threads(threads: int) -> None:
-    case = make_case(32, 20, 16, (32, 32), mask="random", states=True)
+def test_the_bits_do_not_depend_on_threads(threads: int, cell: str) -> None:
+    case = make_case(32, 20, 16, (32, 32), mask="random", states=True, cells=(cell, cell))
     before = engine.threads()
     results = []
     for count in (1, threads):

@@ -47,14 +47,26 @@ def differences(case: Case, array: Array, d_outputs: Any, d_states: Any, step: f
     return result
 
 
-@pytest.mark.parametrize("cells", [("lstm", "lstm"), ("gru", "gru"), ("rnn", "rnn_relu")], ids="-".join)
+CELL_PAIRS = [("lstm", "lstm"), ("gru", "gru"), ("rnn", "rnn_relu"), ("gru_reset_before", "gru_reset_before")]
+
+
+@pytest.mark.parametrize("cells", CELL_PAIRS, ids="-".join)
 @pytest.mark.parametrize("merge_mode", ["concat", "sum", "mul", "ave", None])
 @pytest.mark.parametrize(("mask", "zero"), [(None, False), ("random", False), ("random", True)])
 def test_gradients_agree_with_finite_differences(
     cells: tuple[str, str], merge_mode: str | None, mask: str | None, zero: bool
 ) -> None:
     options: dict[str, Any] = {"merge_mode": merge_mode, "zero_output_for_mask": zero}
-    case = make_case(2, 4, 2, (3, 3), mask=mask, states=True, cells=cells, seed=3, **options)
+    assert_gradients_agree(make_case(2, 4, 2, (3, 3), mask=mask, states=True, cells=cells, seed=3, **options))
+
+
+@pytest.mark.parametrize("cells", CELL_PAIRS, ids="-".join)
+@pytest.mark.parametrize("dropout", ["x", "h", "both"])
+def test_gradients_with_dropout_agree_with_finite_differences(cells: tuple[str, str], dropout: str) -> None:
+    assert_gradients_agree(make_case(2, 4, 2, (3, 3), mask="random", states=True, cells=cells, seed=3, dropout=dropout))
+
+
+def assert_gradients_agree(case: Case) -> None:
     result = reference.run(case.x, case.directions, record=True, **case.options)
     d_outputs, d_states = loss_weights(result)
     gradients = reference.backprop(result.tape, d_outputs, d_states)
@@ -66,6 +78,20 @@ def test_gradients_agree_with_finite_differences(
         assert direction.initial_state is not None
         for array, d_array in zip(direction.initial_state, gradient.initial_state, strict=True):
             assert error(d_array, differences(case, array, d_outputs, d_states)) < DIFFERENCES
+
+
+def test_a_reset_before_the_product_by_hand() -> None:
+    """Two units, so that the order of reset and product counts; gates: update, reset, candidate."""
+    case = make_case(1, 1, 1, (2,), states=True, cells=("gru_reset_before",))
+    direction = case.directions[0]
+    assert direction.bias is not None
+    assert direction.initial_state is not None
+    h = direction.initial_state[0][0]
+    w, u, b = (np.split(each, 3, axis=-1) for each in (direction.kernel[0], direction.recurrent_kernel, direction.bias))
+    z, r = (1 / (1 + np.exp(-(2.0 * w[i] + h @ u[i] + b[i]))) for i in range(2))
+    n = np.tanh(2.0 * w[2] + (r * h) @ u[2] + b[2])
+    result = reference.run(np.array([[[2.0]]]), [direction])
+    np.testing.assert_allclose(result.states[0][0][0], z * h + (1 - z) * n, rtol=0, atol=1e-15)
 
 
 def test_one_step_by_hand() -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bothways.bench.cases import OURS, SGEMM, SGEMM_SIZE, Case
+from bothways.errors import InputError
 from bothways.spec import cell_spec
 
 Call = Callable[[], Any]
@@ -75,6 +76,8 @@ def with_torch(threads: int) -> Build:
     }
 
     def build(case: Case) -> Call:
+        if case.cell not in layers:
+            raise InputError(f"torch has no {case.cell}.")
         batch, time, features, units = case.shape
         layer = layers[case.cell](features, units, bidirectional=True)
         x = torch.from_numpy(_random(time, batch, features))
@@ -102,6 +105,7 @@ def with_onnxruntime(threads: int) -> Build:
         "gru": ("GRU", {"linear_before_reset": 1}),
         "rnn": ("RNN", {}),
         "rnn_relu": ("RNN", {"activations": ["Relu", "Relu"]}),
+        "gru_reset_before": ("GRU", {"linear_before_reset": 0}),
     }
 
     def build(case: Case) -> Call:
@@ -235,6 +239,7 @@ def _keras(backend: str) -> Callable[[Case], tuple[Any, Any, Any]]:
         "gru": keras.layers.GRU,
         "rnn": keras.layers.SimpleRNN,
         "rnn_relu": partial(keras.layers.SimpleRNN, activation="relu"),
+        "gru_reset_before": partial(keras.layers.GRU, reset_after=False),
     }
 
     def layer_of(case: Case) -> tuple[Any, Any, Any]:

@@ -18,6 +18,7 @@ CELL_LAYERS: dict[str, Callable[..., Any]] = {
     "gru": GRU,
     "rnn": SimpleRNN,
     "rnn_relu": partial(SimpleRNN, activation="relu"),
+    "gru_reset_before": partial(GRU, reset_after=False),
 }
 
 
