@@ -23,7 +23,7 @@ from tolerances import BFLOAT16, KERAS, error
 L = keras.layers
 X = np.random.default_rng(0).normal(size=(3, 5, 2)).astype("float32")
 MASK = np.array([[1, 1, 0, 1, 1], [0, 0, 1, 1, 0], [0, 0, 0, 0, 0]], bool)
-CELLS = {
+CELLS: dict[str, tuple[str, dict[str, Any]]] = {
     "lstm": ("LSTM", {}),
     "gru": ("GRU", {}),
     "gru_reset_before": ("GRU", {"reset_after": False}),

@@ -127,7 +127,7 @@ def test_stock_layers_inside_run_on_the_engine_too() -> None:
     )
 
 
-CELLS = {
+CELLS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "gru": (GRU, keras.layers.GRU, {}),
     "gru_reset_before": (GRU, keras.layers.GRU, {"reset_after": False}),
     "rnn": (SimpleRNN, keras.layers.SimpleRNN, {}),
