@@ -1,0 +1,226 @@
+"""What is learned and judged: a table in parts, or a generated problem."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from bothways.compare.grid import Shape
+from bothways.errors import InputError
+from bothways.problems import PROBLEMS
+
+Label = int | str | bool
+Numbers = npt.NDArray[np.int64]
+
+NO_LABEL = -1
+"""The code of a step, or sequence, without a label; it is neither trained on nor judged."""
+
+SEQUENCES, STEPS, UNSEEN = 1000, 10, 1000
+"""Of a generated problem: sequences to learn from, steps of each, unseen sequences to be judged on."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Labeled sequences.
+
+    Attributes:
+        sequences: each `(time, features)`.
+        labels: `(steps,)` the codes of all steps, one sequence after the other, or `(sequences,)`; -1 for no label.
+    """
+
+    sequences: Sequence[npt.NDArray[Any]]
+    labels: Numbers
+
+    @property
+    def lengths(self) -> Numbers:
+        """The steps of each sequence."""
+        return np.array([len(sequence) for sequence in self.sequences], np.int64)
+
+    def turned(self) -> Part:
+        """The same with the steps of each sequence from the last to the first, and the labels as they were."""
+        return Part([sequence[::-1] for sequence in self.sequences], self.labels)
+
+
+class Task(Protocol):
+    """What every setting learns, and what it is judged on.
+
+    Attributes:
+        name: for headings.
+        classes: the labels, in the order of their codes.
+        shape: what it tells about every network.
+        judged: the name of the part that settings are judged on.
+        shared: whether every seed is judged on the same sequences.
+    """
+
+    name: str
+    classes: tuple[Label, ...]
+    shape: Shape
+    judged: str
+    shared: bool
+
+    def parts(self, seed: int) -> tuple[Part, Part | None, Part]:
+        """What to learn from, to stop early by (or None), and to be judged on."""
+
+    def facts(self) -> dict[str, Any]:
+        """What tells it from other tasks, as JSON values."""
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayTask:
+    """Sequences in arrays; every seed has the same.
+
+    Attributes:
+        name: for headings.
+        classes: the labels, in the order of their codes.
+        train: what to learn from.
+        valid: what to stop early by, and to choose thresholds on.
+        test: what settings are judged on.
+        categories: the codes of each category column, which are the last ones.
+        per: what has a label, each "step" or each "sequence".
+        judged: the name of the part that settings are judged on.
+
+    Example:
+        >>> part = Part([np.zeros((3, 2))], np.array([0, 1, 1]))
+        >>> ArrayTask("flows", ("calm", "attack"), part, None, part).shape
+        Shape(features=2, classes=2, categories=(), per='step', longest=3)
+    """
+
+    name: str
+    classes: tuple[Label, ...]
+    train: Part
+    valid: Part | None
+    test: Part
+    categories: tuple[int, ...] = ()
+    per: str = "step"
+    judged: str = "test"
+    shared: bool = True
+
+    @property
+    def shape(self) -> Shape:
+        """What it tells about every network."""
+        features = self.train.sequences[0].shape[1]
+        return Shape(features, len(self.classes), self.categories, self.per, int(self.train.lengths.max()))
+
+    def parts(self, seed: int) -> tuple[Part, Part | None, Part]:
+        """The same for every seed."""
+        del seed
+        return self.train, self.valid, self.test
+
+    def facts(self) -> dict[str, Any]:
+        """The classes, and a hash of all there is."""
+        digest = hashlib.sha256()
+        for part in (self.train, self.valid, self.test):
+            for array in [] if part is None else [part.lengths, part.labels, *part.sequences]:
+                digest.update(np.ascontiguousarray(array).data)
+        return {
+            "task": "table",
+            "classes": list(self.classes),
+            "categories": list(self.categories),
+            "per": self.per,
+            "judged": self.judged,
+            "content": digest.hexdigest()[:16],
+        }
+
+
+@dataclass(frozen=True)
+class ProblemTask:
+    """A generated problem: each seed learns from sequences of its own, all are judged on the same unseen ones.
+
+    Attributes:
+        problem: a key of `bothways.problems.PROBLEMS`.
+        sequences: to learn from.
+        steps: of each sequence.
+        unseen: sequences to be judged on.
+        parameters: further arguments of the problem.
+
+    Raises:
+        InputError: an unknown problem or parameter, or a value out of its range.
+
+    Example:
+        >>> task = ProblemTask("cumulative-sum", sequences=5)
+        >>> train, _, test = task.parts(seed=1)
+        >>> len(train.sequences), train.sequences[0].shape, len(test.sequences)
+        (5, (10, 1), 1000)
+    """
+
+    problem: str
+    sequences: int = SEQUENCES
+    steps: int = STEPS
+    unseen: int = UNSEEN
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    judged: str = "unseen sequences"
+    shared: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what no problem can be."""
+        if self.problem not in PROBLEMS:
+            raise InputError(f"There is no problem {self.problem!r}. There are: {', '.join(PROBLEMS)}.")
+        known = list(inspect.signature(PROBLEMS[self.problem].generate).parameters)[2:-1]
+        if unknown := sorted(set(self.parameters) - set(known)):
+            there_are = ", ".join(["sequences", "steps", "unseen", *known])
+            raise InputError(f"{self.problem} has no parameter {unknown[0]!r}. It has: {there_are}.")
+        for name in ("sequences", "steps", "unseen"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InputError(f"{name} is {value!r}; it must be a whole number of at least 1.")
+        self._draw(1, np.random.default_rng(0))
+
+    @property
+    def name(self) -> str:
+        """For headings."""
+        parameters = "".join(f", {name} {value}" for name, value in self.parameters.items())
+        return f"{self.problem}, {self.steps} steps{parameters}"
+
+    @property
+    def classes(self) -> tuple[Label, ...]:
+        """The labels."""
+        return tuple(range(PROBLEMS[self.problem].classes))
+
+    @property
+    def shape(self) -> Shape:
+        """What it tells about every network."""
+        problem = PROBLEMS[self.problem]
+        return Shape(problem.features, problem.classes, problem.categories, "step", self.steps)
+
+    def parts(self, seed: int) -> tuple[Part, Part | None, Part]:
+        """Sequences drawn from the seed, nothing to stop by, and the unseen ones."""
+        # Two streams, so that no seed learns from what it is judged on.
+        train = self._draw(self.sequences, np.random.default_rng([0, seed]))
+        return train, None, self._draw(self.unseen, np.random.default_rng([1]))
+
+    def facts(self) -> dict[str, Any]:
+        """Its name and parameters."""
+        return {
+            "task": self.problem,
+            "sequences": self.sequences,
+            "steps": self.steps,
+            "unseen": self.unseen,
+            "parameters": dict(self.parameters),
+        }
+
+    def ceilings(self) -> dict[str, float]:
+        """The accuracy that is possible, by direction."""
+        ceilings = PROBLEMS[self.problem].ceilings(self.steps, **self.parameters)
+        return {"forward": ceilings.forward, "backward": ceilings.backward, "both": ceilings.both}
+
+    def _draw(self, count: int, generator: np.random.Generator) -> Part:
+        X, y = PROBLEMS[self.problem].generate(count, self.steps, **self.parameters, seed=generator)
+        return Part(list(X), y.reshape(-1).astype(np.int64))
+
+
+def fingerprint(task: Task, false_alarm_rates: Sequence[float], positive: Label) -> str:
+    """The text that tells a study's runs from those of others: task, and how runs are judged.
+
+    Example:
+        >>> len(fingerprint(ProblemTask("cumulative-sum"), (0.01,), 1))
+        16
+    """
+    facts = {**task.facts(), "false_alarm_rates": list(false_alarm_rates), "positive": positive}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
