@@ -19,10 +19,9 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -104,8 +103,8 @@ class Run:
 class Journal:
     """The runs of a study in a file, from which they are read when it goes on.
 
-    Runs are appended to `NAME.parquet.journal` as they are finished; a line that was cut off by a kill is left out. `close`
-    makes the Parquet file of them, whole or not at all, and the journal goes.
+    Runs are appended to `NAME.parquet.journal` as they are finished; a line that was cut off by a kill is left out.
+    `close` makes the Parquet file of them, whole or not at all, and the journal goes.
 
     Args:
         path: the Parquet file.
@@ -192,8 +191,8 @@ class Journal:
     def _check(self, fingerprint: Any, path: Path) -> None:
         if fingerprint != self._study["fingerprint"]:
             raise DataError(
-                f"{path}: holds the runs of another study: other data, or other sequences to be judged on. Give another "
-                "--output, or remove this file."
+                f"{path}: holds the runs of another study: other data, or other sequences to be judged on. Give "
+                "another --output, or remove this file."
             )
 
 

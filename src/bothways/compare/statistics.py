@@ -34,44 +34,48 @@ class Resamples:
     are samples: other seeds, and other sequences, would have given other scores.
 
     Args:
-        seeds: how many there are.
-        sequences: for each seed, how many sequences were judged; the same ones for all seeds if `shared`.
-        shared: whether every seed judged the same sequences.
+        sequences: for each seed, how many sequences were judged.
+        shared: whether they are the same ones for every seed.
         times: how many draws.
         seed: of the draws.
 
     Example:
         >>> counts = np.array([[[9, 10], [5, 10]], [[8, 10], [6, 10]]])  # (seeds, sequences, (right, steps))
-        >>> draws = Resamples(2, 2, times=200).scores(counts, lambda sums: sums[..., 0] / sums[..., 1])
+        >>> draws = Resamples([2, 2], times=200).scores(counts, lambda sums: sums[..., 0] / sums[..., 1], worst=0.0)
         >>> draws.shape, float(draws.min()) >= 0.5, float(draws.max()) <= 0.9
         ((200, 2), True, True)
     """
 
-    def __init__(self, seeds: int, sequences: int, shared: bool = True, times: int = 1000, seed: int = 0) -> None:
+    def __init__(self, sequences: Sequence[int], shared: bool = True, times: int = 1000, seed: int = 0) -> None:
+        """Draw."""
         generator = np.random.default_rng(seed)
+        seeds = len(sequences)
         self.times = times
         self.seeds = generator.integers(seeds, size=(times, seeds))
-        shape = (times,) if shared else (times, seeds)
-        draws = generator.multinomial(sequences, np.full(sequences, 1 / sequences), shape)
-        self._weights = draws.astype(np.float32)
-        self._shared = shared
 
-    def scores(self, counts: npt.ArrayLike, score: Score) -> Array:
+        def draw(count: int) -> npt.NDArray[np.float32]:
+            return generator.multinomial(count, np.full(count, 1 / count), times).astype(np.float32)
+
+        self._weights = [draw(sequences[0])] * seeds if shared else [draw(count) for count in sequences]
+
+    def scores(self, counts: Sequence[npt.ArrayLike | None], score: Score, worst: float) -> Array:
         """The score of each seed that was drawn, on the sequences that were drawn.
 
         Args:
-            counts: `(seeds, sequences, k)`.
+            counts: for each seed `(sequences, k)`; None for one that came to nothing.
             score: what turns sums of counts into a score.
+            worst: the score of a seed that came to nothing.
 
         Returns:
             `(times, seeds)`, in the order of the draw.
         """
-        counts = np.asarray(counts, np.float32)
-        if self._shared:
-            sums = np.stack([self._weights @ of_seed for of_seed in counts], axis=1)
-        else:
-            sums = np.stack([self._weights[:, i] @ of_seed for i, of_seed in enumerate(counts)], axis=1)
-        return np.take_along_axis(score(sums.astype(np.float64)), self.seeds, axis=1)
+        columns = [
+            np.full(self.times, worst)
+            if of_seed is None
+            else score((weights @ np.asarray(of_seed, np.float32)).astype(np.float64))
+            for weights, of_seed in zip(self._weights, counts, strict=True)
+        ]
+        return np.take_along_axis(np.stack(columns, axis=1), self.seeds, axis=1)
 
 
 def interval(draws: Array, confidence: float = 0.95) -> tuple[float, float]:

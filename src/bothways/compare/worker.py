@@ -1,8 +1,8 @@
 """The process that trains runs: `python -m bothways.compare.worker`, spoken to by `bothways.compare.workers`.
 
-Messages are pickles with their length before them, on the standard input and output; nothing else may write there. It is
-told once what the task is, then one run after the other; it says how a run goes on, and what came of it. It ends when
-there is nothing more to read, which is also when the process that started it is gone.
+Messages are pickles with their length before them, on the standard input and output; nothing else may write there. It
+is told once what the task is, then one run after the other; it says how a run goes on, and what came of it. It ends
+when there is nothing more to read, which is also when the process that started it is gone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -93,7 +93,7 @@ class Trainer:
             learned, valid, test = (None if part is None else part.turned() for part in parts)
         else:
             learned, valid, test = parts
-        assert learned is not None and test is not None  # noqa: PT018 - for mypy
+        assert learned is not None and test is not None  # noqa: PT018
         network, settings = network_of(setting, task.shape), settings_of(setting, seed)
         parameters = sum(int(np.prod(shape)) for name, shape in network.weight_shapes().items() if name[:6] != "input/")
         started = last = time.perf_counter()
@@ -155,7 +155,7 @@ class Trainer:
 
 
 def curve(trained: Any) -> Curve:
-    """The learning curve of a training: a point an epoch with validation, or a point an update, thinned out to `POINTS`.
+    """The learning curve of a training: a point an epoch with validation, else one an update, thinned out to `POINTS`.
 
     Args:
         trained: a `bothways.training.Trained`.
@@ -181,20 +181,31 @@ def curve(trained: Any) -> Curve:
     )
 
 
-def send(file: BinaryIO, message: Any) -> None:
-    """Write a message."""
+def send(file: Any, message: Any) -> None:
+    """Write a message to a file that may take it in parts."""
     content = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-    file.write(LENGTH.pack(len(content)) + content)
+    left = memoryview(LENGTH.pack(len(content)) + content)
+    while left:
+        left = left[file.write(left) :]
     file.flush()
 
 
-def receive(file: BinaryIO) -> Any:
-    """Read a message; None if there will be no more."""
-    head = file.read(LENGTH.size)
-    if len(head) < LENGTH.size:
-        return None
-    content = file.read(LENGTH.unpack(head)[0])
-    return pickle.loads(content)
+def receive(file: Any) -> Any:
+    """Read a message from a file that may give it in parts; None if there will be no more."""
+    head = _exactly(file, LENGTH.size)
+    content = None if head is None else _exactly(file, LENGTH.unpack(head)[0])
+    return None if content is None else pickle.loads(content)
+
+
+def _exactly(file: Any, size: int) -> bytes | None:
+    parts = []
+    while size:
+        part = file.read(min(size, 1 << 20))
+        if not part:
+            return None
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
 
 
 def main() -> None:

@@ -70,8 +70,8 @@ def run_jobs(
 ) -> State:
     """Do runs side by side.
 
-    A setting stays with the process that compiled it while others have settings of their own, and the seeds of a setting are
-    spread over processes only when there is nothing else to do.
+    A setting stays with the process that compiled it while others have settings of their own, and the seeds of a
+    setting are spread over processes only when there is nothing else to do.
 
     Args:
         jobs: what to do, in the order in which it should be begun.
@@ -160,13 +160,14 @@ class _Process:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
+                bufsize=0,  # what waits in a buffer would not wake the selector
                 env=environment,
                 start_new_session=True,
             )
         except OSError as reason:
             self._errors.close()
             raise WorkerError(f"A process for training cannot be started ({reason.strerror or reason}).") from None
-        assert self._process.stdin is not None  # noqa: PT018 - for mypy
+        assert self._process.stdin is not None
         assert self._process.stdout is not None
         self.output = self._process.stdout
         self._tell(order)
