@@ -249,6 +249,107 @@ def info(
 
 
 @app.command()
+def compare(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA", help="A table, or the name of a generated problem, as cumulative-sum.", show_default=False
+        ),
+    ],
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(help="The factors: NAME for the usual values, or NAME=A,B; with commas between, or again and again."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds each setting is trained with.")] = 10,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="What is not varied: NAME=VALUE, again and again, as units=20.")
+    ] = None,
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(help="The setting to compare with: NAME=VALUE, again and again.", show_default="the defaults"),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="accuracy, macro_f1, f1, f1:LABEL, loss, detection@RATE or false_alarms@RATE.",
+            show_default="f1 of the rarer of two classes, else accuracy",
+        ),
+    ] = None,
+    positive: Annotated[
+        str | None, typer.Option(help="The class to detect.", show_default="the rarest")
+    ] = None,
+    false_alarm_rate: Annotated[
+        list[float] | None,
+        typer.Option(help="Of detection@RATE; thresholds are chosen on the valid part.", show_default="0.01 and 0.001"),
+    ] = None,
+    fraction: Annotated[float, typer.Option(help="Run this share of the grid, each value about equally often.")] = 1.0,
+    budget: Annotated[str | None, typer.Option(help="Stop after this time, as 90s, 10m or 2h.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="RUNS.parquet", help="Keep all runs in this file, and go on from it."),
+    ] = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write a page about it.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes side by side.", show_default="the cores")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Very many runs are meant.")] = False,
+    label: Annotated[str, typer.Option(help="Of a table: the column to learn.")] = "label",
+    sequence: Annotated[str | None, typer.Option(help="The column that tells sequences apart.")] = None,
+    order: Annotated[str | None, typer.Option(help="The column that sorts steps, a number or a time.")] = None,
+    split: Annotated[str | None, typer.Option(help="The column that says train, valid or test.")] = None,
+    drop: Annotated[list[str] | None, typer.Option(help="Columns to leave out: A,B or again and again.")] = None,
+    features: Annotated[list[str] | None, typer.Option(help="The only columns to learn from: A,B.")] = None,
+    problem: Annotated[
+        list[str] | None,
+        typer.Option(help="Of a generated problem: NAME=VALUE, again and again: sequences, steps, unseen, ..."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare settings over many seeds: what helps, by how much, and how sure that is.
+
+    Example: [bold]bothways compare flows.csv --label attack --vary direction,merge --seeds 10 -o runs.parquet[/]
+
+    Example: [bold]bothways compare cumulative-sum --vary direction,units=8,16 --budget 2m --report compare.html[/]
+    """
+    from bothways.cli.compare import run_progress, show_comparison
+    from bothways.study import compare as compare_settings
+    from bothways.study.factors import parse_settings, parse_vary
+    from bothways.study.page import check_page, write_page
+    from bothways.study.tasks import parse_parameters
+
+    table = {"label": label, "sequence": sequence, "order": order, "split": split}
+    page = None if report is None else check_page(report)
+    with run_progress() as on_state:
+        comparison = compare_settings(
+            data,
+            parse_vary(vary or ["direction"]),
+            seeds=seeds,
+            settings=parse_settings(settings or []),
+            reference=parse_settings(reference or []),
+            metric=metric,
+            positive=positive,
+            false_alarm_rates=false_alarm_rate or (0.01, 0.001),
+            fraction=fraction,
+            output=output,
+            budget=budget,
+            workers=workers,
+            yes=yes,
+            table={**table, "drop": _names(drop), "features": _names(features)},
+            problem=parse_parameters(problem or []),
+            say=display.say,
+            on_state=on_state,
+        )
+    if page:
+        write_page(page, comparison)
+    if as_json:
+        _print_json(comparison.to_json())
+    else:
+        show_comparison(comparison)
+        if page:
+            display.say(f"Saved: {page}")
+
+
+@app.command()
 def bench(
     shapes: Annotated[
         list[str] | None,

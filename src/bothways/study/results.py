@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bothways.compare.factors import Value
-from bothways.compare.grid import Grid
-from bothways.compare.runs import DIVERGED, FAILED, FINISHED, Run
-from bothways.compare.scores import Metric
-from bothways.compare.statistics import (
+from bothways.study.factors import Value
+from bothways.study.grid import Grid
+from bothways.study.runs import DIVERGED, FAILED, FINISHED, Run
+from bothways.study.scores import Metric
+from bothways.study.statistics import (
     Resamples,
     Shares,
     holm,
@@ -22,7 +22,7 @@ from bothways.compare.statistics import (
     sign_flip_test,
     variance_shares,
 )
-from bothways.compare.tasks import Task
+from bothways.study.tasks import Task
 
 Floats = npt.NDArray[np.float64]
 
@@ -38,8 +38,8 @@ class Difference:
         median: over seeds.
         low: the lower end of the interval over seeds and sequences.
         high: the upper end.
-        p: how likely so large a mean difference is if there is none, corrected for all differences that are tested; None
-            with a single seed.
+        p: how likely so large a mean difference is if there is none, corrected for all differences that are tested;
+            None with a single seed.
     """
 
     median: float

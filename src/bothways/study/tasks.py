@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bothways.compare.grid import Shape
 from bothways.errors import InputError
 from bothways.problems import PROBLEMS
+from bothways.study.grid import Shape
 
 Label = int | str | bool
 Numbers = npt.NDArray[np.int64]
@@ -49,21 +49,27 @@ class Part:
 
 
 class Task(Protocol):
-    """What every setting learns, and what it is judged on.
+    """What every setting learns, and what it is judged on."""
 
-    Attributes:
-        name: for headings.
-        classes: the labels, in the order of their codes.
-        shape: what it tells about every network.
-        judged: the name of the part that settings are judged on.
-        shared: whether every seed is judged on the same sequences.
-    """
+    @property
+    def name(self) -> str:
+        """For headings."""
 
-    name: str
-    classes: tuple[Label, ...]
-    shape: Shape
-    judged: str
-    shared: bool
+    @property
+    def classes(self) -> tuple[Label, ...]:
+        """The labels, in the order of their codes."""
+
+    @property
+    def shape(self) -> Shape:
+        """What it tells about every network."""
+
+    @property
+    def judged(self) -> str:
+        """The name of the part that settings are judged on."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether every seed is judged on the same sequences."""
 
     def parts(self, seed: int) -> tuple[Part, Part | None, Part]:
         """What to learn from, to stop early by (or None), and to be judged on."""
@@ -213,6 +219,26 @@ class ProblemTask:
     def _draw(self, count: int, generator: np.random.Generator) -> Part:
         X, y = PROBLEMS[self.problem].generate(count, self.steps, **self.parameters, seed=generator)
         return Part(list(X), y.reshape(-1).astype(np.int64))
+
+
+def parse_parameters(arguments: Sequence[str]) -> dict[str, Any]:
+    """Parameters of a problem from the command line, each `NAME=VALUE`.
+
+    Raises:
+        InputError: it is no number, or has no name.
+
+    Example:
+        >>> parse_parameters(["steps=20", "threshold=2.5"])
+        {'steps': 20, 'threshold': 2.5}
+    """
+    found: dict[str, Any] = {}
+    for argument in arguments:
+        name, _, text = argument.partition("=")
+        try:
+            found[name.strip()] = float(text) if set(".eE") & set(text) else int(text)
+        except ValueError:
+            raise InputError(f"{argument!r} is no parameter of a problem; write NAME=NUMBER, as steps=20.") from None
+    return found
 
 
 def fingerprint(task: Task, false_alarm_rates: Sequence[float], positive: Label) -> str:

@@ -29,10 +29,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bothways.compare.factors import factors
-from bothways.compare.scores import Judged, metric
 from bothways.errors import DataError
 from bothways.files import written_whole
+from bothways.study.factors import factors
+from bothways.study.scores import Judged, metric
 
 ENDING = ".parquet"
 FORMAT = 1
@@ -63,7 +63,7 @@ class Run:
     """One training, and what came of it.
 
     Attributes:
-        key: the setting, as `bothways.compare.grid.key_of` writes it.
+        key: the setting, as `bothways.study.grid.key_of` writes it.
         seed: of the initial weights, the order of the data and, for generated problems, the data.
         status: "finished", "diverged" or "failed".
         reason: why it is not finished.
@@ -97,7 +97,8 @@ class Run:
     @property
     def setting(self) -> dict[str, Any]:
         """The value of every factor."""
-        return {name: each.default for name, each in factors().items()} | json.loads(self.key)
+        changed: dict[str, Any] = json.loads(self.key)
+        return {name: each.default for name, each in factors().items()} | changed
 
 
 class Journal:
@@ -107,7 +108,7 @@ class Journal:
     `close` makes the Parquet file of them, whole or not at all, and the journal goes.
 
     Args:
-        path: the Parquet file.
+        path: the Parquet file; None to keep the runs in memory only.
         fingerprint: what tells the study from others.
         study: what was compared, for whoever reads the file.
 
@@ -125,12 +126,15 @@ class Journal:
         [('{"units": 8}', 0)]
     """
 
-    def __init__(self, path: Path, fingerprint: str, study: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path | None, fingerprint: str, study: Mapping[str, Any]) -> None:
         """Read what is there."""
-        self.path = path
+        self.runs: list[Run] = []
         self._study = {"format": FORMAT, "fingerprint": fingerprint, **study}
-        self._journal = path.with_name(path.name + ".journal")
         self._file: BinaryIO | None = None
+        self._path = path
+        if path is None:
+            return
+        self._journal = path.with_name(path.name + ".journal")
         found = [*(read_runs(path)[1] if path.exists() else []), *self._read()]
         self.runs = [run for run in {(run.key, run.seed): run for run in found}.values() if run.status != FAILED]
         if path.exists():
@@ -138,6 +142,9 @@ class Journal:
 
     def append(self, run: Run) -> None:
         """Keep a run; it is safe from a kill when this returns."""
+        self.runs.append(run)
+        if self._path is None:
+            return
         try:
             if self._file is None:
                 self._file = self._open()
@@ -145,16 +152,15 @@ class Journal:
             self._file.flush()
         except OSError as reason:
             raise DataError(f"{self._journal}: cannot be written ({reason.strerror or reason}).") from None
-        self.runs.append(run)
 
     def close(self) -> None:
         """Make the Parquet file of all runs."""
         if self._file is not None:
             self._file.close()
             self._file = None
-        if not self.runs and not self._journal.exists():
+        if self._path is None or (not self.runs and not self._journal.exists()):
             return
-        with written_whole(self.path, DataError) as temporary:
+        with written_whole(self._path, DataError) as temporary:
             frame(self.runs, self._study).write_parquet(temporary)
         self._journal.unlink(missing_ok=True)
 
@@ -288,7 +294,7 @@ def _run_of(row: Mapping[str, Any], classes: int) -> Run:
     if row["hits"] is not None:
         counts = [np.array(row[name], np.int32).reshape(-1, classes) for name in ("hits", "called", "support")]
         alarms = {each["rate"]: np.array([each["right"], each["wrong"]], np.int32).T for each in row["alarms"]}
-        judged = Judged(*counts, np.array(row["sequence_loss"], np.float32), alarms)
+        judged = Judged(counts[0], counts[1], counts[2], np.array(row["sequence_loss"], np.float32), alarms)
     if row["curve"] is not None:
         names = [each.name for each in fields(Curve)]
         columns = [[point[name] for point in row["curve"]] for name in names]
@@ -319,7 +325,7 @@ def _unpacked(row: dict[str, Any]) -> Run:
     judged = curve = None
     if "hits" in arrays:
         alarms = {float(name.split()[1]): array for name, array in arrays.items() if name.startswith("alarms ")}
-        judged = Judged(*(arrays[name] for name in ("hits", "called", "support", "loss")), alarms)
+        judged = Judged(arrays["hits"], arrays["called"], arrays["support"], arrays["loss"], alarms)
     if "curve updates" in arrays:
         curve = Curve(*(arrays[f"curve {each.name}"] for each in fields(Curve)))
     return Run(**row, judged=judged, curve=curve)

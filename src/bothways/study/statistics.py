@@ -235,10 +235,12 @@ def _grid_terms(
         return np.asarray(grid.mean(axis=others, keepdims=True))
 
     mean = mean_over_others(())
-    mains = {(i,): mean_over_others((i,)) - mean for i in range(len(names))}
+    mains = [mean_over_others((i,)) - mean for i in range(len(names))]
     for size in (1, 2):
         for kept in itertools.combinations(range(len(names)), size):
-            term = mains[kept] if size == 1 else mean_over_others(kept) - mains[kept[:1]] - mains[kept[1:]] - mean
+            term = mains[kept[0]]
+            if size == 2:
+                term = mean_over_others(kept) - term - mains[kept[1]] - mean
             yield tuple(names[i] for i in kept), term.reshape(-1, term.shape[-1])
 
 

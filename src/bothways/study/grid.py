@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bothways.compare.factors import AS_WRITTEN, Setting, Value, check_value, factor, factors
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.settings import Settings
+from bothways.study.factors import AS_WRITTEN, Setting, Value, check_value, factor, factors
 
 MANY_RUNS = 3000
 """A grid of more runs is counted and refused, unless the user says that it is meant."""
@@ -92,7 +92,7 @@ class Grid:
         wanted = {factor(name).field: value for name, value in wanted.items()}
         choice = []
         for field, values in self.vary.items():
-            default = (self.base | {field: factors()[field].default}).get(field)
+            default = factors()[field].default
             value = wanted.pop(field) if field in wanted else default if default in values else values[0]
             if value not in values:
                 raise InputError(f"The reference has {field}={value}, which is not among the values: {values}.")

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bothways.compare.runs import FAILED, Run
-from bothways.compare.worker import Order, Progress, receive, send
 from bothways.errors import BothwaysError
+from bothways.study.runs import FAILED, Run
+from bothways.study.worker import Order, Progress, receive, send
 
 Job = tuple[str, int]
 """The key of a setting, and a seed."""
@@ -102,14 +102,14 @@ def run_jobs(
                     if message is None:
                         selector.unregister(pool[i].output)
                         died = pool[i].end()
-                        if pool[i].job is None:
+                        if (job := pool[i].job) is None:
                             raise WorkerError(f"A process for training ended at its start: {died}")
-                        _finish(state, Run(*pool[i].job, FAILED, died), on_run)
+                        _finish(state, Run(job[0], job[1], FAILED, died), on_run)
                         pool[i] = _Process(order)
                         selector.register(pool[i].output, selectors.EVENT_READ, i)
                         continue
                     if isinstance(message, Progress):
-                        state.running[pool[i].job] = message
+                        state.running[message.job] = message
                         continue
                     if isinstance(message, Run):
                         _finish(state, message, on_run)
@@ -149,14 +149,14 @@ class _Process:
     """
 
     def __init__(self, order: Order) -> None:
-        self.job: Any = None
+        self.job: Job | None = None
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
         flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
         environment = os.environ | {"OMP_NUM_THREADS": "1", "XLA_FLAGS": flags, "TF_CPP_MIN_LOG_LEVEL": "3"}
         try:
             # In a session of its own, Ctrl-C reaches the process that waits only, which then ends the others.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bothways.compare.worker"],
+                [sys.executable, "-m", "bothways.study.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
@@ -202,4 +202,4 @@ class _Process:
     def _tell(self, message: Any) -> None:
         # Where it is gone already, reading from it will tell.
         with contextlib.suppress(OSError):
-            send(self._process.stdin, message)  # type: ignore[arg-type]  # it is there
+            send(self._process.stdin, message)

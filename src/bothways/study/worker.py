@@ -1,4 +1,4 @@
-"""The process that trains runs: `python -m bothways.compare.worker`, spoken to by `bothways.compare.workers`.
+"""The process that trains runs: `python -m bothways.study.worker`, spoken to by `bothways.study.workers`.
 
 Messages are pickles with their length before them, on the standard input and output; nothing else may write there. It
 is told once what the task is, then one run after the other; it says how a run goes on, and what came of it. It ends
@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from bothways.compare.factors import AS_WRITTEN
-from bothways.compare.grid import network_of, settings_of
-from bothways.compare.runs import DIVERGED, FAILED, Curve, Run
-from bothways.compare.scores import Judged, judge, thresholds_for
-from bothways.compare.tasks import Part, Task
 from bothways.errors import InputError
+from bothways.study.factors import AS_WRITTEN
+from bothways.study.grid import network_of, settings_of
+from bothways.study.runs import DIVERGED, FAILED, Curve, Run
+from bothways.study.scores import Judged, judge, thresholds_for
+from bothways.study.tasks import Part, Task
 
 LENGTH = struct.Struct("<Q")
 POINTS = 250
@@ -53,10 +53,12 @@ class Progress:
     """How far a run is.
 
     Attributes:
+        job: the key of its setting, and its seed.
         epoch: how many are done.
         epochs: how many there will be at most.
     """
 
+    job: tuple[str, int]
     epoch: int
     epochs: int
 
@@ -68,7 +70,7 @@ class Trainer:
         order: what they share.
 
     Example:
-        >>> from bothways.compare.tasks import ProblemTask
+        >>> from bothways.study.tasks import ProblemTask
         >>> trainer = Trainer(Order(ProblemTask("cumulative-sum", sequences=20), (), positive=1))
         >>> run = trainer.run('{"epochs": 2, "units": 4}', seed=0, say=lambda progress: None)
         >>> run.status, run.updates, len(run.judged.hits)
@@ -102,7 +104,7 @@ class Trainer:
             nonlocal last
             if time.perf_counter() - last >= EVERY:
                 last = time.perf_counter()
-                say(Progress(report.epoch, report.epochs))
+                say(Progress((key, seed), report.epoch, report.epochs))
 
         def examples(part: Part) -> Examples:
             return Examples(part.sequences, part.labels)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from bothways.compare.tasks import NO_LABEL, Label, Part
 from bothways.errors import InputError
 from bothways.metrics import choose_threshold
+from bothways.study.tasks import NO_LABEL, Label, Part
 
 Counts = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
