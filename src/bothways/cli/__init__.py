@@ -258,7 +258,9 @@ def compare(
     ],
     vary: Annotated[
         list[str] | None,
-        typer.Option(help="The factors: NAME for the usual values, or NAME=A,B; with commas between, or again and again."),
+        typer.Option(
+            help="The factors: NAME for the usual values, or NAME=A,B; with commas between, or again and again."
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds each setting is trained with.")] = 10,
     settings: Annotated[
@@ -275,9 +277,7 @@ def compare(
             show_default="f1 of the rarer of two classes, else accuracy",
         ),
     ] = None,
-    positive: Annotated[
-        str | None, typer.Option(help="The class to detect.", show_default="the rarest")
-    ] = None,
+    positive: Annotated[str | None, typer.Option(help="The class to detect.", show_default="the rarest")] = None,
     false_alarm_rate: Annotated[
         list[float] | None,
         typer.Option(help="Of detection@RATE; thresholds are chosen on the valid part.", show_default="0.01 and 0.001"),

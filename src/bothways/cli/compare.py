@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Group
@@ -17,7 +17,7 @@ from rich.text import Text
 from bothways.cli import display
 
 if TYPE_CHECKING:
-    from bothways.study import Comparison
+    from bothways.study import Comparison, Setting
     from bothways.study.runs import Run
     from bothways.study.workers import State
 
@@ -52,13 +52,14 @@ def show_comparison(comparison: Comparison) -> None:
         "95 % intervals over seeds and sequences."
     )
     console.print(_settings_table(comparison))
+    console.print(_costs_table(comparison))
     for name, value in _marks(comparison).items():
         console.print(f"{name}: {value:.4g}")
     if comparison.shares is not None and comparison.shares.variance > 0:
         console.print(_shares_table(comparison))
     for sentence in comparison.verdict():
-        console.print(sentence)
-    console.print(f"p: {comparison.test}.")
+        console.print(sentence, soft_wrap=not console.is_terminal)
+    console.print(f"p: {comparison.test}.", soft_wrap=not console.is_terminal)
 
 
 def _marks(comparison: Comparison) -> dict[str, float]:
@@ -69,52 +70,48 @@ def _marks(comparison: Comparison) -> dict[str, float]:
 
 
 def _settings_table(comparison: Comparison) -> Table:
-    factors = list(comparison.settings[0].factors)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=True, padding=(0, 1, 0, 0))
-    for name in factors or ["setting"]:
-        table.add_column(name.replace("_", "\n"), overflow="fold")
-    columns = (
-        comparison.metric.title,
-        "from",
-        "to",
-        "against\nreference",
-        "from",
-        "to",
-        "p",
-        "weights",
-        "train s",
-        "us a step\nto label",
-    )
-    for name in columns:
-        table.add_column(name, justify="right")
-    for setting in comparison.settings:
-        if setting.same_as is not None:
-            continue
-        style = "bold" if setting.name == comparison.reference else ""
-        values = [str(value) for value in setting.factors.values()] or ["the only one"]
-        table.add_row(*values, *_cells(setting, comparison), style=style)
+    table = _of_settings(comparison, (comparison.metric.title, "95 %", "against", "95 %", "p"))
+    for setting in _own_runs(comparison):
+        cells: list[str | Text] = ["no run"]
+        if setting.median is not None:
+            mark = f" ({setting.diverged} diverged)" if setting.diverged else ""
+            cells = [f"{setting.median:.4f}{mark}", f"{setting.low:.3f} to {setting.high:.3f}"]
+        if (difference := setting.difference) is not None:
+            sure = difference.p is not None and difference.p < SURE
+            style = ("green" if difference.median > 0 else "red") if sure else ""
+            cells += [Text(f"{difference.median:+.4f}", style), f"{difference.low:+.3f} to {difference.high:+.3f}"]
+            cells.append(Text("" if difference.p is None else f"{difference.p:.2g}", style))
+        _add(table, setting, comparison, cells)
     return table
 
 
-def _cells(setting: Any, comparison: Comparison) -> Sequence[str | Text]:
-    if setting.median is None:
-        return ["no run"]
-    difference = setting.difference
-    mark = f" ({setting.diverged} diverged)" if setting.diverged else ""
-    cells: list[str | Text] = [f"{setting.median:.4f}{mark}", f"{setting.low:.4f}", f"{setting.high:.4f}"]
-    if difference is None:
-        cells += ["", "", "", ""]
-    else:
-        sure = difference.p is not None and difference.p < SURE
-        style = ("green" if difference.median > 0 else "red") if sure else ""
-        p = "" if difference.p is None else f"{difference.p:.2g}"
-        cells += [
-            Text(f"{difference.median:+.4f}", style),
-            f"{difference.low:+.4f}",
-            f"{difference.high:+.4f}",
-            Text(p, style),
-        ]
-    return [*cells, f"{setting.parameters:,}", f"{setting.seconds:.3g}", f"{setting.label_us_a_step:.3g}"]
+def _costs_table(comparison: Comparison) -> Table:
+    names = ("weights", "compile s", "train s", "us a step to train", "to label")
+    table = _of_settings(comparison, names)
+    for setting in _own_runs(comparison):
+        seconds = (f"{setting.compile_seconds:.2f}", f"{setting.seconds:.3g}")
+        us = (f"{setting.train_us_a_step:.3g}", f"{setting.label_us_a_step:.3g}")
+        _add(table, setting, comparison, [f"{setting.parameters:,}", *seconds, *us])
+    return table
+
+
+def _of_settings(comparison: Comparison, columns: Sequence[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=True, padding=(0, 1, 0, 0))
+    for name in list(comparison.settings[0].factors) or ["setting"]:
+        table.add_column(name, overflow="fold")
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _own_runs(comparison: Comparison) -> list[Setting]:
+    """The settings, each once."""
+    return [setting for setting in comparison.settings if setting.same_as is None]
+
+
+def _add(table: Table, setting: Setting, comparison: Comparison, cells: Sequence[str | Text]) -> None:
+    values = [str(value) for value in setting.factors.values()] or ["the only one"]
+    table.add_row(*values, *cells, style="bold" if setting.name == comparison.reference else "")
 
 
 def _shares_table(comparison: Comparison) -> Table:

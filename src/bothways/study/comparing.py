@@ -160,7 +160,8 @@ def _checked_output(output: str | Path) -> Path:
 
 
 def _task(
-    data: str | Path | Task, table: Mapping[str, Any], problem: dict[str, Any], say: Callable[[str], None]) -> Task:
+    data: str | Path | Task, table: Mapping[str, Any], problem: dict[str, Any], say: Callable[[str], None]
+) -> Task:
     if not isinstance(data, (str, Path)):
         return data
     if str(data) in PROBLEMS:

@@ -1,4 +1,4 @@
-"""The process that trains runs: `python -m bothways.study.worker`, spoken to by `bothways.study.workers`.
+"""The process that trains runs, spoken to by `bothways.study.workers`.
 
 Messages are pickles with their length before them, on the standard input and output; nothing else may write there. It
 is told once what the task is, then one run after the other; it says how a run goes on, and what came of it. It ends
@@ -224,7 +224,3 @@ def main() -> None:
         except Exception as reason:  # one run that fails must not take the others with it
             run = Run(key, seed, FAILED, f"{type(reason).__name__}: {reason}")
         send(answers, run)
-
-
-if __name__ == "__main__":
-    main()

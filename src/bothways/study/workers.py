@@ -156,7 +156,7 @@ class _Process:
         try:
             # In a session of its own, Ctrl-C reaches the process that waits only, which then ends the others.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bothways.study.worker"],
+                [sys.executable, "-P", "-c", "from bothways.study.worker import main; main()"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +26,7 @@ class CompiledEpochs:
     Attributes:
         compiled: True.
         compile_seconds: how long compiling took; none of it is left for later.
+        losses: the mean loss of each batch since `renew`, before its update.
     """
 
     compiled = True
@@ -41,7 +41,7 @@ class CompiledEpochs:
         """
         started = time.perf_counter()
         self._model = model
-        self._data = [jax.device_put(labeled_arrays(bucket)) for bucket in buckets]
+        self.renew(buckets)
         state = _state(model)
         lowered = []
         for bucket, data in zip(buckets, self._data, strict=True):
@@ -52,30 +52,41 @@ class CompiledEpochs:
             self._calls = list(pool.map(lambda call: call.compile(), lowered))
         self.compile_seconds = time.perf_counter() - started
 
+    def renew(self, buckets: Sequence[Bucket]) -> None:
+        """Take other data, of the same shapes; nothing is compiled again."""
+        self._data = [jax.device_put(labeled_arrays(bucket)) for bucket in buckets]
+        self.losses: list[float] = []
+        self.compile_seconds = 0.0
+
     def run(self, plan: Iterable[Batches]) -> float:
         """Run one epoch; the weights are in the model afterwards. Returns the mean loss of its batches."""
         self._model.reset_metrics()
-        state, loss = _state(self._model), math.nan
+        state, losses = _state(self._model), []
         for bucket, rows in plan:
             for first in range(0, len(rows), UPDATES_A_CALL):
                 some = rows[first : first + UPDATES_A_CALL]
                 order = np.zeros((UPDATES_A_CALL, rows.shape[1]), np.int32)
                 order[: len(some)] = some
-                state, loss = self._calls[bucket](state, self._data[bucket], order, np.int32(len(some)))
-        loss = float(loss)  # waits for the updates
+                state, of_call = self._calls[bucket](state, self._data[bucket], order, np.int32(len(some)))
+                losses.append((of_call, len(some)))
+        # Reading them waits for the updates.
+        self.losses += (each := [loss for of_call, count in losses for loss in np.asarray(of_call)[:count].tolist()])
         for variables, values in zip(_variables(self._model), state, strict=True):
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
-        return loss
+        return float(np.mean(each))
 
     def _updates(self, state: Any, data: Any, order: Any, count: Any) -> Any:
         """What is compiled: `count` updates, each with the rows of `data` that `order` names."""
 
         def update(i: Any, carry: Any) -> Any:
-            logs, state = self._model.train_step(carry[0], batch(self._model, data, order[i]))
-            return tuple(list(values) for values in state), jnp.float32(logs["loss"])
+            # With metrics that start from zero the loss is that of the batch, not a mean since the epoch began.
+            *variables, metrics = carry[0]
+            fresh = (*variables, [jnp.zeros_like(value) for value in metrics])
+            logs, state = self._model.train_step(fresh, batch(self._model, data, order[i]))
+            return tuple(list(values) for values in state), carry[1].at[i].set(jnp.float32(logs["loss"]))
 
-        return jax.lax.fori_loop(0, count, update, (state, jnp.float32(0)))
+        return jax.lax.fori_loop(0, count, update, (state, jnp.zeros(UPDATES_A_CALL, jnp.float32)))
 
 
 def _variables(model: Any) -> tuple[Any, ...]:

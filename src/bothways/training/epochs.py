@@ -18,13 +18,18 @@ class Epochs(Protocol):
     Attributes:
         compiled: whether an epoch is one compiled loop.
         compile_seconds: how long compiling took.
+        losses: the mean loss of each batch since `renew`, before its update.
     """
 
     compiled: bool
     compile_seconds: float
+    losses: list[float]
 
     def run(self, plan: Iterable[Batches]) -> float:
         """Run one epoch; the weights are in the model afterwards. Returns the mean loss of its batches."""
+
+    def renew(self, buckets: Sequence[Bucket]) -> None:
+        """Take other data, of the same shapes."""
 
 
 class BatchEpochs:
@@ -36,7 +41,12 @@ class BatchEpochs:
     def __init__(self, model: Any, buckets: Sequence[Bucket], batch_size: int) -> None:
         """Keep the data; arguments as for `bothways.training.compiled.CompiledEpochs`."""
         self._model = model
+        self.renew(buckets)
+
+    def renew(self, buckets: Sequence[Bucket]) -> None:
+        """Take other data, of the same shapes."""
         self._data = [labeled_arrays(bucket) for bucket in buckets]
+        self.losses: list[float] = []
 
     def run(self, plan: Iterable[Batches]) -> float:
         """Run one epoch; the weights are in the model afterwards. Returns the mean loss of its batches."""
@@ -45,6 +55,7 @@ class BatchEpochs:
             for bucket, order in plan
             for rows in order
         ]
+        self.losses += losses
         return float(np.mean(losses))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import keras
@@ -18,9 +18,10 @@ from bothways.network import Network
 from bothways.runtime import probabilities, scores, standardise
 from bothways.settings import Settings
 from bothways.training.batches import bucketed, epoch_plan, piece_lengths, updates
-from bothways.training.epochs import epochs
+from bothways.training.epochs import Epochs, epochs
 from bothways.training.initial import Floats, initial_weights
 from bothways.training.keras_model import compile_model, get_weights, keras_model, set_weights
+from bothways.training.programs import Programs
 
 Array = npt.NDArray[Any]
 
@@ -70,6 +71,7 @@ class Trained:
         seconds: "compile", and "train" for everything after it, validation included.
         backend: the Keras backend.
         compiled: whether each epoch ran as one compiled loop, which takes JAX.
+        losses: the mean cross-entropy of each batch before its update.
     """
 
     weights: dict[str, Floats]
@@ -77,6 +79,7 @@ class Trained:
     seconds: dict[str, float]
     backend: str
     compiled: bool
+    losses: list[float]
 
 
 def train(
@@ -85,6 +88,7 @@ def train(
     settings: Settings,
     valid: Examples | None = None,
     on_epoch: Callable[[EpochReport], None] | None = None,
+    programs: Programs | None = None,
 ) -> Trained:
     """Train a network.
 
@@ -98,6 +102,7 @@ def train(
         settings: how.
         valid: what to validate on.
         on_epoch: is called after each epoch.
+        programs: those of trainings before, to use again where they fit, and to which a new one is added.
 
     Raises:
         InputError: the loss is not a finite number.
@@ -114,11 +119,17 @@ def train(
     standardisation = statistics(steps)
     lengths = piece_lengths([len(sequence) for sequence in examples.sequences], settings.window)
     buckets = bucketed(standardise(steps, standardisation), examples.labels, lengths, settings.batch_size)
-    model = keras_model(network, masked=not all(bucket.valid.all() for bucket in buckets))
-    total = settings.epochs * updates(buckets, settings.batch_size)
-    compile_model(network, model, keras.optimizers.schedules.PolynomialDecay(settings.learning_rate, total, 0.0))
+    masked = not all(bucket.valid.all() for bucket in buckets)
+
+    def make() -> tuple[Any, Epochs]:
+        model = keras_model(network, masked)
+        total = settings.epochs * updates(buckets, settings.batch_size)
+        compile_model(network, model, keras.optimizers.schedules.PolynomialDecay(settings.learning_rate, total, 0.0))
+        return model, epochs(model, buckets, settings.batch_size)
+
+    key = (network, replace(settings, seed=0), masked, tuple(bucket.x.shape for bucket in buckets))
+    model, runner = (Programs() if programs is None else programs).ready(key, make, buckets, settings.seed)
     set_weights(network, model, initial_weights(network, settings.seed))
-    runner = epochs(model, buckets, settings.batch_size)
 
     generator = np.random.default_rng(settings.seed)
     history: list[EpochReport] = []
@@ -148,6 +159,7 @@ def train(
         seconds={"compile": runner.compile_seconds, "train": seconds},
         backend=keras.backend.backend(),
         compiled=runner.compiled,
+        losses=runner.losses,
     )
 
 
