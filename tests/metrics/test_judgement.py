@@ -28,20 +28,23 @@ def judged(accuracy: float, other: float, sequences: int = 50, **more: object) -
 
 
 @pytest.mark.parametrize(
-    ("accuracy", "other", "said"),
+    ("accuracy", "other", "standing", "said"),
     [
-        (0.9, 0.7, "The model beats every simple labeling. Its macro F1 is "),
-        (0.8, 0.8, "The model does not clearly beat simple labelings."),
-        (0.6, 0.9, "The model is worse than a simple labeling: use that instead."),
+        (0.9, 0.7, "better", "The model beats every simple labeling. Its macro F1 is "),
+        (0.8, 0.8, "unclear", "The model does not clearly beat simple labelings."),
+        (0.6, 0.9, "worse", "The model is worse than a simple labeling: use that instead."),
     ],
 )
-def test_the_verdict(accuracy: float, other: float, said: str) -> None:
-    verdict = judged(accuracy, other).verdict
+def test_the_verdict(accuracy: float, other: float, standing: str, said: str) -> None:
+    judgement = judged(accuracy, other)
+    assert judgement.standing == standing
+    verdict = judgement.verdict
     assert verdict.startswith(said)
     assert "a regression on one step at a time" in verdict
 
 
 def test_the_verdict_without_certainty() -> None:
+    assert judged(0.9, 0.5, sequences=1).standing == "unknown"
     assert "A single sequence cannot tell how sure that is." in judged(0.9, 0.5, sequences=1).verdict
     assert judge([0, 1], np.eye(2), CLASSES).verdict.endswith("there is nothing to compare it with.")
 
