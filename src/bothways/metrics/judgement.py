@@ -82,10 +82,11 @@ class Judgement:
             verdict = f"The model {word} simple labelings here. {said}. A single sequence cannot tell how sure that is."
         else:
             verdict = _sure_verdict(self.standing, said, best.ahead["macro_f1"])
-        if gap > 0 and most.scores.accuracy >= self.scores.accuracy:
+        if self.standing != "worse" and most.scores.accuracy >= self.scores.accuracy:
+            sure = most.ahead is not None and most.ahead["accuracy"].high < 0
             verdict += (
-                f" By the share of labels that are right it is no better: {self.scores.accuracy:.1%}, against "
-                f"{most.scores.accuracy:.1%} of {baseline_words(by_share)}."
+                f" By the share of labels that are right it is {'worse' if sure else 'no better'}: "
+                f"{self.scores.accuracy:.1%}, against {most.scores.accuracy:.1%} of {baseline_words(by_share)}."
             )
         return verdict
 

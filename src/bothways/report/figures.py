@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -66,7 +66,14 @@ def class_colour(code: int, coloured: Sequence[int]) -> str:
     return CLASSES[coloured.index(code)] if code in coloured else OTHER
 
 
-def drawn(width: float, height: float, draw: Callable[[Figure], None], name: str, says: str) -> str:
+def drawn(
+    width: float,
+    height: float,
+    draw: Callable[[Figure], None],
+    name: str,
+    says: str,
+    margins: tuple[float, float, float, float] | None = None,
+) -> str:
     """A drawing as an `<svg>` element to put into a page.
 
     Args:
@@ -75,12 +82,16 @@ def drawn(width: float, height: float, draw: Callable[[Figure], None], name: str
         draw: draws on the figure.
         name: goes before its identifiers, so that several drawings fit on a page.
         says: what it shows, for those who cannot see it.
+        margins: left, bottom, right and top, in points; None to find them, which takes as long as all else.
     """
     with mpl.rc_context(STYLE), warnings.catch_warnings():
         # The browser has fonts of its own for letters that matplotlib's lacks.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
-        figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
+        figure = Figure(figsize=(width / 72, height / 72), layout=None if margins else "constrained")
+        if margins:
+            left, bottom, right, top = margins
+            figure.subplots_adjust(left / width, bottom / height, 1 - right / width, 1 - top / height)
         draw(figure)
         buffer = io.StringIO()
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
@@ -90,6 +101,8 @@ def drawn(width: float, height: float, draw: Callable[[Figure], None], name: str
     text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.DOTALL)
     text = re.sub(r"font: (?:\w+ )*([\d.]+)px [^;\"]*", r"font-size: \1px", text)
     text = re.sub(r"(\bid=\"|url\(#|href=\"#)", rf"\g<1>{name}-", text)
+    # A hundredth of a pixel is enough.
+    text = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag.group()), text)
     text = re.sub(r"#0[12]0[12][0-9a-f]{2}", lambda code: f"var(--{COLOURS[code.group()]})", text)
     size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
     assert size is not None
@@ -109,7 +122,8 @@ def precision_recall(curves: Mapping[str, Curve], share: float, alarms: Alarms |
     def draw(figure: Figure) -> None:
         axes = _unit_axes(figure, "Recall", "Precision")
         for i, (name, line) in enumerate(curves.items()):
-            axes.plot(line.detection_rate, line.precision, color=_line_colour(i, len(curves)), label=name)
+            some = np.isfinite(line.thresholds)  # where nothing is called so, there is no precision
+            axes.plot(line.detection_rate[some], line.precision[some], color=_line_colour(i, len(curves)), label=name)
         if len(curves) == 1:
             axes.axhline(share, color=SOFT, linestyle=":", linewidth=1.2, label="guessing")
         if alarms is not None:
@@ -213,23 +227,22 @@ def steps(
     places = np.arange(first, first + count)
 
     def band(axes: Any, codes: npt.NDArray[np.int64], middle: float) -> None:
-        starts = np.flatnonzero(np.diff(codes, prepend=-2) != 0)
-        for start, end in zip(starts.tolist(), [*starts[1:].tolist(), count], strict=True):
-            code = int(codes[start])
+        for code, at, end in _runs(codes):
             if code < 0:
                 continue
-            at = (first + start - 0.5, end - start)
-            axes.broken_barh([at], (middle - BAND / 2, BAND), color=class_colour(code, coloured), linewidth=0)
-            if len(names[code]) * LETTER < point * (end - start):
-                where = (first + (start + end - 1) / 2, middle)
-                axes.text(*where, names[code], ha="center", va="center", fontsize=8, color=CARD)
+            where = (first + at - 0.5, end - at)
+            axes.broken_barh([where], (middle - BAND / 2, BAND), color=class_colour(code, coloured), linewidth=0)
+            if len(names[code]) * LETTER < point * (end - at):
+                place = (first + (at + end - 1) / 2, middle)
+                axes.text(*place, names[code], ha="center", va="center", fontsize=8, color=CARD)
 
     def draw(figure: Figure) -> None:
-        bands, line = figure.subplots(2, 1, sharex=True, height_ratios=[1, 0.9])
+        bands, line = figure.subplots(2, 1, sharex=True, height_ratios=[1, 0.9], gridspec_kw={"hspace": 0.12})
         band(bands, expected, 1.0)
         band(bands, predicted, 0.0)
-        wrong = places[(expected != predicted) & (expected >= 0)]
-        bands.eventplot(wrong, lineoffsets=0.5, linelengths=0.16, linewidths=max(1.0, point * 0.9), colors=BAD)
+        runs = _runs((expected != predicted) & (expected >= 0))
+        wrong = [(first + at - 0.5, end - at) for is_wrong, at, end in runs if is_wrong]
+        bands.broken_barh(wrong, (0.42, 0.16), color=BAD, linewidth=0)
         bands.set(yticks=[1, 0.5, 0], yticklabels=["expected", "wrong", "predicted"], ylim=(-0.45, 1.45))
         bands.grid(False)
         bands.spines[:].set_visible(False)
@@ -243,13 +256,21 @@ def steps(
         if written and texts is not None:
             line.set_xticks(places, [short(text, 16) for text in texts], rotation=50, ha="right", fontsize=8)
 
-    return drawn(width, 190 if written else 150, draw, f"steps-{number}", "Expected and predicted labels step by step")
+    height, below = (200, 62) if written else (150, 20)
+    return drawn(width, height, draw, f"steps-{number}", "Labels step by step", margins=(62, below, 4, 4))
 
 
 def _unit_axes(figure: Figure, x: str, y: str) -> Any:
     axes = figure.subplots()
     axes.set(xlim=(-0.01, 1.01), ylim=(0, 1.02), xlabel=x, ylabel=y)
     return axes
+
+
+def _runs(codes: npt.NDArray[Any]) -> Iterator[tuple[int, int, int]]:
+    """Of each run of equal codes the code, where it starts, and where the next one does."""
+    starts = np.append(0, np.flatnonzero(np.diff(codes.astype(np.int64))) + 1).tolist()
+    for start, end in zip(starts, [*starts[1:], len(codes)], strict=True):
+        yield int(codes[start]), start, end
 
 
 def _line_colour(i: int, lines: int) -> str:

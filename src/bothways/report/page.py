@@ -82,6 +82,7 @@ def _page(report: Report) -> str:
             sections.classes,
             sections.confusion,
             sections.curves,
+            sections.calibration,
             sections.worst,
             sections.training,
             sections.making,

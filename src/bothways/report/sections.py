@@ -12,11 +12,14 @@ from bothways.report.html import between, facts, figure, number, row, section, t
 from bothways.report.worst import busiest_window, worst_sequences
 
 WORST = 10
-STEPS_SHOWN = 300
+STEPS_SHOWN = 1500
 CONFUSION_CLASSES = 20
+ROOMY_CLASSES = 9
 CURVES = 6
 CLASS_ROWS = 200
 MISTAKES = 12
+EVEN = 0.02
+"""Confidence and accuracy this close are as good as equal."""
 
 
 def verdict(report: Report) -> str:
@@ -86,13 +89,19 @@ def alarms(report: Report) -> str:
     if given.alarms_per_hour is not None:
         false = f"<small>{given.false_alarms_per_hour:.3g} of them false, in {given.hours:,.4g} hours</small>"
         cards.append(("Alarms an hour", f"{given.alarms_per_hour:.3g}", false))
-    items = "".join(f"<div><dt>{dt}</dt><dd>{dd}{small}</dd></div>" for dt, dd, small in cards)
     chosen = "" if asked is None else ", chosen on the valid part for the false-alarm rate asked for"
     lead = (
         f"An alarm is raised where the probability of <b>{text(name)}</b> is {given.threshold:.6g} or more{chosen}. "
         f"{given.positives:,} {report.judgement.per}s should raise one, {given.negatives:,} should not."
     )
-    return section("Alarms", lead, f'<dl class="numbers">{items}</dl>')
+    warning = ""
+    rate = rates.get("false_alarm_rate")
+    if asked is not None and rate is not None and rate.low > asked:
+        warning = (
+            '<p class="warning">There are more false alarms than were asked for. The threshold held on the valid part, so '
+            f"the {text(report.split)} part is not like it.</p>"
+        )
+    return section("Alarms", lead, warning, _cards(cards))
 
 
 def classes(report: Report) -> str:
@@ -112,7 +121,16 @@ def classes(report: Report) -> str:
             f"{of.support:,}",
         )
         rows.append(row(text(label), cells))
-    head = ["", "Precision", "Recall", "F1", "False-alarm rate", "Average precision", "ROC AUC", f"{judgement.per}s"]
+    head = [
+        "",
+        "Precision",
+        "Recall",
+        "F1",
+        "False-alarm rate",
+        "Average precision",
+        "ROC AUC",
+        f"{judgement.per.capitalize()}s",
+    ]
     lead = (
         "Precision: of what is called so, the share that is. Recall: of what is so, the share that is called so. "
         "False-alarm rate: of what is not so, the share that is called so."
@@ -126,7 +144,7 @@ def confusion(report: Report) -> str:
     """What is taken for what."""
     counts, names = report.judgement.scores.confusion, report.names
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    parts = []
+    parts, compact = [], len(names) > ROOMY_CLASSES
     if len(names) <= CONFUSION_CLASSES:
         rows = []
         for i, name in enumerate(names):
@@ -134,10 +152,12 @@ def confusion(report: Report) -> str:
             for j, share in enumerate(shares[i].tolist()):
                 style = f"--share:{share:.0%};--hue:var(--{'accent' if i == j else 'bad'})"
                 strong = ' class="strong"' if share > 0.55 else ""
-                said = f"{share:.1%}<small>{counts[i, j]:,}</small>" if counts[i, j] else ""
-                cells.append(f'<td{strong} style="{style}">{said}</td>')
+                said = f"{share:.0%}" if compact else f"{share:.1%}<small>{counts[i, j]:,}</small>"
+                said = said if counts[i, j] else ""
+                cells.append(f'<td{strong} style="{style}" title="{counts[i, j]:,}">{said}</td>')
             rows.append(f'<tr><th scope="row">{text(name)}</th>{"".join(cells)}</tr>')
-        parts.append(table(["expected ↓ &nbsp; predicted →", *(text(name, 20) for name in names)], rows, "confusion"))
+        head = ["predicted →<br>expected ↓", *(text(name, 8 if compact else 20) for name in names)]
+        parts.append(table(head, rows, "confusion compact" if compact else "confusion"))
     mistakes = np.where(np.eye(len(names), dtype=bool), 0, counts)
     if len(names) > 2 and mistakes.any():
         order = np.argsort(-mistakes, axis=None, kind="stable")[:MISTAKES]
@@ -146,7 +166,9 @@ def confusion(report: Report) -> str:
             if mistakes[i, j]:
                 rows.append(row(text(names[i]), (text(names[j]), f"{mistakes[i, j]:,}", f"{shares[i, j]:.1%}")))
         parts.append("<h3>The most frequent mistakes</h3>")
-        parts.append(table(["Expected", "Predicted", f"{report.judgement.per}s", "of those expected"], rows))
+        parts.append(
+            table(["Expected", "Predicted", f"{report.judgement.per.capitalize()}s", "Of those expected"], rows)
+        )
     lead = "Each row is what should have been said, and how often which label was given instead."
     return section("Confusion", lead, *parts)
 
@@ -176,16 +198,32 @@ def curves(report: Report) -> str:
         which = f" of {text(report.classes[codes[0]], 24)}" if len(codes) == 1 else ""
         drawings.append(figure(f"Precision and recall{which}", figures.precision_recall(lines, share, given)))
         drawings.append(figure(f"Detection and false alarms{which}", figures.detection_false_alarms(lines, given)))
-    result = report.judgement.probabilities.calibration
-    drawings.append(figure("Calibration", figures.reliability(result)))
-    lead = (
-        "What other thresholds on the probabilities would give, and whether probabilities can be taken at their word: "
-        f"the expected calibration error is {result.error:.3f} in {len(result.bins)} bins, the Brier score "
-        f"{result.brier:.3f}; both are best at 0."
-    )
+    lead = "What other thresholds on the probability of a class would give."
     if len(report.classes) > len(codes) > 1:
         lead += f" Of {len(report.classes)} classes, the {len(codes)} with the lowest average precision are drawn."
-    return section("Thresholds and probabilities", lead, f'<div class="pair">{"".join(drawings)}</div>')
+    return section("Thresholds", lead, f'<div class="pair">{"".join(drawings)}</div>' if drawings else "")
+
+
+def calibration(report: Report) -> str:
+    """Whether probabilities can be taken at their word."""
+    result = report.judgement.probabilities.calibration
+    steps = sum(part.steps for part in result.bins)
+    confidence = sum(part.confidence * part.steps for part in result.bins) / steps
+    accuracy = report.judgement.scores.accuracy
+    if abs(confidence - accuracy) < EVEN:
+        said = "On the whole it is as sure as it may be"
+    else:
+        said = f"It is too {'sure of itself' if confidence > accuracy else 'cautious'}"
+    lead = (
+        f"Whether probabilities can be taken at their word. {said}: the label given has a probability of "
+        f"{confidence:.3f} on average, and is right in a share of {accuracy:.3f}."
+    )
+    cards = [
+        ("Expected calibration error", number(result.error), f"<small>best at 0; {len(result.bins)} bins</small>"),
+        ("Brier score", number(result.brier), "<small>best at 0</small>"),
+    ]
+    drawing = f"<figure>{figures.reliability(result)}</figure>"
+    return section("Calibration", lead, f'<div class="pair">{drawing}<div>{_cards(cards)}</div></div>')
 
 
 def worst(report: Report) -> str:
@@ -206,6 +244,12 @@ def training(report: Report) -> str:
 def making(report: Report) -> str:
     """Sizes, splits, network, settings and versions."""
     return section("How it was made", "What a repetition needs to know.", facts(report.facts)) if report.facts else ""
+
+
+def _cards(cards: list[tuple[str, str, str]]) -> str:
+    """Numbers with their names above and small print below; all HTML."""
+    items = "".join(f"<div><dt>{name}</dt><dd>{value}{small}</dd></div>" for name, value, small in cards)
+    return f'<dl class="numbers">{items}</dl>'
 
 
 def _worst_steps(report: Report) -> str:
@@ -271,9 +315,9 @@ def _worst_labels(report: Report) -> str:
             f'<span class="chances">{bar}</span>',
         )
         rows.append(row(text(report.ids[i]), cells))
-    head = ["Sequence", "Expected", "Predicted", "P(expected)", "P(predicted)", '<span class="left">All classes</span>']
+    head = ["Sequence", "Expected", "Predicted", "P(expected)", "P(predicted)", "All classes"]
     lead = f"Of {len(wrong):,} sequences that are labeled wrong, the {len(chosen)} that the model was most sure of."
-    return section("The worst sequences", lead, _legend(report, coloured), table(head, rows))
+    return section("The worst sequences", lead, _legend(report, coloured), table(head, rows, "labels"))
 
 
 def _coloured(report: Report, windows: list[slice]) -> list[int]:

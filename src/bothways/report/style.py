@@ -36,7 +36,8 @@ section > p:first-of-type, .lead { margin-top: 0; color: var(--soft); max-width:
 .better { border-left-color: var(--good); } .better b { color: var(--good); }
 .worse { border-left-color: var(--bad); } .worse b { color: var(--bad); }
 .unclear { border-left-color: var(--warm); } .unclear b { color: var(--warm); }
-ul.notes { margin: .8rem 0 0; padding-left: 1.2rem; color: var(--soft); }
+p.warning { border-left: .3rem solid var(--bad); padding-left: .8rem; }
+ul.notes { margin: .8rem 0 0; padding-left: 1.2rem; font-size: 1rem; color: var(--soft); }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: .38rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
@@ -45,7 +46,7 @@ tbody th { font-weight: 600; }
 th:first-child, td:first-child, .left { text-align: left; }
 tbody tr:last-child > * { border-bottom: 0; }
 table.scores th:first-child { white-space: normal; min-width: 8.5rem; }
-table.scores td { min-width: 9rem; width: 34%; }
+table.scores td { min-width: 9rem; width: 35%; } table.scores * { text-align: left; }
 td small, dd small { color: var(--soft); font-size: .8rem; }
 tr.model > * { background: color-mix(in srgb, var(--accent) 8%, transparent); }
 .track { position: relative; display: block; height: .5rem; margin-top: .25rem; border-radius: .25rem;
@@ -61,6 +62,10 @@ table.confusion td { text-align: center; min-width: 3.4rem; border: 2px solid va
 table.confusion td.strong { color: var(--card); } table.confusion td.strong small { color: inherit; }
 table.confusion thead th { text-align: center; } table.confusion tbody th { text-align: right; border: 0; }
 table.confusion td small { display: block; line-height: 1.1; }
+table.compact { font-size: .84rem; } table.compact td { min-width: 2.5rem; padding: .4rem .1rem; }
+table.compact th { padding: .2rem .25rem; }
+table.mistakes { width: auto; } table.mistakes td:nth-child(2), table.mistakes th:nth-child(2) { text-align: left; }
+table.labels td:last-child { min-width: 13rem; width: 40%; } table.labels th:last-child { text-align: left; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 21rem), 1fr)); gap: 1rem 1.6rem; }
 .numbers { display: grid; grid-template-columns: repeat(auto-fit, minmax(10.5rem, 1fr)); gap: .8rem; margin: 0; }
 .numbers div { border: 1px solid var(--line); border-radius: .5rem; padding: .6rem .8rem; }
@@ -71,6 +76,7 @@ svg { display: block; width: 100%; height: auto; overflow: visible; }
 svg text { font-family: inherit; } svg * { stroke-linejoin: round; stroke-linecap: butt; }
 .wide svg { min-width: 44rem; }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; padding: 0; margin: .6rem 0; list-style: none; }
+.pair { align-items: center; }
 .legend span { display: inline-block; width: .8rem; height: .8rem; border-radius: .2rem; margin-right: .4rem; }
 .chances { display: flex; height: 1.1rem; min-width: 12rem; border-radius: .3rem; overflow: hidden; gap: 1px; }
 .chances span { display: block; }
