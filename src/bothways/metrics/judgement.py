@@ -54,29 +54,49 @@ class Judgement:
     per: str = "step"
 
     @property
+    def standing(self) -> str:
+        """How the model stands to the best of the baselines by macro F1.
+
+        Returns:
+            "better" or "worse" where the interval of the difference says so, "unclear" where it leaves both open, and
+            "unknown" where there is no interval or no baseline.
+        """
+        ahead = self._rivals[0][1].ahead if self.baselines else None
+        if ahead is None:
+            return "unknown"
+        return "better" if ahead["macro_f1"].low > 0 else "worse" if ahead["macro_f1"].high < 0 else "unclear"
+
+    @property
     def verdict(self) -> str:
         """Whether the model is worth anything, in a few plain sentences."""
-        f1 = self.scores.macro_f1
-        said = f"Its macro F1 is {f1:.3f}"
+        said = f"Its macro F1 is {self.scores.macro_f1:.3f}"
         if self.intervals is not None:
             said += f" ({self.intervals.macro_f1.low:.3f} to {self.intervals.macro_f1.high:.3f})"
         if not self.baselines:
             return f"{said}, and there is nothing to compare it with."
-        name, best = max(self.baselines.items(), key=lambda item: item[1].scores.macro_f1)
-        gap = f1 - best.scores.macro_f1
+        (name, best), (by_share, most) = self._rivals
         said += f"; the best simple labeling, {baseline_words(name)}, has {best.scores.macro_f1:.3f}"
+        gap = self.scores.macro_f1 - best.scores.macro_f1
         if best.ahead is None:
             word = "is ahead of" if gap > 0 else "does not beat"
             verdict = f"The model {word} simple labelings here. {said}. A single sequence cannot tell how sure that is."
         else:
-            verdict = _sure_verdict(said, best.ahead["macro_f1"])
-        name, best = max(self.baselines.items(), key=lambda item: item[1].scores.accuracy)
-        if gap > 0 and best.scores.accuracy >= self.scores.accuracy:
+            verdict = _sure_verdict(self.standing, said, best.ahead["macro_f1"])
+        if self.standing != "worse" and most.scores.accuracy >= self.scores.accuracy:
+            sure = most.ahead is not None and most.ahead["accuracy"].high < 0
             verdict += (
-                f" By the share of labels that are right it is no better: {self.scores.accuracy:.1%}, against "
-                f"{best.scores.accuracy:.1%} of {baseline_words(name)}."
+                f" By the share of labels that are right it is {'worse' if sure else 'no better'}: "
+                f"{self.scores.accuracy:.1%}, against {most.scores.accuracy:.1%} of {baseline_words(by_share)}."
             )
         return verdict
+
+    @property
+    def _rivals(self) -> tuple[tuple[str, BaselineScores], tuple[str, BaselineScores]]:
+        """The best baselines with their names: by macro F1, and by accuracy."""
+        return (
+            max(self.baselines.items(), key=lambda item: item[1].scores.macro_f1),
+            max(self.baselines.items(), key=lambda item: item[1].scores.accuracy),
+        )
 
     def to_json(self, split: str) -> dict[str, Any]:
         """The judgement as plain JSON values, in the shape that `bothways evaluate --json` prints.
@@ -195,11 +215,11 @@ def _labeled_lengths(labeled: Any, lengths: Any) -> Any:
     return np.bincount(numbers[labeled], minlength=len(lengths))
 
 
-def _sure_verdict(said: str, ahead: Interval) -> str:
+def _sure_verdict(standing: str, said: str, ahead: Interval) -> str:
     """The verdict, where it can be told how sure it is."""
-    if ahead.low > 0:
+    if standing == "better":
         return f"The model beats every simple labeling. {said}, which is {ahead.low:.3f} to {ahead.high:.3f} less."
-    if ahead.high < 0:
+    if standing == "worse":
         behind = f"{-ahead.high:.3f} to {-ahead.low:.3f}"
         return f"The model is worse than a simple labeling: use that instead. {said}, which is {behind} more."
     return (
