@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
-from bothways.training.batches import Bucket
-from bothways.training.epochs import Epochs
+from bothways.network import Network
+from bothways.settings import Settings
+from bothways.training.batches import Bucket, updates
+from bothways.training.epochs import Epochs, epochs
+from bothways.training.front import Rates
+from bothways.training.keras_model import compile_model, keras_model
 
 KEPT = 64
 """So many programs are kept; the one that was not used for longest goes first."""
@@ -23,6 +28,16 @@ class _Program(NamedTuple):
     runner: Epochs
     values: list[Any]
     seed: int
+
+    def renew(self, buckets: Sequence[Bucket], seed: int) -> None:
+        """Make it as if it had been made for these data and this seed."""
+        for variable, value in zip(_variables(self.model), self.values, strict=True):
+            variable.assign(value)
+        for generator in _generators(self.model):
+            # Each began at the seed of its making and a distance of its own from it.
+            first = np.asarray(generator.state.value)
+            generator.state.assign(np.array([first[0] - self.seed + seed, 0]).astype(first.dtype))
+        self.runner.renew(buckets)
 
 
 class Programs:
@@ -48,28 +63,21 @@ class Programs:
         self._programs: OrderedDict[Hashable, _Program] = OrderedDict()
 
     def ready(
-        self, key: Hashable, make: Callable[[], tuple[Any, Epochs]], buckets: Sequence[Bucket], seed: int
+        self, network: Network, buckets: Sequence[Bucket], settings: Settings, unknown_rates: list[Rates] | None
     ) -> tuple[Any, Epochs]:
-        """A model as new and what runs its epochs on `buckets`; its weights are still to be set.
-
-        Args:
-            key: what programs are made for: equal keys, equal programs.
-            make: makes the model and the runner, from `seed`.
-            buckets: the data; of the shapes that the program was made for.
-            seed: of the random numbers of training.
-        """
+        """The Keras model of a network as new, its weights still to be set, and what runs its epochs on `buckets`."""
+        masked = not all(bucket.valid.all() for bucket in buckets)
+        shapes = tuple(bucket.x.shape for bucket in buckets)
+        rates = tuple(each.tobytes() for each in unknown_rates or ())
+        key = (network, replace(settings, seed=0), masked, shapes, rates)
         program = self._programs.pop(key, None)
         if program is None:
-            model, runner = make()
-            program = _Program(model, runner, [np.asarray(v.value) for v in _variables(model)], seed)
+            model = keras_model(network, masked, unknown_rates, settings.seed)
+            compile_model(network, model, settings, settings.epochs * updates(buckets, settings.batch_size))
+            runner = epochs(model, buckets, settings.batch_size)
+            program = _Program(model, runner, [np.asarray(v.value) for v in _variables(model)], settings.seed)
         else:
-            for variable, value in zip(_variables(program.model), program.values, strict=True):
-                variable.assign(value)
-            for generator in _generators(program.model):
-                # Each began at the seed of its making and a distance of its own from it.
-                state = np.asarray(generator.state.value)
-                generator.state.assign(np.array([state[0] - program.seed + seed, 0], state.dtype))
-            program.runner.renew(buckets)
+            program.renew(buckets, settings.seed)
         self._programs[key] = program
         if len(self._programs) > KEPT:
             self._programs.popitem(last=False)
