@@ -250,7 +250,9 @@ def check_value(field: str, value: Value) -> None:
     if of.home == "settings":
         Settings(**{field: value})  # type: ignore[arg-type]  # checked there
         return
-    Network(features=1, classes=2, **{field: value})  # type: ignore[arg-type]  # checked there
+    # A stride needs a convolution; without one it does nothing, which is no mistake in a grid.
+    beside = {"conv_window": 1} if field == "conv_stride" else {}
+    Network(features=1, classes=2, **beside, **{field: value})  # type: ignore[arg-type]  # checked there
 
 
 def _new(field: str, given: Mapping[str, Any]) -> str:

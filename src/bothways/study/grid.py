@@ -214,10 +214,9 @@ def canonical(setting: Mapping[str, Value], shape: Shape) -> Setting:
         idle.append("merge_mode")
     if setting.get("conv_window") == 0:
         idle.append("conv_stride")
-    if shape.per != "sequence":
-        idle.append("pooling")
+    idle.append("window" if shape.per == "sequence" else "pooling")
     if not shape.categories:
-        idle.append("embedding")
+        idle += ["embedding", "category_dropout"]
     return {name: factors()[name].default if name in idle else value for name, value in setting.items()}
 
 

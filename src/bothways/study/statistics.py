@@ -82,8 +82,8 @@ def interval(draws: Array, confidence: float = 0.95) -> tuple[float, float]:
     """The percentile interval of bootstrap draws (Efron 1979).
 
     Example:
-        >>> interval(np.arange(1001) / 1000)
-        (0.025, 0.975)
+        >>> interval(np.arange(1001.0))
+        (25.0, 975.0)
     """
     tail = (1 - confidence) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
