@@ -312,13 +312,14 @@ def compare(
     Example: [bold]bothways compare cumulative-sum --vary direction,units=8,16 --budget 2m --report compare.html[/]
     """
     from bothways.cli.compare import run_progress, show_comparison
+    from bothways.report import check_report_file
     from bothways.study import compare as compare_settings
     from bothways.study.factors import parse_settings, parse_vary
-    from bothways.study.page import check_page, write_page
+    from bothways.study.page import write_page
     from bothways.study.tasks import parse_parameters
 
     table = {"label": label, "sequence": sequence, "order": order, "split": split}
-    page = None if report is None else check_page(report)
+    page = None if report is None else check_report_file(report)
     with run_progress() as on_state:
         comparison = compare_settings(
             data,
