@@ -100,6 +100,7 @@ def noisy_switch_ceilings(n_timesteps: int, flip: float = 0.1, noise: float = 1.
     density = np.exp(-((nodes - told) ** 2) / (4 * told)) / math.sqrt(4 * math.pi * told)
     for _ in range(steps - 1):
         before = widths * ((1 - flip) * density + flip * density[::-1])
+        before /= before.sum()
         befores.append(before)
         density = kernel @ before
 
