@@ -293,12 +293,19 @@ def compare(
         int | None, typer.Option(min=1, help="Processes side by side.", show_default="the cores")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Very many runs are meant.")] = False,
-    label: Annotated[str, typer.Option(help="Of a table: the column to learn.")] = "label",
+    label: Annotated[str | None, typer.Option(help="Of a table: the column to learn.", show_default="guessed")] = None,
     sequence: Annotated[str | None, typer.Option(help="The column that tells sequences apart.")] = None,
     order: Annotated[str | None, typer.Option(help="The column that sorts steps, a number or a time.")] = None,
     split: Annotated[str | None, typer.Option(help="The column that says train, valid or test.")] = None,
     drop: Annotated[list[str] | None, typer.Option(help="Columns to leave out: A,B or again and again.")] = None,
     features: Annotated[list[str] | None, typer.Option(help="The only columns to learn from: A,B.")] = None,
+    categorical: Annotated[
+        list[str] | None, typer.Option(help="Columns of numbers that are names of kinds: A,B.")
+    ] = None,
+    per: Annotated[str | None, typer.Option(help="What has a label: step or sequence.", show_default="told")] = None,
+    redraw: Annotated[
+        bool, typer.Option("--redraw", help="Draw train, valid and test anew for each seed, among whole sequences.")
+    ] = False,
     problem: Annotated[
         list[str] | None,
         typer.Option(help="Of a generated problem: NAME=VALUE, again and again: sequences, steps, unseen, ..."),
@@ -318,7 +325,8 @@ def compare(
     from bothways.study.page import write_page
     from bothways.study.tasks import parse_parameters
 
-    table = {"label": label, "sequence": sequence, "order": order, "split": split}
+    table = {"label": label, "sequence": sequence, "order": order, "split": split, "per": per, "redraw": redraw}
+    table |= {"drop": _names(drop), "features": _names(features), "categorical": _names(categorical)}
     page = None if report is None else check_report_file(report)
     with run_progress() as on_state:
         comparison = compare_settings(
@@ -335,7 +343,7 @@ def compare(
             budget=budget,
             workers=workers,
             yes=yes,
-            table={**table, "drop": _names(drop), "features": _names(features)},
+            table=table,
             problem=parse_parameters(problem or []),
             say=display.say,
             on_state=on_state,

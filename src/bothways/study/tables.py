@@ -4,60 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from bothways.data import Sequences, choose_columns, read_table, split_table
-from bothways.errors import DataError
-from bothways.study.tasks import ArrayTask, Part
+from bothways.errors import DataError, InputError
+from bothways.study.tasks import ArrayTask, Part, RedrawnTask
 
 
 def table_task(
     path: str | Path,
     *,
-    label: str = "label",
-    sequence: str | None = None,
-    order: str | None = None,
-    split: str | None = None,
-    drop: Iterable[str] = (),
-    features: Iterable[str] = (),
+    redraw: bool = False,
+    categorical: Iterable[str] = (),
     say: Callable[[str], None] = lambda message: None,
-) -> ArrayTask:
+    **roles: Any,
+) -> ArrayTask | RedrawnTask:
     """The parts of a table: every setting learns from train, stops by valid and is judged on test.
 
     Args:
         path: the table.
-        label: as in `bothways.data.choose_columns`, as are the next five.
-        sequence: the column that tells sequences apart.
-        order: the column that sorts steps.
-        split: the column with train, valid and test; without it parts are drawn, the same for all seeds.
-        drop: columns to leave out.
-        features: if given, the only columns to learn from.
+        redraw: whether each seed draws parts of its own among whole sequences; else all have the same.
+        categorical: columns of numbers that are names of kinds.
         say: is called with what the user should know.
+        roles: further arguments of `bothways.data.choose_columns`.
 
     Raises:
         DataError: the table cannot be used, or has nothing to judge on.
+        InputError: parts are to be drawn anew, but the table says which part is which, or has too few sequences.
     """
-    table = read_table(path)
-    columns, notices = choose_columns(
-        table, label=label, sequence=sequence, order=order, split=split, drop=drop, features=features
-    )
+    table = read_table(path, text=categorical)
+    columns, notices = choose_columns(table, categorical=categorical, **roles)
+    if redraw and (columns.split is not None or columns.group is not None):
+        raise InputError(
+            f"{path}: a column divides it into parts or groups, and so no parts can be drawn for each seed."
+        )
     columns, parts, more = split_table(table, columns, 0)
     for notice in (*notices, *more):
         say(notice)
     judged, part = ("test", parts.test) if parts.test is not None else ("valid", parts.valid)
     if part is None:
         raise DataError(f"{path}: there is only a train part, and so nothing to judge settings on.")
-    classes = np.unique(parts.train.labels)
-
-    def coded(sequences: Sequences) -> Part:
-        return Part(sequences.inputs(), np.searchsorted(classes, np.concatenate(sequences.targets())))
-
+    say(f"Learns {columns.label!r} from: {', '.join(columns.features)}.")
+    name, categories = Path(path).name, columns.fitted.sizes
+    if redraw:
+        whole = [_part(each) for each in parts.named.values()]
+        together = Part([x for each in whole for x in each.sequences], np.concatenate([each.labels for each in whole]))
+        return RedrawnTask(name, parts.classes, together, categories, columns.per)
+    valid = None if parts.valid is None or judged == "valid" else _part(parts.valid)
     return ArrayTask(
-        Path(path).name,
-        tuple(classes.tolist()),
-        coded(parts.train),
-        None if parts.valid is None else coded(parts.valid),
-        coded(part),
-        judged=judged,
+        name, parts.classes, _part(parts.train), valid, _part(part), categories, columns.per, judged=judged
     )
+
+
+def _part(sequences: Sequences) -> Part:
+    return Part(sequences.inputs(), sequences.codes())

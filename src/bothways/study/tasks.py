@@ -22,6 +22,11 @@ Numbers = npt.NDArray[np.int64]
 NO_LABEL = -1
 """The code of a step, or sequence, without a label; it is neither trained on nor judged."""
 
+DRAWN_SHARE = 0.15
+"""The shares of the valid and of the test part where each seed draws its own."""
+
+LEAST_DRAWN = 10
+
 SEQUENCES, STEPS, UNSEEN = 1000, 10, 1000
 """Of a generated problem: sequences to learn from, steps of each, unseen sequences to be judged on."""
 
@@ -133,6 +138,80 @@ class ArrayTask:
             "judged": self.judged,
             "content": digest.hexdigest()[:16],
         }
+
+
+@dataclass(frozen=True, eq=False)
+class RedrawnTask:
+    """Sequences in arrays of which each seed draws its own parts; that of the sequences is then part of the noise.
+
+    Attributes:
+        name: for headings.
+        classes: the labels, in the order of their codes.
+        whole: all sequences.
+        categories: the codes of each category column, which are the last ones.
+        per: what has a label, each "step" or each "sequence".
+
+    Raises:
+        InputError: there are too few sequences.
+
+    Example:
+        >>> whole = Part([np.full((3, 1), i) for i in range(20)], np.tile([0, 1, 1], 20))
+        >>> train, valid, test = RedrawnTask("flows", ("calm", "attack"), whole).parts(seed=0)
+        >>> len(train.sequences), len(valid.sequences), len(test.sequences)
+        (14, 3, 3)
+    """
+
+    name: str
+    classes: tuple[Label, ...]
+    whole: Part
+    categories: tuple[int, ...] = ()
+    per: str = "step"
+    judged: str = "a test part for each seed"
+    shared: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse too few sequences."""
+        if len(self.whole.sequences) < LEAST_DRAWN:
+            raise InputError(
+                f"{self.name} has {len(self.whole.sequences)} sequences; to draw parts for each seed takes {LEAST_DRAWN}."
+            )
+
+    @property
+    def shape(self) -> Shape:
+        """What it tells about every network."""
+        features = self.whole.sequences[0].shape[1]
+        return Shape(features, len(self.classes), self.categories, self.per, int(self.whole.lengths.max()))
+
+    @property
+    def test_share(self) -> float:
+        """Sequences to test on divided by sequences to train on."""
+        train, _, test = self._sizes
+        return test / train
+
+    def parts(self, seed: int) -> tuple[Part, Part | None, Part]:
+        """Parts drawn from the seed."""
+        order = np.random.default_rng([2, seed]).permutation(len(self.whole.sequences))
+        train, valid, test = np.split(order, np.cumsum(self._sizes)[:-1])
+        return self._taken(train), self._taken(valid), self._taken(test)
+
+    def facts(self) -> dict[str, Any]:
+        """The classes, and a hash of all there is."""
+        return ArrayTask(
+            self.name, self.classes, self.whole, None, self.whole, self.categories, self.per, self.judged
+        ).facts() | {"task": "redrawn table"}
+
+    @property
+    def _sizes(self) -> tuple[int, int, int]:
+        count = len(self.whole.sequences)
+        rest = max(1, round(count * DRAWN_SHARE))
+        return count - 2 * rest, rest, rest
+
+    def _taken(self, chosen: npt.NDArray[np.int64]) -> Part:
+        labels = self.whole.labels
+        if self.per == "step":
+            pieces = np.split(labels, np.cumsum(self.whole.lengths)[:-1])
+            return Part([self.whole.sequences[i] for i in chosen], np.concatenate([pieces[i] for i in chosen]))
+        return Part([self.whole.sequences[i] for i in chosen], labels[chosen])
 
 
 @dataclass(frozen=True)
