@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from bothways.errors import InputError
-from bothways.study.factors import VALUES, checked_vary, factors, parse_settings, parse_vary
+from bothways.study.factors import VALUES, Value, checked_vary, factors, parse_settings, parse_vary
 from bothways.study.grid import (
     Shape,
     canonical,
@@ -89,7 +89,7 @@ def test_a_million_cells_are_counted_and_refused() -> None:
 
 
 def test_values_that_change_nothing_share_a_run() -> None:
-    vary = {
+    vary: dict[str, tuple[Value, ...]] = {
         "direction": ("forward", "both"),
         "merge_mode": ("concat", "sum"),
         "conv_window": (0, 3),

@@ -325,7 +325,7 @@ def compare(
     from bothways.study.page import write_page
     from bothways.study.tasks import parse_parameters
 
-    table = {"label": label, "sequence": sequence, "order": order, "split": split, "per": per, "redraw": redraw}
+    table: dict[str, Any] = {"label": label, "sequence": sequence, "order": order, "split": split, "per": per, "redraw": redraw}
     table |= {"drop": _names(drop), "features": _names(features), "categorical": _names(categorical)}
     page = None if report is None else check_report_file(report)
     with run_progress() as on_state:

@@ -26,6 +26,9 @@ SHOWN = 12
 
 SURE = 0.05
 
+LOG_WIDTH = 160
+"""Where nobody says how wide a line may be, wide enough for a table."""
+
 
 @contextmanager
 def run_progress() -> Iterator[Callable[[State], None]]:
@@ -45,6 +48,8 @@ def run_progress() -> Iterator[Callable[[State], None]]:
 def show_comparison(comparison: Comparison) -> None:
     """Settings with their differences and costs, the shares of variance, and what can be said."""
     console = display.results()
+    if not console.is_terminal:
+        console.width = LOG_WIDTH
     seeds = len(comparison.seeds)
     over = f"{seeds} seed{'s' if seeds > 1 else ''}"
     console.print(
@@ -98,7 +103,7 @@ def _costs_table(comparison: Comparison) -> Table:
 def _of_settings(comparison: Comparison, columns: Sequence[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=True, padding=(0, 1, 0, 0))
     for name in list(comparison.settings[0].factors) or ["setting"]:
-        table.add_column(name, overflow="fold")
+        table.add_column(name.replace("_", " "), overflow="fold")
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
     return table
@@ -110,8 +115,9 @@ def _own_runs(comparison: Comparison) -> list[Setting]:
 
 
 def _add(table: Table, setting: Setting, comparison: Comparison, cells: Sequence[str | Text]) -> None:
-    values = [str(value) for value in setting.factors.values()] or ["the only one"]
-    table.add_row(*values, *cells, style="bold" if setting.name == comparison.reference else "")
+    values = ["-" if name in setting.idle else str(value) for name, value in setting.factors.items()]
+    values = values or ["the only one"]
+    table.add_row(*values, *cells, style="bold" if setting.difference is None else "")
 
 
 def _shares_table(comparison: Comparison) -> Table:

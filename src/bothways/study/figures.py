@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -14,8 +15,10 @@ from bothways.study.results import Comparison, Setting
 ROW = 22
 """Points of height for each setting."""
 
-LINES = 8
-"""So many learning curves are told apart by colour; classes have two more."""
+POINTS = 60
+"""So many points a learning curve keeps; single batches are noise."""
+
+Floats = npt.NDArray[np.float64]
 
 
 def settings_figure(comparison: Comparison, settings: Sequence[Setting]) -> str:
@@ -27,16 +30,19 @@ def settings_figure(comparison: Comparison, settings: Sequence[Setting]) -> str:
         lots = np.random.default_rng(0)
         for place, setting in zip(places, settings, strict=True):
             of_runs = [score for score in setting.runs if score is not None]
-            colour = WARM if setting.name == comparison.reference else ACCENT
+            colour = WARM if setting.difference is None else ACCENT
             heights = place + lots.uniform(-0.22, 0.22, len(of_runs))
             axes.plot(of_runs, heights, linestyle="", marker="o", markersize=3.2, color=SOFT, alpha=0.55)
             if setting.median is not None and setting.low is not None and setting.high is not None:
                 axes.plot([setting.low, setting.high], [place, place], color=colour, linewidth=2.2)
                 axes.plot([setting.median], [place], marker="D", markersize=6, color=colour)
         for name, value in marks(comparison).items():
+            low, high = axes.get_xlim()
+            if not low - (high - low) / 2 <= value <= high + (high - low) / 2:
+                continue  # it would press all scores together
             axes.axvline(value, color=SOFT, linestyle=":", linewidth=1.2)
             axes.text(value, len(settings) - 0.4, name, ha="right", va="bottom", fontsize=8, color=SOFT)
-        axes.set_yticks(places, [words(setting) for setting in settings])
+        axes.set_yticks(places, [setting.title for setting in settings])
         axes.set_ylim(-0.6, len(settings) + 0.1)
         axes.set_xlabel(comparison.metric.title)
         axes.grid(visible=False, axis="y")
@@ -69,9 +75,15 @@ def curves_figure(settings: Sequence[Setting]) -> str:
         panels = figure.subplots(1, 2, sharey=True)
         for k, (panel, along) in enumerate(zip(panels, ("updates", "seconds"), strict=True)):
             for i, setting in enumerate(settings):
-                label = words(setting) if not k else None
+                label = setting.title if not k else None
                 colour = CLASSES[(i + 1) % len(CLASSES)]
-                panel.plot(setting.curve[along], setting.curve["loss"], color=colour, label=label, linewidth=1.4)
+                panel.plot(
+                    smooth(setting.curve[along]),
+                    smooth(setting.curve["loss"]),
+                    color=colour,
+                    label=label,
+                    linewidth=1.4,
+                )
             panel.set_xlabel({"updates": "update", "seconds": "second of training"}[along])
             panel.xaxis.set_major_locator(MaxNLocator(5))
         panels[0].set_ylabel("loss of the batches learned from")
@@ -82,7 +94,7 @@ def curves_figure(settings: Sequence[Setting]) -> str:
 
 def costs_figure(comparison: Comparison, settings: Sequence[Setting]) -> str:
     """The score against what it costs: weights to keep, seconds to train, time to label."""
-    columns = {
+    columns: dict[str, list[float]] = {
         "weights": [setting.parameters for setting in settings],
         "seconds of training": [setting.seconds for setting in settings],
         "us to label a step": [setting.label_us_a_step for setting in settings],
@@ -92,7 +104,7 @@ def costs_figure(comparison: Comparison, settings: Sequence[Setting]) -> str:
         panels = figure.subplots(1, len(columns), sharey=True)
         for panel, (name, values) in zip(panels, columns.items(), strict=True):
             for setting, value in zip(settings, values, strict=True):
-                colour = WARM if setting.name == comparison.reference else ACCENT
+                colour = WARM if setting.difference is None else ACCENT
                 panel.plot([value], [setting.median], marker="o", markersize=6, color=colour, alpha=0.8)
             panel.set_xlabel(name)
             panel.xaxis.set_major_locator(MaxNLocator(4))
@@ -111,13 +123,14 @@ def marks(comparison: Comparison) -> dict[str, float]:
     return found | {f"possible {', '.join(directions)}": value for value, directions in names.items()}
 
 
-def words(setting: Setting) -> str:
-    """A setting by its values, with names where values are numbers.
+def smooth(values: Floats) -> Floats:
+    """Means of neighbours, so many that `POINTS` are left.
 
     Example:
-        >>> from types import SimpleNamespace
-        >>> words(SimpleNamespace(factors={"direction": "both", "units": 8}))
-        'both, units 8'
+        >>> len(smooth(np.arange(1000.0))), smooth(np.arange(3.0)).tolist()
+        (63, [0.0, 1.0, 2.0])
     """
-    parts = [str(value) if isinstance(value, str) else f"{name} {value}" for name, value in setting.factors.items()]
-    return ", ".join(parts).replace("_", " ") or "the only setting"
+    every = max(1, len(values) // POINTS)
+    return np.add.reduceat(values, np.arange(0, len(values), every)) / np.diff(
+        [*range(0, len(values), every), len(values)]
+    )

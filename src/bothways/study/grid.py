@@ -209,15 +209,26 @@ def canonical(setting: Mapping[str, Value], shape: Shape) -> Setting:
         >>> canonical(setting, Shape(features=1, classes=2))
         {'direction': 'forward', 'merge_mode': 'concat'}
     """
-    idle = []
+    nothing = idle(setting, shape)
+    return {name: factors()[name].default if name in nothing else value for name, value in setting.items()}
+
+
+def idle(setting: Mapping[str, Value], shape: Shape) -> set[str]:
+    """The factors that do nothing beside the values of the others.
+
+    Example:
+        >>> sorted(idle({"direction": "forward", "conv_window": 0}, Shape(features=1, classes=2)))
+        ['category_dropout', 'conv_stride', 'embedding', 'merge_mode', 'pooling']
+    """
+    found = set()
     if setting.get("direction") != "both":
-        idle.append("merge_mode")
+        found.add("merge_mode")
     if setting.get("conv_window") == 0:
-        idle.append("conv_stride")
-    idle.append("window" if shape.per == "sequence" else "pooling")
+        found.add("conv_stride")
+    found.add("window" if shape.per == "sequence" else "pooling")
     if not shape.categories:
-        idle += ["embedding", "category_dropout"]
-    return {name: factors()[name].default if name in idle else value for name, value in setting.items()}
+        found |= {"embedding", "category_dropout"}
+    return found
 
 
 def key_of(setting: Mapping[str, Value]) -> str:

@@ -65,7 +65,7 @@ def page_of(comparison: Comparison, about: Mapping[str, Any]) -> str:
         parts.append(section("What matters", lead, _wide(figures.shares_figure(shares))))
     curved = _curved(comparison, [setting for setting in done if setting.curve])
     if curved:
-        lead = "The median over seeds of the loss of each batch before its update."
+        lead = "The median over seeds of the loss of batches before their updates, neighbours averaged."
         parts.append(section("Learning", lead, _wide(figures.curves_figure(curved))))
     if drawn:
         lead = (
@@ -101,7 +101,7 @@ def _table(comparison: Comparison, settings: Sequence[Setting]) -> str:
         cells.append(
             "".join(f"{n} {what} " for n, what in ((setting.diverged, "diverged"), (setting.failed, "failed")) if n)
         )
-        rows.append(row(text(setting.name, 200), cells, "model" if setting.name == comparison.reference else ""))
+        rows.append(row(text(setting.title, 200), cells, "model" if setting.difference is None else ""))
     head = ["", text(comparison.metric.title), "against the reference", "p", ""]
     return table(head, rows)
 
@@ -109,7 +109,7 @@ def _table(comparison: Comparison, settings: Sequence[Setting]) -> str:
 def _costs(comparison: Comparison, settings: Sequence[Setting]) -> str:
     rows = [
         row(
-            text(setting.name, 200),
+            text(setting.title, 200),
             (
                 f"{setting.parameters:,}",
                 number(setting.compile_seconds, 2),
@@ -117,7 +117,7 @@ def _costs(comparison: Comparison, settings: Sequence[Setting]) -> str:
                 number(setting.train_us_a_step, 2),
                 number(setting.label_us_a_step, 2),
             ),
-            "model" if setting.name == comparison.reference else "",
+            "model" if setting.difference is None else "",
         )
         for setting in settings
     ]
@@ -139,7 +139,7 @@ def _curved(comparison: Comparison, settings: Sequence[Setting]) -> list[Setting
         return list(settings)
     half = CURVES // 2
     chosen = [*settings[:half], *settings[-half + 1 :]]
-    return chosen + [setting for setting in settings if setting.name == comparison.reference and setting not in chosen]
+    return chosen + [setting for setting in settings if setting.difference is None and setting not in chosen]
 
 
 def _facts(comparison: Comparison, about: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

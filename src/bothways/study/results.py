@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bothways.study.factors import Value
-from bothways.study.grid import Grid
+from bothways.study.grid import Grid, idle
 from bothways.study.runs import DIVERGED, FAILED, FINISHED, Run
 from bothways.study.scores import Metric
 from bothways.study.statistics import (
@@ -53,8 +53,10 @@ class Setting:
     """One cell of the grid.
 
     Attributes:
-        name: the varied factors in words.
-        factors: their values.
+        name: the varied factors and their values.
+        title: the same in few words, without factors that do nothing here.
+        factors: the values of the varied factors.
+        idle: those of them that do nothing here.
         median: of the score, over seeds; None if nothing came of any.
         low: the lower end of its interval over seeds and sequences.
         high: the upper end.
@@ -72,7 +74,9 @@ class Setting:
     """
 
     name: str
+    title: str
     factors: Mapping[str, Value]
+    idle: frozenset[str]
     median: float | None
     low: float | None
     high: float | None
@@ -199,6 +203,7 @@ def compare_runs(
         reference: the number of the cell that the others are compared with.
     """
     keys = grid.keys(task.shape)
+    nothing = [frozenset(idle(grid.setting(cell), task.shape)) & set(grid.vary) for cell in grid.cells]
     found = {(run.key, run.seed): run for run in runs if run.seed in seeds}
     resamples: dict[tuple[int, ...], Resamples] = {}
 
@@ -239,7 +244,9 @@ def compare_runs(
         cells.append(
             Setting(
                 name=grid.name(cell),
+                title=title_of(grid.values(cell), nothing[i]),
                 factors=grid.values(cell),
+                idle=nothing[i],
                 median=median,
                 low=low,
                 high=high,
@@ -280,6 +287,25 @@ def compare_runs(
         seconds=sum(run.train_seconds + run.compile_seconds for run in used),
         test=_test_name(task),
     )
+
+
+def title_of(values: Mapping[str, Value], nothing: Collection[str]) -> str:
+    """A setting in few words: values by themselves where they are words, with their names where they are numbers.
+
+    Args:
+        values: those of the varied factors.
+        nothing: the factors that do nothing beside the others.
+
+    Example:
+        >>> title_of({"direction": "forward", "merge_mode": "sum", "units": 8}, ["merge_mode"])
+        'forward, units 8'
+    """
+    parts = [
+        str(value) if isinstance(value, str) else f"{name} {value}"
+        for name, value in values.items()
+        if name not in nothing
+    ]
+    return ", ".join(parts).replace("_", " ") or "the only setting"
 
 
 def _p(gains: Sequence[float], task: Task) -> float | None:
@@ -332,50 +358,61 @@ def _baseline(runs: Sequence[Run], of: Metric) -> float | None:
 
 
 def _verdict(comparison: Comparison) -> list[str]:
-    said = []
-    done = [each for each in comparison.settings if each.median is not None]
-    reference = next((each for each in done if each.name == comparison.reference), None)
-    title = comparison.metric.title
-    if not done or reference is None:
+    own = [each for each in comparison.settings if each.median is not None and each.same_as is None]
+    # The runs of the reference may stand under the name of another cell.
+    reference = next((each for each in own if each.difference is None), None)
+    if reference is None:
         return ["Nothing can be said yet: the reference has no runs."]
-    best = done[0]
-    if len(done) > 1:
-        if best.name == reference.name or best.difference is None:
-            sure = [
-                e for e in done if e.difference is not None and e.difference.p is not None and e.difference.p < SURE
-            ]
-            others = len({e.name for e in done if e.difference is not None and e.same_as is None})
-            said.append(
-                f"The best median {title} is that of the reference, {reference.name}: {reference.median:.4g}; "
-                f"{len({e.name for e in sure if e.same_as is None})} of {others} others differ from it for sure."
-            )
-        else:
-            p = best.difference.p
-            sure_word = "cannot be told with one seed" if p is None else "is sure" if p < SURE else "is not sure"
-            said.append(
-                f"The best median {title} is that of {best.name}: {best.median:.4g}, against {reference.median:.4g} of "
-                f"the reference, {reference.name}. The difference {sure_word}"
-                + ("." if p is None else f" (p {p:.3g}, corrected).")
-            )
-    seeds = len(comparison.seeds)
-    tests = len({e.name for e in done if e.difference is not None and e.same_as is None})
-    if "sign-flip" in comparison.test and tests and (least := 2 / 2**seeds) * tests >= SURE and seeds > 1:
-        said.append(
-            f"With {seeds} seeds no difference can be sure: p cannot be below {min(1.0, least * tests):.2g} "
-            f"with {tests} comparisons."
-        )
-    shares = comparison.shares_of_factors
-    if shares and comparison.shares is not None and comparison.shares.variance > 0:
-        names = list(shares)
-        said.append("Of the variance " + ", ".join(f"{name} explains {shares[name]:.0%}" for name in names) + ".")
-        if comparison.shares.seed is not None:
-            pairs = sum(comparison.shares_of_pairs.values()) + comparison.shares.higher
-            said.append(f"Interactions explain {pairs:.0%}; the seed moves {comparison.shares.seed:.0%}.")
-        if len(names) > 1 and shares[names[0]] > 0:
-            said.append(f"So {names[0]} matters more than {' and '.join(names[1:])}.")
-    diverged = sum(each.diverged for each in done if each.same_as is None)
-    if diverged:
+    said = [*_best(comparison, own, reference), *_limits(comparison, own), *_what_matters(comparison)]
+    if diverged := sum(each.diverged for each in own):
         said.append(f"{diverged} runs diverged; each counts with {comparison.metric.worst:.3g}.")
     if comparison.left:
         said.append(f"{comparison.left} of {comparison.runs + comparison.left} runs are still to do.")
     return said
+
+
+def _best(comparison: Comparison, own: Sequence[Setting], reference: Setting) -> list[str]:
+    best, others = own[0], [each for each in own if each.difference is not None]
+    if not others:
+        return [f"The median {comparison.metric.title} of {reference.title} is {reference.median:.4g}."]
+    sure = [each for each in others if each.difference and each.difference.p is not None and each.difference.p < SURE]
+    worse = sum(each.difference.median < 0 for each in sure if each.difference)
+    said = []
+    if best.difference is None:
+        said.append(f"Nothing has a better median {comparison.metric.title} than {reference.title}: {best.median:.4g}.")
+    else:
+        p = best.difference.p
+        how = "whether that is chance cannot be told with one seed" if p is None else f"p {p:.2g}"
+        if p is not None:
+            how = f"that is {'hardly' if p < SURE else 'possibly'} chance ({how}, corrected)"
+        said.append(
+            f"The best median {comparison.metric.title} is that of {best.title}: {best.median:.4g}, against "
+            f"{reference.median:.4g} of {reference.title}; {how}."
+        )
+    said.append(
+        f"Of {len(others)} settings {len(sure) - worse} are surely better than {reference.title}, {worse} surely worse."
+    )
+    return said
+
+
+def _limits(comparison: Comparison, own: Sequence[Setting]) -> list[str]:
+    """What so few seeds cannot show."""
+    seeds, tests = len(comparison.seeds), sum(each.difference is not None for each in own)
+    least = 2 / 2**seeds * tests
+    if "sign-flip" not in comparison.test or seeds < 2 or least < SURE:
+        return []
+    needed = int(np.ceil(np.log2(2 * tests / SURE)))
+    return [f"With {seeds} seeds no difference can be sure, however large: {tests} comparisons need {needed} seeds."]
+
+
+def _what_matters(comparison: Comparison) -> list[str]:
+    shares, factors = comparison.shares, comparison.shares_of_factors
+    if shares is None or not shares.variance:
+        return []
+    parts = [f"{name} explains {share:.0%} of the variance" for name, share in factors.items()]
+    if len(factors) > 1:
+        together = sum(comparison.shares_of_pairs.values()) + shares.higher
+        parts.append(f"factors together beyond that {together:.0%}")
+    if shares.seed is not None:
+        parts.append(f"the seed {shares.seed:.0%}")
+    return ["; ".join(parts) + "."]

@@ -23,7 +23,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -130,7 +130,7 @@ class Journal:
         """Read what is there."""
         self.runs: list[Run] = []
         self._study = {"format": FORMAT, "fingerprint": fingerprint, **study}
-        self._file: BinaryIO | None = None
+        self._begun = False
         self._path = path
         if path is None:
             return
@@ -146,33 +146,31 @@ class Journal:
         if self._path is None:
             return
         try:
-            if self._file is None:
-                self._file = self._open()
-            self._file.write(json.dumps(_packed(run)).encode() + b"\n")
-            self._file.flush()
+            if not self._begun:
+                self._begin()
+            with self._journal.open("ab") as file:
+                file.write(json.dumps(_packed(run)).encode() + b"\n")
         except OSError as reason:
             raise DataError(f"{self._journal}: cannot be written ({reason.strerror or reason}).") from None
 
     def close(self) -> None:
         """Make the Parquet file of all runs."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
         if self._path is None or (not self.runs and not self._journal.exists()):
             return
         with written_whole(self._path, DataError) as temporary:
             frame(self.runs, self._study).write_parquet(temporary)
         self._journal.unlink(missing_ok=True)
+        self._begun = False
 
-    def _open(self) -> BinaryIO:
+    def _begin(self) -> None:
         lines = self._lines()
-        file = self._journal.open("ab")
-        if not lines:
-            file.write(json.dumps(self._study).encode() + b"\n")
-        else:
+        with self._journal.open("ab") as file:
+            if not lines:
+                file.truncate(0)
+                file.write(json.dumps(self._study).encode() + b"\n")
             # What a kill left of its last line is cut off, lest the next one be appended to it.
-            file.truncate(sum(len(line) + 1 for line in lines))
-        return file
+            file.truncate(sum(len(line) + 1 for line in lines) or None)
+        self._begun = True
 
     def _lines(self) -> list[bytes]:
         """The whole lines of the journal."""

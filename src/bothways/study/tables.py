@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ def table_task(
     path: str | Path,
     *,
     redraw: bool = False,
-    categorical: Iterable[str] = (),
+    categorical: Collection[str] = (),
     say: Callable[[str], None] = lambda message: None,
     **roles: Any,
 ) -> ArrayTask | RedrawnTask:

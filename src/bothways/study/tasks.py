@@ -173,7 +173,8 @@ class RedrawnTask:
         """Refuse too few sequences."""
         if len(self.whole.sequences) < LEAST_DRAWN:
             raise InputError(
-                f"{self.name} has {len(self.whole.sequences)} sequences; to draw parts for each seed takes {LEAST_DRAWN}."
+                f"{self.name} has {len(self.whole.sequences)} sequences; to draw parts for each seed takes "
+                f"{LEAST_DRAWN} at least."
             )
 
     @property
