@@ -206,6 +206,7 @@ def compare_runs(
     nothing = [frozenset(idle(grid.setting(cell), task.shape)) & set(grid.vary) for cell in grid.cells]
     found = {(run.key, run.seed): run for run in runs if run.seed in seeds}
     resamples: dict[tuple[int, ...], Resamples] = {}
+    drawn_before: dict[tuple[str, tuple[int, ...]], Floats] = {}
 
     def score(run: Run) -> float:
         return of.worst if run.judged is None else of.of(run.judged)
@@ -214,12 +215,15 @@ def compare_runs(
         return {seed: found[key, seed] for seed in seeds if (key, seed) in found and found[key, seed].status != FAILED}
 
     def draws(key: str, chosen: tuple[int, ...]) -> Floats:
+        if (key, chosen) in drawn_before:
+            return drawn_before[key, chosen]
         columns = [None if (j := found[key, seed].judged) is None else of.columns(j) for seed in chosen]
         if chosen not in resamples:
             # A diverged seed judged nothing; what others judged of the same draw stands in.
             sizes = [next((len(c) for c in (column, *columns) if c is not None), 1) for column in columns]
             resamples[chosen] = Resamples(sizes, task.shared)
-        return resamples[chosen].scores(columns, of.score, of.worst)
+        drawn_before[key, chosen] = resamples[chosen].scores(columns, of.score, of.worst)
+        return drawn_before[key, chosen]
 
     base = counted(keys[reference])
     cells, tested = [], []

@@ -135,10 +135,11 @@ class Journal:
         if path is None:
             return
         self._journal = path.with_name(path.name + ".journal")
-        found = [*(read_runs(path)[1] if path.exists() else []), *self._read()]
-        self.runs = [run for run in {(run.key, run.seed): run for run in found}.values() if run.status != FAILED]
+        head, found = read_runs(path) if path.exists() else ({}, [])
         if path.exists():
-            self._check(read_runs(path)[0].get("fingerprint"), path)
+            self._check(head.get("fingerprint"), path)
+        found += self._read()
+        self.runs = [run for run in {(run.key, run.seed): run for run in found}.values() if run.status != FAILED]
 
     def append(self, run: Run) -> None:
         """Keep a run; it is safe from a kill when this returns."""
@@ -155,7 +156,7 @@ class Journal:
 
     def close(self) -> None:
         """Make the Parquet file of all runs."""
-        if self._path is None or (not self.runs and not self._journal.exists()):
+        if self._path is None or not self._journal.exists():
             return
         with written_whole(self._path, DataError) as temporary:
             frame(self.runs, self._study).write_parquet(temporary)

@@ -56,7 +56,7 @@ class Resamples:
         def draw(count: int) -> npt.NDArray[np.float32]:
             return generator.multinomial(count, np.full(count, 1 / count), times).astype(np.float32)
 
-        self._weights = [draw(sequences[0])] * seeds if shared else [draw(count) for count in sequences]
+        self._weights = [draw(count) for count in (sequences[:1] if shared else sequences)]
 
     def scores(self, counts: Sequence[npt.ArrayLike | None], score: Score, worst: float) -> Array:
         """The score of each seed that was drawn, on the sequences that were drawn.
@@ -69,21 +69,26 @@ class Resamples:
         Returns:
             `(times, seeds)`, in the order of the draw.
         """
-        columns = [
-            np.full(self.times, worst)
-            if of_seed is None
-            else score((weights @ np.asarray(of_seed, np.float32)).astype(np.float64))
-            for weights, of_seed in zip(self._weights, counts, strict=True)
-        ]
-        return np.take_along_axis(np.stack(columns, axis=1), self.seeds, axis=1)
+        there = [np.asarray(of_seed, np.float32) for of_seed in counts if of_seed is not None]
+        columns = np.full((self.times, len(counts)), worst)
+        if there and len(self._weights) == 1:
+            # One product for all seeds is many times as fast as one each.
+            sums = (self._weights[0] @ np.concatenate(there, axis=1)).reshape(self.times, len(there), -1)
+            columns[:, [of_seed is not None for of_seed in counts]] = score(sums.astype(np.float64))
+        elif there:
+            for i, (weights, of_seed) in enumerate(zip(self._weights, counts, strict=True)):
+                if of_seed is not None:
+                    columns[:, i] = score((weights @ np.asarray(of_seed, np.float32)).astype(np.float64))
+        return np.take_along_axis(columns, self.seeds, axis=1)
 
 
 def interval(draws: Array, confidence: float = 0.95) -> tuple[float, float]:
     """The percentile interval of bootstrap draws (Efron 1979).
 
     Example:
-        >>> interval(np.arange(1001.0))
-        (25.0, 975.0)
+        >>> low, high = interval(np.arange(401.0))
+        >>> round(low, 6), round(high, 6)
+        (10.0, 390.0)
     """
     tail = (1 - confidence) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])

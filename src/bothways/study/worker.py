@@ -81,6 +81,10 @@ class Trainer:
         """Import what trains, which takes a second or two."""
         from bothways.training import Programs
 
+        # Keras on another backend imports TensorFlow all the same, where there is one, to look for its types in what it
+        # saves: four seconds for nothing. This process is ours, so here there is none.
+        sys.modules.setdefault("tensorflow", None)  # type: ignore[arg-type]  # which is how to say so
+
         self._order = order
         self._programs = Programs()
 
