@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,23 +21,40 @@ KEPT = 64
 """So many programs are kept; the one that was not used for longest goes first."""
 
 
-class _Program(NamedTuple):
-    """A model, what runs its epochs, and the values of its variables before it was trained."""
+class Program:
+    """A Keras model and what runs its epochs.
 
-    model: Any
-    runner: Epochs
-    values: list[Any]
-    seed: int
+    Args:
+        model: as `compile_model` leaves it.
+        seed: that its generators of random numbers began with.
 
-    def renew(self, buckets: Sequence[Bucket], seed: int) -> None:
-        """Make it as if it had been made for these data and this seed."""
-        for variable, value in zip(_variables(self.model), self.values, strict=True):
+    Attributes:
+        model: the model.
+    """
+
+    def __init__(self, model: Any, seed: int) -> None:
+        """Keep what the variables are before any training."""
+        self.model = model
+        self._seed = seed
+        self._values = [np.asarray(variable.value) for variable in _variables(model)]
+        self._runner: Epochs | None = None
+
+    def renew(self, seed: int) -> None:
+        """Make the model what it would be if it had been made for this seed; its weights are still to be set."""
+        for variable, value in zip(_variables(self.model), self._values, strict=True):
             variable.assign(value)
         for generator in _generators(self.model):
             # Each began at the seed of its making and a distance of its own from it.
             first = np.asarray(generator.state.value)
-            generator.state.assign(np.array([first[0] - self.seed + seed, 0]).astype(first.dtype))
-        self.runner.renew(buckets)
+            generator.state.assign(np.array([int(first[0]) - self._seed + seed, 0]).astype(first.dtype))
+
+    def run_on(self, buckets: Sequence[Bucket]) -> Epochs:
+        """What runs epochs on data; compiled only the first time."""
+        if self._runner is None:
+            self._runner = epochs(self.model, buckets)
+        else:
+            self._runner.renew(buckets)
+        return self._runner
 
 
 class Programs:
@@ -46,9 +63,7 @@ class Programs:
     Training that starts with a program which is there gives the same weights, bit for bit, as training that makes one.
 
     Example:
-        >>> import numpy as np
-        >>> from bothways.network import Network
-        >>> from bothways.training import Examples, Settings, train
+        >>> from bothways.training import Examples, train
         >>> x = np.random.default_rng(0).normal(size=(20, 4, 1))
         >>> examples, network = Examples(list(x), (x > 0).astype(int).ravel()), Network(features=1, classes=2, units=4)
         >>> programs = Programs()
@@ -60,28 +75,34 @@ class Programs:
 
     def __init__(self) -> None:
         """None so far."""
-        self._programs: OrderedDict[Hashable, _Program] = OrderedDict()
+        self._programs: OrderedDict[Hashable, Program] = OrderedDict()
 
     def ready(
         self, network: Network, buckets: Sequence[Bucket], settings: Settings, unknown_rates: list[Rates] | None
-    ) -> tuple[Any, Epochs]:
-        """The Keras model of a network as new, its weights still to be set, and what runs its epochs on `buckets`."""
+    ) -> Program:
+        """The program for a network, with the model as new; its weights are still to be set.
+
+        Args:
+            network: what is trained.
+            buckets: the data; only their shapes matter.
+            settings: how.
+            unknown_rates: as `bothways.training.keras_model.keras_model` takes them.
+        """
         masked = not all(bucket.valid.all() for bucket in buckets)
-        shapes = tuple(bucket.x.shape for bucket in buckets)
+        shapes = tuple((bucket.x.shape, bucket.batch_size) for bucket in buckets)
         rates = tuple(each.tobytes() for each in unknown_rates or ())
         key = (network, replace(settings, seed=0), masked, shapes, rates)
         program = self._programs.pop(key, None)
         if program is None:
             model = keras_model(network, masked, unknown_rates, settings.seed)
-            compile_model(network, model, settings, settings.epochs * updates(buckets, settings.batch_size))
-            runner = epochs(model, buckets, settings.batch_size)
-            program = _Program(model, runner, [np.asarray(v.value) for v in _variables(model)], settings.seed)
+            compile_model(network, model, settings, settings.epochs * updates(buckets))
+            program = Program(model, settings.seed)
         else:
-            program.renew(buckets, settings.seed)
+            program.renew(settings.seed)
         self._programs[key] = program
         if len(self._programs) > KEPT:
             self._programs.popitem(last=False)
-        return program.model, program.runner
+        return program
 
 
 def _variables(model: Any) -> list[Any]:
