@@ -43,6 +43,7 @@ HOMES = {
     "onnxruntime": ("bench.peers",),
     "scipy": ("study.statistics",),
     "sklearn": ("labeler", "metrics"),
+    "optuna": ("study.search",),
     "polars": ("data", "study.runs"),
     "safetensors": ("store",),
     "typer": ("cli",),

@@ -23,7 +23,7 @@ from bothways.study.page import page_of
 from bothways.study.runs import Run, read_runs
 from bothways.study.tasks import RedrawnTask
 from bothways.study.worker import Order, Trainer
-from bothways.study.workers import State, run_jobs
+from bothways.study.workers import Job, Pool, State
 
 SMALL: dict[str, Any] = {"settings": {"units": 4, "epochs": 1}, "problem": {"sequences": 40, "unseen": 30}}
 VARY = {"direction": ["forward", "both"], "merge_mode": ["concat", "sum"]}
@@ -115,7 +115,7 @@ def test_a_killed_study_goes_on(found: Comparison, tmp_path: Path) -> None:
 
 def test_a_diverging_run_is_marked_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "runs.parquet"
-    settings = {"units": 4, "epochs": 1, "cell": "rnn_relu", "clip": 1e30}
+    settings: dict[str, Any] = {"units": 4, "epochs": 1, "cell": "rnn_relu", "clip": 1e30}
     found = compare(
         "cumulative-sum",
         {"learning_rate": [0.01, 1e30]},
@@ -142,18 +142,23 @@ def test_a_budget_ends_it_and_says_what_is_left(tmp_path: Path) -> None:
     assert "still to do" in " ".join(found.verdict()) or found.verdict()[0].startswith("Nothing can be said yet")
 
 
+def done_by(order: Order, jobs: list[Job]) -> list[Run]:
+    state = State(len(jobs))
+    with Pool(order, 1) as pool:
+        assert pool.run(jobs, lambda run: None, state)
+    return state.done
+
+
 def test_a_process_that_dies_costs_one_run() -> None:
     """The first run kills its own process; the others are done by another one."""
     order = Order(Deadly(), (), 1)
-    done: list[Run] = []
-    run_jobs([('{"epochs": 1, "units": 4}', seed) for seed in range(3)], order, 1, done.append)
+    done = done_by(order, [('{"epochs": 1, "units": 4}', seed) for seed in range(3)])
     assert [run.status for run in done] == ["failed", "finished", "finished"]
     assert "it ended with -9" in done[0].reason
 
 
 def test_a_run_that_fails_costs_no_other() -> None:
-    done: list[Run] = []
-    run_jobs([('{"units": "many"}', 0), ('{"epochs": 1, "units": 4}', 0)], Order(TASK, (), 1), 1, done.append)
+    done = done_by(Order(TASK, (), 1), [('{"units": "many"}', 0), ('{"epochs": 1, "units": 4}', 0)])
     assert [run.status for run in done] == ["failed", "finished"]
     assert "units" in done[0].reason
 
@@ -201,6 +206,7 @@ def test_the_page_is_whole_and_escaped(found: Comparison) -> None:
         ({"vary": {"wings": None}}, "no factor 'wings'"),
         ({"seeds": 0}, "seeds is 0"),
         ({"seeds": [1, 1]}, "different whole numbers"),
+        ({"search": 0}, "search is 0"),
         ({"metric": "beauty"}, "no metric 'beauty'. Use one of: accuracy"),
         ({"metric": "f1:7"}, "no class '7'; there are 0, 1"),
         ({"positive": "x"}, "no class 'x' to detect"),
@@ -226,6 +232,20 @@ def test_bad_input_is_told_before_anything_is_trained(arguments: dict[str, Any],
             on_state=lambda state: pytest.fail("it trains"),
             **everything,
         )
+
+
+def test_a_search_tries_what_scores_well(tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    path = tmp_path / "runs.parquet"
+    space: dict[str, Any] = {"direction": None, "units": [2, 4, 8], "learning_rate": [1e-6, 0.05]}
+    arguments = {"seeds": 1, "search": 12, "output": path, "settings": {"epochs": 1}, "problem": SMALL["problem"]}
+    found = compare("cumulative-sum", space, **arguments)
+    assert found.reference in [setting.name for setting in found.settings]
+    assert 2 <= len(found.settings) <= 12
+    assert found.settings[0].factors["learning_rate"] == 0.05
+    assert found.shares_of_factors["learning_rate"] > 0.3
+    again = compare("cumulative-sum", space, **arguments, on_state=lambda state: pytest.fail("nothing is left"))
+    assert scores(again) == scores(found)
 
 
 def test_times() -> None:

@@ -134,8 +134,8 @@ def test_what_is_varied_cannot_be_set() -> None:
 
 def test_the_reference() -> None:
     grid = full_grid({"direction": ("forward", "both"), "units": (8, 16)})
-    assert grid.values(grid.cells[grid.reference({})]) == {"direction": "both", "units": 8}
-    assert grid.values(grid.cells[grid.reference({"direction": "forward", "units": 16})]) == {
+    assert grid.values(grid.reference({})) == {"direction": "both", "units": 8}
+    assert grid.values(grid.reference({"direction": "forward", "units": 16})) == {
         "direction": "forward",
         "units": 16,
     }

@@ -283,6 +283,9 @@ def compare(
         typer.Option(help="Of detection@RATE; thresholds are chosen on the valid part.", show_default="0.01 and 0.001"),
     ] = None,
     fraction: Annotated[float, typer.Option(help="Run this share of the grid, each value about equally often.")] = 1.0,
+    search: Annotated[
+        int | None, typer.Option(min=1, help="Instead of the grid, try so many settings that Optuna proposes.")
+    ] = None,
     budget: Annotated[str | None, typer.Option(help="Stop after this time, as 90s, 10m or 2h.")] = None,
     output: Annotated[
         Path | None,
@@ -325,7 +328,14 @@ def compare(
     from bothways.study.page import write_page
     from bothways.study.tasks import parse_parameters
 
-    table: dict[str, Any] = {"label": label, "sequence": sequence, "order": order, "split": split, "per": per, "redraw": redraw}
+    table: dict[str, Any] = {
+        "label": label,
+        "sequence": sequence,
+        "order": order,
+        "split": split,
+        "per": per,
+        "redraw": redraw,
+    }
     table |= {"drop": _names(drop), "features": _names(features), "categorical": _names(categorical)}
     page = None if report is None else check_report_file(report)
     with run_progress() as on_state:
@@ -339,6 +349,7 @@ def compare(
             positive=positive,
             false_alarm_rates=false_alarm_rate or (0.01, 0.001),
             fraction=fraction,
+            search=search,
             output=output,
             budget=budget,
             workers=workers,

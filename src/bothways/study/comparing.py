@@ -7,6 +7,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,15 @@ import numpy as np
 from bothways.errors import InputError
 from bothways.problems import PROBLEMS
 from bothways.study.factors import Value, checked_vary
-from bothways.study.grid import Grid, check_cells, check_size, fraction_of, full_grid
+from bothways.study.grid import Grid, check_cells, check_size, checked_base, fraction_of, full_grid
 from bothways.study.results import Comparison, compare_runs
-from bothways.study.runs import ENDING, Journal
+from bothways.study.runs import ENDING, Journal, Run
 from bothways.study.scores import metric as metric_called
+from bothways.study.search import Search, check_trials, need_optuna, search_cells
 from bothways.study.tables import table_task
 from bothways.study.tasks import NO_LABEL, Label, ProblemTask, Task, fingerprint
 from bothways.study.worker import Order
-from bothways.study.workers import State, run_jobs
+from bothways.study.workers import Job, Pool, State
 
 FALSE_ALARM_RATES = (0.01, 0.001)
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -39,6 +41,7 @@ def compare(
     positive: Label | None = None,
     false_alarm_rates: Sequence[float] = FALSE_ALARM_RATES,
     fraction: float = 1.0,
+    search: int | None = None,
     output: str | Path | None = None,
     budget: float | str | None = None,
     workers: int | None = None,
@@ -61,6 +64,7 @@ def compare(
         positive: the class to detect; the rarer of two (of equals the second), else the rarest.
         false_alarm_rates: those for which thresholds are chosen, on the valid part.
         fraction: the share of the grid that is run.
+        search: instead of the grid, so many settings that Optuna proposes (the extra `search`).
         output: the Parquet file of all runs; it is gone on with if it is there. None keeps nothing.
         budget: seconds, or text as "10m", after which it stops.
         workers: how many processes side by side; as many as there are cores if not given.
@@ -73,6 +77,7 @@ def compare(
     Raises:
         InputError: an argument out of its range, or settings that cannot work; before anything is trained.
         DataError: the table cannot be used, or the output is not of this study or cannot be written.
+        MissingDependencyError: a search without Optuna.
 
     Example:
         >>> found = compare(
@@ -84,13 +89,20 @@ def compare(
     """
     chosen = _seeds(seeds)
     varied = checked_vary(vary)
-    check_size(varied, len(chosen), fraction, yes)
-    grid = full_grid(varied, settings)
+    if search is None:
+        check_size(varied, len(chosen), fraction, yes)
+        grid = full_grid(varied, settings)
+    else:
+        grid = Grid(varied, checked_base(varied, settings or {}), ())
     seconds = None if budget is None else budget_seconds(budget)
     cores = _workers(workers)
+    if search is not None:
+        check_trials(search)
+        need_optuna()
     path = None if output is None else _checked_output(output)
     task = _task(data, table or {}, dict(problem or {}), say)
-    grid, place = _with_reference(grid, reference or {}, fraction)
+    first = grid.reference(reference or {})
+    grid = fraction_of(grid, fraction, grid.cells.index(first)) if search is None else replace(grid, cells=(first,))
     check_cells(grid, task.shape)
     code = _positive(task, positive)
     label = task.classes[code]
@@ -100,21 +112,64 @@ def compare(
     study: dict[str, Any] = {"task": task.name, "judged": task.judged, "classes": list(task.classes), "positive": label}
     study |= {"vary": {name: list(values) for name, values in grid.vary.items()}, "settings": dict(grid.base)}
     journal = Journal(path, fingerprint(task, rates, label), study)
-    keys = grid.keys(task.shape)
-    there = {(run.key, run.seed) for run in journal.runs}
-    wanted = [(key, seed) for seed in chosen for key in dict.fromkeys(keys)]
-    jobs = [job for job in wanted if job not in there]
-    shared = "" if len(set(keys)) == len(keys) else f", {len(set(keys))} of them with runs of their own"
-    say(f"{task.name}: {len(keys)} settings{shared}, {len(chosen)} seeds: {len(wanted)} runs.")
-    if len(jobs) < len(wanted):
-        say(f"{len(wanted) - len(jobs)} of them are in {path} already.")
+    deadline = None if seconds is None else time.monotonic() + seconds
+    work = _Work(journal, Order(task, rates, code), cores, State(0, deadline=deadline), on_state)
+    shares = None
     try:
-        if jobs:
-            deadline = None if seconds is None else time.monotonic() + seconds
-            run_jobs(jobs, Order(task, rates, code), cores, journal.append, deadline, on_state)
+        if search is None:
+            keys = grid.keys(task.shape)
+            jobs = [(key, seed) for seed in chosen for key in dict.fromkeys(keys)]
+            shared = "" if len(set(keys)) == len(keys) else f", {len(set(keys))} of them with runs of their own"
+            say(f"{task.name}: {len(keys)} settings{shared}, {len(chosen)} seeds: {len(jobs)} runs.")
+            if there := work.there(jobs):
+                say(f"{there} of them are in {path} already.")
+            work.do(jobs)
+        else:
+            say(f"{task.name}: a search among {search} settings, {len(chosen)} seeds each.")
+            found = Search(grid, task.shape, of, first)
+            search_cells(found, search, chosen, work.do, work.runs)
+            grid = replace(grid, cells=tuple(found.cells) or grid.cells)
+            shares = found.shares()
     finally:
-        journal.close()
-    return compare_runs(grid, task, chosen, journal.runs, of, place)
+        work.end()
+    comparison = compare_runs(grid, task, chosen, journal.runs, of, grid.cells.index(first))
+    return comparison if shares is None else replace(comparison, shares=shares)
+
+
+class _Work:
+    """The runs of a study, done by processes that are started when there is something to do."""
+
+    def __init__(
+        self, journal: Journal, order: Order, workers: int, state: State, on_state: Callable[[State], None]
+    ) -> None:
+        self._journal, self._order, self._workers = journal, order, workers
+        self._state, self._on_state = state, on_state
+        self._pool: Pool | None = None
+
+    def runs(self) -> dict[Job, Run]:
+        """Those that are there."""
+        return {(run.key, run.seed): run for run in self._journal.runs}
+
+    def there(self, jobs: Sequence[Job]) -> int:
+        """How many of some are there."""
+        return len(self.runs().keys() & set(jobs))
+
+    def do(self, jobs: Sequence[Job]) -> bool:
+        """Do those that are not there; tells whether all are."""
+        runs = self.runs()
+        missing = [job for job in jobs if job not in runs]
+        if not missing:
+            return True
+        self._state.total += len(missing)
+        if self._pool is None:
+            self._pool = Pool(self._order, self._workers)
+        return self._pool.run(missing, self._journal.append, self._state, self._on_state)
+
+    def end(self) -> None:
+        """End the processes and keep the runs in one file."""
+        if self._pool is not None:
+            self._pool.end()
+        self._journal.close()
 
 
 def budget_seconds(budget: float | str) -> float:
@@ -172,12 +227,6 @@ def _task(
     if not Path(data).suffix and not Path(data).exists():
         raise InputError(f"{data}: there is no such table, and no such problem. Problems: {', '.join(PROBLEMS)}.")
     return table_task(data, **table, say=say)
-
-
-def _with_reference(grid: Grid, reference: Mapping[str, Value], fraction: float) -> tuple[Grid, int]:
-    place = grid.reference(reference)
-    part = fraction_of(grid, fraction, place)
-    return part, part.cells.index(grid.cells[place])
 
 
 def _positive(task: Task, positive: Label | None) -> int:

@@ -80,14 +80,14 @@ class Grid:
         """For each cell the text that tells its run from others; cells of equal text are the same run."""
         return [key_of(canonical(self.setting(cell), shape)) for cell in self.cells]
 
-    def reference(self, wanted: Mapping[str, Value]) -> int:
-        """The number of the cell to compare the others with.
+    def reference(self, wanted: Mapping[str, Value]) -> tuple[int, ...]:
+        """The cell to compare the others with, whether it is among `cells` or not.
 
         Args:
             wanted: values of some of the varied factors; the others take the default, or their first value.
 
         Raises:
-            InputError: there is no such cell.
+            InputError: no such values.
         """
         wanted = {factor(name).field: value for name, value in wanted.items()}
         choice = []
@@ -99,9 +99,7 @@ class Grid:
             choice.append(values.index(value))
         if wanted:
             raise InputError(f"The reference names {', '.join(wanted)}, which does not vary. Varied: {self.names}.")
-        if tuple(choice) not in self.cells:
-            raise InputError(f"The reference {self.name(choice)} is not in the fraction of the grid that is run.")
-        return self.cells.index(tuple(choice))
+        return tuple(choice)
 
     @property
     def names(self) -> str:
@@ -119,15 +117,24 @@ def full_grid(vary: Mapping[str, tuple[Value, ...]], base: Mapping[str, Value] |
     Raises:
         InputError: a base value out of its range, or of a factor that is varied.
     """
+    places = itertools.product(*(range(len(values)) for values in vary.values()))
+    return Grid(dict(vary), checked_base(vary, base or {}), tuple(places))
+
+
+def checked_base(vary: Mapping[str, tuple[Value, ...]], base: Mapping[str, Value]) -> Setting:
+    """Values of factors that are not varied, by field.
+
+    Raises:
+        InputError: a value out of its range, or of a factor that is varied.
+    """
     checked: Setting = {}
-    for name, value in (base or {}).items():
+    for name, value in base.items():
         field = factor(name).field
         check_value(field, value)
         if field in vary:
             raise InputError(f"{field} is varied, and so it cannot be set to {value!r} for all.")
         checked[field] = value
-    places = itertools.product(*(range(len(values)) for values in vary.values()))
-    return Grid(dict(vary), checked, tuple(places))
+    return checked
 
 
 def check_size(vary: Mapping[str, Sequence[Value]], seeds: int, fraction: float, yes: bool) -> int:

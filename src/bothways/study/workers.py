@@ -60,76 +60,108 @@ class State:
         return each * (self.total - len(self.done))
 
 
-def run_jobs(
-    jobs: Sequence[Job],
-    order: Order,
-    workers: int,
-    on_run: Callable[[Run], None],
-    deadline: float | None = None,
-    on_state: Callable[[State], None] = lambda state: None,
-) -> State:
-    """Do runs side by side.
+class Pool:
+    """Processes that train, one run each at a time.
 
     A setting stays with the process that compiled it while others have settings of their own, and the seeds of a
     setting are spread over processes only when there is nothing else to do.
 
     Args:
-        jobs: what to do, in the order in which it should be begun.
-        order: what all of them share.
+        order: what all runs share.
         workers: how many processes.
-        on_run: is called with each run that is done.
-        deadline: on the clock of `time.monotonic`; what goes on then is given up.
-        on_state: is called now and then.
 
     Raises:
         WorkerError: the processes cannot start.
     """
-    state = State(len(jobs), deadline=deadline)
-    waiting = list(jobs)
-    homes: dict[str, int] = {}
-    pool = {i: _Process(order) for i in range(min(workers, len(jobs)))}
-    try:
-        with selectors.DefaultSelector() as selector:
-            for i, process in pool.items():
-                selector.register(process.output, selectors.EVENT_READ, i)
-            while len(state.done) < len(jobs):
-                left = None if deadline is None else deadline - time.monotonic()
-                if left is not None and left <= 0:
-                    break
-                for key, _ in selector.select(0.2 if left is None else min(0.2, left)):
-                    i = key.data
-                    message = pool[i].hear()
-                    if message is None:
-                        selector.unregister(pool[i].output)
-                        died = pool[i].end()
-                        if (job := pool[i].job) is None:
-                            raise WorkerError(f"A process for training ended at its start: {died}")
-                        _finish(state, Run(job[0], job[1], FAILED, died), on_run)
-                        pool[i] = _Process(order)
-                        selector.register(pool[i].output, selectors.EVENT_READ, i)
-                        continue
-                    if isinstance(message, Progress):
-                        state.running[message.job] = message
-                        continue
-                    if isinstance(message, Run):
-                        _finish(state, message, on_run)
-                    pool[i].job = None
-                    if waiting:
-                        job = waiting.pop(_choose(waiting, homes, i))
-                        homes.setdefault(job[0], i)
-                        pool[i].ask(job)
-                        state.running[job] = None
-                on_state(state)
-    finally:
-        for process in pool.values():
+
+    def __init__(self, order: Order, workers: int) -> None:
+        """Start them."""
+        self._order = order
+        self._homes: dict[str, int] = {}
+        self._selector = selectors.DefaultSelector()
+        self._pool: dict[int, _Process] = {}
+        try:
+            for i in range(workers):
+                self._start(i)
+        except BaseException:
+            self.end()
+            raise
+
+    def __enter__(self) -> Pool:
+        """Itself."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """End them all, whatever they do."""
+        self.end()
+
+    def run(
+        self,
+        jobs: Sequence[Job],
+        on_run: Callable[[Run], None],
+        state: State,
+        on_state: Callable[[State], None] = lambda state: None,
+    ) -> bool:
+        """Do runs side by side.
+
+        Args:
+            jobs: what to do, in the order in which it should be begun.
+            on_run: is called with each run that is done.
+            state: is brought up to date; what goes on at its deadline is given up.
+            on_state: is called now and then.
+
+        Returns:
+            Whether all is done.
+
+        Raises:
+            WorkerError: a process ended before it was ready.
+        """
+        waiting, done = list(jobs), 0
+        while done < len(jobs):
+            for i, process in self._pool.items():
+                if process.ready and process.job is None and waiting:
+                    process.job = waiting.pop(_choose(waiting, self._homes, i))
+                    self._homes.setdefault(process.job[0], i)
+                    process.tell(process.job)
+                    state.running[process.job] = None
+            left = None if state.deadline is None else state.deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return False
+            for key, _ in self._selector.select(0.2 if left is None else min(0.2, left)):
+                if (run := self._heard(key.data, state)) is not None:
+                    state.running.pop((run.key, run.seed), None)
+                    state.done.append(run)
+                    on_run(run)
+                    done += 1
+            on_state(state)
+        return True
+
+    def end(self) -> None:
+        """End them all, whatever they do."""
+        for process in self._pool.values():
             process.end()
-    return state
+        self._selector.close()
 
+    def _heard(self, i: int, state: State) -> Run | None:
+        """Hear what a process says; gives a run that is done."""
+        process, message = self._pool[i], self._pool[i].hear()
+        job = process.job
+        if message is None:
+            self._selector.unregister(process.output)
+            died = process.end()
+            if job is None:
+                raise WorkerError(f"A process for training ended without work: {died}")
+            self._start(i)
+            return Run(job[0], job[1], FAILED, died)
+        if isinstance(message, Progress):
+            state.running[message.job] = message
+            return None
+        process.ready, process.job = True, None
+        return message if isinstance(message, Run) else None
 
-def _finish(state: State, run: Run, on_run: Callable[[Run], None]) -> None:
-    state.running.pop((run.key, run.seed), None)
-    state.done.append(run)
-    on_run(run)
+    def _start(self, i: int) -> None:
+        self._pool[i] = _Process(self._order)
+        self._selector.register(self._pool[i].output, selectors.EVENT_READ, i)
 
 
 def _choose(waiting: Sequence[Job], homes: dict[str, int], worker: int) -> int:
@@ -145,11 +177,13 @@ class _Process:
     """A process that trains.
 
     Attributes:
+        ready: whether it has said that it can work.
         job: what it does now.
     """
 
     def __init__(self, order: Order) -> None:
         self.job: Job | None = None
+        self.ready = False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
         flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
         environment = os.environ | {"OMP_NUM_THREADS": "1", "XLA_FLAGS": flags, "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -170,12 +204,7 @@ class _Process:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self.output = self._process.stdout
-        self._tell(order)
-
-    def ask(self, job: Job) -> None:
-        """Have it do a run."""
-        self.job = job
-        self._tell(job)
+        self.tell(order)
 
     def hear(self) -> Any:
         """What it says next; None if it is gone."""
@@ -199,7 +228,8 @@ class _Process:
         self._errors.close()
         return f"it ended with {code}" + (f": {said}" if said else "")
 
-    def _tell(self, message: Any) -> None:
+    def tell(self, message: Any) -> None:
+        """Tell it what to do."""
         # Where it is gone already, reading from it will tell.
         with contextlib.suppress(OSError):
             send(self._process.stdin, message)
