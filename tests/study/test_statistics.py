@@ -116,6 +116,13 @@ def test_noise_does_not_inflate_shares() -> None:
     assert np.mean([s.effects["a", "c"] for s in studies]) < 0.04
 
 
+def test_the_error_of_a_share_is_its_spread_over_studies() -> None:
+    studies = [variance_shares(made_scores(6, 0.8, seed), CELLS, LEVELS) for seed in range(200)]
+    spread = np.std([study.effects["a",] for study in studies])
+    assert np.sqrt(np.mean([study.errors["a",] ** 2 for study in studies])) == pytest.approx(spread, rel=0.3)
+    assert variance_shares(made_scores(2, 0.8, 0), CELLS, LEVELS).errors == {}
+
+
 def test_shares_add_up_to_one() -> None:
     for seeds in (1, 2, 5):
         shares = variance_shares(made_scores(seeds, 0.5, 7), CELLS, LEVELS)

@@ -126,14 +126,16 @@ def _shares_table(comparison: Comparison) -> Table:
     table.add_column("share", justify="right")
     shares = comparison.shares
     assert shares is not None
-    rows = {**comparison.shares_of_factors}
+    table.add_column("error", justify="right")
+    rows = dict(comparison.shares_of_factors)
     rows |= {" x ".join(names): share for names, share in comparison.shares_of_pairs.items()}
+    errors = {" x ".join(names): f"{error:.1%}" for names, error in shares.errors.items()}
     if len(comparison.settings[0].factors) > 2 or not comparison.shares_of_pairs:
         rows["interactions of more" if comparison.shares_of_pairs else "interactions"] = shares.higher
     if shares.seed is not None:
         rows["the seed"] = shares.seed
     for name, share in rows.items():
-        table.add_row(name, f"{share:.1%}")
+        table.add_row(name, f"{share:.1%}", errors.get(name, ""))
     return table
 
 

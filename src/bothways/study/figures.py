@@ -9,7 +9,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bothways.report.figures import ACCENT, CLASSES, SOFT, WARM, drawn
+from bothways.report.figures import ACCENT, CLASSES, INK, SOFT, WARM, drawn
 from bothways.study.results import Comparison, Setting
 
 ROW = 22
@@ -50,15 +50,19 @@ def settings_figure(comparison: Comparison, settings: Sequence[Setting]) -> str:
     return drawn(760, 70 + ROW * len(settings), draw, "settings", f"{comparison.metric.title} of every setting")
 
 
-def shares_figure(shares: Mapping[str, float]) -> str:
-    """A bar for each source of variance, the first on top."""
+def shares_figure(shares: Mapping[str, float], errors: Mapping[str, float]) -> str:
+    """A bar for each source of variance, the first on top, with its standard error."""
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         places = np.arange(len(shares))[::-1]
         axes.barh(places, list(shares.values()), 0.62, color=[ACCENT if " x " not in name else SOFT for name in shares])
         for place, share in zip(places, shares.values(), strict=True):
-            axes.text(share + 0.01, place, f"{share:.1%}", va="center", fontsize=8.5)
+            axes.text(share + 0.015, place + 0.02, f"{share:.1%}", va="bottom", fontsize=8.5)
+        for place, name in zip(places, shares, strict=True):
+            if (error := errors.get(name)) is not None:
+                ends = [max(0.0, shares[name] - error), shares[name] + error]
+                axes.plot(ends, [place, place], color=INK, linewidth=1.2)
         axes.set_yticks(places, list(shares))
         axes.set_xlim(0, min(1.1, max(shares.values()) + 0.12))
         axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")

@@ -60,9 +60,10 @@ def page_of(comparison: Comparison, about: Mapping[str, Any]) -> str:
     if shares:
         lead = (
             "The variance of the score over all settings and seeds, split into what each factor explains alone "
-            "(functional ANOVA: Hutter et al. 2014), what two explain only together, and what the seed does."
+            "(functional ANOVA: Hutter et al. 2014), what two explain only together, and what the seed does. A line is "
+            "a standard error over seeds."
         )
-        parts.append(section("What matters", lead, _wide(figures.shares_figure(shares))))
+        parts.append(section("What matters", lead, _wide(figures.shares_figure(shares, _errors(comparison)))))
     curved = _curved(comparison, [setting for setting in done if setting.curve])
     if curved:
         lead = "The median over seeds of the loss of batches before their updates, neighbours averaged."
@@ -131,6 +132,10 @@ def _shares(comparison: Comparison) -> dict[str, float]:
     pairs = {" x ".join(names): share for names, share in comparison.shares_of_pairs.items()}
     found = {**comparison.shares_of_factors, **pairs, "more together" if pairs else "together": shares.higher}
     return found | ({} if shares.seed is None else {"the seed": shares.seed})
+
+
+def _errors(comparison: Comparison) -> dict[str, float]:
+    return {} if comparison.shares is None else {" x ".join(n): error for n, error in comparison.shares.errors.items()}
 
 
 def _curved(comparison: Comparison, settings: Sequence[Setting]) -> list[Setting]:

@@ -139,6 +139,10 @@ class Comparison:
         pairs = {} if self.shares is None else {n: share for n, share in self.shares.effects.items() if len(n) == 2}
         return dict(sorted(pairs.items(), key=lambda item: -item[1]))
 
+    def error_of(self, names: tuple[str, ...]) -> float | None:
+        """The standard error of the share of an effect; None with few seeds."""
+        return None if self.shares is None else self.shares.errors.get(names)
+
     def verdict(self) -> list[str]:
         """What can be said, in sentences."""
         return _verdict(self)
@@ -179,9 +183,13 @@ class Comparison:
                 }
                 for each in self.settings
             ],
-            "factors": {name: {"variance_share": share} for name, share in self.shares_of_factors.items()},
+            "factors": {
+                name: {"variance_share": share, "error": self.error_of((name,))}
+                for name, share in self.shares_of_factors.items()
+            },
             "interactions": [
-                {"factors": list(names), "variance_share": share} for names, share in self.shares_of_pairs.items()
+                {"factors": list(names), "variance_share": share, "error": self.error_of(names)}
+                for names, share in self.shares_of_pairs.items()
             ],
             "higher_interactions": None if shares is None else {"variance_share": shares.higher},
             "seed": None if shares is None or shares.seed is None else {"variance_share": shares.seed},

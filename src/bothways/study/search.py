@@ -111,8 +111,7 @@ class Search:
         done = [trial for trial in self._study.trials if trial.value is not None]
         if len(done) < 2 or len({trial.value for trial in done}) < 2:
             return None
-        evaluator = self._optuna.importance.FanovaImportanceEvaluator(seed=0)
-        found = self._optuna.importance.get_param_importances(self._study, evaluator=evaluator, normalize=False)
+        found = self._optuna.importance.FanovaImportanceEvaluator(seed=0).evaluate(self._study)
         effects: dict[tuple[str, ...], float] = {(name,): float(share) for name, share in found.items()}
         variance = float(np.var([trial.value for trial in done]))
         return Shares(effects, max(0.0, 1 - sum(effects.values())), None, variance)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -166,12 +166,15 @@ class Shares:
         seed: what the seed does: everything that differs between runs of one setting. None with a single seed, where it
             cannot be told from the rest.
         variance: what they are shares of.
+        errors: the standard error of each effect, as far as other seeds would give another one (jackknife over seeds:
+            Tukey 1958); empty below 3 seeds.
     """
 
     effects: Mapping[tuple[str, ...], float]
     higher: float
     seed: float | None
     variance: float
+    errors: Mapping[tuple[str, ...], float] = field(default_factory=dict)
 
 
 def variance_shares(scores: Array, cells: Sequence[Sequence[int]], levels: Mapping[str, int]) -> Shares:
@@ -202,6 +205,17 @@ def variance_shares(scores: Array, cells: Sequence[Sequence[int]], levels: Mappi
     scores = np.asarray(scores, np.float64)
     if scores.ndim != 2 or len(scores) != len(cells) or not np.isfinite(scores).all():
         raise InputError(f"scores are of shape {scores.shape}; they must be (cells, seeds), all finite.")
+    shares, seeds = _shares(scores, cells, levels), scores.shape[1]
+    if seeds < 3 or not shares.variance:
+        return shares
+    without = [_shares(np.delete(scores, seed, axis=1), cells, levels).effects for seed in range(seeds)]
+    errors = {
+        names: float(np.sqrt((seeds - 1) * np.var([effects[names] for effects in without]))) for names in shares.effects
+    }
+    return replace(shares, errors=errors)
+
+
+def _shares(scores: Array, cells: Sequence[Sequence[int]], levels: Mapping[str, int]) -> Shares:
     full = len(cells) == math.prod(levels.values())
     centred = scores - scores.mean()  # a common shift changes nothing but roundings
     total = float((centred**2).mean() - _square(centred.mean(axis=0, keepdims=True)))
