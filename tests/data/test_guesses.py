@@ -33,10 +33,9 @@ def test_every_guess_is_made_and_said() -> None:
 
 def test_what_is_named_wins() -> None:
     some = table(split=PARTS, tag=[1, 0] * 3, host=["a"] * 3 + ["b"] * 3, time=range(6))
-    columns, notices = choose_columns(
-        some, label="tag", sequence="host", order="time", split="none", drop=["label", "session_id"]
-    )
-    assert columns.roles == {"label": "tag", "sequence": "host", "order": "time"}
+    roles = {"label": "tag", "sequence": "host", "order": "time"}
+    columns, notices = choose_columns(some, **roles, split="none", drop=["label", "session_id"])
+    assert columns.roles == roles
     assert notices == []
 
 
