@@ -56,7 +56,7 @@ tr.model > * { background: color-mix(in srgb, var(--accent) 8%, transparent); }
 .track u { position: absolute; top: -.18rem; bottom: -.18rem; border: solid var(--ink); border-width: 0 2px; }
 .track u::after { content: ""; position: absolute; left: 0; right: 0; top: calc(50% - 1px); border-top: 2px solid
   var(--ink); }
-table.confusion { width: auto; }
+table.confusion { width: auto; --hue: transparent; --share: 0%; }
 table.confusion td { text-align: center; min-width: 3.4rem; border: 2px solid var(--card); border-radius: .3rem;
   background: color-mix(in srgb, var(--hue) var(--share), var(--card)); }
 table.confusion td.strong { color: var(--card); } table.confusion td.strong small { color: inherit; }
@@ -86,7 +86,9 @@ svg text { font-family: inherit; } svg * { stroke-linejoin: round; stroke-lineca
 footer { color: var(--soft); margin-top: 1.4rem; font-size: .9rem; }
 @media (max-width: 40rem) {
   body { padding: 1rem .5rem 3rem; } section, .verdict { padding: .9rem .9rem; } h1 { font-size: 1.5rem; }
-  th, td { padding: .35rem .4rem; } table.scores td { min-width: 7rem; }
+  th, td { padding: .35rem .4rem; } table.scores td { min-width: 6.5rem; }
+  table.scores th:first-child { min-width: 6rem; } table.scores small { display: block; line-height: 1.2; }
+  .numbers { grid-template-columns: repeat(auto-fit, minmax(8rem, 1fr)); }
 }
 @media print {
   :root {

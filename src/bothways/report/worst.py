@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Z = 1.96
+Z = 4.0
+"""At 1.96, the worst sentences would all be of two words."""
 
 
 def worst_sequences(wrong: Any, judged: Any, most: int) -> list[int]:
