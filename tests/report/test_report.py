@@ -238,9 +238,9 @@ def test_arrays_that_do_not_fit(change: dict[str, Any], said: str) -> None:
         Report("x", "test", judgement, ["a", "b"], **(arguments | change))
 
 
-def test_short_sequences_are_held_back() -> None:
-    assert worst_sequences([2, 30, 0, 1], [2, 60, 9, 1000], 10) == [1, 0, 3]
-    assert worst_sequences([2, 30, 0, 1], [2, 60, 9, 1000], 1) == [1]
+def test_neither_short_nor_long_sequences_come_first() -> None:
+    assert worst_sequences([2, 30, 0, 35], [2, 60, 9, 1000], 10) == [1, 0, 3]
+    assert worst_sequences([2, 30, 0, 35], [2, 60, 9, 1000], 1) == [1]
 
 
 @pytest.mark.parametrize(
