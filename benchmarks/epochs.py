@@ -33,10 +33,10 @@ def with_jax(threads: int) -> tuple[Callable[[Any], study.Call], dict[str, Any]]
 
     engine.set_threads(threads)
     import jax  # noqa: F401
-    import keras
 
     from bothways.network import Network
     from bothways.problems import cumulative_sum
+    from bothways.settings import Settings
     from bothways.training.batches import bucketed, epoch_plan
     from bothways.training.compiled import CompiledEpochs
     from bothways.training.epochs import BatchEpochs
@@ -47,9 +47,9 @@ def with_jax(threads: int) -> tuple[Callable[[Any], study.Call], dict[str, Any]]
         network = Network(features=1, classes=2, units=case["units"])
         x, y = cumulative_sum(case["sequences"], case["time"], seed=0)
         lengths = np.full(len(x), case["time"])
-        buckets = bucketed(x.reshape(-1, 1).astype(np.float32), y.ravel(), lengths, case["batch"])
+        buckets = bucketed(x.reshape(-1, 1).astype(np.float32), y.ravel(), np.ones(y.size), lengths, case["batch"])
         model = keras_model(network, masked=False)
-        compile_model(network, model, keras.optimizers.schedules.PolynomialDecay(0.01, 10**6, 0.0))
+        compile_model(network, model, Settings(), 10**6)
         set_weights(network, model, initial_weights(network, seed=0))
         epochs = (CompiledEpochs if case["compiled"] else BatchEpochs)(model, buckets, case["batch"])
         generator = np.random.default_rng(0)

@@ -81,7 +81,7 @@ def test_wrong_arguments_are_refused(arguments: dict[str, Any], message: str) ->
     ("change", "message"),
     [
         (lambda data: data | {"colour": "red"}, "missing or unknown entries: colour"),
-        (lambda data: {"features": 1}, "missing or unknown entries: cell, classes"),
+        (lambda data: {"features": 1}, "missing or unknown entries: categories, cell, classes"),
         (lambda data: data | {"units": "8"}, "units is '8'"),
         (lambda data: list(data), "not by list"),
     ],

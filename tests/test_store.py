@@ -54,6 +54,32 @@ def test_a_model_comes_back_whole(path: Path, classes: tuple[Label, ...]) -> Non
     assert [type(label) for label in loaded.classes] == [type(label) for label in classes]
 
 
+def test_a_network_of_every_kind_comes_back(path: Path) -> None:
+    network = Network(
+        features=3,
+        classes=3,
+        units=3,
+        categories=(5, 9),
+        embedding=2,
+        conv_window=4,
+        conv_stride=2,
+        dropout=0.25,
+        per="sequence",
+        pooling="max",
+    )
+    save(some_model(network), path)
+    assert same(load(path), some_model(network))
+
+
+def test_a_file_of_version_1_is_read() -> None:
+    """The file was written, and its probabilities computed, by the version before categories and convolutions."""
+    model = load(Path(__file__).parent / "fixtures" / "version-1.bothways")
+    assert model.network == Network(features=2, classes=2, units=3, depth=2)
+    assert (model.classes, model.class_counts["attack"], model.facts) == (("calm", "attack"), 2, {"seed": 0})
+    p = model.predict_proba([np.array([[0.0, 1.0], [2.0, -1.0], [0.5, 0.5]])])[0]
+    assert np.allclose(p[:, 1], [0.9764286875724792, 0.9816509485244751, 0.9848581552505493], rtol=0, atol=1e-5)
+
+
 def test_bool_classes_come_back_as_bool(path: Path) -> None:
     save(some_model(Network(features=2, classes=2), (False, True)), path)
     assert load(path).classes == (False, True)
@@ -169,7 +195,7 @@ def described(path: Path, **changes: Any) -> Path:
     ("changes", "message"),
     [
         ({"format": "other"}, "not a bothways model"),
-        ({"version": 2}, r"written by a newer bothways \(file version 2; this one reads up to 1\)"),
+        ({"version": 3}, r"written by a newer bothways \(file version 3; this one reads up to 2\)"),
         ({"version": "1"}, "version of the file is '1'"),
         ({"version": 0}, "version of the file is 0"),
         ({"network": NETWORK.to_json() | {"units": 4}}, r"recurrent_0/forward/kernel' is float32 \(2, 12\)"),

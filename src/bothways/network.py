@@ -1,15 +1,20 @@
 """What a labeling network is, described once.
 
-A network reads sequences `(time, features)` through a stack of recurrent layers and ends in a head that
-scores the classes at every step. Training builds it in Keras, the runtime runs it on the engine and NumPy;
-both follow the description here and name the weights as it does.
+A network reads sequences `(time, features)`. Its front turns each step into a row of numbers: numeric columns
+standardised, a vector looked up for each category column, and, if asked for, a convolution over all of it. A stack of
+recurrent layers reads these rows, and a head scores the classes, at every step or once for the whole sequence. Training
+builds it in Keras, the runtime runs it on the engine and NumPy; both follow the description here and name the weights
+as it does.
+
+A further kind of column (words with their spelling, say) belongs into the front, beside the categories; a further way to
+come from scores to labels (tag schemes, a conditional random field) behind the head.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from numbers import Integral
+from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any
 
@@ -21,8 +26,18 @@ DIRECTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"forward": ("forward",), "backward": ("backward",), "both": ("forward", "backward")}
 )
 
+PERS = ("step", "sequence")
+"""What can have a label."""
+
+POOLINGS = ("last", "mean", "max")
+"""How the steps of a sequence become one row for its label: the final state of each direction, or the mean or the maximum
+over the steps."""
+
 MAX_DEPTH = 100
 """No network needs more layers; a model file could claim a billion, whose mere description would fill the memory."""
+
+MAX_CODES = 1 << 24
+"""Codes of categories stand in float32 columns, which hold every whole number up to here."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +77,61 @@ class Recurrent:
 
 
 @dataclass(frozen=True)
-class Network:
-    """A network that labels every step.
+class Convolution:
+    """A convolution over time in front of the recurrent layers; what it puts out goes through a relu.
+
+    Output `j` stands for the steps from `j * stride` up to `(j + 1) * stride`, and reads a window whose middle is theirs;
+    a window shorter than the stride reads the first of them. Around a sequence stand zeros.
 
     Attributes:
-        features: the number of numbers that a step has.
+        window: how many steps an output reads.
+        stride: how many steps it stands for.
+        features: the width of its input.
+        filters: the width of its output.
+
+    Example:
+        >>> Convolution(window=5, stride=2, features=3, filters=8).padding
+        (1, 3)
+    """
+
+    window: int
+    stride: int
+    features: int
+    filters: int
+
+    @property
+    def padding(self) -> tuple[int, int]:
+        """How many zeros go before and after a sequence; with them it has one output for each `stride` steps begun."""
+        before = max(0, (self.window - self.stride) // 2)
+        return before, self.window - 1 - before
+
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The names and shapes of its weights, in Keras's order."""
+        kernel = (self.window, self.features, self.filters)
+        return {"convolution/kernel": kernel, "convolution/bias": (self.filters,)}
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that labels every step, or whole sequences.
+
+    Attributes:
+        features: the number of numbers that a step has, those of its categories among them.
         classes: the number of classes, at least two.
         cell: a key of `bothways.spec.CELLS`.
         direction: "forward", "backward" or "both".
         merge_mode: a key of `bothways.merge.MERGE_MODES`; without meaning unless `direction` is "both".
         units: the width of the state of each direction.
         depth: the number of recurrent layers, one on top of the other.
+        categories: for each category column how many codes it has. Such columns are the last ones of a step and hold
+            whole numbers from 0, which stands for whatever is unknown.
+        embedding: the width of the vector that stands for a category.
+        conv_window: how many steps the convolution in front reads at once; 0 for no convolution. It has `units` filters.
+        conv_stride: how many steps an output of it stands for.
+        dropout: the share of the inputs of the recurrent layers and of the head that training leaves out.
+        per: what has a label, each "step" or each "sequence".
+        pooling: how the steps of a sequence become one row for its label: "last", the final state of each direction;
+            "mean"; "max". Without meaning for labels of steps.
 
     Raises:
         InputError: an attribute out of its range.
@@ -91,6 +150,17 @@ class Network:
         recurrent_0/backward/bias (32,)
         head/kernel (16, 1)
         head/bias (1,)
+
+        Two numbers and a category of 100 values, a label for each sequence:
+
+        >>> network = Network(features=3, classes=2, categories=(101,), embedding=4, per="sequence", conv_window=5)
+        >>> for name, shape in list(network.weight_shapes().items())[:5]:
+        ...     print(name, shape)
+        input/mean (2,)
+        input/scale (2,)
+        category_0/embeddings (101, 4)
+        convolution/kernel (5, 6, 32)
+        convolution/bias (32,)
     """
 
     features: int
@@ -100,29 +170,63 @@ class Network:
     merge_mode: str = "concat"
     units: int = 32
     depth: int = 1
+    categories: tuple[int, ...] = ()
+    embedding: int = 16
+    conv_window: int = 0
+    conv_stride: int = 1
+    dropout: float = 0.0
+    per: str = "step"
+    pooling: str = "last"
 
     def __post_init__(self) -> None:
         """Refuse what no network can have."""
-        for name, least in {"features": 1, "classes": 2, "units": 1, "depth": 1}.items():
+        for name, least in LEAST.items():
             object.__setattr__(self, name, whole(name, getattr(self, name), least))
+        object.__setattr__(self, "categories", _checked_categories(self.categories, self.features))
+        if self.conv_stride > 1 and not self.conv_window:
+            raise InputError(f"conv_stride is {self.conv_stride}, but there is no convolution. Give conv_window, too.")
+        if isinstance(self.dropout, bool) or not isinstance(self.dropout, Real) or not 0 <= self.dropout < 1:
+            raise InputError(f"dropout is {self.dropout!r}; it must be a number from 0 up to, not including, 1.")
+        object.__setattr__(self, "dropout", float(self.dropout))
         if self.depth > MAX_DEPTH:
             raise InputError(f"depth is {self.depth}; it must be at most {MAX_DEPTH}.")
         if self.merge_mode is None:
             raise InputError(f"merge_mode=None leaves two outputs; a labeler needs one of: {', '.join(MERGE_MODES)}.")
-        for name in ("cell", "direction", "merge_mode"):
+        for name in ("cell", "direction", "merge_mode", "per", "pooling"):
             if not isinstance(getattr(self, name), str):
                 raise InputError(f"{name} is {getattr(self, name)!r}; it must be a string.")
         cell_spec(self.cell)
         if self.direction not in DIRECTIONS:
             raise InputError(f"There is no direction {self.direction!r}. Use one of: {', '.join(DIRECTIONS)}.")
+        for name, known in {"per": PERS, "pooling": POOLINGS}.items():
+            if getattr(self, name) not in known:
+                raise InputError(f"There is no {name} {getattr(self, name)!r}. Use one of: {', '.join(known)}.")
         check_merge_mode(self.merge_mode, self.units, self.units)
+
+    @property
+    def numeric(self) -> int:
+        """The number of numeric columns, which stand before those of the categories."""
+        return self.features - len(self.categories)
+
+    @property
+    def convolution(self) -> Convolution | None:
+        """The convolution in front, or None."""
+        if not self.conv_window:
+            return None
+        return Convolution(self.conv_window, self.conv_stride, self._embedded, self.units)
+
+    @property
+    def _embedded(self) -> int:
+        """The width of a step with a vector for each category."""
+        return self.numeric + len(self.categories) * self.embedding
 
     @property
     def recurrent(self) -> tuple[Recurrent, ...]:
         """The stack of recurrent layers, from the input up."""
         layers: list[Recurrent] = []
         for i in range(self.depth):
-            features = layers[-1].width if layers else self.features
+            below = self.units if self.conv_window else self._embedded
+            features = layers[-1].width if layers else below
             layers.append(
                 Recurrent(
                     f"recurrent_{i}", self.cell, DIRECTIONS[self.direction], self.merge_mode, features, self.units
@@ -132,15 +236,20 @@ class Network:
 
     @property
     def outputs(self) -> int:
-        """The number of scores (logits) a step: one for two classes (a sigmoid), else one a class (a softmax)."""
+        """The number of scores (logits) a label: one for two classes (a sigmoid), else one a class (a softmax)."""
         return 1 if self.classes == 2 else self.classes
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
-        """The names and shapes of all weights, from the input up: standardisation, recurrent layers, head.
+        """The names and shapes of all weights, from the input up.
 
-        From the first recurrent layer on, they stand in the order of Keras's `model.get_weights()`.
+        Standardisation, categories, convolution, recurrent layers, head. All but those of the standardisation stand in the
+        order of Keras's `model.get_weights()`.
         """
-        shapes: dict[str, tuple[int, ...]] = {"input/mean": (self.features,), "input/scale": (self.features,)}
+        shapes: dict[str, tuple[int, ...]] = {"input/mean": (self.numeric,), "input/scale": (self.numeric,)}
+        for i, codes in enumerate(self.categories):
+            shapes[f"category_{i}/embeddings"] = (codes, self.embedding)
+        if self.convolution is not None:
+            shapes |= self.convolution.weight_shapes()
         for layer in self.recurrent:
             shapes |= layer.weight_shapes()
         return shapes | {"head/kernel": (self.recurrent[-1].width, self.outputs), "head/bias": (self.outputs,)}
@@ -152,7 +261,7 @@ class Network:
             >>> Network(features=1, classes=2, units=20).to_json()["units"]
             20
         """
-        return asdict(self)
+        return asdict(self) | {"categories": list(self.categories)}
 
     @classmethod
     def from_json(cls, data: Any) -> Network:
@@ -172,6 +281,23 @@ class Network:
         if wrong := sorted(known.symmetric_difference(data)):
             raise InputError(f"The description of the network has missing or unknown entries: {', '.join(wrong)}.")
         return cls(**data)
+
+
+LEAST: Mapping[str, int] = MappingProxyType(
+    {"features": 1, "classes": 2, "units": 1, "depth": 1, "embedding": 1, "conv_window": 0, "conv_stride": 1}
+)
+"""The least value of each whole number that describes a network."""
+
+
+def _checked_categories(categories: Any, features: int) -> tuple[int, ...]:
+    if isinstance(categories, (str, bytes)) or not isinstance(categories, Sequence):
+        raise InputError(f"categories is {categories!r}; give for each category column how many codes it has.")
+    checked = tuple(whole(f"categories[{i}]", codes, 1) for i, codes in enumerate(categories))
+    if len(checked) > features:
+        raise InputError(f"There are {len(checked)} categories, but a step has {features} columns in all.")
+    if max(checked, default=0) > MAX_CODES:
+        raise InputError(f"A category has {max(checked)} codes; it must have {MAX_CODES} at most.")
+    return checked
 
 
 def whole(name: str, value: Any, least: int) -> int:

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
+from types import MappingProxyType
 
 from bothways.errors import InputError
 from bothways.network import whole
+
+MONITORS: Mapping[str, str] = MappingProxyType(
+    {
+        "f1": "F1 of the rarer class",
+        "macro_f1": "macro F1",
+        "accuracy": "accuracy",
+        "average_precision": "average precision",
+        "loss": "loss",
+    }
+)
+"""The scores that can decide which weights are best, and what they are called. "f1" is for two classes; the average
+precision is that of the rarer of two classes, else the mean over all classes."""
 
 
 @dataclass(frozen=True)
@@ -17,10 +31,18 @@ class Settings:
     Attributes:
         epochs: how often to go through the data at most.
         batch_size: how many sequences, or pieces of them, make an update.
-        learning_rate: that of Adam at the start; it falls in a straight line to nothing at the end of `epochs`.
+        learning_rate: the highest one of Adam, from which it falls in a straight line to nothing at the end of `epochs`.
         patience: stop after so many epochs in a row without better validation; None never stops early.
-        window: cut training sequences into equal pieces of at most so many steps; None leaves them whole.
+        window: cut training sequences into equal pieces of at most so many steps; None leaves them whole. Where a whole
+            sequence has one label it is left whole.
         seed: the same seed gives the same weights, bit for bit.
+        warmup: the share of all updates during which the learning rate rises in a straight line.
+        clip: gradients are scaled down to this norm where they are longer.
+        class_weight: None, or "balanced", which gives all classes the same weight together, as in scikit-learn.
+        monitor: the score of the validation data that decides which weights are best: a key of `MONITORS`, or "auto": for
+            two classes "f1", that of the rarer one, else "macro_f1".
+        category_dropout: a category that the training data have n times is taken for the unknown one with the probability
+            a / (a + n), where this is a; 0 for never.
 
     Raises:
         InputError: an attribute out of its range.
@@ -37,6 +59,11 @@ class Settings:
     patience: int | None = 10
     window: int | None = 1000
     seed: int = 0
+    warmup: float = 0.0
+    clip: float = 1.0
+    class_weight: str | None = None
+    monitor: str = "auto"
+    category_dropout: float = 0.25
 
     def __post_init__(self) -> None:
         """Refuse what no training can use."""
@@ -44,6 +71,18 @@ class Settings:
             value = getattr(self, name)
             if value is not None or name not in ("patience", "window"):
                 object.__setattr__(self, name, whole(name, value, least))
-        if not isinstance(self.learning_rate, Real) or not 0 < self.learning_rate < math.inf:
-            raise InputError(f"learning_rate is {self.learning_rate!r}; it must be a number above 0, such as 0.01.")
-        object.__setattr__(self, "learning_rate", float(self.learning_rate))
+        for name in ("learning_rate", "clip"):
+            value = getattr(self, name)
+            if not isinstance(value, Real) or not 0 < value < math.inf:
+                example = getattr(type(self), name)
+                raise InputError(f"{name} is {value!r}; it must be a number above 0, such as {example}.")
+        for name, most in {"warmup": 1, "category_dropout": math.inf}.items():
+            value = getattr(self, name)
+            if not isinstance(value, Real) or not 0 <= value < most:
+                raise InputError(f"{name} is {value!r}; it must be a number from 0 up, below {most}.")
+        for name in ("learning_rate", "clip", "warmup", "category_dropout"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+        if self.class_weight not in (None, "balanced"):
+            raise InputError(f"class_weight is {self.class_weight!r}; it must be None or 'balanced'.")
+        if self.monitor not in ("auto", *MONITORS):
+            raise InputError(f"There is no monitor {self.monitor!r}. Use one of: auto, {', '.join(MONITORS)}.")

@@ -1,6 +1,6 @@
 """One-file models: a zip of `model.json` and `weights.safetensors`, stored without compression.
 
-    model.json            {"format": "bothways", "version": 1, "network": {...}, "classes": {"kind": "int",
+    model.json            {"format": "bothways", "version": 2, "network": {...}, "classes": {"kind": "int",
                           "values": [...]}, "columns": {...} or null, "class_counts": [...], "facts": {...}}
     weights.safetensors   the arrays that `Network.weight_shapes()` names
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+from dataclasses import fields
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -25,7 +26,10 @@ from bothways.network import Network
 from bothways.runtime import Model
 
 FORMAT = "bothways"
-VERSION = 1
+VERSION = 2
+SINCE_VERSION_2 = ("categories", "embedding", "conv_window", "conv_stride", "dropout", "per", "pooling")
+"""What descriptions of networks in files of version 1 lack; the defaults of `Network` say what those networks are."""
+
 ENTRIES: dict[str, Any] = {
     "network": dict,
     "classes": dict,
@@ -160,8 +164,10 @@ def _model(description: dict[str, Any], weights: dict[str, Any]) -> Model:
     counts = description["class_counts"]
     if counts and (len(counts) != len(values) or not all(type(count) is int for count in counts)):
         raise InputError(f"The counts of the classes are {counts}; they must be {len(values)} whole numbers.")
+    since = SINCE_VERSION_2 if description["version"] < 2 else ()
+    defaults = {field.name: field.default for field in fields(Network) if field.name in since}
     return Model(
-        network=Network.from_json(description["network"]),
+        network=Network.from_json(defaults | description["network"]),
         weights=weights,
         classes=tuple(values),
         columns=description["columns"],

@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bothways.training.batches import SHAPES, batch_shape, bucket_lengths, bucketed, epoch_plan, piece_lengths, updates
+from bothways.training.batches import (
+    SHAPES,
+    Bucket,
+    batch_shape,
+    bucket_lengths,
+    bucketed,
+    epoch_plan,
+    piece_lengths,
+    updates,
+)
 
 some_lengths = st.lists(st.integers(1, 30), min_size=1, max_size=40)
 
@@ -65,7 +74,7 @@ def test_a_thousand_lengths_are_padded_little() -> None:
 def test_buckets_hold_every_step_once(lengths: list[int], batch_size: int) -> None:
     steps = sum(lengths)
     x = np.arange(2 * steps, dtype=np.float32).reshape(steps, 2) + 1
-    buckets = bucketed(x, np.arange(steps), np.array(lengths), batch_size)
+    buckets = bucketed(x, np.arange(steps), np.ones(steps), np.array(lengths), batch_size)
     held = np.concatenate([bucket.y[bucket.valid] for bucket in buckets])
     assert sorted(held.tolist()) == list(range(steps))
     starts = dict(zip(np.cumsum(lengths) - lengths, lengths, strict=True))
@@ -78,11 +87,34 @@ def test_buckets_hold_every_step_once(lengths: list[int], batch_size: int) -> No
             assert valid.tolist() == [True] * length + [False] * (len(valid) - length)
 
 
+def unlabeled(lengths: list[int], batch_size: int) -> list[Bucket]:
+    steps = sum(lengths)
+    return bucketed(np.zeros((steps, 1), np.float32), np.zeros(steps), np.ones(steps), np.array(lengths), batch_size)
+
+
+@given(some_lengths, st.integers(1, 9), st.sampled_from(["step", "sequence"]), st.integers(0, 2**32))
+@settings(deadline=None)
+def test_what_has_no_label_is_left_out(lengths: list[int], batch_size: int, per: str, seed: int) -> None:
+    steps, starts = sum(lengths), np.cumsum(lengths) - lengths
+    count = steps if per == "step" else len(lengths)
+    weights = np.random.default_rng(seed).integers(0, 2, count) * 0.5
+    weights[0] = 1.0
+    x = np.arange(steps, dtype=np.float32)[:, None]
+    buckets = bucketed(x, np.arange(count), weights, np.array(lengths), batch_size, per)
+    kept = [int(row[0, 0]) for bucket in buckets for row in bucket.x]
+    labeled = np.split(weights, starts[1:]) if per == "step" else weights
+    assert sorted(kept) == [start for start, some in zip(starts, labeled, strict=True) if np.any(some)]
+    for bucket in buckets:
+        assert bucket.y.shape == bucket.weights.shape == (bucket.valid.shape if per == "step" else (len(bucket.x),))
+        some = bucket.weights > 0
+        assert np.array_equal(bucket.weights[some], weights[bucket.y[some]])
+
+
 @given(some_lengths, st.integers(1, 9))
 @settings(deadline=None)
 def test_an_epoch_visits_every_sequence_once_in_full_batches(lengths: list[int], batch_size: int) -> None:
     steps = sum(lengths)
-    buckets = bucketed(np.zeros((steps, 1), np.float32), np.zeros(steps), np.array(lengths), batch_size)
+    buckets = unlabeled(lengths, batch_size)
     seen: list[list[int]] = [[] for _ in buckets]
     batches = 0
     for bucket, rows in epoch_plan(buckets, batch_size, np.random.default_rng(0)):
@@ -95,7 +127,7 @@ def test_an_epoch_visits_every_sequence_once_in_full_batches(lengths: list[int],
 
 
 def test_the_order_comes_from_the_generator() -> None:
-    buckets = bucketed(np.zeros((300, 1), np.float32), np.zeros(300), np.array([1] * 100 + [2] * 100), 10)
+    buckets = unlabeled([1] * 100 + [2] * 100, 10)
 
     def order(seed: int) -> list[tuple[int, list[list[int]]]]:
         plan = epoch_plan(buckets, 10, np.random.default_rng(seed))
@@ -106,12 +138,12 @@ def test_the_order_comes_from_the_generator() -> None:
 
 
 def test_empty_places_are_spread_over_the_batches() -> None:
-    buckets = bucketed(np.zeros((19, 1), np.float32), np.zeros(19), np.ones(19, int), 9)
+    buckets = unlabeled([1] * 19, 9)
     (plan,) = epoch_plan(buckets, 9, np.random.default_rng(0))
     assert sorted((plan.rows >= 0).sum(axis=1).tolist()) == [6, 6, 7]
 
 
 @pytest.mark.parametrize(("sequences", "batch_size", "shape"), [(10, 8, (2, 5)), (9, 3, (3, 3)), (2, 8, (1, 2))])
 def test_batches_are_as_equal_as_can_be(sequences: int, batch_size: int, shape: tuple[int, int]) -> None:
-    bucket = bucketed(np.zeros((sequences, 1), np.float32), np.zeros(sequences), np.ones(sequences, int), batch_size)[0]
+    bucket = unlabeled([1] * sequences, batch_size)[0]
     assert batch_shape(bucket, batch_size) == shape

@@ -21,10 +21,11 @@ from bothways.runtime import scores
 from bothways.training import EpochReport, Examples, Settings, Trained, train
 from bothways.training.batches import Bucket, bucketed, epoch_plan
 from bothways.training.epochs import BatchEpochs, Epochs, epochs
+from bothways.training.examples import statistics
 from bothways.training.initial import initial_weights
 from bothways.training.keras_model import batch, compile_model, get_weights, keras_model, labeled_arrays, set_weights
-from bothways.training.loop import statistics
-from tolerances import KERAS, error
+from bothways.training.validation import Judged, Validation
+from tolerances import error
 
 Array = npt.NDArray[Any]
 
@@ -53,27 +54,7 @@ def some_weights(network: Network) -> dict[str, npt.NDArray[np.float32]]:
 def some_buckets(lengths: list[int], batch_size: int) -> list[Bucket]:
     examples = some_examples(lengths)
     x = np.concatenate(examples.sequences).astype(np.float32)
-    return bucketed(x, examples.labels, np.array(lengths), batch_size)
-
-
-@pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize(
-    "more",
-    [{"direction": direction} for direction in DIRECTIONS]
-    + [{"depth": 2, "direction": direction} for direction in DIRECTIONS]
-    + [{"merge_mode": "sum", "depth": 2}, {"classes": 4, "merge_mode": "mul"}],
-    ids=str,
-)
-def test_the_keras_model_and_the_runtime_are_the_same_network(more: dict[str, Any], masked: bool) -> None:
-    network = some_network(**more)
-    weights = some_weights(network)
-    model = keras_model(network, masked)
-    set_weights(network, model, weights)
-    lengths = [3, 7, 5, 1] if masked else [7, 7]
-    bucket = some_buckets(lengths, batch_size=8)[0]
-    z = np.asarray(model([bucket.x, bucket.valid] if masked else bucket.x))
-    sequences = [x[valid] for x, valid in zip(bucket.x, bucket.valid, strict=True)]
-    assert error(scores(network, weights, sequences), z[bucket.valid]) < KERAS
+    return bucketed(x, examples.labels, np.ones(len(x)), np.array(lengths), batch_size)
 
 
 def test_weights_go_into_the_keras_model_and_come_back() -> None:
@@ -118,7 +99,7 @@ def test_the_forward_layer_starts_the_same_with_or_without_a_backward_one() -> N
 
 def runner(kind: Any, network: Network, buckets: list[Bucket], batch_size: int) -> tuple[Epochs, Any]:
     model = keras_model(network, masked=not all(bucket.valid.all() for bucket in buckets))
-    compile_model(network, model, 0.01)
+    compile_model(network, model, Settings(learning_rate=0.01), 10**6)
     set_weights(network, model, initial_weights(network, seed=0))
     return kind(model, buckets, batch_size), model
 
@@ -162,7 +143,12 @@ def test_padding_and_empty_places_change_neither_loss_nor_weights() -> None:
     padding = ((0, 0), (0, 4))
     rubbish = np.random.default_rng(0).normal(size=(5, 11, 2)).astype(np.float32)
     rubbish[:, :7][bucket.valid] = bucket.x[bucket.valid]
-    longer = Bucket(rubbish, np.pad(bucket.y, padding, constant_values=1), np.pad(bucket.valid, padding))
+    longer = Bucket(
+        rubbish,
+        np.pad(bucket.y, padding, constant_values=1),
+        np.pad(bucket.valid, padding),
+        np.pad(bucket.weights, padding),
+    )
     results = []
     for some, rows in ((bucket, [0, 1, 2, 3, 4]), (longer, [0, 1, -1, 2, 3, 4, -1])):
         _, model = runner(BatchEpochs, network, [some], 8)
@@ -197,15 +183,13 @@ def test_training_learns() -> None:
 
 def test_the_learning_rate_falls_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The last of ten epochs moves the weights about a tenth as far as one in the middle."""
-    from bothways.training import loop
-
     seen = []
 
-    def validate(network: Network, weights: dict[str, Array], examples: Examples) -> tuple[float, float]:
+    def judge(self: Validation, weights: dict[str, Array]) -> Judged:
         seen.append(np.concatenate([array.ravel() for array in weights.values()]))
-        return 0.0, 0.0
+        return Judged(0.0, 0.0)
 
-    monkeypatch.setattr(loop, "validate", validate)
+    monkeypatch.setattr(Validation, "__call__", judge)
     examples = some_examples([6] * 80)
     train(some_network(), examples, Settings(epochs=10, patience=None), examples)
     moved = [float(np.abs(after - before).mean()) for before, after in itertools.pairwise(seen)]
@@ -264,16 +248,14 @@ def test_without_validation_all_epochs_run_and_the_last_weights_stay() -> None:
 
 def test_the_best_weights_are_kept_and_training_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     """The validations of six epochs are given; the third is the best: of equal F1, it has the lower loss."""
-    from bothways.training import loop
-
-    given = iter([(0.9, 0.5), (0.8, 0.7), (0.7, 0.7), (0.7, 0.7), (0.1, 0.6), (0.9, 0.9)])
+    given = iter([(0.5, 0.9), (0.7, 0.8), (0.7, 0.7), (0.7, 0.7), (0.6, 0.1), (0.9, 0.9)])
     seen = []
 
-    def validate(network: Network, weights: Any, examples: Examples) -> tuple[float, float]:
+    def judge(self: Validation, weights: Any) -> Judged:
         seen.append(weights)
-        return next(given)
+        return Judged(*next(given))
 
-    monkeypatch.setattr(loop, "validate", validate)
+    monkeypatch.setattr(Validation, "__call__", judge)
     reports: list[EpochReport] = []
     examples = some_examples([6] * 8)
     trained = train(some_network(), examples, Settings(epochs=9, patience=2), examples, reports.append)
@@ -283,18 +265,6 @@ def test_the_best_weights_are_kept_and_training_stops(monkeypatch: pytest.Monkey
     assert trained.history == reports
     assert all(np.array_equal(trained.weights[name], seen[2][name]) for name in trained.weights)
     assert not all(np.array_equal(trained.weights[name], seen[4][name]) for name in trained.weights)
-
-
-def test_validation_gives_the_loss_and_the_macro_f1() -> None:
-    from bothways.training.loop import validate
-
-    network = some_network()
-    weights = {name: np.zeros(shape, np.float32) for name, shape in network.weight_shapes().items()}
-    weights["input/scale"] += 1
-    weights["head/bias"] += np.float32(math.log(3))  # three to one for class 1 at every step
-    loss, macro_f1 = validate(network, weights, Examples([np.zeros((4, 2))], np.array([1, 1, 1, 0])))
-    assert abs(loss - -(3 * math.log(0.75) + math.log(0.25)) / 4) < 1e-6
-    assert abs(macro_f1 - (2 * 3 / 7) / 2) < 1e-12
 
 
 def test_a_window_cuts_training_sequences() -> None:
@@ -355,7 +325,7 @@ def test_wrong_settings_are_refused(arguments: dict[str, Any], message: str) -> 
 
 def test_an_update_costs_little_beside_its_work() -> None:
     """1,000 updates of the tutorial's size take 0.03 s on the machine of the benchmarks; `fit` needs 0.3 s and more."""
-    buckets = [Bucket(np.zeros((1000, 10, 2), "f4"), np.zeros((1000, 10), "i4"), np.ones((1000, 10), bool))]
+    buckets = some_buckets([10] * 1000, 1)
     run, _ = runner(epochs, some_network(units=20), buckets, 1)
     seconds = []
     for _ in range(3):

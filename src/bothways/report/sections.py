@@ -284,8 +284,8 @@ def _worst_steps(report: Report) -> str:
         heading = f"<h3>{text(report.ids[sequence])} <small>{said}</small></h3>"
         shown.append(f'{heading}<div class="scroll wide"><figure>{drawing}</figure></div>')
     lead = (
-        "By the number of wrong steps times their share, so that neither short nor long sequences crowd out the others; "
-        "steps count from 0. Below the bands: the probability that the model gave to the expected label."
+        "By the number of wrong steps times their share, so that neither short nor long sequences crowd out others. "
+        "Steps count from 0. Below the bands: the probability that the model gave to the expected label."
     )
     return section("The worst sequences", lead, _legend(report, coloured), *shown)
 

@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
-from bothways.runtime.forward import checked_sequences, probabilities, scores, standardise
+from bothways.runtime.forward import (
+    check_codes,
+    checked_sequences,
+    padded,
+    probabilities,
+    scores,
+    scores_of,
+    standardise,
+)
 from bothways.runtime.model import Label, Model
 
-__all__ = ["Label", "Model", "checked_sequences", "probabilities", "scores", "standardise"]
+__all__ = [
+    "Label",
+    "Model",
+    "check_codes",
+    "checked_sequences",
+    "padded",
+    "probabilities",
+    "scores",
+    "scores_of",
+    "standardise",
+]

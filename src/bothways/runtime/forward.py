@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from bothways.engine import Direction, Layer
 from bothways.errors import InputError
-from bothways.network import Network, Recurrent
+from bothways.network import Network
+from bothways.runtime.stack import Stack
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
@@ -22,10 +22,27 @@ STEPS_A_CALL = 1 << 16
 At 64 outputs a step 16 MB; larger calls were not faster."""
 
 
-def scores(network: Network, weights: Weights, sequences: Sequence[Array]) -> Floats:
-    """The scores (logits) of every step.
+class Padded(NamedTuple):
+    """Sequences of like length, as the network takes them.
 
-    Sequences of like length go through the network together; each is read from its first step to its last.
+    Attributes:
+        x: `(sequences, time, features)`; numeric columns standardised.
+        counts: `(sequences, time)`, True where not padded.
+        numbers: `(sequences,)`, which ones they are.
+        places: the place of each step that counts among the steps of all sequences.
+    """
+
+    x: Floats
+    counts: npt.NDArray[np.bool_]
+    numbers: npt.NDArray[np.int64]
+    places: npt.NDArray[np.int64]
+
+
+def scores(network: Network, weights: Weights, sequences: Sequence[Array]) -> Floats:
+    """The scores (logits) of every step, or of every sequence.
+
+    Sequences of like length go through the network together; each is read from its first step to its last. A sequence
+    without steps has the scores of a row of zeros before the head.
 
     Args:
         network: the description that `weights` belongs to.
@@ -33,22 +50,52 @@ def scores(network: Network, weights: Weights, sequences: Sequence[Array]) -> Fl
         sequences: checked arrays `(time, features)`, as `checked_sequences` gives them.
 
     Returns:
-        `(steps, network.outputs)`, the steps of all sequences one after the other.
+        `(steps, network.outputs)`, the steps of all sequences one after the other; `(sequences, network.outputs)` for
+        labels of sequences.
+    """
+    per_step = network.per == "step"
+    count = sum(len(sequence) for sequence in sequences) if per_step else len(sequences)
+    return scores_of(network, weights, padded(network, weights, sequences), count)
+
+
+def padded(network: Network, weights: Weights, sequences: Sequence[Array]) -> Iterator[Padded]:
+    """The sequences that have steps, those of like length together, standardised and padded.
+
+    Args:
+        network: the description that `weights` belongs to.
+        weights: those of a network; "input/mean" and "input/scale" count.
+        sequences: checked arrays `(time, features)`.
     """
     lengths = np.array([len(sequence) for sequence in sequences], np.int64)
-    ends = np.cumsum(lengths)
-    result = np.zeros((int(lengths.sum()), network.outputs), np.float32)
-    layers = [_layer(recurrent, weights) for recurrent in network.recurrent]
+    starts = np.cumsum(lengths) - lengths
     for group in _groups(lengths):
         time = np.arange(lengths[group[0]])
         counts = time < lengths[group, None]
         x = np.zeros((*counts.shape, network.features), np.float32)
         x[counts] = standardise(np.concatenate([sequences[i] for i in group]), weights)
-        mask = None if counts.all() else counts
-        for layer in layers:
-            x = layer(x, mask)
-        places = ((ends - lengths)[group, None] + time)[counts]
-        result[places] = x[counts] @ weights["head/kernel"] + weights["head/bias"]
+        yield Padded(x, counts, group, (starts[group, None] + time)[counts])
+
+
+def scores_of(network: Network, weights: Weights, groups: Iterable[Padded], count: int) -> Floats:
+    """What `scores` gives, of sequences that `padded` has prepared.
+
+    Args:
+        network: the description that `weights` belongs to.
+        weights: the arrays that `network.weight_shapes()` names.
+        groups: what `padded` gave for them.
+        count: how many labels they have in all.
+    """
+    stack = Stack(network, weights)
+    per_step = network.per == "step"
+    result = np.empty((count, network.outputs), np.float32)
+    if not per_step:
+        result[:] = weights["head/bias"]  # of those without steps, which are in no group
+    for group in groups:
+        z = stack(group.x, group.counts)
+        if per_step:
+            result[group.places] = z[group.counts]
+        else:
+            result[group.numbers] = z
     return result
 
 
@@ -75,7 +122,7 @@ def probabilities(z: Floats) -> Floats:
 
 
 def standardise(steps: Array, weights: Weights) -> Floats:
-    """`(x - mean) / scale` for each feature, taken in float64.
+    """`(x - mean) / scale` for each numeric feature, taken in float64; categories stay as they are.
 
     Beyond 1e30 in size values are cut off, lest sums of them overflow and labels come of no number at all.
 
@@ -88,9 +135,15 @@ def standardise(steps: Array, weights: Weights) -> Floats:
         >>> standardise(np.array([[4.0], [2.0]]), weights).tolist()
         [[0.5], [0.0]]
     """
-    z = np.subtract(steps, weights["input/mean"], dtype=np.float64)
+    numeric = len(weights["input/mean"])
+    z = np.subtract(steps[..., :numeric], weights["input/mean"], dtype=np.float64)
     z /= weights["input/scale"]
-    return np.asarray(np.clip(z, -1e30, 1e30, out=z), np.float32)
+    np.clip(z, -1e30, 1e30, out=z)
+    if numeric == steps.shape[-1]:
+        return z.astype(np.float32)
+    result = np.array(steps, np.float32)
+    result[..., :numeric] = z
+    return result
 
 
 def checked_sequences(name: str, sequences: Iterable[Any], features: int | None) -> list[Array]:
@@ -123,6 +176,37 @@ def checked_sequences(name: str, sequences: Iterable[Any], features: int | None)
     return checked
 
 
+def check_codes(name: str, sequences: Sequence[Array], network: Network) -> None:
+    """Refuse category columns that hold anything but their codes.
+
+    Args:
+        name: what the caller calls the sequences.
+        sequences: checked arrays `(time, features)`.
+        network: says how many codes each column has.
+
+    Raises:
+        InputError: names the sequence by its number, from 0, the step, what came and what is needed.
+
+    Example:
+        >>> network = Network(features=2, classes=2, categories=(5,))
+        >>> check_codes("X", [np.array([[0.5, 4], [0.5, 5]])], network)
+        Traceback (most recent call last):
+        bothways.errors.InputError: X[0] holds 5.0 at step 1, feature 1, a category; its codes are the whole numbers from 0 to 4, and 0 stands for whatever is unknown.
+    """
+    if not network.categories:
+        return
+    most = np.array(network.categories) - 1
+    for i, sequence in enumerate(sequences):
+        codes = sequence[:, network.numeric :]
+        wrong = (codes < 0) | (codes > most) | (codes != np.floor(codes))
+        if wrong.any():
+            step, k = (int(place) for place in np.argwhere(wrong)[0])
+            raise InputError(
+                f"{name}[{i}] holds {codes[step, k]} at step {step}, feature {network.numeric + k}, a category; its codes "
+                f"are the whole numbers from 0 to {most[k]}, and 0 stands for whatever is unknown."
+            )
+
+
 def _checked_array(name: str, value: Any, ndim: int) -> Array:
     """One sequence `(time, features)`, or all of them `(sequences, time, features)`, as float32 or float64."""
     axes = "(time, features)" if ndim == 2 else "(sequences, time, features), or be a list of (time, features)"
@@ -147,7 +231,7 @@ def _checked_array(name: str, value: Any, ndim: int) -> Array:
     return array
 
 
-def _groups(lengths: npt.NDArray[np.int64]) -> Iterator[list[int]]:
+def _groups(lengths: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
     """Which sequences share a call, the longest first: neighbours in length, with at most `STEPS_A_CALL` padded steps.
 
     Sequences without steps are in none; one that is longer than that goes alone.
@@ -156,18 +240,5 @@ def _groups(lengths: npt.NDArray[np.int64]) -> Iterator[list[int]]:
     order = order[lengths[order] > 0]
     while len(order):
         size = max(1, STEPS_A_CALL // int(lengths[order[0]]))
-        yield order[:size].tolist()
+        yield order[:size]
         order = order[size:]
-
-
-def _layer(recurrent: Recurrent, weights: Weights) -> Layer:
-    directions = [
-        Direction(
-            kernel=weights[f"{recurrent.name}/{direction}/kernel"],
-            recurrent_kernel=weights[f"{recurrent.name}/{direction}/recurrent_kernel"],
-            bias=weights[f"{recurrent.name}/{direction}/bias"],
-            reverse=direction == "backward",
-        )
-        for direction in recurrent.directions
-    ]
-    return Layer(directions, cell=recurrent.cell, merge_mode=recurrent.merge_mode, frozen=True)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from bothways.errors import InputError
 from bothways.network import Network
-from bothways.runtime.forward import Floats, checked_sequences, probabilities, scores
+from bothways.runtime.forward import Floats, check_codes, checked_sequences, probabilities, scores
 
 Label = int | str | bool
 
@@ -25,7 +25,7 @@ class Model:
         weights: the arrays that `network.weight_shapes()` names, float32 and finite.
         classes: the labels, in the order of the probabilities; all int, all str or all bool.
         columns: how the columns of a table become sequences; None if no table was involved.
-        class_counts: how many steps of each class training saw.
+        class_counts: how many labels of each class training saw.
         facts: whatever else is worth knowing, as JSON values.
 
     Raises:
@@ -57,8 +57,8 @@ class Model:
                 f"classes are {self.classes}; the network needs {self.network.classes} that differ from one another."
             )
 
-    def predict_proba(self, sequences: Iterable[Any]) -> list[Floats]:
-        """The probability of each class at each step.
+    def predict_proba(self, sequences: Iterable[Any]) -> Any:
+        """The probability of each class at each step, or of each sequence.
 
         Memory beyond that of the sequences and the result is bounded: so many steps go through the network at once.
 
@@ -66,21 +66,21 @@ class Model:
             sequences: arrays `(time, features)`; lengths may differ and may be 0.
 
         Returns:
-            For each sequence `(time, classes)`.
+            For each sequence `(time, classes)`; or one array `(sequences, classes)` for labels of sequences.
 
         Raises:
             InputError: names the sequence by its number, from 0.
         """
         return self._split(probabilities, sequences)
 
-    def predict(self, sequences: Iterable[Any]) -> list[npt.NDArray[Any]]:
-        """The likeliest class at each step; of equals the first one.
+    def predict(self, sequences: Iterable[Any]) -> Any:
+        """The likeliest class at each step, or of each sequence; of equals the first one.
 
         Args:
             sequences: as in `predict_proba`.
 
         Returns:
-            For each sequence `(time,)` labels.
+            For each sequence `(time,)` labels; or one array `(sequences,)` for labels of sequences.
 
         Raises:
             InputError: names the sequence by its number, from 0.
@@ -88,10 +88,13 @@ class Model:
         classes = np.array(self.classes)
         return self._split(lambda z: classes[probabilities(z).argmax(axis=-1)], sequences)
 
-    def _split(self, function: Callable[[Floats], npt.NDArray[Any]], sequences: Iterable[Any]) -> list[Any]:
-        """A function of the scores of all steps, given for each sequence."""
+    def _split(self, function: Callable[[Floats], npt.NDArray[Any]], sequences: Iterable[Any]) -> Any:
+        """A function of the scores of all labels, given for each sequence where steps have labels."""
         checked = checked_sequences("sequences", sequences, self.network.features)
+        check_codes("sequences", checked, self.network)
         results = function(scores(self.network, self.weights, checked))
+        if self.network.per == "sequence":
+            return results
         ends = np.cumsum([len(sequence) for sequence in checked], dtype=np.int64).tolist()
         return [results[end - len(sequence) : end] for end, sequence in zip(ends, checked, strict=True)]
 

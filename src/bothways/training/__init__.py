@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bothways.layers  # noqa: F401  (first of all, since it chooses the Keras backend)
 from bothways.settings import Settings
-from bothways.training.loop import EpochReport, Examples, Trained, train
+from bothways.training.examples import Examples
+from bothways.training.loop import EpochReport, Trained, train
 
 __all__ = ["EpochReport", "Examples", "Settings", "Trained", "train"]

@@ -21,13 +21,15 @@ class Bucket:
 
     Attributes:
         x: `(sequences, time, features)`, float32, zeros where padded.
-        y: `(sequences, time)`, the number of the class; 0 where padded.
+        y: `(sequences, time)`, the number of the class, 0 where padded; or `(sequences,)`.
         valid: `(sequences, time)`, True where not padded.
+        weights: shaped as `y`, float32, how much each label counts; 0 where padded.
     """
 
     x: npt.NDArray[np.float32]
     y: npt.NDArray[np.int32]
     valid: npt.NDArray[np.bool_]
+    weights: npt.NDArray[np.float32]
 
 
 class Batches(NamedTuple):
@@ -93,28 +95,47 @@ def bucket_lengths(lengths: Sequence[int], least: int = 1, most: int = SHAPES) -
     return chosen[-1]
 
 
-def bucketed(x: npt.NDArray[np.float32], y: npt.NDArray[Any], lengths: Lengths, batch_size: int) -> list[Bucket]:
+def bucketed(
+    x: npt.NDArray[np.float32],
+    y: npt.NDArray[Any],
+    weights: npt.NDArray[Any],
+    lengths: Lengths,
+    batch_size: int,
+    per: str = "step",
+) -> list[Bucket]:
     """Pad sequences and their labels to few lengths, each shared by a batch at least.
+
+    Those without a label that weighs anything are left out.
 
     Args:
         x: `(steps, features)`, the steps of all sequences one after the other.
-        y: `(steps,)`, the numbers of their classes.
-        lengths: how many steps each sequence has.
+        y: `(steps,)` or `(sequences,)`, the numbers of their classes.
+        weights: shaped as `y`, how much each label counts.
+        lengths: how many steps each sequence has, at least one.
         batch_size: sequences an update.
+        per: what has a label, each "step" or each "sequence".
     """
     starts = np.cumsum(lengths) - lengths
-    edges = bucket_lengths(lengths.tolist(), least=batch_size)
-    which = np.searchsorted(edges, lengths)
-    return [_padded(x, y, starts[which == k], lengths[which == k], edge) for k, edge in enumerate(edges)]
-
-
-def _padded(x: npt.NDArray[np.float32], y: npt.NDArray[Any], starts: Lengths, lengths: Lengths, time: int) -> Bucket:
-    steps = np.arange(time)
-    valid = steps < lengths[:, None]
-    source = (starts[:, None] + steps)[valid]
-    bucket = Bucket(np.zeros((*valid.shape, x.shape[1]), np.float32), np.zeros(valid.shape, np.int32), valid)
-    bucket.x[valid], bucket.y[valid] = x[source], y[source]
-    return bucket
+    labeled = np.flatnonzero((np.add.reduceat(weights, starts) if per == "step" else weights) > 0)
+    edges = bucket_lengths(lengths[labeled].tolist(), least=batch_size)
+    which = np.searchsorted(edges, lengths[labeled])
+    result = []
+    for k, time in enumerate(edges):
+        chosen = labeled[which == k]
+        valid = np.arange(time) < lengths[chosen, None]
+        source = (starts[chosen, None] + np.arange(time))[valid]
+        place: Any = (valid, source) if per == "step" else (slice(None), chosen)
+        shape = valid.shape if per == "step" else chosen.shape
+        bucket = Bucket(
+            np.zeros((*valid.shape, x.shape[1]), np.float32),
+            np.zeros(shape, np.int32),
+            valid,
+            np.zeros(shape, np.float32),
+        )
+        bucket.x[valid] = x[source]
+        bucket.y[place[0]], bucket.weights[place[0]] = y[place[1]], weights[place[1]]
+        result.append(bucket)
+    return result
 
 
 def batch_shape(bucket: Bucket, batch_size: int) -> tuple[int, int]:

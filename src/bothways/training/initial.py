@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 
 import numpy as np
@@ -17,7 +18,7 @@ def initial_weights(network: Network, seed: int) -> dict[str, Floats]:
     """Weights by Keras's rules, from `seed` and their own names alone.
 
     Kernels are uniform after Glorot and Bengio 2010, recurrent kernels orthogonal (Saxe et al. 2014), biases
-    zero but one for a forget gate (Jozefowicz et al. 2015). Since each array has its own random
+    zero but one for a forget gate (Jozefowicz et al. 2015), vectors of categories uniform within 0.05. Since each array has its own random
     stream, the forward layer starts the same whether or not a backward one stands beside it.
 
     Returns:
@@ -37,11 +38,14 @@ def initial_weights(network: Network, seed: int) -> dict[str, Floats]:
         if name.endswith("/recurrent_kernel"):
             array = _orthogonal(shape, generator)
         elif name.endswith("/kernel"):
-            limit = np.sqrt(6 / sum(shape))
+            *window, fan_in, fan_out = shape
+            limit = np.sqrt(6 / ((fan_in + fan_out) * math.prod(window)))
             array = generator.uniform(-limit, limit, shape)
+        elif name.endswith("/embeddings"):
+            array = generator.uniform(-0.05, 0.05, shape)
         else:
             array = np.zeros(shape)
-            if name != "head/bias":
+            if name.startswith("recurrent_"):
                 array += np.repeat([gate == "forget" for gate in cell_spec(network.cell).gates], network.units)
         weights[name] = array.astype(np.float32)
     return weights

@@ -7,10 +7,13 @@ from functools import partial
 from typing import Any
 
 import keras
+from keras import ops
 
 from bothways.layers import GRU, LSTM, Bidirectional, SimpleRNN
 from bothways.network import Network, Recurrent
+from bothways.settings import Settings
 from bothways.training.batches import Bucket
+from bothways.training.front import Front, Rates
 from bothways.training.initial import Floats
 
 CELL_LAYERS: dict[str, Callable[..., Any]] = {
@@ -22,17 +25,21 @@ CELL_LAYERS: dict[str, Callable[..., Any]] = {
 }
 
 
-def keras_model(network: Network, masked: bool) -> Any:
+def keras_model(network: Network, masked: bool, unknown_rates: list[Rates] | None = None, seed: int = 0) -> Any:
     """Build the Keras model of a network, up to its scores (logits); standardisation stays outside.
 
-    Its weights are zeros: set them with `set_weights`. It computes in float32, whatever the policy of Keras.
+    Its weights are zeros: set them with `set_weights`. It computes in float32, whatever the policy of Keras. Masked
+    steps change nothing, whatever they hold.
 
     Args:
         network: what to build.
-        masked: whether it takes a mask `(batch, time)` beside `x`, True where a step counts.
+        masked: whether it takes a mask `(batch, time)` beside `x`, True where a step counts; such steps come first.
+        unknown_rates: for each category column `(codes,)`, how likely training is to take each code for the unknown one.
+        seed: of dropout, and of these draws.
 
     Returns:
-        A `keras.Model` from `x` `(batch, time, features)`, or `[x, mask]`, to `(batch, time, outputs)`.
+        A `keras.Model` from `x` `(batch, time, features)`, or `[x, mask]`, to `(batch, time, outputs)`, or to
+        `(batch, outputs)` for labels of sequences.
 
     Example:
         >>> model = keras_model(Network(features=3, classes=5, units=8), masked=False)
@@ -41,18 +48,30 @@ def keras_model(network: Network, masked: bool) -> Any:
     """
     x = keras.Input((None, network.features), dtype="float32", name="x")
     mask = keras.Input((None,), dtype="bool", name="mask") if masked else None
-    outputs = x
-    for layer in network.recurrent:
-        outputs = _recurrent(layer, outputs, mask)
+    rows, counts = x, mask
+    if network.categories or network.convolution:
+        rows = Front(network, unknown_rates, seed)(x, valid=mask)
+    if network.conv_stride > 1 and mask is not None:
+        counts = mask[:, :: network.conv_stride]
+    whole = network.per == "sequence"
+    for i, layer in enumerate(network.recurrent):
+        top = i == network.depth - 1
+        rows = _dropped(network, rows, f"dropout_{i}", seed + i)
+        rows = _recurrent(layer, rows, counts, sequences=not (whole and top and network.pooling == "last"))
+    if whole and network.pooling != "last":
+        rows = Pool(network.pooling, name="pool")(rows, counts=counts)
+    rows = _dropped(network, rows, "dropout_head", seed + network.depth)
     head = keras.layers.Dense(network.outputs, kernel_initializer="zeros", dtype="float32", name="head")
-    scores = head(outputs)
+    scores = head(rows)
+    if network.conv_stride > 1 and not whole:
+        scores = Spread(network.conv_stride, name="spread")(scores, x)
     return keras.Model(x if mask is None else [x, mask], scores)
 
 
-def _recurrent(layer: Recurrent, x: Any, mask: Any) -> Any:
+def _recurrent(layer: Recurrent, x: Any, mask: Any, sequences: bool) -> Any:
     cell = CELL_LAYERS[layer.cell](
         layer.units,
-        return_sequences=True,
+        return_sequences=sequences,
         go_backwards=layer.directions == ("backward",),
         kernel_initializer="zeros",
         recurrent_initializer="zeros",
@@ -63,42 +82,137 @@ def _recurrent(layer: Recurrent, x: Any, mask: Any) -> Any:
         return Bidirectional(cell, merge_mode=layer.merge_mode, dtype="float32", name=layer.name)(x, mask=mask)
     outputs = cell(x, mask=mask)
     # A Keras layer that goes backwards gives its outputs in the order of its going.
-    return keras.ops.flip(outputs, axis=1) if cell.go_backwards else outputs
+    return ops.flip(outputs, axis=1) if cell.go_backwards and sequences else outputs
 
 
-def compile_model(network: Network, model: Any, learning_rate: Any) -> None:
+def _dropped(network: Network, rows: Any, name: str, seed: int) -> Any:
+    """Dropout by one draw for all steps of a sequence (Gal and Ghahramani 2016), which is cheaper, too."""
+    if not network.dropout:
+        return rows
+    shape = (None, 1, rows.shape[-1]) if len(rows.shape) == 3 else None
+    return keras.layers.Dropout(network.dropout, noise_shape=shape, seed=seed, dtype="float32", name=name)(rows)
+
+
+class Pool(keras.layers.Layer):
+    """The mean or the maximum over the steps that count.
+
+    Args:
+        pooling: "mean" or "max".
+        name: of the layer.
+    """
+
+    def __init__(self, pooling: str, name: str) -> None:
+        """Keep the kind."""
+        super().__init__(name=name, dtype="float32")
+        self._pooling = pooling
+        self.supports_masking = True  # its input has a mask of Keras on it, beside the one that it is given
+
+    def compute_mask(self, *arguments: Any) -> None:
+        """What it gives has no mask."""
+
+    def call(self, rows: Any, counts: Any = None) -> Any:
+        """From `(batch, time, width)` and a mask `(batch, time)` to `(batch, width)`."""
+        if self._pooling == "mean":
+            if counts is None:
+                return ops.mean(rows, axis=1)
+            weights = ops.cast(counts, "float32")[..., None]
+            return ops.sum(rows * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1.0)
+        if counts is not None:
+            rows = ops.where(counts[..., None], rows, -1e30)
+        return ops.max(rows, axis=1)
+
+    def compute_output_spec(self, rows: Any, counts: Any = None) -> Any:
+        """The shape of what it gives."""
+        return keras.KerasTensor((rows.shape[0], rows.shape[-1]), dtype="float32")
+
+
+class Spread(keras.layers.Layer):
+    """Gives each step the scores of the output of the convolution that stands for it.
+
+    Args:
+        stride: that of the convolution.
+        name: of the layer.
+    """
+
+    def __init__(self, stride: int, name: str) -> None:
+        """Keep the stride."""
+        super().__init__(name=name, dtype="float32")
+        self._stride = stride
+        self.supports_masking = True  # its input has a mask of Keras on it
+
+    def compute_mask(self, *arguments: Any) -> None:
+        """What it gives has no mask; the weights of labels say what counts."""
+
+    def call(self, scores: Any, x: Any) -> Any:
+        """From `(batch, outputs in time, width)` to `(batch, time, width)`, with as many steps as `x` has."""
+        return ops.repeat(scores, self._stride, axis=1)[:, : ops.shape(x)[1]]
+
+    def compute_output_spec(self, scores: Any, x: Any) -> Any:
+        """The shape of what it gives."""
+        return keras.KerasTensor((*x.shape[:2], scores.shape[-1]), dtype="float32")
+
+
+class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that rises in a straight line from nothing, and then falls in one to nothing.
+
+    Args:
+        peak: the highest rate.
+        rising: how many updates it rises.
+        total: after how many updates in all it is back at nothing.
+
+    Example:
+        >>> [round(float(WarmUp(1.0, 2, 6)(update)), 2) for update in range(7)]
+        [0.5, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0]
+    """
+
+    def __init__(self, peak: float, rising: int, total: int) -> None:
+        """Keep the shape of the curve."""
+        self._peak, self._rising, self._total = peak, rising, total
+
+    def __call__(self, step: Any) -> Any:
+        """The rate of an update, counted from 0."""
+        step = ops.cast(step, "float32")
+        fall = (self._total - step) / max(1, self._total - self._rising)
+        rise = (step + 1) / self._rising if self._rising else fall
+        return self._peak * ops.maximum(ops.minimum(ops.minimum(rise, fall), 1.0), 0.0)
+
+
+def compile_model(network: Network, model: Any, settings: Settings, updates: int) -> None:
     """Give a model its loss and its optimizer.
 
-    The loss is the mean cross-entropy over the steps that count; the optimizer is Adam (Kingma and Ba 2015), with
-    gradients scaled down to a norm of 1 where they are longer, lest one long sequence undo the training.
+    The loss is the mean cross-entropy over the labels that count; the optimizer is Adam (Kingma and Ba 2015), with
+    gradients scaled down where their norm is longer than `settings.clip`, lest one long sequence undo the training.
 
     Args:
         network: what `model` was built from.
         model: what `keras_model` built.
-        learning_rate: a number, or a schedule of Keras.
+        settings: how to train.
+        updates: how many updates there will be at most.
     """
     losses = keras.losses
     crossentropy = losses.BinaryCrossentropy if network.outputs == 1 else losses.SparseCategoricalCrossentropy
     loss = crossentropy(from_logits=True, reduction="mean_with_sample_weight", dtype="float32")
-    model.compile(optimizer=keras.optimizers.Adam(learning_rate, global_clipnorm=1.0), loss=loss)
+    rate = WarmUp(settings.learning_rate, round(settings.warmup * updates), updates)
+    model.compile(optimizer=keras.optimizers.Adam(rate, global_clipnorm=settings.clip), loss=loss)
     model.optimizer.build(model.trainable_variables)
 
 
-def labeled_arrays(bucket: Bucket) -> tuple[Any, Any, Any]:
-    """The inputs of a bucket, its labels `(sequences, time, 1)`, and which steps are valid."""
-    return bucket.x, bucket.y[..., None], bucket.valid
+def labeled_arrays(bucket: Bucket) -> tuple[Any, Any, Any, Any]:
+    """The inputs of a bucket, its labels `(sequences, time, 1)` or `(sequences, 1)`, its valid steps, its weights."""
+    return bucket.x, bucket.y[..., None], bucket.valid, bucket.weights
 
 
-def batch(model: Any, data: tuple[Any, Any, Any], rows: Any) -> tuple[Any, Any, Any]:
-    """A batch as the model takes it: inputs, labels, weights `(batch, time)`.
+def batch(model: Any, data: tuple[Any, Any, Any, Any], rows: Any) -> tuple[Any, Any, Any]:
+    """A batch as the model takes it: inputs, labels, weights `(batch, time)` or `(batch,)`.
 
     Args:
         model: what `keras_model` built.
         data: what `labeled_arrays` gave, or the same as arrays of a Keras backend.
         rows: which sequences; those below 0 weigh nothing.
     """
-    x, y, valid = (array[rows] for array in data)
-    weights = (valid & (rows >= 0)[:, None]).astype("float32")
+    x, y, valid, weights = (array[rows] for array in data)
+    there = (rows >= 0).astype("float32")
+    weights = weights * (there if weights.ndim == 1 else there[:, None])
     return (x if len(model.inputs) == 1 else [x, valid]), y, weights
 
 

@@ -4,37 +4,22 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-import numpy.typing as npt
 
 from bothways.errors import InputError
-from bothways.metrics import score_labels
 from bothways.network import Network
-from bothways.runtime import probabilities, scores, standardise
-from bothways.settings import Settings
-from bothways.training.batches import bucketed, epoch_plan, piece_lengths, updates
+from bothways.settings import MONITORS, Settings
+from bothways.training.batches import epoch_plan, updates
 from bothways.training.epochs import epochs
+from bothways.training.examples import Examples, Prepared, check_examples, prepare
+from bothways.training.front import Rates
 from bothways.training.initial import Floats, initial_weights
 from bothways.training.keras_model import compile_model, get_weights, keras_model, set_weights
-
-Array = npt.NDArray[Any]
-
-
-class Examples(NamedTuple):
-    """Labeled sequences.
-
-    Attributes:
-        sequences: each `(time, features)`, finite numbers.
-        labels: `(steps,)`, the number of the class of every step, one sequence after the other.
-    """
-
-    sequences: Sequence[Array]
-    labels: npt.NDArray[np.integer[Any]]
+from bothways.training.validation import Validation
 
 
 @dataclass(frozen=True)
@@ -45,10 +30,12 @@ class EpochReport:
         epoch: its number, from 1.
         epochs: how many there are at most.
         loss: the mean cross-entropy of its batches, each before its update.
-        valid_loss: the mean cross-entropy of the validation steps after it; None without such data.
-        valid_metric: the macro F1 of the validation steps after it; None without such data.
+        valid_loss: the mean cross-entropy of the validation labels after it; None without such data.
+        valid_metric: the score of the validation labels after it; None without such data.
         steps_per_second: the time steps trained on in a second, validation aside.
         best: whether its weights are the ones to keep so far.
+        metric: what the score is called, one of the values of `bothways.settings.MONITORS`.
+        seconds_left: how long the remaining epochs will take if none is left out.
     """
 
     epoch: int
@@ -58,6 +45,8 @@ class EpochReport:
     valid_metric: float | None
     steps_per_second: float
     best: bool
+    metric: str = MONITORS["macro_f1"]
+    seconds_left: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +59,7 @@ class Trained:
         seconds: "compile", and "train" for everything after it, validation included.
         backend: the Keras backend.
         compiled: whether each epoch ran as one compiled loop, which takes JAX.
+        interrupted: whether Ctrl-C ended it before its time.
     """
 
     weights: dict[str, Floats]
@@ -77,6 +67,7 @@ class Trained:
     seconds: dict[str, float]
     backend: str
     compiled: bool
+    interrupted: bool = False
 
 
 def train(
@@ -88,19 +79,20 @@ def train(
 ) -> Trained:
     """Train a network.
 
-    With validation data, training stops after `settings.patience` epochs without a better macro F1 (of equals
-    the lower loss), and the best weights are kept. Macro F1 rather than the loss, since the labels are what people
-    use: on few sequences the loss of an overconfident network rises while its labels still improve.
+    With validation data, training stops after `settings.patience` epochs without a better score (of equals the lower
+    loss), and the best weights are kept. The score is the one that `settings.monitor` names, by itself an F1 rather than
+    the loss, since the labels are what people use: on few sequences the loss of an overconfident network rises while its
+    labels still improve.
 
     Args:
         network: what to train.
-        examples: what to learn from; at least one step.
+        examples: what to learn from; at least one label.
         settings: how.
         valid: what to validate on.
         on_epoch: is called after each epoch.
 
     Raises:
-        InputError: the loss is not a finite number.
+        InputError: examples that do not fit the network; the loss is not a finite number.
 
     Example:
         >>> import numpy as np
@@ -110,13 +102,17 @@ def train(
         >>> trained.history[-1].loss < trained.history[0].loss
         True
     """
-    steps = np.concatenate(examples.sequences)
-    standardisation = statistics(steps)
-    lengths = piece_lengths([len(sequence) for sequence in examples.sequences], settings.window)
-    buckets = bucketed(standardise(steps, standardisation), examples.labels, lengths, settings.batch_size)
-    model = keras_model(network, masked=not all(bucket.valid.all() for bucket in buckets))
-    total = settings.epochs * updates(buckets, settings.batch_size)
-    compile_model(network, model, keras.optimizers.schedules.PolynomialDecay(settings.learning_rate, total, 0.0))
+    check_examples("examples", examples, network)
+    prepared = prepare(network, examples, settings)
+    monitor = settings.monitor if settings.monitor != "auto" else "f1" if network.classes == 2 else "macro_f1"
+    validation = None
+    if valid is not None:
+        check_examples("valid", valid, network)
+        validation = Validation(network, prepared.standardisation, valid, monitor, _rarer(examples))
+    buckets = prepared.buckets
+    masked = not all(bucket.valid.all() for bucket in buckets)
+    model = keras_model(network, masked, _unknown_rates(prepared, settings), settings.seed)
+    compile_model(network, model, settings, settings.epochs * updates(buckets, settings.batch_size))
     set_weights(network, model, initial_weights(network, settings.seed))
     runner = epochs(model, buckets, settings.batch_size)
 
@@ -127,17 +123,25 @@ def train(
     while len(history) < settings.epochs and not best.given_up:
         started = time.perf_counter()
         loss = runner.run(epoch_plan(buckets, settings.batch_size, generator))
-        weights = standardisation | get_weights(network, model)
+        weights = _finished(prepared, get_weights(network, model))
         update_seconds = time.perf_counter() - started
         epoch = len(history) + 1
         if not math.isfinite(loss):
             raise InputError(f"The loss is {loss} in epoch {epoch}. Lower learning_rate={settings.learning_rate}.")
-        valid_loss, valid_metric = (None, None) if valid is None else validate(network, weights, valid)
-        better = best.offer(weights, valid_metric, valid_loss)
+        valid_metric, valid_loss = (None, None) if validation is None else validation(weights)
+        better = best.offer(weights, valid_metric, valid_loss, monitor)
         seconds += time.perf_counter() - started
         history.append(
             EpochReport(
-                epoch, settings.epochs, loss, valid_loss, valid_metric, len(steps) / update_seconds, best=better
+                epoch=epoch,
+                epochs=settings.epochs,
+                loss=loss,
+                valid_loss=valid_loss,
+                valid_metric=valid_metric,
+                steps_per_second=prepared.steps / update_seconds,
+                best=better,
+                metric=MONITORS[monitor],
+                seconds_left=seconds / epoch * (settings.epochs - epoch),
             )
         )
         if on_epoch is not None:
@@ -164,13 +168,14 @@ class _Best:
     _score: tuple[float, float] = (-math.inf, -math.inf)
     _waited: int = 0
 
-    def offer(self, weights: dict[str, Floats], metric: float | None, loss: float | None) -> bool:
+    def offer(self, weights: dict[str, Floats], metric: float | None, loss: float | None, monitor: str) -> bool:
         """Keep the weights if they are better; tells whether they are."""
         if metric is not None and loss is not None:
-            if (metric, -loss) <= self._score:
+            score = (-metric if monitor == "loss" else metric, -loss)
+            if score <= self._score:
                 self._waited += 1
                 return False
-            self._score = metric, -loss
+            self._score = score
         self.weights, self._waited = weights, 0
         return True
 
@@ -180,27 +185,23 @@ class _Best:
         return self.patience is not None and self._waited >= self.patience
 
 
-def statistics(steps: Array) -> dict[str, Floats]:
-    """The standardisation of the inputs: mean and scale of each feature.
-
-    The scale is the deviation from the mean as float32 has it; that of a constant feature is 1.
-
-    Args:
-        steps: `(steps, features)`.
-
-    Example:
-        >>> statistics(np.array([[1.0, 5.0], [3.0, 5.0]]))
-        {'input/mean': array([2., 5.], dtype=float32), 'input/scale': array([1., 1.], dtype=float32)}
-    """
-    mean = steps.mean(axis=0, dtype=np.float64).astype(np.float32)
-    scale = np.sqrt(np.square(np.subtract(steps, mean, dtype=np.float64)).mean(axis=0)).astype(np.float32)
-    constant = (steps.min(axis=0) == steps.max(axis=0)) | (scale == 0)
-    return {"input/mean": mean, "input/scale": np.where(constant, np.float32(1), scale)}
+def _rarer(examples: Examples) -> int:
+    """Of two classes the one with fewer labels; of equals the second."""
+    counts = np.bincount(examples.labels[examples.labels >= 0], minlength=2)
+    return int(counts[0] < counts[1]) ^ 1
 
 
-def validate(network: Network, weights: dict[str, Floats], examples: Examples) -> tuple[float, float]:
-    """The mean cross-entropy and the macro F1 over all steps."""
-    p = probabilities(scores(network, weights, examples.sequences))
-    y = examples.labels
-    loss = -np.log(np.maximum(p[np.arange(len(y)), y], np.finfo(np.float32).tiny)).mean()
-    return float(loss), score_labels(y, p.argmax(axis=-1), range(network.classes)).macro_f1
+def _unknown_rates(prepared: Prepared, settings: Settings) -> list[Rates] | None:
+    """How likely training is to take each code for the unknown one."""
+    a = settings.category_dropout
+    if not a or not prepared.counts:
+        return None
+    return [(a / (a + counts)).astype(np.float32) for counts in prepared.counts]
+
+
+def _finished(prepared: Prepared, weights: dict[str, Floats]) -> dict[str, Floats]:
+    """The weights of the whole network: a code that training never saw means as much as the unknown one."""
+    for i, counts in enumerate(prepared.counts):
+        table = weights[f"category_{i}/embeddings"]
+        weights[f"category_{i}/embeddings"] = np.where(counts[:, None] > 0, table, table[0])
+    return prepared.standardisation | weights

@@ -1,0 +1,70 @@
+"""The front of a network in Keras: from columns to the rows that recurrent layers read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from keras import ops
+
+from bothways.network import Network
+
+Rates = npt.NDArray[np.float32]
+
+
+class Front(keras.layers.Layer):
+    """Vectors for categories, and the convolution; the weights stand as in `Network.weight_shapes`.
+
+    In training a category is taken for the unknown one at random, the more often the rarer it is, so that the unknown
+    one has a vector that means something (Kiperwasser and Goldberg 2016, section 4).
+
+    Args:
+        network: what it belongs to.
+        unknown_rates: for each category column `(codes,)`, how likely training is to take each code for 0; None for never.
+        seed: of these draws.
+    """
+
+    def __init__(self, network: Network, unknown_rates: list[Rates] | None = None, seed: int = 0) -> None:
+        """Keep the description; `build` makes the weights."""
+        super().__init__(name="front", dtype="float32")
+        self._network = network
+        self._unknown_rates = unknown_rates
+        if unknown_rates is not None:
+            self._draws = keras.random.SeedGenerator(seed)
+
+    def build(self, *shapes: Any) -> None:
+        """Make the weights, all zeros."""
+        names = ("category_", "convolution/")
+        self._tables = [
+            self.add_weight(shape=shape, initializer="zeros", name=name.replace("/", "_"))
+            for name, shape in self._network.weight_shapes().items()
+            if name.startswith(names)
+        ]
+        self.built = True
+
+    def call(self, x: Any, valid: Any = None, training: bool = False) -> Any:
+        """From `x` `(batch, time, features)`, and a mask `(batch, time)`, to `(batch, outputs in time, width)`."""
+        network, convolution = self._network, self._network.convolution
+        parts = [x[..., : network.numeric]] if network.numeric else []
+        for i in range(len(network.categories)):
+            codes = ops.cast(x[..., network.numeric + i], "int32")
+            if training and self._unknown_rates is not None:
+                drawn = keras.random.uniform(ops.shape(codes), dtype="float32", seed=self._draws)
+                rates = ops.take(ops.convert_to_tensor(self._unknown_rates[i]), codes)
+                codes = ops.where(drawn < rates, ops.zeros_like(codes), codes)
+            parts.append(ops.take(self._tables[i], codes, axis=0))
+        rows = parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=-1)
+        if convolution is None:
+            return rows
+        if valid is not None:  # what is padding for the batch must be zeros for the convolution
+            rows = rows * ops.cast(valid, "float32")[..., None]
+        kernel, bias = self._tables[-2:]
+        rows = ops.pad(rows, ((0, 0), convolution.padding, (0, 0)))
+        return ops.relu(ops.conv(rows, kernel, strides=convolution.stride, padding="valid") + bias)
+
+    def compute_output_spec(self, x: Any, valid: Any = None, training: bool = False) -> Any:
+        """The shape of what it gives; the number of steps is left open."""
+        width = self._network.recurrent[0].features
+        return keras.KerasTensor((x.shape[0], None, width), dtype="float32")
