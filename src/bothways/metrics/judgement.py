@@ -231,6 +231,6 @@ def _sure_verdict(standing: str, said: str, ahead: Interval) -> str:
         behind = f"{-ahead.high:.3f} to {-ahead.low:.3f}"
         return f"The model is worse than a simple labeling: use that instead. {said}, which is {behind} more."
     return (
-        f"The model does not clearly beat simple labelings. {said}; on other sequences it may be {-ahead.low:.3f} "
+        f"The model does not clearly beat simple labelings. {said}; on other sequences it may be {abs(ahead.low):.3f} "
         f"behind or {ahead.high:.3f} ahead."
     )
