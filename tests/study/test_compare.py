@@ -238,7 +238,7 @@ def test_a_search_tries_what_scores_well(tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     path = tmp_path / "runs.parquet"
     space: dict[str, Any] = {"direction": None, "units": [2, 4, 8], "learning_rate": [1e-6, 0.05]}
-    arguments = {"seeds": 1, "search": 12, "output": path, "settings": {"epochs": 1}, "problem": SMALL["problem"]}
+    arguments = {"seeds": 1, "search": 12, "output": path, "settings": {"epochs": 20}, "problem": SMALL["problem"]}
     found = compare("cumulative-sum", space, **arguments)
     assert found.reference in [setting.name for setting in found.settings]
     assert 2 <= len(found.settings) <= 12
