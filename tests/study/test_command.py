@@ -118,7 +118,7 @@ def test_runs_come_in_on_a_terminal() -> None:
     assert "epoch 3/60" in shown
     assert "units=9" in shown
     assert "1.0000" in shown
-    assert "2 of 5 runs, 1 diverged, about" in shown
+    assert "2 of 5 runs, 1 diverged" in shown
 
 
 def test_runs_come_in_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:

@@ -83,7 +83,10 @@ def _verdict(comparison: Comparison) -> str:
     first, *rest = comparison.verdict()
     items = "".join(f"<li>{text(sentence, 1000)}</li>" for sentence in rest)
     notes = f'<ul class="notes">{items}</ul>' if items else ""
-    return f'<div class="verdict"><p><b>{text(first, 1000)}</b></p>{notes}</div>'
+    best = next((setting for setting in comparison.settings if setting.median is not None), None)
+    p = None if best is None or best.difference is None else best.difference.p
+    kind = "better" if p is not None and p < SURE else "unclear"
+    return f'<div class="verdict {kind}"><p><b>{text(first, 1000)}</b></p>{notes}</div>'
 
 
 def _table(comparison: Comparison, settings: Sequence[Setting]) -> str:
@@ -130,7 +133,9 @@ def _shares(comparison: Comparison) -> dict[str, float]:
     if shares is None or not shares.variance:
         return {}
     pairs = {" x ".join(names): share for names, share in comparison.shares_of_pairs.items()}
-    found = {**comparison.shares_of_factors, **pairs, "more together" if pairs else "together": shares.higher}
+    found = {**comparison.shares_of_factors, **pairs}
+    if len(comparison.shares_of_factors) > 2 or not pairs:
+        found["more together" if pairs else "together"] = shares.higher
     return found | ({} if shares.seed is None else {"the seed": shares.seed})
 
 

@@ -401,9 +401,9 @@ def _best(comparison: Comparison, own: Sequence[Setting], reference: Setting) ->
             f"The best median {comparison.metric.title} is that of {best.title}: {best.median:.4g}, against "
             f"{reference.median:.4g} of {reference.title}; {how}."
         )
-    said.append(
-        f"Of {len(others)} settings {len(sure) - worse} are surely better than {reference.title}, {worse} surely worse."
-    )
+    better = len(sure) - worse
+    which = f"{better or 'None'} of the {len(others)} others {'is' if better < 2 else 'are'} surely better"
+    said.append(f"{which} than {reference.title}, {worse or 'none'} surely worse.")
     return said
 
 

@@ -20,6 +20,9 @@ from bothways.study.worker import Order, Progress, receive, send
 Job = tuple[str, int]
 """The key of a setting, and a seed."""
 
+FEW = 4
+"""Before so many runs are done, how long the rest will take is anybody's guess."""
+
 LAST_WORDS = 300
 """So many characters of what a worker said at its end are told."""
 
@@ -41,22 +44,22 @@ class State:
         total: how many runs there are to do in all.
         done: those that are done, in the order in which they came.
         running: for each run that goes on, how far it is.
-        started: on the clock of `time.monotonic`.
+        first: when the first run was done, on the clock of `time.monotonic`; what went before was mostly compiling.
         deadline: when it must end; None for never.
     """
 
     total: int
     done: list[Run] = field(default_factory=list)
     running: dict[Job, Progress | None] = field(default_factory=dict)
-    started: float = field(default_factory=time.monotonic)
+    first: float | None = None
     deadline: float | None = None
 
     @property
     def seconds_left(self) -> float | None:
-        """A guess at how long the rest will take; None before anything is done."""
-        if not self.done:
+        """A guess at how long the rest will take; None as long as there is little to go by."""
+        if self.first is None or len(self.done) < FEW:
             return None
-        each = (time.monotonic() - self.started) / len(self.done)
+        each = (time.monotonic() - self.first) / (len(self.done) - 1)
         return each * (self.total - len(self.done))
 
 
@@ -131,6 +134,7 @@ class Pool:
                 if (run := self._heard(key.data, state)) is not None:
                     state.running.pop((run.key, run.seed), None)
                     state.done.append(run)
+                    state.first = state.first or time.monotonic()
                     on_run(run)
                     done += 1
             on_state(state)
