@@ -13,8 +13,8 @@ How it hangs together, each in a module of its own:
 - `tasks`: a table in parts, or a generated problem. For every setting a seed has the same initial weights wherever
   shapes agree, the same order of the data and, for generated problems, the same data.
 - `workers`, `worker`: runs side by side, one process a core with one thread. A setting is compiled once, and all its
-  seeds run through that program in turn: for small models compiling is most of the time, and neither batching seeds
-  into one call nor more threads would save any of the rest, which is the latency of one engine call after another.
+  seeds run through that program in turn: for small models compiling is most of the time. An engine call works on one
+  set of weights, so that mapping a program over seeds would only queue the same calls.
 - `runs`: a run that is done is kept at once; whatever ends a study, it goes on from there.
 - `scores`, `statistics`: runs are kept as counts for each sequence, so that any score of any sample of sequences can be
   made of them; intervals are over seeds and sequences both, differences are paired, p-values corrected.

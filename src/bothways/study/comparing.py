@@ -27,6 +27,9 @@ from bothways.study.worker import Order
 from bothways.study.workers import Job, Pool, State
 
 FALSE_ALARM_RATES = (0.01, 0.001)
+COMPILED = "jax"
+"""The backend of Keras on which whole epochs are compiled."""
+
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -132,6 +135,11 @@ def compare(
             shares = found.shares()
     finally:
         work.end()
+    if slow := {run.backend for run in work.new if run.backend not in ("", COMPILED)}:
+        say(
+            f"Keras ran on {', '.join(sorted(slow))}, where each batch is a call of its own; on {COMPILED}, which "
+            "compiles whole epochs, small models train many times as fast (set KERAS_BACKEND)."
+        )
     comparison = compare_runs(grid, task, chosen, journal.runs, of, grid.cells.index(first))
     return comparison if shares is None else replace(comparison, shares=shares)
 
@@ -145,6 +153,11 @@ class _Work:
         self._journal, self._order, self._workers = journal, order, workers
         self._state, self._on_state = state, on_state
         self._pool: Pool | None = None
+
+    @property
+    def new(self) -> list[Run]:
+        """Those that were done now."""
+        return self._state.done
 
     def runs(self) -> dict[Job, Run]:
         """Those that are there."""

@@ -6,6 +6,7 @@ The Parquet file has one row a run:
     FACTOR ...              every factor, typed
     seed, status, reason    status: "finished", "diverged" (the loss was no finite number), "failed"
     accuracy, macro_f1, loss
+    backend                 that of Keras
     parameters, updates, epochs, best_epoch
     compile_seconds, train_seconds, train_us_a_step, label_us_a_step
     curve                   list of {updates, seconds, loss, valid_loss, valid_metric}
@@ -67,6 +68,7 @@ class Run:
         seed: of the initial weights, the order of the data and, for generated problems, the data.
         status: "finished", "diverged" or "failed".
         reason: why it is not finished.
+        backend: that of Keras; "" where it came to nothing.
         judged: what it did on the sequences that it is judged on; None if it is not finished.
         curve: how it learned.
         parameters: numbers that are trained.
@@ -83,6 +85,7 @@ class Run:
     seed: int
     status: str = FINISHED
     reason: str = ""
+    backend: str = ""
     judged: Judged | None = None
     curve: Curve | None = None
     parameters: int = 0

@@ -132,6 +132,7 @@ class Trainer:
         return Run(
             key,
             seed,
+            backend=trained.backend,
             judged=judged,
             curve=curve(trained),
             parameters=parameters,
