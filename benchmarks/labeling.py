@@ -2,18 +2,20 @@
 
     python benchmarks/labeling.py adfa_ld.parquet ewt_pos.parquet --save labeling.json
 
-Tables are told by their columns: system calls with a label for each trace (`syscall`), read whole, or words with a label
-each (`token`); sequences are told apart by `sequence_id` and sorted by `step`, and those whose `split` is "train" count.
-Everyone trains a network of one size (a vector for each category, a bidirectional LSTM, one dense layer; Adam, gradients
-clipped to a norm of 1) for as many epochs over the same batches, in a process of its own, one after the other:
+Tables are told by their columns: system calls with a label for each trace (`syscall`), read whole, or words with a
+label each (`token`); sequences are told apart by `sequence_id` and sorted by `step`, and those whose `split` is "train"
+count. Everyone trains a network of one size (a vector for each category, a bidirectional LSTM, one dense layer; Adam,
+gradients clipped to a norm of 1) for as many epochs over the same batches, in a process of its own, one after the
+other:
 
     bothways     `bothways.training.train`: compiled epochs, sequences in at most four lengths
     keras-jax    `fit` of stock layers of Keras on JAX, with masks, over batches of those same four lengths: shapes that
                  vary with the batch would have it compile anew each time
     torch        `nn.LSTM` over packed sequences, each batch padded to its own longest
 
-The time is that of the whole training, compiling included; beside it what of it was compiling: for bothways as it says, for
-the others by how much the first epoch took longer than the median of the others. `--quick` cuts the data to 400 sequences.
+The time is that of the whole training, compiling included; beside it what of it was compiling: for bothways as it says,
+for the others by how much the first epoch took longer than the median of the others. `--quick` cuts the data to 400
+sequences.
 """
 
 from __future__ import annotations
@@ -167,9 +169,7 @@ def with_torch(case: dict[str, Any]) -> dict[str, float]:
                 else:
                     # The labels in the order in which packing puts the outputs.
                     z = head(outputs.data)
-                    y = rnn.pack_padded_sequence(
-                        y[:, :longest], lengths, batch_first=True, enforce_sorted=False
-                    ).data
+                    y = rnn.pack_padded_sequence(y[:, :longest], lengths, batch_first=True, enforce_sorted=False).data
                 adam.zero_grad()
                 nn.functional.cross_entropy(z, y).backward()
                 nn.utils.clip_grad_norm_(weights, 1.0)

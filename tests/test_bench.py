@@ -33,7 +33,7 @@ from bothways.bench import (
     rounds,
     worker,
 )
-from bothways.cli import display, main
+from bothways.cli import main, measurements
 from bothways.errors import DataError, InputError
 from bothways.spec import CELLS
 
@@ -384,8 +384,8 @@ def test_the_widest_table_fits(capsys: pytest.CaptureFixture[str], monkeypatch: 
     machine = {"processor": "some", "threads": 2, "instruction_set": "avx512", "other_work": 0.2}
     cases = [Case(Shape(256, 1000, 300, 1024), mode=mode) for mode in MODES]
     report = Report([Measurement(case, ms, 1.0, ("torch",), 0.2) for case in cases], machine, {"torch": "died"})
-    display.show_report(report, None)
-    display.say_reasons(report)
+    measurements.show_report(report, None)
+    measurements.say_reasons(report)
     out, err = capsys.readouterr()
     assert "busy: the share of the processors" in out
     widest = "256,1000,300,1024 1234 12346* 12346 12346 12346 12346"

@@ -220,6 +220,7 @@ def run_python(code: str, home: Path, **environment: str) -> str:
         ('{"backend": "numpy"}', {}, "numpy"),
         ('{"backend": "a backend that is not installed"}', {}, "jax"),
         ("not JSON", {"KERAS_BACKEND": "jax"}, "jax"),
+        (json.dumps(WRITTEN_BY_KERAS), {}, "jax"),
     ],
 )
 def test_the_backend_is_jax_unless_the_user_chose(
@@ -230,6 +231,11 @@ def test_the_backend_is_jax_unless_the_user_chose(
         (tmp_path / ".keras" / "keras.json").write_text(file)
     code = "import bothways.layers, keras; print(keras.backend.backend())"
     assert run_python(code, tmp_path, **environment) == expected
+
+
+def test_what_keras_writes_by_itself_is_known(tmp_path: Path) -> None:
+    run_python("import keras", tmp_path)
+    assert json.loads((tmp_path / ".keras" / "keras.json").read_text()) == WRITTEN_BY_KERAS
 
 
 def test_numpy_runs_the_engine_too(tmp_path: Path) -> None:

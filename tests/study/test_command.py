@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from bothways.cli import main
-from bothways.cli.compare import _live_table, _log_runs
+from bothways.cli.comparisons import _live_table, _log_runs
 from bothways.study.runs import DIVERGED, Run
 from bothways.study.scores import Judged
 from bothways.study.worker import Progress

@@ -1,199 +1,163 @@
-"""The command `bothways compare`, and how it shows what was found."""
+"""The command that compares settings."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Annotated, Any
 
-from rich import box
-from rich.console import Group
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
+import typer
 
 from bothways.cli import display
+from bothways.cli.app import Json, names, print_json
+from bothways.network import PERS
 
-if TYPE_CHECKING:
-    from bothways.study import Comparison, Setting
-    from bothways.study.runs import Run
-    from bothways.study.workers import State
-
-SHOWN = 12
-"""So many settings are shown while runs come in."""
-
-SURE = 0.05
-
-LOG_WIDTH = 160
-"""Where nobody says how wide a line may be, wide enough for a table."""
+_COLUMNS: dict[str, Any] = {"rich_help_panel": "Of a table: what the columns are for"}
+_GUESSED: dict[str, Any] = {"show_default": "guessed", **_COLUMNS}
 
 
-@contextmanager
-def run_progress() -> Iterator[Callable[[State], None]]:
-    """Show runs come in: a live table on a terminal, a line now and then in a log.
+def compare(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA", help="A table, or the name of a generated problem, as cumulative-sum.", show_default=False
+        ),
+    ],
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The factors: NAME for the usual values, or NAME=A,B; with commas between, or again and again."
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds each setting is trained with.")] = 10,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="What is not varied: NAME=VALUE, again and again, as units=20.")
+    ] = None,
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(help="The setting to compare with: NAME=VALUE, again and again.", show_default="the defaults"),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="accuracy, macro_f1, f1, f1:LABEL, loss, detection@RATE or false_alarms@RATE.",
+            show_default="f1 of the rarer of two classes, else accuracy",
+        ),
+    ] = None,
+    positive: Annotated[str | None, typer.Option(help="The class to detect.", show_default="the rarest")] = None,
+    false_alarm_rate: Annotated[
+        list[float] | None,
+        typer.Option(help="Of detection@RATE; thresholds are chosen on the valid part.", show_default="0.01 and 0.001"),
+    ] = None,
+    fraction: Annotated[float, typer.Option(help="Run this share of the grid, each value about equally often.")] = 1.0,
+    search: Annotated[
+        int | None, typer.Option(min=1, help="Instead of the grid, try so many settings that Optuna proposes.")
+    ] = None,
+    budget: Annotated[str | None, typer.Option(help="Stop after this time, as 90s, 10m or 2h.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="RUNS.parquet", help="Keep all runs in this file, and go on from it."),
+    ] = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write a page about it.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes side by side.", show_default="the cores")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Very many runs are meant.")] = False,
+    label: Annotated[str | None, typer.Option(help="The column to learn.", **_GUESSED)] = None,
+    sequence: Annotated[
+        str | None, typer.Option(help="Tells sequences apart; none if the table is one.", **_GUESSED)
+    ] = None,
+    order: Annotated[
+        str | None, typer.Option(help="Sorts steps, a number or a time; none for the order of the rows.", **_GUESSED)
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Says train, valid or test; none to draw them.", **_GUESSED)] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Where parts are drawn, tells what may not be divided.", **_COLUMNS)
+    ] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(help="Columns to leave out: A,B or again and again.", **_COLUMNS)
+    ] = None,
+    features: Annotated[list[str] | None, typer.Option(help="The only columns to learn from: A,B.", **_COLUMNS)] = None,
+    categorical: Annotated[
+        list[str] | None, typer.Option(help="Columns of numbers that are names of kinds: A,B.", **_COLUMNS)
+    ] = None,
+    numeric: Annotated[
+        list[str] | None, typer.Option(help="Columns of whole numbers that are amounts: A,B.", **_COLUMNS)
+    ] = None,
+    per: Annotated[
+        str | None,
+        typer.Option(help=f"What has a label: {', '.join(PERS)}.", show_default="as the table shows", **_COLUMNS),
+    ] = None,
+    min_count: Annotated[
+        int, typer.Option(min=1, help="Values of categories that are rarer count as unknown.", **_COLUMNS)
+    ] = 1,
+    allow_leaks: Annotated[
+        bool, typer.Option("--allow-leaks", help="Compare even if the table gives answers away.", **_COLUMNS)
+    ] = False,
+    redraw: Annotated[
+        bool,
+        typer.Option("--redraw", help="Draw the parts anew for each seed, among whole sequences.", **_COLUMNS),
+    ] = False,
+    problem: Annotated[
+        list[str] | None,
+        typer.Option(help="Of a generated problem: NAME=VALUE, again and again: sequences, steps, unseen, ..."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare settings over many seeds: what helps, by how much, and how sure that is.
 
-    Returns:
-        What to call with how far the study is.
+    Example: [bold]bothways compare flows.csv --label attack --vary direction,merge --seeds 10 -o runs.parquet[/]
+
+    Example: [bold]bothways compare cumulative-sum --vary direction,units=8,16 --budget 2m --report compare.html[/]
     """
-    console = display.words()
-    if not console.is_terminal:
-        yield _log_runs()
-        return
-    with Live(console=console, transient=True, refresh_per_second=4) as live:
-        yield lambda state: live.update(_live_table(state))
+    from bothways.cli.comparisons import run_progress, show_comparison
+    from bothways.report import check_report_file
+    from bothways.study import compare as compare_settings
+    from bothways.study.factors import parse_settings, parse_vary
+    from bothways.study.page import write_page
+    from bothways.study.tasks import parse_parameters
 
-
-def show_comparison(comparison: Comparison) -> None:
-    """Settings with their differences and costs, the shares of variance, and what can be said."""
-    console = display.results()
-    if not console.is_terminal:
-        console.width = LOG_WIDTH
-    seeds = len(comparison.seeds)
-    over = f"{seeds} seed{'s' if seeds > 1 else ''}"
-    console.print(
-        f"{comparison.task}, judged on {comparison.judged}: median {comparison.metric.title} over {over}, "
-        "95 % intervals over seeds and sequences."
-    )
-    console.print(_settings_table(comparison))
-    console.print(_costs_table(comparison))
-    for name, value in _marks(comparison).items():
-        console.print(f"{name}: {value:.4g}")
-    if comparison.shares is not None and comparison.shares.variance > 0:
-        console.print(_shares_table(comparison))
-    for sentence in comparison.verdict():
-        console.print(sentence, soft_wrap=not console.is_terminal)
-    console.print(f"p: {comparison.test}.", soft_wrap=not console.is_terminal)
-
-
-def _marks(comparison: Comparison) -> dict[str, float]:
-    marks = {f"possible reading {name}": value for name, value in comparison.ceilings.items()}
-    if comparison.baseline is not None:
-        marks = {"always the commonest label": comparison.baseline} | marks
-    return marks
-
-
-def _settings_table(comparison: Comparison) -> Table:
-    table = _of_settings(comparison, (comparison.metric.title, "95 %", "against", "95 %", "p"))
-    for setting in _own_runs(comparison):
-        cells: list[str | Text] = ["no run"]
-        if setting.median is not None:
-            mark = f" ({setting.diverged} diverged)" if setting.diverged else ""
-            cells = [f"{setting.median:.4f}{mark}", f"{setting.low:.3f} to {setting.high:.3f}"]
-        if (difference := setting.difference) is not None:
-            sure = difference.p is not None and difference.p < SURE
-            style = ("green" if difference.median > 0 else "red") if sure else ""
-            cells += [Text(f"{difference.median:+.4f}", style), f"{difference.low:+.3f} to {difference.high:+.3f}"]
-            cells.append(Text("" if difference.p is None else f"{difference.p:.2g}", style))
-        _add(table, setting, comparison, cells)
-    return table
-
-
-def _costs_table(comparison: Comparison) -> Table:
-    names = ("weights", "compile s", "train s", "us a step to train", "to label")
-    table = _of_settings(comparison, names)
-    for setting in _own_runs(comparison):
-        seconds = (f"{setting.compile_seconds:.2f}", f"{setting.seconds:.3g}")
-        us = (f"{setting.train_us_a_step:.3g}", f"{setting.label_us_a_step:.3g}")
-        _add(table, setting, comparison, [f"{setting.parameters:,}", *seconds, *us])
-    return table
-
-
-def _of_settings(comparison: Comparison, columns: Sequence[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=True, padding=(0, 1, 0, 0))
-    for name in list(comparison.settings[0].factors) or ["setting"]:
-        table.add_column(name.replace("_", " "), overflow="fold")
-    for name in columns:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
-
-
-def _own_runs(comparison: Comparison) -> list[Setting]:
-    """The settings, each once."""
-    return [setting for setting in comparison.settings if setting.same_as is None]
-
-
-def _add(table: Table, setting: Setting, comparison: Comparison, cells: Sequence[str | Text]) -> None:
-    values = ["-" if name in setting.idle else str(value) for name, value in setting.factors.items()]
-    values = values or ["the only one"]
-    table.add_row(*values, *cells, style="bold" if setting.difference is None else "")
-
-
-def _shares_table(comparison: Comparison) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=True)
-    table.add_column("of the variance", overflow="fold")
-    table.add_column("share", justify="right")
-    shares = comparison.shares
-    assert shares is not None
-    table.add_column("error", justify="right")
-    rows = dict(comparison.shares_of_factors)
-    rows |= {" x ".join(names): share for names, share in comparison.shares_of_pairs.items()}
-    errors = {" x ".join(names): f"{error:.1%}" for names, error in shares.errors.items()}
-    if len(comparison.settings[0].factors) > 2 or not comparison.shares_of_pairs:
-        rows["interactions of more" if comparison.shares_of_pairs else "interactions"] = shares.higher
-    if shares.seed is not None:
-        rows["the seed"] = shares.seed
-    for name, share in rows.items():
-        table.add_row(name, f"{share:.1%}", errors.get(name, ""))
-    return table
-
-
-def _live_table(state: State) -> Group:
-    by_setting: dict[str, list[Run]] = {}
-    for run in state.done:
-        by_setting.setdefault(run.key, []).append(run)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=True)
-    table.add_column("setting", overflow="fold")
-    for name in ("runs", "accuracy so far", "now"):
-        table.add_column(name, justify="right")
-    now = {key: progress for (key, _), progress in state.running.items()}
-    keys = [*now, *(key for key in reversed(by_setting) if key not in now)]
-    for key in keys[:SHOWN]:
-        runs = by_setting.get(key, [])
-        progress = now.get(key)
-        epoch = (
-            "" if key not in now else "starting" if progress is None else f"epoch {progress.epoch}/{progress.epochs}"
+    table = {
+        "label": label,
+        "sequence": sequence,
+        "order": order,
+        "split": split,
+        "group": group,
+        "drop": names(drop),
+        "features": names(features),
+        "categorical": names(categorical),
+        "numeric": names(numeric),
+        "per": per,
+        "min_count": min_count,
+        "allow_leaks": allow_leaks,
+        "redraw": redraw,
+    }
+    page = None if report is None else check_report_file(report)
+    with run_progress() as on_state:
+        comparison = compare_settings(
+            data,
+            parse_vary(vary or ["direction"]),
+            seeds=seeds,
+            settings=parse_settings(settings or []),
+            reference=parse_settings(reference or []),
+            metric=metric,
+            positive=positive,
+            false_alarm_rates=false_alarm_rate or (0.01, 0.001),
+            fraction=fraction,
+            search=search,
+            output=output,
+            budget=budget,
+            workers=workers,
+            yes=yes,
+            table=table,
+            problem=parse_parameters(problem or []),
+            say=display.say,
+            on_state=on_state,
         )
-        table.add_row(_words(key), str(len(runs)), _median(runs), epoch)
-    bar = ProgressBar(total=state.total, completed=len(state.done), width=40)
-    return Group(table, bar, Text(_how_far(state)))
-
-
-def _log_runs() -> Callable[[State], None]:
-    """A line for the first run, then one when some seconds have gone by, and one for the last."""
-    last, told = float("-inf"), -1
-
-    def log(state: State) -> None:
-        nonlocal last, told
-        done = len(state.done)
-        if done != told and (time.monotonic() - last >= display.LOG_EVERY or done == state.total):
-            last, told = time.monotonic(), done
-            display.say(_how_far(state))
-
-    return log
-
-
-def _how_far(state: State) -> str:
-    parts = [f"{len(state.done)} of {state.total} runs"]
-    bad = [run.status for run in state.done if run.status != "finished"]
-    parts += [f"{bad.count(status)} {status}" for status in dict.fromkeys(bad)]
-    if (left := state.seconds_left) is not None and len(state.done) < state.total:
-        parts.append(f"about {left:.0f} s left")
-    if state.deadline is not None:
-        parts.append(f"stops in {max(0.0, state.deadline - time.monotonic()):.0f} s")
-    return ", ".join(parts)
-
-
-def _words(key: str) -> str:
-    return key.strip("{}").replace('"', "").replace(": ", "=").replace(", ", " ") or "all defaults"
-
-
-def _median(runs: Sequence[Run]) -> str:
-    import statistics
-
-    from bothways.study.scores import metric
-
-    of = metric("accuracy", (), (), "")
-    scores = [of.of(run.judged) for run in runs if run.judged is not None]
-    return f"{statistics.median(scores):.4f}" if scores else ""
+    if page:
+        write_page(page, comparison)
+    if as_json:
+        print_json(comparison.to_json())
+    else:
+        show_comparison(comparison)
+        if page:
+            display.say(f"Saved: {page}")

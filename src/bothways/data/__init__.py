@@ -1,6 +1,7 @@
 """Tables of sequences: one row a step, read from files, split into parts, written back with labels."""
 
 from bothways.data.columns import Columns, Draw, choose_columns, match_columns
+from bothways.data.durations import hours
 from bothways.data.encoding import Encoding
 from bothways.data.labeled import LabeledWriter
 from bothways.data.leaks import Leak, find_leaks
@@ -24,6 +25,7 @@ __all__ = [
     "choose_columns",
     "evaluation_part",
     "find_leaks",
+    "hours",
     "match_columns",
     "read_sequences",
     "read_table",

@@ -11,18 +11,27 @@ from pathlib import Path
 
 PREFERRED = ("jax", "torch", "tensorflow")
 
+WRITTEN_BY_KERAS = {
+    "floatx": "float32",
+    "epsilon": 1e-07,
+    "backend": "tensorflow",
+    "image_data_format": "channels_last",
+}
+"""What Keras itself puts into a configuration file, wherever it is first imported and finds none."""
+
 
 def choose_backend() -> None:
     """Choose the first installed of JAX, torch and TensorFlow as the backend of Keras; say so if it is not JAX.
 
     A user's own choice always wins: `KERAS_BACKEND`, a Keras configuration file, or a Keras that is already
-    imported leave everything as it is. Only a configuration file that names a backend which is not installed
-    counts for nothing: Keras writes such a file by itself, naming TensorFlow, wherever it is first imported.
+    imported leave everything as it is, and so does TensorFlow if it is. A configuration file counts for nothing if it
+    names a backend that is not installed, or is word for word the one that Keras writes by itself, naming TensorFlow,
+    wherever it is first imported: nobody chose that.
 
     Example:
         >>> choose_backend()
     """
-    if "keras" in sys.modules or os.environ.get("KERAS_BACKEND") or _installed(_configured()):
+    if {"keras", "tensorflow"} & set(sys.modules) or os.environ.get("KERAS_BACKEND") or _installed(_configured()):
         return
     for backend in PREFERRED:
         if _installed(backend):
@@ -37,13 +46,14 @@ def choose_backend() -> None:
 
 
 def _configured() -> str | None:
-    """The backend that the configuration file of Keras names, if there is a file that can be read."""
+    """The backend that the configuration file of Keras names, if there is a file that somebody wrote."""
     home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
     try:
-        backend = json.loads((home / "keras.json").read_text())["backend"]
+        configuration = json.loads((home / "keras.json").read_text())
+        backend = configuration["backend"]
     except (OSError, ValueError, LookupError, TypeError):  # Keras, too, goes on without such a file
         return None
-    return backend if isinstance(backend, str) else None
+    return backend if isinstance(backend, str) and configuration != WRITTEN_BY_KERAS else None
 
 
 def _installed(backend: str | None) -> bool:

@@ -7,7 +7,7 @@ that of a whole sequence; what differs is said with `lengths`, the number of ste
 from bothways.metrics.alarms import Alarms, at_threshold, choose_threshold
 from bothways.metrics.baselines import Baselines, fit_baselines
 from bothways.metrics.intervals import Interval, Intervals, alarm_intervals, bootstrap, difference
-from bothways.metrics.judgement import BaselineScores, Judgement, judge
+from bothways.metrics.judgement import BaselineScores, Judgement, baseline_words, judge
 from bothways.metrics.labels import ClassScores, Scores, majority, score_codes, score_labels
 from bothways.metrics.probabilities import (
     Bin,
@@ -36,6 +36,7 @@ __all__ = [
     "Scores",
     "alarm_intervals",
     "at_threshold",
+    "baseline_words",
     "bootstrap",
     "calibration",
     "choose_threshold",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bothways.data import Sequences, choose_columns, read_table, split_table
+from bothways.data import Sequences, choose_columns, find_leaks, read_table, split_table
 from bothways.errors import DataError, InputError
 from bothways.study.tasks import ArrayTask, Part, RedrawnTask
 
@@ -17,6 +17,8 @@ def table_task(
     path: str | Path,
     *,
     redraw: bool = False,
+    allow_leaks: bool = False,
+    min_count: int = 1,
     categorical: Collection[str] = (),
     say: Callable[[str], None] = lambda message: None,
     **roles: Any,
@@ -26,12 +28,14 @@ def table_task(
     Args:
         path: the table.
         redraw: whether each seed draws parts of its own among whole sequences; else all have the same.
+        allow_leaks: go on even if the table gives answers away; what does is said all the same.
+        min_count: values of categories that the train part has less often are unknown.
         categorical: columns of numbers that are names of kinds.
         say: is called with what the user should know.
         roles: further arguments of `bothways.data.choose_columns`.
 
     Raises:
-        DataError: the table cannot be used, or has nothing to judge on.
+        DataError: the table cannot be used, gives answers away, or has nothing to judge on.
         InputError: parts are to be drawn anew, but the table says which part is which, or has too few sequences.
     """
     table = read_table(path, text=categorical)
@@ -40,9 +44,14 @@ def table_task(
         raise InputError(
             f"{path}: a column divides it into parts or groups, and so no parts can be drawn for each seed."
         )
-    columns, parts, more = split_table(table, columns, 0)
+    columns, parts, more = split_table(table, columns, 0, min_count=min_count)
     for notice in (*notices, *more):
         say(notice)
+    leaks = find_leaks(table, columns, parts)
+    if not allow_leaks and (sure := [leak.text for leak in leaks if leak.sure]):
+        raise DataError(f"{' '.join(sure)} To compare all the same, add --allow-leaks.")
+    for leak in leaks:
+        say(f"Careful: {leak.text}")
     judged, part = ("test", parts.test) if parts.test is not None else ("valid", parts.valid)
     if part is None:
         raise DataError(f"{path}: there is only a train part, and so nothing to judge settings on.")

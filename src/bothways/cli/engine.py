@@ -1,0 +1,95 @@
+"""The commands about the engine: the tutorial's job, and how fast it is on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bothways.bench import DTYPES, MODES, PEERS, SHAPES
+from bothways.cli import display, measurements
+from bothways.cli.app import DirectionOption, Json, MergeOption, Seed, names, print_json
+from bothways.spec import CELLS
+
+
+def demo(
+    steps: Annotated[int, typer.Option(min=1, help="Steps of each sequence.")] = 10,
+    units: Annotated[int, typer.Option(min=1, help="Units of the LSTM in each direction.")] = 20,
+    direction: DirectionOption = "both",
+    merge: MergeOption = "concat",
+    epochs: Annotated[int, typer.Option(min=1, help="How often to go through the 1,000 sequences.")] = 1,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """The tutorial's job: learn where a running sum reaches its threshold, and label unseen sequences.
+
+    Example: [bold]bothways demo --direction forward[/]
+    """
+    from bothways.demo import run
+
+    with display.waiting("Starting") as say:
+        shown = run(steps, units, direction, merge, epochs, seed, say)
+    if as_json:
+        print_json(shown.to_json())
+    else:
+        measurements.show_demo(shown, steps, units, direction)
+
+
+def bench(
+    shapes: Annotated[
+        list[str] | None,
+        typer.Option(help=f"{', '.join(SHAPES)}, or batch,steps,features,units; again and again.", show_default="all"),
+    ] = None,
+    mode: Annotated[str, typer.Option(help=f"What to time: {', '.join(MODES)} or both.")] = "both",
+    cell: Annotated[
+        list[str] | None, typer.Option(help=f"The recurrent cells: {', '.join(CELLS)}.", show_default="lstm")
+    ] = None,
+    dtype: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"What our products multiply: {', '.join(DTYPES)}; peers have float32.", show_default="float32"
+        ),
+    ] = None,
+    peers: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Whom to measure against: {', '.join(PEERS)}; or none.", show_default="all installed"),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads for each.", show_default="the processors, or OMP_NUM_THREADS")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Time for each shape and mode, compiling aside.")] = 4.0,
+    save: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keep it all, this machine too, in a .json file.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure the engine on this machine, against whatever peers are installed.
+
+    Example: [bold]bothways bench --shapes small --shapes 8,50,16,64 --save bench.json[/]
+    """
+    from bothways import bench
+
+    modes = list(MODES) if mode == "both" else [mode]
+    cases = [
+        bench.Case(shape, name, each, product)
+        for name in names(cell) or ["lstm"]
+        for each in modes
+        for product in names(dtype) or ["float32"]
+        for shape in bench.choose_shapes(shapes or ["all"])
+    ]
+    wanted = names(peers) or list(PEERS)
+    wanted = [] if wanted == ["none"] else wanted
+    path = bench.check_file(save) if save else None
+    measurements.say_missing_peers(bench.choose_peers(wanted)[1])
+    with display.case_progress() as on_progress:
+        report = bench.measure(cases, wanted, threads=threads, seconds=seconds, on_progress=on_progress)
+    measurements.say_reasons(report)
+    if path:
+        report.save(path)
+    if as_json:
+        print_json([measurement.to_json() for measurement in report.measurements])
+    else:
+        measurements.show_report(report, path)
+    if len(report.measurements) < len(cases):
+        raise typer.Exit(1)

@@ -1,0 +1,135 @@
+"""How the command line shows the demo, and what was measured of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from bothways.cli.display import results, say, table
+
+if TYPE_CHECKING:
+    from bothways.bench import Measurement, Report
+    from bothways.demo import Demo
+
+OTHER_WORK = 0.05
+"""The share of the processors that other programs may use before it is said."""
+
+
+def show_demo(demo: Demo, steps: int, units: int, direction: str) -> None:
+    """Expected against predicted, step by step, and how well it goes on unseen sequences."""
+    console = results()
+    reads = {"both": "reads them both ways", "forward": "reads them forward"}.get(direction, "reads them backward")
+    console.print(
+        f"Numbers between 0 and 1: the label turns from 0 to 1 when their sum reaches {steps / 4:g}.\n"
+        f"An LSTM of {units} units {reads}. One sequence that it has never seen:"
+    )
+    grid = table("step", "number", "sum", "expected", "predicted", "")
+    total = 0.0
+    for step, (number, expected, predicted) in enumerate(
+        zip(demo.numbers, demo.expected, demo.predicted, strict=True), start=1
+    ):
+        total += number
+        mark = Text("right", "green") if expected == predicted else Text("wrong", "bold red")
+        shown = Text(str(predicted), mark.style)
+        grid.add_row(str(step), f"{number:.2f}", f"{total:.2f}", str(expected), shown, mark)
+    console.print(grid)
+    seconds = demo.first.seconds
+    console.print(
+        f"Right on {demo.first.accuracy:.1%} of the steps of 1,000 unseen sequences, "
+        f"after {demo.first.updates:,} updates.\n"
+        f"Start {seconds['start']:.1f} s, compile {seconds['compile']:.1f} s, training {seconds['train']:.2f} s."
+    )
+    longer = demo.longer
+    console.print(
+        f"Trained longer: {longer.accuracy:.1%}, after {longer.updates:,} updates of 64 sequences "
+        f"({longer.seconds['train']:.1f} s of training)."
+    )
+
+
+def say_missing_peers(missing: Mapping[str, list[str]]) -> None:
+    """Which peers are not installed, and how to install them."""
+    if missing:
+        modules = dict.fromkeys(module for needed in missing.values() for module in needed)
+        say(f"Not installed: {', '.join(missing)}. To measure against them: pip install {' '.join(modules)}")
+
+
+def say_reasons(report: Report) -> None:
+    """Who gave no number though installed, and what else ran."""
+    for name, reason in report.reasons.items():
+        if not reason.startswith("not installed"):
+            say(f"{name}: {reason}")
+    if report.machine["other_work"] > OTHER_WORK:
+        say(
+            f"Other programs used {report.machine['other_work']:.0%} of the processors meanwhile. "
+            "Measure on a quiet machine before you believe the numbers."
+        )
+
+
+def show_report(report: Report, path: Path | None) -> None:
+    """A table for each cell, mode and dtype: milliseconds, and what they mean."""
+    from bothways.bench import DTYPES, PEERS
+
+    console = results()
+    machine = report.machine
+    plural = "s" if machine["threads"] > 1 else ""
+    console.print(
+        f"{machine['processor']}, {machine.get('instruction_set', '')}, {machine['threads']} thread{plural}.\n"
+        "Bidirectional, float32: median milliseconds of a call; ours in 10^9 operations a\n"
+        "second, against NumPy's matrix product, and against the best peer."
+    )
+    if any(m.case.dtype != DTYPES[0] for m in report.measurements):
+        console.print("Where it says bfloat16, our products multiply bfloat16 numbers; all others have float32.")
+    for kind in dict.fromkeys((m.case.cell, m.case.mode, m.case.dtype) for m in report.measurements):
+        of_table = [m for m in report.measurements if (m.case.cell, m.case.mode, m.case.dtype) == kind]
+        title = " ".join(kind[:2] if kind[2] == DTYPES[0] else kind)
+        peers = [name for name in PEERS if any(name in m.ms for m in of_table)]
+        titles = [PEERS[name].title.replace(" ", "\n") for name in peers]
+        busy = ["busy"] if any(m.other_work > OTHER_WORK for m in of_table) else []
+        grid = table(f"{title}\nB,T,D,H", "ours", *titles, "GF/s", "of\nsgemm", "ratio", *busy)
+        grid.padding = (0, 1, 0, 0)
+        grid.columns[0].no_wrap = True
+        for m in of_table:
+            styles = {"bothways": "bold", m.best_peer: "bold"}
+            times = {
+                name: Text(_ms(m.ms.get(name)) + ("*" if name in m.disturbed else ""), styles.get(name, ""))
+                for name in ("bothways", *peers)
+            }
+            grid.add_row(
+                str(m.case.shape),
+                *times.values(),
+                f"{m.gflops:.1f}" if m.gflops < 100 else f"{m.gflops:.0f}",
+                "" if m.share_of_sgemm is None else f"{m.share_of_sgemm:.0%}",
+                _ratio(m),
+                *([Text(f"{m.other_work:.0%}", "bold red") if m.other_work > OTHER_WORK else ""] if busy else []),
+            )
+        console.print(grid)
+    if any(m.disturbed for m in report.measurements):
+        console.print("* Other programs had its processors all the time: not to be believed.")
+    if any(m.other_work > OTHER_WORK for m in report.measurements):
+        console.print("busy: the share of the processors that other programs used. Measure that row again.")
+    if path:
+        console.print(f"Saved: {path}", soft_wrap=True)
+
+
+def _ratio(m: Measurement) -> Text:
+    """The ratio, with a star if it is made of a time that has one."""
+    if m.ratio is None:
+        return Text("")
+    if {"bothways", m.best_peer} & set(m.disturbed):
+        return Text(f"{m.ratio:.2f}*", "yellow")
+    return Text(f"{m.ratio:.2f}", "green" if m.ratio >= 1 else "bold red")
+
+
+def _ms(ms: float | None) -> str:
+    """Three digits of a time, or nothing.
+
+    Example:
+        >>> [_ms(ms) for ms in (0.01234, 1.234, 123.4, 1234.5, None)]
+        ['0.0123', '1.23', '123', '1234', '']
+    """
+    if ms is None:
+        return ""
+    return f"{ms:.0f}" if ms >= 100 else f"{ms:#.3g}"

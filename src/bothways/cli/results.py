@@ -1,0 +1,195 @@
+"""How the command line shows what came of training, judging and labeling, and what a model is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from bothways.cli.display import results, table
+
+if TYPE_CHECKING:
+    from bothways.jobs import Evaluation, Prediction, Training
+    from bothways.layers.survey import Survey
+    from bothways.metrics import Alarms, Interval
+    from bothways.runtime import Model
+
+MOST_CLASSES = 30
+"""So many classes are shown, those with the most labels."""
+
+
+SHOWN_FACTS = ("data", "epochs", "best_epoch", "keras_backend")
+"""What is shown of the facts of a model; --json has them all."""
+
+
+def show_training(training: Training) -> None:
+    """What came of training, and what to do next."""
+    seconds = training.seconds
+    if training.interrupted:
+        results().print(f"Stopped early: this is the best model of {training.epochs} epochs.")
+    show_evaluation(training.evaluation)
+    results().print(
+        f"Epochs: {training.epochs}, the best one {training.best_epoch}; {seconds['train']:.1f} s of training after "
+        f"{seconds['compile']:.1f} s of compiling.\nModel: {training.path}",
+        soft_wrap=True,
+    )
+
+
+def show_evaluation(evaluation: Evaluation) -> None:
+    """The scores of a model with their intervals, beside those of its baselines, and what they come to."""
+    from bothways.metrics import baseline_words  # brings NumPy, which --help has no use for
+
+    console = results()
+    judgement = evaluation.judgement
+    scores, intervals = judgement.scores, judgement.intervals
+    part = "all rows" if evaluation.split == "all" else f"{evaluation.split} part"
+    plural = "s" if judgement.sequences > 1 else ""
+    steps = f", {scores.steps:,} steps" if judgement.per == "step" else ""
+    console.print(f"{part}: {judgement.sequences:,} sequence{plural}{steps}")
+    _show_classes(evaluation)
+    grid = table("", "accuracy", "", "macro F1", "")
+    grid.add_row(
+        "this model",
+        f"{scores.accuracy:.3f}",
+        "" if intervals is None else _between(intervals.accuracy),
+        f"{scores.macro_f1:.3f}",
+        "" if intervals is None else _between(intervals.macro_f1),
+    )
+    for name, baseline in judgement.baselines.items():
+        what = f"always {evaluation.majority}" if name == "majority" else baseline_words(name, judgement.per)
+        grid.add_row(what, f"{baseline.scores.accuracy:.3f}", "", f"{baseline.scores.macro_f1:.3f}", "")
+    console.print(grid)
+    if intervals is not None:
+        console.print(
+            f"In brackets: {intervals.confidence:.0%} intervals, over {intervals.sequences:,} sequences drawn anew "
+            f"{intervals.resamples:,} times."
+        )
+    if judgement.alarms is not None:
+        _show_alarms(evaluation, judgement.alarms)
+    console.print(judgement.verdict)
+
+
+def _show_classes(evaluation: Evaluation) -> None:
+    judgement = evaluation.judgement
+    intervals = judgement.intervals
+    counted = "steps" if judgement.per == "step" else "sequences"
+    grid = table("class", "precision", "recall", "F1", *([""] if intervals else []), "false-alarm\nrate", counted)
+    classes = judgement.scores.classes
+    shown = sorted(classes, key=lambda label: -classes[label].support)[:MOST_CLASSES]
+    for label, of in classes.items():
+        if label in shown:
+            shares = [f"{share:.3f}" for share in (of.precision, of.recall, of.f1)]
+            between = [_between(intervals.f1[label])] if intervals else []
+            grid.add_row(str(label), *shares, *between, f"{of.false_alarm_rate:.3f}", f"{of.support:,}")
+    results().print(grid)
+    if len(shown) < len(classes):
+        results().print(f"These are the {len(shown)} commonest of {len(classes)} classes; --json has them all.")
+
+
+def _show_alarms(evaluation: Evaluation, alarms: Alarms) -> None:
+    """What the threshold gives."""
+    console = results()
+    rates = evaluation.judgement.alarm_intervals
+    asked = (
+        ""
+        if alarms.asked_false_alarm_rate is None
+        else f", chosen for {alarms.asked_false_alarm_rate:.2%} false alarms"
+    )
+    console.print(f"Alarms for {evaluation.positive!r} from a probability of {alarms.threshold:.4f} up{asked}:")
+    grid = table("", "", "")
+    grid.show_header = False
+
+    def add(name: str, key: str, share: float | None) -> None:
+        if share is not None:
+            grid.add_row(name, f"{share:.2%}", _between(rates[key], percent=True) if key in rates else "")
+
+    add("detected", "detection_rate", alarms.detection_rate)
+    add("false alarms", "false_alarm_rate", alarms.false_alarm_rate)
+    add("alarms that are right", "precision", alarms.precision)
+    grid.add_row("alarms", f"{alarms.alarms:,}", f"{alarms.false_alarms:,} of them false")
+    if alarms.alarms_per_hour is not None and alarms.false_alarms_per_hour is not None:
+        grid.add_row(
+            "alarms an hour", f"{alarms.alarms_per_hour:.3g}", f"{alarms.false_alarms_per_hour:.3g} of them false"
+        )
+    console.print(grid)
+
+
+def _between(interval: Interval, percent: bool = False) -> str:
+    """The ends of an interval, as they stand beside its value."""
+    low, high = interval.low, interval.high
+    return f"[{low:.2%}, {high:.2%}]" if percent else f"[{low:.3f}, {high:.3f}]"
+
+
+def show_prediction(prediction: Prediction) -> None:
+    """What was labeled, and where it is."""
+    console = results()
+    console.print(f"{prediction.path}: {prediction.rows:,} rows labeled.", soft_wrap=True)
+    grid = table("label", "rows", "share")
+    for label, count in prediction.predicted.items():
+        grid.add_row(str(label), f"{count:,}", f"{count / prediction.rows:.1%}")
+    console.print(grid)
+
+
+def show_model(model: Model) -> None:
+    """What a model is and what it was trained on."""
+    console = results()
+    network, columns = model.network, model.columns or {}
+    reads = "both ways" if network.direction == "both" else network.direction
+    merge = f", merged by {network.merge_mode}" if network.direction == "both" else ""
+    facts = {
+        "network": f"{network.depth} x {network.cell} of {network.units} units, reads {reads}{merge}",
+        "convolution": f"{network.conv_window} steps, stride {network.conv_stride}" if network.conv_window else None,
+        "labels": "one a step" if network.per == "step" else f"one a sequence, by the {network.pooling} of its steps",
+        "weights": f"{sum(array.size for array in model.weights.values()):,} numbers",
+        "label": columns.get("label"),
+        "features": ", ".join(columns.get("features", ())) or f"{network.features} numbers a step",
+        "sequence": columns.get("sequence"),
+        "order": columns.get("order"),
+        "split": columns.get("split"),
+        **{name.replace("_", " "): model.facts.get(name) for name in SHOWN_FACTS},
+    }
+    grid = Table.grid(padding=(0, 2))
+    for name, value in facts.items():
+        if value is not None:
+            grid.add_row(f" {name}", str(value))
+    console.print(grid)
+    grid = table("class", "training steps" if network.per == "step" else "training sequences")
+    for label in model.classes:
+        grid.add_row(str(label), f"{model.class_counts.get(label, 0):,}")
+    console.print(grid)
+
+
+def show_survey(survey: Survey) -> None:
+    """Which layers of a Keras model the engine would run, and why not the others."""
+    console = results()
+    size = "not built" if survey.parameters is None else f"{survey.parameters:,} parameters"
+    console.print(f"{survey.model}: {survey.kind} of Keras on {survey.backend}, {size}")
+    why_not: dict[str, list[str]] = {}
+    if survey.layers:
+        grid = Table(box=box.SIMPLE_HEAD, pad_edge=True)
+        grid.add_column("layer", overflow="fold")
+        grid.add_column("kind", overflow="fold")
+        grid.add_column("units", justify="right")
+        grid.add_column("parameters", justify="right")
+        grid.add_column("engine", overflow="fold")
+        for layer in survey.layers:
+            units, parameters = ("" if n is None else f"{n:,}" for n in (layer.units, layer.parameters))
+            kind = f"{layer.kind} (bothways)" if layer.package == "bothways" else layer.kind
+            gain = "native" if layer.engine == "native" else "one product"
+            engine = Text(gain, "green") if layer.gains else Text("no", "yellow")
+            grid.add_row(layer.path, kind, units, parameters, engine)
+            if not layer.gains:
+                why_not.setdefault(layer.engine, []).append(layer.path)
+        console.print(grid)
+    for reason, layers in why_not.items():
+        console.print(f"{', '.join(layers)}: {reason}", soft_wrap=not console.is_terminal)
+    count = len(survey.recurrent)
+    if not count:
+        console.print("There is no recurrent layer in this model.")
+    else:
+        do = "would run" if survey.how else ("runs" if survey.native == 1 else "run")
+        console.print(f"{survey.native} of {count} recurrent layer{'s' if count > 1 else ''} {do} on the engine.")
+    if survey.how:
+        console.print(f"In Python, once it is loaded: {survey.how}")

@@ -1,0 +1,58 @@
+"""The files of models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bothways import store
+from bothways.data import Columns
+from bothways.errors import InputError, MissingDependencyError
+from bothways.runtime import Model
+
+if TYPE_CHECKING:
+    from bothways.layers.survey import Survey
+
+MODEL_ENDING = ".bothways"
+KERAS_ENDINGS = (".keras", ".h5", ".hdf5")
+
+
+def info(path: str | Path) -> Model | Survey:
+    """Say what is in a model file: a model of ours, or what the engine would run of a Keras model.
+
+    Args:
+        path: a file that `train` or `SequenceLabeler.save` wrote, or one of Keras, `.keras` or `.h5`.
+
+    Raises:
+        ModelFileError: the file cannot be read.
+        MissingDependencyError: it is one of Keras, and Keras or a backend of it is not installed.
+
+    Example:
+        >>> info("nowhere.bothways")
+        Traceback (most recent call last):
+        bothways.errors.ModelFileError: nowhere.bothways: no such file.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in KERAS_ENDINGS:
+        return store.load(path)
+    try:
+        from bothways.layers.survey import load_keras_file, survey
+    except ModuleNotFoundError as missing:
+        raise MissingDependencyError(
+            f"{path}: a file of Keras can be read only where {missing.name} is installed, and here it is not. "
+            "Install Keras and a backend: pip install keras jax"
+        ) from None
+    return survey(load_keras_file(path))
+
+
+def load_with_columns(path: str | Path) -> tuple[Model, Columns]:
+    """A model that was trained on a table, and what it knows of the columns.
+
+    Raises:
+        ModelFileError: the file cannot be read.
+        InputError: the model was trained on arrays.
+    """
+    model = store.load(path)
+    if model.columns is None:
+        raise InputError(f"{path}: this model was trained on arrays, so it does not know the columns of a table.")
+    return model, Columns.from_json(model.columns)

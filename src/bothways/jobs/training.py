@@ -1,0 +1,239 @@
+"""Train a model on a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import bothways
+from bothways import store
+from bothways.data import (
+    Columns,
+    Leak,
+    Parts,
+    Sequences,
+    check_output,
+    choose_columns,
+    find_leaks,
+    read_table,
+    split_table,
+)
+from bothways.errors import DataError, InputError
+from bothways.jobs.evaluation import Evaluation, judge_part, probabilities
+from bothways.jobs.models import MODEL_ENDING
+from bothways.metrics import fit_baselines, majority
+from bothways.network import Network
+from bothways.runtime import Model
+from bothways.settings import Settings
+
+if TYPE_CHECKING:
+    from bothways.training import EpochReport, Examples, Trained
+
+SHOWN = 20
+"""So many features are named."""
+
+CHECKPOINT = ".checkpoint"
+"""What the name of the file that a killed run leaves behind adds to that of its model."""
+
+FOUND = ("features", "classes", "categories", "per")
+"""What of the network the table decides."""
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What training on a table gave.
+
+    Attributes:
+        path: the file of the model.
+        model: the model itself.
+        evaluation: on the valid part, or on the train part if there is no other.
+        epochs: how many were run.
+        best_epoch: the one whose weights were kept.
+        seconds: how long they took, in "compile" and "train".
+        steps_per_second: steps trained on in a second, compiling aside.
+        interrupted: whether it was ended before its time.
+    """
+
+    path: Path
+    model: Model
+    evaluation: Evaluation
+    epochs: int
+    best_epoch: int
+    seconds: Mapping[str, float]
+    steps_per_second: float
+    interrupted: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The shape that `bothways train --json` prints."""
+        return self.evaluation.to_json() | {
+            "epochs": self.epochs,
+            "best_epoch": self.best_epoch,
+            "seconds": dict(self.seconds),
+            "steps_per_second": self.steps_per_second,
+            "interrupted": self.interrupted,
+            "model": str(self.path),
+        }
+
+
+def train(
+    data: str | Path,
+    output: str | Path,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    allow_leaks: bool = False,
+    min_count: int = 1,
+    resume: bool = False,
+    tensorboard: str | Path | None = None,
+    mlflow: str | None = None,
+    say: Callable[[str], None] = print,
+    on_epoch: Callable[[EpochReport], None] | None = None,
+    **roles: Any,
+) -> Training:
+    """Train a model on a table and write it to a file, whole or not at all.
+
+    While it trains, a file beside the model keeps all that a killed run needs to go on; see `resume`. Ctrl-C ends
+    training with the best weights so far.
+
+    Args:
+        data: the table, as in `bothways.data.read_table`.
+        output: the file to write, ending in `.bothways`.
+        settings: attributes of `Network` and of `Settings`; their defaults for those that are not given.
+        allow_leaks: train even if the table gives answers away; what does is said all the same.
+        min_count: values of categories that are rarer in the train part count as unknown.
+        resume: go on where a run of the same arguments was killed.
+        tensorboard: write the curves into this folder, for TensorBoard.
+        mlflow: log the run to MLflow under the name of this experiment.
+        say: is called with whatever the user should know.
+        on_epoch: is called after each epoch.
+        roles: what the columns are for, as in `bothways.data.choose_columns`; what is not given is guessed, and said.
+
+    Raises:
+        DataError: the table cannot be used, or gives answers away; the output could not be written.
+        InputError: a setting out of its range, or a checkpoint of another run.
+        MissingDependencyError: what TensorBoard or MLflow needs is not installed.
+
+    Example:
+        >>> train("nowhere.csv", "some.bothways")
+        Traceback (most recent call last):
+        bothways.errors.DataError: nowhere.csv: no such file.
+    """
+    described, chosen = _settings(settings or {})
+    output = check_output(output, (MODEL_ENDING,))
+    checkpoint = output.with_name(output.name + CHECKPOINT)
+    table = read_table(data)
+    columns, notices = choose_columns(table, **roles)
+    if columns.texts:
+        table = read_table(data, columns.texts)
+    gap = {} if chosen.window is None else {"gap": chosen.window}
+    columns, parts, more = split_table(table, columns, chosen.seed, min_count=min_count, **gap)
+    for notice in (*notices, *more):
+        say(notice)
+    _refuse_leaks(find_leaks(table, columns, parts), allow_leaks, say)
+    _say_what(columns, parts, say)
+    if resume and not checkpoint.exists():
+        say(f"There is nothing to resume ({checkpoint} is not there): training starts from the beginning.")
+
+    # Keras and JAX take seconds to import; a wrong column should be told before.
+    from bothways.training import train as train_network
+
+    network = Network(
+        features=parts.train.features.shape[1],
+        classes=len(parts.classes),
+        categories=columns.fitted.sizes,
+        per=columns.per,
+        **described,
+    )
+    trained = train_network(
+        network,
+        _examples(parts.train),
+        chosen,
+        None if parts.valid is None else _examples(parts.valid),
+        on_epoch,
+        checkpoint=checkpoint,
+        resume=resume and checkpoint.exists(),
+        say=say,
+    )
+    model = _model(network, chosen, trained, columns, parts, table.source)
+    store.save(model, output)
+    if trained.interrupted:
+        say(f"To go on from here later, add --resume ({checkpoint} keeps what that needs).")
+    else:
+        checkpoint.unlink(missing_ok=True)
+    name, part = ("train", parts.train) if parts.valid is None else ("valid", parts.valid)
+    judgement = judge_part(model, part, probabilities(model, part))
+    return Training(
+        path=output,
+        model=model,
+        evaluation=Evaluation(name, judgement, majority(model.class_counts)),
+        epochs=len(trained.history),
+        best_epoch=model.facts["best_epoch"],
+        seconds=trained.seconds,
+        steps_per_second=len(trained.history) * parts.train.steps / max(trained.seconds["train"], 1e-9),
+        interrupted=trained.interrupted,
+    )
+
+
+def _settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], Settings]:
+    """What is given of the network and of how to train, both checked."""
+    of_network = {field.name for field in fields(Network)} - {*FOUND}
+    of_training = {field.name for field in fields(Settings)}
+    if unknown := sorted(set(settings) - of_network - of_training):
+        known = ", ".join(sorted(of_network | of_training))
+        raise InputError(f"There is no setting {unknown[0]!r}. There are: {known}.")
+    described = {name: value for name, value in settings.items() if name in of_network}
+    Network(features=1, classes=2, **described)
+    return described, Settings(**{name: value for name, value in settings.items() if name in of_training})
+
+
+def _refuse_leaks(leaks: Iterable[Leak], allowed: bool, say: Callable[[str], None]) -> None:
+    sure = [leak.text for leak in leaks if leak.sure]
+    for leak in leaks:
+        if allowed or not leak.sure:
+            say(f"Careful: {leak.text}")
+    if sure and not allowed:
+        raise DataError(f"{' '.join(sure)} To train all the same, add --allow-leaks.")
+
+
+def _say_what(columns: Columns, parts: Parts, say: Callable[[str], None]) -> None:
+    more = f" and {len(columns.features) - SHOWN} more" if len(columns.features) > SHOWN else ""
+    each = "" if columns.per == "step" else ", one label a sequence,"
+    say(f"Learns {columns.label!r}{each} from: {', '.join(columns.features[:SHOWN])}{more}.")
+    say("; ".join(f"{name}: {_size(part)}" for name, part in parts.named.items()) + ".")
+
+
+def _size(part: Sequences) -> str:
+    return f"{len(part):,} sequence{'s' if len(part) > 1 else ''} ({part.steps:,} steps)"
+
+
+def _examples(part: Sequences) -> Examples:
+    from bothways.training import Examples
+
+    return Examples(part.inputs(), part.codes())
+
+
+def _model(
+    network: Network, settings: Settings, trained: Trained, columns: Columns, parts: Parts, source: str
+) -> Model:
+    codes = parts.train.codes()
+    counts = {label: int((codes == code).sum()) for code, label in enumerate(parts.classes)}
+    baselines = fit_baselines(
+        parts.train.inputs(), codes, network.classes, network.categories, network.per, settings.seed
+    )
+    facts = {
+        "data": source,
+        "parts": {name: {"sequences": len(part), "steps": part.steps} for name, part in parts.named.items()},
+        "settings": asdict(settings),
+        "epochs": len(trained.history),
+        "best_epoch": max((report.epoch for report in trained.history if report.best), default=0),
+        "keras_backend": trained.backend,
+        "compiled_epochs": trained.compiled,
+        "history": [
+            {name: getattr(report, name) for name in ("epoch", "loss", "valid_loss", "valid_metric", "best")}
+            for report in trained.history
+        ],
+        "versions": {"bothways": bothways.__version__},
+        "baselines": baselines.to_json(),
+    }
+    return Model(network, trained.weights, parts.classes, columns.to_json(), counts, facts)

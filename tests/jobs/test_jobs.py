@@ -1,0 +1,190 @@
+"""The jobs on tables, from a file to a model, a judgement, a page and labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from bothways import jobs, load
+from bothways.errors import DataError, InputError
+from tolerances import KERAS
+
+SETTINGS: dict[str, Any] = {"units": 8, "epochs": 12, "embedding": 4, "dropout": 0.1, "learning_rate": 0.03}
+
+
+def silent(message: str) -> None:
+    """Say nothing."""
+
+
+def traces(count: int = 60) -> pl.DataFrame:
+    """Traces of calls; one with the call 7 right after the call 3 is an attack. Rows stand in order."""
+    random = np.random.default_rng(0)
+    rows = []
+    for number in range(count):
+        calls = random.choice([1, 2, 3, 4, 5], size=random.integers(5, 20))
+        if number % 3 == 0:
+            at = random.integers(1, len(calls))
+            calls[at - 1 : at + 1] = 3, 7
+        label = "attack" if number % 3 == 0 else "calm"
+        part = ("train", "train", "train", "valid", "test")[number // 3 % 5]
+        rows += [(f"t{number:03}", step, int(call), label, part) for step, call in enumerate(calls)]
+    return pl.DataFrame(rows, ["trace", "step", "call", "kind", "part"], orient="row")
+
+
+ROLES: dict[str, Any] = {
+    "label": "kind",
+    "sequence": "trace",
+    "order": "step",
+    "split": "part",
+    "categorical": ["call"],
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds traces.parquet, and traces.bothways trained on them."""
+    path = tmp_path_factory.mktemp("traces")
+    traces().write_parquet(path / "traces.parquet")
+    training = jobs.train(
+        path / "traces.parquet", path / "traces.bothways", settings=SETTINGS | {"pooling": "max"}, say=silent, **ROLES
+    )
+    assert not training.interrupted
+    return path
+
+
+def test_labels_of_sequences(folder: Path, tmp_path: Path) -> None:
+    model = load(folder / "traces.bothways")
+    assert model.network.per == "sequence"
+    assert model.network.categories == (7,)  # 6 calls, and the unknown one
+    evaluation = jobs.evaluate(folder / "traces.bothways", folder / "traces.parquet", say=silent)
+    assert evaluation.judgement.scores.accuracy == 1.0
+    assert set(evaluation.judgement.baselines) == {"majority", "most_frequent_per_value", "one_step"}
+    output = tmp_path / "labeled.jsonl"
+    prediction = jobs.predict(folder / "traces.bothways", folder / "traces.parquet", output, say=silent)
+    frame = traces()
+    labeled = pl.read_ndjson(output)
+    assert prediction.rows == labeled.height == frame.height
+    test = labeled.filter(part="test")
+    assert (test["predicted"] == test["kind"]).all()
+
+
+def test_a_table_in_pieces_gives_the_same_labels(folder: Path, tmp_path: Path) -> None:
+    pieces = tmp_path / "pieces"
+    pieces.mkdir()
+    for name, part in traces().group_by("trace", maintain_order=True):
+        part.write_csv(pieces / f"{name[0]}.csv")
+    jobs.predict(folder / "traces.bothways", pieces, tmp_path / "a.parquet", say=silent)
+    jobs.predict(folder / "traces.bothways", folder / "traces.parquet", tmp_path / "b.parquet", say=silent)
+    pieces_labeled, whole = pl.read_parquet(tmp_path / "a.parquet"), pl.read_parquet(tmp_path / "b.parquet")
+    for name in ("trace", "step", "predicted"):
+        assert pieces_labeled[name].equals(whole[name]), name
+    assert (pieces_labeled["probability"] - whole["probability"]).abs().max() < KERAS
+
+
+def test_a_threshold_comes_from_the_valid_part(folder: Path) -> None:
+    evaluation = jobs.evaluate(folder / "traces.bothways", folder / "traces.parquet", false_alarm_rate=0.0, say=silent)
+    alarms = evaluation.judgement.alarms
+    assert evaluation.positive == "attack"
+    assert alarms is not None
+    model = load(folder / "traces.bothways")
+    valid = jobs.evaluate(folder / "traces.bothways", folder / "traces.parquet", "valid", say=silent)
+    assert valid.judgement.alarms is None
+    assert evaluation.to_json()["threshold"]["class"] == "attack"
+    assert (alarms.positives, alarms.negatives) == (4, 8)
+    assert alarms.threshold <= 1.0
+    assert model.classes == ("attack", "calm")
+    with pytest.raises(InputError, match="no class 'intruder'"):
+        jobs.evaluate(folder / "traces.bothways", folder / "traces.parquet", positive="intruder", say=silent)
+
+
+def test_alarms_an_hour_where_there_are_times(folder: Path, tmp_path: Path) -> None:
+    timed = traces().with_columns(at=pl.datetime(2024, 1, 1) + pl.duration(minutes=pl.col("step"))).drop("step")
+    timed.write_parquet(tmp_path / "timed.parquet")
+    model = tmp_path / "timed.bothways"
+    roles = ROLES | {"order": "at"}
+    jobs.train(tmp_path / "timed.parquet", model, settings=SETTINGS | {"epochs": 2}, say=silent, **roles)
+    alarms = jobs.evaluate(model, tmp_path / "timed.parquet", false_alarm_rate=0.5, say=silent).judgement.alarms
+    assert alarms is not None
+    assert alarms.hours == pytest.approx(timed.filter(part="test").height / 60)
+
+
+def test_the_page(folder: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    jobs.evaluate(folder / "traces.bothways", folder / "traces.parquet", false_alarm_rate=0.1, report=page, say=silent)
+    text = page.read_text()
+    for words in ("attack", "calm", "traces.parquet", "max", "dropout"):
+        assert words in text
+    with pytest.raises(InputError, match="html"):
+        jobs.evaluate(folder / "traces.bothways", folder / "traces.parquet", report=tmp_path / "a.pdf", say=silent)
+
+
+def test_leaks_are_refused_unless_they_are_meant(tmp_path: Path) -> None:
+    data = tmp_path / "leaky.parquet"
+    traces().with_columns(verdict=pl.col("kind").replace_strict({"attack": 1, "calm": 0})).write_parquet(data)
+    with pytest.raises(DataError, match=r"verdict.*--allow-leaks"):
+        jobs.train(data, tmp_path / "some.bothways", say=silent, **ROLES)
+    said: list[str] = []
+    jobs.train(
+        data,
+        tmp_path / "some.bothways",
+        settings=SETTINGS | {"epochs": 1},
+        allow_leaks=True,
+        say=said.append,
+        **ROLES,
+    )
+    assert any("Careful" in message and "verdict" in message for message in said)
+
+
+class _KilledError(Exception):
+    """Stands for the end of a process."""
+
+
+@pytest.mark.parametrize("after", [1, 3])
+def test_a_killed_run_goes_on_to_the_same_bits(folder: Path, tmp_path: Path, after: int) -> None:
+    data, settings = folder / "traces.parquet", SETTINGS | {"epochs": 5, "patience": None}
+    jobs.train(data, tmp_path / "whole.bothways", settings=settings, say=silent, **ROLES)
+
+    def kill(report: Any) -> None:
+        if report.epoch == after:
+            raise _KilledError
+
+    killed = tmp_path / "killed.bothways"
+    with pytest.raises(_KilledError):
+        jobs.train(data, killed, settings=settings, say=silent, on_epoch=kill, **ROLES)
+    assert not killed.exists()
+    epochs: list[int] = []
+    jobs.train(
+        data, killed, settings=settings, resume=True, say=silent, on_epoch=lambda r: epochs.append(r.epoch), **ROLES
+    )
+    assert epochs[0] <= after + 1
+    assert epochs[-1] == 5
+    whole, resumed = load(tmp_path / "whole.bothways"), load(killed)
+    for name, array in whole.weights.items():
+        assert (resumed.weights[name] == array).all(), name
+    assert [path.name for path in tmp_path.iterdir() if "checkpoint" in path.name] == []
+
+
+def test_ctrl_c_keeps_the_best_model(folder: Path, tmp_path: Path) -> None:
+    def stop(report: Any) -> None:
+        if report.epoch == 2:
+            raise KeyboardInterrupt
+
+    said: list[str] = []
+    model = tmp_path / "stopped.bothways"
+    training = jobs.train(folder / "traces.parquet", model, settings=SETTINGS, say=said.append, on_epoch=stop, **ROLES)
+    assert training.interrupted
+    assert training.epochs == 2
+    assert load(model).facts["epochs"] == 2
+    assert any("--resume" in message for message in said)
+    resumed = jobs.train(folder / "traces.parquet", model, settings=SETTINGS, resume=True, say=silent, **ROLES)
+    assert not resumed.interrupted
+    assert resumed.epochs > 2
+
+
+def test_bad_settings_are_named(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no setting 'unit'"):
+        jobs.train(folder / "traces.parquet", tmp_path / "some.bothways", settings={"unit": 3}, say=silent)
