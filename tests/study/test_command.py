@@ -65,6 +65,10 @@ def test_a_table_and_one_json_object(run: RunCommand, tmp_path: Path) -> None:
     path, runs = tmp_path / "flows.csv", tmp_path / "runs.parquet"
     frame.write_csv(path)
     roles = ["--label", "kind", "--sequence", "host", "--order", "at"]
+    code, out, err = run(path, *roles)
+    assert (code, out) == (2, "")
+    assert "Column 'call' gives the answer away" in err
+    roles.append("--allow-leaks")
     code, out, err = run(path, *roles, *SMALL, "--vary", "embedding=2,4", "-o", runs, "--json")
     assert code == 0, err
     found = json.loads(out)
