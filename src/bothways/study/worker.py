@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,9 @@ from bothways.study.tasks import Part, Task
 LENGTH = struct.Struct("<Q")
 POINTS = 250
 """A learning curve has so many points at most."""
+
+KEPT_SEEDS = 4
+"""The data of so many seeds are kept."""
 
 EVERY = 0.25
 """Seconds between two words on how a run goes on."""
@@ -87,6 +91,8 @@ class Trainer:
 
         self._order = order
         self._programs = Programs()
+        # Settings take turns with one seed after the other, so that the parts of a seed are soon needed again.
+        self._parts = lru_cache(KEPT_SEEDS)(order.task.parts)
 
     def run(self, key: str, seed: int, say: Callable[[Progress], None]) -> Run:
         """Train a setting with a seed, and judge it."""
@@ -94,7 +100,7 @@ class Trainer:
 
         setting = Run(key, seed).setting
         task = self._order.task
-        parts = task.parts(seed)
+        parts = self._parts(seed)
         if setting["direction"] == AS_WRITTEN:
             learned, valid, test = (None if part is None else part.turned() for part in parts)
         else:
