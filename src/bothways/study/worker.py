@@ -85,10 +85,6 @@ class Trainer:
         """Import what trains, which takes a second or two."""
         from bothways.training import Programs
 
-        # Keras on another backend imports TensorFlow all the same, where there is one, to look for its types in what it
-        # saves: four seconds for nothing. This process is ours, so here there is none.
-        sys.modules.setdefault("tensorflow", None)  # type: ignore[arg-type]  # which is how to say so
-
         self._order = order
         self._programs = Programs()
         # Settings take turns with one seed after the other, so that the parts of a seed are soon needed again.
@@ -227,6 +223,9 @@ def main() -> None:
     os.dup2(2, 1)  # whatever else prints goes with the errors
     order = receive(requests)
     trainer = Trainer(order)
+    # Keras on another backend imports TensorFlow all the same, where there is one, to look for its types in what it
+    # saves: four seconds for nothing. This process is ours, so here there is none.
+    sys.modules.setdefault("tensorflow", None)  # type: ignore[arg-type]  # which is how to say so
     send(answers, "ready")
     while (request := receive(requests)) is not None:
         key, seed = request
