@@ -69,7 +69,7 @@ def recurrence(
 def _forward(plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[Any], *, saves: bool) -> list[torch.Tensor]:
     units = memory.units_of(plan, arrays)
     saved = plan.saved_floats(x.shape, units) if saves else ()
-    results = [torch.empty(shape) for shape in plan.forward_shapes(x.shape, units, saved)]
+    results = [torch.empty(shape, dtype=x.dtype) for shape in plan.forward_shapes(x.shape, units, saved)]
     memory.forward(plan, _view(x), _views(constants), _views(arrays), [r.numpy() for r in results])
     return results
 
@@ -83,8 +83,8 @@ def _backward(
     d_results: Sequence[Any],
     wants_d_x: bool,
 ) -> tuple[torch.Tensor | None, list[torch.Tensor]]:
-    d_x = torch.empty(x.shape) if wants_d_x else None
-    d_arrays = [torch.empty(array.shape) for array in arrays]
+    d_x = torch.empty(x.shape, dtype=x.dtype) if wants_d_x else None
+    d_arrays = [torch.empty(array.shape, dtype=x.dtype) for array in arrays]
     memory.backward(
         plan,
         _view(x),
@@ -136,7 +136,7 @@ def _whole(plan: Plan, d_results: Sequence[Any], arrays: Sequence[Any]) -> list[
     whole = [d_outputs] if plan.return_sequences else []
     for d_state, (_, _, _, *states) in zip(d_states, plan.groups(arrays, others=3), strict=True):
         if any(d is not None for d in d_state):
-            d_state = [torch.zeros(s.shape) if d is None else d for d, s in zip(d_state, states, strict=True)]
+            d_state = [torch.zeros_like(s) if d is None else d for d, s in zip(d_state, states, strict=True)]
         whole += d_state
     return whole
 
