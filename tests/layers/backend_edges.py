@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
+import bothways
 from bothways import layers as ours
 from bothways.errors import InputError
+from bothways.layers import ops
 from tolerances import KERAS, error
 
 L = keras.layers
@@ -168,3 +173,86 @@ def test_layers_of_float16_run_in_stock_keras(cell: str, wrapped: bool) -> None:
     outputs = [layer(x) for layer in pair]
     assert keras.backend.standardize_dtype(outputs[0].dtype) == "float16"
     np.testing.assert_array_equal(*map(numpy, outputs))
+
+
+@KINDS
+def test_several_python_threads_at_once(wrapped: bool) -> None:
+    layer = layer_of(ours, wrapped, return_sequences=True)
+    inputs = [normal(2, 9, 3) * np.float32(scale) for scale in np.linspace(0.5, 2, 12)]
+
+    def call(x: Any) -> list[Any]:
+        return [numpy(each) for each in (layer(tensor(x)), *gradients(layer, x))]
+
+    expected = [call(x) for x in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        for actual, value in zip(pool.map(call, inputs), expected, strict=True):
+            for a, b in zip(actual, value, strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.skipif(BACKEND in ("jax", "tensorflow"), reason=f"{BACKEND} itself does not outlive a fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_can_run() -> None:
+    """As the workers of a `DataLoader` of torch are."""
+    layer, x = layer_of(ours, True), normal(2, 9, 3)
+    expected = numpy(layer(tensor(x)))
+
+    def child() -> None:
+        np.testing.assert_array_equal(numpy(layer(tensor(x))), expected)
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+
+
+@pytest.fixture
+def accelerator(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Lets the backend tell us, and only us, of a GPU; gives what the layers have to say of that."""
+    if BACKEND == "jax":
+        backend = importlib.import_module("bothways.layers.ops.jax.custom_call")
+        monkeypatch.setattr(backend, "jax", SimpleNamespace(default_backend=lambda: "gpu"))
+        backend.why_not.cache_clear()
+        yield "JAX runs on gpu; the engine is for the CPU"
+        backend.why_not.cache_clear()
+    elif BACKEND == "torch":
+        monkeypatch.setattr(importlib.import_module("bothways.layers.ops.torch"), "_device", lambda: "cuda")
+        yield "torch runs on cuda; the engine is for the CPU"
+    elif BACKEND == "tensorflow":
+        devices = [SimpleNamespace(name=f"{kind}:0", device_type=kind) for kind in ("CPU", "GPU")]
+        config = importlib.import_module("tensorflow").config
+        monkeypatch.setattr(config, "get_visible_devices", lambda: devices)
+        yield "TensorFlow uses GPU:0; the engine is for the CPU"
+    else:
+        pytest.skip("NumPy knows the CPU only")
+
+
+@KINDS
+def test_stock_keras_runs_where_there_is_another_device(
+    wrapped: bool, accelerator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That there is one is pretended; all numbers come from the CPU."""
+    monkeypatch.setattr(ops, "recurrence", lambda *_, **__: pytest.fail("the engine ran"))
+    pair, x = [layer_of(home, wrapped) for home in (ours, L)], normal(2, 4, 3)
+    for layer in pair:
+        layer(x)
+    pair[1].set_weights(pair[0].get_weights())
+    reason = ("forward layer: " if wrapped else "") + accelerator
+    assert pair[0].engine == reason
+    assert reason in str(bothways.accelerate(pair[1]))
+    for actual, expected in zip(*(gradients(layer, x) for layer in pair), strict=True):
+        np.testing.assert_array_equal(numpy(actual), numpy(expected))
+    if BACKEND == "torch":
+        compile = importlib.import_module("torch").compile
+        compiled = compile(lambda x: pair[0](x), fullgraph=True, backend="aot_eager")
+        assert error(numpy(compiled(tensor(x))), numpy(pair[1](tensor(x)))) < KERAS
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="about torch")
+@KINDS
+def test_what_is_on_another_device_is_named(wrapped: bool) -> None:
+    layer, x = layer_of(ours, wrapped), tensor(normal(2, 4, 3))
+    layer(x)
+    mask = importlib.import_module("torch").ones((2, 4), dtype=bool, device="meta")
+    with pytest.raises(InputError, match=r"mask \(2, 4\) is on meta, and Keras on the CPU"):
+        layer(x, mask=mask)
