@@ -135,6 +135,7 @@ def test_wrong_input_is_named(wrapped: bool) -> None:
         (x, {"mask": np.ones((3, 4), bool)}, r"mask has shape \(3, 4\)"),
         (x, {"mask": np.ones(2, bool)}, r"mask has shape \(2,\)"),
         (x, {"mask": np.ones((2, 4, 3), bool)}, r"mask has shape \(2, 4, 3\)"),
+        (x, {"mask": np.ones((2, 4), "complex64")}, "mask has dtype complex64; real numbers are needed"),
         (x, {"initial_state": [zero]}, r"initial_state has shapes \[\(2, 5\)\]; this layer needs \[\(2, 5\), \(2, 5\)"),
         (x, {"initial_state": [zero] * 3}, r"initial_state has shapes \[\(2, 5\), \(2, 5\), \(2, 5\)\]; this layer"),
         (x, {"initial_state": [normal(3, 5)] * states}, r"initial_state has shapes \[\(3, 5\)"),
@@ -146,6 +147,9 @@ def test_wrong_input_is_named(wrapped: bool) -> None:
         call = {key: value if isinstance(value, list) else tensor(value) for key, value in call.items()}
         with pytest.raises(InputError, match=message):
             layer(tensor(sequences), **call)
+    for mask in ([[True] * 4] * 2, "right"):
+        with pytest.raises(InputError, match=r"mask is of type (list|str); give an array of bool, \(batch, time\)"):
+            layer(tensor(x), mask=mask)
     for shape in ((2, 4), (2, 4, 3, 1)):  # before the call, by Keras itself
         with pytest.raises(ValueError, match="expected ndim=3"):
             layer(normal(*shape))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from bothways import accelerate
+from bothways.errors import InputError
 from bothways.layers import LSTM, ops
 from tolerances import KERAS, error
 
@@ -130,6 +131,19 @@ def test_a_dense_layer_at_every_step_is_one_product() -> None:
     acceleration.undo()
     assert "call" not in vars(dense)
     assert not accelerate(keras.Sequential([L.TimeDistributed(L.Dropout(0.5))])).layers
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_wrong_input_is_named(wrapped: bool) -> None:
+    layer = L.Bidirectional(L.LSTM(4)) if wrapped else L.LSTM(4)
+    layer(X)
+    accelerate(layer)
+    with pytest.raises(InputError, match=r"sequences has shape \(4, 6, 2\): 2 features; .* was built for 3"):
+        layer(X[..., :2])
+    with pytest.raises(InputError, match=r"mask has shape \(4, 5\)"):
+        layer(X, mask=np.ones((4, 5), bool))
+    with pytest.raises(InputError, match="initial_state has shapes"):
+        layer(X, initial_state=[X[:, 0]])
 
 
 class Mine(L.LSTM):  # type: ignore[misc]

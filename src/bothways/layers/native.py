@@ -81,6 +81,7 @@ class OnEngine(CarriesStates, JitAsTheEngineCan):
             InputError: `sequences`, `initial_state` or `mask` has a wrong shape or dtype.
         """
         check_sequences([self], sequences)
+        mask = one_mask(mask)
         if initial_state is not None:
             check_states([self], initial_state, sequences)
         return super().call(sequences, initial_state=initial_state, mask=mask, training=training)  # type: ignore[misc]
@@ -94,6 +95,7 @@ class OnEngine(CarriesStates, JitAsTheEngineCan):
 
 def run_layer(layer: Any, sequences: Any, initial_state: Any, mask: Any, training: bool | None) -> Any:
     """What `inner_loop` of a layer returns, from the engine."""
+    check_sequences([layer], sequences)
     sequences = K.cast(sequences, layer.cell.compute_dtype)
     mask = checked_mask(mask, sequences)
     check_states([layer], initial_state, sequences)
@@ -262,17 +264,30 @@ def checked_mask(mask: Any, sequences: Any) -> Any:
     """`mask` as `(batch, time)` of bool, or None.
 
     Raises:
-        InputError: its shape is not that of the steps.
+        InputError: its shape is not that of the steps, or it is no array of numbers.
     """
-    if isinstance(mask, (list, tuple)):
-        mask = mask[0]
+    mask = one_mask(mask)
     if mask is None:
         return None
     shape = tuple(sequences.shape[:2])
     if not (same_shape(mask.shape, shape) or same_shape(mask.shape, (*shape, 1))):
         raise InputError(f"mask has shape {tuple(mask.shape)}; sequences {tuple(sequences.shape)} need {shape}.")
+    _check_dtype("mask", mask)
     mask = K.cast(mask, "bool")
     return mask[..., 0] if len(mask.shape) == 3 else mask
+
+
+def one_mask(mask: Any) -> Any:
+    """The mask itself where Keras gives a list of masks, one for each input.
+
+    Raises:
+        InputError: it is no array.
+    """
+    if isinstance(mask, (list, tuple)) and mask:
+        mask = mask[0]
+    if mask is not None and getattr(mask, "shape", None) is None:
+        raise InputError(f"mask is of type {type(mask).__name__}; give an array of bool, (batch, time).")
+    return mask
 
 
 def same_shape(came: Sequence[int | None], needed: Sequence[int | None]) -> bool:
