@@ -146,11 +146,11 @@ def test_wrong_input_is_named(wrapped: bool) -> None:
         layer(X, initial_state=[X[:, 0]])
 
 
-class Mine(L.LSTM):  # type: ignore[misc]
+class Mine(keras.layers.LSTM):  # type: ignore[misc]
     """A layer of a user, who has changed nothing of how it runs."""
 
 
-class Halving(L.LSTM):  # type: ignore[misc]
+class Halving(keras.layers.LSTM):  # type: ignore[misc]
     """One with a cell of its own."""
 
     def __init__(self, units: int, **options: Any) -> None:
@@ -158,7 +158,7 @@ class Halving(L.LSTM):  # type: ignore[misc]
         self.cell = HalvingCell(units)
 
 
-class HalvingCell(L.LSTMCell):  # type: ignore[misc]
+class HalvingCell(keras.layers.LSTMCell):  # type: ignore[misc]
     def call(self, inputs: Any, states: Any, training: bool = False) -> Any:
         h, states = super().call(inputs, states, training)
         return h / 2, states

@@ -25,7 +25,7 @@ class JitAsTheEngineCan:
     @property
     def supports_jit(self) -> bool:
         """Whether Keras may compile a model with this layer by `jit_compile`."""
-        return self._supports_jit and (ops.SUPPORTS_JIT or not runs_here(self))  # type: ignore[attr-defined]
+        return self._supports_jit and (ops.SUPPORTS_JIT or not runs_here(self))
 
     @supports_jit.setter
     def supports_jit(self, value: bool) -> None:  # the constructor of Keras sets it

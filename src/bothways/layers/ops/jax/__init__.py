@@ -22,7 +22,7 @@ __all__ = ["custom_calls", "has_float64", "recurrence", "why_not"]
 
 def has_float64() -> bool:
     """Whether arrays may be of float64, which JAX has to be told."""
-    return bool(jax.config.jax_enable_x64)
+    return bool(jax.config.jax_enable_x64)  # type: ignore[attr-defined]
 
 
 def recurrence(
