@@ -22,7 +22,7 @@ PACKAGE = Path(bothways.__file__).parent
 ORDER = [
     {"errors", "files", "spec", "merge", "network", "problems", "settings"},
     {"engine", "data", "metrics"},
-    {"layers", "runtime", "store"},
+    {"layers", "report", "runtime", "store"},
     {"training"},
     {"labeler"},
     {"demo", "jobs", "bench"},
@@ -37,6 +37,7 @@ HOMES = {
     "jax": ("layers.ops.jax", "training", "bench.peers"),
     "torch": ("layers.ops.torch", "bench.peers"),
     "tensorflow": ("layers.ops.tensorflow", "bench.peers"),
+    "matplotlib": ("report.figures",),
     "onnx": ("bench.peers",),
     "onnxruntime": ("bench.peers",),
     "sklearn": ("labeler", "metrics"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bothways.errors import InputError
-from bothways.metrics import majority, score_labels
+from bothways.metrics import majority, score_codes, score_labels
 
 CLASSES = ["a", "b", "c"]
 
@@ -72,6 +73,43 @@ def test_the_majority_is_that_of_training() -> None:
     assert majority({"a": 3, "b": 7}) == "b"
     with pytest.raises(InputError, match="class_counts is empty"):
         majority({})
+
+
+def test_scores_are_those_of_scikit_learn() -> None:
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+    generator = np.random.default_rng(0)
+    expected, predicted = generator.integers(0, 4, (2, 500))
+    scores = score_codes(expected, predicted, range(5))
+    theirs = precision_recall_fscore_support(expected, predicted, labels=range(5), zero_division=0.0)
+    for name, column in zip(("precision", "recall", "f1", "support"), theirs, strict=True):
+        np.testing.assert_allclose([getattr(scores.classes[k], name) for k in range(5)], column, rtol=1e-12)
+    np.testing.assert_array_equal(scores.confusion, confusion_matrix(expected, predicted, labels=range(5)))
+
+
+def test_steps_without_a_label_do_not_count() -> None:
+    expected, predicted = np.array([0, -1, 1, -1, 1]), np.array([0, 0, 1, 1, 0])
+    scores = score_codes(expected, predicted, CLASSES[:2])
+    assert scores == replace(score_codes([0, 1, 1], [0, 1, 0], CLASSES[:2]), unlabeled=2)
+    assert score_labels(expected, predicted, range(2)).accuracy == scores.accuracy
+    # Where -1 is a label, it counts.
+    assert score_labels([-1, 1], [-1, -1], [-1, 1]).accuracy == 0.5
+
+
+@pytest.mark.parametrize(
+    ("expected", "predicted", "said"),
+    [
+        ([-1, -1], [0, 1], "None of the 2 expected labels is known"),
+        ([0, 2], [0, 1], "expected has the code 2; codes are whole numbers from 0 to 1, and -1"),
+        ([0, -2], [0, 1], "expected has the code -2"),
+        ([0, 1], [0, -1], "predicted has the code -1; codes are whole numbers from 0 to 1."),
+        ([0.0, 1.0], [0, 1], "expected is float64"),
+        ([[0, 1]], [0, 1], "in an array of one axis"),
+    ],
+)
+def test_codes_that_cannot_be_compared(expected: object, predicted: object, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        score_codes(expected, predicted, [0, 1])
 
 
 @pytest.mark.parametrize(

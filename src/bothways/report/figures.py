@@ -1,0 +1,283 @@
+"""The drawings of a report, as SVG that takes its colours from the page."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from bothways.metrics import Alarms, Calibration, Curve
+from bothways.report.content import Epoch, short
+
+# What matplotlib is told, and what the page makes of it; so drawings turn dark with the page.
+INK, SOFT, LINE, ACCENT, WARM, BAD, CARD = (f"#0101{i:02x}" for i in range(1, 8))
+COLOURS = {INK: "ink", SOFT: "soft", LINE: "line", ACCENT: "accent", WARM: "warm", BAD: "bad", CARD: "card"}
+CLASS_COLOURS = 10
+CLASSES = [f"#0202{i:02x}" for i in range(CLASS_COLOURS)]
+COLOURS |= {code: f"class-{i}" for i, code in enumerate(CLASSES)}
+OTHER = SOFT
+
+# Its type is not the same in all releases of matplotlib.
+STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "bothways",
+    "text.parse_math": False,
+    "font.size": 9.5,
+    "axes.titlesize": 9.5,
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": SOFT,
+    "axes.titlecolor": INK,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": LINE,
+    "grid.linewidth": 0.6,
+    "text.color": INK,
+    "xtick.color": LINE,
+    "ytick.color": LINE,
+    "xtick.labelcolor": SOFT,
+    "ytick.labelcolor": SOFT,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "lines.linewidth": 1.8,
+}
+BAND = 0.8
+LETTER = 5.3
+"""About how many points wide a letter of a band is."""
+
+
+def class_colour(code: int, coloured: Sequence[int]) -> str:
+    """The colour of a class among those that have one.
+
+    Example:
+        >>> class_colour(7, coloured=[3, 7]) == CLASSES[1]
+        True
+    """
+    return CLASSES[coloured.index(code)] if code in coloured else OTHER
+
+
+def drawn(
+    width: float,
+    height: float,
+    draw: Callable[[Figure], None],
+    name: str,
+    says: str,
+    margins: tuple[float, float, float, float] | None = None,
+) -> str:
+    """A drawing as an `<svg>` element to put into a page.
+
+    Args:
+        width: in points, which become pixels.
+        height: likewise.
+        draw: draws on the figure.
+        name: goes before its identifiers, so that several drawings fit on a page.
+        says: what it shows, for those who cannot see it.
+        margins: left, bottom, right and top, in points; None to find them, which takes as long as all else.
+    """
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        # The browser has fonts of its own for letters that matplotlib's lacks.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
+        figure = Figure(figsize=(width / 72, height / 72), layout=None if margins else "constrained")
+        if margins:
+            left, bottom, right, top = margins
+            figure.subplots_adjust(left / width, bottom / height, 1 - right / width, 1 - top / height)
+        draw(figure)
+        buffer = io.StringIO()
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub(r"font: (?:\w+ )*([\d.]+)px [^;\"]*", r"font-size: \1px", text)
+    text = re.sub(r"(\bid=\"|url\(#|href=\"#)", rf"\g<1>{name}-", text)
+    # A hundredth of a pixel is enough.
+    text = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag.group()), text)
+    text = re.sub(r"#0[12]0[12][0-9a-f]{2}", lambda code: f"var(--{COLOURS[code.group()]})", text)
+    size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
+    assert size is not None
+    head = f'<svg viewBox="0 0 {size[1]} {size[2]}" xmlns:xlink="http://www.w3.org/1999/xlink" role="img"'
+    return f'{head} aria-label="{says}">' + text[text.index(">") + 1 :].strip()
+
+
+def precision_recall(curves: Mapping[str, Curve], share: float, alarms: Alarms | None) -> str:
+    """Precision against recall, one line a class.
+
+    Args:
+        curves: by the name of the class.
+        share: the share of steps of the first class, which is what guessing gives; shown if there is no other.
+        alarms: what the threshold gives, to mark; None if there is none.
+    """
+
+    def draw(figure: Figure) -> None:
+        axes = _unit_axes(figure, "Recall", "Precision")
+        for i, (name, line) in enumerate(curves.items()):
+            some = np.isfinite(line.thresholds)  # where nothing is called so, there is no precision
+            axes.plot(line.detection_rate[some], line.precision[some], color=_line_colour(i, len(curves)), label=name)
+        if len(curves) == 1:
+            axes.axhline(share, color=SOFT, linestyle=":", linewidth=1.2, label="guessing")
+        if alarms is not None:
+            _mark(axes, alarms.detection_rate, alarms.precision, alarms.threshold)
+        axes.legend(loc="lower left")
+
+    return drawn(360, 270, draw, "pr", "Precision against recall")
+
+
+def detection_false_alarms(curves: Mapping[str, Curve], alarms: Alarms | None) -> str:
+    """Detection rate against false-alarm rate (ROC), one line a class; what the threshold gives is marked."""
+
+    def draw(figure: Figure) -> None:
+        axes = _unit_axes(figure, "False-alarm rate", "Detection rate")
+        axes.plot([0, 1], [0, 1], color=SOFT, linestyle=":", linewidth=1.2, label="guessing")
+        for i, (name, line) in enumerate(curves.items()):
+            axes.plot(line.false_alarm_rate, line.detection_rate, color=_line_colour(i, len(curves)), label=name)
+        if alarms is not None:
+            if (asked := alarms.asked_false_alarm_rate) is not None:
+                axes.axvline(asked, color=BAD, linestyle="--", linewidth=1, label=f"asked: {asked:g}")
+            _mark(axes, alarms.false_alarm_rate, alarms.detection_rate, alarms.threshold)
+        axes.legend(loc="lower right")
+
+    return drawn(360, 270, draw, "roc", "Detection rate against false-alarm rate")
+
+
+def reliability(result: Calibration) -> str:
+    """How often labels are right against how sure the model was, and how many labels there are of each."""
+
+    def draw(figure: Figure) -> None:
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+        above.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="Share right")
+        below.set(xlabel="Probability of the label given", ylabel="Labels")
+        above.plot([0, 1], [0, 1], color=SOFT, linestyle=":", linewidth=1.2, label="as sure as right")
+        some = [part for part in result.bins if part.steps]
+        middles = [(part.low + part.high) / 2 for part in some]
+        width = 0.9 / len(result.bins)
+        above.bar(middles, [part.accuracy for part in some], width, color=ACCENT, alpha=0.35)
+        points = [[part.confidence for part in some], [part.accuracy for part in some]]
+        above.plot(*points, color=ACCENT, marker="o", markersize=4, linewidth=1.2, label="this model")
+        above.legend(loc="upper left")
+        total = sum(part.steps for part in some)
+        below.bar(middles, [part.steps / total for part in some], width, color=SOFT, alpha=0.6)
+        below.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+        below.yaxis.set_major_locator(MaxNLocator(3))
+
+    return drawn(360, 290, draw, "calibration", "Share of right labels against their probability")
+
+
+def training_curves(history: Sequence[Epoch]) -> str:
+    """Loss and valid metric by epoch, the epoch whose weights were kept marked."""
+    epochs = [epoch.epoch for epoch in history]
+    best = max((epoch for epoch in history if epoch.best), key=lambda epoch: epoch.epoch, default=None)
+    metrics = [(epoch.epoch, epoch.valid_metric) for epoch in history if epoch.valid_metric is not None]
+    losses = [(epoch.epoch, epoch.valid_loss) for epoch in history if epoch.valid_loss is not None]
+
+    def draw(figure: Figure) -> None:
+        panels = figure.subplots(1, 2 if metrics else 1, squeeze=False)[0]
+        marker = "o" if len(epochs) < 3 else ""
+        panels[0].plot(epochs, [epoch.loss for epoch in history], color=ACCENT, marker=marker, label="train")
+        if losses:
+            panels[0].plot(*zip(*losses, strict=True), color=WARM, marker=marker, label="valid")
+        panels[0].set(title="Loss", xlabel="Epoch", ylim=(0, None))
+        if metrics:
+            panels[1].plot(*zip(*metrics, strict=True), color=WARM, marker=marker, label="valid")
+            panels[1].set(title="Macro F1", xlabel="Epoch")
+        for axes in panels:
+            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+            if best is not None:
+                axes.axvline(best.epoch, color=SOFT, linestyle="--", linewidth=1, label=f"kept: epoch {best.epoch}")
+            axes.legend()
+
+    return drawn(720, 230, draw, "training", "Loss and macro F1 by epoch")
+
+
+def steps(
+    number: int,
+    first: int,
+    expected: npt.NDArray[np.int64],
+    predicted: npt.NDArray[np.int64],
+    chance: npt.NDArray[np.float64],
+    names: Sequence[str],
+    coloured: Sequence[int],
+    texts: Sequence[Any] | None,
+) -> str:
+    """A sequence step by step: expected and predicted labels as bands, and how likely the expected label was.
+
+    Args:
+        number: that of the drawing on the page.
+        first: the number of the first step that is shown.
+        expected: `(steps,)` codes; -1 where there is no label.
+        predicted: `(steps,)` codes.
+        chance: `(steps,)` the probability of the expected label.
+        names: the classes.
+        coloured: the codes of the classes that have a colour of their own.
+        texts: `(steps,)` what to write under the steps.
+    """
+    count = len(expected)
+    width, written = 860, texts is not None and count <= 40
+    point = (width - 80) / count
+    places = np.arange(first, first + count)
+
+    def band(axes: Any, codes: npt.NDArray[np.int64], middle: float) -> None:
+        for code, at, end in _runs(codes):
+            if code < 0:
+                continue
+            where = (first + at - 0.5, end - at)
+            axes.broken_barh([where], (middle - BAND / 2, BAND), color=class_colour(code, coloured), linewidth=0)
+            if len(names[code]) * LETTER < point * (end - at):
+                place = (first + (at + end - 1) / 2, middle)
+                axes.text(*place, names[code], ha="center", va="center", fontsize=8, color=CARD)
+
+    def draw(figure: Figure) -> None:
+        bands, line = figure.subplots(2, 1, sharex=True, height_ratios=[1, 0.9], gridspec_kw={"hspace": 0.12})
+        band(bands, expected, 1.0)
+        band(bands, predicted, 0.0)
+        runs = _runs((expected != predicted) & (expected >= 0))
+        wrong = [(first + at - 0.5, end - at) for is_wrong, at, end in runs if is_wrong]
+        bands.broken_barh(wrong, (0.42, 0.16), color=BAD, linewidth=0)
+        bands.set(yticks=[1, 0.5, 0], yticklabels=["expected", "wrong", "predicted"], ylim=(-0.45, 1.45))
+        bands.grid(False)
+        bands.spines[:].set_visible(False)
+        bands.tick_params(length=0)
+        known = np.where(expected >= 0, chance, np.nan)
+        line.fill_between(places, known, step="mid", color=ACCENT, alpha=0.25, linewidth=0)
+        line.step(places, known, where="mid", color=ACCENT, linewidth=1.2)
+        line.set(xlim=(first - 0.5, first + count - 0.5), ylim=(0, 1.02), yticks=[0, 0.5, 1])
+        line.set_ylabel("P(expected)", fontsize=8.5)
+        line.xaxis.set_major_locator(MaxNLocator(12, integer=True))
+        if written and texts is not None:
+            line.set_xticks(places, [short(text, 16) for text in texts], rotation=50, ha="right", fontsize=8)
+
+    height, below = (200, 62) if written else (150, 20)
+    return drawn(width, height, draw, f"steps-{number}", "Labels step by step", margins=(62, below, 4, 4))
+
+
+def _unit_axes(figure: Figure, x: str, y: str) -> Any:
+    axes = figure.subplots()
+    axes.set(xlim=(-0.01, 1.01), ylim=(0, 1.02), xlabel=x, ylabel=y)
+    return axes
+
+
+def _runs(codes: npt.NDArray[Any]) -> Iterator[tuple[int, int, int]]:
+    """Of each run of equal codes the code, where it starts, and where the next one does."""
+    starts = np.append(0, np.flatnonzero(np.diff(codes.astype(np.int64))) + 1).tolist()
+    for start, end in zip(starts, [*starts[1:], len(codes)], strict=True):
+        yield int(codes[start]), start, end
+
+
+def _line_colour(i: int, lines: int) -> str:
+    return ACCENT if lines == 1 else CLASSES[i % CLASS_COLOURS]
+
+
+def _mark(axes: Any, x: float | None, y: float | None, threshold: float) -> None:
+    """Mark what the threshold gives, if anything."""
+    if x is not None and y is not None:
+        axes.plot(x, y, "o", color=BAD, markersize=7, label=f"threshold {threshold:.3g}", clip_on=False)

@@ -1,0 +1,77 @@
+"""Pieces of HTML; every text that comes from outside goes through here and is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from bothways.metrics import Interval
+from bothways.report.content import short
+
+
+def text(value: Any, most: int = 60) -> str:
+    """A value as escaped text of one line, cut where it is long.
+
+    Example:
+        >>> text("<b>")
+        '&lt;b&gt;'
+    """
+    return escape(short(value, most))
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A score; a dash for one that there is not.
+
+    Example:
+        >>> number(0.25), number(None)
+        ('0.250', '-')
+    """
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def between(interval: Interval | None, sign: str = "") -> str:
+    """The ends of an interval in small print; nothing for none."""
+    return "" if interval is None else f"<small>{interval.low:{sign}.3f} to {interval.high:{sign}.3f}</small>"
+
+
+def track(value: float, interval: Interval | None = None) -> str:
+    """A bar as long as a score from 0 to 1, with its interval."""
+    ends = ""
+    if interval is not None:
+        ends = f'<u style="left:{interval.low:.1%};right:{1 - interval.high:.1%}"></u>'
+    return f'<span class="track"><i style="width:{value:.1%}"></i>{ends}</span>'
+
+
+def table(head: Sequence[str], rows: Iterable[str], kind: str = "") -> str:
+    """A table that scrolls sideways where it is too wide; heads and rows are HTML."""
+    cells = "".join(f'<th scope="col">{cell}</th>' for cell in head)
+    return (
+        f'<div class="scroll"><table class="{kind}"><thead><tr>{cells}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def row(name: str, cells: Iterable[str], kind: str = "") -> str:
+    """A row with its name in front; all HTML."""
+    return f'<tr class="{kind}"><th scope="row">{name}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
+
+
+def section(title: str, lead: str, *parts: str) -> str:
+    """A part of the page with a sentence on how to read it; nothing if there are no parts. All HTML."""
+    body = "".join(parts)
+    return f"<section><h2>{title}</h2><p>{lead}</p>{body}</section>" if body else ""
+
+
+def figure(caption: str, drawing: str) -> str:
+    """A drawing with its name; all HTML."""
+    return f"<figure><figcaption>{caption}</figcaption>{drawing}</figure>"
+
+
+def facts(groups: Mapping[str, Mapping[str, Any]]) -> str:
+    """Names and values under headings."""
+    parts = []
+    for heading, values in groups.items():
+        items = "".join(f"<dt>{text(name)}</dt><dd>{text(value, 200)}</dd>" for name, value in values.items())
+        parts.append(f"<div><h3>{text(heading)}</h3><dl>{items}</dl></div>")
+    return f'<div class="facts">{"".join(parts)}</div>' if parts else ""

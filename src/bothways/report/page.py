@@ -1,0 +1,107 @@
+"""A report as one page of HTML, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bothways.errors import DataError, InputError, MissingDependencyError
+from bothways.files import written_whole
+from bothways.report.content import Report
+from bothways.report.html import text
+from bothways.report.style import STYLE
+
+ENDINGS = (".html", ".htm")
+
+
+def check_report_file(path: str | os.PathLike[str]) -> Path:
+    """Say before the work whether a report can be drawn and written.
+
+    Raises:
+        InputError: the name does not end in .html, is that of a folder, or its folder does not exist.
+        MissingDependencyError: matplotlib is not installed.
+
+    Example:
+        >>> check_report_file("report.pdf")
+        Traceback (most recent call last):
+        bothways.errors.InputError: report.pdf: the name of a report must end in .html.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in ENDINGS:
+        raise InputError(f"{path}: the name of a report must end in .html.")
+    if path.is_dir():
+        raise InputError(f"{path}: this is a folder; name a file.")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {path.parent}. Make it first.")
+    _need_matplotlib()
+    return path
+
+
+def write_report(path: str | os.PathLike[str], report: Report) -> None:
+    """Write a report: one file that opens in any browser, without a network.
+
+    Args:
+        path: the file, ending in .html.
+        report: what to show.
+
+    Raises:
+        InputError: a name that cannot be that of a report.
+        MissingDependencyError: matplotlib is not installed.
+        DataError: the file cannot be written; what stood at `path` is untouched.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from bothways.metrics import judge
+        >>> expected, p = [0, 1, 0, 0], np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.7, 0.3]])
+        >>> judgement = judge(expected, p, ["calm", "attack"], [2, 2], baselines={"majority": [0, 0, 0, 0]})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "report.html")
+        ...     write_report(path, Report("alarms", "test", judgement, ["calm", "attack"], expected, p, [2, 2]))
+        ...     path.read_text()[:15]
+        '<!doctype html>'
+    """
+    path = check_report_file(path)
+    page = _page(report)
+    with written_whole(path, DataError) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _page(report: Report) -> str:
+    from bothways.report import sections
+
+    judgement = report.judgement
+    what = f"{judgement.scores.steps:,} labels of {judgement.sequences:,} sequences, {len(report.classes):,} classes"
+    part = "All the data" if report.split == "all" else f"The {text(report.split)} part"
+    body = "".join(
+        draw(report)
+        for draw in (
+            sections.verdict,
+            sections.scores,
+            sections.alarms,
+            sections.classes,
+            sections.confusion,
+            sections.curves,
+            sections.calibration,
+            sections.worst,
+            sections.training,
+            sections.making,
+        )
+    )
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{text(report.title, 200)} | bothways</title><style>{STYLE}</style></head>\n"
+        f'<body><main><header><h1>{text(report.title, 200)}</h1><p class="part">{part}: {what}.</p></header>'
+        f"{body}<footer>Written by bothways. This page is complete in itself and loads nothing.</footer>"
+        "</main></body></html>\n"
+    )
+
+
+def _need_matplotlib() -> None:
+    try:
+        import bothways.report.figures  # noqa: F401
+    except ModuleNotFoundError as missing:
+        raise MissingDependencyError(
+            f"A report is drawn with {missing.name}, which is not installed. Install it: pip install 'bothways[report]'"
+        ) from None

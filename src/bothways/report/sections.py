@@ -1,0 +1,343 @@
+"""The sections of a report, each a function from its content to HTML; one that has nothing to show is empty."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bothways.metrics import Interval, curve
+from bothways.metrics.judgement import baseline_words
+from bothways.report import figures
+from bothways.report.content import Report, short
+from bothways.report.html import between, facts, figure, number, row, section, table, text, track
+from bothways.report.worst import busiest_window, worst_sequences
+
+WORST = 10
+STEPS_SHOWN = 1500
+CONFUSION_CLASSES = 20
+ROOMY_CLASSES = 9
+CURVES = 6
+CLASS_ROWS = 200
+MISTAKES = 12
+EVEN = 0.02
+"""Confidence and accuracy this close are as good as equal."""
+
+
+def verdict(report: Report) -> str:
+    """Whether the model is worth anything, and what to know when reading on."""
+    judgement = report.judgement
+    first, _, rest = judgement.verdict.partition(". ")
+    notes = list(report.notes)
+    intervals = judgement.intervals
+    if intervals is None:
+        notes.append("There is one sequence with labels; how far the scores may be off cannot be told from it.")
+    elif intervals.sequences < 20:
+        notes.append(f"There are only {intervals.sequences} sequences: the intervals are rough, and rather too narrow.")
+    if (left_out := judgement.scores.unlabeled) > 0:
+        notes.append(f"{left_out:,} {judgement.per}s have no label and do not count.")
+    items = "".join(f"<li>{text(note, 500)}</li>" for note in notes)
+    return (
+        f'<div class="verdict {judgement.standing}"><p><b>{text(first, 500)}.</b>{text(rest, 1000)}</p>'
+        + (f'<ul class="notes">{items}</ul>' if items else "")
+        + "</div>"
+    )
+
+
+def scores(report: Report) -> str:
+    """The model beside the baselines."""
+    judgement, intervals = report.judgement, report.judgement.intervals
+
+    def cell(value: float, interval: Interval | None, said: str) -> str:
+        return f"{value:.3f} {said}{track(value, interval)}"
+
+    own = {"macro_f1": judgement.scores.macro_f1, "accuracy": judgement.scores.accuracy}
+    ends = {name: None if intervals is None else getattr(intervals, name) for name in own}
+    rows = [row("this model", (cell(own[name], ends[name], between(ends[name])) for name in own), "model")]
+    for name, baseline in judgement.baselines.items():
+        cells = []
+        for metric in own:
+            ahead = baseline.ahead and baseline.ahead[metric]
+            said = "" if not isinstance(ahead, Interval) else f"<small>model {between(ahead, '+')}</small>"
+            cells.append(cell(getattr(baseline.scores, metric), None, said))
+        rows.append(row(text(baseline_words(name)), cells))
+    lead = "Macro F1 weighs all classes alike; accuracy is the share of labels that are right."
+    if intervals is not None:
+        lead += (
+            f" In small print: where {intervals.confidence:.0%} of {intervals.resamples:,} samples of whole sequences "
+            "lie, for the model itself, and for how far it is ahead of each simpler way to label."
+        )
+    return section("Scores", lead, table(["", "Macro F1", "Accuracy"], rows, "scores"))
+
+
+def alarms(report: Report) -> str:
+    """What the threshold gives."""
+    given = report.judgement.alarms
+    if given is None:
+        return ""
+    name = report.names[report.positive] if report.positive is not None else "it"
+    rates = report.judgement.alarm_intervals
+    asked = given.asked_false_alarm_rate
+    cards = [
+        ("Detection rate", number(given.detection_rate), between(rates.get("detection_rate"))),
+        (
+            "False-alarm rate",
+            number(given.false_alarm_rate, 4),
+            between(rates.get("false_alarm_rate")) + ("" if asked is None else f"<small>asked for: {asked:g}</small>"),
+        ),
+        ("Precision of alarms", number(given.precision), ""),
+        ("Alarms", f"{given.alarms:,}", f"<small>{given.false_alarms:,} of them false</small>"),
+    ]
+    if given.alarms_per_hour is not None:
+        false = f"<small>{given.false_alarms_per_hour:.3g} of them false, in {given.hours:,.4g} hours</small>"
+        cards.append(("Alarms an hour", f"{given.alarms_per_hour:.3g}", false))
+    chosen = "" if asked is None else ", chosen on the valid part for the false-alarm rate asked for"
+    lead = (
+        f"An alarm is raised where the probability of <b>{text(name)}</b> is {given.threshold:.6g} or more{chosen}. "
+        f"{given.positives:,} {report.judgement.per}s should raise one, {given.negatives:,} should not."
+    )
+    warning = ""
+    rate = rates.get("false_alarm_rate")
+    if asked is not None and rate is not None and rate.low > asked:
+        warning = (
+            '<p class="warning">There are more false alarms than were asked for. The threshold held on the valid part, so '
+            f"the {text(report.split)} part is not like it.</p>"
+        )
+    return section("Alarms", lead, warning, _cards(cards))
+
+
+def classes(report: Report) -> str:
+    """Precision, recall and the like of each class."""
+    judgement, intervals = report.judgement, report.judgement.intervals
+    rows = []
+    for label, of in list(judgement.scores.classes.items())[:CLASS_ROWS]:
+        ranking = judgement.probabilities.classes[label]
+        f1 = None if intervals is None else intervals.f1[label]
+        cells = (
+            number(of.precision),
+            number(of.recall),
+            f"{number(of.f1)} {between(f1)}",
+            number(of.false_alarm_rate, 4),
+            number(ranking.average_precision),
+            number(ranking.roc_auc),
+            f"{of.support:,}",
+        )
+        rows.append(row(text(label), cells))
+    head = [
+        "",
+        "Precision",
+        "Recall",
+        "F1",
+        "False-alarm rate",
+        "Average precision",
+        "ROC AUC",
+        f"{judgement.per.capitalize()}s",
+    ]
+    lead = (
+        "Precision: of what is called so, the share that is. Recall: of what is so, the share that is called so. "
+        "False-alarm rate: of what is not so, the share that is called so."
+    )
+    if (more := len(report.classes) - CLASS_ROWS) > 0:
+        lead += f" {more:,} more classes are not shown."
+    return section("Classes", lead, table(head, rows))
+
+
+def confusion(report: Report) -> str:
+    """What is taken for what."""
+    counts, names = report.judgement.scores.confusion, report.names
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    parts, compact = [], len(names) > ROOMY_CLASSES
+    if len(names) <= CONFUSION_CLASSES:
+        rows = []
+        for i, name in enumerate(names):
+            cells = []
+            for j, share in enumerate(shares[i].tolist()):
+                style = f"--share:{share:.0%};--hue:var(--{'accent' if i == j else 'bad'})"
+                strong = ' class="strong"' if share > 0.55 else ""
+                said = f"{share:.0%}" if compact else f"{share:.1%}<small>{counts[i, j]:,}</small>"
+                said = said if counts[i, j] else ""
+                cells.append(f'<td{strong} style="{style}" title="{counts[i, j]:,}">{said}</td>')
+            rows.append(f'<tr><th scope="row">{text(name)}</th>{"".join(cells)}</tr>')
+        head = ["predicted →<br>expected ↓", *(text(name, 8 if compact else 20) for name in names)]
+        parts.append(table(head, rows, "confusion compact" if compact else "confusion"))
+    mistakes = np.where(np.eye(len(names), dtype=bool), 0, counts)
+    if len(names) > 2 and mistakes.any():
+        order = np.argsort(-mistakes, axis=None, kind="stable")[:MISTAKES]
+        rows = []
+        for i, j in zip(*(axis.tolist() for axis in np.unravel_index(order, counts.shape)), strict=True):
+            if mistakes[i, j]:
+                rows.append(row(text(names[i]), (text(names[j]), f"{mistakes[i, j]:,}", f"{shares[i, j]:.1%}")))
+        parts.append("<h3>The most frequent mistakes</h3>")
+        parts.append(
+            table(["Expected", "Predicted", f"{report.judgement.per.capitalize()}s", "Of those expected"], rows)
+        )
+    lead = "Each row is what should have been said, and how often which label was given instead."
+    return section("Confusion", lead, *parts)
+
+
+def curves(report: Report) -> str:
+    """What other thresholds would give, and whether probabilities can be taken at their word."""
+    known = report.expected >= 0
+    if report.positive is not None:
+        codes = [report.positive]
+    elif len(report.classes) == 2:
+        codes = [1]
+    else:
+        precisions = {
+            code: report.judgement.probabilities.classes[label].average_precision
+            for code, label in enumerate(report.classes)
+        }
+        ranked = sorted((precision, code) for code, precision in precisions.items() if precision is not None)
+        codes = [code for _, code in ranked[:CURVES]]
+    lines = {}
+    for code in codes:
+        if (line := curve(report.expected, report.probabilities, code)) is not None:
+            lines[f"{short(report.classes[code], 24)}"] = line
+    drawings = []
+    if lines:
+        share = float((report.expected[known] == codes[0]).mean())
+        given = report.judgement.alarms
+        which = f" of {text(report.classes[codes[0]], 24)}" if len(codes) == 1 else ""
+        drawings.append(figure(f"Precision and recall{which}", figures.precision_recall(lines, share, given)))
+        drawings.append(figure(f"Detection and false alarms{which}", figures.detection_false_alarms(lines, given)))
+    lead = "What other thresholds on the probability of a class would give."
+    if len(report.classes) > len(codes) > 1:
+        lead += f" Of {len(report.classes)} classes, the {len(codes)} with the lowest average precision are drawn."
+    return section("Thresholds", lead, f'<div class="pair">{"".join(drawings)}</div>' if drawings else "")
+
+
+def calibration(report: Report) -> str:
+    """Whether probabilities can be taken at their word."""
+    result = report.judgement.probabilities.calibration
+    steps = sum(part.steps for part in result.bins)
+    confidence = sum(part.confidence * part.steps for part in result.bins) / steps
+    accuracy = report.judgement.scores.accuracy
+    if abs(confidence - accuracy) < EVEN:
+        said = "On the whole it is as sure as it may be"
+    else:
+        said = f"It is too {'sure of itself' if confidence > accuracy else 'cautious'}"
+    lead = (
+        f"Whether probabilities can be taken at their word. {said}: the label given has a probability of "
+        f"{confidence:.3f} on average, and is right in a share of {accuracy:.3f}."
+    )
+    cards = [
+        ("Expected calibration error", number(result.error), f"<small>best at 0; {len(result.bins)} bins</small>"),
+        ("Brier score", number(result.brier), "<small>best at 0</small>"),
+    ]
+    drawing = f"<figure>{figures.reliability(result)}</figure>"
+    return section("Calibration", lead, f'<div class="pair">{drawing}<div>{_cards(cards)}</div></div>')
+
+
+def worst(report: Report) -> str:
+    """The sequences that are labeled worst."""
+    return _worst_labels(report) if report.lengths is None else _worst_steps(report)
+
+
+def training(report: Report) -> str:
+    """How training went."""
+    if not report.history:
+        return ""
+    best = max((epoch.epoch for epoch in report.history if epoch.best), default=report.history[-1].epoch)
+    lead = f"{len(report.history)} epochs were run, and the weights of epoch {best} kept."
+    drawing = figures.training_curves(report.history)
+    return section("Training", lead, f'<div class="scroll wide"><figure>{drawing}</figure></div>')
+
+
+def making(report: Report) -> str:
+    """Sizes, splits, network, settings and versions."""
+    return section("How it was made", "What a repetition needs to know.", facts(report.facts)) if report.facts else ""
+
+
+def _cards(cards: list[tuple[str, str, str]]) -> str:
+    """Numbers with their names above and small print below; all HTML."""
+    items = "".join(f"<div><dt>{name}</dt><dd>{value}{small}</dd></div>" for name, value, small in cards)
+    return f'<dl class="numbers">{items}</dl>'
+
+
+def _worst_steps(report: Report) -> str:
+    expected, predicted = report.expected, report.predicted
+    numbers = np.repeat(np.arange(len(report.lengths)), report.lengths)
+    wrong = (expected >= 0) & (expected != predicted)
+    mistakes = np.bincount(numbers[wrong], minlength=len(report.lengths))
+    judged = np.bincount(numbers[expected >= 0], minlength=len(report.lengths))
+    chosen = worst_sequences(mistakes, judged, WORST)
+    if not chosen:
+        return section("The worst sequences", "Not one step of any sequence is labeled wrong.", " ")
+    offsets = np.append(0, np.cumsum(report.lengths))
+    windows = []
+    for sequence in chosen:
+        start, end = int(offsets[sequence]), int(offsets[sequence + 1])
+        inside = busiest_window(wrong[start:end], STEPS_SHOWN)
+        windows.append(slice(start + inside.start, start + inside.stop))
+    coloured = _coloured(report, windows)
+    shown = []
+    for k, (sequence, window) in enumerate(zip(chosen, windows, strict=True)):
+        start, length = int(offsets[sequence]), int(report.lengths[sequence])
+        first, last = window.start - start, window.stop - start - 1
+        said = (
+            f"{mistakes[sequence]:,} of {judged[sequence]:,} steps wrong ({mistakes[sequence] / judged[sequence]:.1%})"
+        )
+        if length > STEPS_SHOWN:
+            said += f"; steps {first:,} to {last:,} are shown, {length - STEPS_SHOWN:,} others are cut"
+        codes = expected[window]
+        chance = report.probabilities[np.arange(window.start, window.stop), np.maximum(codes, 0)]
+        texts = None if report.texts is None else report.texts[window]
+        drawing = figures.steps(k, first, codes, predicted[window], chance, report.names, coloured, texts)
+        heading = f"<h3>{text(report.ids[sequence])} <small>{said}</small></h3>"
+        shown.append(f'{heading}<div class="scroll wide"><figure>{drawing}</figure></div>')
+    lead = (
+        f"The {len(chosen)} with the largest share of wrong steps, short ones held back; steps count from 0. Below "
+        "the bands: the probability that the model gave to the expected label."
+    )
+    return section("The worst sequences", lead, _legend(report, coloured), *shown)
+
+
+def _worst_labels(report: Report) -> str:
+    expected, predicted = report.expected, report.predicted
+    chance = report.probabilities[np.arange(len(expected)), np.maximum(expected, 0)]
+    wrong = np.flatnonzero((expected >= 0) & (expected != predicted))
+    if len(wrong) == 0:
+        return section("The worst sequences", "Not one sequence is labeled wrong.", " ")
+    chosen = wrong[np.argsort(chance[wrong], kind="stable")][:WORST].tolist()
+    mass = report.probabilities[chosen].sum(axis=0)
+    coloured = sorted(np.argsort(-mass, kind="stable")[: figures.CLASS_COLOURS].tolist())
+    rows = []
+    for i in chosen:
+        bar = "".join(
+            f'<span style="width:{share:.2%};background:{_colour(code, coloured)}" '
+            f'title="{text(report.classes[code])}: {share:.3f}"></span>'
+            for code, share in enumerate(report.probabilities[i].tolist())
+            if share > 0.002
+        )
+        cells = (
+            text(report.classes[expected[i]]),
+            text(report.classes[predicted[i]]),
+            number(float(chance[i])),
+            number(float(report.probabilities[i].max())),
+            f'<span class="chances">{bar}</span>',
+        )
+        rows.append(row(text(report.ids[i]), cells))
+    head = ["Sequence", "Expected", "Predicted", "P(expected)", "P(predicted)", "All classes"]
+    lead = f"Of {len(wrong):,} sequences that are labeled wrong, the {len(chosen)} that the model was most sure of."
+    return section("The worst sequences", lead, _legend(report, coloured), table(head, rows, "labels"))
+
+
+def _coloured(report: Report, windows: list[slice]) -> list[int]:
+    """The classes that get a colour of their own: those that are seen most in the drawings."""
+    if len(report.classes) <= figures.CLASS_COLOURS:
+        return list(range(len(report.classes)))
+    seen = np.zeros(len(report.classes), np.int64)
+    for window in windows:
+        for codes in (report.expected[window], report.predicted[window]):
+            seen += np.bincount(codes[codes >= 0], minlength=len(seen))
+    return sorted(np.argsort(-seen, kind="stable")[: figures.CLASS_COLOURS].tolist())
+
+
+def _legend(report: Report, coloured: list[int]) -> str:
+    names = [(_colour(code, coloured), text(report.classes[code])) for code in coloured]
+    if len(report.classes) > len(coloured):
+        names.append(("var(--soft)", f"{len(report.classes) - len(coloured)} others"))
+    items = "".join(f'<li><span style="background:{colour}"></span>{name}</li>' for colour, name in names)
+    return f'<ul class="legend">{items}</ul>'
+
+
+def _colour(code: int, coloured: list[int]) -> str:
+    return f"var(--{figures.COLOURS[figures.class_colour(code, coloured)]})"

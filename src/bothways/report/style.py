@@ -1,0 +1,103 @@
+"""How a report looks: light and dark, on a desk, on a phone and on paper."""
+
+from __future__ import annotations
+
+STYLE = """
+:root {
+  color-scheme: light dark;
+  --ink: #1a1f27; --soft: #5b6675; --line: #d8dee6; --card: #ffffff; --page: #f3f5f8;
+  --accent: #2458d3; --warm: #b85c00; --bad: #c2303f; --good: #1c7a46;
+  --class-0: #64748b; --class-1: #c2570c; --class-2: #2458d3; --class-3: #1c7a46; --class-4: #8246c9;
+  --class-5: #0e7c86; --class-6: #b3266f; --class-7: #7a5a1e; --class-8: #5a7300; --class-9: #4b4ecb;
+}
+@media (prefers-color-scheme: dark) { :root {
+  --ink: #e8ecf2; --soft: #9ba7b6; --line: #333c49; --card: #1b212b; --page: #12161d;
+  --accent: #7da6ff; --warm: #f0a04b; --bad: #ff7b86; --good: #5fcf8e;
+  --class-0: #94a3b8; --class-1: #f39a54; --class-2: #7da6ff; --class-3: #5fcf8e; --class-4: #c39bff;
+  --class-5: #4fc9d3; --class-6: #f581b9; --class-7: #d6b26a; --class-8: #b5cf55; --class-9: #a0a3ff;
+} }
+* { box-sizing: border-box; }
+body {
+  margin: 0; padding: 2rem 1rem 4rem; background: var(--page); color: var(--ink);
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif;
+}
+main { max-width: 62rem; margin: 0 auto; }
+header p.part { margin: 0; color: var(--soft); }
+h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .4rem; overflow-wrap: anywhere; }
+h2 { font-size: 1.25rem; margin: 0 0 .3rem; }
+h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; overflow-wrap: anywhere; }
+h3 small { font-weight: normal; color: var(--soft); }
+section, .verdict { background: var(--card); border: 1px solid var(--line); border-radius: .7rem;
+  padding: 1.2rem 1.4rem; margin-top: 1.1rem; }
+section > p:first-of-type, .lead { margin-top: 0; color: var(--soft); max-width: 46rem; }
+.verdict { border-left: .5rem solid var(--soft); font-size: 1.08rem; }
+.verdict b { display: block; font-size: 1.3rem; line-height: 1.3; margin-bottom: .3rem; }
+.verdict p { margin: 0; }
+.better { border-left-color: var(--good); } .better b { color: var(--good); }
+.worse { border-left-color: var(--bad); } .worse b { color: var(--bad); }
+.unclear { border-left-color: var(--warm); } .unclear b { color: var(--warm); }
+p.warning { border-left: .3rem solid var(--bad); padding-left: .8rem; }
+ul.notes { margin: .8rem 0 0; padding-left: 1.2rem; font-size: 1rem; color: var(--soft); }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+th, td { padding: .38rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+thead th { color: var(--soft); font-weight: 600; font-size: .86rem; vertical-align: bottom; }
+tbody th { font-weight: 600; }
+th:first-child, td:first-child, .left { text-align: left; }
+tbody tr:last-child > * { border-bottom: 0; }
+table.scores th:first-child { white-space: normal; min-width: 8.5rem; }
+table.scores td { min-width: 9rem; width: 35%; } table.scores * { text-align: left; }
+td small, dd small { color: var(--soft); font-size: .8rem; }
+tr.model > * { background: color-mix(in srgb, var(--accent) 8%, transparent); }
+.track { position: relative; display: block; height: .5rem; margin-top: .25rem; border-radius: .25rem;
+  background: color-mix(in srgb, var(--soft) 18%, transparent); }
+.track i { position: absolute; inset: 0 auto 0 0; border-radius: .25rem; background: var(--soft); opacity: .75; }
+.model .track i { background: var(--accent); opacity: 1; }
+.track u { position: absolute; top: -.18rem; bottom: -.18rem; border: solid var(--ink); border-width: 0 2px; }
+.track u::after { content: ""; position: absolute; left: 0; right: 0; top: calc(50% - 1px); border-top: 2px solid
+  var(--ink); }
+table.confusion { width: auto; }
+table.confusion td { text-align: center; min-width: 3.4rem; border: 2px solid var(--card); border-radius: .3rem;
+  background: color-mix(in srgb, var(--hue) var(--share), var(--card)); }
+table.confusion td.strong { color: var(--card); } table.confusion td.strong small { color: inherit; }
+table.confusion thead th { text-align: center; } table.confusion tbody th { text-align: right; border: 0; }
+table.confusion td small { display: block; line-height: 1.1; }
+table.compact { font-size: .84rem; } table.compact td { min-width: 2.5rem; padding: .4rem .1rem; }
+table.compact th { padding: .2rem .25rem; }
+table.mistakes { width: auto; } table.mistakes td:nth-child(2), table.mistakes th:nth-child(2) { text-align: left; }
+table.labels td:last-child { min-width: 13rem; width: 40%; } table.labels th:last-child { text-align: left; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 21rem), 1fr)); gap: 1rem 1.6rem; }
+.numbers { display: grid; grid-template-columns: repeat(auto-fit, minmax(10.5rem, 1fr)); gap: .8rem; margin: 0; }
+.numbers div { border: 1px solid var(--line); border-radius: .5rem; padding: .6rem .8rem; }
+.numbers dt { color: var(--soft); font-size: .86rem; } .numbers dd { margin: 0; font-size: 1.5rem; line-height: 1.3; }
+.numbers dd small { display: block; }
+figure { margin: 0; } figure figcaption { font-weight: 600; margin-bottom: .2rem; }
+svg { display: block; width: 100%; height: auto; overflow: visible; }
+svg text { font-family: inherit; } svg * { stroke-linejoin: round; stroke-linecap: butt; }
+.wide svg { min-width: 44rem; }
+.legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; padding: 0; margin: .6rem 0; list-style: none; }
+.pair { align-items: center; }
+.legend span { display: inline-block; width: .8rem; height: .8rem; border-radius: .2rem; margin-right: .4rem; }
+.chances { display: flex; height: 1.1rem; min-width: 12rem; border-radius: .3rem; overflow: hidden; gap: 1px; }
+.chances span { display: block; }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 18rem), 1fr)); gap: 0 2rem; }
+.facts dl { display: grid; grid-template-columns: auto 1fr; gap: .1rem 1rem; margin: 0; }
+.facts dt { color: var(--soft); } .facts dd { margin: 0; text-align: right; overflow-wrap: anywhere; }
+footer { color: var(--soft); margin-top: 1.4rem; font-size: .9rem; }
+@media (max-width: 40rem) {
+  body { padding: 1rem .5rem 3rem; } section, .verdict { padding: .9rem .9rem; } h1 { font-size: 1.5rem; }
+  th, td { padding: .35rem .4rem; } table.scores td { min-width: 7rem; }
+}
+@media print {
+  :root {
+    color-scheme: light;
+    --ink: #1a1f27; --soft: #5b6675; --line: #d8dee6; --card: #ffffff; --page: #ffffff;
+    --accent: #2458d3; --warm: #b85c00; --bad: #c2303f; --good: #1c7a46;
+    --class-0: #64748b; --class-1: #c2570c; --class-2: #2458d3; --class-3: #1c7a46; --class-4: #8246c9;
+    --class-5: #0e7c86; --class-6: #b3266f; --class-7: #7a5a1e; --class-8: #5a7300; --class-9: #4b4ecb;
+  }
+  body { padding: 0; font-size: 11pt; } * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  figure, .numbers div, tr, .verdict { break-inside: avoid; } h2, h3 { break-after: avoid; }
+  .scroll { overflow: visible; } .wide svg { min-width: 0; }
+}
+"""
