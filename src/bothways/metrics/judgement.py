@@ -75,7 +75,7 @@ class Judgement:
         if not self.baselines:
             return f"{said}, and there is nothing to compare it with."
         (name, best), (by_share, most) = self._rivals
-        said += f"; the best simple labeling, {baseline_words(name)}, has {best.scores.macro_f1:.3f}"
+        said += f"; the best simple labeling, {baseline_words(name, self.per)}, has {best.scores.macro_f1:.3f}"
         gap = self.scores.macro_f1 - best.scores.macro_f1
         if best.ahead is None:
             word = "is ahead of" if gap > 0 else "does not beat"
@@ -84,9 +84,10 @@ class Judgement:
             verdict = _sure_verdict(self.standing, said, best.ahead["macro_f1"])
         if self.standing != "worse" and most.scores.accuracy >= self.scores.accuracy:
             sure = most.ahead is not None and most.ahead["accuracy"].high < 0
+            word = "worse" if sure else "no better"
             verdict += (
-                f" By the share of labels that are right it is {'worse' if sure else 'no better'}: "
-                f"{self.scores.accuracy:.1%}, against {most.scores.accuracy:.1%} of {baseline_words(by_share)}."
+                f" By the share of labels that are right it is {word}: {self.scores.accuracy:.1%}, against "
+                f"{most.scores.accuracy:.1%} of {baseline_words(by_share, self.per)}."
             )
         return verdict
 
@@ -194,19 +195,26 @@ def judge(
     )
 
 
-def baseline_words(name: str) -> str:
+def baseline_words(name: str, per: str = "step") -> str:
     """What a baseline does, in a few words.
+
+    Args:
+        name: that of the baseline.
+        per: "step" or "sequence", what has a label.
 
     Example:
         >>> baseline_words("majority")
         'always the commonest label'
     """
     words = {
-        "majority": "always the commonest label",
-        "most_frequent_per_value": "the commonest label of each value",
-        "one_step": "a regression on one step at a time",
+        "majority": ("always the commonest label",) * 2,
+        "most_frequent_per_value": (
+            "the commonest label of each value",
+            "the commonest label of the value seen most",
+        ),
+        "one_step": ("a regression on one step at a time", "a regression on the mean of all steps"),
     }
-    return words.get(name, name.replace("_", " "))
+    return words[name][per == "sequence"] if name in words else name.replace("_", " ")
 
 
 def _labeled_lengths(labeled: Any, lengths: Any) -> Any:
@@ -223,6 +231,6 @@ def _sure_verdict(standing: str, said: str, ahead: Interval) -> str:
         behind = f"{-ahead.high:.3f} to {-ahead.low:.3f}"
         return f"The model is worse than a simple labeling: use that instead. {said}, which is {behind} more."
     return (
-        f"The model does not clearly beat simple labelings. {said}; on other sequences it may be {-ahead.low:.3f} "
+        f"The model does not clearly beat simple labelings. {said}; on other sequences it may be {abs(ahead.low):.3f} "
         f"behind or {ahead.high:.3f} ahead."
     )

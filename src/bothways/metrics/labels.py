@@ -89,7 +89,7 @@ def score_labels(expected: Any, predicted: Any, classes: Sequence[Any]) -> Score
     Args:
         expected: the true labels, one a step; -1, unless it is one of the classes, where there is none.
         predicted: the labels given, as many.
-        classes: every label that there can be.
+        classes: every label that there can be; a range from 0 says that labels are codes.
 
     Raises:
         InputError: no labels, unequal numbers of them, or a label that is not among the classes.
@@ -99,6 +99,8 @@ def score_labels(expected: Any, predicted: Any, classes: Sequence[Any]) -> Score
         >>> scores.accuracy, scores.classes[1].precision, round(scores.classes[1].false_alarm_rate, 3)
         (0.75, 0.5, 0.333)
     """
+    if isinstance(classes, range) and classes == range(len(classes)):
+        return score_codes(expected, predicted, classes)
     return score_codes(_codes("expected", expected, classes), _codes("predicted", predicted, classes), classes)
 
 

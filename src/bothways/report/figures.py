@@ -51,6 +51,12 @@ STYLE: Any = {
     "legend.fontsize": 9,
     "lines.linewidth": 1.8,
 }
+MANY_STEPS = 40
+"""Up to so many, each step is drawn by itself."""
+
+FEW_STEPS = 16
+"""Fewer are not drawn wider."""
+
 BAND = 0.8
 LETTER = 5.3
 """About how many points wide a letter of a band is."""
@@ -128,7 +134,7 @@ def precision_recall(curves: Mapping[str, Curve], share: float, alarms: Alarms |
             axes.axhline(share, color=SOFT, linestyle=":", linewidth=1.2, label="guessing")
         if alarms is not None:
             _mark(axes, alarms.detection_rate, alarms.precision, alarms.threshold)
-        axes.legend(loc="lower left")
+        axes.legend(loc="best")
 
     return drawn(360, 270, draw, "pr", "Precision against recall")
 
@@ -145,7 +151,7 @@ def detection_false_alarms(curves: Mapping[str, Curve], alarms: Alarms | None) -
             if (asked := alarms.asked_false_alarm_rate) is not None:
                 axes.axvline(asked, color=BAD, linestyle="--", linewidth=1, label=f"asked: {asked:g}")
             _mark(axes, alarms.false_alarm_rate, alarms.detection_rate, alarms.threshold)
-        axes.legend(loc="lower right")
+        axes.legend(loc="best")
 
     return drawn(360, 270, draw, "roc", "Detection rate against false-alarm rate")
 
@@ -222,16 +228,20 @@ def steps(
         texts: `(steps,)` what to write under the steps.
     """
     count = len(expected)
-    width, written = 860, texts is not None and count <= 40
-    point = (width - 80) / count
+    width, written = 860, texts is not None and count <= MANY_STEPS
+    across = max(count, FEW_STEPS)
+    point = (width - 80) / across
     places = np.arange(first, first + count)
 
+    gap = 1.0 if count <= MANY_STEPS else 0.0
+
     def band(axes: Any, codes: npt.NDArray[np.int64], middle: float) -> None:
-        for code, at, end in _runs(codes):
+        for code, at, end in _runs(codes, apart=count <= MANY_STEPS):
             if code < 0:
                 continue
             where = (first + at - 0.5, end - at)
-            axes.broken_barh([where], (middle - BAND / 2, BAND), color=class_colour(code, coloured), linewidth=0)
+            colour = class_colour(code, coloured)
+            axes.broken_barh([where], (middle - BAND / 2, BAND), facecolor=colour, edgecolor=CARD, linewidth=gap)
             if len(names[code]) * LETTER < point * (end - at):
                 place = (first + (at + end - 1) / 2, middle)
                 axes.text(*place, names[code], ha="center", va="center", fontsize=8, color=CARD)
@@ -248,15 +258,16 @@ def steps(
         bands.spines[:].set_visible(False)
         bands.tick_params(length=0)
         known = np.where(expected >= 0, chance, np.nan)
-        line.fill_between(places, known, step="mid", color=ACCENT, alpha=0.25, linewidth=0)
-        line.step(places, known, where="mid", color=ACCENT, linewidth=1.2)
-        line.set(xlim=(first - 0.5, first + count - 0.5), ylim=(0, 1.02), yticks=[0, 0.5, 1])
+        edges = np.arange(first, first + count + 1) - 0.5
+        line.stairs(known, edges, fill=True, color=ACCENT, alpha=0.25, linewidth=0)
+        line.stairs(known, edges, baseline=None, color=ACCENT, linewidth=1.2)
+        line.set(xlim=(first - 0.5, first + across - 0.5), ylim=(0, 1.02), yticks=[0, 0.5, 1])
         line.set_ylabel("P(expected)", fontsize=8.5)
         line.xaxis.set_major_locator(MaxNLocator(12, integer=True))
         if written and texts is not None:
             line.set_xticks(places, [short(text, 16) for text in texts], rotation=50, ha="right", fontsize=8)
 
-    height, below = (200, 62) if written else (150, 20)
+    height, below = (188, 50) if written else (150, 20)
     return drawn(width, height, draw, f"steps-{number}", "Labels step by step", margins=(62, below, 4, 4))
 
 
@@ -266,9 +277,10 @@ def _unit_axes(figure: Figure, x: str, y: str) -> Any:
     return axes
 
 
-def _runs(codes: npt.NDArray[Any]) -> Iterator[tuple[int, int, int]]:
-    """Of each run of equal codes the code, where it starts, and where the next one does."""
-    starts = np.append(0, np.flatnonzero(np.diff(codes.astype(np.int64))) + 1).tolist()
+def _runs(codes: npt.NDArray[Any], apart: bool = False) -> Iterator[tuple[int, int, int]]:
+    """Of each run of equal codes the code, where it starts, and where the next one does; or each step by itself."""
+    changes = np.flatnonzero(np.diff(codes.astype(np.int64))) + 1
+    starts = list(range(len(codes))) if apart else [0, *changes.tolist()]
     for start, end in zip(starts, [*starts[1:], len(codes)], strict=True):
         yield int(codes[start]), start, end
 

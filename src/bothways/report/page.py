@@ -71,7 +71,9 @@ def _page(report: Report) -> str:
     from bothways.report import sections
 
     judgement = report.judgement
-    what = f"{judgement.scores.steps:,} labels of {judgement.sequences:,} sequences, {len(report.classes):,} classes"
+    steps = f"{judgement.scores.steps:,} steps in " if judgement.per == "step" else ""
+    plural = "" if judgement.sequences == 1 else "s"
+    what = f"{steps}{judgement.sequences:,} sequence{plural}, {len(report.classes):,} classes"
     part = "All the data" if report.split == "all" else f"The {text(report.split)} part"
     body = "".join(
         draw(report)

@@ -58,7 +58,7 @@ def scores(report: Report) -> str:
             ahead = baseline.ahead and baseline.ahead[metric]
             said = "" if not isinstance(ahead, Interval) else f"<small>model {between(ahead, '+')}</small>"
             cells.append(cell(getattr(baseline.scores, metric), None, said))
-        rows.append(row(text(baseline_words(name)), cells))
+        rows.append(row(text(baseline_words(name, judgement.per)), cells))
     lead = "Macro F1 weighs all classes alike; accuracy is the share of labels that are right."
     if intervals is not None:
         lead += (
@@ -98,8 +98,8 @@ def alarms(report: Report) -> str:
     rate = rates.get("false_alarm_rate")
     if asked is not None and rate is not None and rate.low > asked:
         warning = (
-            '<p class="warning">There are more false alarms than were asked for. The threshold held on the valid part, so '
-            f"the {text(report.split)} part is not like it.</p>"
+            '<p class="warning">There are more false alarms than were asked for. The threshold held on the valid part, '
+            f"so the {text(report.split)} part is not like it.</p>"
         )
     return section("Alarms", lead, warning, _cards(cards))
 
@@ -153,7 +153,7 @@ def confusion(report: Report) -> str:
                 style = f"--share:{share:.0%};--hue:var(--{'accent' if i == j else 'bad'})"
                 strong = ' class="strong"' if share > 0.55 else ""
                 said = f"{share:.0%}" if compact else f"{share:.1%}<small>{counts[i, j]:,}</small>"
-                said = said if counts[i, j] else ""
+                said = said if share >= (0.005 if compact else 1e-9) else ""
                 cells.append(f'<td{strong} style="{style}" title="{counts[i, j]:,}">{said}</td>')
             rows.append(f'<tr><th scope="row">{text(name)}</th>{"".join(cells)}</tr>')
         head = ["predicted →<br>expected ↓", *(text(name, 8 if compact else 20) for name in names)]
@@ -284,8 +284,8 @@ def _worst_steps(report: Report) -> str:
         heading = f"<h3>{text(report.ids[sequence])} <small>{said}</small></h3>"
         shown.append(f'{heading}<div class="scroll wide"><figure>{drawing}</figure></div>')
     lead = (
-        f"The {len(chosen)} with the largest share of wrong steps, short ones held back; steps count from 0. Below "
-        "the bands: the probability that the model gave to the expected label."
+        "By the number of wrong steps times their share, so that neither short nor long sequences crowd out others. "
+        "Steps count from 0. Below the bands: the probability that the model gave to the expected label."
     )
     return section("The worst sequences", lead, _legend(report, coloured), *shown)
 

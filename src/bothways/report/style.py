@@ -41,7 +41,7 @@ ul.notes { margin: .8rem 0 0; padding-left: 1.2rem; font-size: 1rem; color: var(
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: .38rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-thead th { color: var(--soft); font-weight: 600; font-size: .86rem; vertical-align: bottom; }
+thead th { color: var(--soft); font-weight: 600; font-size: .86rem; vertical-align: bottom; white-space: normal; }
 tbody th { font-weight: 600; }
 th:first-child, td:first-child, .left { text-align: left; }
 tbody tr:last-child > * { border-bottom: 0; }
@@ -56,7 +56,7 @@ tr.model > * { background: color-mix(in srgb, var(--accent) 8%, transparent); }
 .track u { position: absolute; top: -.18rem; bottom: -.18rem; border: solid var(--ink); border-width: 0 2px; }
 .track u::after { content: ""; position: absolute; left: 0; right: 0; top: calc(50% - 1px); border-top: 2px solid
   var(--ink); }
-table.confusion { width: auto; }
+table.confusion { width: auto; --hue: transparent; --share: 0%; }
 table.confusion td { text-align: center; min-width: 3.4rem; border: 2px solid var(--card); border-radius: .3rem;
   background: color-mix(in srgb, var(--hue) var(--share), var(--card)); }
 table.confusion td.strong { color: var(--card); } table.confusion td.strong small { color: inherit; }
@@ -86,7 +86,10 @@ svg text { font-family: inherit; } svg * { stroke-linejoin: round; stroke-lineca
 footer { color: var(--soft); margin-top: 1.4rem; font-size: .9rem; }
 @media (max-width: 40rem) {
   body { padding: 1rem .5rem 3rem; } section, .verdict { padding: .9rem .9rem; } h1 { font-size: 1.5rem; }
-  th, td { padding: .35rem .4rem; } table.scores td { min-width: 7rem; }
+  th, td { padding: .35rem .4rem; } table.scores td { min-width: 5.5rem; }
+  table.scores th:first-child { min-width: 6rem; }
+  table.scores small { display: block; line-height: 1.2; white-space: normal; }
+  .numbers { grid-template-columns: repeat(auto-fit, minmax(8rem, 1fr)); }
 }
 @media print {
   :root {
@@ -96,7 +99,8 @@ footer { color: var(--soft); margin-top: 1.4rem; font-size: .9rem; }
     --class-0: #64748b; --class-1: #c2570c; --class-2: #2458d3; --class-3: #1c7a46; --class-4: #8246c9;
     --class-5: #0e7c86; --class-6: #b3266f; --class-7: #7a5a1e; --class-8: #5a7300; --class-9: #4b4ecb;
   }
-  body { padding: 0; font-size: 11pt; } * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  body { padding: 0; font-size: 10pt; } section { padding: .8rem; } th, td { padding: .3rem .4rem; }
+  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   figure, .numbers div, tr, .verdict { break-inside: avoid; } h2, h3 { break-after: avoid; }
   .scroll { overflow: visible; } .wide svg { min-width: 0; }
 }

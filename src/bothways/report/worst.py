@@ -7,14 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Z = 1.96
-
 
 def worst_sequences(wrong: Any, judged: Any, most: int) -> list[int]:
-    """The sequences with the highest share of wrong steps, the worst one first; none that is all right.
+    """The worst sequences, the very worst first; none that is all right.
 
-    A sequence of one step that is wrong says less than one of 1,000 steps of which half are: what counts is the share
-    that is exceeded with certainty, the lower end of Wilson's interval (Wilson 1927).
+    What counts is the number of wrong steps times their share: by the share alone the worst sentences are all of one
+    word, and by the number alone they are just the longest.
 
     Args:
         wrong: `(sequences,)` how many steps are labeled wrong.
@@ -25,12 +23,10 @@ def worst_sequences(wrong: Any, judged: Any, most: int) -> list[int]:
         >>> worst_sequences([1, 500, 0, 10], [1, 1000, 50, 1000], most=3)
         [1, 0, 3]
     """
-    k, n = np.asarray(wrong, np.float64), np.maximum(np.asarray(judged, np.float64), 1)
-    share = k / n
-    spread = Z * np.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
-    sure = (share + Z**2 / (2 * n) - spread) / (1 + Z**2 / n)
-    order = np.argsort(-np.where(k > 0, sure, -1.0), kind="stable")[:most]
-    return [i for i in order.tolist() if k[i] > 0]
+    mistakes = np.asarray(wrong, np.float64)
+    weight = mistakes**2 / np.maximum(judged, 1)
+    order = np.argsort(-weight, kind="stable")[:most]
+    return [i for i in order.tolist() if mistakes[i] > 0]
 
 
 def busiest_window(wrong: npt.NDArray[np.bool_], most: int) -> slice:

@@ -1,0 +1,75 @@
+"""What is possible on each generated problem: the tables of docs/problems.md.
+
+    python examples/problems.py           steps of a sequence: 10; network flows: 100
+    python examples/problems.py 50        the same with 50 steps
+
+With a file's name it also writes a table of network flows, to train on and to judge by:
+
+    python examples/problems.py 10 flows.parquet
+    bothways train flows.parquet --label label --sequence sequence_id --order step -o flows.bothways
+"""
+
+from __future__ import annotations
+
+import sys
+
+from bothways.problems import (
+    PROBLEMS,
+    flow_columns,
+    intrusion_flows,
+    intrusion_limits,
+    parity_added,
+    reversed_as_written,
+)
+from bothways.problems.flows import STAGES
+
+
+def print_ceilings(n_timesteps: int) -> None:
+    """The highest expected share of right labels, by problem and direction."""
+    print(f"Share of right labels that is possible, {n_timesteps} steps:\n")
+    print("| problem | forward | backward | both |")
+    print("|---|---|---|---|")
+    for problem in PROBLEMS.values():
+        if problem.name != "intrusion-flows":
+            ceilings = problem.ceilings(n_timesteps)
+            print(f"| {problem.name} | {ceilings.forward:.4f} | {ceilings.backward:.4f} | {ceilings.both:.4f} |")
+    added = parity_added(n_timesteps).mean()
+    print(f"| parity, one layer whose directions are added or put side by side | | | {added:.4f} |")
+    written = reversed_as_written(n_timesteps).mean()
+    print(f"| cumulative-sum, reversed as the tutorials wrote it | | {written:.4f} | |")
+
+
+def print_limits() -> None:
+    """What the best detector finds in network flows, by direction."""
+    limits = intrusion_limits(100)
+    forward, backward, both = (limits[way] for way in ("forward", "backward", "both"))
+    print("\nintrusion-flows, 100 steps, with standard errors:\n")
+    print("| | forward | backward | both |")
+    print("|---|---|---|---|")
+    cells = " | ".join(f"{way.accuracy.value:.4f} ± {way.accuracy.error:.4f}" for way in (forward, backward, both))
+    print(f"| flows labelled rightly | {cells} |")
+    for rate in forward.detection:
+        found = [way.detection[rate] for way in (forward, backward, both)]
+        cells = " | ".join(f"{value:.4f} ± {error:.4f}" for value, error in found)
+        print(f"| flows of attacks found at {rate:.1%} false alarms | {cells} |")
+    print("\nFlows that raise an alarm at 1 % false alarms, by stage:\n")
+    print("| stage | forward | backward | both |")
+    print("|---|---|---|---|")
+    for stage in STAGES:
+        cells = " | ".join(f"{way.stages[0.01][stage]:.2f}" for way in (forward, backward, both))
+        print(f"| {stage} | {cells} |")
+
+
+def write_flows(path: str) -> None:
+    """A table of 1,000 sequences of 100 network flows."""
+    import polars
+
+    polars.DataFrame(flow_columns(*intrusion_flows(1000, 100, seed=0))).write_parquet(path)
+    print(f"\n{path}: 100,000 network flows of 1,000 hosts.")
+
+
+if __name__ == "__main__":
+    print_ceilings(int(sys.argv[1]) if len(sys.argv) > 1 else 10)
+    print_limits()
+    if len(sys.argv) > 2:
+        write_flows(sys.argv[2])

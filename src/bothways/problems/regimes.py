@@ -1,0 +1,126 @@
+"""Hidden regimes that last a while and follow one another: drawing them, and exact inference about them.
+
+A hidden semi-Markov model (Murphy 2002, "Hidden semi-Markov models"): a regime lasts a number of steps that is even
+between its shortest and longest stay, and another one follows, by chance. It becomes a plain Markov chain with a
+state for each regime and number of steps left, and the forward-backward algorithm (Rabiner 1989, section III)
+gives the probability of each regime at each step exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bothways.problems.problem import Floats
+
+
+@dataclass(frozen=True)
+class Regime:
+    """What goes on for a while.
+
+    Attributes:
+        shortest: the least steps that it lasts, 1 or more.
+        longest: the most; every number of steps from one to the other is as likely.
+        then: the regime that follows, by name, with its probability.
+    """
+
+    shortest: int
+    longest: int
+    then: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Regimes as a Markov chain, in equilibrium: every step has the same probabilities.
+
+    Attributes:
+        regime: `(states,)`, the number of the regime of each state.
+        start: `(states,)`, the probability of each state at any step of which nothing is known.
+        move: `(states, states)`, the probability of going from one (row) to another (column).
+    """
+
+    regime: npt.NDArray[np.int64]
+    start: Floats
+    move: Floats
+
+    @classmethod
+    def of(cls, regimes: Mapping[str, Regime]) -> Chain:
+        """The chain of some regimes; they are numbered in their order.
+
+        Example:
+            Sun that lasts 1 day or 2, then a day of rain:
+
+            >>> chain = Chain.of({"sun": Regime(1, 2, {"rain": 1.0}), "rain": Regime(1, 1, {"sun": 1.0})})
+            >>> chain.regime, chain.start.round(2)
+            (array([0, 0, 1]), array([0.4, 0.2, 0.4]))
+        """
+        states = [(name, left) for name, regime in regimes.items() for left in range(1, regime.longest + 1)]
+        place = {state: i for i, state in enumerate(states)}
+        move = np.zeros((len(states), len(states)))
+        for (name, left), i in place.items():
+            if left > 1:
+                move[i, place[name, left - 1]] = 1.0
+                continue
+            for follower, probability in regimes[name].then.items():
+                stays = range(regimes[follower].shortest, regimes[follower].longest + 1)
+                for stay in stays:
+                    move[i, place[follower, stay]] += probability / len(stays)
+        # The equilibrium p solves p = p move with sum 1.
+        equations = np.vstack([move.T - np.eye(len(states)), np.ones(len(states))])
+        start = np.linalg.lstsq(equations, np.append(np.zeros(len(states)), 1.0), rcond=None)[0]
+        names = list(regimes)
+        return cls(np.array([names.index(name) for name, _ in states]), np.maximum(start, 0.0), move)
+
+    def draw(self, n_sequences: int, n_timesteps: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
+        """Random sequences of regimes, `(n_sequences, n_timesteps)`."""
+        following = np.cumsum(self.move, axis=1)
+        states = np.empty((n_sequences, n_timesteps), np.int64)
+        last = len(self.start) - 1
+        chance = random.random((n_timesteps, n_sequences))
+        states[:, 0] = np.minimum(np.searchsorted(np.cumsum(self.start), chance[0], side="right"), last)
+        for t in range(1, n_timesteps):
+            reached = chance[t][:, None] >= following[states[:, t - 1]]
+            states[:, t] = np.minimum(reached.sum(axis=1), last)
+        regimes: npt.NDArray[np.int64] = self.regime[states]
+        return regimes
+
+    def posteriors(self, log_likelihood: Floats) -> dict[str, Floats]:
+        """The probability of each regime at each step, by what has been seen.
+
+        Args:
+            log_likelihood: `(sequences, steps, regimes)`, of what each step shows, under each regime; only its
+                differences between regimes matter.
+
+        Returns:
+            For "forward" (given the steps up to t), "backward" (given those from t on) and "both" (given all), an
+            array `(sequences, steps, regimes)`.
+
+        Example:
+            >>> chain = Chain.of({"a": Regime(1, 1, {"b": 1.0}), "b": Regime(1, 1, {"a": 1.0})})
+            >>> seen = np.log([[[0.5, 0.5], [0.9, 0.1]]])
+            >>> {name: p[0, :, 0].round(2).tolist() for name, p in chain.posteriors(seen).items()}
+            {'forward': [0.5, 0.9], 'backward': [0.1, 0.9], 'both': [0.1, 0.9]}
+        """
+        seen = np.exp(log_likelihood - log_likelihood.max(axis=-1, keepdims=True))[..., self.regime]
+        steps = seen.shape[1]
+        past, future = np.empty_like(seen), np.ones_like(seen)
+        past[:, 0] = _shares(self.start * seen[:, 0])
+        for t in range(1, steps):
+            past[:, t] = _shares((past[:, t - 1] @ self.move) * seen[:, t])
+        for t in range(steps - 2, -1, -1):
+            future[:, t] = _shares((future[:, t + 1] * seen[:, t + 1]) @ self.move.T)
+        members = np.eye(self.regime.max() + 1)[self.regime]
+        return {
+            "forward": past @ members,
+            "backward": _shares(self.start * seen * future) @ members,
+            "both": _shares(past * future) @ members,
+        }
+
+
+def _shares(x: Floats) -> Floats:
+    """x divided by its sums over the last axis."""
+    shares: Floats = x / x.sum(axis=-1, keepdims=True)
+    return shares

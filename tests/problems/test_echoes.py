@@ -1,0 +1,98 @@
+"""Echoes, neighbours and parity: labels, and what is possible."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+from best_guess import best_guess, levels
+from bothways.errors import InputError
+from bothways.problems import PROBLEMS, future_echo, neighbours, parity, parity_added, past_echo
+
+
+@pytest.mark.parametrize("distance", [0, 1, 3, 7, 20])
+def test_echoes_and_neighbours_look_where_they_say(distance: int) -> None:
+    for generate in (past_echo, future_echo):
+        X, y = generate(20, 7, distance, seed=1)
+        for numbers, labels in zip(X[..., 0].tolist(), y[..., 0].tolist(), strict=True):
+            for t, label in enumerate(labels):
+                there = t - distance if generate is past_echo else t + distance
+                assert label == int(0 <= there < 7 and numbers[there] >= 0.5)
+    if distance:
+        X, y = neighbours(20, 7, distance, seed=1)
+        for numbers, labels in zip(X[..., 0].tolist(), y[..., 0].tolist(), strict=True):
+            for t, label in enumerate(labels):
+                places = [place for place in (t - distance, t + distance) if 0 <= place < 7]
+                assert label == int(sum(numbers[place] for place in places) >= 1)
+
+
+@pytest.mark.parametrize("reach", [0, 1, 2, 9])
+def test_parity_counts_the_bits_within_reach(reach: int) -> None:
+    X, y = parity(50, 6, reach, seed=1)
+    assert set(X.ravel().tolist()) == {0.0, 1.0}
+    for bits, labels in zip(X[..., 0].tolist(), y[..., 0].tolist(), strict=True):
+        for t, label in enumerate(labels):
+            assert label == sum(bits[max(t - reach, 0) : t + reach + 1]) % 2
+
+
+@pytest.mark.parametrize(
+    ("name", "n_timesteps", "parameters", "n_levels"),
+    [
+        ("past-echo", 6, {"distance": 2}, 2),
+        ("past-echo", 4, {"distance": 0}, 2),
+        ("future-echo", 6, {"distance": 1}, 2),
+        ("future-echo", 4, {"distance": 9}, 2),
+        ("neighbours", 4, {"distance": 1}, 4),
+        ("neighbours", 3, {"distance": 2}, 10),
+        ("parity", 6, {"reach": 1}, 2),
+        ("parity", 6, {"reach": 9}, 2),
+        ("parity", 4, {"reach": 0}, 2),
+    ],
+)
+def test_what_was_seen_allows_what_the_ceilings_say(
+    name: str, n_timesteps: int, parameters: dict[str, int], n_levels: int
+) -> None:
+    X, y = PROBLEMS[name].generate(100_000, n_timesteps, **parameters, seed=3)
+    ceilings = PROBLEMS[name].ceilings(n_timesteps, **parameters)
+    assert (ceilings.both_steps == 1).all()
+    rough = levels(X[..., 0], n_levels)
+    for t in range(n_timesteps):
+        guessed, error = best_guess(rough[:, : t + 1], y[:, t, 0])
+        assert abs(guessed - ceilings.forward_steps[t]) < 5 * error
+        guessed, error = best_guess(rough[:, t:], y[:, t, 0])
+        assert abs(guessed - ceilings.backward_steps[t]) < 5 * error
+
+
+def test_scores_that_are_added_reach_their_ceiling_of_parity_and_no_more() -> None:
+    X, y = parity(2000, 3, seed=1)
+    rows, places = np.unique(X[..., 0], axis=0, return_index=True)
+    assert len(rows) == 8
+    bits = rows.astype(np.int64)
+    # Every way to score (first, second) and (second, third) with four values each: 256 by 256 networks.
+    scores = np.array(list(itertools.product((-1.5, -0.5, 0.5, 1.5), repeat=4)))
+    past = scores[:, 2 * bits[:, 0] + bits[:, 1]]
+    future = scores[:, 2 * bits[:, 1] + bits[:, 2]]
+    right = ((past[:, None] + future >= 0) == y[places, 1, 0]).mean(axis=-1)
+    assert right.max() == parity_added(3)[1] == 0.75
+    assert parity_added(3).tolist() == [1, 0.75, 1]
+    assert parity_added(3, reach=0).tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("generate", "arguments", "named"),
+    [
+        (past_echo, {"distance": -1}, "distance is -1; it must be a whole number, 0 or more"),
+        (future_echo, {"distance": 1.5}, "distance is 1.5"),
+        (neighbours, {"distance": 0}, "distance is 0; it must be a whole number, 1 or more"),
+        (parity, {"reach": "x"}, "reach is 'x'"),
+    ],
+)
+def test_bad_arguments_are_named(generate: Any, arguments: dict[str, Any], named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        generate(2, 5, **arguments)
+    name = generate.__name__.replace("_", "-")
+    with pytest.raises(InputError, match=named):
+        PROBLEMS[name].ceilings(5, **arguments)

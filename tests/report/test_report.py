@@ -1,0 +1,255 @@
+"""The report page: complete in itself, true to its numbers, and safe from what it is given."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from bothways.errors import DataError, InputError, MissingDependencyError
+from bothways.metrics import judge
+from bothways.report import Epoch, Report, check_report_file, write_report
+from bothways.report.worst import busiest_window, worst_sequences
+
+pytest.importorskip("matplotlib")
+
+VOID = {"meta", "br", "link", "img", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """A page that is well formed: its text, its identifiers, and whatever it would load."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.ids: list[str] = []
+        self.references: list[str] = []
+        self.tags: set[str] = set()
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(str(value))
+            if name in ("src", "href", "xlink:href", "action"):
+                self.references.append(str(value))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def example(classes: Sequence[Any] = ("calm", "attack"), per: str = "step", **more: Any) -> Report:
+    """A model that is right mostly, on 22 sequences; the last one is its worst."""
+    generator = np.random.default_rng(0)
+    lengths = generator.integers(1, 30, 22)
+    count = int(lengths.sum()) if per == "step" else 22
+    expected = generator.integers(0, len(classes), count)
+    expected[:2] = -1
+    said = np.where(generator.random(count) < 0.9, expected.clip(0), generator.integers(0, len(classes), count))
+    last = int(lengths[-1]) if per == "step" else 1
+    said[-last:] = (expected[-last:] + 1) % len(classes)
+    p = generator.dirichlet(np.ones(len(classes)), count) * 0.3
+    p[np.arange(count), said] += 0.7
+    p[-last:] = np.eye(len(classes))[said[-last:]]
+    of_steps = lengths if per == "step" else None
+    judgement = judge(
+        expected,
+        p,
+        classes,
+        of_steps,
+        baselines={"majority": np.zeros(count, int)},
+        positive=1,
+        threshold=0.6,
+        asked=0.01,
+        hours=2.0,
+    )
+    ids = tuple(f"day {i}" for i in range(22))
+    return Report("room", "test", judgement, classes, expected, p, of_steps, ids, **more)
+
+
+def written(report: Report, folder: Path) -> tuple[str, Page]:
+    write_report(folder / "report.html", report)
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    return text, Page(text)
+
+
+@pytest.mark.parametrize(
+    ("classes", "per"),
+    [
+        (("calm", "attack"), "step"),
+        (tuple("abcdefghijklm"), "step"),
+        (range(30), "sequence"),
+        ((False, True), "sequence"),
+    ],
+)
+def test_a_page_is_complete_in_itself(classes: Sequence[Any], per: str, tmp_path: Path) -> None:
+    history = [Epoch(1, 0.7, 0.8, 0.5, best=True), Epoch(2, 0.5, 0.6, 0.6, best=True), Epoch(3, 0.4, 0.7, 0.5)]
+    report = example(classes, per, positive=1, history=history, facts={"Network": {"units": 32}}, notes=["Mind this."])
+    text, page = written(report, tmp_path)
+    assert all(reference.startswith("#") for reference in page.references)
+    assert {reference.removeprefix("#") for reference in page.references} <= set(page.ids)
+    assert len(set(page.ids)) == len(page.ids)
+    assert not re.search(r"@import|url\((?!#)|<script|<link|https?://(?!www\.w3\.org/(1999/xlink|2000/svg))", text)
+    assert "svg" in page.tags
+    # The colours are those of the page, so that they change with it.
+    assert not re.search(r"#0[12]0[12][0-9a-f]{2}", text)
+    for name in re.findall(r"var\(--([a-z0-9-]+)\)", text):
+        assert f"--{name}:" in text
+    for said in (report.judgement.verdict.split(". ")[0], "Mind this.", "units", "32", "kept: epoch 2", "2 steps have"):
+        assert said.replace("steps", f"{per}s") in page.text
+    assert f"{report.judgement.scores.macro_f1:.3f}" in page.text
+    assert report.judgement.alarms is not None
+    assert f"{report.judgement.alarms.false_alarms:,} of them false" in page.text
+    assert page.text.index("day 21") < page.text.index("Training")  # the worst one
+
+
+def test_whatever_it_is_given_stays_text(tmp_path: Path) -> None:
+    hostile = "<script>alert('x')</script>"
+    classes = ("$\\alpha$ & <i>", f'"{hostile}', "日本語\x00\n")
+    report = example(
+        classes, positive=1, facts={hostile: {hostile: hostile}}, notes=[hostile], texts=None, history=[Epoch(1, 0.5)]
+    )
+    text, page = written(report, tmp_path)
+    assert "script" not in page.tags
+    assert "i" in page.tags  # the bars
+    assert "<i>" not in text.replace('<i style="', "")
+    assert "\x00" not in text
+    assert "$\\alpha$ & <i>" in page.text
+    assert "日本語" in page.text
+
+
+def test_texts_stand_under_short_sequences(tmp_path: Path) -> None:
+    report = example()
+    words = [f"word{i}" for i in range(len(report.expected))]
+    _, page = written(example(texts=words), tmp_path)
+    assert words[-1] in page.text
+    with pytest.raises(InputError, match="There are 1 texts"):
+        example(texts=["one"])
+
+
+def test_long_sequences_are_cut_and_it_says_so(tmp_path: Path) -> None:
+    expected = np.zeros(5000, int)
+    expected[4000:4010] = 1
+    p = np.tile([0.9, 0.1], (5000, 1))
+    report = Report("long", "all", judge(expected, p, ["a", "b"], [5000]), ["a", "b"], expected, p, [5000])
+    _, page = written(report, tmp_path)
+    assert "10 of 5,000 steps wrong (0.2%); steps 3,005 to 4,504 are shown, 3,500 others are cut" in page.text
+    assert "There is one sequence with labels" in page.text
+    assert "All the data: 5,000 steps in 1 sequence, 2 classes." in page.text
+
+
+@pytest.mark.parametrize("lengths", [[2, 2], None])
+def test_nothing_wrong(lengths: list[int] | None, tmp_path: Path) -> None:
+    expected, p = [0, 1, 1, 0], np.eye(2)[[0, 1, 1, 0]]
+    report = Report("right", "test", judge(expected, p, ["a", "b"], lengths), ["a", "b"], expected, p, lengths)
+    assert "is labeled wrong." in written(report, tmp_path)[1].text
+
+
+def test_more_false_alarms_than_asked_for_are_said(tmp_path: Path) -> None:
+    expected = np.arange(200) % 2
+    p = np.tile([0.2, 0.8], (200, 1))
+    judgement = judge(expected, p, ["a", "b"], positive=1, threshold=0.5, asked=0.01)
+    report = Report("alarms", "test", judgement, ["a", "b"], expected, p, positive=1)
+    assert "There are more false alarms than were asked for." in written(report, tmp_path)[1].text
+
+
+def test_the_same_page_twice(tmp_path: Path) -> None:
+    assert written(example(), tmp_path)[0] == written(example(), tmp_path)[0]
+
+
+def test_it_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("before")
+
+    def full(*arguments: Any, **more: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(DataError, match="No space left on device"):
+        write_report(path, example())
+    monkeypatch.undo()
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+    assert path.read_text() == "before"
+
+
+def test_without_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "bothways.report.figures", raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'bothways\[report\]'"):
+        check_report_file(tmp_path / "report.html")
+
+
+def test_importing_is_cheap() -> None:
+    code = "import sys, bothways.report; print(sorted({'matplotlib', 'sklearn'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("report.pdf", r"must end in \.html"), ("nowhere/report.html", "there is no folder"), ("x.html", "is a folder")],
+)
+def test_names_that_cannot_be(name: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "x.html").mkdir()
+    with pytest.raises(InputError, match=said):
+        check_report_file(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"probabilities": np.zeros((3, 2))}, r"probabilities are \(3, 2\)"),
+        ({"lengths": [1]}, "lengths have 1 steps together; there are 2 labels"),
+        ({"ids": ["a"]}, "There are 1 ids for 2 sequences"),
+        ({"positive": 2}, "positive is 2"),
+    ],
+)
+def test_arrays_that_do_not_fit(change: dict[str, Any], said: str) -> None:
+    arguments: dict[str, Any] = {"expected": [0, 1], "probabilities": np.eye(2), "lengths": [1, 1]}
+    judgement = judge([0, 1], np.eye(2), ["a", "b"])
+    with pytest.raises(InputError, match=said):
+        Report("x", "test", judgement, ["a", "b"], **(arguments | change))
+
+
+def test_neither_short_nor_long_sequences_come_first() -> None:
+    assert worst_sequences([2, 30, 0, 35], [2, 60, 9, 1000], 10) == [1, 0, 3]
+    assert worst_sequences([2, 30, 0, 35], [2, 60, 9, 1000], 1) == [1]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "most", "start"), [([0, 1, 1, 0], 9, 0), ([0, 0, 0, 0, 1, 1], 3, 3), ([1, 0, 0, 0, 0, 1, 1], 2, 5)]
+)
+def test_the_window_with_most_mistakes(wrong: list[int], most: int, start: int) -> None:
+    mistakes: npt.NDArray[np.bool_] = np.array(wrong, bool)
+    window = busiest_window(mistakes, most)
+    assert window.start == start
+    assert window.stop - window.start == min(most, len(wrong))
+    best = max(mistakes[i : i + most].sum() for i in range(len(wrong)))
+    assert mistakes[window].sum() == best
