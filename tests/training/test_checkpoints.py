@@ -40,7 +40,9 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def same(a: Trained, b: Trained) -> bool:
     results = ([(report.loss, report.valid_loss, report.best) for report in one.history] for one in (a, b))
-    return next(results) == next(results) and all(np.array_equal(a.weights[name], b.weights[name]) for name in a.weights)
+    return next(results) == next(results) and all(
+        np.array_equal(a.weights[name], b.weights[name]) for name in a.weights
+    )
 
 
 def test_a_killed_training_goes_on_to_the_same_bits(path: Path) -> None:
