@@ -84,6 +84,8 @@ def train(
     settings: Mapping[str, Any] | None = None,
     allow_leaks: bool = False,
     min_count: int = 1,
+    changes: int = 0,
+    centered: bool = False,
     resume: bool = False,
     tensorboard: str | Path | None = None,
     mlflow: str | None = None,
@@ -102,6 +104,8 @@ def train(
         settings: attributes of `Network` and of `Settings`; their defaults for those that are not given.
         allow_leaks: train even if the table gives answers away; what does is said all the same.
         min_count: values of categories that are rarer in the train part count as unknown.
+        changes: how far each number has moved in so many steps is a feature, too; 0 for none.
+        centered: take the mean over the sequence off each number, for levels that drift from one to the next.
         resume: go on where a run of the same arguments was killed.
         tensorboard: write the curves into this folder, for TensorBoard.
         mlflow: log the run to MLflow under the name of this experiment.
@@ -127,7 +131,9 @@ def train(
     if columns.texts:
         table = read_table(data, columns.texts)
     gap = {} if chosen.window is None else {"gap": chosen.window}
-    columns, parts, more = split_table(table, columns, chosen.seed, min_count=min_count, **gap)
+    columns, parts, more = split_table(
+        table, columns, chosen.seed, min_count=min_count, changes=changes, centered=centered, **gap
+    )
     for notice in (*notices, *more):
         say(notice)
     _refuse_leaks(find_leaks(table, columns, parts), allow_leaks, say)
