@@ -88,8 +88,8 @@ TRACES: Mapping[str, Any] = {
     },
     "settings": {
         "units": 48,
-        "conv_window": 5,
-        "conv_stride": 2,
+        "conv_window": 7,
+        "conv_stride": 4,
         "pooling": "mean",
         "dropout": 0.4,
         "epochs": 20,
@@ -107,7 +107,7 @@ TRACES: Mapping[str, Any] = {
 
 SPEAKERS: Mapping[str, Any] = {
     "options": {"label": "label", "sequence": "sequence_id", "order": "step", "split": "split", "per": "sequence"},
-    "settings": {"units": 32, "pooling": "mean", "dropout": 0.5},
+    "settings": {"units": 32, "pooling": "mean", "dropout": 0.5, "conv_window": 5},
     "scores": {"accuracy": ("accuracy",)},
 }
 
