@@ -58,12 +58,13 @@ def train(
         int, typer.Option(min=1, help="Values of categories that are rarer count as unknown.", **_COLUMNS)
     ] = 1,
     changes: Annotated[
-        int,
-        typer.Option(min=0, help="Also learn from how much numbers changed over so many steps; 0: no.", **_COLUMNS),
+        int, typer.Option(min=0, help="Learn from how far each number moved in so many steps, too.", **_COLUMNS)
     ] = 0,
     centered: Annotated[
         bool,
-        typer.Option("--centered", help="Take from numbers the mean of their sequence, as it drifts.", **_COLUMNS),
+        typer.Option(
+            "--centered", help="Take the mean over its sequence off each number, where levels drift.", **_COLUMNS
+        ),
     ] = False,
     allow_leaks: Annotated[
         bool, typer.Option("--allow-leaks", help="Train even if the table gives answers away.", **_COLUMNS)

@@ -106,8 +106,8 @@ def train(
         settings: attributes of `Network` and of `Settings`; their defaults for those that are not given.
         allow_leaks: train even if the table gives answers away; what does is said all the same.
         min_count: values of categories that are rarer in the train part count as unknown.
-        changes: as in `bothways.data.split_table`, as is the next.
-        centered: numbers without the mean of their sequence.
+        changes: how far each number has moved in so many steps is a feature, too; 0 for none.
+        centered: take the mean over the sequence off each number, for levels that drift from one to the next.
         resume: go on where a run of the same arguments was killed.
         tensorboard: write the curves into this folder, for TensorBoard.
         mlflow: log the run to MLflow under the name of this experiment.
