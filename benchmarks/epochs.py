@@ -9,6 +9,7 @@ and the same model by `train_on_batch` of Keras, which is what other backends ge
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -29,7 +30,8 @@ CALLS: Mapping[str, Mapping[str, Any]] = {
 
 def with_jax(threads: int) -> tuple[Callable[[Any], study.Call], dict[str, Any]]:
     """Training of networks on JAX."""
-    from bothways import engine, layers, training  # noqa: F401  the layers choose the backend of Keras
+    os.environ["KERAS_BACKEND"] = "jax"
+    from bothways import engine, training  # noqa: F401
 
     engine.set_threads(threads)
     import jax  # noqa: F401

@@ -43,6 +43,8 @@ HOMES = {
     "onnxruntime": ("bench.peers",),
     "scipy": ("study.statistics",),
     "sklearn": ("labeler", "metrics"),
+    "tensorboard": ("training.trackers",),
+    "mlflow": ("training.trackers",),
     "optuna": ("study.search",),
     "polars": ("data", "study.runs"),
     "safetensors": ("store",),

@@ -188,3 +188,40 @@ def test_ctrl_c_keeps_the_best_model(folder: Path, tmp_path: Path) -> None:
 def test_bad_settings_are_named(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no setting 'unit'"):
         jobs.train(folder / "traces.parquet", tmp_path / "some.bothways", settings={"unit": 3}, say=silent)
+
+
+def test_a_level_that_drifts_between_days_does_not_count_once_centered(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    days = []
+    for day in range(9):
+        people = np.repeat(random.integers(0, 2, 6), 10)
+        days.append(
+            pl.DataFrame({"day": f"d{day}", "co2": np.cumsum(8.0 * people - 4 + random.normal(size=60)), "in": people})
+        )
+    table = pl.concat(days).with_columns(
+        part=pl.when(pl.col("day") == "d8").then(pl.lit("test")).when(pl.col("day") == "d7").then(pl.lit("valid"))
+        .otherwise(pl.lit("train"))
+    )  # fmt: skip
+    drifted = table.with_columns(co2=pl.when(pl.col("part") == "test").then(pl.col("co2") + 512).otherwise("co2"))
+    for name, frame in {"same": table, "drifted": drifted}.items():
+        frame.write_parquet(tmp_path / f"{name}.parquet")
+    roles = {"label": "in", "sequence": "day", "order": None, "split": "part"}
+    jobs.train(
+        tmp_path / "same.parquet",
+        tmp_path / "co2.bothways",
+        settings={"units": 8, "epochs": 15, "learning_rate": 0.03},
+        changes=3,
+        centered=True,
+        say=silent,
+        **roles,
+    )
+    for name in ("same", "drifted"):
+        jobs.predict(
+            tmp_path / "co2.bothways", tmp_path / f"{name}.parquet", tmp_path / f"{name}_out.parquet", say=silent
+        )
+        accuracy = jobs.evaluate(tmp_path / "co2.bothways", tmp_path / f"{name}.parquet", say=silent).to_json()[
+            "accuracy"
+        ]
+        assert accuracy > 0.8
+    same, drifted = (pl.read_parquet(tmp_path / f"{name}_out.parquet") for name in ("same", "drifted"))
+    np.testing.assert_allclose(same["probability"], drifted["probability"], atol=1e-4)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
+import bothways
 from bothways import layers as ours
 from bothways.errors import InputError
-from tolerances import DIFFERENCES, KERAS, error
+from bothways.layers import ops
+from tolerances import KERAS, error
 
 L = keras.layers
 BACKEND = keras.backend.backend()
@@ -130,6 +135,7 @@ def test_wrong_input_is_named(wrapped: bool) -> None:
         (x, {"mask": np.ones((3, 4), bool)}, r"mask has shape \(3, 4\)"),
         (x, {"mask": np.ones(2, bool)}, r"mask has shape \(2,\)"),
         (x, {"mask": np.ones((2, 4, 3), bool)}, r"mask has shape \(2, 4, 3\)"),
+        (x, {"mask": np.ones((2, 4), "complex64")}, "mask has dtype complex64; real numbers are needed"),
         (x, {"initial_state": [zero]}, r"initial_state has shapes \[\(2, 5\)\]; this layer needs \[\(2, 5\), \(2, 5\)"),
         (x, {"initial_state": [zero] * 3}, r"initial_state has shapes \[\(2, 5\), \(2, 5\), \(2, 5\)\]; this layer"),
         (x, {"initial_state": [normal(3, 5)] * states}, r"initial_state has shapes \[\(3, 5\)"),
@@ -141,6 +147,9 @@ def test_wrong_input_is_named(wrapped: bool) -> None:
         call = {key: value if isinstance(value, list) else tensor(value) for key, value in call.items()}
         with pytest.raises(InputError, match=message):
             layer(tensor(sequences), **call)
+    for mask in ([[True] * 4] * 2, "right"):
+        with pytest.raises(InputError, match=r"mask is of type (list|str); give an array of bool, \(batch, time\)"):
+            layer(tensor(x), mask=mask)
     for shape in ((2, 4), (2, 4, 3, 1)):  # before the call, by Keras itself
         with pytest.raises(ValueError, match="expected ndim=3"):
             layer(normal(*shape))
@@ -154,56 +163,100 @@ def test_other_dtypes_of_sequences_are_cast(dtype: str, wrapped: bool) -> None:
     assert error(numpy(layer(tensor(x))), numpy(layer(tensor(x.astype("float32"))))) == 0
 
 
-REASON = {dtype: f"computes in {dtype}; the engine has float32 and bfloat16" for dtype in ("float64", "float16")}
-
-
 @KINDS
 @pytest.mark.parametrize("cell", ["LSTM", "GRU", "SimpleRNN"])
-@pytest.mark.parametrize("dtype", REASON)
-def test_layers_of_other_dtypes_run_in_stock_keras(dtype: str, cell: str, wrapped: bool) -> None:
-    if BACKEND == "jax" and dtype == "float64":
-        pytest.skip("JAX makes float32 of float64 unless it is told otherwise, and Keras does even then")
+def test_layers_of_float16_run_in_stock_keras(cell: str, wrapped: bool) -> None:
     # The orthogonal matrices with which Keras starts cannot be made in float16 on the CPU.
-    options: dict[str, Any] = {"dtype": dtype, "recurrent_initializer": "glorot_uniform"}
+    options: dict[str, Any] = {"dtype": "float16", "recurrent_initializer": "glorot_uniform"}
     x, pair = normal(2, 4, 3), [layer_of(home, wrapped, cell, **options) for home in (ours, L)]
     for layer in pair:
         layer(x)
     pair[1].set_weights(pair[0].get_weights())
-    assert pair[0].engine == ("forward layer: " if wrapped else "") + REASON[dtype]
+    reason = "computes in float16; the engine has float32 and bfloat16"
+    assert pair[0].engine == ("forward layer: " if wrapped else "") + reason
     outputs = [layer(x) for layer in pair]
-    assert keras.backend.standardize_dtype(outputs[0].dtype) == dtype
+    assert keras.backend.standardize_dtype(outputs[0].dtype) == "float16"
     np.testing.assert_array_equal(*map(numpy, outputs))
 
 
-# Keras's `result_type` ends at float32 but on TensorFlow: on JAX its layers compute in float32 under the name of
-# float64, and on torch those do that have no kernel of torch, as SimpleRNN.
-WHOLLY_FLOAT64 = {"tensorflow": ["LSTM", "GRU", "SimpleRNN"], "torch": ["LSTM", "GRU"]}
+@KINDS
+def test_several_python_threads_at_once(wrapped: bool) -> None:
+    layer = layer_of(ours, wrapped, return_sequences=True)
+    inputs = [normal(2, 9, 3) * np.float32(scale) for scale in np.linspace(0.5, 2, 12)]
+
+    def call(x: Any) -> list[Any]:
+        return [numpy(each) for each in (layer(tensor(x)), *gradients(layer, x))]
+
+    expected = [call(x) for x in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        for actual, value in zip(pool.map(call, inputs), expected, strict=True):
+            for a, b in zip(actual, value, strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.skipif(BACKEND in ("jax", "tensorflow"), reason=f"{BACKEND} itself does not outlive a fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_can_run() -> None:
+    """As the workers of a `DataLoader` of torch are."""
+    layer, x = layer_of(ours, True), normal(2, 9, 3)
+    expected = numpy(layer(tensor(x)))
+
+    def child() -> None:
+        np.testing.assert_array_equal(numpy(layer(tensor(x))), expected)
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+
+
+@pytest.fixture
+def accelerator(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Lets the backend tell us, and only us, of a GPU; gives what the layers have to say of that."""
+    if BACKEND == "jax":
+        backend = importlib.import_module("bothways.layers.ops.jax.custom_call")
+        monkeypatch.setattr(backend, "jax", SimpleNamespace(default_backend=lambda: "gpu"))
+        backend.why_not.cache_clear()
+        yield "JAX runs on gpu; the engine is for the CPU"
+        backend.why_not.cache_clear()
+    elif BACKEND == "torch":
+        monkeypatch.setattr(importlib.import_module("bothways.layers.ops.torch"), "_device", lambda: "cuda")
+        yield "torch runs on cuda; the engine is for the CPU"
+    elif BACKEND == "tensorflow":
+        devices = [SimpleNamespace(name=f"{kind}:0", device_type=kind) for kind in ("CPU", "GPU")]
+        config = importlib.import_module("tensorflow").config
+        monkeypatch.setattr(config, "get_visible_devices", lambda: devices)
+        yield "TensorFlow uses GPU:0; the engine is for the CPU"
+    else:
+        pytest.skip("NumPy knows the CPU only")
 
 
 @KINDS
-@pytest.mark.parametrize("cell", WHOLLY_FLOAT64.get(BACKEND, []))
-def test_gradients_in_float64(cell: str, wrapped: bool) -> None:
-    """Against central differences, along a direction in all weights at once."""
-    layer = layer_of(ours, wrapped, cell, units=3, dtype="float64")
-    x = normal(2, 4, 3).astype("float64")
-    layer(tensor(x))
-    weights = layer.get_weights()
-    random = np.random.default_rng(1)
-    direction = [random.normal(size=weight.shape) for weight in weights]
-    expected = sum(float(np.sum(numpy(g) * d)) for g, d in zip(gradients(layer, x), direction, strict=True))
-    values = []
-    for step in (1e-6, -1e-6):
-        layer.set_weights([weight + step * d for weight, d in zip(weights, direction, strict=True)])
-        values.append(float(np.sum(numpy(layer(tensor(x))) ** 2)))
-    assert error(np.array((values[0] - values[1]) / 2e-6), np.array(expected)) < DIFFERENCES
+def test_stock_keras_runs_where_there_is_another_device(
+    wrapped: bool, accelerator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That there is one is pretended; all numbers come from the CPU."""
+    monkeypatch.setattr(ops, "recurrence", lambda *_, **__: pytest.fail("the engine ran"))
+    pair, x = [layer_of(home, wrapped) for home in (ours, L)], normal(2, 4, 3)
+    for layer in pair:
+        layer(x)
+    pair[1].set_weights(pair[0].get_weights())
+    reason = ("forward layer: " if wrapped else "") + accelerator
+    assert pair[0].engine == reason
+    assert reason in str(bothways.accelerate(pair[1]))
+    for actual, expected in zip(*(gradients(layer, x) for layer in pair), strict=True):
+        np.testing.assert_array_equal(numpy(actual), numpy(expected))
+    if BACKEND == "torch":
+        compile = importlib.import_module("torch").compile
+        compiled = compile(lambda x: pair[0](x), fullgraph=True, backend="aot_eager")
+        assert error(numpy(compiled(tensor(x))), numpy(pair[1](tensor(x)))) < KERAS
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="about torch")
 @KINDS
-def test_gradcheck_of_torch(wrapped: bool) -> None:
-    torch = importlib.import_module("torch")
-    layer = layer_of(ours, wrapped, units=3, return_sequences=True, dtype="float64")
-    x = torch.tensor(normal(2, 4, 3).astype("float64"), requires_grad=True)
+def test_what_is_on_another_device_is_named(wrapped: bool) -> None:
+    layer, x = layer_of(ours, wrapped), tensor(normal(2, 4, 3))
     layer(x)
-    weights = [variable.value for variable in layer.trainable_variables]
-    assert torch.autograd.gradcheck(lambda x, *weights: layer(x), (x, *weights))
+    mask = importlib.import_module("torch").ones((2, 4), dtype=bool, device="meta")
+    with pytest.raises(InputError, match=r"mask \(2, 4\) is on meta, and Keras on the CPU"):
+        layer(x, mask=mask)

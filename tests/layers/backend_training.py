@@ -258,13 +258,14 @@ def test_weights_of_sequences_and_of_their_classes() -> None:
 
 
 def test_weights_of_classes_with_a_target_for_each_step() -> None:
-    """Keras itself cannot give steps the weights of their classes; weights for the steps say the same."""
+    """Keras itself cannot give steps the weights of their classes; `step_weights` can."""
     for home in (ours, L):
         model = tagger(home)
         model.compile(loss="binary_crossentropy")
         with pytest.raises(TypeError):
             model.fit(X, LABELS, class_weight={0: 0.1, 1: 3.0}, verbose=0)
-    weights = np.where(LABELS[..., 0] > 0, 3.0, 0.1)
+    weights = ours.step_weights(LABELS, {0: 0.1, 1: 3.0})
+    np.testing.assert_array_equal(weights, np.where(LABELS[..., 0] > 0, np.float32(3.0), np.float32(0.1)))
     assert_fits_alike(tagger, X, LABELS, loss="binary_crossentropy", sample_weight=weights)
 
 

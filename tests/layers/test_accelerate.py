@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from bothways import accelerate
+from bothways.errors import InputError
 from bothways.layers import LSTM, ops
 from tolerances import KERAS, error
 
@@ -130,6 +131,61 @@ def test_a_dense_layer_at_every_step_is_one_product() -> None:
     acceleration.undo()
     assert "call" not in vars(dense)
     assert not accelerate(keras.Sequential([L.TimeDistributed(L.Dropout(0.5))])).layers
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_wrong_input_is_named(wrapped: bool) -> None:
+    layer = L.Bidirectional(L.LSTM(4)) if wrapped else L.LSTM(4)
+    layer(X)
+    accelerate(layer)
+    with pytest.raises(InputError, match=r"sequences has shape \(4, 6, 2\): 2 features; .* was built for 3"):
+        layer(X[..., :2])
+    with pytest.raises(InputError, match=r"mask has shape \(4, 5\)"):
+        layer(X, mask=np.ones((4, 5), bool))
+    with pytest.raises(InputError, match="initial_state has shapes"):
+        layer(X, initial_state=[X[:, 0]])
+
+
+class Mine(keras.layers.LSTM):  # type: ignore[misc]
+    """A layer of a user, who has changed nothing of how it runs."""
+
+
+class Halving(keras.layers.LSTM):  # type: ignore[misc]
+    """One with a cell of its own."""
+
+    def __init__(self, units: int, **options: Any) -> None:
+        super().__init__(units, **options)
+        self.cell = HalvingCell(units)
+
+
+class HalvingCell(keras.layers.LSTMCell):  # type: ignore[misc]
+    def call(self, inputs: Any, states: Any, training: bool = False) -> Any:
+        h, states = super().call(inputs, states, training)
+        return h / 2, states
+
+
+def test_layers_of_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said to be native is, and what has a loop or a cell of its own is left alone."""
+    model = keras.Sequential(
+        [keras.Input((6, 3)), Mine(4, return_sequences=True, name="mine"), Halving(4, name="half")]
+    )
+    expected = np.asarray(model(X))
+    counted = []
+    recurrence = ops.recurrence
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        counted.append(1)
+        return recurrence(*arguments, **options)
+
+    monkeypatch.setattr(ops, "recurrence", noted)
+    acceleration = accelerate(model)
+    reason = "HalvingCell is a cell with its own call; the engine has that of Keras"
+    assert acceleration.layers == (("mine", "Mine", "native"), ("half", "Halving", reason))
+    assert error(model(X), expected) < KERAS
+    assert counted == [1]
+    acceleration.undo()
+    np.testing.assert_array_equal(np.asarray(model(X)), expected)
+    assert counted == [1]
 
 
 class Reader(keras.Model):  # type: ignore[misc]

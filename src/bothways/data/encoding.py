@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from bothways.data.tables import Table
-from bothways.errors import DataError, ModelFileError
+from bothways.errors import DataError, InputError, ModelFileError
 
 Rows = npt.NDArray[np.int64]
 
@@ -60,13 +60,17 @@ class Category:
 
 @dataclass(frozen=True)
 class Encoding:
-    """How the features of a table become an array: numbers, flags for missing ones, the gap of time, codes.
+    """How the features of a table become an array: numbers, flags for missing ones, changes, the gap of time, codes.
 
     Attributes:
         numbers: the numeric columns.
         categories: the columns of which codes are made.
         gaps: "times" or "numbers" if log(1 + the gap to the previous step) is a feature, in seconds or in units of the
             order column; "" if not. The first step of a sequence has a gap of 0.
+        changes: if above 0, how far each number has moved in so many steps is a feature, too; in the first steps of a
+            sequence, how far since its beginning.
+        centered: whether the mean over the sequence is taken off each number, so that levels that drift from one
+            sequence to the next do not count. It takes the whole sequence, whichever way the network reads.
 
     Example:
         >>> encoding = Encoding((Number("bytes", fill=9.5, flagged=True),), (Category("protocol", ("tcp", "udp")),))
@@ -81,6 +85,8 @@ class Encoding:
     numbers: tuple[Number, ...]
     categories: tuple[Category, ...] = ()
     gaps: str = ""
+    changes: int = 0
+    centered: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -88,6 +94,7 @@ class Encoding:
         return (
             *(number.name for number in self.numbers),
             *(f"{number.name} is missing" for number in self.numbers if number.flagged),
+            *(f"change of {number.name}" for number in self.numbers if self.changes),
             *(["gap"] if self.gaps else []),
             *(category.name for category in self.categories),
         )
@@ -137,6 +144,12 @@ class Encoding:
             if number.flagged:
                 values[:, flag] = 0.0 if missing is None else missing
                 flag += 1
+        levels = values[:, : len(self.numbers)]
+        if self.changes:
+            values[:, flag : flag + len(self.numbers)] = changes_of(levels, offsets, self.changes)
+            flag += len(self.numbers)
+        if self.centered:
+            levels -= means_of(levels, offsets)
         if self.gaps:
             values[:, flag] = gaps_of(table.column(str(order)).gather(rows), offsets)
             flag += 1
@@ -171,7 +184,8 @@ class Encoding:
                 Category(_text(each["name"]), tuple(None if v is None else _text(v) for v in each["values"]))
                 for each in data["categories"]
             )
-            return cls(numbers, categories, {"": "", "times": "times", "numbers": "numbers"}[data["gaps"]])
+            gaps = {"": "", "times": "times", "numbers": "numbers"}[data["gaps"]]
+            return cls(numbers, categories, gaps, int(data["changes"]), bool(data["centered"]))
         except (KeyError, TypeError, ValueError):
             raise ModelFileError(
                 "The description of columns in the model file is incomplete. Train the model again."
@@ -215,6 +229,8 @@ def fit_encoding(
     rows: Rows,
     offsets: Rows,
     min_count: int = 1,
+    changes: int = 0,
+    centered: bool = False,
 ) -> tuple[Encoding, list[str]]:
     """Learn from the train part how features become numbers.
 
@@ -226,19 +242,24 @@ def fit_encoding(
         rows: the rows of the train part, sequence after sequence in order.
         offsets: where its sequences begin and end in `rows`.
         min_count: values that the train part has less often share the code 0 with those that it does not have.
+        changes: as in `Encoding`.
+        centered: as in `Encoding`.
 
     Returns:
         The encoding, and what the user should be told: also which columns are left out, and why.
 
     Raises:
         DataError: a number that is not finite; or no column is left.
+        InputError: `changes` is below 0.
 
     Example:
         >>> table = Table("flows.csv", pl.DataFrame({"bytes": [12.0, None, 7.0], "protocol": ["udp", "tcp", "tcp"]}))
-        >>> fit_encoding(table, ["bytes", "protocol"], ["protocol"], None, np.arange(3), np.array([0, 3]))[0]
-        Encoding(numbers=(Number(name='bytes', fill=9.5, flagged=True),),
-                 categories=(Category(name='protocol', values=('tcp', 'udp')),), gaps='')
+        >>> encoding, _ = fit_encoding(table, ["bytes", "protocol"], ["protocol"], None, np.arange(3), np.array([0, 3]))
+        >>> encoding.numbers, encoding.categories
+        ((Number(name='bytes', fill=9.5, flagged=True),), (Category(name='protocol', values=('tcp', 'udp')),))
     """
+    if changes < 0:
+        raise InputError(f"changes is {changes}; it must be a number of steps, or 0 for none.")
     notices: list[str] = []
     numbers: list[Number] = []
     kinds: list[Category] = []
@@ -276,7 +297,7 @@ def fit_encoding(
             notices.append(f"The gaps between steps vary, so the gap to the previous step in {order!r} is a feature.")
     if not numbers and not kinds:
         raise DataError(f"{table.source}: no column is left to learn from. {' '.join(notices)}")
-    return Encoding(tuple(numbers), tuple(kinds), gaps), notices
+    return Encoding(tuple(numbers), tuple(kinds), gaps, changes, centered), notices
 
 
 def gaps_of(places: pl.Series, offsets: Rows) -> npt.NDArray[np.float32]:
@@ -296,6 +317,42 @@ def gaps_of(places: pl.Series, offsets: Rows) -> npt.NDArray[np.float32]:
     seconds = gaps.cast(pl.Float64).fill_null(0.0).to_numpy().copy()
     seconds[offsets[:-1]] = 0.0
     return np.asarray(np.log1p(seconds), np.float32)
+
+
+def changes_of(numbers: npt.NDArray[Any], offsets: Rows, steps: int) -> npt.NDArray[Any]:
+    """How far numbers have moved in so many steps; in the first steps of a sequence, since its beginning.
+
+    Args:
+        numbers: `(rows, columns)`, sequence after sequence.
+        offsets: where the sequences begin and end in it.
+        steps: over how many steps.
+
+    Example:
+        >>> changes_of(np.array([[5.0], [6.0], [9.0], [1.0]]), np.array([0, 3, 4]), steps=2).ravel()
+        array([0., 1., 4., 0.])
+    """
+    begins = np.repeat(offsets[:-1], np.diff(offsets))
+    return np.subtract(numbers, numbers[np.maximum(np.arange(len(numbers)) - steps, begins)])
+
+
+def means_of(numbers: npt.NDArray[Any], offsets: Rows) -> npt.NDArray[Any]:
+    """For each row the mean over its sequence, `(rows, columns)`.
+
+    Args:
+        numbers: `(rows, columns)`, sequence after sequence.
+        offsets: where the sequences begin and end in it.
+
+    Example:
+        >>> means_of(np.array([[5.0], [7.0], [1.0]]), np.array([0, 2, 3])).ravel()
+        array([6., 6., 1.])
+    """
+    lengths = np.diff(offsets)
+    begins = offsets[:-1][lengths > 0]
+    lengths = lengths[lengths > 0]
+    if not len(begins):
+        return np.zeros_like(numbers)
+    means = np.add.reduceat(numbers, begins, axis=0, dtype=np.float64) / lengths[:, None]
+    return np.repeat(means.astype(numbers.dtype), lengths, axis=0)
 
 
 def vary(gaps: npt.NDArray[np.float32], offsets: Rows) -> bool:

@@ -76,6 +76,8 @@ def split_table(
     *,
     gap: int = GAP,
     min_count: int = 1,
+    changes: int = 0,
+    centered: bool = False,
     max_steps: int = MAX_STEPS,
 ) -> tuple[Columns, Parts, list[str]]:
     """Split a table by its split column, or by drawing whole sequences or groups, or, for one or two, in time.
@@ -89,6 +91,8 @@ def split_table(
         gap: where sequences are cut in time, so many steps are left out at each cut; as many as the network looks at
             together keep the parts apart.
         min_count: values of categories that the train part has less often are unknown.
+        changes: if above 0, how far each number has moved in so many steps is a feature, too.
+        centered: whether the mean over the sequence is taken off each number.
         max_steps: longer sequences are cut into pieces of at most so many steps.
 
     Returns:
@@ -123,7 +127,15 @@ def split_table(
         raise DataError(f"{table.source}: no row is in the train part. Mark some with 'train' in {columns.split!r}.")
     classes = _classes(table, columns, parts, labels)
     encoding, said = fit_encoding(
-        table, columns.features, columns.categories, columns.order, train.rows, train.offsets, min_count
+        table,
+        columns.features,
+        columns.categories,
+        columns.order,
+        train.rows,
+        train.offsets,
+        min_count,
+        changes,
+        centered,
     )
     notices += said
     read = {*(number.name for number in encoding.numbers), *(category.name for category in encoding.categories)}

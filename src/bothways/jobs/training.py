@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from bothways.settings import Settings
 
 if TYPE_CHECKING:
     from bothways.training import EpochReport, Examples, Trained
+    from bothways.training.trackers import Tracker
 
 SHOWN = 20
 """So many features are named."""
@@ -84,6 +86,8 @@ def train(
     settings: Mapping[str, Any] | None = None,
     allow_leaks: bool = False,
     min_count: int = 1,
+    changes: int = 0,
+    centered: bool = False,
     resume: bool = False,
     tensorboard: str | Path | None = None,
     mlflow: str | None = None,
@@ -102,6 +106,8 @@ def train(
         settings: attributes of `Network` and of `Settings`; their defaults for those that are not given.
         allow_leaks: train even if the table gives answers away; what does is said all the same.
         min_count: values of categories that are rarer in the train part count as unknown.
+        changes: how far each number has moved in so many steps is a feature, too; 0 for none.
+        centered: take the mean over the sequence off each number, for levels that drift from one to the next.
         resume: go on where a run of the same arguments was killed.
         tensorboard: write the curves into this folder, for TensorBoard.
         mlflow: log the run to MLflow under the name of this experiment.
@@ -127,7 +133,9 @@ def train(
     if columns.texts:
         table = read_table(data, columns.texts)
     gap = {} if chosen.window is None else {"gap": chosen.window}
-    columns, parts, more = split_table(table, columns, chosen.seed, min_count=min_count, **gap)
+    columns, parts, more = split_table(
+        table, columns, chosen.seed, min_count=min_count, changes=changes, centered=centered, **gap
+    )
     for notice in (*notices, *more):
         say(notice)
     _refuse_leaks(find_leaks(table, columns, parts), allow_leaks, say)
@@ -145,16 +153,21 @@ def train(
         per=columns.per,
         **described,
     )
-    trained = train_network(
-        network,
-        _examples(parts.train),
-        chosen,
-        None if parts.valid is None else _examples(parts.valid),
-        on_epoch,
-        checkpoint=checkpoint,
-        resume=resume and checkpoint.exists(),
-        say=say,
-    )
+    with ExitStack() as stack:
+        trackers = [stack.enter_context(tracker) for tracker in _trackers(tensorboard, mlflow, settings or {})]
+        watchers: list[Callable[[EpochReport], None]] = [*trackers]
+        if on_epoch is not None:
+            watchers.append(on_epoch)
+        trained = train_network(
+            network,
+            _examples(parts.train),
+            chosen,
+            None if parts.valid is None else _examples(parts.valid),
+            _all(watchers),
+            checkpoint=checkpoint,
+            resume=resume and checkpoint.exists(),
+            say=say,
+        )
     model = _model(network, chosen, trained, columns, parts, table.source)
     store.save(model, output)
     if trained.interrupted:
@@ -205,6 +218,24 @@ def _say_what(columns: Columns, parts: Parts, say: Callable[[str], None]) -> Non
 
 def _size(part: Sequences) -> str:
     return f"{len(part):,} sequence{'s' if len(part) > 1 else ''} ({part.steps:,} steps)"
+
+
+def _all(watchers: Sequence[Callable[[EpochReport], None]]) -> Callable[[EpochReport], None]:
+    def watch(report: EpochReport) -> None:
+        for each in watchers:
+            each(report)
+
+    return watch
+
+
+def _trackers(tensorboard: str | Path | None, mlflow: str | None, settings: Mapping[str, Any]) -> Iterator[Tracker]:
+    """Those that are asked for."""
+    from bothways.training.trackers import MLflow, TensorBoard
+
+    if tensorboard is not None:
+        yield TensorBoard(tensorboard)
+    if mlflow is not None:
+        yield MLflow(experiment=mlflow, parameters=dict(settings))
 
 
 def _examples(part: Sequences) -> Examples:

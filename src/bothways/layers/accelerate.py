@@ -11,7 +11,7 @@ import keras
 from bothways.layers import ops
 from bothways.layers.bidirectional import run_both
 from bothways.layers.eligibility import NATIVE, engine_of, engine_of_both
-from bothways.layers.native import run_layer
+from bothways.layers.native import JitAsTheEngineCan, run_layer
 
 ONE_PRODUCT = "all steps in one product"
 
@@ -121,7 +121,7 @@ def _hook(
     layer: Any, method: str, engine: Callable[[Any], str], run: Callable[..., Any]
 ) -> Iterable[Callable[[], None]]:
     """Put the engine in the place of a method of one stock layer; gives what undoes it."""
-    if not type(layer).__module__.startswith("keras.") or method in vars(layer):
+    if isinstance(layer, JitAsTheEngineCan) or method in vars(layer):
         return  # a layer of ours, or one that is accelerated already
     if engine(layer) != NATIVE:
         return

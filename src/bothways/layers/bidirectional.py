@@ -9,7 +9,7 @@ import keras
 from keras import ops as K
 
 from bothways.layers import ops
-from bothways.layers.eligibility import NATIVE, engine_of_both
+from bothways.layers.eligibility import engine_of_both
 from bothways.layers.native import (
     NO_DROPOUT,
     CarriesStates,
@@ -23,6 +23,7 @@ from bothways.layers.native import (
     inputs_of,
     last_output,
     own_states,
+    runs_here,
 )
 from bothways.merge import check_merge_mode, merge
 
@@ -62,8 +63,11 @@ class Bidirectional(CarriesStates, JitAsTheEngineCan, keras.layers.Bidirectional
 
     @property
     def engine(self) -> str:
-        """`"native"`, or why stock Keras runs the wrapped layers one after the other instead."""
-        return engine_of_both(self)
+        """`"native"`, or why stock Keras runs the wrapped layers one after the other instead.
+
+        In float64 the oracle of `bothways.engine` runs them, step by step, and `engine` says so.
+        """
+        return engine_of_both(self, oracle=True)
 
     def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
         """As in Keras, and refuse widths that the merge mode cannot merge.
@@ -103,7 +107,7 @@ class Bidirectional(CarriesStates, JitAsTheEngineCan, keras.layers.Bidirectional
         Raises:
             InputError: `sequences`, `initial_state` or `mask` has a wrong shape or dtype.
         """
-        if self.engine != NATIVE:  # the layers check what they are given
+        if not runs_here(self):  # the layers check what they are given
             return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
         return run_both(self, sequences, initial_state, mask, training)
 

@@ -9,6 +9,7 @@ import keras
 from bothways.layers import ops
 
 NATIVE = "native"
+ORACLE = "step by step in float64, for gradient checks"
 
 # For each Keras layer, the activations that the engine has, and the cell that each makes.
 _CELLS: dict[type, tuple[dict[str, str], dict[str, str]]] = {
@@ -26,12 +27,18 @@ def cell_of(layer: Any) -> str:
     return "gru_reset_before" if cell == "gru" and not layer.cell.reset_after else cell
 
 
-def engine_of(layer: Any) -> str:
+def engine_of(layer: Any, oracle: bool = False) -> str:
     """`"native"`, or the reason for which stock Keras runs `layer` instead.
+
+    Args:
+        layer: any recurrent layer of Keras.
+        oracle: whether float64 is for the oracle, which is `ORACLE` then, and not for stock Keras.
 
     Example:
         >>> engine_of(keras.layers.LSTM(8, activation="relu"))
         "activation='relu'; the engine has tanh"
+        >>> engine_of(keras.layers.LSTM(8, dtype="float64"))
+        'computes in float64; the engine has float32 and bfloat16'
     """
     kind = _kind(layer)
     if kind is None:
@@ -40,13 +47,17 @@ def engine_of(layer: Any) -> str:
         if getattr(type(layer), name).__module__.split(".")[0] not in ("keras", "bothways"):
             return f"{type(layer).__name__} has its own {name}; the engine has that of Keras"
     cell = layer.cell
+    if not type(cell).call.__module__.startswith("keras."):
+        return f"{type(cell).__name__} is a cell with its own call; the engine has that of Keras"
     fixed, by_activation = _CELLS[kind]
     activations = {"activation": list(by_activation)} | {name: [value] for name, value in fixed.items()}
     for name, functions in activations.items():
         chosen = getattr(cell, name)
         if not any(chosen is getattr(keras.activations, function) for function in functions):
             return f"{name}={keras.activations.serialize(chosen)!r}; the engine has {' and '.join(functions)}"
-    if cell.compute_dtype not in ("float32", "bfloat16"):
+    if cell.compute_dtype == "float64" and oracle and not ops.has_float64():
+        return "computes in float64, of which JAX makes float32 unless jax_enable_x64 is set"
+    if cell.compute_dtype not in ("float32", "bfloat16", *(["float64"] if oracle else [])):
         return f"computes in {cell.compute_dtype}; the engine has float32 and bfloat16"
     for name in ("dropout", "recurrent_dropout"):
         if getattr(cell, name) == 1.0:  # LSTM and GRU cells drop nothing then, while some fused calls drop all
@@ -56,11 +67,15 @@ def engine_of(layer: Any) -> str:
         return f"recurrent_dropout with implementation={implementation}; the engine has that of implementation=1"
     if layer.unroll:
         return "unroll=True; the engine does not unroll"
-    return ops.why_not() or NATIVE
+    return ops.why_not() or (ORACLE if cell.compute_dtype == "float64" else NATIVE)
 
 
-def engine_of_both(wrapper: Any) -> str:
+def engine_of_both(wrapper: Any, oracle: bool = False) -> str:
     """`"native"`, or the reason for which stock Keras runs the layers of a `Bidirectional` one after the other.
+
+    Args:
+        wrapper: any `Bidirectional`.
+        oracle: as for `engine_of`.
 
     Example:
         >>> engine_of_both(keras.layers.Bidirectional(keras.layers.GRU(8, unroll=True)))
@@ -70,14 +85,15 @@ def engine_of_both(wrapper: Any) -> str:
         return f"{type(wrapper).__name__} has its own call; the engine has that of Keras"
     for side in ("forward", "backward"):
         layer = getattr(wrapper, f"{side}_layer")
-        if engine_of(layer) != NATIVE:
-            return f"{side} layer: {engine_of(layer)}"
+        engine = engine_of(layer, oracle)
+        if engine not in (NATIVE, ORACLE):
+            return f"{side} layer: {engine}"
         if layer.activity_regularizer is not None:
             return f"{side} layer: an activity regularizer, which only stock Keras applies"
     dtypes = [layer.compute_dtype for layer in (wrapper.forward_layer, wrapper.backward_layer)]
     if dtypes[0] != dtypes[1]:
         return f"its layers compute in {dtypes[0]} and {dtypes[1]}; the engine has one dtype for both"
-    return NATIVE
+    return engine
 
 
 def _kind(layer: Any) -> type | None:

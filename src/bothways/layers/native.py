@@ -11,7 +11,12 @@ from keras.src.backend import AutocastScope
 
 from bothways.errors import InputError
 from bothways.layers import ops
-from bothways.layers.eligibility import NATIVE, cell_of, engine_of
+from bothways.layers.eligibility import NATIVE, ORACLE, cell_of, engine_of
+
+
+def runs_here(layer: Any) -> bool:
+    """Whether a layer of bothways runs by itself, and not by stock Keras."""
+    return layer.engine in (NATIVE, ORACLE)
 
 
 class JitAsTheEngineCan:
@@ -20,7 +25,7 @@ class JitAsTheEngineCan:
     @property
     def supports_jit(self) -> bool:
         """Whether Keras may compile a model with this layer by `jit_compile`."""
-        return self._supports_jit and (ops.SUPPORTS_JIT or self.engine != NATIVE)  # type: ignore[attr-defined]
+        return self._supports_jit and (ops.SUPPORTS_JIT or not runs_here(self))
 
     @supports_jit.setter
     def supports_jit(self, value: bool) -> None:  # the constructor of Keras sets it
@@ -63,8 +68,11 @@ class OnEngine(CarriesStates, JitAsTheEngineCan):
 
     @property
     def engine(self) -> str:
-        """`"native"`, or why stock Keras runs instead."""
-        return engine_of(self)
+        """`"native"`, or why stock Keras runs instead.
+
+        In float64 the oracle of `bothways.engine` runs the layer, step by step, and `engine` says so.
+        """
+        return engine_of(self, oracle=True)
 
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
         """As in Keras.
@@ -73,19 +81,21 @@ class OnEngine(CarriesStates, JitAsTheEngineCan):
             InputError: `sequences`, `initial_state` or `mask` has a wrong shape or dtype.
         """
         check_sequences([self], sequences)
+        mask = one_mask(mask)
         if initial_state is not None:
             check_states([self], initial_state, sequences)
         return super().call(sequences, initial_state=initial_state, mask=mask, training=training)  # type: ignore[misc]
 
     def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
         """The seam of Keras's `RNN.call`: `(last_output, outputs, states)`, outputs in the order of reading."""
-        if self.engine != NATIVE:
+        if not runs_here(self):
             return super().inner_loop(sequences, initial_state, mask, training)  # type: ignore[misc]
         return run_layer(self, sequences, initial_state, mask, training)
 
 
 def run_layer(layer: Any, sequences: Any, initial_state: Any, mask: Any, training: bool | None) -> Any:
     """What `inner_loop` of a layer returns, from the engine."""
+    check_sequences([layer], sequences)
     sequences = K.cast(sequences, layer.cell.compute_dtype)
     mask = checked_mask(mask, sequences)
     check_states([layer], initial_state, sequences)
@@ -147,27 +157,34 @@ def dropout_masks(layer: Any, sequences: Any, states: Sequence[Any] | None) -> D
 
 
 def inputs_of(sequences: Any, masks: DropoutMasks) -> Any:
-    """`sequences` for the engine, under dropout: one mask a sequence, the same for all steps (Gal, Ghahramani 2016)."""
+    """`sequences`, which are of the dtype of their layer, for the engine.
+
+    Under dropout: one mask a sequence, the same for all steps (Gal, Ghahramani 2016).
+    """
     if masks.of_all_gates is not None:
         sequences = sequences * masks.of_all_gates[:, None, :]
-    return K.cast(sequences, "float32")
+    return K.cast(sequences, _dtype_of(keras.backend.standardize_dtype(sequences.dtype)))
 
 
 def direction_of(layer: Any, initial_states: Any, masks: DropoutMasks) -> ops.Direction:
     """The layer's direction, for `recurrence`; dropout of x that is one for all gates is left to `inputs_of`."""
-    cell = layer.cell
+    cell, dtype = layer.cell, _dtype_of(layer.cell.compute_dtype)
+
+    def floats(value: Any) -> Any:
+        return K.cast(K.convert_to_tensor(value), dtype)
+
     with AutocastScope(None):  # else weights, and their gradients, are rounded to the dtype that the layer computes in
-        kernel, recurrent_kernel = _float32(cell.kernel), _float32(cell.recurrent_kernel)
-        bias = None if cell.bias is None else _float32(cell.bias)
+        kernel, recurrent_kernel = floats(cell.kernel), floats(cell.recurrent_kernel)
+        bias = None if cell.bias is None else floats(cell.bias)
+    factors = [_factors(each) for each in (masks.x if masks.of_all_gates is None else None, masks.h)]
     return ops.Direction(
         cell_of(layer),
         kernel,
         recurrent_kernel,
         bias,
-        None if initial_states is None else [_float32(state) for state in initial_states],
+        None if initial_states is None else [floats(state) for state in initial_states],
         layer.go_backwards,
-        _factors(masks.x) if masks.of_all_gates is None else None,
-        _factors(masks.h),
+        *(None if each is None else floats(each) for each in factors),
     )
 
 
@@ -175,11 +192,12 @@ def _factors(masks: Any | None) -> Any | None:
     """Dropout masks as the engine takes them, `(gates, batch, width)`; a mask for all gates is that of the only one."""
     if masks is None:
         return None
-    return _float32(K.stack(masks) if isinstance(masks, list) else masks[None])
+    return K.stack(masks) if isinstance(masks, list) else masks[None]
 
 
-def _float32(value: Any) -> Any:
-    return K.cast(K.convert_to_tensor(value), "float32")
+def _dtype_of(compute_dtype: str) -> str:
+    """The dtype of all that `ops.recurrence` gets, for a layer that computes in `compute_dtype`."""
+    return "float64" if compute_dtype == "float64" else "float32"
 
 
 def check_sequences(layers: Sequence[Any], sequences: Any) -> None:
@@ -246,17 +264,30 @@ def checked_mask(mask: Any, sequences: Any) -> Any:
     """`mask` as `(batch, time)` of bool, or None.
 
     Raises:
-        InputError: its shape is not that of the steps.
+        InputError: its shape is not that of the steps, or it is no array of numbers.
     """
-    if isinstance(mask, (list, tuple)):
-        mask = mask[0]
+    mask = one_mask(mask)
     if mask is None:
         return None
     shape = tuple(sequences.shape[:2])
     if not (same_shape(mask.shape, shape) or same_shape(mask.shape, (*shape, 1))):
         raise InputError(f"mask has shape {tuple(mask.shape)}; sequences {tuple(sequences.shape)} need {shape}.")
+    _check_dtype("mask", mask)
     mask = K.cast(mask, "bool")
     return mask[..., 0] if len(mask.shape) == 3 else mask
+
+
+def one_mask(mask: Any) -> Any:
+    """The mask itself where Keras gives a list of masks, one for each input.
+
+    Raises:
+        InputError: it is no array.
+    """
+    if isinstance(mask, (list, tuple)) and mask:
+        mask = mask[0]
+    if mask is not None and getattr(mask, "shape", None) is None:
+        raise InputError(f"mask is of type {type(mask).__name__}; give an array of bool, (batch, time).")
+    return mask
 
 
 def same_shape(came: Sequence[int | None], needed: Sequence[int | None]) -> bool:

@@ -50,6 +50,11 @@ def why_not() -> str | None:
     return reason
 
 
+def has_float64() -> bool:
+    """Whether tensors of float64 are what they say: on JAX they are of float32 unless `jax_enable_x64` is set."""
+    return _NAME != "jax" or bool(_BACKEND is not None and _BACKEND.has_float64())
+
+
 def recurrence(
     x: Any,
     mask: Any | None,
@@ -59,7 +64,9 @@ def recurrence(
     return_sequences: bool,
     bfloat16: bool = False,
 ) -> tuple[Any, list[list[Any]]]:
-    """A recurrent layer in one direction or both, differentiable; all floats that come and go are float32.
+    """A recurrent layer in one direction or both, differentiable.
+
+    All floats that come and go are float32, and the engine runs; or all are float64, and the oracle runs in its place.
 
     Args:
         x: `(batch, time, features)`.

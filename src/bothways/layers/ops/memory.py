@@ -3,7 +3,8 @@
 A call is a `Plan` and two flat lists: arrays, which may get gradients, for each direction `kernel, recurrent_kernel,
 bias, *initial_states`; and constants, which get none, the mask and then for each direction the factors of dropout of x
 and of h, as far as there are any. Its results are flat lists too, so that they pass through whatever a backend makes
-of functions. All are contiguous NumPy arrays, or views of them on memory of the backend.
+of functions. All are contiguous NumPy arrays, or views of them on memory of the backend. If they are of float32, the
+engine runs; if they are of float64, the oracle does, which is slow and exact enough to check gradients.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from bothways.engine import _native
+import numpy as np
+
+from bothways import engine
+from bothways.engine import _native, reference
 from bothways.engine.arguments import Array
 from bothways.layers.ops import Direction
 from bothways.spec import CELLS, cell_number
@@ -62,7 +66,7 @@ class Plan(NamedTuple):
         return [*outputs, *states, *((floats,) for floats in saved)]
 
     def saved_floats(self, x: Sequence[int], units: Sequence[int]) -> list[int]:
-        """For each direction how many floats the backward pass needs of the forward pass."""
+        """For each direction how many floats the backward pass of the engine needs of the forward pass."""
         batch, time, features = x
         return [
             _native.saved_floats(cell_number(cell), batch, time, features, width, self.bfloat16, *dropouts)
@@ -110,6 +114,12 @@ def forward(
 ) -> None:
     """Fill `results`: outputs if they are wanted, states, and the notes of each direction if there is room for them."""
     outputs, states = plan.split(results)
+    if x.dtype == np.float64:
+        found = _oracle(plan, x, constants, arrays)
+        _fill(itertools.chain(*states), itertools.chain(*found.states))
+        if outputs is not None:
+            outputs[:] = found.outputs
+        return
     notes = results[len(results) - len(plan.cells) :]
     saves = len(results) > plan.return_sequences + sum(map(len, states))
     saved = notes if saves else [None] * len(states)
@@ -134,6 +144,14 @@ def backward(
     for none.
     """
     d_outputs, d_states = plan.split(d_results)
+    if x.dtype == np.float64:
+        tape = _oracle(plan, x, constants, arrays, record=True).tape
+        d_outputs = np.zeros_like(tape.both) if d_outputs is None else d_outputs
+        found = reference.backprop(tape, d_outputs, [None if each[0] is None else each for each in d_states])
+        _fill(d_arrays, itertools.chain(*((*each[:3], *each.initial_state) for each in found.directions)))
+        if d_x is not None:
+            d_x[:] = found.x
+        return
     gradients = [
         (notes, [] if d_state[0] is None else d_state, *group[:3], list(group[3:]))
         for notes, d_state, group in zip(saved, d_states, plan.groups(d_arrays, others=3), strict=True)
@@ -150,3 +168,29 @@ def _arguments(plan: Plan, constants: Sequence[Array], arrays: Sequence[Array]) 
         (cell_number(cell), *group[:3], reverse, list(group[3:]), dropout)
         for cell, reverse, group, dropout in zip(plan.cells, plan.reverse, groups, factors, strict=True)
     ]
+
+
+def _oracle(
+    plan: Plan, x: Array, constants: Sequence[Array], arrays: Sequence[Array], *, record: bool = False
+) -> engine.Result:
+    """The same call by the oracle."""
+    mask, factors = plan.constants(constants)
+    directions = [
+        engine.Direction(kernel, recurrent_kernel, bias, reverse, tuple(states), cell)
+        for cell, reverse, (kernel, recurrent_kernel, bias, *states) in zip(
+            plan.cells, plan.reverse, plan.groups(arrays, others=3), strict=True
+        )
+    ]
+    return reference.run(
+        x,
+        directions,
+        mask=mask,
+        zero_output_for_mask=plan.zero_output_for_mask,
+        dropout=[None if pair is None else engine.Dropout(*pair) for pair in factors],
+        record=record,
+    )
+
+
+def _fill(targets: Iterable[Array], values: Iterable[Array]) -> None:
+    for target, value in zip(targets, values, strict=True):
+        target[:] = value

@@ -26,21 +26,17 @@ def recurrence(
     bfloat16: bool = False,
 ) -> tuple[Any, list[list[Any]]]:
     """As `bothways.layers.ops.recurrence`, without derivatives."""
-    x = _floats(x)
+    x = np.ascontiguousarray(x)
     options = {
         "zero_output_for_mask": zero_output_for_mask,
         "return_sequences": return_sequences,
         "bfloat16": bfloat16,
     }
-    zeros = functools.partial(np.zeros, dtype=np.float32)
+    zeros = functools.partial(np.zeros, dtype=x.dtype)
     plan, constants, arrays = memory.plan_of(x, mask, directions, zeros=zeros, **options)
-    arrays = [_floats(array) for array in arrays]
+    arrays = [np.ascontiguousarray(array, x.dtype) for array in arrays]
     constants = [np.ascontiguousarray(each) for each in constants]
     shapes = plan.forward_shapes(x.shape, memory.units_of(plan, arrays))
-    results = [np.empty(shape, np.float32) for shape in shapes]
+    results = [np.empty(shape, x.dtype) for shape in shapes]
     memory.forward(plan, x, constants, arrays, results)
     return plan.split(results)
-
-
-def _floats(array: Any) -> Any:
-    return np.ascontiguousarray(array, np.float32)

@@ -39,7 +39,7 @@ def recurrence(
     """As `bothways.layers.ops.recurrence`; differentiable once."""
 
     def zeros(shape: Sequence[int | None]) -> Any:
-        return tf.zeros([tf.shape(x)[0] if axis is None else axis for axis in shape])
+        return tf.zeros([tf.shape(x)[0] if axis is None else axis for axis in shape], x.dtype)
 
     options = {
         "zero_output_for_mask": zero_output_for_mask,
@@ -84,7 +84,7 @@ def _backward(
         own = _own_notes(rest[results:notes])
         if not own:
             own = _run(plan, x, constants, arrays, saves=True)[results:]
-        d_x, *d_arrays = (_aligned(array.shape) for array in (x, *arrays))
+        d_x, *d_arrays = (_aligned(array.shape, x.dtype) for array in (x, *arrays))
         saved = [each[:-1] for each in own]
         memory.backward(plan, x, constants, arrays, saved, rest[:results], d_x, d_arrays)
         return [d_x, *d_arrays]
@@ -96,7 +96,8 @@ def _run(plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[Any], *,
     """The results, the notes with a number at the end that says whether they have been used."""
     units = memory.units_of(plan, arrays)
     saved = plan.saved_floats(x.shape, units) if saves else ()
-    results = [_aligned(shape) for shape in plan.forward_shapes(x.shape, units, [floats + 1 for floats in saved])]
+    shapes = plan.forward_shapes(x.shape, units, [floats + 1 for floats in saved])
+    results = [_aligned(shape, x.dtype) for shape in shapes]
     notes = results[len(results) - len(saved) :]
     for each in notes:
         each[-1] = _UNUSED
@@ -116,11 +117,11 @@ def _own_notes(notes: Sequence[Any]) -> list[Any]:
     return list(notes)
 
 
-def _aligned(shape: Sequence[int]) -> Any:
+def _aligned(shape: Sequence[int], dtype: np.dtype[Any]) -> Any:
     """Memory that TensorFlow takes over as it is; what lies elsewhere it copies."""
     floats = math.prod(shape)
-    room = np.empty(floats + _ALIGNMENT // 4, np.float32)
-    start = -room.ctypes.data % _ALIGNMENT // 4
+    room = np.empty(floats + _ALIGNMENT // dtype.itemsize, dtype)
+    start = -room.ctypes.data % _ALIGNMENT // dtype.itemsize
     return room[start : start + floats].reshape(shape)
 
 
@@ -138,7 +139,7 @@ def _call(function: Callable[..., list[Any]], inputs: Sequence[Any], shapes: Seq
 
     if tf.executing_eagerly():
         return [tf.convert_to_tensor(result) for result in dense(*inputs)]
-    results = tf.numpy_function(dense, inputs, [tf.float32] * len(shapes), stateful=False)
+    results = tf.numpy_function(dense, inputs, [inputs[0].dtype] * len(shapes), stateful=False)
     for result, shape in zip(results, shapes, strict=True):
         result.set_shape(shape)
     return list(results)

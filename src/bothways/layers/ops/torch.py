@@ -19,12 +19,14 @@ from bothways.spec import CELLS, cell_number
 
 def why_not() -> str | None:
     """None if the engine can run on the device that Keras uses, else the reason."""
-    if torch.compiler.is_compiling():  # the devices of the tensors say it then, in `recurrence`
-        return None
-    device = K.convert_to_tensor(0.0).device.type
+    device = _device()
     if device not in ("cpu", "meta"):  # on meta tensors Keras infers shapes
         return f"torch runs on {device}; the engine is for the CPU"
     return None
+
+
+def _device() -> str:
+    return str(K.convert_to_tensor(0.0).device.type)
 
 
 def recurrence(
@@ -50,12 +52,8 @@ def recurrence(
     if x.is_meta:
         shapes = plan.forward_shapes(x.shape, memory.units_of(plan, arrays))
         return plan.split([x.new_empty(shape) for shape in shapes])
-    for tensor in (x, *arrays):
-        if tensor.device.type != "cpu":
-            raise InputError(
-                f"A tensor of shape {tuple(tensor.shape)} is on {tensor.device}; the engine is for the CPU. "
-                "Move the layer and its input there, or set KERAS_TORCH_DEVICE."
-            )
+    if any(tensor.device.type != "cpu" for tensor in (x, *constants, *arrays)):
+        raise _misplaced(plan, x, constants, arrays)
     saves = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *arrays))
     if torch.compiler.is_compiling():
         results = _forward_operator(x, constants, arrays, _encoded(plan), saves)
@@ -66,10 +64,23 @@ def recurrence(
     return plan.split(_forward(plan, x, constants, arrays, saves=False))
 
 
+def _misplaced(plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[Any]) -> InputError:
+    """What to say of the first tensor that is not on the CPU."""
+    names = ["sequences", *["mask"] * plan.masked, *["dropout"] * (len(constants) - plan.masked)]
+    for _, _, _, *states in plan.groups(arrays, others=3):
+        names += ["kernel", "recurrent_kernel", "bias", *["initial_state"] * len(states)]
+    tensors = zip(names, (x, *constants, *arrays), strict=True)
+    name, tensor = next((name, tensor) for name, tensor in tensors if tensor.device.type != "cpu")
+    return InputError(
+        f"{name} {tuple(tensor.shape)} is on {tensor.device}, and Keras on the CPU, for which the engine is. Move it "
+        "there, or Keras to where it is, by KERAS_TORCH_DEVICE: stock Keras runs there."
+    )
+
+
 def _forward(plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[Any], *, saves: bool) -> list[torch.Tensor]:
     units = memory.units_of(plan, arrays)
     saved = plan.saved_floats(x.shape, units) if saves else ()
-    results = [torch.empty(shape) for shape in plan.forward_shapes(x.shape, units, saved)]
+    results = [torch.empty(shape, dtype=x.dtype) for shape in plan.forward_shapes(x.shape, units, saved)]
     memory.forward(plan, _view(x), _views(constants), _views(arrays), [r.numpy() for r in results])
     return results
 
@@ -83,8 +94,8 @@ def _backward(
     d_results: Sequence[Any],
     wants_d_x: bool,
 ) -> tuple[torch.Tensor | None, list[torch.Tensor]]:
-    d_x = torch.empty(x.shape) if wants_d_x else None
-    d_arrays = [torch.empty(array.shape) for array in arrays]
+    d_x = torch.empty(x.shape, dtype=x.dtype) if wants_d_x else None
+    d_arrays = [torch.empty(array.shape, dtype=x.dtype) for array in arrays]
     memory.backward(
         plan,
         _view(x),
@@ -136,7 +147,7 @@ def _whole(plan: Plan, d_results: Sequence[Any], arrays: Sequence[Any]) -> list[
     whole = [d_outputs] if plan.return_sequences else []
     for d_state, (_, _, _, *states) in zip(d_states, plan.groups(arrays, others=3), strict=True):
         if any(d is not None for d in d_state):
-            d_state = [torch.zeros(s.shape) if d is None else d for d, s in zip(d_state, states, strict=True)]
+            d_state = [torch.zeros_like(s) if d is None else d for d, s in zip(d_state, states, strict=True)]
         whole += d_state
     return whole
 

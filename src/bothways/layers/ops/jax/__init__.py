@@ -13,11 +13,16 @@ import jax
 import jax.numpy as jnp
 
 from bothways.layers.ops import Direction
-from bothways.layers.ops.jax import derivatives
+from bothways.layers.ops.jax import derivatives, reference
 from bothways.layers.ops.jax.custom_call import Constants, Dropout, Static, Weights, custom_calls, why_not
 from bothways.spec import CELLS
 
-__all__ = ["custom_calls", "recurrence", "why_not"]
+__all__ = ["custom_calls", "has_float64", "recurrence", "why_not"]
+
+
+def has_float64() -> bool:
+    """Whether arrays may be of float64, which JAX has to be told."""
+    return bool(jax.config.jax_enable_x64)  # type: ignore[attr-defined]
 
 
 def recurrence(
@@ -31,7 +36,8 @@ def recurrence(
 ) -> tuple[jax.Array | None, list[list[jax.Array]]]:
     """As `bothways.layers.ops.recurrence`; differentiable any number of times, in either mode.
 
-    Derivatives that the engine does not have, second ones and those forward, are those with factors in float32.
+    Derivatives that the engine does not have, second ones and those forward, are those with factors in float32. In
+    float64 the reference computes all.
     """
     x = jnp.asarray(x)
     weights = []
@@ -55,5 +61,6 @@ def recurrence(
         None if mask is None else jnp.asarray(mask, bool),
         tuple(Dropout(direction.dropout, direction.recurrent_dropout) for direction in directions),
     )
-    outputs, states = derivatives.recurrence(static, x, jax.lax.stop_gradient(constants), tuple(weights))
+    run = reference.recurrence if x.dtype == jnp.float64 else derivatives.recurrence
+    outputs, states = run(static, x, jax.lax.stop_gradient(constants), tuple(weights))
     return outputs, [list(each) for each in states]

@@ -1,6 +1,7 @@
 """The recurrence of the engine in jnp: what JAX can differentiate as often as wanted.
 
-It runs only where a derivative is asked for that the engine does not have: a second one, or one forward.
+It runs only where a derivative is asked for that the engine does not have: a second one, or one forward; and for all
+that is of float64.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ Product = Callable[[jax.Array], jax.Array]
 
 
 def recurrence(static: Static, x: jax.Array, constants: Constants, weights: tuple[Weights, ...]) -> Results:
-    """As `bothways.layers.ops.jax.custom_call.forward`, without notes, and in float32 whatever `static` says."""
+    """As `bothways.layers.ops.jax.custom_call.forward`, without notes, in the dtype of `x` whatever `static` says."""
     counts = jnp.ones(x.shape[:2], bool) if constants.mask is None else constants.mask
     outputs, states = zip(
         *(
