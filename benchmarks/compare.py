@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 import study
+
 from bothways.bench import rounds
 
 MERGES = ("concat", "sum", "mul", "ave")
