@@ -127,7 +127,9 @@ class Encoding:
                 all.
         """
         inputs = table.columns([*(each.name for each in self.numbers), *(each.name for each in self.categories)])
-        straight = len(rows) == 0 or (rows[0] == 0 and len(rows) == inputs.height and bool((np.diff(rows) == 1).all()))
+        straight = len(rows) == 0 or (
+            rows[0] == 0 and rows[-1] == inputs.height - 1 == len(rows) - 1 and bool((rows[1:] > rows[:-1]).all())
+        )
         if not straight:
             inputs = inputs.select(pl.all().gather(rows))
         values = np.empty((len(rows), len(self.names)), np.float32)
