@@ -82,11 +82,11 @@ class Settings:
             value = getattr(self, name)
             if value is not None or name not in ("patience", "window"):
                 object.__setattr__(self, name, whole(name, value, least))
-        for name, (least, above, most) in RANGES.items():
+        for name, (lowest, above, most) in RANGES.items():
             value = getattr(self, name)
             number = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
-            if not (least < number if above else least <= number) or not number < most:
-                kind = f"above {least:g}" if above else f"of at least {least:g}"
+            if not (lowest < number if above else lowest <= number) or not number < most:
+                kind = f"above {lowest:g}" if above else f"of at least {lowest:g}"
                 kind += "" if most == math.inf else f" and below {most:g}"
                 raise InputError(f"{name} is {value!r}; it must be a number {kind}.")
             object.__setattr__(self, name, number)
