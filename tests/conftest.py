@@ -23,7 +23,7 @@ def instruction_set(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real data sets, BOTHWAYS_DATA or one beside the project; the test is skipped where there is none."""
+    """The folder of real tables, BOTHWAYS_DATA or one beside the project; the test is skipped where there is none."""
     folder = Path(os.environ.get("BOTHWAYS_DATA") or Path(__file__).parents[2] / "shared" / "data")
     if not folder.is_dir():
         pytest.skip("the real data sets are not on this machine")

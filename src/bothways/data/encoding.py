@@ -334,7 +334,7 @@ def changes_of(numbers: npt.NDArray[Any], offsets: Rows, steps: int) -> npt.NDAr
         array([0., 1., 4., 0.])
     """
     begins = np.repeat(offsets[:-1], np.diff(offsets))
-    return np.subtract(numbers, numbers[np.maximum(np.arange(len(numbers)) - steps, begins)])
+    return np.asarray(numbers - numbers[np.maximum(np.arange(len(numbers)) - steps, begins)])
 
 
 def means_of(numbers: npt.NDArray[Any], offsets: Rows) -> npt.NDArray[Any]:
