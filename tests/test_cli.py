@@ -74,7 +74,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_train_evaluate_predict_and_info(folder: Path, run: Run, tmp_path: Path) -> None:
     code, out, err = run("evaluate", folder / "flows.bothways", folder / "flows.parquet", "--json")
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert "they are sorted" in err
     scores = json.loads(out)
     assert (scores["split"], scores["sequences"], scores["steps"]) == ("test", 4, 32)
     assert list(scores["classes"]) == ["attack", "calm"]
@@ -82,14 +83,14 @@ def test_train_evaluate_predict_and_info(folder: Path, run: Run, tmp_path: Path)
     assert scores["accuracy"] > scores["baselines"]["majority"]["accuracy"]
 
     code, out, err = run("evaluate", folder / "flows.bothways", folder / "flows.csv", "--split", "valid")
-    assert (code, err) == (0, "")
+    assert code == 0
     for word in ("valid part: 4 sequences, 32 steps", "precision", "recall", "F1", "false-alarm rate", "always calm"):
         assert word in out
     assert all(len(line) <= 80 for line in out.splitlines())
 
     output = tmp_path / "labeled.csv"
     code, out, err = run("predict", folder / "flows.bothways", folder / "flows.csv", "-o", output)
-    assert (code, err) == (0, "")
+    assert code == 0
     assert "96 rows labeled" in out
     written = pl.read_csv(output)
     assert written.columns == [*flows().columns, "predicted", "probability"]
@@ -165,7 +166,7 @@ def test_what_needs_no_keras_imports_none(folder: Path, command: list[str]) -> N
     code = "import sys; sys.modules['keras'] = sys.modules['jax'] = None; from bothways.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    assert all(line.endswith("they are sorted.") for line in done.stderr.splitlines())
 
 
 def test_help_imports_next_to_nothing() -> None:
@@ -225,12 +226,8 @@ def bad_tables() -> dict[str, pl.DataFrame]:
     ("name", "said"),
     [
         ("nowhere.csv", "no such file"),
-        ("nan.csv", "data row 17 (the first is 1), column 'bytes' is nan"),
         ("infinite.csv", "data row 17 (the first is 1), column 'bytes' is inf"),
-        ("missing.csv", "data row 17 (the first is 1), column 'bytes' is empty"),
         ("text.csv", "data row 17 (the first is 1), column 'bytes' holds 'oops'"),
-        ("words.csv", "--drop note"),
-        ("unlabeled.csv", "data row 17 (the first is 1), the label 'kind' is empty"),
         ("one.csv", "one label only"),
         ("unseen.csv", "test part has labels that the train part does not: 'strange'"),
         ("parts.csv", "'tset'; it must say train, valid or test"),
@@ -238,8 +235,8 @@ def bad_tables() -> dict[str, pl.DataFrame]:
         ("empty.csv", "no rows"),
         ("garbage.parquet", "no Parquet file"),
         ("garbage.csv", "no CSV file"),
-        ("table.xlsx", ".parquet and .csv"),
-        ("folder.csv", "this is a folder"),
+        ("table.xlsx", ".parquet, .csv, .jsonl and .ndjson"),
+        ("folder.csv", "this folder holds no"),
     ],
 )
 def test_bad_tables(run: Run, tmp_path: Path, name: str, said: str) -> None:
@@ -300,7 +297,7 @@ def test_bad_arguments_of_train(
         (["evaluate", "flows.bothways", "unparted.csv", "--split", "test"], "no split column"),
         (["evaluate", "flows.bothways", "unlabeled.csv"], "there is no column 'kind'"),
         (["predict", "flows.bothways", "renamed.csv", "-o", "out.csv"], "Did you mean 'Bytes'?"),
-        (["predict", "flows.bothways", "flows.csv", "-o", "out.txt"], "must end in .parquet or .csv"),
+        (["predict", "flows.bothways", "flows.csv", "-o", "out.txt"], "must end in .parquet, .csv, .jsonl or .ndjson"),
         (["predict", "flows.bothways", "flows.csv", "-o", "nowhere/out.csv"], "there is no folder"),
         (["predict", "flows.bothways", "flows.csv", "-o", "./flows.csv"], "this is the table itself"),
         (["predict", "flows.bothways", "predicted.csv", "-o", "out.csv"], "'predicted' already"),

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -16,16 +15,15 @@ import numpy as np
 from bothways import store
 from bothways.data import (
     Columns,
+    LabeledWriter,
     Sequences,
     check_output,
     choose_columns,
     evaluation_part,
     match_columns,
-    read_sequences,
     read_table,
     split_table,
-    with_predictions,
-    write_table,
+    stream_sequences,
 )
 from bothways.errors import InputError, MissingDependencyError
 from bothways.metrics import Scores, majority, score_labels
@@ -127,7 +125,7 @@ def train(
     data: str | Path,
     output: str | Path,
     *,
-    label: str,
+    label: str | None = None,
     sequence: str | None = None,
     order: str | None = None,
     split: str | None = None,
@@ -169,14 +167,14 @@ def train(
         say(notice)
     more_features = f" and {len(columns.features) - SHOWN} more" if len(columns.features) > SHOWN else ""
     say(f"Learns {columns.label!r} from: {', '.join(columns.features[:SHOWN])}{more_features}.")
-    say("; ".join(f"{name}: {_size(part)}" for name, part in vars(parts).items() if part is not None) + ".")
+    say("; ".join(f"{name}: {_size(part)}" for name, part in parts.named.items()) + ".")
 
     # Keras and JAX take seconds to import; a wrong column should be told before.
     from bothways.labeler import SequenceLabeler
 
     labeler = SequenceLabeler(**settings)
-    valid = None if parts.valid is None else (parts.valid.inputs(), parts.valid.targets())
-    labeler.fit(parts.train.inputs(), parts.train.targets(), validation_data=valid, on_epoch=on_epoch)
+    valid = None if parts.valid is None else (parts.valid.inputs(), _named(parts.valid, parts.classes))
+    labeler.fit(parts.train.inputs(), _named(parts.train, parts.classes), validation_data=valid, on_epoch=on_epoch)
     model = replace(labeler.model_, columns=columns.to_json())
     store.save(model, output)
     name, part = ("train", parts.train) if parts.valid is None else ("valid", parts.valid)
@@ -215,13 +213,14 @@ def evaluate(
     return _judge(loaded, name, sequences)
 
 
-def predict(model: str | Path, data: str | Path, output: str | Path) -> Prediction:
+def predict(model: str | Path, data: str | Path, output: str | Path, say: Callable[[str], None] = print) -> Prediction:
     """Label every row of a table and write it with the columns `predicted` and `probability`, whole or not at all.
 
     Args:
         model: the file of the model.
         data: the table, Parquet or CSV; it needs no labels.
         output: the table to write, Parquet or CSV.
+        say: is called with whatever the user should know.
 
     Raises:
         ModelFileError: the model cannot be read.
@@ -232,15 +231,12 @@ def predict(model: str | Path, data: str | Path, output: str | Path) -> Predicti
     if output.exists() and Path(data).exists() and output.samefile(data):
         raise InputError(f"{output}: this is the table itself; write the labels to another file.")
     loaded, columns = _load(model)
-    table = read_table(data)
-    match_columns(table, columns, label=False)
-    sequences = read_sequences(table, columns, labels=False)
-    p = sequences.by_row(np.concatenate(loaded.predict_proba(sequences.inputs())))
-    numbers = p.argmax(axis=1)
-    write_table(with_predictions(table, loaded.classes, numbers, p.max(axis=1), output), output)
-    counts = Counter(numbers.tolist())
-    predicted = {label: counts[k] for k, label in enumerate(loaded.classes)}
-    return Prediction(output, len(table), len(sequences), predicted)
+    with LabeledWriter(output, loaded.classes) as writer:
+        for chunk in stream_sequences(data, columns, typed=writer.typed, say=say):
+            p = np.concatenate(loaded.predict_proba(chunk.sequences.inputs()))
+            writer.write(chunk, p.argmax(axis=1), p.max(axis=1))
+    predicted = dict(zip(loaded.classes, writer.counts.tolist(), strict=True))
+    return Prediction(output, writer.rows, writer.sequences, predicted)
 
 
 def info(path: str | Path) -> Model | Survey:
@@ -276,7 +272,7 @@ def _load(path: str | Path) -> tuple[Model, Columns]:
 def _judge(model: Model, name: str, sequences: Sequences) -> Evaluation:
     classes = np.array(model.classes, object)
     predicted = classes[np.concatenate(model.predict_proba(sequences.inputs())).argmax(axis=1)]
-    expected = np.concatenate(sequences.targets())
+    expected = np.concatenate(_named(sequences, model.classes))
     common = majority(model.class_counts)
     return Evaluation(
         split=name,
@@ -285,6 +281,11 @@ def _judge(model: Model, name: str, sequences: Sequences) -> Evaluation:
         majority=common,
         baselines={"majority": score_labels(expected, [common] * len(expected), model.classes)},
     )
+
+
+def _named(sequences: Sequences, classes: Iterable[Any]) -> list[Any]:
+    """The labels of all steps; None where there is none."""
+    return [np.array([*classes, None], object)[codes] for codes in sequences.targets()]
 
 
 def _size(part: Sequences) -> str:

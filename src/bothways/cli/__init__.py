@@ -200,7 +200,7 @@ def predict(
     """
     from bothways import jobs
 
-    prediction = jobs.predict(model, data, output)
+    prediction = jobs.predict(model, data, output, say=display.say)
     if as_json:
         _print_json(prediction.to_json())
     else:

@@ -1,14 +1,20 @@
-"""Tables of sequences: one row a step, read from a file, split into parts, written back with labels."""
+"""Tables of sequences: one row a step, read from files, split into parts, written back with labels."""
 
 from bothways.data.columns import Columns, Draw, choose_columns, match_columns
+from bothways.data.encoding import Encoding
+from bothways.data.labeled import LabeledWriter
 from bothways.data.sequences import Sequences, read_sequences
 from bothways.data.splits import PARTS, Parts, evaluation_part, split_table
-from bothways.data.tables import Table, check_output, read_table, with_predictions, write_table
+from bothways.data.streams import Chunk, stream_sequences
+from bothways.data.tables import Table, check_output, read_table, write_table
 
 __all__ = [
     "PARTS",
+    "Chunk",
     "Columns",
     "Draw",
+    "Encoding",
+    "LabeledWriter",
     "Parts",
     "Sequences",
     "Table",
@@ -19,6 +25,6 @@ __all__ = [
     "read_sequences",
     "read_table",
     "split_table",
-    "with_predictions",
+    "stream_sequences",
     "write_table",
 ]

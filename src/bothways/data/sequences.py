@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bothways.data.columns import ROW, Columns
+from bothways.data.columns import Columns
+from bothways.data.encoding import Tally
 from bothways.data.tables import Table
 from bothways.errors import DataError
 
 Array = npt.NDArray[Any]
+Rows = npt.NDArray[np.int64]
+
+NO_LABEL = -1
+"""The code of a step that has no label."""
+
+MAX_STEPS = 1_000_000
+"""Longer sequences are cut: 32 units both ways take 64 numbers a step, and training several times as many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,18 +30,22 @@ class Sequences:
     """Sequences, one after the other.
 
     Attributes:
-        features: `(steps, features)` float32, all finite.
+        features: `(steps, features)` float32, all finite; codes of categories in the last columns.
         offsets: `(sequences + 1,)`; sequence `i` is the steps from `offsets[i]` up to `offsets[i + 1]`.
         rows: `(steps,)` for each step, the number of its row in the table, from 0.
         ids: for each sequence what the table calls it; the numbers of the rows do not matter to it.
-        labels: `(steps,)` int64, bool or object (text); None if they were not asked for.
+        labels: `(steps,)` int64, the codes of the classes, -1 for a step without a label; None if they were not read.
+        per: what has a label, "step" or "sequence".
+        notices: what the user should be told.
     """
 
     features: npt.NDArray[np.float32]
-    offsets: npt.NDArray[np.int64]
-    rows: npt.NDArray[np.int64]
+    offsets: Rows
+    rows: Rows
     ids: tuple[Any, ...]
-    labels: Array | None = None
+    labels: Rows | None = None
+    per: str = "step"
+    notices: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """The number of sequences."""
@@ -44,12 +57,12 @@ class Sequences:
         return len(self.rows)
 
     @property
-    def lengths(self) -> npt.NDArray[np.int64]:
+    def lengths(self) -> Rows:
         """The number of steps of each sequence."""
         return np.diff(self.offsets)
 
     @property
-    def sequence_of_steps(self) -> npt.NDArray[np.int64]:
+    def sequence_of_steps(self) -> Rows:
         """For each step the number of its sequence, from 0."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
@@ -57,28 +70,32 @@ class Sequences:
         """For each sequence its features `(time, features)`; views, not copies."""
         return np.split(self.features, self.offsets[1:-1])
 
-    def targets(self) -> list[Array]:
-        """For each sequence its labels `(time,)`; views, not copies.
+    def codes(self) -> Rows:
+        """The codes of all labels: `(steps,)`, or `(sequences,)` where a sequence has one; -1 where there is none.
 
         Raises:
             DataError: the labels were not read.
         """
         if self.labels is None:
             raise DataError("These sequences were read without their labels.")
-        return np.split(self.labels, self.offsets[1:-1])
+        if self.per == "sequence":
+            return np.maximum.reduceat(self.labels, self.offsets[:-1]) if len(self) else self.labels
+        return self.labels
+
+    def targets(self) -> list[Rows] | Rows:
+        """For each sequence its codes `(time,)`, views; where a sequence has one label, `(sequences,)` codes.
+
+        Raises:
+            DataError: the labels were not read.
+        """
+        codes = self.codes()
+        return codes if self.per == "sequence" else np.split(codes, self.offsets[1:-1])
 
     def keep(self, chosen: npt.NDArray[np.bool_]) -> Sequences:
         """The sequences for which `chosen (sequences,)` is true."""
-        steps = np.repeat(chosen, self.lengths)
-        return Sequences(
-            self.features[steps],
-            np.concatenate([[0], np.cumsum(self.lengths[chosen])]),
-            self.rows[steps],
-            tuple(name for name, kept in zip(self.ids, chosen.tolist(), strict=True) if kept),
-            None if self.labels is None else self.labels[steps],
-        )
+        return self._taken(np.flatnonzero(np.repeat(chosen, self.lengths)), self.lengths[chosen], chosen.nonzero()[0])
 
-    def cut(self, pieces: npt.NDArray[np.int64]) -> tuple[Sequences, npt.NDArray[np.int64]]:
+    def cut(self, pieces: Rows) -> tuple[Sequences, Rows]:
         """Cut sequences so that the steps of each have one number in `pieces (steps,)`.
 
         Steps of equal number in one sequence are joined, wherever in it they stand.
@@ -90,86 +107,210 @@ class Sequences:
         steps = np.lexsort((pieces, numbers))
         numbers, pieces = numbers[steps], pieces[steps]
         starts = np.flatnonzero((np.diff(numbers, prepend=-1) != 0) | (np.diff(pieces, prepend=-1) != 0))
-        shorter = Sequences(
-            self.features[steps],
-            np.append(starts, self.steps),
-            self.rows[steps],
-            tuple(self.ids[number] for number in numbers[starts].tolist()),
-            None if self.labels is None else self.labels[steps],
-        )
-        return shorter, pieces[starts]
+        return self._taken(steps, np.diff(np.append(starts, len(steps))), numbers[starts]), pieces[starts]
 
     def by_row(self, values: Array) -> Array:
-        """Values `(steps, ...)`, of all steps of a table, in the order of its rows."""
+        """Values `(steps, ...)`, of all steps of a table, in the order of its rows.
+
+        Where a sequence has one label, values `(sequences, ...)` are given to each of its rows.
+        """
+        if self.per == "sequence":
+            values = np.repeat(values, self.lengths, axis=0)
         ordered = np.empty_like(values)
         ordered[self.rows] = values
         return ordered
 
+    def _taken(self, steps: Rows, lengths: Rows, sequences: Rows) -> Sequences:
+        return replace(
+            self,
+            features=self.features[steps],
+            offsets=np.concatenate([[0], np.cumsum(lengths)]),
+            rows=self.rows[steps],
+            ids=tuple(self.ids[number] for number in sequences.tolist()),
+            labels=None if self.labels is None else self.labels[steps],
+        )
 
-def read_sequences(table: Table, columns: Columns, *, labels: bool) -> Sequences:
+
+@dataclass(frozen=True, eq=False)
+class Grouping:
+    """The rows of a table as sequences.
+
+    Attributes:
+        rows: `(steps,)` the numbers of the rows, sequence after sequence, in order.
+        offsets: `(sequences + 1,)` where they begin and end in `rows`.
+        ids: for each sequence what the table calls it.
+        notices: what the user should be told.
+    """
+
+    rows: Rows
+    offsets: Rows
+    ids: tuple[Any, ...]
+    notices: tuple[str, ...] = ()
+
+
+def read_sequences(
+    table: Table,
+    columns: Columns,
+    *,
+    classes: Sequence[Any] | None = None,
+    max_steps: int = MAX_STEPS,
+    tally: Tally | None = None,
+) -> Sequences:
     """Group the rows of a table into sequences, sort their steps, and turn them into arrays.
 
     Sequences come sorted by name, so that the order of the rows does not matter (unless it is all there is).
 
     Args:
         table: the table.
-        columns: the parts of its columns.
-        labels: whether to read the labels.
+        columns: the parts of its columns, with the encoding.
+        classes: the labels in the order of their codes; None leaves labels unread.
+        max_steps: longer sequences are cut into pieces of at most so many steps.
+        tally: counts what the encoding did not know; if None, `notices` says it.
 
     Raises:
-        DataError: names the row and column of a feature that is missing or not finite, of a missing label, name or
-            place in the order, or of two steps at one place.
+        DataError: names the row and column of a number that is missing or not finite, of a missing name or place in
+            the order, of two steps at one place, or of a label that is not in `classes`.
 
     Example:
         >>> frame = pl.DataFrame({"flow": ["b", "a", "a"], "at": [0, 1, 0], "bytes": [5.0, 7.0, 9.0]})
         >>> columns = Columns(label="attack", features=("bytes",), sequence="flow", order="at")
-        >>> sequences = read_sequences(Table("flows.csv", frame), columns, labels=False)
+        >>> sequences = read_sequences(Table("flows.csv", frame), columns)
         >>> sequences.ids, sequences.features[:, 0], sequences.offsets
         (('a', 'b'), array([9., 7., 5.], dtype=float32), array([0, 2, 3]))
     """
-    features = _features(table, columns)
-    values = _labels(table, columns.label) if labels else None
-    rows, offsets = _grouped(table, columns)
-    ids: tuple[Any, ...] = ("",)
-    if columns.sequence is not None:
-        ids = tuple(table.column(columns.sequence).gather(rows[offsets[:-1]]).to_list())
-    return Sequences(features[rows], offsets, rows, ids, None if values is None else values[rows])
+    grouping = group_rows(table, columns)
+    counted = Tally() if tally is None else tally
+    labels, said = None, []
+    if classes is not None:
+        values = label_values(table, columns.label)
+        labels = label_codes(table, columns, values, classes)[grouping.rows]
+        said = masked_notices(columns, labels)
+        if columns.per == "sequence":
+            check_one_label_each(table, columns, grouping, labels, classes)
+    features = columns.fitted.encode(table, columns.order, grouping.rows, grouping.offsets, counted)
+    notices = [*grouping.notices, *said, *(counted.notices() if tally is None else ())]
+    whole = Sequences(
+        features, grouping.offsets, grouping.rows, grouping.ids, labels, columns.per, notices=tuple(notices)
+    )
+    return cut_long(whole, max_steps)
 
 
-def _grouped(table: Table, columns: Columns) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The rows, sequence after sequence in order, and the offsets of the sequences."""
-    keys = {name: table.column(name) for name in (columns.sequence, columns.order) if name is not None}
-    for name, column in keys.items():
-        missing = column.is_null() | (column.is_nan() if column.dtype.is_float() else False)
-        if missing.any():
-            row = int(missing.arg_max() or 0)
-            raise DataError(
-                f"{table.source}: {ROW.format(row + 1)}, column {name!r} is empty. {missing.sum()} such rows."
-            )
-        if column.dtype.is_nested() or column.dtype == pl.Object:
-            raise DataError(
-                f"{table.source}: the column {name!r} is of type {column.dtype}; rows cannot be sorted by it."
-            )
-    rows = np.arange(len(table))
-    if keys:
-        sortable = pl.DataFrame([column.alias(str(i)) for i, column in enumerate(keys.values())])
-        rows = sortable.with_row_index("row").sort(pl.exclude("row"), "row")["row"].to_numpy().astype(np.int64)
-    new = np.zeros(len(rows), bool)
+def cut_long(sequences: Sequences, max_steps: int) -> Sequences:
+    """Cut sequences of more than `max_steps` steps into pieces, and say so."""
+    long = sequences.lengths > max_steps
+    if not long.any():
+        return sequences
+    places = np.arange(sequences.steps) - np.repeat(sequences.offsets[:-1], sequences.lengths)
+    shorter, _ = sequences.cut(places // max_steps)
+    return replace(shorter, notices=(*sequences.notices, long_notice(int(long.sum()), max_steps)))
+
+
+def long_notice(count: int, max_steps: int) -> str:
+    """What is said where sequences are cut for their length."""
+    are = "1 sequence is" if count == 1 else f"{count:,} sequences are"
+    return (
+        f"Careful: {are} longer than {max_steps:,} steps and cut into pieces of so many; what stands beyond a cut does "
+        "not reach across it."
+    )
+
+
+def group_rows(table: Table, columns: Columns) -> Grouping:
+    """The rows of a table, sequence after sequence in order.
+
+    Raises:
+        DataError: a missing name or place in the order, or two steps at one place.
+    """
+    keys = _keys(table, columns)
+    standing = _standing(keys, columns, len(table))
+    if standing is not None:
+        return _by_name(standing)
+    count = len(table)
+    rows = _sorted_rows(list(keys.values()), count)
+    new = np.zeros(count, bool)
     new[0] = True
     if columns.sequence is not None:
         new[1:] = _differs(keys[columns.sequence], rows)
     if columns.order is not None:
         _check_places(table, columns, rows, ~(new[1:] | _differs(keys[columns.order], rows)))
-    return rows, np.append(np.flatnonzero(new), len(rows))
+    offsets = np.append(np.flatnonzero(new), count)
+    notices = []
+    if columns.order is not None and (displaced := int(((np.diff(rows) < 0) & ~new[1:]).sum())):
+        notices.append(
+            f"{table.source}: the rows are not in the order of {columns.order!r} ({displaced:,} of {count:,} stand "
+            "after a later one); they are sorted."
+        )
+    return Grouping(rows, offsets, _ids(keys, columns, rows[offsets[:-1]]), tuple(notices))
 
 
-def _differs(column: pl.Series, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+def group_as_they_stand(table: Table, columns: Columns) -> Grouping | None:
+    """The rows as sequences in the order of the table; None if rows of one stand apart or not in their order.
+
+    Raises:
+        DataError: a missing name or place in the order.
+    """
+    return _standing(_keys(table, columns), columns, len(table))
+
+
+def _keys(table: Table, columns: Columns) -> dict[str, pl.Series]:
+    """The sequence column and the order column, as far as there are such; refuses missing values."""
+    keys = table.columns([name for name in (columns.sequence, columns.order) if name is not None])
+    for column in keys:
+        missing = column.is_null() | (column.is_nan() if column.dtype.is_float() else False)
+        if missing.any():
+            row = int(missing.arg_max() or 0)
+            raise DataError(f"{table.place(row)}, column {column.name!r} is empty. {missing.sum()} such rows.")
+        if column.dtype.is_nested() or column.dtype == pl.Object:
+            raise DataError(
+                f"{table.source}: the column {column.name!r} is of type {column.dtype}; rows cannot be sorted by it."
+            )
+    return {column.name: column for column in keys}
+
+
+def _standing(keys: dict[str, pl.Series], columns: Columns, count: int) -> Grouping | None:
+    """The sequences as they stand in the table, if their rows stand together and in order."""
+    new = np.zeros(count, bool)
+    new[0] = True
+    if columns.sequence is not None:
+        names = keys[columns.sequence]
+        new[1:] = (names[1:] != names[:-1]).to_numpy()
+    if columns.order is not None:
+        places = keys[columns.order]
+        if not (new[1:] | (places[1:] > places[:-1]).to_numpy()).all():
+            return None
+    starts = np.flatnonzero(new)
+    if columns.sequence is not None and keys[columns.sequence].gather(starts).n_unique() < len(starts):
+        return None
+    return Grouping(np.arange(count), np.append(starts, count), _ids(keys, columns, starts))
+
+
+def _ids(keys: dict[str, pl.Series], columns: Columns, starts: Rows) -> tuple[Any, ...]:
+    return ("",) if columns.sequence is None else tuple(keys[columns.sequence].gather(starts).to_list())
+
+
+def _by_name(grouping: Grouping) -> Grouping:
+    """The same, the sequences sorted by name."""
+    order = pl.Series(grouping.ids).arg_sort().to_numpy().astype(np.int64)
+    if (np.diff(order) == 1).all():
+        return grouping
+    lengths = np.diff(grouping.offsets)[order]
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    rows = np.arange(len(grouping.rows)) + np.repeat(grouping.offsets[order] - offsets[:-1], lengths)
+    return Grouping(rows, offsets, tuple(grouping.ids[number] for number in order.tolist()), grouping.notices)
+
+
+def _sorted_rows(keys: list[pl.Series], count: int) -> Rows:
+    """The numbers of the rows sorted by the keys, equal ones as they stand."""
+    sortable = pl.DataFrame([column.alias(str(i)) for i, column in enumerate(keys)])
+    return sortable.with_row_index("row").sort(pl.exclude("row"), "row")["row"].to_numpy().astype(np.int64)
+
+
+def _differs(column: pl.Series, rows: Rows) -> npt.NDArray[np.bool_]:
     """Whether each value but the first differs from the one before it."""
     ordered = column.gather(rows)
     return (ordered[1:] != ordered[:-1]).to_numpy()
 
 
-def _check_places(table: Table, columns: Columns, rows: npt.NDArray[np.int64], same: npt.NDArray[np.bool_]) -> None:
+def _check_places(table: Table, columns: Columns, rows: Rows, same: npt.NDArray[np.bool_]) -> None:
     if not same.any():
         return
     at = int(same.argmax())
@@ -178,43 +319,90 @@ def _check_places(table: Table, columns: Columns, rows: npt.NDArray[np.int64], s
     if columns.sequence is not None:
         place = f"{columns.sequence} = {table.column(columns.sequence)[first]!r}, {place}"
     cure = "" if columns.sequence is not None else " Does a column tell sequences apart? Name it with --sequence."
-    raise DataError(f"{table.source}: rows {first + 1} and {second + 1} stand at one place: {place}.{cure}")
+    pair = f"rows {table.start + first + 1} and {table.start + second + 1}"
+    raise DataError(f"{table.source}: {pair} stand at one place: {place}.{cure}")
 
 
-def _features(table: Table, columns: Columns) -> npt.NDArray[np.float32]:
-    """`(rows, features)` in the order of the table."""
-    numbers = [table.column(name).cast(pl.Float32, strict=False).fill_null(float("nan")) for name in columns.features]
-    values = np.stack([column.to_numpy() for column in numbers], axis=1)
-    if (wrong := ~np.isfinite(values)).any():
-        row, k = (int(i) for i in np.argwhere(wrong)[0])
-        name = columns.features[k]
-        value = table.column(name)[row]
-        said = "is empty" if value is None else f"is {value}, which is no finite float32 number"
-        raise DataError(
-            f"{table.source}: {ROW.format(row + 1)}, column {name!r} {said}. Such rows: "
-            f"{int(wrong.any(axis=1).sum())}. Fill them, remove these rows, or train with --drop {name}."
-        )
-    return values
+def label_values(table: Table, name: str) -> pl.Series:
+    """The labels `(rows,)` in the order of the table: whole numbers, text or true/false, null where there is none.
 
+    Raises:
+        DataError: labels of another type, or none at all.
 
-def _labels(table: Table, name: str) -> Array:
-    """`(rows,)` in the order of the table."""
+    Example:
+        >>> label_values(Table("flows.csv", pl.DataFrame({"attack": [0.0, 1.0, None]})), "attack").to_list()
+        [0, 1, None]
+    """
     column = table.column(name)
-    whole = column.dtype.is_float() and bool((column.drop_nulls() == column.drop_nulls().round()).all())
     if column.dtype.is_float():
         column = column.fill_nan(None)
-    if column.null_count():
-        row = int(column.is_null().arg_max() or 0)
-        raise DataError(
-            f"{table.source}: {ROW.format(row + 1)}, the label {name!r} is empty. {column.null_count()} rows have no "
-            "label: fill them, or leave these rows out."
-        )
-    if column.dtype == pl.Boolean:
-        return column.to_numpy()
-    if column.dtype.is_integer() or whole:
-        return column.cast(pl.Int64).to_numpy()
-    if column.dtype == pl.String:
-        return column.to_numpy().astype(object)
+    if column.null_count() == len(column):
+        raise DataError(f"{table.source}: the label {name!r} is empty in every row.")
+    if column.dtype.is_float() and bool((column.drop_nulls() == column.drop_nulls().round()).all()):
+        column = column.cast(pl.Int64)
+    if column.dtype.is_integer():
+        return column.cast(pl.Int64)
+    if column.dtype in (pl.Boolean, pl.String):
+        return column
     raise DataError(
         f"{table.source}: the label {name!r} is of type {column.dtype}; labels are whole numbers, text or true/false."
     )
+
+
+def label_codes(table: Table, columns: Columns, values: pl.Series, classes: Sequence[Any]) -> Rows:
+    """The codes of labels, as `label_values` gives them; -1 where there is none.
+
+    Raises:
+        DataError: labels that are not in `classes`.
+    """
+    kind = type(classes[0])
+    if kind is str and values.dtype == pl.Int64:
+        values = values.cast(pl.String)
+    known = pl.Series(list(classes))
+    if known.dtype == values.dtype:
+        codes = values.replace_strict(known, pl.Series(range(len(known)), dtype=pl.Int64), default=None)
+    else:
+        codes = pl.Series([None], dtype=pl.Int64).new_from_index(0, len(values))
+    unknown = codes.is_null() & values.is_not_null()
+    if unknown.any():
+        strange = values.filter(unknown).unique().to_list()
+        raise DataError(
+            f"{table.source}: there are labels in {columns.label!r} that the model never saw: {listed(strange)}."
+        )
+    return codes.fill_null(NO_LABEL).to_numpy()
+
+
+def check_one_label_each(
+    table: Table, columns: Columns, grouping: Grouping, labels: Rows, classes: Sequence[Any]
+) -> None:
+    """Refuse a sequence with two labels; steps without one do not matter.
+
+    Raises:
+        DataError: names the first such sequence and two of its labels.
+    """
+    highest = np.maximum.reduceat(labels, grouping.offsets[:-1])
+    lowest = np.minimum.reduceat(np.where(labels == NO_LABEL, len(classes), labels), grouping.offsets[:-1])
+    wrong = np.flatnonzero((lowest < highest) & (highest != NO_LABEL))
+    if len(wrong):
+        at = int(wrong[0])
+        pair = listed([classes[int(lowest[at])], classes[int(highest[at])]])
+        raise DataError(
+            f"{table.source}: sequence {grouping.ids[at]!r} has two labels in {columns.label!r}: {pair}. Give each "
+            f"sequence one, or learn one a step with --per step. Such sequences: {len(wrong):,} of "
+            f"{len(grouping.ids):,}."
+        )
+
+
+def masked_notices(columns: Columns, labels: Rows) -> list[str]:
+    """A word about steps without a label."""
+    missing = int((labels == NO_LABEL).sum())
+    if not missing:
+        return []
+    steps = "1 step has" if missing == 1 else f"{missing:,} steps have"
+    return [f"{steps} no label in {columns.label!r}: read as input, left out of training and scores."]
+
+
+def listed(labels: Sequence[object]) -> str:
+    """Labels in a message, at most ten."""
+    shown = sorted(repr(label) for label in labels)
+    return ", ".join(shown[:10]) + (f" and {len(shown) - 10} more" if len(shown) > 10 else "")

@@ -1,46 +1,22 @@
-"""Tables in files: one row a step. To add a format, add a file beside this one and an entry to `FORMATS`."""
+"""Tables: one row a step."""
 
 from __future__ import annotations
 
 import difflib
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from bothways.data import csv_files, parquet_files
+from bothways.data.sources import FORMATS, Source, find_files
 from bothways.errors import DataError
 from bothways.files import written_whole
 
-PREDICTED = "predicted"
-PROBABILITY = "probability"
-
-
-class Format(NamedTuple):
-    """How files of one kind are read and written.
-
-    Attributes:
-        read: `path -> (values, cells)`; see `Table`.
-        write: `(frame, path) -> None`.
-    """
-
-    read: Callable[[Path], tuple[pl.DataFrame, pl.DataFrame]]
-    write: Callable[[pl.DataFrame, Path], None]
-
-
-FORMATS: Mapping[str, Format] = MappingProxyType(
-    {
-        ".parquet": Format(parquet_files.read, parquet_files.write),
-        ".csv": Format(csv_files.read, csv_files.write),
-    }
-)
+ROW = "data row {} (the first is 1)"
+"""How messages name a row."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +24,10 @@ class Table:
     """A table, one row a step.
 
     Attributes:
-        source: the file that it came from, as messages name it.
-        values: the columns with their types.
-        cells: the columns as they stand in the file, which in a CSV file is text.
+        source: the file or files that it came from, as messages name them.
+        values: the columns with their types, in memory or still in the files.
+        files: the name of each file and how many rows it has, if there are several.
+        start: how many rows of the files come before the first one here.
 
     Example:
         >>> table = Table("flows.csv", pl.DataFrame({"bytes": [12, 7], "label": ["calm", "attack"]}))
@@ -60,27 +37,54 @@ class Table:
     """
 
     source: str
-    values: pl.DataFrame
-    cells: pl.DataFrame | None = None
+    values: pl.DataFrame | pl.LazyFrame
+    files: tuple[tuple[str, int], ...] = ()
+    start: int = 0
 
     def __len__(self) -> int:
         """The number of rows."""
-        return self.values.height
+        if isinstance(self.values, pl.DataFrame):
+            return self.values.height
+        return int(self._collected(self.values.select(pl.len())).item())
+
+    @property
+    def schema(self) -> pl.Schema:
+        """The names of the columns and their types."""
+        return self.values.collect_schema()
 
     @property
     def names(self) -> list[str]:
         """The names of the columns."""
-        return self.values.columns
+        return self.schema.names()
 
     def column(self, name: str) -> pl.Series:
         """The column called `name`; categories come as text.
 
         Raises:
-            DataError: there is none; see `require`.
+            DataError: there is none, see `require`; or the file is damaged.
         """
-        self.require(name)
-        column = self.values.get_column(name)
-        return column.cast(pl.String) if isinstance(column.dtype, (pl.Categorical, pl.Enum)) else column
+        return self.columns([name]).get_column(name)
+
+    def columns(self, names: Collection[str]) -> pl.DataFrame:
+        """The columns called `names`; only these are read. Categories come as text.
+
+        Raises:
+            DataError: there is no such column, see `require`; or the file is damaged.
+        """
+        self.require(*names)
+        schema = self.schema
+        text = [name for name in names if isinstance(schema[name], (pl.Categorical, pl.Enum))]
+        frame = self.values.select(*dict.fromkeys(names))
+        frame = frame if isinstance(frame, pl.DataFrame) else self._collected(frame)
+        return frame.with_columns(pl.col(text).cast(pl.String)) if text else frame
+
+    def frame(self) -> pl.DataFrame:
+        """All columns, in memory.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        return self.values if isinstance(self.values, pl.DataFrame) else self._collected(self.values)
 
     def require(self, *names: str) -> None:
         """Refuse names that the table does not have.
@@ -88,37 +92,66 @@ class Table:
         Raises:
             DataError: names the first one that is missing, and the nearest name that there is.
         """
+        known = self.names
         for name in names:
-            if name not in self.names:
-                raise DataError(f"{self.source}: there is no column {name!r}. {_suggestion(name, self.names)}")
+            if name not in known:
+                raise DataError(f"{self.source}: there is no column {name!r}. {_suggestion(name, known)}")
+
+    def place(self, row: int) -> str:
+        """How messages call a row, with its file.
+
+        Args:
+            row: its number in the table, from 0.
+
+        Example:
+            >>> Table("flows.csv", pl.DataFrame({"bytes": [12, 7]})).place(1)
+            'flows.csv: data row 2 (the first is 1)'
+        """
+        source, row = self.source, row + self.start
+        for name, rows in self.files:
+            source = name
+            if row < rows:
+                break
+            row -= rows
+        return f"{source}: {ROW.format(row + 1)}"
+
+    def _collected(self, frame: pl.LazyFrame) -> pl.DataFrame:
+        try:
+            return frame.collect()
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+            raise DataError(f"{self.source}: the file is damaged or cut short, or was changed meanwhile.") from None
 
 
-def read_table(path: str | os.PathLike[str]) -> Table:
-    """Read a table; its ending says what it is.
+def read_table(source: Source, text: Collection[str] = ()) -> Table:
+    """Read a table from a file, a folder of files, a pattern, or several of these; its ending says what a file is.
+
+    Columns of Parquet files are read when they are asked for, and no others.
+
+    Args:
+        source: where it lies. Several files have the same columns, in whatever order.
+        text: columns that are text even where every cell of a CSV file looks like a number.
 
     Raises:
-        DataError: no such file, a folder, an ending that is not known, no table in it, or an empty one.
+        DataError: no such file, an ending that is not known, no table in it, an empty one, or files that differ.
 
     Example:
-        >>> read_table("flows.xlsx")
+        >>> read_table("nowhere.csv")
         Traceback (most recent call last):
-        bothways.errors.DataError: flows.xlsx: tables are read from .parquet and .csv files only.
+        bothways.errors.DataError: nowhere.csv: no such file.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise DataError(f"{path}: this is a folder; give the file of the table itself.")
-    known = FORMATS.get(path.suffix.lower())
-    if known is None:
-        raise DataError(f"{path}: tables are read from {' and '.join(FORMATS)} files only.")
-    try:
-        values, cells = known.read(path)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file.") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
-    if values.height == 0 or values.width == 0:
-        raise DataError(f"{path}: this table has no rows.")
-    return Table(str(path), values, cells)
+    files = find_files(source)
+    frames = []
+    for path in files.paths:
+        try:
+            frames.append((str(path), files.format.read(path, text)))
+        except FileNotFoundError:
+            raise DataError(f"{path}: no such file.") from None
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
+    table = Table(files.name, *_joined(frames))
+    if not table.names or len(table) == 0:
+        raise DataError(f"{table.source}: this table has no rows.")
+    return table
 
 
 def check_output(path: str | os.PathLike[str], endings: Sequence[str] = tuple(FORMATS)) -> Path:
@@ -129,7 +162,7 @@ def check_output(path: str | os.PathLike[str], endings: Sequence[str] = tuple(FO
             folder.
 
     Example:
-        >>> check_output("labels.txt")
+        >>> check_output("labels.txt", [".parquet", ".csv"])
         Traceback (most recent call last):
         bothways.errors.DataError: labels.txt: the name of this file must end in .parquet or .csv.
     """
@@ -137,7 +170,9 @@ def check_output(path: str | os.PathLike[str], endings: Sequence[str] = tuple(FO
     if path.is_dir():
         raise DataError(f"{path}: this is a folder; give the file to write.")
     if path.suffix.lower() not in endings:
-        raise DataError(f"{path}: the name of this file must end in {' or '.join(endings)}.")
+        *some, last = endings
+        said = f"{', '.join(some)} or {last}" if some else last
+        raise DataError(f"{path}: the name of this file must end in {said}.")
     if not path.parent.is_dir():
         raise DataError(f"{path}: there is no folder {str(path.parent)!r} to write it to.")
     try:
@@ -159,36 +194,77 @@ def write_table(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:
         FORMATS[path.suffix.lower()].write(frame, temporary)
 
 
-def with_predictions(
-    table: Table,
-    classes: Sequence[Any],
-    codes: npt.NDArray[np.int64],
-    probabilities: npt.NDArray[np.float32],
-    path: str | os.PathLike[str],
-) -> pl.DataFrame:
-    """The table's own columns and rows, and the columns `predicted` and `probability` after them.
+def alike(name: str, frame: pl.LazyFrame, first: str, schema: pl.Schema) -> pl.LazyFrame:
+    """The rows of a further file of a table, its columns in the order of those of the first file.
 
     Args:
-        table: what was labeled.
-        classes: the labels.
-        codes: for each row of the table, the number of its class in `classes`.
-        probabilities: for each row, the probability of that class.
-        path: where it is to be written: into CSV, the cells of a CSV file go as they stand in it.
+        name: what messages call this file.
+        frame: its rows.
+        first: what messages call the first file.
+        schema: the columns of the first file.
 
     Raises:
-        DataError: the table has a column of one of these names.
+        DataError: a column that one of the files does not have, or that holds values of another kind there.
+
+    Example:
+        >>> frame = pl.LazyFrame({"packets": [1], "bytes": [12]})
+        >>> alike("b.csv", frame, "a.csv", pl.Schema({"bytes": pl.Int64, "packets": pl.Int64})).collect().columns
+        ['bytes', 'packets']
     """
-    for name in (PREDICTED, PROBABILITY):
-        if name in table.names:
+    own = frame.collect_schema()
+    for where, other, names in ((name, first, schema.keys() - own.keys()), (first, name, own.keys() - schema.keys())):
+        if names:
+            missing = next(column for column in (*schema, *own) if column in names)
             raise DataError(
-                f"{table.source}: there is a column {name!r} already, which the predictions would take. Rename it."
+                f"{where}: there is no column {missing!r}, which {other} has. The files of a table have the same "
+                f"columns. {_suggestion(missing, list(own if where == name else schema))}"
             )
-    frame = table.values
-    if Path(path).suffix.lower() == ".csv" and table.cells is not None:
-        frame = table.cells
-    return frame.with_columns(
-        pl.Series(classes).gather(codes).alias(PREDICTED), pl.Series(PROBABILITY, probabilities, dtype=pl.Float32)
+    for column, dtype in own.items():
+        kinds = {_group(dtype), _group(schema[column])} - {"nothing"}
+        if len(kinds) > 1:
+            raise DataError(
+                f"{name}: the column {column!r} is of type {dtype}, and of type {schema[column]} in {first}. The files "
+                "of a table hold values of the same kind."
+            )
+    return frame.select(schema.names())
+
+
+def _joined(frames: list[tuple[str, pl.LazyFrame]]) -> tuple[pl.LazyFrame, tuple[tuple[str, int], ...]]:
+    """The rows of all files one after the other, and how many each has if there are several."""
+    first, frame = frames[0]
+    if len(frames) == 1:
+        return frame, ()
+    schemas = [dict(each.collect_schema()) for _, each in frames]
+    for column in schemas[0]:
+        if len({_group(own.get(column, pl.Null())) for own in schemas}) > 1:
+            for (_, each), own in zip(frames, schemas, strict=True):
+                if own.get(column) == pl.String and each.select(pl.col(column).is_null().all()).collect().item():
+                    own[column] = pl.Null()
+    # A column that is empty in the first file has the type that it has in a later one.
+    schema = pl.Schema(
+        {
+            column: next((own[column] for own in schemas if own.get(column, pl.Null) != pl.Null), pl.Null())
+            for column in schemas[0]
+        }
     )
+    pieces = [
+        (name, alike(name, each.cast({c: pl.Null for c, dtype in own.items() if dtype == pl.Null}), first, schema))
+        for (name, each), own in zip(frames, schemas, strict=True)
+    ]
+    text = [name for name, dtype in schema.items() if _group(dtype) == "text"]
+    whole = pl.concat([each.with_columns(pl.col(text).cast(pl.String)) for _, each in pieces], how="vertical_relaxed")
+    return whole, tuple((name, int(each.select(pl.len()).collect().item())) for name, each in pieces)
+
+
+def _group(dtype: pl.DataType) -> str:
+    """Types of one group can stand in one column."""
+    if dtype.is_numeric():
+        return "numbers"
+    if isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)):
+        return "text"
+    if isinstance(dtype, (pl.Date, pl.Datetime)):
+        return "times"
+    return "nothing" if dtype == pl.Null else str(dtype)
 
 
 def _suggestion(name: str, names: Sequence[str]) -> str:

@@ -1,0 +1,375 @@
+"""How the columns of a table become numbers: fitted on the train part, applied the same ever after."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from bothways.data.tables import Table
+from bothways.errors import DataError, ModelFileError
+
+Rows = npt.NDArray[np.int64]
+
+DISTINCT = 0.9
+"""A column of text with a larger share of distinct values tells rows apart and nothing else."""
+
+FEW_ROWS = 20
+"""With fewer rows than these, that share says nothing."""
+
+UNEVEN = 0.1
+"""Gaps vary if more than one in a hundred is off their median by this share of it."""
+
+SHOWN = 3
+"""So many unknown values are named."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A numeric column.
+
+    Attributes:
+        name: the column.
+        fill: stands where a number is missing, the mean of the train part; None if missing numbers are refused.
+        flagged: whether a further column says 1 where the number is missing, as it sometimes was in the train part.
+    """
+
+    name: str
+    fill: float | None = None
+    flagged: bool = False
+
+
+@dataclass(frozen=True)
+class Category:
+    """A column of names of kinds: text, or whole numbers that mean no amount.
+
+    Attributes:
+        name: the column.
+        values: those of the train part, the most frequent first; the code of the first is 1, and 0 is that of any
+            other. None among them is the empty cell.
+    """
+
+    name: str
+    values: tuple[str | None, ...]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How the features of a table become an array: numbers, flags for missing ones, the gap of time, codes.
+
+    Attributes:
+        numbers: the numeric columns.
+        categories: the columns of which codes are made.
+        gaps: "times" or "numbers" if log(1 + the gap to the previous step) is a feature, in seconds or in units of the
+            order column; "" if not. The first step of a sequence has a gap of 0.
+
+    Example:
+        >>> encoding = Encoding((Number("bytes", fill=9.5, flagged=True),), (Category("protocol", ("tcp", "udp")),))
+        >>> encoding.names
+        ('bytes', 'bytes is missing', 'protocol')
+        >>> frame = pl.DataFrame({"protocol": ["udp", "icmp"], "bytes": [12.0, None]})
+        >>> encoding.encode(Table("flows.csv", frame), None, np.arange(2), np.array([0, 2]), Tally())
+        array([[12. ,  0. ,  2. ],
+               [ 9.5,  1. ,  0. ]], dtype=float32)
+    """
+
+    numbers: tuple[Number, ...]
+    categories: tuple[Category, ...] = ()
+    gaps: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the columns of the array are, in order."""
+        return (
+            *(number.name for number in self.numbers),
+            *(f"{number.name} is missing" for number in self.numbers if number.flagged),
+            *(["gap"] if self.gaps else []),
+            *(category.name for category in self.categories),
+        )
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many codes each category has, 0 included."""
+        return tuple(len(category.values) + 1 for category in self.categories)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The columns that are to be read as text from files that know no types."""
+        return tuple(category.name for category in self.categories)
+
+    def encode(self, table: Table, order: str | None, rows: Rows, offsets: Rows, tally: Tally) -> npt.NDArray[Any]:
+        """The features of a table.
+
+        Args:
+            table: the table.
+            order: its order column.
+            rows: the numbers of its rows, sequence after sequence in order.
+            offsets: where the sequences begin and end in `rows`.
+            tally: counts what had to be filled or was not known.
+
+        Returns:
+            `(rows, names)` float32, all finite, in the order of `rows`.
+
+        Raises:
+            DataError: names the row and column of a number that is not finite, or is missing where the train part had
+                all.
+        """
+        inputs = table.columns([*(each.name for each in self.numbers), *(each.name for each in self.categories)])
+        straight = len(rows) == 0 or (rows[0] == 0 and len(rows) == inputs.height and bool((np.diff(rows) == 1).all()))
+        if not straight:
+            inputs = inputs.select(pl.all().gather(rows))
+        values = np.empty((len(rows), len(self.names)), np.float32)
+        flag = len(self.numbers)
+        for at, number in enumerate(self.numbers):
+            column, missing = _numbers(table, inputs.get_column(number.name), rows)
+            if missing is not None:
+                if number.fill is None:
+                    _refuse_missing(table, number.name, rows, missing)
+                column = column.fill_null(np.float32(number.fill))
+                if not number.flagged:
+                    tally.filled[number.name] += int(missing.sum())
+            values[:, at] = column.to_numpy()
+            if number.flagged:
+                values[:, flag] = 0.0 if missing is None else missing
+                flag += 1
+        if self.gaps:
+            values[:, flag] = gaps_of(table.column(str(order)).gather(rows), offsets)
+            flag += 1
+        for k, category in enumerate(self.categories, start=flag):
+            values[:, k] = _codes(category, inputs.get_column(category.name), tally)
+        return values
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Encoding:
+        """The encoding that `to_json` described.
+
+        Raises:
+            ModelFileError: `data` describes no encoding.
+
+        Example:
+            >>> encoding = Encoding((Number("bytes", fill=9.5),), (Category("protocol", ("tcp", None)),), gaps="times")
+            >>> Encoding.from_json(encoding.to_json()) == encoding
+            True
+        """
+        try:
+            numbers = tuple(
+                Number(
+                    _text(each["name"]), None if each["fill"] is None else float(each["fill"]), bool(each["flagged"])
+                )
+                for each in data["numbers"]
+            )
+            categories = tuple(
+                Category(_text(each["name"]), tuple(None if v is None else _text(v) for v in each["values"]))
+                for each in data["categories"]
+            )
+            return cls(numbers, categories, {"": "", "times": "times", "numbers": "numbers"}[data["gaps"]])
+        except (KeyError, TypeError, ValueError):
+            raise ModelFileError(
+                "The description of columns in the model file is incomplete. Train the model again."
+            ) from None
+
+
+@dataclass(eq=False)
+class Tally:
+    """What encoding a table met that training had not: counted, so that it can be told in one line a column.
+
+    Attributes:
+        filled: for each column, how many missing numbers were filled though the train part had none missing.
+        unknown: for each column, how many rows had which value that the train part did not.
+    """
+
+    filled: Counter[str] = field(default_factory=Counter)
+    unknown: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def notices(self) -> list[str]:
+        """The same in words."""
+        notices = [
+            f"Column {name!r}: {_rows(count)} without a number, which training never met; filled with the mean of the "
+            "train part."
+            for name, count in self.filled.items()
+        ]
+        for name, values in self.unknown.items():
+            shown = ", ".join(repr(value) for value, _ in values.most_common(SHOWN))
+            more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
+            notices.append(
+                f"Column {name!r}: {_rows(values.total())} with values that training never saw ({shown}{more}); they "
+                "are read as unknown."
+            )
+        return notices
+
+
+def fit_encoding(
+    table: Table,
+    features: Sequence[str],
+    categories: Sequence[str],
+    order: str | None,
+    rows: Rows,
+    offsets: Rows,
+    min_count: int = 1,
+) -> tuple[Encoding, list[str]]:
+    """Learn from the train part how features become numbers.
+
+    Args:
+        table: the table.
+        features: all columns to learn from.
+        categories: those of them of which codes are made.
+        order: the order column.
+        rows: the rows of the train part, sequence after sequence in order.
+        offsets: where its sequences begin and end in `rows`.
+        min_count: values that the train part has less often share the code 0 with those that it does not have.
+
+    Returns:
+        The encoding, and what the user should be told: also which columns are left out, and why.
+
+    Raises:
+        DataError: a number that is not finite; or no column is left.
+
+    Example:
+        >>> table = Table("flows.csv", pl.DataFrame({"bytes": [12.0, None, 7.0], "protocol": ["udp", "tcp", "tcp"]}))
+        >>> fit_encoding(table, ["bytes", "protocol"], ["protocol"], None, np.arange(3), np.array([0, 3]))[0]
+        Encoding(numbers=(Number(name='bytes', fill=9.5, flagged=True),),
+                 categories=(Category(name='protocol', values=('tcp', 'udp')),), gaps='')
+    """
+    notices: list[str] = []
+    numbers: list[Number] = []
+    kinds: list[Category] = []
+    for name in features:
+        column = table.column(name).gather(rows)
+        if column.null_count() == len(column):
+            notices.append(f"Column {name!r} is left out: it is empty in the train part.")
+        elif name not in categories:
+            values, missing = _numbers(table, column, rows)
+            if missing is not None and missing.all():
+                notices.append(f"Column {name!r} is left out: it is empty in the train part.")
+                continue
+            numbers.append(Number(name, float(values.cast(pl.Float64).mean()), missing is not None))  # type: ignore[arg-type]
+            if missing is not None:
+                notices.append(
+                    f"Column {name!r}: {_rows(int(missing.sum()))} of the train part without a number; filled with "
+                    "the mean, and a column says where."
+                )
+        else:
+            text = _as_text(column)
+            counts = text.value_counts(name="n").sort("n", text.name, descending=[True, False], nulls_last=True)
+            distinct = counts.height
+            if len(text) >= FEW_ROWS and distinct > DISTINCT * len(text):
+                notices.append(
+                    f"Column {name!r} is left out: {distinct:,} of its {len(text):,} values in the train part differ, "
+                    "so it tells rows apart and nothing else."
+                )
+                continue
+            kinds.append(Category(name, tuple(counts.filter(pl.col("n") >= min_count)[text.name].to_list())))
+    gaps = ""
+    if order is not None:
+        places = table.column(order).gather(rows)
+        if vary(gaps_of(places, offsets), offsets):
+            gaps = "times" if places.dtype.is_temporal() else "numbers"
+            notices.append(f"The gaps between steps vary, so the gap to the previous step in {order!r} is a feature.")
+    if not numbers and not kinds:
+        raise DataError(f"{table.source}: no column is left to learn from. {' '.join(notices)}")
+    return Encoding(tuple(numbers), tuple(kinds), gaps), notices
+
+
+def gaps_of(places: pl.Series, offsets: Rows) -> npt.NDArray[np.float32]:
+    """log(1 + the gap to the previous step), in seconds where places are times; 0 at the first step of a sequence.
+
+    Args:
+        places: the order column, sequence after sequence in order.
+        offsets: where the sequences begin and end in it.
+
+    Example:
+        >>> gaps_of(pl.Series([5.0, 6.0, 9.0, 0.0]), np.array([0, 3, 4])).round(3)
+        array([0.   , 0.693, 1.386, 0.   ], dtype=float32)
+    """
+    gaps = places.diff()
+    if gaps.dtype == pl.Duration:
+        gaps = gaps.dt.total_nanoseconds() / 1e9
+    seconds = gaps.cast(pl.Float64).fill_null(0.0).to_numpy().copy()
+    seconds[offsets[:-1]] = 0.0
+    return np.asarray(np.log1p(seconds), np.float32)
+
+
+def vary(gaps: npt.NDArray[np.float32], offsets: Rows) -> bool:
+    """Whether gaps, as `gaps_of` gives them, differ from one another by more than a little.
+
+    Example:
+        >>> vary(np.array([0, 1, 1, 1], np.float32), np.array([0, 4]))
+        False
+    """
+    inner = np.ones(len(gaps), bool)
+    inner[offsets[:-1]] = False
+    seconds = np.expm1(gaps[inner].astype(np.float64))
+    if not len(seconds):
+        return False
+    median = float(np.median(seconds))
+    return float((np.abs(seconds - median) > UNEVEN * median).mean()) > 0.01
+
+
+def _numbers(table: Table, column: pl.Series, rows: Rows) -> tuple[pl.Series, npt.NDArray[np.bool_] | None]:
+    """The column as float32 with nulls where a number is missing, and where that is, if anywhere."""
+    numbers = column.cast(pl.Float32, strict=False)
+    if column.dtype.is_float():
+        numbers = numbers.fill_nan(None)
+    missing = None
+    if numbers.null_count():
+        missing = numbers.is_null().to_numpy()
+    if not numbers.is_finite().all():
+        at = int((~numbers.is_finite()).fill_null(False).arg_max() or 0)
+        count = int((~numbers.is_finite()).sum())
+        raise DataError(
+            f"{table.place(int(rows[at]))}, column {column.name!r} is {column[at]}, which is no finite float32 number. "
+            f"Such rows: {count}. Put them right, remove them, or train with --drop {column.name}."
+        )
+    return numbers, missing
+
+
+def _refuse_missing(table: Table, name: str, rows: Rows, missing: npt.NDArray[np.bool_]) -> None:
+    row = int(rows[int(missing.argmax())])
+    raise DataError(
+        f"{table.place(row)}, column {name!r} is empty. Such rows: {int(missing.sum())}. Fill them, remove these rows, "
+        f"or train with --drop {name}."
+    )
+
+
+def _as_text(column: pl.Series) -> pl.Series:
+    """A category as text: whole numbers without a point, whatever type they have."""
+    if column.dtype.is_float():
+        column = column.fill_nan(None)
+        whole = column.cast(pl.Int64, strict=False)
+        column = whole if bool((whole.cast(pl.Float64) == column.cast(pl.Float64)).all()) else column
+    return column.cast(pl.String)
+
+
+def _codes(category: Category, column: pl.Series, tally: Tally) -> npt.NDArray[Any]:
+    """The code of each row; unknown values are counted."""
+    values = [value for value in category.values if value is not None]
+    numbers = np.array([i + 1 for i, value in enumerate(category.values) if value is not None] + [0], np.float32)
+    text = _as_text(column)
+    places = text.cast(pl.Enum(values), strict=False).to_physical()
+    missing = text.is_null()
+    codes: npt.NDArray[Any] = numbers[places.fill_null(len(values)).to_numpy()]
+    if None in category.values and missing.any():
+        codes[missing.to_numpy()] = category.values.index(None) + 1
+    if places.null_count() > missing.sum():
+        unknown = text.filter(places.is_null() & ~missing).value_counts()
+        tally.unknown.setdefault(category.name, Counter()).update(dict(unknown.iter_rows()))
+    return codes
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'s' if count != 1 else ''}"
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value

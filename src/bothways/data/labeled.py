@@ -1,0 +1,227 @@
+"""Labeled tables: the columns of a table and, after them, what a model says of each row; written as they come."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from bothways.data.sources import FORMATS
+from bothways.data.streams import Chunk
+from bothways.data.tables import check_output
+from bothways.errors import DataError
+from bothways.files import written_whole
+
+PREDICTED = "predicted"
+PROBABILITY = "probability"
+
+
+class LabeledWriter:
+    """Writes the rows of a table with the columns `predicted` and `probability` after its own, whole or not at all.
+
+    Memory does not grow with the table. If the block is left by an exception, what stood at `path` is untouched.
+
+    Args:
+        path: the file to write; its ending says what it is.
+        classes: the labels, in the order of their codes.
+
+    Attributes:
+        rows: how many rows are written.
+        sequences: how many sequences they form.
+        counts: how many rows got each label, in the order of `classes`.
+
+    Raises:
+        DataError: as `check_output`; on leaving the block, where the system cannot write the file.
+
+    Example:
+        >>> import tempfile
+        >>> from bothways.data.columns import Columns
+        >>> from bothways.data.streams import stream_sequences
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path, labeled = Path(folder, "flows.csv"), Path(folder, "labeled.csv")
+        ...     _ = path.write_text("flow,bytes\\na,12\\na,7\\n")
+        ...     columns = Columns("attack", features=("bytes",), sequence="flow")
+        ...     with LabeledWriter(labeled, ["calm", "attack"]) as writer:
+        ...         for chunk in stream_sequences(path, columns):
+        ...             writer.write(chunk, np.array([0, 1]), np.array([0.75, 0.5], np.float32))
+        ...     print(labeled.read_text().split())
+        ['flow,bytes,predicted,probability', 'a,12,calm,0.75', 'a,7,attack,0.5']
+    """
+
+    def __init__(self, path: str | os.PathLike[str], classes: Sequence[Any]) -> None:
+        """Check that the file can be written."""
+        self.path = check_output(path)
+        self._classes = pl.Series(list(classes))
+        self._format = self.path.suffix.lower()
+        self._stack = ExitStack()
+        self._sink: _Sink | None = None
+        self._start()
+
+    def __enter__(self) -> LabeledWriter:
+        """Begin the file, under another name."""
+        self._temporary = self._stack.enter_context(written_whole(self.path, DataError))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the file its name if all went well, else remove it."""
+        with self._stack:
+            if self._sink is not None:
+                self._sink.close(whole=kind is None)
+            self._stack.__exit__(kind, error, trace)
+
+    @property
+    def typed(self) -> bool:
+        """Whether chunks must have `values`, for `stream_sequences`."""
+        return not FORMATS[self._format].text
+
+    def write(self, chunk: Chunk, codes: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32]) -> None:
+        """Write the rows of a chunk.
+
+        Args:
+            chunk: the rows. One that starts at 0 begins the file anew.
+            codes: for each step of `chunk.sequences` (for each sequence, where it has one label) the code of its label.
+            probabilities: for each code, how likely it is.
+
+        Raises:
+            DataError: the table has a column of one of the new names, the format cannot hold it, or the system cannot
+                write it.
+        """
+        if chunk.start == 0 and self.rows:
+            if self._sink is not None:
+                self._sink.close(whole=False)
+            self._start()
+        frame = chunk.values if self.typed else chunk.frame
+        for name in (PREDICTED, PROBABILITY):
+            if name in frame.columns:
+                raise DataError(f"There is a column {name!r} already, which the predictions would take. Rename it.")
+        codes, probabilities = chunk.sequences.by_row(codes), chunk.sequences.by_row(probabilities)
+        labeled = frame.with_columns(
+            self._classes.gather(codes).alias(PREDICTED), pl.Series(PROBABILITY, probabilities, dtype=pl.Float32)
+        )
+        if self._sink is None:
+            self._sink = SINKS[self._format](self._temporary, labeled.schema)
+        try:
+            self._sink.write(labeled)
+        except pl.exceptions.PolarsError as error:
+            reason = str(error).splitlines()[0]
+            raise DataError(f"{self.path}: this file cannot hold the table ({reason}). Use .parquet.") from None
+        self.rows += frame.height
+        self.sequences += len(chunk.sequences)
+        self.counts += np.bincount(codes, minlength=len(self.counts))
+
+    def _start(self) -> None:
+        self._sink = None
+        self.rows = self.sequences = 0
+        self.counts = np.zeros(len(self._classes), np.int64)
+
+
+class _Sink(Protocol):
+    """Takes frames of one schema, and puts them into a file one after the other."""
+
+    def write(self, frame: pl.DataFrame) -> None:
+        """Add rows."""
+
+    def close(self, *, whole: bool) -> None:
+        """End the file; without `whole` it need not be one that can be read."""
+
+
+class _Lines:
+    """A file of lines, to which frames are added as they come."""
+
+    def __init__(self, path: Path, add: Callable[[pl.DataFrame, BinaryIO, bool], None]) -> None:
+        self._file = path.open("wb")
+        self._add = add
+        self._first = True
+
+    def write(self, frame: pl.DataFrame) -> None:
+        """Add rows."""
+        self._add(frame, self._file, self._first)
+        self._first = False
+
+    def close(self, *, whole: bool) -> None:
+        """End the file."""
+        self._file.close()
+
+
+class _Parquet:
+    """A Parquet file that a thread of its own writes, while the next frame is made."""
+
+    def __init__(self, path: Path, schema: pl.Schema) -> None:
+        self._frames: queue.Queue[pl.DataFrame | None] = queue.Queue(maxsize=1)
+        self._error: BaseException | None = None
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, args=(path, schema), daemon=True)
+        self._thread.start()
+
+    def write(self, frame: pl.DataFrame) -> None:
+        """Add rows."""
+        self._put(frame)
+
+    def close(self, *, whole: bool) -> None:
+        """End the file."""
+        self._stopped = not whole
+        if self._thread.is_alive():
+            if whole:
+                self._put(None)
+            else:
+                # The queue may be full; whoever reads it stops at the next frame.
+                while self._thread.is_alive():
+                    try:
+                        self._frames.put(None, timeout=0.05)
+                    except queue.Full:
+                        continue
+                    break
+        self._thread.join()
+        if whole and self._error is not None:
+            raise self._error
+
+    def _put(self, frame: pl.DataFrame | None) -> None:
+        while True:
+            if self._error is not None:
+                raise self._error
+            try:
+                self._frames.put(frame, timeout=0.2)
+                return
+            except queue.Full:
+                continue
+
+    def _run(self, path: Path, schema: pl.Schema) -> None:
+        def frames(
+            with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
+        ) -> Iterator[pl.DataFrame]:
+            while not self._stopped and (frame := self._frames.get()) is not None:
+                yield frame
+
+        try:
+            lazy = register_io_source(frames, schema=schema)
+            lazy.sink_parquet(path, compression="zstd", compression_level=1, statistics=False)
+        except BaseException as error:
+            self._error = error
+
+
+def _add_csv(frame: pl.DataFrame, file: BinaryIO, first: bool) -> None:
+    frame.write_csv(file, include_header=first)
+
+
+def _add_json(frame: pl.DataFrame, file: BinaryIO, first: bool) -> None:
+    frame.write_ndjson(file)
+
+
+SINKS: dict[str, Callable[[Path, pl.Schema], _Sink]] = {
+    ".parquet": _Parquet,
+    ".csv": lambda path, schema: _Lines(path, _add_csv),
+    ".jsonl": lambda path, schema: _Lines(path, _add_json),
+    ".ndjson": lambda path, schema: _Lines(path, _add_json),
+}

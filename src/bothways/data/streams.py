@@ -1,0 +1,296 @@
+"""Tables of any size, read as chunks of whole sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from bothways.data.cells import LaterRowsDifferError, stripped
+from bothways.data.columns import Columns, match_columns
+from bothways.data.encoding import Tally
+from bothways.data.sequences import (
+    MAX_STEPS,
+    Grouping,
+    Sequences,
+    cut_long,
+    group_as_they_stand,
+    group_rows,
+    long_notice,
+)
+from bothways.data.sources import Files, Source, find_files
+from bothways.data.tables import Table, alike, read_table
+from bothways.errors import DataError
+
+ROWS = 500_000
+"""So many rows are read at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Some rows of a table, and the sequences that they form.
+
+    Attributes:
+        frame: the rows as they stand in the file (in a CSV file, text).
+        values: the same with their types; only where they were asked for.
+        sequences: their sequences; `sequences.rows` counts from the first row of the chunk.
+        start: the number of its first row in the table, from 0. A chunk that starts at 0 begins the table: where rows
+            of a sequence turn out to stand apart, the table is begun once more, and what came before is void.
+    """
+
+    frame: pl.DataFrame
+    values: pl.DataFrame
+    sequences: Sequences
+    start: int
+
+
+class _MustSortError(Exception):
+    """The table cannot be read in pieces; says why."""
+
+
+def stream_sequences(
+    source: Source,
+    columns: Columns,
+    *,
+    rows: int = ROWS,
+    max_steps: int = MAX_STEPS,
+    typed: bool = False,
+    say: Callable[[str], None] = print,
+) -> Iterator[Chunk]:
+    """Read a table as chunks of whole sequences, in memory that does not grow with the table.
+
+    It takes one pass where the rows of each sequence stand together and in order. Where they turn out not to, the
+    whole table is read and sorted, and `say` tells it; see `Chunk.start`.
+
+    Args:
+        source: as in `read_table`.
+        columns: those of a model. No labels are read.
+        rows: about so many rows make a chunk.
+        max_steps: longer sequences are cut into pieces of so many steps.
+        typed: whether `Chunk.values` are wanted.
+        say: is called with what the user should know.
+
+    Yields:
+        Chunks; together they hold each row of the table once.
+
+    Raises:
+        DataError: as `read_table`, `match_columns` and `read_sequences`.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "flows.csv")
+        ...     _ = path.write_text("flow,bytes\\na,12\\na,7\\nb,9\\n")
+        ...     columns = Columns("attack", features=("bytes",), sequence="flow")
+        ...     for chunk in stream_sequences(path, columns):
+        ...         print(chunk.start, chunk.sequences.ids, chunk.sequences.features[:, 0])
+        0 ('a', 'b') [12.  7.  9.]
+    """
+    files = find_files(source)
+    tally = Tally()
+    try:
+        yield from _Reader(files, columns, tally, rows, max_steps, typed, say).chunks()
+    except _MustSortError as reason:
+        say(f"{files.name}: {reason}, so the whole table is read at once.")
+        tally = Tally()
+        yield _whole(files, columns, tally, max_steps, say)
+    for notice in tally.notices():
+        say(notice)
+
+
+def _whole(files: Files, columns: Columns, tally: Tally, max_steps: int, say: Callable[[str], None]) -> Chunk:
+    """The whole table as one chunk."""
+    if files.format.text:
+        frame = pl.concat(batch for _, batch in _batches(files, ROWS))
+        values = files.format.typed(frame, columns.texts)
+    else:
+        frame = values = read_table(files.paths, columns.texts).frame()
+    table = Table(files.name, values)
+    match_columns(table, columns, label=False)
+    grouping = group_rows(table, columns)
+    sequences = cut_long(_sequences(table, columns, grouping, tally), max_steps)
+    for notice in sequences.notices:
+        say(notice)
+    return Chunk(frame, values, sequences, 0)
+
+
+def _sequences(table: Table, columns: Columns, grouping: Grouping, tally: Tally) -> Sequences:
+    features = columns.fitted.encode(table, columns.order, grouping.rows, grouping.offsets, tally)
+    return Sequences(features, grouping.offsets, grouping.rows, grouping.ids, per=columns.per, notices=grouping.notices)
+
+
+def _batches(files: Files, rows: int) -> Iterator[tuple[str, pl.DataFrame]]:
+    """The rows of all files with the name of the file, the columns as in the first one."""
+    schema: pl.Schema | None = None
+    first = str(files.paths[0])
+    for path in files.paths:
+        try:
+            for frame in files.format.batches(path, rows):
+                if schema is None:
+                    schema = frame.schema
+                elif frame.schema != schema:
+                    frame = _as_in_the_first(str(path), frame, first, schema)
+                yield str(path), frame
+        except FileNotFoundError:
+            raise DataError(f"{path}: no such file.") from None
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
+
+
+def _with_last(batches: Iterator[tuple[str, pl.DataFrame]]) -> Iterator[tuple[str, pl.DataFrame, bool]]:
+    """The same, with whether it is the last one."""
+    held = next(batches, None)
+    while held is not None:
+        following = next(batches, None)
+        yield *held, following is None
+        held = following
+
+
+def _as_in_the_first(name: str, frame: pl.DataFrame, first: str, schema: pl.Schema) -> pl.DataFrame:
+    frame = alike(name, frame.lazy(), first, schema).collect()
+    try:
+        same = frame.cast(schema)
+    except pl.exceptions.PolarsError:
+        raise LaterRowsDifferError from None
+    narrower = [c for c, dtype in schema.items() if not dtype.is_float() and frame.schema[c].is_float()]
+    if any(dtype == pl.Null for dtype in schema.values()) or narrower:
+        raise LaterRowsDifferError
+    return same
+
+
+@dataclass(eq=False)
+class _Reader:
+    """One pass over the files."""
+
+    files: Files
+    columns: Columns
+    tally: Tally
+    rows: int
+    max_steps: int
+    typed: bool
+    say: Callable[[str], None]
+    start: int = 0
+    read: dict[str, int] = field(default_factory=dict)
+    seen: npt.NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    schema: pl.Schema | None = None
+    cut_at: Any = None
+    """The place of the last step before a cut through a sequence; None if the sequence was not cut."""
+    cut: bool = False
+    long: int = 0
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The chunks of the table.
+
+        Raises:
+            _MustSortError: rows of a sequence stand apart or out of order, or later rows have other types.
+        """
+        rest: pl.DataFrame | None = None
+        try:
+            for name, batch, last in _with_last(_batches(self.files, self.rows)):
+                if rest is None:
+                    # Here all columns are known, of which the message may suggest one.
+                    Table(self.files.name, batch).require(*self._wanted())
+                self.read[name] = self.read.get(name, 0) + batch.height
+                frame = batch if rest is None else pl.concat([rest, batch])
+                if not last and (begin := self._last_sequence(frame)):
+                    yield self._chunk(frame.head(begin), through=False)
+                    frame = frame.slice(begin)
+                while frame.height > self.max_steps:
+                    yield self._chunk(frame.head(self.max_steps), through=True)
+                    frame = frame.slice(self.max_steps)
+                rest = frame
+        except LaterRowsDifferError:
+            raise _MustSortError("later rows hold values of another kind than the first ones") from None
+        if rest is None or not rest.height:
+            raise DataError(f"{self.files.name}: this table has no rows.")
+        yield self._chunk(rest, through=False, last=True)
+        if self.long:
+            self.say(long_notice(self.long, self.max_steps))
+
+    def _wanted(self) -> list[str]:
+        """The columns that are needed."""
+        keys = (self.columns.sequence, self.columns.order)
+        return [*(name for name in keys if name is not None), *self.columns.features]
+
+    def _last_sequence(self, frame: pl.DataFrame) -> int:
+        """The row where the last sequence begins."""
+        name = self.columns.sequence
+        if name is None or name not in frame.columns or frame.height < 2:
+            return 0
+        column = frame.get_column(name)
+        changes = column[1:].ne_missing(column[:-1]).arg_true()
+        return int(changes[-1]) + 1 if len(changes) else 0
+
+    def _chunk(self, frame: pl.DataFrame, through: bool, last: bool = False) -> Chunk:
+        """Rows as a chunk; `through` says that the cut after them goes through a sequence, `last` that none follow."""
+        columns = self.columns
+        if self.typed:
+            values = needed = self._alike(self.files.format.typed(frame, columns.texts), frame)
+        else:
+            values = frame
+            needed = self.files.format.typed(frame.select(self._wanted()), columns.texts)
+        table = Table(
+            self.files.name, needed, tuple(self.read.items()) if len(self.files.paths) > 1 else (), self.start
+        )
+        match_columns(table, columns, label=False)
+        grouping = group_as_they_stand(table, columns)
+        if grouping is None:
+            # Two steps at one place are refused here.
+            grouping = group_rows(table, columns)
+            if not (last and self.start == 0):
+                raise _MustSortError("the rows of a sequence do not stand together and in order")
+            for notice in grouping.notices:
+                self.say(notice)
+        self._check_new(frame, grouping)
+        self._check_place(table, through)
+        chunk = Chunk(frame, values, _sequences(table, columns, grouping, self.tally), self.start)
+        self.start += frame.height
+        return chunk
+
+    def _check_new(self, frame: pl.DataFrame, grouping: Grouping) -> None:
+        """See to it that no sequence comes twice."""
+        if self.columns.sequence is None:
+            return
+        starts = grouping.offsets[int(self.cut) : -1]
+        names = np.sort(frame.get_column(self.columns.sequence).gather(starts).hash().to_numpy())
+        at = np.searchsorted(self.seen, names)
+        if len(self.seen) and (self.seen[np.minimum(at, len(self.seen) - 1)] == names).any():
+            raise _MustSortError(f"the rows of some sequences in {self.columns.sequence!r} stand apart")
+        self.seen = np.insert(self.seen, at, names)
+
+    def _check_place(self, table: Table, through: bool) -> None:
+        """See to it that a sequence that was cut goes on in order."""
+        if self.columns.order is not None:
+            places = table.column(self.columns.order)
+            if self.cut and not places[0] > self.cut_at:
+                raise _MustSortError("the rows of a sequence do not stand in order")
+            self.cut_at = places[-1]
+        self.long += through and not self.cut
+        self.cut = through
+
+    def _alike(self, values: pl.DataFrame, frame: pl.DataFrame) -> pl.DataFrame:
+        """The values with the types that the first chunk has."""
+        if self.schema is None:
+            self.schema = values.schema
+        schema = self.schema
+        if values.schema == schema:
+            return values
+        columns = []
+        for column in values:
+            dtype = schema[column.name]
+            if column.dtype != dtype:
+                if column.null_count() == len(column):
+                    column = pl.Series(column.name, [None], dtype).new_from_index(0, len(column))
+                elif dtype == pl.String:
+                    column = stripped(frame.get_column(column.name))
+                elif dtype.is_float() and column.dtype.is_integer():
+                    column = column.cast(dtype)
+                else:
+                    raise LaterRowsDifferError
+            columns.append(column)
+        return pl.DataFrame(columns)
