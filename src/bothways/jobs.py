@@ -172,7 +172,7 @@ def train(
     # Keras and JAX take seconds to import; a wrong column should be told before.
     from bothways.labeler import SequenceLabeler
 
-    labeler = SequenceLabeler(**settings)
+    labeler = SequenceLabeler(**{"random_state" if name == "seed" else name: settings[name] for name in settings})
     valid = None if parts.valid is None else (parts.valid.inputs(), _named(parts.valid, parts.classes))
     labeler.fit(parts.train.inputs(), _named(parts.train, parts.classes), validation_data=valid, on_epoch=on_epoch)
     model = replace(labeler.model_, columns=columns.to_json())
