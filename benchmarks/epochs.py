@@ -51,9 +51,9 @@ def with_jax(threads: int) -> tuple[Callable[[Any], study.Call], dict[str, Any]]
         model = keras_model(network, masked=False)
         compile_model(network, model, Settings(), 10**6)
         set_weights(network, model, initial_weights(network, seed=0))
-        epochs = (CompiledEpochs if case["compiled"] else BatchEpochs)(model, buckets, case["batch"])
+        epochs = (CompiledEpochs if case["compiled"] else BatchEpochs)(model, buckets)
         generator = np.random.default_rng(0)
-        return lambda: epochs.run(epoch_plan(buckets, case["batch"], generator))
+        return lambda: epochs.run(epoch_plan(buckets, generator))
 
     return build, {"versions": study.versions("keras", "jax"), "instruction_set": engine.instruction_set()}
 

@@ -6,8 +6,8 @@ recurrent layers reads these rows, and a head scores the classes, at every step 
 builds it in Keras, the runtime runs it on the engine and NumPy; both follow the description here and name the weights
 as it does.
 
-A further kind of column (words with their spelling, say) belongs into the front, beside the categories; a further way to
-come from scores to labels (tag schemes, a conditional random field) behind the head.
+A further kind of column (words with their spelling, say) belongs into the front, beside the categories; a further way
+to come from scores to labels (tag schemes, a conditional random field) behind the head.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ PERS = ("step", "sequence")
 """What can have a label."""
 
 POOLINGS = ("last", "mean", "max")
-"""How the steps of a sequence become one row for its label: the final state of each direction, or the mean or the maximum
-over the steps."""
+"""How the steps of a sequence become one row for its label: the final state of each direction, or the mean or the
+maximum over the steps."""
 
 MAX_DEPTH = 100
 """No network needs more layers; a model file could claim a billion, whose mere description would fill the memory."""
@@ -80,8 +80,8 @@ class Recurrent:
 class Convolution:
     """A convolution over time in front of the recurrent layers; what it puts out goes through a relu.
 
-    Output `j` stands for the steps from `j * stride` up to `(j + 1) * stride`, and reads a window whose middle is theirs;
-    a window shorter than the stride reads the first of them. Around a sequence stand zeros.
+    Output `j` stands for the steps from `j * stride` up to `(j + 1) * stride`, and reads a window whose middle is
+    theirs; a window shorter than the stride reads the first of them. Around a sequence stand zeros.
 
     Attributes:
         window: how many steps an output reads.
@@ -126,7 +126,8 @@ class Network:
         categories: for each category column how many codes it has. Such columns are the last ones of a step and hold
             whole numbers from 0, which stands for whatever is unknown.
         embedding: the width of the vector that stands for a category.
-        conv_window: how many steps the convolution in front reads at once; 0 for no convolution. It has `units` filters.
+        conv_window: how many steps the convolution in front reads at once; 0 for no convolution. It has `units`
+            filters.
         conv_stride: how many steps an output of it stands for.
         dropout: the share of the inputs of the recurrent layers and of the head that training leaves out.
         per: what has a label, each "step" or each "sequence".
@@ -242,8 +243,8 @@ class Network:
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """The names and shapes of all weights, from the input up.
 
-        Standardisation, categories, convolution, recurrent layers, head. All but those of the standardisation stand in the
-        order of Keras's `model.get_weights()`.
+        Standardisation, categories, convolution, recurrent layers, head. All but those of the standardisation stand in
+        the order of Keras's `model.get_weights()`.
         """
         shapes: dict[str, tuple[int, ...]] = {"input/mean": (self.numeric,), "input/scale": (self.numeric,)}
         for i, codes in enumerate(self.categories):

@@ -31,7 +31,8 @@ class Settings:
     Attributes:
         epochs: how often to go through the data at most.
         batch_size: how many sequences, or pieces of them, make an update.
-        learning_rate: the highest one of Adam, from which it falls in a straight line to nothing at the end of `epochs`.
+        learning_rate: the highest one of Adam, from which it falls in a straight line to nothing at the end of
+            `epochs`.
         patience: stop after so many epochs in a row without better validation; None never stops early.
         window: cut training sequences into equal pieces of at most so many steps; None leaves them whole. Where a whole
             sequence has one label it is left whole.
@@ -39,10 +40,10 @@ class Settings:
         warmup: the share of all updates during which the learning rate rises in a straight line.
         clip: gradients are scaled down to this norm where they are longer.
         class_weight: None, or "balanced", which gives all classes the same weight together, as in scikit-learn.
-        monitor: the score of the validation data that decides which weights are best: a key of `MONITORS`, or "auto": for
-            two classes "f1", that of the rarer one, else "macro_f1".
-        category_dropout: a category that the training data have n times is taken for the unknown one with the probability
-            a / (a + n), where this is a; 0 for never.
+        monitor: the score of the validation data that decides which weights are best: a key of `MONITORS`, or "auto":
+            for two classes "f1", that of the rarer one, else "macro_f1".
+        category_dropout: a category that the training data have n times is taken for the unknown one with the
+            probability a / (a + n), where this is a; 0 for never.
 
     Raises:
         InputError: an attribute out of its range.

@@ -113,16 +113,15 @@ def test_what_has_no_label_is_left_out(lengths: list[int], batch_size: int, per:
 @given(some_lengths, st.integers(1, 9))
 @settings(deadline=None)
 def test_an_epoch_visits_every_sequence_once_in_full_batches(lengths: list[int], batch_size: int) -> None:
-    steps = sum(lengths)
     buckets = unlabeled(lengths, batch_size)
     seen: list[list[int]] = [[] for _ in buckets]
     batches = 0
-    for bucket, rows in epoch_plan(buckets, batch_size, np.random.default_rng(0)):
-        assert rows.shape[1] == batch_shape(buckets[bucket], batch_size)[1] <= batch_size
+    for bucket, rows in epoch_plan(buckets, np.random.default_rng(0)):
+        assert rows.shape[1] == batch_shape(buckets[bucket])[1] <= batch_size
         assert (rows >= 0).sum(axis=1).min() >= rows.shape[1] - 1
         seen[bucket] += rows[rows >= 0].tolist()
         batches += len(rows)
-    assert batches == updates(buckets, batch_size)
+    assert batches == updates(buckets)
     assert [sorted(rows) for rows in seen] == [list(range(len(bucket.x))) for bucket in buckets]
 
 
@@ -130,7 +129,7 @@ def test_the_order_comes_from_the_generator() -> None:
     buckets = unlabeled([1] * 100 + [2] * 100, 10)
 
     def order(seed: int) -> list[tuple[int, list[list[int]]]]:
-        plan = epoch_plan(buckets, 10, np.random.default_rng(seed))
+        plan = epoch_plan(buckets, np.random.default_rng(seed))
         return [(batches.bucket, batches.rows.tolist()) for batches in plan]
 
     assert order(0) == order(0) != order(1)
@@ -139,11 +138,11 @@ def test_the_order_comes_from_the_generator() -> None:
 
 def test_empty_places_are_spread_over_the_batches() -> None:
     buckets = unlabeled([1] * 19, 9)
-    (plan,) = epoch_plan(buckets, 9, np.random.default_rng(0))
+    (plan,) = epoch_plan(buckets, np.random.default_rng(0))
     assert sorted((plan.rows >= 0).sum(axis=1).tolist()) == [6, 6, 7]
 
 
 @pytest.mark.parametrize(("sequences", "batch_size", "shape"), [(10, 8, (2, 5)), (9, 3, (3, 3)), (2, 8, (1, 2))])
 def test_batches_are_as_equal_as_can_be(sequences: int, batch_size: int, shape: tuple[int, int]) -> None:
     bucket = unlabeled([1] * sequences, batch_size)[0]
-    assert batch_shape(bucket, batch_size) == shape
+    assert batch_shape(bucket) == shape

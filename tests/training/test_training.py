@@ -97,11 +97,11 @@ def test_the_forward_layer_starts_the_same_with_or_without_a_backward_one() -> N
         assert np.array_equal(both[f"recurrent_0/forward/{name}"], forward[f"recurrent_0/forward/{name}"])
 
 
-def runner(kind: Any, network: Network, buckets: list[Bucket], batch_size: int) -> tuple[Epochs, Any]:
+def runner(kind: Any, network: Network, buckets: list[Bucket]) -> tuple[Epochs, Any]:
     model = keras_model(network, masked=not all(bucket.valid.all() for bucket in buckets))
     compile_model(network, model, Settings(learning_rate=0.01), 10**6)
     set_weights(network, model, initial_weights(network, seed=0))
-    return kind(model, buckets, batch_size), model
+    return kind(model, buckets), model
 
 
 @pytest.mark.parametrize("lengths", [[6] * 9, [6] * 5 + [3, 2, 9, 1]])
@@ -111,9 +111,9 @@ def test_compiled_epochs_do_what_a_loop_over_batches_does(lengths: list[int], cl
     buckets = some_buckets(lengths, 4)
     results = []
     for kind in (epochs, BatchEpochs):
-        run, model = runner(kind, network, buckets, 4)
+        run, model = runner(kind, network, buckets)
         generator = np.random.default_rng(0)
-        losses = [run.run(epoch_plan(buckets, 4, generator)) for _ in range(3)]
+        losses = [run.run(epoch_plan(buckets, generator)) for _ in range(3)]
         results.append((run.compiled, losses, get_weights(network, model)))
     (compiled, losses, weights), (looped, other_losses, other_weights) = results
     assert (compiled, looped) == (True, False)
@@ -128,8 +128,8 @@ def test_an_epoch_longer_than_a_call_visits_everything(monkeypatch: pytest.Monke
     for updates in (3, 512):
         monkeypatch.setattr(compiled, "UPDATES_A_CALL", updates)
         buckets = some_buckets([5] * 22, 2)
-        run, model = runner(epochs, some_network(), buckets, 2)
-        loss = run.run(epoch_plan(buckets, 2, np.random.default_rng(0)))
+        run, model = runner(epochs, some_network(), buckets)
+        loss = run.run(epoch_plan(buckets, np.random.default_rng(0)))
         results.append((loss, get_weights(some_network(), model)))
         assert int(model.optimizer.iterations.numpy()) == 11
     assert results[0][0] == results[1][0]
@@ -148,10 +148,11 @@ def test_padding_and_empty_places_change_neither_loss_nor_weights() -> None:
         np.pad(bucket.y, padding, constant_values=1),
         np.pad(bucket.valid, padding),
         np.pad(bucket.weights, padding),
+        8,
     )
     results = []
     for some, rows in ((bucket, [0, 1, 2, 3, 4]), (longer, [0, 1, -1, 2, 3, 4, -1])):
-        _, model = runner(BatchEpochs, network, [some], 8)
+        _, model = runner(BatchEpochs, network, [some])
         arrays = batch(model, labeled_arrays(some), np.array(rows))
         results.append((float(np.asarray(model.train_on_batch(*arrays))), get_weights(network, model)))
     assert abs(results[0][0] - results[1][0]) < 1e-6
@@ -161,12 +162,12 @@ def test_padding_and_empty_places_change_neither_loss_nor_weights() -> None:
 def test_the_loss_is_the_mean_over_the_steps_that_count() -> None:
     network = some_network()
     bucket = some_buckets([3, 7, 5, 1, 4], 8)[0]
-    run, model = runner(epochs, network, [bucket], 8)
+    run, model = runner(epochs, network, [bucket])
     weights = initial_weights(network, 0) | {"input/mean": np.zeros(2, "f4"), "input/scale": np.ones(2, "f4")}
     z = scores(network, weights, [x[valid] for x, valid in zip(bucket.x, bucket.valid, strict=True)])[:, 0]
     y = bucket.y[bucket.valid]
     expected = np.log1p(np.exp(np.where(y == 1, -z, z))).mean()
-    assert abs(run.run(epoch_plan([bucket], 8, np.random.default_rng(0))) - expected) < 1e-5
+    assert abs(run.run(epoch_plan([bucket], np.random.default_rng(0))) - expected) < 1e-5
     assert model.optimizer.iterations.numpy() == 1
 
 
@@ -326,10 +327,10 @@ def test_wrong_settings_are_refused(arguments: dict[str, Any], message: str) -> 
 def test_an_update_costs_little_beside_its_work() -> None:
     """1,000 updates of the tutorial's size take 0.03 s on the machine of the benchmarks; `fit` needs 0.3 s and more."""
     buckets = some_buckets([10] * 1000, 1)
-    run, _ = runner(epochs, some_network(units=20), buckets, 1)
+    run, _ = runner(epochs, some_network(units=20), buckets)
     seconds = []
     for _ in range(3):
         started = time.perf_counter()
-        run.run(epoch_plan(buckets, 1, np.random.default_rng(0)))
+        run.run(epoch_plan(buckets, np.random.default_rng(0)))
         seconds.append(time.perf_counter() - started)
     assert min(seconds) < 0.25

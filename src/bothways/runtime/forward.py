@@ -191,7 +191,8 @@ def check_codes(name: str, sequences: Sequence[Array], network: Network) -> None
         >>> network = Network(features=2, classes=2, categories=(5,))
         >>> check_codes("X", [np.array([[0.5, 4], [0.5, 5]])], network)
         Traceback (most recent call last):
-        bothways.errors.InputError: X[0] holds 5.0 at step 1, feature 1, a category; its codes are the whole numbers from 0 to 4, and 0 stands for whatever is unknown.
+        bothways.errors.InputError: X[0] holds 5.0 at step 1, feature 1, a category; its codes are the whole numbers
+        from 0 to 4, and 0 stands for whatever is unknown.
     """
     if not network.categories:
         return
@@ -202,8 +203,8 @@ def check_codes(name: str, sequences: Sequence[Array], network: Network) -> None
         if wrong.any():
             step, k = (int(place) for place in np.argwhere(wrong)[0])
             raise InputError(
-                f"{name}[{i}] holds {codes[step, k]} at step {step}, feature {network.numeric + k}, a category; its codes "
-                f"are the whole numbers from 0 to {most[k]}, and 0 stands for whatever is unknown."
+                f"{name}[{i}] holds {codes[step, k]} at step {step}, feature {network.numeric + k}, a category; its "
+                f"codes are the whole numbers from 0 to {most[k]}, and 0 stands for whatever is unknown."
             )
 
 

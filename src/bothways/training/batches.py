@@ -24,12 +24,14 @@ class Bucket:
         y: `(sequences, time)`, the number of the class, 0 where padded; or `(sequences,)`.
         valid: `(sequences, time)`, True where not padded.
         weights: shaped as `y`, float32, how much each label counts; 0 where padded.
+        batch_size: how many sequences an update has at most.
     """
 
     x: npt.NDArray[np.float32]
     y: npt.NDArray[np.int32]
     valid: npt.NDArray[np.bool_]
     weights: npt.NDArray[np.float32]
+    batch_size: int
 
 
 class Batches(NamedTuple):
@@ -102,6 +104,7 @@ def bucketed(
     lengths: Lengths,
     batch_size: int,
     per: str = "step",
+    most_steps: int | None = None,
 ) -> list[Bucket]:
     """Pad sequences and their labels to few lengths, each shared by a batch at least.
 
@@ -114,6 +117,7 @@ def bucketed(
         lengths: how many steps each sequence has, at least one.
         batch_size: sequences an update.
         per: what has a label, each "step" or each "sequence".
+        most_steps: how many steps an update has at most, padding included; None for any number.
     """
     starts = np.cumsum(lengths) - lengths
     labeled = np.flatnonzero((np.add.reduceat(weights, starts) if per == "step" else weights) > 0)
@@ -127,10 +131,11 @@ def bucketed(
         place: Any = (valid, source) if per == "step" else (slice(None), chosen)
         shape = valid.shape if per == "step" else chosen.shape
         bucket = Bucket(
-            np.zeros((*valid.shape, x.shape[1]), np.float32),
-            np.zeros(shape, np.int32),
-            valid,
-            np.zeros(shape, np.float32),
+            x=np.zeros((*valid.shape, x.shape[1]), np.float32),
+            y=np.zeros(shape, np.int32),
+            valid=valid,
+            weights=np.zeros(shape, np.float32),
+            batch_size=batch_size if most_steps is None else max(1, min(batch_size, most_steps // time)),
         )
         bucket.x[valid] = x[source]
         bucket.y[place[0]], bucket.weights[place[0]] = y[place[1]], weights[place[1]]
@@ -138,25 +143,25 @@ def bucketed(
     return result
 
 
-def batch_shape(bucket: Bucket, batch_size: int) -> tuple[int, int]:
+def batch_shape(bucket: Bucket) -> tuple[int, int]:
     """How many batches a bucket gives an epoch, and how many rows each has; they are as equal as can be."""
-    batches = -(-len(bucket.x) // batch_size)
+    batches = -(-len(bucket.x) // bucket.batch_size)
     return batches, -(-len(bucket.x) // batches)
 
 
-def updates(buckets: Sequence[Bucket], batch_size: int) -> int:
+def updates(buckets: Sequence[Bucket]) -> int:
     """How many updates an epoch makes."""
-    return sum(batch_shape(bucket, batch_size)[0] for bucket in buckets)
+    return sum(batch_shape(bucket)[0] for bucket in buckets)
 
 
-def epoch_plan(buckets: Sequence[Bucket], batch_size: int, generator: np.random.Generator) -> Iterator[Batches]:
+def epoch_plan(buckets: Sequence[Bucket], generator: np.random.Generator) -> Iterator[Batches]:
     """Every sequence once, in random order: batches of one bucket each, and those in random order too.
 
     Neighbours of the same bucket are given together, since a run of them is one call of the compiled epoch.
     """
     plans, which = [], []
     for k, bucket in enumerate(buckets):
-        batches, rows = batch_shape(bucket, batch_size)
+        batches, rows = batch_shape(bucket)
         order = np.full(batches * rows, -1, np.int32)
         order[: len(bucket.x)] = generator.permutation(len(bucket.x))
         plans.append(order.reshape(rows, batches).T)  # so that empty places are spread over the batches

@@ -13,10 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from bothways.training.batches import Batches, Bucket, batch_shape
+from bothways.training.epochs import EpochInterrupted
 from bothways.training.keras_model import batch, labeled_arrays
 
 UPDATES_A_CALL = 512
-"""After so many updates the loop comes back to Python, so that Ctrl-C ends a long epoch too."""
+STEPS_A_CALL = 1 << 17
+"""After so many updates, or steps, the loop comes back to Python, so that Ctrl-C ends a long epoch too. A step of 32
+units takes about a microsecond."""
 
 
 class CompiledEpochs:
@@ -31,13 +34,12 @@ class CompiledEpochs:
 
     compiled = True
 
-    def __init__(self, model: Any, buckets: Sequence[Bucket], batch_size: int) -> None:
+    def __init__(self, model: Any, buckets: Sequence[Bucket]) -> None:
         """Compile for every bucket.
 
         Args:
             model: a Keras model as `compile_model` leaves it.
             buckets: the data.
-            batch_size: sequences an update.
         """
         started = time.perf_counter()
         self._model = model
@@ -45,7 +47,7 @@ class CompiledEpochs:
         state = _state(model)
         lowered = []
         for bucket, data in zip(buckets, self._data, strict=True):
-            order = np.zeros((UPDATES_A_CALL, batch_shape(bucket, batch_size)[1]), np.int32)
+            order = np.zeros((UPDATES_A_CALL, batch_shape(bucket)[1]), np.int32)
             # Donated: the updated weights are written where the old ones stand.
             lowered.append(jax.jit(self._updates, donate_argnums=0).lower(state, data, order, np.int32(0)))
         with ThreadPoolExecutor() as pool:
@@ -53,20 +55,31 @@ class CompiledEpochs:
         self.compile_seconds = time.perf_counter() - started
 
     def run(self, plan: Iterable[Batches]) -> float:
-        """Run one epoch; the weights are in the model afterwards. Returns the mean loss of its batches."""
+        """Run one epoch, as `Epochs.run` says."""
         self._model.reset_metrics()
         state, loss = _state(self._model), math.nan
-        for bucket, rows in plan:
-            for first in range(0, len(rows), UPDATES_A_CALL):
-                some = rows[first : first + UPDATES_A_CALL]
-                order = np.zeros((UPDATES_A_CALL, rows.shape[1]), np.int32)
-                order[: len(some)] = some
-                state, loss = self._calls[bucket](state, self._data[bucket], order, np.int32(len(some)))
-        loss = float(loss)  # waits for the updates
+        try:
+            for bucket, rows in plan:
+                time = self._data[bucket][0].shape[1]
+                size = min(UPDATES_A_CALL, max(1, STEPS_A_CALL // (rows.shape[1] * time)))
+                for first in range(0, len(rows), size):
+                    some = rows[first : first + size]
+                    order = np.zeros((UPDATES_A_CALL, rows.shape[1]), np.int32)
+                    order[: len(some)] = some
+                    state, mean = self._calls[bucket](state, self._data[bucket], order, np.int32(len(some)))
+                    loss = float(mean)  # waits for the updates
+        except KeyboardInterrupt:
+            if math.isnan(loss):
+                raise
+            self._keep(state)
+            raise EpochInterrupted(loss) from None
+        self._keep(state)
+        return loss
+
+    def _keep(self, state: Any) -> None:
         for variables, values in zip(_variables(self._model), state, strict=True):
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
-        return loss
 
     def _updates(self, state: Any, data: Any, order: Any, count: Any) -> Any:
         """What is compiled: `count` updates, each with the rows of `data` that `order` names."""

@@ -24,7 +24,27 @@ class Epochs(Protocol):
     compile_seconds: float
 
     def run(self, plan: Iterable[Batches]) -> float:
-        """Run one epoch; the weights are in the model afterwards. Returns the mean loss of its batches."""
+        """Run one epoch; the weights are in the model afterwards.
+
+        Returns:
+            The mean loss of its batches.
+
+        Raises:
+            EpochInterrupted: Ctrl-C came after the first update; the weights are in the model even so.
+        """
+
+
+class EpochInterrupted(KeyboardInterrupt):
+    """Ctrl-C came in the middle of an epoch.
+
+    Args:
+        loss: the mean loss of its batches so far.
+    """
+
+    def __init__(self, loss: float) -> None:
+        """Keep the loss."""
+        super().__init__()
+        self.loss = loss
 
 
 class BatchEpochs:
@@ -33,31 +53,35 @@ class BatchEpochs:
     compiled = False
     compile_seconds = 0.0
 
-    def __init__(self, model: Any, buckets: Sequence[Bucket], batch_size: int) -> None:
+    def __init__(self, model: Any, buckets: Sequence[Bucket]) -> None:
         """Keep the data; arguments as for `bothways.training.compiled.CompiledEpochs`."""
         self._model = model
         self._data = [labeled_arrays(bucket) for bucket in buckets]
 
     def run(self, plan: Iterable[Batches]) -> float:
-        """Run one epoch; the weights are in the model afterwards. Returns the mean loss of its batches."""
-        losses = [
-            float(np.asarray(self._model.train_on_batch(*batch(self._model, self._data[bucket], rows))))
-            for bucket, order in plan
-            for rows in order
-        ]
+        """Run one epoch, as `Epochs.run` says."""
+        losses: list[float] = []
+        try:
+            for bucket, order in plan:
+                for rows in order:
+                    arrays = batch(self._model, self._data[bucket], rows)
+                    losses.append(float(np.asarray(self._model.train_on_batch(*arrays))))
+        except KeyboardInterrupt:
+            if losses:
+                raise EpochInterrupted(float(np.mean(losses))) from None
+            raise
         return float(np.mean(losses))
 
 
-def epochs(model: Any, buckets: Sequence[Bucket], batch_size: int) -> Epochs:
+def epochs(model: Any, buckets: Sequence[Bucket]) -> Epochs:
     """The fastest way to run epochs on the current Keras backend; its `compiled` tells which.
 
     Args:
         model: a Keras model as `compile_model` leaves it.
         buckets: the data.
-        batch_size: sequences an update.
     """
     if keras.backend.backend() != "jax":
-        return BatchEpochs(model, buckets, batch_size)
+        return BatchEpochs(model, buckets)
     from bothways.training.compiled import CompiledEpochs  # JAX need not be installed elsewhere
 
-    return CompiledEpochs(model, buckets, batch_size)
+    return CompiledEpochs(model, buckets)

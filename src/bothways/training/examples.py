@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from bothways.runtime import check_codes, standardise
 from bothways.settings import Settings
 from bothways.training.batches import Bucket, bucketed, piece_lengths
 from bothways.training.initial import Floats
+from bothways.training.memory import bytes_a_step, free_bytes
 
 Array = npt.NDArray[Any]
 
@@ -138,29 +139,53 @@ class Prepared(NamedTuple):
     steps: int
 
 
-def prepare(network: Network, examples: Examples, settings: Settings) -> Prepared:
+def prepare(network: Network, examples: Examples, settings: Settings, say: Callable[[str], None]) -> Prepared:
     """Cut, standardise and pad examples; sequences, or pieces of them, that have no label are left out.
 
     Args:
         network: what to train.
         examples: checked examples.
         settings: how to train.
+        say: is called if the memory is too small for what the settings ask for.
 
     Raises:
-        InputError: there is no label to learn from.
+        InputError: there is no label to learn from, or not the memory for a single step.
     """
     weights = label_weights(examples, settings.class_weight)
     if not weights.any():
         raise InputError("There is nothing to learn from: no label, or none that weighs anything.")
-    steps = np.concatenate(examples.sequences)
-    standardisation = statistics(steps[:, : network.numeric])
-    counts = code_counts(network, steps)
-    labels, lengths = examples.labels, examples.lengths
+    most = free_bytes() // bytes_a_step(network)
+    if not most:
+        raise InputError(
+            f"A step takes {bytes_a_step(network):,} bytes in training; that much is not free. Give less units."
+        )
+    sequences, labels, lengths = examples.sequences, examples.labels, examples.lengths
     if network.per == "step":
-        lengths = piece_lengths(lengths.tolist(), settings.window)
+        window = settings.window
+        if min(lengths.max(), window or most) > most:
+            say(
+                f"A sequence has {lengths.max():,} steps, which take more memory in training than is free: sequences are cut "
+                f"into pieces of {most:,} steps at most."
+            )
+            window = most
+        pieces = piece_lengths(lengths.tolist(), window)
     else:
-        labels, weights, lengths = (array[lengths > 0] for array in (labels, weights, lengths))
+        some = np.flatnonzero(lengths)
+        if lengths.max() > most:
+            say(
+                f"A sequence has {lengths.max():,} steps, which take more memory in training than is free: of each "
+                f"sequence the first {most:,} steps are learned from."
+            )
+        sequences = [sequences[i][:most] for i in some]
+        labels, weights, pieces = labels[some], weights[some], np.minimum(lengths[some], most)
+    steps = np.concatenate(sequences)
+    standardisation = statistics(steps[:, : network.numeric])
     buckets = bucketed(
-        standardise(steps, standardisation), labels, weights, lengths, settings.batch_size, per=network.per
+        standardise(steps, standardisation), labels, weights, pieces, settings.batch_size, network.per, most
     )
-    return Prepared(buckets, standardisation, counts, int(sum(bucket.valid.sum() for bucket in buckets)))
+    least = min(bucket.batch_size for bucket in buckets)
+    if least < min(settings.batch_size, max(len(bucket.x) for bucket in buckets)):
+        say(f"Batches of the longest sequences hold {least} instead of {settings.batch_size}, since memory is short.")
+    return Prepared(
+        buckets, standardisation, code_counts(network, steps), int(sum(bucket.valid.sum() for bucket in buckets))
+    )

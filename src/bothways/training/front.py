@@ -10,6 +10,7 @@ import numpy.typing as npt
 from keras import ops
 
 from bothways.network import Network
+from bothways.training.chance import uniform
 
 Rates = npt.NDArray[np.float32]
 
@@ -22,7 +23,8 @@ class Front(keras.layers.Layer):
 
     Args:
         network: what it belongs to.
-        unknown_rates: for each category column `(codes,)`, how likely training is to take each code for 0; None for never.
+        unknown_rates: for each category column `(codes,)`, how likely training is to take each code for 0; None for
+            never.
         seed: of these draws.
     """
 
@@ -51,7 +53,7 @@ class Front(keras.layers.Layer):
         for i in range(len(network.categories)):
             codes = ops.cast(x[..., network.numeric + i], "int32")
             if training and self._unknown_rates is not None:
-                drawn = keras.random.uniform(ops.shape(codes), dtype="float32", seed=self._draws)
+                drawn = uniform(self._draws, ops.shape(codes))
                 rates = ops.take(ops.convert_to_tensor(self._unknown_rates[i]), codes)
                 codes = ops.where(drawn < rates, ops.zeros_like(codes), codes)
             parts.append(ops.take(self._tables[i], codes, axis=0))

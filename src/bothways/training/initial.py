@@ -18,8 +18,8 @@ def initial_weights(network: Network, seed: int) -> dict[str, Floats]:
     """Weights by Keras's rules, from `seed` and their own names alone.
 
     Kernels are uniform after Glorot and Bengio 2010, recurrent kernels orthogonal (Saxe et al. 2014), biases
-    zero but one for a forget gate (Jozefowicz et al. 2015), vectors of categories uniform within 0.05. Since each array has its own random
-    stream, the forward layer starts the same whether or not a backward one stands beside it.
+    zero but one for a forget gate (Jozefowicz et al. 2015), vectors of categories uniform within 0.05. Since each array
+    has its own random stream, the forward layer starts the same whether or not a backward one stands beside it.
 
     Returns:
         The arrays that `network.weight_shapes()` names, without those of the standardisation.

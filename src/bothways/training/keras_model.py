@@ -13,6 +13,7 @@ from bothways.layers import GRU, LSTM, Bidirectional, SimpleRNN
 from bothways.network import Network, Recurrent
 from bothways.settings import Settings
 from bothways.training.batches import Bucket
+from bothways.training.chance import Dropout
 from bothways.training.front import Front, Rates
 from bothways.training.initial import Floats
 
@@ -34,7 +35,8 @@ def keras_model(network: Network, masked: bool, unknown_rates: list[Rates] | Non
     Args:
         network: what to build.
         masked: whether it takes a mask `(batch, time)` beside `x`, True where a step counts; such steps come first.
-        unknown_rates: for each category column `(codes,)`, how likely training is to take each code for the unknown one.
+        unknown_rates: for each category column `(codes,)`, how likely training is to take each code for the unknown
+            one.
         seed: of dropout, and of these draws.
 
     Returns:
@@ -56,11 +58,13 @@ def keras_model(network: Network, masked: bool, unknown_rates: list[Rates] | Non
     whole = network.per == "sequence"
     for i, layer in enumerate(network.recurrent):
         top = i == network.depth - 1
-        rows = _dropped(network, rows, f"dropout_{i}", seed + i)
+        if network.dropout:
+            rows = Dropout(network.dropout, seed + i, name=f"dropout_{i}")(rows)
         rows = _recurrent(layer, rows, counts, sequences=not (whole and top and network.pooling == "last"))
     if whole and network.pooling != "last":
         rows = Pool(network.pooling, name="pool")(rows, counts=counts)
-    rows = _dropped(network, rows, "dropout_head", seed + network.depth)
+    if network.dropout:
+        rows = Dropout(network.dropout, seed + network.depth, name="dropout_head")(rows)
     head = keras.layers.Dense(network.outputs, kernel_initializer="zeros", dtype="float32", name="head")
     scores = head(rows)
     if network.conv_stride > 1 and not whole:
@@ -83,14 +87,6 @@ def _recurrent(layer: Recurrent, x: Any, mask: Any, sequences: bool) -> Any:
     outputs = cell(x, mask=mask)
     # A Keras layer that goes backwards gives its outputs in the order of its going.
     return ops.flip(outputs, axis=1) if cell.go_backwards and sequences else outputs
-
-
-def _dropped(network: Network, rows: Any, name: str, seed: int) -> Any:
-    """Dropout by one draw for all steps of a sequence (Gal and Ghahramani 2016), which is cheaper, too."""
-    if not network.dropout:
-        return rows
-    shape = (None, 1, rows.shape[-1]) if len(rows.shape) == 3 else None
-    return keras.layers.Dropout(network.dropout, noise_shape=shape, seed=seed, dtype="float32", name=name)(rows)
 
 
 class Pool(keras.layers.Layer):

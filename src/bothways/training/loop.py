@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 import time
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -14,7 +17,14 @@ from bothways.errors import InputError
 from bothways.network import Network
 from bothways.settings import MONITORS, Settings
 from bothways.training.batches import epoch_plan, updates
-from bothways.training.epochs import epochs
+from bothways.training.checkpoints import (
+    Checkpoint,
+    Checkpoints,
+    fingerprint,
+    model_values,
+    set_model_values,
+)
+from bothways.training.epochs import EpochInterrupted, epochs
 from bothways.training.examples import Examples, Prepared, check_examples, prepare
 from bothways.training.front import Rates
 from bothways.training.initial import Floats, initial_weights
@@ -76,13 +86,20 @@ def train(
     settings: Settings,
     valid: Examples | None = None,
     on_epoch: Callable[[EpochReport], None] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    say: Callable[[str], None] | None = None,
 ) -> Trained:
     """Train a network.
 
     With validation data, training stops after `settings.patience` epochs without a better score (of equals the lower
-    loss), and the best weights are kept. The score is the one that `settings.monitor` names, by itself an F1 rather than
-    the loss, since the labels are what people use: on few sequences the loss of an overconfident network rises while its
-    labels still improve.
+    loss), and the best weights are kept. The score is the one that `settings.monitor` names, by itself an F1 rather
+    than the loss, since the labels are what people use: on few sequences the loss of an overconfident network rises
+    while its labels still improve.
+
+    Ctrl-C ends training with the best weights so far; those of an epoch that it cuts short count only in the first one.
+
+    A sequence, or a batch, that would take more memory than there is gets cut, or smaller, and a notice says so.
 
     Args:
         network: what to train.
@@ -90,9 +107,17 @@ def train(
         settings: how.
         valid: what to validate on.
         on_epoch: is called after each epoch.
+        checkpoint: a file that keeps where training stands, written after an epoch if the last time is some seconds
+            ago. It stays when training is done: remove it then. If it cannot be written, training goes on.
+        resume: go on from the checkpoint, if there is one, to the very weights, bit for bit, of a training that was
+            never stopped.
+        say: is called with whatever the user should know; None for warnings.
 
     Raises:
-        InputError: examples that do not fit the network; the loss is not a finite number.
+        InputError: examples that do not fit the network; the loss is not a finite number; a checkpoint of another
+            training.
+        ModelFileError: a checkpoint that is damaged.
+        KeyboardInterrupt: Ctrl-C before the first update was done.
 
     Example:
         >>> import numpy as np
@@ -102,57 +127,143 @@ def train(
         >>> trained.history[-1].loss < trained.history[0].loss
         True
     """
+    if resume and checkpoint is None:
+        raise InputError("resume=True needs the file of the checkpoint. Give checkpoint=path.")
+    say = _warn if say is None else say
     check_examples("examples", examples, network)
-    prepared = prepare(network, examples, settings)
+    prepared = prepare(network, examples, settings, say)
     monitor = settings.monitor if settings.monitor != "auto" else "f1" if network.classes == 2 else "macro_f1"
     validation = None
     if valid is not None:
         check_examples("valid", valid, network)
         validation = Validation(network, prepared.standardisation, valid, monitor, _rarer(examples))
-    buckets = prepared.buckets
-    masked = not all(bucket.valid.all() for bucket in buckets)
-    model = keras_model(network, masked, _unknown_rates(prepared, settings), settings.seed)
-    compile_model(network, model, settings, settings.epochs * updates(buckets, settings.batch_size))
-    set_weights(network, model, initial_weights(network, settings.seed))
-    runner = epochs(model, buckets, settings.batch_size)
+    checkpoints = None
+    if checkpoint is not None:
+        checkpoints = Checkpoints(Path(checkpoint), fingerprint(network, settings, examples, valid), say)
+    stored = checkpoints.load() if checkpoints is not None and resume else None
+    training = _Training(network, settings, prepared, validation, monitor, stored)
+    interrupted = False
+    try:
+        while not training.done:
+            training.epoch()
+            if checkpoints is not None:
+                checkpoints.offer(training.checkpoint(), last=training.done)
+            if on_epoch is not None:
+                on_epoch(training.history[-1])
+    except KeyboardInterrupt as stop:
+        if isinstance(stop, EpochInterrupted) and not training.history:
+            training.judge(stop.loss)
+            if on_epoch is not None:
+                on_epoch(training.history[-1])
+        if not training.history:
+            raise
+        interrupted = True
+        if checkpoints is not None:
+            checkpoints.flush()
+    return Trained(
+        weights=training.best.weights,
+        history=training.history,
+        seconds={"compile": training.compile_seconds, "train": training.seconds},
+        backend=keras.backend.backend(),
+        compiled=training.compiled,
+        interrupted=interrupted,
+    )
 
-    generator = np.random.default_rng(settings.seed)
-    history: list[EpochReport] = []
-    best = _Best(settings.patience)
-    seconds = 0.0
-    while len(history) < settings.epochs and not best.given_up:
-        started = time.perf_counter()
-        loss = runner.run(epoch_plan(buckets, settings.batch_size, generator))
-        weights = _finished(prepared, get_weights(network, model))
-        update_seconds = time.perf_counter() - started
-        epoch = len(history) + 1
+
+class _Training:
+    """A training on its way.
+
+    Attributes:
+        history: a report an epoch.
+        best: the weights to keep.
+        seconds: how long the epochs took, validation included.
+        compile_seconds: how long compiling took.
+        compiled: whether each epoch runs as one compiled loop.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        settings: Settings,
+        prepared: Prepared,
+        validation: Validation | None,
+        monitor: str,
+        stored: Checkpoint | None,
+    ) -> None:
+        self._network, self._settings, self._prepared = network, settings, prepared
+        self._validation, self._monitor = validation, monitor
+        self._generator = np.random.default_rng(settings.seed)
+        self.history: list[EpochReport] = []
+        self.best = _Best(settings.patience)
+        self.seconds = 0.0
+        buckets = prepared.buckets
+        masked = not all(bucket.valid.all() for bucket in buckets)
+        self._model = keras_model(network, masked, _unknown_rates(prepared, settings), settings.seed)
+        compile_model(network, self._model, settings, settings.epochs * updates(buckets))
+        set_weights(network, self._model, initial_weights(network, settings.seed))
+        if stored is not None:
+            self._restore(stored)
+        self.compiled, self.compile_seconds = keras.backend.backend() == "jax", 0.0
+        if not self.done:
+            self._runner = epochs(self._model, buckets)
+            self.compiled, self.compile_seconds = self._runner.compiled, self._runner.compile_seconds
+
+    @property
+    def done(self) -> bool:
+        """Whether all epochs were run, or the last ones were no better."""
+        return len(self.history) >= self._settings.epochs or self.best.given_up
+
+    def epoch(self) -> None:
+        """Run the next epoch and judge it."""
+        self._started = time.perf_counter()
+        self.judge(self._runner.run(epoch_plan(self._prepared.buckets, self._generator)))
+
+    def judge(self, loss: float) -> None:
+        """Judge the weights after an epoch of this mean loss, and report."""
+        weights = _finished(self._prepared, get_weights(self._network, self._model))
+        update_seconds = time.perf_counter() - self._started
+        epoch, settings = len(self.history) + 1, self._settings
         if not math.isfinite(loss):
             raise InputError(f"The loss is {loss} in epoch {epoch}. Lower learning_rate={settings.learning_rate}.")
-        valid_metric, valid_loss = (None, None) if validation is None else validation(weights)
-        better = best.offer(weights, valid_metric, valid_loss, monitor)
-        seconds += time.perf_counter() - started
-        history.append(
+        metric, valid_loss = (None, None) if self._validation is None else self._validation(weights)
+        better = self.best.offer(weights, metric, valid_loss, self._monitor)
+        self.seconds += time.perf_counter() - self._started
+        self.history.append(
             EpochReport(
                 epoch=epoch,
                 epochs=settings.epochs,
                 loss=loss,
                 valid_loss=valid_loss,
-                valid_metric=valid_metric,
-                steps_per_second=prepared.steps / update_seconds,
+                valid_metric=metric,
+                steps_per_second=self._prepared.steps / update_seconds,
                 best=better,
-                metric=MONITORS[monitor],
-                seconds_left=seconds / epoch * (settings.epochs - epoch),
+                metric=MONITORS[self._monitor],
+                seconds_left=self.seconds / epoch * (settings.epochs - epoch),
             )
         )
-        if on_epoch is not None:
-            on_epoch(history[-1])
-    return Trained(
-        weights=best.weights,
-        history=history,
-        seconds={"compile": runner.compile_seconds, "train": seconds},
-        backend=keras.backend.backend(),
-        compiled=runner.compiled,
-    )
+
+    def checkpoint(self) -> Checkpoint:
+        """Where it stands."""
+        arrays = model_values(self._model) | {f"best/{name}": array for name, array in self.best.weights.items()}
+        notes = {
+            "history": [asdict(report) for report in self.history],
+            "seconds": self.seconds,
+            "generator": self._generator.bit_generator.state,
+            "best": [list(self.best.score), self.best.waited],
+        }
+        return Checkpoint(arrays, notes)
+
+    def _restore(self, stored: Checkpoint) -> None:
+        notes = stored.notes
+        set_model_values(self._model, stored.arrays)
+        self.history = [EpochReport(**report) for report in notes["history"]]
+        self.seconds = notes["seconds"]
+        self._generator.bit_generator.state = notes["generator"]
+        score, self.best.waited = notes["best"]
+        self.best.score = (score[0], score[1])
+        self.best.weights = {
+            name.removeprefix("best/"): array for name, array in stored.arrays.items() if name.startswith("best/")
+        }
 
 
 @dataclass
@@ -161,28 +272,35 @@ class _Best:
 
     Attributes:
         patience: how many epochs in a row may be no better; None for any number.
+        weights: those to keep so far.
+        score: theirs, the higher the better; of equals the second number decides.
+        waited: how many epochs in a row were no better.
     """
 
     patience: int | None
     weights: dict[str, Floats] = field(default_factory=dict)
-    _score: tuple[float, float] = (-math.inf, -math.inf)
-    _waited: int = 0
+    score: tuple[float, float] = (-math.inf, -math.inf)
+    waited: int = 0
 
     def offer(self, weights: dict[str, Floats], metric: float | None, loss: float | None, monitor: str) -> bool:
         """Keep the weights if they are better; tells whether they are."""
         if metric is not None and loss is not None:
             score = (-metric if monitor == "loss" else metric, -loss)
-            if score <= self._score:
-                self._waited += 1
+            if score <= self.score:
+                self.waited += 1
                 return False
-            self._score = score
-        self.weights, self._waited = weights, 0
+            self.score = score
+        self.weights, self.waited = weights, 0
         return True
 
     @property
     def given_up(self) -> bool:
         """Whether the last epochs, as many as the patience, were no better."""
-        return self.patience is not None and self._waited >= self.patience
+        return self.patience is not None and self.waited >= self.patience
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, stacklevel=3)
 
 
 def _rarer(examples: Examples) -> int:

@@ -1,0 +1,161 @@
+"""Checkpoints: a training that was killed goes on to the very weights that it would have had."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+import bothways
+from bothways.errors import InputError, ModelFileError
+from bothways.files import written_whole
+from bothways.network import Network
+from bothways.settings import Settings
+from bothways.training.examples import Examples
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+SECONDS_APART = 5.0
+"""Between two checkpoints, unless the training is at its end: many epochs are much shorter than writing a file."""
+
+NOTES = "notes"
+"""The name of the array that holds everything that is no array, as JSON."""
+
+
+class Checkpoint(NamedTuple):
+    """Where a training stands after an epoch.
+
+    Attributes:
+        arrays: the values of the variables of the Keras model, and the best weights so far.
+        notes: everything else, as JSON values.
+    """
+
+    arrays: Arrays
+    notes: dict[str, Any]
+
+
+class Checkpoints:
+    """Keeps the latest checkpoint of a training in a file, whole or not at all.
+
+    Args:
+        path: the file.
+        fingerprint: what tells this training from others, as `fingerprint` gives it.
+        say: is called once if the file cannot be written, with the reason; training goes on.
+    """
+
+    def __init__(self, path: Path, fingerprint: Mapping[str, str], say: Callable[[str], None]) -> None:
+        """Nothing is written yet."""
+        self._path, self._fingerprint, self._say = path, dict(fingerprint), say
+        self._written = time.monotonic()
+        self._waiting: Checkpoint | None = None
+        self._failed = False
+
+    def offer(self, checkpoint: Checkpoint, last: bool) -> None:
+        """Write it, unless the one before is recent and this is not the last."""
+        self._waiting = checkpoint
+        if last or time.monotonic() - self._written > SECONDS_APART:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was offered and not written yet."""
+        if self._waiting is None:
+            return
+        arrays, notes = self._waiting
+        text = json.dumps(notes | {"fingerprint": self._fingerprint}).encode()
+        try:
+            with written_whole(self._path, ModelFileError) as temporary, temporary.open("xb") as file:
+                np.savez(file, allow_pickle=False, **arrays, **{NOTES: np.frombuffer(text, np.uint8)})
+        except ModelFileError as error:
+            if not self._failed:
+                self._say(f"No checkpoint: {error} Training goes on; an older checkpoint stays as it was.")
+            self._failed = True
+        self._written, self._waiting = time.monotonic(), None
+
+    def load(self) -> Checkpoint | None:
+        """The checkpoint in the file; None if there is no such file.
+
+        Raises:
+            InputError: it belongs to another training; says what differs.
+            ModelFileError: the file is no checkpoint, or damaged.
+        """
+        if not self._path.exists():
+            return None
+        try:
+            with np.load(self._path, allow_pickle=False) as file:
+                arrays = dict(file)
+            notes = json.loads(arrays.pop(NOTES).tobytes())
+            theirs = notes["fingerprint"]
+            differing = [name for name, mark in self._fingerprint.items() if theirs.get(name) != mark]
+        except (OSError, ValueError, EOFError, KeyError, AttributeError, TypeError, zipfile.BadZipFile):
+            raise ModelFileError(
+                f"{self._path}: damaged, or not a checkpoint. Remove it to train from the start."
+            ) from None
+        if differing:
+            raise InputError(
+                f"{self._path}: this checkpoint is of another training; what differs: {', '.join(differing)}. "
+                "Give the same again, or remove the file to train from the start."
+            )
+        return Checkpoint(arrays, notes)
+
+
+def fingerprint(network: Network, settings: Settings, examples: Examples, valid: Examples | None) -> dict[str, str]:
+    """What tells one training from another, part by part.
+
+    Example:
+        >>> examples = Examples([np.zeros((3, 1))], np.array([0, 1, 0]))
+        >>> sorted(fingerprint(Network(features=1, classes=2), Settings(), examples, None))
+        ['data', 'network', 'settings', 'versions']
+    """
+    data = hashlib.sha256()
+    for part in (examples, valid):
+        if part is None:
+            continue
+        for array in (part.lengths, *part.sequences, part.labels, part.weights):
+            if array is not None:
+                data.update(f"{array.dtype}{array.shape}".encode())
+                data.update(np.ascontiguousarray(array).tobytes())
+    backend = keras.backend.backend()
+    packages = ("keras", "numpy", "tensorflow_cpu" if backend == "tensorflow" else backend)
+    versions = {"bothways": bothways.__version__} | {name: _version(name) for name in packages}
+    return {
+        "network": _mark(network.to_json()),
+        "settings": _mark(asdict(settings)),
+        "data": data.hexdigest(),
+        "versions": _mark(versions),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # it runs from its sources, or is installed by another name
+        return ""
+
+
+def _mark(values: dict[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True)
+
+
+def model_values(model: Any) -> Arrays:
+    """The values of all variables of a compiled Keras model that training changes, under names of their own."""
+    return {f"model/{i}": keras.ops.convert_to_numpy(variable.value) for i, variable in enumerate(_variables(model))}
+
+
+def set_model_values(model: Any, arrays: Arrays) -> None:
+    """Put back what `model_values` gave."""
+    for i, variable in enumerate(_variables(model)):
+        variable.assign(arrays[f"model/{i}"])
+
+
+def _variables(model: Any) -> list[Any]:
+    return [*model.trainable_variables, *model.non_trainable_variables, *model.optimizer.variables]
