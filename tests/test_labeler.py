@@ -486,6 +486,23 @@ def test_ctrl_c_leaves_a_labeler_that_predicts() -> None:
     assert len(labeler.predict(X)) == 15
 
 
+def test_a_training_that_was_stopped_goes_on(tmp_path: Path) -> None:
+    X, y = some_data([5, 9, 7] * 5)
+    path = tmp_path / "training.checkpoint"
+
+    def interrupt(report: Any) -> None:
+        if report.epoch == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        quick(epochs=6).fit(X, y, on_epoch=interrupt, checkpoint=path)
+    resumed = quick(epochs=6).fit(X, y, checkpoint=path, resume=True)
+    whole = quick(epochs=6).fit(X, y)
+    assert np.array_equal(np.concatenate(resumed.predict_proba(X)), np.concatenate(whole.predict_proba(X)))
+    with pytest.raises(InputError, match="checkpoint"):
+        quick(epochs=6, units=5).fit(X, y, checkpoint=path, resume=True)
+
+
 def test_a_saved_model_gives_the_same_numbers(tmp_path: Path) -> None:
     X, _ = some_data([5, 9, 7] * 5)
     labeler = quick(conv_window=3).fit(X, [0, 1, 2] * 5)

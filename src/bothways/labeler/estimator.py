@@ -204,6 +204,8 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         sample_weight: Any = None,
         validation_data: tuple[Any, Any] | None = None,
         on_epoch: Callable[[EpochReport], None] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        resume: bool = False,
     ) -> SequenceLabeler:
         """Train from the start.
 
@@ -217,6 +219,8 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             validation_data: `(X, y)` to stop early by and to choose the best epoch by; without it, and without
                 `validation_fraction`, training runs all epochs and keeps the last weights.
             on_epoch: is called after each epoch.
+            checkpoint: a file that keeps where training stands. It stays when training is done: remove it then.
+            resume: go on from the checkpoint, if there is one, to the same weights as if training had never stopped.
 
         Raises:
             InputError: a setting out of its range; sequences or labels that do not fit, with the number of the
@@ -250,7 +254,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             warnings.warn(f"y lacks {what}; nothing is learnt where there is none.", UserWarning, stacklevel=2)
         network = self._network(inputs, columns, len(classes), labels.per)
         examples = examples_of(inputs, codes, weights, labels.per, train_steps)
-        trained = train(network, examples, settings, valid, on_epoch)
+        trained = train(network, examples, settings, valid, on_epoch, checkpoint, resume)
         names: list[Label] = classes.tolist()
         self.classes_ = classes
         self.n_features_in_ = columns.features
