@@ -9,7 +9,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from bothways.data import Columns, Draw, Table, choose_columns, match_columns
+from bothways.data import Columns, Draw, Encoding, Table, choose_columns, match_columns
+from bothways.data.encoding import Category, Number
 from bothways.errors import DataError, ModelFileError
 
 
@@ -55,6 +56,34 @@ def test_dates_are_left_out_and_said(values: list[Any]) -> None:
         choose_columns(table(when=values), **ROLES, features=["when"])
 
 
+@pytest.mark.parametrize("values", [[None] * 3, pl.Series([None] * 3, dtype=pl.String)])
+def test_empty_columns_are_left_out_and_said(values: Any) -> None:
+    columns, notices = choose_columns(table(nothing=values), **ROLES)
+    assert "nothing" not in columns.features
+    assert notices == ["Column 'nothing' is left out: it is empty."]
+    with pytest.raises(DataError, match="'nothing' is empty"):
+        choose_columns(table(nothing=values), **ROLES, features=["nothing"])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [["tcp", "udp", None], pl.Series(["tcp", "udp", "tcp"], dtype=pl.Categorical), ["1", "n/a", "?"], ["07", "8", "9"]],
+)
+def test_text_is_categories(values: Any) -> None:
+    columns, notices = choose_columns(table(proto=values), **ROLES)
+    assert columns.features == ("bytes", "packets", "proto")
+    assert columns.categories == ("proto",)
+    assert notices == []
+    with pytest.raises(DataError, match="'proto' is text; it cannot be numeric"):
+        choose_columns(table(proto=values), **ROLES, numeric=["proto"])
+
+
+def test_numbers_are_categories_where_it_is_said() -> None:
+    assert choose_columns(table(), **ROLES, categorical=["packets"])[0].categories == ("packets",)
+    with pytest.raises(DataError, match="given twice, as categorical and as numeric"):
+        choose_columns(table(), **ROLES, categorical=["packets"], numeric=["packets"])
+
+
 @pytest.mark.parametrize("name", ["", "__index_level_0__"])
 def test_numbers_of_rows_are_left_out_and_said(name: str) -> None:
     columns, notices = choose_columns(table(**{name: [0, 1, 2]}), **ROLES)
@@ -65,25 +94,18 @@ def test_numbers_of_rows_are_left_out_and_said(name: str) -> None:
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ({"proto": ["tcp"] * 3}, "'proto' is text. Leave it out with --drop proto, or say what it is for"),
-        (
-            {"proto": ["tcp"] * 3, "flag": ["S"] * 3},
-            "'proto' is text; 'flag' is text. Leave them out with --drop proto,flag",
-        ),
-        ({"proto": pl.Series(["tcp"] * 3, dtype=pl.Categorical)}, "'proto' is text"),
-        ({"nothing": [None] * 3}, "'nothing' is empty"),
-        ({"many": [[1.0]] * 3}, "'many' is of type List"),
+        ({"many": [[1.0]] * 3}, "'many' is of type List.*Leave it out with --drop many, or say what it is for"),
+        ({"many": [[1.0]] * 3, "more": [[1]] * 3}, "Leave them out with --drop many,more"),
         (
             {"x": ["1", "2", "oops"]},
             r"data row 3 \(the first is 1\), column 'x' holds 'oops', which is no number. .*--drop x",
         ),
-        ({"x": ["1", "n/a", "?"]}, None),
         ({"x": ["n/a", "2", None]}, r"data row 1 .*holds 'n/a'"),
-        ({"x": ["1", "2", "3"]}, "'x' holds numbers written as text"),
+        ({"x": ["1", "2.5", "3"]}, "'x' holds numbers written as text"),
     ],
 )
-def test_columns_that_are_no_numbers(more: dict[str, Any], said: str | None) -> None:
-    with pytest.raises(DataError, match=said or "'x' is text") as caught:
+def test_columns_that_can_be_no_features(more: dict[str, Any], said: str) -> None:
+    with pytest.raises(DataError, match=said) as caught:
         choose_columns(table(**more), **ROLES)
     assert str(caught.value).startswith("some.csv: ")
 
@@ -107,7 +129,7 @@ def test_further_stray_cells_are_counted() -> None:
         ({"sequence": "label"}, "'label' is given twice, as label and as sequence"),
         ({"drop": ["label"]}, "'label' is given twice, as label and as drop"),
         ({"features": ["bytes"], "drop": ["bytes"]}, "'bytes' is given twice, as drop and as features"),
-        ({"drop": ["bytes", "packets"]}, "no numeric column is left to learn 'label' from"),
+        ({"drop": ["bytes", "packets"]}, "no column is left to learn 'label' from"),
         ({"order": "flow", "sequence": None, "drop": ["at"]}, "order column 'flow' must be a number or a time"),
     ],
 )
@@ -134,14 +156,36 @@ def test_columns_go_through_json(draw: Draw | None) -> None:
         {"draw": {"seed": 1}},
         {"draw": 5},
         {"draw": {"seed": "x", "fingerprint": 1}},
+        {"per": "word"},
+        {"per": None},
+        {"categories": ["c"]},
+        {"group": 3},
+        {"encoding": {}},
+        {"encoding": 5},
+        {"encoding": {"numbers": [{"name": "a"}], "categories": [], "gaps": ""}},
+        {"encoding": {"numbers": [], "categories": [{"name": "b", "values": [1]}], "gaps": ""}},
+        {"encoding": {"numbers": [], "categories": [], "gaps": "wide"}},
     ],
 )
 def test_broken_descriptions_are_refused(change: dict[str, Any]) -> None:
-    good = Columns("label", ("a",)).to_json()
+    encoding = Encoding((Number("a", 0.5),), (Category("b", ("x",)),))
+    good = Columns("label", ("a", "b"), categories=("b",), encoding=encoding).to_json()
     with pytest.raises(ModelFileError, match="description of columns"):
         Columns.from_json(good | change)
+
+
+@pytest.mark.parametrize("name", ["label", "features", "sequence", "order", "split", "draw"])
+def test_descriptions_that_lack_something_are_refused(name: str) -> None:
+    good = Columns("label", ("a",)).to_json()
     with pytest.raises(ModelFileError, match="description of columns"):
-        Columns.from_json({name: value for name, value in good.items() if name not in change})
+        Columns.from_json({key: value for key, value in good.items() if key != name})
+
+
+def test_descriptions_without_an_encoding_are_plain_numbers() -> None:
+    data = {"label": "label", "features": ["a"], "sequence": None, "order": None, "split": None, "draw": None}
+    columns = Columns.from_json(data)
+    assert columns == Columns("label", ("a",))
+    assert columns.fitted.names == ("a",)
 
 
 def test_a_table_is_matched_by_name() -> None:
@@ -160,7 +204,11 @@ def test_a_table_is_matched_by_name() -> None:
 
 def test_a_matched_feature_must_be_numbers() -> None:
     columns = Columns("label", ("bytes",))
-    for values, said in ((["a", "b"], "'bytes' is text"), (["1", "b"], "data row 2 .* holds 'b'")):
+    for values, said in (
+        (["a", "b"], "trained on numbers, but 'bytes' is text"),
+        (["1", "b"], "data row 2 .* holds 'b'"),
+        (["1", "2"], "numbers written as text"),
+    ):
         with pytest.raises(DataError, match=said) as caught:
             match_columns(Table("new.csv", pl.DataFrame({"bytes": values})), columns, label=False)
         assert "--drop" not in str(caught.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,8 @@ from bothways.errors import DataError
 COLUMNS = Columns("label", ("x",), sequence="flow", order="at")
 
 
-def read(frame: pl.DataFrame, columns: Columns = COLUMNS, labels: bool = True) -> Any:
-    return read_sequences(Table("some.csv", frame), columns, labels=labels)
+def read(frame: pl.DataFrame, columns: Columns = COLUMNS, classes: Any = (0, 1)) -> Any:
+    return read_sequences(Table("some.csv", frame), columns, classes=classes)
 
 
 @settings(deadline=None)
@@ -82,7 +83,7 @@ def test_features_of_every_numeric_kind_in_the_order_of_the_columns() -> None:
             "exact": pl.Series(["1.25", "2.5"]).cast(pl.Decimal(10, 2)),
         }
     )
-    sequences = read(frame, Columns("label", ("number", "flag", "small", "exact")), labels=False)
+    sequences = read(frame, Columns("label", ("number", "flag", "small", "exact")), classes=None)
     assert sequences.features.tolist() == [[0.5, 1, 1, 1.25], [1.5, 0, 2, 2.5]]
     assert sequences.features.flags.c_contiguous
     with pytest.raises(DataError, match="without their labels"):
@@ -90,21 +91,58 @@ def test_features_of_every_numeric_kind_in_the_order_of_the_columns() -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "kind", "labels"),
+    ("column", "classes", "codes"),
     [
-        ([0, 1], np.int64, [0, 1]),
-        (pl.Series([0, 1], dtype=pl.UInt8), np.int64, [0, 1]),
-        ([0.0, 1.0], np.int64, [0, 1]),
-        ([True, False], np.bool_, [True, False]),
-        (["b", "a"], np.object_, ["b", "a"]),
-        (pl.Series(["b", "a"], dtype=pl.Categorical), np.object_, ["b", "a"]),
+        ([0, 1, None], (0, 1), [0, 1, -1]),
+        (pl.Series([7, 3], dtype=pl.UInt8), (3, 7), [1, 0]),
+        ([0.0, 1.0, float("nan")], (0, 1), [0, 1, -1]),
+        ([True, False, None], (False, True), [1, 0, -1]),
+        (["b", "a", None], ("a", "b", "c"), [1, 0, -1]),
+        ([2, 1], ("1", "2"), [1, 0]),
+        (pl.Series(["b", "a"], dtype=pl.Categorical), ("a", "b"), [1, 0]),
     ],
 )
-def test_labels_keep_their_kind(column: Any, kind: type, labels: list[Any]) -> None:
-    read_labels = read(pl.DataFrame({"x": [1, 2], "label": column}), Columns("label", ("x",))).labels
-    assert read_labels.dtype == kind
-    assert read_labels.tolist() == labels
-    assert [type(label) for label in read_labels.tolist()] == [type(label) for label in labels]
+def test_labels_are_codes_of_classes(column: Any, classes: Any, codes: list[int]) -> None:
+    sequences = read(pl.DataFrame({"label": column, "x": 1}), Columns("label", ("x",)), classes)
+    assert sequences.labels.dtype == np.int64
+    assert sequences.labels.tolist() == codes
+    missing = codes.count(-1)
+    said = ("1 step has no label in 'label': read as input, left out of training and scores.",)
+    assert sequences.notices == (said if missing else ())
+
+
+@pytest.mark.parametrize(("column", "classes"), [([0, 5], (0, 1)), ([True, False], (0, 1)), (["a", "b"], ("a",))])
+def test_labels_that_are_no_classes(column: Any, classes: Any) -> None:
+    with pytest.raises(DataError, match="labels in 'label' that the model never saw"):
+        read(pl.DataFrame({"label": column, "x": 1}), Columns("label", ("x",)), classes)
+
+
+def test_a_label_each() -> None:
+    columns = replace(COLUMNS, per="sequence")
+    frame = pl.DataFrame({"flow": list("aabbc"), "at": range(5), "x": range(5), "label": [1, None, 0, 0, None]})
+    sequences = read(frame, columns)
+    assert sequences.targets().tolist() == sequences.codes().tolist() == [1, 0, -1]
+    assert sequences.by_row(np.array([5.0, 6.0, 7.0])).tolist() == [5, 5, 6, 6, 7]
+    assert sequences.keep(np.array([False, True, True])).targets().tolist() == [0, -1]
+    with pytest.raises(DataError, match=r"sequence 'b' has two labels in 'label': 0, 1. .*Such sequences: 1 of 3"):
+        read(frame.with_columns(label=pl.Series([1, None, 0, 1, None])), columns)
+
+
+def test_rows_out_of_order_are_said() -> None:
+    frame = pl.DataFrame({"flow": [2, 2, 1, 1], "at": [0, 1, 2, 1], "x": [1, 2, 3, 4], "label": [0, 1, 0, 1]})
+    assert read(frame).notices == (
+        "some.csv: the rows are not in the order of 'at' (1 of 4 stand after a later one); they are sorted.",
+    )
+    assert read(frame.head(2)).notices == ()
+
+
+def test_long_sequences_are_cut_and_said() -> None:
+    frame = pl.DataFrame({"flow": list("aaaaabb"), "at": range(7), "x": range(7), "label": [0, 1, 0, 1, 0, 0, 1]})
+    sequences = read_sequences(Table("some.csv", frame), COLUMNS, classes=(0, 1), max_steps=2)
+    assert sequences.ids == ("a", "a", "a", "b")
+    assert [x[:, 0].tolist() for x in sequences.inputs()] == [[0, 1], [2, 3], [4], [5, 6]]
+    assert sequences.by_row(sequences.features)[:, 0].tolist() == list(range(7))
+    assert "1 sequence is longer than 2 steps and cut" in sequences.notices[0]
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf"), -float("inf"), 1e39])
@@ -117,8 +155,7 @@ def test_features_that_are_no_numbers(value: float | None) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"label": [0, None, None]}, "data row 2 .* the label 'label' is empty. 2 rows have no label"),
-        ({"label": [0.0, float("nan"), 1.0]}, "data row 2 .* the label 'label' is empty. 1 rows"),
+        ({"label": [None, None, None]}, "the label 'label' is empty in every row"),
         ({"label": [0.5, 1.0, 2.0]}, "the label 'label' is of type Float64"),
         ({"label": [datetime.date(2024, 1, 1)] * 3}, "the label 'label' is of type Date"),
         ({"flow": ["a", None, "b"]}, "data row 2 .* column 'flow' is empty"),

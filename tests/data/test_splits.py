@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bothways.data import Columns, Table, evaluation_part, split_table
+from bothways.data import Columns, Encoding, Table, evaluation_part, split_table
+from bothways.data.encoding import Category, Number
 from bothways.data.splits import Parts
 from bothways.errors import DataError
 
@@ -35,7 +36,7 @@ def part_column(*parts: str, steps: int = 4) -> pl.Series:
 def test_the_split_column_decides(valid: str) -> None:
     columns, parts, notices = split_table(table(3, part=part_column("test", "train", valid)), COLUMNS, seed=0)
     assert ids(parts) == [[1], [2], [0]]
-    assert columns == COLUMNS
+    assert columns == replace(COLUMNS, encoding=Encoding((Number("x", fill=5.5),)))
     assert notices == []
 
 
@@ -81,7 +82,7 @@ def test_sequences_are_drawn_whole_and_by_the_seed() -> None:
 
 
 def test_the_order_of_the_rows_does_not_matter_to_a_draw() -> None:
-    shuffled = Table("some.csv", table().values.sample(fraction=1.0, shuffle=True, seed=1))
+    shuffled = Table("some.csv", table().frame().sample(fraction=1.0, shuffle=True, seed=1))
     columns, parts, _ = split_table(shuffled, DRAWN, seed=5)
     other_columns, other, _ = split_table(table(), DRAWN, seed=5)
     assert ids(parts) == ids(other)
@@ -101,7 +102,7 @@ def test_a_class_of_one_sequence_is_drawn_for_training(seed: int) -> None:
 
 @pytest.mark.parametrize("sequences", [1, 2])
 def test_one_or_two_sequences_are_cut_in_time(sequences: int) -> None:
-    _, parts, notices = split_table(table(sequences, 100), DRAWN, seed=0)
+    _, parts, notices = split_table(table(sequences, 100), DRAWN, seed=0, gap=0)
     assert parts.valid is not None
     assert parts.test is not None
     assert [part.lengths.tolist() for part in (parts.train, parts.valid, parts.test)] == [
@@ -112,6 +113,105 @@ def test_one_or_two_sequences_are_cut_in_time(sequences: int) -> None:
     assert parts.train.features[:70, 0].tolist() == list(range(70))
     assert parts.test.features[:15, 0].tolist() == list(range(85, 100))
     assert "cut in time" in notices[0]
+
+
+@pytest.mark.parametrize(("gap", "left_out"), [(3, 3), (32, 5)])
+def test_blocks_of_time_are_kept_apart(gap: int, left_out: int) -> None:
+    columns, parts, notices = split_table(table(1, 100), DRAWN, seed=0, gap=gap)
+    steps = [part.features[:, 0].tolist() for part in parts.named.values()]
+    assert steps == [list(range(70)), list(range(70 + left_out, 85)), list(range(85 + left_out, 100))]
+    assert f"with {left_out} steps left out at each cut" in notices[0]
+    assert evaluation_part(table(1, 100), columns, "test", (0, 1))[1].features[:, 0].tolist() == steps[2]
+
+
+def test_groups_are_drawn_whole() -> None:
+    frame = table().values.with_columns(host=pl.col("flow") // 2)
+    for seed in range(5):
+        columns, parts, notices = split_table(Table("some.csv", frame), replace(DRAWN, group="host"), seed=seed)
+        hosts = [{flow // 2 for flow in flows} for flows in ids(parts)]
+        assert [len(each) for each in hosts] == [6, 2, 2]
+        assert len(set.union(*hosts)) == 10
+        assert notices == ["There is no split column: 6 groups are drawn for train, 2 for valid, 2 for test."]
+        assert evaluation_part(Table("some.csv", frame), columns, "test", (0, 1))[1].ids == parts.test.ids  # type: ignore[union-attr]
+    mixed = frame.with_columns(host=pl.col("at") // 2)
+    with pytest.raises(DataError, match="sequence 0 stands in two groups of 'host'"):
+        split_table(Table("some.csv", mixed), replace(DRAWN, group="host"), seed=0)
+    few = frame.with_columns(host=pl.col("flow") // 10)
+    with pytest.raises(DataError, match="2 groups are too few"):
+        split_table(Table("some.csv", few), replace(DRAWN, group="host"), seed=0)
+
+
+def test_what_is_learnt_of_columns_is_learnt_from_the_train_part() -> None:
+    part = part_column("train", "valid", "test")
+    x = pl.Series([1.0, None, 3.0, 5.0, 100.0, None, 100.0, 100.0, 7.0, 7.0, 7.0, 7.0])
+    kind = pl.Series(["a", "b", "b", "b", "a", "new", "a", "a", "b", "b", "other", "new"])
+    columns, parts, notices = split_table(
+        table(3, part=part, x=x, kind=kind), replace(COLUMNS, features=("x", "kind"), categories=("kind",)), seed=0
+    )
+    assert columns.encoding == Encoding((Number("x", fill=3.0, flagged=True),), (Category("kind", ("b", "a")),))
+    assert parts.train.features.tolist() == [[1, 0, 2], [3, 1, 1], [3, 0, 1], [5, 0, 1]]
+    assert parts.valid is not None
+    assert parts.valid.features[1].tolist() == [3, 1, 0]
+    assert notices == [
+        "Column 'x': 1 row of the train part without a number; filled with the mean, and a column says where.",
+        "Column 'kind': 3 rows with values that training never saw ('new', 'other'); they are read as unknown.",
+    ]
+
+
+def test_rare_categories_are_unknown_and_nothing_is_said_of_them() -> None:
+    kind = pl.Series(["a", "b", "b", "a", "c", "b", "a", "a"])
+    columns = replace(COLUMNS, features=("x", "kind"), categories=("kind",))
+    columns, parts, notices = split_table(
+        table(2, kind=kind, part=part_column("train", "train")), columns, seed=0, min_count=2
+    )
+    assert columns.fitted.sizes == (3,)
+    assert parts.train.features[:, 1].tolist() == [1, 2, 2, 1, 0, 2, 1, 1]
+    assert not any("kind" in notice for notice in notices)
+
+
+def test_steps_without_a_label_are_masked_and_counted() -> None:
+    label = pl.Series([0, 1, None, 1, 0, 1, 0, 1, None, 1, 0, 1])
+    _, parts, notices = split_table(table(3, part=part_column("train", "valid", "test"), label=label), COLUMNS, seed=0)
+    assert parts.classes == (0, 1)
+    assert parts.train.codes().tolist() == [0, 1, -1, 1]
+    assert notices == ["2 steps have no label in 'label': read as input, left out of training and scores."]
+    empty = pl.Series([0, 1, 0, 1, 0, 1, 0, 1, None, None, None, None])
+    hollow = table(3, part=part_column("train", "valid", "test"), label=empty)
+    with pytest.raises(DataError, match="the test part has no label in 'label'"):
+        evaluation_part(hollow, COLUMNS, "test", (0, 1))
+
+
+def test_codes_are_those_of_the_classes() -> None:
+    label = pl.Series(["b", "a", "b", "c"] * 2 + ["a", "b", "c", "c"])
+    some = table(3, part=part_column("train", "train", "test"), label=label)
+    _, parts, _ = split_table(some, COLUMNS, seed=0)
+    assert parts.classes == ("a", "b", "c")
+    assert parts.train.codes().tolist() == [1, 0, 1, 2] * 2
+    assert evaluation_part(some, COLUMNS, "test", ("c", "b", "a"))[1].codes().tolist() == [2, 1, 0, 0]
+
+
+def test_a_label_for_each_sequence() -> None:
+    label = pl.col("flow") % 2
+    _, parts, _ = split_table(table(label=label), replace(DRAWN, per="sequence"), seed=0)
+    assert parts.train.codes().tolist() == [flow % 2 for flow in parts.train.ids]
+    with pytest.raises(DataError, match="sequence 0 has two labels"):
+        split_table(table(), replace(DRAWN, per="sequence"), seed=0)
+    with pytest.raises(DataError, match="2 sequences are too few"):
+        split_table(table(2, label=label), replace(DRAWN, per="sequence"), seed=0)
+
+
+def test_columns_that_say_nothing_are_left_out_and_said() -> None:
+    names = pl.Series([f"id-{i}" for i in range(80)])
+    empty = pl.Series([None] * 80, dtype=pl.Float64)
+    columns = replace(DRAWN, features=("x", "name", "empty"), categories=("name",))
+    columns, parts, notices = split_table(table(name=names, empty=empty), columns, seed=0)
+    assert columns.features == ("x",)
+    assert columns.categories == ()
+    assert parts.train.features.shape == (56, 1)
+    assert any("'name' is left out: 56 of its 56 values in the train part differ" in notice for notice in notices)
+    assert any("'empty' is left out: it is empty in the train part" in notice for notice in notices)
+    with pytest.raises(DataError, match=r"some.csv: no column is left to learn from.*'name' is left out"):
+        split_table(table(name=names), replace(columns, features=("name",), categories=("name",), draw=None), seed=0)
 
 
 @pytest.mark.parametrize(

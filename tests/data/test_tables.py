@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bothways.data import Table, check_output, read_table, with_predictions, write_table
-from bothways.data.tables import FORMATS
+from bothways.data import Table, check_output, read_table, write_table
+from bothways.data.sources import FORMATS
 from bothways.errors import DataError
 
 
@@ -35,7 +35,7 @@ def test_what_is_written_is_read(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"some{ending}"
     write_table(frame, path)
     table = read_table(path)
-    assert table.values.equals(frame)
+    assert table.frame().equals(frame)
     assert table.source == str(path)
     assert len(table) == 2
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
@@ -76,7 +76,7 @@ def test_text_in_the_last_row_of_many_is_seen(tmp_path: Path) -> None:
 def test_dialects_of_csv(tmp_path: Path, separator: str, before: bytes, newline: str) -> None:
     text = newline.join(separator.join(row) for row in (("a", "b"), ("1", "x"), ("2", "y"))) + newline
     table = read_table(csv(tmp_path, before + text.encode()))
-    assert table.values.to_dict(as_series=False) == {"a": [1, 2], "b": ["x", "y"]}
+    assert table.frame().to_dict(as_series=False) == {"a": [1, 2], "b": ["x", "y"]}
 
 
 def test_categories_come_as_text(tmp_path: Path) -> None:
@@ -98,8 +98,12 @@ def test_categories_come_as_text(tmp_path: Path) -> None:
         ("some.parquet", b"", "no Parquet file"),
         ("some.parquet", b"garbage" * 1000, "no Parquet file"),
         ("some.parquet", b"PAR1" + b"\0" * 100 + b"PAR1", "no Parquet file"),
-        ("some.xlsx", b"a,b\n1,2\n", r"\.parquet and \.csv"),
-        ("some", b"a,b\n1,2\n", r"\.parquet and \.csv"),
+        ("some.jsonl", b"", "this file is empty"),
+        ("some.jsonl", b'{"a": 1}\n[1, 2]\n', "no file of JSON objects"),
+        ("some.jsonl", b'{"a": 1}\n{"a": \n', "no file of JSON objects"),
+        ("some.jsonl", b"garbage\n", "no file of JSON objects"),
+        ("some.xlsx", b"a,b\n1,2\n", r"\.csv, \.jsonl and \.ndjson"),
+        ("some", b"a,b\n1,2\n", r"\.csv, \.jsonl and \.ndjson"),
     ],
 )
 def test_what_is_no_table(tmp_path: Path, name: str, content: bytes, said: str) -> None:
@@ -127,26 +131,94 @@ def test_parquet_without_rows(tmp_path: Path) -> None:
         read_table(tmp_path / "some.parquet")
 
 
-@pytest.mark.parametrize("name", ["nowhere.csv", "nowhere.parquet"])
-def test_no_such_file_and_a_folder(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["nowhere.csv", "nowhere.parquet", "nowhere.jsonl"])
+def test_no_such_file_and_an_empty_folder(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match=f"{name}: no such file"):
         read_table(tmp_path / name)
     (tmp_path / name).mkdir()
-    with pytest.raises(DataError, match=f"{name}: this is a folder"):
+    with pytest.raises(DataError, match=f"{name}: this folder holds no"):
         read_table(tmp_path / name)
+    with pytest.raises(DataError, match=r"\*\.csv: no file has a name like this"):
+        read_table(tmp_path / name / "*.csv")
 
 
-def test_names_with_wildcards_are_names(tmp_path: Path) -> None:
+def test_a_file_whose_name_is_a_pattern_is_that_file(tmp_path: Path) -> None:
     csv(tmp_path, "a\n1\n", "ab.csv")
-    with pytest.raises(DataError, match="no such file"):
-        read_table(tmp_path / "*.csv")
     assert len(read_table(csv(tmp_path, "a\n1\n2\n", "[a]*.csv"))) == 2
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".csv", ".jsonl"])
+def test_several_files_a_folder_and_a_pattern(tmp_path: Path, ending: str) -> None:
+    first = pl.DataFrame({"flow": ["a", "a"], "x": [1, 2], "note": pl.Series([None, None], dtype=pl.String)})
+    second = pl.DataFrame({"note": ["n"], "x": [2.5], "flow": ["b"]})
+    (tmp_path / "notes.txt").write_text("none of it")
+    write_table(second, tmp_path / f"b{ending}")
+    write_table(first, tmp_path / f"a{ending}")
+    whole = {"flow": ["a", "a", "b"], "x": [1.0, 2.0, 2.5], "note": [None, None, "n"]}
+    paths = [tmp_path / f"a{ending}", tmp_path / f"b{ending}"]
+    for source in (tmp_path, tmp_path / f"*{ending}", paths, [str(path) for path in paths]):
+        table = read_table(source)
+        assert table.frame().to_dict(as_series=False) == whole
+        assert "(2 files)" in table.source
+        assert table.place(1) == f"{paths[0]}: data row 2 (the first is 1)"
+        assert table.place(2) == f"{paths[1]}: data row 1 (the first is 1)"
+    assert read_table(paths[::-1]).frame()["flow"].to_list() == ["b", "a", "a"]
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ({"flow": ["b"]}, "^B: there is no column 'x', which A has"),
+        ({"flow": ["b"], "x": [1], "y": [1]}, "^A: there is no column 'y', which B has"),
+        ({"flow": ["b"], "X": [1]}, "^B: there is no column 'x', which A has.*Did you mean 'X'"),
+        ({"flow": ["b"], "x": ["much"]}, "^B: the column 'x' is of type String, and of type Int64 in A"),
+    ],
+)
+def test_a_file_that_differs_is_named(tmp_path: Path, second: dict[str, Any], said: str) -> None:
+    a, b = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    write_table(pl.DataFrame({"flow": ["a"], "x": [1]}), a)
+    write_table(pl.DataFrame(second), b)
+    with pytest.raises(DataError, match=said.replace("A", str(a)).replace("B", str(b))):
+        read_table(tmp_path)
+
+
+def test_files_of_two_formats_are_no_table(tmp_path: Path) -> None:
+    write_table(pl.DataFrame({"x": [1]}), tmp_path / "a.parquet")
+    write_table(pl.DataFrame({"x": [1]}), tmp_path / "b.csv")
+    with pytest.raises(DataError, match=r"a\.parquet and .*b\.csv are of two formats"):
+        read_table(tmp_path)
+    with pytest.raises(DataError, match="No file is given"):
+        read_table([])
+
+
+def test_columns_can_be_kept_as_text(tmp_path: Path) -> None:
+    path = csv(tmp_path, "port,x\n080,1\n 22,2\n")
+    assert read_table(path).column("port").to_list() == [80, 22]
+    assert read_table(path, text=["port"]).column("port").to_list() == ["080", "22"]
+    lines = csv(tmp_path, '{"port": 80, "at": "2024-01-02"}\n{"port": 22}\n', "some.jsonl")
+    assert read_table(lines, text=["port"]).column("port").to_list() == ["80", "22"]
+    assert read_table(lines).column("at").to_list() == [datetime.datetime(2024, 1, 2), None]
+
+
+def test_only_columns_that_are_asked_for_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "some.parquet"
+    random = np.random.default_rng(0).normal(size=20_000)
+    pl.DataFrame({"x": random, "y": random}).write_parquet(path)
+    table = read_table(path)
+    assert table.names == ["x", "y"]
+    content = bytearray(path.read_bytes())
+    middle = slice(len(content) // 2 + 10_000, len(content) - 10_000)
+    content[middle] = bytes(len(content[middle]))
+    path.write_bytes(content)
+    assert table.column("x").to_list() == random.tolist()
+    with pytest.raises(DataError, match=r"some\.parquet: the file is damaged"):
+        table.column("y")
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("some.txt", r"must end in \.parquet or \.csv"),
+        ("some.txt", r"must end in \.parquet, \.csv, \.jsonl or \.ndjson"),
         ("some", "must end in"),
         ("nowhere/some.csv", "there is no folder"),
         ("folder.csv", "this is a folder"),
@@ -202,28 +274,3 @@ def test_the_nearest_name_is_suggested(asked: str, said: str) -> None:
     table = Table("some.csv", pl.DataFrame({"flow": [1], "label": [0]}))
     with pytest.raises(DataError, match=f"some.csv: there is no column '{asked}'. {said}"):
         table.column(asked)
-
-
-@pytest.mark.parametrize("classes", [(0, 1), ("calm", "attack"), (False, True)])
-def test_predictions_stand_beside_the_cells_as_written(tmp_path: Path, classes: tuple[Any, Any]) -> None:
-    table = read_table(csv(tmp_path, "id;x;at\n007; 1.50;2024-01-02\n008;2;2024-01-03\n"))
-    codes, probabilities = np.array([1, 0]), np.array([0.75, 0.5], np.float32)
-    write_table(with_predictions(table, classes, codes, probabilities, "out.csv"), tmp_path / "out.csv")
-    said = [str(label).lower() if isinstance(label, bool) else str(label) for label in classes]
-    assert (tmp_path / "out.csv").read_text().splitlines() == [
-        "id,x,at,predicted,probability",
-        f"007, 1.50,2024-01-02,{said[1]},0.75",
-        f"008,2,2024-01-03,{said[0]},0.5",
-    ]
-    write_table(with_predictions(table, classes, codes, probabilities, "out.parquet"), tmp_path / "out.parquet")
-    typed = pl.read_parquet(tmp_path / "out.parquet")
-    assert typed["x"].to_list() == [1.5, 2.0]
-    assert typed["predicted"].to_list() == [classes[1], classes[0]]
-    assert typed["probability"].dtype == pl.Float32
-
-
-@pytest.mark.parametrize("name", ["predicted", "probability"])
-def test_predictions_take_no_column_away(name: str) -> None:
-    table = Table("some.csv", pl.DataFrame({name: [1]}))
-    with pytest.raises(DataError, match=f"column '{name}' already"):
-        with_predictions(table, (0, 1), np.array([0]), np.array([1], np.float32), "out.csv")

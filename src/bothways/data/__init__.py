@@ -3,6 +3,7 @@
 from bothways.data.columns import Columns, Draw, choose_columns, match_columns
 from bothways.data.encoding import Encoding
 from bothways.data.labeled import LabeledWriter
+from bothways.data.leaks import Leak, find_leaks
 from bothways.data.sequences import Sequences, read_sequences
 from bothways.data.splits import PARTS, Parts, evaluation_part, split_table
 from bothways.data.streams import Chunk, stream_sequences
@@ -15,12 +16,14 @@ __all__ = [
     "Draw",
     "Encoding",
     "LabeledWriter",
+    "Leak",
     "Parts",
     "Sequences",
     "Table",
     "check_output",
     "choose_columns",
     "evaluation_part",
+    "find_leaks",
     "match_columns",
     "read_sequences",
     "read_table",

@@ -323,8 +323,8 @@ def _numbers(table: Table, column: pl.Series, rows: Rows) -> tuple[pl.Series, np
     if numbers.null_count():
         missing = numbers.is_null().to_numpy()
     if not numbers.is_finite().all():
-        at = int((~numbers.is_finite()).fill_null(False).arg_max() or 0)
-        count = int((~numbers.is_finite()).sum())
+        wrong = np.flatnonzero((~numbers.is_finite()).fill_null(False).to_numpy())
+        at, count = int(wrong[rows[wrong].argmin()]), len(wrong)
         raise DataError(
             f"{table.place(int(rows[at]))}, column {column.name!r} is {column[at]}, which is no finite float32 number. "
             f"Such rows: {count}. Put them right, remove them, or train with --drop {column.name}."
@@ -333,7 +333,7 @@ def _numbers(table: Table, column: pl.Series, rows: Rows) -> tuple[pl.Series, np
 
 
 def _refuse_missing(table: Table, name: str, rows: Rows, missing: npt.NDArray[np.bool_]) -> None:
-    row = int(rows[int(missing.argmax())])
+    row = int(rows[missing].min())
     raise DataError(
         f"{table.place(row)}, column {name!r} is empty. Such rows: {int(missing.sum())}. Fill them, remove these rows, "
         f"or train with --drop {name}."

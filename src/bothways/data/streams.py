@@ -204,11 +204,11 @@ class _Reader:
                     yield self._chunk(frame.head(self.max_steps), through=True)
                     frame = frame.slice(self.max_steps)
                 rest = frame
+            if rest is None or not rest.height:
+                raise DataError(f"{self.files.name}: this table has no rows.")
+            yield self._chunk(rest, through=False, last=True)
         except LaterRowsDifferError:
             raise _MustSortError("later rows hold values of another kind than the first ones") from None
-        if rest is None or not rest.height:
-            raise DataError(f"{self.files.name}: this table has no rows.")
-        yield self._chunk(rest, through=False, last=True)
         if self.long:
             self.say(long_notice(self.long, self.max_steps))
 

@@ -6,7 +6,7 @@ import difflib
 import os
 import tempfile
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -40,6 +40,7 @@ class Table:
     values: pl.DataFrame | pl.LazyFrame
     files: tuple[tuple[str, int], ...] = ()
     start: int = 0
+    _read: dict[str, pl.Series] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         """The number of rows."""
@@ -66,17 +67,19 @@ class Table:
         return self.columns([name]).get_column(name)
 
     def columns(self, names: Collection[str]) -> pl.DataFrame:
-        """The columns called `names`; only these are read. Categories come as text.
+        """The columns called `names`; only these are read, and kept. Categories come as text.
 
         Raises:
             DataError: there is no such column, see `require`; or the file is damaged.
         """
         self.require(*names)
-        schema = self.schema
-        text = [name for name in names if isinstance(schema[name], (pl.Categorical, pl.Enum))]
-        frame = self.values.select(*dict.fromkeys(names))
-        frame = frame if isinstance(frame, pl.DataFrame) else self._collected(frame)
-        return frame.with_columns(pl.col(text).cast(pl.String)) if text else frame
+        if new := [name for name in dict.fromkeys(names) if name not in self._read]:
+            schema = self.schema
+            text = [name for name in new if isinstance(schema[name], (pl.Categorical, pl.Enum))]
+            frame = self.values.select(new)
+            frame = frame if isinstance(frame, pl.DataFrame) else self._collected(frame)
+            self._read.update({column.name: column for column in frame.with_columns(pl.col(text).cast(pl.String))})
+        return pl.DataFrame([self._read[name] for name in names])
 
     def frame(self) -> pl.DataFrame:
         """All columns, in memory.

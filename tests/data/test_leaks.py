@@ -1,0 +1,138 @@
+"""Answers that are given away."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from bothways.data import Columns, Leak, Table, choose_columns, find_leaks, read_table, split_table
+
+LENGTH = 40
+
+
+def leaks(sequences: int = 30, per: str = "step", features: tuple[str, ...] = ("x",), **more: Any) -> list[Leak]:
+    generator = np.random.default_rng(0)
+    rows = np.arange(sequences * LENGTH)
+    frame = pl.DataFrame(
+        {
+            "flow": rows // LENGTH,
+            "x": generator.normal(size=len(rows)),
+            "label": generator.integers(0, 2, len(rows)),
+            "part": [("train", "valid", "test")[flow % 3] for flow in (rows // LENGTH).tolist()],
+        }
+    ).with_columns(**more)
+    kinds = tuple(name for name in features if frame.schema[name] == pl.String)
+    columns = Columns("label", features, sequence="flow", split="part", categories=kinds, per=per)
+    table = Table("some.csv", frame)
+    columns, parts, _ = split_table(table, columns, seed=0)
+    return find_leaks(table, columns, parts)
+
+
+def test_a_clean_table_has_none() -> None:
+    assert leaks() == []
+
+
+def test_the_same_sequence_in_two_parts() -> None:
+    twin = pl.when(pl.col("flow") == 5).then(pl.col("x").shift(5 * LENGTH)).otherwise("x")
+    (leak,) = leaks(x=twin)
+    assert (leak.kind, leak.names, leak.sure) == ("sequence", ("train", "test"), True)
+    assert leak.figure == pytest.approx(1 / 10)
+    assert "1 of the 10 sequences of the test part" in leak.text
+    assert "(the first: 5, which is 0 there)" in leak.text
+
+
+def test_windows_that_overlap() -> None:
+    # Every sequence begins 10 steps after the one before it.
+    series = np.random.default_rng(1).normal(size=1000)
+    x = pl.Series(np.concatenate([series[10 * flow : 10 * flow + LENGTH] for flow in range(30)]))
+    found = leaks(x=x)
+    assert [(leak.kind, leak.names) for leak in found] == []
+    x = pl.Series(np.concatenate([series[2 * flow : 2 * flow + LENGTH] for flow in range(30)]))
+    found = leaks(x=x)
+    assert [leak.kind for leak in found] == ["overlap", "overlap"]
+    assert [leak.names for leak in found] == [("train", "valid"), ("train", "test")]
+    assert all(leak.figure > 0.9 for leak in found)
+
+
+def test_quiet_hours_are_no_windows_that_overlap() -> None:
+    quiet = pl.when(pl.int_range(pl.len()) % LENGTH < 36).then(0.0).otherwise("x")
+    assert leaks(x=quiet) == []
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pl.col("label"),
+        1 - pl.col("label"),
+        pl.when(pl.col("label") == 1).then(pl.lit("attack")).otherwise(pl.lit("calm")),
+        pl.col("label") * 10.0 + pl.col("x").clip(-4, 4),
+    ],
+)
+def test_a_column_that_gives_the_answer(column: pl.Expr) -> None:
+    (leak,) = leaks(features=("x", "answer"), answer=column)
+    assert (leak.kind, leak.names, leak.sure) == ("column", ("answer",), True)
+    assert "--drop answer" in leak.text
+    assert "100.0%" in leak.text
+
+
+def test_a_column_that_nearly_gives_the_answer_is_suspected() -> None:
+    slips = pl.when(pl.int_range(pl.len()) % 200 == 0).then(1 - pl.col("label")).otherwise("label")
+    (leak,) = leaks(features=("x", "answer"), answer=slips)
+    assert (leak.kind, leak.names, leak.sure) == ("column", ("answer",), False)
+    assert leak.figure == pytest.approx(0.995, abs=0.002)
+
+
+def test_a_column_that_helps_is_no_leak() -> None:
+    often = pl.when(pl.int_range(pl.len()) % 5 == 0).then(1 - pl.col("label")).otherwise("label")
+    assert leaks(features=("x", "hint"), hint=often) == []
+
+
+def test_names_of_sequences_prove_nothing() -> None:
+    # Each is right about its own sequence only, and no other sequence has it.
+    named = pl.col("flow").cast(pl.String)
+    assert leaks(features=("x", "name"), name=named, label=pl.col("flow") // 3 % 2) == []
+
+
+def test_an_id_that_sorts_the_labels() -> None:
+    position = (pl.col("label") * 100_000 + pl.int_range(pl.len())).alias("id")
+    (leak,) = leaks(features=("x", "id"), id=position)
+    assert (leak.kind, leak.names) == ("column", ("id",))
+
+
+def test_a_step_number_that_tells_the_label() -> None:
+    step = pl.int_range(pl.len()) % LENGTH
+    for label, way in ((step > 19, "first"), (step < 3, "first")):
+        (leak,) = leaks(label=label.cast(pl.Int64))
+        assert (leak.kind, leak.figure, leak.sure) == ("step", 1.0, False)
+        assert f"counted from the {way}" in leak.text
+    assert leaks(label=(pl.col("flow") // 3 % 2), per="sequence") == []
+
+
+def test_labels_per_sequence() -> None:
+    label = pl.col("flow") // 3 % 2
+    kind = pl.when(label == 1).then(pl.lit("attack")).otherwise(pl.lit("calm"))
+    (leak,) = leaks(per="sequence", features=("x", "kind"), label=label, kind=kind)
+    assert leak.names == ("kind",)
+
+
+def test_real_tables(real_data: Path) -> None:
+    def found(name: str) -> dict[str, bool]:
+        table = read_table(real_data / f"{name}.parquet")
+        columns, parts, _ = split_table(table, choose_columns(table)[0], seed=0)
+        return {leak.names[0]: leak.sure for leak in find_leaks(table, columns, parts) if leak.kind == "column"}
+
+    assert found("occupancy") == {"Light": False}
+    assert found("ewt_pos") == {"xpos": False}
+    assert found("adfa_ld") == {"attack_type": True, "source_part": True}
+    assert found("japanese_vowels") == {}
+
+
+def test_two_million_rows_take_seconds() -> None:
+    start = time.perf_counter()
+    leaks(sequences=50_000)
+    assert time.perf_counter() - start < 60

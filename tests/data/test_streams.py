@@ -1,0 +1,267 @@
+"""Tables read in chunks, and written with labels."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bothways.data import (
+    Columns,
+    LabeledWriter,
+    Table,
+    read_sequences,
+    read_table,
+    split_table,
+    stream_sequences,
+    write_table,
+)
+from bothways.errors import DataError
+
+ENDINGS = [".parquet", ".csv", ".jsonl"]
+
+
+def flows(lengths: list[int]) -> pl.DataFrame:
+    """Sequences of these lengths, together and in order."""
+    names = [f"f{i:03}" for i, length in enumerate(lengths) for _ in range(length)]
+    places = [float(i * i) for length in lengths for i in range(length)]
+    rows = range(len(names))
+    kinds = [["tcp", "udp", "icmp"][row % 3] for row in rows]
+    frame = pl.DataFrame({"flow": names, "at": places, "x": [row * 0.5 for row in rows], "kind": kinds})
+    return frame.with_columns(label=pl.int_range(pl.len()) % 2)
+
+
+def fitted(frame: pl.DataFrame) -> Columns:
+    columns = Columns("label", ("x", "kind"), sequence="flow", order="at", categories=("kind",))
+    return split_table(Table("some.csv", frame), columns, seed=0)[0]
+
+
+COLUMNS = fitted(flows([5] * 10))
+
+
+def label_all(source: Any, output: Path, columns: Columns = COLUMNS, **how: Any) -> tuple[LabeledWriter, list[str]]:
+    """Label the even numbers of x."""
+    said: list[str] = []
+    with LabeledWriter(output, ["odd", "even"]) as writer:
+        for chunk in stream_sequences(source, columns, typed=writer.typed, say=said.append, **how):
+            x = chunk.sequences.features[:, 0]
+            writer.write(chunk, (x % 2 == 0).astype(np.int64), x)
+    return writer, said
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=12), rows=st.integers(1, 20))
+def test_chunks_are_the_table(tmp_path: Path, ending: str, lengths: list[int], rows: int) -> None:
+    path = tmp_path / f"some{ending}"
+    write_table(flows(lengths), path)
+    whole = read_sequences(read_table(path, COLUMNS.texts), COLUMNS)
+    chunks = list(stream_sequences(path, COLUMNS, rows=rows, say=pytest.fail))
+    assert np.concatenate([chunk.sequences.features for chunk in chunks]).tolist() == whole.features.tolist()
+    assert [name for chunk in chunks for name in chunk.sequences.ids] == list(whole.ids)
+    assert np.concatenate([chunk.sequences.lengths for chunk in chunks]).tolist() == whole.lengths.tolist()
+    assert [chunk.start for chunk in chunks] == np.cumsum([0, *(c.sequences.steps for c in chunks)]).tolist()[:-1]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_large_table_comes_in_several_chunks(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"some{ending}"
+    write_table(flows([100] * 2000), path)
+    assert len(list(stream_sequences(path, COLUMNS, rows=20_000, say=pytest.fail))) > 3
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("output", ENDINGS)
+@pytest.mark.parametrize("scattered", [False, True])
+def test_every_row_is_labeled_and_stays_where_it_was(tmp_path: Path, ending: str, output: str, scattered: bool) -> None:
+    frame = flows([100] * 200)
+    if scattered:
+        frame = pl.concat([frame.head(18_050).sort("at", maintain_order=True), frame.tail(1_950)])
+    write_table(frame, tmp_path / f"some{ending}")
+    writer, said = label_all(tmp_path / f"some{ending}", tmp_path / f"out{output}", rows=4_000)
+    labeled = read_table(tmp_path / f"out{output}").frame()
+    assert labeled.drop("predicted", "probability").equals(frame)
+    assert (labeled["predicted"] == pl.Series(["odd", "even"]).gather((frame["x"] % 2 == 0).cast(int))).all()
+    assert (labeled["probability"].cast(pl.Float32) == frame["x"].cast(pl.Float32)).all()
+    assert (writer.rows, writer.sequences) == (20_000, 200)
+    assert writer.counts.tolist() == [15_000, 5_000]
+    assert any("the whole table is read at once" in notice for notice in said) == scattered
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted([f"some{ending}", f"out{output}"])
+
+
+def test_rows_that_come_again_later_are_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "some.parquet"
+    late = flows([100]).with_columns(at=pl.col("at") + 1e6)
+    write_table(pl.concat([flows([100] * 1000), late]), path)
+    said: list[str] = []
+    chunks = list(stream_sequences(path, COLUMNS, rows=10_000, say=said.append))
+    assert [chunk.start for chunk in chunks].count(0) == 2
+    assert chunks[-1].sequences.steps == 100_100
+    assert "the rows of some sequences in 'flow' stand apart" in said[0]
+
+
+def test_cells_of_csv_stay_as_they_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "some.csv"
+    path.write_text("flow;at;x;kind\na;0; 1.50;tcp\na;1;;udp\n")
+    label_all(path, tmp_path / "out.csv")
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert lines[1] == "a,0, 1.50,tcp,odd,1.5"
+    assert lines[2].startswith("a,1,,udp,")
+    label_all(path, tmp_path / "out.parquet")
+    assert pl.read_parquet(tmp_path / "out.parquet")["x"].to_list() == [1.5, None]
+
+
+def test_whole_numbers_first_and_others_later(tmp_path: Path) -> None:
+    path = tmp_path / "some.csv"
+    late = flows([100] * 1000).with_columns(x=pl.int_range(pl.len()).cast(pl.String)).to_dicts()
+    late[-1]["x"] = "7.5"
+    write_table(pl.DataFrame(late), path)
+    _, said = label_all(path, tmp_path / "out.parquet", rows=10_000)
+    assert pl.read_parquet(tmp_path / "out.parquet")["x"][-1] == 7.5
+    assert "later rows hold values of another kind" in said[0]
+    assert label_all(path, tmp_path / "out.csv", rows=10_000)[1] == []
+
+
+def test_several_files_are_one_table(tmp_path: Path) -> None:
+    folder = tmp_path / "flows"
+    folder.mkdir()
+    frame = flows([7] * 10)
+    write_table(frame.head(33), folder / "a.parquet")
+    write_table(frame.tail(37).select(reversed(frame.columns)), folder / "b.parquet")
+    writer, said = label_all(folder, tmp_path / "out.parquet")
+    assert (writer.sequences, said) == (10, [])
+    assert pl.read_parquet(tmp_path / "out.parquet").drop("predicted", "probability").equals(frame)
+    write_table(frame.tail(37).with_columns(x=pl.lit(float("inf"))), folder / "b.parquet")
+    with pytest.raises(DataError, match=r"b\.parquet: data row 1 \(the first is 1\), column 'x' is inf"):
+        label_all(folder, tmp_path / "out.parquet")
+
+
+def test_rows_are_named_by_their_place_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "some.parquet"
+    frame = flows([100] * 1000)
+    write_table(frame.with_columns(x=pl.when(pl.int_range(pl.len()) == 70_000).then(float("inf")).otherwise("x")), path)
+    with pytest.raises(DataError, match=r"some\.parquet: data row 70001 "):
+        label_all(path, tmp_path / "out.parquet", rows=10_000)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["some.parquet"]
+    write_table(pl.concat([frame, frame.tail(1)]), path)
+    with pytest.raises(DataError, match="rows 100000 and 100001 stand at one place: flow = 'f999'"):
+        label_all(path, tmp_path / "out.parquet", rows=10_000)
+
+
+def test_unknown_values_and_missing_numbers_are_counted_once(tmp_path: Path) -> None:
+    path = tmp_path / "some.parquet"
+    kinds = pl.when(pl.int_range(pl.len()) % 1000 == 0).then(pl.lit("new")).otherwise("kind")
+    missing = pl.when(pl.int_range(pl.len()) % 500 == 0).then(None).otherwise("x")
+    write_table(flows([100] * 1000).with_columns(kind=kinds, x=missing), path)
+    _, said = label_all(path, tmp_path / "out.parquet", rows=10_000)
+    assert len(said) == 2
+    assert said[0].startswith("Column 'x': 200 rows without a number, which training never met")
+    assert said[1].startswith("Column 'kind': 100 rows with values that training never saw ('new')")
+
+
+def test_long_sequences_are_cut_and_said(tmp_path: Path) -> None:
+    path = tmp_path / "some.parquet"
+    write_table(flows([70_000, 10]), path)
+    said: list[str] = []
+    chunks = list(stream_sequences(path, COLUMNS, rows=10_000, max_steps=30_000, say=said.append))
+    assert [n for chunk in chunks for n in chunk.sequences.lengths.tolist()] == [30_000, 30_000, 10_000, 10]
+    assert len(said) == 1
+    assert "1 sequence is longer than 30,000 steps and cut" in said[0]
+    one = Columns("label", ("x",))
+    chunks = list(stream_sequences(path, one, rows=10_000, max_steps=30_000, say=said.append))
+    assert [chunk.sequences.lengths.tolist() for chunk in chunks] == [[30_000], [30_000], [10_010]]
+
+
+def test_a_label_for_each_sequence_is_given_to_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "some.parquet"
+    write_table(flows([2, 3]), path)
+    columns = Columns("label", ("x",), sequence="flow", order="at", per="sequence")
+    with LabeledWriter(tmp_path / "out.csv", ["calm", "attack"]) as writer:
+        for chunk in stream_sequences(path, columns):
+            writer.write(chunk, np.array([1, 0]), np.array([0.75, 0.5], np.float32))
+    assert pl.read_csv(tmp_path / "out.csv")["predicted"].to_list() == ["attack"] * 2 + ["calm"] * 3
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("change", [lambda f: f.rename({"x": "X"}), lambda f: f.with_columns(x=pl.lit("much"))])
+def test_a_table_that_changed(tmp_path: Path, ending: str, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
+    write_table(change(flows([3, 3])), tmp_path / f"some{ending}")
+    with pytest.raises(DataError, match=r"Did you mean 'X'|trained on numbers, but 'x' is text"):
+        label_all(tmp_path / f"some{ending}", tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("when", [0, 3])
+def test_what_goes_wrong_midway_leaves_what_was(tmp_path: Path, ending: str, when: int) -> None:
+    path, output = tmp_path / "some.parquet", tmp_path / f"out{ending}"
+    write_table(flows([100] * 1000), path)
+    output.write_text("before")
+
+    def stop_midway() -> None:
+        with LabeledWriter(output, [0, 1]) as writer:
+            for count, chunk in enumerate(stream_sequences(path, COLUMNS, rows=10_000)):
+                if count == when:
+                    raise KeyboardInterrupt
+                zeros = np.zeros(chunk.sequences.steps)
+                writer.write(chunk, zeros.astype(np.int64), zeros.astype(np.float32))
+
+    with pytest.raises(KeyboardInterrupt):
+        stop_midway()
+    assert output.read_text() == "before"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted([path.name, output.name])
+
+
+@pytest.mark.parametrize("name", ["predicted", "probability"])
+def test_predictions_take_no_column_away(tmp_path: Path, name: str) -> None:
+    write_table(flows([3]).with_columns(pl.lit(1).alias(name)), tmp_path / "some.csv")
+    with pytest.raises(DataError, match=f"column '{name}' already"):
+        label_all(tmp_path / "some.csv", tmp_path / "out.csv")
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_full_disk_is_said(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / "some.parquet"
+    write_table(flows([100] * 5000), path)
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"
+        "from test_streams import *; from bothways.errors import DataError\n"
+        "try: label_all(sys.argv[1], Path(sys.argv[2]))\n"
+        "except DataError as error: print(error)"
+    )
+    command = [sys.executable, "-c", code, str(path), str(tmp_path / f"out{ending}")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent)
+    assert done.stdout.startswith(f"{tmp_path / f'out{ending}'}: cannot be written"), done.stderr
+    assert [entry.name for entry in tmp_path.iterdir()] == ["some.parquet"]
+
+
+def test_what_csv_cannot_hold_is_said(tmp_path: Path) -> None:
+    write_table(flows([3]).with_columns(many=pl.lit([1, 2])), tmp_path / "some.parquet")
+    with pytest.raises(DataError, match=r"out\.csv: this file cannot hold the table.*Use \.parquet"):
+        label_all(tmp_path / "some.parquet", tmp_path / "out.csv")
+
+
+def test_memory_does_not_grow_with_the_table(tmp_path: Path) -> None:
+    code = (
+        "import resource, sys; from test_streams import *\n"
+        "label_all(sys.argv[1], Path(sys.argv[2]), rows=50_000)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    peaks = []
+    for times in (3, 30):
+        path = tmp_path / f"{times}.parquet"
+        write_table(flows([100] * 1000 * times), path)
+        command = [sys.executable, "-c", code, str(path), str(tmp_path / "out.parquet")]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent, check=True)
+        peaks.append(int(done.stdout))
+    # The larger table holds 3 million rows of 40 bytes and more.
+    assert peaks[1] - peaks[0] < 60_000
