@@ -40,6 +40,8 @@ HOMES = {
     "onnx": ("bench.peers",),
     "onnxruntime": ("bench.peers",),
     "sklearn": ("labeler", "metrics"),
+    "tensorboard": ("training.trackers",),
+    "mlflow": ("training.trackers",),
     "polars": ("data",),
     "safetensors": ("store",),
     "typer": ("cli",),

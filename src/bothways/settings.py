@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
 from types import MappingProxyType
+from typing import Any
 
 from bothways.errors import InputError
 from bothways.network import whole
@@ -72,6 +73,7 @@ class Settings:
             value = getattr(self, name)
             if value is not None or name not in ("patience", "window"):
                 object.__setattr__(self, name, whole(name, value, least))
+        value: Any
         for name in ("learning_rate", "clip"):
             value = getattr(self, name)
             if not isinstance(value, Real) or not 0 < value < math.inf:

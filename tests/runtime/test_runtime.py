@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from bothways.engine import Direction, reference
 from bothways.errors import InputError
-from bothways.network import DIRECTIONS, Network
-from bothways.runtime import Model, forward, probabilities, standardise
+from bothways.network import DIRECTIONS, POOLINGS, Network
+from bothways.runtime import Model, forward, probabilities, stack, standardise
 from tolerances import ENGINE, error
 
 Array = npt.NDArray[Any]
@@ -81,6 +81,50 @@ def test_a_sequence_gets_the_same_labels_in_any_company(lengths: list[int], step
     assert all(error(p, q) < ENGINE for p, q in zip(together, alone, strict=True))
 
 
+FRONTS: list[dict[str, Any]] = [
+    {},
+    {"categories": (7,), "conv_window": 3},
+    {"conv_window": 4, "conv_stride": 2, "depth": 2},
+    {"conv_window": 2, "conv_stride": 3, "merge_mode": "mul"},
+]
+TOPS: list[dict[str, Any]] = [{}, *({"per": "sequence", "pooling": pooling} for pooling in POOLINGS)]
+
+
+@pytest.mark.parametrize("top", TOPS, ids=str)
+@pytest.mark.parametrize("front", FRONTS, ids=str)
+@pytest.mark.parametrize("direction", sorted(DIRECTIONS))
+def test_a_long_sequence_read_in_pieces_is_the_same(
+    direction: str, front: dict[str, Any], top: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = some_model(direction=direction, **front, **top)
+    random = np.random.default_rng(0)
+    sequences = [np.column_stack([random.normal(size=n), random.integers(0, 7, n)]) for n in (53, 20, 5)]
+    whole = model.predict_proba(sequences)
+    monkeypatch.setattr(forward, "STEPS_A_CALL", 6)
+    monkeypatch.setattr(stack, "STEPS_A_PIECE", 6)
+    assert all(error(p, q) < ENGINE for p, q in zip(model.predict_proba(sequences), whole, strict=True))
+
+
+def test_labels_of_sequences() -> None:
+    for pooling in POOLINGS:
+        model = some_model(per="sequence", pooling=pooling)
+        sequences = sequences_of([5, 0, 4])
+        p = model.predict_proba(sequences)
+        assert p.shape == (3, 3)
+        assert error(p[1], probabilities(model.weights["head/bias"])) < ENGINE
+        assert model.predict(sequences).tolist() == [model.classes[k] for k in p.argmax(axis=-1)]
+        assert model.predict_proba([]).shape == (0, 3)
+
+
+@pytest.mark.parametrize("code", [-1, 5, 0.5, 2**30])
+def test_a_code_that_is_none_is_refused(code: float) -> None:
+    model = some_model(categories=(5,))
+    with pytest.raises(
+        InputError, match=r"sequences\[1\] holds .* at step 1, feature 1, a category; its codes are .* 4"
+    ):
+        model.predict([np.zeros((2, 2)), np.array([[0.5, 4], [0.5, code]])])
+
+
 def test_labels_are_the_likeliest_classes() -> None:
     for classes in (("a", "b", "c"), (3, 1, 2), (False, True)):
         model = some_model(classes)
@@ -112,10 +156,12 @@ def test_integers_float32_and_views_are_taken_as_they_are() -> None:
         assert np.array_equal(model.predict_proba([same])[0], expected)
 
 
-def test_memory_is_bounded() -> None:
+@pytest.mark.parametrize("shape", [(1000, 1000, 1), (1, 1_000_000, 1)])
+@pytest.mark.parametrize("top", [{}, {"per": "sequence"}, {"per": "sequence", "pooling": "mean"}], ids=str)
+def test_memory_is_bounded(shape: tuple[int, ...], top: dict[str, Any]) -> None:
     """The network's arrays for a million steps at once would take 400 MB."""
-    model = some_model(("a", "b"), units=50, features=1)
-    sequences = list(np.zeros((1000, 1000, 1), np.float32))
+    model = some_model(("a", "b"), units=50, features=1, **top)
+    sequences = list(np.zeros(shape, np.float32))
     tracemalloc.start()
     model.predict_proba(sequences)
     _, peak = tracemalloc.get_traced_memory()

@@ -14,7 +14,7 @@ import pytest
 
 from bothways.errors import InputError, ModelFileError
 from bothways.network import Network
-from bothways.training import EpochReport, Examples, Settings, Trained, checkpoints, epochs, loop, train
+from bothways.training import EpochReport, Examples, Settings, Trained, batches, checkpoints, epochs, loop, train
 
 NETWORK = Network(features=2, classes=2, units=4, categories=(9,), embedding=3, dropout=0.2, conv_window=3)
 SETTINGS = Settings(epochs=8, batch_size=4, patience=3, monitor="loss", learning_rate=0.03)
@@ -40,7 +40,9 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def same(a: Trained, b: Trained) -> bool:
     results = ([(report.loss, report.valid_loss, report.best) for report in one.history] for one in (a, b))
-    return next(results) == next(results) and all(np.array_equal(a.weights[name], b.weights[name]) for name in a.weights)
+    return next(results) == next(results) and all(
+        np.array_equal(a.weights[name], b.weights[name]) for name in a.weights
+    )
 
 
 def test_a_killed_training_goes_on_to_the_same_bits(path: Path) -> None:
@@ -103,8 +105,9 @@ def test_without_a_file_training_starts_from_the_start(path: Path) -> None:
 def test_a_checkpoint_of_another_training_is_refused(path: Path, arguments: Any, message: str) -> None:
     some_training(path)
     before = path.read_bytes()
+    resuming: dict[str, Any] = {"checkpoint": path, "resume": True}
     with pytest.raises(InputError, match=message):
-        train(*arguments, checkpoint=path, resume=True)
+        train(*arguments, **resuming)
     assert path.read_bytes() == before
 
 
@@ -161,7 +164,7 @@ def test_ctrl_c_in_the_first_epoch_keeps_what_it_has_learned(kind: str, monkeypa
         yield from list(plan(buckets, generator))[:3]
         raise KeyboardInterrupt
 
-    plan = loop.epoch_plan
+    plan = batches.epoch_plan
     monkeypatch.setattr(loop, "epoch_plan", stopping)
     if kind == "looped":
         monkeypatch.setattr(loop, "epochs", epochs.BatchEpochs)

@@ -44,7 +44,7 @@ def some_sequences(network: Network, lengths: list[int]) -> list[Array]:
 
 
 def by_keras(network: Network, weights: Any, sequences: list[Array], extra: int) -> Array:
-    """The scores by the Keras model, all sequences in one batch, padded by `extra` steps more than needed with rubbish."""
+    """The scores by the Keras model, all sequences in one batch, padded with rubbish by `extra` steps too many."""
     lengths = np.array([len(sequence) for sequence in sequences])
     time = int(lengths.max()) + extra
     masked = bool((lengths < time).any())

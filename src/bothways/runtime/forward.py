@@ -135,14 +135,15 @@ def standardise(steps: Array, weights: Weights) -> Floats:
         >>> standardise(np.array([[4.0], [2.0]]), weights).tolist()
         [[0.5], [0.0]]
     """
-    numeric = len(weights["input/mean"])
-    z = np.subtract(steps[..., :numeric], weights["input/mean"], dtype=np.float64)
-    z /= weights["input/scale"]
-    np.clip(z, -1e30, 1e30, out=z)
-    if numeric == steps.shape[-1]:
-        return z.astype(np.float32)
-    result = np.array(steps, np.float32)
-    result[..., :numeric] = z
+    mean, scale = weights["input/mean"], weights["input/scale"]
+    numeric = len(mean)
+    result = np.array(steps, np.float32, order="C")
+    rows, results = (array.reshape(-1, steps.shape[-1]) for array in (steps, result))
+    for first in range(0, len(rows), STEPS_A_CALL):  # float64 takes twice the memory, for so many steps at once
+        some = slice(first, first + STEPS_A_CALL)
+        z = np.subtract(rows[some, :numeric], mean, dtype=np.float64)
+        z /= scale
+        results[some, :numeric] = np.clip(z, -1e30, 1e30, out=z)
     return result
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,10 @@ from bothways.network import Convolution, Network, Recurrent
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 Weights = Mapping[str, Floats]
+States = tuple[npt.NDArray[Any], ...]
+
+STEPS_A_PIECE = 1 << 16
+"""Into pieces of so many steps a long sequence is cut; they hand their states on: nothing changes but the memory."""
 
 
 class Stack:
@@ -32,6 +38,9 @@ class Stack:
     def __call__(self, x: Floats, counts: Bools) -> Floats:
         """The scores of padded sequences.
 
+        A long sequence, which goes alone, is read piece by piece, and so takes little memory; in a network of several
+        layers that of the outputs of two of them.
+
         Args:
             x: `(sequences, time, features)`, numeric columns standardised.
             counts: `(sequences, time)`, True where a step counts; such steps come first, at least one a sequence.
@@ -39,56 +48,86 @@ class Stack:
         Returns:
             `(sequences, time, outputs)`, or `(sequences, outputs)` for labels of sequences.
         """
+        if len(x) == 1 and x.shape[1] > STEPS_A_PIECE:
+            return self._long(x)
         network = self._network
-        stride = network.conv_stride
         mask = None if counts.all() else counts
-        rows = self._front(x, mask)
-        mask = None if mask is None else mask[:, ::stride]
+        rows = self._rows(x)
+        if (convolution := network.convolution) is not None:
+            # What is padding for the others must be zeros for the convolution.
+            rows = rows if mask is None else rows * mask[..., None]
+            rows = self._convolved(convolution, rows, convolution.padding)
+            mask = None if mask is None else mask[:, :: network.conv_stride]
         *below, top = self._layers
         for layer in below:
             rows = layer(rows, mask)
         if network.per == "step":
-            z = self._head(top(rows, mask))
-            return z if stride == 1 else np.repeat(z, stride, axis=1)[:, : x.shape[1]]
+            return self._spread(self._head(top(rows, mask)), x.shape[1])
         if network.pooling == "last":
             return self._head(top.last(rows, mask))
         return self._head(_pooled(network.pooling, top(rows, mask), mask))
 
-    def _front(self, x: Floats, mask: Bools | None) -> Floats:
-        network, convolution = self._network, self._network.convolution
-        rows = x
-        if network.categories:
-            codes = x[..., network.numeric :].astype(np.intp)
-            parts = [x[..., : network.numeric]]
-            parts += [self._weights[f"category_{i}/embeddings"][codes[..., i]] for i in range(len(network.categories))]
-            rows = np.concatenate(parts, axis=-1) if network.numeric or len(parts) > 2 else parts[1]
+    def _long(self, x: Floats) -> Floats:
+        """The same for one long sequence without padding."""
+        network = self._network
+        time = -(-x.shape[1] // network.conv_stride)
+        *below, top = self._layers
+        source = partial(self._front, x)
+        for layer in below:
+            outputs = [piece.outputs for piece in layer.pieces(source, time)]
+            source = partial(_part, np.concatenate(outputs, axis=1))
+        pieces = top.pieces(source, time)
+        if network.per == "step":
+            return self._spread(np.concatenate([self._head(piece.outputs) for piece in pieces], axis=1), x.shape[1])
+        if network.pooling == "last":
+            return self._head(top.ends([piece._replace(outputs=piece.outputs[:, :0].copy()) for piece in pieces]))
+        if network.pooling == "max":
+            return self._head(np.max([piece.outputs.max(axis=1) for piece in pieces], axis=0))
+        total = sum(piece.outputs.sum(axis=1, dtype=np.float64) for piece in pieces)
+        return self._head((total / time).astype(np.float32))
+
+    def _front(self, x: Floats, first: int, last: int) -> Floats:
+        """What the lowest recurrent layer reads from its step `first` up to `last`, of one sequence without padding."""
+        convolution = self._network.convolution
         if convolution is None:
-            return rows
-        if mask is not None:
-            rows = rows * mask[..., None]
-        return convolved(convolution, self._weights, np.pad(rows, ((0, 0), convolution.padding, (0, 0))))
+            return self._rows(x[:, first:last])
+        start = first * convolution.stride - convolution.padding[0]
+        stop = (last - 1) * convolution.stride - convolution.padding[0] + convolution.window
+        rows = self._rows(x[:, max(0, start) : stop])
+        return self._convolved(convolution, rows, (max(0, -start), max(0, stop - x.shape[1])))
+
+    def _rows(self, x: Floats) -> Floats:
+        """The steps with a vector for each category."""
+        network = self._network
+        if not network.categories:
+            return x
+        codes = x[..., network.numeric :].astype(np.intp)
+        tables = [self._weights[f"category_{i}/embeddings"] for i in range(len(network.categories))]
+        parts = [x[..., : network.numeric], *(table[codes[..., i]] for i, table in enumerate(tables))]
+        return np.concatenate(parts, axis=-1) if network.numeric or len(parts) > 2 else parts[1]
+
+    def _convolved(self, convolution: Convolution, rows: Floats, padding: tuple[int, int]) -> Floats:
+        """The outputs of the convolution, after its relu: `(sequences, outputs in time, filters)`."""
+        kernel, stride = self._weights["convolution/kernel"], convolution.stride
+        rows = np.pad(rows, ((0, 0), padding, (0, 0)))
+        count = (rows.shape[1] - convolution.window) // stride + 1
+        z = np.empty((len(rows), count, convolution.filters), np.float32)
+        z[:] = self._weights["convolution/bias"]
+        for i in range(convolution.window):
+            z += rows[:, i : i + (count - 1) * stride + 1 : stride] @ kernel[i]
+        return np.maximum(z, 0, out=z)
+
+    def _spread(self, z: Floats, time: int) -> Floats:
+        """Each step gets the scores of the output of the convolution that stands for it."""
+        stride = self._network.conv_stride
+        return z if stride == 1 else np.repeat(z, stride, axis=1)[:, :time]
 
     def _head(self, rows: Floats) -> Floats:
         return np.asarray(rows @ self._weights["head/kernel"] + self._weights["head/bias"])
 
 
-def convolved(convolution: Convolution, weights: Weights, rows: Floats) -> Floats:
-    """The outputs of the convolution, after its relu.
-
-    Args:
-        convolution: its description.
-        weights: those of its network.
-        rows: `(sequences, time, features)` with the zeros around them.
-
-    Returns:
-        `(sequences, outputs in time, filters)`.
-    """
-    kernel, stride = weights["convolution/kernel"], convolution.stride
-    count = (rows.shape[1] - convolution.window) // stride + 1
-    z = np.broadcast_to(weights["convolution/bias"], (len(rows), count, convolution.filters)).copy()
-    for i in range(convolution.window):
-        z += rows[:, i : i + (count - 1) * stride + 1 : stride] @ kernel[i]
-    return np.maximum(z, 0, out=z)
+def _part(rows: Floats, first: int, last: int) -> Floats:
+    return rows[:, first:last]
 
 
 def _pooled(pooling: str, rows: Floats, mask: Bools | None) -> Floats:
@@ -100,12 +139,24 @@ def _pooled(pooling: str, rows: Floats, mask: Bools | None) -> Floats:
     return np.asarray(rows.max(axis=1, initial=-np.inf, where=mask[..., None]))
 
 
+class _Piece(NamedTuple):
+    """What a recurrent layer made of some steps of a long sequence.
+
+    Attributes:
+        outputs: `(1, steps, width)`.
+        states: for each direction its states where it left the piece.
+    """
+
+    outputs: Floats
+    states: tuple[States, ...]
+
+
 class _Recurrent:
     """One recurrent layer."""
 
     def __init__(self, recurrent: Recurrent, weights: Weights) -> None:
-        self._merge_mode, self._units = recurrent.merge_mode, recurrent.units
-        directions = [
+        self._recurrent = recurrent
+        self._directions = [
             Direction(
                 kernel=weights[f"{recurrent.name}/{direction}/kernel"],
                 recurrent_kernel=weights[f"{recurrent.name}/{direction}/recurrent_kernel"],
@@ -114,7 +165,10 @@ class _Recurrent:
             )
             for direction in recurrent.directions
         ]
-        self._layer = Layer(directions, cell=recurrent.cell, merge_mode=recurrent.merge_mode, frozen=True)
+        self._layer = self._frozen(self._directions)
+
+    def _frozen(self, directions: Sequence[Direction]) -> Layer:
+        return Layer(directions, cell=self._recurrent.cell, merge_mode=self._recurrent.merge_mode, frozen=True)
 
     def __call__(self, rows: Floats, mask: Bools | None) -> Floats:
         """Its outputs at every step."""
@@ -122,7 +176,36 @@ class _Recurrent:
 
     def last(self, rows: Floats, mask: Bools | None) -> Floats:
         """The final state of each direction, merged: `(sequences, width)`."""
-        states = [state[0] for state in self._layer.run(rows, mask).states]
+        return self._merged([states[0] for states in self._layer.run(rows, mask).states])
+
+    def pieces(self, source: Callable[[int, int], Floats], time: int) -> Iterator[_Piece]:
+        """Its outputs over one long sequence, piece by piece from the first step on.
+
+        What reads backward goes through the sequence twice: once to find the state in which it enters each piece.
+
+        Args:
+            source: gives its inputs `(1, steps, features)` from one step up to another.
+            time: how many steps it reads in all.
+        """
+        bounds = [(first, min(first + STEPS_A_PIECE, time)) for first in range(0, time, STEPS_A_PIECE)]
+        entered: list[States | None] = [None] * len(bounds)
+        if self._directions[-1].reverse:
+            backward = self._frozen(self._directions[-1:])
+            for k in range(len(bounds) - 1, 0, -1):
+                (entered[k - 1],) = backward.run(source(*bounds[k]), initial_states=[entered[k]]).states
+        forward: States | None = None
+        for bound, state in zip(bounds, entered, strict=True):
+            states = [state if direction.reverse else forward for direction in self._directions]
+            result = self._layer.run(source(*bound), initial_states=states)
+            forward = result.states[0]
+            yield _Piece(np.asarray(result.outputs), result.states)
+
+    def ends(self, pieces: Sequence[_Piece]) -> Floats:
+        """The final state of each direction, merged, of a sequence that was read in `pieces`."""
+        ways = enumerate(self._directions)
+        return self._merged([pieces[0 if way.reverse else -1].states[i][0] for i, way in ways])
+
+    def _merged(self, states: Sequence[Floats]) -> Floats:
         if len(states) == 1:
-            return np.asarray(states[0])
-        return np.asarray(merge(self._merge_mode, np.concatenate(states, axis=-1), self._units))
+            return states[0]
+        return np.asarray(merge(self._recurrent.merge_mode, np.concatenate(states, axis=-1), self._recurrent.units))

@@ -91,8 +91,8 @@ class Checkpoints:
         if not self._path.exists():
             return None
         try:
-            with np.load(self._path, allow_pickle=False) as file:
-                arrays = dict(file)
+            with self._path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+                arrays = dict(archive)
             notes = json.loads(arrays.pop(NOTES).tobytes())
             theirs = notes["fingerprint"]
             differing = [name for name, mark in self._fingerprint.items() if theirs.get(name) != mark]

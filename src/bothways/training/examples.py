@@ -164,8 +164,8 @@ def prepare(network: Network, examples: Examples, settings: Settings, say: Calla
         window = settings.window
         if min(lengths.max(), window or most) > most:
             say(
-                f"A sequence has {lengths.max():,} steps, which take more memory in training than is free: sequences are cut "
-                f"into pieces of {most:,} steps at most."
+                f"A sequence has {lengths.max():,} steps, which take more memory in training than is free: sequences "
+                f"are cut into pieces of {most:,} steps at most."
             )
             window = most
         pieces = piece_lengths(lengths.tolist(), window)
@@ -176,7 +176,7 @@ def prepare(network: Network, examples: Examples, settings: Settings, say: Calla
                 f"A sequence has {lengths.max():,} steps, which take more memory in training than is free: of each "
                 f"sequence the first {most:,} steps are learned from."
             )
-        sequences = [sequences[i][:most] for i in some]
+        sequences = [sequences[i][:most] for i in some.tolist()]
         labels, weights, pieces = labels[some], weights[some], np.minimum(lengths[some], most)
     steps = np.concatenate(sequences)
     standardisation = statistics(steps[:, : network.numeric])

@@ -100,7 +100,7 @@ def f1_scores(expected: Numbers, predicted: Numbers, weights: Numbers, classes: 
     """
     right = np.bincount(expected, weights * (expected == predicted), classes)
     both = np.bincount(expected, weights, classes) + np.bincount(predicted, weights, classes)
-    return np.divide(2 * right, both, out=np.zeros(classes), where=both > 0)
+    return np.asarray(np.divide(2 * right, both, out=np.zeros(classes), where=both > 0))
 
 
 def average_precision(positive: Numbers, scores: Numbers, weights: Numbers) -> float:
