@@ -195,8 +195,11 @@ def test_the_defaults_of_train_are_those_of_the_labeler() -> None:
     (train,) = (c.callback for c in app.registered_commands if c.callback and c.callback.__name__ == "train")
     ours = {name: parameter.default for name, parameter in inspect.signature(train).parameters.items()}
     ours["merge_mode"] = ours.pop("merge")
-    for name, parameter in inspect.signature(SequenceLabeler).parameters.items():
-        assert ours[name] == parameter.default, name
+    ours["random_state"] = ours.pop("seed")
+    theirs = {name: parameter.default for name, parameter in inspect.signature(SequenceLabeler).parameters.items()}
+    for name in ("direction", "cell", "units", "depth", "epochs", "batch_size", "learning_rate", "patience", "window"):
+        assert ours[name] == theirs[name], name
+    assert (ours["merge_mode"], ours["random_state"]) == (theirs["merge_mode"], theirs["random_state"])
 
 
 def bad_tables() -> dict[str, pl.DataFrame]:

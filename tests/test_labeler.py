@@ -1,4 +1,4 @@
-"""`SequenceLabeler`: labels of every kind, sequences of any lengths, scikit-learn's manners, and what is refused."""
+"""`SequenceLabeler`: labels and weights of every kind, sequences of every form, settings, and what is refused."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
+import bothways
 from bothways import store
 from bothways.errors import InputError
 from bothways.labeler import SequenceLabeler
+from bothways.labeler.inputs import read_arrays
+from bothways.labeler.parts import held_out
 from bothways.problems import cumulative_sum
 from tolerances import ENGINE, error
 
@@ -97,7 +100,9 @@ def test_probabilities_stand_in_the_order_of_the_classes() -> None:
 def test_validation_chooses_the_epoch() -> None:
     X, y = some_data([8] * 40)
     seen: list[Any] = []
-    labeler = quick(epochs=50, patience=3, units=8).fit(X[:30], y[:30], (X[30:], y[30:]), on_epoch=seen.append)
+    labeler = quick(epochs=50, patience=3, units=8).fit(
+        X[:30], y[:30], validation_data=(X[30:], y[30:]), on_epoch=seen.append
+    )
     assert seen == labeler.history_
     assert 4 <= len(seen) < 50
     best = max(report.epoch for report in seen if report.best)
@@ -116,7 +121,7 @@ def test_sequences_without_steps_are_harmless() -> None:
 
 def test_the_same_seed_gives_the_same_labeler() -> None:
     X, y = some_data([5, 9, 7] * 5)
-    p, q, r = (np.concatenate(quick(seed=seed, epochs=2).fit(X, y).predict_proba(X)) for seed in (0, 0, 1))
+    p, q, r = (np.concatenate(quick(random_state=seed, epochs=2).fit(X, y).predict_proba(X)) for seed in (0, 0, 1))
     assert np.array_equal(p, q)
     assert not np.array_equal(p, r)
 
@@ -149,6 +154,8 @@ def test_the_manners_of_scikit_learn() -> None:
     assert {name for name in vars(labeler) if name not in before} == {
         "classes_",
         "n_features_in_",
+        "per_",
+        "columns_",
         "model_",
         "history_",
         "seconds_",
@@ -184,17 +191,26 @@ GOOD = some_data([3, 4])
 @pytest.mark.parametrize(
     ("X", "y", "message"),
     [
-        (GOOD[0], [["a"] * 3, ["a"] * 4], "y holds one label only, 'a'; a labeler tells at least two apart"),
+        (
+            GOOD[0],
+            [["a"] * 3, ["a"] * 4],
+            "y holds one label only, 'a': 1 class. A labeler tells at least two classes apart",
+        ),
         (GOOD[0], [[1, 0, 1]], r"y has labels for 1 sequences; X has 2 sequences"),
         (GOOD[0], [[1, 0, 1], [1, 0]], r"y\[1\] has 2 labels; X\[1\] has 4 steps"),
-        (GOOD[0], [0, 1], r"y\[0\] has shape \(\); it needs one label a step"),
+        (GOOD[0], [0, [1, 0, 1, 0]], r"y\[0\] has shape \(\); it needs one label a step"),
+        (GOOD[0], [0, 1, 1], "y has labels for 3 sequences; X has 2 sequences"),
+        (GOOD[0], None, "requires y to be passed, but the target y is None"),
+        (GOOD[0], [None, None], "y holds no label at all; every one of them is missing"),
         (GOOD[0], [np.zeros((3, 2)), np.zeros((4, 2))], r"y\[0\] has shape \(3, 2\); it needs one label a step"),
         (GOOD[0], [[1, 0, 1], ["a", "b", "a", "b"]], "y mixes kinds of labels"),
         (GOOD[0], [[1, "a", 1], [0, 0, 0, 0]], r"y\[0\] has labels of the types int, str"),
-        (GOOD[0], [[1, None, 1], [0, 0, 0, 0]], r"y\[0\] has labels of the types NoneType, int"),
         (GOOD[0], [[1, 0.5, 1], [0, 0, 0, 0]], r"y\[0\] has labels of the types float, int"),
-        (GOOD[0], [[1.0, 0.5, 1.0], [0, 0, 0, 0]], r"y\[0\] has labels of dtype float64"),
-        (GOOD[0], [[1.0, float("nan"), 1.0], [0, 0, 0, 0]], r"y\[0\] has labels of dtype float64"),
+        (
+            GOOD[0],
+            [[1.0, 0.5, 1.0], [0, 0, 0, 0]],
+            r"Unknown label type: continuous. y\[0\] has labels of dtype float64",
+        ),
         (GOOD[0], [[2**70, 0, 1], [0, 0, 0, 0]], r"y\[0\] has labels of dtype object"),
         (GOOD[0], [[2**63, 0, 1], [0, 0, 0, 0]], r"y\[0\] has labels of dtype float64"),
         (GOOD[0], [np.array([2**63, 0, 1], "u8"), [0, 0, 0, 0]], r"y\[0\] has labels of dtype uint64"),
@@ -202,7 +218,18 @@ GOOD = some_data([3, 4])
         (GOOD[0], 3, "y is of type int"),
         ([np.zeros((3, 2)), np.zeros((4, 3))], GOOD[1], r"X\[1\] has 3 features; it needs 2"),
         ([np.zeros((3, 2)), np.full((4, 2), np.inf)], GOOD[1], r"X\[1\] holds inf at step 0, feature 0"),
-        (np.zeros((3, 2)), GOOD[1], r"X has shape \(3, 2\)"),
+        (np.zeros((3, 2)), GOOD[1], r"y has 2 labels; X has 3 steps"),
+        (np.zeros(3), [0, 1, 0], r"X has shape \(3,\); it must be \(time, features\), .* Reshape your data"),
+        (np.zeros((3, 2)), np.zeros((3, 2)), r"y should be a 1d array .* it has shape \(3, 2\)"),
+        (np.zeros((2, 3, 0)), [0, 1], "X has 0 feature"),
+        (np.array([["a"], ["b"]]), [0, 1], "X has dtype <U1; it must be numbers"),
+        (np.array([["a"], [1]], object), [0, 1], "X holds what is no number: could not convert string to float: 'a'"),
+        (np.full((2, 1), np.nan), [0, 1], "X holds nan at step 0, feature 0"),
+        (np.full((2, 1), 1j), [0, 1], "Complex data not supported: X has dtype complex128"),
+        ([[1.0, 2.0], [3.0]], [0, 1], "X has rows of unequal length"),
+        ([[[1.0, 2.0], [3.0]]], [0], r"X\[0\] has rows of unequal length; it must be \(time, features\)"),
+        (GOOD[0], [[[1, 0], [1], [0]], [0] * 4], r"y\[0\] has labels of the types list"),
+        (5, [0, 1], "X is of type int"),
         ([], [], "X has no steps in its 0 sequences"),
         ([np.zeros((0, 2))], [[]], "X has no steps in its 1 sequences"),
     ],
@@ -242,3 +269,278 @@ def test_a_model_refuses_sequences_of_other_features() -> None:
         labeler.predict([np.zeros((3, 3))])
     with pytest.raises(InputError, match=r"y\[0\] has 2 labels; X\[0\] has 3 steps"):
         labeler.score([np.zeros((3, 2))], [["low", "high"]])
+
+
+def test_what_comes_back_has_the_form_of_what_came() -> None:
+    random = np.random.default_rng(0)
+    X = random.normal(size=(6, 4, 2))
+    steps = X[:, :, 0] > 0
+    steps[0] = [True, False, True, False]
+    labeler = quick().fit(X, steps)
+    assert labeler.per_ == "step"
+    assert labeler.predict(X).shape == (6, 4)
+    assert labeler.predict_proba(X).shape == (6, 4, 2)
+    assert [p.shape for p in labeler.predict_proba(list(X))] == [(4, 2)] * 6
+    assert labeler.predict(X[0]).shape == (4,)
+    assert labeler.predict_proba(X[0].tolist()).shape == (4, 2)
+    assert np.array_equal(labeler.predict_proba(X)[2], labeler.predict_proba(X[2]))
+    assert labeler.predict(X[:0]).shape == (0, 0)
+    assert labeler.predict_proba(X[:0]).shape == (0, 0, 2)
+    assert labeler.predict(X[:, :0]).shape == (6, 0)
+    assert labeler.predict([]) == []
+
+    labeler = quick().fit(list(X), [True, False] * 3)
+    assert labeler.per_ == "sequence"
+    for same in (X, list(X), iter(X), np.array([*X, None], object)[:-1]):
+        assert labeler.predict(same).shape == (6,)
+    assert labeler.predict_proba(X).shape == (6, 2)
+    with pytest.raises(InputError, match="y has a label a step, and per='sequence' asks for one a sequence"):
+        labeler.score(X, steps)
+
+
+def test_one_array_is_one_sequence() -> None:
+    X, y = some_data([12])
+    together, alone = quick().fit(X, y), quick().fit(X[0], y[0])
+    assert np.array_equal(together.predict_proba(X)[0], alone.predict_proba(X[0]))
+    assert alone.score(X[0], y[0]) == together.score(X, y)
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean", "max"])
+def test_labels_of_sequences(pooling: str) -> None:
+    """Whether any number is large: all steps count, wherever they stand."""
+    random = np.random.default_rng(0)
+    X = [random.normal(size=(length, 1)) for length in random.integers(2, 6, size=300)]
+    y = np.array(["calm", "loud"])[[int(x.max() > 1) for x in X]]
+    labeler = quick(pooling=pooling, units=8, epochs=40, learning_rate=0.03).fit(X, y)
+    assert labeler.model_.network.pooling == pooling
+    assert labeler.score(X, y) > 0.9
+    assert labeler.model_.class_counts == {name: int((y == name).sum()) for name in ("calm", "loud")}
+
+
+def test_settings_reach_the_network_and_the_training() -> None:
+    X, y = some_data([5, 9])
+    parts: dict[str, Any] = {
+        "cell": "gru",
+        "direction": "both",
+        "merge_mode": "sum",
+        "units": 3,
+        "depth": 2,
+        "dropout": 0.25,
+        "conv_window": 3,
+        "conv_stride": 2,
+        "embedding": 5,
+    }
+    how: dict[str, Any] = {
+        "epochs": 2,
+        "batch_size": 4,
+        "learning_rate": 0.5,
+        "warmup": 0.5,
+        "clip": 2.0,
+        "patience": 3,
+        "monitor": "loss",
+        "window": 4,
+        "category_dropout": 0.5,
+        "class_weight": "balanced",
+    }
+    labeler = SequenceLabeler(**parts, **how, random_state=np.int64(7)).fit(X, y)
+    network, settings = vars(labeler.model_.network), labeler.model_.facts["settings"]
+    assert {name: network[name] for name in parts} == parts
+    assert {name: settings[name] for name in how} == how
+    assert settings["seed"] == 7
+    assert [len(labels) for labels in labeler.predict(X)] == [5, 9]
+
+
+def test_missing_labels_weigh_nothing() -> None:
+    X, y = some_data([5, 9, 7] * 5, (0, 1))
+    weights = [np.ones(len(labels)) for labels in y]
+    weights[1][2:6], weights[3][:] = 0, 0
+    expected = quick().fit(X, y, sample_weight=weights).predict_proba(X)
+    cases: list[tuple[Any, dict[str, Any]]] = [(np.nan, {}), (None, {}), (-1, {"missing_label": -1})]
+    for nothing, more in cases:
+        lacking = [np.where(w > 0, labels, nothing) for labels, w in zip(y, weights, strict=True)]
+        with pytest.warns(UserWarning, match="y lacks 9 of 105 labels; nothing is learnt"):
+            labeler = quick(**more).fit(X, lacking)
+        assert labeler.classes_.tolist() == [0, 1]
+        assert error(np.concatenate(labeler.predict_proba(X)), np.concatenate(expected)) == 0
+    known = np.concatenate(labeler.predict(X)) == np.concatenate(y)
+    assert labeler.score(X, lacking) == known[np.concatenate(weights) > 0].mean()
+    with pytest.warns(UserWarning, match="y lacks 1 of 15 labels"):
+        labeler = quick().fit(X, [None] + ["a", "b"] * 7)
+    assert labeler.predict(X[:1])[0] in ("a", "b")
+    assert quick().fit(X, y).classes_.tolist() == [0, 1]
+    assert quick().fit(X, [labels - 1 for labels in y]).classes_.tolist() == [-1, 0]
+
+
+def test_weights_decide_what_is_learnt() -> None:
+    """Every sequence stands there twice, with labels that contradict each other: what weighs more is right."""
+    X, y = some_data([5, 9, 7] * 20, (0, 1))
+    doubled, labels = X + X, y + [1 - each for each in y]
+    by_sequence = np.repeat([0.9, 0.1], len(X))
+    by_step = [np.full(len(x), weight) for x, weight in zip(doubled, by_sequence, strict=True)]
+    labeler = quick(epochs=20).fit(doubled, labels, sample_weight=by_sequence)
+    assert labeler.score(X, y) > 0.95
+    assert labeler.score(doubled, labels, sample_weight=by_sequence) > 0.85
+    same = quick(epochs=20).fit(doubled, labels, sample_weight=by_step)
+    assert error(np.concatenate(same.predict_proba(X)), np.concatenate(labeler.predict_proba(X))) == 0
+    assert quick(epochs=20).fit(doubled, labels, sample_weight=1 - by_sequence).score(X, y) < 0.05
+
+
+def test_balanced_classes_are_a_mapping_of_classes() -> None:
+    random = np.random.default_rng(0)
+    X = random.normal(size=(50, 8, 1))
+    y = np.where(X[..., 0] + random.normal(size=(50, 8)) > 2, "rare", "common")
+    counts = {name: int((y == name).sum()) for name in ("rare", "common")}
+    balanced = quick(epochs=10, class_weight="balanced").fit(X, y)
+    given = quick(epochs=10, class_weight={name: 400 / 2 / count for name, count in counts.items()}).fit(X, y)
+    assert error(given.predict_proba(X), balanced.predict_proba(X)) < 1e-3
+    plain = quick(epochs=10).fit(X, y)
+    assert (balanced.predict(X) == "rare").sum() > 2 * counts["rare"] > (plain.predict(X) == "rare").sum()
+    for wrong, message in (
+        ({"never": 1}, "class_weight has the label 'never', which y has not; it has 'common', 'rare'"),
+        ({"rare": -1}, r"class_weight\['rare'\] is -1; a weight is a number of at least 0"),
+        ("equal", r"class_weight is 'equal'; it must be None, 'balanced', or weights by label"),
+    ):
+        with pytest.raises(InputError, match=message):
+            quick(class_weight=wrong).fit(X, y)
+
+
+def test_a_part_can_be_held_out() -> None:
+    X, y = some_data([8] * 40)
+    labeler = quick(epochs=50, patience=3, units=8, validation_fraction=0.25).fit(X, y)
+    assert 4 <= len(labeler.history_) < 50
+    assert all(report.valid_metric is not None for report in labeler.history_)
+    long = quick(epochs=3, validation_fraction=0.5, window=20)
+    x, labels = np.concatenate(X), np.concatenate(y)
+    labels[:160] = np.resize(["low", "high"], 160)
+    expected = quick(epochs=3, window=20).fit(x[:160], labels[:160], validation_data=(x[160:], labels[160:]))
+    assert np.array_equal(long.fit(x, labels).predict_proba(x), expected.predict_proba(x))
+    for fraction in (0, 1.0, -1, "half", True):
+        with pytest.raises(InputError, match=r"validation_fraction is .*; it must be a number between 0 and 1"):
+            quick(validation_fraction=fraction).fit(X, y)
+    with pytest.raises(InputError, match=r"validation_fraction=0.9 leaves nothing to train on: X has 2 sequences"):
+        quick(validation_fraction=0.9).fit(X[:2], y[:2])
+
+
+def test_parts_are_whole_sequences_of_all_classes() -> None:
+    inputs = read_arrays("X", [np.zeros((length, 1)) for length in [3, 0, 5] * 40], features=None)
+    codes = np.array([0, 0, 0, 1, 0, 0] * 20)
+    starts = np.cumsum(inputs.lengths) - inputs.lengths
+    for seed in range(5):
+        held = held_out(inputs, codes, "sequence", 0.25, seed)
+        shares = np.add.reduceat(np.append(held, 0), starts)[inputs.lengths > 0] / inputs.lengths[inputs.lengths > 0]
+        assert set(shares) == {0, 1}
+        assert shares.sum() == 20
+        assert codes[inputs.lengths > 0][shares == 1].sum() == 5
+        assert np.array_equal(held, held_out(inputs, codes, "sequence", 0.25, seed))
+    assert not np.array_equal(held, held_out(inputs, codes, "sequence", 0.25, 0))
+
+
+def test_columns_of_categories() -> None:
+    """The label is whether the code is odd, which no straight line tells; a column of noise stands behind it."""
+    random = np.random.default_rng(0)
+    codes = random.integers(1, 9, size=(100, 6))
+    X = np.stack([codes, random.normal(size=codes.shape)], axis=-1)
+    y = codes % 2 == 1
+    labeler = quick(epochs=20, units=8, categorical=[0]).fit(X, y)
+    assert labeler.model_.network.categories == (9,)
+    assert labeler.score(X, y) > 0.98
+    assert labeler.n_features_in_ == 2
+    unknown, zero = X[:1].copy(), X[:1].copy()
+    unknown[0, 2, 0], zero[0, 2, 0] = 99, 0
+    assert np.array_equal(labeler.predict_proba(unknown), labeler.predict_proba(zero))
+    same = quick(epochs=20, units=8, categorical=[-1]).fit(X[:, :, ::-1], y)
+    assert np.array_equal(same.predict_proba(X[:, :, ::-1]), labeler.predict_proba(X))
+    assert np.array_equal(same.model_.predict_proba(X[:, :, ::-1]), labeler.predict_proba(X))
+    for wrong, message in ((-1, "X\\[0\\] holds -1.0 at step 2, feature 0"), (0.5, "X\\[0\\] holds 0.5 at step 2")):
+        unknown[0, 2, 0] = wrong
+        with pytest.raises(InputError, match=message):
+            labeler.predict(unknown)
+    for column in (2, "flow", 0.0):
+        with pytest.raises(InputError, match=r"categorical names the column .*; in an array .* from 0 to 1"):
+            quick(categorical=[column]).fit(X, y)
+
+
+def test_a_random_state_draws_the_seed() -> None:
+    X, y = some_data([5, 9, 7] * 5)
+    first, second, other = (
+        np.concatenate(quick(random_state=np.random.RandomState(seed)).fit(X, y).predict_proba(X)) for seed in (0, 0, 1)
+    )
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, other)
+    quick(random_state=None).fit(X, y)
+    with pytest.raises(InputError, match="seed is 'one'"):
+        quick(random_state="one").fit(X, y)
+
+
+def test_ctrl_c_leaves_a_labeler_that_predicts() -> None:
+    X, y = some_data([5, 9, 7] * 5)
+
+    def interrupt(report: Any) -> None:
+        if report.epoch == 3:
+            raise KeyboardInterrupt
+
+    labeler = quick(epochs=50)
+    with pytest.raises(KeyboardInterrupt):
+        labeler.fit(X, y, on_epoch=interrupt)
+    assert len(labeler.history_) == 3
+    assert len(labeler.predict(X)) == 15
+
+
+def test_a_training_that_was_stopped_goes_on(tmp_path: Path) -> None:
+    X, y = some_data([5, 9, 7] * 5)
+    path = tmp_path / "training.checkpoint"
+
+    def interrupt(report: Any) -> None:
+        if report.epoch == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        quick(epochs=6).fit(X, y, on_epoch=interrupt, checkpoint=path)
+    resumed = quick(epochs=6).fit(X, y, checkpoint=path, resume=True)
+    whole = quick(epochs=6).fit(X, y)
+    assert np.array_equal(np.concatenate(resumed.predict_proba(X)), np.concatenate(whole.predict_proba(X)))
+    with pytest.raises(InputError, match="checkpoint"):
+        quick(epochs=6, units=5).fit(X, y, checkpoint=path, resume=True)
+
+
+def test_a_saved_model_gives_the_same_numbers(tmp_path: Path) -> None:
+    X, _ = some_data([5, 9, 7] * 5)
+    labeler = quick(conv_window=3).fit(X, [0, 1, 2] * 5)
+    labeler.save(tmp_path / "some.bothways")
+    loaded = bothways.load(tmp_path / "some.bothways")
+    assert error(loaded.predict_proba(X), labeler.predict_proba(X)) < ENGINE
+    with pytest.raises(NotFittedError):
+        SequenceLabeler().save(tmp_path / "other.bothways")
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1, 2, 3], "sample_weight has weights for 3 sequences; X has 2 sequences"),
+        ([[1] * 3, [1] * 5], r"sample_weight\[1\] has 5 weights; X\[1\] has 4 steps"),
+        ([1, -1], "sample_weight holds -1.0; a weight is a number of at least 0"),
+        ([1, np.nan], "sample_weight holds nan; a weight is a number of at least 0"),
+        ([1, np.inf], "sample_weight holds inf; a weight is a number of at least 0"),
+        ([0, 0], "sample_weight is zero everywhere"),
+        (["a", "b"], "sample_weight holds what is no number"),
+        (3, "sample_weight is of type int"),
+    ],
+)
+def test_wrong_weights_are_refused(weights: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        quick().fit(*GOOD, sample_weight=weights)
+
+
+def test_weights_of_steps_do_not_fit_labels_of_sequences() -> None:
+    with pytest.raises(InputError, match="sample_weight has a weight a step, and y has a label a sequence"):
+        quick().fit(GOOD[0], [0, 1], sample_weight=[[1] * 3, [1] * 4])
+
+
+def test_what_has_a_label_can_be_demanded() -> None:
+    quick(per="sequence").fit(GOOD[0], [0, 1])
+    quick(per="step").fit(*GOOD)
+    for per, y in (("step", [0, 1]), ("sequence", GOOD[1])):
+        with pytest.raises(InputError, match=f"y has a label a .*, and per='{per}' asks for one a {per}"):
+            quick(per=per).fit(GOOD[0], y)
+    with pytest.raises(InputError, match="per is 'word'; it must be 'step', 'sequence' or 'auto'"):
+        quick(per="word").fit(*GOOD)

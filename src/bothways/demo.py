@@ -110,7 +110,7 @@ def run(
             batch_size=batch_size,
             patience=None,
             window=None,
-            seed=seed,
+            random_state=seed,
         )
         X, y = data
         labeler.fit(X, y[:, :, 0])

@@ -1,0 +1,432 @@
+"""`SequenceLabeler`, the estimator itself."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from bothways import store
+from bothways.errors import InputError
+from bothways.labeler.columns import ArrayColumns, Columns
+from bothways.labeler.inputs import Array, Inputs, Per
+from bothways.labeler.labels import class_weights, coded, read_labels, read_weights
+from bothways.labeler.parts import examples_of, held_out
+from bothways.network import Network
+from bothways.runtime import Label, Model
+from bothways.training import EpochReport, Examples, Settings, Trained, train
+
+
+class SequenceLabeler(ClassifierMixin, BaseEstimator):
+    """Labels steps or whole sequences with recurrent layers that read them forward, backward or both ways.
+
+    What X and y may be, and what comes back:
+
+    | X | y | `predict` gives |
+    |---|---|---|
+    | one sequence, an array `(time, features)` | `(time,)` | `(time,)` |
+    | an array `(sequences, time, features)` | a label a step, `(sequences, time)` | `(sequences, time)` |
+    | | a label a sequence, `(sequences,)` | `(sequences,)` |
+    | a list of arrays `(time, features)` | for each sequence `(time,)` | a list of `(time,)` |
+    | | a label a sequence, `(sequences,)` | `(sequences,)` |
+    | a data frame of Polars or pandas, a row a step | a label a row, `(rows,)` | `(rows,)` |
+
+    Labels are all int, all str or all bool. Steps or sequences may lack theirs (None or NaN); they are read, but
+    nothing is learnt from them, and a warning counts them.
+
+    Rows of a data frame are steps: `sequence` names the column that tells sequences apart (without it all rows are one
+    sequence) and `order` the one that sorts the steps. The label of a row is given apart, as y, and its column must not
+    be in X, or be named in `drop`. With `per="sequence"` all rows of a sequence have the same label.
+
+    `cross_val_score`, `GridSearchCV` and their like work with every kind of X by the labeler's own `score`, and by any
+    other where y has one axis. For one long sequence use `cv=TimeSeriesSplit(5)`; for a data frame keep sequences whole
+    with `cv=GroupKFold(5)` and `groups=X["flow"]`.
+
+    Args:
+        direction: "both", "forward" or "backward".
+        merge_mode: how both directions become one: "concat", "sum", "mul" or "ave".
+        cell: the recurrent cell: "lstm", "gru", "rnn", or another key of `bothways.spec.CELLS`.
+        units: the width of the state of each direction.
+        depth: the number of recurrent layers, one on top of the other.
+        dropout: the share of the inputs of the recurrent layers and of the head that training leaves out.
+        conv_window: how many steps a convolution in front reads at once; 0 for no convolution.
+        conv_stride: how many steps an output of it stands for; labels are given for every step all the same.
+        embedding: the width of the vector that stands for a category.
+        per: what has a label, a "step" or a "sequence"; "auto" tells by the shape of y, and for a data frame is "step".
+        pooling: for labels of sequences, how the steps become one: "last", "mean" or "max".
+        epochs: how often to go through the data at most.
+        batch_size: how many sequences, or pieces of them, make an update.
+        learning_rate: the highest one of Adam; it falls in a straight line to nothing at the end of `epochs`.
+        warmup: the share of all updates during which the learning rate rises from nothing.
+        clip: gradients are scaled down to this norm where they are longer.
+        patience: stop after so many epochs in a row without better validation; None never stops early.
+        monitor: the score that decides which epoch is best: "f1" (of the rarer of two classes), "macro_f1", "accuracy",
+            "average_precision" or "loss"; "auto" is "f1" for two classes and "macro_f1" for more.
+        window: training cuts sequences into equal pieces of at most so many steps, and starts each afresh; None
+            leaves them whole, as does a label a sequence. Predictions always read whole sequences.
+        category_dropout: a category that training has n times counts as unknown with the probability a / (a + n),
+            where this is a.
+        class_weight: "balanced" gives all classes the same weight together; a mapping gives each label its own, 1 for
+            those that are not in it; None gives all labels the same.
+        validation_fraction: the share of the sequences to stop early by and to choose the best epoch by; of a single
+            sequence the share of its steps at its end. None for none, unless `fit` is given some.
+        missing_label: a label that stands for none, such as -1; None and NaN always do.
+        random_state: a whole number, which gives the same weights each time, bit for bit; or None or a NumPy
+            `RandomState`, from which a number is drawn.
+        sequence: for a data frame, the column that tells sequences apart.
+        order: for a data frame, the column that sorts the steps.
+        features: for a data frame, the only columns to learn from.
+        drop: for a data frame, columns to leave out.
+        categorical: columns that hold categories though they are numbers: names in a data frame, where text always is
+            a category; numbers of columns, from 0, in an array, where a category is a whole number from 0, and 0, or
+            one that training never saw, is unknown.
+
+    Attributes:
+        classes_: the labels, sorted.
+        n_features_in_: how many features a step has.
+        feature_names_in_: their names, if X was a data frame.
+        per_: what has a label, "step" or "sequence".
+        model_: the trained `bothways.runtime.Model`.
+        columns_: how the columns of X go to the network.
+        history_: a report an epoch.
+        seconds_: how long it took to "compile", and to "train" after that.
+
+    Example:
+        A label a step, sequences of one length, then of several:
+
+        >>> import numpy as np
+        >>> X = np.random.default_rng(0).normal(size=(100, 5, 1))
+        >>> y = np.where(X[:, :, 0] > 0, "up", "down")
+        >>> labeler = SequenceLabeler(units=4, epochs=10).fit(X, y)
+        >>> labeler.predict(X[:2]).shape
+        (2, 5)
+        >>> [labels.tolist() for labels in labeler.predict([[[2.0], [-2.0]], [[-2.0]]])]
+        [['up', 'down'], ['down']]
+
+        A label a sequence:
+
+        >>> rising = X[:, -1, 0] > X[:, 0, 0]
+        >>> labeler = SequenceLabeler(units=4, epochs=20, pooling="last").fit(list(X), rising)
+        >>> labeler.per_, labeler.predict([[[-1.0], [1.0]], [[1.0], [0.0], [-1.0]]]).tolist()
+        ('sequence', [True, False])
+
+        One long sequence, in the manner of scikit-learn:
+
+        >>> from sklearn.model_selection import TimeSeriesSplit, cross_val_score
+        >>> labeler = SequenceLabeler(units=4, epochs=10, window=10)
+        >>> bool(cross_val_score(labeler, X.reshape(-1, 1), y.ravel(), cv=TimeSeriesSplit(2)).min() > 0.8)
+        True
+
+        A data frame:
+
+        >>> import polars as pl
+        >>> frame = pl.DataFrame({"flow": np.repeat(np.arange(100), 5), "bytes": X.ravel()})
+        >>> labeler = SequenceLabeler(units=4, epochs=10, sequence="flow").fit(frame, y.ravel())
+        >>> labeler.predict(pl.DataFrame({"flow": ["a", "b", "a"], "bytes": [2.0, -2.0, -2.0]})).tolist()
+        ['up', 'down', 'down']
+    """
+
+    def __init__(
+        self,
+        direction: str = "both",
+        merge_mode: str = "concat",
+        cell: str = "lstm",
+        units: int = 32,
+        depth: int = 1,
+        dropout: float = 0.0,
+        conv_window: int = 0,
+        conv_stride: int = 1,
+        embedding: int = 16,
+        per: str = "auto",
+        pooling: str = "last",
+        epochs: int = Settings.epochs,
+        batch_size: int = Settings.batch_size,
+        learning_rate: float = Settings.learning_rate,
+        warmup: float = Settings.warmup,
+        clip: float = Settings.clip,
+        patience: int | None = Settings.patience,
+        monitor: str = Settings.monitor,
+        window: int | None = Settings.window,
+        category_dropout: float = Settings.category_dropout,
+        class_weight: str | Mapping[Any, float] | None = None,
+        validation_fraction: float | None = None,
+        missing_label: int | str | None = None,
+        random_state: int | np.integer[Any] | np.random.RandomState | None = Settings.seed,
+        sequence: str | None = None,
+        order: str | None = None,
+        features: Sequence[str] = (),
+        drop: Sequence[str] = (),
+        categorical: Sequence[str | int] = (),
+    ) -> None:
+        """Keep the settings; `fit` checks them."""
+        self.direction = direction
+        self.merge_mode = merge_mode
+        self.cell = cell
+        self.units = units
+        self.depth = depth
+        self.dropout = dropout
+        self.conv_window = conv_window
+        self.conv_stride = conv_stride
+        self.embedding = embedding
+        self.per = per
+        self.pooling = pooling
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.warmup = warmup
+        self.clip = clip
+        self.patience = patience
+        self.monitor = monitor
+        self.window = window
+        self.category_dropout = category_dropout
+        self.class_weight = class_weight
+        self.validation_fraction = validation_fraction
+        self.missing_label = missing_label
+        self.random_state = random_state
+        self.sequence = sequence
+        self.order = order
+        self.features = features
+        self.drop = drop
+        self.categorical = categorical
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        validation_data: tuple[Any, Any] | None = None,
+        on_epoch: Callable[[EpochReport], None] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        resume: bool = False,
+    ) -> SequenceLabeler:
+        """Train from the start.
+
+        Ctrl-C ends it with the best weights so far: the labeler is ready to predict when `KeyboardInterrupt` comes.
+
+        Args:
+            X: sequences; see the class for what they may be.
+            y: their labels.
+            sample_weight: how much each label counts, 0 or more, in the form of y; or a weight a sequence for all of
+                its steps.
+            validation_data: `(X, y)` to stop early by and to choose the best epoch by; without it, and without
+                `validation_fraction`, training runs all epochs and keeps the last weights.
+            on_epoch: is called after each epoch.
+            checkpoint: a file that keeps where training stands. It stays when training is done: remove it then.
+            resume: go on from the checkpoint, if there is one, to the same weights as if training had never stopped.
+
+        Raises:
+            InputError: a setting out of its range; sequences or labels that do not fit, with the number of the
+                sequence, from 0.
+            DataError: a data frame that cannot be used; names the column and the row.
+        """
+        settings = self._settings()
+        X = list(X) if isinstance(X, Iterator) else X
+        columns = self._columns(X, y)
+        inputs = columns.read("X", X)
+        labels = read_labels("y", y, inputs, self.per, self.missing_label)
+        classes, counts = np.unique(labels.values[labels.present], return_counts=True)
+        if len(classes) < 2:
+            raise InputError(
+                f"y holds one label only, {classes[0].item()!r}: 1 class. A labeler tells at least two classes apart."
+            )
+        codes = coded("y", labels, classes)
+        weights = self._weights(sample_weight, inputs, labels.per, classes, codes)
+        train_steps = np.ones(int(inputs.lengths.sum()), bool)
+        valid = None
+        if validation_data is not None:
+            valid = self._validation(validation_data, columns, classes, labels.per)
+        elif self.validation_fraction is not None:
+            held = held_out(inputs, codes, labels.per, self.validation_fraction, settings.seed)
+            if inputs.rows is not None:
+                columns = self._columns(X, y, inputs.rows[~held])
+                inputs = columns.read("X", X)
+            train_steps, valid = ~held, examples_of(inputs, codes, weights, labels.per, held)
+        if lacking := int((~labels.present).sum()):
+            what = f"{lacking} of {len(codes)} labels"
+            warnings.warn(f"y lacks {what}; nothing is learnt where there is none.", UserWarning, stacklevel=2)
+        network = self._network(inputs, columns, len(classes), labels.per)
+        examples = examples_of(inputs, codes, weights, labels.per, train_steps)
+        trained = train(network, examples, settings, valid, on_epoch, checkpoint, resume)
+        names: list[Label] = classes.tolist()
+        self.classes_ = classes
+        self.n_features_in_ = columns.features
+        if columns.names:
+            self.feature_names_in_ = np.array(columns.names, object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        self.per_ = labels.per
+        self.history_ = trained.history
+        self.seconds_ = trained.seconds
+        self.columns_ = columns
+        self.model_ = Model(
+            network=network,
+            weights=trained.weights,
+            classes=tuple(names),
+            columns=columns.to_json(),
+            class_counts=dict(zip(names, counts.tolist(), strict=True)),
+            facts=_facts(settings, trained),
+        )
+        if trained.interrupted:
+            raise KeyboardInterrupt
+        return self
+
+    def predict(self, X: Any) -> Any:
+        """The likeliest label of each step, or of each sequence.
+
+        Args:
+            X: as for `fit`; sequences may have no steps.
+
+        Returns:
+            Labels in the form of X; see the class.
+
+        Raises:
+            InputError: sequences that do not fit the model.
+            DataError: a data frame that does not fit the model.
+            sklearn.exceptions.NotFittedError: before `fit`.
+        """
+        check_is_fitted(self, "model_")
+        inputs = self.columns_.read("X", X)
+        return inputs.arrange(self._predicted(inputs), self.per_)
+
+    def predict_proba(self, X: Any) -> Any:
+        """The probability of each class, in the order of `classes_`.
+
+        Args:
+            X: as for `predict`.
+
+        Returns:
+            What `predict` gives, with one more axis at the end for the classes.
+
+        Raises:
+            InputError: sequences that do not fit the model.
+            DataError: a data frame that does not fit the model.
+            sklearn.exceptions.NotFittedError: before `fit`.
+        """
+        check_is_fitted(self, "model_")
+        inputs = self.columns_.read("X", X)
+        p = self.model_.predict_proba(inputs.sequences)
+        return inputs.arrange(_flat(p, np.zeros((0, len(self.classes_)), np.float32)), self.per_)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The share of labels that are right; those that are missing do not count.
+
+        Args:
+            X: as for `predict`.
+            y: as for `fit`, with at least one label.
+            sample_weight: as for `fit`.
+
+        Raises:
+            InputError: sequences or labels that do not fit.
+            DataError: a data frame that does not fit the model.
+            sklearn.exceptions.NotFittedError: before `fit`.
+        """
+        check_is_fitted(self, "model_")
+        inputs = self.columns_.read("X", X)
+        labels = read_labels("y", y, inputs, self.per_, self.missing_label)
+        predicted = self._predicted(inputs)
+        weights = labels.present.astype(float)
+        if sample_weight is not None:
+            weights *= read_weights("sample_weight", sample_weight, inputs, labels.per)
+        if not weights.any():
+            raise InputError("sample_weight is zero wherever y has a label; at least one must be above zero.")
+        return float(np.average(predicted == labels.values, weights=weights))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the trained model to a file, whole or not at all.
+
+        `bothways.load` reads it, also where Keras is not installed. A model that was fitted on a data frame labels
+        tables, too: `bothways predict FILE TABLE -o LABELS`.
+
+        Args:
+            path: the file, by custom ending in `.bothways`.
+
+        Raises:
+            ModelFileError: the file cannot be written.
+            sklearn.exceptions.NotFittedError: before `fit`.
+        """
+        check_is_fitted(self, "model_")
+        store.save(self.model_, path)
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn should know: sequences have three axes or two."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def _settings(self) -> Settings:
+        seed: Any = self.random_state
+        if seed is None or isinstance(seed, np.random.RandomState):
+            seed = int(check_random_state(seed).randint(np.iinfo(np.int32).max))
+        names = {field.name for field in fields(Settings)} - {"seed", "class_weight"}
+        return Settings(
+            seed=seed,
+            class_weight="balanced" if isinstance(self.class_weight, str) else None,
+            **{name: getattr(self, name) for name in names},
+        )
+
+    def _network(self, inputs: Inputs, columns: Columns, classes: int, per: Per) -> Network:
+        names = {field.name for field in fields(Network)} - {"features", "classes", "categories", "per"}
+        return Network(
+            features=inputs.sequences[0].shape[1],
+            classes=classes,
+            categories=columns.codes,
+            per=per,
+            **{name: getattr(self, name) for name in names},
+        )
+
+    def _columns(self, X: Any, y: Any, rows: npt.NDArray[np.int64] | None = None) -> Columns:
+        """The columns of X; for a data frame, numbers are made of them as `rows` have them, or all rows."""
+        if not hasattr(type(X), "columns"):
+            return ArrayColumns.fit(X, self.categorical)
+        from bothways.labeler.frames import FrameColumns  # Polars takes its time to start
+
+        return FrameColumns.fit(X, getattr(y, "name", None), self, rows)
+
+    def _weights(
+        self, sample_weight: Any, inputs: Inputs, per: Per, classes: Array, codes: npt.NDArray[np.int64]
+    ) -> Array | None:
+        """How much each label counts; None for all alike."""
+        weights = None if sample_weight is None else read_weights("sample_weight", sample_weight, inputs, per)
+        of_classes = class_weights(self.class_weight, classes)
+        if of_classes is None:
+            return weights
+        chosen = of_classes[codes]  # of those without a label, anything: they weigh nothing
+        return chosen if weights is None else weights * chosen
+
+    def _validation(self, data: Any, columns: Columns, classes: Array, per: Per) -> Examples:
+        """Validation data, with its labels as numbers of classes."""
+        if not isinstance(data, tuple) or len(data) != 2:
+            raise InputError("validation_data must be a pair (X, y).")
+        inputs = columns.read("validation X", data[0])
+        labels = read_labels("validation y", data[1], inputs, per, self.missing_label)
+        return Examples(inputs.sequences, coded("validation y", labels, classes))
+
+    def _predicted(self, inputs: Inputs) -> Array:
+        """The likeliest labels, `(steps,)` or `(sequences,)`."""
+        return _flat(self.model_.predict(inputs.sequences), self.classes_[:0])
+
+
+def _flat(results: Any, nothing: Array) -> Array:
+    """What a model gives, `(steps, ...)` or `(sequences, ...)`; `nothing` if there are no sequences."""
+    if isinstance(results, np.ndarray):
+        return results
+    return np.concatenate(results) if results else nothing
+
+
+def _facts(settings: Settings, trained: Trained) -> dict[str, Any]:
+    best = max(report.epoch for report in trained.history if report.best)
+    return {
+        "settings": vars(settings),
+        "epochs": len(trained.history),
+        "best_epoch": best,
+        "keras_backend": trained.backend,
+        "compiled_epochs": trained.compiled,
+    }

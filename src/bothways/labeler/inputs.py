@@ -1,0 +1,158 @@
+"""What a labeler takes for X, and how what it gives gets the form of X again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from bothways.errors import InputError
+from bothways.runtime import checked_sequences
+
+Array = npt.NDArray[Any]
+Per = Literal["step", "sequence"]
+Form = Literal["one", "array", "list", "frame"]
+
+WANTED = "(time, features), (sequences, time, features), or a list of (time, features)"
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Sequences, and the form in which they came.
+
+    Attributes:
+        name: what the caller calls them.
+        sequences: each `(time, features)`.
+        form: "one" sequence as an array of two axes, an "array" of three, a "list" of arrays, or a "frame".
+        rows: for a frame the number of the row of each step, one sequence after the other.
+
+    Example:
+        >>> inputs = read_arrays("X", np.zeros((2, 3, 1)), features=None)
+        >>> inputs.form, inputs.arrange(np.arange(6), "step").tolist()
+        ('array', [[0, 1, 2], [3, 4, 5]])
+    """
+
+    name: str
+    sequences: list[Array]
+    form: Form
+    rows: npt.NDArray[np.int64] | None = None
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """The number of steps of each sequence."""
+        return np.array([len(sequence) for sequence in self.sequences], np.int64)
+
+    def arrange(self, values: Array, per: Per) -> Any:
+        """Values of all steps, or of all sequences, in the form of X.
+
+        Args:
+            values: `(steps, ...)`, those of all sequences one after the other; or `(sequences, ...)`.
+            per: which of both.
+
+        Returns:
+            Per step `(time, ...)` for one sequence, `(sequences, time, ...)` for an array, a list of `(time, ...)`
+            for a list. Per sequence `(sequences, ...)`. For a frame always `(rows, ...)`, in the order of its rows.
+        """
+        if self.rows is not None:
+            steps = values if per == "step" else np.repeat(values, self.lengths, axis=0)
+            ordered = np.empty_like(steps)
+            ordered[self.rows] = steps
+            return ordered
+        if per == "sequence" or self.form == "one":
+            return values
+        if self.form == "array":
+            time = len(self.sequences[0]) if self.sequences else 0
+            return values.reshape(len(self.sequences), time, *values.shape[1:])
+        return np.split(values, np.cumsum(self.lengths)[:-1]) if self.sequences else []
+
+
+def read_arrays(name: str, X: Any, features: int | None) -> Inputs:
+    """Sequences out of an array or a list of arrays.
+
+    Args:
+        name: what the caller calls them.
+        X: `(time, features)`, one long sequence; `(sequences, time, features)`; or a list of `(time, features)`.
+        features: how many features they must have; None for as many as the first one has.
+
+    Raises:
+        InputError: says what came and what is needed.
+        TypeError: an object that is no number stands among the numbers.
+
+    Example:
+        >>> read_arrays("X", np.zeros(3), features=None)
+        Traceback (most recent call last):
+        bothways.errors.InputError: X has shape (3,); it must be (time, features), (sequences, time, features), ...
+    """
+    if hasattr(X, "toarray"):
+        raise InputError(f"{name} is a sparse array; a labeler needs a dense one. Give {name}.toarray().")
+    if isinstance(X, (str, bytes, Mapping)) or not (isinstance(X, Iterable) or hasattr(X, "__array__")):
+        raise InputError(f"{name} is of type {type(X).__name__}; it must be {WANTED}.")
+    if not hasattr(X, "__array__"):
+        X = list(X)
+        if not X or axes(X[0]) > 1:
+            return _list(name, X, features)
+    try:
+        array = np.asarray(X)
+    except ValueError:
+        raise InputError(f"{name} has rows of unequal length; it must be {WANTED}.") from None
+    if array.dtype == object and array.ndim == 1 and len(array) and axes(array[0]) > 1:
+        return _list(name, list(array), features)
+    array = _numbers(name, array)
+    if array.ndim not in (2, 3):
+        cure = " Reshape your data: X.reshape(-1, 1) is one sequence of one feature." if array.ndim < 2 else ""
+        raise InputError(f"{name} has shape {array.shape}; it must be {WANTED}.{cure}")
+    if array.shape[-1] == 0:
+        raise InputError(f"{name} has 0 feature(s) (shape={array.shape}) while a minimum of 1 is required.")
+    if features is not None and array.shape[-1] != features:
+        raise InputError(
+            f"{name} has {array.shape[-1]} features, but SequenceLabeler is expecting {features} features as input."
+        )
+    if array.ndim == 3:
+        return Inputs(name, checked_sequences(name, array, features), "array")
+    finite = np.isfinite(array)
+    if not finite.all():
+        step, feature = (int(i) for i in np.argwhere(~finite)[0])
+        raise InputError(
+            f"{name} holds {array[step, feature]} at step {step}, feature {feature}; no NaN or inf can be learnt "
+            "from. Fill or drop such steps."
+        )
+    return Inputs(name, checked_sequences(name, array[None], features), "one")
+
+
+def axes(value: Any) -> int:
+    """The number of axes of an array or of nested lists, also of some whose rows differ in length.
+
+    Example:
+        >>> axes(0.5), axes([1.0, 2.0]), axes([[1.0, 2.0], [3.0]])
+        (0, 1, 2)
+    """
+    try:
+        return np.ndim(value)
+    except ValueError:
+        return 2
+
+
+def _list(name: str, items: list[Any], features: int | None) -> Inputs:
+    arrays = [_numbers(f"{name}[{i}]", item) for i, item in enumerate(items)]
+    return Inputs(name, checked_sequences(name, arrays, features), "list")
+
+
+def _numbers(name: str, value: Any) -> Array:
+    """An array of real numbers; objects become numbers where they are some."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise InputError(f"{name} has rows of unequal length; it must be (time, features).") from None
+    if array.dtype.kind == "c":
+        raise InputError(f"Complex data not supported: {name} has dtype {array.dtype}. Give real numbers.")
+    if array.dtype == object:
+        try:
+            return array.astype(np.float64)
+        except ValueError as error:
+            raise InputError(f"{name} holds what is no number: {error}.") from None
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{name} has dtype {array.dtype}; it must be numbers.")
+    return array

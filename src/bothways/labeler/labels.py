@@ -1,0 +1,327 @@
+"""Labels and weights of steps or of sequences, in whatever form they come: checked and laid out flat."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.exceptions import DataConversionWarning
+
+from bothways.errors import InputError
+from bothways.labeler.inputs import Array, Inputs, Per, axes
+
+KINDS = {"b": bool, "i": np.int64, "u": np.int64, "U": str}
+"""What labels of a NumPy kind become."""
+
+COLUMN = "A column-vector {} was passed when a 1d array was expected. Please change its shape, such as with ravel()."
+"""The words by which scikit-learn warns, so that a filter for its warnings serves here too."""
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The labels of all steps, or of all sequences.
+
+    Attributes:
+        per: what has a label, a "step" or a "sequence".
+        values: int64, str or bool, `(steps,)` one sequence after the other, or `(sequences,)`.
+        present: whether there is one; where there is none, its value means nothing.
+    """
+
+    per: Per
+    values: Array
+    present: npt.NDArray[np.bool_]
+
+
+def read_labels(name: str, y: Any, inputs: Inputs, per: str = "auto", missing: Any = None) -> Labels:
+    """The labels that belong to some sequences.
+
+    Args:
+        name: what the caller calls them.
+        y: for an array or a list of sequences a label a sequence, `(sequences,)`, or for each sequence a label a
+            step, `(time,)` or `(time, 1)`; for one sequence a label a step; for a frame a label a row. All int, all
+            str or all bool; None and NaN stand for no label.
+        inputs: the sequences.
+        per: "step" or "sequence" refuses the other one; "auto" takes either. For a frame "auto" is "step".
+        missing: a label that stands for no label, too; None if none does.
+
+    Raises:
+        InputError: says what came and what is needed.
+
+    Example:
+        >>> from bothways.labeler.inputs import read_arrays
+        >>> inputs = read_arrays("X", [np.zeros((1, 2)), np.zeros((2, 2))], features=None)
+        >>> read_labels("y", [["a"], ["b", "a"]], inputs).values.tolist()
+        ['a', 'b', 'a']
+        >>> read_labels("y", ["a", None], inputs).present.tolist()
+        [True, False]
+    """
+    if per not in ("auto", "step", "sequence"):
+        raise InputError(f"per is {per!r}; it must be 'step', 'sequence' or 'auto'.")
+    if y is None:
+        raise InputError(f"SequenceLabeler requires y to be passed, but the target {name} is None.")
+    found, parts = _flat(name, "label", y, inputs)
+    if inputs.form == "frame" and per == "sequence":
+        found = "sequence"
+    if per not in ("auto", found):
+        raise InputError(
+            f"{name} has a label a {found}, and per={per!r} asks for one a {per}. Give such labels, or per={found!r}."
+        )
+    checked = [_checked(label, values, missing) for label, values in parts]
+    filled = [labels for labels in checked if labels[1].any()]
+    if not filled:
+        if not sum(len(values) for _, values in parts):
+            what = "steps" if found == "step" else "sequences"
+            raise InputError(
+                f"{inputs.name} has no {what} in its {len(inputs.sequences)} sequences; it needs at least one."
+            )
+        raise InputError(f"{name} holds no label at all; every one of them is missing.")
+    kinds = {values.dtype.kind for values, _ in filled}
+    if len(kinds) > 1:
+        raise InputError(f"{name} mixes kinds of labels; they must be all int, all str or all bool.")
+    empty = filled[0][0].dtype
+    values = np.concatenate([v if p.any() else np.zeros(len(p), empty) for v, p in checked])
+    present = np.concatenate([p for _, p in checked])
+    if inputs.rows is not None:
+        values, present = values[inputs.rows], present[inputs.rows]
+        if found == "sequence":
+            values, present = _a_sequence(name, values, present, inputs)
+    return Labels(found, values, present)
+
+
+def read_weights(name: str, weights: Any, inputs: Inputs, per: Per) -> npt.NDArray[np.float32]:
+    """The weights of some labels, one each.
+
+    Args:
+        name: what the caller calls them.
+        weights: as the labels; where a step has a label, a weight a sequence is that of each of its steps.
+        inputs: the sequences.
+        per: what has a label.
+
+    Returns:
+        `(steps,)` or `(sequences,)`.
+
+    Raises:
+        InputError: says what came and what is needed.
+
+    Example:
+        >>> from bothways.labeler.inputs import read_arrays
+        >>> inputs = read_arrays("X", [np.zeros((1, 2)), np.zeros((2, 2))], features=None)
+        >>> read_weights("sample_weight", [0.5, 2], inputs, "step").tolist()
+        [0.5, 2.0, 2.0]
+    """
+    found, parts = _flat(name, "weight", weights, inputs)
+    try:
+        flat = np.concatenate([np.asarray(values, np.float64) for _, values in parts])
+    except (TypeError, ValueError):
+        raise InputError(f"{name} holds what is no number; a weight is a number of at least 0.") from None
+    if not (np.isfinite(flat) & (flat >= 0)).all():
+        raise InputError(f"{name} holds {flat[~(flat >= 0) | np.isinf(flat)][0]}; a weight is a number of at least 0.")
+    if len(flat) and not flat.any():
+        raise InputError(f"{name} is zero everywhere; at least one weight must be above zero.")
+    if inputs.rows is not None:
+        flat = flat[inputs.rows]
+        if per == "sequence":
+            flat = _a_sequence(name, flat, np.ones(len(flat), bool), inputs)[0]
+    elif found == "step" and per == "sequence":
+        raise InputError(f"{name} has a weight a step, and y has a label a sequence. Give a weight a sequence.")
+    elif found == "sequence" and per == "step":
+        flat = np.repeat(flat, inputs.lengths)
+    return flat.astype(np.float32)
+
+
+def coded(name: str, labels: Labels, classes: Array) -> npt.NDArray[np.int64]:
+    """Labels as numbers of classes; -1 where there is none.
+
+    Args:
+        name: what the caller calls them.
+        labels: what to code.
+        classes: the known labels, sorted.
+
+    Raises:
+        InputError: a label that is not among the classes.
+
+    Example:
+        >>> labels = Labels("step", np.array(["b", "a", ""]), np.array([True, True, False]))
+        >>> coded("y", labels, np.array(["a", "b"])).tolist()
+        [1, 0, -1]
+    """
+    values = labels.values[labels.present]
+    # True equals 1, so kinds are compared before labels.
+    unseen = values if values.dtype.kind != classes.dtype.kind else values[~np.isin(values, classes)]
+    if len(unseen):
+        raise InputError(
+            f"{name} has the label {unseen[0].item()!r}, which training never saw; "
+            f"it saw {', '.join(repr(label) for label in classes.tolist())}."
+        )
+    codes = np.full(len(labels.values), -1, np.int64)
+    codes[labels.present] = np.searchsorted(classes, values)
+    return codes
+
+
+def class_weights(class_weight: Any, classes: Array) -> npt.NDArray[np.float32] | None:
+    """The weight of each class, by a mapping; None if there is none.
+
+    Args:
+        class_weight: None, "balanced", or a mapping of labels to weights of at least 0; 1 for those not in it.
+        classes: the labels, sorted.
+
+    Raises:
+        InputError: another value, or a label that is no class.
+
+    Example:
+        >>> class_weights({"b": 3}, np.array(["a", "b"])).tolist()
+        [1.0, 3.0]
+    """
+    if class_weight is None or (isinstance(class_weight, str) and class_weight == "balanced"):
+        return None
+    if not isinstance(class_weight, Mapping):
+        raise InputError(f"class_weight is {class_weight!r}; it must be None, 'balanced', or weights by label.")
+    known = classes.tolist()
+    for label, weight in class_weight.items():
+        if label not in known:
+            shown = ", ".join(map(repr, known))
+            raise InputError(f"class_weight has the label {label!r}, which y has not; it has {shown}.")
+        if not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
+            raise InputError(f"class_weight[{label!r}] is {weight!r}; a weight is a number of at least 0.")
+    return np.array([class_weight.get(label, 1) for label in known], np.float32)
+
+
+def _flat(name: str, noun: str, values: Any, inputs: Inputs) -> tuple[Per, list[tuple[str, Array]]]:
+    """Whether they are those of steps or of sequences; and they, in flat arrays with a name each."""
+    if isinstance(values, (str, bytes, Mapping)) or not (isinstance(values, Iterable) or hasattr(values, "__array__")):
+        raise InputError(f"{name} is of type {type(values).__name__}; give a list or array of {noun}s.")
+    if not hasattr(values, "__array__"):
+        values = list(values)
+    if inputs.form in ("one", "frame"):
+        return "step", [(name, _rows(name, noun, values, inputs))]
+    array = np.asarray(values) if hasattr(values, "__array__") else None
+    sequences, lengths = len(inputs.sequences), inputs.lengths
+    if array is not None and array.dtype != object and array.ndim > 1:
+        if array.ndim == 2 and array.shape[1] == 1 and not (lengths == 1).all():
+            warnings.warn(COLUMN.format(name), DataConversionWarning, stacklevel=4)
+            array = array[:, 0]
+        elif (array.ndim == 2 or array.shape[2:] == (1,)) and len(array) == sequences:
+            if not (wrong := np.flatnonzero(lengths != array.shape[1])).size:
+                return "step", [(name, array.reshape(-1))]
+            raise _unequal(name, noun, int(wrong[0]), array.shape[1], inputs)
+    items = list(values) if array is None or array.ndim != 1 or array.dtype == object else array
+    if len(items) != sequences:
+        raise InputError(f"{name} has {noun}s for {len(items)} sequences; {inputs.name} has {sequences} sequences.")
+    if isinstance(items, np.ndarray):
+        return "sequence", [(name, items)]
+    if items and all(axes(item) == 0 for item in items):
+        return "sequence", [(name, _objects(items))]
+    parts = [(f"{name}[{i}]", _steps(f"{name}[{i}]", noun, item)) for i, item in enumerate(items)]
+    for i, (_, part) in enumerate(parts):
+        if len(part) != lengths[i]:
+            raise _unequal(name, noun, i, len(part), inputs)
+    return "step", parts
+
+
+def _unequal(name: str, noun: str, i: int, came: int, inputs: Inputs) -> InputError:
+    return InputError(f"{name}[{i}] has {came} {noun}s; {inputs.name}[{i}] has {inputs.lengths[i]} steps.")
+
+
+def _rows(name: str, noun: str, values: Any, inputs: Inputs) -> Array:
+    """Those of one sequence, or of the rows of a frame."""
+    array = values if isinstance(values, np.ndarray) else _objects(values)
+    what = "rows" if inputs.form == "frame" else "steps"
+    if array.ndim == 2 and array.shape[1] == 1:
+        warnings.warn(COLUMN.format(name), DataConversionWarning, stacklevel=5)
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise InputError(f"{name} should be a 1d array of a {noun} for each of the {what}; it has shape {array.shape}.")
+    steps = int(inputs.lengths.sum())
+    if len(array) != steps:
+        raise InputError(f"{name} has {len(array)} {noun}s; {inputs.name} has {steps} {what}.")
+    return array
+
+
+def _steps(name: str, noun: str, values: Any) -> Array:
+    """Those of the steps of one sequence, `(time,)`."""
+    array = values if isinstance(values, np.ndarray) else _objects(values)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise InputError(f"{name} has shape {array.shape}; it needs one {noun} a step, (time,) or (time, 1).")
+    return array
+
+
+def _objects(values: Any) -> Array:
+    """An array that leaves the items of a list as they are: NumPy would make text of numbers beside text."""
+    if hasattr(values, "__array__"):
+        return np.asarray(values)
+    try:
+        return np.asarray(values, object)
+    except ValueError:
+        array = np.empty(len(values), object)
+        array[:] = values
+        return array
+
+
+def _checked(name: str, array: Array, missing: Any) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """Labels `(n,)` as int64, str or bool, and which of them there are; floats that are whole become int64."""
+    present = ~_is_missing(array)
+    if missing is not None:
+        present &= np.array([label != missing for label in array.tolist()], bool)
+    labels = array[present]
+    if array.dtype == object:
+        types = set(map(type, labels))
+        kinds = {np.dtype(kind).kind for kind in types}
+        if len(kinds) > 1 or "O" in kinds:
+            names = ", ".join(sorted(kind.__name__ for kind in types))
+            raise InputError(f"{name} has labels of the types {names}; they must be all int, all str or all bool.")
+        labels = np.array(labels.tolist())
+    if labels.dtype.kind == "f":
+        if (np.abs(labels) < 2**53).all() and (labels == np.round(labels)).all():
+            labels = labels.astype(np.int64)
+        else:
+            raise InputError(
+                f"Unknown label type: continuous. {name} has labels of dtype {labels.dtype} that are no whole numbers; "
+                "they must be all int, all str or all bool."
+            )
+    if labels.dtype.kind not in KINDS or (labels.dtype.kind == "u" and (labels > np.iinfo(np.int64).max).any()):
+        raise InputError(
+            f"{name} has labels of dtype {labels.dtype}; they must be all int (64 bits), all str or all bool."
+        )
+    labels = labels.astype(KINDS[labels.dtype.kind])
+    values = np.zeros(len(array), labels.dtype)
+    values[present] = labels
+    return values, present
+
+
+def _is_missing(array: Array) -> npt.NDArray[np.bool_]:
+    if array.dtype.kind == "f":
+        return np.isnan(array)
+    if array.dtype != object:
+        return np.zeros(len(array), bool)
+    return np.array([_is_nothing(label) for label in array], bool)
+
+
+def _is_nothing(label: Any) -> bool:
+    if isinstance(label, (float, np.floating)):
+        return bool(np.isnan(label))
+    return label is None or type(label).__name__ in ("NAType", "NaTType")  # by name, since pandas need not be there
+
+
+def _a_sequence(
+    name: str, values: Array, present: npt.NDArray[np.bool_], inputs: Inputs
+) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """The one value that all rows of a sequence have."""
+    lengths = inputs.lengths
+    starts = np.cumsum(lengths) - lengths
+    same = (values == np.repeat(values[starts], lengths)) & (present == np.repeat(present[starts], lengths))
+    if not same.all():
+        assert inputs.rows is not None
+        step = int(np.flatnonzero(~same)[0])
+        first = int(np.searchsorted(starts, step, side="right")) - 1
+        raise InputError(
+            f"{name} differs within a sequence: {values[starts[first]].item()!r} in row {inputs.rows[starts[first]]} "
+            f"and {values[step].item()!r} in row {inputs.rows[step]}. per='sequence' needs one for all of its rows."
+        )
+    return values[starts], present[starts]

@@ -1,0 +1,230 @@
+"""`SequenceLabeler` on data frames: roles of columns, rows in any order, what is missing, and what is refused."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from bothways import jobs
+from bothways.errors import DataError, InputError
+from bothways.labeler import SequenceLabeler
+from tolerances import ENGINE, error
+
+
+def quick(**more: Any) -> SequenceLabeler:
+    return SequenceLabeler(
+        **{"units": 4, "epochs": 15, "learning_rate": 0.03, "sequence": "flow", "order": "at", **more}
+    )
+
+
+def flows(count: int = 80) -> pl.DataFrame:
+    """Flows of 3 to 6 packets in random order; a packet is an attack if it is large, or if its protocol is "gre"."""
+    random = np.random.default_rng(0)
+    lengths = random.integers(3, 7, size=count)
+    steps = int(lengths.sum())
+    size = random.normal(size=steps)
+    protocol = np.array(["tcp", "udp", "gre"])[random.integers(0, 3, size=steps)]
+    frame = pl.DataFrame(
+        {
+            "flow": np.repeat([f"flow {i}" for i in range(count)], lengths),
+            "at": np.concatenate([np.arange(length) for length in lengths]),
+            "size": size,
+            "protocol": protocol,
+            "label": np.where((size > 0) | (protocol == "gre"), "attack", "calm"),
+        }
+    )
+    return frame.sample(fraction=1.0, shuffle=True, seed=1)
+
+
+class Column:
+    """What a column of another kind of data frame can do at least."""
+
+    def __init__(self, values: Any) -> None:
+        self.to_numpy = lambda: values
+
+
+class Frame:
+    """The least that another kind of data frame can do."""
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self._frame = frame
+
+    @property
+    def columns(self) -> list[str]:
+        return self._frame.columns
+
+    @property
+    def dtypes(self) -> list[Any]:
+        return self._frame.dtypes
+
+    def __getitem__(self, name: str) -> Column:
+        column = self._frame[name]
+        return Column(column.to_numpy() if column.dtype.is_numeric() else np.array(column.to_list(), object))
+
+
+@pytest.fixture(scope="module")
+def fitted() -> SequenceLabeler:
+    frame = flows()
+    return quick().fit(frame.drop("label"), frame["label"])
+
+
+def test_rows_get_their_labels_in_their_own_order(fitted: SequenceLabeler) -> None:
+    frame = flows()
+    X = frame.drop("label")
+    predicted = fitted.predict(X)
+    assert predicted.shape == (len(frame),)
+    assert (predicted == frame["label"].to_numpy()).mean() > 0.9
+    assert fitted.score(X, frame["label"]) == (predicted == frame["label"].to_numpy()).mean()
+    shuffled = X.with_row_index("row").sample(fraction=1.0, shuffle=True, seed=9)
+    again = fitted.predict_proba(shuffled.drop("row").select(reversed(X.columns)))
+    assert error(again, fitted.predict_proba(X)[shuffled["row"].to_numpy()]) < ENGINE
+    assert fitted.feature_names_in_.tolist() == ["size", "protocol"]
+    assert fitted.n_features_in_ == 2
+    assert fitted.model_.network.categories == (4,)
+    assert error(pickle.loads(pickle.dumps(fitted)).predict_proba(X), fitted.predict_proba(X)) < ENGINE
+
+
+def test_a_frame_is_the_same_as_its_sequences() -> None:
+    frame = flows().sort("flow", "at")
+    numbers = frame.select("flow", "at", "size")
+    lists = [np.array(part["size"])[:, None] for _, part in frame.group_by("flow", maintain_order=True)]
+    labels = [part["label"].to_numpy() for _, part in frame.group_by("flow", maintain_order=True)]
+    by_rows = quick(epochs=2).fit(numbers, frame["label"]).predict_proba(numbers)
+    by_list = SequenceLabeler(units=4, epochs=2, learning_rate=0.03).fit(lists, labels).predict_proba(lists)
+    assert error(by_rows, np.concatenate(by_list)) < 1e-4
+
+
+def test_frames_of_other_makers() -> None:
+    frame = flows()
+    X = frame.drop("label")
+    expected = quick(epochs=2).fit(X, frame["label"]).predict_proba(X)
+    assert np.array_equal(quick(epochs=2).fit(Frame(X), frame["label"].to_list()).predict_proba(Frame(X)), expected)
+    pandas = pytest.importorskip("pandas")
+    same = pandas.DataFrame(frame.to_dict(as_series=False))
+    labeler = quick(epochs=2).fit(same.drop(columns="label"), same["label"])
+    assert np.array_equal(labeler.predict_proba(same.drop(columns="label")), expected)
+
+
+def test_a_label_a_sequence() -> None:
+    frame = flows().with_columns(label=(pl.col("size").max().over("flow") > 1).cast(pl.Int8))
+    X = frame.drop("label")
+    weights = np.ones(len(frame))
+    labeler = quick(per="sequence", pooling="max", epochs=40).fit(X, frame["label"], sample_weight=weights)
+    assert labeler.per_ == "sequence"
+    assert labeler.score(X, frame["label"]) > 0.9
+    predicted = frame.with_columns(predicted=labeler.predict(X))
+    assert predicted.group_by("flow").agg(pl.col("predicted").n_unique())["predicted"].to_list() == [1] * 80
+    with pytest.raises(
+        InputError, match=r"y differs within a sequence: .* per='sequence' needs one for all of its rows"
+    ):
+        quick(per="sequence").fit(X, flows()["label"])
+
+
+def test_what_is_missing() -> None:
+    frame = flows()
+    with pytest.warns(UserWarning, match=r"Column 'size'.*filled with the mean"):
+        labeler = quick(epochs=2).fit(
+            frame.drop("label").with_columns(size=pl.when(pl.col("at") == 1).then(None).otherwise("size")),
+            frame["label"],
+        )
+    assert labeler.model_.network.features == 3
+    labels = frame["label"].to_list()
+    labels[3] = None
+    with pytest.warns(UserWarning, match=f"y lacks 1 of {len(labels)} labels"):
+        assert quick(epochs=1).fit(frame.drop("label"), labels).classes_.tolist() == ["attack", "calm"]
+
+
+def test_values_that_training_never_saw(fitted: SequenceLabeler) -> None:
+    new = pl.DataFrame({"flow": [1, 1], "at": [0, 1], "size": [0.0, 0.0], "protocol": ["tcp", "icmp"]})
+    with pytest.warns(UserWarning, match="'protocol'.*never saw.*'icmp'"):
+        assert fitted.predict(new).shape == (2,)
+
+
+def test_what_numbers_mean_is_learnt_from_the_part_that_is_trained_on() -> None:
+    """One sequence of a hundred rows: its last quarter, held out, has another mean and a protocol of its own."""
+    late = pl.int_range(100) >= 75
+    X = pl.select(
+        size=pl.when(late).then(1e6).otherwise(pl.int_range(100) % 2 * 1.0),
+        protocol=pl.when(late).then(pl.lit("new")).otherwise(pl.lit("old")),
+    )
+    y = np.arange(100) % 2
+    labeler = SequenceLabeler(units=2, epochs=2, validation_fraction=0.25)
+    with pytest.warns(UserWarning, match="'protocol'.*never saw"):
+        labeler.fit(X, y)
+    assert labeler.model_.weights["input/mean"][0] == pytest.approx(37 / 75)
+    assert labeler.model_.network.categories == (2,)
+
+
+def test_roles_are_given_and_never_guessed() -> None:
+    frame = flows().rename({"size": "port"}).with_columns(port=pl.col("port").round().cast(pl.Int64))
+    X = frame.drop("label")
+    assert quick(epochs=1).fit(X, frame["label"]).model_.network.categories == (4,)
+    labeler = quick(epochs=1, categorical=["port"], drop=["protocol"]).fit(X, frame["label"])
+    assert labeler.feature_names_in_.tolist() == ["port"]
+    assert labeler.model_.network.numeric == 0
+    labeler = quick(epochs=1, sequence=None, order=None, features=["at", "port"]).fit(X, frame["label"])
+    assert labeler.feature_names_in_.tolist() == ["at", "port"]
+
+
+def test_a_saved_model_labels_tables(fitted: SequenceLabeler, tmp_path: Path) -> None:
+    frame = flows()
+    fitted.save(tmp_path / "flows.bothways")
+    frame.write_parquet(tmp_path / "flows.parquet")
+    jobs.predict(tmp_path / "flows.bothways", tmp_path / "flows.parquet", tmp_path / "labeled.parquet")
+    labeled = pl.read_parquet(tmp_path / "labeled.parquet")
+    assert labeled["predicted"].to_list() == fitted.predict(frame.drop("label")).tolist()
+    evaluation = jobs.evaluate(tmp_path / "flows.bothways", tmp_path / "flows.parquet", "all")
+    assert evaluation.scores.accuracy == fitted.score(frame.drop("label"), frame["label"])
+
+
+def test_the_names_of_a_frame_are_forgotten_with_it() -> None:
+    frame = flows()
+    labeler = quick(epochs=1).fit(frame.drop("label"), frame["label"])
+    labeler.fit(np.zeros((4, 2)), [0, 1, 0, 1])
+    assert not hasattr(labeler, "feature_names_in_")
+    with pytest.raises(InputError, match="X is a data frame; the labeler was fitted on arrays"):
+        labeler.predict(frame)
+
+
+@pytest.mark.parametrize(
+    ("settings", "change", "message"),
+    [
+        ({}, lambda X: X.drop("flow"), "X: there is no column 'flow'"),
+        ({"sequence": "Flow"}, lambda X: X, "X: there is no column 'Flow'. Did you mean 'flow'?"),
+        ({"drop": ["size", "protocol"]}, lambda X: X, "X: no column is left to learn"),
+        ({"order": "protocol"}, lambda X: X, "X: the order column 'protocol' must be a number or a time"),
+        ({}, lambda X: X.with_columns(size=float("inf")), "X: data row .*, column 'size' is inf"),
+        ({}, lambda X: X.with_columns(at=0), "X: rows .* stand at one place: flow = 'flow 0', at = 0"),
+        ({}, lambda X: X.head(0), "X: this data frame has no rows"),
+    ],
+)
+def test_frames_that_cannot_be_used(settings: dict[str, Any], change: Any, message: str) -> None:
+    frame = flows()
+    with pytest.raises(DataError, match=message):
+        quick(**settings).fit(change(frame.drop("label")), frame["label"])
+
+
+def test_labels_that_do_not_fit_the_rows() -> None:
+    frame = flows()
+    with pytest.raises(InputError, match=r"X has the column 'label', as y is called: .* Leave it out of X"):
+        quick().fit(frame, frame["label"])
+    assert quick(epochs=1, drop=["label"]).fit(frame, frame["label"]).n_features_in_ == 2
+    with pytest.raises(InputError, match=f"y has 2 labels; X has {len(frame)} rows"):
+        quick().fit(frame.drop("label"), ["a", "b"])
+
+
+def test_new_frames_that_do_not_fit(fitted: SequenceLabeler) -> None:
+    X = flows().drop("label")
+    with pytest.raises(DataError, match="X: there is no column 'protocol'"):
+        fitted.predict(X.drop("protocol"))
+    with pytest.raises(DataError, match="X: the model was trained on numbers, but 'size' is text"):
+        fitted.predict(X.with_columns(size=pl.lit("a")))
+    with pytest.raises(InputError, match=r"X is of type ndarray; .* needs one with the columns 'size', 'protocol'"):
+        fitted.predict(np.zeros((3, 2)))
+    with pytest.raises(InputError, match=r"categorical names the column 'port'"):
+        SequenceLabeler(categorical=["port"]).fit(np.zeros((4, 1)), [0, 1, 0, 1])

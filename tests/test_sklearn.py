@@ -1,0 +1,134 @@
+"""`SequenceLabeler` among scikit-learn's tools: its checks of estimators, cross-validation, searches, pipelines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    TimeSeriesSplit,
+    cross_val_predict,
+    cross_val_score,
+    cross_validate,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from bothways.labeler import SequenceLabeler
+
+Array = npt.NDArray[Any]
+
+NOT_FOR_SEQUENCES = {
+    "check_methods_sample_order_invariance": "an array (samples, features) is one sequence, told by its order",
+    "check_methods_subset_invariance": "the label of a step depends on the steps beside it",
+    "check_sample_weight_equivalence_on_dense_data": "a step of weight 0 is read all the same",
+}
+"""The checks that fail, and why they cannot hold."""
+
+
+@parametrize_with_checks(  # type: ignore[untyped-decorator]
+    [SequenceLabeler(units=4, epochs=20, learning_rate=0.05, window=10)],
+    expected_failed_checks=lambda _: NOT_FOR_SEQUENCES,
+)
+def test_the_checks_of_scikit_learn(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+def quick(**more: Any) -> SequenceLabeler:
+    return SequenceLabeler(**{"units": 4, "epochs": 15, "learning_rate": 0.03, **more})
+
+
+def flows(count: int = 60, seed: int = 0) -> tuple[Array, Array]:
+    """Sequences of 5 steps of 2 numbers, and whether the first number of each step is positive."""
+    X = np.random.default_rng(seed).normal(size=(count, 5, 2))
+    return X, (X[:, :, 0] > 0).astype(int)
+
+
+def as_frame(X: Array, y: Array) -> pl.DataFrame:
+    """The same, a row a step, in random order."""
+    sequences, steps, _ = X.shape
+    return pl.DataFrame(
+        {
+            "flow": np.repeat(np.arange(sequences), steps),
+            "at": np.tile(np.arange(steps), sequences),
+            "first": X[:, :, 0].ravel(),
+            "second": X[:, :, 1].ravel(),
+            "label": y.ravel(),
+        }
+    ).sample(fraction=1.0, shuffle=True, seed=5)
+
+
+@pytest.mark.parametrize("form", ["array", "list", "one", "frame"])
+def test_cross_validation_takes_every_form(form: str) -> None:
+    X, y = flows()
+    inputs: Any = X
+    labels: Any = y
+    groups: Any = np.arange(len(X)) // 2
+    splitters: list[Any] = [3, KFold(3), GroupKFold(3)]
+    labeler = quick()
+    if form == "list":
+        inputs, labels = list(X), list(y)
+    elif form == "one":
+        inputs, labels = X.reshape(-1, 2), y.ravel()
+        labeler, splitters = quick(window=5), [TimeSeriesSplit(2), 3]
+    elif form == "frame":
+        frame = as_frame(X, y)
+        inputs, labels, groups = frame.drop("label"), frame["label"], frame["flow"]
+        labeler, splitters = quick(sequence="flow", order="at"), [GroupKFold(3)]
+    for cv in splitters:
+        by = groups if isinstance(cv, GroupKFold) else None
+        assert cross_val_score(labeler, inputs, labels, groups=by, cv=cv).min() > 0.9
+
+
+def test_other_scores_take_labels_of_one_axis() -> None:
+    X, _ = flows()
+    rising = np.where(X[:, 0, 0] > 0, "up", "down")
+    labeler = quick(direction="backward", epochs=30)
+    for inputs in (X, list(X)):
+        scores = cross_validate(labeler, inputs, rising, cv=3, scoring=["accuracy", "f1_macro", "roc_auc"])
+        assert scores["test_accuracy"].mean() > 0.85
+        assert scores["test_roc_auc"].mean() > 0.9
+    X, y = flows()
+    frame = as_frame(X, y)
+    labeler = quick(sequence="flow", order="at")
+    predicted = cross_val_predict(labeler, frame.drop("label"), frame["label"], groups=frame["flow"], cv=GroupKFold(3))
+    assert (predicted == frame["label"].to_numpy()).mean() > 0.9
+
+
+def test_a_search_over_settings_keeps_groups_whole() -> None:
+    X, y = flows()
+    before = np.concatenate([np.zeros((len(y), 1), int), y[:, :-1]], axis=1)  # the label of the step before
+    search = GridSearchCV(quick(epochs=25, units=8), {"direction": ["forward", "backward"]}, cv=GroupKFold(2))
+    search.fit(list(X), list(before), groups=np.arange(len(X)) % 10, sample_weight=list(np.ones(before.shape)))
+    assert search.best_params_ == {"direction": "forward"}
+    assert search.best_score_ > 0.85
+    assert search.score(list(X), list(before)) > 0.9
+    assert len(search.predict(list(X))) == len(X)
+
+
+def test_pipelines() -> None:
+    X, y = flows()
+    one = make_pipeline(StandardScaler(), quick(window=5)).fit(X.reshape(-1, 2), y.ravel())
+    assert one.score(X.reshape(-1, 2), y.ravel()) > 0.9
+    first = make_pipeline(FunctionTransformer(lambda sequences: sequences[..., :1]), quick())
+    assert cross_val_score(first, X, y, cv=2).min() > 0.9
+    assert first.fit(X, y)[-1].n_features_in_ == 1
+    search = GridSearchCV(first, {"sequencelabeler__units": [1, 2]}, cv=2).fit(X, y)
+    assert search.best_params_["sequencelabeler__units"] in (1, 2)
+
+
+def test_clones_are_unfitted_and_give_the_same() -> None:
+    X, y = flows(20)
+    labeler = quick(class_weight={0: 1, 1: 2}, categorical=[], epochs=2).fit(X, y)
+    copy = clone(labeler)
+    assert copy.get_params() == labeler.get_params()
+    assert not hasattr(copy, "model_")
+    assert np.array_equal(copy.fit(X, y).predict_proba(X), labeler.predict_proba(X))
