@@ -107,7 +107,14 @@ TRACES: Mapping[str, Any] = {
 
 SPEAKERS: Mapping[str, Any] = {
     "options": {"label": "label", "sequence": "sequence_id", "order": "step", "split": "split", "per": "sequence"},
-    "settings": {"units": 32, "pooling": "mean", "dropout": 0.5, "conv_window": 5},
+    "settings": {
+        "units": 32,
+        "pooling": "mean",
+        "dropout": 0.5,
+        "conv_window": 5,
+        "monitor": "loss",  # the labels of the few utterances drawn for a valid part are soon all right
+        "patience": None,
+    },
     "scores": {"accuracy": ("accuracy",)},
 }
 
