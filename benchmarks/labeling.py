@@ -213,6 +213,7 @@ def measured(name: str, case: dict[str, Any], threads: int) -> dict[str, float] 
         print(f"{name}: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
         return None
     result: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    print(f"    {result['seconds']:.1f} s, {result['compile']:.1f} s of them compiling", file=sys.stderr)
     return result
 
 
@@ -236,7 +237,10 @@ def main() -> None:
     for path in given.tables:
         case = read(path, given.quick)
         steps = int(case["lengths"].sum()) * case["epochs"]
-        times = {name: measured(name, case, threads) for name in given.only or WORKERS}
+        times = {}
+        for name in given.only or WORKERS:
+            print(f"{path.stem}: {name}", file=sys.stderr)
+            times[name] = measured(name, case, threads)
         ours = times.get("bothways")
         for name, time_ in times.items():
             if time_ is None:

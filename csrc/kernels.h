@@ -47,12 +47,18 @@ struct CellTable {
 };
 
 // By what the factors of products are.
-struct Kernels {
-  const char* name;
+struct Tables {
   const CellTable *float32, *bfloat16;
   const CellTable* bfloat16_dropout;  // where there is dropout
 };
 
+struct Kernels {
+  const char* name;
+  Tables tables;
+  Tables narrow;  // with vectors half as wide, for few units; or nulls
+};
+
 extern const CellTable kBaseSingles, kAvx2Singles, kAvx512Singles, kAvx512Pairs, kAmxPairs;
+extern const CellTable kAvx512NarrowSingles, kAvx512NarrowPairs;
 
 }  // namespace bothways

@@ -36,4 +36,9 @@ static inline Span span_of(const Schedule& s, bool reverse, int64_t rank, int64_
   return {first, (next - first) * sign, sign};
 }
 
+// Where the j-th step of a rank is in (batch, time).
+static inline int64_t place_of(const Schedule& s, bool reverse, int64_t rank, int64_t j) {
+  return s.row[rank] * s.time + s.steps[rank * s.time + (reverse ? s.count[rank] - 1 - j : j)];
+}
+
 }  // namespace bothways

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,8 +23,8 @@ def instruction_set(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real data sets beside the project; the test is skipped where it is not."""
-    folder = Path(__file__).parents[2] / "shared" / "data"
+    """The folder of real tables, BOTHWAYS_DATA or one beside the project; the test is skipped where there is none."""
+    folder = Path(os.environ.get("BOTHWAYS_DATA") or Path(__file__).parents[2] / "shared" / "data")
     if not folder.is_dir():
         pytest.skip("the real data sets are not on this machine")
     return folder

@@ -398,6 +398,7 @@ def test_the_widest_table_fits(capsys: pytest.CaptureFixture[str], monkeypatch: 
 
 STUDIES = {
     "cells": {"instruction_set", "gflops", "sgemm_gflops", "share_of_sgemm", "disturbed", "other_work"},
+    "compare": {"runs", "seconds", "times", "other_work"},
     "epochs": {"us_an_update", "updates", "disturbed", "other_work"},
     "fit": {"backend", "ratios", "disturbed", "other_work"},
     "growth": {"other_work"},

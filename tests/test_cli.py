@@ -22,7 +22,7 @@ from bothways import demo, jobs
 from bothways.cli import app, display, main
 from bothways.errors import ModelFileError
 
-COMMANDS = ("demo", "train", "evaluate", "predict", "info", "bench")
+COMMANDS = ("demo", "train", "evaluate", "predict", "info", "compare", "bench")
 ROLES = ["--label", "kind", "--sequence", "flow", "--order", "at", "--split", "part"]
 TINY = ["--units", "4", "--epochs", "3", "--seed", "1"]
 
@@ -182,7 +182,7 @@ def test_help_shows_an_example(run: Run, command: str) -> None:
     assert code == 0
     assert f"Example: bothways {command}" in out
     assert "--json" in out
-    assert ("--seed" in out) == (command in ("demo", "train"))
+    assert ("--seed" in out) == (command in ("demo", "train", "compare"))
 
 
 def test_every_command_is_tested() -> None:

@@ -25,6 +25,7 @@ ORDER = [
     {"layers", "report", "runtime", "store"},
     {"training"},
     {"labeler"},
+    {"study"},
     {"demo", "jobs", "bench"},
     {"cli"},
 ]
@@ -37,13 +38,15 @@ HOMES = {
     "jax": ("layers.ops.jax", "training", "bench.peers"),
     "torch": ("layers.ops.torch", "bench.peers"),
     "tensorflow": ("layers.ops.tensorflow", "bench.peers"),
-    "matplotlib": ("report.figures",),
+    "matplotlib": ("report.figures", "study.figures"),
     "onnx": ("bench.peers",),
     "onnxruntime": ("bench.peers",),
+    "scipy": ("study.statistics",),
     "sklearn": ("labeler", "metrics"),
     "tensorboard": ("training.trackers",),
     "mlflow": ("training.trackers",),
-    "polars": ("data",),
+    "optuna": ("study.search",),
+    "polars": ("data", "study.runs"),
     "safetensors": ("store",),
     "typer": ("cli",),
     "rich": ("cli",),
@@ -91,7 +94,7 @@ def test_importing_bothways_is_light() -> None:
 
 
 def test_the_public_names() -> None:
-    assert bothways.__all__ == ["SequenceLabeler", "accelerate", "engine", "layers", "load", "problems"]
+    assert bothways.__all__ == ["SequenceLabeler", "accelerate", "compare", "engine", "layers", "load", "problems"]
     for name in bothways.__all__:
         assert getattr(bothways, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

@@ -3,6 +3,7 @@
     layers            Keras 3 layers on a fused engine for the CPU: LSTM, GRU, SimpleRNN, Bidirectional
     accelerate        puts that engine into a Keras model that exists, in place
     SequenceLabeler   an estimator in the manner of scikit-learn: sequences in, labels for every step out
+    compare           settings over many seeds: what helps, by how much, how sure that is
     load              a trained model from its file; it predicts without Keras
     engine            the engine on NumPy arrays
     problems          generated problems, the cumulative sum of the tutorials among them
@@ -20,13 +21,19 @@ if TYPE_CHECKING:
     from bothways.labeler import SequenceLabeler
     from bothways.layers import accelerate
     from bothways.store import load
+    from bothways.study import compare
 
 __version__ = "0.1.0"
 
-_HOMES = {"SequenceLabeler": "bothways.labeler", "accelerate": "bothways.layers", "load": "bothways.store"}
+_HOMES = {
+    "SequenceLabeler": "bothways.labeler",
+    "accelerate": "bothways.layers",
+    "compare": "bothways.study",
+    "load": "bothways.store",
+}
 _MODULES = ("engine", "layers", "problems")
 
-__all__ = ["SequenceLabeler", "accelerate", "engine", "layers", "load", "problems"]
+__all__ = ["SequenceLabeler", "accelerate", "compare", "engine", "layers", "load", "problems"]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
 from types import MappingProxyType
-from typing import Any
 
 from bothways.errors import InputError
 from bothways.network import whole
@@ -23,6 +22,16 @@ MONITORS: Mapping[str, str] = MappingProxyType(
 )
 """The scores that can decide which weights are best, and what they are called. "f1" is for two classes; the average
 precision is that of the rarer of two classes, else the mean over all classes."""
+
+RANGES: Mapping[str, tuple[float, bool, float]] = MappingProxyType(
+    {
+        "learning_rate": (0.0, True, math.inf),
+        "clip": (0.0, True, math.inf),
+        "warmup": (0.0, False, 1.0),
+        "category_dropout": (0.0, False, math.inf),
+    }
+)
+"""For each number that need not be whole: the least one, whether it must be above that, and what it must be below."""
 
 
 @dataclass(frozen=True)
@@ -73,18 +82,14 @@ class Settings:
             value = getattr(self, name)
             if value is not None or name not in ("patience", "window"):
                 object.__setattr__(self, name, whole(name, value, least))
-        value: Any
-        for name in ("learning_rate", "clip"):
+        for name, (lowest, above, most) in RANGES.items():
             value = getattr(self, name)
-            if not isinstance(value, Real) or not 0 < value < math.inf:
-                example = getattr(type(self), name)
-                raise InputError(f"{name} is {value!r}; it must be a number above 0, such as {example}.")
-        for name, most in {"warmup": 1, "category_dropout": math.inf}.items():
-            value = getattr(self, name)
-            if not isinstance(value, Real) or not 0 <= value < most:
-                raise InputError(f"{name} is {value!r}; it must be a number from 0 up, below {most}.")
-        for name in ("learning_rate", "clip", "warmup", "category_dropout"):
-            object.__setattr__(self, name, float(getattr(self, name)))
+            number = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+            if not (lowest < number if above else lowest <= number) or not number < most:
+                kind = f"above {lowest:g}" if above else f"of at least {lowest:g}"
+                kind += "" if most == math.inf else f" and below {most:g}"
+                raise InputError(f"{name} is {value!r}; it must be a number {kind}.")
+            object.__setattr__(self, name, number)
         if self.class_weight not in (None, "balanced"):
             raise InputError(f"class_weight is {self.class_weight!r}; it must be None or 'balanced'.")
         if self.monitor not in ("auto", *MONITORS):

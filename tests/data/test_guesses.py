@@ -136,8 +136,8 @@ def test_one_label_for_each_sequence_where_none_changes() -> None:
         ("japanese_vowels", "sequence", "step", 12, ()),
     ],
 )
-def test_real_tables(real_data: Path, name: str, per: str, order: str, features: int, categories: Any) -> None:
+def test_real_tables(shared_data: Path, name: str, per: str, order: str, features: int, categories: Any) -> None:
     given_away = {"adfa_ld": ["attack_type", "source_part"], "ewt_pos": ["xpos"]}.get(name, [])
-    columns, _ = choose_columns(read_table(real_data / f"{name}.parquet"), drop=given_away)
+    columns, _ = choose_columns(read_table(shared_data / f"{name}.parquet"), drop=given_away)
     assert columns.roles == {"label": "label", "sequence": "sequence_id", "order": order, "split": "split"}
     assert (columns.per, len(columns.features), columns.categories) == (per, features, categories)

@@ -120,9 +120,9 @@ def test_labels_per_sequence() -> None:
     assert leak.names == ("kind",)
 
 
-def test_real_tables(real_data: Path) -> None:
+def test_real_tables(shared_data: Path) -> None:
     def found(name: str) -> dict[str, bool]:
-        table = read_table(real_data / f"{name}.parquet")
+        table = read_table(shared_data / f"{name}.parquet")
         columns, parts, _ = split_table(table, choose_columns(table)[0], seed=0)
         return {leak.names[0]: leak.sure for leak in find_leaks(table, columns, parts) if leak.kind == "column"}
 

@@ -53,7 +53,7 @@ def test_mlflow_gets_what_was_reported(error: Any, status: str, monkeypatch: pyt
         **{name: (lambda *a, _name=name: calls.append((_name, *a))) for name in names},
         log_metrics=lambda metrics, step: calls.append((step, metrics["loss"])),
     )
-    monkeypatch.setitem(sys.modules, "mlflow", fake)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "mlflow", fake)
     try:
         with MLflow("sqlite:///runs.db", parameters={"epochs": 2}) as tracker:
             for report in REPORTS:
@@ -76,6 +76,6 @@ def test_mlflow_gets_what_was_reported(error: Any, status: str, monkeypatch: pyt
 @pytest.mark.parametrize(("tracker", "package"), [(lambda: TensorBoard("nowhere"), "tensorboard"), (MLflow, "mlflow")])
 def test_what_is_not_installed_is_said(tracker: Any, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in [package, *(name for name in sys.modules if name.startswith(f"{package}."))]:
-        monkeypatch.setitem(sys.modules, module, None)  # type: ignore[arg-type]
+        monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingDependencyError, match=rf"pip install 'bothways\[{package}\]'"):
         tracker()

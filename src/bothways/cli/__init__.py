@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bothways.cli import display, engine, tables
+from bothways.cli import compare, display, engine, tables
 from bothways.cli.app import app
 from bothways.errors import BothwaysError
 
@@ -16,6 +16,7 @@ INTERRUPTED = 130
 app.command()(engine.demo)
 for command in (tables.train, tables.evaluate, tables.predict, tables.info):
     app.command()(command)
+app.command()(compare.compare)
 app.command()(engine.bench)
 
 

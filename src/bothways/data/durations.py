@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import polars as pl
 
 from bothways.data.columns import Columns
 from bothways.data.sequences import Sequences
@@ -22,7 +21,8 @@ def hours(table: Table, columns: Columns, sequences: Sequences) -> float | None:
 
     Example:
         >>> from datetime import datetime
-        >>> frame = pl.DataFrame({"at": [datetime(2024, 1, 1, hour) for hour in (0, 1, 2, 3)], "x": [1.0, 2.0, 3.0, 4.0]})
+        >>> import polars as pl
+        >>> frame = pl.DataFrame({"at": [datetime(2024, 1, 1, hour) for hour in range(4)], "x": [1.0, 2.0, 3.0, 4.0]})
         >>> sequences = Sequences(np.zeros((4, 1), np.float32), np.array([0, 4]), np.arange(4), ("",))
         >>> hours(Table("some.csv", frame), Columns("label", ("x",), order="at"), sequences)
         4.0

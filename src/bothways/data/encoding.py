@@ -127,7 +127,9 @@ class Encoding:
                 all.
         """
         inputs = table.columns([*(each.name for each in self.numbers), *(each.name for each in self.categories)])
-        straight = len(rows) == 0 or (rows[0] == 0 and len(rows) == inputs.height and bool((np.diff(rows) == 1).all()))
+        straight = len(rows) == 0 or (
+            rows[0] == 0 and rows[-1] == inputs.height - 1 == len(rows) - 1 and bool((rows[1:] > rows[:-1]).all())
+        )
         if not straight:
             inputs = inputs.select(pl.all().gather(rows))
         values = np.empty((len(rows), len(self.names)), np.float32)
@@ -332,7 +334,7 @@ def changes_of(numbers: npt.NDArray[Any], offsets: Rows, steps: int) -> npt.NDAr
         array([0., 1., 4., 0.])
     """
     begins = np.repeat(offsets[:-1], np.diff(offsets))
-    return np.subtract(numbers, numbers[np.maximum(np.arange(len(numbers)) - steps, begins)])
+    return np.asarray(numbers - numbers[np.maximum(np.arange(len(numbers)) - steps, begins)])
 
 
 def means_of(numbers: npt.NDArray[Any], offsets: Rows) -> npt.NDArray[Any]:

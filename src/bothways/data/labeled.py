@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -207,6 +208,10 @@ class _Parquet:
         try:
             lazy = register_io_source(frames, schema=schema)
             lazy.sink_parquet(path, compression="zstd", compression_level=1, statistics=False)
+        except pl.exceptions.PolarsError as error:
+            # Polars tells of a full disk in words.
+            code = re.search(r"\(os error (\d+)\)", str(error))
+            self._error = error if code is None else OSError(int(code[1]), os.strerror(int(code[1])))
         except BaseException as error:
             self._error = error
 

@@ -38,8 +38,8 @@ NEARLY = 0.9
 FEW_VALUES = 100
 """Columns of more values than these are not suspected of nearly giving the answer."""
 
-BINS = 64
-"""Numbers of many values are judged in so many bins of equal counts."""
+BINS = (64, 8)
+"""Numbers of many values are judged in so many bins of equal counts, and in so few."""
 
 STEP = 0.98
 """A step number that alone gives this share of the labels right is told."""
@@ -209,8 +209,8 @@ def _columns_that_tell(table: Table, columns: Columns, parts: Parts) -> list[Lea
     surest, near = [], []
     for name in columns.features:
         column = table.column(name).gather(train.rows[known])
-        values = _bins(column.cast(pl.String) if name in columns.categories else column, labels)
-        told = _told(values, labels, blocks)
+        column = column.cast(pl.String) if name in columns.categories else column
+        told = max((_told(_bins(column, labels, bins), labels, blocks) for bins in BINS), key=lambda each: each.right)
         if told.right >= DETERMINES and told.better:
             text = (
                 f"Column {name!r} gives the answer away: alone it tells {columns.label!r} right on {told.right:.1%} of "
@@ -300,18 +300,18 @@ def _entropy(p: npt.NDArray[np.float64]) -> float:
     return float(-(p * np.log2(p)).sum())
 
 
-def _bins(column: pl.Series, labels: Numbers) -> Numbers:
+def _bins(column: pl.Series, labels: Numbers, count: int) -> Numbers:
     """The values of a column as numbers from 0: each its own, or numbers of many values in bins.
 
     Bins have equal counts, and each is cut once more where that tells labels best: a column that gives the answer by a
     threshold would else miss it by the bin that the threshold lies in.
     """
-    if not column.dtype.is_numeric() or column.n_unique() <= BINS:
+    if not column.dtype.is_numeric() or column.n_unique() <= max(BINS):
         return column.rank("dense").fill_null(0).to_numpy().astype(np.int64)
     numbers = column.cast(pl.Float64).fill_nan(None).fill_null(np.inf).to_numpy()
     order = np.argsort(numbers, kind="stable")
     numbers, sorted_labels = numbers[order], labels[order]
-    starts = np.unique(np.searchsorted(numbers, numbers[np.arange(BINS) * len(numbers) // BINS]))
+    starts = np.unique(np.searchsorted(numbers, numbers[np.arange(count) * len(numbers) // count]))
     bins = np.empty(len(numbers), np.int64)
     for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(numbers)], strict=True)):
         bins[start:end] = 2 * number

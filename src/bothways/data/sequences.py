@@ -116,6 +116,8 @@ class Sequences:
         """
         if self.per == "sequence":
             values = np.repeat(values, self.lengths, axis=0)
+        if _straight(self.rows):
+            return values
         ordered = np.empty_like(values)
         ordered[self.rows] = values
         return ordered
@@ -296,6 +298,11 @@ def _by_name(grouping: Grouping) -> Grouping:
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     rows = np.arange(len(grouping.rows)) + np.repeat(grouping.offsets[order] - offsets[:-1], lengths)
     return Grouping(rows, offsets, tuple(grouping.ids[number] for number in order.tolist()), grouping.notices)
+
+
+def _straight(rows: Rows) -> bool:
+    """Whether rows are numbered 0, 1, 2 and so on."""
+    return len(rows) == 0 or (rows[0] == 0 and rows[-1] == len(rows) - 1 and bool((rows[1:] > rows[:-1]).all()))
 
 
 def _sorted_rows(keys: list[pl.Series], count: int) -> Rows:

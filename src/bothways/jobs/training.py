@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from bothways.settings import Settings
 
 if TYPE_CHECKING:
     from bothways.training import EpochReport, Examples, Trained
+    from bothways.training.trackers import Tracker
 
 SHOWN = 20
 """So many features are named."""
@@ -151,16 +153,21 @@ def train(
         per=columns.per,
         **described,
     )
-    trained = train_network(
-        network,
-        _examples(parts.train),
-        chosen,
-        None if parts.valid is None else _examples(parts.valid),
-        on_epoch,
-        checkpoint=checkpoint,
-        resume=resume and checkpoint.exists(),
-        say=say,
-    )
+    with ExitStack() as stack:
+        trackers = [stack.enter_context(tracker) for tracker in _trackers(tensorboard, mlflow, settings or {})]
+        watchers: list[Callable[[EpochReport], None]] = [*trackers]
+        if on_epoch is not None:
+            watchers.append(on_epoch)
+        trained = train_network(
+            network,
+            _examples(parts.train),
+            chosen,
+            None if parts.valid is None else _examples(parts.valid),
+            _all(watchers),
+            checkpoint=checkpoint,
+            resume=resume and checkpoint.exists(),
+            say=say,
+        )
     model = _model(network, chosen, trained, columns, parts, table.source)
     store.save(model, output)
     if trained.interrupted:
@@ -211,6 +218,24 @@ def _say_what(columns: Columns, parts: Parts, say: Callable[[str], None]) -> Non
 
 def _size(part: Sequences) -> str:
     return f"{len(part):,} sequence{'s' if len(part) > 1 else ''} ({part.steps:,} steps)"
+
+
+def _all(watchers: Sequence[Callable[[EpochReport], None]]) -> Callable[[EpochReport], None]:
+    def watch(report: EpochReport) -> None:
+        for each in watchers:
+            each(report)
+
+    return watch
+
+
+def _trackers(tensorboard: str | Path | None, mlflow: str | None, settings: Mapping[str, Any]) -> Iterator[Tracker]:
+    """Those that are asked for."""
+    from bothways.training.trackers import MLflow, TensorBoard
+
+    if tensorboard is not None:
+        yield TensorBoard(tensorboard)
+    if mlflow is not None:
+        yield MLflow(experiment=mlflow, parameters=dict(settings))
 
 
 def _examples(part: Sequences) -> Examples:

@@ -90,11 +90,22 @@ def _page(report: Report) -> str:
             sections.making,
         )
     )
+    return shell(report.title, f"{part}: {what}.", body)
+
+
+def shell(title: str, part: str, body: str) -> str:
+    """The HTML of a page around its sections.
+
+    Args:
+        title: as text.
+        part: what it is about, as HTML.
+        body: the sections, as HTML.
+    """
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{text(report.title, 200)} | bothways</title><style>{STYLE}</style></head>\n"
-        f'<body><main><header><h1>{text(report.title, 200)}</h1><p class="part">{part}: {what}.</p></header>'
+        f"<title>{text(title, 200)} | bothways</title><style>{STYLE}</style></head>\n"
+        f'<body><main><header><h1>{text(title, 200)}</h1><p class="part">{part}</p></header>'
         f"{body}<footer>Written by bothways. This page is complete in itself and loads nothing.</footer>"
         "</main></body></html>\n"
     )

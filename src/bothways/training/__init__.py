@@ -6,5 +6,6 @@ import bothways.layers  # noqa: F401  (first of all, since it chooses the Keras 
 from bothways.settings import Settings
 from bothways.training.examples import Examples
 from bothways.training.loop import EpochReport, Trained, train
+from bothways.training.programs import Programs
 
-__all__ = ["EpochReport", "Examples", "Settings", "Trained", "train"]
+__all__ = ["EpochReport", "Examples", "Programs", "Settings", "Trained", "train"]

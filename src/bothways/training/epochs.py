@@ -18,10 +18,12 @@ class Epochs(Protocol):
     Attributes:
         compiled: whether an epoch is one compiled loop.
         compile_seconds: how long compiling took.
+        losses: the mean loss of each batch since `renew`, before its update.
     """
 
     compiled: bool
     compile_seconds: float
+    losses: list[float]
 
     def run(self, plan: Iterable[Batches]) -> float:
         """Run one epoch; the weights are in the model afterwards.
@@ -32,6 +34,9 @@ class Epochs(Protocol):
         Raises:
             EpochInterrupted: Ctrl-C came after the first update; the weights are in the model even so.
         """
+
+    def renew(self, buckets: Sequence[Bucket]) -> None:
+        """Take other data, of the same shapes."""
 
 
 class EpochInterrupted(KeyboardInterrupt):
@@ -56,7 +61,12 @@ class BatchEpochs:
     def __init__(self, model: Any, buckets: Sequence[Bucket]) -> None:
         """Keep the data; arguments as for `bothways.training.compiled.CompiledEpochs`."""
         self._model = model
+        self.renew(buckets)
+
+    def renew(self, buckets: Sequence[Bucket]) -> None:
+        """Take other data, of the same shapes."""
         self._data = [labeled_arrays(bucket) for bucket in buckets]
+        self.losses: list[float] = []
 
     def run(self, plan: Iterable[Batches]) -> float:
         """Run one epoch, as `Epochs.run` says."""
@@ -70,6 +80,7 @@ class BatchEpochs:
             if losses:
                 raise EpochInterrupted(float(np.mean(losses))) from None
             raise
+        self.losses += losses
         return float(np.mean(losses))
 
 

@@ -78,8 +78,8 @@ def label_weights(examples: Examples, class_weight: str | None = None) -> Floats
 
     Example:
         >>> examples = Examples([np.zeros((5, 1))], np.array([0, 0, 0, 1, -1]))
-        >>> label_weights(examples, "balanced").round(3).tolist()
-        [0.667, 0.667, 0.667, 2.0, 0.0]
+        >>> label_weights(examples, "balanced").round(3)
+        array([0.667, 0.667, 0.667, 2.   , 0.   ], dtype=float32)
     """
     labels = examples.labels
     weights = np.ones(len(labels)) if examples.weights is None else np.asarray(examples.weights, np.float64)
@@ -162,7 +162,7 @@ def prepare(network: Network, examples: Examples, settings: Settings, say: Calla
     sequences, labels, lengths = examples.sequences, examples.labels, examples.lengths
     if network.per == "step":
         window = settings.window
-        if min(lengths.max(), window or most) > most:
+        if min(lengths.max(), window or lengths.max()) > most:
             say(
                 f"A sequence has {lengths.max():,} steps, which take more memory in training than is free: sequences "
                 f"are cut into pieces of {most:,} steps at most."

@@ -16,7 +16,7 @@ import numpy as np
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.settings import MONITORS, Settings
-from bothways.training.batches import epoch_plan, updates
+from bothways.training.batches import epoch_plan
 from bothways.training.checkpoints import (
     Checkpoint,
     Checkpoints,
@@ -24,11 +24,12 @@ from bothways.training.checkpoints import (
     model_values,
     set_model_values,
 )
-from bothways.training.epochs import EpochInterrupted, epochs
+from bothways.training.epochs import EpochInterrupted
 from bothways.training.examples import Examples, Prepared, check_examples, prepare
 from bothways.training.front import Rates
 from bothways.training.initial import Floats, initial_weights
-from bothways.training.keras_model import compile_model, get_weights, keras_model, set_weights
+from bothways.training.keras_model import get_weights, set_weights
+from bothways.training.programs import Programs
 from bothways.training.validation import Validation
 
 
@@ -70,6 +71,7 @@ class Trained:
         backend: the Keras backend.
         compiled: whether each epoch ran as one compiled loop, which takes JAX.
         interrupted: whether Ctrl-C ended it before its time.
+        losses: the mean cross-entropy of each batch before its update, those before a checkpoint left out.
     """
 
     weights: dict[str, Floats]
@@ -78,6 +80,7 @@ class Trained:
     backend: str
     compiled: bool
     interrupted: bool = False
+    losses: list[float] = field(default_factory=list)
 
 
 def train(
@@ -89,6 +92,7 @@ def train(
     checkpoint: str | os.PathLike[str] | None = None,
     resume: bool = False,
     say: Callable[[str], None] | None = None,
+    programs: Programs | None = None,
 ) -> Trained:
     """Train a network.
 
@@ -112,6 +116,7 @@ def train(
         resume: go on from the checkpoint, if there is one, to the very weights, bit for bit, of a training that was
             never stopped.
         say: is called with whatever the user should know; None for warnings.
+        programs: those of trainings before, to use again where they fit, and to which a new one is added.
 
     Raises:
         InputError: examples that do not fit the network; the loss is not a finite number; a checkpoint of another
@@ -141,7 +146,7 @@ def train(
     if checkpoint is not None:
         checkpoints = Checkpoints(Path(checkpoint), fingerprint(network, settings, examples, valid), say)
     stored = checkpoints.load() if checkpoints is not None and resume else None
-    training = _Training(network, settings, prepared, validation, monitor, stored)
+    training = _Training(network, settings, prepared, validation, monitor, stored, programs or Programs())
     interrupted = False
     try:
         while not training.done:
@@ -167,6 +172,7 @@ def train(
         backend=keras.backend.backend(),
         compiled=training.compiled,
         interrupted=interrupted,
+        losses=training.losses,
     )
 
 
@@ -179,6 +185,7 @@ class _Training:
         seconds: how long the epochs took, validation included.
         compile_seconds: how long compiling took.
         compiled: whether each epoch runs as one compiled loop.
+        losses: the mean loss of each batch.
     """
 
     def __init__(
@@ -189,6 +196,7 @@ class _Training:
         validation: Validation | None,
         monitor: str,
         stored: Checkpoint | None,
+        programs: Programs,
     ) -> None:
         self._network, self._settings, self._prepared = network, settings, prepared
         self._validation, self._monitor = validation, monitor
@@ -197,15 +205,16 @@ class _Training:
         self.best = _Best(settings.patience)
         self.seconds = 0.0
         buckets = prepared.buckets
-        masked = not all(bucket.valid.all() for bucket in buckets)
-        self._model = keras_model(network, masked, _unknown_rates(prepared, settings), settings.seed)
-        compile_model(network, self._model, settings, settings.epochs * updates(buckets))
+        program = programs.ready(network, buckets, settings, _unknown_rates(prepared, settings))
+        self._model = program.model
         set_weights(network, self._model, initial_weights(network, settings.seed))
         if stored is not None:
             self._restore(stored)
         self.compiled, self.compile_seconds = keras.backend.backend() == "jax", 0.0
+        self.losses: list[float] = []
         if not self.done:
-            self._runner = epochs(self._model, buckets)
+            self._runner = program.run_on(buckets)
+            self.losses = self._runner.losses
             self.compiled, self.compile_seconds = self._runner.compiled, self._runner.compile_seconds
 
     @property

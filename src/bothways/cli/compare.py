@@ -1,0 +1,163 @@
+"""The command that compares settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bothways.cli import display
+from bothways.cli.app import Json, names, print_json
+from bothways.network import PERS
+
+_COLUMNS: dict[str, Any] = {"rich_help_panel": "Of a table: what the columns are for"}
+_GUESSED: dict[str, Any] = {"show_default": "guessed", **_COLUMNS}
+
+
+def compare(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA", help="A table, or the name of a generated problem, as cumulative-sum.", show_default=False
+        ),
+    ],
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The factors: NAME for the usual values, or NAME=A,B; with commas between, or again and again."
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds each setting is trained with.")] = 10,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="What is not varied: NAME=VALUE, again and again, as units=20.")
+    ] = None,
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(help="The setting to compare with: NAME=VALUE, again and again.", show_default="the defaults"),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="accuracy, macro_f1, f1, f1:LABEL, loss, detection@RATE or false_alarms@RATE.",
+            show_default="f1 of the rarer of two classes, else accuracy",
+        ),
+    ] = None,
+    positive: Annotated[str | None, typer.Option(help="The class to detect.", show_default="the rarest")] = None,
+    false_alarm_rate: Annotated[
+        list[float] | None,
+        typer.Option(help="Of detection@RATE; thresholds are chosen on the valid part.", show_default="0.01 and 0.001"),
+    ] = None,
+    fraction: Annotated[float, typer.Option(help="Run this share of the grid, each value about equally often.")] = 1.0,
+    search: Annotated[
+        int | None, typer.Option(min=1, help="Instead of the grid, try so many settings that Optuna proposes.")
+    ] = None,
+    budget: Annotated[str | None, typer.Option(help="Stop after this time, as 90s, 10m or 2h.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="RUNS.parquet", help="Keep all runs in this file, and go on from it."),
+    ] = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write a page about it.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes side by side.", show_default="the cores")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Very many runs are meant.")] = False,
+    label: Annotated[str | None, typer.Option(help="The column to learn.", **_GUESSED)] = None,
+    sequence: Annotated[
+        str | None, typer.Option(help="Tells sequences apart; none if the table is one.", **_GUESSED)
+    ] = None,
+    order: Annotated[
+        str | None, typer.Option(help="Sorts steps, a number or a time; none for the order of the rows.", **_GUESSED)
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Says train, valid or test; none to draw them.", **_GUESSED)] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Where parts are drawn, tells what may not be divided.", **_COLUMNS)
+    ] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(help="Columns to leave out: A,B or again and again.", **_COLUMNS)
+    ] = None,
+    features: Annotated[list[str] | None, typer.Option(help="The only columns to learn from: A,B.", **_COLUMNS)] = None,
+    categorical: Annotated[
+        list[str] | None, typer.Option(help="Columns of numbers that are names of kinds: A,B.", **_COLUMNS)
+    ] = None,
+    numeric: Annotated[
+        list[str] | None, typer.Option(help="Columns of whole numbers that are amounts: A,B.", **_COLUMNS)
+    ] = None,
+    per: Annotated[
+        str | None,
+        typer.Option(help=f"What has a label: {', '.join(PERS)}.", show_default="as the table shows", **_COLUMNS),
+    ] = None,
+    min_count: Annotated[
+        int, typer.Option(min=1, help="Values of categories that are rarer count as unknown.", **_COLUMNS)
+    ] = 1,
+    allow_leaks: Annotated[
+        bool, typer.Option("--allow-leaks", help="Compare even if the table gives answers away.", **_COLUMNS)
+    ] = False,
+    redraw: Annotated[
+        bool,
+        typer.Option("--redraw", help="Draw the parts anew for each seed, among whole sequences.", **_COLUMNS),
+    ] = False,
+    problem: Annotated[
+        list[str] | None,
+        typer.Option(help="Of a generated problem: NAME=VALUE, again and again: sequences, steps, unseen, ..."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare settings over many seeds: what helps, by how much, and how sure that is.
+
+    Example: [bold]bothways compare flows.csv --label attack --vary direction,merge --seeds 10 -o runs.parquet[/]
+
+    Example: [bold]bothways compare cumulative-sum --vary direction,units=8,16 --budget 2m --report compare.html[/]
+    """
+    from bothways.cli.comparisons import run_progress, show_comparison
+    from bothways.report import check_report_file
+    from bothways.study import compare as compare_settings
+    from bothways.study.factors import parse_settings, parse_vary
+    from bothways.study.page import write_page
+    from bothways.study.tasks import parse_parameters
+
+    table = {
+        "label": label,
+        "sequence": sequence,
+        "order": order,
+        "split": split,
+        "group": group,
+        "drop": names(drop),
+        "features": names(features),
+        "categorical": names(categorical),
+        "numeric": names(numeric),
+        "per": per,
+        "min_count": min_count,
+        "allow_leaks": allow_leaks,
+        "redraw": redraw,
+    }
+    page = None if report is None else check_report_file(report)
+    with run_progress() as on_state:
+        comparison = compare_settings(
+            data,
+            parse_vary(vary or ["direction"]),
+            seeds=seeds,
+            settings=parse_settings(settings or []),
+            reference=parse_settings(reference or []),
+            metric=metric,
+            positive=positive,
+            false_alarm_rates=false_alarm_rate or (0.01, 0.001),
+            fraction=fraction,
+            search=search,
+            output=output,
+            budget=budget,
+            workers=workers,
+            yes=yes,
+            table=table,
+            problem=parse_parameters(problem or []),
+            say=display.say,
+            on_state=on_state,
+        )
+    if page:
+        write_page(page, comparison)
+    if as_json:
+        print_json(comparison.to_json())
+    else:
+        show_comparison(comparison)
+        if page:
+            display.say(f"Saved: {page}")

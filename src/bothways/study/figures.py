@@ -1,0 +1,140 @@
+"""The drawings of a comparison; see `bothways.report.figures` for how they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from bothways.report.figures import ACCENT, CLASSES, INK, SOFT, WARM, drawn
+from bothways.study.results import Comparison, Setting
+
+ROW = 22
+"""Points of height for each setting."""
+
+POINTS = 60
+"""So many points a learning curve keeps; single batches are noise."""
+
+Floats = npt.NDArray[np.float64]
+
+
+def settings_figure(comparison: Comparison, settings: Sequence[Setting]) -> str:
+    """Each setting with its seeds, its median and its interval, the best on top."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        places = np.arange(len(settings))[::-1]
+        lots = np.random.default_rng(0)
+        for place, setting in zip(places, settings, strict=True):
+            of_runs = [score for score in setting.runs if score is not None]
+            colour = WARM if setting.difference is None else ACCENT
+            heights = place + lots.uniform(-0.22, 0.22, len(of_runs))
+            axes.plot(of_runs, heights, linestyle="", marker="o", markersize=3.2, color=SOFT, alpha=0.55)
+            if setting.median is not None and setting.low is not None and setting.high is not None:
+                axes.plot([setting.low, setting.high], [place, place], color=colour, linewidth=2.2)
+                axes.plot([setting.median], [place], marker="D", markersize=6, color=colour)
+        for name, value in marks(comparison).items():
+            low, high = axes.get_xlim()
+            if not low - (high - low) / 2 <= value <= high + (high - low) / 2:
+                continue  # it would press all scores together
+            axes.axvline(value, color=SOFT, linestyle=":", linewidth=1.2)
+            axes.text(value, len(settings) - 0.4, name, ha="right", va="bottom", fontsize=8, color=SOFT)
+        axes.set_yticks(places, [setting.title for setting in settings])
+        axes.set_ylim(-0.6, len(settings) + 0.1)
+        axes.set_xlabel(comparison.metric.title)
+        axes.grid(visible=False, axis="y")
+
+    return drawn(760, 70 + ROW * len(settings), draw, "settings", f"{comparison.metric.title} of every setting")
+
+
+def shares_figure(shares: Mapping[str, float], errors: Mapping[str, float]) -> str:
+    """A bar for each source of variance, the first on top, with its standard error."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        places = np.arange(len(shares))[::-1]
+        axes.barh(places, list(shares.values()), 0.62, color=[ACCENT if " x " not in name else SOFT for name in shares])
+        for place, share in zip(places, shares.values(), strict=True):
+            axes.text(share + 0.015, place + 0.02, f"{share:.1%}", va="bottom", fontsize=8.5)
+        for place, name in zip(places, shares, strict=True):
+            if (error := errors.get(name)) is not None:
+                ends = [max(0.0, shares[name] - error), shares[name] + error]
+                axes.plot(ends, [place, place], color=INK, linewidth=1.2)
+        axes.set_yticks(places, list(shares))
+        axes.set_xlim(0, min(1.1, max(shares.values()) + 0.12))
+        axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+        axes.set_xlabel("share of the variance")
+        axes.grid(visible=False, axis="y")
+
+    return drawn(760, 60 + ROW * len(shares), draw, "shares", "Where the variance comes from")
+
+
+def curves_figure(settings: Sequence[Setting]) -> str:
+    """The median loss of settings by update and by second of training."""
+
+    def draw(figure: Figure) -> None:
+        panels = figure.subplots(1, 2, sharey=True)
+        for k, (panel, along) in enumerate(zip(panels, ("updates", "seconds"), strict=True)):
+            for i, setting in enumerate(settings):
+                label = setting.title if not k else None
+                colour = CLASSES[(i + 1) % len(CLASSES)]
+                panel.plot(
+                    smooth(setting.curve[along]),
+                    smooth(setting.curve["loss"]),
+                    color=colour,
+                    label=label,
+                    linewidth=1.4,
+                )
+            panel.set_xlabel({"updates": "update", "seconds": "second of training"}[along])
+            panel.xaxis.set_major_locator(MaxNLocator(5))
+        panels[0].set_ylabel("loss of the batches learned from")
+        figure.legend(loc="outside lower center", ncols=2)
+
+    return drawn(760, 320 + 9 * len(settings), draw, "curves", "Loss by update and by second")
+
+
+def costs_figure(comparison: Comparison, settings: Sequence[Setting]) -> str:
+    """The score against what it costs: weights to keep, seconds to train, time to label."""
+    columns: dict[str, list[float]] = {
+        "weights": [setting.parameters for setting in settings],
+        "seconds of training": [setting.seconds for setting in settings],
+        "us to label a step": [setting.label_us_a_step for setting in settings],
+    }
+
+    def draw(figure: Figure) -> None:
+        panels = figure.subplots(1, len(columns), sharey=True)
+        for panel, (name, values) in zip(panels, columns.items(), strict=True):
+            for setting, value in zip(settings, values, strict=True):
+                colour = WARM if setting.difference is None else ACCENT
+                panel.plot([value], [setting.median], marker="o", markersize=6, color=colour, alpha=0.8)
+            panel.set_xlabel(name)
+            panel.xaxis.set_major_locator(MaxNLocator(4))
+            panel.set_xlim(0, None)
+        panels[0].set_ylabel(comparison.metric.title)
+
+    return drawn(760, 230, draw, "costs", "Score against cost")
+
+
+def marks(comparison: Comparison) -> dict[str, float]:
+    """What to hold scores against, by name."""
+    found = {} if comparison.baseline is None else {"commonest label": comparison.baseline}
+    names: dict[float, list[str]] = {}
+    for direction, value in comparison.ceilings.items():
+        names.setdefault(round(value, 4), []).append(direction)
+    return found | {f"possible {', '.join(directions)}": value for value, directions in names.items()}
+
+
+def smooth(values: Floats) -> Floats:
+    """Means of neighbours, so many that `POINTS` are left.
+
+    Example:
+        >>> len(smooth(np.arange(1000.0))), smooth(np.arange(3.0)).tolist()
+        (63, [0.0, 1.0, 2.0])
+    """
+    every = max(1, len(values) // POINTS)
+    return np.add.reduceat(values, np.arange(0, len(values), every)) / np.diff(
+        [*range(0, len(values), every), len(values)]
+    )

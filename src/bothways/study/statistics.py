@@ -1,0 +1,278 @@
+"""What scores over seeds and sequences allow one to say: intervals, corrected tests, shares of variance.
+
+Nothing here knows of networks or tables: arrays in, arrays out.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import stdtr
+
+from bothways.errors import InputError
+
+Array = npt.NDArray[np.float64]
+Score = Callable[[Array], Array]
+"""From counts summed over sequences, `(..., k)`, to a score, `(...)`."""
+
+EXACT_SEEDS = 14
+"""Up to so many differences all signs are tried; 2**14 sums cost nothing."""
+
+FLIPS = 100_000
+"""So many random signs are tried beyond that."""
+
+
+class Resamples:
+    """Draws of seeds and of sequences, the same for every setting, so that differences are paired.
+
+    Seeds and sequences are drawn independently, each with replacement (the pigeonhole bootstrap: Owen 2007), since both
+    are samples: other seeds, and other sequences, would have given other scores.
+
+    Args:
+        sequences: for each seed, how many sequences were judged.
+        shared: whether they are the same ones for every seed.
+        times: how many draws.
+        seed: of the draws.
+
+    Example:
+        >>> counts = np.array([[[9, 10], [5, 10]], [[8, 10], [6, 10]]])  # (seeds, sequences, (right, steps))
+        >>> draws = Resamples([2, 2], times=200).scores(counts, lambda sums: sums[..., 0] / sums[..., 1], worst=0.0)
+        >>> draws.shape, float(draws.min()) >= 0.5, float(draws.max()) <= 0.9
+        ((200, 2), True, True)
+    """
+
+    def __init__(self, sequences: Sequence[int], shared: bool = True, times: int = 1000, seed: int = 0) -> None:
+        """Draw."""
+        generator = np.random.default_rng(seed)
+        seeds = len(sequences)
+        self.times = times
+        self.seeds = generator.integers(seeds, size=(times, seeds))
+
+        def draw(count: int) -> npt.NDArray[np.float32]:
+            return generator.multinomial(count, np.full(count, 1 / count), times).astype(np.float32)
+
+        self._weights = [draw(count) for count in (sequences[:1] if shared else sequences)]
+
+    def scores(self, counts: Sequence[npt.ArrayLike | None], score: Score, worst: float) -> Array:
+        """The score of each seed that was drawn, on the sequences that were drawn.
+
+        Args:
+            counts: for each seed `(sequences, k)`; None for one that came to nothing.
+            score: what turns sums of counts into a score.
+            worst: the score of a seed that came to nothing.
+
+        Returns:
+            `(times, seeds)`, in the order of the draw.
+        """
+        there = [np.asarray(of_seed, np.float32) for of_seed in counts if of_seed is not None]
+        columns = np.full((self.times, len(counts)), worst)
+        if there and len(self._weights) == 1:
+            # One product for all seeds is many times as fast as one each.
+            sums = (self._weights[0] @ np.concatenate(there, axis=1)).reshape(self.times, len(there), -1)
+            columns[:, [of_seed is not None for of_seed in counts]] = score(sums.astype(np.float64))
+        elif there:
+            for i, (weights, of_seed) in enumerate(zip(self._weights, counts, strict=True)):
+                if of_seed is not None:
+                    columns[:, i] = score((weights @ np.asarray(of_seed, np.float32)).astype(np.float64))
+        return np.take_along_axis(columns, self.seeds, axis=1)
+
+
+def interval(draws: Array, confidence: float = 0.95) -> tuple[float, float]:
+    """The percentile interval of bootstrap draws (Efron 1979).
+
+    Example:
+        >>> low, high = interval(np.arange(401.0))
+        >>> round(low, 6), round(high, 6)
+        (10.0, 390.0)
+    """
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def sign_flip_test(differences: Sequence[float], seed: int = 0) -> float:
+    """How likely so large a mean of paired differences is if neither side is better, two-sided.
+
+    Under that hypothesis each difference is as likely to have the other sign (Fisher 1935; Dror et al. 2018 advise it
+    for scores of unknown distribution). All signs are tried up to `EXACT_SEEDS` differences, random ones beyond.
+    With n differences it cannot be below 2 / 2**n.
+
+    Args:
+        differences: one for each seed, between two settings on the same data.
+        seed: of the random signs.
+
+    Example:
+        >>> sign_flip_test([0.1, 0.2, 0.1, 0.3, 0.2])
+        0.0625
+    """
+    x = np.asarray(differences, np.float64)
+    observed = abs(x.sum()) * (1 - 1e-12)  # equal sums may differ in their last bits
+    if len(x) <= EXACT_SEEDS:
+        signs = 1 - 2 * ((np.arange(2 ** len(x))[:, None] >> np.arange(len(x))) & 1)
+        return float((np.abs(signs @ x) >= observed).mean())
+    signs = np.random.default_rng(seed).integers(0, 2, (FLIPS, len(x)), np.int8) * 2 - 1
+    return float((1 + (np.abs(signs @ x) >= observed).sum()) / (1 + FLIPS))
+
+
+def resampled_t_test(differences: Sequence[float], test_share: float) -> float:
+    """The corrected resampled t-test of Nadeau and Bengio (2003, equation 9), two-sided.
+
+    For differences from splits of one table: their training parts overlap, so that their variance understates that of
+    the mean, the more the larger the test part is beside the train part.
+
+    Args:
+        differences: one for each split, between two settings.
+        test_share: sequences to test on divided by sequences to train on.
+
+    Example:
+        >>> round(resampled_t_test([0.1, 0.2, 0.1, 0.3, 0.2], test_share=0.25), 3)
+        0.033
+    """
+    x = np.asarray(differences, np.float64)
+    n = len(x)
+    spread = x.var(ddof=1) if n > 1 else math.nan
+    if n < 2 or spread == 0:
+        return 1.0 if n < 2 or x.mean() == 0 else 0.0
+    t = x.mean() / math.sqrt((1 / n + test_share) * spread)
+    return float(2 * stdtr(n - 1, -abs(t)))
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's correction (1979) of p-values that are looked at together.
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03])
+        [0.03, 0.06, 0.06]
+    """
+    values = np.asarray(p, np.float64)
+    order = np.argsort(values, kind="stable")
+    corrected = np.empty_like(values)
+    corrected[order] = np.minimum(1, np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)))
+    return [float(value) for value in corrected]
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Where the variance of a score comes from; the shares add up to 1.
+
+    Attributes:
+        effects: by the factors involved, the share of each main effect and of each interaction of two.
+        higher: that of all interactions of more factors together; where the grid is not full, of all interactions.
+        seed: what the seed does: everything that differs between runs of one setting. None with a single seed, where it
+            cannot be told from the rest.
+        variance: what they are shares of.
+        errors: the standard error of each effect, as far as other seeds would give another one (jackknife over seeds:
+            Tukey 1958); empty below 3 seeds.
+    """
+
+    effects: Mapping[tuple[str, ...], float]
+    higher: float
+    seed: float | None
+    variance: float
+    errors: Mapping[tuple[str, ...], float] = field(default_factory=dict)
+
+
+def variance_shares(scores: Array, cells: Sequence[Sequence[int]], levels: Mapping[str, int]) -> Shares:
+    """The share of the variance of a score that each factor explains: functional ANOVA (Hutter et al. 2014).
+
+    On a full grid the score of a cell is a sum of a mean, one term a factor, one a pair of factors and so on, each with
+    mean 0 over every factor in it; the variances of the terms add up to that of the score, all cells of equal
+    weight. Runs with noise would inflate every term, and most of all interactions, which have many cells and
+    few runs. So squares of a term are taken between different seeds, whose noise is independent: their mean is the
+    square of the term itself. A share may so come out below 0 by chance, and is then 0. What cells do not
+    explain is the seed's. On a part of the grid main effects are fitted by least squares.
+
+    Args:
+        scores: `(cells, seeds)`, finite.
+        cells: for each cell the number of its value, factor by factor.
+        levels: how many values each factor has.
+
+    Raises:
+        InputError: scores that do not fit the cells, or are not finite.
+
+    Example:
+        >>> cells = [(0, 0), (0, 1), (1, 0), (1, 1)]
+        >>> scores = np.array([[0.1, 0.1], [0.1, 0.1], [0.5, 0.5], [0.5, 0.5]])
+        >>> shares = variance_shares(scores, cells, {"direction": 2, "window": 2})
+        >>> {"x".join(names): round(share, 6) for names, share in shares.effects.items()}
+        {'direction': 1.0, 'window': 0.0, 'directionxwindow': 0.0}
+    """
+    scores = np.asarray(scores, np.float64)
+    if scores.ndim != 2 or len(scores) != len(cells) or not np.isfinite(scores).all():
+        raise InputError(f"scores are of shape {scores.shape}; they must be (cells, seeds), all finite.")
+    shares, seeds = _shares(scores, cells, levels), scores.shape[1]
+    if seeds < 3 or not shares.variance:
+        return shares
+    without = [_shares(np.delete(scores, seed, axis=1), cells, levels).effects for seed in range(seeds)]
+    errors = {
+        names: float(np.sqrt((seeds - 1) * np.var([effects[names] for effects in without]))) for names in shares.effects
+    }
+    return replace(shares, errors=errors)
+
+
+def _shares(scores: Array, cells: Sequence[Sequence[int]], levels: Mapping[str, int]) -> Shares:
+    full = len(cells) == math.prod(levels.values())
+    centred = scores - scores.mean()  # a common shift changes nothing but roundings
+    total = float((centred**2).mean() - _square(centred.mean(axis=0, keepdims=True)))
+    between = _square(centred) - _square(centred.mean(axis=0, keepdims=True))
+    terms = _grid_terms(centred, cells, levels) if full else _fitted_terms(centred, cells, levels)
+    squares = {names: max(0.0, _square(term)) for names, term in terms}
+    single = scores.shape[1] == 1
+    higher = max(0.0, between - sum(squares.values()))
+    noise = 0.0 if single else max(0.0, total - between)
+    whole = sum(squares.values()) + higher + noise
+    # Roundings of scores that are all equal are no variance.
+    if whole <= 1e-12 * max(1.0, float((scores**2).mean())):
+        return Shares(dict.fromkeys(squares, 0.0), 0.0, None if single else 0.0, 0.0)
+    shares = {names: square / whole for names, square in squares.items()}
+    return Shares(shares, higher / whole, None if single else noise / whole, whole)
+
+
+def _square(term: Array) -> float:
+    """The mean over cells of the square of a term `(cells, seeds)`, between different seeds if there are two."""
+    cells, seeds = term.shape
+    if seeds == 1:
+        return float((term**2).mean())
+    return float((term.sum(axis=1) ** 2 - (term**2).sum(axis=1)).sum() / (seeds * (seeds - 1) * cells))
+
+
+def _grid_terms(
+    scores: Array, cells: Sequence[Sequence[int]], levels: Mapping[str, int]
+) -> Iterator[tuple[tuple[str, ...], Array]]:
+    """The terms of one factor and of two, each `(cells of the factors in it, seeds)`."""
+    order = sorted(range(len(cells)), key=lambda i: tuple(cells[i]))
+    grid = scores[order].reshape(*levels.values(), -1)
+    names = list(levels)
+
+    def mean_over_others(kept: tuple[int, ...]) -> Array:
+        others = tuple(axis for axis in range(len(names)) if axis not in kept)
+        return np.asarray(grid.mean(axis=others, keepdims=True))
+
+    mean = mean_over_others(())
+    mains = [mean_over_others((i,)) - mean for i in range(len(names))]
+    for size in (1, 2):
+        for kept in itertools.combinations(range(len(names)), size):
+            term = mains[kept[0]]
+            if size == 2:
+                term = mean_over_others(kept) - term - mains[kept[1]] - mean
+            yield tuple(names[i] for i in kept), term.reshape(-1, term.shape[-1])
+
+
+def _fitted_terms(
+    scores: Array, cells: Sequence[Sequence[int]], levels: Mapping[str, int]
+) -> Iterator[tuple[tuple[str, ...], Array]]:
+    """The main effects by least squares, each `(values of the factor, seeds)` with mean 0."""
+    contrasts = {name: np.vstack([np.eye(count - 1), -np.ones(count - 1)]) for name, count in levels.items()}
+    place = np.asarray(cells)
+    columns = [contrasts[name][place[:, i]] for i, name in enumerate(levels)]
+    design = np.hstack([np.ones((len(place), 1)), *columns])
+    fitted = np.linalg.lstsq(design, scores, rcond=None)[0]
+    start = 1
+    for name, count in levels.items():
+        yield (name,), contrasts[name] @ fitted[start : start + count - 1]
+        start += count - 1

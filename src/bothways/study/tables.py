@@ -1,0 +1,71 @@
+"""A table as a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bothways.data import Sequences, choose_columns, find_leaks, read_table, split_table
+from bothways.errors import DataError, InputError
+from bothways.study.tasks import ArrayTask, Part, RedrawnTask
+
+
+def table_task(
+    path: str | Path,
+    *,
+    redraw: bool = False,
+    allow_leaks: bool = False,
+    min_count: int = 1,
+    categorical: Collection[str] = (),
+    say: Callable[[str], None] = lambda message: None,
+    **roles: Any,
+) -> ArrayTask | RedrawnTask:
+    """The parts of a table: every setting learns from train, stops by valid and is judged on test.
+
+    Args:
+        path: the table.
+        redraw: whether each seed draws parts of its own among whole sequences; else all have the same.
+        allow_leaks: go on even if the table gives answers away; what does is said all the same.
+        min_count: values of categories that the train part has less often are unknown.
+        categorical: columns of numbers that are names of kinds.
+        say: is called with what the user should know.
+        roles: further arguments of `bothways.data.choose_columns`.
+
+    Raises:
+        DataError: the table cannot be used, gives answers away, or has nothing to judge on.
+        InputError: parts are to be drawn anew, but the table says which part is which, or has too few sequences.
+    """
+    table = read_table(path, text=categorical)
+    columns, notices = choose_columns(table, categorical=categorical, **roles)
+    if redraw and (columns.split is not None or columns.group is not None):
+        raise InputError(
+            f"{path}: a column divides it into parts or groups, and so no parts can be drawn for each seed."
+        )
+    columns, parts, more = split_table(table, columns, 0, min_count=min_count)
+    for notice in (*notices, *more):
+        say(notice)
+    leaks = find_leaks(table, columns, parts)
+    if not allow_leaks and (sure := [leak.text for leak in leaks if leak.sure]):
+        raise DataError(f"{' '.join(sure)} To compare all the same, add --allow-leaks.")
+    for leak in leaks:
+        say(f"Careful: {leak.text}")
+    judged, part = ("test", parts.test) if parts.test is not None else ("valid", parts.valid)
+    if part is None:
+        raise DataError(f"{path}: there is only a train part, and so nothing to judge settings on.")
+    say(f"Learns {columns.label!r} from: {', '.join(columns.features)}.")
+    name, categories = Path(path).name, columns.fitted.sizes
+    if redraw:
+        whole = [_part(each) for each in parts.named.values()]
+        together = Part([x for each in whole for x in each.sequences], np.concatenate([each.labels for each in whole]))
+        return RedrawnTask(name, parts.classes, together, categories, columns.per)
+    valid = None if parts.valid is None or judged == "valid" else _part(parts.valid)
+    return ArrayTask(
+        name, parts.classes, _part(parts.train), valid, _part(part), categories, columns.per, judged=judged
+    )
+
+
+def _part(sequences: Sequences) -> Part:
+    return Part(sequences.inputs(), sequences.codes())

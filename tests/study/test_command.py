@@ -1,0 +1,134 @@
+"""`bothways compare`: what it prints, what it refuses, and how it shows runs come in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from rich.console import Console
+
+from bothways.cli import main
+from bothways.cli.comparisons import _live_table, _log_runs
+from bothways.study.runs import DIVERGED, Run
+from bothways.study.scores import Judged
+from bothways.study.worker import Progress
+from bothways.study.workers import State
+
+RunCommand = Callable[..., tuple[int, str, str]]
+SMALL = ["--set", "units=4", "--set", "epochs=1", "--seeds", "2"]
+PROBLEM = ["cumulative-sum", "--problem", "sequences=40", "--problem", "unseen=30", *SMALL]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> RunCommand:
+    """Runs a command; gives exit code, standard output, standard error."""
+
+    def run_command(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as end:
+            main(["compare", *map(str, arguments)])
+        out, err = capsys.readouterr()
+        return int(end.value.code or 0), out, err
+
+    return run_command
+
+
+def test_tables_sentences_and_a_page(run: RunCommand, tmp_path: Path) -> None:
+    path = tmp_path / "compare.html"
+    code, out, err = run(*PROBLEM, "--vary", "direction,merge=concat,sum", "--report", path)
+    assert code == 0, err
+    assert "median accuracy over 2 seeds" in out
+    assert "possible reading forward: 1" in out
+    assert "With 2 seeds no difference can be sure" in out
+    assert "direction explains" in out
+    assert "6 settings, 4 of them with runs of their own, 2 seeds: 8 runs." in err
+    assert "8 of 8 runs" in err
+    rows = [line for line in out.splitlines() if line.strip().startswith(("forward", "backward", "both"))]
+    assert len(rows) == 8  # four settings in two tables
+    assert sum(" - " in f"{row} " for row in rows) == 4  # how to merge a single direction
+    assert path.read_text().startswith("<!doctype html>")
+
+
+def test_a_table_and_one_json_object(run: RunCommand, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    frame = pl.DataFrame(
+        {
+            "host": np.repeat(np.arange(40), 5),
+            "at": np.tile(np.arange(5), 40),
+            "bytes": generator.random(200),
+            "call": generator.choice(["open", "read", "exec"], 200),
+        }
+    ).with_columns(pl.when(pl.col("call") == "exec").then(pl.lit("attack")).otherwise(pl.lit("calm")).alias("kind"))
+    path, runs = tmp_path / "flows.csv", tmp_path / "runs.parquet"
+    frame.write_csv(path)
+    roles = ["--label", "kind", "--sequence", "host", "--order", "at"]
+    code, out, err = run(path, *roles)
+    assert (code, out) == (2, "")
+    assert "Column 'call' gives the answer away" in err
+    roles.append("--allow-leaks")
+    code, out, err = run(path, *roles, *SMALL, "--vary", "embedding=2,4", "-o", runs, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["metric"] == "f1"
+    assert [setting["factors"] for setting in found["settings"]].count({"embedding": 2}) == 1
+    assert len(found["settings"][0]["runs"]) == 2
+    assert pl.read_parquet(runs).height == 4
+    code, out, _ = run(
+        path, *roles, *SMALL, "--vary", "embedding=2,4", "-o", runs, "--json", "--metric", "detection@0.01"
+    )
+    again = json.loads(out)
+    assert {s["metric"] for s in again["settings"]} == {"detection@0.01"}
+    code, _, err = run(path, *roles, *SMALL, "--vary", "embedding=2", "-o", runs, "--drop", "bytes")
+    assert code == 2
+    assert "holds the runs of another study" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["cumulative-sun"], "no such problem"),
+        (["nowhere.csv"], "nowhere.csv"),
+        (["cumulative-sum", "--vary", "wings"], "no factor 'wings'"),
+        (["cumulative-sum", "--vary", "direction=up"], "no direction 'up'"),
+        (["cumulative-sum", "--set", "units"], "write NAME=VALUE"),
+        (["cumulative-sum", "--problem", "steps=few"], "write NAME=NUMBER"),
+        (["cumulative-sum", "--vary", "units=1,2,3", "--seeds", "2000"], "are 6,000 runs"),
+        (["cumulative-sum", "--vary", "conv.window=0,12"], "longer than the longest sequence"),
+        (["cumulative-sum", "--report", "page.txt"], "must end in .html"),
+        (["cumulative-sum", "--fraction", "2"], "fraction is 2"),
+    ],
+)
+def test_bad_use(run: RunCommand, arguments: list[str], said: str) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert said in " ".join(err.split())
+
+
+def state_of_three() -> State:
+    counts = np.ones((2, 2), np.int32)
+    judged = Judged(counts, counts, counts, np.ones(2, np.float32))
+    done = [Run('{"units": 8}', 0, judged=judged), Run("{}", 0, DIVERGED)]
+    return State(5, done=done, running={("{}", 1): Progress(("{}", 1), 3, 60), ('{"units": 9}', 0): None})
+
+
+def test_runs_come_in_on_a_terminal() -> None:
+    console = Console(width=100, record=True, force_terminal=True)
+    console.print(_live_table(state_of_three()))
+    shown = console.export_text()
+    assert "all defaults" in shown
+    assert "epoch 3/60" in shown
+    assert "units=9" in shown
+    assert "1.0000" in shown
+    assert "2 of 5 runs, 1 diverged" in shown
+
+
+def test_runs_come_in_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:
+    log, state = _log_runs(), state_of_three()
+    for _ in range(3):
+        log(state)
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "2 of 5 runs, 1 diverged" in err

@@ -1,0 +1,80 @@
+"""Validation: the scores are those of scikit-learn, and what has no label does not count."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics
+
+from bothways.errors import InputError
+from bothways.network import Network
+from bothways.settings import MONITORS
+from bothways.training import Examples
+from bothways.training.validation import Validation, average_precision, f1_scores
+
+
+@given(st.integers(0, 2**32), st.integers(2, 5), st.integers(1, 30), st.sampled_from([2, 1000]))
+@settings(deadline=None)
+def test_scores_are_those_of_scikit_learn(seed: int, classes: int, count: int, values: int) -> None:
+    random = np.random.default_rng(seed)
+    expected, predicted = random.integers(0, classes, (2, count))
+    weights = random.integers(1, 4, count).astype(float)
+    theirs = metrics.f1_score(
+        expected, predicted, labels=range(classes), average=None, sample_weight=weights, zero_division=0
+    )
+    assert np.allclose(f1_scores(expected, predicted, weights, classes), theirs)
+    positive, scores = expected == expected[0], random.integers(0, values, count) / values
+    theirs = metrics.average_precision_score(positive, scores, sample_weight=weights)
+    assert math.isclose(average_precision(positive, scores, weights), theirs, abs_tol=1e-9)
+
+
+def always(classes: int, logits: list[float], per: str = "step") -> tuple[Network, Any]:
+    """A network that gives every label the same scores."""
+    network = Network(features=1, classes=classes, units=2, per=per)
+    weights = {name: np.zeros(shape, np.float32) for name, shape in network.weight_shapes().items()}
+    weights["input/scale"] += 1
+    weights["head/bias"] += np.array(logits, np.float32)
+    return network, weights
+
+
+def judged(monitor: str, rarer: int = 1, weights: Any = None) -> tuple[float, float]:
+    """Four labels, three of them right, and one step without; three to one for class 1 at every step."""
+    network, values = always(2, [math.log(3)])
+    examples = Examples([np.zeros((3, 1)), np.zeros((2, 1))], np.array([1, -1, 1, 1, 0]), weights)
+    return Validation(network, values, examples, monitor, rarer)(values)
+
+
+def test_the_loss_and_each_monitor() -> None:
+    loss = -(3 * math.log(0.75) + math.log(0.25)) / 4
+    expected = {"f1": 6 / 7, "macro_f1": 3 / 7, "accuracy": 0.75, "average_precision": 0.75, "loss": loss}
+    assert set(expected) == set(MONITORS)
+    for monitor, metric in expected.items():
+        assert np.allclose(judged(monitor), (metric, loss))
+    assert judged("f1", rarer=0)[0] == 0
+    assert math.isclose(judged("average_precision", rarer=0)[0], 0.25)
+
+
+def test_weights_count() -> None:
+    metric, loss = judged("accuracy", weights=np.array([0, 9, 1, 1, 2.0]))
+    assert metric == 0.5
+    assert math.isclose(loss, -(math.log(0.75) + math.log(0.25)) / 2, rel_tol=1e-6)
+
+
+def test_labels_of_sequences_are_judged_one_by_one() -> None:
+    network, weights = always(3, [1.0, 0.0, 0.0], per="sequence")
+    sequences = [np.zeros((n, 1)) for n in (3, 0, 5, 1)]
+    validation = Validation(network, weights, Examples(sequences, np.array([0, 0, -1, 2])), "accuracy", 0)
+    assert math.isclose(validation(weights).metric, 2 / 3)
+
+
+def test_what_cannot_be_judged_is_refused() -> None:
+    network, weights = always(3, [0.0, 0.0, 0.0])
+    with pytest.raises(InputError, match="'f1' is for two classes, and there are 3"):
+        Validation(network, weights, Examples([np.zeros((1, 1))], np.array([0])), "f1", 0)
+    with pytest.raises(InputError, match="have no label"):
+        Validation(network, weights, Examples([np.zeros((1, 1))], np.array([-1])), "loss", 0)
