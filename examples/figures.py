@@ -133,7 +133,8 @@ WORDS: Mapping[str, Any] = {
     "scores": {"accuracy": ("accuracy",)},
 }
 
-CAUSAL = DAYS | {
+CAUSAL: Mapping[str, Any] = {
+    **DAYS,
     "options": DAYS["options"] | {"centered": False},
     "settings": DAYS["settings"] | {"direction": "forward"},
 }
@@ -141,7 +142,7 @@ CAUSAL = DAYS | {
 
 STUDIES = (
     Study("occupancy", "both ways", **DAYS),
-    Study("occupancy", "forward only", **(DAYS | {"settings": DAYS["settings"] | {"direction": "forward"}})),
+    Study("occupancy", "forward only", **{**DAYS, "settings": DAYS["settings"] | {"direction": "forward"}}),
     Study("occupancy", "forward, not centered", **CAUSAL),
     Study("adfa_ld", "both ways", **TRACES),
     Study("japanese_vowels", "both ways", **SPEAKERS),
