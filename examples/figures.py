@@ -54,7 +54,7 @@ class Study:
         with tempfile.TemporaryDirectory() as place:
             model = Path(place) / "model.bothways"
             jobs.train(data, model, settings={**self.settings, "seed": seed}, say=_nothing, **self.options)
-            found = jobs.evaluate(model, data, "test", false_alarm_rate=self.alarms, say=_nothing).to_json()
+            found: Any = jobs.evaluate(model, data, "test", false_alarm_rate=self.alarms, say=_nothing).to_json()
         return [float(reduce(lambda shape, key: shape[key], keys, found)) for keys in self.scores.values()]
 
 
