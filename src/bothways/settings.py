@@ -51,7 +51,8 @@ class Settings:
         clip: gradients are scaled down to this norm where they are longer.
         class_weight: None, or "balanced", which gives all classes the same weight together, as in scikit-learn.
         monitor: the score of the validation data that decides which weights are best: a key of `MONITORS`, or "auto":
-            for two classes "f1", that of the rarer one, else "macro_f1".
+            for two classes "f1", that of the rarer one, else "macro_f1". With "none" nothing is validated: every
+            epoch runs, and the last weights are kept. That is for few sequences, of which none can be spared.
         category_dropout: a category that the training data have n times is taken for the unknown one with the
             probability a / (a + n), where this is a; 0 for never.
 
@@ -92,5 +93,5 @@ class Settings:
             object.__setattr__(self, name, number)
         if self.class_weight not in (None, "balanced"):
             raise InputError(f"class_weight is {self.class_weight!r}; it must be None or 'balanced'.")
-        if self.monitor not in ("auto", *MONITORS):
-            raise InputError(f"There is no monitor {self.monitor!r}. Use one of: auto, {', '.join(MONITORS)}.")
+        if self.monitor not in ("auto", "none", *MONITORS):
+            raise InputError(f"There is no monitor {self.monitor!r}. Use one of: auto, none, {', '.join(MONITORS)}.")

@@ -113,7 +113,7 @@ def train(
         typer.Option(min=0, help="Stop after so many epochs without a better valid part; 0: never.", **_TRAINING),
     ] = Settings.patience,
     monitor: Annotated[
-        str, typer.Option(help=f"What is better: auto, {', '.join(MONITORS)}.", **_TRAINING)
+        str, typer.Option(help=f"What is better: auto, none, {', '.join(MONITORS)}.", **_TRAINING)
     ] = Settings.monitor,
     window: Annotated[
         int | None,

@@ -78,6 +78,7 @@ def split_table(
     min_count: int = 1,
     changes: int = 0,
     centered: bool = False,
+    draw_valid: bool = True,
     max_steps: int = MAX_STEPS,
 ) -> tuple[Columns, Parts, list[str]]:
     """Split a table by its split column, or by drawing whole sequences or groups, or, for one or two, in time.
@@ -93,6 +94,7 @@ def split_table(
         min_count: values of categories that the train part has less often are unknown.
         changes: if above 0, how far each number has moved in so many steps is a feature, too.
         centered: whether the mean over the sequence is taken off each number.
+        draw_valid: whether a split column that names no valid part leaves it to be drawn from the train part.
         max_steps: longer sequences are cut into pieces of at most so many steps.
 
     Returns:
@@ -116,7 +118,7 @@ def split_table(
         pieces = _part_of_rows(table, columns.split)[whole.rows]
         sequences, numbers = whole.cut(pieces)
         notices += _warn_of_mixing(whole, pieces)
-        numbers, said = _with_valid(table, columns, sequences, numbers, seed)
+        numbers, said = _with_valid(table, columns, sequences, numbers, seed) if draw_valid else (numbers, [])
     else:
         sequences, numbers, said = _draw(table, columns, whole, seed, gap)
         columns = replace(columns, draw=Draw(seed, _fingerprint(whole), gap))

@@ -134,7 +134,14 @@ def train(
         table = read_table(data, columns.texts)
     gap = {} if chosen.window is None else {"gap": chosen.window}
     columns, parts, more = split_table(
-        table, columns, chosen.seed, min_count=min_count, changes=changes, centered=centered, **gap
+        table,
+        columns,
+        chosen.seed,
+        min_count=min_count,
+        changes=changes,
+        centered=centered,
+        draw_valid=chosen.monitor != "none",
+        **gap,
     )
     for notice in (*notices, *more):
         say(notice)

@@ -137,8 +137,11 @@ def train(
     say = _warn if say is None else say
     check_examples("examples", examples, network)
     prepared = prepare(network, examples, settings, say)
-    monitor = settings.monitor if settings.monitor != "auto" else "f1" if network.classes == 2 else "macro_f1"
+    automatic = "f1" if network.classes == 2 else "macro_f1"
+    monitor = settings.monitor if settings.monitor in MONITORS else automatic
     validation = None
+    if settings.monitor == "none":
+        valid = None
     if valid is not None:
         check_examples("valid", valid, network)
         validation = Validation(network, prepared.standardisation, valid, monitor, _rarer(examples))
