@@ -1,17 +1,21 @@
 """Features that do not know the level: changes, and numbers without the mean of their sequence."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
 
-from bothways.data import Table, choose_columns, split_table
+from bothways.data import Columns, Sequences, Table, choose_columns, split_table
 from bothways.data.encoding import Encoding
 from bothways.errors import InputError
 
 CO2 = [400.0, 410.0, 430.0, 430.0, 900.0, 880.0, 850.0]
 
 
-def split(co2, **how):
+def split(co2: list[float], **how: Any) -> tuple[Columns, Sequences, Sequences]:
     frame = pl.DataFrame(
         {
             "day": ["a"] * 4 + ["b"] * 3,
@@ -24,33 +28,34 @@ def split(co2, **how):
     table = Table("rooms.csv", frame)
     columns, _ = choose_columns(table, label="label", sequence="day", order=None, split="split")
     columns, parts, _ = split_table(table, columns, seed=0, **how)
-    return columns, parts
+    assert parts.test is not None
+    return columns, parts.train, parts.test
 
 
-def test_changes_stand_beside_the_numbers_and_start_anew_with_each_sequence():
-    columns, parts = split(CO2, changes=2)
+def test_changes_stand_beside_the_numbers_and_start_anew_with_each_sequence() -> None:
+    columns, train, test = split(CO2, changes=2)
     assert columns.fitted.names == ("co2", "change of co2", "room")
-    np.testing.assert_array_equal(parts.train.features[:, 1], [0, 10, 30, 20])
-    np.testing.assert_array_equal(parts.test.features[:, 0], CO2[4:])
-    np.testing.assert_array_equal(parts.test.features[:, 1], [0, -20, -50])
+    np.testing.assert_array_equal(train.features[:, 1], [0, 10, 30, 20])
+    np.testing.assert_array_equal(test.features[:, 0], CO2[4:])
+    np.testing.assert_array_equal(test.features[:, 1], [0, -20, -50])
 
 
-def test_a_level_that_drifts_from_day_to_day_changes_nothing_once_centered():
+def test_a_level_that_drifts_from_day_to_day_changes_nothing_once_centered() -> None:
     drifted = [x + 64 for x in CO2[:4]] + [x - 128 for x in CO2[4:]]
-    columns, parts = split(CO2, changes=2, centered=True)
-    _, others = split(drifted, changes=2, centered=True)
+    columns, train, test = split(CO2, changes=2, centered=True)
+    _, other_train, other_test = split(drifted, changes=2, centered=True)
     assert columns.fitted.names == ("co2", "change of co2", "room")
-    np.testing.assert_array_equal(parts.train.features, others.train.features)
-    np.testing.assert_allclose(parts.test.features, others.test.features, atol=1e-4)
-    np.testing.assert_array_equal(parts.train.features[:, 2], [1, 2, 1, 2])  # categories are not centered
+    np.testing.assert_array_equal(train.features, other_train.features)
+    np.testing.assert_allclose(test.features, other_test.features, atol=1e-4)
+    np.testing.assert_array_equal(train.features[:, 2], [1, 2, 1, 2])  # categories are not centered
 
 
-def test_a_model_file_keeps_both():
+def test_a_model_file_keeps_both() -> None:
     encoding = split(CO2, changes=2, centered=True)[0].fitted
     assert (encoding.changes, encoding.centered) == (2, True)
     assert Encoding.from_json(encoding.to_json()) == encoding
 
 
-def test_steps_below_none_are_refused():
+def test_steps_below_none_are_refused() -> None:
     with pytest.raises(InputError, match=r"changes is -1; it must be a number of steps"):
         split(CO2, changes=-1)
