@@ -6,7 +6,7 @@ from bothways.network import Network
 from bothways.training import Examples, Settings, train
 
 
-def test_without_a_monitor_all_epochs_run_and_the_last_weights_are_kept():
+def test_without_a_monitor_all_epochs_run_and_the_last_weights_are_kept() -> None:
     x = np.random.default_rng(0).normal(size=(20, 4, 1))
     examples = Examples(list(x), (x > 0).astype(int).ravel())
     wrong = Examples(list(x), (x < 0).astype(int).ravel())  # each epoch is worse by these
