@@ -21,14 +21,6 @@ STEPS_A_CALL = 1 << 17
 """After so many updates, or steps, the loop comes back to Python, so that Ctrl-C ends a long epoch too. A step of 32
 units takes about a microsecond."""
 
-FAST_COMPILATION = {"xla_cpu_use_fusion_emitters": False}
-"""Options of XLA: its older way to compile loops over elements takes 0.7 s for what the newer one takes 1.2 s for, and
-gives the same numbers."""
-
-FEW_WEIGHTS = 1 << 16
-"""Up to so many weights the older way is the better one; its loops over all weights, one an update, are slower: 5.3 ms
-instead of 3.2 ms an update with 640,000 weights."""
-
 
 class CompiledEpochs:
     """Epochs on JAX: the loop over the batches is compiled, with the train step of the model inside it.
@@ -58,9 +50,8 @@ class CompiledEpochs:
             order = np.zeros((UPDATES_A_CALL, batch_shape(bucket)[1]), np.int32)
             # Donated: the updated weights are written where the old ones stand.
             lowered.append(jax.jit(self._updates, donate_argnums=0).lower(state, data, order, np.int32(0)))
-        options = FAST_COMPILATION if model.count_params() <= FEW_WEIGHTS else {}
         with ThreadPoolExecutor() as pool:
-            self._calls = list(pool.map(lambda call: _compiled(call, options), lowered))
+            self._calls = list(pool.map(lambda call: call.compile(), lowered))
         self.compile_seconds = time.perf_counter() - started
 
     def run(self, plan: Iterable[Batches]) -> float:
@@ -98,13 +89,6 @@ class CompiledEpochs:
             return tuple(list(values) for values in state), jnp.float32(logs["loss"])
 
         return jax.lax.fori_loop(0, count, update, (state, jnp.float32(0)))
-
-
-def _compiled(lowered: Any, options: dict[str, bool]) -> Any:
-    try:
-        return lowered.compile(compiler_options=options)
-    except jax.errors.JaxRuntimeError:  # an XLA that does not know them
-        return lowered.compile()
 
 
 def _variables(model: Any) -> tuple[Any, ...]:
