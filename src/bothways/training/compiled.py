@@ -20,10 +20,6 @@ STEPS_A_CALL = 1 << 17
 """After so many updates, or steps, the loop comes back to Python, so that Ctrl-C ends a long epoch too. A step of 32
 units takes about a microsecond."""
 
-FAST_COMPILATION = {"xla_cpu_use_fusion_emitters": False}
-"""Options of XLA: its older way to compile loops over elements takes 0.7 s for what the newer one takes 1.2 s for, and
-gives the same numbers."""
-
 
 class CompiledEpochs:
     """Epochs on JAX: the loop over the batches is compiled, with the train step of the model inside it.
@@ -55,7 +51,7 @@ class CompiledEpochs:
             # Donated: the updated weights are written where the old ones stand.
             lowered.append(jax.jit(self._updates, donate_argnums=0).lower(state, data, order, np.int32(0)))
         with ThreadPoolExecutor() as pool:
-            self._calls = list(pool.map(_compiled, lowered))
+            self._calls = list(pool.map(lambda call: call.compile(), lowered))
         self.compile_seconds = time.perf_counter() - started
 
     def renew(self, buckets: Sequence[Bucket]) -> None:
@@ -103,13 +99,6 @@ class CompiledEpochs:
             return tuple(list(values) for values in state), carry[1].at[i].set(jnp.float32(logs["loss"]))
 
         return jax.lax.fori_loop(0, count, update, (state, jnp.zeros(UPDATES_A_CALL, jnp.float32)))
-
-
-def _compiled(lowered: Any) -> Any:
-    try:
-        return lowered.compile(compiler_options=FAST_COMPILATION)
-    except jax.errors.JaxRuntimeError:  # an XLA that does not know them
-        return lowered.compile()
 
 
 def _variables(model: Any) -> tuple[Any, ...]:
