@@ -60,7 +60,7 @@ def findings(done: Mapping[str, Done], limits: Mapping[str, FlowLimits]) -> list
     found: list[Finding] = []
     for name in ("cumulative-sum", "cumulative-sum-slow"):
         if name in done:
-            found += _cumulative(done[name])
+            found += _cumulative(done[name], done.get(f"{name}-wide"))
     found += _ceilings({name: each for name, each in done.items() if each.study.chapter == 2})
     if "intrusion-flows" in done:
         found += _flows(done["intrusion-flows"], limits)
@@ -85,35 +85,37 @@ def setting(found: Comparison, **factors: object) -> Setting:
     raise LookupError(f"No setting has {factors}.")
 
 
-def _cumulative(done: Done) -> list[Finding]:
+def _cumulative(done: Done, wide: Done | None) -> list[Finding]:
     name, loss, right = done.study.name, done.found["loss"], done.found["accuracy"]
-    over = {
-        direction: {run.seed: float(run.curve.loss.mean()) for run in _runs(done, direction) if run.curve is not None}
-        for direction in ("both", "forward", "backward", "backward_as_written")
-    }
+    at = f"Learning rate {done.study.settings['learning_rate']}:"
+    both, forward = (_mean_losses(_runs(done, direction)) for direction in ("both", "forward"))
+    said = [_planned(name, f"{at} both ways learn faster than forward (mean loss over 250 updates)", forward, both)]
+    if wide is not None:
+        claim = f"{at} ... and than a forward layer with as many weights"
+        said.append(_planned(name, claim, _mean_losses(wide.runs), both))
     return [
+        *said,
+        _versus(name, f"{at} after 250 updates both ways have the lower loss than forward (unseen sequences)", loss),
+        _versus(name, f"{at} ... and are more often right", right),
         _planned(
             name,
-            "Both ways learn faster than forward (mean loss over 250 updates)",
-            over["forward"],
-            over["both"],
-        ),
-        _versus(name, "After 250 updates both ways have the lower loss than forward (unseen sequences)", loss),
-        _versus(name, "... and are more often right", right),
-        _planned(
-            name,
-            "Reversed as the tutorials wrote it learns like forward, or better (unseen, loss)",
+            f"{at} reversed as the tutorials wrote it learns like forward, or better (unseen, loss)",
             _scores(loss, "forward"),
             _scores(loss, "backward_as_written"),
         ),
         _planned(
             name,
-            "Reversed learns better with labels in the same order (unseen, loss)",
+            f"{at} reversed learns better with labels in the same order (unseen, loss)",
             _scores(loss, "backward_as_written"),
             _scores(loss, "backward"),
         ),
-        _merging(name, loss),
+        _merging(name, loss, f"{at} how directions are merged matters"),
     ]
+
+
+def _mean_losses(runs: Iterable[Run]) -> dict[int, float]:
+    """For each seed the mean over all updates."""
+    return {run.seed: float(run.curve.loss.mean()) for run in runs if run.curve is not None}
 
 
 def _ceilings(done: Mapping[str, Done]) -> list[Finding]:
@@ -303,7 +305,7 @@ def _table(done: Done) -> list[Finding]:
     return [
         _versus(name, f"{name}: both ways are better than forward ({title})", found),
         _versus(name, f"{name}: both ways are better than backward ({title})", found, "backward"),
-        _merging(name, found),
+        _merging(name, found, f"{name}: how directions are merged matters"),
     ]
 
 
@@ -340,7 +342,7 @@ def _planned(name: str, claim: str, worse: Mapping[int, float], better: Mapping[
     return Finding(name, claim, _verdict(float(np.median(gains)), p), by, f"{_p(p)}, {len(common)} seeds, uncorrected")
 
 
-def _merging(name: str, found: Comparison) -> Finding:
+def _merging(name: str, found: Comparison, claim: str) -> Finding:
     """Whether it matters how two directions are merged."""
     modes = [each for each in found.settings if each.factors["direction"] == "both" and each.median is not None]
     best, last = modes[0], modes[-1]
@@ -352,7 +354,6 @@ def _merging(name: str, found: Comparison) -> Finding:
         f"{last.factors['merge_mode']} {last.median:.4f} last"
     )
     told = "; ".join(f"{mode} {each.median:+.4f}, {_p(each.p)}" for mode, each in tested.items() if each is not None)
-    claim = f"{name}: how directions are merged matters"
     return Finding(name, claim, HOLDS if sure else OPEN, by, f"better than concat by: {told}; {len(found.seeds)} seeds")
 
 
