@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -72,14 +73,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     (output / "summary.txt").write_text(pages.words(all_found) + "\n", encoding="utf-8")
     print(pages.words(all_found))
     if options.page is not None:
-        fill(options.page, all_found)
+        fill(options.page, all_found, output)
     return 0
 
 
-def fill(page: Path, found: pages.Summary) -> None:
-    """Make the tables of a page anew, and keep what they are made of beside it, as NAME.json."""
+def fill(page: Path, found: pages.Summary, output: Path) -> None:
+    """Make the tables of a page anew, and keep what they are made of and link beside it: NAME.json, and NAME/."""
     page.write_text(pages.filled(page.read_text(encoding="utf-8"), pages.blocks(found)), encoding="utf-8")
     page.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    reports = page.with_suffix("")
+    reports.mkdir(exist_ok=True)
+    for name, study in found["studies"].items():
+        if pages.linked(study):
+            shutil.copy(output / f"{name}.html", reports)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -232,6 +232,17 @@ def _detection(done: Done, metric: str) -> list[Finding]:
         wins += each[("direction",)] > _front(each)
     share = wins / TIMES
     text = ", ".join(f"{name} {shares[(name,)]:.1%}" for name in levels)
+    of_windows = []
+    windows = [value for value in done.study.vary["conv_window"] if value]
+    if len(windows) > 1:
+        of_windows = [
+            means(
+                f"Its window does ({windows[-1]} against {windows[0]}, {rate})",
+                lambda values: values["conv_window"] == windows[-1],
+                lambda values: values["conv_window"] == windows[0],
+                any_way=True,
+            )
+        ]
     return [
         means(
             f"Per trace, two passes find more attacks than forward at {rate}",
@@ -251,12 +262,7 @@ def _detection(done: Done, metric: str) -> list[Finding]:
             lambda values: values["conv_window"] == 0,
             any_way=True,
         ),
-        means(
-            f"Its window does (7 against 3, {rate})",
-            lambda values: values["conv_window"] == 7,
-            lambda values: values["conv_window"] == 3,
-            any_way=True,
-        ),
+        *of_windows,
         means(
             f"Its stride does (2 against 1, {rate})",
             lambda values: values["conv_window"] > 0 and values["conv_stride"] == 2,

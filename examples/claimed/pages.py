@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -125,10 +126,17 @@ def blocks(of: Summary) -> dict[str, str]:
     for name, each in studies.items():
         if each["chapter"] != 2:
             limits = of["limits"] if name == "intrusion-flows" else {}
-            made[name] = "\n\n".join(_settings(key, metric, limits) for key, metric in each["metrics"].items())
+            tables = [_settings(key, metric, limits) for key, metric in each["metrics"].items()]
+            link = f"With figures: [claims/{name}.html](claims/{name}.html)."
+            made[name] = "\n\n".join([*tables, *([link] if linked(each) else [])])
         if name == "adfa-ld":
             made["adfa-ld-shares"] = _shares(each["metrics"])
     return made
+
+
+def linked(study: Mapping[str, Any]) -> bool:
+    """Whether the page links the report of a study: not those of one setting, nor the many small ones of ceilings."""
+    return study["chapter"] != 2 and math.prod(map(len, study["vary"].values())) > 1
 
 
 def filled(page: str, made: Mapping[str, str]) -> str:

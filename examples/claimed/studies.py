@@ -197,7 +197,7 @@ STUDIES = (
         _table("adfa_ld.parquet", CALLS, features=["syscall"], categorical=["syscall"], per="sequence"),
         {
             "direction": DIRECTIONS,
-            "conv_window": (0, 3, 7),
+            "conv_window": (0, 7),
             "conv_stride": (1, 2),
             "pooling": ("last", "max"),
         },
