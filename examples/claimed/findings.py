@@ -159,14 +159,17 @@ def _ceilings(done: Mapping[str, Done]) -> list[Finding]:
             "; ".join(f"{problem} {measured:+.3f} of {possible:+.3f}" for possible, measured, problem in wins),
             "against the better single direction, medians",
         ),
-        Finding(
-            "ceilings",
-            "Reading both ways helps whatever the problem",
-            HOLDS if len(wins) == len(gains) else FAILS,
-            "; ".join(f"{problem} {got:+.4f}" for possible, got, problem in gains if possible <= NEAR),
-            "there one direction can know all there is to know",
-        ),
     ]
+    if idle := [gain for gain in gains if gain[0] <= NEAR]:
+        said.append(
+            Finding(
+                "ceilings",
+                "Reading both ways helps whatever the problem",
+                HOLDS if all(measured > NEAR for _, measured, _ in idle) else FAILS,
+                "; ".join(f"{problem} {measured:+.4f}" for _, measured, problem in idle),
+                "there one direction can know all there is to know",
+            )
+        )
     if "ceiling-parity" in done:
         found = done["ceiling-parity"].found["accuracy"]
         concat, mul = (setting(found, direction="both", merge_mode=mode) for mode in ("concat", "mul"))
