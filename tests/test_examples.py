@@ -76,7 +76,7 @@ def test_the_page_of_claims_is_what_its_run_found(monkeypatch: pytest.MonkeyPatc
     made = pages.blocks(found)
     assert pages.filled(page.read_text(), made) == page.read_text()
     assert all((DOCS / link).exists() for link in re.findall(r"\((claims[^)]*)\)", page.read_text()))
-    assert set(made) == set(re.findall(r"<!-- ([a-z0-9-]+) -->", page.read_text()))
+    assert set(made) <= set(re.findall(r"<!-- ([a-z0-9-]+) -->", page.read_text()))
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))

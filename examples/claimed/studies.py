@@ -20,8 +20,8 @@ from bothways.study.workers import State
 DIRECTIONS = ("forward", "backward", "both")
 MERGES = ("concat", "sum", "mul", "ave")
 CALLS = 75
-"""Of a trace of system calls the first so many are read, which every trace has: with a single length a setting compiles in
-a third of the time. Whole traces, of up to 4,494 calls, would take a day."""
+"""Of a trace of system calls the first so many are read. Every trace has them, and with a single length a setting
+compiles in a third of the time; whole traces, of up to 4,494 calls, would take a day."""
 
 RATES = ("detection@0.01", "detection@0.001")
 
