@@ -335,7 +335,7 @@ def _of_difference(
     by = f"{better.median:.4f} against {worse.median:.4f}: {_better(sign * difference.median, ends)}{note}"
     count = seeds or len(better.runs)
     return Finding(
-        name, claim, _verdict(sign * difference.median, difference.p), by, f"{_p(difference.p)}, {count} seeds"
+        name, claim, _verdict(sign * difference.median, ends, difference.p), by, f"{_p(difference.p)}, {count} seeds"
     )
 
 
@@ -348,7 +348,9 @@ def _planned(name: str, claim: str, worse: Mapping[int, float], better: Mapping[
     middle = [float(np.median([scores[seed] for seed in common])) for scores in (better, worse)]
     ends = interval(np.median(gains[drawn], axis=1))
     by = f"{middle[0]:.4f} against {middle[1]:.4f}: {_better(float(np.median(gains)), ends)}"
-    return Finding(name, claim, _verdict(float(np.median(gains)), p), by, f"{_p(p)}, {len(common)} seeds, uncorrected")
+    return Finding(
+        name, claim, _verdict(float(np.median(gains)), ends, p), by, f"{_p(p)}, {len(common)} seeds, uncorrected"
+    )
 
 
 def _merging(name: str, found: Comparison, claim: str) -> Finding:
@@ -357,7 +359,9 @@ def _merging(name: str, found: Comparison, claim: str) -> Finding:
     best, last = modes[0], modes[-1]
     assert best.median is not None and last.median is not None  # noqa: PT018
     tested = {str(each.factors["merge_mode"]): each.difference for each in modes if each.difference is not None}
-    sure = [mode for mode, each in tested.items() if each.p is not None and each.p < SURE]
+    sure = [
+        mode for mode, each in tested.items() if _verdict(each.median, sorted((each.low, each.high)), each.p) != OPEN
+    ]
     by = (
         f"{found.metric.title}: {best.factors['merge_mode']} {best.median:.4f} is best, "
         f"{last.factors['merge_mode']} {last.median:.4f} last"
@@ -379,8 +383,9 @@ def _scores(found: Comparison, direction: str) -> dict[int, float]:
     return {seed: score for seed, score in scores if score is not None}
 
 
-def _verdict(gain: float, p: float | None) -> str:
-    if p is None or p >= SURE:
+def _verdict(gain: float, ends: Sequence[float], p: float | None) -> str:
+    """Sure is what other seeds would not change (p), nor other sequences (the interval)."""
+    if p is None or p >= SURE or ends[0] <= 0 <= ends[1]:
         return OPEN
     return HOLDS if gain > 0 else FAILS
 
