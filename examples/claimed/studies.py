@@ -1,0 +1,244 @@
+"""The studies: what is learned, what is varied, how many seeds, and why so many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bothways.problems import PROBLEMS
+from bothways.study import ArrayTask, Comparison, Part, ProblemTask, compare
+from bothways.study.factors import Value
+from bothways.study.runs import Run, read_runs
+from bothways.study.tables import table_task
+from bothways.study.tasks import Task
+from bothways.study.workers import State
+
+DIRECTIONS = ("forward", "backward", "both")
+MERGES = ("concat", "sum", "mul", "ave")
+CALLS = 75
+"""Of a trace of system calls the first so many are read. Every trace has them, and with a single length a setting
+compiles in a third of the time; whole traces, of up to 4,494 calls, would take a day."""
+
+RATES = ("detection@0.01", "detection@0.001")
+
+
+@dataclass(frozen=True)
+class Study:
+    """A comparison to run.
+
+    Attributes:
+        name: of its files.
+        chapter: 1 to 4, the group of claims that it is about.
+        task: what is learned, from the folder of tables and whether it must be quick.
+        vary: the factors and their values.
+        seeds: how many.
+        metrics: the scores; runs are done once, for all of them.
+        settings: the other factors.
+        table: the file that it needs, in the folder of tables; empty if none.
+        positive: the class to detect.
+    """
+
+    name: str
+    chapter: int
+    task: Callable[[Path, bool], Task]
+    vary: Mapping[str, Sequence[Value]]
+    seeds: int
+    metrics: tuple[str, ...]
+    settings: Mapping[str, Value]
+    table: str = ""
+    positive: str | int | None = None
+
+    def quick(self) -> Study:
+        """The same in a few seconds: what it finds is worth nothing, but all of it has run."""
+        few = {name: list(values)[:3] for name, values in self.vary.items()}
+        small = {name: value for name, value in {"epochs": 1, "units": 4}.items() if name not in few}
+        if "conv_window" in few:
+            few |= {"conv_window": [0, 3], "pooling": ["last"]}
+        return replace(self, vary=few, seeds=2, settings={**self.settings, **small})
+
+
+@dataclass(frozen=True, eq=False)
+class Done:
+    """A study that was run.
+
+    Attributes:
+        study: which.
+        task: what was learned.
+        found: what was found, by metric.
+        runs: all runs.
+    """
+
+    study: Study
+    task: Task
+    found: Mapping[str, Comparison]
+    runs: Sequence[Run] = field(default_factory=list)
+
+
+def run(
+    study: Study,
+    output: Path,
+    data: Path,
+    quick: bool,
+    say: Callable[[str], None],
+    on_state: Callable[[State], None],
+    workers: int | None = None,
+) -> Done:
+    """Run a study, or go on with it, and keep its runs in `output/NAME.parquet`.
+
+    Args:
+        study: which.
+        output: the folder of results.
+        data: the folder of tables.
+        quick: whether tasks must be small.
+        say: is called with what the user should know.
+        on_state: is called now and then with how far it is.
+        workers: processes side by side; as many as there are cores if None.
+    """
+    task = study.task(data, quick)
+    path = output / f"{study.name}.parquet"
+    found: dict[str, Comparison] = {}
+    for metric in study.metrics:
+        found[metric] = compare(
+            task,
+            study.vary,
+            seeds=study.seeds,
+            settings=study.settings,
+            reference={"direction": "both"} if "direction" in study.vary else {},
+            metric=metric,
+            positive=study.positive,
+            output=path,
+            workers=workers,
+            say=say if not found else lambda message: None,
+            on_state=on_state,
+        )
+    return Done(study, task, found, read_runs(path)[1])
+
+
+def _problem(name: str, **sizes: Any) -> Callable[[Path, bool], Task]:
+    def task(data: Path, quick: bool) -> Task:
+        del data
+        whole = ProblemTask(name, **sizes)
+        return replace(whole, sequences=40, unseen=100) if quick else whole
+
+    return task
+
+
+def _table(name: str, calls: int = 0, **roles: Any) -> Callable[[Path, bool], Task]:
+    """A table as a task; of each sequence the first steps if `calls` says how many."""
+
+    def task(data: Path, quick: bool) -> Task:
+        whole = table_task(data / name, sequence="sequence_id", order="step", split="split", label="label", **roles)
+        assert isinstance(whole, ArrayTask)
+        if not calls and not quick:
+            return whole
+        steps, every = (min(calls or 64, 64), 10) if quick else (calls, 1)
+        train, test = _cut(whole.train, steps, every, whole.per), _cut(whole.test, steps, every, whole.per)
+        valid = None if whole.valid is None else _cut(whole.valid, steps, every, whole.per)
+        return replace(whole, train=train, valid=valid, test=test)
+
+    return task
+
+
+def _cut(part: Part, steps: int, every: int, per: str) -> Part:
+    """The first steps of every so many sequences."""
+    sizes = np.ones(len(part.sequences), np.int64) if per == "sequence" else part.lengths
+    labels = np.split(part.labels, np.cumsum(sizes)[:-1])[::every]
+    return Part([each[:steps] for each in part.sequences[::every]], np.concatenate([each[:steps] for each in labels]))
+
+
+def _cumulative(name: str, learning_rate: float, wide: int = 0) -> Study:
+    """As tutorials do it; or, if `wide`, one forward layer of so many units."""
+    settings: dict[str, Value] = {"epochs": 1, "batch_size": 1, "learning_rate": learning_rate}
+    vary: dict[str, Sequence[Value]] = {"units": (wide,)}
+    if wide:
+        settings |= {"direction": "forward"}
+    else:
+        settings |= {"units": 20}
+        vary = {"direction": ("both", "forward", "backward", "backward_as_written"), "merge_mode": MERGES}
+    task = _problem("cumulative-sum", sequences=250, steps=10, unseen=1000)
+    return Study(name, 1, task, vary, 50, ("loss", "accuracy"), settings)
+
+
+def _ceiling(problem: str) -> Study:
+    vary: dict[str, Sequence[Value]] = {"direction": DIRECTIONS}
+    if problem == "parity":
+        vary["merge_mode"] = MERGES
+    settings: dict[str, Value] = {"epochs": 12, "batch_size": 32, "units": 24}
+    task = _problem(problem, sequences=4000, steps=10, unseen=4000)
+    # Few seeds cannot make a difference sure: five comparisons need eight.
+    seeds = 10 if problem == "parity" else 7
+    return Study(f"ceiling-{problem}", 2, task, vary, seeds, ("accuracy",), settings)
+
+
+STUDIES = (
+    # The learning rate falls to nothing; 0.002 is on average the 0.001 of Keras's Adam, with which tutorials train.
+    _cumulative("cumulative-sum", 0.01),
+    _cumulative("cumulative-sum-slow", 0.002),
+    # Both ways have 3,561 weights, forward with 20 units 1,781, with 29 units 3,626.
+    _cumulative("cumulative-sum-wide", 0.01, wide=29),
+    _cumulative("cumulative-sum-slow-wide", 0.002, wide=29),
+    *(_ceiling(problem) for problem in PROBLEMS if problem != "intrusion-flows"),
+    Study(
+        "intrusion-flows",
+        3,
+        _problem("intrusion-flows", sequences=2000, steps=100, unseen=1000),
+        {"direction": DIRECTIONS},
+        7,
+        (*RATES, "accuracy"),
+        {"epochs": 10, "batch_size": 32, "units": 32},
+        positive=1,
+    ),
+    Study(
+        "adfa-ld",
+        3,
+        _table("adfa_ld.parquet", CALLS, features=["syscall"], categorical=["syscall"], per="sequence"),
+        {
+            "direction": DIRECTIONS,
+            "conv_window": (0, 7),
+            "conv_stride": (1, 2),
+            "pooling": ("last", "max"),
+        },
+        3,
+        RATES,
+        # Weights are those of the best epoch by average precision, as what counts is the order of the traces.
+        {"epochs": 6, "batch_size": 32, "units": 8, "embedding": 8, "monitor": "average_precision"},
+        table="adfa_ld.parquet",
+        positive="attack",
+    ),
+    Study(
+        "occupancy",
+        4,
+        _table("occupancy.parquet", features=["Temperature", "Humidity", "CO2", "HumidityRatio"], per="step"),
+        {"direction": DIRECTIONS, "merge_mode": MERGES},
+        10,
+        ("f1", "accuracy"),
+        {},
+        table="occupancy.parquet",
+        positive=1,
+    ),
+    Study(
+        "japanese-vowels",
+        4,
+        _table("japanese_vowels.parquet", per="sequence"),
+        {"direction": DIRECTIONS, "merge_mode": MERGES},
+        10,
+        ("accuracy",),
+        {"epochs": 40},
+        table="japanese_vowels.parquet",
+    ),
+    Study(
+        "ewt-pos",
+        4,
+        _table("ewt_pos.parquet", features=["token"], per="step"),
+        {"direction": DIRECTIONS, "merge_mode": MERGES},
+        8,
+        ("accuracy",),
+        {"epochs": 3, "batch_size": 32, "embedding": 32, "learning_rate": 0.02},
+        table="ewt_pos.parquet",
+    ),
+)
+"""All studies, in the order in which they are run."""
