@@ -14,7 +14,18 @@ import pytest
 
 from bothways.errors import InputError, ModelFileError
 from bothways.network import Network
-from bothways.training import EpochReport, Examples, Settings, Trained, batches, checkpoints, epochs, loop, train
+from bothways.training import (
+    EpochReport,
+    Examples,
+    Settings,
+    Trained,
+    batches,
+    checkpoints,
+    epochs,
+    loop,
+    programs,
+    train,
+)
 
 NETWORK = Network(features=2, classes=2, units=4, categories=(9,), embedding=3, dropout=0.2, conv_window=3)
 SETTINGS = Settings(epochs=8, batch_size=4, patience=3, monitor="loss", learning_rate=0.03)
@@ -167,7 +178,7 @@ def test_ctrl_c_in_the_first_epoch_keeps_what_it_has_learned(kind: str, monkeypa
     plan = batches.epoch_plan
     monkeypatch.setattr(loop, "epoch_plan", stopping)
     if kind == "looped":
-        monkeypatch.setattr(loop, "epochs", epochs.BatchEpochs)
+        monkeypatch.setattr(programs, "epochs", epochs.BatchEpochs)
     stopped = some_training(None)
     assert stopped.interrupted
     assert [report.epoch for report in stopped.history] == [1]
