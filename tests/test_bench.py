@@ -406,9 +406,21 @@ STUDIES = {
 }
 
 
+ON_TABLES = ("labeling", "predict")
+"""Studies that are given a table."""
+
+
 @pytest.mark.parametrize("name", [path.stem for path in sorted(BENCHMARKS.glob("*.py"))])
 def test_every_study_is_tested(name: str) -> None:
-    assert name in {*STUDIES, "study", "training"}
+    assert name in {*STUDIES, *ON_TABLES, "study", "training"}
+
+
+@pytest.mark.parametrize("name", ON_TABLES)
+def test_studies_on_tables_say_what_they_need(name: str) -> None:
+    command = [sys.executable, f"{BENCHMARKS}/{name}.py"]
+    done = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True)
+    assert ".parquet" in done.stdout
+    assert subprocess.run(command, capture_output=True, text=True).returncode == 2
 
 
 @pytest.mark.parametrize("name", STUDIES)

@@ -16,7 +16,7 @@ BFLOAT16 = 2e-2
 # The engine against stock Keras, both float32, each with its own roundings and its own order of sums.
 KERAS = 2e-5
 
-# The same where dropout keeps one value in ten: each step multiplies states, gradients and their roundings by up to ten.
+# The same where dropout keeps one value in ten: each step multiplies states, gradients and roundings by up to ten.
 KERAS_MOST_DROPPED = 1e-4
 
 # Central differences in float64 with a step of 1e-6: truncation and cancellation both near 1e-9.
