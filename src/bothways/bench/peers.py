@@ -180,11 +180,11 @@ def with_keras_torch(threads: int) -> Build:
 
 def with_keras_tensorflow(threads: int) -> Build:
     """Stock Keras on TensorFlow, as a graph: Keras itself does not let XLA compile these layers there."""
+    layer_of = _keras("tensorflow")  # first: TensorFlow imports Keras, which then has its backend for good
     import tensorflow
 
     tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
     tensorflow.config.threading.set_inter_op_parallelism_threads(threads)
-    layer_of = _keras("tensorflow")
 
     def build(case: Case) -> Call:
         layer, x, d_outputs = layer_of(case)
@@ -234,6 +234,8 @@ def _keras(backend: str) -> Callable[[Case], tuple[Any, Any, Any]]:
     os.environ["KERAS_BACKEND"] = backend
     import keras
 
+    if keras.backend.backend() != backend:
+        raise RuntimeError(f"Keras has been imported with {keras.backend.backend()}, {backend} is needed.")
     layers: dict[str, Callable[..., Any]] = {
         "lstm": keras.layers.LSTM,
         "gru": keras.layers.GRU,
