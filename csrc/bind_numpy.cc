@@ -5,6 +5,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <new>
@@ -46,13 +47,15 @@ struct Call {
   }
   int64_t saved_size(int i) const { return saved_floats(input, direction[i]); }
 
-  // Dropout: for a direction a pair of arrays, each (gates, batch, width) or None; or None for neither.
+  // Dropout: for a direction a pair of arrays, each (gates, batch, width) or None, that of x also (1, batch, features);
+  // or None for neither.
   void set_dropout(int i, nb::handle pair) {
     if (pair.is_none()) return;
     const Items arrays(pair, 2, "dropout");
     Direction& d = direction[i];
     const int64_t rows = shape_of(d.cell).gates * input.batch;
-    d.dropout = read(arrays[0], rows * input.features, "dropout");
+    d.same_dropout = !arrays[0].is_none() && array_of(arrays[0], "f", kRead, "dropout").shape[0] == 1;
+    d.dropout = read(arrays[0], (d.same_dropout ? input.batch : rows) * input.features, "dropout");
     d.recurrent_dropout = read(arrays[1], rows * d.units, "recurrent_dropout");
   }
 
@@ -149,8 +152,9 @@ class Weights {
     int64_t size = 0;
     for (int i = 0; i < directions_; ++i) {
       Direction d = direction_[i];
+      const int64_t without = notes_size(input(batch, time), d);
       if (dropout) d.dropout = d.recurrent_dropout = d.kernel;  // that there is some is all that is asked
-      size += notes_size(input(batch, time), d);
+      size += std::max(without, notes_size(input(batch, time), d));
     }
     return size;
   }
@@ -334,8 +338,8 @@ NB_MODULE(_native, m) {
         nb::arg("gradients"));
   m.def(
       "saved_floats",
-      [](int cell, int64_t batch, int64_t time, int64_t features, int64_t units, bool bfloat16, bool dropout,
-         bool recurrent_dropout) {
+      [](int cell, int64_t batch, int64_t time, int64_t features, int64_t units, bool bfloat16, int dropout_gates,
+         int recurrent_dropout_gates) {
         if (cell < 0 || cell >= kCells) throw std::invalid_argument("there is no such cell");
         if (!countable(batch, time, features, units)) throw std::invalid_argument("the call is too large");
         Input input{};
@@ -345,14 +349,15 @@ NB_MODULE(_native, m) {
         input.bfloat16 = bfloat16;
         const float some = 0.0f;
         Direction d{};
-        d.dropout = dropout ? &some : nullptr;
-        d.recurrent_dropout = recurrent_dropout ? &some : nullptr;
+        d.dropout = dropout_gates ? &some : nullptr;
+        d.same_dropout = dropout_gates == 1;
+        d.recurrent_dropout = recurrent_dropout_gates ? &some : nullptr;
         d.cell = static_cast<CellKind>(cell);
         d.units = units;
         return saved_floats(input, d);
       },
       nb::arg("cell"), nb::arg("batch"), nb::arg("time"), nb::arg("features"), nb::arg("units"),
-      nb::arg("bfloat16") = false, nb::arg("dropout") = false, nb::arg("recurrent_dropout") = false);
+      nb::arg("bfloat16") = false, nb::arg("dropout_gates") = 0, nb::arg("recurrent_dropout_gates") = 0);
   m.def("instruction_sets", [] {
     const char* names[5];
     const int count = instruction_sets(names);

@@ -72,7 +72,7 @@ class Operands {
 // What both handlers are told by attributes; one entry a direction in each span.
 struct Attributes {
   Integers cells, units, reverse;
-  Integers dropouts;  // 1: of x, 2: of h
+  Integers dropouts;  // 1: of x by gate, 2: of h, 4: of x for all gates
   bool masked, zero_output_for_mask, bfloat16;
 };
 
@@ -119,7 +119,8 @@ class Call {
   // Takes the operands of dropout that there are.
   void next_dropout(int i, int64_t dropouts) {
     const int64_t rows = shape_of(direction[i].cell).gates * input.batch;
-    if (dropouts & 1) direction[i].dropout = operands.next(rows * input.features);
+    direction[i].same_dropout = dropouts & 4;
+    if (dropouts & 5) direction[i].dropout = operands.next((dropouts & 4 ? input.batch : rows) * input.features);
     if (dropouts & 2) direction[i].recurrent_dropout = operands.next(rows * direction[i].units);
   }
 

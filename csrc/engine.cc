@@ -1,6 +1,7 @@
 #include "engine.h"
 
 #include <cpuid.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -107,9 +108,8 @@ bool narrow_pays(int64_t units) {
 const CellKernels& kernels_for(const Input& input, const Direction& d) {
   const Kernels& k = kernels();
   const Tables& tables = k.narrow.float32 && narrow_pays(d.units) ? k.narrow : k.tables;
-  const CellTable* table = !input.bfloat16                    ? tables.float32
-                           : d.dropout || d.recurrent_dropout ? tables.bfloat16_dropout
-                                                              : tables.bfloat16;
+  const bool by_gate = (d.dropout && !d.same_dropout) || d.recurrent_dropout;
+  const CellTable* table = !input.bfloat16 ? tables.float32 : by_gate ? tables.bfloat16_dropout : tables.bfloat16;
   return (*table)[d.cell];
 }
 
@@ -144,6 +144,15 @@ class Arena {
 };
 
 thread_local Arena scan_arena, sum_arena;
+
+// Asks for huge pages where much memory is about to be written, which may be fresh: the first touch of each page has a
+// price. That the system does not give them is no error.
+void ask_for_huge_pages(float* memory, int64_t count) {
+  constexpr uintptr_t kHuge = 1 << 21;
+  const uintptr_t first = (reinterpret_cast<uintptr_t>(memory) + kHuge - 1) / kHuge * kHuge;
+  const uintptr_t last = reinterpret_cast<uintptr_t>(memory + count) / kHuge * kHuge;
+  if (memory && last >= first + 2 * kHuge) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+}
 
 // ------------------------------------------------------------------ the schedule
 
@@ -259,6 +268,7 @@ void forward(const Input& input, int directions, const Direction* direction, flo
     float* columns = outputs ? outputs + first_column(direction, i) : nullptr;
     ForwardJob job{&input, &memory.schedule, &direction[i], columns, stride, &results[i], nullptr};
     const CellKernels& cell = kernels_for(input, direction[i]);
+    if (results[i].saved) ask_for_huge_pages(results[i].saved, cell.saved_floats(input, direction[i]));
     job.scratch = scan_arena.floats(cell.forward_scratch(job));
     cell.forward(job);
   });

@@ -44,6 +44,7 @@ struct Direction {
   const float* bias;                        // (biases, gates * units), or null
   const float* initial_states[kMaxStates];  // (batch, units) each, or null for zeros
   const float* dropout;                     // (gates, batch, features), by which x is multiplied for a gate, or null
+  bool same_dropout;                        // for all gates: then `dropout` is (batch, features)
   const float* recurrent_dropout;           // (gates, batch, units), the same for h, or null
   const float* packed;                      // what `pack` made of the weights, or null: a forward pass does it itself
 };

@@ -49,7 +49,7 @@ struct CellTable {
 // By what the factors of products are.
 struct Tables {
   const CellTable *float32, *bfloat16;
-  const CellTable* bfloat16_dropout;  // where there is dropout
+  const CellTable* bfloat16_dropout;  // where there is dropout by gate
 };
 
 struct Kernels {

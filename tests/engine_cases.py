@@ -14,6 +14,9 @@ from tolerances import ENGINE, error
 
 Array = npt.NDArray[Any]
 
+DROPOUTS = ("x", "h", "both", "same x", "same x, h")
+"""Of what, by gate; "same": with one factor for all gates."""
+
 
 class Case(NamedTuple):
     """Arguments for `engine.run`."""
@@ -39,8 +42,8 @@ def make_case(
 ) -> Case:
     """Random input and weights, small enough that gates stay off their limits.
 
-    `mask` is None, "random", "right" or "left" padding, "all" (every step masked) or "holes". `dropout` is None, or of
-    "x", "h" or "both".
+    `mask` is None, "random", "right" or "left" padding, "all" (every step masked) or "holes". `dropout` is None, or
+    one of `DROPOUTS`.
     """
     random = np.random.default_rng(seed)
 
@@ -70,13 +73,14 @@ def make_case(
     }
     if dropout is not None:
 
-        def factors(cell: str, width: int) -> Array:
-            return (random.random((len(CELLS[cell].gates), batch, width)) < 0.7) / 0.7
+        def factors(cell: str, width: int, same: bool = False) -> Array:
+            gates = 1 if same else len(CELLS[cell].gates)
+            return (random.random((gates, batch, width)) < 0.7) / 0.7
 
         options["dropout"] = [
             engine.Dropout(
-                factors(cell, features) if dropout in ("x", "both") else None,
-                factors(cell, width) if dropout in ("h", "both") else None,
+                factors(cell, features, same="same" in dropout) if dropout != "h" else None,
+                factors(cell, width) if dropout in ("h", "both", "same x, h") else None,
             )
             for cell, width in zip(cells, units, strict=False)
         ]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bothways import engine
 from bothways.errors import InputError
 from bothways.spec import CELLS
-from engine_cases import Array, assert_agrees, everything, flat, make_case
+from engine_cases import DROPOUTS, Array, assert_agrees, everything, flat, make_case
 from tolerances import BFLOAT16, ENGINE, error
 
 # batch, time, features, units: single rows, rows beyond a tile, units around the widths of vectors, wide input,
@@ -48,7 +48,7 @@ def test_other_cells_agree_with_the_oracle(
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("shape", [*SHAPES, (1, 70, 40, (65, 65)), (33, 5, 4, (70, 70))], ids=str)
-@pytest.mark.parametrize("dropout", ["x", "h", "both"])
+@pytest.mark.parametrize("dropout", DROPOUTS)
 def test_dropout_agrees_with_the_oracle(instruction_set: str, cell: str, shape: tuple[Any, ...], dropout: str) -> None:
     assert_agrees(make_case(*shape, mask="random", states=True, cells=(cell, cell), dropout=dropout))
 
@@ -56,7 +56,7 @@ def test_dropout_agrees_with_the_oracle(instruction_set: str, cell: str, shape: 
 # relu has a kink, where roundings change gradients at once
 @pytest.mark.parametrize("cell", [cell for cell in CELLS if cell != "rnn_relu"])
 @pytest.mark.parametrize("shape", [*SHAPES, (1, 70, 40, (65, 65)), (33, 5, 4, (70, 70))], ids=str)
-@pytest.mark.parametrize("dropout", [None, "both"])
+@pytest.mark.parametrize("dropout", [None, "both", "same x"])
 def test_bfloat16_agrees_with_the_oracle(
     instruction_set: str, cell: str, shape: tuple[Any, ...], dropout: str | None
 ) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bothways.engine import reference
-from engine_cases import Array, Case, make_case
+from engine_cases import DROPOUTS, Array, Case, make_case
 from tolerances import DIFFERENCES, error
 
 
@@ -61,7 +61,7 @@ def test_gradients_agree_with_finite_differences(
 
 
 @pytest.mark.parametrize("cells", CELL_PAIRS, ids="-".join)
-@pytest.mark.parametrize("dropout", ["x", "h", "both"])
+@pytest.mark.parametrize("dropout", DROPOUTS)
 def test_gradients_with_dropout_agree_with_finite_differences(cells: tuple[str, str], dropout: str) -> None:
     assert_gradients_agree(make_case(2, 4, 2, (3, 3), mask="random", states=True, cells=cells, seed=3, dropout=dropout))
 

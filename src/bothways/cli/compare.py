@@ -90,6 +90,15 @@ def compare(
     min_count: Annotated[
         int, typer.Option(min=1, help="Values of categories that are rarer count as unknown.", **_COLUMNS)
     ] = 1,
+    changes: Annotated[
+        int, typer.Option(min=0, help="Learn from how far each number moved in so many steps, too.", **_COLUMNS)
+    ] = 0,
+    centered: Annotated[
+        bool,
+        typer.Option(
+            "--centered", help="Take the mean over its sequence off each number, where levels drift.", **_COLUMNS
+        ),
+    ] = False,
     allow_leaks: Annotated[
         bool, typer.Option("--allow-leaks", help="Compare even if the table gives answers away.", **_COLUMNS)
     ] = False,
@@ -128,6 +137,8 @@ def compare(
         "numeric": names(numeric),
         "per": per,
         "min_count": min_count,
+        "changes": changes,
+        "centered": centered,
         "allow_leaks": allow_leaks,
         "redraw": redraw,
     }

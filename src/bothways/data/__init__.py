@@ -4,7 +4,7 @@ from bothways.data.columns import Columns, Draw, choose_columns, match_columns
 from bothways.data.durations import hours
 from bothways.data.encoding import Encoding
 from bothways.data.labeled import LabeledWriter
-from bothways.data.leaks import Leak, find_leaks
+from bothways.data.leaks import Leak, find_leaks, refuse_leaks
 from bothways.data.sequences import Sequences, read_sequences
 from bothways.data.splits import PARTS, Parts, evaluation_part, split_table
 from bothways.data.streams import Chunk, stream_sequences
@@ -29,6 +29,7 @@ __all__ = [
     "match_columns",
     "read_sequences",
     "read_table",
+    "refuse_leaks",
     "split_table",
     "stream_sequences",
     "write_table",

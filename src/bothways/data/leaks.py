@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from bothways.data.columns import Columns
 from bothways.data.sequences import NO_LABEL, Sequences
 from bothways.data.splits import Parts
 from bothways.data.tables import Table
+from bothways.errors import DataError
 
 Hashes = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.int64]
@@ -101,6 +103,43 @@ def find_leaks(table: Table, columns: Columns, parts: Parts) -> list[Leak]:
         leaks += same
         leaks += _overlaps(first, second, pair, max(LONG_RUN, 2 * least), known=bool(same))
     return leaks + _columns_that_tell(table, columns, parts) + _steps_that_tell(columns, parts)
+
+
+def refuse_leaks(
+    table: Table, columns: Columns, parts: Parts, *, allowed: bool, to: str, say: Callable[[str], None]
+) -> None:
+    """Refuse a table that gives answers away; say what may do so.
+
+    Args:
+        table: the table.
+        columns: its columns, as `split_table` gave them.
+        parts: its parts, as `split_table` gave them.
+        allowed: whether to go on all the same; then everything is said.
+        to: what the user wants to do, as "train".
+        say: is called with what was found.
+
+    Raises:
+        DataError: a leak beyond doubt.
+
+    Example:
+        >>> from bothways.data.splits import split_table
+        >>> rows = np.arange(400)
+        >>> frame = pl.DataFrame({"flow": rows // 10, "x": np.sin(rows**2), "alarm": rows % 3 % 2})
+        >>> table = Table("flows.csv", frame.with_columns(label="alarm"))
+        >>> columns, parts, _ = split_table(table, Columns("label", ("x", "alarm"), sequence="flow"), seed=0)
+        >>> refuse_leaks(table, columns, parts, allowed=False, to="train", say=print)
+        Traceback (most recent call last):
+        bothways.errors.DataError: Column 'alarm' gives the answer away: alone it tells 'label' right on 100.0% of the
+        train steps. Leave it out (--drop alarm) unless it is known before the label is. To train all the same, add
+        --allow-leaks.
+    """
+    leaks = find_leaks(table, columns, parts)
+    for leak in leaks:
+        if allowed or not leak.sure:
+            say(f"Careful: {leak.text}")
+    sure = [leak.text for leak in leaks if leak.sure]
+    if sure and not allowed:
+        raise DataError(f"{' '.join(sure)} To {to} all the same, add --allow-leaks.")
 
 
 def _row_hashes(table: Table, columns: Columns, part: Sequences) -> Hashes:

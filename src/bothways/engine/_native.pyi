@@ -52,8 +52,8 @@ def saved_floats(
     features: int,
     units: int,
     bfloat16: bool = False,
-    dropout: bool = False,
-    recurrent_dropout: bool = False,
+    dropout_gates: int = 0,
+    recurrent_dropout_gates: int = 0,
 ) -> int: ...
 def instruction_sets() -> list[str]: ...
 def instruction_set() -> str: ...

@@ -54,7 +54,8 @@ class Dropout(NamedTuple):
     The same factors serve all steps of a row. They are numbers, not rates: zero drops a value.
 
     Attributes:
-        x: `(gates, batch, features)`, gates in the order of `bothways.spec`; None to leave x as it is.
+        x: `(gates, batch, features)`, gates in the order of `bothways.spec`; `(1, batch, features)` for the same
+            factors for all gates; None to leave x as it is.
         h: `(gates, batch, units)`, or None.
     """
 
@@ -255,12 +256,14 @@ def _check_dropout(setup: Setup, dropout: Any, batch: int) -> tuple[Dropout | No
     ):
         if each is not None and (not isinstance(each, (tuple, list)) or len(each) != 2):
             raise InputError(f"dropout[{i}] must be a pair (x, h), as `Dropout` is; it is {type(each).__name__}.")
+        gates = len(spec.gates)
+        of_x = 1 if each is not None and np.shape(each[0])[:1] == (1,) else gates
         factors = [
             None if array is None else _array(f"dropout[{i}].{name}", array, setup.dtype, shape=shape)
             for name, array, shape in zip(
                 Dropout._fields,
                 each or (),
-                ((len(spec.gates), batch, setup.features), (len(spec.gates), batch, units)),
+                ((of_x, batch, setup.features), (gates, batch, units)),
                 strict=False,
             )
         ]

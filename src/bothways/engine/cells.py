@@ -36,7 +36,8 @@ class Product(NamedTuple):
     Attributes:
         weights: `(width of the values, gates * units)`.
         bias: `(gates * units,)`.
-        dropout: None, or `(gates, batch, width of the values)`: by what the values are multiplied for each gate.
+        dropout: None, or `(gates, batch, width of the values)`: by what the values are multiplied for each gate; or
+            `(1, batch, width of the values)`, the same for all gates.
     """
 
     weights: Array

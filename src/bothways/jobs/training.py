@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -12,16 +12,15 @@ import bothways
 from bothways import store
 from bothways.data import (
     Columns,
-    Leak,
     Parts,
     Sequences,
     check_output,
     choose_columns,
-    find_leaks,
     read_table,
+    refuse_leaks,
     split_table,
 )
-from bothways.errors import DataError, InputError
+from bothways.errors import InputError
 from bothways.jobs.evaluation import Evaluation, judge_part, probabilities
 from bothways.jobs.models import MODEL_ENDING
 from bothways.metrics import fit_baselines, majority
@@ -145,7 +144,7 @@ def train(
     )
     for notice in (*notices, *more):
         say(notice)
-    _refuse_leaks(find_leaks(table, columns, parts), allow_leaks, say)
+    refuse_leaks(table, columns, parts, allowed=allow_leaks, to="train", say=say)
     _say_what(columns, parts, say)
     if resume and not checkpoint.exists():
         say(f"There is nothing to resume ({checkpoint} is not there): training starts from the beginning.")
@@ -205,15 +204,6 @@ def _settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], Settings]:
     described = {name: value for name, value in settings.items() if name in of_network}
     Network(features=1, classes=2, **described)
     return described, Settings(**{name: value for name, value in settings.items() if name in of_training})
-
-
-def _refuse_leaks(leaks: Iterable[Leak], allowed: bool, say: Callable[[str], None]) -> None:
-    sure = [leak.text for leak in leaks if leak.sure]
-    for leak in leaks:
-        if allowed or not leak.sure:
-            say(f"Careful: {leak.text}")
-    if sure and not allowed:
-        raise DataError(f"{' '.join(sure)} To train all the same, add --allow-leaks.")
 
 
 def _say_what(columns: Columns, parts: Parts, say: Callable[[str], None]) -> None:

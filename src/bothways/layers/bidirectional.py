@@ -19,8 +19,8 @@ from bothways.layers.native import (
     checked_mask,
     direction_of,
     dropout_masks,
+    floats_of,
     in_bfloat16,
-    inputs_of,
     last_output,
     own_states,
     runs_here,
@@ -132,16 +132,7 @@ def run_both(
         "return_sequences": wrapper.return_sequences,
         "bfloat16": in_bfloat16(layers[0]),
     }
-    if any(each.of_all_gates is not None for each in masks):  # the two sides see different inputs
-        inputs = [inputs_of(sequences, each) for each in masks]
-        both, states = [], []
-        for x, direction in zip(inputs, directions, strict=True):
-            outputs, (state,) = ops.recurrence(x, mask, [direction], **options)
-            both.append(outputs)
-            states.append(state)
-        outputs = K.concatenate(both, axis=-1) if wrapper.return_sequences else None
-    else:
-        outputs, states = ops.recurrence(inputs_of(sequences, NO_DROPOUT), mask, directions, **options)
+    outputs, states = ops.recurrence(floats_of(sequences), mask, directions, **options)
     states = [[K.cast(each, layers[0].compute_dtype) for each in state] for state in states]
     for layer, state in zip(layers, states, strict=True):
         layer._maybe_reset_dropout_masks(layer.cell)

@@ -103,7 +103,7 @@ def run_layer(layer: Any, sequences: Any, initial_state: Any, mask: Any, trainin
         initial_state = own_states(initial_state)
     masks = dropout_masks(layer, sequences, initial_state) if training else NO_DROPOUT
     outputs, (states,) = ops.recurrence(
-        inputs_of(sequences, masks),
+        floats_of(sequences),
         mask,
         [direction_of(layer, initial_state, masks)],
         zero_output_for_mask=layer.zero_output_for_mask,
@@ -137,11 +137,6 @@ class DropoutMasks(NamedTuple):
     x: Any | None
     h: Any | None
 
-    @property
-    def of_all_gates(self) -> Any | None:
-        """The mask of x that is one for all gates, if it is."""
-        return None if isinstance(self.x, list) else self.x
-
 
 NO_DROPOUT = DropoutMasks(None, None)
 
@@ -156,18 +151,16 @@ def dropout_masks(layer: Any, sequences: Any, states: Sequence[Any] | None) -> D
     return DropoutMasks(of_x, of_h)
 
 
-def inputs_of(sequences: Any, masks: DropoutMasks) -> Any:
-    """`sequences`, which are of the dtype of their layer, for the engine.
-
-    Under dropout: one mask a sequence, the same for all steps (Gal, Ghahramani 2016).
-    """
-    if masks.of_all_gates is not None:
-        sequences = sequences * masks.of_all_gates[:, None, :]
+def floats_of(sequences: Any) -> Any:
+    """`sequences`, which are of the dtype of their layer, for the engine."""
     return K.cast(sequences, _dtype_of(keras.backend.standardize_dtype(sequences.dtype)))
 
 
 def direction_of(layer: Any, initial_states: Any, masks: DropoutMasks) -> ops.Direction:
-    """The layer's direction, for `recurrence`; dropout of x that is one for all gates is left to `inputs_of`."""
+    """The layer's direction, for `recurrence`.
+
+    Under dropout: one mask a sequence, the same for all steps (Gal, Ghahramani 2016).
+    """
     cell, dtype = layer.cell, _dtype_of(layer.cell.compute_dtype)
 
     def floats(value: Any) -> Any:
@@ -176,7 +169,7 @@ def direction_of(layer: Any, initial_states: Any, masks: DropoutMasks) -> ops.Di
     with AutocastScope(None):  # else weights, and their gradients, are rounded to the dtype that the layer computes in
         kernel, recurrent_kernel = floats(cell.kernel), floats(cell.recurrent_kernel)
         bias = None if cell.bias is None else floats(cell.bias)
-    factors = [_factors(each) for each in (masks.x if masks.of_all_gates is None else None, masks.h)]
+    factors = map(_factors, masks)
     return ops.Direction(
         cell_of(layer),
         kernel,
@@ -189,7 +182,7 @@ def direction_of(layer: Any, initial_states: Any, masks: DropoutMasks) -> ops.Di
 
 
 def _factors(masks: Any | None) -> Any | None:
-    """Dropout masks as the engine takes them, `(gates, batch, width)`; a mask for all gates is that of the only one."""
+    """Dropout masks as the engine takes them: `(gates, batch, width)`, or `(1, batch, width)` for all gates."""
     if masks is None:
         return None
     return K.stack(masks) if isinstance(masks, list) else masks[None]

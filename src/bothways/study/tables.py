@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bothways.data import Sequences, choose_columns, find_leaks, read_table, split_table
+from bothways.data import Sequences, choose_columns, read_table, refuse_leaks, split_table
 from bothways.errors import DataError, InputError
 from bothways.study.tasks import ArrayTask, Part, RedrawnTask
 
@@ -19,6 +19,8 @@ def table_task(
     redraw: bool = False,
     allow_leaks: bool = False,
     min_count: int = 1,
+    changes: int = 0,
+    centered: bool = False,
     categorical: Collection[str] = (),
     say: Callable[[str], None] = lambda message: None,
     **roles: Any,
@@ -30,6 +32,8 @@ def table_task(
         redraw: whether each seed draws parts of its own among whole sequences; else all have the same.
         allow_leaks: go on even if the table gives answers away; what does is said all the same.
         min_count: values of categories that the train part has less often are unknown.
+        changes: how far each number has moved in so many steps is a feature, too; 0 for none.
+        centered: take the mean over the sequence off each number.
         categorical: columns of numbers that are names of kinds.
         say: is called with what the user should know.
         roles: further arguments of `bothways.data.choose_columns`.
@@ -44,14 +48,10 @@ def table_task(
         raise InputError(
             f"{path}: a column divides it into parts or groups, and so no parts can be drawn for each seed."
         )
-    columns, parts, more = split_table(table, columns, 0, min_count=min_count)
+    columns, parts, more = split_table(table, columns, 0, min_count=min_count, changes=changes, centered=centered)
     for notice in (*notices, *more):
         say(notice)
-    leaks = find_leaks(table, columns, parts)
-    if not allow_leaks and (sure := [leak.text for leak in leaks if leak.sure]):
-        raise DataError(f"{' '.join(sure)} To compare all the same, add --allow-leaks.")
-    for leak in leaks:
-        say(f"Careful: {leak.text}")
+    refuse_leaks(table, columns, parts, allowed=allow_leaks, to="compare", say=say)
     judged, part = ("test", parts.test) if parts.test is not None else ("valid", parts.valid)
     if part is None:
         raise DataError(f"{path}: there is only a train part, and so nothing to judge settings on.")

@@ -28,7 +28,7 @@ class Direction(NamedTuple):
         initial_states: `(batch, units)` each, or None for zeros.
         reverse: read from the last step to the first.
         dropout: `(gates, batch, features)`, by what x is multiplied before the products of each gate, the same at all
-            steps; or None. A constant: it gets no gradient.
+            steps; `(1, batch, features)`, the same for all gates, too; or None. A constant: it gets no gradient.
         recurrent_dropout: `(gates, batch, units)`, the same for h, or None.
     """
 
@@ -40,6 +40,11 @@ class Direction(NamedTuple):
     reverse: bool
     dropout: Any | None = None
     recurrent_dropout: Any | None = None
+
+
+def gates_of(factors: Any | None) -> int:
+    """For how many gates there are factors of dropout: 1 if they are the same for all, 0 if there are none."""
+    return 0 if factors is None else int(factors.shape[0])
 
 
 def why_not() -> str | None:

@@ -18,7 +18,7 @@ import numpy as np
 from bothways import engine
 from bothways.engine import _native, reference
 from bothways.engine.arguments import Array
-from bothways.layers.ops import Direction
+from bothways.layers.ops import Direction, gates_of
 from bothways.spec import CELLS, cell_number
 
 
@@ -28,7 +28,7 @@ class Plan(NamedTuple):
     Attributes:
         cells: for each direction a key of `bothways.spec.CELLS`.
         reverse: for each direction whether it reads from the last step to the first.
-        dropouts: for each direction whether there are factors of dropout of x, and of h.
+        dropouts: for each direction for how many gates there are factors of dropout of x, and of h; 0 for none.
         masked: whether there is a mask.
         zero_output_for_mask: a masked step puts out zeros, not the state that it carries.
         return_sequences: whether the outputs of the steps are wanted.
@@ -37,7 +37,7 @@ class Plan(NamedTuple):
 
     cells: tuple[str, ...]
     reverse: tuple[bool, ...]
-    dropouts: tuple[tuple[bool, bool], ...]
+    dropouts: tuple[tuple[int, int], ...]
     masked: bool
     zero_output_for_mask: bool
     return_sequences: bool
@@ -97,7 +97,7 @@ def plan_of(
     plan = Plan(
         tuple(direction.cell for direction in directions),
         tuple(direction.reverse for direction in directions),
-        tuple((of_x is not None, of_h is not None) for of_x, of_h in factors),
+        tuple((gates_of(of_x), gates_of(of_h)) for of_x, of_h in factors),
         mask is not None,
         **options,
     )

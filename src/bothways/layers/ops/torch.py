@@ -156,7 +156,7 @@ def _whole(plan: Plan, d_results: Sequence[Any], arrays: Sequence[Any]) -> list[
 def _encoded(plan: Plan) -> list[int]:
     numbers = [int(flag) for flag in (plan.masked, plan.zero_output_for_mask, plan.return_sequences, plan.bfloat16)]
     for cell, reverse, dropouts in zip(plan.cells, plan.reverse, plan.dropouts, strict=True):
-        numbers += [cell_number(cell), int(reverse), *map(int, dropouts)]
+        numbers += [cell_number(cell), int(reverse), *dropouts]
     return numbers
 
 
@@ -166,7 +166,7 @@ def _decoded(numbers: Sequence[int]) -> Plan:
     return Plan(
         tuple(list(CELLS)[cell] for cell in cells),
         tuple(map(bool, reverse)),
-        tuple(zip(map(bool, of_x), map(bool, of_h), strict=True)),
+        tuple(zip(of_x, of_h, strict=True)),
         bool(masked),
         bool(zero_output_for_mask),
         bool(return_sequences),

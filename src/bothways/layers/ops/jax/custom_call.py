@@ -17,6 +17,7 @@ import numpy as np
 
 from bothways.engine import _native
 from bothways.errors import InputError
+from bothways.layers.ops import gates_of
 from bothways.spec import cell_number
 
 _FORWARD, _BACKWARD = "bothways_forward_v1", "bothways_backward_v1"
@@ -108,8 +109,8 @@ def forward(
         shapes += [state.shape for state in w.initial_states]
         if saves:
             units = w.recurrent_kernel.shape[0]
-            drops = (each is not None for each in dropout)
-            size = _native.saved_floats(cell_number(cell), batch, time, features, units, static.bfloat16, *drops)
+            gates = map(gates_of, dropout)
+            size = _native.saved_floats(cell_number(cell), batch, time, features, units, static.bfloat16, *gates)
             shapes.append((size,))
     results = iter(_call(_FORWARD, shapes, operands, static, constants, weights, saves=saves))
     outputs = next(results) if static.return_sequences else None
@@ -150,6 +151,12 @@ def backward(
     return d_x, tuple(d_weights)
 
 
+def _kinds(dropout: Dropout) -> int:
+    """What dropout there is, in bits: of x by gate, of h, of x for all gates."""
+    of_x = 0 if dropout.x is None else 4 if gates_of(dropout.x) == 1 else 1
+    return of_x + 2 * (dropout.h is not None)
+
+
 def _given(*arrays: jax.Array | None) -> list[jax.Array]:
     return [array for array in arrays if array is not None]
 
@@ -177,7 +184,7 @@ def _call(
             cells=np.asarray([cell_number(cell) for cell in static.cells], np.int64),
             units=np.asarray([w.recurrent_kernel.shape[0] for w in weights], np.int64),
             reverse=np.asarray(static.reverse, np.int64),
-            dropouts=np.asarray([(x is not None) + 2 * (h is not None) for x, h in constants.dropouts], np.int64),
+            dropouts=np.asarray([_kinds(each) for each in constants.dropouts], np.int64),
             bfloat16=static.bfloat16,
             masked=constants.mask is not None,
             zero_output_for_mask=static.zero_output_for_mask,
