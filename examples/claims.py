@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Many studies have networks of the same shapes: what one has compiled serves the others.
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(output.absolute() / "compiled"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-    done = {}
+    done, started = {}, time.monotonic()
     for study in studies.STUDIES:
         if options.only and study.name not in options.only:
             continue
@@ -74,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(pages.words(all_found))
     if options.page is not None:
         fill(options.page, all_found, output)
+    _say(f"This took {(time.monotonic() - started) / 60:.1f} minutes.")
     return 0
 
 

@@ -19,9 +19,9 @@ from bothways.study.workers import State
 
 DIRECTIONS = ("forward", "backward", "both")
 MERGES = ("concat", "sum", "mul", "ave")
-CALLS = 75
-"""Of a trace of system calls the first so many are read. Every trace has them, and with a single length a setting
-compiles in a third of the time; whole traces, of up to 4,494 calls, would take a day."""
+CALLS = 300
+"""Of a trace of system calls the first so many are read, which is all of half of them; whole traces, of up to 4,494
+calls, would take hours."""
 
 RATES = ("detection@0.01", "detection@0.001")
 
@@ -198,14 +198,14 @@ STUDIES = (
         _table("adfa_ld.parquet", CALLS, features=["syscall"], categorical=["syscall"], per="sequence"),
         {
             "direction": DIRECTIONS,
-            "conv_window": (0, 7),
+            "conv_window": (0, 3, 7),
             "conv_stride": (1, 2),
             "pooling": ("last", "max"),
         },
-        3,
+        5,
         RATES,
         # Weights are those of the best epoch by average precision, as what counts is the order of the traces.
-        {"epochs": 6, "batch_size": 32, "units": 8, "embedding": 8, "monitor": "average_precision"},
+        {"epochs": 8, "batch_size": 32, "units": 16, "embedding": 16, "monitor": "average_precision"},
         table="adfa_ld.parquet",
         positive="attack",
     ),
