@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parent
+XLA = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}  # these tests compile much and compute little
 SCRIPTS = sorted(path.name for path in FOLDER.glob("backend_*.py"))
 
 
@@ -27,7 +28,7 @@ def test_on_every_backend(backend: str, script: str) -> None:
     done = subprocess.run(
         # Other people's warnings (of torch, of TensorFlow) are not ours to turn into errors.
         [sys.executable, "-m", "pytest", "-q", "-W", "default", str(FOLDER / script)],
-        env={**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2"},
+        env={**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2", **(XLA if backend == "jax" else {})},
         capture_output=True,
         text=True,
         check=False,
