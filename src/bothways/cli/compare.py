@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from bothways.cli import display
+from bothways.cli import columns, display
 from bothways.cli.app import Json, names, print_json
-from bothways.network import PERS
-
-_COLUMNS: dict[str, Any] = {"rich_help_panel": "Of a table: what the columns are for"}
-_GUESSED: dict[str, Any] = {"show_default": "guessed", **_COLUMNS}
 
 
 def compare(
@@ -62,49 +58,23 @@ def compare(
         int | None, typer.Option(min=1, help="Processes side by side.", show_default="the cores")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Very many runs are meant.")] = False,
-    label: Annotated[str | None, typer.Option(help="The column to learn.", **_GUESSED)] = None,
-    sequence: Annotated[
-        str | None, typer.Option(help="Tells sequences apart; none if the table is one.", **_GUESSED)
-    ] = None,
-    order: Annotated[
-        str | None, typer.Option(help="Sorts steps, a number or a time; none for the order of the rows.", **_GUESSED)
-    ] = None,
-    split: Annotated[str | None, typer.Option(help="Says train, valid or test; none to draw them.", **_GUESSED)] = None,
-    group: Annotated[
-        str | None, typer.Option(help="Where parts are drawn, tells what may not be divided.", **_COLUMNS)
-    ] = None,
-    drop: Annotated[
-        list[str] | None, typer.Option(help="Columns to leave out: A,B or again and again.", **_COLUMNS)
-    ] = None,
-    features: Annotated[list[str] | None, typer.Option(help="The only columns to learn from: A,B.", **_COLUMNS)] = None,
-    categorical: Annotated[
-        list[str] | None, typer.Option(help="Columns of numbers that are names of kinds: A,B.", **_COLUMNS)
-    ] = None,
-    numeric: Annotated[
-        list[str] | None, typer.Option(help="Columns of whole numbers that are amounts: A,B.", **_COLUMNS)
-    ] = None,
-    per: Annotated[
-        str | None,
-        typer.Option(help=f"What has a label: {', '.join(PERS)}.", show_default="as the table shows", **_COLUMNS),
-    ] = None,
-    min_count: Annotated[
-        int, typer.Option(min=1, help="Values of categories that are rarer count as unknown.", **_COLUMNS)
-    ] = 1,
-    changes: Annotated[
-        int, typer.Option(min=0, help="Learn from how far each number moved in so many steps, too.", **_COLUMNS)
-    ] = 0,
-    centered: Annotated[
-        bool,
-        typer.Option(
-            "--centered", help="Take the mean over its sequence off each number, where levels drift.", **_COLUMNS
-        ),
-    ] = False,
-    allow_leaks: Annotated[
-        bool, typer.Option("--allow-leaks", help="Compare even if the table gives answers away.", **_COLUMNS)
-    ] = False,
+    label: columns.Label = None,
+    sequence: columns.Sequence = None,
+    order: columns.Order = None,
+    split: columns.Split = None,
+    group: columns.Group = None,
+    drop: columns.Drop = None,
+    features: columns.Features = None,
+    categorical: columns.Categorical = None,
+    numeric: columns.Numeric = None,
+    per: columns.Per = None,
+    min_count: columns.MinCount = 1,
+    changes: columns.Changes = 0,
+    centered: columns.Centered = False,
+    allow_leaks: columns.AllowLeaks = False,
     redraw: Annotated[
         bool,
-        typer.Option("--redraw", help="Draw the parts anew for each seed, among whole sequences.", **_COLUMNS),
+        typer.Option("--redraw", help="Draw the parts anew for each seed, among whole sequences.", **columns.PANEL),
     ] = False,
     problem: Annotated[
         list[str] | None,

@@ -8,18 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from bothways.cli import display, results
+from bothways.cli import columns, display, results
 from bothways.cli.app import Data, Json, ModelFile, Seed, names, print_json
 from bothways.errors import InputError
 from bothways.merge import MERGE_MODES
-from bothways.network import DIRECTIONS, PERS, POOLINGS, Network
+from bothways.network import DIRECTIONS, POOLINGS, Network
 from bothways.settings import MONITORS, Settings
 from bothways.spec import CELLS
 
 BACKENDS = ("jax", "torch", "tensorflow")
 
-_COLUMNS: dict[str, Any] = {"rich_help_panel": "What the columns are for"}
-_GUESSED: dict[str, Any] = {"show_default": "guessed", **_COLUMNS}
 _NETWORK: dict[str, Any] = {"rich_help_panel": "The network"}
 _TRAINING: dict[str, Any] = {"rich_help_panel": "Training"}
 
@@ -29,46 +27,20 @@ def train(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The model to write, NAME.bothways.", show_default=False)
     ],
-    label: Annotated[str | None, typer.Option(help="The column to learn.", **_GUESSED)] = None,
-    sequence: Annotated[
-        str | None, typer.Option(help="Tells sequences apart; none if the table is one.", **_GUESSED)
-    ] = None,
-    order: Annotated[
-        str | None, typer.Option(help="Sorts steps, a number or a time; none for the order of the rows.", **_GUESSED)
-    ] = None,
-    split: Annotated[str | None, typer.Option(help="Says train, valid or test; none to draw them.", **_GUESSED)] = None,
-    group: Annotated[
-        str | None, typer.Option(help="Where parts are drawn, tells what may not be divided.", **_COLUMNS)
-    ] = None,
-    drop: Annotated[
-        list[str] | None, typer.Option(help="Columns to leave out: A,B or again and again.", **_COLUMNS)
-    ] = None,
-    features: Annotated[list[str] | None, typer.Option(help="The only columns to learn from: A,B.", **_COLUMNS)] = None,
-    categorical: Annotated[
-        list[str] | None, typer.Option(help="Columns of numbers that are names of kinds: A,B.", **_COLUMNS)
-    ] = None,
-    numeric: Annotated[
-        list[str] | None, typer.Option(help="Columns of whole numbers that are amounts: A,B.", **_COLUMNS)
-    ] = None,
-    per: Annotated[
-        str | None,
-        typer.Option(help=f"What has a label: {', '.join(PERS)}.", show_default="as the table shows", **_COLUMNS),
-    ] = None,
-    min_count: Annotated[
-        int, typer.Option(min=1, help="Values of categories that are rarer count as unknown.", **_COLUMNS)
-    ] = 1,
-    changes: Annotated[
-        int, typer.Option(min=0, help="Learn from how far each number moved in so many steps, too.", **_COLUMNS)
-    ] = 0,
-    centered: Annotated[
-        bool,
-        typer.Option(
-            "--centered", help="Take the mean over its sequence off each number, where levels drift.", **_COLUMNS
-        ),
-    ] = False,
-    allow_leaks: Annotated[
-        bool, typer.Option("--allow-leaks", help="Train even if the table gives answers away.", **_COLUMNS)
-    ] = False,
+    label: columns.Label = None,
+    sequence: columns.Sequence = None,
+    order: columns.Order = None,
+    split: columns.Split = None,
+    group: columns.Group = None,
+    drop: columns.Drop = None,
+    features: columns.Features = None,
+    categorical: columns.Categorical = None,
+    numeric: columns.Numeric = None,
+    per: columns.Per = None,
+    min_count: columns.MinCount = 1,
+    changes: columns.Changes = 0,
+    centered: columns.Centered = False,
+    allow_leaks: columns.AllowLeaks = False,
     direction: Annotated[str, typer.Option(help=f"How to read: {', '.join(DIRECTIONS)}.", **_NETWORK)] = "both",
     merge: Annotated[str, typer.Option(help=f"How both ways become one: {', '.join(MERGE_MODES)}.", **_NETWORK)] = (
         Network.merge_mode
