@@ -176,6 +176,14 @@ def test_help_imports_next_to_nothing() -> None:
     assert done.stdout.strip() == "set()"
 
 
+def test_the_package_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bothways", "info", "nowhere.bothways"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "nowhere.bothways" in done.stderr
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_shows_an_example(run: Run, command: str) -> None:
     code, out, _ = run(command, "--help")

@@ -28,6 +28,7 @@ ORDER = [
     {"study"},
     {"demo", "jobs", "bench"},
     {"cli"},
+    {"__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 SAME_RANK = {("store", "runtime")} | {(a, b) for a in ORDER[0] for b in ORDER[0]}
