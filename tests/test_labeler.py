@@ -18,6 +18,7 @@ from bothways.errors import InputError
 from bothways.labeler import SequenceLabeler
 from bothways.labeler.inputs import read_arrays
 from bothways.labeler.parts import held_out
+from bothways.network import POOLINGS
 from bothways.problems import cumulative_sum
 from tolerances import ENGINE, error
 
@@ -305,7 +306,7 @@ def test_one_array_is_one_sequence() -> None:
     assert alone.score(X[0], y[0]) == together.score(X, y)
 
 
-@pytest.mark.parametrize("pooling", ["last", "mean", "max"])
+@pytest.mark.parametrize("pooling", POOLINGS)
 def test_labels_of_sequences(pooling: str) -> None:
     """Whether any number is large: all steps count, wherever they stand."""
     random = np.random.default_rng(0)

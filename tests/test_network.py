@@ -47,6 +47,13 @@ def test_the_width_of_a_layer(direction: str, merge_mode: str, width: int) -> No
     assert network.recurrent[0].width == width
 
 
+def test_the_head_reads_what_is_pooled_side_by_side() -> None:
+    for pooling, rows in {"last": 1, "mean": 1, "max": 1, "mean_max": 2}.items():
+        network = Network(features=1, classes=3, units=4, per="sequence", pooling=pooling)
+        assert network.weight_shapes()["head/kernel"] == (8 * rows, 3)
+    assert Network(features=1, classes=3, units=4, pooling="mean_max").weight_shapes()["head/kernel"] == (8, 3)
+
+
 def test_two_classes_have_one_score_and_more_have_one_each() -> None:
     assert Network(features=1, classes=2).outputs == 1
     assert Network(features=1, classes=3).outputs == 3

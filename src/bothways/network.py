@@ -29,9 +29,11 @@ DIRECTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 PERS = ("step", "sequence")
 """What can have a label."""
 
-POOLINGS = ("last", "mean", "max")
-"""How the steps of a sequence become one row for its label: the final state of each direction, or the mean or the
-maximum over the steps."""
+POOLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"last": (), "mean": ("mean",), "max": ("max",), "mean_max": ("mean", "max")}
+)
+"""How the steps of a sequence become one row for its label: the final state of each direction, or what is named here,
+taken over the steps and put side by side (Howard and Ruder 2018)."""
 
 MAX_DEPTH = 100
 """No network needs more layers; a model file could claim a billion, whose mere description would fill the memory."""
@@ -132,7 +134,7 @@ class Network:
         dropout: the share of the inputs of the recurrent layers and of the head that training leaves out.
         per: what has a label, each "step" or each "sequence".
         pooling: how the steps of a sequence become one row for its label: "last", the final state of each direction;
-            "mean"; "max". Without meaning for labels of steps.
+            "mean"; "max"; "mean_max", both side by side. Without meaning for labels of steps.
 
     Raises:
         InputError: an attribute out of its range.
@@ -236,6 +238,11 @@ class Network:
         return tuple(layers)
 
     @property
+    def pools(self) -> tuple[str, ...]:
+        """What of the steps of a sequence the head reads, side by side; nothing for labels of steps or final states."""
+        return POOLINGS[self.pooling] if self.per == "sequence" else ()
+
+    @property
     def outputs(self) -> int:
         """The number of scores (logits) a label: one for two classes (a sigmoid), else one a class (a softmax)."""
         return 1 if self.classes == 2 else self.classes
@@ -253,7 +260,8 @@ class Network:
             shapes |= self.convolution.weight_shapes()
         for layer in self.recurrent:
             shapes |= layer.weight_shapes()
-        return shapes | {"head/kernel": (self.recurrent[-1].width, self.outputs), "head/bias": (self.outputs,)}
+        width = self.recurrent[-1].width * max(1, len(self.pools))
+        return shapes | {"head/kernel": (width, self.outputs), "head/bias": (self.outputs,)}
 
     def to_json(self) -> dict[str, Any]:
         """The description as plain JSON values.

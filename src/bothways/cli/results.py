@@ -138,10 +138,11 @@ def show_model(model: Model) -> None:
     network, columns = model.network, model.columns or {}
     reads = "both ways" if network.direction == "both" else network.direction
     merge = f", merged by {network.merge_mode}" if network.direction == "both" else ""
+    pooled = " and ".join(network.pools) or "last"
     facts = {
         "network": f"{network.depth} x {network.cell} of {network.units} units, reads {reads}{merge}",
         "convolution": f"{network.conv_window} steps, stride {network.conv_stride}" if network.conv_window else None,
-        "labels": "one a step" if network.per == "step" else f"one a sequence, by the {network.pooling} of its steps",
+        "labels": "one a step" if network.per == "step" else f"one a sequence, by the {pooled} of its steps",
         "weights": f"{sum(array.size for array in model.weights.values()):,} numbers",
         "label": columns.get("label"),
         "features": ", ".join(columns.get("features", ())) or f"{network.features} numbers a step",

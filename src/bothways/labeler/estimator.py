@@ -61,7 +61,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         conv_stride: how many steps an output of it stands for; labels are given for every step all the same.
         embedding: the width of the vector that stands for a category.
         per: what has a label, a "step" or a "sequence"; "auto" tells by the shape of y, and for a data frame is "step".
-        pooling: for labels of sequences, how the steps become one: "last", "mean" or "max".
+        pooling: for labels of sequences, how the steps become one: "last", "mean", "max" or "mean_max".
         epochs: how often to go through the data at most.
         batch_size: how many sequences, or pieces of them, make an update.
         learning_rate: the highest one of Adam; it falls in a straight line to nothing at the end of `epochs`.

@@ -63,9 +63,9 @@ class Stack:
             rows = layer(rows, mask)
         if network.per == "step":
             return self._spread(self._head(top(rows, mask)), x.shape[1])
-        if network.pooling == "last":
+        if not network.pools:
             return self._head(top.last(rows, mask))
-        return self._head(_pooled(network.pooling, top(rows, mask), mask))
+        return self._head(_pooled(network.pools, top(rows, mask), mask))
 
     def _long(self, x: Floats) -> Floats:
         """The same for one long sequence without padding."""
@@ -79,12 +79,14 @@ class Stack:
         pieces = top.pieces(source, time)
         if network.per == "step":
             return self._spread(np.concatenate([self._head(piece.outputs) for piece in pieces], axis=1), x.shape[1])
-        if network.pooling == "last":
+        if not network.pools:
             return self._head(top.ends([piece._replace(outputs=piece.outputs[:, :0].copy()) for piece in pieces]))
-        if network.pooling == "max":
-            return self._head(np.max([piece.outputs.max(axis=1) for piece in pieces], axis=0))
-        total = sum(piece.outputs.sum(axis=1, dtype=np.float64) for piece in pieces)
-        return self._head((total / time).astype(np.float32))
+        total, highest = np.zeros((1, 1)), np.full((1, 1), -np.inf, np.float32)
+        for piece in pieces:
+            total = total + piece.outputs.sum(axis=1, dtype=np.float64)
+            highest = np.maximum(highest, piece.outputs.max(axis=1))
+        pooled = {"mean": (total / time).astype(np.float32), "max": highest}
+        return self._head(np.concatenate([pooled[pool] for pool in network.pools], axis=-1))
 
     def _front(self, x: Floats, first: int, last: int) -> Floats:
         """What the lowest recurrent layer reads from its step `first` up to `last`, of one sequence without padding."""
@@ -130,13 +132,23 @@ def _part(rows: Floats, first: int, last: int) -> Floats:
     return rows[:, first:last]
 
 
-def _pooled(pooling: str, rows: Floats, mask: Bools | None) -> Floats:
-    """The mean or maximum over the steps that count: `(sequences, width)`."""
+def _pooled(pools: tuple[str, ...], rows: Floats, mask: Bools | None) -> Floats:
+    """The mean or maximum over the steps that count, or both: `(sequences, pools * width)`."""
+    return np.concatenate([POOLS[pool](rows, mask) for pool in pools], axis=-1)
+
+
+def _mean(rows: Floats, mask: Bools | None) -> Floats:
     if mask is None:
-        return np.asarray(rows.mean(axis=1) if pooling == "mean" else rows.max(axis=1))
-    if pooling == "mean":
-        return np.asarray(np.einsum("btw,bt->bw", rows, mask.astype(np.float32)) / mask.sum(axis=1, keepdims=True))
-    return np.asarray(rows.max(axis=1, initial=-np.inf, where=mask[..., None]))
+        return np.asarray(rows.mean(axis=1))
+    counts = mask.astype(np.float32)
+    return np.asarray(np.einsum("btw,bt->bw", rows, counts) / counts.sum(axis=1, keepdims=True))
+
+
+def _max(rows: Floats, mask: Bools | None) -> Floats:
+    return np.asarray(rows.max(axis=1, initial=-np.inf, where=True if mask is None else mask[..., None]))
+
+
+POOLS = {"mean": _mean, "max": _max}
 
 
 class _Piece(NamedTuple):

@@ -17,7 +17,7 @@ from typing import Any
 
 from bothways.errors import InputError
 from bothways.merge import MERGE_MODES
-from bothways.network import DIRECTIONS, Network
+from bothways.network import DIRECTIONS, POOLINGS, Network
 from bothways.settings import Settings
 
 AS_WRITTEN = "backward_as_written"
@@ -38,7 +38,7 @@ VALUES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
         "depth": (1, 2),
         "conv_window": (0, 3, 7),
         "conv_stride": (1, 2),
-        "pooling": ("last", "mean", "max"),
+        "pooling": tuple(POOLINGS),
         "dropout": (0.0, 0.25, 0.5),
         "embedding": (8, 16, 32),
         "learning_rate": (0.003, 0.01, 0.03),

@@ -60,9 +60,9 @@ def keras_model(network: Network, masked: bool, unknown_rates: list[Rates] | Non
         top = i == network.depth - 1
         if network.dropout:
             rows = Dropout(network.dropout, seed + i, name=f"dropout_{i}")(rows)
-        rows = _recurrent(layer, rows, counts, sequences=not (whole and top and network.pooling == "last"))
-    if whole and network.pooling != "last":
-        rows = Pool(network.pooling, name="pool")(rows, counts=counts)
+        rows = _recurrent(layer, rows, counts, sequences=not (whole and top and not network.pools))
+    if network.pools:
+        rows = Pool(network.pools, name="pool")(rows, counts=counts)
     if network.dropout:
         rows = Dropout(network.dropout, seed + network.depth, name="dropout_head")(rows)
     head = keras.layers.Dense(network.outputs, kernel_initializer="zeros", dtype="float32", name="head")
@@ -90,25 +90,28 @@ def _recurrent(layer: Recurrent, x: Any, mask: Any, sequences: bool) -> Any:
 
 
 class Pool(keras.layers.Layer):
-    """The mean or the maximum over the steps that count.
+    """The mean or the maximum over the steps that count, or both side by side.
 
     Args:
-        pooling: "mean" or "max".
+        pools: "mean", "max".
         name: of the layer.
     """
 
-    def __init__(self, pooling: str, name: str) -> None:
-        """Keep the kind."""
+    def __init__(self, pools: tuple[str, ...], name: str) -> None:
+        """Keep the kinds."""
         super().__init__(name=name, dtype="float32")
-        self._pooling = pooling
+        self._pools = pools
         self.supports_masking = True  # its input has a mask of Keras on it, beside the one that it is given
 
     def compute_mask(self, *arguments: Any) -> None:
         """What it gives has no mask."""
 
     def call(self, rows: Any, counts: Any = None) -> Any:
-        """From `(batch, time, width)` and a mask `(batch, time)` to `(batch, width)`."""
-        if self._pooling == "mean":
+        """From `(batch, time, width)` and a mask `(batch, time)` to `(batch, width)`, or twice that."""
+        return ops.concatenate([self._pooled(pool, rows, counts) for pool in self._pools], axis=-1)
+
+    def _pooled(self, pool: str, rows: Any, counts: Any) -> Any:
+        if pool == "mean":
             if counts is None:
                 return ops.mean(rows, axis=1)
             weights = ops.cast(counts, "float32")[..., None]
@@ -119,7 +122,7 @@ class Pool(keras.layers.Layer):
 
     def compute_output_spec(self, rows: Any, counts: Any = None) -> Any:
         """The shape of what it gives."""
-        return keras.KerasTensor((rows.shape[0], rows.shape[-1]), dtype="float32")
+        return keras.KerasTensor((rows.shape[0], len(self._pools) * rows.shape[-1]), dtype="float32")
 
 
 class Spread(keras.layers.Layer):
