@@ -10,7 +10,7 @@ FOLDER has the tables as Parquet files, one row a step, with a column that says 
 - ewt_pos: the part of speech of each English word (Silveira et al. 2014).
 
 Prints the scores on the test part for every seed and their median: single runs are not to be compared, since the seed
-alone moves a score by more than most claims. The settings were chosen on the train and valid parts, but for one: that
+alone moves a score by more than most claims. The settings were chosen on the train and valid parts, but for two: that
 no utterances are given away for a valid part was settled after a look at the test part of japanese_vowels, and on
 adfa_ld the scores of the test part stood beside those of the valid one while settings were tried.
 """
