@@ -1,4 +1,4 @@
-"""How to train: the settings and their defaults, for everyone who passes them on."""
+"""How to prepare a table and how to train on it: the settings and their defaults, for everyone who passes them on."""
 
 from __future__ import annotations
 
@@ -32,6 +32,36 @@ RANGES: Mapping[str, tuple[float, bool, float]] = MappingProxyType(
     }
 )
 """For each number that need not be whole: the least one, whether it must be above that, and what it must be below."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How the columns of a table become the features of a network; statistics come from the train part alone.
+
+    Attributes:
+        changes: if above 0, each number's change over this many steps is a feature, too.
+        centered: subtract each sequence's mean from its numbers.
+        min_count: values of categories that the train part has less often than this count as unknown.
+
+    Raises:
+        InputError: an attribute out of its range.
+
+    Example:
+        >>> Preparation(changes=-1)
+        Traceback (most recent call last):
+        bothways.errors.InputError: changes is -1; it must be a whole number of at least 0.
+    """
+
+    changes: int = 0
+    centered: bool = False
+    min_count: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what no preparation can use."""
+        for name, least in {"changes": 0, "min_count": 1}.items():
+            object.__setattr__(self, name, whole(name, getattr(self, name), least))
+        if not isinstance(self.centered, bool):
+            raise InputError(f"centered is {self.centered!r}; it must be True or False.")
 
 
 @dataclass(frozen=True)

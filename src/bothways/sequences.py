@@ -1,0 +1,205 @@
+"""Sequences of any lengths, one after the other, as they go from a table or arrays to padding and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bothways.errors import InputError
+
+Array = npt.NDArray[Any]
+Numbers = npt.NDArray[np.int64]
+
+NO_LABEL = -1
+"""The code of a step, or of a sequence, without a label."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """Sequences, one after the other.
+
+    Attributes:
+        values: `(steps, features)`, all finite; codes of categories in the last columns.
+        lengths: `(sequences,)` the number of steps of each; may be 0.
+        labels: the codes of the classes, `(steps,)`, or `(sequences,)` where a sequence has one label; `NO_LABEL` where
+            there is none. None if there are no labels at all.
+        weights: shaped as `labels`, how much each label counts, 0 or more; None for all alike.
+        per: what has a label, "step" or "sequence".
+        ids: for each sequence what the user calls it; None for their numbers.
+        rows: `(steps,)` the row of the table or data frame that each step stands in, from 0; None if there is no table.
+
+    Raises:
+        InputError: arrays of shapes that do not fit each other.
+
+    Example:
+        >>> sequences = Sequences.from_arrays([np.zeros((2, 1)), np.ones((3, 1))], labels=np.array([0, 1, 1, 0, 1]))
+        >>> len(sequences), sequences.steps, sequences.offsets.tolist()
+        (2, 5, [0, 2, 5])
+        >>> [labels.tolist() for labels in sequences.split(sequences.labels)]
+        [[0, 1], [1, 0, 1]]
+    """
+
+    values: Array
+    lengths: Numbers
+    labels: Numbers | None = None
+    weights: npt.NDArray[np.float32] | None = None
+    per: str = "step"
+    ids: tuple[Any, ...] | None = None
+    rows: Numbers | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse arrays that do not fit each other."""
+        steps, sequences = int(self.lengths.sum()), len(self.lengths)
+        labels = (steps if self.per == "step" else sequences,)
+        for name, array, shape in (
+            ("values", self.values, (steps, *self.values.shape[1:])),
+            ("labels", self.labels, labels),
+            ("weights", self.weights, labels),
+            ("rows", self.rows, (steps,)),
+        ):
+            if array is not None and array.shape != shape:
+                raise InputError(
+                    f"{name} have shape {array.shape}; {sequences} sequences of {steps} steps need {shape}."
+                )
+        if self.ids is not None and len(self.ids) != sequences:
+            raise InputError(f"There are {len(self.ids)} ids for {sequences} sequences.")
+
+    @classmethod
+    def from_arrays(
+        cls,
+        arrays: Sequence[Array],
+        labels: Numbers | None = None,
+        weights: npt.NDArray[np.float32] | None = None,
+        per: str = "step",
+    ) -> Sequences:
+        """Sequences from one array `(time, features)` each.
+
+        Args:
+            arrays: at least one, all of one width.
+            labels: as in the class.
+            weights: as in the class.
+            per: as in the class.
+        """
+        lengths = np.array([len(array) for array in arrays], np.int64)
+        return cls(np.concatenate(arrays), lengths, labels, weights, per)
+
+    def __len__(self) -> int:
+        """The number of sequences."""
+        return len(self.lengths)
+
+    @property
+    def steps(self) -> int:
+        """The number of steps of all sequences together."""
+        return len(self.values)
+
+    @property
+    def features(self) -> int:
+        """The number of features of a step."""
+        return int(self.values.shape[1])
+
+    @property
+    def offsets(self) -> Numbers:
+        """`(sequences + 1,)`; sequence `i` is the steps from `offsets[i]` up to `offsets[i + 1]`."""
+        return np.concatenate([[0], np.cumsum(self.lengths, dtype=np.int64)])
+
+    @property
+    def sequence_of_steps(self) -> Numbers:
+        """`(steps,)` the number of the sequence of each step, from 0."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    def id(self, number: int) -> Any:
+        """What the user calls a sequence."""
+        return number if self.ids is None else self.ids[number]
+
+    def arrays(self) -> list[Array]:
+        """For each sequence its values `(time, features)`; views, not copies."""
+        return self._pieces(self.values)
+
+    def split(self, results: Array) -> Any:
+        """Results of all labels, for each sequence.
+
+        Args:
+            results: `(steps, ...)`, or `(sequences, ...)` where a sequence has one label.
+
+        Returns:
+            A list of views `(time, ...)`; `results` itself where a sequence has one label.
+        """
+        return results if self.per == "sequence" else self._pieces(results)
+
+    def keep(self, chosen: npt.NDArray[np.bool_]) -> Sequences:
+        """The sequences for which `chosen (sequences,)` is true."""
+        numbers = np.flatnonzero(chosen)
+        return self._taken(np.flatnonzero(np.repeat(chosen, self.lengths)), self.lengths[numbers], numbers)
+
+    def take(self, numbers: Numbers) -> Sequences:
+        """The sequences of these numbers, in this order."""
+        lengths, offsets = self.lengths[numbers], self.offsets
+        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        return self._taken(np.repeat(offsets[numbers], lengths) + within, lengths, numbers)
+
+    def cut(self, pieces: Numbers) -> tuple[Sequences, Numbers]:
+        """Cut sequences so that all steps of a piece have one number in `pieces (steps,)`.
+
+        Steps of equal number in one sequence are joined, wherever in it they stand.
+
+        Returns:
+            The shorter sequences, and the number of each.
+        """
+        numbers = self.sequence_of_steps
+        steps = np.lexsort((pieces, numbers))
+        numbers, pieces = numbers[steps], pieces[steps]
+        starts = np.flatnonzero((np.diff(numbers, prepend=-1) != 0) | (np.diff(pieces, prepend=-1) != 0))
+        return self._taken(steps, np.diff(np.append(starts, len(steps))), numbers[starts]), pieces[starts]
+
+    def backward(self) -> Sequences:
+        """The same sequences, each from its last step to its first; labels stay where they are."""
+        offsets = self.offsets
+        steps = np.repeat(offsets[:-1] + offsets[1:] - 1, self.lengths) - np.arange(self.steps)
+        return replace(self, values=self.values[steps], rows=None if self.rows is None else self.rows[steps])
+
+    def by_row(self, results: Array) -> Array:
+        """Results of all labels in the order of the rows of the table.
+
+        Args:
+            results: `(steps, ...)`; or `(sequences, ...)` where a sequence has one label, which each of its rows gets.
+
+        Returns:
+            `(steps, ...)`.
+        """
+        if self.per == "sequence":
+            results = np.repeat(results, self.lengths, axis=0)
+        if self.rows is None or in_order(self.rows):
+            return results
+        ordered = np.empty_like(results)
+        ordered[self.rows] = results
+        return ordered
+
+    def _pieces(self, values: Array) -> list[Array]:
+        return np.split(values, self.offsets[1:-1]) if len(self) else []
+
+    def _taken(self, steps: Numbers, lengths: Numbers, numbers: Numbers) -> Sequences:
+        """The steps of these numbers as sequences of these lengths, each taken from the sequence of that number."""
+        labels = steps if self.per == "step" else numbers
+        return replace(
+            self,
+            values=self.values[steps],
+            lengths=lengths,
+            labels=None if self.labels is None else self.labels[labels],
+            weights=None if self.weights is None else self.weights[labels],
+            ids=None if self.ids is None else tuple(self.ids[number] for number in numbers.tolist()),
+            rows=None if self.rows is None else self.rows[steps],
+        )
+
+
+def in_order(rows: Numbers) -> bool:
+    """Whether rows are numbered 0, 1, 2 and so on.
+
+    Example:
+        >>> in_order(np.array([0, 1, 2])), in_order(np.array([1, 0, 2]))
+        (True, False)
+    """
+    return len(rows) == 0 or bool(rows[0] == 0 and rows[-1] == len(rows) - 1 and (rows[1:] > rows[:-1]).all())
