@@ -7,10 +7,83 @@
     └── MissingDependencyError  an optional package is not installed (an ImportError)
 
 Every message says what came, what is needed and what to do, in one or two lines. The command line
-prints it and exits with 2.
+prints it and exits with 2. Messages name an option with `option`, and count things with `counted`.
 """
 
 from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+LISTS = ("drop", "features", "categorical", "numeric")
+"""The arguments that take a list of columns."""
+
+_command_line: ContextVar[bool] = ContextVar("command_line", default=False)
+
+
+@contextmanager
+def command_line() -> Iterator[None]:
+    """Name options as flags of the command in every message that is made meanwhile.
+
+    Example:
+        >>> with command_line():
+        ...     print(option("drop", "Attack Type"))
+        --drop "Attack Type"
+    """
+    token = _command_line.set(True)
+    try:
+        yield
+    finally:
+        _command_line.reset(token)
+
+
+def option(name: str, *values: object) -> str:
+    """An option as the caller knows it: a flag on the command line, an argument in Python.
+
+    Args:
+        name: the name of the argument in Python.
+        values: what to give for it; True for a flag without a value.
+
+    Example:
+        >>> option("drop", "port", "size"), option("order", "time"), option("allow_leaks", True), option("sequence")
+        ("drop=['port', 'size']", "order='time'", 'allow_leaks=True', 'sequence=')
+        >>> with command_line():
+        ...     print(option("drop", "port", "size"), option("allow_leaks", True), option("sequence"))
+        --drop port,size --allow-leaks --sequence
+    """
+    if not _command_line.get():
+        value = repr(list(values)) if name in LISTS and values else ", ".join(map(repr, values))
+        return f"{name}={value}"
+    flag = f"--{name.replace('_', '-')}"
+    return flag if values in ((), (True,)) else f"{flag} {_argument(name, values)}"
+
+
+def _argument(name: str, values: tuple[object, ...]) -> str:
+    """The values of a flag, with the quotes that a shell needs; in a list, a name that holds a comma is quoted too."""
+    texts = [str(value) for value in values]
+    if name in LISTS:
+        quote = [text != text.strip() or "," in text or text[:1] == '"' for text in texts]
+        texts = ['"' + text.replace('"', '""') + '"' if q else text for text, q in zip(texts, quote, strict=True)]
+    text = ",".join(texts)
+    quoted = shlex.quote(text)
+    return f'"{text}"' if quoted != text and not set(text) & set('"$`!\\') else quoted
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """A number and its noun.
+
+    Args:
+        count: how many there are.
+        noun: what one of them is called.
+        plural: what others are called; the noun with an s if not given.
+
+    Example:
+        >>> counted(1, "sequence"), counted(1200, "class", "classes")
+        ('1 sequence', '1,200 classes')
+    """
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 class BothwaysError(Exception):

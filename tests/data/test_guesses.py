@@ -27,7 +27,7 @@ def test_every_guess_is_made_and_said() -> None:
     assert columns.roles == roles
     assert columns.features == ("bytes",)
     for role, name in roles.items():
-        assert any(repr(name) in notice and f"--{role}" in notice for notice in notices), role
+        assert any(repr(name) in notice and f"{role}=" in notice for notice in notices), role
     assert len(notices) == 4
 
 
@@ -53,7 +53,7 @@ def test_a_column_called_none_is_a_column() -> None:
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
-        ({"tag": [0, 1] * 3}, "which column is the label. It may be 'label' or 'tag'. Say it with --label"),
+        ({"tag": [0, 1] * 3}, "which column is the label. It may be 'label' or 'tag'. Say it with label="),
         ({"part": PARTS, "split": PARTS}, "which column is the split. It may be 'part' or 'split'"),
         ({"host": list("aabbcc")}, "which column is the sequence. It may be 'session_id' or 'host'"),
     ],
@@ -64,7 +64,7 @@ def test_a_guess_that_could_be_two_columns_is_refused(columns: dict[str, Any], s
 
 
 def test_no_label_at_all() -> None:
-    with pytest.raises(DataError, match=r"some.csv: no column is called label, .*--label. The columns are: 'x'"):
+    with pytest.raises(DataError, match=r"some.csv: no column is called label, .*label=. The columns are: 'x'"):
         choose_columns(Table("some.csv", pl.DataFrame({"x": [1, 2]})))
     with pytest.raises(InputError, match="per is 'word'; it must be one of: step, sequence"):
         choose_columns(table(), per="word")
@@ -108,7 +108,7 @@ def test_whole_numbers_that_are_kinds_by_their_names() -> None:
     columns, notices = choose_columns(Table("some.csv", pl.DataFrame(rows)))
     assert columns.categories == ("dest_port",)
     assert any("'dest_port' holds whole numbers that are names of kinds" in notice for notice in notices)
-    assert any("'size' is read as amounts" in notice and "--categorical size" in notice for notice in notices)
+    assert any("'size' is read as amounts" in notice and "categorical=['size']" in notice for notice in notices)
     columns, notices = choose_columns(
         Table("some.csv", pl.DataFrame(rows)), label="label", numeric=["dest_port"], categorical=["size"]
     )
@@ -120,7 +120,7 @@ def test_one_label_for_each_sequence_where_none_changes() -> None:
     rows = {"seq": [i // 3 for i in range(36)], "x": range(36), "label": [i // 3 % 2 for i in range(36)]}
     columns, notices = choose_columns(Table("some.csv", pl.DataFrame(rows)))
     assert columns.per == "sequence"
-    assert any("--per step" in notice for notice in notices)
+    assert any("per='step'" in notice for notice in notices)
     assert choose_columns(Table("some.csv", pl.DataFrame(rows)), per="step")[0].per == "step"
     for change in ({"label": [0] * 35 + [1]}, {"seq": [i // 12 for i in range(36)]}):
         assert choose_columns(Table("some.csv", pl.DataFrame(rows | change)), sequence="seq")[0].per == "step"

@@ -76,7 +76,7 @@ def test_quiet_hours_are_no_windows_that_overlap() -> None:
 def test_a_column_that_gives_the_answer(column: pl.Expr) -> None:
     (leak,) = leaks(features=("x", "answer"), answer=column)
     assert (leak.kind, leak.names, leak.sure) == ("column", ("answer",), True)
-    assert "--drop answer" in leak.text
+    assert "drop=['answer']" in leak.text
     assert "100.0%" in leak.text
 
 

@@ -267,7 +267,7 @@ def test_the_part_to_judge_on(asked: str | None, name: str, sequences: list[int]
 def test_a_table_without_parts_is_judged_whole() -> None:
     part, chosen, _ = evaluation_part(table(3), COLUMNS, None, (0, 1))
     assert (part, len(chosen)) == ("all", 3)
-    with pytest.raises(DataError, match=r"there is no split column 'part', so it has no parts. Leave --split out"):
+    with pytest.raises(DataError, match=r"there is no split column 'part', so it has no parts. Leave out split="):
         evaluation_part(table(3), COLUMNS, "test", (0, 1))
 
 

@@ -179,7 +179,7 @@ def test_ctrl_c_keeps_the_best_model(folder: Path, tmp_path: Path) -> None:
     assert training.interrupted
     assert training.epochs == 2
     assert load(model).facts["epochs"] == 2
-    assert any("--resume" in message for message in said)
+    assert any("resume=True" in message for message in said)
     resumed = jobs.train(folder / "traces.parquet", model, settings=SETTINGS, resume=True, say=silent, **ROLES)
     assert not resumed.interrupted
     assert resumed.epochs > 2

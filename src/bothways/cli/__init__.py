@@ -6,7 +6,7 @@ import sys
 
 from bothways.cli import compare, display, engine, tables
 from bothways.cli.app import app
-from bothways.errors import BothwaysError
+from bothways.errors import BothwaysError, command_line
 
 __all__ = ["app", "main"]
 
@@ -32,7 +32,8 @@ def main(arguments: list[str] | None = None) -> None:
         SystemExit: 2
     """
     try:
-        app(arguments, prog_name="bothways")
+        with command_line():
+            app(arguments, prog_name="bothways")
     except SystemExit as end:
         if end.code == INTERRUPTED:
             display.say("Stopped.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,15 +37,19 @@ Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed giv
 DirectionOption = Annotated[str, typer.Option(help=f"How to read: {', '.join(DIRECTIONS)}.")]
 MergeOption = Annotated[str, typer.Option("--merge", help=f"How both ways become one: {', '.join(MERGE_MODES)}.")]
 
+_NAME = re.compile(r'\s*"((?:[^"]|"")*)"\s*(?=,|$)|([^,]+)')
+"""A name between commas, in quotes or not."""
+
 
 def names(given: list[str] | None) -> list[str]:
-    """Names, of which one argument may hold several with commas between them.
+    """Names, of which one argument may hold several with commas between them; one that holds a comma stands in quotes.
 
     Example:
-        >>> names(["a, b", "c"])
-        ['a', 'b', 'c']
+        >>> names(["a, b", '"c, d"'])
+        ['a', 'b', 'c, d']
     """
-    return [name.strip() for argument in given or [] for name in argument.split(",") if name.strip()]
+    found = [match for argument in given or [] for match in _NAME.findall(argument)]
+    return [quoted.replace('""', '"') or plain.strip() for quoted, plain in found if quoted or plain.strip()]
 
 
 def print_json(value: Any) -> None:

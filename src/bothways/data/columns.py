@@ -12,7 +12,7 @@ import polars as pl
 from bothways.data.encoding import Encoding, Number
 from bothways.data.guesses import guess_categories, guess_label, guess_order, guess_sequence, guess_split
 from bothways.data.tables import Table
-from bothways.errors import DataError, InputError, ModelFileError
+from bothways.errors import DataError, InputError, ModelFileError, option
 
 ROW_NUMBERS = ("", "__index_level_0__")
 """The names under which pandas writes the numbers of the rows."""
@@ -225,7 +225,9 @@ def choose_columns(
     notices += said
     if per is None and _one_label_each(table, columns):
         columns = Columns(**(vars(columns) | {"per": "sequence"}))
-        notices.append("No label changes within a sequence: one is learnt for each (--per step for one a step).")
+        notices.append(
+            f"No label changes within a sequence: one is learnt for each ({option('per', 'step')} for one per step)."
+        )
     return columns, notices
 
 
@@ -353,8 +355,8 @@ def _check_numbers(table: Table, kinds: Mapping[str, str], droppable: bool = Tru
         raise DataError(f"{table.source}: the model was trained on numbers, but {said}.")
     which, what = ("them", "they are") if len(wrong) > 1 else ("it", "it is")
     raise DataError(
-        f"{table.source}: features are numbers or names of kinds, but {said}. Leave {which} out with --drop "
-        f"{','.join(wrong)}, or say what {what} for (--sequence, --order, --split)."
+        f"{table.source}: features are numbers or names of kinds, but {said}. Leave {which} out with "
+        f"{option('drop', *wrong)}, or say what {what} for ({', '.join(map(option, ('sequence', 'order', 'split')))})."
     )
 
 
@@ -374,7 +376,7 @@ def _check_stray_text(table: Table, name: str, droppable: bool) -> None:
     row = int(stray.arg_max() or 0)
     more = int(stray.sum()) - 1
     others = f" ({more} more such cell{'s' if more > 1 else ''} below)" if more else ""
-    cure = f"Put it right, or leave the column out with --drop {name}." if droppable else "Put it right."
+    cure = f"Put it right, or leave the column out with {option('drop', name)}." if droppable else "Put it right."
     raise DataError(f"{table.place(row)}, column {name!r} holds {column[row]!r}, which is no number{others}. {cure}")
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from bothways.data.tables import Table
-from bothways.errors import DataError, InputError, ModelFileError
+from bothways.errors import DataError, InputError, ModelFileError, option
 
 Rows = npt.NDArray[np.int64]
 
@@ -386,7 +386,8 @@ def _numbers(table: Table, column: pl.Series, rows: Rows) -> tuple[pl.Series, np
         at, count = int(wrong[rows[wrong].argmin()]), len(wrong)
         raise DataError(
             f"{table.place(int(rows[at]))}, column {column.name!r} is {column[at]}, which is no finite float32 number. "
-            f"Such rows: {count}. Put them right, remove them, or train with --drop {column.name}."
+            f"Such rows: {count}. Put them right, remove them, or leave the column out with "
+            f"{option('drop', column.name)}."
         )
     return numbers, missing
 
@@ -395,7 +396,7 @@ def _refuse_missing(table: Table, name: str, rows: Rows, missing: npt.NDArray[np
     row = int(rows[missing].min())
     raise DataError(
         f"{table.place(row)}, column {name!r} is empty. Such rows: {int(missing.sum())}. Fill them, remove these rows, "
-        f"or train with --drop {name}."
+        f"or leave the column out with {option('drop', name)}."
     )
 
 

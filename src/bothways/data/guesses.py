@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from bothways.data.tables import Table
-from bothways.errors import DataError
+from bothways.errors import DataError, option
 
 SPELLINGS: Mapping[str, str] = MappingProxyType(
     {
@@ -68,10 +68,10 @@ def guess_label(table: Table, names: Collection[str]) -> tuple[str, list[str]]:
         shown = ", ".join(repr(name) for name in table.names[:20]) + (", ..." if len(table.names) > 20 else "")
         raise DataError(
             f"{table.source}: no column is called {', '.join(LABELS[:-2])} or {LABELS[-2]}. Name the one to learn with "
-            f"--label. The columns are: {shown}."
+            f"{option('label')}. The columns are: {shown}."
         )
     label = _only(table, "label", candidates)
-    return label, [f"Learns column {label!r}, by its name (--label to name another)."]
+    return label, [f"Learns column {label!r}, by its name ({option('label')} to name another)."]
 
 
 def guess_split(table: Table, names: Collection[str]) -> tuple[str | None, list[str]]:
@@ -87,7 +87,10 @@ def guess_split(table: Table, names: Collection[str]) -> tuple[str | None, list[
     if not candidates:
         return None, []
     split = _only(table, "split", candidates)
-    return split, [f"Parts are taken from column {split!r} (--split to name another, --split none to draw them)."]
+    return split, [
+        f"Parts are taken from column {split!r} ({option('split')} to name another, "
+        f"{option('split', 'none')} to draw them)."
+    ]
 
 
 def guess_sequence(table: Table, names: Collection[str]) -> tuple[str | None, list[str]]:
@@ -107,8 +110,8 @@ def guess_sequence(table: Table, names: Collection[str]) -> tuple[str | None, li
     exact = [name for name in candidates if "_".join(words(name)) in ("sequence_id", "sequence", "seq_id", "seq")]
     sequence = _only(table, "sequence", exact or candidates)
     return sequence, [
-        f"Sequences are told apart by column {sequence!r} (--sequence to name another, --sequence none if there is but "
-        "one)."
+        f"Sequences are told apart by column {sequence!r} ({option('sequence')} to name another, "
+        f"{option('sequence', 'none')} if there is but one)."
     ]
 
 
@@ -135,7 +138,8 @@ def guess_order(table: Table, sequence: str | None, names: Collection[str]) -> t
         return None, [], []
     order = next((name for name in rising if table.schema[name].is_temporal()), rising[0])
     notices = [
-        f"Steps are sorted by column {order!r} (--order to name another, --order none to keep that of the rows)."
+        f"Steps are sorted by column {order!r} ({option('order')} to name another, "
+        f"{option('order', 'none')} to keep that of the rows)."
     ]
     others = [name for name in rising if name != order]
     notices += [f"Column {name!r} is left out: it sorts the steps as {order!r} does." for name in others]
@@ -153,14 +157,14 @@ def guess_categories(table: Table, names: Collection[str]) -> tuple[list[str], l
             chosen.append(name)
             notices.append(
                 f"Column {name!r} holds whole numbers that are names of kinds, going by its name ({len(values)} kinds; "
-                f"--numeric {name} to read them as amounts)."
+                f"{option('numeric', name)} to read them as amounts)."
             )
             continue
         spread = int(values.max()) - int(values.min()) + 1  # type: ignore[arg-type]
         if len(values) <= FEW_KINDS and len(table) > 20 * len(values) and len(values) < spread * 0.75 and spread > 20:
             notices.append(
                 f"Column {name!r} is read as amounts. If its {len(values)} whole numbers are names of kinds, say "
-                f"--categorical {name}."
+                f"{option('categorical', name)}."
             )
     return chosen, notices
 
@@ -173,6 +177,6 @@ def _only(table: Table, part: str, candidates: list[str]) -> str:
     if len(candidates) > 1:
         raise DataError(
             f"{table.source}: which column is the {part}? It may be {' or '.join(map(repr, candidates))}. Say it with "
-            f"--{part}."
+            f"{option(part)}."
         )
     return candidates[0]

@@ -14,7 +14,7 @@ from bothways.data.columns import Columns
 from bothways.data.sequences import NO_LABEL, Sequences
 from bothways.data.splits import Parts
 from bothways.data.tables import Table
-from bothways.errors import DataError
+from bothways.errors import DataError, option
 
 Hashes = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.int64]
@@ -90,7 +90,7 @@ def find_leaks(table: Table, columns: Columns, parts: Parts) -> list[Leak]:
         >>> columns, parts, _ = split_table(table, columns, seed=0)
         >>> [leak.text for leak in find_leaks(table, columns, parts)]
         ["Column 'alarm' gives the answer away: alone it tells 'label' right on 100.0% of the train steps. Leave it out
-         (--drop alarm) unless it is known before the label is."]
+         (drop=['alarm']) unless it is known before the label is."]
     """
     named = parts.named
     hashes = {name: _row_hashes(table, columns, part) for name, part in named.items()}
@@ -130,8 +130,8 @@ def refuse_leaks(
         >>> refuse_leaks(table, columns, parts, allowed=False, to="train", say=print)
         Traceback (most recent call last):
         bothways.errors.DataError: Column 'alarm' gives the answer away: alone it tells 'label' right on 100.0% of the
-        train steps. Leave it out (--drop alarm) unless it is known before the label is. To train all the same, add
-        --allow-leaks.
+        train steps. Leave it out (drop=['alarm']) unless it is known before the label is. To train all the same, add
+        allow_leaks=True.
     """
     leaks = find_leaks(table, columns, parts)
     for leak in leaks:
@@ -139,7 +139,7 @@ def refuse_leaks(
             say(f"Careful: {leak.text}")
     sure = [leak.text for leak in leaks if leak.sure]
     if sure and not allowed:
-        raise DataError(f"{' '.join(sure)} To {to} all the same, add --allow-leaks.")
+        raise DataError(f"{' '.join(sure)} To {to} all the same, add {option('allow_leaks', True)}.")
 
 
 def _row_hashes(table: Table, columns: Columns, part: Sequences) -> Hashes:
@@ -199,7 +199,7 @@ def _same_sequences(first: str, second: str, pair: list[tuple[Sequences, Hashes]
     text = (
         f"{count:,} of the {len(other):,} sequences of the {second} part stand in the {first} part too, step for step "
         f"(the first: {other.ids[at]!r}, which is {twin!r} there). Scores on them say what was learnt by heart. Remove "
-        "them from one part, or keep what belongs together in one part with --group."
+        f"them from one part, or keep what belongs together in one part with {option('group')}."
     )
     return [Leak("sequence", text, count / len(other), (first, second), sure=True)]
 
@@ -234,7 +234,8 @@ def _overlaps(first: str, second: str, pair: list[tuple[Sequences, Hashes]], len
         f"{share:.1%} of the steps of the {second} part lie in runs of {length} steps or more that stand in the "
         f"{first} part too, in {len(sequences):,} of its {len(other):,} sequences (the first: "
         f"{other.ids[int(sequences[0])]!r}). Windows that overlap do so, and things that repeat themselves. If it is "
-        "the former, cut windows after the parts are made, or keep what belongs together in one part with --group."
+        "the former, cut windows after the parts are made, or keep what belongs together in one part with "
+        f"{option('group')}."
     )
     return [Leak("overlap", text, share, (first, second), sure=False)]
 
@@ -253,14 +254,14 @@ def _columns_that_tell(table: Table, columns: Columns, parts: Parts) -> list[Lea
         if told.right >= DETERMINES and told.better:
             text = (
                 f"Column {name!r} gives the answer away: alone it tells {columns.label!r} right on {told.right:.1%} of "
-                f"the train steps. Leave it out (--drop {name}) unless it is known before the label is."
+                f"the train steps. Leave it out ({option('drop', name)}) unless it is known before the label is."
             )
             surest.append(Leak("column", text, told.right, (name,), sure=True))
         elif told.certainty >= NEARLY and told.better and told.values <= FEW_VALUES:
             text = (
                 f"Column {name!r} nearly gives the answer away: alone it tells {columns.label!r} right on "
                 f"{told.right:.1%} of the train steps. Is it known before the label is? If not, leave it out "
-                f"(--drop {name})."
+                f"({option('drop', name)})."
             )
             near.append(Leak("column", text, told.right, (name,), sure=False))
     return sorted(surest + near, key=lambda leak: (not leak.sure, -leak.figure))

@@ -13,7 +13,7 @@ import polars as pl
 from bothways.data.columns import Columns
 from bothways.data.encoding import Tally
 from bothways.data.tables import Table
-from bothways.errors import DataError
+from bothways.errors import DataError, option
 
 Array = npt.NDArray[Any]
 Rows = npt.NDArray[np.int64]
@@ -325,7 +325,8 @@ def _check_places(table: Table, columns: Columns, rows: Rows, same: npt.NDArray[
     place = f"{columns.order} = {table.column(str(columns.order))[first]}"
     if columns.sequence is not None:
         place = f"{columns.sequence} = {table.column(columns.sequence)[first]!r}, {place}"
-    cure = "" if columns.sequence is not None else " Does a column tell sequences apart? Name it with --sequence."
+    ask = f" Does a column tell sequences apart? Name it with {option('sequence')}."
+    cure = "" if columns.sequence is not None else ask
     pair = f"rows {table.start + first + 1} and {table.start + second + 1}"
     raise DataError(f"{table.source}: {pair} stand at one place: {place}.{cure}")
 
@@ -395,7 +396,7 @@ def check_one_label_each(
         pair = listed([classes[int(lowest[at])], classes[int(highest[at])]])
         raise DataError(
             f"{table.source}: sequence {grouping.ids[at]!r} has two labels in {columns.label!r}: {pair}. Give each "
-            f"sequence one, or learn one a step with --per step. Such sequences: {len(wrong):,} of "
+            f"sequence one, or learn one per step with {option('per', 'step')}. Such sequences: {len(wrong):,} of "
             f"{len(grouping.ids):,}."
         )
 

@@ -28,7 +28,7 @@ from bothways.data.sequences import (
     masked_notices,
 )
 from bothways.data.tables import Table
-from bothways.errors import DataError
+from bothways.errors import DataError, option
 
 PARTS = ("train", "valid", "test")
 SHARES = (0.7, 0.15, 0.15)
@@ -191,7 +191,7 @@ def evaluation_part(
     if part == "all":
         sequences = whole
     elif not has_parts:
-        raise DataError(f"{table.source}: {_why_no_parts(columns)} Leave --split out to use all rows.")
+        raise DataError(f"{table.source}: {_why_no_parts(columns)} Leave out {option('split')} to use all rows.")
     else:
         if drawn and columns.draw is not None:
             sequences, numbers, _ = _draw(table, columns, whole, columns.draw.seed, columns.draw.gap)
@@ -382,7 +382,7 @@ def _classes(table: Table, columns: Columns, parts: Sequence[Sequences | None], 
     for name, part in zip(PARTS[1:], others, strict=True):
         unknown = [label for label in _seen(part, labels) if label not in seen] if part is not None else []
         if unknown:
-            again = " Or draw again with another --seed." if columns.draw is not None else ""
+            again = f" Or draw again with another {option('seed')}." if columns.draw is not None else ""
             raise DataError(
                 f"{table.source}: the {name} part has labels that the train part does not: {listed(unknown)}. "
                 f"Move some of them to the train part, or leave them out.{again}"

@@ -20,7 +20,7 @@ from bothways.data import (
     refuse_leaks,
     split_table,
 )
-from bothways.errors import InputError
+from bothways.errors import InputError, option
 from bothways.jobs.evaluation import Evaluation, judge_part, probabilities
 from bothways.jobs.models import MODEL_ENDING
 from bothways.metrics import fit_baselines, majority
@@ -177,7 +177,7 @@ def train(
     model = _model(network, chosen, trained, columns, parts, table.source)
     store.save(model, output)
     if trained.interrupted:
-        say(f"To go on from here later, add --resume ({checkpoint} keeps what that needs).")
+        say(f"To go on from here later, add {option('resume', True)} ({checkpoint} keeps what that needs).")
     else:
         checkpoint.unlink(missing_ok=True)
     name, part = ("train", parts.train) if parts.valid is None else ("valid", parts.valid)

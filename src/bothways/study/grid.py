@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bothways.errors import InputError
+from bothways.errors import InputError, option
 from bothways.network import Network
 from bothways.settings import Settings
 from bothways.study.factors import AS_WRITTEN, Setting, Value, check_value, factor, factors
@@ -147,14 +147,14 @@ def check_size(vary: Mapping[str, Sequence[Value]], seeds: int, fraction: float,
         >>> check_size({"units": range(1, 1001), "depth": range(1, 101)}, seeds=10, fraction=1.0, yes=False)
         Traceback (most recent call last):
         bothways.errors.InputError: 100,000 settings with 10 seeds each are 1,000,000 runs (units: 1000, depth: 100). \
-Vary less, run a part of them with --fraction, or say --yes if that is meant.
+Vary less, run a part of them with fraction=, or say yes=True if that is meant.
     """
     cells = math.ceil(math.prod(len(values) for values in vary.values()) * fraction)
     if cells * seeds > MANY_RUNS and not yes:
         sizes = ", ".join(f"{field}: {len(values)}" for field, values in vary.items())
         raise InputError(
             f"{cells:,} settings with {seeds} seeds each are {cells * seeds:,} runs ({sizes}). Vary less, run a part "
-            "of them with --fraction, or say --yes if that is meant."
+            f"of them with {option('fraction')}, or say {option('yes', True)} if that is meant."
         )
     return cells * seeds
 

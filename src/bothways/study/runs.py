@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bothways.errors import DataError
+from bothways.errors import DataError, option
 from bothways.files import written_whole
 from bothways.study.factors import factors
 from bothways.study.scores import Judged, metric
@@ -200,7 +200,7 @@ class Journal:
         if fingerprint != self._study["fingerprint"]:
             raise DataError(
                 f"{path}: holds the runs of another study: other data, or other sequences to be judged on. Give "
-                "another --output, or remove this file."
+                f"another {option('output')}, or remove this file."
             )
 
 
