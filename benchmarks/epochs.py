@@ -42,7 +42,7 @@ def with_jax(threads: int) -> tuple[Callable[[Any], study.Call], dict[str, Any]]
     from bothways.training.batches import bucketed, epoch_plan
     from bothways.training.compiled import CompiledEpochs
     from bothways.training.epochs import BatchEpochs
-    from bothways.training.initial import initial_weights
+    from bothways.training.initializers import initial_weights
     from bothways.training.keras_model import compile_model, keras_model, set_weights
 
     def build(case: Any) -> study.Call:

@@ -11,7 +11,7 @@ import pytest
 from bothways.network import DIRECTIONS, PERS, POOLINGS, Network
 from bothways.runtime import scores
 from bothways.spec import CELLS
-from bothways.training.initial import initial_weights
+from bothways.training.initializers import initial_weights
 from bothways.training.keras_model import get_weights, keras_model, set_weights
 from tolerances import KERAS, error
 

@@ -20,9 +20,10 @@ from bothways.network import DIRECTIONS, Network
 from bothways.runtime import scores
 from bothways.training import EpochReport, Examples, Settings, Trained, train
 from bothways.training.batches import Bucket, bucketed, epoch_plan
-from bothways.training.epochs import BatchEpochs, Epochs, epochs
+from bothways.training.compiled_models import epochs
+from bothways.training.epochs import BatchEpochs, Epochs
 from bothways.training.examples import statistics
-from bothways.training.initial import initial_weights
+from bothways.training.initializers import initial_weights
 from bothways.training.keras_model import batch, compile_model, get_weights, keras_model, labeled_arrays, set_weights
 from bothways.training.validation import Judged, Validation
 from tolerances import error

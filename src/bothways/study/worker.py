@@ -68,7 +68,7 @@ class Progress:
 
 
 class Trainer:
-    """Trains the runs of a study, one compiled program for all seeds of a setting.
+    """Trains the runs of a study, one compiled model for all seeds of a setting.
 
     Args:
         order: what they share.
@@ -83,10 +83,10 @@ class Trainer:
 
     def __init__(self, order: Order) -> None:
         """Import what trains, which takes a second or two."""
-        from bothways.training import Programs
+        from bothways.training import CompiledModels
 
         self._order = order
-        self._programs = Programs()
+        self._compiled_models = CompiledModels()
         # Settings take turns with one seed after the other, so that the parts of a seed are soon needed again.
         self._parts = lru_cache(KEPT_SEEDS)(order.task.parts)
 
@@ -122,7 +122,7 @@ class Trainer:
                 settings,
                 None if valid is None else examples(valid),
                 on_epoch,
-                programs=self._programs,
+                compiled_models=self._compiled_models,
             )
         except InputError as reason:
             # What a network cannot be was refused before; what is left is a loss that is no number.

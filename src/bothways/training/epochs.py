@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-import keras
 import numpy as np
 
 from bothways.training.batches import Batches, Bucket
@@ -82,17 +81,3 @@ class BatchEpochs:
             raise
         self.losses += losses
         return float(np.mean(losses))
-
-
-def epochs(model: Any, buckets: Sequence[Bucket]) -> Epochs:
-    """The fastest way to run epochs on the current Keras backend; its `compiled` tells which.
-
-    Args:
-        model: a Keras model as `compile_model` leaves it.
-        buckets: the data.
-    """
-    if keras.backend.backend() != "jax":
-        return BatchEpochs(model, buckets)
-    from bothways.training.compiled import CompiledEpochs  # JAX need not be installed elsewhere
-
-    return CompiledEpochs(model, buckets)

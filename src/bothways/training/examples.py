@@ -13,7 +13,7 @@ from bothways.network import Network
 from bothways.runtime import check_codes, standardise
 from bothways.settings import Settings
 from bothways.training.batches import Bucket, bucketed, piece_lengths
-from bothways.training.initial import Floats
+from bothways.training.initializers import Floats
 from bothways.training.memory import bytes_a_step, free_bytes
 
 Array = npt.NDArray[Any]

@@ -13,9 +13,9 @@ from bothways.layers import GRU, LSTM, Bidirectional, SimpleRNN
 from bothways.network import Network, Recurrent
 from bothways.settings import Settings
 from bothways.training.batches import Bucket
-from bothways.training.chance import Dropout
-from bothways.training.front import Front, Rates
-from bothways.training.initial import Floats
+from bothways.training.dropout import Dropout
+from bothways.training.embedding import InputEncoder, Rates
+from bothways.training.initializers import Floats
 
 CELL_LAYERS: dict[str, Callable[..., Any]] = {
     "lstm": LSTM,
@@ -52,7 +52,7 @@ def keras_model(network: Network, masked: bool, unknown_rates: list[Rates] | Non
     mask = keras.Input((None,), dtype="bool", name="mask") if masked else None
     rows, counts = x, mask
     if network.categories or network.convolution:
-        rows = Front(network, unknown_rates, seed)(x, valid=mask)
+        rows = InputEncoder(network, unknown_rates, seed)(x, valid=mask)
     if network.conv_stride > 1 and mask is not None:
         counts = mask[:, :: network.conv_stride]
     whole = network.per == "sequence"

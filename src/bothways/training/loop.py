@@ -24,12 +24,12 @@ from bothways.training.checkpoints import (
     model_values,
     set_model_values,
 )
+from bothways.training.compiled_models import CompiledModels
+from bothways.training.embedding import Rates
 from bothways.training.epochs import EpochInterrupted
 from bothways.training.examples import Examples, Prepared, check_examples, prepare
-from bothways.training.front import Rates
-from bothways.training.initial import Floats, initial_weights
+from bothways.training.initializers import Floats, initial_weights
 from bothways.training.keras_model import get_weights, set_weights
-from bothways.training.programs import Programs
 from bothways.training.validation import Validation
 
 
@@ -92,7 +92,7 @@ def train(
     checkpoint: str | os.PathLike[str] | None = None,
     resume: bool = False,
     say: Callable[[str], None] | None = None,
-    programs: Programs | None = None,
+    compiled_models: CompiledModels | None = None,
 ) -> Trained:
     """Train a network.
 
@@ -116,7 +116,7 @@ def train(
         resume: go on from the checkpoint, if there is one, to the very weights, bit for bit, of a training that was
             never stopped.
         say: is called with whatever the user should know; None for warnings.
-        programs: those of trainings before, to use again where they fit, and to which a new one is added.
+        compiled_models: those of trainings before, to use again where they fit, and to which a new one is added.
 
     Raises:
         InputError: examples that do not fit the network; the loss is not a finite number; a checkpoint of another
@@ -149,7 +149,7 @@ def train(
     if checkpoint is not None:
         checkpoints = Checkpoints(Path(checkpoint), fingerprint(network, settings, examples, valid), say)
     stored = checkpoints.load() if checkpoints is not None and resume else None
-    training = _Training(network, settings, prepared, validation, monitor, stored, programs or Programs())
+    training = _Training(network, settings, prepared, validation, monitor, stored, compiled_models or CompiledModels())
     interrupted = False
     try:
         while not training.done:
@@ -199,7 +199,7 @@ class _Training:
         validation: Validation | None,
         monitor: str,
         stored: Checkpoint | None,
-        programs: Programs,
+        compiled_models: CompiledModels,
     ) -> None:
         self._network, self._settings, self._prepared = network, settings, prepared
         self._validation, self._monitor = validation, monitor
@@ -208,15 +208,15 @@ class _Training:
         self.best = _Best(settings.patience)
         self.seconds = 0.0
         buckets = prepared.buckets
-        program = programs.ready(network, buckets, settings, _unknown_rates(prepared, settings))
-        self._model = program.model
+        compiled_model = compiled_models.ready(network, buckets, settings, _unknown_rates(prepared, settings))
+        self._model = compiled_model.model
         set_weights(network, self._model, initial_weights(network, settings.seed))
         if stored is not None:
             self._restore(stored)
         self.compiled, self.compile_seconds = keras.backend.backend() == "jax", 0.0
         self.losses: list[float] = []
         if not self.done:
-            self._runner = program.run_on(buckets)
+            self._runner = compiled_model.run_on(buckets)
             self.losses = self._runner.losses
             self.compiled, self.compile_seconds = self._runner.compiled, self._runner.compile_seconds
 

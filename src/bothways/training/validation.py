@@ -11,7 +11,7 @@ from bothways.errors import InputError
 from bothways.network import Network
 from bothways.runtime import padded, probabilities, scores_of
 from bothways.training.examples import Examples, label_weights
-from bothways.training.initial import Floats
+from bothways.training.initializers import Floats
 
 Numbers = npt.NDArray[Any]
 

@@ -1,4 +1,4 @@
-"""Compiled programs that serve more than one training: for many seeds of one network."""
+"""A cache of compiled models: one serves many trainings of the same network, such as those of many seeds."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import numpy as np
 from bothways.network import Network
 from bothways.settings import Settings
 from bothways.training.batches import Bucket, updates
-from bothways.training.epochs import Epochs, epochs
-from bothways.training.front import Rates
+from bothways.training.embedding import Rates
+from bothways.training.epochs import BatchEpochs, Epochs
 from bothways.training.keras_model import compile_model, keras_model
 
 KEPT = 64
-"""So many programs are kept; the one that was not used for longest goes first."""
+"""At most this many are kept; the least recently used goes first."""
 
 
-class Program:
+class CompiledModel:
     """A Keras model and what runs its epochs.
 
     Args:
@@ -39,7 +39,7 @@ class Program:
         self._values = [np.asarray(variable.value) for variable in _variables(model)]
         self._runner: Epochs | None = None
 
-    def renew(self, seed: int) -> None:
+    def reset(self, seed: int) -> None:
         """Make the model what it would be if it had been made for this seed; its weights are still to be set."""
         for variable, value in zip(_variables(self.model), self._values, strict=True):
             variable.assign(value)
@@ -57,30 +57,30 @@ class Program:
         return self._runner
 
 
-class Programs:
-    """Programs by what they were made for; give one to `bothways.training.train` again and again.
+class CompiledModels:
+    """A cache of compiled models; give one to `bothways.training.train` again and again.
 
-    Training that starts with a program which is there gives the same weights, bit for bit, as training that makes one.
+    Training with a model from the cache gives the same weights, bit for bit, as training with a new one.
 
     Example:
         >>> from bothways.training import Examples, train
         >>> x = np.random.default_rng(0).normal(size=(20, 4, 1))
         >>> examples, network = Examples(list(x), (x > 0).astype(int).ravel()), Network(features=1, classes=2, units=4)
-        >>> programs = Programs()
+        >>> compiled_models = CompiledModels()
         >>> for seed in range(2):
-        ...     trained = train(network, examples, Settings(epochs=1, seed=seed), programs=programs)
+        ...     trained = train(network, examples, Settings(epochs=1, seed=seed), compiled_models=compiled_models)
         >>> trained.seconds["compile"]
         0.0
     """
 
     def __init__(self) -> None:
         """None so far."""
-        self._programs: OrderedDict[Hashable, Program] = OrderedDict()
+        self._models: OrderedDict[Hashable, CompiledModel] = OrderedDict()
 
     def ready(
         self, network: Network, buckets: Sequence[Bucket], settings: Settings, unknown_rates: list[Rates] | None
-    ) -> Program:
-        """The program for a network, with the model as new; its weights are still to be set.
+    ) -> CompiledModel:
+        """The compiled model of a network, as new; its weights are still to be set.
 
         Args:
             network: what is trained.
@@ -92,17 +92,31 @@ class Programs:
         shapes = tuple((bucket.x.shape, bucket.batch_size) for bucket in buckets)
         rates = tuple(each.tobytes() for each in unknown_rates or ())
         key = (network, replace(settings, seed=0), masked, shapes, rates)
-        program = self._programs.pop(key, None)
-        if program is None:
+        found = self._models.pop(key, None)
+        if found is None:
             model = keras_model(network, masked, unknown_rates, settings.seed)
             compile_model(network, model, settings, settings.epochs * updates(buckets))
-            program = Program(model, settings.seed)
+            found = CompiledModel(model, settings.seed)
         else:
-            program.renew(settings.seed)
-        self._programs[key] = program
-        if len(self._programs) > KEPT:
-            self._programs.popitem(last=False)
-        return program
+            found.reset(settings.seed)
+        self._models[key] = found
+        if len(self._models) > KEPT:
+            self._models.popitem(last=False)
+        return found
+
+
+def epochs(model: Any, buckets: Sequence[Bucket]) -> Epochs:
+    """The fastest way to run epochs on the current Keras backend; its `compiled` tells which.
+
+    Args:
+        model: a Keras model as `compile_model` leaves it.
+        buckets: the data.
+    """
+    if keras.backend.backend() != "jax":
+        return BatchEpochs(model, buckets)
+    from bothways.training.compiled import CompiledEpochs  # JAX need not be installed elsewhere
+
+    return CompiledEpochs(model, buckets)
 
 
 def _variables(model: Any) -> list[Any]:

@@ -10,12 +10,12 @@ import numpy.typing as npt
 from keras import ops
 
 from bothways.network import Network
-from bothways.training.chance import uniform
+from bothways.training.dropout import uniform
 
 Rates = npt.NDArray[np.float32]
 
 
-class Front(keras.layers.Layer):
+class InputEncoder(keras.layers.Layer):
     """Vectors for categories, and the convolution; the weights stand as in `Network.weight_shapes`.
 
     In training a category is taken for the unknown one at random, the more often the rarer it is, so that the unknown
@@ -30,7 +30,7 @@ class Front(keras.layers.Layer):
 
     def __init__(self, network: Network, unknown_rates: list[Rates] | None = None, seed: int = 0) -> None:
         """Keep the description; `build` makes the weights."""
-        super().__init__(name="front", dtype="float32")
+        super().__init__(name="input_encoder", dtype="float32")
         self._network = network
         self._unknown_rates = unknown_rates
         if unknown_rates is not None:
