@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
-import numpy as np
 import pytest
 
 from best_guess import best_guess, levels
 from bothways.errors import InputError
-from bothways.problems import PROBLEMS, future_echo, neighbours, parity, parity_added, past_echo
+from bothways.problems import PROBLEMS, future_echo, neighbours, parity, past_echo
 
 
 @pytest.mark.parametrize("distance", [0, 1, 3, 7, 20])
@@ -64,21 +62,6 @@ def test_what_was_seen_allows_what_the_ceilings_say(
         assert abs(guessed - ceilings.forward_steps[t]) < 5 * error
         guessed, error = best_guess(rough[:, t:], y[:, t, 0])
         assert abs(guessed - ceilings.backward_steps[t]) < 5 * error
-
-
-def test_scores_that_are_added_reach_their_ceiling_of_parity_and_no_more() -> None:
-    X, y = parity(2000, 3, seed=1)
-    rows, places = np.unique(X[..., 0], axis=0, return_index=True)
-    assert len(rows) == 8
-    bits = rows.astype(np.int64)
-    # Every way to score (first, second) and (second, third) with four values each: 256 by 256 networks.
-    scores = np.array(list(itertools.product((-1.5, -0.5, 0.5, 1.5), repeat=4)))
-    past = scores[:, 2 * bits[:, 0] + bits[:, 1]]
-    future = scores[:, 2 * bits[:, 1] + bits[:, 2]]
-    right = ((past[:, None] + future >= 0) == y[places, 1, 0]).mean(axis=-1)
-    assert right.max() == parity_added(3)[1] == 0.75
-    assert parity_added(3).tolist() == [1, 0.75, 1]
-    assert parity_added(3, reach=0).tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize(

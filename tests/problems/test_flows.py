@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bothways.errors import InputError
-from bothways.problems import PROBLEMS, FlowLimits, flow_columns, flow_posteriors, intrusion_flows, intrusion_limits
+from bothways.problems import PROBLEMS, flow_columns, flow_posteriors, intrusion_flows
 from bothways.problems.flows import ATTACKS, IS_ATTACK, LOOKS, REGIMES, SERVICES, STAGES
 from bothways.problems.regimes import Chain, Regime
 
@@ -83,47 +83,6 @@ def test_a_posterior_of_so_much_is_right_so_often() -> None:
             assert abs(y[inside, 0].mean() - attack[inside].mean()) < 5 * error + 1e-3
 
 
-@pytest.fixture(scope="module")
-def limits() -> dict[str, FlowLimits]:
-    return intrusion_limits(100, n_sequences=1000, seed=1)
-
-
-def test_the_best_detector_reaches_the_limits_on_labelled_flows(limits: dict[str, FlowLimits]) -> None:
-    X, y = intrusion_flows(1000, 100, seed=2)
-    is_attack = y[..., 0] == 1
-    for direction, p in flow_posteriors(X).items():
-        attack = p[..., IS_ATTACK].sum(axis=-1)
-        limit = limits[direction]
-        assert ((attack > 0.5) == is_attack).mean() == pytest.approx(limit.accuracy.value, abs=8 * limit.accuracy.error)
-        for rate, (value, error) in limit.detection.items():
-            assert error < 0.015
-            threshold = np.quantile(attack[~is_attack], 1 - rate)
-            assert (attack[is_attack] > threshold).mean() == pytest.approx(value, abs=8 * error)
-
-
-def test_which_attacks_each_direction_can_tell(limits: dict[str, FlowLimits]) -> None:
-    for rate in (0.01, 0.001):
-        found = {direction: limit.stages[rate] for direction, limit in limits.items()}
-        for stage in ("probe", "guess"):
-            assert found["forward"][stage] < 0.15 < 0.6 < found["backward"][stage]
-        for stage in ("theft", "beacon"):
-            assert found["backward"][stage] < 0.15 < 0.5 < found["forward"][stage]
-        for stage in ("burst", "flood"):
-            assert min(found["forward"][stage], found["backward"][stage]) > 0.85
-        assert all(found["both"][stage] > 0.5 for stage in ATTACKS)
-        assert found["both"]["normal"] < 2 * rate
-        one_way = max(limits["forward"].detection[rate].value, limits["backward"].detection[rate].value)
-        assert limits["both"].detection[rate].value > one_way + 0.1
-
-
-def test_the_ceilings_agree_with_the_limits(limits: dict[str, FlowLimits]) -> None:
-    ceilings = PROBLEMS["intrusion-flows"].ceilings(100)
-    for direction, value in (("forward", ceilings.forward), ("backward", ceilings.backward), ("both", ceilings.both)):
-        assert abs(value - limits[direction].accuracy.value) < 5 * (ceilings.error + limits[direction].accuracy.error)
-    stages = PROBLEMS["intrusion-flows"].ceilings(20, labels="stage")
-    assert 0.5 < stages.forward < stages.both < 1
-
-
 def test_flows_become_columns_of_a_table() -> None:
     X, y = intrusion_flows(3, 4, seed=0)
     columns = flow_columns(X, y)
@@ -141,8 +100,6 @@ def test_flows_become_columns_of_a_table() -> None:
         (lambda X, y: intrusion_flows(2, 3, labels="kind"), 'labels is .kind.; it must be "attack" or "stage"'),
         (lambda X, y: PROBLEMS["intrusion-flows"].ceilings(3, labels="kind"), "labels is 'kind'"),
         (lambda X, y: intrusion_flows(0, 3), "n_sequences is 0"),
-        (lambda X, y: intrusion_limits(n_sequences=1), "n_sequences is 1; it must be a whole number, 2 or more"),
-        (lambda X, y: intrusion_limits(false_alarm_rates=[1]), "false_alarm_rates is 1; .* above 0 and below 1"),
         (lambda X, y: flow_columns(X, y[:, :, 0]), r"X is \(2, 3, 5\) and y is \(2, 3\)"),
         (lambda X, y: flow_columns(X, y + 5), "each 0 or 1"),
         (lambda X, y: flow_posteriors(X[..., :4]), r"X is \(2, 3, 4\)"),

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from bothways.errors import InputError
 from bothways.problems import PROBLEMS, Problem
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
@@ -60,16 +54,3 @@ def test_bad_counts_and_seeds_are_named(problem: Problem) -> None:
         problem.generate(2, 5, seed=-1)
     with pytest.raises(InputError, match="n_timesteps is 0"):
         problem.ceilings(0)
-
-
-def test_the_page_has_the_figures_that_its_script_prints() -> None:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / "problems.py")], capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    page = (ROOT / "docs" / "problems.md").read_text()
-    rows = [line for line in done.stdout.splitlines() if line.startswith("|")]
-    assert len(rows) > 25
-    missing = [row for row in rows if row not in page]
-    assert not missing
-    assert all(name in done.stdout for name in PROBLEMS)

@@ -28,12 +28,11 @@ from bothways.problems.echoes import (
     neighbours,
     neighbours_ceilings,
     parity,
-    parity_added,
     parity_ceilings,
     past_echo,
     past_echo_ceilings,
 )
-from bothways.problems.flow_limits import FlowLimits, intrusion_flows_ceilings, intrusion_limits
+from bothways.problems.flow_limits import intrusion_flows_ceilings
 from bothways.problems.flows import SERVICES, flow_columns, flow_posteriors, intrusion_flows
 from bothways.problems.problem import Ceilings, Problem
 from bothways.problems.sums import (
@@ -45,7 +44,6 @@ from bothways.problems.sums import (
     get_sequences,
     remaining_sum,
     remaining_sum_ceilings,
-    reversed_as_written,
 )
 from bothways.problems.switch import noisy_switch, noisy_switch_ceilings
 
@@ -77,7 +75,6 @@ PROBLEMS: Mapping[str, Problem] = MappingProxyType(
 __all__ = [
     "PROBLEMS",
     "Ceilings",
-    "FlowLimits",
     "Problem",
     "balance",
     "cumulative_sum",
@@ -87,12 +84,9 @@ __all__ = [
     "get_sequence",
     "get_sequences",
     "intrusion_flows",
-    "intrusion_limits",
     "neighbours",
     "noisy_switch",
     "parity",
-    "parity_added",
     "past_echo",
     "remaining_sum",
-    "reversed_as_written",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bothways.problems.arguments import count, generator
-from bothways.problems.problem import Ceilings, Floats, Inputs, Labels
+from bothways.problems.problem import Ceilings, Inputs, Labels
 
 
 def past_echo(
@@ -181,7 +181,7 @@ def parity(
     linear head on top, scores a step by f(past) + g(future). Take a past with an even and one with an odd count, and
     futures likewise: to be right on all four pairs, two of the four sums must be below 0 and two must not; but the
     two pairs of sums have the same total. So at least one of the four is wrong: at most 3/4 of the steps between
-    the ends are right (`parity_added`). `merge_mode="mul"`, a second layer or a hidden layer in the head have no
+    the ends are right. `merge_mode="mul"`, a second layer or a hidden layer in the head have no
     such limit.
 
     Args:
@@ -228,30 +228,6 @@ def parity_ceilings(n_timesteps: int, reach: int = 1) -> Ceilings:
     forward = np.full(steps, 1.0 if reach == 0 else 0.5)
     forward[-1] = 1.0
     return Ceilings(forward, forward[::-1], np.ones(steps))
-
-
-def parity_added(n_timesteps: int, reach: int = 1) -> Floats:
-    """What is possible on `parity` for one layer whose directions are added or put side by side, with a linear head.
-
-    Why, is derived in `parity`: 3/4 at the steps between the ends, and 1 at the two ends, which one direction
-    knows by itself.
-
-    Args:
-        n_timesteps: steps of each sequence, 1 or more.
-        reach: as for `parity`.
-
-    Returns:
-        `(n_timesteps,)`: for each step, the highest expected share of right labels.
-
-    Raises:
-        InputError: as `parity`.
-
-    Example:
-        >>> parity_added(4)
-        array([1.  , 0.75, 0.75, 1.  ])
-    """
-    ceilings = parity_ceilings(n_timesteps, reach)
-    return np.where(np.maximum(ceilings.forward_steps, ceilings.backward_steps) < 1, 0.75, 1.0)
 
 
 def _numbers(n_sequences: int, n_timesteps: int, seed: int | np.random.Generator | None) -> Inputs:

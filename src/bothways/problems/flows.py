@@ -123,7 +123,7 @@ def intrusion_flows(
     - a *flood* of connections, which can be told from the step itself, and better with its neighbours.
 
     As the model is a hidden semi-Markov model, the probability that a flow is part of an attack, given what has been
-    seen, can be computed exactly; `intrusion_limits` does, and so says how many attacks any detector can find.
+    seen, can be computed exactly (`flow_posteriors`).
 
     Args:
         n_sequences: how many hosts, 1 or more.

@@ -6,7 +6,7 @@ import numpy as np
 
 from bothways.problems.arguments import count, generator, number
 from bothways.problems.irwin_hall import right_guess
-from bothways.problems.problem import Ceilings, Floats, Inputs, Labels
+from bothways.problems.problem import Ceilings, Inputs, Labels
 
 
 def cumulative_sum(
@@ -72,33 +72,6 @@ def cumulative_sum_ceilings(n_timesteps: int, threshold: float | None = None) ->
     offset = _threshold(threshold, steps) - 1
     backward = np.array([right_guess(1, before, offset) for before in range(steps)])
     return Ceilings(np.ones(steps), backward, np.ones(steps))
-
-
-def reversed_as_written(n_timesteps: int, threshold: float | None = None) -> Floats:
-    """What is possible on `cumulative_sum` for the reversed LSTM of the tutorials.
-
-    Their `LSTM(go_backwards=True)` emits its outputs in the order in which it reads, and they are compared with
-    labels in the order of time: at step t it has seen x[T-t+1..T] and is asked for the label of x[1..t]. Of those
-    t numbers it has seen the last 2t - T, if that is more than none, and the others are the unknown sum U.
-
-    Args:
-        n_timesteps: steps of each sequence, 1 or more.
-        threshold: as for `cumulative_sum`.
-
-    Returns:
-        `(n_timesteps,)`: for each step, the highest expected share of right labels.
-
-    Raises:
-        InputError: as `cumulative_sum`.
-
-    Example:
-        >>> round(float(reversed_as_written(10).mean()), 4)
-        0.8941
-    """
-    steps = count("n_timesteps", n_timesteps)
-    limit = _threshold(threshold, steps)
-    seen = [max(0, 2 * t - steps) for t in range(1, steps + 1)]
-    return np.array([right_guess(k, t - k, limit - k) for t, k in enumerate(seen, 1)])
 
 
 def remaining_sum(

@@ -16,8 +16,12 @@ from bothways.study.runs import Run, read_runs
 from bothways.study.tables import table_task
 from bothways.study.tasks import Task
 from bothways.study.workers import State
+from limits import reversed_as_written
 
 DIRECTIONS = ("forward", "backward", "both")
+AS_WRITTEN = "-as-written"
+"""The end of the names of studies of the tutorials' reversed layer."""
+
 MERGES = ("concat", "sum", "mul", "ave")
 CALLS = 300
 """Of a trace of system calls the first so many are read, which is all of half of them; whole traces, of up to 4,494
@@ -118,10 +122,36 @@ def run(
     return Done(study, task, found, read_runs(path)[1])
 
 
-def _problem(name: str, **sizes: Any) -> Callable[[Path, bool], Task]:
+@dataclass(frozen=True, eq=False)
+class AsWritten(ProblemTask):
+    """A problem as the tutorials' reversed layer meets it, if it is read forward.
+
+    `LSTM(go_backwards=True)` emits its outputs in the order in which it reads, and they are compared with labels in the
+    order of time: the same as reading reversed sequences forward, with labels that stay where they are.
+    """
+
+    def parts(self, seed: int) -> tuple[Part, Part | None, Part]:
+        """Those of the problem, with reversed sequences."""
+        train, _, test = super().parts(seed)
+        return _reversed(train), None, _reversed(test)
+
+    def facts(self) -> dict[str, Any]:
+        """Those of the problem, and that it is reversed."""
+        return super().facts() | {"reversed": "as written"}
+
+    def ceilings(self) -> dict[str, float]:
+        """What is possible."""
+        return {"forward": float(reversed_as_written(self.steps).mean())}
+
+
+def _reversed(part: Part) -> Part:
+    return Part([sequence[::-1] for sequence in part.sequences], part.labels)
+
+
+def _problem(name: str, of: type[ProblemTask] = ProblemTask, **sizes: Any) -> Callable[[Path, bool], Task]:
     def task(data: Path, quick: bool) -> Task:
         del data
-        whole = ProblemTask(name, **sizes)
+        whole = of(name, **sizes)
         return replace(whole, sequences=40, unseen=100) if quick else whole
 
     return task
@@ -150,17 +180,21 @@ def _cut(part: Part, steps: int, every: int, per: str) -> Part:
     return Part([each[:steps] for each in part.sequences[::every]], np.concatenate([each[:steps] for each in labels]))
 
 
-def _cumulative(name: str, learning_rate: float, wide: int = 0) -> Study:
-    """As tutorials do it; or, if `wide`, one forward layer of so many units."""
+def _cumulative(learning_rate: float, name: str = "cumulative-sum") -> tuple[Study, Study, Study]:
+    """As tutorials do it; their reversed layer; and a forward layer with as many weights as both ways have.
+
+    Both ways have 3,561 weights, forward with 20 units 1,781, with 29 units 3,626.
+    """
     settings: dict[str, Value] = {"epochs": 1, "batch_size": 1, "learning_rate": learning_rate}
-    vary: dict[str, Sequence[Value]] = {"units": (wide,)}
-    if wide:
-        settings |= {"direction": "forward"}
-    else:
-        settings |= {"units": 20}
-        vary = {"direction": ("both", "forward", "backward", "backward_as_written"), "merge_mode": MERGES}
-    task = _problem("cumulative-sum", sequences=250, steps=10, unseen=1000)
-    return Study(name, 1, task, vary, 50, ("loss", "accuracy"), settings)
+    sizes: dict[str, Any] = {"sequences": 250, "steps": 10, "unseen": 1000}
+    task, as_written = _problem("cumulative-sum", **sizes), _problem("cumulative-sum", AsWritten, **sizes)
+    vary: dict[str, Sequence[Value]] = {"direction": ("both", "forward", "backward"), "merge_mode": MERGES}
+    both, forward, metrics = settings | {"units": 20}, settings | {"direction": "forward"}, ("loss", "accuracy")
+    return (
+        Study(name, 1, task, vary, 50, metrics, both),
+        Study(name + AS_WRITTEN, 1, as_written, {"units": (20,)}, 50, metrics, forward),
+        Study(f"{name}-wide", 1, task, {"units": (29,)}, 50, metrics, forward),
+    )
 
 
 def _ceiling(problem: str) -> Study:
@@ -176,11 +210,8 @@ def _ceiling(problem: str) -> Study:
 
 STUDIES = (
     # The learning rate falls to nothing; 0.002 is on average the 0.001 of Keras's Adam, with which tutorials train.
-    _cumulative("cumulative-sum", 0.01),
-    _cumulative("cumulative-sum-slow", 0.002),
-    # Both ways have 3,561 weights, forward with 20 units 1,781, with 29 units 3,626.
-    _cumulative("cumulative-sum-wide", 0.01, wide=29),
-    _cumulative("cumulative-sum-slow-wide", 0.002, wide=29),
+    *_cumulative(0.01),
+    *_cumulative(0.002, "cumulative-sum-slow"),
     *(_ceiling(problem) for problem in PROBLEMS if problem != "intrusion-flows"),
     Study(
         "intrusion-flows",

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from bothways.problems import FlowLimits
 from bothways.study import Comparison, Setting
 from claimed.findings import Finding, best_of
 from claimed.studies import CALLS, Done
+from limits import FlowLimits
 
 CHAPTERS = {
     1: "The cumulative sum",
@@ -127,16 +126,10 @@ def blocks(of: Summary) -> dict[str, str]:
         if each["chapter"] != 2:
             limits = of["limits"] if name == "intrusion-flows" else {}
             tables = [_settings(key, metric, limits) for key, metric in each["metrics"].items()]
-            link = f"With figures: [claims/{name}.html](claims/{name}.html)."
-            made[name] = "\n\n".join([*tables, *([link] if linked(each) else [])])
+            made[name] = "\n\n".join(tables)
         if name == "adfa-ld":
             made["adfa-ld-shares"] = _shares(each["metrics"])
     return made
-
-
-def linked(study: Mapping[str, Any]) -> bool:
-    """Whether the page links the report of a study: not those of one setting, nor the many small ones of ceilings."""
-    return study["chapter"] != 2 and math.prod(map(len, study["vary"].values())) > 1
 
 
 def filled(page: str, made: Mapping[str, str]) -> str:

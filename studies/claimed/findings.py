@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bothways.problems import FlowLimits, parity_added
 from bothways.study import Comparison, Setting
 from bothways.study.factors import checked_vary
 from bothways.study.grid import full_grid
@@ -18,7 +17,8 @@ from bothways.study.results import SURE
 from bothways.study.runs import Run
 from bothways.study.statistics import interval, sign_flip_test, variance_shares
 from bothways.study.tasks import ProblemTask
-from claimed.studies import RATES, Done
+from claimed.studies import AS_WRITTEN, RATES, Done
+from limits import FlowLimits, parity_added
 
 Floats = npt.NDArray[np.float64]
 
@@ -60,7 +60,7 @@ def findings(done: Mapping[str, Done], limits: Mapping[str, FlowLimits]) -> list
     found: list[Finding] = []
     for name in ("cumulative-sum", "cumulative-sum-slow"):
         if name in done:
-            found += _cumulative(done[name], done.get(f"{name}-wide"))
+            found += _cumulative(done[name], done.get(f"{name}-wide"), done.get(name + AS_WRITTEN))
     found += _ceilings({name: each for name, each in done.items() if each.study.chapter == 2})
     if "intrusion-flows" in done:
         found += _flows(done["intrusion-flows"], limits)
@@ -85,7 +85,7 @@ def setting(found: Comparison, **factors: object) -> Setting:
     raise LookupError(f"No setting has {factors}.")
 
 
-def _cumulative(done: Done, wide: Done | None) -> list[Finding]:
+def _cumulative(done: Done, wide: Done | None, written: Done | None) -> list[Finding]:
     name, loss, right = done.study.name, done.found["loss"], done.found["accuracy"]
     at = f"Learning rate {done.study.settings['learning_rate']}:"
     both, forward = (_mean_losses(_runs(done, direction)) for direction in ("both", "forward"))
@@ -93,24 +93,17 @@ def _cumulative(done: Done, wide: Done | None) -> list[Finding]:
     if wide is not None:
         claim = f"{at} ... and than a forward layer with as many weights"
         said.append(_planned(name, claim, _mean_losses(wide.runs), both))
-    return [
-        *said,
+    said += [
         _versus(name, f"{at} after 250 updates both ways have the lower loss than forward (unseen sequences)", loss),
         _versus(name, f"{at} ... and are more often right", right),
-        _planned(
-            name,
-            f"{at} reversed as the tutorials wrote it learns like forward, or better (unseen, loss)",
-            _scores(loss, "forward"),
-            _scores(loss, "backward_as_written"),
-        ),
-        _planned(
-            name,
-            f"{at} reversed learns better with labels in the same order (unseen, loss)",
-            _scores(loss, "backward_as_written"),
-            _scores(loss, "backward"),
-        ),
-        _merging(name, loss, f"{at} how directions are merged matters"),
     ]
+    if written is not None:
+        turned = _scores(written.found["loss"], "forward")
+        claim = f"{at} reversed as the tutorials wrote it learns like forward, or better (unseen, loss)"
+        said.append(_planned(name, claim, _scores(loss, "forward"), turned))
+        claim = f"{at} reversed learns better with labels in the same order (unseen, loss)"
+        said.append(_planned(name, claim, turned, _scores(loss, "backward")))
+    return [*said, _merging(name, loss, f"{at} how directions are merged matters")]
 
 
 def _mean_losses(runs: Iterable[Run]) -> dict[int, float]:

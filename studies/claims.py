@@ -1,13 +1,14 @@
 """What tutorials say of reading both ways, done again over many seeds: what holds, by how much, and how sure that is.
 
-    python examples/claims.py                            the generated problems, into the folder claims/
-    python examples/claims.py --data tables -o found     the tables in the folder tables/, too
-    python examples/claims.py --quick                    all of it in a few minutes; its findings are worth nothing
+    python studies/claims.py                            the generated problems, into the folder claims/
+    python studies/claims.py --data tables -o found     the tables in the folder tables/, too
+    python studies/claims.py --quick                    all of it in a few minutes; its findings are worth nothing
 
 The tables are adfa_ld.parquet, occupancy.parquet, japanese_vowels.parquet and ewt_pos.parquet; those that are not there
 are left out. For each study there is a page (NAME.html) and the file of its runs (NAME.parquet), and for all of them
 summary.txt and summary.json. A study that was stopped goes on where it was when the command is given again; one that is
-done is not done again.
+done is not done again. `--page docs/claims.md` makes the tables of that page anew, and keeps all of it in
+studies/claims.json.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -25,13 +25,14 @@ from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
-from claimed import findings, pages, studies
-
 from bothways import __version__
 from bothways.bench.rounds import machine_facts
-from bothways.problems import intrusion_limits
 from bothways.study.page import write_page
 from bothways.study.workers import State
+from claimed import findings, pages, studies
+from limits import intrusion_limits
+
+HERE = Path(__file__).absolute().parent
 
 EVERY = 20.0
 """Seconds between two lines on how far a study is."""
@@ -42,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     output: Path = options.output
     output.mkdir(parents=True, exist_ok=True)
+    # Processes of `compare` load tasks that are defined here.
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH"))))
     # Many studies have networks of the same shapes: what one has compiled serves the others.
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(output.absolute() / "compiled"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
@@ -69,24 +72,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     limits = intrusion_limits(100, n_sequences=50 if options.quick else 2000) if "intrusion-flows" in done else {}
     about = {"quick": options.quick, "machine": machine_facts(), "versions": _versions()}
     all_found = pages.summary(done, findings.findings(done, limits), limits, about)
-    (output / "summary.json").write_text(json.dumps(all_found, indent=1) + "\n", encoding="utf-8")
+    content = json.dumps(all_found, indent=1) + "\n"
+    (output / "summary.json").write_text(content, encoding="utf-8")
     (output / "summary.txt").write_text(pages.words(all_found) + "\n", encoding="utf-8")
     print(pages.words(all_found))
     if options.page is not None:
-        fill(options.page, all_found, output)
+        filled = pages.filled(options.page.read_text(encoding="utf-8"), pages.blocks(all_found))
+        options.page.write_text(filled, encoding="utf-8")
+        (HERE / "claims.json").write_text(content, encoding="utf-8")
     _say(f"This took {(time.monotonic() - started) / 60:.1f} minutes.")
     return 0
-
-
-def fill(page: Path, found: pages.Summary, output: Path) -> None:
-    """Make the tables of a page anew, and keep what they are made of and link beside it: NAME.json, and NAME/."""
-    page.write_text(pages.filled(page.read_text(encoding="utf-8"), pages.blocks(found)), encoding="utf-8")
-    page.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    reports = page.with_suffix("")
-    reports.mkdir(exist_ok=True)
-    for name, study in found["studies"].items():
-        if pages.linked(study):
-            shutil.copy(output / f"{name}.html", reports)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

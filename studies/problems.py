@@ -1,27 +1,16 @@
 """What is possible on each generated problem: the tables of docs/problems.md.
 
-    python examples/problems.py           steps of a sequence: 10; network flows: 100
-    python examples/problems.py 50        the same with 50 steps
-
-With a file's name it also writes a table of network flows, to train on and to judge by:
-
-    python examples/problems.py 10 flows.parquet
-    bothways train flows.parquet --label label --sequence sequence_id --order step -o flows.bothways
+python studies/problems.py           steps of a sequence: 10; network flows: 100
+python studies/problems.py 50        the same with 50 steps
 """
 
 from __future__ import annotations
 
 import sys
 
-from bothways.problems import (
-    PROBLEMS,
-    flow_columns,
-    intrusion_flows,
-    intrusion_limits,
-    parity_added,
-    reversed_as_written,
-)
+from bothways.problems import PROBLEMS
 from bothways.problems.flows import STAGES
+from limits import intrusion_limits, parity_added, reversed_as_written
 
 
 def print_ceilings(n_timesteps: int) -> None:
@@ -60,16 +49,6 @@ def print_limits() -> None:
         print(f"| {stage} | {cells} |")
 
 
-def write_flows(path: str) -> None:
-    """A table of 1,000 sequences of 100 network flows."""
-    import polars
-
-    polars.DataFrame(flow_columns(*intrusion_flows(1000, 100, seed=0))).write_parquet(path)
-    print(f"\n{path}: 100,000 network flows of 1,000 hosts.")
-
-
 if __name__ == "__main__":
     print_ceilings(int(sys.argv[1]) if len(sys.argv) > 1 else 10)
     print_limits()
-    if len(sys.argv) > 2:
-        write_flows(sys.argv[2])

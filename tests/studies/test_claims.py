@@ -1,0 +1,67 @@
+"""The claims of tutorials are tried, gone on with, and told as the page tells them."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bothways.study import ProblemTask
+from claimed import pages
+from claimed.studies import AsWritten
+
+ROOT = Path(__file__).parents[2]
+
+
+def claims(output: Path, *studies: str) -> str:
+    command = [sys.executable, str(ROOT / "studies" / "claims.py"), "--quick", "--workers", "1", "-o", str(output)]
+    done = subprocess.run([*command, "--only", *studies], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def test_claims_are_tried_and_gone_on_with(tmp_path: Path) -> None:
+    names = ("cumulative-sum-as-written", "ceiling-parity", "intrusion-flows")
+    claims(tmp_path, *names)
+    found = json.loads((tmp_path / "summary.json").read_text())
+    assert {name: each["left"] for name, each in found["studies"].items()} == dict.fromkeys(names, 0)
+    assert {each["study"] for each in found["findings"]} == {"ceilings", "ceiling-parity", "intrusion-flows"}
+    assert {each["verdict"] for each in found["findings"]} <= {"holds", "does not hold", "not shown"}
+    said = (tmp_path / "summary.txt").read_text()
+    assert all(each[part] in said for each in found["findings"] for part in ("claim", "by", "sure"))
+    for name in ("ceiling-parity", "intrusion-flows", "intrusion-flows-detection-at-0.001"):
+        assert "<html" in (tmp_path / f"{name}.html").read_text()
+    said = claims(tmp_path, *names)
+    assert "10 of them are in" in said
+    again = json.loads((tmp_path / "summary.json").read_text())
+    assert again["findings"] == found["findings"]
+
+
+def test_a_study_without_its_table_is_left_out(tmp_path: Path) -> None:
+    assert "adfa-ld: left out" in claims(tmp_path, "adfa-ld")
+    assert json.loads((tmp_path / "summary.json").read_text())["studies"] == {}
+
+
+def test_the_page_of_claims_is_what_its_run_found() -> None:
+    page = (ROOT / "docs" / "claims.md").read_text()
+    found = json.loads((ROOT / "studies" / "claims.json").read_text())
+    assert not found["quick"]
+    made = pages.blocks(found)
+    assert pages.filled(page, made) == page
+    assert set(made) <= set(re.findall(r"<!-- ([a-z0-9-]+) -->", page))
+
+
+def test_as_written_turns_the_sequences_and_keeps_the_labels() -> None:
+    sizes: dict[str, Any] = {"sequences": 3, "steps": 5, "unseen": 4}
+    task, turned = ProblemTask("cumulative-sum", **sizes), AsWritten("cumulative-sum", **sizes)
+    for plain, other in zip(task.parts(1)[::2], turned.parts(1)[::2], strict=True):
+        assert plain is not None
+        assert other is not None
+        np.testing.assert_array_equal(np.stack(list(plain.sequences))[:, ::-1], np.stack(list(other.sequences)))
+        np.testing.assert_array_equal(plain.labels, other.labels)
+    assert task.facts() != turned.facts()
