@@ -34,9 +34,9 @@ import numpy as np
 import polars as pl
 import study
 
-from bothways.bench import check_file, rounds
+from bothways.bench import rounds
 from bothways.errors import DataError
-from bothways.files import written_whole
+from bothways.files import check_output, written_whole
 
 TARGET = 3.0
 """How many times faster than each of the others training has to be."""
@@ -254,7 +254,7 @@ def main() -> None:
     print(f"{machine['processor']}, {threads} threads\n")
     print("\n".join(study.table(headings, rows)))
     if given.save is not None:
-        with written_whole(check_file(given.save), DataError) as temporary:
+        with written_whole(check_output(given.save, (".json",)), DataError) as temporary:
             temporary.write_text(json.dumps({"machine": machine, "results": results}, indent=2) + "\n")
 
 

@@ -22,9 +22,8 @@ from pathlib import Path
 import polars as pl
 
 from bothways import jobs
-from bothways.bench import check_file
 from bothways.errors import DataError
-from bothways.files import written_whole
+from bothways.files import check_output, written_whole
 
 COMMAND = "from bothways.cli import main; main()"
 
@@ -40,7 +39,7 @@ def main() -> None:
     parser.add_argument("--starts", type=int, default=5, help="so many cold starts")
     parser.add_argument("--save", type=Path, help="keep the figures in a .json file")
     given = parser.parse_args()
-    save = None if given.save is None else check_file(given.save)
+    save = None if given.save is None else check_output(given.save, (".json",))
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(given, Path(folder))
     for name, value in figures.items():

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bothways.bench import check_file, rounds, worker
+from bothways.bench import rounds, worker
 from bothways.errors import BothwaysError, DataError
-from bothways.files import written_whole
+from bothways.files import check_output, written_whole
 
 Call = Callable[[], Any]
 Start = Callable[[int], tuple[Callable[[Any], Call], dict[str, Any]]]
@@ -67,7 +67,7 @@ def options(words: str | None, starts: Mapping[str, Start], seconds: float) -> O
     if not given.seconds > 0:
         parser.error(f"--seconds is {given.seconds:g}; a row needs more than 0")
     try:
-        save = None if given.save is None else check_file(given.save)
+        save = None if given.save is None else check_output(given.save, (".json",))
         return Options(given.quick, given.seconds, rounds.check_threads(given.threads), save)
     except BothwaysError as error:
         parser.error(str(error))

@@ -452,7 +452,7 @@ def test_the_memory_of_training(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["--seconds", "0"], "--seconds is 0"),
-        (["--save", "nowhere/some.json"], "there is no folder nowhere"),
+        (["--save", "nowhere/some.json"], "there is no folder 'nowhere'"),
         (["--threads", "0"], "threads is 0"),
     ],
 )

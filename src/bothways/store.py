@@ -101,7 +101,7 @@ def load(path: str | os.PathLike[str]) -> Model:
 def _write(path: Path, parts: dict[str, bytes]) -> None:
     with (
         written_whole(path, ModelFileError) as temporary,
-        zipfile.ZipFile(temporary, "x", zipfile.ZIP_STORED) as archive,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
     ):
         for part, content in parts.items():
             archive.writestr(zipfile.ZipInfo(part), content)

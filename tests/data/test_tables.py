@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bothways.data import Table, check_output, read_table, write_table
+from bothways.data import Table, read_table, write_table
 from bothways.data.sources import FORMATS
 from bothways.errors import DataError
 
@@ -213,28 +213,6 @@ def test_only_columns_that_are_asked_for_are_read(tmp_path: Path) -> None:
     assert table.column("x").to_list() == random.tolist()
     with pytest.raises(DataError, match=r"some\.parquet: the file is damaged"):
         table.column("y")
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("some.txt", r"must end in \.parquet, \.csv, \.jsonl or \.ndjson"),
-        ("some", "must end in"),
-        ("nowhere/some.csv", "there is no folder"),
-        ("folder.csv", "this is a folder"),
-    ],
-)
-def test_outputs_that_cannot_be(tmp_path: Path, name: str, said: str) -> None:
-    (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(DataError, match=said):
-        check_output(tmp_path / name)
-    with pytest.raises(DataError, match=said):
-        write_table(pl.DataFrame({"x": [1]}), tmp_path / name)
-
-
-def test_a_folder_that_takes_no_files() -> None:
-    with pytest.raises(DataError, match="cannot be written in '/proc'"):
-        check_output("/proc/some.csv")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ Importing this package needs the standard library only.
 """
 
 from bothways.bench.cases import DTYPES, MODES, PEERS, SHAPES, Case, Shape, choose_peers, choose_shapes
-from bothways.bench.report import Measurement, Report, check_file
+from bothways.bench.report import Measurement, Report
 from bothways.bench.rounds import measure, processors
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "Measurement",
     "Report",
     "Shape",
-    "check_file",
     "choose_peers",
     "choose_shapes",
     "measure",

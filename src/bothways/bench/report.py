@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bothways.bench.cases import OURS, Case
-from bothways.errors import DataError, InputError
+from bothways.errors import DataError
 from bothways.files import written_whole
 
 
@@ -117,27 +117,6 @@ class Report:
         path = Path(path)
         with written_whole(path, DataError) as temporary:
             temporary.write_text(json.dumps(self.to_json(), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def check_file(path: str | os.PathLike[str]) -> Path:
-    """Say before measuring, which takes minutes, whether the report can be written.
-
-    Raises:
-        InputError: the name does not end in .json, is that of a folder, or its folder does not exist.
-
-    Example:
-        >>> check_file("nowhere/bench.json")
-        Traceback (most recent call last):
-        bothways.errors.InputError: nowhere/bench.json: there is no folder nowhere. Make it first.
-    """
-    path = Path(path)
-    if path.suffix != ".json":
-        raise InputError(f"{path}: the name must end in .json.")
-    if path.is_dir():
-        raise InputError(f"{path}: this is a folder; name a file.")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: there is no folder {path.parent}. Make it first.")
-    return path
 
 
 def _digits(number: float | None) -> float | None:

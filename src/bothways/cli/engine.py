@@ -10,6 +10,7 @@ import typer
 from bothways.bench import DTYPES, MODES, PEERS, SHAPES
 from bothways.cli import display, measurements
 from bothways.cli.app import DirectionOption, Json, MergeOption, Seed, names, print_json
+from bothways.files import check_output
 from bothways.spec import CELLS
 
 
@@ -80,7 +81,7 @@ def bench(
     ]
     wanted = names(peers) or list(PEERS)
     wanted = [] if wanted == ["none"] else wanted
-    path = bench.check_file(save) if save else None
+    path = check_output(save, (".json",)) if save else None
     measurements.say_missing_peers(bench.choose_peers(wanted)[1])
     with display.case_progress() as on_progress:
         report = bench.measure(cases, wanted, threads=threads, seconds=seconds, on_progress=on_progress)

@@ -8,7 +8,7 @@ from bothways.data.leaks import Leak, find_leaks, refuse_leaks
 from bothways.data.sequences import Sequences, read_sequences
 from bothways.data.splits import PARTS, Parts, evaluation_part, split_table
 from bothways.data.streams import Chunk, stream_sequences
-from bothways.data.tables import Table, check_output, read_table, write_table
+from bothways.data.tables import Table, read_table, write_table
 
 __all__ = [
     "PARTS",
@@ -21,7 +21,6 @@ __all__ = [
     "Parts",
     "Sequences",
     "Table",
-    "check_output",
     "choose_columns",
     "evaluation_part",
     "find_leaks",

@@ -19,9 +19,8 @@ from polars.io.plugins import register_io_source
 
 from bothways.data.sources import FORMATS
 from bothways.data.streams import Chunk
-from bothways.data.tables import check_output
 from bothways.errors import DataError
-from bothways.files import written_whole
+from bothways.files import check_output, written_whole
 
 PREDICTED = "predicted"
 PROBABILITY = "probability"
@@ -42,7 +41,8 @@ class LabeledWriter:
         counts: how many rows got each label, in the order of `classes`.
 
     Raises:
-        DataError: as `check_output`; on leaving the block, where the system cannot write the file.
+        InputError: as `check_output`.
+        DataError: on leaving the block, where the system cannot write the file.
 
     Example:
         >>> import tempfile
@@ -61,7 +61,7 @@ class LabeledWriter:
 
     def __init__(self, path: str | os.PathLike[str], classes: Sequence[Any]) -> None:
         """Check that the file can be written."""
-        self.path = check_output(path)
+        self.path = check_output(path, tuple(SINKS))
         self._classes = pl.Series(list(classes))
         self._format = self.path.suffix.lower()
         self._stack = ExitStack()

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import difflib
 import os
-import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import polars as pl
 
 from bothways.data.sources import FORMATS, Source, find_files
 from bothways.errors import DataError
-from bothways.files import written_whole
+from bothways.files import check_output, written_whole
 
 ROW = "data row {} (the first is 1)"
 """How messages name a row."""
@@ -157,42 +155,14 @@ def read_table(source: Source, text: Collection[str] = ()) -> Table:
     return table
 
 
-def check_output(path: str | os.PathLike[str], endings: Sequence[str] = tuple(FORMATS)) -> Path:
-    """Refuse a file that could not be written later, before any work is done.
-
-    Raises:
-        DataError: an ending other than `endings`, a folder that does not exist or takes no files, or the name of a
-            folder.
-
-    Example:
-        >>> check_output("labels.txt", [".parquet", ".csv"])
-        Traceback (most recent call last):
-        bothways.errors.DataError: labels.txt: the name of this file must end in .parquet or .csv.
-    """
-    path = Path(path)
-    if path.is_dir():
-        raise DataError(f"{path}: this is a folder; give the file to write.")
-    if path.suffix.lower() not in endings:
-        *some, last = endings
-        said = f"{', '.join(some)} or {last}" if some else last
-        raise DataError(f"{path}: the name of this file must end in {said}.")
-    if not path.parent.is_dir():
-        raise DataError(f"{path}: there is no folder {str(path.parent)!r} to write it to.")
-    try:
-        tempfile.TemporaryFile(dir=path.parent).close()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written in {str(path.parent)!r} ({error.strerror or error}).") from None
-    return path
-
-
 def write_table(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:
     """Write a table, whole or not at all: under another name beside `path`, renamed when it is complete.
 
     Raises:
-        DataError: as `check_output`, or a table that the format cannot hold, or a full disk; what stood at `path` is
-            untouched.
+        InputError: as `check_output`.
+        DataError: a table that the format cannot hold, or a full disk; what stood at `path` is untouched.
     """
-    path = check_output(path)
+    path = check_output(path, tuple(FORMATS))
     with written_whole(path, DataError) as temporary:
         FORMATS[path.suffix.lower()].write(frame, temporary)
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from bothways.data import LabeledWriter, check_output, stream_sequences
+from bothways.data import LabeledWriter, stream_sequences
+from bothways.data.sources import FORMATS
 from bothways.errors import InputError
+from bothways.files import check_output
 from bothways.jobs.models import load_with_columns
 
 
@@ -68,7 +70,7 @@ def predict(
         Traceback (most recent call last):
         bothways.errors.ModelFileError: nowhere.bothways: no such file.
     """
-    output = check_output(output)
+    output = check_output(output, tuple(FORMATS))
     if output.exists() and Path(data).exists() and output.samefile(data):
         raise InputError(f"{output}: this is the table itself; write the labels to another file.")
     loaded, columns = load_with_columns(model)

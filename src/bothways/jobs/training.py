@@ -14,13 +14,13 @@ from bothways.data import (
     Columns,
     Parts,
     Sequences,
-    check_output,
     choose_columns,
     read_table,
     refuse_leaks,
     split_table,
 )
 from bothways.errors import InputError, option
+from bothways.files import check_output
 from bothways.jobs.evaluation import Evaluation, judge_part, probabilities
 from bothways.jobs.models import MODEL_ENDING
 from bothways.metrics import fit_baselines, majority

@@ -81,9 +81,10 @@ def save_model(model: keras.Model, path: str | Path, layers: str = "keras", **op
     """
     path = Path(path)
     with tempfile.TemporaryDirectory() as folder, written_whole(path, ModelFileError) as whole:
-        saved = Path(folder, path.name)
+        saved, converted = Path(folder, path.name), Path(folder, "converted")
         model.save(saved, **options)
-        _convert(saved, whole, layers)
+        _convert(saved, converted, layers)
+        shutil.copyfile(converted, whole)
 
 
 def _convert(source: Path, target: Path, layers: str) -> None:

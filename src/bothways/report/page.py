@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from bothways.errors import DataError, InputError, MissingDependencyError
-from bothways.files import written_whole
+from bothways.errors import DataError, MissingDependencyError
+from bothways.files import check_output, written_whole
 from bothways.report.content import Report
 from bothways.report.html import text
 from bothways.report.style import STYLE
@@ -18,21 +18,15 @@ def check_report_file(path: str | os.PathLike[str]) -> Path:
     """Say before the work whether a report can be drawn and written.
 
     Raises:
-        InputError: the name does not end in .html, is that of a folder, or its folder does not exist.
+        InputError: as `bothways.files.check_output`.
         MissingDependencyError: matplotlib is not installed.
 
     Example:
         >>> check_report_file("report.pdf")
         Traceback (most recent call last):
-        bothways.errors.InputError: report.pdf: the name of a report must end in .html.
+        bothways.errors.InputError: report.pdf: the name of this file must end in .html or .htm.
     """
-    path = Path(path)
-    if path.suffix.lower() not in ENDINGS:
-        raise InputError(f"{path}: the name of a report must end in .html.")
-    if path.is_dir():
-        raise InputError(f"{path}: this is a folder; name a file.")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: there is no folder {path.parent}. Make it first.")
+    path = check_output(path, ENDINGS)
     _need_matplotlib()
     return path
 

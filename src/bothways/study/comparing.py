@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bothways.errors import InputError
+from bothways.files import check_output
 from bothways.problems import PROBLEMS
 from bothways.study.factors import Value, checked_vary
 from bothways.study.grid import Grid, check_cells, check_size, checked_base, fraction_of, full_grid
@@ -102,7 +103,7 @@ def compare(
     if search is not None:
         check_trials(search)
         need_optuna()
-    path = None if output is None else _checked_output(output)
+    path = None if output is None else check_output(output, (ENDING,))
     task = _task(data, table or {}, dict(problem or {}), say)
     first = grid.reference(reference or {})
     grid = fraction_of(grid, fraction, grid.cells.index(first)) if search is None else replace(grid, cells=(first,))
@@ -216,15 +217,6 @@ def _workers(workers: int | None) -> int:
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise InputError(f"workers is {workers!r}; it must be a whole number of at least 1.")
     return workers
-
-
-def _checked_output(output: str | Path) -> Path:
-    path = Path(output)
-    if path.suffix.lower() != ENDING:
-        raise InputError(f"{path}: the runs are kept in a Parquet file; give it a name that ends in {ENDING}.")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: the folder {path.parent} does not exist.")
-    return path
 
 
 def _task(

@@ -73,7 +73,7 @@ class Checkpoints:
         arrays, notes = self._waiting
         text = json.dumps(notes | {"fingerprint": self._fingerprint}).encode()
         try:
-            with written_whole(self._path, ModelFileError) as temporary, temporary.open("xb") as file:
+            with written_whole(self._path, ModelFileError) as temporary, temporary.open("wb") as file:
                 np.savez(file, allow_pickle=False, **arrays, **{NOTES: np.frombuffer(text, np.uint8)})
         except ModelFileError as error:
             if not self._failed:
