@@ -161,7 +161,6 @@ def test_features_that_are_no_numbers(value: float | None) -> None:
         ({"flow": ["a", None, "b"]}, "data row 2 .* column 'flow' is empty"),
         ({"flow": [[1], [1], [2]]}, "column 'flow' is of type List"),
         ({"at": [0.0, 1.0, float("nan")]}, "data row 3 .* column 'at' is empty"),
-        ({"at": [1, 1, 0]}, "rows 1 and 2 stand at one place: flow = 'a', at = 1"),
     ],
 )
 def test_tables_that_cannot_be_read(change: dict[str, Any], said: str) -> None:
@@ -170,10 +169,30 @@ def test_tables_that_cannot_be_read(change: dict[str, Any], said: str) -> None:
         read(pl.DataFrame(frame | change))
 
 
-def test_one_place_twice_in_a_table_without_sequences() -> None:
-    frame = pl.DataFrame({"at": [0, 1, 0], "x": [1, 2, 3], "label": [0, 1, 0]})
-    with pytest.raises(DataError, match=r"rows 1 and 3 stand at one place: at = 0. .*sequence="):
-        read(frame, Columns("label", ("x",), order="at"))
+@pytest.mark.parametrize(
+    ("at", "rows"),
+    [
+        ([0, 1, 1, 1, 2], [0, 1, 2, 3, 4]),
+        ([1, 2, 1, 0, 1], [3, 0, 2, 4, 1]),
+        ([2, 1, 1, 1, 0], [4, 3, 2, 1, 0]),
+    ],
+    ids=["sorted", "shuffled", "newest first"],
+)
+@pytest.mark.parametrize("sequence", [None, "flow"])
+def test_rows_at_one_place_keep_their_order_and_it_is_said(
+    at: list[int], rows: list[int], sequence: str | None
+) -> None:
+    frame = pl.DataFrame({"flow": ["b"] * 5, "at": at, "x": range(5), "label": [0, 1] * 2 + [0]})
+    if sequence:
+        frame = pl.concat([frame, frame.with_columns(flow=pl.lit("a"))])
+        rows = [*(row + 5 for row in rows), *rows]
+    sequences = read(frame, Columns("label", ("x",), sequence=sequence, order="at"))
+    assert sequences.rows.tolist() == rows
+    said = (
+        f"some.csv: {4 if sequence else 2} rows stand at the same 'at' as the row before; such rows keep their order."
+    )
+    (notice,) = (notice for notice in sequences.notices if "at the same" in notice)
+    assert notice == said if sequence else notice.startswith(f"{said} Does a column tell sequences apart? Name it")
 
 
 def test_keep_and_cut() -> None:

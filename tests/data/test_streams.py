@@ -151,9 +151,6 @@ def test_rows_are_named_by_their_place_in_the_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"some\.parquet: data row 70001 "):
         label_all(path, tmp_path / "out.parquet", rows=10_000)
     assert [entry.name for entry in tmp_path.iterdir()] == ["some.parquet"]
-    write_table(pl.concat([frame, frame.tail(1)]), path)
-    with pytest.raises(DataError, match="rows 100000 and 100001 stand at one place: flow = 'f999'"):
-        label_all(path, tmp_path / "out.parquet", rows=10_000)
 
 
 def test_unknown_values_and_missing_numbers_are_counted_once(tmp_path: Path) -> None:

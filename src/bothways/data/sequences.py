@@ -13,7 +13,7 @@ import polars as pl
 from bothways.data.columns import Columns
 from bothways.data.encoding import Tally
 from bothways.data.tables import Table
-from bothways.errors import DataError, option
+from bothways.errors import DataError, counted, option
 
 Array = npt.NDArray[Any]
 Rows = npt.NDArray[np.int64]
@@ -219,29 +219,31 @@ def long_notice(count: int, max_steps: int) -> str:
 def group_rows(table: Table, columns: Columns) -> Grouping:
     """The rows of a table, sequence after sequence in order.
 
+    Rows at one place keep the order in which they stand; where the newest stand first, the reverse of it.
+
     Raises:
-        DataError: a missing name or place in the order, or two steps at one place.
+        DataError: a missing name or place in the order.
     """
     keys = _keys(table, columns)
-    standing = _standing(keys, columns, len(table))
-    if standing is not None:
-        return _by_name(standing)
     count = len(table)
-    rows = _sorted_rows(list(keys.values()), count)
-    new = np.zeros(count, bool)
-    new[0] = True
-    if columns.sequence is not None:
-        new[1:] = _differs(keys[columns.sequence], rows)
-    if columns.order is not None:
-        _check_places(table, columns, rows, ~(new[1:] | _differs(keys[columns.order], rows)))
-    offsets = np.append(np.flatnonzero(new), count)
-    notices = []
-    if columns.order is not None and (displaced := int(((np.diff(rows) < 0) & ~new[1:]).sum())):
-        notices.append(
+    grouping = _standing(keys, columns, count)
+    if grouping is not None:
+        grouping = _by_name(grouping)
+        return replace(grouping, notices=_tie_notices(table, columns, _ties(keys, columns, grouping)))
+    grouping = _sorted(keys, columns, count)
+    ties = _ties(keys, columns, grouping)
+    if ties and _newest_first(keys, columns, count):
+        grouping = _sorted(keys, columns, count, newest_first=True)
+    notices = _tie_notices(table, columns, ties)
+    inner = np.ones(count, bool)
+    inner[grouping.offsets[:-1]] = False
+    if columns.order is not None and (displaced := int((np.diff(grouping.rows) < 0)[inner[1:]].sum())):
+        notices = (
             f"{table.source}: the rows are not in the order of {columns.order!r} ({displaced:,} of {count:,} stand "
-            "after a later one); they are sorted."
+            "after a later one); they are sorted.",
+            *notices,
         )
-    return Grouping(rows, offsets, _ids(keys, columns, rows[offsets[:-1]]), tuple(notices))
+    return replace(grouping, notices=notices)
 
 
 def group_as_they_stand(table: Table, columns: Columns) -> Grouping | None:
@@ -277,7 +279,7 @@ def _standing(keys: dict[str, pl.Series], columns: Columns, count: int) -> Group
         new[1:] = (names[1:] != names[:-1]).to_numpy()
     if columns.order is not None:
         places = keys[columns.order]
-        if not (new[1:] | (places[1:] > places[:-1]).to_numpy()).all():
+        if not (new[1:] | (places[1:] >= places[:-1]).to_numpy()).all():
             return None
     starts = np.flatnonzero(new)
     if columns.sequence is not None and keys[columns.sequence].gather(starts).n_unique() < len(starts):
@@ -305,30 +307,47 @@ def _straight(rows: Rows) -> bool:
     return len(rows) == 0 or (rows[0] == 0 and rows[-1] == len(rows) - 1 and bool((rows[1:] > rows[:-1]).all()))
 
 
-def _sorted_rows(keys: list[pl.Series], count: int) -> Rows:
-    """The numbers of the rows sorted by the keys, equal ones as they stand."""
-    sortable = pl.DataFrame([column.alias(str(i)) for i, column in enumerate(keys)])
-    return sortable.with_row_index("row").sort(pl.exclude("row"), "row")["row"].to_numpy().astype(np.int64)
-
-
-def _differs(column: pl.Series, rows: Rows) -> npt.NDArray[np.bool_]:
-    """Whether each value but the first differs from the one before it."""
-    ordered = column.gather(rows)
-    return (ordered[1:] != ordered[:-1]).to_numpy()
-
-
-def _check_places(table: Table, columns: Columns, rows: Rows, same: npt.NDArray[np.bool_]) -> None:
-    if not same.any():
-        return
-    at = int(same.argmax())
-    first, second = int(rows[at]), int(rows[at + 1])
-    place = f"{columns.order} = {table.column(str(columns.order))[first]}"
+def _sorted(keys: dict[str, pl.Series], columns: Columns, count: int, newest_first: bool = False) -> Grouping:
+    """The rows sorted by sequence and order, equal ones as they stand or in reverse."""
+    frame = pl.DataFrame([column.alias(str(i)) for i, column in enumerate(keys.values())]).with_row_index("row")
+    frame = frame.sort([*frame.columns[1:], "row"], descending=[False] * len(keys) + [newest_first])
+    rows = frame["row"].to_numpy().astype(np.int64)
+    new = np.zeros(count, bool)
+    new[0] = True
     if columns.sequence is not None:
-        place = f"{columns.sequence} = {table.column(columns.sequence)[first]!r}, {place}"
+        names = keys[columns.sequence].gather(rows)
+        new[1:] = (names[1:] != names[:-1]).to_numpy()
+    offsets = np.append(np.flatnonzero(new), count)
+    return Grouping(rows, offsets, _ids(keys, columns, rows[offsets[:-1]]))
+
+
+def _ties(keys: dict[str, pl.Series], columns: Columns, grouping: Grouping) -> int:
+    """How many steps stand at the place of the one before them."""
+    if columns.order is None:
+        return 0
+    places = keys[columns.order].gather(grouping.rows)
+    same = (places[1:] == places[:-1]).to_numpy().copy()
+    same[grouping.offsets[1:-1] - 1] = False
+    return int(same.sum())
+
+
+def _newest_first(keys: dict[str, pl.Series], columns: Columns, count: int) -> bool:
+    """Whether within every sequence the rows stand in reverse."""
+    names = {name: column for name, column in keys.items() if name == columns.sequence}
+    grouping = _sorted(names, columns, count) if names else Grouping(np.arange(count), np.array([0, count]), ("",))
+    places = keys[str(columns.order)].gather(grouping.rows)
+    falls = (places[1:] <= places[:-1]).to_numpy().copy()
+    falls[grouping.offsets[1:-1] - 1] = True
+    return bool(falls.all())
+
+
+def _tie_notices(table: Table, columns: Columns, ties: int) -> tuple[str, ...]:
+    """A word about steps at one place."""
+    if not ties:
+        return ()
     ask = f" Does a column tell sequences apart? Name it with {option('sequence')}."
-    cure = "" if columns.sequence is not None else ask
-    pair = f"rows {table.start + first + 1} and {table.start + second + 1}"
-    raise DataError(f"{table.source}: {pair} stand at one place: {place}.{cure}")
+    rows = f"{counted(ties, 'row stands', 'rows stand')} at the same {columns.order!r} as the row before"
+    return (f"{table.source}: {rows}; such rows keep their order.{'' if columns.sequence else ask}",)
 
 
 def label_values(table: Table, name: str) -> pl.Series:

@@ -240,7 +240,6 @@ class _Reader:
         match_columns(table, columns, label=False)
         grouping = group_as_they_stand(table, columns)
         if grouping is None:
-            # Two steps at one place are refused here.
             grouping = group_rows(table, columns)
             if not (last and self.start == 0):
                 raise _MustSortError("the rows of a sequence do not stand together and in order")
@@ -267,7 +266,7 @@ class _Reader:
         """See to it that a sequence that was cut goes on in order."""
         if self.columns.order is not None:
             places = table.column(self.columns.order)
-            if self.cut and not places[0] > self.cut_at:
+            if self.cut and not places[0] >= self.cut_at:
                 raise _MustSortError("the rows of a sequence do not stand in order")
             self.cut_at = places[-1]
         self.long += through and not self.cut
