@@ -21,6 +21,9 @@ from rich.console import Console
 from bothways import demo, jobs
 from bothways.cli import app, display, main
 from bothways.errors import ModelFileError
+from bothways.network import Network
+from bothways.options import options
+from bothways.settings import Preparation, Roles, Settings
 
 COMMANDS = ("demo", "train", "evaluate", "predict", "info", "compare", "bench")
 ROLES = ["--label", "kind", "--sequence", "flow", "--order", "at", "--split", "part"]
@@ -197,17 +200,38 @@ def test_every_command_is_tested() -> None:
     assert {command.callback.__name__ for command in app.registered_commands if command.callback} == set(COMMANDS)
 
 
-def test_the_defaults_of_train_are_those_of_the_labeler() -> None:
+def test_every_option_of_the_dataclasses_reaches_training(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    class Reached(Exception):
+        pass
+
+    def train(data: str, output: Path, settings: dict[str, Any], **more: Any) -> None:
+        given.update(settings, **more)
+        raise Reached
+
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(jobs, "train", train)
+    arguments = ["--merge", "sum", "--conv", "5:2", "--patience", "0", "--drop", "a,b", "--drop", "c", "--centered"]
+    with pytest.raises(Reached):
+        main(["train", "flows.csv", "-o", "flows.bothways", *arguments])
+    owners = (Network, Settings, Preparation, Roles)
+    defaults = {name: option.default for owner in owners for name, option in options(owner).items()}
+    changed = {"merge_mode": "sum", "conv_window": 5, "conv_stride": 2, "patience": 0, "drop": ("a", "b", "c")}
+    assert {name: given[name] for name in defaults} == defaults | changed | {"centered": True}
+    for conv, said in {
+        "many": "conv_window is 'many'",
+        "5:0": "conv_stride is 0",
+        "5:2:1": "give it as 5 or 5:2",
+    }.items():
+        assert said in run("train", "flows.csv", "-o", "flows.bothways", "--conv", conv)[2]
+
+
+def test_the_labeler_has_the_options_of_network_and_settings() -> None:
     from bothways.labeler import SequenceLabeler
 
-    (train,) = (c.callback for c in app.registered_commands if c.callback and c.callback.__name__ == "train")
-    ours = {name: parameter.default for name, parameter in inspect.signature(train).parameters.items()}
-    ours["merge_mode"] = ours.pop("merge")
-    ours["random_state"] = ours.pop("seed")
     theirs = {name: parameter.default for name, parameter in inspect.signature(SequenceLabeler).parameters.items()}
-    for name in ("direction", "cell", "units", "depth", "epochs", "batch_size", "learning_rate", "patience", "window"):
-        assert ours[name] == theirs[name], name
-    assert (ours["merge_mode"], ours["random_state"]) == (theirs["merge_mode"], theirs["random_state"])
+    theirs["seed"] = theirs.pop("random_state")
+    for name, option in {**options(Network), **options(Settings)}.items():
+        assert theirs[name] == option.default, name
 
 
 def bad_tables() -> dict[str, pl.DataFrame]:
@@ -559,17 +583,18 @@ def test_the_demo_learns_the_problem(shown: demo.Demo) -> None:
 
 
 def test_the_json_of_the_demo(shown: demo.Demo, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
+    asked: dict[str, Any] = {}
 
-    def run_demo(*arguments: Any) -> demo.Demo:
-        asked.extend(arguments)
+    def run_demo(steps: int, **options: Any) -> demo.Demo:
+        asked.update(options, steps=steps)
         return shown
 
     monkeypatch.setattr(demo, "run", run_demo)
     arguments = ["--steps", 7, "--units", 3, "--direction", "forward", "--merge", "sum", "--epochs", 2, "--seed", 9]
     code, out, err = run("demo", *arguments, "--json")
     assert (code, err) == (0, "")
-    assert asked[:6] == [7, 3, "forward", "sum", 2, 9]
+    assert asked.pop("say") is not None
+    assert asked == {"steps": 7, "units": 3, "direction": "forward", "merge_mode": "sum", "epochs": 2, "seed": 9}
     result = json.loads(out)
     assert list(result) == ["accuracy", "expected", "predicted", "updates", "seconds", "longer"]
     assert set(result["seconds"]) == set(result["longer"]["seconds"]) == {"start", "compile", "train"}
@@ -582,7 +607,7 @@ def test_the_demo_says_right_and_wrong_in_words_and_colours(
     from dataclasses import replace
 
     wrong = replace(shown, predicted=[1 - shown.expected[0], *shown.expected[1:]])
-    monkeypatch.setattr(demo, "run", lambda *arguments: wrong)
+    monkeypatch.setattr(demo, "run", lambda *arguments, **options: wrong)
     code, out, _ = run("demo")
     assert code == 0
     assert out.count("wrong") == 1

@@ -72,11 +72,11 @@ def test_numpy_integers_are_whole_numbers() -> None:
         ({"units": 2.5}, "units is 2.5; it must be a whole number"),
         ({"units": True}, "units is True; it must be a whole number"),
         ({"depth": -1}, "depth is -1"),
-        ({"depth": MAX_DEPTH + 1}, "must be at most 100"),
+        ({"depth": MAX_DEPTH + 1}, "and at most 100"),
         ({"cell": "gru2"}, "no cell 'gru2'. Use one of: lstm"),
         ({"direction": "sideways"}, "no direction 'sideways'. Use one of: forward, backward, both"),
         ({"merge_mode": "max"}, "no merge_mode 'max'"),
-        ({"merge_mode": None}, "merge_mode=None leaves two outputs"),
+        ({"merge_mode": None}, "no merge_mode None. Use one of: concat"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments: dict[str, Any], message: str) -> None:

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any
 
 from bothways.errors import InputError
-from bothways.merge import MERGE_MODES, check_merge_mode
-from bothways.spec import cell_spec
+from bothways.merge import MERGE_MODES
+from bothways.options import check_options, option_field, whole
+from bothways.spec import CELLS, cell_spec
 
 DIRECTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"forward": ("forward",), "backward": ("backward",), "both": ("forward", "backward")}
@@ -117,24 +117,14 @@ class Convolution:
 class Network:
     """A network that labels every step, or whole sequences.
 
+    The options say what they mean: `bothways.options.options(Network)`. The rest comes from the data.
+
     Attributes:
-        features: the number of numbers that a step has, those of its categories among them.
-        classes: the number of classes, at least two.
-        cell: a key of `bothways.spec.CELLS`.
-        direction: "forward", "backward" or "both".
-        merge_mode: a key of `bothways.merge.MERGE_MODES`; without meaning unless `direction` is "both".
-        units: the width of the state of each direction.
-        depth: the number of recurrent layers, one on top of the other.
-        categories: for each category column how many codes it has. Such columns are the last ones of a step and hold
-            whole numbers from 0, which stands for whatever is unknown.
-        embedding: the width of the vector that stands for a category.
-        conv_window: how many steps the convolution in front reads at once; 0 for no convolution. It has `units`
-            filters.
-        conv_stride: how many steps an output of it stands for.
-        dropout: the share of the inputs of the recurrent layers and of the head that training leaves out.
+        features: values per step, codes of categories included.
+        classes: at least two.
+        categories: for each category column the number of its codes. These columns are the last ones of a step and hold
+            whole numbers from 0, which stands for unknown values.
         per: what has a label, each "step" or each "sequence".
-        pooling: how the steps of a sequence become one row for its label: "last", the final state of each direction;
-            "mean"; "max"; "mean_max", both side by side. Without meaning for labels of steps.
 
     Raises:
         InputError: an attribute out of its range.
@@ -168,43 +158,49 @@ class Network:
 
     features: int
     classes: int
-    cell: str = "lstm"
-    direction: str = "both"
-    merge_mode: str = "concat"
-    units: int = 32
-    depth: int = 1
+    cell: str = option_field("lstm", "Recurrent cell.", choices=tuple(CELLS), usual=("lstm", "gru", "rnn"))
+    direction: str = option_field("both", "Reading direction.", choices=tuple(DIRECTIONS), usual=tuple(DIRECTIONS))
+    merge_mode: str = option_field(
+        "concat",
+        "How the outputs of both directions are merged.",
+        choices=tuple(MERGE_MODES),
+        usual=tuple(MERGE_MODES),
+        flag="--merge",
+    )
+    units: int = option_field(32, "Units in each direction.", least=1, usual=(16, 32, 64))
+    depth: int = option_field(1, "Number of recurrent layers.", least=1, most=MAX_DEPTH, usual=(1, 2))
     categories: tuple[int, ...] = ()
-    embedding: int = 16
-    conv_window: int = 0
-    conv_stride: int = 1
-    dropout: float = 0.0
+    embedding: int = option_field(16, "Size of the vector that stands for a category.", least=1, usual=(8, 16, 32))
+    conv_window: int = option_field(
+        0,
+        "A convolution before the recurrent layers: steps that it reads at once, and steps per output.",
+        least=0,
+        usual=(0, 3, 7),
+        flag="--conv",
+        shown="none",
+    )
+    conv_stride: int = option_field(1, "Steps per output of the convolution.", least=1, usual=(1, 2), follows=True)
+    dropout: float = option_field(
+        0.0, "Share of the inputs of each layer that training drops.", least=0, below=1, usual=(0.0, 0.25, 0.5)
+    )
     per: str = "step"
-    pooling: str = "last"
+    pooling: str = option_field(
+        "last",
+        "With one label per sequence, what it is read from: the last state, or the mean or maximum of all steps.",
+        choices=tuple(POOLINGS),
+        usual=tuple(POOLINGS),
+    )
 
     def __post_init__(self) -> None:
-        """Refuse what no network can have."""
-        for name, least in LEAST.items():
+        """Check everything."""
+        check_options(self)
+        for name, least in {"features": 1, "classes": 2}.items():
             object.__setattr__(self, name, whole(name, getattr(self, name), least))
         object.__setattr__(self, "categories", _checked_categories(self.categories, self.features))
         if self.conv_stride > 1 and not self.conv_window:
             raise InputError(f"conv_stride is {self.conv_stride}, but there is no convolution. Give conv_window, too.")
-        if isinstance(self.dropout, bool) or not isinstance(self.dropout, Real) or not 0 <= self.dropout < 1:
-            raise InputError(f"dropout is {self.dropout!r}; it must be a number from 0 up to, not including, 1.")
-        object.__setattr__(self, "dropout", float(self.dropout))
-        if self.depth > MAX_DEPTH:
-            raise InputError(f"depth is {self.depth}; it must be at most {MAX_DEPTH}.")
-        if self.merge_mode is None:
-            raise InputError(f"merge_mode=None leaves two outputs; a labeler needs one of: {', '.join(MERGE_MODES)}.")
-        for name in ("cell", "direction", "merge_mode", "per", "pooling"):
-            if not isinstance(getattr(self, name), str):
-                raise InputError(f"{name} is {getattr(self, name)!r}; it must be a string.")
-        cell_spec(self.cell)
-        if self.direction not in DIRECTIONS:
-            raise InputError(f"There is no direction {self.direction!r}. Use one of: {', '.join(DIRECTIONS)}.")
-        for name, known in {"per": PERS, "pooling": POOLINGS}.items():
-            if getattr(self, name) not in known:
-                raise InputError(f"There is no {name} {getattr(self, name)!r}. Use one of: {', '.join(known)}.")
-        check_merge_mode(self.merge_mode, self.units, self.units)
+        if self.per not in PERS:
+            raise InputError(f"There is no per {self.per!r}. Use one of: {', '.join(PERS)}.")
 
     @property
     def numeric(self) -> int:
@@ -292,12 +288,6 @@ class Network:
         return cls(**data)
 
 
-LEAST: Mapping[str, int] = MappingProxyType(
-    {"features": 1, "classes": 2, "units": 1, "depth": 1, "embedding": 1, "conv_window": 0, "conv_stride": 1}
-)
-"""The least value of each whole number that describes a network."""
-
-
 def _checked_categories(categories: Any, features: int) -> tuple[int, ...]:
     if isinstance(categories, (str, bytes)) or not isinstance(categories, Sequence):
         raise InputError(f"categories is {categories!r}; give for each category column how many codes it has.")
@@ -307,19 +297,3 @@ def _checked_categories(categories: Any, features: int) -> tuple[int, ...]:
     if max(checked, default=0) > MAX_CODES:
         raise InputError(f"A category has {max(checked)} codes; it must have {MAX_CODES} at most.")
     return checked
-
-
-def whole(name: str, value: Any, least: int) -> int:
-    """`value` as an int; refuses what is no whole number from `least` up.
-
-    Raises:
-        InputError: names the argument, what came and what is needed.
-
-    Example:
-        >>> whole("units", 0, least=1)
-        Traceback (most recent call last):
-        bothways.errors.InputError: units is 0; it must be a whole number of at least 1.
-    """
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise InputError(f"{name} is {value!r}; it must be a whole number of at least {least}.")
-    return int(value)

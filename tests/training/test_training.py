@@ -310,8 +310,8 @@ def test_a_loss_that_is_no_number_is_an_error() -> None:
     [
         ({"epochs": 0}, "epochs is 0"),
         ({"batch_size": 0}, "batch_size is 0"),
-        ({"patience": 0}, "patience is 0"),
-        ({"window": 0}, "window is 0"),
+        ({"patience": -1}, "patience is -1; it must be a whole number of at least 0"),
+        ({"window": -1}, "window is -1"),
         ({"window": 2.5}, "window is 2.5"),
         ({"seed": -1}, "seed is -1"),
         ({"seed": None}, "seed is None"),
@@ -322,7 +322,7 @@ def test_a_loss_that_is_no_number_is_an_error() -> None:
         ({"clip": 0.0}, "clip is 0.0; it must be a number above 0"),
         ({"warmup": 1.0}, "warmup is 1.0; it must be a number of at least 0 and below 1"),
         ({"category_dropout": -1}, "category_dropout is -1; it must be a number of at least 0"),
-        ({"class_weight": "fair"}, "class_weight is 'fair'; it must be None or 'balanced'"),
+        ({"class_weight": "fair"}, "no class_weight 'fair'. Use one of: balanced"),
         ({"monitor": "f2"}, "no monitor 'f2'. Use one of: auto, none, f1, macro_f1, accuracy, average_precision, loss"),
     ],
 )

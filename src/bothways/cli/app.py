@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-
-from bothways.merge import MERGE_MODES
-from bothways.network import DIRECTIONS
 
 app = typer.Typer(
     help="Label the steps of sequences, or whole sequences, with recurrent layers that read them both ways.",
@@ -33,23 +29,6 @@ ModelFile = Annotated[
     Path, typer.Argument(metavar="MODEL", help="The model, as [bold]bothways train[/] wrote it.", show_default=False)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same result.")]
-DirectionOption = Annotated[str, typer.Option(help=f"How to read: {', '.join(DIRECTIONS)}.")]
-MergeOption = Annotated[str, typer.Option("--merge", help=f"How both ways become one: {', '.join(MERGE_MODES)}.")]
-
-_NAME = re.compile(r'\s*"((?:[^"]|"")*)"\s*(?=,|$)|([^,]+)')
-"""A name between commas, in quotes or not."""
-
-
-def names(given: list[str] | None) -> list[str]:
-    """Names, of which one argument may hold several with commas between them; one that holds a comma stands in quotes.
-
-    Example:
-        >>> names(["a, b", '"c, d"'])
-        ['a', 'b', 'c, d']
-    """
-    found = [match for argument in given or [] for match in _NAME.findall(argument)]
-    return [quoted.replace('""', '"') or plain.strip() for quoted, plain in found if quoted or plain.strip()]
 
 
 def print_json(value: Any) -> None:

@@ -7,10 +7,14 @@ from typing import Annotated
 
 import typer
 
-from bothways.cli import columns, display
-from bothways.cli.app import Json, names, print_json
+from bothways.cli import display
+from bothways.cli.app import Json, print_json
+from bothways.cli.options import PANELS, AllowLeaks, Given, takes
+from bothways.options import options
+from bothways.settings import Preparation, Roles
 
 
+@takes(roles=options(Roles), preparation=options(Preparation))
 def compare(
     data: Annotated[
         str,
@@ -58,23 +62,17 @@ def compare(
         int | None, typer.Option(min=1, help="Processes side by side.", show_default="the cores")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Very many runs are meant.")] = False,
-    label: columns.Label = None,
-    sequence: columns.Sequence = None,
-    order: columns.Order = None,
-    split: columns.Split = None,
-    group: columns.Group = None,
-    drop: columns.Drop = None,
-    features: columns.Features = None,
-    categorical: columns.Categorical = None,
-    numeric: columns.Numeric = None,
-    per: columns.Per = None,
-    min_count: columns.MinCount = 1,
-    changes: columns.Changes = 0,
-    centered: columns.Centered = False,
-    allow_leaks: columns.AllowLeaks = False,
+    *,
+    roles: Given,
+    preparation: Given,
+    allow_leaks: AllowLeaks = False,
     redraw: Annotated[
         bool,
-        typer.Option("--redraw", help="Draw the parts anew for each seed, among whole sequences.", **columns.PANEL),
+        typer.Option(
+            "--redraw",
+            help="Draw new parts for each seed, of whole sequences.",
+            rich_help_panel=PANELS["roles"],
+        ),
     ] = False,
     problem: Annotated[
         list[str] | None,
@@ -95,23 +93,7 @@ def compare(
     from bothways.study.page import write_page
     from bothways.study.tasks import parse_parameters
 
-    table = {
-        "label": label,
-        "sequence": sequence,
-        "order": order,
-        "split": split,
-        "group": group,
-        "drop": names(drop),
-        "features": names(features),
-        "categorical": names(categorical),
-        "numeric": names(numeric),
-        "per": per,
-        "min_count": min_count,
-        "changes": changes,
-        "centered": centered,
-        "allow_leaks": allow_leaks,
-        "redraw": redraw,
-    }
+    table = {**roles, **preparation, "allow_leaks": allow_leaks, "redraw": redraw}
     page = None if report is None else check_report_file(report)
     with run_progress() as on_state:
         comparison = compare_settings(

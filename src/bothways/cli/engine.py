@@ -9,18 +9,29 @@ import typer
 
 from bothways.bench import DTYPES, MODES, PEERS, SHAPES
 from bothways.cli import display, measurements
-from bothways.cli.app import DirectionOption, Json, MergeOption, Seed, names, print_json
+from bothways.cli.app import Json, print_json
+from bothways.cli.options import Given, names, takes
 from bothways.files import check_output
+from bothways.network import Network
+from bothways.options import options
+from bothways.settings import Settings
 from bothways.spec import CELLS
 
 
+@takes(
+    network={
+        **options(Network, "direction", "merge_mode", "units"),
+        "units": options(Network)["units"]._replace(default=20),
+    },
+    settings={
+        "epochs": options(Settings)["epochs"]._replace(default=1),
+        **options(Settings, "seed"),
+    },
+)
 def demo(
+    network: Given,
+    settings: Given,
     steps: Annotated[int, typer.Option(min=1, help="Steps of each sequence.")] = 10,
-    units: Annotated[int, typer.Option(min=1, help="Units of the LSTM in each direction.")] = 20,
-    direction: DirectionOption = "both",
-    merge: MergeOption = "concat",
-    epochs: Annotated[int, typer.Option(min=1, help="How often to go through the 1,000 sequences.")] = 1,
-    seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """The tutorial's job: learn where a running sum reaches its threshold, and label unseen sequences.
@@ -30,11 +41,11 @@ def demo(
     from bothways.demo import run
 
     with display.waiting("Starting") as say:
-        shown = run(steps, units, direction, merge, epochs, seed, say)
+        shown = run(steps, **network, **settings, say=say)
     if as_json:
         print_json(shown.to_json())
     else:
-        measurements.show_demo(shown, steps, units, direction)
+        measurements.show_demo(shown, steps, network["units"], network["direction"])
 
 
 def bench(

@@ -8,95 +8,38 @@ from typing import Annotated, Any
 
 import typer
 
-from bothways.cli import columns, display, results
-from bothways.cli.app import Data, Json, ModelFile, Seed, names, print_json
+from bothways.cli import display, results
+from bothways.cli.app import Data, Json, ModelFile, print_json
+from bothways.cli.options import PANELS, AllowLeaks, Given, takes
 from bothways.errors import InputError
-from bothways.merge import MERGE_MODES
-from bothways.network import DIRECTIONS, POOLINGS, Network
-from bothways.settings import MONITORS, Settings
-from bothways.spec import CELLS
+from bothways.network import Network
+from bothways.options import options
+from bothways.settings import Preparation, Roles, Settings
 
 BACKENDS = ("jax", "torch", "tensorflow")
 
-_NETWORK: dict[str, Any] = {"rich_help_panel": "The network"}
-_TRAINING: dict[str, Any] = {"rich_help_panel": "Training"}
+_TRAINING: dict[str, Any] = {"rich_help_panel": PANELS["settings"]}
 
 
+@takes(
+    roles=options(Roles),
+    preparation=options(Preparation),
+    network=options(Network),
+    settings=options(Settings),
+)
 def train(
     data: Data,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The model to write, NAME.bothways.", show_default=False)
     ],
-    label: columns.Label = None,
-    sequence: columns.Sequence = None,
-    order: columns.Order = None,
-    split: columns.Split = None,
-    group: columns.Group = None,
-    drop: columns.Drop = None,
-    features: columns.Features = None,
-    categorical: columns.Categorical = None,
-    numeric: columns.Numeric = None,
-    per: columns.Per = None,
-    min_count: columns.MinCount = 1,
-    changes: columns.Changes = 0,
-    centered: columns.Centered = False,
-    allow_leaks: columns.AllowLeaks = False,
-    direction: Annotated[str, typer.Option(help=f"How to read: {', '.join(DIRECTIONS)}.", **_NETWORK)] = "both",
-    merge: Annotated[str, typer.Option(help=f"How both ways become one: {', '.join(MERGE_MODES)}.", **_NETWORK)] = (
-        Network.merge_mode
-    ),
-    cell: Annotated[str, typer.Option(help=f"The recurrent cell: {', '.join(CELLS)}.", **_NETWORK)] = Network.cell,
-    units: Annotated[int, typer.Option(min=1, help="Units in each direction.", **_NETWORK)] = Network.units,
-    depth: Annotated[
-        int, typer.Option(min=1, help="Recurrent layers, one on top of the other.", **_NETWORK)
-    ] = Network.depth,
-    conv: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WINDOW[:STRIDE]",
-            help="A convolution in front: how many steps it looks at, and by how many it moves on.",
-            show_default="none",
-            **_NETWORK,
-        ),
-    ] = None,
-    embedding: Annotated[
-        int, typer.Option(min=1, help="Numbers that stand for a category.", **_NETWORK)
-    ] = Network.embedding,
-    pooling: Annotated[
-        str, typer.Option(help=f"How steps become one label of a sequence: {', '.join(POOLINGS)}.", **_NETWORK)
-    ] = Network.pooling,
-    dropout: Annotated[
-        float, typer.Option(help="The share of the inputs of layers that training leaves out.", **_NETWORK)
-    ] = Network.dropout,
-    epochs: Annotated[
-        int, typer.Option(min=1, help="How often to go through the data at most.", **_TRAINING)
-    ] = Settings.epochs,
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="Sequences, or pieces of them, an update.", **_TRAINING)
-    ] = Settings.batch_size,
-    learning_rate: Annotated[
-        float, typer.Option(help="The largest step size; it falls to nothing in the end.", **_TRAINING)
-    ] = Settings.learning_rate,
-    warmup: Annotated[
-        float, typer.Option(help="The share of all updates in which it rises.", **_TRAINING)
-    ] = Settings.warmup,
-    patience: Annotated[
-        int | None,
-        typer.Option(min=0, help="Stop after so many epochs without a better valid part; 0: never.", **_TRAINING),
-    ] = Settings.patience,
-    monitor: Annotated[
-        str, typer.Option(help=f"What is better: auto, none, {', '.join(MONITORS)}.", **_TRAINING)
-    ] = Settings.monitor,
-    window: Annotated[
-        int | None,
-        typer.Option(min=0, help="Cut training sequences into pieces of so many steps; 0: never.", **_TRAINING),
-    ] = Settings.window,
-    class_weight: Annotated[
-        str | None, typer.Option(help="balanced: all classes count the same.", show_default="none", **_TRAINING)
-    ] = None,
-    seed: Seed = 0,
+    *,
+    roles: Given,
+    allow_leaks: AllowLeaks = False,
+    preparation: Given,
+    network: Given,
+    settings: Given,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where the same command was killed.", **_TRAINING)
+        bool, typer.Option("--resume", help="Go on where the same command was stopped.", **_TRAINING)
     ] = False,
     backend: Annotated[
         str | None,
@@ -112,7 +55,7 @@ def train(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train a model on the train part of a table; stop early on its valid part.
+    """Train a model on the train part of a table; the valid part decides which epoch is best and when to stop.
 
     What the columns are for is guessed, and said, where it is not given. Ctrl-C keeps the best model so far.
 
@@ -126,52 +69,19 @@ def train(
         if backend not in BACKENDS:
             raise InputError(f"There is no backend {backend!r}. Use one of: {', '.join(BACKENDS)}.")
         os.environ["KERAS_BACKEND"] = backend
-    conv_window, conv_stride = _convolution(conv)
-    settings = {
-        "direction": direction,
-        "merge_mode": merge,
-        "cell": cell,
-        "units": units,
-        "depth": depth,
-        "conv_window": conv_window,
-        "conv_stride": conv_stride,
-        "embedding": embedding,
-        "pooling": pooling,
-        "dropout": dropout,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "warmup": warmup,
-        "patience": patience or None,
-        "monitor": monitor,
-        "window": window or None,
-        "class_weight": class_weight,
-        "seed": seed,
-    }
     with display.epoch_progress() as (say, on_epoch):
         training = jobs.train(
             data,
             output,
-            settings=settings,
+            settings=network | settings,
             allow_leaks=allow_leaks,
-            min_count=min_count,
-            changes=changes,
-            centered=centered,
             resume=resume,
             tensorboard=tensorboard,
             mlflow=mlflow,
             say=say,
             on_epoch=on_epoch,
-            label=label,
-            sequence=sequence,
-            order=order,
-            split=split,
-            group=group,
-            drop=names(drop),
-            features=names(features),
-            categorical=names(categorical),
-            numeric=names(numeric),
-            per=per,
+            **preparation,
+            **roles,
         )
     if as_json:
         print_json(training.to_json())
@@ -281,13 +191,3 @@ def info(
         )
     else:
         results.show_model(loaded)
-
-
-def _convolution(given: str | None) -> tuple[int, int]:
-    """The window and the stride of `WINDOW[:STRIDE]`; a window of 0 is no convolution."""
-    if given is None:
-        return 0, 1
-    window, _, stride = given.partition(":")
-    if not window.isdecimal() or not (stride or "1").isdecimal():
-        raise InputError(f"--conv is {given!r}; it must be WINDOW or WINDOW:STRIDE, such as 5 or 5:2.")
-    return int(window), int(stride or 1)

@@ -1,0 +1,150 @@
+"""Options of commands, made from the dataclasses whose fields they set."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from bothways.errors import InputError
+from bothways.options import Option
+
+Given = dict[str, Any]
+"""Values by the names of fields."""
+
+PANELS = {
+    "roles": "What the columns are for",
+    "preparation": "Preparation of the table",
+    "network": "The network",
+    "settings": "Training",
+}
+"""The headings of `--help`, by the names that commands give to their groups of options."""
+
+AllowLeaks = Annotated[
+    bool,
+    typer.Option(
+        "--allow-leaks", help="Go on even if a column gives the answer away.", rich_help_panel=PANELS["roles"]
+    ),
+]
+
+_NAME = re.compile(r'\s*"((?:[^"]|"")*)"\s*(?=,|$)|([^,]+)')
+"""A name between commas, in quotes or not."""
+
+
+def takes(**groups: Mapping[str, Option]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of dataclasses.
+
+    Args:
+        groups: what `bothways.options.options` gives, by the name of the parameter of the command that receives the
+            values, as `Given`.
+
+    Example:
+        >>> from bothways.network import Network
+        >>> from bothways.options import options
+        >>> @takes(network=options(Network, "units", "conv_window", "conv_stride"))
+        ... def show(network: Given) -> None:
+        ...     print(network)
+        >>> show(units=8, conv_window="5:2")
+        {'units': 8, 'conv_window': 5, 'conv_stride': 2}
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run(**arguments: Any) -> None:
+            for group, options in groups.items():
+                arguments[group] = _taken(options, arguments)
+            command(**arguments)
+
+        parameters: list[inspect.Parameter] = []
+        for parameter in inspect.signature(command, eval_str=True).parameters.values():
+            if parameter.name in groups:
+                parameters += _parameters(groups[parameter.name], PANELS[parameter.name])
+            else:
+                parameters.append(parameter.replace(kind=parameter.KEYWORD_ONLY))
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads
+        del run.__wrapped__  # its annotations are not those of `run`
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return run
+
+    return decorate
+
+
+def names(given: list[str] | None) -> list[str]:
+    """Names, of which one argument may hold several with commas between them; one that holds a comma stands in quotes.
+
+    Example:
+        >>> names(["a, b", '"c, d"'])
+        ['a', 'b', 'c, d']
+    """
+    found = [match for argument in given or [] for match in _NAME.findall(argument)]
+    return [quoted.replace('""', '"') or plain.strip() for quoted, plain in found if quoted or plain.strip()]
+
+
+def _parameters(options: Mapping[str, Option], panel: str) -> Iterator[inspect.Parameter]:
+    for field in _fields(options):
+        option, default = field.option, field.option.default
+        flag = option.flag or "--" + field.name.replace("_", "-")
+        more: dict[str, Any] = {"help": option.help, "rich_help_panel": panel}
+        more["help"] += f" One of: {', '.join(option.choices)}." if len(option.choices) > 1 else ""
+        kind: Any = option.kind
+        if field.followers:
+            kind, default = str | None, None
+            more["metavar"] = field.name.split("_")[-1].upper() + "".join(
+                f"[:{name.split('_')[-1].upper()}]" for name in field.followers
+            )
+        elif kind is tuple:
+            kind, default = list[str] | None, None
+            more["metavar"] = "COLUMNS"
+        elif kind is str:
+            kind = str if default is not None else str | None
+            more["metavar"] = "NAME" if option.choices else "COLUMN"
+        elif kind is not bool:
+            more |= {"min": option.least, "max": option.most, "metavar": "N" if kind is int else "X"}
+        if option.shown:
+            more["show_default"] = option.shown
+        yield inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=default,
+            annotation=Annotated[kind, typer.Option(flag, **more)],
+        )
+
+
+def _taken(options: Mapping[str, Option], arguments: Given) -> Given:
+    """Take the values of a group out of the arguments of a command."""
+    taken: Given = {}
+    for field in _fields(options):
+        value = arguments.pop(field.name, field.option.default)
+        if field.option.kind is tuple:
+            taken[field.name] = tuple(names(value))
+        elif field.followers and isinstance(value, str):
+            texts = value.split(":")
+            if len(texts) > 1 + len(field.followers):
+                raise InputError(f"{field.option.flag} is {value!r}; give it as 5 or 5:2.")
+            for name, text in zip((field.name, *field.followers), texts, strict=False):
+                taken[name] = options[name].parse(name, text)
+        elif not field.followers:
+            taken[field.name] = value
+    return taken
+
+
+class _Field(NamedTuple):
+    """A field that has a command-line option, with the fields that follow it there after colons."""
+
+    name: str
+    option: Option
+    followers: list[str]
+
+
+def _fields(options: Mapping[str, Option]) -> list[_Field]:
+    found: list[_Field] = []
+    for name, option in options.items():
+        if option.follows:
+            found[-1].followers.append(name)
+        else:
+            found.append(_Field(name, option, []))
+    return found

@@ -1,0 +1,171 @@
+"""Options: the fields of dataclasses that users set, each with its default, meaning, range and choices in one place.
+
+Checks, command-line options, factors of a study and what `info` and reports show are all made from these fields.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import field, fields
+from numbers import Integral, Real
+from typing import Any, NamedTuple
+
+from bothways.errors import InputError
+
+
+class Option(NamedTuple):
+    """What there is to know of an option.
+
+    Attributes:
+        default: its value if none is given. Its type is that of all values; None stands for a string.
+        help: one or two sentences.
+        least: the smallest value, or None.
+        above: what a value must be larger than, or None.
+        most: the largest value, or None.
+        below: what a value must be smaller than, or None.
+        choices: the only values; empty for any.
+        usual: values worth trying in a comparison.
+        optional: whether None is a value, and 0 another way to give it.
+        flag: the name on the command line, if it is not made from that of the field.
+        follows: whether the command line gives it after a colon, with the field before: `--conv WINDOW:STRIDE`.
+        shown: what help texts show as the default, if not `default`.
+    """
+
+    default: Any
+    help: str
+    least: float | None = None
+    above: float | None = None
+    most: float | None = None
+    below: float | None = None
+    choices: tuple[str, ...] = ()
+    usual: tuple[Any, ...] = ()
+    optional: bool = False
+    flag: str = ""
+    follows: bool = False
+    shown: str = ""
+
+    @property
+    def kind(self) -> type:
+        """The type of its values, None aside."""
+        return str if self.default is None else type(self.default)
+
+    def check(self, name: str, value: Any) -> Any:
+        """The value as one of `kind`.
+
+        Args:
+            name: the field, for the message.
+            value: what was given.
+
+        Raises:
+            InputError: a value of another type, out of the range, or not among the choices.
+
+        Example:
+            >>> Option(32, "Units in each direction.", least=1).check("units", 0)
+            Traceback (most recent call last):
+            bothways.errors.InputError: units is 0; it must be a whole number of at least 1.
+        """
+        if value is None and (self.optional or self.default is None):
+            return None
+        if self.choices and (not isinstance(value, str) or value not in self.choices):
+            raise InputError(f"There is no {name} {value!r}. Use one of: {', '.join(self.choices)}.")
+        numbers = {int: Integral, float: Real}.get(self.kind)
+        if numbers is None:
+            right = isinstance(value, self.kind)
+        else:
+            right = isinstance(value, numbers) and not isinstance(value, bool) and self._within(value)
+        if right:
+            return None if self.optional and not value else self.kind(value)
+        raise InputError(f"{name} is {value!r}; it must be {self.needed}.")
+
+    def parse(self, name: str, text: str) -> Any:
+        """The value that a text stands for, checked.
+
+        Raises:
+            InputError: the text stands for no value of this option.
+
+        Example:
+            >>> Option(10, "Epochs to wait.", least=0, optional=True).parse("patience", "none") is None
+            True
+            >>> Option(32, "Units in each direction.", least=1).parse("units", "many")
+            Traceback (most recent call last):
+            bothways.errors.InputError: units is 'many'; it must be a whole number of at least 1.
+        """
+        value: Any = text
+        if (self.optional or self.default is None) and text.lower() == "none":
+            value = None
+        elif self.kind is bool:
+            value = {"true": True, "false": False}.get(text.lower(), text)
+        elif self.kind in (int, float):
+            with suppress(ValueError):  # `check` says what is needed
+                value = self.kind(text)
+        return self.check(name, value)
+
+    @property
+    def needed(self) -> str:
+        """What a value must be, in words."""
+        if self.kind is bool:
+            return "True or False"
+        if self.kind not in (int, float):
+            return "a string"
+        ranges = {"above": self.above, "of at least": self.least, "at most": self.most, "below": self.below}
+        known = [f"{words} {number:g}" for words, number in ranges.items() if number is not None]
+        return f"a {'whole ' if self.kind is int else ''}number {' and '.join(known)}".strip()
+
+    def _within(self, value: Any) -> bool:
+        return bool(
+            (self.least is None or value >= self.least)
+            and (self.above is None or value > self.above)
+            and (self.most is None or value <= self.most)
+            and value < (float("inf") if self.below is None else self.below)
+        )
+
+
+def option_field(default: Any, help: str, **more: Any) -> Any:
+    """A field of a dataclass that is an option.
+
+    Args:
+        default: as in `Option`.
+        help: as in `Option`.
+        more: the other attributes of `Option`.
+    """
+    return field(default=default, metadata={"option": Option(default, help, **more)})
+
+
+def options(owner: type, *names: str) -> dict[str, Option]:
+    """The options of a dataclass by the names of their fields.
+
+    Args:
+        owner: the dataclass.
+        names: those wanted; all if none are given.
+
+    Example:
+        >>> from bothways.settings import Settings
+        >>> options(Settings)["epochs"].default
+        60
+    """
+    found = {each.name: each.metadata["option"] for each in fields(owner) if "option" in each.metadata}
+    return {name: found[name] for name in names or found}
+
+
+def check_options(instance: Any) -> None:
+    """Check all options of a new dataclass and put in what `Option.check` makes of them.
+
+    Raises:
+        InputError: names the field, what was given and what is needed.
+    """
+    for name, option in options(type(instance)).items():
+        object.__setattr__(instance, name, option.check(name, getattr(instance, name)))
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """`value` as an int of at least `least`.
+
+    Raises:
+        InputError: names the argument, what was given and what is needed.
+
+    Example:
+        >>> whole("classes", 1, least=2)
+        Traceback (most recent call last):
+        bothways.errors.InputError: classes is 1; it must be a whole number of at least 2.
+    """
+    return int(Option(0, "", least=least).check(name, value))
