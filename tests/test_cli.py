@@ -449,11 +449,11 @@ def test_info_says_what_accelerate_does(keras_files: Path) -> None:
     import keras
 
     import bothways
-    from bothways.layers.inspection import inspect_model
+    from bothways.layers.survey import survey
 
     for name in ("stock", "ours", "none"):
         model = keras.models.load_model(keras_files / f"{name}.keras")
-        told = inspect_model(model)
+        told = survey(model)
         assert jobs.info(keras_files / f"{name}.keras") == told
         done = bothways.accelerate(model).layers
         assert sorted((of.name, of.kind, of.engine) for of in told.layers) == sorted(done)
@@ -480,7 +480,7 @@ def test_our_own_layers_in_a_keras_file_run_without_more(keras_files: Path, run:
         ("words.keras", "damaged or cut short"),
         ("layer.keras", "holds Dense, which is no model"),
         ("lambda.keras", "has a Lambda layer, which is code from the file; it was not run"),
-        ("mine.keras", "has 'Mine', which is neither of Keras nor of bothways"),
+        ("mine.keras", "has 'Mine', which is neither of Keras nor of bothways. If you trust the file, import"),
         ("nowhere.h5", "no such file"),
         ("folder.h5", "this is a folder"),
         ("cut.h5", "damaged or cut short"),
@@ -552,6 +552,25 @@ def test_messages_are_not_read_as_markup(run: Run, tmp_path: Path) -> None:
     code, _, err = run("evaluate", tmp_path / "[bold]x[/bold].bothways", "some.csv")
     assert code == 2
     assert "[bold]x[/bold].bothways: no such file" in err
+
+
+def test_no_escape_sequence_of_a_file_reaches_the_terminal(folder: Path, run: Run, tmp_path: Path) -> None:
+    """Colours, titles of windows and the like: neither in what is shown nor in messages."""
+    from dataclasses import replace
+
+    from bothways import store
+
+    model = store.load(folder / "flows.bothways")
+    evil, *others = ("\x1b[31mcalm", "\x9b2Jscan", "\x1b]0;title\x07")[: len(model.classes)]
+    counts = dict.fromkeys((evil, *others), 1)
+    facts = dict(model.facts) | {"data": "\x1b[2J", "versions": {"bothways": "\x1b[5m"}}
+    store.save(replace(model, classes=(evil, *others), class_counts=counts, facts=facts), tmp_path / "evil.bothways")
+    code, out, err = run("info", tmp_path / "evil.bothways")
+    assert code == 0
+    assert "?[31mcalm" in out
+    assert run("predict", tmp_path / "evil.bothways", folder / "flows.csv", "-o", tmp_path / "out.csv")[0] == 0
+    _, more, told = run("info", "\x1b[31mnowhere.bothways")
+    assert not {"\x1b", "\x9b", "\x07"} & set(out + err + more + told)
 
 
 def test_on_a_terminal_epochs_go_by_as_a_bar(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +169,7 @@ def test_weights_of_nested_models_pass_both_ways(name: str, tmp_path: Path) -> N
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
-    with pytest.raises(ModelFileError, match=r"model\.keras: there is no such file"):
+    with pytest.raises(ModelFileError, match=r"model\.keras: no such file"):
         ours.load_model(path)
     path.write_text("no archive")
     with pytest.raises(ModelFileError, match=r"neither a \.keras nor an \.h5 file"):
@@ -185,3 +186,34 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
         ours.save_model(model, path, layers="torch")
     with zipfile.ZipFile(path) as archive:  # what was there is there still
         assert archive.namelist() == ["something.txt"]
+
+
+def rewritten(path: Path, change: Callable[[str], str]) -> Path:
+    """A `.keras` file with another configuration."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, change(content.decode()) if name == "config.json" else content)
+    return path
+
+
+@pytest.mark.parametrize("load", [ours.load_model, ours.files.load_keras_file])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda config: config[:-1], "damaged or cut short, or not a Keras model"),
+        (lambda config: "[" * 100_000, "damaged or cut short, or not a Keras model"),
+        (lambda config: "5", "damaged or cut short, or not a Keras model"),
+        (
+            lambda config: config.replace('"tanh"', '{"module": "os", "class_name": "function", "config": "system"}'),
+            "has 'system', which is neither of Keras nor of bothways. If you trust the file, import 'system' in Python",
+        ),
+    ],
+    ids=["cut", "deep", "number", "system"],
+)
+def test_a_configuration_that_is_none(tmp_path: Path, load: Any, change: Callable[[str], str], said: str) -> None:
+    path = tmp_path / "model.keras"
+    keras.Sequential([keras.Input((6, 3)), keras.layers.LSTM(4, activation="tanh")]).save(path)
+    with pytest.raises(ModelFileError, match=re.escape(said)):
+        load(rewritten(path, change))

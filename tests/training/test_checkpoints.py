@@ -21,9 +21,9 @@ from bothways.training import (
     Trained,
     batches,
     checkpoints,
+    compiled_models,
     epochs,
     loop,
-    programs,
     train,
 )
 
@@ -133,6 +133,19 @@ def test_a_damaged_checkpoint_is_refused(path: Path, content: bytes) -> None:
         some_training(path, resume=True)
 
 
+@pytest.mark.parametrize("name", [checkpoints.NOTES, "model/0"])
+def test_an_edited_checkpoint_is_refused(path: Path, name: str) -> None:
+    some_training(path)
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    notes = b'{"fingerprint": {}}'
+    edited = np.frombuffer(notes, np.uint8) if name == checkpoints.NOTES else arrays[name] + np.float32(1)
+    with path.open("wb") as file:
+        np.savez(file, **(arrays | {name: edited}))
+    with pytest.raises(ModelFileError, match="damaged, or not a checkpoint"):
+        some_training(path, resume=True)
+
+
 def test_resuming_needs_a_file() -> None:
     with pytest.raises(InputError, match="needs the file of the checkpoint"):
         some_training(None, resume=True)
@@ -178,7 +191,7 @@ def test_ctrl_c_in_the_first_epoch_keeps_what_it_has_learned(kind: str, monkeypa
     plan = batches.epoch_plan
     monkeypatch.setattr(loop, "epoch_plan", stopping)
     if kind == "looped":
-        monkeypatch.setattr(programs, "epochs", epochs.BatchEpochs)
+        monkeypatch.setattr(compiled_models, "epochs", epochs.BatchEpochs)
     stopped = some_training(None)
     assert stopped.interrupted
     assert [report.epoch for report in stopped.history] == [1]

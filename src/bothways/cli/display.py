@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderableType, RenderHook
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -19,17 +21,42 @@ if TYPE_CHECKING:
 LOG_EVERY = 10.0
 """Seconds between two lines on progress in a log."""
 
+UNPRINTABLE = dict.fromkeys([*range(10), *range(11, 32), *range(127, 160), *range(0xD800, 0xE000)], "?")
+"""Control characters but the end of a line, and halves of surrogate pairs: a file must not send them to a terminal."""
+
 Say = Callable[[str], None]
 
 
 def results() -> Console:
     """Where results go."""
-    return Console(highlight=False, markup=False)
+    return _console(stderr=False)
 
 
 def words() -> Console:
     """Where everything else goes."""
-    return Console(stderr=True, highlight=False, markup=False)
+    return _console(stderr=True)
+
+
+def _console(stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False, markup=False)
+    console.push_render_hook(_Printable())
+    return console
+
+
+class _Printable(RenderHook):
+    """Shows a question mark for each unprintable character."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_Shown(renderable) for renderable in renderables]
+
+
+@dataclass(frozen=True)
+class _Shown:
+    renderable: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        for segment in console.render(self.renderable, options):
+            yield segment if segment.control else segment._replace(text=segment.text.translate(UNPRINTABLE))
 
 
 def say(message: str) -> None:

@@ -11,13 +11,13 @@ from bothways.errors import InputError, MissingDependencyError
 from bothways.runtime import Model
 
 if TYPE_CHECKING:
-    from bothways.layers.inspection import Inspection
+    from bothways.layers.survey import Survey
 
 MODEL_ENDING = ".bothways"
 KERAS_ENDINGS = (".keras", ".h5", ".hdf5")
 
 
-def info(path: str | Path) -> Model | Inspection:
+def info(path: str | Path) -> Model | Survey:
     """Say what is in a model file: a model of ours, or what the engine would run of a Keras model.
 
     Args:
@@ -36,13 +36,14 @@ def info(path: str | Path) -> Model | Inspection:
     if path.suffix.lower() not in KERAS_ENDINGS:
         return store.load(path)
     try:
-        from bothways.layers.inspection import inspect_model, load_keras_file
+        from bothways.layers.files import load_keras_file
+        from bothways.layers.survey import survey
     except ModuleNotFoundError as missing:
         raise MissingDependencyError(
             f"{path}: a file of Keras can be read only where {missing.name} is installed, and here it is not. "
             "Install Keras and a backend: pip install keras jax"
         ) from None
-    return inspect_model(load_keras_file(path))
+    return survey(load_keras_file(path))
 
 
 def load_with_columns(path: str | Path) -> tuple[Model, Columns]:

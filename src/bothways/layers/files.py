@@ -10,16 +10,20 @@ optimizer, compilation, is the same for both kinds of layer.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
+import warnings
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import h5py  # type: ignore[import-untyped]
 import keras
 
-from bothways.errors import InputError, ModelFileError
+from bothways.errors import BothwaysError, InputError, ModelFileError
 from bothways.files import written_whole
 from bothways.layers.bidirectional import Bidirectional
 from bothways.layers.recurrent import GRU, LSTM, SimpleRNN
@@ -40,7 +44,7 @@ def load_model(path: str | Path, layers: str = "bothways", **options: Any) -> ke
 
     Raises:
         InputError: `layers` is neither.
-        ModelFileError: there is no such file, or it is no model of Keras.
+        ModelFileError: no such file, damaged, no model of Keras, or one with layers or code of its own; says which.
 
     Example:
         >>> stock = keras.Sequential([keras.Input((5, 3)), keras.layers.LSTM(4)])
@@ -51,10 +55,32 @@ def load_model(path: str | Path, layers: str = "bothways", **options: Any) -> ke
         'native'
     """
     path = Path(path)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _reading(path):
         copy = Path(folder, path.name)
         _convert(path, copy, layers)
         return keras.saving.load_model(copy, **options)
+
+
+def load_keras_file(path: str | Path) -> keras.Model:
+    """The model in a `.keras` or `.h5` file as it is, for inspection: not compiled, and none of its code is run.
+
+    Raises:
+        ModelFileError: as `load_model`; or the file holds something else than a model.
+
+    Example:
+        >>> load_keras_file("nowhere.keras")
+        Traceback (most recent call last):
+        bothways.errors.ModelFileError: nowhere.keras: no such file.
+    """
+    path = Path(path)
+    with warnings.catch_warnings(), _reading(path):
+        warnings.simplefilter("ignore")  # they are about how the program that wrote it was written
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    if not isinstance(model, keras.Model):
+        raise ModelFileError(
+            f"{path}: holds {type(model).__name__}, which is no model. Save the whole model: model.save(...)"
+        )
+    return model
 
 
 def save_model(model: keras.Model, path: str | Path, layers: str = "keras", **options: Any) -> None:
@@ -91,8 +117,6 @@ def _convert(source: Path, target: Path, layers: str) -> None:
     """Copy a file of a model, with the recurrent layers in it renamed."""
     if layers not in ("bothways", "keras"):
         raise InputError(f"There are no layers {layers!r}. Use layers='bothways' or 'keras'.")
-    if not source.is_file():
-        raise ModelFileError(f"{source}: there is no such file.")
     if zipfile.is_zipfile(source):
         with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
             if _CONFIG not in old.namelist():
@@ -111,6 +135,47 @@ def _convert(source: Path, target: Path, layers: str) -> None:
             file.attrs[_H5_CONFIG] = json.dumps(_renamed(json.loads(file.attrs[_H5_CONFIG]), layers))
     else:
         raise ModelFileError(f"{source}: neither a .keras nor an .h5 file. A model saved by Keras is needed.")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Whatever the block raises on reading a file of a model, in our words."""
+    if path.is_dir():
+        raise ModelFileError(f"{path}: this is a folder; give the model file itself.")
+    if not path.exists():
+        raise ModelFileError(f"{path}: no such file.")
+    try:
+        yield
+    except BothwaysError:
+        raise
+    except Exception as error:  # Keras lets through whatever its readers raise
+        raise ModelFileError(f"{path}: {_why_not_loaded(str(error), path)}") from None
+
+
+def _why_not_loaded(message: str, path: Path) -> str:
+    """What Keras meant, and what to do about it."""
+    if re.search(r"Lambda.{0,200}(safe_mode|unsafe|arbitrary code)", message, re.DOTALL):
+        return (
+            "has a Lambda layer, which is code from the file; it was not run. If you trust the file, load it in Python "
+            f"with bothways.layers.load_model({str(path)!r}, safe_mode=False)."
+        )
+    unknown = re.search(r"(?:Could not locate (?:class|function)|Unknown layer:?) '([^']+)'", message)
+    if unknown:
+        name = unknown.group(1).rsplit(">", 1)[-1]
+        return (
+            f"has {name!r}, which is neither of Keras nor of bothways. If you trust the file, import {name!r} in "
+            f"Python and load the file there: bothways.layers.load_model({str(path)!r}, "
+            f"custom_objects={{{name!r}: {name}}})."
+        )
+    if "No model config" in message:
+        return "holds weights only. Save the whole model: model.save(...)"
+    said = "" if "File not found" in message else f" (Keras says: {_first_line(message)})"  # of any file that is no zip
+    return f"damaged or cut short, or not a Keras model{said}. Save it again."
+
+
+def _first_line(message: str) -> str:
+    line = (message.strip() or "nothing").splitlines()[0]
+    return line if len(line) <= 160 else f"{line[:157]}..."
 
 
 def _renamed(node: Any, layers: str) -> Any:

@@ -15,7 +15,6 @@ import numpy as np
 
 from bothways.errors import InputError
 from bothways.files import check_output
-from bothways.options import whole
 from bothways.problems import PROBLEMS
 from bothways.study.factors import Value, checked_vary
 from bothways.study.grid import Grid, check_cells, check_size, checked_base, fraction_of, full_grid
@@ -215,7 +214,9 @@ def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
 def _workers(workers: int | None) -> int:
     if workers is None:
         return len(os.sched_getaffinity(0))
-    return whole("workers", workers, 1)
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise InputError(f"workers is {workers!r}; it must be a whole number of at least 1.")
+    return workers
 
 
 def _task(

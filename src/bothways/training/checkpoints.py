@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -30,6 +30,9 @@ SECONDS_APART = 5.0
 
 NOTES = "notes"
 """The name of the array that holds everything that is no array, as JSON."""
+
+DIGEST = "digest"
+"""The name of the array that holds the digest of these notes, by which an edited file is told."""
 
 
 class Checkpoint(NamedTuple):
@@ -71,10 +74,13 @@ class Checkpoints:
         if self._waiting is None:
             return
         arrays, notes = self._waiting
-        text = json.dumps(notes | {"fingerprint": self._fingerprint}).encode()
+        text = json.dumps(notes | {"fingerprint": self._fingerprint, "arrays": _digest(arrays.values())})
+        described = np.frombuffer(text.encode(), np.uint8)
         try:
             with written_whole(self._path, ModelFileError) as temporary, temporary.open("wb") as file:
-                np.savez(file, allow_pickle=False, **arrays, **{NOTES: np.frombuffer(text, np.uint8)})
+                np.savez(
+                    file, allow_pickle=False, **arrays, **{NOTES: described, DIGEST: np.array(_digest([described]))}
+                )
         except ModelFileError as error:
             if not self._failed:
                 self._say(f"No checkpoint: {error} Training goes on; an older checkpoint stays as it was.")
@@ -93,7 +99,10 @@ class Checkpoints:
         try:
             with self._path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 arrays = dict(archive)
-            notes = json.loads(arrays.pop(NOTES).tobytes())
+            described, digest = arrays.pop(NOTES), arrays.pop(DIGEST)
+            notes = json.loads(described.tobytes())
+            if digest.item() != _digest([described]) or notes["arrays"] != _digest(arrays.values()):
+                raise ValueError
             theirs = notes["fingerprint"]
             differing = [name for name, mark in self._fingerprint.items() if theirs.get(name) != mark]
         except (OSError, ValueError, EOFError, KeyError, AttributeError, TypeError, zipfile.BadZipFile):
@@ -116,23 +125,25 @@ def fingerprint(network: Network, settings: Settings, examples: Examples, valid:
         >>> sorted(fingerprint(Network(features=1, classes=2), Settings(), examples, None))
         ['data', 'network', 'settings', 'versions']
     """
-    data = hashlib.sha256()
-    for part in (examples, valid):
-        if part is None:
-            continue
-        for array in (part.lengths, *part.sequences, part.labels, part.weights):
-            if array is not None:
-                data.update(f"{array.dtype}{array.shape}".encode())
-                data.update(np.ascontiguousarray(array).tobytes())
+    parts = [part for part in (examples, valid) if part is not None]
+    data = [array for part in parts for array in (part.lengths, *part.sequences, part.labels, part.weights)]
     backend = keras.backend.backend()
     packages = ("keras", "numpy", "tensorflow_cpu" if backend == "tensorflow" else backend)
     versions = {"bothways": bothways.__version__} | {name: _version(name) for name in packages}
     return {
         "network": _mark(network.to_json()),
         "settings": _mark(asdict(settings)),
-        "data": data.hexdigest(),
+        "data": _digest(array for array in data if array is not None),
         "versions": _mark(versions),
     }
+
+
+def _digest(arrays: Iterable[npt.NDArray[Any]]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _version(package: str) -> str:
