@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bothways.data import Table, read_table, write_table
+from bothways.data import Columns, Table, read_sequences, read_table, refuse_leaks, split_table, write_table
 from bothways.data.sources import FORMATS
 from bothways.errors import DataError
 
@@ -252,3 +253,57 @@ def test_the_nearest_name_is_suggested(asked: str, said: str) -> None:
     table = Table("some.csv", pl.DataFrame({"flow": [1], "label": [0]}))
     with pytest.raises(DataError, match=f"some.csv: there is no column '{asked}'. {said}"):
         table.column(asked)
+
+
+NAMES = ["*", "^x$", "x", "^.*$", 'say "x"', "two\nlines", "Größe", "n", "count", " ", "a,b", "row"]
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".jsonl"])
+def test_names_are_names(tmp_path: Path, ending: str) -> None:
+    frame = pl.DataFrame({name: [at, at + 1] for at, name in enumerate(NAMES)})
+    write_table(frame, tmp_path / f"some{ending}")
+    table = read_table(tmp_path / f"some{ending}")
+    assert list(table.names) == NAMES
+    for at, name in enumerate(NAMES):
+        assert table.column(name).to_list() == [at, at + 1]
+    assert table.columns(NAMES[::-1]).columns == NAMES[::-1]
+
+
+@pytest.mark.parametrize("kind", ["numbers", "text"])
+def test_columns_of_any_name_are_learnt_from(kind: str) -> None:
+    values = [["a", "b", "c", "a"], [1, 2, 3, 4]][kind == "numbers"]
+    frame = pl.DataFrame(dict.fromkeys(NAMES, values * 10)).with_columns(label=pl.Series([0, 1] * 20))
+    table = Table("some.csv", frame)
+    columns = Columns("label", tuple(NAMES), categories=tuple(NAMES) if kind == "text" else ())
+    columns, parts, _ = split_table(table, columns, seed=0)
+    assert set(columns.features) == set(NAMES)
+    refuse_leaks(table, columns, parts, allowed=True, to="train", say=lambda text: None)
+    other = Table("new.csv", frame.with_columns(pl.Series("*", ["new"] * 40 if kind == "text" else [9] * 40)))
+    assert read_sequences(other, columns).features.shape == (40, len(NAMES))
+
+
+def test_a_file_of_many_columns_is_read_few_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work: Counter[str] = Counter()
+
+    def count(owner: type, name: str) -> None:
+        real = getattr(owner, name)
+
+        def counting(self: Any, *how: Any, **more: Any) -> Any:
+            work[name] += 1
+            return real(self, *how, **more)
+
+        monkeypatch.setattr(owner, name, counting)
+
+    count(pl.LazyFrame, "collect_schema")
+    count(Table, "_collected")
+    seen = []
+    for many in (100, 400):
+        columns = {f"x{at}": np.sin(np.arange(60) * at) for at in range(many)}
+        pl.DataFrame(columns | {"label": [0, 1] * 30}).write_parquet(tmp_path / "some.parquet")
+        work.clear()
+        table = read_table(tmp_path / "some.parquet")
+        for name in table.names:
+            table.column(name)
+        seen.append(dict(work))
+    assert seen[0]["collect_schema"] == seen[1]["collect_schema"] < 5
+    assert seen[1]["_collected"] < 40

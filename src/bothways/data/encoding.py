@@ -135,7 +135,7 @@ class Encoding:
         values = np.empty((len(rows), len(self.names)), np.float32)
         flag = len(self.numbers)
         for at, number in enumerate(self.numbers):
-            column, missing = _numbers(table, inputs.get_column(number.name), rows)
+            column, missing = _numbers(table, number.name, inputs.get_column(number.name).alias(""), rows)
             if missing is not None:
                 if number.fill is None:
                     _refuse_missing(table, number.name, rows, missing)
@@ -156,7 +156,7 @@ class Encoding:
             values[:, flag] = gaps_of(table.column(str(order)).gather(rows), offsets)
             flag += 1
         for k, category in enumerate(self.categories, start=flag):
-            values[:, k] = _codes(category, inputs.get_column(category.name), tally)
+            values[:, k] = _codes(category, inputs.get_column(category.name).alias(""), tally)
         return values
 
     def to_json(self) -> dict[str, Any]:
@@ -265,12 +265,13 @@ def fit_encoding(
     notices: list[str] = []
     numbers: list[Number] = []
     kinds: list[Category] = []
+    table.columns(features)
     for name in features:
         column = table.column(name).gather(rows)
         if column.null_count() == len(column):
             notices.append(f"Column {name!r} is left out: it is empty in the train part.")
         elif name not in categories:
-            values, missing = _numbers(table, column, rows)
+            values, missing = _numbers(table, name, column, rows)
             if missing is not None and missing.all():
                 notices.append(f"Column {name!r} is left out: it is empty in the train part.")
                 continue
@@ -282,7 +283,9 @@ def fit_encoding(
                 )
         else:
             text = _as_text(column)
-            counts = text.value_counts(name="n").sort("n", text.name, descending=[True, False], nulls_last=True)
+            counts = (
+                text.alias("value").value_counts(name="n").sort("n", "value", descending=[True, False], nulls_last=True)
+            )
             distinct = counts.height
             if len(text) >= FEW_ROWS and distinct > DISTINCT * len(text):
                 notices.append(
@@ -290,7 +293,7 @@ def fit_encoding(
                     "so it tells rows apart and nothing else."
                 )
                 continue
-            kinds.append(Category(name, tuple(counts.filter(pl.col("n") >= min_count)[text.name].to_list())))
+            kinds.append(Category(name, tuple(counts.filter(pl.col("n") >= min_count)["value"].to_list())))
     gaps = ""
     if order is not None:
         places = table.column(order).gather(rows)
@@ -373,7 +376,7 @@ def vary(gaps: npt.NDArray[np.float32], offsets: Rows) -> bool:
     return float((np.abs(seconds - median) > UNEVEN * median).mean()) > 0.01
 
 
-def _numbers(table: Table, column: pl.Series, rows: Rows) -> tuple[pl.Series, npt.NDArray[np.bool_] | None]:
+def _numbers(table: Table, name: str, column: pl.Series, rows: Rows) -> tuple[pl.Series, npt.NDArray[np.bool_] | None]:
     """The column as float32 with nulls where a number is missing, and where that is, if anywhere."""
     numbers = column.cast(pl.Float32, strict=False)
     if column.dtype.is_float():
@@ -385,9 +388,9 @@ def _numbers(table: Table, column: pl.Series, rows: Rows) -> tuple[pl.Series, np
         wrong = np.flatnonzero((~numbers.is_finite()).fill_null(False).to_numpy())
         at, count = int(wrong[rows[wrong].argmin()]), len(wrong)
         raise DataError(
-            f"{table.place(int(rows[at]))}, column {column.name!r} is {column[at]}, which is no finite float32 number. "
+            f"{table.place(int(rows[at]))}, column {name!r} is {column[at]}, which is no finite float32 number. "
             f"Such rows: {count}. Put them right, remove them, or leave the column out with "
-            f"{option('drop', column.name)}."
+            f"{option('drop', name)}."
         )
     return numbers, missing
 
@@ -420,7 +423,7 @@ def _codes(category: Category, column: pl.Series, tally: Tally) -> npt.NDArray[A
     if None in category.values and missing.any():
         codes[missing.to_numpy()] = category.values.index(None) + 1
     if places.null_count() > missing.sum():
-        unknown = text.filter(places.is_null() & ~missing).value_counts()
+        unknown = text.alias("value").filter(places.is_null() & ~missing).value_counts()
         tally.unknown.setdefault(category.name, Counter()).update(dict(unknown.iter_rows()))
     return codes
 

@@ -257,17 +257,17 @@ def group_as_they_stand(table: Table, columns: Columns) -> Grouping | None:
 
 def _keys(table: Table, columns: Columns) -> dict[str, pl.Series]:
     """The sequence column and the order column, as far as there are such; refuses missing values."""
-    keys = table.columns([name for name in (columns.sequence, columns.order) if name is not None])
-    for column in keys:
+    keys = {name: table.column(name) for name in (columns.sequence, columns.order) if name is not None}
+    for name, column in keys.items():
         missing = column.is_null() | (column.is_nan() if column.dtype.is_float() else False)
         if missing.any():
             row = int(missing.arg_max() or 0)
-            raise DataError(f"{table.place(row)}, column {column.name!r} is empty. {missing.sum()} such rows.")
+            raise DataError(f"{table.place(row)}, column {name!r} is empty. {missing.sum()} such rows.")
         if column.dtype.is_nested() or column.dtype == pl.Object:
             raise DataError(
-                f"{table.source}: the column {column.name!r} is of type {column.dtype}; rows cannot be sorted by it."
+                f"{table.source}: the column {name!r} is of type {column.dtype}; rows cannot be sorted by it."
             )
-    return {column.name: column for column in keys}
+    return keys
 
 
 def _standing(keys: dict[str, pl.Series], columns: Columns, count: int) -> Grouping | None:

@@ -6,6 +6,7 @@ import difflib
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import polars as pl
 
@@ -15,6 +16,9 @@ from bothways.files import check_output, written_whole
 
 ROW = "data row {} (the first is 1)"
 """How messages name a row."""
+
+MANY_READS = 32
+"""From so many columns on, reads of a file take further columns along."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,23 +50,27 @@ class Table:
             return self.values.height
         return int(self._collected(self.values.select(pl.len())).item())
 
-    @property
+    @cached_property
     def schema(self) -> pl.Schema:
         """The names of the columns and their types."""
         return self.values.collect_schema()
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """The names of the columns."""
         return self.schema.names()
 
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.names)}
+
     def column(self, name: str) -> pl.Series:
-        """The column called `name`; categories come as text.
+        """The column called `name`; categories come as text. The series has no name: Polars takes "^x$" for a pattern.
 
         Raises:
             DataError: there is none, see `require`; or the file is damaged.
         """
-        return self.columns([name]).get_column(name)
+        return self.columns([name]).get_column(name).alias("")
 
     def columns(self, names: Collection[str]) -> pl.DataFrame:
         """The columns called `names`; only these are read, and kept. Categories come as text.
@@ -72,11 +80,15 @@ class Table:
         """
         self.require(*names)
         if new := [name for name in dict.fromkeys(names) if name not in self._read]:
-            schema = self.schema
-            text = [name for name in new if isinstance(schema[name], (pl.Categorical, pl.Enum))]
-            frame = self.values.select(new)
-            frame = frame if isinstance(frame, pl.DataFrame) else self._collected(frame)
-            self._read.update({column.name: column for column in frame.with_columns(pl.col(text).cast(pl.String))})
+            if len(self._read) >= MANY_READS and not isinstance(self.values, pl.DataFrame):
+                # Each read of a file takes as long as its list of columns is, so later ones take neighbours along.
+                at = self._places[new[-1]] + 1
+                new += [name for name in self.names[at : at + len(self._read)] if name not in self._read]
+            # By place, for `select` takes the names "*" and "^x$" for patterns.
+            frame = self.values.select(pl.nth([self._places[name] for name in dict.fromkeys(new)]))
+            for column in frame if isinstance(frame, pl.DataFrame) else self._collected(frame):
+                categories = isinstance(column.dtype, (pl.Categorical, pl.Enum))
+                self._read[column.name] = column.cast(pl.String) if categories else column
         return pl.DataFrame([self._read[name] for name in names])
 
     def frame(self) -> pl.DataFrame:
@@ -93,10 +105,9 @@ class Table:
         Raises:
             DataError: names the first one that is missing, and the nearest name that there is.
         """
-        known = self.names
         for name in names:
-            if name not in known:
-                raise DataError(f"{self.source}: there is no column {name!r}. {_suggestion(name, known)}")
+            if name not in self.schema:
+                raise DataError(f"{self.source}: there is no column {name!r}. {_suggestion(name, self.names)}")
 
     def place(self, row: int) -> str:
         """How messages call a row, with its file.
