@@ -36,6 +36,7 @@ def with_jax(threads: int) -> tuple[Callable[[Any], study.Call], dict[str, Any]]
     engine.set_threads(threads)
     import jax  # noqa: F401
 
+    from bothways.interrupts import Stop
     from bothways.network import Network
     from bothways.problems import cumulative_sum
     from bothways.settings import Settings
@@ -55,7 +56,7 @@ def with_jax(threads: int) -> tuple[Callable[[Any], study.Call], dict[str, Any]]
         set_weights(network, model, initial_weights(network, seed=0))
         epochs = (CompiledEpochs if case["compiled"] else BatchEpochs)(model, buckets)
         generator = np.random.default_rng(0)
-        return lambda: epochs.run(epoch_plan(buckets, generator))
+        return lambda: epochs.run(epoch_plan(buckets, generator), Stop())
 
     return build, {"versions": study.versions("keras", "jax"), "instruction_set": engine.instruction_set()}
 

@@ -20,7 +20,7 @@ PACKAGE = Path(bothways.__file__).parent
 
 # Who may import whom among our own: every module may import those to its left, and its neighbours in the first group.
 ORDER = [
-    {"errors", "files", "spec", "merge", "network", "options", "problems", "sequences", "settings"},
+    {"errors", "files", "interrupts", "spec", "merge", "network", "options", "problems", "sequences", "settings"},
     {"engine", "data", "metrics"},
     {"layers", "report", "runtime", "store"},
     {"training"},

@@ -13,10 +13,10 @@ Importing this package imports neither Keras nor JAX: each name brings what it n
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # type checkers know the name; importing it takes time in which Ctrl-C gives a traceback
 if TYPE_CHECKING:
+    from typing import Any
+
     from bothways import engine, layers, problems
     from bothways.labeler import SequenceLabeler
     from bothways.layers import accelerate
@@ -37,6 +37,8 @@ __all__ = ["SequenceLabeler", "accelerate", "compare", "engine", "layers", "load
 
 
 def __getattr__(name: str) -> Any:
+    import importlib
+
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     if name in _MODULES:

@@ -1,8 +1,29 @@
-"""`python -m bothways` is the command `bothways`."""
+"""The command `bothways`, also as `python -m bothways`."""
 
 from __future__ import annotations
 
-from bothways.cli import main
+import signal
+import sys
+from contextlib import suppress
+
+from bothways import interrupts
+
+
+def main() -> None:
+    """Run the command line; signals are watched before anything else is imported."""
+    interrupts.watch()
+    try:
+        from bothways.cli import main as run
+
+        run()
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and end.code != interrupts.STOPPED:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: too late to stop
+            raise
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+        interrupts.leave(interrupts.STOPPED)
+
 
 if __name__ == "__main__":
     main()

@@ -185,8 +185,10 @@ def test_ctrl_c_ends_with_the_best_weights_so_far(path: Path) -> None:
 @pytest.mark.parametrize("kind", ["compiled", "looped"])
 def test_ctrl_c_in_the_first_epoch_keeps_what_it_has_learned(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def stopping(buckets: Any, generator: Any) -> Any:
-        yield from list(plan(buckets, generator))[:3]
-        raise KeyboardInterrupt
+        for i, some in enumerate(plan(buckets, generator)):
+            if i == 3:
+                signal.raise_signal(signal.SIGINT)
+            yield some
 
     plan = batches.epoch_plan
     monkeypatch.setattr(loop, "epoch_plan", stopping)
@@ -202,9 +204,10 @@ def test_ctrl_c_in_the_first_epoch_keeps_what_it_has_learned(kind: str, monkeypa
 
 def test_ctrl_c_before_the_first_update_stops_all(monkeypatch: pytest.MonkeyPatch) -> None:
     def stopping(buckets: Any, generator: Any) -> Any:
-        raise KeyboardInterrupt
-        yield
+        signal.raise_signal(signal.SIGINT)
+        return plan(buckets, generator)
 
+    plan = batches.epoch_plan
     monkeypatch.setattr(loop, "epoch_plan", stopping)
     with pytest.raises(KeyboardInterrupt):
         some_training(None)

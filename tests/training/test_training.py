@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pytest
 
 from bothways.errors import InputError
+from bothways.interrupts import Stop
 from bothways.network import DIRECTIONS, Network
 from bothways.runtime import scores
 from bothways.training import EpochReport, Examples, Settings, Trained, train
@@ -114,7 +115,7 @@ def test_compiled_epochs_do_what_a_loop_over_batches_does(lengths: list[int], cl
     for kind in (epochs, BatchEpochs):
         run, model = runner(kind, network, buckets)
         generator = np.random.default_rng(0)
-        losses = [run.run(epoch_plan(buckets, generator)) for _ in range(3)]
+        losses = [run.run(epoch_plan(buckets, generator), Stop()) for _ in range(3)]
         results.append((run.compiled, losses, get_weights(network, model)))
     (compiled, losses, weights), (looped, other_losses, other_weights) = results
     assert (compiled, looped) == (True, False)
@@ -130,7 +131,7 @@ def test_an_epoch_longer_than_a_call_visits_everything(monkeypatch: pytest.Monke
         monkeypatch.setattr(compiled, "UPDATES_A_CALL", updates)
         buckets = some_buckets([5] * 22, 2)
         run, model = runner(epochs, some_network(), buckets)
-        loss = run.run(epoch_plan(buckets, np.random.default_rng(0)))
+        loss = run.run(epoch_plan(buckets, np.random.default_rng(0)), Stop())
         results.append((loss, get_weights(some_network(), model)))
         assert int(model.optimizer.iterations.numpy()) == 11
     assert results[0][0] == results[1][0]
@@ -168,7 +169,7 @@ def test_the_loss_is_the_mean_over_the_steps_that_count() -> None:
     z = scores(network, weights, [x[valid] for x, valid in zip(bucket.x, bucket.valid, strict=True)])[:, 0]
     y = bucket.y[bucket.valid]
     expected = np.log1p(np.exp(np.where(y == 1, -z, z))).mean()
-    assert abs(run.run(epoch_plan([bucket], np.random.default_rng(0))) - expected) < 1e-5
+    assert abs(run.run(epoch_plan([bucket], np.random.default_rng(0)), Stop()) - expected) < 1e-5
     assert model.optimizer.iterations.numpy() == 1
 
 
@@ -338,6 +339,6 @@ def test_an_update_costs_little_beside_its_work() -> None:
     seconds = []
     for _ in range(3):
         started = time.perf_counter()
-        run.run(epoch_plan(buckets, np.random.default_rng(0)))
+        run.run(epoch_plan(buckets, np.random.default_rng(0)), Stop())
         seconds.append(time.perf_counter() - started)
     assert min(seconds) < 0.25

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from bothways import interrupts
 from bothways.cli import compare, display, engine, tables
 from bothways.cli.app import app
 from bothways.errors import BothwaysError, command_line
 
 __all__ = ["app", "main"]
-
-INTERRUPTED = 130
-"""The exit code after Ctrl-C, as shells have it."""
 
 app.command()(engine.demo)
 for command in (tables.train, tables.evaluate, tables.predict, tables.info):
@@ -21,7 +19,7 @@ app.command()(engine.bench)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line: exit 0, 1 if something failed, 2 for bad usage or bad input.
+    """Run the command line: exit 0, 1 if something failed, 2 for bad usage or bad input, 130 after Ctrl-C.
 
     Args:
         arguments: what follows the name of the command; that of the process if not given.
@@ -35,8 +33,8 @@ def main(arguments: list[str] | None = None) -> None:
         with command_line():
             app(arguments, prog_name="bothways")
     except SystemExit as end:
-        if end.code == INTERRUPTED:
-            display.say("Stopped.")
+        if end.code == interrupts.STOPPED:
+            display.say(interrupts.stopped())
         raise
     except BothwaysError as error:
         display.show_error(str(error))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bothways import interrupts
 from bothways.cli import display
 from bothways.cli.app import Json, print_json
 from bothways.cli.options import PANELS, AllowLeaks, Given, takes
@@ -94,6 +95,8 @@ def compare(
     from bothways.study.tasks import parse_parameters
 
     table = {**roles, **preparation, "allow_leaks": allow_leaks, "redraw": redraw}
+    if output is not None:
+        interrupts.kept = f"Finished runs are kept in {output}; the same command goes on from there."
     page = None if report is None else check_report_file(report)
     with run_progress() as on_state:
         comparison = compare_settings(

@@ -27,8 +27,6 @@ SHOWN_FACTS = ("data", "epochs", "best_epoch", "keras_backend")
 def show_training(training: Training) -> None:
     """What came of training, and what to do next."""
     seconds = training.seconds
-    if training.interrupted:
-        results().print(f"Stopped early: this is the best model of {training.epochs} epochs.")
     show_evaluation(training.evaluation)
     results().print(
         f"Epochs: {training.epochs}, the best one {training.best_epoch}; {seconds['train']:.1f} s of training after "

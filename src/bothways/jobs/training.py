@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bothways
-from bothways import store
+from bothways import interrupts, store
 from bothways.data import (
     Columns,
     Parts,
@@ -19,11 +19,11 @@ from bothways.data import (
     refuse_leaks,
     split_table,
 )
-from bothways.errors import InputError, option
+from bothways.errors import InputError, counted, option
 from bothways.files import check_output
 from bothways.jobs.evaluation import Evaluation, judge_part, probabilities
 from bothways.jobs.models import MODEL_ENDING
-from bothways.metrics import fit_baselines, majority
+from bothways.metrics import Baselines, fit_baselines, majority
 from bothways.network import Network
 from bothways.runtime import Model
 from bothways.settings import Settings
@@ -54,7 +54,6 @@ class Training:
         best_epoch: the one whose weights were kept.
         seconds: how long they took, in "compile" and "train".
         steps_per_second: steps trained on in a second, compiling aside.
-        interrupted: whether it was ended before its time.
     """
 
     path: Path
@@ -64,7 +63,6 @@ class Training:
     best_epoch: int
     seconds: Mapping[str, float]
     steps_per_second: float
-    interrupted: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The shape that `bothways train --json` prints."""
@@ -73,7 +71,7 @@ class Training:
             "best_epoch": self.best_epoch,
             "seconds": dict(self.seconds),
             "steps_per_second": self.steps_per_second,
-            "interrupted": self.interrupted,
+            "interrupted": False,  # what Ctrl-C ends prints nothing; scripts may look all the same
             "model": str(self.path),
         }
 
@@ -96,8 +94,8 @@ def train(
 ) -> Training:
     """Train a model on a table and write it to a file, whole or not at all.
 
-    While it trains, a file beside the model keeps all that a killed run needs to go on; see `resume`. Ctrl-C ends
-    training with the best weights so far.
+    While it trains, a file beside the model keeps all that a killed run needs to go on; see `resume`. After Ctrl-C the
+    best model so far is written, then `KeyboardInterrupt` raised.
 
     Args:
         data: the table, as in `bothways.data.read_table`.
@@ -159,7 +157,16 @@ def train(
         per=columns.per,
         **described,
     )
+    baselines = fit_baselines(
+        parts.train.inputs(),
+        parts.train.codes(),
+        network.classes,
+        network.categories,
+        network.per,
+        chosen.seed,
+    )
     with ExitStack() as stack:
+        stop = stack.enter_context(interrupts.deferred())
         trackers = [stack.enter_context(tracker) for tracker in _trackers(tensorboard, mlflow, settings or {})]
         watchers: list[Callable[[EpochReport], None]] = [*trackers]
         if on_epoch is not None:
@@ -174,12 +181,13 @@ def train(
             resume=resume and checkpoint.exists(),
             say=say,
         )
-    model = _model(network, chosen, trained, columns, parts, table.source)
-    store.save(model, output)
-    if trained.interrupted:
-        say(f"To go on from here later, add {option('resume', True)} ({checkpoint} keeps what that needs).")
-    else:
-        checkpoint.unlink(missing_ok=True)
+        model = _model(network, chosen, trained, columns, parts, table.source, baselines)
+        store.save(model, output)
+        if stop.requested:
+            best = f"the best model of {counted(len(trained.history), 'epoch')}"
+            interrupts.kept = f"{output} is {best}; to go on from there, add {option('resume', True)}."
+            raise KeyboardInterrupt
+    checkpoint.unlink(missing_ok=True)
     name, part = ("train", parts.train) if parts.valid is None else ("valid", parts.valid)
     judgement = judge_part(model, part, probabilities(model, part))
     return Training(
@@ -190,7 +198,6 @@ def train(
         best_epoch=model.facts["best_epoch"],
         seconds=trained.seconds,
         steps_per_second=len(trained.history) * parts.train.steps / max(trained.seconds["train"], 1e-9),
-        interrupted=trained.interrupted,
     )
 
 
@@ -242,13 +249,16 @@ def _examples(part: Sequences) -> Examples:
 
 
 def _model(
-    network: Network, settings: Settings, trained: Trained, columns: Columns, parts: Parts, source: str
+    network: Network,
+    settings: Settings,
+    trained: Trained,
+    columns: Columns,
+    parts: Parts,
+    source: str,
+    baselines: Baselines,
 ) -> Model:
     codes = parts.train.codes()
     counts = {label: int((codes == code).sum()) for code, label in enumerate(parts.classes)}
-    baselines = fit_baselines(
-        parts.train.inputs(), codes, network.classes, network.categories, network.per, settings.seed
-    )
     facts = {
         "data": source,
         "parts": {name: {"sequences": len(part), "steps": part.steps} for name, part in parts.named.items()},

@@ -11,14 +11,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bothways.interrupts import Stop
 from bothways.training.batches import Batches, Bucket, batch_shape
-from bothways.training.epochs import EpochInterrupted
+from bothways.training.epochs import mean
 from bothways.training.keras_model import batch, labeled_arrays
 
-UPDATES_A_CALL = 512
-STEPS_A_CALL = 1 << 17
-"""After so many updates, or steps, the loop comes back to Python, so that Ctrl-C ends a long epoch too. A step of 32
-units takes about a microsecond."""
+UPDATES_PER_CALL = 512
+"""The most updates in one compiled call."""
+
+SECONDS_PER_CALL = 0.25
+"""About how long a call may take: between two calls Ctrl-C is seen."""
 
 
 class CompiledEpochs:
@@ -43,11 +45,12 @@ class CompiledEpochs:
         """
         started = time.perf_counter()
         self._model = model
+        self._steps_per_call = 1 << 10
         self.renew(buckets)
         state = _state(model)
         lowered = []
         for bucket, data in zip(buckets, self._data, strict=True):
-            order = np.zeros((UPDATES_A_CALL, batch_shape(bucket)[1]), np.int32)
+            order = np.zeros((UPDATES_PER_CALL, batch_shape(bucket)[1]), np.int32)
             # Donated: the updated weights are written where the old ones stand.
             lowered.append(jax.jit(self._updates, donate_argnums=0).lower(state, data, order, np.int32(0)))
         with ThreadPoolExecutor() as pool:
@@ -60,33 +63,27 @@ class CompiledEpochs:
         self.losses: list[float] = []
         self.compile_seconds = 0.0
 
-    def run(self, plan: Iterable[Batches]) -> float:
+    def run(self, plan: Iterable[Batches], stop: Stop) -> float:
         """Run one epoch, as `Epochs.run` says."""
         self._model.reset_metrics()
         state, losses = _state(self._model), list[float]()
-        try:
-            for bucket, rows in plan:
-                time = self._data[bucket][0].shape[1]
-                size = min(UPDATES_A_CALL, max(1, STEPS_A_CALL // (rows.shape[1] * time)))
-                for first in range(0, len(rows), size):
-                    some = rows[first : first + size]
-                    order = np.zeros((UPDATES_A_CALL, rows.shape[1]), np.int32)
-                    order[: len(some)] = some
-                    state, each = self._calls[bucket](state, self._data[bucket], order, np.int32(len(some)))
-                    losses += np.asarray(each)[: len(some)].tolist()  # waits for the updates
-        except KeyboardInterrupt:
-            if not losses:
-                raise
-            self._keep(state)
-            raise EpochInterrupted(float(np.mean(losses))) from None
-        self._keep(state)
-        self.losses += losses
-        return float(np.mean(losses))
-
-    def _keep(self, state: Any) -> None:
+        for bucket, rows in plan:
+            first, steps = 0, rows.shape[1] * self._data[bucket][0].shape[1]
+            while first < len(rows) and not stop.requested:
+                some = rows[first:][: min(UPDATES_PER_CALL, max(1, self._steps_per_call // steps))]
+                order = np.zeros((UPDATES_PER_CALL, rows.shape[1]), np.int32)
+                order[: len(some)] = some
+                started = time.perf_counter()
+                state, each = self._calls[bucket](state, self._data[bucket], order, np.int32(len(some)))
+                losses += np.asarray(each)[: len(some)].tolist()  # waits for the updates
+                share = SECONDS_PER_CALL / (time.perf_counter() - started)
+                self._steps_per_call = int(len(some) * steps * min(share, 4))
+                first += len(some)
         for variables, values in zip(_variables(self._model), state, strict=True):
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
+        self.losses += losses
+        return mean(losses)
 
     def _updates(self, state: Any, data: Any, order: Any, count: Any) -> Any:
         """What is compiled: `count` updates, each with the rows of `data` that `order` names."""
@@ -98,7 +95,7 @@ class CompiledEpochs:
             logs, state = self._model.train_step(fresh, batch(self._model, data, order[i]))
             return tuple(list(values) for values in state), carry[1].at[i].set(jnp.float32(logs["loss"]))
 
-        return jax.lax.fori_loop(0, count, update, (state, jnp.zeros(UPDATES_A_CALL, jnp.float32)))
+        return jax.lax.fori_loop(0, count, update, (state, jnp.zeros(UPDATES_PER_CALL, jnp.float32)))
 
 
 def _variables(model: Any) -> tuple[Any, ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
+from bothways.interrupts import Stop
 from bothways.training.batches import Batches, Bucket
 from bothways.training.keras_model import batch, labeled_arrays
 
@@ -24,31 +26,15 @@ class Epochs(Protocol):
     compile_seconds: float
     losses: list[float]
 
-    def run(self, plan: Iterable[Batches]) -> float:
+    def run(self, plan: Iterable[Batches], stop: Stop) -> float:
         """Run one epoch; the weights are in the model afterwards.
 
         Returns:
-            The mean loss of its batches.
-
-        Raises:
-            EpochInterrupted: Ctrl-C came after the first update; the weights are in the model even so.
+            The mean loss of its batches; of those before a stop, NaN if there were none.
         """
 
     def renew(self, buckets: Sequence[Bucket]) -> None:
         """Take other data, of the same shapes."""
-
-
-class EpochInterrupted(KeyboardInterrupt):
-    """Ctrl-C came in the middle of an epoch.
-
-    Args:
-        loss: the mean loss of its batches so far.
-    """
-
-    def __init__(self, loss: float) -> None:
-        """Keep the loss."""
-        super().__init__()
-        self.loss = loss
 
 
 class BatchEpochs:
@@ -67,17 +53,24 @@ class BatchEpochs:
         self._data = [labeled_arrays(bucket) for bucket in buckets]
         self.losses: list[float] = []
 
-    def run(self, plan: Iterable[Batches]) -> float:
+    def run(self, plan: Iterable[Batches], stop: Stop) -> float:
         """Run one epoch, as `Epochs.run` says."""
         losses: list[float] = []
-        try:
-            for bucket, order in plan:
-                for rows in order:
-                    arrays = batch(self._model, self._data[bucket], rows)
-                    losses.append(float(np.asarray(self._model.train_on_batch(*arrays))))
-        except KeyboardInterrupt:
-            if losses:
-                raise EpochInterrupted(float(np.mean(losses))) from None
-            raise
+        for bucket, order in plan:
+            for rows in order:
+                if stop.requested:
+                    break
+                arrays = batch(self._model, self._data[bucket], rows)
+                losses.append(float(np.asarray(self._model.train_on_batch(*arrays))))
         self.losses += losses
-        return float(np.mean(losses))
+        return mean(losses)
+
+
+def mean(losses: Sequence[float]) -> float:
+    """Their mean; NaN if there are none.
+
+    Example:
+        >>> mean([0.5, 0.25]), mean([])
+        (0.375, nan)
+    """
+    return float(np.mean(losses)) if losses else math.nan

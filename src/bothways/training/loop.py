@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from bothways.errors import InputError
+from bothways.interrupts import Stop, deferred
 from bothways.network import Network
 from bothways.settings import MONITORS, Settings
 from bothways.training.batches import epoch_plan
@@ -26,7 +27,6 @@ from bothways.training.checkpoints import (
 )
 from bothways.training.compiled_models import CompiledModels
 from bothways.training.embedding import Rates
-from bothways.training.epochs import EpochInterrupted
 from bothways.training.examples import Examples, Prepared, check_examples, prepare
 from bothways.training.initializers import Floats, initial_weights
 from bothways.training.keras_model import get_weights, set_weights
@@ -150,23 +150,19 @@ def train(
         checkpoints = Checkpoints(Path(checkpoint), fingerprint(network, settings, examples, valid), say)
     stored = checkpoints.load() if checkpoints is not None and resume else None
     training = _Training(network, settings, prepared, validation, monitor, stored, compiled_models or CompiledModels())
-    interrupted = False
-    try:
-        while not training.done:
-            training.epoch()
-            if checkpoints is not None:
-                checkpoints.offer(training.checkpoint(), last=training.done)
-            if on_epoch is not None:
-                on_epoch(training.history[-1])
-    except KeyboardInterrupt as stop:
-        if isinstance(stop, EpochInterrupted) and not training.history:
-            training.judge(stop.loss)
-            if on_epoch is not None:
-                on_epoch(training.history[-1])
-        if not training.history:
-            raise
-        interrupted = True
-        if checkpoints is not None:
+    with deferred() as stop:
+        try:
+            while not training.done and not stop.requested:
+                if training.epoch(stop):
+                    if checkpoints is not None and not stop.requested:
+                        checkpoints.offer(training.checkpoint(), last=training.done)
+                    if on_epoch is not None:
+                        on_epoch(training.history[-1])
+        except KeyboardInterrupt:
+            stop.requested = True
+        if stop.requested and not training.history:
+            raise KeyboardInterrupt
+        if stop.requested and checkpoints is not None:
             checkpoints.flush()
     return Trained(
         weights=training.best.weights,
@@ -174,7 +170,7 @@ def train(
         seconds={"compile": training.compile_seconds, "train": training.seconds},
         backend=keras.backend.backend(),
         compiled=training.compiled,
-        interrupted=interrupted,
+        interrupted=stop.requested,
         losses=training.losses,
     )
 
@@ -225,13 +221,19 @@ class _Training:
         """Whether all epochs were run, or the last ones were no better."""
         return len(self.history) >= self._settings.epochs or self.best.given_up
 
-    def epoch(self) -> None:
-        """Run the next epoch and judge it."""
+    def epoch(self, stop: Stop) -> bool:
+        """Run the next epoch and evaluate it; tells whether it counts: one that is cut short does only as the first."""
         self._started = time.perf_counter()
-        self.judge(self._runner.run(epoch_plan(self._prepared.buckets, self._generator)))
+        loss = self._runner.run(epoch_plan(self._prepared.buckets, self._generator), stop)
+        if stop.requested and (self.history or not self._runner.losses):
+            return False
+        stop.raises = not stop.requested
+        self._evaluate(loss)
+        stop.raises = False
+        return True
 
-    def judge(self, loss: float) -> None:
-        """Judge the weights after an epoch of this mean loss, and report."""
+    def _evaluate(self, loss: float) -> None:
+        """Evaluate the weights after an epoch of this mean loss, and report."""
         weights = _finished(self._prepared, get_weights(self._network, self._model))
         update_seconds = time.perf_counter() - self._started
         epoch, settings = len(self.history) + 1, self._settings

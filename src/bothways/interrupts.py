@@ -1,0 +1,143 @@
+"""Ctrl-C and SIGTERM: the command line ends at once, training keeps its best weights first.
+
+Raising `KeyboardInterrupt` wherever Ctrl-C happens to hit is not enough: JAX's callback for garbage collection swallows
+it, an import that it cuts short can crash the process, and a long call into compiled code delays it. So in a command
+(`watch`) a signal raises nothing. A thread that the C handler of Python wakes ends the process, unless a room has taken
+the signal over (`deferred`) and comes to a safe point soon.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+from contextlib import contextmanager, suppress
+
+TYPE_CHECKING = False  # as in `bothways`: little may be imported before `watch`
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import FrameType
+
+STOPPED = 128 + signal.SIGINT
+"""The exit code after Ctrl-C, as shells have it."""
+
+SAFE_SECONDS = 0.8
+"""How long a room that has taken over Ctrl-C may need to its next safe point."""
+
+SAVING_SECONDS = 10.0
+"""How long it may then need to save what it has."""
+
+kept = ""
+"""What is said after "Stopped.": where the work so far is and how to go on with it."""
+
+leftovers: set[Path] = set()
+"""Files to remove when the process ends early."""
+
+_ending = threading.Lock()
+_said = False
+
+
+class Stop:
+    """Whether Ctrl-C came.
+
+    Attributes:
+        requested: whether it did.
+        raises: whether it also raises `KeyboardInterrupt`; for long stretches without a safe point.
+    """
+
+    def __init__(self) -> None:
+        self.requested = self.raises = False
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """The handler of the signal."""
+        self.requested = True
+        if self.raises:
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def deferred() -> Iterator[Stop]:
+    """While the block runs Ctrl-C raises nothing but is noted: look at `Stop.requested` at least every half second.
+
+    In other threads than the main one, and where somebody handles Ctrl-C in another way, nothing changes.
+
+    Example:
+        >>> with deferred() as stop:
+        ...     signal.raise_signal(signal.SIGINT)
+        ...     stop.requested
+        True
+    """
+    stop = Stop()
+    before = signal.getsignal(signal.SIGINT)
+    if isinstance(around := getattr(before, "__self__", None), Stop):
+        yield around  # the one of a block around this one
+        return
+    if threading.current_thread() is not threading.main_thread() or before not in (
+        signal.default_int_handler,
+        _ignored_here,
+    ):
+        yield stop
+        return
+    signal.signal(signal.SIGINT, stop.handle)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def watch() -> None:
+    """From here on Ctrl-C and SIGTERM end this process, with the exit codes 130 and 143."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _ignored_here)
+    threading.Thread(target=_end_at_signals, args=(reading,), name="signals", daemon=True).start()
+
+
+def stopped() -> str:
+    """The one line that tells the user so, to be printed by whoever asks first."""
+    global _said
+    _said = True
+    return f"Stopped. {kept}".strip()
+
+
+def leave(code: int) -> None:
+    """End the process now, with its children, whatever other threads do."""
+    with _ending:
+        for path in leftovers:
+            with suppress(OSError):
+                path.unlink()
+        with suppress(OSError):
+            for child in _children():
+                os.kill(child, signal.SIGKILL)
+        if not _said:
+            clear = "\r\x1b[K\x1b[?25h" if os.isatty(2) else ""  # a progress bar may stand there, the cursor hidden
+            with suppress(OSError):
+                os.write(2, f"{clear}{stopped()}\n".encode())
+        os._exit(code)
+
+
+def _ignored_here(number: int, frame: FrameType | None) -> None:
+    """The thread that waits for signals does the work."""
+
+
+def _end_at_signals(reading: int) -> None:
+    number = os.read(reading, 1)[0]
+    taken_over = signal.getsignal(number) is not _ignored_here
+    again = taken_over and bool(select.select([reading], [], [], SAFE_SECONDS)[0])
+    if taken_over and not again and signal.getsignal(number) is _ignored_here:  # it came to a safe point, and now saves
+        select.select([reading], [], [], SAVING_SECONDS)
+    leave(128 + number)
+
+
+def _children() -> list[int]:
+    """The processes that this one has started. Without pathlib, which another thread may be importing."""
+    found: list[int] = []
+    for task in os.listdir("/proc/self/task"):  # noqa: PTH208
+        with open(f"/proc/self/task/{task}/children") as children:  # noqa: PTH123
+            found += map(int, children.read().split())
+    return found

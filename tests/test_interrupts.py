@@ -1,0 +1,94 @@
+"""Ctrl-C and SIGTERM, at any moment of any command."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import bothways
+from bothways.interrupts import deferred
+
+COMMANDS = {
+    "demo": ["demo"],
+    "train": ["train", "flows.csv", "--label", "kind", "-o", "flows.bothways"],
+    "compare": ["compare", "cumulative-sum", "-o", "runs.parquet"],
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    generator = np.random.default_rng(0)
+    frame = pl.DataFrame({"flow": np.arange(400) // 8, "x": generator.random(400), "kind": generator.random(400) < 0.5})
+    frame.write_csv(tmp_path / "flows.csv")
+    return tmp_path
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "bothways", *arguments]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def stopped(process: subprocess.Popen[str], number: int = signal.SIGINT) -> str:
+    """Send the signal, see that the process ends as it should; gives what it said."""
+    sent = time.monotonic()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert time.monotonic() - sent < 5  # 1 s where nothing else runs
+    assert (process.returncode, out) == (128 + number, ""), err
+    assert err.count("Stopped.") == 1
+    assert "Traceback" not in err
+    return err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_signal_at_any_moment_ends_a_command(folder: Path, name: str) -> None:
+    process = start(folder, *COMMANDS[name])
+    while len(list(Path(f"/proc/{process.pid}/task").iterdir())) == 1:  # signals are not watched yet
+        time.sleep(0.01)
+    time.sleep(random.uniform(0, 2))
+    stopped(process, random.choice([signal.SIGINT, signal.SIGTERM]))
+    assert not set(folder.iterdir()) - {folder / "flows.csv", folder / "flows.bothways.checkpoint"}
+
+
+def test_ctrl_c_in_training_keeps_the_best_model(folder: Path) -> None:
+    process = start(folder, *COMMANDS["train"], "--sequence", "flow", "--epochs", "1000000", "--patience", "0")
+    assert process.stderr is not None
+    line = ""
+    while not line.startswith("epoch"):
+        line = process.stderr.readline()
+        assert line, "it ended by itself"
+    said = stopped(process)
+    assert "flows.bothways" in said.splitlines()[-1]
+    assert "--resume" in said.splitlines()[-1]
+    model = bothways.load(folder / "flows.bothways")
+    assert model.facts["epochs"] >= 1
+
+
+def test_ctrl_c_is_noted_where_it_is_deferred() -> None:
+    with deferred() as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert stop.requested
+        stop.raises = True
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_who_handles_ctrl_c_goes_on_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
+    try:
+        with deferred() as stop:
+            signal.raise_signal(signal.SIGINT)
+        assert (heard, stop.requested) == ([signal.SIGINT], False)
+    finally:
+        signal.signal(signal.SIGINT, before)
