@@ -39,6 +39,7 @@ def with_jax(threads: int) -> tuple[Callable[[Any], study.Call], dict[str, Any]]
     from bothways.interrupts import Stop
     from bothways.network import Network
     from bothways.problems import cumulative_sum
+    from bothways.sequences import Sequences
     from bothways.settings import Settings
     from bothways.training.batches import bucketed, epoch_plan
     from bothways.training.compiled import CompiledEpochs
@@ -50,7 +51,10 @@ def with_jax(threads: int) -> tuple[Callable[[Any], study.Call], dict[str, Any]]
         network = Network(features=1, classes=2, units=case["units"])
         x, y = cumulative_sum(case["sequences"], case["time"], seed=0)
         lengths = np.full(len(x), case["time"])
-        buckets = bucketed(x.reshape(-1, 1).astype(np.float32), y.ravel(), np.ones(y.size), lengths, case["batch"])
+        buckets = bucketed(
+            Sequences(x.reshape(-1, 1).astype(np.float32), lengths, y.ravel(), np.ones(y.size, np.float32)),
+            case["batch"],
+        )
         model = keras_model(network, masked=False)
         compile_model(network, model, Settings(), 10**6)
         set_weights(network, model, initial_weights(network, seed=0))

@@ -68,18 +68,21 @@ def read(path: Path, quick: bool) -> dict[str, Any]:
 
 def buckets_of(case: dict[str, Any]) -> tuple[Any, Callable[[int], Any]]:
     """The padded sequences of training, and the batches of an epoch by its number."""
+    from bothways.sequences import Sequences
     from bothways.training.batches import bucketed, epoch_plan
 
-    weights = np.ones(len(case["labels"]))
+    weights = np.ones(len(case["labels"]), np.float32)
     codes = case["codes"][:, None].astype(np.float32)
-    buckets = bucketed(codes, case["labels"], weights, case["lengths"], case["batch"], case["per"])
+    sequences = Sequences(codes, case["lengths"], case["labels"], weights, case["per"])
+    buckets = bucketed(sequences, case["batch"])
     return buckets, lambda epoch: epoch_plan(buckets, np.random.default_rng(epoch))
 
 
 def with_bothways(case: dict[str, Any]) -> dict[str, float]:
     """Train with our own loop."""
     from bothways.network import Network
-    from bothways.training import Examples, Settings, train
+    from bothways.sequences import Sequences
+    from bothways.training import Settings, train
 
     network = Network(
         features=1,
@@ -90,9 +93,10 @@ def with_bothways(case: dict[str, Any]) -> dict[str, float]:
         per=case["per"],
     )
     settings = Settings(epochs=case["epochs"], batch_size=case["batch"], window=None, category_dropout=0.0)
-    sequences = np.split(case["codes"][:, None].astype(np.float32), np.cumsum(case["lengths"])[:-1])
+    codes = case["codes"][:, None].astype(np.float32)
+    sequences = Sequences(codes, case["lengths"], case["labels"], per=case["per"])
     started = time.perf_counter()
-    trained = train(network, Examples(sequences, case["labels"]), settings)
+    trained = train(network, sequences, settings)
     return {"seconds": time.perf_counter() - started, "compile": trained.seconds["compile"]}
 
 

@@ -16,10 +16,10 @@ import bothways
 from bothways import store
 from bothways.errors import InputError
 from bothways.labeler import SequenceLabeler
-from bothways.labeler.inputs import read_arrays
-from bothways.labeler.parts import held_out
+from bothways.labeler.holdout import held_out
 from bothways.network import POOLINGS
 from bothways.problems import cumulative_sum
+from bothways.sequences import Sequences
 from tolerances import ENGINE, error
 
 Array = npt.NDArray[Any]
@@ -423,17 +423,18 @@ def test_a_part_can_be_held_out() -> None:
 
 
 def test_parts_are_whole_sequences_of_all_classes() -> None:
-    inputs = read_arrays("X", [np.zeros((length, 1)) for length in [3, 0, 5] * 40], features=None)
     codes = np.array([0, 0, 0, 1, 0, 0] * 20)
-    starts = np.cumsum(inputs.lengths) - inputs.lengths
+    arrays = [np.full((length, 1), i) for i, length in enumerate([3, 0, 5] * 40)]
+    sequences = Sequences.from_arrays(arrays, codes, per="sequence")
     for seed in range(5):
-        held = held_out(inputs, codes, "sequence", 0.25, seed)
-        shares = np.add.reduceat(np.append(held, 0), starts)[inputs.lengths > 0] / inputs.lengths[inputs.lengths > 0]
-        assert set(shares) == {0, 1}
-        assert shares.sum() == 20
-        assert codes[inputs.lengths > 0][shares == 1].sum() == 5
-        assert np.array_equal(held, held_out(inputs, codes, "sequence", 0.25, seed))
-    assert not np.array_equal(held, held_out(inputs, codes, "sequence", 0.25, 0))
+        train, valid = held_out(sequences, 0.25, seed)
+        assert len(train) + len(valid) == 120
+        assert len(valid) == 20
+        assert (valid.lengths > 0).all()
+        assert valid.known_labels.sum() == 5
+        assert not set(train.values[:, 0]) & set(valid.values[:, 0])
+        assert np.array_equal(valid.values, held_out(sequences, 0.25, seed)[1].values)
+    assert not np.array_equal(valid.values, held_out(sequences, 0.25, 0)[1].values)
 
 
 def test_columns_of_categories() -> None:

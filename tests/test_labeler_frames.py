@@ -199,7 +199,6 @@ def test_the_names_of_a_frame_are_forgotten_with_it() -> None:
         ({"drop": ["size", "protocol"]}, lambda X: X, "X: no column is left to learn"),
         ({"order": "protocol"}, lambda X: X, "X: the order column 'protocol' must be a number or a time"),
         ({}, lambda X: X.with_columns(size=float("inf")), "X: data row .*, column 'size' is inf"),
-        ({}, lambda X: X.with_columns(at=0), "X: rows .* stand at one place: flow = 'flow 0', at = 0"),
         ({}, lambda X: X.head(0), "X: this data frame has no rows"),
     ],
 )

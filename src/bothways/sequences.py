@@ -71,7 +71,7 @@ class Sequences:
     @classmethod
     def from_arrays(
         cls,
-        arrays: Sequence[Array],
+        arrays: Sequence[Array] | Array,
         labels: Numbers | None = None,
         weights: npt.NDArray[np.float32] | None = None,
         per: str = "step",
@@ -79,13 +79,29 @@ class Sequences:
         """Sequences from one array `(time, features)` each.
 
         Args:
-            arrays: at least one, all of one width.
+            arrays: all of one width.
             labels: as in the class.
             weights: as in the class.
             per: as in the class.
         """
         lengths = np.array([len(array) for array in arrays], np.int64)
-        return cls(np.concatenate(arrays), lengths, labels, weights, per)
+        return cls(np.concatenate(arrays) if len(arrays) else np.empty((0, 0)), lengths, labels, weights, per)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Sequences]) -> Sequences:
+        """The sequences of several parts of one table, one part after the other."""
+
+        def whole(name: str) -> Any:
+            arrays = [getattr(part, name) for part in parts]
+            return None if any(array is None for array in arrays) else np.concatenate(arrays)
+
+        ids = (
+            None
+            if any(part.ids is None for part in parts)
+            else tuple(name for part in parts for name in part.ids or ())
+        )
+        arrays = {name: whole(name) for name in ("values", "lengths", "labels", "weights", "rows")}
+        return cls(**arrays, per=parts[0].per, ids=ids)
 
     def __len__(self) -> int:
         """The number of sequences."""
@@ -110,6 +126,42 @@ class Sequences:
     def sequence_of_steps(self) -> Numbers:
         """`(steps,)` the number of the sequence of each step, from 0."""
         return np.repeat(np.arange(len(self)), self.lengths)
+
+    @property
+    def positions(self) -> Numbers:
+        """`(steps,)` the number of each step in its sequence, from 0."""
+        return np.arange(self.steps) - np.repeat(self.offsets[:-1], self.lengths)
+
+    @property
+    def step_labels(self) -> Numbers:
+        """`(steps,)` the label of each step, or that of its sequence.
+
+        Raises:
+            InputError: there are no labels.
+        """
+        return self.known_labels if self.per == "step" else np.repeat(self.known_labels, self.lengths)
+
+    @property
+    def known_labels(self) -> Numbers:
+        """The labels.
+
+        Raises:
+            InputError: there are none.
+        """
+        if self.labels is None:
+            raise InputError("These sequences have no labels.")
+        return self.labels
+
+    @property
+    def table_rows(self) -> Numbers:
+        """`(steps,)` the row of each step, from 0; without a table, the steps are its rows."""
+        return np.arange(self.steps) if self.rows is None else self.rows
+
+    def place(self, step: int) -> tuple[int, int]:
+        """The number of the sequence of a step, and that of the step in it, from 0."""
+        offsets = self.offsets
+        number = int(np.searchsorted(offsets, step, side="right")) - 1
+        return number, step - int(offsets[number])
 
     def id(self, number: int) -> Any:
         """What the user calls a sequence."""
@@ -154,6 +206,14 @@ class Sequences:
         numbers, pieces = numbers[steps], pieces[steps]
         starts = np.flatnonzero((np.diff(numbers, prepend=-1) != 0) | (np.diff(pieces, prepend=-1) != 0))
         return self._taken(steps, np.diff(np.append(starts, len(steps))), numbers[starts]), pieces[starts]
+
+    def cut_at(self, steps: int) -> tuple[Sequences, Numbers]:
+        """Cut sequences into pieces of at most this many steps.
+
+        Returns:
+            The pieces, and for each its number in its sequence, from 0.
+        """
+        return self.cut(self.positions // steps)
 
     def backward(self) -> Sequences:
         """The same sequences, each from its last step to its first; labels stay where they are."""

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from bothways.problems import PROBLEMS
-from bothways.study import ArrayTask, Comparison, Part, ProblemTask, compare
+from bothways.sequences import Sequences
+from bothways.study import ArrayTask, Comparison, ProblemTask, compare
 from bothways.study.factors import Value
 from bothways.study.runs import Run, read_runs
 from bothways.study.tables import table_task
@@ -130,10 +131,10 @@ class AsWritten(ProblemTask):
     order of time: the same as reading reversed sequences forward, with labels that stay where they are.
     """
 
-    def parts(self, seed: int) -> tuple[Part, Part | None, Part]:
+    def parts(self, seed: int) -> tuple[Sequences, Sequences | None, Sequences]:
         """Those of the problem, with reversed sequences."""
         train, _, test = super().parts(seed)
-        return _reversed(train), None, _reversed(test)
+        return train.backward(), None, test.backward()
 
     def facts(self) -> dict[str, Any]:
         """Those of the problem, and that it is reversed."""
@@ -142,10 +143,6 @@ class AsWritten(ProblemTask):
     def ceilings(self) -> dict[str, float]:
         """What is possible."""
         return {"forward": float(reversed_as_written(self.steps).mean())}
-
-
-def _reversed(part: Part) -> Part:
-    return Part([sequence[::-1] for sequence in part.sequences], part.labels)
 
 
 def _problem(name: str, of: type[ProblemTask] = ProblemTask, **sizes: Any) -> Callable[[Path, bool], Task]:
@@ -166,18 +163,17 @@ def _table(name: str, calls: int = 0, **roles: Any) -> Callable[[Path, bool], Ta
         if not calls and not quick:
             return whole
         steps, every = (min(calls or 64, 64), 10) if quick else (calls, 1)
-        train, test = _cut(whole.train, steps, every, whole.per), _cut(whole.test, steps, every, whole.per)
-        valid = None if whole.valid is None else _cut(whole.valid, steps, every, whole.per)
+        train, test = _cut(whole.train, steps, every), _cut(whole.test, steps, every)
+        valid = None if whole.valid is None else _cut(whole.valid, steps, every)
         return replace(whole, train=train, valid=valid, test=test)
 
     return task
 
 
-def _cut(part: Part, steps: int, every: int, per: str) -> Part:
+def _cut(part: Sequences, steps: int, every: int) -> Sequences:
     """The first steps of every so many sequences."""
-    sizes = np.ones(len(part.sequences), np.int64) if per == "sequence" else part.lengths
-    labels = np.split(part.labels, np.cumsum(sizes)[:-1])[::every]
-    return Part([each[:steps] for each in part.sequences[::every]], np.concatenate([each[:steps] for each in labels]))
+    pieces, numbers = part.take(np.arange(0, len(part), every)).cut_at(steps)
+    return pieces.keep(numbers == 0)
 
 
 def _cumulative(learning_rate: float, name: str = "cumulative-sum") -> tuple[Study, Study, Study]:

@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bothways.data import Columns, Sequences, Table, choose_columns, split_table
+from bothways.data import Columns, Table, choose_columns, split_table
 from bothways.data.encoding import Encoding
 from bothways.errors import InputError
+from bothways.sequences import Sequences
 
 CO2 = [400.0, 410.0, 430.0, 430.0, 900.0, 880.0, 850.0]
 
@@ -35,9 +36,9 @@ def split(co2: list[float], **how: Any) -> tuple[Columns, Sequences, Sequences]:
 def test_changes_stand_beside_the_numbers_and_start_anew_with_each_sequence() -> None:
     columns, train, test = split(CO2, changes=2)
     assert columns.fitted.names == ("co2", "change of co2", "room")
-    np.testing.assert_array_equal(train.features[:, 1], [0, 10, 30, 20])
-    np.testing.assert_array_equal(test.features[:, 0], CO2[4:])
-    np.testing.assert_array_equal(test.features[:, 1], [0, -20, -50])
+    np.testing.assert_array_equal(train.values[:, 1], [0, 10, 30, 20])
+    np.testing.assert_array_equal(test.values[:, 0], CO2[4:])
+    np.testing.assert_array_equal(test.values[:, 1], [0, -20, -50])
 
 
 def test_a_level_that_drifts_from_day_to_day_changes_nothing_once_centered() -> None:
@@ -45,9 +46,9 @@ def test_a_level_that_drifts_from_day_to_day_changes_nothing_once_centered() -> 
     columns, train, test = split(CO2, changes=2, centered=True)
     _, other_train, other_test = split(drifted, changes=2, centered=True)
     assert columns.fitted.names == ("co2", "change of co2", "room")
-    np.testing.assert_array_equal(train.features, other_train.features)
-    np.testing.assert_allclose(test.features, other_test.features, atol=1e-4)
-    np.testing.assert_array_equal(train.features[:, 2], [1, 2, 1, 2])  # categories are not centered
+    np.testing.assert_array_equal(train.values, other_train.values)
+    np.testing.assert_allclose(test.values, other_test.values, atol=1e-4)
+    np.testing.assert_array_equal(train.values[:, 2], [1, 2, 1, 2])  # categories are not centered
 
 
 def test_a_model_file_keeps_both() -> None:

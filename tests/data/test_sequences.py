@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bothways.data import Columns, Table, read_sequences
+from bothways.data import Columns, Table, evaluation_part, read_sequences
 from bothways.errors import DataError
 
 COLUMNS = Columns("label", ("x",), sequence="flow", order="at")
 
 
 def read(frame: pl.DataFrame, columns: Columns = COLUMNS, classes: Any = (0, 1)) -> Any:
-    return read_sequences(Table("some.csv", frame), columns, classes=classes)
+    return evaluation_part(Table("some.csv", frame), columns, "all", classes)[1]
 
 
 @settings(deadline=None)
@@ -42,36 +42,30 @@ def test_rows_are_grouped_and_sorted_and_found_again(places: list[tuple[str, int
     assert list(sequences.ids) == list(groups)
     assert len(sequences) == len(groups)
     assert sequences.steps == len(places)
-    for flow, x, labels in zip(sequences.ids, sequences.inputs(), sequences.targets(), strict=True):
+    for flow, x, labels in zip(sequences.ids, sequences.arrays(), sequences.split(sequences.labels), strict=True):
         assert x.dtype == np.float32
         assert x.tolist() == [[100.0 * ord(flow) + at] for at in groups[flow]]
         assert labels.tolist() == [at % 2 for at in groups[flow]]
-    assert sequences.by_row(sequences.features)[:, 0].tolist() == frame["x"].to_list()
-
-
-def test_inputs_and_targets_are_views() -> None:
-    sequences = read(pl.DataFrame({"flow": [1, 1, 2], "at": [0, 1, 0], "x": [1, 2, 3], "label": [0, 1, 0]}))
-    assert all(np.shares_memory(x, sequences.features) for x in sequences.inputs())
-    assert all(np.shares_memory(y, sequences.labels) for y in sequences.targets())
+    assert sequences.by_row(sequences.values)[:, 0].tolist() == frame["x"].to_list()
 
 
 def test_without_sequence_and_order_the_rows_are_one_sequence_as_they_stand() -> None:
     frame = pl.DataFrame({"x": [3, 1, 2], "label": [0, 1, 0]})
     sequences = read(frame, Columns("label", ("x",)))
-    assert sequences.features[:, 0].tolist() == [3, 1, 2]
+    assert sequences.values[:, 0].tolist() == [3, 1, 2]
     assert sequences.offsets.tolist() == [0, 3]
 
 
 def test_without_order_rows_keep_their_order_within_a_sequence() -> None:
     frame = pl.DataFrame({"flow": ["b", "a", "b", "a"], "x": [4, 3, 2, 1], "label": [0, 1, 0, 1]})
     sequences = read(frame, Columns("label", ("x",), sequence="flow"))
-    assert [x[:, 0].tolist() for x in sequences.inputs()] == [[3, 1], [4, 2]]
+    assert [x[:, 0].tolist() for x in sequences.arrays()] == [[3, 1], [4, 2]]
 
 
 def test_order_by_time() -> None:
     at = [datetime.datetime(2024, 1, day) for day in (3, 1, 2)]
     frame = pl.DataFrame({"at": at, "x": [3, 1, 2], "label": [0, 1, 0]})
-    assert read(frame, Columns("label", ("x",), order="at")).features[:, 0].tolist() == [1, 2, 3]
+    assert read(frame, Columns("label", ("x",), order="at")).values[:, 0].tolist() == [1, 2, 3]
 
 
 def test_features_of_every_numeric_kind_in_the_order_of_the_columns() -> None:
@@ -83,11 +77,10 @@ def test_features_of_every_numeric_kind_in_the_order_of_the_columns() -> None:
             "exact": pl.Series(["1.25", "2.5"]).cast(pl.Decimal(10, 2)),
         }
     )
-    sequences = read(frame, Columns("label", ("number", "flag", "small", "exact")), classes=None)
-    assert sequences.features.tolist() == [[0.5, 1, 1, 1.25], [1.5, 0, 2, 2.5]]
-    assert sequences.features.flags.c_contiguous
-    with pytest.raises(DataError, match="without their labels"):
-        sequences.targets()
+    sequences, _ = read_sequences(Table("some.csv", frame), Columns("label", ("number", "flag", "small", "exact")))
+    assert sequences.values.tolist() == [[0.5, 1, 1, 1.25], [1.5, 0, 2, 2.5]]
+    assert sequences.values.flags.c_contiguous
+    assert sequences.labels is None
 
 
 @pytest.mark.parametrize(
@@ -103,17 +96,19 @@ def test_features_of_every_numeric_kind_in_the_order_of_the_columns() -> None:
     ],
 )
 def test_labels_are_codes_of_classes(column: Any, classes: Any, codes: list[int]) -> None:
-    sequences = read(pl.DataFrame({"label": column, "x": 1}), Columns("label", ("x",)), classes)
+    table = Table("some.csv", pl.DataFrame({"label": column, "x": 1}))
+    _, sequences, notices = evaluation_part(table, Columns("label", ("x",)), "all", classes)
+    assert sequences.labels is not None
     assert sequences.labels.dtype == np.int64
     assert sequences.labels.tolist() == codes
     missing = codes.count(-1)
-    said = ("1 step has no label in 'label': read as input, left out of training and scores.",)
-    assert sequences.notices == (said if missing else ())
+    said = "1 step has no label in 'label': read as input, left out of training and scores."
+    assert notices == ([said] if missing else [])
 
 
 @pytest.mark.parametrize(("column", "classes"), [([0, 5], (0, 1)), ([True, False], (0, 1)), (["a", "b"], ("a",))])
 def test_labels_that_are_no_classes(column: Any, classes: Any) -> None:
-    with pytest.raises(DataError, match="labels in 'label' that the model never saw"):
+    with pytest.raises(DataError, match="labels that the model never saw"):
         read(pl.DataFrame({"label": column, "x": 1}), Columns("label", ("x",)), classes)
 
 
@@ -121,28 +116,28 @@ def test_a_label_each() -> None:
     columns = replace(COLUMNS, per="sequence")
     frame = pl.DataFrame({"flow": list("aabbc"), "at": range(5), "x": range(5), "label": [1, None, 0, 0, None]})
     sequences = read(frame, columns)
-    assert sequences.targets().tolist() == sequences.codes().tolist() == [1, 0, -1]
+    assert sequences.labels.tolist() == [1, 0, -1]
     assert sequences.by_row(np.array([5.0, 6.0, 7.0])).tolist() == [5, 5, 6, 6, 7]
-    assert sequences.keep(np.array([False, True, True])).targets().tolist() == [0, -1]
+    assert sequences.keep(np.array([False, True, True])).labels.tolist() == [0, -1]
     with pytest.raises(DataError, match=r"sequence 'b' has two labels in 'label': 0, 1. .*Such sequences: 1 of 3"):
         read(frame.with_columns(label=pl.Series([1, None, 0, 1, None])), columns)
 
 
 def test_rows_out_of_order_are_said() -> None:
     frame = pl.DataFrame({"flow": [2, 2, 1, 1], "at": [0, 1, 2, 1], "x": [1, 2, 3, 4], "label": [0, 1, 0, 1]})
-    assert read(frame).notices == (
-        "some.csv: the rows are not in the order of 'at' (1 of 4 stand after a later one); they are sorted.",
-    )
-    assert read(frame.head(2)).notices == ()
+    assert read_sequences(Table("some.csv", frame), COLUMNS)[1] == [
+        "some.csv: the rows are not in the order of 'at' (1 of 4 stand after a later one); they are sorted."
+    ]
+    assert read_sequences(Table("some.csv", frame.head(2)), COLUMNS)[1] == []
 
 
 def test_long_sequences_are_cut_and_said() -> None:
     frame = pl.DataFrame({"flow": list("aaaaabb"), "at": range(7), "x": range(7), "label": [0, 1, 0, 1, 0, 0, 1]})
-    sequences = read_sequences(Table("some.csv", frame), COLUMNS, classes=(0, 1), max_steps=2)
+    sequences, notices = read_sequences(Table("some.csv", frame), COLUMNS, max_steps=2)
     assert sequences.ids == ("a", "a", "a", "b")
-    assert [x[:, 0].tolist() for x in sequences.inputs()] == [[0, 1], [2, 3], [4], [5, 6]]
-    assert sequences.by_row(sequences.features)[:, 0].tolist() == list(range(7))
-    assert "1 sequence is longer than 2 steps and cut" in sequences.notices[0]
+    assert [x[:, 0].tolist() for x in sequences.arrays()] == [[0, 1], [2, 3], [4], [5, 6]]
+    assert sequences.by_row(sequences.values)[:, 0].tolist() == list(range(7))
+    assert "1 sequence is longer than 2 steps and cut" in notices[0]
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf"), -float("inf"), 1e39])
@@ -186,12 +181,14 @@ def test_rows_at_one_place_keep_their_order_and_it_is_said(
     if sequence:
         frame = pl.concat([frame, frame.with_columns(flow=pl.lit("a"))])
         rows = [*(row + 5 for row in rows), *rows]
-    sequences = read(frame, Columns("label", ("x",), sequence=sequence, order="at"))
-    assert sequences.rows.tolist() == rows
+    sequences, notices = read_sequences(
+        Table("some.csv", frame), Columns("label", ("x",), sequence=sequence, order="at")
+    )
+    assert sequences.table_rows.tolist() == rows
     said = (
         f"some.csv: {4 if sequence else 2} rows stand at the same 'at' as the row before; such rows keep their order."
     )
-    (notice,) = (notice for notice in sequences.notices if "at the same" in notice)
+    (notice,) = (notice for notice in notices if "at the same" in notice)
     assert notice == said if sequence else notice.startswith(f"{said} Does a column tell sequences apart? Name it")
 
 
@@ -201,10 +198,10 @@ def test_keep_and_cut() -> None:
     kept = sequences.keep(np.array([True, False, True]))
     assert kept.ids == ("a", "c")
     assert kept.rows.tolist() == [0, 1, 2, 5]
-    assert [x[:, 0].tolist() for x in kept.inputs()] == [[0, 1, 2], [5]]
-    assert [y.tolist() for y in kept.targets()] == [[0, 1, 0], [1]]
+    assert [x[:, 0].tolist() for x in kept.arrays()] == [[0, 1, 2], [5]]
+    assert [y.tolist() for y in kept.split(kept.labels)] == [[0, 1, 0], [1]]
     cut, numbers = sequences.cut(np.array([0, 1, 0, 2, 2, 0]))
     assert cut.ids == ("a", "a", "b", "c")
     assert numbers.tolist() == [0, 1, 2, 0]
-    assert [x[:, 0].tolist() for x in cut.inputs()] == [[0, 2], [1], [3, 4], [5]]
+    assert [x[:, 0].tolist() for x in cut.arrays()] == [[0, 2], [1], [3, 4], [5]]
     assert cut.rows.tolist() == [0, 2, 1, 3, 4, 5]

@@ -57,9 +57,9 @@ def test_without_valid_and_with_two_train_sequences_there_is_none() -> None:
 def test_a_sequence_cut_by_the_column_is_read_in_pieces() -> None:
     part = pl.Series(["train"] * 6 + ["valid"] * 2 + ["test"] * 2)
     _, parts, notices = split_table(table(1, 10, part=part), COLUMNS, seed=0)
-    assert parts.train.features[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
+    assert parts.train.values[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
     assert parts.test is not None
-    assert parts.test.features[:, 0].tolist() == [8, 9]
+    assert parts.test.values[:, 0].tolist() == [8, 9]
     assert notices == []
 
 
@@ -87,7 +87,7 @@ def test_the_order_of_the_rows_does_not_matter_to_a_draw() -> None:
     other_columns, other, _ = split_table(table(), DRAWN, seed=5)
     assert ids(parts) == ids(other)
     assert columns == other_columns
-    assert (parts.train.features == other.train.features).all()
+    assert (parts.train.values == other.train.values).all()
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -110,18 +110,18 @@ def test_one_or_two_sequences_are_cut_in_time(sequences: int) -> None:
         [15] * sequences,
         [15] * sequences,
     ]
-    assert parts.train.features[:70, 0].tolist() == list(range(70))
-    assert parts.test.features[:15, 0].tolist() == list(range(85, 100))
+    assert parts.train.values[:70, 0].tolist() == list(range(70))
+    assert parts.test.values[:15, 0].tolist() == list(range(85, 100))
     assert "cut in time" in notices[0]
 
 
 @pytest.mark.parametrize(("gap", "left_out"), [(3, 3), (32, 5)])
 def test_blocks_of_time_are_kept_apart(gap: int, left_out: int) -> None:
     columns, parts, notices = split_table(table(1, 100), DRAWN, seed=0, gap=gap)
-    steps = [part.features[:, 0].tolist() for part in parts.named.values()]
+    steps = [part.values[:, 0].tolist() for part in parts.named.values()]
     assert steps == [list(range(70)), list(range(70 + left_out, 85)), list(range(85 + left_out, 100))]
     assert f"with {left_out} steps left out at each cut" in notices[0]
-    assert evaluation_part(table(1, 100), columns, "test", (0, 1))[1].features[:, 0].tolist() == steps[2]
+    assert evaluation_part(table(1, 100), columns, "test", (0, 1))[1].values[:, 0].tolist() == steps[2]
 
 
 def test_groups_are_drawn_whole() -> None:
@@ -149,9 +149,9 @@ def test_what_is_learnt_of_columns_is_learnt_from_the_train_part() -> None:
         table(3, part=part, x=x, kind=kind), replace(COLUMNS, features=("x", "kind"), categories=("kind",)), seed=0
     )
     assert columns.encoding == Encoding((Number("x", fill=3.0, flagged=True),), (Category("kind", ("b", "a")),))
-    assert parts.train.features.tolist() == [[1, 0, 2], [3, 1, 1], [3, 0, 1], [5, 0, 1]]
+    assert parts.train.values.tolist() == [[1, 0, 2], [3, 1, 1], [3, 0, 1], [5, 0, 1]]
     assert parts.valid is not None
-    assert parts.valid.features[1].tolist() == [3, 1, 0]
+    assert parts.valid.values[1].tolist() == [3, 1, 0]
     assert notices == [
         "Column 'x': 1 row of the train part without a number; filled with the mean, and a column says where.",
         "Column 'kind': 3 rows with values that training never saw ('new', 'other'); they are read as unknown.",
@@ -165,7 +165,7 @@ def test_rare_categories_are_unknown_and_nothing_is_said_of_them() -> None:
         table(2, kind=kind, part=part_column("train", "train")), columns, seed=0, min_count=2
     )
     assert columns.fitted.sizes == (3,)
-    assert parts.train.features[:, 1].tolist() == [1, 2, 2, 1, 0, 2, 1, 1]
+    assert parts.train.values[:, 1].tolist() == [1, 2, 2, 1, 0, 2, 1, 1]
     assert not any("kind" in notice for notice in notices)
 
 
@@ -173,7 +173,7 @@ def test_steps_without_a_label_are_masked_and_counted() -> None:
     label = pl.Series([0, 1, None, 1, 0, 1, 0, 1, None, 1, 0, 1])
     _, parts, notices = split_table(table(3, part=part_column("train", "valid", "test"), label=label), COLUMNS, seed=0)
     assert parts.classes == (0, 1)
-    assert parts.train.codes().tolist() == [0, 1, -1, 1]
+    assert parts.train.labels.tolist() == [0, 1, -1, 1]
     assert notices == ["2 steps have no label in 'label': read as input, left out of training and scores."]
     empty = pl.Series([0, 1, 0, 1, 0, 1, 0, 1, None, None, None, None])
     hollow = table(3, part=part_column("train", "valid", "test"), label=empty)
@@ -186,14 +186,14 @@ def test_codes_are_those_of_the_classes() -> None:
     some = table(3, part=part_column("train", "train", "test"), label=label)
     _, parts, _ = split_table(some, COLUMNS, seed=0)
     assert parts.classes == ("a", "b", "c")
-    assert parts.train.codes().tolist() == [1, 0, 1, 2] * 2
-    assert evaluation_part(some, COLUMNS, "test", ("c", "b", "a"))[1].codes().tolist() == [2, 1, 0, 0]
+    assert parts.train.labels.tolist() == [1, 0, 1, 2] * 2
+    assert evaluation_part(some, COLUMNS, "test", ("c", "b", "a"))[1].labels.tolist() == [2, 1, 0, 0]
 
 
 def test_a_label_for_each_sequence() -> None:
     label = pl.col("flow") % 2
     _, parts, _ = split_table(table(label=label), replace(DRAWN, per="sequence"), seed=0)
-    assert parts.train.codes().tolist() == [flow % 2 for flow in parts.train.ids]
+    assert parts.train.labels.tolist() == [flow % 2 for flow in parts.train.ids]
     with pytest.raises(DataError, match="sequence 0 has two labels"):
         split_table(table(), replace(DRAWN, per="sequence"), seed=0)
     with pytest.raises(DataError, match="2 sequences are too few"):
@@ -207,7 +207,7 @@ def test_columns_that_say_nothing_are_left_out_and_said() -> None:
     columns, parts, notices = split_table(table(name=names, empty=empty), columns, seed=0)
     assert columns.features == ("x",)
     assert columns.categories == ()
-    assert parts.train.features.shape == (56, 1)
+    assert parts.train.values.shape == (56, 1)
     assert any("'name' is left out: 56 of its 56 values in the train part differ" in notice for notice in notices)
     assert any("'empty' is left out: it is empty in the train part" in notice for notice in notices)
     with pytest.raises(DataError, match=r"some.csv: no column is left to learn from.*'name' is left out"):

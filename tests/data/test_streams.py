@@ -52,7 +52,7 @@ def label_all(source: Any, output: Path, columns: Columns = COLUMNS, **how: Any)
     said: list[str] = []
     with LabeledWriter(output, ["odd", "even"]) as writer:
         for chunk in stream_sequences(source, columns, typed=writer.typed, say=said.append, **how):
-            x = chunk.sequences.features[:, 0]
+            x = chunk.sequences.values[:, 0]
             writer.write(chunk, (x % 2 == 0).astype(np.int64), x)
     return writer, said
 
@@ -63,9 +63,9 @@ def label_all(source: Any, output: Path, columns: Columns = COLUMNS, **how: Any)
 def test_chunks_are_the_table(tmp_path: Path, ending: str, lengths: list[int], rows: int) -> None:
     path = tmp_path / f"some{ending}"
     write_table(flows(lengths), path)
-    whole = read_sequences(read_table(path, COLUMNS.texts), COLUMNS)
+    whole, _ = read_sequences(read_table(path, COLUMNS.texts), COLUMNS)
     chunks = list(stream_sequences(path, COLUMNS, rows=rows, say=pytest.fail))
-    assert np.concatenate([chunk.sequences.features for chunk in chunks]).tolist() == whole.features.tolist()
+    assert np.concatenate([chunk.sequences.values for chunk in chunks]).tolist() == whole.values.tolist()
     assert [name for chunk in chunks for name in chunk.sequences.ids] == list(whole.ids)
     assert np.concatenate([chunk.sequences.lengths for chunk in chunks]).tolist() == whole.lengths.tolist()
     assert [chunk.start for chunk in chunks] == np.cumsum([0, *(c.sequences.steps for c in chunks)]).tolist()[:-1]

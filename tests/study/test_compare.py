@@ -17,7 +17,8 @@ import pytest
 
 from bothways import compare
 from bothways.errors import DataError, InputError
-from bothways.study import ArrayTask, Comparison, Part, ProblemTask
+from bothways.sequences import Sequences
+from bothways.study import ArrayTask, Comparison, ProblemTask
 from bothways.study.comparing import budget_seconds
 from bothways.study.page import page_of
 from bothways.study.runs import Run, read_runs
@@ -260,8 +261,8 @@ def made_task(per: str, count: int = 30) -> ArrayTask:
     sequences = [generator.normal(size=(int(n), 2)).astype(np.float32) for n in generator.integers(3, 9, count)]
     every = np.concatenate([(x[:, 0] > 0).astype(np.int64) for x in sequences])
     labels = every if per == "step" else np.array([int(x[:, 0].sum() > 0) for x in sequences])
-    part = Part(sequences, labels)
-    return ArrayTask("made", ("calm", "attack"), part, part, part, per=per)
+    part = Sequences.from_arrays(sequences, labels, per=per)
+    return ArrayTask("made", ("calm", "attack"), part, part, part)
 
 
 @pytest.mark.parametrize("per", ["step", "sequence"])
@@ -270,7 +271,7 @@ def test_tables_of_either_kind(per: str) -> None:
     run = trainer.run('{"epochs": 3, "units": 4}', 0, lambda progress: None)
     assert run.status == "finished"
     assert run.judged is not None
-    assert run.judged.support.sum() == len(made_task(per).test.labels)
+    assert run.judged.support.sum() == len(made_task(per).test.known_labels)
     negatives = run.judged.support[:, 0].sum()
     assert run.judged.alarms[0.1][:, 1].sum() <= 0.1 * negatives
     assert run.curve is not None
@@ -282,14 +283,11 @@ def test_parts_drawn_for_each_seed_do_not_overlap() -> None:
     redrawn = RedrawnTask("made", task.classes, task.train)
     for seed in range(3):
         parts = redrawn.parts(seed)
-        ids = [id(x) for part in parts if part is not None for x in part.sequences]
-        assert len(set(ids)) == len(ids) == 30
-        for part in parts:
-            assert part is not None
-            assert len(part.labels) == part.lengths.sum()
+        firsts = [tuple(x[0]) for part in parts if part is not None for x in part.arrays()]
+        assert len(set(firsts)) == len(firsts) == 30
     assert redrawn.test_share == pytest.approx(4 / 22)
     with pytest.raises(InputError, match="takes 10 at least"):
-        RedrawnTask("made", task.classes, Part(task.train.sequences[:5], task.train.labels))
+        RedrawnTask("made", task.classes, task.train.take(np.arange(5)))
 
 
 def test_a_program_that_serves_many_seeds_trains_each_as_if_alone() -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bothways.sequences import Sequences
 from bothways.training.batches import (
     SHAPES,
     Bucket,
@@ -74,7 +75,7 @@ def test_a_thousand_lengths_are_padded_little() -> None:
 def test_buckets_hold_every_step_once(lengths: list[int], batch_size: int) -> None:
     steps = sum(lengths)
     x = np.arange(2 * steps, dtype=np.float32).reshape(steps, 2) + 1
-    buckets = bucketed(x, np.arange(steps), np.ones(steps), np.array(lengths), batch_size)
+    buckets = bucketed(Sequences(x, np.array(lengths), np.arange(steps), np.ones(steps, np.float32)), batch_size)
     held = np.concatenate([bucket.y[bucket.valid] for bucket in buckets])
     assert sorted(held.tolist()) == list(range(steps))
     starts = dict(zip(np.cumsum(lengths) - lengths, lengths, strict=True))
@@ -89,7 +90,12 @@ def test_buckets_hold_every_step_once(lengths: list[int], batch_size: int) -> No
 
 def unlabeled(lengths: list[int], batch_size: int) -> list[Bucket]:
     steps = sum(lengths)
-    return bucketed(np.zeros((steps, 1), np.float32), np.zeros(steps), np.ones(steps), np.array(lengths), batch_size)
+    return bucketed(
+        Sequences(
+            np.zeros((steps, 1), np.float32), np.array(lengths), np.zeros(steps, int), np.ones(steps, np.float32)
+        ),
+        batch_size,
+    )
 
 
 @given(some_lengths, st.integers(1, 9), st.sampled_from(["step", "sequence"]), st.integers(0, 2**32))
@@ -100,7 +106,7 @@ def test_what_has_no_label_is_left_out(lengths: list[int], batch_size: int, per:
     weights = np.random.default_rng(seed).integers(0, 2, count) * 0.5
     weights[0] = 1.0
     x = np.arange(steps, dtype=np.float32)[:, None]
-    buckets = bucketed(x, np.arange(count), weights, np.array(lengths), batch_size, per)
+    buckets = bucketed(Sequences(x, np.array(lengths), np.arange(count), weights, per), batch_size)
     kept = [int(row[0, 0]) for bucket in buckets for row in bucket.x]
     labeled = np.split(weights, starts[1:]) if per == "step" else weights
     assert sorted(kept) == [start for start, some in zip(starts, labeled, strict=True) if np.any(some)]

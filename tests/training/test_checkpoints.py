@@ -14,9 +14,9 @@ import pytest
 
 from bothways.errors import InputError, ModelFileError
 from bothways.network import Network
+from bothways.sequences import Sequences
 from bothways.training import (
     EpochReport,
-    Examples,
     Settings,
     Trained,
     batches,
@@ -31,11 +31,13 @@ NETWORK = Network(features=2, classes=2, units=4, categories=(9,), embedding=3, 
 SETTINGS = Settings(epochs=8, batch_size=4, patience=3, monitor="loss", learning_rate=0.03)
 
 
-def some_examples(seed: int = 0) -> Examples:
+def some_examples(seed: int = 0) -> Sequences:
     random = np.random.default_rng(seed)
     lengths = random.integers(7, 9, 40)
     sequences = [np.column_stack([random.normal(size=n), random.integers(0, 9, n)]) for n in lengths]
-    return Examples(sequences, np.concatenate([(x[:, 0] > 0) ^ (x[:, 1] > 4) for x in sequences]).astype(int))
+    return Sequences.from_arrays(
+        sequences, np.concatenate([(x[:, 0] > 0) ^ (x[:, 1] > 4) for x in sequences]).astype(int)
+    )
 
 
 def some_training(path: Path | None, **more: Any) -> Trained:

@@ -11,7 +11,8 @@ import pytest
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.runtime import Model
-from bothways.training import EpochReport, Examples, Settings, Trained, examples, train
+from bothways.sequences import Sequences
+from bothways.training import EpochReport, Settings, Trained, examples, train
 from bothways.training.memory import bytes_a_step
 
 Array = npt.NDArray[Any]
@@ -27,6 +28,10 @@ def some_data(count: int = 24, time: int = 6, seed: int = 0) -> tuple[list[Array
     return sequences, np.concatenate([(x.sum(axis=1) > 0).astype(int) for x in sequences])
 
 
+def labeled(arrays: list[Array], labels: Array, weights: Any = None, per: str = "step") -> Sequences:
+    return Sequences.from_arrays(arrays, labels, weights, per)
+
+
 def same(a: Trained, b: Trained) -> bool:
     return all(np.array_equal(a.weights[name], b.weights[name]) for name in a.weights)
 
@@ -34,9 +39,9 @@ def same(a: Trained, b: Trained) -> bool:
 def test_a_label_that_is_missing_is_a_label_that_weighs_nothing() -> None:
     sequences, labels = some_data()
     missing = np.random.default_rng(1).random(len(labels)) < 0.3
-    without = train(some_network(), Examples(sequences, np.where(missing, -1, labels)), Settings(epochs=2))
-    weightless = train(some_network(), Examples(sequences, labels, (~missing).astype(float)), Settings(epochs=2))
-    other = train(some_network(), Examples(sequences, labels), Settings(epochs=2))
+    without = train(some_network(), labeled(sequences, np.where(missing, -1, labels)), Settings(epochs=2))
+    weightless = train(some_network(), labeled(sequences, labels, (~missing).astype(float)), Settings(epochs=2))
+    other = train(some_network(), labeled(sequences, labels), Settings(epochs=2))
     assert same(without, weightless)
     assert not same(without, other)
 
@@ -46,8 +51,8 @@ def test_balanced_classes_are_weights() -> None:
     labels = labels * (np.arange(len(labels)) % 3 == 0)
     counts = np.bincount(labels)
     weights = (len(labels) / (2 * counts))[labels]
-    balanced = train(some_network(), Examples(sequences, labels), Settings(epochs=2, class_weight="balanced"))
-    weighted = train(some_network(), Examples(sequences, labels, weights), Settings(epochs=2))
+    balanced = train(some_network(), labeled(sequences, labels), Settings(epochs=2, class_weight="balanced"))
+    weighted = train(some_network(), labeled(sequences, labels, weights), Settings(epochs=2))
     assert same(balanced, weighted)
 
 
@@ -58,7 +63,7 @@ def test_labels_of_sequences_are_learned_with_and_without_steps() -> None:
     labels = np.array([int((x == 3).any()) for x in sequences])
     sequences[5], labels[9] = np.zeros((0, 1)), -1
     network = Network(features=1, classes=2, units=8, categories=(20,), embedding=4, per="sequence", pooling="max")
-    trained = train(network, Examples(sequences, labels), Settings(epochs=15, batch_size=16))
+    trained = train(network, labeled(sequences, labels, per="sequence"), Settings(epochs=15, batch_size=16))
     model = Model(network, trained.weights, (False, True))
     counted = np.array([len(x) > 0 for x in sequences]) & (labels >= 0)
     assert (model.predict(sequences) == labels)[counted].mean() > 0.97
@@ -69,8 +74,8 @@ def test_a_category_never_seen_means_what_the_unknown_one_means() -> None:
     sequences = list(random.integers(1, 5, (40, 6, 1)).astype(float))
     labels = np.concatenate([x[:, 0] > 2 for x in sequences]).astype(int)
     network = Network(features=1, classes=2, units=4, categories=(9,), embedding=3)
-    start = train(network, Examples(sequences, labels), Settings(epochs=1, category_dropout=0.0)).weights
-    trained = train(network, Examples(sequences, labels), Settings(epochs=3, category_dropout=20.0)).weights
+    start = train(network, labeled(sequences, labels), Settings(epochs=1, category_dropout=0.0)).weights
+    trained = train(network, labeled(sequences, labels), Settings(epochs=3, category_dropout=20.0)).weights
     table = trained["category_0/embeddings"]
     assert (table[5:] == table[0]).all()
     assert not (table[1:5] == table[0]).all(axis=1).any()
@@ -81,13 +86,13 @@ def test_too_long_for_the_memory_is_cut_and_said(monkeypatch: pytest.MonkeyPatch
     sequences, labels = some_data(time=30)
     said: list[str] = []
     monkeypatch.setattr(examples, "free_bytes", lambda: 10 * bytes_a_step(some_network()))
-    cut = train(some_network(), Examples(sequences, labels), Settings(epochs=2, window=None), say=said.append)
+    cut = train(some_network(), labeled(sequences, labels), Settings(epochs=2, window=None), say=said.append)
     assert "30 steps, which take more memory" in said[0]
     assert "pieces of 10 steps" in said[0]
     assert "hold 1 instead of 8" in said[1]
     assert len(said) == 2
     monkeypatch.undo()
-    assert same(cut, train(some_network(), Examples(sequences, labels), Settings(epochs=2, window=10, batch_size=1)))
+    assert same(cut, train(some_network(), labeled(sequences, labels), Settings(epochs=2, window=10, batch_size=1)))
 
 
 def test_of_a_sequence_with_one_label_the_first_steps_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,41 +100,43 @@ def test_of_a_sequence_with_one_label_the_first_steps_are_read(monkeypatch: pyte
     network, labels = some_network(per="sequence"), labels[::30]
     monkeypatch.setattr(examples, "free_bytes", lambda: 10 * bytes_a_step(network))
     with pytest.warns(UserWarning, match="the first 10 steps are learned from"):
-        cut = train(network, Examples(sequences, labels), Settings(epochs=2, batch_size=1))
+        cut = train(network, labeled(sequences, labels, per="sequence"), Settings(epochs=2, batch_size=1))
     monkeypatch.undo()
-    first = train(network, Examples([x[:10] for x in sequences], labels), Settings(epochs=2, batch_size=1))
+    first = train(
+        network, labeled([x[:10] for x in sequences], labels, per="sequence"), Settings(epochs=2, batch_size=1)
+    )
     assert same(cut, first)
 
 
 def test_not_the_memory_for_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(examples, "free_bytes", lambda: 10)
     with pytest.raises(InputError, match="that much is not free"):
-        train(some_network(), Examples(*some_data()), Settings(epochs=1))
+        train(some_network(), labeled(*some_data()), Settings(epochs=1))
 
 
 @pytest.mark.parametrize(
     ("labels", "weights", "network", "message"),
     [
-        (np.zeros(11, int), None, {}, r"labels of shape \(11,\); it needs \(12,\), one for each step"),
-        (np.zeros(12, int), None, {"per": "sequence"}, r"it needs \(2,\), one for each sequence"),
+        (np.zeros(11, int), None, {}, r"labels have shape \(11,\); 2 sequences of 12 steps need \(12,\)"),
+        (np.zeros(12, int), None, {"per": "sequence"}, "one label per step; the network gives one per sequence"),
         (np.full(12, 2), None, {}, "has the label 2; labels are from 0 to 1, or -1"),
         (np.full(12, -1), None, {}, "nothing to learn from"),
         (np.zeros(12, int), np.zeros(12), {}, "nothing to learn from"),
         (np.zeros(12, int), np.full(12, np.nan), {}, "weights that are no finite numbers"),
-        (np.zeros(12, int), np.zeros(3), {}, r"weights of shape \(3,\)"),
-        (np.zeros(12, int), None, {"categories": (2,)}, r"examples\.sequences\[0\] holds .* a category"),
+        (np.zeros(12, int), np.zeros(3), {}, r"weights have shape \(3,\)"),
+        (np.zeros(12, int), None, {"categories": (2,)}, r"sequences\[0\] holds .* a category"),
     ],
 )
 def test_examples_that_do_not_fit(labels: Array, weights: Any, network: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        train(some_network(**network), Examples(some_data(2)[0], labels, weights), Settings(epochs=1))
+        train(some_network(**network), labeled(some_data(2)[0], labels, weights), Settings(epochs=1))
 
 
 def test_the_monitor_is_what_the_report_says() -> None:
     sequences, labels = some_data()
     reports: list[EpochReport] = []
     for monitor in ("auto", "accuracy"):
-        data = Examples(sequences, labels)
+        data = labeled(sequences, labels)
         train(some_network(), data, Settings(epochs=1, monitor=monitor), data, reports.append)
     assert [report.metric for report in reports] == ["F1 of the rarer class", "accuracy"]
     assert reports[0].seconds_left == 0

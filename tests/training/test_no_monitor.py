@@ -3,13 +3,14 @@
 import numpy as np
 
 from bothways.network import Network
-from bothways.training import Examples, Settings, train
+from bothways.sequences import Sequences
+from bothways.training import Settings, train
 
 
 def test_without_a_monitor_all_epochs_run_and_the_last_weights_are_kept() -> None:
     x = np.random.default_rng(0).normal(size=(20, 4, 1))
-    examples = Examples(list(x), (x > 0).astype(int).ravel())
-    wrong = Examples(list(x), (x < 0).astype(int).ravel())  # each epoch is worse by these
+    examples = Sequences.from_arrays(x, (x > 0).astype(int).ravel())
+    wrong = Sequences.from_arrays(x, (x < 0).astype(int).ravel())  # each epoch is worse by these
     network = Network(features=1, classes=2, units=4)
     trained = train(network, examples, Settings(epochs=6, patience=1, monitor="none"), wrong)
     assert len(trained.history) == 6

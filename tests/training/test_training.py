@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from bothways.errors import InputError
 from bothways.interrupts import Stop
 from bothways.network import DIRECTIONS, Network
 from bothways.runtime import scores
-from bothways.training import EpochReport, Examples, Settings, Trained, train
+from bothways.sequences import Sequences
+from bothways.training import EpochReport, Settings, Trained, train
 from bothways.training.batches import Bucket, bucketed, epoch_plan
 from bothways.training.compiled_models import epochs
 from bothways.training.epochs import BatchEpochs, Epochs
@@ -36,13 +38,13 @@ def some_network(**more: Any) -> Network:
     return Network(**{"features": 2, "classes": 2, "units": 4, **more})
 
 
-def some_examples(lengths: list[int], classes: int = 2, seed: int = 0) -> Examples:
+def some_examples(lengths: list[int], classes: int = 2, seed: int = 0) -> Sequences:
     """The class of a step is the range that the sum of its neighbours falls into."""
     random = np.random.default_rng(seed)
     sequences = [random.normal(size=(length, 2)) for length in lengths]
     sums = [np.convolve(np.pad(sequence.sum(axis=1), 1), np.ones(3), "valid") for sequence in sequences]
     numbers = np.digitize(np.concatenate(sums), np.linspace(-2, 2, classes + 1)[1:-1])
-    return Examples(sequences, numbers)
+    return Sequences.from_arrays(sequences, numbers)
 
 
 def some_weights(network: Network) -> dict[str, npt.NDArray[np.float32]]:
@@ -55,8 +57,8 @@ def some_weights(network: Network) -> dict[str, npt.NDArray[np.float32]]:
 
 def some_buckets(lengths: list[int], batch_size: int) -> list[Bucket]:
     examples = some_examples(lengths)
-    x = np.concatenate(examples.sequences).astype(np.float32)
-    return bucketed(x, examples.labels, np.ones(len(x)), np.array(lengths), batch_size)
+    weights = np.ones(examples.steps, np.float32)
+    return bucketed(replace(examples, values=examples.values.astype(np.float32), weights=weights), batch_size)
 
 
 def test_weights_go_into_the_keras_model_and_come_back() -> None:
@@ -166,7 +168,7 @@ def test_the_loss_is_the_mean_over_the_steps_that_count() -> None:
     bucket = some_buckets([3, 7, 5, 1, 4], 8)[0]
     run, model = runner(epochs, network, [bucket])
     weights = initial_weights(network, 0) | {"input/mean": np.zeros(2, "f4"), "input/scale": np.ones(2, "f4")}
-    z = scores(network, weights, [x[valid] for x, valid in zip(bucket.x, bucket.valid, strict=True)])[:, 0]
+    z = scores(network, weights, Sequences(bucket.x[bucket.valid], bucket.valid.sum(axis=1)))[:, 0]
     y = bucket.y[bucket.valid]
     expected = np.log1p(np.exp(np.where(y == 1, -z, z))).mean()
     assert abs(run.run(epoch_plan([bucket], np.random.default_rng(0)), Stop()) - expected) < 1e-5
@@ -277,7 +279,7 @@ def test_a_window_cuts_training_sequences() -> None:
         for data, window in (
             (examples, None),
             (examples, 5),
-            (Examples([piece for x in examples.sequences for piece in np.split(x, 4)], examples.labels), None),
+            (replace(examples, lengths=np.full(8, 5)), None),
         )
     )
     assert same_weights(cut, pieces)
@@ -286,11 +288,11 @@ def test_a_window_cuts_training_sequences() -> None:
 
 def test_standardisation_comes_from_training_steps_alone() -> None:
     examples = some_examples([6] * 8)
-    shifted = Examples([x * 100 + 7 for x in examples.sequences], examples.labels)
+    shifted = replace(examples, values=examples.values * 100 + 7)
     plain = train(some_network(), examples, Settings(epochs=1))
     validated = train(some_network(), examples, Settings(epochs=1), shifted)
     assert same_weights(plain, validated)
-    steps = np.concatenate(examples.sequences)
+    steps = examples.values
     assert error(plain.weights["input/mean"], steps.mean(axis=0)) < 1e-6
     assert error(plain.weights["input/scale"], steps.std(axis=0)) < 1e-6
 

@@ -13,8 +13,8 @@ from sklearn import metrics
 
 from bothways.errors import InputError
 from bothways.network import Network
+from bothways.sequences import Sequences
 from bothways.settings import MONITORS
-from bothways.training import Examples
 from bothways.training.validation import Validation, average_precision, f1_scores
 
 
@@ -45,7 +45,7 @@ def always(classes: int, logits: list[float], per: str = "step") -> tuple[Networ
 def judged(monitor: str, rarer: int = 1, weights: Any = None) -> tuple[float, float]:
     """Four labels, three of them right, and one step without; three to one for class 1 at every step."""
     network, values = always(2, [math.log(3)])
-    examples = Examples([np.zeros((3, 1)), np.zeros((2, 1))], np.array([1, -1, 1, 1, 0]), weights)
+    examples = Sequences.from_arrays([np.zeros((3, 1)), np.zeros((2, 1))], np.array([1, -1, 1, 1, 0]), weights)
     return Validation(network, values, examples, monitor, rarer)(values)
 
 
@@ -68,13 +68,15 @@ def test_weights_count() -> None:
 def test_labels_of_sequences_are_judged_one_by_one() -> None:
     network, weights = always(3, [1.0, 0.0, 0.0], per="sequence")
     sequences = [np.zeros((n, 1)) for n in (3, 0, 5, 1)]
-    validation = Validation(network, weights, Examples(sequences, np.array([0, 0, -1, 2])), "accuracy", 0)
+    validation = Validation(
+        network, weights, Sequences.from_arrays(sequences, np.array([0, 0, -1, 2]), per="sequence"), "accuracy", 0
+    )
     assert math.isclose(validation(weights).metric, 2 / 3)
 
 
 def test_what_cannot_be_judged_is_refused() -> None:
     network, weights = always(3, [0.0, 0.0, 0.0])
     with pytest.raises(InputError, match="'f1' is for two classes, and there are 3"):
-        Validation(network, weights, Examples([np.zeros((1, 1))], np.array([0])), "f1", 0)
+        Validation(network, weights, Sequences.from_arrays([np.zeros((1, 1))], np.array([0])), "f1", 0)
     with pytest.raises(InputError, match="have no label"):
-        Validation(network, weights, Examples([np.zeros((1, 1))], np.array([-1])), "loss", 0)
+        Validation(network, weights, Sequences.from_arrays([np.zeros((1, 1))], np.array([-1])), "loss", 0)

@@ -5,7 +5,7 @@ from bothways.data.durations import hours
 from bothways.data.encoding import Encoding
 from bothways.data.labeled import LabeledWriter
 from bothways.data.leaks import Leak, find_leaks, refuse_leaks
-from bothways.data.sequences import Sequences, read_sequences
+from bothways.data.sequences import read_sequences
 from bothways.data.splits import PARTS, Parts, evaluation_part, split_table
 from bothways.data.streams import Chunk, stream_sequences
 from bothways.data.tables import Table, read_table, write_table
@@ -19,7 +19,6 @@ __all__ = [
     "LabeledWriter",
     "Leak",
     "Parts",
-    "Sequences",
     "Table",
     "choose_columns",
     "evaluation_part",

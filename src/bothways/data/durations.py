@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from bothways.data.columns import Columns
-from bothways.data.sequences import Sequences
 from bothways.data.tables import Table
+from bothways.sequences import Sequences
 
 
 def hours(table: Table, columns: Columns, sequences: Sequences) -> float | None:
@@ -23,13 +23,13 @@ def hours(table: Table, columns: Columns, sequences: Sequences) -> float | None:
         >>> from datetime import datetime
         >>> import polars as pl
         >>> frame = pl.DataFrame({"at": [datetime(2024, 1, 1, hour) for hour in range(4)], "x": [1.0, 2.0, 3.0, 4.0]})
-        >>> sequences = Sequences(np.zeros((4, 1), np.float32), np.array([0, 4]), np.arange(4), ("",))
+        >>> sequences = Sequences(np.zeros((4, 1), np.float32), np.array([4]), rows=np.arange(4))
         >>> hours(Table("some.csv", frame), Columns("label", ("x",), order="at"), sequences)
         4.0
     """
     if columns.order is None or not table.schema[columns.order].is_temporal():
         return None
-    seconds = table.column(columns.order).gather(sequences.rows).dt.epoch("us").to_numpy() / 1e6
+    seconds = table.column(columns.order).gather(sequences.table_rows).dt.epoch("us").to_numpy() / 1e6
     gaps = np.diff(seconds)
     inside = np.diff(sequences.sequence_of_steps) == 0
     if not inside.any():

@@ -11,10 +11,10 @@ import numpy.typing as npt
 import polars as pl
 
 from bothways.data.columns import Columns
-from bothways.data.sequences import NO_LABEL, Sequences
 from bothways.data.splits import Parts
 from bothways.data.tables import Table
 from bothways.errors import DataError, option
+from bothways.sequences import NO_LABEL, Sequences
 
 Hashes = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.int64]
@@ -144,7 +144,7 @@ def refuse_leaks(
 
 def _row_hashes(table: Table, columns: Columns, part: Sequences) -> Hashes:
     """For each step of a part a hash of what its features hold in the table."""
-    frame = table.columns(columns.features).select(pl.all().gather(part.rows))
+    frame = table.columns(columns.features).select(pl.all().gather(part.table_rows))
     return frame.hash_rows(1).to_numpy()
 
 
@@ -195,10 +195,10 @@ def _same_sequences(first: str, second: str, pair: list[tuple[Sequences, Hashes]
         return []
     count = int(twice.sum())
     at = int(twice.argmax())
-    twin = one.ids[int(np.flatnonzero(ours == theirs[at])[0])]
+    twin = one.id(int(np.flatnonzero(ours == theirs[at])[0]))
     text = (
         f"{count:,} of the {len(other):,} sequences of the {second} part stand in the {first} part too, step for step "
-        f"(the first: {other.ids[at]!r}, which is {twin!r} there). Scores on them say what was learnt by heart. Remove "
+        f"(the first: {other.id(at)!r}, which is {twin!r} there). Scores on them say what was learnt by heart. Remove "
         f"them from one part, or keep what belongs together in one part with {option('group')}."
     )
     return [Leak("sequence", text, count / len(other), (first, second), sure=True)]
@@ -233,7 +233,7 @@ def _overlaps(first: str, second: str, pair: list[tuple[Sequences, Hashes]], len
     text = (
         f"{share:.1%} of the steps of the {second} part lie in runs of {length} steps or more that stand in the "
         f"{first} part too, in {len(sequences):,} of its {len(other):,} sequences (the first: "
-        f"{other.ids[int(sequences[0])]!r}). Windows that overlap do so, and things that repeat themselves. If it is "
+        f"{other.id(int(sequences[0]))!r}). Windows that overlap do so, and things that repeat themselves. If it is "
         "the former, cut windows after the parts are made, or keep what belongs together in one part with "
         f"{option('group')}."
     )
@@ -243,12 +243,12 @@ def _overlaps(first: str, second: str, pair: list[tuple[Sequences, Hashes]], len
 def _columns_that_tell(table: Table, columns: Columns, parts: Parts) -> list[Leak]:
     """Features that give the answer away, alone."""
     train = parts.train
-    known = train.labels != NO_LABEL if train.labels is not None else np.zeros(0, bool)
-    labels = train.labels[known] if train.labels is not None else np.zeros(0, np.int64)
+    known = train.step_labels != NO_LABEL
+    labels = train.step_labels[known]
     blocks = _blocks(train)[known]
     surest, near = [], []
     for name in columns.features:
-        column = table.column(name).gather(train.rows[known])
+        column = table.column(name).gather(train.table_rows[known])
         column = column.cast(pl.String) if name in columns.categories else column
         told = max((_told(_bins(column, labels, bins), labels, blocks) for bins in BINS), key=lambda each: each.right)
         if told.right >= DETERMINES and told.better:
@@ -270,15 +270,15 @@ def _columns_that_tell(table: Table, columns: Columns, parts: Parts) -> list[Lea
 def _steps_that_tell(columns: Columns, parts: Parts) -> list[Leak]:
     """Labels that can be told from the number of the step."""
     train = parts.train
-    if train.labels is None or columns.per == "sequence" or len(train) < 4:
+    if columns.per == "sequence" or len(train) < 4:
         return []
-    known = train.labels != NO_LABEL
-    steps = np.arange(train.steps) - np.repeat(train.offsets[:-1], train.lengths)
+    known = train.step_labels != NO_LABEL
+    steps = train.positions
     left = np.repeat(train.lengths, train.lengths) - steps
     blocks = _blocks(train)[known]
     ways = {"first": steps, "last": left}
     told, way = max(
-        ((_told(places[known], train.labels[known], blocks), way) for way, places in ways.items()),
+        ((_told(places[known], train.step_labels[known], blocks), way) for way, places in ways.items()),
         key=lambda each: each[0].right,
     )
     if told.right < STEP or not told.better:
@@ -378,6 +378,6 @@ def _blocks(part: Sequences) -> Numbers:
     """For each step the number of its sequence; of a tenth of it, if there are but few sequences."""
     if len(part) >= 4:
         return part.sequence_of_steps
-    steps = np.arange(part.steps) - np.repeat(part.offsets[:-1], part.lengths)
+    steps = part.positions
     lengths = np.repeat(part.lengths, part.lengths)
     return part.sequence_of_steps * 10 + steps * 10 // lengths

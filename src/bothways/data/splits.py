@@ -16,19 +16,18 @@ from bothways.data.encoding import Tally, fit_encoding
 from bothways.data.guesses import SPELLINGS
 from bothways.data.sequences import (
     MAX_STEPS,
-    NO_LABEL,
-    Grouping,
-    Sequences,
-    check_one_label_each,
     cut_long,
+    encoded,
     group_rows,
     label_codes,
     label_values,
+    labeled,
     listed,
     masked_notices,
 )
 from bothways.data.tables import Table
 from bothways.errors import DataError, option
+from bothways.sequences import NO_LABEL, Sequences
 
 PARTS = ("train", "valid", "test")
 SHARES = (0.7, 0.15, 0.15)
@@ -109,13 +108,13 @@ def split_table(
         >>> frame = pl.DataFrame({"x": [1.0, 2.0, 3.0, 4.0], "label": [0, 1, 0, 1], "split": ["train"] * 3 + ["test"]})
         >>> columns = Columns(label="label", features=("x",), split="split")
         >>> _, parts, notices = split_table(Table("some.csv", frame), columns, seed=0)
-        >>> parts.train.features[:, 0], notices
+        >>> parts.train.values[:, 0], notices
         (array([1., 2., 3.], dtype=float32), ['There is no valid part, so training cannot stop early.'])
     """
-    whole, labels = _labelled(table, columns)
-    notices = [*whole.notices, *masked_notices(columns, whole.codes())]
+    whole, labels, notices = _labelled(table, columns)
+    notices += masked_notices(columns, whole)
     if columns.split is not None:
-        pieces = _part_of_rows(table, columns.split)[whole.rows]
+        pieces = _part_of_rows(table, columns.split)[whole.table_rows]
         sequences, numbers = whole.cut(pieces)
         notices += _warn_of_mixing(whole, pieces)
         numbers, said = _with_valid(table, columns, sequences, numbers, seed) if draw_valid else (numbers, [])
@@ -133,7 +132,7 @@ def split_table(
         columns.features,
         columns.categories,
         columns.order,
-        train.rows,
+        train.table_rows,
         train.offsets,
         min_count,
         changes,
@@ -155,8 +154,9 @@ def split_table(
             continue
         # What is rare in the train part is unknown by intention.
         counted = Tally() if part is train else tally
-        done.append(_finished(table, columns, part, labels, classes, counted, max_steps))
-        notices += [notice for notice in done[-1].notices if notice not in notices]  # type: ignore[union-attr]
+        finished, said = _finished(table, columns, part, labels, classes, counted, max_steps)
+        done.append(finished)
+        notices += [notice for notice in said if notice not in notices]
     notices += tally.notices()
     if done[0] is None:
         raise AssertionError
@@ -183,11 +183,10 @@ def evaluation_part(
     """
     if part is not None and part != "all" and (part := SPELLINGS.get(said := part.lower())) is None:
         raise DataError(f"There is no part {said!r}. Use one of: {', '.join(PARTS)}, or all.")
-    whole, labels = _labelled(table, columns)
+    whole, labels, notices = _labelled(table, columns)
     drawn = columns.draw is not None and columns.draw.fingerprint == _fingerprint(whole)
     has_parts = drawn or (columns.split is not None and columns.split in table.names)
     part = part or ("test" if has_parts else "all")
-    notices = list(whole.notices)
     if part == "all":
         sequences = whole
     elif not has_parts:
@@ -197,7 +196,7 @@ def evaluation_part(
             sequences, numbers, _ = _draw(table, columns, whole, columns.draw.seed, columns.draw.gap)
             notices.append("The parts are drawn as they were for training.")
         else:
-            sequences, numbers = whole.cut(_part_of_rows(table, str(columns.split))[whole.rows])
+            sequences, numbers = whole.cut(_part_of_rows(table, str(columns.split))[whole.table_rows])
         chosen = numbers == PARTS.index(part)
         if not chosen.any():
             there = ", ".join(name for k, name in enumerate(PARTS) if (numbers == k).any())
@@ -210,27 +209,18 @@ def evaluation_part(
         raise DataError(
             f"{table.source}: the {part} part has no label in {columns.label!r}, so there is nothing to score."
         )
-    notices += masked_notices(columns, sequences.codes())
+    notices += masked_notices(columns, sequences)
     tally = Tally()
-    sequences = _finished(table, columns, sequences, labels, classes, tally, max_steps)
-    notices += [notice for notice in sequences.notices if notice not in notices]
-    return part, sequences, notices + tally.notices()
+    sequences, more = _finished(table, columns, sequences, labels, classes, tally, max_steps)
+    return part, sequences, [*notices, *more, *tally.notices()]
 
 
-def _labelled(table: Table, columns: Columns) -> tuple[Sequences, list[Any]]:
-    """The sequences of a table without features, and the labels in the order of their codes."""
-    grouping = group_rows(table, columns)
+def _labelled(table: Table, columns: Columns) -> tuple[Sequences, list[Any], list[str]]:
+    """The sequences of a table without features, the labels in the order of their codes, and what is to be said."""
+    bare, notices = group_rows(table, columns)
     values = label_values(table, columns.label)
     labels = values.drop_nulls().unique().sort().to_list()
-    codes = label_codes(table, columns, values, labels)[grouping.rows]
-    if columns.per == "sequence":
-        check_one_label_each(table, columns, grouping, codes, labels)
-    return _bare(columns, grouping, codes), labels
-
-
-def _bare(columns: Columns, grouping: Grouping, codes: Numbers) -> Sequences:
-    nothing = np.empty((len(grouping.rows), 0), np.float32)
-    return Sequences(nothing, grouping.offsets, grouping.rows, grouping.ids, codes, columns.per, grouping.notices)
+    return labeled(table, columns, bare, label_codes(table, columns, values, labels), labels), labels, notices
 
 
 def _finished(
@@ -241,13 +231,12 @@ def _finished(
     classes: Sequence[Any],
     tally: Tally,
     max_steps: int,
-) -> Sequences:
-    """The part with its features, and with the codes of `classes`."""
+) -> tuple[Sequences, list[str]]:
+    """The part with its features, and with the codes of `classes`; and what is to be said."""
     codes = np.array([*(_code(label, classes) for label in labels), NO_LABEL], dtype=float)
     codes = np.nan_to_num(codes, nan=NO_LABEL).astype(np.int64)
-    features = columns.fitted.encode(table, columns.order, part.rows, part.offsets, tally)
-    assert part.labels is not None
-    return cut_long(replace(part, features=features, labels=codes[part.labels]), max_steps)
+    recoded = replace(part, labels=codes[part.known_labels])
+    return cut_long(encoded(table, columns, recoded, tally), max_steps)
 
 
 def _code(label: Any, classes: Sequence[Any]) -> int | None:
@@ -279,7 +268,7 @@ def _warn_of_mixing(whole: Sequences, pieces: Numbers) -> list[str]:
     counts = np.bincount(numbers[changes], minlength=len(whole))
     if not (counts >= len(PARTS)).any():
         return []
-    name = whole.ids[int(counts.argmax())]
+    name = whole.id(int(counts.argmax()))
     return [
         f"Careful: within sequence {name!r} the parts alternate {counts.max()} times. Neighbouring steps are alike, so "
         "the scores will look better than they are. Give each part whole sequences, or one stretch of time."
@@ -323,12 +312,12 @@ def _units(table: Table, columns: Columns, sequences: Sequences) -> tuple[Number
     """For each sequence the number of what may not be divided, and what that is called."""
     if columns.group is None:
         return np.arange(len(sequences)), "sequences"
-    groups = table.column(columns.group).gather(sequences.rows)
+    groups = table.column(columns.group).gather(sequences.table_rows)
     starts = sequences.offsets[:-1]
     inside = (groups[1:].ne_missing(groups[:-1])).to_numpy().copy()
     inside[starts[1:] - 1] = False
     if inside.any():
-        name = sequences.ids[int(np.searchsorted(starts, int(inside.argmax()), side="right")) - 1]
+        name = sequences.id(sequences.place(int(inside.argmax()))[0])
         raise DataError(f"{table.source}: sequence {name!r} stands in two groups of {columns.group!r}.")
     return groups.gather(starts).rank("dense").fill_null(0).to_numpy().astype(np.int64) - 1, "groups"
 
@@ -337,9 +326,9 @@ def _drawn(sequences: Sequences, units: Numbers, counts: list[int], seed: int) -
     """For each sequence the number of its part, `counts` units of each, every class in the train part if need be."""
     generator = np.random.default_rng(seed)
     numbers = np.repeat(np.arange(len(counts)), counts)
-    assert sequences.labels is not None
-    seen = np.zeros((len(numbers), int(sequences.labels.max()) + 2), bool)
-    seen[np.repeat(units, sequences.lengths), sequences.labels] = True
+    labels = sequences.known_labels
+    seen = np.zeros((len(numbers), int(labels.max()) + 2), bool)
+    seen[units if sequences.per == "sequence" else np.repeat(units, sequences.lengths), labels] = True
     seen = seen[:, :-1]
     for _ in range(DRAWS):
         numbers = generator.permutation(numbers)
@@ -354,7 +343,7 @@ def _blocks(table: Table, whole: Sequences, gap: int) -> tuple[Sequences, Number
         raise DataError(f"{table.source}: {whole.steps} rows are too few to split into train, valid and test.")
     gap = min(gap, int(whole.lengths.max() * WIDEST_GAP))
     lengths = np.repeat(whole.lengths, whole.lengths)
-    steps = np.arange(whole.steps) - np.repeat(whole.offsets[:-1], whole.lengths)
+    steps = whole.positions
     borders = np.cumsum(SHARES[:-1])
     numbers = np.digitize(steps / lengths, borders)
     if gap:
@@ -392,8 +381,7 @@ def _classes(table: Table, columns: Columns, parts: Sequence[Sequences | None], 
 
 def _seen(sequences: Sequences, labels: Sequence[Any]) -> list[Any]:
     """The labels that some step has."""
-    assert sequences.labels is not None
-    return [labels[code] for code in np.unique(sequences.labels).tolist() if code != NO_LABEL]
+    return [labels[code] for code in np.unique(sequences.known_labels).tolist() if code != NO_LABEL]
 
 
 def _why_no_parts(columns: Columns) -> str:

@@ -13,18 +13,11 @@ import polars as pl
 from bothways.data.cells import LaterRowsDifferError, stripped
 from bothways.data.columns import Columns, match_columns
 from bothways.data.encoding import Tally
-from bothways.data.sequences import (
-    MAX_STEPS,
-    Grouping,
-    Sequences,
-    cut_long,
-    group_as_they_stand,
-    group_rows,
-    long_notice,
-)
+from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_as_they_stand, group_rows, long_notice
 from bothways.data.sources import Files, Source, find_files
 from bothways.data.tables import Table, alike, read_table
 from bothways.errors import DataError
+from bothways.sequences import Sequences
 
 ROWS = 500_000
 """So many rows are read at a time."""
@@ -88,7 +81,7 @@ def stream_sequences(
         ...     _ = path.write_text("flow,bytes\\na,12\\na,7\\nb,9\\n")
         ...     columns = Columns("attack", features=("bytes",), sequence="flow")
         ...     for chunk in stream_sequences(path, columns):
-        ...         print(chunk.start, chunk.sequences.ids, chunk.sequences.features[:, 0])
+        ...         print(chunk.start, chunk.sequences.ids, chunk.sequences.values[:, 0])
         0 ('a', 'b') [12.  7.  9.]
     """
     files = find_files(source)
@@ -112,16 +105,11 @@ def _whole(files: Files, columns: Columns, tally: Tally, max_steps: int, say: Ca
         frame = values = read_table(files.paths, columns.texts).frame()
     table = Table(files.name, values)
     match_columns(table, columns, label=False)
-    grouping = group_rows(table, columns)
-    sequences = cut_long(_sequences(table, columns, grouping, tally), max_steps)
-    for notice in sequences.notices:
+    bare, notices = group_rows(table, columns)
+    sequences, said = cut_long(encoded(table, columns, bare, tally), max_steps)
+    for notice in (*notices, *said):
         say(notice)
     return Chunk(frame, values, sequences, 0)
-
-
-def _sequences(table: Table, columns: Columns, grouping: Grouping, tally: Tally) -> Sequences:
-    features = columns.fitted.encode(table, columns.order, grouping.rows, grouping.offsets, tally)
-    return Sequences(features, grouping.offsets, grouping.rows, grouping.ids, per=columns.per, notices=grouping.notices)
 
 
 def _batches(files: Files, rows: int) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -238,24 +226,24 @@ class _Reader:
             self.files.name, needed, tuple(self.read.items()) if len(self.files.paths) > 1 else (), self.start
         )
         match_columns(table, columns, label=False)
-        grouping = group_as_they_stand(table, columns)
-        if grouping is None:
-            grouping = group_rows(table, columns)
+        bare = group_as_they_stand(table, columns)
+        if bare is None:
+            bare, notices = group_rows(table, columns)
             if not (last and self.start == 0):
                 raise _MustSortError("the rows of a sequence do not stand together and in order")
-            for notice in grouping.notices:
+            for notice in notices:
                 self.say(notice)
-        self._check_new(frame, grouping)
+        self._check_new(frame, bare)
         self._check_place(table, through)
-        chunk = Chunk(frame, values, _sequences(table, columns, grouping, self.tally), self.start)
+        chunk = Chunk(frame, values, encoded(table, columns, bare, self.tally), self.start)
         self.start += frame.height
         return chunk
 
-    def _check_new(self, frame: pl.DataFrame, grouping: Grouping) -> None:
+    def _check_new(self, frame: pl.DataFrame, sequences: Sequences) -> None:
         """See to it that no sequence comes twice."""
         if self.columns.sequence is None:
             return
-        starts = grouping.offsets[int(self.cut) : -1]
+        starts = sequences.offsets[int(self.cut) : -1]
         names = np.sort(frame.get_column(self.columns.sequence).gather(starts).hash().to_numpy())
         at = np.searchsorted(self.seen, names)
         if len(self.seen) and (self.seen[np.minimum(at, len(self.seen) - 1)] == names).any():

@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from bothways.data import (
     Columns,
-    Sequences,
     Table,
     evaluation_part,
     hours,
@@ -23,6 +22,7 @@ from bothways.errors import InputError
 from bothways.jobs.models import load_with_columns
 from bothways.metrics import Baselines, Judgement, choose_threshold, judge, majority
 from bothways.runtime import Label, Model
+from bothways.sequences import NO_LABEL, Sequences
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,7 @@ def evaluate(
         threshold = _threshold(loaded, valid, code, false_alarm_rate)
     for notice in notices:
         say(notice)
-    p = probabilities(loaded, sequences)
+    p = loaded.probabilities(sequences)
     time = hours(table, columns, sequences) if threshold is not None else None
     judgement = judge_part(loaded, sequences, p, positive=code, threshold=threshold, asked=false_alarm_rate, hours=time)
     common = majority(loaded.class_counts)
@@ -108,12 +108,6 @@ def evaluate(
     if report is not None:
         _write_report(Path(report), Path(model), loaded, table, columns, sequences, p, evaluation, code, notices)
     return evaluation
-
-
-def probabilities(model: Model, sequences: Sequences) -> npt.NDArray[np.float32]:
-    """The probabilities of all labels, `(steps, classes)`, or `(sequences, classes)` where those have the labels."""
-    p = model.predict_proba(sequences.inputs())
-    return np.concatenate(p) if sequences.per == "step" else np.asarray(p)
 
 
 def judge_part(model: Model, sequences: Sequences, p: npt.NDArray[np.float32], **alarms: Any) -> Judgement:
@@ -127,12 +121,12 @@ def judge_part(model: Model, sequences: Sequences, p: npt.NDArray[np.float32], *
     """
     stored = model.facts.get("baselines")
     if stored is not None:
-        baselines = Baselines.from_json(stored).predict(sequences.inputs())
+        baselines = Baselines.from_json(stored).predict(sequences)
     else:
         common = model.classes.index(majority(model.class_counts))
         baselines = {"majority": np.full(len(p), common)}
     lengths = sequences.lengths if sequences.per == "step" else None
-    return judge(sequences.codes(), p, model.classes, lengths, baselines=baselines, **alarms)
+    return judge(sequences.known_labels, p, model.classes, lengths, baselines=baselines, **alarms)
 
 
 def _positive(model: Model, name: str | None) -> int:
@@ -148,9 +142,9 @@ def _positive(model: Model, name: str | None) -> int:
 
 def _threshold(model: Model, valid: Sequences, code: int, false_alarm_rate: float) -> float:
     """The threshold that the valid part gives."""
-    codes = valid.codes()
-    labeled = codes >= 0
-    return choose_threshold(probabilities(model, valid)[labeled, code], codes[labeled] == code, false_alarm_rate)
+    codes = valid.known_labels
+    labeled = codes != NO_LABEL
+    return choose_threshold(model.probabilities(valid)[labeled, code], codes[labeled] == code, false_alarm_rate)
 
 
 def _write_report(
@@ -170,7 +164,7 @@ def _write_report(
     facts = model.facts
     texts = None
     if sequences.per == "step" and len(columns.categories) == 1:
-        texts = table.column(columns.categories[0]).gather(sequences.rows).to_list()
+        texts = table.column(columns.categories[0]).gather(sequences.table_rows).to_list()
     write_report(
         path,
         Report(
@@ -178,10 +172,10 @@ def _write_report(
             split=evaluation.split,
             judgement=evaluation.judgement,
             classes=model.classes,
-            expected=sequences.codes(),
+            expected=sequences.known_labels,
             probabilities=p,
             lengths=sequences.lengths if sequences.per == "step" else None,
-            ids=[str(name) for name in sequences.ids],
+            ids=[str(sequences.id(number)) for number in range(len(sequences))],
             positive=positive,
             history=[Epoch(**epoch) for epoch in facts.get("history", [])],
             facts=_facts(model, table, columns),

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bothways.data import LabeledWriter, stream_sequences
 from bothways.data.sources import FORMATS
 from bothways.errors import InputError
@@ -76,8 +74,7 @@ def predict(
     loaded, columns = load_with_columns(model)
     with LabeledWriter(output, loaded.classes) as writer:
         for chunk in stream_sequences(data, columns, typed=writer.typed, say=say):
-            p = loaded.predict_proba(chunk.sequences.inputs())
-            p = np.concatenate(p) if columns.per == "step" else p
+            p = loaded.probabilities(chunk.sequences)
             writer.write(chunk, p.argmax(axis=1), p.max(axis=1))
             if on_rows is not None:
                 on_rows(writer.rows)

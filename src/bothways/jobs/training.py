@@ -13,7 +13,6 @@ from bothways import interrupts, store
 from bothways.data import (
     Columns,
     Parts,
-    Sequences,
     choose_columns,
     read_table,
     refuse_leaks,
@@ -21,15 +20,16 @@ from bothways.data import (
 )
 from bothways.errors import InputError, counted, option
 from bothways.files import check_output
-from bothways.jobs.evaluation import Evaluation, judge_part, probabilities
+from bothways.jobs.evaluation import Evaluation, judge_part
 from bothways.jobs.models import MODEL_ENDING
 from bothways.metrics import Baselines, fit_baselines, majority
 from bothways.network import Network
 from bothways.runtime import Model
+from bothways.sequences import Sequences
 from bothways.settings import Settings
 
 if TYPE_CHECKING:
-    from bothways.training import EpochReport, Examples, Trained
+    from bothways.training import EpochReport, Trained
     from bothways.training.trackers import Tracker
 
 SHOWN = 20
@@ -151,20 +151,13 @@ def train(
     from bothways.training import train as train_network
 
     network = Network(
-        features=parts.train.features.shape[1],
+        features=parts.train.features,
         classes=len(parts.classes),
         categories=columns.fitted.sizes,
         per=columns.per,
         **described,
     )
-    baselines = fit_baselines(
-        parts.train.inputs(),
-        parts.train.codes(),
-        network.classes,
-        network.categories,
-        network.per,
-        chosen.seed,
-    )
+    baselines = fit_baselines(parts.train, network.classes, network.categories, chosen.seed)
     with ExitStack() as stack:
         stop = stack.enter_context(interrupts.deferred())
         trackers = [stack.enter_context(tracker) for tracker in _trackers(tensorboard, mlflow, settings or {})]
@@ -173,9 +166,9 @@ def train(
             watchers.append(on_epoch)
         trained = train_network(
             network,
-            _examples(parts.train),
+            parts.train,
             chosen,
-            None if parts.valid is None else _examples(parts.valid),
+            parts.valid,
             _all(watchers),
             checkpoint=checkpoint,
             resume=resume and checkpoint.exists(),
@@ -189,7 +182,7 @@ def train(
             raise KeyboardInterrupt
     checkpoint.unlink(missing_ok=True)
     name, part = ("train", parts.train) if parts.valid is None else ("valid", parts.valid)
-    judgement = judge_part(model, part, probabilities(model, part))
+    judgement = judge_part(model, part, model.probabilities(part))
     return Training(
         path=output,
         model=model,
@@ -242,12 +235,6 @@ def _trackers(tensorboard: str | Path | None, mlflow: str | None, settings: Mapp
         yield MLflow(experiment=mlflow, parameters=dict(settings))
 
 
-def _examples(part: Sequences) -> Examples:
-    from bothways.training import Examples
-
-    return Examples(part.inputs(), part.codes())
-
-
 def _model(
     network: Network,
     settings: Settings,
@@ -257,7 +244,7 @@ def _model(
     source: str,
     baselines: Baselines,
 ) -> Model:
-    codes = parts.train.codes()
+    codes = parts.train.known_labels
     counts = {label: int((codes == code).sum()) for code, label in enumerate(parts.classes)}
     facts = {
         "data": source,

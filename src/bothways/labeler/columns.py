@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from bothways.errors import InputError
-from bothways.labeler.inputs import Array, Inputs, read_arrays
+from bothways.labeler.inputs import Array, Form, read_arrays
 from bothways.network import MAX_CODES
+from bothways.sequences import Sequences
 
 
 class Columns(Protocol):
@@ -34,7 +35,7 @@ class Columns(Protocol):
     def codes(self) -> tuple[int, ...]:
         """See the class."""
 
-    def read(self, name: str, X: Any) -> Inputs:
+    def read(self, name: str, X: Any) -> tuple[Sequences, Form]:
         """X as the network takes it: numbers first, then the codes of categories."""
 
     def to_json(self) -> dict[str, Any] | None:
@@ -78,16 +79,13 @@ class ArrayColumns:
             >>> ArrayColumns.fit(np.array([[7, 0.5], [2, 0.1]]), categorical=[0])
             ArrayColumns(features=2, categorical=(0,), codes=(8,))
         """
-        inputs = read_arrays("X", X, features=None)
-        features = inputs.sequences[0].shape[1] if inputs.sequences else 0
+        sequences, _ = read_arrays("X", X, features=None)
+        features = sequences.features
         chosen = tuple(sorted({_column(place, features) for place in categorical}))
-        codes = tuple(
-            1 + int(max((_codes(f"X[{i}]", x, k).max(initial=0) for i, x in enumerate(inputs.sequences)), default=0))
-            for k in chosen
-        )
+        codes = tuple(1 + int(_codes("X", sequences, k).max(initial=0)) for k in chosen)
         return cls(features, chosen, codes)
 
-    def read(self, name: str, X: Any) -> Inputs:
+    def read(self, name: str, X: Any) -> tuple[Sequences, Form]:
         """X as the network takes it; categories beyond those that `fit` saw are unknown.
 
         Args:
@@ -98,20 +96,18 @@ class ArrayColumns:
             InputError: X is no sequences of as many features.
 
         Example:
-            >>> ArrayColumns(2, (0,), (8,)).read("X", np.array([[7, 0.5], [9, 0.5]])).sequences[0].tolist()
+            >>> ArrayColumns(2, (0,), (8,)).read("X", np.array([[7, 0.5], [9, 0.5]]))[0].values.tolist()
             [[0.5, 7.0], [0.5, 0.0]]
         """
         if hasattr(type(X), "columns"):
             raise InputError(f"{name} is a data frame; the labeler was fitted on arrays. Give {name}.to_numpy().")
-        inputs = read_arrays(name, X, self.features)
+        sequences, form = read_arrays(name, X, self.features)
         if not self.categorical:
-            return inputs
+            return sequences, form
         numbers = [k for k in range(self.features) if k not in self.categorical]
-        sequences = []
-        for i, x in enumerate(inputs.sequences):
-            codes = np.stack([_codes(f"{inputs.name}[{i}]", x, k) for k in self.categorical], axis=1)
-            sequences.append(np.concatenate([x[:, numbers], np.where(codes < self.codes, codes, 0)], axis=1))
-        return Inputs(inputs.name, sequences, inputs.form)
+        codes = np.stack([_codes(name, sequences, k) for k in self.categorical], axis=1)
+        values = np.concatenate([sequences.values[:, numbers], np.where(codes < self.codes, codes, 0)], axis=1)
+        return replace(sequences, values=values), form
 
 
 def _column(place: Any, features: int) -> int:
@@ -123,14 +119,14 @@ def _column(place: Any, features: int) -> int:
     return int(place) % features
 
 
-def _codes(name: str, x: Array, k: int) -> Array:
+def _codes(name: str, sequences: Sequences, k: int) -> Array:
     """A column of categories, checked."""
-    codes = x[:, k]
+    codes = sequences.values[:, k]
     wrong = (codes < 0) | (codes != np.floor(codes)) | (codes >= MAX_CODES)
     if wrong.any():
-        step = int(wrong.argmax())
+        number, step = sequences.place(int(wrong.argmax()))
         raise InputError(
-            f"{name} holds {codes[step]} at step {step}, feature {k}, which is categorical; categories in arrays are "
-            f"whole numbers from 0, for whatever is unknown, up to {MAX_CODES - 1}."
+            f"{name}[{number}] holds {codes[wrong][0]} at step {step}, feature {k}, which is categorical; categories "
+            f"in arrays are whole numbers from 0, for whatever is unknown, up to {MAX_CODES - 1}."
         )
     return codes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,13 @@ from sklearn.utils.validation import check_is_fitted
 from bothways import store
 from bothways.errors import InputError
 from bothways.labeler.columns import ArrayColumns, Columns
-from bothways.labeler.inputs import Array, Inputs, Per
+from bothways.labeler.holdout import held_out
+from bothways.labeler.inputs import Array, Form, Per, arranged
 from bothways.labeler.labels import class_weights, coded, read_labels, read_weights
-from bothways.labeler.parts import examples_of, held_out
 from bothways.network import Network
 from bothways.runtime import Label, Model
-from bothways.training import EpochReport, Examples, Settings, Trained, train
+from bothways.sequences import Sequences
+from bothways.training import EpochReport, Settings, Trained, train
 
 
 class SequenceLabeler(ClassifierMixin, BaseEstimator):
@@ -230,31 +231,30 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         settings = self._settings()
         X = list(X) if isinstance(X, Iterator) else X
         columns = self._columns(X, y)
-        inputs = columns.read("X", X)
-        labels = read_labels("y", y, inputs, self.per, self.missing_label)
+        sequences, form = columns.read("X", X)
+        labels = read_labels("y", y, sequences, form, self.per, self.missing_label)
         classes, counts = np.unique(labels.values[labels.present], return_counts=True)
         if len(classes) < 2:
             raise InputError(
                 f"y holds one label only, {classes[0].item()!r}: 1 class. A labeler tells at least two classes apart."
             )
-        codes = coded("y", labels, classes)
-        weights = self._weights(sample_weight, inputs, labels.per, classes, codes)
-        train_steps = np.ones(int(inputs.lengths.sum()), bool)
+        sequences = replace(sequences, labels=coded("y", labels, classes), per=labels.per)
+        sequences = replace(sequences, weights=self._weights(sample_weight, sequences, form, classes))
         valid = None
         if validation_data is not None:
             valid = self._validation(validation_data, columns, classes, labels.per)
         elif self.validation_fraction is not None:
-            held = held_out(inputs, codes, labels.per, self.validation_fraction, settings.seed)
-            if inputs.rows is not None:
-                columns = self._columns(X, y, inputs.rows[~held])
-                inputs = columns.read("X", X)
-            train_steps, valid = ~held, examples_of(inputs, codes, weights, labels.per, held)
+            sequences, valid = held_out(sequences, self.validation_fraction, settings.seed)
+            if form == "frame":
+                columns = self._columns(X, y, sequences.rows)
+                whole, _ = columns.read("X", X)
+                values = whole.by_row(whole.values)
+                sequences, valid = (replace(part, values=values[part.table_rows]) for part in (sequences, valid))
         if lacking := int((~labels.present).sum()):
-            what = f"{lacking} of {len(codes)} labels"
+            what = f"{lacking} of {len(labels.present)} labels"
             warnings.warn(f"y lacks {what}; nothing is learnt where there is none.", UserWarning, stacklevel=2)
-        network = self._network(inputs, columns, len(classes), labels.per)
-        examples = examples_of(inputs, codes, weights, labels.per, train_steps)
-        trained = train(network, examples, settings, valid, on_epoch, checkpoint, resume)
+        network = self._network(sequences, columns, len(classes))
+        trained = train(network, sequences, settings, valid, on_epoch, checkpoint, resume)
         names: list[Label] = classes.tolist()
         self.classes_ = classes
         self.n_features_in_ = columns.features
@@ -293,8 +293,9 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             sklearn.exceptions.NotFittedError: before `fit`.
         """
         check_is_fitted(self, "model_")
-        inputs = self.columns_.read("X", X)
-        return inputs.arrange(self._predicted(inputs), self.per_)
+        sequences, form = self._read(X)
+        codes = self.model_.probabilities(sequences).argmax(axis=1)
+        return arranged(sequences, form, self.classes_[codes])
 
     def predict_proba(self, X: Any) -> Any:
         """The probability of each class, in the order of `classes_`.
@@ -311,9 +312,8 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             sklearn.exceptions.NotFittedError: before `fit`.
         """
         check_is_fitted(self, "model_")
-        inputs = self.columns_.read("X", X)
-        p = self.model_.predict_proba(inputs.sequences)
-        return inputs.arrange(_flat(p, np.zeros((0, len(self.classes_)), np.float32)), self.per_)
+        sequences, form = self._read(X)
+        return arranged(sequences, form, self.model_.probabilities(sequences))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The share of labels that are right; those that are missing do not count.
@@ -329,12 +329,12 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             sklearn.exceptions.NotFittedError: before `fit`.
         """
         check_is_fitted(self, "model_")
-        inputs = self.columns_.read("X", X)
-        labels = read_labels("y", y, inputs, self.per_, self.missing_label)
-        predicted = self._predicted(inputs)
+        sequences, form = self._read(X)
+        labels = read_labels("y", y, sequences, form, self.per_, self.missing_label)
+        predicted = self.classes_[self.model_.probabilities(sequences).argmax(axis=1)]
         weights = labels.present.astype(float)
         if sample_weight is not None:
-            weights *= read_weights("sample_weight", sample_weight, inputs, labels.per)
+            weights *= read_weights("sample_weight", sample_weight, sequences, form, labels.per)
         if not weights.any():
             raise InputError("sample_weight is zero wherever y has a label; at least one must be above zero.")
         return float(np.average(predicted == labels.values, weights=weights))
@@ -372,13 +372,13 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             **{name: getattr(self, name) for name in names},
         )
 
-    def _network(self, inputs: Inputs, columns: Columns, classes: int, per: Per) -> Network:
+    def _network(self, sequences: Sequences, columns: Columns, classes: int) -> Network:
         names = {field.name for field in fields(Network)} - {"features", "classes", "categories", "per"}
         return Network(
-            features=inputs.sequences[0].shape[1],
+            features=sequences.features,
             classes=classes,
             categories=columns.codes,
-            per=per,
+            per=sequences.per,
             **{name: getattr(self, name) for name in names},
         )
 
@@ -390,35 +390,29 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
 
         return FrameColumns.fit(X, getattr(y, "name", None), self, rows)
 
-    def _weights(
-        self, sample_weight: Any, inputs: Inputs, per: Per, classes: Array, codes: npt.NDArray[np.int64]
-    ) -> Array | None:
+    def _weights(self, sample_weight: Any, sequences: Sequences, form: Form, classes: Array) -> Any:
         """How much each label counts; None for all alike."""
-        weights = None if sample_weight is None else read_weights("sample_weight", sample_weight, inputs, per)
+        weights = None
+        if sample_weight is not None:
+            weights = read_weights("sample_weight", sample_weight, sequences, form, sequences.per)
         of_classes = class_weights(self.class_weight, classes)
         if of_classes is None:
             return weights
-        chosen = of_classes[codes]  # of those without a label, anything: they weigh nothing
+        chosen = of_classes[sequences.known_labels]  # of those without a label, anything: they weigh nothing
         return chosen if weights is None else weights * chosen
 
-    def _validation(self, data: Any, columns: Columns, classes: Array, per: Per) -> Examples:
+    def _validation(self, data: Any, columns: Columns, classes: Array, per: Per) -> Sequences:
         """Validation data, with its labels as numbers of classes."""
         if not isinstance(data, tuple) or len(data) != 2:
             raise InputError("validation_data must be a pair (X, y).")
-        inputs = columns.read("validation X", data[0])
-        labels = read_labels("validation y", data[1], inputs, per, self.missing_label)
-        return Examples(inputs.sequences, coded("validation y", labels, classes))
+        sequences, form = columns.read("validation X", data[0])
+        labels = read_labels("validation y", data[1], sequences, form, per, self.missing_label)
+        return replace(sequences, labels=coded("validation y", labels, classes), per=per)
 
-    def _predicted(self, inputs: Inputs) -> Array:
-        """The likeliest labels, `(steps,)` or `(sequences,)`."""
-        return _flat(self.model_.predict(inputs.sequences), self.classes_[:0])
-
-
-def _flat(results: Any, nothing: Array) -> Array:
-    """What a model gives, `(steps, ...)` or `(sequences, ...)`; `nothing` if there are no sequences."""
-    if isinstance(results, np.ndarray):
-        return results
-    return np.concatenate(results) if results else nothing
+    def _read(self, X: Any) -> tuple[Sequences, Form]:
+        """X as the network takes it."""
+        sequences, form = self.columns_.read("X", X)
+        return replace(sequences, per=self.per_), form
 
 
 def _facts(settings: Settings, trained: Trained) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from bothways.data.encoding import Tally, fit_encoding
 from bothways.data.frames import frame_table, is_frame, with_column
 from bothways.data.sequences import group_rows
 from bothways.errors import InputError
-from bothways.labeler.inputs import Inputs
+from bothways.labeler.inputs import Form
+from bothways.sequences import Sequences
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,13 +85,13 @@ class FrameColumns:
             numeric=[name for name in schema if schema[name].is_numeric() and name not in labeler.categorical],
             per="sequence" if labeler.per == "sequence" else "step",
         )
-        grouping = group_rows(table, roles)
-        order, offsets = grouping.rows, grouping.offsets
+        sequences, _ = group_rows(table, roles)
         if rows is not None:
-            chosen = np.isin(order, rows)
-            lengths = np.add.reduceat(chosen, offsets[:-1], dtype=np.int64)
-            order, offsets = order[chosen], np.concatenate([[0], np.cumsum(lengths[lengths > 0])])
-        encoding, more = fit_encoding(table, roles.features, roles.categories, roles.order, order, offsets)
+            pieces, kept = sequences.cut(np.isin(sequences.table_rows, rows).astype(np.int64))
+            sequences = pieces.keep(kept == 1)
+        encoding, more = fit_encoding(
+            table, roles.features, roles.categories, roles.order, sequences.table_rows, sequences.offsets
+        )
         read = {*(each.name for each in encoding.numbers), *(each.name for each in encoding.categories)}
         _say(*notices, *more)
         return cls(
@@ -102,7 +103,7 @@ class FrameColumns:
             )
         )
 
-    def read(self, name: str, X: Any) -> Inputs:
+    def read(self, name: str, X: Any) -> tuple[Sequences, Form]:
         """The sequences of a data frame.
 
         Args:
@@ -118,7 +119,7 @@ class FrameColumns:
             >>> from bothways.labeler import SequenceLabeler
             >>> frame = pl.DataFrame({"flow": [1, 2, 1], "bytes": [7.0, 9.0, 8.0]})
             >>> columns = FrameColumns.fit(frame, "label", SequenceLabeler(sequence="flow"))
-            >>> [sequence.tolist() for sequence in columns.read("X", frame).sequences]
+            >>> [sequence.tolist() for sequence in columns.read("X", frame)[0].arrays()]
             [[[7.0], [8.0]], [[9.0]]]
         """
         if not is_frame(X):
@@ -130,9 +131,9 @@ class FrameColumns:
         match_columns(table, self.roles, label=False)
         tally = Tally()
         # Whole, as arrays are; and that rows are sorted by the column that was named for it needs no word.
-        sequences = read_sequences(table, self.roles, max_steps=len(table), tally=tally)
+        sequences, _ = read_sequences(table, self.roles, max_steps=len(table), tally=tally)
         _say(*tally.notices())
-        return Inputs(name, list(sequences.inputs()), "frame", sequences.rows)
+        return sequences, "frame"
 
 
 def _label(table: Table, y_name: Any, drop: Any) -> str:

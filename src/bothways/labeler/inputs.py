@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -11,71 +10,53 @@ import numpy.typing as npt
 
 from bothways.errors import InputError
 from bothways.runtime import checked_sequences
+from bothways.sequences import Sequences
 
 Array = npt.NDArray[Any]
 Per = Literal["step", "sequence"]
 Form = Literal["one", "array", "list", "frame"]
+"""One sequence as an array of two axes, an array of three, a list of arrays, or a data frame."""
 
 WANTED = "(time, features), (sequences, time, features), or a list of (time, features)"
 
 
-@dataclass(frozen=True, eq=False)
-class Inputs:
-    """Sequences, and the form in which they came.
+def arranged(sequences: Sequences, form: Form, results: Array) -> Any:
+    """Results of all labels in the form of X.
 
-    Attributes:
-        name: what the caller calls them.
-        sequences: each `(time, features)`.
-        form: "one" sequence as an array of two axes, an "array" of three, a "list" of arrays, or a "frame".
-        rows: for a frame the number of the row of each step, one sequence after the other.
+    Args:
+        sequences: those of X, with `per` saying what has a label.
+        form: the form in which they came.
+        results: `(steps, ...)`, or `(sequences, ...)` where a sequence has one label.
+
+    Returns:
+        Per step `(time, ...)` for one sequence, `(sequences, time, ...)` for an array, a list of `(time, ...)` for a
+        list. Per sequence `(sequences, ...)`. For a frame always `(rows, ...)`, in the order of its rows.
 
     Example:
-        >>> inputs = read_arrays("X", np.zeros((2, 3, 1)), features=None)
-        >>> inputs.form, inputs.arrange(np.arange(6), "step").tolist()
+        >>> sequences, form = read_arrays("X", np.zeros((2, 3, 1)), features=None)
+        >>> form, arranged(sequences, form, np.arange(6)).tolist()
         ('array', [[0, 1, 2], [3, 4, 5]])
     """
-
-    name: str
-    sequences: list[Array]
-    form: Form
-    rows: npt.NDArray[np.int64] | None = None
-
-    @property
-    def lengths(self) -> npt.NDArray[np.int64]:
-        """The number of steps of each sequence."""
-        return np.array([len(sequence) for sequence in self.sequences], np.int64)
-
-    def arrange(self, values: Array, per: Per) -> Any:
-        """Values of all steps, or of all sequences, in the form of X.
-
-        Args:
-            values: `(steps, ...)`, those of all sequences one after the other; or `(sequences, ...)`.
-            per: which of both.
-
-        Returns:
-            Per step `(time, ...)` for one sequence, `(sequences, time, ...)` for an array, a list of `(time, ...)`
-            for a list. Per sequence `(sequences, ...)`. For a frame always `(rows, ...)`, in the order of its rows.
-        """
-        if self.rows is not None:
-            steps = values if per == "step" else np.repeat(values, self.lengths, axis=0)
-            ordered = np.empty_like(steps)
-            ordered[self.rows] = steps
-            return ordered
-        if per == "sequence" or self.form == "one":
-            return values
-        if self.form == "array":
-            time = len(self.sequences[0]) if self.sequences else 0
-            return values.reshape(len(self.sequences), time, *values.shape[1:])
-        return np.split(values, np.cumsum(self.lengths)[:-1]) if self.sequences else []
+    if form == "frame":
+        return sequences.by_row(results)
+    if sequences.per == "sequence" or form == "one":
+        return results
+    if form == "array":
+        time = int(sequences.lengths[0]) if len(sequences) else 0
+        return results.reshape(len(sequences), time, *results.shape[1:])
+    return sequences.split(results)
 
 
-def read_arrays(name: str, X: Any, features: int | None) -> Inputs:
+def read_arrays(name: str, X: Any, features: int | None) -> tuple[Sequences, Form]:
     """Sequences out of an array or a list of arrays.
 
     Args:
         name: what the caller calls them.
         X: `(time, features)`, one long sequence; `(sequences, time, features)`; or a list of `(time, features)`.
-        features: how many features they must have; None for as many as the first one has.
+        features: the number of features that they must have; None for as many as the first one has.
+
+    Returns:
+        The sequences, and the form in which they came: "one", "array" or "list".
 
     Raises:
         InputError: says what came and what is needed.
@@ -111,7 +92,7 @@ def read_arrays(name: str, X: Any, features: int | None) -> Inputs:
             f"{name} has {array.shape[-1]} features, but SequenceLabeler is expecting {features} features as input."
         )
     if array.ndim == 3:
-        return Inputs(name, checked_sequences(name, array, features), "array")
+        return checked_sequences(name, array, features), "array"
     finite = np.isfinite(array)
     if not finite.all():
         step, feature = (int(i) for i in np.argwhere(~finite)[0])
@@ -119,7 +100,7 @@ def read_arrays(name: str, X: Any, features: int | None) -> Inputs:
             f"{name} holds {array[step, feature]} at step {step}, feature {feature}; no NaN or inf can be learnt "
             "from. Fill or drop such steps."
         )
-    return Inputs(name, checked_sequences(name, array[None], features), "one")
+    return checked_sequences(name, array[None], features), "one"
 
 
 def axes(value: Any) -> int:
@@ -135,9 +116,9 @@ def axes(value: Any) -> int:
         return 2
 
 
-def _list(name: str, items: list[Any], features: int | None) -> Inputs:
+def _list(name: str, items: list[Any], features: int | None) -> tuple[Sequences, Form]:
     arrays = [_numbers(f"{name}[{i}]", item) for i, item in enumerate(items)]
-    return Inputs(name, checked_sequences(name, arrays, features), "list")
+    return checked_sequences(name, arrays, features), "list"
 
 
 def _numbers(name: str, value: Any) -> Array:

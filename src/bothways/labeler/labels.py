@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import DataConversionWarning
 
 from bothways.errors import InputError
-from bothways.labeler.inputs import Array, Inputs, Per, axes
+from bothways.labeler.inputs import Array, Form, Per, axes
+from bothways.sequences import Sequences
 
 KINDS = {"b": bool, "i": np.int64, "u": np.int64, "U": str}
 """What labels of a NumPy kind become."""
@@ -22,8 +22,7 @@ COLUMN = "A column-vector {} was passed when a 1d array was expected. Please cha
 """The words by which scikit-learn warns, so that a filter for its warnings serves here too."""
 
 
-@dataclass(frozen=True, eq=False)
-class Labels:
+class Labels(NamedTuple):
     """The labels of all steps, or of all sequences.
 
     Attributes:
@@ -37,7 +36,7 @@ class Labels:
     present: npt.NDArray[np.bool_]
 
 
-def read_labels(name: str, y: Any, inputs: Inputs, per: str = "auto", missing: Any = None) -> Labels:
+def read_labels(name: str, y: Any, sequences: Sequences, form: Form, per: str = "auto", missing: Any = None) -> Labels:
     """The labels that belong to some sequences.
 
     Args:
@@ -45,7 +44,8 @@ def read_labels(name: str, y: Any, inputs: Inputs, per: str = "auto", missing: A
         y: for an array or a list of sequences a label a sequence, `(sequences,)`, or for each sequence a label a
             step, `(time,)` or `(time, 1)`; for one sequence a label a step; for a frame a label a row. All int, all
             str or all bool; None and NaN stand for no label.
-        inputs: the sequences.
+        sequences: those of X.
+        form: the form of X.
         per: "step" or "sequence" refuses the other one; "auto" takes either. For a frame "auto" is "step".
         missing: a label that stands for no label, too; None if none does.
 
@@ -54,18 +54,18 @@ def read_labels(name: str, y: Any, inputs: Inputs, per: str = "auto", missing: A
 
     Example:
         >>> from bothways.labeler.inputs import read_arrays
-        >>> inputs = read_arrays("X", [np.zeros((1, 2)), np.zeros((2, 2))], features=None)
-        >>> read_labels("y", [["a"], ["b", "a"]], inputs).values.tolist()
+        >>> sequences, form = read_arrays("X", [np.zeros((1, 2)), np.zeros((2, 2))], features=None)
+        >>> read_labels("y", [["a"], ["b", "a"]], sequences, form).values.tolist()
         ['a', 'b', 'a']
-        >>> read_labels("y", ["a", None], inputs).present.tolist()
+        >>> read_labels("y", ["a", None], sequences, form).present.tolist()
         [True, False]
     """
     if per not in ("auto", "step", "sequence"):
         raise InputError(f"per is {per!r}; it must be 'step', 'sequence' or 'auto'.")
     if y is None:
         raise InputError(f"SequenceLabeler requires y to be passed, but the target {name} is None.")
-    found, parts = _flat(name, "label", y, inputs)
-    if inputs.form == "frame" and per == "sequence":
+    found, parts = _flat(name, "label", y, sequences, form)
+    if form == "frame" and per == "sequence":
         found = "sequence"
     if per not in ("auto", found):
         raise InputError(
@@ -76,9 +76,7 @@ def read_labels(name: str, y: Any, inputs: Inputs, per: str = "auto", missing: A
     if not filled:
         if not sum(len(values) for _, values in parts):
             what = "steps" if found == "step" else "sequences"
-            raise InputError(
-                f"{inputs.name} has no {what} in its {len(inputs.sequences)} sequences; it needs at least one."
-            )
+            raise InputError(f"X has no {what} in its {len(sequences)} sequences; it needs at least one.")
         raise InputError(f"{name} holds no label at all; every one of them is missing.")
     kinds = {values.dtype.kind for values, _ in filled}
     if len(kinds) > 1:
@@ -86,20 +84,21 @@ def read_labels(name: str, y: Any, inputs: Inputs, per: str = "auto", missing: A
     empty = filled[0][0].dtype
     values = np.concatenate([v if p.any() else np.zeros(len(p), empty) for v, p in checked])
     present = np.concatenate([p for _, p in checked])
-    if inputs.rows is not None:
-        values, present = values[inputs.rows], present[inputs.rows]
+    if sequences.rows is not None:
+        values, present = values[sequences.rows], present[sequences.rows]
         if found == "sequence":
-            values, present = _a_sequence(name, values, present, inputs)
+            values, present = _a_sequence(name, values, present, sequences)
     return Labels(found, values, present)
 
 
-def read_weights(name: str, weights: Any, inputs: Inputs, per: Per) -> npt.NDArray[np.float32]:
+def read_weights(name: str, weights: Any, sequences: Sequences, form: Form, per: str) -> npt.NDArray[np.float32]:
     """The weights of some labels, one each.
 
     Args:
         name: what the caller calls them.
         weights: as the labels; where a step has a label, a weight a sequence is that of each of its steps.
-        inputs: the sequences.
+        sequences: those of X.
+        form: the form of X.
         per: what has a label.
 
     Returns:
@@ -110,11 +109,11 @@ def read_weights(name: str, weights: Any, inputs: Inputs, per: Per) -> npt.NDArr
 
     Example:
         >>> from bothways.labeler.inputs import read_arrays
-        >>> inputs = read_arrays("X", [np.zeros((1, 2)), np.zeros((2, 2))], features=None)
-        >>> read_weights("sample_weight", [0.5, 2], inputs, "step").tolist()
+        >>> sequences, form = read_arrays("X", [np.zeros((1, 2)), np.zeros((2, 2))], features=None)
+        >>> read_weights("sample_weight", [0.5, 2], sequences, form, "step").tolist()
         [0.5, 2.0, 2.0]
     """
-    found, parts = _flat(name, "weight", weights, inputs)
+    found, parts = _flat(name, "weight", weights, sequences, form)
     try:
         flat = np.concatenate([np.asarray(values, np.float64) for _, values in parts])
     except (TypeError, ValueError):
@@ -123,14 +122,14 @@ def read_weights(name: str, weights: Any, inputs: Inputs, per: Per) -> npt.NDArr
         raise InputError(f"{name} holds {flat[~(flat >= 0) | np.isinf(flat)][0]}; a weight is a number of at least 0.")
     if len(flat) and not flat.any():
         raise InputError(f"{name} is zero everywhere; at least one weight must be above zero.")
-    if inputs.rows is not None:
-        flat = flat[inputs.rows]
+    if sequences.rows is not None:
+        flat = flat[sequences.rows]
         if per == "sequence":
-            flat = _a_sequence(name, flat, np.ones(len(flat), bool), inputs)[0]
+            flat = _a_sequence(name, flat, np.ones(len(flat), bool), sequences)[0]
     elif found == "step" and per == "sequence":
         raise InputError(f"{name} has a weight a step, and y has a label a sequence. Give a weight a sequence.")
     elif found == "sequence" and per == "step":
-        flat = np.repeat(flat, inputs.lengths)
+        flat = np.repeat(flat, sequences.lengths)
     return flat.astype(np.float32)
 
 
@@ -191,16 +190,16 @@ def class_weights(class_weight: Any, classes: Array) -> npt.NDArray[np.float32] 
     return np.array([class_weight.get(label, 1) for label in known], np.float32)
 
 
-def _flat(name: str, noun: str, values: Any, inputs: Inputs) -> tuple[Per, list[tuple[str, Array]]]:
+def _flat(name: str, noun: str, values: Any, x: Sequences, form: Form) -> tuple[Per, list[tuple[str, Array]]]:
     """Whether they are those of steps or of sequences; and they, in flat arrays with a name each."""
     if isinstance(values, (str, bytes, Mapping)) or not (isinstance(values, Iterable) or hasattr(values, "__array__")):
         raise InputError(f"{name} is of type {type(values).__name__}; give a list or array of {noun}s.")
     if not hasattr(values, "__array__"):
         values = list(values)
-    if inputs.form in ("one", "frame"):
-        return "step", [(name, _rows(name, noun, values, inputs))]
+    if form in ("one", "frame"):
+        return "step", [(name, _rows(name, noun, values, x, form))]
     array = np.asarray(values) if hasattr(values, "__array__") else None
-    sequences, lengths = len(inputs.sequences), inputs.lengths
+    sequences, lengths = len(x), x.lengths
     if array is not None and array.dtype != object and array.ndim > 1:
         if array.ndim == 2 and array.shape[1] == 1 and not (lengths == 1).all():
             warnings.warn(COLUMN.format(name), DataConversionWarning, stacklevel=4)
@@ -208,10 +207,10 @@ def _flat(name: str, noun: str, values: Any, inputs: Inputs) -> tuple[Per, list[
         elif (array.ndim == 2 or array.shape[2:] == (1,)) and len(array) == sequences:
             if not (wrong := np.flatnonzero(lengths != array.shape[1])).size:
                 return "step", [(name, array.reshape(-1))]
-            raise _unequal(name, noun, int(wrong[0]), array.shape[1], inputs)
+            raise _unequal(name, noun, int(wrong[0]), array.shape[1], x)
     items = list(values) if array is None or array.ndim != 1 or array.dtype == object else array
     if len(items) != sequences:
-        raise InputError(f"{name} has {noun}s for {len(items)} sequences; {inputs.name} has {sequences} sequences.")
+        raise InputError(f"{name} has {noun}s for {len(items)} sequences; X has {sequences} sequences.")
     if isinstance(items, np.ndarray):
         return "sequence", [(name, items)]
     if items and all(axes(item) == 0 for item in items):
@@ -219,26 +218,25 @@ def _flat(name: str, noun: str, values: Any, inputs: Inputs) -> tuple[Per, list[
     parts = [(f"{name}[{i}]", _steps(f"{name}[{i}]", noun, item)) for i, item in enumerate(items)]
     for i, (_, part) in enumerate(parts):
         if len(part) != lengths[i]:
-            raise _unequal(name, noun, i, len(part), inputs)
+            raise _unequal(name, noun, i, len(part), x)
     return "step", parts
 
 
-def _unequal(name: str, noun: str, i: int, came: int, inputs: Inputs) -> InputError:
-    return InputError(f"{name}[{i}] has {came} {noun}s; {inputs.name}[{i}] has {inputs.lengths[i]} steps.")
+def _unequal(name: str, noun: str, i: int, came: int, x: Sequences) -> InputError:
+    return InputError(f"{name}[{i}] has {came} {noun}s; X[{i}] has {x.lengths[i]} steps.")
 
 
-def _rows(name: str, noun: str, values: Any, inputs: Inputs) -> Array:
+def _rows(name: str, noun: str, values: Any, x: Sequences, form: Form) -> Array:
     """Those of one sequence, or of the rows of a frame."""
     array = values if isinstance(values, np.ndarray) else _objects(values)
-    what = "rows" if inputs.form == "frame" else "steps"
+    what = "rows" if form == "frame" else "steps"
     if array.ndim == 2 and array.shape[1] == 1:
         warnings.warn(COLUMN.format(name), DataConversionWarning, stacklevel=5)
         array = array[:, 0]
     if array.ndim != 1:
         raise InputError(f"{name} should be a 1d array of a {noun} for each of the {what}; it has shape {array.shape}.")
-    steps = int(inputs.lengths.sum())
-    if len(array) != steps:
-        raise InputError(f"{name} has {len(array)} {noun}s; {inputs.name} has {steps} {what}.")
+    if len(array) != x.steps:
+        raise InputError(f"{name} has {len(array)} {noun}s; X has {x.steps} {what}.")
     return array
 
 
@@ -310,18 +308,16 @@ def _is_nothing(label: Any) -> bool:
 
 
 def _a_sequence(
-    name: str, values: Array, present: npt.NDArray[np.bool_], inputs: Inputs
+    name: str, values: Array, present: npt.NDArray[np.bool_], x: Sequences
 ) -> tuple[Array, npt.NDArray[np.bool_]]:
     """The one value that all rows of a sequence have."""
-    lengths = inputs.lengths
-    starts = np.cumsum(lengths) - lengths
-    same = (values == np.repeat(values[starts], lengths)) & (present == np.repeat(present[starts], lengths))
+    starts = x.offsets[:-1]
+    same = (values == np.repeat(values[starts], x.lengths)) & (present == np.repeat(present[starts], x.lengths))
     if not same.all():
-        assert inputs.rows is not None
         step = int(np.flatnonzero(~same)[0])
-        first = int(np.searchsorted(starts, step, side="right")) - 1
+        first, rows = int(starts[x.place(step)[0]]), x.table_rows
         raise InputError(
-            f"{name} differs within a sequence: {values[starts[first]].item()!r} in row {inputs.rows[starts[first]]} "
-            f"and {values[step].item()!r} in row {inputs.rows[step]}. per='sequence' needs one for all of its rows."
+            f"{name} differs within a sequence: {values[first].item()!r} in row {rows[first]} and "
+            f"{values[step].item()!r} in row {rows[step]}. per='sequence' needs one for all of its rows."
         )
     return values[starts], present[starts]

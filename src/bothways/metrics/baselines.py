@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bothways.errors import InputError
-from bothways.metrics.labels import NONE, Floats, Numbers, code_array
+from bothways.metrics.labels import Floats, Numbers
+from bothways.sequences import NO_LABEL, Sequences
 
 ROWS = 50_000
 """So many steps are enough for a regression on single steps, and take seconds."""
@@ -40,9 +41,9 @@ class OneStep:
     kernel: Floats
     bias: Floats
 
-    def predict(self, sequences: Sequence[npt.NDArray[Any]], per: str) -> Numbers:
-        """Codes, one a step or one a sequence."""
-        inputs = (_inputs(sequences, self.values, per) - self.mean) / self.scale
+    def predict(self, sequences: Sequences) -> Numbers:
+        """Codes, one per step or one per sequence."""
+        inputs = (_inputs(sequences, self.values) - self.mean) / self.scale
         return np.asarray((inputs @ self.kernel + self.bias).argmax(axis=1), np.int64)
 
     def to_json(self) -> dict[str, Any]:
@@ -87,25 +88,25 @@ class Baselines:
     one_step: OneStep | None
     categories: tuple[int, ...] = ()
 
-    def predict(self, sequences: Sequence[npt.NDArray[Any]]) -> dict[str, Numbers]:
+    def predict(self, sequences: Sequences) -> dict[str, Numbers]:
         """The codes that each of them gives, by its name: "majority", "most_frequent_per_value", "one_step".
 
         For labels of sequences, the second one looks at the most frequent value of each, and the third at the mean of
         its steps.
 
         Args:
-            sequences: each `(time, features)`, the category columns last.
+            sequences: the category columns last, and `per` as the baselines have it; labels are not looked at.
 
         Returns:
             For each name `(steps,)`, or `(sequences,)` where those have the labels.
         """
-        count = sum(len(sequence) for sequence in sequences) if self.per == "step" else len(sequences)
+        count = sequences.steps if self.per == "step" else len(sequences)
         codes = {"majority": np.full(count, self.majority, np.int64)}
         if self.column is not None:
             at = self.column - len(self.categories)
-            codes["most_frequent_per_value"] = self.by_value[_values(sequences, at, len(self.by_value), self.per)]
+            codes["most_frequent_per_value"] = self.by_value[_values(sequences, at, len(self.by_value))]
         if self.one_step is not None:
-            codes["one_step"] = self.one_step.predict(sequences, self.per)
+            codes["one_step"] = self.one_step.predict(sequences)
         return codes
 
     def to_json(self) -> dict[str, Any]:
@@ -140,79 +141,61 @@ class Baselines:
             raise InputError(f"This does not describe baselines ({type(error).__name__}: {error}).") from None
 
 
-def fit_baselines(
-    sequences: Sequence[npt.NDArray[Any]],
-    labels: Any,
-    classes: int,
-    categories: Sequence[int] = (),
-    per: str = "step",
-    seed: int = 0,
-) -> Baselines:
+def fit_baselines(sequences: Sequences, classes: int, categories: Sequence[int] = (), seed: int = 0) -> Baselines:
     """Learn the simple labelings from the part that the model learns from.
 
     Args:
-        sequences: each `(time, features)`, finite; the last columns hold codes of categories.
-        labels: `(steps,)` codes, one sequence after the other, or `(sequences,)`; -1 where there is none.
+        sequences: with labels; the last columns hold codes of categories.
         classes: how many classes there are.
         categories: for each category column how many codes there are.
-        per: "step" or "sequence", what has a label.
         seed: which steps the regression learns from, where there are more than it needs.
 
     Raises:
-        InputError: labels that do not fit the sequences, or none at all.
+        InputError: no labels.
 
     Example:
-        >>> sequences = [np.array([[0.1, 1], [0.2, 2]]), np.array([[0.3, 1], [0.4, 2]])]
-        >>> baselines = fit_baselines(sequences, [0, 1, 0, 1], classes=2, categories=[3])
+        >>> x = [np.array([[0.1, 1], [0.2, 2]]), np.array([[0.3, 1], [0.4, 2]])]
+        >>> sequences = Sequences.from_arrays(x, labels=np.array([0, 1, 0, 1]))
+        >>> baselines = fit_baselines(sequences, classes=2, categories=[3])
         >>> {name: codes.tolist() for name, codes in baselines.predict(sequences).items()}
         {'majority': [0, 0, 0, 0], 'most_frequent_per_value': [0, 1, 0, 1], 'one_step': [0, 1, 0, 1]}
     """
-    codes = code_array("labels", labels)
-    due = sum(len(sequence) for sequence in sequences) if per == "step" else len(sequences)
-    if per not in ("step", "sequence") or len(codes) != due:
-        raise InputError(f"There are {len(codes)} labels for {due} {per}s; give as many, and per='step' or 'sequence'.")
-    labeled = codes != NONE
+    per, codes = sequences.per, sequences.known_labels
+    labeled = codes != NO_LABEL
     if not labeled.any():
-        raise InputError(f"None of the {due} {per}s has a label; there is nothing to learn.")
+        raise InputError(f"None of the {len(codes)} {per}s has a label; there is nothing to learn.")
     known = codes[labeled]
     most = int(np.bincount(known, minlength=classes).argmax())
 
     best, column, by_value = -1, None, np.zeros(0, np.int64)
     for i, values in enumerate(categories):
-        of_column = _values(sequences, i - len(categories), values, per)[labeled]
+        of_column = _values(sequences, i - len(categories), values)[labeled]
         table = np.bincount(of_column * classes + known, minlength=values * classes).reshape(values, classes)
         if (right := int(table.max(axis=1).sum())) > best:
             best, column = right, i
             by_value = np.where(table.any(axis=1), table.argmax(axis=1), most)
 
-    features = next((sequence.shape[1] for sequence in sequences), 0)
-    same = per == "step" and len(categories) == 1 == features
-    one_step = None if same else _fit_one_step(sequences, codes, classes, categories, per, seed)
+    same = per == "step" and len(categories) == 1 == sequences.features
+    one_step = None if same else _fit_one_step(sequences, classes, categories, seed)
     return Baselines(per, most, column, by_value, one_step, tuple(categories))
 
 
-def _fit_one_step(
-    sequences: Sequence[npt.NDArray[Any]],
-    codes: Numbers,
-    classes: int,
-    categories: Sequence[int],
-    per: str,
-    seed: int,
-) -> OneStep | None:
+def _fit_one_step(sequences: Sequences, classes: int, categories: Sequence[int], seed: int) -> OneStep | None:
     """The regression; None where there are no inputs or only one class."""
     # Importing scikit-learn takes most of a second, which is no price for asking for --help.
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    rows = np.flatnonzero(codes != NONE)
+    codes = sequences.known_labels
+    rows = np.flatnonzero(codes != NO_LABEL)
     if len(rows) > ROWS:
         rows = np.sort(np.random.default_rng(seed).choice(rows, ROWS, replace=False))
-    chosen = [np.concatenate(sequences)[rows]] if per == "step" else [sequences[row] for row in rows.tolist()]
-    values = tuple(
-        _frequent(np.concatenate([sequence[:, i - len(categories)] for sequence in chosen]))
-        for i in range(len(categories))
-    )
-    inputs, known = _inputs(chosen, values, per), codes[rows]
+    if sequences.per == "step":
+        chosen = Sequences(sequences.values[rows], np.ones(len(rows), np.int64))
+    else:
+        chosen = sequences.take(rows)
+    values = tuple(_frequent(chosen.values[:, i - len(categories)]) for i in range(len(categories)))
+    inputs, known = _inputs(chosen, values), codes[rows]
     seen = np.unique(known)
     if inputs.shape[1] == 0 or len(seen) < 2:
         return None
@@ -231,15 +214,12 @@ def _fit_one_step(
     return OneStep(values, mean, scale, kernel, bias)
 
 
-def _inputs(sequences: Sequence[npt.NDArray[Any]], values: Sequence[Sequence[int]], per: str) -> Floats:
-    """`(steps, inputs)`: numeric columns, then a 1 for the value of each category column; per sequence, their means."""
-    if not sequences:
-        return np.zeros((0, sum(len(codes) for codes in values)))
-    numeric = sequences[0].shape[1] - len(values)
-    steps = np.concatenate(sequences)
-    lengths = np.array([len(sequence) for sequence in sequences])
-    numbers = np.arange(len(steps)) if per == "step" else np.repeat(np.arange(len(sequences)), lengths)
-    rows = len(steps) if per == "step" else len(sequences)
+def _inputs(sequences: Sequences, values: Sequence[Sequence[int]]) -> Floats:
+    """`(labels, inputs)`: numbers, then a 1 for the value of each category column; per sequence, their means."""
+    numeric, steps = sequences.features - len(values), sequences.values
+    per_step = sequences.per == "step"
+    rows = len(steps) if per_step else len(sequences)
+    numbers = np.arange(rows) if per_step else sequences.sequence_of_steps
     blocks = [np.bincount(numbers, steps[:, i], rows)[:, None] for i in range(numeric)]
     for i, codes in enumerate(values):
         known = np.asarray(codes, np.int64)
@@ -249,17 +229,17 @@ def _inputs(sequences: Sequence[npt.NDArray[Any]], values: Sequence[Sequence[int
         cells = numbers[found] * len(known) + places[found]
         blocks.append(np.bincount(cells, minlength=rows * len(known)).reshape(rows, len(known)))
     inputs = np.concatenate(blocks, axis=1) if blocks else np.zeros((rows, 0))
-    return inputs.astype(np.float64) if per == "step" else inputs / np.maximum(lengths, 1)[:, None]
+    return inputs.astype(np.float64) if per_step else inputs / np.maximum(sequences.lengths, 1)[:, None]
 
 
-def _values(sequences: Sequence[npt.NDArray[Any]], at: int, values: int, per: str) -> Numbers:
+def _values(sequences: Sequences, at: int, values: int) -> Numbers:
     """The value of a category column at each step, or the most frequent one of each sequence; 0 where out of range."""
-    empty = np.zeros(0, np.int64)
-    columns = [sequence[:, at].astype(np.int64) for sequence in sequences]
-    columns = [np.where((column < 0) | (column >= values), 0, column) for column in columns]
-    if per == "step":
-        return np.concatenate([empty, *columns])
-    return np.array([np.bincount(column).argmax() if len(column) else 0 for column in columns], np.int64)
+    column = sequences.values[:, at].astype(np.int64)
+    column = np.where((column < 0) | (column >= values), 0, column)
+    if sequences.per == "step":
+        return column
+    pieces = np.split(column, sequences.offsets[1:-1]) if len(sequences) else []
+    return np.array([np.bincount(piece).argmax() if len(piece) else 0 for piece in pieces], np.int64)
 
 
 def _frequent(column: npt.NDArray[Any]) -> tuple[int, ...]:

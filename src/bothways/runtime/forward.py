@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.runtime.stack import Stack
+from bothways.sequences import Sequences
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
@@ -38,42 +39,40 @@ class Padded(NamedTuple):
     places: npt.NDArray[np.int64]
 
 
-def scores(network: Network, weights: Weights, sequences: Sequence[Array]) -> Floats:
+def scores(network: Network, weights: Weights, sequences: Sequences) -> Floats:
     """The scores (logits) of every step, or of every sequence.
 
-    Sequences of like length go through the network together; each is read from its first step to its last. A sequence
-    without steps has the scores of a row of zeros before the head.
+    Sequences of similar length go through the network together; each is read from its first step to its last. A
+    sequence without steps has the scores of a row of zeros before the head.
 
     Args:
         network: the description that `weights` belongs to.
         weights: the arrays that `network.weight_shapes()` names.
-        sequences: checked arrays `(time, features)`, as `checked_sequences` gives them.
+        sequences: checked, as `checked_sequences` gives them; labels are not looked at.
 
     Returns:
-        `(steps, network.outputs)`, the steps of all sequences one after the other; `(sequences, network.outputs)` for
-        labels of sequences.
+        `(steps, network.outputs)`, or `(sequences, network.outputs)` where a sequence has one label.
     """
-    per_step = network.per == "step"
-    count = sum(len(sequence) for sequence in sequences) if per_step else len(sequences)
+    count = sequences.steps if network.per == "step" else len(sequences)
     return scores_of(network, weights, padded(network, weights, sequences), count)
 
 
-def padded(network: Network, weights: Weights, sequences: Sequence[Array]) -> Iterator[Padded]:
-    """The sequences that have steps, those of like length together, standardised and padded.
+def padded(network: Network, weights: Weights, sequences: Sequences) -> Iterator[Padded]:
+    """The sequences that have steps, those of similar length together, standardised and padded.
 
     Args:
         network: the description that `weights` belongs to.
         weights: those of a network; "input/mean" and "input/scale" count.
-        sequences: checked arrays `(time, features)`.
+        sequences: checked.
     """
-    lengths = np.array([len(sequence) for sequence in sequences], np.int64)
-    starts = np.cumsum(lengths) - lengths
+    lengths, starts = sequences.lengths, sequences.offsets[:-1]
     for group in _groups(lengths):
         time = np.arange(lengths[group[0]])
         counts = time < lengths[group, None]
+        places = (starts[group, None] + time)[counts]
         x = np.zeros((*counts.shape, network.features), np.float32)
-        x[counts] = standardise(np.concatenate([sequences[i] for i in group]), weights)
-        yield Padded(x, counts, group, (starts[group, None] + time)[counts])
+        x[counts] = standardise(sequences.values[places], weights)
+        yield Padded(x, counts, group, places)
 
 
 def scores_of(network: Network, weights: Weights, groups: Iterable[Padded], count: int) -> Floats:
@@ -147,13 +146,13 @@ def standardise(steps: Array, weights: Weights) -> Floats:
     return result
 
 
-def checked_sequences(name: str, sequences: Iterable[Any], features: int | None) -> list[Array]:
-    """The sequences as float arrays `(time, features)`, checked.
+def checked_sequences(name: str, sequences: Iterable[Any], features: int | None) -> Sequences:
+    """Arrays as sequences of float32 or float64, checked.
 
     Args:
         name: what the caller calls them.
-        sequences: 2-D arrays, or one 3-D array.
-        features: how many features they must have; None for as many as the first one has.
+        sequences: arrays `(time, features)`, or one array `(sequences, time, features)`.
+        features: the number of features that they must have; None for as many as the first one has.
 
     Raises:
         InputError: names the sequence by its number, from 0, what came and what is needed.
@@ -166,23 +165,27 @@ def checked_sequences(name: str, sequences: Iterable[Any], features: int | None)
     if isinstance(sequences, (str, bytes, Mapping)) or not isinstance(sequences, Iterable):
         raise InputError(f"{name} is of type {type(sequences).__name__}; give a list of arrays (time, features).")
     if isinstance(sequences, np.ndarray) and sequences.dtype != object:
-        whole = _checked_array(name, sequences, ndim=3)
-        checked = list(whole)
+        array = _checked_array(name, sequences, ndim=3)
+        lengths = np.full(len(array), array.shape[1], np.int64)
+        checked = Sequences(array.reshape(-1, array.shape[2]), lengths)
     else:
-        checked = [_checked_array(f"{name}[{i}]", sequence, ndim=2) for i, sequence in enumerate(sequences)]
-    for i, sequence in enumerate(checked):
-        features = sequence.shape[1] if features is None else features
-        if sequence.shape[1] != features:
-            raise InputError(f"{name}[{i}] has {sequence.shape[1]} features; it needs {features}.")
+        arrays = [_checked_array(f"{name}[{i}]", sequence, ndim=2) for i, sequence in enumerate(sequences)]
+        needed = features or (arrays[0].shape[1] if arrays else 0)
+        for i, array in enumerate(arrays):
+            if array.shape[1] != needed:
+                raise InputError(f"{name}[{i}] has {array.shape[1]} features; it needs {needed}.")
+        checked = Sequences.from_arrays(arrays or [np.empty((0, needed))])
+    if features is not None and checked.features != features:
+        raise InputError(f"{name}[0] has {checked.features} features; it needs {features}.")
     return checked
 
 
-def check_codes(name: str, sequences: Sequence[Array], network: Network) -> None:
+def check_codes(name: str, sequences: Sequences, network: Network) -> None:
     """Refuse category columns that hold anything but their codes.
 
     Args:
         name: what the caller calls the sequences.
-        sequences: checked arrays `(time, features)`.
+        sequences: checked ones.
         network: says how many codes each column has.
 
     Raises:
@@ -190,23 +193,21 @@ def check_codes(name: str, sequences: Sequence[Array], network: Network) -> None
 
     Example:
         >>> network = Network(features=2, classes=2, categories=(5,))
-        >>> check_codes("X", [np.array([[0.5, 4], [0.5, 5]])], network)
+        >>> check_codes("X", Sequences.from_arrays([np.array([[0.5, 4], [0.5, 5]])]), network)
         Traceback (most recent call last):
         bothways.errors.InputError: X[0] holds 5.0 at step 1, feature 1, a category; its codes are the whole numbers
         from 0 to 4, and 0 stands for whatever is unknown.
     """
-    if not network.categories:
-        return
     most = np.array(network.categories) - 1
-    for i, sequence in enumerate(sequences):
-        codes = sequence[:, network.numeric :]
-        wrong = (codes < 0) | (codes > most) | (codes != np.floor(codes))
-        if wrong.any():
-            step, k = (int(place) for place in np.argwhere(wrong)[0])
-            raise InputError(
-                f"{name}[{i}] holds {codes[step, k]} at step {step}, feature {network.numeric + k}, a category; its "
-                f"codes are the whole numbers from 0 to {most[k]}, and 0 stands for whatever is unknown."
-            )
+    codes = sequences.values[:, network.numeric :]
+    wrong = (codes < 0) | (codes > most) | (codes != np.floor(codes))
+    if wrong.any():
+        step, k = (int(place) for place in np.argwhere(wrong)[0])
+        number, position = sequences.place(step)
+        raise InputError(
+            f"{name}[{number}] holds {codes[step, k]} at step {position}, feature {network.numeric + k}, a category; "
+            f"its codes are the whole numbers from 0 to {most[k]}, and 0 stands for whatever is unknown."
+        )
 
 
 def _checked_array(name: str, value: Any, ndim: int) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.runtime.forward import Floats, check_codes, checked_sequences, probabilities, scores
+from bothways.sequences import Sequences
 
 Label = int | str | bool
 
@@ -71,7 +72,7 @@ class Model:
         Raises:
             InputError: names the sequence by its number, from 0.
         """
-        return self._split(probabilities, sequences)
+        return self._split(sequences, lambda p: p)
 
     def predict(self, sequences: Iterable[Any]) -> Any:
         """The likeliest class at each step, or of each sequence; of equals the first one.
@@ -86,17 +87,24 @@ class Model:
             InputError: names the sequence by its number, from 0.
         """
         classes = np.array(self.classes)
-        return self._split(lambda z: classes[probabilities(z).argmax(axis=-1)], sequences)
+        return self._split(sequences, lambda p: classes[p.argmax(axis=-1)])
 
-    def _split(self, function: Callable[[Floats], npt.NDArray[Any]], sequences: Iterable[Any]) -> Any:
-        """A function of the scores of all labels, given for each sequence where steps have labels."""
+    def probabilities(self, sequences: Sequences) -> Floats:
+        """The probability of each class for all labels at once.
+
+        Args:
+            sequences: checked, with as many features as the network reads.
+
+        Returns:
+            `(steps, classes)`, or `(sequences, classes)` where a sequence has one label.
+        """
+        return probabilities(scores(self.network, self.weights, sequences))
+
+    def _split(self, sequences: Iterable[Any], function: Callable[[Floats], npt.NDArray[Any]]) -> Any:
+        """A function of the probabilities, given for each sequence where steps have labels."""
         checked = checked_sequences("sequences", sequences, self.network.features)
         check_codes("sequences", checked, self.network)
-        results = function(scores(self.network, self.weights, checked))
-        if self.network.per == "sequence":
-            return results
-        ends = np.cumsum([len(sequence) for sequence in checked], dtype=np.int64).tolist()
-        return [results[end - len(sequence) : end] for end, sequence in zip(ends, checked, strict=True)]
+        return replace(checked, per=self.network.per).split(function(self.probabilities(checked)))
 
 
 def check_weights(network: Network, weights: Mapping[str, Any]) -> None:

@@ -25,6 +25,6 @@ from __future__ import annotations
 
 from bothways.study.comparing import compare
 from bothways.study.results import Comparison, Difference, Setting
-from bothways.study.tasks import ArrayTask, Part, ProblemTask
+from bothways.study.tasks import ArrayTask, ProblemTask
 
-__all__ = ["ArrayTask", "Comparison", "Difference", "Part", "ProblemTask", "Setting", "compare"]
+__all__ = ["ArrayTask", "Comparison", "Difference", "ProblemTask", "Setting", "compare"]

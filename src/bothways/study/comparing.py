@@ -16,6 +16,7 @@ import numpy as np
 from bothways.errors import InputError
 from bothways.files import check_output
 from bothways.problems import PROBLEMS
+from bothways.sequences import NO_LABEL
 from bothways.study.factors import Value, checked_vary
 from bothways.study.grid import Grid, check_cells, check_size, checked_base, fraction_of, full_grid
 from bothways.study.results import Comparison, compare_runs
@@ -23,7 +24,7 @@ from bothways.study.runs import ENDING, Journal, Run
 from bothways.study.scores import metric as metric_called
 from bothways.study.search import Search, check_trials, need_optuna, search_cells
 from bothways.study.tables import table_task
-from bothways.study.tasks import NO_LABEL, Label, ProblemTask, Task, fingerprint
+from bothways.study.tasks import Label, ProblemTask, Task, fingerprint
 from bothways.study.worker import Order
 from bothways.study.workers import Job, Pool, State
 
@@ -245,7 +246,7 @@ def _positive(task: Task, positive: Label | None) -> int:
 
 
 def _counts(task: Task) -> Any:
-    labels = task.parts(0)[0].labels
+    labels = task.parts(0)[0].known_labels
     return np.bincount(labels[labels != NO_LABEL], minlength=len(task.classes))
 
 
@@ -253,7 +254,7 @@ def _rates(task: Task, rates: Sequence[float], positive: int) -> tuple[float, ..
     for rate in rates:
         if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
             raise InputError(f"A false-alarm rate is {rate!r}; it must be from 0 up to, not including, 1, as 0.01.")
-    test = task.parts(0)[2].labels
+    test = task.parts(0)[2].known_labels
     found = test[test != NO_LABEL] == positive
     # Without both kinds there is nothing to detect, or nothing to mistake for it.
     return tuple(float(rate) for rate in rates) if found.any() and not found.all() else ()

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from bothways.errors import InputError
 from bothways.metrics import choose_threshold
-from bothways.study.tasks import NO_LABEL, Label, Part
+from bothways.sequences import NO_LABEL, Sequences
+from bothways.study.tasks import Label
 
 Counts = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
@@ -36,9 +37,8 @@ class Judged:
 
 
 def judge(
-    part: Part,
+    part: Sequences,
     p: npt.NDArray[np.float32],
-    per: str,
     thresholds: Mapping[float, float],
     positive: int,
 ) -> Judged:
@@ -47,21 +47,20 @@ def judge(
     Args:
         part: what was judged.
         p: `(labels, classes)` probabilities, the labels in the order of `part`.
-        per: what has a label, "step" or "sequence".
         thresholds: by false-alarm rate, the probability of the class `positive` from which an alarm is raised.
         positive: the code of the class to detect.
 
     Example:
-        >>> part = Part([np.zeros((2, 1)), np.zeros((1, 1))], np.array([0, 1, 1]))
+        >>> part = Sequences.from_arrays([np.zeros((2, 1)), np.zeros((1, 1))], labels=np.array([0, 1, 1]))
         >>> p = np.array([[0.9, 0.1], [0.4, 0.6], [0.8, 0.2]], np.float32)
-        >>> judged = judge(part, p, "step", {0.01: 0.5}, positive=1)
+        >>> judged = judge(part, p, {0.01: 0.5}, positive=1)
         >>> judged.hits.tolist(), judged.alarms[0.01].tolist()
         ([[1, 1], [0, 0]], [[1, 0], [0, 0]])
     """
-    sequences = len(part.sequences)
-    numbers = np.arange(sequences) if per == "sequence" else np.repeat(np.arange(sequences), part.lengths)
-    judged = part.labels != NO_LABEL
-    numbers, true, p = numbers[judged], part.labels[judged], p[judged]
+    sequences = len(part)
+    numbers = np.arange(sequences) if part.per == "sequence" else part.sequence_of_steps
+    judged = part.known_labels != NO_LABEL
+    numbers, true, p = numbers[judged], part.known_labels[judged], p[judged]
     said, classes = p.argmax(axis=1), p.shape[1]
 
     def counted(chosen: npt.NDArray[np.bool_], codes: npt.NDArray[np.int64], kinds: int) -> Counts:
@@ -81,7 +80,9 @@ def judge(
     )
 
 
-def thresholds_for(part: Part, p: npt.NDArray[np.float32], rates: Sequence[float], positive: int) -> dict[float, float]:
+def thresholds_for(
+    part: Sequences, p: npt.NDArray[np.float32], rates: Sequence[float], positive: int
+) -> dict[float, float]:
     """The threshold of each false-alarm rate, chosen on the labels of a part.
 
     Args:
@@ -90,8 +91,8 @@ def thresholds_for(part: Part, p: npt.NDArray[np.float32], rates: Sequence[float
         rates: the false-alarm rates.
         positive: the code of the class to detect.
     """
-    judged = part.labels != NO_LABEL
-    true = part.labels[judged] == positive
+    judged = part.known_labels != NO_LABEL
+    true = part.known_labels[judged] == positive
     return {rate: choose_threshold(p[judged, positive], true, rate) for rate in rates}
 
 

@@ -6,11 +6,10 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from bothways.data import Sequences, choose_columns, read_table, refuse_leaks, split_table
+from bothways.data import choose_columns, read_table, refuse_leaks, split_table
 from bothways.errors import DataError, InputError
-from bothways.study.tasks import ArrayTask, Part, RedrawnTask
+from bothways.sequences import Sequences
+from bothways.study.tasks import ArrayTask, RedrawnTask
 
 
 def table_task(
@@ -58,14 +57,6 @@ def table_task(
     say(f"Learns {columns.label!r} from: {', '.join(columns.features)}.")
     name, categories = Path(path).name, columns.fitted.sizes
     if redraw:
-        whole = [_part(each) for each in parts.named.values()]
-        together = Part([x for each in whole for x in each.sequences], np.concatenate([each.labels for each in whole]))
-        return RedrawnTask(name, parts.classes, together, categories, columns.per)
-    valid = None if parts.valid is None or judged == "valid" else _part(parts.valid)
-    return ArrayTask(
-        name, parts.classes, _part(parts.train), valid, _part(part), categories, columns.per, judged=judged
-    )
-
-
-def _part(sequences: Sequences) -> Part:
-    return Part(sequences.inputs(), sequences.codes())
+        return RedrawnTask(name, parts.classes, Sequences.joined(list(parts.named.values())), categories)
+    valid = None if judged == "valid" else parts.valid
+    return ArrayTask(name, parts.classes, parts.train, valid, part, categories, judged=judged)

@@ -10,17 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from bothways.errors import InputError
 from bothways.problems import PROBLEMS
+from bothways.sequences import Sequences
 from bothways.study.grid import Shape
 
 Label = int | str | bool
-Numbers = npt.NDArray[np.int64]
-
-NO_LABEL = -1
-"""The code of a step, or sequence, without a label; it is neither trained on nor judged."""
 
 DRAWN_SHARE = 0.15
 """The shares of the valid and of the test part where each seed draws its own."""
@@ -29,28 +25,6 @@ LEAST_DRAWN = 10
 
 SEQUENCES, STEPS, UNSEEN = 1000, 10, 1000
 """Of a generated problem: sequences to learn from, steps of each, unseen sequences to be judged on."""
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """Labeled sequences.
-
-    Attributes:
-        sequences: each `(time, features)`.
-        labels: `(steps,)` the codes of all steps, one sequence after the other, or `(sequences,)`; -1 for no label.
-    """
-
-    sequences: Sequence[npt.NDArray[Any]]
-    labels: Numbers
-
-    @property
-    def lengths(self) -> Numbers:
-        """The steps of each sequence."""
-        return np.array([len(sequence) for sequence in self.sequences], np.int64)
-
-    def turned(self) -> Part:
-        """The same with the steps of each sequence from the last to the first, and the labels as they were."""
-        return Part([sequence[::-1] for sequence in self.sequences], self.labels)
 
 
 class Task(Protocol):
@@ -76,7 +50,7 @@ class Task(Protocol):
     def shared(self) -> bool:
         """Whether every seed is judged on the same sequences."""
 
-    def parts(self, seed: int) -> tuple[Part, Part | None, Part]:
+    def parts(self, seed: int) -> tuple[Sequences, Sequences | None, Sequences]:
         """What to learn from, to stop early by (or None), and to be judged on."""
 
     def facts(self) -> dict[str, Any]:
@@ -94,32 +68,30 @@ class ArrayTask:
         valid: what to stop early by, and to choose thresholds on.
         test: what settings are judged on.
         categories: the codes of each category column, which are the last ones.
-        per: what has a label, each "step" or each "sequence".
         judged: the name of the part that settings are judged on.
 
     Example:
-        >>> part = Part([np.zeros((3, 2))], np.array([0, 1, 1]))
+        >>> part = Sequences.from_arrays([np.zeros((3, 2))], labels=np.array([0, 1, 1]))
         >>> ArrayTask("flows", ("calm", "attack"), part, None, part).shape
         Shape(features=2, classes=2, categories=(), per='step', longest=3)
     """
 
     name: str
     classes: tuple[Label, ...]
-    train: Part
-    valid: Part | None
-    test: Part
+    train: Sequences
+    valid: Sequences | None
+    test: Sequences
     categories: tuple[int, ...] = ()
-    per: str = "step"
     judged: str = "test"
     shared: bool = True
 
     @property
     def shape(self) -> Shape:
         """What it tells about every network."""
-        features = self.train.sequences[0].shape[1]
-        return Shape(features, len(self.classes), self.categories, self.per, int(self.train.lengths.max()))
+        train = self.train
+        return Shape(train.features, len(self.classes), self.categories, train.per, int(train.lengths.max()))
 
-    def parts(self, seed: int) -> tuple[Part, Part | None, Part]:
+    def parts(self, seed: int) -> tuple[Sequences, Sequences | None, Sequences]:
         """The same for every seed."""
         del seed
         return self.train, self.valid, self.test
@@ -128,13 +100,13 @@ class ArrayTask:
         """The classes, and a hash of all there is."""
         digest = hashlib.sha256()
         for part in (self.train, self.valid, self.test):
-            for array in [] if part is None else [part.lengths, part.labels, *part.sequences]:
+            for array in [] if part is None else [part.lengths, part.known_labels, part.values]:
                 digest.update(np.ascontiguousarray(array).data)
         return {
             "task": "table",
             "classes": list(self.classes),
             "categories": list(self.categories),
-            "per": self.per,
+            "per": self.train.per,
             "judged": self.judged,
             "content": digest.hexdigest()[:16],
         }
@@ -149,39 +121,37 @@ class RedrawnTask:
         classes: the labels, in the order of their codes.
         whole: all sequences.
         categories: the codes of each category column, which are the last ones.
-        per: what has a label, each "step" or each "sequence".
 
     Raises:
         InputError: there are too few sequences.
 
     Example:
-        >>> whole = Part([np.full((3, 1), i) for i in range(20)], np.tile([0, 1, 1], 20))
+        >>> whole = Sequences.from_arrays([np.full((3, 1), i) for i in range(20)], labels=np.tile([0, 1, 1], 20))
         >>> train, valid, test = RedrawnTask("flows", ("calm", "attack"), whole).parts(seed=0)
-        >>> len(train.sequences), len(valid.sequences), len(test.sequences)
+        >>> len(train), len(valid), len(test)
         (14, 3, 3)
     """
 
     name: str
     classes: tuple[Label, ...]
-    whole: Part
+    whole: Sequences
     categories: tuple[int, ...] = ()
-    per: str = "step"
     judged: str = "a test part for each seed"
     shared: bool = False
 
     def __post_init__(self) -> None:
         """Refuse too few sequences."""
-        if len(self.whole.sequences) < LEAST_DRAWN:
+        if len(self.whole) < LEAST_DRAWN:
             raise InputError(
-                f"{self.name} has {len(self.whole.sequences)} sequences; to draw parts for each seed takes "
+                f"{self.name} has {len(self.whole)} sequences; to draw parts for each seed takes "
                 f"{LEAST_DRAWN} at least."
             )
 
     @property
     def shape(self) -> Shape:
         """What it tells about every network."""
-        features = self.whole.sequences[0].shape[1]
-        return Shape(features, len(self.classes), self.categories, self.per, int(self.whole.lengths.max()))
+        whole = self.whole
+        return Shape(whole.features, len(self.classes), self.categories, whole.per, int(whole.lengths.max()))
 
     @property
     def test_share(self) -> float:
@@ -189,30 +159,23 @@ class RedrawnTask:
         train, _, test = self._sizes
         return test / train
 
-    def parts(self, seed: int) -> tuple[Part, Part | None, Part]:
+    def parts(self, seed: int) -> tuple[Sequences, Sequences | None, Sequences]:
         """Parts drawn from the seed."""
-        order = np.random.default_rng([2, seed]).permutation(len(self.whole.sequences))
+        order = np.random.default_rng([2, seed]).permutation(len(self.whole))
         train, valid, test = np.split(order, np.cumsum(self._sizes)[:-1])
-        return self._taken(train), self._taken(valid), self._taken(test)
+        return self.whole.take(train), self.whole.take(valid), self.whole.take(test)
 
     def facts(self) -> dict[str, Any]:
         """The classes, and a hash of all there is."""
         return ArrayTask(
-            self.name, self.classes, self.whole, None, self.whole, self.categories, self.per, self.judged
+            self.name, self.classes, self.whole, None, self.whole, self.categories, self.judged
         ).facts() | {"task": "redrawn table"}
 
     @property
     def _sizes(self) -> tuple[int, int, int]:
-        count = len(self.whole.sequences)
+        count = len(self.whole)
         rest = max(1, round(count * DRAWN_SHARE))
         return count - 2 * rest, rest, rest
-
-    def _taken(self, chosen: npt.NDArray[np.int64]) -> Part:
-        labels = self.whole.labels
-        if self.per == "step":
-            pieces = np.split(labels, np.cumsum(self.whole.lengths)[:-1])
-            return Part([self.whole.sequences[i] for i in chosen], np.concatenate([pieces[i] for i in chosen]))
-        return Part([self.whole.sequences[i] for i in chosen], labels[chosen])
 
 
 @dataclass(frozen=True)
@@ -232,8 +195,8 @@ class ProblemTask:
     Example:
         >>> task = ProblemTask("cumulative-sum", sequences=5)
         >>> train, _, test = task.parts(seed=1)
-        >>> len(train.sequences), train.sequences[0].shape, len(test.sequences)
-        (5, (10, 1), 1000)
+        >>> len(train), train.values.shape, len(test)
+        (5, (50, 1), 1000)
     """
 
     problem: str
@@ -275,7 +238,7 @@ class ProblemTask:
         problem = PROBLEMS[self.problem]
         return Shape(problem.features, problem.classes, problem.categories, "step", self.steps)
 
-    def parts(self, seed: int) -> tuple[Part, Part | None, Part]:
+    def parts(self, seed: int) -> tuple[Sequences, Sequences | None, Sequences]:
         """Sequences drawn from the seed, nothing to stop by, and the unseen ones."""
         # Two streams, so that no seed learns from what it is judged on.
         train = self._draw(self.sequences, np.random.default_rng([0, seed]))
@@ -296,9 +259,9 @@ class ProblemTask:
         ceilings = PROBLEMS[self.problem].ceilings(self.steps, **self.parameters)
         return {"forward": ceilings.forward, "backward": ceilings.backward, "both": ceilings.both}
 
-    def _draw(self, count: int, generator: np.random.Generator) -> Part:
+    def _draw(self, count: int, generator: np.random.Generator) -> Sequences:
         X, y = PROBLEMS[self.problem].generate(count, self.steps, **self.parameters, seed=generator)
-        return Part(list(X), y.reshape(-1).astype(np.int64))
+        return Sequences.from_arrays(X, labels=y.reshape(-1).astype(np.int64))
 
 
 def parse_parameters(arguments: Sequence[str]) -> dict[str, Any]:

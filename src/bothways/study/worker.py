@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 
 from bothways.errors import InputError
+from bothways.sequences import Sequences
 from bothways.study.factors import AS_WRITTEN
 from bothways.study.grid import network_of, settings_of
 from bothways.study.runs import DIVERGED, FAILED, Curve, Run
 from bothways.study.scores import Judged, judge, thresholds_for
-from bothways.study.tasks import Part, Task
+from bothways.study.tasks import Task
 
 LENGTH = struct.Struct("<Q")
 POINTS = 250
@@ -92,13 +93,13 @@ class Trainer:
 
     def run(self, key: str, seed: int, say: Callable[[Progress], None]) -> Run:
         """Train a setting with a seed, and judge it."""
-        from bothways.training import Examples, train
+        from bothways.training import train
 
         setting = Run(key, seed).setting
         task = self._order.task
         parts = self._parts(seed)
         if setting["direction"] == AS_WRITTEN:
-            learned, valid, test = (None if part is None else part.turned() for part in parts)
+            learned, valid, test = (None if part is None else part.backward() for part in parts)
         else:
             learned, valid, test = parts
         assert learned is not None and test is not None  # noqa: PT018
@@ -112,15 +113,12 @@ class Trainer:
                 last = time.perf_counter()
                 say(Progress((key, seed), report.epoch, report.epochs))
 
-        def examples(part: Part) -> Examples:
-            return Examples(part.sequences, part.labels)
-
         try:
             trained = train(
                 network,
-                examples(learned),
+                learned,
                 settings,
-                None if valid is None else examples(valid),
+                valid,
                 on_epoch,
                 compiled_models=self._compiled_models,
             )
@@ -143,24 +141,24 @@ class Trainer:
             best_epoch=max(report.epoch for report in trained.history if report.best),
             compile_seconds=trained.seconds["compile"],
             train_seconds=train_seconds,
-            train_us_a_step=1e6 * train_seconds / max(1, epochs * int(learned.lengths.sum())),
+            train_us_a_step=1e6 * train_seconds / max(1, epochs * learned.steps),
             label_us_a_step=label_us,
         )
 
-    def _judged(self, network: Any, weights: Any, valid: Part | None, test: Part) -> tuple[Judged, float]:
+    def _judged(self, network: Any, weights: Any, valid: Sequences | None, test: Sequences) -> tuple[Judged, float]:
         from bothways.runtime import probabilities, scores
 
         order = self._order
         started = time.perf_counter()
-        p = probabilities(scores(network, weights, test.sequences))
+        p = probabilities(scores(network, weights, test))
         seconds = time.perf_counter() - started
         thresholds: dict[float, float] = {}
         if order.false_alarm_rates:
-            on = valid if valid is not None and (valid.labels == order.positive).any() else test
-            chosen_on = p if on is test else probabilities(scores(network, weights, on.sequences))
+            on = valid if valid is not None and (valid.known_labels == order.positive).any() else test
+            chosen_on = p if on is test else probabilities(scores(network, weights, on))
             thresholds = thresholds_for(on, chosen_on, order.false_alarm_rates, order.positive)
-        judged = judge(test, p, order.task.shape.per, thresholds, order.positive)
-        return judged, 1e6 * seconds / max(1, int(test.lengths.sum()))
+        judged = judge(test, p, thresholds, order.positive)
+        return judged, 1e6 * seconds / max(1, test.steps)
 
 
 def curve(trained: Any) -> Curve:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from bothways.sequences import Sequences
+
 Lengths = npt.NDArray[np.int64]
 
 SHAPES = 4
@@ -46,7 +48,7 @@ class Batches(NamedTuple):
     rows: npt.NDArray[np.int32]
 
 
-def piece_lengths(lengths: Sequence[int], window: int | None) -> Lengths:
+def piece_lengths(lengths: npt.ArrayLike, window: int | None) -> Lengths:
     """Cut sequences into equal shares of at most `window` steps; None leaves them whole.
 
     Returns:
@@ -56,7 +58,8 @@ def piece_lengths(lengths: Sequence[int], window: int | None) -> Lengths:
         >>> piece_lengths([10, 3], window=4).tolist()
         [4, 3, 3, 3]
     """
-    whole = np.array([length for length in lengths if length], np.int64)
+    whole = np.asarray(lengths, np.int64)
+    whole = whole[whole > 0]
     counts = np.ones_like(whole) if window is None else -(-whole // window)
     place = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     return np.repeat(whole // counts, counts) + (place < np.repeat(whole % counts, counts))
@@ -97,30 +100,22 @@ def bucket_lengths(lengths: Sequence[int], least: int = 1, most: int = SHAPES) -
     return chosen[-1]
 
 
-def bucketed(
-    x: npt.NDArray[np.float32],
-    y: npt.NDArray[Any],
-    weights: npt.NDArray[Any],
-    lengths: Lengths,
-    batch_size: int,
-    per: str = "step",
-    most_steps: int | None = None,
-) -> list[Bucket]:
-    """Pad sequences and their labels to few lengths, each shared by a batch at least.
+def bucketed(sequences: Sequences, batch_size: int, most_steps: int | None = None) -> list[Bucket]:
+    """Pad sequences and their labels to few lengths, each shared by at least one batch.
 
-    Those without a label that weighs anything are left out.
+    Those without steps, or without a label that weighs anything, are left out.
 
     Args:
-        x: `(steps, features)`, the steps of all sequences one after the other.
-        y: `(steps,)` or `(sequences,)`, the numbers of their classes.
-        weights: shaped as `y`, how much each label counts.
-        lengths: how many steps each sequence has, at least one.
-        batch_size: sequences an update.
-        per: what has a label, each "step" or each "sequence".
+        sequences: with labels and their weights.
+        batch_size: sequences per update.
         most_steps: how many steps an update has at most, padding included; None for any number.
     """
-    starts = np.cumsum(lengths) - lengths
-    labeled = np.flatnonzero((np.add.reduceat(weights, starts) if per == "step" else weights) > 0)
+    lengths, starts = sequences.lengths, sequences.offsets[:-1]
+    labels, weights = sequences.known_labels, sequences.weights
+    assert weights is not None
+    per_step = sequences.per == "step"
+    weighty = np.bincount(sequences.sequence_of_steps, weights, len(sequences)) if per_step else weights
+    labeled = np.flatnonzero((weighty > 0) & (lengths > 0))
     edges = bucket_lengths(lengths[labeled].tolist(), least=batch_size)
     which = np.searchsorted(edges, lengths[labeled])
     result = []
@@ -128,17 +123,17 @@ def bucketed(
         chosen = labeled[which == k]
         valid = np.arange(time) < lengths[chosen, None]
         source = (starts[chosen, None] + np.arange(time))[valid]
-        place: Any = (valid, source) if per == "step" else (slice(None), chosen)
-        shape = valid.shape if per == "step" else chosen.shape
+        place: Any = (valid, source) if per_step else (slice(None), chosen)
+        shape = valid.shape if per_step else chosen.shape
         bucket = Bucket(
-            x=np.zeros((*valid.shape, x.shape[1]), np.float32),
+            x=np.zeros((*valid.shape, sequences.features), np.float32),
             y=np.zeros(shape, np.int32),
             valid=valid,
             weights=np.zeros(shape, np.float32),
             batch_size=batch_size if most_steps is None else max(1, min(batch_size, most_steps // time)),
         )
-        bucket.x[valid] = x[source]
-        bucket.y[place[0]], bucket.weights[place[0]] = y[place[1]], weights[place[1]]
+        bucket.x[valid] = sequences.values[source]
+        bucket.y[place[0]], bucket.weights[place[0]] = labels[place[1]], weights[place[1]]
         result.append(bucket)
     return result
 

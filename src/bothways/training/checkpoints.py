@@ -20,8 +20,8 @@ import bothways
 from bothways.errors import InputError, ModelFileError
 from bothways.files import written_whole
 from bothways.network import Network
+from bothways.sequences import Sequences
 from bothways.settings import Settings
-from bothways.training.examples import Examples
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -117,16 +117,16 @@ class Checkpoints:
         return Checkpoint(arrays, notes)
 
 
-def fingerprint(network: Network, settings: Settings, examples: Examples, valid: Examples | None) -> dict[str, str]:
+def fingerprint(network: Network, settings: Settings, sequences: Sequences, valid: Sequences | None) -> dict[str, str]:
     """What tells one training from another, part by part.
 
     Example:
-        >>> examples = Examples([np.zeros((3, 1))], np.array([0, 1, 0]))
-        >>> sorted(fingerprint(Network(features=1, classes=2), Settings(), examples, None))
+        >>> sequences = Sequences.from_arrays([np.zeros((3, 1))], labels=np.array([0, 1, 0]))
+        >>> sorted(fingerprint(Network(features=1, classes=2), Settings(), sequences, None))
         ['data', 'network', 'settings', 'versions']
     """
-    parts = [part for part in (examples, valid) if part is not None]
-    data = [array for part in parts for array in (part.lengths, *part.sequences, part.labels, part.weights)]
+    parts = [part for part in (sequences, valid) if part is not None]
+    data = [array for part in parts for array in (part.lengths, part.values, part.labels, part.weights)]
     backend = keras.backend.backend()
     packages = ("keras", "numpy", "tensorflow_cpu" if backend == "tensorflow" else backend)
     versions = {"bothways": bothways.__version__} | {name: _version(name) for name in packages}

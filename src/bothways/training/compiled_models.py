@@ -63,12 +63,14 @@ class CompiledModels:
     Training with a model from the cache gives the same weights, bit for bit, as training with a new one.
 
     Example:
-        >>> from bothways.training import Examples, train
+        >>> from bothways.sequences import Sequences
+        >>> from bothways.training import train
         >>> x = np.random.default_rng(0).normal(size=(20, 4, 1))
-        >>> examples, network = Examples(list(x), (x > 0).astype(int).ravel()), Network(features=1, classes=2, units=4)
+        >>> sequences = Sequences.from_arrays(x, labels=(x > 0).astype(int).ravel())
+        >>> network = Network(features=1, classes=2, units=4)
         >>> compiled_models = CompiledModels()
         >>> for seed in range(2):
-        ...     trained = train(network, examples, Settings(epochs=1, seed=seed), compiled_models=compiled_models)
+        ...     trained = train(network, sequences, Settings(epochs=1, seed=seed), compiled_models=compiled_models)
         >>> trained.seconds["compile"]
         0.0
     """

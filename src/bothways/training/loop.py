@@ -16,6 +16,7 @@ import numpy as np
 from bothways.errors import InputError
 from bothways.interrupts import Stop, deferred
 from bothways.network import Network
+from bothways.sequences import Sequences
 from bothways.settings import MONITORS, Settings
 from bothways.training.batches import epoch_plan
 from bothways.training.checkpoints import (
@@ -27,7 +28,7 @@ from bothways.training.checkpoints import (
 )
 from bothways.training.compiled_models import CompiledModels
 from bothways.training.embedding import Rates
-from bothways.training.examples import Examples, Prepared, check_examples, prepare
+from bothways.training.examples import Prepared, check_sequences, prepare
 from bothways.training.initializers import Floats, initial_weights
 from bothways.training.keras_model import get_weights, set_weights
 from bothways.training.validation import Validation
@@ -85,9 +86,9 @@ class Trained:
 
 def train(
     network: Network,
-    examples: Examples,
+    sequences: Sequences,
     settings: Settings,
-    valid: Examples | None = None,
+    valid: Sequences | None = None,
     on_epoch: Callable[[EpochReport], None] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     resume: bool = False,
@@ -107,7 +108,7 @@ def train(
 
     Args:
         network: what to train.
-        examples: what to learn from; at least one label.
+        sequences: what to learn from; at least one label.
         settings: how.
         valid: what to validate on.
         on_epoch: is called after each epoch.
@@ -119,7 +120,7 @@ def train(
         compiled_models: those of trainings before, to use again where they fit, and to which a new one is added.
 
     Raises:
-        InputError: examples that do not fit the network; the loss is not a finite number; a checkpoint of another
+        InputError: sequences that do not fit the network; the loss is not a finite number; a checkpoint of another
             training.
         ModelFileError: a checkpoint that is damaged.
         KeyboardInterrupt: Ctrl-C before the first update was done.
@@ -127,27 +128,27 @@ def train(
     Example:
         >>> import numpy as np
         >>> x = np.random.default_rng(0).normal(size=(50, 4, 1))
-        >>> examples = Examples(list(x), (x > 0).astype(int).ravel())
-        >>> trained = train(Network(features=1, classes=2, units=4), examples, Settings(epochs=20))
+        >>> sequences = Sequences.from_arrays(x, labels=(x > 0).astype(int).ravel())
+        >>> trained = train(Network(features=1, classes=2, units=4), sequences, Settings(epochs=20))
         >>> trained.history[-1].loss < trained.history[0].loss
         True
     """
     if resume and checkpoint is None:
         raise InputError("resume=True needs the file of the checkpoint. Give checkpoint=path.")
     say = _warn if say is None else say
-    check_examples("examples", examples, network)
-    prepared = prepare(network, examples, settings, say)
+    check_sequences("sequences", sequences, network)
+    prepared = prepare(network, sequences, settings, say)
     automatic = "f1" if network.classes == 2 else "macro_f1"
     monitor = settings.monitor if settings.monitor in MONITORS else automatic
     validation = None
     if settings.monitor == "none":
         valid = None
     if valid is not None:
-        check_examples("valid", valid, network)
-        validation = Validation(network, prepared.standardisation, valid, monitor, _rarer(examples))
+        check_sequences("valid", valid, network)
+        validation = Validation(network, prepared.standardisation, valid, monitor, _rarer(sequences))
     checkpoints = None
     if checkpoint is not None:
-        checkpoints = Checkpoints(Path(checkpoint), fingerprint(network, settings, examples, valid), say)
+        checkpoints = Checkpoints(Path(checkpoint), fingerprint(network, settings, sequences, valid), say)
     stored = checkpoints.load() if checkpoints is not None and resume else None
     training = _Training(network, settings, prepared, validation, monitor, stored, compiled_models or CompiledModels())
     with deferred() as stop:
@@ -317,9 +318,10 @@ def _warn(message: str) -> None:
     warnings.warn(message, stacklevel=3)
 
 
-def _rarer(examples: Examples) -> int:
+def _rarer(sequences: Sequences) -> int:
     """Of two classes the one with fewer labels; of equals the second."""
-    counts = np.bincount(examples.labels[examples.labels >= 0], minlength=2)
+    labels = sequences.known_labels
+    counts = np.bincount(labels[labels >= 0], minlength=2)
     return int(counts[0] < counts[1]) ^ 1
 
 

@@ -37,7 +37,7 @@ class TensorBoard:
 
     Example:
         with TensorBoard("runs/first") as tracker:
-            train(network, examples, settings, valid, on_epoch=tracker)
+            train(network, sequences, settings, valid, on_epoch=tracker)
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -81,7 +81,7 @@ class MLflow:
 
     Example:
         with MLflow(experiment="flows", parameters=vars(settings)) as tracker:
-            train(network, examples, settings, valid, on_epoch=tracker)
+            train(network, sequences, settings, valid, on_epoch=tracker)
     """
 
     def __init__(

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.runtime import padded, probabilities, scores_of
-from bothways.training.examples import Examples, label_weights
+from bothways.sequences import Sequences
+from bothways.training.examples import label_weights
 from bothways.training.initializers import Floats
 
 Numbers = npt.NDArray[Any]
@@ -34,7 +35,7 @@ class Validation:
     Args:
         network: what will be judged.
         standardisation: "input/mean" and "input/scale" of it.
-        examples: the data; at least one label.
+        sequences: the data; at least one label.
         monitor: a key of `bothways.settings.MONITORS`.
         rarer: of two classes the one that training saw less often.
 
@@ -44,25 +45,26 @@ class Validation:
     Example:
         >>> network = Network(features=1, classes=2, units=4)
         >>> weights = {name: np.ones(shape, np.float32) for name, shape in network.weight_shapes().items()}
-        >>> validation = Validation(network, weights, Examples([np.zeros((2, 1))], np.array([1, 0])), "accuracy", 1)
+        >>> sequences = Sequences.from_arrays([np.zeros((2, 1))], labels=np.array([1, 0]))
+        >>> validation = Validation(network, weights, sequences, "accuracy", 1)
         >>> validation(weights).metric
         0.5
     """
 
     def __init__(
-        self, network: Network, standardisation: dict[str, Floats], examples: Examples, monitor: str, rarer: int
+        self, network: Network, standardisation: dict[str, Floats], sequences: Sequences, monitor: str, rarer: int
     ) -> None:
         """Prepare the data."""
         if monitor == "f1" and network.classes != 2:
             raise InputError(f"monitor='f1' is for two classes, and there are {network.classes}. Use 'macro_f1'.")
-        weights = label_weights(examples)
+        weights = label_weights(sequences)
         if not weights.any():
             raise InputError("The validation data have no label, or none that weighs anything.")
         self._network, self._monitor, self._rarer = network, monitor, rarer
-        self._groups = list(padded(network, standardisation, examples.sequences))
+        self._groups = list(padded(network, standardisation, sequences))
         self._chosen = np.flatnonzero(weights)
-        self._labels, self._weights = examples.labels[self._chosen], weights[self._chosen].astype(np.float64)
-        self._count = len(examples.labels)
+        self._labels, self._weights = sequences.known_labels[self._chosen], weights[self._chosen].astype(np.float64)
+        self._count = len(sequences.known_labels)
 
     def __call__(self, weights: dict[str, Floats]) -> Judged:
         """Judge a network by its weights."""
