@@ -35,7 +35,7 @@ def parity_added(n_timesteps: int, reach: int = 1) -> Floats:
         >>> parity_added(4)
         array([1.  , 0.75, 0.75, 1.  ])
     """
-    possible = PROBLEMS["parity"].ceilings(n_timesteps, reach)
+    possible = PROBLEMS["parity"].bayes_accuracy(n_timesteps, reach)
     return np.where(np.maximum(possible.forward_steps, possible.backward_steps) < 1, 0.75, 1.0)
 
 

@@ -13,17 +13,17 @@ from bothways.problems.flows import STAGES
 from limits import intrusion_limits, parity_added, reversed_as_written
 
 
-def print_ceilings(n_timesteps: int) -> None:
-    """The highest expected share of right labels, by problem and direction."""
-    print(f"Share of right labels that is possible, {n_timesteps} steps:\n")
+def print_accuracy(n_timesteps: int) -> None:
+    """The Bayes accuracy, by problem and direction."""
+    print(f"The highest possible accuracy, {n_timesteps} steps:\n")
     print("| problem | forward | backward | both |")
     print("|---|---|---|---|")
     for problem in PROBLEMS.values():
         if problem.name != "intrusion-flows":
-            ceilings = problem.ceilings(n_timesteps)
-            print(f"| {problem.name} | {ceilings.forward:.4f} | {ceilings.backward:.4f} | {ceilings.both:.4f} |")
+            possible = problem.bayes_accuracy(n_timesteps)
+            print(f"| {problem.name} | {possible.forward:.4f} | {possible.backward:.4f} | {possible.both:.4f} |")
     added = parity_added(n_timesteps).mean()
-    print(f"| parity, one layer whose directions are added or put side by side | | | {added:.4f} |")
+    print(f"| parity, one layer whose directions are added or concatenated | | | {added:.4f} |")
     written = reversed_as_written(n_timesteps).mean()
     print(f"| cumulative-sum, reversed as the tutorials wrote it | | {written:.4f} | |")
 
@@ -50,5 +50,5 @@ def print_limits() -> None:
 
 
 if __name__ == "__main__":
-    print_ceilings(int(sys.argv[1]) if len(sys.argv) > 1 else 10)
+    print_accuracy(int(sys.argv[1]) if len(sys.argv) > 1 else 10)
     print_limits()

@@ -449,11 +449,11 @@ def test_info_says_what_accelerate_does(keras_files: Path) -> None:
     import keras
 
     import bothways
-    from bothways.layers.survey import survey
+    from bothways.layers.inspection import inspect_model
 
     for name in ("stock", "ours", "none"):
         model = keras.models.load_model(keras_files / f"{name}.keras")
-        told = survey(model)
+        told = inspect_model(model)
         assert jobs.info(keras_files / f"{name}.keras") == told
         done = bothways.accelerate(model).layers
         assert sorted((of.name, of.kind, of.engine) for of in told.layers) == sorted(done)

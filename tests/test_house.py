@@ -42,7 +42,7 @@ HOMES = {
     "matplotlib": ("report.figures", "study.figures"),
     "onnx": ("bench.peers",),
     "onnxruntime": ("bench.peers",),
-    "scipy": ("study.statistics",),
+    "scipy": ("study.statistics", "problems"),
     "sklearn": ("labeler", "metrics"),
     "tensorboard": ("training.trackers",),
     "mlflow": ("training.trackers",),

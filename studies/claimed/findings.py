@@ -61,7 +61,7 @@ def findings(done: Mapping[str, Done], limits: Mapping[str, FlowLimits]) -> list
     for name in ("cumulative-sum", "cumulative-sum-slow"):
         if name in done:
             found += _cumulative(done[name], done.get(f"{name}-wide"), done.get(name + AS_WRITTEN))
-    found += _ceilings({name: each for name, each in done.items() if each.study.chapter == 2})
+    found += _bayes_accuracy({name: each for name, each in done.items() if each.study.chapter == 2})
     if "intrusion-flows" in done:
         found += _flows(done["intrusion-flows"], limits)
     if "adfa-ld" in done and not next(iter(done["adfa-ld"].found.values())).left:
@@ -111,43 +111,43 @@ def _mean_losses(runs: Iterable[Run]) -> dict[int, float]:
     return {run.seed: float(run.curve.loss.mean()) for run in runs if run.curve is not None}
 
 
-def _ceilings(done: Mapping[str, Done]) -> list[Finding]:
+def _bayes_accuracy(done: Mapping[str, Done]) -> list[Finding]:
     if not done:
         return []
     past, short, gains = [], [], []
     for name, each in done.items():
         found = each.found["accuracy"]
-        problem = name.removeprefix("ceiling-")
-        for direction, ceiling in found.ceilings.items():
+        problem = name.removeprefix("bayes-")
+        for direction, ceiling in found.bayes_accuracy.items():
             reads = best_of(found, direction)
             if reads.median is not None and reads.low is not None and reads.high is not None:
                 error = max(1e-9, (reads.high - reads.low) / (2 * NORMAL.inv_cdf(0.975)))
                 past.append(((reads.median - ceiling) / error, reads.median - ceiling, f"{problem}, {direction}"))
                 short.append((ceiling - reads.median, f"{problem}, {direction}"))
-        one = max(found.ceilings["forward"], found.ceilings["backward"])
+        one = max(found.bayes_accuracy["forward"], found.bayes_accuracy["backward"])
         best = max(best_of(found, way).median or 0.0 for way in ("forward", "backward"))
-        gains.append((found.ceilings["both"] - one, (best_of(found, "both").median or 0.0) - best, problem))
+        gains.append((found.bayes_accuracy["both"] - one, (best_of(found, "both").median or 0.0) - best, problem))
     beyond, worst = max(past), max(short)
     reached = sum(gap <= NEAR for gap, _ in short)
     wins = [gain for gain in gains if gain[0] > NEAR]
     said = [
         Finding(
-            "ceilings",
+            "bayes-accuracy",
             "No network gets past what is possible for its direction",
             FAILS if beyond[0] > NORMAL.inv_cdf(1 - SURE / len(past)) else HOLDS,
             f"the nearest to getting past is {beyond[2]}: {beyond[1]:+.4f}, {beyond[0]:.1f} standard errors",
             f"{len(past)} cases; {NORMAL.inv_cdf(1 - SURE / len(past)):.1f} would be too many (Bonferroni)",
         ),
         Finding(
-            "ceilings",
+            "bayes-accuracy",
             f"Networks reach it, within {NEAR}",
             HOLDS if reached == len(short) else FAILS,
             f"{reached} of {len(short)} do; farthest off is {worst[1]}: {worst[0]:.4f} below",
             _seeds(next(iter(done.values()))),
         ),
         Finding(
-            "ceilings",
-            "Reading both ways helps where the ceilings say that it must",
+            "bayes-accuracy",
+            "Reading both ways helps where the Bayes accuracy says that it must",
             HOLDS if all(measured > 0 for _, measured, _ in wins) else FAILS,
             "; ".join(f"{problem} {measured:+.3f} of {possible:+.3f}" for possible, measured, problem in wins),
             "against the better single direction, medians",
@@ -156,21 +156,21 @@ def _ceilings(done: Mapping[str, Done]) -> list[Finding]:
     if idle := [gain for gain in gains if gain[0] <= NEAR]:
         said.append(
             Finding(
-                "ceilings",
+                "bayes-accuracy",
                 "Reading both ways helps whatever the problem",
                 HOLDS if all(measured > NEAR for _, measured, _ in idle) else FAILS,
                 "; ".join(f"{problem} {measured:+.4f}" for _, measured, problem in idle),
                 "there one direction can know all there is to know",
             )
         )
-    if "ceiling-parity" in done:
-        found = done["ceiling-parity"].found["accuracy"]
+    if "bayes-parity" in done:
+        found = done["bayes-parity"].found["accuracy"]
         concat, mul = (setting(found, direction="both", merge_mode=mode) for mode in ("concat", "mul"))
-        assert isinstance(done["ceiling-parity"].task, ProblemTask)
-        added = float(parity_added(done["ceiling-parity"].task.steps).mean())
+        assert isinstance(done["bayes-parity"].task, ProblemTask)
+        added = float(parity_added(done["bayes-parity"].task.steps).mean())
         said.append(
             _of_difference(
-                "ceiling-parity",
+                "bayes-parity",
                 "On parity multiplied directions beat those side by side",
                 mul,
                 concat,

@@ -14,11 +14,11 @@ from limits import FlowLimits
 
 CHAPTERS = {
     1: "The cumulative sum",
-    2: "Problems with known ceilings",
+    2: "Problems with a known Bayes accuracy",
     3: "Intrusion detection",
     4: "Real tables",
 }
-OF_CEILINGS = "ceilings"
+OF_BAYES = "bayes-accuracy"
 
 Summary = dict[str, Any]
 """What was found, as JSON values; the page is made of it, and of nothing else."""
@@ -49,7 +49,7 @@ def summary(
 
 def _study(done: Done) -> dict[str, Any]:
     first = next(iter(done.found.values()))
-    ways = {way: asdict_of(best_of(first, way)) for way in first.ceilings} if first.ceilings else {}
+    ways = {way: asdict_of(best_of(first, way)) for way in first.bayes_accuracy} if first.bayes_accuracy else {}
     return {
         "chapter": done.study.chapter,
         "task": first.task,
@@ -61,7 +61,7 @@ def _study(done: Done) -> dict[str, Any]:
         "left": first.left,
         "seconds": round(first.seconds),
         "test": first.test,
-        "ceilings": dict(first.ceilings),
+        "bayes_accuracy": dict(first.bayes_accuracy),
         "best": ways,
         "metrics": {metric: _metric(found) for metric, found in done.found.items()},
     }
@@ -120,8 +120,8 @@ def blocks(of: Summary) -> dict[str, str]:
     made["sizes"] = _sizes(of)
     made["machine"] = _machine(of)
     studies = of["studies"]
-    if ceilings := {name: each for name, each in studies.items() if each["chapter"] == 2}:
-        made[OF_CEILINGS] = _ceilings(ceilings)
+    if known := {name: each for name, each in studies.items() if each["chapter"] == 2}:
+        made[OF_BAYES] = _bayes_accuracy(known)
     for name, each in studies.items():
         if each["chapter"] != 2:
             limits = of["limits"] if name == "intrusion-flows" else {}
@@ -199,13 +199,13 @@ def _settings(name: str, metric: Mapping[str, Any], limits: Mapping[str, Mapping
     return _table(head, rows) + below
 
 
-def _ceilings(studies: Mapping[str, Mapping[str, Any]]) -> str:
+def _bayes_accuracy(studies: Mapping[str, Mapping[str, Any]]) -> str:
     rows = []
     for name, each in studies.items():
-        for way, ceiling in each["ceilings"].items():
+        for way, ceiling in each["bayes_accuracy"].items():
             best = each["best"][way]
             gap = "" if best["median"] is None else f"{best['median'] - ceiling:+.4f}"
-            rows.append([name.removeprefix("ceiling-"), best["title"], f"{ceiling:.4f}", _score(best), gap])
+            rows.append([name.removeprefix("bayes-"), best["title"], f"{ceiling:.4f}", _score(best), gap])
     return _table(["problem", "reads", "possible", "measured", "difference"], rows)
 
 

@@ -273,3 +273,9 @@ def test_a_single_layer_and_what_is_added_later() -> None:
     assert "inner_loop" not in vars(model.get_layer("late"))
     assert [report.engine for report in accelerate(model).layers] == ["native", "native"]
     assert "inner_loop" in vars(model.get_layer("late"))
+
+
+@pytest.mark.parametrize("model", [None, "model.keras", [], keras.layers.LSTM])
+def test_what_is_no_model_is_named(model: Any) -> None:
+    with pytest.raises(InputError, match=r"model is .*; give a Keras model or layer"):
+        accelerate(model)

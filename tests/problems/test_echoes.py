@@ -50,26 +50,26 @@ def test_parity_counts_the_bits_within_reach(reach: int) -> None:
         ("parity", 4, {"reach": 0}, 2),
     ],
 )
-def test_what_was_seen_allows_what_the_ceilings_say(
+def test_what_was_seen_allows_what_the_bayes_accuracy_say(
     name: str, n_timesteps: int, parameters: dict[str, int], n_levels: int
 ) -> None:
     X, y = PROBLEMS[name].generate(100_000, n_timesteps, **parameters, seed=3)
-    ceilings = PROBLEMS[name].ceilings(n_timesteps, **parameters)
-    assert (ceilings.both_steps == 1).all()
+    possible = PROBLEMS[name].bayes_accuracy(n_timesteps, **parameters)
+    assert (possible.both_steps == 1).all()
     rough = levels(X[..., 0], n_levels)
     for t in range(n_timesteps):
         guessed, error = best_guess(rough[:, : t + 1], y[:, t, 0])
-        assert abs(guessed - ceilings.forward_steps[t]) < 5 * error
+        assert abs(guessed - possible.forward_steps[t]) < 5 * error
         guessed, error = best_guess(rough[:, t:], y[:, t, 0])
-        assert abs(guessed - ceilings.backward_steps[t]) < 5 * error
+        assert abs(guessed - possible.backward_steps[t]) < 5 * error
 
 
 @pytest.mark.parametrize(
     ("generate", "arguments", "named"),
     [
-        (past_echo, {"distance": -1}, "distance is -1; it must be a whole number, 0 or more"),
+        (past_echo, {"distance": -1}, "distance is -1; it must be a whole number of at least 0"),
         (future_echo, {"distance": 1.5}, "distance is 1.5"),
-        (neighbours, {"distance": 0}, "distance is 0; it must be a whole number, 1 or more"),
+        (neighbours, {"distance": 0}, "distance is 0; it must be a whole number of at least 1"),
         (parity, {"reach": "x"}, "reach is 'x'"),
     ],
 )
@@ -78,4 +78,4 @@ def test_bad_arguments_are_named(generate: Any, arguments: dict[str, Any], named
         generate(2, 5, **arguments)
     name = generate.__name__.replace("_", "-")
     with pytest.raises(InputError, match=named):
-        PROBLEMS[name].ceilings(5, **arguments)
+        PROBLEMS[name].bayes_accuracy(5, **arguments)

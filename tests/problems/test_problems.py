@@ -32,17 +32,17 @@ def test_every_problem_is_as_its_entry_says(problem: Problem) -> None:
 
 
 @pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
-def test_every_problem_has_ceilings(problem: Problem) -> None:
+def test_every_problem_has_a_bayes_accuracy(problem: Problem) -> None:
     for steps in (1, 2, 12):
-        ceilings = problem.ceilings(steps)
-        parts = ceilings.forward_steps, ceilings.backward_steps, ceilings.both_steps
+        possible = problem.bayes_accuracy(steps)
+        parts = possible.forward_steps, possible.backward_steps, possible.both_steps
         assert all(part.shape == (steps,) for part in parts)
         assert all((part >= 0.5).all() and (part <= 1 + 1e-12).all() for part in parts)
-        slack = 5 * ceilings.error + 1e-9
-        assert ceilings.both >= max(ceilings.forward, ceilings.backward) - slack
+        slack = 5 * possible.error + 1e-9
+        assert possible.both >= max(possible.forward, possible.backward) - slack
         # At its end a sequence has no more to show to one direction than to both.
-        assert ceilings.forward_steps[-1] == pytest.approx(ceilings.both_steps[-1], abs=1e-9)
-        assert ceilings.backward_steps[0] == pytest.approx(ceilings.both_steps[0], abs=1e-9)
+        assert possible.forward_steps[-1] == pytest.approx(possible.both_steps[-1], abs=1e-9)
+        assert possible.backward_steps[0] == pytest.approx(possible.both_steps[0], abs=1e-9)
 
 
 @pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
@@ -53,4 +53,4 @@ def test_bad_counts_and_seeds_are_named(problem: Problem) -> None:
     with pytest.raises(InputError, match="seed is -1"):
         problem.generate(2, 5, seed=-1)
     with pytest.raises(InputError, match="n_timesteps is 0"):
-        problem.ceilings(0)
+        problem.bayes_accuracy(0)

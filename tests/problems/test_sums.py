@@ -146,25 +146,25 @@ def test_guesses_about_many_numbers_are_as_good_as_the_normal_law_says() -> None
 
 
 @pytest.mark.parametrize(("n_timesteps", "threshold"), [(4, None), (10, None), (7, 2.3)])
-def test_the_past_of_a_sum_cannot_be_guessed_better_than_the_ceiling(n_timesteps: int, threshold: float | None) -> None:
+def test_the_past_of_a_sum_cannot_be_guessed_better_than_possible(n_timesteps: int, threshold: float | None) -> None:
     X, y = cumulative_sum(60_000, n_timesteps, threshold, seed=3)
-    ceilings = PROBLEMS["cumulative-sum"].ceilings(n_timesteps, threshold)
-    assert (ceilings.forward_steps == 1).all()
-    assert (ceilings.both_steps == 1).all()
+    possible = PROBLEMS["cumulative-sum"].bayes_accuracy(n_timesteps, threshold)
+    assert (possible.forward_steps == 1).all()
+    assert (possible.both_steps == 1).all()
     for t in range(n_timesteps):
         guessed, error = best_guess(bins(X[:, t, 0]), y[:, t, 0])
-        assert abs(guessed - ceilings.backward_steps[t]) < 5 * error + BLUR
-    mirrored = PROBLEMS["remaining-sum"].ceilings(n_timesteps, threshold)
-    assert (mirrored.forward_steps == ceilings.backward_steps[::-1]).all()
+        assert abs(guessed - possible.backward_steps[t]) < 5 * error + BLUR
+    mirrored = PROBLEMS["remaining-sum"].bayes_accuracy(n_timesteps, threshold)
+    assert (mirrored.forward_steps == possible.backward_steps[::-1]).all()
     assert mirrored.backward == 1
 
 
-def test_neither_side_of_a_balance_can_be_guessed_better_than_the_ceiling() -> None:
+def test_neither_side_of_a_balance_can_be_guessed_better_than_possible() -> None:
     X, y = balance(60_000, 8, seed=3)
-    ceilings = PROBLEMS["balance"].ceilings(8)
-    assert ceilings.both == 1
+    possible = PROBLEMS["balance"].bayes_accuracy(8)
+    assert possible.both == 1
     for t in range(8):
         guessed, error = best_guess(bins(X[:, : t + 1, 0].sum(axis=1)), y[:, t, 0])
-        assert abs(guessed - ceilings.forward_steps[t]) < 5 * error + BLUR
+        assert abs(guessed - possible.forward_steps[t]) < 5 * error + BLUR
         guessed, error = best_guess(bins(X[:, t + 1 :, 0].sum(axis=1) - X[:, t, 0]), y[:, t, 0])
-        assert abs(guessed - ceilings.backward_steps[t]) < 5 * error + BLUR
+        assert abs(guessed - possible.backward_steps[t]) < 5 * error + BLUR

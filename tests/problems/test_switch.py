@@ -24,42 +24,42 @@ def test_the_switch_flips_and_the_noise_is_as_they_are_asked_for() -> None:
 
 
 @pytest.mark.parametrize(("flip", "noise"), [(0.1, 1.0), (0.3, 0.6), (0.02, 3.0), (0.9, 1.0)])
-def test_weighing_every_possible_path_reaches_the_ceilings_and_no_more(flip: float, noise: float) -> None:
+def test_weighing_every_possible_path_reaches_the_bayes_accuracy_and_no_more(flip: float, noise: float) -> None:
     steps = 6
     X, y = noisy_switch(20_000, steps, flip, noise, seed=5)
-    ceilings = PROBLEMS["noisy-switch"].ceilings(steps, flip, noise)
+    possible = PROBLEMS["noisy-switch"].bayes_accuracy(steps, flip, noise)
     paths = np.array(list(itertools.product((0, 1), repeat=steps)))
     moved = paths[:, 1:] != paths[:, :-1]
     prior = np.where(moved, flip, 1 - flip).prod(axis=1)
     fits = np.exp(-((X - (2 * paths - 1).T) ** 2) / (2 * noise**2))  # (sequences, steps, paths)
     for t in range(steps):
-        for seen, ceiling in (
-            (slice(0, t + 1), ceilings.forward_steps[t]),
-            (slice(t, steps), ceilings.backward_steps[t]),
-            (slice(0, steps), ceilings.both_steps[t]),
+        for seen, value in (
+            (slice(0, t + 1), possible.forward_steps[t]),
+            (slice(t, steps), possible.backward_steps[t]),
+            (slice(0, steps), possible.both_steps[t]),
         ):
             weights = prior * fits[:, seen].prod(axis=1)
             p = weights[:, paths[:, t] == 1].sum(axis=1) / weights.sum(axis=1)
             right = (p > 0.5) == y[:, t, 0]
-            assert abs(right.mean() - ceiling) < 5 * right.std() / len(right) ** 0.5
+            assert abs(right.mean() - value) < 5 * right.std() / len(right) ** 0.5
             best = np.maximum(p, 1 - p)
-            assert abs(best.mean() - ceiling) < 5 * best.std() / len(best) ** 0.5
+            assert abs(best.mean() - value) < 5 * best.std() / len(best) ** 0.5
 
 
 @pytest.mark.parametrize(("flip", "noise"), [(0.5, 1.0), (0.5, 0.1)])
 def test_a_switch_without_memory_is_known_from_its_step_alone(flip: float, noise: float) -> None:
-    ceilings = PROBLEMS["noisy-switch"].ceilings(5, flip, noise)
+    possible = PROBLEMS["noisy-switch"].bayes_accuracy(5, flip, noise)
     alone = {1.0: 0.8413447460685429, 0.1: 1.0}[noise]  # the probability that a normal number is above -1 / noise
-    for steps in (ceilings.forward_steps, ceilings.backward_steps, ceilings.both_steps):
+    for steps in (possible.forward_steps, possible.backward_steps, possible.both_steps):
         np.testing.assert_allclose(steps, alone, atol=1e-9)
 
 
 @pytest.mark.parametrize(("flip", "noise"), [(1e-6, 0.051), (1e-6, 19.0), (0.999999, 1.0), (0.5, 19.0)])
-def test_the_ceilings_are_in_order_at_the_ends_of_the_ranges(flip: float, noise: float) -> None:
-    ceilings = PROBLEMS["noisy-switch"].ceilings(30, flip, noise)
-    assert (ceilings.both_steps >= np.maximum(ceilings.forward_steps, ceilings.backward_steps) - 1e-6).all()
-    assert (np.diff(ceilings.forward_steps) >= -1e-6).all()
-    assert 0.5 < ceilings.forward < ceilings.both + 1e-6 < 1 + 2e-6
+def test_the_bayes_accuracy_are_in_order_at_the_ends_of_the_ranges(flip: float, noise: float) -> None:
+    possible = PROBLEMS["noisy-switch"].bayes_accuracy(30, flip, noise)
+    assert (possible.both_steps >= np.maximum(possible.forward_steps, possible.backward_steps) - 1e-6).all()
+    assert (np.diff(possible.forward_steps) >= -1e-6).all()
+    assert 0.5 < possible.forward < possible.both + 1e-6 < 1 + 2e-6
 
 
 @pytest.mark.parametrize(
@@ -76,4 +76,4 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], named: str) -> None:
     with pytest.raises(InputError, match=named):
         noisy_switch(2, 5, **arguments)
     with pytest.raises(InputError, match=named):
-        PROBLEMS["noisy-switch"].ceilings(5, **arguments)
+        PROBLEMS["noisy-switch"].bayes_accuracy(5, **arguments)

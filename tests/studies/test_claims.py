@@ -26,15 +26,15 @@ def claims(output: Path, *studies: str) -> str:
 
 
 def test_claims_are_tried_and_gone_on_with(tmp_path: Path) -> None:
-    names = ("cumulative-sum-as-written", "ceiling-parity", "intrusion-flows")
+    names = ("cumulative-sum-as-written", "bayes-parity", "intrusion-flows")
     claims(tmp_path, *names)
     found = json.loads((tmp_path / "summary.json").read_text())
     assert {name: each["left"] for name, each in found["studies"].items()} == dict.fromkeys(names, 0)
-    assert {each["study"] for each in found["findings"]} == {"ceilings", "ceiling-parity", "intrusion-flows"}
+    assert {each["study"] for each in found["findings"]} == {"bayes-accuracy", "bayes-parity", "intrusion-flows"}
     assert {each["verdict"] for each in found["findings"]} <= {"holds", "does not hold", "not shown"}
     said = (tmp_path / "summary.txt").read_text()
     assert all(each[part] in said for each in found["findings"] for part in ("claim", "by", "sure"))
-    for name in ("ceiling-parity", "intrusion-flows", "intrusion-flows-detection-at-0.001"):
+    for name in ("bayes-parity", "intrusion-flows", "intrusion-flows-detection-at-0.001"):
         assert "<html" in (tmp_path / f"{name}.html").read_text()
     said = claims(tmp_path, *names)
     assert "10 of them are in" in said

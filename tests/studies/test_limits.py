@@ -37,7 +37,7 @@ def test_the_page_has_the_figures_that_its_script_prints() -> None:
     assert all(name in done.stdout for name in PROBLEMS)
 
 
-def test_scores_that_are_added_reach_their_ceiling_of_parity_and_no_more() -> None:
+def test_scores_that_are_added_reach_their_limit_of_parity_and_no_more() -> None:
     X, y = parity(2000, 3, seed=1)
     rows, places = np.unique(X[..., 0], axis=0, return_index=True)
     assert len(rows) == 8
@@ -95,9 +95,9 @@ def test_which_attacks_each_direction_can_tell(limits: dict[str, FlowLimits]) ->
         assert limits["both"].detection[rate].value > one_way + 0.1
 
 
-def test_the_ceilings_agree_with_the_limits(limits: dict[str, FlowLimits]) -> None:
-    ceilings = PROBLEMS["intrusion-flows"].ceilings(100)
-    for direction, value in (("forward", ceilings.forward), ("backward", ceilings.backward), ("both", ceilings.both)):
-        assert abs(value - limits[direction].accuracy.value) < 5 * (ceilings.error + limits[direction].accuracy.error)
-    stages = PROBLEMS["intrusion-flows"].ceilings(20, labels="stage")
+def test_the_accuracies_agree_with_the_limits(limits: dict[str, FlowLimits]) -> None:
+    possible = PROBLEMS["intrusion-flows"].bayes_accuracy(100)
+    for direction, value in (("forward", possible.forward), ("backward", possible.backward), ("both", possible.both)):
+        assert abs(value - limits[direction].accuracy.value) < 5 * (possible.error + limits[direction].accuracy.error)
+    stages = PROBLEMS["intrusion-flows"].bayes_accuracy(20, labels="stage")
     assert 0.5 < stages.forward < stages.both < 1

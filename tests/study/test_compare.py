@@ -188,7 +188,7 @@ def test_the_json_is_json(found: Comparison) -> None:
     shape = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert set(shape["settings"][0]) >= {"factors", "metric", "median", "low", "high", "runs", "seconds"}
     assert shape["factors"]["direction"]["variance_share"] == found.shares_of_factors["direction"]
-    assert shape["ceilings"]["forward"] == 1.0
+    assert shape["bayes_accuracy"]["forward"] == 1.0
 
 
 def test_the_page_is_whole_and_escaped(found: Comparison) -> None:

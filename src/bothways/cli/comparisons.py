@@ -68,7 +68,7 @@ def show_comparison(comparison: Comparison) -> None:
 
 
 def _marks(comparison: Comparison) -> dict[str, float]:
-    marks = {f"possible reading {name}": value for name, value in comparison.ceilings.items()}
+    marks = {f"possible reading {name}": value for name, value in comparison.bayes_accuracy.items()}
     if comparison.baseline is not None:
         marks = {"always the commonest label": comparison.baseline} | marks
     return marks

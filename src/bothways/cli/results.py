@@ -12,7 +12,7 @@ from bothways.cli.display import results, table
 
 if TYPE_CHECKING:
     from bothways.jobs import Evaluation, Prediction, Training
-    from bothways.layers.survey import Survey
+    from bothways.layers.inspection import Inspection
     from bothways.metrics import Alarms, Interval
     from bothways.runtime import Model
 
@@ -160,20 +160,20 @@ def show_model(model: Model) -> None:
     console.print(grid)
 
 
-def show_survey(survey: Survey) -> None:
+def show_inspection(found: Inspection) -> None:
     """Which layers of a Keras model the engine would run, and why not the others."""
     console = results()
-    size = "not built" if survey.parameters is None else f"{survey.parameters:,} parameters"
-    console.print(f"{survey.model}: {survey.kind} of Keras on {survey.backend}, {size}")
+    size = "not built" if found.parameters is None else f"{found.parameters:,} parameters"
+    console.print(f"{found.model}: {found.kind} of Keras on {found.backend}, {size}")
     why_not: dict[str, list[str]] = {}
-    if survey.layers:
+    if found.layers:
         grid = Table(box=box.SIMPLE_HEAD, pad_edge=True)
         grid.add_column("layer", overflow="fold")
         grid.add_column("kind", overflow="fold")
         grid.add_column("units", justify="right")
         grid.add_column("parameters", justify="right")
         grid.add_column("engine", overflow="fold")
-        for layer in survey.layers:
+        for layer in found.layers:
             units, parameters = ("" if n is None else f"{n:,}" for n in (layer.units, layer.parameters))
             kind = f"{layer.kind} (bothways)" if layer.package == "bothways" else layer.kind
             gain = "native" if layer.engine == "native" else "one product"
@@ -184,11 +184,11 @@ def show_survey(survey: Survey) -> None:
         console.print(grid)
     for reason, layers in why_not.items():
         console.print(f"{', '.join(layers)}: {reason}", soft_wrap=not console.is_terminal)
-    count = len(survey.recurrent)
+    count = len(found.recurrent)
     if not count:
         console.print("There is no recurrent layer in this model.")
     else:
-        do = "would run" if survey.how else ("runs" if survey.native == 1 else "run")
-        console.print(f"{survey.native} of {count} recurrent layer{'s' if count > 1 else ''} {do} on the engine.")
-    if survey.how:
-        console.print(f"In Python, once it is loaded: {survey.how}")
+        do = "would run" if found.how else ("runs" if found.native == 1 else "run")
+        console.print(f"{found.native} of {count} recurrent layer{'s' if count > 1 else ''} {do} on the engine.")
+    if found.how:
+        console.print(f"In Python, once it is loaded: {found.how}")

@@ -178,7 +178,7 @@ def info(
         if as_json:
             print_json(loaded.to_json())
         else:
-            results.show_survey(loaded)
+            results.show_inspection(loaded)
     elif as_json:
         print_json(
             {

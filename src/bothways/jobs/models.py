@@ -11,13 +11,13 @@ from bothways.errors import InputError, MissingDependencyError
 from bothways.runtime import Model
 
 if TYPE_CHECKING:
-    from bothways.layers.survey import Survey
+    from bothways.layers.inspection import Inspection
 
 MODEL_ENDING = ".bothways"
 KERAS_ENDINGS = (".keras", ".h5", ".hdf5")
 
 
-def info(path: str | Path) -> Model | Survey:
+def info(path: str | Path) -> Model | Inspection:
     """Say what is in a model file: a model of ours, or what the engine would run of a Keras model.
 
     Args:
@@ -37,13 +37,13 @@ def info(path: str | Path) -> Model | Survey:
         return store.load(path)
     try:
         from bothways.layers.files import load_keras_file
-        from bothways.layers.survey import survey
+        from bothways.layers.inspection import inspect_model
     except ModuleNotFoundError as missing:
         raise MissingDependencyError(
             f"{path}: a file of Keras can be read only where {missing.name} is installed, and here it is not. "
             "Install Keras and a backend: pip install keras jax"
         ) from None
-    return survey(load_keras_file(path))
+    return inspect_model(load_keras_file(path))
 
 
 def load_with_columns(path: str | Path) -> tuple[Model, Columns]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import keras
 
+from bothways.errors import InputError
 from bothways.layers import ops
 from bothways.layers.bidirectional import run_both
 from bothways.layers.eligibility import NATIVE, engine_of, engine_of_both
@@ -16,8 +17,30 @@ from bothways.layers.native import JitAsTheEngineCan, run_layer
 ONE_PRODUCT = "all steps in one product"
 
 
+class Planned(NamedTuple):
+    """What `accelerate` does with one layer.
+
+    Attributes:
+        layer: the layer.
+        path: the names of the layers that it is in, then its own, with `/` between them; the model itself is left out.
+        engine: "native", or why stock Keras runs it; `ONE_PRODUCT` for a `TimeDistributed(Dense)`.
+        within: whether it runs as part of a `Bidirectional` that is native.
+        method: the method that the engine replaces.
+        check: gives `engine` again, as "native" or not, when the layer is called.
+        run: what runs in place of the method.
+    """
+
+    layer: Any
+    path: str
+    engine: str
+    within: bool
+    method: str
+    check: Callable[[Any], str]
+    run: Callable[..., Any]
+
+
 class LayerReport(NamedTuple):
-    """What became of one layer.
+    """What runs one layer.
 
     Attributes:
         name: the layer's name.
@@ -34,8 +57,8 @@ class Acceleration:
     """What `accelerate` did to a model: `str()` of it is a small table; `undo()` takes it back.
 
     Attributes:
-        layers: a `LayerReport` for every recurrent layer; those inside of a `Bidirectional` that runs on the engine
-            run with it and have none of their own. And for every `TimeDistributed(Dense)`.
+        layers: a `LayerReport` for every recurrent layer and every `TimeDistributed(Dense)`. The two layers of a
+            `Bidirectional` that runs on the engine run with it and have none of their own.
 
     Example:
         >>> model = keras.Sequential([keras.Input((5, 3)), keras.layers.LSTM(4, name="reader")])
@@ -50,7 +73,7 @@ class Acceleration:
         self._undoing = list(undoing)
 
     def undo(self) -> None:
-        """Give the model back to stock Keras; to do so twice does no harm."""
+        """Give the model back to stock Keras; calling it twice does no harm."""
         while self._undoing:
             self._undoing.pop()()
 
@@ -67,11 +90,11 @@ def accelerate(model: keras.Layer) -> Acceleration:
     """Run the recurrent layers of a Keras model on the engine, in place.
 
     Weights, numbers, `fit`, callbacks and files stay those of stock Keras: a file that is saved afterwards loads where
-    only Keras is installed. The model need not be built or compiled yet; layers that are added later, copies and
-    loaded files need a call of their own. Layers in models inside of the model, and in wrappers, are found too.
-    Numbers are those of stock Keras for stateful layers, too: on JAX their states stay what they were in all that Keras
-    compiles, `fit` and `predict`. The layers of `bothways.layers` carry them everywhere.
-    Besides, a `TimeDistributed(Dense)`, which Keras runs step by step, becomes one product over all steps.
+    only Keras is installed. The model need not be built or compiled yet. Layers in nested models and wrappers are
+    found too; layers that are added later, copies and loaded files need a call of their own. Stateful layers give the
+    numbers of stock Keras, too: on JAX their states do not change in what Keras compiles, `fit` and `predict`. The
+    layers of `bothways.layers` carry them everywhere. A `TimeDistributed(Dense)`, which Keras runs step by step,
+    becomes one product over all steps.
 
     Args:
         model: any Keras model or layer.
@@ -79,6 +102,9 @@ def accelerate(model: keras.Layer) -> Acceleration:
     Returns:
         The report: which layers run on the engine, and for every other recurrent layer the reason why not.
         Its `undo()` takes everything back.
+
+    Raises:
+        InputError: `model` is no model or layer of Keras.
 
     Example:
         >>> model = keras.Sequential([
@@ -90,45 +116,59 @@ def accelerate(model: keras.Layer) -> Acceleration:
         both     Bidirectional  native
         summary  GRU            unroll=True; the engine does not unroll
     """
+    plan = list(planned(model))
     found = model._flatten_layers(include_self=True)
-    undoing: list[Callable[[], None]] = []
-    reports, inside = [], set()
-    for layer in found:
-        if isinstance(layer, keras.layers.Bidirectional):
-            engine = engine_of_both(layer)
-            if engine == NATIVE:
-                inside |= {id(layer.forward_layer), id(layer.backward_layer)}
-            undoing += _hook(layer, "call", engine_of_both, run_both)
-        elif isinstance(layer, keras.layers.RNN):
-            engine = engine_of(layer)
-            undoing += _hook(layer, "inner_loop", engine_of, run_layer)
-        elif isinstance(layer, keras.layers.TimeDistributed) and _engine_of_steps(layer) == NATIVE:
-            engine = ONE_PRODUCT
-            undoing += _hook(layer, "call", _engine_of_steps, _run_steps)
-        else:
-            continue
-        reports.append((layer, LayerReport(layer.name, type(layer).__name__, engine)))
-    undoing.insert(0, functools.partial(_compile_again, found))  # the last to be undone
+    undoing: list[Callable[[], None]] = [functools.partial(_compile_again, found)]  # the last to be undone
+    for each in plan:
+        undoing += _hook(each)
     for layer in found:
         if not ops.SUPPORTS_JIT and isinstance(layer, keras.Model) and layer.compiled and layer.jit_compile:
             layer.jit_compile = False
             undoing.insert(0, functools.partial(setattr, layer, "jit_compile", True))
     _compile_again(found)
-    return Acceleration((report for layer, report in reports if id(layer) not in inside), undoing)
+    reports = (LayerReport(each.layer.name, type(each.layer).__name__, each.engine) for each in plan if not each.within)
+    return Acceleration(reports, undoing)
 
 
-def _hook(
-    layer: Any, method: str, engine: Callable[[Any], str], run: Callable[..., Any]
-) -> Iterable[Callable[[], None]]:
+def planned(model: Any) -> Iterator[Planned]:
+    """What `accelerate` does to a model: an entry for every layer that it reports, and for those that run with one.
+
+    Raises:
+        InputError: `model` is no model or layer of Keras.
+    """
+    if not isinstance(model, keras.Layer):
+        kind = "None" if model is None else f"of type {type(model).__name__}"
+        raise InputError(f"model is {kind}; give a Keras model or layer, such as keras.Sequential([...]).")
+    return _planned(model, (), False, set())
+
+
+def _planned(layer: Any, inside: tuple[str, ...], within: bool, seen: set[int]) -> Iterator[Planned]:
+    if id(layer) in seen:
+        return
+    seen.add(id(layer))
+    path, engine = "/".join((*inside[1:], layer.name)), None
+    if isinstance(layer, keras.layers.Bidirectional):
+        engine = engine_of_both(layer)
+        yield Planned(layer, path, engine, within, "call", engine_of_both, run_both)
+    elif isinstance(layer, keras.layers.RNN):
+        yield Planned(layer, path, engine_of(layer), within, "inner_loop", engine_of, run_layer)
+    elif isinstance(layer, keras.layers.TimeDistributed) and _engine_of_steps(layer) == NATIVE:
+        yield Planned(layer, path, ONE_PRODUCT, within, "call", _engine_of_steps, _run_steps)
+    for child in layer._flatten_layers(include_self=False, recursive=False):
+        yield from _planned(child, (*inside, layer.name), within or engine == NATIVE, seen)
+
+
+def _hook(of: Planned) -> Iterator[Callable[[], None]]:
     """Put the engine in the place of a method of one stock layer; gives what undoes it."""
+    layer, method, check, run = of.layer, of.method, of.check, of.run
     if isinstance(layer, JitAsTheEngineCan) or method in vars(layer):
         return  # a layer of ours, or one that is accelerated already
-    if engine(layer) != NATIVE:
+    if check(layer) != NATIVE:
         return
     stock = getattr(layer, method)
 
     def call(*arguments: Any, **options: Any) -> Any:
-        if engine(layer) != NATIVE:  # it may have been changed since
+        if check(layer) != NATIVE:  # it may have been changed since
             return stock(*arguments, **options)
         return run(layer, *arguments, **options)
 

@@ -1,8 +1,5 @@
 """Generated problems: sequences whose labels are known for certain, and how well any reader of them can do.
 
-Each generator returns `X (n_sequences, n_timesteps, features)` and `y (n_sequences, n_timesteps, 1)`; `PROBLEMS`
-has them by name, with the accuracy that is possible reading forward only, backward only and both ways.
-
     cumulative_sum    the tutorials' problem: has the sum so far reached a threshold? The past is enough
     remaining_sum     the same of what is still to come: the future is needed
     balance           is the sum so far more than the rest? Both sides say something, together all
@@ -13,8 +10,14 @@ has them by name, with the accuracy that is possible reading forward only, backw
     noisy_switch      a hidden position behind noise: nobody knows for certain, both ways know best
     intrusion_flows   network traffic in which attacks are told by what follows, what came before, or the step itself
 
-To add a problem, write a generator whose docstring derives what is possible, a function for its ceilings, and an
-entry in `PROBLEMS`.
+Every generator takes `n_sequences` and `n_timesteps` (1 or more), its own parameters, and `seed`: the same seed gives
+the same sequences, None gives fresh ones at each call, and a NumPy generator goes on where it stands. It returns
+`X (n_sequences, n_timesteps, features)` as float32 and `y (n_sequences, n_timesteps, 1)` as int64, and raises
+`InputError` for a parameter out of its range. Its docstring derives the accuracy that is possible: reading *forward*,
+the steps up to t are seen; reading *backward*, those from t on; with *both*, all of them. `PROBLEMS` has all by name:
+`PROBLEMS["balance"].bayes_accuracy(10)`.
+
+To add a problem, write a generator, a function for its Bayes accuracy, and an entry in `PROBLEMS`.
 """
 
 from __future__ import annotations
@@ -22,50 +25,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from bothways.problems.echoes import (
-    future_echo,
-    future_echo_ceilings,
-    neighbours,
-    neighbours_ceilings,
-    parity,
-    parity_ceilings,
-    past_echo,
-    past_echo_ceilings,
-)
-from bothways.problems.flow_limits import intrusion_flows_ceilings
-from bothways.problems.flows import SERVICES, flow_columns, flow_posteriors, intrusion_flows
-from bothways.problems.problem import Ceilings, Problem
-from bothways.problems.sums import (
-    balance,
-    balance_ceilings,
-    cumulative_sum,
-    cumulative_sum_ceilings,
-    get_sequence,
-    get_sequences,
-    remaining_sum,
-    remaining_sum_ceilings,
-)
-from bothways.problems.switch import noisy_switch, noisy_switch_ceilings
+from bothways.problems import echoes, flows, sums, switch
+from bothways.problems.echoes import future_echo, neighbours, parity, past_echo
+from bothways.problems.flows import flow_columns, flow_posteriors, intrusion_flows
+from bothways.problems.problem import BayesAccuracy, Problem
+from bothways.problems.sums import balance, cumulative_sum, get_sequence, get_sequences, remaining_sum
+from bothways.problems.switch import noisy_switch
 
 PROBLEMS: Mapping[str, Problem] = MappingProxyType(
     {
         problem.name: problem
         for problem in (
-            Problem("cumulative-sum", "the past is enough", cumulative_sum, cumulative_sum_ceilings),
-            Problem("remaining-sum", "the future is needed", remaining_sum, remaining_sum_ceilings),
-            Problem("balance", "both sides say something, together all", balance, balance_ceilings),
-            Problem("past-echo", "memory of one past step", past_echo, past_echo_ceilings),
-            Problem("future-echo", "one later step is needed", future_echo, future_echo_ceilings),
-            Problem("neighbours", "half from either side", neighbours, neighbours_ceilings),
-            Problem("parity", "one side alone says nothing", parity, parity_ceilings),
-            Problem("noisy-switch", "noise: both ways know best", noisy_switch, noisy_switch_ceilings),
+            Problem("cumulative-sum", "the past is enough", cumulative_sum, sums.cumulative_sum_accuracy),
+            Problem("remaining-sum", "the future is needed", remaining_sum, sums.remaining_sum_accuracy),
+            Problem("balance", "both sides say something, together all", balance, sums.balance_accuracy),
+            Problem("past-echo", "memory of one past step", past_echo, echoes.past_echo_accuracy),
+            Problem("future-echo", "one later step is needed", future_echo, echoes.future_echo_accuracy),
+            Problem("neighbours", "half from either side", neighbours, echoes.neighbours_accuracy),
+            Problem("parity", "one side alone says nothing", parity, echoes.parity_accuracy),
+            Problem("noisy-switch", "noise: both ways know best", noisy_switch, switch.noisy_switch_accuracy),
             Problem(
                 "intrusion-flows",
                 "attacks told by what follows, what came before, or themselves",
                 intrusion_flows,
-                intrusion_flows_ceilings,
+                flows.intrusion_flows_accuracy,
                 features=5,
-                categories=(len(SERVICES),),
+                categories=(len(flows.SERVICES),),
             ),
         )
     }
@@ -74,7 +59,7 @@ PROBLEMS: Mapping[str, Problem] = MappingProxyType(
 
 __all__ = [
     "PROBLEMS",
-    "Ceilings",
+    "BayesAccuracy",
     "Problem",
     "balance",
     "cumulative_sum",

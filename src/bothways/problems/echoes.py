@@ -4,243 +4,128 @@ from __future__ import annotations
 
 import numpy as np
 
-from bothways.problems.arguments import count, generator
-from bothways.problems.problem import Ceilings, Inputs, Labels
+from bothways.options import whole
+from bothways.problems.problem import BayesAccuracy, Inputs, Labels, Seed, uniform
 
 
-def past_echo(
-    n_sequences: int, n_timesteps: int, distance: int = 3, seed: int | np.random.Generator | None = None
-) -> tuple[Inputs, Labels]:
-    """Random numbers, labelled by whether the number `distance` steps before was at least 1/2.
+def past_echo(n_sequences: int, n_timesteps: int, distance: int = 3, seed: Seed = None) -> tuple[Inputs, Labels]:
+    """Uniform numbers, labeled by whether the number `distance` steps before was at least 1/2.
 
-    The first `distance` steps have no such number and the label 0. It shows memory: how far back a reader can recall.
+    `distance` is 0 or more; the first `distance` steps have no such number and the label 0. It shows memory: how far
+    back a reader can recall.
 
     What is possible, with T steps and distance k. *Forward* and *both*: 1. *Backward*: the first k labels are
     known; from k + 1 on the number is unseen and independent of all that is seen, so that a guess is right with
-    1/2 (if k is 0, it is the step itself, and 1). With k at most T, the ceiling is (k + (T - k) / 2) / T.
-
-    Args:
-        n_sequences: how many sequences, 1 or more.
-        n_timesteps: steps of each, 1 or more.
-        distance: how many steps before, 0 or more.
-        seed: as for `cumulative_sum`.
-
-    Returns:
-        `X (n_sequences, n_timesteps, 1)`, even in [0, 1), and `y` of the same shape, 0 or 1.
-
-    Raises:
-        InputError: a count below 1, a negative distance or seed.
+    1/2 (if k is 0, it is the step itself, and 1). With k at most T, the mean is (k + (T - k) / 2) / T.
 
     Example:
         >>> X, y = past_echo(n_sequences=2, n_timesteps=5, distance=2, seed=5)
         >>> X[0, :, 0].round(2), y[0, :, 0]
         (array([0.67, 0.81, 0.02, 0.81, 0.47], dtype=float32), array([0, 0, 1, 1, 0]))
     """
-    X = _numbers(n_sequences, n_timesteps, seed)
-    return X, (_shifted(X, count("distance", distance, 0)) >= 0.5).astype(np.int64)
+    X = uniform(n_sequences, n_timesteps, seed)
+    return X, (_shifted(X, whole("distance", distance, 0)) >= 0.5).astype(np.int64)
 
 
-def past_echo_ceilings(n_timesteps: int, distance: int = 3) -> Ceilings:
-    """The ceilings that `past_echo` derives; exact.
-
-    Args:
-        n_timesteps: steps of each sequence, 1 or more.
-        distance: as for `past_echo`.
-
-    Raises:
-        InputError: as `past_echo`.
-
-    Example:
-        >>> ceilings = past_echo_ceilings(10, distance=3)
-        >>> ceilings.forward, ceilings.backward, ceilings.both
-        (1.0, 0.65, 1.0)
-    """
-    return future_echo_ceilings(n_timesteps, distance).mirrored()
+def past_echo_accuracy(n_timesteps: int, distance: int = 3) -> BayesAccuracy:
+    """The accuracy that `past_echo` derives; exact."""
+    return future_echo_accuracy(n_timesteps, distance).mirrored()
 
 
-def future_echo(
-    n_sequences: int, n_timesteps: int, distance: int = 3, seed: int | np.random.Generator | None = None
-) -> tuple[Inputs, Labels]:
-    """Random numbers, labelled by whether the number `distance` steps later is at least 1/2.
+def future_echo(n_sequences: int, n_timesteps: int, distance: int = 3, seed: Seed = None) -> tuple[Inputs, Labels]:
+    """Uniform numbers, labeled by whether the number `distance` steps later is at least 1/2.
 
-    The last `distance` steps have no such number and the label 0. It needs the future, and a known piece of it: a
-    reader that labels `distance` steps late can do it, one that labels at once can only guess.
+    `distance` is 0 or more; the last `distance` steps have no such number and the label 0. It needs the future, and a
+    known piece of it: a reader that labels `distance` steps late can do it, one that labels at once can only guess.
 
     What is possible: as for `past_echo` with the directions exchanged. *Forward*: (k + (T - k) / 2) / T for a
     distance k from 1 to T. *Backward* and *both*: 1.
-
-    Args:
-        n_sequences: how many sequences, 1 or more.
-        n_timesteps: steps of each, 1 or more.
-        distance: how many steps later, 0 or more.
-        seed: as for `cumulative_sum`.
-
-    Returns:
-        `X (n_sequences, n_timesteps, 1)`, even in [0, 1), and `y` of the same shape, 0 or 1.
-
-    Raises:
-        InputError: a count below 1, a negative distance or seed.
 
     Example:
         >>> X, y = future_echo(n_sequences=2, n_timesteps=5, distance=2, seed=5)
         >>> X[0, :, 0].round(2), y[0, :, 0]
         (array([0.67, 0.81, 0.02, 0.81, 0.47], dtype=float32), array([0, 1, 0, 0, 0]))
     """
-    X = _numbers(n_sequences, n_timesteps, seed)
-    return X, (_shifted(X, -count("distance", distance, 0)) >= 0.5).astype(np.int64)
+    X = uniform(n_sequences, n_timesteps, seed)
+    return X, (_shifted(X, -whole("distance", distance, 0)) >= 0.5).astype(np.int64)
 
 
-def future_echo_ceilings(n_timesteps: int, distance: int = 3) -> Ceilings:
-    """The ceilings that `future_echo` derives; exact.
-
-    Args:
-        n_timesteps: steps of each sequence, 1 or more.
-        distance: as for `future_echo`.
-
-    Raises:
-        InputError: as `future_echo`.
-
-    Example:
-        >>> ceilings = future_echo_ceilings(10, distance=3)
-        >>> ceilings.forward, ceilings.backward, ceilings.both
-        (0.65, 1.0, 1.0)
-    """
-    steps, distance = count("n_timesteps", n_timesteps), count("distance", distance, 0)
+def future_echo_accuracy(n_timesteps: int, distance: int = 3) -> BayesAccuracy:
+    """The accuracy that `future_echo` derives; exact."""
+    steps, distance = whole("n_timesteps", n_timesteps, 1), whole("distance", distance, 0)
     guessed = (np.arange(steps) + distance < steps) & (distance > 0)
-    return Ceilings(np.where(guessed, 0.5, 1.0), np.ones(steps), np.ones(steps))
+    return BayesAccuracy(np.where(guessed, 0.5, 1.0), np.ones(steps), np.ones(steps))
 
 
-def neighbours(
-    n_sequences: int, n_timesteps: int, distance: int = 1, seed: int | np.random.Generator | None = None
-) -> tuple[Inputs, Labels]:
-    """Random numbers, labelled by whether the two that stand `distance` steps before and after add up to 1 or more.
+def neighbours(n_sequences: int, n_timesteps: int, distance: int = 1, seed: Seed = None) -> tuple[Inputs, Labels]:
+    """Uniform numbers, labeled by whether the two that stand `distance` steps before and after add up to 1 or more.
 
-    A number that is not there counts as 0, so that the first and the last `distance` labels are 0. Each side says
-    something and both say all; the sum of what the two sides say is enough, so that any merge mode will do.
+    `distance` is 1 or more. A number that is not there counts as 0, so that the first and the last `distance` labels
+    are 0. Each side says something and both say all; the sum of what the two sides say is enough, so that any merge
+    mode will do.
 
     What is possible, with T steps and distance k of 1 or more. *Forward* and *backward*: where both numbers are
     there, one is seen, say a, and the other is not; the label is 1 with probability a, and the best guess is right
-    with E max(a, 1 - a) = 3/4. The labels of the min(2k, T) steps at the ends are known. The ceiling is
+    with E max(a, 1 - a) = 3/4. The labels of the min(2k, T) steps at the ends are known. The mean is
     (min(2k, T) + 3/4 max(T - 2k, 0)) / T. *Both*: 1.
-
-    Args:
-        n_sequences: how many sequences, 1 or more.
-        n_timesteps: steps of each, 1 or more.
-        distance: how many steps before and after, 1 or more.
-        seed: as for `cumulative_sum`.
-
-    Returns:
-        `X (n_sequences, n_timesteps, 1)`, even in [0, 1), and `y` of the same shape, 0 or 1.
-
-    Raises:
-        InputError: a count or distance below 1, or a negative seed.
 
     Example:
         >>> X, y = neighbours(n_sequences=2, n_timesteps=5, seed=1)
         >>> X[0, :, 0].round(2), y[0, :, 0]
         (array([0.47, 0.51, 0.76, 0.95, 0.03], dtype=float32), array([0, 1, 1, 0, 0]))
     """
-    X = _numbers(n_sequences, n_timesteps, seed)
-    distance = count("distance", distance)
+    X = uniform(n_sequences, n_timesteps, seed)
+    distance = whole("distance", distance, 1)
     return X, (_shifted(X, distance) + _shifted(X, -distance) >= 1).astype(np.int64)
 
 
-def neighbours_ceilings(n_timesteps: int, distance: int = 1) -> Ceilings:
-    """The ceilings that `neighbours` derives; exact.
-
-    Args:
-        n_timesteps: steps of each sequence, 1 or more.
-        distance: as for `neighbours`.
-
-    Raises:
-        InputError: as `neighbours`.
-
-    Example:
-        >>> ceilings = neighbours_ceilings(10)
-        >>> ceilings.forward, ceilings.backward, ceilings.both
-        (0.8, 0.8, 1.0)
-    """
-    steps, distance = count("n_timesteps", n_timesteps), count("distance", distance)
+def neighbours_accuracy(n_timesteps: int, distance: int = 1) -> BayesAccuracy:
+    """The accuracy that `neighbours` derives; exact."""
+    steps, distance = whole("n_timesteps", n_timesteps, 1), whole("distance", distance, 1)
     t = np.arange(steps)
     alone = np.where((t >= distance) & (t + distance < steps), 0.75, 1.0)
-    return Ceilings(alone, alone, np.ones(steps))
+    return BayesAccuracy(alone, alone, np.ones(steps))
 
 
-def parity(
-    n_sequences: int, n_timesteps: int, reach: int = 1, seed: int | np.random.Generator | None = None
-) -> tuple[Inputs, Labels]:
-    """Random bits, labelled by whether an odd number of those from `reach` steps before to `reach` after are 1.
+def parity(n_sequences: int, n_timesteps: int, reach: int = 1, seed: Seed = None) -> tuple[Inputs, Labels]:
+    """Random bits, labeled by whether an odd number of those from `reach` steps before to `reach` after are 1.
 
-    Neither side alone says anything at all, and both together say all.
+    `reach` is 0 or more. Neither side alone says anything at all, and both together say all.
 
     What is possible, with T steps and a reach of 1 or more. *Forward*: before the last step at least one bit is
     unseen; it is as often 0 as 1 whatever is seen, so that a guess is right with 1/2. At the last step nothing is
-    unseen. *Backward*: the same from the other end. Both ceilings are (1 + (T - 1) / 2) / T. *Both*: 1.
+    unseen. *Backward*: the same from the other end. Both means are (1 + (T - 1) / 2) / T. *Both*: 1.
 
-    Not every reader of both sides gets there. One layer whose two directions are added or put side by side, with a
-    linear head on top, scores a step by f(past) + g(future). Take a past with an even and one with an odd count, and
-    futures likewise: to be right on all four pairs, two of the four sums must be below 0 and two must not; but the
-    two pairs of sums have the same total. So at least one of the four is wrong: at most 3/4 of the steps between
-    the ends are right. `merge_mode="mul"`, a second layer or a hidden layer in the head have no
-    such limit.
-
-    Args:
-        n_sequences: how many sequences, 1 or more.
-        n_timesteps: steps of each, 1 or more.
-        reach: how many steps before and after count, 0 or more.
-        seed: as for `cumulative_sum`.
-
-    Returns:
-        `X (n_sequences, n_timesteps, 1)`, 0 or 1 with the same probability, and `y` of the same shape, 0 or 1.
-
-    Raises:
-        InputError: a count below 1, a negative reach or seed.
+    Not every reader of both sides gets there. One layer whose two directions are added or concatenated, with a linear
+    head on top, scores a step by f(past) + g(future). Take a past with an even and one with an odd count, and futures
+    likewise: to be right on all four pairs, two of the four sums must be below 0 and two must not; but the two pairs of
+    sums have the same total. So at least one of the four is wrong: at most 3/4 of the steps between the ends are right.
+    `merge_mode="mul"`, a second layer or a hidden layer in the head have no such limit.
 
     Example:
         >>> X, y = parity(n_sequences=2, n_timesteps=6, seed=3)
         >>> X[0, :, 0], y[0, :, 0]
         (array([1., 0., 0., 0., 0., 1.], dtype=float32), array([1, 1, 0, 0, 1, 1]))
     """
-    X = (_numbers(n_sequences, n_timesteps, seed) >= 0.5).astype(np.float32)
-    reach = count("reach", reach, 0)
+    X = (uniform(n_sequences, n_timesteps, seed) >= 0.5).astype(np.float32)
+    reach = whole("reach", reach, 0)
     ones = np.pad(np.cumsum(X, axis=1, dtype=np.float64), ((0, 0), (1, 0), (0, 0)))
     t = np.arange(n_timesteps)
     window = ones[:, np.minimum(t + reach + 1, n_timesteps)] - ones[:, np.maximum(t - reach, 0)]
     return X, window.astype(np.int64) % 2
 
 
-def parity_ceilings(n_timesteps: int, reach: int = 1) -> Ceilings:
-    """The ceilings that `parity` derives; exact.
-
-    Args:
-        n_timesteps: steps of each sequence, 1 or more.
-        reach: as for `parity`.
-
-    Raises:
-        InputError: as `parity`.
-
-    Example:
-        >>> ceilings = parity_ceilings(10)
-        >>> ceilings.forward, ceilings.backward, ceilings.both
-        (0.55, 0.55, 1.0)
-    """
-    steps, reach = count("n_timesteps", n_timesteps), count("reach", reach, 0)
+def parity_accuracy(n_timesteps: int, reach: int = 1) -> BayesAccuracy:
+    """The accuracy that `parity` derives; exact."""
+    steps, reach = whole("n_timesteps", n_timesteps, 1), whole("reach", reach, 0)
     forward = np.full(steps, 1.0 if reach == 0 else 0.5)
     forward[-1] = 1.0
-    return Ceilings(forward, forward[::-1], np.ones(steps))
-
-
-def _numbers(n_sequences: int, n_timesteps: int, seed: int | np.random.Generator | None) -> Inputs:
-    shape = (count("n_sequences", n_sequences), count("n_timesteps", n_timesteps), 1)
-    return generator(seed).random(shape, dtype=np.float32)
+    return BayesAccuracy(forward, forward[::-1], np.ones(steps))
 
 
 def _shifted(X: Inputs, distance: int) -> Inputs:
     """X moved `distance` steps later (earlier if negative), with 0 where nothing comes from."""
     steps = X.shape[1]
-    shifted = np.zeros_like(X)
-    if distance >= 0:
-        shifted[:, distance:] = X[:, : max(steps - distance, 0)]
-    else:
-        shifted[:, : max(steps + distance, 0)] = X[:, -distance:]
+    before, after = min(max(distance, 0), steps), min(max(-distance, 0), steps)
+    shifted: Inputs = np.pad(X, ((0, 0), (before, after), (0, 0)))[:, after : after + steps]
     return shifted

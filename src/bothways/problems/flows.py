@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bothways.errors import InputError
-from bothways.problems.arguments import count, generator
-from bothways.problems.problem import Floats, Inputs, Labels
+from bothways.problems.problem import BayesAccuracy, Floats, Inputs, Labels, Seed, generator, shape
 from bothways.problems.regimes import Chain, Regime
 
 SERVICES = ("unknown", "dns", "web", "mail", "login", "files")
@@ -65,21 +63,11 @@ LOOKS: Mapping[str, Look] = MappingProxyType(
     }
 )
 
+RARE = {"mistype": 0.012, "backup": 0.012, "probe": 0.008, "guess": 0.008, "exploit": 0.006, "flood": 0.004}
+
 REGIMES: Mapping[str, Regime] = MappingProxyType(
     {
-        "normal": Regime(
-            1,
-            1,
-            {
-                "normal": 0.95,
-                "mistype": 0.012,
-                "backup": 0.012,
-                "probe": 0.008,
-                "guess": 0.008,
-                "exploit": 0.006,
-                "flood": 0.004,
-            },
-        ),
+        "normal": Regime(1, 1, {"normal": 0.95} | RARE),
         "mistype": Regime(1, 4, {"normal": 1.0}),
         "backup": Regime(3, 6, {"normal": 1.0}),
         "probe": Regime(3, 5, {"burst": 1.0}),
@@ -101,14 +89,14 @@ ATTACKS = ("probe", "burst", "guess", "theft", "exploit", "beacon", "flood")
 IS_ATTACK = np.array([stage in ATTACKS for stage in STAGES])
 """For each stage, whether it is an attack."""
 
+SEQUENCES, CHUNK = 2000, 250
+"""The sample that `intrusion_flows_accuracy` is estimated from, and how many of them are computed at a time."""
+
 
 def intrusion_flows(
-    n_sequences: int,
-    n_timesteps: int,
-    labels: str = "attack",
-    seed: int | np.random.Generator | None = None,
+    n_sequences: int, n_timesteps: int, labels: str = "attack", seed: Seed = None
 ) -> tuple[Inputs, Labels]:
-    """Network flows of one host each, labelled 1 where they are part of an attack.
+    """Network flows of one host each, labeled 1 where they are part of an attack.
 
     A sequence goes through regimes, each of which lasts a while and is followed by another (`REGIMES`); what a flow
     looks like depends on the regime alone (`LOOKS`). Three things are harmless: *normal* traffic, a user who
@@ -125,36 +113,28 @@ def intrusion_flows(
     As the model is a hidden semi-Markov model, the probability that a flow is part of an attack, given what has been
     seen, can be computed exactly (`flow_posteriors`).
 
-    Args:
-        n_sequences: how many hosts, 1 or more.
-        n_timesteps: flows of each, 1 or more. The first one is in the midst of things: nothing starts there.
-        labels: "attack" for 0 and 1, "stage" for the place of the regime in `STAGES`, of the same flows.
-        seed: as for `cumulative_sum`.
-
-    Returns:
-        `X (n_sequences, n_timesteps, 5)`, columns as in `FEATURES`, and `y (n_sequences, n_timesteps, 1)`.
-
-    Raises:
-        InputError: a count below 1, labels of another name, or a negative seed.
+    The columns of X are `FEATURES`. The first flow of a host is in the midst of things: nothing starts there. With
+    `labels="stage"` the labels of the same flows are the places of their regimes in `STAGES`.
 
     Example:
         >>> X, y = intrusion_flows(n_sequences=20, n_timesteps=50, seed=0)
         >>> X.shape, y.shape, round(float(y.mean()), 2)
         ((20, 50, 5), (20, 50, 1), 0.21)
     """
-    check_labels(labels)
-    shape = (count("n_sequences", n_sequences), count("n_timesteps", n_timesteps))
+    if labels not in ("attack", "stage"):
+        raise InputError(f'labels is {labels!r}; it must be "attack" or "stage".')
+    size = shape(n_sequences, n_timesteps)
     random = generator(seed)
-    stage = Chain.of(REGIMES).draw(*shape, random)
+    stage = Chain.of(REGIMES).draw(*size, random)
     shares, gap, sent, received, failed = _parameters()
-    service = (random.random(shape)[..., None] >= np.cumsum(shares, axis=1)[stage][..., :-1]).sum(axis=-1)
-    noise = random.standard_normal((3, *shape))
+    service = (random.random(size)[..., None] >= np.cumsum(shares, axis=1)[stage][..., :-1]).sum(axis=-1)
+    noise = random.standard_normal((3, *size))
     X = np.stack(
         [
             gap[stage] + GAP_DEVIATION * noise[0],
             sent[stage] + MEAN_SENT[service] + BYTES_DEVIATION * noise[1],
             received[stage] + MEAN_RECEIVED[service] + BYTES_DEVIATION * noise[2],
-            random.random(shape) < failed[stage],
+            random.random(size) < failed[stage],
             service + 1,
         ],
         axis=-1,
@@ -166,15 +146,7 @@ def intrusion_flows(
 def flow_columns(X: Inputs, y: Labels) -> dict[str, list[Any]]:
     """Flows as the columns of a table, one row a flow, for a data frame or a file.
 
-    Args:
-        X: as `intrusion_flows` gives it.
-        y: the labels that go with it, of attacks (0 and 1).
-
-    Returns:
-        "sequence_id", "step", the columns of `FEATURES` with services by name, and "label": "attack" or "normal".
-
-    Raises:
-        InputError: arrays of other shapes, or labels other than 0 and 1.
+    X and y are as `intrusion_flows` gives them, with labels of attacks (0 and 1); else it raises `InputError`.
 
     Example:
         >>> columns = flow_columns(*intrusion_flows(n_sequences=2, n_timesteps=3, seed=0))
@@ -192,30 +164,25 @@ def flow_columns(X: Inputs, y: Labels) -> dict[str, list[Any]]:
             "(sequences, steps, 1), each 0 or 1, as intrusion_flows gives them."
         )
     n_sequences, n_timesteps = X.shape[:2]
-    columns: dict[str, list[Any]] = {
+    return {
         "sequence_id": np.repeat(np.arange(n_sequences), n_timesteps).tolist(),
         "step": np.tile(np.arange(n_timesteps), n_sequences).tolist(),
+        **{name: X[..., i].ravel().tolist() for i, name in enumerate(FEATURES[:3])},
+        "failed": X[..., 3].astype(np.int64).ravel().tolist(),
+        "service": [SERVICES[code] for code in X[..., 4].astype(np.int64).ravel()],
+        "label": ["attack" if label else "normal" for label in y.ravel()],
     }
-    for i, name in enumerate(FEATURES[:3]):
-        columns[name] = X[..., i].ravel().tolist()
-    columns["failed"] = X[..., 3].astype(np.int64).ravel().tolist()
-    columns["service"] = [SERVICES[code] for code in X[..., 4].astype(np.int64).ravel()]
-    columns["label"] = ["attack" if label else "normal" for label in y.ravel()]
-    return columns
 
 
 def flow_posteriors(X: Inputs) -> dict[str, Floats]:
     """The exact probability of each stage at each flow, by what has been seen: what the best detector knows.
-
-    Args:
-        X: `(sequences, steps, 5)`, as `intrusion_flows` gives it.
 
     Returns:
         For "forward" (the flows up to t are seen), "backward" (those from t on) and "both" (all), an array
         `(sequences, steps, stages)`, stages as in `STAGES`.
 
     Raises:
-        InputError: X has another shape, numbers that are not finite, or services that there are not.
+        InputError: X is not as `intrusion_flows` gives it.
 
     Example:
         >>> X, y = intrusion_flows(n_sequences=100, n_timesteps=50, seed=0)
@@ -224,14 +191,11 @@ def flow_posteriors(X: Inputs) -> dict[str, Floats]:
         >>> round(float(((p >= 0.5) == y[..., 0]).mean()), 2)
         0.98
     """
-    if X.ndim != 3 or X.shape[2] != len(FEATURES):
+    known = X.ndim == 3 and X.shape[2] == len(FEATURES) and np.isin(X[..., 4], range(1, len(SERVICES))).all()
+    if not known or not np.isfinite(X).all():
         raise InputError(
-            f"X is {X.shape}; flows are (sequences, steps, {len(FEATURES)}), as intrusion_flows gives them."
-        )
-    if not np.isfinite(X).all() or not np.isin(X[..., 4], range(1, len(SERVICES))).all():
-        raise InputError(
-            f"X has numbers that are not finite, or services other than 1 to {len(SERVICES) - 1}; give flows of "
-            "intrusion_flows."
+            f"X is {X.shape}; flows are finite numbers (sequences, steps, {len(FEATURES)}) with services from 1 to "
+            f"{len(SERVICES) - 1}, as intrusion_flows gives them."
         )
     chain = Chain.of(REGIMES)
     shares, gap, sent, received, failed = _parameters()
@@ -249,26 +213,22 @@ def flow_posteriors(X: Inputs) -> dict[str, Floats]:
     return chain.posteriors(log_likelihood)
 
 
-def check_labels(labels: str) -> None:
-    """Refuse names of labels that `intrusion_flows` does not give.
+def intrusion_flows_accuracy(n_timesteps: int, labels: str = "attack") -> BayesAccuracy:
+    """The accuracy that is possible on `intrusion_flows`, from the exact posteriors of 2,000 sequences."""
+    random = generator(0)
+    right: dict[str, list[Floats]] = {}
+    for _ in range(0, SEQUENCES, CHUNK):
+        for direction, p in flow_posteriors(intrusion_flows(CHUNK, n_timesteps, labels, random)[0]).items():
+            attack = p[..., IS_ATTACK].sum(axis=-1)
+            best = p.max(axis=-1) if labels == "stage" else np.maximum(attack, 1 - attack)
+            right.setdefault(direction, []).append(best)
+    shares = {direction: np.concatenate(parts) for direction, parts in right.items()}
+    error = max(float(share.mean(axis=1).std(ddof=1)) for share in shares.values()) / SEQUENCES**0.5
+    forward, backward, both = (shares[way].mean(axis=0) for way in ("forward", "backward", "both"))
+    return BayesAccuracy(forward, backward, both, error)
 
-    Raises:
-        InputError: neither "attack" nor "stage".
 
-    Example:
-        >>> check_labels("kind")
-        Traceback (most recent call last):
-        bothways.errors.InputError: labels is 'kind'; it must be "attack" or "stage".
-    """
-    if labels not in ("attack", "stage"):
-        raise InputError(f'labels is {labels!r}; it must be "attack" or "stage".')
-
-
-def _parameters() -> tuple[Floats, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+def _parameters() -> tuple[Floats, Floats, Floats, Floats, Floats]:
     """The looks as arrays, a row a stage: shares of services, gap, sent, received, failed."""
-    looks = [LOOKS[stage] for stage in STAGES]
-    shares = np.array([look.services for look in looks])
-    gap, sent, received, failed = (
-        np.array([getattr(look, name) for look in looks]) for name in ("gap", "sent", "received", "failed")
-    )
-    return shares, gap, sent, received, failed
+    shares, gap, sent, received, failed = zip(*(astuple(LOOKS[stage]) for stage in STAGES), strict=True)
+    return np.array(shares), np.array(gap), np.array(sent), np.array(received), np.array(failed)

@@ -1,14 +1,14 @@
-"""Sums of numbers that are even in [0, 1): their distribution, and how well one part of a sum tells of another.
+"""Sums of uniform numbers: their distribution, and how well one part of a sum tells of another.
 
-The sum of n such numbers has the Irwin-Hall distribution (Irwin 1927; Hall 1927), whose density is the cardinal
-B-spline of order n. Its textbook formula, an alternating sum of powers, loses all digits from n = 20 on; the
-recursion of de Boor (1972, "On calculating with B-splines", equation 12) adds positive terms only and is exact to
-rounding for any n.
+The sum of n uniform numbers in [0, 1) has the Irwin-Hall distribution (Irwin 1927; Hall 1927), whose density is the
+cardinal B-spline of order n. `scipy.stats.irwinhall` evaluates one point at a time; here one row of B-splines gives all
+points that differ by whole numbers.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.interpolate import BSpline
 
 from bothways.problems.problem import Floats
 
@@ -18,43 +18,15 @@ integrated is up to 80 numbers, and within rounding of it beyond, where the dens
 
 
 def density(n: int, u: Floats) -> Floats:
-    """The density of the sum of n numbers at j + u, for j = 0..n-1.
-
-    Args:
-        n: how many numbers, 1 or more.
-        u: `(points,)`, between 0 and 1.
-
-    Returns:
-        `(n, points)`.
-
-    Example:
-        >>> density(2, np.array([0.25]))[:, 0]
-        array([0.25, 0.75])
-    """
-    values = np.ones((1, len(u)))
-    for order in range(2, n + 1):
-        x = np.arange(order)[:, None] + u
-        here, before = np.zeros((2, order, len(u)))
-        here[:-1] = before[1:] = values
-        values = (x * here + (order - x) * before) / (order - 1)
-    return values
+    """`(n, points)`: the density of the sum of n numbers at j + u, for j = 0..n-1 and u between 0 and 1."""
+    rows: Floats = BSpline.design_matrix(u + (n - 1), np.arange(2.0 * n), n - 1).toarray()
+    return rows[:, ::-1].T
 
 
 def distribution(n: int, u: Floats) -> Floats:
-    """The probability that the sum of n numbers is below j + u, for j = 0..n.
+    """`(n + 1, points)`: the probability that the sum of n numbers is below j + u, for j = 0..n and u between 0 and 1.
 
     The density of n + 1 numbers at x is the probability that the sum of n is between x - 1 and x.
-
-    Args:
-        n: how many numbers, 0 or more.
-        u: `(points,)`, between 0 and 1.
-
-    Returns:
-        `(n + 1, points)`.
-
-    Example:
-        >>> distribution(1, np.array([0.25]))[:, 0]
-        array([0.25, 1.  ])
     """
     return np.minimum(np.cumsum(density(n + 1, u), axis=0), 1.0)
 
@@ -62,19 +34,11 @@ def distribution(n: int, u: Floats) -> Floats:
 def right_guess(known: int, unknown: int, offset: float) -> float:
     """How often one guesses rightly whether U < K + offset, seeing K alone.
 
-    K and U are independent sums of `known` and `unknown` even numbers in [0, 1). Whoever sees K says yes where
-    P(U < K + offset) is at least 1/2, and is right with the expectation over K of max(p, 1 - p).
+    K and U are independent sums of `known` and `unknown` uniform numbers in [0, 1). Whoever sees K says yes where
+    p = P(U < K + offset) is at least 1/2, and is right with the expectation over K of max(p, 1 - p).
 
     The integrand is a polynomial between the integers, the integers less the offset and the point where p is 1/2
     (K + offset = unknown / 2, by symmetry), so that a Gauss-Legendre rule on each piece gives the integral itself.
-
-    Args:
-        known: the numbers that are seen, 0 or more.
-        unknown: the numbers that are not seen, 0 or more.
-        offset: any finite number.
-
-    Returns:
-        A probability from 1/2 to 1.
 
     Example:
         Two numbers, of which one sees one: is the other one smaller?

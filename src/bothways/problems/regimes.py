@@ -19,13 +19,7 @@ from bothways.problems.problem import Floats
 
 @dataclass(frozen=True)
 class Regime:
-    """What goes on for a while.
-
-    Attributes:
-        shortest: the least steps that it lasts, 1 or more.
-        longest: the most; every number of steps from one to the other is as likely.
-        then: the regime that follows, by name, with its probability.
-    """
+    """What goes on for `shortest` to `longest` steps, each number as likely, and what follows, with its probability."""
 
     shortest: int
     longest: int
@@ -88,15 +82,11 @@ class Chain:
         return regimes
 
     def posteriors(self, log_likelihood: Floats) -> dict[str, Floats]:
-        """The probability of each regime at each step, by what has been seen.
+        """The probability of each regime at each step: `(sequences, steps, regimes)` for each direction.
 
         Args:
             log_likelihood: `(sequences, steps, regimes)`, of what each step shows, under each regime; only its
                 differences between regimes matter.
-
-        Returns:
-            For "forward" (given the steps up to t), "backward" (given those from t on) and "both" (given all), an
-            array `(sequences, steps, regimes)`.
 
         Example:
             >>> chain = Chain.of({"a": Regime(1, 1, {"b": 1.0}), "b": Regime(1, 1, {"a": 1.0})})

@@ -5,20 +5,17 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.special import ndtr
 
-from bothways.problems.arguments import count, generator, number
-from bothways.problems.problem import Ceilings, Floats, Inputs, Labels
+from bothways.options import whole
+from bothways.problems.problem import BayesAccuracy, Floats, Inputs, Labels, Seed, finite, generator, shape
 
 NODES = 600
 """Points of the Gauss-Legendre rule over the log-odds; the Gaussian kernel makes all integrands smooth."""
 
 
 def noisy_switch(
-    n_sequences: int,
-    n_timesteps: int,
-    flip: float = 0.1,
-    noise: float = 1.0,
-    seed: int | np.random.Generator | None = None,
+    n_sequences: int, n_timesteps: int, flip: float = 0.1, noise: float = 1.0, seed: Seed = None
 ) -> tuple[Inputs, Labels]:
     """A switch that is on or off and seldom moves, seen through noise; the label is its position.
 
@@ -26,7 +23,8 @@ def noisy_switch(
     sequences. Nobody can label it all rightly; reading both ways goes further than either way alone.
 
     The switch z[t] is -1 or +1, each with probability 1/2 at the first step, and flips before every later step with
-    probability q. One sees x[t] = z[t] + noise e[t], e standard normal. The label is 1 where z is +1.
+    probability q (`flip`, above 0 and below 1). One sees x[t] = z[t] + noise e[t], e standard normal, with a `noise`
+    above 0.05 and below 20. The label is 1 where z is +1.
 
     What is possible. The log-odds of z[t] are the sum of three parts that are independent given z[t]: of the past,
     of the step, and of the future. That of the step is 2 x[t] / noise**2, normal with mean m z[t] and variance 2 m,
@@ -41,51 +39,24 @@ def noisy_switch(
     the end, as the switch looks the same both ways. *Both*: the sign of g(past) + g(future) + 2 x[t] / noise**2, an
     integral over the two.
 
-    Args:
-        n_sequences: how many sequences, 1 or more.
-        n_timesteps: steps of each, 1 or more.
-        flip: the probability q that the switch moves between two steps, above 0 and below 1.
-        noise: the deviation of the noise, above 0.05 and below 20.
-        seed: as for `cumulative_sum`.
-
-    Returns:
-        `X (n_sequences, n_timesteps, 1)` and `y` of the same shape, 0 or 1.
-
-    Raises:
-        InputError: a count below 1, a probability or a noise out of its range, or a negative seed.
-
     Example:
         >>> X, y = noisy_switch(n_sequences=2, n_timesteps=6, seed=1)
         >>> X[0, :, 0].round(1), y[0, :, 0]
         (array([0.5, 1.6, 1. , 0.7, 0.2, 0.7], dtype=float32), array([1, 1, 1, 1, 1, 1]))
     """
-    shape = (count("n_sequences", n_sequences), count("n_timesteps", n_timesteps), 1)
+    size = (*shape(n_sequences, n_timesteps), 1)
     flip, noise = _parameters(flip, noise)
     random = generator(seed)
-    moves = random.random(shape) < flip
-    moves[:, 0] = random.random((shape[0], 1)) < 0.5
+    moves = random.random(size) < flip
+    moves[:, 0] = random.random((n_sequences, 1)) < 0.5
     y = np.cumsum(moves, axis=1, dtype=np.int64) % 2
-    X = 2.0 * y - 1 + noise * random.standard_normal(shape)
+    X = 2.0 * y - 1 + noise * random.standard_normal(size)
     return X.astype(np.float32), y
 
 
-def noisy_switch_ceilings(n_timesteps: int, flip: float = 0.1, noise: float = 1.0) -> Ceilings:
-    """The ceilings that `noisy_switch` derives, to about 1e-9.
-
-    Args:
-        n_timesteps: steps of each sequence, 1 or more.
-        flip: as for `noisy_switch`.
-        noise: as for `noisy_switch`.
-
-    Raises:
-        InputError: as `noisy_switch`.
-
-    Example:
-        >>> ceilings = noisy_switch_ceilings(10)
-        >>> round(ceilings.forward, 4), round(ceilings.backward, 4), round(ceilings.both, 4)
-        (0.8952, 0.8952, 0.9282)
-    """
-    steps = count("n_timesteps", n_timesteps)
+def noisy_switch_accuracy(n_timesteps: int, flip: float = 0.1, noise: float = 1.0) -> BayesAccuracy:
+    """The accuracy that `noisy_switch` derives, to about 1e-9."""
+    steps = whole("n_timesteps", n_timesteps, 1)
     flip, noise = _parameters(flip, noise)
     told = 2 / noise**2
     reach = told + abs(math.log(1 / flip - 1)) + 9 * math.sqrt(2 * told)
@@ -104,27 +75,20 @@ def noisy_switch_ceilings(n_timesteps: int, flip: float = 0.1, noise: float = 1.
         befores.append(before)
         density = kernel @ before
 
-    alone = _positive(carried + told, told)
-    together = _positive(carried[:, None] + carried + told, told)
-    nothing = _positive(np.array(told), told)
+    deviation = math.sqrt(2 * told)
+    alone = ndtr((carried + told) / deviation)
+    together = ndtr((carried[:, None] + carried + told) / deviation)
 
     def right(past: Floats | None, future: Floats | None) -> float:
         if past is None or future is None:
             one = future if past is None else past
-            return float(nothing) if one is None else float(one @ alone)
+            return float(ndtr(told / deviation) if one is None else one @ alone)
         return float(past @ together @ future)
 
     forward = np.array([right(before, None) for before in befores])
     both = np.array([right(befores[t], befores[steps - 1 - t]) for t in range(steps)])
-    return Ceilings(forward, forward[::-1], both)
-
-
-def _positive(mean: Floats, told: float) -> Floats:
-    """The probability that a normal number with this mean and variance 2 `told` is above 0."""
-    erf = np.vectorize(math.erf, otypes=[np.float64])
-    values: Floats = 0.5 * (1 + erf(mean / (2 * math.sqrt(told))))
-    return values
+    return BayesAccuracy(forward, forward[::-1], both)
 
 
 def _parameters(flip: float, noise: float) -> tuple[float, float]:
-    return number("flip", flip, 0, 1), number("noise", noise, 0.05, 20)
+    return finite("flip", flip, 0, 1), finite("noise", noise, 0.05, 20)

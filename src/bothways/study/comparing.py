@@ -15,6 +15,7 @@ import numpy as np
 
 from bothways.errors import InputError
 from bothways.files import check_output
+from bothways.options import whole
 from bothways.problems import PROBLEMS
 from bothways.sequences import NO_LABEL
 from bothways.study.factors import Value, checked_vary
@@ -215,9 +216,7 @@ def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
 def _workers(workers: int | None) -> int:
     if workers is None:
         return len(os.sched_getaffinity(0))
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise InputError(f"workers is {workers!r}; it must be a whole number of at least 1.")
-    return workers
+    return whole("workers", workers, 1)
 
 
 def _task(

@@ -122,7 +122,7 @@ def marks(comparison: Comparison) -> dict[str, float]:
     """What to hold scores against, by name."""
     found = {} if comparison.baseline is None else {"commonest label": comparison.baseline}
     names: dict[float, list[str]] = {}
-    for direction, value in comparison.ceilings.items():
+    for direction, value in comparison.bayes_accuracy.items():
         names.setdefault(round(value, 4), []).append(direction)
     return found | {f"possible {', '.join(directions)}": value for value, directions in names.items()}
 

@@ -163,7 +163,7 @@ def _facts(comparison: Comparison, about: Mapping[str, Any]) -> dict[str, dict[s
         "seconds of all runs": f"{comparison.seconds:.0f}",
         "bothways": __version__,
     }
-    marks = {f"possible reading {name}": f"{value:.4f}" for name, value in comparison.ceilings.items()}
+    marks = {f"possible reading {name}": f"{value:.4f}" for name, value in comparison.bayes_accuracy.items()}
     if comparison.baseline is not None:
         marks["always the commonest label"] = f"{comparison.baseline:.4f}"
     found: dict[str, dict[str, Any]] = {"Study": how}

@@ -106,7 +106,7 @@ class Comparison:
         reference: the name of the one that others are compared with.
         shares: where the variance of the score comes from; None as long as cells lack seeds.
         baseline: the score of always giving the commonest label; None for a metric that it has none of.
-        ceilings: the accuracy that is possible on a generated problem, by direction.
+        bayes_accuracy: the accuracy that is possible on a generated problem, by direction.
         runs: how many runs there are.
         left: how many are still to do.
         seconds: how long all runs took together, side by side or not.
@@ -121,7 +121,7 @@ class Comparison:
     reference: str
     shares: Shares | None
     baseline: float | None
-    ceilings: Mapping[str, float]
+    bayes_accuracy: Mapping[str, float]
     runs: int
     left: int
     seconds: float
@@ -161,7 +161,7 @@ class Comparison:
             "reference": self.reference,
             "test": self.test,
             "baseline": self.baseline,
-            "ceilings": dict(self.ceilings),
+            "bayes_accuracy": dict(self.bayes_accuracy),
             "settings": [
                 {
                     "factors": dict(each.factors),
@@ -293,7 +293,7 @@ def compare_runs(
         reference=grid.name(grid.cells[reference]),
         shares=_shares(grid, [each.runs for each in cells], of),
         baseline=_baseline(used, of),
-        ceilings=task.ceilings() if hasattr(task, "ceilings") and of.name == "accuracy" else {},
+        bayes_accuracy=task.bayes_accuracy() if hasattr(task, "bayes_accuracy") and of.name == "accuracy" else {},
         runs=done,
         left=len(distinct) * len(seeds) - done,
         seconds=sum(run.train_seconds + run.compile_seconds for run in used),

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from bothways.errors import InputError
+from bothways.options import whole
 from bothways.problems import PROBLEMS
 from bothways.sequences import Sequences
 from bothways.study.grid import Shape
@@ -216,9 +217,7 @@ class ProblemTask:
             there_are = ", ".join(["sequences", "steps", "unseen", *known])
             raise InputError(f"{self.problem} has no parameter {unknown[0]!r}. It has: {there_are}.")
         for name in ("sequences", "steps", "unseen"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"{name} is {value!r}; it must be a whole number of at least 1.")
+            whole(name, getattr(self, name), 1)
         self._draw(1, np.random.default_rng(0))
 
     @property
@@ -254,10 +253,9 @@ class ProblemTask:
             "parameters": dict(self.parameters),
         }
 
-    def ceilings(self) -> dict[str, float]:
+    def bayes_accuracy(self) -> dict[str, float]:
         """The accuracy that is possible, by direction."""
-        ceilings = PROBLEMS[self.problem].ceilings(self.steps, **self.parameters)
-        return {"forward": ceilings.forward, "backward": ceilings.backward, "both": ceilings.both}
+        return PROBLEMS[self.problem].bayes_accuracy(self.steps, **self.parameters).means()
 
     def _draw(self, count: int, generator: np.random.Generator) -> Sequences:
         X, y = PROBLEMS[self.problem].generate(count, self.steps, **self.parameters, seed=generator)

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import keras
 
-from bothways.layers.accelerate import ONE_PRODUCT, _engine_of_steps
-from bothways.layers.eligibility import NATIVE, engine_of, engine_of_both
+from bothways.layers.accelerate import ONE_PRODUCT, Planned, planned
+from bothways.layers.eligibility import NATIVE
 
 HOW = "bothways.accelerate(model)"
 
 
-class Surveyed(NamedTuple):
+class InspectedLayer(NamedTuple):
     """One layer, and what would run it.
 
     Attributes:
         name: the layer's own name.
-        path: the names of what it lies in, then its own, with `/` between them; the model itself is left out.
+        path: the names of the layers that it is in, then its own, with `/` between them.
         kind: its class.
         package: "keras", or "bothways" for a layer that runs on the engine without `accelerate`.
         units: the width of a step's output, in each direction; None where there is no such number.
@@ -42,7 +41,7 @@ class Surveyed(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Survey:
+class Inspection:
     """What `accelerate` would do to a model.
 
     Attributes:
@@ -57,10 +56,10 @@ class Survey:
     kind: str
     parameters: int | None
     backend: str
-    layers: tuple[Surveyed, ...]
+    layers: tuple[InspectedLayer, ...]
 
     @property
-    def recurrent(self) -> tuple[Surveyed, ...]:
+    def recurrent(self) -> tuple[InspectedLayer, ...]:
         """The recurrent layers; a `Bidirectional` that does not run as a whole does not count, its two layers do."""
         return tuple(
             layer
@@ -92,71 +91,38 @@ class Survey:
         }
 
 
-def survey(model: Any) -> Survey:
+def inspect_model(model: Any) -> Inspection:
     """Say what `accelerate` would do to a model; the model stays as it is.
 
     Args:
         model: any Keras model or layer.
 
+    Raises:
+        InputError: `model` is neither.
+
     Example:
         >>> inner = keras.Sequential([keras.layers.GRU(4, unroll=True, name="summary")], name="inner")
         >>> both = keras.layers.Bidirectional(keras.layers.LSTM(4, return_sequences=True), name="both")
-        >>> found = survey(keras.Sequential([keras.Input((5, 3)), both, inner]))
+        >>> found = inspect_model(keras.Sequential([keras.Input((5, 3)), both, inner]))
         >>> [(layer.path, layer.parameters, layer.engine == "native") for layer in found.layers]
         [('both', 256, True), ('inner/summary', 168, False)]
         >>> found.native, len(found.recurrent)
         (1, 2)
     """
-    seen: set[int] = set()
-    layers = tuple(_surveyed(layer, path) for layer, path in _walk(model, (), seen))
-    return Survey(model.name, type(model).__name__, _parameters(model), keras.backend.backend(), layers)
+    layers = tuple(_inspected(each) for each in planned(model) if not each.within)
+    return Inspection(model.name, type(model).__name__, _parameters(model), keras.backend.backend(), layers)
 
 
-def _walk(layer: Any, inside: tuple[str, ...], seen: set[int]) -> Iterator[tuple[Any, str]]:
-    """The layers that `accelerate` would report and where they are, each once."""
-    if id(layer) in seen:
-        return
-    seen.add(id(layer))
-    path = "/".join((*inside[1:], layer.name))
-    if isinstance(layer, keras.layers.Bidirectional):
-        yield layer, path
-        if engine_of_both(layer) == NATIVE:
-            return  # its two layers run with it
-    elif isinstance(layer, keras.layers.RNN) or _engine_of(layer) == ONE_PRODUCT:
-        yield layer, path
-    for child in layer._flatten_layers(include_self=False, recursive=False):
-        yield from _walk(child, (*inside, layer.name), seen)
-
-
-def _surveyed(layer: Any, path: str) -> Surveyed:
+def _inspected(each: Planned) -> InspectedLayer:
+    layer = each.layer
     package = "bothways" if type(layer).__module__.startswith("bothways.") else "keras"
-    return Surveyed(
-        layer.name, path, type(layer).__name__, package, _units(layer), _parameters(layer), _engine_of(layer) or ""
-    )
-
-
-def _engine_of(layer: Any) -> str | None:
-    """What `accelerate` would say of a layer; None if nothing."""
-    if isinstance(layer, keras.layers.Bidirectional):
-        return engine_of_both(layer)
-    if isinstance(layer, keras.layers.RNN):
-        return engine_of(layer)
-    if isinstance(layer, keras.layers.TimeDistributed) and _engine_of_steps(layer) == NATIVE:
-        return ONE_PRODUCT
-    return None
+    kind = type(layer).__name__
+    return InspectedLayer(layer.name, each.path, kind, package, _units(layer), _parameters(layer), each.engine)
 
 
 def _units(layer: Any) -> int | None:
-    for of in (
-        layer,
-        getattr(layer, "forward_layer", None),
-        getattr(layer, "layer", None),
-        getattr(layer, "cell", None),
-    ):
-        units = getattr(of, "units", None)
-        if isinstance(units, int):
-            return units
-    return None
+    parts = (layer, *(getattr(layer, name, None) for name in ("forward_layer", "layer", "cell")))
+    return next((part.units for part in parts if isinstance(getattr(part, "units", None), int)), None)
 
 
 def _parameters(layer: Any) -> int | None:
