@@ -21,7 +21,7 @@ PACKAGE = Path(bothways.__file__).parent
 # Who may import whom among our own: every module may import those to its left, and its neighbours in the first group.
 ORDER = [
     {"errors", "files", "interrupts", "spec", "merge", "network", "options", "problems", "sequences", "settings"},
-    {"engine", "data", "metrics"},
+    {"baselines", "engine", "data", "metrics"},
     {"layers", "report", "runtime", "store"},
     {"training"},
     {"labeler"},
@@ -42,8 +42,8 @@ HOMES = {
     "matplotlib": ("report.figures", "study.figures"),
     "onnx": ("bench.peers",),
     "onnxruntime": ("bench.peers",),
-    "scipy": ("study.statistics", "problems"),
-    "sklearn": ("labeler", "metrics"),
+    "scipy": ("baselines.linear", "study.statistics", "problems"),
+    "sklearn": ("baselines", "labeler"),
     "tensorboard": ("training.trackers",),
     "mlflow": ("training.trackers",),
     "optuna": ("study.search",),

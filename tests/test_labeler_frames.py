@@ -179,7 +179,7 @@ def test_a_saved_model_labels_tables(fitted: SequenceLabeler, tmp_path: Path) ->
     labeled = pl.read_parquet(tmp_path / "labeled.parquet")
     assert labeled["predicted"].to_list() == fitted.predict(frame.drop("label")).tolist()
     evaluation = jobs.evaluate(tmp_path / "flows.bothways", tmp_path / "flows.parquet", "all")
-    assert evaluation.judgement.scores.accuracy == fitted.score(frame.drop("label"), frame["label"])
+    assert evaluation.accuracy == fitted.score(frame.drop("label"), frame["label"])
 
 
 def test_the_names_of_a_frame_are_forgotten_with_it() -> None:

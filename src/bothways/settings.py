@@ -5,21 +5,40 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 from bothways.network import PERS
 from bothways.options import check_options, option_field
 
-MONITORS: Mapping[str, str] = MappingProxyType(
+
+class ScoreFacts(NamedTuple):
+    """What is to know of a score before it is computed.
+
+    Attributes:
+        title: for headings; `{of}` stands for the class, or the false-alarm rate, that it is about.
+        better: 1 if more is better, -1 if less is.
+    """
+
+    title: str
+    better: int = 1
+
+
+SCORES: Mapping[str, ScoreFacts] = MappingProxyType(
     {
-        "f1": "F1 of the rarer class",
-        "macro_f1": "macro F1",
-        "accuracy": "accuracy",
-        "average_precision": "average precision",
-        "loss": "loss",
+        "f1": ScoreFacts("F1 of {of}"),
+        "macro_f1": ScoreFacts("macro F1"),
+        "accuracy": ScoreFacts("accuracy"),
+        "average_precision": ScoreFacts("average precision"),
+        "loss": ScoreFacts("loss", -1),
+        "detection": ScoreFacts("detection rate at {of} false alarms"),
+        "false_alarms": ScoreFacts("false-alarm rate at a threshold for {of}", -1),
     }
 )
-"""The scores that can decide which weights are best, and what they are called. "f1" is for two classes; the average
-precision is that of the rarer of two classes, else the mean over all classes."""
+"""All scores by name; `bothways.metrics.score` computes them."""
+
+MONITORS = ("f1", "macro_f1", "accuracy", "average_precision", "loss")
+"""The scores that can decide which weights are best. "f1" is for two classes; the average precision is that of the
+rarer of two classes, else the mean over all classes."""
 
 
 @dataclass(frozen=True)

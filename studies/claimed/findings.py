@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bothways.metrics import interval
 from bothways.study import Comparison, Setting
 from bothways.study.factors import checked_vary
 from bothways.study.grid import full_grid
 from bothways.study.results import SURE
 from bothways.study.runs import Run
-from bothways.study.statistics import interval, sign_flip_test, variance_shares
+from bothways.study.statistics import sign_flip_test, variance_shares
 from bothways.study.tasks import ProblemTask
 from claimed.studies import AS_WRITTEN, RATES, Done
 from limits import FlowLimits, parity_added
@@ -294,7 +295,7 @@ def _resampled(done: Done, found: Comparison, keys: Sequence[str]) -> tuple[dict
     for i, of_cell in enumerate(judged):
         for k, each in enumerate(of_cell):
             if each is not None:
-                drawn[:, i, k] = of.score(weights @ of.columns(each).astype(np.float64))
+                drawn[:, i, k] = of.of_sums(weights @ of.columns(each).astype(np.float64))
                 scores[i, k] = of.of(each)
     chosen = generator.integers(len(found.seeds), size=(TIMES, 1, len(found.seeds)))
     again = np.take_along_axis(drawn, np.broadcast_to(chosen, drawn.shape), axis=2)

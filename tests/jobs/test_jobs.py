@@ -60,8 +60,8 @@ def test_labels_of_sequences(folder: Path, tmp_path: Path) -> None:
     assert model.network.per == "sequence"
     assert model.network.categories == (7,)  # 6 calls, and the unknown one
     evaluation = jobs.evaluate(folder / "traces.bothways", folder / "traces.parquet", say=silent)
-    assert evaluation.judgement.scores.accuracy == 1.0
-    assert set(evaluation.judgement.baselines) == {"majority", "most_frequent_per_value", "one_step"}
+    assert evaluation.accuracy == 1.0
+    assert set(evaluation.baselines) == {"majority", "most_frequent_per_value", "one_step"}
     output = tmp_path / "labeled.jsonl"
     prediction = jobs.predict(folder / "traces.bothways", folder / "traces.parquet", output, say=silent)
     frame = traces()
@@ -86,12 +86,12 @@ def test_a_table_in_pieces_gives_the_same_labels(folder: Path, tmp_path: Path) -
 
 def test_a_threshold_comes_from_the_valid_part(folder: Path) -> None:
     evaluation = jobs.evaluate(folder / "traces.bothways", folder / "traces.parquet", false_alarm_rate=0.0, say=silent)
-    alarms = evaluation.judgement.alarms
+    alarms = evaluation.alarms
     assert evaluation.positive == "attack"
     assert alarms is not None
     model = load(folder / "traces.bothways")
     valid = jobs.evaluate(folder / "traces.bothways", folder / "traces.parquet", "valid", say=silent)
-    assert valid.judgement.alarms is None
+    assert valid.alarms is None
     assert evaluation.to_json()["threshold"]["class"] == "attack"
     assert (alarms.positives, alarms.negatives) == (4, 8)
     assert alarms.threshold <= 1.0
@@ -106,7 +106,7 @@ def test_alarms_an_hour_where_there_are_times(folder: Path, tmp_path: Path) -> N
     model = tmp_path / "timed.bothways"
     roles = ROLES | {"order": "at"}
     jobs.train(tmp_path / "timed.parquet", model, settings=SETTINGS | {"epochs": 2}, say=silent, **roles)
-    alarms = jobs.evaluate(model, tmp_path / "timed.parquet", false_alarm_rate=0.5, say=silent).judgement.alarms
+    alarms = jobs.evaluate(model, tmp_path / "timed.parquet", false_alarm_rate=0.5, say=silent).alarms
     assert alarms is not None
     assert alarms.hours == pytest.approx(timed.filter(part="test").height / 60)
 

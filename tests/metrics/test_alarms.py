@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bothways.errors import InputError
-from bothways.metrics import at_threshold, choose_threshold
+from bothways.metrics import choose_threshold
 
 
 @given(
@@ -26,43 +24,19 @@ def test_the_lowest_score_that_keeps_the_rate(pairs: list[tuple[int, bool]], rat
     threshold = choose_threshold(scores, positives, rate)
     fits = [s for s in sorted(set(scores)) if (scores[~positives] >= s).mean() <= rate]
     assert (threshold == fits[0]) if fits else (threshold > scores.max())
-    given = at_threshold(scores, positives, threshold, asked=rate)
-    assert given.false_alarm_rate is not None
-    assert given.false_alarm_rate <= rate
-    assert given.alarms == (scores >= threshold).sum()
+    assert (scores[~positives] >= threshold).mean() <= rate
 
 
 def test_a_rate_that_floating_point_rounds_down() -> None:
     scores, positives = np.arange(101) / 101, np.arange(101) == 100
     threshold = choose_threshold(scores, positives, 0.29)  # 0.29 * 100 is 28.999999999999996
-    assert at_threshold(scores, positives, threshold).false_alarms == 29
+    assert (scores[:100] >= threshold).sum() == 29
 
 
 def test_float32_scores_that_are_all_one() -> None:
     scores, positives = np.ones(4, np.float32), np.array([True, False, True, False])
     threshold = choose_threshold(scores, positives, 0.01)
-    alarms = at_threshold(scores, positives, threshold, asked=0.01)
-    assert (alarms.alarms, alarms.detection_rate, alarms.precision) == (0, 0.0, None)
-
-
-def test_what_it_gives() -> None:
-    alarms = at_threshold([0.9, 0.8, 0.7, 0.1], [True, False, True, False], 0.75, asked=0.5, hours=4.0)
-    shape = json.loads(json.dumps(alarms.to_json(), allow_nan=False))
-    assert shape == {
-        "threshold": 0.75,
-        "asked_false_alarm_rate": 0.5,
-        "detection_rate": 0.5,
-        "false_alarm_rate": 0.5,
-        "precision": 0.5,
-        "alarms": 2,
-        "false_alarms": 1,
-        "positives": 2,
-        "negatives": 2,
-        "hours": 4.0,
-        "alarms_per_hour": 0.5,
-        "false_alarms_per_hour": 0.25,
-    }
-    assert at_threshold([0.1], [False], 0.5).detection_rate is None
+    assert threshold > 1
 
 
 @pytest.mark.parametrize(
@@ -72,7 +46,6 @@ def test_what_it_gives() -> None:
         ([0.1, 0.2], [True, True], "Nothing to leave alone is among the 2 scores"),
         ([0.1], [True, False], r"scores are \(1,\) and positives \(2,\)"),
         ([0.1, np.nan], [True, False], "not finite"),
-        ([0.1, 0.2], [1, 0], "they must be true or false"),
     ],
 )
 def test_no_threshold(scores: list[float], positives: list[bool], said: str) -> None:
@@ -83,5 +56,3 @@ def test_no_threshold(scores: list[float], positives: list[bool], said: str) -> 
 def test_arguments_out_of_range() -> None:
     with pytest.raises(InputError, match=r"The false-alarm rate is 1\.5"):
         choose_threshold([0.1, 0.2], [True, False], 1.5)
-    with pytest.raises(InputError, match="hours is 0"):
-        at_threshold([0.1, 0.2], [True, False], 0.5, hours=0)

@@ -6,8 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bothways.errors import InputError
-from bothways.metrics import calibration, curve, score_probabilities
+from bothways.metrics import calibration, curve, ranking
 
 Array = npt.NDArray[np.float64]
 
@@ -43,32 +42,30 @@ def test_calibration_by_its_definition(classes: int) -> None:
     assert result.brier == pytest.approx(squares / 2 if classes == 2 else squares)
 
 
-def test_rankings_and_labels_that_are_missing() -> None:
+@pytest.mark.parametrize("values", [3, 10**6])
+def test_rankings_are_those_of_scikit_learn(values: int) -> None:
     from sklearn.metrics import average_precision_score, roc_auc_score
 
-    expected, p = example()
-    masked = expected.copy()
-    masked[::7] = -1
-    kept = masked >= 0
-    scores = score_probabilities(masked, p, ["a", "b", "c"])
-    for code, name in enumerate("abc"):
-        positive = expected[kept] == code
-        assert scores.classes[name].roc_auc == pytest.approx(roc_auc_score(positive, p[kept, code]))
-        assert scores.classes[name].average_precision == pytest.approx(average_precision_score(positive, p[kept, code]))
-    assert scores.calibration == calibration(expected[kept], p[kept])
+    generator = np.random.default_rng(0)
+    positive, p = generator.random(300) < 0.3, generator.integers(0, values, 300) / values
+    precision, area = ranking(positive, p)
+    assert precision == pytest.approx(average_precision_score(positive, p))
+    assert area == pytest.approx(roc_auc_score(positive, p))
+    weights = generator.random(300)
+    theirs = average_precision_score(positive, p, sample_weight=weights)
+    assert ranking(positive, p, weights)[0] == pytest.approx(theirs)
 
 
 def test_a_class_that_is_absent_has_no_ranking() -> None:
-    scores = score_probabilities([0, 0], [[0.9, 0.1], [0.8, 0.2]], ["a", "b"])
-    assert scores.classes["a"].roc_auc is None
-    assert scores.classes["a"].average_precision == 1.0
-    assert scores.classes["b"].average_precision is None
-    assert curve([0, 0], [[0.9, 0.1], [0.8, 0.2]], 1) is None
+    p = np.array([0.1, 0.2])
+    assert ranking(np.array([False, False]), p) == (None, None)
+    assert ranking(np.array([True, True]), p) == (1.0, None)
+    assert curve(np.array([False, False]), p) is None
 
 
 def test_a_curve_is_what_its_thresholds_give() -> None:
     expected, p = example(2, 5000)
-    line = curve(expected, p, 1, points=50)
+    line = curve(expected == 1, p[:, 1], points=50)
     assert line is not None
     assert 40 <= len(line.thresholds) <= 50
     for i, threshold in enumerate(line.thresholds):
@@ -78,18 +75,3 @@ def test_a_curve_is_what_its_thresholds_give() -> None:
         assert line.precision[i] == pytest.approx((expected[called] == 1).mean() if called.any() else 1.0)
     assert line.detection_rate[-1] == 1.0
     assert np.diff(line.detection_rate).max() < 0.05
-
-
-@pytest.mark.parametrize(
-    ("expected", "p", "said"),
-    [
-        ([0, 1], [[0.5, 0.5]], r"probabilities are \(1, 2\); they must be \(2, 2\)"),
-        ([0], [[0.5, 0.25, 0.25]], r"probabilities are \(1, 3\); they must be \(1, 2\)"),
-        ([-1], [[0.5, 0.5]], "None of the 1 expected labels is known"),
-        ([2], [[0.5, 0.5]], "there are 2 classes"),
-        ([1], [[np.nan, 0.5]], "not finite"),
-    ],
-)
-def test_probabilities_that_cannot_be_judged(expected: list[int], p: list[list[float]], said: str) -> None:
-    with pytest.raises(InputError, match=said):
-        score_probabilities(expected, p, ["a", "b"])

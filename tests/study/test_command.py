@@ -13,8 +13,8 @@ from rich.console import Console
 
 from bothways.cli import main
 from bothways.cli.comparisons import _live_table, _log_runs
+from bothways.metrics import Counts
 from bothways.study.runs import DIVERGED, Run
-from bothways.study.scores import Judged
 from bothways.study.worker import Progress
 from bothways.study.workers import State
 
@@ -109,7 +109,7 @@ def test_bad_use(run: RunCommand, arguments: list[str], said: str) -> None:
 
 def state_of_three() -> State:
     counts = np.ones((2, 2), np.int32)
-    judged = Judged(counts, counts, counts, np.ones(2, np.float32))
+    judged = Counts(counts, counts, counts, np.ones(2, np.float32))
     done = [Run('{"units": 8}', 0, judged=judged), Run("{}", 0, DIVERGED)]
     return State(5, done=done, running={("{}", 1): Progress(("{}", 1), 3, 60), ('{"units": 9}', 0): None})
 

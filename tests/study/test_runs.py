@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 from bothways.errors import DataError
+from bothways.metrics import Counts
 from bothways.study.runs import DIVERGED, FAILED, Curve, Journal, Run, read_runs
-from bothways.study.scores import Judged
 
 STUDY = {"classes": ["calm", "attack", "odd"], "task": "flows"}
 
@@ -23,7 +23,7 @@ def made_run(seed: int, key: str = '{"units": 8}', status: str = "finished") -> 
         return Run(key, seed, status, "The loss is nan.")
     counts = generator.integers(0, 9, (3, 5, 3)).astype(np.int32)
     alarms = {rate: generator.integers(0, 9, (5, 2)).astype(np.int32) for rate in (0.01, 0.001)}
-    judged = Judged(counts[0], counts[1], counts[2], generator.random(5).astype(np.float32), alarms)
+    judged = Counts(counts[0], counts[1], counts[2], generator.random(5).astype(np.float32), alarms)
     nothing = np.full(4, np.nan)
     curve = Curve(np.arange(1, 5), generator.random(4), generator.random(4), nothing, nothing)
     return Run(key, seed, judged=judged, curve=curve, parameters=7, updates=4, train_seconds=0.25)
@@ -78,9 +78,9 @@ def test_one_parquet_file_is_left(path: Path) -> None:
     assert table["status"].to_list() == ["finished", "finished", "diverged", "finished"]
     judged = RUNS[0].judged
     assert judged is not None
-    assert table["accuracy"][0] == pytest.approx(judged.hits.sum() / judged.support.sum())
+    assert table["accuracy"][0] == pytest.approx(judged.true_positives.sum() / judged.support.sum())
     assert table["accuracy"][2] is None
-    assert table["hits"][0].to_list() == judged.hits.ravel().tolist()
+    assert table["true_positives"][0].to_list() == judged.true_positives.ravel().tolist()
     assert read_runs(path)[0]["task"] == "flows"
 
 

@@ -9,11 +9,7 @@ import pytest
 from scipy import stats
 
 from bothways.errors import InputError
-from bothways.study.statistics import Resamples, holm, interval, resampled_t_test, sign_flip_test, variance_shares
-
-
-def share(sums: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    return np.asarray(sums[..., 0] / sums[..., 1])
+from bothways.study.statistics import holm, resampled_t_test, sign_flip_test, variance_shares
 
 
 def test_signs_are_flipped_in_every_way() -> None:
@@ -48,42 +44,6 @@ def test_holm() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
     assert holm([]) == []
-
-
-def test_an_interval_holds_the_truth_as_often_as_it_says() -> None:
-    """Scores with a spread over seeds and one over sequences: the mean is inside about as often as promised."""
-    generator = np.random.default_rng(2)
-    held = 0
-    for trial in range(200):
-        rates = 0.7 + generator.normal(0, 0.05, (20, 1)) + generator.normal(0, 0.1, (1, 60))
-        right = generator.binomial(50, np.clip(rates, 0, 1))
-        counts = np.stack([right, np.full_like(right, 50)], axis=-1)
-        draws = Resamples([60] * 20, times=200, seed=trial).scores(list(counts), share, worst=0.0)
-        low, high = interval(np.mean(draws, axis=1))
-        held += low <= 0.7 <= high
-    assert 0.88 < held / 200 <= 1.0
-
-
-def test_draws_are_paired() -> None:
-    """Two settings of which one is right once more in every sequence differ by just that in every draw."""
-    one = np.random.default_rng(3).integers(0, 9, (5, 30))
-    steps = np.full_like(one, 10)
-    resamples = Resamples([30] * 5, times=50)
-    first, second = (resamples.scores(list(np.stack([n, steps], -1)), share, 0.0) for n in (one, one + 1))
-    np.testing.assert_allclose(second - first, 0.1, atol=1e-6)
-
-
-def test_a_seed_that_came_to_nothing_counts_as_worst() -> None:
-    counts = [np.array([[1, 1]]), None]
-    draws = Resamples([1, 1], times=100).scores(counts, share, worst=0.0)
-    assert set(np.unique(draws)) == {0.0, 1.0}
-
-
-def test_seeds_may_judge_sequences_of_their_own() -> None:
-    counts = [np.array([[1, 2], [1, 2]]), np.array([[0, 3], [3, 3], [3, 3]])]
-    draws = Resamples([2, 3], shared=False, times=400).scores(counts, share, 0.0)
-    assert draws.shape == (400, 2)
-    assert set(np.unique(draws.round(6))) <= {0.5, 0.0, round(1 / 3, 6), round(2 / 3, 6), 1.0}
 
 
 LEVELS = {"a": 3, "b": 2, "c": 2}

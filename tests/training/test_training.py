@@ -28,7 +28,7 @@ from bothways.training.epochs import BatchEpochs, Epochs
 from bothways.training.examples import statistics
 from bothways.training.initializers import initial_weights
 from bothways.training.keras_model import batch, compile_model, get_weights, keras_model, labeled_arrays, set_weights
-from bothways.training.validation import Judged, Validation
+from bothways.training.validation import Validated, Validation
 from tolerances import error
 
 Array = npt.NDArray[Any]
@@ -190,9 +190,9 @@ def test_the_learning_rate_falls_to_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     """The last of ten epochs moves the weights about a tenth as far as one in the middle."""
     seen = []
 
-    def judge(self: Validation, weights: dict[str, Array]) -> Judged:
+    def judge(self: Validation, weights: dict[str, Array]) -> Validated:
         seen.append(np.concatenate([array.ravel() for array in weights.values()]))
-        return Judged(0.0, 0.0)
+        return Validated(0.0, 0.0)
 
     monkeypatch.setattr(Validation, "__call__", judge)
     examples = some_examples([6] * 80)
@@ -256,9 +256,9 @@ def test_the_best_weights_are_kept_and_training_stops(monkeypatch: pytest.Monkey
     given = iter([(0.5, 0.9), (0.7, 0.8), (0.7, 0.7), (0.7, 0.7), (0.6, 0.1), (0.9, 0.9)])
     seen = []
 
-    def judge(self: Validation, weights: Any) -> Judged:
+    def judge(self: Validation, weights: Any) -> Validated:
         seen.append(weights)
-        return Judged(*next(given))
+        return Validated(*next(given))
 
     monkeypatch.setattr(Validation, "__call__", judge)
     reports: list[EpochReport] = []

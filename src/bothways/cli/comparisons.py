@@ -192,8 +192,8 @@ def _words(key: str) -> str:
 def _median(runs: Sequence[Run]) -> str:
     import statistics
 
-    from bothways.study.scores import metric
+    from bothways.metrics import score
 
-    of = metric("accuracy", (), (), "")
+    of = score("accuracy", ())
     scores = [of.of(run.judged) for run in runs if run.judged is not None]
     return f"{statistics.median(scores):.4f}" if scores else ""

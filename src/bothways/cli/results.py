@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -11,9 +12,9 @@ from rich.text import Text
 from bothways.cli.display import results, table
 
 if TYPE_CHECKING:
-    from bothways.jobs import Evaluation, Prediction, Training
+    from bothways.jobs import Prediction, Training
     from bothways.layers.inspection import Inspection
-    from bothways.metrics import Alarms, Interval
+    from bothways.metrics import Alarms, Evaluation, Interval
     from bothways.runtime import Model
 
 MOST_CLASSES = 30
@@ -37,86 +38,76 @@ def show_training(training: Training) -> None:
 
 def show_evaluation(evaluation: Evaluation) -> None:
     """The scores of a model with their intervals, beside those of its baselines, and what they come to."""
-    from bothways.metrics import baseline_words  # brings NumPy, which --help has no use for
+    from bothways.report import baseline_words, verdict  # brings NumPy, which --help has no use for
 
-    console = results()
-    judgement = evaluation.judgement
-    scores, intervals = judgement.scores, judgement.intervals
+    console, per, intervals = results(), evaluation.per, evaluation.intervals
     part = "all rows" if evaluation.split == "all" else f"{evaluation.split} part"
-    plural = "s" if judgement.sequences > 1 else ""
-    steps = f", {scores.steps:,} steps" if judgement.per == "step" else ""
-    console.print(f"{part}: {judgement.sequences:,} sequence{plural}{steps}")
+    plural = "s" if evaluation.sequences != 1 else ""
+    steps = f", {evaluation.labels:,} steps" if per == "step" else ""
+    console.print(f"{part}: {evaluation.sequences:,} sequence{plural}{steps}")
     _show_classes(evaluation)
     grid = table("", "accuracy", "", "macro F1", "")
-    grid.add_row(
-        "this model",
-        f"{scores.accuracy:.3f}",
-        "" if intervals is None else _between(intervals.accuracy),
-        f"{scores.macro_f1:.3f}",
-        "" if intervals is None else _between(intervals.macro_f1),
-    )
-    for name, baseline in judgement.baselines.items():
-        what = f"always {evaluation.majority}" if name == "majority" else baseline_words(name, judgement.per)
-        grid.add_row(what, f"{baseline.scores.accuracy:.3f}", "", f"{baseline.scores.macro_f1:.3f}", "")
+    own = [f"{evaluation.accuracy:.3f}", _between(intervals, "accuracy")]
+    grid.add_row("this model", *own, f"{evaluation.macro_f1:.3f}", _between(intervals, "macro_f1"))
+    for name, baseline in evaluation.baselines.items():
+        grid.add_row(baseline_words(name, per), f"{baseline.accuracy:.3f}", "", f"{baseline.macro_f1:.3f}", "")
     console.print(grid)
-    if intervals is not None:
+    if intervals:
         console.print(
-            f"In brackets: {intervals.confidence:.0%} intervals, over {intervals.sequences:,} sequences drawn anew "
-            f"{intervals.resamples:,} times."
+            f"In brackets: {evaluation.confidence:.0%} intervals, from {evaluation.resamples:,} samples of "
+            f"{evaluation.resampled:,} sequences."
         )
-    if judgement.alarms is not None:
-        _show_alarms(evaluation, judgement.alarms)
-    console.print(judgement.verdict)
+    if evaluation.alarms is not None:
+        _show_alarms(evaluation, evaluation.alarms)
+    for warning in evaluation.warnings:
+        console.print(f"Careful: {warning}")
+    console.print(verdict(evaluation))
 
 
 def _show_classes(evaluation: Evaluation) -> None:
-    judgement = evaluation.judgement
-    intervals = judgement.intervals
-    counted = "steps" if judgement.per == "step" else "sequences"
-    grid = table("class", "precision", "recall", "F1", *([""] if intervals else []), "false-alarm\nrate", counted)
-    classes = judgement.scores.classes
+    intervals, classes = evaluation.intervals, evaluation.classes
+    grid = table(
+        "class", "precision", "recall", "F1", *([""] if intervals else []), "false-alarm\nrate", f"{evaluation.per}s"
+    )
     shown = sorted(classes, key=lambda label: -classes[label].support)[:MOST_CLASSES]
     for label, of in classes.items():
         if label in shown:
             shares = [f"{share:.3f}" for share in (of.precision, of.recall, of.f1)]
-            between = [_between(intervals.f1[label])] if intervals else []
+            between = [_between(intervals, f"f1:{label}")] if intervals else []
             grid.add_row(str(label), *shares, *between, f"{of.false_alarm_rate:.3f}", f"{of.support:,}")
     results().print(grid)
     if len(shown) < len(classes):
-        results().print(f"These are the {len(shown)} commonest of {len(classes)} classes; --json has them all.")
+        results().print(f"These are the {len(shown)} most frequent of {len(classes)} classes; --json has them all.")
 
 
 def _show_alarms(evaluation: Evaluation, alarms: Alarms) -> None:
     """What the threshold gives."""
-    console = results()
-    rates = evaluation.judgement.alarm_intervals
+    console, intervals = results(), evaluation.intervals
     asked = (
         ""
         if alarms.asked_false_alarm_rate is None
         else f", chosen for {alarms.asked_false_alarm_rate:.2%} false alarms"
     )
-    console.print(f"Alarms for {evaluation.positive!r} from a probability of {alarms.threshold:.4f} up{asked}:")
+    console.print(f"Alarms for {str(evaluation.positive)!r} from a probability of {alarms.threshold:.4f} up{asked}:")
     grid = table("", "", "")
     grid.show_header = False
-
-    def add(name: str, key: str, share: float | None) -> None:
-        if share is not None:
-            grid.add_row(name, f"{share:.2%}", _between(rates[key], percent=True) if key in rates else "")
-
-    add("detected", "detection_rate", alarms.detection_rate)
-    add("false alarms", "false_alarm_rate", alarms.false_alarm_rate)
-    add("alarms that are right", "precision", alarms.precision)
+    rates = {"detected": "detection_rate", "false alarms": "false_alarm_rate", "alarms that are right": "precision"}
+    for name, key in rates.items():
+        if (share := getattr(alarms, key)) is not None:
+            grid.add_row(name, f"{share:.2%}", _between(intervals, key, percent=True))
     grid.add_row("alarms", f"{alarms.alarms:,}", f"{alarms.false_alarms:,} of them false")
     if alarms.alarms_per_hour is not None and alarms.false_alarms_per_hour is not None:
         grid.add_row(
-            "alarms an hour", f"{alarms.alarms_per_hour:.3g}", f"{alarms.false_alarms_per_hour:.3g} of them false"
+            "alarms per hour", f"{alarms.alarms_per_hour:.3g}", f"{alarms.false_alarms_per_hour:.3g} of them false"
         )
     console.print(grid)
 
 
-def _between(interval: Interval, percent: bool = False) -> str:
-    """The ends of an interval, as they stand beside its value."""
-    low, high = interval.low, interval.high
+def _between(intervals: Mapping[str, Interval], name: str, percent: bool = False) -> str:
+    """The ends of an interval, as they stand beside its value; nothing if there is none."""
+    if name not in intervals:
+        return ""
+    low, high = intervals[name].low, intervals[name].high
     return f"[{low:.2%}, {high:.2%}]" if percent else f"[{low:.3f}, {high:.3f}]"
 
 

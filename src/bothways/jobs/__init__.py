@@ -1,11 +1,11 @@
-"""The jobs that start at a table in a file: train on it, judge a model on it, label it.
+"""The jobs that start at a table in a file: train on it, evaluate a model on it, label it.
 
 `bothways.cli` reads the arguments of these functions from the command line and prints what they return.
 """
 
-from bothways.jobs.evaluation import Evaluation, evaluate
+from bothways.jobs.evaluation import evaluate
 from bothways.jobs.models import info
 from bothways.jobs.prediction import Prediction, predict
 from bothways.jobs.training import Training, train
 
-__all__ = ["Evaluation", "Prediction", "Training", "evaluate", "info", "predict", "train"]
+__all__ = ["Prediction", "Training", "evaluate", "info", "predict", "train"]

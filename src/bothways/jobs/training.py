@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bothways
-from bothways import interrupts, store
+from bothways import baselines, interrupts, store
 from bothways.data import (
     Columns,
     Parts,
@@ -20,9 +20,9 @@ from bothways.data import (
 )
 from bothways.errors import InputError, counted, option
 from bothways.files import check_output
-from bothways.jobs.evaluation import Evaluation, judge_part
+from bothways.jobs.evaluation import evaluate_part
 from bothways.jobs.models import MODEL_ENDING
-from bothways.metrics import Baselines, fit_baselines, majority
+from bothways.metrics import Evaluation
 from bothways.network import Network
 from bothways.runtime import Model
 from bothways.sequences import Sequences
@@ -157,7 +157,7 @@ def train(
         per=columns.per,
         **described,
     )
-    baselines = fit_baselines(parts.train, network.classes, network.categories, chosen.seed)
+    simple = baselines.fit(parts.train, network.classes, network.categories, chosen.seed)
     with ExitStack() as stack:
         stop = stack.enter_context(interrupts.deferred())
         trackers = [stack.enter_context(tracker) for tracker in _trackers(tensorboard, mlflow, settings or {})]
@@ -174,7 +174,7 @@ def train(
             resume=resume and checkpoint.exists(),
             say=say,
         )
-        model = _model(network, chosen, trained, columns, parts, table.source, baselines)
+        model = _model(network, chosen, trained, columns, parts, table.source, simple)
         store.save(model, output)
         if stop.requested:
             best = f"the best model of {counted(len(trained.history), 'epoch')}"
@@ -182,11 +182,10 @@ def train(
             raise KeyboardInterrupt
     checkpoint.unlink(missing_ok=True)
     name, part = ("train", parts.train) if parts.valid is None else ("valid", parts.valid)
-    judgement = judge_part(model, part, model.probabilities(part))
     return Training(
         path=output,
         model=model,
-        evaluation=Evaluation(name, judgement, majority(model.class_counts)),
+        evaluation=evaluate_part(model, part, model.probabilities(part), split=name),
         epochs=len(trained.history),
         best_epoch=model.facts["best_epoch"],
         seconds=trained.seconds,
@@ -242,7 +241,7 @@ def _model(
     columns: Columns,
     parts: Parts,
     source: str,
-    baselines: Baselines,
+    simple: list[baselines.Baseline],
 ) -> Model:
     codes = parts.train.known_labels
     counts = {label: int((codes == code).sum()) for code, label in enumerate(parts.classes)}
@@ -259,6 +258,6 @@ def _model(
             for report in trained.history
         ],
         "versions": {"bothways": bothways.__version__},
-        "baselines": baselines.to_json(),
+        "baselines": baselines.to_json(simple),
     }
     return Model(network, trained.weights, parts.classes, columns.to_json(), counts, facts)

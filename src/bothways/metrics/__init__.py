@@ -1,51 +1,35 @@
-"""Honest scores of labels and probabilities: arrays of codes in, frozen dataclasses out.
+"""Scores: what was predicted is counted once, and every score of any sample of sequences is made of the counts."""
 
-A code is the number of a class; -1 stands where there is no label, and does not count. A label may be that of a step or
-that of a whole sequence; what differs is said with `lengths`, the number of steps of each sequence.
-"""
-
-from bothways.metrics.alarms import Alarms, at_threshold, choose_threshold
-from bothways.metrics.baselines import Baselines, fit_baselines
-from bothways.metrics.intervals import Interval, Intervals, alarm_intervals, bootstrap, difference
-from bothways.metrics.judgement import BaselineScores, Judgement, baseline_words, judge
-from bothways.metrics.labels import ClassScores, Scores, majority, score_codes, score_labels
-from bothways.metrics.probabilities import (
-    Bin,
-    Calibration,
-    Curve,
-    ProbabilityScores,
-    Ranking,
-    calibration,
-    curve,
-    score_probabilities,
-)
+from bothways.metrics.alarms import Alarms, choose_threshold, thresholds_for
+from bothways.metrics.bootstrap import Resamples, interval
+from bothways.metrics.counts import Counts, count, labeled, rarest
+from bothways.metrics.evaluation import BaselineScores, ClassScores, Evaluation, Interval, evaluate
+from bothways.metrics.probabilities import Bin, Calibration, Curve, calibration, curve, ranking
+from bothways.metrics.scores import Score, monitored, score, title
 
 __all__ = [
     "Alarms",
     "BaselineScores",
-    "Baselines",
     "Bin",
     "Calibration",
     "ClassScores",
+    "Counts",
     "Curve",
+    "Evaluation",
     "Interval",
-    "Intervals",
-    "Judgement",
-    "ProbabilityScores",
-    "Ranking",
-    "Scores",
-    "alarm_intervals",
-    "at_threshold",
-    "baseline_words",
-    "bootstrap",
+    "Resamples",
+    "Score",
     "calibration",
     "choose_threshold",
+    "count",
     "curve",
-    "difference",
-    "fit_baselines",
-    "judge",
-    "majority",
-    "score_codes",
-    "score_labels",
-    "score_probabilities",
+    "evaluate",
+    "interval",
+    "labeled",
+    "monitored",
+    "ranking",
+    "rarest",
+    "score",
+    "thresholds_for",
+    "title",
 ]

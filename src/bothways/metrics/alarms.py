@@ -1,38 +1,39 @@
-"""Alarms: a threshold for a false-alarm rate that one can live with, and what it gives."""
+"""Alarms: a threshold for a tolerable false-alarm rate, and what it gives."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bothways.errors import InputError
+from bothways.metrics.counts import labeled
+from bothways.sequences import Sequences
 
 
 @dataclass(frozen=True)
 class Alarms:
-    """What raising an alarm at every score from a threshold up gives.
+    """What it gives to raise an alarm at every probability from a threshold up.
 
     Attributes:
-        threshold: the score from which there is an alarm.
-        asked_false_alarm_rate: the false-alarm rate that the threshold was chosen for; None if for none.
-        detection_rate: of the positives, the share with an alarm; None without positives.
-        false_alarm_rate: of the negatives, the share with an alarm; None without negatives.
-        precision: of the alarms, the share that is right; None without alarms.
+        threshold: the lowest probability with an alarm.
+        asked_false_alarm_rate: the rate that the threshold was chosen for; None if for none.
         alarms: how many there are.
         false_alarms: how many of them are wrong.
         positives: how many steps (or sequences) should raise one.
         negatives: how many should not.
-        hours: how long all of it took; None if there are no times.
+        hours: how long all of it took; None without times.
+
+    Example:
+        >>> alarms = Alarms(0.5, None, alarms=4, false_alarms=1, positives=6, negatives=10, hours=2.0)
+        >>> alarms.detection_rate, alarms.false_alarm_rate, alarms.precision, alarms.alarms_per_hour
+        (0.5, 0.1, 0.75, 2.0)
     """
 
     threshold: float
     asked_false_alarm_rate: float | None
-    detection_rate: float | None
-    false_alarm_rate: float | None
-    precision: float | None
     alarms: int
     false_alarms: int
     positives: int
@@ -40,29 +41,39 @@ class Alarms:
     hours: float | None = None
 
     @property
+    def detection_rate(self) -> float | None:
+        """Of the positives, the share with an alarm; None without positives."""
+        return _share(self.alarms - self.false_alarms, self.positives)
+
+    @property
+    def false_alarm_rate(self) -> float | None:
+        """Of the negatives, the share with an alarm; None without negatives."""
+        return _share(self.false_alarms, self.negatives)
+
+    @property
+    def precision(self) -> float | None:
+        """Of the alarms, the share that is right; None without alarms."""
+        return _share(self.alarms - self.false_alarms, self.alarms)
+
+    @property
     def alarms_per_hour(self) -> float | None:
-        """Alarms an hour, right ones and wrong ones; None if there are no times."""
-        return None if self.hours is None else self.alarms / self.hours
+        """Alarms per hour, right and wrong; None without times."""
+        return _share(self.alarms, self.hours)
 
     @property
     def false_alarms_per_hour(self) -> float | None:
-        """Wrong alarms an hour; None if there are no times."""
-        return None if self.hours is None else self.false_alarms / self.hours
+        """Wrong alarms per hour; None without times."""
+        return _share(self.false_alarms, self.hours)
 
     def to_json(self) -> dict[str, Any]:
-        """The alarms as plain JSON values.
-
-        Example:
-            >>> shape = at_threshold([0.9, 0.8, 0.1], [True, False, False], 0.5, hours=2.0).to_json()
-            >>> shape["detection_rate"], shape["false_alarm_rate"], shape["alarms_per_hour"]
-            (1.0, 0.5, 1.0)
-        """
-        rates = {"alarms_per_hour": self.alarms_per_hour, "false_alarms_per_hour": self.false_alarms_per_hour}
-        return asdict(self) | rates
+        """The alarms as plain JSON values."""
+        names = "threshold asked_false_alarm_rate detection_rate false_alarm_rate precision alarms false_alarms"
+        names += " positives negatives hours alarms_per_hour false_alarms_per_hour"
+        return {name: getattr(self, name) for name in names.split()}
 
 
 def choose_threshold(scores: Any, positives: Any, false_alarm_rate: float) -> float:
-    """The lowest of the scores from which up no larger share of the negatives lies than asked.
+    """The lowest threshold with at most this false-alarm rate.
 
     Choose it on data that was neither trained on nor is reported on. Where even the highest score has too many
     negatives, the threshold lies just above it, and nothing raises an alarm.
@@ -79,7 +90,11 @@ def choose_threshold(scores: Any, positives: Any, false_alarm_rate: float) -> fl
         >>> choose_threshold([0.1, 0.2, 0.4, 0.4, 0.7, 0.9], [False, False, False, False, True, True], 0.25)
         0.7
     """
-    s, positive = _checked(scores, positives)
+    s, positive = np.asarray(scores, np.float64), np.asarray(positives, bool)
+    if s.ndim != 1 or s.shape != positive.shape or len(s) == 0:
+        raise InputError(f"scores are {s.shape} and positives {positive.shape}; give as many of both, at least 1.")
+    if not np.isfinite(s).all():
+        raise InputError("scores hold values that are not finite numbers.")
     if not 0 <= false_alarm_rate <= 1:
         raise InputError(f"The false-alarm rate is {false_alarm_rate}; it must be from 0 to 1, such as 0.01.")
     negatives = np.sort(s[~positive])[::-1]
@@ -97,56 +112,30 @@ def choose_threshold(scores: Any, positives: Any, false_alarm_rate: float) -> fl
     return float(above.min() if len(above) else np.nextafter(negatives[allowed], np.inf))
 
 
-def at_threshold(
-    scores: Any, positives: Any, threshold: float, *, asked: float | None = None, hours: float | None = None
-) -> Alarms:
-    """What a threshold gives on data that it was not chosen on.
+def thresholds_for(
+    sequences: Sequences, probabilities: Any, false_alarm_rates: Sequence[float], positive: int
+) -> dict[float, float]:
+    """The threshold for each false-alarm rate, chosen on labeled sequences.
 
     Args:
-        scores: `(steps,)` the higher, the more suspicious.
-        positives: `(steps,)` bool, what should raise an alarm.
-        threshold: the score from which there is an alarm.
-        asked: the false-alarm rate that the threshold was chosen for.
-        hours: how long all sequences together took.
+        sequences: those to choose on.
+        probabilities: `(labels, classes)`.
+        false_alarm_rates: from 0 to 1.
+        positive: the code of the class to detect.
 
     Raises:
-        InputError: arrays that do not fit, or hours that are not above 0.
+        InputError: as `choose_threshold`.
 
     Example:
-        >>> alarms = at_threshold([0.9, 0.2, 0.6, 0.1], [True, True, False, False], 0.6)
-        >>> alarms.detection_rate, alarms.false_alarm_rate, alarms.precision
-        (0.5, 0.5, 0.5)
+        >>> sequences = Sequences(np.zeros((2, 1)), np.array([2]), labels=np.array([0, 1]))
+        >>> thresholds_for(sequences, [[0.9, 0.1], [0.2, 0.8]], [0.01], positive=1)
+        {0.01: 0.8}
     """
-    s, positive = _checked(scores, positives)
-    if hours is not None and not 0 < hours < np.inf:
-        raise InputError(f"hours is {hours}; it must be a number above 0, or None where there are no times.")
-    alarm = s >= threshold
-    hits, false = int((alarm & positive).sum()), int((alarm & ~positive).sum())
-    of_it = int(positive.sum())
-    return Alarms(
-        threshold=float(threshold),
-        asked_false_alarm_rate=asked,
-        detection_rate=_share(hits, of_it),
-        false_alarm_rate=_share(false, len(s) - of_it),
-        precision=_share(hits, hits + false),
-        alarms=hits + false,
-        false_alarms=false,
-        positives=of_it,
-        negatives=len(s) - of_it,
-        hours=hours,
-    )
+    p = np.asarray(probabilities)
+    known = int(max(positive + 1, p.shape[1], 0 if sequences.labels is None else sequences.labels.max() + 1))
+    labels, p, _, _ = labeled(sequences, p, known)
+    return {rate: choose_threshold(p[:, positive], labels == positive, rate) for rate in false_alarm_rates}
 
 
-def _checked(scores: Any, positives: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    s, positive = np.asarray(scores, np.float64), np.asarray(positives)
-    if s.ndim != 1 or s.shape != positive.shape or len(s) == 0:
-        raise InputError(f"scores are {s.shape} and positives {positive.shape}; give as many of both, 1 or more.")
-    if positive.dtype != np.bool_:
-        raise InputError(f"positives are {positive.dtype}; they must be true or false.")
-    if not np.isfinite(s).all():
-        raise InputError("scores hold values that are not finite numbers.")
-    return s, positive
-
-
-def _share(part: int, whole: int) -> float | None:
+def _share(part: int, whole: float | None) -> float | None:
     return part / whole if whole else None

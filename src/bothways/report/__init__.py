@@ -2,5 +2,6 @@
 
 from bothways.report.content import Epoch, Report
 from bothways.report.page import check_report_file, write_report
+from bothways.report.words import baseline_words, verdict, warnings
 
-__all__ = ["Epoch", "Report", "check_report_file", "write_report"]
+__all__ = ["Epoch", "Report", "baseline_words", "check_report_file", "verdict", "warnings", "write_report"]

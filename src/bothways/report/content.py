@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bothways.errors import InputError
-from bothways.metrics import Judgement
+from bothways.metrics import Evaluation
+from bothways.sequences import Array, Numbers, Sequences
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What an epoch of training did.
+    """One epoch of training.
 
     Attributes:
         epoch: its number, from 1.
-        loss: the mean cross-entropy on what was learned from.
+        loss: the mean cross-entropy of the train part.
         valid_loss: that of the valid part; None without one.
-        valid_metric: the macro F1 of the valid part; None without one.
+        valid_metric: the score of the valid part that decides; None without one.
         best: whether its weights were the best so far.
     """
 
@@ -38,77 +38,71 @@ class Report:
 
     Attributes:
         title: such as the name of the model.
-        split: the part of the data that was judged.
-        judgement: the scores.
-        classes: the name of every class.
-        expected: `(steps,)` codes, one sequence after the other, or `(sequences,)`; -1 where there is no label.
-        probabilities: `(steps, classes)` or `(sequences, classes)`.
-        lengths: `(sequences,)` how many steps each sequence has; None where each label is that of a sequence.
-        ids: what each sequence is called; numbers from 0 if none are given.
+        evaluation: the scores.
+        sequences: what was evaluated, with labels.
+        probabilities: `(labels, n)`, what the model predicts.
         positive: the code of the class to raise alarms for; None if there is none.
         history: the epochs of training.
+        metric: the title of the score in it.
         facts: whatever else there is to know, under headings: sizes, splits, the network, settings, versions.
         notes: sentences that the reader should know, such as what was left out.
         texts: `(steps,)` what to write under each step of a drawing, such as the words.
+        times: `(steps,)` the time of each step, as datetime64; None where steps have none.
+        inputs: by the name of a column its values `(steps,)`, to draw them below the worst sequences.
 
     Raises:
         InputError: arrays that do not fit one another.
 
     Example:
-        >>> from bothways.metrics import judge
+        >>> from bothways.metrics import evaluate
+        >>> sequences = Sequences(np.zeros((4, 1)), np.array([2, 2]), labels=np.array([0, 1, 0, 0]))
         >>> p = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.7, 0.3]])
-        >>> judgement = judge([0, 1, 0, 0], p, ["calm", "attack"], [2, 2])
-        >>> report = Report("model", "test", judgement, ["calm", "attack"], [0, 1, 0, 0], p, lengths=[2, 2])
-        >>> report.ids
-        ('0', '1')
+        >>> Report("model", evaluate(sequences, p, ["calm", "attack"]), sequences, p).predicted
+        array([0, 1, 1, 0])
     """
 
     title: str
-    split: str
-    judgement: Judgement
-    classes: Sequence[Any]
-    expected: Any
-    probabilities: Any
-    lengths: Any = None
-    ids: Sequence[Any] = ()
+    evaluation: Evaluation
+    sequences: Sequences
+    probabilities: Array
     positive: int | None = None
     history: Sequence[Epoch] = ()
+    metric: str = "macro F1"
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    notes: Sequence[str] = ()
-    texts: Sequence[Any] | None = None
+    notes: Collection[str] = ()
+    texts: Any = None
+    times: Array | None = None
+    inputs: Mapping[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit one another."""
-        expected = np.asarray(self.expected, np.int64)
-        probabilities = np.asarray(self.probabilities, np.float64)
-        lengths = None if self.lengths is None else np.asarray(self.lengths, np.int64)
-        if probabilities.shape != (len(expected), len(self.classes)):
-            raise InputError(
-                f"probabilities are {probabilities.shape}; {len(expected)} labels of {len(self.classes)} classes need "
-                f"({len(expected)}, {len(self.classes)})."
-            )
-        if lengths is not None and lengths.sum() != len(expected):
-            raise InputError(f"lengths have {lengths.sum()} steps together; there are {len(expected)} labels.")
-        count = len(expected) if lengths is None else len(lengths)
-        ids = tuple(str(name) for name in self.ids) or tuple(str(i) for i in range(count))
-        if len(ids) != count:
-            raise InputError(f"There are {len(ids)} ids for {count} sequences; give as many.")
-        if self.texts is not None and (lengths is None or len(self.texts) != len(expected)):
-            raise InputError(f"There are {len(self.texts)} texts for {len(expected)} labels; give one a step.")
-        if self.positive is not None and not 0 <= self.positive < len(self.classes):
-            raise InputError(f"positive is {self.positive}; it must be the code of one of {len(self.classes)} classes.")
-        for name, value in (
-            ("expected", expected),
-            ("probabilities", probabilities),
-            ("lengths", lengths),
-            ("ids", ids),
-        ):
-            object.__setattr__(self, name, value)
+        p, count, known = self.probabilities, len(self.expected), len(self.evaluation.classes)
+        if p.ndim != 2 or len(p) != count or p.shape[1] > known:
+            raise InputError(f"probabilities are {p.shape}; {count} labels of {known} classes need ({count}, {known}).")
+        if self.positive is not None and not 0 <= self.positive < known:
+            raise InputError(f"positive is {self.positive}; it must be the code of one of {known} classes.")
+        for name, values in {"texts": self.texts, "times": self.times, **self.inputs}.items():
+            if values is not None and len(values) != self.sequences.steps:
+                raise InputError(
+                    f"{name} has {len(values)} values for {self.sequences.steps} steps; give one per step."
+                )
+        if missing := known - p.shape[1]:
+            object.__setattr__(self, "probabilities", np.pad(p, ((0, 0), (0, missing))))
 
     @property
-    def predicted(self) -> npt.NDArray[np.int64]:
-        """The labels given, as codes: the likeliest."""
+    def expected(self) -> Numbers:
+        """The codes of the labels; -1 where there is none."""
+        return np.zeros(0, np.int64) if self.sequences.labels is None else self.sequences.labels
+
+    @property
+    def predicted(self) -> Numbers:
+        """The codes of the most probable classes."""
         return np.asarray(self.probabilities.argmax(axis=1), np.int64)
+
+    @property
+    def classes(self) -> list[Any]:
+        """The name of every class."""
+        return list(self.evaluation.classes)
 
     @property
     def names(self) -> list[str]:

@@ -179,8 +179,8 @@ def reliability(result: Calibration) -> str:
     return drawn(360, 290, draw, "calibration", "Share of right labels against their probability")
 
 
-def training_curves(history: Sequence[Epoch]) -> str:
-    """Loss and valid metric by epoch, the epoch whose weights were kept marked."""
+def training_curves(history: Sequence[Epoch], metric: str) -> str:
+    """Loss and valid score by epoch; the epoch whose weights were kept is marked."""
     epochs = [epoch.epoch for epoch in history]
     best = max((epoch for epoch in history if epoch.best), key=lambda epoch: epoch.epoch, default=None)
     metrics = [(epoch.epoch, epoch.valid_metric) for epoch in history if epoch.valid_metric is not None]
@@ -195,14 +195,14 @@ def training_curves(history: Sequence[Epoch]) -> str:
         panels[0].set(title="Loss", xlabel="Epoch", ylim=(0, None))
         if metrics:
             panels[1].plot(*zip(*metrics, strict=True), color=WARM, marker=marker, label="valid")
-            panels[1].set(title="Macro F1", xlabel="Epoch")
+            panels[1].set(title=f"{metric[0].upper()}{metric[1:]} of the valid part", xlabel="Epoch")
         for axes in panels:
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             if best is not None:
                 axes.axvline(best.epoch, color=SOFT, linestyle="--", linewidth=1, label=f"kept: epoch {best.epoch}")
             axes.legend()
 
-    return drawn(720, 230, draw, "training", "Loss and macro F1 by epoch")
+    return drawn(720, 230, draw, "training", f"Loss and {short(metric)} by epoch")
 
 
 def steps(

@@ -10,6 +10,7 @@ from bothways.files import check_output, written_whole
 from bothways.report.content import Report
 from bothways.report.html import text
 from bothways.report.style import STYLE
+from bothways.report.words import part_words
 
 ENDINGS = (".html", ".htm")
 
@@ -46,12 +47,14 @@ def write_report(path: str | os.PathLike[str], report: Report) -> None:
     Example:
         >>> import tempfile
         >>> import numpy as np
-        >>> from bothways.metrics import judge
-        >>> expected, p = [0, 1, 0, 0], np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.7, 0.3]])
-        >>> judgement = judge(expected, p, ["calm", "attack"], [2, 2], baselines={"majority": [0, 0, 0, 0]})
+        >>> from bothways.metrics import evaluate
+        >>> from bothways.sequences import Sequences
+        >>> sequences = Sequences(np.zeros((4, 1)), np.array([2, 2]), labels=np.array([0, 1, 0, 0]))
+        >>> p = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.7, 0.3]])
+        >>> evaluation = evaluate(sequences, p, ["calm", "attack"])
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder, "report.html")
-        ...     write_report(path, Report("alarms", "test", judgement, ["calm", "attack"], expected, p, [2, 2]))
+        ...     write_report(path, Report("alarms", evaluation, sequences, p))
         ...     path.read_text()[:15]
         '<!doctype html>'
     """
@@ -64,11 +67,11 @@ def write_report(path: str | os.PathLike[str], report: Report) -> None:
 def _page(report: Report) -> str:
     from bothways.report import sections
 
-    judgement = report.judgement
-    steps = f"{judgement.scores.steps:,} steps in " if judgement.per == "step" else ""
-    plural = "" if judgement.sequences == 1 else "s"
-    what = f"{steps}{judgement.sequences:,} sequence{plural}, {len(report.classes):,} classes"
-    part = "All the data" if report.split == "all" else f"The {text(report.split)} part"
+    of = report.evaluation
+    steps = f"{of.labels:,} steps in " if of.per == "step" else ""
+    plural = "" if of.sequences == 1 else "s"
+    what = f"{steps}{of.sequences:,} sequence{plural}, {len(of.classes):,} classes"
+    part = text(part_words(of.split))
     body = "".join(
         draw(report)
         for draw in (
@@ -84,7 +87,7 @@ def _page(report: Report) -> str:
             sections.making,
         )
     )
-    return shell(report.title, f"{part}: {what}.", body)
+    return shell(report.title, f"{part[0].upper()}{part[1:]}: {what}.", body)
 
 
 def shell(title: str, part: str, body: str) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from bothways.metrics import Interval, curve
-from bothways.metrics.judgement import baseline_words
+from bothways.metrics import Interval, curve, title
 from bothways.report import figures
 from bothways.report.content import Report, short
 from bothways.report.html import between, facts, figure, number, row, section, table, text, track
+from bothways.report.words import baseline_words
+from bothways.report.words import verdict as verdict_words
 from bothways.report.worst import busiest_window, worst_sequences
 
 WORST = 10
@@ -24,19 +25,12 @@ EVEN = 0.02
 
 def verdict(report: Report) -> str:
     """Whether the model is worth anything, and what to know when reading on."""
-    judgement = report.judgement
-    first, _, rest = judgement.verdict.partition(". ")
-    notes = list(report.notes)
-    intervals = judgement.intervals
-    if intervals is None:
-        notes.append("There is one sequence with labels; how far the scores may be off cannot be told from it.")
-    elif intervals.sequences < 20:
-        notes.append(f"There are only {intervals.sequences} sequences: the intervals are rough, and rather too narrow.")
-    if (left_out := judgement.scores.unlabeled) > 0:
-        notes.append(f"{left_out:,} {judgement.per}s have no label and do not count.")
+    evaluation = report.evaluation
+    first, _, rest = verdict_words(evaluation).partition(". ")
+    notes = [*report.notes, *evaluation.warnings]
     items = "".join(f"<li>{text(note, 500)}</li>" for note in notes)
     return (
-        f'<div class="verdict {judgement.standing}"><p><b>{text(first, 500)}.</b>{text(rest, 1000)}</p>'
+        f'<div class="verdict {evaluation.standing}"><p><b>{text(first, 500)}.</b>{text(rest, 1000)}</p>'
         + (f'<ul class="notes">{items}</ul>' if items else "")
         + "</div>"
     )
@@ -44,37 +38,34 @@ def verdict(report: Report) -> str:
 
 def scores(report: Report) -> str:
     """The model beside the baselines."""
-    judgement, intervals = report.judgement, report.judgement.intervals
+    evaluation, intervals = report.evaluation, report.evaluation.intervals
 
     def cell(value: float, interval: Interval | None, said: str) -> str:
         return f"{value:.3f} {said}{track(value, interval)}"
 
-    own = {"macro_f1": judgement.scores.macro_f1, "accuracy": judgement.scores.accuracy}
-    ends = {name: None if intervals is None else getattr(intervals, name) for name in own}
-    rows = [row("this model", (cell(own[name], ends[name], between(ends[name])) for name in own), "model")]
-    for name, baseline in judgement.baselines.items():
-        cells = []
-        for metric in own:
-            ahead = baseline.ahead and baseline.ahead[metric]
-            said = "" if not isinstance(ahead, Interval) else f"<small>model {between(ahead, '+')}</small>"
-            cells.append(cell(getattr(baseline.scores, metric), None, said))
-        rows.append(row(text(baseline_words(name, judgement.per)), cells))
+    names = ("macro_f1", "accuracy")
+    ends = {name: intervals.get(name) for name in names}
+    rows = [row("this model", (cell(getattr(evaluation, n), ends[n], between(ends[n])) for n in names), "model")]
+    for name, baseline in evaluation.baselines.items():
+        ahead = {n: f"<small>model {between(each, '+')}</small>" for n, each in baseline.ahead.items()}
+        cells = (cell(getattr(baseline, n), None, ahead.get(n, "")) for n in names)
+        rows.append(row(text(baseline_words(name, evaluation.per)), cells))
     lead = "Macro F1 weighs all classes alike; accuracy is the share of labels that are right."
-    if intervals is not None:
+    if intervals:
         lead += (
-            f" In small print: where {intervals.confidence:.0%} of {intervals.resamples:,} samples of whole sequences "
-            "lie, for the model itself, and for how far it is ahead of each simpler way to label."
+            f" In small print: {evaluation.confidence:.0%} intervals from {evaluation.resamples:,} samples of whole "
+            "sequences, of the model's score and of how far it is ahead of each baseline."
         )
-    return section("Scores", lead, table(["", "Macro F1", "Accuracy"], rows, "scores"))
+    return section("Scores", lead, table(["", *(title(n)[0].upper() + title(n)[1:] for n in names)], rows, "scores"))
 
 
 def alarms(report: Report) -> str:
     """What the threshold gives."""
-    given = report.judgement.alarms
+    given = report.evaluation.alarms
     if given is None:
         return ""
     name = report.names[report.positive] if report.positive is not None else "it"
-    rates = report.judgement.alarm_intervals
+    rates = report.evaluation.intervals
     asked = given.asked_false_alarm_rate
     cards = [
         ("Detection rate", number(given.detection_rate), between(rates.get("detection_rate"))),
@@ -92,32 +83,23 @@ def alarms(report: Report) -> str:
     chosen = "" if asked is None else ", chosen on the valid part for the false-alarm rate asked for"
     lead = (
         f"An alarm is raised where the probability of <b>{text(name)}</b> is {given.threshold:.6g} or more{chosen}. "
-        f"{given.positives:,} {report.judgement.per}s should raise one, {given.negatives:,} should not."
+        f"{given.positives:,} {report.evaluation.per}s should raise one, {given.negatives:,} should not."
     )
-    warning = ""
-    rate = rates.get("false_alarm_rate")
-    if asked is not None and rate is not None and rate.low > asked:
-        warning = (
-            '<p class="warning">There are more false alarms than were asked for. The threshold held on the valid part, '
-            f"so the {text(report.split)} part is not like it.</p>"
-        )
-    return section("Alarms", lead, warning, _cards(cards))
+    return section("Alarms", lead, _cards(cards))
 
 
 def classes(report: Report) -> str:
     """Precision, recall and the like of each class."""
-    judgement, intervals = report.judgement, report.judgement.intervals
+    evaluation = report.evaluation
     rows = []
-    for label, of in list(judgement.scores.classes.items())[:CLASS_ROWS]:
-        ranking = judgement.probabilities.classes[label]
-        f1 = None if intervals is None else intervals.f1[label]
+    for label, of in list(evaluation.classes.items())[:CLASS_ROWS]:
         cells = (
             number(of.precision),
             number(of.recall),
-            f"{number(of.f1)} {between(f1)}",
+            f"{number(of.f1)} {between(evaluation.intervals.get(f'f1:{label}'))}",
             number(of.false_alarm_rate, 4),
-            number(ranking.average_precision),
-            number(ranking.roc_auc),
+            number(of.average_precision),
+            number(of.roc_auc),
             f"{of.support:,}",
         )
         rows.append(row(text(label), cells))
@@ -129,7 +111,7 @@ def classes(report: Report) -> str:
         "False-alarm rate",
         "Average precision",
         "ROC AUC",
-        f"{judgement.per.capitalize()}s",
+        f"{evaluation.per.capitalize()}s",
     ]
     lead = (
         "Precision: of what is called so, the share that is. Recall: of what is so, the share that is called so. "
@@ -142,7 +124,7 @@ def classes(report: Report) -> str:
 
 def confusion(report: Report) -> str:
     """What is taken for what."""
-    counts, names = report.judgement.scores.confusion, report.names
+    counts, names = report.evaluation.confusion, report.names
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     parts, compact = [], len(names) > ROOMY_CLASSES
     if len(names) <= CONFUSION_CLASSES:
@@ -167,7 +149,7 @@ def confusion(report: Report) -> str:
                 rows.append(row(text(names[i]), (text(names[j]), f"{mistakes[i, j]:,}", f"{shares[i, j]:.1%}")))
         parts.append("<h3>The most frequent mistakes</h3>")
         parts.append(
-            table(["Expected", "Predicted", f"{report.judgement.per.capitalize()}s", "Of those expected"], rows)
+            table(["Expected", "Predicted", f"{report.evaluation.per.capitalize()}s", "Of those expected"], rows)
         )
     lead = "Each row is what should have been said, and how often which label was given instead."
     return section("Confusion", lead, *parts)
@@ -176,25 +158,23 @@ def confusion(report: Report) -> str:
 def curves(report: Report) -> str:
     """What other thresholds would give, and whether probabilities can be taken at their word."""
     known = report.expected >= 0
+    expected = report.expected[known]
     if report.positive is not None:
         codes = [report.positive]
     elif len(report.classes) == 2:
         codes = [1]
     else:
-        precisions = {
-            code: report.judgement.probabilities.classes[label].average_precision
-            for code, label in enumerate(report.classes)
-        }
+        precisions = {code: of.average_precision for code, of in enumerate(report.evaluation.classes.values())}
         ranked = sorted((precision, code) for code, precision in precisions.items() if precision is not None)
         codes = [code for _, code in ranked[:CURVES]]
     lines = {}
     for code in codes:
-        if (line := curve(report.expected, report.probabilities, code)) is not None:
+        if (line := curve(expected == code, report.probabilities[known, code])) is not None:
             lines[f"{short(report.classes[code], 24)}"] = line
     drawings = []
     if lines:
-        share = float((report.expected[known] == codes[0]).mean())
-        given = report.judgement.alarms
+        share = float((expected == codes[0]).mean())
+        given = report.evaluation.alarms
         which = f" of {text(report.classes[codes[0]], 24)}" if len(codes) == 1 else ""
         drawings.append(figure(f"Precision and recall{which}", figures.precision_recall(lines, share, given)))
         drawings.append(figure(f"Detection and false alarms{which}", figures.detection_false_alarms(lines, given)))
@@ -206,10 +186,10 @@ def curves(report: Report) -> str:
 
 def calibration(report: Report) -> str:
     """Whether probabilities can be taken at their word."""
-    result = report.judgement.probabilities.calibration
+    result = report.evaluation.calibration
     steps = sum(part.steps for part in result.bins)
     confidence = sum(part.confidence * part.steps for part in result.bins) / steps
-    accuracy = report.judgement.scores.accuracy
+    accuracy = report.evaluation.accuracy
     if abs(confidence - accuracy) < EVEN:
         said = "On the whole it is as sure as it may be"
     else:
@@ -228,7 +208,7 @@ def calibration(report: Report) -> str:
 
 def worst(report: Report) -> str:
     """The sequences that are labeled worst."""
-    return _worst_labels(report) if report.lengths is None else _worst_steps(report)
+    return _worst_labels(report) if report.sequences.per == "sequence" else _worst_steps(report)
 
 
 def training(report: Report) -> str:
@@ -237,7 +217,7 @@ def training(report: Report) -> str:
         return ""
     best = max((epoch.epoch for epoch in report.history if epoch.best), default=report.history[-1].epoch)
     lead = f"{len(report.history)} epochs were run, and the weights of epoch {best} kept."
-    drawing = figures.training_curves(report.history)
+    drawing = figures.training_curves(report.history, report.metric)
     return section("Training", lead, f'<div class="scroll wide"><figure>{drawing}</figure></div>')
 
 
@@ -254,14 +234,14 @@ def _cards(cards: list[tuple[str, str, str]]) -> str:
 
 def _worst_steps(report: Report) -> str:
     expected, predicted = report.expected, report.predicted
-    numbers = np.repeat(np.arange(len(report.lengths)), report.lengths)
+    lengths, offsets = report.sequences.lengths, report.sequences.offsets
+    numbers = report.sequences.sequence_of_steps
     wrong = (expected >= 0) & (expected != predicted)
-    mistakes = np.bincount(numbers[wrong], minlength=len(report.lengths))
-    judged = np.bincount(numbers[expected >= 0], minlength=len(report.lengths))
+    mistakes = np.bincount(numbers[wrong], minlength=len(lengths))
+    judged = np.bincount(numbers[expected >= 0], minlength=len(lengths))
     chosen = worst_sequences(mistakes, judged, WORST)
     if not chosen:
         return section("The worst sequences", "Not one step of any sequence is labeled wrong.", " ")
-    offsets = np.append(0, np.cumsum(report.lengths))
     windows = []
     for sequence in chosen:
         start, end = int(offsets[sequence]), int(offsets[sequence + 1])
@@ -270,7 +250,7 @@ def _worst_steps(report: Report) -> str:
     coloured = _coloured(report, windows)
     shown = []
     for k, (sequence, window) in enumerate(zip(chosen, windows, strict=True)):
-        start, length = int(offsets[sequence]), int(report.lengths[sequence])
+        start, length = int(offsets[sequence]), int(lengths[sequence])
         first, last = window.start - start, window.stop - start - 1
         said = (
             f"{mistakes[sequence]:,} of {judged[sequence]:,} steps wrong ({mistakes[sequence] / judged[sequence]:.1%})"
@@ -281,7 +261,7 @@ def _worst_steps(report: Report) -> str:
         chance = report.probabilities[np.arange(window.start, window.stop), np.maximum(codes, 0)]
         texts = None if report.texts is None else report.texts[window]
         drawing = figures.steps(k, first, codes, predicted[window], chance, report.names, coloured, texts)
-        heading = f"<h3>{text(report.ids[sequence])} <small>{said}</small></h3>"
+        heading = f"<h3>{text(report.sequences.id(sequence))} <small>{said}</small></h3>"
         shown.append(f'{heading}<div class="scroll wide"><figure>{drawing}</figure></div>')
     lead = (
         "By the number of wrong steps times their share, so that neither short nor long sequences crowd out others. "
@@ -314,7 +294,7 @@ def _worst_labels(report: Report) -> str:
             number(float(report.probabilities[i].max())),
             f'<span class="chances">{bar}</span>',
         )
-        rows.append(row(text(report.ids[i]), cells))
+        rows.append(row(text(report.sequences.id(i)), cells))
     head = ["Sequence", "Expected", "Predicted", "P(expected)", "P(predicted)", "All classes"]
     lead = f"Of {len(wrong):,} sequences that are labeled wrong, the {len(chosen)} that the model was most sure of."
     return section("The worst sequences", lead, _legend(report, coloured), table(head, rows, "labels"))

@@ -15,6 +15,7 @@ import numpy as np
 
 from bothways.errors import InputError
 from bothways.files import check_output
+from bothways.metrics import rarest, score
 from bothways.options import whole
 from bothways.problems import PROBLEMS
 from bothways.sequences import NO_LABEL
@@ -22,7 +23,6 @@ from bothways.study.factors import Value, checked_vary
 from bothways.study.grid import Grid, check_cells, check_size, checked_base, fraction_of, full_grid
 from bothways.study.results import Comparison, compare_runs
 from bothways.study.runs import ENDING, Journal, Run
-from bothways.study.scores import metric as metric_called
 from bothways.study.search import Search, check_trials, need_optuna, search_cells
 from bothways.study.tables import table_task
 from bothways.study.tasks import Label, ProblemTask, Task, fingerprint
@@ -113,7 +113,7 @@ def compare(
     code = _positive(task, positive)
     label = task.classes[code]
     rates = _rates(task, false_alarm_rates, code)
-    of = metric_called(metric or _usual_metric(task), task.classes, rates, label)
+    of = score(metric or _usual_metric(task), task.classes, label, rates)
 
     study: dict[str, Any] = {"task": task.name, "judged": task.judged, "classes": list(task.classes), "positive": label}
     study |= {"vary": {name: list(values) for name, values in grid.vary.items()}, "settings": dict(grid.base)}
@@ -240,13 +240,8 @@ def _positive(task: Task, positive: Label | None) -> int:
         if str(positive) not in names:
             raise InputError(f"There is no class {positive!r} to detect; there are {', '.join(names)}.")
         return names.index(str(positive))
-    counts = _counts(task)
-    return int(len(counts) - 1 - counts[::-1].argmin())
-
-
-def _counts(task: Task) -> Any:
     labels = task.parts(0)[0].known_labels
-    return np.bincount(labels[labels != NO_LABEL], minlength=len(task.classes))
+    return rarest(np.bincount(labels[labels != NO_LABEL], minlength=len(task.classes)))
 
 
 def _rates(task: Task, rates: Sequence[float], positive: int) -> tuple[float, ...]:

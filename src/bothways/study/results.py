@@ -9,15 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bothways.metrics import Resamples, Score, interval
 from bothways.study.factors import Value
 from bothways.study.grid import Grid, idle
 from bothways.study.runs import DIVERGED, FAILED, FINISHED, Run
-from bothways.study.scores import Metric
 from bothways.study.statistics import (
-    Resamples,
     Shares,
     holm,
-    interval,
     resampled_t_test,
     sign_flip_test,
     variance_shares,
@@ -115,7 +113,7 @@ class Comparison:
 
     task: str
     judged: str
-    metric: Metric
+    metric: Score
     seeds: tuple[int, ...]
     settings: tuple[Setting, ...]
     reference: str
@@ -198,7 +196,7 @@ class Comparison:
 
 
 def compare_runs(
-    grid: Grid, task: Task, seeds: Sequence[int], runs: Sequence[Run], of: Metric, reference: int
+    grid: Grid, task: Task, seeds: Sequence[int], runs: Sequence[Run], of: Score, reference: int
 ) -> Comparison:
     """Say what runs say.
 
@@ -230,7 +228,7 @@ def compare_runs(
             # A diverged seed judged nothing; what others judged of the same draw stands in.
             sizes = [next((len(c) for c in (column, *columns) if c is not None), 1) for column in columns]
             resamples[chosen] = Resamples(sizes, task.shared)
-        drawn_before[key, chosen] = resamples[chosen].scores(columns, of.score, of.worst)
+        drawn_before[key, chosen] = resamples[chosen].scores(columns, of.of_sums, of.worst)
         return drawn_before[key, chosen]
 
     base = counted(keys[reference])
@@ -349,7 +347,7 @@ def _curve(runs: Sequence[Run]) -> dict[str, Floats]:
     return {"updates": updates, "seconds": updates * rate, "loss": losses}
 
 
-def _shares(grid: Grid, runs: Sequence[Sequence[float | None]], of: Metric) -> Shares | None:
+def _shares(grid: Grid, runs: Sequence[Sequence[float | None]], of: Score) -> Shares | None:
     """The shares of variance over the seeds that all cells have."""
     whole = [k for k in range(len(runs[0])) if all(of_cell[k] is not None for of_cell in runs)]
     if not whole or len(runs) < 2:
@@ -360,7 +358,7 @@ def _shares(grid: Grid, runs: Sequence[Sequence[float | None]], of: Metric) -> S
     return variance_shares(scores, [tuple(cell[i] for i in varied) for cell in grid.cells], levels)
 
 
-def _baseline(runs: Sequence[Run], of: Metric) -> float | None:
+def _baseline(runs: Sequence[Run], of: Score) -> float | None:
     """The accuracy of always giving the label that is commonest among those judged."""
     judged = next((run.judged for run in runs if run.judged is not None), None)
     if of.name != "accuracy" or judged is None:

@@ -10,7 +10,8 @@ The Parquet file has one row a run:
     parameters, updates, epochs, best_epoch
     compile_seconds, train_seconds, train_us_a_step, label_us_a_step
     curve                   list of {updates, seconds, loss, valid_loss, valid_metric}
-    hits, called, support   for each sequence and class, one sequence after the other: labels right, given, there
+    true_positives, predicted, support
+                            for each sequence and class, one sequence after the other: labels right, given, there
     sequence_loss           for each sequence the sum of the cross-entropies of its labels
     alarms                  list of {rate, right, wrong}, the latter two for each sequence
     study                   what was compared, JSON; the same in every row
@@ -32,8 +33,8 @@ import polars as pl
 
 from bothways.errors import DataError, option
 from bothways.files import written_whole
+from bothways.metrics import Counts, score
 from bothways.study.factors import factors
-from bothways.study.scores import Judged, metric
 
 ENDING = ".parquet"
 FORMAT = 1
@@ -86,7 +87,7 @@ class Run:
     status: str = FINISHED
     reason: str = ""
     backend: str = ""
-    judged: Judged | None = None
+    judged: Counts | None = None
     curve: Curve | None = None
     parameters: int = 0
     updates: int = 0
@@ -211,9 +212,7 @@ def frame(runs: Iterable[Run], study: Mapping[str, Any]) -> pl.DataFrame:
     for run in runs:
         judged, curve = run.judged, run.curve
         names = ("accuracy", "macro_f1", "loss")
-        values = [
-            None if judged is None else metric(name, range(judged.hits.shape[1]), (), 0).of(judged) for name in names
-        ]
+        values = [None if judged is None else score(name, range(judged.support.shape[1])).of(judged) for name in names]
         rows.append(
             {"setting": run.key}
             | {name: None if value is None else value for name, value in run.setting.items()}
@@ -233,7 +232,7 @@ def frame(runs: Iterable[Run], study: Mapping[str, Any]) -> pl.DataFrame:
             }
             | {
                 name: None if judged is None else getattr(judged, name).ravel()
-                for name in ("hits", "called", "support")
+                for name in ("true_positives", "predicted", "support")
             }
             | {"sequence_loss": None if judged is None else judged.loss}
             | {
@@ -281,7 +280,7 @@ def _schema() -> dict[str, Any]:
         | of_run
         | dict.fromkeys(("accuracy", "macro_f1", "loss"), pl.Float64)
         | {"curve": pl.List(pl.Struct(curve))}
-        | dict.fromkeys(("hits", "called", "support"), counts)
+        | dict.fromkeys(("true_positives", "predicted", "support"), counts)
         | {"sequence_loss": pl.List(pl.Float32)}
         | {"alarms": pl.List(pl.Struct({"rate": pl.Float64, "right": counts, "wrong": counts})), "study": pl.String}
     )
@@ -293,10 +292,12 @@ def _plain() -> list[Any]:
 
 def _run_of(row: Mapping[str, Any], classes: int) -> Run:
     judged = curve = None
-    if row["hits"] is not None:
-        counts = [np.array(row[name], np.int32).reshape(-1, classes) for name in ("hits", "called", "support")]
+    if row["true_positives"] is not None:
+        counts = [
+            np.array(row[name], np.int32).reshape(-1, classes) for name in ("true_positives", "predicted", "support")
+        ]
         alarms = {each["rate"]: np.array([each["right"], each["wrong"]], np.int32).T for each in row["alarms"]}
-        judged = Judged(counts[0], counts[1], counts[2], np.array(row["sequence_loss"], np.float32), alarms)
+        judged = Counts(counts[0], counts[1], counts[2], np.array(row["sequence_loss"], np.float32), alarms)
     if row["curve"] is not None:
         names = [each.name for each in fields(Curve)]
         columns = [[point[name] for point in row["curve"]] for name in names]
@@ -315,7 +316,7 @@ def _packed(run: Run) -> dict[str, Any]:
     arrays: dict[str, Any] = {}
     if run.judged is not None:
         judged = run.judged
-        arrays |= {name: getattr(judged, name) for name in ("hits", "called", "support", "loss")}
+        arrays |= {name: getattr(judged, name) for name in ("true_positives", "predicted", "support", "loss")}
         arrays |= {f"alarms {rate!r}": counts for rate, counts in judged.alarms.items()}
     if run.curve is not None:
         arrays |= {f"curve {each.name}": getattr(run.curve, each.name) for each in fields(Curve)}
@@ -325,9 +326,9 @@ def _packed(run: Run) -> dict[str, Any]:
 def _unpacked(row: dict[str, Any]) -> Run:
     arrays = {name: _array(*packed) for name, packed in row.pop("arrays").items()}
     judged = curve = None
-    if "hits" in arrays:
+    if "true_positives" in arrays:
         alarms = {float(name.split()[1]): array for name, array in arrays.items() if name.startswith("alarms ")}
-        judged = Judged(arrays["hits"], arrays["called"], arrays["support"], arrays["loss"], alarms)
+        judged = Counts(arrays["true_positives"], arrays["predicted"], arrays["support"], arrays["loss"], alarms)
     if "curve updates" in arrays:
         curve = Curve(*(arrays[f"curve {each.name}"] for each in fields(Curve)))
     return Run(**row, judged=judged, curve=curve)

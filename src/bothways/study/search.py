@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from bothways.errors import InputError, MissingDependencyError
+from bothways.metrics import Score
 from bothways.study.grid import Grid, Shape, canonical, key_of, network_of, settings_of
 from bothways.study.runs import Run
-from bothways.study.scores import Metric
 from bothways.study.statistics import Shares
 from bothways.study.workers import Job
 
@@ -47,7 +47,7 @@ class Search:
 
     grid: Grid
     shape: Shape
-    metric: Metric
+    metric: Score
     reference: tuple[int, ...]
     cells: list[tuple[int, ...]] = field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""What scores over seeds and sequences allow one to say: intervals, corrected tests, shares of variance.
+"""What scores over seeds and sequences allow one to say: corrected tests, shares of variance.
 
 Nothing here knows of networks or tables: arrays in, arrays out.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,82 +17,11 @@ from scipy.special import stdtr
 from bothways.errors import InputError
 
 Array = npt.NDArray[np.float64]
-Score = Callable[[Array], Array]
-"""From counts summed over sequences, `(..., k)`, to a score, `(...)`."""
-
 EXACT_SEEDS = 14
 """Up to so many differences all signs are tried; 2**14 sums cost nothing."""
 
 FLIPS = 100_000
 """So many random signs are tried beyond that."""
-
-
-class Resamples:
-    """Draws of seeds and of sequences, the same for every setting, so that differences are paired.
-
-    Seeds and sequences are drawn independently, each with replacement (the pigeonhole bootstrap: Owen 2007), since both
-    are samples: other seeds, and other sequences, would have given other scores.
-
-    Args:
-        sequences: for each seed, how many sequences were judged.
-        shared: whether they are the same ones for every seed.
-        times: how many draws.
-        seed: of the draws.
-
-    Example:
-        >>> counts = np.array([[[9, 10], [5, 10]], [[8, 10], [6, 10]]])  # (seeds, sequences, (right, steps))
-        >>> draws = Resamples([2, 2], times=200).scores(counts, lambda sums: sums[..., 0] / sums[..., 1], worst=0.0)
-        >>> draws.shape, float(draws.min()) >= 0.5, float(draws.max()) <= 0.9
-        ((200, 2), True, True)
-    """
-
-    def __init__(self, sequences: Sequence[int], shared: bool = True, times: int = 1000, seed: int = 0) -> None:
-        """Draw."""
-        generator = np.random.default_rng(seed)
-        seeds = len(sequences)
-        self.times = times
-        self.seeds = generator.integers(seeds, size=(times, seeds))
-
-        def draw(count: int) -> npt.NDArray[np.float32]:
-            return generator.multinomial(count, np.full(count, 1 / count), times).astype(np.float32)
-
-        self._weights = [draw(count) for count in (sequences[:1] if shared else sequences)]
-
-    def scores(self, counts: Sequence[npt.ArrayLike | None], score: Score, worst: float) -> Array:
-        """The score of each seed that was drawn, on the sequences that were drawn.
-
-        Args:
-            counts: for each seed `(sequences, k)`; None for one that came to nothing.
-            score: what turns sums of counts into a score.
-            worst: the score of a seed that came to nothing.
-
-        Returns:
-            `(times, seeds)`, in the order of the draw.
-        """
-        there = [np.asarray(of_seed, np.float32) for of_seed in counts if of_seed is not None]
-        columns = np.full((self.times, len(counts)), worst)
-        if there and len(self._weights) == 1:
-            # One product for all seeds is many times as fast as one each.
-            sums = (self._weights[0] @ np.concatenate(there, axis=1)).reshape(self.times, len(there), -1)
-            columns[:, [of_seed is not None for of_seed in counts]] = score(sums.astype(np.float64))
-        elif there:
-            for i, (weights, of_seed) in enumerate(zip(self._weights, counts, strict=True)):
-                if of_seed is not None:
-                    columns[:, i] = score((weights @ np.asarray(of_seed, np.float32)).astype(np.float64))
-        return np.take_along_axis(columns, self.seeds, axis=1)
-
-
-def interval(draws: Array, confidence: float = 0.95) -> tuple[float, float]:
-    """The percentile interval of bootstrap draws (Efron 1979).
-
-    Example:
-        >>> low, high = interval(np.arange(401.0))
-        >>> round(low, 6), round(high, 6)
-        (10.0, 390.0)
-    """
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail])
-    return float(low), float(high)
 
 
 def sign_flip_test(differences: Sequence[float], seed: int = 0) -> float:

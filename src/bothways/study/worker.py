@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 
 from bothways.errors import InputError
+from bothways.metrics import Counts, count, thresholds_for
 from bothways.sequences import Sequences
 from bothways.study.factors import AS_WRITTEN
 from bothways.study.grid import network_of, settings_of
 from bothways.study.runs import DIVERGED, FAILED, Curve, Run
-from bothways.study.scores import Judged, judge, thresholds_for
 from bothways.study.tasks import Task
 
 LENGTH = struct.Struct("<Q")
@@ -78,7 +78,7 @@ class Trainer:
         >>> from bothways.study.tasks import ProblemTask
         >>> trainer = Trainer(Order(ProblemTask("cumulative-sum", sequences=20), (), positive=1))
         >>> run = trainer.run('{"epochs": 2, "units": 4}', seed=0, say=lambda progress: None)
-        >>> run.status, run.updates, len(run.judged.hits)
+        >>> run.status, run.updates, len(run.judged.true_positives)
         ('finished', 6, 1000)
     """
 
@@ -145,7 +145,7 @@ class Trainer:
             label_us_a_step=label_us,
         )
 
-    def _judged(self, network: Any, weights: Any, valid: Sequences | None, test: Sequences) -> tuple[Judged, float]:
+    def _judged(self, network: Any, weights: Any, valid: Sequences | None, test: Sequences) -> tuple[Counts, float]:
         from bothways.runtime import probabilities, scores
 
         order = self._order
@@ -157,7 +157,7 @@ class Trainer:
             on = valid if valid is not None and (valid.known_labels == order.positive).any() else test
             chosen_on = p if on is test else probabilities(scores(network, weights, on))
             thresholds = thresholds_for(on, chosen_on, order.false_alarm_rates, order.positive)
-        judged = judge(test, p, thresholds, order.positive)
+        judged = count(test, p, len(order.task.classes), positive=order.positive, thresholds=thresholds)
         return judged, 1e6 * seconds / max(1, test.steps)
 
 

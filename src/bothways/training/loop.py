@@ -15,9 +15,10 @@ import numpy as np
 
 from bothways.errors import InputError
 from bothways.interrupts import Stop, deferred
+from bothways.metrics import monitored, title
 from bothways.network import Network
 from bothways.sequences import Sequences
-from bothways.settings import MONITORS, Settings
+from bothways.settings import SCORES, Settings
 from bothways.training.batches import epoch_plan
 from bothways.training.checkpoints import (
     Checkpoint,
@@ -46,7 +47,7 @@ class EpochReport:
         valid_metric: the score of the validation labels after it; None without such data.
         steps_per_second: the time steps trained on in a second, validation aside.
         best: whether its weights are the ones to keep so far.
-        metric: what the score is called, one of the values of `bothways.settings.MONITORS`.
+        metric: the title of the score.
         seconds_left: how long the remaining epochs will take if none is left out.
     """
 
@@ -57,7 +58,7 @@ class EpochReport:
     valid_metric: float | None
     steps_per_second: float
     best: bool
-    metric: str = MONITORS["macro_f1"]
+    metric: str = "macro F1"
     seconds_left: float = 0.0
 
 
@@ -138,14 +139,14 @@ def train(
     say = _warn if say is None else say
     check_sequences("sequences", sequences, network)
     prepared = prepare(network, sequences, settings, say)
-    automatic = "f1" if network.classes == 2 else "macro_f1"
-    monitor = settings.monitor if settings.monitor in MONITORS else automatic
+    labels = sequences.known_labels
+    monitor, positive = monitored(settings.monitor, np.bincount(labels[labels >= 0], minlength=network.classes))
     validation = None
     if settings.monitor == "none":
         valid = None
     if valid is not None:
         check_sequences("valid", valid, network)
-        validation = Validation(network, prepared.standardisation, valid, monitor, _rarer(sequences))
+        validation = Validation(network, prepared.standardisation, valid, monitor, positive)
     checkpoints = None
     if checkpoint is not None:
         checkpoints = Checkpoints(Path(checkpoint), fingerprint(network, settings, sequences, valid), say)
@@ -252,7 +253,7 @@ class _Training:
                 valid_metric=metric,
                 steps_per_second=self._prepared.steps / update_seconds,
                 best=better,
-                metric=MONITORS[self._monitor],
+                metric=title(self._monitor, "the rarer class"),
                 seconds_left=self.seconds / epoch * (settings.epochs - epoch),
             )
         )
@@ -300,7 +301,7 @@ class _Best:
     def offer(self, weights: dict[str, Floats], metric: float | None, loss: float | None, monitor: str) -> bool:
         """Keep the weights if they are better; tells whether they are."""
         if metric is not None and loss is not None:
-            score = (-metric if monitor == "loss" else metric, -loss)
+            score = (SCORES[monitor].better * metric, -loss)
             if score <= self.score:
                 self.waited += 1
                 return False
@@ -316,13 +317,6 @@ class _Best:
 
 def _warn(message: str) -> None:
     warnings.warn(message, stacklevel=3)
-
-
-def _rarer(sequences: Sequences) -> int:
-    """Of two classes the one with fewer labels; of equals the second."""
-    labels = sequences.known_labels
-    counts = np.bincount(labels[labels >= 0], minlength=2)
-    return int(counts[0] < counts[1]) ^ 1
 
 
 def _unknown_rates(prepared: Prepared, settings: Settings) -> list[Rates] | None:

@@ -1,0 +1,120 @@
+"""How much scores would vary on other sequences: the bootstrap over whole sequences.
+
+Steps of one sequence resemble each other, so to draw steps would promise a precision that is not there. Whole sequences
+are drawn with replacement, as many as there are; percentiles of the scores of such samples bound the interval (Efron &
+Tibshirani 1993, chapter 13).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from bothways.metrics.counts import Floats
+from bothways.sequences import Array
+
+RESAMPLES = 1000
+CONFIDENCE = 0.95
+AT_ONCE = 2**22
+"""Draws of sequences that are held at once, and in all between calls, is 16 times as many."""
+
+
+class Resamples:
+    """Samples of sequences and of seeds. All scores use the same ones, so that differences are paired.
+
+    Seeds and sequences are drawn independently, each with replacement (the pigeonhole bootstrap: Owen 2007), since both
+    are samples: other seeds, and other sequences, would give other scores.
+
+    Args:
+        sequences: for each seed, how many sequences there are.
+        shared: whether all seeds have the same ones.
+        times: how many samples.
+        seed: of the draws.
+
+    Example:
+        >>> counts = np.array([[[9, 10], [5, 10]], [[8, 10], [6, 10]]])  # (seeds, sequences, (right, steps))
+        >>> draws = Resamples([2, 2], times=200).scores(counts, lambda sums: sums[..., 0] / sums[..., 1], worst=0.0)
+        >>> draws.shape, float(draws.min()) >= 0.5, float(draws.max()) <= 0.9
+        ((200, 2), True, True)
+    """
+
+    def __init__(self, sequences: Sequence[int], shared: bool = True, times: int = RESAMPLES, seed: int = 0) -> None:
+        """Draw the seeds; sequences are drawn when they are needed."""
+        self.times = times
+        self.seeds = np.random.default_rng([seed, len(sequences)]).integers(
+            len(sequences), size=(times, len(sequences))
+        )
+        self._sizes, self._seed = list(sequences[:1] if shared else sequences), seed
+        self._kept: dict[int, list[npt.NDArray[np.float32]]] = {}
+
+    def sums(self, *counts: Array, of: int = 0) -> list[Floats]:
+        """Sums of counts over the sequences of each sample.
+
+        Args:
+            counts: each `(sequences, k)`.
+            of: the number of the seed that they are of, if seeds have sequences of their own.
+
+        Returns:
+            For each of them `(times, k)`.
+        """
+        found: list[list[Floats]] = [[] for _ in counts]
+        for weights in self._weights(of):
+            for of_counts, array in zip(found, counts, strict=True):
+                of_counts.append((weights @ np.asarray(array, np.float32)).astype(np.float64))
+        return [np.concatenate(of_counts) for of_counts in found]
+
+    def scores(self, counts: Sequence[npt.ArrayLike | None], score: Callable[[Floats], Floats], worst: float) -> Floats:
+        """The score of each seed that was drawn, on the sequences that were drawn.
+
+        Args:
+            counts: for each seed `(sequences, k)`; None for one without a result.
+            score: what turns sums of counts `(..., k)` into scores `(...)`.
+            worst: the score of a seed without a result.
+
+        Returns:
+            `(times, seeds)`, in the order of the draw.
+        """
+        columns = np.full((self.times, len(counts)), worst)
+        there = {i: np.asarray(array) for i, array in enumerate(counts) if array is not None}
+        if there and len(self._sizes) == 1:
+            # One product for all seeds is many times as fast as one each.
+            (sums,) = self.sums(np.concatenate(list(there.values()), axis=1))
+            columns[:, list(there)] = score(sums.reshape(self.times, len(there), -1))
+        else:
+            for i, array in there.items():
+                columns[:, i] = score(self.sums(array, of=i)[0])
+        return np.take_along_axis(columns, self.seeds, axis=1)
+
+    def _weights(self, of: int) -> Iterator[npt.NDArray[np.float32]]:
+        """How often each sequence is drawn, `(some samples, sequences)` at a time."""
+        if of in self._kept:
+            yield from self._kept[of]
+            return
+        size = self._sizes[of]
+        generator = np.random.default_rng([self._seed, of]) if of else np.random.default_rng(self._seed)
+        some = max(1, AT_ONCE // max(1, size))
+        kept = []
+        for start in range(0, self.times, some):
+            samples = min(some, self.times - start)
+            drawn = generator.integers(size, size=(samples, size)) + size * np.arange(samples)[:, None]
+            weights = np.bincount(drawn.ravel(), minlength=samples * size).reshape(samples, size).astype(np.float32)
+            if sum(self._sizes) * self.times <= 16 * AT_ONCE:
+                kept.append(weights)
+            yield weights
+        if kept:
+            self._kept[of] = kept
+
+
+def interval(draws: Floats, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The percentile interval of the scores of samples (Efron 1979); samples without a score (NaN) are left out.
+
+    Example:
+        >>> low, high = interval(np.arange(401.0))
+        >>> round(low, 6), round(high, 6)
+        (10.0, 390.0)
+    """
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(draws[~np.isnan(draws)], [tail, 1 - tail])
+    return float(low), float(high)

@@ -1,0 +1,178 @@
+"""What was predicted, counted once for each sequence and class: every score is made of these counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bothways.errors import InputError
+from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
+
+Floats = npt.NDArray[np.float64]
+
+SMALLEST = float(np.finfo(np.float32).tiny)
+"""A probability below this counts as this much, so that every loss is finite."""
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """What was predicted for each sequence. Sums over any sample of sequences give its scores.
+
+    Attributes:
+        true_positives: `(sequences, classes)` labels of each class that were predicted.
+        predicted: `(sequences, classes)` how often each class was predicted.
+        support: `(sequences, classes)` how many labels each class has.
+        loss: `(sequences,)` the sum of the cross-entropies of the labels; 0 where no probabilities were given.
+        alarms: by false-alarm rate, `(sequences, 2)`: right alarms and false ones.
+    """
+
+    true_positives: Array
+    predicted: Array
+    support: Array
+    loss: Array
+    alarms: Mapping[float, Array] = field(default_factory=dict)
+
+    @property
+    def of_classes(self) -> tuple[Array, Array, Array]:
+        """True positives, predictions and support."""
+        return self.true_positives, self.predicted, self.support
+
+
+def count(
+    sequences: Sequences,
+    given: Any,
+    classes: int,
+    *,
+    positive: int = 0,
+    thresholds: Mapping[float, float] | None = None,
+    whole: bool = False,
+) -> Counts:
+    """Count what was predicted.
+
+    Args:
+        sequences: with labels and, if some count more than others, weights.
+        given: as in `labeled`.
+        classes: how many classes there are.
+        positive: the code of the class to detect.
+        thresholds: by false-alarm rate, the probability of that class from which there is an alarm.
+        whole: count all sequences together as one.
+
+    Raises:
+        InputError: as `labeled`.
+
+    Example:
+        >>> sequences = Sequences(np.zeros((3, 1)), np.array([2, 1]), labels=np.array([0, 1, 1]))
+        >>> counts = count(sequences, np.array([[0.9, 0.1], [0.4, 0.6], [0.8, 0.2]]), 2)
+        >>> counts.true_positives.tolist(), counts.support.tolist()
+        ([[1, 1], [0, 0]], [[1, 1], [0, 1]])
+    """
+    labels, given, numbers, weights = labeled(sequences, given, classes)
+    rows = 1 if whole else len(sequences)
+    if whole:
+        numbers = np.zeros(len(labels), np.int64)
+    p = given if given.ndim == 2 else None
+    predicted = given if p is None else p.argmax(axis=1)
+
+    def table(codes: Numbers, kinds: int, chosen: Any = slice(None)) -> Array:
+        weigh = None if weights is None else weights[chosen]
+        cells = np.bincount(numbers[chosen] * kinds + codes[chosen], weigh, rows * kinds).reshape(rows, kinds)
+        return cells.astype(np.int32) if weights is None else cells
+
+    loss: Array = np.zeros(rows)
+    if p is not None:
+        costs = -np.log(np.maximum(p[np.arange(len(labels)), labels], SMALLEST), dtype=np.float64)
+        loss = np.bincount(numbers, costs if weights is None else costs * weights, rows)
+    alarms = {}
+    for rate, threshold in (thresholds or {}).items():
+        assert p is not None
+        alarms[rate] = table((labels != positive).astype(np.int64), 2, p[:, positive].astype(np.float64) >= threshold)
+    return Counts(
+        true_positives=table(labels, classes, predicted == labels),
+        predicted=table(predicted, classes),
+        support=table(labels, classes),
+        loss=loss,
+        alarms=alarms,
+    )
+
+
+def labeled(sequences: Sequences, given: Any, classes: int) -> tuple[Numbers, Array, Numbers, Array | None]:
+    """The labels that count, and what was predicted for them.
+
+    A model cannot predict a label that training did not have. Such a class stands after those of the model; its
+    probability is 0 everywhere, so that its labels are missed.
+
+    Args:
+        sequences: with labels.
+        given: for each label the code of the predicted class, `(labels,)`, or probabilities `(labels, n)`, of which the
+            highest one decides; `n` is at most `classes`.
+        classes: how many classes there are.
+
+    Returns:
+        For each label with a weight above 0: its code, what was predicted (with columns for all classes), the number of
+        its sequence, and its weight; None instead of weights that are all 1.
+
+    Raises:
+        InputError: no labels, labels or predictions out of range, or not as many predictions as labels.
+
+    Example:
+        >>> sequences = Sequences(np.zeros((2, 1)), np.array([2]), labels=np.array([2, -1]))
+        >>> labeled(sequences, [[0.9, 0.1], [0.4, 0.6]], classes=3)[:2]
+        (array([2]), array([[0.9, 0.1, 0. ]]))
+    """
+    labels, weights, given = sequences.labels, sequences.weights, np.asarray(given)
+    if labels is None or len(given) != len(labels) or not 1 <= given.ndim <= 2:
+        labels_are = "no labels" if labels is None else f"{len(labels)} labels"
+        raise InputError(f"There are {labels_are}, and predictions of shape {given.shape}; give one for each label.")
+    if given.ndim == 2 and not 1 <= given.shape[1] <= classes:
+        raise InputError(f"There are probabilities of {given.shape[1]} classes; there are {classes} classes.")
+    counted = labels != NO_LABEL if weights is None else (labels != NO_LABEL) & (weights > 0)
+    if not counted.any():
+        raise InputError(f"None of the {len(labels)} labels is known or has a weight; there is nothing to score.")
+    chosen = np.flatnonzero(counted)
+    numbers = np.arange(len(labels)) if sequences.per == "sequence" else sequences.sequence_of_steps
+    labels, given = labels[chosen], given[chosen]
+    for name, codes in (("label", labels), ("prediction", given)):
+        if codes.ndim == 1 and (codes.dtype.kind not in "iu" or codes.min() < 0 or codes.max() >= classes):
+            raise InputError(f"A {name} is not the code of one of {classes} classes, a whole number from 0.")
+    if given.ndim == 2 and (unseen := classes - given.shape[1]):
+        given = np.pad(given, ((0, 0), (0, unseen)))
+    return labels, given, numbers[chosen], None if weights is None else weights[chosen].astype(np.float64)
+
+
+def rarest(counts: Sequence[int] | Numbers) -> int:
+    """The code of the class with the fewest labels; of equal ones the last.
+
+    Args:
+        counts: for each class how many labels training has.
+
+    Example:
+        >>> rarest([5, 2, 2])
+        2
+    """
+    return len(counts) - 1 - int(np.argmin(np.asarray(counts)[::-1]))
+
+
+def share(part: Any, whole: Any) -> Floats:
+    """Which share the parts are; a share of nothing is 0.
+
+    Example:
+        >>> share(np.array([1, 0]), np.array([4, 0]))
+        array([0.25, 0.  ])
+    """
+    part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
+    shares = np.zeros(np.broadcast_shapes(part.shape, whole.shape))
+    return np.asarray(np.divide(part, whole, out=shares, where=whole > 0))
+
+
+def f1(true_positives: Any, predicted: Any, support: Any) -> Floats:
+    """F1, the harmonic mean of precision and recall, from counts of any shape; 0 where there are none.
+
+    Example:
+        >>> f1(np.array([1]), np.array([2]), np.array([2]))
+        array([0.5])
+    """
+    return share(2 * np.asarray(true_positives), np.asarray(predicted) + support)

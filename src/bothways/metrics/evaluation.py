@@ -1,0 +1,302 @@
+"""A model evaluated: every score with its interval, beside the scores of the baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bothways.errors import InputError
+from bothways.metrics.alarms import Alarms
+from bothways.metrics.bootstrap import CONFIDENCE, RESAMPLES, Resamples, interval
+from bothways.metrics.counts import Counts, Floats, count, f1, labeled, share
+from bothways.metrics.probabilities import Calibration, calibration, ranking
+from bothways.metrics.scores import score
+from bothways.sequences import Array, Numbers, Sequences
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A score and the interval that holds it.
+
+    Attributes:
+        value: the score itself.
+        low: the lower end.
+        high: the upper end.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """How well one class is told from the others; a share of nothing is 0.
+
+    Attributes:
+        precision: of the predictions of the class, the share that is right.
+        recall: of the labels of the class, the share that is predicted.
+        f1: the harmonic mean of the two.
+        false_alarm_rate: of the labels of other classes, the share that is predicted as this one.
+        support: the number of labels of the class.
+        average_precision: how well its probability ranks labels; see `bothways.metrics.ranking`.
+        roc_auc: likewise; see there.
+    """
+
+    precision: float
+    recall: float
+    f1: float
+    false_alarm_rate: float
+    support: int
+    average_precision: float | None
+    roc_auc: float | None
+
+
+@dataclass(frozen=True)
+class BaselineScores:
+    """How good a baseline is.
+
+    Attributes:
+        accuracy: the share of right labels.
+        macro_f1: the mean F1 over all classes.
+        ahead: by how much the model is ahead of it in "accuracy" and "macro_f1", on the same samples of sequences;
+            empty where there are too few sequences to tell.
+    """
+
+    accuracy: float
+    macro_f1: float
+    ahead: Mapping[str, Interval] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How good a model is on one part of the data.
+
+    Attributes:
+        split: the name of the part.
+        per: "step" or "sequence", what has a label.
+        sequences: how many sequences there are.
+        labels: how many labels there are.
+        unlabeled: how many steps (or sequences) have none; they do not count.
+        accuracy: the share of right labels.
+        macro_f1: the mean F1 over all classes, each of equal weight.
+        classes: the scores of each class.
+        unseen: the classes that training did not have; all their labels are missed.
+        confusion: `(classes, classes)` how many labels of the class of the row are predicted as that of the column.
+        calibration: whether probabilities can be trusted.
+        baselines: the scores of simple models on the same labels, by name.
+        intervals: by score ("accuracy", "macro_f1", "f1:LABEL", "detection_rate", "false_alarm_rate") its interval over
+            samples of whole sequences; empty where fewer than two sequences have labels.
+        resampled: how many sequences the samples are drawn from.
+        resamples: how many samples are drawn.
+        confidence: the share of the samples inside an interval.
+        positive: the class to raise alarms for; None if there is no threshold.
+        alarms: what the threshold gives; None if there is none.
+        warnings: what to know before believing any of it, in sentences.
+    """
+
+    split: str
+    per: str
+    sequences: int
+    labels: int
+    unlabeled: int
+    accuracy: float
+    macro_f1: float
+    classes: Mapping[Any, ClassScores]
+    unseen: tuple[Any, ...]
+    confusion: Numbers = field(repr=False, compare=False)
+    calibration: Calibration = field(repr=False)
+    baselines: Mapping[str, BaselineScores] = field(default_factory=dict)
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    resampled: int = 0
+    resamples: int = RESAMPLES
+    confidence: float = CONFIDENCE
+    positive: Any = None
+    alarms: Alarms | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def standing(self) -> str:
+        """How the model compares with the best baseline by macro F1.
+
+        Returns:
+            "better" or "worse" where the interval of the difference says so, "unclear" where it leaves both open, and
+            "unknown" where there is no interval or no baseline.
+        """
+        best = max(self.baselines.values(), key=lambda baseline: baseline.macro_f1, default=None)
+        if best is None or not best.ahead:
+            return "unknown"
+        ahead = best.ahead["macro_f1"]
+        return "better" if ahead.low > 0 else "worse" if ahead.high < 0 else "unclear"
+
+    def to_json(self) -> dict[str, Any]:
+        """The shape that `bothways evaluate --json` prints."""
+        intervals = {name: asdict(each) for name, each in self.intervals.items()}
+        shape: dict[str, Any] = {
+            "split": self.split,
+            "sequences": self.sequences,
+            "steps": self.labels,
+            "accuracy": self.accuracy,
+            "macro_f1": self.macro_f1,
+            "classes": {str(label): asdict(scores) for label, scores in self.classes.items()},
+            "baselines": {},
+            "unseen_classes": [str(label) for label in self.unseen],
+            "confusion": self.confusion.tolist(),
+            "calibration": self.calibration.to_json(),
+            "unlabeled": self.unlabeled,
+            "warnings": list(self.warnings),
+        }
+        for name, baseline in self.baselines.items():
+            shape["baselines"][name] = {"accuracy": baseline.accuracy, "macro_f1": baseline.macro_f1}
+            if baseline.ahead:
+                ahead = {score: asdict(each) for score, each in baseline.ahead.items()}
+                shape["baselines"][name]["model_ahead_by"] = ahead
+        if intervals:
+            shape["intervals"] = {
+                **{name: intervals[name] for name in ("accuracy", "macro_f1")},
+                "f1": {str(label): intervals[f"f1:{label}"] for label in self.classes},
+                "sequences": self.resampled,
+                "resamples": self.resamples,
+                "confidence": self.confidence,
+            }
+        if self.alarms is not None:
+            rates = {name: intervals[name] for name in ("detection_rate", "false_alarm_rate") if name in intervals}
+            shape["threshold"] = {"class": str(self.positive), **self.alarms.to_json(), "intervals": rates}
+        return shape
+
+
+def evaluate(
+    sequences: Sequences,
+    probabilities: Any,
+    classes: Sequence[Any],
+    *,
+    split: str = "all",
+    baselines: Mapping[str, Numbers] | None = None,
+    positive: int | None = None,
+    threshold: float | None = None,
+    asked: float | None = None,
+    hours: float | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Evaluation:
+    """Evaluate a model in every way that there is here.
+
+    Args:
+        sequences: with labels.
+        probabilities: `(labels, n)`, what the model predicts for each label; the most probable class is predicted.
+        classes: the name of every class: the `n` of the model, then those that only these labels have.
+        split: the name of the part that the sequences are.
+        baselines: the codes that simple models predict, by name; see `bothways.baselines`.
+        positive: the code of the class to raise alarms for.
+        threshold: the probability of it from which there is an alarm; see `choose_threshold`.
+        asked: the false-alarm rate that the threshold was chosen for.
+        hours: how long all sequences together took.
+        resamples: how many samples of sequences are drawn for the intervals.
+        seed: of the draws.
+
+    Raises:
+        InputError: arrays that do not fit, no labels, or a threshold without a class.
+
+    Example:
+        >>> sequences = Sequences(np.zeros((20, 1)), np.full(10, 2), labels=np.tile([0, 1], 10))
+        >>> p = np.array([[0.9, 0.1], [0.2, 0.8]] * 10)
+        >>> evaluation = evaluate(sequences, p, ["calm", "attack"], baselines={"majority": np.zeros(20, int)})
+        >>> evaluation.standing, evaluation.classes["attack"].f1, evaluation.baselines["majority"].accuracy
+        ('better', 1.0, 0.5)
+    """
+    n, given = len(classes), np.asarray(probabilities)
+    if given.ndim != 2 or not np.isfinite(given).all():
+        raise InputError(f"probabilities are {given.shape}; they must be finite, {n} for each label.")
+    if threshold is not None and (positive is None or not 0 <= positive < n):
+        raise InputError(f"A threshold needs the class that it is for; positive is {positive}.")
+    if hours is not None and not 0 < hours < np.inf:
+        raise InputError(f"hours is {hours}; it must be a number above 0, or None where there are no times.")
+    labels, p, _, _ = labeled(sequences, given, n)
+    code, thresholds = positive or 0, {} if threshold is None else {0.0: threshold}
+    counts = count(sequences, given, n, positive=code, thresholds=thresholds)
+    others = {name: count(sequences, codes, n) for name, codes in (baselines or {}).items()}
+    right, predicted, support = (array.sum(axis=0) for array in counts.of_classes)
+    accuracy, macro_f1, f1s = _scores(right, predicted, support)
+    false_alarm_rates = share(predicted - right, support.sum() - support)
+    columns = (share(right, predicted), share(right, support), f1s, false_alarm_rates, support)
+    rankings = [ranking(labels == k, p[:, k]) for k in range(n)]
+    rows = zip(*(column.tolist() for column in columns), *zip(*rankings, strict=True), strict=True)
+    alarms = None
+    if threshold is not None:
+        hits, false = counts.alarms[0.0].sum(axis=0).tolist()
+        due = int(support[code])
+        alarms = Alarms(float(threshold), asked, hits + false, false, due, len(labels) - due, hours)
+    resampled = np.flatnonzero(counts.support.any(axis=1))
+    samples = Resamples([len(resampled)], times=resamples, seed=seed)
+    intervals, ahead = _intervals(counts, others, resampled, classes, code, samples)
+    by_share, by_class = score("accuracy", classes), score("macro_f1", classes)
+    assert sequences.labels is not None
+    return Evaluation(
+        split=split,
+        per=sequences.per,
+        sequences=len(sequences),
+        labels=len(labels),
+        unlabeled=len(sequences.labels) - len(labels),
+        accuracy=float(accuracy),
+        macro_f1=float(macro_f1),
+        classes={label: ClassScores(*row) for label, row in zip(classes, rows, strict=True)},
+        unseen=tuple(classes[given.shape[1] :]),
+        confusion=np.bincount(labels * n + p.argmax(axis=1), minlength=n * n).reshape(n, n),
+        calibration=calibration(labels, p),
+        baselines={
+            name: BaselineScores(by_share.of(each), by_class.of(each), ahead.get(name, {}))
+            for name, each in others.items()
+        },
+        intervals=intervals,
+        resampled=len(resampled),
+        resamples=resamples,
+        positive=None if threshold is None else classes[code],
+        alarms=alarms,
+    )
+
+
+def _intervals(
+    counts: Counts, others: Mapping[str, Counts], rows: Numbers, classes: Sequence[Any], code: int, samples: Resamples
+) -> tuple[dict[str, Interval], dict[str, dict[str, Interval]]]:
+    """The intervals of the scores, and for each baseline those of how far the model is ahead of it."""
+    if len(rows) < 2:
+        return {}, {}
+    tables = [counts.support]
+    for each in (counts, *others.values()):
+        tables += [each.true_positives, each.predicted]
+    tables += counts.alarms.values()
+    # One row for all sequences together, then one for each sample.
+    sums = [
+        np.vstack([array.sum(axis=0), drawn])
+        for array, drawn in zip(tables, samples.sums(*(array[rows] for array in tables)), strict=True)
+    ]
+    scores = [_scores(sums[k], sums[k + 1], sums[0]) for k in range(1, 2 + 2 * len(others), 2)]
+    accuracy, macro_f1, f1s = scores[0]
+    found = {"accuracy": _interval(accuracy), "macro_f1": _interval(macro_f1)}
+    found |= {f"f1:{label}": _interval(f1s[:, k]) for k, label in enumerate(classes)}
+    ahead = {
+        name: {"accuracy": _interval(accuracy - other[0]), "macro_f1": _interval(macro_f1 - other[1])}
+        for name, other in zip(others, scores[1:], strict=True)
+    }
+    if counts.alarms:
+        positives = sums[0][:, code]
+        dues = {"detection_rate": positives, "false_alarm_rate": sums[0].sum(axis=1) - positives}
+        for place, (name, due) in enumerate(dues.items()):
+            if due[0]:
+                found[name] = _interval(np.where(due > 0, share(sums[-1][:, place], due), np.nan))
+    return found, ahead
+
+
+def _scores(true_positives: Array, predicted: Array, support: Array) -> tuple[Floats, Floats, Floats]:
+    """Accuracy, macro F1 and the F1 of each class, from counts `(..., classes)`."""
+    of_classes = f1(true_positives, predicted, support)
+    accuracy = share(true_positives.sum(axis=-1), support.sum(axis=-1))
+    return accuracy, np.asarray(of_classes.mean(axis=-1)), of_classes
+
+
+def _interval(scores: Floats) -> Interval:
+    """The interval of a score from its value, which is the first one, and those of samples."""
+    return Interval(float(scores[0]), *interval(scores[1:]))

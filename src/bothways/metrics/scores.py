@@ -1,0 +1,144 @@
+"""Scores by their names, made of counts: for validation, evaluation and comparisons alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bothways.errors import InputError
+from bothways.metrics.counts import SMALLEST, Counts, Floats, f1, rarest, share
+from bothways.sequences import Array
+from bothways.settings import MONITORS, SCORES
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score that can be made of counts.
+
+    Attributes:
+        name: how settings and options spell it.
+        title: for headings.
+        better: 1 if more is better, -1 if less is.
+        worst: what a run gets that failed to give a model.
+        columns: from `Counts` to `(sequences, k)`, which may be summed over any sample of sequences.
+        of_sums: from such sums, `(..., k)`, to the score, `(...)`.
+    """
+
+    name: str
+    title: str
+    better: int
+    worst: float
+    columns: Callable[[Counts], Array]
+    of_sums: Callable[[Floats], Floats]
+
+    def of(self, counts: Counts) -> float:
+        """The score of all sequences together."""
+        return float(self.of_sums(self.columns(counts).sum(axis=0, dtype=np.float64)))
+
+
+def title(name: str, of: Any = "") -> str:
+    """What a score is called in headings.
+
+    Args:
+        name: a key of `bothways.settings.SCORES`.
+        of: the class that it is about, or the false-alarm rate.
+
+    Example:
+        >>> title("f1", "attack"), title("detection", 0.01), title("macro_f1")
+        ('F1 of attack', 'detection rate at 1 % false alarms', 'macro F1')
+    """
+    if isinstance(of, float):
+        of = f"{100 * of:g} %"
+    return SCORES[name].title.format(of=of)
+
+
+def monitored(monitor: str, counts: Sequence[int] | Array) -> tuple[str, int]:
+    """The score that decides which weights are best, and the class that it is about.
+
+    Args:
+        monitor: as in `bothways.settings.Settings`. "auto" is the F1 of the rarer of two classes, else the macro F1.
+        counts: for each class how many labels training has.
+
+    Example:
+        >>> monitored("auto", [70, 30]), monitored("auto", [70, 20, 10])
+        (('f1', 1), ('macro_f1', 2))
+    """
+    automatic = "f1" if len(counts) == 2 else "macro_f1"
+    return monitor if monitor in MONITORS else automatic, rarest(counts)
+
+
+def score(name: str, classes: Sequence[Any], positive: Any = None, false_alarm_rates: Sequence[float] = ()) -> Score:
+    """The score of a name.
+
+    Args:
+        name: "accuracy", "macro_f1", "loss", "f1" (of the class to detect), "f1:LABEL", "detection" (the detection rate
+            at the first false-alarm rate), "detection@RATE", or "false_alarms@RATE" (the rate that the threshold
+            gives).
+        classes: the labels.
+        positive: the one to detect.
+        false_alarm_rates: those that alarms are counted at.
+
+    Raises:
+        InputError: there is no such score; the message lists those that there are.
+
+    Example:
+        >>> score("f1", ("calm", "attack"), "attack").title
+        'F1 of attack'
+    """
+    names = [str(label) for label in classes]
+    kind, _, of = name.partition(":")
+    if name in ("accuracy", "loss"):
+
+        def parts(counts: Counts) -> Array:
+            part = counts.loss if name == "loss" else counts.true_positives.sum(axis=1)
+            return np.stack([part, counts.support.sum(axis=1)], axis=1)
+
+        # As probabilities are at least `SMALLEST`, no label costs more.
+        return _score(name, name, "", parts, _share, -np.log(SMALLEST) if name == "loss" else 0.0)
+    if name == "macro_f1":
+        return _score(name, name, "", lambda counts: np.hstack(counts.of_classes), _macro_f1)
+    if kind == "f1":
+        of = of or str(positive)
+        if of not in names:
+            raise InputError(f"There is no class {of!r}; there are {', '.join(names)}.")
+        chosen = [names.index(of)]
+        return _score(name, kind, of, lambda counts: np.hstack([a[:, chosen] for a in counts.of_classes]), _macro_f1)
+    kind, _, at = name.partition("@")
+    if kind in ("detection", "false_alarms") and (rate := _rate(at, false_alarm_rates)) is not None:
+        k, place = names.index(str(positive)), int(kind == "false_alarms")
+
+        def alarms(counts: Counts) -> Array:
+            positives = counts.support[:, k]
+            due = counts.support.sum(axis=1) - positives if place else positives
+            return np.stack([counts.alarms[rate][:, place], due], axis=1)
+
+        return _score(name, kind, rate, alarms, _share, float(place))
+    known = ["accuracy", "macro_f1", "f1", "f1:LABEL", "loss"]
+    known += [f"{each}@{rate:g}" for rate in false_alarm_rates for each in ("detection", "false_alarms")]
+    raise InputError(f"There is no metric {name!r}. Use one of: {', '.join(known)}.")
+
+
+def _score(name: str, kind: str, of: Any, columns: Any, of_sums: Any, worst: float = 0.0) -> Score:
+    return Score(name, title(kind, of), SCORES[kind].better, float(worst), columns, of_sums)
+
+
+def _rate(text: str, rates: Sequence[float]) -> float | None:
+    if not text:
+        return rates[0] if rates else None
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if value in rates else None
+
+
+def _share(sums: Floats) -> Floats:
+    return share(sums[..., 0], sums[..., 1])
+
+
+def _macro_f1(sums: Floats) -> Floats:
+    """The mean F1 from sums `(..., 3 * classes)`: true positives, predictions, support."""
+    return np.asarray(f1(*np.split(sums, 3, axis=-1)).mean(axis=-1))

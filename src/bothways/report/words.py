@@ -1,0 +1,130 @@
+"""What an evaluation comes to, in words: the same on a page, in a terminal and in JSON."""
+
+from __future__ import annotations
+
+from bothways.metrics import Evaluation
+
+FEW_SEQUENCES = 20
+"""With fewer sequences intervals are too narrow."""
+
+NAMED = 5
+"""This many classes are named in a sentence."""
+
+
+def baseline_words(name: str, per: str = "step") -> str:
+    """What a baseline does, in a few words.
+
+    Args:
+        name: that of the baseline.
+        per: "step" or "sequence", what has a label.
+
+    Example:
+        >>> baseline_words("majority")
+        'always the most frequent label'
+    """
+    words = {
+        "majority": ("always the most frequent label",) * 2,
+        "most_frequent_per_value": (
+            "the most frequent label of each value",
+            "the most frequent label of the most frequent value",
+        ),
+        "one_step": ("a regression on one step at a time", "a regression on the mean of all steps"),
+    }
+    return words[name][per == "sequence"] if name in words else name.replace("_", " ")
+
+
+def verdict(evaluation: Evaluation) -> str:
+    """Whether a model is worth anything, in a few sentences.
+
+    Example:
+        >>> import numpy as np
+        >>> from bothways.metrics import evaluate
+        >>> from bothways.sequences import Sequences
+        >>> sequences = Sequences(np.zeros((20, 1)), np.full(10, 2), labels=np.tile([0, 1], 10))
+        >>> print(verdict(evaluate(sequences, np.eye(2)[sequences.labels], ["calm", "attack"])))
+        The model was compared with no baseline. Its macro F1 is 1.000 (1.000 to 1.000).
+    """
+    of = evaluation
+    own = f"Its macro F1 is {of.macro_f1:.3f}"
+    if "macro_f1" in of.intervals:
+        own += f" ({of.intervals['macro_f1'].low:.3f} to {of.intervals['macro_f1'].high:.3f})"
+    if not of.baselines:
+        return f"The model was compared with no baseline. {own}."
+    name, best = max(of.baselines.items(), key=lambda item: item[1].macro_f1)
+    own += f"; that of the best baseline ({baseline_words(name, of.per)}) is {best.macro_f1:.3f}"
+    if not best.ahead:
+        word = "is ahead of every baseline" if of.macro_f1 > best.macro_f1 else "does not beat the best baseline"
+        said = f"The model {word} here. {own}. How certain that is, a single sequence cannot tell."
+    else:
+        low, high = best.ahead["macro_f1"].low, best.ahead["macro_f1"].high
+        said = {
+            "better": f"The model beats every baseline. {own}, which is {low:.3f} to {high:.3f} less.",
+            "worse": f"The model is worse than a baseline: use that instead. {own}, {-high:.3f} to {-low:.3f} more.",
+            "unclear": f"The model does not clearly beat the baselines. {own}; on other sequences the model may be "
+            f"{abs(low):.3f} behind or {abs(high):.3f} ahead.",
+        }[of.standing]
+    name, most = max(of.baselines.items(), key=lambda item: item[1].accuracy)
+    if of.standing != "worse" and most.accuracy >= of.accuracy:
+        word = "worse" if most.ahead and most.ahead["accuracy"].high < 0 else "no better"
+        said += (
+            f" By accuracy it is {word}: {of.accuracy:.1%}, and {most.accuracy:.1%} for {baseline_words(name, of.per)}."
+        )
+    return said
+
+
+def warnings(evaluation: Evaluation) -> tuple[str, ...]:
+    """What to know before believing any score, in sentences.
+
+    Example:
+        >>> import numpy as np
+        >>> from bothways.metrics import evaluate
+        >>> from bothways.sequences import Sequences
+        >>> sequences = Sequences(np.zeros((4, 1)), np.full(2, 2), labels=np.array([0, 0, 0, 2]))
+        >>> for warning in warnings(evaluate(sequences, np.eye(2)[[0, 0, 0, 1]], ["calm", "attack", "scan"])):
+        ...     print(warning)
+        Only 2 sequences have labels: the intervals are rough, and rather too narrow.
+        Training has no label 'scan': 1 step here cannot be right, and F1 is 0.
+        No step here has the label 'attack', so its F1 is 0 and lowers the macro F1.
+    """
+    of, said = evaluation, []
+    if not of.intervals:
+        said.append("Only one sequence has labels: it cannot tell how far the scores may be off.")
+    elif of.resampled < FEW_SEQUENCES:
+        said.append(f"Only {of.resampled} sequences have labels: the intervals are rough, and rather too narrow.")
+    if of.unseen:
+        labels = _many(sum(of.classes[label].support for label in of.unseen), of.per)
+        said.append(f"Training has no label {_named(of.unseen)}: {labels} here cannot be right, and F1 is 0.")
+    absent = tuple(label for label, scores in of.classes.items() if not scores.support)
+    if absent:
+        what = "its F1 is 0 and lowers" if len(absent) == 1 else "their F1 is 0 and lowers"
+        said.append(f"No {of.per} here has the label {_named(absent)}, so {what} the macro F1.")
+    if of.unlabeled:
+        word = "has no label and does" if of.unlabeled == 1 else "have no label and do"
+        said.append(f"{_many(of.unlabeled, of.per)} {word} not count.")
+    asked = None if of.alarms is None else of.alarms.asked_false_alarm_rate
+    rate = of.intervals.get("false_alarm_rate")
+    if asked is not None and rate is not None and rate.low > asked:
+        said.append(
+            "There are more false alarms than were asked for. The threshold held on the valid part, so "
+            f"{part_words(of.split)} is not like it."
+        )
+    return tuple(said)
+
+
+def part_words(split: str) -> str:
+    """The part of a table in a sentence.
+
+    Example:
+        >>> part_words("test"), part_words("all")
+        ('the test part', 'the whole table')
+    """
+    return "the whole table" if split == "all" else f"the {split} part"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _named(labels: tuple[object, ...]) -> str:
+    more = f" or {len(labels) - NAMED} more" if len(labels) > NAMED else ""
+    return ", ".join(repr(str(label)) for label in labels[:NAMED]) + more

@@ -1,0 +1,66 @@
+"""What is said of an evaluation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bothways.metrics import BaselineScores, Evaluation, Interval, evaluate
+from bothways.report import verdict, warnings
+from bothways.sequences import Sequences
+
+
+def evaluated(
+    labels: list[int], p: Any, classes: Any = ("calm", "attack"), lengths: Any = None, **more: Any
+) -> Evaluation:
+    lengths = np.ones(len(labels), np.int64) if lengths is None else np.array(lengths)
+    return evaluate(Sequences(np.zeros((len(labels), 0)), lengths, np.array(labels)), np.asarray(p), classes, **more)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "said"),
+    [
+        ((0.1, 0.3), "The model beats every baseline. Its macro F1 is 1.000 .* 0.100 to 0.300 less."),
+        ((-0.1, 0.3), "The model does not clearly beat the baselines. .* may be 0.100 behind or 0.300 ahead."),
+        ((-0.3, -0.1), "The model is worse than a baseline: use that instead. .* 0.100 to 0.300 more."),
+    ],
+)
+def test_the_verdict(ahead: tuple[float, float], said: str) -> None:
+    evaluation = evaluated([0, 1] * 10, np.eye(2)[[0, 1] * 10])
+    baseline = BaselineScores(0.5, 0.8, dict.fromkeys(("accuracy", "macro_f1"), Interval(0.2, *ahead)))
+    object.__setattr__(evaluation, "baselines", {"one_step": baseline})
+    import re
+
+    assert re.fullmatch(said, verdict(evaluation))
+    assert "the best baseline (a regression on one step at a time) is 0.800" in verdict(evaluation)
+
+
+def test_the_verdict_without_certainty() -> None:
+    one = evaluated([0, 1], np.eye(2), lengths=[2], baselines={"majority": np.zeros(2, int)})
+    assert "a single sequence cannot tell" in verdict(one)
+    assert verdict(evaluated([0, 1], np.eye(2))).startswith("The model was compared with no baseline.")
+
+
+def test_the_verdict_where_the_two_scores_disagree() -> None:
+    p = np.where(np.arange(100) >= 75, 0.9, 0.1)
+    labels = [0] * 90 + [1] * 10
+    found = evaluated(labels, np.stack([1 - p, p], axis=1), baselines={"majority": np.zeros(100, int)})
+    assert "By accuracy it is no better: 85.0%, and 90.0% for always the most" in verdict(found)
+
+
+def test_warnings() -> None:
+    p = np.tile([0.2, 0.8], (30, 1))
+    assert warnings(evaluated([0, 1] * 15, p)) == ()
+    few = warnings(evaluated([0, 1, -1, 2] * 2, p[:8], ("calm", "attack", "scan"), [4, 4]))
+    assert [warning.split(":")[0] for warning in few] == [
+        "Only 2 sequences have labels",
+        "Training has no label 'scan'",
+        "2 steps have no label and do not count.",
+    ]
+    absent = warnings(evaluated([0] * 30, p))
+    assert absent == ("No step here has the label 'attack', so its F1 is 0 and lowers the macro F1.",)
+    alarms = evaluated([0, 1] * 15, p, split="test", positive=1, threshold=0.5, asked=0.01)
+    assert "There are more false alarms than were asked for." in warnings(alarms)[0]
+    assert "the test part is not like it" in warnings(alarms)[0]
