@@ -253,7 +253,6 @@ def bad_tables() -> dict[str, pl.DataFrame]:
         "one.csv": frame.with_columns(kind=pl.lit("calm")),
         "unseen.csv": changed("kind", "strange"),
         "parts.csv": changed("part", "tset"),
-        "twice.csv": pl.concat([frame, frame[:1]]),
         "empty.csv": frame[:0],
     }
 
@@ -267,7 +266,6 @@ def bad_tables() -> dict[str, pl.DataFrame]:
         ("one.csv", "one label only"),
         ("unseen.csv", "test part has labels that the train part does not: 'strange'"),
         ("parts.csv", "'tset'; it must say train, valid or test"),
-        ("twice.csv", "stand at one place: flow = 'f00', at = 0"),
         ("empty.csv", "no rows"),
         ("garbage.parquet", "no Parquet file"),
         ("garbage.csv", "no CSV file"),
