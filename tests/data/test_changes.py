@@ -27,7 +27,7 @@ def split(co2: list[float], **how: Any) -> tuple[Columns, Sequences, Sequences]:
         }
     )
     table = Table("rooms.csv", frame)
-    columns, _ = choose_columns(table, label="label", sequence="day", order=None, split="split")
+    columns = choose_columns(table, label="label", sequence="day", order=None, split="split")
     columns, parts, _ = split_table(table, columns, seed=0, **how)
     assert parts.test is not None
     return columns, parts.train, parts.test

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from bothways.data import Columns, Draw, Encoding, Table, choose_columns, match_columns
+from bothways.data import Columns, Draw, Encoding, Guess, Table, choose_columns, match_columns
 from bothways.data.encoding import Category, Number
 from bothways.errors import DataError, ModelFileError
 
@@ -23,19 +23,17 @@ ROLES = {"label": "label", "sequence": "flow", "order": "at", "split": "part"}
 
 
 def test_features_are_the_numbers_that_are_left() -> None:
-    columns, notices = choose_columns(
-        table(urgent=[True, False, True], small=pl.Series([1, 2, 3], dtype=pl.UInt8)), **ROLES
-    )
+    columns = choose_columns(table(urgent=[True, False, True], small=pl.Series([1, 2, 3], dtype=pl.UInt8)), **ROLES)
     assert columns.features == ("bytes", "packets", "urgent", "small")
     assert columns.roles == ROLES
-    assert notices == []
+    assert all(guess.plain for guess in columns.guesses)
 
 
 def test_drop_and_features() -> None:
-    assert choose_columns(table(), **ROLES, drop=["bytes"])[0].features == ("packets",)
-    assert choose_columns(table(), **ROLES, features=["packets", "bytes"])[0].features == ("packets", "bytes")
+    assert choose_columns(table(), **ROLES, drop=["bytes"]).features == ("packets",)
+    assert choose_columns(table(), **ROLES, features=["packets", "bytes"]).features == ("packets", "bytes")
     # What is not asked for may be anything.
-    assert choose_columns(table(protocol=["tcp"] * 3), **ROLES, features=["bytes"])[0].features == ("bytes",)
+    assert choose_columns(table(protocol=["tcp"] * 3), **ROLES, features=["bytes"]).features == ("bytes",)
 
 
 @pytest.mark.parametrize(
@@ -48,19 +46,19 @@ def test_drop_and_features() -> None:
     ],
 )
 def test_dates_are_left_out_and_said(values: list[Any]) -> None:
-    columns, notices = choose_columns(table(when=values), **ROLES)
+    columns = choose_columns(table(when=values), **ROLES)
     assert "when" not in columns.features
-    assert notices == ["Column 'when' is left out: a date or time is no feature."]
-    assert choose_columns(table(when=values), **ROLES, drop=["when"])[1] == []
+    assert Guess("when", "left out", "a date or time") in columns.guesses
+    assert "when" not in {guess.name for guess in choose_columns(table(when=values), **ROLES, drop=["when"]).guesses}
     with pytest.raises(DataError, match="'when' is a date or time"):
         choose_columns(table(when=values), **ROLES, features=["when"])
 
 
 @pytest.mark.parametrize("values", [[None] * 3, pl.Series([None] * 3, dtype=pl.String)])
 def test_empty_columns_are_left_out_and_said(values: Any) -> None:
-    columns, notices = choose_columns(table(nothing=values), **ROLES)
+    columns = choose_columns(table(nothing=values), **ROLES)
     assert "nothing" not in columns.features
-    assert notices == ["Column 'nothing' is left out: it is empty."]
+    assert Guess("nothing", "left out", "empty") in columns.guesses
     with pytest.raises(DataError, match="'nothing' is empty"):
         choose_columns(table(nothing=values), **ROLES, features=["nothing"])
 
@@ -70,25 +68,25 @@ def test_empty_columns_are_left_out_and_said(values: Any) -> None:
     [["tcp", "udp", None], pl.Series(["tcp", "udp", "tcp"], dtype=pl.Categorical), ["1", "n/a", "?"], ["07", "8", "9"]],
 )
 def test_text_is_categories(values: Any) -> None:
-    columns, notices = choose_columns(table(proto=values), **ROLES)
+    columns = choose_columns(table(proto=values), **ROLES)
     assert columns.features == ("bytes", "packets", "proto")
     assert columns.categories == ("proto",)
-    assert notices == []
+    assert Guess("proto", "category", "text") in columns.guesses
     with pytest.raises(DataError, match="'proto' is text; it cannot be numeric"):
         choose_columns(table(proto=values), **ROLES, numeric=["proto"])
 
 
 def test_numbers_are_categories_where_it_is_said() -> None:
-    assert choose_columns(table(), **ROLES, categorical=["packets"])[0].categories == ("packets",)
+    assert choose_columns(table(), **ROLES, categorical=["packets"]).categories == ("packets",)
     with pytest.raises(DataError, match="given twice, as categorical and as numeric"):
         choose_columns(table(), **ROLES, categorical=["packets"], numeric=["packets"])
 
 
 @pytest.mark.parametrize("name", ["", "__index_level_0__"])
 def test_numbers_of_rows_are_left_out_and_said(name: str) -> None:
-    columns, notices = choose_columns(table(**{name: [0, 1, 2]}), **ROLES)
+    columns = choose_columns(table(**{name: [0, 1, 2]}), **ROLES)
     assert columns.features == ("bytes", "packets")
-    assert "only numbers the rows" in notices[0]
+    assert Guess(name, "left out", "numbers the rows") in columns.guesses
 
 
 @pytest.mark.parametrize(
@@ -140,7 +138,7 @@ def test_choices_that_cannot_be(arguments: dict[str, Any], said: str) -> None:
 
 @pytest.mark.parametrize("draw", [None, Draw(seed=3, fingerprint=2**32 - 1)])
 def test_columns_go_through_json(draw: Draw | None) -> None:
-    columns = Columns("label", ("a", "b"), sequence="flow", draw=draw)
+    columns = Columns("label", ("a", "b"), sequence="flow", draw=draw, guesses=(Guess("a", "feature", "numbers"),))
     assert Columns.from_json(json.loads(json.dumps(columns.to_json()))) == columns
 
 
@@ -160,6 +158,13 @@ def test_columns_go_through_json(draw: Draw | None) -> None:
         {"per": None},
         {"categories": ["c"]},
         {"group": 3},
+        {"features": ["a", "a", "b"]},
+        {"categories": [["b"]]},
+        {"guesses": [{"name": "a"}]},
+        {"guesses": [{"name": "a", "role": "feature", "why": 3}]},
+        {"guesses": 3},
+        {"per": ["step"]},
+        {"draw": {"seed": float("inf"), "fingerprint": 1}},
         {"encoding": {}},
         {"encoding": 5},
         {"encoding": {"numbers": [{"name": "a"}], "categories": [], "gaps": ""}},
@@ -189,7 +194,7 @@ def test_descriptions_without_an_encoding_are_plain_numbers() -> None:
 
 
 def test_a_table_is_matched_by_name() -> None:
-    columns, _ = choose_columns(table(), **ROLES)
+    columns = choose_columns(table(), **ROLES)
     frame = table().values
     other = Table("new.csv", frame.select(reversed(frame.columns)).with_columns(more=pl.lit("text")))
     match_columns(other, columns, label=True)

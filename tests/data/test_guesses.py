@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
-from bothways.data import Table, choose_columns, read_table
+from bothways.data import Columns, Guess, Table, choose_columns, guess_table, read_table, split_table
 from bothways.errors import DataError, InputError
 
 
@@ -21,33 +23,38 @@ def table(**columns: Any) -> Table:
 PARTS = ["train"] * 2 + ["val"] * 2 + ["test"] * 2
 
 
-def test_every_guess_is_made_and_said() -> None:
-    columns, notices = choose_columns(table(split=PARTS))
-    roles = {"label": "label", "sequence": "session_id", "order": "step", "split": "split"}
-    assert columns.roles == roles
+def why(columns: Columns, name: str) -> tuple[str, str]:
+    """The role of a column, and the reason."""
+    (guess,) = (guess for guess in columns.guesses if guess.name == name)
+    return guess.role, guess.why
+
+
+def test_every_guess_is_made_and_kept() -> None:
+    columns = choose_columns(table(split=PARTS))
+    assert columns.roles == {"label": "label", "sequence": "session_id", "order": "step", "split": "split"}
     assert columns.features == ("bytes",)
-    for role, name in roles.items():
-        assert any(repr(name) in notice and f"{role}=" in notice for notice in notices), role
-    assert len(notices) == 4
+    assert {guess.name: guess.role for guess in columns.guesses} == {
+        name: role for role, name in columns.roles.items()
+    } | {"bytes": "feature"}
 
 
 def test_what_is_named_wins() -> None:
     some = table(split=PARTS, tag=[1, 0] * 3, host=["a"] * 3 + ["b"] * 3, time=range(6))
     roles = {"label": "tag", "sequence": "host", "order": "time"}
-    columns, notices = choose_columns(some, **roles, split="none", drop=["label", "session_id"])
+    columns = choose_columns(some, **roles, split="none", drop=["label", "session_id", "step"])
     assert columns.roles == roles
-    assert notices == []
+    assert all(guess.plain for guess in columns.guesses)
 
 
 @pytest.mark.parametrize("part", ["sequence", "order", "split"])
 def test_no_column_plays_a_part_where_none_is_said(part: str) -> None:
     given: Any = {part: "none"}
-    columns, _ = choose_columns(table(split=PARTS), **given)
+    columns = choose_columns(table(split=PARTS), **given)
     assert part not in columns.roles
 
 
 def test_a_column_called_none_is_a_column() -> None:
-    assert choose_columns(table(none=[1, 1, 1, 2, 2, 2]), sequence="none")[0].sequence == "none"
+    assert choose_columns(table(none=[1, 1, 1, 2, 2, 2]), sequence="none").sequence == "none"
 
 
 @pytest.mark.parametrize(
@@ -55,7 +62,10 @@ def test_a_column_called_none_is_a_column() -> None:
     [
         ({"tag": [0, 1] * 3}, "which column is the label. It may be 'label' or 'tag'. Say it with label="),
         ({"part": PARTS, "split": PARTS}, "which column is the split. It may be 'part' or 'split'"),
-        ({"host": list("aabbcc")}, "which column is the sequence. It may be 'session_id' or 'host'"),
+        (
+            {"host": ["a1", "b2", "b2", "a1", "a1", "b2"]},
+            "which column is the sequence. It may be 'session_id' or 'host'",
+        ),
     ],
 )
 def test_a_guess_that_could_be_two_columns_is_refused(columns: dict[str, Any], said: str) -> None:
@@ -73,7 +83,6 @@ def test_no_label_at_all() -> None:
 @pytest.mark.parametrize(
     "values",
     [
-        [1, 2, 1, 2, 1, 2],  # apart
         [1, 2, 3, 4, 5, 6],  # each its own
         [7] * 6,  # all one
         [1.0, 1.0, 2.0, 2.0, 3.0, 3.0],  # amounts
@@ -81,63 +90,240 @@ def test_no_label_at_all() -> None:
     ],
 )
 def test_what_tells_no_sequences_apart(values: list[Any]) -> None:
-    columns, _ = choose_columns(table(session_id=values), order="none")
+    columns = choose_columns(table(session_id=values), order="none")
     assert columns.sequence is None
 
 
-@pytest.mark.parametrize("values", [[0, 1, 1, 0, 0, 1], [0, 0, 0, 1, 0, 1], [0, None, 0, 1, 0, 1]])
-def test_what_does_not_rise_within_sequences_sorts_nothing(values: list[Any]) -> None:
-    assert choose_columns(table(step=values))[0].order is None
+def test_what_is_empty_somewhere_sorts_nothing() -> None:
+    assert choose_columns(table(step=[0, None, 0, 1, 0, 1])).order is None
 
 
 def test_a_time_sorts_before_a_number() -> None:
     times = [datetime.datetime(2024, 1, 1, 0, minute) for minute in range(6)]
-    columns, notices = choose_columns(table(timestamp=times))
+    columns = choose_columns(table(timestamp=times))
     assert columns.order == "timestamp"
     assert columns.features == ("bytes",)
-    assert "Column 'step' is left out: it sorts the steps as 'timestamp' does." in notices
+    assert why(columns, "step") == ("left out", "sorts the steps as 'timestamp' does")
 
 
 @pytest.mark.parametrize("values", [["a", "b"] * 3, ["train", "test", "other"] * 2, [0, 1] * 3])
 def test_a_split_column_says_train_valid_and_test_only(values: list[Any]) -> None:
-    assert choose_columns(table(fold=values))[0].split is None
+    assert choose_columns(table(fold=values)).split is None
 
 
 def test_whole_numbers_that_are_kinds_by_their_names() -> None:
     rows = {"label": [0, 1] * 200, "dest_port": [22, 80, 443, 53] * 100, "size": [9, 1500, 40, 77] * 100}
-    columns, notices = choose_columns(Table("some.csv", pl.DataFrame(rows)))
+    columns = choose_columns(Table("some.csv", pl.DataFrame(rows)))
     assert columns.categories == ("dest_port",)
-    assert any("'dest_port' holds whole numbers that are names of kinds" in notice for notice in notices)
-    assert any("'size' is read as amounts" in notice and "categorical=['size']" in notice for notice in notices)
-    columns, notices = choose_columns(
+    assert why(columns, "dest_port")[0] == "category"
+    assert why(columns, "size") == ("feature", "4 whole numbers; if they are categories: categorical=['size']")
+    columns = choose_columns(
         Table("some.csv", pl.DataFrame(rows)), label="label", numeric=["dest_port"], categorical=["size"]
     )
     assert columns.categories == ("size",)
-    assert notices == []
+    assert all(guess.plain for guess in columns.guesses)
 
 
 def test_one_label_for_each_sequence_where_none_changes() -> None:
-    rows = {"seq": [i // 3 for i in range(36)], "x": range(36), "label": [i // 3 % 2 for i in range(36)]}
-    columns, notices = choose_columns(Table("some.csv", pl.DataFrame(rows)))
+    rows = {
+        "seq": [i // 3 for i in range(36)],
+        "x": [i * i % 7 for i in range(36)],
+        "label": [i // 3 % 2 for i in range(36)],
+    }
+    columns = choose_columns(Table("some.csv", pl.DataFrame(rows)))
     assert columns.per == "sequence"
-    assert any("per='step'" in notice for notice in notices)
-    assert choose_columns(Table("some.csv", pl.DataFrame(rows)), per="step")[0].per == "step"
+    assert "one per sequence, as it never changes within one (per='step'" in why(columns, "label")[1]
+    assert choose_columns(Table("some.csv", pl.DataFrame(rows)), per="step").per == "step"
     for change in ({"label": [0] * 35 + [1]}, {"seq": [i // 12 for i in range(36)]}):
-        assert choose_columns(Table("some.csv", pl.DataFrame(rows | change)), sequence="seq")[0].per == "step"
+        assert choose_columns(Table("some.csv", pl.DataFrame(rows | change)), sequence="seq").per == "step"
+
+
+MINUTES = np.tile(np.arange(100), 12)
+DEVICES = np.repeat(np.arange(12), 100)
+GENERATOR = np.random.default_rng(0)
+
+
+def log(**columns: Any) -> pl.DataFrame:
+    """12 pumps, one after the other, each with a reading a minute."""
+    start = datetime.datetime(2024, 1, 1)
+    base = {
+        "pump": [f"P{device:02}" for device in DEVICES],
+        "time": [start + datetime.timedelta(minutes=int(minute)) for minute in MINUTES],
+        "x": GENERATOR.normal(size=1200),
+        "label": GENERATOR.integers(0, 2, 1200),
+    }
+    return pl.DataFrame(base | columns)
+
+
+def shuffled(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.sample(fraction=1.0, shuffle=True, seed=1)
+
+
+def one(**columns: Any) -> pl.DataFrame:
+    """One sequence."""
+    frame = log().drop("pump", "time")
+    return frame.with_columns(**{name: pl.Series(values) for name, values in columns.items()})
 
 
 @pytest.mark.parametrize(
-    ("name", "per", "order", "features", "categories"),
+    ("frame", "said"),
     [
-        ("occupancy", "step", "timestamp", 5, ()),
-        ("adfa_ld", "sequence", "step", 1, ("syscall",)),
-        ("ewt_pos", "step", "step", 1, ("token",)),
-        ("wnut17", "step", "step", 1, ("token",)),
-        ("japanese_vowels", "sequence", "step", 12, ()),
+        (log(), "it rises from row to row"),
+        (shuffled(log()), "the rows stand in another order"),
+        (log().reverse(), "the newest rows stand first"),
+        (log().sort("time", descending=True), "the newest rows stand first"),
+        (shuffled(log().with_columns(pl.col("time").dt.truncate("10m"))), "the rows stand in another order"),
+        (log().sort("time"), "it rises from row to row"),
+    ],
+    ids=["sorted", "shuffled", "newest first", "newest first, interleaved", "ties", "interleaved"],
+)
+def test_rows_in_any_order_are_sorted_by_their_times(frame: pl.DataFrame, said: str) -> None:
+    columns = choose_columns(Table("some.csv", frame))
+    assert columns.roles == {"label": "label", "sequence": "pump", "order": "time"}
+    assert said in why(columns, "time")[1]
+    parts = split_table(Table("some.csv", frame), columns, seed=0)[1]
+    assert len(parts.train) == 8
+
+
+@pytest.mark.parametrize("order", [lambda frame: frame, shuffled, lambda frame: frame.sort("t")])
+def test_machines_with_a_counter_each(order: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
+    frame = order(log(machine=DEVICES, t=MINUTES).drop("pump", "time"))
+    for name in ("machine", "Anlage"):
+        columns = choose_columns(Table("some.csv", frame.rename({"machine": name})))
+        assert columns.roles == {"label": "label", "sequence": name, "order": "t"}, name
+        assert columns.features == ("x",)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("machine", DEVICES),
+        ("device_id", [f"{device:x}f3" for device in DEVICES]),
+        ("userId", DEVICES + 1000),
+        ("patient_no", DEVICES),
+        ("src_host", [f"10.0.0.{device}" for device in DEVICES]),
     ],
 )
-def test_real_tables(shared_data: Path, name: str, per: str, order: str, features: int, categories: Any) -> None:
-    given_away = {"adfa_ld": ["attack_type", "source_part"], "ewt_pos": ["xpos"]}.get(name, [])
-    columns, _ = choose_columns(read_table(shared_data / f"{name}.parquet"), drop=given_away)
+def test_devices_that_log_at_times_of_their_own(name: str, values: Any) -> None:
+    frame = shuffled(log(**{name: values}).drop("pump", "time"))
+    frame = frame.with_columns(ts=1.7e9 + pl.int_range(pl.len()) * 3)
+    assert choose_columns(Table("some.csv", frame)).roles == {"label": "label", "sequence": name, "order": "ts"}
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("device", GENERATOR.choice(["mobile", "desktop"], 1200)),
+        ("event_id", GENERATOR.integers(0, 20, 1200)),
+        ("dst_ip", [f"10.0.0.{host}" for host in GENERATOR.integers(0, 20, 1200)]),
+        ("phase", [f"phase {device}" for device in DEVICES]),
+        ("Anlage", [f"A-{device}" for device in GENERATOR.permutation(DEVICES)]),
+    ],
+)
+def test_what_may_tell_sequences_apart_is_asked_about(name: str, values: Any) -> None:
+    columns = choose_columns(Table("some.csv", one(**{name: values})))
+    assert columns.sequence is None
+    assert name in columns.features
+    role, said = why(columns, name)
+    assert (role, f"looks like a sequence column: sequence={name!r}" in said) == ("category", True)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("protocol", np.repeat(["tcp", "udp", "icmp"], 400)),
+        ("state", np.repeat(["on", "off"] * 6, 100)),
+        ("session_length", GENERATOR.integers(0, 50, 1200)),
+        ("sensor_3", GENERATOR.normal(size=1200)),
+        ("device_type", GENERATOR.choice(["a1", "b2", "c1"], 1200)),
+    ],
+)
+def test_what_tells_no_sequences_apart_is_not_asked_about(name: str, values: Any) -> None:
+    assert why(choose_columns(Table("some.csv", one(**{name: values}))), name)[1] in ("text", "numbers")
+
+
+def test_the_finest_of_nested_ids_tells_sequences_apart() -> None:
+    columns = choose_columns(Table("some.csv", log(user_id=DEVICES // 3).rename({"pump": "session_id"})))
+    assert columns.sequence == "session_id"
+    assert why(columns, "user_id") == ("left out", "joins sequences (group='user_id' keeps these in one part)")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "role", "said"),
+    [
+        ("t", np.arange(1200), "order", "by its name; it rises from row to row"),
+        ("t", np.cumsum(GENERATOR.random(1200)), "order", "it rises from row to row"),
+        ("time", GENERATOR.permutation(1200) / 7, "order", "the rows stand in another order"),
+        ("id", GENERATOR.permutation(1200), "order", "it numbers the rows"),
+        ("Unnamed: 0", GENERATOR.permutation(1200), "order", "it numbers the rows"),
+        ("Unnamed: 0", np.arange(1200), "left out", "numbers the rows"),
+        ("n", np.arange(1200), "left out", "counts the steps (numeric=['n'] to learn from it)"),
+        ("n", GENERATOR.permutation(1200), "left out", "numbers rows that stand in another order (order='n'?)"),
+        ("n", np.arange(1200) * 0.1, "left out", "counts the steps"),
+        ("days_left", np.arange(1200)[::-1], "left out", "counts the steps"),
+        ("event", np.cumsum(GENERATOR.integers(0, 5, 1200)), "left out", "only rises, as a counter does"),
+        ("kwh", np.cumsum(GENERATOR.random(1200)), "feature", "numbers; only rises, as a meter does (drop=['kwh']"),
+        ("t", MINUTES, "left out", "starts over 11 times, and no column tells these sequences apart"),
+        ("response_time", GENERATOR.random(1200), "feature", "numbers"),
+        ("price_index", GENERATOR.random(1200), "feature", "numbers"),
+        ("time", np.arange(1200) // 5 % 24, "left out", "starts over 9 times"),
+        ("time", GENERATOR.integers(0, 24, 1200), "feature", "numbers, though called after a clock (drop=['time']?)"),
+        ("when", [None, *range(1199)], "feature", "numbers"),
+    ],
+)
+def test_no_clock_or_counter_is_a_feature_in_silence(name: str, values: Any, role: str, said: str) -> None:
+    columns = choose_columns(Table("some.csv", one(**{name: values})))
+    assert why(columns, name)[0] == role
+    assert why(columns, name)[1].startswith(said) or said in why(columns, name)[1]
+    assert columns.features == (("x", name) if role == "feature" else ("x",))
+    if role != "feature":
+        assert choose_columns(Table("some.csv", one(**{name: values})), numeric=[name]).features == ("x", name)
+
+
+def test_readings_that_rise_within_many_sequences_are_told() -> None:
+    total = np.concatenate([np.cumsum(GENERATOR.integers(1, 99, 100)) for _ in range(12)])
+    columns = choose_columns(Table("some.csv", log(total=total)))
+    assert why(columns, "total")[1].startswith("numbers; only rises within sequences, as a meter does (drop=['total']")
+
+
+def test_the_table_of_guesses_is_short() -> None:
+    shown = guess_table(
+        [Guess("y", "label", "by its name"), *(Guess(f"x{i}", "feature", "numbers") for i in range(2000))]
+    )
+    assert len(shown.splitlines()) == 3
+    assert "x0, x1, x2 and 1,997 more" in shown
+    many = [
+        Guess(f"port{i}", "category", f"{i} kinds, which takes quite a few words to say in one line") for i in range(99)
+    ]
+    lines = guess_table(many).splitlines()
+    assert len(lines) < 60
+    assert max(map(len, lines)) <= 80
+    assert "75 further columns" in lines[-1]
+    assert "\x1b" not in guess_table([Guess("\x1b[31m", "feature", "\x1b")])
+
+
+@pytest.mark.parametrize(
+    ("name", "per", "features", "categories"),
+    [
+        ("adfa_ld", "sequence", 1, ("syscall",)),
+        ("bach_chords", "step", 14, ("bass", "meter")),
+        ("cmapss_fd001", "step", 17, ()),
+        ("ewt_pos", "step", 1, ("token",)),
+        ("hdfs_blocks", "sequence", 1, ("event",)),
+        ("japanese_vowels", "sequence", 12, ()),
+        ("malapi", "sequence", 1, ("call",)),
+        ("occupancy", "step", 4, ()),
+        ("plaid", "sequence", 1, ()),
+        ("shoulder_watch", "sequence", 6, ()),
+        ("snips_slots", "step", 1, ("word",)),
+        ("wnut17", "step", 1, ("token",)),
+    ],
+)
+def test_real_tables(shared_data: Path, name: str, per: str, features: int, categories: Any) -> None:
+    order = "timestamp" if name == "occupancy" else "step"
+    given_away = {"adfa_ld": ["attack_type", "source_part"], "ewt_pos": ["xpos"], "occupancy": ["Light"]}.get(name, [])
+    columns = choose_columns(read_table(shared_data / f"{name}.parquet"), drop=given_away)
     assert columns.roles == {"label": "label", "sequence": "sequence_id", "order": order, "split": "split"}
     assert (columns.per, len(columns.features), columns.categories) == (per, features, categories)
+    out = {guess.name for guess in columns.guesses if guess.role == "left out"}
+    assert out == ({"step"} if name == "occupancy" else set())

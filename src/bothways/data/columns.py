@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from bothways.data.encoding import Encoding, Number
-from bothways.data.guesses import guess_categories, guess_label, guess_order, guess_sequence, guess_split
+from bothways.data.guesses import (
+    ROW_NUMBERS,
+    Guess,
+    clock_columns,
+    guess_categories,
+    guess_label,
+    guess_order,
+    guess_sequence,
+    guess_split,
+)
 from bothways.data.tables import Table
 from bothways.errors import DataError, InputError, ModelFileError, option
-
-ROW_NUMBERS = ("", "__index_level_0__")
-"""The names under which pandas writes the numbers of the rows."""
 
 NONE = "none"
 """Given for a part, it says that no column plays it."""
@@ -57,6 +63,7 @@ class Columns:
         per: what has a label, "step" or "sequence".
         draw: how parts were drawn where there is no `split`; None if there is one.
         encoding: how features become numbers, as the train part showed; None as long as it is not known.
+        guesses: what each column is for, and why.
 
     Example:
         >>> columns = Columns(label="attack", features=("bytes", "packets"), sequence="flow")
@@ -74,6 +81,7 @@ class Columns:
     group: str | None = None
     per: str = "step"
     encoding: Encoding | None = None
+    guesses: tuple[Guess, ...] = ()
 
     @property
     def roles(self) -> dict[str, str]:
@@ -96,6 +104,19 @@ class Columns:
             raise InputError("Categories have no codes before `split_table` has seen the train part.")
         return Encoding(tuple(Number(name) for name in self.features))
 
+    def adopt(self, encoding: Encoding) -> Columns:
+        """The same with the encoding that was fitted; a feature that it does not read is left out."""
+        read = {*(each.name for each in encoding.numbers), *(each.name for each in encoding.categories)}
+        out = [name for name in self.features if name not in read]
+        why = "in the train part empty, or text that differs in nearly every row"
+        return replace(
+            self,
+            features=tuple(name for name in self.features if name in read),
+            categories=tuple(name for name in self.categories if name in read),
+            encoding=encoding,
+            guesses=tuple(Guess(each.name, "left out", why) if each.name in out else each for each in self.guesses),
+        )
+
     @property
     def texts(self) -> tuple[str, ...]:
         """The columns to read as text, for `read_table`."""
@@ -113,32 +134,34 @@ class Columns:
             ModelFileError: `data` describes no columns.
         """
         try:
-            names = {role: data[role] for role in ("label", "sequence", "order", "split")} | {
-                "group": data.get("group")
-            }
-            features, categories = tuple(data["features"]), tuple(data.get("categories", ()))
-            per = str(data.get("per", "step"))
+            roles = {role: data[role] for role in ("label", "sequence", "order", "split")}
+            roles |= {"group": data.get("group"), "per": data.get("per", "step")}
+            features, categories = list(data["features"]), list(data.get("categories", ()))
             draw, encoding = data["draw"], data.get("encoding")
             if draw is not None:
                 draw = Draw(int(draw["seed"]), int(draw["fingerprint"]), int(draw.get("gap", 0)))
-        except (AttributeError, KeyError, TypeError, ValueError):
-            names, features, categories, per, draw, encoding = {}, (), (), "", None, None
-        given = {role: name for role, name in names.items() if name is not None}
-        if (
-            "label" not in given
-            or not features
-            or not all(isinstance(name, str) for name in (*given.values(), *features))
-            or not set(categories) <= set(features)
-            or per not in PER
-        ):
+            guesses = tuple(Guess(each["name"], each["role"], each["why"]) for each in data.get("guesses", ()))
+            texts = [*features, *(name for name in roles.values() if name is not None)]
+            texts += [text for guess in guesses for text in (guess.name, guess.role, guess.why)]
+            sound = (
+                all(isinstance(text, str) for text in texts)
+                and roles["label"] is not None
+                and 0 < len(features) == len(set(features))
+                and len(categories) == len(set(categories) & set(features))
+                and roles["per"] in PER
+            )
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
+            sound = False
+        if not sound:
             raise ModelFileError("The description of columns in the model file is incomplete. Train the model again.")
+        encoding = None if encoding is None else Encoding.from_json(encoding)
         return cls(
-            features=features,
-            categories=categories,
-            per=per,
+            features=tuple(features),
+            categories=tuple(categories),
             draw=draw,
-            encoding=None if encoding is None else Encoding.from_json(encoding),
-            **names,
+            encoding=encoding,
+            guesses=guesses,
+            **roles,
         )
 
 
@@ -155,80 +178,81 @@ def choose_columns(
     categorical: Iterable[str] = (),
     numeric: Iterable[str] = (),
     per: str | None = None,
-) -> tuple[Columns, list[str]]:
-    """Give every column its part: the named ones theirs, then those that can be guessed; the others are features.
+) -> Columns:
+    """Give every column its role: the named ones theirs, then those that can be guessed; the others are features.
 
-    Numbers and true/false are read as numbers; text is read as names of kinds, and so are whole numbers where they
-    are said to be or where the name of the column says so.
+    Numbers and true/false are read as numbers; text is read as categories, and so are whole numbers where they are
+    said to be or where the name of the column says so.
 
     Args:
         table: the table.
-        label: the column to be learnt.
+        label: the column to learn.
         sequence: the column that tells sequences apart, or "none".
         order: the column that sorts the steps, or "none".
         split: the column that says train, valid or test, or "none".
         group: the column that tells apart what may not be divided among parts; there is no guess at it.
         drop: columns to leave out.
         features: if any are named, these and no others are features.
-        categorical: columns of numbers that are names of kinds.
-        numeric: columns of whole numbers that are amounts, whatever their names.
+        categorical: columns of numbers that are categories.
+        numeric: columns of numbers that are features, whatever they are called and look like.
         per: "step" or "sequence"; if None, it is "sequence" where labels never change within one.
 
     Returns:
-        The columns, and what the user should be told about them: every guess, and every column that is left out.
+        The columns; `Columns.guesses` says of every column what it is for, and why.
 
     Raises:
-        DataError: a name that the table does not have, a column with two parts, a guess that could be two columns, a
+        DataError: a name that the table does not have, a column with two roles, a guess that could be two columns, a
             column that can be no feature, or no feature at all.
 
     Example:
         >>> frame = pl.DataFrame({"flow": [1, 1], "bytes": [12, 7], "at": [2.5, 2.6], "attack": [0, 1]})
-        >>> choose_columns(Table("flows.csv", frame), label="attack", sequence="flow", order="at")[0].features
+        >>> choose_columns(Table("flows.csv", frame), label="attack", sequence="flow", order="at").features
         ('bytes',)
     """
     if per not in (None, *PER):
         raise InputError(f"per is {per!r}; it must be one of: {', '.join(PER)}.")
     drop, features, categorical, numeric = list(drop), list(features), list(categorical), list(numeric)
     given = {"label": label, "sequence": sequence, "order": order, "split": split, "group": group}
-    none = {part for part, name in given.items() if name == NONE and name not in table.names} - {"label"}
-    named = {part: name for part, name in given.items() if name is not None and part not in none}
+    none = {role for role, name in given.items() if name == NONE and name not in table.names} - {"label"}
+    named = {role: name for role, name in given.items() if name is not None and role not in none}
     table.require(*named.values(), *drop, *features, *categorical, *numeric)
-    _check_one_part_each(table, named, drop, features)
-    _check_one_part_each(table, {}, categorical, numeric, ("categorical", "numeric"))
-    if order is not None and "order" in named and not _sorts(table.schema[order]):
-        raise DataError(
-            f"{table.source}: the order column {order!r} must be a number or a time that begins with the year; "
-            f"it is {_kind(table, order)}."
-        )
-    parts, further, notices = _guessed(table, named, none, {*drop, *features, *categorical, *numeric})
-    taken = {*parts.values(), *drop, *further}
-    left = features or [name for name in table.names if name not in taken]
+    _check_one_role_each(table, named, drop=drop, features=features)
+    _check_one_role_each(table, {}, categorical=categorical, numeric=numeric)
+    if order is not None and "order" in named:
+        _check_order(table, order)
+    chosen = {*drop, *features, *categorical, *numeric}
+    roles, guesses = _guessed(table, named, none, chosen, counters=not features)
+    out = {name for name, guess in guesses.items() if guess.role == "left out"}
+    left = features or [name for name in table.names if name not in {*roles.values(), *drop, *out}]
     kinds = {name: _kind(table, name) for name in left}
     for name in list(left) if not features else ():
-        if why := _why_left_out(name, kinds[name]):
-            notices.append(f"Column {name!r} is left out: {why}.")
+        rows = name in ROW_NUMBERS and name not in {*categorical, *numeric}
+        if why := "numbers the rows" if rows else "empty" if kinds[name] == "empty" else "":
+            guesses[name] = Guess(name, "left out", why)
             left.remove(name)
-    _check_features(table, {name: kinds[name] for name in left})
+    _check_features(table, {name: kinds[name] for name in left}, categorical, numeric)
     if not left:
-        raise DataError(f"{table.source}: no column is left to learn {parts['label']!r} from.")
-    guessed, said = guess_categories(table, [name for name in left if name not in {*categorical, *numeric}])
-    chosen = {*categorical, *guessed, *(name for name in left if kinds[name] == "text")}
-    for name in categorical:
-        if kinds.get(name, "numbers") not in ("numbers", "text"):
-            raise DataError(f"{table.source}: the column {name!r} is {kinds[name]}; it cannot be categorical.")
-    for name in numeric:
-        if kinds.get(name) == "text":
-            raise DataError(f"{table.source}: the column {name!r} is text; it cannot be numeric.")
+        raise DataError(f"{table.source}: no column is left to learn {roles['label']!r} from.")
+    asked = [name for name in left if name not in {*categorical, *numeric}]
+    by_name = {guess.name: guess for guess in guess_categories(table, asked)}
+    for name in left:
+        found = [guess[name] for guess in (guesses, by_name) if name in guess]
+        category = name in categorical or kinds[name] == "text" or any(guess.role == "category" for guess in found)
+        plain = "as given" if name in {*categorical, *numeric} else "text" if kinds[name] == "text" else "numbers"
+        why = "; ".join(guess.why for guess in found) or plain
+        guesses[name] = Guess(name, "category" if category else "feature", why)
     columns = Columns(
-        features=tuple(left), categories=tuple(name for name in left if name in chosen), per=per or "step", **parts
+        features=tuple(left),
+        categories=tuple(name for name in left if guesses[name].role == "category"),
+        per=per or "step",
+        **roles,
     )
-    notices += said
     if per is None and _one_label_each(table, columns):
-        columns = Columns(**(vars(columns) | {"per": "sequence"}))
-        notices.append(
-            f"No label changes within a sequence: one is learnt for each ({option('per', 'step')} for one per step)."
-        )
-    return columns, notices
+        columns = replace(columns, per="sequence")
+        why = f"one per sequence, as it never changes within one ({option('per', 'step')} for one per step)"
+        guesses[columns.label] = replace(guesses[columns.label], why=f"{guesses[columns.label].why}; {why}")
+    in_order = dict.fromkeys([*roles.values(), *left, *guesses])
+    return replace(columns, guesses=tuple(guesses[name] for name in in_order))
 
 
 def match_columns(table: Table, columns: Columns, *, label: bool) -> None:
@@ -259,12 +283,8 @@ def match_columns(table: Table, columns: Columns, *, label: bool) -> None:
         if kind not in ("numbers", "text"):
             raise DataError(f"{table.source}: the column {name!r} is {kind}; the model was trained on names of kinds.")
     if columns.order is not None:
+        _check_order(table, columns.order)
         dtype = table.schema[columns.order]
-        if not _sorts(dtype):
-            raise DataError(
-                f"{table.source}: the order column {columns.order!r} must be a number or a time that begins with the "
-                f"year; it is {_kind(table, columns.order)}."
-            )
         if encoding is not None and encoding.gaps and (encoding.gaps == "times") != dtype.is_temporal():
             raise DataError(
                 f"{table.source}: the order column {columns.order!r} is of type {dtype}; the model was trained on "
@@ -273,29 +293,34 @@ def match_columns(table: Table, columns: Columns, *, label: bool) -> None:
 
 
 def _guessed(
-    table: Table, named: Mapping[str, str], none: set[str], used: set[str]
-) -> tuple[dict[str, Any], list[str], list[str]]:
-    """All parts, further columns to leave out, and a word about each guess."""
-    parts: dict[str, Any] = dict(named)
-    further: list[str] = []
-    notices: list[str] = []
+    table: Table, named: Mapping[str, str], none: set[str], used: set[str], counters: bool
+) -> tuple[dict[str, Any], dict[str, Guess]]:
+    """All roles but those of features, and a guess for each column that has one or looks as if it had."""
+    roles: dict[str, Any] = dict(named)
+    guesses = {name: Guess(name, role, "as given") for role, name in named.items()}
 
     def free() -> list[str]:
-        return [name for name in table.names if name not in {*parts.values(), *used}]
+        return [name for name in table.names if name not in {*roles.values(), *used}]
 
-    if "label" not in parts:
-        parts["label"], said = guess_label(table, free())
-        notices += said
-    if "split" not in parts and "split" not in none:
-        parts["split"], said = guess_split(table, free())
-        notices += said
-    if "sequence" not in parts and "sequence" not in none:
-        parts["sequence"], said = guess_sequence(table, free())
-        notices += said
-    if "order" not in parts and "order" not in none:
-        parts["order"], further, said = guess_order(table, parts.get("sequence"), free())
-        notices += said
-    return parts, further, notices
+    def take(found: Iterable[Guess]) -> None:
+        for guess in found:
+            if guess.role not in ("", "feature", "left out"):
+                roles[guess.role] = guess.name
+            earlier = guesses.get(guess.name)
+            why = guess.why if earlier is None else f"{guess.why}; {earlier.why}"
+            guesses[guess.name] = replace(guess, why=why)
+
+    wanted = {"label", "split", "sequence", "order"} - none - roles.keys()
+    if "label" in wanted:
+        take([guess_label(table, free())])
+    if "split" in wanted:
+        take(guess_split(table, free()))
+    if "sequence" in wanted:
+        clocks = [roles["order"]] if "order" in roles else clock_columns(table, free())
+        take(guess_sequence(table, [name for name in free() if name not in clocks], clocks))
+    names = [name for name in free() if name not in guesses or not guesses[name].role]
+    take(guess_order(table, roles.get("sequence"), names, needed="order" in wanted, counters=counters))
+    return roles, guesses
 
 
 def _one_label_each(table: Table, columns: Columns) -> bool:
@@ -312,34 +337,31 @@ def _one_label_each(table: Table, columns: Columns) -> bool:
     return counts.height >= FEW_SEQUENCES and len(frame) >= 2 * counts.height
 
 
-def _check_one_part_each(
-    table: Table,
-    parts: Mapping[str, str],
-    first: list[str],
-    second: list[str],
-    names: tuple[str, str] = ("drop", "features"),
-) -> None:
+def _check_one_role_each(table: Table, roles: Mapping[str, str], **lists: list[str]) -> None:
     seen: dict[str, str] = {}
-    given = [*parts.items(), *((names[0], name) for name in first), *((names[1], name) for name in second)]
-    for part, name in given:
-        if seen.setdefault(name, part) != part and {seen[name], part} != {"sequence", "group"}:
-            raise DataError(f"{table.source}: the column {name!r} is given twice, as {seen[name]} and as {part}.")
+    for role, name in [*roles.items(), *((role, name) for role, names in lists.items() for name in names)]:
+        if seen.setdefault(name, role) != role and {seen[name], role} != {"sequence", "group"}:
+            raise DataError(f"{table.source}: the column {name!r} is given twice, as {seen[name]} and as {role}.")
 
 
-def _why_left_out(name: str, kind: str) -> str:
-    if name in ROW_NUMBERS:
-        return "it only numbers the rows"
-    if kind == "a date or time":
-        return "a date or time is no feature"
-    return "it is empty" if kind == "empty" else ""
+def _check_order(table: Table, name: str) -> None:
+    dtype = table.schema[name]
+    if not (dtype.is_numeric() or dtype.is_temporal()):
+        raise DataError(
+            f"{table.source}: the order column {name!r} must be a number or a time that begins with the year; it is "
+            f"{_kind(table, name)}."
+        )
 
 
-def _check_features(table: Table, kinds: Mapping[str, str]) -> None:
-    """Refuse what can be no feature, and text that ought to be numbers."""
+def _check_features(table: Table, kinds: Mapping[str, str], categorical: list[str], numeric: list[str]) -> None:
+    """Refuse what can be no feature, or not of the kind that is given, and text that ought to be numbers."""
     for name, kind in kinds.items():
         if kind == "text":
             _check_stray_text(table, name, droppable=True)
     _check_numbers(table, {name: kind for name, kind in kinds.items() if kind != "text"})
+    for name in numeric:
+        if kinds.get(name) == "text":
+            raise DataError(f"{table.source}: the column {name!r} is text; it cannot be numeric.")
 
 
 def _check_numbers(table: Table, kinds: Mapping[str, str], droppable: bool = True) -> None:
@@ -378,10 +400,6 @@ def _check_stray_text(table: Table, name: str, droppable: bool) -> None:
     others = f" ({more} more such cell{'s' if more > 1 else ''} below)" if more else ""
     cure = f"Put it right, or leave the column out with {option('drop', name)}." if droppable else "Put it right."
     raise DataError(f"{table.place(row)}, column {name!r} holds {column[row]!r}, which is no number{others}. {cure}")
-
-
-def _sorts(dtype: pl.DataType) -> bool:
-    return dtype.is_numeric() or dtype.is_temporal()
 
 
 def _kind(table: Table, name: str, missing: bool = False) -> str:

@@ -1,16 +1,31 @@
-"""Guesses at which column plays which part, for columns that nobody named. Every guess is said."""
+"""What the columns of a table are for, where nobody says it. Every guess is kept, with its reason."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+import textwrap
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from bothways.data.tables import Table
-from bothways.errors import DataError, option
+from bothways.errors import DataError, counted, option
+
+
+def words(name: str) -> list[str]:
+    """The words in the name of a column, in small letters.
+
+    Example:
+        >>> words("flow_ID"), words("DestPort")
+        (['flow', 'id'], ['dest', 'port'])
+    """
+    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
+
 
 SPELLINGS: Mapping[str, str] = MappingProxyType(
     {
@@ -28,155 +43,516 @@ SPELLINGS: Mapping[str, str] = MappingProxyType(
 
 LABELS = ("label", "labels", "tag", "tags", "class", "target", "y")
 SPLITS = ("split", "part", "fold", "subset", "partition")
-SEQUENCES = ("sequence", "seq", "session", "trace", "sentence", "document", "host", "flow", "trip", "episode", "series")
-ORDERS = ("step", "time", "timestamp", "datetime", "date", "position", "index", "order", "frame", "tick")
+THINGS = frozenset(
+    words(
+        "sequence seq session trace sentence document doc utterance host trip episode series machine engine patient "
+        "device user subject pump vehicle station customer person participant client account turbine robot asset"
+    )
+)
+"""What a sequence belongs to: a column of this name tells sequences apart."""
+
+MAYBE_THINGS = frozenset(words("flow unit ip run case block node batch sensor file video recording group site"))
+"""The same, if the values show it as well."""
+
+IDS = ("id", "ids", "no", "nr", "num", "number", "key", "uuid", "guid", "name")
+"""Last words in the name of a column that tells things apart."""
+
+CLOCKS = frozenset(words("t ts time timestamp datetime date step elapsed clock tick cycle"))
+"""A column of this name sorts steps that stand in any order; of several words, the last counts."""
+
+COUNTERS = frozenset(words("position index idx order frame sample row record line seconds epoch"))
+"""The same, if the values show it as well."""
+
+UNITS = frozenset(words("s sec secs ms us ns min h utc gmt local"))
+"""Last words in the name of a clock that are its units."""
+
+ROW_NUMBERS = ("", "__index_level_0__", "Unnamed: 0")
+"""The names under which pandas writes the numbers of the rows."""
+
 KINDS = ("syscall", "id", "code", "port", "proto", "protocol", "type", "kind", "category", "service", "opcode")
-"""Whole numbers in columns with such a word in their names are names of kinds."""
+"""Whole numbers in columns with such a word in their names are categories."""
 
 MANY_KINDS = 1024
-"""More kinds than these are not guessed at."""
+"""Whole numbers of more values than these are not guessed to be categories."""
 
 FEW_KINDS = 512
-"""Whole numbers of fewer values than these, spread widely, may be names of kinds."""
+"""Whole numbers of fewer values than these, spread widely, may be categories."""
+
+FEW_STEPS = 10
+"""Fewer steps show no pattern."""
+
+MANY_VALUES = 20
+"""A counter has as many values at least."""
+
+HEAD = 10_000
+"""Patterns are looked for in the first steps; what is not found there is not looked for in all."""
+
+PLAIN = ("as given", "numbers", "true or false", "text")
+"""Reasons that need no word of their own."""
+
+SHOWN = 3
+"""As many columns are named where several have one role for one reason."""
+
+ORDER_REASONS: Mapping[int, str] = MappingProxyType(
+    {
+        0: "a date or time; it rises from row to row",
+        1: "by its name; it rises from row to row",
+        2: "a date or time; the newest rows stand first",
+        3: "a date or time; the rows stand in another order",
+        4: "by its name; the newest rows stand first",
+        5: "by its name; the rows stand in another order",
+        6: "it numbers the rows, which stand in another order",
+    }
+)
+"""Why a column sorts the steps, the best reason first."""
+
+NO_ORDER, STARTS_OVER = 7, 8
+"""Why a clock does not."""
+
+ROW_NAMES = ("id", "no", "nr", "num", "number", "row", "index", "idx", "line", "record", "order")
+"""Last words in the name of a column that numbers rows."""
+
+TEXT = (pl.String, pl.Categorical, pl.Enum)
+
+Steps = tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]
+"""Rows, sequence after sequence as they stand, and whether the next one is of the same sequence."""
 
 
-def words(name: str) -> list[str]:
-    """The words in the name of a column, in small letters.
+@dataclass(frozen=True)
+class Guess:
+    """What a column is for, and why.
+
+    Attributes:
+        name: the column.
+        role: "label", "sequence", "order", "split", "group", "feature", "category", "left out" or "reading".
+        why: the reason, with the option that changes it.
 
     Example:
-        >>> words("flow_ID"), words("DestPort")
-        (['flow', 'id'], ['dest', 'port'])
+        >>> print(Guess("when", "left out", "a date or time"))
+        Column 'when': left out (a date or time).
     """
-    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
+
+    name: str
+    role: str
+    why: str
+
+    def __str__(self) -> str:
+        """One sentence."""
+        return f"Column {self.name!r}: {self.role} ({self.why})."
+
+    @property
+    def plain(self) -> bool:
+        """Whether it goes without saying."""
+        return self.why in PLAIN
 
 
-def guess_label(table: Table, names: Collection[str]) -> tuple[str, list[str]]:
+def guess_table(guesses: Iterable[Guess], width: int = 80, most: int = 24) -> str:
+    """Guesses as a table of text: column, role, why.
+
+    Args:
+        guesses: what is shown; columns of one role for one reason share a line.
+        width: of the longest line, in characters.
+        most: the number of entries; of what is beyond, only how much it is.
+
+    Example:
+        >>> guesses = [Guess("kind", "label", "its name"), *(Guess(f"x{i}", "feature", "numbers") for i in range(9))]
+        >>> print(guess_table(guesses))
+        column                 role     why
+        kind                   label    its name
+        x0, x1, x2 and 6 more  feature  numbers
+    """
+    groups: dict[tuple[str, str], list[str]] = {}
+    for guess in guesses:
+        groups.setdefault((guess.role, guess.why), []).append(_printable(guess.name))
+    rows = [("column", "role", "why")]
+    for (role, why), names in list(groups.items())[:most]:
+        more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+        rows.append((", ".join(names[:SHOWN]) + more, role, _printable(why)))
+    if left := list(groups.items())[most:]:
+        rows.append((f"{counted(sum(len(names) for _, names in left), 'further column')}", "", "as info --json lists"))
+    first = min(max(len(row[0]) for row in rows), width * 2 // 5)
+    second = max(len(row[1]) for row in rows)
+    lines = []
+    for name, role, why in rows:
+        names = textwrap.wrap(name, first) or [""]
+        whys = textwrap.wrap(why, max(20, width - first - second - 4)) or [""]
+        for at in range(max(len(names), len(whys))):
+            cells = (names[at : at + 1], [role][at : at + 1], whys[at : at + 1])
+            a, b, c = ("".join(cell) for cell in cells)
+            lines.append(f"{a:{first}}  {b:{second}}  {c}".rstrip())
+    return "\n".join(lines)
+
+
+def guess_label(table: Table, names: Collection[str]) -> Guess:
     """The column with the labels, by its name.
 
     Args:
         table: the table.
-        names: the columns that have no part yet.
-
-    Returns:
-        The column, and a word about it.
+        names: the columns that have no role yet.
 
     Raises:
         DataError: none is called so, or several are.
     """
-    candidates = _named(names, lambda name: name.lower() in LABELS)
+    candidates = [name for name in names if name.lower() in LABELS]
     if not candidates:
         shown = ", ".join(repr(name) for name in table.names[:20]) + (", ..." if len(table.names) > 20 else "")
         raise DataError(
             f"{table.source}: no column is called {', '.join(LABELS[:-2])} or {LABELS[-2]}. Name the one to learn with "
             f"{option('label')}. The columns are: {shown}."
         )
-    label = _only(table, "label", candidates)
-    return label, [f"Learns column {label!r}, by its name ({option('label')} to name another)."]
+    return Guess(_only(table, "label", candidates), "label", "by its name")
 
 
-def guess_split(table: Table, names: Collection[str]) -> tuple[str | None, list[str]]:
+def guess_split(table: Table, names: Collection[str]) -> list[Guess]:
     """The column that says train, valid or test, by its name and its values; see `guess_label`."""
-    candidates = []
-    for name in _named(names, lambda name: words(name)[-1:] and words(name)[-1] in SPLITS):
-        column = table.column(name)
-        if column.dtype != pl.String:
-            continue
-        values = {str(value).strip().lower() for value in column.unique().to_list()}
-        if values <= SPELLINGS.keys():
-            candidates.append(name)
+    schema, candidates = table.schema, []
+    for name in names:
+        if words(name)[-1:] and words(name)[-1] in SPLITS and isinstance(schema[name], TEXT):
+            values = {str(value).strip().lower() for value in table.column(name).unique().to_list()}
+            if values <= SPELLINGS.keys():
+                candidates.append(name)
     if not candidates:
-        return None, []
-    split = _only(table, "split", candidates)
-    return split, [
-        f"Parts are taken from column {split!r} ({option('split')} to name another, "
-        f"{option('split', 'none')} to draw them)."
-    ]
+        return []
+    return [Guess(_only(table, "split", candidates), "split", "by its name and values")]
 
 
-def guess_sequence(table: Table, names: Collection[str]) -> tuple[str | None, list[str]]:
-    """The column that tells sequences apart: by its name, with values that stand together; see `guess_label`."""
-    candidates = []
-    for name in _named(
-        names, lambda name: words(name)[:1] and (words(name)[0] in SEQUENCES or words(name)[-1] == "id")
-    ):
-        column = table.column(name)
-        if column.dtype.is_float() or column.dtype.is_temporal() or column.dtype.is_nested() or column.null_count():
-            continue
-        runs = int((column != column.shift()).sum()) + 1
-        if 1 < column.n_unique() == runs < len(column):
-            candidates.append(name)
-    if not candidates:
-        return None, []
-    exact = [name for name in candidates if "_".join(words(name)) in ("sequence_id", "sequence", "seq_id", "seq")]
-    sequence = _only(table, "sequence", exact or candidates)
-    return sequence, [
-        f"Sequences are told apart by column {sequence!r} ({option('sequence')} to name another, "
-        f"{option('sequence', 'none')} if there is but one)."
-    ]
+def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]) -> list[Guess]:
+    """The column that tells sequences apart, if one does.
 
+    A column of text or whole numbers, of two rows a value on average, tells sequences apart
 
-def guess_order(table: Table, sequence: str | None, names: Collection[str]) -> tuple[str | None, list[str], list[str]]:
-    """The column that sorts the steps: by its name, with values that increase within every sequence.
+    - if it is called after what sequences belong to (`machine`, `session_id`), and each value is one run of rows, or
+      its values are numbers or hold digits as ids do;
+    - if it is called an id of anything (`event_id`, `node`), and each value is one run of rows;
+    - whatever its name, if times show it: they rise within each value and not over all rows, as where one machine
+      follows another, or most times come several times and each but once a value, as where devices report together.
+
+    Of several that are called so, it is the one whose values the others only join. What looks like such a column and
+    is not sure is kept with the question whether it is one.
+
+    Args:
+        table: the table.
+        names: the columns that have no role yet.
+        clocks: the columns that may sort steps.
 
     Returns:
-        The column, times before numbers; further columns that sort the steps in the same way; and a word about them.
+        The sequence column, if there is one, with the further columns that would divide its sequences into groups;
+        else the columns that look like one.
+
+    Raises:
+        DataError: several columns tell different sequences apart.
     """
-    by_name = _named(names, lambda name: words(name)[-1:] and words(name)[-1] in ORDERS)
-    candidates = [name for name in by_name if table.schema[name].is_numeric() or table.schema[name].is_temporal()]
-    if not candidates:
-        return None, [], []
-    same = np.ones(len(table) - 1, bool)
-    if sequence is not None:
-        column = table.column(sequence)
-        same = (column[1:] == column[:-1]).fill_null(True).to_numpy()
-    rising = []
-    for name in candidates:
+    schema = table.schema
+    ranks: dict[str, tuple[int, str]] = {}
+    asked: list[Guess] = []
+    proofs = _repeating(table, clocks)
+    for name in names:
+        named = _names_sequences(name)
+        if not (schema[name].is_integer() or isinstance(schema[name], TEXT)):
+            continue
         column = table.column(name)
-        if not column.null_count() and bool((column[1:] > column[:-1]).to_numpy()[same].all()):
-            rising.append(name)
-    if not rising:
-        return None, [], []
-    order = next((name for name in rising if table.schema[name].is_temporal()), rising[0])
-    notices = [
-        f"Steps are sorted by column {order!r} ({option('order')} to name another, "
-        f"{option('order', 'none')} to keep that of the rows)."
+        # What does not hold for the first rows does not hold for all.
+        head = column.head(HEAD)
+        proved = any(_tells_apart(head, clock.head(HEAD), again, turns) for _, clock, again, turns in proofs)
+        if not (named or proved or _one_run_each(head) or _numbered(head)):
+            continue
+        distinct = column.n_unique()
+        if column.null_count() or not 2 <= distinct <= len(column) // 2:
+            continue
+        runs = _one_run_each(column)
+        if named >= 2 and (runs or _holds_digits(column)):
+            ranks[name] = (named, f"by its name and its {distinct:,} values")
+            continue
+        proof = next((proof[0] for proof in proofs if _tells_apart(column, *proof[1:])), None)
+        if proof is not None and (named or len(column) >= 3 * distinct):
+            ranks[name] = (max(named, 1), f"{proof!r} rises within each of its {distinct:,} values")
+        elif named == 1 and runs:
+            ranks[name] = (1, f"by its name and its {distinct:,} values")
+        elif named or (len(column) >= 5 * distinct >= 25 and (runs or _numbered(column))):
+            asked.append(Guess(name, "", f"looks like a sequence column: {option('sequence', name)}"))
+    if not ranks:
+        return asked
+    best = max(rank for rank, _ in ranks.values())
+    chosen = [name for name, (rank, _) in ranks.items() if rank == best]
+    if best == 1 and (proven := [name for name in chosen if " rises " in ranks[name][1]]):
+        chosen = [min(proven, key=lambda name: table.column(name).n_unique())]
+    finest = [name for name in chosen if all(_joins(table, name, other) for other in chosen)]
+    sequence = finest[0] if finest else _only(table, "sequence", chosen)
+    others = [name for name in ranks if name != sequence and _names_sequences(name) and _joins(table, sequence, name)]
+    return [
+        Guess(sequence, "sequence", ranks[sequence][1]),
+        *(
+            Guess(name, "left out", f"joins sequences ({option('group', name)} keeps these in one part)")
+            for name in others
+        ),
     ]
-    others = [name for name in rising if name != order]
-    notices += [f"Column {name!r} is left out: it sorts the steps as {order!r} does." for name in others]
-    return order, others, notices
 
 
-def guess_categories(table: Table, names: Collection[str]) -> tuple[list[str], list[str]]:
-    """The columns of whole numbers that are names of kinds, by their own names; and a word about others that may be."""
-    chosen, notices = [], []
-    for name in (name for name in names if table.schema[name].is_integer()):
+def clock_columns(table: Table, names: Collection[str]) -> list[str]:
+    """The columns that may sort steps: times, and numbers that are called after a clock or a counter; none is empty."""
+    likely = [
+        name for name in names if (dtype := table.schema[name]).is_temporal() or (_counts(dtype) and _clock(name))
+    ]
+    return [name for name in likely if not _missing(table.column(name))]
+
+
+def guess_order(
+    table: Table, sequence: str | None, names: Collection[str], *, needed: bool = True, counters: bool = True
+) -> list[Guess]:
+    """The column that sorts the steps, and the other clocks and counters, none of which is a feature in silence.
+
+    The order column is the first that there is of
+
+    1. a date or time that never falls within a sequence as the rows stand, then a number of which the same is true and
+       that is called after a clock or counter (`t`, `step`, `event_time`, `index`);
+    2. a date or time that never rises, the newest rows standing first;
+    3. a date or time in any order, if it is called after a clock or there is no other;
+    4. a number that is called `t`, `time`, `step` or the like and never rises, or stands in any order and hardly ever
+       comes twice in a sequence; called `index`, `frame` or the like, only if it is evenly spaced;
+    5. an `id`, `index` or the like that numbers the rows, which stand in another order.
+
+    All other dates, times and clocks are left out, and so is a number that grows by the same amount from step to step.
+    In one or two sequences, which are cut in time, whole numbers that only rise or only fall are left out as well: they
+    count something, and training sees none of those that follow. Numbers with fractions are readings, as of a meter,
+    and stay features; they are told.
+
+    Args:
+        table: the table.
+        sequence: the column that tells sequences apart.
+        names: the columns that have no role yet.
+        needed: whether an order column is to be guessed at.
+        counters: whether columns that are not called after clocks are to be looked at.
+
+    Returns:
+        The order column first, if there is one; then what is left out, and the features that look like clocks.
+    """
+    steps = _steps(None if sequence is None else table.column(sequence), len(table))
+    schema, clocks = table.schema, clock_columns(table, names)
+    times = [name for name in clocks if schema[name].is_temporal()]
+    ranks = {name: _rank(name, table.column(name), steps, sequence is None, times == [name]) for name in clocks}
+    usable = [name for name in clocks if ranks[name][0] in ORDER_REASONS]
+    order = min(usable, key=lambda name: (ranks[name][0], -ranks[name][1]), default=None) if needed else None
+    guesses = []
+    if order is not None:
+        rank = ranks[order][0]
+        cure = f" ({option('order', 'none')} to keep the rows so)" if rank > 1 else ""
+        guesses.append(Guess(order, "order", ORDER_REASONS[rank] + cure))
+    few = int((~steps[1]).sum()) < 2
+    for name in names:
+        dtype = schema[name]
+        rank, count = ranks.get(name, (NO_ORDER, 0))
+        if name == order or not (dtype.is_temporal() or (_counts(dtype) and (counters or name in usable))):
+            continue
+        if rank == STARTS_OVER:
+            why = f"starts over {counted(count, 'time')}, and no column tells these sequences apart"
+        elif name in usable:
+            why = f"sorts the steps as {order!r} does" if order is not None and rank <= 1 else "a clock"
+        elif dtype.is_temporal():
+            why = "a date or time"
+        else:
+            guess = _counter(name, table.column(name), steps, few, needed and order is None)
+            if guess is None and name in clocks and _clock(name) == 2:
+                guess = Guess(name, "feature", f"numbers, though called after a clock ({option('drop', name)}?)")
+            if guess is not None:
+                order = name if guess.role == "order" else order
+                guesses.append(guess)
+            continue
+        guesses.append(Guess(name, "left out", why))
+    return sorted(guesses, key=lambda guess: guess.role != "order")
+
+
+def guess_categories(table: Table, names: Collection[str]) -> list[Guess]:
+    """The columns of whole numbers that are categories, by their names; and others that may be, as features."""
+    schema, guesses = table.schema, []
+    for name in (name for name in names if schema[name].is_integer()):
         values = table.column(name).drop_nulls().unique()
         if len(values) < 3:
             continue
-        if set(words(name)) & set(KINDS) and len(values) <= MANY_KINDS:
-            chosen.append(name)
-            notices.append(
-                f"Column {name!r} holds whole numbers that are names of kinds, going by its name ({len(values)} kinds; "
-                f"{option('numeric', name)} to read them as amounts)."
-            )
+        if set(words(name)) & set(KINDS):
+            if len(values) <= MANY_KINDS:
+                why = f"by its name; {len(values):,} whole numbers ({option('numeric', name)} for amounts)"
+                guesses.append(Guess(name, "category", why))
+            else:
+                why = f"{len(values):,} whole numbers, by its name no amounts ({option('drop', name)}?)"
+                guesses.append(Guess(name, "feature", why))
             continue
         spread = int(values.max()) - int(values.min()) + 1  # type: ignore[arg-type]
         if len(values) <= FEW_KINDS and len(table) > 20 * len(values) and len(values) < spread * 0.75 and spread > 20:
-            notices.append(
-                f"Column {name!r} is read as amounts. If its {len(values)} whole numbers are names of kinds, say "
-                f"{option('categorical', name)}."
-            )
-    return chosen, notices
+            why = f"{len(values)} whole numbers; if they are categories: {option('categorical', name)}"
+            guesses.append(Guess(name, "feature", why))
+    return guesses
 
 
-def _named(names: Collection[str], fits: Callable[[str], object]) -> list[str]:
-    return [name for name in names if fits(name)]
+def _rank(name: str, column: pl.Series, steps: Steps, one: bool, alone: bool) -> tuple[int, int]:
+    """How well a clock sorts the steps, as a key of `ORDER_REASONS`, `NO_ORDER` or `STARTS_OVER`; and how many differ.
+
+    For `STARTS_OVER`, how often it does. `one` says that there is one sequence, `alone` that there is no other time.
+    """
+    rows, same = steps
+    values, temporal, clock = _numbers(column)[rows], column.dtype.is_temporal(), _clock(name)
+    ups, downs = _moves(values, same)
+    if not ups + downs or (not temporal and ups + downs < min(MANY_VALUES, same.sum() / 2)):
+        return NO_ORDER, 0
+    if not downs:
+        return 0 if temporal else 1, ups
+    if not ups and (temporal or clock == 2):
+        return 2 if temporal else 4, downs
+    if column.dtype == pl.Time or not ups:
+        return NO_ORDER, 0
+    if one and downs <= 0.1 * len(same):
+        falls = np.flatnonzero(values[1:] < values[:-1])
+        low = values.min()
+        if np.median((values[falls + 1] - low) / (values[falls] - low)) < 0.1:
+            return STARTS_OVER, downs
+    if temporal:
+        return (3 if clock or alone else NO_ORDER), ups + downs
+    numbers = np.append(0, np.cumsum(~same))
+    gaps = np.diff(values[np.lexsort((values, numbers))])[same]
+    gaps = gaps[gaps > 0]
+    even = len(gaps) and np.unique(gaps, return_counts=True)[1].max() >= len(gaps) / 2
+    return (5 if len(gaps) > same.sum() / 2 and (clock == 2 or even) else NO_ORDER), len(gaps)
 
 
-def _only(table: Table, part: str, candidates: list[str]) -> str:
+def _counter(name: str, column: pl.Series, steps: Steps, few: bool, needed: bool) -> Guess | None:
+    """A word about numbers that rise or fall all the time, or number the rows in another order; `few` sequences."""
+    whole, keep = column.dtype.is_integer(), option("numeric", name)
+    if name in ROW_NUMBERS or (whole and few):
+        spread = len(column) >= MANY_VALUES and column.max() - column.min() + 1 == len(column) == column.n_unique()  # type: ignore[operator]
+        if spread and not (column.is_sorted() or column.is_sorted(descending=True)):
+            if needed and (name in ROW_NUMBERS or words(name)[-1:] in [[word] for word in ROW_NAMES]):
+                return Guess(name, "order", f"{ORDER_REASONS[6]} ({option('order', 'none')} to keep them so)")
+            return Guess(name, "left out", f"numbers rows that stand in another order ({option('order', name)}?)")
+    if name in ROW_NUMBERS:
+        return Guess(name, "left out", "numbers the rows")
+    rows, same = steps
+    values = _numbers(column)
+    for part in (rows[:HEAD], rows):
+        inner = same[: len(part) - 1]
+        differences = np.diff(values[part])[inner]
+        rises, falls = bool((differences >= 0).all()), bool((differences <= 0).all())
+        if len(differences) < FEW_STEPS or not (rises or falls) or (rises and falls):
+            return None
+    if np.allclose(differences, differences[0], rtol=1e-3, atol=4 * np.spacing(np.abs(values).max())):
+        return Guess(name, "left out", f"counts the steps ({keep} to learn from it)")
+    if np.count_nonzero(differences) < MANY_VALUES:
+        return None
+    only = "only rises" if rises else "only falls"
+    if whole and few:
+        return Guess(name, "left out", f"{only}, as a counter does ({keep} to learn from it)")
+    within = "" if few else " within sequences"
+    return Guess(
+        name, "feature", f"numbers; {only}{within}, as a meter does ({option('drop', name)} if it is a counter)"
+    )
+
+
+def _names_sequences(name: str) -> int:
+    """3 for a column that is called after sequences, 2 after what they belong to, 1 an id of anything, else 0."""
+    parts = words(name)
+    if "_".join(parts) in ("sequence_id", "sequence", "seq_id", "seq"):
+        return 3
+    suffix = parts[-1:] and parts[-1] in IDS
+    noun = parts[-2:-1] if suffix else parts[-1:]
+    if noun and noun[0] in THINGS and (suffix or not re.search(r"\d", name)):
+        return 2
+    return int(bool(suffix or (noun and noun[0] in MAYBE_THINGS)))
+
+
+def _clock(name: str) -> int:
+    """2 for a column that is called `t`, `time` or the like, 1 for `event_time`, `index` or the like, else 0."""
+    parts = words(name)
+    while len(parts) > 1 and parts[-1] in UNITS:
+        parts.pop()
+    if not parts or parts[-1] not in CLOCKS | COUNTERS:
+        return 0
+    return 2 if len(parts) == 1 and parts[-1] in CLOCKS else 1
+
+
+def _repeating(table: Table, clocks: Collection[str]) -> list[tuple[str, pl.Series, bool, int]]:
+    """The clocks of several sequences: whether most times come again, and how often they turn back."""
+    found = []
+    for name in clocks:
+        column = table.column(name)
+        if not (column.dtype.is_temporal() or _clock(name) == 2):
+            continue
+        again = column.n_unique() <= len(column) / 2
+        turns = min(_moves(_numbers(column), np.ones(len(column) - 1, bool)))
+        if again or turns:
+            found.append((name, column, again, turns))
+    return found
+
+
+def _tells_apart(column: pl.Series, clock: pl.Series, again: bool, turns: int) -> bool:
+    """Whether each value has each time but once where times come again, or where they turn back, never turns back."""
+    if again and pl.DataFrame([column.alias("value"), clock.alias("time")]).n_unique() == len(column):
+        return True
+    if not turns or column.n_unique() > turns + 1:
+        return False
+    rows, same = _steps(column, len(column))
+    ups, downs = _moves(_numbers(clock)[rows], same)
+    return (ups > 0) != (downs > 0)
+
+
+def _steps(sequence: pl.Series | None, count: int) -> Steps:
+    """Rows, sequence after sequence as they stand, and whether the next one is of the same sequence."""
+    rows = np.arange(count)
+    if sequence is None:
+        return rows, np.ones(count - 1, bool)
+    if not _one_run_each(sequence):
+        rows = np.argsort(sequence.hash().to_numpy(), kind="stable")
+        sequence = sequence.gather(rows)
+    return rows, sequence[1:].eq_missing(sequence[:-1]).to_numpy()
+
+
+def _one_run_each(column: pl.Series) -> bool:
+    """Whether all rows of each value stand together."""
+    return int(column[1:].ne_missing(column[:-1]).sum()) + 1 == column.n_unique()
+
+
+def _moves(values: npt.NDArray[Any], same: npt.NDArray[np.bool_]) -> tuple[int, int]:
+    """How often values rise and fall from one step to the next of the same sequence."""
+    return int((values[1:] > values[:-1])[same].sum()), int((values[1:] < values[:-1])[same].sum())
+
+
+def _joins(table: Table, finer: str, coarser: str) -> bool:
+    """Whether all rows of each value of `finer` have one value of `coarser`."""
+    return finer == coarser or table.columns([finer, coarser]).n_unique() == table.column(finer).n_unique()
+
+
+def _holds_digits(column: pl.Series) -> bool:
+    """Whether values are whole numbers, or most hold a digit."""
+    return column.dtype.is_integer() or bool((column.unique().cast(pl.String).str.contains(r"\d").mean() or 0) > 0.5)  # type: ignore[operator]
+
+
+def _numbered(column: pl.Series) -> bool:
+    """Whether the values are text that ends in a number and is else the same, as `P01` and `P02`."""
+    if not isinstance(column.dtype, TEXT):
+        return False
+    names = column.unique().cast(pl.String).str.strip_chars_end("0123456789")
+    return names.n_unique() == 1 and bool(names.len() > 1)
+
+
+def _counts(dtype: pl.DataType) -> bool:
+    return dtype.is_integer() or dtype.is_float()
+
+
+def _missing(column: pl.Series) -> bool:
+    return bool(column.null_count()) or (column.dtype.is_float() and bool(column.is_nan().any()))
+
+
+def _numbers(column: pl.Series) -> npt.NDArray[Any]:
+    """A column as numbers that can be compared and subtracted."""
+    numbers = column.to_physical()
+    return (numbers.cast(pl.Int64, strict=False) if numbers.dtype.is_integer() else numbers).to_numpy()
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
+def _only(table: Table, role: str, candidates: Sequence[str]) -> str:
     if len(candidates) > 1:
         raise DataError(
-            f"{table.source}: which column is the {part}? It may be {' or '.join(map(repr, candidates))}. Say it with "
-            f"{option(part)}."
+            f"{table.source}: which column is the {role}? It may be {' or '.join(map(repr, candidates))}. Say it with "
+            f"{option(role)}."
         )
     return candidates[0]

@@ -139,13 +139,7 @@ def split_table(
         centered,
     )
     notices += said
-    read = {*(number.name for number in encoding.numbers), *(category.name for category in encoding.categories)}
-    columns = replace(
-        columns,
-        features=tuple(name for name in columns.features if name in read),
-        categories=tuple(name for name in columns.categories if name in read),
-        encoding=encoding,
-    )
+    columns = columns.adopt(encoding)
     tally = Tally()
     done: list[Sequences | None] = []
     for part in parts:

@@ -70,7 +70,7 @@ class Table:
         Raises:
             DataError: there is none, see `require`; or the file is damaged.
         """
-        return self.columns([name]).get_column(name).alias("")
+        return self.columns([name]).to_series().alias("")
 
     def columns(self, names: Collection[str]) -> pl.DataFrame:
         """The columns called `names`; only these are read, and kept. Categories come as text.

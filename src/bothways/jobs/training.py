@@ -14,6 +14,7 @@ from bothways.data import (
     Columns,
     Parts,
     choose_columns,
+    guess_table,
     read_table,
     refuse_leaks,
     split_table,
@@ -31,9 +32,6 @@ from bothways.settings import Settings
 if TYPE_CHECKING:
     from bothways.training import EpochReport, Trained
     from bothways.training.trackers import Tracker
-
-SHOWN = 20
-"""So many features are named."""
 
 CHECKPOINT = ".checkpoint"
 """What the name of the file that a killed run leaves behind adds to that of its model."""
@@ -126,7 +124,7 @@ def train(
     output = check_output(output, (MODEL_ENDING,))
     checkpoint = output.with_name(output.name + CHECKPOINT)
     table = read_table(data)
-    columns, notices = choose_columns(table, **roles)
+    columns = choose_columns(table, **roles)
     if columns.texts:
         table = read_table(data, columns.texts)
     gap = {} if chosen.window is None else {"gap": chosen.window}
@@ -140,10 +138,10 @@ def train(
         draw_valid=chosen.monitor != "none",
         **gap,
     )
-    for notice in (*notices, *more):
+    for notice in (guess_table(columns.guesses), *more):
         say(notice)
     refuse_leaks(table, columns, parts, allowed=allow_leaks, to="train", say=say)
-    _say_what(columns, parts, say)
+    say("; ".join(f"{name}: {_size(part)}" for name, part in parts.named.items()) + ".")
     if resume and not checkpoint.exists():
         say(f"There is nothing to resume ({checkpoint} is not there): training starts from the beginning.")
 
@@ -205,15 +203,8 @@ def _settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], Settings]:
     return described, Settings(**{name: value for name, value in settings.items() if name in of_training})
 
 
-def _say_what(columns: Columns, parts: Parts, say: Callable[[str], None]) -> None:
-    more = f" and {len(columns.features) - SHOWN} more" if len(columns.features) > SHOWN else ""
-    each = "" if columns.per == "step" else ", one label a sequence,"
-    say(f"Learns {columns.label!r}{each} from: {', '.join(columns.features[:SHOWN])}{more}.")
-    say("; ".join(f"{name}: {_size(part)}" for name, part in parts.named.items()) + ".")
-
-
 def _size(part: Sequences) -> str:
-    return f"{len(part):,} sequence{'s' if len(part) > 1 else ''} ({part.steps:,} steps)"
+    return f"{counted(len(part), 'sequence')} ({counted(part.steps, 'step')})"
 
 
 def _all(watchers: Sequence[Callable[[EpochReport], None]]) -> Callable[[EpochReport], None]:

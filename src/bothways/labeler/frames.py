@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -73,7 +73,7 @@ class FrameColumns:
         table = frame_table("X", X)
         label = _label(table, y_name, labeler.drop)
         schema = table.schema
-        roles, notices = choose_columns(
+        roles = choose_columns(
             with_column(table, label),
             label=label,
             sequence=labeler.sequence or NONE,
@@ -92,16 +92,8 @@ class FrameColumns:
         encoding, more = fit_encoding(
             table, roles.features, roles.categories, roles.order, sequences.table_rows, sequences.offsets
         )
-        read = {*(each.name for each in encoding.numbers), *(each.name for each in encoding.categories)}
-        _say(*notices, *more)
-        return cls(
-            replace(
-                roles,
-                features=tuple(name for name in roles.features if name in read),
-                categories=tuple(name for name in roles.categories if name in read),
-                encoding=encoding,
-            )
-        )
+        _say(*(str(guess) for guess in roles.guesses if not guess.plain), *more)
+        return cls(roles.adopt(encoding))
 
     def read(self, name: str, X: Any) -> tuple[Sequences, Form]:
         """The sequences of a data frame.

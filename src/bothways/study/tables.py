@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from bothways.data import choose_columns, read_table, refuse_leaks, split_table
+from bothways.data import choose_columns, guess_table, read_table, refuse_leaks, split_table
 from bothways.errors import DataError, InputError
 from bothways.sequences import Sequences
 from bothways.study.tasks import ArrayTask, RedrawnTask
@@ -42,19 +42,18 @@ def table_task(
         InputError: parts are to be drawn anew, but the table says which part is which, or has too few sequences.
     """
     table = read_table(path, text=categorical)
-    columns, notices = choose_columns(table, categorical=categorical, **roles)
+    columns = choose_columns(table, categorical=categorical, **roles)
     if redraw and (columns.split is not None or columns.group is not None):
         raise InputError(
             f"{path}: a column divides it into parts or groups, and so no parts can be drawn for each seed."
         )
     columns, parts, more = split_table(table, columns, 0, min_count=min_count, changes=changes, centered=centered)
-    for notice in (*notices, *more):
+    for notice in (guess_table(columns.guesses), *more):
         say(notice)
     refuse_leaks(table, columns, parts, allowed=allow_leaks, to="compare", say=say)
     judged, part = ("test", parts.test) if parts.test is not None else ("valid", parts.valid)
     if part is None:
         raise DataError(f"{path}: there is only a train part, and so nothing to judge settings on.")
-    say(f"Learns {columns.label!r} from: {', '.join(columns.features)}.")
     name, categories = Path(path).name, columns.fitted.sizes
     if redraw:
         return RedrawnTask(name, parts.classes, Sequences.joined(list(parts.named.values())), categories)
