@@ -124,7 +124,7 @@ def test_the_page(folder: Path, tmp_path: Path) -> None:
 def test_leaks_are_refused_unless_they_are_meant(tmp_path: Path) -> None:
     data = tmp_path / "leaky.parquet"
     traces().with_columns(verdict=pl.col("kind").replace_strict({"attack": 1, "calm": 0})).write_parquet(data)
-    with pytest.raises(DataError, match=r"verdict.*--allow-leaks"):
+    with pytest.raises(DataError, match=r"verdict.*allow_leaks=True"):
         jobs.train(data, tmp_path / "some.bothways", say=silent, **ROLES)
     said: list[str] = []
     jobs.train(

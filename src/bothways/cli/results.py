@@ -123,8 +123,10 @@ def show_prediction(prediction: Prediction) -> None:
 
 def show_model(model: Model) -> None:
     """What a model is and what it was trained on."""
+    from bothways.data import Columns, guess_table  # brings Polars, which --help has no use for
+
     console = results()
-    network, columns = model.network, model.columns or {}
+    network = model.network
     reads = "both ways" if network.direction == "both" else network.direction
     merge = f", merged by {network.merge_mode}" if network.direction == "both" else ""
     pooled = " and ".join(network.pools) or "last"
@@ -133,11 +135,7 @@ def show_model(model: Model) -> None:
         "convolution": f"{network.conv_window} steps, stride {network.conv_stride}" if network.conv_window else None,
         "labels": "one a step" if network.per == "step" else f"one a sequence, by the {pooled} of its steps",
         "weights": f"{sum(array.size for array in model.weights.values()):,} numbers",
-        "label": columns.get("label"),
-        "features": ", ".join(columns.get("features", ())) or f"{network.features} numbers a step",
-        "sequence": columns.get("sequence"),
-        "order": columns.get("order"),
-        "split": columns.get("split"),
+        "features": None if model.columns else f"{network.features} numbers per step",
         **{name.replace("_", " "): model.facts.get(name) for name in SHOWN_FACTS},
     }
     grid = Table.grid(padding=(0, 2))
@@ -145,6 +143,8 @@ def show_model(model: Model) -> None:
         if value is not None:
             grid.add_row(f" {name}", str(value))
     console.print(grid)
+    if model.columns:
+        console.print(guess_table(Columns.from_json(model.columns).known))
     grid = table("class", "training steps" if network.per == "step" else "training sequences")
     for label in model.classes:
         grid.add_row(str(label), f"{model.class_counts.get(label, 0):,}")

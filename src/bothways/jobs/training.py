@@ -70,6 +70,7 @@ class Training:
             "seconds": dict(self.seconds),
             "steps_per_second": self.steps_per_second,
             "interrupted": False,  # what Ctrl-C ends prints nothing; scripts may look all the same
+            "columns": list((self.model.columns or {})["guesses"]),
             "model": str(self.path),
         }
 
