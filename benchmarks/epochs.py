@@ -43,7 +43,7 @@ def with_jax(threads: int) -> tuple[Callable[[Any], study.Call], dict[str, Any]]
     from bothways.settings import Settings
     from bothways.training.batches import bucketed, epoch_plan
     from bothways.training.compiled import CompiledEpochs
-    from bothways.training.epochs import BatchEpochs
+    from bothways.training.epochs import BatchEpochs, learning_rates
     from bothways.training.initializers import initial_weights
     from bothways.training.keras_model import compile_model, keras_model, set_weights
 
@@ -56,11 +56,13 @@ def with_jax(threads: int) -> tuple[Callable[[Any], study.Call], dict[str, Any]]
             case["batch"],
         )
         model = keras_model(network, masked=False)
-        compile_model(network, model, Settings(), 10**6)
+        compile_model(network, model, clip=1.0)
         set_weights(network, model, initial_weights(network, seed=0))
-        epochs = (CompiledEpochs if case["compiled"] else BatchEpochs)(model, buckets)
+        epochs = (CompiledEpochs if case["compiled"] else BatchEpochs)(model)
+        epochs.load(buckets)
+        rates = learning_rates(Settings(), 10**6)
         generator = np.random.default_rng(0)
-        return lambda: epochs.run(epoch_plan(buckets, generator), Stop())
+        return lambda: epochs.run(epoch_plan(buckets, generator), rates, Stop())
 
     return build, {"versions": study.versions("keras", "jax"), "instruction_set": engine.instruction_set()}
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +196,8 @@ def test_ctrl_c_in_the_first_epoch_keeps_what_it_has_learned(kind: str, monkeypa
     plan = batches.epoch_plan
     monkeypatch.setattr(loop, "epoch_plan", stopping)
     if kind == "looped":
-        monkeypatch.setattr(compiled_models, "epochs", epochs.BatchEpochs)
+        monkeypatch.setattr(compiled_models, "best_epochs", epochs.BatchEpochs)
+        monkeypatch.setattr(compiled_models, "_free", OrderedDict())
     stopped = some_training(None)
     assert stopped.interrupted
     assert [report.epoch for report in stopped.history] == [1]

@@ -23,8 +23,8 @@ from bothways.runtime import scores
 from bothways.sequences import Sequences
 from bothways.training import EpochReport, Settings, Trained, train
 from bothways.training.batches import Bucket, bucketed, epoch_plan
-from bothways.training.compiled_models import epochs
-from bothways.training.epochs import BatchEpochs, Epochs
+from bothways.training.compiled_models import best_epochs
+from bothways.training.epochs import BatchEpochs, Epochs, learning_rates
 from bothways.training.examples import statistics
 from bothways.training.initializers import initial_weights
 from bothways.training.keras_model import batch, compile_model, get_weights, keras_model, labeled_arrays, set_weights
@@ -101,11 +101,16 @@ def test_the_forward_layer_starts_the_same_with_or_without_a_backward_one() -> N
         assert np.array_equal(both[f"recurrent_0/forward/{name}"], forward[f"recurrent_0/forward/{name}"])
 
 
+RATES = learning_rates(Settings(learning_rate=0.01), 10**6)
+
+
 def runner(kind: Any, network: Network, buckets: list[Bucket]) -> tuple[Epochs, Any]:
     model = keras_model(network, masked=not all(bucket.valid.all() for bucket in buckets))
-    compile_model(network, model, Settings(learning_rate=0.01), 10**6)
+    compile_model(network, model, clip=1.0)
     set_weights(network, model, initial_weights(network, seed=0))
-    return kind(model, buckets), model
+    epochs = kind(model)
+    epochs.load(buckets)
+    return epochs, model
 
 
 @pytest.mark.parametrize("lengths", [[6] * 9, [6] * 5 + [3, 2, 9, 1]])
@@ -114,10 +119,10 @@ def test_compiled_epochs_do_what_a_loop_over_batches_does(lengths: list[int], cl
     network = some_network(classes=classes)
     buckets = some_buckets(lengths, 4)
     results = []
-    for kind in (epochs, BatchEpochs):
+    for kind in (best_epochs, BatchEpochs):
         run, model = runner(kind, network, buckets)
         generator = np.random.default_rng(0)
-        losses = [run.run(epoch_plan(buckets, generator), Stop()) for _ in range(3)]
+        losses = [run.run(epoch_plan(buckets, generator), RATES, Stop()) for _ in range(3)]
         results.append((run.compiled, losses, get_weights(network, model)))
     (compiled, losses, weights), (looped, other_losses, other_weights) = results
     assert (compiled, looped) == (True, False)
@@ -130,10 +135,10 @@ def test_an_epoch_longer_than_a_call_visits_everything(monkeypatch: pytest.Monke
 
     results = []
     for updates in (3, 512):
-        monkeypatch.setattr(compiled, "UPDATES_A_CALL", updates)
+        monkeypatch.setattr(compiled, "UPDATES_PER_CALL", updates)
         buckets = some_buckets([5] * 22, 2)
-        run, model = runner(epochs, some_network(), buckets)
-        loss = run.run(epoch_plan(buckets, np.random.default_rng(0)), Stop())
+        run, model = runner(best_epochs, some_network(), buckets)
+        loss = run.run(epoch_plan(buckets, np.random.default_rng(0)), RATES, Stop())
         results.append((loss, get_weights(some_network(), model)))
         assert int(model.optimizer.iterations.numpy()) == 11
     assert results[0][0] == results[1][0]
@@ -166,12 +171,12 @@ def test_padding_and_empty_places_change_neither_loss_nor_weights() -> None:
 def test_the_loss_is_the_mean_over_the_steps_that_count() -> None:
     network = some_network()
     bucket = some_buckets([3, 7, 5, 1, 4], 8)[0]
-    run, model = runner(epochs, network, [bucket])
+    run, model = runner(best_epochs, network, [bucket])
     weights = initial_weights(network, 0) | {"input/mean": np.zeros(2, "f4"), "input/scale": np.ones(2, "f4")}
     z = scores(network, weights, Sequences(bucket.x[bucket.valid], bucket.valid.sum(axis=1)))[:, 0]
     y = bucket.y[bucket.valid]
     expected = np.log1p(np.exp(np.where(y == 1, -z, z))).mean()
-    assert abs(run.run(epoch_plan([bucket], np.random.default_rng(0)), Stop()) - expected) < 1e-5
+    assert abs(run.run(epoch_plan([bucket], np.random.default_rng(0)), RATES, Stop()) - expected) < 1e-5
     assert model.optimizer.iterations.numpy() == 1
 
 
@@ -337,10 +342,10 @@ def test_wrong_settings_are_refused(arguments: dict[str, Any], message: str) -> 
 def test_an_update_costs_little_beside_its_work() -> None:
     """1,000 updates of the tutorial's size take 0.03 s on the machine of the benchmarks; `fit` needs 0.3 s and more."""
     buckets = some_buckets([10] * 1000, 1)
-    run, _ = runner(epochs, some_network(units=20), buckets)
+    run, _ = runner(best_epochs, some_network(units=20), buckets)
     seconds = []
     for _ in range(3):
         started = time.perf_counter()
-        run.run(epoch_plan(buckets, np.random.default_rng(0)), Stop())
+        run.run(epoch_plan(buckets, np.random.default_rng(0)), RATES, Stop())
         seconds.append(time.perf_counter() - started)
     assert min(seconds) < 0.25

@@ -84,10 +84,7 @@ class Trainer:
 
     def __init__(self, order: Order) -> None:
         """Import what trains, which takes a second or two."""
-        from bothways.training import CompiledModels
-
         self._order = order
-        self._compiled_models = CompiledModels()
         # Settings take turns with one seed after the other, so that the parts of a seed are soon needed again.
         self._parts = lru_cache(KEPT_SEEDS)(order.task.parts)
 
@@ -120,7 +117,6 @@ class Trainer:
                 settings,
                 valid,
                 on_epoch,
-                compiled_models=self._compiled_models,
             )
         except InputError as reason:
             # What a network cannot be was refused before; what is left is a loss that is no number.

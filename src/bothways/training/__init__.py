@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bothways.layers  # noqa: F401  (first of all, since it chooses the Keras backend)
 from bothways.settings import Settings
-from bothways.training.compiled_models import CompiledModels
 from bothways.training.loop import EpochReport, Trained, train
 
-__all__ = ["CompiledModels", "EpochReport", "Settings", "Trained", "train"]
+__all__ = ["EpochReport", "Settings", "Trained", "train"]

@@ -1,4 +1,4 @@
-"""The front of a network in Keras: from columns to the rows that recurrent layers read."""
+"""The input encoder of a network in Keras: from columns to the rows that recurrent layers read."""
 
 from __future__ import annotations
 
@@ -23,18 +23,15 @@ class InputEncoder(keras.layers.Layer):
 
     Args:
         network: what it belongs to.
-        unknown_rates: for each category column `(codes,)`, how likely training is to take each code for 0; None for
-            never.
+        draws: whether training takes codes for 0 at random; `set_unknown_rates` says how likely.
         seed: of these draws.
     """
 
-    def __init__(self, network: Network, unknown_rates: list[Rates] | None = None, seed: int = 0) -> None:
+    def __init__(self, network: Network, draws: bool = False, seed: int = 0) -> None:
         """Keep the description; `build` makes the weights."""
         super().__init__(name="input_encoder", dtype="float32")
         self._network = network
-        self._unknown_rates = unknown_rates
-        if unknown_rates is not None:
-            self._draws = keras.random.SeedGenerator(seed)
+        self._draws = keras.random.SeedGenerator(seed) if draws else None
 
     def build(self, *shapes: Any) -> None:
         """Make the weights, all zeros."""
@@ -44,7 +41,17 @@ class InputEncoder(keras.layers.Layer):
             for name, shape in self._network.weight_shapes().items()
             if name.startswith(names)
         ]
+        # Not constants, so that the compiled program serves all data.
+        self._unknown_rates = [
+            self.add_weight(shape=(codes,), initializer="zeros", trainable=False, name=f"unknown_rates_{i}")
+            for i, codes in enumerate(self._network.categories if self._draws else ())
+        ]
         self.built = True
+
+    def set_unknown_rates(self, rates: list[Rates]) -> None:
+        """Say for each category column `(codes,)` how likely training is to take each code for 0."""
+        for variable, values in zip(self._unknown_rates, rates, strict=True):
+            variable.assign(values)
 
     def call(self, x: Any, valid: Any = None, training: bool = False) -> Any:
         """From `x` `(batch, time, features)`, and a mask `(batch, time)`, to `(batch, outputs in time, width)`."""
@@ -52,9 +59,9 @@ class InputEncoder(keras.layers.Layer):
         parts = [x[..., : network.numeric]] if network.numeric else []
         for i in range(len(network.categories)):
             codes = ops.cast(x[..., network.numeric + i], "int32")
-            if training and self._unknown_rates is not None:
+            if training and self._draws is not None:
                 drawn = uniform(self._draws, ops.shape(codes))
-                rates = ops.take(ops.convert_to_tensor(self._unknown_rates[i]), codes)
+                rates = ops.take(self._unknown_rates[i], codes)
                 codes = ops.where(drawn < rates, ops.zeros_like(codes), codes)
             parts.append(ops.take(self._tables[i], codes, axis=0))
         rows = parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=-1)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
+import keras
 import numpy as np
+import numpy.typing as npt
 
 from bothways.interrupts import Stop
+from bothways.settings import Settings
 from bothways.training.batches import Batches, Bucket
 from bothways.training.keras_model import batch, labeled_arrays
+
+Rates = Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]
+"""From the numbers of updates to their learning rates."""
 
 
 class Epochs(Protocol):
@@ -18,52 +24,82 @@ class Epochs(Protocol):
 
     Attributes:
         compiled: whether an epoch is one compiled loop.
-        compile_seconds: how long compiling took.
-        losses: the mean loss of each batch since `renew`, before its update.
+        compile_seconds: how long compiling for the data took.
+        losses: the mean loss of each batch of the data, before its update.
     """
 
     compiled: bool
     compile_seconds: float
     losses: list[float]
 
-    def run(self, plan: Iterable[Batches], stop: Stop) -> float:
+    def load(self, buckets: Sequence[Bucket]) -> None:
+        """Take data; what was compiled for other data of the same shapes serves again."""
+
+    def run(self, plan: Iterable[Batches], rates: Rates, stop: Stop) -> float:
         """Run one epoch; the weights are in the model afterwards.
 
         Returns:
             The mean loss of its batches; of those before a stop, NaN if there were none.
         """
 
-    def renew(self, buckets: Sequence[Bucket]) -> None:
-        """Take other data, of the same shapes."""
-
 
 class BatchEpochs:
-    """Epochs on any Keras backend: one call of `train_on_batch` a batch."""
+    """Epochs on any Keras backend: one call of `train_on_batch` per batch.
+
+    Args:
+        model: a Keras model as `compile_model` leaves it.
+    """
 
     compiled = False
     compile_seconds = 0.0
 
-    def __init__(self, model: Any, buckets: Sequence[Bucket]) -> None:
-        """Keep the data; arguments as for `bothways.training.compiled.CompiledEpochs`."""
+    def __init__(self, model: Any) -> None:
         self._model = model
-        self.renew(buckets)
+        self.load([])
 
-    def renew(self, buckets: Sequence[Bucket]) -> None:
-        """Take other data, of the same shapes."""
+    def load(self, buckets: Sequence[Bucket]) -> None:
+        """Take data."""
         self._data = [labeled_arrays(bucket) for bucket in buckets]
         self.losses: list[float] = []
 
-    def run(self, plan: Iterable[Batches], stop: Stop) -> float:
+    def run(self, plan: Iterable[Batches], rates: Rates, stop: Stop) -> float:
         """Run one epoch, as `Epochs.run` says."""
         losses: list[float] = []
+        optimizer = self._model.optimizer
         for bucket, order in plan:
             for rows in order:
                 if stop.requested:
                     break
+                optimizer.learning_rate = rates(keras.ops.convert_to_numpy(optimizer.iterations.value)[None]).item()
                 arrays = batch(self._model, self._data[bucket], rows)
                 losses.append(float(np.asarray(self._model.train_on_batch(*arrays))))
         self.losses += losses
         return mean(losses)
+
+
+def learning_rates(settings: Settings, updates: int) -> Rates:
+    """The learning rates: they rise in a straight line from nothing, and then fall in one to nothing.
+
+    Args:
+        settings: the highest rate, and the share of the updates in which it rises.
+        updates: how many there will be at most.
+
+    Returns:
+        A function from the numbers of updates, from 0, to float32 rates.
+
+    Example:
+        >>> learning_rates(Settings(learning_rate=1.0, warmup=0.33), 6)(np.arange(7)).round(2)
+        array([0.5 , 1.  , 1.  , 0.75, 0.5 , 0.25, 0.  ], dtype=float32)
+    """
+    rising = round(settings.warmup * updates)
+
+    def rates(numbers: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        numbers = numbers.astype(np.float32)
+        fall = (updates - numbers) / np.float32(max(1, updates - rising))
+        rise = (numbers + 1) / np.float32(rising) if rising else fall
+        return np.float32(settings.learning_rate) * np.clip(np.minimum(rise, fall), 0, 1)
+
+    return rates
 
 
 def mean(losses: Sequence[float]) -> float:

@@ -11,10 +11,9 @@ from keras import ops
 
 from bothways.layers import GRU, LSTM, Bidirectional, SimpleRNN
 from bothways.network import Network, Recurrent
-from bothways.settings import Settings
 from bothways.training.batches import Bucket
 from bothways.training.dropout import Dropout
-from bothways.training.embedding import InputEncoder, Rates
+from bothways.training.embedding import InputEncoder
 from bothways.training.initializers import Floats
 
 CELL_LAYERS: dict[str, Callable[..., Any]] = {
@@ -26,7 +25,7 @@ CELL_LAYERS: dict[str, Callable[..., Any]] = {
 }
 
 
-def keras_model(network: Network, masked: bool, unknown_rates: list[Rates] | None = None, seed: int = 0) -> Any:
+def keras_model(network: Network, masked: bool, draws: bool = False, seed: int = 0) -> Any:
     """Build the Keras model of a network, up to its scores (logits); standardisation stays outside.
 
     Its weights are zeros: set them with `set_weights`. It computes in float32, whatever the policy of Keras. Masked
@@ -35,8 +34,7 @@ def keras_model(network: Network, masked: bool, unknown_rates: list[Rates] | Non
     Args:
         network: what to build.
         masked: whether it takes a mask `(batch, time)` beside `x`, True where a step counts; such steps come first.
-        unknown_rates: for each category column `(codes,)`, how likely training is to take each code for the unknown
-            one.
+        draws: whether training takes categories for the unknown one at random, as `InputEncoder` does.
         seed: of dropout, and of these draws.
 
     Returns:
@@ -52,7 +50,7 @@ def keras_model(network: Network, masked: bool, unknown_rates: list[Rates] | Non
     mask = keras.Input((None,), dtype="bool", name="mask") if masked else None
     rows, counts = x, mask
     if network.categories or network.convolution:
-        rows = InputEncoder(network, unknown_rates, seed)(x, valid=mask)
+        rows = InputEncoder(network, draws, seed)(x, valid=mask)
     if network.conv_stride > 1 and mask is not None:
         counts = mask[:, :: network.conv_stride]
     whole = network.per == "sequence"
@@ -151,48 +149,21 @@ class Spread(keras.layers.Layer):
         return keras.KerasTensor((*x.shape[:2], scores.shape[-1]), dtype="float32")
 
 
-class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that rises in a straight line from nothing, and then falls in one to nothing.
-
-    Args:
-        peak: the highest rate.
-        rising: how many updates it rises.
-        total: after how many updates in all it is back at nothing.
-
-    Example:
-        >>> [round(float(WarmUp(1.0, 2, 6)(update)), 2) for update in range(7)]
-        [0.5, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0]
-    """
-
-    def __init__(self, peak: float, rising: int, total: int) -> None:
-        """Keep the shape of the curve."""
-        self._peak, self._rising, self._total = peak, rising, total
-
-    def __call__(self, step: Any) -> Any:
-        """The rate of an update, counted from 0."""
-        step = ops.cast(step, "float32")
-        fall = (self._total - step) / max(1, self._total - self._rising)
-        rise = (step + 1) / self._rising if self._rising else fall
-        return self._peak * ops.maximum(ops.minimum(ops.minimum(rise, fall), 1.0), 0.0)
-
-
-def compile_model(network: Network, model: Any, settings: Settings, updates: int) -> None:
-    """Give a model its loss and its optimizer.
+def compile_model(network: Network, model: Any, clip: float) -> None:
+    """Give a model its loss and its optimizer, whose learning rate is to be set for each update.
 
     The loss is the mean cross-entropy over the labels that count; the optimizer is Adam (Kingma and Ba 2015), with
-    gradients scaled down where their norm is longer than `settings.clip`, lest one long sequence undo the training.
+    gradients scaled down where their norm is longer than `clip`, lest one long sequence undo the training.
 
     Args:
         network: what `model` was built from.
         model: what `keras_model` built.
-        settings: how to train.
-        updates: how many updates there will be at most.
+        clip: as in `bothways.settings.Settings`.
     """
     losses = keras.losses
     crossentropy = losses.BinaryCrossentropy if network.outputs == 1 else losses.SparseCategoricalCrossentropy
     loss = crossentropy(from_logits=True, reduction="mean_with_sample_weight", dtype="float32")
-    rate = WarmUp(settings.learning_rate, round(settings.warmup * updates), updates)
-    model.compile(optimizer=keras.optimizers.Adam(rate, global_clipnorm=settings.clip), loss=loss)
+    model.compile(optimizer=keras.optimizers.Adam(1.0, global_clipnorm=clip), loss=loss)
     model.optimizer.build(model.trainable_variables)
 
 
@@ -217,12 +188,14 @@ def batch(model: Any, data: tuple[Any, Any, Any, Any], rows: Any) -> tuple[Any, 
 
 def set_weights(network: Network, model: Any, weights: dict[str, Floats]) -> None:
     """Put weights, named as `network.weight_shapes()` names them, into its Keras model."""
-    model.set_weights([weights[name] for name in _names(network)])
+    for name, variable in zip(_names(network), model.trainable_variables, strict=True):
+        variable.assign(weights[name])
 
 
 def get_weights(network: Network, model: Any) -> dict[str, Floats]:
     """The weights of the Keras model of a network, by name."""
-    return dict(zip(_names(network), model.get_weights(), strict=True))
+    arrays = map(ops.convert_to_numpy, model.trainable_variables)
+    return dict(zip(_names(network), arrays, strict=True))
 
 
 def _names(network: Network) -> list[str]:

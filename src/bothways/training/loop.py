@@ -19,7 +19,7 @@ from bothways.metrics import monitored, title
 from bothways.network import Network
 from bothways.sequences import Sequences
 from bothways.settings import SCORES, Settings
-from bothways.training.batches import epoch_plan
+from bothways.training.batches import epoch_plan, updates
 from bothways.training.checkpoints import (
     Checkpoint,
     Checkpoints,
@@ -27,8 +27,9 @@ from bothways.training.checkpoints import (
     model_values,
     set_model_values,
 )
-from bothways.training.compiled_models import CompiledModels
+from bothways.training.compiled_models import CompiledModel, compiled_model
 from bothways.training.embedding import Rates
+from bothways.training.epochs import learning_rates
 from bothways.training.examples import Prepared, check_sequences, prepare
 from bothways.training.initializers import Floats, initial_weights
 from bothways.training.keras_model import get_weights, set_weights
@@ -94,7 +95,6 @@ def train(
     checkpoint: str | os.PathLike[str] | None = None,
     resume: bool = False,
     say: Callable[[str], None] | None = None,
-    compiled_models: CompiledModels | None = None,
 ) -> Trained:
     """Train a network.
 
@@ -118,7 +118,6 @@ def train(
         resume: go on from the checkpoint, if there is one, to the very weights, bit for bit, of a training that was
             never stopped.
         say: is called with whatever the user should know; None for warnings.
-        compiled_models: those of trainings before, to use again where they fit, and to which a new one is added.
 
     Raises:
         InputError: sequences that do not fit the network; the loss is not a finite number; a checkpoint of another
@@ -151,17 +150,19 @@ def train(
     if checkpoint is not None:
         checkpoints = Checkpoints(Path(checkpoint), fingerprint(network, settings, sequences, valid), say)
     stored = checkpoints.load() if checkpoints is not None and resume else None
-    training = _Training(network, settings, prepared, validation, monitor, stored, compiled_models or CompiledModels())
-    with deferred() as stop:
-        try:
-            while not training.done and not stop.requested:
-                if training.epoch(stop):
-                    if checkpoints is not None and not stop.requested:
-                        checkpoints.offer(training.checkpoint(), last=training.done)
-                    if on_epoch is not None:
-                        on_epoch(training.history[-1])
-        except KeyboardInterrupt:
-            stop.requested = True
+    rates = _unknown_rates(prepared, settings)
+    with compiled_model(network, settings, prepared.buckets, rates) as model:
+        training = _Training(network, settings, prepared, validation, monitor, stored, model)
+        with deferred() as stop:
+            try:
+                while not training.done and not stop.requested:
+                    if training.epoch(stop):
+                        if checkpoints is not None and not stop.requested:
+                            checkpoints.offer(training.checkpoint(), last=training.done)
+                        if on_epoch is not None:
+                            on_epoch(training.history[-1])
+            except KeyboardInterrupt:
+                stop.requested = True
         if stop.requested and not training.history:
             raise KeyboardInterrupt
         if stop.requested and checkpoints is not None:
@@ -171,7 +172,7 @@ def train(
         history=training.history,
         seconds={"compile": training.compile_seconds, "train": training.seconds},
         backend=keras.backend.backend(),
-        compiled=training.compiled,
+        compiled=model.epochs.compiled,
         interrupted=stop.requested,
         losses=training.losses,
     )
@@ -185,7 +186,6 @@ class _Training:
         best: the weights to keep.
         seconds: how long the epochs took, validation included.
         compile_seconds: how long compiling took.
-        compiled: whether each epoch runs as one compiled loop.
         losses: the mean loss of each batch.
     """
 
@@ -197,7 +197,7 @@ class _Training:
         validation: Validation | None,
         monitor: str,
         stored: Checkpoint | None,
-        compiled_models: CompiledModels,
+        model: CompiledModel,
     ) -> None:
         self._network, self._settings, self._prepared = network, settings, prepared
         self._validation, self._monitor = validation, monitor
@@ -205,18 +205,13 @@ class _Training:
         self.history: list[EpochReport] = []
         self.best = _Best(settings.patience)
         self.seconds = 0.0
-        buckets = prepared.buckets
-        compiled_model = compiled_models.ready(network, buckets, settings, _unknown_rates(prepared, settings))
-        self._model = compiled_model.model
+        self._epochs, self._model = model.epochs, model.keras_model
+        self._rates = learning_rates(settings, settings.epochs * updates(prepared.buckets))
         set_weights(network, self._model, initial_weights(network, settings.seed))
         if stored is not None:
             self._restore(stored)
-        self.compiled, self.compile_seconds = keras.backend.backend() == "jax", 0.0
-        self.losses: list[float] = []
-        if not self.done:
-            self._runner = compiled_model.run_on(buckets)
-            self.losses = self._runner.losses
-            self.compiled, self.compile_seconds = self._runner.compiled, self._runner.compile_seconds
+        self._epochs.load([] if self.done else prepared.buckets)
+        self.losses, self.compile_seconds = self._epochs.losses, self._epochs.compile_seconds
 
     @property
     def done(self) -> bool:
@@ -226,8 +221,8 @@ class _Training:
     def epoch(self, stop: Stop) -> bool:
         """Run the next epoch and evaluate it; tells whether it counts: one that is cut short does only as the first."""
         self._started = time.perf_counter()
-        loss = self._runner.run(epoch_plan(self._prepared.buckets, self._generator), stop)
-        if stop.requested and (self.history or not self._runner.losses):
+        loss = self._epochs.run(epoch_plan(self._prepared.buckets, self._generator), self._rates, stop)
+        if stop.requested and (self.history or not self._epochs.losses):
             return False
         stop.raises = not stop.requested
         self._evaluate(loss)

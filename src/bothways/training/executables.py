@@ -1,0 +1,115 @@
+"""Compiled code on the disk: what one process compiled, the next one loads.
+
+Files lie in `$XDG_CACHE_HOME/bothways/compiled` (`~/.cache/...`), each under a hash of the program, of all versions and
+of the processor; the least recently used go when they take more than `MOST_BYTES`. They hold machine code, so a folder
+that others can write to is not used. `BOTHWAYS_CACHE=off` switches this off. Where JAX has a cache of its own
+(`JAX_COMPILATION_CACHE_DIR`), that is used instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jax
+import jaxlib
+import keras
+from jax.experimental import serialize_executable
+
+import bothways
+from bothways.engine import _native
+
+MOST_BYTES = 256 << 20
+"""What all files may take together; a small network takes a third of a megabyte."""
+
+DIGEST = hashlib.sha256().digest_size
+
+
+def compiled(lowered: Any) -> Any:
+    """What `lowered.compile()` gives, from the disk if it is there.
+
+    Args:
+        lowered: a `jax.stages.Lowered`.
+    """
+    folder = cache_folder()
+    if folder is None:
+        return lowered.compile()
+    path = folder / hashlib.sha256(f"{_machine()}\n{lowered.as_text()}".encode()).hexdigest()
+    # A file that is damaged or of another make is as good as none.
+    with suppress(Exception):
+        content = path.read_bytes()
+        if hashlib.sha256(content[DIGEST:]).digest() == content[:DIGEST]:
+            found = serialize_executable.deserialize_and_load(content[DIGEST:], lowered.in_tree, lowered.out_tree)
+            os.utime(path)
+            return found
+    made = lowered.compile()
+    with suppress(Exception):  # no place on the disk, say: it will be compiled again
+        content = serialize_executable.serialize(made)[0]
+        _write(path, hashlib.sha256(content).digest() + content)
+    return made
+
+
+def cache_folder() -> Path | None:
+    """Where the files lie; None where there is no such place, or none is wanted."""
+    if (
+        os.environ.get("BOTHWAYS_CACHE", "").lower() in ("off", "0")
+        or getattr(jax.config, "jax_compilation_cache_dir", None)
+        or jax.default_backend() != "cpu"
+        or jax.device_count() != 1
+    ):
+        return None
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bothways" / "compiled"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.stat()
+    except (OSError, RuntimeError):  # no home
+        return None
+    ours = status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return folder if ours else None
+
+
+def _write(path: Path, content: bytes) -> None:
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        try:
+            file.write(content)
+            file.close()
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink()
+            raise
+    left = MOST_BYTES
+    for size, other in _newest_first(path.parent):
+        left -= size
+        if left < 0:
+            with suppress(OSError):
+                other.unlink()
+
+
+def _newest_first(folder: Path) -> Iterator[tuple[int, Path]]:
+    found = []
+    for path in folder.iterdir():
+        with suppress(OSError):
+            status = path.stat()
+            found.append((status.st_mtime_ns, status.st_size, path))
+    for _, size, path in sorted(found, reverse=True):
+        yield size, path
+
+
+@cache
+def _machine() -> str:
+    """What compiled code depends on beside the program."""
+    versions = [bothways.__version__, *(package.__version__ for package in (jax, jaxlib, keras))]
+    engine = Path(_native.__file__).stat()
+    processor = ""
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        kept = ("model name", "flags", "Features", "CPU part")
+        processor = "\n".join(dict.fromkeys(line for line in lines if line.startswith(kept)))
+    return "\n".join([*versions, os.environ.get("XLA_FLAGS", ""), f"{engine.st_size} {engine.st_mtime_ns}", processor])
