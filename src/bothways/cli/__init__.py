@@ -29,6 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
         Traceback (most recent call last):
         SystemExit: 2
     """
+    interrupts.kept = ""
     try:
         with command_line():
             app(arguments, prog_name="bothways")
