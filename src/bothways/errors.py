@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-LISTS = ("drop", "features", "categorical", "numeric")
-"""The arguments that take a list of columns."""
+LISTS = ("drop", "features", "categorical", "numeric", "missing")
+"""The arguments that take a list of columns or words."""
 
 _command_line: ContextVar[bool] = ContextVar("command_line", default=False)
 

@@ -30,7 +30,7 @@ def check_output(path: str | os.PathLike[str], endings: Sequence[str]) -> Path:
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path}: this is a folder; give the file to write.")
-    if path.suffix.lower() not in endings:
+    if not path.name.lower().endswith(tuple(endings)):
         *some, last = endings
         said = f"{', '.join(some)} or {last}" if some else last
         raise InputError(f"{path}: the name of this file must end in {said}.")

@@ -69,6 +69,30 @@ class Roles:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How fields of text are read where a column can be read in two ways.
+
+    Raises:
+        InputError: another decimal sign, or another order of dates.
+
+    Example:
+        >>> Reading(dates="year-last")
+        Traceback (most recent call last):
+        bothways.errors.InputError: There is no dates 'year-last'. Use one of: day-first, month-first.
+    """
+
+    missing: tuple[str, ...] = option_field((), "More words that stand for a missing value: A,B.")
+    decimal: str | None = option_field(None, "Decimal sign.", choices=(".", ","), shown="as the columns show")
+    dates: str | None = option_field(
+        None, "Order of dates.", choices=("day-first", "month-first"), shown="as the columns show"
+    )
+
+    def __post_init__(self) -> None:
+        """Check everything."""
+        check_options(self)
+
+
+@dataclass(frozen=True)
 class Preparation:
     """How the columns of a table become the features of a network; statistics come from the train part alone.
 

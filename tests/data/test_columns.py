@@ -111,7 +111,7 @@ def test_columns_that_can_be_no_features(more: dict[str, Any], said: str) -> Non
 def test_further_stray_cells_are_counted() -> None:
     cells = ["1"] * 8 + ["oops", "2", "n/a", "?"]
     frame = pl.DataFrame({"label": ["a", "b"] * 6, "x": cells})
-    with pytest.raises(DataError, match=r"data row 9 .* holds 'oops', which is no number \(2 more such cells below\)"):
+    with pytest.raises(DataError, match=r"data row 9 .* holds 'oops', which is no number \(2 more such fields\)"):
         choose_columns(Table("some.csv", frame), label="label")
 
 

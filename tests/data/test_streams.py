@@ -26,7 +26,7 @@ from bothways.data import (
 )
 from bothways.errors import DataError
 
-ENDINGS = [".parquet", ".csv", ".jsonl"]
+ENDINGS = [".parquet", ".csv", ".jsonl.gz"]
 
 
 def flows(lengths: list[int]) -> pl.DataFrame:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import datetime
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import polars as pl
 import pytest
 
 from bothways.data import Columns, Table, read_sequences, read_table, refuse_leaks, split_table, write_table
-from bothways.data.sources import FORMATS
+from bothways.data.sources import OUTPUTS
 from bothways.errors import DataError
 
 
@@ -22,7 +22,7 @@ def csv(folder: Path, content: str | bytes, name: str = "some.csv") -> Path:
     return path
 
 
-@pytest.mark.parametrize("ending", [*FORMATS, ".CSV"])
+@pytest.mark.parametrize("ending", [*OUTPUTS, ".CSV", ".Csv.GZ"])
 def test_what_is_written_is_read(tmp_path: Path, ending: str) -> None:
     frame = pl.DataFrame(
         {
@@ -47,14 +47,14 @@ def test_what_is_written_is_read(tmp_path: Path, ending: str) -> None:
     [
         ("1\n2", pl.Int64, [1, 2]),
         ("1\n 2.5 ", pl.Float64, [1.0, 2.5]),
-        ("1e3\n-inf", pl.Float64, [1000.0, float("-inf")]),
+        ("1e3\n-inf", pl.Float64, [1000.0, None]),
         ("1\n\n3", pl.Int64, [1, None, 3]),
         ("true\nFalse", pl.Boolean, [True, False]),
         ("true\n1", pl.String, ["true", "1"]),
         ("2024-01-02\n2024-01-03", pl.Datetime, [datetime.datetime(2024, 1, 2), datetime.datetime(2024, 1, 3)]),
         ("2024-01-02 10:00:01\n2024-01-03 10:00:00", pl.Datetime, None),
         ("2024-01-02\nlater", pl.String, ["2024-01-02", "later"]),
-        ("04/02/2015\n05/02/2015", pl.String, ["04/02/2015", "05/02/2015"]),
+        ("04/02/2015\n05/02/2015", pl.Datetime, [datetime.datetime(2015, 2, 4), datetime.datetime(2015, 2, 5)]),
         ('"a"\n"b"', pl.String, ["a", "b"]),
     ],
 )
@@ -92,10 +92,10 @@ def test_categories_come_as_text(tmp_path: Path) -> None:
         ("some.csv", b"", "this file is empty"),
         ("some.csv", b"\n\n", "empty|no rows"),
         ("some.csv", b"a,b\n", "has no rows"),
-        ("some.csv", b"a,b\n1,2\n1,2,3\n", "a line has more cells"),
+        ("some.csv", b"a,b\n1,2\n1,2,3\n", "a line has more fields"),
         ("some.csv", b"a,b,a\n1,2,3\n", "two columns are called 'a'"),
-        ("some.csv", bytes(range(256)) * 20, "no CSV file"),
-        ("some.csv", "a\né\n".encode("latin-1"), "no UTF-8 text"),
+        ("some.csv", bytes(range(256)) * 20, "no file of text"),
+        ("some.csv", b"a\n\x81\n", "no text in UTF-8"),
         ("some.parquet", b"", "no Parquet file"),
         ("some.parquet", b"garbage" * 1000, "no Parquet file"),
         ("some.parquet", b"PAR1" + b"\0" * 100 + b"PAR1", "no Parquet file"),
@@ -103,8 +103,8 @@ def test_categories_come_as_text(tmp_path: Path) -> None:
         ("some.jsonl", b'{"a": 1}\n[1, 2]\n', "no file of JSON objects"),
         ("some.jsonl", b'{"a": 1}\n{"a": \n', "no file of JSON objects"),
         ("some.jsonl", b"garbage\n", "no file of JSON objects"),
-        ("some.xlsx", b"a,b\n1,2\n", r"\.csv, \.jsonl and \.ndjson"),
-        ("some", b"a,b\n1,2\n", r"\.csv, \.jsonl and \.ndjson"),
+        ("some.docx", b"a,b\n1,2\n", r"\.json or \.xlsx"),
+        ("some", b"a,b\n1,2\n", r"\.json or \.xlsx"),
     ],
 )
 def test_what_is_no_table(tmp_path: Path, name: str, content: bytes, said: str) -> None:
@@ -224,8 +224,8 @@ def test_a_failed_write_leaves_what_was(
 ) -> None:
     path = csv(tmp_path, "before")
 
-    def fail(frame: pl.DataFrame, file: Path) -> None:
-        file.write_text("half")
+    def fail(frame: pl.DataFrame, file: BinaryIO, **how: Any) -> None:
+        file.write(b"half")
         raise error
 
     monkeypatch.setattr(pl.DataFrame, "write_csv", fail)
@@ -236,7 +236,7 @@ def test_a_failed_write_leaves_what_was(
 
 
 def test_what_csv_cannot_hold_is_said(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"CSV cannot hold this table.*Use \.parquet"):
+    with pytest.raises(DataError, match=r"this file cannot hold the table.*Use \.parquet"):
         write_table(pl.DataFrame({"x": [[1, 2]]}), tmp_path / "some.csv")
     assert not list(tmp_path.iterdir())
 
@@ -258,7 +258,7 @@ def test_the_nearest_name_is_suggested(asked: str, said: str) -> None:
 NAMES = ["*", "^x$", "x", "^.*$", 'say "x"', "two\nlines", "Größe", "n", "count", " ", "a,b", "row"]
 
 
-@pytest.mark.parametrize("ending", [".parquet", ".jsonl"])
+@pytest.mark.parametrize("ending", [".parquet", ".csv", ".jsonl"])
 def test_names_are_names(tmp_path: Path, ending: str) -> None:
     frame = pl.DataFrame({name: [at, at + 1] for at, name in enumerate(NAMES)})
     write_table(frame, tmp_path / f"some{ending}")
@@ -279,7 +279,7 @@ def test_columns_of_any_name_are_learnt_from(kind: str) -> None:
     assert set(columns.features) == set(NAMES)
     refuse_leaks(table, columns, parts, allowed=True, to="train", say=lambda text: None)
     other = Table("new.csv", frame.with_columns(pl.Series("*", ["new"] * 40 if kind == "text" else [9] * 40)))
-    assert read_sequences(other, columns).features.shape == (40, len(NAMES))
+    assert read_sequences(other, columns)[0].values.shape == (40, len(NAMES))
 
 
 def test_a_file_of_many_columns_is_read_few_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

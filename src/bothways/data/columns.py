@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from bothways.data.encoding import Encoding, Number
+from bothways.data.fields import DOUBT, not_numbers
 from bothways.data.guesses import (
     ROW_NUMBERS,
     Guess,
@@ -21,7 +22,8 @@ from bothways.data.guesses import (
     guess_split,
 )
 from bothways.data.tables import Table
-from bothways.errors import DataError, InputError, ModelFileError, option
+from bothways.errors import DataError, InputError, ModelFileError, counted, option
+from bothways.settings import Reading
 
 NONE = "none"
 """Given for a part, it says that no column plays it."""
@@ -64,6 +66,7 @@ class Columns:
         draw: how parts were drawn where there is no `split`; None if there is one.
         encoding: how features become numbers, as the train part showed; None as long as it is not known.
         guesses: what each column is for, and why.
+        reading: how fields of text were read.
 
     Example:
         >>> columns = Columns(label="attack", features=("bytes", "packets"), sequence="flow")
@@ -82,6 +85,7 @@ class Columns:
     per: str = "step"
     encoding: Encoding | None = None
     guesses: tuple[Guess, ...] = ()
+    reading: Reading = field(default_factory=Reading)
 
     @property
     def roles(self) -> dict[str, str]:
@@ -124,6 +128,12 @@ class Columns:
         return self.guesses or (*(Guess(name, role, "") for role, name in self.roles.items()), *features)
 
     @property
+    def needed(self) -> tuple[str, ...]:
+        """The columns that must be there to predict."""
+        keys = (self.sequence, self.order)
+        return tuple(dict.fromkeys([*(name for name in keys if name is not None), *self.features]))
+
+    @property
     def texts(self) -> tuple[str, ...]:
         """The columns to read as text, for `read_table`."""
         return self.categories
@@ -144,6 +154,8 @@ class Columns:
             roles |= {"group": data.get("group"), "per": data.get("per", "step")}
             features, categories = list(data["features"]), list(data.get("categories", ()))
             draw, encoding = data["draw"], data.get("encoding")
+            said = {"missing": (), **data.get("reading", {})}
+            reading = Reading(**said | {"missing": tuple(said["missing"])})
             if draw is not None:
                 draw = Draw(int(draw["seed"]), int(draw["fingerprint"]), int(draw.get("gap", 0)))
             guesses = tuple(Guess(each["name"], each["role"], each["why"]) for each in data.get("guesses", ()))
@@ -167,6 +179,7 @@ class Columns:
             draw=draw,
             encoding=encoding,
             guesses=guesses,
+            reading=reading,
             **roles,
         )
 
@@ -257,8 +270,10 @@ def choose_columns(
         columns = replace(columns, per="sequence")
         why = f"one per sequence, as it never changes within one ({option('per', 'step')} for one per step)"
         guesses[columns.label] = replace(guesses[columns.label], why=f"{guesses[columns.label].why}; {why}")
+    for name in guesses.keys() & table.readings.keys():
+        guesses[name] = replace(guesses[name], why=f"{guesses[name].why}; {table.readings[name]}")
     in_order = dict.fromkeys([*roles.values(), *left, *guesses])
-    return replace(columns, guesses=tuple(guesses[name] for name in in_order))
+    return replace(columns, guesses=tuple(guesses[name] for name in in_order), reading=table.reading)
 
 
 def match_columns(table: Table, columns: Columns, *, label: bool) -> None:
@@ -362,7 +377,7 @@ def _check_order(table: Table, name: str) -> None:
 def _check_features(table: Table, kinds: Mapping[str, str], categorical: list[str], numeric: list[str]) -> None:
     """Refuse what can be no feature, or not of the kind that is given, and text that ought to be numbers."""
     for name, kind in kinds.items():
-        if kind == "text":
+        if kind == "text" and name not in categorical:
             _check_stray_text(table, name, droppable=True)
     _check_numbers(table, {name: kind for name, kind in kinds.items() if kind != "text"})
     for name in numeric:
@@ -393,18 +408,19 @@ def _check_stray_text(table: Table, name: str, droppable: bool) -> None:
     column = table.column(name)
     if column.dtype != pl.String or column.null_count() == len(column):
         return
-    numbers = column.str.strip_chars().cast(pl.Float64, strict=False)
-    stray = column.is_not_null() & numbers.is_null()
-    if numbers.is_null().sum() - column.null_count() > numbers.is_not_null().sum():
+    if table.readings.get(name, "").startswith(DOUBT):
+        raise DataError(f"{table.source}: column {name!r}: {table.readings[name]}")
+    found = not_numbers(column)
+    if found is None:
         return
-    if not stray.any():
-        if droppable and bool((numbers == numbers.round()).all()):
+    row, count = found
+    if not count:
+        if droppable and column.str.contains(r"^\s*[+-]?\d+\s*$").all():
             return
         raise DataError(f"{table.source}: the column {name!r} holds numbers written as text. Store them as numbers.")
-    row = int(stray.arg_max() or 0)
-    more = int(stray.sum()) - 1
-    others = f" ({more} more such cell{'s' if more > 1 else ''} below)" if more else ""
-    cure = f"Put it right, or leave the column out with {option('drop', name)}." if droppable else "Put it right."
+    others = f" ({counted(count - 1, 'more such field')})" if count > 1 else ""
+    cure = f"Put it right, or read it as missing ({option('missing', column[row])})"
+    cure += f", or leave the column out ({option('drop', name)})." if droppable else "."
     raise DataError(f"{table.place(row)}, column {name!r} holds {column[row]!r}, which is no number{others}. {cure}")
 
 

@@ -1,50 +1,43 @@
-"""JSON Lines: an object a line, a key a column."""
+"""JSON: one object per line, or a list of objects; one key per column."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import polars as pl
 
-from bothways.data.cells import LaterRowsDifferError, dates_of
+from bothways.data.csv_files import BROKEN, Say, utf8
+from bothways.data.fields import LaterRowsDifferError
 from bothways.errors import DataError
 
 BYTES = 2**24
-"""So many bytes of lines are read at a time."""
+"""This many bytes of lines are read at a time."""
+
+DEEPEST = 32
+"""Values that are nested deeper are refused: Polars takes time that grows with the cube of the depth."""
 
 
-def read(path: Path, text: Collection[str] = ()) -> pl.LazyFrame:
-    """The values of a file of JSON objects; a key that a line does not have is null there.
+def read(path: Path, say: Say) -> pl.DataFrame:
+    """The values of a file of JSON objects; a key that an object does not have is null there.
 
     Args:
-        path: the file.
-        text: columns that are text even where every value is a number.
+        path: the file; one that ends in .gz is compressed.
+        say: is called with what the user should know.
 
     Raises:
-        DataError: a line is no JSON object, or a key holds values of different kinds.
+        DataError: no JSON objects, or a key that holds values of different kinds.
         OSError: the file cannot be read.
     """
-    frame = _parse(path, path.read_bytes(), None)
-    return typed(frame, text).lazy()
+    with utf8(path, say) as file:
+        return _parse(path, file.read_bytes().removeprefix(b"\xef\xbb\xbf"), None)
 
 
-def typed(frame: pl.DataFrame, text: Collection[str] = ()) -> pl.DataFrame:
-    """The frame with text that is dates as dates; the columns in `text` as text.
-
-    Example:
-        >>> typed(pl.DataFrame({"at": ["2024-01-02"], "port": [80]}), text=["port"]).dtypes
-        [Datetime(time_unit='us', time_zone=None), String]
-    """
-    return frame.select(
-        (column.cast(pl.String) if column.name in text else dates_of(column) if column.dtype == pl.String else column)
-        for column in frame
-    )
-
-
-def batches(path: Path, rows: int) -> Iterator[pl.DataFrame]:
-    """The rows of the file from the first to the last, about `rows` at a time.
+def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
+    """The rows of a file of lines, about `rows` at a time.
 
     The columns and their types are those of the first lines.
 
@@ -54,9 +47,12 @@ def batches(path: Path, rows: int) -> Iterator[pl.DataFrame]:
         OSError: the file cannot be read.
     """
     schema: pl.Schema | None = None
-    with path.open("rb") as file:
+    if ".json" in path.suffixes:
+        yield from read(path, say).iter_slices(rows)
+        return
+    with utf8(path, say) as text, text.open("rb") as file:
         while lines := file.readlines(BYTES):
-            frame = _parse(path, b"".join(lines), None)
+            frame = _parse(path, b"".join(lines).removeprefix(b"\xef\xbb\xbf"), None)
             if schema is None:
                 schema = frame.schema
             elif frame.schema != schema:
@@ -69,20 +65,31 @@ def batches(path: Path, rows: int) -> Iterator[pl.DataFrame]:
             yield from frame.iter_slices(rows)
 
 
-def write(frame: pl.DataFrame, path: Path) -> None:
-    """Write a table.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    frame.write_ndjson(path)
+def write(frame: pl.DataFrame, file: BinaryIO, first: bool) -> None:
+    """Add rows to a file of lines."""
+    frame.write_ndjson(file)
 
 
 def _parse(path: Path, lines: bytes, schema: pl.Schema | None) -> pl.DataFrame:
     if not lines.strip():
         raise DataError(f"{path}: this file is empty.")
+    _check_depth(path, lines)
     try:
+        if lines.lstrip().startswith(b"["):
+            return pl.read_json(io.BytesIO(lines), infer_schema_length=None)
         return pl.read_ndjson(io.BytesIO(lines), schema=schema, infer_schema_length=None)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+    except BROKEN as error:
         reason = str(error).splitlines()[0].rstrip(".")
-        raise DataError(f"{path}: this is no file of JSON objects, one a line ({reason}).") from None
+        raise DataError(f"{path}: this is no file of JSON objects, one a line or in one list ({reason}).") from None
+
+
+def _check_depth(path: Path, lines: bytes) -> None:
+    if lines.count(b"{") + lines.count(b"[") <= lines.count(b"\n") + DEEPEST:
+        return
+    for number, line in enumerate(lines.splitlines(), start=1):
+        if line.count(b"{") + line.count(b"[") > DEEPEST:
+            depth = 0
+            for bracket in re.findall(rb"[][{}]", re.sub(rb'"(?:[^"\\]|\\.)*"', b"", line)):
+                depth += 1 if bracket in b"[{" else -1
+                if depth > DEEPEST:
+                    raise DataError(f"{path}: line {number} is nested more than {DEEPEST} deep.")

@@ -17,8 +17,9 @@ import numpy.typing as npt
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from bothways.data.sources import FORMATS
+from bothways.data.sources import FORMATS, OUTPUTS, ending
 from bothways.data.streams import Chunk
+from bothways.data.tables import explained, opened
 from bothways.errors import DataError
 from bothways.files import check_output, written_whole
 
@@ -61,9 +62,9 @@ class LabeledWriter:
 
     def __init__(self, path: str | os.PathLike[str], classes: Sequence[Any]) -> None:
         """Check that the file can be written."""
-        self.path = check_output(path, tuple(SINKS))
+        self.path = check_output(path, OUTPUTS)
         self._classes = pl.Series(list(classes))
-        self._format = self.path.suffix.lower()
+        self._format = FORMATS[ending(self.path)]
         self._stack = ExitStack()
         self._sink: _Sink | None = None
         self._start()
@@ -85,7 +86,7 @@ class LabeledWriter:
     @property
     def typed(self) -> bool:
         """Whether chunks must have `values`, for `stream_sequences`."""
-        return not FORMATS[self._format].text
+        return self._format.fields != "fields"
 
     def write(self, chunk: Chunk, codes: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32]) -> None:
         """Write the rows of a chunk.
@@ -112,12 +113,12 @@ class LabeledWriter:
             self._classes.gather(codes).alias(PREDICTED), pl.Series(PROBABILITY, probabilities, dtype=pl.Float32)
         )
         if self._sink is None:
-            self._sink = SINKS[self._format](self._temporary, labeled.schema)
-        try:
+            if self._format.write is None:
+                self._sink = _Parquet(self._temporary, labeled.schema)
+            else:
+                self._sink = _Lines(opened(self.path, self._temporary), self._format.write)
+        with explained(self.path):
             self._sink.write(labeled)
-        except pl.exceptions.PolarsError as error:
-            reason = str(error).splitlines()[0]
-            raise DataError(f"{self.path}: this file cannot hold the table ({reason}). Use .parquet.") from None
         self.rows += frame.height
         self.sequences += len(chunk.sequences)
         self.counts += np.bincount(codes, minlength=len(self.counts))
@@ -141,8 +142,8 @@ class _Sink(Protocol):
 class _Lines:
     """A file of lines, to which frames are added as they come."""
 
-    def __init__(self, path: Path, add: Callable[[pl.DataFrame, BinaryIO, bool], None]) -> None:
-        self._file = path.open("wb")
+    def __init__(self, file: BinaryIO, add: Callable[[pl.DataFrame, BinaryIO, bool], None]) -> None:
+        self._file = file
         self._add = add
         self._first = True
 
@@ -214,19 +215,3 @@ class _Parquet:
             self._error = error if code is None else OSError(int(code[1]), os.strerror(int(code[1])))
         except BaseException as error:
             self._error = error
-
-
-def _add_csv(frame: pl.DataFrame, file: BinaryIO, first: bool) -> None:
-    frame.write_csv(file, include_header=first)
-
-
-def _add_json(frame: pl.DataFrame, file: BinaryIO, first: bool) -> None:
-    frame.write_ndjson(file)
-
-
-SINKS: dict[str, Callable[[Path, pl.Schema], _Sink]] = {
-    ".parquet": _Parquet,
-    ".csv": lambda path, schema: _Lines(path, _add_csv),
-    ".jsonl": lambda path, schema: _Lines(path, _add_json),
-    ".ndjson": lambda path, schema: _Lines(path, _add_json),
-}

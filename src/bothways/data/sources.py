@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import polars as pl
 
-from bothways.data import csv_files, jsonl_files, parquet_files
+from bothways.data import csv_files, excel_files, jsonl_files, parquet_files
+from bothways.data.csv_files import Say
 from bothways.errors import DataError
 
 Source = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -24,33 +26,52 @@ class Format(NamedTuple):
     """How files of one kind are read and written.
 
     Attributes:
-        read: `(path, text) -> values`; the columns in `text` are text even where they look like numbers.
-        batches: `(path, rows) -> frames`, as they stand in the file, in order.
-        typed: `(frame, text) -> values`, what a batch means.
-        write: `(frame, path) -> None`.
-        text: whether a batch is text whatever it means.
+        read: `(path, say) -> frame`, as it stands in the file.
+        batches: `(path, rows, say) -> frames`, the same in order.
+        write: `(frame, file, first) -> None` adds rows; None if rows cannot be added, or nothing be written.
+        fields: what text is: "fields" of any kind of value, "strings" beside values with types, or just "text".
+        writable: whether tables are written in it.
     """
 
-    read: Callable[[Path, Collection[str]], pl.LazyFrame]
-    batches: Callable[[Path, int], Iterator[pl.DataFrame]]
-    typed: Callable[[pl.DataFrame, Collection[str]], pl.DataFrame]
-    write: Callable[[pl.DataFrame, Path], None]
-    text: bool = False
+    read: Callable[[Path, Say], pl.DataFrame | pl.LazyFrame]
+    batches: Callable[[Path, int, Say], Iterator[pl.DataFrame]]
+    write: Callable[[pl.DataFrame, BinaryIO, bool], None] | None = None
+    fields: str = "fields"
+    writable: bool = True
 
 
-def _as_it_stands(frame: pl.DataFrame, text: Collection[str] = ()) -> pl.DataFrame:
-    return frame
-
-
-_JSONL = Format(jsonl_files.read, jsonl_files.batches, jsonl_files.typed, jsonl_files.write)
+_CSV = Format(csv_files.read, csv_files.batches, csv_files.write)
+_TSV = _CSV._replace(write=partial(csv_files.write, separator="\t"))
+_LINES = Format(jsonl_files.read, jsonl_files.batches, jsonl_files.write, fields="strings")
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
-        ".parquet": Format(parquet_files.read, parquet_files.batches, _as_it_stands, parquet_files.write),
-        ".csv": Format(csv_files.read, csv_files.batches, csv_files.typed, csv_files.write, text=True),
-        ".jsonl": _JSONL,
-        ".ndjson": _JSONL,
+        ".parquet": Format(parquet_files.read, parquet_files.batches, fields="text"),
+        ".csv": _CSV,
+        ".tsv": _TSV,
+        ".jsonl": _LINES,
+        ".ndjson": _LINES,
+        ".csv.gz": _CSV,
+        ".tsv.gz": _TSV,
+        ".jsonl.gz": _LINES,
+        ".json": _LINES._replace(write=None, writable=False),
+        ".xlsx": Format(excel_files.read, excel_files.batches, writable=False),
     }
 )
+"""By the ending of the name."""
+
+OUTPUTS = tuple(ending for ending, format in FORMATS.items() if format.writable)
+"""The endings of tables that can be written."""
+
+
+def ending(path: Path) -> str:
+    """The ending of a name in small letters, with what stands before .gz.
+
+    Example:
+        >>> ending(Path("flows.2024.CSV.gz"))
+        '.csv.gz'
+    """
+    suffixes = path.name.lower().rsplit(".", 2)[1:]
+    return "." + ".".join(suffixes if suffixes[-1:] == ["gz"] else suffixes[-1:])
 
 
 class Files(NamedTuple):
@@ -74,19 +95,19 @@ def find_files(source: Source) -> Files:
         DataError: no such file, none in the folder or of the pattern, an unknown ending, or files of two formats.
 
     Example:
-        >>> find_files("flows.xlsx")
+        >>> find_files("flows.docx")
         Traceback (most recent call last):
-        bothways.errors.DataError: flows.xlsx: tables are read from .parquet, .csv, .jsonl and .ndjson files only.
+        bothways.errors.DataError: flows.docx: tables are read from files that end in .parquet, .csv, .tsv, ...
     """
     given = [source] if isinstance(source, (str, os.PathLike)) else list(source)
     if not given:
         raise DataError("No file is given to read a table from.")
     paths = tuple(path for each in given for path in _expanded(Path(each)))
     for path in paths:
-        if path.suffix.lower() not in FORMATS:
+        if ending(path) not in FORMATS:
             *some, last = FORMATS
-            raise DataError(f"{path}: tables are read from {', '.join(some)} and {last} files only.")
-    formats = {FORMATS[path.suffix.lower()]: path for path in reversed(paths)}
+            raise DataError(f"{path}: tables are read from files that end in {', '.join(some)} or {last}.")
+    formats = {FORMATS[ending(path)]: path for path in reversed(paths)}
     name = ", ".join(str(Path(each)) for each in given[:3]) + (", ..." if len(given) > 3 else "")
     if len(formats) > 1:
         first, second, *_ = formats.values()
@@ -101,7 +122,7 @@ def _expanded(path: Path) -> list[Path]:
         inside = sorted(
             entry
             for entry in path.iterdir()
-            if entry.suffix.lower() in FORMATS and not entry.name.startswith((".", "_")) and entry.is_file()
+            if ending(entry) in FORMATS and not entry.name.startswith((".", "_")) and entry.is_file()
         )
         if not inside:
             raise DataError(f"{path}: this folder holds no {', '.join(FORMATS)} file.")
@@ -113,6 +134,6 @@ def _expanded(path: Path) -> list[Path]:
         if not found:
             raise DataError(f"{path}: no file has a name like this.")
         return found
-    if path.suffix.lower() in FORMATS:
+    if ending(path) in FORMATS:
         raise DataError(f"{path}: no such file.")
     return [path]

@@ -10,14 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bothways.data.cells import LaterRowsDifferError, stripped
 from bothways.data.columns import Columns, match_columns
 from bothways.data.encoding import Tally
+from bothways.data.fields import FieldReader, LaterRowsDifferError, reading_notices
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_as_they_stand, group_rows, long_notice
 from bothways.data.sources import Files, Source, find_files
-from bothways.data.tables import Table, alike, read_table
+from bothways.data.tables import Table, alike, field_reader, read_files, readable
 from bothways.errors import DataError
 from bothways.sequences import Sequences
+from bothways.settings import Reading
 
 ROWS = 500_000
 """So many rows are read at a time."""
@@ -52,6 +53,7 @@ def stream_sequences(
     rows: int = ROWS,
     max_steps: int = MAX_STEPS,
     typed: bool = False,
+    reading: Reading | None = None,
     say: Callable[[str], None] = print,
 ) -> Iterator[Chunk]:
     """Read a table as chunks of whole sequences, in memory that does not grow with the table.
@@ -65,6 +67,7 @@ def stream_sequences(
         rows: about so many rows make a chunk.
         max_steps: longer sequences are cut into pieces of so many steps.
         typed: whether `Chunk.values` are wanted.
+        reading: as in `read_table`.
         say: is called with what the user should know.
 
     Yields:
@@ -87,47 +90,44 @@ def stream_sequences(
     files = find_files(source)
     tally = Tally()
     try:
-        yield from _Reader(files, columns, tally, rows, max_steps, typed, say).chunks()
+        fields = field_reader(files.format, columns.texts, reading, columns.reading, whole=False)
+        yield from _Reader(files, columns, fields, tally, rows, max_steps, typed, say).chunks()
     except _MustSortError as reason:
         say(f"{files.name}: {reason}, so the whole table is read at once.")
         tally = Tally()
-        yield _whole(files, columns, tally, max_steps, say)
+        yield _whole(files, columns, reading, tally, max_steps, say)
     for notice in tally.notices():
         say(notice)
 
 
-def _whole(files: Files, columns: Columns, tally: Tally, max_steps: int, say: Callable[[str], None]) -> Chunk:
+def _whole(
+    files: Files, columns: Columns, reading: Reading | None, tally: Tally, max_steps: int, say: Callable[[str], None]
+) -> Chunk:
     """The whole table as one chunk."""
-    if files.format.text:
-        frame = pl.concat(batch for _, batch in _batches(files, ROWS))
-        values = files.format.typed(frame, columns.texts)
-    else:
-        frame = values = read_table(files.paths, columns.texts).frame()
-    table = Table(files.name, values)
+    raw, table = read_files(files, columns.texts, reading, columns.reading)
+    values = table.frame()
+    frame = raw if isinstance(raw, pl.DataFrame) else values
     match_columns(table, columns, label=False)
     bare, notices = group_rows(table, columns)
     sequences, said = cut_long(encoded(table, columns, bare, tally), max_steps)
-    for notice in (*notices, *said):
+    read = {name: text for name, text in table.readings.items() if name in columns.needed}
+    for notice in (*table.notices, *reading_notices(read), *notices, *said):
         say(notice)
     return Chunk(frame, values, sequences, 0)
 
 
-def _batches(files: Files, rows: int) -> Iterator[tuple[str, pl.DataFrame]]:
+def _batches(files: Files, rows: int, say: Callable[[str], None]) -> Iterator[tuple[str, pl.DataFrame]]:
     """The rows of all files with the name of the file, the columns as in the first one."""
     schema: pl.Schema | None = None
     first = str(files.paths[0])
     for path in files.paths:
-        try:
-            for frame in files.format.batches(path, rows):
+        with readable(path):
+            for frame in files.format.batches(path, rows, say):
                 if schema is None:
                     schema = frame.schema
                 elif frame.schema != schema:
                     frame = _as_in_the_first(str(path), frame, first, schema)
                 yield str(path), frame
-        except FileNotFoundError:
-            raise DataError(f"{path}: no such file.") from None
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
 
 
 def _with_last(batches: Iterator[tuple[str, pl.DataFrame]]) -> Iterator[tuple[str, pl.DataFrame, bool]]:
@@ -157,6 +157,7 @@ class _Reader:
 
     files: Files
     columns: Columns
+    fields: FieldReader
     tally: Tally
     rows: int
     max_steps: int
@@ -179,10 +180,10 @@ class _Reader:
         """
         rest: pl.DataFrame | None = None
         try:
-            for name, batch, last in _with_last(_batches(self.files, self.rows)):
+            for name, batch, last in _with_last(_batches(self.files, self.rows, self.say)):
                 if rest is None:
                     # Here all columns are known, of which the message may suggest one.
-                    Table(self.files.name, batch).require(*self._wanted())
+                    Table(self.files.name, batch).require(*self.columns.needed)
                 self.read[name] = self.read.get(name, 0) + batch.height
                 frame = batch if rest is None else pl.concat([rest, batch])
                 if not last and (begin := self._last_sequence(frame)):
@@ -199,18 +200,16 @@ class _Reader:
             raise _MustSortError("later rows hold values of another kind than the first ones") from None
         if self.long:
             self.say(long_notice(self.long, self.max_steps))
-
-    def _wanted(self) -> list[str]:
-        """The columns that are needed."""
-        keys = (self.columns.sequence, self.columns.order)
-        return [*(name for name in keys if name is not None), *self.columns.features]
+        read = self.fields.notices()
+        for notice in reading_notices({name: text for name, text in read.items() if name in self.columns.needed}):
+            self.say(notice)
 
     def _last_sequence(self, frame: pl.DataFrame) -> int:
         """The row where the last sequence begins."""
         name = self.columns.sequence
         if name is None or name not in frame.columns or frame.height < 2:
             return 0
-        column = frame.get_column(name)
+        column = frame.get_column(name).alias("")
         changes = column[1:].ne_missing(column[:-1]).arg_true()
         return int(changes[-1]) + 1 if len(changes) else 0
 
@@ -218,10 +217,10 @@ class _Reader:
         """Rows as a chunk; `through` says that the cut after them goes through a sequence, `last` that none follow."""
         columns = self.columns
         if self.typed:
-            values = needed = self._alike(self.files.format.typed(frame, columns.texts), frame)
+            values = needed = self._alike(self.fields.read(frame))
         else:
             values = frame
-            needed = self.files.format.typed(frame.select(self._wanted()), columns.texts)
+            needed = self.fields.read(pl.DataFrame([frame.get_column(name) for name in columns.needed]))
         table = Table(
             self.files.name, needed, tuple(self.read.items()) if len(self.files.paths) > 1 else (), self.start
         )
@@ -244,7 +243,7 @@ class _Reader:
         if self.columns.sequence is None:
             return
         starts = sequences.offsets[int(self.cut) : -1]
-        names = np.sort(frame.get_column(self.columns.sequence).gather(starts).hash().to_numpy())
+        names = np.sort(frame.get_column(self.columns.sequence).alias("").gather(starts).hash().to_numpy())
         at = np.searchsorted(self.seen, names)
         if len(self.seen) and (self.seen[np.minimum(at, len(self.seen) - 1)] == names).any():
             raise _MustSortError(f"the rows of some sequences in {self.columns.sequence!r} stand apart")
@@ -260,24 +259,15 @@ class _Reader:
         self.long += through and not self.cut
         self.cut = through
 
-    def _alike(self, values: pl.DataFrame, frame: pl.DataFrame) -> pl.DataFrame:
+    def _alike(self, values: pl.DataFrame) -> pl.DataFrame:
         """The values with the types that the first chunk has."""
         if self.schema is None:
             self.schema = values.schema
-        schema = self.schema
-        if values.schema == schema:
-            return values
         columns = []
-        for column in values:
-            dtype = schema[column.name]
+        for column, dtype in zip(values, self.schema.values(), strict=True):
             if column.dtype != dtype:
-                if column.null_count() == len(column):
-                    column = pl.Series(column.name, [None], dtype).new_from_index(0, len(column))
-                elif dtype == pl.String:
-                    column = stripped(frame.get_column(column.name))
-                elif dtype.is_float() and column.dtype.is_integer():
-                    column = column.cast(dtype)
-                else:
+                if column.null_count() < len(column) and not (dtype.is_float() and column.dtype.is_integer()):
                     raise LaterRowsDifferError
+                column = column.cast(dtype)
             columns.append(column)
         return pl.DataFrame(columns)

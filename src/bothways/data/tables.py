@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import difflib
+import gzip
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO, cast
 
 import polars as pl
 
-from bothways.data.sources import FORMATS, Source, find_files
+from bothways.data.csv_files import BROKEN
+from bothways.data.fields import FieldReader
+from bothways.data.sources import FORMATS, OUTPUTS, Files, Format, Source, ending, find_files
 from bothways.errors import DataError
 from bothways.files import check_output, written_whole
+from bothways.settings import Reading
 
 ROW = "data row {} (the first is 1)"
 """How messages name a row."""
@@ -30,6 +37,9 @@ class Table:
         values: the columns with their types, in memory or still in the files.
         files: the name of each file and how many rows it has, if there are several.
         start: how many rows of the files come before the first one here.
+        readings: how columns are read, where that is not clear from the file; see `FieldReader.notices`.
+        notices: what else the user should know of the files.
+        reading: how fields are read that can be read in two ways, as this table shows it.
 
     Example:
         >>> table = Table("flows.csv", pl.DataFrame({"bytes": [12, 7], "label": ["calm", "attack"]}))
@@ -42,6 +52,9 @@ class Table:
     values: pl.DataFrame | pl.LazyFrame
     files: tuple[tuple[str, int], ...] = ()
     start: int = 0
+    readings: Mapping[str, str] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+    reading: Reading = field(default_factory=Reading)
     _read: dict[str, pl.Series] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -130,40 +143,81 @@ class Table:
     def _collected(self, frame: pl.LazyFrame) -> pl.DataFrame:
         try:
             return frame.collect()
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        except BROKEN:
             raise DataError(f"{self.source}: the file is damaged or cut short, or was changed meanwhile.") from None
 
 
-def read_table(source: Source, text: Collection[str] = ()) -> Table:
+def read_table(
+    source: Source,
+    text: Collection[str] = (),
+    reading: Reading | None = None,
+    learned: Reading | None = None,
+) -> Table:
     """Read a table from a file, a folder of files, a pattern, or several of these; its ending says what a file is.
 
     Columns of Parquet files are read when they are asked for, and no others.
 
     Args:
         source: where it lies. Several files have the same columns, in whatever order.
-        text: columns that are text even where every cell of a CSV file looks like a number.
+        text: columns that are text even where every field looks like a number.
+        reading: how fields are read that can be read in two ways.
+        learned: how the table was read that a model was trained on; decides where nothing else does.
 
     Raises:
         DataError: no such file, an ending that is not known, no table in it, an empty one, or files that differ.
+        MissingDependencyError: it is an Excel file, and what reads it is not installed.
 
     Example:
-        >>> read_table("nowhere.csv")
-        Traceback (most recent call last):
-        bothways.errors.DataError: nowhere.csv: no such file.
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "flows.csv")
+        ...     _ = path.write_text("flow;bytes\\na;1,5\\na;?\\n")
+        ...     table = read_table(path)
+        >>> table.column("bytes").to_list(), table.readings
+        ([1.5, None], {'bytes': "decimal comma; 1 field is missing ('?')"})
     """
-    files = find_files(source)
-    frames = []
+    return read_files(find_files(source), text, reading, learned)[1]
+
+
+def read_files(
+    files: Files, text: Collection[str] = (), reading: Reading | None = None, learned: Reading | None = None
+) -> tuple[pl.DataFrame | pl.LazyFrame, Table]:
+    """The rows of files as they stand there, and the table that they are; see `read_table`."""
+    frames, notices = [], list[str]()
     for path in files.paths:
-        try:
-            frames.append((str(path), files.format.read(path, text)))
-        except FileNotFoundError:
-            raise DataError(f"{path}: no such file.") from None
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
-    table = Table(files.name, *_joined(frames))
+        with readable(path):
+            frames.append((str(path), files.format.read(path, notices.append)))
+    values, counts = _joined(frames)
+    table = Table(files.name, values, counts, notices=tuple(notices))
     if not table.names or len(table) == 0:
         raise DataError(f"{table.source}: this table has no rows.")
-    return table
+    if isinstance(values, pl.LazyFrame):
+        return values, table
+    reader = field_reader(files.format, text, reading, learned)
+    typed = Table(files.name, reader.read(values), counts, 0, reader.notices(), tuple(notices), reader.decided)
+    return values, typed
+
+
+def field_reader(
+    format: Format, text: Collection[str], reading: Reading | None, learned: Reading | None, *, whole: bool = True
+) -> FieldReader:
+    """What reads the fields of files of a format; see `FieldReader`."""
+    return FieldReader(reading or Reading(), learned or Reading(), frozenset(text), format.fields, whole)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Say which file the system cannot read.
+
+    Raises:
+        DataError: instead of an OSError.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file.") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
 
 
 def write_table(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:
@@ -173,9 +227,33 @@ def write_table(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:
         InputError: as `check_output`.
         DataError: a table that the format cannot hold, or a full disk; what stood at `path` is untouched.
     """
-    path = check_output(path, tuple(FORMATS))
-    with written_whole(path, DataError) as temporary:
-        FORMATS[path.suffix.lower()].write(frame, temporary)
+    path = check_output(path, OUTPUTS)
+    format = FORMATS[ending(path)]
+    with written_whole(path, DataError) as temporary, explained(path):
+        if format.write is None:
+            frame.write_parquet(temporary)
+        else:
+            with opened(path, temporary) as file:
+                format.write(frame, file, True)
+
+
+def opened(path: Path, temporary: Path) -> BinaryIO:
+    """The file to write in the place of `path`, compressed if its name says so."""
+    return cast("BinaryIO", gzip.open(temporary, "wb", 6) if ending(path).endswith(".gz") else temporary.open("wb"))
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Say which file cannot hold a table.
+
+    Raises:
+        DataError: instead of what Polars raises.
+    """
+    try:
+        yield
+    except BROKEN as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise DataError(f"{path}: this file cannot hold the table ({reason}). Use .parquet.") from None
 
 
 def alike(name: str, frame: pl.LazyFrame, first: str, schema: pl.Schema) -> pl.LazyFrame:
@@ -210,20 +288,18 @@ def alike(name: str, frame: pl.LazyFrame, first: str, schema: pl.Schema) -> pl.L
                 f"{name}: the column {column!r} is of type {dtype}, and of type {schema[column]} in {first}. The files "
                 "of a table hold values of the same kind."
             )
-    return frame.select(schema.names())
+    places = {column: place for place, column in enumerate(own)}
+    return frame.select(pl.nth([places[column] for column in schema]))
 
 
-def _joined(frames: list[tuple[str, pl.LazyFrame]]) -> tuple[pl.LazyFrame, tuple[tuple[str, int], ...]]:
+def _joined(
+    frames: list[tuple[str, pl.DataFrame | pl.LazyFrame]],
+) -> tuple[pl.DataFrame | pl.LazyFrame, tuple[tuple[str, int], ...]]:
     """The rows of all files one after the other, and how many each has if there are several."""
     first, frame = frames[0]
     if len(frames) == 1:
         return frame, ()
     schemas = [dict(each.collect_schema()) for _, each in frames]
-    for column in schemas[0]:
-        if len({_group(own.get(column, pl.Null())) for own in schemas}) > 1:
-            for (_, each), own in zip(frames, schemas, strict=True):
-                if own.get(column) == pl.String and each.select(pl.col(column).is_null().all()).collect().item():
-                    own[column] = pl.Null()
     # A column that is empty in the first file has the type that it has in a later one.
     schema = pl.Schema(
         {
@@ -231,13 +307,11 @@ def _joined(frames: list[tuple[str, pl.LazyFrame]]) -> tuple[pl.LazyFrame, tuple
             for column in schemas[0]
         }
     )
-    pieces = [
-        (name, alike(name, each.cast({c: pl.Null for c, dtype in own.items() if dtype == pl.Null}), first, schema))
-        for (name, each), own in zip(frames, schemas, strict=True)
-    ]
-    text = [name for name, dtype in schema.items() if _group(dtype) == "text"]
-    whole = pl.concat([each.with_columns(pl.col(text).cast(pl.String)) for _, each in pieces], how="vertical_relaxed")
-    return whole, tuple((name, int(each.select(pl.len()).collect().item())) for name, each in pieces)
+    text = [at for at, dtype in enumerate(schema.values()) if _group(dtype) == "text"]
+    pieces = [alike(name, each.lazy(), first, schema) for name, each in frames]
+    whole = pl.concat([each.with_columns(pl.nth(text).cast(pl.String)) for each in pieces], how="vertical_relaxed")
+    counts = tuple((name, int(each.select(pl.len()).lazy().collect().item())) for name, each in frames)
+    return (whole.collect() if isinstance(frame, pl.DataFrame) else whole), counts
 
 
 def _group(dtype: pl.DataType) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bothways.data import LabeledWriter, stream_sequences
-from bothways.data.sources import FORMATS
+from bothways.data.sources import OUTPUTS
 from bothways.errors import InputError
 from bothways.files import check_output
 from bothways.jobs.models import load_with_columns
@@ -68,7 +68,7 @@ def predict(
         Traceback (most recent call last):
         bothways.errors.ModelFileError: nowhere.bothways: no such file.
     """
-    output = check_output(output, tuple(FORMATS))
+    output = check_output(output, OUTPUTS)
     if output.exists() and Path(data).exists() and output.samefile(data):
         raise InputError(f"{output}: this is the table itself; write the labels to another file.")
     loaded, columns = load_with_columns(model)

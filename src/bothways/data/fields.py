@@ -1,0 +1,341 @@
+"""Fields of text, and the values that they mean."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
+
+import polars as pl
+
+from bothways.errors import counted, option
+from bothways.settings import Reading
+
+MISSING = (
+    *("?", "-", "--", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan"),
+    *("inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"),
+)
+"""Words, in small letters, for a missing value where the other fields of the column are numbers or times."""
+
+LONE = r"^[+-]?[1-9]\d{0,2}(?:\.\d{3})*$"
+"""A number whose points may stand between thousands."""
+
+ADDRESS = r"^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$"
+"""An IPv4 address, which is no number with points between thousands."""
+
+DOUBT = "numbers in doubt"
+"""What the notice begins with of a column that stays text because its numbers can be read in two ways."""
+
+CLOCK = (
+    r"(?<hour>\d{1,2}):(?<minute>\d{2})(?::(?<second>\d{2})(?:[.,](?<fraction>\d+))?)?"
+    r"(?: ?(?<half>[AaPp])\.?[Mm]\.?)?"
+)
+DATE = (
+    r"^(?<a>\d{1,4})[-/. ](?<b>\d{1,2}|[A-Za-z]{3,9})[-/. ](?<c>\d{1,4})"
+    rf"(?:(?:T|,? ){CLOCK})?(?: ?(?<zone>Z|UTC|[+-]\d{{2}}:?\d{{2}}))?$"
+)
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
+
+class LaterRowsDifferError(Exception):
+    """A later row of a file that is read in pieces has a column or a kind of value that the first ones have not."""
+
+
+class Kind(NamedTuple):
+    """A way to read a column.
+
+    Attributes:
+        looks: what its first field looks like.
+        values: the values of text, null where a field cannot be read so.
+        said: what the user is told, if anything.
+        choice: the option and its value that choose this way.
+    """
+
+    looks: str
+    values: Callable[[pl.Series], pl.Series]
+    said: str = ""
+    choice: tuple[str, str] = ("", "")
+
+
+@dataclass(eq=False)
+class FieldReader:
+    """Reads the fields of a table, at once or a batch at a time; each column in the way that fits all its fields.
+
+    Where two ways fit, `reading` decides, then the other columns, then `learned`; else dates are day-first, and numbers
+    such as 12,345 stay text and are in doubt.
+
+    Attributes:
+        reading: what the user asked for.
+        learned: how the table was read that a model was trained on.
+        text: columns that stay text.
+        fields: what text may be: "fields" of any kind; "strings" stay text where they are plain numbers, as in JSON,
+            where numbers need no quotes; "text" is text.
+        whole: whether the first frame is all there is.
+
+    Example:
+        >>> reader = FieldReader()
+        >>> frame = pl.DataFrame({"x": ["3,5", "1.234,0"], "n": ["1", "?"], "at": ["13.02.2024", "01.03.2024"]})
+        >>> reader.read(frame).dtypes
+        [Float64, Int64, Datetime(time_unit='us', time_zone=None)]
+        >>> reader.notices()
+        {'x': 'decimal comma', 'n': "1 field is missing ('?')", 'at': 'dates are day/month/year'}
+    """
+
+    reading: Reading = field(default_factory=Reading)
+    learned: Reading = field(default_factory=Reading)
+    text: Collection[str] = ()
+    fields: str = "fields"
+    whole: bool = True
+    _names: list[str] = field(default_factory=list)
+    _kinds: dict[str, str] = field(default_factory=dict)
+    _shown: set[tuple[str, str]] = field(default_factory=set)
+    _missing: dict[str, Counter[str]] = field(default_factory=dict)
+    _doubts: dict[str, str] = field(default_factory=dict)
+
+    def read(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The values of the fields; a frame after the first one is read as those before it.
+
+        Raises:
+            LaterRowsDifferError: it cannot be read so, or the first one does not show how to read it.
+        """
+        if self.fields == "text":
+            return frame
+        self._names = frame.columns
+        done: dict[str, pl.Series] = {}
+        open_ways = {}
+        words = [*self.reading.missing, *self.learned.missing]
+        for column in frame:
+            name, text = column.name, column.alias("")
+            if text.dtype != pl.String:
+                done[name] = text.cast(pl.String) if name in self.text else text
+                continue
+            text = stripped(text)
+            if words:
+                text = text.set(text.is_in(words), None)
+            if name in self.text:
+                done[name] = text
+                continue
+            ways = _ways(text, self._kinds.get(name), self.fields == "strings")
+            if not ways and name in self._kinds:
+                raise LaterRowsDifferError
+            if len(ways) > 1:
+                open_ways[name] = ways
+            else:
+                done[name] = self._take(name, text, ways)
+        for name, ways in open_ways.items():
+            done[name] = self._take(name, stripped(frame.get_column(name).alias("")), self._settled(name, ways))
+        return pl.DataFrame([done[name].alias(name) for name in frame.columns])
+
+    def notices(self) -> dict[str, str]:
+        """What the user should be told of columns: how they are read, what is missing, and what is in doubt."""
+        said = {name: [text] for name, kind in self._kinds.items() if (text := KINDS[kind].said)}
+        for name, words in self._missing.items():
+            shown = ", ".join(repr(word) for word, _ in words.most_common(3))
+            are = counted(words.total(), "field is", "fields are")
+            said.setdefault(name, []).append(f"{are} missing ({shown})")
+        for name, doubt in self._doubts.items():
+            said.setdefault(name, []).append(doubt)
+        return {name: "; ".join(said[name]) for name in self._names if name in said}
+
+    @property
+    def decided(self) -> Reading:
+        """`reading`, with what the columns show."""
+        missing = tuple(dict.fromkeys([*self.reading.missing, *self.learned.missing]))
+        return Reading(missing, self._choice("decimal"), self._choice("dates"))
+
+    def _choice(self, name: str) -> str | None:
+        """What was asked for, or what all columns show that show anything, or what was learned."""
+        shown = [value for option, value in self._shown if option == name]
+        return getattr(self.reading, name) or (shown[0] if len(shown) == 1 else getattr(self.learned, name))
+
+    def _settled(self, name: str, ways: dict[str, pl.Series]) -> dict[str, pl.Series]:
+        """The one of two ways to read a column."""
+        (first, ours), (second, theirs) = ways.items()
+        what = KINDS[second].choice[0]
+        value = self._choice(what)
+        if ours.equals(theirs):
+            return {first: ours}
+        for kind in ways:
+            if value == KINDS[kind].choice[1]:
+                return {kind: ways[kind]}
+        if first != "numbers" and not self.whole:
+            raise LaterRowsDifferError
+        if what == "dates":
+            self._doubts[name] = f"or month/day/year? ({option('dates', 'month-first')})"
+        elif first != "numbers":
+            at = int((ours != theirs).arg_max() or 0)
+            this, other = (option(*KINDS[kind].choice) for kind in ways)
+            self._doubts[name] = f"{DOUBT}: {ours[at]:.12g} ({this}) or {theirs[at]:.12g} ({other})?"
+            return {}
+        return {first: ours}
+
+    def _take(self, name: str, text: pl.Series, ways: dict[str, pl.Series]) -> pl.Series:
+        """The values of a column that is read in one way; text where there is none."""
+        kind, values = next(iter(ways.items()), ("text", text))
+        if kind:
+            self._kinds[name] = kind
+            if kind != "numbers" or values.dtype.is_float():
+                self._shown.add(KINDS[kind].choice)
+        if values.null_count() > text.null_count():
+            words = text.filter(values.is_null()).drop_nulls().alias("word").value_counts(name="n")
+            self._missing.setdefault(name, Counter()).update(dict(words.iter_rows()))
+        return values
+
+
+def reading_notices(readings: Mapping[str, str]) -> list[str]:
+    """What `FieldReader.notices` says, in sentences.
+
+    Example:
+        >>> reading_notices({"x": "decimal comma"})
+        ["Column 'x': decimal comma."]
+    """
+    return [f"Column {name!r}: {text}{'' if text.endswith('?') else '.'}" for name, text in readings.items()]
+
+
+def not_numbers(column: pl.Series) -> tuple[int, int] | None:
+    """The first field that keeps a column of text from being numbers, and how many do; None if most fields are none.
+
+    Example:
+        >>> not_numbers(pl.Series(["1,5", "2,5", "n/a", "3.5"])), not_numbers(pl.Series(["tcp", "udp"]))
+        ((3, 1), None)
+    """
+    text = stripped(column)
+    words = text.str.to_lowercase().is_in(MISSING)
+    numbers = max((_separated(text, sign) for sign in ".,"), key=lambda each: each.count())
+    stray = numbers.is_null() & text.is_not_null()
+    if numbers.count() < stray.sum():
+        return None
+    named = stray & ~words if (stray & ~words).any() else stray
+    return int(named.arg_max() or 0), int(stray.sum())
+
+
+def stripped(fields: pl.Series) -> pl.Series:
+    """The text without blanks around it; null where nothing is left.
+
+    Example:
+        >>> stripped(pl.Series([" 007 ", " "])).to_list()
+        ['007', None]
+    """
+    text = fields.str.strip_chars()
+    return text.set(text == "", None)
+
+
+def _ways(text: pl.Series, kind: str | None, strict: bool) -> dict[str, pl.Series]:
+    """The ways to read a column, or whether `kind` is one; none for text, and "" where nothing shows what it is."""
+    if kind == "text":
+        return {kind: text}
+    plain = _plain(text)
+    rest = text
+    if plain.null_count() > text.null_count() or (plain.dtype.is_float() and not plain.is_finite().all()):
+        rest = text.set(text.str.to_lowercase().is_in(MISSING), None)
+    if rest.null_count() == len(rest):
+        return {kind or "": KINDS[kind].values(rest) if kind else rest}
+    first = rest[rest.is_not_null().arg_max() or 0]
+    ways: dict[str, pl.Series] = {}
+    for name in KINDS if kind is None else [kind]:
+        if re.match(KINDS[name].looks, first) is None or name == "text":
+            continue
+        values = KINDS[name].values(rest)
+        if values.null_count() == rest.null_count():
+            ways[name] = values
+            if name == "numbers" and not (values.dtype.is_float() and rest.head(100).str.contains(LONE).all()):
+                break
+            if name not in ("numbers", "decimal point", "day-first"):
+                break
+    if strict and kind is None and rest is text and ways.keys() & {"numbers", "true/false"}:
+        return {"text": text}
+    ways.pop("decimal point" if "numbers" in ways else "", None)
+    return ways
+
+
+def _plain(text: pl.Series) -> pl.Series:
+    """Whole numbers or numbers without separators; null where a field is none."""
+    for dtype in (pl.Int64, pl.UInt64):
+        numbers = text.cast(dtype, strict=False)
+        if numbers.null_count() == text.null_count():
+            return numbers
+    return text.cast(pl.Float64, strict=False)
+
+
+def _separated(text: pl.Series, sign: str) -> pl.Series:
+    """Numbers with a decimal sign, thousands set apart, and perhaps one unit for all."""
+    units = text.str.replace_all(r"[^$€£¥%]", "").drop_nulls()
+    if units.n_unique() == 1 and len(units[0]) == 1:
+        text = text.str.replace(r"^[$€£¥]\s*|\s*[$€£¥%]$", "")
+    thousands = "'\u2019 \u00a0\u202f" + (",", ".")[sign == ","]
+    whole = rf"(?:[1-9]\d{{0,2}}(?:[{thousands}]\d{{3}})+|\d*)"
+    fits = text.str.contains(rf"^[+-]?{whole}(?:[{sign}]\d*)?(?:[eE][+-]?\d+)?$") & ~text.str.contains(ADDRESS)
+    return _plain(text.set(~fits, None).str.replace_all(f"[{thousands}]", "").str.replace(",", ".", literal=True))
+
+
+def _truth(text: pl.Series) -> pl.Series:
+    lower = text.str.to_lowercase()
+    return (lower == "true").set(~lower.is_in(["true", "false"]), None)
+
+
+def _iso(text: pl.Series) -> pl.Series:
+    try:
+        dates = text.str.to_datetime(strict=False)
+    except pl.exceptions.PolarsError:
+        return _dates(text, "abc")
+    return dates if dates.null_count() == text.null_count() else _dates(text, "abc")
+
+
+def _dates(text: pl.Series, order: str) -> pl.Series:
+    """Dates and times; `order` says which of three numbers are year, month and day."""
+    parts = text.str.extract_groups(DATE).struct.unnest()
+    year, month, day = (parts.get_column(part) for part in order)
+    month = month.str.slice(0, 3).str.to_lowercase().replace({name: str(k) for k, name in enumerate(MONTHS, 1)})
+    if order != "abc":
+        century = (year.cast(pl.Int64, strict=False) < 70).replace_strict({True: "20", False: "19"}, default=None)
+        year = year.set(year.str.len_chars() == 2, None).fill_null(century + year)
+    year = year.set(year.str.len_chars() != 4, None)
+    date = year + "-" + month.str.zfill(2) + "-" + day.str.zfill(2)
+    times = (date + " " + _clock(parts)).str.to_datetime("%Y-%m-%d %H:%M:%S%.6f", strict=False, time_unit="us")
+    zone = parts.get_column("zone")
+    if zone.count() == 0 or zone.count() < times.count():
+        return times if zone.count() == 0 else times.clear(len(times))
+    signed = zone.str.replace(":", "").str.replace("Z|UTC", "+0000").cast(pl.Int64)
+    minutes = signed.sign() * (signed.abs() // 100 * 60 + signed.abs() % 100)
+    return (times - minutes.cast(pl.Duration("us")) * 60_000_000).dt.replace_time_zone("UTC")
+
+
+def _clock(parts: pl.DataFrame) -> pl.Series:
+    """Times of day as `HH:MM:SS.ffffff`, midnight where there is none."""
+    hour = parts["hour"].cast(pl.Int64).fill_null(0)
+    half = parts["half"].str.to_lowercase()
+    hour = (hour % 12 + 12 * (half == "p").cast(pl.Int64)).fill_null(hour)
+    minute, second = (parts[name].fill_null("00") for name in ("minute", "second"))
+    fraction = parts["fraction"].fill_null("").str.slice(0, 6).str.pad_end(6, "0")
+    return hour.cast(pl.String).str.zfill(2) + ":" + minute + ":" + second + "." + fraction
+
+
+def _times(text: pl.Series) -> pl.Series:
+    parts = text.str.extract_groups(f"^{CLOCK}$").struct.unnest()
+    return _clock(parts).set(parts["hour"].is_null(), None).str.to_time("%H:%M:%S%.6f", strict=False)
+
+
+NUMBER = r"[-+]?[$€£¥]?[-+]?\s*[.,]?\d"
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "numbers": Kind(NUMBER, _plain, choice=("decimal", ".")),
+        "decimal point": Kind(
+            NUMBER, lambda text: _separated(text, "."), "separators of thousands or units left out", ("decimal", ".")
+        ),
+        "decimal comma": Kind(NUMBER, lambda text: _separated(text, ","), "decimal comma", ("decimal", ",")),
+        "true/false": Kind("[TtFf]", _truth),
+        "year-first": Kind(r"\d{4}[-/. ]", _iso),
+        "day-first": Kind(
+            r"\d{1,2}[-/. ]", lambda text: _dates(text, "cba"), "dates are day/month/year", ("dates", "day-first")
+        ),
+        "month-first": Kind(
+            r"\d{1,2}[-/ ]", lambda text: _dates(text, "cab"), "dates are month/day/year", ("dates", "month-first")
+        ),
+        "time of day": Kind(r"\d{1,2}:", _times),
+        "text": Kind("", lambda text: text),
+    }
+)
+"""The ways to read a column, in the order in which they are tried."""
