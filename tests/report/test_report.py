@@ -18,7 +18,7 @@ import pytest
 from bothways.errors import DataError, InputError, MissingDependencyError
 from bothways.metrics import evaluate
 from bothways.report import Epoch, Report, check_report_file, verdict, warnings, write_report
-from bothways.report.worst import busiest_window, worst_sequences
+from bothways.report.worst import busiest_window, telling_inputs, worst_sequences
 from bothways.sequences import Sequences
 
 pytest.importorskip("matplotlib")
@@ -161,6 +161,62 @@ def test_whatever_it_is_given_stays_text(tmp_path: Path) -> None:
     assert "日本語" in page.text
 
 
+def timed(**more: Any) -> Report:
+    """Steps a minute apart, with an input that tells the labels apart and one that does not."""
+    report = example()
+    noise = np.random.default_rng(0).normal(size=report.expected.shape)
+    values = np.stack([noise, report.expected + 0.1 * noise, noise], axis=1)
+    times = np.datetime64("2024-03-01T06:00") + np.arange(len(values)).astype("timedelta64[m]")
+    sequences = replace(report.sequences, values=values)
+    return replace(report, sequences=sequences, inputs=("idle", "pressure"), times=times, **more)
+
+
+def test_inputs_and_times_stand_under_the_worst_sequences(tmp_path: Path) -> None:
+    report = timed()
+    assert telling_inputs(report, 1) == [1]
+    text, page = written(report, tmp_path)
+    last = report.sequences.offsets[-2]
+    assert np.datetime_as_string(report.times, unit="m")[last][11:] in page.text
+    assert "2024-03-01" in page.text
+    assert page.text.index("pressure") < page.text.index("idle")
+    labels = re.findall(r'aria-label="([^"]*)"', text)
+    assert len(set(labels)) == len(labels) > 4
+
+
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        (["2024-03-01T23:59", "2024-03-02T00:01"], ("", ["03-01 23:59", "03-02 00:01"])),
+        (["2024-03-01", "2024-05-02"], ("", ["2024-03-01", "2024-05-02"])),
+        (["2024-03-01T06:00:01", "2024-03-01T06:00:02"], ("2024-03-01", ["06:00:01", "06:00:02"])),
+        (["1970-01-01T06:00", "1970-01-01T07:00"], ("", ["06:00", "07:00"])),
+    ],
+)
+def test_clock_ticks(times: list[str], said: tuple[str, list[str]]) -> None:
+    from bothways.report.figures import clock_ticks
+
+    assert clock_ticks(np.array(times, "datetime64[us]")) == said
+
+
+def test_what_it_takes_to_repeat_it_is_whole(tmp_path: Path) -> None:
+    address = "https:/" + "/example.org/" + "long/" * 60
+    roles = [("pump_id", "sequence", "its name"), ("at", "order", "a time")]
+    facts = {"Training": {"dropout": 0.1, "patience": None}, "Data": {"learned from": address}, "Empty": {}}
+    _, page = written(example(facts=facts, roles=roles), tmp_path)
+    for said in (address, "patience none", "pump_id sequence its name"):
+        assert said in page.text
+    assert "Empty" not in page.text
+
+
+def test_sequences_with_one_label_show_what_is_inside(tmp_path: Path) -> None:
+    words = [f"word{i}" for i in range(22)]
+    assert "word21" in written(example(per="sequence", texts=words), tmp_path)[1].text
+    report = example(per="sequence")
+    sequences = replace(report.sequences, values=np.arange(22.0)[:, None])
+    _, page = written(replace(report, sequences=sequences, inputs=["pressure"]), tmp_path)
+    assert "pressure 21" in page.text
+
+
 def test_texts_stand_under_short_sequences(tmp_path: Path) -> None:
     report = example()
     words = [f"word{i}" for i in range(len(report.expected))]
@@ -236,7 +292,7 @@ def test_names_that_cannot_be(name: str, said: str, tmp_path: Path) -> None:
         ({"probabilities": np.zeros((3, 2))}, r"probabilities are \(3, 2\)"),
         ({"positive": 2}, "positive is 2"),
         ({"texts": ["one"]}, "texts has 1 values for 2 steps"),
-        ({"inputs": {"x": np.zeros(3)}}, "x has 3 values for 2 steps"),
+        ({"times": np.zeros(3)}, "times has 3 values for 2 steps"),
     ],
 )
 def test_arrays_that_do_not_fit(change: dict[str, Any], said: str) -> None:

@@ -1,7 +1,7 @@
 """Tables of sequences: one row a step, read from files, split into parts, written back with labels."""
 
 from bothways.data.columns import Columns, Draw, choose_columns, match_columns
-from bothways.data.durations import hours
+from bothways.data.durations import hours, times
 from bothways.data.encoding import Encoding
 from bothways.data.guesses import Guess, guess_table
 from bothways.data.labeled import LabeledWriter
@@ -33,5 +33,6 @@ __all__ = [
     "refuse_leaks",
     "split_table",
     "stream_sequences",
+    "times",
     "write_table",
 ]

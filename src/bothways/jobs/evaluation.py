@@ -18,6 +18,7 @@ from bothways.data import (
     hours,
     match_columns,
     read_table,
+    times,
 )
 from bothways.errors import InputError
 from bothways.jobs.models import load_with_columns
@@ -137,7 +138,7 @@ def _write_report(
 
     facts = model.facts
     texts = None
-    if part.per == "step" and len(columns.categories) == 1:
+    if len(columns.categories) == 1:
         texts = table.column(columns.categories[0]).gather(part.table_rows).to_list()
     monitor, code = metrics.monitored(
         facts.get("settings", {}).get("monitor", "auto"), [model.class_counts.get(label, 0) for label in model.classes]
@@ -155,22 +156,24 @@ def _write_report(
             facts=_facts(model, table, columns),
             notes=notes,
             texts=texts,
+            times=times(table, columns, part),
+            inputs=[number.name for number in columns.fitted.numbers],
+            roles=[(each.name, each.role, each.why) for each in columns.known],
         ),
     )
 
 
 def _facts(model: Model, table: Table, columns: Columns) -> Mapping[str, Mapping[str, Any]]:
     """What the page says of how the model was made."""
+    facts, encoding = model.facts, columns.fitted
     parts = {
         f"{name} part": f"{size['sequences']:,} sequences, {size['steps']:,} steps"
-        for name, size in model.facts.get("parts", {}).items()
+        for name, size in facts.get("parts", {}).items()
     }
-    data = {"evaluated on": table.source, "learned from": model.facts.get("data"), **parts, **columns.roles}
-    data["features"] = ", ".join(columns.features)
     return {
-        "Data": {name: value for name, value in data.items() if value is not None},
-        "Preparation": model.facts.get("preparation", {}),
+        "Data": {"evaluated on": table.source, "learned from": facts.get("data", "not known"), **parts},
+        "Preparation": {"changes": encoding.changes, "centered": encoding.centered} | facts.get("preparation", {}),
         "Network": asdict(model.network) | {"weights": f"{sum(array.size for array in model.weights.values()):,}"},
-        "Training": model.facts.get("settings", {}),
-        "Made with": model.facts.get("versions", {}),
+        "Training": facts.get("settings", {}),
+        "Made with": facts.get("versions", {}),
     }

@@ -2,7 +2,7 @@
 
 from bothways.metrics.alarms import Alarms, choose_threshold, thresholds_for
 from bothways.metrics.bootstrap import Resamples, interval
-from bothways.metrics.counts import Counts, count, labeled, rarest
+from bothways.metrics.counts import Counts, count, labeled, rarest, share
 from bothways.metrics.evaluation import BaselineScores, ClassScores, Evaluation, Interval, evaluate
 from bothways.metrics.probabilities import Bin, Calibration, Curve, calibration, curve, ranking
 from bothways.metrics.scores import Score, monitored, score, title
@@ -30,6 +30,7 @@ __all__ = [
     "ranking",
     "rarest",
     "score",
+    "share",
     "thresholds_for",
     "title",
 ]

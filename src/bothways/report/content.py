@@ -48,7 +48,8 @@ class Report:
         notes: sentences that the reader should know, such as what was left out.
         texts: `(steps,)` what to write under each step of a drawing, such as the words.
         times: `(steps,)` the time of each step, as datetime64; None where steps have none.
-        inputs: by the name of a column its values `(steps,)`, to draw them below the worst sequences.
+        inputs: the names of the first columns of the sequences' values, which are numbers.
+        roles: what each column of the table is for: its name, its role, and why.
 
     Raises:
         InputError: arrays that do not fit one another.
@@ -72,7 +73,8 @@ class Report:
     notes: Collection[str] = ()
     texts: Any = None
     times: Array | None = None
-    inputs: Mapping[str, Array] = field(default_factory=dict)
+    inputs: Sequence[str] = ()
+    roles: Sequence[tuple[str, str, str]] = ()
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit one another."""
@@ -81,7 +83,7 @@ class Report:
             raise InputError(f"probabilities are {p.shape}; {count} labels of {known} classes need ({count}, {known}).")
         if self.positive is not None and not 0 <= self.positive < known:
             raise InputError(f"positive is {self.positive}; it must be the code of one of {known} classes.")
-        for name, values in {"texts": self.texts, "times": self.times, **self.inputs}.items():
+        for name, values in {"texts": self.texts, "times": self.times}.items():
             if values is not None and len(values) != self.sequences.steps:
                 raise InputError(
                     f"{name} has {len(values)} values for {self.sequences.steps} steps; give one per step."

@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bothways.metrics import Alarms, Calibration, Curve
-from bothways.report.content import Epoch, short
+from bothways.report.content import Epoch, Report, short
+from bothways.sequences import Array, Numbers
 
 # What matplotlib is told, and what the page makes of it; so drawings turn dark with the page.
 INK, SOFT, LINE, ACCENT, WARM, BAD, CARD = (f"#0101{i:02x}" for i in range(1, 8))
@@ -157,13 +158,13 @@ def detection_false_alarms(curves: Mapping[str, Curve], alarms: Alarms | None) -
 
 
 def reliability(result: Calibration) -> str:
-    """How often labels are right against how sure the model was, and how many labels there are of each."""
+    """Accuracy by the probability of the predicted label, and how many labels there are of each."""
 
     def draw(figure: Figure) -> None:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-        above.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="Share right")
-        below.set(xlabel="Probability of the label given", ylabel="Labels")
-        above.plot([0, 1], [0, 1], color=SOFT, linestyle=":", linewidth=1.2, label="as sure as right")
+        above.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="Accuracy")
+        below.set(xlabel="Probability of the predicted label", ylabel="Labels")
+        above.plot([0, 1], [0, 1], color=SOFT, linestyle=":", linewidth=1.2, label="perfect")
         some = [part for part in result.bins if part.steps]
         middles = [(part.low + part.high) / 2 for part in some]
         width = 0.9 / len(result.bins)
@@ -176,7 +177,7 @@ def reliability(result: Calibration) -> str:
         below.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
         below.yaxis.set_major_locator(MaxNLocator(3))
 
-    return drawn(360, 290, draw, "calibration", "Share of right labels against their probability")
+    return drawn(420, 270, draw, "calibration", "Accuracy by the probability of the predicted label")
 
 
 def training_curves(history: Sequence[Epoch], metric: str) -> str:
@@ -206,36 +207,27 @@ def training_curves(history: Sequence[Epoch], metric: str) -> str:
 
 
 def steps(
-    number: int,
-    first: int,
-    expected: npt.NDArray[np.int64],
-    predicted: npt.NDArray[np.int64],
-    chance: npt.NDArray[np.float64],
-    names: Sequence[str],
-    coloured: Sequence[int],
-    texts: Sequence[Any] | None,
+    report: Report, number: int, window: slice, first: int, coloured: Sequence[int], inputs: Sequence[int], says: str
 ) -> str:
-    """A sequence step by step: expected and predicted labels as bands, and how likely the expected label was.
+    """A sequence step by step: expected and predicted labels as bands, how probable the expected label was, and inputs.
 
     Args:
+        report: what it is from.
         number: that of the drawing on the page.
-        first: the number of the first step that is shown.
-        expected: `(steps,)` codes; -1 where there is no label.
-        predicted: `(steps,)` codes.
-        chance: `(steps,)` the probability of the expected label.
-        names: the classes.
+        window: the steps that are shown, among those of all sequences.
+        first: the number of the first of them in its sequence.
         coloured: the codes of the classes that have a colour of their own.
-        texts: `(steps,)` what to write under the steps.
+        inputs: which columns to draw.
+        says: what it shows, for those who cannot see it.
     """
+    expected, predicted, names = report.expected[window], report.predicted[window], report.names
     count = len(expected)
-    width, written = 860, texts is not None and count <= MANY_STEPS
-    across = max(count, FEW_STEPS)
-    point = (width - 80) / across
-    places = np.arange(first, first + count)
+    texts = None if report.texts is None or count > MANY_STEPS else report.texts[window]
+    times = None if report.times is None else report.times[window]
+    width, across = 860, max(count, FEW_STEPS)
+    point, gap = (width - 90) / across, 1.0 if count <= MANY_STEPS else 0.0
 
-    gap = 1.0 if count <= MANY_STEPS else 0.0
-
-    def band(axes: Any, codes: npt.NDArray[np.int64], middle: float) -> None:
+    def band(axes: Any, codes: Numbers, middle: float) -> None:
         for code, at, end in _runs(codes, apart=count <= MANY_STEPS):
             if code < 0:
                 continue
@@ -247,7 +239,10 @@ def steps(
                 axes.text(*place, names[code], ha="center", va="center", fontsize=8, color=CARD)
 
     def draw(figure: Figure) -> None:
-        bands, line = figure.subplots(2, 1, sharex=True, height_ratios=[1, 0.9], gridspec_kw={"hspace": 0.12})
+        heights = [1, 0.9, *[0.6] * len(inputs)]
+        bands, line, *more = figure.subplots(
+            len(heights), 1, sharex=True, height_ratios=heights, gridspec_kw={"hspace": 0.2}
+        )
         band(bands, expected, 1.0)
         band(bands, predicted, 0.0)
         runs = _runs((expected != predicted) & (expected >= 0))
@@ -257,18 +252,50 @@ def steps(
         bands.grid(False)
         bands.spines[:].set_visible(False)
         bands.tick_params(length=0)
-        known = np.where(expected >= 0, chance, np.nan)
+        p = report.probabilities[np.arange(window.start, window.stop), np.maximum(expected, 0)]
+        known = np.where(expected >= 0, p, np.nan)
         edges = np.arange(first, first + count + 1) - 0.5
         line.stairs(known, edges, fill=True, color=ACCENT, alpha=0.25, linewidth=0)
         line.stairs(known, edges, baseline=None, color=ACCENT, linewidth=1.2)
         line.set(xlim=(first - 0.5, first + across - 0.5), ylim=(0, 1.02), yticks=[0, 0.5, 1])
         line.set_ylabel("P(expected)", fontsize=8.5)
-        line.xaxis.set_major_locator(MaxNLocator(12, integer=True))
-        if written and texts is not None:
-            line.set_xticks(places, [short(text, 16) for text in texts], rotation=50, ha="right", fontsize=8)
+        for axes, column in zip(more, inputs, strict=True):
+            values = report.sequences.values[window, column]
+            axes.plot(np.arange(first, first + count), values, color=SOFT, linewidth=1.1, marker="." * (count == 1))
+            axes.set_ylabel(short(report.inputs[column], 13), fontsize=8.5, rotation=0, ha="right", va="center")
+            axes.yaxis.tick_right()
+            axes.yaxis.set_major_locator(MaxNLocator(2))
+        lowest = [line, *more][-1]
+        lowest.xaxis.set_major_locator(MaxNLocator(8 if times is not None else 12, integer=True))
+        if texts is not None:
+            places = np.arange(first, first + count)
+            lowest.set_xticks(places, [short(text, 16) for text in texts], rotation=50, ha="right", fontsize=8)
+        elif times is not None:
+            day, clock = clock_ticks(times)
+            lowest.set_xlabel(day, fontsize=8.5)
+            lowest.xaxis.set_major_formatter(
+                lambda at, _: clock[int(at) - first] if first <= at < first + count else ""
+            )
 
-    height, below = (188, 50) if written else (150, 20)
-    return drawn(width, height, draw, f"steps-{number}", "Labels step by step", margins=(62, below, 4, 4))
+    below = 50 if texts is not None else 20 if times is None else 34
+    margins = (62 if not inputs else 84, below, 34, 4)
+    return drawn(width, 130 + below + 44 * len(inputs), draw, f"steps-{number}", says, margins)
+
+
+def clock_ticks(times: Array) -> tuple[str, list[str]]:
+    """The day of a stretch of time, if it is one, and what to write at each step.
+
+    Example:
+        >>> clock_ticks(np.array(["2024-03-01T06:00", "2024-03-01T07:30"], "datetime64[us]"))
+        ('2024-03-01', ['06:00', '07:30'])
+    """
+    texts = np.datetime_as_string(times, unit="s").tolist()
+    if len({text[:10] for text in texts}) > 1:
+        days = float((times.max() - times.min()) / np.timedelta64(1, "D"))
+        return "", [text[:10] if days > 20 else text[5:16].replace("T", " ") for text in texts]
+    seconds = any(text[17:] != "00" for text in texts) and times.max() - times.min() < np.timedelta64(1, "h")
+    day = "" if texts[0].startswith("1970-01-01") else texts[0][:10]
+    return day, [text[11 : 19 if seconds else 16] for text in texts]
 
 
 def _unit_axes(figure: Figure, x: str, y: str) -> Any:

@@ -68,10 +68,23 @@ def figure(caption: str, drawing: str) -> str:
     return f"<figure><figcaption>{caption}</figcaption>{drawing}</figure>"
 
 
+def wide(drawing: str) -> str:
+    """A drawing that scrolls sideways on a narrow screen; HTML."""
+    return f'<div class="scroll wide"><figure>{drawing}</figure></div>'
+
+
 def facts(groups: Mapping[str, Mapping[str, Any]]) -> str:
-    """Names and values under headings."""
+    """Names and values under headings; a heading without values is left out."""
     parts = []
     for heading, values in groups.items():
-        items = "".join(f"<dt>{text(name)}</dt><dd>{text(value, 200)}</dd>" for name, value in values.items())
-        parts.append(f"<div><h3>{text(heading)}</h3><dl>{items}</dl></div>")
+        items = "".join(f"<dt>{text(name)}</dt><dd>{_fact(value)}</dd>" for name, value in values.items())
+        parts.append(f"<div><h3>{text(heading)}</h3><dl>{items}</dl></div>" if items else "")
     return f'<div class="facts">{"".join(parts)}</div>' if parts else ""
+
+
+def _fact(value: Any) -> str:
+    """A value as its settings spell it, whole: it may break anywhere."""
+    if isinstance(value, (list, tuple)):
+        value = ", ".join(map(str, value))
+    plain = {None: "none", True: "yes", False: "no", "": "none"}
+    return text(plain.get(value, value) if isinstance(value, (bool, str, type(None))) else value, 1000)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from bothways.metrics import Interval, curve, title
+from bothways.metrics import Interval, curve, share, title
 from bothways.report import figures
 from bothways.report.content import Report, short
-from bothways.report.html import between, facts, figure, number, row, section, table, text, track
+from bothways.report.html import between, facts, figure, number, row, section, table, text, track, wide
 from bothways.report.words import baseline_words
 from bothways.report.words import verdict as verdict_words
-from bothways.report.worst import busiest_window, worst_sequences
+from bothways.report.worst import Floats, busiest_window, input_values, telling_inputs, worst_sequences
 
 WORST = 10
 STEPS_SHOWN = 1500
 CONFUSION_CLASSES = 20
 ROOMY_CLASSES = 9
+FEW_CLASSES = 4
 CURVES = 6
 CLASS_ROWS = 200
+COLUMN_ROWS = 200
+INPUTS = 3
+WORDS = 40
 MISTAKES = 12
 EVEN = 0.02
 """Confidence and accuracy this close are as good as equal."""
@@ -79,8 +83,8 @@ def alarms(report: Report) -> str:
     ]
     if given.alarms_per_hour is not None:
         false = f"<small>{given.false_alarms_per_hour:.3g} of them false, in {given.hours:,.4g} hours</small>"
-        cards.append(("Alarms an hour", f"{given.alarms_per_hour:.3g}", false))
-    chosen = "" if asked is None else ", chosen on the valid part for the false-alarm rate asked for"
+        cards.append(("Alarms per hour", f"{given.alarms_per_hour:.3g}", false))
+    chosen = "" if asked is None else ", which was chosen on the valid part"
     lead = (
         f"An alarm is raised where the probability of <b>{text(name)}</b> is {given.threshold:.6g} or more{chosen}. "
         f"{given.positives:,} {report.evaluation.per}s should raise one, {given.negatives:,} should not."
@@ -114,49 +118,62 @@ def classes(report: Report) -> str:
         f"{evaluation.per.capitalize()}s",
     ]
     lead = (
-        "Precision: of what is called so, the share that is. Recall: of what is so, the share that is called so. "
-        "False-alarm rate: of what is not so, the share that is called so."
+        "Precision: the share of predictions of a class that are right. Recall: the share of labels of a class that "
+        "are predicted. False-alarm rate: the share of other labels that are predicted as this class."
     )
     if (more := len(report.classes) - CLASS_ROWS) > 0:
         lead += f" {more:,} more classes are not shown."
     return section("Classes", lead, table(head, rows))
 
 
-def confusion(report: Report) -> str:
-    """What is taken for what."""
+def confusion_and_calibration(report: Report) -> str:
+    """What is taken for what; beside it, whether probabilities can be trusted."""
+    few = len(report.classes) <= FEW_CLASSES
+    lead = "Each row is an expected label, and how often which label was predicted for it."
+    matrix = section("Confusion", lead, _matrix(report), _mistakes(report) if few else "")
+    if few:
+        return f'<div class="side">{matrix}{_calibration(report)}</div>'
+    mistakes = section("The most frequent mistakes", "What is predicted instead of what.", _mistakes(report))
+    return f'{matrix if _matrix(report) else ""}<div class="side">{mistakes}{_calibration(report)}</div>'
+
+
+def _matrix(report: Report) -> str:
+    """The confusion matrix; nothing where there are too many classes for one."""
     counts, names = report.evaluation.confusion, report.names
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    parts, compact = [], len(names) > ROOMY_CLASSES
-    if len(names) <= CONFUSION_CLASSES:
-        rows = []
-        for i, name in enumerate(names):
-            cells = []
-            for j, share in enumerate(shares[i].tolist()):
-                style = f"--share:{share:.0%};--hue:var(--{'accent' if i == j else 'bad'})"
-                strong = ' class="strong"' if share > 0.55 else ""
-                said = f"{share:.0%}" if compact else f"{share:.1%}<small>{counts[i, j]:,}</small>"
-                said = said if share >= (0.005 if compact else 1e-9) else ""
-                cells.append(f'<td{strong} style="{style}" title="{counts[i, j]:,}">{said}</td>')
-            rows.append(f'<tr><th scope="row">{text(name)}</th>{"".join(cells)}</tr>')
-        head = ["predicted →<br>expected ↓", *(text(name, 8 if compact else 20) for name in names)]
-        parts.append(table(head, rows, "confusion compact" if compact else "confusion"))
+    if len(names) > CONFUSION_CLASSES:
+        return ""
+    shares, compact = share(counts, counts.sum(axis=1, keepdims=True)), len(names) > ROOMY_CLASSES
+    rows = []
+    for i, name in enumerate(names):
+        cells = []
+        for j, part in enumerate(shares[i].tolist()):
+            style = f"--share:{part:.0%};--hue:var(--{'accent' if i == j else 'bad'})"
+            strong = ' class="strong"' if part > 0.55 else ""
+            said = f"{part:.0%}" if compact else f"{part:.1%}<small>{counts[i, j]:,}</small>"
+            said = said if part >= (0.005 if compact else 1e-9) else ""
+            cells.append(f'<td{strong} style="{style}" title="{counts[i, j]:,}">{said}</td>')
+        rows.append(f'<tr><th scope="row">{text(name)}</th>{"".join(cells)}</tr>')
+    head = ["predicted →<br>expected ↓", *(text(name, 8 if compact else 20) for name in names)]
+    return table(head, rows, "confusion compact" if compact else "confusion")
+
+
+def _mistakes(report: Report) -> str:
+    """The most frequent mistakes; nothing for two classes, whose matrix shows them."""
+    counts, names = report.evaluation.confusion, report.names
     mistakes = np.where(np.eye(len(names), dtype=bool), 0, counts)
-    if len(names) > 2 and mistakes.any():
-        order = np.argsort(-mistakes, axis=None, kind="stable")[:MISTAKES]
-        rows = []
-        for i, j in zip(*(axis.tolist() for axis in np.unravel_index(order, counts.shape)), strict=True):
-            if mistakes[i, j]:
-                rows.append(row(text(names[i]), (text(names[j]), f"{mistakes[i, j]:,}", f"{shares[i, j]:.1%}")))
-        parts.append("<h3>The most frequent mistakes</h3>")
-        parts.append(
-            table(["Expected", "Predicted", f"{report.evaluation.per.capitalize()}s", "Of those expected"], rows)
-        )
-    lead = "Each row is what should have been said, and how often which label was given instead."
-    return section("Confusion", lead, *parts)
+    shares = share(counts, counts.sum(axis=1, keepdims=True))
+    order = np.argsort(-mistakes, axis=None, kind="stable")[:MISTAKES]
+    rows = [
+        row(text(names[i]), (text(names[j]), f"{mistakes[i, j]:,}", f"{shares[i, j]:.1%}"))
+        for i, j in zip(*(axis.tolist() for axis in np.unravel_index(order, counts.shape)), strict=True)
+        if mistakes[i, j] and len(names) > 2
+    ]
+    head = ["Expected", "Predicted", f"{report.evaluation.per.capitalize()}s", "Of those expected"]
+    return table(head, rows, "mistakes") if rows else ""
 
 
 def curves(report: Report) -> str:
-    """What other thresholds would give, and whether probabilities can be taken at their word."""
+    """What other thresholds would give."""
     known = report.expected >= 0
     expected = report.expected[known]
     if report.positive is not None:
@@ -173,10 +190,10 @@ def curves(report: Report) -> str:
             lines[f"{short(report.classes[code], 24)}"] = line
     drawings = []
     if lines:
-        share = float((expected == codes[0]).mean())
+        base = float((expected == codes[0]).mean())
         given = report.evaluation.alarms
         which = f" of {text(report.classes[codes[0]], 24)}" if len(codes) == 1 else ""
-        drawings.append(figure(f"Precision and recall{which}", figures.precision_recall(lines, share, given)))
+        drawings.append(figure(f"Precision and recall{which}", figures.precision_recall(lines, base, given)))
         drawings.append(figure(f"Detection and false alarms{which}", figures.detection_false_alarms(lines, given)))
     lead = "What other thresholds on the probability of a class would give."
     if len(report.classes) > len(codes) > 1:
@@ -184,26 +201,24 @@ def curves(report: Report) -> str:
     return section("Thresholds", lead, f'<div class="pair">{"".join(drawings)}</div>' if drawings else "")
 
 
-def calibration(report: Report) -> str:
-    """Whether probabilities can be taken at their word."""
+def _calibration(report: Report) -> str:
+    """Whether probabilities can be trusted."""
     result = report.evaluation.calibration
     steps = sum(part.steps for part in result.bins)
     confidence = sum(part.confidence * part.steps for part in result.bins) / steps
     accuracy = report.evaluation.accuracy
-    if abs(confidence - accuracy) < EVEN:
-        said = "On the whole it is as sure as it may be"
-    else:
-        said = f"It is too {'sure of itself' if confidence > accuracy else 'cautious'}"
+    said = "overconfident" if confidence > accuracy else "too cautious"
+    said = "well calibrated on the whole" if abs(confidence - accuracy) < EVEN else said
     lead = (
-        f"Whether probabilities can be taken at their word. {said}: the label given has a probability of "
-        f"{confidence:.3f} on average, and is right in a share of {accuracy:.3f}."
+        f"Whether probabilities can be trusted. The model is {said}: predicted labels have a probability of "
+        f"{confidence:.3f} on average, and a share of {accuracy:.3f} is right."
     )
     cards = [
         ("Expected calibration error", number(result.error), f"<small>best at 0; {len(result.bins)} bins</small>"),
         ("Brier score", number(result.brier), "<small>best at 0</small>"),
     ]
     drawing = f"<figure>{figures.reliability(result)}</figure>"
-    return section("Calibration", lead, f'<div class="pair">{drawing}<div>{_cards(cards)}</div></div>')
+    return section("Calibration", lead, _cards(cards), drawing)
 
 
 def worst(report: Report) -> str:
@@ -218,12 +233,16 @@ def training(report: Report) -> str:
     best = max((epoch.epoch for epoch in report.history if epoch.best), default=report.history[-1].epoch)
     lead = f"{len(report.history)} epochs were run, and the weights of epoch {best} kept."
     drawing = figures.training_curves(report.history, report.metric)
-    return section("Training", lead, f'<div class="scroll wide"><figure>{drawing}</figure></div>')
+    return section("Training", lead, wide(drawing))
 
 
 def making(report: Report) -> str:
-    """Sizes, splits, network, settings and versions."""
-    return section("How it was made", "What a repetition needs to know.", facts(report.facts)) if report.facts else ""
+    """Sizes, splits, network, settings, versions, and what each column is for."""
+    roles = [row(text(name), (text(role), text(why, 200))) for name, role, why in report.roles[:COLUMN_ROWS]]
+    columns = [f"<h3>Columns</h3>{table(['Column', 'Role', 'Why'], roles, 'words')}"] if roles else []
+    if (more := len(report.roles) - COLUMN_ROWS) > 0:
+        columns.append(f"<p>{more:,} more columns are not shown.</p>")
+    return section("How it was made", "What it takes to repeat it.", facts(report.facts), *columns)
 
 
 def _cards(cards: list[tuple[str, str, str]]) -> str:
@@ -247,8 +266,7 @@ def _worst_steps(report: Report) -> str:
         start, end = int(offsets[sequence]), int(offsets[sequence + 1])
         inside = busiest_window(wrong[start:end], STEPS_SHOWN)
         windows.append(slice(start + inside.start, start + inside.stop))
-    coloured = _coloured(report, windows)
-    shown = []
+    coloured, inputs, shown = _coloured(report, windows), telling_inputs(report, INPUTS), []
     for k, (sequence, window) in enumerate(zip(chosen, windows, strict=True)):
         start, length = int(offsets[sequence]), int(lengths[sequence])
         first, last = window.start - start, window.stop - start - 1
@@ -257,16 +275,14 @@ def _worst_steps(report: Report) -> str:
         )
         if length > STEPS_SHOWN:
             said += f"; steps {first:,} to {last:,} are shown, {length - STEPS_SHOWN:,} others are cut"
-        codes = expected[window]
-        chance = report.probabilities[np.arange(window.start, window.stop), np.maximum(codes, 0)]
-        texts = None if report.texts is None else report.texts[window]
-        drawing = figures.steps(k, first, codes, predicted[window], chance, report.names, coloured, texts)
-        heading = f"<h3>{text(report.sequences.id(sequence))} <small>{said}</small></h3>"
-        shown.append(f'{heading}<div class="scroll wide"><figure>{drawing}</figure></div>')
+        name = text(report.sequences.id(sequence))
+        drawing = figures.steps(report, k, window, first, coloured, inputs, f"Sequence {name}, step by step: {said}")
+        shown.append(f"<h3>{name} <small>{said}</small></h3>{wide(drawing)}")
     lead = (
         "By the number of wrong steps times their share, so that neither short nor long sequences crowd out others. "
-        "Steps count from 0. Below the bands: the probability that the model gave to the expected label."
+        "Steps count from 0. Below the bands: the probability of the expected label"
     )
+    lead += f", and the {len(inputs)} inputs that tell the labels apart best." if inputs else "."
     return section("The worst sequences", lead, _legend(report, coloured), *shown)
 
 
@@ -279,7 +295,7 @@ def _worst_labels(report: Report) -> str:
     chosen = wrong[np.argsort(chance[wrong], kind="stable")][:WORST].tolist()
     mass = report.probabilities[chosen].sum(axis=0)
     coloured = sorted(np.argsort(-mass, kind="stable")[: figures.CLASS_COLOURS].tolist())
-    rows = []
+    means, inputs, rows = input_values(report), telling_inputs(report, INPUTS), []
     for i in chosen:
         bar = "".join(
             f'<span style="width:{share:.2%};background:{_colour(code, coloured)}" '
@@ -293,11 +309,29 @@ def _worst_labels(report: Report) -> str:
             number(float(chance[i])),
             number(float(report.probabilities[i].max())),
             f'<span class="chances">{bar}</span>',
+            text(_inside(report, i, means, inputs), 160),
         )
         rows.append(row(text(report.sequences.id(i)), cells))
-    head = ["Sequence", "Expected", "Predicted", "P(expected)", "P(predicted)", "All classes"]
+    head = [
+        "Sequence",
+        "Expected",
+        "Predicted",
+        "P(expected)",
+        "P(predicted)",
+        "All classes",
+        "Words" if report.texts is not None else "Means of inputs",
+    ]
     lead = f"Of {len(wrong):,} sequences that are labeled wrong, the {len(chosen)} that the model was most sure of."
     return section("The worst sequences", lead, _legend(report, coloured), table(head, rows, "labels"))
+
+
+def _inside(report: Report, sequence: int, means: Floats, inputs: list[int]) -> str:
+    """What a sequence holds, in short: its words, or the means of some inputs."""
+    if report.texts is not None:
+        start = int(report.sequences.offsets[sequence])
+        words = report.texts[start : start + min(WORDS, int(report.sequences.lengths[sequence]))]
+        return " ".join(str(word) for word in words)
+    return ", ".join(f"{report.inputs[k]} {means[sequence, k]:.4g}" for k in inputs)
 
 
 def _coloured(report: Report, windows: list[slice]) -> list[int]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 STYLE = """
 :root {
   color-scheme: light dark;
-  --ink: #1a1f27; --soft: #5b6675; --line: #d8dee6; --card: #ffffff; --page: #f3f5f8;
+  --ink: #1a1f27; --soft: #5b6675; --line: #d8dee6; --card: #ffffff; --page: #f3f5f8; --shade: #1a1f2740;
   --accent: #2458d3; --warm: #b85c00; --bad: #c2303f; --good: #1c7a46;
   --class-0: #64748b; --class-1: #c2570c; --class-2: #2458d3; --class-3: #1c7a46; --class-4: #8246c9;
   --class-5: #0e7c86; --class-6: #b3266f; --class-7: #7a5a1e; --class-8: #5a7300; --class-9: #4b4ecb;
 }
 @media (prefers-color-scheme: dark) { :root {
-  --ink: #e8ecf2; --soft: #9ba7b6; --line: #333c49; --card: #1b212b; --page: #12161d;
+  --ink: #e8ecf2; --soft: #9ba7b6; --line: #333c49; --card: #1b212b; --page: #12161d; --shade: #e8ecf240;
   --accent: #7da6ff; --warm: #f0a04b; --bad: #ff7b86; --good: #5fcf8e;
   --class-0: #94a3b8; --class-1: #f39a54; --class-2: #7da6ff; --class-3: #5fcf8e; --class-4: #c39bff;
   --class-5: #4fc9d3; --class-6: #f581b9; --class-7: #d6b26a; --class-8: #b5cf55; --class-9: #a0a3ff;
@@ -38,7 +38,14 @@ section > p:first-of-type, .lead { margin-top: 0; color: var(--soft); max-width:
 .unclear { border-left-color: var(--warm); } .unclear b { color: var(--warm); }
 p.warning { border-left: .3rem solid var(--bad); padding-left: .8rem; }
 ul.notes { margin: .8rem 0 0; padding-left: 1.2rem; font-size: 1rem; color: var(--soft); }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; background:
+  linear-gradient(to right, var(--card) 40%, transparent) left / 2.5rem 100% no-repeat local,
+  linear-gradient(to left, var(--card) 40%, transparent) right / 2.5rem 100% no-repeat local,
+  linear-gradient(to right, var(--shade), transparent) left / .9rem 100% no-repeat scroll,
+  linear-gradient(to left, var(--shade), transparent) right / .9rem 100% no-repeat scroll; }
+.side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 0 1.1rem; }
+.side section { display: flex; flex-direction: column; } .side .scroll { flex: 1; } .side .confusion { height: 100%; }
+.side figure { margin-top: .8rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: .38rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 thead th { color: var(--soft); font-weight: 600; font-size: .86rem; vertical-align: bottom; white-space: normal; }
@@ -56,7 +63,7 @@ tr.model > * { background: color-mix(in srgb, var(--accent) 8%, transparent); }
 .track u { position: absolute; top: -.18rem; bottom: -.18rem; border: solid var(--ink); border-width: 0 2px; }
 .track u::after { content: ""; position: absolute; left: 0; right: 0; top: calc(50% - 1px); border-top: 2px solid
   var(--ink); }
-table.confusion { width: auto; --hue: transparent; --share: 0%; }
+table.confusion { --hue: transparent; --share: 0%; }
 table.confusion td { text-align: center; min-width: 3.4rem; border: 2px solid var(--card); border-radius: .3rem;
   background: color-mix(in srgb, var(--hue) var(--share), var(--card)); }
 table.confusion td.strong { color: var(--card); } table.confusion td.strong small { color: inherit; }
@@ -64,8 +71,10 @@ table.confusion thead th { text-align: center; } table.confusion tbody th { text
 table.confusion td small { display: block; line-height: 1.1; }
 table.compact { font-size: .84rem; } table.compact td { min-width: 2.5rem; padding: .4rem .1rem; }
 table.compact th { padding: .2rem .25rem; }
-table.mistakes { width: auto; } table.mistakes td:nth-child(2), table.mistakes th:nth-child(2) { text-align: left; }
-table.labels td:last-child { min-width: 13rem; width: 40%; } table.labels th:last-child { text-align: left; }
+table.mistakes :is(td, th):nth-child(2), table.words * { text-align: left; }
+table.words td { white-space: normal; overflow-wrap: anywhere; }
+table.labels :is(th, td):nth-last-child(-n+2) { text-align: left; } table.labels td:last-child { min-width: 16rem;
+  white-space: normal; font-size: .86rem; color: var(--soft); }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 21rem), 1fr)); gap: 1rem 1.6rem; }
 .numbers { display: grid; grid-template-columns: repeat(auto-fit, minmax(10.5rem, 1fr)); gap: .8rem; margin: 0; }
 .numbers div { border: 1px solid var(--line); border-radius: .5rem; padding: .6rem .8rem; }
@@ -80,9 +89,9 @@ svg text { font-family: inherit; } svg * { stroke-linejoin: round; stroke-lineca
 .legend span { display: inline-block; width: .8rem; height: .8rem; border-radius: .2rem; margin-right: .4rem; }
 .chances { display: flex; height: 1.1rem; min-width: 12rem; border-radius: .3rem; overflow: hidden; gap: 1px; }
 .chances span { display: block; }
-.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 18rem), 1fr)); gap: 0 2rem; }
-.facts dl { display: grid; grid-template-columns: auto 1fr; gap: .1rem 1rem; margin: 0; }
-.facts dt { color: var(--soft); } .facts dd { margin: 0; text-align: right; overflow-wrap: anywhere; }
+.facts { columns: 17rem; column-gap: 2rem; } .facts > div { break-inside: avoid; } .facts h3 { margin-top: 0; }
+.facts dl { display: grid; grid-template-columns: auto 1fr; gap: .1rem 1rem; margin: 0 0 1.2rem; }
+.facts dt { color: var(--soft); } .facts dd { margin: 0; overflow-wrap: anywhere; }
 footer { color: var(--soft); margin-top: 1.4rem; font-size: .9rem; }
 @media (max-width: 40rem) {
   body { padding: 1rem .5rem 3rem; } section, .verdict { padding: .9rem .9rem; } h1 { font-size: 1.5rem; }
@@ -90,11 +99,12 @@ footer { color: var(--soft); margin-top: 1.4rem; font-size: .9rem; }
   table.scores th:first-child { min-width: 6rem; }
   table.scores small { display: block; line-height: 1.2; white-space: normal; }
   .numbers { grid-template-columns: repeat(auto-fit, minmax(8rem, 1fr)); }
+  .wide::before { content: "scroll sideways →"; position: sticky; left: 0; color: var(--soft); font-size: .8rem; }
 }
 @media print {
   :root {
     color-scheme: light;
-    --ink: #1a1f27; --soft: #5b6675; --line: #d8dee6; --card: #ffffff; --page: #ffffff;
+    --ink: #1a1f27; --soft: #5b6675; --line: #d8dee6; --card: #ffffff; --page: #ffffff; --shade: #ffffff00;
     --accent: #2458d3; --warm: #b85c00; --bad: #c2303f; --good: #1c7a46;
     --class-0: #64748b; --class-1: #c2570c; --class-2: #2458d3; --class-3: #1c7a46; --class-4: #8246c9;
     --class-5: #0e7c86; --class-6: #b3266f; --class-7: #7a5a1e; --class-8: #5a7300; --class-9: #4b4ecb;
