@@ -1,7 +1,8 @@
-"""The jobs on tables, from a file to a model, a judgement, a page and labels."""
+"""The jobs on tables, from a file to a model, an evaluation, a page and labels."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import polars as pl
 import pytest
 
 from bothways import interrupts, jobs, load
+from bothways.data import Columns, Table, hours
 from bothways.errors import DataError, InputError
+from bothways.sequences import Sequences
 from tolerances import KERAS, error
 
 SETTINGS: dict[str, Any] = {"units": 8, "epochs": 12, "embedding": 4, "dropout": 0.1, "learning_rate": 0.03}
@@ -98,6 +101,40 @@ def test_a_threshold_comes_from_the_valid_part(folder: Path) -> None:
     assert model.classes == ("attack", "calm")
     with pytest.raises(InputError, match="no class 'intruder'"):
         jobs.evaluate(folder / "traces.bothways", folder / "traces.parquet", positive="intruder", say=silent)
+
+
+def test_the_threshold_is_kept_in_the_model(folder: Path, tmp_path: Path) -> None:
+    model = tmp_path / "traces.bothways"
+    model.write_bytes((folder / "traces.bothways").read_bytes())
+    arguments: dict[str, Any] = {"data": folder / "traces.parquet", "save_threshold": True, "say": silent}
+    with pytest.raises(InputError, match=r"no threshold to save\. Choose one: add false_alarm_rate=0\.01"):
+        jobs.evaluate(model, **arguments)
+    evaluation = jobs.evaluate(model, false_alarm_rate=0.1, **arguments)
+    assert evaluation.alarms is not None
+    kept = {"class": "attack", "value": evaluation.alarms.threshold, "false_alarm_rate": 0.1}
+    assert load(model).facts["threshold"] == kept
+    again = jobs.evaluate(model, folder / "traces.parquet", false_alarm_rate=0.1, say=silent)
+    assert again.to_json() == evaluation.to_json()
+
+
+def test_what_to_know_before_believing_a_score_is_said_everywhere(folder: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    evaluation = jobs.evaluate(folder / "traces.bothways", folder / "traces.parquet", report=page, say=silent)
+    (warning,) = evaluation.warnings
+    assert warning.startswith("Only 12 sequences have labels")
+    assert evaluation.to_json()["warnings"] == [warning]
+    assert warning in page.read_text()
+
+
+@pytest.mark.parametrize("kind", [pl.Time, pl.Duration("ms"), pl.Datetime("us", "Europe/Berlin"), pl.Date])
+def test_alarms_per_hour_of_any_time(kind: Any) -> None:
+    at = pl.Series("at", [datetime(2024, 1, 1, hour) for hour in range(4)])
+    at = (at - at[0]) if kind == pl.Duration("ms") else at.dt.date() if kind == pl.Date else at
+    at = at.dt.time() if kind == pl.Time else at.dt.replace_time_zone("Europe/Berlin") if "Berlin" in str(kind) else at
+    table = Table("some.csv", pl.DataFrame({"at": at.cast(kind)}))
+    sequences = Sequences(np.zeros((4, 1), np.float32), np.array([4]), rows=np.arange(4))
+    columns = Columns("label", ("x",), order="at")
+    assert hours(table, columns, sequences) == (None if kind == pl.Date else 4.0)
 
 
 def test_alarms_an_hour_where_there_are_times(folder: Path, tmp_path: Path) -> None:

@@ -93,33 +93,37 @@ def evaluate(
     model: ModelFile,
     data: Data,
     split: Annotated[
-        str | None, typer.Option(help="The part to judge on: train, valid, test or all.", show_default="test")
+        str | None, typer.Option(help="The part to evaluate on: train, valid, test or all.", show_default="test")
     ] = None,
     false_alarm_rate: Annotated[
         float | None,
         typer.Option(
-            help="Choose on the valid part the threshold for this false-alarm rate, as 0.01; say what it gives."
+            help="Choose on the valid part the lowest threshold with at most this share of false alarms, such as 0.01."
         ),
     ] = None,
     positive: Annotated[
         str | None, typer.Option(metavar="LABEL", help="The label to raise alarms for.", show_default="the rarest")
     ] = None,
+    save_threshold: Annotated[
+        bool, typer.Option("--save-threshold", help="Keep the threshold in the model, for predict --threshold.")
+    ] = False,
     report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write a page that shows it all.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Say how good a model is, and how sure that is, beside what simple labelings score.
+    """Say how good a model is and how certain that is, beside the scores of simple baselines.
 
     Example: [bold]bothways evaluate flows.bothways flows.csv --false-alarm-rate 0.01 --report report.html[/]
     """
     from bothways import jobs
 
-    with display.waiting("Judging"):
+    with display.waiting("Evaluating"):
         evaluation = jobs.evaluate(
             model,
             data,
             split,
             false_alarm_rate=false_alarm_rate,
             positive=positive,
+            save_threshold=save_threshold,
             report=report,
             say=display.say,
         )
@@ -127,6 +131,8 @@ def evaluate(
         print_json(evaluation.to_json())
     else:
         results.show_evaluation(evaluation)
+    if save_threshold:
+        display.say(f"Saved: the threshold, in {model}")
     if report:
         display.say(f"Saved: {report}")
 

@@ -20,7 +20,7 @@ from bothways.data import (
     read_table,
     times,
 )
-from bothways.errors import InputError
+from bothways.errors import InputError, option
 from bothways.jobs.models import load_with_columns
 from bothways.metrics import Evaluation, rarest, thresholds_for
 from bothways.report import warnings
@@ -68,7 +68,7 @@ def evaluate(
 
         check_report_file(report)
     if save_threshold and false_alarm_rate is None:
-        raise InputError("There is no threshold to save: say for which false-alarm rate to choose one, such as 0.01.")
+        raise InputError(f"There is no threshold to save. Choose one: add {option('false_alarm_rate', 0.01)}.")
     loaded, columns = load_with_columns(model)
     code = _positive(loaded, positive) if false_alarm_rate is not None or positive is not None else None
     table = read_table(data, columns.texts)
