@@ -45,7 +45,7 @@ struct Call {
     for (int i = 0; i < directions; ++i) units += direction[i].units;
     return input.batch * input.time * units;
   }
-  int64_t saved_size(int i) const { return saved_floats(input, direction[i]); }
+  int64_t residuals_size(int i) const { return residual_floats(input, direction[i]); }
 
   // Dropout: for a direction a pair of arrays, each (gates, batch, width) or None, that of x also (1, batch, features);
   // or None for neither.
@@ -129,7 +129,8 @@ class Weights {
     Call call{input(batch, time), directions_, {}};
     call.input.x = static_cast<const float*>(array.data);
     call.input.mask = static_cast<const uint8_t*>(counts);
-    const bool packed = packed_for_ == instruction_set();
+    // Under dropout other kernels may run, which want another layout.
+    const bool packed = packed_for_ == instruction_set() && dropout.is_none();
     for (int i = 0; i < directions_; ++i) {
       call.direction[i] = direction_[i];
       if (!packed) call.direction[i].packed = nullptr;
@@ -147,14 +148,14 @@ class Weights {
     return call;
   }
 
-  // How many floats of notes a recorded run leaves; the largest number that any dropout asks for, if there is some.
-  int64_t notes_size(int64_t batch, int64_t time, bool dropout) const {
+  // How many floats of residuals a recorded run leaves; the largest number that any dropout asks for, if there is some.
+  int64_t residual_floats(int64_t batch, int64_t time, bool dropout) const {
     int64_t size = 0;
     for (int i = 0; i < directions_; ++i) {
       Direction d = direction_[i];
-      const int64_t without = notes_size(input(batch, time), d);
+      const int64_t without = residual_floats(input(batch, time), d);
       if (dropout) d.dropout = d.recurrent_dropout = d.kernel;  // that there is some is all that is asked
-      size += std::max(without, notes_size(input(batch, time), d));
+      size += std::max(without, residual_floats(input(batch, time), d));
     }
     return size;
   }
@@ -167,11 +168,12 @@ class Weights {
     return outputs;
   }
 
-  // Outputs, and for each direction a tuple of its final states. `notes` may be None.
-  nb::tuple run(nb::handle x, nb::handle mask, nb::handle initial_states, nb::handle dropout, nb::handle notes) const {
+  // Outputs, and for each direction a tuple of its final states. `residuals` may be None.
+  nb::tuple run(nb::handle x, nb::handle mask, nb::handle initial_states, nb::handle dropout,
+                nb::handle residuals) const {
     const Call call = this->call(x, mask, initial_states, dropout);
     DirectionOutputs results[kMaxDirections] = {};
-    if (!notes.is_none()) share(notes, call, results);
+    if (!residuals.is_none()) share(residuals, call, results);
     nb::object outputs = empty_outputs(call);
     nb::tuple states = tuple_of(directions_, [&](int64_t i) {
       nb::tuple of = empty_states(call, i);
@@ -184,11 +186,11 @@ class Weights {
 
   // d_x, and for each direction a tuple of d_kernel, d_recurrent_kernel, d_bias and the tuple of its d_initial states.
   nb::tuple backward(nb::handle x, nb::handle mask, nb::handle initial_states, nb::handle dropout, nb::handle d_outputs,
-                     nb::handle d_states, nb::handle notes) const {
+                     nb::handle d_states, nb::handle residuals) const {
     const Call call = this->call(x, mask, initial_states, dropout);
     const Items d_final(d_states, directions_, "d_states");
     DirectionGradients results[kMaxDirections] = {};
-    share(notes, call, results);
+    share(residuals, call, results);
     nb::object d_x = empty(call.input.batch, call.input.time, features_);
     nb::tuple gradients = tuple_of(directions_, [&](int64_t i) {
       const CellShape shape = shape_of(direction_[i].cell);
@@ -240,22 +242,22 @@ class Weights {
     return {batch, time, features_, nullptr, nullptr, zero_output_for_mask_, bfloat16_};
   }
 
-  // Rounded up: the notes of every direction start at a cache line.
-  static int64_t notes_size(const Input& input, const Direction& d) {
+  // Rounded up: the residuals of every direction start at a cache line.
+  static int64_t residual_floats(const Input& input, const Direction& d) {
     constexpr int64_t kLine = 16;
-    return (saved_floats(input, d) + kLine - 1) / kLine * kLine;
+    return (bothways::residual_floats(input, d) + kLine - 1) / kLine * kLine;
   }
 
-  // Gives every direction its part of the notes.
+  // Gives every direction its part of the residuals.
   template <class Results>
-  void share(nb::handle notes, const Call& call, Results* results) const {
-    const Array array = array_of(notes, "f", kWrite, "notes");
+  void share(nb::handle residuals, const Call& call, Results* results) const {
+    const Array array = array_of(residuals, "f", kWrite, "residuals");
     float* next = static_cast<float*>(array.data);
     for (int i = 0; i < directions_; ++i) {
-      results[i].saved = next;
-      next += notes_size(call.input, call.direction[i]);
+      results[i].residuals = next;
+      next += residual_floats(call.input, call.direction[i]);
     }
-    if (next - static_cast<float*>(array.data) > array.size) throw std::invalid_argument("there are too few notes");
+    if (next - static_cast<float*>(array.data) > array.size) throw std::invalid_argument("there are too few residuals");
   }
 
   struct Free {
@@ -282,7 +284,7 @@ nb::list items_of(nb::handle directions, int64_t place) {
 }
 
 // A direction is a tuple of cell, kernel, recurrent_kernel, bias (or None), reverse, initial states (or none) and
-// dropout (or None); a result is one of final states and what is saved (or None).
+// dropout (or None); a result is one of final states and residuals (or None).
 void run_forward(nb::handle x, nb::handle mask, bool zero_output_for_mask, bool bfloat16, nb::handle directions,
                  nb::handle outputs, nb::handle results) {
   const Weights weights(directions, zero_output_for_mask, bfloat16);
@@ -292,12 +294,12 @@ void run_forward(nb::handle x, nb::handle mask, bool zero_output_for_mask, bool 
   for (int i = 0; i < call.directions; ++i) {
     const Items of(each[i], 2, "a result");
     call.set_final_states(to[i], i, of[0]);
-    to[i].saved = write(of[1], call.saved_size(i), "saved");
+    to[i].residuals = write(of[1], call.residuals_size(i), "residuals");
   }
   call.run_forward(outputs, to);
 }
 
-// A gradient is a tuple of what was saved, d_final states (or none), d_kernel, d_recurrent_kernel, d_bias and
+// A gradient is a tuple of residuals, d_final states (or none), d_kernel, d_recurrent_kernel, d_bias and
 // d_initial states.
 void run_backward(nb::handle x, nb::handle mask, bool zero_output_for_mask, bool bfloat16, nb::handle directions,
                   nb::handle d_outputs, nb::handle d_x, nb::handle gradients) {
@@ -307,7 +309,7 @@ void run_backward(nb::handle x, nb::handle mask, bool zero_output_for_mask, bool
   const Items each(gradients, call.directions, "gradients");
   for (int i = 0; i < call.directions; ++i) {
     const Items of(each[i], 6, "a gradient");
-    to[i].saved = must_write(of[0], call.saved_size(i), "saved");
+    to[i].residuals = must_write(of[0], call.residuals_size(i), "residuals");
     call.set_d_final_states(to[i], i, of[1]);
     call.set_gradients(to[i], i, of[2], of[3], of[4], of[5]);
   }
@@ -324,20 +326,20 @@ NB_MODULE(_native, m) {
       .def(nb::init<nb::handle, bool, bool>(), nb::arg("directions"), nb::arg("zero_output_for_mask"),
            nb::arg("bfloat16"))
       .def("freeze", &Weights::freeze)
-      .def("notes_size", nb::overload_cast<int64_t, int64_t, bool>(&Weights::notes_size, nb::const_), nb::arg("batch"),
-           nb::arg("time"), nb::arg("dropout"))
+      .def("residual_floats", nb::overload_cast<int64_t, int64_t, bool>(&Weights::residual_floats, nb::const_),
+           nb::arg("batch"), nb::arg("time"), nb::arg("dropout"))
       .def("outputs", &Weights::outputs, nb::arg("x").none(), nb::arg("mask").none(), nb::arg("initial_states").none())
       .def("run", &Weights::run, nb::arg("x"), nb::arg("mask").none(), nb::arg("initial_states").none(),
-           nb::arg("dropout").none(), nb::arg("notes").none())
+           nb::arg("dropout").none(), nb::arg("residuals").none())
       .def("backward", &Weights::backward, nb::arg("x"), nb::arg("mask").none(), nb::arg("initial_states").none(),
-           nb::arg("dropout").none(), nb::arg("d_outputs"), nb::arg("d_states"), nb::arg("notes"));
+           nb::arg("dropout").none(), nb::arg("d_outputs"), nb::arg("d_states"), nb::arg("residuals"));
   m.def("forward", &run_forward, nb::arg("x"), nb::arg("mask").none(), nb::arg("zero_output_for_mask"),
         nb::arg("bfloat16"), nb::arg("directions"), nb::arg("outputs").none(), nb::arg("results"));
   m.def("backward", &run_backward, nb::arg("x"), nb::arg("mask").none(), nb::arg("zero_output_for_mask"),
         nb::arg("bfloat16"), nb::arg("directions"), nb::arg("d_outputs").none(), nb::arg("d_x").none(),
         nb::arg("gradients"));
   m.def(
-      "saved_floats",
+      "residual_floats",
       [](int cell, int64_t batch, int64_t time, int64_t features, int64_t units, bool bfloat16, int dropout_gates,
          int recurrent_dropout_gates) {
         if (cell < 0 || cell >= kCells) throw std::invalid_argument("there is no such cell");
@@ -354,7 +356,7 @@ NB_MODULE(_native, m) {
         d.recurrent_dropout = recurrent_dropout_gates ? &some : nullptr;
         d.cell = static_cast<CellKind>(cell);
         d.units = units;
-        return saved_floats(input, d);
+        return residual_floats(input, d);
       },
       nb::arg("cell"), nb::arg("batch"), nb::arg("time"), nb::arg("features"), nb::arg("units"),
       nb::arg("bfloat16") = false, nb::arg("dropout_gates") = 0, nb::arg("recurrent_dropout_gates") = 0);

@@ -1,5 +1,5 @@
-// XLA buffers -> engine, through the typed FFI. The Python side is `bothways/layers/ops/jax.py`, which gives the
-// operands in the same order.
+// XLA buffers -> engine, through the typed FFI. The Python side is `bothways/layers/ops/jax/custom_call.py`, which
+// gives the operands in the same order.
 
 #include "bind_xla.h"
 
@@ -17,6 +17,7 @@ namespace bothways {
 namespace {
 
 using F32 = ffi::Buffer<ffi::F32>;
+using U32 = ffi::Buffer<ffi::U32>;
 using Integers = ffi::Span<const int64_t>;
 
 // Hands out operands and results one after the other, and remembers the first that is not as it should be.
@@ -31,11 +32,14 @@ class Operands {
         checked<ffi::PRED>(args_.get<ffi::Buffer<ffi::PRED>>(arg_), size, "operand", arg_));
   }
 
-  float* next_result(int64_t size) {
-    auto result = rets_.get<F32>(ret_);
-    if (!result.has_value()) return fail("result", ret_);
-    return checked<ffi::F32>(ffi::ErrorOr<F32>(*result.value()), size, "result", ret_);
+  float* next_result(int64_t size) { return checked_result<ffi::F32>(size); }
+
+  // Residuals are floats that stand in integers: parts of them are never written, and `jax_debug_nans` would take such
+  // for results.
+  const float* next_residuals(int64_t size) {
+    return reinterpret_cast<const float*>(checked<ffi::U32>(args_.get<U32>(arg_), size, "operand", arg_));
   }
+  float* next_residuals_result(int64_t size) { return reinterpret_cast<float*>(checked_result<ffi::U32>(size)); }
 
   // Call it when all have been handed out.
   bool all_used() {
@@ -48,6 +52,13 @@ class Operands {
   ffi::Error error() const { return ffi::Error(ffi::ErrorCode::kInvalidArgument, error_); }
 
  private:
+  template <ffi::DataType kType>
+  ffi::NativeType<kType>* checked_result(int64_t size) {
+    auto result = rets_.get<ffi::Buffer<kType>>(ret_);
+    if (!result.has_value()) return fail("result", ret_);
+    return checked<kType>(ffi::ErrorOr<ffi::Buffer<kType>>(*result.value()), size, "result", ret_);
+  }
+
   template <ffi::DataType kType>
   ffi::NativeType<kType>* checked(ffi::ErrorOr<ffi::Buffer<kType>> buffer, int64_t size, const char* kind, size_t& i) {
     if (!buffer.has_value() || static_cast<int64_t>(buffer.value().element_count()) != size) {
@@ -114,7 +125,7 @@ class Call {
   int64_t recurrent_kernel(int i) const { return direction[i].units * columns(i); }
   int64_t bias(int i) const { return shape_of(direction[i].cell).biases * columns(i); }
   int states(int i) const { return shape_of(direction[i].cell).states; }
-  int64_t saved(int i) const { return saved_floats(input, direction[i]); }
+  int64_t residuals(int i) const { return residual_floats(input, direction[i]); }
 
   // Takes the operands of dropout that there are.
   void next_dropout(int i, int64_t dropouts) {
@@ -146,7 +157,7 @@ ffi::Error unless_memory_is_short(const Run& run) {
 }
 
 // x, [mask], then for each direction kernel, recurrent_kernel, bias, initial states, [dropout], [recurrent_dropout]
-//   -> [outputs], then for each direction final states, [saved]
+//   -> [outputs], then for each direction final states, [residuals]
 ffi::Error xla_forward(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets, Integers cells, Integers units,
                        Integers reverse, Integers dropouts, bool masked, bool zero_output_for_mask, bool bfloat16,
                        bool sequences, bool saves) {
@@ -162,15 +173,15 @@ ffi::Error xla_forward(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets, 
     for (int s = 0; s < call.states(i); ++s) d.initial_states[s] = call.operands.next(call.state(i));
     call.next_dropout(i, dropouts[i]);
     for (int s = 0; s < call.states(i); ++s) results[i].final_states[s] = call.operands.next_result(call.state(i));
-    if (saves) results[i].saved = call.operands.next_result(call.saved(i));
+    if (saves) results[i].residuals = call.operands.next_residuals_result(call.residuals(i));
   }
   if (!call.operands.all_used()) return call.error();
   return unless_memory_is_short([&] { forward(call.input, call.directions, call.direction, outputs, results); });
 }
 
-// x, [mask], [d_outputs], then for each direction kernel, recurrent_kernel, [dropout], [recurrent_dropout], saved,
+// x, [mask], [d_outputs], then for each direction kernel, recurrent_kernel, [dropout], [recurrent_dropout], residuals,
 // d_final states
-//   -> [d_x], then for each direction saved (aliased), d_kernel, d_recurrent_kernel, d_bias, d_initial states
+//   -> [d_x], then for each direction residuals (aliased), d_kernel, d_recurrent_kernel, d_bias, d_initial states
 ffi::Error xla_backward(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets, Integers cells, Integers units,
                         Integers reverse, Integers dropouts, bool masked, bool zero_output_for_mask, bool bfloat16,
                         bool sequences, bool wants_d_x) {
@@ -186,15 +197,15 @@ ffi::Error xla_backward(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets,
     d.kernel = call.operands.next(call.kernel(i));
     d.recurrent_kernel = call.operands.next(call.recurrent_kernel(i));
     call.next_dropout(i, dropouts[i]);
-    const float* saved = call.operands.next(call.saved(i));
+    const float* residuals = call.operands.next_residuals(call.residuals(i));
     for (int s = 0; s < call.states(i); ++s) g.d_final_states[s] = call.operands.next(call.state(i));
-    g.saved = call.operands.next_result(call.saved(i));
+    g.residuals = call.operands.next_residuals_result(call.residuals(i));
     g.d_kernel = call.operands.next_result(call.kernel(i));
     g.d_recurrent_kernel = call.operands.next_result(call.recurrent_kernel(i));
     g.d_bias = call.operands.next_result(call.bias(i));
     for (int s = 0; s < call.states(i); ++s) g.d_initial_states[s] = call.operands.next_result(call.state(i));
     if (!call.good()) return call.error();
-    if (g.saved != saved) std::memcpy(g.saved, saved, call.saved(i) * sizeof(float));
+    if (g.residuals != residuals) std::memcpy(g.residuals, residuals, call.residuals(i) * sizeof(float));
   }
   if (!call.operands.all_used()) return call.error();
   return unless_memory_is_short(

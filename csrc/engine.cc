@@ -256,8 +256,8 @@ void pack(const Input& input, const Direction& direction, float* packed) {
   kernels_for(input, direction).pack(input, direction, packed);
 }
 
-int64_t saved_floats(const Input& input, const Direction& direction) {
-  return kernels_for(input, direction).saved_floats(input, direction);
+int64_t residual_floats(const Input& input, const Direction& direction) {
+  return kernels_for(input, direction).residual_floats(input, direction);
 }
 
 void forward(const Input& input, int directions, const Direction* direction, float* outputs,
@@ -268,7 +268,7 @@ void forward(const Input& input, int directions, const Direction* direction, flo
     float* columns = outputs ? outputs + first_column(direction, i) : nullptr;
     ForwardJob job{&input, &memory.schedule, &direction[i], columns, stride, &results[i], nullptr};
     const CellKernels& cell = kernels_for(input, direction[i]);
-    if (results[i].saved) ask_for_huge_pages(results[i].saved, cell.saved_floats(input, direction[i]));
+    if (results[i].residuals) ask_for_huge_pages(results[i].residuals, cell.residual_floats(input, direction[i]));
     job.scratch = scan_arena.floats(cell.forward_scratch(job));
     cell.forward(job);
   });

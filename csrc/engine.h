@@ -52,12 +52,12 @@ struct Direction {
 // What a forward pass writes for one direction.
 struct DirectionOutputs {
   float* final_states[kMaxStates];  // (batch, units) each, or null
-  float* saved;                     // (saved_floats(...)), what the backward pass needs; null if there is none
+  float* residuals;                 // (residual_floats(...)), what the backward pass needs; null if there is none
 };
 
 // What a backward pass reads and writes for one direction.
 struct DirectionGradients {
-  float* saved;                             // as the forward pass left it; overwritten
+  float* residuals;                         // as the forward pass left them; overwritten
   const float* d_final_states[kMaxStates];  // (batch, units) each, or null for zeros
   float* d_kernel;                          // (features, gates * units)
   float* d_recurrent_kernel;                // (units, gates * units)
@@ -80,16 +80,16 @@ inline bool countable(int64_t batch, int64_t time, int64_t features, int64_t uni
 int64_t packed_floats(const Input& input, const Direction& direction);
 void pack(const Input& input, const Direction& direction, float* packed);
 
-// How many floats `saved` holds for one direction.
+// How many floats `residuals` holds for one direction.
 // Of the pointers it only asks whether there is dropout.
-int64_t saved_floats(const Input& input, const Direction& direction);
+int64_t residual_floats(const Input& input, const Direction& direction);
 
 // Runs the directions (1 or 2) side by side. `outputs` is (batch, time, units of all directions), each
 // step's output at the step's own place whatever the direction; null if only final states are wanted.
 void forward(const Input& input, int directions, const Direction* direction, float* outputs,
              const DirectionOutputs* results);
 
-// Backpropagates through a forward pass that saved. `d_outputs` is shaped as its outputs, or null for zeros;
+// Backpropagates through a forward pass that left residuals. `d_outputs` is shaped as its outputs, or null for zeros;
 // `d_x` (batch, time, features) is written, not added to, and may be null if it is not wanted.
 void backward(const Input& input, int directions, const Direction* direction, const float* d_outputs, float* d_x,
               const DirectionGradients* results);

@@ -31,7 +31,7 @@ struct BackwardJob {
 
 // One cell.
 struct CellKernels {
-  int64_t (*saved_floats)(const Input&, const Direction&);
+  int64_t (*residual_floats)(const Input&, const Direction&);
   int64_t (*packed_floats)(const Input&, const Direction&);
   void (*pack)(const Input&, const Direction&, float* packed);
   int64_t (*forward_scratch)(const ForwardJob&);

@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -33,11 +34,9 @@ int default_threads() {
 class Pool {
  public:
   void run(int count, const std::function<void(int)>& piece, int helpers) {
-    while (static_cast<int>(threads_.size()) < helpers) {
-      threads_.emplace_back([this] { work(); });
-      threads_.back().detach();
-    }
+    helpers = std::min(helpers, add_threads(helpers));
     piece_ = &piece;
+    mode_ = __builtin_ia32_stmxcsr();
     count_ = count;
     left_.store(count, std::memory_order_relaxed);
     short_of_memory_.store(false, std::memory_order_relaxed);
@@ -64,6 +63,18 @@ class Pool {
   std::mutex busy;  // held by the caller whom the pool serves
 
  private:
+  // Starts threads until there are so many; gives how many there are, which may be fewer.
+  int add_threads(int count) {
+    try {
+      while (static_cast<int>(threads_.size()) < count) {
+        threads_.emplace_back([this] { work(); });
+        threads_.back().detach();
+      }
+    } catch (const std::system_error&) {  // the system has no more: those that there are do the work
+    }
+    return static_cast<int>(threads_.size());
+  }
+
   void take_pieces() {
     for (;;) {
       const int i = next_.fetch_add(1, std::memory_order_relaxed);
@@ -92,6 +103,7 @@ class Pool {
         --open_;
         ++inside_;
       }
+      __builtin_ia32_ldmxcsr(mode_);
       take_pieces();
       std::lock_guard<std::mutex> lock(mutex_);
       --inside_;
@@ -105,6 +117,7 @@ class Pool {
   int open_ = 0, inside_ = 0;  // helpers that may still join this round, and those at work in it
   const std::function<void(int)>* piece_ = nullptr;
   int count_ = 0;
+  unsigned mode_ = 0;  // the caller's way with denormal numbers, which decides bits
   std::atomic<int> next_{0}, left_{0};
   std::atomic<bool> short_of_memory_{false};
 };

@@ -1,15 +1,49 @@
-"""What several tests share."""
+"""What several tests share: what runs by default, how much memory stays, and a few fixtures."""
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import bothways.layers  # noqa: F401  before any test imports Keras, so that the backend is the one chosen here
 from bothways import engine
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a test marked `grid`, all cases are `slow` but a few, in which every value of every parameter occurs."""
+    grids: dict[tuple[Path, str], list[Any]] = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("grid"):
+            grids[item.path, getattr(item, "originalname", item.name)].append(item)
+    for cases in grids.values():
+        values = [{(name, repr(value)) for name, value in case.callspec.indices.items()} for case in cases]
+        left: set[tuple[str, str]] = set().union(*values)
+        kept = set()
+        while left:
+            best = max(range(len(cases)), key=lambda i: len(values[i] & left))
+            kept.add(best)
+            left -= values[best]
+        for i, case in enumerate(cases):
+            if i not in kept:
+                case.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_what_was_compiled() -> Iterator[None]:
+    """Compiled programs and Keras's names of layers would add up over the modules of a test run."""
+    yield
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.clear_session(free_memory=False)
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
+    gc.collect()
 
 
 @pytest.fixture(params=engine.instruction_sets())

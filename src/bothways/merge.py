@@ -55,7 +55,7 @@ and the backward layer 16. Use merge_mode='concat' or None, or give both the sam
     """
     if mode is None:
         return
-    if mode not in MERGE_MODES:
+    if not isinstance(mode, str) or mode not in MERGE_MODES:
         raise InputError(f"There is no merge_mode {mode!r}. Use one of: {', '.join(MERGE_MODES)}, or None.")
     if MERGE_MODES[mode].equal_units and forward_units != backward_units:
         raise InputError(

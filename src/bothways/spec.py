@@ -76,6 +76,6 @@ def cell_spec(name: str) -> CellSpec:
         >>> cell_spec("lstm").states
         ('h', 'c')
     """
-    if name not in CELLS:
+    if not isinstance(name, str) or name not in CELLS:
         raise InputError(f"There is no cell {name!r}. Use one of: {', '.join(CELLS)}.")
     return CELLS[name]

@@ -105,7 +105,7 @@ def test_the_compiled_border_refuses_memory_that_is_not_there() -> None:
 def test_machine_settings_are_checked() -> None:
     with pytest.raises(InputError, match=r"There is no instruction set 'sse9' here\. Use one of:"):
         engine.set_instruction_set("sse9")
-    with pytest.raises(InputError, match="needs at least 1 thread"):
+    with pytest.raises(InputError, match="count is 0; it must be a whole number of at least 1"):
         engine.set_threads(0)
 
 
@@ -170,7 +170,7 @@ def test_the_compiled_border_takes_only_arrays_that_it_can_read() -> None:
 
     kernel, recurrent = np.zeros((4, 8), np.float32), np.zeros((2, 8), np.float32)
     weights = _native.Weights([(0, kernel, recurrent, None, False)], False, False)
-    x, notes = np.zeros((2, 3, 4), np.float32), np.zeros(10_000, np.float32)
+    x, residuals = np.zeros((2, 3, 4), np.float32), np.zeros(10_000, np.float32)
     assert weights.outputs(x, None, None).shape == (2, 3, 2)
     unaligned = np.frombuffer(bytearray(x.nbytes + 1), np.uint8)[1:].view(np.float32).reshape(x.shape)
     for wrong in (x.astype(np.float64), x.astype(">f4"), x[:, ::2], unaligned, x.tolist()):
@@ -184,13 +184,13 @@ def test_the_compiled_border_takes_only_arrays_that_it_can_read() -> None:
         weights.outputs(x, None, [(x[0, :2, :2].copy(), np.zeros(4, np.float32))])
     with pytest.raises(ValueError, match="initial_states has 2 items; 1 are needed"):
         weights.outputs(x, None, [None, None])
-    with pytest.raises(ValueError, match="there are too few notes"):
-        weights.run(x, None, (None,), None, notes[:10])
-    notes.setflags(write=False)
-    with pytest.raises(ValueError, match="notes is not a contiguous array"):
-        weights.run(x, None, (None,), None, notes)
+    with pytest.raises(ValueError, match="there are too few residuals"):
+        weights.run(x, None, (None,), None, residuals[:10])
+    residuals.setflags(write=False)
+    with pytest.raises(ValueError, match="residuals is not a contiguous array"):
+        weights.run(x, None, (None,), None, residuals)
     with pytest.raises(ValueError, match="d_outputs has 6 elements; 12 are needed"):
-        weights.backward(x, None, (None,), None, np.zeros(6, np.float32), (None,), notes.copy())
+        weights.backward(x, None, (None,), None, np.zeros(6, np.float32), (None,), residuals.copy())
     with pytest.raises(ValueError, match="kernel has 12 elements; 32 are needed"):
         _native.Weights(
             [(0, kernel, recurrent, None, False), (0, kernel[:, :3].copy(), recurrent, None, True)], False, False

@@ -50,7 +50,7 @@ def native_calls(case: Case, memory: Memory) -> tuple[tuple[Any, ...], tuple[Any
         cell = cell_number(d.cell)
         kernel, recurrent, bias = (memory.array(each) for each in (d.kernel, d.recurrent_kernel, d.bias))
         states = tuple(map(memory.array, d.initial_state))
-        saved = memory.empty(_native.saved_floats(cell, batch, time, features, d.units))
+        saved = memory.empty(_native.residual_floats(cell, batch, time, features, d.units))
         finals, d_finals, d_initials = ([memory.array(np.ones(s.shape)) for s in states] for _ in range(3))
         directions.append((cell, kernel, recurrent, bias, d.reverse, states, None))
         results.append((finals, saved))
@@ -180,7 +180,7 @@ def test_sizes_whose_products_overflow_are_refused(batch: int, units: int) -> No
     direction = (0, nothing, recurrent, None, False, (), None)
     x = np.zeros((batch, 1, 0), np.float32)
     assert_refused(_native.forward, (x, None, False, False, [direction], nothing, [((nothing, nothing), None)]))
-    assert_refused(_native.saved_floats, (0, batch, 1, 4, units))
+    assert_refused(_native.residual_floats, (0, batch, 1, 4, units))
 
 
 @pytest.mark.parametrize("shape", [(0, 2**31, 4), (2**31, 0, 4)])
@@ -189,7 +189,7 @@ def test_axes_beyond_32_bits_are_refused(shape: tuple[int, int, int]) -> None:
     with pytest.raises((ValueError, MemoryError)):
         engine.run(np.zeros(shape, np.float32), [direction])
     with pytest.raises(ValueError, match="too large"):
-        _native.saved_floats(0, shape[0], shape[1], shape[2], 1)
+        _native.residual_floats(0, shape[0], shape[1], shape[2], 1)
 
 
 def test_three_directions_are_refused(right: tuple[Any, Any]) -> None:

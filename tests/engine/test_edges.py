@@ -231,3 +231,15 @@ def test_any_shape_mask_and_layout_agrees_with_the_oracle(data: st.DataObject) -
         engine.set_instruction_set(before)
     for each, expected in zip(actual, everything(engine.reference, case), strict=True):
         assert error(each, expected) < ENGINE
+
+
+@pytest.mark.parametrize("bits", [0x7FC00000, 0xFFFFFFFF, 0x7F800001])
+@pytest.mark.parametrize("cell", CELLS)
+def test_nan_of_any_bits_stays_nan(instruction_set: str, cell: str, bits: int) -> None:
+    case = make_case(2, 3, 4, (5,), cells=(cell,))
+    nan = np.array([bits], np.uint32).view(np.float32)
+    for gate in range(len(CELLS[cell].gates)):
+        bias = np.zeros(CELLS[cell].weight_shapes(4, 5)["bias"], np.float32)
+        bias[..., 5 * gate] = nan
+        found = engine.run(case.x, [replace(case.directions[0], bias=bias)]).outputs
+        assert np.isnan(found[:, 1:, 0]).all()

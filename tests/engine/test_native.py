@@ -86,6 +86,9 @@ def test_a_frozen_layer_gives_the_same_numbers(instruction_set: str, precision: 
     np.testing.assert_array_equal(frozen(case.x, case.options["mask"]), open_(case.x, case.options["mask"]))
     with pytest.raises(InputError, match="This layer is frozen"):
         frozen.run(case.x, record=True)
+    dropout = make_case(batch, 7, 3, (9, 83), cells=(cell, cell), dropout="both").options["dropout"]
+    runs = [layer.run(case.x, case.options["mask"], dropout=dropout).outputs for layer in (frozen, open_)]
+    np.testing.assert_array_equal(*runs)
 
 
 def test_a_frozen_layer_keeps_its_weights() -> None:
@@ -418,7 +421,7 @@ def gradients_of(layer: engine.Layer, x: Array) -> list[Array]:
     return flat(engine.backprop(result.tape, np.ones_like(result.outputs)))
 
 
-def test_notes_are_handed_on_but_never_shared() -> None:
+def test_residuals_are_handed_on_but_never_shared() -> None:
     case = make_case(6, 8, 3, (5, 5))
     layer = engine.Layer(case.directions)
     long, short = case.x, case.x[:2, :3]
@@ -445,16 +448,16 @@ def test_what_was_handed_out_stays_as_it_is() -> None:
     assert all(map(np.array_equal, held, copies))
 
 
-def test_a_layer_keeps_the_notes_of_one_tape() -> None:
+def test_a_layer_keeps_the_residuals_of_one_tape() -> None:
     case = make_case(6, 8, 3, (5, 5))
     layer = engine.Layer(case.directions)
     tapes = [layer.run(case.x, record=True).tape for _ in range(3)]
-    memory = [tape._notes[0] for tape in tapes]
-    assert all(notes.ctypes.data % 64 == 0 for notes in memory)
+    memory = [tape._residuals[0] for tape in tapes]
+    assert all(residuals.ctypes.data % 64 == 0 for residuals in memory)
     for tape in tapes:
         engine.backprop(tape, np.ones((6, 8, 10)))
-    assert layer.run(case.x, record=True).tape._notes[0] is memory[-1]
-    assert layer.run(case.x, record=True).tape._notes[0] is not memory[-1]
+    assert layer.run(case.x, record=True).tape._residuals[0] is memory[-1]
+    assert layer.run(case.x, record=True).tape._residuals[0] is not memory[-1]
 
 
 def test_several_python_threads_train_one_layer() -> None:

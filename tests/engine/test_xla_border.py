@@ -15,10 +15,11 @@ from bothways.spec import CELLS, cell_number
 
 Shape = tuple[int, ...]
 BATCH, TIME, FEATURES, UNITS = 3, 4, 5, 6
+RESIDUALS = (_native.residual_floats(cell_number("lstm"), BATCH, TIME, FEATURES, UNITS),)
 
 
 class Program(NamedTuple):
-    """A call of a handler: float32 shapes of operands and results, and attributes. Operand 1 is a mask."""
+    """A call of a handler: shapes of operands and results, float32 but for a mask and residuals, and attributes."""
 
     target: str
     operands: list[Shape]
@@ -30,7 +31,8 @@ class Program(NamedTuple):
         def dtype(kind: str, i: int) -> Any:
             if self.wrong_dtype is not None and self.wrong_dtype[:2] == (kind, i):
                 return self.wrong_dtype[2]
-            return "bool" if (kind, i) == ("operand", 1) else "float32"
+            shape = (self.operands if kind == "operand" else self.results)[i]
+            return "bool" if (kind, i) == ("operand", 1) else "uint32" if shape == RESIDUALS else "float32"
 
         operands = [jnp.zeros(shape, dtype("operand", i)) for i, shape in enumerate(self.operands)]
         shaped: Any = jax.ShapeDtypeStruct
@@ -45,7 +47,6 @@ def program(target: str, directions: int = 2) -> Program:
     operands: list[Shape]
     results: list[Shape]
     weights = list(CELLS["lstm"].weight_shapes(FEATURES, UNITS).values())
-    saved = (_native.saved_floats(cell_number("lstm"), BATCH, TIME, FEATURES, UNITS),)
     x, outputs = (BATCH, TIME, FEATURES), (BATCH, TIME, directions * UNITS)
     attributes: dict[str, Any] = {"masked": True, "zero_output_for_mask": False, "sequences": True}
     attributes |= {"bfloat16": False, "cells": [cell_number("lstm")], "units": [UNITS], "reverse": [0], "dropouts": [0]}
@@ -54,11 +55,11 @@ def program(target: str, directions: int = 2) -> Program:
     if target == "forward":
         operands, results = [x, x[:2]], [outputs]
         operands += [*weights, *states] * directions
-        results += [*states, saved] * directions
+        results += [*states, RESIDUALS] * directions
         return Program("bothways_forward_v1", operands, results, attributes | {"saves": True})
     operands, results = [x, x[:2], outputs], [x]
-    operands += [*weights[:2], saved, *states] * directions
-    results += [saved, *weights, *states] * directions
+    operands += [*weights[:2], RESIDUALS, *states] * directions
+    results += [RESIDUALS, *weights, *states] * directions
     return Program("bothways_backward_v1", operands, results, attributes | {"wants_d_x": True})
 
 

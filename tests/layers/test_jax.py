@@ -257,3 +257,25 @@ def test_export_has_to_be_told() -> None:
     layer(X)
     with pytest.raises(ValueError, match="bothways_forward_v1"):
         jax.export.export(jax.jit(layer))(X)
+
+
+def test_residuals_are_no_numbers_for_debug_nans_to_look_at() -> None:
+    """Parts of them are never written; whatever lay there before would be taken for a result that is NaN."""
+    layer = ours.Bidirectional(ours.LSTM(16, return_sequences=True))
+    x = jnp.ones((32, 40, 8))
+    layer(x)
+    weights, others = (
+        [variable.value for variable in each] for each in (layer.trainable_variables, layer.non_trainable_variables)
+    )
+
+    def loss(weights: Any) -> Any:
+        return layer.stateless_call(weights, others, x)[0].sum()
+
+    assert "u32[" in str(jax.make_jaxpr(jax.grad(loss))(weights))
+    with jax.debug_nans(True):
+        for _ in range(5):
+            dirt = [
+                np.full(size, np.nan, np.float32) for size in (1 << 14, 1 << 16, 1 << 18, 1 << 20) for _ in range(4)
+            ]
+            del dirt
+            jax.block_until_ready(jax.grad(loss)(weights))

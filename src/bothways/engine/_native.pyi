@@ -5,7 +5,7 @@ from bothways.engine.arguments import Array, Dropout, States
 class Weights:
     def __init__(self, directions: list[tuple[Any, ...]], zero_output_for_mask: bool, bfloat16: bool) -> None: ...
     def freeze(self) -> None: ...
-    def notes_size(self, batch: int, time: int, dropout: bool) -> int: ...
+    def residual_floats(self, batch: int, time: int, dropout: bool) -> int: ...
     def outputs(self, x: Any, mask: Any, initial_states: Any) -> Array: ...
     def run(
         self,
@@ -13,7 +13,7 @@ class Weights:
         mask: Array | None,
         initial_states: tuple[States | None, ...],
         dropout: tuple[Dropout | None, ...] | None,
-        notes: Array | None,
+        residuals: Array | None,
     ) -> tuple[Array, tuple[States, ...]]: ...
     def backward(
         self,
@@ -23,7 +23,7 @@ class Weights:
         dropout: tuple[Dropout | None, ...] | None,
         d_outputs: Array,
         d_states: tuple[States | None, ...],
-        notes: Array,
+        residuals: Array,
     ) -> tuple[Array, tuple[tuple[Array, Array, Array, States], ...]]: ...
 
 def forward(
@@ -45,7 +45,7 @@ def backward(
     d_x: Array | None,
     gradients: list[tuple[Any, ...]],
 ) -> None: ...
-def saved_floats(
+def residual_floats(
     cell: int,
     batch: int,
     time: int,

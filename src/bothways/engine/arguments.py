@@ -145,9 +145,12 @@ def check_setup(
         InputError: names the argument, what came and what is needed.
     """
     dtype = np.dtype(dtype)
+    if not isinstance(directions, (list, tuple)) or not all(isinstance(each, Direction) for each in directions):
+        came = "a Direction" if isinstance(directions, Direction) else f"of type {type(directions).__name__}"
+        raise InputError(f"directions is {came}; give a list of one Direction, or of two to read both ways.")
     if len(directions) not in (1, 2):
         raise InputError(f"directions has {len(directions)} entries; give one, or two to read both ways.")
-    specs = tuple(cell_spec(direction.cell or cell) for direction in directions)
+    specs = tuple(cell_spec(cell if direction.cell is None else direction.cell) for direction in directions)
     checked: list[Direction] = []
     for i, (direction, spec) in enumerate(zip(directions, specs, strict=True)):
         features = checked[0].kernel.shape[0] if checked else None
@@ -159,13 +162,24 @@ def check_setup(
         specs,
         tuple(checked),
         merge_mode,
-        zero_output_for_mask,
+        check_flag("zero_output_for_mask", zero_output_for_mask),
         dtype,
         features=checked[0].kernel.shape[0],
         units=units,
         side_by_side=len(units) == 1 or merge_mode == "concat",
         has_states=any(direction.initial_state is not None for direction in checked),
     )
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """`value` as a bool.
+
+    Raises:
+        InputError: it is neither True nor False.
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise InputError(f"{name} is {_shown(value)}; it must be True or False.")
+    return bool(value)
 
 
 def check_call(setup: Setup, x: Array, mask: Array | None, initial_states: Any = None, dropout: Any = None) -> Call:
@@ -227,11 +241,12 @@ def _check_direction(
     bias = direction.bias
     if bias is not None:
         bias = _array(f"{name}.bias", bias, dtype, shape=shapes["bias"])
-    return Direction(kernel, recurrent, bias, direction.reverse, direction.initial_state, spec.name)
+    reverse = check_flag(f"{name}.reverse", direction.reverse)
+    return Direction(kernel, recurrent, bias, reverse, direction.initial_state, spec.name)
 
 
 def _check_mask(mask: Array, x_shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    mask = np.asarray(mask)
+    mask = _as_array("mask", mask, "bool")
     if mask.dtype != np.bool_:
         raise InputError(f"mask has dtype {mask.dtype}; it must be bool: True where a step counts.")
     if mask.shape != x_shape[:2]:
@@ -257,7 +272,8 @@ def _check_dropout(setup: Setup, dropout: Any, batch: int) -> tuple[Dropout | No
         if each is not None and (not isinstance(each, (tuple, list)) or len(each) != 2):
             raise InputError(f"dropout[{i}] must be a pair (x, h), as `Dropout` is; it is {type(each).__name__}.")
         gates = len(spec.gates)
-        of_x = 1 if each is not None and np.shape(each[0])[:1] == (1,) else gates
+        shared = each is not None and _as_array(f"dropout[{i}].x", each[0], "numbers").shape[:1] == (1,)
+        of_x = 1 if shared else gates
         factors = [
             None if array is None else _array(f"dropout[{i}].{name}", array, setup.dtype, shape=shape)
             for name, array, shape in zip(
@@ -322,10 +338,19 @@ def _array(
 
 def _converted(name: str, value: Any, dtype: np.dtype[Any]) -> Array:
     """Integers, bools and other floats are converted, nothing else is."""
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise InputError(f"{name} has rows of unequal length; it must be an array of numbers ({dtype}).") from None
+    array = _as_array(name, value, f"numbers ({dtype})")
     if array.dtype.kind not in "fiub":
         raise InputError(f"{name} has dtype {array.dtype}; it must be numbers ({dtype}).")
     return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
+
+
+def _as_array(name: str, value: Any, of: str) -> Array:
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} has rows of unequal length; it must be an array of {of}.") from None
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"of type {type(value).__name__}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bothways.engine import _native
 from bothways.errors import InputError
+from bothways.options import whole
 
 
 def instruction_sets() -> tuple[str, ...]:
@@ -35,7 +36,7 @@ def set_instruction_set(name: str) -> None:
     Example:
         >>> set_instruction_set(instruction_sets()[0])
     """
-    if not _native.set_instruction_set(name):
+    if not isinstance(name, str) or not _native.set_instruction_set(name):
         raise InputError(f"There is no instruction set {name!r} here. Use one of: {', '.join(instruction_sets())}.")
 
 
@@ -50,7 +51,7 @@ def threads() -> int:
 
 
 def set_threads(count: int) -> None:
-    """Let a call use up to `count` threads. Results have the same bits whatever the count.
+    """Let a call use at most `count` threads, one for each direction. Results have the same bits whatever the count.
 
     Raises:
         InputError: `count` is below 1.
@@ -58,6 +59,4 @@ def set_threads(count: int) -> None:
     Example:
         >>> set_threads(threads())
     """
-    if count < 1:
-        raise InputError(f"set_threads got {count}; a call needs at least 1 thread.")
-    _native.set_threads(count)
+    _native.set_threads(min(whole("count", count, 1), 1 << 20))

@@ -21,6 +21,7 @@ from bothways.engine.arguments import (
     Result,
     States,
     check_call,
+    check_flag,
     check_gradients,
     check_setup,
 )
@@ -37,16 +38,16 @@ PRECISIONS: Mapping[str, bool] = MappingProxyType({"float32": False, "bfloat16":
 
 @dataclass(eq=False, slots=True)
 class Tape:
-    """A recorded run: its layer and arguments, its outputs side by side, and the engine's notes.
+    """A recorded run: its layer and arguments, its outputs side by side, and the engine's residuals.
 
     Until `backprop` has read it, the arrays of the weights, of the input and of the outputs must stay as they are.
-    The backward pass writes over the notes, so a tape serves once; afterwards it has none, and the layer has them back.
+    The backward pass writes over the residuals, so a tape serves once; afterwards the layer has them back.
     """
 
     layer: Layer
     call: Call
     both: Array
-    _notes: list[Array]  # one array or none: whoever pops it has it alone, whatever other threads do
+    _residuals: list[Array]  # one array or none: whoever pops it has it alone, whatever other threads do
     instruction_set: str
 
 
@@ -58,8 +59,8 @@ class Layer:
     Weights that are contiguous float32 arrays are read where they are, so that changes of them in place count from the
     next run on. Others are converted, that is copied, here: later changes of them do not count.
 
-    A recorded run takes about as much memory for the notes of the engine as all gates of all steps. The layer keeps the
-    notes of one tape that was used up, the latest, for as long as it lives, and a run that needs no more takes them.
+    The residuals of a recorded run take about as much memory as all gates of all steps. The layer keeps those of one
+    tape that was used up, the latest, for as long as it lives, and a run that needs no more takes them.
 
     Args:
         directions: one `Direction`, or two, which run side by side.
@@ -95,7 +96,7 @@ class Layer:
         frozen: bool = False,
     ) -> None:
         """Check the weights, and convert those that need it."""
-        if precision not in PRECISIONS:
+        if not isinstance(precision, str) or precision not in PRECISIONS:
             raise InputError(f"There is no precision {precision!r}. Use one of: {', '.join(PRECISIONS)}.")
         self._setup = setup = check_setup(
             directions,
@@ -109,14 +110,14 @@ class Layer:
                 (cell_number(spec.name), d.kernel, d.recurrent_kernel, d.bias, d.reverse)
                 for spec, d in zip(setup.specs, setup.directions, strict=True)
             ],
-            zero_output_for_mask,
+            setup.zero_output_for_mask,
             PRECISIONS[precision],
         )
-        self._frozen = frozen
+        self._frozen = check_flag("frozen", frozen)
         if frozen:
             self._weights.freeze()
         self._own_states = tuple(d.initial_state for d in setup.directions) if setup.has_states else None
-        self._spare_notes: deque[Array] = deque(maxlen=1)
+        self._spare: deque[Array] = deque(maxlen=1)
 
     def __call__(self, x: Array, mask: Array | None = None) -> Any:
         """The outputs of `run` alone.
@@ -175,39 +176,39 @@ class Layer:
             True
         """
         call = check_call(self._setup, x, mask, initial_states, dropout)
-        if record and self._frozen:
+        if check_flag("record", record) and self._frozen:
             raise InputError("This layer is frozen, and its runs cannot be recorded. Make one with frozen=False.")
-        notes = self._notes(call) if record else None
-        both, states = self._weights.run(call.x, call.mask, call.initial_states, call.dropout, notes)
-        tape = None if notes is None else Tape(self, call, both, [notes], _native.instruction_set())
+        residuals = self._residuals(call) if record else None
+        both, states = self._weights.run(call.x, call.mask, call.initial_states, call.dropout, residuals)
+        tape = None if residuals is None else Tape(self, call, both, [residuals], _native.instruction_set())
         return Result(self._merged(both), states, tape)
 
     def _merged(self, both: Array) -> Any:
         setup = self._setup
         return both if setup.side_by_side else merge(setup.merge_mode, both, setup.units[0])
 
-    def _notes(self, call: Call) -> Array:
-        """Memory for the notes of a run: what an earlier one has left, if that is enough."""
+    def _residuals(self, call: Call) -> Array:
+        """Memory for the residuals of a run: what an earlier one has left, if that is enough."""
         batch, time, _ = call.x.shape
-        size = self._weights.notes_size(batch, time, call.dropout is not None)
+        size = self._weights.residual_floats(batch, time, call.dropout is not None)
         try:
-            notes = self._spare_notes.pop()
+            residuals = self._spare.pop()
         except IndexError:
             return _aligned(size)
-        return notes if notes.size >= size else _aligned(size)
+        return residuals if residuals.size >= size else _aligned(size)
 
     def _backprop(self, tape: Tape, d_both: Array, d_states: tuple[States | None, ...]) -> Gradients:
         try:
-            notes = tape._notes.pop()
+            residuals = tape._residuals.pop()
         except IndexError:
             raise InputError(
                 "This tape has been used: a recorded run can be backpropagated once. Run again with record=True."
             ) from None
         call = tape.call
         d_x, gradients = self._weights.backward(
-            call.x, call.mask, call.initial_states, call.dropout, d_both, d_states, notes
+            call.x, call.mask, call.initial_states, call.dropout, d_both, d_states, residuals
         )
-        self._spare_notes.append(notes)
+        self._spare.append(residuals)
         return Gradients(d_x, tuple(map(DirectionGradients._make, gradients)))
 
 
@@ -259,7 +260,7 @@ def run(
     layer = Layer(
         directions, cell=cell, merge_mode=merge_mode, zero_output_for_mask=zero_output_for_mask, precision=precision
     )
-    layer._spare_notes = deque(maxlen=0)  # it will not run again: let no tape keep memory for it
+    layer._spare = deque(maxlen=0)  # it will not run again: let no tape keep memory for it
     return layer.run(x, mask, dropout=dropout, record=record)
 
 
@@ -282,6 +283,8 @@ def backprop(tape: Tape, d_outputs: Any, d_states: Any = None) -> Gradients:
         >>> engine.backprop(result.tape, np.ones_like(result.outputs)).x.shape
         (1, 3, 1)
     """
+    if not isinstance(tape, Tape):
+        raise InputError(f"tape is of type {type(tape).__name__}; give that of a run with record=True.")
     if tape.instruction_set != _native.instruction_set():
         raise InputError(
             f"This tape was recorded with {tape.instruction_set} and {_native.instruction_set()} is now in use. "

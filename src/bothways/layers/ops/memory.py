@@ -65,16 +65,16 @@ class Plan(NamedTuple):
         states = [(batch, width) for cell, width in zip(self.cells, units, strict=True) for _ in CELLS[cell].states]
         return [*outputs, *states, *((floats,) for floats in saved)]
 
-    def saved_floats(self, x: Sequence[int], units: Sequence[int]) -> list[int]:
+    def residual_floats(self, x: Sequence[int], units: Sequence[int]) -> list[int]:
         """For each direction how many floats the backward pass of the engine needs of the forward pass."""
         batch, time, features = x
         return [
-            _native.saved_floats(cell_number(cell), batch, time, features, width, self.bfloat16, *dropouts)
+            _native.residual_floats(cell_number(cell), batch, time, features, width, self.bfloat16, *dropouts)
             for cell, width, dropouts in zip(self.cells, units, self.dropouts, strict=True)
         ]
 
     def split(self, results: Sequence[Any]) -> tuple[Any, list[list[Any]]]:
-        """The results of `forward` as those of `bothways.layers.ops.recurrence`; any notes at the end are left off."""
+        """The results of `forward` as those of `bothways.layers.ops.recurrence`; residuals at the end are left off."""
         rest = iter(results)
         outputs = next(rest) if self.return_sequences else None
         return outputs, [list(states) for states in self.groups(rest, others=0)]
@@ -112,7 +112,7 @@ def units_of(plan: Plan, arrays: Sequence[Any]) -> list[int]:
 def forward(
     plan: Plan, x: Array, constants: Sequence[Array], arrays: Sequence[Array], results: Sequence[Array]
 ) -> None:
-    """Fill `results`: outputs if they are wanted, states, and the notes of each direction if there is room for them."""
+    """Fill `results`: outputs if they are wanted, states, and each direction's residuals if there is room for them."""
     outputs, states = plan.split(results)
     if x.dtype == np.float64:
         found = _oracle(plan, x, constants, arrays)
@@ -120,9 +120,9 @@ def forward(
         if outputs is not None:
             outputs[:] = found.outputs
         return
-    notes = results[len(results) - len(plan.cells) :]
+    residuals = results[len(results) - len(plan.cells) :]
     saves = len(results) > plan.return_sequences + sum(map(len, states))
-    saved = notes if saves else [None] * len(states)
+    saved = residuals if saves else [None] * len(states)
     mask, directions = _arguments(plan, constants, arrays)
     pairs = list(zip(states, saved, strict=True))
     _native.forward(x, mask, plan.zero_output_for_mask, plan.bfloat16, directions, outputs, pairs)
@@ -138,7 +138,7 @@ def backward(
     d_x: Array | None,
     d_arrays: Sequence[Array],
 ) -> None:
-    """Fill `d_arrays` and, if it is given, `d_x`; this uses up the notes.
+    """Fill `d_arrays` and, if it is given, `d_x`; this uses up the residuals.
 
     `d_results` are for outputs, if they were wanted, and states; None for zeros, but for all states of a direction or
     for none.
@@ -153,8 +153,8 @@ def backward(
             d_x[:] = found.x
         return
     gradients = [
-        (notes, [] if d_state[0] is None else d_state, *group[:3], list(group[3:]))
-        for notes, d_state, group in zip(saved, d_states, plan.groups(d_arrays, others=3), strict=True)
+        (residuals, [] if d_state[0] is None else d_state, *group[:3], list(group[3:]))
+        for residuals, d_state, group in zip(saved, d_states, plan.groups(d_arrays, others=3), strict=True)
     ]
     mask, directions = _arguments(plan, constants, arrays)
     _native.backward(x, mask, plan.zero_output_for_mask, plan.bfloat16, directions, d_outputs, d_x, gradients)

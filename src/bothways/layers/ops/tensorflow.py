@@ -77,11 +77,11 @@ def _forward(plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[Any]
 def _backward(
     plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[Any], saved: Sequence[Any], d_results: Sequence[Any]
 ) -> list[Any]:
-    results, notes = len(d_results), len(d_results) + len(saved)
+    results, residuals = len(d_results), len(d_results) + len(saved)
 
     def function(x: Any, *rest: Any) -> list[Any]:
-        constants, arrays = _unpacked(plan, rest[notes:])
-        own = _own_notes(rest[results:notes])
+        constants, arrays = _unpacked(plan, rest[residuals:])
+        own = _own_residuals(rest[results:residuals])
         if not own:
             own = _run(plan, x, constants, arrays, saves=True)[results:]
         d_x, *d_arrays = (_aligned(array.shape, x.dtype) for array in (x, *arrays))
@@ -93,28 +93,29 @@ def _backward(
 
 
 def _run(plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[Any], *, saves: bool) -> list[Any]:
-    """The results, the notes with a number at the end that says whether they have been used."""
+    """The results, the residuals with a number at the end that says whether they have been used."""
     units = memory.units_of(plan, arrays)
-    saved = plan.saved_floats(x.shape, units) if saves else ()
+    saved = plan.residual_floats(x.shape, units) if saves else ()
     shapes = plan.forward_shapes(x.shape, units, [floats + 1 for floats in saved])
     results = [_aligned(shape, x.dtype) for shape in shapes]
-    notes = results[len(results) - len(saved) :]
-    for each in notes:
+    residuals = results[len(results) - len(saved) :]
+    for each in residuals:
         each[-1] = _UNUSED
-    memory.forward(plan, x, constants, arrays, [*results[: len(results) - len(notes)], *(each[:-1] for each in notes)])
+    others = results[: len(results) - len(residuals)]
+    memory.forward(plan, x, constants, arrays, [*others, *(each[:-1] for each in residuals)])
     return results
 
 
-def _own_notes(notes: Sequence[Any]) -> list[Any]:
-    """The notes for a backward pass to write over: as they lie there, once; none if they have been used."""
+def _own_residuals(residuals: Sequence[Any]) -> list[Any]:
+    """The residuals for a backward pass to write over: as they lie there, once; none if they have been used."""
     with _LOCK:
-        if any(each[-1] == _USED for each in notes):
+        if any(each[-1] == _USED for each in residuals):
             return []
-        if not all(each.flags.writeable for each in notes):  # not in a graph
-            return [each.copy() for each in notes]
-        for each in notes:
+        if not all(each.flags.writeable for each in residuals):  # not in a graph
+            return [each.copy() for each in residuals]
+        for each in residuals:
             each[-1] = _USED
-    return list(notes)
+    return list(residuals)
 
 
 def _aligned(shape: Sequence[int], dtype: np.dtype[Any]) -> Any:

@@ -79,7 +79,7 @@ def _misplaced(plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[An
 
 def _forward(plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[Any], *, saves: bool) -> list[torch.Tensor]:
     units = memory.units_of(plan, arrays)
-    saved = plan.saved_floats(x.shape, units) if saves else ()
+    saved = plan.residual_floats(x.shape, units) if saves else ()
     results = [torch.empty(shape, dtype=x.dtype) for shape in plan.forward_shapes(x.shape, units, saved)]
     memory.forward(plan, _view(x), _views(constants), _views(arrays), [r.numpy() for r in results])
     return results
@@ -101,7 +101,7 @@ def _backward(
         _view(x),
         _views(constants),
         _views(arrays),
-        [notes.numpy() for notes in saved],
+        [residuals.numpy() for residuals in saved],
         _views(d_results),
         _view(d_x),
         [d.numpy() for d in d_arrays],
@@ -124,7 +124,7 @@ class _Recurrence(torch.autograd.Function):
         results = _forward(plan, x, constants, arrays, saves=True)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(x, *constants, *arrays)
-        ctx.plan, ctx.constants, ctx.notes = plan, len(constants), results[-len(plan.cells) :]
+        ctx.plan, ctx.constants, ctx.residuals = plan, len(constants), results[-len(plan.cells) :]
         return tuple(results[: -len(plan.cells)])
 
     @staticmethod
@@ -132,11 +132,11 @@ class _Recurrence(torch.autograd.Function):
     def backward(ctx: Any, *d_results: Any) -> tuple[Any, ...]:
         x, *rest = ctx.saved_tensors
         constants, arrays = rest[: ctx.constants], rest[ctx.constants :]
-        # A backward pass uses the notes up. Where the graph was retained and goes backward again, they are made anew.
-        notes = ctx.notes or _forward(ctx.plan, x, constants, arrays, saves=True)[-len(ctx.plan.cells) :]
-        ctx.notes = None
+        # A backward pass uses the residuals up; where a retained graph goes backward again, they are made anew.
+        residuals = ctx.residuals or _forward(ctx.plan, x, constants, arrays, saves=True)[-len(ctx.plan.cells) :]
+        ctx.residuals = None
         d_x, d_arrays = _backward(
-            ctx.plan, x, constants, arrays, notes, _whole(ctx.plan, d_results, arrays), ctx.needs_input_grad[1]
+            ctx.plan, x, constants, arrays, residuals, _whole(ctx.plan, d_results, arrays), ctx.needs_input_grad[1]
         )
         return None, d_x, None, *d_arrays
 
@@ -191,8 +191,8 @@ def _(x: Any, constants: Any, arrays: Any, numbers: Any, saves: bool) -> list[to
     units = memory.units_of(plan, arrays)
     saved: list[Any] = []
     if saves and all(isinstance(axis, int) for axis in (*x.shape, *units)):
-        saved += plan.saved_floats(x.shape, units)
-    elif saves:  # a symbolic batch or time: as little is known of the notes
+        saved += plan.residual_floats(x.shape, units)
+    elif saves:  # a symbolic batch or time: as little is known of the residuals
         saved += [torch.library.get_ctx().new_dynamic_size() for _ in plan.cells]
     return [x.new_empty(shape) for shape in plan.forward_shapes(x.shape, units, saved)]
 
@@ -207,9 +207,9 @@ def _backward_operator(
     d_results: Sequence[torch.Tensor],
     wants_d_x: bool,
 ) -> list[torch.Tensor]:
-    # The notes are copied because the engine overwrites them, and a compiled graph may be retained.
-    notes = [each.clone() for each in saved]
-    d_x, d_arrays = _backward(_decoded(numbers), x, constants, arrays, notes, d_results, wants_d_x)
+    # The residuals are copied because the engine overwrites them, and a compiled graph may be retained.
+    residuals = [each.clone() for each in saved]
+    d_x, d_arrays = _backward(_decoded(numbers), x, constants, arrays, residuals, d_results, wants_d_x)
     return d_arrays if d_x is None else [d_x, *d_arrays]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -98,20 +98,21 @@ def custom_calls() -> tuple[str, ...]:
 def forward(
     static: Static, x: jax.Array, constants: Constants, weights: tuple[Weights, ...], *, saves: bool
 ) -> tuple[jax.Array | None, tuple[tuple[jax.Array, ...], ...], tuple[jax.Array, ...]]:
-    """Outputs and states, and with `saves` for each direction the notes that `backward` needs."""
+    """Outputs and states, and with `saves` for each direction the residuals that `backward` needs."""
     batch, time, features = x.shape
-    shapes: list[tuple[int, ...]] = []
+    shapes = []
     if static.return_sequences:
-        shapes.append((batch, time, sum(w.recurrent_kernel.shape[0] for w in weights)))
+        shapes.append(_floats((batch, time, sum(w.recurrent_kernel.shape[0] for w in weights))))
     operands = [x, *_given(constants.mask)]
     for cell, w, dropout in zip(static.cells, weights, constants.dropouts, strict=True):
         operands += [w.kernel, w.recurrent_kernel, w.bias, *w.initial_states, *_given(*dropout)]
-        shapes += [state.shape for state in w.initial_states]
+        shapes += [_floats(state.shape) for state in w.initial_states]
         if saves:
             units = w.recurrent_kernel.shape[0]
             gates = map(gates_of, dropout)
-            size = _native.saved_floats(cell_number(cell), batch, time, features, units, static.bfloat16, *gates)
-            shapes.append((size,))
+            size = _native.residual_floats(cell_number(cell), batch, time, features, units, static.bfloat16, *gates)
+            # Integers, as parts of them are never written, which `jax_debug_nans` would take for results.
+            shapes.append(jax.ShapeDtypeStruct((size,), jnp.uint32))  # type: ignore[no-untyped-call]
     results = iter(_call(_FORWARD, shapes, operands, static, constants, weights, saves=saves))
     outputs = next(results) if static.return_sequences else None
     states, saved = [], []
@@ -134,18 +135,18 @@ def backward(
     """The gradients of `x`, if it is wanted, and of the weights and initial states, from those of the results."""
     d_outputs, d_states = d_results
     operands = [x, *_given(constants.mask, d_outputs)]
-    shapes = [x.shape] if wants_d_x else []
+    shapes = [_floats(x.shape)] if wants_d_x else []
     aliases = {}
-    for w, dropout, notes, d_state in zip(weights, constants.dropouts, saved, d_states, strict=True):
+    for w, dropout, residuals, d_state in zip(weights, constants.dropouts, saved, d_states, strict=True):
         operands += [w.kernel, w.recurrent_kernel, *_given(*dropout)]
-        aliases[len(operands)] = len(shapes)  # the backward pass writes over the notes of the forward pass
-        operands += [notes, *d_state]
-        shapes += [notes.shape, *(array.shape for array in jax.tree.leaves(w))]
+        aliases[len(operands)] = len(shapes)  # the backward pass writes over the residuals of the forward pass
+        operands += [residuals, *d_state]
+        shapes += [residuals, *(_floats(array.shape) for array in jax.tree.leaves(w))]
     results = iter(_call(_BACKWARD, shapes, operands, static, constants, weights, aliases=aliases, wants_d_x=wants_d_x))
     d_x = next(results) if wants_d_x else None
     d_weights = []
     for w in weights:
-        next(results)  # the notes
+        next(results)  # the residuals
         leaves, structure = jax.tree.flatten(w)
         d_weights.append(jax.tree.unflatten(structure, itertools.islice(results, len(leaves))))
     return d_x, tuple(d_weights)
@@ -161,9 +162,13 @@ def _given(*arrays: jax.Array | None) -> list[jax.Array]:
     return [array for array in arrays if array is not None]
 
 
+def _floats(shape: tuple[int, ...]) -> Any:
+    return jax.ShapeDtypeStruct(shape, jnp.float32)  # type: ignore[no-untyped-call]
+
+
 def _call(
     target: str,
-    shapes: Sequence[tuple[int, ...]],
+    shapes: Sequence[Any],
     operands: Sequence[jax.Array],
     static: Static,
     constants: Constants,
@@ -174,7 +179,7 @@ def _call(
 ) -> list[jax.Array]:
     call = jax.ffi.ffi_call(
         target,
-        [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes],  # type: ignore[no-untyped-call]
+        [jax.ShapeDtypeStruct(each.shape, each.dtype) for each in shapes],  # type: ignore[no-untyped-call]
         vmap_method="sequential",
         input_output_aliases=aliases,
     )

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.extend
 import jax.numpy as jnp
+import numpy as np
 from jax.interpreters import ad, batching, mlir
 
 from bothways.layers.ops.jax import custom_call, reference
@@ -24,8 +25,8 @@ from bothways.spec import CELLS
 class _Layout(NamedTuple):
     """What the flat arguments of the primitive are.
 
-    `x, *leaves of the weights, *notes, *leaves of the constants`, then the tangents of some of x and the leaves of the
-    weights.
+    `x, *leaves of the weights, *residuals, *leaves of the constants`, then the tangents of some of x and the leaves of
+    the weights.
 
     Attributes:
         static: that of the call.
@@ -40,13 +41,13 @@ class _Layout(NamedTuple):
     mapped: int = 0
 
     def split(self, arguments: Sequence[Any]) -> tuple[Any, Constants, tuple[Weights, ...], Any, tuple[Any, ...]]:
-        """`x, constants, weights, notes, tangents`."""
+        """`x, constants, weights, residuals, tangents`."""
         inputs = len(self.active)
-        notes = inputs + len(self.static.cells)
-        fixed = notes + self.constants.num_leaves
-        constants = jax.tree.unflatten(self.constants, arguments[notes:fixed])
+        residuals = inputs + len(self.static.cells)
+        fixed = residuals + self.constants.num_leaves
+        constants = jax.tree.unflatten(self.constants, arguments[residuals:fixed])
         weights = self.weights(arguments[1:inputs])
-        return arguments[0], constants, weights, tuple(arguments[inputs:notes]), tuple(arguments[fixed:])
+        return arguments[0], constants, weights, tuple(arguments[inputs:residuals]), tuple(arguments[fixed:])
 
     def over_mapped(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """`function`, of arguments with the mapped axes."""
@@ -74,26 +75,29 @@ def recurrence(static: Static, x: jax.Array, constants: Constants, weights: tupl
 
 @functools.partial(recurrence.defjvp, symbolic_zeros=True)
 def _(static: Static, primals: Any, tangents: Any) -> tuple[Results, Results]:
-    *results, notes = _with_notes(static, *primals)
-    return tuple(results), _tangent(static, primals, notes, tangents)
+    *results, residuals = _with_residuals(static, *primals)
+    return tuple(results), _tangent(static, primals, residuals, tangents)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _with_notes(static: Static, x: Any, constants: Any, weights: Any) -> tuple[Any, Any, Any]:
-    """As `recurrence`, with the notes for `_backward`: of these the derivative is never asked, for `_backward` has its
-    own with respect to all that they are made of."""
+def _with_residuals(static: Static, x: Any, constants: Any, weights: Any) -> tuple[Any, Any, Any]:
+    """As `recurrence`, with the residuals for `_backward`. Their derivative is never asked for: `_backward` has its own
+    with respect to all that they are made of."""
     return custom_call.forward(static, x, constants, weights, saves=True)
 
 
-@functools.partial(_with_notes.defjvp, symbolic_zeros=True)
+@functools.partial(_with_residuals.defjvp, symbolic_zeros=True)
 def _(static: Static, primals: Any, tangents: Any) -> tuple[Any, Any]:
-    outputs, states, notes = _with_notes(static, *primals)
-    return (outputs, states, notes), (*_tangent(static, primals, notes, tangents), jax.tree.map(jnp.zeros_like, notes))
+    outputs, states, residuals = _with_residuals(static, *primals)
+    none = tuple(np.zeros(each.shape, jax.dtypes.float0) for each in residuals)
+    return (outputs, states, residuals), (*_tangent(static, primals, residuals, tangents), none)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def _backward(static: Static, wants_d_x: bool, x: Any, constants: Any, weights: Any, notes: Any, d_results: Any) -> Any:
-    return custom_call.backward(static, x, constants, weights, notes, d_results, wants_d_x=wants_d_x)
+def _backward(
+    static: Static, wants_d_x: bool, x: Any, constants: Any, weights: Any, residuals: Any, d_results: Any
+) -> Any:
+    return custom_call.backward(static, x, constants, weights, residuals, d_results, wants_d_x=wants_d_x)
 
 
 @_backward.defjvp
@@ -109,12 +113,12 @@ def _(static: Static, wants_d_x: bool, primals: Any, tangents: Any) -> Any:
     return jax.jvp(backward, (x, weights, d_results), (d_x, d_weights, dd_results))
 
 
-def _tangent(static: Static, primals: Any, notes: Any, tangents: Any) -> Results:
+def _tangent(static: Static, primals: Any, residuals: Any, tangents: Any) -> Results:
     """The tangents of outputs and states from those of x, weights and initial states, by the primitive."""
     (x, constants, weights), (d_x, _, d_weights) = primals, tangents
     d_inputs = [d_x, *jax.tree.leaves(d_weights, is_leaf=_is_zero)]
     layout = _Layout(static, jax.tree.structure(constants), tuple(not _is_zero(d) for d in d_inputs))
-    fixed = [x, *jax.tree.leaves(weights), *notes, *jax.tree.leaves(constants)]
+    fixed = [x, *jax.tree.leaves(weights), *residuals, *jax.tree.leaves(constants)]
     results = _tangent_p.bind(*fixed, *(d for d in d_inputs if not _is_zero(d)), layout=layout)
     return _results(static, results)
 
@@ -171,10 +175,10 @@ def _(*arguments: Any, layout: _Layout) -> list[Any]:
 
 
 def _transpose(cotangents: Any, *arguments: Any, layout: _Layout) -> list[Any]:
-    x, constants, weights, notes, tangents = layout.split(arguments)
+    x, constants, weights, residuals, tangents = layout.split(arguments)
     d_results = _results(layout.static, [_instantiate(each) for each in cotangents])
     backward = layout.over_mapped(functools.partial(_backward, layout.static, layout.active[0]))
-    d_x, d_weights = backward(x, constants, weights, notes, d_results)
+    d_x, d_weights = backward(x, constants, weights, residuals, d_results)
     gradients = [d_x, *jax.tree.leaves(d_weights)]
     active = [gradient for gradient, active in zip(gradients, layout.active, strict=True) if active]
     return [None] * (len(arguments) - len(tangents)) + active
@@ -185,7 +189,7 @@ def _jvp(primals: Any, tangents: Any, *, layout: _Layout) -> tuple[Any, Any]:
     parts = []
     if any(not isinstance(d, ad.Zero) for d in tangents[fixed:]):
         parts.append(_tangent_p.bind(*primals[:fixed], *map(_instantiate, tangents[fixed:]), layout=layout))
-    if any(not isinstance(d, ad.Zero) for d in tangents[:inputs]):  # of the notes and the constants there are none
+    if any(not isinstance(d, ad.Zero) for d in tangents[:inputs]):  # of the residuals and the constants there are none
 
         def function(*arguments: Any) -> Any:
             return _forward_mode(*arguments, *primals[inputs:], layout=layout)

@@ -20,7 +20,7 @@ Product = Callable[[jax.Array], jax.Array]
 
 
 def recurrence(static: Static, x: jax.Array, constants: Constants, weights: tuple[Weights, ...]) -> Results:
-    """As `bothways.layers.ops.jax.custom_call.forward`, without notes, in the dtype of `x` whatever `static` says."""
+    """As `custom_call.forward` without residuals, in the dtype of `x` whatever `static` says."""
     counts = jnp.ones(x.shape[:2], bool) if constants.mask is None else constants.mask
     outputs, states = zip(
         *(
