@@ -337,7 +337,7 @@ def test_bad_arguments_of_train(
         (["predict", "flows.bothways", "renamed.csv", "-o", "out.csv"], "Did you mean 'Bytes'?"),
         (["predict", "flows.bothways", "flows.csv", "-o", "out.txt"], "must end in .parquet, .csv, .jsonl or .ndjson"),
         (["predict", "flows.bothways", "flows.csv", "-o", "nowhere/out.csv"], "there is no folder"),
-        (["predict", "flows.bothways", "flows.csv", "-o", "./flows.csv"], "this is the table itself"),
+        (["predict", "flows.bothways", "flows.csv", "-o", "./flows.csv"], "this is one of the tables to label"),
         (["predict", "flows.bothways", "predicted.csv", "-o", "out.csv"], "'predicted' already"),
         (["predict", "flows.bothways", "flows.csv"], "--output"),
         (["evaluate"], "MODEL"),

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from bothways.data import Columns
 from bothways.errors import InputError, ModelFileError
 from bothways.network import Network
 from bothways.runtime import Label, Model
@@ -44,7 +45,7 @@ def same(a: Model, b: Model) -> bool:
 def test_a_model_comes_back_whole(path: Path, classes: tuple[Label, ...]) -> None:
     model = some_model(
         classes=classes,
-        columns={"features": ["CO2"], "label": "label"},
+        columns=Columns("label", ("CO2", "temperature")),
         class_counts=dict(zip(classes, (5, 6, 7), strict=True)),
         facts={"seed": 0, "note": None},
     )
@@ -200,7 +201,7 @@ def described(path: Path, **changes: Any) -> Path:
         ({"version": 0}, "version of the file is 0"),
         ({"network": NETWORK.to_json() | {"units": 4}}, r"recurrent_0/forward/kernel' is float32 \(2, 12\)"),
         ({"network": NETWORK.to_json() | {"depth": 10**9}}, "depth is 1000000000"),
-        ({"network": NETWORK.to_json() | {"cell": ["lstm"]}}, r"cell is \['lstm'\]; it must be a string"),
+        ({"network": NETWORK.to_json() | {"cell": ["lstm"]}}, r"There is no cell \['lstm'\]"),
         ({"network": {}}, "missing or unknown entries"),
         ({"classes": {"kind": "str", "values": ["a", "b"]}}, "the network needs 3"),
         ({"classes": {"kind": "str", "values": ["a", "b", "b"]}}, "differ from one another"),
@@ -208,7 +209,10 @@ def described(path: Path, **changes: Any) -> Path:
         ({"classes": {"kind": "float", "values": [0.5, 1.5, 2.5]}}, "all int, all str or all bool"),
         ({"classes": {"kind": "list", "values": [[], [], []]}}, "all int, all str or all bool"),
         ({"class_counts": [1, 2]}, "they must be 3 whole numbers"),
-        ({"class_counts": [1, 2, "3"]}, "they must be 3 whole numbers"),
+        ({"class_counts": [1, 2, "3"]}, "missing or of another type: class_counts"),
+        ({"class_counts": [1, 2, -3]}, "they must be 3 whole numbers from 0"),
+        ({"network": NETWORK.to_json() | {"conv_window": 3, "conv_stride": 10**8}}, "conv_stride is 100000000"),
+        ({"facts": {"epochs": 1, "parts": {"train": 3}}}, "missing or of another type: facts: parts"),
         ({"columns": "CO2"}, "missing or of another type: columns"),
         ({"facts": ...}, "missing or of another type: facts"),
     ],

@@ -38,6 +38,9 @@ taken over the steps and put side by side (Howard and Ruder 2018)."""
 MAX_DEPTH = 100
 """No network needs more layers; a model file could claim a billion, whose mere description would fill the memory."""
 
+MAX_WINDOW = 10_000
+"""No convolution needs a longer window or stride; with a stride of a billion, one step would be padded to as many."""
+
 MAX_CODES = 1 << 24
 """Codes of categories stand in float32 columns, which hold every whole number up to here."""
 
@@ -175,11 +178,14 @@ class Network:
         0,
         "A convolution before the recurrent layers: steps that it reads at once, and steps per output.",
         least=0,
+        most=MAX_WINDOW,
         usual=(0, 3, 7),
         flag="--conv",
         shown="none",
     )
-    conv_stride: int = option_field(1, "Steps per output of the convolution.", least=1, usual=(1, 2), follows=True)
+    conv_stride: int = option_field(
+        1, "Steps per output of the convolution.", least=1, most=MAX_WINDOW, usual=(1, 2), follows=True
+    )
     dropout: float = option_field(
         0.0, "Share of the inputs of each layer that training drops.", least=0, below=1, usual=(0.0, 0.25, 0.5)
     )

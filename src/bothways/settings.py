@@ -68,6 +68,10 @@ class Roles:
     per: str | None = option_field(None, "What has a label.", choices=PERS, shown="as the table shows")
 
 
+MOST_CHANGES = 100_000
+"""No change over more steps than these means anything; a model file could claim any number."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """How fields of text are read where a column can be read in two ways.
@@ -105,7 +109,9 @@ class Preparation:
         bothways.errors.InputError: changes is -1; it must be a whole number of at least 0.
     """
 
-    changes: int = option_field(0, "Add each number's change over the last N steps.", least=0, usual=(0, 1))
+    changes: int = option_field(
+        0, "Add each number's change over the last N steps.", least=0, most=MOST_CHANGES, usual=(0, 1)
+    )
     centered: bool = option_field(False, "Subtract each sequence's mean.", usual=(False, True))
     min_count: int = option_field(1, "Rarer values of a category count as unknown.", least=1)
 

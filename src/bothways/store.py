@@ -10,6 +10,7 @@ Nothing in it is code, so a file from a stranger can be wrong but cannot run any
 from __future__ import annotations
 
 import json
+import math
 import os
 import zipfile
 from dataclasses import fields
@@ -20,6 +21,7 @@ from typing import Any
 import safetensors
 import safetensors.numpy
 
+from bothways import baselines
 from bothways.errors import InputError, ModelFileError
 from bothways.files import written_whole
 from bothways.network import Network
@@ -30,14 +32,46 @@ VERSION = 2
 SINCE_VERSION_2 = ("categories", "embedding", "conv_window", "conv_stride", "dropout", "per", "pooling")
 """What descriptions of networks in files of version 1 lack; the defaults of `Network` say what those networks are."""
 
-ENTRIES: dict[str, Any] = {
-    "network": dict,
-    "classes": dict,
-    "columns": (dict, NoneType),
-    "class_counts": list,
-    "facts": dict,
+ROLES = ("sequence", "order", "split", "draw")
+"""What descriptions of columns in files of version 1 may lack."""
+
+NUMBER = (int, float)
+FACTS: dict[str, Any] = {
+    "data": str,
+    "parts": {...: {"sequences": int, "steps": int}},
+    "settings": {...: object},
+    "preparation": {...: object},
+    "epochs": int,
+    "best_epoch": int,
+    "keras_backend": str,
+    "compiled_epochs": bool,
+    "history": [
+        {
+            "epoch": int,
+            "loss": NUMBER,
+            "valid_loss": (*NUMBER, NoneType),
+            "valid_metric": (*NUMBER, NoneType),
+            "best": bool,
+        }
+    ],
+    "versions": {...: str},
+    "baselines": {...: object},
+    "threshold": {"class": (str, int, bool), "value": NUMBER, "false_alarm_rate": NUMBER},
+    "labeler": {...: object},
 }
-"""What stands in `model.json` beside the format and its version, and as what."""
+"""The shapes of those facts that a model has; see `_fits`."""
+
+ENTRIES: dict[str, Any] = {
+    "network": {...: object},
+    "classes": {"kind": str, "values": list},
+    "columns": (dict, NoneType),
+    "class_counts": [int],
+    "facts": {...: object},
+}
+"""What stands in `model.json` beside the format and its version, and its shapes."""
+
+LARGEST = 1 << 64
+"""Whole numbers of this size and more mean nothing anywhere in a description."""
 
 UNREADABLE = (zipfile.BadZipFile, safetensors.SafetensorError, ValueError, EOFError, NotImplementedError, RuntimeError)
 """What a damaged file makes its readers raise."""
@@ -67,7 +101,7 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
         "version": VERSION,
         "network": model.network.to_json(),
         "classes": {"kind": type(model.classes[0]).__name__, "values": list(model.classes)},
-        "columns": model.columns,
+        "columns": None if model.columns is None else model.columns.to_json(),
         "class_counts": [model.class_counts.get(label, 0) for label in model.classes] if model.class_counts else [],
         "facts": dict(model.facts),
     }
@@ -94,7 +128,7 @@ def load(path: str | os.PathLike[str]) -> Model:
     description, weights = _read(path)
     try:
         return _model(description, weights)
-    except InputError as error:
+    except (InputError, ModelFileError) as error:
         raise ModelFileError(f"{path}: the model in it cannot be used. {error}") from None
 
 
@@ -111,7 +145,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The description, of a format and version that we read, and the weights."""
     try:
         with zipfile.ZipFile(path) as archive:
-            description = json.loads(_part(archive, "model.json", path))
+            description = _parsed(_part(archive, "model.json", path))
             _check_format(description, path)
             return description, safetensors.numpy.load(_part(archive, "weights.safetensors", path))
     except FileNotFoundError:
@@ -124,6 +158,51 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise ModelFileError(
             f"{path}: damaged or cut short, or not a bothways model. Copy it again, or train again."
         ) from None
+
+
+def _parsed(content: bytes) -> Any:
+    """JSON, without numbers or text that nothing else could hold.
+
+    Raises:
+        ValueError: it is none.
+    """
+
+    def finite(text: str) -> float:
+        if not math.isfinite(number := float(text)):
+            raise ValueError(f"{text} is no finite number")
+        return number
+
+    def small(text: str) -> int:
+        if abs(number := int(text)) >= LARGEST:
+            raise ValueError(f"{text} is too large")
+        return number
+
+    description = json.loads(content, parse_constant=finite, parse_float=finite, parse_int=small)
+    json.dumps(description, ensure_ascii=False).encode()  # halves of surrogate pairs are no text
+    return description
+
+
+def _fits(value: Any, shape: Any) -> bool:
+    """Whether a JSON value has a shape.
+
+    That is a type, or several; `[shape]` for lists; `{name: shape}` for objects with exactly these names, and
+    `{...: shape}` for objects with any names.
+
+    Example:
+        >>> _fits({"epochs": 3}, {"epochs": int}), _fits([True], [int])
+        (True, False)
+    """
+    if isinstance(shape, list):
+        return isinstance(value, list) and all(_fits(each, shape[0]) for each in value)
+    if isinstance(shape, dict):
+        shapes = dict.fromkeys(value, shape[...]) if ... in shape and isinstance(value, dict) else shape
+        return (
+            isinstance(value, dict)
+            and value.keys() == shapes.keys()
+            and all(_fits(value[name], each) for name, each in shapes.items())
+        )
+    kinds = shape if isinstance(shape, tuple) else (shape,)
+    return object in kinds or type(value) in kinds
 
 
 def _part(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
@@ -155,22 +234,36 @@ def _model(description: dict[str, Any], weights: dict[str, Any]) -> Model:
     Raises:
         InputError: they describe none that can be.
     """
-    missing = [name for name, kind in ENTRIES.items() if not isinstance(description.get(name), kind)]
-    if missing:
-        raise InputError(f"In its description these are missing or of another type: {', '.join(missing)}.")
-    kind, values = (description["classes"].get(name) for name in ("kind", "values"))
-    if not isinstance(values, list) or not all(type(value).__name__ == kind for value in values):
+    wrong = [name for name, shape in ENTRIES.items() if not _fits(description.get(name, ...), shape)]
+    if not wrong:
+        facts = description["facts"]
+        wrong = [f"facts: {name}" for name in FACTS.keys() & facts if not _fits(facts[name], FACTS[name])]
+    if wrong:
+        raise InputError(f"In its description these are missing or of another type: {', '.join(sorted(wrong))}.")
+    kind, values = description["classes"]["kind"], description["classes"]["values"]
+    if not all(type(value).__name__ == kind for value in values):
         raise InputError(f"The classes are {values}; they must all be of the kind {kind}.")
     counts = description["class_counts"]
-    if counts and (len(counts) != len(values) or not all(type(count) is int for count in counts)):
-        raise InputError(f"The counts of the classes are {counts}; they must be {len(values)} whole numbers.")
+    if counts and (len(counts) != len(values) or min(counts) < 0):
+        raise InputError(f"The counts of the classes are {counts}; they must be {len(values)} whole numbers from 0.")
+    if "threshold" in description["facts"] and description["facts"]["threshold"]["class"] not in values:
+        raise InputError("The threshold in it is for none of its classes.")
     since = SINCE_VERSION_2 if description["version"] < 2 else ()
     defaults = {field.name: field.default for field in fields(Network) if field.name in since}
-    return Model(
-        network=Network.from_json(defaults | description["network"]),
+    network = Network.from_json(defaults | description["network"])
+    columns = description["columns"]
+    if columns is not None:
+        from bothways.data import Columns  # brings Polars, of which a model of arrays has no use
+
+        columns = Columns.from_json((dict.fromkeys(ROLES) if since else {}) | columns)
+    model = Model(
+        network=network,
         weights=weights,
         classes=tuple(values),
-        columns=description["columns"],
+        columns=columns,
         class_counts=dict(zip(values, counts, strict=False)),
         facts=description["facts"],
     )
+    if "baselines" in model.facts:  # whose size that of the weights, which fit by now, bounds
+        baselines.from_json(model.facts["baselines"], network.features, network.classes, network.categories)
+    return model

@@ -53,7 +53,7 @@ def label_all(source: Any, output: Path, columns: Columns = COLUMNS, **how: Any)
     with LabeledWriter(output, ["odd", "even"]) as writer:
         for chunk in stream_sequences(source, columns, typed=writer.typed, say=said.append, **how):
             x = chunk.sequences.values[:, 0]
-            writer.write(chunk, (x % 2 == 0).astype(np.int64), x)
+            writer.write(chunk, (x % 2 == 0).astype(np.int64), np.stack([x, x], axis=1))
     return writer, said
 
 
@@ -183,7 +183,7 @@ def test_a_label_for_each_sequence_is_given_to_its_rows(tmp_path: Path) -> None:
     columns = Columns("label", ("x",), sequence="flow", order="at", per="sequence")
     with LabeledWriter(tmp_path / "out.csv", ["calm", "attack"]) as writer:
         for chunk in stream_sequences(path, columns):
-            writer.write(chunk, np.array([1, 0]), np.array([0.75, 0.5], np.float32))
+            writer.write(chunk, np.array([1, 0]), np.array([[0.25, 0.75], [0.5, 0.5]], np.float32))
     assert pl.read_csv(tmp_path / "out.csv")["predicted"].to_list() == ["attack"] * 2 + ["calm"] * 3
 
 
@@ -208,8 +208,8 @@ def test_what_goes_wrong_midway_leaves_what_was(tmp_path: Path, ending: str, whe
             for count, chunk in enumerate(stream_sequences(path, COLUMNS, rows=10_000)):
                 if count == when:
                     raise KeyboardInterrupt
-                zeros = np.zeros(chunk.sequences.steps)
-                writer.write(chunk, zeros.astype(np.int64), zeros.astype(np.float32))
+                steps = chunk.sequences.steps
+                writer.write(chunk, np.zeros(steps, np.int64), np.zeros((steps, 2), np.float32))
 
     with pytest.raises(KeyboardInterrupt):
         stop_midway()

@@ -88,7 +88,8 @@ class OneStep:
     def predict(self, sequences: Sequences) -> Numbers:
         """The most probable class of each label."""
         values = sequences.values
-        sums = (values[:, : len(self.mean)] - self.mean) / self.scale @ self.kernel
+        with np.errstate(over="ignore", invalid="ignore"):  # a file may hold numbers of any size
+            sums = (values[:, : len(self.mean)] - self.mean) / self.scale @ self.kernel
         for table, codes in zip(self.tables, _codes(values, self.tables), strict=True):
             sums += table[codes]
         if sequences.per == "sequence":
@@ -118,6 +119,8 @@ class OneStep:
         mean, scale = (np.array(data[name], np.float64) for name in ("mean", "scale"))
         kernel = np.array(data["kernel"], np.float64).reshape(len(mean), classes)
         bias = np.array([-np.inf if number is None else number for number in data["bias"]], np.float64).reshape(classes)
+        if not all(np.isfinite(array).all() for array in (mean, scale, kernel, *tables)) or not (scale > 0).all():
+            raise ValueError("no finite numbers")
         return cls(mean, scale, kernel, tuple(tables), bias)
 
 

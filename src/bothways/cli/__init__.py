@@ -12,8 +12,10 @@ from bothways.errors import BothwaysError, command_line
 __all__ = ["app", "main"]
 
 app.command()(engine.demo)
-for command in (tables.train, tables.evaluate, tables.predict, tables.info):
+for command in (tables.train, tables.evaluate):
     app.command()(command)
+app.command(cls=tables.PredictCommand)(tables.predict)
+app.command()(tables.info)
 app.command()(compare.compare)
 app.command()(engine.bench)
 

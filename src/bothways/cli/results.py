@@ -21,10 +21,6 @@ MOST_CLASSES = 30
 """So many classes are shown, those with the most labels."""
 
 
-SHOWN_FACTS = ("data", "epochs", "best_epoch", "keras_backend")
-"""What is shown of the facts of a model; --json has them all."""
-
-
 def show_training(training: Training) -> None:
     """What came of training, and what to do next."""
     seconds = training.seconds
@@ -114,7 +110,8 @@ def _between(intervals: Mapping[str, Interval], name: str, percent: bool = False
 def show_prediction(prediction: Prediction) -> None:
     """What was labeled, and where it is."""
     console = results()
-    console.print(f"{prediction.path}: {prediction.rows:,} rows labeled.", soft_wrap=True)
+    files = f" of {len(prediction.files)} files" if prediction.files else ""
+    console.print(f"{prediction.path}: {prediction.rows:,} rows{files} labeled.", soft_wrap=True)
     grid = table("label", "rows", "share")
     for label, count in prediction.predicted.items():
         grid.add_row(str(label), f"{count:,}", f"{count / prediction.rows:.1%}")
@@ -123,29 +120,18 @@ def show_prediction(prediction: Prediction) -> None:
 
 def show_model(model: Model) -> None:
     """What a model is and what it was trained on."""
-    from bothways.data import Columns, guess_table  # brings Polars, which --help has no use for
+    from bothways.data import guess_table  # brings Polars, which --help has no use for
 
     console = results()
-    network = model.network
-    reads = "both ways" if network.direction == "both" else network.direction
-    merge = f", merged by {network.merge_mode}" if network.direction == "both" else ""
-    pooled = " and ".join(network.pools) or "last"
-    facts = {
-        "network": f"{network.depth} x {network.cell} of {network.units} units, reads {reads}{merge}",
-        "convolution": f"{network.conv_window} steps, stride {network.conv_stride}" if network.conv_window else None,
-        "labels": "one a step" if network.per == "step" else f"one a sequence, by the {pooled} of its steps",
-        "weights": f"{sum(array.size for array in model.weights.values()):,} numbers",
-        "features": None if model.columns else f"{network.features} numbers per step",
-        **{name.replace("_", " "): model.facts.get(name) for name in SHOWN_FACTS},
-    }
     grid = Table.grid(padding=(0, 2))
-    for name, value in facts.items():
-        if value is not None:
-            grid.add_row(f" {name}", str(value))
+    told_below = {"classes", *(("features", *model.columns.roles) if model.columns else ())}
+    for name, value in model.summary.items():
+        if name not in told_below:
+            grid.add_row(f" {name}", value)
     console.print(grid)
     if model.columns:
-        console.print(guess_table(Columns.from_json(model.columns).known))
-    grid = table("class", "training steps" if network.per == "step" else "training sequences")
+        console.print(guess_table(model.columns.known))
+    grid = table("class", f"training {model.network.per}s")
     for label in model.classes:
         grid.add_row(str(label), f"{model.class_counts.get(label, 0):,}")
     console.print(grid)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from bothways.cli import display, results
 from bothways.cli.app import Data, Json, ModelFile, print_json
@@ -141,22 +143,64 @@ def predict(
     model: ModelFile,
     data: Data,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The table to write, .parquet, .csv or .jsonl.", show_default=False)
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The table to write, .parquet, .csv or .jsonl; or a folder, to label each file on its own.",
+            show_default=False,
+        ),
     ],
+    threshold: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[VALUE]",
+            help="For two classes: predict the positive one from this probability up. Without a value, the threshold "
+            "that [bold]evaluate --save-threshold[/] chose.",
+            show_default=False,
+        ),
+    ] = None,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Write the probability of each class.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Label every row of a table: writes its columns, and [bold]predicted[/] and [bold]probability[/] after them.
 
     Example: [bold]bothways predict flows.bothways new.csv -o labeled.csv[/]
+
+    Example: [bold]bothways predict flows.bothways new/ -o labeled/ --threshold --probabilities[/]
     """
     from bothways import jobs
 
     with display.row_progress() as (say, on_rows):
-        prediction = jobs.predict(model, data, output, say=say, on_rows=on_rows)
+        prediction = jobs.predict(
+            model, data, output, threshold=threshold, probabilities=probabilities, say=say, on_rows=on_rows
+        )
     if as_json:
         print_json(prediction.to_json())
     else:
         results.show_prediction(prediction)
+
+
+class PredictCommand(TyperCommand):
+    """`predict`, whose `--threshold` may stand without a value."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments."""
+        words = [
+            f"{word}=saved" if word == "--threshold" and not _is_value(following) else word
+            for word, following in zip_longest(args, args[1:], fillvalue="")
+        ]
+        return list(super().parse_args(ctx, words))
+
+
+def _is_value(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return word == "saved"
+    return True
 
 
 def info(
@@ -190,7 +234,7 @@ def info(
             {
                 "network": loaded.network.to_json(),
                 "classes": list(loaded.classes),
-                "columns": loaded.columns,
+                "columns": None if loaded.columns is None else loaded.columns.to_json(),
                 "class_counts": {str(label): count for label, count in loaded.class_counts.items()},
                 "facts": dict(loaded.facts),
             }

@@ -13,6 +13,7 @@ import polars as pl
 
 from bothways.data.tables import Table
 from bothways.errors import DataError, InputError, ModelFileError, option
+from bothways.settings import Preparation
 
 Rows = npt.NDArray[np.int64]
 
@@ -100,6 +101,11 @@ class Encoding:
         )
 
     @property
+    def read(self) -> tuple[str, ...]:
+        """The columns of the table that it reads."""
+        return (*(number.name for number in self.numbers), *self.texts)
+
+    @property
     def sizes(self) -> tuple[int, ...]:
         """How many codes each category has, 0 included."""
         return tuple(len(category.values) + 1 for category in self.categories)
@@ -176,22 +182,31 @@ class Encoding:
             True
         """
         try:
-            numbers = tuple(
-                Number(
-                    _text(each["name"]), None if each["fill"] is None else float(each["fill"]), bool(each["flagged"])
+            encoding = cls(
+                tuple(Number(each["name"], each["fill"], each["flagged"]) for each in data["numbers"]),
+                tuple(Category(each["name"], tuple(each["values"])) for each in data["categories"]),
+                data["gaps"],
+                data["changes"],
+                data["centered"],
+            )
+            names = encoding.read
+            sound = (
+                all(isinstance(name, str) for name in names)
+                and 0 < len(names) == len(set(names))
+                and all(isinstance(each.flagged, bool) and _is_fill(each.fill) for each in encoding.numbers)
+                and all(
+                    all(value is None or isinstance(value, str) for value in each.values)
+                    and len(each.values) == len(set(each.values))
+                    for each in encoding.categories
                 )
-                for each in data["numbers"]
+                and encoding.gaps in ("", "times", "numbers")
             )
-            categories = tuple(
-                Category(_text(each["name"]), tuple(None if v is None else _text(v) for v in each["values"]))
-                for each in data["categories"]
-            )
-            gaps = {"": "", "times": "times", "numbers": "numbers"}[data["gaps"]]
-            return cls(numbers, categories, gaps, int(data["changes"]), bool(data["centered"]))
-        except (KeyError, TypeError, ValueError):
-            raise ModelFileError(
-                "The description of columns in the model file is incomplete. Train the model again."
-            ) from None
+            Preparation(changes=encoding.changes, centered=encoding.centered)
+        except (InputError, KeyError, TypeError):
+            sound = False
+        if not sound:
+            raise ModelFileError("The description of columns in the model file is incomplete. Train the model again.")
+        return encoding
 
 
 @dataclass(eq=False)
@@ -432,7 +447,6 @@ def _rows(count: int) -> str:
     return f"{count:,} row{'s' if count != 1 else ''}"
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
+def _is_fill(value: Any) -> bool:
+    """Whether it can stand where a number is missing, in float32."""
+    return value is None or (isinstance(value, float) and abs(value) <= float(np.finfo(np.float32).max))

@@ -35,6 +35,7 @@ class LabeledWriter:
     Args:
         path: the file to write; its ending says what it is.
         classes: the labels, in the order of their codes.
+        each: whether to write the probability of each class, too, as `probability of LABEL`.
 
     Attributes:
         rows: how many rows are written.
@@ -55,15 +56,16 @@ class LabeledWriter:
         ...     columns = Columns("attack", features=("bytes",), sequence="flow")
         ...     with LabeledWriter(labeled, ["calm", "attack"]) as writer:
         ...         for chunk in stream_sequences(path, columns):
-        ...             writer.write(chunk, np.array([0, 1]), np.array([0.75, 0.5], np.float32))
+        ...             writer.write(chunk, np.array([0, 1]), np.array([[0.75, 0.25], [0.5, 0.5]], np.float32))
         ...     print(labeled.read_text().split())
         ['flow,bytes,predicted,probability', 'a,12,calm,0.75', 'a,7,attack,0.5']
     """
 
-    def __init__(self, path: str | os.PathLike[str], classes: Sequence[Any]) -> None:
+    def __init__(self, path: str | os.PathLike[str], classes: Sequence[Any], each: bool = False) -> None:
         """Check that the file can be written."""
         self.path = check_output(path, OUTPUTS)
         self._classes = pl.Series(list(classes))
+        self._each = [f"{PROBABILITY} of {label}" for label in classes] if each else []
         self._format = FORMATS[ending(self.path)]
         self._stack = ExitStack()
         self._sink: _Sink | None = None
@@ -94,7 +96,7 @@ class LabeledWriter:
         Args:
             chunk: the rows. One that starts at 0 begins the file anew.
             codes: for each step of `chunk.sequences` (for each sequence, where it has one label) the code of its label.
-            probabilities: for each code, how likely it is.
+            probabilities: `(labels, classes)`.
 
         Raises:
             DataError: the table has a column of one of the new names, the format cannot hold it, or the system cannot
@@ -105,12 +107,14 @@ class LabeledWriter:
                 self._sink.close(whole=False)
             self._start()
         frame = chunk.values if self.typed else chunk.frame
-        for name in (PREDICTED, PROBABILITY):
+        for name in (PREDICTED, PROBABILITY, *self._each):
             if name in frame.columns:
                 raise DataError(f"There is a column {name!r} already, which the predictions would take. Rename it.")
-        codes, probabilities = chunk.sequences.by_row(codes), chunk.sequences.by_row(probabilities)
+        codes, p = chunk.sequences.by_row(codes), chunk.sequences.by_row(probabilities)
         labeled = frame.with_columns(
-            self._classes.gather(codes).alias(PREDICTED), pl.Series(PROBABILITY, probabilities, dtype=pl.Float32)
+            self._classes.gather(codes).alias(PREDICTED),
+            pl.Series(PROBABILITY, p[np.arange(len(p)), codes], dtype=pl.Float32),
+            *(pl.Series(name, p[:, code], dtype=pl.Float32) for code, name in enumerate(self._each)),
         )
         if self._sink is None:
             if self._format.write is None:

@@ -56,4 +56,4 @@ def load_with_columns(path: str | Path) -> tuple[Model, Columns]:
     model = store.load(path)
     if model.columns is None:
         raise InputError(f"{path}: this model was trained on arrays, so it does not know the columns of a table.")
-    return model, Columns.from_json(model.columns)
+    return model, model.columns

@@ -1,82 +1,219 @@
-"""Label a table."""
+"""Label a table, or each file of a folder."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from bothways.data import LabeledWriter, stream_sequences
-from bothways.data.sources import OUTPUTS
-from bothways.errors import InputError
+from bothways.data.sources import OUTPUTS, WILDCARDS, ending, find_files
+from bothways.errors import BothwaysError, DataError, InputError
 from bothways.files import check_output
 from bothways.jobs.models import load_with_columns
+from bothways.metrics import rarest
+from bothways.runtime import Model
+
+SAVED = "saved"
+"""Asks for the threshold that `bothways evaluate --save-threshold` keeps in the model."""
+
+SHOWN = 3
+"""So many files that could not be labeled are named."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What labeling a table gave.
+    """What labeling a table, or each file of a folder, gave.
 
     Attributes:
-        path: the file with the labels.
-        rows: how many rows it has.
+        path: the file with the labels, or the folder of such files.
+        rows: how many rows are labeled.
         sequences: how many sequences they form.
         predicted: how many rows got each label.
+        files: what each file gave, where each was labeled on its own.
     """
 
     path: Path
     rows: int
     sequences: int
     predicted: Mapping[Any, int]
+    files: tuple[Prediction, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The shape that `bothways predict --json` prints."""
-        return {
+        shape = {
             "output": str(self.path),
             "rows": self.rows,
             "sequences": self.sequences,
             "predicted": {str(label): count for label, count in self.predicted.items()},
         }
+        return shape | ({"files": [each.to_json() for each in self.files]} if self.files else {})
 
 
 def predict(
     model: str | Path,
     data: str | Path,
     output: str | Path,
+    *,
+    threshold: float | str | None = None,
+    probabilities: bool = False,
     say: Callable[[str], None] = print,
     on_rows: Callable[[int], None] | None = None,
 ) -> Prediction:
     """Label every row of a table and write it with the columns `predicted` and `probability`, whole or not at all.
 
-    Memory does not grow with the table as long as the rows of each sequence stand together and in order.
+    Memory does not grow with the table as long as the rows of each sequence stand together and in order. Where the
+    output is a folder, each file of the data is labeled on its own, several at a time: by joblib on the cores of this
+    machine, or where `joblib.parallel_config` says.
 
     Args:
         model: the file of the model.
         data: the table, as in `bothways.data.read_table`; it needs no labels.
-        output: the table to write, .parquet, .csv or .jsonl.
+        output: the table to write, .parquet, .csv or .jsonl; or a folder, which is made if need be.
+        threshold: for two classes, predict the positive one where its probability is at least this; "saved" for the
+            threshold in the model. The positive class is that of the threshold in the model, else the rarer one.
+        probabilities: write a column for the probability of each class, too.
         say: is called with whatever the user should know.
         on_rows: is called with the number of rows labeled so far.
 
     Raises:
         ModelFileError: the model cannot be read.
         DataError: the table cannot be used, does not fit the model, or could not be written.
-        InputError: the output is the table itself.
+        InputError: the output is one of the inputs, or there is no such threshold.
 
     Example:
         >>> predict("nowhere.bothways", "flows.csv", "labeled.csv")
         Traceback (most recent call last):
         bothways.errors.ModelFileError: nowhere.bothways: no such file.
     """
-    output = check_output(output, OUTPUTS)
-    if output.exists() and Path(data).exists() and output.samefile(data):
-        raise InputError(f"{output}: this is the table itself; write the labels to another file.")
+    output = Path(output)
+    if output.is_dir() or not output.suffix:
+        return _predict_each(Path(model), data, output, threshold, probabilities, say, on_rows)
+    check_output(output, OUTPUTS)
+    _refuse_inputs(data, output)
     loaded, columns = load_with_columns(model)
-    with LabeledWriter(output, loaded.classes) as writer:
+    positive = _threshold(loaded, threshold)
+    with LabeledWriter(output, loaded.classes, probabilities) as writer:
         for chunk in stream_sequences(data, columns, typed=writer.typed, say=say):
             p = loaded.probabilities(chunk.sequences)
-            writer.write(chunk, p.argmax(axis=1), p.max(axis=1))
+            writer.write(chunk, _decided(p, positive), p)
             if on_rows is not None:
                 on_rows(writer.rows)
     predicted = dict(zip(loaded.classes, writer.counts.tolist(), strict=True))
     return Prediction(output, writer.rows, writer.sequences, predicted)
+
+
+def _refuse_inputs(data: str | Path, output: Path) -> None:
+    """Refuse an output that is, or would become, one of the inputs."""
+    pattern = Path(data).absolute()
+    if pattern.is_dir():
+        pattern /= f"*{output.suffix}"
+    matches = any(character in str(pattern) for character in WILDCARDS) and output.absolute().match(str(pattern))
+    if matches or (output.exists() and any(output.samefile(path) for path in find_files(data).paths)):
+        raise InputError(f"{output}: this is one of the tables to label; write the labels somewhere else.")
+
+
+def _threshold(model: Model, asked: float | str | None) -> tuple[int, float] | None:
+    """The code of the positive class, and from which probability it is predicted; None for the likeliest class."""
+    if asked is None:
+        return None
+    if len(model.classes) != 2:
+        raise InputError(f"A threshold is for two classes; this model has {len(model.classes)}.")
+    kept = model.facts.get("threshold")
+    if asked == SAVED and kept is None:
+        raise InputError(
+            "This model keeps no threshold. Give one as a number, or let `bothways evaluate MODEL DATA "
+            "--false-alarm-rate 0.01 --save-threshold` choose and keep one."
+        )
+    try:
+        value = float(kept["value"] if asked == SAVED and kept is not None else asked)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise InputError(f"threshold is {asked!r}; it must be a probability from 0 to 1, or {SAVED!r}.")
+    if kept is not None:
+        return model.classes.index(kept["class"]), value
+    return rarest([model.class_counts.get(label, 0) for label in model.classes]), value
+
+
+def _decided(p: npt.NDArray[np.float32], positive: tuple[int, float] | None) -> npt.NDArray[np.int64]:
+    """The codes that probabilities `(labels, classes)` give."""
+    if positive is None:
+        return np.asarray(p.argmax(axis=1))
+    code, value = positive
+    return np.where(p[:, code] >= value, code, 1 - code)
+
+
+def _predict_each(
+    model: Path,
+    data: str | Path,
+    output: Path,
+    threshold: float | str | None,
+    probabilities: bool,
+    say: Callable[[str], None],
+    on_rows: Callable[[int], None] | None,
+) -> Prediction:
+    """Label each file of the data on its own, into a folder."""
+    from joblib import Parallel, delayed
+
+    _threshold(load_with_columns(model)[0], threshold)
+    targets = {path: output / _name(path) for path in find_files(data).paths}
+    if len(set(targets.values())) < len(targets):
+        twice = next(name for name, count in Counter(targets.values()).items() if count > 1)
+        raise InputError(f"{twice}: the labels of several tables would be written to this file. Rename one.")
+    if output.is_dir() and any(path.parent.samefile(output) for path in targets):
+        raise InputError(f"{output}: this is the folder of the tables to label; write the labels to another one.")
+    try:
+        output.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{output}: this folder cannot be made ({error.strerror}).") from None
+    done: list[Prediction] = []
+    failed: list[str] = []
+    parallel = Parallel(n_jobs=-1 if len(targets) > 1 else 1, return_as="generator")
+    for result, said in parallel(
+        delayed(_predict_one)(model, path, target, threshold, probabilities) for path, target in targets.items()
+    ):
+        for message in said:
+            say(message)
+        if isinstance(result, Prediction):
+            done.append(result)
+        else:
+            failed.append(result)
+        if on_rows is not None:
+            on_rows(sum(each.rows for each in done))
+    if failed:
+        more = f" And {len(failed) - SHOWN} more." if len(failed) > SHOWN else ""
+        raise DataError(f"{len(failed)} of {len(targets)} files could not be labeled. {' '.join(failed[:SHOWN])}{more}")
+    predicted = Counter[Any]()
+    for each in done:
+        predicted.update(each.predicted)
+    return Prediction(
+        output, sum(each.rows for each in done), sum(each.sequences for each in done), dict(predicted), tuple(done)
+    )
+
+
+def _predict_one(
+    model: Path, data: Path, output: Path, threshold: float | str | None, probabilities: bool
+) -> tuple[Prediction | str, list[str]]:
+    """What labeling a file gave, or why it could not be labeled; and what is to be said."""
+    said: list[str] = []
+    try:
+        done = predict(model, data, output, threshold=threshold, probabilities=probabilities, say=said.append)
+        return done, [message if str(data) in message else f"{data}: {message}" for message in said]
+    except BothwaysError as error:
+        return str(error), said
+
+
+def _name(path: Path) -> str:
+    """What the file with the labels of another is called: the same, unless its format cannot be written.
+
+    Example:
+        >>> _name(Path("flows.csv.gz")), _name(Path("flows.xlsx"))
+        ('flows.csv.gz', 'flows.csv')
+    """
+    return path.name if ending(path) in OUTPUTS else path.with_suffix(".csv").name

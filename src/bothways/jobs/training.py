@@ -70,7 +70,7 @@ class Training:
             "seconds": dict(self.seconds),
             "steps_per_second": self.steps_per_second,
             "interrupted": False,  # what Ctrl-C ends prints nothing; scripts may look all the same
-            "columns": list((self.model.columns or {})["guesses"]),
+            "columns": [] if self.model.columns is None else [asdict(guess) for guess in self.model.columns.guesses],
             "model": str(self.path),
         }
 
@@ -252,4 +252,4 @@ def _model(
         "versions": {"bothways": bothways.__version__},
         "baselines": baselines.to_json(simple),
     }
-    return Model(network, trained.weights, parts.classes, columns.to_json(), counts, facts)
+    return Model(network, trained.weights, parts.classes, columns, counts, facts)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from bothways import data
 from bothways.errors import InputError
 from bothways.labeler.inputs import Array, Form, read_arrays
 from bothways.network import MAX_CODES
@@ -21,6 +22,7 @@ class Columns(Protocol):
         features: how many there are.
         names: their names; none for arrays.
         codes: how many codes each category has, 0 for the unknown included.
+        roles: what each column of a table is for; None for arrays.
     """
 
     @property
@@ -38,8 +40,9 @@ class Columns(Protocol):
     def read(self, name: str, X: Any) -> tuple[Sequences, Form]:
         """X as the network takes it: numbers first, then the codes of categories."""
 
-    def to_json(self) -> dict[str, Any] | None:
-        """What a model file keeps of them."""
+    @property
+    def roles(self) -> data.Columns | None:
+        """See the class."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,9 @@ class ArrayColumns:
         """None: columns of arrays have numbers alone."""
         return ()
 
-    def to_json(self) -> None:
-        """Nothing: a model file describes the columns of tables."""
+    @property
+    def roles(self) -> None:
+        """None: they are columns of no table."""
 
     @classmethod
     def fit(cls, X: Any, categorical: Sequence[Any]) -> ArrayColumns:

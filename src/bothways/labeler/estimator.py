@@ -270,7 +270,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             network=network,
             weights=trained.weights,
             classes=tuple(names),
-            columns=columns.to_json(),
+            columns=columns.roles,
             class_counts=dict(zip(names, counts.tolist(), strict=True)),
             facts=_facts(settings, trained),
         )

@@ -44,10 +44,6 @@ class FrameColumns:
         """How many codes each category has, 0 for the unknown included."""
         return self.roles.fitted.sizes
 
-    def to_json(self) -> dict[str, Any]:
-        """What a model file keeps of them."""
-        return self.roles.to_json()
-
     @classmethod
     def fit(cls, X: Any, y_name: Any, labeler: Any, rows: npt.NDArray[np.int64] | None = None) -> FrameColumns:
         """The columns of a data frame, and how they become numbers.

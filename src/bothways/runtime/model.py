@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +14,15 @@ from bothways.network import Network
 from bothways.runtime.forward import Floats, check_codes, checked_sequences, probabilities, scores
 from bothways.sequences import Sequences
 
+if TYPE_CHECKING:
+    from bothways.data import Columns
+
 Label = int | str | bool
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Model:
-    """A trained network with its classes.
+    """A trained network with its classes: what `bothways train` and `SequenceLabeler` make, and `bothways.load` reads.
 
     Attributes:
         network: what the network is.
@@ -43,7 +46,7 @@ class Model:
     network: Network
     weights: Mapping[str, Floats]
     classes: tuple[Label, ...]
-    columns: dict[str, Any] | None = None
+    columns: Columns | None = None
     class_counts: Mapping[Label, int] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -57,6 +60,52 @@ class Model:
             raise InputError(
                 f"classes are {self.classes}; the network needs {self.network.classes} that differ from one another."
             )
+        if kinds == {int} and not all(-(1 << 63) <= int(label) < 1 << 63 for label in self.classes):
+            raise InputError(f"classes are {self.classes}; whole numbers must fit into 64 bits.")
+        if self.columns is not None:
+            _check_columns(self.network, self.columns)
+
+    def __repr__(self) -> str:
+        """One line."""
+        return (
+            f"<Model: {self.network.cell} of {self.network.units} units, classes {', '.join(map(str, self.classes))}>"
+        )
+
+    def __str__(self) -> str:
+        """A short card."""
+        width = max(len(name) for name in self.summary)
+        return "\n".join(f"{name:{width}}  {value}" for name, value in self.summary.items())
+
+    @property
+    def summary(self) -> dict[str, str]:
+        """What it labels, from what, how, and what it was trained on; in words, by name."""
+        network, columns, facts = self.network, self.columns, self.facts
+        reads = "both ways" if network.direction == "both" else network.direction
+        merged = f", merged by {network.merge_mode}" if network.direction == "both" else ""
+        pooled = " and ".join(network.pools) or "last"
+        summary = {
+            "classes": ", ".join(map(str, self.classes)),
+            "labels": "one per step" if network.per == "step" else f"one per sequence, from its {pooled} state",
+            "network": f"{network.depth} x {network.cell} of {network.units} units, reads {reads}{merged}",
+        }
+        if network.conv_window:
+            summary["convolution"] = f"{network.conv_window} steps, stride {network.conv_stride}"
+        summary["weights"] = f"{sum(array.size for array in self.weights.values()):,} numbers"
+        summary["features"] = f"{network.features} per step" if columns is None else ", ".join(columns.features)
+        summary |= {} if columns is None else columns.roles
+        sizes = [f"{name}: {of['sequences']:,} of {of['steps']:,} steps" for name, of in facts.get("parts", {}).items()]
+        best: Mapping[str, Any] = next((epoch for epoch in reversed(facts.get("history", [])) if epoch["best"]), {})
+        found = {
+            "trained on": facts.get("data"),
+            "sequences": "; ".join(sizes),
+            "epochs": facts.get("epochs"),
+            "best epoch": facts.get("best_epoch"),
+            "valid score": None if best.get("valid_metric") is None else f"{best['valid_metric']:.3f}",
+            "threshold": f"{facts['threshold']['value']:.4g}" if "threshold" in facts else None,
+        }
+        for name in ("settings", "preparation"):
+            found[name] = ", ".join(f"{key} {value}" for key, value in facts.get(name, {}).items())
+        return summary | {name: str(value) for name, value in found.items() if value}
 
     def predict_proba(self, sequences: Iterable[Any]) -> Any:
         """The probability of each class at each step, or of each sequence.
@@ -97,14 +146,36 @@ class Model:
 
         Returns:
             `(steps, classes)`, or `(sequences, classes)` where a sequence has one label.
+
+        Raises:
+            InputError: weights or values so large that their sums overflow.
         """
-        return probabilities(scores(self.network, self.weights, sequences))
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = scores(self.network, self.weights, sequences)
+        if not np.isfinite(z).all():
+            raise InputError("The scores overflow: weights of the model, or values of the sequences, are too large.")
+        return probabilities(z)
 
     def _split(self, sequences: Iterable[Any], function: Callable[[Floats], npt.NDArray[Any]]) -> Any:
         """A function of the probabilities, given for each sequence where steps have labels."""
         checked = checked_sequences("sequences", sequences, self.network.features)
         check_codes("sequences", checked, self.network)
         return replace(checked, per=self.network.per).split(function(self.probabilities(checked)))
+
+
+def _check_columns(network: Network, columns: Columns) -> None:
+    """Refuse columns that do not fit the network."""
+    encoding = columns.fitted
+    if (columns.per, encoding.sizes, len(encoding.names)) != (network.per, network.categories, network.features):
+        raise InputError(
+            f"The columns give one label per {columns.per}, {len(encoding.names)} features and categories of the sizes "
+            f"{list(encoding.sizes)}; the network has one per {network.per}, {network.features} and "
+            f"{list(network.categories)}."
+        )
+    if sorted(encoding.read) != sorted(columns.features) or sorted(encoding.texts) != sorted(columns.categories):
+        raise InputError("The columns have other features than those that become numbers.")
+    if set(columns.features) & set(columns.roles.values()) or columns.sequence == columns.order is not None:
+        raise InputError("A column is for two things at once.")
 
 
 def check_weights(network: Network, weights: Mapping[str, Any]) -> None:

@@ -1,0 +1,90 @@
+"""Scores of scikit-learn for sequences of several lengths, whose labels its metrics would refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import get_scorer
+
+
+def scorer(scoring: str | Callable[..., float]) -> Callable[..., float]:
+    """A scorer of scikit-learn that takes all labels of all sequences together, whatever the form of X and y.
+
+    It is for `cross_val_score`, `GridSearchCV`, `learning_curve` and their like. Missing labels do not count.
+
+    Args:
+        scoring: a name such as "f1_macro" or "roc_auc", or what `sklearn.metrics.make_scorer` gives.
+
+    Raises:
+        ValueError: scikit-learn has no such scorer.
+
+    Example:
+        >>> from sklearn.dummy import DummyClassifier
+        >>> from sklearn.base import BaseEstimator, ClassifierMixin
+        >>> class Always(ClassifierMixin, BaseEstimator):
+        ...     classes_ = np.array([0, 1])
+        ...     def fit(self, X, y):
+        ...         return self
+        ...     def predict(self, X):
+        ...         return [np.ones(len(x), int) for x in X]
+        >>> X, y = [np.zeros((3, 1)), np.zeros((1, 1))], [np.array([0, 1, 1]), np.array([1])]
+        >>> scorer("accuracy")(Always().fit(X, y), X, y)
+        0.75
+    """
+    return _Scorer(get_scorer(scoring))
+
+
+class _Scorer:
+    """See `scorer`; a class, so that it can be sent to other processes."""
+
+    def __init__(self, scoring: Callable[..., float]) -> None:
+        self._scoring = scoring
+
+    def __call__(self, estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The score of a fitted estimator."""
+        labels = _flat(y)
+        there = labels == labels  # NaN is not
+        if labels.dtype == object:
+            there &= np.array([label is not None for label in labels])
+        if (missing := getattr(estimator, "missing_label", None)) is not None:
+            there &= labels != missing
+        weights = {} if sample_weight is None else {"sample_weight": _flat(sample_weight)[there]}
+        known = labels[there]
+        if known.dtype.kind in "Of":  # numbers were made floats by a NaN, or objects by None, beside them
+            known = known.astype(estimator.classes_.dtype)
+        return self._scoring(_Flat(estimator, there), X, known, **weights)
+
+
+class _Flat(ClassifierMixin, BaseEstimator):
+    """A fitted labeler whose predictions come as one array."""
+
+    def __init__(self, labeler: Any, there: npt.NDArray[np.bool_]) -> None:
+        self.labeler = labeler
+        self.there = there
+        self.classes_ = labeler.classes_
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """The labels of all that counts."""
+        return _flat(self.labeler.predict(X))[self.there]
+
+    def predict_proba(self, X: Any) -> npt.NDArray[Any]:
+        """The probabilities of all that counts."""
+        return _flat(self.labeler.predict_proba(X), axes=1)[self.there]
+
+
+def _flat(values: Any, axes: int = 0) -> npt.NDArray[Any]:
+    """Values of all labels, each with so many axes of its own, as one array.
+
+    Example:
+        >>> _flat([[1, 2], [3]]).tolist(), _flat(np.zeros((2, 3, 4)), axes=1).shape
+        ([1, 2, 3], (6, 4))
+    """
+    ragged = not hasattr(values, "dtype") or (values.dtype == object and len(values) and np.ndim(values[0]) > axes)
+    if ragged and len(values) and np.ndim(values[0]) > axes:
+        values = np.concatenate([np.asarray(each) for each in values if len(each)] or [np.empty(0)])
+    array = np.asarray(values)
+    return array.reshape(-1, *array.shape[array.ndim - axes :])

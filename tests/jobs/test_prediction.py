@@ -1,0 +1,160 @@
+"""Tables labeled by a model whose weights are written by hand: thresholds, probabilities, folders."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from bothways import jobs, store
+from bothways.data import Columns
+from bothways.errors import DataError, InputError, ModelFileError
+from bothways.network import Network
+from bothways.runtime import Label, Model
+
+
+def some_model(classes: tuple[Label, ...] = ("calm", "scan"), **facts: Any) -> Model:
+    network = Network(features=1, classes=len(classes), units=2)
+    generator = np.random.default_rng(0)
+    weights = {
+        name: generator.uniform(0.1, 2, shape).astype(np.float32) for name, shape in network.weight_shapes().items()
+    }
+    weights["head/bias"] -= 1
+    counts = dict(zip(classes, (5, 3, 1), strict=False))
+    return Model(network, weights, classes, Columns("kind", ("x",), "flow"), counts, facts)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A model, and tables of which the second has the rows of the first and more."""
+    store.save(some_model(), tmp_path / "some.bothways")
+    x = np.linspace(-2, 2, 12).round(3)
+    frame = pl.DataFrame({"flow": np.repeat(["a", "b", "c"], 4), "x": x})
+    (tmp_path / "tables").mkdir()
+    frame.head(8).write_csv(tmp_path / "tables" / "one.csv")
+    frame.write_csv(tmp_path / "tables" / "two.csv")
+    return tmp_path
+
+
+def labeled(folder: Path, model: Model | None = None, **more: Any) -> pl.DataFrame:
+    if model is not None:
+        store.save(model, folder / "some.bothways")
+    output = folder / "out.csv"
+    jobs.predict(folder / "some.bothways", folder / "tables" / "two.csv", output, say=lambda message: None, **more)
+    return pl.read_csv(output)
+
+
+def test_a_probability_for_each_class(folder: Path) -> None:
+    frame = labeled(folder, probabilities=True)
+    assert frame.columns == [
+        "flow", "x", "predicted", "probability", "probability of calm", "probability of scan",
+    ]  # fmt: skip
+    p = frame.select("probability of calm", "probability of scan").to_numpy()
+    assert np.allclose(p.sum(axis=1), 1, atol=1e-6)
+    assert frame["probability"].to_list() == p.max(axis=1).tolist()
+    assert frame["predicted"].to_list() == np.array(["calm", "scan"])[p.argmax(axis=1)].tolist()
+    assert set(frame["predicted"]) == {"calm", "scan"}
+
+
+def test_a_column_of_such_a_name(folder: Path) -> None:
+    path = folder / "tables" / "two.csv"
+    pl.read_csv(path).with_columns(pl.lit(1).alias("probability of scan")).write_csv(path)
+    labeled(folder)
+    with pytest.raises(DataError, match="There is a column 'probability of scan' already"):
+        labeled(folder, probabilities=True)
+
+
+def test_a_threshold_decides_for_the_rarer_class(folder: Path) -> None:
+    p = labeled(folder, probabilities=True)["probability of scan"].to_numpy()
+    value = float(np.sort(p)[4])
+    frame = labeled(folder, threshold=value, probabilities=True)
+    assert (frame["predicted"] == "scan").to_list() == (p >= np.float32(value)).tolist()
+    of = frame.select(
+        pl.when(pl.col("predicted") == "scan").then("probability of scan").otherwise("probability of calm")
+    )
+    assert frame["probability"].to_list() == of.to_series().to_list()
+    assert set(labeled(folder, threshold=0)["predicted"]) == {"scan"}
+
+
+def test_the_threshold_in_the_model(folder: Path) -> None:
+    kept = {"class": "calm", "value": 0.0, "false_alarm_rate": 0.01}
+    assert set(labeled(folder, some_model(threshold=kept), threshold="saved")["predicted"]) == {"calm"}
+    assert set(labeled(folder, threshold="1")["predicted"]) == {"scan"}
+
+
+@pytest.mark.parametrize(
+    ("model", "threshold", "said"),
+    [
+        (some_model(), "saved", "This model keeps no threshold. Give one as a number, or let `bothways evaluate"),
+        (some_model(("a", "b", "c")), 0.5, "A threshold is for two classes; this model has 3"),
+        (some_model(), "half", "threshold is 'half'; it must be a probability from 0 to 1, or 'saved'"),
+        (some_model(), 1.5, "threshold is 1.5; it must be a probability"),
+        (some_model(), "nan", "threshold is 'nan'; it must be a probability"),
+    ],
+)
+def test_thresholds_that_cannot_be(folder: Path, model: Model, threshold: Any, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        labeled(folder, model, threshold=threshold)
+    assert not (folder / "out.csv").exists()
+
+
+def test_a_threshold_of_no_class(folder: Path) -> None:
+    kept = {"class": "flood", "value": 0.5, "false_alarm_rate": 0.01}
+    with pytest.raises(ModelFileError, match="threshold"):
+        labeled(folder, some_model(threshold=kept), threshold="saved")
+
+
+@pytest.mark.parametrize(
+    ("classes", "text"),
+    [((False, True), {"false", "true"}), ((0, 1), {"0", "1"}), (("False", "True"), {"False", "True"})],
+)
+def test_labels_come_back_as_they_were(folder: Path, classes: tuple[Label, ...], text: set[str]) -> None:
+    """Truth values as Polars writes them, text as it is."""
+    store.save(some_model(classes), folder / "some.bothways")
+    for name in ("out.parquet", "out.csv"):
+        jobs.predict(folder / "some.bothways", folder / "tables" / "two.csv", folder / name)
+    assert set(pl.read_parquet(folder / "out.parquet")["predicted"]) == set(classes)
+    assert set(pl.read_csv(folder / "out.csv", infer_schema=False)["predicted"]) == text
+
+
+def test_each_file_of_a_folder_on_its_own(folder: Path) -> None:
+    rows: list[int] = []
+    done = jobs.predict(folder / "some.bothways", folder / "tables", folder / "new", on_rows=rows.append)
+    assert (done.rows, done.sequences, rows[-1]) == (20, 5, 20)
+    assert sum(done.predicted.values()) == 20
+    assert [each.path.name for each in done.files] == ["one.csv", "two.csv"]
+    assert [each["rows"] for each in done.to_json()["files"]] == [8, 12]
+    assert (folder / "new" / "two.csv").read_text() == labeled(folder).write_csv()
+    assert pl.read_csv(folder / "new" / "one.csv").height == 8
+
+
+def test_a_folder_as_one_table(folder: Path) -> None:
+    done = jobs.predict(folder / "some.bothways", folder / "tables" / "t*.csv", folder / "out.csv")
+    assert (done.rows, done.files) == (12, ())
+
+
+def test_files_that_cannot_be_labeled_are_named_and_the_others_are(folder: Path) -> None:
+    (folder / "tables" / "one.csv").write_text("flow,y\na,1\n")
+    with pytest.raises(DataError, match=r"1 of 2 files could not be labeled\. .*one\.csv: .*no column 'x'"):
+        jobs.predict(folder / "some.bothways", folder / "tables", folder / "new", say=lambda message: None)
+    assert [path.name for path in (folder / "new").iterdir()] == ["two.csv"]
+
+
+@pytest.mark.parametrize("data", ["tables", "tables/*.csv", "tables/two.csv"])
+@pytest.mark.parametrize("output", ["tables/two.csv", "hard.csv", "soft.csv", "tables/new.csv", "tables"])
+def test_an_output_among_the_inputs_is_refused(folder: Path, data: str, output: str) -> None:
+    two = folder / "tables" / "two.csv"
+    os.link(two, folder / "hard.csv")
+    (folder / "soft.csv").symlink_to(two)
+    before = two.read_bytes()
+    run = (folder / "some.bothways", folder / data, folder / output)
+    if (data, output) == ("tables/two.csv", "tables/new.csv"):
+        jobs.predict(*run)
+    else:
+        with pytest.raises(InputError, match=r"somewhere else|another one"):
+            jobs.predict(*run)
+    assert two.read_bytes() == before

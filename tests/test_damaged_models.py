@@ -1,0 +1,204 @@
+"""Model files changed at random: each ends in a clear error, or in a model whose probabilities are numbers.
+
+`python tests/test_damaged_models.py 20000` tries as many and counts.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+import tempfile
+import zipfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import safetensors.numpy
+
+from bothways import baselines, jobs, store
+from bothways.data import Columns, Table
+from bothways.data.encoding import fit_encoding
+from bothways.errors import BothwaysError, ModelFileError
+from bothways.network import Network
+from bothways.runtime import Model
+from bothways.sequences import Sequences
+
+TRIES = 300
+
+FRAME = pl.DataFrame(
+    {
+        "flow": np.repeat(["a", "b", "c"], 4),
+        "bytes": [1.0, 2.0, None, 4.0] * 3,
+        "protocol": ["tcp", "udp", "tcp", None] * 3,
+        "time": [0, 1, 3, 9] * 3,
+        "kind": ["calm", "scan", "flood"] * 4,
+    }
+)
+
+ODD: list[Any] = [
+    None, True, False, 0, -1, 1, 2, 7, 100, 10**9, 2**31, 2**63, 2**64, 10**30, 0.5, -1.5, 1e300, 1e308, float("nan"),
+    float("inf"), "", "step", "sequence", "both", "lstm", "bytes", "protocol", "tcp", "\ud800", "\x1b[31m", "a" * 1000,
+    [], [1], ["tcp", "tcp"], [None, None], [[]], {}, {"": 1}, [{}],
+]  # fmt: skip
+"""Values to put in the place of others."""
+
+ODD_NUMBERS = [np.nan, np.inf, -np.inf, 0.0, -1.0, 1e-45, 1e30, 3e38, -3e38]
+
+
+def models() -> list[Model]:
+    """Models of a table, of one label per sequence, and of arrays."""
+    generator = np.random.default_rng(0)
+    made = []
+    for per, conv, table in (("step", 3, True), ("sequence", 0, True), ("step", 2, False)):
+        columns = None
+        categories, features = (5,), 3
+        if table:
+            encoding, _ = fit_encoding(
+                Table("flows.csv", FRAME), ["bytes", "protocol"], ["protocol"], "time", np.arange(12),
+                np.array([0, 4, 8, 12]), changes=1, centered=True,
+            )  # fmt: skip
+            columns = Columns(
+                "kind", ("bytes", "protocol"), "flow", "time", categories=("protocol",), per=per, encoding=encoding
+            )
+            categories, features = encoding.sizes, len(encoding.names)
+        network = Network(
+            features=features, classes=3, units=3, categories=categories, embedding=2, conv_window=conv, per=per
+        )
+        weights = {
+            name: generator.uniform(0.1, 1, shape).astype(np.float32) for name, shape in network.weight_shapes().items()
+        }
+        values = np.column_stack([generator.normal(size=(12, features - 1)), generator.integers(0, 4, 12)])
+        labels = np.arange(12) % 3 if per == "step" else np.arange(3)
+        sequences = Sequences(values, np.full(3, 4), labels, per=per)
+        epoch = {"epoch": 1, "loss": 0.5, "valid_loss": 0.25, "valid_metric": 1.0, "best": True}
+        facts = {
+            "data": "flows.csv",
+            "parts": {"train": {"sequences": 3, "steps": 12}},
+            "settings": {"epochs": 1, "monitor": "auto"},
+            "epochs": 1,
+            "best_epoch": 1,
+            "history": [epoch, epoch | {"valid_loss": None, "valid_metric": None}],
+            "versions": {"bothways": "0"},
+            "baselines": baselines.to_json(baselines.fit(sequences, 3, categories)),
+            "threshold": {"class": "scan", "value": 0.5, "false_alarm_rate": 0.01},
+        }
+        counts = {"calm": 4, "flood": 4, "scan": 4}
+        made.append(Model(network, weights, tuple(counts), columns, counts, facts))
+    return made
+
+
+def parts_of(model: Model, folder: Path) -> dict[str, bytes]:
+    store.save(model, folder / "whole.bothways")
+    with zipfile.ZipFile(folder / "whole.bothways") as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def damaged(parts: dict[str, bytes], generator: np.random.Generator) -> dict[str, bytes]:
+    """The parts of a file with one to three changes; checksums will be right."""
+    description = json.loads(parts["model.json"])
+    weights = safetensors.numpy.load(parts["weights.safetensors"])
+    for _ in range(generator.integers(1, 4)):
+        if generator.random() < 0.2:
+            weights = _other_weights(weights, generator)
+        else:
+            description = _other_json(description, generator)
+    return {"model.json": json.dumps(description).encode(), "weights.safetensors": safetensors.numpy.save(weights)}
+
+
+def _other_weights(weights: dict[str, Any], generator: np.random.Generator) -> dict[str, Any]:
+    name = generator.choice(sorted(weights))
+    array = weights[name].copy()
+    match generator.integers(5):
+        case 0 if array.size:
+            array.flat[generator.integers(array.size)] = generator.choice(ODD_NUMBERS)
+        case 1:
+            array[...] = generator.choice(ODD_NUMBERS)
+        case 2:
+            array = array.astype(generator.choice(["float64", "int32", "float16"]))
+        case 3:
+            array = array[..., :-1].copy()
+        case _:
+            return {other: value for other, value in weights.items() if other != name}
+    return weights | {name: array}
+
+
+def _other_json(description: Any, generator: np.random.Generator) -> Any:
+    """The same with one value, somewhere, replaced, removed, doubled or exchanged with another."""
+    description = copy.deepcopy(description)
+    places = list(_places(description))
+    holder, key = places[generator.integers(len(places))]
+    match generator.integers(5):
+        case 0:
+            del holder[key]
+        case 1 if isinstance(holder, list):
+            holder.insert(key, copy.deepcopy(holder[key]))
+        case 2:
+            other, place = places[generator.integers(len(places))]
+            holder[key] = copy.deepcopy(other[place])
+        case 3 if type(holder[key]) in (int, float):
+            holder[key] *= float(generator.choice([-1, 0, 0.5, 3, 1e9, 1e200]))
+        case _:
+            holder[key] = copy.deepcopy(ODD[generator.integers(len(ODD))])
+    return description
+
+
+def _places(value: Any) -> Any:
+    """Each list or object with each key or index of it."""
+    keys = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    for key in keys:
+        yield value, key
+        yield from _places(value[key])
+
+
+def outcome(parts: dict[str, bytes], folder: Path, evaluate: bool) -> str:
+    """What becomes of a file: "refused", or "used"; the table may be told not to fit it."""
+    path = folder / "damaged.bothways"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    try:
+        model = store.load(path)
+    except ModelFileError as error:
+        if not str(error).startswith(f"{path}: "):
+            raise RuntimeError("The message does not name the file.") from error
+        return "refused"
+    assert str(model)
+    try:
+        if model.columns is None:
+            p = np.concatenate(model.predict_proba([np.array([[0.5, 1.0, 1.0]])]))
+        else:
+            jobs.predict(path, folder / "flows.csv", folder / "labeled.csv", say=lambda message: None)
+            p = pl.read_csv(folder / "labeled.csv")["probability"].to_numpy()
+            if evaluate:
+                jobs.evaluate(path, folder / "flows.csv", "all", say=lambda message: None)
+    except BothwaysError as error:
+        return f"used, but {type(error).__name__}"
+    assert np.isfinite(p).all()
+    return "used"
+
+
+def run(tries: int, folder: Path, evaluate: int) -> Counter[str]:
+    FRAME.write_csv(folder / "flows.csv")
+    wholes = [parts_of(model, folder) for model in models()]
+    found: Counter[str] = Counter()
+    for number in range(tries):
+        generator = np.random.default_rng(number)
+        try:
+            found[outcome(damaged(wholes[number % len(wholes)], generator), folder, number % evaluate == 0)] += 1
+        except Exception as error:
+            raise AssertionError(f"seed {number}") from error
+    return found
+
+
+def test_damaged_files_end_in_a_clear_error_or_in_numbers(tmp_path: Path) -> None:
+    found = run(TRIES, tmp_path, evaluate=10)
+    assert found["refused"] > TRIES / 2
+    assert found["used"] > TRIES / 20
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as name:
+        print(run(int(sys.argv[1]), Path(name), evaluate=10))
