@@ -43,7 +43,7 @@ HOMES = {
     "onnx": ("bench.peers",),
     "onnxruntime": ("bench.peers",),
     "scipy": ("baselines.linear", "study.statistics", "problems"),
-    "sklearn": ("baselines", "labeler"),
+    "sklearn": ("baselines", "data.leaks", "labeler"),
     "tensorboard": ("training.trackers",),
     "mlflow": ("training.trackers",),
     "optuna": ("study.search",),

@@ -98,8 +98,12 @@ class Table:
                 at = self._places[new[-1]] + 1
                 new += [name for name in self.names[at : at + len(self._read)] if name not in self._read]
             # By place, for `select` takes the names "*" and "^x$" for patterns.
-            frame = self.values.select(pl.nth([self._places[name] for name in dict.fromkeys(new)]))
-            for column in frame if isinstance(frame, pl.DataFrame) else self._collected(frame):
+            places = [self._places[name] for name in dict.fromkeys(new)]
+            if isinstance(self.values, pl.DataFrame):
+                columns = [self.values.to_series(place) for place in places]
+            else:
+                columns = self._collected(self.values.select(pl.nth(places))).get_columns()
+            for column in columns:
                 categories = isinstance(column.dtype, (pl.Categorical, pl.Enum))
                 self._read[column.name] = column.cast(pl.String) if categories else column
         return pl.DataFrame([self._read[name] for name in names])
