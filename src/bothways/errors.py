@@ -39,6 +39,16 @@ def command_line() -> Iterator[None]:
         _command_line.reset(token)
 
 
+def on_command_line() -> bool:
+    """Whether the command line runs, within `command_line`.
+
+    Example:
+        >>> on_command_line()
+        False
+    """
+    return _command_line.get()
+
+
 def option(name: str, *values: object) -> str:
     """An option as the caller knows it: a flag on the command line, an argument in Python.
 

@@ -1,4 +1,4 @@
-"""The command itself, and what several of its parts have in common."""
+"""The command itself, and what its parts share."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+import bothways
+
 app = typer.Typer(
-    help="Label the steps of sequences, or whole sequences, with recurrent layers that read them both ways.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -21,12 +22,12 @@ Data = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="The table, one row a step: .parquet, .csv or .jsonl; a folder or a pattern for several files.",
+        help="The table, one row per step; also a folder of such files, or a pattern.",
         show_default=False,
     ),
 ]
 ModelFile = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="The model, as [bold]bothways train[/] wrote it.", show_default=False)
+    Path, typer.Argument(metavar="MODEL", help="A model that [bold]bothways train[/] wrote.", show_default=False)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 
@@ -34,3 +35,21 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 def print_json(value: Any) -> None:
     """Print a value as the one JSON object on the standard output."""
     print(json.dumps(value, allow_nan=False))
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"bothways {bothways.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def bothways_command(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Label the steps of sequences, or whole sequences, with recurrent layers that read them both ways.
+
+    Example: [bold]bothways train flows.csv --label attack -o flows.bothways[/]
+    """

@@ -12,7 +12,7 @@ from rich import box
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderableType, RenderHook
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.segment import Segment
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 if TYPE_CHECKING:
@@ -80,8 +80,13 @@ def epoch_progress() -> Iterator[tuple[Say, Callable[[EpochReport], None]]]:
     if not console.is_terminal:
         yield say, _log_epochs()
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(16), TextColumn("{task.fields[epoch]}"))
-    with Progress(*columns, console=console, transient=True) as progress:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+        BarColumn(16),
+        TextColumn("{task.fields[epoch]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+    )
+    with Progress(*columns, console=console, transient=True, expand=True) as progress:
         bar = progress.add_task("starting", total=None, epoch="")
 
         def update(report: EpochReport) -> None:
@@ -181,13 +186,13 @@ def _log_epochs() -> Callable[[EpochReport], None]:
 
 
 def _epoch_words(report: EpochReport) -> str:
-    parts = [f"loss {report.loss:.4f}"]
+    """What an epoch gave, the most important first: a narrow terminal shows no more."""
+    parts = []
     if report.valid_metric is not None:
         parts.append(f"valid {report.metric} {report.valid_metric:.3f}{' (best)' if report.best else ''}")
-    parts.append(f"{report.steps_per_second:,.0f} steps/s")
     if report.epoch < report.epochs:
-        parts.append(f"{_duration(report.seconds_left)} left at most")
-    return ", ".join(parts)
+        parts.append(f"at most {_duration(report.seconds_left)} left")
+    return ", ".join([*parts, f"loss {report.loss:.4f}", f"{report.steps_per_second:,.0f} steps/s"])
 
 
 def _duration(seconds: float) -> str:

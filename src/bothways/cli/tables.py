@@ -71,6 +71,7 @@ def train(
         if backend not in BACKENDS:
             raise InputError(f"There is no backend {backend!r}. Use one of: {', '.join(BACKENDS)}.")
         os.environ["KERAS_BACKEND"] = backend
+        from bothways import layers  # noqa: F401  (says at once if the backend is not installed)
     with display.epoch_progress() as (say, on_epoch):
         training = jobs.train(
             data,

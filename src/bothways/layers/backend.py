@@ -9,6 +9,8 @@ import sys
 import warnings
 from pathlib import Path
 
+from bothways.errors import MissingDependencyError, on_command_line
+
 PREFERRED = ("jax", "torch", "tensorflow")
 
 WRITTEN_BY_KERAS = {
@@ -28,33 +30,47 @@ def choose_backend() -> None:
     names a backend that is not installed, or is word for word the one that Keras writes by itself, naming TensorFlow,
     wherever it is first imported: nobody chose that.
 
+    Raises:
+        MissingDependencyError: no backend is installed, or not the one that `KERAS_BACKEND` names.
+
     Example:
         >>> choose_backend()
     """
-    if {"keras", "tensorflow"} & set(sys.modules) or os.environ.get("KERAS_BACKEND") or _installed(_configured()):
+    if sys.modules.get("keras") or sys.modules.get("tensorflow"):
         return
-    for backend in PREFERRED:
-        if _installed(backend):
-            os.environ["KERAS_BACKEND"] = backend
-            if backend != PREFERRED[0]:
-                warnings.warn(
-                    f"bothways uses Keras on {backend}, because {PREFERRED[0]} is not installed. "
-                    "Set KERAS_BACKEND to choose yourself.",
-                    stacklevel=3,
-                )
-            return
+    backend = os.environ.get("KERAS_BACKEND") or _configured()
+    if backend is None:
+        backend = next(filter(_installed, PREFERRED), None)
+        if backend is None:
+            raise MissingDependencyError("Keras needs a backend, and none is installed. Install one: pip install jax")
+        os.environ["KERAS_BACKEND"] = backend
+        if backend != PREFERRED[0]:
+            warnings.warn(
+                f"bothways uses Keras on {backend}, because {PREFERRED[0]} is not installed. "
+                "Set KERAS_BACKEND to choose yourself.",
+                stacklevel=3,
+            )
+    elif backend in PREFERRED and not _installed(backend):
+        raise MissingDependencyError(
+            f"Keras is to run on {backend}, which is not installed. Install it (pip install {backend}), or choose "
+            f"another backend: {', '.join(filter(_installed, PREFERRED)) or 'none is installed'}."
+        )
+    if backend != "tensorflow" and on_command_line():
+        # Keras imports it wherever it is installed, which takes seconds and prints banners.
+        sys.modules["tensorflow"] = None  # type: ignore[assignment]
 
 
 def _configured() -> str | None:
-    """The backend that the configuration file of Keras names, if there is a file that somebody wrote."""
+    """The backend that the configuration file of Keras names, if somebody wrote it and that backend is installed."""
     home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
     try:
         configuration = json.loads((home / "keras.json").read_text())
         backend = configuration["backend"]
     except (OSError, ValueError, LookupError, TypeError):  # Keras, too, goes on without such a file
         return None
-    return backend if isinstance(backend, str) and configuration != WRITTEN_BY_KERAS else None
+    chosen = isinstance(backend, str) and configuration != WRITTEN_BY_KERAS and _installed(backend)
+    return backend if chosen else None
 
 
-def _installed(backend: str | None) -> bool:
-    return backend is not None and (backend == "numpy" or importlib.util.find_spec(backend) is not None)
+def _installed(backend: str) -> bool:
+    return backend == "numpy" or importlib.util.find_spec(backend) is not None
