@@ -159,7 +159,7 @@ class Columns:
             if draw is not None:
                 draw = Draw(int(draw["seed"]), int(draw["fingerprint"]), int(draw.get("gap", 0)))
             guesses = tuple(Guess(each["name"], each["role"], each["why"]) for each in data.get("guesses", ()))
-            texts = [*features, *(name for name in roles.values() if name is not None)]
+            texts = [*features, *reading.missing, *(name for name in roles.values() if name is not None)]
             texts += [text for guess in guesses for text in (guess.name, guess.role, guess.why)]
             sound = (
                 all(isinstance(text, str) for text in texts)
@@ -167,6 +167,7 @@ class Columns:
                 and 0 < len(features) == len(set(features))
                 and len(categories) == len(set(categories) & set(features))
                 and roles["per"] in PER
+                and (draw is None or min(draw.seed, draw.gap) >= 0)
             )
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             sound = False
