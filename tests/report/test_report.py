@@ -17,7 +17,7 @@ import pytest
 
 from bothways.errors import DataError, InputError, MissingDependencyError
 from bothways.metrics import evaluate
-from bothways.report import Epoch, Report, check_report_file, verdict, warnings, write_report
+from bothways.report import Report, check_report_file, verdict, warnings, write_report
 from bothways.report.worst import busiest_window, telling_inputs, worst_sequences
 from bothways.sequences import Sequences
 
@@ -103,6 +103,10 @@ def example(classes: Sequence[Any] = ("calm", "attack"), per: str = "step", **mo
     return Report("room", evaluation, sequences, p, **more)
 
 
+def epoch(number: int, loss: float, valid_loss: float, metric: float, best: bool = False) -> dict[str, Any]:
+    return {"epoch": number, "loss": loss, "valid_loss": valid_loss, "valid_metric": metric, "best": best}
+
+
 def written(report: Report, folder: Path) -> tuple[str, Page]:
     write_report(folder / "report.html", report)
     text = (folder / "report.html").read_text(encoding="utf-8")
@@ -119,7 +123,7 @@ def written(report: Report, folder: Path) -> tuple[str, Page]:
     ],
 )
 def test_a_page_is_complete_in_itself(classes: Sequence[Any], per: str, tmp_path: Path) -> None:
-    history = [Epoch(1, 0.7, 0.8, 0.5, best=True), Epoch(2, 0.5, 0.6, 0.6, best=True), Epoch(3, 0.4, 0.7, 0.5)]
+    history = [epoch(1, 0.7, 0.8, 0.5, True), epoch(2, 0.5, 0.6, 0.6, True), epoch(3, 0.4, 0.7, 0.5)]
     report = example(classes, per, positive=1, history=history, facts={"Network": {"units": 32}}, notes=["Mind this."])
     text, page = written(report, tmp_path)
     assert all(reference.startswith("#") for reference in page.references)
@@ -150,7 +154,12 @@ def test_whatever_it_is_given_stays_text(tmp_path: Path) -> None:
     hostile = "<script>alert('x')</script>"
     classes = ("$\\alpha$ & <i>", f'"{hostile}', "日本語\x00\n")
     report = example(
-        classes, positive=1, facts={hostile: {hostile: hostile}}, notes=[hostile], texts=None, history=[Epoch(1, 0.5)]
+        classes,
+        positive=1,
+        facts={hostile: {hostile: hostile}},
+        notes=[hostile],
+        texts=None,
+        history=[{"epoch": 1, "loss": 0.5}],
     )
     text, page = written(report, tmp_path)
     assert "script" not in page.tags
@@ -303,7 +312,7 @@ def test_arrays_that_do_not_fit(change: dict[str, Any], said: str) -> None:
 
 
 def test_the_curve_has_the_title_of_its_score(tmp_path: Path) -> None:
-    history = [Epoch(1, 0.7, 0.8, 0.5, best=True)]
+    history = [epoch(1, 0.7, 0.8, 0.5, True)]
     text, page = written(example(history=history, metric="F1 of attack"), tmp_path)
     assert "F1 of attack of the valid part" in page.text
     assert 'aria-label="Loss and F1 of attack by epoch"' in text

@@ -134,7 +134,7 @@ def _write_report(
     positive: int | None,
     notes: list[str],
 ) -> None:
-    from bothways.report import Epoch, Report, write_report
+    from bothways.report import Report, write_report
 
     facts = model.facts
     texts = None
@@ -151,7 +151,7 @@ def _write_report(
             sequences=part,
             probabilities=p,
             positive=positive,
-            history=[Epoch(**epoch) for epoch in facts.get("history", [])],
+            history=facts.get("history", []),
             metric=metrics.title(monitor, model.classes[code]),
             facts=_facts(model, table, columns),
             notes=notes,

@@ -10,26 +10,8 @@ import numpy as np
 
 from bothways.errors import InputError
 from bothways.metrics import Evaluation
+from bothways.report.html import short
 from bothways.sequences import Array, Numbers, Sequences
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One epoch of training.
-
-    Attributes:
-        epoch: its number, from 1.
-        loss: the mean cross-entropy of the train part.
-        valid_loss: that of the valid part; None without one.
-        valid_metric: the score of the valid part that decides; None without one.
-        best: whether its weights were the best so far.
-    """
-
-    epoch: int
-    loss: float
-    valid_loss: float | None = None
-    valid_metric: float | None = None
-    best: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +24,8 @@ class Report:
         sequences: what was evaluated, with labels.
         probabilities: `(labels, n)`, what the model predicts.
         positive: the code of the class to raise alarms for; None if there is none.
-        history: the epochs of training.
+        history: for each epoch of training, by name: "epoch" (from 1), "loss", "valid_loss" and "valid_metric" (None
+            without a valid part), and "best", whether its weights were the best so far.
         metric: the title of the score in it.
         facts: whatever else there is to know, under headings: sizes, splits, the network, settings, versions.
         notes: sentences that the reader should know, such as what was left out.
@@ -67,7 +50,7 @@ class Report:
     sequences: Sequences
     probabilities: Array
     positive: int | None = None
-    history: Sequence[Epoch] = ()
+    history: Sequence[Mapping[str, Any]] = ()
     metric: str = "macro F1"
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     notes: Collection[str] = ()
@@ -110,14 +93,3 @@ class Report:
     def names(self) -> list[str]:
         """The classes as text of one short line."""
         return [short(label) for label in self.classes]
-
-
-def short(value: Any, most: int = 40) -> str:
-    """A value as text of one line without control characters, cut where it is long.
-
-    Example:
-        >>> short("a very long name of a class, longer than fits", most=20)
-        'a very long name of…'
-    """
-    text = "".join(c if c.isprintable() else " " for c in str(value)).strip()
-    return text if len(text) <= most else text[: most - 1].rstrip() + "…"

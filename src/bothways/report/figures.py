@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bothways.metrics import Alarms, Calibration, Curve
-from bothways.report.content import Epoch, Report, short
+from bothways.report.content import Report
+from bothways.report.html import short
 from bothways.sequences import Array, Numbers
 
 # What matplotlib is told, and what the page makes of it; so drawings turn dark with the page.
@@ -24,7 +25,6 @@ COLOURS = {INK: "ink", SOFT: "soft", LINE: "line", ACCENT: "accent", WARM: "warm
 CLASS_COLOURS = 10
 CLASSES = [f"#0202{i:02x}" for i in range(CLASS_COLOURS)]
 COLOURS |= {code: f"class-{i}" for i, code in enumerate(CLASSES)}
-OTHER = SOFT
 
 # Its type is not the same in all releases of matplotlib.
 STYLE: Any = {
@@ -70,7 +70,7 @@ def class_colour(code: int, coloured: Sequence[int]) -> str:
         >>> class_colour(7, coloured=[3, 7]) == CLASSES[1]
         True
     """
-    return CLASSES[coloured.index(code)] if code in coloured else OTHER
+    return CLASSES[coloured.index(code)] if code in coloured else SOFT
 
 
 def drawn(
@@ -117,44 +117,38 @@ def drawn(
     return f'{head} aria-label="{says}">' + text[text.index(">") + 1 :].strip()
 
 
-def precision_recall(curves: Mapping[str, Curve], share: float, alarms: Alarms | None) -> str:
-    """Precision against recall, one line a class.
+def threshold_curves(curves: Mapping[str, Curve], share: float, alarms: Alarms | None, roc: bool) -> str:
+    """Precision against recall, or detection against false alarms (ROC), one line per class.
 
     Args:
         curves: by the name of the class.
-        share: the share of steps of the first class, which is what guessing gives; shown if there is no other.
+        share: the share of labels of the first class, which is the precision of guessing; shown if there is no other.
         alarms: what the threshold gives, to mark; None if there is none.
+        roc: which of the two.
     """
+    x, y = ("false_alarm_rate", "detection_rate") if roc else ("detection_rate", "precision")
+    names = ("False-alarm rate", "Detection rate") if roc else ("Recall", "Precision")
 
     def draw(figure: Figure) -> None:
-        axes = _unit_axes(figure, "Recall", "Precision")
+        axes = figure.subplots()
+        axes.set(xlim=(-0.01, 1.01), ylim=(0, 1.02), xlabel=names[0], ylabel=names[1])
         for i, (name, line) in enumerate(curves.items()):
-            some = np.isfinite(line.thresholds)  # where nothing is called so, there is no precision
-            axes.plot(line.detection_rate[some], line.precision[some], color=_line_colour(i, len(curves)), label=name)
-        if len(curves) == 1:
-            axes.axhline(share, color=SOFT, linestyle=":", linewidth=1.2, label="guessing")
+            some = np.isfinite(line.thresholds) | roc  # without alarms there is no precision
+            colour = ACCENT if len(curves) == 1 else CLASSES[i % CLASS_COLOURS]
+            axes.plot(getattr(line, x)[some], getattr(line, y)[some], color=colour, label=name)
+        if roc or len(curves) == 1:
+            guess = [0, 1] if roc else [share, share]
+            axes.plot([0, 1], guess, color=SOFT, linestyle=":", linewidth=1.2, label="guessing")
         if alarms is not None:
-            _mark(axes, alarms.detection_rate, alarms.precision, alarms.threshold)
-        axes.legend(loc="best")
-
-    return drawn(360, 270, draw, "pr", "Precision against recall")
-
-
-def detection_false_alarms(curves: Mapping[str, Curve], alarms: Alarms | None) -> str:
-    """Detection rate against false-alarm rate (ROC), one line a class; what the threshold gives is marked."""
-
-    def draw(figure: Figure) -> None:
-        axes = _unit_axes(figure, "False-alarm rate", "Detection rate")
-        axes.plot([0, 1], [0, 1], color=SOFT, linestyle=":", linewidth=1.2, label="guessing")
-        for i, (name, line) in enumerate(curves.items()):
-            axes.plot(line.false_alarm_rate, line.detection_rate, color=_line_colour(i, len(curves)), label=name)
-        if alarms is not None:
-            if (asked := alarms.asked_false_alarm_rate) is not None:
+            asked, at = alarms.asked_false_alarm_rate, (getattr(alarms, x), getattr(alarms, y))
+            if roc and asked is not None:
                 axes.axvline(asked, color=BAD, linestyle="--", linewidth=1, label=f"asked: {asked:g}")
-            _mark(axes, alarms.false_alarm_rate, alarms.detection_rate, alarms.threshold)
+            if None not in at:
+                label = f"threshold {alarms.threshold:.3g}"
+                axes.plot(*at, "o", color=BAD, markersize=7, label=label, clip_on=False)
         axes.legend(loc="best")
 
-    return drawn(360, 270, draw, "roc", "Detection rate against false-alarm rate")
+    return drawn(360, 270, draw, "roc" if roc else "pr", f"{names[1]} against {names[0].lower()}")
 
 
 def reliability(result: Calibration) -> str:
@@ -180,19 +174,20 @@ def reliability(result: Calibration) -> str:
     return drawn(420, 270, draw, "calibration", "Accuracy by the probability of the predicted label")
 
 
-def training_curves(history: Sequence[Epoch], metric: str) -> str:
+def training_curves(history: Sequence[Mapping[str, Any]], metric: str) -> str:
     """Loss and valid score by epoch; the epoch whose weights were kept is marked."""
-    epochs = [epoch.epoch for epoch in history]
-    best = max((epoch for epoch in history if epoch.best), key=lambda epoch: epoch.epoch, default=None)
-    metrics = [(epoch.epoch, epoch.valid_metric) for epoch in history if epoch.valid_metric is not None]
-    losses = [(epoch.epoch, epoch.valid_loss) for epoch in history if epoch.valid_loss is not None]
+    best = max((epoch["epoch"] for epoch in history if epoch.get("best")), default=None)
+    losses, valid_losses, metrics = (
+        [(epoch["epoch"], epoch[name]) for epoch in history if epoch.get(name) is not None]
+        for name in ("loss", "valid_loss", "valid_metric")
+    )
 
     def draw(figure: Figure) -> None:
         panels = figure.subplots(1, 2 if metrics else 1, squeeze=False)[0]
-        marker = "o" if len(epochs) < 3 else ""
-        panels[0].plot(epochs, [epoch.loss for epoch in history], color=ACCENT, marker=marker, label="train")
-        if losses:
-            panels[0].plot(*zip(*losses, strict=True), color=WARM, marker=marker, label="valid")
+        marker = "o" if len(history) < 3 else ""
+        panels[0].plot(*zip(*losses, strict=True), color=ACCENT, marker=marker, label="train")
+        if valid_losses:
+            panels[0].plot(*zip(*valid_losses, strict=True), color=WARM, marker=marker, label="valid")
         panels[0].set(title="Loss", xlabel="Epoch", ylim=(0, None))
         if metrics:
             panels[1].plot(*zip(*metrics, strict=True), color=WARM, marker=marker, label="valid")
@@ -200,7 +195,7 @@ def training_curves(history: Sequence[Epoch], metric: str) -> str:
         for axes in panels:
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             if best is not None:
-                axes.axvline(best.epoch, color=SOFT, linestyle="--", linewidth=1, label=f"kept: epoch {best.epoch}")
+                axes.axvline(best, color=SOFT, linestyle="--", linewidth=1, label=f"kept: epoch {best}")
             axes.legend()
 
     return drawn(720, 230, draw, "training", f"Loss and {short(metric)} by epoch")
@@ -298,25 +293,9 @@ def clock_ticks(times: Array) -> tuple[str, list[str]]:
     return day, [text[11 : 19 if seconds else 16] for text in texts]
 
 
-def _unit_axes(figure: Figure, x: str, y: str) -> Any:
-    axes = figure.subplots()
-    axes.set(xlim=(-0.01, 1.01), ylim=(0, 1.02), xlabel=x, ylabel=y)
-    return axes
-
-
 def _runs(codes: npt.NDArray[Any], apart: bool = False) -> Iterator[tuple[int, int, int]]:
     """Of each run of equal codes the code, where it starts, and where the next one does; or each step by itself."""
     changes = np.flatnonzero(np.diff(codes.astype(np.int64))) + 1
     starts = list(range(len(codes))) if apart else [0, *changes.tolist()]
     for start, end in zip(starts, [*starts[1:], len(codes)], strict=True):
         yield int(codes[start]), start, end
-
-
-def _line_colour(i: int, lines: int) -> str:
-    return ACCENT if lines == 1 else CLASSES[i % CLASS_COLOURS]
-
-
-def _mark(axes: Any, x: float | None, y: float | None, threshold: float) -> None:
-    """Mark what the threshold gives, if anything."""
-    if x is not None and y is not None:
-        axes.plot(x, y, "o", color=BAD, markersize=7, label=f"threshold {threshold:.3g}", clip_on=False)

@@ -7,7 +7,17 @@ from html import escape
 from typing import Any
 
 from bothways.metrics import Interval
-from bothways.report.content import short
+
+
+def short(value: Any, most: int = 40) -> str:
+    """A value as text of one line without control characters, cut where it is long.
+
+    Example:
+        >>> short("a very long name of a class, longer than fits", most=20)
+        'a very long name of…'
+    """
+    text = "".join(c if c.isprintable() else " " for c in str(value)).strip()
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
 def text(value: Any, most: int = 60) -> str:

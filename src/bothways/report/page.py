@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from bothways.errors import DataError, MissingDependencyError
@@ -11,8 +12,6 @@ from bothways.report.content import Report
 from bothways.report.html import text
 from bothways.report.style import STYLE
 from bothways.report.words import part_words
-
-ENDINGS = (".html", ".htm")
 
 
 def check_report_file(path: str | os.PathLike[str]) -> Path:
@@ -27,9 +26,32 @@ def check_report_file(path: str | os.PathLike[str]) -> Path:
         Traceback (most recent call last):
         bothways.errors.InputError: report.pdf: the name of this file must end in .html or .htm.
     """
-    path = check_output(path, ENDINGS)
-    _need_matplotlib()
+    path = check_output(path, (".html", ".htm"))
+    try:
+        import bothways.report.figures  # noqa: F401
+    except ModuleNotFoundError as missing:
+        raise MissingDependencyError(
+            f"A report is drawn with {missing.name}, which is not installed. Install it: pip install 'bothways[report]'"
+        ) from None
     return path
+
+
+def write_page(path: str | os.PathLike[str], make: Callable[[], str]) -> None:
+    """Write a page, whole or not at all.
+
+    Args:
+        path: the file, ending in .html.
+        make: makes the page.
+
+    Raises:
+        InputError: a name that cannot be that of a page.
+        MissingDependencyError: matplotlib is not installed.
+        DataError: the file cannot be written; what stood at `path` is untouched.
+    """
+    path = check_report_file(path)
+    page = make()
+    with written_whole(path, DataError) as temporary:
+        temporary.write_text(page, encoding="utf-8")
 
 
 def write_report(path: str | os.PathLike[str], report: Report) -> None:
@@ -40,9 +62,7 @@ def write_report(path: str | os.PathLike[str], report: Report) -> None:
         report: what to show.
 
     Raises:
-        InputError: a name that cannot be that of a report.
-        MissingDependencyError: matplotlib is not installed.
-        DataError: the file cannot be written; what stood at `path` is untouched.
+        InputError, MissingDependencyError, DataError: as `write_page`.
 
     Example:
         >>> import tempfile
@@ -58,10 +78,7 @@ def write_report(path: str | os.PathLike[str], report: Report) -> None:
         ...     path.read_text()[:15]
         '<!doctype html>'
     """
-    path = check_report_file(path)
-    page = _page(report)
-    with written_whole(path, DataError) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_page(path, lambda: _page(report))
 
 
 def _page(report: Report) -> str:
@@ -105,12 +122,3 @@ def shell(title: str, part: str, body: str) -> str:
         f"{body}<footer>Written by bothways. This page is complete in itself and loads nothing.</footer>"
         "</main></body></html>\n"
     )
-
-
-def _need_matplotlib() -> None:
-    try:
-        import bothways.report.figures  # noqa: F401
-    except ModuleNotFoundError as missing:
-        raise MissingDependencyError(
-            f"A report is drawn with {missing.name}, which is not installed. Install it: pip install 'bothways[report]'"
-        ) from None

@@ -6,8 +6,8 @@ import numpy as np
 
 from bothways.metrics import Interval, curve, share, title
 from bothways.report import figures
-from bothways.report.content import Report, short
-from bothways.report.html import between, facts, figure, number, row, section, table, text, track, wide
+from bothways.report.content import Report
+from bothways.report.html import between, facts, figure, number, row, section, short, table, text, track, wide
 from bothways.report.words import baseline_words
 from bothways.report.words import verdict as verdict_words
 from bothways.report.worst import Floats, busiest_window, input_values, telling_inputs, worst_sequences
@@ -18,8 +18,7 @@ CONFUSION_CLASSES = 20
 ROOMY_CLASSES = 9
 FEW_CLASSES = 4
 CURVES = 6
-CLASS_ROWS = 200
-COLUMN_ROWS = 200
+ROWS = 200
 INPUTS = 3
 WORDS = 40
 MISTAKES = 12
@@ -29,30 +28,26 @@ EVEN = 0.02
 
 def verdict(report: Report) -> str:
     """Whether the model is worth anything, and what to know when reading on."""
-    evaluation = report.evaluation
-    first, _, rest = verdict_words(evaluation).partition(". ")
-    notes = [*report.notes, *evaluation.warnings]
-    items = "".join(f"<li>{text(note, 500)}</li>" for note in notes)
-    return (
-        f'<div class="verdict {evaluation.standing}"><p><b>{text(first, 500)}.</b>{text(rest, 1000)}</p>'
-        + (f'<ul class="notes">{items}</ul>' if items else "")
-        + "</div>"
-    )
+    first, _, rest = verdict_words(report.evaluation).partition(". ")
+    items = "".join(f"<li>{text(note, 500)}</li>" for note in (*report.notes, *report.evaluation.warnings))
+    notes = f'<ul class="notes">{items}</ul>' if items else ""
+    kind = report.evaluation.standing
+    return f'<div class="verdict {kind}"><p><b>{text(first, 500)}.</b>{text(rest, 1000)}</p>{notes}</div>'
 
 
 def scores(report: Report) -> str:
     """The model beside the baselines."""
     evaluation, intervals = report.evaluation, report.evaluation.intervals
+    names = ("macro_f1", "accuracy")
 
-    def cell(value: float, interval: Interval | None, said: str) -> str:
+    def cell(value: float, said: str, interval: Interval | None = None) -> str:
         return f"{value:.3f} {said}{track(value, interval)}"
 
-    names = ("macro_f1", "accuracy")
-    ends = {name: intervals.get(name) for name in names}
-    rows = [row("this model", (cell(getattr(evaluation, n), ends[n], between(ends[n])) for n in names), "model")]
+    own = (cell(getattr(evaluation, n), between(intervals.get(n)), intervals.get(n)) for n in names)
+    rows = [row("this model", own, "model")]
     for name, baseline in evaluation.baselines.items():
         ahead = {n: f"<small>model {between(each, '+')}</small>" for n, each in baseline.ahead.items()}
-        cells = (cell(getattr(baseline, n), None, ahead.get(n, "")) for n in names)
+        cells = (cell(getattr(baseline, n), ahead.get(n, "")) for n in names)
         rows.append(row(text(baseline_words(name, evaluation.per)), cells))
     lead = "Macro F1 weighs all classes alike; accuracy is the share of labels that are right."
     if intervals:
@@ -65,29 +60,25 @@ def scores(report: Report) -> str:
 
 def alarms(report: Report) -> str:
     """What the threshold gives."""
-    given = report.evaluation.alarms
+    given, rates = report.evaluation.alarms, report.evaluation.intervals
     if given is None:
         return ""
-    name = report.names[report.positive] if report.positive is not None else "it"
-    rates = report.evaluation.intervals
-    asked = given.asked_false_alarm_rate
-    cards = [
-        ("Detection rate", number(given.detection_rate), between(rates.get("detection_rate"))),
-        (
-            "False-alarm rate",
-            number(given.false_alarm_rate, 4),
-            between(rates.get("false_alarm_rate")) + ("" if asked is None else f"<small>asked for: {asked:g}</small>"),
-        ),
-        ("Precision of alarms", number(given.precision), ""),
-        ("Alarms", f"{given.alarms:,}", f"<small>{given.false_alarms:,} of them false</small>"),
-    ]
+    asked, chosen = "", ""
+    if given.asked_false_alarm_rate is not None:
+        asked, chosen = f"<small>asked for: {given.asked_false_alarm_rate:g}</small>", ", chosen on the valid part"
+    cards = {
+        "Detection rate": number(given.detection_rate) + between(rates.get("detection_rate")),
+        "False-alarm rate": number(given.false_alarm_rate, 4) + between(rates.get("false_alarm_rate")) + asked,
+        "Precision of alarms": number(given.precision),
+        "Alarms": f"{given.alarms:,}<small>{given.false_alarms:,} of them false</small>",
+    }
     if given.alarms_per_hour is not None:
         false = f"<small>{given.false_alarms_per_hour:.3g} of them false, in {given.hours:,.4g} hours</small>"
-        cards.append(("Alarms per hour", f"{given.alarms_per_hour:.3g}", false))
-    chosen = "" if asked is None else ", which was chosen on the valid part"
+        cards["Alarms per hour"] = f"{given.alarms_per_hour:.3g}{false}"
     lead = (
-        f"An alarm is raised where the probability of <b>{text(name)}</b> is {given.threshold:.6g} or more{chosen}. "
-        f"{given.positives:,} {report.evaluation.per}s should raise one, {given.negatives:,} should not."
+        f"An alarm is raised where the probability of <b>{text(report.evaluation.positive)}</b> is at least "
+        f"{given.threshold:.6g}{chosen}. {given.positives:,} {report.evaluation.per}s should raise one, "
+        f"{given.negatives:,} should not."
     )
     return section("Alarms", lead, _cards(cards))
 
@@ -96,45 +87,92 @@ def classes(report: Report) -> str:
     """Precision, recall and the like of each class."""
     evaluation = report.evaluation
     rows = []
-    for label, of in list(evaluation.classes.items())[:CLASS_ROWS]:
-        cells = (
-            number(of.precision),
-            number(of.recall),
-            f"{number(of.f1)} {between(evaluation.intervals.get(f'f1:{label}'))}",
-            number(of.false_alarm_rate, 4),
-            number(of.average_precision),
-            number(of.roc_auc),
-            f"{of.support:,}",
-        )
-        rows.append(row(text(label), cells))
-    head = [
-        "",
-        "Precision",
-        "Recall",
-        "F1",
-        "False-alarm rate",
-        "Average precision",
-        "ROC AUC",
-        f"{evaluation.per.capitalize()}s",
-    ]
+    for label, of in list(evaluation.classes.items())[:ROWS]:
+        f1 = f"{number(of.f1)} {between(evaluation.intervals.get(f'f1:{label}'))}"
+        ranking = (number(of.average_precision), number(of.roc_auc))
+        shares = (number(of.precision), number(of.recall), f1, number(of.false_alarm_rate, 4))
+        rows.append(row(text(label), (*shares, *ranking, f"{of.support:,}")))
+    head = ["", "Precision", "Recall", "F1", "False-alarm rate", "Average precision", "ROC AUC", _counted(report)]
     lead = (
         "Precision: the share of predictions of a class that are right. Recall: the share of labels of a class that "
         "are predicted. False-alarm rate: the share of other labels that are predicted as this class."
     )
-    if (more := len(report.classes) - CLASS_ROWS) > 0:
-        lead += f" {more:,} more classes are not shown."
-    return section("Classes", lead, table(head, rows))
+    return section("Classes", lead, table(head, rows), _more(len(report.classes), "classes"))
 
 
 def confusion_and_calibration(report: Report) -> str:
     """What is taken for what; beside it, whether probabilities can be trusted."""
-    few = len(report.classes) <= FEW_CLASSES
+    few, matrix, mistakes = len(report.classes) <= FEW_CLASSES, _matrix(report), _mistakes(report)
     lead = "Each row is an expected label, and how often which label was predicted for it."
-    matrix = section("Confusion", lead, _matrix(report), _mistakes(report) if few else "")
+    confusion = section("Confusion", lead, matrix, mistakes if few else "")
     if few:
-        return f'<div class="side">{matrix}{_calibration(report)}</div>'
-    mistakes = section("The most frequent mistakes", "What is predicted instead of what.", _mistakes(report))
-    return f'{matrix if _matrix(report) else ""}<div class="side">{mistakes}{_calibration(report)}</div>'
+        return f'<div class="side">{confusion}{_calibration(report)}</div>'
+    mistakes = section("The most frequent mistakes", "What is predicted instead of what.", mistakes)
+    return f'{confusion}<div class="side">{mistakes}{_calibration(report)}</div>'
+
+
+def curves(report: Report) -> str:
+    """What other thresholds would give."""
+    known = report.expected >= 0
+    expected, evaluation = report.expected[known], report.evaluation
+    if report.positive is not None or len(report.classes) == 2:
+        codes = [1 if report.positive is None else report.positive]
+    else:
+        precisions = [of.average_precision for of in evaluation.classes.values()]
+        codes = [code for _, code in sorted((p, code) for code, p in enumerate(precisions) if p is not None)[:CURVES]]
+    found = {code: curve(expected == code, report.probabilities[known, code]) for code in codes}
+    lines = {short(report.classes[code], 24): line for code, line in found.items() if line is not None}
+    drawings = []
+    for roc, name in enumerate(("Precision and recall", "Detection and false alarms") if lines else ()):
+        base = float((expected == codes[0]).mean())
+        which = f" of {text(report.classes[codes[0]], 24)}" if len(codes) == 1 else ""
+        drawing = figures.threshold_curves(lines, base, evaluation.alarms, bool(roc))
+        drawings.append(figure(f"{name}{which}", drawing))
+    lead = "What other thresholds on the probability of a class would give."
+    if len(report.classes) > len(codes) > 1:
+        lead += f" Of {len(report.classes)} classes, the {len(codes)} with the lowest average precision are drawn."
+    return section("Thresholds", lead, f'<div class="pair">{"".join(drawings)}</div>' if drawings else "")
+
+
+def worst(report: Report) -> str:
+    """The sequences that are labeled worst."""
+    return _worst_labels(report) if report.sequences.per == "sequence" else _worst_steps(report)
+
+
+def training(report: Report) -> str:
+    """How training went."""
+    if not report.history:
+        return ""
+    best = max((epoch["epoch"] for epoch in report.history if epoch.get("best")), default=len(report.history))
+    lead = f"{len(report.history)} epochs were run, and the weights of epoch {best} kept."
+    return section("Training", lead, wide(figures.training_curves(report.history, report.metric)))
+
+
+def making(report: Report) -> str:
+    """Sizes, splits, network, settings, versions, and what each column is for."""
+    roles = [row(text(name), (text(role), text(why, 200))) for name, role, why in report.roles[:ROWS]]
+    columns = f"<h3>Columns</h3>{table(['Column', 'Role', 'Why'], roles, 'words')}" if roles else ""
+    return section(
+        "How it was made",
+        "What it takes to repeat it.",
+        facts(report.facts),
+        columns,
+        _more(len(report.roles), "columns"),
+    )
+
+
+def _cards(cards: dict[str, str]) -> str:
+    """Numbers by name, with small print; all HTML."""
+    items = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in cards.items())
+    return f'<dl class="numbers">{items}</dl>'
+
+
+def _more(count: int, what: str) -> str:
+    return f"<p>{count - ROWS:,} more {what} are not shown.</p>" if count > ROWS else ""
+
+
+def _counted(report: Report) -> str:
+    return f"{report.evaluation.per.capitalize()}s"
 
 
 def _matrix(report: Report) -> str:
@@ -168,115 +206,42 @@ def _mistakes(report: Report) -> str:
         for i, j in zip(*(axis.tolist() for axis in np.unravel_index(order, counts.shape)), strict=True)
         if mistakes[i, j] and len(names) > 2
     ]
-    head = ["Expected", "Predicted", f"{report.evaluation.per.capitalize()}s", "Of those expected"]
-    return table(head, rows, "mistakes") if rows else ""
-
-
-def curves(report: Report) -> str:
-    """What other thresholds would give."""
-    known = report.expected >= 0
-    expected = report.expected[known]
-    if report.positive is not None:
-        codes = [report.positive]
-    elif len(report.classes) == 2:
-        codes = [1]
-    else:
-        precisions = {code: of.average_precision for code, of in enumerate(report.evaluation.classes.values())}
-        ranked = sorted((precision, code) for code, precision in precisions.items() if precision is not None)
-        codes = [code for _, code in ranked[:CURVES]]
-    lines = {}
-    for code in codes:
-        if (line := curve(expected == code, report.probabilities[known, code])) is not None:
-            lines[f"{short(report.classes[code], 24)}"] = line
-    drawings = []
-    if lines:
-        base = float((expected == codes[0]).mean())
-        given = report.evaluation.alarms
-        which = f" of {text(report.classes[codes[0]], 24)}" if len(codes) == 1 else ""
-        drawings.append(figure(f"Precision and recall{which}", figures.precision_recall(lines, base, given)))
-        drawings.append(figure(f"Detection and false alarms{which}", figures.detection_false_alarms(lines, given)))
-    lead = "What other thresholds on the probability of a class would give."
-    if len(report.classes) > len(codes) > 1:
-        lead += f" Of {len(report.classes)} classes, the {len(codes)} with the lowest average precision are drawn."
-    return section("Thresholds", lead, f'<div class="pair">{"".join(drawings)}</div>' if drawings else "")
+    return table(["Expected", "Predicted", _counted(report), "Of those expected"], rows, "mistakes") if rows else ""
 
 
 def _calibration(report: Report) -> str:
     """Whether probabilities can be trusted."""
-    result = report.evaluation.calibration
-    steps = sum(part.steps for part in result.bins)
-    confidence = sum(part.confidence * part.steps for part in result.bins) / steps
-    accuracy = report.evaluation.accuracy
+    result, accuracy = report.evaluation.calibration, report.evaluation.accuracy
+    confidence = sum(part.confidence * part.steps for part in result.bins) / report.evaluation.labels
     said = "overconfident" if confidence > accuracy else "too cautious"
     said = "well calibrated on the whole" if abs(confidence - accuracy) < EVEN else said
     lead = (
         f"Whether probabilities can be trusted. The model is {said}: predicted labels have a probability of "
         f"{confidence:.3f} on average, and a share of {accuracy:.3f} is right."
     )
-    cards = [
-        ("Expected calibration error", number(result.error), f"<small>best at 0; {len(result.bins)} bins</small>"),
-        ("Brier score", number(result.brier), "<small>best at 0</small>"),
-    ]
-    drawing = f"<figure>{figures.reliability(result)}</figure>"
-    return section("Calibration", lead, _cards(cards), drawing)
-
-
-def worst(report: Report) -> str:
-    """The sequences that are labeled worst."""
-    return _worst_labels(report) if report.sequences.per == "sequence" else _worst_steps(report)
-
-
-def training(report: Report) -> str:
-    """How training went."""
-    if not report.history:
-        return ""
-    best = max((epoch.epoch for epoch in report.history if epoch.best), default=report.history[-1].epoch)
-    lead = f"{len(report.history)} epochs were run, and the weights of epoch {best} kept."
-    drawing = figures.training_curves(report.history, report.metric)
-    return section("Training", lead, wide(drawing))
-
-
-def making(report: Report) -> str:
-    """Sizes, splits, network, settings, versions, and what each column is for."""
-    roles = [row(text(name), (text(role), text(why, 200))) for name, role, why in report.roles[:COLUMN_ROWS]]
-    columns = [f"<h3>Columns</h3>{table(['Column', 'Role', 'Why'], roles, 'words')}"] if roles else []
-    if (more := len(report.roles) - COLUMN_ROWS) > 0:
-        columns.append(f"<p>{more:,} more columns are not shown.</p>")
-    return section("How it was made", "What it takes to repeat it.", facts(report.facts), *columns)
-
-
-def _cards(cards: list[tuple[str, str, str]]) -> str:
-    """Numbers with their names above and small print below; all HTML."""
-    items = "".join(f"<div><dt>{name}</dt><dd>{value}{small}</dd></div>" for name, value, small in cards)
-    return f'<dl class="numbers">{items}</dl>'
+    error = f"{number(result.error)}<small>best at 0; {len(result.bins)} bins</small>"
+    brier = f"{number(result.brier)}<small>best at 0</small>"
+    cards = _cards({"Expected calibration error": error, "Brier score": brier})
+    return section("Calibration", lead, cards, f"<figure>{figures.reliability(result)}</figure>")
 
 
 def _worst_steps(report: Report) -> str:
-    expected, predicted = report.expected, report.predicted
-    lengths, offsets = report.sequences.lengths, report.sequences.offsets
-    numbers = report.sequences.sequence_of_steps
-    wrong = (expected >= 0) & (expected != predicted)
-    mistakes = np.bincount(numbers[wrong], minlength=len(lengths))
-    judged = np.bincount(numbers[expected >= 0], minlength=len(lengths))
-    chosen = worst_sequences(mistakes, judged, WORST)
+    lengths, offsets = report.sequences.lengths, report.sequences.offsets.tolist()
+    numbers, known = report.sequences.sequence_of_steps, report.expected >= 0
+    wrong = known & (report.expected != report.predicted)
+    mistakes, labels = (np.bincount(numbers[some], minlength=len(lengths)) for some in (wrong, known))
+    chosen = worst_sequences(mistakes, labels, WORST)
     if not chosen:
         return section("The worst sequences", "Not one step of any sequence is labeled wrong.", " ")
-    windows = []
-    for sequence in chosen:
-        start, end = int(offsets[sequence]), int(offsets[sequence + 1])
-        inside = busiest_window(wrong[start:end], STEPS_SHOWN)
-        windows.append(slice(start + inside.start, start + inside.stop))
+    inside = [busiest_window(wrong[offsets[i] : offsets[i + 1]], STEPS_SHOWN) for i in chosen]
+    windows = [slice(offsets[i] + at.start, offsets[i] + at.stop) for i, at in zip(chosen, inside, strict=True)]
     coloured, inputs, shown = _coloured(report, windows), telling_inputs(report, INPUTS), []
-    for k, (sequence, window) in enumerate(zip(chosen, windows, strict=True)):
-        start, length = int(offsets[sequence]), int(lengths[sequence])
-        first, last = window.start - start, window.stop - start - 1
-        said = (
-            f"{mistakes[sequence]:,} of {judged[sequence]:,} steps wrong ({mistakes[sequence] / judged[sequence]:.1%})"
-        )
-        if length > STEPS_SHOWN:
-            said += f"; steps {first:,} to {last:,} are shown, {length - STEPS_SHOWN:,} others are cut"
-        name = text(report.sequences.id(sequence))
-        drawing = figures.steps(report, k, window, first, coloured, inputs, f"Sequence {name}, step by step: {said}")
+    for k, (i, at, window) in enumerate(zip(chosen, inside, windows, strict=True)):
+        said = f"{mistakes[i]:,} of {labels[i]:,} steps wrong ({mistakes[i] / labels[i]:.1%})"
+        if (cut := int(lengths[i]) - STEPS_SHOWN) > 0:
+            said += f"; steps {at.start:,} to {at.stop - 1:,} are shown, {cut:,} others are cut"
+        name = text(report.sequences.id(i))
+        drawing = figures.steps(report, k, window, at.start, coloured, inputs, f"Sequence {name}, step by step: {said}")
         shown.append(f"<h3>{name} <small>{said}</small></h3>{wide(drawing)}")
     lead = (
         "By the number of wrong steps times their share, so that neither short nor long sequences crowd out others. "
@@ -287,57 +252,42 @@ def _worst_steps(report: Report) -> str:
 
 
 def _worst_labels(report: Report) -> str:
-    expected, predicted = report.expected, report.predicted
-    chance = report.probabilities[np.arange(len(expected)), np.maximum(expected, 0)]
+    expected, predicted, p = report.expected, report.predicted, report.probabilities
+    chance = p[np.arange(len(expected)), np.maximum(expected, 0)]
     wrong = np.flatnonzero((expected >= 0) & (expected != predicted))
     if len(wrong) == 0:
         return section("The worst sequences", "Not one sequence is labeled wrong.", " ")
     chosen = wrong[np.argsort(chance[wrong], kind="stable")][:WORST].tolist()
-    mass = report.probabilities[chosen].sum(axis=0)
-    coloured = sorted(np.argsort(-mass, kind="stable")[: figures.CLASS_COLOURS].tolist())
-    means, inputs, rows = input_values(report), telling_inputs(report, INPUTS), []
+    most = np.argsort(-p[chosen].sum(axis=0), kind="stable")[: figures.CLASS_COLOURS]
+    coloured, means, inputs = sorted(most.tolist()), input_values(report), telling_inputs(report, INPUTS)
+    rows = []
     for i in chosen:
         bar = "".join(
-            f'<span style="width:{share:.2%};background:{_colour(code, coloured)}" '
-            f'title="{text(report.classes[code])}: {share:.3f}"></span>'
-            for code, share in enumerate(report.probabilities[i].tolist())
-            if share > 0.002
+            f'<span style="width:{part:.2%};background:{_colour(code, coloured)}" '
+            f'title="{text(report.classes[code])}: {part:.3f}"></span>'
+            for code, part in enumerate(p[i].tolist())
+            if part > 0.002
         )
-        cells = (
-            text(report.classes[expected[i]]),
-            text(report.classes[predicted[i]]),
-            number(float(chance[i])),
-            number(float(report.probabilities[i].max())),
-            f'<span class="chances">{bar}</span>',
-            text(_inside(report, i, means, inputs), 160),
-        )
-        rows.append(row(text(report.sequences.id(i)), cells))
-    head = [
-        "Sequence",
-        "Expected",
-        "Predicted",
-        "P(expected)",
-        "P(predicted)",
-        "All classes",
-        "Words" if report.texts is not None else "Means of inputs",
-    ]
+        names = (text(report.classes[expected[i]]), text(report.classes[predicted[i]]))
+        chances = (number(float(chance[i])), number(float(p[i].max())), f'<span class="chances">{bar}</span>')
+        rows.append(row(text(report.sequences.id(i)), (*names, *chances, text(_inside(report, i, means, inputs), 160))))
+    what = "Means of inputs" if report.texts is None else "Words"
+    head = ["Sequence", "Expected", "Predicted", "P(expected)", "P(predicted)", "All classes", what]
     lead = f"Of {len(wrong):,} sequences that are labeled wrong, the {len(chosen)} that the model was most sure of."
     return section("The worst sequences", lead, _legend(report, coloured), table(head, rows, "labels"))
 
 
 def _inside(report: Report, sequence: int, means: Floats, inputs: list[int]) -> str:
     """What a sequence holds, in short: its words, or the means of some inputs."""
-    if report.texts is not None:
-        start = int(report.sequences.offsets[sequence])
-        words = report.texts[start : start + min(WORDS, int(report.sequences.lengths[sequence]))]
-        return " ".join(str(word) for word in words)
-    return ", ".join(f"{report.inputs[k]} {means[sequence, k]:.4g}" for k in inputs)
+    if report.texts is None:
+        return ", ".join(f"{report.inputs[k]} {means[sequence, k]:.4g}" for k in inputs)
+    start = int(report.sequences.offsets[sequence])
+    words = report.texts[start : start + min(WORDS, int(report.sequences.lengths[sequence]))]
+    return " ".join(str(word) for word in words)
 
 
 def _coloured(report: Report, windows: list[slice]) -> list[int]:
     """The classes that get a colour of their own: those that are seen most in the drawings."""
-    if len(report.classes) <= figures.CLASS_COLOURS:
-        return list(range(len(report.classes)))
     seen = np.zeros(len(report.classes), np.int64)
     for window in windows:
         for codes in (report.expected[window], report.predicted[window]):

@@ -5,17 +5,16 @@ from __future__ import annotations
 STYLE = """
 :root {
   color-scheme: light dark;
-  --ink: #1a1f27; --soft: #5b6675; --line: #d8dee6; --card: #ffffff; --page: #f3f5f8; --shade: #1a1f2740;
-  --accent: #2458d3; --warm: #b85c00; --bad: #c2303f; --good: #1c7a46;
-  --class-0: #64748b; --class-1: #c2570c; --class-2: #2458d3; --class-3: #1c7a46; --class-4: #8246c9;
-  --class-5: #0e7c86; --class-6: #b3266f; --class-7: #7a5a1e; --class-8: #5a7300; --class-9: #4b4ecb;
+  --ink: light-dark(#1a1f27, #e8ecf2); --soft: light-dark(#5b6675, #9ba7b6); --line: light-dark(#d8dee6, #333c49);
+  --card: light-dark(#ffffff, #1b212b); --page: light-dark(#f3f5f8, #12161d);
+  --shade: light-dark(#1a1f2740, #e8ecf240); --accent: light-dark(#2458d3, #7da6ff);
+  --warm: light-dark(#b85c00, #f0a04b); --bad: light-dark(#c2303f, #ff7b86); --good: light-dark(#1c7a46, #5fcf8e);
+  --class-0: light-dark(#64748b, #94a3b8); --class-1: light-dark(#c2570c, #f39a54);
+  --class-2: light-dark(#2458d3, #7da6ff); --class-3: light-dark(#1c7a46, #5fcf8e);
+  --class-4: light-dark(#8246c9, #c39bff); --class-5: light-dark(#0e7c86, #4fc9d3);
+  --class-6: light-dark(#b3266f, #f581b9); --class-7: light-dark(#7a5a1e, #d6b26a);
+  --class-8: light-dark(#5a7300, #b5cf55); --class-9: light-dark(#4b4ecb, #a0a3ff);
 }
-@media (prefers-color-scheme: dark) { :root {
-  --ink: #e8ecf2; --soft: #9ba7b6; --line: #333c49; --card: #1b212b; --page: #12161d; --shade: #e8ecf240;
-  --accent: #7da6ff; --warm: #f0a04b; --bad: #ff7b86; --good: #5fcf8e;
-  --class-0: #94a3b8; --class-1: #f39a54; --class-2: #7da6ff; --class-3: #5fcf8e; --class-4: #c39bff;
-  --class-5: #4fc9d3; --class-6: #f581b9; --class-7: #d6b26a; --class-8: #b5cf55; --class-9: #a0a3ff;
-} }
 * { box-sizing: border-box; }
 body {
   margin: 0; padding: 2rem 1rem 4rem; background: var(--page); color: var(--ink);
@@ -102,13 +101,7 @@ footer { color: var(--soft); margin-top: 1.4rem; font-size: .9rem; }
   .wide::before { content: "scroll sideways →"; position: sticky; left: 0; color: var(--soft); font-size: .8rem; }
 }
 @media print {
-  :root {
-    color-scheme: light;
-    --ink: #1a1f27; --soft: #5b6675; --line: #d8dee6; --card: #ffffff; --page: #ffffff; --shade: #ffffff00;
-    --accent: #2458d3; --warm: #b85c00; --bad: #c2303f; --good: #1c7a46;
-    --class-0: #64748b; --class-1: #c2570c; --class-2: #2458d3; --class-3: #1c7a46; --class-4: #8246c9;
-    --class-5: #0e7c86; --class-6: #b3266f; --class-7: #7a5a1e; --class-8: #5a7300; --class-9: #4b4ecb;
-  }
+  :root { color-scheme: light; --page: #ffffff; --shade: transparent; }
   body { padding: 0; font-size: 10pt; } section { padding: .8rem; } th, td { padding: .3rem .4rem; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   figure, .numbers div, tr, .verdict { break-inside: avoid; } h2, h3 { break-after: avoid; }

@@ -6,10 +6,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bothways.errors import DataError
-from bothways.files import written_whole
 from bothways.report.html import facts, figure, number, row, section, table, text
-from bothways.report.page import check_report_file, shell
+from bothways.report.page import shell
+from bothways.report.page import write_page as write
 from bothways.study.results import SURE, Comparison, Setting
 
 DRAWN = 40
@@ -32,10 +31,7 @@ def write_page(path: str | os.PathLike[str], comparison: Comparison, about: Mapp
         MissingDependencyError: matplotlib is not installed.
         DataError: the file cannot be written; what stood at `path` is untouched.
     """
-    checked = check_report_file(path)
-    page = page_of(comparison, about or {})
-    with written_whole(checked, DataError) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write(path, lambda: page_of(comparison, about or {}))
 
 
 def page_of(comparison: Comparison, about: Mapping[str, Any]) -> str:
