@@ -180,8 +180,8 @@ class FieldReader:
             if kind != "numbers" or values.dtype.is_float():
                 self._shown.add(KINDS[kind].choice)
         if values.null_count() > text.null_count():
-            words = text.filter(values.is_null()).drop_nulls().alias("word").value_counts(name="n")
-            self._missing.setdefault(name, Counter()).update(dict(words.iter_rows()))
+            words = text.filter(values.is_null()).drop_nulls().to_list()
+            self._missing.setdefault(name, Counter()).update(words)
         return values
 
 
@@ -262,9 +262,10 @@ def _plain(text: pl.Series) -> pl.Series:
 
 def _separated(text: pl.Series, sign: str) -> pl.Series:
     """Numbers with a decimal sign, thousands set apart, and perhaps one unit for all."""
-    units = text.str.replace_all(r"[^$€£¥%]", "").drop_nulls()
-    if units.n_unique() == 1 and len(units[0]) == 1:
-        text = text.str.replace(r"^[$€£¥]\s*|\s*[$€£¥%]$", "")
+    units = text.str.replace_all(r"[^$€£¥%]", "")
+    if (units != "").any():
+        unit = units.filter(units != "").mode().sort()[0]
+        text = text.str.replace(r"^[$€£¥]\s*|\s*[$€£¥%]$", "").set(units != unit, None)
     thousands = "'\u2019 \u00a0\u202f" + (",", ".")[sign == ","]
     whole = rf"(?:[1-9]\d{{0,2}}(?:[{thousands}]\d{{3}})+|\d*)"
     fits = text.str.contains(rf"^[+-]?{whole}(?:[{sign}]\d*)?(?:[eE][+-]?\d+)?$") & ~text.str.contains(ADDRESS)

@@ -1,0 +1,199 @@
+"""What fields of text mean."""
+
+from __future__ import annotations
+
+import datetime
+import gzip
+import re
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bothways.data import Columns, choose_columns, read_table, stream_sequences
+from bothways.data.fields import FieldReader, LaterRowsDifferError
+from bothways.errors import BothwaysError, DataError, InputError, command_line
+from bothways.settings import Reading
+
+
+def read(*fields: str, reading: Reading | None = None, **more: list[str]) -> tuple[pl.Series, str]:
+    reader = FieldReader(reading or Reading())
+    values = reader.read(pl.DataFrame({"x": list(fields)} | more))["x"]
+    return values, reader.notices().get("x", "")
+
+
+@pytest.mark.parametrize(
+    ("fields", "values", "said"),
+    [
+        (["3,5", "2"], [3.5, 2.0], "decimal comma"),
+        (["1.234,56", "-7,0"], [1234.56, -7.0], "decimal comma"),
+        (["0,123", "0,456"], [0.123, 0.456], "decimal comma"),
+        (["1,234,567", "12"], [1234567, 12], "thousands"),
+        (["1,234.5", "1,000"], [1234.5, 1000.0], "thousands"),
+        (["1 234", "5"], [1234, 5], "thousands"),
+        (["1'234.5", "5"], [1234.5, 5.0], "thousands"),
+        (["1\u202f234,5", "5"], [1234.5, 5.0], "decimal comma"),
+        (["1.234", "2.345"], [1.234, 2.345], ""),
+        (["45 %", "3%"], [45, 3], "units"),
+        (["$1,250.50", "$3"], [1250.5, 3.0], "units"),
+        (["1,5 €", "2,25 €"], [1.5, 2.25], "decimal comma"),
+        (["1", "?", "N/A", "null", "NaN", "-", "none", "Inf"], [1, *[None] * 7], r"7 fields are missing \('\?', "),
+        (["2.5", "inf"], [2.5, None], r"1 field is missing \('inf'\)"),
+        (["true", "-", "FALSE"], [True, None, False], "1 field is missing"),
+        (["?", "-"], [None, None], "2 fields are missing"),
+        (["tcp", "?"], ["tcp", "?"], ""),
+        (["$5", "€3"], ["$5", "€3"], ""),
+        (["3,5", "2.5"], ["3,5", "2.5"], ""),
+        (["192.168.100.101", "192.168.100.102"], ["192.168.100.101", "192.168.100.102"], ""),
+        (["18446744073709551615", "1"], [2**64 - 1, 1], ""),
+    ],
+)
+def test_numbers(fields: list[str], values: list[Any], said: str) -> None:
+    found, notice = read(*fields)
+    assert found.to_list() == values
+    assert bool(notice) == bool(said)
+    assert re.search(said, notice)
+
+
+@pytest.mark.parametrize(
+    ("fields", "values", "said"),
+    [
+        (["01.03.2024", "02.03.2024"], ["2024-03-01", "2024-03-02"], "day/month/year"),
+        (["13/02/2024", "01/02/2024"], ["2024-02-13", "2024-02-01"], "day/month/year"),
+        (["02/13/2024", "01/02/2024"], ["2024-02-13", "2024-01-02"], "month/day/year"),
+        (["1/2/2024", "3/4/2024"], ["2024-02-01", "2024-04-03"], "month-first"),
+        (["12-Mar-24", "1-Apr-24"], ["2024-03-12", "2024-04-01"], "day/month/year"),
+        (["2024/1/5", "2024/12/31"], ["2024-01-05", "2024-12-31"], ""),
+        (["2024-01-05T10:00:00Z", "2024-01-05 10:00:00+01:00"], ["2024-01-05 10", "2024-01-05 09"], ""),
+        (["5.1.2024 9:05", "12.5.2024 23:59:59.25"], ["2024-01-05 09:05", "2024-05-12 23:59:59.25"], "day/month"),
+        (["01/02/2024 12:00 AM", "13/02/2024 1:05 pm"], ["2024-02-01", "2024-02-13 13:05"], "day/month"),
+        (["2024-01-02", "?"], ["2024-01-02", None], "1 field is missing"),
+        (["30/02/2024", "01/02/2024"], None, ""),
+        (["13/02/2024", "02/13/2024"], None, ""),
+        (["2024-01-02", "later"], None, ""),
+    ],
+)
+def test_dates(fields: list[str], values: list[str] | None, said: str) -> None:
+    found, notice = read(*fields)
+    assert said in notice
+    if values is None:
+        assert found.to_list() == fields
+    else:
+        texts = [
+            text if text is None else text.replace("T", " ")[: len(want or "")]
+            for text, want in zip(found.dt.to_string("%Y-%m-%d %H:%M:%S%.f").to_list(), values, strict=True)
+        ]
+        assert texts == values
+
+
+def test_times_of_day() -> None:
+    found, _ = read("08:15", "23:59:59.5", "1:05 PM")
+    assert found.to_list() == [datetime.time(8, 15), datetime.time(23, 59, 59, 500_000), datetime.time(13, 5)]
+    assert read("24:00", "12:00")[0].dtype == pl.String
+
+
+def test_other_columns_and_options_decide_what_is_in_doubt() -> None:
+    doubtful = ["12,345", "1,000"]
+    found, notice = read(*doubtful)
+    assert found.to_list() == doubtful
+    assert notice == "numbers in doubt: 12345 (decimal='.') or 12.345 (decimal=',')?"
+    assert read(*doubtful, y=["3,5", "2"])[0].to_list() == [12.345, 1.0]
+    assert read(*doubtful, y=["3.5", "2"])[0].to_list() == [12345, 1000]
+    assert read(*doubtful, y=["3.5", "2"], reading=Reading(decimal=","))[0].to_list() == [12.345, 1.0]
+    assert read("1.234", "2.345", y=["3,5", "2"])[0].to_list() == [1234, 2345]
+    dates = ["01/02/2024", "03/04/2024"]
+    assert read(*dates, y=["12/31/2024", "1/1/2024"])[0].dt.month().to_list() == [1, 3]
+    assert read(*dates, reading=Reading(dates="month-first"))[0].dt.month().to_list() == [1, 3]
+    learned = FieldReader(learned=Reading(decimal=",", dates="month-first"), whole=False)
+    assert learned.read(pl.DataFrame({"x": doubtful, "at": dates})).row(0) == (12.345, datetime.datetime(2024, 1, 2))
+
+
+def test_words_for_missing_values() -> None:
+    assert read("1", "-999", "tcp", reading=Reading(missing=("-999", "tcp")))[0].to_list() == [1, None, None]
+    assert read("a", "unknown", reading=Reading(missing=("unknown",)))[0].to_list() == ["a", None]
+
+
+@pytest.mark.parametrize("reading", [{"decimal": ";"}, {"dates": "year-last"}])
+def test_what_is_no_way_to_read(reading: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="Use one of"):
+        Reading(**reading)
+
+
+def csv(folder: Path, text: str) -> Path:
+    path = folder / "some.csv"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (["3,5", "2,5", "oops"], "data row 3 .*'oops', which is no number.*--missing oops.*--drop x"),
+        (["3,5", "2,5", "1.5"], "data row 3 .*'1.5', which is no number"),
+        (["12,345", "1,000", "2,000"], "numbers in doubt: 12345 .--decimal ..* or 12.345 .--decimal ,"),
+        (["$5", "$6", "€7"], "data row 3 .*'€7', which is no number"),
+    ],
+)
+def test_columns_of_numbers_are_read_or_refused(tmp_path: Path, fields: list[str], said: str) -> None:
+    rows = "".join(f"{field};{row % 2}\n" for row, field in enumerate(fields * 30))
+    with command_line(), pytest.raises(DataError, match=said):
+        choose_columns(read_table(csv(tmp_path, "x;label\n" + rows)))
+
+
+def test_what_was_learned_is_kept(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 28 + 1}.02.2024;1,{i};{'ab'[i % 2]}\n" for i in range(60))
+    table = read_table(csv(tmp_path, "day;x;label\n" + rows), reading=Reading(missing=("n.k.",)))
+    columns = choose_columns(table, sequence="none", order="none")
+    assert columns.reading == Reading(("n.k.",), ",", "day-first")
+    assert Columns.from_json(columns.to_json()).reading == columns.reading
+    assert "decimal comma" in {guess.name: guess.why for guess in columns.guesses}["x"]
+
+
+FIELDS = st.one_of(
+    st.sampled_from(["1", "2.5", "3,5", "12,345", "?", "nan", "", " ", "a", "01/02/2024", "2024-01-02", "08:15", "5%"]),
+    st.from_regex(r"[-+$]?[0-9]{1,4}([.,/: -][0-9]{1,4}){0,4}[%€]?", fullmatch=True),
+    st.text(max_size=6),
+)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.lists(FIELDS, min_size=2, max_size=2), min_size=1, max_size=8), size=st.integers(1, 4))
+def test_batches_are_read_as_the_whole(rows: list[list[str]], size: int) -> None:
+    frame = pl.DataFrame(rows, schema=["x", "y"], orient="row")
+    whole = FieldReader().read(frame)
+    reader = FieldReader(whole=False)
+    try:
+        parts = [reader.read(part) for part in frame.iter_slices(size)]
+    except LaterRowsDifferError:
+        return
+    for name in ("x", "y"):
+        values = [value for part in parts for value in part[name].to_list()]
+        assert [value for value in values if value is not None] == [
+            v for v in whole[name].to_list() if v in values and v is not None
+        ]
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    content=st.one_of(
+        st.binary(max_size=60),
+        st.text(alphabet='ab1,.;|\t"\n-?é ', max_size=60).map(str.encode),
+        st.lists(st.lists(FIELDS, min_size=3, max_size=3).map(",".join), max_size=8).map(
+            lambda rows: "\n".join(["x,label,flow", *rows]).encode()
+        ),
+    ),
+    ending=st.sampled_from([".csv", ".tsv", ".jsonl", ".json", ".csv.gz", ".parquet", ".xlsx"]),
+)
+def test_any_file_is_read_or_refused(tmp_path: Path, content: bytes, ending: str) -> None:
+    path = tmp_path / f"some{ending}"
+    path.write_bytes(gzip.compress(content) if ending == ".csv.gz" else content)
+    try:
+        table = read_table(path)
+        columns = choose_columns(table)
+        for chunk in stream_sequences(path, columns, typed=True, say=lambda text: None):
+            assert len(chunk.frame) == len(table)
+    except BothwaysError:
+        pass
