@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bothways.data import Columns, Table, evaluation_part, read_sequences
+from bothways.data.sequences import label_values
 from bothways.errors import DataError
 
 COLUMNS = Columns("label", ("x",), sequence="flow", order="at")
@@ -205,3 +206,19 @@ def test_keep_and_cut() -> None:
     assert numbers.tolist() == [0, 1, 2, 0]
     assert [x[:, 0].tolist() for x in cut.arrays()] == [[0, 2], [1], [3, 4], [5]]
     assert cut.rows.tolist() == [0, 2, 1, 3, 4, 5]
+
+
+@pytest.mark.parametrize("dtype", [pl.UInt64, pl.Int128])
+def test_labels_beyond_64_bits_are_text(dtype: Any) -> None:
+    labels = pl.Series([2**64 - 1, 1, None], dtype=dtype)
+    assert label_values(Table("some.csv", pl.DataFrame({"label": labels})), "label").to_list() == [
+        str(2**64 - 1),
+        "1",
+        None,
+    ]
+
+
+@pytest.mark.parametrize("odd", [float("inf"), 1e300])
+def test_labels_that_are_no_whole_numbers_are_refused(odd: float) -> None:
+    with pytest.raises(DataError, match="the label 'label' is of type Float64"):
+        label_values(Table("some.csv", pl.DataFrame({"label": [odd, 1.0]})), "label")

@@ -264,3 +264,15 @@ def test_memory_does_not_grow_with_the_table(tmp_path: Path) -> None:
         peaks.append(int(done.stdout))
     # The larger table holds 3 million rows more, of 40 bytes and more each.
     assert peaks[1] - peaks[0] < 60_000
+
+
+def test_bytes_are_no_json(tmp_path: Path) -> None:
+    write_table(flows([3]).with_columns(raw=pl.lit(b"x")), tmp_path / "some.parquet")
+    with pytest.raises(DataError, match=r"JSON has no form for bytes, which 'raw' holds.*Use \.parquet"):
+        label_all(tmp_path / "some.parquet", tmp_path / "out.jsonl")
+
+
+def test_labels_that_a_spreadsheet_runs_are_told(tmp_path: Path) -> None:
+    assert "'=1+1' are written as they are" in LabeledWriter(tmp_path / "out.csv", ["calm", "=1+1"]).notices[0]
+    assert LabeledWriter(tmp_path / "out.parquet", ["calm", "=1+1"]).notices == []
+    assert LabeledWriter(tmp_path / "out.csv", [0, -1]).notices == []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import gzip
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,7 +15,7 @@ import pytest
 
 from bothways.data import Columns, Table, read_sequences, read_table, refuse_leaks, split_table, write_table
 from bothways.data.sources import OUTPUTS
-from bothways.errors import DataError
+from bothways.errors import DataError, MissingDependencyError
 
 
 def csv(folder: Path, content: str | bytes, name: str = "some.csv") -> Path:
@@ -307,3 +309,62 @@ def test_a_file_of_many_columns_is_read_few_times(tmp_path: Path, monkeypatch: p
         seen.append(dict(work))
     assert seen[0]["collect_schema"] == seen[1]["collect_schema"] < 5
     assert seen[1]["_collected"] < 40
+
+
+def test_separators_and_encodings(tmp_path: Path) -> None:
+    for separator in ",;\t|":
+        rows = ["a b c".replace(" ", separator), *(f'{i}{separator}"1{separator}5"{separator}é' for i in range(3))]
+        for encoding, said in {"utf-8": 0, "utf-8-sig": 0, "utf-16": 0, "cp1252": 1}.items():
+            table = read_table(csv(tmp_path, "\r\n".join(rows).encode(encoding), "some.tsv"))
+            assert table.column("c").to_list() == ["é"] * 3
+            assert [("Windows-1252" in notice) for notice in table.notices] == [True] * said
+    one = read_table(csv(tmp_path, "x\n1,5\n2,5\n"))
+    assert one.column("x").to_list() == [1.5, 2.5]
+
+
+def test_compressed_files_that_are_cut_short(tmp_path: Path) -> None:
+    whole = gzip.compress(b"a,b\n" + b"1,2\n" * 1000)
+    assert len(read_table(csv(tmp_path, whole, "some.csv.gz"))) == 1000
+    for content in (whole[:-20], b"a,b\n1,2\n", b""):
+        with pytest.raises(DataError, match=r"no gzip file|is empty"):
+            read_table(csv(tmp_path, content, "some.csv.gz"))
+
+
+def test_a_list_of_json_objects(tmp_path: Path) -> None:
+    path = csv(tmp_path, '[{"a": 1, "at": "13.02.2024"},\n {"a": null, "b": "?"}]', "some.json")
+    assert read_table(path).frame().dtypes == [pl.Int64, pl.Datetime, pl.String]
+    assert read_table(csv(tmp_path, '[{"x": 1}, {"x": "?"}]', "some.json")).column("x").to_list() == [1, None]
+    with pytest.raises(DataError, match="no file of JSON objects"):
+        read_table(csv(tmp_path, "[1, 2]", "some.json"))
+
+
+@pytest.mark.parametrize("line", ['{"a":' + "[" * 200 + "]" * 200 + "}", '{"a":' * 200 + "1" + "}" * 200])
+def test_deeply_nested_json_is_refused_at_once(tmp_path: Path, line: str) -> None:
+    with pytest.raises(DataError, match="line 2 is nested more than 32 deep"):
+        read_table(csv(tmp_path, '{"a": 1}\n' + line, "some.jsonl"))
+    brackets = '{"a": "' + "[" * 200 + '"}\n'
+    assert len(read_table(csv(tmp_path, brackets * 2, "some.jsonl"))) == 2
+
+
+def test_workbooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("fastexcel")
+    xlsxwriter = pytest.importorskip("xlsxwriter")
+    frame = {"x": ["1,5", "2"], "n": [1.5, 2.0], "at": [datetime.datetime(2024, 1, 2, 3, 4, 5)] * 2, "b": [True, False]}
+    with xlsxwriter.Workbook(tmp_path / "some.xlsx") as book:
+        pl.DataFrame(frame).write_excel(book, worksheet="first")
+        book.add_worksheet("second")
+    table = read_table(tmp_path / "some.xlsx")
+    assert table.frame().to_dict(as_series=False) == frame | {"x": [1.5, 2.0]}
+    assert table.notices == (f"{tmp_path / 'some.xlsx'}: 'first' is read, the first of 2 sheets.",)
+    (tmp_path / "some.xlsx").write_bytes(b"PK garbage")
+    with pytest.raises(DataError, match="no Excel file"):
+        read_table(tmp_path / "some.xlsx")
+    monkeypatch.setitem(sys.modules, "fastexcel", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'bothways\[excel\]'"):
+        read_table(tmp_path / "some.xlsx")
+
+
+@pytest.mark.parametrize("header", ['a"b,c', '"a,c', '"a"b",c'])
+def test_a_quote_in_the_header_is_told(tmp_path: Path, header: str) -> None:
+    with pytest.raises(DataError, match="a quote in the header is not closed"):
+        read_table(csv(tmp_path, header + "\n1,2\n3,4\n"))

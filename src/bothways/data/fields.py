@@ -23,6 +23,9 @@ MISSING = (
 LONE = r"^[+-]?[1-9]\d{0,2}(?:\.\d{3})*$"
 """A number whose points may stand between thousands."""
 
+UNIT = "[$€£¥%]"
+"""A sign that may stand before or after all numbers of a column."""
+
 ADDRESS = r"^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$"
 """An IPv4 address, which is no number with points between thousands."""
 
@@ -91,6 +94,7 @@ class FieldReader:
     whole: bool = True
     _names: list[str] = field(default_factory=list)
     _kinds: dict[str, str] = field(default_factory=dict)
+    _types: dict[str, pl.DataType] = field(default_factory=dict)
     _shown: set[tuple[str, str]] = field(default_factory=set)
     _missing: dict[str, Counter[str]] = field(default_factory=dict)
     _doubts: dict[str, str] = field(default_factory=dict)
@@ -156,13 +160,13 @@ class FieldReader:
         (first, ours), (second, theirs) = ways.items()
         what = KINDS[second].choice[0]
         value = self._choice(what)
-        if ours.equals(theirs):
-            return {first: ours}
         for kind in ways:
             if value == KINDS[kind].choice[1]:
                 return {kind: ways[kind]}
         if first != "numbers" and not self.whole:
             raise LaterRowsDifferError
+        if ours.equals(theirs):
+            return {first: ours}
         if what == "dates":
             self._doubts[name] = f"or month/day/year? ({option('dates', 'month-first')})"
         elif first != "numbers":
@@ -177,6 +181,9 @@ class FieldReader:
         kind, values = next(iter(ways.items()), ("text", text))
         if kind:
             self._kinds[name] = kind
+            one = self._types.setdefault(name, values.dtype) == values.dtype or not values.dtype.is_temporal()
+            if not one or (kind.startswith("decimal") and not self.whole and text.str.contains(UNIT).any()):
+                raise LaterRowsDifferError  # times with and without a zone; or a unit that other rows may lack
             if kind != "numbers" or values.dtype.is_float():
                 self._shown.add(KINDS[kind].choice)
         if values.null_count() > text.null_count():

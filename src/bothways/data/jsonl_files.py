@@ -67,6 +67,9 @@ def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
 
 def write(frame: pl.DataFrame, file: BinaryIO, first: bool) -> None:
     """Add rows to a file of lines."""
+    for name, dtype in frame.schema.items():
+        if "Binary" in str(dtype):
+            raise pl.exceptions.SchemaError(f"JSON has no form for bytes, which {name!r} holds")
     frame.write_ndjson(file)
 
 

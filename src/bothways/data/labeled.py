@@ -26,6 +26,9 @@ from bothways.files import check_output, written_whole
 PREDICTED = "predicted"
 PROBABILITY = "probability"
 
+FORMULAS = ("=", "+", "-", "@")
+"""Text that begins so is a formula to a spreadsheet."""
+
 
 class LabeledWriter:
     """Writes the rows of a table with the columns `predicted` and `probability` after its own, whole or not at all.
@@ -84,6 +87,17 @@ class LabeledWriter:
             if self._sink is not None:
                 self._sink.close(whole=kind is None)
             self._stack.__exit__(kind, error, trace)
+
+    @property
+    def notices(self) -> list[str]:
+        """What the user should know of the file."""
+        risky = [name for name in self._classes if isinstance(name, str) and name.startswith(FORMULAS)]
+        if self._format.fields != "fields" or not risky:
+            return []
+        return [
+            f"Careful: labels such as {risky[0]!r} are written as they are, and a spreadsheet takes them for formulas. "
+            "Import that column as text."
+        ]
 
     @property
     def typed(self) -> bool:

@@ -201,6 +201,8 @@ def _tie_notices(table: Table, columns: Columns, ties: int) -> list[str]:
 def label_values(table: Table, name: str) -> pl.Series:
     """The labels `(rows,)` in the order of the table: whole numbers, text or true/false, null where there is none.
 
+    Whole numbers of more than 64 bits come as text.
+
     Raises:
         DataError: labels of another type, or none at all.
 
@@ -213,10 +215,12 @@ def label_values(table: Table, name: str) -> pl.Series:
         column = column.fill_nan(None)
     if column.null_count() == len(column):
         raise DataError(f"{table.source}: the label {name!r} is empty in every row.")
-    if column.dtype.is_float() and bool((column.drop_nulls() == column.drop_nulls().round()).all()):
-        column = column.cast(pl.Int64)
+    whole = column.cast(pl.Int64, strict=False) if column.dtype.is_numeric() else column
+    fits = whole.null_count() == column.null_count()
     if column.dtype.is_integer():
-        return column.cast(pl.Int64)
+        return whole if fits else column.cast(pl.String)
+    if column.dtype.is_float() and fits and (whole == column).all():
+        return whole
     if column.dtype in (pl.Boolean, pl.String):
         return column
     raise DataError(

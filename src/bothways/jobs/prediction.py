@@ -104,6 +104,8 @@ def predict(
             writer.write(chunk, _decided(p, positive), p)
             if on_rows is not None:
                 on_rows(writer.rows)
+    for notice in writer.notices:
+        say(notice)
     predicted = dict(zip(loaded.classes, writer.counts.tolist(), strict=True))
     return Prediction(output, writer.rows, writer.sequences, predicted)
 
