@@ -1,4 +1,4 @@
-"""The command line: reads arguments and hands them on. What is done stands in `jobs` and `demo`."""
+"""The command line: arguments and printing. The work is done in `jobs`, `demo`, `study` and `bench`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where and how the command line shows things: results on the standard output, all else on the standard error."""
+"""How the command line prints: results to standard output, everything else to standard error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bothways.training import EpochReport
 
 LOG_EVERY = 10.0
-"""Seconds between two lines on progress in a log."""
+"""Seconds between two lines about progress in a log."""
 
 UNPRINTABLE = dict.fromkeys([*range(10), *range(11, 32), *range(127, 160), *range(0xD800, 0xE000)], "?")
 """Control characters but the end of a line, and halves of surrogate pairs: a file must not send them to a terminal."""
@@ -28,12 +28,12 @@ Say = Callable[[str], None]
 
 
 def results() -> Console:
-    """Where results go."""
+    """The console for results."""
     return _console(stderr=False)
 
 
 def words() -> Console:
-    """Where everything else goes."""
+    """The console for everything else."""
     return _console(stderr=True)
 
 
@@ -60,21 +60,21 @@ class _Shown:
 
 
 def say(message: str) -> None:
-    """A word to the user; not part of the result."""
+    """Print a message that is not part of the result."""
     print_words(words(), message)
 
 
 def show_error(message: str) -> None:
-    """Say what was wrong."""
+    """Print what was wrong."""
     print_words(words(), Text.assemble(("Error: ", "bold red"), message))
 
 
 @contextmanager
 def epoch_progress() -> Iterator[tuple[Say, Callable[[EpochReport], None]]]:
-    """Show the epochs go by: a bar on a terminal, a line now and then in a log.
+    """Show progress over epochs: a bar on a terminal, a line now and then in a log.
 
     Returns:
-        How to say a word meanwhile, and what to call after each epoch.
+        How to print a message meanwhile, and what to call after each epoch.
     """
     console = words()
     if not console.is_terminal:
@@ -103,10 +103,10 @@ def epoch_progress() -> Iterator[tuple[Say, Callable[[EpochReport], None]]]:
 
 @contextmanager
 def row_progress() -> Iterator[tuple[Say, Callable[[int], None]]]:
-    """Show rows go by on a terminal.
+    """Show progress over rows on a terminal.
 
     Returns:
-        How to say a word meanwhile, and what to call with the number of rows done.
+        How to print a message meanwhile, and what to call with the number of rows done.
     """
     console = words()
     if not console.is_terminal:
@@ -121,10 +121,10 @@ def row_progress() -> Iterator[tuple[Say, Callable[[int], None]]]:
 
 @contextmanager
 def waiting(message: str) -> Iterator[Say]:
-    """Show that something goes on, on a terminal; in a log, a line for each thing.
+    """Show what is being done: a spinner on a terminal, lines in a log.
 
     Returns:
-        What to call when something else goes on.
+        What to call with the next thing that is done.
     """
     console = words()
     if not console.is_terminal:
@@ -136,10 +136,10 @@ def waiting(message: str) -> Iterator[Say]:
 
 @contextmanager
 def case_progress() -> Iterator[Callable[[float, int, str], None]]:
-    """Show how far measuring is: a bar on a terminal, a line for each case in a log.
+    """Show progress over the cases of a benchmark: a bar on a terminal, a line for each case in a log.
 
     Returns:
-        What to call with the cases done, their number, and what is going on.
+        What to call with the number of cases done, the number of all cases, and the current one.
     """
     console = words()
     if not console.is_terminal:
@@ -164,7 +164,7 @@ def print_words(console: Console, message: str | Text) -> None:
 
 
 def table(first: str, *others: str) -> Table:
-    """An empty table: a column of words, and columns of numbers."""
+    """An empty table: a column of text, then columns of numbers."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=True)
     table.add_column(first, justify="left", overflow="fold")
     for name in others:
@@ -173,7 +173,7 @@ def table(first: str, *others: str) -> Table:
 
 
 def _log_epochs() -> Callable[[EpochReport], None]:
-    """A line for the first epoch, then one when some seconds have gone by, and one for the last."""
+    """A line for the first and the last epoch, and between them one every `LOG_EVERY` seconds."""
     last = float("-inf")
 
     def log(report: EpochReport) -> None:
@@ -186,7 +186,7 @@ def _log_epochs() -> Callable[[EpochReport], None]:
 
 
 def _epoch_words(report: EpochReport) -> str:
-    """What an epoch gave, the most important first: a narrow terminal shows no more."""
+    """The results of an epoch, the most important first, since a narrow terminal cuts off the end."""
     parts = []
     if report.valid_metric is not None:
         parts.append(f"valid {report.metric} {report.valid_metric:.3f}{' (best)' if report.best else ''}")
@@ -196,7 +196,7 @@ def _epoch_words(report: EpochReport) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """A time in the largest units that say it.
+    """A time in seconds, minutes or hours.
 
     Example:
         >>> [_duration(seconds) for seconds in (4.4, 75, 7300)]

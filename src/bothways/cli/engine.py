@@ -1,4 +1,4 @@
-"""The commands about the engine: the tutorial's job, and how fast it is on this machine."""
+"""The commands `demo` and `bench`."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from bothways.spec import CELLS
 def demo(
     network: Given,
     settings: Given,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of each sequence.")] = 10,
+    steps: Annotated[int, typer.Option(min=1, help="Steps per sequence.")] = 10,
     as_json: Json = False,
 ) -> None:
-    """The tutorial's job: learn where a running sum reaches its threshold, and label unseen sequences.
+    """Run the tutorial's example: learn where a running sum reaches a threshold, then label new sequences.
 
     Example: [bold]bothways demo --direction forward[/]
     """
@@ -51,32 +51,33 @@ def demo(
 def bench(
     shapes: Annotated[
         list[str] | None,
-        typer.Option(help=f"{', '.join(SHAPES)}, or batch,steps,features,units; again and again.", show_default="all"),
+        typer.Option(help=f"{', '.join(SHAPES)} or batch,steps,features,units. Can be repeated.", show_default="all"),
     ] = None,
-    mode: Annotated[str, typer.Option(help=f"What to time: {', '.join(MODES)} or both.")] = "both",
+    mode: Annotated[str, typer.Option(help=f"What to time. One of: {', '.join(MODES)}, both.")] = "both",
     cell: Annotated[
-        list[str] | None, typer.Option(help=f"The recurrent cells: {', '.join(CELLS)}.", show_default="lstm")
+        list[str] | None, typer.Option(help=f"Recurrent cells: {', '.join(CELLS)}.", show_default="lstm")
     ] = None,
     dtype: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"What our products multiply: {', '.join(DTYPES)}; peers have float32.", show_default="float32"
+            help=f"Number types of our matrix products: {', '.join(DTYPES)}; peers use float32.", show_default="float32"
         ),
     ] = None,
     peers: Annotated[
         list[str] | None,
-        typer.Option(help=f"Whom to measure against: {', '.join(PEERS)}; or none.", show_default="all installed"),
+        typer.Option(help=f"Libraries to compare with: {', '.join(PEERS)}; or none.", show_default="all installed"),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads for each.", show_default="the processors, or OMP_NUM_THREADS")
+        int | None, typer.Option(min=1, help="Threads per library.", show_default="OMP_NUM_THREADS, or all processors")
     ] = None,
-    seconds: Annotated[float, typer.Option(help="Time for each shape and mode, compiling aside.")] = 4.0,
+    seconds: Annotated[float, typer.Option(help="Seconds per shape and mode, without compiling.")] = 4.0,
     save: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Keep it all, this machine too, in a .json file.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write results and facts about this machine to a .json file."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure the engine on this machine, against whatever peers are installed.
+    """Measure the speed of the engine on this machine, beside other libraries that are installed.
 
     Example: [bold]bothways bench --shapes small --shapes 8,50,16,64 --save bench.json[/]
     """

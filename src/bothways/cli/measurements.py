@@ -1,4 +1,4 @@
-"""How the command line shows the demo, and what was measured of this machine."""
+"""How `demo` and `bench` print their results."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from bothways.demo import Demo
 
 OTHER_WORK = 0.05
-"""The share of the processors that other programs may use before it is said."""
+"""A larger share of the processors used by other programs is reported."""
 
 
 def show_demo(demo: Demo, steps: int, units: int, direction: str) -> None:
-    """Expected against predicted, step by step, and how well it goes on unseen sequences."""
+    """Print expected and predicted labels of one sequence, and the accuracy on new sequences."""
     console = results()
     reads = {"both": "reads them both ways", "forward": "reads them forward"}.get(direction, "reads them backward")
     console.print(
@@ -50,26 +50,26 @@ def show_demo(demo: Demo, steps: int, units: int, direction: str) -> None:
 
 
 def say_missing_peers(missing: Mapping[str, list[str]]) -> None:
-    """Which peers are not installed, and how to install them."""
+    """Print which peers are not installed, and how to install them."""
     if missing:
         modules = dict.fromkeys(module for needed in missing.values() for module in needed)
         say(f"Not installed: {', '.join(missing)}. To measure against them: pip install {' '.join(modules)}")
 
 
 def say_reasons(report: Report) -> None:
-    """Who gave no number though installed, and what else ran."""
+    """Print why installed peers have no result, and whether other programs ran."""
     for name, reason in report.reasons.items():
         if not reason.startswith("not installed"):
             say(f"{name}: {reason}")
     if report.machine["other_work"] > OTHER_WORK:
         say(
             f"Other programs used {report.machine['other_work']:.0%} of the processors meanwhile. "
-            "Measure on a quiet machine before you believe the numbers."
+            "The numbers are reliable only on a quiet machine."
         )
 
 
 def show_report(report: Report, path: Path | None) -> None:
-    """A table for each cell, mode and dtype: milliseconds, and what they mean."""
+    """Print a table for each cell, mode and dtype."""
     from bothways.bench import DTYPES, PEERS
 
     console = results()
@@ -77,11 +77,11 @@ def show_report(report: Report, path: Path | None) -> None:
     plural = "s" if machine["threads"] > 1 else ""
     console.print(
         f"{machine['processor']}, {machine.get('instruction_set', '')}, {machine['threads']} thread{plural}.\n"
-        "Bidirectional, float32: median milliseconds of a call; ours in 10^9 operations a\n"
-        "second, against NumPy's matrix product, and against the best peer."
+        "Bidirectional, float32. Median milliseconds per call; for ours also 10^9 operations\n"
+        "per second, the share of NumPy's matrix product, and the ratio to the best peer."
     )
     if any(m.case.dtype != DTYPES[0] for m in report.measurements):
-        console.print("Where it says bfloat16, our products multiply bfloat16 numbers; all others have float32.")
+        console.print("bfloat16: our matrix products use bfloat16 numbers; everything else uses float32.")
     for kind in dict.fromkeys((m.case.cell, m.case.mode, m.case.dtype) for m in report.measurements):
         of_table = [m for m in report.measurements if (m.case.cell, m.case.mode, m.case.dtype) == kind]
         title = " ".join(kind[:2] if kind[2] == DTYPES[0] else kind)
@@ -107,15 +107,15 @@ def show_report(report: Report, path: Path | None) -> None:
             )
         console.print(grid)
     if any(m.disturbed for m in report.measurements):
-        console.print("* Other programs had its processors all the time: not to be believed.")
+        console.print("* Other programs kept its processors busy all the time: unreliable.")
     if any(m.other_work > OTHER_WORK for m in report.measurements):
-        console.print("busy: the share of the processors that other programs used. Measure that row again.")
+        console.print("busy: share of the processors used by other programs. Measure these rows again.")
     if path:
         console.print(f"Saved: {path}", soft_wrap=True)
 
 
 def _ratio(m: Measurement) -> Text:
-    """The ratio, with a star if it is made of a time that has one."""
+    """The ratio, with a star if one of its times has one."""
     if m.ratio is None:
         return Text("")
     if {"bothways", m.best_peer} & set(m.disturbed):
@@ -124,7 +124,7 @@ def _ratio(m: Measurement) -> Text:
 
 
 def _ms(ms: float | None) -> str:
-    """Three digits of a time, or nothing.
+    """A time with three digits, or nothing.
 
     Example:
         >>> [_ms(ms) for ms in (0.01234, 1.234, 123.4, 1234.5, None)]

@@ -1,4 +1,4 @@
-"""How the command line shows what came of training, judging and labeling, and what a model is."""
+"""How `train`, `evaluate`, `predict` and `info` print their results."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from bothways.runtime import Model
 
 MOST_CLASSES = 30
-"""So many classes are shown, those with the most labels."""
+"""At most this many classes are shown, those with the most labels."""
 
 
 def show_training(training: Training) -> None:
-    """What came of training, and what to do next."""
+    """Print the scores of the new model and where it is."""
     seconds = training.seconds
     show_evaluation(training.evaluation)
     results().print(
@@ -33,7 +33,7 @@ def show_training(training: Training) -> None:
 
 
 def show_evaluation(evaluation: Evaluation) -> None:
-    """The scores of a model with their intervals, beside those of its baselines, and what they come to."""
+    """Print scores with intervals, the baselines, and the verdict."""
     from bothways.report import baseline_words, verdict  # brings NumPy, which --help has no use for
 
     console, per, intervals = results(), evaluation.per, evaluation.intervals
@@ -77,7 +77,7 @@ def _show_classes(evaluation: Evaluation) -> None:
 
 
 def _show_alarms(evaluation: Evaluation, alarms: Alarms) -> None:
-    """What the threshold gives."""
+    """Print the rates at the threshold."""
     console, intervals = results(), evaluation.intervals
     asked = (
         ""
@@ -100,7 +100,7 @@ def _show_alarms(evaluation: Evaluation, alarms: Alarms) -> None:
 
 
 def _between(intervals: Mapping[str, Interval], name: str, percent: bool = False) -> str:
-    """The ends of an interval, as they stand beside its value; nothing if there is none."""
+    """The ends of an interval in brackets; nothing if there is none."""
     if name not in intervals:
         return ""
     low, high = intervals[name].low, intervals[name].high
@@ -108,7 +108,7 @@ def _between(intervals: Mapping[str, Interval], name: str, percent: bool = False
 
 
 def show_prediction(prediction: Prediction) -> None:
-    """What was labeled, and where it is."""
+    """Print how many rows got each label."""
     console = results()
     files = f" of {len(prediction.files)} files" if prediction.files else ""
     console.print(f"{prediction.path}: {prediction.rows:,} rows{files} labeled.", soft_wrap=True)
@@ -119,7 +119,7 @@ def show_prediction(prediction: Prediction) -> None:
 
 
 def show_model(model: Model) -> None:
-    """What a model is and what it was trained on."""
+    """Print a model's card, the roles of its columns, and its classes."""
     from bothways.data import guess_table  # brings Polars, which --help has no use for
 
     console = results()
@@ -138,7 +138,7 @@ def show_model(model: Model) -> None:
 
 
 def show_inspection(found: Inspection) -> None:
-    """Which layers of a Keras model the engine would run, and why not the others."""
+    """Print which layers of a Keras model the engine would run, and why not the others."""
     console = results()
     size = "not built" if found.parameters is None else f"{found.parameters:,} parameters"
     console.print(f"{found.model}: {found.kind} of Keras on {found.backend}, {size}")

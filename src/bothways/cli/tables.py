@@ -1,4 +1,4 @@
-"""The commands about tables: train on one, judge a model on one, label one, and say what a model is."""
+"""The commands `train`, `evaluate`, `predict` and `info`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _TRAINING: dict[str, Any] = {"rich_help_panel": PANELS["settings"]}
 def train(
     data: Data,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The model to write, NAME.bothways.", show_default=False)
+        Path, typer.Option("--output", "-o", help="File of the model, NAME.bothways.", show_default=False)
     ],
     *,
     roles: Given,
@@ -41,25 +41,26 @@ def train(
     network: Given,
     settings: Given,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where the same command was stopped.", **_TRAINING)
+        bool, typer.Option("--resume", help="Continue where the same command was stopped.", **_TRAINING)
     ] = False,
     backend: Annotated[
         str | None,
         typer.Option(
-            help=f"What Keras runs on: {', '.join(BACKENDS)}.", show_default="the first installed", **_TRAINING
+            help=f"Keras backend. One of: {', '.join(BACKENDS)}.", show_default="the first installed", **_TRAINING
         ),
     ] = None,
     tensorboard: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Write curves for TensorBoard.", **_TRAINING)
+        Path | None, typer.Option(metavar="FOLDER", help="Folder for TensorBoard logs.", **_TRAINING)
     ] = None,
     mlflow: Annotated[
-        str | None, typer.Option(metavar="EXPERIMENT", help="Log the run to MLflow.", **_TRAINING)
+        str | None, typer.Option(metavar="EXPERIMENT", help="Log to this MLflow experiment.", **_TRAINING)
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train a model on the train part of a table; the valid part decides which epoch is best and when to stop.
+    """Train a model on a table.
 
-    What the columns are for is guessed, and said, where it is not given. Ctrl-C keeps the best model so far.
+    It learns from the train part; the valid part decides which epoch is best and when to stop. Roles of columns that
+    are not given are guessed and printed. Ctrl-C keeps the best model so far.
 
     Example: [bold]bothways train flows.csv --label attack --sequence flow --order time -o flows.bothways[/]
 
@@ -96,7 +97,7 @@ def evaluate(
     model: ModelFile,
     data: Data,
     split: Annotated[
-        str | None, typer.Option(help="The part to evaluate on: train, valid, test or all.", show_default="test")
+        str | None, typer.Option(help="Part to evaluate on. One of: train, valid, test, all.", show_default="test")
     ] = None,
     false_alarm_rate: Annotated[
         float | None,
@@ -105,15 +106,15 @@ def evaluate(
         ),
     ] = None,
     positive: Annotated[
-        str | None, typer.Option(metavar="LABEL", help="The label to raise alarms for.", show_default="the rarest")
+        str | None, typer.Option(metavar="LABEL", help="Label that raises alarms.", show_default="the rarest")
     ] = None,
     save_threshold: Annotated[
         bool, typer.Option("--save-threshold", help="Keep the threshold in the model, for predict --threshold.")
     ] = False,
-    report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write a page that shows it all.")] = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write a report page.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Say how good a model is and how certain that is, beside the scores of simple baselines.
+    """Evaluate a model on a table: scores with confidence intervals, beside simple baselines.
 
     Example: [bold]bothways evaluate flows.bothways flows.csv --false-alarm-rate 0.01 --report report.html[/]
     """
@@ -166,7 +167,7 @@ def predict(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Label every row of a table: writes its columns, and [bold]predicted[/] and [bold]probability[/] after them.
+    """Label every row of a table. The output has two more columns, [bold]predicted[/] and [bold]probability[/].
 
     Example: [bold]bothways predict flows.bothways new.csv -o labeled.csv[/]
 
@@ -215,7 +216,7 @@ def info(
     ],
     as_json: Json = False,
 ) -> None:
-    """Say what a model is and what it was trained on; of a Keras model, which layers the engine would run.
+    """Describe a model; for a Keras model, list the layers that the engine would run.
 
     Example: [bold]bothways info flows.bothways[/]
 
