@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from bothways.labeler.estimator import SequenceLabeler
+from bothways.labeler.scoring import scorer
 
-__all__ = ["SequenceLabeler"]
+__all__ = ["SequenceLabeler", "scorer"]

@@ -1,0 +1,86 @@
+"""Scorers of scikit-learn on sequences of several lengths."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import f1_score, make_scorer, roc_auc_score
+from sklearn.model_selection import GridSearchCV, cross_val_score, learning_curve
+
+from bothways.labeler import scorer
+
+GENERATOR = np.random.default_rng(0)
+X = [GENERATOR.normal(size=(n, 1)) for n in (3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8)]
+Y = [np.where(x[:, 0] + GENERATOR.normal(size=len(x)) > 0, 1, 0) for x in X]
+
+
+class Stump(ClassifierMixin, BaseEstimator):  # type: ignore[misc, unused-ignore]
+    """Labels by a threshold, in the form of X, as `SequenceLabeler` does; it takes no time to fit."""
+
+    def __init__(self, threshold: float = 0.0, missing_label: int | None = None) -> None:
+        self.threshold = threshold
+        self.missing_label = missing_label
+
+    def fit(self, X: Any, y: Any) -> Stump:
+        self.classes_ = np.array([0, 1])
+        return self
+
+    def predict_proba(self, X: Any) -> list[Any]:
+        p = [1 / (1 + np.exp(self.threshold - x[:, 0])) for x in X]
+        return [np.stack([1 - each, each], axis=1) for each in p]
+
+    def predict(self, X: Any) -> list[Any]:
+        return [p.argmax(axis=1) for p in self.predict_proba(X)]
+
+
+def test_it_is_that_of_all_labels_together() -> None:
+    y, stump = np.concatenate(Y), Stump().fit(X, Y)
+    p = np.concatenate(stump.predict_proba(X))[:, 1]
+    assert scorer("f1_macro")(stump, X, Y) == f1_score(y, p > 0.5, average="macro")
+    assert scorer("roc_auc")(stump, X, Y) == roc_auc_score(y, p)
+    assert scorer(make_scorer(f1_score))(stump, X, [each.tolist() for each in Y]) == f1_score(y, p > 0.5)
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, -1])
+def test_missing_labels_do_not_count(missing: Any) -> None:
+    lacking = [np.append(y[:-1], [missing]) for y in Y]
+    stump = Stump(missing_label=missing if missing == -1 else None).fit(X, Y)
+    known = scorer("accuracy")(stump, [x[:-1] for x in X], [y[:-1] for y in Y])
+    assert scorer("accuracy")(stump, X, lacking) == known
+
+
+def test_weights() -> None:
+    stump, weights = Stump().fit(X, Y), [np.arange(len(y)) for y in Y]
+    expected = f1_score(np.concatenate(Y), np.concatenate(stump.predict(X)), sample_weight=np.concatenate(weights))
+    assert scorer("f1")(stump, X, Y, sample_weight=weights) == expected
+
+
+def test_arrays_and_labels_of_sequences() -> None:
+    class Always(Stump):
+        def predict(self, X: Any) -> Any:
+            return np.ones(np.shape(X)[:-1], int)
+
+    for shape in ((4, 3), (4,)):
+        y = np.zeros(shape, int)
+        y.flat[0] = 1
+        assert scorer("accuracy")(Always().fit(None, None), np.zeros((*shape, 1)), y) == 1 / y.size
+
+
+def test_it_works_wherever_scikit_learn_scores() -> None:
+    """Also in other processes: it can be pickled."""
+    f1 = pickle.loads(pickle.dumps(scorer("f1_macro")))
+    assert len(cross_val_score(Stump(), X, Y, cv=3, scoring=f1, error_score="raise")) == 3
+    scoring = {"f1": f1, "auc": scorer("roc_auc")}
+    search = GridSearchCV(Stump(), {"threshold": [0.0, 5.0]}, cv=3, scoring=scoring, refit="f1", error_score="raise")
+    assert search.fit(X, Y).best_params_ == {"threshold": 0.0}
+    curve = learning_curve(Stump(), X, Y, cv=3, scoring=scorer("accuracy"), train_sizes=[0.5, 1.0], error_score="raise")
+    assert np.isfinite(curve[2]).all()
+
+
+def test_there_is_no_such_scorer() -> None:
+    with pytest.raises(ValueError, match="f2_macro"):
+        scorer("f2_macro")
