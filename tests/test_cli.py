@@ -135,6 +135,7 @@ def test_train_prints_one_json_object_and_says_the_rest_elsewhere(folder: Path, 
     assert [path.name for path in tmp_path.glob("*.bothways")] == ["some.bothways"]
     scores = json.loads(run("evaluate", output, dated, "--split", "valid", "--json")[1])
     assert scores["accuracy"] == result["accuracy"]
+    assert scores["columns"] == result["columns"]
 
 
 @pytest.mark.parametrize("labels", [(1, 0), (True, False)])

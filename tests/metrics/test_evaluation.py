@@ -140,7 +140,8 @@ def test_the_json_shape() -> None:
     evaluation = evaluated(0.9, 0.7, split="test", positive=1, threshold=0.5, asked=0.1, hours=2.0)
     shape = json.loads(json.dumps(evaluation.to_json(), allow_nan=False))
     before = ["split", "sequences", "steps", "accuracy", "macro_f1", "classes", "baselines"]
-    after = ["unseen_classes", "confusion", "calibration", "unlabeled", "warnings", "intervals", "threshold"]
+    after = ["unseen_classes", "confusion", "calibration", "unlabeled", "warnings", "columns"]
+    after += ["intervals", "threshold"]
     assert list(shape) == before + after
     assert set(shape["classes"]["attack"]) > {"f1", "average_precision", "roc_auc"}
     assert shape["baselines"]["one_step"]["model_ahead_by"]["macro_f1"]["low"] > 0

@@ -3,7 +3,7 @@
 from bothways.data.columns import Columns, Draw, choose_columns, match_columns
 from bothways.data.durations import hours, times
 from bothways.data.encoding import Encoding
-from bothways.data.guesses import Guess, guess_table
+from bothways.data.guesses import Guess, guess_rows, guess_table
 from bothways.data.labeled import LabeledWriter
 from bothways.data.leaks import Leak, find_leaks, refuse_leaks
 from bothways.data.sequences import read_sequences
@@ -25,6 +25,7 @@ __all__ = [
     "choose_columns",
     "evaluation_part",
     "find_leaks",
+    "guess_rows",
     "guess_table",
     "hours",
     "match_columns",

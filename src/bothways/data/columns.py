@@ -240,25 +240,25 @@ def choose_columns(
     _check_one_role_each(table, {}, categorical=categorical, numeric=numeric)
     if order is not None and "order" in named:
         _check_order(table, order)
-    chosen = {*drop, *features, *categorical, *numeric}
-    roles, guesses = _guessed(table, named, none, chosen, counters=not features)
+    categories, typed = set(categorical), {*categorical, *numeric}
+    roles, guesses = _guessed(table, named, none, {*drop, *features, *typed}, counters=not features)
     out = {name for name, guess in guesses.items() if guess.role == "left out"}
-    left = features or [name for name in table.names if name not in {*roles.values(), *drop, *out}]
+    taken = {*roles.values(), *drop, *out}
+    left = features or [name for name in table.names if name not in taken]
     kinds = {name: _kind(table, name) for name in left}
     for name in list(left) if not features else ():
-        rows = name in ROW_NUMBERS and name not in {*categorical, *numeric}
+        rows = name in ROW_NUMBERS and name not in typed
         if why := "numbers the rows" if rows else "empty" if kinds[name] == "empty" else "":
             guesses[name] = Guess(name, "left out", why)
             left.remove(name)
     _check_features(table, {name: kinds[name] for name in left}, categorical, numeric)
     if not left:
         raise DataError(f"{table.source}: no column is left to learn {roles['label']!r} from.")
-    asked = [name for name in left if name not in {*categorical, *numeric}]
-    by_name = {guess.name: guess for guess in guess_categories(table, asked)}
+    by_name = {guess.name: guess for guess in guess_categories(table, [name for name in left if name not in typed])}
     for name in left:
         found = [guess[name] for guess in (guesses, by_name) if name in guess]
-        category = name in categorical or kinds[name] == "text" or any(guess.role == "category" for guess in found)
-        plain = "as given" if name in {*categorical, *numeric} else "text" if kinds[name] == "text" else "numbers"
+        category = name in categories or kinds[name] == "text" or any(guess.role == "category" for guess in found)
+        plain = "as given" if name in typed else "text" if kinds[name] == "text" else "numbers"
         why = "; ".join(guess.why for guess in found) or plain
         guesses[name] = Guess(name, "category" if category else "feature", why)
     columns = Columns(
@@ -322,7 +322,8 @@ def _guessed(
     guesses = {name: Guess(name, role, "as given") for role, name in named.items()}
 
     def free() -> list[str]:
-        return [name for name in table.names if name not in {*roles.values(), *used}]
+        taken = {*roles.values(), *used}
+        return [name for name in table.names if name not in taken]
 
     def take(found: Iterable[Guess]) -> None:
         for guess in found:

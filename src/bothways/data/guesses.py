@@ -6,6 +6,7 @@ import re
 import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from types import MappingProxyType
 from typing import Any
 
@@ -146,40 +147,44 @@ class Guess:
         return self.why in PLAIN
 
 
-def guess_table(guesses: Iterable[Guess], width: int = 80, most: int = 24) -> str:
-    """Guesses as a table of text: column, role, why.
+def guess_rows(guesses: Iterable[Guess], most: int = 24) -> list[tuple[str, str, str]]:
+    """Guesses in few rows: columns, role, why. Columns of one role for one reason share a row.
 
     Args:
-        guesses: what is shown; columns of one role for one reason share a line.
-        width: of the longest line, in characters.
-        most: the number of entries; of what is beyond, only how much it is.
+        guesses: what is shown.
+        most: the number of rows; of what is beyond, only how much it is.
 
     Example:
-        >>> guesses = [Guess("kind", "label", "its name"), *(Guess(f"x{i}", "feature", "numbers") for i in range(9))]
-        >>> print(guess_table(guesses))
-        column                 role     why
-        kind                   label    its name
-        x0, x1, x2 and 6 more  feature  numbers
+        >>> guess_rows(Guess(f"x{i}", "feature", "numbers") for i in range(9))
+        [('x0, x1, x2 and 6 more', 'feature', 'numbers')]
     """
     groups: dict[tuple[str, str], list[str]] = {}
     for guess in guesses:
-        groups.setdefault((guess.role, guess.why), []).append(_printable(guess.name))
-    rows = [("column", "role", "why")]
-    for (role, why), names in list(groups.items())[:most]:
-        more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-        rows.append((", ".join(names[:SHOWN]) + more, role, _printable(why)))
-    if left := list(groups.items())[most:]:
-        rows.append((f"{counted(sum(len(names) for _, names in left), 'further column')}", "", "as info --json lists"))
+        groups.setdefault((guess.role, guess.why), []).append(guess.name)
+    rows = [
+        (", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""), role, why)
+        for (role, why), names in groups.items()
+    ]
+    left = sum(map(len, list(groups.values())[most:]))
+    return [*rows[:most], *([(counted(left, "further column"), "", "--json of info lists them")] if left else [])]
+
+
+def guess_table(guesses: Iterable[Guess], width: int = 80) -> str:
+    """Guesses as a table of text, of lines of at most `width` characters; see `guess_rows`.
+
+    Example:
+        >>> print(guess_table([Guess("kind", "label", "by its name"), Guess("t", "order", "it rises")]))
+        column  role   why
+        kind    label  by its name
+        t       order  it rises
+    """
+    rows = [("column", "role", "why"), *(tuple(map(_printable, row)) for row in guess_rows(guesses))]
     first = min(max(len(row[0]) for row in rows), width * 2 // 5)
     second = max(len(row[1]) for row in rows)
     lines = []
     for name, role, why in rows:
-        names = textwrap.wrap(name, first) or [""]
-        whys = textwrap.wrap(why, max(20, width - first - second - 4)) or [""]
-        for at in range(max(len(names), len(whys))):
-            cells = (names[at : at + 1], [role][at : at + 1], whys[at : at + 1])
-            a, b, c = ("".join(cell) for cell in cells)
-            lines.append(f"{a:{first}}  {b:{second}}  {c}".rstrip())
+        cells = textwrap.wrap(name, first), [role], textwrap.wrap(why, max(20, width - first - second - 4))
+        lines += [f"{a:{first}}  {b:{second}}  {c}".rstrip() for a, b, c in zip_longest(*cells, fillvalue="")]
     return "\n".join(lines)
 
 

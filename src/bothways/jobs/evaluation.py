@@ -15,6 +15,7 @@ from bothways.data import (
     Columns,
     Table,
     evaluation_part,
+    guess_rows,
     hours,
     match_columns,
     read_table,
@@ -108,7 +109,8 @@ def evaluate_part(model: Model, part: Sequences, p: npt.NDArray[np.float32], **m
         kept = {"majority": int(np.argmax(counts))}
     fitted = baselines.from_json(kept, network.features, network.classes, network.categories)
     evaluation = metrics.evaluate(part, p, model.classes, baselines=baselines.predict(fitted, part), **more)
-    return replace(evaluation, warnings=warnings(evaluation))
+    columns = () if model.columns is None else tuple(asdict(guess) for guess in model.columns.known)
+    return replace(evaluation, warnings=warnings(evaluation), columns=columns)
 
 
 def _positive(model: Model, name: str | None) -> int:
@@ -158,7 +160,7 @@ def _write_report(
             texts=texts,
             times=times(table, columns, part),
             inputs=[number.name for number in columns.fitted.numbers],
-            roles=[(each.name, each.role, each.why) for each in columns.known],
+            roles=guess_rows(columns.known),
         ),
     )
 

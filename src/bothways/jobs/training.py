@@ -70,7 +70,6 @@ class Training:
             "seconds": dict(self.seconds),
             "steps_per_second": self.steps_per_second,
             "interrupted": False,  # what Ctrl-C ends prints nothing; scripts may look all the same
-            "columns": [] if self.model.columns is None else [asdict(guess) for guess in self.model.columns.guesses],
             "model": str(self.path),
         }
 

@@ -96,6 +96,7 @@ class Evaluation:
         positive: the class to raise alarms for; None if there is no threshold.
         alarms: what the threshold gives; None if there is none.
         warnings: what to know before believing any of it, in sentences.
+        columns: what each column of the table is for, and why; as JSON.
     """
 
     split: str
@@ -117,6 +118,7 @@ class Evaluation:
     positive: Any = None
     alarms: Alarms | None = None
     warnings: tuple[str, ...] = ()
+    columns: tuple[Mapping[str, str], ...] = field(default=(), repr=False)
 
     @property
     def standing(self) -> str:
@@ -148,6 +150,7 @@ class Evaluation:
             "calibration": self.calibration.to_json(),
             "unlabeled": self.unlabeled,
             "warnings": list(self.warnings),
+            "columns": list(self.columns),
         }
         for name, baseline in self.baselines.items():
             shape["baselines"][name] = {"accuracy": baseline.accuracy, "macro_f1": baseline.macro_f1}
