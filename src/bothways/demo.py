@@ -27,13 +27,7 @@ of 20 units, less for longer sequences."""
 
 @dataclass(frozen=True)
 class Round:
-    """One training.
-
-    Attributes:
-        accuracy: the share of right labels over all steps of the unseen sequences.
-        updates: how many times the weights were changed.
-        seconds: "start" (imports, data, building the network), "compile" and "train".
-    """
+    """One training."""
 
     accuracy: float
     updates: int
@@ -42,15 +36,7 @@ class Round:
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo shows.
-
-    Attributes:
-        numbers: one unseen sequence.
-        expected: its labels.
-        predicted: those that the first training gives it.
-        first: the tutorial's training.
-        longer: the longer one, from the start.
-    """
+    """What the demo shows."""
 
     numbers: list[float]
     expected: list[int]
@@ -79,20 +65,7 @@ def run(
     seed: int = 0,
     say: Callable[[str], None] = lambda message: None,
 ) -> Demo:
-    """Train as the tutorial does, on fresh sequences one at a time, and then longer.
-
-    Args:
-        steps: of each sequence.
-        units: of the LSTM in each direction.
-        direction: "forward", "backward" or "both".
-        merge_mode: how both directions become one.
-        epochs: how often the first training goes through its sequences.
-        seed: the same seed gives the same demo, but for the seconds, as long as the longer training need not be cut.
-        say: is called with what is being done.
-
-    Raises:
-        InputError: an argument out of its range.
-    """
+    """Train as the tutorial does, on fresh sequences one at a time, and then longer."""
     started = time.perf_counter()
     Network(features=1, classes=2, direction=direction, merge_mode=merge_mode, units=units)
     generator = np.random.default_rng(seed)

@@ -40,12 +40,7 @@ _said = False
 
 
 class Stop:
-    """Whether Ctrl-C came.
-
-    Attributes:
-        requested: whether it did.
-        raises: whether it also raises `KeyboardInterrupt`; for long stretches without a safe point.
-    """
+    """Whether Ctrl-C came."""
 
     def __init__(self) -> None:
         self.requested = self.raises = False

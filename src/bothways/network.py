@@ -47,16 +47,7 @@ MAX_CODES = 1 << 24
 
 @dataclass(frozen=True)
 class Recurrent:
-    """One recurrent layer of the stack.
-
-    Attributes:
-        name: what the names of its weights begin with.
-        cell: a key of `bothways.spec.CELLS`.
-        directions: the ways in which it reads, "forward" before "backward".
-        merge_mode: how two directions become one; without meaning for a single one.
-        features: the width of its input.
-        units: the width of the state of each direction.
-    """
+    """One recurrent layer of the stack."""
 
     name: str
     cell: str
@@ -87,12 +78,6 @@ class Convolution:
 
     Output `j` stands for the steps from `j * stride` up to `(j + 1) * stride`, and reads a window whose middle is
     theirs; a window shorter than the stride reads the first of them. Around a sequence stand zeros.
-
-    Attributes:
-        window: how many steps an output reads.
-        stride: how many steps it stands for.
-        features: the width of its input.
-        filters: the width of its output.
 
     Example:
         >>> Convolution(window=5, stride=2, features=3, filters=8).padding

@@ -121,47 +121,24 @@ class Option(NamedTuple):
 
 
 def option_field(default: Any, help: str, **more: Any) -> Any:
-    """A field of a dataclass that is an option.
-
-    Args:
-        default: as in `Option`.
-        help: as in `Option`.
-        more: the other attributes of `Option`.
-    """
+    """A field of a dataclass that is an option."""
     return field(default=default, metadata={"option": Option(default, help, **more)})
 
 
 def options(owner: type, *names: str) -> dict[str, Option]:
-    """The options of a dataclass by the names of their fields.
-
-    Args:
-        owner: the dataclass.
-        names: those wanted; all if none are given.
-
-    Example:
-        >>> from bothways.settings import Settings
-        >>> options(Settings)["epochs"].default
-        60
-    """
+    """The options of a dataclass by the names of their fields."""
     found = {each.name: each.metadata["option"] for each in fields(owner) if "option" in each.metadata}
     return {name: found[name] for name in names or found}
 
 
 def check_options(instance: Any) -> None:
-    """Check all options of a new dataclass and put in what `Option.check` makes of them.
-
-    Raises:
-        InputError: names the field, what was given and what is needed.
-    """
+    """Check all options of a new dataclass and put in what `Option.check` makes of them."""
     for name, option in options(type(instance)).items():
         object.__setattr__(instance, name, option.check(name, getattr(instance, name)))
 
 
 def whole(name: str, value: Any, least: int) -> int:
     """`value` as an int of at least `least`.
-
-    Raises:
-        InputError: names the argument, what was given and what is needed.
 
     Example:
         >>> whole("classes", 1, least=2)

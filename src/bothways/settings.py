@@ -12,12 +12,7 @@ from bothways.options import check_options, option_field
 
 
 class ScoreFacts(NamedTuple):
-    """What is to know of a score before it is computed.
-
-    Attributes:
-        title: for headings; `{of}` stands for the class, or the false-alarm rate, that it is about.
-        better: 1 if more is better, -1 if less is.
-    """
+    """How a score is called (`{of}` stands for its class or rate), and whether more (1) or less (-1) is better."""
 
     title: str
     better: int = 1
@@ -43,12 +38,7 @@ rarer of two classes, else the mean over all classes."""
 
 @dataclass(frozen=True)
 class Roles:
-    """What the columns of a table are for; what is not given is guessed, and said.
-
-    Example:
-        >>> Roles(label="attack").label
-        'attack'
-    """
+    """What the columns of a table are for; what is not given is guessed, and said."""
 
     label: str | None = option_field(None, "Column to predict.", shown="guessed")
     sequence: str | None = option_field(
@@ -74,16 +64,7 @@ MOST_CHANGES = 100_000
 
 @dataclass(frozen=True)
 class Reading:
-    """How fields of text are read where a column can be read in two ways.
-
-    Raises:
-        InputError: another decimal sign, or another order of dates.
-
-    Example:
-        >>> Reading(dates="year-last")
-        Traceback (most recent call last):
-        bothways.errors.InputError: There is no dates 'year-last'. Use one of: day-first, month-first.
-    """
+    """How fields of text are read where a column can be read in two ways."""
 
     missing: tuple[str, ...] = option_field((), "More words that stand for a missing value: A,B.")
     decimal: str | None = option_field(None, "Decimal sign.", choices=(".", ","), shown="as the columns show")
@@ -98,16 +79,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Preparation:
-    """How the columns of a table become the features of a network; statistics come from the train part alone.
-
-    Raises:
-        InputError: an attribute out of its range.
-
-    Example:
-        >>> Preparation(changes=-1)
-        Traceback (most recent call last):
-        bothways.errors.InputError: changes is -1; it must be a whole number of at least 0.
-    """
+    """How the columns of a table become the features of a network; statistics come from the train part alone."""
 
     changes: int = option_field(
         0, "Add each number's change over the last N steps.", least=0, most=MOST_CHANGES, usual=(0, 1)
@@ -122,16 +94,7 @@ class Preparation:
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train.
-
-    Raises:
-        InputError: an attribute out of its range.
-
-    Example:
-        >>> Settings(batch_size=0)
-        Traceback (most recent call last):
-        bothways.errors.InputError: batch_size is 0; it must be a whole number of at least 1.
-    """
+    """How to train."""
 
     epochs: int = option_field(60, "Maximum number of passes over the training data.", least=1)
     batch_size: int = option_field(8, "Sequences, or pieces of sequences, per update.", least=1, usual=(8, 32))

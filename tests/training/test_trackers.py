@@ -11,7 +11,7 @@ import pytest
 
 from bothways.errors import MissingDependencyError
 from bothways.training import EpochReport
-from bothways.training.trackers import MLflow, TensorBoard
+from bothways.training.trackers import mlflow_run, tensorboard
 
 REPORTS = [
     EpochReport(1, 2, 0.5, 0.75, 0.25, 1e3, best=True, metric="macro F1"),
@@ -23,7 +23,7 @@ def test_tensorboard_reads_what_was_reported(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 
-    with TensorBoard(tmp_path / "run") as tracker:
+    with tensorboard(tmp_path / "run") as tracker:
         for report in REPORTS:
             tracker(report)
     (file,) = (tmp_path / "run").iterdir()
@@ -48,14 +48,14 @@ def test_tensorboard_reads_what_was_reported(tmp_path: Path) -> None:
 def test_mlflow_gets_what_was_reported(error: Any, status: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stand-in for MLflow, whose four functions and their arguments are those of its documentation."""
     calls: list[Any] = []
-    names = ("set_tracking_uri", "set_experiment", "start_run", "log_params", "end_run")
+    names = ("set_experiment", "start_run", "log_params", "end_run")
     fake = SimpleNamespace(
         **{name: (lambda *a, _name=name: calls.append((_name, *a))) for name in names},
         log_metrics=lambda metrics, step: calls.append((step, metrics["loss"])),
     )
     monkeypatch.setitem(sys.modules, "mlflow", fake)
     try:
-        with MLflow("sqlite:///runs.db", parameters={"epochs": 2}) as tracker:
+        with mlflow_run("flows", {"epochs": 2}) as tracker:
             for report in REPORTS:
                 tracker(report)
             if error is not None:
@@ -63,8 +63,7 @@ def test_mlflow_gets_what_was_reported(error: Any, status: str, monkeypatch: pyt
     except (KeyboardInterrupt, OSError):
         pass
     assert calls == [
-        ("set_tracking_uri", "sqlite:///runs.db"),
-        ("set_experiment", "bothways"),
+        ("set_experiment", "flows"),
         ("start_run",),
         ("log_params", {"epochs": 2}),
         (1, 0.5),
@@ -73,9 +72,12 @@ def test_mlflow_gets_what_was_reported(error: Any, status: str, monkeypatch: pyt
     ]
 
 
-@pytest.mark.parametrize(("tracker", "package"), [(lambda: TensorBoard("nowhere"), "tensorboard"), (MLflow, "mlflow")])
+@pytest.mark.parametrize(
+    ("tracker", "package"),
+    [(lambda: tensorboard("nowhere"), "tensorboard"), (lambda: mlflow_run("flows", {}), "mlflow")],
+)
 def test_what_is_not_installed_is_said(tracker: Any, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in [package, *(name for name in sys.modules if name.startswith(f"{package}."))]:
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingDependencyError, match=rf"pip install 'bothways\[{package}\]'"):
-        tracker()
+        tracker().__enter__()

@@ -23,9 +23,6 @@ app.command()(engine.bench)
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line: exit 0, 1 if something failed, 2 for bad usage or bad input, 130 after Ctrl-C.
 
-    Args:
-        arguments: what follows the name of the command; that of the process if not given.
-
     Example:
         >>> main(["evaluate", "nowhere.bothways", "flows.csv"])
         Traceback (most recent call last):

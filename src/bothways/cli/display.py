@@ -71,11 +71,7 @@ def show_error(message: str) -> None:
 
 @contextmanager
 def epoch_progress() -> Iterator[tuple[Say, Callable[[EpochReport], None]]]:
-    """Show progress over epochs: a bar on a terminal, a line now and then in a log.
-
-    Returns:
-        How to print a message meanwhile, and what to call after each epoch.
-    """
+    """Show progress over epochs: a bar on a terminal, a line now and then in a log."""
     console = words()
     if not console.is_terminal:
         yield say, _log_epochs()
@@ -103,11 +99,7 @@ def epoch_progress() -> Iterator[tuple[Say, Callable[[EpochReport], None]]]:
 
 @contextmanager
 def row_progress() -> Iterator[tuple[Say, Callable[[int], None]]]:
-    """Show progress over rows on a terminal.
-
-    Returns:
-        How to print a message meanwhile, and what to call with the number of rows done.
-    """
+    """Show progress over rows on a terminal."""
     console = words()
     if not console.is_terminal:
         yield say, lambda rows: None
@@ -121,11 +113,7 @@ def row_progress() -> Iterator[tuple[Say, Callable[[int], None]]]:
 
 @contextmanager
 def waiting(message: str) -> Iterator[Say]:
-    """Show what is being done: a spinner on a terminal, lines in a log.
-
-    Returns:
-        What to call with the next thing that is done.
-    """
+    """Show what is being done: a spinner on a terminal, lines in a log."""
     console = words()
     if not console.is_terminal:
         yield say
@@ -136,11 +124,7 @@ def waiting(message: str) -> Iterator[Say]:
 
 @contextmanager
 def case_progress() -> Iterator[Callable[[float, int, str], None]]:
-    """Show progress over the cases of a benchmark: a bar on a terminal, a line for each case in a log.
-
-    Returns:
-        What to call with the number of cases done, the number of all cases, and the current one.
-    """
+    """Show progress over the cases of a benchmark: a bar on a terminal, a line for each case in a log."""
     console = words()
     if not console.is_terminal:
         said: set[str] = set()

@@ -38,10 +38,6 @@ _NAME = re.compile(r'\s*"((?:[^"]|"")*)"\s*(?=,|$)|([^,]+)')
 def takes(**groups: Mapping[str, Option]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the options of dataclasses.
 
-    Args:
-        groups: what `bothways.options.options` gives, by the name of the parameter of the command that receives the
-            values, as `Given`.
-
     Example:
         >>> from bothways.network import Network
         >>> from bothways.options import options

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -31,7 +31,6 @@ from bothways.settings import Settings
 
 if TYPE_CHECKING:
     from bothways.training import EpochReport, Trained
-    from bothways.training.trackers import Tracker
 
 CHECKPOINT = ".checkpoint"
 """What the name of the file that a killed run leaves behind adds to that of its model."""
@@ -87,7 +86,7 @@ def train(
     tensorboard: str | Path | None = None,
     mlflow: str | None = None,
     say: Callable[[str], None] = print,
-    on_epoch: Callable[[EpochReport], None] | None = None,
+    on_epoch: Callable[[EpochReport], object] | None = None,
     **roles: Any,
 ) -> Training:
     """Train a model on a table and write it to a file, whole or not at all.
@@ -146,6 +145,7 @@ def train(
         say(f"There is nothing to resume ({checkpoint} is not there): training starts from the beginning.")
 
     # Keras and JAX take seconds to import; a wrong column should be told before.
+    from bothways.training import trackers
     from bothways.training import train as train_network
 
     network = Network(
@@ -158,8 +158,11 @@ def train(
     simple = baselines.fit(parts.train, network.classes, network.categories, chosen.seed)
     with ExitStack() as stack:
         stop = stack.enter_context(interrupts.deferred())
-        trackers = [stack.enter_context(tracker) for tracker in _trackers(tensorboard, mlflow, settings or {})]
-        watchers: list[Callable[[EpochReport], None]] = [*trackers]
+        watchers: list[Callable[[EpochReport], object]] = []
+        if tensorboard is not None:
+            watchers.append(stack.enter_context(trackers.tensorboard(tensorboard)))
+        if mlflow is not None:
+            watchers.append(stack.enter_context(trackers.mlflow_run(mlflow, settings or {})))
         if on_epoch is not None:
             watchers.append(on_epoch)
         trained = train_network(
@@ -167,7 +170,7 @@ def train(
             parts.train,
             chosen,
             parts.valid,
-            _all(watchers),
+            lambda report: [watch(report) for watch in watchers],
             checkpoint=checkpoint,
             resume=resume and checkpoint.exists(),
             say=say,
@@ -205,24 +208,6 @@ def _settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], Settings]:
 
 def _size(part: Sequences) -> str:
     return f"{counted(len(part), 'sequence')} ({counted(part.steps, 'step')})"
-
-
-def _all(watchers: Sequence[Callable[[EpochReport], None]]) -> Callable[[EpochReport], None]:
-    def watch(report: EpochReport) -> None:
-        for each in watchers:
-            each(report)
-
-    return watch
-
-
-def _trackers(tensorboard: str | Path | None, mlflow: str | None, settings: Mapping[str, Any]) -> Iterator[Tracker]:
-    """Those that are asked for."""
-    from bothways.training.trackers import MLflow, TensorBoard
-
-    if tensorboard is not None:
-        yield TensorBoard(tensorboard)
-    if mlflow is not None:
-        yield MLflow(experiment=mlflow, parameters=dict(settings))
 
 
 def _model(

@@ -29,12 +29,6 @@ def choose_backend() -> None:
     imported leave everything as it is, and so does TensorFlow if it is. A configuration file counts for nothing if it
     names a backend that is not installed, or is word for word the one that Keras writes by itself, naming TensorFlow,
     wherever it is first imported: nobody chose that.
-
-    Raises:
-        MissingDependencyError: no backend is installed, or not the one that `KERAS_BACKEND` names.
-
-    Example:
-        >>> choose_backend()
     """
     if sys.modules.get("keras") or sys.modules.get("tensorflow"):
         return

@@ -13,7 +13,7 @@ import numpy as np
 
 from bothways.interrupts import Stop
 from bothways.training.batches import Batches, Bucket, batch_shape
-from bothways.training.epochs import Rates, mean
+from bothways.training.epochs import Schedule, mean
 from bothways.training.executables import compiled
 from bothways.training.keras_model import batch, labeled_arrays
 
@@ -31,9 +31,6 @@ class CompiledEpochs:
     """Epochs on JAX: the loop over the batches is compiled, with the train step of the model inside it.
 
     Beside the work itself an update costs 2 us; in a loop of Python, as in `fit`, it costs some 300 us.
-
-    Args:
-        model: a Keras model as `compile_model` leaves it.
     """
 
     compiled = True
@@ -65,7 +62,7 @@ class CompiledEpochs:
             del self._calls[shape]
         self.compile_seconds = time.perf_counter() - started
 
-    def run(self, plan: Iterable[Batches], rates: Rates, stop: Stop) -> float:
+    def run(self, plan: Iterable[Batches], schedule: Schedule, stop: Stop) -> float:
         """Run one epoch, as `Epochs.run` says."""
         self._model.reset_metrics()
         state, losses = _state(self._model), list[float]()
@@ -79,7 +76,7 @@ class CompiledEpochs:
                 numbers = done + len(losses) + np.arange(UPDATES_PER_CALL)
                 started = time.perf_counter()
                 call = self._calls[self._shapes[bucket]]
-                state, each = call(state, self._data[bucket], order, rates(numbers), np.int32(len(some)))
+                state, each = call(state, self._data[bucket], order, schedule(numbers), np.int32(len(some)))
                 losses += np.asarray(each)[: len(some)].tolist()  # waits for the updates
                 share = SECONDS_PER_CALL / (time.perf_counter() - started)
                 self._steps_per_call = int(len(some) * steps * min(share, 4))

@@ -14,8 +14,8 @@ import numpy as np
 from bothways.network import Network
 from bothways.settings import Settings
 from bothways.training.batches import Bucket
-from bothways.training.embedding import Rates
 from bothways.training.epochs import BatchEpochs, Epochs
+from bothways.training.initializers import Floats
 from bothways.training.keras_model import compile_model, keras_model
 
 KEPT = 32
@@ -28,17 +28,11 @@ _free: OrderedDict[Hashable, CompiledModel] = OrderedDict()
 
 @contextmanager
 def compiled_model(
-    network: Network, settings: Settings, buckets: Sequence[Bucket], unknown_rates: list[Rates] | None
+    network: Network, settings: Settings, buckets: Sequence[Bucket], unknown_rates: list[Floats] | None
 ) -> Iterator[CompiledModel]:
     """A compiled model for the block alone, as new; its weights are still to be set.
 
     Training with a model from the cache gives the same weights, bit for bit, as training with a new one.
-
-    Args:
-        network: what is trained.
-        settings: how.
-        buckets: the data.
-        unknown_rates: as in `InputEncoder.set_unknown_rates`; None for no draws.
     """
     masked = not all(bucket.valid.all() for bucket in buckets)
     key = (keras.backend.backend(), network, settings.clip, masked, unknown_rates is not None)
@@ -56,12 +50,7 @@ def compiled_model(
 
 
 class CompiledModel:
-    """A Keras model and what runs its epochs.
-
-    Attributes:
-        keras_model: the model.
-        epochs: what runs its epochs.
-    """
+    """A Keras model and what runs its epochs."""
 
     def __init__(self, network: Network, masked: bool, draws: bool, settings: Settings) -> None:
         self.keras_model = keras_model(network, masked, draws, settings.seed)
@@ -70,7 +59,7 @@ class CompiledModel:
         self._seed = settings.seed
         self._values = [np.asarray(variable.value) for variable in self._variables]
 
-    def reset(self, seed: int, unknown_rates: list[Rates] | None) -> None:
+    def reset(self, seed: int, unknown_rates: list[Floats] | None) -> None:
         """Make the model what it would be if it had been made for this seed; its weights are still to be set."""
         for variable, value in zip(self._variables, self._values, strict=True):
             variable.assign(value)
@@ -90,11 +79,7 @@ class CompiledModel:
 
 
 def best_epochs(model: Any) -> Epochs:
-    """The fastest way to run epochs on the current Keras backend; its `compiled` tells which.
-
-    Args:
-        model: a Keras model as `compile_model` leaves it.
-    """
+    """The fastest way to run epochs on the current Keras backend; its `compiled` tells which."""
     if keras.backend.backend() != "jax":
         return BatchEpochs(model)
     from bothways.training.compiled import CompiledEpochs  # JAX need not be installed elsewhere

@@ -22,10 +22,6 @@ def uniform(generator: Any, shape: Any) -> Any:
     The hash is "lowbias32" (Wellons 2018, https://nullprogram.com/blog/2018/07/31/), in signed numbers, which every
     backend multiplies.
 
-    Args:
-        generator: a `keras.random.SeedGenerator`.
-        shape: of the result; numbers, or what `keras.ops.shape` gives.
-
     Example:
         >>> draws = keras.ops.convert_to_numpy(uniform(keras.random.SeedGenerator(0), (1000,)))
         >>> bool(0 <= draws.min() < 0.01 and 0.45 < draws.mean() < 0.55 and 0.99 < draws.max() < 1)
@@ -52,13 +48,7 @@ def _shifted(x: Any, bits: int) -> Any:
 
 
 class Dropout(keras.layers.Layer):
-    """Dropout by one draw for all steps of a sequence (Gal and Ghahramani 2016).
-
-    Args:
-        rate: the share of the inputs that training leaves out.
-        seed: of the draws.
-        name: of the layer.
-    """
+    """Dropout by one draw for all steps of a sequence (Gal and Ghahramani 2016)."""
 
     def __init__(self, rate: float, seed: int, name: str) -> None:
         """Keep the rate."""

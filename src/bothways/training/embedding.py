@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
-import numpy.typing as npt
 from keras import ops
 
 from bothways.network import Network
 from bothways.training.dropout import uniform
-
-Rates = npt.NDArray[np.float32]
+from bothways.training.initializers import Floats
 
 
 class InputEncoder(keras.layers.Layer):
@@ -20,11 +17,6 @@ class InputEncoder(keras.layers.Layer):
 
     In training a category is taken for the unknown one at random, the more often the rarer it is, so that the unknown
     one has a vector that means something (Kiperwasser and Goldberg 2016, section 4).
-
-    Args:
-        network: what it belongs to.
-        draws: whether training takes codes for 0 at random; `set_unknown_rates` says how likely.
-        seed: of these draws.
     """
 
     def __init__(self, network: Network, draws: bool = False, seed: int = 0) -> None:
@@ -48,7 +40,7 @@ class InputEncoder(keras.layers.Layer):
         ]
         self.built = True
 
-    def set_unknown_rates(self, rates: list[Rates]) -> None:
+    def set_unknown_rates(self, rates: list[Floats]) -> None:
         """Say for each category column `(codes,)` how likely training is to take each code for 0."""
         for variable, values in zip(self._unknown_rates, rates, strict=True):
             variable.assign(values)

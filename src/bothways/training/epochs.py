@@ -15,18 +15,12 @@ from bothways.settings import Settings
 from bothways.training.batches import Batches, Bucket
 from bothways.training.keras_model import batch, labeled_arrays
 
-Rates = Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]
+Schedule = Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]
 """From the numbers of updates to their learning rates."""
 
 
 class Epochs(Protocol):
-    """Runs epochs.
-
-    Attributes:
-        compiled: whether an epoch is one compiled loop.
-        compile_seconds: how long compiling for the data took.
-        losses: the mean loss of each batch of the data, before its update.
-    """
+    """Runs epochs."""
 
     compiled: bool
     compile_seconds: float
@@ -35,20 +29,12 @@ class Epochs(Protocol):
     def load(self, buckets: Sequence[Bucket]) -> None:
         """Take data; what was compiled for other data of the same shapes serves again."""
 
-    def run(self, plan: Iterable[Batches], rates: Rates, stop: Stop) -> float:
-        """Run one epoch; the weights are in the model afterwards.
-
-        Returns:
-            The mean loss of its batches; of those before a stop, NaN if there were none.
-        """
+    def run(self, plan: Iterable[Batches], schedule: Schedule, stop: Stop) -> float:
+        """Run one epoch; the weights are in the model afterwards."""
 
 
 class BatchEpochs:
-    """Epochs on any Keras backend: one call of `train_on_batch` per batch.
-
-    Args:
-        model: a Keras model as `compile_model` leaves it.
-    """
+    """Epochs on any Keras backend: one call of `train_on_batch` per batch."""
 
     compiled = False
     compile_seconds = 0.0
@@ -62,7 +48,7 @@ class BatchEpochs:
         self._data = [labeled_arrays(bucket) for bucket in buckets]
         self.losses: list[float] = []
 
-    def run(self, plan: Iterable[Batches], rates: Rates, stop: Stop) -> float:
+    def run(self, plan: Iterable[Batches], schedule: Schedule, stop: Stop) -> float:
         """Run one epoch, as `Epochs.run` says."""
         losses: list[float] = []
         optimizer = self._model.optimizer
@@ -70,22 +56,15 @@ class BatchEpochs:
             for rows in order:
                 if stop.requested:
                     break
-                optimizer.learning_rate = rates(keras.ops.convert_to_numpy(optimizer.iterations.value)[None]).item()
+                optimizer.learning_rate = schedule(keras.ops.convert_to_numpy(optimizer.iterations.value)[None]).item()
                 arrays = batch(self._model, self._data[bucket], rows)
                 losses.append(float(np.asarray(self._model.train_on_batch(*arrays))))
         self.losses += losses
         return mean(losses)
 
 
-def learning_rates(settings: Settings, updates: int) -> Rates:
+def learning_rates(settings: Settings, updates: int) -> Schedule:
     """The learning rates: they rise in a straight line from nothing, and then fall in one to nothing.
-
-    Args:
-        settings: the highest rate, and the share of the updates in which it rises.
-        updates: how many there will be at most.
-
-    Returns:
-        A function from the numbers of updates, from 0, to float32 rates.
 
     Example:
         >>> learning_rates(Settings(learning_rate=1.0, warmup=0.33), 6)(np.arange(7)).round(2)
@@ -103,10 +82,5 @@ def learning_rates(settings: Settings, updates: int) -> Rates:
 
 
 def mean(losses: Sequence[float]) -> float:
-    """Their mean; NaN if there are none.
-
-    Example:
-        >>> mean([0.5, 0.25]), mean([])
-        (0.375, nan)
-    """
+    """Their mean; NaN if there are none."""
     return float(np.mean(losses)) if losses else math.nan

@@ -33,11 +33,7 @@ DIGEST = hashlib.sha256().digest_size
 
 
 def compiled(lowered: Any) -> Any:
-    """What `lowered.compile()` gives, from the disk if it is there.
-
-    Args:
-        lowered: a `jax.stages.Lowered`.
-    """
+    """What `lowered.compile()` gives, from the disk if it is there."""
     folder = cache_folder()
     if folder is None:
         return lowered.compile()

@@ -20,15 +20,6 @@ def initial_weights(network: Network, seed: int) -> dict[str, Floats]:
     Kernels are uniform after Glorot and Bengio 2010, recurrent kernels orthogonal (Saxe et al. 2014), biases
     zero but one for a forget gate (Jozefowicz et al. 2015), vectors of categories uniform within 0.05. Since each array
     has its own random stream, the forward layer starts the same whether or not a backward one stands beside it.
-
-    Returns:
-        The arrays that `network.weight_shapes()` names, without those of the standardisation.
-
-    Example:
-        >>> weights = initial_weights(Network(features=1, classes=2, units=4), seed=0)
-        >>> weights["recurrent_0/forward/bias"]
-        array([0., 0., 0., 0., 1., 1., 1., 1., 0., 0., 0., 0., 0., 0., 0., 0.],
-              dtype=float32)
     """
     weights = {}
     for name, shape in network.weight_shapes().items():

@@ -30,21 +30,6 @@ def keras_model(network: Network, masked: bool, draws: bool = False, seed: int =
 
     Its weights are zeros: set them with `set_weights`. It computes in float32, whatever the policy of Keras. Masked
     steps change nothing, whatever they hold.
-
-    Args:
-        network: what to build.
-        masked: whether it takes a mask `(batch, time)` beside `x`, True where a step counts; such steps come first.
-        draws: whether training takes categories for the unknown one at random, as `InputEncoder` does.
-        seed: of dropout, and of these draws.
-
-    Returns:
-        A `keras.Model` from `x` `(batch, time, features)`, or `[x, mask]`, to `(batch, time, outputs)`, or to
-        `(batch, outputs)` for labels of sequences.
-
-    Example:
-        >>> model = keras_model(Network(features=3, classes=5, units=8), masked=False)
-        >>> model.output_shape
-        (None, None, 5)
     """
     x = keras.Input((None, network.features), dtype="float32", name="x")
     mask = keras.Input((None,), dtype="bool", name="mask") if masked else None
@@ -88,12 +73,7 @@ def _recurrent(layer: Recurrent, x: Any, mask: Any, sequences: bool) -> Any:
 
 
 class Pool(keras.layers.Layer):
-    """The mean or the maximum over the steps that count, or both side by side.
-
-    Args:
-        pools: "mean", "max".
-        name: of the layer.
-    """
+    """The mean or the maximum over the steps that count, or both side by side."""
 
     def __init__(self, pools: tuple[str, ...], name: str) -> None:
         """Keep the kinds."""
@@ -124,12 +104,7 @@ class Pool(keras.layers.Layer):
 
 
 class Spread(keras.layers.Layer):
-    """Gives each step the scores of the output of the convolution that stands for it.
-
-    Args:
-        stride: that of the convolution.
-        name: of the layer.
-    """
+    """Gives each step the scores of the output of the convolution that stands for it."""
 
     def __init__(self, stride: int, name: str) -> None:
         """Keep the stride."""
@@ -154,11 +129,6 @@ def compile_model(network: Network, model: Any, clip: float) -> None:
 
     The loss is the mean cross-entropy over the labels that count; the optimizer is Adam (Kingma and Ba 2015), with
     gradients scaled down where their norm is longer than `clip`, lest one long sequence undo the training.
-
-    Args:
-        network: what `model` was built from.
-        model: what `keras_model` built.
-        clip: as in `bothways.settings.Settings`.
     """
     losses = keras.losses
     crossentropy = losses.BinaryCrossentropy if network.outputs == 1 else losses.SparseCategoricalCrossentropy
@@ -173,13 +143,7 @@ def labeled_arrays(bucket: Bucket) -> tuple[Any, Any, Any, Any]:
 
 
 def batch(model: Any, data: tuple[Any, Any, Any, Any], rows: Any) -> tuple[Any, Any, Any]:
-    """A batch as the model takes it: inputs, labels, weights `(batch, time)` or `(batch,)`.
-
-    Args:
-        model: what `keras_model` built.
-        data: what `labeled_arrays` gave, or the same as arrays of a Keras backend.
-        rows: which sequences; those below 0 weigh nothing.
-    """
+    """A batch as the model takes it: inputs, labels, weights `(batch, time)` or `(batch,)`."""
     x, y, valid, weights = (array[rows] for array in data)
     there = (rows >= 0).astype("float32")
     weights = weights * (there if weights.ndim == 1 else there[:, None])

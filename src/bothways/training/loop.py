@@ -28,7 +28,6 @@ from bothways.training.checkpoints import (
     set_model_values,
 )
 from bothways.training.compiled_models import CompiledModel, compiled_model
-from bothways.training.embedding import Rates
 from bothways.training.epochs import learning_rates
 from bothways.training.examples import Prepared, check_sequences, prepare
 from bothways.training.initializers import Floats, initial_weights
@@ -91,7 +90,7 @@ def train(
     sequences: Sequences,
     settings: Settings,
     valid: Sequences | None = None,
-    on_epoch: Callable[[EpochReport], None] | None = None,
+    on_epoch: Callable[[EpochReport], object] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     resume: bool = False,
     say: Callable[[str], None] | None = None,
@@ -179,15 +178,7 @@ def train(
 
 
 class _Training:
-    """A training on its way.
-
-    Attributes:
-        history: a report an epoch.
-        best: the weights to keep.
-        seconds: how long the epochs took, validation included.
-        compile_seconds: how long compiling took.
-        losses: the mean loss of each batch.
-    """
+    """A training on its way."""
 
     def __init__(
         self,
@@ -279,14 +270,7 @@ class _Training:
 
 @dataclass
 class _Best:
-    """The weights to keep: the best by validation, or without one the last.
-
-    Attributes:
-        patience: how many epochs in a row may be no better; None for any number.
-        weights: those to keep so far.
-        score: theirs, the higher the better; of equals the second number decides.
-        waited: how many epochs in a row were no better.
-    """
+    """The weights to keep: the best by validation, or without one the last."""
 
     patience: int | None
     weights: dict[str, Floats] = field(default_factory=dict)
@@ -314,7 +298,7 @@ def _warn(message: str) -> None:
     warnings.warn(message, stacklevel=3)
 
 
-def _unknown_rates(prepared: Prepared, settings: Settings) -> list[Rates] | None:
+def _unknown_rates(prepared: Prepared, settings: Settings) -> list[Floats] | None:
     """How likely training is to take each code for the unknown one."""
     a = settings.category_dropout
     if not a or not prepared.counts:

@@ -18,10 +18,6 @@ def bytes_a_step(network: Network) -> int:
     """About how many bytes a step of a sequence takes in training, forward and backward.
 
     Counted are the inputs, outputs and gradients of all layers and the notes of the engine, which hold all gates.
-
-    Example:
-        >>> bytes_a_step(Network(features=1, classes=2, units=100))
-        19260
     """
     floats = 2 * network.recurrent[0].features + 2 * network.features + 4 * network.outputs
     if network.convolution is not None:
@@ -33,12 +29,7 @@ def bytes_a_step(network: Network) -> int:
 
 
 def free_bytes() -> int:
-    """How much memory a batch may take; a share of what the system and the container have left.
-
-    Example:
-        >>> free_bytes() > 0
-        True
-    """
+    """How much memory a batch may take; a share of what the system and the container have left."""
     free = 1 << 40
     try:
         lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
