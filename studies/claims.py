@@ -28,7 +28,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 from bothways import __version__
 from bothways.bench.rounds import machine_facts
 from bothways.study.page import write_page
-from bothways.study.workers import State
+from bothways.study.pool import Progress
 from claimed import findings, pages, studies
 from limits import intrusion_limits
 
@@ -109,18 +109,18 @@ def _versions() -> dict[str, str]:
     return {"bothways": __version__} | {name: version(name) for name in ("keras", "jax", "numpy")}
 
 
-def _progress() -> Callable[[State], None]:
+def _progress() -> Callable[[Progress], None]:
     """A line now and then."""
     last = time.monotonic()
 
-    def on_state(state: State) -> None:
+    def on_progress(progress: Progress) -> None:
         nonlocal last
         if time.monotonic() - last >= EVERY:
             last = time.monotonic()
-            left = "" if state.seconds_left is None else f", about {state.seconds_left:.0f} s left"
-            _say(f"  {len(state.done)} of {state.total} runs{left}")
+            left = "" if progress.seconds_left is None else f", about {progress.seconds_left:.0f} s left"
+            _say(f"  {len(progress.done)} of {progress.total} runs{left}")
 
-    return on_state
+    return on_progress
 
 
 def _say(message: str) -> None:

@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from bothways.metrics import interval
-from bothways.study import Comparison, Setting
-from bothways.study.factors import checked_vary
-from bothways.study.grid import full_grid
-from bothways.study.results import SURE
+from bothways.settings import Preparation
+from bothways.study import Comparison, Result
+from bothways.study.factors import Setting, checked_vary
+from bothways.study.grid import Grid
+from bothways.study.results import SIGNIFICANT as SURE
 from bothways.study.runs import Run
 from bothways.study.statistics import sign_flip_test, variance_shares
-from bothways.study.tasks import ProblemTask
 from claimed.studies import AS_WRITTEN, RATES, Done
 from limits import FlowLimits, parity_added
 
@@ -74,7 +74,7 @@ def findings(done: Mapping[str, Done], limits: Mapping[str, FlowLimits]) -> list
     return found
 
 
-def setting(found: Comparison, **factors: object) -> Setting:
+def setting(found: Comparison, **factors: object) -> Result:
     """The setting with these values of factors, or the first of several that are the same run.
 
     Raises:
@@ -109,7 +109,7 @@ def _cumulative(done: Done, wide: Done | None, written: Done | None) -> list[Fin
 
 def _mean_losses(runs: Iterable[Run]) -> dict[int, float]:
     """For each seed the mean over all updates."""
-    return {run.seed: float(run.curve.loss.mean()) for run in runs if run.curve is not None}
+    return {run.seed: float(run.curve["loss"].mean()) for run in runs if run.curve}
 
 
 def _bayes_accuracy(done: Mapping[str, Done]) -> list[Finding]:
@@ -167,8 +167,7 @@ def _bayes_accuracy(done: Mapping[str, Done]) -> list[Finding]:
     if "bayes-parity" in done:
         found = done["bayes-parity"].found["accuracy"]
         concat, mul = (setting(found, direction="both", merge_mode=mode) for mode in ("concat", "mul"))
-        assert isinstance(done["bayes-parity"].task, ProblemTask)
-        added = float(parity_added(done["bayes-parity"].task.steps).mean())
+        added = float(parity_added(done["bayes-parity"].task.facts["steps"]).mean())
         said.append(
             _of_difference(
                 "bayes-parity",
@@ -182,7 +181,7 @@ def _bayes_accuracy(done: Mapping[str, Done]) -> list[Finding]:
     return said
 
 
-def best_of(found: Comparison, direction: str) -> Setting:
+def best_of(found: Comparison, direction: str) -> Result:
     """The setting of a direction with the best median; of merge modes that is a choice after the fact."""
     ways = [each for each in found.settings if each.factors["direction"] == direction and each.same_as is None]
     return max(ways, key=lambda each: each.median or 0.0)
@@ -203,8 +202,9 @@ def _detection(done: Done, metric: str) -> list[Finding]:
     """Means over the rest of the grid, and shares of variance, with samples of the traces that are judged."""
     found = done.found[metric]
     rate = found.metric.title.rpartition(" at ")[2]
-    grid = full_grid(checked_vary(done.study.vary), done.study.settings)
-    drawn, scores = _resampled(done, found, grid.keys(done.task.shape))
+    grid = Grid.full(checked_vary(done.study.vary), done.study.settings)
+    shape = done.task.shape(Preparation())
+    drawn, scores = _resampled(done, found, [grid.setting(cell).alone(shape) for cell in grid.cells])
     sure = f"{TIMES} samples of traces and seeds"
 
     def side(chosen: Callable[[Mapping[str, Any]], bool]) -> tuple[float, Floats]:
@@ -282,16 +282,16 @@ def _front(shares: Mapping[tuple[str, ...], float]) -> float:
     return sum(share for names, share in shares.items() if set(names) <= front)
 
 
-def _resampled(done: Done, found: Comparison, keys: Sequence[str]) -> tuple[dict[str, Floats], Floats]:
+def _resampled(done: Done, found: Comparison, settings: Sequence[Setting]) -> tuple[dict[str, Floats], Floats]:
     """`(TIMES, cells, seeds)` scores on samples of traces, with seeds drawn anew and as they are; and those on all."""
-    of, runs = found.metric, {(run.key, run.seed): run for run in done.runs}
-    judged = [[runs[key, seed].judged for seed in found.seeds] for key in keys]
+    of, runs = found.metric, {run.id: run for run in done.runs}
+    judged = [[runs[setting, seed].counts for seed in found.seeds] for setting in settings]
     some = next(each for of_cell in judged for each in of_cell if each is not None)
     sequences = len(some.support)
     generator = np.random.default_rng(0)
     weights = generator.multinomial(sequences, np.full(sequences, 1 / sequences), TIMES).astype(np.float64)
-    drawn = np.full((TIMES, len(keys), len(found.seeds)), of.worst)
-    scores = np.full((len(keys), len(found.seeds)), of.worst)
+    drawn = np.full((TIMES, len(settings), len(found.seeds)), of.worst)
+    scores = np.full((len(settings), len(found.seeds)), of.worst)
     for i, of_cell in enumerate(judged):
         for k, each in enumerate(of_cell):
             if each is not None:
@@ -319,7 +319,7 @@ def _versus(name: str, claim: str, found: Comparison, other: str = "forward", no
 
 
 def _of_difference(
-    name: str, claim: str, better: Setting, worse: Setting, sign: int, note: str = "", seeds: int = 0
+    name: str, claim: str, better: Result, worse: Result, sign: int, note: str = "", seeds: int = 0
 ) -> Finding:
     """From the difference to the reference, which is `worse` if `sign` is 1, else `better`."""
     difference = better.difference if sign == 1 else worse.difference
@@ -368,7 +368,7 @@ def _runs(done: Done, direction: str) -> Iterable[Run]:
     return (
         run
         for run in done.runs
-        if run.setting["direction"] == direction and run.setting["merge_mode"] == "concat" and run.judged is not None
+        if run.setting["direction"] == direction and run.setting["merge_mode"] == "concat" and run.counts is not None
     )
 
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from bothways.study import Comparison, Setting
+from bothways.study import Comparison, Result
+from bothways.study.view import shares_of
 from claimed.findings import Finding, best_of
 from claimed.studies import CALLS, Done
 from limits import FlowLimits
@@ -52,8 +53,8 @@ def _study(done: Done) -> dict[str, Any]:
     ways = {way: asdict_of(best_of(first, way)) for way in first.bayes_accuracy} if first.bayes_accuracy else {}
     return {
         "chapter": done.study.chapter,
-        "task": first.task,
-        "judged": first.judged,
+        "task": first.task.name,
+        "judged": first.task.tested_on,
         "vary": {name: list(values) for name, values in done.study.vary.items()},
         "settings": dict(done.study.settings),
         "seeds": len(first.seeds),
@@ -68,21 +69,17 @@ def _study(done: Done) -> dict[str, Any]:
 
 
 def _metric(found: Comparison) -> dict[str, Any]:
-    shares = found.shares
-    own = [asdict_of(each) for each in found.settings if each.same_as is None]
-    of_seed = {} if shares is None or shares.seed is None else {"the seed": shares.seed}
-    pairs = {" x ".join(names): share for names, share in found.shares_of_pairs.items()}
-    more = {} if shares is None else {"more together": shares.higher}
+    own = [asdict_of(each) for each in found.own]
     return {
         "title": found.metric.title,
         "baseline": found.baseline,
         "settings": own,
-        "shares": {**found.shares_of_factors, **pairs, **more, **of_seed},
+        "shares": shares_of(found),
         "verdict": found.verdict(),
     }
 
 
-def asdict_of(setting: Setting) -> dict[str, Any]:
+def asdict_of(setting: Result) -> dict[str, Any]:
     """What a summary keeps of a setting."""
     return {
         "title": setting.title,

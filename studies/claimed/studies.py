@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ import numpy as np
 
 from bothways.problems import PROBLEMS
 from bothways.sequences import Sequences
-from bothways.study import ArrayTask, Comparison, ProblemTask, compare
+from bothways.settings import Preparation
+from bothways.study import Comparison, Split, Task, array_task, compare, problem_task
 from bothways.study.factors import Value
+from bothways.study.pool import Progress
 from bothways.study.runs import Run, read_runs
 from bothways.study.tables import table_task
-from bothways.study.tasks import Task
-from bothways.study.workers import State
 from limits import reversed_as_written
 
 DIRECTIONS = ("forward", "backward", "both")
@@ -89,7 +90,7 @@ def run(
     data: Path,
     quick: bool,
     say: Callable[[str], None],
-    on_state: Callable[[State], None],
+    on_progress: Callable[[Progress], None],
     workers: int | None = None,
 ) -> Done:
     """Run a study, or go on with it, and keep its runs in `output/NAME.parquet`.
@@ -100,7 +101,7 @@ def run(
         data: the folder of tables.
         quick: whether tasks must be small.
         say: is called with what the user should know.
-        on_state: is called now and then with how far it is.
+        on_progress: is called now and then with how far it is.
         workers: processes side by side; as many as there are cores if None.
     """
     task = study.task(data, quick)
@@ -118,38 +119,35 @@ def run(
             output=path,
             workers=workers,
             say=say if not found else lambda message: None,
-            on_state=on_state,
+            on_progress=on_progress,
         )
     return Done(study, task, found, read_runs(path)[1])
 
 
-@dataclass(frozen=True, eq=False)
-class AsWritten(ProblemTask):
+def as_written(problem: str, steps: int = 10, **sizes: Any) -> Task:
     """A problem as the tutorials' reversed layer meets it, if it is read forward.
 
     `LSTM(go_backwards=True)` emits its outputs in the order in which it reads, and they are compared with labels in the
     order of time: the same as reading reversed sequences forward, with labels that stay where they are.
     """
-
-    def parts(self, seed: int) -> tuple[Sequences, Sequences | None, Sequences]:
-        """Those of the problem, with reversed sequences."""
-        train, _, test = super().parts(seed)
-        return train.backward(), None, test.backward()
-
-    def facts(self) -> dict[str, Any]:
-        """Those of the problem, and that it is reversed."""
-        return super().facts() | {"reversed": "as written"}
-
-    def bayes_accuracy(self) -> dict[str, float]:
-        """What is possible."""
-        return {"forward": float(reversed_as_written(self.steps).mean())}
+    task = problem_task(problem, steps=steps, **sizes)
+    return replace(
+        task,
+        draw=partial(_turned, task.draw),
+        facts={**task.facts, "reversed": "as written"},
+        bayes_accuracy={"forward": float(reversed_as_written(steps).mean())},
+    )
 
 
-def _problem(name: str, of: type[ProblemTask] = ProblemTask, **sizes: Any) -> Callable[[Path, bool], Task]:
+def _turned(draw: Callable[[int, Preparation], Split], seed: int, preparation: Preparation) -> Split:
+    train, _, test, categories = draw(seed, preparation)
+    return Split(train.backward(), None, test.backward(), categories)
+
+
+def _problem(name: str, of: Callable[..., Task] = problem_task, **sizes: Any) -> Callable[[Path, bool], Task]:
     def task(data: Path, quick: bool) -> Task:
         del data
-        whole = of(name, **sizes)
-        return replace(whole, sequences=40, unseen=100) if quick else whole
+        return of(name, **(sizes | ({"sequences": 40, "unseen": 100} if quick else {})))
 
     return task
 
@@ -159,13 +157,13 @@ def _table(name: str, calls: int = 0, **roles: Any) -> Callable[[Path, bool], Ta
 
     def task(data: Path, quick: bool) -> Task:
         whole = table_task(data / name, sequence="sequence_id", order="step", split="split", label="label", **roles)
-        assert isinstance(whole, ArrayTask)
         if not calls and not quick:
             return whole
         steps, every = (min(calls or 64, 64), 10) if quick else (calls, 1)
-        train, test = _cut(whole.train, steps, every), _cut(whole.test, steps, every)
-        valid = None if whole.valid is None else _cut(whole.valid, steps, every)
-        return replace(whole, train=train, valid=valid, test=test)
+        train, valid, test, categories = whole.draw(0, Preparation())
+        cut = None if valid is None else _cut(valid, steps, every)
+        split = Split(_cut(train, steps, every), cut, _cut(test, steps, every), categories)
+        return array_task(whole.name, whole.classes, split, tested_on=whole.tested_on)
 
     return task
 
@@ -183,12 +181,12 @@ def _cumulative(learning_rate: float, name: str = "cumulative-sum") -> tuple[Stu
     """
     settings: dict[str, Value] = {"epochs": 1, "batch_size": 1, "learning_rate": learning_rate}
     sizes: dict[str, Any] = {"sequences": 250, "steps": 10, "unseen": 1000}
-    task, as_written = _problem("cumulative-sum", **sizes), _problem("cumulative-sum", AsWritten, **sizes)
+    task, turned = _problem("cumulative-sum", **sizes), _problem("cumulative-sum", as_written, **sizes)
     vary: dict[str, Sequence[Value]] = {"direction": ("both", "forward", "backward"), "merge_mode": MERGES}
     both, forward, metrics = settings | {"units": 20}, settings | {"direction": "forward"}, ("loss", "accuracy")
     return (
         Study(name, 1, task, vary, 50, metrics, both),
-        Study(name + AS_WRITTEN, 1, as_written, {"units": (20,)}, 50, metrics, forward),
+        Study(name + AS_WRITTEN, 1, turned, {"units": (20,)}, 50, metrics, forward),
         Study(f"{name}-wide", 1, task, {"units": (29,)}, 50, metrics, forward),
     )
 

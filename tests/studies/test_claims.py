@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from bothways.study import ProblemTask
+from bothways.sequences import Sequences
+from bothways.settings import Preparation
+from bothways.study import problem_task
 from claimed import pages
-from claimed.studies import AsWritten
+from claimed.studies import as_written
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,10 +60,10 @@ def test_the_page_of_claims_is_what_its_run_found() -> None:
 
 def test_as_written_turns_the_sequences_and_keeps_the_labels() -> None:
     sizes: dict[str, Any] = {"sequences": 3, "steps": 5, "unseen": 4}
-    task, turned = ProblemTask("cumulative-sum", **sizes), AsWritten("cumulative-sum", **sizes)
-    for plain, other in zip(task.parts(1)[::2], turned.parts(1)[::2], strict=True):
-        assert plain is not None
-        assert other is not None
-        np.testing.assert_array_equal(np.stack(list(plain.sequences))[:, ::-1], np.stack(list(other.sequences)))
-        np.testing.assert_array_equal(plain.labels, other.labels)
-    assert task.facts() != turned.facts()
+    task, turned = problem_task("cumulative-sum", **sizes), as_written("cumulative-sum", **sizes)
+    for plain, other in zip(task.draw(1, Preparation())[::2], turned.draw(1, Preparation())[::2], strict=True):
+        assert isinstance(plain, Sequences)
+        assert isinstance(other, Sequences)
+        np.testing.assert_array_equal(np.stack(plain.arrays())[:, ::-1], np.stack(other.arrays()))
+        np.testing.assert_array_equal(plain.known_labels, other.known_labels)
+    assert task.facts != turned.facts

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,18 @@ import pytest
 
 from bothways import compare
 from bothways.errors import DataError, InputError
+from bothways.metrics import score
 from bothways.sequences import Sequences
-from bothways.study import ArrayTask, Comparison, ProblemTask
+from bothways.settings import Preparation
+from bothways.study import Comparison, Split, Task, array_task, problem_task
 from bothways.study.comparing import budget_seconds
+from bothways.study.factors import Setting
 from bothways.study.page import page_of
-from bothways.study.runs import Run, read_runs
-from bothways.study.tasks import RedrawnTask
-from bothways.study.worker import Order, Trainer
-from bothways.study.workers import Job, Pool, State
-from bothways.training import compiled_models
+from bothways.study.pool import Progress, do_runs
+from bothways.study.runs import DIVERGED, Run, read_runs
+from bothways.study.search import validation
+from bothways.study.tables import table_task
+from bothways.study.worker import StudySpec, train_runs
 
 SMALL: dict[str, Any] = {"settings": {"units": 4, "epochs": 1}, "problem": {"sequences": 40, "unseen": 30}}
 VARY = {"direction": ["forward", "both"], "merge_mode": ["concat", "sum"]}
@@ -37,7 +39,7 @@ def small(**more: Any) -> Comparison:
 
 
 def scores(comparison: Comparison) -> dict[str, tuple[float | None, ...]]:
-    return {setting.name: setting.runs for setting in comparison.settings}
+    return {result.name: result.runs for result in comparison.settings}
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +67,14 @@ def test_the_reference_and_differences(found: Comparison) -> None:
     assert other.difference.median == pytest.approx(np.median(gains))
     assert other.difference.low <= other.difference.median <= other.difference.high
     assert found.shares is not None
-    assert set(found.shares_of_factors) == {"direction", "merge_mode"}
+    assert set(found.effects(1)) == {("direction",), ("merge_mode",)}
 
 
 def test_costs_are_there(found: Comparison) -> None:
     for setting in found.settings:
         assert setting.parameters > 0
         assert setting.seconds > 0
-        assert setting.label_us_a_step > 0
+        assert setting.label_us_per_step > 0
         assert setting.curve["updates"].tolist() == [1, 2, 3, 4, 5]
 
 
@@ -87,33 +89,52 @@ def test_more_seeds_and_settings_use_what_is_there(found: Comparison, tmp_path: 
     assert first.shares is None
     done: list[Run] = []
 
-    def on_state(state: State) -> None:
-        done[:] = state.done
+    def on_progress(progress: Progress) -> None:
+        done[:] = progress.done
 
-    assert scores(small(output=path, on_state=on_state)) == scores(found)
+    assert scores(small(output=path, on_progress=on_progress)) == scores(found)
     assert len(done) == 7
     assert len(read_runs(path)[1]) == 9
-    assert scores(small(output=path, workers=1, on_state=lambda state: pytest.fail("nothing is left"))) == scores(found)
+    assert scores(small(output=path, on_progress=lambda progress: pytest.fail("nothing is left"))) == scores(found)
+
+
+def ended(pids: set[int]) -> bool:
+    """Whether all these processes end soon."""
+    limit = time.monotonic() + 60
+    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < limit:
+        time.sleep(0.1)
+    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def children(pid: int) -> set[int]:
+    found: set[int] = set()
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in map(int, (task / "children").read_text().split()):
+            found |= {child, *children(child)}
+    return found
 
 
 def test_a_killed_study_goes_on(found: Comparison, tmp_path: Path) -> None:
-    path = tmp_path / "runs.parquet"
-    arguments = f"'cumulative-sum', {VARY!r}, seeds=3, output={str(path)!r}, workers=1, **{SMALL!r}"
-    code = f"from bothways import compare; compare({arguments})"
-    process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
-    journal = path.with_name("runs.parquet.journal")
-    limit = time.monotonic() + 120
-    while not journal.exists() or journal.read_bytes().count(b"\n") < 3:
-        assert process.poll() is None, "it ended before it could be killed"
-        assert time.monotonic() < limit
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    there = journal.read_bytes().count(b"\n") - 1
-    assert 2 <= there < 9
+    """Killed twice: no run is lost or doubled, no process stays, and no file but the runs."""
+    path, journal = tmp_path / "runs.parquet", tmp_path / "runs.parquet.journal"
+    arguments = f"'cumulative-sum', {VARY!r}, seeds=3, output={str(path)!r}, workers=1, budget=600, **{SMALL!r}"
+    code = f"from bothways import compare; compare({arguments}, on_progress=lambda p: print(len(p.done), flush=True))"
+    for _ in range(2):
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        for _ in range(2):
+            assert process.stdout.readline().strip(), "it ended before it could be killed"
+        pids = children(process.pid)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        assert ended(pids)
+        assert journal.exists()
     said: list[str] = []
     assert scores(small(output=path, say=said.append)) == scores(found)
-    assert f"{there} of them are in {path} already." in said
+    there = int(said[-1].split()[0])
+    assert 4 <= there <= 6, said
+    assert len(read_runs(path)[1]) == 9
+    assert [file.name for file in tmp_path.iterdir()] == ["runs.parquet"]
 
 
 def test_a_diverging_run_is_marked_and_kept(tmp_path: Path) -> None:
@@ -145,51 +166,47 @@ def test_a_budget_ends_it_and_says_what_is_left(tmp_path: Path) -> None:
     assert "still to do" in " ".join(found.verdict()) or found.verdict()[0].startswith("Nothing can be said yet")
 
 
-def done_by(order: Order, jobs: list[Job]) -> list[Run]:
-    state = State(len(jobs))
-    with Pool(order, 1) as pool:
-        assert pool.run(jobs, lambda run: None, state)
-    return state.done
+def done_by(spec: StudySpec, wanted: list[tuple[Setting, int]]) -> list[Run]:
+    done: list[Run] = []
+    assert do_runs(spec, wanted, 2, done.append, Progress(score("accuracy", (0, 1)), len(wanted)))
+    return sorted(done, key=lambda run: run.seed)
 
 
-def test_a_process_that_dies_costs_one_run() -> None:
-    """The first run kills its own process; the others are done by another one."""
-    order = Order(Deadly(), (), 1)
-    done = done_by(order, [('{"epochs": 1, "units": 4}', seed) for seed in range(3)])
-    assert [run.status for run in done] == ["failed", "finished", "finished"]
-    assert "it ended with -9" in done[0].reason
+TINY = Setting.of({"epochs": 1, "units": 4})
+TASK = problem_task("cumulative-sum", sequences=40, unseen=30)
+DEADLY = (
+    "type('Deadly', (), {'__call__': lambda self, seed, preparation: __import__('os')._exit(7) if seed == 0 else "
+    "__import__('bothways').study.problem_task('cumulative-sum', sequences=40, unseen=30).draw(seed, preparation)})()"
+)
 
 
-def test_a_run_that_fails_costs_no_other() -> None:
-    done = done_by(Order(TASK, (), 1), [('{"units": "many"}', 0), ('{"epochs": 1, "units": 4}', 0)])
-    assert [run.status for run in done] == ["failed", "finished"]
-    assert "units" in done[0].reason
-
-
-TASK = ProblemTask("cumulative-sum", sequences=40, unseen=30)
-
-
-class Deadly(ProblemTask):
-    """A problem whose first seed is the end of the process that draws it."""
-
-    def __init__(self) -> None:
-        """As small as the others."""
-        super().__init__("cumulative-sum", sequences=40, unseen=30)
+class Deadly:
+    """Draws the data of a problem; for the first seed that is the end of the process."""
 
     def __reduce__(self) -> Any:
         """Told to the other process in words, which does not know this file."""
-        return eval, (
-            "type('Deadly', (__import__('bothways.study', fromlist=['x']).ProblemTask,), {'parts': lambda self, seed: "
-            "__import__('os').kill(__import__('os').getpid(), 9) if seed == 0 else "
-            "__import__('bothways.study', fromlist=['x']).ProblemTask.parts(self, seed)})"
-            "('cumulative-sum', sequences=40, unseen=30)",
-        )
+        return eval, (f"[__import__('bothways.study'), {DEADLY}][1]",)
+
+
+def test_a_process_that_dies_costs_one_run() -> None:
+    """The first run ends its own process, however often it is tried; the others are done by other ones."""
+    task = Task(TASK.name, TASK.classes, Deadly(), TASK.shapes, TASK.facts)  # type: ignore[arg-type]  # called there
+    done = done_by(StudySpec(task, (), 1), [(TINY, seed) for seed in range(4)])
+    assert [run.status for run in done] == ["failed", "finished", "finished", "finished"]
+    assert "TerminatedWorkerError" in done[0].reason
+
+
+def test_a_run_that_fails_costs_no_other() -> None:
+    many = Setting((("epochs", 1), ("units", "many")))
+    done = done_by(StudySpec(TASK, (), 1), [(many, 0), (TINY, 1)])
+    assert [run.status for run in done] == ["failed", "finished"]
+    assert "units" in done[0].reason
 
 
 def test_the_json_is_json(found: Comparison) -> None:
     shape = json.loads(json.dumps(found.to_json(), allow_nan=False))
     assert set(shape["settings"][0]) >= {"factors", "metric", "median", "low", "high", "runs", "seconds"}
-    assert shape["factors"]["direction"]["variance_share"] == found.shares_of_factors["direction"]
+    assert shape["factors"]["direction"]["variance_share"] == found.effects(1)["direction",]
     assert shape["bayes_accuracy"]["forward"] == 1.0
 
 
@@ -216,11 +233,13 @@ def test_the_page_is_whole_and_escaped(found: Comparison) -> None:
         ({"reference": {"direction": "backward"}}, "direction=backward, which is not among"),
         ({"budget": "soon"}, "budget is 'soon'"),
         ({"workers": 0}, "workers is 0"),
-        ({"output": "runs.csv"}, "ends in .parquet"),
-        ({"output": "nowhere/runs.parquet"}, "does not exist"),
+        ({"output": "runs.csv"}, r"must end in \.parquet"),
+        ({"output": "nowhere/runs.parquet"}, "there is no folder"),
         ({"false_alarm_rates": [2]}, "false-alarm rate is 2"),
         ({"problem": {"colour": 1}}, "no parameter 'colour'. It has: sequences, steps, unseen, threshold"),
         ({"problem": {"steps": 0}}, "steps is 0"),
+        ({"vary": {"centered": None}}, "cumulative-sum, 10 steps is no table"),
+        ({"cluster": "spark://here"}, "cluster is 'spark://here'"),
         ({"settings": {"direction": "both"}}, "direction is varied"),
         ({"vary": {"conv_window": [0, 12]}}, "conv_window=12: a convolution with a window of 12 steps is longer"),
         ({"vary": {"units": range(1, 100_000)}, "seeds": 10}, "are 999,990 runs"),
@@ -232,7 +251,7 @@ def test_bad_input_is_told_before_anything_is_trained(arguments: dict[str, Any],
         compare(
             everything.pop("data"),
             everything.pop("vary"),
-            on_state=lambda state: pytest.fail("it trains"),
+            on_progress=lambda progress: pytest.fail("it trains"),
             **everything,
         )
 
@@ -246,8 +265,8 @@ def test_a_search_tries_what_scores_well(tmp_path: Path) -> None:
     assert found.reference in [setting.name for setting in found.settings]
     assert 2 <= len(found.settings) <= 12
     assert found.settings[0].factors["learning_rate"] == 0.05
-    assert found.shares_of_factors["learning_rate"] > 0.3
-    again = compare("cumulative-sum", space, **arguments, on_state=lambda state: pytest.fail("nothing is left"))
+    assert found.effects(1)["learning_rate",] > 0.3
+    again = compare("cumulative-sum", space, **arguments, on_progress=lambda progress: pytest.fail("nothing is left"))
     assert scores(again) == scores(found)
 
 
@@ -258,48 +277,110 @@ def test_times() -> None:
             budget_seconds(wrong)
 
 
-def made_task(per: str, count: int = 30) -> ArrayTask:
+def made_split(per: str, count: int = 30) -> Split:
     generator = np.random.default_rng(0)
     sequences = [generator.normal(size=(int(n), 2)).astype(np.float32) for n in generator.integers(3, 9, count)]
     every = np.concatenate([(x[:, 0] > 0).astype(np.int64) for x in sequences])
     labels = every if per == "step" else np.array([int(x[:, 0].sum() > 0) for x in sequences])
-    part = Sequences.from_arrays(sequences, labels, per=per)
-    return ArrayTask("made", ("calm", "attack"), part, part, part)
+    whole = Sequences.from_arrays(sequences, labels, per=per)
+    return Split(whole.take(np.arange(count - 8)), whole.take(np.arange(count - 8, count)), whole)
+
+
+def made_task(split: Split, **more: Any) -> Task:
+    return array_task("made", ("calm", "attack"), split, **more)
 
 
 @pytest.mark.parametrize("per", ["step", "sequence"])
 def test_tables_of_either_kind(per: str) -> None:
-    trainer = Trainer(Order(made_task(per), (0.1,), 1))
-    run = trainer.run('{"epochs": 3, "units": 4}', 0, lambda progress: None)
-    assert run.status == "finished"
-    assert run.judged is not None
-    assert run.judged.support.sum() == len(made_task(per).test.known_labels)
-    negatives = run.judged.support[:, 0].sum()
-    assert run.judged.alarms[0.1][:, 1].sum() <= 0.1 * negatives
-    assert run.curve is not None
-    assert np.isfinite(run.curve.valid_loss).all()
+    split = made_split(per)
+    spec = StudySpec(made_task(split), (0.1,), 1)
+    (run,) = train_runs(spec, Setting.of({"epochs": 3, "units": 4}), [0])
+    assert run.status == "finished", run.reason
+    assert run.counts is not None
+    assert run.counts.support.sum() == len(split.test.known_labels)
+    assert run.counts.alarms[0.1].shape == (30, 2)
+    assert np.isfinite(run.curve["valid_loss"]).all()
 
 
 def test_parts_drawn_for_each_seed_do_not_overlap() -> None:
-    task = made_task("step")
-    redrawn = RedrawnTask("made", task.classes, task.train)
+    train, valid, _ = made_split("step")[:3]
+    assert valid is not None
+    task = made_task(Split(train, None, valid), redraw=True)
     for seed in range(3):
-        parts = redrawn.parts(seed)
+        parts = task.draw(seed, Preparation())[:3]
         firsts = [tuple(x[0]) for part in parts if part is not None for x in part.arrays()]
         assert len(set(firsts)) == len(firsts) == 30
-    assert redrawn.test_share == pytest.approx(4 / 22)
-    with pytest.raises(InputError, match="takes 10 at least"):
-        RedrawnTask("made", task.classes, task.train.take(np.arange(5)))
+    assert task.test_share == pytest.approx(4 / 22)
+    with pytest.raises(InputError, match="at least 10"):
+        made_task(Split(train.take(np.arange(4)), None, valid.take(np.arange(5))), redraw=True)
 
 
-def test_a_program_that_serves_many_seeds_trains_each_as_if_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_how_a_table_is_prepared_is_varied(tmp_path: Path) -> None:
+    """Labels are told by the change since the step before, so that only settings with changes learn them at once."""
+    generator = np.random.default_rng(0)
+    level = generator.normal(size=(60, 12)).cumsum(axis=1)
+    change = np.diff(level, axis=1, prepend=0)
+    columns = {
+        "pump": np.repeat(np.arange(60), 12),
+        "time": np.tile(np.arange(12), 60),
+        "level": level.ravel(),
+        "state": np.where(change > 0, "up", "down").ravel(),
+    }
+    path = tmp_path / "pumps.csv"
+    pl.DataFrame(columns).write_csv(path)
+    found = compare(
+        path,
+        {"changes": [0, 1], "centered": None},
+        seeds=1,
+        settings={"units": 4, "epochs": 3, "direction": "forward"},
+        table={"label": "state", "sequence": "pump", "order": "time"},
+        metric="accuracy",
+    )
+    assert found.runs == 4
+    assert {result.factors["changes"] for result in found.settings[:2]} == {1}
+    facts = page_of(found, {})
+    for fact in ("pumps.csv", "features", "epochs", "learning_rate"):
+        assert fact in facts
+
+
+def test_categories_written_as_numbers_are_read_as_by_train(tmp_path: Path) -> None:
+    columns = {
+        "host": [str(i // 5) for i in range(200)],
+        "at": [i % 5 for i in range(200)],
+        "call": [["007", "7", "08", "9"][i * 7 % 4] for i in range(200)],
+        "kind": [["calm", "attack"][i * i % 3 == 1] for i in range(200)],
+    }
+    path = tmp_path / "calls.csv"
+    pl.DataFrame(columns).write_csv(path)
+    task = table_task(path, label="kind", sequence="host", order="at", categorical=["call"])
+    assert task.draw(0, Preparation()).categories == (5,)  # 007, 7, 08, 9, and unknown
+
+
+def test_a_search_never_maximises_a_loss() -> None:
+    nothing = np.full(2, np.nan)
+    curve: dict[str, Any] = {"updates": np.arange(2), "seconds": nothing, "loss": nothing, "valid_loss": nothing}
+    of = score("accuracy", (0, 1))
+    counts = train_runs(StudySpec(TASK, (), 1), TINY, [0])[0].counts
+
+    def value(monitor: str, best: float, status: str = "finished") -> float:
+        run = Run(
+            Setting.of({"monitor": monitor}),
+            0,
+            status,
+            counts=counts,
+            curve={**curve, "valid_metric": np.array([best, 0.9])},
+        )
+        return validation(run if status == "finished" else Run(run.setting, 0, status), of)
+
+    assert value("loss", 0.1) > value("loss", 0.5) > value("loss", 0.0, DIVERGED)
+    assert value("macro_f1", 0.95) > value("macro_f1", 0.1) > value("macro_f1", 0.0, DIVERGED)
+
+
+def test_a_compiled_model_that_serves_many_seeds_trains_each_as_if_alone() -> None:
     """With dropout, whose draws too must begin where the seed says."""
-    key = '{"direction": "forward", "dropout": 0.3, "epochs": 2, "units": 4}'
-    together = Trainer(Order(TASK, (), 1))
-    for seed in (1, 0, 1):
-        one = together.run(key, seed, lambda progress: None)
-        monkeypatch.setattr(compiled_models, "_free", OrderedDict())
-        alone = Trainer(Order(TASK, (), 1)).run(key, seed, lambda progress: None)
-        assert one.curve is not None
-        assert alone.curve is not None
-        np.testing.assert_array_equal(one.curve.loss, alone.curve.loss)
+    setting = Setting.of({"direction": "forward", "dropout": 0.3, "epochs": 2, "units": 4})
+    spec = StudySpec(TASK, (), 1)
+    *_, together = [train_runs(spec, setting, [seed])[0] for seed in (1, 0, 2)]
+    done: list[Run] = []
+    assert do_runs(StudySpec(TASK, (), 1), [(setting, 2)], 1, done.append, Progress(score("loss", (0, 1)), 1))
+    np.testing.assert_array_equal(together.curve["loss"], done[0].curve["loss"])

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from bothways import interrupts
 from bothways.cli import display
 from bothways.cli.app import Json, print_json
 from bothways.cli.options import PANELS, AllowLeaks, Given, takes
@@ -18,24 +17,19 @@ from bothways.settings import Preparation, Roles
 @takes(roles=options(Roles), preparation=options(Preparation))
 def compare(
     data: Annotated[
-        str,
-        typer.Argument(
-            metavar="DATA", help="A table, or the name of a generated problem, as cumulative-sum.", show_default=False
-        ),
+        str, typer.Argument(metavar="DATA", help="A table, or a generated problem: cumulative-sum.", show_default=False)
     ],
     vary: Annotated[
         list[str] | None,
-        typer.Option(
-            help="The factors: NAME for the usual values, or NAME=A,B; with commas between, or again and again."
-        ),
+        typer.Option(help="Factors: NAME for its usual values, or NAME=A,B; separated by commas, or repeated."),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds each setting is trained with.")] = 10,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds that each setting is trained with.")] = 10,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="What is not varied: NAME=VALUE, again and again, as units=20.")
+        list[str] | None, typer.Option("--set", help="What is not varied: NAME=VALUE, such as units=20; repeatable.")
     ] = None,
     reference: Annotated[
         list[str] | None,
-        typer.Option(help="The setting to compare with: NAME=VALUE, again and again.", show_default="the defaults"),
+        typer.Option(help="The setting to compare with: NAME=VALUE; repeatable.", show_default="the defaults"),
     ] = None,
     metric: Annotated[
         str | None,
@@ -47,20 +41,21 @@ def compare(
     positive: Annotated[str | None, typer.Option(help="The class to detect.", show_default="the rarest")] = None,
     false_alarm_rate: Annotated[
         list[float] | None,
-        typer.Option(help="Of detection@RATE; thresholds are chosen on the valid part.", show_default="0.01 and 0.001"),
+        typer.Option(help="Of detection@RATE; thresholds come from the valid part.", show_default="0.01 and 0.001"),
     ] = None,
     fraction: Annotated[float, typer.Option(help="Run this share of the grid, each value about equally often.")] = 1.0,
     search: Annotated[
-        int | None, typer.Option(min=1, help="Instead of the grid, try so many settings that Optuna proposes.")
+        int | None, typer.Option(min=1, help="Instead of the grid, try N settings that Optuna proposes.")
     ] = None,
-    budget: Annotated[str | None, typer.Option(help="Stop after this time, as 90s, 10m or 2h.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Stop after this time: 90s, 10m, 2h.")] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="RUNS.parquet", help="Keep all runs in this file, and go on from it."),
     ] = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write a page about it.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes side by side.", show_default="the cores")
+    workers: Annotated[int | None, typer.Option(min=1, help="Number of processes.", show_default="the cores")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="Run on a cluster: ray://HOST, ray://auto or dask://HOST:PORT.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Very many runs are meant.")] = False,
     *,
@@ -70,14 +65,11 @@ def compare(
     redraw: Annotated[
         bool,
         typer.Option(
-            "--redraw",
-            help="Draw new parts for each seed, of whole sequences.",
-            rich_help_panel=PANELS["roles"],
+            "--redraw", help="Draw new parts for each seed, of whole sequences.", rich_help_panel=PANELS["roles"]
         ),
     ] = False,
     problem: Annotated[
-        list[str] | None,
-        typer.Option(help="Of a generated problem: NAME=VALUE, again and again: sequences, steps, unseen, ..."),
+        list[str] | None, typer.Option(help="Of a generated problem: NAME=VALUE (sequences, steps, ...); repeatable.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -90,20 +82,21 @@ def compare(
     from bothways.cli.comparisons import run_progress, show_comparison
     from bothways.report import check_report_file
     from bothways.study import compare as compare_settings
-    from bothways.study.factors import parse_settings, parse_vary
+    from bothways.study.factors import checked_settings, parse_settings, parse_vary
     from bothways.study.page import write_page
     from bothways.study.tasks import parse_parameters
 
-    table = {**roles, **preparation, "allow_leaks": allow_leaks, "redraw": redraw}
-    if output is not None:
-        interrupts.kept = f"Finished runs are kept in {output}; the same command goes on from there."
     page = None if report is None else check_report_file(report)
-    with run_progress() as on_state:
+    varied = parse_vary(vary or ["direction"])
+    prepared: dict[str, Any] = {
+        name: value for name, value in preparation.items() if value != options(Preparation)[name].default
+    }
+    with run_progress() as on_progress:
         comparison = compare_settings(
             data,
-            parse_vary(vary or ["direction"]),
+            varied,
             seeds=seeds,
-            settings=parse_settings(settings or []),
+            settings=checked_settings(prepared) | parse_settings(settings or []),
             reference=parse_settings(reference or []),
             metric=metric,
             positive=positive,
@@ -113,11 +106,12 @@ def compare(
             output=output,
             budget=budget,
             workers=workers,
+            cluster=cluster,
             yes=yes,
-            table=table,
+            table={**roles, "allow_leaks": allow_leaks, "redraw": redraw},
             problem=parse_parameters(problem or []),
             say=display.say,
-            on_state=on_state,
+            on_progress=on_progress,
         )
     if page:
         write_page(page, comparison)

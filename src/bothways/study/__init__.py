@@ -1,30 +1,24 @@
 """Many settings, many seeds: what helps, by how much, and how sure that is.
 
-    from bothways import compare
+from bothways import compare
 
-    found = compare("cumulative-sum", {"direction": None, "units": [8, 16]}, seeds=10)
-    print(found.verdict())
+found = compare("cumulative-sum", {"direction": None, "units": [8, 16]}, seeds=10)
+print(*found.verdict(), sep="\\n")
 
-How it hangs together, each in a module of its own:
-
-- `factors`: every field of `Network` and `Settings` can be varied, under its own name.
-- `grid`: the settings; those of which a factor does nothing (how to merge one direction) share their runs; those that
-  cannot work are refused before anything is trained.
-- `tasks`: a table in parts, or a generated problem. For every setting a seed has the same initial weights wherever
-  shapes agree, the same order of the data and, for generated problems, the same data.
-- `workers`, `worker`: runs side by side, one process a core with one thread. A setting is compiled once, and all its
-  seeds run through that program in turn: for small models compiling is most of the time. An engine call works on one
-  set of weights, so that mapping a program over seeds would only queue the same calls.
-- `runs`: a run that is done is kept at once; whatever ends a study, it goes on from there.
-- `scores`, `statistics`: runs are kept as counts for each sequence, so that any score of any sample of sequences can be
-  made of them; intervals are over seeds and sequences both, differences are paired, p-values corrected.
-- `results`: what came of it. `comparing`: all of this as one function. `page`: the same as a page.
+factors      what can be varied; a setting is one value, from its words to its result
+grid         the settings, and those that cannot work, which are refused before anything is trained
+tasks        what is learned: a table in parts that are fixed or drawn for each seed, or a generated problem
+pool         runs side by side, by joblib: processes here, or a cluster of Ray or Dask
+worker       what such a process does: it compiles a setting once and trains it with one seed after the other
+runs         what came of a run, and the files in which it is kept at once
+results      intervals over seeds and sequences, paired differences, corrected p-values, shares of variance
+view, page   the tables that are shown, and a page of HTML
 """
 
 from __future__ import annotations
 
 from bothways.study.comparing import compare
-from bothways.study.results import Comparison, Difference, Setting
-from bothways.study.tasks import ArrayTask, ProblemTask
+from bothways.study.results import Comparison, Difference, Result
+from bothways.study.tasks import Split, Task, array_task, problem_task
 
-__all__ = ["ArrayTask", "Comparison", "Difference", "ProblemTask", "Setting", "compare"]
+__all__ = ["Comparison", "Difference", "Result", "Split", "Task", "array_task", "compare", "problem_task"]

@@ -1,148 +1,174 @@
-"""What can be varied: the factors, their names, and the values that they take if none are given.
-
-Every field of `Network` that is not told by the data, and every one of `Settings` but the seed, is a factor under its
-own name; a factor that a later version adds to either is one here, too.
-"""
+"""What can be varied: the options of `Preparation`, `Network` and `Settings`, each under its own name."""
 
 from __future__ import annotations
 
 import difflib
-import types
-import typing
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from bothways.errors import InputError
-from bothways.merge import MERGE_MODES
-from bothways.network import DIRECTIONS, POOLINGS, Network
-from bothways.settings import Settings
-
-AS_WRITTEN = "backward_as_written"
-"""A direction beyond those of `Network`: a layer that goes backward and whose outputs stay in the order of its going,
-as `LSTM(go_backwards=True)` gives them, against labels in the order of the steps. Many a tutorial trains that."""
-
-BY_THE_DATA = ("features", "classes", "categories", "per")
-"""Fields of `Network` that are told by the data."""
-
-ALIASES: Mapping[str, str] = MappingProxyType({"merge": "merge_mode"})
-
-VALUES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
-    {
-        "direction": tuple(DIRECTIONS),
-        "merge_mode": tuple(MERGE_MODES),
-        "cell": ("lstm", "gru", "rnn"),
-        "units": (16, 32, 64),
-        "depth": (1, 2),
-        "conv_window": (0, 3, 7),
-        "conv_stride": (1, 2),
-        "pooling": tuple(POOLINGS),
-        "dropout": (0.0, 0.25, 0.5),
-        "embedding": (8, 16, 32),
-        "learning_rate": (0.003, 0.01, 0.03),
-        "batch_size": (8, 32),
-    }
-)
-"""The values of a factor that is varied without saying how."""
+from bothways.network import Network
+from bothways.options import Option, options
+from bothways.settings import Preparation, Settings
 
 Value = int | float | str | bool | None
-Setting = dict[str, Value]
-"""A value for every factor, by the name of its field."""
-
-
-@dataclass(frozen=True)
-class Factor:
-    """Something that can be varied.
-
-    Attributes:
-        field: its name, that of a field of `Network` or `Settings`.
-        home: "network" or "settings".
-        default: its value where it is not varied.
-        types: what its values can be.
-    """
-
-    field: str
-    home: str
-    default: Value
-    types: tuple[type, ...]
-
-    def parse(self, text: str) -> Value:
-        """A value from text.
-
-        Raises:
-            InputError: it is no value of such a kind; names what is needed.
-
-        Example:
-            >>> factors()["units"].parse("16"), factors()["patience"].parse("none")
-            (16, None)
-            >>> factors()["units"].parse("many")
-            Traceback (most recent call last):
-            bothways.errors.InputError: units=many: a value of units is a whole number, as 32.
-        """
-        if type(None) in self.types and text.lower() == "none":
-            return None
-        if bool in self.types and text.lower() in ("true", "false"):
-            return text.lower() == "true"
-        for kind in (int, float):
-            if kind in self.types or (kind is int and float in self.types):
-                try:
-                    return float(text) if float in self.types else int(text)
-                except ValueError:
-                    continue
-        if str in self.types:
-            return text
-        kinds = " or ".join(_KINDS[kind] for kind in self.types)
-        raise InputError(f"{self.field}={text}: a value of {self.field} is {kinds}, as {self.default}.")
-
-
-_KINDS = {int: "a whole number", float: "a number", str: "a word", bool: "true or false", type(None): "none"}
 
 
 @cache
-def factors() -> Mapping[str, Factor]:
-    """All factors by name.
+def factors() -> Mapping[str, Option]:
+    """All factors by name; those with usual values first.
 
     Example:
         >>> factors()["merge_mode"].default
         'concat'
     """
-    found = {}
-    for home, owner in (("network", Network), ("settings", Settings)):
-        hints = typing.get_type_hints(owner)
-        for field in fields(owner):
-            if field.name in (*BY_THE_DATA, "seed") or field.default is MISSING:
-                continue
-            hint = hints[field.name]
-            kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-            if set(kinds) <= set(_KINDS):
-                found[field.name] = Factor(field.name, home, field.default, tuple(kinds))
-    return MappingProxyType(found)
+    found = {**options(Network), **options(Settings), **options(Preparation)}
+    del found["seed"]
+    return MappingProxyType(dict(sorted(found.items(), key=lambda item: not item[1].usual)))
 
 
-def factor(name: str) -> Factor:
-    """The factor called `name`; a dot or a dash is as good as an underscore.
+class Shape(NamedTuple):
+    """What the data determine about every network.
 
-    Raises:
-        InputError: there is none; the known ones are listed.
+    Attributes:
+        features: values per step, codes of categories included.
+        classes: how many there are.
+        categories: the number of codes of each category column.
+        per: "step" or "sequence", what has a label.
+        longest: the number of steps of the longest training sequence.
+    """
+
+    features: int
+    classes: int
+    categories: tuple[int, ...] = ()
+    per: str = "step"
+    longest: int = 1
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value for every factor.
+
+    Attributes:
+        changed: names and values of those that are not at their defaults, sorted by name. A factor that a later version
+            adds changes no setting.
 
     Example:
-        >>> factor("merge").field
+        >>> setting = Setting.of({"units": 8, "cell": "lstm"})
+        >>> setting.text, setting["units"], setting["depth"]
+        ('{"units": 8}', 8, 1)
+    """
+
+    changed: tuple[tuple[str, Value], ...] = ()
+
+    @classmethod
+    def of(cls, values: Mapping[str, Value]) -> Setting:
+        """The setting with these values, and the defaults of all other factors."""
+        return cls(tuple(sorted((name, each) for name, each in values.items() if each != default(name))))
+
+    @classmethod
+    def parse(cls, text: str) -> Setting:
+        """The setting that `text` stands for.
+
+        Raises:
+            ValueError: the text stands for none.
+        """
+        return cls.of(json.loads(text))
+
+    @property
+    def text(self) -> str:
+        """What is not at its default, as JSON."""
+        return json.dumps(dict(self.changed))
+
+    def __getitem__(self, name: str) -> Value:
+        """The value of a factor."""
+        return dict(self.changed).get(name, default(name))
+
+    def __str__(self) -> str:
+        """What is not at its default, in words."""
+        return " ".join(f"{name}={value}" for name, value in self.changed) or "all defaults"
+
+    @property
+    def preparation(self) -> Preparation:
+        """How the table is prepared."""
+        return Preparation(**self._fields(Preparation))
+
+    def settings(self, seed: int) -> Settings:
+        """How to train."""
+        return replace(Settings(**self._fields(Settings)), seed=seed)
+
+    def network(self, shape: Shape) -> Network:
+        """The network for data of a shape.
+
+        Raises:
+            InputError: there is none; the message says why.
+        """
+        for name, what in (("conv_window", "window"), ("conv_stride", "stride")):
+            length = self[name]
+            if self["conv_window"] and isinstance(length, int) and length > shape.longest:
+                raise InputError(
+                    f"a convolution with a {what} of {length} steps is longer than the longest training sequence "
+                    f"({shape.longest} steps)"
+                )
+        features, classes, categories, per, _ = shape
+        return Network(features=features, classes=classes, categories=categories, per=per, **self._fields(Network))
+
+    def alone(self, shape: Shape) -> Setting:
+        """The setting with everything at its default that has no effect here: equal ones give equal results.
+
+        Example:
+            >>> Setting.of({"direction": "forward", "merge_mode": "sum"}).alone(Shape(features=1, classes=2))
+            Setting(changed=(('direction', 'forward'),))
+        """
+        idle = self.idle(shape)
+        return Setting(tuple((name, value) for name, value in self.changed if name not in idle))
+
+    def idle(self, shape: Shape) -> set[str]:
+        """The factors that have no effect beside the values of the others.
+
+        Example:
+            >>> sorted(Setting.of({"direction": "forward"}).idle(Shape(features=1, classes=2)))
+            ['category_dropout', 'conv_stride', 'embedding', 'merge_mode', 'min_count', 'pooling']
+        """
+        found = {"window" if shape.per == "sequence" else "pooling"}
+        found |= {"merge_mode"} if self["direction"] != "both" else set()
+        found |= set() if self["conv_window"] else {"conv_stride"}
+        return found | (set() if shape.categories else {"embedding", "category_dropout", "min_count"})
+
+    def _fields(self, owner: type) -> dict[str, Any]:
+        names = {each.name for each in fields(owner)}
+        return {name: value for name, value in self.changed if name in names}
+
+
+def default(name: str) -> Value:
+    """The value of a factor that is not varied."""
+    value: Value = factors()[name].default
+    return value
+
+
+def factor(name: str) -> str:
+    """The name of the factor that `name` stands for; a dot or a dash is as good as an underscore.
+
+    Raises:
+        InputError: there is no such factor; the message lists them.
+
+    Example:
+        >>> factor("merge")
         'merge_mode'
         >>> factor("dirction")
         Traceback (most recent call last):
-        bothways.errors.InputError: There is no factor 'dirction'. Did you mean 'direction'? Known: direction, ...
+        bothways.errors.InputError: There is no factor 'dirction'. Did you mean 'direction'? Factors: cell, ...
     """
-    plain = name.strip().replace(".", "_").replace("-", "_")
-    plain = ALIASES.get(plain, plain)
-    known = factors()
+    known = _names()
+    plain = _plain(name)
     if plain not in known:
-        # Those that people vary first.
-        names = [*(field for field in VALUES if field in known), *(field for field in known if field not in VALUES)]
-        close = difflib.get_close_matches(plain, [*names, *ALIASES], 1)
+        close = difflib.get_close_matches(plain, known, 1)
         guess = f" Did you mean {close[0]!r}?" if close else ""
-        raise InputError(f"There is no factor {name.strip()!r}.{guess} Known: {', '.join(names)}.")
+        raise InputError(f"There is no factor {name.strip()!r}.{guess} Factors: {', '.join(factors())}.")
     return known[plain]
 
 
@@ -150,10 +176,7 @@ def parse_vary(arguments: Iterable[str]) -> dict[str, tuple[Value, ...]]:
     """Factors and their values from the command line.
 
     Args:
-        arguments: each one of `NAME`, `NAME,NAME` (the values of `VALUES`) or `NAME=VALUE,VALUE`.
-
-    Returns:
-        The values of each factor, by field.
+        arguments: each one of `NAME`, `NAME,NAME` (their usual values) or `NAME=VALUE,VALUE`.
 
     Raises:
         InputError: an unknown factor or value, or a factor twice.
@@ -164,103 +187,97 @@ def parse_vary(arguments: Iterable[str]) -> dict[str, tuple[Value, ...]]:
     """
     given: dict[str, list[str] | None] = {}
     for argument in arguments:
-        # "direction,units=16,32,depth": a word that is no value of its neighbours begins a factor of its own.
-        name = ""
-        for word in argument.split(","):
+        # "direction,units=16,32,depth": a word that names a factor is no value of the one before it.
+        texts: list[str] | None = None
+        for word in filter(None, map(str.strip, argument.split(","))):
             head, equals, value = word.partition("=")
-            if equals:
-                name = _new(factor(head).field, given)
-                given[name] = [value.strip()]
-            elif name and given[name] is not None and not _is_factor(word, given):
-                typing.cast("list[str]", given[name]).append(word.strip())
-            elif word.strip():
-                name = _new(factor(word).field, given)
-                given[name] = None
+            if not equals and texts is not None and _plain(word) not in _names():
+                texts.append(word)
+                continue
+            texts = [value.strip()] if equals else None
+            if factor(head) in given:
+                raise InputError(f"The factor {factor(head)} is given twice.")
+            given[factor(head)] = texts
     return checked_vary(
-        {name: None if texts is None else [factor(name).parse(text) for text in texts] for name, texts in given.items()}
+        {name: None if texts is None else [parsed(name, text) for text in texts] for name, texts in given.items()}
     )
 
 
-def parse_settings(arguments: Iterable[str]) -> Setting:
-    """Values of factors that are not varied, each argument `NAME=VALUE`.
+def parse_settings(arguments: Iterable[str]) -> dict[str, Value]:
+    """Values of factors, each argument `NAME=VALUE`.
 
     Raises:
         InputError: an unknown factor or value.
 
     Example:
-        >>> parse_settings(["units=20", "epochs=5"])
-        {'units': 20, 'epochs': 5}
+        >>> parse_settings(["units=20", "patience=0"])
+        {'units': 20, 'patience': None}
     """
-    found: Setting = {}
+    found: dict[str, Value] = {}
     for argument in arguments:
         head, equals, value = argument.partition("=")
         if not equals:
-            raise InputError(f"{argument!r} sets nothing; write NAME=VALUE, as units=20.")
-        found[factor(head).field] = factor(head).parse(value.strip())
+            raise InputError(f"{argument!r} sets nothing; write NAME=VALUE, such as units=20.")
+        found[factor(head)] = parsed(factor(head), value.strip())
     return found
+
+
+def parsed(name: str, text: str) -> Value:
+    """A value of a factor from text.
+
+    Raises:
+        InputError: the text stands for no value of this factor.
+    """
+    value: Value = factors()[name].parse(name, text)
+    return value
 
 
 def checked_vary(vary: Mapping[str, Iterable[Value] | None]) -> dict[str, tuple[Value, ...]]:
     """The values of every factor to vary.
 
     Args:
-        vary: by name, the values; None for those of `VALUES`.
+        vary: by name, the values; None for the usual ones.
 
     Raises:
-        InputError: an unknown factor or value, a value twice, none at all, or none given where there are none to take.
+        InputError: an unknown factor or value, a value twice, or none at all.
 
     Example:
         >>> checked_vary({"direction": ["sideways"]})
         Traceback (most recent call last):
-        bothways.errors.InputError: There is no direction 'sideways'. Use one of: forward, backward, both, ...
+        bothways.errors.InputError: There is no direction 'sideways'. Use one of: forward, backward, both.
     """
     found: dict[str, tuple[Value, ...]] = {}
-    for name, given in vary.items():
-        field = factor(name).field
-        if given is None:
-            if field not in VALUES:
-                raise InputError(f"{field} has no values that are always worth trying; give some: {field}=A,B.")
-            values = VALUES[field]
-        elif isinstance(given, str) or not isinstance(given, Iterable):
+    for given_name, given in vary.items():
+        name = factor(given_name)
+        option = factors()[name]
+        if given is None and not option.usual:
+            raise InputError(f"{name} has no usual values; give some: {name}=A,B.")
+        if isinstance(given, str) or not isinstance(given, Iterable | None):
             raise InputError(f"{name} is {given!r}; it must be a list of values, or None for the usual ones.")
-        else:
-            values = tuple(given)
-        if field in found:
-            raise InputError(f"The factor {field} is given twice.")
+        values = tuple(option.check(name, value) for value in (option.usual if given is None else given))
+        if name in found:
+            raise InputError(f"The factor {name} is given twice.")
         if not values or len(set(map(repr, values))) < len(values):
-            raise InputError(f"{field} takes the values {values}; give at least one, and none twice.")
-        for value in values:
-            check_value(field, value)
-        found[field] = values
+            raise InputError(f"{name} has the values {values}; give at least one, and none twice.")
+        found[name] = values
     return found
 
 
-def check_value(field: str, value: Value) -> None:
-    """Refuse a value that no network, or no training, could have.
+def checked_settings(values: Mapping[str, Value]) -> dict[str, Value]:
+    """Values of factors by their full names.
 
     Raises:
-        InputError: what came, and what there is.
+        InputError: an unknown factor, or a value out of its range.
     """
-    of = factors()[field]
-    if field == "direction" and isinstance(value, str) and value not in DIRECTIONS:
-        if value != AS_WRITTEN:
-            known = ", ".join((*DIRECTIONS, AS_WRITTEN))
-            raise InputError(f"There is no direction {value!r}. Use one of: {known}.")
-        return
-    if of.home == "settings":
-        Settings(**{field: value})  # type: ignore[arg-type]  # checked there
-        return
-    # A stride needs a convolution; without one it does nothing, which is no mistake in a grid.
-    beside = {"conv_window": 1} if field == "conv_stride" else {}
-    Network(features=1, classes=2, **beside, **{field: value})  # type: ignore[arg-type]  # checked there
+    return {factor(name): factors()[factor(name)].check(factor(name), value) for name, value in values.items()}
 
 
-def _new(field: str, given: Mapping[str, Any]) -> str:
-    if field in given:
-        raise InputError(f"The factor {field} is given twice.")
-    return field
+@cache
+def _names() -> dict[str, str]:
+    """The factors by their names and by the names of their flags."""
+    flags = {_plain(option.flag.lstrip("-")): name for name, option in factors().items() if option.flag}
+    return {**flags, **{name: name for name in factors()}}
 
 
-def _is_factor(word: str, given: Mapping[str, Any]) -> bool:
-    plain = word.strip().replace(".", "_").replace("-", "_")
-    return ALIASES.get(plain, plain) in factors()
+def _plain(name: str) -> str:
+    return name.strip().replace(".", "_").replace("-", "_")

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bothways.report.figures import ACCENT, CLASSES, INK, SOFT, WARM, drawn
-from bothways.study.results import Comparison, Setting
+from bothways.study.results import Comparison, Result
+from bothways.study.view import marks
 
 ROW = 22
 """Points of height for each setting."""
@@ -21,7 +22,7 @@ POINTS = 60
 Floats = npt.NDArray[np.float64]
 
 
-def settings_figure(comparison: Comparison, settings: Sequence[Setting]) -> str:
+def settings_figure(comparison: Comparison, settings: Sequence[Result]) -> str:
     """Each setting with its seeds, its median and its interval, the best on top."""
 
     def draw(figure: Figure) -> None:
@@ -72,7 +73,7 @@ def shares_figure(shares: Mapping[str, float], errors: Mapping[str, float]) -> s
     return drawn(760, 60 + ROW * len(shares), draw, "shares", "Where the variance comes from")
 
 
-def curves_figure(settings: Sequence[Setting]) -> str:
+def curves_figure(settings: Sequence[Result]) -> str:
     """The median loss of settings by update and by second of training."""
 
     def draw(figure: Figure) -> None:
@@ -96,12 +97,12 @@ def curves_figure(settings: Sequence[Setting]) -> str:
     return drawn(760, 320 + 9 * len(settings), draw, "curves", "Loss by update and by second")
 
 
-def costs_figure(comparison: Comparison, settings: Sequence[Setting]) -> str:
+def costs_figure(comparison: Comparison, settings: Sequence[Result]) -> str:
     """The score against what it costs: weights to keep, seconds to train, time to label."""
     columns: dict[str, list[float]] = {
         "weights": [setting.parameters for setting in settings],
         "seconds of training": [setting.seconds for setting in settings],
-        "us to label a step": [setting.label_us_a_step for setting in settings],
+        "us to label a step": [setting.label_us_per_step for setting in settings],
     }
 
     def draw(figure: Figure) -> None:
@@ -116,15 +117,6 @@ def costs_figure(comparison: Comparison, settings: Sequence[Setting]) -> str:
         panels[0].set_ylabel(comparison.metric.title)
 
     return drawn(760, 230, draw, "costs", "Score against cost")
-
-
-def marks(comparison: Comparison) -> dict[str, float]:
-    """What to hold scores against, by name."""
-    found = {} if comparison.baseline is None else {"commonest label": comparison.baseline}
-    names: dict[float, list[str]] = {}
-    for direction, value in comparison.bayes_accuracy.items():
-        names.setdefault(round(value, 4), []).append(direction)
-    return found | {f"possible {', '.join(directions)}": value for value, directions in names.items()}
 
 
 def smooth(values: Floats) -> Floats:

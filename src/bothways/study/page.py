@@ -6,16 +6,17 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bothways.report.html import facts, figure, number, row, section, table, text
+from bothways.report import html
 from bothways.report.page import shell
 from bothways.report.page import write_page as write
-from bothways.study.results import SURE, Comparison, Setting
+from bothways.study import view
+from bothways.study.results import Comparison, Result
 
 DRAWN = 40
-"""So many settings are drawn; the table has all."""
+"""At most this many settings are drawn; the table has all."""
 
 CURVES = 8
-"""So many learning curves are drawn: those of the best settings, of the worst, and of the reference."""
+"""At most this many learning curves are drawn: the best, the worst, and the reference."""
 
 
 def write_page(path: str | os.PathLike[str], comparison: Comparison, about: Mapping[str, Any] | None = None) -> None:
@@ -38,137 +39,71 @@ def page_of(comparison: Comparison, about: Mapping[str, Any]) -> str:
     """The HTML of the page."""
     from bothways.study import figures
 
-    own = [setting for setting in comparison.settings if setting.same_as is None]
-    done = [setting for setting in own if setting.median is not None]
-    drawn = done[:DRAWN]
+    own = comparison.own
+    done = [result for result in own if result.median is not None]
+    drawn, curved = done[:DRAWN], _curved([result for result in done if result.curve])
     parts = [_verdict(comparison)]
     if drawn:
         lead = (
             "A dot is a run with one seed, a diamond the median, the line behind it a 95 % interval over other seeds "
             "and other sequences. The reference has a colour of its own."
         )
-        if len(done) > DRAWN:
-            lead += f" The best {DRAWN} of {len(done)} are drawn."
-        parts.append(
-            section("Settings", lead, _wide(figures.settings_figure(comparison, drawn)), _table(comparison, own))
-        )
-    shares = _shares(comparison)
-    if shares:
+        lead += f" The best {DRAWN} of {len(done)} are drawn." if len(done) > DRAWN else ""
+        drawing = _wide(figures.settings_figure(comparison, drawn))
+        parts.append(html.section("Settings", lead, drawing, _table(view.settings_table(comparison))))
+    if shares := view.shares_of(comparison):
         lead = (
             "The variance of the score over all settings and seeds, split into what each factor explains alone "
             "(functional ANOVA: Hutter et al. 2014), what two explain only together, and what the seed does. A line is "
             "a standard error over seeds."
         )
-        parts.append(section("What matters", lead, _wide(figures.shares_figure(shares, _errors(comparison)))))
-    curved = _curved(comparison, [setting for setting in done if setting.curve])
+        errors = {} if comparison.shares is None else comparison.shares.errors
+        by_name = {" x ".join(names): error for names, error in errors.items()}
+        parts.append(html.section("What matters", lead, _wide(figures.shares_figure(shares, by_name))))
     if curved:
         lead = "The median over seeds of the loss of batches before their updates, neighbours averaged."
-        parts.append(section("Learning", lead, _wide(figures.curves_figure(curved))))
+        parts.append(html.section("Learning", lead, _wide(figures.curves_figure(curved))))
     if drawn:
-        lead = (
-            "Times are medians with one thread, runs side by side; compiling is done once for all seeds of a setting."
-        )
-        parts.append(section("Cost", lead, _wide(figures.costs_figure(comparison, drawn)), _costs(comparison, own)))
-    parts.append(section("How it was done", "What a repetition needs to know.", facts(_facts(comparison, about))))
-    seeds = len(comparison.seeds)
-    part = f"Judged on {text(comparison.judged)}: {comparison.runs:,} runs, {len(own):,} settings, {seeds} seeds."
-    return shell(f"What helps: {comparison.task}", part, "".join(parts))
+        lead = "Times are medians with one thread, runs side by side; a setting is compiled once per process."
+        drawing = _wide(figures.costs_figure(comparison, drawn))
+        parts.append(html.section("Cost", lead, drawing, _table(view.costs_table(comparison))))
+    facts = {**view.facts(comparison), **({"Besides": about} if about else {})}
+    parts.append(html.section("How it was done", "What a repetition needs to know.", html.facts(facts)))
+    tested_on = html.text(comparison.task.tested_on)
+    part = f"Tested on {tested_on}: {comparison.runs:,} runs, {len(own):,} settings, {len(comparison.seeds)} seeds."
+    return shell(f"What helps: {comparison.task.name}", part, "".join(parts))
 
 
 def _verdict(comparison: Comparison) -> str:
     first, *rest = comparison.verdict()
-    items = "".join(f"<li>{text(sentence, 1000)}</li>" for sentence in rest)
+    items = "".join(f"<li>{html.text(sentence, 1000)}</li>" for sentence in rest)
     notes = f'<ul class="notes">{items}</ul>' if items else ""
-    best = next((setting for setting in comparison.settings if setting.median is not None), None)
-    p = None if best is None or best.difference is None else best.difference.p
-    kind = "better" if p is not None and p < SURE else "unclear"
-    return f'<div class="verdict {kind}"><p><b>{text(first, 1000)}</b></p>{notes}</div>'
+    best = comparison.settings[0].difference
+    kind = "better" if best is not None and best.significant else "unclear"
+    return f'<div class="verdict {kind}"><p><b>{html.text(first, 1000)}</b></p>{notes}</div>'
 
 
-def _table(comparison: Comparison, settings: Sequence[Setting]) -> str:
-    rows = []
-    for setting in settings:
-        difference = setting.difference
-        ends = "" if setting.low is None else f"<small>{setting.low:.3f} to {setting.high:.3f}</small>"
-        cells = [f"{number(setting.median, 4)} {ends}"]
-        if difference is None:
-            cells += ["", ""]
-        else:
-            sure = difference.p is not None and difference.p < SURE
-            mark = ("b", "b") if sure else ("span", "span")
-            between = f"<small>{difference.low:+.3f} to {difference.high:+.3f}</small>"
-            cells += [f"<{mark[0]}>{difference.median:+.4f}</{mark[1]}> {between}", number(difference.p, 4)]
-        cells.append(
-            "".join(f"{n} {what} " for n, what in ((setting.diverged, "diverged"), (setting.failed, "failed")) if n)
-        )
-        rows.append(row(text(setting.title, 200), cells, "model" if setting.difference is None else ""))
-    head = ["", text(comparison.metric.title), "against the reference", "p", ""]
-    return table(head, rows)
-
-
-def _costs(comparison: Comparison, settings: Sequence[Setting]) -> str:
+def _table(table: view.Table) -> str:
     rows = [
-        row(
-            text(setting.title, 200),
-            (
-                f"{setting.parameters:,}",
-                number(setting.compile_seconds, 2),
-                number(setting.seconds, 3),
-                number(setting.train_us_a_step, 2),
-                number(setting.label_us_a_step, 2),
-            ),
-            "model" if setting.difference is None else "",
-        )
-        for setting in settings
+        html.row(html.text(row.name, 200), map(_cell, row.cells), "model" if row.reference else "")
+        for row in table.rows
     ]
-    return table(["", "weights", "compiling, s", "training, s", "us a step to train", "us a step to label"], rows)
+    return html.table(["", *map(html.text, table.head[1:])], rows)
 
 
-def _shares(comparison: Comparison) -> dict[str, float]:
-    shares = comparison.shares
-    if shares is None or not shares.variance:
-        return {}
-    pairs = {" x ".join(names): share for names, share in comparison.shares_of_pairs.items()}
-    found = {**comparison.shares_of_factors, **pairs}
-    if len(comparison.shares_of_factors) > 2 or not pairs:
-        found["more together" if pairs else "together"] = shares.higher
-    return found | ({} if shares.seed is None else {"the seed": shares.seed})
+def _cell(cell: view.Cell) -> str:
+    words = f"<b>{html.text(cell.text)}</b>" if cell.mark else html.text(cell.text)
+    return words + (f" <small>{html.text(cell.ends)}</small>" if cell.ends else "")
 
 
-def _errors(comparison: Comparison) -> dict[str, float]:
-    return {} if comparison.shares is None else {" x ".join(n): error for n, error in comparison.shares.errors.items()}
-
-
-def _curved(comparison: Comparison, settings: Sequence[Setting]) -> list[Setting]:
+def _curved(results: Sequence[Result]) -> list[Result]:
     """Those whose learning curves are drawn."""
-    if len(settings) <= CURVES:
-        return list(settings)
+    if len(results) <= CURVES:
+        return list(results)
     half = CURVES // 2
-    chosen = [*settings[:half], *settings[-half + 1 :]]
-    return chosen + [setting for setting in settings if setting.difference is None and setting not in chosen]
-
-
-def _facts(comparison: Comparison, about: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    from bothways import __version__
-
-    how = {
-        "seeds": ", ".join(str(seed) for seed in comparison.seeds),
-        "intervals": "bootstrap over seeds and sequences, 1,000 draws, percentiles",
-        "p": comparison.test,
-        "runs still to do": comparison.left,
-        "seconds of all runs": f"{comparison.seconds:.0f}",
-        "bothways": __version__,
-    }
-    marks = {f"possible reading {name}": f"{value:.4f}" for name, value in comparison.bayes_accuracy.items()}
-    if comparison.baseline is not None:
-        marks["always the commonest label"] = f"{comparison.baseline:.4f}"
-    found: dict[str, dict[str, Any]] = {"Study": how}
-    if marks:
-        found["To hold scores against"] = marks
-    if about:
-        found["Besides"] = dict(about)
-    return found
+    chosen = [*results[:half], *results[-half + 1 :]]
+    return chosen + [result for result in results if result.difference is None and result not in chosen]
 
 
 def _wide(drawing: str) -> str:
-    return f'<div class="scroll wide">{figure("", drawing)}</div>'
+    return f'<div class="scroll wide">{html.figure("", drawing)}</div>'

@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from bothways.errors import InputError, MissingDependencyError
 from bothways.metrics import Score
-from bothways.study.grid import Grid, Shape, canonical, key_of, network_of, settings_of
-from bothways.study.runs import Run
+from bothways.study.factors import Setting
+from bothways.study.grid import Cell, Grid
+from bothways.study.runs import Run, RunId
 from bothways.study.statistics import Shares
-from bothways.study.workers import Job
+from bothways.study.tasks import Task
 
 STARTS = 10
-"""So many settings are drawn by lot before earlier ones count."""
+"""Settings that are drawn by lot before earlier ones count."""
 
+LARGEST_LOSS = 100.0
+"""More than any loss."""
 
 AT_ONCE = 4
-"""So many are proposed before their scores are heard; the same number on every machine, so that all find the same."""
+"""Settings that are proposed before their scores are known; the same on every machine, so that all find the same."""
 
 
-@dataclass
 class Search:
     """A search among the values of factors.
 
     The sampler is Optuna's tree-structured Parzen estimator (Bergstra et al. 2011), from a fixed seed; each setting is
-    trained with every seed, and its score is the median over them on the valid part, so that the part that settings are
-    judged on in the end stays unseen. Where there is no valid part it is the score itself, which flatters the best.
+    trained with every seed, and its value is the median over them of the best validation score (of `monitor`), so that
+    the test part stays unseen. Without a valid part it is the test score itself, which flatters the best.
 
     Args:
         grid: the values to choose among; its cells are left alone.
-        shape: of the data.
-        metric: what counts without a valid part.
-        reference: the number of the cell of `grid` that is tried first.
+        task: what is learned.
+        score: what counts without a valid part.
+        reference: the cell that is tried first.
 
     Attributes:
         cells: those that were tried, the reference first.
@@ -45,94 +45,100 @@ class Search:
         MissingDependencyError: Optuna is not installed.
     """
 
-    grid: Grid
-    shape: Shape
-    metric: Score
-    reference: tuple[int, ...]
-    cells: list[tuple[int, ...]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        """Begin."""
+    def __init__(self, grid: Grid, task: Task, score: Score, reference: Cell) -> None:
+        """Begin with the reference."""
         need_optuna()
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         sampler = optuna.samplers.TPESampler(seed=0, n_startup_trials=STARTS, multivariate=False)
+        self._grid, self._task, self._score, self._reference = grid, task, score, reference
         self._optuna: Any = optuna
         self._study: Any = optuna.create_study(direction="maximize", sampler=sampler)
-        self._study.enqueue_trial(self._places(self.reference))
+        self._study.enqueue_trial(dict(zip(grid.vary, reference, strict=True)))
+        self.cells: list[Cell] = []
 
-    def ask(self, count: int, seeds: Sequence[int]) -> tuple[list[Any], list[Job]]:
-        """Propose settings.
+    def run(
+        self,
+        trials: int,
+        seeds: Sequence[int],
+        do: Callable[[Sequence[RunId]], bool],
+        runs: Callable[[], Mapping[RunId, Run]],
+    ) -> None:
+        """Try settings until there were this many, or until time is up.
 
         Args:
-            count: how many.
+            trials: how many to propose, those that were met before among them.
             seeds: that each is trained with.
-
-        Returns:
-            For each its trial, its cell and its key, for `tell`; and the runs that they need, each once.
+            do: does those runs that are not there yet; tells whether all are.
+            runs: those that are there.
         """
-        asked, jobs = [], []
-        for _ in range(count):
-            trial = self._study.ask()
-            cell = tuple(
-                trial.suggest_categorical(name, list(range(len(values)))) for name, values in self.grid.vary.items()
-            )
-            setting = canonical(self.grid.setting(cell), self.shape)
-            try:
-                network_of(setting, self.shape)
-                settings_of(setting, seed=0)
-            except InputError:
-                if cell == self.reference:
-                    raise
-                self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
-                continue
-            key = key_of(setting)
-            asked.append((trial, cell, key))
-            jobs += [(key, seed) for seed in seeds]
-        return asked, list(dict.fromkeys(jobs))
-
-    def tell(self, asked: Sequence[Any], runs: Mapping[Job, Run], seeds: Sequence[int]) -> None:
-        """Say what came of settings; those that lack runs are left out."""
-        for trial, cell, key in asked:
-            scores = [self._score(runs[key, seed]) for seed in seeds if (key, seed) in runs]
-            if len(scores) < len(seeds):
-                self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
-                continue
-            self._study.tell(trial, float(np.median(scores)))
-            if cell not in self.cells:
-                self.cells.append(cell)
+        for first in range(0, trials, AT_ONCE):
+            asked = [each for _ in range(min(AT_ONCE, trials - first)) if (each := self._proposal()) is not None]
+            whole = do(list(dict.fromkeys((setting, seed) for _, _, setting in asked for seed in seeds)))
+            there = runs()
+            for trial, cell, setting in asked:
+                found = [there[setting, seed] for seed in seeds if (setting, seed) in there]
+                if len(found) < len(seeds):
+                    self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
+                    continue
+                self._study.tell(trial, float(np.median([validation(run, self._score) for run in found])))
+                if cell not in self.cells:
+                    self.cells.append(cell)
+            if not whole:
+                return
 
     def shares(self) -> Shares | None:
         """The share of the variance of the score that each factor explains alone, by Optuna's functional ANOVA.
 
         It fits a forest to the settings that were tried, which are not spread evenly: a rough number.
         """
-        done = [trial for trial in self._study.trials if trial.value is not None]
-        if len(done) < 2 or len({trial.value for trial in done}) < 2:
+        values = [trial.value for trial in self._study.trials if trial.value is not None]
+        if len(set(values)) < 2:
             return None
         found = self._optuna.importance.FanovaImportanceEvaluator(seed=0).evaluate(self._study)
         effects: dict[tuple[str, ...], float] = {(name,): float(share) for name, share in found.items()}
-        variance = float(np.var([trial.value for trial in done]))
-        return Shares(effects, max(0.0, 1 - sum(effects.values())), None, variance)
+        return Shares(effects, max(0.0, 1 - sum(effects.values())), None, float(np.var(values)))
 
-    def _places(self, cell: Sequence[int]) -> dict[str, int]:
-        return dict(zip(self.grid.vary, cell, strict=True))
+    def _proposal(self) -> tuple[Any, Cell, Setting] | None:
+        """A trial, its cell and its setting; None if this setting cannot work."""
+        trial = self._study.ask()
+        cell = tuple(trial.suggest_categorical(name, range(len(each))) for name, each in self._grid.vary.items())
+        setting = self._grid.setting(cell)
+        try:
+            shape = self._task.shape(setting.preparation)
+            setting = setting.alone(shape)
+            setting.network(shape)
+        except InputError:
+            if cell == self._reference:
+                raise
+            self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
+            return None
+        return trial, cell, setting
 
-    def _score(self, run: Run) -> float:
-        worst = self.metric.better * self.metric.worst
-        if run.judged is None:
-            return worst
-        if run.curve is not None and len(run.curve.valid_metric) and np.isfinite(run.curve.valid_metric).any():
-            return float(np.nanmax(run.curve.valid_metric))
-        return self.metric.better * self.metric.of(run.judged)
+
+def validation(run: Run, score: Score) -> float:
+    """How good a run is on its valid part, the higher the better; without one, on the test part.
+
+    Args:
+        run: the run.
+        score: the one that counts without a valid part.
+    """
+    of_loss = run.setting["monitor"] == "loss"
+    if run.counts is None:
+        return min(score.better * score.worst, -LARGEST_LOSS if of_loss else 0.0)
+    values = run.curve["valid_metric"]
+    if np.isfinite(values).any():
+        # A loss is the one validation score of which less is better.
+        return float(-np.nanmin(values) if of_loss else np.nanmax(values))
+    return score.better * score.of(run.counts)
 
 
 def need_optuna() -> None:
-    """Say in one line what is missing.
+    """Check that Optuna is installed.
 
     Raises:
-        MissingDependencyError: Optuna is not installed.
+        MissingDependencyError: it is not.
     """
     try:
         import optuna  # noqa: F401
@@ -140,38 +146,3 @@ def need_optuna() -> None:
         raise MissingDependencyError(
             f"A search needs {missing.name}, which is not installed. Install it: pip install 'bothways[search]'"
         ) from None
-
-
-def search_cells(
-    search: Search,
-    trials: int,
-    seeds: Sequence[int],
-    do: Callable[[list[Job]], bool],
-    runs: Callable[[], Mapping[Job, Run]],
-) -> None:
-    """Try settings until there were so many, or until time is up.
-
-    Args:
-        search: what proposes them.
-        trials: how many to propose, those that were met before among them.
-        seeds: that each is trained with.
-        do: does those runs that are not there yet; tells whether all are.
-        runs: those that are there.
-    """
-    for first in range(0, trials, AT_ONCE):
-        asked, jobs = search.ask(min(AT_ONCE, trials - first), seeds)
-        whole = do(jobs)
-        search.tell(asked, runs(), seeds)
-        if not whole:
-            return
-
-
-def check_trials(trials: int) -> int:
-    """A number of settings to try.
-
-    Raises:
-        InputError: it is none.
-    """
-    if isinstance(trials, bool) or not isinstance(trials, int) or not 1 <= trials < math.inf:
-        raise InputError(f"search is {trials!r}; it must be how many settings to try, at least 1.")
-    return trials

@@ -2,60 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from bothways.data import choose_columns, guess_table, read_table, refuse_leaks, split_table
 from bothways.errors import DataError, InputError
-from bothways.sequences import Sequences
-from bothways.study.tasks import ArrayTask, RedrawnTask
+from bothways.settings import Preparation
+from bothways.study.tasks import Split, Task, array_task
 
 
 def table_task(
     path: str | Path,
     *,
+    preparations: Sequence[Preparation] = (Preparation(),),
     redraw: bool = False,
     allow_leaks: bool = False,
-    min_count: int = 1,
-    changes: int = 0,
-    centered: bool = False,
-    categorical: Collection[str] = (),
     say: Callable[[str], None] = lambda message: None,
     **roles: Any,
-) -> ArrayTask | RedrawnTask:
-    """The parts of a table: every setting learns from train, stops by valid and is judged on test.
+) -> Task:
+    """The parts of a table: every setting learns from train, stops by valid and is tested on test.
 
     Args:
         path: the table.
-        redraw: whether each seed draws parts of its own among whole sequences; else all have the same.
-        allow_leaks: go on even if the table gives answers away; what does is said all the same.
-        min_count: values of categories that the train part has less often are unknown.
-        changes: how far each number has moved in so many steps is a feature, too; 0 for none.
-        centered: take the mean over the sequence off each number.
-        categorical: columns of numbers that are names of kinds.
+        preparations: how it is prepared, in each of the ways that are compared.
+        redraw: whether each seed draws its own parts, of whole sequences; else all have the same.
+        allow_leaks: go on even if a column gives the answer away.
         say: is called with what the user should know.
         roles: further arguments of `bothways.data.choose_columns`.
 
     Raises:
-        DataError: the table cannot be used, gives answers away, or has nothing to judge on.
-        InputError: parts are to be drawn anew, but the table says which part is which, or has too few sequences.
+        DataError: the table cannot be used, gives answers away, or has nothing to test on.
+        InputError: parts are to be drawn, but the table says which part is which, or has too few sequences.
     """
-    table = read_table(path, text=categorical)
-    columns = choose_columns(table, categorical=categorical, **roles)
+    table = read_table(path)
+    columns = choose_columns(table, **roles)
+    if columns.texts:
+        table = read_table(path, columns.texts)
     if redraw and (columns.split is not None or columns.group is not None):
         raise InputError(
             f"{path}: a column divides it into parts or groups, and so no parts can be drawn for each seed."
         )
-    columns, parts, more = split_table(table, columns, 0, min_count=min_count, changes=changes, centered=centered)
-    for notice in (guess_table(columns.guesses), *more):
-        say(notice)
-    refuse_leaks(table, columns, parts, allowed=allow_leaks, to="compare", say=say)
-    judged, part = ("test", parts.test) if parts.test is not None else ("valid", parts.valid)
-    if part is None:
-        raise DataError(f"{path}: there is only a train part, and so nothing to judge settings on.")
-    name, categories = Path(path).name, columns.fitted.sizes
-    if redraw:
-        return RedrawnTask(name, parts.classes, Sequences.joined(list(parts.named.values())), categories)
-    valid = None if judged == "valid" else parts.valid
-    return ArrayTask(name, parts.classes, parts.train, valid, part, categories, judged=judged)
+    splits: dict[Preparation, Split] = {}
+    for preparation in preparations:
+        fitted, parts, more = split_table(table, columns, 0, **asdict(preparation))
+        test = parts.valid if parts.test is None else parts.test
+        if test is None:
+            raise DataError(f"{path}: there is only a train part, and so nothing to test settings on.")
+        if not splits:
+            for notice in (guess_table(columns.guesses), *more):
+                say(notice)
+            refuse_leaks(table, fitted, parts, allowed=allow_leaks, to="compare", say=say)
+        splits[preparation] = Split(parts.train, parts.valid if test is parts.test else None, test, fitted.fitted.sizes)
+    about = {
+        "data": str(path),
+        "label": fitted.label,
+        "features": ", ".join(fitted.features),
+        **{name: f"{len(part):,} sequences, {part.steps:,} steps" for name, part in parts.named.items()},
+    }
+    return array_task(
+        Path(path).name,
+        parts.classes,
+        splits,
+        redraw=redraw,
+        tested_on="valid" if parts.test is None else "test",
+        about=about,
+    )

@@ -1,13 +1,14 @@
-"""What is learned and judged: a table in parts, or a generated problem."""
+"""What is learned and tested: sequences whose parts are fixed or drawn for each seed, or a generated problem."""
 
 from __future__ import annotations
 
 import hashlib
 import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,251 +16,187 @@ from bothways.errors import InputError
 from bothways.options import whole
 from bothways.problems import PROBLEMS
 from bothways.sequences import Sequences
-from bothways.study.grid import Shape
+from bothways.settings import Preparation
+from bothways.study.factors import Shape
 
 Label = int | str | bool
 
 DRAWN_SHARE = 0.15
-"""The shares of the valid and of the test part where each seed draws its own."""
+"""The share of the valid part, and of the test part, where each seed draws its own."""
 
 LEAST_DRAWN = 10
-
-SEQUENCES, STEPS, UNSEEN = 1000, 10, 1000
-"""Of a generated problem: sequences to learn from, steps of each, unseen sequences to be judged on."""
+"""Parts are drawn for each seed from at least this many sequences."""
 
 
-class Task(Protocol):
-    """What every setting learns, and what it is judged on."""
-
-    @property
-    def name(self) -> str:
-        """For headings."""
-
-    @property
-    def classes(self) -> tuple[Label, ...]:
-        """The labels, in the order of their codes."""
-
-    @property
-    def shape(self) -> Shape:
-        """What it tells about every network."""
-
-    @property
-    def judged(self) -> str:
-        """The name of the part that settings are judged on."""
-
-    @property
-    def shared(self) -> bool:
-        """Whether every seed is judged on the same sequences."""
-
-    def parts(self, seed: int) -> tuple[Sequences, Sequences | None, Sequences]:
-        """What to learn from, to stop early by (or None), and to be judged on."""
-
-    def facts(self) -> dict[str, Any]:
-        """What tells it from other tasks, as JSON values."""
-
-
-@dataclass(frozen=True, eq=False)
-class ArrayTask:
-    """Sequences in arrays; every seed has the same.
+class Split(NamedTuple):
+    """The data of one run.
 
     Attributes:
-        name: for headings.
-        classes: the labels, in the order of their codes.
-        train: what to learn from.
-        valid: what to stop early by, and to choose thresholds on.
-        test: what settings are judged on.
-        categories: the codes of each category column, which are the last ones.
-        judged: the name of the part that settings are judged on.
-
-    Example:
-        >>> part = Sequences.from_arrays([np.zeros((3, 2))], labels=np.array([0, 1, 1]))
-        >>> ArrayTask("flows", ("calm", "attack"), part, None, part).shape
-        Shape(features=2, classes=2, categories=(), per='step', longest=3)
+        train: what it learns from.
+        valid: what it stops early by and chooses thresholds on, or None.
+        test: what it is tested on.
+        categories: the number of codes of each category column; these are the last ones.
     """
 
-    name: str
-    classes: tuple[Label, ...]
     train: Sequences
     valid: Sequences | None
     test: Sequences
     categories: tuple[int, ...] = ()
-    judged: str = "test"
-    shared: bool = True
-
-    @property
-    def shape(self) -> Shape:
-        """What it tells about every network."""
-        train = self.train
-        return Shape(train.features, len(self.classes), self.categories, train.per, int(train.lengths.max()))
-
-    def parts(self, seed: int) -> tuple[Sequences, Sequences | None, Sequences]:
-        """The same for every seed."""
-        del seed
-        return self.train, self.valid, self.test
-
-    def facts(self) -> dict[str, Any]:
-        """The classes, and a hash of all there is."""
-        digest = hashlib.sha256()
-        for part in (self.train, self.valid, self.test):
-            for array in [] if part is None else [part.lengths, part.known_labels, part.values]:
-                digest.update(np.ascontiguousarray(array).data)
-        return {
-            "task": "table",
-            "classes": list(self.classes),
-            "categories": list(self.categories),
-            "per": self.train.per,
-            "judged": self.judged,
-            "content": digest.hexdigest()[:16],
-        }
 
 
 @dataclass(frozen=True, eq=False)
-class RedrawnTask:
-    """Sequences in arrays of which each seed draws its own parts; that of the sequences is then part of the noise.
+class Task:
+    """What every setting learns, and what it is tested on.
 
     Attributes:
         name: for headings.
-        classes: the labels, in the order of their codes.
-        whole: all sequences.
-        categories: the codes of each category column, which are the last ones.
-
-    Raises:
-        InputError: there are too few sequences.
-
-    Example:
-        >>> whole = Sequences.from_arrays([np.full((3, 1), i) for i in range(20)], labels=np.tile([0, 1, 1], 20))
-        >>> train, valid, test = RedrawnTask("flows", ("calm", "attack"), whole).parts(seed=0)
-        >>> len(train), len(valid), len(test)
-        (14, 3, 3)
+        classes: the labels, in the order of their codes; after those of the train part those that only other parts
+            have.
+        draw: from a seed and a preparation to the data of the run.
+        shapes: what the data determine about every network, for each preparation that there is.
+        facts: what tells it from other tasks, as JSON values.
+        tested_on: the name of the part that settings are tested on.
+        test_share: test sequences divided by train sequences, where each seed draws its own parts; else None.
+        bayes_accuracy: the accuracy that is possible, by direction, where it is known.
+        about: what a repetition needs to know, by name.
     """
 
     name: str
     classes: tuple[Label, ...]
-    whole: Sequences
-    categories: tuple[int, ...] = ()
-    judged: str = "a test part for each seed"
-    shared: bool = False
+    draw: Callable[[int, Preparation], Split]
+    shapes: Mapping[Preparation, Shape]
+    facts: Mapping[str, Any]
+    tested_on: str = "test"
+    test_share: float | None = None
+    bayes_accuracy: Mapping[str, float] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        """Refuse too few sequences."""
-        if len(self.whole) < LEAST_DRAWN:
-            raise InputError(
-                f"{self.name} has {len(self.whole)} sequences; to draw parts for each seed takes "
-                f"{LEAST_DRAWN} at least."
-            )
+    def shape(self, preparation: Preparation) -> Shape:
+        """What the data determine about every network.
 
-    @property
-    def shape(self) -> Shape:
-        """What it tells about every network."""
-        whole = self.whole
-        return Shape(whole.features, len(self.classes), self.categories, whole.per, int(whole.lengths.max()))
+        Raises:
+            InputError: the data are not there in this preparation.
+        """
+        if preparation not in self.shapes:
+            raise InputError(f"{self.name} is no table that could be prepared with {preparation}")
+        return self.shapes[preparation]
 
-    @property
-    def test_share(self) -> float:
-        """Sequences to test on divided by sequences to train on."""
-        train, _, test = self._sizes
-        return test / train
-
-    def parts(self, seed: int) -> tuple[Sequences, Sequences | None, Sequences]:
-        """Parts drawn from the seed."""
-        order = np.random.default_rng([2, seed]).permutation(len(self.whole))
-        train, valid, test = np.split(order, np.cumsum(self._sizes)[:-1])
-        return self.whole.take(train), self.whole.take(valid), self.whole.take(test)
-
-    def facts(self) -> dict[str, Any]:
-        """The classes, and a hash of all there is."""
-        return ArrayTask(
-            self.name, self.classes, self.whole, None, self.whole, self.categories, self.judged
-        ).facts() | {"task": "redrawn table"}
-
-    @property
-    def _sizes(self) -> tuple[int, int, int]:
-        count = len(self.whole)
-        rest = max(1, round(count * DRAWN_SHARE))
-        return count - 2 * rest, rest, rest
+    def fingerprint(self, false_alarm_rates: Sequence[float], positive: Label) -> str:
+        """A text that tells the runs of a study from those of others."""
+        facts = {**self.facts, "false_alarm_rates": list(false_alarm_rates), "positive": positive}
+        return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True)
-class ProblemTask:
-    """A generated problem: each seed learns from sequences of its own, all are judged on the same unseen ones.
+def array_task(
+    name: str,
+    classes: Sequence[Label],
+    splits: Split | Mapping[Preparation, Split],
+    *,
+    redraw: bool = False,
+    unseen: int = 0,
+    tested_on: str = "test",
+    about: Mapping[str, Any] | None = None,
+) -> Task:
+    """A task of sequences that are there.
 
-    Attributes:
+    Args:
+        name: for headings.
+        classes: the labels, in the order of their codes.
+        splits: the data, for each preparation.
+        redraw: whether each seed draws its own parts, of all sequences together.
+        unseen: how many classes, the last ones, the train part does not have.
+        tested_on: as in `Task`.
+        about: as in `Task`.
+
+    Raises:
+        InputError: there are too few sequences to draw parts of.
+
+    Example:
+        >>> part = Sequences.from_arrays([np.full((3, 1), i) for i in range(20)], labels=np.tile([0, 1, 1], 20))
+        >>> array_task("flows", ("calm", "attack"), Split(part, None, part)).shape(Preparation())
+        Shape(features=1, classes=2, categories=(), per='step', longest=3)
+        >>> parts = array_task("flows", ("calm", "attack"), Split(part, None, part), redraw=True)
+        >>> train, valid, test, _ = parts.draw(0, Preparation())
+        >>> len(train), len(valid), len(test)
+        (28, 6, 6)
+    """
+    there = {Preparation(): splits} if isinstance(splits, Split) else dict(splits)
+    first = next(iter(there.values()))
+    parts = [part for part in first[:3] if part is not None]
+    digest = hashlib.sha256()
+    for part in parts:
+        for array in (part.lengths, part.labels, part.values):
+            digest.update(np.ascontiguousarray(array).data)
+    facts = {
+        "task": "redrawn table" if redraw else "table",
+        "classes": list(classes),
+        "categories": list(first.categories),
+        "per": first.train.per,
+        "tested_on": tested_on,
+        "content": digest.hexdigest()[:16],
+    }
+    known = len(classes) - unseen
+    share = None
+    if redraw:
+        count = sum(map(len, parts))
+        if count < LEAST_DRAWN:
+            raise InputError(f"{name} has {count} sequences; drawing parts for each seed needs at least {LEAST_DRAWN}.")
+        tested_on, (train, _, test) = "a test part of its own for each seed", _sizes(count)
+        share, known = test / train, len(classes)
+    return Task(
+        name=name,
+        classes=tuple(classes),
+        draw=partial(_redrawn if redraw else _fixed, there),
+        shapes={preparation: _shape(split, known) for preparation, split in there.items()},
+        facts=facts,
+        tested_on=tested_on,
+        test_share=share,
+        about=about or {},
+    )
+
+
+def problem_task(
+    problem: str, sequences: int = 1000, steps: int = 10, unseen: int = 1000, **parameters: int | float
+) -> Task:
+    """A generated problem: each seed learns from sequences of its own, all are tested on the same unseen ones.
+
+    Args:
         problem: a key of `bothways.problems.PROBLEMS`.
         sequences: to learn from.
         steps: of each sequence.
-        unseen: sequences to be judged on.
+        unseen: sequences to be tested on.
         parameters: further arguments of the problem.
 
     Raises:
         InputError: an unknown problem or parameter, or a value out of its range.
 
     Example:
-        >>> task = ProblemTask("cumulative-sum", sequences=5)
-        >>> train, _, test = task.parts(seed=1)
+        >>> train, _, test, _ = problem_task("cumulative-sum", sequences=5).draw(1, Preparation())
         >>> len(train), train.values.shape, len(test)
         (5, (50, 1), 1000)
     """
-
-    problem: str
-    sequences: int = SEQUENCES
-    steps: int = STEPS
-    unseen: int = UNSEEN
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    judged: str = "unseen sequences"
-    shared: bool = True
-
-    def __post_init__(self) -> None:
-        """Refuse what no problem can be."""
-        if self.problem not in PROBLEMS:
-            raise InputError(f"There is no problem {self.problem!r}. There are: {', '.join(PROBLEMS)}.")
-        known = list(inspect.signature(PROBLEMS[self.problem].generate).parameters)[2:-1]
-        if unknown := sorted(set(self.parameters) - set(known)):
-            there_are = ", ".join(["sequences", "steps", "unseen", *known])
-            raise InputError(f"{self.problem} has no parameter {unknown[0]!r}. It has: {there_are}.")
-        for name in ("sequences", "steps", "unseen"):
-            whole(name, getattr(self, name), 1)
-        self._draw(1, np.random.default_rng(0))
-
-    @property
-    def name(self) -> str:
-        """For headings."""
-        parameters = "".join(f", {name} {value}" for name, value in self.parameters.items())
-        return f"{self.problem}, {self.steps} steps{parameters}"
-
-    @property
-    def classes(self) -> tuple[Label, ...]:
-        """The labels."""
-        return tuple(range(PROBLEMS[self.problem].classes))
-
-    @property
-    def shape(self) -> Shape:
-        """What it tells about every network."""
-        problem = PROBLEMS[self.problem]
-        return Shape(problem.features, problem.classes, problem.categories, "step", self.steps)
-
-    def parts(self, seed: int) -> tuple[Sequences, Sequences | None, Sequences]:
-        """Sequences drawn from the seed, nothing to stop by, and the unseen ones."""
-        # Two streams, so that no seed learns from what it is judged on.
-        train = self._draw(self.sequences, np.random.default_rng([0, seed]))
-        return train, None, self._draw(self.unseen, np.random.default_rng([1]))
-
-    def facts(self) -> dict[str, Any]:
-        """Its name and parameters."""
-        return {
-            "task": self.problem,
-            "sequences": self.sequences,
-            "steps": self.steps,
-            "unseen": self.unseen,
-            "parameters": dict(self.parameters),
-        }
-
-    def bayes_accuracy(self) -> dict[str, float]:
-        """The accuracy that is possible, by direction."""
-        return PROBLEMS[self.problem].bayes_accuracy(self.steps, **self.parameters).means()
-
-    def _draw(self, count: int, generator: np.random.Generator) -> Sequences:
-        X, y = PROBLEMS[self.problem].generate(count, self.steps, **self.parameters, seed=generator)
-        return Sequences.from_arrays(X, labels=y.reshape(-1).astype(np.int64))
+    if problem not in PROBLEMS:
+        raise InputError(f"There is no problem {problem!r}. There are: {', '.join(PROBLEMS)}.")
+    known = list(inspect.signature(PROBLEMS[problem].generate).parameters)[2:-1]
+    if unknown := sorted(set(parameters) - set(known)):
+        there_are = ", ".join(["sequences", "steps", "unseen", *known])
+        raise InputError(f"{problem} has no parameter {unknown[0]!r}. It has: {there_are}.")
+    sizes = {"sequences": sequences, "steps": steps, "unseen": unseen}
+    for name, value in sizes.items():
+        whole(name, value, 1)
+    PROBLEMS[problem].generate(1, steps, **parameters, seed=0)  # refuses what it cannot do
+    described = "".join(f", {name} {value}" for name, value in parameters.items())
+    generated = PROBLEMS[problem]
+    return Task(
+        name=f"{problem}, {steps} steps{described}",
+        classes=tuple(range(generated.classes)),
+        draw=partial(_generated, problem, sizes, parameters),
+        shapes={Preparation(): Shape(generated.features, generated.classes, generated.categories, "step", steps)},
+        facts={"task": problem, **sizes, "parameters": dict(parameters)},
+        tested_on="unseen sequences",
+        bayes_accuracy=generated.bayes_accuracy(steps, **parameters).means(),
+        about={"problem": problem, **sizes, **parameters},
+    )
 
 
 def parse_parameters(arguments: Sequence[str]) -> dict[str, Any]:
@@ -278,16 +215,43 @@ def parse_parameters(arguments: Sequence[str]) -> dict[str, Any]:
         try:
             found[name.strip()] = float(text) if set(".eE") & set(text) else int(text)
         except ValueError:
-            raise InputError(f"{argument!r} is no parameter of a problem; write NAME=NUMBER, as steps=20.") from None
+            raise InputError(f"{argument!r} sets no parameter; write NAME=NUMBER, such as steps=20.") from None
     return found
 
 
-def fingerprint(task: Task, false_alarm_rates: Sequence[float], positive: Label) -> str:
-    """The text that tells a study's runs from those of others: task, and how runs are judged.
+def _fixed(splits: Mapping[Preparation, Split], seed: int, preparation: Preparation) -> Split:
+    del seed
+    return splits[preparation]
 
-    Example:
-        >>> len(fingerprint(ProblemTask("cumulative-sum"), (0.01,), 1))
-        16
-    """
-    facts = {**task.facts(), "false_alarm_rates": list(false_alarm_rates), "positive": positive}
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+def _redrawn(splits: Mapping[Preparation, Split], seed: int, preparation: Preparation) -> Split:
+    split = splits[preparation]
+    together = Sequences.joined([part for part in split[:3] if part is not None])
+    order = np.random.default_rng([2, seed]).permutation(len(together))
+    train, valid, test = np.split(order, np.cumsum(_sizes(len(order)))[:-1])
+    return Split(together.take(train), together.take(valid), together.take(test), split.categories)
+
+
+def _sizes(count: int) -> tuple[int, int, int]:
+    """How many sequences are for training, validation and testing."""
+    rest = max(1, round(count * DRAWN_SHARE))
+    return count - 2 * rest, rest, rest
+
+
+def _generated(
+    problem: str, sizes: Mapping[str, int], parameters: Mapping[str, Any], seed: int, preparation: Preparation
+) -> Split:
+    del preparation  # there is only one
+    found = PROBLEMS[problem]
+
+    def part(count: int, stream: list[int]) -> Sequences:
+        X, y = found.generate(count, sizes["steps"], **parameters, seed=np.random.default_rng(stream))
+        return Sequences.from_arrays(X, labels=y.reshape(-1).astype(np.int64))
+
+    # Two streams, so that no seed learns from what it is tested on.
+    return Split(part(sizes["sequences"], [0, seed]), None, part(sizes["unseen"], [1]), found.categories)
+
+
+def _shape(split: Split, classes: int) -> Shape:
+    train = split.train
+    return Shape(train.features, classes, split.categories, train.per, int(train.lengths.max()))

@@ -1,164 +1,214 @@
-"""The process that trains runs, spoken to by `bothways.study.workers`.
-
-Messages are pickles with their length before them, on the standard input and output; nothing else may write there. It
-is told once what the task is, then one run after the other; it says how a run goes on, and what came of it. It ends
-when there is nothing more to read, which is also when the process that started it is gone.
-"""
+"""What a process of the pool does: it trains runs, with one thread."""
 
 from __future__ import annotations
 
 import os
-import pickle
-import struct
+import signal
+import socket
 import sys
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
 from bothways.errors import InputError
 from bothways.metrics import Counts, count, thresholds_for
-from bothways.sequences import Sequences
-from bothways.study.factors import AS_WRITTEN
-from bothways.study.grid import network_of, settings_of
-from bothways.study.runs import DIVERGED, FAILED, Curve, Run
-from bothways.study.tasks import Task
+from bothways.study.factors import Setting
+from bothways.study.runs import CURVE, DIVERGED, FAILED, Run
+from bothways.study.tasks import Split, Task
 
-LENGTH = struct.Struct("<Q")
 POINTS = 250
-"""A learning curve has so many points at most."""
+"""A learning curve has at most this many points."""
 
-KEPT_SEEDS = 4
-"""The data of so many seeds are kept."""
+AT_ONCE = 2.0
+"""Seconds after which a process hands over the runs that it has done."""
 
-EVERY = 0.25
-"""Seconds between two words on how a run goes on."""
+KEPT_SPLITS = 4
+"""The data of this many runs are kept."""
+
+Process = tuple[str, int]
+"""A machine and the number of a process on it."""
 
 
-@dataclass(frozen=True)
-class Order:
+def this_process() -> Process:
+    """Tells this process from all others."""
+    return socket.gethostname(), os.getpid()
+
+
+@dataclass(frozen=True, eq=False)
+class StudySpec:
     """What all runs of a study share.
 
     Attributes:
         task: what is learned.
         false_alarm_rates: at which rates alarms are counted.
         positive: the code of the class to detect.
+        driver: the process that compares.
+        backend: that of Keras there, if it was chosen.
+        id: tells it from others.
     """
 
     task: Task
     false_alarm_rates: tuple[float, ...]
     positive: int
+    driver: Process = field(default_factory=this_process)
+    backend: str | None = field(default_factory=lambda: os.environ.get("KERAS_BACKEND"))
+    id: str = field(default_factory=lambda: uuid4().hex)
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is.
-
-    Attributes:
-        job: the key of its setting, and its seed.
-        epoch: how many are done.
-        epochs: how many there will be at most.
-    """
-
-    job: tuple[str, int]
-    epoch: int
-    epochs: int
+class OutOfTimeError(Exception):
+    """The time for all runs is over."""
 
 
-class Trainer:
-    """Trains the runs of a study, one compiled model for all seeds of a setting.
+_lock = threading.Lock()
+
+
+def train_runs(spec: StudySpec, setting: Setting, seeds: Sequence[int], seconds: float = float("inf")) -> list[Run]:
+    """Train a setting with one seed after the other, in one process.
 
     Args:
-        order: what they share.
+        spec: what all runs share.
+        setting: what to train.
+        seeds: the seeds.
+        seconds: after which the run that is going on is given up.
+
+    Returns:
+        At least one run, unless time is over; those for which `AT_ONCE` was too short are missing.
 
     Example:
-        >>> from bothways.study.tasks import ProblemTask
-        >>> trainer = Trainer(Order(ProblemTask("cumulative-sum", sequences=20), (), positive=1))
-        >>> run = trainer.run('{"epochs": 2, "units": 4}', seed=0, say=lambda progress: None)
-        >>> run.status, run.updates, len(run.judged.true_positives)
+        >>> from bothways.study.tasks import problem_task
+        >>> spec = StudySpec(problem_task("cumulative-sum", sequences=20), (), positive=1)
+        >>> (run,) = train_runs(spec, Setting.of({"epochs": 2, "units": 4}), [0])
+        >>> run.status, run.updates, len(run.counts.support)
         ('finished', 6, 1000)
     """
+    begun, done = time.monotonic(), list[Run]()
+    _begin(spec.driver, spec.backend)
+    with _lock:  # some pools have threads
+        for seed in seeds:
+            try:
+                done.append(_trained(_kept(spec.id, spec), setting, seed, begun + seconds))
+            except OutOfTimeError:
+                break
+            except Exception as reason:  # one run that fails must not take the others with it
+                done.append(Run(setting, seed, FAILED, f"{type(reason).__name__}: {reason}"))
+            if time.monotonic() - begun > min(AT_ONCE, seconds):
+                break
+    return done
 
-    def __init__(self, order: Order) -> None:
-        """Import what trains, which takes a second or two."""
-        self._order = order
-        # Settings take turns with one seed after the other, so that the parts of a seed are soon needed again.
-        self._parts = lru_cache(KEPT_SEEDS)(order.task.parts)
 
-    def run(self, key: str, seed: int, say: Callable[[Progress], None]) -> Run:
-        """Train a setting with a seed, and judge it."""
-        from bothways.training import train
+@cache
+def _begin(driver: Process, backend: str | None) -> None:
+    """Make a process of a pool ready; the one that compares is left as it is."""
+    if this_process() == driver:
+        return
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
+    os.environ.update({"OMP_NUM_THREADS": "1", "XLA_FLAGS": flags, "TF_CPP_MIN_LOG_LEVEL": "3"})
+    if backend is not None:
+        os.environ["KERAS_BACKEND"] = backend
+    from threadpoolctl import threadpool_limits
 
-        setting = Run(key, seed).setting
-        task = self._order.task
-        parts = self._parts(seed)
-        if setting["direction"] == AS_WRITTEN:
-            learned, valid, test = (None if part is None else part.backward() for part in parts)
-        else:
-            learned, valid, test = parts
-        assert learned is not None and test is not None  # noqa: PT018
-        network, settings = network_of(setting, task.shape), settings_of(setting, seed)
-        parameters = sum(int(np.prod(shape)) for name, shape in network.weight_shapes().items() if name[:6] != "input/")
-        started = last = time.perf_counter()
+    import bothways.training  # noqa: F401
+    from bothways import engine
 
-        def on_epoch(report: Any) -> None:
-            nonlocal last
-            if time.perf_counter() - last >= EVERY:
-                last = time.perf_counter()
-                say(Progress((key, seed), report.epoch, report.epochs))
+    # Keras is there; in what it saves it looks for types of TensorFlow, whose import costs four seconds.
+    if backend != "tensorflow":
+        sys.modules.setdefault("tensorflow", None)  # type: ignore[arg-type]  # which is how to say so
+    threadpool_limits(1)
+    engine.set_threads(1)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that compares
+    if os.getppid() == driver[1] and socket.gethostname() == driver[0]:
+        threading.Thread(target=_end_with, args=driver[1:], daemon=True).start()
 
-        try:
-            trained = train(
-                network,
-                learned,
-                settings,
-                valid,
-                on_epoch,
-            )
-        except InputError as reason:
-            # What a network cannot be was refused before; what is left is a loss that is no number.
-            seconds = time.perf_counter() - started
-            return Run(key, seed, DIVERGED, str(reason), parameters=parameters, train_seconds=seconds)
-        judged, label_us = self._judged(network, trained.weights, valid, test)
-        epochs = len(trained.history)
-        train_seconds = trained.seconds["train"]
-        return Run(
-            key,
-            seed,
-            backend=trained.backend,
-            judged=judged,
-            curve=curve(trained),
-            parameters=parameters,
-            updates=len(trained.losses),
-            epochs=epochs,
-            best_epoch=max(report.epoch for report in trained.history if report.best),
-            compile_seconds=trained.seconds["compile"],
-            train_seconds=train_seconds,
-            train_us_a_step=1e6 * train_seconds / max(1, epochs * learned.steps),
-            label_us_a_step=label_us,
-        )
 
-    def _judged(self, network: Any, weights: Any, valid: Sequences | None, test: Sequences) -> tuple[Counts, float]:
-        from bothways.runtime import probabilities, scores
+def _end_with(parent: int) -> None:
+    """End this process when its parent is gone."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
 
-        order = self._order
-        started = time.perf_counter()
-        p = probabilities(scores(network, weights, test))
+
+_specs: dict[str, StudySpec] = {}
+
+
+def _kept(id: str, spec: StudySpec) -> StudySpec:
+    """The study as this process met it first, with the data that it has kept."""
+    if id not in _specs:
+        _specs.clear()
+        _split.cache_clear()
+        _specs[id] = spec
+    return _specs[id]
+
+
+@lru_cache(KEPT_SPLITS)
+def _split(task: Task, seed: int, preparation: Any) -> Split:
+    return task.draw(seed, preparation)
+
+
+def _trained(spec: StudySpec, setting: Setting, seed: int, end: float) -> Run:
+    from bothways.training import train
+
+    task = spec.task
+    split = _split(task, seed, setting.preparation)
+    network = setting.network(task.shape(setting.preparation))
+    parameters = sum(int(np.prod(shape)) for name, shape in network.weight_shapes().items() if name[:6] != "input/")
+    started = time.perf_counter()
+
+    def on_epoch(report: Any) -> None:
+        if time.monotonic() > end:
+            raise OutOfTimeError
+
+    try:
+        trained = train(network, split.train, setting.settings(seed), split.valid, on_epoch)
+    except InputError as reason:
+        # What a network cannot be was refused before; what is left is a loss that is not finite.
         seconds = time.perf_counter() - started
-        thresholds: dict[float, float] = {}
-        if order.false_alarm_rates:
-            on = valid if valid is not None and (valid.known_labels == order.positive).any() else test
-            chosen_on = p if on is test else probabilities(scores(network, weights, on))
-            thresholds = thresholds_for(on, chosen_on, order.false_alarm_rates, order.positive)
-        judged = count(test, p, len(order.task.classes), positive=order.positive, thresholds=thresholds)
-        return judged, 1e6 * seconds / max(1, test.steps)
+        return Run(setting, seed, DIVERGED, str(reason), parameters=parameters, train_seconds=seconds)
+    if trained.interrupted:
+        raise KeyboardInterrupt
+    counts, label_us = _tested(spec, network, trained.weights, split)
+    epochs, train_seconds = len(trained.history), trained.seconds["train"]
+    return Run(
+        setting,
+        seed,
+        backend=trained.backend,
+        counts=counts,
+        curve=curve(trained),
+        parameters=parameters,
+        updates=len(trained.losses),
+        epochs=epochs,
+        best_epoch=max(report.epoch for report in trained.history if report.best),
+        compile_seconds=trained.seconds["compile"],
+        train_seconds=train_seconds,
+        train_us_per_step=1e6 * train_seconds / max(1, epochs * split.train.steps),
+        label_us_per_step=label_us,
+    )
 
 
-def curve(trained: Any) -> Curve:
-    """The learning curve of a training: a point an epoch with validation, else one an update, thinned out to `POINTS`.
+def _tested(spec: StudySpec, network: Any, weights: Any, split: Split) -> tuple[Counts, float]:
+    from bothways.runtime import probabilities, scores
+
+    test, valid = split.test, split.valid
+    started = time.perf_counter()
+    p = probabilities(scores(network, weights, test))
+    seconds = time.perf_counter() - started
+    thresholds: dict[float, float] = {}
+    if spec.false_alarm_rates:
+        on = valid if valid is not None and (valid.known_labels == spec.positive).any() else test
+        chosen_on = p if on is test else probabilities(scores(network, weights, on))
+        thresholds = thresholds_for(on, chosen_on, spec.false_alarm_rates, spec.positive)
+    counts = count(test, p, len(spec.task.classes), positive=spec.positive, thresholds=thresholds)
+    return counts, 1e6 * seconds / max(1, test.steps)
+
+
+def curve(trained: Any) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
+    """How a training learned: a point per epoch with validation, else one per update, thinned out to `POINTS`.
 
     Args:
         trained: a `bothways.training.Trained`.
@@ -175,56 +225,11 @@ def curve(trained: Any) -> Curve:
     starts = np.concatenate([[0], ends[:-1]])
     nothing = np.full(len(ends), np.nan)
     which = (ends * len(history) / max(1, len(losses))).round().astype(np.int64) - 1
-    return Curve(
-        updates=ends,
-        seconds=trained.seconds["train"] * ends / max(1, len(losses)),
-        loss=(sums[ends] - sums[starts]) / (ends - starts),
-        valid_loss=np.array([history[i].valid_loss for i in which]) if validated else nothing,
-        valid_metric=np.array([history[i].valid_metric for i in which]) if validated else nothing,
+    found = (
+        ends,
+        trained.seconds["train"] * ends / max(1, len(losses)),
+        (sums[ends] - sums[starts]) / (ends - starts),
+        np.array([history[i].valid_loss for i in which]) if validated else nothing,
+        np.array([history[i].valid_metric for i in which]) if validated else nothing,
     )
-
-
-def send(file: Any, message: Any) -> None:
-    """Write a message to a file that may take it in parts."""
-    content = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-    left = memoryview(LENGTH.pack(len(content)) + content)
-    while left:
-        left = left[file.write(left) :]
-    file.flush()
-
-
-def receive(file: Any) -> Any:
-    """Read a message from a file that may give it in parts; None if there will be no more."""
-    head = _exactly(file, LENGTH.size)
-    content = None if head is None else _exactly(file, LENGTH.unpack(head)[0])
-    return None if content is None else pickle.loads(content)
-
-
-def _exactly(file: Any, size: int) -> bytes | None:
-    parts = []
-    while size:
-        part = file.read(min(size, 1 << 20))
-        if not part:
-            return None
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
-
-
-def main() -> None:
-    """Be a worker: train what the standard input asks for."""
-    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever else prints goes with the errors
-    order = receive(requests)
-    trainer = Trainer(order)
-    # Keras on another backend imports TensorFlow all the same, where there is one, to look for its types in what it
-    # saves: four seconds for nothing. This process is ours, so here there is none.
-    sys.modules.setdefault("tensorflow", None)  # type: ignore[arg-type]  # which is how to say so
-    send(answers, "ready")
-    while (request := receive(requests)) is not None:
-        key, seed = request
-        try:
-            run = trainer.run(key, seed, lambda progress: send(answers, progress))
-        except Exception as reason:  # one run that fails must not take the others with it
-            run = Run(key, seed, FAILED, f"{type(reason).__name__}: {reason}")
-        send(answers, run)
+    return dict(zip(CURVE, found, strict=True))

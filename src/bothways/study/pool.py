@@ -1,0 +1,273 @@
+"""Runs side by side, by joblib: on the cores of this machine, or on whatever `joblib.parallel_config` names."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import warnings
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import joblib
+
+from bothways.errors import BothwaysError, InputError, MissingDependencyError
+from bothways.metrics import Score
+from bothways.study.factors import Setting
+from bothways.study.runs import FAILED, Run, RunId
+from bothways.study.worker import StudySpec, train_runs
+
+FEW = 4
+"""With fewer runs done, there is no telling how long the rest will take."""
+
+IDLE = 0.05
+"""Seconds after which a process without work asks again."""
+
+TRIES = 3
+"""A run whose process dies each time is tried this often, the last time alone; then it has failed."""
+
+LOST = 6
+"""When processes die this often and no run is done in between, something else is wrong."""
+
+Batch = tuple[Setting, tuple[int, ...]]
+"""A setting, and seeds that one process trains it with."""
+
+
+class PoolError(BothwaysError):
+    """The processes that train do not work.
+
+    Example:
+        >>> issubclass(PoolError, BothwaysError)
+        True
+    """
+
+
+@dataclass
+class Progress:
+    """How far a study is, for whoever shows it.
+
+    Attributes:
+        score: that settings are compared by.
+        total: how many runs there are to do in all.
+        done: those that are done, in the order in which they came.
+        running: the settings that are being trained.
+        first: when the first run was done, on the clock of `time.monotonic`; what went before was mostly compiling.
+        deadline: when it must end; None for never.
+    """
+
+    score: Score
+    total: int = 0
+    done: list[Run] = field(default_factory=list)
+    running: list[Setting] = field(default_factory=list)
+    first: float | None = None
+    deadline: float | None = None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """An estimate of how long the rest will take; None as long as there is little to go by."""
+        if self.first is None or len(self.done) < FEW:
+            return None
+        return (time.monotonic() - self.first) / (len(self.done) - 1) * (self.total - len(self.done))
+
+    @property
+    def until_deadline(self) -> float:
+        """Seconds until the deadline."""
+        return math.inf if self.deadline is None else self.deadline - time.monotonic()
+
+
+def do_runs(
+    spec: StudySpec,
+    wanted: Sequence[RunId],
+    workers: int | None,
+    keep: Callable[[Run], None],
+    progress: Progress,
+    show: Callable[[Progress], None] = lambda progress: None,
+) -> bool:
+    """Do runs side by side. Whatever happens to a process, the others' runs and all that are done are safe.
+
+    Args:
+        spec: what they share.
+        wanted: what to do, in the order in which it should be begun.
+        workers: how many processes; None for as many as there are cores, here or on the cluster.
+        keep: is called with each run that is done.
+        progress: is brought up to date; what goes on at its deadline is given up.
+        show: is called with it after each step.
+
+    Returns:
+        Whether all is done.
+
+    Raises:
+        PoolError: processes die, and no run gets done.
+    """
+    left, tries, lost = dict.fromkeys(wanted), Counter[RunId](), 0
+
+    def finish(run: Run) -> None:
+        del left[run.id]
+        progress.done.append(run)
+        progress.first = progress.first or time.monotonic()
+        keep(run)
+
+    while left and progress.until_deadline > 0:
+        suspects = [each for each in left if tries[each] == TRIES - 1]
+        count = _processes(workers)
+        waiting = deque(_batches(suspects or list(left), count, singly=progress.deadline is not None or bool(tries)))
+        flying: list[Batch] = []
+
+        def tasks(flying: list[Batch] = flying, waiting: deque[Batch] = waiting) -> Iterator[Any]:
+            """What to do next, whenever a process is free; a nap if all that is left is being done."""
+            while (waiting or flying) and progress.until_deadline > 0:
+                if not waiting:
+                    yield joblib.delayed(time.sleep)(IDLE)
+                    continue
+                flying.append(waiting.popleft())
+                yield joblib.delayed(train_runs)(spec, *flying[-1], progress.until_deadline)
+
+        try:
+            with _results(tasks(), count, alone=bool(suspects)) as results:
+                for runs in results:
+                    if not runs:  # a nap, or time was over
+                        continue
+                    lost, ids = 0, {run.id for run in runs}
+                    batch = next(each for each in flying if ids <= {(each[0], seed) for seed in each[1]})
+                    for run in runs:
+                        finish(run)
+                    if rest := tuple(seed for seed in batch[1] if (batch[0], seed) in left):
+                        waiting.appendleft((batch[0], rest))
+                    flying.remove(batch)
+                    progress.running = [setting for setting, _ in flying]
+                    show(progress)
+        except BothwaysError:
+            raise
+        except Exception as reason:  # a process died, or a machine
+            lost += 1
+            if lost == LOST:
+                raise PoolError(f"The processes that train end without a result: {_words(reason)}") from None
+            for each in [(setting, seed) for setting, seeds in flying for seed in seeds]:
+                tries[each] += 1
+                if tries[each] == TRIES and each in left:
+                    finish(Run(*each, FAILED, _words(reason)))
+    return not left
+
+
+def _processes(workers: int | None) -> int:
+    """How many processes there are to be, here or on the cluster."""
+    chosen = joblib.parallel.get_active_backend()[1] if workers is None else workers
+    return int(joblib.effective_n_jobs(-1 if chosen in (None, 1) and workers is None else chosen))
+
+
+def _batches(wanted: Sequence[RunId], processes: int, singly: bool) -> Iterator[Batch]:
+    """The runs, each with others of its setting, for a model is compiled once; fewer and fewer, lest one ends last.
+
+    Args:
+        wanted: the runs.
+        processes: how many share them.
+        singly: each on its own.
+
+    Example:
+        >>> [len(seeds) for _, seeds in _batches([(Setting(), seed) for seed in range(10)], 2, singly=False)]
+        [3, 2, 2, 1, 1, 1]
+    """
+    if singly:
+        yield from ((setting, (seed,)) for setting, seed in wanted)
+        return
+    seeds: dict[Setting, list[int]] = {}
+    for setting, seed in wanted:
+        seeds.setdefault(setting, []).append(seed)
+    left = len(wanted)
+    for setting, waiting in seeds.items():
+        while waiting:
+            size = -(-left // (2 * processes))
+            yield setting, tuple(waiting[:size])
+            left -= len(waiting[:size])
+            del waiting[:size]
+
+
+@contextmanager
+def _results(tasks: Iterator[Any], processes: int, alone: bool) -> Iterator[Iterator[Any]]:
+    """What comes of tasks, as it comes; the processes are stopped if nobody waits for it any longer."""
+    # One process of joblib is this one, which must not die with a run: there are two, and one has nothing to do.
+    parallel = joblib.Parallel(max(2, processes), pre_dispatch=1 if alone else processes, batch_size=1)
+    # To give results as they come, which some backends can do though they do not say so, Ray's among them.
+    parallel.return_generator, parallel.return_ordered = True, False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with closing(parallel(tasks)) as results:
+            yield results
+
+
+def _words(reason: Exception) -> str:
+    return f"{type(reason).__name__}: {' '.join(str(reason).split())[:300]}"
+
+
+@contextmanager
+def cluster(address: str | None) -> Iterator[None]:
+    """Do what joblib does meanwhile on a cluster.
+
+    Args:
+        address: "ray://HOST" or "ray://auto" (Ray), "dask://HOST:PORT" (Dask), or None for this machine.
+
+    Raises:
+        InputError: no such address, or nobody answers there.
+        MissingDependencyError: Ray or Dask is not installed.
+
+    Example:
+        >>> with cluster("spark://here"):
+        ...     pass
+        Traceback (most recent call last):
+        bothways.errors.InputError: cluster is 'spark://here'; give ray://HOST, ray://auto or dask://HOST:PORT.
+    """
+    if address is None:
+        yield
+        return
+    kind, _, place = address.partition("://")
+    if kind not in _CLUSTERS or not place:
+        raise InputError(f"cluster is {address!r}; give ray://HOST, ray://auto or dask://HOST:PORT.")
+    try:
+        connected = _CLUSTERS[kind](address, place)
+    except ModuleNotFoundError as missing:
+        raise MissingDependencyError(
+            f"A cluster at {address} needs {missing.name}, which is not installed. "
+            f"Install it: pip install 'bothways[cluster]'"
+        ) from None
+    except (OSError, ConnectionError, RuntimeError, ValueError) as reason:
+        raise InputError(f"There is no cluster at {address} ({_words(reason)}).") from None
+    with connected:
+        yield
+
+
+@contextmanager
+def _ray() -> Iterator[None]:
+    import ray
+    from ray.util.joblib import register_ray
+
+    register_ray()
+    try:
+        with joblib.parallel_config("ray", ray_remote_args={"num_cpus": 1}):
+            yield
+    finally:
+        ray.shutdown()
+
+
+def _connect_ray(address: str, place: str) -> Any:
+    import ray
+
+    ray.init("auto" if place == "auto" else address, logging_level=logging.ERROR, log_to_driver=False)
+    return _ray()
+
+
+def _connect_dask(address: str, place: str) -> Any:
+    del address
+    from distributed import Client
+
+    @contextmanager
+    def connected(client: Any) -> Iterator[None]:
+        with client, joblib.parallel_config("dask"):
+            yield
+
+    return connected(Client(f"tcp://{place}", timeout=10))
+
+
+_CLUSTERS: dict[str, Callable[[str, str], Any]] = {"ray": _connect_ray, "dask": _connect_dask}

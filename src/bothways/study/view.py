@@ -1,0 +1,135 @@
+"""What is shown of a comparison, as tables of labeled cells: the terminal and the page render the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from bothways.study.factors import default, factors
+from bothways.study.results import Comparison, Result
+
+
+class Cell(NamedTuple):
+    """A place in a table.
+
+    Attributes:
+        text: what stands there.
+        ends: an interval or a remark, in small print.
+        mark: "better" or "worse" for a significant difference, else "".
+    """
+
+    text: str = ""
+    ends: str = ""
+    mark: str = ""
+
+
+class Row(NamedTuple):
+    """A row of a table.
+
+    Attributes:
+        name: what it is about.
+        cells: under the heads of the table.
+        reference: whether it is about the reference.
+    """
+
+    name: str
+    cells: list[Cell]
+    reference: bool = False
+
+
+class Table(NamedTuple):
+    """A table.
+
+    Attributes:
+        head: the names of the columns, the first of which has the names of the rows.
+        rows: from the top down.
+    """
+
+    head: tuple[str, ...]
+    rows: list[Row]
+
+
+def settings_table(comparison: Comparison) -> Table:
+    """Each setting with its score and its difference to the reference, the best first."""
+    return Table(
+        ("setting", comparison.metric.title, "against the reference", "p"), _rows(comparison.own, _score_cells)
+    )
+
+
+def costs_table(comparison: Comparison) -> Table:
+    """Each setting with what it costs."""
+    head = ("setting", "weights", "compile s", "train s", "us per step to train", "us per step to label")
+    return Table(head, _rows(comparison.own, _cost_cells))
+
+
+def shares_table(comparison: Comparison) -> Table:
+    """Where the variance of the score comes from."""
+    shares, errors = shares_of(comparison), {} if comparison.shares is None else comparison.shares.errors
+    by_name = {" x ".join(names): f"{error:.1%}" for names, error in errors.items()}
+    rows = [Row(name, [Cell(f"{share:.1%}"), Cell(by_name.get(name, ""))]) for name, share in shares.items()]
+    return Table(("source of variance", "share", "standard error"), rows)
+
+
+def shares_of(comparison: Comparison) -> dict[str, float]:
+    """The share of the variance of each source, by name; empty if there is nothing to explain."""
+    shares = comparison.shares
+    if shares is None or not shares.variance:
+        return {}
+    alone, pairs = comparison.effects(1), comparison.effects(2)
+    found = {" x ".join(names): share for names, share in {**alone, **pairs}.items()}
+    if len(alone) > 2 or not pairs:
+        found["interactions of more" if pairs else "interactions"] = shares.higher
+    return found | ({} if shares.seed is None else {"the seed": shares.seed})
+
+
+def marks(comparison: Comparison) -> dict[str, float]:
+    """What scores can be compared with, by name."""
+    found = {} if comparison.baseline is None else {"most frequent label": comparison.baseline}
+    names: dict[float, list[str]] = {}
+    for direction, value in comparison.bayes_accuracy.items():
+        names.setdefault(round(value, 4), []).append(direction)
+    return found | {f"possible reading {' or '.join(directions)}": value for value, directions in names.items()}
+
+
+def facts(comparison: Comparison) -> dict[str, Mapping[str, Any]]:
+    """What a repetition needs to know, under headings."""
+    from bothways import __version__
+
+    task = comparison.task
+    varied = comparison.settings[0].factors
+    study = {
+        "tested on": task.tested_on,
+        "seeds": ", ".join(map(str, comparison.seeds)),
+        "intervals": "bootstrap over seeds and sequences, 1,000 samples, percentiles",
+        "p": comparison.test,
+        "runs still to do": comparison.left,
+        "seconds of all runs": f"{comparison.seconds:.0f}",
+        "bothways": __version__,
+    }
+    same = {name: comparison.base.get(name, default(name)) for name in factors() if name not in varied}
+    found = {"Study": study, "The data": task.about, "The same for all settings": same}
+    compare_with = {name: f"{value:.4f}" for name, value in marks(comparison).items()}
+    return {name: each for name, each in {**found, "To compare scores with": compare_with}.items() if each}
+
+
+def _rows(results: Iterable[Result], cells: Callable[[Result], list[Cell]]) -> list[Row]:
+    return [Row(each.title, cells(each), each.difference is None) for each in results]
+
+
+def _score_cells(result: Result) -> list[Cell]:
+    remarks = [f"{n} {what}" for n, what in ((result.diverged, "diverged"), (result.failed, "failed")) if n]
+    if result.median is None:
+        return [Cell("no run", ", ".join(remarks))]
+    ends = ", ".join([f"{result.low:.3f} to {result.high:.3f}", *remarks])
+    cells, difference = [Cell(f"{result.median:.4f}", ends)], result.difference
+    if difference is not None:
+        mark = ("better" if difference.median > 0 else "worse") if difference.significant else ""
+        cells.append(Cell(f"{difference.median:+.4f}", f"{difference.low:+.3f} to {difference.high:+.3f}", mark))
+        cells.append(Cell("" if difference.p is None else f"{difference.p:.2g}", "", mark))
+    return cells
+
+
+def _cost_cells(result: Result) -> list[Cell]:
+    seconds = (f"{result.compile_seconds:.2f}", f"{result.seconds:.3g}")
+    us = (f"{result.train_us_per_step:.3g}", f"{result.label_us_per_step:.3g}")
+    return [Cell(each) for each in (f"{result.parameters:,}", *seconds, *us)]
