@@ -16,14 +16,18 @@ import bothways.layers  # noqa: F401  before any test imports Keras, so that the
 from bothways import engine
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of a test marked `grid`, all cases are `slow` but a few, in which every value of every parameter occurs."""
-    grids: dict[tuple[Path, str], list[Any]] = defaultdict(list)
+    """Of a grid of parameters all cases are `slow` but a few, in which every value of every parameter occurs.
+
+    `-m "not slow"` is the default of this project; `-m ""` runs everything, as `.ci/run` does.
+    """
+    tests: dict[tuple[Path, str], list[Any]] = defaultdict(list)
     for item in items:
-        if item.get_closest_marker("grid"):
-            grids[item.path, getattr(item, "originalname", item.name)].append(item)
-    for cases in grids.values():
-        values = [{(name, repr(value)) for name, value in case.callspec.indices.items()} for case in cases]
+        if hasattr(item, "callspec") and not item.get_closest_marker("every_case"):
+            tests[item.path, item.originalname].append(item)  # type: ignore[attr-defined]  # a function
+    for cases in tests.values():
+        values = [{(name, repr(value)) for name, value in case.callspec.params.items()} for case in cases]
         left: set[tuple[str, str]] = set().union(*values)
         kept = set()
         while left:

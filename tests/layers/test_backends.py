@@ -17,17 +17,28 @@ FOLDER = Path(__file__).parent
 XLA = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}  # these tests compile much and compute little
 SCRIPTS = sorted(path.name for path in FOLDER.glob("backend_*.py"))
 
+# Compiling for JAX takes minutes; `test_parity.py` and `test_jax.py` have most of it, too.
+SAMPLES = {
+    "backend_dropout.py": "fit",
+    "backend_bfloat16.py": "fit",
+    "backend_float64.py": "fit",
+    "backend_states.py": "pieces",
+}
 
+
+@pytest.mark.every_case
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["sample", "whole"])
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize("backend", ["jax", "torch", "tensorflow", "numpy"])
-def test_on_every_backend(backend: str, script: str) -> None:
+def test_on_every_backend(backend: str, script: str, whole: bool) -> None:
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     if (backend, script) == ("jax", "backend_parity.py"):
         pytest.skip("test_parity.py shows it")
+    chosen = ["-m", ""] if whole else ["-k", SAMPLES.get(script, "")] if backend == "jax" else []
     done = subprocess.run(
         # Other people's warnings (of torch, of TensorFlow) are not ours to turn into errors.
-        [sys.executable, "-m", "pytest", "-q", "-W", "default", str(FOLDER / script)],
+        [sys.executable, "-m", "pytest", "-q", "-W", "default", *chosen, str(FOLDER / script)],
         env={**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2", **(XLA if backend == "jax" else {})},
         capture_output=True,
         text=True,

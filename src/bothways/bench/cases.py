@@ -37,20 +37,10 @@ class Shape(NamedTuple):
         return ",".join(map(str, self))
 
 
-SHAPES: Mapping[str, tuple[Shape, ...]] = MappingProxyType(
-    {
-        "small": (Shape(1, 10, 1, 20), Shape(1, 100, 32, 128), Shape(32, 10, 1, 20), Shape(32, 100, 64, 128)),
-        "all": (
-            Shape(1, 10, 1, 20),
-            Shape(1, 100, 32, 128),
-            Shape(32, 10, 1, 20),
-            Shape(32, 100, 64, 128),
-            Shape(64, 200, 64, 256),
-            Shape(16, 50, 300, 512),
-            Shape(256, 100, 16, 64),
-        ),
-    }
-)
+_SMALL = (Shape(1, 10, 1, 20), Shape(1, 100, 32, 128), Shape(32, 10, 1, 20), Shape(32, 100, 64, 128))
+_WIDE = (Shape(64, 200, 64, 256), Shape(16, 50, 300, 512), Shape(256, 100, 16, 64))
+
+SHAPES: Mapping[str, tuple[Shape, ...]] = MappingProxyType({"small": _SMALL, "all": _SMALL + _WIDE})
 """Sets of shapes by name: from one short sequence, where calling costs most, to wide ones, where arithmetic does."""
 
 
@@ -123,32 +113,16 @@ class Case:
         return self.shape.batch * self.shape.time * 2 * self.shape.units
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in results, and as it is sent to workers.
-
-        Example:
-            >>> Case(Shape(1, 10, 1, 20)).to_json()
-            {'shape': [1, 10, 1, 20], 'cell': 'lstm', 'dtype': 'float32', 'mode': 'infer'}
-        """
+        """As it stands in results, and as it is sent to workers."""
         return {"shape": list(self.shape), "cell": self.cell, "dtype": self.dtype, "mode": self.mode}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Case:
-        """What `to_json` gave.
-
-        Example:
-            >>> case = Case(Shape(1, 2, 3, 4), mode="train")
-            >>> Case.from_json(case.to_json()) == case
-            True
-        """
+        """What `to_json` gave."""
         return cls(Shape(*value["shape"]), value["cell"], value["mode"], value["dtype"])
 
     def __str__(self) -> str:
-        """As it stands in progress and reasons; a dtype only if it is not the usual one.
-
-        Example:
-            >>> str(Case(Shape(1, 10, 1, 20), mode="train", dtype="bfloat16"))
-            'lstm train bfloat16 1,10,1,20'
-        """
+        """As it stands in progress and reasons; a dtype only if it is not the usual one."""
         dtype = "" if self.dtype == DTYPES[0] else f" {self.dtype}"
         return f"{self.cell} {self.mode}{dtype} {self.shape}"
 
@@ -180,13 +154,10 @@ def _shape(text: str) -> Shape:
 
 
 def choose_peers(names: Iterable[str] | None = None) -> tuple[list[str], dict[str, list[str]]]:
-    """The peers that are installed, and those that are not.
+    """The names of the peers that are installed, and for each other one the modules that are missing.
 
     Args:
         names: those wanted, in any order; None for all.
-
-    Returns:
-        The names of those installed; for each other one the modules that are missing.
 
     Raises:
         InputError: there is no such peer.

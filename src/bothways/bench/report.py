@@ -21,7 +21,7 @@ class Measurement:
     Attributes:
         case: what was measured.
         ms: the median milliseconds of a call, ours first, then those of the peers that gave a number.
-        sgemm: what NumPy's matrix product reached in between, in 10^9 operations a second; None if it failed.
+        sgemm: what NumPy's matrix product reached in between, in 10^9 operations per second; None if it failed.
         disturbed: whose time is not to be believed, for other programs had their processors all the time.
         other_work: the share of the processors that other programs used meanwhile.
     """
@@ -34,13 +34,7 @@ class Measurement:
 
     @property
     def gflops(self) -> float:
-        """10^9 operations a second of ours, counting the matrix products only.
-
-        Example:
-            >>> from bothways.bench import Shape
-            >>> Measurement(Case(Shape(1, 1, 1, 1)), {"bothways": 0.001}).gflops
-            0.032
-        """
+        """10^9 operations per second of ours, counting the matrix products only."""
         return self.case.flops / self.ms[OURS] / 1e6
 
     @property

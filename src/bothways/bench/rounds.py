@@ -44,22 +44,13 @@ Progress = Callable[[float, int, str], None]
 
 
 class WorkerError(Exception):
-    """A worker has no number to give; the message is the reason.
-
-    Example:
-        >>> issubclass(WorkerError, Exception)
-        True
-    """
+    """A worker has no number to give; the message is the reason."""
 
 
 class Worker:
     """A process that measures one peer, spoken to in JSON lines (see `bothways.bench.worker`).
 
-    Args:
-        name: of the peer.
-        command: what to run.
-        environment: its variables.
-        answer_seconds: how long it may take for an answer.
+    It runs `command`, and may take `answer_seconds` for an answer.
     """
 
     def __init__(
@@ -88,24 +79,18 @@ class Worker:
         return self._process.poll() is None
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Tell it something and wait for its answer.
-
-        Raises:
-            WorkerError: it refused, died, or took too long; in the last two cases it is gone.
-        """
+        """Tell it something and wait for its answer; raises as `hear`."""
         assert self._process.stdin is not None
-        try:
+        with contextlib.suppress(OSError):  # it is gone; reading says why
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
-        except OSError:  # it is gone; reading says why
-            pass
         return self.hear()
 
     def hear(self) -> dict[str, Any]:
         """Wait for its next answer.
 
         Raises:
-            WorkerError: as `ask`.
+            WorkerError: it refused, died, or took too long; in the last two cases it is gone.
         """
         assert self._process.stdout is not None
         ready, _, _ = select.select([self._process.stdout], [], [], self.answer_seconds)
@@ -220,22 +205,16 @@ def measure(
             machine["versions"][name] = ready.pop("version")
             machine.update(ready)
         for done, case in enumerate(cases):
-            on_share = partial(_tell_share, tell, done, len(cases), str(case))
+            on_share = partial(lambda done, case, share: tell(done + share, len(cases), str(case)), done, case)
             measured = _measure_case(case, workers, seconds, reasons, on_share)
-            if measured is not None:
-                measurements.append(measured)
+            measurements += [] if measured is None else [measured]
     machine["other_work"] = other_work(since, clocks())
     tell(float(len(cases)), len(cases), "done")
     return Report(measurements, machine, reasons)
 
 
 def processors() -> int:
-    """How many processors this process may use.
-
-    Example:
-        >>> processors() >= 1
-        True
-    """
+    """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -281,7 +260,7 @@ def take_turns(
     refused: Callable[[str, Worker, WorkerError], None],
     tell: Callable[[float], None] = lambda share: None,
 ) -> dict[str, dict[str, Any]]:
-    """Have calls built and let them take turns; the one that comes first is another one in each round.
+    """Have calls built and let them take turns; another one comes first in each round.
 
     Args:
         calls: by name, the worker that makes it and the case as it is sent to it; a worker may have several.
@@ -291,10 +270,6 @@ def take_turns(
 
     Returns:
         For each that gave a number: "ms", the median, and "disturbed", whether it is not to be believed.
-
-    Example:
-        >>> take_turns({}, 1.0, refused=print)
-        {}
     """
     left = list(calls)
     tell(0.0)
@@ -357,22 +332,11 @@ def _measure_case(
     return Measurement(case, ms, sgemm, disturbed, share) if OURS in ms else None
 
 
-def _tell_share(tell: Progress, done: int, cases: int, what: str, share: float) -> None:
-    tell(done + share, cases, what)
-
-
 def check_threads(threads: int | None) -> int:
-    """How many threads to use.
-
-    Args:
-        threads: if it is None, `OMP_NUM_THREADS` or else the processors of this process.
+    """How many threads to use; if it is None, `OMP_NUM_THREADS` or else the processors of this process.
 
     Raises:
         InputError: more than there are processors, or less than one.
-
-    Example:
-        >>> check_threads(1)
-        1
     """
     most = processors()
     if threads is None:
@@ -384,12 +348,7 @@ def check_threads(threads: int | None) -> int:
 
 
 def machine_facts() -> dict[str, Any]:
-    """This machine, as it stands in saved files.
-
-    Example:
-        >>> list(machine_facts())
-        ['processor', 'cores', 'system', 'python', 'date', 'load']
-    """
+    """This machine, as it stands in saved files."""
     return {
         "processor": _processor(),
         "cores": processors(),
@@ -403,12 +362,7 @@ def machine_facts() -> dict[str, Any]:
 def clocks(workers: Iterable[Worker] = ()) -> tuple[float, float, float]:
     """Seconds gone by, seconds of all processors in use by whomever, seconds used by this process and its workers.
 
-    Args:
-        workers: those that are there; those that have ended count by themselves.
-
-    Example:
-        >>> other_work(clocks(), clocks()) >= 0
-        True
+    Workers that have ended count by themselves.
     """
     own = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     own += sum(worker.processor_seconds() for worker in workers)
@@ -422,9 +376,7 @@ def clocks(workers: Iterable[Worker] = ()) -> tuple[float, float, float]:
 def other_work(since: tuple[float, float, float], until: tuple[float, float, float]) -> float:
     """The share of the processors' time that went to other programs: more than a few hundredths spoils the numbers.
 
-    Args:
-        since: what `clocks` gave before.
-        until: what it gave afterwards.
+    Both arguments are what `clocks` gave, before and afterwards.
 
     Example:
         >>> other_work((0.0, 100.0, 50.0), (10.0, 100.0, 50.0))
@@ -435,9 +387,8 @@ def other_work(since: tuple[float, float, float], until: tuple[float, float, flo
 
 
 def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

@@ -44,13 +44,6 @@ class Stopwatch:
     Attributes:
         outputs: how many numbers a call gives back.
         typical: the seconds of the latest call.
-
-    Example:
-        >>> stopwatch = Stopwatch(lambda: None)
-        >>> stopwatch.slice(0.0)
-        1
-        >>> stopwatch.median_ms() >= 0
-        True
     """
 
     def __init__(self, call: Call) -> None:
@@ -77,14 +70,10 @@ class Stopwatch:
         self.typical = timed[-1]
         return len(timed)
 
-    def counted(self) -> list[float]:
-        """The seconds of the calls that count: those of calm slices, or all if there are too few of these."""
-        slices = self.calm if len(self.calm) >= CALM_SLICES else self.calm + self.disturbed
-        return [seconds for timed in slices for seconds in timed]
-
     def median_ms(self) -> float:
-        """The median of the calls that count, in milliseconds."""
-        return statistics.median(self.counted()) * 1e3
+        """The median of the calls in calm slices, or of all calls if there are too few of these, in milliseconds."""
+        slices = self.calm if len(self.calm) >= CALM_SLICES else self.calm + self.disturbed
+        return statistics.median(seconds for timed in slices for seconds in timed) * 1e3
 
     def _once(self) -> float:
         started = time.perf_counter()
@@ -105,10 +94,6 @@ def serve(
         requests: lines of JSON.
         answer: is called with each answer.
         read: makes a case out of its JSON.
-
-    Example:
-        >>> serve(lambda case: lambda: [0.0], ['{"do": "finish"}'], print)
-        {'refused': 'nothing has been built'}
     """
     stopwatches: dict[str, Stopwatch] = {}
     for line in requests:
@@ -133,12 +118,7 @@ def serve(
 
 
 def facts(name: str) -> dict[str, Any]:
-    """What the report says about this worker: versions, and for ours the instruction set.
-
-    Example:
-        >>> sorted(facts("bothways"))
-        ['instruction_set', 'version']
-    """
+    """What the report says about this worker: versions, and for ours the instruction set."""
     from importlib.metadata import PackageNotFoundError, version
 
     if name == OURS:
