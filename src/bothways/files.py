@@ -120,10 +120,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _temporary(name: Path) -> tuple[int, Path]:
-    """An open file without a name, and a path by which to open it again; with that name where it needs one.
-
-    It is locked, so that no other process takes it for abandoned.
-    """
+    """An open file, without a name if it can be, locked so that nobody takes it for abandoned; and its path."""
     for other in name.parent.glob(".bothways-*.part"):
         _remove_if_abandoned(other)
     while True:

@@ -36,6 +36,7 @@ ROLES = ("sequence", "order", "split", "draw")
 """What descriptions of columns in files of version 1 may lack."""
 
 NUMBER = (int, float)
+MAYBE = (int, float, NoneType)
 FACTS: dict[str, Any] = {
     "data": str,
     "parts": {...: {"sequences": int, "steps": int}},
@@ -45,15 +46,7 @@ FACTS: dict[str, Any] = {
     "best_epoch": int,
     "keras_backend": str,
     "compiled_epochs": bool,
-    "history": [
-        {
-            "epoch": int,
-            "loss": NUMBER,
-            "valid_loss": (*NUMBER, NoneType),
-            "valid_metric": (*NUMBER, NoneType),
-            "best": bool,
-        }
-    ],
+    "history": [{"epoch": int, "loss": NUMBER, "valid_loss": MAYBE, "valid_metric": MAYBE, "best": bool}],
     "versions": {...: str},
     "baselines": {...: object},
     "threshold": {"class": (str, int, bool), "value": NUMBER, "false_alarm_rate": NUMBER},
@@ -78,10 +71,7 @@ UNREADABLE = (zipfile.BadZipFile, safetensors.SafetensorError, ValueError, EOFEr
 
 
 def save(model: Model, path: str | os.PathLike[str]) -> None:
-    """Write a model as one file, whole or not at all.
-
-    It is written under another name beside `path`, flushed to the disk, and renamed. The same model gives the same
-    bytes.
+    """Write a model as one file, whole or not at all. The same model gives the same bytes.
 
     Raises:
         InputError: the model holds something that JSON cannot.
@@ -109,8 +99,9 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
         text = json.dumps(description, indent=2, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InputError(f"columns or facts of the model hold what JSON cannot: {error}.") from None
-    parts = {"model.json": text.encode(), "weights.safetensors": safetensors.numpy.save(dict(model.weights))}
-    _write(Path(path), parts)
+    with written_whole(Path(path), ModelFileError) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("model.json"), text.encode())
+        archive.writestr(zipfile.ZipInfo("weights.safetensors"), safetensors.numpy.save(dict(model.weights)))
 
 
 def load(path: str | os.PathLike[str]) -> Model:
@@ -130,15 +121,6 @@ def load(path: str | os.PathLike[str]) -> Model:
         return _model(description, weights)
     except (InputError, ModelFileError) as error:
         raise ModelFileError(f"{path}: the model in it cannot be used. {error}") from None
-
-
-def _write(path: Path, parts: dict[str, bytes]) -> None:
-    with (
-        written_whole(path, ModelFileError) as temporary,
-        zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
-    ):
-        for part, content in parts.items():
-            archive.writestr(zipfile.ZipInfo(part), content)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -161,11 +143,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _parsed(content: bytes) -> Any:
-    """JSON, without numbers or text that nothing else could hold.
-
-    Raises:
-        ValueError: it is none.
-    """
+    """JSON; a ValueError if it holds numbers or text that nothing else could hold."""
 
     def finite(text: str) -> float:
         if not math.isfinite(number := float(text)):
@@ -185,24 +163,16 @@ def _parsed(content: bytes) -> Any:
 def _fits(value: Any, shape: Any) -> bool:
     """Whether a JSON value has a shape.
 
-    That is a type, or several; `[shape]` for lists; `{name: shape}` for objects with exactly these names, and
-    `{...: shape}` for objects with any names.
-
-    Example:
-        >>> _fits({"epochs": 3}, {"epochs": int}), _fits([True], [int])
-        (True, False)
+    That is types; `[shape]` for lists; `{name: shape}` for objects of these names, `{...: shape}` for those of any.
     """
     if isinstance(shape, list):
         return isinstance(value, list) and all(_fits(each, shape[0]) for each in value)
     if isinstance(shape, dict):
-        shapes = dict.fromkeys(value, shape[...]) if ... in shape and isinstance(value, dict) else shape
-        return (
-            isinstance(value, dict)
-            and value.keys() == shapes.keys()
-            and all(_fits(value[name], each) for name, each in shapes.items())
-        )
-    kinds = shape if isinstance(shape, tuple) else (shape,)
-    return object in kinds or type(value) in kinds
+        if not isinstance(value, dict):
+            return False
+        shapes = dict.fromkeys(value, shape[...]) if ... in shape else shape
+        return value.keys() == shapes.keys() and all(_fits(value[name], each) for name, each in shapes.items())
+    return shape is object or type(value) in (shape if isinstance(shape, tuple) else (shape,))
 
 
 def _part(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
@@ -229,11 +199,7 @@ def _check_format(description: Any, path: Path) -> None:
 
 
 def _model(description: dict[str, Any], weights: dict[str, Any]) -> Model:
-    """The model that the parts of a file describe.
-
-    Raises:
-        InputError: they describe none that can be.
-    """
+    """The model that the parts of a file describe."""
     wrong = [name for name, shape in ENTRIES.items() if not _fits(description.get(name, ...), shape)]
     if not wrong:
         facts = description["facts"]
@@ -256,14 +222,8 @@ def _model(description: dict[str, Any], weights: dict[str, Any]) -> Model:
         from bothways.data import Columns  # brings Polars, of which a model of arrays has no use
 
         columns = Columns.from_json((dict.fromkeys(ROLES) if since else {}) | columns)
-    model = Model(
-        network=network,
-        weights=weights,
-        classes=tuple(values),
-        columns=columns,
-        class_counts=dict(zip(values, counts, strict=False)),
-        facts=description["facts"],
-    )
+    class_counts = dict(zip(values, counts, strict=False))
+    model = Model(network, weights, tuple(values), columns, class_counts, description["facts"])
     if "baselines" in model.facts:  # whose size that of the weights, which fit by now, bounds
         baselines.from_json(model.facts["baselines"], network.features, network.classes, network.categories)
     return model

@@ -47,12 +47,7 @@ def info(path: str | Path) -> Model | Inspection:
 
 
 def load_with_columns(path: str | Path) -> tuple[Model, Columns]:
-    """A model that was trained on a table, and what it knows of the columns.
-
-    Raises:
-        ModelFileError: the file cannot be read.
-        InputError: the model was trained on arrays.
-    """
+    """A model that was trained on a table, and its columns."""
     model = store.load(path)
     if model.columns is None:
         raise InputError(f"{path}: this model was trained on arrays, so it does not know the columns of a table.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +20,6 @@ from bothways.runtime import Model
 
 SAVED = "saved"
 """Asks for the threshold that `bothways evaluate --save-threshold` keeps in the model."""
-
-SHOWN = 3
-"""So many files that could not be labeled are named."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +107,7 @@ def predict(
 
 
 def _refuse_inputs(data: str | Path, output: Path) -> None:
-    """Refuse an output that is, or would become, one of the inputs."""
+    """Refuse an output that is one of the inputs, or would be the next time."""
     pattern = Path(data).absolute()
     if pattern.is_dir():
         pattern /= f"*{output.suffix}"
@@ -165,9 +161,9 @@ def _predict_each(
 
     _threshold(load_with_columns(model)[0], threshold)
     targets = {path: output / _name(path) for path in find_files(data).paths}
-    if len(set(targets.values())) < len(targets):
-        twice = next(name for name, count in Counter(targets.values()).items() if count > 1)
-        raise InputError(f"{twice}: the labels of several tables would be written to this file. Rename one.")
+    for target in targets.values():
+        if list(targets.values()).count(target) > 1:
+            raise InputError(f"{target}: the labels of several tables would be written to this file. Rename one.")
     if output.is_dir() and any(path.parent.samefile(output) for path in targets):
         raise InputError(f"{output}: this is the folder of the tables to label; write the labels to another one.")
     try:
@@ -189,14 +185,11 @@ def _predict_each(
         if on_rows is not None:
             on_rows(sum(each.rows for each in done))
     if failed:
-        more = f" And {len(failed) - SHOWN} more." if len(failed) > SHOWN else ""
-        raise DataError(f"{len(failed)} of {len(targets)} files could not be labeled. {' '.join(failed[:SHOWN])}{more}")
-    predicted = Counter[Any]()
-    for each in done:
-        predicted.update(each.predicted)
-    return Prediction(
-        output, sum(each.rows for each in done), sum(each.sequences for each in done), dict(predicted), tuple(done)
-    )
+        more = f" And {len(failed) - 3} more." if len(failed) > 3 else ""
+        raise DataError(f"{len(failed)} of {len(targets)} files could not be labeled. {' '.join(failed[:3])}{more}")
+    rows, sequences = (sum(getattr(each, name) for each in done) for name in ("rows", "sequences"))
+    predicted = {label: sum(each.predicted[label] for each in done) for label in done[0].predicted}
+    return Prediction(output, rows, sequences, predicted, tuple(done))
 
 
 def _predict_one(
@@ -212,10 +205,5 @@ def _predict_one(
 
 
 def _name(path: Path) -> str:
-    """What the file with the labels of another is called: the same, unless its format cannot be written.
-
-    Example:
-        >>> _name(Path("flows.csv.gz")), _name(Path("flows.xlsx"))
-        ('flows.csv.gz', 'flows.csv')
-    """
+    """What the file with the labels of another is called: the same, unless its format cannot be written."""
     return path.name if ending(path) in OUTPUTS else path.with_suffix(".csv").name

@@ -62,16 +62,7 @@ def load_model(path: str | Path, layers: str = "bothways", **options: Any) -> ke
 
 
 def load_keras_file(path: str | Path) -> keras.Model:
-    """The model in a `.keras` or `.h5` file as it is, for inspection: not compiled, and none of its code is run.
-
-    Raises:
-        ModelFileError: as `load_model`; or the file holds something else than a model.
-
-    Example:
-        >>> load_keras_file("nowhere.keras")
-        Traceback (most recent call last):
-        bothways.errors.ModelFileError: nowhere.keras: no such file.
-    """
+    """The model in a `.keras` or `.h5` file as it is, for inspection: not compiled, and none of its code is run."""
     path = Path(path)
     with warnings.catch_warnings(), _reading(path):
         warnings.simplefilter("ignore")  # they are about how the program that wrote it was written

@@ -36,28 +36,16 @@ DIGEST = "digest"
 
 
 class Checkpoint(NamedTuple):
-    """Where a training stands after an epoch.
-
-    Attributes:
-        arrays: the values of the variables of the Keras model, and the best weights so far.
-        notes: everything else, as JSON values.
-    """
+    """Where a training stands after an epoch: its variables and the best weights so far; all else, as JSON values."""
 
     arrays: Arrays
     notes: dict[str, Any]
 
 
 class Checkpoints:
-    """Keeps the latest checkpoint of a training in a file, whole or not at all.
-
-    Args:
-        path: the file.
-        fingerprint: what tells this training from others, as `fingerprint` gives it.
-        say: is called once if the file cannot be written, with the reason; training goes on.
-    """
+    """Keeps the latest checkpoint of a training in a file; `say` is called once if it cannot be written."""
 
     def __init__(self, path: Path, fingerprint: Mapping[str, str], say: Callable[[str], None]) -> None:
-        """Nothing is written yet."""
         self._path, self._fingerprint, self._say = path, dict(fingerprint), say
         self._written = time.monotonic()
         self._waiting: Checkpoint | None = None
@@ -88,12 +76,7 @@ class Checkpoints:
         self._written, self._waiting = time.monotonic(), None
 
     def load(self) -> Checkpoint | None:
-        """The checkpoint in the file; None if there is no such file.
-
-        Raises:
-            InputError: it belongs to another training; says what differs.
-            ModelFileError: the file is no checkpoint, or damaged.
-        """
+        """The checkpoint in the file; None if there is none."""
         if not self._path.exists():
             return None
         try:
