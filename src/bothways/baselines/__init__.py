@@ -26,27 +26,13 @@ __all__ = [
 
 
 class Baseline(Protocol):
-    """A simple model of labels.
-
-    Attributes:
-        name: what reports and model files call it.
-    """
+    """A simple model of labels; `name` is what reports and model files call it."""
 
     name: ClassVar[str]
 
     @classmethod
     def fit(cls, sequences: Sequences, classes: int, categories: tuple[int, ...], seed: int) -> Self | None:
-        """Fit it to labeled sequences.
-
-        Args:
-            sequences: of which at least one label is known.
-            classes: how many classes there are.
-            categories: for each categorical column, which are the last ones, how many codes there are.
-            seed: of whatever is drawn.
-
-        Returns:
-            None where there is nothing that it could learn.
-        """
+        """Fit it to labeled sequences, as `bothways.baselines.fit` describes them; None where it can learn nothing."""
 
     def predict(self, sequences: Sequences) -> Numbers:
         """For each label the code of a class."""
@@ -93,16 +79,10 @@ def to_json(baselines: Sequence[Baseline]) -> dict[str, Any]:
 
 
 def from_json(data: Mapping[str, Any], features: int, classes: int, categories: Sequence[int] = ()) -> list[Baseline]:
-    """The baselines that `to_json` described; those of names that are not known here are left out.
-
-    Args:
-        data: by name.
-        features: how many columns steps have.
-        classes: how many classes there are.
-        categories: for each categorical column how many codes there are.
+    """The baselines that `to_json` described, for sequences of these sizes; unknown names are left out.
 
     Raises:
-        InputError: `data` describes no baselines for such sequences.
+        InputError: `data` describes none for such sequences.
 
     Example:
         >>> from_json({"majority": "some"}, features=1, classes=2)

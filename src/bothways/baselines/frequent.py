@@ -12,22 +12,16 @@ from bothways.sequences import NO_LABEL, Numbers, Sequences
 
 @dataclass(frozen=True)
 class Majority:
-    """Always the most frequent label.
-
-    Attributes:
-        code: that of its class.
-    """
+    """Always the most frequent label: the class of this code."""
 
     name: ClassVar[str] = "majority"
-
     code: int
 
     @classmethod
     def fit(cls, sequences: Sequences, classes: int, categories: tuple[int, ...], seed: int) -> Majority | None:
         """Count the labels."""
-        del categories, seed
-        assert sequences.labels is not None
-        return cls(int(np.bincount(sequences.labels[sequences.labels != NO_LABEL], minlength=classes).argmax()))
+        labels = sequences.known_labels
+        return cls(int(np.bincount(labels[labels != NO_LABEL], minlength=classes).argmax()))
 
     def predict(self, sequences: Sequences) -> Numbers:
         """The same code for each label."""
@@ -40,7 +34,6 @@ class Majority:
     @classmethod
     def from_json(cls, data: Any, classes: int, categories: tuple[int, ...]) -> Majority:
         """What `to_json` described."""
-        del classes, categories
         return cls(int(data))
 
 
@@ -51,37 +44,32 @@ class MostFrequentPerValue:
     For labels of sequences, it looks at the most frequent value of each sequence.
 
     Attributes:
-        column: the number of the column among the categorical ones, from 0.
+        column: the number of the column, counted from the last one, which is -1.
         codes: for each value of the column the code of the label.
-        columns: how many categorical columns there are; they are the last ones.
     """
 
     name: ClassVar[str] = "most_frequent_per_value"
-
     column: int
     codes: Numbers
-    columns: int
 
     @classmethod
     def fit(
         cls, sequences: Sequences, classes: int, categories: tuple[int, ...], seed: int
     ) -> MostFrequentPerValue | None:
         """Count the labels of each value; None without categorical columns."""
-        del seed
-        assert sequences.labels is not None
-        labeled = sequences.labels != NO_LABEL
-        labels, best = sequences.labels[labeled], (-1, 0, np.zeros(0, np.int64))
-        for column, size in enumerate(categories):
-            values = _values(sequences, column - len(categories))[labeled]
+        labeled = sequences.known_labels != NO_LABEL
+        labels, best, found = sequences.known_labels[labeled], -1, None
+        for column, size in enumerate(categories, -len(categories)):
+            values = _values(sequences, column)[labeled]
             table = np.bincount(values * classes + labels, minlength=size * classes).reshape(size, classes)
-            if (right := int(table.max(axis=1).sum())) > best[0]:
+            if (right := int(table.max(axis=1).sum())) > best:
                 codes = np.where(table.any(axis=1), table.argmax(axis=1), table.sum(axis=0).argmax())
-                best = (right, column, codes)
-        return cls(best[1], best[2], len(categories)) if categories else None
+                best, found = right, cls(column, codes)
+        return found
 
     def predict(self, sequences: Sequences) -> Numbers:
         """The code of the value of each step, or of the most frequent value of each sequence."""
-        return self.codes[_values(sequences, self.column - self.columns)]
+        return self.codes[_values(sequences, self.column)]
 
     def to_json(self) -> dict[str, Any]:
         """The column and its codes."""
@@ -91,20 +79,20 @@ class MostFrequentPerValue:
     def from_json(cls, data: Any, classes: int, categories: tuple[int, ...]) -> MostFrequentPerValue:
         """What `to_json` described."""
         column, codes = int(data["column"]), np.array(data["codes"], np.int64)
-        if column < 0 or codes.shape != (categories[column],) or codes.min() < 0 or codes.max() >= classes:
+        if column >= 0 or codes.shape != (categories[column],) or codes.min() < 0 or codes.max() >= classes:
             raise ValueError("codes out of range")
-        return cls(column, codes, len(categories))
+        return cls(column, codes)
 
 
 def _values(sequences: Sequences, column: int) -> Numbers:
     """The value of a column at each step, or the most frequent one of each sequence; 0 for one without steps."""
     values = np.asarray(sequences.values[:, column], np.int64)
-    if sequences.per == "step" or not len(values):
-        return values if sequences.per == "step" else np.zeros(len(sequences), np.int64)
-    size = int(values.max()) + 1
+    if sequences.per == "step":
+        return values
+    size = int(values.max(initial=0)) + 1
     pairs, counts = np.unique(sequences.sequence_of_steps * size + values, return_counts=True)
-    order = np.lexsort((-counts, pairs // size))
-    numbers, first = np.unique(pairs[order] // size, return_index=True)
+    pairs = pairs[np.lexsort((-counts, pairs // size))]
+    numbers, first = np.unique(pairs // size, return_index=True)
     found = np.zeros(len(sequences), np.int64)
-    found[numbers] = pairs[order][first] % size
+    found[numbers] = pairs[first] % size
     return found

@@ -10,13 +10,11 @@ import numpy as np
 
 from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
 
-ROWS = 50_000
-"""A regression on this many steps is good enough, and takes seconds."""
+ROWS, ITERATIONS = 50_000, 200
+"""This many labels and iterations are good enough, and take seconds."""
 
 VALUES = 1000
 """Of each categorical column this many values, the most frequent ones, get weights."""
-
-ITERATIONS = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,14 +23,13 @@ class OneStep:
 
     Attributes:
         mean: `(numbers,)` the mean of each numeric column.
-        scale: `(numbers,)` its standard deviation.
+        scale: `(numbers,)` and its standard deviation.
         kernel: `(numbers, classes)` the weights of standardised numbers.
         tables: for each categorical column, which are the last ones, `(codes, classes)` the weights of its values.
         bias: `(classes,)`, minus infinity for classes that training never saw.
     """
 
     name: ClassVar[str] = "one_step"
-
     mean: Array
     scale: Array
     kernel: Array
@@ -47,11 +44,10 @@ class OneStep:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
 
-        assert sequences.labels is not None
-        chosen = np.flatnonzero(sequences.labels != NO_LABEL)
+        chosen = np.flatnonzero(sequences.known_labels != NO_LABEL)
         if len(chosen) > ROWS:
             chosen = np.sort(np.random.default_rng(seed).choice(chosen, ROWS, replace=False))
-        labels = sequences.labels[chosen]
+        labels = sequences.known_labels[chosen]
         if sequences.per == "step":
             values, rows = sequences.values[chosen], np.arange(len(chosen))
         else:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bothways import baselines, metrics, store
 from bothways.data import (
@@ -24,9 +23,9 @@ from bothways.data import (
 from bothways.errors import InputError, option
 from bothways.jobs.models import load_with_columns
 from bothways.metrics import Evaluation, rarest, thresholds_for
-from bothways.report import warnings
+from bothways.report import Report, check_report_file, warnings, write_report
 from bothways.runtime import Model
-from bothways.sequences import Sequences
+from bothways.sequences import Array, Sequences
 
 
 def evaluate(
@@ -65,8 +64,6 @@ def evaluate(
         bothways.errors.ModelFileError: nowhere.bothways: no such file.
     """
     if report is not None:
-        from bothways.report import check_report_file
-
         check_report_file(report)
     if save_threshold and false_alarm_rate is None:
         raise InputError(f"There is no threshold to save. Choose one: add {option('false_alarm_rate', 0.01)}.")
@@ -90,23 +87,16 @@ def evaluate(
         kept = {"class": loaded.classes[code], "value": alarms["threshold"], "false_alarm_rate": false_alarm_rate}
         store.save(replace(loaded, facts={**loaded.facts, "threshold": kept}), model)
     if report is not None:
-        _write_report(Path(report), Path(model), loaded, table, columns, sequences, p, evaluation, code, notices)
+        page = _report(Path(model).stem, loaded, table, columns, evaluation, sequences, p, positive=code, notes=notices)
+        write_report(report, page)
     return evaluation
 
 
-def evaluate_part(model: Model, part: Sequences, p: npt.NDArray[np.float32], **more: Any) -> Evaluation:
-    """Evaluate probabilities of a part beside the baselines that the model brings along.
-
-    Args:
-        model: the model.
-        part: the part, with its labels.
-        p: what the model predicts for it.
-        more: as in `bothways.metrics.evaluate`.
-    """
+def evaluate_part(model: Model, part: Sequences, p: Array, **more: Any) -> Evaluation:
+    """Evaluate the probabilities of a part beside the baselines of the model; `more` as in `metrics.evaluate`."""
     network, kept = model.network, model.facts.get("baselines")
     if kept is None:
-        counts = [model.class_counts.get(label, 0) for label in model.classes]
-        kept = {"majority": int(np.argmax(counts))}
+        kept = {"majority": int(np.argmax(_counts(model)))}
     fitted = baselines.from_json(kept, network.features, network.classes, network.categories)
     evaluation = metrics.evaluate(part, p, model.classes, baselines=baselines.predict(fitted, part), **more)
     columns = () if model.columns is None else tuple(asdict(guess) for guess in model.columns.known)
@@ -116,7 +106,7 @@ def evaluate_part(model: Model, part: Sequences, p: npt.NDArray[np.float32], **m
 def _positive(model: Model, name: str | None) -> int:
     """The code of the label to raise alarms for."""
     if name is None:
-        return rarest([model.class_counts.get(label, 0) for label in model.classes])
+        return rarest(_counts(model))
     for code, label in enumerate(model.classes):
         if str(label) == name:
             return code
@@ -124,45 +114,37 @@ def _positive(model: Model, name: str | None) -> int:
     raise InputError(f"There is no class {name!r} to raise alarms for; there are: {known}.")
 
 
-def _write_report(
-    path: Path,
-    model_path: Path,
+def _report(
+    title: str,
     model: Model,
     table: Table,
     columns: Columns,
-    part: Sequences,
-    p: npt.NDArray[np.float32],
     evaluation: Evaluation,
-    positive: int | None,
-    notes: list[str],
-) -> None:
-    from bothways.report import Report, write_report
+    part: Sequences,
+    p: Array,
+    **more: Any,
+) -> Report:
+    """The page about an evaluation of a part with these probabilities."""
+    only = columns.categories[0] if len(columns.categories) == 1 else None
+    monitor, code = metrics.monitored(model.facts.get("settings", {}).get("monitor", "auto"), _counts(model))
+    return Report(
+        title=title,
+        evaluation=evaluation,
+        sequences=part,
+        probabilities=p,
+        history=model.facts.get("history", []),
+        metric=metrics.title(monitor, model.classes[code]),
+        facts=_facts(model, table, columns),
+        texts=None if only is None else table.column(only).gather(part.table_rows).to_list(),
+        times=times(table, columns, part),
+        inputs=[number.name for number in columns.fitted.numbers],
+        roles=guess_rows(columns.known),
+        **more,
+    )
 
-    facts = model.facts
-    texts = None
-    if len(columns.categories) == 1:
-        texts = table.column(columns.categories[0]).gather(part.table_rows).to_list()
-    monitor, code = metrics.monitored(
-        facts.get("settings", {}).get("monitor", "auto"), [model.class_counts.get(label, 0) for label in model.classes]
-    )
-    write_report(
-        path,
-        Report(
-            title=model_path.stem,
-            evaluation=evaluation,
-            sequences=part,
-            probabilities=p,
-            positive=positive,
-            history=facts.get("history", []),
-            metric=metrics.title(monitor, model.classes[code]),
-            facts=_facts(model, table, columns),
-            notes=notes,
-            texts=texts,
-            times=times(table, columns, part),
-            inputs=[number.name for number in columns.fitted.numbers],
-            roles=guess_rows(columns.known),
-        ),
-    )
+
+def _counts(model: Model) -> list[int]:
+    return [model.class_counts.get(label, 0) for label in model.classes]
 
 
 def _facts(model: Model, table: Table, columns: Columns) -> Mapping[str, Mapping[str, Any]]:

@@ -115,16 +115,9 @@ def choose_threshold(scores: Any, positives: Any, false_alarm_rate: float) -> fl
 def thresholds_for(
     sequences: Sequences, probabilities: Any, false_alarm_rates: Sequence[float], positive: int
 ) -> dict[float, float]:
-    """The threshold for each false-alarm rate, chosen on labeled sequences.
+    """The threshold for each false-alarm rate, chosen by `choose_threshold` on labeled sequences.
 
-    Args:
-        sequences: those to choose on.
-        probabilities: `(labels, classes)`.
-        false_alarm_rates: from 0 to 1.
-        positive: the code of the class to detect.
-
-    Raises:
-        InputError: as `choose_threshold`.
+    `probabilities` are `(labels, classes)`, `positive` is the code of the class to detect.
 
     Example:
         >>> sequences = Sequences(np.zeros((2, 1)), np.array([2]), labels=np.array([0, 1]))
@@ -132,8 +125,7 @@ def thresholds_for(
         {0.01: 0.8}
     """
     p = np.asarray(probabilities)
-    known = int(max(positive + 1, p.shape[1], 0 if sequences.labels is None else sequences.labels.max() + 1))
-    labels, p, _, _ = labeled(sequences, p, known)
+    labels, p, _, _ = labeled(sequences, p, max(p.shape[1], int(sequences.known_labels.max(initial=0)) + 1))
     return {rate: choose_threshold(p[:, positive], labels == positive, rate) for rate in false_alarm_rates}
 
 

@@ -18,7 +18,7 @@ from bothways.sequences import Array
 RESAMPLES = 1000
 CONFIDENCE = 0.95
 AT_ONCE = 2**22
-"""Draws of sequences that are held at once, and in all between calls, is 16 times as many."""
+"""This many draws of sequences are made at once; up to 16 times as many are kept."""
 
 
 class Resamples:
@@ -50,14 +50,9 @@ class Resamples:
         self._kept: dict[int, list[npt.NDArray[np.float32]]] = {}
 
     def sums(self, *counts: Array, of: int = 0) -> list[Floats]:
-        """Sums of counts over the sequences of each sample.
+        """Sums over the sequences of each sample, `(times, k)` for each of the counts `(sequences, k)`.
 
-        Args:
-            counts: each `(sequences, k)`.
-            of: the number of the seed that they are of, if seeds have sequences of their own.
-
-        Returns:
-            For each of them `(times, k)`.
+        `of` is the number of the seed that they are of, where seeds have sequences of their own.
         """
         found: list[list[Floats]] = [[] for _ in counts]
         for weights in self._weights(of):

@@ -123,10 +123,9 @@ def labeled(sequences: Sequences, given: Any, classes: int) -> tuple[Numbers, Ar
         >>> labeled(sequences, [[0.9, 0.1], [0.4, 0.6]], classes=3)[:2]
         (array([2]), array([[0.9, 0.1, 0. ]]))
     """
-    labels, weights, given = sequences.labels, sequences.weights, np.asarray(given)
-    if labels is None or len(given) != len(labels) or not 1 <= given.ndim <= 2:
-        labels_are = "no labels" if labels is None else f"{len(labels)} labels"
-        raise InputError(f"There are {labels_are}, and predictions of shape {given.shape}; give one for each label.")
+    labels, weights, given = sequences.known_labels, sequences.weights, np.asarray(given)
+    if not 1 <= given.ndim <= 2 or len(given) != len(labels):
+        raise InputError(f"There are {len(labels)} labels, and predictions of shape {given.shape}; give one for each.")
     if given.ndim == 2 and not 1 <= given.shape[1] <= classes:
         raise InputError(f"There are probabilities of {given.shape[1]} classes; there are {classes} classes.")
     counted = labels != NO_LABEL if weights is None else (labels != NO_LABEL) & (weights > 0)
@@ -144,10 +143,7 @@ def labeled(sequences: Sequences, given: Any, classes: int) -> tuple[Numbers, Ar
 
 
 def rarest(counts: Sequence[int] | Numbers) -> int:
-    """The code of the class with the fewest labels; of equal ones the last.
-
-    Args:
-        counts: for each class how many labels training has.
+    """The code of the class with the fewest labels in training; of equal ones the last.
 
     Example:
         >>> rarest([5, 2, 2])
@@ -160,7 +156,7 @@ def share(part: Any, whole: Any) -> Floats:
     """Which share the parts are; a share of nothing is 0.
 
     Example:
-        >>> share(np.array([1, 0]), np.array([4, 0]))
+        >>> share([1, 0], [4, 0])
         array([0.25, 0.  ])
     """
     part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
@@ -169,10 +165,5 @@ def share(part: Any, whole: Any) -> Floats:
 
 
 def f1(true_positives: Any, predicted: Any, support: Any) -> Floats:
-    """F1, the harmonic mean of precision and recall, from counts of any shape; 0 where there are none.
-
-    Example:
-        >>> f1(np.array([1]), np.array([2]), np.array([2]))
-        array([0.5])
-    """
+    """F1, the harmonic mean of precision and recall, from counts of any shape; 0 where there are none."""
     return share(2 * np.asarray(true_positives), np.asarray(predicted) + support)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,23 +18,15 @@ from bothways.metrics.scores import score
 from bothways.sequences import Array, Numbers, Sequences
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A score and the interval that holds it.
-
-    Attributes:
-        value: the score itself.
-        low: the lower end.
-        high: the upper end.
-    """
+class Interval(NamedTuple):
+    """A score and the ends of the interval that holds it."""
 
     value: float
     low: float
     high: float
 
 
-@dataclass(frozen=True)
-class ClassScores:
+class ClassScores(NamedTuple):
     """How well one class is told from the others; a share of nothing is 0.
 
     Attributes:
@@ -55,8 +48,7 @@ class ClassScores:
     roc_auc: float | None
 
 
-@dataclass(frozen=True)
-class BaselineScores:
+class BaselineScores(NamedTuple):
     """How good a baseline is.
 
     Attributes:
@@ -68,7 +60,7 @@ class BaselineScores:
 
     accuracy: float
     macro_f1: float
-    ahead: Mapping[str, Interval] = field(default_factory=dict)
+    ahead: Mapping[str, Interval] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -136,14 +128,14 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """The shape that `bothways evaluate --json` prints."""
-        intervals = {name: asdict(each) for name, each in self.intervals.items()}
+        intervals = {name: each._asdict() for name, each in self.intervals.items()}
         shape: dict[str, Any] = {
             "split": self.split,
             "sequences": self.sequences,
             "steps": self.labels,
             "accuracy": self.accuracy,
             "macro_f1": self.macro_f1,
-            "classes": {str(label): asdict(scores) for label, scores in self.classes.items()},
+            "classes": {str(label): scores._asdict() for label, scores in self.classes.items()},
             "baselines": {},
             "unseen_classes": [str(label) for label in self.unseen],
             "confusion": self.confusion.tolist(),
@@ -152,11 +144,10 @@ class Evaluation:
             "warnings": list(self.warnings),
             "columns": list(self.columns),
         }
-        for name, baseline in self.baselines.items():
-            shape["baselines"][name] = {"accuracy": baseline.accuracy, "macro_f1": baseline.macro_f1}
-            if baseline.ahead:
-                ahead = {score: asdict(each) for score, each in baseline.ahead.items()}
-                shape["baselines"][name]["model_ahead_by"] = ahead
+        for name, (accuracy, macro_f1, ahead) in self.baselines.items():
+            shape["baselines"][name] = {"accuracy": accuracy, "macro_f1": macro_f1}
+            if ahead:
+                shape["baselines"][name]["model_ahead_by"] = {score: each._asdict() for score, each in ahead.items()}
         if intervals:
             shape["intervals"] = {
                 **{name: intervals[name] for name in ("accuracy", "macro_f1")},
@@ -236,13 +227,12 @@ def evaluate(
     samples = Resamples([len(resampled)], times=resamples, seed=seed)
     intervals, ahead = _intervals(counts, others, resampled, classes, code, samples)
     by_share, by_class = score("accuracy", classes), score("macro_f1", classes)
-    assert sequences.labels is not None
     return Evaluation(
         split=split,
         per=sequences.per,
         sequences=len(sequences),
         labels=len(labels),
-        unlabeled=len(sequences.labels) - len(labels),
+        unlabeled=len(sequences.known_labels) - len(labels),
         accuracy=float(accuracy),
         macro_f1=float(macro_f1),
         classes={label: ClassScores(*row) for label, row in zip(classes, rows, strict=True)},

@@ -5,8 +5,8 @@ Everywhere `expected (labels,)` are codes and `probabilities (labels, classes)` 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,14 +18,13 @@ BINS = 15
 POINTS = 300
 
 
-@dataclass(frozen=True)
-class Bin:
-    """The labels whose highest probability lies in one range.
+class Bin(NamedTuple):
+    """The labels whose highest probability is above `low` and at most `high`.
 
     Attributes:
-        low: the lower end of the range; not in it.
-        high: the upper end; in it.
-        steps: how many there are.
+        low: the lower end of the range.
+        high: the upper end.
+        steps: how many labels there are.
         confidence: the mean of their highest probabilities; 0 if there are none.
         accuracy: the share of them that is predicted right; 0 if there are none.
     """
@@ -55,7 +54,7 @@ class Calibration:
 
     def to_json(self) -> dict[str, Any]:
         """The calibration as plain JSON values."""
-        return {"error": self.error, "brier": self.brier, "bins": [asdict(part) for part in self.bins]}
+        return {"error": self.error, "brier": self.brier, "bins": [part._asdict() for part in self.bins]}
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,11 +105,6 @@ def ranking(
 def calibration(expected: Numbers, probabilities: Array, bins: int = BINS) -> Calibration:
     """Compare how confident a model is with how often it is right (Guo et al. 2017, section 2).
 
-    Args:
-        expected: `(labels,)`.
-        probabilities: `(labels, classes)`.
-        bins: how many ranges of equal width the confidences are divided into.
-
     Example:
         >>> round(calibration(np.array([0, 1]), np.array([[0.9, 0.1], [0.9, 0.1]])).error, 3)
         0.4
@@ -130,15 +124,9 @@ def calibration(expected: Numbers, probabilities: Array, bins: int = BINS) -> Ca
 
 
 def curve(positive: npt.NDArray[np.bool_], p: Array, points: int = POINTS) -> Curve | None:
-    """What every threshold on the probability of one class gives.
+    """What every threshold on the probabilities `p` of one class gives; None if all labels are `positive` or none is.
 
-    Args:
-        positive: `(labels,)` whether each is of the class.
-        p: `(labels,)` its probabilities.
-        points: how many to keep at most, evenly along the curve.
-
-    Returns:
-        None if all labels are of the class or none is.
+    At most `points` are kept, evenly along the curve.
 
     Example:
         >>> curve(np.array([False, True, True]), np.array([0.1, 0.4, 0.8])).detection_rate

@@ -52,24 +52,13 @@ STYLE: Any = {
     "legend.fontsize": 9,
     "lines.linewidth": 1.8,
 }
-MANY_STEPS = 40
-"""Up to so many, each step is drawn by itself."""
-
-FEW_STEPS = 16
-"""Fewer are not drawn wider."""
-
-BAND = 0.8
-LETTER = 5.3
-"""About how many points wide a letter of a band is."""
+MANY_STEPS = 40  # at most this many are drawn one by one
+FEW_STEPS = 16  # fewer are not drawn wider
+BAND, LETTER = 0.8, 5.3  # the height of a band, and about how many points wide a letter in it is
 
 
 def class_colour(code: int, coloured: Sequence[int]) -> str:
-    """The colour of a class among those that have one.
-
-    Example:
-        >>> class_colour(7, coloured=[3, 7]) == CLASSES[1]
-        True
-    """
+    """The colour of a class among those that have one of their own."""
     return CLASSES[coloured.index(code)] if code in coloured else SOFT
 
 
@@ -81,15 +70,10 @@ def drawn(
     says: str,
     margins: tuple[float, float, float, float] | None = None,
 ) -> str:
-    """A drawing as an `<svg>` element to put into a page.
+    """A drawing as an `<svg>` element; sizes are in points, which become pixels.
 
-    Args:
-        width: in points, which become pixels.
-        height: likewise.
-        draw: draws on the figure.
-        name: goes before its identifiers, so that several drawings fit on a page.
-        says: what it shows, for those who cannot see it.
-        margins: left, bottom, right and top, in points; None to find them, which takes as long as all else.
+    `name` goes before its identifiers, `says` is for those who cannot see it. `margins` are left, bottom, right, top;
+    None finds them, which takes as long as all else.
     """
     with mpl.rc_context(STYLE), warnings.catch_warnings():
         # The browser has fonts of its own for letters that matplotlib's lacks.
@@ -118,13 +102,9 @@ def drawn(
 
 
 def threshold_curves(curves: Mapping[str, Curve], share: float, alarms: Alarms | None, roc: bool) -> str:
-    """Precision against recall, or detection against false alarms (ROC), one line per class.
+    """Precision against recall, or detection against false alarms (`roc`), one line per class.
 
-    Args:
-        curves: by the name of the class.
-        share: the share of labels of the first class, which is the precision of guessing; shown if there is no other.
-        alarms: what the threshold gives, to mark; None if there is none.
-        roc: which of the two.
+    `share` is that of the labels of the first class, the precision of guessing; `alarms`, what to mark.
     """
     x, y = ("false_alarm_rate", "detection_rate") if roc else ("detection_rate", "precision")
     names = ("False-alarm rate", "Detection rate") if roc else ("Recall", "Precision")
@@ -204,16 +184,9 @@ def training_curves(history: Sequence[Mapping[str, Any]], metric: str) -> str:
 def steps(
     report: Report, number: int, window: slice, first: int, coloured: Sequence[int], inputs: Sequence[int], says: str
 ) -> str:
-    """A sequence step by step: expected and predicted labels as bands, how probable the expected label was, and inputs.
+    """A sequence step by step: labels as bands, the probability of the expected label, and some inputs.
 
-    Args:
-        report: what it is from.
-        number: that of the drawing on the page.
-        window: the steps that are shown, among those of all sequences.
-        first: the number of the first of them in its sequence.
-        coloured: the codes of the classes that have a colour of their own.
-        inputs: which columns to draw.
-        says: what it shows, for those who cannot see it.
+    `window` are the shown steps among those of all sequences, `first` the number of the first of them in its own.
     """
     expected, predicted, names = report.expected[window], report.predicted[window], report.names
     count = len(expected)
@@ -278,12 +251,7 @@ def steps(
 
 
 def clock_ticks(times: Array) -> tuple[str, list[str]]:
-    """The day of a stretch of time, if it is one, and what to write at each step.
-
-    Example:
-        >>> clock_ticks(np.array(["2024-03-01T06:00", "2024-03-01T07:30"], "datetime64[us]"))
-        ('2024-03-01', ['06:00', '07:30'])
-    """
+    """The day, if all times are of one, and what to write at each step."""
     texts = np.datetime_as_string(times, unit="s").tolist()
     if len({text[:10] for text in texts}) > 1:
         days = float((times.max() - times.min()) / np.timedelta64(1, "D"))

@@ -10,33 +10,18 @@ from bothways.metrics import Interval
 
 
 def short(value: Any, most: int = 40) -> str:
-    """A value as text of one line without control characters, cut where it is long.
-
-    Example:
-        >>> short("a very long name of a class, longer than fits", most=20)
-        'a very long name of…'
-    """
+    """A value as text of one line without control characters, cut where it is long."""
     text = "".join(c if c.isprintable() else " " for c in str(value)).strip()
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
 def text(value: Any, most: int = 60) -> str:
-    """A value as escaped text of one line, cut where it is long.
-
-    Example:
-        >>> text("<b>")
-        '&lt;b&gt;'
-    """
+    """A value as escaped text of one line, cut where it is long."""
     return escape(short(value, most))
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A score; a dash for one that there is not.
-
-    Example:
-        >>> number(0.25), number(None)
-        ('0.250', '-')
-    """
+    """A score; a dash for one that there is not."""
     return "-" if value is None else f"{value:.{digits}f}"
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from bothways.errors import DataError, MissingDependencyError
+from bothways.errors import DataError, MissingDependencyError, counted
 from bothways.files import check_output, written_whole
 from bothways.report.content import Report
 from bothways.report.html import text
@@ -37,17 +37,7 @@ def check_report_file(path: str | os.PathLike[str]) -> Path:
 
 
 def write_page(path: str | os.PathLike[str], make: Callable[[], str]) -> None:
-    """Write a page, whole or not at all.
-
-    Args:
-        path: the file, ending in .html.
-        make: makes the page.
-
-    Raises:
-        InputError: a name that cannot be that of a page.
-        MissingDependencyError: matplotlib is not installed.
-        DataError: the file cannot be written; what stood at `path` is untouched.
-    """
+    """Write the page that `make` makes, whole or not at all; raises what `write_report` does."""
     path = check_report_file(path)
     page = make()
     with written_whole(path, DataError) as temporary:
@@ -62,7 +52,8 @@ def write_report(path: str | os.PathLike[str], report: Report) -> None:
         report: what to show.
 
     Raises:
-        InputError, MissingDependencyError, DataError: as `write_page`.
+        InputError, MissingDependencyError: as `check_report_file`.
+        DataError: the file cannot be written; what stood at `path` is untouched.
 
     Example:
         >>> import tempfile
@@ -85,35 +76,15 @@ def _page(report: Report) -> str:
     from bothways.report import sections
 
     of = report.evaluation
-    steps = f"{of.labels:,} steps in " if of.per == "step" else ""
-    plural = "" if of.sequences == 1 else "s"
-    what = f"{steps}{of.sequences:,} sequence{plural}, {len(of.classes):,} classes"
+    steps = f"{counted(of.labels, 'step')} in " if of.per == "step" else ""
+    what = f"{steps}{counted(of.sequences, 'sequence')}, {len(of.classes):,} classes"
     part = text(part_words(of.split))
-    body = "".join(
-        draw(report)
-        for draw in (
-            sections.verdict,
-            sections.scores,
-            sections.alarms,
-            sections.classes,
-            sections.confusion_and_calibration,
-            sections.curves,
-            sections.worst,
-            sections.training,
-            sections.making,
-        )
-    )
+    body = "".join(draw(report) for draw in sections.ALL)
     return shell(report.title, f"{part[0].upper()}{part[1:]}: {what}.", body)
 
 
 def shell(title: str, part: str, body: str) -> str:
-    """The HTML of a page around its sections.
-
-    Args:
-        title: as text.
-        part: what it is about, as HTML.
-        body: the sections, as HTML.
-    """
+    """The HTML of a page: its title, as text, and what it is about and its sections, as HTML."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

@@ -305,3 +305,7 @@ def _legend(report: Report, coloured: list[int]) -> str:
 
 def _colour(code: int, coloured: list[int]) -> str:
     return f"var(--{figures.COLOURS[figures.class_colour(code, coloured)]})"
+
+
+ALL = (verdict, scores, alarms, classes, confusion_and_calibration, curves, worst, training, making)
+"""The sections in their order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bothways.errors import counted
 from bothways.metrics import Evaluation
 
 FEW_SEQUENCES = 20
@@ -12,11 +13,7 @@ NAMED = 5
 
 
 def baseline_words(name: str, per: str = "step") -> str:
-    """What a baseline does, in a few words.
-
-    Args:
-        name: that of the baseline.
-        per: "step" or "sequence", what has a label.
+    """What a baseline does, in a few words; `per` is what has a label.
 
     Example:
         >>> baseline_words("majority")
@@ -92,7 +89,7 @@ def warnings(evaluation: Evaluation) -> tuple[str, ...]:
     elif of.resampled < FEW_SEQUENCES:
         said.append(f"Only {of.resampled} sequences have labels: the intervals are rough, and rather too narrow.")
     if of.unseen:
-        labels = _many(sum(of.classes[label].support for label in of.unseen), of.per)
+        labels = counted(sum(of.classes[label].support for label in of.unseen), of.per)
         said.append(f"Training has no label {_named(of.unseen)}: {labels} here cannot be right, and F1 is 0.")
     absent = tuple(label for label, scores in of.classes.items() if not scores.support)
     if absent:
@@ -100,7 +97,7 @@ def warnings(evaluation: Evaluation) -> tuple[str, ...]:
         said.append(f"No {of.per} here has the label {_named(absent)}, so {what} the macro F1.")
     if of.unlabeled:
         word = "has no label and does" if of.unlabeled == 1 else "have no label and do"
-        said.append(f"{_many(of.unlabeled, of.per)} {word} not count.")
+        said.append(f"{counted(of.unlabeled, of.per)} {word} not count.")
     asked = None if of.alarms is None else of.alarms.asked_false_alarm_rate
     rate = of.intervals.get("false_alarm_rate")
     if asked is not None and rate is not None and rate.low > asked:
@@ -112,17 +109,8 @@ def warnings(evaluation: Evaluation) -> tuple[str, ...]:
 
 
 def part_words(split: str) -> str:
-    """The part of a table in a sentence.
-
-    Example:
-        >>> part_words("test"), part_words("all")
-        ('the test part', 'the whole table')
-    """
+    """The part of a table in a sentence."""
     return "the whole table" if split == "all" else f"the {split} part"
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _named(labels: tuple[object, ...]) -> str:

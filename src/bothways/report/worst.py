@@ -12,34 +12,20 @@ from bothways.report.content import Report
 Floats = npt.NDArray[np.float64]
 
 
-def worst_sequences(wrong: Any, judged: Any, most: int) -> list[int]:
+def worst_sequences(wrong: Any, labels: Any, most: int) -> list[int]:
     """The worst sequences, the very worst first; none that is all right.
 
     What counts is the number of wrong steps times their share: by the share alone the worst sentences are all of one
     word, and by the number alone they are just the longest.
-
-    Args:
-        wrong: `(sequences,)` how many steps are labeled wrong.
-        judged: `(sequences,)` how many steps have a label.
-        most: how many sequences to name at most.
-
-    Example:
-        >>> worst_sequences([1, 500, 0, 10], [1, 1000, 50, 1000], most=3)
-        [1, 0, 3]
     """
     mistakes = np.asarray(wrong, np.float64)
-    weight = mistakes**2 / np.maximum(judged, 1)
+    weight = mistakes**2 / np.maximum(labels, 1)
     order = np.argsort(-weight, kind="stable")[:most]
     return [i for i in order.tolist() if mistakes[i] > 0]
 
 
 def busiest_window(wrong: npt.NDArray[np.bool_], most: int) -> slice:
-    """The run of at most so many steps with most of them wrong, with what is wrong in its middle.
-
-    Example:
-        >>> busiest_window(np.array([False] * 6 + [True] + [False] * 3), most=3)
-        slice(5, 8, None)
-    """
+    """The run of at most `most` steps with most of them wrong, with what is wrong in its middle."""
     if len(wrong) <= most:
         return slice(0, len(wrong))
     before = np.concatenate([[0], np.cumsum(wrong)])
@@ -51,12 +37,7 @@ def busiest_window(wrong: npt.NDArray[np.bool_], most: int) -> slice:
 
 
 def telling_inputs(report: Report, most: int) -> list[int]:
-    """The columns that tell the labels apart best: by the share of their variance that lies between the classes.
-
-    Args:
-        report: with names of inputs.
-        most: how many to name at most.
-    """
+    """The columns that tell the labels apart best: by the share of their variance that lies between the classes."""
     known = report.expected >= 0
     labels, values = report.expected[known], input_values(report)[known]
     values = values - values.mean(axis=0)

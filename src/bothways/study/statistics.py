@@ -17,27 +17,16 @@ from scipy.special import stdtr
 from bothways.errors import InputError
 
 Array = npt.NDArray[np.float64]
-EXACT_SEEDS = 14
-"""Up to so many differences all signs are tried; 2**14 sums cost nothing."""
 
-FLIPS = 100_000
-"""So many random signs are tried beyond that."""
+EXACT_SEEDS, FLIPS = 14, 100_000
+"""All signs of at most this many differences are tried; of more, this many random ones."""
 
 
 def sign_flip_test(differences: Sequence[float], seed: int = 0) -> float:
-    """How likely so large a mean of paired differences is if neither side is better, two-sided.
+    """The two-sided p-value of the mean of paired differences, one for each seed; with n it is at least 2 / 2**n.
 
-    Under that hypothesis each difference is as likely to have the other sign (Fisher 1935; Dror et al. 2018 advise it
-    for scores of unknown distribution). All signs are tried up to `EXACT_SEEDS` differences, random ones beyond.
-    With n differences it cannot be below 2 / 2**n.
-
-    Args:
-        differences: one for each seed, between two settings on the same data.
-        seed: of the random signs.
-
-    Example:
-        >>> sign_flip_test([0.1, 0.2, 0.1, 0.3, 0.2])
-        0.0625
+    Where neither side is better, each difference is as likely to have the other sign (Fisher 1935; Dror et al. 2018
+    advise it for scores of unknown distribution).
     """
     x = np.asarray(differences, np.float64)
     observed = abs(x.sum()) * (1 - 1e-12)  # equal sums may differ in their last bits
@@ -52,15 +41,7 @@ def resampled_t_test(differences: Sequence[float], test_share: float) -> float:
     """The corrected resampled t-test of Nadeau and Bengio (2003, equation 9), two-sided.
 
     For differences from splits of one table: their training parts overlap, so that their variance understates that of
-    the mean, the more the larger the test part is beside the train part.
-
-    Args:
-        differences: one for each split, between two settings.
-        test_share: sequences to test on divided by sequences to train on.
-
-    Example:
-        >>> round(resampled_t_test([0.1, 0.2, 0.1, 0.3, 0.2], test_share=0.25), 3)
-        0.033
+    the mean, the more the larger `test_share` is: sequences to test on divided by sequences to train on.
     """
     x = np.asarray(differences, np.float64)
     n = len(x)
@@ -72,12 +53,7 @@ def resampled_t_test(differences: Sequence[float], test_share: float) -> float:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Holm's correction (1979) of p-values that are looked at together.
-
-    Example:
-        >>> holm([0.01, 0.04, 0.03])
-        [0.03, 0.06, 0.06]
-    """
+    """Holm's correction (1979) of p-values that are looked at together."""
     values = np.asarray(p, np.float64)
     order = np.argsort(values, kind="stable")
     corrected = np.empty_like(values)

@@ -59,8 +59,8 @@ class Validation:
         """Prepare the data."""
         if monitor == "f1" and network.classes != 2:
             raise InputError(f"monitor='f1' is for two classes, and there are {network.classes}. Use 'macro_f1'.")
-        labels, weights = sequences.labels, sequences.weights
-        if labels is None or not ((labels >= 0) & (weights is None or weights > 0)).any():
+        labels, weights = sequences.known_labels, sequences.weights
+        if not ((labels >= 0) & (weights is None or weights > 0)).any():
             raise InputError("The validation data have no label, or none with a weight above 0.")
         self._network, self._sequences, self._monitor, self._positive = network, sequences, monitor, positive
         self._groups = list(padded(network, standardisation, sequences))
