@@ -1,4 +1,4 @@
-"""Which column of a table plays which part."""
+"""Which role each column of a table has."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from bothways.errors import DataError, InputError, ModelFileError, counted, opti
 from bothways.settings import Reading
 
 NONE = "none"
-"""Given for a part, it says that no column plays it."""
+"""Given for a role, it says that no column has it."""
 
 PER = ("step", "sequence")
 """What has a label."""
@@ -52,12 +52,12 @@ class Draw:
 
 @dataclass(frozen=True)
 class Columns:
-    """The parts that the columns of a table play.
+    """The roles of the columns of a table.
 
     Attributes:
-        label: what is to be learnt.
-        features: what a step is known by.
-        categories: those of the features that are names of kinds; the others are numbers.
+        label: what to learn.
+        features: what to learn it from.
+        categories: the categorical features; the others are numeric.
         sequence: tells sequences apart; None if the table is one sequence.
         order: sorts the steps of a sequence, a number or a time; None for the order of the rows.
         split: says train, valid or test; None if there is no such column.
@@ -90,14 +90,8 @@ class Columns:
     @property
     def roles(self) -> dict[str, str]:
         """The columns that are no features, by what they are for."""
-        roles = {
-            "label": self.label,
-            "sequence": self.sequence,
-            "order": self.order,
-            "split": self.split,
-            "group": self.group,
-        }
-        return {role: name for role, name in roles.items() if name is not None}
+        roles = ("label", "sequence", "order", "split", "group")
+        return {role: name for role in roles if (name := getattr(self, role)) is not None}
 
     @property
     def fitted(self) -> Encoding:
@@ -297,13 +291,14 @@ def match_columns(table: Table, columns: Columns, *, label: bool) -> None:
     needed = [columns.sequence, columns.order, columns.label if label else None]
     table.require(*columns.features, *(name for name in needed if name is not None))
     encoding = columns.encoding
-    numbers = [name for name in columns.features if name not in columns.categories]
+    categories = set(columns.categories)
+    numbers = [name for name in columns.features if name not in categories]
     kinds = {name: _kind(table, name, missing=encoding is not None) for name in numbers}
     _check_numbers(table, kinds, droppable=False)
     for name in columns.categories:
         kind = _kind(table, name, missing=True)
         if kind not in ("numbers", "text"):
-            raise DataError(f"{table.source}: the column {name!r} is {kind}; the model was trained on names of kinds.")
+            raise DataError(f"{table.source}: the column {name!r} is {kind}; the model was trained on categories.")
     if columns.order is not None:
         _check_order(table, columns.order)
         dtype = table.schema[columns.order]
@@ -400,7 +395,7 @@ def _check_numbers(table: Table, kinds: Mapping[str, str], droppable: bool = Tru
         raise DataError(f"{table.source}: the model was trained on numbers, but {said}.")
     which, what = ("them", "they are") if len(wrong) > 1 else ("it", "it is")
     raise DataError(
-        f"{table.source}: features are numbers or names of kinds, but {said}. Leave {which} out with "
+        f"{table.source}: features are numeric or categorical, but {said}. Leave {which} out with "
         f"{option('drop', *wrong)}, or say what {what} for ({', '.join(map(option, ('sequence', 'order', 'split')))})."
     )
 

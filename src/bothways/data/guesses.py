@@ -29,16 +29,8 @@ def words(name: str) -> list[str]:
 
 
 SPELLINGS: Mapping[str, str] = MappingProxyType(
-    {
-        "train": "train",
-        "training": "train",
-        "valid": "valid",
-        "validation": "valid",
-        "val": "valid",
-        "dev": "valid",
-        "test": "test",
-        "testing": "test",
-    }
+    {name: part for part in ("train", "valid", "test") for name in (part, f"{part}ing")}
+    | {"validation": "valid", "val": "valid", "dev": "valid"}
 )
 """How a split column may spell the parts, in small letters."""
 
@@ -88,7 +80,7 @@ MANY_VALUES = 20
 HEAD = 10_000
 """Patterns are looked for in the first steps; what is not found there is not looked for in all."""
 
-PLAIN = ("as given", "numbers", "true or false", "text")
+PLAIN = ("as given", "numbers", "text")
 """Reasons that need no word of their own."""
 
 SHOWN = 3
@@ -125,7 +117,7 @@ class Guess:
 
     Attributes:
         name: the column.
-        role: "label", "sequence", "order", "split", "group", "feature", "category", "left out" or "reading".
+        role: "label", "sequence", "order", "split", "group", "feature", "category" or "left out".
         why: the reason, with the option that changes it.
 
     Example:
@@ -189,11 +181,7 @@ def guess_table(guesses: Iterable[Guess], width: int = 80) -> str:
 
 
 def guess_label(table: Table, names: Collection[str]) -> Guess:
-    """The column with the labels, by its name.
-
-    Args:
-        table: the table.
-        names: the columns that have no role yet.
+    """The column with the labels, by its name, among those that have no role yet.
 
     Raises:
         DataError: none is called so, or several are.
@@ -232,24 +220,14 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
     - whatever its name, if times show it: they rise within each value and not over all rows, as where one machine
       follows another, or most times come several times and each but once a value, as where devices report together.
 
-    Of several that are called so, it is the one whose values the others only join. What looks like such a column and
-    is not sure is kept with the question whether it is one.
-
-    Args:
-        table: the table.
-        names: the columns that have no role yet.
-        clocks: the columns that may sort steps.
-
-    Returns:
-        The sequence column, if there is one, with the further columns that would divide its sequences into groups;
-        else the columns that look like one.
+    Of several that are called so, it is the one whose values the others only join; these are left out. Where there is
+    none, what looks like one is kept with the question whether it is.
 
     Raises:
         DataError: several columns tell different sequences apart.
     """
-    schema = table.schema
+    schema, asked = table.schema, []
     ranks: dict[str, tuple[int, str]] = {}
-    asked: list[Guess] = []
     proofs = _repeating(table, clocks)
     for name in names:
         named = _names_sequences(name)
@@ -284,20 +262,15 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
     finest = [name for name in chosen if all(_joins(table, name, other) for other in chosen)]
     sequence = finest[0] if finest else _only(table, "sequence", chosen)
     others = [name for name in ranks if name != sequence and _names_sequences(name) and _joins(table, sequence, name)]
-    return [
-        Guess(sequence, "sequence", ranks[sequence][1]),
-        *(
-            Guess(name, "left out", f"joins sequences ({option('group', name)} keeps these in one part)")
-            for name in others
-        ),
-    ]
+    why = "joins sequences ({} keeps these in one part)"
+    joining = [Guess(name, "left out", why.format(option("group", name))) for name in others]
+    return [Guess(sequence, "sequence", ranks[sequence][1]), *joining]
 
 
 def clock_columns(table: Table, names: Collection[str]) -> list[str]:
     """The columns that may sort steps: times, and numbers that are called after a clock or a counter; none is empty."""
-    likely = [
-        name for name in names if (dtype := table.schema[name]).is_temporal() or (_counts(dtype) and _clock(name))
-    ]
+    schema = table.schema
+    likely = [name for name in names if schema[name].is_temporal() or (_counts(schema[name]) and _clock(name))]
     return [name for name in likely if not _missing(table.column(name))]
 
 
@@ -319,17 +292,8 @@ def guess_order(
     All other dates, times and clocks are left out, and so is a number that grows by the same amount from step to step.
     In one or two sequences, which are cut in time, whole numbers that only rise or only fall are left out as well: they
     count something, and training sees none of those that follow. Numbers with fractions are readings, as of a meter,
-    and stay features; they are told.
-
-    Args:
-        table: the table.
-        sequence: the column that tells sequences apart.
-        names: the columns that have no role yet.
-        needed: whether an order column is to be guessed at.
-        counters: whether columns that are not called after clocks are to be looked at.
-
-    Returns:
-        The order column first, if there is one; then what is left out, and the features that look like clocks.
+    and stay features; they are told. Unless an order column is `needed`, the others are looked at all the same;
+    columns that are not called after clocks, unless `counters` is false.
     """
     steps = _steps(None if sequence is None else table.column(sequence), len(table))
     schema, clocks = table.schema, clock_columns(table, names)
@@ -374,12 +338,10 @@ def guess_categories(table: Table, names: Collection[str]) -> list[Guess]:
         if len(values) < 3:
             continue
         if set(words(name)) & set(KINDS):
-            if len(values) <= MANY_KINDS:
-                why = f"by its name; {len(values):,} whole numbers ({option('numeric', name)} for amounts)"
-                guesses.append(Guess(name, "category", why))
-            else:
-                why = f"{len(values):,} whole numbers, by its name no amounts ({option('drop', name)}?)"
-                guesses.append(Guess(name, "feature", why))
+            few = len(values) <= MANY_KINDS
+            cure = f"{option('numeric', name)} for amounts" if few else f"{option('drop', name)}?"
+            why = f"by its name; {len(values):,} whole numbers ({cure})"
+            guesses.append(Guess(name, "category" if few else "feature", why))
             continue
         spread = int(values.max()) - int(values.min()) + 1  # type: ignore[arg-type]
         if len(values) <= FEW_KINDS and len(table) > 20 * len(values) and len(values) < spread * 0.75 and spread > 20:
@@ -422,9 +384,10 @@ def _counter(name: str, column: pl.Series, steps: Steps, few: bool, needed: bool
     """A word about numbers that rise or fall all the time, or number the rows in another order; `few` sequences."""
     whole, keep = column.dtype.is_integer(), option("numeric", name)
     if name in ROW_NUMBERS or (whole and few):
-        spread = len(column) >= MANY_VALUES and column.max() - column.min() + 1 == len(column) == column.n_unique()  # type: ignore[operator]
-        if spread and not (column.is_sorted() or column.is_sorted(descending=True)):
-            if needed and (name in ROW_NUMBERS or words(name)[-1:] in [[word] for word in ROW_NAMES]):
+        places = column.drop_nulls().unique().sort()
+        every = len(places) == len(column) >= MANY_VALUES and places[-1] - places[0] + 1 == len(column)
+        if every and not (column.is_sorted() or column.is_sorted(descending=True)):
+            if needed and (name in ROW_NUMBERS or {*words(name)[-1:]} & {*ROW_NAMES}):
                 return Guess(name, "order", f"{ORDER_REASONS[6]} ({option('order', 'none')} to keep them so)")
             return Guess(name, "left out", f"numbers rows that stand in another order ({option('order', name)}?)")
     if name in ROW_NUMBERS:
@@ -444,10 +407,8 @@ def _counter(name: str, column: pl.Series, steps: Steps, few: bool, needed: bool
     only = "only rises" if rises else "only falls"
     if whole and few:
         return Guess(name, "left out", f"{only}, as a counter does ({keep} to learn from it)")
-    within = "" if few else " within sequences"
-    return Guess(
-        name, "feature", f"numbers; {only}{within}, as a meter does ({option('drop', name)} if it is a counter)"
-    )
+    only += "" if few else " within sequences"
+    return Guess(name, "feature", f"numbers; {only}, as a meter does ({option('drop', name)} if it is a counter)")
 
 
 def _names_sequences(name: str) -> int:
@@ -477,13 +438,10 @@ def _repeating(table: Table, clocks: Collection[str]) -> list[tuple[str, pl.Seri
     found = []
     for name in clocks:
         column = table.column(name)
-        if not (column.dtype.is_temporal() or _clock(name) == 2):
-            continue
-        again = column.n_unique() <= len(column) / 2
-        turns = min(_moves(_numbers(column), np.ones(len(column) - 1, bool)))
-        if again or turns:
-            found.append((name, column, again, turns))
-    return found
+        if column.dtype.is_temporal() or _clock(name) == 2:
+            again = column.n_unique() <= len(column) / 2
+            found.append((name, column, again, min(_moves(_numbers(column), np.ones(len(column) - 1, bool)))))
+    return [each for each in found if each[2] or each[3]]
 
 
 def _tells_apart(column: pl.Series, clock: pl.Series, again: bool, turns: int) -> bool:

@@ -50,10 +50,8 @@ LEAVES = 64
 """The size of a tree. On twelve public tables it finds what their makers say gives the answer away, with NEARLY to
 spare: 0.80 and more of the uncertainty there, at most 0.50 for any other column."""
 
-VALUES = 2_000_000
-"""At most so many values are looked at, and of a column between the two numbers of `ROWS`."""
-
-ROWS = (2_000, 20_000)
+VALUES, ROWS = 2_000_000, (2_000, 20_000)
+"""At most this many values are looked at, and of one column between the two numbers."""
 
 FEW_ROWS = 200
 """In fewer rows, values that hardly come again prove nothing."""
@@ -81,36 +79,29 @@ class Leak:
 def find_leaks(table: Table, columns: Columns, parts: Parts) -> list[Leak]:
     """Look for answers that are given away: by sequences or runs of steps in two parts, by a column, by step numbers.
 
-    Args:
-        table: the table.
-        columns: its columns, as `split_table` gave them.
-        parts: its parts, as `split_table` gave them.
-
-    Returns:
-        What was found, the worst of each kind first; nothing if all is well.
+    Columns and parts are those of `split_table`. The worst of each kind comes first.
 
     Example:
         >>> from bothways.data.splits import split_table
         >>> rows = np.arange(400)
         >>> frame = pl.DataFrame({"flow": rows // 10, "x": np.sin(rows**2), "alarm": rows % 3 % 2})
-        >>> frame = frame.with_columns(label="alarm")
-        >>> columns = Columns("label", ("x", "alarm"), sequence="flow")
-        >>> table = Table("flows.csv", frame)
-        >>> columns, parts, _ = split_table(table, columns, seed=0)
-        >>> [leak.text for leak in find_leaks(table, columns, parts)]
-        ["Column 'alarm' gives the answer away: alone it tells 'label' right on 100.0% of the train steps. Leave it out
-         (drop=['alarm']) unless it is known before the label is."]
+        >>> table = Table("flows.csv", frame.with_columns(label="alarm"))
+        >>> columns, parts, _ = split_table(table, Columns("label", ("x", "alarm"), sequence="flow"), seed=0)
+        >>> [(leak.kind, leak.names, leak.sure) for leak in find_leaks(table, columns, parts)]
+        [('column', ('alarm',), True)]
     """
     named = parts.named
-    hashes = {name: _row_hashes(table, columns, part) for name, part in named.items()}
+    frame = table.columns(columns.features)
+    # For each step of a part a hash of what its features hold in the table.
+    hashes = {
+        name: frame.select(pl.all().gather(part.table_rows)).hash_rows(1).to_numpy() for name, part in named.items()
+    }
     leaks = []
-    for second in [name for name in named if name != "train"]:
-        first = "train"
-        pair = [(named[name], hashes[name]) for name in (first, second)]
+    for name in [name for name in named if name != "train"]:
+        pair = [(named["train"], hashes["train"]), (named[name], hashes[name])]
         least = _telling_length(pair)
-        same = _same_sequences(first, second, pair, least)
-        leaks += same
-        leaks += _overlaps(first, second, pair, max(LONG_RUN, 2 * least), known=bool(same))
+        same = _same_sequences(name, pair, least)
+        leaks += [*same, *_overlaps(name, pair, max(LONG_RUN, 2 * least), known=bool(same))]
     return leaks + _columns_that_tell(table, columns, parts) + _steps_that_tell(columns, parts)
 
 
@@ -119,13 +110,7 @@ def refuse_leaks(
 ) -> None:
     """Refuse a table that gives answers away; say what may do so.
 
-    Args:
-        table: the table.
-        columns: its columns, as `split_table` gave them.
-        parts: its parts, as `split_table` gave them.
-        allowed: whether to go on all the same; then everything is said.
-        to: what the user wants to do, as "train".
-        say: is called with what was found.
+    Where it is `allowed`, everything is said and nothing refused. `to` is what the user wants to do, as "train".
 
     Raises:
         DataError: a leak beyond doubt.
@@ -151,12 +136,6 @@ def refuse_leaks(
         raise DataError(f"{' '.join(sure)} To {to} all the same, add {option('allow_leaks', True)}.")
 
 
-def _row_hashes(table: Table, columns: Columns, part: Sequences) -> Hashes:
-    """For each step of a part a hash of what its features hold in the table."""
-    frame = table.columns(columns.features).select(pl.all().gather(part.table_rows))
-    return frame.hash_rows(1).to_numpy()
-
-
 def _telling_length(pair: list[tuple[Sequences, Hashes]]) -> int:
     """How many steps must be alike before chance is no explanation, if steps were drawn independently.
 
@@ -175,13 +154,8 @@ def _telling_length(pair: list[tuple[Sequences, Hashes]]) -> int:
 def _runs(hashes: Hashes, starts: Numbers, ends: Numbers, origin: int) -> Hashes:
     """A hash of the steps from each start up to its end, wherever they stand.
 
-    The hash of steps s to e is sum(h[t] ODD^(t - s + origin)) modulo 2^64, from differences of one running sum.
-
-    Args:
-        hashes: `(steps,)` those of the steps.
-        starts: `(runs,)` the first step of each run.
-        ends: `(runs,)` the step after its last.
-        origin: at least the number of steps; equal for runs that are compared.
+    The hash of steps s to e is sum(h[t] ODD^(t - s + origin)) modulo 2^64, from differences of one running sum. The
+    origin is at least the number of steps, and equal for runs that are compared.
     """
     powers = np.full(origin + 1, ODD)
     powers[0] = 1
@@ -191,7 +165,7 @@ def _runs(hashes: Hashes, starts: Numbers, ends: Numbers, origin: int) -> Hashes
     return (sums[ends] - sums[starts]) * powers[origin - starts]
 
 
-def _same_sequences(first: str, second: str, pair: list[tuple[Sequences, Hashes]], least: int) -> list[Leak]:
+def _same_sequences(name: str, pair: list[tuple[Sequences, Hashes]], least: int) -> list[Leak]:
     """Sequences of one part that stand in another as well, step for step."""
     origin = max(len(hashes) for _, hashes in pair)
     found = []
@@ -202,18 +176,17 @@ def _same_sequences(first: str, second: str, pair: list[tuple[Sequences, Hashes]
     twice = np.isin(theirs, ours) & (other.lengths >= least)
     if not twice.any():
         return []
-    count = int(twice.sum())
-    at = int(twice.argmax())
+    count, at = int(twice.sum()), int(twice.argmax())
     twin = one.id(int(np.flatnonzero(ours == theirs[at])[0]))
     text = (
-        f"{count:,} of the {len(other):,} sequences of the {second} part stand in the {first} part too, step for step "
+        f"{count:,} of the {len(other):,} sequences of the {name} part stand in the train part too, step for step "
         f"(the first: {other.id(at)!r}, which is {twin!r} there). Scores on them say what was learnt by heart. Remove "
         f"them from one part, or keep what belongs together in one part with {option('group')}."
     )
-    return [Leak("sequence", text, count / len(other), (first, second), sure=True)]
+    return [Leak("sequence", text, count / len(other), ("train", name), sure=True)]
 
 
-def _overlaps(first: str, second: str, pair: list[tuple[Sequences, Hashes]], length: int, known: bool) -> list[Leak]:
+def _overlaps(name: str, pair: list[tuple[Sequences, Hashes]], length: int, known: bool) -> list[Leak]:
     """Long runs of steps of one part that stand in another as well, as windows do that overlap."""
     runs = []
     origin = max(len(hashes) for _, hashes in pair)
@@ -240,13 +213,13 @@ def _overlaps(first: str, second: str, pair: list[tuple[Sequences, Hashes]], len
     if known and len(sequences) <= 1:
         return []
     text = (
-        f"{share:.1%} of the steps of the {second} part lie in runs of {length} steps or more that stand in the "
-        f"{first} part too, in {len(sequences):,} of its {len(other):,} sequences (the first: "
+        f"{share:.1%} of the steps of the {name} part lie in runs of {length} steps or more that stand in the "
+        f"train part too, in {len(sequences):,} of its {len(other):,} sequences (the first: "
         f"{other.id(int(sequences[0]))!r}). Windows that overlap do so, and things that repeat themselves. If it is "
         "the former, cut windows after the parts are made, or keep what belongs together in one part with "
         f"{option('group')}."
     )
-    return [Leak("overlap", text, share, (first, second), sure=False)]
+    return [Leak("overlap", text, share, ("train", name), sure=False)]
 
 
 def _columns_that_tell(table: Table, columns: Columns, parts: Parts) -> list[Leak]:
@@ -256,19 +229,15 @@ def _columns_that_tell(table: Table, columns: Columns, parts: Parts) -> list[Lea
     leaks = []
     for name in columns.features:
         right, certainty = tree(table.column(name).gather(rows))
+        told = f"gives the answer away: alone it tells {columns.label!r} right on {right:.1%} of the train steps."
+        out = f"eave it out ({option('drop', name)})"
         if right >= DETERMINES:
-            text = (
-                f"Column {name!r} gives the answer away: alone it tells {columns.label!r} right on {right:.1%} of the "
-                f"train steps. Leave it out ({option('drop', name)}) unless it is known before the label is."
-            )
-            leaks.append(Leak("column", text, right, (name,), sure=True))
+            text = f"Column {name!r} {told} L{out} unless it is known before the label is."
         elif certainty >= NEARLY:
-            text = (
-                f"Column {name!r} nearly gives the answer away: alone it tells {columns.label!r} right on {right:.1%} "
-                "of the train steps. Is it known before the label is? If not, leave it out "
-                f"({option('drop', name)})."
-            )
-            leaks.append(Leak("column", text, right, (name,), sure=False))
+            text = f"Column {name!r} nearly {told} Is it known before the label is? If not, l{out}."
+        else:
+            continue
+        leaks.append(Leak("column", text, right, (name,), sure=right >= DETERMINES))
     return sorted(leaks, key=lambda leak: (not leak.sure, -leak.figure))
 
 
@@ -291,18 +260,14 @@ def _steps_that_tell(columns: Columns, parts: Parts) -> list[Leak]:
 
 
 def _sampled(part: Sequences, columns: int) -> Numbers:
-    """Steps with a label, evenly spaced if there are many."""
+    """Steps with a label, some of them if there are many."""
     known = np.flatnonzero(part.step_labels != NO_LABEL)
-    least, most = ROWS
-    return known[:: math.ceil(len(known) / min(most, max(least, VALUES // columns))) or 1]
+    count = min(ROWS[1], max(ROWS[0], VALUES // columns))
+    return known if len(known) <= count else np.sort(np.random.default_rng(0).choice(known, count, replace=False))
 
 
 def _tree(part: Sequences, steps: Numbers) -> Callable[[pl.Series], tuple[float, float]]:
     """How well a column tells the labels of steps, by a small decision tree on whole sequences that it has not seen.
-
-    Args:
-        part: the train part.
-        steps: the numbers of its steps to look at, all with a label.
 
     Returns:
         A function of a column `(steps,)`: the share of labels that it gives right, and the share of the uncertainty
@@ -321,9 +286,9 @@ def _tree(part: Sequences, steps: Numbers) -> Callable[[pl.Series], tuple[float,
     def told(column: pl.Series) -> tuple[float, float]:
         if not held_out or (len(column) < FEW_ROWS and column.n_unique() > len(column) / 4):
             return 0.0, 0.0
-        numbers = column.cast(pl.Float64) if column.dtype.is_numeric() else column.rank("dense").cast(pl.Float64)
-        numbers = numbers.fill_nan(None) - (numbers.min() or 0)
-        values = numbers.fill_null(-1).to_numpy().astype(np.float32)[:, None]
+        numbers = (column if column.dtype.is_numeric() else column.rank("dense")).cast(pl.Float64).fill_nan(None)
+        # From 0 up, so that float32 tells large numbers apart; -1 is a missing one.
+        values = (numbers - (numbers.min() or 0)).fill_null(-1).to_numpy().astype(np.float32)[:, None]
         predicted = np.full_like(labels, NO_LABEL)
         for seen, unseen in held_out:
             tree = DecisionTreeClassifier(max_leaf_nodes=LEAVES, min_samples_leaf=1e-3, random_state=0)
