@@ -23,7 +23,6 @@ BLOCK = 2**20
 WINDOWS = "cp1252"
 """What text is taken for that is neither UTF-8 nor says what it is."""
 
-MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 BROKEN = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 """What Polars raises where a file is not what it should be."""
 
@@ -31,17 +30,9 @@ Say = Callable[[str], None]
 
 
 def read(path: Path, say: Say) -> pl.DataFrame:
-    """The fields of a CSV file with a header, as text.
+    """The fields as text.
 
     Reading text and converting whole columns takes 0.9 s for a file of 129 MB; Polars's own inference takes 9.3 s.
-
-    Args:
-        path: the file; one that ends in .gz is compressed.
-        say: is called with what the user should know.
-
-    Raises:
-        DataError: no text, lines with more fields than the header, or two columns of one name.
-        OSError: the file cannot be read.
     """
     with utf8(path, say) as file:
         separator, names = _dialect(path, file)
@@ -67,12 +58,7 @@ def write(frame: pl.DataFrame, file: BinaryIO, first: bool, separator: str = ","
 
 @contextmanager
 def utf8(path: Path, say: Say) -> Iterator[Path]:
-    """A file of text as UTF-8 that is not compressed: the file itself, or a temporary one.
-
-    Raises:
-        DataError: no text, or damaged.
-        OSError: the file cannot be read.
-    """
+    """A file of text as UTF-8 that is not compressed: the file itself, or a temporary one."""
     with tempfile.TemporaryDirectory(prefix="bothways-") as folder:
         plain, text = path, Path(folder, "text")
         if path.suffix.lower() == ".gz":
@@ -83,7 +69,7 @@ def utf8(path: Path, say: Say) -> Iterator[Path]:
             except (EOFError, gzip.BadGzipFile, zlib.error):
                 raise DataError(f"{path}: this is no gzip file, or it is damaged or cut short.") from None
         encoding = _encoding(path, plain)
-        if encoding in ("utf-8", "utf-8-sig"):
+        if encoding == "utf-8":
             yield plain
             return
         try:
@@ -98,10 +84,8 @@ def utf8(path: Path, say: Say) -> Iterator[Path]:
 
 def _encoding(path: Path, plain: Path) -> str:
     with plain.open("rb") as file:
-        start = file.read(4)
-        for mark, encoding in MARKS.items():
-            if start.startswith(mark) and encoding == "utf-16":
-                return encoding
+        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return "utf-16"
         file.seek(0)
         decoder, found = codecs.getincrementaldecoder("utf-8")(), "utf-8"
         while block := file.read(BLOCK):

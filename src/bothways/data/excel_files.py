@@ -1,4 +1,4 @@
-"""Excel workbooks: the fields of the first sheet, as text."""
+"""Excel workbooks."""
 
 from __future__ import annotations
 
@@ -12,17 +12,7 @@ from bothways.errors import DataError, MissingDependencyError
 
 
 def read(path: Path, say: Say) -> pl.DataFrame:
-    """The fields of the first sheet of a workbook, whose first row names the columns.
-
-    Args:
-        path: the file.
-        say: is called with what the user should know.
-
-    Raises:
-        DataError: no workbook, or a damaged one.
-        MissingDependencyError: fastexcel is not installed.
-        OSError: the file cannot be read.
-    """
+    """The fields of the first sheet as text; its first row names the columns."""
     try:
         import fastexcel
     except ImportError:
@@ -30,18 +20,17 @@ def read(path: Path, say: Say) -> pl.DataFrame:
             f"{path}: Excel files are read with fastexcel, which is not installed. Install it: "
             "pip install 'bothways[excel]'"
         ) from None
-    path.open("rb").close()
+    path.open("rb").close()  # else it cannot be told from one that is damaged
     try:
         workbook = fastexcel.read_excel(path)
-        names = workbook.sheet_names
         fields = workbook.load_sheet(0, dtypes="string").to_polars()
     except (fastexcel.FastExcelError, *BROKEN) as error:
         raise DataError(f"{path}: this is no Excel file that can be read ({str(error).splitlines()[0]}).") from None
-    if len(names) > 1:
+    if len(names := workbook.sheet_names) > 1:
         say(f"{path}: {names[0]!r} is read, the first of {len(names)} sheets.")
     return fields
 
 
 def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
-    """The same, about `rows` rows at a time."""
+    """The same, `rows` rows at a time."""
     yield from read(path, say).iter_slices(rows)

@@ -109,29 +109,27 @@ class FieldReader:
             return frame
         self._names = frame.columns
         done: dict[str, pl.Series] = {}
-        open_ways = {}
+        doubtful = {}
         words = [*self.reading.missing, *self.learned.missing]
         for column in frame:
-            name, text = column.name, column.alias("")
-            if text.dtype != pl.String:
-                done[name] = text.cast(pl.String) if name in self.text else text
+            name, column = column.name, column.alias("")
+            if column.dtype != pl.String:
+                done[name] = column.cast(pl.String) if name in self.text else column
                 continue
-            text = stripped(text)
-            if words:
-                text = text.set(text.is_in(words), None)
-            if name in self.text:
-                done[name] = text
-                continue
-            ways = _ways(text, self._kinds.get(name), self.fields == "strings")
+            fields = stripped(column)
+            text = fields.set(fields.is_in(words), None) if words else fields
+            ways = {} if name in self.text else _ways(text, self._kinds.get(name), self.fields == "strings")
             if not ways and name in self._kinds:
                 raise LaterRowsDifferError
             if len(ways) > 1:
-                open_ways[name] = ways
-            else:
-                done[name] = self._take(name, text, ways)
-        for name, ways in open_ways.items():
-            done[name] = self._take(name, stripped(frame.get_column(name).alias("")), self._settled(name, ways))
-        return pl.DataFrame([done[name].alias(name) for name in frame.columns])
+                doubtful[name] = fields, {"text": text, **ways}
+            done[name] = (
+                text if name in self.text or name in doubtful else self._taken(name, fields, ways or {"text": text})
+            )
+        for name, (fields, ways) in doubtful.items():
+            kind = self._settled(name, *(way for way in ways.items() if way[0] != "text"))
+            done[name] = self._taken(name, fields, {kind: ways[kind]})
+        return pl.DataFrame([column.alias(name) for name, column in done.items()])
 
     def notices(self) -> dict[str, str]:
         """What the user should be told of columns: how they are read, what is missing, and what is in doubt."""
@@ -155,60 +153,51 @@ class FieldReader:
         shown = [value for option, value in self._shown if option == name]
         return getattr(self.reading, name) or (shown[0] if len(shown) == 1 else getattr(self.learned, name))
 
-    def _settled(self, name: str, ways: dict[str, pl.Series]) -> dict[str, pl.Series]:
-        """The one of two ways to read a column."""
-        (first, ours), (second, theirs) = ways.items()
+    def _settled(self, name: str, one: tuple[str, pl.Series], other: tuple[str, pl.Series]) -> str:
+        """Which one of two ways to read a column."""
+        (first, ours), (second, theirs) = one, other
         what = KINDS[second].choice[0]
         value = self._choice(what)
-        for kind in ways:
+        for kind in (first, second):
             if value == KINDS[kind].choice[1]:
-                return {kind: ways[kind]}
-        if first != "numbers" and not self.whole:
+                return kind
+        if first == "numbers":
+            return first
+        if not self.whole:
             raise LaterRowsDifferError
         if ours.equals(theirs):
-            return {first: ours}
+            return first
         if what == "dates":
             self._doubts[name] = f"or month/day/year? ({option('dates', 'month-first')})"
-        elif first != "numbers":
-            at = int((ours != theirs).arg_max() or 0)
-            this, other = (option(*KINDS[kind].choice) for kind in ways)
-            self._doubts[name] = f"{DOUBT}: {ours[at]:.12g} ({this}) or {theirs[at]:.12g} ({other})?"
-            return {}
-        return {first: ours}
+            return first
+        at = int((ours != theirs).arg_max() or 0)
+        this, that = (option(*KINDS[kind].choice) for kind in (first, second))
+        self._doubts[name] = f"{DOUBT}: {ours[at]:.12g} ({this}) or {theirs[at]:.12g} ({that})?"
+        return "text"
 
-    def _take(self, name: str, text: pl.Series, ways: dict[str, pl.Series]) -> pl.Series:
-        """The values of a column that is read in one way; text where there is none."""
-        kind, values = next(iter(ways.items()), ("text", text))
+    def _taken(self, name: str, fields: pl.Series, way: dict[str, pl.Series]) -> pl.Series:
+        """The values of a column that is read in one way."""
+        ((kind, values),) = way.items()
         if kind:
             self._kinds[name] = kind
             one = self._types.setdefault(name, values.dtype) == values.dtype or not values.dtype.is_temporal()
-            if not one or (kind.startswith("decimal") and not self.whole and text.str.contains(UNIT).any()):
+            if not one or (kind.startswith("decimal") and not self.whole and fields.str.contains(UNIT).any()):
                 raise LaterRowsDifferError  # times with and without a zone; or a unit that other rows may lack
             if kind != "numbers" or values.dtype.is_float():
                 self._shown.add(KINDS[kind].choice)
-        if values.null_count() > text.null_count():
-            words = text.filter(values.is_null()).drop_nulls().to_list()
+        if values.null_count() > fields.null_count():
+            words = fields.filter(values.is_null()).drop_nulls().to_list()
             self._missing.setdefault(name, Counter()).update(words)
         return values
 
 
 def reading_notices(readings: Mapping[str, str]) -> list[str]:
-    """What `FieldReader.notices` says, in sentences.
-
-    Example:
-        >>> reading_notices({"x": "decimal comma"})
-        ["Column 'x': decimal comma."]
-    """
+    """What `FieldReader.notices` says, in sentences."""
     return [f"Column {name!r}: {text}{'' if text.endswith('?') else '.'}" for name, text in readings.items()]
 
 
 def not_numbers(column: pl.Series) -> tuple[int, int] | None:
-    """The first field that keeps a column of text from being numbers, and how many do; None if most fields are none.
-
-    Example:
-        >>> not_numbers(pl.Series(["1,5", "2,5", "n/a", "3.5"])), not_numbers(pl.Series(["tcp", "udp"]))
-        ((3, 1), None)
-    """
+    """The first field that keeps a column of text from being numbers, and how many do; None if most fields do."""
     text = stripped(column)
     words = text.str.to_lowercase().is_in(MISSING)
     numbers = max((_separated(text, sign) for sign in ".,"), key=lambda each: each.count())
@@ -220,12 +209,7 @@ def not_numbers(column: pl.Series) -> tuple[int, int] | None:
 
 
 def stripped(fields: pl.Series) -> pl.Series:
-    """The text without blanks around it; null where nothing is left.
-
-    Example:
-        >>> stripped(pl.Series([" 007 ", " "])).to_list()
-        ['007', None]
-    """
+    """The text without blanks around it; null where nothing is left."""
     text = fields.str.strip_chars()
     return text.set(text == "", None)
 

@@ -15,36 +15,23 @@ from bothways.data.fields import LaterRowsDifferError
 from bothways.errors import DataError
 
 BYTES = 2**24
-"""This many bytes of lines are read at a time."""
+"""How many bytes of lines are read at a time."""
 
 DEEPEST = 32
 """Values that are nested deeper are refused: Polars takes time that grows with the cube of the depth."""
 
 
 def read(path: Path, say: Say) -> pl.DataFrame:
-    """The values of a file of JSON objects; a key that an object does not have is null there.
-
-    Args:
-        path: the file; one that ends in .gz is compressed.
-        say: is called with what the user should know.
-
-    Raises:
-        DataError: no JSON objects, or a key that holds values of different kinds.
-        OSError: the file cannot be read.
-    """
+    """The values of all keys; one that an object does not have is null there."""
     with utf8(path, say) as file:
         return _parse(path, file.read_bytes().removeprefix(b"\xef\xbb\xbf"), None)
 
 
 def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
-    """The rows of a file of lines, about `rows` at a time.
-
-    The columns and their types are those of the first lines.
+    """The rows in order, about `rows` at a time, with the columns and types of the first ones.
 
     Raises:
-        DataError: as `read`.
         LaterRowsDifferError: a later line has a key or a kind of value that the first ones have not.
-        OSError: the file cannot be read.
     """
     schema: pl.Schema | None = None
     if ".json" in path.suffixes:

@@ -14,16 +14,7 @@ DAMAGED = "this is no Parquet file, or it is damaged or cut short."
 
 
 def read(path: Path, say: Say) -> pl.LazyFrame:
-    """The columns of a Parquet file, each read when it is asked for.
-
-    Args:
-        path: the file.
-        say: not called; other formats do.
-
-    Raises:
-        DataError: the file is no Parquet file, or a damaged one.
-        OSError: the file cannot be read.
-    """
+    """The columns, each read when it is asked for."""
     with path.open("rb") as file:
         try:
             pl.read_parquet_schema(file)
@@ -33,7 +24,7 @@ def read(path: Path, say: Say) -> pl.LazyFrame:
 
 
 def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
-    """The rows of a Parquet file from the first to the last, about `rows` at a time."""
+    """The rows in order, about `rows` at a time."""
     frame = read(path, say)
     try:
         yield from frame.collect_batches(chunk_size=rows, maintain_order=True)

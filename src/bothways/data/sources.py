@@ -26,7 +26,7 @@ class Format(NamedTuple):
     """How files of one kind are read and written.
 
     Attributes:
-        read: `(path, say) -> frame`, as it stands in the file.
+        read: `(path, say) -> frame`, as it stands in the file; `say` is called with what the user should know.
         batches: `(path, rows, say) -> frames`, the same in order.
         write: `(frame, file, first) -> None` adds rows; None if rows cannot be added, or nothing be written.
         fields: what text is: "fields" of any kind of value, "strings" beside values with types, or just "text".
@@ -64,12 +64,7 @@ OUTPUTS = tuple(ending for ending, format in FORMATS.items() if format.writable)
 
 
 def ending(path: Path) -> str:
-    """The ending of a name in small letters, with what stands before .gz.
-
-    Example:
-        >>> ending(Path("flows.2024.CSV.gz"))
-        '.csv.gz'
-    """
+    """The ending of a name in small letters: `.csv`, or `.csv.gz` where it is compressed."""
     suffixes = path.name.lower().rsplit(".", 2)[1:]
     return "." + ".".join(suffixes if suffixes[-1:] == ["gz"] else suffixes[-1:])
 
@@ -93,11 +88,6 @@ def find_files(source: Source) -> Files:
 
     Raises:
         DataError: no such file, none in the folder or of the pattern, an unknown ending, or files of two formats.
-
-    Example:
-        >>> find_files("flows.docx")
-        Traceback (most recent call last):
-        bothways.errors.DataError: flows.docx: tables are read from files that end in .parquet, .csv, .tsv, ...
     """
     given = [source] if isinstance(source, (str, os.PathLike)) else list(source)
     if not given:

@@ -86,11 +86,7 @@ class Table:
         return self.columns([name]).to_series().alias("")
 
     def columns(self, names: Collection[str]) -> pl.DataFrame:
-        """The columns called `names`; only these are read, and kept. Categories come as text.
-
-        Raises:
-            DataError: there is no such column, see `require`; or the file is damaged.
-        """
+        """The same of several columns, with their names; what was read is kept."""
         self.require(*names)
         if new := [name for name in dict.fromkeys(names) if name not in self._read]:
             if len(self._read) >= MANY_READS and not isinstance(self.values, pl.DataFrame):
@@ -109,11 +105,7 @@ class Table:
         return pl.DataFrame([self._read[name] for name in names])
 
     def frame(self) -> pl.DataFrame:
-        """All columns, in memory.
-
-        Raises:
-            DataError: the file is damaged.
-        """
+        """All columns, in memory."""
         return self.values if isinstance(self.values, pl.DataFrame) else self._collected(self.values)
 
     def require(self, *names: str) -> None:
@@ -211,11 +203,7 @@ def field_reader(
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Say which file the system cannot read.
-
-    Raises:
-        DataError: instead of an OSError.
-    """
+    """Say which file the system cannot read: a DataError instead of an OSError."""
     try:
         yield
     except FileNotFoundError:
@@ -248,11 +236,7 @@ def opened(path: Path, temporary: Path) -> BinaryIO:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Say which file cannot hold a table.
-
-    Raises:
-        DataError: instead of what Polars raises.
-    """
+    """Say which file cannot hold a table: a DataError instead of what Polars raises."""
     try:
         yield
     except BROKEN as error:
@@ -261,21 +245,10 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def alike(name: str, frame: pl.LazyFrame, first: str, schema: pl.Schema) -> pl.LazyFrame:
-    """The rows of a further file of a table, its columns in the order of those of the first file.
-
-    Args:
-        name: what messages call this file.
-        frame: its rows.
-        first: what messages call the first file.
-        schema: the columns of the first file.
+    """The rows of the file `name`, its columns in the order of `schema`, those of the file `first`.
 
     Raises:
         DataError: a column that one of the files does not have, or that holds values of another kind there.
-
-    Example:
-        >>> frame = pl.LazyFrame({"packets": [1], "bytes": [12]})
-        >>> alike("b.csv", frame, "a.csv", pl.Schema({"bytes": pl.Int64, "packets": pl.Int64})).collect().columns
-        ['bytes', 'packets']
     """
     own = frame.collect_schema()
     for where, other, names in ((name, first, schema.keys() - own.keys()), (first, name, own.keys() - schema.keys())):
