@@ -73,7 +73,9 @@ class Reading:
     )
 
     def __post_init__(self) -> None:
-        """Check everything."""
+        """Check everything; one word may stand for a list of one."""
+        words = (self.missing,) if isinstance(self.missing, str) else tuple(self.missing)
+        object.__setattr__(self, "missing", words)
         check_options(self)
 
 

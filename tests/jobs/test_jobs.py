@@ -258,3 +258,35 @@ def test_a_level_that_drifts_between_days_does_not_count_once_centered(tmp_path:
         assert accuracy > 0.8
     same, drifted = (pl.read_parquet(tmp_path / f"{name}_out.parquet") for name in ("same", "drifted"))
     np.testing.assert_allclose(same["probability"], drifted["probability"], atol=1e-4)
+
+
+def test_a_table_of_another_country(tmp_path: Path) -> None:
+    lines = ["Gerät;Zeit;Wert;Stufe;Zustand"]
+    for row in range(600):
+        day, at, level = f"{row // 20 % 12 + 1:02}.02.2024", f"{row % 20:02}:00", "k.A." if row % 50 == 0 else "1"
+        lines.append(
+            f"g{row // 20};{day} {at};{row * 37 % 19},{row % 10};{level};{'Störung' if row * 37 % 19 > 9 else 'gut'}"
+        )
+    path = tmp_path / "werte.csv"
+    path.write_bytes("\n".join(lines).encode("cp1252"))
+    said: list[str] = []
+    roles = {"label": "Zustand", "sequence": "Gerät", "order": "Zeit", "missing": ["k.A."]}
+    model = tmp_path / "werte.bothways"
+    jobs.train(path, model, settings=SETTINGS | {"epochs": 1}, say=said.append, allow_leaks=True, **roles)
+    told = "\n".join(said)
+    assert "it is read as Windows-1252" in told
+    assert "decimal comma" in told
+    assert "dates are day/month/year" in told
+    assert "12 fields are missing ('k.A.')" in told
+    said.clear()
+    jobs.evaluate(model, path, "all", say=said.append)
+    assert "Column 'Wert': decimal comma." in said
+    prediction = jobs.predict(model, path, tmp_path / "labeled.csv.gz", say=said.append)
+    assert prediction.rows == 600
+    labeled = pl.read_csv(tmp_path / "labeled.csv.gz", infer_schema=False)
+    assert labeled["Wert"][1] == "18,1"
+    # What the training table showed decides where a new one does not.
+    path.write_text("Gerät;Zeit;Wert;Stufe\n" + "".join(f"g;0{d}/02/2024;{d}12,345;1\n" for d in range(1, 9)))
+    said.clear()
+    jobs.predict(model, path, tmp_path / "labeled.csv", say=said.append)
+    assert "Column 'Wert': decimal comma." in said

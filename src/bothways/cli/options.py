@@ -17,6 +17,7 @@ Given = dict[str, Any]
 """Values by the names of fields."""
 
 PANELS = {
+    "reading": "How fields are read",
     "roles": "What the columns are for",
     "preparation": "Preparation of the table",
     "network": "The network",
@@ -94,7 +95,7 @@ def _parameters(options: Mapping[str, Option], panel: str) -> Iterator[inspect.P
             )
         elif kind is tuple:
             kind, default = list[str] | None, None
-            more["metavar"] = "COLUMNS"
+            more["metavar"] = "A,B"
         elif kind is str:
             kind = str if default is not None else str | None
             more["metavar"] = "NAME" if option.choices else "COLUMN"

@@ -16,7 +16,7 @@ from bothways.cli.options import PANELS, AllowLeaks, Given, takes
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.options import options
-from bothways.settings import Preparation, Roles, Settings
+from bothways.settings import Preparation, Reading, Roles, Settings
 
 BACKENDS = ("jax", "torch", "tensorflow")
 
@@ -24,6 +24,7 @@ _TRAINING: dict[str, Any] = {"rich_help_panel": PANELS["settings"]}
 
 
 @takes(
+    reading=options(Reading),
     roles=options(Roles),
     preparation=options(Preparation),
     network=options(Network),
@@ -35,6 +36,7 @@ def train(
         Path, typer.Option("--output", "-o", help="File of the model, NAME.bothways.", show_default=False)
     ],
     *,
+    reading: Given,
     roles: Given,
     allow_leaks: AllowLeaks = False,
     preparation: Given,
@@ -86,6 +88,7 @@ def train(
             on_epoch=on_epoch,
             **preparation,
             **roles,
+            **reading,
         )
     if as_json:
         print_json(training.to_json())
@@ -93,9 +96,12 @@ def train(
         results.show_training(training)
 
 
+@takes(reading=options(Reading))
 def evaluate(
     model: ModelFile,
     data: Data,
+    *,
+    reading: Given,
     split: Annotated[
         str | None, typer.Option(help="Part to evaluate on. One of: train, valid, test, all.", show_default="test")
     ] = None,
@@ -130,6 +136,7 @@ def evaluate(
             save_threshold=save_threshold,
             report=report,
             say=display.say,
+            **reading,
         )
     if as_json:
         print_json(evaluation.to_json())
@@ -141,15 +148,18 @@ def evaluate(
         display.say(f"Saved: {report}")
 
 
+@takes(reading=options(Reading))
 def predict(
     model: ModelFile,
     data: Data,
+    *,
+    reading: Given,
     output: Annotated[
         Path,
         typer.Option(
             "--output",
             "-o",
-            help="The table to write, .parquet, .csv or .jsonl; or a folder, to label each file on its own.",
+            help="The table to write, such as NAME.csv; or a folder, to label each file on its own.",
             show_default=False,
         ),
     ],
@@ -177,7 +187,14 @@ def predict(
 
     with display.row_progress() as (say, on_rows):
         prediction = jobs.predict(
-            model, data, output, threshold=threshold, probabilities=probabilities, say=say, on_rows=on_rows
+            model,
+            data,
+            output,
+            threshold=threshold,
+            probabilities=probabilities,
+            say=say,
+            on_rows=on_rows,
+            **reading,
         )
     if as_json:
         print_json(prediction.to_json())

@@ -394,6 +394,8 @@ def _counter(name: str, column: pl.Series, steps: Steps, few: bool, needed: bool
         return Guess(name, "left out", "numbers the rows")
     rows, same = steps
     values = _numbers(column)
+    if not np.isfinite(values).all():
+        return None
     for part in (rows[:HEAD], rows):
         inner = same[: len(part) - 1]
         differences = np.diff(values[part])[inner]

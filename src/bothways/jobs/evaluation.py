@@ -20,12 +20,14 @@ from bothways.data import (
     read_table,
     times,
 )
+from bothways.data.fields import reading_notices
 from bothways.errors import InputError, option
 from bothways.jobs.models import load_with_columns
 from bothways.metrics import Evaluation, rarest, thresholds_for
 from bothways.report import Report, check_report_file, warnings, write_report
 from bothways.runtime import Model
 from bothways.sequences import Array, Sequences
+from bothways.settings import Reading
 
 
 def evaluate(
@@ -38,6 +40,7 @@ def evaluate(
     save_threshold: bool = False,
     report: str | Path | None = None,
     say: Callable[[str], None] = print,
+    **reading: Any,
 ) -> Evaluation:
     """Evaluate a model on a part of a table.
 
@@ -51,6 +54,7 @@ def evaluate(
         save_threshold: keep the threshold in the file of the model, for `predict`.
         report: write a page that shows it all to this file, ending in `.html`.
         say: is called with whatever the user should know.
+        reading: attributes of `bothways.settings.Reading`; what is not given is as it was in training.
 
     Raises:
         ModelFileError: the model cannot be read.
@@ -69,7 +73,8 @@ def evaluate(
         raise InputError(f"There is no threshold to save. Choose one: add {option('false_alarm_rate', 0.01)}.")
     loaded, columns = load_with_columns(model)
     code = _positive(loaded, positive) if false_alarm_rate is not None or positive is not None else None
-    table = read_table(data, columns.texts)
+    table = read_table(data, columns.texts, Reading(**reading), columns.reading)
+    read = {name: text for name, text in table.readings.items() if name in columns.needed}
     match_columns(table, columns, label=True)
     name, sequences, notices = evaluation_part(table, columns, part, loaded.classes)
     alarms: dict[str, Any] = {"positive": code}
@@ -79,7 +84,7 @@ def evaluate(
         _, valid, _ = evaluation_part(table, columns, "valid", loaded.classes)
         (threshold,) = thresholds_for(valid, loaded.probabilities(valid), [false_alarm_rate], code).values()
         alarms |= {"threshold": threshold, "asked": false_alarm_rate, "hours": hours(table, columns, sequences)}
-    for notice in notices:
+    for notice in (*table.notices, *reading_notices(read), *notices):
         say(notice)
     p = loaded.probabilities(sequences)
     evaluation = evaluate_part(loaded, sequences, p, split=name, **alarms)

@@ -17,6 +17,7 @@ from bothways.files import check_output
 from bothways.jobs.models import load_with_columns
 from bothways.metrics import rarest
 from bothways.runtime import Model
+from bothways.settings import Reading
 
 SAVED = "saved"
 """Asks for the threshold that `bothways evaluate --save-threshold` keeps in the model."""
@@ -60,6 +61,7 @@ def predict(
     probabilities: bool = False,
     say: Callable[[str], None] = print,
     on_rows: Callable[[int], None] | None = None,
+    **reading: Any,
 ) -> Prediction:
     """Label every row of a table and write it with the columns `predicted` and `probability`, whole or not at all.
 
@@ -76,6 +78,7 @@ def predict(
         probabilities: write a column for the probability of each class, too.
         say: is called with whatever the user should know.
         on_rows: is called with the number of rows labeled so far.
+        reading: attributes of `bothways.settings.Reading`; what is not given is as it was in training.
 
     Raises:
         ModelFileError: the model cannot be read.
@@ -89,13 +92,13 @@ def predict(
     """
     output = Path(output)
     if output.is_dir() or not output.suffix:
-        return _predict_each(Path(model), data, output, threshold, probabilities, say, on_rows)
+        return _predict_each(Path(model), data, output, threshold, probabilities, reading, say, on_rows)
     check_output(output, OUTPUTS)
     _refuse_inputs(data, output)
     loaded, columns = load_with_columns(model)
     positive = _threshold(loaded, threshold)
     with LabeledWriter(output, loaded.classes, probabilities) as writer:
-        for chunk in stream_sequences(data, columns, typed=writer.typed, say=say):
+        for chunk in stream_sequences(data, columns, typed=writer.typed, reading=Reading(**reading), say=say):
             p = loaded.probabilities(chunk.sequences)
             writer.write(chunk, _decided(p, positive), p)
             if on_rows is not None:
@@ -153,6 +156,7 @@ def _predict_each(
     output: Path,
     threshold: float | str | None,
     probabilities: bool,
+    reading: Mapping[str, Any],
     say: Callable[[str], None],
     on_rows: Callable[[int], None] | None,
 ) -> Prediction:
@@ -174,7 +178,8 @@ def _predict_each(
     failed: list[str] = []
     parallel = Parallel(n_jobs=-1 if len(targets) > 1 else 1, return_as="generator")
     for result, said in parallel(
-        delayed(_predict_one)(model, path, target, threshold, probabilities) for path, target in targets.items()
+        delayed(_predict_one)(model, path, target, threshold, probabilities, reading)
+        for path, target in targets.items()
     ):
         for message in said:
             say(message)
@@ -193,12 +198,18 @@ def _predict_each(
 
 
 def _predict_one(
-    model: Path, data: Path, output: Path, threshold: float | str | None, probabilities: bool
+    model: Path,
+    data: Path,
+    output: Path,
+    threshold: float | str | None,
+    probabilities: bool,
+    reading: Mapping[str, Any],
 ) -> tuple[Prediction | str, list[str]]:
     """What labeling a file gave, or why it could not be labeled; and what is to be said."""
     said: list[str] = []
     try:
-        done = predict(model, data, output, threshold=threshold, probabilities=probabilities, say=said.append)
+        how: dict[str, Any] = {"threshold": threshold, "probabilities": probabilities, **reading}
+        done = predict(model, data, output, say=said.append, **how)
         return done, [message if str(data) in message else f"{data}: {message}" for message in said]
     except BothwaysError as error:
         return str(error), said

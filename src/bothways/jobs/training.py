@@ -25,9 +25,10 @@ from bothways.jobs.evaluation import evaluate_part
 from bothways.jobs.models import MODEL_ENDING
 from bothways.metrics import Evaluation
 from bothways.network import Network
+from bothways.options import options
 from bothways.runtime import Model
 from bothways.sequences import Sequences
-from bothways.settings import Settings
+from bothways.settings import Reading, Settings
 
 if TYPE_CHECKING:
     from bothways.training import EpochReport, Trained
@@ -108,6 +109,7 @@ def train(
         say: is called with whatever the user should know.
         on_epoch: is called after each epoch.
         roles: what the columns are for, as in `bothways.data.choose_columns`; what is not given is guessed, and said.
+            And how fields are read, attributes of `bothways.settings.Reading`.
 
     Raises:
         DataError: the table cannot be used, or gives answers away; the output could not be written.
@@ -122,10 +124,11 @@ def train(
     described, chosen = _settings(settings or {})
     output = check_output(output, (MODEL_ENDING,))
     checkpoint = output.with_name(output.name + CHECKPOINT)
-    table = read_table(data)
+    reading = Reading(**{name: roles.pop(name) for name in options(Reading) if name in roles})
+    table = read_table(data, reading=reading)
     columns = choose_columns(table, **roles)
     if columns.texts:
-        table = read_table(data, columns.texts)
+        table = read_table(data, columns.texts, reading)
     gap = {} if chosen.window is None else {"gap": chosen.window}
     columns, parts, more = split_table(
         table,
@@ -137,7 +140,7 @@ def train(
         draw_valid=chosen.monitor != "none",
         **gap,
     )
-    for notice in (guess_table(columns.guesses), *more):
+    for notice in (*table.notices, guess_table(columns.guesses), *more):
         say(notice)
     refuse_leaks(table, columns, parts, allowed=allow_leaks, to="train", say=say)
     say("; ".join(f"{name}: {_size(part)}" for name, part in parts.named.items()) + ".")
