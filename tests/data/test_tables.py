@@ -98,6 +98,7 @@ def test_categories_come_as_text(tmp_path: Path) -> None:
         ("some.csv", b"a,b,a\n1,2,3\n", "two columns are called 'a'"),
         ("some.csv", bytes(range(256)) * 20, "no file of text"),
         ("some.csv", b"a\n\x81\n", "no text in UTF-8"),
+        ("some.csv", b"\xff", "has no rows"),
         ("some.parquet", b"", "no Parquet file"),
         ("some.parquet", b"garbage" * 1000, "no Parquet file"),
         ("some.parquet", b"PAR1" + b"\0" * 100 + b"PAR1", "no Parquet file"),

@@ -87,12 +87,13 @@ def _encoding(path: Path, plain: Path) -> str:
         if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             return "utf-16"
         file.seek(0)
-        decoder, found = codecs.getincrementaldecoder("utf-8")(), "utf-8"
-        while block := file.read(BLOCK):
+        decoder, found, block = codecs.getincrementaldecoder("utf-8")(), "utf-8", b"?"
+        while block:
+            block = file.read(BLOCK)
             if b"\0" in block:
                 raise DataError(f"{path}: this is no file of text (it holds bytes that are no text).")
             try:
-                decoder.decode(block)
+                decoder.decode(block, final=not block)
             except UnicodeDecodeError:
                 found = WINDOWS
         return found
