@@ -10,6 +10,7 @@ import pytest
 
 from bothways.network import DIRECTIONS, PERS, POOLINGS, Network
 from bothways.runtime import scores
+from bothways.sequences import Sequences
 from bothways.spec import CELLS
 from bothways.training.initializers import initial_weights
 from bothways.training.keras_model import get_weights, keras_model, set_weights
@@ -97,7 +98,7 @@ def test_merge_modes_and_depth(merge_mode: str, top: Any) -> None:
 
 def check(network: Network, lengths: list[int]) -> None:
     weights, sequences = some_weights(network), some_sequences(network, lengths)
-    z = scores(network, weights, sequences)
+    z = scores(network, weights, Sequences.from_arrays(sequences, per=network.per))
     assert z.shape == (sum(lengths) if network.per == "step" else len(lengths), network.outputs)
     for extra in (0, 5):
         assert error(z, by_keras(network, weights, sequences, extra)) < KERAS

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderableType, RenderHook
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
@@ -70,76 +70,63 @@ def show_error(message: str) -> None:
 
 
 @contextmanager
-def epoch_progress() -> Iterator[tuple[Say, Callable[[EpochReport], None]]]:
-    """Show progress over epochs: a bar on a terminal, a line now and then in a log."""
-    console = words()
+def bar() -> Iterator[tuple[Say, Callable[[float, float, str, str], None]]]:
+    """Show progress: a bar on a terminal, in a log the first line, the last one, and one every `LOG_EVERY` seconds.
+
+    Returns:
+        How to print a message meanwhile; and what to call with how much is done, of how much, its name, and more.
+    """
+    console, last = words(), float("-inf")
+
+    def log(done: float, total: float, name: str, more: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= LOG_EVERY or done >= total:
+            last = time.monotonic()
+            say(f"{name}: {more}")
+
     if not console.is_terminal:
-        yield say, _log_epochs()
+        yield say, log
         return
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", table_column=Column(no_wrap=True)),
         BarColumn(16),
-        TextColumn("{task.fields[epoch]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+        TextColumn("{task.fields[more]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
     )
     with Progress(*columns, console=console, transient=True, expand=True) as progress:
-        bar = progress.add_task("starting", total=None, epoch="")
+        task = progress.add_task("starting", total=None, more="")
 
-        def update(report: EpochReport) -> None:
-            progress.update(
-                bar,
-                total=report.epochs,
-                completed=report.epoch,
-                description=f"epoch {report.epoch}/{report.epochs}",
-                epoch=_epoch_words(report),
-            )
+        def show(done: float, total: float, name: str, more: str) -> None:
+            progress.update(task, total=total, completed=done, description=name, more=more)
 
-        yield lambda message: print_words(progress.console, message), update
+        yield lambda message: print_words(progress.console, message), show
 
 
 @contextmanager
-def row_progress() -> Iterator[tuple[Say, Callable[[int], None]]]:
-    """Show progress over rows on a terminal."""
-    console = words()
-    if not console.is_terminal:
-        yield say, lambda rows: None
-        return
-    with console.status("Labeling") as status:
+def epoch_progress() -> Iterator[tuple[Say, Callable[[EpochReport], None]]]:
+    """`bar` for epochs."""
+    with bar() as (message, show):
         yield (
-            lambda message: print_words(console, message),
-            lambda rows: status.update(f"Labeling: {rows:,} rows"),
+            message,
+            lambda report: show(
+                report.epoch, report.epochs, f"epoch {report.epoch}/{report.epochs}", _epoch_words(report)
+            ),
         )
 
 
 @contextmanager
-def waiting(message: str) -> Iterator[Say]:
-    """Show what is being done: a spinner on a terminal, lines in a log."""
+def waiting(doing: str, logged: bool = False) -> Iterator[tuple[Say, Say]]:
+    """Show on a terminal, and if `logged` in a log, what is being done.
+
+    Returns:
+        How to print a message meanwhile, and what to call with the next thing that is done.
+    """
     console = words()
     if not console.is_terminal:
-        yield say
+        yield say, say if logged else lambda doing: None
         return
-    with console.status(message) as status:
-        yield status.update
-
-
-@contextmanager
-def case_progress() -> Iterator[Callable[[float, int, str], None]]:
-    """Show progress over the cases of a benchmark: a bar on a terminal, a line for each case in a log."""
-    console = words()
-    if not console.is_terminal:
-        said: set[str] = set()
-
-        def log(done: float, cases: int, what: str) -> None:
-            if what not in said and done < cases:
-                said.add(what)
-                say(f"{what}, {int(done) + 1}/{cases}")
-
-        yield log
-        return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        bar = progress.add_task("starting", total=None)
-        yield lambda done, cases, what: progress.update(bar, total=cases, completed=done, description=what)
+    with console.status(doing) as status:
+        yield lambda message: print_words(console, message), status.update
 
 
 def print_words(console: Console, message: str | Text) -> None:
@@ -154,19 +141,6 @@ def table(first: str, *others: str) -> Table:
     for name in others:
         table.add_column(name, justify="right")
     return table
-
-
-def _log_epochs() -> Callable[[EpochReport], None]:
-    """A line for the first and the last epoch, and between them one every `LOG_EVERY` seconds."""
-    last = float("-inf")
-
-    def log(report: EpochReport) -> None:
-        nonlocal last
-        if time.monotonic() - last >= LOG_EVERY or report.epoch == report.epochs:
-            last = time.monotonic()
-            say(f"epoch {report.epoch}/{report.epochs}: {_epoch_words(report)}")
-
-    return log
 
 
 def _epoch_words(report: EpochReport) -> str:

@@ -40,7 +40,7 @@ def demo(
     """
     from bothways.demo import run
 
-    with display.waiting("Starting") as say:
+    with display.waiting("Starting", logged=True) as (_, say):
         shown = run(steps, **network, **settings, say=say)
     if as_json:
         print_json(shown.to_json())
@@ -95,8 +95,14 @@ def bench(
     wanted = [] if wanted == ["none"] else wanted
     path = check_output(save, (".json",)) if save else None
     measurements.say_missing_peers(bench.choose_peers(wanted)[1])
-    with display.case_progress() as on_progress:
-        report = bench.measure(cases, wanted, threads=threads, seconds=seconds, on_progress=on_progress)
+    with display.bar() as (_, show):
+        report = bench.measure(
+            cases,
+            wanted,
+            threads=threads,
+            seconds=seconds,
+            on_progress=lambda done, count, what: show(done, count, what, f"{min(int(done) + 1, count)}/{count}"),
+        )
     measurements.say_reasons(report)
     if path:
         report.save(path)

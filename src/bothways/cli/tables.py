@@ -185,7 +185,7 @@ def predict(
     """
     from bothways import jobs
 
-    with display.row_progress() as (say, on_rows):
+    with display.waiting("Labeling") as (say, show):
         prediction = jobs.predict(
             model,
             data,
@@ -193,7 +193,7 @@ def predict(
             threshold=threshold,
             probabilities=probabilities,
             say=say,
-            on_rows=on_rows,
+            on_rows=lambda rows: show(f"Labeling: {rows:,} rows"),
             **reading,
         )
     if as_json:
