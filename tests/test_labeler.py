@@ -14,9 +14,9 @@ from sklearn.exceptions import NotFittedError
 
 import bothways
 from bothways import store
+from bothways.data import draw_parts
 from bothways.errors import InputError
 from bothways.labeler import SequenceLabeler
-from bothways.labeler.holdout import held_out
 from bothways.network import POOLINGS
 from bothways.problems import cumulative_sum
 from bothways.sequences import Sequences
@@ -225,7 +225,11 @@ GOOD = some_data([3, 4])
         (np.zeros((2, 3, 0)), [0, 1], "X has 0 feature"),
         (np.array([["a"], ["b"]]), [0, 1], "X has dtype <U1; it must be numbers"),
         (np.array([["a"], [1]], object), [0, 1], "X holds what is no number: could not convert string to float: 'a'"),
-        (np.full((2, 1), np.nan), [0, 1], "X holds nan at step 0, feature 0"),
+        (
+            np.full((2, 1), np.nan),
+            [0, 1],
+            "X has no feature to learn from: all of its values are missing",
+        ),
         (np.full((2, 1), 1j), [0, 1], "Complex data not supported: X has dtype complex128"),
         ([[1.0, 2.0], [3.0]], [0, 1], "X has rows of unequal length"),
         ([[[1.0, 2.0], [3.0]]], [0], r"X\[0\] has rows of unequal length; it must be \(time, features\)"),
@@ -243,8 +247,7 @@ def test_wrong_data_are_refused(X: Any, y: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ((GOOD[0], [["low"] * 3, ["middle"] * 4]), "validation y has the label 'middle', which training never saw"),
-        ((GOOD[0], [[1] * 3, [0] * 4]), "validation y has the label 1, which training never saw; it saw 'high', 'low'"),
+        ((GOOD[0], [[1] * 3, [0] * 4]), "validation y has no label that training saw; it saw 'high', 'low'"),
         ((GOOD[0], GOOD[1][:1]), "validation y has labels for 1 sequences; validation X has 2"),
         (([np.zeros((3, 1))], [["low"] * 3]), r"validation X\[0\] has 1 features; it needs 2"),
         (([], []), "validation X has no steps"),
@@ -258,9 +261,16 @@ def test_wrong_validation_data_are_refused(data: Any, message: str) -> None:
         quick().fit(X, y, validation_data=data)
 
 
+def test_validation_labels_that_training_never_saw_are_missed() -> None:
+    X, y = some_data([3, 4])
+    labeler = quick(epochs=1, monitor="accuracy").fit(X, y, validation_data=(X, [["middle"] * 3, y[1]]))
+    assert labeler.history_[0].valid_metric <= 4 / 7
+    assert labeler.classes_.tolist() == ["high", "low"]
+
+
 def test_true_is_not_one() -> None:
     X, y = some_data([3, 4], (0, 1))
-    with pytest.raises(InputError, match="validation y has the label False, which training never saw; it saw 0, 1"):
+    with pytest.raises(InputError, match="validation y has no label that training saw; it saw 0, 1"):
         quick().fit(X, y, validation_data=(X, [labels > 2 for labels in y]))
 
 
@@ -359,7 +369,7 @@ def test_missing_labels_weigh_nothing() -> None:
     cases: list[tuple[Any, dict[str, Any]]] = [(np.nan, {}), (None, {}), (-1, {"missing_label": -1})]
     for nothing, more in cases:
         lacking = [np.where(w > 0, labels, nothing) for labels, w in zip(y, weights, strict=True)]
-        with pytest.warns(UserWarning, match="y lacks 9 of 105 labels; nothing is learnt"):
+        with pytest.warns(UserWarning, match="y lacks 9 of 105 labels; nothing is learned"):
             labeler = quick(**more).fit(X, lacking)
         assert labeler.classes_.tolist() == [0, 1]
         assert error(np.concatenate(labeler.predict_proba(X)), np.concatenate(expected)) == 0
@@ -413,13 +423,12 @@ def test_a_part_can_be_held_out() -> None:
     long = quick(epochs=3, validation_fraction=0.5, window=20)
     x, labels = np.concatenate(X), np.concatenate(y)
     labels[:160] = np.resize(["low", "high"], 160)
-    expected = quick(epochs=3, window=20).fit(x[:160], labels[:160], validation_data=(x[160:], labels[160:]))
+    # As many steps as training looks at together are left out at the cut, up to a twentieth of all.
+    expected = quick(epochs=3, window=20).fit(x[:160], labels[:160], validation_data=(x[176:], labels[176:]))
     assert np.array_equal(long.fit(x, labels).predict_proba(x), expected.predict_proba(x))
     for fraction in (0, 1.0, -1, "half", True):
         with pytest.raises(InputError, match=r"validation_fraction is .*; it must be a number between 0 and 1"):
             quick(validation_fraction=fraction).fit(X, y)
-    with pytest.raises(InputError, match=r"validation_fraction=0.9 leaves nothing to train on: X has 2 sequences"):
-        quick(validation_fraction=0.9).fit(X[:2], y[:2])
 
 
 def test_parts_are_whole_sequences_of_all_classes() -> None:
@@ -427,14 +436,13 @@ def test_parts_are_whole_sequences_of_all_classes() -> None:
     arrays = [np.full((length, 1), i) for i, length in enumerate([3, 0, 5] * 40)]
     sequences = Sequences.from_arrays(arrays, codes, per="sequence")
     for seed in range(5):
-        train, valid = held_out(sequences, 0.25, seed)
-        assert len(train) + len(valid) == 120
-        assert len(valid) == 20
-        assert (valid.lengths > 0).all()
-        assert valid.known_labels.sum() == 5
-        assert not set(train.values[:, 0]) & set(valid.values[:, 0])
-        assert np.array_equal(valid.values, held_out(sequences, 0.25, seed)[1].values)
-    assert not np.array_equal(valid.values, held_out(sequences, 0.25, 0)[1].values)
+        same, numbers, _ = draw_parts("X", sequences, (0.75, 0.25), seed)
+        assert same is sequences
+        assert np.bincount(numbers).tolist() == [100, 20]
+        assert (sequences.lengths[numbers == 1] > 0).all()
+        assert all((codes[numbers == part] == 1).any() for part in (0, 1))
+        assert np.array_equal(numbers, draw_parts("X", sequences, (0.75, 0.25), seed)[1])
+    assert not np.array_equal(numbers, draw_parts("X", sequences, (0.75, 0.25), 0)[1])
 
 
 def test_columns_of_categories() -> None:

@@ -119,9 +119,7 @@ def test_a_label_a_sequence() -> None:
     assert labeler.score(X, frame["label"]) > 0.9
     predicted = frame.with_columns(predicted=labeler.predict(X))
     assert predicted.group_by("flow").agg(pl.col("predicted").n_unique())["predicted"].to_list() == [1] * 80
-    with pytest.raises(
-        InputError, match=r"y differs within a sequence: .* per='sequence' needs one for all of its rows"
-    ):
+    with pytest.raises(DataError, match=r"X: sequence 'flow 0' has two labels in 'label': 'attack', 'calm'"):
         quick(per="sequence").fit(X, flows()["label"])
 
 

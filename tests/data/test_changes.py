@@ -8,10 +8,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bothways.data import Columns, Table, choose_columns, split_table
+from bothways.data import Columns, Table, choose_columns
 from bothways.data.encoding import Encoding
 from bothways.errors import InputError
 from bothways.sequences import Sequences
+from prepared import prepared
 
 CO2 = [400.0, 410.0, 430.0, 430.0, 900.0, 880.0, 850.0]
 
@@ -28,7 +29,7 @@ def split(co2: list[float], **how: Any) -> tuple[Columns, Sequences, Sequences]:
     )
     table = Table("rooms.csv", frame)
     columns = choose_columns(table, label="label", sequence="day", order=None, split="split")
-    columns, parts, _ = split_table(table, columns, seed=0, **how)
+    columns, parts, _ = prepared(table, columns, **how)
     assert parts.test is not None
     return columns, parts.train, parts.test
 
@@ -58,5 +59,5 @@ def test_a_model_file_keeps_both() -> None:
 
 
 def test_steps_below_none_are_refused() -> None:
-    with pytest.raises(InputError, match=r"changes is -1; it must be a number of steps"):
+    with pytest.raises(InputError, match=r"changes is -1; it must be a whole number"):
         split(CO2, changes=-1)

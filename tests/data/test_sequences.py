@@ -98,18 +98,18 @@ def test_features_of_every_numeric_kind_in_the_order_of_the_columns() -> None:
 )
 def test_labels_are_codes_of_classes(column: Any, classes: Any, codes: list[int]) -> None:
     table = Table("some.csv", pl.DataFrame({"label": column, "x": 1}))
-    _, sequences, notices = evaluation_part(table, Columns("label", ("x",)), "all", classes)
+    _, sequences, _, notices = evaluation_part(table, Columns("label", ("x",)), "all", classes)
     assert sequences.labels is not None
     assert sequences.labels.dtype == np.int64
     assert sequences.labels.tolist() == codes
     missing = codes.count(-1)
-    said = "1 step has no label in 'label': read as input, left out of training and scores."
+    said = "1 step has no label in 'label': read as input, not learned or scored."
     assert notices == ([said] if missing else [])
 
 
-@pytest.mark.parametrize(("column", "classes"), [([0, 5], (0, 1)), ([True, False], (0, 1)), (["a", "b"], ("a",))])
+@pytest.mark.parametrize(("column", "classes"), [([7, 5], (0, 1)), ([True, False], (0, 1)), (["c", "b"], ("a",))])
 def test_labels_that_are_no_classes(column: Any, classes: Any) -> None:
-    with pytest.raises(DataError, match="labels that the model never saw"):
+    with pytest.raises(DataError, match="no label that the model knows"):
         read(pl.DataFrame({"label": column, "x": 1}), Columns("label", ("x",)), classes)
 
 

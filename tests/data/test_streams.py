@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from bothways.data import (
     Columns,
     LabeledWriter,
+    SplitTable,
     Table,
     read_sequences,
     read_table,
@@ -41,7 +42,9 @@ def flows(lengths: list[int]) -> pl.DataFrame:
 
 def fitted(frame: pl.DataFrame) -> Columns:
     columns = Columns("label", ("x", "kind"), sequence="flow", order="at", categories=("kind",))
-    return split_table(Table("some.csv", frame), columns, seed=0)[0]
+    return (
+        SplitTable(Table("some.csv", frame), *split_table(Table("some.csv", frame), columns, seed=0)).encoded().columns
+    )
 
 
 COLUMNS = fitted(flows([5] * 10))

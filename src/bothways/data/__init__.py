@@ -2,16 +2,18 @@
 
 from bothways.data.columns import Columns, Draw, choose_columns, match_columns
 from bothways.data.durations import hours, times
-from bothways.data.encoding import Encoding
+from bothways.data.encoding import Encoding, Tally, fit_arrays
 from bothways.data.guesses import Guess, guess_rows, guess_table
 from bothways.data.labeled import LabeledWriter
 from bothways.data.leaks import Leak, find_leaks, refuse_leaks
+from bothways.data.prepare import Prepared, SplitTable, read_and_split
 from bothways.data.sequences import read_sequences
-from bothways.data.splits import PARTS, Parts, evaluation_part, split_table
+from bothways.data.splits import GAP, PARTS, Parts, draw_parts, evaluation_part, split_table
 from bothways.data.streams import Chunk, stream_sequences
 from bothways.data.tables import Table, read_table, write_table
 
 __all__ = [
+    "GAP",
     "PARTS",
     "Chunk",
     "Columns",
@@ -21,14 +23,20 @@ __all__ = [
     "LabeledWriter",
     "Leak",
     "Parts",
+    "Prepared",
+    "SplitTable",
     "Table",
+    "Tally",
     "choose_columns",
+    "draw_parts",
     "evaluation_part",
     "find_leaks",
+    "fit_arrays",
     "guess_rows",
     "guess_table",
     "hours",
     "match_columns",
+    "read_and_split",
     "read_sequences",
     "read_table",
     "refuse_leaks",

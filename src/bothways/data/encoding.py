@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from bothways.data.tables import Table
-from bothways.errors import DataError, InputError, ModelFileError, option
+from bothways.errors import DataError, InputError, ModelFileError, counted, option
+from bothways.sequences import Array, Sequences, in_order
 from bothways.settings import Preparation
 
+if TYPE_CHECKING:
+    from bothways.data.columns import Columns
+
 Rows = npt.NDArray[np.int64]
+
+DEFAULT = Preparation()
 
 DISTINCT = 0.9
 """A column of text with a larger share of distinct values tells rows apart and nothing else."""
@@ -78,7 +84,7 @@ class Encoding:
         >>> encoding.names
         ('bytes', 'bytes is missing', 'protocol')
         >>> frame = pl.DataFrame({"protocol": ["udp", "icmp"], "bytes": [12.0, None]})
-        >>> encoding.encode(Table("flows.csv", frame), None, np.arange(2), np.array([0, 2]), Tally())
+        >>> encoding.encode(Table("flows.csv", frame), None, Sequences(np.empty((2, 0)), np.array([2])), Tally())
         array([[12. ,  0. ,  2. ],
                [ 9.5,  1. ,  0. ]], dtype=float32)
     """
@@ -115,55 +121,83 @@ class Encoding:
         """The columns that are to be read as text from files that know no types."""
         return tuple(category.name for category in self.categories)
 
-    def encode(self, table: Table, order: str | None, rows: Rows, offsets: Rows, tally: Tally) -> npt.NDArray[Any]:
-        """The features of a table.
+    def encode(self, table: Table, order: str | None, sequences: Sequences, tally: Tally) -> Array:
+        """The features of some sequences of a table.
 
         Args:
             table: the table.
             order: its order column.
-            rows: the numbers of its rows, sequence after sequence in order.
-            offsets: where the sequences begin and end in `rows`.
+            sequences: which rows of it, sequence after sequence in order.
             tally: counts what had to be filled or was not known.
 
         Returns:
-            `(rows, names)` float32, all finite, in the order of `rows`.
+            `(steps, names)` float32, all finite.
 
         Raises:
-            DataError: names the row and column of a number that is not finite, or is missing where the train part had
-                all.
+            DataError: names the row and column of a number that is not finite, or is missing where none may be.
         """
+        rows = sequences.table_rows
         inputs = table.columns([*(each.name for each in self.numbers), *(each.name for each in self.categories)])
-        straight = len(rows) == 0 or (
-            rows[0] == 0 and rows[-1] == inputs.height - 1 == len(rows) - 1 and bool((rows[1:] > rows[:-1]).all())
-        )
-        if not straight:
+        if not (inputs.height == len(rows) and in_order(rows)):
             inputs = inputs.select(pl.all().gather(rows))
         values = np.empty((len(rows), len(self.names)), np.float32)
-        flag = len(self.numbers)
         for at, number in enumerate(self.numbers):
-            column, missing = _numbers(table, number.name, inputs.get_column(number.name).alias(""), rows)
-            if missing is not None:
-                if number.fill is None:
-                    _refuse_missing(table, number.name, rows, missing)
-                column = column.fill_null(np.float32(number.fill))
+            column, missing = _numbers(table, number.name, inputs.get_column(number.name), rows)
+            if missing is not None and number.fill is None:
+                _refuse_missing(table, number.name, rows, missing)
+            values[:, at] = column.fill_null(np.nan).to_numpy()
+        for at, category in enumerate(self.categories, len(self.names) - len(self.categories)):
+            values[:, at] = _codes(category, inputs.get_column(category.name), tally)
+        gaps = gaps_of(table.column(str(order)).gather(rows), sequences.offsets) if self.gaps else None
+        self._complete(values, sequences.offsets, gaps, tally)
+        return values
+
+    def encode_arrays(self, sequences: Sequences, tally: Tally | None = None) -> Sequences:
+        """Sequences from arrays as a network takes them; their columns are named by their numbers.
+
+        Args:
+            sequences: with NaN where a number is missing.
+            tally: counts what had to be filled, if that is of interest.
+
+        Example:
+            >>> encoding = Encoding((Number("1", fill=0.5),), (Category("0", ("7", "3")),))
+            >>> sequences = Sequences.from_arrays([np.array([[3, 2.5], [9, np.nan]])])
+            >>> encoding.encode_arrays(sequences).values
+            array([[2.5, 2. ],
+                   [0.5, 0. ]])
+        """
+        values = np.empty((sequences.steps, len(self.names)), sequences.values.dtype)
+        for at, number in enumerate(self.numbers):
+            values[:, at] = sequences.values[:, int(number.name)]
+        for at, category in enumerate(self.categories, len(self.names) - len(self.categories)):
+            known = np.array([-1 if value is None else int(value) for value in category.values])
+            codes = np.nan_to_num(sequences.values[:, int(category.name)], nan=-1).astype(np.int64)
+            order = np.argsort(known)
+            places = np.searchsorted(known, codes, sorter=order).clip(max=len(known) - 1)
+            values[:, at] = np.where(known[order[places]] == codes, order[places] + 1, 0) if len(known) else 0
+        self._complete(values, sequences.offsets, None, tally or Tally())
+        return replace(sequences, values=values)
+
+    def _complete(self, values: Array, offsets: Rows, gaps: Array | None, tally: Tally) -> None:
+        """Fill missing numbers, and put flags, changes and gaps behind them."""
+        flag = len(self.numbers)
+        levels = values[:, :flag]
+        for at, number in enumerate(self.numbers):
+            missing = np.isnan(levels[:, at])
+            if count := int(missing.sum()):
+                levels[missing, at] = number.fill
                 if not number.flagged:
-                    tally.filled[number.name] += int(missing.sum())
-            values[:, at] = column.to_numpy()
+                    tally.filled[number.name] += count
             if number.flagged:
-                values[:, flag] = 0.0 if missing is None else missing
+                values[:, flag] = missing
                 flag += 1
-        levels = values[:, : len(self.numbers)]
         if self.changes:
             values[:, flag : flag + len(self.numbers)] = changes_of(levels, offsets, self.changes)
             flag += len(self.numbers)
         if self.centered:
             levels -= means_of(levels, offsets)
-        if self.gaps:
-            values[:, flag] = gaps_of(table.column(str(order)).gather(rows), offsets)
-            flag += 1
-        for k, category in enumerate(self.categories, start=flag):
-            values[:, k] = _codes(category, inputs.get_column(category.name).alias(""), tally)
-        return values
+        if gaps is not None:
+            values[:, flag] = gaps
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain JSON values."""
@@ -239,53 +273,40 @@ class Tally:
 
 
 def fit_encoding(
-    table: Table,
-    features: Sequence[str],
-    categories: Sequence[str],
-    order: str | None,
-    rows: Rows,
-    offsets: Rows,
-    min_count: int = 1,
-    changes: int = 0,
-    centered: bool = False,
+    table: Table, columns: Columns, train: Sequences, preparation: Preparation = DEFAULT
 ) -> tuple[Encoding, list[str]]:
     """Learn from the train part how features become numbers.
 
     Args:
         table: the table.
-        features: all columns to learn from.
-        categories: those of them of which codes are made.
-        order: the order column.
-        rows: the rows of the train part, sequence after sequence in order.
-        offsets: where its sequences begin and end in `rows`.
-        min_count: values that the train part has less often share the code 0 with those that it does not have.
-        changes: as in `Encoding`.
-        centered: as in `Encoding`.
+        columns: the roles of its columns.
+        train: the train part; its values do not matter.
+        preparation: how to prepare the columns.
 
     Returns:
         The encoding, and what the user should be told: also which columns are left out, and why.
 
     Raises:
         DataError: a number that is not finite; or no column is left.
-        InputError: `changes` is below 0.
 
     Example:
+        >>> from bothways.data.columns import Columns
         >>> table = Table("flows.csv", pl.DataFrame({"bytes": [12.0, None, 7.0], "protocol": ["udp", "tcp", "tcp"]}))
-        >>> encoding, _ = fit_encoding(table, ["bytes", "protocol"], ["protocol"], None, np.arange(3), np.array([0, 3]))
+        >>> columns = Columns("attack", features=("bytes", "protocol"), categories=("protocol",))
+        >>> encoding, _ = fit_encoding(table, columns, Sequences(np.empty((3, 0)), np.array([3])))
         >>> encoding.numbers, encoding.categories
         ((Number(name='bytes', fill=9.5, flagged=True),), (Category(name='protocol', values=('tcp', 'udp')),))
     """
-    if changes < 0:
-        raise InputError(f"changes is {changes}; it must be a number of steps, or 0 for none.")
+    rows, order = train.table_rows, columns.order
     notices: list[str] = []
     numbers: list[Number] = []
     kinds: list[Category] = []
-    table.columns(features)
-    for name in features:
+    table.columns(columns.features)
+    for name in columns.features:
         column = table.column(name).gather(rows)
         if column.null_count() == len(column):
             notices.append(f"Column {name!r} is left out: it is empty in the train part.")
-        elif name not in categories:
+        elif name not in columns.categories:
             values, missing = _numbers(table, name, column, rows)
             if missing is not None and missing.all():
                 notices.append(f"Column {name!r} is left out: it is empty in the train part.")
@@ -308,16 +329,56 @@ def fit_encoding(
                     "so it tells rows apart and nothing else."
                 )
                 continue
-            kinds.append(Category(name, tuple(counts.filter(pl.col("n") >= min_count)["value"].to_list())))
+            kinds.append(Category(name, tuple(counts.filter(pl.col("n") >= preparation.min_count)["value"].to_list())))
     gaps = ""
     if order is not None:
         places = table.column(order).gather(rows)
-        if vary(gaps_of(places, offsets), offsets):
+        if vary(gaps_of(places, train.offsets), train.offsets):
             gaps = "times" if places.dtype.is_temporal() else "numbers"
             notices.append(f"The gaps between steps vary, so the gap to the previous step in {order!r} is a feature.")
     if not numbers and not kinds:
         raise DataError(f"{table.source}: no column is left to learn from. {' '.join(notices)}")
-    return Encoding(tuple(numbers), tuple(kinds), gaps, changes, centered), notices
+    return Encoding(tuple(numbers), tuple(kinds), gaps, preparation.changes, preparation.centered), notices
+
+
+def fit_arrays(
+    name: str, train: Sequences, categorical: Collection[int], preparation: Preparation = DEFAULT
+) -> tuple[Encoding, list[str]]:
+    """The same for sequences from arrays, whose columns are named by their numbers.
+
+    Args:
+        name: what the caller calls them.
+        train: what to learn from, with NaN where a number is missing.
+        categorical: the numbers of the columns that hold categories, each a whole number from 0, which is unknown.
+        preparation: how to prepare the columns.
+
+    Example:
+        >>> train = Sequences.from_arrays([np.array([[7, 0.5], [3, np.nan], [7, 0.7]])])
+        >>> encoding, notices = fit_arrays("X", train, categorical=[0])
+        >>> encoding.names, encoding.categories[0].values
+        (('1', '1 is missing', '0'), ('7', '3'))
+    """
+    numbers, kinds, notices = [], [], []
+    for at in range(train.features):
+        column = train.values[:, at]
+        missing = np.isnan(column)
+        if at in categorical:
+            codes, counts = np.unique(column[~missing & (column > 0)].astype(np.int64), return_counts=True)
+            kept = np.argsort(-counts, kind="stable")
+            kinds.append(Category(str(at), tuple(str(codes[k]) for k in kept if counts[k] >= preparation.min_count)))
+        else:
+            # What is missing everywhere is zeros, and what is missing in places has a flag.
+            somewhere = bool(missing.any()) and not missing.all()
+            mean = 0.0 if missing.all() else float(column[~missing].mean(dtype=np.float64))
+            numbers.append(Number(str(at), mean, somewhere))
+            if missing.any():
+                notices.append(
+                    f"{name}: feature {at} is missing at {counted(int(missing.sum()), 'step')}; filled with the mean, "
+                    "and a column says where."
+                )
+    if np.isnan(train.values).all():
+        raise InputError(f"{name} has no feature to learn from: all of its values are missing.")
+    return Encoding(tuple(numbers), tuple(kinds), "", preparation.changes, preparation.centered), notices
 
 
 def gaps_of(places: pl.Series, offsets: Rows) -> npt.NDArray[np.float32]:

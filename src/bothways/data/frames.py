@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -48,14 +49,14 @@ def frame_table(name: str, frame: Any) -> Table:
     return Table(name, frame)
 
 
-def with_column(table: Table, name: str) -> Table:
-    """A table with one more column, in the place of labels that stand elsewhere.
+def with_column(table: Table, name: str, values: Sequence[Any]) -> Table:
+    """A table with one more column.
 
     Example:
-        >>> with_column(Table("X", pl.DataFrame({"bytes": [12, 7]})), "label").names
+        >>> with_column(Table("X", pl.DataFrame({"bytes": [12, 7]})), "label", ["calm", None]).names
         ['bytes', 'label']
     """
-    return Table(table.source, table.values.with_columns(pl.lit(0).alias(name)))
+    return Table(table.source, table.frame().with_columns(pl.Series(name, values)))
 
 
 def _series(name: str, own: str, column: Any) -> pl.Series:

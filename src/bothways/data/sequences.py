@@ -57,7 +57,7 @@ def read_sequences(
 
 def encoded(table: Table, columns: Columns, sequences: Sequences, tally: Tally) -> Sequences:
     """Sequences of a table with their features."""
-    values = columns.fitted.encode(table, columns.order, sequences.table_rows, sequences.offsets, tally)
+    values = columns.fitted.encode(table, columns.order, sequences, tally)
     return replace(sequences, values=values)
 
 
@@ -228,27 +228,33 @@ def label_values(table: Table, name: str) -> pl.Series:
     )
 
 
-def label_codes(table: Table, columns: Columns, values: pl.Series, classes: Sequence[Any]) -> Rows:
-    """The codes of labels, as `label_values` gives them; -1 where there is none.
+def label_codes(table: Table, name: str, classes: Sequence[Any] = ()) -> tuple[Rows, list[Any]]:
+    """The code of the label of each row, `NO_LABEL` where there is none, and the labels in the order of their codes.
+
+    Args:
+        table: the table.
+        name: the label column.
+        classes: the labels that have the first codes; all others follow, sorted. Numbers are text where classes are.
 
     Raises:
-        DataError: labels that are not in `classes`.
+        DataError: as `label_values`.
+
+    Example:
+        >>> table = Table("flows.csv", pl.DataFrame({"attack": ["worm", "no", None]}))
+        >>> label_codes(table, "attack", classes=["worm"])
+        (array([ 0,  1, -1]), ['worm', 'no'])
     """
-    kind = type(classes[0])
-    if kind is str and values.dtype == pl.Int64:
+    values = label_values(table, name)
+    if classes and isinstance(classes[0], str) and values.dtype == pl.Int64:
         values = values.cast(pl.String)
-    known = pl.Series(list(classes))
-    if known.dtype == values.dtype:
-        codes = values.replace_strict(known, pl.Series(range(len(known)), dtype=pl.Int64), default=None)
-    else:
-        codes = pl.Series([None], dtype=pl.Int64).new_from_index(0, len(values))
-    unknown = codes.is_null() & values.is_not_null()
-    if unknown.any():
-        strange = values.filter(unknown).unique().to_list()
-        raise DataError(
-            f"{table.source}: there are labels in {columns.label!r} that the model never saw: {listed(strange)}."
-        )
-    return codes.fill_null(NO_LABEL).to_numpy()
+    known = pl.Series(list(classes)) if classes else values.clear()
+    alike = known if known.dtype == values.dtype else values.clear()
+    found = values.drop_nulls().unique().sort()
+    others = found.filter(~found.is_in(alike.implode()))
+    names = pl.concat([alike, others])
+    codes = pl.Series([*range(len(alike)), *range(len(classes), len(classes) + len(others))], dtype=pl.Int64)
+    of_rows = values.replace_strict(names, codes, default=None, return_dtype=pl.Int64)
+    return of_rows.fill_null(NO_LABEL).to_numpy(), [*classes, *others.to_list()]
 
 
 def labeled(table: Table, columns: Columns, sequences: Sequences, codes: Rows, classes: Sequence[Any]) -> Sequences:
@@ -280,15 +286,6 @@ def labeled(table: Table, columns: Columns, sequences: Sequences, codes: Rows, c
             f"{len(sequences):,}."
         )
     return replace(sequences, labels=highest)
-
-
-def masked_notices(columns: Columns, sequences: Sequences) -> list[str]:
-    """A word about steps, or sequences, without a label."""
-    missing = int((sequences.known_labels == NO_LABEL).sum())
-    if not missing:
-        return []
-    what = f"1 {columns.per} has" if missing == 1 else f"{missing:,} {columns.per}s have"
-    return [f"{what} no label in {columns.label!r}: read as input, left out of training and scores."]
 
 
 def listed(labels: Sequence[object]) -> str:

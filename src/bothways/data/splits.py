@@ -12,21 +12,11 @@ import numpy.typing as npt
 import polars as pl
 
 from bothways.data.columns import Columns, Draw
-from bothways.data.encoding import Tally, fit_encoding
+from bothways.data.encoding import Tally
 from bothways.data.guesses import SPELLINGS
-from bothways.data.sequences import (
-    MAX_STEPS,
-    cut_long,
-    encoded,
-    group_rows,
-    label_codes,
-    label_values,
-    labeled,
-    listed,
-    masked_notices,
-)
+from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_rows, label_codes, labeled, listed
 from bothways.data.tables import Table
-from bothways.errors import DataError, option
+from bothways.errors import DataError, counted, option
 from bothways.sequences import NO_LABEL, Sequences
 
 PARTS = ("train", "valid", "test")
@@ -34,13 +24,19 @@ SHARES = (0.7, 0.15, 0.15)
 """The shares of the parts where they are drawn, in the order of `PARTS`."""
 
 DRAWS = 200
-"""How often to draw for parts that show every class to training."""
+"""How often to draw for parts that have every class."""
 
 GAP = 32
-"""So many steps are left out between parts of one sequence, where nothing else is said."""
+"""Steps to leave out between two parts of one sequence, where training does not cut sequences."""
 
 WIDEST_GAP = 0.05
 """A gap is no wider than this share of the sequence."""
+
+FEW = 5
+"""A class with fewer labels than this in the train part is too rare to learn."""
+
+RULE = b"2"
+"""Part of the fingerprint of a drawn table: a model whose parts were drawn by another rule does not know them."""
 
 Numbers = npt.NDArray[np.int64]
 
@@ -50,22 +46,29 @@ class Parts:
     """A table in parts; `valid` and `test` are None if there are none.
 
     Attributes:
-        train: what is learnt from; its classes and its statistics are all that training knows.
+        train: what is learned from; its classes and its statistics are all that training knows.
         valid: what training stops early by.
-        test: what the model is judged on.
+        test: what the model is evaluated on.
         classes: the labels of the train part, sorted, in the order of their codes.
+        unseen: the labels that only other parts have, first those of `valid`; their codes follow those of `classes`.
+            They are always missed.
     """
 
     train: Sequences
     valid: Sequences | None
     test: Sequences | None
     classes: tuple[Any, ...] = ()
+    unseen: tuple[Any, ...] = ()
 
     @property
     def named(self) -> dict[str, Sequences]:
         """The parts that there are, by name."""
         parts = {"train": self.train, "valid": self.valid, "test": self.test}
         return {name: part for name, part in parts.items() if part is not None}
+
+    def unseen_in(self, part: Sequences) -> tuple[Any, ...]:
+        """The unseen labels up to the last one that a part has."""
+        return self.unseen[: max(0, int(part.known_labels.max(initial=0)) + 1 - len(self.classes))]
 
 
 def split_table(
@@ -74,120 +77,172 @@ def split_table(
     seed: int,
     *,
     gap: int = GAP,
-    min_count: int = 1,
-    changes: int = 0,
-    centered: bool = False,
     draw_valid: bool = True,
-    max_steps: int = MAX_STEPS,
+    shares: Sequence[float] = SHARES,
 ) -> tuple[Columns, Parts, list[str]]:
-    """Split a table by its split column, or by drawing whole sequences or groups, or, for one or two, in time.
-
-    How features become numbers is learnt from the train part alone.
+    """Split a table by its split column, or by `draw_parts`. The parts have labels and no features yet.
 
     Args:
         table: the table.
-        columns: the parts of its columns.
+        columns: the roles of its columns.
         seed: for the drawing.
-        gap: where sequences are cut in time, so many steps are left out at each cut; as many as the network looks at
-            together keep the parts apart.
-        min_count: values of categories that the train part has less often are unknown.
-        changes: if above 0, how far each number has moved in so many steps is a feature, too.
-        centered: whether the mean over the sequence is taken off each number.
+        gap: as in `draw_parts`.
         draw_valid: whether a split column that names no valid part leaves it to be drawn from the train part.
-        max_steps: longer sequences are cut into pieces of at most so many steps.
+        shares: as in `draw_parts`.
 
     Returns:
-        The columns, with the encoding, and the draw if there was one; the parts; and what the user should be told.
+        The columns, with the draw if there was one; the parts; and what the user should be told.
 
     Raises:
-        DataError: as `read_sequences`; an unknown value in the split column; no train part, or too few steps to make
-            one; labels that cannot be learnt: one class only, or some in the other parts alone; a sequence of two
-            labels where it should have one.
+        DataError: a missing name or place in the order; an unknown value in the split column; no train part, or too few
+            steps to make one; a train part with one class only; a sequence of two labels where it should have one.
 
     Example:
         >>> frame = pl.DataFrame({"x": [1.0, 2.0, 3.0, 4.0], "label": [0, 1, 0, 1], "split": ["train"] * 3 + ["test"]})
         >>> columns = Columns(label="label", features=("x",), split="split")
         >>> _, parts, notices = split_table(Table("some.csv", frame), columns, seed=0)
-        >>> parts.train.values[:, 0], notices
-        (array([1., 2., 3.], dtype=float32), ['There is no valid part, so training cannot stop early.'])
+        >>> parts.train.labels, parts.test.labels, notices[0]
+        (array([0, 1, 0]), array([1]), 'There is no valid part, so training cannot stop early.')
     """
-    whole, labels, notices = _labelled(table, columns)
+    whole, labels, notices = _labeled(table, columns)
     notices += masked_notices(columns, whole)
     if columns.split is not None:
         pieces = _part_of_rows(table, columns.split)[whole.table_rows]
         sequences, numbers = whole.cut(pieces)
         notices += _warn_of_mixing(whole, pieces)
-        numbers, said = _with_valid(table, columns, sequences, numbers, seed) if draw_valid else (numbers, [])
+        if draw_valid and (numbers == 0).any() and not (numbers == 1).any():
+            numbers, said = _with_valid(table, columns, sequences, numbers, seed)
+            notices += said
     else:
-        sequences, numbers, said = _draw(table, columns, whole, seed, gap)
-        columns = replace(columns, draw=Draw(seed, _fingerprint(whole), gap))
-    notices += said
-    parts = [sequences.keep(numbers == k) if (numbers == k).any() else None for k in range(len(PARTS))]
-    train = parts[0]
+        sequences, numbers, said = draw_parts(
+            table.source, whole, shares, seed, groups=_groups(table, columns, whole), gap=gap
+        )
+        notices += said
+        if tuple(shares) == SHARES:
+            columns = replace(columns, draw=Draw(seed, _fingerprint(whole), gap))
+    pieces_of = [sequences.keep(numbers == k) if (numbers == k).any() else None for k in range(len(PARTS))]
+    train, valid, test = pieces_of
     if train is None:
         raise DataError(f"{table.source}: no row is in the train part. Mark some with 'train' in {columns.split!r}.")
-    classes = _classes(table, columns, parts, labels)
-    encoding, said = fit_encoding(
-        table,
-        columns.features,
-        columns.categories,
-        columns.order,
-        train.table_rows,
-        train.offsets,
-        min_count,
-        changes,
-        centered,
+    classes = _seen(train)
+    if len(classes) < 2:
+        raise DataError(
+            f"{table.source}: the train part has one label only ({listed([labels[code] for code in classes])} in "
+            f"{columns.label!r}); telling labels apart takes two at least."
+        )
+    later = [code for part in (valid, test) if part is not None for code in _seen(part)]
+    unseen = [code for code in dict.fromkeys(later) if code not in classes]
+    recoded = np.full(len(labels) + 1, NO_LABEL)
+    recoded[[*classes, *unseen]] = np.arange(len(classes) + len(unseen))
+    train, valid, test = (
+        None if part is None else replace(part, labels=recoded[part.known_labels]) for part in (train, valid, test)
     )
-    notices += said
-    columns = columns.adopt(encoding)
-    tally = Tally()
-    done: list[Sequences | None] = []
-    for part in parts:
-        if part is None:
-            done.append(None)
-            continue
-        # What is rare in the train part is unknown by intention.
-        counted = Tally() if part is train else tally
-        finished, said = _finished(table, columns, part, labels, classes, counted, max_steps)
-        done.append(finished)
-        notices += [notice for notice in said if notice not in notices]
-    notices += tally.notices()
-    if done[0] is None:
-        raise AssertionError
-    return columns, Parts(done[0], done[1], done[2], classes), notices
+    assert train is not None
+    parts = Parts(train, valid, test, tuple(labels[k] for k in classes), tuple(labels[k] for k in unseen))
+    return columns, parts, [*notices, *_class_notices(columns, parts)]
+
+
+def draw_parts(
+    source: str,
+    sequences: Sequences,
+    shares: Sequence[float],
+    seed: int | Sequence[int],
+    *,
+    groups: Numbers | None = None,
+    gap: int = 0,
+) -> tuple[Sequences, Numbers, list[str]]:
+    """Draw parts of whole sequences or groups; where there are too few of them, cut each sequence in time.
+
+    It draws again, up to `DRAWS` times, until each class is in as many parts as it has sequences (or groups) for, the
+    train part first. Sequences without steps go to the train part.
+
+    Args:
+        source: what to call the sequences.
+        sequences: with labels.
+        shares: the share of each part, in the order of `PARTS`; they add up to 1.
+        seed: the same seed draws the same parts.
+        groups: for each sequence the number of its group, which stays together; None for the sequences themselves.
+        gap: steps to leave out at each cut in time, but no more than `WIDEST_GAP` of the sequence.
+
+    Returns:
+        Sequences, the number of the part of each (-1 for what is left out), and what to say.
+
+    Raises:
+        DataError: there is too little to share.
+
+    Example:
+        >>> sequences = Sequences.from_arrays(np.zeros((20, 1, 1)), labels=np.arange(20) % 2)
+        >>> np.bincount(draw_parts("X", sequences, (0.7, 0.15, 0.15), seed=0)[1])
+        array([14,  3,  3])
+    """
+    parts = len(shares)
+    filled = np.flatnonzero(sequences.lengths)
+    units = filled if groups is None else groups[filled]
+    units = np.unique(units, return_inverse=True)[1]
+    count, what = int(units.max(initial=-1)) + 1, "sequence" if groups is None else "group"
+    if count < parts:
+        if sequences.per == "sequence" or groups is not None or count == 0:
+            raise DataError(
+                f"{source}: {counted(count, what)} {'is' if count == 1 else 'are'} too few to draw "
+                f"{', '.join(PARTS[: parts - 1])} and {PARTS[parts - 1]} parts."
+            )
+        return _blocks(source, sequences, shares, gap)
+    others = [min(max(1, round(count * share)), count - 1) for share in shares[1:]]
+    sizes = [count - sum(others), *others]
+    labels = sequences.step_labels
+    seen = np.zeros((count, int(labels.max(initial=0)) + 2), bool)
+    seen[np.repeat(units, sequences.lengths[filled]), labels] = True
+    seen = seen[:, :-1]
+    due = np.minimum(seen.sum(axis=0), parts)
+    generator = np.random.default_rng(seed)
+    drawn, best, least = np.repeat(np.arange(parts), sizes), None, np.inf
+    for _ in range(DRAWS):
+        drawn = generator.permutation(drawn)
+        has = np.stack([seen[drawn == part].any(axis=0) for part in range(parts)])
+        missing = sum(float((due > part) @ ~has[part]) * len(due) ** (parts - part) for part in range(parts))
+        if missing < least:
+            best, least = drawn, missing
+        if not missing:
+            break
+    numbers = np.zeros(len(sequences), np.int64)
+    numbers[filled] = best[units]  # type: ignore[index]
+    shown = ", ".join(f"{size} for {part}" for size, part in zip(sizes, PARTS, strict=False))
+    return sequences, numbers, [f"There is no split column: of {counted(count, what)}, {shown} are drawn."]
 
 
 def evaluation_part(
     table: Table, columns: Columns, part: str | None, classes: Sequence[Any], max_steps: int = MAX_STEPS
-) -> tuple[str, Sequences, list[str]]:
-    """The part of a table that a model is to be judged on.
+) -> tuple[str, Sequences, tuple[Any, ...], list[str]]:
+    """The part of a table that a model is evaluated on.
 
     Args:
         table: the table.
         columns: those of the model.
         part: one of `PARTS`, or "all"; None for "test", or "all" in a table that has no parts.
         classes: those of the model.
-        max_steps: longer sequences are cut into pieces of at most so many steps.
+        max_steps: longer sequences are cut into pieces of at most this many steps.
 
     Returns:
-        The name of the part, its sequences, and what the user should be told.
+        The name of the part; its sequences; the labels that the model does not know, whose codes follow those of
+        `classes`; and what the user should be told.
 
     Raises:
-        DataError: as `read_sequences`; a part that there is not; labels that the model does not know, or none.
+        DataError: as `split_table`; a part that there is not; no labels, or none that the model knows.
     """
-    if part is not None and part != "all" and (part := SPELLINGS.get(said := part.lower())) is None:
-        raise DataError(f"There is no part {said!r}. Use one of: {', '.join(PARTS)}, or all.")
-    whole, labels, notices = _labelled(table, columns)
-    drawn = columns.draw is not None and columns.draw.fingerprint == _fingerprint(whole)
+    if part is not None and part != "all" and (part := SPELLINGS.get(asked := part.lower())) is None:
+        raise DataError(f"There is no part {asked!r}. Use one of: {', '.join(PARTS)}, or all.")
+    whole, labels, notices = _labeled(table, columns, classes)
+    draw = columns.draw
+    drawn = draw is not None and draw.fingerprint == _fingerprint(whole)
     has_parts = drawn or (columns.split is not None and columns.split in table.names)
     part = part or ("test" if has_parts else "all")
-    if part == "all":
-        sequences = whole
-    elif not has_parts:
-        raise DataError(f"{table.source}: {_why_no_parts(columns)} Leave out {option('split')} to use all rows.")
-    else:
-        if drawn and columns.draw is not None:
-            sequences, numbers, _ = _draw(table, columns, whole, columns.draw.seed, columns.draw.gap)
+    sequences = whole
+    if part != "all":
+        if not has_parts:
+            raise DataError(f"{table.source}: {_why_no_parts(columns)} Leave out {option('split')} to use all rows.")
+        if drawn and draw is not None:
+            groups = _groups(table, columns, whole)
+            sequences, numbers, _ = draw_parts(table.source, whole, SHARES, draw.seed, groups=groups, gap=draw.gap)
             notices.append("The parts are drawn as they were for training.")
         else:
             sequences, numbers = whole.cut(_part_of_rows(table, str(columns.split))[whole.table_rows])
@@ -196,49 +251,46 @@ def evaluation_part(
             there = ", ".join(name for k, name in enumerate(PARTS) if (numbers == k).any())
             raise DataError(f"{table.source}: there is no {part} part; there is: {there}.")
         sequences = sequences.keep(chosen)
-    unknown = [label for label in _seen(sequences, labels) if _code(label, classes) is None]
-    if unknown:
-        raise DataError(f"{table.source}: the {part} part has labels that the model never saw: {listed(unknown)}.")
-    if not _seen(sequences, labels):
+    seen = _seen(sequences)
+    if not seen:
         raise DataError(
             f"{table.source}: the {part} part has no label in {columns.label!r}, so there is nothing to score."
         )
+    unseen = [code for code in seen if code >= len(classes)]
+    names = tuple(labels[code] for code in unseen)
+    if len(unseen) == len(seen):
+        raise DataError(
+            f"{table.source}: the {part} part has no label that the model knows, but {listed(names)}; it knows "
+            f"{listed(classes)}."
+        )
+    if unseen:
+        recoded = np.arange(len(labels) + 1)
+        recoded[-1] = NO_LABEL
+        recoded[unseen] = np.arange(len(classes), len(classes) + len(unseen))
+        sequences = replace(sequences, labels=recoded[sequences.known_labels])
+        notices.append(
+            f"The {part} part has labels in {columns.label!r} that the model never saw: {listed(names)}. They count as "
+            "missed."
+        )
     notices += masked_notices(columns, sequences)
     tally = Tally()
-    sequences, more = _finished(table, columns, sequences, labels, classes, tally, max_steps)
-    return part, sequences, [*notices, *more, *tally.notices()]
+    sequences, more = cut_long(encoded(table, columns, sequences, tally), max_steps)
+    return part, sequences, names, [*notices, *more, *tally.notices()]
 
 
-def _labelled(table: Table, columns: Columns) -> tuple[Sequences, list[Any], list[str]]:
-    """The sequences of a table without features, the labels in the order of their codes, and what is to be said."""
+def masked_notices(columns: Columns, sequences: Sequences) -> list[str]:
+    """A word about steps, or sequences, without a label."""
+    missing = int((sequences.known_labels == NO_LABEL).sum())
+    has = "has" if missing == 1 else "have"
+    said = f"{counted(missing, columns.per)} {has} no label in {columns.label!r}: read as input, not learned or scored."
+    return [said] if missing else []
+
+
+def _labeled(table: Table, columns: Columns, classes: Sequence[Any] = ()) -> tuple[Sequences, list[Any], list[str]]:
+    """The sequences of a table, with labels and without features; the labels by code; and what is to be said."""
     bare, notices = group_rows(table, columns)
-    values = label_values(table, columns.label)
-    labels = values.drop_nulls().unique().sort().to_list()
-    return labeled(table, columns, bare, label_codes(table, columns, values, labels), labels), labels, notices
-
-
-def _finished(
-    table: Table,
-    columns: Columns,
-    part: Sequences,
-    labels: Sequence[Any],
-    classes: Sequence[Any],
-    tally: Tally,
-    max_steps: int,
-) -> tuple[Sequences, list[str]]:
-    """The part with its features, and with the codes of `classes`; and what is to be said."""
-    codes = np.array([*(_code(label, classes) for label in labels), NO_LABEL], dtype=float)
-    codes = np.nan_to_num(codes, nan=NO_LABEL).astype(np.int64)
-    recoded = replace(part, labels=codes[part.known_labels])
-    return cut_long(encoded(table, columns, recoded, tally), max_steps)
-
-
-def _code(label: Any, classes: Sequence[Any]) -> int | None:
-    """The code of a label, true and 1 being two; numbers are text where classes are."""
-    if isinstance(classes[0], str) and type(label) is int:
-        label = str(label)
-    same = [k for k, name in enumerate(classes) if name == label and type(name) is type(label)]
-    return same[0] if same else None
+    codes, labels = label_codes(table, columns.label, classes)
+    return labeled(table, columns, bare, codes, labels), labels, notices
 
 
 def _part_of_rows(table: Table, name: str) -> Numbers:
@@ -262,120 +314,79 @@ def _warn_of_mixing(whole: Sequences, pieces: Numbers) -> list[str]:
     counts = np.bincount(numbers[changes], minlength=len(whole))
     if not (counts >= len(PARTS)).any():
         return []
-    name = whole.id(int(counts.argmax()))
     return [
-        f"Careful: within sequence {name!r} the parts alternate {counts.max()} times. Neighbouring steps are alike, so "
-        "the scores will look better than they are. Give each part whole sequences, or one stretch of time."
+        f"Careful: within sequence {whole.id(int(counts.argmax()))!r} the parts alternate {counts.max()} times. "
+        "Neighbouring steps are alike, so the scores will look better than they are. Give each part whole sequences, "
+        "or one stretch of time."
     ]
 
 
 def _with_valid(
     table: Table, columns: Columns, sequences: Sequences, numbers: Numbers, seed: int
 ) -> tuple[Numbers, list[str]]:
-    """Draw a valid part from the train part if there is none."""
-    train = np.flatnonzero(numbers == 0)
-    if (numbers == 1).any() or not len(train):
-        return numbers, []
+    """Draw a valid part from the train part."""
     part = sequences.keep(numbers == 0)
-    units, what = _units(table, columns, part)
-    count = max(1, round((units.max() + 1) * SHARES[1]))
-    if units.max() < 2:
-        return numbers, ["There is no valid part, so training cannot stop early."]
-    numbers = numbers.copy()
-    numbers[train] = _drawn(part, units, [int(units.max()) + 1 - count, count], seed)
-    return numbers, [f"There is no valid part: {count} of the {units.max() + 1} train {what} are drawn for it."]
-
-
-def _draw(
-    table: Table, columns: Columns, whole: Sequences, seed: int, gap: int
-) -> tuple[Sequences, Numbers, list[str]]:
-    """Sequences, the part of each, and a word about it."""
-    units, what = _units(table, columns, whole)
-    count = int(units.max()) + 1
+    groups = _groups(table, columns, part)
+    count = len(part) if groups is None else int(groups.max()) + 1
     if count < 3:
-        if columns.per == "sequence" or columns.group is not None:
-            raise DataError(f"{table.source}: {count} {what} are too few to split into train, valid and test.")
-        return _blocks(table, whole, gap)
-    valid, test = (max(1, round(count * share)) for share in SHARES[1:])
-    train = count - valid - test
-    notice = f"There is no split column: {train} {what} are drawn for train, {valid} for valid, {test} for test."
-    return whole, _drawn(whole, units, [train, valid, test], seed), [notice]
+        return numbers, ["There is no valid part, so training cannot stop early."]
+    shares = (1 - SHARES[1], SHARES[1])
+    numbers = numbers.copy()
+    numbers[numbers == 0] = drawn = draw_parts(table.source, part, shares, seed, groups=groups)[1]
+    valid = int(drawn.sum()) if groups is None else len(np.unique(groups[drawn == 1]))
+    what = "sequences" if groups is None else "groups"
+    return numbers, [f"There is no valid part: {valid} of the {count} train {what} are drawn for it."]
 
 
-def _units(table: Table, columns: Columns, sequences: Sequences) -> tuple[Numbers, str]:
-    """For each sequence the number of what may not be divided, and what that is called."""
+def _groups(table: Table, columns: Columns, sequences: Sequences) -> Numbers | None:
+    """For each sequence the number of its group; None where there are none."""
     if columns.group is None:
-        return np.arange(len(sequences)), "sequences"
+        return None
     groups = table.column(columns.group).gather(sequences.table_rows)
-    starts = sequences.offsets[:-1]
-    inside = (groups[1:].ne_missing(groups[:-1])).to_numpy().copy()
-    inside[starts[1:] - 1] = False
+    inside = (groups[1:].ne_missing(groups[:-1])).to_numpy() & (sequences.positions[1:] > 0)
     if inside.any():
         name = sequences.id(sequences.place(int(inside.argmax()))[0])
         raise DataError(f"{table.source}: sequence {name!r} stands in two groups of {columns.group!r}.")
-    return groups.gather(starts).rank("dense").fill_null(0).to_numpy().astype(np.int64) - 1, "groups"
+    return groups.gather(sequences.offsets[:-1]).rank("dense").fill_null(0).to_numpy().astype(np.int64) - 1
 
 
-def _drawn(sequences: Sequences, units: Numbers, counts: list[int], seed: int) -> Numbers:
-    """For each sequence the number of its part, `counts` units of each, every class in the train part if need be."""
-    generator = np.random.default_rng(seed)
-    numbers = np.repeat(np.arange(len(counts)), counts)
-    labels = sequences.known_labels
-    seen = np.zeros((len(numbers), int(labels.max()) + 2), bool)
-    seen[units if sequences.per == "sequence" else np.repeat(units, sequences.lengths), labels] = True
-    seen = seen[:, :-1]
-    for _ in range(DRAWS):
-        numbers = generator.permutation(numbers)
-        if (seen[numbers == 0].any(axis=0) == seen.any(axis=0)).all():
-            break
-    return numbers[units]
-
-
-def _blocks(table: Table, whole: Sequences, gap: int) -> tuple[Sequences, Numbers, list[str]]:
-    """Each sequence cut in three along time."""
-    if whole.lengths.max() < 3:
-        raise DataError(f"{table.source}: {whole.steps} rows are too few to split into train, valid and test.")
+def _blocks(source: str, whole: Sequences, shares: Sequence[float], gap: int) -> tuple[Sequences, Numbers, list[str]]:
+    """Each sequence cut along time."""
+    if whole.lengths.max() < len(shares):
+        raise DataError(f"{source}: {counted(whole.steps, 'row')} are too few to cut into {len(shares)} parts.")
     gap = min(gap, int(whole.lengths.max() * WIDEST_GAP))
-    lengths = np.repeat(whole.lengths, whole.lengths)
-    steps = whole.positions
-    borders = np.cumsum(SHARES[:-1])
+    lengths, steps = np.repeat(whole.lengths, whole.lengths), whole.positions
+    borders = np.cumsum(shares[:-1])
     numbers = np.digitize(steps / lengths, borders)
-    if gap:
-        left_out = len(PARTS)
-        numbers[np.digitize((steps - gap) / lengths, borders) != numbers] = left_out
+    numbers[np.digitize((steps - gap) / lengths, borders) != numbers] = -1
     sequences, numbers = whole.cut(numbers)
-    what = "The one sequence is" if len(whole) == 1 else "Both sequences are"
+    what = "The one sequence is" if len(whole) == 1 else f"All {len(whole)} sequences are"
     between = f", with {gap} steps left out at each cut" if gap else ""
-    notice = (
-        f"There is no split column. {what} cut in time: the first 70 % to train, 15 % to valid, 15 % to test{between}."
-    )
-    return sequences, numbers, [notice]
+    parts = ", ".join(f"{share:.0%} to {part}" for share, part in zip(shares, PARTS, strict=False))
+    return sequences, numbers, [f"There is no split column. {what} cut in time: {parts}{between}."]
 
 
-def _classes(table: Table, columns: Columns, parts: Sequence[Sequences | None], labels: list[Any]) -> tuple[Any, ...]:
-    """The labels of the train part; refuses what cannot be learnt."""
-    train, *others = parts
-    assert train is not None
-    seen = _seen(train, labels)
-    if len(seen) < 2:
-        raise DataError(
-            f"{table.source}: the train part has one label only ({listed(seen)} in {columns.label!r}); telling labels "
-            "apart takes two at least."
+def _seen(part: Sequences) -> list[int]:
+    """The codes that some label has, sorted."""
+    return [code for code in np.unique(part.known_labels).tolist() if code != NO_LABEL]
+
+
+def _class_notices(columns: Columns, parts: Parts) -> list[str]:
+    """A word about labels that training does not have, and one about classes that are too rare."""
+    notices = []
+    if parts.unseen:
+        notices.append(
+            f"The train part has no label {listed(parts.unseen)} in {columns.label!r}; the other parts do. Such labels "
+            "cannot be learned and count as missed."
         )
-    for name, part in zip(PARTS[1:], others, strict=True):
-        unknown = [label for label in _seen(part, labels) if label not in seen] if part is not None else []
-        if unknown:
-            again = f" Or draw again with another {option('seed')}." if columns.draw is not None else ""
-            raise DataError(
-                f"{table.source}: the {name} part has labels that the train part does not: {listed(unknown)}. "
-                f"Move some of them to the train part, or leave them out.{again}"
-            )
-    return tuple(seen)
-
-
-def _seen(sequences: Sequences, labels: Sequence[Any]) -> list[Any]:
-    """The labels that some step has."""
-    return [labels[code] for code in np.unique(sequences.known_labels).tolist() if code != NO_LABEL]
+    counts = np.bincount(parts.train.known_labels[parts.train.known_labels >= 0], minlength=len(parts.classes))
+    rare = [label for label, count in zip(parts.classes, counts.tolist(), strict=True) if count < FEW]
+    said = [f"{listed(rare)} in {columns.label!r}: fewer than {FEW} {columns.per}s in the train part"] if rare else []
+    if parts.valid is not None:
+        there = _seen(parts.valid)
+        absent = [label for code, label in enumerate(parts.classes) if code not in there]
+        said += [f"{listed(absent)}: none in the valid part, so F1 is 0 there"] if absent else []
+    return [*notices, f"Too rare to be sure of: {'; '.join(said)}."] if said else notices
 
 
 def _why_no_parts(columns: Columns) -> str:
@@ -385,4 +396,4 @@ def _why_no_parts(columns: Columns) -> str:
 
 
 def _fingerprint(whole: Sequences) -> int:
-    return zlib.crc32(repr((whole.ids, whole.lengths.tolist())).encode())
+    return zlib.crc32(RULE + repr((whole.ids, whole.lengths.tolist())).encode())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from bothways.errors import InputError, option
 from bothways.jobs.models import load_with_columns
 from bothways.metrics import Evaluation, rarest, thresholds_for
 from bothways.report import Report, check_report_file, warnings, write_report
-from bothways.runtime import Model
+from bothways.runtime import Label, Model
 from bothways.sequences import Array, Sequences
 from bothways.settings import Reading
 
@@ -76,18 +76,18 @@ def evaluate(
     table = read_table(data, columns.texts, Reading(**reading), columns.reading)
     read = {name: text for name, text in table.readings.items() if name in columns.needed}
     match_columns(table, columns, label=True)
-    name, sequences, notices = evaluation_part(table, columns, part, loaded.classes)
+    name, sequences, unseen, notices = evaluation_part(table, columns, part, loaded.classes)
     alarms: dict[str, Any] = {"positive": code}
     if code is not None and false_alarm_rate is not None:
         if name == "valid":
             notices.append("Careful: the threshold is chosen on the same part that is evaluated.")
-        _, valid, _ = evaluation_part(table, columns, "valid", loaded.classes)
+        _, valid, _, _ = evaluation_part(table, columns, "valid", loaded.classes)
         (threshold,) = thresholds_for(valid, loaded.probabilities(valid), [false_alarm_rate], code).values()
         alarms |= {"threshold": threshold, "asked": false_alarm_rate, "hours": hours(table, columns, sequences)}
     for notice in (*table.notices, *reading_notices(read), *notices):
         say(notice)
     p = loaded.probabilities(sequences)
-    evaluation = evaluate_part(loaded, sequences, p, split=name, **alarms)
+    evaluation = evaluate_part(loaded, sequences, p, unseen, split=name, **alarms)
     if save_threshold and code is not None:
         kept = {"class": loaded.classes[code], "value": alarms["threshold"], "false_alarm_rate": false_alarm_rate}
         store.save(replace(loaded, facts={**loaded.facts, "threshold": kept}), model)
@@ -97,13 +97,16 @@ def evaluate(
     return evaluation
 
 
-def evaluate_part(model: Model, part: Sequences, p: Array, **more: Any) -> Evaluation:
-    """Evaluate the probabilities of a part beside the baselines of the model; `more` as in `metrics.evaluate`."""
+def evaluate_part(model: Model, part: Sequences, p: Array, unseen: Sequence[Label] = (), **more: Any) -> Evaluation:
+    """Evaluate the probabilities of a part beside the baselines of the model; `more` as in `metrics.evaluate`.
+
+    `unseen` are the labels that the model does not know, whose codes follow those of its classes.
+    """
     network, kept = model.network, model.facts.get("baselines")
     if kept is None:
         kept = {"majority": int(np.argmax(_counts(model)))}
     fitted = baselines.from_json(kept, network.features, network.classes, network.categories)
-    evaluation = metrics.evaluate(part, p, model.classes, baselines=baselines.predict(fitted, part), **more)
+    evaluation = metrics.evaluate(part, p, [*model.classes, *unseen], baselines=baselines.predict(fitted, part), **more)
     columns = () if model.columns is None else tuple(asdict(guess) for guess in model.columns.known)
     return replace(evaluation, warnings=warnings(evaluation), columns=columns)
 

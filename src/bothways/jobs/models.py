@@ -49,6 +49,6 @@ def info(path: str | Path) -> Model | Inspection:
 def load_with_columns(path: str | Path) -> tuple[Model, Columns]:
     """A model that was trained on a table, and its columns."""
     model = store.load(path)
-    if model.columns is None:
+    if model.columns is None or not model.columns.label:
         raise InputError(f"{path}: this model was trained on arrays, so it does not know the columns of a table.")
     return model, model.columns

@@ -13,11 +13,9 @@ from bothways import baselines, interrupts, store
 from bothways.data import (
     Columns,
     Parts,
-    choose_columns,
     guess_table,
-    read_table,
+    read_and_split,
     refuse_leaks,
-    split_table,
 )
 from bothways.errors import InputError, counted, option
 from bothways.files import check_output
@@ -25,10 +23,9 @@ from bothways.jobs.evaluation import evaluate_part
 from bothways.jobs.models import MODEL_ENDING
 from bothways.metrics import Evaluation
 from bothways.network import Network
-from bothways.options import options
 from bothways.runtime import Model
 from bothways.sequences import Sequences
-from bothways.settings import Reading, Settings
+from bothways.settings import Preparation, Settings
 
 if TYPE_CHECKING:
     from bothways.training import EpochReport, Trained
@@ -124,25 +121,11 @@ def train(
     described, chosen = _settings(settings or {})
     output = check_output(output, (MODEL_ENDING,))
     checkpoint = output.with_name(output.name + CHECKPOINT)
-    reading = Reading(**{name: roles.pop(name) for name in options(Reading) if name in roles})
-    table = read_table(data, reading=reading)
-    columns = choose_columns(table, **roles)
-    if columns.texts:
-        table = read_table(data, columns.texts, reading)
-    gap = {} if chosen.window is None else {"gap": chosen.window}
-    columns, parts, more = split_table(
-        table,
-        columns,
-        chosen.seed,
-        min_count=min_count,
-        changes=changes,
-        centered=centered,
-        draw_valid=chosen.monitor != "none",
-        **gap,
-    )
-    for notice in (*table.notices, guess_table(columns.guesses), *more):
+    split = read_and_split(data, seed=chosen.seed, window=chosen.window, draw_valid=chosen.monitor != "none", **roles)
+    columns, parts, more = split.encoded(Preparation(changes, centered, min_count))
+    for notice in (guess_table(columns.guesses), *split.notices, *more):
         say(notice)
-    refuse_leaks(table, columns, parts, allowed=allow_leaks, to="train", say=say)
+    refuse_leaks(split.table, columns, parts, allowed=allow_leaks, to="train", say=say)
     say("; ".join(f"{name}: {_size(part)}" for name, part in parts.named.items()) + ".")
     if resume and not checkpoint.exists():
         say(f"There is nothing to resume ({checkpoint} is not there): training starts from the beginning.")
@@ -178,7 +161,7 @@ def train(
             resume=resume and checkpoint.exists(),
             say=say,
         )
-        model = _model(network, chosen, trained, columns, parts, table.source, simple)
+        model = _model(network, chosen, trained, columns, parts, split.table.source, simple)
         store.save(model, output)
         if stop.requested:
             best = f"the best model of {counted(len(trained.history), 'epoch')}"
@@ -189,7 +172,7 @@ def train(
     return Training(
         path=output,
         model=model,
-        evaluation=evaluate_part(model, part, model.probabilities(part), split=name),
+        evaluation=evaluate_part(model, part, model.probabilities(part), parts.unseen_in(part), split=name),
         epochs=len(trained.history),
         best_epoch=model.facts["best_epoch"],
         seconds=trained.seconds,

@@ -6,24 +6,41 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any
+from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from bothways import store
 from bothways.errors import InputError
-from bothways.labeler.columns import ArrayColumns, Columns
-from bothways.labeler.holdout import held_out
-from bothways.labeler.inputs import Array, Form, Per, arranged
-from bothways.labeler.labels import class_weights, coded, read_labels, read_weights
+from bothways.labeler.inputs import (
+    Array,
+    Form,
+    arranged,
+    category_places,
+    check_categories,
+    frame_rows,
+    is_frame,
+    read_arrays,
+)
+from bothways.labeler.labels import Labels, class_weights, coded, read_labels, read_weights
 from bothways.network import Network
 from bothways.runtime import Label, Model
 from bothways.sequences import Sequences
+from bothways.settings import Preparation
 from bothways.training import EpochReport, Settings, Trained, train
+
+if TYPE_CHECKING:
+    from bothways.data import Columns
+
+FOUND = {"features", "classes", "categories", "per"}
+"""What of the network the data decide."""
+
+NONE = "none"
+"""No column, for roles that are not guessed."""
 
 
 class SequenceLabeler(ClassifierMixin, BaseEstimator):
@@ -89,6 +106,9 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         categorical: columns that hold categories though they are numbers: names in a data frame, where text always is
             a category; numbers of columns, from 0, in an array, where a category is a whole number from 0, and 0, or
             one that training never saw, is unknown.
+        changes: if above 0, each number's change over the last `changes` steps is a feature, too.
+        centered: subtract each sequence's mean.
+        min_count: rarer values of a category count as unknown.
 
     Attributes:
         classes_: the labels, sorted.
@@ -96,7 +116,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         feature_names_in_: their names, if X was a data frame.
         per_: what has a label, "step" or "sequence".
         model_: the trained `bothways.runtime.Model`.
-        columns_: how the columns of X go to the network.
+        columns_: the roles of the columns of X, and how they become numbers.
         history_: a report an epoch.
         seconds_: how long it took to "compile", and to "train" after that.
 
@@ -166,6 +186,9 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         features: Sequence[str] = (),
         drop: Sequence[str] = (),
         categorical: Sequence[str | int] = (),
+        changes: int = Preparation.changes,
+        centered: bool = Preparation.centered,
+        min_count: int = Preparation.min_count,
     ) -> None:
         """Keep the settings; `fit` checks them."""
         self.direction = direction
@@ -197,6 +220,9 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         self.features = features
         self.drop = drop
         self.categorical = categorical
+        self.changes = changes
+        self.centered = centered
+        self.min_count = min_count
 
     def fit(
         self,
@@ -228,41 +254,33 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
                 sequence, from 0.
             DataError: a data frame that cannot be used; names the column and the row.
         """
-        settings = self._settings()
+        settings, preparation = self._settings(), Preparation(self.changes, self.centered, self.min_count)
+        fraction = self.validation_fraction if validation_data is None else None
+        if isinstance(fraction, bool) or not (fraction is None or (isinstance(fraction, Real) and 0 < fraction < 1)):
+            raise InputError(f"validation_fraction is {fraction!r}; it must be a number between 0 and 1, or None.")
+        shares = (1.0,) if fraction is None else (1 - float(fraction), float(fraction))
         X = list(X) if isinstance(X, Iterator) else X
-        columns = self._columns(X, y)
-        sequences, form = columns.read("X", X)
-        labels = read_labels("y", y, sequences, form, self.per, self.missing_label)
-        classes, counts = np.unique(labels.values[labels.present], return_counts=True)
-        if len(classes) < 2:
-            raise InputError(
-                f"y holds one label only, {classes[0].item()!r}: 1 class. A labeler tells at least two classes apart."
-            )
-        sequences = replace(sequences, labels=coded("y", labels, classes), per=labels.per)
-        sequences = replace(sequences, weights=self._weights(sample_weight, sequences, form, classes))
-        valid = None
+        split = self._split_frame if is_frame(X) else self._split_arrays
+        columns, classes, sequences, valid = split(X, y, sample_weight, settings, preparation, shares)
         if validation_data is not None:
-            valid = self._validation(validation_data, columns, classes, labels.per)
-        elif self.validation_fraction is not None:
-            sequences, valid = held_out(sequences, self.validation_fraction, settings.seed)
-            if form == "frame":
-                columns = self._columns(X, y, sequences.rows)
-                whole, _ = columns.read("X", X)
-                values = whole.by_row(whole.values)
-                sequences, valid = (replace(part, values=values[part.table_rows]) for part in (sequences, valid))
-        if lacking := int((~labels.present).sum()):
-            what = f"{lacking} of {len(labels.present)} labels"
-            warnings.warn(f"y lacks {what}; nothing is learnt where there is none.", UserWarning, stacklevel=2)
-        network = self._network(sequences, columns, len(classes))
+            valid = self._validation(validation_data, columns, classes)
+        network = Network(
+            features=sequences.features,
+            classes=len(classes),
+            categories=columns.fitted.sizes,
+            per=sequences.per,
+            **{name: getattr(self, name) for name in {field.name for field in fields(Network)} - FOUND},
+        )
         trained = train(network, sequences, settings, valid, on_epoch, checkpoint, resume)
+        counts = np.bincount(sequences.known_labels[sequences.known_labels >= 0], minlength=len(classes))
         names: list[Label] = classes.tolist()
         self.classes_ = classes
-        self.n_features_in_ = columns.features
-        if columns.names:
-            self.feature_names_in_ = np.array(columns.names, object)
+        self.n_features_in_ = len(columns.features)
+        if columns.label:
+            self.feature_names_in_ = np.array(columns.features, object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
-        self.per_ = labels.per
+        self.per_ = sequences.per
         self.history_ = trained.history
         self.seconds_ = trained.seconds
         self.columns_ = columns
@@ -270,7 +288,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             network=network,
             weights=trained.weights,
             classes=tuple(names),
-            columns=columns.roles,
+            columns=columns,
             class_counts=dict(zip(names, counts.tolist(), strict=True)),
             facts=_facts(settings, trained),
         )
@@ -293,7 +311,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             sklearn.exceptions.NotFittedError: before `fit`.
         """
         check_is_fitted(self, "model_")
-        sequences, form = self._read(X)
+        sequences, form = self._read("X", X, self.columns_)
         codes = self.model_.probabilities(sequences).argmax(axis=1)
         return arranged(sequences, form, self.classes_[codes])
 
@@ -312,7 +330,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             sklearn.exceptions.NotFittedError: before `fit`.
         """
         check_is_fitted(self, "model_")
-        sequences, form = self._read(X)
+        sequences, form = self._read("X", X, self.columns_)
         return arranged(sequences, form, self.model_.probabilities(sequences))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -329,15 +347,17 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             sklearn.exceptions.NotFittedError: before `fit`.
         """
         check_is_fitted(self, "model_")
-        sequences, form = self._read(X)
-        labels = read_labels("y", y, sequences, form, self.per_, self.missing_label)
+        sequences, form = self._read("X", X, self.columns_)
+        given = frame_rows(sequences.steps) if form == "frame" else sequences
+        labels = read_labels("y", y, given, form, self.per_, self.missing_label)
         predicted = self.classes_[self.model_.probabilities(sequences).argmax(axis=1)]
-        weights = labels.present.astype(float)
+        chosen = _places(sequences, form)
+        weights = labels.present[chosen].astype(float)
         if sample_weight is not None:
-            weights *= read_weights("sample_weight", sample_weight, sequences, form, labels.per)
+            weights *= read_weights("sample_weight", sample_weight, given, form, self.per_)[chosen]
         if not weights.any():
             raise InputError("sample_weight is zero wherever y has a label; at least one must be above zero.")
-        return float(np.average(predicted == labels.values, weights=weights))
+        return float(np.average(predicted == labels.values[chosen], weights=weights))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the trained model to a file, whole or not at all.
@@ -356,9 +376,10 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         store.save(self.model_, path)
 
     def __sklearn_tags__(self) -> Any:
-        """What scikit-learn should know: sequences have three axes or two."""
+        """What scikit-learn should know: sequences have three axes or two, and NaN is a missing number."""
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = True
         return tags
 
     def _settings(self) -> Settings:
@@ -372,47 +393,171 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             **{name: getattr(self, name) for name in names},
         )
 
-    def _network(self, sequences: Sequences, columns: Columns, classes: int) -> Network:
-        names = {field.name for field in fields(Network)} - {"features", "classes", "categories", "per"}
-        return Network(
-            features=sequences.features,
-            classes=classes,
-            categories=columns.codes,
-            per=sequences.per,
-            **{name: getattr(self, name) for name in names},
-        )
+    def _split_arrays(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        settings: Settings,
+        preparation: Preparation,
+        shares: tuple[float, ...],
+    ) -> tuple[Columns, Array, Sequences, Sequences | None]:
+        """The columns of arrays, the classes, what to learn from, and what is held out."""
+        from bothways.data import GAP, Columns, Tally, draw_parts, fit_arrays
 
-    def _columns(self, X: Any, y: Any, rows: npt.NDArray[np.int64] | None = None) -> Columns:
-        """The columns of X; for a data frame, numbers are made of them as `rows` have them, or all rows."""
-        if not hasattr(type(X), "columns"):
-            return ArrayColumns.fit(X, self.categorical)
-        from bothways.labeler.frames import FrameColumns  # Polars takes its time to start
-
-        return FrameColumns.fit(X, getattr(y, "name", None), self, rows)
-
-    def _weights(self, sample_weight: Any, sequences: Sequences, form: Form, classes: Array) -> Any:
-        """How much each label counts; None for all alike."""
+        sequences, form = read_arrays("X", X, features=None)
+        categorical = category_places(self.categorical, sequences.features)
+        check_categories("X", sequences, categorical)
+        labels = read_labels("y", y, sequences, form, self.per, self.missing_label)
+        classes = _classes(labels)
+        sequences = replace(sequences, labels=coded(labels, classes), per=labels.per)
         weights = None
         if sample_weight is not None:
             weights = read_weights("sample_weight", sample_weight, sequences, form, sequences.per)
+        sequences = replace(sequences, weights=self._weights(weights, sequences, classes))
+        gap = GAP if settings.window is None else settings.window
+        sequences, parts, _ = draw_parts("X", sequences, shares, settings.seed, gap=gap)
+        train = sequences.keep(parts == 0)
+        encoding, notices = fit_arrays("X", train, categorical, preparation)
+        names = tuple(map(str, range(train.features)))
+        columns = Columns("", names, categories=tuple(map(str, categorical)), per=labels.per, encoding=encoding)
+        _say(*notices, *_lacking(labels))
+        tally = Tally()
+        valid = encoding.encode_arrays(sequences.keep(parts == 1), tally) if len(shares) > 1 else None
+        return columns, classes, encoding.encode_arrays(train, tally), valid
+
+    def _split_frame(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        settings: Settings,
+        preparation: Preparation,
+        shares: tuple[float, ...],
+    ) -> tuple[Columns, Array, Sequences, Sequences | None]:
+        """The same for a data frame."""
+        from bothways.data import read_and_split
+        from bothways.labeler.frames import labeled_table
+
+        table, label, labels = labeled_table("X", X, y, per=self.per, missing=self.missing_label, drop=self.drop)
+        _classes(labels)
+        # Roles are given and never guessed: numbers are numbers.
+        numeric = [name for name, dtype in table.schema.items() if dtype.is_numeric()]
+        split = read_and_split(
+            table,
+            seed=settings.seed,
+            window=settings.window,
+            shares=shares,
+            label=label,
+            sequence=self.sequence or NONE,
+            order=self.order or NONE,
+            split=NONE,
+            drop=self.drop,
+            features=self.features,
+            categorical=self.categorical,
+            numeric=[name for name in numeric if name not in {label, *self.categorical}],
+            per=labels.per,
+        )
+        columns, parts, notices = split.encoded(preparation, max_steps=len(table))
+        _say(*(str(guess) for guess in columns.guesses if not guess.plain), *notices, *_lacking(labels))
+        classes = np.array(parts.classes)
+        weights = None
+        if sample_weight is not None:
+            weights = read_weights("sample_weight", sample_weight, frame_rows(len(table)), "frame", labels.per)
+
+        def weighed(part: Sequences) -> Sequences:
+            own = None if weights is None else weights[_places(part, "frame")]
+            return replace(part, weights=self._weights(own, part, classes))
+
+        return columns, classes, weighed(parts.train), None if parts.valid is None else weighed(parts.valid)
+
+    def _weights(self, weights: Any, sequences: Sequences, classes: Array) -> Any:
+        """How much each label counts; None for all alike."""
         of_classes = class_weights(self.class_weight, classes)
         if of_classes is None:
             return weights
-        chosen = of_classes[sequences.known_labels]  # of those without a label, anything: they weigh nothing
+        # Of labels that are missing or not known, anything: they weigh nothing, or are validated only.
+        chosen = np.append(of_classes, np.float32(1))[np.minimum(sequences.known_labels, len(classes))]
         return chosen if weights is None else weights * chosen
 
-    def _validation(self, data: Any, columns: Columns, classes: Array, per: Per) -> Sequences:
-        """Validation data, with its labels as numbers of classes."""
+    def _validation(self, data: Any, columns: Columns, classes: Array) -> Sequences:
+        """Validation data, as the network takes them."""
         if not isinstance(data, tuple) or len(data) != 2:
             raise InputError("validation_data must be a pair (X, y).")
-        sequences, form = columns.read("validation X", data[0])
-        labels = read_labels("validation y", data[1], sequences, form, per, self.missing_label)
-        return replace(sequences, labels=coded("validation y", labels, classes), per=per)
+        name, (X, y) = "validation X", data
+        if is_frame(X) and columns.label:
+            from bothways.data import evaluation_part, match_columns
+            from bothways.labeler.frames import labeled_table
 
-    def _read(self, X: Any) -> tuple[Sequences, Form]:
+            per, missing = columns.per, self.missing_label
+            table, label, _ = labeled_table(name, X, y, per=per, missing=missing, drop=self.drop)
+            match_columns(table, replace(columns, label=label), label=True)
+            return evaluation_part(table, replace(columns, label=label), "all", classes.tolist(), len(table))[1]
+        sequences, form = self._read(name, X, columns)
+        labels = read_labels("validation y", y, sequences, form, columns.per, self.missing_label)
+        codes = coded(labels, classes)
+        if not ((codes >= 0) & (codes < len(classes))).any():
+            raise InputError(
+                f"validation y has no label that training saw; it saw {', '.join(map(repr, classes.tolist()))}."
+            )
+        return replace(sequences, labels=codes)
+
+    def _read(self, name: str, X: Any, columns: Columns) -> tuple[Sequences, Form]:
         """X as the network takes it."""
-        sequences, form = self.columns_.read("X", X)
-        return replace(sequences, per=self.per_), form
+        from bothways.data import Tally, match_columns, read_sequences
+        from bothways.data.frames import frame_table
+
+        tally = Tally()
+        form: Form = "frame"
+        if not columns.label:
+            if is_frame(X):
+                raise InputError(f"{name} is a data frame; the labeler was fitted on arrays. Give {name}.to_numpy().")
+            sequences, form = read_arrays(name, X, len(columns.features))
+            check_categories(name, sequences, map(int, columns.categories))
+            sequences = replace(columns.fitted.encode_arrays(sequences, tally), per=columns.per)
+        elif not is_frame(X):
+            raise InputError(
+                f"{name} is of type {type(X).__name__}; the labeler was fitted on a data frame and needs one with the "
+                f"columns {', '.join(map(repr, columns.features))}."
+            )
+        else:
+            table = frame_table(name, X)
+            match_columns(table, columns, label=False)
+            # Whole, as arrays are; and that rows are sorted by the column that was named for it needs no word.
+            sequences, _ = read_sequences(table, columns, max_steps=len(table), tally=tally)
+        _say(*tally.notices())
+        return sequences, form
+
+
+def _classes(labels: Labels) -> Array:
+    """The labels that there are, sorted."""
+    classes = np.unique(labels.values[labels.present])
+    if len(classes) < 2:
+        raise InputError(
+            f"y holds one label only, {classes[0].item()!r}: 1 class. A labeler tells at least two classes apart."
+        )
+    return np.asarray(classes)
+
+
+def _places(sequences: Sequences, form: Form) -> Any:
+    """Where the label of each step, or sequence, stands in y; of a sequence of a frame, in its first row."""
+    if form != "frame":
+        return slice(None)
+    return sequences.table_rows if sequences.per == "step" else sequences.table_rows[sequences.offsets[:-1]]
+
+
+def _lacking(labels: Labels) -> list[str]:
+    lacking = int((~labels.present).sum())
+    return (
+        [f"y lacks {lacking} of {len(labels.present)} labels; nothing is learned where there is none."]
+        if lacking
+        else []
+    )
+
+
+def _say(*notices: str) -> None:
+    for notice in notices:
+        warnings.warn(notice, UserWarning, stacklevel=4)
 
 
 def _facts(settings: Settings, trained: Trained) -> dict[str, Any]:

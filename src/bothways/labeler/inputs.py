@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bothways.errors import InputError
+from bothways.network import MAX_CODES
 from bothways.runtime import checked_sequences
 from bothways.sequences import Sequences
 
@@ -92,15 +93,67 @@ def read_arrays(name: str, X: Any, features: int | None) -> tuple[Sequences, For
             f"{name} has {array.shape[-1]} features, but SequenceLabeler is expecting {features} features as input."
         )
     if array.ndim == 3:
-        return checked_sequences(name, array, features), "array"
-    finite = np.isfinite(array)
-    if not finite.all():
-        step, feature = (int(i) for i in np.argwhere(~finite)[0])
-        raise InputError(
-            f"{name} holds {array[step, feature]} at step {step}, feature {feature}; no NaN or inf can be learnt "
-            "from. Fill or drop such steps."
-        )
-    return checked_sequences(name, array[None], features), "one"
+        return checked_sequences(name, array, features, missing=True), "array"
+    return checked_sequences(name, array[None], features, missing=True), "one"
+
+
+def check_categories(name: str, sequences: Sequences, places: Iterable[int]) -> None:
+    """Refuse columns of categories that hold anything but whole numbers from 0; NaN is an unknown one.
+
+    Raises:
+        InputError: names the sequence, from 0, and the step.
+
+    Example:
+        >>> check_categories("X", read_arrays("X", np.array([[0.5, 1]]), features=None)[0], places=[0])
+        Traceback (most recent call last):
+        bothways.errors.InputError: X[0] holds 0.5 at step 0, feature 0, which is categorical; categories in arrays are
+        whole numbers from 0, for whatever is unknown, up to 16777215.
+    """
+    for k in places:
+        codes = np.nan_to_num(sequences.values[:, k])
+        wrong = (codes < 0) | (codes != np.floor(codes)) | (codes >= MAX_CODES)
+        if wrong.any():
+            number, step = sequences.place(int(wrong.argmax()))
+            raise InputError(
+                f"{name}[{number}] holds {codes[wrong][0]} at step {step}, feature {k}, which is categorical; "
+                f"categories in arrays are whole numbers from 0, for whatever is unknown, up to {MAX_CODES - 1}."
+            )
+
+
+def category_places(categorical: Iterable[Any], features: int) -> tuple[int, ...]:
+    """The numbers of the columns that hold categories, sorted; those below 0 count from the last one.
+
+    Raises:
+        InputError: there is no such column.
+
+    Example:
+        >>> category_places([-1, 0], features=3)
+        (0, 2)
+    """
+    places = set()
+    for place in categorical:
+        if isinstance(place, bool) or not isinstance(place, (int, np.integer)) or not -features <= place < features:
+            raise InputError(
+                f"categorical names the column {place!r}; in an array it must be the number of one, from 0 to "
+                f"{features - 1}."
+            )
+        places.add(int(place) % features)
+    return tuple(sorted(places))
+
+
+def frame_rows(count: int) -> Sequences:
+    """The rows of a frame, before they are sequences."""
+    return Sequences(np.empty((count, 0)), np.array([count]))
+
+
+def is_frame(X: Any) -> bool:
+    """Whether X has columns with a type each; Polars, which takes its time to start, need not be there.
+
+    Example:
+        >>> is_frame([[12]])
+        False
+    """
+    return hasattr(type(X), "columns") or type(X).__name__ == "LazyFrame"
 
 
 def axes(value: Any) -> int:
@@ -118,7 +171,7 @@ def axes(value: Any) -> int:
 
 def _list(name: str, items: list[Any], features: int | None) -> tuple[Sequences, Form]:
     arrays = [_numbers(f"{name}[{i}]", item) for i, item in enumerate(items)]
-    return checked_sequences(name, arrays, features), "list"
+    return checked_sequences(name, arrays, features, missing=True), "list"
 
 
 def _numbers(name: str, value: Any) -> Array:

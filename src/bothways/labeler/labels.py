@@ -13,7 +13,7 @@ from sklearn.exceptions import DataConversionWarning
 
 from bothways.errors import InputError
 from bothways.labeler.inputs import Array, Form, Per, axes
-from bothways.sequences import Sequences
+from bothways.sequences import NO_LABEL, Sequences
 
 KINDS = {"b": bool, "i": np.int64, "u": np.int64, "U": str}
 """What labels of a NumPy kind become."""
@@ -76,7 +76,7 @@ def read_labels(name: str, y: Any, sequences: Sequences, form: Form, per: str = 
     if not filled:
         if not sum(len(values) for _, values in parts):
             what = "steps" if found == "step" else "sequences"
-            raise InputError(f"X has no {what} in its {len(sequences)} sequences; it needs at least one.")
+            raise InputError(f"{_x(name)} has no {what} in its {len(sequences)} sequences; it needs at least one.")
         raise InputError(f"{name} holds no label at all; every one of them is missing.")
     kinds = {values.dtype.kind for values, _ in filled}
     if len(kinds) > 1:
@@ -84,10 +84,6 @@ def read_labels(name: str, y: Any, sequences: Sequences, form: Form, per: str = 
     empty = filled[0][0].dtype
     values = np.concatenate([v if p.any() else np.zeros(len(p), empty) for v, p in checked])
     present = np.concatenate([p for _, p in checked])
-    if sequences.rows is not None:
-        values, present = values[sequences.rows], present[sequences.rows]
-        if found == "sequence":
-            values, present = _a_sequence(name, values, present, sequences)
     return Labels(found, values, present)
 
 
@@ -102,7 +98,7 @@ def read_weights(name: str, weights: Any, sequences: Sequences, form: Form, per:
         per: what has a label.
 
     Returns:
-        `(steps,)` or `(sequences,)`.
+        `(steps,)` or `(sequences,)`; `(rows,)` for a frame.
 
     Raises:
         InputError: says what came and what is needed.
@@ -122,43 +118,36 @@ def read_weights(name: str, weights: Any, sequences: Sequences, form: Form, per:
         raise InputError(f"{name} holds {flat[~(flat >= 0) | np.isinf(flat)][0]}; a weight is a number of at least 0.")
     if len(flat) and not flat.any():
         raise InputError(f"{name} is zero everywhere; at least one weight must be above zero.")
-    if sequences.rows is not None:
-        flat = flat[sequences.rows]
-        if per == "sequence":
-            flat = _a_sequence(name, flat, np.ones(len(flat), bool), sequences)[0]
-    elif found == "step" and per == "sequence":
+    if form == "frame":
+        return flat.astype(np.float32)
+    if found == "step" and per == "sequence":
         raise InputError(f"{name} has a weight a step, and y has a label a sequence. Give a weight a sequence.")
-    elif found == "sequence" and per == "step":
+    if found == "sequence" and per == "step":
         flat = np.repeat(flat, sequences.lengths)
     return flat.astype(np.float32)
 
 
-def coded(name: str, labels: Labels, classes: Array) -> npt.NDArray[np.int64]:
-    """Labels as numbers of classes; -1 where there is none.
+def coded(labels: Labels, classes: Array) -> npt.NDArray[np.int64]:
+    """Labels as codes, -1 where there is none; labels that are not among the classes have codes after theirs.
 
     Args:
-        name: what the caller calls them.
         labels: what to code.
         classes: the known labels, sorted.
 
-    Raises:
-        InputError: a label that is not among the classes.
-
     Example:
-        >>> labels = Labels("step", np.array(["b", "a", ""]), np.array([True, True, False]))
-        >>> coded("y", labels, np.array(["a", "b"])).tolist()
-        [1, 0, -1]
+        >>> labels = Labels("step", np.array(["b", "a", "", "c"]), np.array([True, True, False, True]))
+        >>> coded(labels, np.array(["a", "b"])).tolist()
+        [1, 0, -1, 2]
     """
     values = labels.values[labels.present]
+    found, order = np.unique(values, return_inverse=True)
     # True equals 1, so kinds are compared before labels.
-    unseen = values if values.dtype.kind != classes.dtype.kind else values[~np.isin(values, classes)]
-    if len(unseen):
-        raise InputError(
-            f"{name} has the label {unseen[0].item()!r}, which training never saw; "
-            f"it saw {', '.join(repr(label) for label in classes.tolist())}."
-        )
-    codes = np.full(len(labels.values), -1, np.int64)
-    codes[labels.present] = np.searchsorted(classes, values)
+    known = np.isin(found, classes) if found.dtype.kind == classes.dtype.kind else np.zeros(len(found), bool)
+    of_found = np.empty(len(found), np.int64)
+    of_found[known] = np.searchsorted(classes, found[known])
+    of_found[~known] = len(classes) + np.arange(len(found) - known.sum())
+    codes = np.full(len(labels.values), NO_LABEL, np.int64)
+    codes[labels.present] = of_found[order]
     return codes
 
 
@@ -210,7 +199,7 @@ def _flat(name: str, noun: str, values: Any, x: Sequences, form: Form) -> tuple[
             raise _unequal(name, noun, int(wrong[0]), array.shape[1], x)
     items = list(values) if array is None or array.ndim != 1 or array.dtype == object else array
     if len(items) != sequences:
-        raise InputError(f"{name} has {noun}s for {len(items)} sequences; X has {sequences} sequences.")
+        raise InputError(f"{name} has {noun}s for {len(items)} sequences; {_x(name)} has {sequences} sequences.")
     if isinstance(items, np.ndarray):
         return "sequence", [(name, items)]
     if items and all(axes(item) == 0 for item in items):
@@ -222,8 +211,13 @@ def _flat(name: str, noun: str, values: Any, x: Sequences, form: Form) -> tuple[
     return "step", parts
 
 
+def _x(name: str) -> str:
+    """What the sequences are called to which labels or weights belong."""
+    return "validation X" if name.startswith("validation") else "X"
+
+
 def _unequal(name: str, noun: str, i: int, came: int, x: Sequences) -> InputError:
-    return InputError(f"{name}[{i}] has {came} {noun}s; X[{i}] has {x.lengths[i]} steps.")
+    return InputError(f"{name}[{i}] has {came} {noun}s; {_x(name)}[{i}] has {x.lengths[i]} steps.")
 
 
 def _rows(name: str, noun: str, values: Any, x: Sequences, form: Form) -> Array:
@@ -236,7 +230,7 @@ def _rows(name: str, noun: str, values: Any, x: Sequences, form: Form) -> Array:
     if array.ndim != 1:
         raise InputError(f"{name} should be a 1d array of a {noun} for each of the {what}; it has shape {array.shape}.")
     if len(array) != x.steps:
-        raise InputError(f"{name} has {len(array)} {noun}s; X has {x.steps} {what}.")
+        raise InputError(f"{name} has {len(array)} {noun}s; {_x(name)} has {x.steps} {what}.")
     return array
 
 
@@ -305,19 +299,3 @@ def _is_nothing(label: Any) -> bool:
     if isinstance(label, (float, np.floating)):
         return bool(np.isnan(label))
     return label is None or type(label).__name__ in ("NAType", "NaTType")  # by name, since pandas need not be there
-
-
-def _a_sequence(
-    name: str, values: Array, present: npt.NDArray[np.bool_], x: Sequences
-) -> tuple[Array, npt.NDArray[np.bool_]]:
-    """The one value that all rows of a sequence have."""
-    starts = x.offsets[:-1]
-    same = (values == np.repeat(values[starts], x.lengths)) & (present == np.repeat(present[starts], x.lengths))
-    if not same.all():
-        step = int(np.flatnonzero(~same)[0])
-        first, rows = int(starts[x.place(step)[0]]), x.table_rows
-        raise InputError(
-            f"{name} differs within a sequence: {values[first].item()!r} in row {rows[first]} and "
-            f"{values[step].item()!r} in row {rows[step]}. per='sequence' needs one for all of its rows."
-        )
-    return values[starts], present[starts]

@@ -146,13 +146,14 @@ def standardise(steps: Array, weights: Weights) -> Floats:
     return result
 
 
-def checked_sequences(name: str, sequences: Iterable[Any], features: int | None) -> Sequences:
+def checked_sequences(name: str, sequences: Iterable[Any], features: int | None, missing: bool = False) -> Sequences:
     """Arrays as sequences of float32 or float64, checked.
 
     Args:
         name: what the caller calls them.
         sequences: arrays `(time, features)`, or one array `(sequences, time, features)`.
         features: the number of features that they must have; None for as many as the first one has.
+        missing: whether they may hold NaN, for a number that is missing.
 
     Raises:
         InputError: names the sequence by its number, from 0, what came and what is needed.
@@ -165,16 +166,17 @@ def checked_sequences(name: str, sequences: Iterable[Any], features: int | None)
     if isinstance(sequences, (str, bytes, Mapping)) or not isinstance(sequences, Iterable):
         raise InputError(f"{name} is of type {type(sequences).__name__}; give a list of arrays (time, features).")
     if isinstance(sequences, np.ndarray) and sequences.dtype != object:
-        array = _checked_array(name, sequences, ndim=3)
+        array = _checked_array(name, sequences, 3, missing)
         lengths = np.full(len(array), array.shape[1], np.int64)
         checked = Sequences(array.reshape(-1, array.shape[2]), lengths)
     else:
-        arrays = [_checked_array(f"{name}[{i}]", sequence, ndim=2) for i, sequence in enumerate(sequences)]
+        arrays = [_checked_array(f"{name}[{i}]", sequence, 2, missing) for i, sequence in enumerate(sequences)]
         needed = features or (arrays[0].shape[1] if arrays else 0)
         for i, array in enumerate(arrays):
             if array.shape[1] != needed:
                 raise InputError(f"{name}[{i}] has {array.shape[1]} features; it needs {needed}.")
-        checked = Sequences.from_arrays(arrays or [np.empty((0, needed))])
+        lengths = np.array([len(array) for array in arrays], np.int64)
+        checked = Sequences(np.concatenate(arrays) if arrays else np.empty((0, needed)), lengths)
     if features is not None and checked.features != features:
         raise InputError(f"{name}[0] has {checked.features} features; it needs {features}.")
     return checked
@@ -210,7 +212,7 @@ def check_codes(name: str, sequences: Sequences, network: Network) -> None:
         )
 
 
-def _checked_array(name: str, value: Any, ndim: int) -> Array:
+def _checked_array(name: str, value: Any, ndim: int, missing: bool) -> Array:
     """One sequence `(time, features)`, or all of them `(sequences, time, features)`, as float32 or float64."""
     axes = "(time, features)" if ndim == 2 else "(sequences, time, features), or be a list of (time, features)"
     try:
@@ -225,6 +227,8 @@ def _checked_array(name: str, value: Any, ndim: int) -> Array:
         raise InputError(f"{name} has shape {array.shape}; it needs at least one feature.")
     array = array.astype(np.float32 if array.dtype == np.float32 else np.float64, copy=False)
     finite = np.abs(array) <= np.finfo(np.float32).max  # False for NaN, too
+    if missing:
+        finite |= np.isnan(array)
     if not finite.all():
         *sequence, step, feature = (int(i) for i in np.argwhere(~finite)[0])
         raise InputError(

@@ -28,7 +28,8 @@ class Model:
         network: what the network is.
         weights: the arrays that `network.weight_shapes()` names, float32 and finite.
         classes: the labels, in the order of the probabilities; all int, all str or all bool.
-        columns: how the columns of a table become sequences; None if no table was involved.
+        columns: how the columns of a table, or of arrays if their label is empty, become features; None for arrays
+            that are features already.
         class_counts: how many labels of each class training saw.
         facts: whatever else is worth knowing, as JSON values.
 
@@ -91,8 +92,9 @@ class Model:
         if network.conv_window:
             summary["convolution"] = f"{network.conv_window} steps, stride {network.conv_stride}"
         summary["weights"] = f"{sum(array.size for array in self.weights.values()):,} numbers"
-        summary["features"] = f"{network.features} per step" if columns is None else ", ".join(columns.features)
-        summary |= {} if columns is None else columns.roles
+        named = columns is not None and columns.label
+        summary["features"] = ", ".join(columns.features) if columns and named else f"{network.features} per step"
+        summary |= columns.roles if columns and named else {}
         sizes = [f"{name}: {of['sequences']:,} of {of['steps']:,} steps" for name, of in facts.get("parts", {}).items()]
         best: Mapping[str, Any] = next((epoch for epoch in reversed(facts.get("history", [])) if epoch["best"]), {})
         found = {
@@ -158,7 +160,11 @@ class Model:
 
     def _split(self, sequences: Iterable[Any], function: Callable[[Floats], npt.NDArray[Any]]) -> Any:
         """A function of the probabilities, given for each sequence where steps have labels."""
-        checked = checked_sequences("sequences", sequences, self.network.features)
+        if self.columns is None or self.columns.label:
+            checked = checked_sequences("sequences", sequences, self.network.features)
+        else:
+            checked = checked_sequences("sequences", sequences, len(self.columns.features), missing=True)
+            checked = self.columns.fitted.encode_arrays(checked)
         check_codes("sequences", checked, self.network)
         return replace(checked, per=self.network.per).split(function(self.probabilities(checked)))
 

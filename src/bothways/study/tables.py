@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bothways.data import choose_columns, guess_table, read_table, refuse_leaks, split_table
+from bothways.data import guess_table, read_and_split, refuse_leaks
 from bothways.errors import DataError, InputError
 from bothways.settings import Preparation
 from bothways.study.tasks import Split, Task, array_task
@@ -30,42 +29,42 @@ def table_task(
         redraw: whether each seed draws its own parts, of whole sequences; else all have the same.
         allow_leaks: go on even if a column gives the answer away.
         say: is called with what the user should know.
-        roles: further arguments of `bothways.data.choose_columns`.
+        roles: as in `bothways.data.choose_columns`.
 
     Raises:
         DataError: the table cannot be used, gives answers away, or has nothing to test on.
         InputError: parts are to be drawn, but the table says which part is which, or has too few sequences.
     """
-    table = read_table(path)
-    columns = choose_columns(table, **roles)
-    if columns.texts:
-        table = read_table(path, columns.texts)
-    if redraw and (columns.split is not None or columns.group is not None):
+    read = read_and_split(path, **roles)
+    if redraw and (read.columns.split is not None or read.columns.group is not None):
         raise InputError(
             f"{path}: a column divides it into parts or groups, and so no parts can be drawn for each seed."
         )
     splits: dict[Preparation, Split] = {}
     for preparation in preparations:
-        fitted, parts, more = split_table(table, columns, 0, **asdict(preparation))
+        columns, parts, more = read.encoded(preparation)
         test = parts.valid if parts.test is None else parts.test
         if test is None:
             raise DataError(f"{path}: there is only a train part, and so nothing to test settings on.")
         if not splits:
-            for notice in (guess_table(columns.guesses), *more):
+            for notice in (guess_table(columns.guesses), *read.notices, *more):
                 say(notice)
-            refuse_leaks(table, fitted, parts, allowed=allow_leaks, to="compare", say=say)
-        splits[preparation] = Split(parts.train, parts.valid if test is parts.test else None, test, fitted.fitted.sizes)
+            refuse_leaks(read.table, columns, parts, allowed=allow_leaks, to="compare", say=say)
+        splits[preparation] = Split(
+            parts.train, parts.valid if test is parts.test else None, test, columns.fitted.sizes
+        )
     about = {
         "data": str(path),
-        "label": fitted.label,
-        "features": ", ".join(fitted.features),
+        "label": columns.label,
+        "features": ", ".join(columns.features),
         **{name: f"{len(part):,} sequences, {part.steps:,} steps" for name, part in parts.named.items()},
     }
     return array_task(
         Path(path).name,
-        parts.classes,
+        (*parts.classes, *parts.unseen),
         splits,
         redraw=redraw,
+        unseen=len(parts.unseen),
         tested_on="valid" if parts.test is None else "test",
         about=about,
     )

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bothways.data import draw_parts
+from bothways.data.splits import SHARES
 from bothways.errors import InputError
 from bothways.options import whole
 from bothways.problems import PROBLEMS
@@ -20,9 +22,6 @@ from bothways.settings import Preparation
 from bothways.study.factors import Shape
 
 Label = int | str | bool
-
-DRAWN_SHARE = 0.15
-"""The share of the valid part, and of the test part, where each seed draws its own."""
 
 LEAST_DRAWN = 10
 """Parts are drawn for each seed from at least this many sequences."""
@@ -141,8 +140,8 @@ def array_task(
         count = sum(map(len, parts))
         if count < LEAST_DRAWN:
             raise InputError(f"{name} has {count} sequences; drawing parts for each seed needs at least {LEAST_DRAWN}.")
-        tested_on, (train, _, test) = "a test part of its own for each seed", _sizes(count)
-        share, known = test / train, len(classes)
+        tested_on, test = "a test part of its own for each seed", max(1, round(count * SHARES[2]))
+        share, known = test / (count - 2 * test), len(classes)
     return Task(
         name=name,
         classes=tuple(classes),
@@ -227,15 +226,9 @@ def _fixed(splits: Mapping[Preparation, Split], seed: int, preparation: Preparat
 def _redrawn(splits: Mapping[Preparation, Split], seed: int, preparation: Preparation) -> Split:
     split = splits[preparation]
     together = Sequences.joined([part for part in split[:3] if part is not None])
-    order = np.random.default_rng([2, seed]).permutation(len(together))
-    train, valid, test = np.split(order, np.cumsum(_sizes(len(order)))[:-1])
-    return Split(together.take(train), together.take(valid), together.take(test), split.categories)
-
-
-def _sizes(count: int) -> tuple[int, int, int]:
-    """How many sequences are for training, validation and testing."""
-    rest = max(1, round(count * DRAWN_SHARE))
-    return count - 2 * rest, rest, rest
+    _, numbers, _ = draw_parts("the table", together, SHARES, [2, seed])
+    train, valid, test = (together.keep(numbers == part) for part in range(len(SHARES)))
+    return Split(train, valid, test, split.categories)
 
 
 def _generated(

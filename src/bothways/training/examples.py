@@ -21,13 +21,14 @@ from bothways.training.memory import bytes_a_step, free_bytes
 Array = npt.NDArray[Any]
 
 
-def check_sequences(name: str, sequences: Sequences, network: Network) -> None:
+def check_sequences(name: str, sequences: Sequences, network: Network, unseen: bool = False) -> None:
     """Refuse labeled sequences that do not fit the network.
 
     Args:
         name: what to call them.
         sequences: what to check; their values are taken as checked but for the codes of categories.
         network: what they are for.
+        unseen: whether there may be labels of classes that the network does not know.
 
     Raises:
         InputError: says what came and what is needed.
@@ -41,9 +42,11 @@ def check_sequences(name: str, sequences: Sequences, network: Network) -> None:
     labels, weights = sequences.known_labels, sequences.weights
     if sequences.per != network.per:
         raise InputError(f"{name} has one label per {sequences.per}; the network gives one per {network.per}.")
-    if ((labels < NO_LABEL) | (labels >= network.classes)).any():
-        wrong = int(labels[(labels < NO_LABEL) | (labels >= network.classes)][0])
-        raise InputError(f"{name} has the label {wrong}; labels are from 0 to {network.classes - 1}, or -1 for none.")
+    wrong = (labels < NO_LABEL) | ((labels >= network.classes) & (not unseen))
+    if wrong.any():
+        raise InputError(
+            f"{name} has the label {labels[wrong][0]}; labels are from 0 to {network.classes - 1}, or -1 for none."
+        )
     if weights is not None and not (np.isfinite(weights) & (weights >= 0)).all():
         raise InputError(f"{name} has weights that are no finite numbers of at least 0.")
     check_codes(name, sequences, network)

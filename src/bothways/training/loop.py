@@ -143,7 +143,7 @@ def train(
     if settings.monitor == "none":
         valid = None
     if valid is not None:
-        check_sequences("valid", valid, network)
+        check_sequences("valid", valid, network, unseen=True)
         validation = Validation(network, prepared.standardisation, valid, monitor, positive)
     checkpoints = None
     if checkpoint is not None:

@@ -1,0 +1,113 @@
+"""The one way from a table to train, valid and test: read and split once, then encoded as often as one likes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from bothways.data.columns import Columns, choose_columns
+from bothways.data.encoding import DEFAULT, Tally, fit_encoding
+from bothways.data.sequences import MAX_STEPS, cut_long, encoded
+from bothways.data.sources import Source
+from bothways.data.splits import GAP, SHARES, Parts, split_table
+from bothways.data.tables import Table, read_table
+from bothways.options import options
+from bothways.sequences import Sequences
+from bothways.settings import Preparation, Reading, Settings
+
+
+class Prepared(NamedTuple):
+    """What a network learns from.
+
+    Attributes:
+        columns: the roles of the columns that are left, with the encoding.
+        parts: the parts, with their features.
+        notices: what the user should be told about the encoding.
+    """
+
+    columns: Columns
+    parts: Parts
+    notices: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class SplitTable:
+    """A table that is read and split.
+
+    Attributes:
+        table: the table.
+        columns: the roles of its columns.
+        parts: its parts, with labels and without features.
+        notices: what the user should be told about the rows and the parts.
+    """
+
+    table: Table
+    columns: Columns
+    parts: Parts
+    notices: list[str]
+
+    def encoded(self, preparation: Preparation = DEFAULT, max_steps: int = MAX_STEPS) -> Prepared:
+        """The features of all parts, by what the train part shows.
+
+        Args:
+            preparation: how to prepare the columns.
+            max_steps: longer sequences are cut into pieces of at most this many steps.
+
+        Raises:
+            DataError: a number that is not finite; or no column is left.
+        """
+        encoding, notices = fit_encoding(self.table, self.columns, self.parts.train, preparation)
+        columns = self.columns.adopt(encoding)
+        tally = Tally()
+
+        def finished(part: Sequences, tally: Tally) -> Sequences:
+            cut, said = cut_long(encoded(self.table, columns, part, tally), max_steps)
+            notices.extend(notice for notice in said if notice not in notices)
+            return cut
+
+        # What is rare in the train part is unknown by intention, and not counted.
+        train = finished(self.parts.train, Tally())
+        valid, test = (None if part is None else finished(part, tally) for part in (self.parts.valid, self.parts.test))
+        return Prepared(columns, replace(self.parts, train=train, valid=valid, test=test), [*notices, *tally.notices()])
+
+
+def read_and_split(
+    source: Source | Table,
+    *,
+    seed: int = Settings.seed,
+    window: int | None = Settings.window,
+    draw_valid: bool = True,
+    shares: Sequence[float] = SHARES,
+    **roles: Any,
+) -> SplitTable:
+    """Read a table, give its columns their roles, and split its rows into train, valid and test.
+
+    Args:
+        source: as in `read_table`, or a table.
+        seed: for the drawing of parts.
+        window: the steps that training looks at together; as many are left out between two parts of one sequence.
+        draw_valid: as in `split_table`.
+        shares: as in `draw_parts`.
+        roles: as in `choose_columns`; and how fields are read, attributes of `Reading`.
+
+    Raises:
+        DataError: as `read_table`, `choose_columns` and `split_table`.
+
+    Example:
+        >>> import polars as pl
+        >>> frame = pl.DataFrame({"x": [1.0, 2.0, 4.0, 9.0], "label": [0, 1, 0, 1], "split": ["train"] * 3 + ["test"]})
+        >>> split = read_and_split(Table("some.csv", frame), sequence="none")
+        >>> columns, parts, _ = split.encoded(Preparation(changes=1))
+        >>> columns.encoding.names, parts.train.values.tolist()
+        (('x', 'change of x'), [[1.0, 0.0], [2.0, 1.0], [4.0, 2.0]])
+    """
+    reading = Reading(**{name: roles.pop(name) for name in options(Reading) if name in roles})
+    table = source if isinstance(source, Table) else read_table(source, roles.get("categorical", ()), reading)
+    columns = choose_columns(table, **roles)
+    if columns.texts and not isinstance(source, Table):
+        # Codes such as 007 were read as numbers.
+        table = read_table(source, columns.texts, reading)
+    gap = GAP if window is None else window
+    columns, parts, notices = split_table(table, columns, seed, gap=gap, draw_valid=draw_valid, shares=shares)
+    return SplitTable(table, columns, parts, [*table.notices, *notices])

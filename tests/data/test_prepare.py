@@ -1,0 +1,165 @@
+"""One preparation: `train`, `compare` and a data frame make the same arrays of one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from bothways import jobs
+from bothways.data import Columns, Prepared, Table, evaluation_part, read_and_split
+from bothways.errors import DataError
+from bothways.labeler import SequenceLabeler, estimator
+from bothways.sequences import Sequences
+from bothways.settings import Preparation
+from bothways.study.tables import table_task
+
+
+class StopError(Exception):
+    """What stands in for training."""
+
+
+def trained_on(monkeypatch: pytest.MonkeyPatch, start: Any) -> tuple[Sequences, Sequences | None]:
+    """The arrays that training is given."""
+    given: list[Any] = []
+
+    def train(
+        network: Any, sequences: Sequences, settings: Any, valid: Sequences | None = None, *more: Any, **how: Any
+    ) -> None:
+        given.extend([sequences, valid])
+        raise StopError
+
+    monkeypatch.setattr("bothways.training.train", train)
+    monkeypatch.setattr(estimator, "train", train)
+    with pytest.raises(StopError):
+        start()
+    return given[0], given[1]
+
+
+def same(one: Sequences | None, other: Sequences | None) -> None:
+    assert one is not None
+    assert other is not None
+    np.testing.assert_array_equal(one.values, other.values)
+    np.testing.assert_array_equal(one.lengths, other.lengths)
+    np.testing.assert_array_equal(one.known_labels, other.known_labels)
+
+
+def a_table(sequences: int, steps: int) -> pl.DataFrame:
+    random = np.random.default_rng(0)
+    rows = sequences * steps
+    return pl.DataFrame(
+        {
+            "flow": np.repeat(np.arange(sequences), steps),
+            "at": np.tile(np.arange(steps), sequences),
+            "code": random.choice(["007", "7", "08", "9"], rows),
+            "bytes": np.where(random.random(rows) < 0.1, np.nan, random.normal(size=rows).round(3)),
+            "label": random.choice(["calm", "worm", "scan"], rows),
+        },
+        nan_to_null=True,
+    ).sample(fraction=1, shuffle=True, seed=1)
+
+
+@pytest.mark.parametrize(("sequences", "steps"), [(30, 8), (1, 20_000)])
+def test_train_compare_and_a_data_frame_make_the_same_arrays(
+    sequences: int, steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "flows.csv"
+    frame = a_table(sequences, steps)
+    frame.write_csv(path)
+    roles: dict[str, Any] = {"label": "label", "sequence": "flow", "order": "at"}
+    how: dict[str, Any] = {"changes": 2, "centered": True, "min_count": 2}
+
+    def start() -> None:
+        jobs.train(path, tmp_path / "some.bothways", say=lambda text: None, **roles, **how)
+
+    train, valid = trained_on(monkeypatch, start)
+    assert (train.values[:, -1].max(), train.features) == (4, 4), "007, 7, 08 and 9 are four categories"
+    preparation = Preparation(**how)
+    compared = table_task(path, preparations=[Preparation(), preparation], **roles).draw(0, preparation)
+    same(train, compared.train)
+    same(valid, compared.valid)
+
+    # The labeler draws train and valid, so the parts are given.
+    split = read_and_split(path, **roles)
+    rows, held = (part.table_rows for part in (split.parts.train, split.parts.valid) if part is not None)
+    X = frame.select("flow", "at", "code", "bytes")
+    labeler = SequenceLabeler(sequence="flow", order="at", **how)
+    with pytest.warns(UserWarning, match="without a number"):
+        given = trained_on(
+            monkeypatch,
+            lambda: labeler.fit(X[rows], frame["label"][rows], validation_data=(X[held], frame["label"][held])),
+        )
+    same(train, given[0])
+    same(valid, given[1])
+
+
+def test_a_data_frame_is_drawn_as_a_table_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = a_table(30, 8)
+    labeler = SequenceLabeler(sequence="flow", order="at", validation_fraction=0.2)
+    X, y = frame.drop("label"), frame["label"]
+    with pytest.warns(UserWarning, match="without a number"):
+        train, valid = trained_on(monkeypatch, lambda: labeler.fit(X, y))
+    split = read_and_split(Table("X", frame), shares=(0.8, 0.2), label="label", sequence="flow", order="at")
+    _, parts, _ = split.encoded()
+    same(train, parts.train)
+    same(valid, parts.valid)
+
+
+def test_arrays_are_prepared_as_tables_are() -> None:
+    x = [np.array([[1.0, 3], [np.nan, 3], [4.0, 9]]), np.array([[2.0, 3]])]
+    labeler = SequenceLabeler(units=2, epochs=1, categorical=[1], changes=1, centered=True, min_count=2)
+    with pytest.warns(UserWarning, match="X: feature 0 is missing at 1 step; filled with the mean"):
+        labeler.fit(x, [["a", "b", "a"], ["b"]])
+    frame = pl.DataFrame(
+        {"flow": [0, 0, 0, 1], "x": [1.0, None, 4.0, 2.0], "kind": ["3", "3", "9", "3"], "label": list("abab")}
+    )
+    roles: dict[str, Any] = {"label": "label", "sequence": "flow", "order": "none", "split": "none"}
+    split = read_and_split(Table("X", frame), shares=(1.0,), per="step", numeric=["x"], categorical=["kind"], **roles)
+    expected = split.encoded(Preparation(1, True, 2)).parts.train.values
+    np.testing.assert_allclose(labeler._read("X", x, labeler.columns_)[0].values, expected, atol=1e-6)
+    assert labeler.model_.predict(x)[0].tolist() == labeler.predict(x)[0].tolist()
+
+
+COLUMNS = Columns("label", ("x",), sequence="flow", split="part", per="step")
+
+
+def parted(labels: list[Any]) -> Prepared:
+    """Three sequences of two steps: train, valid and test."""
+    frame = pl.DataFrame(
+        {
+            "flow": [0, 0, 1, 1, 2, 2],
+            "x": np.arange(6.0),
+            "part": np.repeat(["train", "valid", "test"], 2),
+            "label": labels,
+        }
+    )
+    split = read_and_split(Table("some.csv", frame), label="label", sequence="flow", split="part", numeric=["x"])
+    return Prepared(*split.encoded()[:2], split.notices)
+
+
+def test_labels_that_training_does_not_have_follow_its_classes_and_are_said() -> None:
+    _, parts, notices = parted(["b", "d", "a", "b", "c", "d"])
+    assert (parts.classes, parts.unseen) == (("b", "d"), ("a", "c"))
+    assert [part.known_labels.tolist() for part in parts.named.values()] == [[0, 1], [2, 0], [3, 1]]
+    assert parts.valid is not None
+    assert parts.unseen_in(parts.valid) == ("a",)
+    assert "The train part has no label 'a', 'c' in 'label'; the other parts do. Such labels" in " ".join(notices)
+    assert (
+        "Too rare to be sure of: 'b', 'd' in 'label': fewer than 5 steps in the train part; 'd': none in the valid"
+        in (notices[-1])
+    )
+
+
+def test_labels_that_the_model_never_saw_are_missed() -> None:
+    frame = pl.DataFrame({"flow": [0] * 4, "x": range(4), "label": ["a", "e", None, "c"]})
+    _, part, unseen, notices = evaluation_part(Table("new.csv", frame), COLUMNS, "all", ("a", "b"))
+    assert (part.known_labels.tolist(), unseen) == ([0, 3, -1, 2], ("c", "e"))
+    assert "labels in 'label' that the model never saw: 'c', 'e'. They count as missed." in notices[0]
+    with pytest.raises(DataError, match="no label that the model knows, but 'a', 'c', 'e'; it knows 'x', 'y'"):
+        evaluation_part(Table("new.csv", frame), COLUMNS, "all", ("x", "y"))
+    numbers = frame.with_columns(label=pl.Series([1, 0, 1, 1]))
+    with pytest.raises(DataError, match="no label that the model knows"):
+        evaluation_part(Table("new.csv", numbers), COLUMNS, "all", (False, True))
