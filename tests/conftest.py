@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,11 @@ def _forget_what_was_compiled() -> Iterator[None]:
         sys.modules["keras"].utils.clear_session(free_memory=False)
     if "jax" in sys.modules:
         sys.modules["jax"].clear_caches()
+    if "bothways.training.compiled_models" in sys.modules:
+        sys.modules["bothways.training.compiled_models"]._free.clear()
     gc.collect()
+    with suppress(AttributeError, OSError):  # where the C library is another
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @pytest.fixture(params=engine.instruction_sets())

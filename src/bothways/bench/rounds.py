@@ -87,11 +87,7 @@ class Worker:
         return self.hear()
 
     def hear(self) -> dict[str, Any]:
-        """Wait for its next answer.
-
-        Raises:
-            WorkerError: it refused, died, or took too long; in the last two cases it is gone.
-        """
+        """Wait for its next answer."""
         assert self._process.stdout is not None
         ready, _, _ = select.select([self._process.stdout], [], [], self.answer_seconds)
         if not ready:
@@ -260,17 +256,7 @@ def take_turns(
     refused: Callable[[str, Worker, WorkerError], None],
     tell: Callable[[float], None] = lambda share: None,
 ) -> dict[str, dict[str, Any]]:
-    """Have calls built and let them take turns; another one comes first in each round.
-
-    Args:
-        calls: by name, the worker that makes it and the case as it is sent to it; a worker may have several.
-        seconds: for the rounds, compiling aside; up to `PATIENCE` times as long where calls are slow or others disturb.
-        refused: is called with each that gives no number, and why.
-        tell: is called with the share of the work that is done.
-
-    Returns:
-        For each that gave a number: "ms", the median, and "disturbed", whether it is not to be believed.
-    """
+    """Have calls built and let them take turns; another one comes first in each round."""
     left = list(calls)
     tell(0.0)
 
@@ -333,11 +319,7 @@ def _measure_case(
 
 
 def check_threads(threads: int | None) -> int:
-    """How many threads to use; if it is None, `OMP_NUM_THREADS` or else the processors of this process.
-
-    Raises:
-        InputError: more than there are processors, or less than one.
-    """
+    """How many threads to use; if it is None, `OMP_NUM_THREADS` or else the processors of this process."""
     most = processors()
     if threads is None:
         given = os.environ.get("OMP_NUM_THREADS", "")
@@ -377,10 +359,6 @@ def other_work(since: tuple[float, float, float], until: tuple[float, float, flo
     """The share of the processors' time that went to other programs: more than a few hundredths spoils the numbers.
 
     Both arguments are what `clocks` gave, before and afterwards.
-
-    Example:
-        >>> other_work((0.0, 100.0, 50.0), (10.0, 100.0, 50.0))
-        0.0
     """
     elapsed, used, own = (now - then for now, then in zip(until, since, strict=True))
     return round(max(used - own, 0.0) / (max(elapsed, 1e-9) * (os.cpu_count() or 1)), 3)

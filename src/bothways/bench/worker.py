@@ -87,14 +87,7 @@ def serve(
     answer: Callable[[dict[str, Any]], None],
     read: Callable[[Any], Any] = Case.from_json,
 ) -> None:
-    """Do what the lines ask for, until there are no more.
-
-    Args:
-        build: makes a call out of a case.
-        requests: lines of JSON.
-        answer: is called with each answer.
-        read: makes a case out of its JSON.
-    """
+    """Do what the lines ask for, until there are no more."""
     stopwatches: dict[str, Stopwatch] = {}
     for line in requests:
         request = json.loads(line)
@@ -145,12 +138,7 @@ def main(arguments: list[str], start: Mapping[str, Callable[[int], Build]] = STA
 def work(
     start: Callable[[], tuple[Callable[[Any], Call], dict[str, Any]]], read: Callable[[Any], Any] = Case.from_json
 ) -> None:
-    """Be a worker: import and get ready, say so, and serve whoever asks on the standard input.
-
-    Args:
-        start: gives what makes a call out of a case, and what to say about it.
-        read: makes a case out of its JSON.
-    """
+    """Be a worker: import and get ready, say so, and serve whoever asks on the standard input."""
     # What libraries print must not get between the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

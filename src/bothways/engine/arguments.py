@@ -133,17 +133,12 @@ class Call(NamedTuple):
 
 def check_setup(
     directions: Sequence[Direction],
-    *,
     cell: str,
     merge_mode: str | None,
     zero_output_for_mask: bool,
     dtype: npt.DTypeLike,
 ) -> Setup:
-    """Check the weights of a layer and how they are to be used.
-
-    Raises:
-        InputError: names the argument, what came and what is needed.
-    """
+    """Check the weights of a layer and how they are to be used."""
     dtype = np.dtype(dtype)
     if not isinstance(directions, (list, tuple)) or not all(isinstance(each, Direction) for each in directions):
         came = "a Direction" if isinstance(directions, Direction) else f"of type {type(directions).__name__}"
@@ -172,22 +167,14 @@ def check_setup(
 
 
 def check_flag(name: str, value: Any) -> bool:
-    """`value` as a bool.
-
-    Raises:
-        InputError: it is neither True nor False.
-    """
+    """`value` as a bool."""
     if not isinstance(value, (bool, np.bool_)):
         raise InputError(f"{name} is {_shown(value)}; it must be True or False.")
     return bool(value)
 
 
 def check_call(setup: Setup, x: Array, mask: Array | None, initial_states: Any = None, dropout: Any = None) -> Call:
-    """Check the input of a run.
-
-    Raises:
-        InputError: names the argument, what came and what is needed.
-    """
+    """Check the input of a run."""
     x = _array("x", x, setup.dtype, ndim=3, meaning="(batch, time, features)")
     if x.shape[2] != setup.features:
         shape = setup.directions[0].kernel.shape
@@ -203,11 +190,7 @@ def check_call(setup: Setup, x: Array, mask: Array | None, initial_states: Any =
 
 
 def check_gradients(call: Call, d_outputs: Any, d_states: Any) -> tuple[Any, tuple[States | None, ...]]:
-    """Check the gradients that come into `backprop`; missing ones of states are None.
-
-    Raises:
-        InputError: names the argument, what came and what is needed.
-    """
+    """Check the gradients that come into `backprop`; missing ones of states are None."""
     setup, (batch, time, _) = call.setup, call.x.shape
     if setup.side_by_side:
         d_outputs = _array("d_outputs", d_outputs, setup.dtype, shape=(batch, time, sum(setup.units)))

@@ -96,13 +96,7 @@ def with_sums(
     step: Callable[[Array, Array, States], tuple[States, Saved]],
     gradient: Callable[[Saved, States], tuple[Array, Array, States]],
 ) -> Cell:
-    """A cell whose product takes the h before the step.
-
-    Args:
-        step: `(x_sums, h_sums, states before) -> (states after, what the gradient needs)`.
-        gradient: `(what the step saved, gradients of the states after) -> (gradients of x_sums and of h_sums, and of
-            the states before, as far as they do not pass through the sums)`.
-    """
+    """A cell whose product takes the h before the step."""
 
     def whole_step(x_sums: Array, product: Product, states: States) -> tuple[States, Saved]:
         after, saved = step(x_sums, product.sums(states[0]), states)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -95,16 +96,9 @@ class Layer:
         precision: str = "float32",
         frozen: bool = False,
     ) -> None:
-        """Check the weights, and convert those that need it."""
         if not isinstance(precision, str) or precision not in PRECISIONS:
             raise InputError(f"There is no precision {precision!r}. Use one of: {', '.join(PRECISIONS)}.")
-        self._setup = setup = check_setup(
-            directions,
-            cell=cell,
-            merge_mode=merge_mode,
-            zero_output_for_mask=zero_output_for_mask,
-            dtype=_FLOAT32,
-        )
+        self._setup = setup = check_setup(directions, cell, merge_mode, zero_output_for_mask, _FLOAT32)
         self._weights = _native.Weights(
             [
                 (cell_number(spec.name), d.kernel, d.recurrent_kernel, d.bias, d.reverse)
@@ -120,15 +114,7 @@ class Layer:
         self._spare: deque[Array] = deque(maxlen=1)
 
     def __call__(self, x: Array, mask: Array | None = None) -> Any:
-        """The outputs of `run` alone.
-
-        Example:
-            >>> import numpy as np
-            >>> from bothways import engine
-            >>> layer = engine.Layer([engine.Direction(np.ones((1, 8)), np.ones((2, 8)))])
-            >>> bool((layer(np.ones((1, 3, 1))) == layer.run(np.ones((1, 3, 1))).outputs).all())
-            True
-        """
+        """The outputs of `run` alone."""
         try:
             both = self._weights.outputs(x, mask, self._own_states)
         except ValueError:  # these are not such arrays as the engine reads: convert them, or say what is wrong
@@ -162,7 +148,7 @@ class Layer:
             states of each direction.
 
         Raises:
-            InputError: an argument has the wrong shape or dtype; the message names it.
+            InputError: an argument has the wrong shape or dtype.
 
         Example:
             A long sequence, piece by piece:
@@ -191,11 +177,10 @@ class Layer:
         """Memory for the residuals of a run: what an earlier one has left, if that is enough."""
         batch, time, _ = call.x.shape
         size = self._weights.residual_floats(batch, time, call.dropout is not None)
-        try:
-            residuals = self._spare.pop()
-        except IndexError:
-            return _aligned(size)
-        return residuals if residuals.size >= size else _aligned(size)
+        with suppress(IndexError):
+            if (residuals := self._spare.pop()).size >= size:
+                return residuals
+        return _aligned(size)
 
     def _backprop(self, tape: Tape, d_both: Array, d_states: tuple[States | None, ...]) -> Gradients:
         try:
@@ -226,24 +211,8 @@ def run(
 ) -> Result:
     """Run a recurrent layer over a batch of sequences: a `Layer` that is made, run once and dropped.
 
-    Args:
-        x: `(batch, time, features)`. Anything numeric; computed in float32.
-        directions: one `Direction`, or two, which run side by side.
-        mask: `(batch, time)` of bool, True where a step counts. A masked step carries the state, and puts out
-            the state that it carries.
-        merge_mode: what becomes of two outputs: a key of `bothways.merge.MERGE_MODES`, or None for a pair.
-        zero_output_for_mask: a masked step puts out zeros instead.
-        cell: a key of `bothways.spec.CELLS`, for the directions that name none.
-        precision: what products take their factors in: "float32" or "bfloat16".
-        dropout: for each direction what x and h are multiplied with, as in `Layer.run`.
-        record: keep what `backprop` needs, in `Result.tape`.
-
-    Returns:
-        Outputs `(batch, time, units)` after merging, each at its own step whatever the direction, and the final
-        states of each direction.
-
-    Raises:
-        InputError: an argument has the wrong shape or dtype; the message names it.
+    `x`, `mask`, `dropout` and `record` are those of `Layer.run`, the others those of `Layer`; so are the result and the
+    errors.
 
     Example:
         >>> import numpy as np

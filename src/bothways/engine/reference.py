@@ -57,13 +57,7 @@ def run(
         >>> run(x, [Direction(**weights)]).outputs.shape
         (1, 3, 2)
     """
-    setup = check_setup(
-        directions,
-        cell=cell,
-        merge_mode=merge_mode,
-        zero_output_for_mask=zero_output_for_mask,
-        dtype=np.float64,
-    )
+    setup = check_setup(directions, cell, merge_mode, zero_output_for_mask, np.float64)
     call = check_call(setup, x, mask, dropout=dropout)
     outputs, states, steps = zip(*map(partial(_run_direction, call), range(len(setup.directions))), strict=True)
     both = np.concatenate(outputs, axis=-1)

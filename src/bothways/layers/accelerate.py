@@ -131,11 +131,7 @@ def accelerate(model: keras.Layer) -> Acceleration:
 
 
 def planned(model: Any) -> Iterator[Planned]:
-    """What `accelerate` does to a model: an entry for every layer that it reports, and for those that run with one.
-
-    Raises:
-        InputError: `model` is no model or layer of Keras.
-    """
+    """What `accelerate` does to a model: an entry for every layer that it reports, and for those that run with one."""
     if not isinstance(model, keras.Layer):
         kind = "None" if model is None else f"of type {type(model).__name__}"
         raise InputError(f"model is {kind}; give a Keras model or layer, such as keras.Sequential([...]).")

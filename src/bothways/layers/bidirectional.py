@@ -20,8 +20,8 @@ from bothways.layers.native import (
     direction_of,
     dropout_masks,
     floats_of,
-    in_bfloat16,
     last_output,
+    options_of,
     own_states,
     runs_here,
 )
@@ -127,12 +127,8 @@ def run_both(
     if not training:
         masks = [NO_DROPOUT, NO_DROPOUT]
     directions = [direction_of(*each) for each in zip(layers, initial_states, masks, strict=True)]
-    options = {
-        "zero_output_for_mask": layers[0].zero_output_for_mask,
-        "return_sequences": wrapper.return_sequences,
-        "bfloat16": in_bfloat16(layers[0]),
-    }
-    outputs, states = ops.recurrence(floats_of(sequences), mask, directions, **options)
+    options = options_of(layers[0], wrapper.return_sequences)
+    outputs, states = ops.recurrence(floats_of(sequences), mask, directions, options)
     states = [[K.cast(each, layers[0].compute_dtype) for each in state] for state in states]
     for layer, state in zip(layers, states, strict=True):
         layer._maybe_reset_dropout_masks(layer.cell)

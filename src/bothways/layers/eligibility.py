@@ -28,18 +28,7 @@ def cell_of(layer: Any) -> str:
 
 
 def engine_of(layer: Any, oracle: bool = False) -> str:
-    """`"native"`, or the reason for which stock Keras runs `layer` instead.
-
-    Args:
-        layer: any recurrent layer of Keras.
-        oracle: whether float64 is for the oracle, which is `ORACLE` then, and not for stock Keras.
-
-    Example:
-        >>> engine_of(keras.layers.LSTM(8, activation="relu"))
-        "activation='relu'; the engine has tanh"
-        >>> engine_of(keras.layers.LSTM(8, dtype="float64"))
-        'computes in float64; the engine has float32 and bfloat16'
-    """
+    """`"native"`, or the reason for which stock Keras runs `layer` instead."""
     kind = _kind(layer)
     if kind is None:
         return f"{type(layer).__name__} is not a layer of the engine; it has LSTM, GRU and SimpleRNN"
@@ -71,16 +60,7 @@ def engine_of(layer: Any, oracle: bool = False) -> str:
 
 
 def engine_of_both(wrapper: Any, oracle: bool = False) -> str:
-    """`"native"`, or the reason for which stock Keras runs the layers of a `Bidirectional` one after the other.
-
-    Args:
-        wrapper: any `Bidirectional`.
-        oracle: as for `engine_of`.
-
-    Example:
-        >>> engine_of_both(keras.layers.Bidirectional(keras.layers.GRU(8, unroll=True)))
-        'forward layer: unroll=True; the engine does not unroll'
-    """
+    """`"native"`, or the reason for which stock Keras runs the layers of a `Bidirectional` one after the other."""
     if type(wrapper).call.__module__.split(".")[0] not in ("keras", "bothways"):
         return f"{type(wrapper).__name__} has its own call; the engine has that of Keras"
     for side in ("forward", "backward"):

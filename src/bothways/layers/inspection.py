@@ -17,13 +17,12 @@ class InspectedLayer(NamedTuple):
     """One layer, and what would run it.
 
     Attributes:
-        name: the layer's own name.
         path: the names of the layers that it is in, then its own, with `/` between them.
         kind: its class.
         package: "keras", or "bothways" for a layer that runs on the engine without `accelerate`.
         units: the width of a step's output, in each direction; None where there is no such number.
         parameters: how many numbers its weights have; None if it is not built.
-        engine: "native", or why stock Keras runs it; `ONE_PRODUCT` for a `TimeDistributed(Dense)`.
+        engine: as in `LayerReport`.
     """
 
     name: str
@@ -92,23 +91,7 @@ class Inspection:
 
 
 def inspect_model(model: Any) -> Inspection:
-    """Say what `accelerate` would do to a model; the model stays as it is.
-
-    Args:
-        model: any Keras model or layer.
-
-    Raises:
-        InputError: `model` is neither.
-
-    Example:
-        >>> inner = keras.Sequential([keras.layers.GRU(4, unroll=True, name="summary")], name="inner")
-        >>> both = keras.layers.Bidirectional(keras.layers.LSTM(4, return_sequences=True), name="both")
-        >>> found = inspect_model(keras.Sequential([keras.Input((5, 3)), both, inner]))
-        >>> [(layer.path, layer.parameters, layer.engine == "native") for layer in found.layers]
-        [('both', 256, True), ('inner/summary', 168, False)]
-        >>> found.native, len(found.recurrent)
-        (1, 2)
-    """
+    """Say what `accelerate` would do to a model; the model stays as it is."""
     layers = tuple(_inspected(each) for each in planned(model) if not each.within)
     return Inspection(model.name, type(model).__name__, _parameters(model), keras.backend.backend(), layers)
 

@@ -49,11 +49,7 @@ class CarriesStates:
         return variables + [state for state in states if id(state) not in known]
 
     def reset_state(self) -> None:
-        """Set the states to zero.
-
-        Raises:
-            InputError: JAX is in the middle of `fit`, `evaluate` or `predict`, which have the states at that time.
-        """
+        """Set the states to zero."""
         try:
             super().reset_state()  # type: ignore[misc]
         except TypeError as away:  # while it runs, the trainer for JAX takes the values of all variables away
@@ -75,11 +71,7 @@ class OnEngine(CarriesStates, JitAsTheEngineCan):
         return engine_of(self, oracle=True)
 
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
-        """As in Keras.
-
-        Raises:
-            InputError: `sequences`, `initial_state` or `mask` has a wrong shape or dtype.
-        """
+        """As in Keras."""
         check_sequences([self], sequences)
         mask = one_mask(mask)
         if initial_state is not None:
@@ -106,9 +98,7 @@ def run_layer(layer: Any, sequences: Any, initial_state: Any, mask: Any, trainin
         floats_of(sequences),
         mask,
         [direction_of(layer, initial_state, masks)],
-        zero_output_for_mask=layer.zero_output_for_mask,
-        return_sequences=layer.return_sequences,
-        bfloat16=in_bfloat16(layer),
+        options_of(layer, layer.return_sequences),
     )
     if layer.return_sequences:
         outputs = K.flip(outputs, axis=1) if layer.go_backwards else outputs
@@ -121,9 +111,9 @@ def run_layer(layer: Any, sequences: Any, initial_state: Any, mask: Any, trainin
     return last, last[:, None], states
 
 
-def in_bfloat16(layer: Any) -> bool:
-    """Whether a layer multiplies in bfloat16; the engine rounds factors itself, and is given float32 all the same."""
-    return bool(layer.cell.compute_dtype == "bfloat16")
+def options_of(layer: Any, return_sequences: bool) -> ops.Options:
+    """How a layer runs; for bfloat16 the engine rounds factors itself, and is given float32 all the same."""
+    return ops.Options(layer.zero_output_for_mask, return_sequences, bool(layer.cell.compute_dtype == "bfloat16"))
 
 
 class DropoutMasks(NamedTuple):
@@ -194,11 +184,7 @@ def _dtype_of(compute_dtype: str) -> str:
 
 
 def check_sequences(layers: Sequence[Any], sequences: Any) -> None:
-    """Refuse sequences that `layers` cannot read.
-
-    Raises:
-        InputError: there are no steps, other features than those of the kernel, or no numbers.
-    """
+    """Refuse sequences that `layers` cannot read."""
     shape = tuple(sequences.shape)
     if shape[1] == 0:
         raise InputError(f"sequences has shape {shape}: no steps. Give at least one; a mask can leave it out.")
@@ -213,11 +199,7 @@ def check_sequences(layers: Sequence[Any], sequences: Any) -> None:
 
 
 def check_states(layers: Sequence[Any], initial_state: Any, sequences: Any) -> None:
-    """Refuse initial states that are not those of `layers`, one after the other.
-
-    Raises:
-        InputError: a wrong number of states, a wrong shape, or no numbers.
-    """
+    """Refuse initial states that are not those of `layers`, one after the other."""
     initial_state = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
     needed = [(sequences.shape[0], layer.units) for layer in layers for _ in layer.state_size]
     came = [None if getattr(state, "shape", None) is None else tuple(state.shape) for state in initial_state]
@@ -254,11 +236,7 @@ def last_output(layer: Any, states: Any, mask: Any) -> Any:
 
 
 def checked_mask(mask: Any, sequences: Any) -> Any:
-    """`mask` as `(batch, time)` of bool, or None.
-
-    Raises:
-        InputError: its shape is not that of the steps, or it is no array of numbers.
-    """
+    """`mask` as `(batch, time)` of bool, or None."""
     mask = one_mask(mask)
     if mask is None:
         return None
@@ -271,11 +249,7 @@ def checked_mask(mask: Any, sequences: Any) -> Any:
 
 
 def one_mask(mask: Any) -> Any:
-    """The mask itself where Keras gives a list of masks, one for each input.
-
-    Raises:
-        InputError: it is no array.
-    """
+    """The mask itself where Keras gives a list of masks, one for each input."""
     if isinstance(mask, (list, tuple)) and mask:
         mask = mask[0]
     if mask is not None and getattr(mask, "shape", None) is None:

@@ -39,12 +39,6 @@ def right_guess(known: int, unknown: int, offset: float) -> float:
 
     The integrand is a polynomial between the integers, the integers less the offset and the point where p is 1/2
     (K + offset = unknown / 2, by symmetry), so that a Gauss-Legendre rule on each piece gives the integral itself.
-
-    Example:
-        Two numbers, of which one sees one: is the other one smaller?
-
-        >>> round(right_guess(known=1, unknown=1, offset=0), 6)
-        0.75
     """
     offset = min(max(offset, -known - 1.0), unknown + 1.0)
     if unknown == 0:

@@ -42,15 +42,7 @@ class Chain:
 
     @classmethod
     def of(cls, regimes: Mapping[str, Regime]) -> Chain:
-        """The chain of some regimes; they are numbered in their order.
-
-        Example:
-            Sun that lasts 1 day or 2, then a day of rain:
-
-            >>> chain = Chain.of({"sun": Regime(1, 2, {"rain": 1.0}), "rain": Regime(1, 1, {"sun": 1.0})})
-            >>> chain.regime, chain.start.round(2)
-            (array([0, 0, 1]), array([0.4, 0.2, 0.4]))
-        """
+        """The chain of some regimes; they are numbered in their order."""
         states = [(name, left) for name, regime in regimes.items() for left in range(1, regime.longest + 1)]
         place = {state: i for i, state in enumerate(states)}
         move = np.zeros((len(states), len(states)))
@@ -82,18 +74,7 @@ class Chain:
         return regimes
 
     def posteriors(self, log_likelihood: Floats) -> dict[str, Floats]:
-        """The probability of each regime at each step: `(sequences, steps, regimes)` for each direction.
-
-        Args:
-            log_likelihood: `(sequences, steps, regimes)`, of what each step shows, under each regime; only its
-                differences between regimes matter.
-
-        Example:
-            >>> chain = Chain.of({"a": Regime(1, 1, {"b": 1.0}), "b": Regime(1, 1, {"a": 1.0})})
-            >>> seen = np.log([[[0.5, 0.5], [0.9, 0.1]]])
-            >>> {name: p[0, :, 0].round(2).tolist() for name, p in chain.posteriors(seen).items()}
-            {'forward': [0.5, 0.9], 'backward': [0.1, 0.9], 'both': [0.1, 0.9]}
-        """
+        """The probability of each regime at each step: `(sequences, steps, regimes)` for each direction."""
         seen = np.exp(log_likelihood - log_likelihood.max(axis=-1, keepdims=True))[..., self.regime]
         steps = seen.shape[1]
         past, future = np.empty_like(seen), np.ones_like(seen)

@@ -42,6 +42,20 @@ class Direction(NamedTuple):
     recurrent_dropout: Any | None = None
 
 
+class Options(NamedTuple):
+    """How a recurrence runs.
+
+    Attributes:
+        zero_output_for_mask: a masked step puts out zeros, not the state that it carries.
+        return_sequences: whether the outputs of the steps are wanted.
+        bfloat16: whether products take their factors in bfloat16.
+    """
+
+    zero_output_for_mask: bool
+    return_sequences: bool
+    bfloat16: bool
+
+
 def gates_of(factors: Any | None) -> int:
     """For how many gates there are factors of dropout: 1 if they are the same for all, 0 if there are none."""
     return 0 if factors is None else int(factors.shape[0])
@@ -61,39 +75,14 @@ def has_float64() -> bool:
 
 
 def recurrence(
-    x: Any,
-    mask: Any | None,
-    directions: Sequence[Direction],
-    *,
-    zero_output_for_mask: bool,
-    return_sequences: bool,
-    bfloat16: bool = False,
+    x: Any, mask: Any | None, directions: Sequence[Direction], options: Options
 ) -> tuple[Any, list[list[Any]]]:
     """A recurrent layer in one direction or both, differentiable.
 
     All floats that come and go are float32, and the engine runs; or all are float64, and the oracle runs in its place.
-
-    Args:
-        x: `(batch, time, features)`.
-        mask: `(batch, time)`, bool, or None.
-        directions: one or two; they run side by side.
-        zero_output_for_mask: a masked step puts out zeros, not the state that it carries.
-        return_sequences: whether the outputs of the steps are wanted.
-        bfloat16: whether products take their factors in bfloat16.
-
-    Returns:
-        Outputs `(batch, time, units of all directions)`, each at its own step, or None; and for each direction
-        its final states.
     """
     assert _BACKEND is not None, "without a backend, `why_not` says so"
-    result: tuple[Any, list[list[Any]]] = _BACKEND.recurrence(
-        x,
-        mask,
-        directions,
-        zero_output_for_mask=zero_output_for_mask,
-        return_sequences=return_sequences,
-        bfloat16=bfloat16,
-    )
+    result: tuple[Any, list[list[Any]]] = _BACKEND.recurrence(x, mask, directions, options)
     return result
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from bothways import engine
 from bothways.engine import _native, reference
 from bothways.engine.arguments import Array
-from bothways.layers.ops import Direction, gates_of
+from bothways.layers.ops import Direction, Options, gates_of
 from bothways.spec import CELLS, cell_number
 
 
@@ -30,9 +30,8 @@ class Plan(NamedTuple):
         reverse: for each direction whether it reads from the last step to the first.
         dropouts: for each direction for how many gates there are factors of dropout of x, and of h; 0 for none.
         masked: whether there is a mask.
-        zero_output_for_mask: a masked step puts out zeros, not the state that it carries.
-        return_sequences: whether the outputs of the steps are wanted.
-        bfloat16: whether products take their factors in bfloat16.
+
+    The others are those of `bothways.layers.ops.Options`.
     """
 
     cells: tuple[str, ...]
@@ -81,7 +80,7 @@ class Plan(NamedTuple):
 
 
 def plan_of(
-    x: Any, mask: Any, directions: Sequence[Direction], *, zeros: Callable[[Any], Any], **options: bool
+    x: Any, mask: Any, directions: Sequence[Direction], options: Options, zeros: Callable[[Any], Any]
 ) -> tuple[Plan, list[Any], list[Any]]:
     """The plan of a call, its constants and its arrays; `zeros(shape)` makes biases and states that are not given."""
     arrays: list[Any] = []
@@ -99,7 +98,7 @@ def plan_of(
         tuple(direction.reverse for direction in directions),
         tuple((gates_of(of_x), gates_of(of_h)) for of_x, of_h in factors),
         mask is not None,
-        **options,
+        *options,
     )
     return plan, [each for each in (mask, *itertools.chain(*factors)) if each is not None], arrays
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bothways.layers.ops import Direction, memory
+from bothways.layers.ops import Direction, Options, memory
 
 
 def why_not() -> str | None:
@@ -17,23 +17,12 @@ def why_not() -> str | None:
 
 
 def recurrence(
-    x: Any,
-    mask: Any | None,
-    directions: Sequence[Direction],
-    *,
-    zero_output_for_mask: bool,
-    return_sequences: bool,
-    bfloat16: bool = False,
+    x: Any, mask: Any | None, directions: Sequence[Direction], options: Options
 ) -> tuple[Any, list[list[Any]]]:
     """As `bothways.layers.ops.recurrence`, without derivatives."""
     x = np.ascontiguousarray(x)
-    options = {
-        "zero_output_for_mask": zero_output_for_mask,
-        "return_sequences": return_sequences,
-        "bfloat16": bfloat16,
-    }
     zeros = functools.partial(np.zeros, dtype=x.dtype)
-    plan, constants, arrays = memory.plan_of(x, mask, directions, zeros=zeros, **options)
+    plan, constants, arrays = memory.plan_of(x, mask, directions, options, zeros)
     arrays = [np.ascontiguousarray(array, x.dtype) for array in arrays]
     constants = [np.ascontiguousarray(each) for each in constants]
     shapes = plan.forward_shapes(x.shape, memory.units_of(plan, arrays))

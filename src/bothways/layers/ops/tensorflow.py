@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import record
 
-from bothways.layers.ops import Direction, memory
+from bothways.layers.ops import Direction, Options, memory
 from bothways.layers.ops.memory import Plan
 
 _ALIGNMENT = 64  # bytes, as Eigen wants it
@@ -28,25 +28,14 @@ def why_not() -> str | None:
 
 
 def recurrence(
-    x: Any,
-    mask: Any | None,
-    directions: Sequence[Direction],
-    *,
-    zero_output_for_mask: bool,
-    return_sequences: bool,
-    bfloat16: bool = False,
+    x: Any, mask: Any | None, directions: Sequence[Direction], options: Options
 ) -> tuple[Any, list[list[Any]]]:
     """As `bothways.layers.ops.recurrence`; differentiable once."""
 
     def zeros(shape: Sequence[int | None]) -> Any:
         return tf.zeros([tf.shape(x)[0] if axis is None else axis for axis in shape], x.dtype)
 
-    options = {
-        "zero_output_for_mask": zero_output_for_mask,
-        "return_sequences": return_sequences,
-        "bfloat16": bfloat16,
-    }
-    plan, constants, arrays = memory.plan_of(x, mask, directions, zeros=zeros, **options)
+    plan, constants, arrays = memory.plan_of(x, mask, directions, options, zeros)
     arrays = [tf.convert_to_tensor(array) for array in arrays]  # reads the variables
     # Without a tape nothing is kept for a gradient; should one be asked for after all, it runs the forward pass again.
     saves = record.could_possibly_record()

@@ -12,7 +12,7 @@ import torch
 from keras import ops as K
 
 from bothways.errors import InputError
-from bothways.layers.ops import Direction, memory
+from bothways.layers.ops import Direction, Options, memory
 from bothways.layers.ops.memory import Plan
 from bothways.spec import CELLS, cell_number
 
@@ -30,25 +30,10 @@ def _device() -> str:
 
 
 def recurrence(
-    x: Any,
-    mask: Any | None,
-    directions: Sequence[Direction],
-    *,
-    zero_output_for_mask: bool,
-    return_sequences: bool,
-    bfloat16: bool = False,
+    x: Any, mask: Any | None, directions: Sequence[Direction], options: Options
 ) -> tuple[torch.Tensor | None, list[list[torch.Tensor]]]:
-    """As `bothways.layers.ops.recurrence`; differentiable once.
-
-    Raises:
-        InputError: a tensor is not on the CPU.
-    """
-    options = {
-        "zero_output_for_mask": zero_output_for_mask,
-        "return_sequences": return_sequences,
-        "bfloat16": bfloat16,
-    }
-    plan, constants, arrays = memory.plan_of(x, mask, directions, zeros=x.new_zeros, **options)
+    """As `bothways.layers.ops.recurrence`; differentiable once."""
+    plan, constants, arrays = memory.plan_of(x, mask, directions, options, x.new_zeros)
     if x.is_meta:
         shapes = plan.forward_shapes(x.shape, memory.units_of(plan, arrays))
         return plan.split([x.new_empty(shape) for shape in shapes])

@@ -52,9 +52,8 @@ class Static(NamedTuple):
     Attributes:
         cells: for each direction a key of `bothways.spec.CELLS`.
         reverse: for each direction whether it reads from the last step to the first.
-        zero_output_for_mask: a masked step puts out zeros, not the state that it carries.
-        return_sequences: whether the outputs of the steps are wanted.
-        bfloat16: whether products take their factors in bfloat16.
+
+    The others are those of `bothways.layers.ops.Options`.
     """
 
     cells: tuple[str, ...]

@@ -82,7 +82,8 @@ def _(static: Static, primals: Any, tangents: Any) -> tuple[Results, Results]:
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _with_residuals(static: Static, x: Any, constants: Any, weights: Any) -> tuple[Any, Any, Any]:
     """As `recurrence`, with the residuals for `_backward`. Their derivative is never asked for: `_backward` has its own
-    with respect to all that they are made of."""
+    with respect to all that they are made of.
+    """
     return custom_call.forward(static, x, constants, weights, saves=True)
 
 
