@@ -19,7 +19,8 @@ SCRIPTS = sorted(path.name for path in FOLDER.glob("backend_*.py"))
 
 # Compiling for JAX takes minutes; `test_parity.py` and `test_jax.py` have most of it, too.
 SAMPLES = {
-    "backend_dropout.py": "fit",
+    "backend_edges.py": "forked or threads",
+    "backend_dropout.py": "matters",
     "backend_bfloat16.py": "fit",
     "backend_float64.py": "fit",
     "backend_states.py": "pieces",
