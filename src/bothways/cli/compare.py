@@ -11,10 +11,10 @@ from bothways.cli import display
 from bothways.cli.app import Json, print_json
 from bothways.cli.options import PANELS, AllowLeaks, Given, takes
 from bothways.options import options
-from bothways.settings import Preparation, Roles
+from bothways.settings import Preparation, Reading, Roles
 
 
-@takes(roles=options(Roles), preparation=options(Preparation))
+@takes(reading=options(Reading), roles=options(Roles), preparation=options(Preparation))
 def compare(
     data: Annotated[
         str, typer.Argument(metavar="DATA", help="A table, or a generated problem: cumulative-sum.", show_default=False)
@@ -59,6 +59,7 @@ def compare(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Very many runs are meant.")] = False,
     *,
+    reading: Given,
     roles: Given,
     preparation: Given,
     allow_leaks: AllowLeaks = False,
@@ -108,7 +109,7 @@ def compare(
             workers=workers,
             cluster=cluster,
             yes=yes,
-            table={**roles, "allow_leaks": allow_leaks, "redraw": redraw},
+            table={**reading, **roles, "allow_leaks": allow_leaks, "redraw": redraw},
             problem=parse_parameters(problem or []),
             say=display.say,
             on_progress=on_progress,
