@@ -61,7 +61,7 @@ def test_a_seed_that_came_to_nothing_counts_as_worst() -> None:
     assert set(np.unique(draws)) == {0.0, 1.0}
 
 
-def test_seeds_may_judge_sequences_of_their_own() -> None:
+def test_seeds_may_have_sequences_of_their_own() -> None:
     counts = [np.array([[1, 2], [1, 2]]), np.array([[0, 3], [3, 3], [3, 3]])]
     draws = Resamples([2, 3], shared=False, times=400).scores(counts, share, 0.0)
     assert draws.shape == (400, 2)

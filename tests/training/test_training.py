@@ -195,11 +195,11 @@ def test_the_learning_rate_falls_to_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     """The last of ten epochs moves the weights about a tenth as far as one in the middle."""
     seen = []
 
-    def judge(self: Validation, weights: dict[str, Array]) -> Validated:
+    def validate(self: Validation, weights: dict[str, Array]) -> Validated:
         seen.append(np.concatenate([array.ravel() for array in weights.values()]))
         return Validated(0.0, 0.0)
 
-    monkeypatch.setattr(Validation, "__call__", judge)
+    monkeypatch.setattr(Validation, "__call__", validate)
     examples = some_examples([6] * 80)
     train(some_network(), examples, Settings(epochs=10, patience=None), examples)
     moved = [float(np.abs(after - before).mean()) for before, after in itertools.pairwise(seen)]
@@ -261,11 +261,11 @@ def test_the_best_weights_are_kept_and_training_stops(monkeypatch: pytest.Monkey
     given = iter([(0.5, 0.9), (0.7, 0.8), (0.7, 0.7), (0.7, 0.7), (0.6, 0.1), (0.9, 0.9)])
     seen = []
 
-    def judge(self: Validation, weights: Any) -> Validated:
+    def validate(self: Validation, weights: Any) -> Validated:
         seen.append(weights)
         return Validated(*next(given))
 
-    monkeypatch.setattr(Validation, "__call__", judge)
+    monkeypatch.setattr(Validation, "__call__", validate)
     reports: list[EpochReport] = []
     examples = some_examples([6] * 8)
     trained = train(some_network(), examples, Settings(epochs=9, patience=2), examples, reports.append)

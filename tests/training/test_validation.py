@@ -24,7 +24,7 @@ def always(classes: int, logits: list[float], per: str = "step") -> tuple[Networ
     return network, weights
 
 
-def judged(monitor: str, rarer: int = 1, weights: Any = None) -> tuple[float, float]:
+def validated(monitor: str, rarer: int = 1, weights: Any = None) -> tuple[float, float]:
     """Four labels, three of them right, and one step without; three to one for class 1 at every step."""
     network, values = always(2, [math.log(3)])
     sequences = Sequences(np.zeros((5, 1)), np.array([3, 2]), np.array([1, -1, 1, 1, 0]), weights)
@@ -36,18 +36,18 @@ def test_the_loss_and_each_monitor() -> None:
     expected = {"f1": 6 / 7, "macro_f1": 3 / 7, "accuracy": 0.75, "average_precision": 0.75, "loss": loss}
     assert set(expected) == set(MONITORS)
     for monitor, metric in expected.items():
-        assert np.allclose(judged(monitor), (metric, loss))
-    assert judged("f1", rarer=0)[0] == 0
-    assert math.isclose(judged("average_precision", rarer=0)[0], 0.25)
+        assert np.allclose(validated(monitor), (metric, loss))
+    assert validated("f1", rarer=0)[0] == 0
+    assert math.isclose(validated("average_precision", rarer=0)[0], 0.25)
 
 
 def test_weights_count() -> None:
-    metric, loss = judged("accuracy", weights=np.array([0, 9, 1, 1, 2.0]))
+    metric, loss = validated("accuracy", weights=np.array([0, 9, 1, 1, 2.0]))
     assert metric == 0.5
     assert math.isclose(loss, -(math.log(0.75) + math.log(0.25)) / 2, rel_tol=1e-6)
 
 
-def test_labels_of_sequences_are_judged_one_by_one() -> None:
+def test_labels_of_sequences_are_validated_one_by_one() -> None:
     network, weights = always(3, [1.0, 0.0, 0.0], per="sequence")
     sequences = Sequences(np.zeros((9, 1)), np.array([3, 0, 5, 1]), np.array([0, 0, -1, 2]), per="sequence")
     assert math.isclose(Validation(network, weights, sequences, "accuracy", 0)(weights).metric, 2 / 3)
@@ -61,7 +61,7 @@ def test_labels_that_training_does_not_have_are_missed() -> None:
     assert math.isfinite(found["f1"].loss)
 
 
-def test_what_cannot_be_judged_is_refused() -> None:
+def test_what_cannot_be_validated_is_refused() -> None:
     network, weights = always(3, [0.0, 0.0, 0.0])
     with pytest.raises(InputError, match="'f1' is for two classes, and there are 3"):
         Validation(network, weights, Sequences(np.zeros((1, 1)), np.array([1]), np.array([0])), "f1", 0)

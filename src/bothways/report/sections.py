@@ -21,7 +21,7 @@ CURVES = 6
 ROWS = 200
 INPUTS = 3
 WORDS = 40
-MISTAKES = 12
+MISTAKES = 10
 EVEN = 0.02
 """Confidence and accuracy this close are as good as equal."""
 

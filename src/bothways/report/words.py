@@ -17,15 +17,12 @@ def baseline_words(name: str, per: str = "step") -> str:
 
     Example:
         >>> baseline_words("majority")
-        'always the most frequent label'
+        'most frequent label'
     """
     words = {
-        "majority": ("always the most frequent label",) * 2,
-        "most_frequent_per_value": (
-            "the most frequent label of each value",
-            "the most frequent label of the most frequent value",
-        ),
-        "one_step": ("a regression on one step at a time", "a regression on the mean of all steps"),
+        "majority": ("most frequent label",) * 2,
+        "most_frequent_per_value": ("most frequent label per value", "most frequent label per main value"),
+        "one_step": ("regression on single steps", "regression on mean steps"),
     }
     return words[name][per == "sequence"] if name in words else name.replace("_", " ")
 
@@ -63,9 +60,8 @@ def verdict(evaluation: Evaluation) -> str:
     name, most = max(of.baselines.items(), key=lambda item: item[1].accuracy)
     if of.standing != "worse" and most.accuracy >= of.accuracy:
         word = "worse" if most.ahead and most.ahead["accuracy"].high < 0 else "no better"
-        said += (
-            f" By accuracy it is {word}: {of.accuracy:.1%}, and {most.accuracy:.1%} for {baseline_words(name, of.per)}."
-        )
+        other = f"{most.accuracy:.1%} for the {baseline_words(name, of.per)}"
+        said += f" By accuracy it is {word}: {of.accuracy:.1%}, and {other}."
     return said
 
 
