@@ -130,7 +130,7 @@ def show_model(model: Model) -> None:
             grid.add_row(f" {name}", value)
     console.print(grid)
     if model.columns:
-        console.print(guess_table(model.columns.known))
+        console.print(guess_table(model.columns.known, hint=False))
     grid = table("class", f"training {model.network.per}s")
     for label in model.classes:
         grid.add_row(str(label), f"{model.class_counts.get(label, 0):,}")

@@ -161,15 +161,19 @@ def guess_rows(guesses: Iterable[Guess], most: int = 24) -> list[tuple[str, str,
     return [*rows[:most], *([(counted(left, "further column"), "", "--json of info lists them")] if left else [])]
 
 
-def guess_table(guesses: Iterable[Guess], width: int = 80) -> str:
+def guess_table(guesses: Iterable[Guess], width: int = 80, hint: bool = True) -> str:
     """Guesses as a table of text, of lines of at most `width` characters; see `guess_rows`.
+
+    With a `hint`, the last line says how to change them, if there is anything to change.
 
     Example:
         >>> print(guess_table([Guess("kind", "label", "by its name"), Guess("t", "order", "it rises")]))
         column  role   why
         kind    label  by its name
         t       order  it rises
+        To change a role, use label=, sequence=, order=, split=, drop=.
     """
+    guesses = list(guesses)
     rows = [("column", "role", "why"), *(tuple(map(_printable, row)) for row in guess_rows(guesses))]
     first = min(max(len(row[0]) for row in rows), width * 2 // 5)
     second = max(len(row[1]) for row in rows)
@@ -177,6 +181,9 @@ def guess_table(guesses: Iterable[Guess], width: int = 80) -> str:
     for name, role, why in rows:
         cells = textwrap.wrap(name, first), [role], textwrap.wrap(why, max(20, width - first - second - 4))
         lines += [f"{a:{first}}  {b:{second}}  {c}".rstrip() for a, b, c in zip_longest(*cells, fillvalue="")]
+    if hint and not all(guess.plain for guess in guesses):
+        roles = ("label", "sequence", "order", "split", "drop")
+        lines.append(f"To change a role, use {', '.join(map(option, roles))}.")
     return "\n".join(lines)
 
 
