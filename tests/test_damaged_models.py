@@ -19,12 +19,14 @@ import polars as pl
 import safetensors.numpy
 
 from bothways import baselines, jobs, store
-from bothways.data import Columns, Table
+from bothways.data import Columns, Table, fit_arrays
 from bothways.data.encoding import fit_encoding
+from bothways.data.sequences import group_rows
 from bothways.errors import BothwaysError, ModelFileError
 from bothways.network import Network
 from bothways.runtime import Model
 from bothways.sequences import Sequences
+from bothways.settings import Preparation
 
 TRIES = 300
 
@@ -53,17 +55,16 @@ def models() -> list[Model]:
     generator = np.random.default_rng(0)
     made = []
     for per, conv, table in (("step", 3, True), ("sequence", 0, True), ("step", 2, False)):
-        columns = None
-        categories, features = (5,), 3
         if table:
-            encoding, _ = fit_encoding(
-                Table("flows.csv", FRAME), ["bytes", "protocol"], ["protocol"], "time", np.arange(12),
-                np.array([0, 4, 8, 12]), changes=1, centered=True,
-            )  # fmt: skip
-            columns = Columns(
-                "kind", ("bytes", "protocol"), "flow", "time", categories=("protocol",), per=per, encoding=encoding
-            )
-            categories, features = encoding.sizes, len(encoding.names)
+            columns = Columns("kind", ("bytes", "protocol"), "flow", "time", categories=("protocol",), per=per)
+            read = Table("flows.csv", FRAME)
+            encoding, _ = fit_encoding(read, columns, group_rows(read, columns)[0], Preparation(1, True))
+        else:
+            values = np.column_stack([np.arange(12) % 5, generator.normal(size=(12, 2))])
+            columns = Columns("", ("0", "1", "2"), categories=("0",), per=per)
+            encoding, _ = fit_arrays("X", Sequences(values, np.full(3, 4)), (0,), Preparation())
+        columns = columns.adopt(encoding)
+        categories, features = encoding.sizes, len(encoding.names)
         network = Network(
             features=features, classes=3, units=3, categories=categories, embedding=2, conv_window=conv, per=per
         )
@@ -167,8 +168,8 @@ def outcome(parts: dict[str, bytes], folder: Path, evaluate: bool) -> str:
         return "refused"
     assert str(model)
     try:
-        if model.columns is None:
-            p = np.concatenate(model.predict_proba([np.array([[0.5, 1.0, 1.0]])]))
+        if model.columns is None or not model.columns.label:
+            p = np.concatenate(model.predict_proba([np.array([[1.0, 0.5, 1.0]])]))
         else:
             jobs.predict(path, folder / "flows.csv", folder / "labeled.csv", say=lambda message: None)
             p = pl.read_csv(folder / "labeled.csv")["probability"].to_numpy()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import safetensors.numpy
 
@@ -77,7 +78,7 @@ def test_a_file_of_version_1_is_read() -> None:
     model = load(Path(__file__).parent / "fixtures" / "version-1.bothways")
     assert model.network == Network(features=2, classes=2, units=3, depth=2)
     assert (model.classes, model.class_counts["attack"], model.facts) == (("calm", "attack"), 2, {"seed": 0})
-    p = model.predict_proba([np.array([[0.0, 1.0], [2.0, -1.0], [0.5, 0.5]])])[0]
+    p = model.predict_proba(pl.DataFrame({"a": [0.0, 2.0, 0.5], "b": [1.0, -1.0, 0.5]}))
     assert np.allclose(p[:, 1], [0.9764286875724792, 0.9816509485244751, 0.9848581552505493], rtol=0, atol=1e-5)
 
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import bothways
 from bothways import baselines, interrupts, store
 from bothways.data import (
-    Columns,
-    Parts,
     guess_table,
     read_and_split,
     refuse_leaks,
 )
 from bothways.errors import InputError, counted, option
-from bothways.files import check_output
+from bothways.files import check_output, locked
 from bothways.jobs.evaluation import evaluate_part
 from bothways.jobs.models import MODEL_ENDING
 from bothways.metrics import Evaluation
@@ -28,7 +25,7 @@ from bothways.sequences import Sequences
 from bothways.settings import Preparation, Settings
 
 if TYPE_CHECKING:
-    from bothways.training import EpochReport, Trained
+    from bothways.training import EpochReport
 
 CHECKPOINT = ".checkpoint"
 """What the name of the file that a killed run leaves behind adds to that of its model."""
@@ -110,7 +107,7 @@ def train(
 
     Raises:
         DataError: the table cannot be used, or gives answers away; the output could not be written.
-        InputError: a setting out of its range, or a checkpoint of another run.
+        InputError: a setting out of its range, a checkpoint of another run, or another run with this output.
         MissingDependencyError: what TensorBoard or MLflow needs is not installed.
 
     Example:
@@ -122,7 +119,8 @@ def train(
     output = check_output(output, (MODEL_ENDING,))
     checkpoint = output.with_name(output.name + CHECKPOINT)
     split = read_and_split(data, seed=chosen.seed, window=chosen.window, draw_valid=chosen.monitor != "none", **roles)
-    columns, parts, more = split.encoded(Preparation(changes, centered, min_count))
+    preparation = Preparation(changes, centered, min_count)
+    columns, parts, more = split.encoded(preparation)
     for notice in (guess_table(columns.guesses), *split.notices, *more):
         say(notice)
     refuse_leaks(split.table, columns, parts, allowed=allow_leaks, to="train", say=say)
@@ -131,7 +129,7 @@ def train(
         say(f"There is nothing to resume ({checkpoint} is not there): training starts from the beginning.")
 
     # Keras and JAX take seconds to import; a wrong column should be told before.
-    from bothways.training import trackers
+    from bothways.training import trackers, trained_model
     from bothways.training import train as train_network
 
     network = Network(
@@ -143,6 +141,7 @@ def train(
     )
     simple = baselines.fit(parts.train, network.classes, network.categories, chosen.seed)
     with ExitStack() as stack:
+        stack.enter_context(locked(output))
         stop = stack.enter_context(interrupts.deferred())
         watchers: list[Callable[[EpochReport], object]] = []
         if tensorboard is not None:
@@ -161,13 +160,23 @@ def train(
             resume=resume and checkpoint.exists(),
             say=say,
         )
-        model = _model(network, chosen, trained, columns, parts, split.table.source, simple)
+        model = trained_model(
+            network,
+            chosen,
+            preparation,
+            trained,
+            parts.classes,
+            columns,
+            parts.named,
+            simple,
+            data=split.table.source,
+        )
         store.save(model, output)
         if stop.requested:
             best = f"the best model of {counted(len(trained.history), 'epoch')}"
             interrupts.kept = f"{output} is {best}; to go on from there, add {option('resume', True)}."
             raise KeyboardInterrupt
-    checkpoint.unlink(missing_ok=True)
+        checkpoint.unlink(missing_ok=True)
     name, part = ("train", parts.train) if parts.valid is None else ("valid", parts.valid)
     return Training(
         path=output,
@@ -194,32 +203,3 @@ def _settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], Settings]:
 
 def _size(part: Sequences) -> str:
     return f"{counted(len(part), 'sequence')} ({counted(part.steps, 'step')})"
-
-
-def _model(
-    network: Network,
-    settings: Settings,
-    trained: Trained,
-    columns: Columns,
-    parts: Parts,
-    source: str,
-    simple: list[baselines.Baseline],
-) -> Model:
-    codes = parts.train.known_labels
-    counts = {label: int((codes == code).sum()) for code, label in enumerate(parts.classes)}
-    facts = {
-        "data": source,
-        "parts": {name: {"sequences": len(part), "steps": part.steps} for name, part in parts.named.items()},
-        "settings": asdict(settings),
-        "epochs": len(trained.history),
-        "best_epoch": max((report.epoch for report in trained.history if report.best), default=0),
-        "keras_backend": trained.backend,
-        "compiled_epochs": trained.compiled,
-        "history": [
-            {name: getattr(report, name) for name in ("epoch", "loss", "valid_loss", "valid_metric", "best")}
-            for report in trained.history
-        ],
-        "versions": {"bothways": bothways.__version__},
-        "baselines": baselines.to_json(simple),
-    }
-    return Model(network, trained.weights, parts.classes, columns, counts, facts)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from numbers import Real
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,24 +17,25 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from bothways import store
+from bothways import baselines, store
 from bothways.errors import InputError
-from bothways.labeler.inputs import (
+from bothways.files import locked
+from bothways.labeler.labels import Labels, class_weights, coded, read_labels, read_weights
+from bothways.network import Network
+from bothways.runtime import Model
+from bothways.runtime.inputs import (
     Array,
     Form,
-    arranged,
     category_places,
     check_categories,
     frame_rows,
     is_frame,
     read_arrays,
+    read_input,
 )
-from bothways.labeler.labels import Labels, class_weights, coded, read_labels, read_weights
-from bothways.network import Network
-from bothways.runtime import Label, Model
 from bothways.sequences import Sequences
 from bothways.settings import Preparation
-from bothways.training import EpochReport, Settings, Trained, train
+from bothways.training import EpochReport, Settings, train, trained_model
 
 if TYPE_CHECKING:
     from bothways.data import Columns
@@ -64,9 +68,10 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
     sequence) and `order` the one that sorts the steps. The label of a row is given apart, as y, and its column must not
     be in X, or be named in `drop`. With `per="sequence"` all rows of a sequence have the same label.
 
-    `cross_val_score`, `GridSearchCV` and their like work with every kind of X by the labeler's own `score`, and by any
-    other where y has one axis. For one long sequence use `cv=TimeSeriesSplit(5)`; for a data frame keep sequences whole
-    with `cv=GroupKFold(5)` and `groups=X["flow"]`.
+    `cross_val_score`, `GridSearchCV` and their like work with every kind of X by the labeler's own `score`, and by
+    `scoring=bothways.labeler.scorer("f1_macro")` or another name; where y has one axis, by "f1_macro" itself. For one
+    long sequence use `cv=TimeSeriesSplit(5)`; for a data frame keep sequences whole with `cv=GroupKFold(5)` and
+    `groups=X["flow"]`.
 
     Args:
         direction: "both", "forward" or "backward".
@@ -115,7 +120,8 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         n_features_in_: how many features a step has.
         feature_names_in_: their names, if X was a data frame.
         per_: what has a label, "step" or "sequence".
-        model_: the trained `bothways.runtime.Model`.
+        model_: the trained `bothways.runtime.Model`, as `bothways.load` gives it.
+        n_iter_: the number of epochs that were run.
         columns_: the roles of the columns of X, and how they become numbers.
         history_: a report an epoch.
         seconds_: how long it took to "compile", and to "train" after that.
@@ -271,27 +277,26 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             per=sequences.per,
             **{name: getattr(self, name) for name in {field.name for field in fields(Network)} - FOUND},
         )
-        trained = train(network, sequences, settings, valid, on_epoch, checkpoint, resume)
-        counts = np.bincount(sequences.known_labels[sequences.known_labels >= 0], minlength=len(classes))
-        names: list[Label] = classes.tolist()
-        self.classes_ = classes
-        self.n_features_in_ = len(columns.features)
-        if columns.label:
-            self.feature_names_in_ = np.array(columns.features, object)
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
-        self.per_ = sequences.per
+        with nullcontext() if checkpoint is None else locked(Path(checkpoint)):
+            trained = train(network, sequences, settings, valid, on_epoch, checkpoint, resume)
+        parts = {"train": sequences} | ({} if valid is None else {"valid": valid})
+        simple = baselines.fit(sequences, len(classes), network.categories, settings.seed)
+        labeler = {name: value for name, value in self.get_params().items() if _is_json(value)}
+        self._adopt(
+            trained_model(
+                network,
+                settings,
+                preparation,
+                trained,
+                classes.tolist(),
+                columns,
+                parts,
+                simple,
+                labeler=labeler,
+            )
+        )
         self.history_ = trained.history
         self.seconds_ = trained.seconds
-        self.columns_ = columns
-        self.model_ = Model(
-            network=network,
-            weights=trained.weights,
-            classes=tuple(names),
-            columns=columns,
-            class_counts=dict(zip(names, counts.tolist(), strict=True)),
-            facts=_facts(settings, trained),
-        )
         if trained.interrupted:
             raise KeyboardInterrupt
         return self
@@ -311,9 +316,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             sklearn.exceptions.NotFittedError: before `fit`.
         """
         check_is_fitted(self, "model_")
-        sequences, form = self._read("X", X, self.columns_)
-        codes = self.model_.probabilities(sequences).argmax(axis=1)
-        return arranged(sequences, form, self.classes_[codes])
+        return self.model_.predict(X)
 
     def predict_proba(self, X: Any) -> Any:
         """The probability of each class, in the order of `classes_`.
@@ -330,8 +333,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             sklearn.exceptions.NotFittedError: before `fit`.
         """
         check_is_fitted(self, "model_")
-        sequences, form = self._read("X", X, self.columns_)
-        return arranged(sequences, form, self.model_.probabilities(sequences))
+        return self.model_.predict_proba(X)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The share of labels that are right; those that are missing do not count.
@@ -347,7 +349,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             sklearn.exceptions.NotFittedError: before `fit`.
         """
         check_is_fitted(self, "model_")
-        sequences, form = self._read("X", X, self.columns_)
+        sequences, form = self.model_.read("X", X)
         given = frame_rows(sequences.steps) if form == "frame" else sequences
         labels = read_labels("y", y, given, form, self.per_, self.missing_label)
         predicted = self.classes_[self.model_.probabilities(sequences).argmax(axis=1)]
@@ -374,6 +376,44 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self, "model_")
         store.save(self.model_, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> SequenceLabeler:
+        """A fitted labeler from a file that `save` or `bothways train` wrote.
+
+        Its settings are those of the training, save a `class_weight` by label and a `random_state` that is no number.
+
+        Raises:
+            ModelFileError: the file cannot be read.
+            InputError: the model does not say how its inputs become numbers.
+        """
+        model = store.load(path)
+        if model.columns is None:
+            raise InputError(f"{path}: this model does not say how its inputs become numbers. Train it again.")
+        roles = {name: column for name, column in model.columns.roles.items() if name in ("sequence", "order")}
+        network = {name: value for name, value in model.network.to_json().items() if name not in FOUND}
+        said = network | roles | {"per": model.network.per, "categorical": model.columns.categories}
+        said |= {"random_state": model.facts.get("settings", {}).get("seed")}
+        for name in ("settings", "preparation", "labeler"):  # the last of which is surest
+            said |= model.facts.get(name, {})
+        known: dict[str, Any] = {name: said[name] for name in cls().get_params() if name in said}
+        known |= {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
+        labeler = cls(**known)
+        labeler._adopt(model)
+        return labeler
+
+    def _adopt(self, model: Model) -> None:
+        """Be fitted as a model is."""
+        columns = model.columns
+        assert columns is not None
+        self.model_, self.columns_, self.per_ = model, columns, model.network.per
+        self.classes_ = np.array(model.classes)
+        self.n_features_in_ = len(columns.features)
+        self.n_iter_ = model.facts.get("epochs")
+        if columns.label:
+            self.feature_names_in_ = np.array(columns.features, object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn should know: sequences have three axes or two, and NaN is a missing number."""
@@ -493,7 +533,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             table, label, _ = labeled_table(name, X, y, per=per, missing=missing, drop=self.drop)
             match_columns(table, replace(columns, label=label), label=True)
             return evaluation_part(table, replace(columns, label=label), "all", classes.tolist(), len(table))[1]
-        sequences, form = self._read(name, X, columns)
+        sequences, form = read_input(name, X, columns)
         labels = read_labels("validation y", y, sequences, form, columns.per, self.missing_label)
         codes = coded(labels, classes)
         if not ((codes >= 0) & (codes < len(classes))).any():
@@ -501,32 +541,6 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
                 f"validation y has no label that training saw; it saw {', '.join(map(repr, classes.tolist()))}."
             )
         return replace(sequences, labels=codes)
-
-    def _read(self, name: str, X: Any, columns: Columns) -> tuple[Sequences, Form]:
-        """X as the network takes it."""
-        from bothways.data import Tally, match_columns, read_sequences
-        from bothways.data.frames import frame_table
-
-        tally = Tally()
-        form: Form = "frame"
-        if not columns.label:
-            if is_frame(X):
-                raise InputError(f"{name} is a data frame; the labeler was fitted on arrays. Give {name}.to_numpy().")
-            sequences, form = read_arrays(name, X, len(columns.features))
-            check_categories(name, sequences, map(int, columns.categories))
-            sequences = replace(columns.fitted.encode_arrays(sequences, tally), per=columns.per)
-        elif not is_frame(X):
-            raise InputError(
-                f"{name} is of type {type(X).__name__}; the labeler was fitted on a data frame and needs one with the "
-                f"columns {', '.join(map(repr, columns.features))}."
-            )
-        else:
-            table = frame_table(name, X)
-            match_columns(table, columns, label=False)
-            # Whole, as arrays are; and that rows are sorted by the column that was named for it needs no word.
-            sequences, _ = read_sequences(table, columns, max_steps=len(table), tally=tally)
-        _say(*tally.notices())
-        return sequences, form
 
 
 def _classes(labels: Labels) -> Array:
@@ -546,6 +560,14 @@ def _places(sequences: Sequences, form: Form) -> Any:
     return sequences.table_rows if sequences.per == "step" else sequences.table_rows[sequences.offsets[:-1]]
 
 
+def _is_json(value: Any) -> bool:
+    """Whether a model file keeps it as it is; keys would become text."""
+    try:
+        return not isinstance(value, Mapping) and bool(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError):
+        return False
+
+
 def _lacking(labels: Labels) -> list[str]:
     lacking = int((~labels.present).sum())
     return (
@@ -558,14 +580,3 @@ def _lacking(labels: Labels) -> list[str]:
 def _say(*notices: str) -> None:
     for notice in notices:
         warnings.warn(notice, UserWarning, stacklevel=4)
-
-
-def _facts(settings: Settings, trained: Trained) -> dict[str, Any]:
-    best = max(report.epoch for report in trained.history if report.best)
-    return {
-        "settings": vars(settings),
-        "epochs": len(trained.history),
-        "best_epoch": best,
-        "keras_backend": trained.backend,
-        "compiled_epochs": trained.compiled,
-    }

@@ -8,8 +8,8 @@ from typing import Any
 from bothways.data import Table
 from bothways.data.frames import frame_table, with_column
 from bothways.errors import InputError, option
-from bothways.labeler.inputs import frame_rows
 from bothways.labeler.labels import Labels, read_labels
+from bothways.runtime.inputs import frame_rows
 
 
 def labeled_table(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sklearn.exceptions import DataConversionWarning
 
 from bothways.errors import InputError
-from bothways.labeler.inputs import Array, Form, Per, axes
+from bothways.runtime.inputs import Array, Form, Per, axes
 from bothways.sequences import NO_LABEL, Sequences
 
 KINDS = {"b": bool, "i": np.int64, "u": np.int64, "U": str}
@@ -53,7 +53,7 @@ def read_labels(name: str, y: Any, sequences: Sequences, form: Form, per: str = 
         InputError: says what came and what is needed.
 
     Example:
-        >>> from bothways.labeler.inputs import read_arrays
+        >>> from bothways.runtime.inputs import read_arrays
         >>> sequences, form = read_arrays("X", [np.zeros((1, 2)), np.zeros((2, 2))], features=None)
         >>> read_labels("y", [["a"], ["b", "a"]], sequences, form).values.tolist()
         ['a', 'b', 'a']
@@ -104,7 +104,7 @@ def read_weights(name: str, weights: Any, sequences: Sequences, form: Form, per:
         InputError: says what came and what is needed.
 
     Example:
-        >>> from bothways.labeler.inputs import read_arrays
+        >>> from bothways.runtime.inputs import read_arrays
         >>> sequences, form = read_arrays("X", [np.zeros((1, 2)), np.zeros((2, 2))], features=None)
         >>> read_weights("sample_weight", [0.5, 2], sequences, form, "step").tolist()
         [0.5, 2.0, 2.0]

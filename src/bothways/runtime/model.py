@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.runtime.forward import Floats, check_codes, checked_sequences, probabilities, scores
+from bothways.runtime.inputs import Form, arranged, read_input
 from bothways.sequences import Sequences
 
 if TYPE_CHECKING:
@@ -109,36 +110,42 @@ class Model:
             found[name] = ", ".join(f"{key} {value}" for key, value in facts.get(name, {}).items())
         return summary | {name: str(value) for name, value in found.items() if value}
 
-    def predict_proba(self, sequences: Iterable[Any]) -> Any:
-        """The probability of each class at each step, or of each sequence.
-
-        Memory beyond that of the sequences and the result is bounded: so many steps go through the network at once.
+    def predict_proba(self, X: Any) -> Any:
+        """The probability of each class, in the order of `classes`.
 
         Args:
-            sequences: arrays `(time, features)`; lengths may differ and may be 0.
+            X: as for `predict`.
 
         Returns:
-            For each sequence `(time, classes)`; or one array `(sequences, classes)` for labels of sequences.
-
-        Raises:
-            InputError: names the sequence by its number, from 0.
+            What `predict` gives, with one more axis at the end for the classes.
         """
-        return self._split(sequences, lambda p: p)
+        return self._arranged(X, lambda p: p)
 
-    def predict(self, sequences: Iterable[Any]) -> Any:
-        """The likeliest class at each step, or of each sequence; of equals the first one.
+    def predict(self, X: Any) -> Any:
+        """The likeliest class of each step, or of each sequence; of equals the first one.
 
         Args:
-            sequences: as in `predict_proba`.
+            X: a data frame of Polars or pandas for a model of a table; else arrays as those that it was fitted on.
+                Lengths may differ and may be 0.
 
         Returns:
-            For each sequence `(time,)` labels; or one array `(sequences,)` for labels of sequences.
+            One label per row of a data frame, in their order. Else for each sequence `(time,)` labels, in the form of
+            X; or `(sequences,)` where a sequence has one label.
 
         Raises:
-            InputError: names the sequence by its number, from 0.
+            InputError: sequences that do not fit the model; names the sequence by its number, from 0.
+            DataError: a data frame that does not fit the model; names the column.
         """
         classes = np.array(self.classes)
-        return self._split(sequences, lambda p: classes[p.argmax(axis=-1)])
+        return self._arranged(X, lambda p: classes[p.argmax(axis=-1)])
+
+    def read(self, name: str, X: Any) -> tuple[Sequences, Form]:
+        """Sequences as the network takes them, and the form in which they came."""
+        if self.columns is not None:
+            return read_input(name, X, self.columns)
+        sequences = checked_sequences(name, X, self.network.features)
+        check_codes(name, sequences, self.network)
+        return replace(sequences, per=self.network.per), "list"
 
     def probabilities(self, sequences: Sequences) -> Floats:
         """The probability of each class for all labels at once.
@@ -158,15 +165,10 @@ class Model:
             raise InputError("The scores overflow: weights of the model, or values of the sequences, are too large.")
         return probabilities(z)
 
-    def _split(self, sequences: Iterable[Any], function: Callable[[Floats], npt.NDArray[Any]]) -> Any:
-        """A function of the probabilities, given for each sequence where steps have labels."""
-        if self.columns is None or self.columns.label:
-            checked = checked_sequences("sequences", sequences, self.network.features)
-        else:
-            checked = checked_sequences("sequences", sequences, len(self.columns.features), missing=True)
-            checked = self.columns.fitted.encode_arrays(checked)
-        check_codes("sequences", checked, self.network)
-        return replace(checked, per=self.network.per).split(function(self.probabilities(checked)))
+    def _arranged(self, X: Any, function: Callable[[Floats], npt.NDArray[Any]]) -> Any:
+        """A function of the probabilities, in the form of X."""
+        sequences, form = self.read("X" if self.columns else "sequences", X)
+        return arranged(sequences, form, function(self.probabilities(sequences)))
 
 
 def _check_columns(network: Network, columns: Columns) -> None:

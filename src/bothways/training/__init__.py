@@ -5,5 +5,6 @@ from __future__ import annotations
 import bothways.layers  # noqa: F401  (first of all, since it chooses the Keras backend)
 from bothways.settings import Settings
 from bothways.training.loop import EpochReport, Trained, train
+from bothways.training.models import trained_model
 
-__all__ = ["EpochReport", "Settings", "Trained", "train"]
+__all__ = ["EpochReport", "Settings", "Trained", "train", "trained_model"]

@@ -1,17 +1,22 @@
-"""What a labeler takes for X, and how what it gives gets the form of X again."""
+"""What a model takes for X, and how what it gives gets the form of X again."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from bothways.errors import InputError
 from bothways.network import MAX_CODES
-from bothways.runtime import checked_sequences
+from bothways.runtime.forward import checked_sequences
 from bothways.sequences import Sequences
+
+if TYPE_CHECKING:
+    from bothways.data import Columns
 
 Array = npt.NDArray[Any]
 Per = Literal["step", "sequence"]
@@ -95,6 +100,34 @@ def read_arrays(name: str, X: Any, features: int | None) -> tuple[Sequences, For
     if array.ndim == 3:
         return checked_sequences(name, array, features, missing=True), "array"
     return checked_sequences(name, array[None], features, missing=True), "one"
+
+
+def read_input(name: str, X: Any, columns: Columns) -> tuple[Sequences, Form]:
+    """Sequences as the network takes them, out of a data frame or of arrays; of what is unusual, it warns."""
+    from bothways.data import Tally, match_columns, read_sequences  # brings Polars, which takes its time to start
+    from bothways.data.frames import frame_table
+
+    tally = Tally()
+    form: Form = "frame"
+    if not columns.label:
+        if is_frame(X):
+            raise InputError(f"{name} is a data frame; the labeler was fitted on arrays. Give {name}.to_numpy().")
+        sequences, form = read_arrays(name, X, len(columns.features))
+        check_categories(name, sequences, map(int, columns.categories))
+        sequences = replace(columns.fitted.encode_arrays(sequences, tally), per=columns.per)
+    elif not is_frame(X):
+        raise InputError(
+            f"{name} is of type {type(X).__name__}; the labeler was fitted on a data frame and needs one with the "
+            f"columns {', '.join(map(repr, columns.features))}."
+        )
+    else:
+        table = frame_table(name, X)
+        match_columns(table, columns, label=False)
+        # Whole, as arrays are; and that rows are sorted by the column that was named for it needs no word.
+        sequences, _ = read_sequences(table, columns, max_steps=len(table), tally=tally)
+    for notice in tally.notices():
+        warnings.warn(notice, UserWarning, stacklevel=4)
+    return sequences, form
 
 
 def check_categories(name: str, sequences: Sequences, places: Iterable[int]) -> None:
