@@ -126,6 +126,17 @@ def test_what_to_know_before_believing_a_score_is_said_everywhere(folder: Path, 
     assert warning in page.read_text()
 
 
+def test_labels_that_training_does_not_have_are_missed(folder: Path, tmp_path: Path) -> None:
+    strange = pl.when((pl.col("part") == "test") & (pl.col("kind") == "attack")).then(pl.lit("scan"))
+    traces().with_columns(kind=strange.otherwise("kind")).write_parquet(tmp_path / "new.parquet")
+    page = tmp_path / "report.html"
+    found = jobs.evaluate(folder / "traces.bothways", tmp_path / "new.parquet", report=page, say=silent)
+    assert (found.unseen, found.classes["scan"].f1, found.classes["scan"].support) == (("scan",), 0.0, 4)
+    assert found.macro_f1 == pytest.approx(sum(of.f1 for of in found.classes.values()) / 3)
+    assert any("Training has no label 'scan': 4 sequences" in warning for warning in found.warnings)
+    assert "scan" in page.read_text()
+
+
 @pytest.mark.parametrize("kind", [pl.Time, pl.Duration("ms"), pl.Datetime("us", "Europe/Berlin"), pl.Date])
 def test_alarms_per_hour_of_any_time(kind: Any) -> None:
     at = pl.Series("at", [datetime(2024, 1, 1, hour) for hour in range(4)])
@@ -152,7 +163,7 @@ def test_the_page(folder: Path, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     jobs.evaluate(folder / "traces.bothways", folder / "traces.parquet", false_alarm_rate=0.1, report=page, say=silent)
     text = page.read_text()
-    for words in ("attack", "calm", "traces.parquet", "max", "dropout"):
+    for words in ("attack", "calm", "traces.parquet", "max", "dropout", "changes", "centered", "min_count", "trace"):
         assert words in text
     with pytest.raises(InputError, match="html"):
         jobs.evaluate(folder / "traces.bothways", folder / "traces.parquet", report=tmp_path / "a.pdf", say=silent)

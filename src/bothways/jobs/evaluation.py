@@ -157,14 +157,14 @@ def _counts(model: Model) -> list[int]:
 
 def _facts(model: Model, table: Table, columns: Columns) -> Mapping[str, Mapping[str, Any]]:
     """What the page says of how the model was made."""
-    facts, encoding = model.facts, columns.fitted
+    facts = model.facts
     parts = {
         f"{name} part": f"{size['sequences']:,} sequences, {size['steps']:,} steps"
         for name, size in facts.get("parts", {}).items()
     }
     return {
         "Data": {"evaluated on": table.source, "learned from": facts.get("data", "not known"), **parts},
-        "Preparation": {"changes": encoding.changes, "centered": encoding.centered} | facts.get("preparation", {}),
+        "Preparation": facts.get("preparation", {}),
         "Network": asdict(model.network) | {"weights": f"{sum(array.size for array in model.weights.values()):,}"},
         "Training": facts.get("settings", {}),
         "Made with": facts.get("versions", {}),
