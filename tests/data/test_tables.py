@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bothways.data import Columns, Table, read_sequences, read_table, refuse_leaks, split_table, write_table
+from bothways.data import Table, read_and_split, read_sequences, read_table, refuse_leaks, write_table
 from bothways.data.sources import OUTPUTS
 from bothways.errors import DataError, MissingDependencyError
 
@@ -277,8 +277,7 @@ def test_columns_of_any_name_are_learnt_from(kind: str) -> None:
     values = [["a", "b", "c", "a"], [1, 2, 3, 4]][kind == "numbers"]
     frame = pl.DataFrame(dict.fromkeys(NAMES, values * 10)).with_columns(label=pl.Series([0, 1] * 20))
     table = Table("some.csv", frame)
-    columns = Columns("label", tuple(NAMES), categories=tuple(NAMES) if kind == "text" else ())
-    columns, parts, _ = split_table(table, columns, seed=0)
+    columns, parts, _ = read_and_split(table, numeric=NAMES if kind == "numbers" else (), sequence="none").encoded()
     assert set(columns.features) == set(NAMES)
     refuse_leaks(table, columns, parts, allowed=True, to="train", say=lambda text: None)
     other = Table("new.csv", frame.with_columns(pl.Series("*", ["new"] * 40 if kind == "text" else [9] * 40)))

@@ -142,12 +142,12 @@ class Encoding:
             inputs = inputs.select(pl.all().gather(rows))
         values = np.empty((len(rows), len(self.names)), np.float32)
         for at, number in enumerate(self.numbers):
-            column, missing = _numbers(table, number.name, inputs.get_column(number.name), rows)
+            column, missing = _numbers(table, number.name, inputs.get_column(number.name).alias(""), rows)
             if missing is not None and number.fill is None:
                 _refuse_missing(table, number.name, rows, missing)
             values[:, at] = column.fill_null(np.nan).to_numpy()
         for at, category in enumerate(self.categories, len(self.names) - len(self.categories)):
-            values[:, at] = _codes(category, inputs.get_column(category.name), tally)
+            values[:, at] = _codes(category, inputs.get_column(category.name).alias(""), tally)
         gaps = gaps_of(table.column(str(order)).gather(rows), sequences.offsets) if self.gaps else None
         self._complete(values, sequences.offsets, gaps, tally)
         return values

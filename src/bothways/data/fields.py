@@ -43,6 +43,10 @@ DATE = (
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 
+AS_SHOWN = Reading()
+"""Nothing is asked for; the columns show how they are read."""
+
+
 class LaterRowsDifferError(Exception):
     """A later row of a file that is read in pieces has a column or a kind of value that the first ones have not."""
 
@@ -87,8 +91,8 @@ class FieldReader:
         {'x': 'decimal comma', 'n': "1 field is missing ('?')", 'at': 'dates are day/month/year'}
     """
 
-    reading: Reading = field(default_factory=Reading)
-    learned: Reading = field(default_factory=Reading)
+    reading: Reading = AS_SHOWN
+    learned: Reading = AS_SHOWN
     text: Collection[str] = ()
     fields: str = "fields"
     whole: bool = True

@@ -364,7 +364,7 @@ def _rank(name: str, column: pl.Series, steps: Steps, one: bool, alone: bool) ->
     """
     rows, same = steps
     values, temporal, clock = _numbers(column)[rows], column.dtype.is_temporal(), _clock(name)
-    ups, downs = _moves(values, same)
+    ups, downs = (0, 0) if np.isinf(values).any() else _moves(values, same)
     if not ups + downs or (not temporal and ups + downs < min(MANY_VALUES, same.sum() / 2)):
         return NO_ORDER, 0
     if not downs:

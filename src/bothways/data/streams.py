@@ -12,10 +12,10 @@ import polars as pl
 
 from bothways.data.columns import Columns, match_columns
 from bothways.data.encoding import Tally
-from bothways.data.fields import FieldReader, LaterRowsDifferError, reading_notices
+from bothways.data.fields import AS_SHOWN, FieldReader, LaterRowsDifferError, reading_notices
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_as_they_stand, group_rows, long_notice
 from bothways.data.sources import Files, Source, find_files
-from bothways.data.tables import Table, alike, field_reader, read_files, readable
+from bothways.data.tables import Table, alike, read_files, readable
 from bothways.errors import DataError
 from bothways.sequences import Sequences
 from bothways.settings import Reading
@@ -53,7 +53,7 @@ def stream_sequences(
     rows: int = ROWS,
     max_steps: int = MAX_STEPS,
     typed: bool = False,
-    reading: Reading | None = None,
+    reading: Reading = AS_SHOWN,
     say: Callable[[str], None] = print,
 ) -> Iterator[Chunk]:
     """Read a table as chunks of whole sequences, in memory that does not grow with the table.
@@ -87,21 +87,26 @@ def stream_sequences(
         ...         print(chunk.start, chunk.sequences.ids, chunk.sequences.values[:, 0])
         0 ('a', 'b') [12.  7.  9.]
     """
-    files = find_files(source)
-    tally = Tally()
+    files, tally, told = find_files(source), Tally(), set[str]()
+
+    def tell(text: str) -> None:
+        if text not in told:
+            told.add(text)
+            say(text)
+
     try:
-        fields = field_reader(files.format, columns.texts, reading, columns.reading, whole=False)
-        yield from _Reader(files, columns, fields, tally, rows, max_steps, typed, say).chunks()
+        fields = FieldReader(reading, columns.reading, frozenset(columns.texts), files.format.fields, whole=False)
+        yield from _Reader(files, columns, fields, tally, rows, max_steps, typed, tell).chunks()
     except _MustSortError as reason:
-        say(f"{files.name}: {reason}, so the whole table is read at once.")
+        tell(f"{files.name}: {reason}, so the whole table is read at once.")
         tally = Tally()
-        yield _whole(files, columns, reading, tally, max_steps, say)
+        yield _whole(files, columns, reading, tally, max_steps, tell)
     for notice in tally.notices():
         say(notice)
 
 
 def _whole(
-    files: Files, columns: Columns, reading: Reading | None, tally: Tally, max_steps: int, say: Callable[[str], None]
+    files: Files, columns: Columns, reading: Reading, tally: Tally, max_steps: int, say: Callable[[str], None]
 ) -> Chunk:
     """The whole table as one chunk."""
     raw, table = read_files(files, columns.texts, reading, columns.reading)
@@ -142,7 +147,7 @@ def _with_last(batches: Iterator[tuple[str, pl.DataFrame]]) -> Iterator[tuple[st
 def _as_in_the_first(name: str, frame: pl.DataFrame, first: str, schema: pl.Schema) -> pl.DataFrame:
     frame = alike(name, frame.lazy(), first, schema).collect()
     try:
-        same = frame.cast(schema)
+        same = pl.DataFrame([column.cast(dtype) for column, dtype in zip(frame, schema.values(), strict=True)])
     except pl.exceptions.PolarsError:
         raise LaterRowsDifferError from None
     narrower = [c for c, dtype in schema.items() if not dtype.is_float() and frame.schema[c].is_float()]

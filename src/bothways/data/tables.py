@@ -15,8 +15,8 @@ from typing import BinaryIO, cast
 import polars as pl
 
 from bothways.data.csv_files import BROKEN
-from bothways.data.fields import FieldReader
-from bothways.data.sources import FORMATS, OUTPUTS, Files, Format, Source, ending, find_files
+from bothways.data.fields import AS_SHOWN, FieldReader
+from bothways.data.sources import FORMATS, OUTPUTS, Files, Source, ending, find_files
 from bothways.errors import DataError
 from bothways.files import check_output, written_whole
 from bothways.settings import Reading
@@ -54,7 +54,7 @@ class Table:
     start: int = 0
     readings: Mapping[str, str] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
-    reading: Reading = field(default_factory=Reading)
+    reading: Reading = AS_SHOWN
     _read: dict[str, pl.Series] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -144,10 +144,7 @@ class Table:
 
 
 def read_table(
-    source: Source,
-    text: Collection[str] = (),
-    reading: Reading | None = None,
-    learned: Reading | None = None,
+    source: Source, text: Collection[str] = (), reading: Reading = AS_SHOWN, learned: Reading = AS_SHOWN
 ) -> Table:
     """Read a table from a file, a folder of files, a pattern, or several of these; its ending says what a file is.
 
@@ -176,7 +173,7 @@ def read_table(
 
 
 def read_files(
-    files: Files, text: Collection[str] = (), reading: Reading | None = None, learned: Reading | None = None
+    files: Files, text: Collection[str], reading: Reading, learned: Reading
 ) -> tuple[pl.DataFrame | pl.LazyFrame, Table]:
     """The rows of files as they stand there, and the table that they are; see `read_table`."""
     frames, notices = [], list[str]()
@@ -189,16 +186,9 @@ def read_files(
         raise DataError(f"{table.source}: this table has no rows.")
     if isinstance(values, pl.LazyFrame):
         return values, table
-    reader = field_reader(files.format, text, reading, learned)
+    reader = FieldReader(reading, learned, frozenset(text), files.format.fields)
     typed = Table(files.name, reader.read(values), counts, 0, reader.notices(), tuple(notices), reader.decided)
     return values, typed
-
-
-def field_reader(
-    format: Format, text: Collection[str], reading: Reading | None, learned: Reading | None, *, whole: bool = True
-) -> FieldReader:
-    """What reads the fields of files of a format; see `FieldReader`."""
-    return FieldReader(reading or Reading(), learned or Reading(), frozenset(text), format.fields, whole)
 
 
 @contextmanager
