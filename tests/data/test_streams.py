@@ -26,6 +26,7 @@ from bothways.data import (
     write_table,
 )
 from bothways.errors import DataError
+from bothways.sequences import Sequences
 
 ENDINGS = [".parquet", ".csv", ".jsonl.gz"]
 
@@ -50,13 +51,16 @@ def fitted(frame: pl.DataFrame) -> Columns:
 COLUMNS = fitted(flows([5] * 10))
 
 
+def even(sequences: Sequences) -> tuple[Any, Any]:
+    x = sequences.values[:, 0]
+    return (x % 2 == 0).astype(np.int64), np.stack([x, x], axis=1)
+
+
 def label_all(source: Any, output: Path, columns: Columns = COLUMNS, **how: Any) -> tuple[LabeledWriter, list[str]]:
     """Label the even numbers of x."""
     said: list[str] = []
     with LabeledWriter(output, ["odd", "even"]) as writer:
-        for chunk in stream_sequences(source, columns, typed=writer.typed, say=said.append, **how):
-            x = chunk.sequences.values[:, 0]
-            writer.write(chunk, (x % 2 == 0).astype(np.int64), np.stack([x, x], axis=1))
+        writer.label(source, columns, even, say=said.append, **how)
     return writer, said
 
 
@@ -106,7 +110,7 @@ def test_rows_that_come_again_later_are_noticed(tmp_path: Path) -> None:
     write_table(pl.concat([flows([100] * 1000), late]), path)
     said: list[str] = []
     chunks = list(stream_sequences(path, COLUMNS, rows=10_000, say=said.append))
-    assert [chunk.start for chunk in chunks].count(0) == 2
+    assert [chunk.anew for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
     assert chunks[-1].sequences.steps == 100_100
     assert "the rows of some sequences in 'flow' stand apart" in said[0]
 

@@ -275,28 +275,7 @@ class Tally:
 def fit_encoding(
     table: Table, columns: Columns, train: Sequences, preparation: Preparation = DEFAULT
 ) -> tuple[Encoding, list[str]]:
-    """Learn from the train part how features become numbers.
-
-    Args:
-        table: the table.
-        columns: the roles of its columns.
-        train: the train part; its values do not matter.
-        preparation: how to prepare the columns.
-
-    Returns:
-        The encoding, and what the user should be told: also which columns are left out, and why.
-
-    Raises:
-        DataError: a number that is not finite; or no column is left.
-
-    Example:
-        >>> from bothways.data.columns import Columns
-        >>> table = Table("flows.csv", pl.DataFrame({"bytes": [12.0, None, 7.0], "protocol": ["udp", "tcp", "tcp"]}))
-        >>> columns = Columns("attack", features=("bytes", "protocol"), categories=("protocol",))
-        >>> encoding, _ = fit_encoding(table, columns, Sequences(np.empty((3, 0)), np.array([3])))
-        >>> encoding.numbers, encoding.categories
-        ((Number(name='bytes', fill=9.5, flagged=True),), (Category(name='protocol', values=('tcp', 'udp')),))
-    """
+    """Learn from the train part how features become numbers."""
     rows, order = train.table_rows, columns.order
     notices: list[str] = []
     numbers: list[Number] = []
@@ -384,10 +363,6 @@ def fit_arrays(
 def gaps_of(places: pl.Series, offsets: Rows) -> npt.NDArray[np.float32]:
     """log(1 + the gap to the previous step), in seconds where places are times; 0 at the first step of a sequence.
 
-    Args:
-        places: the order column, sequence after sequence in order.
-        offsets: where the sequences begin and end in it.
-
     Example:
         >>> gaps_of(pl.Series([5.0, 6.0, 9.0, 0.0]), np.array([0, 3, 4])).round(3)
         array([0.   , 0.693, 1.386, 0.   ], dtype=float32)
@@ -401,32 +376,13 @@ def gaps_of(places: pl.Series, offsets: Rows) -> npt.NDArray[np.float32]:
 
 
 def changes_of(numbers: npt.NDArray[Any], offsets: Rows, steps: int) -> npt.NDArray[Any]:
-    """How far numbers have moved in so many steps; in the first steps of a sequence, since its beginning.
-
-    Args:
-        numbers: `(rows, columns)`, sequence after sequence.
-        offsets: where the sequences begin and end in it.
-        steps: over how many steps.
-
-    Example:
-        >>> changes_of(np.array([[5.0], [6.0], [9.0], [1.0]]), np.array([0, 3, 4]), steps=2).ravel()
-        array([0., 1., 4., 0.])
-    """
+    """How far numbers have moved in so many steps; in the first steps of a sequence, since its beginning."""
     begins = np.repeat(offsets[:-1], np.diff(offsets))
     return np.asarray(numbers - numbers[np.maximum(np.arange(len(numbers)) - steps, begins)])
 
 
 def means_of(numbers: npt.NDArray[Any], offsets: Rows) -> npt.NDArray[Any]:
-    """For each row the mean over its sequence, `(rows, columns)`.
-
-    Args:
-        numbers: `(rows, columns)`, sequence after sequence.
-        offsets: where the sequences begin and end in it.
-
-    Example:
-        >>> means_of(np.array([[5.0], [7.0], [1.0]]), np.array([0, 2, 3])).ravel()
-        array([6., 6., 1.])
-    """
+    """For each row the mean over its sequence, `(rows, columns)`."""
     lengths = np.diff(offsets)
     begins = offsets[:-1][lengths > 0]
     lengths = lengths[lengths > 0]

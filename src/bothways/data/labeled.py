@@ -17,11 +17,13 @@ import numpy.typing as npt
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from bothways.data.sources import FORMATS, OUTPUTS, ending
-from bothways.data.streams import Chunk
+from bothways.data.columns import Columns
+from bothways.data.sources import FORMATS, OUTPUTS, Source, ending
+from bothways.data.streams import Chunk, stream_sequences
 from bothways.data.tables import explained, opened
 from bothways.errors import DataError
 from bothways.files import check_output, written_whole
+from bothways.sequences import Numbers, Sequences
 
 PREDICTED = "predicted"
 PROBABILITY = "probability"
@@ -52,14 +54,14 @@ class LabeledWriter:
     Example:
         >>> import tempfile
         >>> from bothways.data.columns import Columns
-        >>> from bothways.data.streams import stream_sequences
+        >>> def predict(sequences):
+        ...     return np.array([0, 1]), np.array([[0.75, 0.25], [0.5, 0.5]], np.float32)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path, labeled = Path(folder, "flows.csv"), Path(folder, "labeled.csv")
         ...     _ = path.write_text("flow,bytes\\na,12\\na,7\\n")
         ...     columns = Columns("attack", features=("bytes",), sequence="flow")
         ...     with LabeledWriter(labeled, ["calm", "attack"]) as writer:
-        ...         for chunk in stream_sequences(path, columns):
-        ...             writer.write(chunk, np.array([0, 1]), np.array([[0.75, 0.25], [0.5, 0.5]], np.float32))
+        ...         writer.label(path, columns, predict)
         ...     print(labeled.read_text().split())
         ['flow,bytes,predicted,probability', 'a,12,calm,0.75', 'a,7,attack,0.5']
     """
@@ -70,6 +72,7 @@ class LabeledWriter:
         self._classes = pl.Series(list(classes))
         self._each = [f"{PROBABILITY} of {label}" for label in classes] if each else []
         self._format = FORMATS[ending(self.path)]
+        self._typed = self._format.fields != "fields"
         self._stack = ExitStack()
         self._sink: _Sink | None = None
         self._start()
@@ -92,35 +95,46 @@ class LabeledWriter:
     def notices(self) -> list[str]:
         """What the user should know of the file."""
         risky = [name for name in self._classes if isinstance(name, str) and name.startswith(FORMULAS)]
-        if self._format.fields != "fields" or not risky:
+        if self._typed or not risky:
             return []
         return [
             f"Careful: labels such as {risky[0]!r} are written as they are, and a spreadsheet takes them for formulas. "
             "Import that column as text."
         ]
 
-    @property
-    def typed(self) -> bool:
-        """Whether chunks must have `values`, for `stream_sequences`."""
-        return self._format.fields != "fields"
-
-    def write(self, chunk: Chunk, codes: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32]) -> None:
-        """Write the rows of a chunk.
+    def label(
+        self,
+        source: Source,
+        columns: Columns,
+        predict: Callable[[Sequences], tuple[Numbers, npt.NDArray[np.float32]]],
+        on_rows: Callable[[int], None] | None = None,
+        **how: Any,
+    ) -> None:
+        """Label and write every row of a table.
 
         Args:
-            chunk: the rows. One that starts at 0 begins the file anew.
-            codes: for each step of `chunk.sequences` (for each sequence, where it has one label) the code of its label.
-            probabilities: `(labels, classes)`.
+            source: the table.
+            columns: those of the model.
+            predict: gives the code of each label, and the probabilities `(labels, classes)`.
+            on_rows: is called with the number of rows written so far.
+            how: as in `stream_sequences`.
 
         Raises:
-            DataError: the table has a column of one of the new names, the format cannot hold it, or the system cannot
-                write it.
+            DataError: as `stream_sequences`; the table has a column of one of the new names, the format cannot hold
+                it, or the system cannot write it.
         """
-        if chunk.start == 0 and self.rows:
+        for chunk in stream_sequences(source, columns, typed=self._typed, **how):
+            self.write(chunk, *predict(chunk.sequences))
+            if on_rows is not None:
+                on_rows(self.rows)
+
+    def write(self, chunk: Chunk, codes: Numbers, probabilities: npt.NDArray[np.float32]) -> None:
+        """Write the rows of a chunk, as `label` does."""
+        if chunk.anew:
             if self._sink is not None:
                 self._sink.close(whole=False)
             self._start()
-        frame = chunk.values if self.typed else chunk.frame
+        frame = chunk.values if self._typed else chunk.frame
         for name in (PREDICTED, PROBABILITY, *self._each):
             if name in frame.columns:
                 raise DataError(f"There is a column {name!r} already, which the predictions would take. Rename it.")

@@ -81,9 +81,6 @@ def group_rows(table: Table, columns: Columns) -> tuple[Sequences, list[str]]:
     """The rows of a table as sequences without features, sorted by name, and what the user should be told.
 
     Rows at one place keep the order in which they stand; where the newest stand first, the reverse of it.
-
-    Raises:
-        DataError: a missing name or place in the order.
     """
     keys = _keys(table, columns)
     count = len(table)
@@ -108,11 +105,7 @@ def group_rows(table: Table, columns: Columns) -> tuple[Sequences, list[str]]:
 
 
 def group_as_they_stand(table: Table, columns: Columns) -> Sequences | None:
-    """The rows as sequences in the order of the table; None if rows of one stand apart or not in their order.
-
-    Raises:
-        DataError: a missing name or place in the order.
-    """
+    """The rows as sequences in the order of the table; None if rows of one stand apart or not in their order."""
     return _standing(_keys(table, columns), columns, len(table))
 
 
@@ -199,17 +192,7 @@ def _tie_notices(table: Table, columns: Columns, ties: int) -> list[str]:
 
 
 def label_values(table: Table, name: str) -> pl.Series:
-    """The labels `(rows,)` in the order of the table: whole numbers, text or true/false, null where there is none.
-
-    Whole numbers of more than 64 bits come as text.
-
-    Raises:
-        DataError: labels of another type, or none at all.
-
-    Example:
-        >>> label_values(Table("flows.csv", pl.DataFrame({"attack": [0.0, 1.0, None]})), "attack").to_list()
-        [0, 1, None]
-    """
+    """The labels `(rows,)` in the order of the table: whole numbers, text or true/false, null where there is none."""
     column = table.column(name)
     if column.dtype.is_float():
         column = column.fill_nan(None)
@@ -231,14 +214,6 @@ def label_values(table: Table, name: str) -> pl.Series:
 def label_codes(table: Table, name: str, classes: Sequence[Any] = ()) -> tuple[Rows, list[Any]]:
     """The code of the label of each row, `NO_LABEL` where there is none, and the labels in the order of their codes.
 
-    Args:
-        table: the table.
-        name: the label column.
-        classes: the labels that have the first codes; all others follow, sorted. Numbers are text where classes are.
-
-    Raises:
-        DataError: as `label_values`.
-
     Example:
         >>> table = Table("flows.csv", pl.DataFrame({"attack": ["worm", "no", None]}))
         >>> label_codes(table, "attack", classes=["worm"])
@@ -258,18 +233,7 @@ def label_codes(table: Table, name: str, classes: Sequence[Any] = ()) -> tuple[R
 
 
 def labeled(table: Table, columns: Columns, sequences: Sequences, codes: Rows, classes: Sequence[Any]) -> Sequences:
-    """Sequences with labels, one per sequence where `columns.per` says so.
-
-    Args:
-        table: the table.
-        columns: the roles of its columns.
-        sequences: some of its sequences.
-        codes: for each row of the table the code of its label.
-        classes: the labels in the order of their codes.
-
-    Raises:
-        DataError: a sequence has two labels where it should have one; steps without one do not matter.
-    """
+    """Sequences with labels, one per sequence where `columns.per` says so."""
     labels = codes[sequences.table_rows]
     if columns.per == "step":
         return replace(sequences, labels=labels)

@@ -32,14 +32,15 @@ class Chunk:
         frame: the rows as they stand in the file (in a CSV file, text).
         values: the same with their types; only where they were asked for.
         sequences: their sequences; `sequences.rows` counts from the first row of the chunk.
-        start: the number of its first row in the table, from 0. A chunk that starts at 0 begins the table: where rows
-            of a sequence turn out to stand apart, the table is begun once more, and what came before is void.
+        start: the number of its first row in the table, from 0.
+        anew: whether it is the whole table after all, and the chunks before it are void.
     """
 
     frame: pl.DataFrame
     values: pl.DataFrame
     sequences: Sequences
     start: int
+    anew: bool = False
 
 
 class _MustSortError(Exception):
@@ -59,7 +60,7 @@ def stream_sequences(
     """Read a table as chunks of whole sequences, in memory that does not grow with the table.
 
     It takes one pass where the rows of each sequence stand together and in order. Where they turn out not to, the
-    whole table is read and sorted, and `say` tells it; see `Chunk.start`.
+    whole table is read and sorted, and `say` tells it; see `Chunk.anew`.
 
     Args:
         source: as in `read_table`.
@@ -118,7 +119,7 @@ def _whole(
     read = {name: text for name, text in table.readings.items() if name in columns.needed}
     for notice in (*table.notices, *reading_notices(read), *notices, *said):
         say(notice)
-    return Chunk(frame, values, sequences, 0)
+    return Chunk(frame, values, sequences, 0, anew=True)
 
 
 def _batches(files: Files, rows: int, say: Callable[[str], None]) -> Iterator[tuple[str, pl.DataFrame]]:

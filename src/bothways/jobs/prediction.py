@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bothways.data import LabeledWriter, stream_sequences
+from bothways.data import LabeledWriter
 from bothways.data.sources import OUTPUTS, WILDCARDS, ending, find_files
 from bothways.errors import BothwaysError, DataError, InputError
 from bothways.files import check_output
@@ -98,11 +98,14 @@ def predict(
     loaded, columns = load_with_columns(model)
     positive = _threshold(loaded, threshold)
     with LabeledWriter(output, loaded.classes, probabilities) as writer:
-        for chunk in stream_sequences(data, columns, typed=writer.typed, reading=Reading(**reading), say=say):
-            p = loaded.probabilities(chunk.sequences)
-            writer.write(chunk, _decided(p, positive), p)
-            if on_rows is not None:
-                on_rows(writer.rows)
+        writer.label(
+            data,
+            columns,
+            lambda part: _decided(loaded.probabilities(part), positive),
+            on_rows,
+            reading=Reading(**reading),
+            say=say,
+        )
     for notice in writer.notices:
         say(notice)
     predicted = dict(zip(loaded.classes, writer.counts.tolist(), strict=True))
@@ -142,12 +145,14 @@ def _threshold(model: Model, asked: float | str | None) -> tuple[int, float] | N
     return rarest([model.class_counts.get(label, 0) for label in model.classes]), value
 
 
-def _decided(p: npt.NDArray[np.float32], positive: tuple[int, float] | None) -> npt.NDArray[np.int64]:
-    """The codes that probabilities `(labels, classes)` give."""
+def _decided(
+    p: npt.NDArray[np.float32], positive: tuple[int, float] | None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """The codes that probabilities `(labels, classes)` give, and these."""
     if positive is None:
-        return np.asarray(p.argmax(axis=1))
+        return p.argmax(axis=1), p
     code, value = positive
-    return np.where(p[:, code] >= value, code, 1 - code)
+    return np.where(p[:, code] >= value, code, 1 - code), p
 
 
 def _predict_each(

@@ -58,13 +58,7 @@ def scores(network: Network, weights: Weights, sequences: Sequences) -> Floats:
 
 
 def padded(network: Network, weights: Weights, sequences: Sequences) -> Iterator[Padded]:
-    """The sequences that have steps, those of similar length together, standardised and padded.
-
-    Args:
-        network: the description that `weights` belongs to.
-        weights: those of a network; "input/mean" and "input/scale" count.
-        sequences: checked.
-    """
+    """The sequences that have steps, those of similar length together, standardised and padded."""
     lengths, starts = sequences.lengths, sequences.offsets[:-1]
     for group in _groups(lengths):
         time = np.arange(lengths[group[0]])
@@ -76,14 +70,7 @@ def padded(network: Network, weights: Weights, sequences: Sequences) -> Iterator
 
 
 def scores_of(network: Network, weights: Weights, groups: Iterable[Padded], count: int) -> Floats:
-    """What `scores` gives, of sequences that `padded` has prepared.
-
-    Args:
-        network: the description that `weights` belongs to.
-        weights: the arrays that `network.weight_shapes()` names.
-        groups: what `padded` gave for them.
-        count: how many labels they have in all.
-    """
+    """What `scores` gives, of sequences that `padded` has prepared."""
     stack = Stack(network, weights)
     per_step = network.per == "step"
     result = np.empty((count, network.outputs), np.float32)
@@ -101,15 +88,6 @@ def scores_of(network: Network, weights: Weights, groups: Iterable[Padded], coun
 def probabilities(z: Floats) -> Floats:
     """Scores to probabilities: a sigmoid where there is one score (two classes), else a softmax.
 
-    Both are the softmax of the scores with a 0 for the first of two classes, which keeps small
-    probabilities exact at either end.
-
-    Args:
-        z: `(..., outputs)`.
-
-    Returns:
-        `(..., classes)`.
-
     Example:
         >>> probabilities(np.array([[0.0], [np.log(3)]])).round(6).tolist()
         [[0.5, 0.5], [0.25, 0.75]]
@@ -123,16 +101,7 @@ def probabilities(z: Floats) -> Floats:
 def standardise(steps: Array, weights: Weights) -> Floats:
     """`(x - mean) / scale` for each numeric feature, taken in float64; categories stay as they are.
 
-    Beyond 1e30 in size values are cut off, lest sums of them overflow and labels come of no number at all.
-
-    Args:
-        steps: `(..., features)`.
-        weights: those of a network; "input/mean" and "input/scale" count.
-
-    Example:
-        >>> weights = {"input/mean": np.float32([2]), "input/scale": np.float32([4])}
-        >>> standardise(np.array([[4.0], [2.0]]), weights).tolist()
-        [[0.5], [0.0]]
+    Beyond 1e30 in size values are cut off, lest sums of them overflow.
     """
     mean, scale = weights["input/mean"], weights["input/scale"]
     numeric = len(mean)
@@ -147,22 +116,7 @@ def standardise(steps: Array, weights: Weights) -> Floats:
 
 
 def checked_sequences(name: str, sequences: Iterable[Any], features: int | None, missing: bool = False) -> Sequences:
-    """Arrays as sequences of float32 or float64, checked.
-
-    Args:
-        name: what the caller calls them.
-        sequences: arrays `(time, features)`, or one array `(sequences, time, features)`.
-        features: the number of features that they must have; None for as many as the first one has.
-        missing: whether they may hold NaN, for a number that is missing.
-
-    Raises:
-        InputError: names the sequence by its number, from 0, what came and what is needed.
-
-    Example:
-        >>> checked_sequences("X", [np.zeros((5, 3)), np.zeros((4, 2))], features=None)
-        Traceback (most recent call last):
-        bothways.errors.InputError: X[1] has 2 features; it needs 3.
-    """
+    """Arrays as sequences of float32 or float64, checked."""
     if isinstance(sequences, (str, bytes, Mapping)) or not isinstance(sequences, Iterable):
         raise InputError(f"{name} is of type {type(sequences).__name__}; give a list of arrays (time, features).")
     if isinstance(sequences, np.ndarray) and sequences.dtype != object:
@@ -183,23 +137,7 @@ def checked_sequences(name: str, sequences: Iterable[Any], features: int | None,
 
 
 def check_codes(name: str, sequences: Sequences, network: Network) -> None:
-    """Refuse category columns that hold anything but their codes.
-
-    Args:
-        name: what the caller calls the sequences.
-        sequences: checked ones.
-        network: says how many codes each column has.
-
-    Raises:
-        InputError: names the sequence by its number, from 0, the step, what came and what is needed.
-
-    Example:
-        >>> network = Network(features=2, classes=2, categories=(5,))
-        >>> check_codes("X", Sequences.from_arrays([np.array([[0.5, 4], [0.5, 5]])]), network)
-        Traceback (most recent call last):
-        bothways.errors.InputError: X[0] holds 5.0 at step 1, feature 1, a category; its codes are the whole numbers
-        from 0 to 4, and 0 stands for whatever is unknown.
-    """
+    """Refuse category columns that hold anything but their codes."""
     most = np.array(network.categories) - 1
     codes = sequences.values[:, network.numeric :]
     wrong = (codes < 0) | (codes > most) | (codes != np.floor(codes))

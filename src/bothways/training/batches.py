@@ -51,9 +51,6 @@ class Batches(NamedTuple):
 def piece_lengths(lengths: npt.ArrayLike, window: int | None) -> Lengths:
     """Cut sequences into equal shares of at most `window` steps; None leaves them whole.
 
-    Returns:
-        The lengths of the pieces, those of the first sequence first; none for a sequence without steps.
-
     Example:
         >>> piece_lengths([10, 3], window=4).tolist()
         [4, 3, 3, 3]
@@ -67,14 +64,6 @@ def piece_lengths(lengths: npt.ArrayLike, window: int | None) -> Lengths:
 
 def bucket_lengths(lengths: Sequence[int], least: int = 1, most: int = SHAPES) -> list[int]:
     """The lengths to pad to that need the least padding.
-
-    Found exactly, by dynamic programming over the distinct lengths (thinned out to 64 if there are more).
-
-    Args:
-        lengths: those of the sequences.
-        least: how many sequences must share a length, unless there are fewer in all: small batches would
-            otherwise make updates as large as full ones.
-        most: how many lengths there may be.
 
     Example:
         >>> bucket_lengths([3, 3, 4, 9, 10, 10, 50], most=3)
@@ -101,15 +90,7 @@ def bucket_lengths(lengths: Sequence[int], least: int = 1, most: int = SHAPES) -
 
 
 def bucketed(sequences: Sequences, batch_size: int, most_steps: int | None = None) -> list[Bucket]:
-    """Pad sequences and their labels to few lengths, each shared by at least one batch.
-
-    Those without steps, or without a label that weighs anything, are left out.
-
-    Args:
-        sequences: with labels and their weights.
-        batch_size: sequences per update.
-        most_steps: how many steps an update has at most, padding included; None for any number.
-    """
+    """Pad sequences and their labels to few lengths, each shared by at least one batch."""
     lengths, starts = sequences.lengths, sequences.offsets[:-1]
     labels, weights = sequences.known_labels, sequences.weights
     assert weights is not None

@@ -22,23 +22,7 @@ Array = npt.NDArray[Any]
 
 
 def check_sequences(name: str, sequences: Sequences, network: Network, unseen: bool = False) -> None:
-    """Refuse labeled sequences that do not fit the network.
-
-    Args:
-        name: what to call them.
-        sequences: what to check; their values are taken as checked but for the codes of categories.
-        network: what they are for.
-        unseen: whether there may be labels of classes that the network does not know.
-
-    Raises:
-        InputError: says what came and what is needed.
-
-    Example:
-        >>> sequences = Sequences.from_arrays([np.zeros((3, 1))], labels=np.array([0, 1, 2]))
-        >>> check_sequences("sequences", sequences, Network(features=1, classes=2))
-        Traceback (most recent call last):
-        bothways.errors.InputError: sequences has the label 2; labels are from 0 to 1, or -1 for none.
-    """
+    """Refuse labeled sequences that do not fit the network."""
     labels, weights = sequences.known_labels, sequences.weights
     if sequences.per != network.per:
         raise InputError(f"{name} has one label per {sequences.per}; the network gives one per {network.per}.")
@@ -54,10 +38,6 @@ def check_sequences(name: str, sequences: Sequences, network: Network, unseen: b
 
 def label_weights(sequences: Sequences, class_weight: str | None = None) -> Floats:
     """How much each label counts: 0 where there is none.
-
-    Args:
-        sequences: the labels and their weights.
-        class_weight: None, or "balanced": a label counts `labels / (classes * labels of its class)` times its weight.
 
     Example:
         >>> sequences = Sequences.from_arrays([np.zeros((5, 1))], labels=np.array([0, 0, 0, 1, -1]))
@@ -75,17 +55,7 @@ def label_weights(sequences: Sequences, class_weight: str | None = None) -> Floa
 
 
 def statistics(steps: Array) -> dict[str, Floats]:
-    """The standardisation of the inputs: mean and scale of each feature.
-
-    The scale is the deviation from the mean as float32 has it; that of a constant feature is 1.
-
-    Args:
-        steps: `(steps, features)`.
-
-    Example:
-        >>> statistics(np.array([[1.0, 5.0], [3.0, 5.0]]))
-        {'input/mean': array([2., 5.], dtype=float32), 'input/scale': array([1., 1.], dtype=float32)}
-    """
+    """The standardisation of the inputs: mean and scale of each feature; the scale of a constant one is 1."""
     mean = steps.mean(axis=0, dtype=np.float64).astype(np.float32)
     scale = np.sqrt(np.square(np.subtract(steps, mean, dtype=np.float64)).mean(axis=0)).astype(np.float32)
     constant = (steps.min(axis=0) == steps.max(axis=0)) | (scale == 0)
@@ -93,13 +63,7 @@ def statistics(steps: Array) -> dict[str, Floats]:
 
 
 def code_counts(network: Network, steps: Array) -> list[npt.NDArray[np.int64]]:
-    """For each category column how often each code stands in `steps` `(steps, features)`.
-
-    Example:
-        >>> network = Network(features=2, classes=2, categories=(4,))
-        >>> code_counts(network, np.array([[0.5, 1], [0.1, 1], [0.7, 3]]))
-        [array([0, 2, 0, 1])]
-    """
+    """For each category column how often each code stands in `steps` `(steps, features)`."""
     return [
         np.bincount(steps[:, network.numeric + i].astype(np.int64), minlength=codes)
         for i, codes in enumerate(network.categories)
@@ -123,17 +87,7 @@ class Prepared(NamedTuple):
 
 
 def prepare(network: Network, sequences: Sequences, settings: Settings, say: Callable[[str], None]) -> Prepared:
-    """Cut, standardise and pad sequences; those, or pieces of them, that have no label are left out.
-
-    Args:
-        network: what to train.
-        sequences: checked ones.
-        settings: how to train.
-        say: is called if the memory is too small for what the settings ask for.
-
-    Raises:
-        InputError: there is no label to learn from, or not the memory for a single step.
-    """
+    """Cut, standardise and pad sequences; those, or pieces of them, that have no label are left out."""
     sequences = replace(sequences, weights=label_weights(sequences, settings.class_weight))
     if not sequences.weights.any():  # type: ignore[union-attr]
         raise InputError("There is nothing to learn from: no label, or none that weighs anything.")
