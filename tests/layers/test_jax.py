@@ -124,7 +124,12 @@ MODES: dict[str, Callable[[Loss], Loss]] = {
 }
 
 
-@pytest.mark.parametrize("mode", MODES)
+QUICK = ("jvp", "reverse over forward", "vmap of grad", "grad of scan")
+
+
+@pytest.mark.parametrize(
+    "mode", [mode if mode in QUICK else pytest.param(mode, marks=pytest.mark.slow) for mode in MODES]
+)
 def test_every_mode(mode: str) -> None:
     loss, expected, weights = losses(both("LSTM", {}), mask=MASK)
     assert_same(*(jax.jit(MODES[mode](lambda x, f=f: f(x, weights)))(X) for f in (loss, expected)))
@@ -133,6 +138,7 @@ def test_every_mode(mode: str) -> None:
 DROPOUT: dict[str, Any] = {"dropout": 0.4, "recurrent_dropout": 0.3, "seed": 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", CELLS)
 def test_second_derivatives_with_dropout(cell: str) -> None:
     name, options = CELLS[cell]
@@ -145,6 +151,7 @@ def test_second_derivatives_with_dropout(cell: str) -> None:
     assert_same(gradient_of_gradient(loss)(X, weights), gradient_of_gradient(expected)(X, weights))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["jvp", "forward over reverse", "reverse over forward", "third", "vmap of grad"])
 def test_modes_with_dropout(mode: str) -> None:
     loss, expected, weights = losses(both("GRU", DROPOUT), mask=MASK, training=True)
@@ -164,6 +171,7 @@ def test_bfloat16_factors_have_the_second_derivatives_of_float32() -> None:
     assert error(*found) < BFLOAT16 * np.abs(found[1]).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["jvp", "linearize", "reverse over forward", "vmap of grad"])
 def test_modes_that_are_not_compiled(mode: str) -> None:
     loss, _, weights = losses(both("LSTM", {}), mask=MASK)

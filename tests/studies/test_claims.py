@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from bothways.sequences import Sequences
 from bothways.settings import Preparation
@@ -27,6 +28,7 @@ def claims(output: Path, *studies: str) -> str:
     return done.stderr
 
 
+@pytest.mark.slow
 def test_claims_are_tried_and_gone_on_with(tmp_path: Path) -> None:
     names = ("cumulative-sum-as-written", "bayes-parity", "intrusion-flows")
     claims(tmp_path, *names)
