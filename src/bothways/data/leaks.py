@@ -124,7 +124,7 @@ def refuse_leaks(
         >>> refuse_leaks(table, columns, parts, allowed=False, to="train", say=print)
         Traceback (most recent call last):
         bothways.errors.DataError: Column 'alarm' gives the answer away: alone it tells 'label' right on 100.0% of the
-        train steps. Leave it out (drop=['alarm']) unless it is known before the label is. To train all the same, add
+        train steps. Unless it is known before the label is, leave it out (drop=['alarm']). To train all the same, add
         allow_leaks=True.
     """
     leaks = find_leaks(table, columns, parts)
@@ -200,17 +200,10 @@ def _overlaps(name: str, pair: list[tuple[Sequences, Hashes]], length: int, know
         runs.append((part, starts, _runs(hashes, starts, starts + length, origin)))
     (_, _, ours), (other, starts, theirs) = runs
     shared = starts[np.isin(theirs, ours)]
-    if not len(shared):
-        return []
-    edges = np.zeros(other.steps + 1, np.int64)
-    np.add.at(edges, shared, 1)
-    np.add.at(edges, shared + length, -1)
-    covered = np.cumsum(edges[:-1]) > 0
-    share = float(covered.mean())
-    if share < OVERLAP:
-        return []
+    edges = np.bincount(shared, minlength=other.steps + 1) - np.bincount(shared + length, minlength=other.steps + 1)
+    share = float((np.cumsum(edges[:-1]) > 0).mean())
     sequences = np.unique(other.sequence_of_steps[shared])
-    if known and len(sequences) <= 1:
+    if share < OVERLAP or (known and len(sequences) <= 1):
         return []
     text = (
         f"{share:.1%} of the steps of the {name} part lie in runs of {length} steps or more that stand in the "
@@ -230,11 +223,11 @@ def _columns_that_tell(table: Table, columns: Columns, parts: Parts) -> list[Lea
     for name in columns.features:
         right, certainty = tree(table.column(name).gather(rows))
         told = f"gives the answer away: alone it tells {columns.label!r} right on {right:.1%} of the train steps."
-        out = f"eave it out ({option('drop', name)})"
+        cure = f"leave it out ({option('drop', name)})."
         if right >= DETERMINES:
-            text = f"Column {name!r} {told} L{out} unless it is known before the label is."
+            text = f"Column {name!r} {told} Unless it is known before the label is, {cure}"
         elif certainty >= NEARLY:
-            text = f"Column {name!r} nearly {told} Is it known before the label is? If not, l{out}."
+            text = f"Column {name!r} nearly {told} Is it known before the label is? If not, {cure}"
         else:
             continue
         leaks.append(Leak("column", text, right, (name,), sure=right >= DETERMINES))
