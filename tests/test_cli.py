@@ -106,6 +106,7 @@ def test_train_evaluate_predict_and_info(folder: Path, run: Run, tmp_path: Path)
     assert (test["predicted"] == test["kind"]).mean() == pytest.approx(scores["accuracy"])
 
     code, out, err = run("info", folder / "flows.bothways")
+    assert [name for name in {**options(Settings), **options(Preparation)} if name not in out] == []
     assert (code, err) == (0, "")
     for word in ("4 units", "both ways", "concat", "bytes, packets", "sequence  as given", "calm"):
         assert word in out

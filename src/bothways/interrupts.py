@@ -40,10 +40,10 @@ _said = False
 
 
 class Stop:
-    """Whether Ctrl-C came."""
+    """Whether Ctrl-C was `requested`, whether it `raises`, too, and whether work is worth `keeping` and waiting for."""
 
     def __init__(self) -> None:
-        self.requested = self.raises = False
+        self.requested = self.keeping = self.raises = False
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """The handler of the signal."""
@@ -122,7 +122,8 @@ def _ignored_here(number: int, frame: FrameType | None) -> None:
 
 def _end_at_signals(reading: int) -> None:
     number = os.read(reading, 1)[0]
-    taken_over = signal.getsignal(number) is not _ignored_here
+    handler = signal.getsignal(number)
+    taken_over = handler is not _ignored_here and getattr(getattr(handler, "__self__", None), "keeping", True)
     again = taken_over and bool(select.select([reading], [], [], SAFE_SECONDS)[0])
     if taken_over and not again and signal.getsignal(number) is _ignored_here:  # it came to a safe point, and now saves
         select.select([reading], [], [], SAVING_SECONDS)

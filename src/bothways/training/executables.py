@@ -11,8 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import tempfile
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -25,6 +23,8 @@ from jax.experimental import serialize_executable
 
 import bothways
 from bothways.engine import _native
+from bothways.errors import ModelFileError
+from bothways.files import written_whole
 
 MOST_BYTES = 256 << 20
 """What all files may take together; a small network takes a third of a megabyte."""
@@ -72,30 +72,13 @@ def cache_folder() -> Path | None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        try:
-            file.write(content)
-            file.close()
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink()
-            raise
+    with written_whole(path, ModelFileError) as temporary:
+        temporary.write_bytes(content)
     left = MOST_BYTES
-    for size, other in _newest_first(path.parent):
-        left -= size
+    for file in sorted(path.parent.iterdir(), key=lambda file: file.stat().st_mtime_ns, reverse=True):
+        left -= file.stat().st_size
         if left < 0:
-            with suppress(OSError):
-                other.unlink()
-
-
-def _newest_first(folder: Path) -> Iterator[tuple[int, Path]]:
-    found = []
-    for path in folder.iterdir():
-        with suppress(OSError):
-            status = path.stat()
-            found.append((status.st_mtime_ns, status.st_size, path))
-    for _, size, path in sorted(found, reverse=True):
-        yield size, path
+            file.unlink(missing_ok=True)
 
 
 @cache

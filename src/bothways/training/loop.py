@@ -153,6 +153,7 @@ def train(
     with compiled_model(network, settings, prepared.buckets, rates) as model:
         training = _Training(network, settings, prepared, validation, monitor, stored, model)
         with deferred() as stop:
+            stop.keeping = True
             try:
                 while not training.done and not stop.requested:
                     if training.epoch(stop):
@@ -167,7 +168,7 @@ def train(
         if stop.requested and checkpoints is not None:
             checkpoints.flush()
     return Trained(
-        weights=training.best.weights,
+        weights=training.weights,
         history=training.history,
         seconds={"compile": training.compile_seconds, "train": training.seconds},
         backend=keras.backend.backend(),
@@ -194,7 +195,8 @@ class _Training:
         self._validation, self._monitor = validation, monitor
         self._generator = np.random.default_rng(settings.seed)
         self.history: list[EpochReport] = []
-        self.best = _Best(settings.patience)
+        self.weights: dict[str, Floats] = {}
+        self._score, self._waited = (-math.inf, -math.inf), 0
         self.seconds = 0.0
         self._epochs, self._model = model.epochs, model.keras_model
         self._rates = learning_rates(settings, settings.epochs * updates(prepared.buckets))
@@ -206,8 +208,9 @@ class _Training:
 
     @property
     def done(self) -> bool:
-        """Whether all epochs were run, or the last ones were no better."""
-        return len(self.history) >= self._settings.epochs or self.best.given_up
+        """Whether all epochs were run, or the last ones, as many as the patience, were no better."""
+        patience = self._settings.patience
+        return len(self.history) >= self._settings.epochs or (patience is not None and self._waited >= patience)
 
     def epoch(self, stop: Stop) -> bool:
         """Run the next epoch and evaluate it; tells whether it counts: one that is cut short does only as the first."""
@@ -227,8 +230,14 @@ class _Training:
         epoch, settings = len(self.history) + 1, self._settings
         if not math.isfinite(loss):
             raise InputError(f"The loss is {loss} in epoch {epoch}. Lower learning_rate={settings.learning_rate}.")
-        metric, valid_loss = (None, None) if self._validation is None else self._validation(weights)
-        better = self.best.offer(weights, metric, valid_loss, self._monitor)
+        metric = valid_loss = None
+        better = True
+        if self._validation is not None:
+            metric, valid_loss = self._validation(weights)
+            score = (SCORES[self._monitor].better * metric, -valid_loss)  # of equal scores the lower loss
+            better = not score <= self._score
+            self._score = score if better else self._score
+        self.weights, self._waited = (weights, 0) if better else (self.weights, self._waited + 1)
         self.seconds += time.perf_counter() - self._started
         self.history.append(
             EpochReport(
@@ -246,12 +255,12 @@ class _Training:
 
     def checkpoint(self) -> Checkpoint:
         """Where it stands."""
-        arrays = model_values(self._model) | {f"best/{name}": array for name, array in self.best.weights.items()}
+        arrays = model_values(self._model) | {f"best/{name}": array for name, array in self.weights.items()}
         notes = {
             "history": [asdict(report) for report in self.history],
             "seconds": self.seconds,
             "generator": self._generator.bit_generator.state,
-            "best": [list(self.best.score), self.best.waited],
+            "best": [list(self._score), self._waited],
         }
         return Checkpoint(arrays, notes)
 
@@ -261,37 +270,11 @@ class _Training:
         self.history = [EpochReport(**report) for report in notes["history"]]
         self.seconds = notes["seconds"]
         self._generator.bit_generator.state = notes["generator"]
-        score, self.best.waited = notes["best"]
-        self.best.score = (score[0], score[1])
-        self.best.weights = {
+        score, self._waited = notes["best"]
+        self._score = (score[0], score[1])
+        self.weights = {
             name.removeprefix("best/"): array for name, array in stored.arrays.items() if name.startswith("best/")
         }
-
-
-@dataclass
-class _Best:
-    """The weights to keep: the best by validation, or without one the last."""
-
-    patience: int | None
-    weights: dict[str, Floats] = field(default_factory=dict)
-    score: tuple[float, float] = (-math.inf, -math.inf)
-    waited: int = 0
-
-    def offer(self, weights: dict[str, Floats], metric: float | None, loss: float | None, monitor: str) -> bool:
-        """Keep the weights if they are better; tells whether they are."""
-        if metric is not None and loss is not None:
-            score = (SCORES[monitor].better * metric, -loss)
-            if score <= self.score:
-                self.waited += 1
-                return False
-            self.score = score
-        self.weights, self.waited = weights, 0
-        return True
-
-    @property
-    def given_up(self) -> bool:
-        """Whether the last epochs, as many as the patience, were no better."""
-        return self.patience is not None and self.waited >= self.patience
 
 
 def _warn(message: str) -> None:
