@@ -66,8 +66,10 @@ MOST_CHANGES = 100_000
 class Reading:
     """How fields of text are read where a column can be read in two ways."""
 
-    missing: tuple[str, ...] = option_field((), "More words that stand for a missing value: A,B.")
-    decimal: str | None = option_field(None, "Decimal sign.", choices=(".", ","), shown="as the columns show")
+    missing: tuple[str, ...] = option_field(
+        (), "Words for missing values besides ?, -, NA, null, NaN and their like: A,B."
+    )
+    decimal: str | None = option_field(None, "Decimal sign.", choices=("point", "comma"), shown="as the columns show")
     dates: str | None = option_field(
         None, "Order of dates.", choices=("day-first", "month-first"), shown="as the columns show"
     )

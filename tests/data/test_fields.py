@@ -99,15 +99,15 @@ def test_other_columns_and_options_decide_what_is_in_doubt() -> None:
     doubtful = ["12,345", "1,000"]
     found, notice = read(*doubtful)
     assert found.to_list() == doubtful
-    assert notice == "numbers in doubt: 12345 (decimal='.') or 12.345 (decimal=',')?"
+    assert notice == "numbers in doubt: 12345 (decimal='point') or 12.345 (decimal='comma')?"
     assert read(*doubtful, y=["3,5", "2"])[0].to_list() == [12.345, 1.0]
     assert read(*doubtful, y=["3.5", "2"])[0].to_list() == [12345, 1000]
-    assert read(*doubtful, y=["3.5", "2"], reading=Reading(decimal=","))[0].to_list() == [12.345, 1.0]
+    assert read(*doubtful, y=["3.5", "2"], reading=Reading(decimal="comma"))[0].to_list() == [12.345, 1.0]
     assert read("1.234", "2.345", y=["3,5", "2"])[0].to_list() == [1234, 2345]
     dates = ["01/02/2024", "03/04/2024"]
     assert read(*dates, y=["12/31/2024", "1/1/2024"])[0].dt.month().to_list() == [1, 3]
     assert read(*dates, reading=Reading(dates="month-first"))[0].dt.month().to_list() == [1, 3]
-    learned = FieldReader(learned=Reading(decimal=",", dates="month-first"), whole=False)
+    learned = FieldReader(learned=Reading(decimal="comma", dates="month-first"), whole=False)
     assert learned.read(pl.DataFrame({"x": doubtful, "at": dates})).row(0) == (12.345, datetime.datetime(2024, 1, 2))
 
 
@@ -133,7 +133,7 @@ def csv(folder: Path, text: str) -> Path:
     [
         (["3,5", "2,5", "oops"], "data row 3 .*'oops', which is no number.*--missing oops.*--drop x"),
         (["3,5", "2,5", "1.5"], "data row 3 .*'1.5', which is no number"),
-        (["12,345", "1,000", "2,000"], "numbers in doubt: 12345 .--decimal ..* or 12.345 .--decimal ,"),
+        (["12,345", "1,000", "2,000"], "numbers in doubt: 12345 .--decimal point. or 12.345 .--decimal comma"),
         (["$5", "$6", "€7"], "data row 3 .*'€7', which is no number"),
     ],
 )
@@ -147,7 +147,7 @@ def test_what_was_learned_is_kept(tmp_path: Path) -> None:
     rows = "".join(f"{i % 28 + 1}.02.2024;1,{i};{'ab'[i % 2]}\n" for i in range(60))
     table = read_table(csv(tmp_path, "day;x;label\n" + rows), reading=Reading(missing=("n.k.",)))
     columns = choose_columns(table, sequence="none", order="none")
-    assert columns.reading == Reading(("n.k.",), ",", "day-first")
+    assert columns.reading == Reading(("n.k.",), "comma", "day-first")
     assert Columns.from_json(columns.to_json()).reading == columns.reading
     assert "decimal comma" in {guess.name: guess.why for guess in columns.guesses}["x"]
 

@@ -15,11 +15,6 @@ def times(table: Table, columns: Columns, sequences: Sequences) -> Array | None:
 
     Times of day and durations count from 1970.
 
-    Args:
-        table: the table.
-        columns: its columns.
-        sequences: some of its sequences.
-
     Example:
         >>> from datetime import time
         >>> frame = pl.DataFrame({"at": [time(6, 30), time(7)], "x": [1.0, 2.0]})
@@ -44,11 +39,6 @@ def hours(table: Table, columns: Columns, sequences: Sequences) -> float | None:
     """How many hours the sequences take together; None if the order column tells no times.
 
     The last step of a sequence is taken to be as long as its other steps are in the median.
-
-    Args:
-        table: the table.
-        columns: its columns.
-        sequences: some of its sequences.
 
     Example:
         >>> from datetime import datetime

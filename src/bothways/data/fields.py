@@ -317,11 +317,14 @@ def _times(text: pl.Series) -> pl.Series:
 NUMBER = r"[-+]?[$€£¥]?[-+]?\s*[.,]?\d"
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        "numbers": Kind(NUMBER, _plain, choice=("decimal", ".")),
+        "numbers": Kind(NUMBER, _plain, choice=("decimal", "point")),
         "decimal point": Kind(
-            NUMBER, lambda text: _separated(text, "."), "separators of thousands or units left out", ("decimal", ".")
+            NUMBER,
+            lambda text: _separated(text, "."),
+            "separators of thousands or units left out",
+            ("decimal", "point"),
         ),
-        "decimal comma": Kind(NUMBER, lambda text: _separated(text, ","), "decimal comma", ("decimal", ",")),
+        "decimal comma": Kind(NUMBER, lambda text: _separated(text, ","), "decimal comma", ("decimal", "comma")),
         "true/false": Kind("[TtFf]", _truth),
         "year-first": Kind(r"\d{4}[-/. ]", _iso),
         "day-first": Kind(

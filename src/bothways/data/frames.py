@@ -12,29 +12,12 @@ from bothways.errors import DataError
 
 
 def is_frame(value: Any) -> bool:
-    """Whether something is a data frame: it has columns with a type each.
-
-    Example:
-        >>> is_frame(pl.DataFrame({"bytes": [12]})), is_frame([[12]])
-        (True, False)
-    """
+    """Whether something is a data frame: it has columns with a type each."""
     return isinstance(value, (pl.DataFrame, pl.LazyFrame)) or (hasattr(value, "columns") and hasattr(value, "dtypes"))
 
 
 def frame_table(name: str, frame: Any) -> Table:
-    """A data frame as a table; what is missing in pandas's ways is missing in it.
-
-    Args:
-        name: what messages call it.
-        frame: one of Polars, pandas, or another with `columns` whose `frame[column]` becomes a NumPy array.
-
-    Raises:
-        DataError: it has no rows, two columns of one name, or a column of values of several kinds.
-
-    Example:
-        >>> frame_table("X", pl.DataFrame({"bytes": [12, 7]})).names
-        ['bytes']
-    """
+    """A data frame as a table, which messages call `name`; what is missing in pandas's ways is missing in it."""
     if isinstance(frame, pl.LazyFrame):
         frame = frame.collect()
     if not isinstance(frame, pl.DataFrame):
@@ -50,12 +33,7 @@ def frame_table(name: str, frame: Any) -> Table:
 
 
 def with_column(table: Table, name: str, values: Sequence[Any]) -> Table:
-    """A table with one more column.
-
-    Example:
-        >>> with_column(Table("X", pl.DataFrame({"bytes": [12, 7]})), "label", ["calm", None]).names
-        ['bytes', 'label']
-    """
+    """A table with one more column."""
     return Table(table.source, table.frame().with_columns(pl.Series(name, values)))
 
 
