@@ -134,20 +134,12 @@ class Sequences:
 
     @property
     def step_labels(self) -> Numbers:
-        """`(steps,)` the label of each step, or that of its sequence.
-
-        Raises:
-            InputError: there are no labels.
-        """
+        """`(steps,)` the label of each step, or that of its sequence."""
         return self.known_labels if self.per == "step" else np.repeat(self.known_labels, self.lengths)
 
     @property
     def known_labels(self) -> Numbers:
-        """The labels.
-
-        Raises:
-            InputError: there are none.
-        """
+        """The labels."""
         if self.labels is None:
             raise InputError("These sequences have no labels.")
         return self.labels
@@ -172,14 +164,7 @@ class Sequences:
         return self._pieces(self.values)
 
     def split(self, results: Array) -> Any:
-        """Results of all labels, for each sequence.
-
-        Args:
-            results: `(steps, ...)`, or `(sequences, ...)` where a sequence has one label.
-
-        Returns:
-            A list of views `(time, ...)`; `results` itself where a sequence has one label.
-        """
+        """Results of all labels, for each sequence."""
         return results if self.per == "sequence" else self._pieces(results)
 
     def keep(self, chosen: npt.NDArray[np.bool_]) -> Sequences:
@@ -256,10 +241,5 @@ class Sequences:
 
 
 def in_order(rows: Numbers) -> bool:
-    """Whether rows are numbered 0, 1, 2 and so on.
-
-    Example:
-        >>> in_order(np.array([0, 1, 2])), in_order(np.array([1, 0, 2]))
-        (True, False)
-    """
+    """Whether rows are numbered 0, 1, 2 and so on."""
     return len(rows) == 0 or bool(rows[0] == 0 and rows[-1] == len(rows) - 1 and (rows[1:] > rows[:-1]).all())

@@ -40,10 +40,8 @@ SHOWN = 3
 class Number:
     """A numeric column.
 
-    Attributes:
-        name: the column.
-        fill: stands where a number is missing, the mean of the train part; None if missing numbers are refused.
-        flagged: whether a further column says 1 where the number is missing, as it sometimes was in the train part.
+    `fill`, the mean of the train part, stands where a number is missing; with None, missing numbers are refused. If it
+    is `flagged`, a further feature is 1 where the number is missing.
     """
 
     name: str
@@ -53,12 +51,10 @@ class Number:
 
 @dataclass(frozen=True)
 class Category:
-    """A column of names of kinds: text, or whole numbers that mean no amount.
+    """A column of categories.
 
-    Attributes:
-        name: the column.
-        values: those of the train part, the most frequent first; the code of the first is 1, and 0 is that of any
-            other. None among them is the empty cell.
+    `values` are those of the train part, the most frequent first, None among them for the empty field. The code of the
+    first is 1; that of a value which is not among them is 0.
     """
 
     name: str
@@ -70,14 +66,11 @@ class Encoding:
     """How the features of a table become an array: numbers, flags for missing ones, changes, the gap of time, codes.
 
     Attributes:
-        numbers: the numeric columns.
-        categories: the columns of which codes are made.
         gaps: "times" or "numbers" if log(1 + the gap to the previous step) is a feature, in seconds or in units of the
-            order column; "" if not. The first step of a sequence has a gap of 0.
-        changes: if above 0, how far each number has moved in so many steps is a feature, too; in the first steps of a
-            sequence, how far since its beginning.
-        centered: whether the mean over the sequence is taken off each number, so that levels that drift from one
-            sequence to the next do not count. It takes the whole sequence, whichever way the network reads.
+            order column, 0 at the first step of a sequence; "" if not.
+        changes: if above 0, each number's change over this many steps is a feature; at first, since the beginning.
+        centered: whether the mean of its sequence is subtracted from each number. It takes the whole sequence,
+            whichever way the network reads.
 
     Example:
         >>> encoding = Encoding((Number("bytes", fill=9.5, flagged=True),), (Category("protocol", ("tcp", "udp")),))
@@ -122,20 +115,7 @@ class Encoding:
         return tuple(category.name for category in self.categories)
 
     def encode(self, table: Table, order: str | None, sequences: Sequences, tally: Tally) -> Array:
-        """The features of some sequences of a table.
-
-        Args:
-            table: the table.
-            order: its order column.
-            sequences: which rows of it, sequence after sequence in order.
-            tally: counts what had to be filled or was not known.
-
-        Returns:
-            `(steps, names)` float32, all finite.
-
-        Raises:
-            DataError: names the row and column of a number that is not finite, or is missing where none may be.
-        """
+        """The features `(steps, names)` of sequences of a table, all finite; `tally` counts what was not known."""
         rows = sequences.table_rows
         inputs = table.columns([*(each.name for each in self.numbers), *(each.name for each in self.categories)])
         if not (inputs.height == len(rows) and in_order(rows)):
@@ -154,10 +134,6 @@ class Encoding:
 
     def encode_arrays(self, sequences: Sequences, tally: Tally | None = None) -> Sequences:
         """Sequences from arrays as a network takes them; their columns are named by their numbers.
-
-        Args:
-            sequences: with NaN where a number is missing.
-            tally: counts what had to be filled, if that is of interest.
 
         Example:
             >>> encoding = Encoding((Number("1", fill=0.5),), (Category("0", ("7", "3")),))
@@ -205,16 +181,7 @@ class Encoding:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Encoding:
-        """The encoding that `to_json` described.
-
-        Raises:
-            ModelFileError: `data` describes no encoding.
-
-        Example:
-            >>> encoding = Encoding((Number("bytes", fill=9.5),), (Category("protocol", ("tcp", None)),), gaps="times")
-            >>> Encoding.from_json(encoding.to_json()) == encoding
-            True
-        """
+        """The encoding that `to_json` described."""
         try:
             encoding = cls(
                 tuple(Number(each["name"], each["fill"], each["flagged"]) for each in data["numbers"]),
@@ -245,12 +212,7 @@ class Encoding:
 
 @dataclass(eq=False)
 class Tally:
-    """What encoding a table met that training had not: counted, so that it can be told in one line a column.
-
-    Attributes:
-        filled: for each column, how many missing numbers were filled though the train part had none missing.
-        unknown: for each column, how many rows had which value that the train part did not.
-    """
+    """What encoding met that training had not: by column, numbers that were filled, and values that are not known."""
 
     filled: Counter[str] = field(default_factory=Counter)
     unknown: dict[str, Counter[str]] = field(default_factory=dict)
@@ -324,12 +286,6 @@ def fit_arrays(
     name: str, train: Sequences, categorical: Collection[int], preparation: Preparation = DEFAULT
 ) -> tuple[Encoding, list[str]]:
     """The same for sequences from arrays, whose columns are named by their numbers.
-
-    Args:
-        name: what the caller calls them.
-        train: what to learn from, with NaN where a number is missing.
-        categorical: the numbers of the columns that hold categories, each a whole number from 0, which is unknown.
-        preparation: how to prepare the columns.
 
     Example:
         >>> train = Sequences.from_arrays([np.array([[7, 0.5], [3, np.nan], [7, 0.7]])])

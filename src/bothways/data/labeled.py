@@ -110,19 +110,7 @@ class LabeledWriter:
         on_rows: Callable[[int], None] | None = None,
         **how: Any,
     ) -> None:
-        """Label and write every row of a table.
-
-        Args:
-            source: the table.
-            columns: those of the model.
-            predict: gives the code of each label, and the probabilities `(labels, classes)`.
-            on_rows: is called with the number of rows written so far.
-            how: as in `stream_sequences`.
-
-        Raises:
-            DataError: as `stream_sequences`; the table has a column of one of the new names, the format cannot hold
-                it, or the system cannot write it.
-        """
+        """Label and write every row of a table."""
         for chunk in stream_sequences(source, columns, typed=self._typed, **how):
             self.write(chunk, *predict(chunk.sequences))
             if on_rows is not None:

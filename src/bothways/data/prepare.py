@@ -48,15 +48,7 @@ class SplitTable:
     notices: list[str]
 
     def encoded(self, preparation: Preparation = DEFAULT, max_steps: int = MAX_STEPS) -> Prepared:
-        """The features of all parts, by what the train part shows.
-
-        Args:
-            preparation: how to prepare the columns.
-            max_steps: longer sequences are cut into pieces of at most this many steps.
-
-        Raises:
-            DataError: a number that is not finite; or no column is left.
-        """
+        """The features of all parts, by what the train part shows."""
         encoding, notices = fit_encoding(self.table, self.columns, self.parts.train, preparation)
         columns = self.columns.adopt(encoding)
         tally = Tally()

@@ -29,14 +29,7 @@ def read_sequences(
 
     Sequences are sorted by name, so that the order of the rows does not matter (unless it is all there is).
 
-    Args:
-        table: the table.
-        columns: the roles of its columns, with the encoding.
-        max_steps: longer sequences are cut into pieces of at most this many steps.
-        tally: counts what the encoding did not know; if None, the notices say it.
-
-    Returns:
-        The sequences, and what the user should be told.
+    Longer sequences than `max_steps` are cut; without a `tally`, the notices say what the encoding did not know.
 
     Raises:
         DataError: names the row and column of a number that is missing or not finite, or of a missing name or place

@@ -46,9 +46,6 @@ class Parts:
     """A table in parts; `valid` and `test` are None if there are none.
 
     Attributes:
-        train: what is learned from; its classes and its statistics are all that training knows.
-        valid: what training stops early by.
-        test: what the model is evaluated on.
         classes: the labels of the train part, sorted, in the order of their codes.
         unseen: the labels that only other parts have, first those of `valid`; their codes follow those of `classes`.
             They are always missed.
@@ -82,13 +79,8 @@ def split_table(
 ) -> tuple[Columns, Parts, list[str]]:
     """Split a table by its split column, or by `draw_parts`. The parts have labels and no features yet.
 
-    Args:
-        table: the table.
-        columns: the roles of its columns.
-        seed: for the drawing.
-        gap: as in `draw_parts`.
-        draw_valid: whether a split column that names no valid part leaves it to be drawn from the train part.
-        shares: as in `draw_parts`.
+    `gap`, `shares` and `seed` are those of `draw_parts`. With `draw_valid`, a split column that names no valid part
+    leaves it to be drawn from the train part.
 
     Returns:
         The columns, with the draw if there was one; the parts; and what the user should be told.
@@ -215,12 +207,8 @@ def evaluation_part(
 ) -> tuple[str, Sequences, tuple[Any, ...], list[str]]:
     """The part of a table that a model is evaluated on.
 
-    Args:
-        table: the table.
-        columns: those of the model.
-        part: one of `PARTS`, or "all"; None for "test", or "all" in a table that has no parts.
-        classes: those of the model.
-        max_steps: longer sequences are cut into pieces of at most this many steps.
+    `part` is one of `PARTS`, or "all"; None is "test", or "all" in a table that has no parts. `classes` are those of
+    the model.
 
     Returns:
         The name of the part; its sequences; the labels that the model does not know, whose codes follow those of

@@ -62,14 +62,8 @@ def stream_sequences(
     It takes one pass where the rows of each sequence stand together and in order. Where they turn out not to, the
     whole table is read and sorted, and `say` tells it; see `Chunk.anew`.
 
-    Args:
-        source: as in `read_table`.
-        columns: those of a model. No labels are read.
-        rows: about so many rows make a chunk.
-        max_steps: longer sequences are cut into pieces of so many steps.
-        typed: whether `Chunk.values` are wanted.
-        reading: as in `read_table`.
-        say: is called with what the user should know.
+    `columns` are those of a model; no labels are read. A chunk has about this many `rows`. Sequences longer than
+    `max_steps` are cut. `Chunk.values` are there if `typed`.
 
     Yields:
         Chunks; together they hold each row of the table once.
@@ -179,11 +173,7 @@ class _Reader:
     long: int = 0
 
     def chunks(self) -> Iterator[Chunk]:
-        """The chunks of the table.
-
-        Raises:
-            _MustSortError: rows of a sequence stand apart or out of order, or later rows have other types.
-        """
+        """The chunks of the table."""
         rest: pl.DataFrame | None = None
         try:
             for name, batch, last in _with_last(_batches(self.files, self.rows, self.say)):
