@@ -22,6 +22,7 @@ from bothways.errors import InputError
 from bothways.files import locked
 from bothways.labeler.labels import Labels, class_weights, coded, read_labels, read_weights
 from bothways.network import Network
+from bothways.options import options
 from bothways.runtime import Model
 from bothways.runtime.inputs import (
     Array,
@@ -55,79 +56,51 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
     | X | y | `predict` gives |
     |---|---|---|
     | one sequence, an array `(time, features)` | `(time,)` | `(time,)` |
-    | an array `(sequences, time, features)` | a label a step, `(sequences, time)` | `(sequences, time)` |
-    | | a label a sequence, `(sequences,)` | `(sequences,)` |
+    | an array `(sequences, time, features)` | one label per step, `(sequences, time)` | `(sequences, time)` |
+    | | one label per sequence, `(sequences,)` | `(sequences,)` |
     | a list of arrays `(time, features)` | for each sequence `(time,)` | a list of `(time,)` |
-    | | a label a sequence, `(sequences,)` | `(sequences,)` |
-    | a data frame of Polars or pandas, a row a step | a label a row, `(rows,)` | `(rows,)` |
+    | | one label per sequence, `(sequences,)` | `(sequences,)` |
+    | a data frame of Polars or pandas, one row per step | one label per row, `(rows,)` | `(rows,)` |
 
-    Labels are all int, all str or all bool. Steps or sequences may lack theirs (None or NaN); they are read, but
-    nothing is learnt from them, and a warning counts them.
+    Labels are all int, all str or all bool. Missing ones (None or NaN) are not learned from, and a warning counts them.
+    Missing numbers (NaN) are filled with the mean, and a further feature says where, if training has some.
 
-    Rows of a data frame are steps: `sequence` names the column that tells sequences apart (without it all rows are one
-    sequence) and `order` the one that sorts the steps. The label of a row is given apart, as y, and its column must not
-    be in X, or be named in `drop`. With `per="sequence"` all rows of a sequence have the same label.
+    In a data frame `sequence` names the column that tells sequences apart (without it all rows are one sequence), and
+    `order` the one that sorts the steps. The labels are given as y, and their column must not be in X, or be named in
+    `drop`. With `per="sequence"` all rows of a sequence have the same label.
 
-    `cross_val_score`, `GridSearchCV` and their like work with every kind of X by the labeler's own `score`, and by
-    `scoring=bothways.labeler.scorer("f1_macro")` or another name; where y has one axis, by "f1_macro" itself. For one
-    long sequence use `cv=TimeSeriesSplit(5)`; for a data frame keep sequences whole with `cv=GroupKFold(5)` and
-    `groups=X["flow"]`.
+    For cross-validation of one long sequence use `cv=TimeSeriesSplit(5)`; for a data frame keep sequences whole with
+    `cv=GroupKFold(5)` and `groups=X["flow"]`; `bothways.labeler.scorer` makes any score work on any form of X and y.
 
     Args:
-        direction: "both", "forward" or "backward".
-        merge_mode: how both directions become one: "concat", "sum", "mul" or "ave".
-        cell: the recurrent cell: "lstm", "gru", "rnn", or another key of `bothways.spec.CELLS`.
-        units: the width of the state of each direction.
-        depth: the number of recurrent layers, one on top of the other.
-        dropout: the share of the inputs of the recurrent layers and of the head that training leaves out.
-        conv_window: how many steps a convolution in front reads at once; 0 for no convolution.
-        conv_stride: how many steps an output of it stands for; labels are given for every step all the same.
-        embedding: the width of the vector that stands for a category.
+        SETTINGS
         per: what has a label, a "step" or a "sequence"; "auto" tells by the shape of y, and for a data frame is "step".
-        pooling: for labels of sequences, how the steps become one: "last", "mean", "max" or "mean_max".
-        epochs: how often to go through the data at most.
-        batch_size: how many sequences, or pieces of them, make an update.
-        learning_rate: the highest one of Adam; it falls in a straight line to nothing at the end of `epochs`.
-        warmup: the share of all updates during which the learning rate rises from nothing.
-        clip: gradients are scaled down to this norm where they are longer.
-        patience: stop after so many epochs in a row without better validation; None never stops early.
-        monitor: the score that decides which epoch is best: "f1" (of the rarer of two classes), "macro_f1", "accuracy",
-            "average_precision" or "loss"; "auto" is "f1" for two classes and "macro_f1" for more.
-        window: training cuts sequences into equal pieces of at most so many steps, and starts each afresh; None
-            leaves them whole, as does a label a sequence. Predictions always read whole sequences.
-        category_dropout: a category that training has n times counts as unknown with the probability a / (a + n),
-            where this is a.
-        class_weight: "balanced" gives all classes the same weight together; a mapping gives each label its own, 1 for
-            those that are not in it; None gives all labels the same.
-        validation_fraction: the share of the sequences to stop early by and to choose the best epoch by; of a single
-            sequence the share of its steps at its end. None for none, unless `fit` is given some.
+        class_weight: "balanced", or a mapping from labels to weights (1 for those that are not in it).
+        validation_fraction: the share of the sequences to stop early by and to choose the best epoch by, drawn as
+            `bothways train` draws its parts; of a single sequence, its last steps. None for none, unless `fit` is given
+            some.
         missing_label: a label that stands for none, such as -1; None and NaN always do.
-        random_state: a whole number, which gives the same weights each time, bit for bit; or None or a NumPy
-            `RandomState`, from which a number is drawn.
+        random_state: the seed; or None or a NumPy `RandomState`, from which one is drawn.
         sequence: for a data frame, the column that tells sequences apart.
         order: for a data frame, the column that sorts the steps.
         features: for a data frame, the only columns to learn from.
         drop: for a data frame, columns to leave out.
-        categorical: columns that hold categories though they are numbers: names in a data frame, where text always is
-            a category; numbers of columns, from 0, in an array, where a category is a whole number from 0, and 0, or
-            one that training never saw, is unknown.
-        changes: if above 0, each number's change over the last `changes` steps is a feature, too.
-        centered: subtract each sequence's mean.
-        min_count: rarer values of a category count as unknown.
+        categorical: columns of numbers that are categories: names in a data frame, where text always is a category;
+            numbers of columns, from 0, in an array, where a category is a whole number from 0, and 0 is unknown.
 
     Attributes:
         classes_: the labels, sorted.
-        n_features_in_: how many features a step has.
+        n_features_in_: the number of features per step.
         feature_names_in_: their names, if X was a data frame.
         per_: what has a label, "step" or "sequence".
         model_: the trained `bothways.runtime.Model`, as `bothways.load` gives it.
         n_iter_: the number of epochs that were run.
         columns_: the roles of the columns of X, and how they become numbers.
-        history_: a report an epoch.
+        history_: one report per epoch.
         seconds_: how long it took to "compile", and to "train" after that.
 
     Example:
-        A label a step, sequences of one length, then of several:
+        One label per step, sequences of one length, then of several:
 
         >>> import numpy as np
         >>> X = np.random.default_rng(0).normal(size=(100, 5, 1))
@@ -138,14 +111,14 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         >>> [labels.tolist() for labels in labeler.predict([[[2.0], [-2.0]], [[-2.0]]])]
         [['up', 'down'], ['down']]
 
-        A label a sequence:
+        One label per sequence:
 
         >>> rising = X[:, -1, 0] > X[:, 0, 0]
         >>> labeler = SequenceLabeler(units=4, epochs=20, pooling="last").fit(list(X), rising)
         >>> labeler.per_, labeler.predict([[[-1.0], [1.0]], [[1.0], [0.0], [-1.0]]]).tolist()
         ('sequence', [True, False])
 
-        One long sequence, in the manner of scikit-learn:
+        One long sequence:
 
         >>> from sklearn.model_selection import TimeSeriesSplit, cross_val_score
         >>> labeler = SequenceLabeler(units=4, epochs=10, window=10)
@@ -163,17 +136,17 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        direction: str = "both",
-        merge_mode: str = "concat",
-        cell: str = "lstm",
-        units: int = 32,
-        depth: int = 1,
-        dropout: float = 0.0,
-        conv_window: int = 0,
-        conv_stride: int = 1,
-        embedding: int = 16,
+        direction: str = Network.direction,
+        merge_mode: str = Network.merge_mode,
+        cell: str = Network.cell,
+        units: int = Network.units,
+        depth: int = Network.depth,
+        dropout: float = Network.dropout,
+        conv_window: int = Network.conv_window,
+        conv_stride: int = Network.conv_stride,
+        embedding: int = Network.embedding,
         per: str = "auto",
-        pooling: str = "last",
+        pooling: str = Network.pooling,
         epochs: int = Settings.epochs,
         batch_size: int = Settings.batch_size,
         learning_rate: float = Settings.learning_rate,
@@ -247,8 +220,8 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         Args:
             X: sequences; see the class for what they may be.
             y: their labels.
-            sample_weight: how much each label counts, 0 or more, in the form of y; or a weight a sequence for all of
-                its steps.
+            sample_weight: how much each label counts, 0 or more, in the form of y; or one weight per sequence. Of a
+                sequence of a data frame with one label, that of its first row counts.
             validation_data: `(X, y)` to stop early by and to choose the best epoch by; without it, and without
                 `validation_fraction`, training runs all epochs and keeps the last weights.
             on_epoch: is called after each epoch.
@@ -256,9 +229,8 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             resume: go on from the checkpoint, if there is one, to the same weights as if training had never stopped.
 
         Raises:
-            InputError: a setting out of its range; sequences or labels that do not fit, with the number of the
-                sequence, from 0.
-            DataError: a data frame that cannot be used; names the column and the row.
+            InputError: a setting out of its range; sequences or labels that do not fit.
+            DataError: a data frame that cannot be used, or too few sequences to hold some out.
         """
         settings, preparation = self._settings(), Preparation(self.changes, self.centered, self.min_count)
         fraction = self.validation_fraction if validation_data is None else None
@@ -302,52 +274,20 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         return self
 
     def predict(self, X: Any) -> Any:
-        """The likeliest label of each step, or of each sequence.
+        """The likeliest label of each step, or of each sequence, in the form of X; see the class.
 
-        Args:
-            X: as for `fit`; sequences may have no steps.
-
-        Returns:
-            Labels in the form of X; see the class.
-
-        Raises:
-            InputError: sequences that do not fit the model.
-            DataError: a data frame that does not fit the model.
-            sklearn.exceptions.NotFittedError: before `fit`.
+        X is as for `fit`; sequences may have no steps.
         """
         check_is_fitted(self, "model_")
         return self.model_.predict(X)
 
     def predict_proba(self, X: Any) -> Any:
-        """The probability of each class, in the order of `classes_`.
-
-        Args:
-            X: as for `predict`.
-
-        Returns:
-            What `predict` gives, with one more axis at the end for the classes.
-
-        Raises:
-            InputError: sequences that do not fit the model.
-            DataError: a data frame that does not fit the model.
-            sklearn.exceptions.NotFittedError: before `fit`.
-        """
+        """What `predict` gives, but the probability of each class of `classes_`, in one more axis at the end."""
         check_is_fitted(self, "model_")
         return self.model_.predict_proba(X)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """The share of labels that are right; those that are missing do not count.
-
-        Args:
-            X: as for `predict`.
-            y: as for `fit`, with at least one label.
-            sample_weight: as for `fit`.
-
-        Raises:
-            InputError: sequences or labels that do not fit.
-            DataError: a data frame that does not fit the model.
-            sklearn.exceptions.NotFittedError: before `fit`.
-        """
+        """The share of right labels; missing ones do not count. X, y and `sample_weight` are as for `fit`."""
         check_is_fitted(self, "model_")
         sequences, form = self.model_.read("X", X)
         given = frame_rows(sequences.steps) if form == "frame" else sequences
@@ -366,13 +306,6 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
 
         `bothways.load` reads it, also where Keras is not installed. A model that was fitted on a data frame labels
         tables, too: `bothways predict FILE TABLE -o LABELS`.
-
-        Args:
-            path: the file, by custom ending in `.bothways`.
-
-        Raises:
-            ModelFileError: the file cannot be written.
-            sklearn.exceptions.NotFittedError: before `fit`.
         """
         check_is_fitted(self, "model_")
         store.save(self.model_, path)
@@ -541,6 +474,16 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
                 f"validation y has no label that training saw; it saw {', '.join(map(repr, classes.tolist()))}."
             )
         return replace(sequences, labels=codes)
+
+
+SequenceLabeler.__doc__ = (SequenceLabeler.__doc__ or "").replace(
+    "SETTINGS",
+    "\n        ".join(
+        f"{name}: {option.help}"
+        for name, option in (options(Network) | options(Settings) | options(Preparation)).items()
+        if name not in {*FOUND, "seed", "class_weight"}
+    ),
+)
 
 
 def _classes(labels: Labels) -> Array:

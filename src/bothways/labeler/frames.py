@@ -15,29 +15,7 @@ from bothways.runtime.inputs import frame_rows
 def labeled_table(
     name: str, X: Any, y: Any, *, per: str, missing: Any, drop: Collection[str]
 ) -> tuple[Table, str, Labels]:
-    """A data frame with y as its last column.
-
-    Args:
-        name: what the caller calls X.
-        X: the frame.
-        y: one label per row.
-        per: as in `read_labels`.
-        missing: as in `read_labels`.
-        drop: the columns that are not learned from.
-
-    Returns:
-        The table, the name of the column of labels, and the labels in the order of the rows.
-
-    Raises:
-        DataError: the frame cannot be used.
-        InputError: y is still a column of X, or does not fit it.
-
-    Example:
-        >>> import polars as pl
-        >>> table, label, _ = labeled_table("X", pl.DataFrame({"x": [1, 2]}), [0, 1], per="step", missing=None, drop=())
-        >>> table.names, label
-        (['x', 'label'], 'label')
-    """
+    """A data frame with y as its last column."""
     table = frame_table(name, X)
     said = "y" if name == "X" else name.replace("X", "y")
     labels = read_labels(said, y, frame_rows(len(table)), "frame", per, missing)

@@ -23,12 +23,9 @@ COLUMN = "A column-vector {} was passed when a 1d array was expected. Please cha
 
 
 class Labels(NamedTuple):
-    """The labels of all steps, or of all sequences.
+    """The labels of all steps `(steps,)`, sequence after sequence, or of all sequences; for a frame of its rows.
 
-    Attributes:
-        per: what has a label, a "step" or a "sequence".
-        values: int64, str or bool, `(steps,)` one sequence after the other, or `(sequences,)`.
-        present: whether there is one; where there is none, its value means nothing.
+    `values` are int64, str or bool, and mean nothing where `present` is false.
     """
 
     per: Per
@@ -37,28 +34,9 @@ class Labels(NamedTuple):
 
 
 def read_labels(name: str, y: Any, sequences: Sequences, form: Form, per: str = "auto", missing: Any = None) -> Labels:
-    """The labels that belong to some sequences.
+    """Labels that belong to sequences: one per sequence, or per step as `(time,)` or `(time, 1)`.
 
-    Args:
-        name: what the caller calls them.
-        y: for an array or a list of sequences a label a sequence, `(sequences,)`, or for each sequence a label a
-            step, `(time,)` or `(time, 1)`; for one sequence a label a step; for a frame a label a row. All int, all
-            str or all bool; None and NaN stand for no label.
-        sequences: those of X.
-        form: the form of X.
-        per: "step" or "sequence" refuses the other one; "auto" takes either. For a frame "auto" is "step".
-        missing: a label that stands for no label, too; None if none does.
-
-    Raises:
-        InputError: says what came and what is needed.
-
-    Example:
-        >>> from bothways.runtime.inputs import read_arrays
-        >>> sequences, form = read_arrays("X", [np.zeros((1, 2)), np.zeros((2, 2))], features=None)
-        >>> read_labels("y", [["a"], ["b", "a"]], sequences, form).values.tolist()
-        ['a', 'b', 'a']
-        >>> read_labels("y", ["a", None], sequences, form).present.tolist()
-        [True, False]
+    None, NaN and `missing` stand for no label. `per` is "step", "sequence", or "auto" for either.
     """
     if per not in ("auto", "step", "sequence"):
         raise InputError(f"per is {per!r}; it must be 'step', 'sequence' or 'auto'.")
@@ -88,27 +66,7 @@ def read_labels(name: str, y: Any, sequences: Sequences, form: Form, per: str = 
 
 
 def read_weights(name: str, weights: Any, sequences: Sequences, form: Form, per: str) -> npt.NDArray[np.float32]:
-    """The weights of some labels, one each.
-
-    Args:
-        name: what the caller calls them.
-        weights: as the labels; where a step has a label, a weight a sequence is that of each of its steps.
-        sequences: those of X.
-        form: the form of X.
-        per: what has a label.
-
-    Returns:
-        `(steps,)` or `(sequences,)`; `(rows,)` for a frame.
-
-    Raises:
-        InputError: says what came and what is needed.
-
-    Example:
-        >>> from bothways.runtime.inputs import read_arrays
-        >>> sequences, form = read_arrays("X", [np.zeros((1, 2)), np.zeros((2, 2))], features=None)
-        >>> read_weights("sample_weight", [0.5, 2], sequences, form, "step").tolist()
-        [0.5, 2.0, 2.0]
-    """
+    """One weight per label, 0 or more; a weight per sequence is that of each of its steps. For a frame, one per row."""
     found, parts = _flat(name, "weight", weights, sequences, form)
     try:
         flat = np.concatenate([np.asarray(values, np.float64) for _, values in parts])
@@ -130,10 +88,6 @@ def read_weights(name: str, weights: Any, sequences: Sequences, form: Form, per:
 def coded(labels: Labels, classes: Array) -> npt.NDArray[np.int64]:
     """Labels as codes, -1 where there is none; labels that are not among the classes have codes after theirs.
 
-    Args:
-        labels: what to code.
-        classes: the known labels, sorted.
-
     Example:
         >>> labels = Labels("step", np.array(["b", "a", "", "c"]), np.array([True, True, False, True]))
         >>> coded(labels, np.array(["a", "b"])).tolist()
@@ -152,19 +106,7 @@ def coded(labels: Labels, classes: Array) -> npt.NDArray[np.int64]:
 
 
 def class_weights(class_weight: Any, classes: Array) -> npt.NDArray[np.float32] | None:
-    """The weight of each class, by a mapping; None if there is none.
-
-    Args:
-        class_weight: None, "balanced", or a mapping of labels to weights of at least 0; 1 for those not in it.
-        classes: the labels, sorted.
-
-    Raises:
-        InputError: another value, or a label that is no class.
-
-    Example:
-        >>> class_weights({"b": 3}, np.array(["a", "b"])).tolist()
-        [1.0, 3.0]
-    """
+    """The weight of each class, by a mapping from labels, 1 for those that are not in it; None if there is none."""
     if class_weight is None or (isinstance(class_weight, str) and class_weight == "balanced"):
         return None
     if not isinstance(class_weight, Mapping):

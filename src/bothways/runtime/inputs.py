@@ -27,22 +27,7 @@ WANTED = "(time, features), (sequences, time, features), or a list of (time, fea
 
 
 def arranged(sequences: Sequences, form: Form, results: Array) -> Any:
-    """Results of all labels in the form of X.
-
-    Args:
-        sequences: those of X, with `per` saying what has a label.
-        form: the form in which they came.
-        results: `(steps, ...)`, or `(sequences, ...)` where a sequence has one label.
-
-    Returns:
-        Per step `(time, ...)` for one sequence, `(sequences, time, ...)` for an array, a list of `(time, ...)` for a
-        list. Per sequence `(sequences, ...)`. For a frame always `(rows, ...)`, in the order of its rows.
-
-    Example:
-        >>> sequences, form = read_arrays("X", np.zeros((2, 3, 1)), features=None)
-        >>> form, arranged(sequences, form, np.arange(6)).tolist()
-        ('array', [[0, 1, 2], [3, 4, 5]])
-    """
+    """Results of all labels in the form of X."""
     if form == "frame":
         return sequences.by_row(results)
     if sequences.per == "sequence" or form == "one":
@@ -54,25 +39,7 @@ def arranged(sequences: Sequences, form: Form, results: Array) -> Any:
 
 
 def read_arrays(name: str, X: Any, features: int | None) -> tuple[Sequences, Form]:
-    """Sequences out of an array or a list of arrays.
-
-    Args:
-        name: what the caller calls them.
-        X: `(time, features)`, one long sequence; `(sequences, time, features)`; or a list of `(time, features)`.
-        features: the number of features that they must have; None for as many as the first one has.
-
-    Returns:
-        The sequences, and the form in which they came: "one", "array" or "list".
-
-    Raises:
-        InputError: says what came and what is needed.
-        TypeError: an object that is no number stands among the numbers.
-
-    Example:
-        >>> read_arrays("X", np.zeros(3), features=None)
-        Traceback (most recent call last):
-        bothways.errors.InputError: X has shape (3,); it must be (time, features), (sequences, time, features), ...
-    """
+    """Sequences out of an array or a list of arrays."""
     if hasattr(X, "toarray"):
         raise InputError(f"{name} is a sparse array; a labeler needs a dense one. Give {name}.toarray().")
     if isinstance(X, (str, bytes, Mapping)) or not (isinstance(X, Iterable) or hasattr(X, "__array__")):
@@ -131,17 +98,7 @@ def read_input(name: str, X: Any, columns: Columns) -> tuple[Sequences, Form]:
 
 
 def check_categories(name: str, sequences: Sequences, places: Iterable[int]) -> None:
-    """Refuse columns of categories that hold anything but whole numbers from 0; NaN is an unknown one.
-
-    Raises:
-        InputError: names the sequence, from 0, and the step.
-
-    Example:
-        >>> check_categories("X", read_arrays("X", np.array([[0.5, 1]]), features=None)[0], places=[0])
-        Traceback (most recent call last):
-        bothways.errors.InputError: X[0] holds 0.5 at step 0, feature 0, which is categorical; categories in arrays are
-        whole numbers from 0, for whatever is unknown, up to 16777215.
-    """
+    """Refuse columns of categories that hold anything but whole numbers from 0; NaN is an unknown one."""
     for k in places:
         codes = np.nan_to_num(sequences.values[:, k])
         wrong = (codes < 0) | (codes != np.floor(codes)) | (codes >= MAX_CODES)
@@ -154,15 +111,7 @@ def check_categories(name: str, sequences: Sequences, places: Iterable[int]) -> 
 
 
 def category_places(categorical: Iterable[Any], features: int) -> tuple[int, ...]:
-    """The numbers of the columns that hold categories, sorted; those below 0 count from the last one.
-
-    Raises:
-        InputError: there is no such column.
-
-    Example:
-        >>> category_places([-1, 0], features=3)
-        (0, 2)
-    """
+    """The numbers of the columns that hold categories, sorted; those below 0 count from the last one."""
     places = set()
     for place in categorical:
         if isinstance(place, bool) or not isinstance(place, (int, np.integer)) or not -features <= place < features:
@@ -180,12 +129,7 @@ def frame_rows(count: int) -> Sequences:
 
 
 def is_frame(X: Any) -> bool:
-    """Whether X has columns with a type each; Polars, which takes its time to start, need not be there.
-
-    Example:
-        >>> is_frame([[12]])
-        False
-    """
+    """Whether X has columns with a type each; Polars, which takes its time to start, need not be there."""
     return hasattr(type(X), "columns") or type(X).__name__ == "LazyFrame"
 
 

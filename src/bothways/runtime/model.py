@@ -187,16 +187,7 @@ def _check_columns(network: Network, columns: Columns) -> None:
 
 
 def check_weights(network: Network, weights: Mapping[str, Any]) -> None:
-    """Refuse weights that do not fit the network.
-
-    Raises:
-        InputError: names the weight, what came and what is needed.
-
-    Example:
-        >>> check_weights(Network(features=1, classes=2), {})
-        Traceback (most recent call last):
-        bothways.errors.InputError: The weight 'input/mean' is missing.
-    """
+    """Refuse weights that do not fit the network."""
     shapes = network.weight_shapes()
     for name, shape in shapes.items():
         if name not in weights:
