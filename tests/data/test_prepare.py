@@ -119,7 +119,7 @@ def test_arrays_are_prepared_as_tables_are() -> None:
     roles: dict[str, Any] = {"label": "label", "sequence": "flow", "order": "none", "split": "none"}
     split = read_and_split(Table("X", frame), shares=(1.0,), per="step", numeric=["x"], categorical=["kind"], **roles)
     expected = split.encoded(Preparation(1, True, 2)).parts.train.values
-    np.testing.assert_allclose(labeler._read("X", x, labeler.columns_)[0].values, expected, atol=1e-6)
+    np.testing.assert_allclose(labeler.model_.read("X", x)[0].values, expected, atol=1e-6)
     assert labeler.model_.predict(x)[0].tolist() == labeler.predict(x)[0].tolist()
 
 
