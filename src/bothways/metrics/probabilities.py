@@ -21,12 +21,8 @@ POINTS = 300
 class Bin(NamedTuple):
     """The labels whose highest probability is above `low` and at most `high`.
 
-    Attributes:
-        low: the lower end of the range.
-        high: the upper end.
-        steps: how many labels there are.
-        confidence: the mean of their highest probabilities; 0 if there are none.
-        accuracy: the share of them that is predicted right; 0 if there are none.
+    `steps` is how many there are, `confidence` the mean of their highest probabilities, and `accuracy` the share of
+    them that is predicted right; 0 if there are none.
     """
 
     low: float

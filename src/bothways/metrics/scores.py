@@ -40,11 +40,7 @@ class Score:
 
 
 def title(name: str, of: Any = "") -> str:
-    """What a score is called in headings.
-
-    Args:
-        name: a key of `bothways.settings.SCORES`.
-        of: the class that it is about, or the false-alarm rate.
+    """What a score of `bothways.settings.SCORES` is called in headings; `of` is its class or false-alarm rate.
 
     Example:
         >>> title("f1", "attack"), title("detection", 0.01), title("macro_f1")
@@ -56,11 +52,9 @@ def title(name: str, of: Any = "") -> str:
 
 
 def monitored(monitor: str, counts: Sequence[int] | Array) -> tuple[str, int]:
-    """The score that decides which weights are best, and the class that it is about.
+    """The score that decides which weights are best, and the class that it is about, the rarest in training.
 
-    Args:
-        monitor: as in `bothways.settings.Settings`. "auto" is the F1 of the rarer of two classes, else the macro F1.
-        counts: for each class how many labels training has.
+    Of two classes, "auto" is the F1 of the rarer one, else the macro F1.
 
     Example:
         >>> monitored("auto", [70, 30]), monitored("auto", [70, 20, 10])
