@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from bothways import jobs, store
+from bothways.cli import main
 from bothways.data import Columns
 from bothways.errors import DataError, InputError, ModelFileError
 from bothways.network import Network
@@ -84,6 +85,24 @@ def test_the_threshold_in_the_model(folder: Path) -> None:
     kept = {"class": "calm", "value": 0.0, "false_alarm_rate": 0.01}
     assert set(labeled(folder, some_model(threshold=kept), threshold="saved")["predicted"]) == {"calm"}
     assert set(labeled(folder, threshold="1")["predicted"]) == {"scan"}
+
+
+@pytest.mark.parametrize(
+    ("given", "labels"),
+    [
+        (["--threshold"], {"calm"}),
+        (["--threshold", "1"], {"scan"}),
+        (["--threshold=1e0"], {"scan"}),
+        ([], {"calm", "scan"}),
+    ],
+)
+def test_the_option_may_stand_without_a_value(folder: Path, given: list[str], labels: set[str]) -> None:
+    kept = {"class": "calm", "value": 0.0, "false_alarm_rate": 0.01}
+    store.save(some_model(threshold=kept), folder / "some.bothways")
+    data, output = folder / "tables" / "two.csv", folder / "out.csv"
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main(["predict", str(folder / "some.bothways"), *given, str(data), "-o", str(output)])
+    assert set(pl.read_csv(output)["predicted"]) == labels
 
 
 @pytest.mark.parametrize(

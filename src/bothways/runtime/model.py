@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bothways.errors import InputError
-from bothways.network import Network
+from bothways.network import MAX_CODES, Network
 from bothways.runtime.forward import Floats, check_codes, checked_sequences, probabilities, scores
 from bothways.runtime.inputs import Form, arranged, read_input
 from bothways.sequences import Sequences
@@ -184,6 +184,13 @@ def _check_columns(network: Network, columns: Columns) -> None:
         raise InputError("The columns have other features than those that become numbers.")
     if set(columns.features) & set(columns.roles.values()) or columns.sequence == columns.order is not None:
         raise InputError("A column is for two things at once.")
+    if not columns.label:  # those of arrays, which have numbers for names, and codes for values
+        names = tuple(map(str, range(len(columns.features))))
+        values = [value for each in encoding.categories for value in each.values if value is not None]
+        codes = all(value.isdecimal() and len(value) < len(str(MAX_CODES)) + 1 for value in values)
+        roles = (columns.sequence, columns.order, columns.split, columns.group)
+        if columns.features != names or not codes or encoding.gaps or any(role is not None for role in roles):
+            raise InputError("The columns are those of no arrays.")
 
 
 def check_weights(network: Network, weights: Mapping[str, Any]) -> None:
