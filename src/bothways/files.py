@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bothways.errors import BothwaysError, InputError
+from bothways.interrupts import leftovers
 
 
 def check_output(path: str | os.PathLike[str], endings: Sequence[str]) -> Path:
@@ -111,9 +112,11 @@ def locked(path: Path) -> Iterator[None]:
         if _is_at(descriptor, name):  # else whoever had it removed it meanwhile
             break
         os.close(descriptor)
+    leftovers.add(name)
     try:
         yield
     finally:
+        leftovers.discard(name)
         with suppress(OSError):
             name.unlink(missing_ok=True)
         os.close(descriptor)

@@ -131,9 +131,15 @@ def _end_at_signals(reading: int) -> None:
 
 
 def _children() -> list[int]:
-    """The processes that this one has started. Without pathlib, which another thread may be importing."""
+    """The processes that this one has started, but for those that clean up after them and end by themselves.
+
+    Without pathlib, which another thread may be importing.
+    """
     found: list[int] = []
     for task in os.listdir("/proc/self/task"):  # noqa: PTH208
         with open(f"/proc/self/task/{task}/children") as children:  # noqa: PTH123
-            found += map(int, children.read().split())
+            for child in children.read().split():
+                with open(f"/proc/{child}/cmdline", "rb") as command:  # noqa: PTH123
+                    if b"resource_tracker" not in command.read():
+                        found.append(int(child))
     return found

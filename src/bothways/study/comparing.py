@@ -31,9 +31,6 @@ from bothways.study.tasks import Label, Task, problem_task
 from bothways.study.worker import StudySpec
 
 FALSE_ALARM_RATES = (0.01, 0.001)
-COMPILED = "jax"
-"""The backend of Keras on which whole epochs are compiled."""
-
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -116,9 +113,11 @@ def compare(
     deadline = None if budget is None else time.monotonic() + budget_seconds(budget)
     first = grid.reference(reference or {})
     grid = grid.part(fraction, first) if search is None else replace(grid, cells=(first,))
-    task = _task(data, table or {}, dict(problem or {}), _preparations(grid), say)
+    windows = grid.vary.get("window", (grid.base.get("window", default("window")),))
+    table = {"window": max((int(each) for each in windows if each), default=None), **(table or {})}
+    task = _task(data, table, dict(problem or {}), _preparations(grid), say)
     grid.check(task.shape)
-    split = task.draw(0, Preparation() if Preparation() in task.shapes else next(iter(task.shapes)))
+    split = task.draw(0, Preparation())
     code = _positive(task, positive, split.train.known_labels)
     label, rates = task.classes[code], _rates(false_alarm_rates, split.test.known_labels, code)
     usual = "accuracy" if task.bayes_accuracy or len(task.classes) > 2 else "f1"
@@ -174,15 +173,7 @@ _cluster = cluster
 
 
 def budget_seconds(budget: float | str) -> float:
-    """A time in seconds from a number, or from text.
-
-    Raises:
-        InputError: it is no time.
-
-    Example:
-        >>> budget_seconds("10m"), budget_seconds("1.5h"), budget_seconds(90)
-        (600.0, 5400.0, 90.0)
-    """
+    """A time in seconds from a number, or from text such as 10m."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([smh]?)\s*", str(budget))
     seconds = float(found[1]) * UNITS[found[2] or "s"] if found else 0.0
     if not 0 < seconds < math.inf:
@@ -198,10 +189,11 @@ def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def _preparations(grid: Grid) -> list[Preparation]:
-    """All that its settings could ask for, whether its cells do or not."""
+    """All that its settings could ask for; the defaults first, by which a study is told from others."""
     names = list(options(Preparation))
     values: list[tuple[Any, ...]] = [grid.vary.get(name, (grid.base.get(name, default(name)),)) for name in names]
-    return [Preparation(**dict(zip(names, each, strict=True))) for each in itertools.product(*values)]
+    wanted = [Preparation(**dict(zip(names, each, strict=True))) for each in itertools.product(*values)]
+    return list(dict.fromkeys([Preparation(), *wanted]))
 
 
 def _task(
@@ -242,8 +234,8 @@ def _rates(rates: Sequence[float], labels: Any, positive: int) -> tuple[float, .
 
 
 def _say_backend(done: Sequence[Run], say: Callable[[str], None]) -> None:
-    if slow := {run.backend for run in done if run.backend not in ("", COMPILED)}:
+    if slow := {run.backend for run in done if run.backend not in ("", "jax")}:
         say(
-            f"Keras ran on {', '.join(sorted(slow))}, where each batch is a call of its own; on {COMPILED}, which "
+            f"Keras ran on {', '.join(sorted(slow))}, where each batch is a call of its own; on jax, which "
             "compiles whole epochs, small models train many times as fast (set KERAS_BACKEND)."
         )

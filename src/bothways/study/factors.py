@@ -1,4 +1,4 @@
-"""What can be varied: the options of `Preparation`, `Network` and `Settings`, each under its own name."""
+"""What can be varied: the options of `Network`, `Settings` and `Preparation`, each under its own name."""
 
 from __future__ import annotations
 
@@ -20,27 +20,14 @@ Value = int | float | str | bool | None
 
 @cache
 def factors() -> Mapping[str, Option]:
-    """All factors by name; those with usual values first.
-
-    Example:
-        >>> factors()["merge_mode"].default
-        'concat'
-    """
+    """All factors by name; those with usual values first."""
     found = {**options(Network), **options(Settings), **options(Preparation)}
     del found["seed"]
     return MappingProxyType(dict(sorted(found.items(), key=lambda item: not item[1].usual)))
 
 
 class Shape(NamedTuple):
-    """What the data determine about every network.
-
-    Attributes:
-        features: values per step, codes of categories included.
-        classes: how many there are.
-        categories: the number of codes of each category column.
-        per: "step" or "sequence", what has a label.
-        longest: the number of steps of the longest training sequence.
-    """
+    """What the data determine about every network; `longest` is the number of steps of the longest train sequence."""
 
     features: int
     classes: int
@@ -51,11 +38,7 @@ class Shape(NamedTuple):
 
 @dataclass(frozen=True)
 class Setting:
-    """A value for every factor.
-
-    Attributes:
-        changed: names and values of those that are not at their defaults, sorted by name. A factor that a later version
-            adds changes no setting.
+    """A value for every factor; `changed` has those that are not at their defaults, sorted by name.
 
     Example:
         >>> setting = Setting.of({"units": 8, "cell": "lstm"})
@@ -70,26 +53,15 @@ class Setting:
         """The setting with these values, and the defaults of all other factors."""
         return cls(tuple(sorted((name, each) for name, each in values.items() if each != default(name))))
 
-    @classmethod
-    def parse(cls, text: str) -> Setting:
-        """The setting that `text` stands for.
-
-        Raises:
-            ValueError: the text stands for none.
-        """
-        return cls.of(json.loads(text))
-
     @property
     def text(self) -> str:
         """What is not at its default, as JSON."""
         return json.dumps(dict(self.changed))
 
     def __getitem__(self, name: str) -> Value:
-        """The value of a factor."""
         return dict(self.changed).get(name, default(name))
 
     def __str__(self) -> str:
-        """What is not at its default, in words."""
         return " ".join(f"{name}={value}" for name, value in self.changed) or "all defaults"
 
     @property
@@ -102,11 +74,7 @@ class Setting:
         return replace(Settings(**self._fields(Settings)), seed=seed)
 
     def network(self, shape: Shape) -> Network:
-        """The network for data of a shape.
-
-        Raises:
-            InputError: there is none; the message says why.
-        """
+        """The network for data of a shape; an InputError says why there is none."""
         for name, what in (("conv_window", "window"), ("conv_stride", "stride")):
             length = self[name]
             if self["conv_window"] and isinstance(length, int) and length > shape.longest:
@@ -118,12 +86,7 @@ class Setting:
         return Network(features=features, classes=classes, categories=categories, per=per, **self._fields(Network))
 
     def alone(self, shape: Shape) -> Setting:
-        """The setting with everything at its default that has no effect here: equal ones give equal results.
-
-        Example:
-            >>> Setting.of({"direction": "forward", "merge_mode": "sum"}).alone(Shape(features=1, classes=2))
-            Setting(changed=(('direction', 'forward'),))
-        """
+        """The setting with everything at its default that has no effect: equal ones give equal results."""
         idle = self.idle(shape)
         return Setting(tuple((name, value) for name, value in self.changed if name not in idle))
 
@@ -153,18 +116,12 @@ def default(name: str) -> Value:
 def factor(name: str) -> str:
     """The name of the factor that `name` stands for; a dot or a dash is as good as an underscore.
 
-    Raises:
-        InputError: there is no such factor; the message lists them.
-
     Example:
-        >>> factor("merge")
-        'merge_mode'
         >>> factor("dirction")
         Traceback (most recent call last):
         bothways.errors.InputError: There is no factor 'dirction'. Did you mean 'direction'? Factors: cell, ...
     """
-    known = _names()
-    plain = _plain(name)
+    known, plain = _names(), _plain(name)
     if plain not in known:
         close = difflib.get_close_matches(plain, known, 1)
         guess = f" Did you mean {close[0]!r}?" if close else ""
@@ -173,18 +130,7 @@ def factor(name: str) -> str:
 
 
 def parse_vary(arguments: Iterable[str]) -> dict[str, tuple[Value, ...]]:
-    """Factors and their values from the command line.
-
-    Args:
-        arguments: each one of `NAME`, `NAME,NAME` (their usual values) or `NAME=VALUE,VALUE`.
-
-    Raises:
-        InputError: an unknown factor or value, or a factor twice.
-
-    Example:
-        >>> parse_vary(["direction", "units=16,32"])
-        {'direction': ('forward', 'backward', 'both'), 'units': (16, 32)}
-    """
+    """Factors and their values from the command line: each argument `NAME`, `NAME,NAME` or `NAME=VALUE,VALUE`."""
     given: dict[str, list[str] | None] = {}
     for argument in arguments:
         # "direction,units=16,32,depth": a word that names a factor is no value of the one before it.
@@ -199,53 +145,27 @@ def parse_vary(arguments: Iterable[str]) -> dict[str, tuple[Value, ...]]:
                 raise InputError(f"The factor {factor(head)} is given twice.")
             given[factor(head)] = texts
     return checked_vary(
-        {name: None if texts is None else [parsed(name, text) for text in texts] for name, texts in given.items()}
+        {
+            name: None if texts is None else [factors()[name].parse(name, text) for text in texts]
+            for name, texts in given.items()
+        }
     )
 
 
 def parse_settings(arguments: Iterable[str]) -> dict[str, Value]:
-    """Values of factors, each argument `NAME=VALUE`.
-
-    Raises:
-        InputError: an unknown factor or value.
-
-    Example:
-        >>> parse_settings(["units=20", "patience=0"])
-        {'units': 20, 'patience': None}
-    """
+    """Values of factors from the command line, each argument `NAME=VALUE`."""
     found: dict[str, Value] = {}
     for argument in arguments:
         head, equals, value = argument.partition("=")
         if not equals:
             raise InputError(f"{argument!r} sets nothing; write NAME=VALUE, such as units=20.")
-        found[factor(head)] = parsed(factor(head), value.strip())
+        name = factor(head)
+        found[name] = factors()[name].parse(name, value.strip())
     return found
 
 
-def parsed(name: str, text: str) -> Value:
-    """A value of a factor from text.
-
-    Raises:
-        InputError: the text stands for no value of this factor.
-    """
-    value: Value = factors()[name].parse(name, text)
-    return value
-
-
 def checked_vary(vary: Mapping[str, Iterable[Value] | None]) -> dict[str, tuple[Value, ...]]:
-    """The values of every factor to vary.
-
-    Args:
-        vary: by name, the values; None for the usual ones.
-
-    Raises:
-        InputError: an unknown factor or value, a value twice, or none at all.
-
-    Example:
-        >>> checked_vary({"direction": ["sideways"]})
-        Traceback (most recent call last):
-        bothways.errors.InputError: There is no direction 'sideways'. Use one of: forward, backward, both.
-    """
+    """The values of every factor to vary, checked; the usual ones where they are None."""
     found: dict[str, tuple[Value, ...]] = {}
     for given_name, given in vary.items():
         name = factor(given_name)
@@ -264,11 +184,7 @@ def checked_vary(vary: Mapping[str, Iterable[Value] | None]) -> dict[str, tuple[
 
 
 def checked_settings(values: Mapping[str, Value]) -> dict[str, Value]:
-    """Values of factors by their full names.
-
-    Raises:
-        InputError: an unknown factor, or a value out of its range.
-    """
+    """Values of factors, checked, by their full names."""
     return {factor(name): factors()[factor(name)].check(factor(name), value) for name, value in values.items()}
 
 

@@ -1,4 +1,4 @@
-"""The grid: which settings there are, which of them are the same run, and which cannot work."""
+"""The grid: which settings there are, and which of them cannot work."""
 
 from __future__ import annotations
 
@@ -22,20 +22,7 @@ Cell = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Grid:
-    """Settings to compare.
-
-    Attributes:
-        vary: the values of each factor.
-        base: values of other factors, where not their defaults.
-        cells: the combinations of values that are compared.
-
-    Example:
-        >>> grid = Grid.full({"direction": ("forward", "both"), "merge_mode": ("concat", "sum")})
-        >>> [grid.name(cell) for cell in grid.cells]
-        ['direction=forward merge_mode=concat', 'direction=forward merge_mode=sum', ...]
-        >>> len(grid.cells), len({grid.setting(cell).alone(Shape(features=1, classes=2)) for cell in grid.cells})
-        (4, 3)
-    """
+    """Settings to compare: the values of each factor, those of others for all, and the combinations that are meant."""
 
     vary: Mapping[str, tuple[Value, ...]]
     base: Mapping[str, Value]
@@ -43,18 +30,9 @@ class Grid:
 
     @classmethod
     def full(cls, vary: Mapping[str, tuple[Value, ...]], base: Mapping[str, Value] | None = None) -> Grid:
-        """Every combination of values.
-
-        Args:
-            vary: the values of each factor, as `checked_vary` gives them.
-            base: values of factors that are not varied.
-
-        Raises:
-            InputError: a base value out of its range, or of a factor that is varied.
-        """
-        return replace(
-            cls.empty(vary, base), cells=tuple(itertools.product(*(range(len(each)) for each in vary.values())))
-        )
+        """Every combination of values."""
+        cells = tuple(itertools.product(*(range(len(each)) for each in vary.values())))
+        return replace(cls.empty(vary, base), cells=cells)
 
     @classmethod
     def empty(cls, vary: Mapping[str, tuple[Value, ...]], base: Mapping[str, Value] | None = None) -> Grid:
@@ -78,14 +56,7 @@ class Grid:
         return " ".join(f"{name}={value}" for name, value in self.values(cell).items()) or "the only setting"
 
     def reference(self, wanted: Mapping[str, Value]) -> Cell:
-        """The cell that the others are compared with, whether it is among `cells` or not.
-
-        Args:
-            wanted: values of some of the varied factors; the others have their default, or their first value.
-
-        Raises:
-            InputError: there are no such values.
-        """
+        """The cell that others are compared with: `wanted`, else the default of a factor, else its first value."""
         wanted = checked_settings(wanted)
         if unknown := set(wanted) - set(self.vary):
             raise InputError(
@@ -100,21 +71,10 @@ class Grid:
         return tuple(choice)
 
     def part(self, fraction: float, keep: Cell) -> Grid:
-        """A part of a full grid in which every value, and every pair of values, occurs about equally often.
+        """A share of a full grid in which every value, and every pair of values, occurs about equally often.
 
         Cells are taken one by one, each the one whose values were met least so far, ties by lot from a fixed seed; so
-        the cells of a smaller fraction are among those of a larger one.
-
-        Args:
-            fraction: the share to keep, above 0 and at most 1.
-            keep: a cell that is kept whatever happens.
-
-        Raises:
-            InputError: a fraction out of its range.
-
-        Example:
-            >>> Grid.full({"direction": ("forward", "both"), "units": (8, 16)}).part(0.5, keep=(0, 0)).cells
-            ((0, 0), (1, 1))
+        the cells of a smaller fraction are among those of a larger one. `keep` is kept whatever happens.
         """
         if isinstance(fraction, bool) or not isinstance(fraction, (int, float)) or not 0 < fraction <= 1:
             raise InputError(f"fraction is {fraction!r}; it must be above 0 and at most 1, such as 0.5.")
@@ -139,14 +99,7 @@ class Grid:
         return replace(self, cells=tuple(self.cells[i] for i in sorted(chosen)))
 
     def check(self, shape: Callable[[Preparation], Shape]) -> None:
-        """Refuse settings that cannot work, before anything is trained.
-
-        Args:
-            shape: what the data determine, by how they are prepared.
-
-        Raises:
-            InputError: names the first of them, why, and how many there are.
-        """
+        """Refuse settings that cannot work on data of such shapes, before anything is trained."""
         wrong = []
         for cell in self.cells:
             try:
@@ -160,18 +113,8 @@ class Grid:
             raise InputError(f"{wrong[0][0]}: {wrong[0][1]}. Leave out that value.{more}")
 
 
-def check_size(vary: Mapping[str, Sequence[Value]], seeds: int, fraction: float, yes: bool) -> int:
-    """Count the runs of a grid before it is made.
-
-    Raises:
-        InputError: there are more than `MANY_RUNS`, and nobody said that this is meant.
-
-    Example:
-        >>> check_size({"units": range(1, 1001), "depth": range(1, 101)}, seeds=10, fraction=1.0, yes=False)
-        Traceback (most recent call last):
-        bothways.errors.InputError: 100,000 settings with 10 seeds each are 1,000,000 runs (units: 1000, depth: 100). \
-Vary less, run a part of them with fraction=, or say yes=True if that is meant.
-    """
+def check_size(vary: Mapping[str, Sequence[Value]], seeds: int, fraction: float, yes: bool) -> None:
+    """Refuse a grid of more than `MANY_RUNS` before it is made, unless it is meant."""
     cells = math.ceil(math.prod(len(values) for values in vary.values()) * fraction)
     if cells * seeds > MANY_RUNS and not yes:
         sizes = ", ".join(f"{name}: {len(values)}" for name, values in vary.items())
@@ -179,4 +122,3 @@ Vary less, run a part of them with fraction=, or say yes=True if that is meant.
             f"{cells:,} settings with {seeds} seeds each are {cells * seeds:,} runs ({sizes}). Vary less, run a part "
             f"of them with {option('fraction')}, or say {option('yes', True)} if that is meant."
         )
-    return cells * seeds

@@ -20,18 +20,7 @@ CURVES = 8
 
 
 def write_page(path: str | os.PathLike[str], comparison: Comparison, about: Mapping[str, Any] | None = None) -> None:
-    """Write a page: one file that opens in any browser, without a network, whole or not at all.
-
-    Args:
-        path: the file, ending in .html.
-        comparison: what to show.
-        about: what else there is to know, by name.
-
-    Raises:
-        InputError: a name that cannot be that of a page.
-        MissingDependencyError: matplotlib is not installed.
-        DataError: the file cannot be written; what stood at `path` is untouched.
-    """
+    """Write a page, whole or not at all; `about` is what else there is to know, by name."""
     write(path, lambda: page_of(comparison, about or {}))
 
 
@@ -49,8 +38,8 @@ def page_of(comparison: Comparison, about: Mapping[str, Any]) -> str:
             "and other sequences. The reference has a colour of its own."
         )
         lead += f" The best {DRAWN} of {len(done)} are drawn." if len(done) > DRAWN else ""
-        drawing = _wide(figures.settings_figure(comparison, drawn))
-        parts.append(html.section("Settings", lead, drawing, _table(view.settings_table(comparison))))
+        drawing = figures.settings_figure(comparison, drawn)
+        parts.append(_section("Settings", lead, drawing, view.settings_table(comparison)))
     if shares := view.shares_of(comparison):
         lead = (
             "The variance of the score over all settings and seeds, split into what each factor explains alone "
@@ -59,14 +48,14 @@ def page_of(comparison: Comparison, about: Mapping[str, Any]) -> str:
         )
         errors = {} if comparison.shares is None else comparison.shares.errors
         by_name = {" x ".join(names): error for names, error in errors.items()}
-        parts.append(html.section("What matters", lead, _wide(figures.shares_figure(shares, by_name))))
+        parts.append(_section("What matters", lead, figures.shares_figure(shares, by_name)))
     if curved:
         lead = "The median over seeds of the loss of batches before their updates, neighbours averaged."
-        parts.append(html.section("Learning", lead, _wide(figures.curves_figure(curved))))
+        parts.append(_section("Learning", lead, figures.curves_figure(curved)))
     if drawn:
         lead = "Times are medians with one thread, runs side by side; a setting is compiled once per process."
-        drawing = _wide(figures.costs_figure(comparison, drawn))
-        parts.append(html.section("Cost", lead, drawing, _table(view.costs_table(comparison))))
+        drawing = figures.costs_figure(comparison, drawn)
+        parts.append(_section("Cost", lead, drawing, view.costs_table(comparison)))
     facts = {**view.facts(comparison), **({"Besides": about} if about else {})}
     parts.append(html.section("How it was done", "What a repetition needs to know.", html.facts(facts)))
     tested_on = html.text(comparison.task.tested_on)
@@ -105,5 +94,6 @@ def _curved(results: Sequence[Result]) -> list[Result]:
     return chosen + [result for result in results if result.difference is None and result not in chosen]
 
 
-def _wide(drawing: str) -> str:
-    return f'<div class="scroll wide">{html.figure("", drawing)}</div>'
+def _section(title: str, lead: str, drawing: str, table: view.Table | None = None) -> str:
+    wide = f'<div class="scroll wide">{html.figure("", drawing)}</div>'
+    return html.section(title, lead, wide, "" if table is None else _table(table))

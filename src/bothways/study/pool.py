@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import math
+import os
 import time
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,25 +37,14 @@ Batch = tuple[Setting, tuple[int, ...]]
 
 
 class PoolError(BothwaysError):
-    """The processes that train do not work.
-
-    Example:
-        >>> issubclass(PoolError, BothwaysError)
-        True
-    """
+    """The processes that train do not work."""
 
 
 @dataclass
 class Progress:
     """How far a study is, for whoever shows it.
 
-    Attributes:
-        score: that settings are compared by.
-        total: how many runs there are to do in all.
-        done: those that are done, in the order in which they came.
-        running: the settings that are being trained.
-        first: when the first run was done, on the clock of `time.monotonic`; what went before was mostly compiling.
-        deadline: when it must end; None for never.
+    `first` is when the first run was done, on the clock of `time.monotonic`; what went before was mostly compiling.
     """
 
     score: Score
@@ -86,21 +75,9 @@ def do_runs(
     progress: Progress,
     show: Callable[[Progress], None] = lambda progress: None,
 ) -> bool:
-    """Do runs side by side. Whatever happens to a process, the others' runs and all that are done are safe.
+    """Do runs side by side, and tell whether all are done before the deadline.
 
-    Args:
-        spec: what they share.
-        wanted: what to do, in the order in which it should be begun.
-        workers: how many processes; None for as many as there are cores, here or on the cluster.
-        keep: is called with each run that is done.
-        progress: is brought up to date; what goes on at its deadline is given up.
-        show: is called with it after each step.
-
-    Returns:
-        Whether all is done.
-
-    Raises:
-        PoolError: processes die, and no run gets done.
+    `keep` is called with each run that is done, so that whatever happens to a process costs its own runs at most.
     """
     left, tries, lost = dict.fromkeys(wanted), Counter[RunId](), 0
 
@@ -159,12 +136,7 @@ def _processes(workers: int | None) -> int:
 
 
 def _batches(wanted: Sequence[RunId], processes: int, singly: bool) -> Iterator[Batch]:
-    """The runs, each with others of its setting, for a model is compiled once; fewer and fewer, lest one ends last.
-
-    Args:
-        wanted: the runs.
-        processes: how many share them.
-        singly: each on its own.
+    """The runs, with others of their setting, which is compiled once; fewer and fewer, lest one process ends last.
 
     Example:
         >>> [len(seeds) for _, seeds in _batches([(Setting(), seed) for seed in range(10)], 2, singly=False)]
@@ -190,11 +162,15 @@ def _results(tasks: Iterator[Any], processes: int, alone: bool) -> Iterator[Iter
     """What comes of tasks, as it comes; the processes are stopped if nobody waits for it any longer."""
     # One process of joblib is this one, which must not die with a run: there are two, and one has nothing to do.
     parallel = joblib.Parallel(max(2, processes), pre_dispatch=1 if alone else processes, batch_size=1)
-    # To give results as they come, which some backends can do though they do not say so, Ray's among them.
+    # To give results as they come, which some backends can do though they do not say so.
     parallel.return_generator, parallel.return_ordered = True, False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        before = os.environ.get("PYTHONWARNINGS")
+        # joblib's own process that removes files tells of those that a stop leaves to it.
+        os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (before, "ignore:resource_tracker")))
         with closing(parallel(tasks)) as results:
+            os.environ["PYTHONWARNINGS"] = before or ""
             yield results
 
 
@@ -204,23 +180,11 @@ def _words(reason: Exception) -> str:
 
 @contextmanager
 def cluster(address: str | None) -> Iterator[None]:
-    """Do what joblib does meanwhile on a cluster.
-
-    Args:
-        address: "ray://HOST" or "ray://auto" (Ray), "dask://HOST:PORT" (Dask), or None for this machine.
-
-    Raises:
-        InputError: no such address, or nobody answers there.
-        MissingDependencyError: Ray or Dask is not installed.
-
-    Example:
-        >>> with cluster("spark://here"):
-        ...     pass
-        Traceback (most recent call last):
-        bothways.errors.InputError: cluster is 'spark://here'; give ray://HOST, ray://auto or dask://HOST:PORT.
-    """
+    """Do what joblib does meanwhile on a cluster; None is where `joblib.parallel_config` says, or this machine."""
     if address is None:
-        yield
+        chosen = type(joblib.parallel.get_active_backend()[0]).__name__
+        with _on_ray() if chosen == "RayBackend" else nullcontext():
+            yield
         return
     kind, _, place = address.partition("://")
     if kind not in _CLUSTERS or not place:
@@ -232,42 +196,38 @@ def cluster(address: str | None) -> Iterator[None]:
             f"A cluster at {address} needs {missing.name}, which is not installed. "
             f"Install it: pip install 'bothways[cluster]'"
         ) from None
-    except (OSError, ConnectionError, RuntimeError, ValueError) as reason:
+    except (OSError, RuntimeError, ValueError) as reason:
         raise InputError(f"There is no cluster at {address} ({_words(reason)}).") from None
     with connected:
         yield
 
 
-@contextmanager
-def _ray() -> Iterator[None]:
-    import ray
-    from ray.util.joblib import register_ray
+def _on_ray() -> Any:
+    from bothways.study import ray_backend  # noqa: F401  # makes the name known
 
-    register_ray()
-    try:
-        with joblib.parallel_config("ray", ray_remote_args={"num_cpus": 1}):
-            yield
-    finally:
-        ray.shutdown()
+    return joblib.parallel_config("bothways-ray")
 
 
-def _connect_ray(address: str, place: str) -> Any:
+def _ray(address: str, place: str) -> ExitStack:
     import ray
 
-    ray.init("auto" if place == "auto" else address, logging_level=logging.ERROR, log_to_driver=False)
-    return _ray()
+    from bothways.study import ray_backend
+
+    ray_backend.connect("auto" if place == "auto" else address)
+    stack = ExitStack()
+    stack.callback(ray.shutdown)
+    stack.enter_context(_on_ray())
+    return stack
 
 
-def _connect_dask(address: str, place: str) -> Any:
+def _dask(address: str, place: str) -> ExitStack:
     del address
     from distributed import Client
 
-    @contextmanager
-    def connected(client: Any) -> Iterator[None]:
-        with client, joblib.parallel_config("dask"):
-            yield
-
-    return connected(Client(f"tcp://{place}", timeout=10))
+    stack = ExitStack()
+    stack.enter_context(Client(f"tcp://{place}", timeout=10))
+    stack.enter_context(joblib.parallel_config("dask"))
+    return stack
 
 
-_CLUSTERS: dict[str, Callable[[str, str], Any]] = {"ray": _connect_ray, "dask": _connect_dask}
+_CLUSTERS: Mapping[str, Callable[[str, str], ExitStack]] = {"ray": _ray, "dask": _dask}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import itertools
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -26,11 +27,8 @@ SIGNIFICANT = 0.05
 class Difference:
     """By how much a setting is better than the reference, seed by seed on the same data.
 
-    Attributes:
-        median: over seeds.
-        low: the lower end of the interval over seeds and sequences.
-        high: the upper end.
-        p: how likely so large a mean difference is if there is none, Holm-adjusted; None with a single seed.
+    The median over seeds, the ends of its 95 % interval over seeds and sequences, and the Holm-adjusted p-value, None
+    with a single seed.
     """
 
     median: float
@@ -49,22 +47,13 @@ class Result:
     """What came of a setting.
 
     Attributes:
-        name: the varied factors and their values.
-        title: the same in few words, without factors that have no effect here.
-        factors: the values of the varied factors.
-        median: of the score, over seeds; None without a result.
-        low: the lower end of its interval over seeds and sequences.
-        high: the upper end.
+        name: the varied factors and their values; `title` leaves out those without an effect, `factors` has all.
+        median: of the score over seeds, with the ends of its 95 % interval; None without a result.
         runs: the score of each seed; None where there is none (yet).
-        diverged: how many seeds diverged; each counts with the worst score that there is.
-        failed: how many failed by no fault of the setting; they do not count.
+        diverged: how many seeds did; each counts with the worst score. Those that `failed` do not count.
         difference: to the reference; None for the reference itself.
         same_as: the name of the setting whose runs these are, as a factor has no effect here; None if they are its own.
-        parameters: the number of trained weights.
-        seconds: of training, median.
-        compile_seconds: of compiling.
-        train_us_per_step: microseconds of training per time step, median.
-        label_us_per_step: microseconds of labeling per time step on one thread, median.
+        parameters: the number of trained weights; seconds and microseconds per step are medians.
         curve: the median loss over seeds, `(points,)` each: "updates", "seconds", "loss".
     """
 
@@ -92,16 +81,12 @@ class Comparison:
     """What a study found.
 
     Attributes:
-        task: what was learned.
         metric: the score that settings are compared by.
-        seeds: of the runs.
         settings: those of the grid, the best first.
         reference: the name of the one that others are compared with.
         shares: where the variance of the score comes from; None as long as settings lack seeds.
         baseline: the accuracy of always giving the most frequent label; None for another metric.
-        runs: how many runs there are.
-        left: how many are still to do.
-        seconds: how long all runs took together.
+        runs: how many there are, and how many are `left` to do.
         base: values of factors that are not varied.
     """
 
@@ -145,32 +130,26 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """The shape that `bothways compare --json` prints."""
-        shares, errors = self.shares, {} if self.shares is None else self.shares.errors
+        shares = self.shares
         settings = []
         for each in self.settings:
             curve = {name: values.tolist() for name, values in each.curve.items()}
             settings.append({**asdict(replace(each, curve={})), "metric": self.metric.name, "curve": curve})
+
+        def effect(names: tuple[str, ...], share: float) -> dict[str, float | None]:
+            return {"variance_share": share, "error": None if shares is None else shares.errors.get(names)}
+
+        plain = ("runs", "left", "seconds", "reference", "test", "baseline")
         return {
             "task": self.task.name,
             "tested_on": self.task.tested_on,
             "metric": self.metric.name,
             "seeds": list(self.seeds),
-            "runs": self.runs,
-            "left": self.left,
-            "seconds": self.seconds,
-            "reference": self.reference,
-            "test": self.test,
-            "baseline": self.baseline,
+            **{name: getattr(self, name) for name in plain},
             "bayes_accuracy": dict(self.bayes_accuracy),
             "settings": settings,
-            "factors": {
-                names[0]: {"variance_share": share, "error": errors.get(names)}
-                for names, share in self.effects(1).items()
-            },
-            "interactions": [
-                {"factors": list(names), "variance_share": share, "error": errors.get(names)}
-                for names, share in self.effects(2).items()
-            ],
+            "factors": {names[0]: effect(names, share) for names, share in self.effects(1).items()},
+            "interactions": [{"factors": list(n), **effect(n, share)} for n, share in self.effects(2).items()],
             "higher_interactions": None if shares is None else {"variance_share": shares.higher},
             "seed": None if shares is None or shares.seed is None else {"variance_share": shares.seed},
             "verdict": self.verdict(),
@@ -180,62 +159,47 @@ class Comparison:
 def compare_runs(
     grid: Grid, task: Task, seeds: Sequence[int], runs: Sequence[Run], of: Score, reference: Cell
 ) -> Comparison:
-    """Say what runs say.
-
-    Args:
-        grid: the settings.
-        task: what was learned.
-        seeds: those that every setting should have.
-        runs: those that there are; runs of other settings and seeds are left alone.
-        of: the score.
-        reference: the cell that the others are compared with.
-    """
+    """Say what runs say; those of other settings and seeds are left alone."""
     shapes = [task.shape(grid.setting(cell).preparation) for cell in grid.cells]
     settings = [grid.setting(cell).alone(shape) for cell, shape in zip(grid.cells, shapes, strict=True)]
-    by_setting: dict[Setting, dict[int, Run]] = {setting: {} for setting in settings}
-    for run in runs:
-        if run.setting in by_setting and run.seed in seeds:
-            by_setting[run.setting][run.seed] = run
-    samples = _Samples(by_setting, seeds, task.test_share is None, of)
+    there: dict[Setting, list[Run]] = {setting: [] for setting in settings}
+    for run in sorted(runs, key=lambda run: run.seed):
+        if run.setting in there and run.seed in seeds:
+            there[run.setting].append(run)
+    draws = _Draws(there, task.test_share is None, of)
     base = settings[grid.cells.index(reference)]
+    names = dict(reversed([(setting, grid.name(cell)) for setting, cell in zip(settings, grid.cells, strict=True)]))
+    differences = {setting: _difference(draws, setting, base, task.test_share) for setting in there}
+    tested = {setting: each.p for setting, each in differences.items() if each is not None and each.p is not None}
+    corrected = dict(zip(tested, holm(list(tested.values())), strict=True))
     results = []
     for cell, setting, shape in zip(grid.cells, settings, shapes, strict=True):
-        of_setting = list(by_setting[setting].values())
-        finished = [run for run in of_setting if run.status == FINISHED]
-        scores, first = samples.scores[setting], settings.index(setting)
-        values, idle = grid.values(cell), grid.setting(cell).idle(shape)
-        low, high = samples.interval(setting) if scores else (None, None)
+        finished = [run for run in there[setting] if run.status == FINISHED]
+        scores, difference, name = draws.scores[setting], differences[setting], grid.name(cell)
+        low, high = interval(np.median(draws(setting, tuple(scores)), axis=1)) if scores else (None, None)
+        values = grid.values(cell)
         results.append(
             Result(
-                name=grid.name(cell),
-                title=title_of(values, idle),
+                name=name,
+                title=title_of(values, grid.setting(cell).idle(shape)),
                 factors=values,
-                median=float(np.median(list(scores.values()))) if scores else None,
+                median=_median(scores.values()) if scores else None,
                 low=low,
                 high=high,
                 runs=tuple(scores.get(seed) for seed in seeds),
-                diverged=sum(run.status == DIVERGED for run in of_setting),
-                failed=sum(run.status == FAILED for run in of_setting),
-                difference=_difference(samples, setting, base, task.test_share),
-                same_as=None if settings[first] is setting else grid.name(grid.cells[first]),
-                parameters=max((run.parameters for run in of_setting), default=0),
-                seconds=_median([run.train_seconds for run in finished]),
-                compile_seconds=max((run.compile_seconds for run in of_setting), default=0.0),
-                train_us_per_step=_median([run.train_us_per_step for run in finished]),
-                label_us_per_step=_median([run.label_us_per_step for run in finished]),
+                diverged=sum(run.status == DIVERGED for run in there[setting]),
+                failed=sum(run.status == FAILED for run in there[setting]),
+                difference=None if difference is None else replace(difference, p=corrected.get(setting)),
+                same_as=None if names[setting] == name else names[setting],
+                parameters=max((run.parameters for run in there[setting]), default=0),
+                seconds=_median(run.train_seconds for run in finished),
+                compile_seconds=max((run.compile_seconds for run in there[setting]), default=0.0),
+                train_us_per_step=_median(run.train_us_per_step for run in finished),
+                label_us_per_step=_median(run.label_us_per_step for run in finished),
                 curve=_curve(finished),
             )
         )
-    tested = {
-        setting: result.difference.p
-        for setting, result in zip(settings, results, strict=True)
-        if result.difference is not None and result.difference.p is not None
-    }
-    corrected = dict(zip(tested, holm(list(tested.values())), strict=True))
-    for i, (setting, result) in enumerate(zip(settings, results, strict=True)):
-        if result.difference is not None:
-            results[i] = replace(result, difference=replace(result.difference, p=corrected.get(setting)))
-    used = [run for of_seed in by_setting.values() for run in of_seed.values()]
+    used = list(itertools.chain.from_iterable(there.values()))
     return Comparison(
         task=task,
         metric=of,
@@ -245,26 +209,18 @@ def compare_runs(
         shares=_shares(grid, [each.runs for each in results]),
         baseline=_baseline(used, of),
         runs=len(used),
-        left=len(by_setting) * len(seeds) - len(used),
+        left=len(there) * len(seeds) - len(used),
         seconds=sum(run.train_seconds + run.compile_seconds for run in used),
         base=grid.base,
     )
 
 
-class _Samples:
-    """Scores of settings, on all sequences and on samples of seeds and sequences that are the same for all.
+class _Draws:
+    """Scores of settings on samples of seeds and sequences, the same for all; `scores` has those on all sequences."""
 
-    Attributes:
-        score: which.
-        scores: for each setting those of its seeds, as far as they did not fail.
-    """
-
-    def __init__(
-        self, runs: Mapping[Setting, Mapping[int, Run]], seeds: Sequence[int], shared: bool, score: Score
-    ) -> None:
+    def __init__(self, runs: Mapping[Setting, Sequence[Run]], shared: bool, score: Score) -> None:
         self._runs = {
-            setting: {seed: each[seed] for seed in seeds if seed in each and each[seed].status != FAILED}
-            for setting, each in runs.items()
+            setting: {run.seed: run for run in each if run.status != FAILED} for setting, each in runs.items()
         }
         self._shared, self.score = shared, score
         self.scores = {
@@ -273,35 +229,33 @@ class _Samples:
             }
             for setting, of_setting in self._runs.items()
         }
-        self._resamples: dict[tuple[int, ...], Resamples] = {}
+        # How many sequences each seed was tested on; diverged runs do not tell.
+        every = [run for of_setting in self._runs.values() for run in of_setting.values()]
+        self._sizes = {run.seed: len(run.counts.support) for run in every if run.counts is not None}
+        self._size = next(iter(self._sizes.values()), 1)
+        self._samples: dict[tuple[int, ...], Resamples] = {}
         self._draws: dict[tuple[Setting, tuple[int, ...]], Floats] = {}
 
-    def interval(self, setting: Setting) -> tuple[float, float]:
-        """That of the median."""
-        return interval(np.median(self.draws(setting, tuple(self.scores[setting])), axis=1))
-
-    def draws(self, setting: Setting, seeds: tuple[int, ...]) -> Floats:
+    def __call__(self, setting: Setting, seeds: tuple[int, ...]) -> Floats:
         """`(times, seeds)` the scores on samples of these seeds."""
         if (setting, seeds) not in self._draws:
             runs = [self._runs[setting][seed] for seed in seeds]
             columns = [None if run.counts is None else self.score.columns(run.counts) for run in runs]
-            if seeds not in self._resamples:
-                # A diverged run has no counts; what others have of the same draw stands in.
-                sizes = [next((len(c) for c in (column, *columns) if c is not None), 1) for column in columns]
-                self._resamples[seeds] = Resamples(sizes, self._shared)
-            drawn = self._resamples[seeds].scores(columns, self.score.of_sums, self.score.worst)
+            if seeds not in self._samples:
+                self._samples[seeds] = Resamples([self._sizes.get(seed, self._size) for seed in seeds], self._shared)
+            drawn = self._samples[seeds].scores(columns, self.score.of_sums, self.score.worst)
             self._draws[setting, seeds] = drawn
         return self._draws[setting, seeds]
 
 
-def _difference(samples: _Samples, setting: Setting, base: Setting, test_share: float | None) -> Difference | None:
-    """That of a setting to the reference, not corrected for others."""
-    ours, theirs, better = samples.scores[setting], samples.scores[base], samples.score.better
+def _difference(draws: _Draws, setting: Setting, base: Setting, test_share: float | None) -> Difference | None:
+    """That of a setting to the reference; its p is not adjusted."""
+    ours, theirs, better = draws.scores[setting], draws.scores[base], draws.score.better
     common = tuple(seed for seed in ours if seed in theirs)
     if setting == base or not common:
         return None
     gains = [better * (ours[seed] - theirs[seed]) for seed in common]
-    drawn = better * (samples.draws(setting, common) - samples.draws(base, common))
+    drawn = better * (draws(setting, common) - draws(base, common))
     p = None
     if len(gains) > 1:
         p = sign_flip_test(gains) if test_share is None else resampled_t_test(gains, test_share)
@@ -309,11 +263,7 @@ def _difference(samples: _Samples, setting: Setting, base: Setting, test_share: 
 
 
 def title_of(values: Mapping[str, Value], idle: Collection[str]) -> str:
-    """A setting in few words: values by themselves where they are words, with their names where they are numbers.
-
-    Args:
-        values: those of the varied factors.
-        idle: the factors that have no effect beside the others.
+    """A setting in few words; numbers have the names of their factors, and `idle` ones are left out.
 
     Example:
         >>> title_of({"direction": "forward", "merge_mode": "sum", "units": 8}, ["merge_mode"])
@@ -325,8 +275,8 @@ def title_of(values: Mapping[str, Value], idle: Collection[str]) -> str:
     return ", ".join(parts).replace("_", " ") or "the only setting"
 
 
-def _median(values: Sequence[float]) -> float:
-    return float(np.median(values)) if values else 0.0
+def _median(values: Iterable[float]) -> float:
+    return float(np.median(each)) if (each := list(values)) else 0.0
 
 
 def _curve(runs: Sequence[Run]) -> dict[str, Floats]:

@@ -44,6 +44,7 @@ FORMAT = 2
 FINISHED, DIVERGED, FAILED = "finished", "diverged", "failed"
 COUNTS = ("true_positives", "predicted", "support")
 SCORES = ("accuracy", "macro_f1", "loss")
+ALARMS = ("rate", "right", "wrong")
 CURVE = ("updates", "seconds", "loss", "valid_loss", "valid_metric")
 
 RunId = tuple[Setting, int]
@@ -54,23 +55,9 @@ RunId = tuple[Setting, int]
 class Run:
     """One training, and what came of it.
 
-    Attributes:
-        setting: what was trained.
-        seed: of the initial weights, the order of the data and, for generated problems, the data.
-        status: "finished", "diverged" or "failed".
-        reason: why it is not finished.
-        backend: that of Keras; "" without a result.
-        counts: what it predicted for the sequences that it was tested on; None if it is not finished.
-        curve: how it learned: arrays of one length, by the names in `CURVE`; `loss` is the mean cross-entropy of the
-            batches since the point before, each before its update; NaN without a valid part.
-        parameters: the number of trained weights.
-        updates: how many were made.
-        epochs: how many were run.
-        best_epoch: the one whose weights were tested.
-        compile_seconds: spent compiling; 0 if a compiled model was there.
-        train_seconds: spent training, validation included.
-        train_us_per_step: microseconds of training per time step, validation included.
-        label_us_per_step: microseconds of labeling per time step, on one thread.
+    `counts` are of the test part, None if it is not finished; `curve` has arrays of one length by the names in `CURVE`:
+    `loss` is the mean of the batches since the point before, each before its update; without a valid part the last two
+    are NaN. Times per step are in microseconds, those of training with validation.
     """
 
     setting: Setting
@@ -96,36 +83,13 @@ class Run:
 
 
 class Store:
-    """The runs of a study, and the file that they are kept in.
+    """The runs of a study, and the file that they are kept in; None for memory only.
 
     A context that has the file to itself. `add` keeps a run in the journal; when the context ends, the Parquet file is
-    written, whole or not at all, and the journal is removed.
-
-    Args:
-        path: the Parquet file; None to keep the runs in memory only.
-        fingerprint: what tells the study from others.
-        study: what was compared, for whoever reads the file.
-
-    Attributes:
-        runs: those that are there, failed ones left out.
-
-    Raises:
-        InputError: the file cannot be written later, or another process is writing it.
-        DataError: the file or its journal is of another study, or damaged.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = Path(folder, "study.parquet")
-        ...     with Store(path, "abc", {"classes": [0, 1]}) as store:
-        ...         store.add(Run(Setting.of({"units": 8}), seed=0))
-        ...     with Store(path, "abc", {"classes": [0, 1]}) as store:
-        ...         print([(str(run.setting), run.seed) for run in store.runs])
-        [('units=8', 0)]
+    written, whole or not at all, and the journal is removed. `runs` are those that are there, without failed ones.
     """
 
     def __init__(self, path: Path | None, fingerprint: str, study: Mapping[str, Any]) -> None:
-        """Read what is there."""
         self.runs: list[Run] = []
         self._study = {"format": FORMAT, "fingerprint": fingerprint, **study}
         self._path = path
@@ -147,11 +111,9 @@ class Store:
         self.runs = [run for run in {run.id: run for run in found}.values() if run.status != FAILED]
 
     def __enter__(self) -> Store:
-        """Itself."""
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Write the Parquet file of all runs; nobody else could before."""
         with self._open:
             if self._path is None or not self._journal.exists():
                 return
@@ -159,9 +121,7 @@ class Store:
                 content = io.BytesIO()
                 frame(self.runs, self._study).write_parquet(content)
                 temporary.write_bytes(content.getbuffer())
-            if self._database is not None:
-                self._database.close()
-            self._journal.unlink(missing_ok=True)
+            self._journal.unlink()
 
     def add(self, run: Run) -> None:
         """Keep a run; when this returns, it is safe."""
@@ -196,7 +156,7 @@ class Store:
             if any(not isinstance(row, bytes) or zlib.crc32(row) != checksum for row, checksum in rows):
                 raise DataError(damaged)
             tables = [pl.read_ipc(io.BytesIO(row)) for row, _ in rows]
-            return self._checked(_parsed(pl.concat(tables)), self._journal) if tables else []
+            return self._checked(_parsed(pl.concat(tables, how="diagonal")), self._journal) if tables else []
         except (sqlite3.Error, pl.exceptions.PolarsError, *UNREADABLE):
             raise DataError(damaged) from None
 
@@ -214,11 +174,7 @@ UNREADABLE = (ValueError, KeyError, IndexError, TypeError, AttributeError)
 
 
 def read_runs(path: Path) -> tuple[dict[str, Any], list[Run]]:
-    """The study and its runs from a Parquet file.
-
-    Raises:
-        DataError: it cannot be read, or holds no runs.
-    """
+    """The study and its runs from a Parquet file."""
     try:
         return _parsed(pl.read_parquet(path))
     except OSError as reason:
@@ -228,7 +184,7 @@ def read_runs(path: Path) -> tuple[dict[str, Any], list[Run]]:
 
 
 def frame(runs: Iterable[Run], study: Mapping[str, Any]) -> pl.DataFrame:
-    """The runs as a table; see the top of this module for its columns."""
+    """The runs as a table, as the top of this module says."""
     text, classes = json.dumps(study, default=str), study["classes"]
     of_scores = [score(name, classes) for name in SCORES]
     rows = []
@@ -238,7 +194,9 @@ def frame(runs: Iterable[Run], study: Mapping[str, Any]) -> pl.DataFrame:
         if run.counts is not None:
             row |= {each.name: each.of(run.counts) for each in of_scores}
             row |= {name: getattr(run.counts, name).ravel() for name in COUNTS}
-            row |= {"sequence_loss": run.counts.loss, "alarms": _alarms(run.counts)}
+            alarms = ((rate, *each.T.tolist()) for rate, each in run.counts.alarms.items())
+            row["alarms"] = [dict(zip(ALARMS, each, strict=True)) for each in alarms]
+            row["sequence_loss"] = run.counts.loss
         if run.curve:
             points = zip(*(run.curve[name].tolist() for name in CURVE), strict=True)
             row |= {"curve": [dict(zip(CURVE, point, strict=True)) for point in points]}
@@ -261,16 +219,9 @@ def _schema() -> dict[str, Any]:
         "curve": pl.List(pl.Struct({name: pl.Int64 if name == "updates" else pl.Float64 for name in CURVE})),
         **dict.fromkeys(COUNTS, counts),
         "sequence_loss": pl.List(pl.Float64),
-        "alarms": pl.List(pl.Struct({"rate": pl.Float64, "right": counts, "wrong": counts})),
+        "alarms": pl.List(pl.Struct(dict(zip(ALARMS, (pl.Float64, counts, counts), strict=True)))),
         "study": pl.String,
     }
-
-
-def _alarms(counts: Counts) -> list[dict[str, Any]]:
-    return [
-        {"rate": rate, "right": each[:, 0].tolist(), "wrong": each[:, 1].tolist()}
-        for rate, each in counts.alarms.items()
-    ]
 
 
 def _parsed(table: pl.DataFrame) -> tuple[dict[str, Any], list[Run]]:
@@ -288,4 +239,4 @@ def _run(row: Mapping[str, Any], classes: int) -> Run:
     points = row["curve"] or []
     curve = {name: np.array([point[name] for point in points]) for name in CURVE} if points else {}
     plain = {name: row[name] for name in _PLAIN}
-    return Run(setting=Setting.parse(row["setting"]), counts=counts, curve=curve, **plain)
+    return Run(setting=Setting.of(json.loads(row["setting"])), counts=counts, curve=curve, **plain)

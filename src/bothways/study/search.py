@@ -31,22 +31,10 @@ class Search:
     The sampler is Optuna's tree-structured Parzen estimator (Bergstra et al. 2011), from a fixed seed; each setting is
     trained with every seed, and its value is the median over them of the best validation score (of `monitor`), so that
     the test part stays unseen. Without a valid part it is the test score itself, which flatters the best.
-
-    Args:
-        grid: the values to choose among; its cells are left alone.
-        task: what is learned.
-        score: what counts without a valid part.
-        reference: the cell that is tried first.
-
-    Attributes:
-        cells: those that were tried, the reference first.
-
-    Raises:
-        MissingDependencyError: Optuna is not installed.
+    `cells` are those that were tried, the reference first.
     """
 
     def __init__(self, grid: Grid, task: Task, score: Score, reference: Cell) -> None:
-        """Begin with the reference."""
         need_optuna()
         import optuna
 
@@ -65,14 +53,7 @@ class Search:
         do: Callable[[Sequence[RunId]], bool],
         runs: Callable[[], Mapping[RunId, Run]],
     ) -> None:
-        """Try settings until there were this many, or until time is up.
-
-        Args:
-            trials: how many to propose, those that were met before among them.
-            seeds: that each is trained with.
-            do: does those runs that are not there yet; tells whether all are.
-            runs: those that are there.
-        """
+        """Try this many settings, or until time is up; `do` does runs, and tells whether all were done."""
         for first in range(0, trials, AT_ONCE):
             asked = [each for _ in range(min(AT_ONCE, trials - first)) if (each := self._proposal()) is not None]
             whole = do(list(dict.fromkeys((setting, seed) for _, _, setting in asked for seed in seeds)))
@@ -118,12 +99,7 @@ class Search:
 
 
 def validation(run: Run, score: Score) -> float:
-    """How good a run is on its valid part, the higher the better; without one, on the test part.
-
-    Args:
-        run: the run.
-        score: the one that counts without a valid part.
-    """
+    """How good a run is on its valid part, the higher the better; without one, by `score` on the test part."""
     of_loss = run.setting["monitor"] == "loss"
     if run.counts is None:
         return min(score.better * score.worst, -LARGEST_LOSS if of_loss else 0.0)
@@ -135,11 +111,7 @@ def validation(run: Run, score: Score) -> float:
 
 
 def need_optuna() -> None:
-    """Check that Optuna is installed.
-
-    Raises:
-        MissingDependencyError: it is not.
-    """
+    """Check that Optuna is installed."""
     try:
         import optuna  # noqa: F401
     except ModuleNotFoundError as missing:

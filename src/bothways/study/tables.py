@@ -21,19 +21,10 @@ def table_task(
     say: Callable[[str], None] = lambda message: None,
     **roles: Any,
 ) -> Task:
-    """The parts of a table: every setting learns from train, stops by valid and is tested on test.
+    """A table as a task: every setting learns from train, stops by valid and is tested on test.
 
-    Args:
-        path: the table.
-        preparations: how it is prepared, in each of the ways that are compared.
-        redraw: whether each seed draws its own parts, of whole sequences; else all have the same.
-        allow_leaks: go on even if a column gives the answer away.
-        say: is called with what the user should know.
-        roles: as in `bothways.data.choose_columns`.
-
-    Raises:
-        DataError: the table cannot be used, gives answers away, or has nothing to test on.
-        InputError: parts are to be drawn, but the table says which part is which, or has too few sequences.
+    With `redraw` each seed draws its own parts, of whole sequences. `roles` are arguments of
+    `bothways.data.read_and_split`.
     """
     read = read_and_split(path, **roles)
     if redraw and (read.columns.split is not None or read.columns.group is not None):

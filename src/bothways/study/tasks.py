@@ -28,14 +28,7 @@ LEAST_DRAWN = 10
 
 
 class Split(NamedTuple):
-    """The data of one run.
-
-    Attributes:
-        train: what it learns from.
-        valid: what it stops early by and chooses thresholds on, or None.
-        test: what it is tested on.
-        categories: the number of codes of each category column; these are the last ones.
-    """
+    """The data of one run; `categories` are the numbers of codes of the category columns, the last ones."""
 
     train: Sequences
     valid: Sequences | None
@@ -71,11 +64,7 @@ class Task:
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def shape(self, preparation: Preparation) -> Shape:
-        """What the data determine about every network.
-
-        Raises:
-            InputError: the data are not there in this preparation.
-        """
+        """What the data determine about every network; refused where they are not there in this preparation."""
         if preparation not in self.shapes:
             raise InputError(f"{self.name} is no table that could be prepared with {preparation}")
         return self.shapes[preparation]
@@ -106,9 +95,6 @@ def array_task(
         unseen: how many classes, the last ones, the train part does not have.
         tested_on: as in `Task`.
         about: as in `Task`.
-
-    Raises:
-        InputError: there are too few sequences to draw parts of.
 
     Example:
         >>> part = Sequences.from_arrays([np.full((3, 1), i) for i in range(20)], labels=np.tile([0, 1, 1], 20))
@@ -146,7 +132,10 @@ def array_task(
         name=name,
         classes=tuple(classes),
         draw=partial(_redrawn if redraw else _fixed, there),
-        shapes={preparation: _shape(split, known) for preparation, split in there.items()},
+        shapes={
+            preparation: Shape(train.features, known, categories, train.per, int(train.lengths.max()))
+            for preparation, (train, _, _, categories) in there.items()
+        },
         facts=facts,
         tested_on=tested_on,
         test_share=share,
@@ -165,9 +154,6 @@ def problem_task(
         steps: of each sequence.
         unseen: sequences to be tested on.
         parameters: further arguments of the problem.
-
-    Raises:
-        InputError: an unknown problem or parameter, or a value out of its range.
 
     Example:
         >>> train, _, test, _ = problem_task("cumulative-sum", sequences=5).draw(1, Preparation())
@@ -199,15 +185,7 @@ def problem_task(
 
 
 def parse_parameters(arguments: Sequence[str]) -> dict[str, Any]:
-    """Parameters of a problem from the command line, each `NAME=VALUE`.
-
-    Raises:
-        InputError: it is no number, or has no name.
-
-    Example:
-        >>> parse_parameters(["steps=20", "threshold=2.5"])
-        {'steps': 20, 'threshold': 2.5}
-    """
+    """Parameters of a problem from the command line, each `NAME=NUMBER`."""
     found: dict[str, Any] = {}
     for argument in arguments:
         name, _, text = argument.partition("=")
@@ -243,8 +221,3 @@ def _generated(
 
     # Two streams, so that no seed learns from what it is tested on.
     return Split(part(sizes["sequences"], [0, seed]), None, part(sizes["unseen"], [1]), found.categories)
-
-
-def _shape(split: Split, classes: int) -> Shape:
-    train = split.train
-    return Shape(train.features, classes, split.categories, train.per, int(train.lengths.max()))

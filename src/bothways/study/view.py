@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from bothways.study.factors import default, factors
@@ -10,13 +10,7 @@ from bothways.study.results import Comparison, Result
 
 
 class Cell(NamedTuple):
-    """A place in a table.
-
-    Attributes:
-        text: what stands there.
-        ends: an interval or a remark, in small print.
-        mark: "better" or "worse" for a significant difference, else "".
-    """
+    """A place in a table; `ends` stand in small print, `mark` is "better" or "worse" for a significant difference."""
 
     text: str = ""
     ends: str = ""
@@ -24,13 +18,7 @@ class Cell(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A row of a table.
-
-    Attributes:
-        name: what it is about.
-        cells: under the heads of the table.
-        reference: whether it is about the reference.
-    """
+    """A setting, or whatever else is named, and its cells."""
 
     name: str
     cells: list[Cell]
@@ -38,12 +26,7 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table.
-
-    Attributes:
-        head: the names of the columns, the first of which has the names of the rows.
-        rows: from the top down.
-    """
+    """The names of the columns, the first of which has the names of the rows, and the rows."""
 
     head: tuple[str, ...]
     rows: list[Row]
@@ -51,15 +34,20 @@ class Table(NamedTuple):
 
 def settings_table(comparison: Comparison) -> Table:
     """Each setting with its score and its difference to the reference, the best first."""
-    return Table(
-        ("setting", comparison.metric.title, "against the reference", "p"), _rows(comparison.own, _score_cells)
-    )
+    head = ("setting", comparison.metric.title, "against the reference", "p")
+    return Table(head, [Row(each.title, _score_cells(each), each.difference is None) for each in comparison.own])
 
 
 def costs_table(comparison: Comparison) -> Table:
     """Each setting with what it costs."""
     head = ("setting", "weights", "compile s", "train s", "us per step to train", "us per step to label")
-    return Table(head, _rows(comparison.own, _cost_cells))
+    rows = []
+    for each in comparison.own:
+        seconds = (f"{each.compile_seconds:.2f}", f"{each.seconds:.3g}")
+        us = (f"{each.train_us_per_step:.3g}", f"{each.label_us_per_step:.3g}")
+        cells = [Cell(text) for text in (f"{each.parameters:,}", *seconds, *us)]
+        rows.append(Row(each.title, cells, each.difference is None))
+    return Table(head, rows)
 
 
 def shares_table(comparison: Comparison) -> Table:
@@ -112,10 +100,6 @@ def facts(comparison: Comparison) -> dict[str, Mapping[str, Any]]:
     return {name: each for name, each in {**found, "To compare scores with": compare_with}.items() if each}
 
 
-def _rows(results: Iterable[Result], cells: Callable[[Result], list[Cell]]) -> list[Row]:
-    return [Row(each.title, cells(each), each.difference is None) for each in results]
-
-
 def _score_cells(result: Result) -> list[Cell]:
     remarks = [f"{n} {what}" for n, what in ((result.diverged, "diverged"), (result.failed, "failed")) if n]
     if result.median is None:
@@ -127,9 +111,3 @@ def _score_cells(result: Result) -> list[Cell]:
         cells.append(Cell(f"{difference.median:+.4f}", f"{difference.low:+.3f} to {difference.high:+.3f}", mark))
         cells.append(Cell("" if difference.p is None else f"{difference.p:.2g}", "", mark))
     return cells
-
-
-def _cost_cells(result: Result) -> list[Cell]:
-    seconds = (f"{result.compile_seconds:.2f}", f"{result.seconds:.3g}")
-    us = (f"{result.train_us_per_step:.3g}", f"{result.label_us_per_step:.3g}")
-    return [Cell(each) for each in (f"{result.parameters:,}", *seconds, *us)]

@@ -18,6 +18,7 @@ import numpy as np
 
 from bothways.errors import InputError
 from bothways.metrics import Counts, count, thresholds_for
+from bothways.settings import Preparation
 from bothways.study.factors import Setting
 from bothways.study.runs import CURVE, DIVERGED, FAILED, Run
 from bothways.study.tasks import Split, Task
@@ -40,20 +41,11 @@ def this_process() -> Process:
     return socket.gethostname(), os.getpid()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class StudySpec:
-    """What all runs of a study share.
+    """What all runs of a study share; `positive` is the code of the class to detect, `driver` the one that compares."""
 
-    Attributes:
-        task: what is learned.
-        false_alarm_rates: at which rates alarms are counted.
-        positive: the code of the class to detect.
-        driver: the process that compares.
-        backend: that of Keras there, if it was chosen.
-        id: tells it from others.
-    """
-
-    task: Task
+    task: Task = field(compare=False)  # a copy of it is as good as another
     false_alarm_rates: tuple[float, ...]
     positive: int
     driver: Process = field(default_factory=this_process)
@@ -69,30 +61,16 @@ _lock = threading.Lock()
 
 
 def train_runs(spec: StudySpec, setting: Setting, seeds: Sequence[int], seconds: float = float("inf")) -> list[Run]:
-    """Train a setting with one seed after the other, in one process.
+    """Train a setting with one seed after the other, and give up the run that is going on after `seconds`.
 
-    Args:
-        spec: what all runs share.
-        setting: what to train.
-        seeds: the seeds.
-        seconds: after which the run that is going on is given up.
-
-    Returns:
-        At least one run, unless time is over; those for which `AT_ONCE` was too short are missing.
-
-    Example:
-        >>> from bothways.study.tasks import problem_task
-        >>> spec = StudySpec(problem_task("cumulative-sum", sequences=20), (), positive=1)
-        >>> (run,) = train_runs(spec, Setting.of({"epochs": 2, "units": 4}), [0])
-        >>> run.status, run.updates, len(run.counts.support)
-        ('finished', 6, 1000)
+    At least one run comes of it unless time is over; those for which `AT_ONCE` was too short are missing.
     """
     begun, done = time.monotonic(), list[Run]()
     _begin(spec.driver, spec.backend)
     with _lock:  # some pools have threads
         for seed in seeds:
             try:
-                done.append(_trained(_kept(spec.id, spec), setting, seed, begun + seconds))
+                done.append(_trained(spec, setting, seed, begun + seconds))
             except OutOfTimeError:
                 break
             except Exception as reason:  # one run that fails must not take the others with it
@@ -134,29 +112,16 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-_specs: dict[str, StudySpec] = {}
-
-
-def _kept(id: str, spec: StudySpec) -> StudySpec:
-    """The study as this process met it first, with the data that it has kept."""
-    if id not in _specs:
-        _specs.clear()
-        _split.cache_clear()
-        _specs[id] = spec
-    return _specs[id]
-
-
 @lru_cache(KEPT_SPLITS)
-def _split(task: Task, seed: int, preparation: Any) -> Split:
-    return task.draw(seed, preparation)
+def _split(spec: StudySpec, seed: int, preparation: Preparation) -> Split:
+    return spec.task.draw(seed, preparation)
 
 
 def _trained(spec: StudySpec, setting: Setting, seed: int, end: float) -> Run:
     from bothways.training import train
 
-    task = spec.task
-    split = _split(task, seed, setting.preparation)
-    network = setting.network(task.shape(setting.preparation))
+    split = _split(spec, seed, setting.preparation)
+    network = setting.network(spec.task.shape(setting.preparation))
     parameters = sum(int(np.prod(shape)) for name, shape in network.weight_shapes().items() if name[:6] != "input/")
     started = time.perf_counter()
 
@@ -208,11 +173,7 @@ def _tested(spec: StudySpec, network: Any, weights: Any, split: Split) -> tuple[
 
 
 def curve(trained: Any) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
-    """How a training learned: a point per epoch with validation, else one per update, thinned out to `POINTS`.
-
-    Args:
-        trained: a `bothways.training.Trained`.
-    """
+    """How a training learned: a point per epoch with validation, else one per update, thinned out to `POINTS`."""
     losses = np.asarray(trained.losses, np.float64)
     history = trained.history
     ends = np.linspace(0, len(losses), len(history) + 1)[1:].round().astype(np.int64)
