@@ -129,8 +129,8 @@ def test_a_dtype_of_ours(capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     assert run("--shapes", TINY, "--dtype", "bfloat16", "--mode", "infer", "--peers", "none", "--seconds", "0.05") == 0
     out, err = capsys.readouterr()
     assert "lstm infer bfloat16" in out
-    assert "our products multiply bfloat16 numbers" in out
-    assert "lstm infer bfloat16 2,5,3,4, 1/1" in err
+    assert "our matrix products use bfloat16 numbers" in out
+    assert "lstm infer bfloat16 2,5,3,4: 1/1" in err
 
 
 @pytest.mark.skipif("precision" not in inspect.signature(engine.run).parameters, reason="the engine has float32 only")
@@ -331,7 +331,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         assert list(of)[4:] == ["ms", "gflops", "share_of_sgemm", "ratio", "disturbed", "other_work"]
         assert (of["cell"], of["dtype"], list(of["ms"]), of["ratio"]) == ("lstm", "float32", ["bothways"], None)
     assert json.loads(path.read_text())["results"] == results
-    assert "lstm train 2,5,3,4, 3/4" in err
+    assert "lstm train 2,5,3,4: 3/4" in err
 
     assert run(*tiny, "--mode", "infer") == 0
     out, _ = capsys.readouterr()
@@ -387,7 +387,7 @@ def test_the_widest_table_fits(capsys: pytest.CaptureFixture[str], monkeypatch: 
     measurements.show_report(report, None)
     measurements.say_reasons(report)
     out, err = capsys.readouterr()
-    assert "busy: the share of the processors" in out
+    assert "busy: share of the processors" in out
     widest = "256,1000,300,1024 1234 12346* 12346 12346 12346 12346"
     assert " ".join(out.split()).count(widest) == 2
     assert all(len(line.rstrip()) <= 100 for line in out.splitlines())

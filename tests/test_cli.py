@@ -255,7 +255,6 @@ def bad_tables() -> dict[str, pl.DataFrame]:
 
     return {
         "nan.csv": changed("bytes", float("nan")),
-        "infinite.csv": changed("bytes", float("inf")),
         "missing.csv": changed("bytes", None),
         "text.csv": frame.with_columns(bytes=pl.col("bytes").cast(pl.String)).with_columns(
             bytes=pl.when(seventeenth).then(pl.lit("oops")).otherwise("bytes")
@@ -263,7 +262,6 @@ def bad_tables() -> dict[str, pl.DataFrame]:
         "words.csv": frame.with_columns(note=pl.lit("x")),
         "unlabeled.csv": changed("kind", None),
         "one.csv": frame.with_columns(kind=pl.lit("calm")),
-        "unseen.csv": changed("kind", "strange"),
         "parts.csv": changed("part", "tset"),
         "empty.csv": frame[:0],
     }
@@ -273,15 +271,13 @@ def bad_tables() -> dict[str, pl.DataFrame]:
     ("name", "said"),
     [
         ("nowhere.csv", "no such file"),
-        ("infinite.csv", "data row 17 (the first is 1), column 'bytes' is inf"),
         ("text.csv", "data row 17 (the first is 1), column 'bytes' holds 'oops'"),
         ("one.csv", "one label only"),
-        ("unseen.csv", "test part has labels that the train part does not: 'strange'"),
         ("parts.csv", "'tset'; it must say train, valid or test"),
         ("empty.csv", "no rows"),
         ("garbage.parquet", "no Parquet file"),
-        ("garbage.csv", "no CSV file"),
-        ("table.xlsx", ".parquet, .csv, .jsonl and .ndjson"),
+        ("garbage.csv", "this is no file of text"),
+        ("table.xlsx", "no Excel file"),
         ("folder.csv", "this folder holds no"),
     ],
 )
@@ -343,7 +339,7 @@ def test_bad_arguments_of_train(
         (["evaluate", "flows.bothways", "unparted.csv", "--split", "test"], "no split column"),
         (["evaluate", "flows.bothways", "unlabeled.csv"], "there is no column 'kind'"),
         (["predict", "flows.bothways", "renamed.csv", "-o", "out.csv"], "Did you mean 'Bytes'?"),
-        (["predict", "flows.bothways", "flows.csv", "-o", "out.txt"], "must end in .parquet, .csv, .jsonl or .ndjson"),
+        (["predict", "flows.bothways", "flows.csv", "-o", "out.txt"], "must end in .parquet, .csv, .tsv, .jsonl"),
         (["predict", "flows.bothways", "flows.csv", "-o", "nowhere/out.csv"], "there is no folder"),
         (["predict", "flows.bothways", "flows.csv", "-o", "./flows.csv"], "this is one of the tables to label"),
         (["predict", "flows.bothways", "predicted.csv", "-o", "out.csv"], "'predicted' already"),

@@ -70,18 +70,18 @@ def show_error(message: str) -> None:
 
 
 @contextmanager
-def bar() -> Iterator[tuple[Say, Callable[[float, float, str, str], None]]]:
-    """Show progress: a bar on a terminal, in a log the first line, the last one, and one every `LOG_EVERY` seconds.
+def bar(each: bool = False) -> Iterator[tuple[Say, Callable[[float, float, str, str], None]]]:
+    """Show progress: a bar on a terminal, in a log one line every `LOG_EVERY` seconds, or for `each` name.
 
     Returns:
         How to print a message meanwhile; and what to call with how much is done, of how much, its name, and more.
     """
-    console, last = words(), float("-inf")
+    console, last, logged = words(), float("-inf"), ""
 
     def log(done: float, total: float, name: str, more: str) -> None:
-        nonlocal last
-        if time.monotonic() - last >= LOG_EVERY or done >= total:
-            last = time.monotonic()
+        nonlocal last, logged
+        if name != logged if each else time.monotonic() - last >= LOG_EVERY or done >= total:
+            last, logged = time.monotonic(), name
             say(f"{name}: {more}")
 
     if not console.is_terminal:

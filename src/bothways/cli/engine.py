@@ -95,7 +95,7 @@ def bench(
     wanted = [] if wanted == ["none"] else wanted
     path = check_output(save, (".json",)) if save else None
     measurements.say_missing_peers(bench.choose_peers(wanted)[1])
-    with display.bar() as (_, show):
+    with display.bar(each=True) as (_, show):
         report = bench.measure(
             cases,
             wanted,
