@@ -152,7 +152,7 @@ def test_features_that_are_no_numbers(value: float | None) -> None:
     ("change", "said"),
     [
         ({"label": [None, None, None]}, "the label 'label' is empty in every row"),
-        ({"label": [0.5, 1.0, 2.0]}, "the label 'label' is of type Float64"),
+        ({"label": [0.5, 1.0, 2.0]}, "the label 'label' holds fractions"),
         ({"label": [datetime.date(2024, 1, 1)] * 3}, "the label 'label' is of type Date"),
         ({"flow": ["a", None, "b"]}, "data row 2 .* column 'flow' is empty"),
         ({"flow": [[1], [1], [2]]}, "column 'flow' is of type List"),
@@ -220,5 +220,5 @@ def test_labels_beyond_64_bits_are_text(dtype: Any) -> None:
 
 @pytest.mark.parametrize("odd", [float("inf"), 1e300])
 def test_labels_that_are_no_whole_numbers_are_refused(odd: float) -> None:
-    with pytest.raises(DataError, match="the label 'label' is of type Float64"):
+    with pytest.raises(DataError, match="the label 'label' holds fractions"):
         label_values(Table("some.csv", pl.DataFrame({"label": [odd, 1.0]})), "label")

@@ -199,9 +199,8 @@ def label_values(table: Table, name: str) -> pl.Series:
         return whole
     if column.dtype in (pl.Boolean, pl.String):
         return column
-    raise DataError(
-        f"{table.source}: the label {name!r} is of type {column.dtype}; labels are whole numbers, text or true/false."
-    )
+    kind = "holds fractions" if column.dtype.is_float() else f"is of type {column.dtype}"
+    raise DataError(f"{table.source}: the label {name!r} {kind}; labels are whole numbers, text or true/false.")
 
 
 def label_codes(table: Table, name: str, classes: Sequence[Any] = ()) -> tuple[Rows, list[Any]]:

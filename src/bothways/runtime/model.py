@@ -96,11 +96,11 @@ class Model:
         named = columns is not None and columns.label
         summary["features"] = ", ".join(columns.features) if columns and named else f"{network.features} per step"
         summary |= columns.roles if columns and named else {}
-        sizes = [f"{name}: {of['sequences']:,} of {of['steps']:,} steps" for name, of in facts.get("parts", {}).items()]
+        sizes = [f"{name} {of['sequences']:,} ({of['steps']:,} steps)" for name, of in facts.get("parts", {}).items()]
         best: Mapping[str, Any] = next((epoch for epoch in reversed(facts.get("history", [])) if epoch["best"]), {})
         found = {
             "trained on": facts.get("data"),
-            "sequences": "; ".join(sizes),
+            "sequences": ", ".join(sizes),
             "epochs": facts.get("epochs"),
             "best epoch": facts.get("best_epoch"),
             "valid score": None if best.get("valid_metric") is None else f"{best['valid_metric']:.3f}",
