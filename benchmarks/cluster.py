@@ -97,15 +97,25 @@ def kill_one(seeds: int, epochs: int) -> None:
 
 def speed(seeds: int, epochs: int, turns: int) -> None:
     """Runs per second, per process, of both in turns."""
+    import joblib
+    import ray
+    from ray.util.joblib import register_ray
+
     ratios = []
-    with three_nodes():
-        for where in (None, "ray://auto"):  # imports and compiling
-            once(2, epochs, cluster=where, workers=2)
+    with three_nodes() as (cluster, _):
+        ray.init(cluster.address, logging_level="ERROR", log_to_driver=False)
+        register_ray()
+
+        def on_ray() -> float:
+            with joblib.parallel_config("ray"):
+                return once(seeds, epochs, workers=2)[1]
+
+        once(seeds, epochs, workers=2)  # imports and compiling
+        on_ray()
         for turn in range(turns):
-            local = once(seeds, epochs, workers=2)[1]
-            ray = once(seeds, epochs, workers=2, cluster="ray://auto")[1]
-            ratios.append(local / ray)
-            print(f"turn {turn}: loky {local:.1f} s, Ray {ray:.1f} s, ratio {ratios[-1]:.2f}", flush=True)
+            local, far = once(seeds, epochs, workers=2)[1], on_ray()
+            ratios.append(local / far)
+            print(f"turn {turn}: loky {local:.1f} s, Ray {far:.1f} s, ratio {ratios[-1]:.2f}", flush=True)
     print(f"Ray has {statistics.median(ratios):.2f} of the speed of loky per process (median of {turns} turns).")
 
 
