@@ -155,6 +155,7 @@ def test_the_manners_of_scikit_learn() -> None:
     assert {name for name in vars(labeler) if name not in before} == {
         "classes_",
         "n_features_in_",
+        "n_iter_",
         "per_",
         "columns_",
         "model_",
