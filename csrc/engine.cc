@@ -1,9 +1,6 @@
 #include "engine.h"
 
-#include <cpuid.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -12,8 +9,9 @@
 #include <new>
 #include <vector>
 
+#include "blocks.h"
 #include "kernels.h"
-#include "schedule.h"
+#include "machine.h"
 #include "threads.h"
 
 #ifdef __SANITIZE_ADDRESS__
@@ -25,44 +23,6 @@ namespace {
 
 // ------------------------------------------------------------------ instruction sets
 
-// The processor's features by CPUID, and the registers that the operating system saves by XGETBV.
-struct Machine {
-  bool avx2 = false, avx512 = false, bf16 = false, amx = false, intel = false;
-  bool halves = false;  // whether it works on 512 bits as on twice 256
-
-  Machine() {
-    unsigned a, b, c, d;
-    if (!__get_cpuid(0, &a, &b, &c, &d)) return;
-    intel = b == signature_INTEL_ebx;
-    const bool amd = b == signature_AMD_ebx;
-    if (!__get_cpuid(1, &a, &b, &c, &d)) return;
-    const bool fma = c & (1u << 12), osxsave = c & (1u << 27), avx = c & (1u << 28);
-    if (!(fma && osxsave && avx)) return;
-    unsigned low, high;
-    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    const bool ymm = (low & 0x06) == 0x06, zmm = (low & 0xe6) == 0xe6, tiles = (low & 0x60000) == 0x60000;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return;
-    avx2 = ymm && (b & (1u << 5));
-    const unsigned f_dq_bw_vl = (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31),
-                   amx_bf16_tile = (1u << 22) | (1u << 24);
-    avx512 = avx2 && zmm && (b & f_dq_bw_vl) == f_dq_bw_vl;
-    const bool has_amx = tiles && (d & amx_bf16_tile) == amx_bf16_tile;
-    constexpr unsigned kAmdUnits = 0x8000001a, k512 = 1u << 3;
-    unsigned units, b8, c8, d8;
-    halves = amd && avx512 && __get_cpuid(kAmdUnits, &units, &b8, &c8, &d8) && !(units & k512);
-    if (!__get_cpuid_count(7, 1, &a, &b, &c, &d)) return;
-    bf16 = avx512 && (a & (1u << 5));
-    amx = bf16 && has_amx && allow_tiles();
-  }
-
- private:
-  // Linux gives a process the registers for tiles when it asks for them.
-  static bool allow_tiles() {
-    constexpr long kRequestPermission = 0x1023, kTileData = 18;
-    return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-  }
-};
-
 constexpr Tables all_singles(const CellTable& singles) { return {&singles, &singles, &singles}; }
 constexpr Tables kNarrow = {&kAvx512NarrowSingles, &kAvx512NarrowPairs, &kAvx512NarrowPairs};
 
@@ -72,7 +32,7 @@ constexpr Kernels kAvx512 = {"avx512", all_singles(kAvx512Singles), all_singles(
 constexpr Kernels kAvx512Bf16 = {"avx512_bf16", {&kAvx512Singles, &kAvx512Pairs, &kAvx512Pairs}, kNarrow};
 constexpr Kernels kAmx = {"amx", {&kAvx512Singles, &kAmxPairs, &kAvx512Singles}, {}};
 
-const Machine machine;
+const Features machine = find_features();
 
 // What this machine can run, best first.
 std::vector<const Kernels*> find_kernels() {
@@ -143,7 +103,11 @@ class Arena {
   int64_t size_ = 0;
 };
 
-thread_local Arena scan_arena, sum_arena;
+// A size after which another array starts a cache line.
+int64_t aligned(int64_t floats) { return (floats + 15) / 16 * 16; }
+
+thread_local Arena scan_arena;    // a worker's own
+thread_local Arena shared_arena;  // of the caller, for all that work on its call
 
 // Asks for huge pages where much memory is about to be written, which may be fresh: the first touch of each page has a
 // price. That the system does not give them is no error.
@@ -154,57 +118,7 @@ void ask_for_huge_pages(float* memory, int64_t count) {
   if (memory && last >= first + 2 * kHuge) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
 }
 
-// ------------------------------------------------------------------ the schedule
-
-class ScheduleMemory {
- public:
-  explicit ScheduleMemory(const Input& input) {
-    const int64_t batch = input.batch, time = input.time;
-    ints_.resize(2 * batch + time + batch * time + time + 1);
-    base_.resize(time);
-    int32_t* row = ints_.data();
-    int32_t* count = row + batch;
-    int32_t* active = count + batch;
-    int32_t* steps = active + time;
-    int32_t* starts = steps + batch * time;  // counting sort, longest first
-    std::fill(starts, starts + time + 1, 0);
-    for (int64_t b = 0; b < batch; ++b) ++starts[time - valid_steps(input, b)];
-    for (int64_t n = 0, start = 0; n <= time; ++n) {
-      const int64_t rows = starts[n];
-      starts[n] = static_cast<int32_t>(start);
-      start += rows;
-    }
-    for (int64_t b = 0; b < batch; ++b) {
-      const int64_t n = valid_steps(input, b);
-      const int32_t rank = starts[time - n]++;
-      row[rank] = static_cast<int32_t>(b);
-      count[rank] = static_cast<int32_t>(n);
-      int32_t* list = steps + rank * time;
-      for (int64_t t = 0; t < time; ++t) {
-        if (!input.mask || input.mask[b * time + t]) *list++ = static_cast<int32_t>(t);
-      }
-    }
-    schedule = {batch, time, batch ? count[0] : 0, 0, row, count, active, base_.data(), steps};
-    for (int64_t j = 0, ranks = batch; j < schedule.turns; ++j) {
-      while (count[ranks - 1] <= j) --ranks;
-      active[j] = static_cast<int32_t>(ranks);
-      base_[j] = schedule.total;
-      schedule.total += ranks;
-    }
-  }
-
-  Schedule schedule;
-
- private:
-  static int64_t valid_steps(const Input& input, int64_t b) {
-    if (!input.mask) return input.time;
-    const uint8_t* mask = input.mask + b * input.time;
-    return input.time - std::count(mask, mask + input.time, 0);
-  }
-
-  std::vector<int32_t> ints_;
-  std::vector<int64_t> base_;
-};
+// ------------------------------------------------------------------ sharing out
 
 int64_t total_units(int directions, const Direction* direction) {
   int64_t units = 0;
@@ -214,18 +128,30 @@ int64_t total_units(int directions, const Direction* direction) {
 
 int64_t first_column(const Direction* direction, int i) { return total_units(i, direction); }
 
-// Below this many multiplications a direction, waking a thread costs more than it saves.
+// Below this many multiplications a thread, waking it costs more than it saves.
 constexpr int64_t kWorthAThread = 1 << 17;
+constexpr int64_t kLeastRows = 4;  // of a block: panels are read for however few
 
-void run_directions(const Input& input, int directions, const Direction* direction,
-                    const std::function<void(int)>& run) {
+// How many blocks of rows each direction is cut into: one where directions are enough for the threads. What comes out
+// has the same bits for any number.
+int64_t blocks_of(const Input& input, int directions, const Direction* direction, const Schedule& whole) {
   const int64_t columns = shape_of(direction[0].cell).gates * direction[0].units;
-  const int64_t work = input.batch * input.time * columns * (input.features + direction[0].units);
-  if (work < kWorthAThread) {
-    for (int i = 0; i < directions; ++i) run(i);
-  } else {
-    run_pieces(directions, run);
-  }
+  const int64_t work = whole.total * columns * (input.features + direction[0].units);
+  const int64_t wanted = threads() % directions == 0 ? threads() / directions : threads();
+  return std::max<int64_t>(1, std::min({wanted, work / kWorthAThread, whole.batch / kLeastRows}));
+}
+
+bool worth_threads(const Input& input, const Direction& direction, const Schedule& whole) {
+  const int64_t columns = shape_of(direction.cell).gates * direction.units;
+  return whole.total * columns * (input.features + direction.units) >= kWorthAThread;
+}
+
+// Runs piece(direction, part) for all directions and parts, side by side if `parallel`.
+void run_shares(bool parallel, int directions, int64_t parts, const std::function<void(int, int64_t)>& piece) {
+  const int count = static_cast<int>(directions * parts);
+  const auto run = [&](int k) { piece(k % directions, k / directions); };
+  if (parallel) return run_pieces(count, run);
+  for (int k = 0; k < count; ++k) run(k);
 }
 
 }  // namespace
@@ -253,7 +179,7 @@ int64_t packed_floats(const Input& input, const Direction& direction) {
 }
 
 void pack(const Input& input, const Direction& direction, float* packed) {
-  kernels_for(input, direction).pack(input, direction, packed);
+  kernels_for(input, direction).pack(input, direction, {0, 1}, packed);
 }
 
 int64_t residual_floats(const Input& input, const Direction& direction) {
@@ -262,35 +188,91 @@ int64_t residual_floats(const Input& input, const Direction& direction) {
 
 void forward(const Input& input, int directions, const Direction* direction, float* outputs,
              const DirectionOutputs* results) {
-  const ScheduleMemory memory(input);
+  const WholeSchedule whole(input);
   const int64_t stride = total_units(directions, direction);
-  run_directions(input, directions, direction, [&](int i) {
+  const int64_t parts = blocks_of(input, directions, direction, whole.schedule);
+  const Blocks blocks(whole.schedule, parts);
+  Direction packed[kMaxDirections];
+  const CellKernels* cells[kMaxDirections];
+  int64_t room = 0;
+  for (int i = 0; i < directions; ++i) {
+    packed[i] = direction[i];
+    cells[i] = &kernels_for(input, direction[i]);
+    if (!direction[i].packed) room += aligned(cells[i]->packed_floats(input, direction[i]));
+    if (results[i].residuals) ask_for_huge_pages(results[i].residuals, cells[i]->residual_floats(input, direction[i]));
+  }
+  if (blocks.size() > 1 && room) {
+    // One set of packed weights for all blocks of a direction.
+    float* memory = shared_arena.floats(room);
+    float* weights[kMaxDirections] = {};
+    for (int i = 0; i < directions; ++i) {
+      if (direction[i].packed) continue;
+      packed[i].packed = weights[i] = memory;
+      memory += aligned(cells[i]->packed_floats(input, direction[i]));
+    }
+    run_shares(true, directions, blocks.size(), [&](int i, int64_t part) {
+      if (weights[i]) cells[i]->pack(input, direction[i], {part, blocks.size()}, weights[i]);
+    });
+  }
+  run_shares(worth_threads(input, direction[0], whole.schedule), directions, blocks.size(), [&](int i, int64_t part) {
     float* columns = outputs ? outputs + first_column(direction, i) : nullptr;
-    ForwardJob job{&input, &memory.schedule, &direction[i], columns, stride, &results[i], nullptr};
-    const CellKernels& cell = kernels_for(input, direction[i]);
-    if (results[i].residuals) ask_for_huge_pages(results[i].residuals, cell.residual_floats(input, direction[i]));
-    job.scratch = scan_arena.floats(cell.forward_scratch(job));
-    cell.forward(job);
+    ForwardJob job{&input, &whole.schedule, &blocks[part], &packed[i], columns, stride, &results[i], nullptr};
+    job.scratch = scan_arena.floats(cells[i]->forward_scratch(job));
+    cells[i]->forward(job);
   });
 }
 
 void backward(const Input& input, int directions, const Direction* direction, const float* d_outputs, float* d_x,
               const DirectionGradients* results) {
-  const ScheduleMemory memory(input);
+  const WholeSchedule whole(input);
   const int64_t stride = total_units(directions, direction);
   const int64_t x_floats = input.batch * input.time * input.features;
-  // Each direction writes a d_x of its own, and they are added in a fixed order: the same bits for any threads.
-  float* other_d_x = d_x && directions > 1 ? sum_arena.floats(x_floats) : nullptr;
-  run_directions(input, directions, direction, [&](int i) {
+  const Blocks blocks(whole.schedule, blocks_of(input, directions, direction, whole.schedule));
+  const bool parallel = worth_threads(input, direction[0], whole.schedule);
+  BackwardJob jobs[kMaxDirections];
+  const CellKernels* cells[kMaxDirections];
+  int64_t room = 0;
+  for (int i = 0; i < directions; ++i) {
     const float* columns = d_outputs ? d_outputs + first_column(direction, i) : nullptr;
-    BackwardJob job{&input, &memory.schedule,         &direction[i], columns,
-                    stride, i == 0 ? d_x : other_d_x, &results[i],   nullptr};
-    const CellKernels& cell = kernels_for(input, direction[i]);
-    job.scratch = scan_arena.floats(cell.backward_scratch(job));
-    cell.backward(job);
-  });
+    // Each direction writes a d_x of its own, and they are added in a fixed order: the same bits for any threads.
+    jobs[i] = {&input, &whole.schedule, &whole.schedule, &direction[i], columns, stride, d_x, &results[i], nullptr,
+               nullptr};
+    cells[i] = &kernels_for(input, direction[i]);
+    room += aligned(cells[i]->backward_shared(jobs[i]));
+  }
+  float* memory = shared_arena.floats(room + (d_x && directions > 1 ? x_floats : 0));
+  for (int i = 0; i < directions; ++i) {
+    const int64_t shared = aligned(cells[i]->backward_shared(jobs[i]));
+    jobs[i].shared = memory;
+    memory += shared;
+  }
+  float* other_d_x = d_x && directions > 1 ? memory : nullptr;
+  if (other_d_x) jobs[1].d_x = other_d_x;
+  const auto scratch_for = [&](int i, BackwardJob job) {
+    job.scratch = scan_arena.floats(cells[i]->backward_scratch(job));
+    return job;
+  };
+  const int64_t parts = blocks.size();
+  if (parts <= 1) {
+    run_shares(parallel, directions, 1, [&](int i, int64_t) { cells[i]->backward(scratch_for(i, jobs[i])); });
+  } else {
+    run_shares(true, directions, parts, [&](int i, int64_t k) { cells[i]->begin_backward(jobs[i], {k, parts}); });
+    run_shares(true, directions, parts, [&](int i, int64_t k) {
+      BackwardJob job = jobs[i];
+      job.block = &blocks[k];
+      cells[i]->flow_back(scratch_for(i, job));
+    });
+    run_shares(true, directions, d_x ? 2 * parts : parts, [&](int i, int64_t k) {
+      const BackwardJob job = scratch_for(i, jobs[i]);
+      if (k < parts) return cells[i]->weight_gradient(job, {k, parts});
+      cells[i]->input_gradient(job, {k - parts, parts});
+    });
+  }
   if (other_d_x) {
-    for (int64_t i = 0; i < x_floats; ++i) d_x[i] += other_d_x[i];
+    run_shares(parts > 1, 1, parts, [&](int, int64_t k) {
+      const Share share{k, parts};
+      for (int64_t i = share.first(x_floats); i < share.last(x_floats); ++i) d_x[i] += other_d_x[i];
+    });
   }
 }
 

@@ -8,36 +8,55 @@
 
 namespace bothways {
 
+// A block of rows of one direction.
 struct ForwardJob {
   const Input* input;
-  const Schedule* schedule;
+  const Schedule* whole;  // of all rows
+  const Schedule* block;  // of those to work on
   const Direction* direction;
   float* outputs;         // this direction's columns of (batch, time, output_stride), or null
   int64_t output_stride;  // floats from a step to the next
   const DirectionOutputs* results;
-  float* scratch;  // (forward_scratch floats)
+  float* scratch;  // (forward_scratch floats), the worker's own
 };
 
 struct BackwardJob {
   const Input* input;
-  const Schedule* schedule;
+  const Schedule* whole;
+  const Schedule* block;
   const Direction* direction;
   const float* d_outputs;  // this direction's columns, or null
   int64_t output_stride;
   float* d_x;  // (batch, time, features), or null
   const DirectionGradients* results;
-  float* scratch;  // (backward_scratch floats)
+  float* shared;   // (backward_shared floats), of all that work on the direction
+  float* scratch;  // (backward_scratch floats), the worker's own
 };
 
-// One cell.
+// A share of work that is numbered: `part` of `parts`.
+struct Share {
+  int64_t part, parts;
+
+  int64_t first(int64_t count) const { return count * part / parts; }
+  int64_t last(int64_t count) const { return count * (part + 1) / parts; }
+};
+
+// One cell. A backward pass is one call of `backward` for a direction; or `begin_backward`, then `flow_back` for every
+// block of rows, then `input_gradient` (if d_x is wanted) and `weight_gradient` in any order, each shared out at will.
+// Both give the same bits.
 struct CellKernels {
   int64_t (*residual_floats)(const Input&, const Direction&);
   int64_t (*packed_floats)(const Input&, const Direction&);
-  void (*pack)(const Input&, const Direction&, float* packed);
+  void (*pack)(const Input&, const Direction&, Share, float* packed);
   int64_t (*forward_scratch)(const ForwardJob&);
   void (*forward)(const ForwardJob&);
+  int64_t (*backward_shared)(const BackwardJob&);
   int64_t (*backward_scratch)(const BackwardJob&);
   void (*backward)(const BackwardJob&);
+  void (*begin_backward)(const BackwardJob&, Share);
+  void (*flow_back)(const BackwardJob&);
+  void (*input_gradient)(const BackwardJob&, Share);
+  void (*weight_gradient)(const BackwardJob&, Share);
 };
 
 struct CellTable {

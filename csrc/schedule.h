@@ -10,15 +10,21 @@
 namespace bothways {
 
 struct Schedule {
-  int64_t batch, time;
+  int64_t batch, time;    // how many ranks there are, and the steps of a row
+  int64_t rows;           // of the arrays of the call; more than `batch` in a block
   int64_t turns;          // the longest list
-  int64_t total;          // valid steps of all rows
+  int64_t total;          // valid steps of all ranks
   const int32_t* row;     // (batch): rank -> row
   const int32_t* count;   // (batch): rank -> its number of valid steps
   const int32_t* active;  // (turns): how many ranks take part in turn j
   const int64_t* base;    // (turns): valid steps in the turns before j
   const int32_t* steps;   // (batch, time): rank, i -> its i-th valid step, in forward order
+  const int64_t* slot;    // (turns): the residual slot of rank 0 in turn j
+  int64_t last_slot;      // that after its last step
 };
+
+// Blocks are ranks that follow one another, as a schedule of their own. Residuals stand where they would without
+// blocks, turn after turn, so they do not depend on them.
 
 // The steps of a row that one of its valid steps answers for: itself and the masked ones that follow it, in the
 // order of reading. first, first + sign, ... (`count` of them).

@@ -1,6 +1,9 @@
 #include "threads.h"
 
 #include <pthread.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -14,6 +17,8 @@
 #include <thread>
 #include <vector>
 
+#include "machine.h"
+
 namespace bothways {
 namespace {
 
@@ -21,105 +26,177 @@ namespace {
 // caller in Python takes tens of microseconds from one call to the next.
 constexpr std::chrono::microseconds kPatience{100};
 
+// How often a caller looks whether its helpers are done before it lets others have its processor.
+constexpr int kLooks = 2000;
+
 int default_threads() {
   if (const char* text = std::getenv("OMP_NUM_THREADS")) {
     const int count = std::atoi(text);
     if (count > 0) return count;
   }
-  cpu_set_t allowed;
-  if (pthread_getaffinity_np(pthread_self(), sizeof(allowed), &allowed) == 0) return CPU_COUNT(&allowed);
-  return std::max(1u, std::thread::hardware_concurrency());
+  return usable_cores();
 }
 
-class Pool {
- public:
-  void run(int count, const std::function<void(int)>& piece, int helpers) {
-    helpers = std::min(helpers, add_threads(helpers));
-    piece_ = &piece;
-    mode_ = __builtin_ia32_stmxcsr();
-    count_ = count;
-    left_.store(count, std::memory_order_relaxed);
-    short_of_memory_.store(false, std::memory_order_relaxed);
-    next_.store(0, std::memory_order_relaxed);
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      open_ = helpers;
-      round_.fetch_add(1, std::memory_order_release);
-    }
-    wake_.notify_all();
-    take_pieces();
-    // No piece is left to take, but helpers may still be at theirs, or about to look for one.
-    for (;;) {
-      if (left_.load(std::memory_order_acquire) == 0) {
-        std::lock_guard<std::mutex> lock(mutex_);
-        open_ = 0;
-        if (inside_ == 0) break;
-      }
-      std::this_thread::yield();
-    }
-    if (short_of_memory_.load(std::memory_order_relaxed)) throw std::bad_alloc();
-  }
+// The work of one call.
+struct Round {
+  const std::function<void(int)>& piece;
+  const int count;
+  int places;  // for helpers that may still join
+  const uint32_t mode = float_mode();
+  std::atomic<int> next{0}, helpers{0};
+  std::atomic<bool> short_of_memory{false};
 
-  std::mutex busy;  // held by the caller whom the pool serves
-
- private:
-  // Starts threads until there are so many; gives how many there are, which may be fewer.
-  int add_threads(int count) {
-    try {
-      while (static_cast<int>(threads_.size()) < count) {
-        threads_.emplace_back([this] { work(); });
-        threads_.back().detach();
-      }
-    } catch (const std::system_error&) {  // the system has no more: those that there are do the work
-    }
-    return static_cast<int>(threads_.size());
-  }
+  bool open() const { return places > 0 && next.load(std::memory_order_relaxed) < count; }
 
   void take_pieces() {
-    for (;;) {
-      const int i = next_.fetch_add(1, std::memory_order_relaxed);
-      if (i >= count_) return;
+    for (int i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) {
       try {
-        (*piece_)(i);
+        piece(i);
       } catch (const std::bad_alloc&) {  // the only exception of a piece; for the caller, wherever it came up
-        short_of_memory_.store(true, std::memory_order_relaxed);
+        short_of_memory.store(true, std::memory_order_relaxed);
       }
-      left_.fetch_sub(1, std::memory_order_release);
     }
   }
+};
 
-  void work() {
-    uint64_t seen = 0;
-    for (;;) {
-      const auto until = std::chrono::steady_clock::now() + kPatience;
-      while (round_.load(std::memory_order_acquire) == seen && std::chrono::steady_clock::now() < until) {
-        __builtin_ia32_pause();
-      }
-      {
-        std::unique_lock<std::mutex> lock(mutex_);
-        wake_.wait(lock, [&] { return round_.load(std::memory_order_relaxed) != seen; });
-        seen = round_.load(std::memory_order_relaxed);
-        if (open_ == 0) continue;
-        --open_;
-        ++inside_;
-      }
-      __builtin_ia32_ldmxcsr(mode_);
-      take_pieces();
+// Helpers for all callers. Any number of callers have their rounds open at once; a helper joins any of them as long as
+// no more threads are at work than there are meant to be, those of the callers among them.
+class Pool {
+ public:
+  void run(Round& round, int most) {
+    {
       std::lock_guard<std::mutex> lock(mutex_);
-      --inside_;
+      make_helpers(most - 1);
+      ++at_work_;
+      rounds_.push_back(&round);
+      spread_out(round.places);
+      version_.fetch_add(1, std::memory_order_release);
+    }
+    wake_.notify_all();
+    round.take_pieces();
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      --at_work_;
+      rounds_.erase(std::find(rounds_.begin(), rounds_.end(), &round));
+    }
+    // No piece is left to take, and no helper can join; some may still be at their last piece.
+    for (int looks = 0; round.helpers.load(std::memory_order_acquire) != 0; ++looks) {
+      if (looks < kLooks) {
+        pause_for_a_moment();
+      } else {
+        std::this_thread::yield();
+      }
+    }
+    if (round.short_of_memory.load(std::memory_order_relaxed)) throw std::bad_alloc();
+  }
+
+ private:
+  struct Helper {
+    pid_t id = 0;          // 0: not there yet
+    bool asleep = false;   // under the mutex, as all of it but `processor`
+    bool placed = false;   // whether a caller has bound it to a processor
+    std::atomic<int> processor{-1};
+  };
+
+  // Where no more threads can be had, there are fewer: callers take all pieces that nobody else takes.
+  void make_helpers(int count) {
+    while (static_cast<int>(helpers_.size()) < count && !no_more_) {
+      helpers_.push_back(std::make_unique<Helper>());
+      try {
+        std::thread([this, own = helpers_.back().get()] { work(*own); }).detach();
+      } catch (const std::system_error&) {
+        helpers_.pop_back();
+        no_more_ = true;
+      }
     }
   }
 
-  std::vector<std::thread> threads_;
+  // Sees to it that helpers that will join do not wait for a processor on which one of us works already: left alone, the
+  // system may take thousands of calls to part them. A helper that wakes up in its place frees itself again.
+  void spread_out(int count) {
+    cpu_set_t taken;
+    CPU_ZERO(&taken);
+    CPU_SET(sched_getcpu(), &taken);
+    for (const auto& helper : helpers_) {
+      if (count-- <= 0) return;
+      if (helper->id == 0) continue;
+      const int at = helper->processor.load(std::memory_order_relaxed);
+      if (!helper->asleep && at >= 0 && !CPU_ISSET(at, &taken)) {
+        CPU_SET(at, &taken);
+        continue;
+      }
+      const int to = free_processor(taken, at);
+      if (to < 0) return;
+      cpu_set_t place;
+      CPU_ZERO(&place);
+      CPU_SET(to, &place);
+      CPU_SET(to, &taken);
+      helper->placed = sched_setaffinity(helper->id, sizeof(place), &place) == 0 || helper->placed;
+    }
+  }
+
+  // One that is allowed and not taken, `liked` if possible; below 0 if there is none.
+  int free_processor(const cpu_set_t& taken, int liked) const {
+    const auto free = [&](int cpu) { return CPU_ISSET(cpu, &allowed_) && !CPU_ISSET(cpu, &taken); };
+    if (liked >= 0 && free(liked)) return liked;
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+      if (free(cpu)) return cpu;
+    }
+    return -1;
+  }
+
+  void work(Helper& own) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    own.id = static_cast<pid_t>(syscall(SYS_gettid));
+    for (;;) {
+      if (own.placed) {
+        sched_setaffinity(0, sizeof(allowed_), &allowed_);
+        own.placed = false;
+      }
+      own.processor.store(sched_getcpu(), std::memory_order_relaxed);
+      if (Round* round = open_round()) {
+        --round->places;
+        round->helpers.fetch_add(1, std::memory_order_relaxed);
+        ++at_work_;
+        lock.unlock();
+        set_float_mode(round->mode);
+        round->take_pieces();
+        round->helpers.fetch_sub(1, std::memory_order_release);  // from here on the round may be gone
+        lock.lock();
+        --at_work_;
+        continue;
+      }
+      const uint64_t seen = version_.load(std::memory_order_relaxed);
+      lock.unlock();
+      const auto until = std::chrono::steady_clock::now() + kPatience;
+      while (version_.load(std::memory_order_acquire) == seen && std::chrono::steady_clock::now() < until) {
+        pause_for_a_moment();
+      }
+      lock.lock();
+      own.asleep = true;
+      wake_.wait(lock, [&] { return version_.load(std::memory_order_relaxed) != seen; });
+      own.asleep = false;
+    }
+  }
+
+  Round* open_round() const {
+    if (at_work_ >= threads()) return nullptr;
+    const auto found = std::find_if(rounds_.begin(), rounds_.end(), [](const Round* round) { return round->open(); });
+    return found == rounds_.end() ? nullptr : *found;
+  }
+
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::atomic<uint64_t> round_{0};
-  int open_ = 0, inside_ = 0;  // helpers that may still join this round, and those at work in it
-  const std::function<void(int)>* piece_ = nullptr;
-  int count_ = 0;
-  unsigned mode_ = 0;  // the caller's way with denormal numbers, which decides bits
-  std::atomic<int> next_{0}, left_{0};
-  std::atomic<bool> short_of_memory_{false};
+  std::atomic<uint64_t> version_{0};  // of the rounds
+  std::vector<Round*> rounds_;
+  std::vector<std::unique_ptr<Helper>> helpers_;
+  int at_work_ = 0;  // callers and helpers
+  bool no_more_ = false;
+  const cpu_set_t allowed_ = [] {
+    cpu_set_t allowed;
+    if (sched_getaffinity(getpid(), sizeof(allowed), &allowed) != 0) CPU_ZERO(&allowed);
+    return allowed;
+  }();
 };
 
 std::atomic<int> thread_count{0};
@@ -148,11 +225,10 @@ int threads() {
 void set_threads(int count) { thread_count.store(std::max(1, count)); }
 
 void run_pieces(int count, const std::function<void(int)>& piece) {
-  const int helpers = std::min(count, threads()) - 1;
-  if (helpers > 0) {
-    Pool* pool = the_pool();
-    std::unique_lock<std::mutex> lock(pool->busy, std::try_to_lock);
-    if (lock.owns_lock()) return pool->run(count, piece, helpers);
+  const int most = std::min(count, threads());
+  if (most > 1) {
+    Round round{piece, count, most - 1};
+    return the_pool()->run(round, most);
   }
   for (int i = 0; i < count; ++i) piece(i);
 }

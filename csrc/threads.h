@@ -5,8 +5,8 @@
 
 namespace bothways {
 
-// Calls piece(0) ... piece(count - 1), side by side where threads are free, and returns when all are done. Calls from
-// several threads at once are served one after the other by the pool, or run on their own thread: nobody waits.
+// Calls piece(0) ... piece(count - 1), side by side where threads are free, and returns when all are done. The caller
+// works as well. Callers on several threads share the helpers, and nobody waits for another's call.
 void run_pieces(int count, const std::function<void(int)>& piece);
 
 int threads();

@@ -1,13 +1,21 @@
-"""The threads of the engine: they compute as their caller does, and are not needed."""
+"""The threads of the engine: the same bits however many there are; they compute as their caller does."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
+
+from bothways import engine
+from bothways.spec import CELLS
+from engine_cases import make_case
+
+THREADS = (1, 2, 3, 4, 8, 16)
 
 SETUP = """
 import numpy as np
@@ -16,6 +24,51 @@ engine.set_threads(2)
 one = dict(kernel=np.ones((1, 64)), recurrent_kernel=np.zeros((64, 64)), cell="rnn_relu")
 directions = [engine.Direction(**one), engine.Direction(**one, reverse=True)]
 """
+
+
+@pytest.fixture(autouse=True)
+def threads_as_before() -> Iterator[None]:
+    before = engine.threads()
+    yield
+    engine.set_threads(before)
+
+
+def bits(units: tuple[int, ...], cell: str, batch: int = 41, **options: Any) -> list[bytes]:
+    """All that a training step gives."""
+    case = make_case(batch, 23, 19, units, cells=(cell, cell), states=True, **options)
+    result = engine.run(case.x, case.directions, record=True, **case.options)
+    gradients = engine.backprop(result.tape, np.ones_like(result.outputs))
+    plain = engine.run(case.x, case.directions, **case.options)
+    arrays = [result.outputs, plain.outputs, gradients.x]
+    for states in (*result.states, *plain.states):
+        arrays += states
+    for direction in gradients.directions:
+        arrays += [direction.kernel, direction.recurrent_kernel, direction.bias, *direction.initial_state]
+    return [np.asarray(array).tobytes() for array in arrays]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("units", [(53,), (53, 53)], ids=["one direction", "both"])
+@pytest.mark.parametrize("mask", [None, "random"])
+def test_the_same_bits_for_any_number_of_threads(
+    instruction_set: str, mask: str | None, units: tuple[int, ...], cell: str, precision: str
+) -> None:
+    found = []
+    for threads in THREADS:
+        engine.set_threads(threads)
+        found.append(bits(units, cell, mask=mask, precision=precision))
+    assert all(each == found[0] for each in found[1:])
+
+
+@pytest.mark.parametrize("dropout", ["both", "same x, h"])
+@pytest.mark.parametrize("batch", [8, 300])
+def test_the_same_bits_with_dropout(instruction_set: str, batch: int, dropout: str) -> None:
+    found = []
+    for threads in THREADS:
+        engine.set_threads(threads)
+        found.append(bits((53,), "gru_reset_before", batch, mask="holes", dropout=dropout))
+    assert all(each == found[0] for each in found[1:])
 
 
 def printed(program: str) -> str:

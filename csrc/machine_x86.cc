@@ -1,0 +1,52 @@
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "machine.h"
+
+namespace bothways {
+namespace {
+
+// Linux gives a process the registers for tiles when it asks for them.
+bool allow_tiles() {
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
+}  // namespace
+
+// The processor's features by CPUID, and the registers that the operating system saves by XGETBV.
+Features find_features() {
+  Features f;
+  unsigned a, b, c, d;
+  if (!__get_cpuid(0, &a, &b, &c, &d)) return f;
+  f.intel = b == signature_INTEL_ebx;
+  const bool amd = b == signature_AMD_ebx;
+  if (!__get_cpuid(1, &a, &b, &c, &d)) return f;
+  const bool fma = c & (1u << 12), osxsave = c & (1u << 27), avx = c & (1u << 28);
+  if (!(fma && osxsave && avx)) return f;
+  unsigned low, high;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  const bool ymm = (low & 0x06) == 0x06, zmm = (low & 0xe6) == 0xe6, tiles = (low & 0x60000) == 0x60000;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return f;
+  f.avx2 = ymm && (b & (1u << 5));
+  const unsigned f_dq_bw_vl = (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31),
+                 amx_bf16_tile = (1u << 22) | (1u << 24);
+  f.avx512 = f.avx2 && zmm && (b & f_dq_bw_vl) == f_dq_bw_vl;
+  const bool has_amx = tiles && (d & amx_bf16_tile) == amx_bf16_tile;
+  constexpr unsigned kAmdUnits = 0x8000001a, k512 = 1u << 3;
+  unsigned units, b8, c8, d8;
+  f.halves = amd && f.avx512 && __get_cpuid(kAmdUnits, &units, &b8, &c8, &d8) && !(units & k512);
+  if (!__get_cpuid_count(7, 1, &a, &b, &c, &d)) return f;
+  f.bf16 = f.avx512 && (a & (1u << 5));
+  f.amx = f.bf16 && has_amx && allow_tiles();
+  return f;
+}
+
+uint32_t float_mode() { return __builtin_ia32_stmxcsr(); }
+
+void set_float_mode(uint32_t mode) { __builtin_ia32_ldmxcsr(mode); }
+
+void pause_for_a_moment() { __builtin_ia32_pause(); }
+
+}  // namespace bothways
