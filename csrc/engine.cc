@@ -235,8 +235,8 @@ void backward(const Input& input, int directions, const Direction* direction, co
   for (int i = 0; i < directions; ++i) {
     const float* columns = d_outputs ? d_outputs + first_column(direction, i) : nullptr;
     // Each direction writes a d_x of its own, and they are added in a fixed order: the same bits for any threads.
-    jobs[i] = {&input, &whole.schedule, &whole.schedule, &direction[i], columns, stride, d_x, &results[i], nullptr,
-               nullptr};
+    jobs[i] = {&input, &whole.schedule, &whole.schedule, &direction[i], columns, stride,
+               d_x,    &results[i],     nullptr,         nullptr};
     cells[i] = &kernels_for(input, direction[i]);
     room += aligned(cells[i]->backward_shared(jobs[i]));
   }

@@ -92,9 +92,9 @@ class Pool {
 
  private:
   struct Helper {
-    pid_t id = 0;          // 0: not there yet
-    bool asleep = false;   // under the mutex, as all of it but `processor`
-    bool placed = false;   // whether a caller has bound it to a processor
+    pid_t id = 0;         // 0: not there yet
+    bool asleep = false;  // under the mutex, as all of it but `processor`
+    bool placed = false;  // whether a caller has bound it to a processor
     std::atomic<int> processor{-1};
   };
 
@@ -111,8 +111,8 @@ class Pool {
     }
   }
 
-  // Sees to it that helpers that will join do not wait for a processor on which one of us works already: left alone, the
-  // system may take thousands of calls to part them. A helper that wakes up in its place frees itself again.
+  // Sees to it that helpers that will join do not wait for a processor on which one of us works already: left alone,
+  // the system may take thousands of calls to part them. A helper that wakes up in its place frees itself again.
   void spread_out(int count) {
     cpu_set_t taken;
     CPU_ZERO(&taken);

@@ -41,7 +41,7 @@ def set_instruction_set(name: str) -> None:
 
 
 def threads() -> int:
-    """How many threads a call may use: `OMP_NUM_THREADS` if it is set, else the processors of this process.
+    """How many threads a call may use: `OMP_NUM_THREADS` if it is set, else the cores that this process may use.
 
     Example:
         >>> threads() >= 1
@@ -51,7 +51,7 @@ def threads() -> int:
 
 
 def set_threads(count: int) -> None:
-    """Let a call use at most `count` threads, one for each direction. Results have the same bits whatever the count.
+    """Let calls use at most `count` threads. Results have the same bits whatever the count.
 
     Raises:
         InputError: `count` is below 1.
