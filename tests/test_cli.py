@@ -25,6 +25,7 @@ from bothways.cli import app, display, main
 from bothways.errors import ModelFileError
 from bothways.network import Network
 from bothways.options import options
+from bothways.runtime import Label
 from bothways.settings import Preparation, Roles, Settings
 
 COMMANDS = ("demo", "train", "evaluate", "predict", "info", "compare", "bench")
@@ -571,7 +572,7 @@ def test_no_escape_sequence_of_a_file_reaches_the_terminal(folder: Path, run: Ru
 
     model = store.load(folder / "flows.bothways")
     evil, *others = ("\x1b[31mcalm", "\x9b2Jscan", "\x1b]0;title\x07")[: len(model.classes)]
-    counts = dict.fromkeys((evil, *others), 1)
+    counts: dict[Label, int] = dict.fromkeys((evil, *others), 1)
     facts = dict(model.facts) | {"data": "\x1b[2J", "versions": {"bothways": "\x1b[5m"}}
     store.save(replace(model, classes=(evil, *others), class_counts=counts, facts=facts), tmp_path / "evil.bothways")
     code, out, err = run("info", tmp_path / "evil.bothways")

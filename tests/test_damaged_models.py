@@ -24,7 +24,7 @@ from bothways.data.encoding import fit_encoding
 from bothways.data.sequences import group_rows
 from bothways.errors import BothwaysError, ModelFileError
 from bothways.network import Network
-from bothways.runtime import Model
+from bothways.runtime import Label, Model
 from bothways.sequences import Sequences
 from bothways.settings import Preparation
 
@@ -86,7 +86,7 @@ def models() -> list[Model]:
             "baselines": baselines.to_json(baselines.fit(sequences, 3, categories)),
             "threshold": {"class": "scan", "value": 0.5, "false_alarm_rate": 0.01},
         }
-        counts = {"calm": 4, "flood": 4, "scan": 4}
+        counts: dict[Label, int] = {"calm": 4, "flood": 4, "scan": 4}
         made.append(Model(network, weights, tuple(counts), columns, counts, facts))
     return made
 

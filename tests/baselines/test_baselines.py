@@ -17,7 +17,7 @@ from bothways.sequences import Sequences
 Array = npt.NDArray[Any]
 
 
-def made(values: Array, labels: Array, lengths: Any, per: str = "step") -> Sequences:
+def made(values: Array, labels: Any, lengths: Any, per: str = "step") -> Sequences:
     return Sequences(values, np.asarray(lengths, np.int64), np.asarray(labels, np.int64), per=per)
 
 

@@ -26,7 +26,7 @@ def table(sequences: int = 20, steps: int = 4, **more: Any) -> Table:
 
 
 def ids(parts: Parts) -> list[list[Any]]:
-    return [[] if part is None else list(part.ids) for part in (parts.train, parts.valid, parts.test)]
+    return [[] if part is None else list(part.ids or ()) for part in (parts.train, parts.valid, parts.test)]
 
 
 def part_column(*parts: str, steps: int = 4) -> pl.Series:
@@ -95,10 +95,10 @@ def test_the_order_of_the_rows_does_not_matter_to_a_draw() -> None:
 def test_a_class_of_one_sequence_is_drawn_for_training(seed: int) -> None:
     rare = pl.when(pl.col("flow") == 7).then(2).otherwise("label")
     _, parts, _ = prepared(table(label=rare), DRAWN, seed=seed)
-    assert 7 in parts.train.ids
+    assert 7 in (parts.train.ids or ())
     part = part_column(*["train"] * 19, "test")
     _, parts, _ = prepared(table(label=rare, part=part), COLUMNS, seed=seed)
-    assert 7 in parts.train.ids
+    assert 7 in (parts.train.ids or ())
 
 
 @pytest.mark.parametrize("sequences", [1, 2])
@@ -174,7 +174,7 @@ def test_steps_without_a_label_are_masked_and_counted() -> None:
     label = pl.Series([0, 1, None, 1, 0, 1, 0, 1, None, 1, 0, 1])
     _, parts, notices = prepared(table(3, part=part_column("train", "valid", "test"), label=label), COLUMNS, seed=0)
     assert parts.classes == (0, 1)
-    assert parts.train.labels.tolist() == [0, 1, -1, 1]
+    assert parts.train.known_labels.tolist() == [0, 1, -1, 1]
     assert notices == ["2 steps have no label in 'label': read as input, not learned or scored."]
     empty = pl.Series([0, 1, 0, 1, 0, 1, 0, 1, None, None, None, None])
     hollow = table(3, part=part_column("train", "valid", "test"), label=empty)
@@ -187,14 +187,14 @@ def test_codes_are_those_of_the_classes() -> None:
     some = table(3, part=part_column("train", "train", "test"), label=label)
     _, parts, _ = prepared(some, COLUMNS, seed=0)
     assert parts.classes == ("a", "b", "c")
-    assert parts.train.labels.tolist() == [1, 0, 1, 2] * 2
-    assert evaluation_part(some, COLUMNS, "test", ("c", "b", "a"))[1].labels.tolist() == [2, 1, 0, 0]
+    assert parts.train.known_labels.tolist() == [1, 0, 1, 2] * 2
+    assert evaluation_part(some, COLUMNS, "test", ("c", "b", "a"))[1].known_labels.tolist() == [2, 1, 0, 0]
 
 
 def test_a_label_for_each_sequence() -> None:
     label = pl.col("flow") % 2
     _, parts, _ = prepared(table(label=label), replace(DRAWN, per="sequence"), seed=0)
-    assert parts.train.labels.tolist() == [flow % 2 for flow in parts.train.ids]
+    assert parts.train.known_labels.tolist() == [flow % 2 for flow in parts.train.ids or ()]
     with pytest.raises(DataError, match="sequence 0 has two labels"):
         prepared(table(), replace(DRAWN, per="sequence"), seed=0)
     with pytest.raises(DataError, match="2 sequences are too few"):
@@ -251,7 +251,7 @@ PARTED = table(3, part=part_column("train", "valid", "test"))
 def test_the_part_to_judge_on(asked: str | None, name: str, sequences: list[int]) -> None:
     part, chosen, _, notices = evaluation_part(PARTED, COLUMNS, asked, (0, 1))
     assert part == name
-    assert list(chosen.ids) == sequences
+    assert list(chosen.ids or ()) == sequences
     assert notices == []
 
 
@@ -267,9 +267,9 @@ def test_drawn_parts_are_drawn_again_for_the_same_table_only() -> None:
     for asked in (None, "test"):
         part, chosen, _, notices = evaluation_part(table(), columns, asked, (0, 1))
         assert part == "test"
-        assert list(chosen.ids) == ids(parts)[2]
+        assert list(chosen.ids or ()) == ids(parts)[2]
         assert notices == ["The parts are drawn as they were for training."]
-    assert list(evaluation_part(table(), columns, "train", (0, 1))[1].ids) == ids(parts)[0]
+    assert list(evaluation_part(table(), columns, "train", (0, 1))[1].ids or ()) == ids(parts)[0]
     assert evaluation_part(table(19), columns, None, (0, 1))[0] == "all"
     with pytest.raises(DataError, match="it is not the table that the model was trained on"):
         evaluation_part(table(19), columns, "test", (0, 1))

@@ -71,9 +71,10 @@ def test_chunks_are_the_table(tmp_path: Path, ending: str, lengths: list[int], r
     path = tmp_path / f"some{ending}"
     write_table(flows(lengths), path)
     whole, _ = read_sequences(read_table(path, COLUMNS.texts), COLUMNS)
+    assert whole.ids is not None
     chunks = list(stream_sequences(path, COLUMNS, rows=rows, say=pytest.fail))
     assert np.concatenate([chunk.sequences.values for chunk in chunks]).tolist() == whole.values.tolist()
-    assert [name for chunk in chunks for name in chunk.sequences.ids] == list(whole.ids)
+    assert [name for chunk in chunks for name in chunk.sequences.ids or ()] == list(whole.ids)
     assert np.concatenate([chunk.sequences.lengths for chunk in chunks]).tolist() == whole.lengths.tolist()
     assert [chunk.start for chunk in chunks] == np.cumsum([0, *(c.sequences.steps for c in chunks)]).tolist()[:-1]
 

@@ -274,7 +274,7 @@ def test_names_are_names(tmp_path: Path, ending: str) -> None:
 
 @pytest.mark.parametrize("kind", ["numbers", "text"])
 def test_columns_of_any_name_are_learnt_from(kind: str) -> None:
-    values = [["a", "b", "c", "a"], [1, 2, 3, 4]][kind == "numbers"]
+    values: list[Any] = [1, 2, 3, 4] if kind == "numbers" else ["a", "b", "c", "a"]
     frame = pl.DataFrame(dict.fromkeys(NAMES, values * 10)).with_columns(label=pl.Series([0, 1] * 20))
     table = Table("some.csv", frame)
     columns, parts, _ = read_and_split(table, numeric=NAMES if kind == "numbers" else (), sequence="none").encoded()

@@ -242,4 +242,5 @@ def test_nan_of_any_bits_stays_nan(instruction_set: str, cell: str, bits: int) -
         bias = np.zeros(CELLS[cell].weight_shapes(4, 5)["bias"], np.float32)
         bias[..., 5 * gate] = nan
         found = engine.run(case.x, [replace(case.directions[0], bias=bias)]).outputs
+        assert isinstance(found, np.ndarray)
         assert np.isnan(found[:, 1:, 0]).all()

@@ -87,8 +87,8 @@ def test_a_frozen_layer_gives_the_same_numbers(instruction_set: str, precision: 
     with pytest.raises(InputError, match="This layer is frozen"):
         frozen.run(case.x, record=True)
     dropout = make_case(batch, 7, 3, (9, 83), cells=(cell, cell), dropout="both").options["dropout"]
-    runs = [layer.run(case.x, case.options["mask"], dropout=dropout).outputs for layer in (frozen, open_)]
-    np.testing.assert_array_equal(*runs)
+    one, other = (layer.run(case.x, case.options["mask"], dropout=dropout).outputs for layer in (frozen, open_))
+    np.testing.assert_array_equal(one, other)
 
 
 def test_a_frozen_layer_keeps_its_weights() -> None:

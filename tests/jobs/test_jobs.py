@@ -281,7 +281,7 @@ def test_a_table_of_another_country(tmp_path: Path) -> None:
     path = tmp_path / "werte.csv"
     path.write_bytes("\n".join(lines).encode("cp1252"))
     said: list[str] = []
-    roles = {"label": "Zustand", "sequence": "Gerät", "order": "Zeit", "missing": ["k.A."]}
+    roles: dict[str, Any] = {"label": "Zustand", "sequence": "Gerät", "order": "Zeit", "missing": ["k.A."]}
     model = tmp_path / "werte.bothways"
     jobs.train(path, model, settings=SETTINGS | {"epochs": 1}, say=said.append, allow_leaks=True, **roles)
     told = "\n".join(said)

@@ -286,4 +286,4 @@ def test_residuals_are_no_numbers_for_debug_nans_to_look_at() -> None:
                 np.full(size, np.nan, np.float32) for size in (1 << 14, 1 << 16, 1 << 18, 1 << 20) for _ in range(4)
             ]
             del dirt
-            jax.block_until_ready(jax.grad(loss)(weights))
+            jax.block_until_ready(jax.grad(loss)(weights))  # type: ignore[no-untyped-call]

@@ -58,7 +58,8 @@ def test_scores_are_those_of_scikit_learn() -> None:
     np.testing.assert_allclose(
         [of.false_alarm_rate for of in evaluation.classes.values()], others / (400 - confusion.sum(axis=1))
     )
-    assert (evaluation.labels, evaluation.unlabeled, evaluation.macro_f1) == (400, 100, pytest.approx(theirs[2].mean()))
+    assert (evaluation.labels, evaluation.unlabeled) == (400, 100)
+    assert evaluation.macro_f1 == pytest.approx(theirs[2].mean())
 
 
 def test_steps_of_one_sequence_are_not_independent() -> None:

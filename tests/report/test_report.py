@@ -185,6 +185,7 @@ def test_inputs_and_times_stand_under_the_worst_sequences(tmp_path: Path) -> Non
     assert telling_inputs(report, 1) == [1]
     text, page = written(report, tmp_path)
     last = report.sequences.offsets[-2]
+    assert report.times is not None
     assert np.datetime_as_string(report.times, unit="m")[last][11:] in page.text
     assert "2024-03-01" in page.text
     assert page.text.index("pressure") < page.text.index("idle")
