@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import threading
+import time
 from contextlib import contextmanager, suppress
 
 TYPE_CHECKING = False  # as in `bothways`: little may be imported before `watch`
@@ -71,7 +72,7 @@ def deferred() -> Iterator[Stop]:
         return
     if threading.current_thread() is not threading.main_thread() or before not in (
         signal.default_int_handler,
-        _ignored_here,
+        _wait_for_end,
     ):
         yield stop
         return
@@ -89,7 +90,7 @@ def watch() -> None:
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _ignored_here)
+            signal.signal(number, _wait_for_end)
     threading.Thread(target=_end_at_signals, args=(reading,), name="signals", daemon=True).start()
 
 
@@ -106,26 +107,33 @@ def leave(code: int) -> None:
         for path in leftovers:
             with suppress(OSError):
                 path.unlink()
-        with suppress(OSError):
-            for child in _children():
-                os.kill(child, signal.SIGKILL)
         if not _said:
             clear = "\r\x1b[K\x1b[?25h" if os.isatty(2) else ""  # a progress bar may stand there, the cursor hidden
             with suppress(OSError):
                 os.write(2, f"{clear}{stopped()}\n".encode())
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # threads may complain that their processes are gone
+        for _ in range(3):  # a thread may just be starting another one
+            with suppress(OSError):
+                for child in _children():
+                    with suppress(OSError):
+                        os.kill(child, signal.SIGKILL)
+            time.sleep(0.02)
         os._exit(code)
 
 
-def _ignored_here(number: int, frame: FrameType | None) -> None:
-    """The thread that waits for signals does the work."""
+def _wait_for_end(number: int, frame: FrameType | None) -> None:
+    """Keep the main thread from starting anything: the thread that waits for signals ends the process."""
+    while True:
+        time.sleep(1)
 
 
 def _end_at_signals(reading: int) -> None:
     number = os.read(reading, 1)[0]
     handler = signal.getsignal(number)
-    taken_over = handler is not _ignored_here and getattr(getattr(handler, "__self__", None), "keeping", True)
+    taken_over = handler is not _wait_for_end and getattr(getattr(handler, "__self__", None), "keeping", True)
     again = taken_over and bool(select.select([reading], [], [], SAFE_SECONDS)[0])
-    if taken_over and not again and signal.getsignal(number) is _ignored_here:  # it came to a safe point, and now saves
+    if taken_over and not again and signal.getsignal(number) is _wait_for_end:  # it came to a safe point, and now saves
         select.select([reading], [], [], SAVING_SECONDS)
     leave(128 + number)
 
