@@ -412,7 +412,22 @@ ON_TABLES = ("labeling", "predict")
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted(BENCHMARKS.glob("*.py"))])
 def test_every_study_is_tested(name: str) -> None:
-    assert name in {*STUDIES, *ON_TABLES, "study", "training"}
+    assert name in {*STUDIES, *ON_TABLES, "cluster", "study", "training"}
+
+
+def test_the_study_of_a_cluster_says_what_it_needs() -> None:
+    done = subprocess.run([sys.executable, BENCHMARKS / "cluster.py", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "bothways[cluster]" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_node_of_a_cluster_that_dies_loses_and_doubles_nothing() -> None:
+    pytest.importorskip("ray")
+    command = [sys.executable, str(BENCHMARKS / "cluster.py"), "--kill", "--seeds", "2", "--epochs", "3"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "8 runs, each once, with the numbers of loky" in done.stdout
 
 
 @pytest.mark.parametrize("name", ON_TABLES)
