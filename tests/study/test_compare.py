@@ -35,7 +35,7 @@ VARY = {"direction": ["forward", "both"], "merge_mode": ["concat", "sum"]}
 
 
 def small(**more: Any) -> Comparison:
-    return compare("cumulative-sum", VARY, seeds=3, **{**SMALL, **more})
+    return compare("cumulative-sum", VARY, **{"seeds": 3, **SMALL, **more})
 
 
 def scores(comparison: Comparison) -> dict[str, tuple[float | None, ...]]:
@@ -160,9 +160,9 @@ def test_a_diverging_run_is_marked_and_kept(tmp_path: Path) -> None:
 
 def test_a_budget_ends_it_and_says_what_is_left(tmp_path: Path) -> None:
     started = time.monotonic()
-    found = small(budget=0.5, output=tmp_path / "runs.parquet")
+    found = small(budget=0.5, seeds=1000, yes=True, output=tmp_path / "runs.parquet")
     assert time.monotonic() - started < 30
-    assert found.left == 9 - found.runs > 0
+    assert found.left == 3000 - found.runs > 0
     assert "still to do" in " ".join(found.verdict()) or found.verdict()[0].startswith("Nothing can be said yet")
 
 
