@@ -406,6 +406,10 @@ STUDIES = {
 }
 
 
+LONG = ("compare",)
+"""Studies that take long even when they are quick: stock Keras compiles each of its models."""
+
+
 ON_TABLES = ("labeling", "predict")
 """Studies that are given a table."""
 
@@ -438,7 +442,7 @@ def test_studies_on_tables_say_what_they_need(name: str) -> None:
     assert subprocess.run(command, capture_output=True, text=True).returncode == 2
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in STUDIES])
 def test_a_study(name: str, tmp_path: Path) -> None:
     path = tmp_path / "study.json"
     command = [sys.executable, f"{BENCHMARKS}/{name}.py", "--quick", "--seconds", "0.05", "--save", str(path)]
