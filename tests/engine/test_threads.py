@@ -101,7 +101,10 @@ def test_where_the_system_gives_no_thread_the_caller_does_the_work() -> None:
     found = printed("""
         import resource
         used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 20), used + (1 << 20)))
-        print(np.unique(engine.run(np.ones((8, 50, 1), np.float32), directions).outputs).tolist())
+        limits = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 20), limits[1]))
+        outputs = engine.run(np.ones((8, 50, 1), np.float32), directions).outputs
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+        print(np.unique(outputs).tolist())
     """)
     assert found == "[1.0]"

@@ -24,6 +24,7 @@ SAMPLES = {
     "backend_bfloat16.py": "fit",
     "backend_float64.py": "fit",
     "backend_states.py": "pieces",
+    "backend_training.py": "masking or recurrent_dropout or weights_of_steps or backward or stateful",
 }
 
 
