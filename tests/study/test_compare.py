@@ -384,3 +384,49 @@ def test_a_compiled_model_that_serves_many_seeds_trains_each_as_if_alone() -> No
     done: list[Run] = []
     assert do_runs(StudySpec(TASK, (), 1), [(setting, 2)], 1, done.append, Progress(score("loss", (0, 1)), 1))
     np.testing.assert_array_equal(together.curve["loss"], done[0].curve["loss"])
+
+
+def hosts(poisoned: tuple[str, ...] = ()) -> pl.DataFrame:
+    """Calls of 30 hosts; those of the `poisoned` ones are immense, of a kind of their own, and never missing."""
+    generator = np.random.default_rng(0)
+    frame = pl.DataFrame(
+        {
+            "host": np.repeat([f"h{i:02}" for i in range(30)], 6),
+            "at": np.tile(np.arange(6), 30),
+            "size": np.where(generator.random(180) < 0.2, np.nan, generator.normal(size=180)),
+            "call": generator.choice(["open", "read", "close"], 180),
+            "state": np.where(generator.random(180) < 0.3, "attack", "calm"),
+        }
+    ).with_columns(pl.col("size").fill_nan(None))
+    bad = pl.col("host").is_in(poisoned)
+    return frame.with_columns(
+        size=pl.when(bad).then(1e9).otherwise("size"), call=pl.when(bad).then(pl.lit("never seen")).otherwise("call")
+    )
+
+
+def test_parts_of_a_seed_are_encoded_by_its_own_train_part(tmp_path: Path) -> None:
+    """Whatever stands in the test part of a seed, neither fills nor categories of that seed know it."""
+
+    def drawn(name: str, frame: pl.DataFrame) -> Split:
+        frame.write_csv(tmp_path / name)
+        roles = {"label": "state", "sequence": "host", "order": "at"}
+        return table_task(tmp_path / name, redraw=True, **roles).draw(3, Preparation())
+
+    clean = drawn("clean.csv", hosts())
+    assert clean.test.ids is not None
+    poisoned = drawn("poisoned.csv", hosts(clean.test.ids))
+    assert poisoned.test.ids == clean.test.ids
+    assert poisoned.categories == clean.categories == (4,)  # three calls, and unknown
+    np.testing.assert_array_equal(poisoned.train.values, clean.train.values)
+    assert (poisoned.test.values[:, -1] == 0).all()
+
+
+def test_seeds_whose_train_parts_have_other_categories_are_compared(tmp_path: Path) -> None:
+    path = tmp_path / "hosts.csv"
+    hosts(("h03",)).write_csv(path)
+    roles = {"label": "state", "sequence": "host", "order": "at", "redraw": True}
+    task = table_task(path, **roles)
+    of_sizes = {task.draw(seed, Preparation()).categories: seed for seed in range(8)}
+    assert len(of_sizes) == 2
+    spec = StudySpec(task, (), 1)
+    assert all(train_runs(spec, TINY, [seed])[0].status == "finished" for seed in of_sizes.values())

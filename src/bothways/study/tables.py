@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bothways.data import guess_table, read_and_split, refuse_leaks
+from bothways.data import SplitTable, Table, guess_table, read_and_split, refuse_leaks
 from bothways.errors import DataError, InputError
 from bothways.settings import Preparation
-from bothways.study.tasks import Split, Task, array_task
+from bothways.study.tasks import Split, Task, array_task, drawn_anew
 
 
 def table_task(
@@ -23,8 +25,8 @@ def table_task(
 ) -> Task:
     """A table as a task: every setting learns from train, stops by valid and is tested on test.
 
-    With `redraw` each seed draws its own parts, of whole sequences. `roles` are arguments of
-    `bothways.data.read_and_split`.
+    With `redraw` each seed draws its own parts, of whole sequences, and encodes features by its own train part; shapes
+    may so differ from seed to seed. `roles` are arguments of `bothways.data.read_and_split`.
     """
     read = read_and_split(path, **roles)
     if redraw and (read.columns.split is not None or read.columns.group is not None):
@@ -50,7 +52,7 @@ def table_task(
         "features": ", ".join(columns.features),
         **{name: f"{len(part):,} sequences, {part.steps:,} steps" for name, part in parts.named.items()},
     }
-    return array_task(
+    task = array_task(
         Path(path).name,
         (*parts.classes, *parts.unseen),
         splits,
@@ -59,3 +61,19 @@ def table_task(
         tested_on="valid" if parts.test is None else "test",
         about=about,
     )
+    if not redraw:
+        return task
+    # In memory, as the processes that draw may be on another machine than the file.
+    read = replace(read, table=Table(read.table.source, read.table.columns(read.columns.needed)))
+    return replace(
+        task, draw=partial(_redrawn, read), facts={**task.facts, "encoded by": "the train part of each seed"}
+    )
+
+
+def _redrawn(read: SplitTable, seed: int, preparation: Preparation) -> Split:
+    train, valid, test = drawn_anew(list(read.parts.named.values()), seed)
+    columns, parts, _ = replace(read, parts=replace(read.parts, train=train, valid=valid, test=test)).encoded(
+        preparation
+    )
+    assert parts.test is not None, "three parts were drawn"
+    return Split(parts.train, parts.valid, parts.test, columns.fitted.sizes)

@@ -35,6 +35,11 @@ class Split(NamedTuple):
     test: Sequences
     categories: tuple[int, ...] = ()
 
+    def shape(self, classes: int) -> Shape:
+        """What the data determine about a network that tells this many classes apart."""
+        train = self.train
+        return Shape(train.features, classes, self.categories, train.per, int(train.lengths.max()))
+
 
 @dataclass(frozen=True, eq=False)
 class Task:
@@ -45,7 +50,8 @@ class Task:
         classes: the labels, in the order of their codes; after those of the train part those that only other parts
             have.
         draw: from a seed and a preparation to the data of the run.
-        shapes: what the data determine about every network, for each preparation that there is.
+        shapes: what the data determine about networks, for each preparation that there is; of the first draw, where
+            each seed has its own.
         facts: what tells it from other tasks, as JSON values.
         tested_on: the name of the part that settings are tested on.
         test_share: test sequences divided by train sequences, where each seed draws its own parts; else None.
@@ -132,10 +138,7 @@ def array_task(
         name=name,
         classes=tuple(classes),
         draw=partial(_redrawn if redraw else _fixed, there),
-        shapes={
-            preparation: Shape(train.features, known, categories, train.per, int(train.lengths.max()))
-            for preparation, (train, _, _, categories) in there.items()
-        },
+        shapes={preparation: split.shape(known) for preparation, split in there.items()},
         facts=facts,
         tested_on=tested_on,
         test_share=share,
@@ -203,10 +206,15 @@ def _fixed(splits: Mapping[Preparation, Split], seed: int, preparation: Preparat
 
 def _redrawn(splits: Mapping[Preparation, Split], seed: int, preparation: Preparation) -> Split:
     split = splits[preparation]
-    together = Sequences.joined([part for part in split[:3] if part is not None])
-    _, numbers, _ = draw_parts("the table", together, SHARES, [2, seed])
-    train, valid, test = (together.keep(numbers == part) for part in range(len(SHARES)))
+    train, valid, test = drawn_anew([part for part in split[:3] if part is not None], seed)
     return Split(train, valid, test, split.categories)
+
+
+def drawn_anew(parts: Sequence[Sequences], seed: int) -> list[Sequences]:
+    """Train, valid and test parts for a seed, of the sequences of all parts together."""
+    together = Sequences.joined(parts)
+    _, numbers, _ = draw_parts("the table", together, SHARES, [2, seed])
+    return [together.keep(numbers == part) for part in range(len(SHARES))]
 
 
 def _generated(

@@ -121,7 +121,7 @@ def _trained(spec: StudySpec, setting: Setting, seed: int, end: float) -> Run:
     from bothways.training import train
 
     split = _split(spec, seed, setting.preparation)
-    network = setting.network(spec.task.shape(setting.preparation))
+    network = setting.network(split.shape(spec.task.shape(setting.preparation).classes))
     parameters = sum(int(np.prod(shape)) for name, shape in network.weight_shapes().items() if name[:6] != "input/")
     started = time.perf_counter()
 
