@@ -26,7 +26,7 @@ from bothways.errors import ModelFileError
 from bothways.network import Network
 from bothways.options import options
 from bothways.runtime import Label
-from bothways.settings import Preparation, Roles, Settings
+from bothways.settings import Roles, Settings
 
 COMMANDS = ("demo", "train", "evaluate", "predict", "info", "compare", "bench")
 ROLES = ["--label", "kind", "--sequence", "flow", "--order", "at", "--split", "part"]
@@ -107,7 +107,7 @@ def test_train_evaluate_predict_and_info(folder: Path, run: Run, tmp_path: Path)
     assert (test["predicted"] == test["kind"]).mean() == pytest.approx(scores["accuracy"])
 
     code, out, err = run("info", folder / "flows.bothways")
-    assert [name for name in {**options(Settings), **options(Preparation)} if name not in out] == []
+    assert [name for name in options(Settings) if name not in out] == []
     assert (code, err) == (0, "")
     for word in ("4 units", "both ways", "concat", "bytes, packets", "sequence  as given", "calm"):
         assert word in out
@@ -223,13 +223,13 @@ def test_every_option_of_the_dataclasses_reaches_training(monkeypatch: pytest.Mo
 
     given: dict[str, Any] = {}
     monkeypatch.setattr(jobs, "train", train)
-    arguments = ["--merge", "sum", "--conv", "5:2", "--patience", "0", "--drop", "a,b", "--drop", "c", "--centered"]
+    arguments = ["--merge", "sum", "--conv", "5:2", "--patience", "0", "--drop", "a,b", "--drop", "c", "--changes", "3"]
     with pytest.raises(Reached):
         main(["train", "flows.csv", "-o", "flows.bothways", *arguments])
-    owners = (Network, Settings, Preparation, Roles)
+    owners = (Network, Settings, Roles)
     defaults = {name: option.default for owner in owners for name, option in options(owner).items()}
     changed = {"merge_mode": "sum", "conv_window": 5, "conv_stride": 2, "patience": 0, "drop": ("a", "b", "c")}
-    assert {name: given[name] for name in defaults} == defaults | changed | {"centered": True}
+    assert {name: given[name] for name in defaults} == defaults | changed | {"changes": 3}
     for conv, said in {
         "many": "conv_window is 'many'",
         "5:0": "conv_stride is 0",

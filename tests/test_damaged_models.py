@@ -26,7 +26,6 @@ from bothways.errors import BothwaysError, ModelFileError
 from bothways.network import Network
 from bothways.runtime import Label, Model
 from bothways.sequences import Sequences
-from bothways.settings import Preparation
 
 TRIES = 300
 
@@ -58,11 +57,11 @@ def models() -> list[Model]:
         if table:
             columns = Columns("kind", ("bytes", "protocol"), "flow", "time", categories=("protocol",), per=per)
             read = Table("flows.csv", FRAME)
-            encoding, _ = fit_encoding(read, columns, group_rows(read, columns)[0], Preparation(1, True))
+            encoding, _ = fit_encoding(read, columns, group_rows(read, columns)[0])
         else:
             values = np.column_stack([np.arange(12) % 5, generator.normal(size=(12, 2))])
             columns = Columns("", ("0", "1", "2"), categories=("0",), per=per)
-            encoding, _ = fit_arrays("X", Sequences(values, np.full(3, 4)), (0,), Preparation())
+            encoding, _ = fit_arrays("X", Sequences(values, np.full(3, 4)), (0,))
         columns = columns.adopt(encoding)
         categories, features = encoding.sizes, len(encoding.names)
         network = Network(

@@ -12,9 +12,9 @@ import pytest
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.options import options
-from bothways.settings import Preparation, Roles, Settings
+from bothways.settings import Roles, Settings
 
-OWNERS = (Network, Settings, Preparation, Roles)
+OWNERS = (Network, Settings, Roles)
 EVERY = [(owner, name) for owner in OWNERS for name in options(owner)]
 
 
@@ -36,7 +36,7 @@ def test_only_what_the_data_tell_is_no_option() -> None:
         "categories",
         "per",
     }
-    for owner in (Settings, Preparation, Roles):
+    for owner in (Settings, Roles):
         assert {each.name for each in dataclasses.fields(owner)} == set(options(owner))
 
 
@@ -80,12 +80,12 @@ def test_wrong_values_are_refused(name: str, value: Any, message: str) -> None:
         ("learning_rate", "1e-3", 0.001),
         ("patience", "none", None),
         ("class_weight", "None", None),
-        ("centered", "True", True),
+        ("levels", "both", "both"),
         ("direction", "both", "both"),
     ],
 )
 def test_text_gives_values(name: str, text: str, value: Any) -> None:
-    every = {**options(Network), **options(Settings), **options(Preparation)}
+    every = {**options(Network), **options(Settings)}
     assert every[name].parse(name, text) == value
     with pytest.raises(InputError, match=f"{name}.*'oops'"):
         every[name].parse(name, "oops")

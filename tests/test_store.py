@@ -76,7 +76,8 @@ def test_a_network_of_every_kind_comes_back(path: Path) -> None:
 def test_a_file_of_version_1_is_read() -> None:
     """The file was written, and its probabilities computed, by the version before categories and convolutions."""
     model = load(Path(__file__).parent / "fixtures" / "version-1.bothways")
-    assert model.network == Network(features=2, classes=2, units=3, depth=2)
+    numbers: dict[str, Any] = {"encoding": "standard", "levels": "raw", "changes": 0}
+    assert model.network == Network(features=2, classes=2, units=3, depth=2, **numbers)
     assert (model.classes, model.class_counts["attack"], model.facts) == (("calm", "attack"), 2, {"seed": 0})
     p = model.predict_proba(pl.DataFrame({"a": [0.0, 2.0, 0.5], "b": [1.0, -1.0, 0.5]}))
     assert np.allclose(p[:, 1], [0.9764286875724792, 0.9816509485244751, 0.9848581552505493], rtol=0, atol=1e-5)
@@ -197,10 +198,10 @@ def described(path: Path, **changes: Any) -> Path:
     ("changes", "message"),
     [
         ({"format": "other"}, "not a bothways model"),
-        ({"version": 3}, r"written by a newer bothways \(file version 3; this one reads up to 2\)"),
+        ({"version": 4}, r"written by a newer bothways \(file version 4; this one reads up to 3\)"),
         ({"version": "1"}, "version of the file is '1'"),
         ({"version": 0}, "version of the file is 0"),
-        ({"network": NETWORK.to_json() | {"units": 4}}, r"recurrent_0/forward/kernel' is float32 \(2, 12\)"),
+        ({"network": NETWORK.to_json() | {"units": 4}}, r"recurrent_0/forward/kernel' is float32 \(128, 12\)"),
         ({"network": NETWORK.to_json() | {"depth": 10**9}}, "depth is 1000000000"),
         ({"network": NETWORK.to_json() | {"cell": ["lstm"]}}, r"There is no cell \['lstm'\]"),
         ({"network": {}}, "missing or unknown entries"),
@@ -245,7 +246,7 @@ def test_a_missing_part(path: Path, name: str) -> None:
         ("head/bias", np.zeros(4, np.float32), r"'head/bias' is float32 \(4,\); it must be float32 \(3,\)"),
         ("head/bias", np.zeros(3, np.float64), "'head/bias' is float64"),
         ("head/bias", np.full(3, np.nan, np.float32), "'head/bias' holds values that are not finite"),
-        ("input/scale", np.zeros(2, np.float32), "'input/scale' must be above 0"),
+        ("input/scale", np.zeros(8, np.float32), "'input/scale' must be above 0"),
         ("head/other", np.zeros(3, np.float32), "no weight 'head/other'"),
     ],
 )

@@ -1,10 +1,10 @@
 """What a labeling network is, described once.
 
-A network reads sequences `(time, features)`. Its front turns each step into a row of numbers: numeric columns
-standardised, a vector looked up for each category column, and, if asked for, a convolution over all of it. A stack of
-recurrent layers reads these rows, and a head scores the classes, at every step or once for the whole sequence. Training
-builds it in Keras, the runtime runs it on the engine and NumPy; both follow the description here and name the weights
-as it does.
+A network reads sequences `(time, features)`. Its front turns each step into a row of numbers: numeric columns, their
+distances from the mean of the sequence and their changes, standardised or encoded piecewise; a vector looked up for
+each category column; and, if asked for, a convolution over all of it. A stack of recurrent layers reads these rows, and
+a head scores the classes, at every step or once for the whole sequence. Training builds it in Keras, the runtime runs
+it on the engine and NumPy; both follow the description here and name the weights as it does.
 
 A further kind of column (words with their spelling, say) belongs into the front, beside the categories; a further way
 to come from scores to labels (tag schemes, a conditional random field) behind the head.
@@ -34,6 +34,21 @@ POOLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """How the steps of a sequence become one row for its label: the final state of each direction, or what is named here,
 taken over the steps and put side by side (Howard and Ruder 2018)."""
+
+ENCODINGS = ("piecewise", "standard")
+"""How numbers enter: between quantiles of the train part ("PLE" in Gorishniy, Rubachev and Babenko 2022, "On Embeddings
+for Numerical Features in Tabular Deep Learning"), or standardised."""
+
+LEVELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"raw": ("raw",), "centered": ("centered",), "both": ("raw", "centered")}
+)
+"""What of a number enters, beside its changes."""
+
+CHANGES = (1, 4, 16, 64)
+"""Over so many steps changes can be taken."""
+
+MAX_BINS = 512
+"""All numbers of a step together have so many bins at most, where there are fewer numbers than that."""
 
 MAX_DEPTH = 100
 """No network needs more layers; a model file could claim a billion, whose mere description would fill the memory."""
@@ -118,7 +133,7 @@ class Network:
         InputError: an attribute out of its range.
 
     Example:
-        >>> network = Network(features=3, classes=2, units=8)
+        >>> network = Network(features=3, classes=2, units=8, encoding="standard", levels="raw", changes=0)
         >>> for name, shape in network.weight_shapes().items():
         ...     print(name, shape)
         input/mean (3,)
@@ -134,13 +149,15 @@ class Network:
 
         Two numbers and a category of 100 values, a label for each sequence:
 
-        >>> network = Network(features=3, classes=2, categories=(101,), embedding=4, per="sequence", conv_window=5)
-        >>> for name, shape in list(network.weight_shapes().items())[:5]:
+        >>> network = Network(3, 2, categories=(101,), embedding=4, per="sequence", conv_window=5, bins=8)
+        >>> for name, shape in list(network.weight_shapes().items())[:7]:
         ...     print(name, shape)
-        input/mean (2,)
-        input/scale (2,)
+        input/mean (8,)
+        input/scale (8,)
+        input/centers (8, 8)
+        input/slopes (8, 8)
         category_0/embeddings (101, 4)
-        convolution/kernel (5, 6, 32)
+        convolution/kernel (5, 68, 32)
         convolution/bias (32,)
     """
 
@@ -158,6 +175,31 @@ class Network:
     units: int = option_field(32, "Units in each direction.", least=1, usual=(16, 32, 64))
     depth: int = option_field(1, "Number of recurrent layers.", least=1, most=MAX_DEPTH, usual=(1, 2))
     categories: tuple[int, ...] = ()
+    encoding: str = option_field(
+        "piecewise",
+        "How numbers enter the network: piecewise, by where they lie between quantiles of the train part, or standard, "
+        "with mean 0 and deviation 1.",
+        choices=ENCODINGS,
+        usual=ENCODINGS,
+    )
+    bins: int = option_field(
+        16, "Most bins of a number that enters piecewise; fewer where there are many numbers.", least=1, most=MAX_BINS
+    )
+    levels: str = option_field(
+        "both",
+        "What of a number enters: raw, the number itself; centered, its distance from the mean of its sequence, for "
+        "levels that drift from one sequence to the next; or both.",
+        choices=tuple(LEVELS),
+        usual=tuple(LEVELS),
+    )
+    changes: int = option_field(
+        2,
+        f"Add each number's changes over the last {', '.join(map(str, CHANGES[:-1]))} and {CHANGES[-1]} steps: the "
+        "first N of these.",
+        least=0,
+        most=len(CHANGES),
+        usual=(0, 1, 2),
+    )
     embedding: int = option_field(16, "Size of the vector that stands for a category.", least=1, usual=(8, 16, 32))
     conv_window: int = option_field(
         0,
@@ -199,6 +241,21 @@ class Network:
         return self.features - len(self.categories)
 
     @property
+    def channels(self) -> int:
+        """The number of numbers of a step: those of the columns, their distances from a mean, and their changes."""
+        return self.numeric * (len(LEVELS[self.levels]) + self.changes)
+
+    @property
+    def inputs(self) -> int:
+        """The number of values of a step that enter: its numbers, and the codes of its categories."""
+        return self.channels + len(self.categories)
+
+    @property
+    def bins_per_number(self) -> int:
+        """Into how many values the encoding turns each number."""
+        return 1 if self.encoding == "standard" else max(1, min(self.bins, MAX_BINS // max(1, self.channels)))
+
+    @property
     def convolution(self) -> Convolution | None:
         """The convolution in front, or None."""
         if not self.conv_window:
@@ -207,8 +264,8 @@ class Network:
 
     @property
     def _embedded(self) -> int:
-        """The width of a step with a vector for each category."""
-        return self.numeric + len(self.categories) * self.embedding
+        """The width of a step whose numbers are encoded, with a vector for each category."""
+        return self.channels * self.bins_per_number + len(self.categories) * self.embedding
 
     @property
     def recurrent(self) -> tuple[Recurrent, ...]:
@@ -237,10 +294,12 @@ class Network:
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """The names and shapes of all weights, from the input up.
 
-        Standardisation, categories, convolution, recurrent layers, head. All but those of the standardisation stand in
-        the order of Keras's `model.get_weights()`.
+        Numbers (`input/`, which are not trained but come from the train part), categories, convolution, recurrent
+        layers, head. All but those of numbers stand in the order of Keras's `model.get_weights()`.
         """
-        shapes: dict[str, tuple[int, ...]] = {"input/mean": (self.numeric,), "input/scale": (self.numeric,)}
+        shapes: dict[str, tuple[int, ...]] = {"input/mean": (self.channels,), "input/scale": (self.channels,)}
+        if self.encoding == "piecewise":
+            shapes |= dict.fromkeys(("input/centers", "input/slopes"), (self.channels, self.bins_per_number))
         for i, codes in enumerate(self.categories):
             shapes[f"category_{i}/embeddings"] = (codes, self.embedding)
         if self.convolution is not None:

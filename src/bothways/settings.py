@@ -1,4 +1,4 @@
-"""How a table is read, how it is prepared, and how to train on it."""
+"""How a table is read, and how to train on it."""
 
 from __future__ import annotations
 
@@ -58,10 +58,6 @@ class Roles:
     per: str | None = option_field(None, "What has a label.", choices=PERS, shown="as the table shows")
 
 
-MOST_CHANGES = 100_000
-"""No change over more steps than these means anything; a model file could claim any number."""
-
-
 @dataclass(frozen=True)
 class Reading:
     """How fields of text are read where a column can be read in two ways."""
@@ -78,21 +74,6 @@ class Reading:
         """Check everything; one word may stand for a list of one."""
         words = (self.missing,) if isinstance(self.missing, str) else tuple(self.missing)
         object.__setattr__(self, "missing", words)
-        check_options(self)
-
-
-@dataclass(frozen=True)
-class Preparation:
-    """How the columns of a table become the features of a network; statistics come from the train part alone."""
-
-    changes: int = option_field(
-        0, "Add each number's change over the last N steps.", least=0, most=MOST_CHANGES, usual=(0, 1)
-    )
-    centered: bool = option_field(False, "Subtract each sequence's mean.", usual=(False, True))
-    min_count: int = option_field(1, "Rarer values of a category count as unknown.", least=1)
-
-    def __post_init__(self) -> None:
-        """Check everything."""
         check_options(self)
 
 
@@ -128,6 +109,7 @@ class Settings:
     category_dropout: float = option_field(
         0.25, "A category seen n times in training counts as unknown with probability a / (a + n); this is a.", least=0
     )
+    min_count: int = option_field(1, "Categories that training sees less often count as unknown.", least=1)
 
     def __post_init__(self) -> None:
         """Check everything."""

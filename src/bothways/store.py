@@ -1,6 +1,6 @@
 """One-file models: a zip of `model.json` and `weights.safetensors`, stored without compression.
 
-    model.json            {"format": "bothways", "version": 2, "network": {...}, "classes": {"kind": "int",
+    model.json            {"format": "bothways", "version": 3, "network": {...}, "classes": {"kind": "int",
                           "values": [...]}, "columns": {...} or null, "class_counts": [...], "facts": {...}}
     weights.safetensors   the arrays that `Network.weight_shapes()` names
 
@@ -13,7 +13,6 @@ import json
 import math
 import os
 import zipfile
-from dataclasses import fields
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -28,9 +27,14 @@ from bothways.network import Network
 from bothways.runtime import Model
 
 FORMAT = "bothways"
-VERSION = 2
-SINCE_VERSION_2 = ("categories", "embedding", "conv_window", "conv_stride", "dropout", "per", "pooling")
-"""What descriptions of networks in files of version 1 lack; the defaults of `Network` say what those networks are."""
+VERSION = 3
+OF_VERSION_1 = {name: getattr(Network, name) for name in ("embedding", "conv_window", "conv_stride", "dropout")} | {
+    "categories": (),
+    "per": "step",
+    "pooling": "last",
+}
+OF_VERSION_2 = {"encoding": "standard", "bins": Network.bins, "levels": "raw", "changes": 0}
+"""What networks are of which files of these versions, and those before, do not say it."""
 
 ROLES = ("sequence", "order", "split", "draw")
 """What descriptions of columns in files of version 1 may lack."""
@@ -41,7 +45,6 @@ FACTS: dict[str, Any] = {
     "data": str,
     "parts": {...: {"sequences": int, "steps": int}},
     "settings": {...: object},
-    "preparation": {...: object},
     "epochs": int,
     "best_epoch": int,
     "keras_backend": str,
@@ -214,14 +217,14 @@ def _model(description: dict[str, Any], weights: dict[str, Any]) -> Model:
         raise InputError(f"The counts of the classes are {counts}; they must be {len(values)} whole numbers from 0.")
     if "threshold" in description["facts"] and description["facts"]["threshold"]["class"] not in values:
         raise InputError("The threshold in it is for none of its classes.")
-    since = SINCE_VERSION_2 if description["version"] < 2 else ()
-    defaults = {field.name: field.default for field in fields(Network) if field.name in since}
-    network = Network.from_json(defaults | description["network"])
+    version = description["version"]
+    unsaid = (OF_VERSION_1 if version < 2 else {}) | (OF_VERSION_2 if version < 3 else {})
+    network = Network.from_json(unsaid | description["network"])
     columns = description["columns"]
     if columns is not None:
         from bothways.data import Columns  # brings Polars, of which a model of arrays has no use
 
-        columns = Columns.from_json((dict.fromkeys(ROLES) if since else {}) | columns)
+        columns = Columns.from_json((dict.fromkeys(ROLES) if version < 2 else {}) | columns)
     class_counts = dict(zip(values, counts, strict=False))
     model = Model(network, weights, tuple(values), columns, class_counts, description["facts"])
     if "baselines" in model.facts:  # whose size that of the weights, which fit by now, bounds

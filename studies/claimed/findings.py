@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from bothways.metrics import interval
-from bothways.settings import Preparation
 from bothways.study import Comparison, Result
 from bothways.study.factors import Setting, checked_vary
 from bothways.study.grid import Grid
@@ -203,7 +202,7 @@ def _detection(done: Done, metric: str) -> list[Finding]:
     found = done.found[metric]
     rate = found.metric.title.rpartition(" at ")[2]
     grid = Grid.full(checked_vary(done.study.vary), done.study.settings)
-    shape = done.task.shape(Preparation())
+    shape = done.task.shape
     drawn, scores = _resampled(done, found, [grid.setting(cell).alone(shape) for cell in grid.cells])
     sure = f"{TIMES} samples of traces and seeds"
 

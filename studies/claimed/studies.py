@@ -12,7 +12,6 @@ import numpy as np
 
 from bothways.problems import PROBLEMS
 from bothways.sequences import Sequences
-from bothways.settings import Preparation
 from bothways.study import Comparison, Split, Task, array_task, compare, problem_task
 from bothways.study.factors import Value
 from bothways.study.pool import Progress
@@ -139,8 +138,8 @@ def as_written(problem: str, steps: int = 10, **sizes: Any) -> Task:
     )
 
 
-def _turned(draw: Callable[[int, Preparation], Split], seed: int, preparation: Preparation) -> Split:
-    train, _, test, categories = draw(seed, preparation)
+def _turned(draw: Callable[[int], Split], seed: int) -> Split:
+    train, _, test, categories = draw(seed)
     return Split(train.backward(), None, test.backward(), categories)
 
 
@@ -160,7 +159,7 @@ def _table(name: str, calls: int = 0, **roles: Any) -> Callable[[Path, bool], Ta
         if not calls and not quick:
             return whole
         steps, every = (min(calls or 64, 64), 10) if quick else (calls, 1)
-        train, valid, test, categories = whole.draw(0, Preparation())
+        train, valid, test, categories = whole.draw(0)
         cut = None if valid is None else _cut(valid, steps, every)
         split = Split(_cut(train, steps, every), cut, _cut(test, steps, every), categories)
         return array_task(whole.name, whole.classes, split, tested_on=whole.tested_on)

@@ -14,7 +14,6 @@ from bothways.data import Columns, Prepared, Table, evaluation_part, read_and_sp
 from bothways.errors import DataError
 from bothways.labeler import SequenceLabeler, estimator
 from bothways.sequences import Sequences
-from bothways.settings import Preparation
 from bothways.study.tables import table_task
 
 
@@ -70,15 +69,13 @@ def test_train_compare_and_a_data_frame_make_the_same_arrays(
     frame = a_table(sequences, steps)
     frame.write_csv(path)
     roles: dict[str, Any] = {"label": "label", "sequence": "flow", "order": "at"}
-    how: dict[str, Any] = {"changes": 2, "centered": True, "min_count": 2}
 
     def start() -> None:
-        jobs.train(path, tmp_path / "some.bothways", say=lambda text: None, **roles, **how)
+        jobs.train(path, tmp_path / "some.bothways", say=lambda text: None, **roles)
 
     train, valid = trained_on(monkeypatch, start)
-    assert (train.values[:, -1].max(), train.features) == (4, 4), "007, 7, 08 and 9 are four categories"
-    preparation = Preparation(**how)
-    compared = table_task(path, preparations=[Preparation(), preparation], **roles).draw(0, preparation)
+    assert (train.values[:, -1].max(), train.features) == (4, 3), "007, 7, 08 and 9 are four categories"
+    compared = table_task(path, **roles).draw(0)
     same(train, compared.train)
     same(valid, compared.valid)
 
@@ -86,7 +83,7 @@ def test_train_compare_and_a_data_frame_make_the_same_arrays(
     split = read_and_split(path, **roles)
     rows, held = (part.table_rows for part in (split.parts.train, split.parts.valid) if part is not None)
     X = frame.select("flow", "at", "code", "bytes")
-    labeler = SequenceLabeler(sequence="flow", order="at", **how)
+    labeler = SequenceLabeler(sequence="flow", order="at")
     with pytest.warns(UserWarning, match="without a number"):
         given = trained_on(
             monkeypatch,
@@ -110,7 +107,7 @@ def test_a_data_frame_is_drawn_as_a_table_is(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_arrays_are_prepared_as_tables_are() -> None:
     x = [np.array([[1.0, 3], [np.nan, 3], [4.0, 9]]), np.array([[2.0, 3]])]
-    labeler = SequenceLabeler(units=2, epochs=1, categorical=[1], changes=1, centered=True, min_count=2)
+    labeler = SequenceLabeler(units=2, epochs=1, categorical=[1])
     with pytest.warns(UserWarning, match="X: feature 0 is missing at 1 step; filled with the mean"):
         labeler.fit(x, [["a", "b", "a"], ["b"]])
     frame = pl.DataFrame(
@@ -118,7 +115,7 @@ def test_arrays_are_prepared_as_tables_are() -> None:
     )
     roles: dict[str, Any] = {"label": "label", "sequence": "flow", "order": "none", "split": "none"}
     split = read_and_split(Table("X", frame), shares=(1.0,), per="step", numeric=["x"], categorical=["kind"], **roles)
-    expected = split.encoded(Preparation(1, True, 2)).parts.train.values
+    expected = split.encoded().parts.train.values
     np.testing.assert_allclose(labeler.model_.read("X", x)[0].values, expected, atol=1e-6)
     assert labeler.model_.predict(x)[0].tolist() == labeler.predict(x)[0].tolist()
 

@@ -159,17 +159,6 @@ def test_what_is_learnt_of_columns_is_learnt_from_the_train_part() -> None:
     ]
 
 
-def test_rare_categories_are_unknown_and_nothing_is_said_of_them() -> None:
-    kind = pl.Series(["a", "b", "b", "a", "c", "b", "a", "a"])
-    columns = replace(COLUMNS, features=("x", "kind"), categories=("kind",))
-    columns, parts, notices = prepared(
-        table(2, kind=kind, part=part_column("train", "train")), columns, seed=0, min_count=2
-    )
-    assert columns.fitted.sizes == (3,)
-    assert parts.train.values[:, 1].tolist() == [1, 2, 2, 1, 0, 2, 1, 1]
-    assert not any("kind" in notice for notice in notices)
-
-
 def test_steps_without_a_label_are_masked_and_counted() -> None:
     label = pl.Series([0, 1, None, 1, 0, 1, 0, 1, None, 1, 0, 1])
     _, parts, notices = prepared(table(3, part=part_column("train", "valid", "test"), label=label), COLUMNS, seed=0)

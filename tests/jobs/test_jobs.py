@@ -163,7 +163,7 @@ def test_the_page(folder: Path, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     jobs.evaluate(folder / "traces.bothways", folder / "traces.parquet", false_alarm_rate=0.1, report=page, say=silent)
     text = page.read_text()
-    for words in ("attack", "calm", "traces.parquet", "max", "dropout", "changes", "centered", "min_count", "trace"):
+    for words in ("attack", "calm", "traces.parquet", "max", "dropout", "changes", "levels", "min_count", "trace"):
         assert words in text
     with pytest.raises(InputError, match="html"):
         jobs.evaluate(folder / "traces.bothways", folder / "traces.parquet", report=tmp_path / "a.pdf", say=silent)
@@ -253,9 +253,7 @@ def test_a_level_that_drifts_between_days_does_not_count_once_centered(tmp_path:
     jobs.train(
         tmp_path / "same.parquet",
         tmp_path / "co2.bothways",
-        settings={"units": 8, "epochs": 15, "learning_rate": 0.03},
-        changes=3,
-        centered=True,
+        settings={"units": 8, "epochs": 15, "learning_rate": 0.03, "levels": "centered"},
         say=silent,
         **roles,
     )

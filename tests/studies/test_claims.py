@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from bothways.sequences import Sequences
-from bothways.settings import Preparation
 from bothways.study import problem_task
 from claimed import pages
 from claimed.studies import as_written
@@ -63,7 +62,7 @@ def test_the_page_of_claims_is_what_its_run_found() -> None:
 def test_as_written_turns_the_sequences_and_keeps_the_labels() -> None:
     sizes: dict[str, Any] = {"sequences": 3, "steps": 5, "unseen": 4}
     task, turned = problem_task("cumulative-sum", **sizes), as_written("cumulative-sum", **sizes)
-    for plain, other in zip(task.draw(1, Preparation())[::2], turned.draw(1, Preparation())[::2], strict=True):
+    for plain, other in zip(task.draw(1)[::2], turned.draw(1)[::2], strict=True):
         assert isinstance(plain, Sequences)
         assert isinstance(other, Sequences)
         np.testing.assert_array_equal(np.stack(plain.arrays())[:, ::-1], np.stack(other.arrays()))

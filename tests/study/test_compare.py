@@ -19,7 +19,6 @@ from bothways import compare
 from bothways.errors import DataError, InputError
 from bothways.metrics import score
 from bothways.sequences import Sequences
-from bothways.settings import Preparation
 from bothways.study import Comparison, Split, Task, array_task, problem_task
 from bothways.study.comparing import budget_seconds
 from bothways.study.factors import Setting
@@ -175,8 +174,8 @@ def done_by(spec: StudySpec, wanted: list[tuple[Setting, int]]) -> list[Run]:
 TINY = Setting.of({"epochs": 1, "units": 4})
 TASK = problem_task("cumulative-sum", sequences=40, unseen=30)
 DEADLY = (
-    "type('Deadly', (), {'__call__': lambda self, seed, preparation: __import__('os')._exit(7) if seed == 0 else "
-    "__import__('bothways').study.problem_task('cumulative-sum', sequences=40, unseen=30).draw(seed, preparation)})()"
+    "type('Deadly', (), {'__call__': lambda self, seed: __import__('os')._exit(7) if seed == 0 else "
+    "__import__('bothways').study.problem_task('cumulative-sum', sequences=40, unseen=30).draw(seed)})()"
 )
 
 
@@ -190,7 +189,7 @@ class Deadly:
 
 def test_a_process_that_dies_costs_one_run() -> None:
     """The first run ends its own process, however often it is tried; the others are done by other ones."""
-    task = Task(TASK.name, TASK.classes, Deadly(), TASK.shapes, TASK.facts)  # type: ignore[arg-type]  # called there
+    task = Task(TASK.name, TASK.classes, Deadly(), TASK.shape, TASK.facts)  # type: ignore[arg-type]  # called there
     done = done_by(StudySpec(task, (), 1), [(TINY, seed) for seed in range(4)])
     assert [run.status for run in done] == ["failed", "finished", "finished", "finished"]
     assert "TerminatedWorkerError" in done[0].reason
@@ -307,7 +306,7 @@ def test_parts_drawn_for_each_seed_do_not_overlap() -> None:
     assert valid is not None
     task = made_task(Split(train, None, valid), redraw=True)
     for seed in range(3):
-        parts = task.draw(seed, Preparation())[:3]
+        parts = task.draw(seed)[:3]
         firsts = [tuple(x[0]) for part in parts if part is not None for x in part.arrays()]
         assert len(set(firsts)) == len(firsts) == 30
     assert task.test_share == pytest.approx(4 / 22)
@@ -330,9 +329,9 @@ def test_how_a_table_is_prepared_is_varied(tmp_path: Path) -> None:
     pl.DataFrame(columns).write_csv(path)
     found = compare(
         path,
-        {"changes": [0, 1], "centered": None},
+        {"changes": [0, 1], "levels": ["raw", "centered"]},
         seeds=1,
-        settings={"units": 4, "epochs": 3, "direction": "forward"},
+        settings={"units": 4, "epochs": 3, "direction": "forward", "encoding": "standard"},
         table={"label": "state", "sequence": "pump", "order": "time"},
         metric="accuracy",
     )
@@ -353,7 +352,7 @@ def test_categories_written_as_numbers_are_read_as_by_train(tmp_path: Path) -> N
     path = tmp_path / "calls.csv"
     pl.DataFrame(columns).write_csv(path)
     task = table_task(path, label="kind", sequence="host", order="at", categorical=["call"])
-    assert task.draw(0, Preparation()).categories == (5,)  # 007, 7, 08, 9, and unknown
+    assert task.draw(0).categories == (5,)  # 007, 7, 08, 9, and unknown
 
 
 def test_a_search_never_maximises_a_loss() -> None:
@@ -410,7 +409,7 @@ def test_parts_of_a_seed_are_encoded_by_its_own_train_part(tmp_path: Path) -> No
     def drawn(name: str, frame: pl.DataFrame) -> Split:
         frame.write_csv(tmp_path / name)
         roles = {"label": "state", "sequence": "host", "order": "at"}
-        return table_task(tmp_path / name, redraw=True, **roles).draw(3, Preparation())
+        return table_task(tmp_path / name, redraw=True, **roles).draw(3)
 
     clean = drawn("clean.csv", hosts())
     assert clean.test.ids is not None
@@ -426,7 +425,7 @@ def test_seeds_whose_train_parts_have_other_categories_are_compared(tmp_path: Pa
     hosts(("h03",)).write_csv(path)
     roles = {"label": "state", "sequence": "host", "order": "at", "redraw": True}
     task = table_task(path, **roles)
-    of_sizes = {task.draw(seed, Preparation()).categories: seed for seed in range(8)}
+    of_sizes = {task.draw(seed).categories: seed for seed in range(8)}
     assert len(of_sizes) == 2
     spec = StudySpec(task, (), 1)
     assert all(train_runs(spec, TINY, [seed])[0].status == "finished" for seed in of_sizes.values())

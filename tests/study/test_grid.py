@@ -9,8 +9,6 @@ from collections import Counter
 import pytest
 
 from bothways.errors import InputError
-from bothways.options import options
-from bothways.settings import Preparation
 from bothways.study.factors import Setting, Shape, Value, checked_vary, factors, parse_settings, parse_vary
 from bothways.study.grid import Grid, check_size
 
@@ -26,7 +24,6 @@ def test_every_factor_with_usual_values_can_take_them() -> None:
 
 
 def test_how_a_table_is_prepared_can_be_varied_and_seeds_and_what_the_data_tell_cannot() -> None:
-    assert set(options(Preparation)) <= set(factors())
     assert not {"seed", "features", "classes", "categories", "per"} & set(factors())
 
 
@@ -39,7 +36,7 @@ def test_how_a_table_is_prepared_can_be_varied_and_seeds_and_what_the_data_tell_
         (["direction,conv.window=0,5"], {"direction": USUAL["direction"], "conv_window": (0, 5)}),
         (["learning-rate=1e-3,0.1"], {"learning_rate": (0.001, 0.1)}),
         (["patience=0,3"], {"patience": (None, 3)}),
-        (["centered,changes=0,2"], {"centered": (False, True), "changes": (0, 2)}),
+        (["levels,changes=0,2"], {"levels": ("raw", "centered", "both"), "changes": (0, 2)}),
     ],
 )
 def test_factors_from_the_command_line(arguments: list[str], expected: dict[str, object]) -> None:
@@ -78,7 +75,7 @@ def test_a_setting_is_one_value_from_its_words_to_its_network() -> None:
     assert hash(setting) == hash(Setting.of({"changes": 1, "epochs": 3, "units": 5}))
     assert (setting.network(STEPS).units, setting.network(STEPS).features) == (5, 2)
     assert (setting.settings(seed=4).epochs, setting.settings(seed=4).seed) == (3, 4)
-    assert setting.preparation == Preparation(changes=1)
+    assert setting.network(STEPS).changes == 1
     assert (setting["units"], setting["depth"], str(Setting())) == (5, 1, "all defaults")
 
 
@@ -117,7 +114,7 @@ def test_settings_that_cannot_work_are_named(
     vary: dict[str, tuple[int, ...]], base: dict[str, int], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        Grid.full(vary, base).check(lambda preparation: STEPS)
+        Grid.full(vary, base).check(STEPS)
 
 
 def test_what_is_varied_cannot_be_set() -> None:

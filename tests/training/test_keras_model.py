@@ -10,6 +10,7 @@ import pytest
 
 from bothways.network import DIRECTIONS, PERS, POOLINGS, Network
 from bothways.runtime import scores
+from bothways.runtime.numbers import entering
 from bothways.sequences import Sequences
 from bothways.spec import CELLS
 from bothways.training.initializers import initial_weights
@@ -24,14 +25,18 @@ def some_network(**more: Any) -> Network:
 
 
 def some_weights(network: Network) -> dict[str, npt.NDArray[np.float32]]:
-    """Those that training starts from with some noise, and a standardisation that does nothing."""
+    """Those that training starts from with some noise, and some for numbers."""
     random = np.random.default_rng(5)
     weights = {
         name: array + random.normal(scale=0.3, size=array.shape).astype(np.float32)
         for name, array in initial_weights(network, seed=5).items()
     }
-    unit = {"input/mean": np.zeros(network.numeric, "f4"), "input/scale": np.ones(network.numeric, "f4")}
-    return weights | unit
+    numbers = {
+        name: random.uniform(0.5, 1, shape).astype(np.float32)
+        for name, shape in network.weight_shapes().items()
+        if name.startswith("input/")
+    }
+    return weights | numbers
 
 
 def some_sequences(network: Network, lengths: list[int]) -> list[Array]:
@@ -51,9 +56,11 @@ def by_keras(network: Network, weights: Any, sequences: list[Array], extra: int)
     masked = bool((lengths < time).any())
     model = keras_model(network, masked)
     set_weights(network, model, weights)
-    x = np.random.default_rng(2).integers(0, 2, (len(sequences), time, network.features)).astype(np.float32)
+    if network.encoding == "piecewise" and network.channels:
+        model.get_layer("input_encoder").set_bins(weights)
+    x = np.random.default_rng(2).integers(0, 2, (len(sequences), time, network.inputs)).astype(np.float32)
     valid = np.arange(time) < lengths[:, None]
-    x[valid] = np.concatenate(sequences)
+    x[valid] = entering(network, weights, np.concatenate(sequences), lengths)
     z = np.asarray(model([x, valid] if masked else x))
     return z[valid] if network.per == "step" else z
 
@@ -62,6 +69,11 @@ CATEGORIES: list[dict[str, Any]] = [
     {"features": 2},
     {"features": 3, "categories": (5,), "embedding": 3},
     {"features": 2, "categories": (4, 6), "embedding": 2},  # no numbers at all
+]
+NUMBERS: list[dict[str, Any]] = [
+    {"encoding": "standard", "levels": "raw", "changes": 0},
+    {"levels": "centered"},
+    {"changes": 4, "bins": 3},
 ]
 CONVOLUTIONS: list[dict[str, Any]] = [
     {},
@@ -77,9 +89,10 @@ LENGTHS = [[6, 6, 6], [7, 1, 12, 3, 2, 8]]
 @pytest.mark.parametrize("lengths", LENGTHS, ids=["alike", "unlike"])
 @pytest.mark.parametrize("top", TOPS, ids=str)
 @pytest.mark.parametrize("convolution", CONVOLUTIONS, ids=str)
+@pytest.mark.parametrize("numbers", NUMBERS, ids=str)
 @pytest.mark.parametrize("categories", CATEGORIES, ids=str)
-def test_fronts_and_tops(categories: Any, convolution: Any, top: Any, lengths: list[int]) -> None:
-    network = some_network(**categories, **convolution, **top)
+def test_fronts_and_tops(categories: Any, numbers: Any, convolution: Any, top: Any, lengths: list[int]) -> None:
+    network = some_network(**categories, **numbers, **convolution, **top)
     check(network, lengths)
 
 

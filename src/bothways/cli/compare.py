@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -11,10 +11,10 @@ from bothways.cli import display
 from bothways.cli.app import Json, print_json
 from bothways.cli.options import PANELS, AllowLeaks, Given, takes
 from bothways.options import options
-from bothways.settings import Preparation, Reading, Roles
+from bothways.settings import Reading, Roles
 
 
-@takes(reading=options(Reading), roles=options(Roles), preparation=options(Preparation))
+@takes(reading=options(Reading), roles=options(Roles))
 def compare(
     data: Annotated[
         str, typer.Argument(metavar="DATA", help="A table, or a generated problem: cumulative-sum.", show_default=False)
@@ -61,7 +61,6 @@ def compare(
     *,
     reading: Given,
     roles: Given,
-    preparation: Given,
     allow_leaks: AllowLeaks = False,
     redraw: Annotated[
         bool,
@@ -83,21 +82,18 @@ def compare(
     from bothways.cli.comparisons import run_progress, show_comparison
     from bothways.report import check_report_file
     from bothways.study import compare as compare_settings
-    from bothways.study.factors import checked_settings, parse_settings, parse_vary
+    from bothways.study.factors import parse_settings, parse_vary
     from bothways.study.page import write_page
     from bothways.study.tasks import parse_parameters
 
     page = None if report is None else check_report_file(report)
     varied = parse_vary(vary or ["direction"])
-    prepared: dict[str, Any] = {
-        name: value for name, value in preparation.items() if value != options(Preparation)[name].default
-    }
     with run_progress() as on_progress:
         comparison = compare_settings(
             data,
             varied,
             seeds=seeds,
-            settings=checked_settings(prepared) | parse_settings(settings or []),
+            settings=parse_settings(settings or []),
             reference=parse_settings(reference or []),
             metric=metric,
             positive=positive,

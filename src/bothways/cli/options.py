@@ -19,7 +19,6 @@ Given = dict[str, Any]
 PANELS = {
     "reading": "How fields are read",
     "roles": "What the columns are for",
-    "preparation": "Preparation of the table",
     "network": "The network",
     "settings": "Training",
 }

@@ -16,7 +16,7 @@ from bothways.cli.options import PANELS, AllowLeaks, Given, takes
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.options import options
-from bothways.settings import Preparation, Reading, Roles, Settings
+from bothways.settings import Reading, Roles, Settings
 
 BACKENDS = ("jax", "torch", "tensorflow")
 
@@ -26,7 +26,6 @@ _TRAINING: dict[str, Any] = {"rich_help_panel": PANELS["settings"]}
 @takes(
     reading=options(Reading),
     roles=options(Roles),
-    preparation=options(Preparation),
     network=options(Network),
     settings=options(Settings),
 )
@@ -39,7 +38,6 @@ def train(
     reading: Given,
     roles: Given,
     allow_leaks: AllowLeaks = False,
-    preparation: Given,
     network: Given,
     settings: Given,
     resume: Annotated[
@@ -86,7 +84,6 @@ def train(
             mlflow=mlflow,
             say=say,
             on_epoch=on_epoch,
-            **preparation,
             **roles,
             **reading,
         )

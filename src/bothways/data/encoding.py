@@ -14,14 +14,11 @@ import polars as pl
 from bothways.data.tables import Table
 from bothways.errors import DataError, InputError, ModelFileError, counted, option
 from bothways.sequences import Array, Sequences, in_order
-from bothways.settings import Preparation
 
 if TYPE_CHECKING:
     from bothways.data.columns import Columns
 
 Rows = npt.NDArray[np.int64]
-
-DEFAULT = Preparation()
 
 DISTINCT = 0.9
 """A column of text with a larger share of distinct values tells rows apart and nothing else."""
@@ -63,14 +60,11 @@ class Category:
 
 @dataclass(frozen=True)
 class Encoding:
-    """How the features of a table become an array: numbers, flags for missing ones, changes, the gap of time, codes.
+    """How the features of a table become an array: numbers, flags for missing ones, the gap of time, codes.
 
     Attributes:
         gaps: "times" or "numbers" if log(1 + the gap to the previous step) is a feature, in seconds or in units of the
             order column, 0 at the first step of a sequence; "" if not.
-        changes: if above 0, each number's change over this many steps is a feature; at first, since the beginning.
-        centered: whether the mean of its sequence is subtracted from each number. It takes the whole sequence,
-            whichever way the network reads.
 
     Example:
         >>> encoding = Encoding((Number("bytes", fill=9.5, flagged=True),), (Category("protocol", ("tcp", "udp")),))
@@ -85,8 +79,6 @@ class Encoding:
     numbers: tuple[Number, ...]
     categories: tuple[Category, ...] = ()
     gaps: str = ""
-    changes: int = 0
-    centered: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -94,7 +86,6 @@ class Encoding:
         return (
             *(number.name for number in self.numbers),
             *(f"{number.name} is missing" for number in self.numbers if number.flagged),
-            *(f"change of {number.name}" for number in self.numbers if self.changes),
             *(["gap"] if self.gaps else []),
             *(category.name for category in self.categories),
         )
@@ -129,7 +120,7 @@ class Encoding:
         for at, category in enumerate(self.categories, len(self.names) - len(self.categories)):
             values[:, at] = _codes(category, inputs.get_column(category.name).alias(""), tally)
         gaps = gaps_of(table.column(str(order)).gather(rows), sequences.offsets) if self.gaps else None
-        self._complete(values, sequences.offsets, gaps, tally)
+        self._complete(values, gaps, tally)
         return values
 
     def encode_arrays(self, sequences: Sequences, tally: Tally | None = None) -> Sequences:
@@ -151,11 +142,11 @@ class Encoding:
             order = np.argsort(known)
             places = np.searchsorted(known, codes, sorter=order).clip(max=len(known) - 1)
             values[:, at] = np.where(known[order[places]] == codes, order[places] + 1, 0) if len(known) else 0
-        self._complete(values, sequences.offsets, None, tally or Tally())
+        self._complete(values, None, tally or Tally())
         return replace(sequences, values=values)
 
-    def _complete(self, values: Array, offsets: Rows, gaps: Array | None, tally: Tally) -> None:
-        """Fill missing numbers, and put flags, changes and gaps behind them."""
+    def _complete(self, values: Array, gaps: Array | None, tally: Tally) -> None:
+        """Fill missing numbers, and put flags and gaps behind them."""
         flag = len(self.numbers)
         levels = values[:, :flag]
         for at, number in enumerate(self.numbers):
@@ -167,11 +158,6 @@ class Encoding:
             if number.flagged:
                 values[:, flag] = missing
                 flag += 1
-        if self.changes:
-            values[:, flag : flag + len(self.numbers)] = changes_of(levels, offsets, self.changes)
-            flag += len(self.numbers)
-        if self.centered:
-            levels -= means_of(levels, offsets)
         if gaps is not None:
             values[:, flag] = gaps
 
@@ -182,13 +168,13 @@ class Encoding:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Encoding:
         """The encoding that `to_json` described."""
+        if data.get("changes") or data.get("centered"):  # which were features of tables in files before version 3
+            raise ModelFileError("It has changes or centered numbers as features of its table. Train the model again.")
         try:
             encoding = cls(
                 tuple(Number(each["name"], each["fill"], each["flagged"]) for each in data["numbers"]),
                 tuple(Category(each["name"], tuple(each["values"])) for each in data["categories"]),
                 data["gaps"],
-                data["changes"],
-                data["centered"],
             )
             names = encoding.read
             sound = (
@@ -202,8 +188,7 @@ class Encoding:
                 )
                 and encoding.gaps in ("", "times", "numbers")
             )
-            Preparation(changes=encoding.changes, centered=encoding.centered)
-        except (InputError, KeyError, TypeError):
+        except (KeyError, TypeError):
             sound = False
         if not sound:
             raise ModelFileError("The description of columns in the model file is incomplete. Train the model again.")
@@ -234,9 +219,7 @@ class Tally:
         return notices
 
 
-def fit_encoding(
-    table: Table, columns: Columns, train: Sequences, preparation: Preparation = DEFAULT
-) -> tuple[Encoding, list[str]]:
+def fit_encoding(table: Table, columns: Columns, train: Sequences) -> tuple[Encoding, list[str]]:
     """Learn from the train part how features become numbers."""
     rows, order = train.table_rows, columns.order
     notices: list[str] = []
@@ -270,7 +253,7 @@ def fit_encoding(
                     "so it tells rows apart and nothing else."
                 )
                 continue
-            kinds.append(Category(name, tuple(counts.filter(pl.col("n") >= preparation.min_count)["value"].to_list())))
+            kinds.append(Category(name, tuple(counts["value"].to_list())))
     gaps = ""
     if order is not None:
         places = table.column(order).gather(rows)
@@ -279,12 +262,10 @@ def fit_encoding(
             notices.append(f"The gaps between steps vary, so the gap to the previous step in {order!r} is a feature.")
     if not numbers and not kinds:
         raise DataError(f"{table.source}: no column is left to learn from. {' '.join(notices)}")
-    return Encoding(tuple(numbers), tuple(kinds), gaps, preparation.changes, preparation.centered), notices
+    return Encoding(tuple(numbers), tuple(kinds), gaps), notices
 
 
-def fit_arrays(
-    name: str, train: Sequences, categorical: Collection[int], preparation: Preparation = DEFAULT
-) -> tuple[Encoding, list[str]]:
+def fit_arrays(name: str, train: Sequences, categorical: Collection[int]) -> tuple[Encoding, list[str]]:
     """The same for sequences from arrays, whose columns are named by their numbers.
 
     Example:
@@ -300,7 +281,7 @@ def fit_arrays(
         if at in categorical:
             codes, counts = np.unique(column[~missing & (column > 0)].astype(np.int64), return_counts=True)
             kept = np.argsort(-counts, kind="stable")
-            kinds.append(Category(str(at), tuple(str(codes[k]) for k in kept if counts[k] >= preparation.min_count)))
+            kinds.append(Category(str(at), tuple(str(codes[k]) for k in kept)))
         else:
             # What is missing everywhere is zeros, and what is missing in places has a flag.
             somewhere = bool(missing.any()) and not missing.all()
@@ -313,7 +294,7 @@ def fit_arrays(
                 )
     if np.isnan(train.values).all():
         raise InputError(f"{name} has no feature to learn from: all of its values are missing.")
-    return Encoding(tuple(numbers), tuple(kinds), "", preparation.changes, preparation.centered), notices
+    return Encoding(tuple(numbers), tuple(kinds)), notices
 
 
 def gaps_of(places: pl.Series, offsets: Rows) -> npt.NDArray[np.float32]:
@@ -329,23 +310,6 @@ def gaps_of(places: pl.Series, offsets: Rows) -> npt.NDArray[np.float32]:
     seconds = gaps.cast(pl.Float64).fill_null(0.0).to_numpy().copy()
     seconds[offsets[:-1]] = 0.0
     return np.asarray(np.log1p(seconds), np.float32)
-
-
-def changes_of(numbers: npt.NDArray[Any], offsets: Rows, steps: int) -> npt.NDArray[Any]:
-    """How far numbers have moved in so many steps; in the first steps of a sequence, since its beginning."""
-    begins = np.repeat(offsets[:-1], np.diff(offsets))
-    return np.asarray(numbers - numbers[np.maximum(np.arange(len(numbers)) - steps, begins)])
-
-
-def means_of(numbers: npt.NDArray[Any], offsets: Rows) -> npt.NDArray[Any]:
-    """For each row the mean over its sequence, `(rows, columns)`."""
-    lengths = np.diff(offsets)
-    begins = offsets[:-1][lengths > 0]
-    lengths = lengths[lengths > 0]
-    if not len(begins):
-        return np.zeros_like(numbers)
-    means = np.add.reduceat(numbers, begins, axis=0, dtype=np.float64) / lengths[:, None]
-    return np.repeat(means.astype(numbers.dtype), lengths, axis=0)
 
 
 def vary(gaps: npt.NDArray[np.float32], offsets: Rows) -> bool:

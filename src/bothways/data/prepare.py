@@ -1,4 +1,4 @@
-"""The one way from a table to train, valid and test: read and split once, then encoded as often as one likes."""
+"""The one way from a table to train, valid and test."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from bothways.data.columns import Columns, choose_columns
-from bothways.data.encoding import DEFAULT, Tally, fit_encoding
+from bothways.data.encoding import Tally, fit_encoding
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded
 from bothways.data.sources import Source
 from bothways.data.splits import GAP, SHARES, Parts, split_table
 from bothways.data.tables import Table, read_table
 from bothways.options import options
 from bothways.sequences import Sequences
-from bothways.settings import Preparation, Reading, Settings
+from bothways.settings import Reading, Settings
 
 
 class Prepared(NamedTuple):
@@ -47,9 +47,9 @@ class SplitTable:
     parts: Parts
     notices: list[str]
 
-    def encoded(self, preparation: Preparation = DEFAULT, max_steps: int = MAX_STEPS) -> Prepared:
+    def encoded(self, max_steps: int = MAX_STEPS) -> Prepared:
         """The features of all parts, by what the train part shows."""
-        encoding, notices = fit_encoding(self.table, self.columns, self.parts.train, preparation)
+        encoding, notices = fit_encoding(self.table, self.columns, self.parts.train)
         columns = self.columns.adopt(encoding)
         tally = Tally()
 
@@ -90,9 +90,9 @@ def read_and_split(
         >>> import polars as pl
         >>> frame = pl.DataFrame({"x": [1.0, 2.0, 4.0, 9.0], "label": [0, 1, 0, 1], "split": ["train"] * 3 + ["test"]})
         >>> split = read_and_split(Table("some.csv", frame), sequence="none")
-        >>> columns, parts, _ = split.encoded(Preparation(changes=1))
+        >>> columns, parts, _ = split.encoded()
         >>> columns.encoding.names, parts.train.values.tolist()
-        (('x', 'change of x'), [[1.0, 0.0], [2.0, 1.0], [4.0, 2.0]])
+        (('x',), [[1.0], [2.0], [4.0]])
     """
     reading = Reading(**{name: roles.pop(name) for name in options(Reading) if name in roles})
     table = source if isinstance(source, Table) else read_table(source, roles.get("categorical", ()), reading)

@@ -164,7 +164,6 @@ def _facts(model: Model, table: Table, columns: Columns) -> Mapping[str, Mapping
     }
     return {
         "Data": {"evaluated on": table.source, "learned from": facts.get("data", "not known"), **parts},
-        "Preparation": facts.get("preparation", {}),
         "Network": asdict(model.network) | {"weights": f"{sum(array.size for array in model.weights.values()):,}"},
         "Training": facts.get("settings", {}),
         "Made with": facts.get("versions", {}),

@@ -22,7 +22,7 @@ from bothways.metrics import Evaluation
 from bothways.network import Network
 from bothways.runtime import Model
 from bothways.sequences import Sequences
-from bothways.settings import Preparation, Settings
+from bothways.settings import Settings
 
 if TYPE_CHECKING:
     from bothways.training import EpochReport
@@ -74,9 +74,6 @@ def train(
     *,
     settings: Mapping[str, Any] | None = None,
     allow_leaks: bool = False,
-    min_count: int = 1,
-    changes: int = 0,
-    centered: bool = False,
     resume: bool = False,
     tensorboard: str | Path | None = None,
     mlflow: str | None = None,
@@ -94,9 +91,6 @@ def train(
         output: the file to write, ending in `.bothways`.
         settings: attributes of `Network` and of `Settings`; their defaults for those that are not given.
         allow_leaks: train even if the table gives answers away; what does is said all the same.
-        min_count: values of categories that are rarer in the train part count as unknown.
-        changes: how far each number has moved in so many steps is a feature, too; 0 for none.
-        centered: take the mean over the sequence off each number, for levels that drift from one to the next.
         resume: go on where a run of the same arguments was killed.
         tensorboard: write the curves into this folder, for TensorBoard.
         mlflow: log the run to MLflow under the name of this experiment.
@@ -119,8 +113,7 @@ def train(
     output = check_output(output, (MODEL_ENDING,))
     checkpoint = output.with_name(output.name + CHECKPOINT)
     split = read_and_split(data, seed=chosen.seed, window=chosen.window, draw_valid=chosen.monitor != "none", **roles)
-    preparation = Preparation(changes, centered, min_count)
-    columns, parts, more = split.encoded(preparation)
+    columns, parts, more = split.encoded()
     for notice in (guess_table(columns.guesses), *split.notices, *more):
         say(notice)
     refuse_leaks(split.table, columns, parts, allowed=allow_leaks, to="train", say=say)
@@ -163,7 +156,6 @@ def train(
         model = trained_model(
             network,
             chosen,
-            preparation,
             trained,
             parts.classes,
             columns,

@@ -35,7 +35,6 @@ from bothways.runtime.inputs import (
     read_input,
 )
 from bothways.sequences import Sequences
-from bothways.settings import Preparation
 from bothways.training import EpochReport, Settings, train, trained_model
 
 if TYPE_CHECKING:
@@ -145,6 +144,10 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         conv_window: int = Network.conv_window,
         conv_stride: int = Network.conv_stride,
         embedding: int = Network.embedding,
+        encoding: str = Network.encoding,
+        bins: int = Network.bins,
+        levels: str = Network.levels,
+        changes: int = Network.changes,
         per: str = "auto",
         pooling: str = Network.pooling,
         epochs: int = Settings.epochs,
@@ -156,6 +159,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         monitor: str = Settings.monitor,
         window: int | None = Settings.window,
         category_dropout: float = Settings.category_dropout,
+        min_count: int = Settings.min_count,
         class_weight: str | Mapping[Any, float] | None = None,
         validation_fraction: float | None = None,
         missing_label: int | str | None = None,
@@ -165,9 +169,6 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         features: Sequence[str] = (),
         drop: Sequence[str] = (),
         categorical: Sequence[str | int] = (),
-        changes: int = Preparation.changes,
-        centered: bool = Preparation.centered,
-        min_count: int = Preparation.min_count,
     ) -> None:
         """Keep the settings; `fit` checks them."""
         self.direction = direction
@@ -179,6 +180,10 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         self.conv_window = conv_window
         self.conv_stride = conv_stride
         self.embedding = embedding
+        self.encoding = encoding
+        self.bins = bins
+        self.levels = levels
+        self.changes = changes
         self.per = per
         self.pooling = pooling
         self.epochs = epochs
@@ -190,6 +195,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         self.monitor = monitor
         self.window = window
         self.category_dropout = category_dropout
+        self.min_count = min_count
         self.class_weight = class_weight
         self.validation_fraction = validation_fraction
         self.missing_label = missing_label
@@ -199,9 +205,6 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         self.features = features
         self.drop = drop
         self.categorical = categorical
-        self.changes = changes
-        self.centered = centered
-        self.min_count = min_count
 
     def fit(
         self,
@@ -232,14 +235,14 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             InputError: a setting out of its range; sequences or labels that do not fit.
             DataError: a data frame that cannot be used, or too few sequences to hold some out.
         """
-        settings, preparation = self._settings(), Preparation(self.changes, self.centered, self.min_count)
+        settings = self._settings()
         fraction = self.validation_fraction if validation_data is None else None
         if isinstance(fraction, bool) or not (fraction is None or (isinstance(fraction, Real) and 0 < fraction < 1)):
             raise InputError(f"validation_fraction is {fraction!r}; it must be a number between 0 and 1, or None.")
         shares = (1.0,) if fraction is None else (1 - float(fraction), float(fraction))
         X = list(X) if isinstance(X, Iterator) else X
         split = self._split_frame if is_frame(X) else self._split_arrays
-        columns, classes, sequences, valid = split(X, y, sample_weight, settings, preparation, shares)
+        columns, classes, sequences, valid = split(X, y, sample_weight, settings, shares)
         if validation_data is not None:
             valid = self._validation(validation_data, columns, classes)
         network = Network(
@@ -258,7 +261,6 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             trained_model(
                 network,
                 settings,
-                preparation,
                 trained,
                 classes.tolist(),
                 columns,
@@ -327,7 +329,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         network = {name: value for name, value in model.network.to_json().items() if name not in FOUND}
         said = network | roles | {"per": model.network.per, "categorical": model.columns.categories}
         said |= {"random_state": model.facts.get("settings", {}).get("seed")}
-        for name in ("settings", "preparation", "labeler"):  # the last of which is surest
+        for name in ("settings", "labeler"):  # the last of which is surest
             said |= model.facts.get(name, {})
         known: dict[str, Any] = {name: said[name] for name in cls().get_params() if name in said}
         known |= {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
@@ -372,7 +374,6 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         y: Any,
         sample_weight: Any,
         settings: Settings,
-        preparation: Preparation,
         shares: tuple[float, ...],
     ) -> tuple[Columns, Array, Sequences, Sequences | None]:
         """The columns of arrays, the classes, what to learn from, and what is held out."""
@@ -391,7 +392,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         gap = GAP if settings.window is None else settings.window
         sequences, parts, _ = draw_parts("X", sequences, shares, settings.seed, gap=gap)
         train = sequences.keep(parts == 0)
-        encoding, notices = fit_arrays("X", train, categorical, preparation)
+        encoding, notices = fit_arrays("X", train, categorical)
         names = tuple(map(str, range(train.features)))
         columns = Columns("", names, categories=tuple(map(str, categorical)), per=labels.per, encoding=encoding)
         _say(*notices, *_lacking(labels))
@@ -405,7 +406,6 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         y: Any,
         sample_weight: Any,
         settings: Settings,
-        preparation: Preparation,
         shares: tuple[float, ...],
     ) -> tuple[Columns, Array, Sequences, Sequences | None]:
         """The same for a data frame."""
@@ -431,7 +431,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             numeric=[name for name in numeric if name not in {label, *self.categorical}],
             per=labels.per,
         )
-        columns, parts, notices = split.encoded(preparation, max_steps=len(table))
+        columns, parts, notices = split.encoded(max_steps=len(table))
         _say(*(str(guess) for guess in columns.guesses if not guess.plain), *notices, *_lacking(labels))
         classes = np.array(parts.classes)
         weights = None
@@ -480,7 +480,7 @@ SequenceLabeler.__doc__ = (SequenceLabeler.__doc__ or "").replace(
     "SETTINGS",
     "\n        ".join(
         f"{name}: {option.help}"
-        for name, option in (options(Network) | options(Settings) | options(Preparation)).items()
+        for name, option in (options(Network) | options(Settings)).items()
         if name not in {*FOUND, "seed", "class_weight"}
     ),
 )

@@ -9,7 +9,6 @@ from bothways.runtime.forward import (
     probabilities,
     scores,
     scores_of,
-    standardise,
 )
 from bothways.runtime.model import Label, Model
 
@@ -22,5 +21,4 @@ __all__ = [
     "probabilities",
     "scores",
     "scores_of",
-    "standardise",
 ]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from bothways.errors import InputError
 from bothways.network import Network
+from bothways.runtime.numbers import entering
 from bothways.runtime.stack import Stack
 from bothways.sequences import Sequences
 
@@ -27,7 +28,7 @@ class Padded(NamedTuple):
     """Sequences of like length, as the network takes them.
 
     Attributes:
-        x: `(sequences, time, features)`; numeric columns standardised.
+        x: `(sequences, time, inputs)`, as `entering` gives them.
         counts: `(sequences, time)`, True where not padded.
         numbers: `(sequences,)`, which ones they are.
         places: the place of each step that counts among the steps of all sequences.
@@ -64,8 +65,8 @@ def padded(network: Network, weights: Weights, sequences: Sequences) -> Iterator
         time = np.arange(lengths[group[0]])
         counts = time < lengths[group, None]
         places = (starts[group, None] + time)[counts]
-        x = np.zeros((*counts.shape, network.features), np.float32)
-        x[counts] = standardise(sequences.values[places], weights)
+        x = np.zeros((*counts.shape, network.inputs), np.float32)
+        x[counts] = entering(network, weights, sequences.values[places], lengths[group])
         yield Padded(x, counts, group, places)
 
 
@@ -96,23 +97,6 @@ def probabilities(z: Floats) -> Floats:
         z = np.concatenate([np.zeros_like(z), z], axis=-1)
     p = np.exp(z - z.max(axis=-1, keepdims=True))
     return np.asarray(p / p.sum(axis=-1, keepdims=True))
-
-
-def standardise(steps: Array, weights: Weights) -> Floats:
-    """`(x - mean) / scale` for each numeric feature, taken in float64; categories stay as they are.
-
-    Beyond 1e30 in size values are cut off, lest sums of them overflow.
-    """
-    mean, scale = weights["input/mean"], weights["input/scale"]
-    numeric = len(mean)
-    result = np.array(steps, np.float32, order="C")
-    rows, results = (array.reshape(-1, steps.shape[-1]) for array in (steps, result))
-    for first in range(0, len(rows), STEPS_A_CALL):  # float64 takes twice the memory, for so many steps at once
-        some = slice(first, first + STEPS_A_CALL)
-        z = np.subtract(rows[some, :numeric], mean, dtype=np.float64)
-        z /= scale
-        results[some, :numeric] = np.clip(z, -1e30, 1e30, out=z)
-    return result
 
 
 def checked_sequences(name: str, sequences: Iterable[Any], features: int | None, missing: bool = False) -> Sequences:

@@ -106,8 +106,7 @@ class Model:
             "valid score": None if best.get("valid_metric") is None else f"{best['valid_metric']:.3f}",
             "threshold": f"{facts['threshold']['value']:.4g}" if "threshold" in facts else None,
         }
-        for name in ("settings", "preparation"):
-            found[name] = ", ".join(f"{key} {value}" for key, value in facts.get(name, {}).items())
+        found["settings"] = ", ".join(f"{key} {value}" for key, value in facts.get("settings", {}).items())
         return summary | {name: str(value) for name, value in found.items() if value}
 
     def predict_proba(self, X: Any) -> Any:

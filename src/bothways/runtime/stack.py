@@ -1,4 +1,4 @@
-"""The layers of a labeling network on the engine and NumPy: from standardised columns to scores."""
+"""The layers of a labeling network on the engine and NumPy: from standardised numbers to scores."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from bothways.engine import Direction, Layer
 from bothways.merge import merge
 from bothways.network import Convolution, Network, Recurrent
+from bothways.runtime.numbers import piecewise
 
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
@@ -42,7 +43,7 @@ class Stack:
         layers that of the outputs of two of them.
 
         Args:
-            x: `(sequences, time, features)`, numeric columns standardised.
+            x: `(sequences, time, inputs)`, numbers standardised.
             counts: `(sequences, time)`, True where a step counts; such steps come first, at least one a sequence.
 
         Returns:
@@ -99,14 +100,15 @@ class Stack:
         return self._convolved(convolution, rows, (max(0, -start), max(0, stop - x.shape[1])))
 
     def _rows(self, x: Floats) -> Floats:
-        """The steps with a vector for each category."""
-        network = self._network
-        if not network.categories:
-            return x
-        codes = x[..., network.numeric :].astype(np.intp)
-        tables = [self._weights[f"category_{i}/embeddings"] for i in range(len(network.categories))]
-        parts = [x[..., : network.numeric], *(table[codes[..., i]] for i, table in enumerate(tables))]
-        return np.concatenate(parts, axis=-1) if network.numeric or len(parts) > 2 else parts[1]
+        """The steps with their numbers encoded, and a vector for each category."""
+        network, weights = self._network, self._weights
+        parts = [x[..., : network.channels]] if network.channels else []
+        if parts and network.encoding == "piecewise":
+            parts = [piecewise(parts[0], weights["input/centers"], weights["input/slopes"])]
+        codes = x[..., network.channels :].astype(np.intp)
+        tables = [weights[f"category_{i}/embeddings"] for i in range(len(network.categories))]
+        parts += [table[codes[..., i]] for i, table in enumerate(tables)]
+        return np.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
 
     def _convolved(self, convolution: Convolution, rows: Floats, padding: tuple[int, int]) -> Floats:
         """The outputs of the convolution, after its relu: `(sequences, outputs in time, filters)`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
 import time
@@ -16,10 +15,9 @@ import numpy as np
 from bothways import interrupts
 from bothways.errors import InputError
 from bothways.metrics import rarest, score
-from bothways.options import options, whole
+from bothways.options import whole
 from bothways.problems import PROBLEMS
 from bothways.sequences import NO_LABEL
-from bothways.settings import Preparation
 from bothways.study.factors import Setting, Value, checked_vary, default
 from bothways.study.grid import Grid, check_size
 from bothways.study.pool import Progress, cluster, do_runs
@@ -115,9 +113,9 @@ def compare(
     grid = grid.part(fraction, first) if search is None else replace(grid, cells=(first,))
     windows = grid.vary.get("window", (grid.base.get("window", default("window")),))
     table = {"window": max((int(each) for each in windows if each), default=None), **(table or {})}
-    task = _task(data, table, dict(problem or {}), _preparations(grid), say)
+    task = _task(data, table, dict(problem or {}), say)
     grid.check(task.shape)
-    split = task.draw(0, Preparation())
+    split = task.draw(0)
     code = _positive(task, positive, split.train.known_labels)
     label, rates = task.classes[code], _rates(false_alarm_rates, split.test.known_labels, code)
     usual = "accuracy" if task.bayes_accuracy or len(task.classes) > 2 else "f1"
@@ -147,8 +145,7 @@ def compare(
             return do_runs(spec, missing, workers, keep, progress, on_progress)
 
         def settled(cell: tuple[int, ...]) -> Setting:
-            setting = grid.setting(cell)
-            return setting.alone(task.shape(setting.preparation))
+            return grid.setting(cell).alone(task.shape)
 
         if search is None:
             own = dict.fromkeys(map(settled, grid.cells))
@@ -188,19 +185,10 @@ def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
     return tuple(whole("a seed", seed, 0) for seed in chosen)
 
 
-def _preparations(grid: Grid) -> list[Preparation]:
-    """All that its settings could ask for; the defaults first, by which a study is told from others."""
-    names = list(options(Preparation))
-    values: list[tuple[Any, ...]] = [grid.vary.get(name, (grid.base.get(name, default(name)),)) for name in names]
-    wanted = [Preparation(**dict(zip(names, each, strict=True))) for each in itertools.product(*values)]
-    return list(dict.fromkeys([Preparation(), *wanted]))
-
-
 def _task(
     data: str | Path | Task,
     table: Mapping[str, Any],
     problem: dict[str, Any],
-    preparations: Sequence[Preparation],
     say: Callable[[str], None],
 ) -> Task:
     if isinstance(data, Task):
@@ -211,13 +199,12 @@ def _task(
         raise InputError(f"{data} is no generated problem, and so it has no {', '.join(problem)}.")
     if not Path(data).suffix and not Path(data).exists():
         raise InputError(f"{data}: there is no such table, and no such problem. Problems: {', '.join(PROBLEMS)}.")
-    return table_task(data, preparations=preparations, **table, say=say)
+    return table_task(data, **table, say=say)
 
 
 def _positive(task: Task, positive: Label | None, labels: Any) -> int:
     if positive is None:
-        known = next(iter(task.shapes.values())).classes
-        return rarest(np.bincount(labels[labels != NO_LABEL], minlength=known))
+        return rarest(np.bincount(labels[labels != NO_LABEL], minlength=task.shape.classes))
     names = [str(label) for label in task.classes]
     if str(positive) not in names:
         raise InputError(f"There is no class {positive!r} to detect; there are {', '.join(names)}.")

@@ -1,4 +1,4 @@
-"""What can be varied: the options of `Network`, `Settings` and `Preparation`, each under its own name."""
+"""What can be varied: the options of `Network` and `Settings`, each under its own name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.options import Option, options
-from bothways.settings import Preparation, Settings
+from bothways.settings import Settings
 
 Value = int | float | str | bool | None
 
@@ -21,7 +21,7 @@ Value = int | float | str | bool | None
 @cache
 def factors() -> Mapping[str, Option]:
     """All factors by name; those with usual values first."""
-    found = {**options(Network), **options(Settings), **options(Preparation)}
+    found = {**options(Network), **options(Settings)}
     del found["seed"]
     return MappingProxyType(dict(sorted(found.items(), key=lambda item: not item[1].usual)))
 
@@ -64,11 +64,6 @@ class Setting:
     def __str__(self) -> str:
         return " ".join(f"{name}={value}" for name, value in self.changed) or "all defaults"
 
-    @property
-    def preparation(self) -> Preparation:
-        """How the table is prepared."""
-        return Preparation(**self._fields(Preparation))
-
     def settings(self, seed: int) -> Settings:
         """How to train."""
         return replace(Settings(**self._fields(Settings)), seed=seed)
@@ -100,6 +95,8 @@ class Setting:
         found = {"window" if shape.per == "sequence" else "pooling"}
         found |= {"merge_mode"} if self["direction"] != "both" else set()
         found |= set() if self["conv_window"] else {"conv_stride"}
+        found |= {"bins"} if self["encoding"] == "standard" else set()
+        found |= set() if shape.features > len(shape.categories) else {"encoding", "bins", "levels", "changes"}
         return found | (set() if shape.categories else {"embedding", "category_dropout", "min_count"})
 
     def _fields(self, owner: type) -> dict[str, Any]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bothways.errors import InputError, option
-from bothways.settings import Preparation
 from bothways.study.factors import Setting, Shape, Value, checked_settings, default
 
 MANY_RUNS = 3000
@@ -98,14 +97,12 @@ class Grid:
             chosen.append(int(np.lexsort((lots, np.where(left, cost, np.inf)))[0]))
         return replace(self, cells=tuple(self.cells[i] for i in sorted(chosen)))
 
-    def check(self, shape: Callable[[Preparation], Shape]) -> None:
-        """Refuse settings that cannot work on data of such shapes, before anything is trained."""
+    def check(self, shape: Shape) -> None:
+        """Refuse settings that cannot work on data of such a shape, before anything is trained."""
         wrong = []
         for cell in self.cells:
             try:
-                setting = self.setting(cell)
-                of_data = shape(setting.preparation)
-                setting.alone(of_data).network(of_data)
+                self.setting(cell).alone(shape).network(shape)
             except InputError as reason:
                 wrong.append((self.name(cell), str(reason).removesuffix(".")))
         if wrong:

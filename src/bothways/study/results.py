@@ -160,8 +160,7 @@ def compare_runs(
     grid: Grid, task: Task, seeds: Sequence[int], runs: Sequence[Run], of: Score, reference: Cell
 ) -> Comparison:
     """Say what runs say; those of other settings and seeds are left alone."""
-    shapes = [task.shape(grid.setting(cell).preparation) for cell in grid.cells]
-    settings = [grid.setting(cell).alone(shape) for cell, shape in zip(grid.cells, shapes, strict=True)]
+    settings = [grid.setting(cell).alone(task.shape) for cell in grid.cells]
     there: dict[Setting, list[Run]] = {setting: [] for setting in settings}
     for run in sorted(runs, key=lambda run: run.seed):
         if run.setting in there and run.seed in seeds:
@@ -173,7 +172,7 @@ def compare_runs(
     tested = {setting: each.p for setting, each in differences.items() if each is not None and each.p is not None}
     corrected = dict(zip(tested, holm(list(tested.values())), strict=True))
     results = []
-    for cell, setting, shape in zip(grid.cells, settings, shapes, strict=True):
+    for cell, setting in zip(grid.cells, settings, strict=True):
         finished = [run for run in there[setting] if run.status == FINISHED]
         scores, difference, name = draws.scores[setting], differences[setting], grid.name(cell)
         low, high = interval(np.median(draws(setting, tuple(scores)), axis=1)) if scores else (None, None)
@@ -181,7 +180,7 @@ def compare_runs(
         results.append(
             Result(
                 name=name,
-                title=title_of(values, grid.setting(cell).idle(shape)),
+                title=title_of(values, grid.setting(cell).idle(task.shape)),
                 factors=values,
                 median=_median(scores.values()) if scores else None,
                 low=low,

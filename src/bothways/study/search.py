@@ -87,9 +87,8 @@ class Search:
         cell = tuple(trial.suggest_categorical(name, range(len(each))) for name, each in self._grid.vary.items())
         setting = self._grid.setting(cell)
         try:
-            shape = self._task.shape(setting.preparation)
-            setting = setting.alone(shape)
-            setting.network(shape)
+            setting = setting.alone(self._task.shape)
+            setting.network(self._task.shape)
         except InputError:
             if cell == self._reference:
                 raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,14 +10,12 @@ from typing import Any
 
 from bothways.data import SplitTable, Table, guess_table, read_and_split, refuse_leaks
 from bothways.errors import DataError, InputError
-from bothways.settings import Preparation
 from bothways.study.tasks import Split, Task, array_task, drawn_anew
 
 
 def table_task(
     path: str | Path,
     *,
-    preparations: Sequence[Preparation] = (Preparation(),),
     redraw: bool = False,
     allow_leaks: bool = False,
     say: Callable[[str], None] = lambda message: None,
@@ -33,19 +31,13 @@ def table_task(
         raise InputError(
             f"{path}: a column divides it into parts or groups, and so no parts can be drawn for each seed."
         )
-    splits: dict[Preparation, Split] = {}
-    for preparation in preparations:
-        columns, parts, more = read.encoded(preparation)
-        test = parts.valid if parts.test is None else parts.test
-        if test is None:
-            raise DataError(f"{path}: there is only a train part, and so nothing to test settings on.")
-        if not splits:
-            for notice in (guess_table(columns.guesses), *read.notices, *more):
-                say(notice)
-            refuse_leaks(read.table, columns, parts, allowed=allow_leaks, to="compare", say=say)
-        splits[preparation] = Split(
-            parts.train, parts.valid if test is parts.test else None, test, columns.fitted.sizes
-        )
+    columns, parts, more = read.encoded()
+    test = parts.valid if parts.test is None else parts.test
+    if test is None:
+        raise DataError(f"{path}: there is only a train part, and so nothing to test settings on.")
+    for notice in (guess_table(columns.guesses), *read.notices, *more):
+        say(notice)
+    refuse_leaks(read.table, columns, parts, allowed=allow_leaks, to="compare", say=say)
     about = {
         "data": str(path),
         "label": columns.label,
@@ -55,7 +47,7 @@ def table_task(
     task = array_task(
         Path(path).name,
         (*parts.classes, *parts.unseen),
-        splits,
+        Split(parts.train, parts.valid if test is parts.test else None, test, columns.fitted.sizes),
         redraw=redraw,
         unseen=len(parts.unseen),
         tested_on="valid" if parts.test is None else "test",
@@ -70,10 +62,8 @@ def table_task(
     )
 
 
-def _redrawn(read: SplitTable, seed: int, preparation: Preparation) -> Split:
+def _redrawn(read: SplitTable, seed: int) -> Split:
     train, valid, test = drawn_anew(list(read.parts.named.values()), seed)
-    columns, parts, _ = replace(read, parts=replace(read.parts, train=train, valid=valid, test=test)).encoded(
-        preparation
-    )
+    columns, parts, _ = replace(read, parts=replace(read.parts, train=train, valid=valid, test=test)).encoded()
     assert parts.test is not None, "three parts were drawn"
     return Split(parts.train, parts.valid, parts.test, columns.fitted.sizes)

@@ -18,7 +18,6 @@ from bothways.errors import InputError
 from bothways.options import whole
 from bothways.problems import PROBLEMS
 from bothways.sequences import Sequences
-from bothways.settings import Preparation
 from bothways.study.factors import Shape
 
 Label = int | str | bool
@@ -49,9 +48,8 @@ class Task:
         name: for headings.
         classes: the labels, in the order of their codes; after those of the train part those that only other parts
             have.
-        draw: from a seed and a preparation to the data of the run.
-        shapes: what the data determine about networks, for each preparation that there is; of the first draw, where
-            each seed has its own.
+        draw: from a seed to the data of the run.
+        shape: what the data determine about networks; of the first draw, where each seed has its own.
         facts: what tells it from other tasks, as JSON values.
         tested_on: the name of the part that settings are tested on.
         test_share: test sequences divided by train sequences, where each seed draws its own parts; else None.
@@ -61,19 +59,13 @@ class Task:
 
     name: str
     classes: tuple[Label, ...]
-    draw: Callable[[int, Preparation], Split]
-    shapes: Mapping[Preparation, Shape]
+    draw: Callable[[int], Split]
+    shape: Shape
     facts: Mapping[str, Any]
     tested_on: str = "test"
     test_share: float | None = None
     bayes_accuracy: Mapping[str, float] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
-
-    def shape(self, preparation: Preparation) -> Shape:
-        """What the data determine about every network; refused where they are not there in this preparation."""
-        if preparation not in self.shapes:
-            raise InputError(f"{self.name} is no table that could be prepared with {preparation}")
-        return self.shapes[preparation]
 
     def fingerprint(self, false_alarm_rates: Sequence[float], positive: Label) -> str:
         """A text that tells the runs of a study from those of others."""
@@ -84,7 +76,7 @@ class Task:
 def array_task(
     name: str,
     classes: Sequence[Label],
-    splits: Split | Mapping[Preparation, Split],
+    split: Split,
     *,
     redraw: bool = False,
     unseen: int = 0,
@@ -96,7 +88,7 @@ def array_task(
     Args:
         name: for headings.
         classes: the labels, in the order of their codes.
-        splits: the data, for each preparation.
+        split: the data.
         redraw: whether each seed draws its own parts, of all sequences together.
         unseen: how many classes, the last ones, the train part does not have.
         tested_on: as in `Task`.
@@ -104,16 +96,14 @@ def array_task(
 
     Example:
         >>> part = Sequences.from_arrays([np.full((3, 1), i) for i in range(20)], labels=np.tile([0, 1, 1], 20))
-        >>> array_task("flows", ("calm", "attack"), Split(part, None, part)).shape(Preparation())
+        >>> array_task("flows", ("calm", "attack"), Split(part, None, part)).shape
         Shape(features=1, classes=2, categories=(), per='step', longest=3)
         >>> parts = array_task("flows", ("calm", "attack"), Split(part, None, part), redraw=True)
-        >>> train, valid, test, _ = parts.draw(0, Preparation())
+        >>> train, valid, test, _ = parts.draw(0)
         >>> len(train), len(valid), len(test)
         (28, 6, 6)
     """
-    there = {Preparation(): splits} if isinstance(splits, Split) else dict(splits)
-    first = next(iter(there.values()))
-    parts = [part for part in first[:3] if part is not None]
+    parts = [part for part in split[:3] if part is not None]
     digest = hashlib.sha256()
     for part in parts:
         for array in (part.lengths, part.labels, part.values):
@@ -121,8 +111,8 @@ def array_task(
     facts = {
         "task": "redrawn table" if redraw else "table",
         "classes": list(classes),
-        "categories": list(first.categories),
-        "per": first.train.per,
+        "categories": list(split.categories),
+        "per": split.train.per,
         "tested_on": tested_on,
         "content": digest.hexdigest()[:16],
     }
@@ -137,8 +127,8 @@ def array_task(
     return Task(
         name=name,
         classes=tuple(classes),
-        draw=partial(_redrawn if redraw else _fixed, there),
-        shapes={preparation: split.shape(known) for preparation, split in there.items()},
+        draw=partial(_redrawn if redraw else _fixed, split),
+        shape=split.shape(known),
         facts=facts,
         tested_on=tested_on,
         test_share=share,
@@ -159,7 +149,7 @@ def problem_task(
         parameters: further arguments of the problem.
 
     Example:
-        >>> train, _, test, _ = problem_task("cumulative-sum", sequences=5).draw(1, Preparation())
+        >>> train, _, test, _ = problem_task("cumulative-sum", sequences=5).draw(1)
         >>> len(train), train.values.shape, len(test)
         (5, (50, 1), 1000)
     """
@@ -179,7 +169,7 @@ def problem_task(
         name=f"{problem}, {steps} steps{described}",
         classes=tuple(range(generated.classes)),
         draw=partial(_generated, problem, sizes, parameters),
-        shapes={Preparation(): Shape(generated.features, generated.classes, generated.categories, "step", steps)},
+        shape=Shape(generated.features, generated.classes, generated.categories, "step", steps),
         facts={"task": problem, **sizes, "parameters": dict(parameters)},
         tested_on="unseen sequences",
         bayes_accuracy=generated.bayes_accuracy(steps, **parameters).means(),
@@ -199,13 +189,12 @@ def parse_parameters(arguments: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _fixed(splits: Mapping[Preparation, Split], seed: int, preparation: Preparation) -> Split:
+def _fixed(split: Split, seed: int) -> Split:
     del seed
-    return splits[preparation]
+    return split
 
 
-def _redrawn(splits: Mapping[Preparation, Split], seed: int, preparation: Preparation) -> Split:
-    split = splits[preparation]
+def _redrawn(split: Split, seed: int) -> Split:
     train, valid, test = drawn_anew([part for part in split[:3] if part is not None], seed)
     return Split(train, valid, test, split.categories)
 
@@ -217,10 +206,7 @@ def drawn_anew(parts: Sequence[Sequences], seed: int) -> list[Sequences]:
     return [together.keep(numbers == part) for part in range(len(SHARES))]
 
 
-def _generated(
-    problem: str, sizes: Mapping[str, int], parameters: Mapping[str, Any], seed: int, preparation: Preparation
-) -> Split:
-    del preparation  # there is only one
+def _generated(problem: str, sizes: Mapping[str, int], parameters: Mapping[str, Any], seed: int) -> Split:
     found = PROBLEMS[problem]
 
     def part(count: int, stream: list[int]) -> Sequences:

@@ -18,7 +18,6 @@ import numpy as np
 
 from bothways.errors import InputError
 from bothways.metrics import Counts, count, thresholds_for
-from bothways.settings import Preparation
 from bothways.study.factors import Setting
 from bothways.study.runs import CURVE, DIVERGED, FAILED, Run
 from bothways.study.tasks import Split, Task
@@ -113,15 +112,15 @@ def _end_with(parent: int) -> None:
 
 
 @lru_cache(KEPT_SPLITS)
-def _split(spec: StudySpec, seed: int, preparation: Preparation) -> Split:
-    return spec.task.draw(seed, preparation)
+def _split(spec: StudySpec, seed: int) -> Split:
+    return spec.task.draw(seed)
 
 
 def _trained(spec: StudySpec, setting: Setting, seed: int, end: float) -> Run:
     from bothways.training import train
 
-    split = _split(spec, seed, setting.preparation)
-    network = setting.network(split.shape(spec.task.shape(setting.preparation).classes))
+    split = _split(spec, seed)
+    network = setting.network(split.shape(spec.task.shape.classes))
     parameters = sum(int(np.prod(shape)) for name, shape in network.weight_shapes().items() if name[:6] != "input/")
     started = time.perf_counter()
 

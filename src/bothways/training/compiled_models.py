@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,8 +13,8 @@ import numpy as np
 
 from bothways.network import Network
 from bothways.settings import Settings
-from bothways.training.batches import Bucket
 from bothways.training.epochs import BatchEpochs, Epochs
+from bothways.training.examples import Prepared
 from bothways.training.initializers import Floats
 from bothways.training.keras_model import compile_model, keras_model
 
@@ -28,19 +28,21 @@ _free: OrderedDict[Hashable, CompiledModel] = OrderedDict()
 
 @contextmanager
 def compiled_model(
-    network: Network, settings: Settings, buckets: Sequence[Bucket], unknown_rates: list[Floats] | None
+    network: Network, settings: Settings, prepared: Prepared, unknown_rates: list[Floats] | None
 ) -> Iterator[CompiledModel]:
     """A compiled model for the block alone, as new; its weights are still to be set.
 
     Training with a model from the cache gives the same weights, bit for bit, as training with a new one.
     """
-    masked = not all(bucket.valid.all() for bucket in buckets)
+    masked = not all(bucket.valid.all() for bucket in prepared.buckets)
     key = (keras.backend.backend(), network, settings.clip, masked, unknown_rates is not None)
     with _lock:
         model = _free.pop(key, None)
     if model is None:
         model = CompiledModel(network, masked, unknown_rates is not None, settings)
     model.reset(settings.seed, unknown_rates)
+    if network.encoding == "piecewise":
+        model.keras_model.get_layer("input_encoder").set_bins(prepared.numbers)
     yield model
     model.epochs.load([])
     with _lock:

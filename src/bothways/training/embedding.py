@@ -1,7 +1,8 @@
-"""The input encoder of a network in Keras: from columns to the rows that recurrent layers read."""
+"""The input encoder of a network in Keras: from standardised numbers and codes to the rows that layers read."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -13,7 +14,7 @@ from bothways.training.initializers import Floats
 
 
 class InputEncoder(keras.layers.Layer):
-    """Vectors for categories, and the convolution; the weights stand as in `Network.weight_shapes`.
+    """Numbers piecewise, vectors for categories, and the convolution; weights stand as in `Network.weight_shapes`.
 
     In training a category is taken for the unknown one at random, the more often the rarer it is, so that the unknown
     one has a vector that means something (Kiperwasser and Goldberg 2016, section 4).
@@ -34,11 +35,22 @@ class InputEncoder(keras.layers.Layer):
             if name.startswith(names)
         ]
         # Not constants, so that the compiled program serves all data.
+        bins = (self._network.channels, self._network.bins_per_number)
+        self._bins = [
+            self.add_weight(shape=bins, initializer="zeros", trainable=False, name=name)
+            for name in ("centers", "slopes")
+            if self._network.encoding == "piecewise"
+        ]
         self._unknown_rates = [
             self.add_weight(shape=(codes,), initializer="zeros", trainable=False, name=f"unknown_rates_{i}")
             for i, codes in enumerate(self._network.categories if self._draws else ())
         ]
         self.built = True
+
+    def set_bins(self, weights: Mapping[str, Floats]) -> None:
+        """Say how numbers are encoded, by the weights that the network has for it."""
+        for variable, name in zip(self._bins, ("input/centers", "input/slopes"), strict=False):
+            variable.assign(weights[name])
 
     def set_unknown_rates(self, rates: list[Floats]) -> None:
         """Say for each category column `(codes,)` how likely training is to take each code for 0."""
@@ -46,11 +58,15 @@ class InputEncoder(keras.layers.Layer):
             variable.assign(values)
 
     def call(self, x: Any, valid: Any = None, training: bool = False) -> Any:
-        """From `x` `(batch, time, features)`, and a mask `(batch, time)`, to `(batch, outputs in time, width)`."""
+        """From `x` `(batch, time, inputs)`, and a mask `(batch, time)`, to `(batch, outputs in time, width)`."""
         network, convolution = self._network, self._network.convolution
-        parts = [x[..., : network.numeric]] if network.numeric else []
+        parts = [x[..., : network.channels]] if network.channels else []
+        if parts and self._bins:
+            centers, slopes = self._bins
+            bins = ops.clip((parts[0][..., None] - centers) * slopes, -1, 1)
+            parts = [ops.reshape(bins, (*ops.shape(x)[:2], network.channels * network.bins_per_number))]
         for i in range(len(network.categories)):
-            codes = ops.cast(x[..., network.numeric + i], "int32")
+            codes = ops.cast(x[..., network.channels + i], "int32")
             if training and self._draws is not None:
                 drawn = uniform(self._draws, ops.shape(codes))
                 rates = ops.take(self._unknown_rates[i], codes)

@@ -11,12 +11,14 @@ import numpy.typing as npt
 
 from bothways.errors import InputError
 from bothways.network import Network
-from bothways.runtime import check_codes, standardise
+from bothways.runtime import check_codes
+from bothways.runtime.numbers import entering
 from bothways.sequences import NO_LABEL, Sequences
 from bothways.settings import Settings
 from bothways.training.batches import Bucket, bucketed, piece_lengths
 from bothways.training.initializers import Floats
 from bothways.training.memory import bytes_a_step, free_bytes
+from bothways.training.numbers import number_weights
 
 Array = npt.NDArray[Any]
 
@@ -54,20 +56,21 @@ def label_weights(sequences: Sequences, class_weight: str | None = None) -> Floa
     return weights.astype(np.float32)
 
 
-def statistics(steps: Array) -> dict[str, Floats]:
-    """The standardisation of the inputs: mean and scale of each feature; the scale of a constant one is 1."""
-    mean = steps.mean(axis=0, dtype=np.float64).astype(np.float32)
-    scale = np.sqrt(np.square(np.subtract(steps, mean, dtype=np.float64)).mean(axis=0)).astype(np.float32)
-    constant = (steps.min(axis=0) == steps.max(axis=0)) | (scale == 0)
-    return {"input/mean": mean, "input/scale": np.where(constant, np.float32(1), scale)}
+def common_codes(network: Network, codes: Array, least: int) -> tuple[Array, list[npt.NDArray[np.int64]]]:
+    """Codes `(steps, categories)`, 0 in place of those that are rarer than `least`; and how often each is there.
 
-
-def code_counts(network: Network, steps: Array) -> list[npt.NDArray[np.int64]]:
-    """For each category column how often each code stands in `steps` `(steps, features)`."""
-    return [
-        np.bincount(steps[:, network.numeric + i].astype(np.int64), minlength=codes)
-        for i, codes in enumerate(network.categories)
-    ]
+    Example:
+        >>> network = Network(features=1, classes=2, categories=(4,))
+        >>> codes, (counts,) = common_codes(network, np.array([[1], [2], [1]]), least=2)
+        >>> codes.ravel().tolist(), counts.tolist()
+        ([1, 0, 1], [1, 2, 0, 0])
+    """
+    columns = list(codes.T.astype(np.int64))
+    counts = [np.bincount(column, minlength=size) for column, size in zip(columns, network.categories, strict=True)]
+    if least > 1:
+        columns = [np.where(of[column] < least, 0, column) for column, of in zip(columns, counts, strict=True)]
+        return common_codes(network, np.reshape(columns, codes.T.shape).T, 1)
+    return codes, counts
 
 
 class Prepared(NamedTuple):
@@ -75,13 +78,13 @@ class Prepared(NamedTuple):
 
     Attributes:
         buckets: the sequences, cut, standardised and padded, with their labels and weights.
-        standardisation: "input/mean" and "input/scale".
+        numbers: the weights that are about numbers, `input/...`.
         counts: for each category column how often each code was seen.
         steps: how many steps an epoch has.
     """
 
     buckets: list[Bucket]
-    standardisation: dict[str, Floats]
+    numbers: dict[str, Floats]
     counts: list[npt.NDArray[np.int64]]
     steps: int
 
@@ -91,6 +94,11 @@ def prepare(network: Network, sequences: Sequences, settings: Settings, say: Cal
     sequences = replace(sequences, weights=label_weights(sequences, settings.class_weight))
     if not sequences.weights.any():  # type: ignore[union-attr]
         raise InputError("There is nothing to learn from: no label, or none that weighs anything.")
+    of_numbers = number_weights(network, sequences)
+    values = entering(network, of_numbers, sequences.values, sequences.lengths)
+    codes, counts = common_codes(network, values[:, network.channels :], settings.min_count)
+    values[:, network.channels :] = codes
+    sequences = replace(sequences, values=values)
     most = free_bytes() // bytes_a_step(network)
     if not most:
         raise InputError(
@@ -113,11 +121,8 @@ def prepare(network: Network, sequences: Sequences, settings: Settings, say: Cal
         )
         pieces, numbers = sequences.cut_at(most)
         sequences = pieces.keep(numbers == 0)
-    standardisation = statistics(sequences.values[:, : network.numeric])
-    counts = code_counts(network, sequences.values)
-    standardised = replace(sequences, values=standardise(sequences.values, standardisation))
-    buckets = bucketed(standardised, settings.batch_size, most)
+    buckets = bucketed(sequences, settings.batch_size, most)
     least = min(bucket.batch_size for bucket in buckets)
     if least < min(settings.batch_size, max(len(bucket.x) for bucket in buckets)):
         say(f"Batches of the longest sequences hold {least} instead of {settings.batch_size}, since memory is short.")
-    return Prepared(buckets, standardisation, counts, int(sum(bucket.valid.sum() for bucket in buckets)))
+    return Prepared(buckets, of_numbers, counts, int(sum(bucket.valid.sum() for bucket in buckets)))

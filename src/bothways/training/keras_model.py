@@ -26,15 +26,15 @@ CELL_LAYERS: dict[str, Callable[..., Any]] = {
 
 
 def keras_model(network: Network, masked: bool, draws: bool = False, seed: int = 0) -> Any:
-    """Build the Keras model of a network, up to its scores (logits); standardisation stays outside.
+    """Build the Keras model of a network, up to its scores (logits); numbers come in standardised.
 
     Its weights are zeros: set them with `set_weights`. It computes in float32, whatever the policy of Keras. Masked
     steps change nothing, whatever they hold.
     """
-    x = keras.Input((None, network.features), dtype="float32", name="x")
+    x = keras.Input((None, network.inputs), dtype="float32", name="x")
     mask = keras.Input((None,), dtype="bool", name="mask") if masked else None
     rows, counts = x, mask
-    if network.categories or network.convolution:
+    if network.categories or network.convolution or network.encoding == "piecewise":
         rows = InputEncoder(network, draws, seed)(x, valid=mask)
     if network.conv_stride > 1 and mask is not None:
         counts = mask[:, :: network.conv_stride]

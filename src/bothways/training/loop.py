@@ -144,13 +144,13 @@ def train(
         valid = None
     if valid is not None:
         check_sequences("valid", valid, network, unseen=True)
-        validation = Validation(network, prepared.standardisation, valid, monitor, positive)
+        validation = Validation(network, prepared.numbers, valid, monitor, positive)
     checkpoints = None
     if checkpoint is not None:
         checkpoints = Checkpoints(Path(checkpoint), fingerprint(network, settings, sequences, valid), say)
     stored = checkpoints.load() if checkpoints is not None and resume else None
     rates = _unknown_rates(prepared, settings)
-    with compiled_model(network, settings, prepared.buckets, rates) as model:
+    with compiled_model(network, settings, prepared, rates) as model:
         training = _Training(network, settings, prepared, validation, monitor, stored, model)
         with deferred() as stop:
             stop.keeping = True
@@ -294,4 +294,4 @@ def _finished(prepared: Prepared, weights: dict[str, Floats]) -> dict[str, Float
     for i, counts in enumerate(prepared.counts):
         table = weights[f"category_{i}/embeddings"]
         weights[f"category_{i}/embeddings"] = np.where(counts[:, None] > 0, table, table[0])
-    return prepared.standardisation | weights
+    return prepared.numbers | weights

@@ -19,7 +19,7 @@ def bytes_a_step(network: Network) -> int:
 
     Counted are the inputs, outputs and gradients of all layers and the notes of the engine, which hold all gates.
     """
-    floats = 2 * network.recurrent[0].features + 2 * network.features + 4 * network.outputs
+    floats = 2 * network.recurrent[0].features + 2 * network.inputs + 4 * network.outputs
     if network.convolution is not None:
         floats += 2 * network.convolution.window * network.convolution.features
     for layer in network.recurrent:

@@ -13,7 +13,7 @@ from bothways import baselines
 from bothways.network import Network
 from bothways.runtime import Label, Model
 from bothways.sequences import Sequences
-from bothways.settings import Preparation, Settings
+from bothways.settings import Settings
 from bothways.training.loop import Trained
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 def trained_model(
     network: Network,
     settings: Settings,
-    preparation: Preparation,
     trained: Trained,
     classes: Sequence[Label],
     columns: Columns,
@@ -41,7 +40,6 @@ def trained_model(
     facts = {
         "parts": {name: {"sequences": len(part), "steps": part.steps} for name, part in parts.items()},
         "settings": asdict(settings),
-        "preparation": asdict(preparation),
         "epochs": len(history),
         "best_epoch": max((epoch["epoch"] for epoch in history if epoch["best"]), default=0),
         "keras_backend": trained.backend,

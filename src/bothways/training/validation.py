@@ -31,7 +31,7 @@ class Validation:
 
     Args:
         network: what will be validated.
-        standardisation: "input/mean" and "input/scale" of it.
+        numbers: its weights for numbers, `input/...`.
         sequences: the data; at least one label. Labels from `network.classes` up are of classes that training does not
             have, and are missed.
         monitor: a key of `bothways.settings.MONITORS`.
@@ -51,7 +51,7 @@ class Validation:
     def __init__(
         self,
         network: Network,
-        standardisation: dict[str, Floats],
+        numbers: dict[str, Floats],
         sequences: Sequences,
         monitor: str,
         positive: int,
@@ -63,7 +63,7 @@ class Validation:
         if not ((labels >= 0) & (weights is None or weights > 0)).any():
             raise InputError("The validation data have no label, or none with a weight above 0.")
         self._network, self._sequences, self._monitor, self._positive = network, sequences, monitor, positive
-        self._groups = list(padded(network, standardisation, sequences))
+        self._groups = list(padded(network, numbers, sequences))
         self._classes = range(max(network.classes, int(labels.max()) + 1))
         self._count, self._loss = len(labels), score("loss", self._classes)
 

@@ -1,0 +1,94 @@
+"""The numbers of a step that enter a network: those of the columns, their distances from a mean, their changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bothways.network import CHANGES, LEVELS, Network
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float32]
+Lengths = npt.NDArray[np.int64]
+
+ROWS = 1 << 16
+"""So many rows are standardised at once: float64 takes twice the memory."""
+
+
+def numbers(network: Network, values: Array, lengths: Lengths) -> Array:
+    """What there is to standardise.
+
+    Args:
+        network: what it is for.
+        values: `(steps, network.features)` of sequences, one after the other.
+        lengths: how many steps each has.
+
+    Returns:
+        `(steps, network.channels)`: the numeric columns, and less their means over the sequence; their changes, which
+        at first are those since the beginning of the sequence.
+
+    Example:
+        >>> network = Network(features=1, classes=2, levels="both", changes=1)
+        >>> numbers(network, np.array([[1.0], [2.0], [6.0], [5.0]]), np.array([3, 1]))
+        array([[ 1., -2.,  0.],
+               [ 2., -1.,  1.],
+               [ 6.,  3.,  4.],
+               [ 5.,  0.,  0.]])
+    """
+    levels = values[:, : network.numeric]
+    begins = np.repeat(np.cumsum(lengths) - lengths, lengths)
+    of_levels = {"raw": lambda: levels, "centered": lambda: levels - _means(levels, lengths)}
+    parts = [of_levels[level]() for level in LEVELS[network.levels]]
+    for over in CHANGES[: network.changes]:
+        parts.append(levels - levels[np.maximum(np.arange(len(levels)) - over, begins)])
+    return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+
+
+def entering(network: Network, weights: Mapping[str, Array], values: Array, lengths: Lengths) -> Floats:
+    """What enters the network: `(steps, network.inputs)`, the numbers standardised in float64, then the codes.
+
+    Beyond 1e30 in size values are cut off, lest sums of them overflow. The arguments are those of `numbers`.
+    """
+    found = numbers(network, values, lengths)
+    result = np.empty((len(values), network.inputs), np.float32)
+    result[:, network.channels :] = values[:, network.numeric :]
+    for first in range(0, len(found), ROWS):
+        some = slice(first, first + ROWS)
+        z = np.subtract(found[some], weights["input/mean"], dtype=np.float64)
+        z /= weights["input/scale"]
+        result[some, : network.channels] = np.clip(z, -1e30, 1e30, out=z)
+    return result
+
+
+def piecewise(z: Floats, centers: Floats, slopes: Floats) -> Floats:
+    """Where standardised numbers lie in each of their bins: from -1, below it, to 1, above it; a slope of 0 gives 0.
+
+    Args:
+        z: `(..., numbers)`.
+        centers: `(numbers, bins)` the middle of each bin.
+        slopes: `(numbers, bins)` two divided by its width.
+
+    Returns:
+        `(..., numbers * bins)`.
+
+    Example:
+        >>> piecewise(np.float32([[0.5], [9.0]]), np.float32([[0.5, 2.0]]), np.float32([[2.0, 1.0]]))
+        array([[ 0., -1.],
+               [ 1.,  1.]], dtype=float32)
+    """
+    bins = z[..., None] - centers
+    bins *= slopes
+    np.clip(bins, -1, 1, out=bins)
+    return bins.reshape(*z.shape[:-1], centers.size)
+
+
+def _means(levels: Array, lengths: Lengths) -> Array:
+    """For each step the means over its sequence."""
+    filled = lengths[lengths > 0]
+    if not len(filled):
+        return np.zeros_like(levels)
+    means = np.add.reduceat(levels, np.cumsum(filled) - filled, axis=0, dtype=np.float64) / filled[:, None]
+    return np.repeat(means.astype(levels.dtype), filled, axis=0)
