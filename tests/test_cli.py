@@ -95,6 +95,17 @@ def test_train_evaluate_predict_and_info(folder: Path, run: Run, tmp_path: Path)
         assert word in out
     assert all(len(line) <= 80 for line in out.splitlines())
 
+    assert "without" not in out
+    assert "importance" not in scores
+
+    code, out, _ = run("evaluate", folder / "flows.bothways", folder / "flows.csv", "--importance")
+    assert code == 0
+    for word in ("macro F1", "falls by", "the past", "the future", "Measured on 4 sequences"):
+        assert word in out
+    assert all(len(line) <= 80 for line in out.splitlines())
+    _, out, _ = run("evaluate", folder / "flows.bothways", folder / "flows.csv", "--importance", "--json")
+    assert json.loads(out)["importance"]["sides"]["past"].keys() == {"value", "low", "high"}
+
     output = tmp_path / "labeled.csv"
     code, out, err = run("predict", folder / "flows.bothways", folder / "flows.csv", "-o", output)
     assert code == 0

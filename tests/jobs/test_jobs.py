@@ -126,6 +126,15 @@ def test_what_to_know_before_believing_a_score_is_said_everywhere(folder: Path, 
     assert warning in page.read_text()
 
 
+def test_what_the_labels_rest_on(folder: Path) -> None:
+    found = jobs.evaluate(folder / "traces.bothways", folder / "traces.parquet", importance=True, say=silent).importance
+    assert found is not None
+    assert found.macro_f1 == 1.0
+    assert list(found.columns) == ["call"]
+    assert found.columns["call"].value > 0.3
+    assert found.sides == {}  # a trace has one label
+
+
 def test_labels_that_training_does_not_have_are_missed(folder: Path, tmp_path: Path) -> None:
     strange = pl.when((pl.col("part") == "test") & (pl.col("kind") == "attack")).then(pl.lit("scan"))
     traces().with_columns(kind=strange.otherwise("kind")).write_parquet(tmp_path / "new.parquet")

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pytest
 
 from bothways.errors import DataError, InputError, MissingDependencyError
-from bothways.metrics import evaluate
+from bothways.metrics import Fall, Importance, evaluate
 from bothways.report import Report, check_report_file, verdict, warnings, write_report
 from bothways.report.worst import busiest_window, telling_inputs, worst_sequences
 from bothways.sequences import Sequences
@@ -216,6 +216,22 @@ def test_what_it_takes_to_repeat_it_is_whole(tmp_path: Path) -> None:
     for said in (address, "patience none", "pump_id sequence its name"):
         assert said in page.text
     assert "Empty" not in page.text
+
+
+@pytest.mark.parametrize("sequences", [1, 22])
+def test_what_the_labels_rest_on(sequences: int, tmp_path: Path) -> None:
+    ends = (None, None) if sequences == 1 else (-0.015, 0.25)
+    columns = {f"column {k} <b>": Fall(0.2 - 0.01 * k, *ends) for k in range(23)}
+    found = Importance(0.9, columns, {"past": Fall(0.1234, *ends)}, ("idle",), sequences, 300)
+    report = example()
+    text, page = written(replace(report, evaluation=replace(report.evaluation, importance=found)), tmp_path)
+    assert "What the labels rest on" in page.text
+    assert "What the labels rest on" not in written(report, tmp_path)[1].text
+    for said in ("column 19 <b>", "the past", "0.123", "3 less important columns", "Not measured: 1 column"):
+        assert said in page.text
+    assert "column 20" not in page.text
+    assert ("0.123  (-0.015 to 0.250)" in text) == (sequences > 1)
+    assert ("those of another place" in page.text) == (sequences == 1)
 
 
 def test_sequences_with_one_label_show_what_is_inside(tmp_path: Path) -> None:

@@ -14,8 +14,11 @@ from bothways.cli.display import results, table
 if TYPE_CHECKING:
     from bothways.jobs import Prediction, Training
     from bothways.layers.inspection import Inspection
-    from bothways.metrics import Alarms, Evaluation, Interval
+    from bothways.metrics import Alarms, Evaluation, Importance, Interval
     from bothways.runtime import Model
+
+MOST_COLUMNS = 10
+"""At most this many columns are shown, the most important ones."""
 
 MOST_CLASSES = 30
 """At most this many classes are shown, those with the most labels."""
@@ -55,6 +58,8 @@ def show_evaluation(evaluation: Evaluation) -> None:
         )
     if evaluation.alarms is not None:
         _show_alarms(evaluation, evaluation.alarms)
+    if evaluation.importance is not None:
+        _show_importance(evaluation.importance)
     for warning in evaluation.warnings:
         console.print(f"Careful: {warning}")
     console.print(verdict(evaluation))
@@ -97,6 +102,20 @@ def _show_alarms(evaluation: Evaluation, alarms: Alarms) -> None:
             "alarms per hour", f"{alarms.alarms_per_hour:.3g}", f"{alarms.false_alarms_per_hour:.3g} of them false"
         )
     console.print(grid)
+
+
+def _show_importance(importance: Importance) -> None:
+    """Print how far the score falls without a column, the past or the future."""
+    from bothways.report import importance_words
+
+    grid = table("without", "macro F1\nfalls by", "")
+    columns, sides = list(importance.columns.items()), importance.sides.items()
+    for name, (value, low, high) in (*columns[:MOST_COLUMNS], *((f"the {side}", fall) for side, fall in sides)):
+        grid.add_row(name, f"{value:.3f}", "" if low is None else f"[{low:.3f}, {high:.3f}]")
+    results().print(grid)
+    if (more := len(columns) - MOST_COLUMNS) > 0:
+        results().print(f"These are the {MOST_COLUMNS} most important columns; --json has {more} more.")
+    results().print(importance_words(importance))
 
 
 def _between(intervals: Mapping[str, Interval], name: str, percent: bool = False) -> str:

@@ -114,6 +114,12 @@ def evaluate(
     save_threshold: Annotated[
         bool, typer.Option("--save-threshold", help="Keep the threshold in the model, for predict --threshold.")
     ] = False,
+    importance: Annotated[
+        bool,
+        typer.Option(
+            "--importance", help="Show how far macro F1 falls without each column, the past, and the future of a step."
+        ),
+    ] = False,
     report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write a report page.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -131,6 +137,7 @@ def evaluate(
             false_alarm_rate=false_alarm_rate,
             positive=positive,
             save_threshold=save_threshold,
+            importance=importance,
             report=report,
             say=display.say,
             **reading,

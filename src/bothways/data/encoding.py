@@ -91,6 +91,25 @@ class Encoding:
         )
 
     @property
+    def places(self) -> dict[str, list[int]]:
+        """For each column of the table the places of what it becomes in `names`; the gap of time counts as a column.
+
+        Example:
+            >>> Encoding((Number("bytes", 9.5, flagged=True), Number("age")), gaps="times").places
+            {'bytes': [0, 2], 'age': [1], 'gap to the previous step': [3]}
+        """
+        columns = (
+            *(number.name for number in self.numbers),
+            *(number.name for number in self.numbers if number.flagged),
+            *(["gap to the previous step"] if self.gaps else []),
+            *self.texts,
+        )
+        places: dict[str, list[int]] = {}
+        for place, name in enumerate(columns):
+            places.setdefault(name, []).append(place)
+        return places
+
+    @property
     def read(self) -> tuple[str, ...]:
         """The columns of the table that it reads."""
         return (*(number.name for number in self.numbers), *self.texts)

@@ -38,6 +38,7 @@ def evaluate(
     false_alarm_rate: float | None = None,
     positive: str | None = None,
     save_threshold: bool = False,
+    importance: bool = False,
     report: str | Path | None = None,
     say: Callable[[str], None] = print,
     **reading: Any,
@@ -52,7 +53,8 @@ def evaluate(
             what it gives on the part that is evaluated.
         positive: the label to raise alarms for; the rarest one if not given.
         save_threshold: keep the threshold in the file of the model, for `predict`.
-        report: write a page that shows it all to this file, ending in `.html`.
+        importance: measure what the labels rest on, as in `bothways.metrics.permutation_importance`.
+        report: write a page that shows it all, importance too, to this file, ending in `.html`.
         say: is called with whatever the user should know.
         reading: attributes of `bothways.settings.Reading`; what is not given is as it was in training.
 
@@ -88,6 +90,9 @@ def evaluate(
         say(notice)
     p = loaded.probabilities(sequences)
     evaluation = evaluate_part(loaded, sequences, p, unseen, split=name, **alarms)
+    if importance or report is not None:
+        found = metrics.permutation_importance(loaded.probabilities, sequences, columns.fitted.places)
+        evaluation = replace(evaluation, importance=found)
     if save_threshold and code is not None:
         kept = {"class": loaded.classes[code], "value": alarms["threshold"], "false_alarm_rate": false_alarm_rate}
         store.save(replace(loaded, facts={**loaded.facts, "threshold": kept}), model)

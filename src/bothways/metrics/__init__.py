@@ -4,6 +4,7 @@ from bothways.metrics.alarms import Alarms, choose_threshold, thresholds_for
 from bothways.metrics.bootstrap import Resamples, interval
 from bothways.metrics.counts import Counts, count, labeled, rarest, share
 from bothways.metrics.evaluation import BaselineScores, ClassScores, Evaluation, Interval, evaluate
+from bothways.metrics.importance import Fall, Importance, permutation_importance, sample
 from bothways.metrics.probabilities import Bin, Calibration, Curve, calibration, curve, ranking
 from bothways.metrics.scores import Score, monitored, score, title
 
@@ -16,6 +17,8 @@ __all__ = [
     "Counts",
     "Curve",
     "Evaluation",
+    "Fall",
+    "Importance",
     "Interval",
     "Resamples",
     "Score",
@@ -27,8 +30,10 @@ __all__ = [
     "interval",
     "labeled",
     "monitored",
+    "permutation_importance",
     "ranking",
     "rarest",
+    "sample",
     "score",
     "share",
     "thresholds_for",

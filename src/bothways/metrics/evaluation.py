@@ -13,6 +13,7 @@ from bothways.errors import InputError
 from bothways.metrics.alarms import Alarms
 from bothways.metrics.bootstrap import CONFIDENCE, RESAMPLES, Resamples, interval
 from bothways.metrics.counts import Counts, Floats, count, f1, labeled, share
+from bothways.metrics.importance import Importance
 from bothways.metrics.probabilities import Calibration, calibration, ranking
 from bothways.metrics.scores import score
 from bothways.sequences import Array, Numbers, Sequences
@@ -89,6 +90,7 @@ class Evaluation:
         alarms: what the threshold gives; None if there is none.
         warnings: what to know before believing any of it, in sentences.
         columns: what each column of the table is for, and why; as JSON.
+        importance: what the labels rest on; None where it was not measured.
     """
 
     split: str
@@ -111,6 +113,7 @@ class Evaluation:
     alarms: Alarms | None = None
     warnings: tuple[str, ...] = ()
     columns: tuple[Mapping[str, str], ...] = field(default=(), repr=False)
+    importance: Importance | None = field(default=None, repr=False)
 
     @property
     def standing(self) -> str:
@@ -159,6 +162,8 @@ class Evaluation:
         if self.alarms is not None:
             rates = {name: intervals[name] for name in ("detection_rate", "false_alarm_rate") if name in intervals}
             shape["threshold"] = {"class": str(self.positive), **self.alarms.to_json(), "intervals": rates}
+        if self.importance is not None:
+            shape["importance"] = self.importance.to_json()
         return shape
 
 

@@ -2,6 +2,6 @@
 
 from bothways.report.content import Report
 from bothways.report.page import check_report_file, write_report
-from bothways.report.words import baseline_words, verdict, warnings
+from bothways.report.words import baseline_words, importance_words, verdict, warnings
 
-__all__ = ["Report", "baseline_words", "check_report_file", "verdict", "warnings", "write_report"]
+__all__ = ["Report", "baseline_words", "check_report_file", "importance_words", "verdict", "warnings", "write_report"]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bothways.metrics import Alarms, Calibration, Curve
+from bothways.metrics import Alarms, Calibration, Curve, Fall
 from bothways.report.content import Report
 from bothways.report.html import short
 from bothways.sequences import Array, Numbers
@@ -152,6 +152,32 @@ def reliability(result: Calibration) -> str:
         below.yaxis.set_major_locator(MaxNLocator(3))
 
     return drawn(420, 270, draw, "calibration", "Accuracy by the probability of the predicted label")
+
+
+def falls(groups: Sequence[Mapping[str, Fall]]) -> str:
+    """How far macro F1 falls without something, a bar with its interval for each; groups stand apart."""
+    rows = [len(group) for group in groups]
+
+    def draw(figure: Figure) -> None:
+        panels = figure.subplots(len(groups), 1, sharex=True, squeeze=False, height_ratios=rows)[:, 0]
+        for axes, group in zip(panels, groups, strict=True):
+            places = np.arange(len(group))
+            axes.barh(places, [of.value for of in group.values()], 0.6, color=ACCENT, alpha=0.5)
+            for place, (value, low, high) in zip(places, group.values(), strict=True):
+                if low is not None and high is not None:
+                    axes.plot([low, high], [place, place], color=INK, linewidth=1.6, marker="|", markersize=7)
+                between = "" if low is None else f"  ({low:.3f} to {high:.3f})"
+                axes.annotate(
+                    f"{value:.3f}{between}", (1, place), (8, 0), ("axes fraction", "data"), "offset points", va="center"
+                )
+            axes.set_yticks(places, [short(name, 30) for name in group])
+            axes.set_ylim(len(group) - 0.4, -0.6)
+            axes.grid(False, axis="y")
+            axes.tick_params(axis="y", length=0, labelcolor=INK)
+            axes.axvline(0, color=SOFT, linewidth=1)
+        panels[-1].set_xlabel("Macro F1 falls by")
+
+    return drawn(720, 48 + 22 * sum(rows) + 14 * len(rows), draw, "importance", "How far macro F1 falls without each")
 
 
 def training_curves(history: Sequence[Mapping[str, Any]], metric: str) -> str:

@@ -8,7 +8,7 @@ from bothways.metrics import Interval, curve, share, title
 from bothways.report import figures
 from bothways.report.content import Report
 from bothways.report.html import between, facts, figure, number, row, section, short, table, text, track, wide
-from bothways.report.words import baseline_words
+from bothways.report.words import baseline_words, importance_words
 from bothways.report.words import verdict as verdict_words
 from bothways.report.worst import Floats, busiest_window, input_values, telling_inputs, worst_sequences
 
@@ -20,6 +20,7 @@ FEW_CLASSES = 4
 CURVES = 6
 ROWS = 200
 INPUTS = 3
+COLUMNS = 20
 WORDS = 40
 MISTAKES = 10
 EVEN = 0.02
@@ -132,6 +133,22 @@ def curves(report: Report) -> str:
     if len(report.classes) > len(codes) > 1:
         lead += f" Of {len(report.classes)} classes, the {len(codes)} with the lowest average precision are drawn."
     return section("Thresholds", lead, f'<div class="pair">{"".join(drawings)}</div>' if drawings else "")
+
+
+def importance(report: Report) -> str:
+    """How far the score falls without each column, the past and the future."""
+    found = report.evaluation.importance
+    if found is None:
+        return ""
+    columns = dict(list(found.columns.items())[:COLUMNS])
+    sides = {f"the {side}": fall for side, fall in found.sides.items()}
+    more = len(found.columns) - len(columns)
+    return section(
+        "What the labels rest on",
+        f"How far macro F1 falls without each. {importance_words(found)}",
+        wide(figures.falls([group for group in (columns, sides) if group])),
+        f"<p>{more} less important columns are not shown.</p>" if more else "",
+    )
 
 
 def worst(report: Report) -> str:
@@ -307,5 +324,5 @@ def _colour(code: int, coloured: list[int]) -> str:
     return f"var(--{figures.COLOURS[figures.class_colour(code, coloured)]})"
 
 
-ALL = (verdict, scores, alarms, classes, confusion_and_calibration, curves, worst, training, making)
+ALL = (verdict, scores, alarms, classes, confusion_and_calibration, curves, importance, worst, training, making)
 """The sections in their order."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bothways.errors import counted
-from bothways.metrics import Evaluation
+from bothways.metrics import Evaluation, Importance
+from bothways.metrics.importance import REACH
 
 FEW_SEQUENCES = 20
 """With fewer sequences intervals are too narrow."""
@@ -102,6 +103,28 @@ def warnings(evaluation: Evaluation) -> tuple[str, ...]:
             f"{part_words(of.split)} is not like it."
         )
     return tuple(said)
+
+
+def importance_words(importance: Importance) -> str:
+    """How it was measured what labels rest on, in a few sentences.
+
+    Example:
+        >>> from bothways.metrics import Fall
+        >>> print(importance_words(Importance(0.9, {"age": Fall(0.2)}, {}, (), sequences=1, steps=50)))
+        Measured on 1 sequence, where macro F1 is 0.900. Without a column: its values are those of another place.
+        Columns that say the same stand in for each other, so that each may look unimportant.
+    """
+    place = "another sequence" if importance.sequences > 1 else "another place"
+    said = (
+        f"Measured on {counted(importance.sequences, 'sequence')}, where macro F1 is {importance.macro_f1:.3f}. "
+        f"Without a column: its values are those of {place}."
+    )
+    if importance.sides:
+        said += f" Without the past or the future: so are those of all columns, {REACH} steps before or after a step."
+    said += " Columns that say the same stand in for each other, so that each may look unimportant."
+    if importance.left_out:
+        said += f" Not measured: {counted(len(importance.left_out), 'column')} with less effect on the probabilities."
+    return said
 
 
 def part_words(split: str) -> str:
