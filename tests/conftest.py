@@ -15,6 +15,9 @@ from typing import Any
 
 import pytest
 
+# Tests compile much and compute little. Before JAX is imported, and for the processes that tests start, too.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
 import bothways.layers  # noqa: F401  before any test imports Keras, so that the backend is the one chosen here
 from bothways import engine
 
@@ -45,18 +48,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 case.add_marker(pytest.mark.slow)
 
 
-MEMORY = 500 << 20
-"""With more bytes than this, a process forgets what it has compiled."""
+MEMORY = 700 << 20
+GROWTH = 100 << 20
+"""With more bytes than the first, and than what was left the last time and the second, a process forgets what it has
+compiled. Importing everything takes 600 MB."""
+
+
+_left = 0
 
 
 @pytest.fixture(autouse=True)
 def _forget_what_was_compiled() -> Iterator[None]:
     """Compiled programs would add up over a test run, to gigabytes."""
+    global _left
     yield
-    with suppress(OSError):
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        if pages * os.sysconf("SC_PAGE_SIZE") < MEMORY:
-            return
+    if resident() < max(MEMORY, _left + GROWTH):
+        return
     if "bothways.training.compiled_models" in sys.modules:
         sys.modules["bothways.training.compiled_models"]._free.clear()
     if "jax" in sys.modules:
@@ -64,6 +71,16 @@ def _forget_what_was_compiled() -> Iterator[None]:
     gc.collect()
     with suppress(AttributeError, OSError):  # where the C library is another
         ctypes.CDLL(None).malloc_trim(0)
+    _left = resident()
+
+
+def resident() -> int:
+    """The bytes that this process has in memory."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:  # not on Linux
+        return sys.maxsize
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.fixture(params=engine.instruction_sets())

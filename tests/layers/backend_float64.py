@@ -8,6 +8,7 @@ float64, and on torch those do that have no kernel of torch.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -20,9 +21,6 @@ from tolerances import DIFFERENCES, KERAS, error
 
 L = keras.layers
 BACKEND = keras.backend.backend()
-if BACKEND == "jax":
-    importlib.import_module("jax").config.update("jax_enable_x64", True)
-
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(3, 5, 2))
 MASK = np.array([[1, 1, 0, 1, 1], [0, 0, 1, 1, 0], [0, 0, 0, 0, 0]], bool)
@@ -38,6 +36,16 @@ CELLS: dict[str, tuple[str, dict[str, Any]]] = {
 trains = pytest.mark.skipif(BACKEND == "numpy", reason="Keras does not train on NumPy")
 only_torch = pytest.mark.skipif(BACKEND != "torch", reason="about torch")
 only_jax = pytest.mark.skipif(BACKEND != "jax", reason="about JAX")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _float64_on_jax() -> Iterator[None]:
+    """Which has to be told."""
+    if BACKEND == "jax":
+        importlib.import_module("jax").config.update("jax_enable_x64", True)
+    yield
+    if BACKEND == "jax":
+        importlib.import_module("jax").config.update("jax_enable_x64", False)
 
 
 def tensor(array: Any) -> Any:

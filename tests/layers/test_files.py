@@ -106,38 +106,30 @@ def test_files_of_either_kind_from_models_of_either_kind(name: str, home: Any, l
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
-@FORMATS
-def test_files_open_where_only_keras_is_installed(name: str, tmp_path: Path) -> None:
+def test_files_open_where_only_keras_is_installed(tmp_path: Path) -> None:
+    """Those of `save_model` as they are; for one of `model.save` Keras can be told what our names mean.
+
+    Where bothways is imported, its registered names win over `custom_objects`.
+    """
     model = model_of(ours)
-    ours.save_model(model, tmp_path / name)
+    for name in ("stock.keras", "stock.h5"):
+        ours.save_model(model, tmp_path / name)
+    model.save(tmp_path / "ours.keras")
     np.save(tmp_path / "x.npy", X)
-    code = f"""
+    code = """
 import sys, warnings
 sys.modules["bothways"] = None
 warnings.simplefilter("ignore")
 import keras, numpy
-x, model = numpy.load("x.npy"), keras.saving.load_model({name!r})
-numpy.save("y.npy", model.predict(x, verbose=0))
+x = numpy.load("x.npy")
+ours = {f"bothways>{name}": getattr(keras.layers, name) for name in ("LSTM", "GRU", "SimpleRNN", "Bidirectional")}
+for name, names in (("stock.keras", None), ("stock.h5", None), ("ours.keras", ours)):
+    model = keras.saving.load_model(name, custom_objects=names)
+    numpy.save(name, model.predict(x, verbose=0))
 """
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
-    assert error(np.load(tmp_path / "y.npy"), model.predict(X, verbose=0)) < KERAS
-
-
-def test_without_bothways_keras_can_be_told_what_our_names_mean(tmp_path: Path) -> None:
-    """For files from `model.save`; where bothways is imported, its registered names win over `custom_objects`."""
-    model = model_of(ours)
-    model.save(tmp_path / "model.keras")
-    np.save(tmp_path / "x.npy", X)
-    code = """
-import sys
-sys.modules["bothways"] = None
-import keras, numpy
-names = {f"bothways>{name}": getattr(keras.layers, name) for name in ("LSTM", "GRU", "SimpleRNN", "Bidirectional")}
-model = keras.saving.load_model("model.keras", custom_objects=names)
-numpy.save("y.npy", model.predict(numpy.load("x.npy"), verbose=0))
-"""
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
-    assert error(np.load(tmp_path / "y.npy"), model.predict(X, verbose=0)) < KERAS
+    for name in ("stock.keras", "stock.h5", "ours.keras"):
+        assert error(np.load(tmp_path / f"{name}.npy"), model.predict(X, verbose=0)) < KERAS
 
 
 def test_other_classes_keep_their_names(tmp_path: Path) -> None:

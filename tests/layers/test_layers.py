@@ -17,7 +17,7 @@ import pytest
 
 from bothways.errors import InputError
 from bothways.layers import LSTM, Bidirectional
-from bothways.layers.backend import WRITTEN_BY_KERAS
+from bothways.layers.backend import WRITTEN_BY_KERAS, choose_backend
 from tolerances import KERAS, error
 
 X = np.random.default_rng(0).normal(size=(4, 6, 3)).astype("float32")
@@ -215,37 +215,44 @@ def run_python(code: str, home: Path, **environment: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("file", "environment", "expected"),
+    ("file", "chosen", "expected"),
     [
-        (None, {}, "jax"),
-        (None, {"KERAS_BACKEND": "numpy"}, "numpy"),
-        ('{"backend": "numpy"}', {}, "numpy"),
-        ('{"backend": "a backend that is not installed"}', {}, "jax"),
-        ("not JSON", {"KERAS_BACKEND": "jax"}, "jax"),
-        (json.dumps(WRITTEN_BY_KERAS), {}, "jax"),
+        (None, None, "jax"),
+        (None, "numpy", "numpy"),
+        ('{"backend": "numpy"}', None, None),  # Keras reads it
+        ('{"backend": "a backend that is not installed"}', None, "jax"),
+        ("not JSON", "jax", "jax"),
+        ("not JSON", None, "jax"),
+        (json.dumps(WRITTEN_BY_KERAS), None, "jax"),
     ],
 )
 def test_the_backend_is_jax_unless_the_user_chose(
-    file: str | None, environment: dict[str, str], expected: str, tmp_path: Path
+    file: str | None, chosen: str | None, expected: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if file is not None:
-        (tmp_path / ".keras").mkdir()
-        (tmp_path / ".keras" / "keras.json").write_text(file)
-    code = "import bothways.layers, keras; print(keras.backend.backend())"
-    assert run_python(code, tmp_path, **environment) == expected
+        (tmp_path / "keras.json").write_text(file)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("KERAS_BACKEND", chosen or "")
+    for name in ("keras", "tensorflow"):
+        monkeypatch.setitem(sys.modules, name, None)
+    choose_backend()
+    assert (os.environ["KERAS_BACKEND"] or None) == expected
 
 
-def test_what_keras_writes_by_itself_is_known(tmp_path: Path) -> None:
+def test_what_keras_writes_by_itself_is_known_and_counts_for_nothing(tmp_path: Path) -> None:
     run_python("import keras", tmp_path, KERAS_BACKEND="jax")
     assert json.loads((tmp_path / ".keras" / "keras.json").read_text()) == WRITTEN_BY_KERAS
+    assert run_python("import bothways.layers, keras; print(keras.backend.backend())", tmp_path) == "jax"
 
 
 def test_numpy_runs_the_engine_too(tmp_path: Path) -> None:
+    (tmp_path / ".keras").mkdir()
+    (tmp_path / ".keras" / "keras.json").write_text('{"backend": "numpy"}')
     code = (
-        "import numpy as np; from bothways.layers import LSTM; layer = LSTM(4); "
-        "print(layer(np.zeros((2, 3, 1), 'float32')).shape, layer.engine)"
+        "import numpy as np; from bothways.layers import LSTM; layer = LSTM(4); import keras; "
+        "print(layer(np.zeros((2, 3, 1), 'float32')).shape, layer.engine, keras.backend.backend())"
     )
-    assert run_python(code, tmp_path, KERAS_BACKEND="numpy") == "(2, 4) native"
+    assert run_python(code, tmp_path) == "(2, 4) native numpy"
 
 
 @pytest.mark.parametrize("name", ["weights.weights.h5", "model.keras", "model.h5"])
