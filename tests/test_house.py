@@ -20,7 +20,20 @@ PACKAGE = Path(bothways.__file__).parent
 
 # Who may import whom among our own: every module may import those to its left, and its neighbours in the first group.
 ORDER = [
-    {"errors", "files", "interrupts", "spec", "merge", "network", "options", "problems", "sequences", "settings"},
+    {
+        "arrays",
+        "errors",
+        "files",
+        "interrupts",
+        "spec",
+        "merge",
+        "network",
+        "options",
+        "problems",
+        "sequences",
+        "settings",
+    },
+    {"patterns"},
     {"baselines", "engine", "data", "metrics"},
     {"layers", "report", "runtime", "store"},
     {"training"},
@@ -42,8 +55,8 @@ HOMES = {
     "matplotlib": ("report.figures", "study.figures"),
     "onnx": ("bench.peers",),
     "onnxruntime": ("bench.peers",),
-    "scipy": ("baselines.linear", "study.statistics", "problems"),
-    "sklearn": ("baselines", "data.leaks", "labeler"),
+    "scipy": ("baselines.linear", "patterns", "study.statistics", "problems"),
+    "sklearn": ("baselines", "data.leaks", "labeler", "patterns"),
     "tensorboard": ("training.trackers",),
     "mlflow": ("training.trackers",),
     "optuna": ("study.search",),

@@ -1,0 +1,50 @@
+"""Arrays out of files, of which a stranger may have written any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bothways.errors import InputError
+
+
+def checked_array(
+    arrays: Mapping[str, Any],
+    name: str,
+    dtype: Any,
+    shape: tuple[int | None, ...],
+    low: float = -np.inf,
+    high: float = np.inf,
+) -> npt.NDArray[Any]:
+    """The array of this name.
+
+    Args:
+        arrays: by name.
+        name: that of the array.
+        dtype: its type.
+        shape: its shape; None for an axis of any length.
+        low: the least number that it may hold.
+        high: the largest one.
+
+    Raises:
+        InputError: there is none, or one of another type or shape, or with numbers out of range or not finite.
+
+    Example:
+        >>> checked_array({"codes": np.array([0, 7])}, "codes", np.int64, (None,), 0, 3)
+        Traceback (most recent call last):
+        bothways.errors.InputError: The array 'codes' holds numbers that are not from 0 to 3.
+    """
+    array = arrays.get(name)
+    if array is None:
+        raise InputError(f"The array {name!r} is missing.")
+    fits = len(array.shape) == len(shape) and all(b in (None, a) for a, b in zip(array.shape, shape, strict=True))
+    if not fits or array.dtype != dtype:
+        needed = ", ".join("any" if length is None else str(length) for length in shape)
+        raise InputError(f"The array {name!r} is {array.dtype} {array.shape}; it must be {np.dtype(dtype)} ({needed}).")
+    if not (np.isfinite(array) & (array >= low) & (array <= high)).all():
+        what = "finite" if low == -high else f"from {low} to {high}"
+        raise InputError(f"The array {name!r} holds numbers that are not {what}.")
+    return np.asarray(array)

@@ -1,0 +1,183 @@
+"""Linear classifiers of patterns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from bothways.arrays import checked_array
+from bothways.errors import InputError
+from bothways.network import Network
+from bothways.patterns import convolutions, ngrams
+from bothways.patterns.convolutions import RandomConvolutions
+from bothways.patterns.ngrams import NGrams
+from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
+
+ROWS = 3000
+"""At most this many sequences to learn from: the time of a ridge regression grows with their square."""
+
+WEIGHTS = 500_000
+"""At most about this many weights, so that a model file stays small where there are many classes."""
+
+STRENGTH, ITERATIONS = 10, 100
+"""Of the logistic regression of n-grams: `C` and `max_iter` of scikit-learn."""
+
+LARGEST = 1e9
+"""Weights are no larger, so that scores are finite."""
+
+NEVER = -1e4
+"""The score of a class that training never saw."""
+
+BLOCK = 1024
+"""Sequences whose features are made together."""
+
+
+@dataclass(frozen=True, eq=False)
+class Patterns:
+    """Features of whole sequences and a linear classifier.
+
+    Attributes:
+        features: makes the features.
+        kernel: `(size, classes)` float32, the weights of the features.
+        bias: `(classes,)` float32.
+    """
+
+    name: ClassVar[str]
+    features: Any
+    kernel: Array
+    bias: Array
+
+    @classmethod
+    def fit(cls, sequences: Sequences, classes: int, categories: tuple[int, ...], seed: int) -> Self | None:
+        """Fit it; None for labels of steps, labels of one class, or sequences without such columns or patterns."""
+        if sequences.per != "sequence":
+            return None
+        chosen = np.flatnonzero((sequences.known_labels != NO_LABEL) & (sequences.lengths > 0))
+        if len(chosen) > ROWS:
+            chosen = np.sort(np.random.default_rng(seed).choice(chosen, ROWS, replace=False))
+        labels = sequences.known_labels[chosen]
+        seen, codes = np.unique(labels, return_inverse=True)
+        part = sequences.take(chosen)
+        if len(seen) < 2 or (features := cls._features(part, categories, len(seen), seed)) is None:
+            return None
+        weights, offsets = cls._linear(features.features(part), codes)
+        kernel, bias = np.zeros((len(weights), classes), np.float32), np.full(classes, NEVER, np.float32)
+        kernel[:, seen], bias[seen] = weights, offsets
+        return cls(features, kernel, bias)
+
+    def scores(self, sequences: Sequences) -> Array:
+        """`(sequences, classes)` float32; a softmax of them gives probabilities."""
+        numbers = np.arange(len(sequences))
+        blocks = [sequences.take(numbers[at : at + BLOCK]) for at in range(0, len(sequences), BLOCK)]
+        found = [self.features.features(block) @ self.kernel + self.bias for block in blocks]
+        return np.concatenate(found) if found else np.zeros((0, len(self.bias)), np.float32)
+
+    def arrays(self) -> dict[str, Array]:
+        """Itself as arrays, by name."""
+        return {**self.features.arrays(), "kernel": self.kernel, "bias": self.bias}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> Self:
+        """What `arrays` gave, for sequences such as this network labels.
+
+        Raises:
+            InputError: arrays that describe no such patterns.
+        """
+        if network.per != "sequence":
+            raise InputError("Patterns label whole sequences; this model labels steps.")
+        made, classes = cls._read(arrays, network), network.classes
+        kernel = checked_array(arrays, "kernel", np.float32, (made.size, classes), -LARGEST, LARGEST)
+        return cls(made, kernel, checked_array(arrays, "bias", np.float32, (classes,), -LARGEST, LARGEST))
+
+    @classmethod
+    def _features(cls, sequences: Sequences, categories: tuple[int, ...], classes: int, seed: int) -> Any:
+        raise NotImplementedError
+
+    @classmethod
+    def _read(cls, arrays: Mapping[str, Any], network: Network) -> Any:
+        raise NotImplementedError
+
+    @staticmethod
+    def _linear(features: Any, codes: Numbers) -> tuple[Array, Array]:
+        raise NotImplementedError
+
+
+class ConvolutionPatterns(Patterns):
+    """Random convolutions of the numeric columns, and a ridge regression of each class.
+
+    Its penalty is the best of leaving one sequence out at a time; what is predicted for those left out also says by how
+    much scores are multiplied, so that they are as sure as they are right.
+
+    Example:
+        >>> values = [np.sin(np.arange(30) * (0.5 + i % 2))[:, None] for i in range(20)]
+        >>> waves = Sequences.from_arrays(values, np.arange(20) % 2, per="sequence")
+        >>> found = ConvolutionPatterns.fit(waves, 2, (), seed=0)
+        >>> found.scores(waves).argmax(axis=1).tolist() == waves.labels.tolist()
+        True
+    """
+
+    name = "random_convolutions"
+
+    @classmethod
+    def _features(cls, sequences: Sequences, categories: tuple[int, ...], classes: int, seed: int) -> Any:
+        numbers = sequences.features - len(categories)
+        return RandomConvolutions.fit(sequences, numbers, seed, min(convolutions.FEATURES, WEIGHTS // classes))
+
+    @classmethod
+    def _read(cls, arrays: Mapping[str, Any], network: Network) -> Any:
+        return RandomConvolutions.from_arrays(arrays, network.features - len(network.categories))
+
+    @staticmethod
+    def _linear(features: Array, codes: Numbers) -> tuple[Array, Array]:
+        from scipy.optimize import minimize_scalar
+        from scipy.special import log_softmax
+        from sklearn.linear_model import RidgeCV
+
+        mean, scale = features.mean(axis=0), features.std(axis=0)
+        scale[scale < 1e-6] = 1
+        targets = np.where(codes[:, None] == np.arange(codes.max() + 1), 1.0, -1.0)
+        ridge = RidgeCV(np.logspace(-1, 5, 13), scoring="neg_mean_squared_error", store_cv_results=True)
+        ridge.fit((features - mean) / scale, targets)
+        left_out = ridge.cv_results_[:, :, np.argmin(np.abs(ridge.alphas - ridge.alpha_))]
+
+        def loss(power: float) -> float:
+            return -float(np.take_along_axis(log_softmax(left_out * 2**power, axis=1), codes[:, None], axis=1).mean())
+
+        sure = 2 ** minimize_scalar(loss, bounds=(-3, 5), method="bounded").x
+        weights = sure * ridge.coef_.T / scale[:, None]
+        return weights, sure * ridge.intercept_ - mean @ weights
+
+
+class NGramPatterns(Patterns):
+    """n-grams of the categorical columns, and a logistic regression.
+
+    Example:
+        >>> codes = np.array([1, 2, 1, 2, 2, 1, 2, 1] * 10)[:, None]
+        >>> calls = Sequences(codes, np.full(40, 2), np.arange(40) // 2 % 2, per="sequence")
+        >>> found = NGramPatterns.fit(calls, 2, (3,), seed=0)
+        >>> found.scores(calls).argmax(axis=1).tolist() == calls.labels.tolist()
+        True
+    """
+
+    name = "n_grams"
+
+    @classmethod
+    def _features(cls, sequences: Sequences, categories: tuple[int, ...], classes: int, seed: int) -> Any:
+        return NGrams.fit(sequences, categories, min(ngrams.FEATURES, WEIGHTS // classes)) if categories else None
+
+    @classmethod
+    def _read(cls, arrays: Mapping[str, Any], network: Network) -> Any:
+        return NGrams.from_arrays(arrays, network.categories)
+
+    @staticmethod
+    def _linear(features: Any, codes: Numbers) -> tuple[Array, Array]:
+        from sklearn.linear_model import LogisticRegression
+
+        found = LogisticRegression(C=STRENGTH, max_iter=ITERATIONS).fit(features, codes)
+        weights, bias = found.coef_.T, found.intercept_
+        if len(bias) == 1:  # of two classes, that is the second one's
+            weights, bias = np.hstack([0 * weights, weights]), np.array([0, bias[0]])
+        return weights, bias

@@ -1,0 +1,169 @@
+"""Random convolutions: features of a sequence's numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from bothways.arrays import checked_array
+from bothways.errors import InputError
+from bothways.sequences import Array, Numbers, Sequences
+
+TAPS, KERNELS = 9, 84
+"""The steps that a kernel looks at, and all kernels whose weights are three times 2 and else -1."""
+
+WEIGHTS = np.zeros((KERNELS, TAPS + 1), np.float32)
+"""`(kernels, taps + 1)`: -1 for the sum of all taps, which comes last, and 3 for each of three taps."""
+WEIGHTS[:, -1] = -1
+for _kernel, _taps in enumerate(combinations(range(TAPS), 3)):
+    WEIGHTS[_kernel, _taps] = 3
+
+FEATURES, DILATIONS, POOL = 5000, 16, 9
+"""At most this many features, dilations, and columns that the kernels of one dilation read."""
+
+WIDEST = 1 << 20
+"""No dilation is wider than this."""
+
+SAMPLE, BLOCK = 16_384, 2048
+"""Steps from which thresholds are drawn, and steps that are worked on together."""
+
+
+LARGEST = 1e30
+"""Standardised numbers are clipped to this, so that sums of them are finite."""
+
+ARRAYS = ("mean", "scale", "dilations", "columns", "reads", "thresholds")
+
+
+@dataclass(frozen=True, eq=False)
+class RandomConvolutions:
+    """How often kernels of several widths exceed thresholds.
+
+    It follows MiniRocket (Dempster, Schmidt and Webb, 2021): 84 kernels, dilated; each feature is the share of a
+    sequence's steps at which a convolution exceeds a quantile of what it gave in training. With several columns each
+    kernel adds up some of them. The first and last steps go on past the ends, so that a sequence may have any length.
+
+    Attributes:
+        mean: `(numbers,)` of each numeric column.
+        scale: `(numbers,)` and its standard deviation.
+        dilations: `(dilations,)` the steps between two taps.
+        columns: `(dilations, pool)` the columns that the kernels of a dilation may read.
+        reads: `(dilations, pool, kernels)` whether they do.
+        thresholds: `(dilations, kernels, thresholds)`.
+    """
+
+    mean: Array
+    scale: Array
+    dilations: Numbers
+    columns: Numbers
+    reads: Array
+    thresholds: Array
+
+    @classmethod
+    def fit(cls, sequences: Sequences, numbers: int, seed: int, most: int = FEATURES) -> RandomConvolutions | None:
+        """Draw kernels and thresholds.
+
+        Args:
+            sequences: to learn from.
+            numbers: how many of their first columns are numeric.
+            seed: of what is drawn.
+            most: about as many features.
+
+        Returns:
+            None where no numeric column varies.
+        """
+        generator = np.random.default_rng(seed)
+        values = np.asarray(sequences.values[:, :numbers], np.float64)
+        if not values.size or not (varies := np.flatnonzero(values.max(axis=0) > values.min(axis=0))).size:
+            return None
+        mean, scale = values.mean(axis=0), values.std(axis=0)
+        scale[scale == 0] = 1
+        widest = np.log2(max((np.quantile(sequences.lengths, 0.9) - 1) / (TAPS - 1), 1))
+        dilations = np.unique(np.logspace(0, widest, DILATIONS, base=2).astype(np.int64))
+        pool = min(POOL, len(varies))
+        columns = np.stack([generator.choice(varies, pool, replace=False) for _ in dilations])
+        shape = (len(dilations), pool, KERNELS)
+        sizes = 2 ** generator.uniform(0, np.log2(pool + 1), (len(dilations), 1, KERNELS))
+        reads = generator.random(shape).argsort(axis=1).argsort(axis=1) < sizes.astype(np.int64)
+        plain = cls(mean, scale, dilations, columns, reads, np.zeros((len(dilations), KERNELS, 0), np.float32))
+        order = generator.permutation(np.flatnonzero(sequences.lengths))
+        sample = sequences.take(order[: 1 + np.searchsorted(np.cumsum(sequences.lengths[order]), SAMPLE)])
+        count = max(most // (len(dilations) * KERNELS), 1)
+        levels = (np.arange(1, 1 + count * KERNELS) * (np.sqrt(5) + 1) / 2 % 1).reshape(count, KERNELS).T
+        taken = (levels * (sample.steps - 1)).astype(np.int64)
+        outputs = plain._outputs(sample)
+        return replace(plain, thresholds=np.stack([np.take_along_axis(np.sort(o), taken, axis=1) for o in outputs]))
+
+    @property
+    def size(self) -> int:
+        """The number of features."""
+        return int(self.thresholds.size)
+
+    def features(self, sequences: Sequences) -> Array:
+        """`(sequences, size)` float32, from 0 to 1; 0 for a sequence without steps."""
+        found = np.zeros((*self.thresholds.shape, len(sequences)), np.float32)
+        for numbers in _blocks(sequences.lengths):
+            part = sequences.take(numbers)
+            for i, outputs in enumerate(self._outputs(part)):
+                for j, threshold in enumerate(self.thresholds[i].T):
+                    above = (outputs > threshold[:, None]).view(np.uint8)
+                    found[i, :, j, numbers] = np.add.reduceat(above, part.offsets[:-1], axis=1, dtype=np.uint32).T
+        return (found.reshape(-1, len(sequences)) / np.maximum(sequences.lengths, 1).astype(np.float32)).T
+
+    def arrays(self) -> dict[str, Array]:
+        """Itself as arrays, by name."""
+        return {name: getattr(self, name) for name in ARRAYS}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Any], numbers: int) -> RandomConvolutions:
+        """What `arrays` gave, for sequences of so many numeric columns.
+
+        Raises:
+            InputError: arrays that describe nothing for such sequences.
+        """
+        dilations = checked_array(arrays, "dilations", np.int64, (None,), 1, WIDEST)
+        columns = checked_array(arrays, "columns", np.int64, (len(dilations), None), 0, numbers - 1)
+        if not 0 < columns.size <= DILATIONS * POOL:
+            raise InputError(
+                f"The array 'columns' is {columns.shape}; it needs 1 to {DILATIONS} by 1 to {POOL} numbers."
+            )
+        return cls(
+            checked_array(arrays, "mean", np.float64, (numbers,)),
+            checked_array(arrays, "scale", np.float64, (numbers,), np.nextafter(0, 1)),
+            dilations,
+            columns,
+            checked_array(arrays, "reads", np.bool_, (*columns.shape, KERNELS)),
+            checked_array(arrays, "thresholds", np.float32, (len(dilations), KERNELS, None)),
+        )
+
+    def _standardised(self, sequences: Sequences) -> Array:
+        """`(numbers, steps)` float32."""
+        with np.errstate(over="ignore"):  # a file may hold numbers of any size
+            values = (sequences.values[:, : len(self.mean)] - self.mean) / self.scale
+        return np.ascontiguousarray(np.clip(values.T, -LARGEST, LARGEST), np.float32)
+
+    def _outputs(self, sequences: Sequences) -> Iterator[Array]:
+        """For each dilation what its kernels give: `(kernels, steps)`."""
+        from scipy.sparse import csr_array
+
+        values = self._standardised(sequences)
+        position, last = sequences.positions, np.repeat(sequences.lengths - 1, sequences.lengths)
+        starts = np.repeat(sequences.offsets[:-1], sequences.lengths)
+        for dilation, columns, reads in zip(self.dilations.tolist(), self.columns, self.reads, strict=True):
+            taps = np.zeros((len(columns), TAPS + 1, sequences.steps), np.float32)
+            for tap in range(TAPS):
+                shift = (tap - TAPS // 2) * dilation
+                taps[:, tap] = values[columns[:, None], starts + np.clip(position + shift, 0, last)]
+            taps[:, TAPS] = taps[:, :TAPS].sum(axis=1)
+            weights = csr_array((reads.T[:, :, None] * WEIGHTS[:, None]).reshape(KERNELS, -1))
+            yield weights @ taps.reshape(-1, sequences.steps)
+
+
+def _blocks(lengths: Numbers) -> Iterator[Numbers]:
+    """The numbers of all sequences that have steps, in turn, as many at a time as have few steps."""
+    numbers = np.flatnonzero(lengths)
+    blocks = (np.cumsum(lengths[numbers]) - 1) // BLOCK
+    return iter(np.split(numbers, np.flatnonzero(np.diff(blocks)) + 1) if len(numbers) else ())
