@@ -6,6 +6,7 @@ whatever the direction, outputs stand at the step that they belong to.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -19,6 +20,9 @@ from bothways.spec import CellSpec, cell_spec
 
 Array = npt.NDArray[Any]
 States = tuple[Array, ...]
+
+ALIGNMENT = 64
+"""Bytes: a cache line, and the widest vector; and what Eigen wants."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -325,6 +329,14 @@ def _converted(name: str, value: Any, dtype: np.dtype[Any]) -> Array:
     if array.dtype.kind not in "fiub":
         raise InputError(f"{name} has dtype {array.dtype}; it must be numbers ({dtype}).")
     return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
+
+
+def aligned(shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
+    """Fresh memory from NumPy, which asks for huge pages where there is much of it."""
+    count = math.prod(shape)
+    memory = np.empty(count + ALIGNMENT // dtype.itemsize, dtype)
+    start = -memory.ctypes.data % ALIGNMENT // dtype.itemsize
+    return memory[start : start + count].reshape(shape)
 
 
 def _as_array(name: str, value: Any, of: str) -> Array:

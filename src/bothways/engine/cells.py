@@ -1,7 +1,7 @@
 """One step of each cell and its gradient, in plain NumPy: what the oracle is made of.
 
 A step takes the sums over x, `(batch, gates * units)`, and the product that makes those over h: for most cells from the
-h before the step.
+h before the step. Steps and products are written for arrays of JAX as well, which differentiates them by itself.
 """
 
 from __future__ import annotations
@@ -46,21 +46,24 @@ class Product(NamedTuple):
 
     def sums(self, values: Array) -> Array:
         """The sums of values `(batch, width)`."""
-        return np.concatenate([(values * f) @ block for f, block in self._blocks()], axis=1) + self.bias
+        products = [(values * f) @ block for f, block in self._blocks()]
+        sums: Array = namespace(values).concatenate(products, axis=-1) + self.bias
+        return sums
 
     def gradient(self, values: Array, d_sums: Array) -> ProductGradient:
         """The gradients of all that the sums come from."""
         blocks = self._blocks()
-        d_blocks = np.split(d_sums, len(blocks), axis=1)
+        d_blocks = np.split(d_sums, len(blocks), axis=-1)
         d_values = sum((d @ block.T) * f for (f, block), d in zip(blocks, d_blocks, strict=True))
         d_weights = [(values * f).T @ d for (f, _), d in zip(blocks, d_blocks, strict=True)]
         return ProductGradient(np.asarray(d_values), np.concatenate(d_weights, axis=1), d_sums.sum(axis=0))
 
-    def _blocks(self) -> list[tuple[Array, Array]]:
+    def _blocks(self) -> list[tuple[Any, Array]]:
         """The factors of the values, and the weights that they are for."""
         if self.dropout is None:
-            return [(np.ones(1), self.weights)]
-        return list(zip(self.dropout, np.split(self.weights, len(self.dropout), axis=1), strict=True))
+            return [(1.0, self.weights)]
+        blocks = namespace(self.weights).split(self.weights, len(self.dropout), axis=1)
+        return list(zip(self.dropout, blocks, strict=True))
 
 
 class Cell(NamedTuple):
@@ -76,15 +79,26 @@ class Cell(NamedTuple):
     gradient: Callable[[Saved, Product, States], tuple[Array, ProductGradient, States]]
 
 
+def namespace(array: Array) -> Any:
+    """The library of an array: `jax.numpy` or `numpy`, in which it has no method for this before 2.0."""
+    return array.__array_namespace__() if hasattr(array, "__array_namespace__") else np
+
+
+def tanh(x: Array) -> Array:
+    """The hyperbolic tangent."""
+    values: Array = namespace(x).tanh(x)
+    return values
+
+
 def sigmoid(x: Array) -> Array:
     """1 / (1 + e^-x), without overflow."""
-    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * x)))
+    return 0.5 * (1.0 + tanh(0.5 * x))
 
 
 def split_gates(cell: str, sums: Array) -> dict[str, Array]:
     """The blocks of `units` columns, by the names of their gates."""
     gates = CELLS[cell].gates
-    return dict(zip(gates, np.split(sums, len(gates), axis=-1), strict=True))
+    return dict(zip(gates, namespace(sums).split(sums, len(gates), axis=-1), strict=True))
 
 
 def join_gates(cell: str, by_gate: Mapping[str, Array]) -> Array:
@@ -114,15 +128,15 @@ def lstm_step(x_sums: Array, h_sums: Array, states: States) -> tuple[States, Sav
     """An LSTM (Hochreiter and Schmidhuber 1997; forget gate of Gers et al. 2000)."""
     sums = split_gates("lstm", x_sums + h_sums)
     saved = {name: sigmoid(sums[name]) for name in ("input", "forget", "output")}
-    saved |= {"candidate": np.tanh(sums["candidate"]), "c_before": states[1]}
+    saved |= {"candidate": tanh(sums["candidate"]), "c_before": states[1]}
     saved["c"] = saved["forget"] * states[1] + saved["input"] * saved["candidate"]
-    return (saved["output"] * np.tanh(saved["c"]), saved["c"]), saved
+    return (saved["output"] * tanh(saved["c"]), saved["c"]), saved
 
 
 def lstm_gradient(saved: Saved, d_states: States) -> tuple[Array, Array, States]:
     """The gradient of `lstm_step`."""
     i, f, g, o = (saved[name] for name in ("input", "forget", "candidate", "output"))
-    tanh_c = np.tanh(saved["c"])
+    tanh_c = tanh(saved["c"])
     d_h, d_c = d_states
     d_c = d_c + d_h * o * (1 - tanh_c**2)
     d_sums = {
@@ -139,7 +153,7 @@ def gru_step(x_sums: Array, h_sums: Array, states: States) -> tuple[States, Save
     """A GRU (Cho et al. 2014) with the reset after the product."""
     x, h = split_gates("gru", x_sums), split_gates("gru", h_sums)
     z, r = (sigmoid(x[name] + h[name]) for name in ("update", "reset"))
-    n = np.tanh(x["candidate"] + r * h["candidate"])
+    n = tanh(x["candidate"] + r * h["candidate"])
     saved = {"update": z, "reset": r, "candidate": n, "h_sum": h["candidate"]}
     return (z * states[0] + (1 - z) * n,), saved
 
@@ -161,7 +175,7 @@ def gru_reset_before_step(x_sums: Array, product: Product, states: States) -> tu
     """A GRU (Cho et al. 2014) with the reset before the product: the sum of the candidate is that of reset * h."""
     x, h = split_gates("gru_reset_before", x_sums), split_gates("gru_reset_before", product.sums(states[0]))
     z, r = (sigmoid(x[name] + h[name]) for name in ("update", "reset"))
-    n = np.tanh(x["candidate"] + split_gates("gru_reset_before", product.sums(r * states[0]))["candidate"])
+    n = tanh(x["candidate"] + split_gates("gru_reset_before", product.sums(r * states[0]))["candidate"])
     return (z * states[0] + (1 - z) * n,), {"update": z, "reset": r, "candidate": n, "h_before": states[0]}
 
 
@@ -199,8 +213,8 @@ STEPS: Mapping[str, Cell] = MappingProxyType(
     {
         "lstm": with_sums(lstm_step, lstm_gradient),
         "gru": with_sums(gru_step, gru_gradient),
-        "rnn": _rnn(np.tanh, lambda h: 1 - h**2),
-        "rnn_relu": _rnn(lambda x: np.maximum(x, 0.0), lambda h: (h > 0).astype(h.dtype)),
+        "rnn": _rnn(tanh, lambda h: 1 - h**2),
+        "rnn_relu": _rnn(lambda x: namespace(x).where(x <= 0, 0.0, x), lambda h: (h > 0).astype(h.dtype)),
         "gru_reset_before": Cell(gru_reset_before_step, gru_reset_before_gradient),
     }
 )

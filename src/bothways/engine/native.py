@@ -21,6 +21,7 @@ from bothways.engine.arguments import (
     Gradients,
     Result,
     States,
+    aligned,
     check_call,
     check_flag,
     check_gradients,
@@ -30,7 +31,6 @@ from bothways.errors import InputError
 from bothways.merge import merge, unmerge
 from bothways.spec import cell_number
 
-_ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 _FLOAT32 = np.dtype(np.float32)
 
 PRECISIONS: Mapping[str, bool] = MappingProxyType({"float32": False, "bfloat16": True})
@@ -180,7 +180,7 @@ class Layer:
         with suppress(IndexError):
             if (residuals := self._spare.pop()).size >= size:
                 return residuals
-        return _aligned(size)
+        return aligned((size,), _FLOAT32)
 
     def _backprop(self, tape: Tape, d_both: Array, d_states: tuple[States | None, ...]) -> Gradients:
         try:
@@ -264,11 +264,3 @@ def backprop(tape: Tape, d_outputs: Any, d_states: Any = None) -> Gradients:
     if not setup.side_by_side:
         d_outputs = np.ascontiguousarray(unmerge(setup.merge_mode, d_outputs, tape.both, setup.units[0], np))
     return tape.layer._backprop(tape, d_outputs, d_states)
-
-
-def _aligned(floats: int) -> Array:
-    """Fresh memory from NumPy, which asks for huge pages where there is much of it."""
-    spare = _ALIGNMENT // 4
-    memory = np.empty(floats + spare, np.float32)
-    start = -memory.ctypes.data % _ALIGNMENT // 4
-    return memory[start : start + floats]

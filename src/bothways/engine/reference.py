@@ -30,7 +30,7 @@ from bothways.engine.cells import STEPS, Product, Saved
 from bothways.merge import merge, unmerge
 
 
-class Tape(NamedTuple):
+class Trace(NamedTuple):
     """A recorded run: its arguments, its outputs side by side, and what every step left for its gradient."""
 
     call: Call
@@ -62,10 +62,10 @@ def run(
     outputs, states, steps = zip(*map(partial(_run_direction, call), range(len(setup.directions))), strict=True)
     both = np.concatenate(outputs, axis=-1)
     merged = both if setup.side_by_side else merge(merge_mode, both, setup.units[0])
-    return Result(merged, states, Tape(call, both, steps) if record else None)
+    return Result(merged, states, Trace(call, both, steps) if record else None)
 
 
-def backprop(tape: Tape, d_outputs: Any, d_states: Any = None) -> Gradients:
+def backprop(tape: Trace, d_outputs: Any, d_states: Any = None) -> Gradients:
     """As `bothways.engine.backprop`, in float64; `tape` is that of a recorded `run` of this module."""
     call, setup = tape.call, tape.call.setup
     d_outputs, d_states = check_gradients(call, d_outputs, d_states)

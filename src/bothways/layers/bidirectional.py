@@ -8,17 +8,17 @@ from typing import Any
 import keras
 from keras import ops as K
 
+from bothways.engine import Dropout
 from bothways.layers import ops
 from bothways.layers.eligibility import engine_of_both
 from bothways.layers.native import (
-    NO_DROPOUT,
     CarriesStates,
     JitAsTheEngineCan,
     check_sequences,
     check_states,
     checked_mask,
     direction_of,
-    dropout_masks,
+    dropout_of,
     floats_of,
     last_output,
     options_of,
@@ -123,10 +123,10 @@ def run_both(
     sequences = K.cast(sequences, layers[0].compute_dtype)
     initial_states = _initial_states(layers, sequences, initial_state)
     # As `RNN.call` does, whether training or not: the seeds advance as in stock Keras.
-    masks = [dropout_masks(layer, sequences, state) for layer, state in zip(layers, initial_states, strict=True)]
+    dropouts = [dropout_of(layer, sequences, state) for layer, state in zip(layers, initial_states, strict=True)]
     if not training:
-        masks = [NO_DROPOUT, NO_DROPOUT]
-    directions = [direction_of(*each) for each in zip(layers, initial_states, masks, strict=True)]
+        dropouts = [Dropout(), Dropout()]
+    directions = [direction_of(*each) for each in zip(layers, initial_states, dropouts, strict=True)]
     options = options_of(layers[0], wrapper.return_sequences)
     outputs, states = ops.recurrence(floats_of(sequences), mask, directions, options)
     states = [[K.cast(each, layers[0].compute_dtype) for each in state] for state in states]

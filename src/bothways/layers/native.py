@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 from keras import ops as K
 from keras.src.backend import AutocastScope
 
+from bothways.engine import Dropout
 from bothways.errors import InputError
 from bothways.layers import ops
 from bothways.layers.eligibility import NATIVE, ORACLE, cell_of, engine_of
@@ -93,11 +94,11 @@ def run_layer(layer: Any, sequences: Any, initial_state: Any, mask: Any, trainin
     check_states([layer], initial_state, sequences)
     if layer.stateful:
         initial_state = own_states(initial_state)
-    masks = dropout_masks(layer, sequences, initial_state) if training else NO_DROPOUT
+    dropout = dropout_of(layer, sequences, initial_state) if training else Dropout()
     outputs, (states,) = ops.recurrence(
         floats_of(sequences),
         mask,
-        [direction_of(layer, initial_state, masks)],
+        [direction_of(layer, initial_state, dropout)],
         options_of(layer, layer.return_sequences),
     )
     if layer.return_sequences:
@@ -116,29 +117,24 @@ def options_of(layer: Any, return_sequences: bool) -> ops.Options:
     return ops.Options(layer.zero_output_for_mask, return_sequences, bool(layer.cell.compute_dtype == "bfloat16"))
 
 
-class DropoutMasks(NamedTuple):
-    """What multiplies the input and the state of a layer in training: for all gates one mask, or a list of one each.
+def dropout_of(layer: Any, sequences: Any, states: Sequence[Any] | None) -> Dropout:
+    """The factors that the cell has drawn for this call; it draws them here if it has not, as for `RNN.call`.
 
-    Attributes:
-        x: `(batch, features)` each, or None.
-        h: `(batch, units)` each, or None.
+    One mask a sequence, the same for all steps (Gal, Ghahramani 2016).
     """
-
-    x: Any | None
-    h: Any | None
-
-
-NO_DROPOUT = DropoutMasks(None, None)
-
-
-def dropout_masks(layer: Any, sequences: Any, states: Sequence[Any] | None) -> DropoutMasks:
-    """The masks that the cell has drawn for this call; it draws them here if it has not, as for `RNN.call`."""
     cell, of_h = layer.cell, None
     of_x = cell.get_dropout_mask(sequences[:, 0, :])
     if cell.recurrent_dropout:
         h = K.zeros((K.shape(sequences)[0], layer.units), layer.compute_dtype) if states is None else states[0]
         of_h = cell.get_recurrent_dropout_mask(h)
-    return DropoutMasks(of_x, of_h)
+    return Dropout(_factors(of_x), _factors(of_h))
+
+
+def _factors(masks: Any | None) -> Any | None:
+    """Masks of Keras, a list of one per gate or one for all, as the engine takes them: `(gates or 1, batch, width)`."""
+    if masks is None:
+        return None
+    return K.stack(masks) if isinstance(masks, list) else masks[None]
 
 
 def floats_of(sequences: Any) -> Any:
@@ -146,11 +142,8 @@ def floats_of(sequences: Any) -> Any:
     return K.cast(sequences, _dtype_of(keras.backend.standardize_dtype(sequences.dtype)))
 
 
-def direction_of(layer: Any, initial_states: Any, masks: DropoutMasks) -> ops.Direction:
-    """The layer's direction, for `recurrence`.
-
-    Under dropout: one mask a sequence, the same for all steps (Gal, Ghahramani 2016).
-    """
+def direction_of(layer: Any, initial_states: Any, dropout: Dropout) -> ops.DirectionTensors:
+    """The layer's direction, for `recurrence`."""
     cell, dtype = layer.cell, _dtype_of(layer.cell.compute_dtype)
 
     def floats(value: Any) -> Any:
@@ -159,23 +152,15 @@ def direction_of(layer: Any, initial_states: Any, masks: DropoutMasks) -> ops.Di
     with AutocastScope(None):  # else weights, and their gradients, are rounded to the dtype that the layer computes in
         kernel, recurrent_kernel = floats(cell.kernel), floats(cell.recurrent_kernel)
         bias = None if cell.bias is None else floats(cell.bias)
-    factors = map(_factors, masks)
-    return ops.Direction(
+    return ops.DirectionTensors(
         cell_of(layer),
         kernel,
         recurrent_kernel,
         bias,
         None if initial_states is None else [floats(state) for state in initial_states],
         layer.go_backwards,
-        *(None if each is None else floats(each) for each in factors),
+        *(None if each is None else floats(each) for each in dropout),
     )
-
-
-def _factors(masks: Any | None) -> Any | None:
-    """Dropout masks as the engine takes them: `(gates, batch, width)`, or `(1, batch, width)` for all gates."""
-    if masks is None:
-        return None
-    return K.stack(masks) if isinstance(masks, list) else masks[None]
 
 
 def _dtype_of(compute_dtype: str) -> str:

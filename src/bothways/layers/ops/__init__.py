@@ -17,7 +17,7 @@ from bothways.errors import InputError
 BACKENDS = ("jax", "torch", "tensorflow", "numpy")
 
 
-class Direction(NamedTuple):
+class DirectionTensors(NamedTuple):
     """One reading of a batch, in tensors of the backend.
 
     Attributes:
@@ -75,7 +75,7 @@ def has_float64() -> bool:
 
 
 def recurrence(
-    x: Any, mask: Any | None, directions: Sequence[Direction], options: Options
+    x: Any, mask: Any | None, directions: Sequence[DirectionTensors], options: Options
 ) -> tuple[Any, list[list[Any]]]:
     """A recurrent layer in one direction or both, differentiable.
 

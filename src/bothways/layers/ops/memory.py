@@ -18,7 +18,7 @@ import numpy as np
 from bothways import engine
 from bothways.engine import _native, reference
 from bothways.engine.arguments import Array
-from bothways.layers.ops import Direction, Options, gates_of
+from bothways.layers.ops import DirectionTensors, Options, gates_of
 from bothways.spec import CELLS, cell_number
 
 
@@ -80,7 +80,7 @@ class Plan(NamedTuple):
 
 
 def plan_of(
-    x: Any, mask: Any, directions: Sequence[Direction], options: Options, zeros: Callable[[Any], Any]
+    x: Any, mask: Any, directions: Sequence[DirectionTensors], options: Options, zeros: Callable[[Any], Any]
 ) -> tuple[Plan, list[Any], list[Any]]:
     """The plan of a call, its constants and its arrays; `zeros(shape)` makes biases and states that are not given."""
     arrays: list[Any] = []

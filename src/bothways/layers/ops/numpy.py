@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bothways.layers.ops import Direction, Options, memory
+from bothways.layers.ops import DirectionTensors, Options, memory
 
 
 def why_not() -> str | None:
@@ -17,7 +17,7 @@ def why_not() -> str | None:
 
 
 def recurrence(
-    x: Any, mask: Any | None, directions: Sequence[Direction], options: Options
+    x: Any, mask: Any | None, directions: Sequence[DirectionTensors], options: Options
 ) -> tuple[Any, list[list[Any]]]:
     """As `bothways.layers.ops.recurrence`, without derivatives."""
     x = np.ascontiguousarray(x)

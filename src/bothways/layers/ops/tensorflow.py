@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,10 +10,10 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import record
 
-from bothways.layers.ops import Direction, Options, memory
+from bothways.engine.arguments import aligned
+from bothways.layers.ops import DirectionTensors, Options, memory
 from bothways.layers.ops.memory import Plan
 
-_ALIGNMENT = 64  # bytes, as Eigen wants it
 _UNUSED, _USED = 0.0, 1.0
 _LOCK = threading.Lock()
 
@@ -28,7 +27,7 @@ def why_not() -> str | None:
 
 
 def recurrence(
-    x: Any, mask: Any | None, directions: Sequence[Direction], options: Options
+    x: Any, mask: Any | None, directions: Sequence[DirectionTensors], options: Options
 ) -> tuple[Any, list[list[Any]]]:
     """As `bothways.layers.ops.recurrence`; differentiable once."""
 
@@ -73,7 +72,9 @@ def _backward(
         own = _own_residuals(rest[results:residuals])
         if not own:
             own = _run(plan, x, constants, arrays, saves=True)[results:]
-        d_x, *d_arrays = (_aligned(array.shape, x.dtype) for array in (x, *arrays))
+        d_x, *d_arrays = (
+            aligned(array.shape, x.dtype) for array in (x, *arrays)
+        )  # which TensorFlow takes over, not copies
         saved = [each[:-1] for each in own]
         memory.backward(plan, x, constants, arrays, saved, rest[:results], d_x, d_arrays)
         return [d_x, *d_arrays]
@@ -86,7 +87,7 @@ def _run(plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[Any], *,
     units = memory.units_of(plan, arrays)
     saved = plan.residual_floats(x.shape, units) if saves else ()
     shapes = plan.forward_shapes(x.shape, units, [floats + 1 for floats in saved])
-    results = [_aligned(shape, x.dtype) for shape in shapes]
+    results = [aligned(shape, x.dtype) for shape in shapes]
     residuals = results[len(results) - len(saved) :]
     for each in residuals:
         each[-1] = _UNUSED
@@ -105,14 +106,6 @@ def _own_residuals(residuals: Sequence[Any]) -> list[Any]:
         for each in residuals:
             each[-1] = _USED
     return list(residuals)
-
-
-def _aligned(shape: Sequence[int], dtype: np.dtype[Any]) -> Any:
-    """Memory that TensorFlow takes over as it is; what lies elsewhere it copies."""
-    floats = math.prod(shape)
-    room = np.empty(floats + _ALIGNMENT // dtype.itemsize, dtype)
-    start = -room.ctypes.data % _ALIGNMENT // dtype.itemsize
-    return room[start : start + floats].reshape(shape)
 
 
 def _unpacked(plan: Plan, rest: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:

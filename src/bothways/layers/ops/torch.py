@@ -12,7 +12,7 @@ import torch
 from keras import ops as K
 
 from bothways.errors import InputError
-from bothways.layers.ops import Direction, Options, memory
+from bothways.layers.ops import DirectionTensors, Options, memory
 from bothways.layers.ops.memory import Plan
 from bothways.spec import CELLS, cell_number
 
@@ -30,7 +30,7 @@ def _device() -> str:
 
 
 def recurrence(
-    x: Any, mask: Any | None, directions: Sequence[Direction], options: Options
+    x: Any, mask: Any | None, directions: Sequence[DirectionTensors], options: Options
 ) -> tuple[torch.Tensor | None, list[list[torch.Tensor]]]:
     """As `bothways.layers.ops.recurrence`; differentiable once."""
     plan, constants, arrays = memory.plan_of(x, mask, directions, options, x.new_zeros)

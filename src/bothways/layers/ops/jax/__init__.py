@@ -13,9 +13,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from bothways.layers.ops import Direction, Options, memory
+from bothways.layers.ops import DirectionTensors, Options, memory
 from bothways.layers.ops.jax import derivatives, reference
-from bothways.layers.ops.jax.custom_call import Constants, Dropout, Static, Weights, custom_calls, why_not
+from bothways.layers.ops.jax.custom_call import custom_calls, why_not
 
 __all__ = ["custom_calls", "has_float64", "recurrence", "why_not"]
 
@@ -26,7 +26,7 @@ def has_float64() -> bool:
 
 
 def recurrence(
-    x: Any, mask: Any | None, directions: Sequence[Direction], options: Options
+    x: Any, mask: Any | None, directions: Sequence[DirectionTensors], options: Options
 ) -> tuple[jax.Array | None, list[list[jax.Array]]]:
     """As `bothways.layers.ops.recurrence`; differentiable any number of times, in either mode.
 
@@ -34,14 +34,7 @@ def recurrence(
     float64 the reference computes all.
     """
     x = jnp.asarray(x)
-    plan, _, arrays = memory.plan_of(x, mask, directions, options, functools.partial(jnp.zeros, dtype=x.dtype))
-    groups = plan.groups(map(jnp.asarray, arrays), others=3)
-    weights = tuple(Weights(kernel, recurrent, bias, tuple(states)) for kernel, recurrent, bias, *states in groups)
-    static = Static(plan.cells, plan.reverse, *options)
-    constants = Constants(
-        None if mask is None else jnp.asarray(mask, bool),
-        tuple(Dropout(direction.dropout, direction.recurrent_dropout) for direction in directions),
-    )
+    plan, constants, arrays = memory.plan_of(x, mask, directions, options, functools.partial(jnp.zeros, dtype=x.dtype))
+    constants, arrays = (list(map(jnp.asarray, each)) for each in (constants, arrays))
     run = reference.recurrence if x.dtype == jnp.float64 else derivatives.recurrence
-    outputs, states = run(static, x, jax.lax.stop_gradient(constants), weights)
-    return outputs, [list(each) for each in states]
+    return plan.split(run(plan, x, jax.lax.stop_gradient(constants), arrays))

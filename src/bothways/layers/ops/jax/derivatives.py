@@ -18,36 +18,30 @@ import numpy as np
 from jax.interpreters import ad, batching, mlir
 
 from bothways.layers.ops.jax import custom_call, reference
-from bothways.layers.ops.jax.custom_call import Constants, Results, Static, Weights
-from bothways.spec import CELLS
+from bothways.layers.ops.jax.custom_call import Arrays
+from bothways.layers.ops.memory import Plan
 
 
 class _Layout(NamedTuple):
     """What the flat arguments of the primitive are.
 
-    `x, *leaves of the weights, *residuals, *leaves of the constants`, then the tangents of some of x and the leaves of
-    the weights.
+    `x, *arrays, *residuals, *constants`, then the tangents of some of x and the arrays.
 
     Attributes:
-        static: that of the call.
-        constants: their structure: which there are.
-        active: for x and each leaf, whether it has a tangent.
+        plan: that of the call.
+        active: for x and each array, whether it has a tangent.
         mapped: how many axes of `jax.vmap` stand before those of every argument.
     """
 
-    static: Static
-    constants: Any
+    plan: Plan
     active: tuple[bool, ...]
     mapped: int = 0
 
-    def split(self, arguments: Sequence[Any]) -> tuple[Any, Constants, tuple[Weights, ...], Any, tuple[Any, ...]]:
-        """`x, constants, weights, residuals, tangents`."""
-        inputs = len(self.active)
-        residuals = inputs + len(self.static.cells)
-        fixed = residuals + self.constants.num_leaves
-        constants = jax.tree.unflatten(self.constants, arguments[residuals:fixed])
-        weights = self.weights(arguments[1:inputs])
-        return arguments[0], constants, weights, tuple(arguments[inputs:residuals]), tuple(arguments[fixed:])
+    def split(self, arguments: Sequence[Any]) -> tuple[Any, list[Any], list[Any], list[Any], list[Any]]:
+        """`x, constants, arrays, residuals, tangents`."""
+        (x, *rest), arrays, tangents = arguments, len(self.active) - 1, len(arguments) - 1 - sum(self.active)
+        residuals = arrays + len(self.plan.cells)
+        return x, rest[residuals:tangents], rest[:arrays], rest[arrays:residuals], rest[tangents:]
 
     def over_mapped(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """`function`, of arguments with the mapped axes."""
@@ -55,80 +49,59 @@ class _Layout(NamedTuple):
             function = jax.vmap(function)
         return function
 
-    def weights(self, leaves: Sequence[Any]) -> tuple[Weights, ...]:
-        """The leaves by direction."""
-        rest, weights = list(leaves), []
-        for cell in self.static.cells:
-            states = len(CELLS[cell].states)
-            kernel, recurrent_kernel, bias = rest[:3]
-            weights.append(Weights(kernel, recurrent_kernel, bias, tuple(rest[3 : 3 + states])))
-            del rest[: 3 + states]
-        return tuple(weights)
-
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def recurrence(static: Static, x: jax.Array, constants: Constants, weights: tuple[Weights, ...]) -> Results:
-    """Outputs, or None, and the states of each direction."""
-    outputs, states, _ = custom_call.forward(static, x, constants, weights, saves=False)
-    return outputs, states
+def recurrence(plan: Plan, x: jax.Array, constants: Arrays, arrays: Arrays) -> list[jax.Array]:
+    """The results of a plan."""
+    return custom_call.forward(plan, x, constants, arrays, saves=False)[0]
 
 
 @functools.partial(recurrence.defjvp, symbolic_zeros=True)
-def _(static: Static, primals: Any, tangents: Any) -> tuple[Results, Results]:
-    *results, residuals = _with_residuals(static, *primals)
-    return tuple(results), _tangent(static, primals, residuals, tangents)
+def _(plan: Plan, primals: Any, tangents: Any) -> tuple[list[jax.Array], list[jax.Array]]:
+    results, residuals = _with_residuals(plan, *primals)
+    return results, _tangent(plan, primals, residuals, tangents)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _with_residuals(static: Static, x: Any, constants: Any, weights: Any) -> tuple[Any, Any, Any]:
+def _with_residuals(plan: Plan, x: Any, constants: Any, arrays: Any) -> tuple[list[jax.Array], list[jax.Array]]:
     """As `recurrence`, with the residuals for `_backward`. Their derivative is never asked for: `_backward` has its own
     with respect to all that they are made of.
     """
-    return custom_call.forward(static, x, constants, weights, saves=True)
+    return custom_call.forward(plan, x, constants, arrays, saves=True)
 
 
 @functools.partial(_with_residuals.defjvp, symbolic_zeros=True)
-def _(static: Static, primals: Any, tangents: Any) -> tuple[Any, Any]:
-    outputs, states, residuals = _with_residuals(static, *primals)
-    none = tuple(np.zeros(each.shape, jax.dtypes.float0) for each in residuals)
-    return (outputs, states, residuals), (*_tangent(static, primals, residuals, tangents), none)
+def _(plan: Plan, primals: Any, tangents: Any) -> tuple[Any, Any]:
+    results, residuals = _with_residuals(plan, *primals)
+    none = [np.zeros(each.shape, jax.dtypes.float0) for each in residuals]
+    return (results, residuals), (_tangent(plan, primals, residuals, tangents), none)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def _backward(
-    static: Static, wants_d_x: bool, x: Any, constants: Any, weights: Any, residuals: Any, d_results: Any
-) -> Any:
-    return custom_call.backward(static, x, constants, weights, residuals, d_results, wants_d_x=wants_d_x)
+def _backward(plan: Plan, wants_d_x: bool, x: Any, constants: Any, arrays: Any, residuals: Any, d_results: Any) -> Any:
+    return custom_call.backward(plan, x, constants, arrays, residuals, d_results, wants_d_x=wants_d_x)
 
 
 @_backward.defjvp
-def _(static: Static, wants_d_x: bool, primals: Any, tangents: Any) -> Any:
+def _(plan: Plan, wants_d_x: bool, primals: Any, tangents: Any) -> Any:
     constants = primals[1]
 
-    def backward(x: Any, weights: Any, d_results: Any) -> Any:
-        _, vjp = jax.vjp(lambda x, weights: reference.recurrence(static, x, constants, weights), x, weights)
-        d_x, d_weights = vjp(d_results)
-        return (d_x if wants_d_x else None), d_weights
+    def backward(x: Any, arrays: Any, d_results: Any) -> Any:
+        _, vjp = jax.vjp(lambda x, arrays: reference.recurrence(plan, x, constants, arrays), x, arrays)
+        d_x, d_arrays = vjp(d_results)
+        return (d_x if wants_d_x else None), d_arrays
 
-    (x, _, weights, _, d_results), (d_x, _, d_weights, _, dd_results) = primals, tangents
-    return jax.jvp(backward, (x, weights, d_results), (d_x, d_weights, dd_results))
-
-
-def _tangent(static: Static, primals: Any, residuals: Any, tangents: Any) -> Results:
-    """The tangents of outputs and states from those of x, weights and initial states, by the primitive."""
-    (x, constants, weights), (d_x, _, d_weights) = primals, tangents
-    d_inputs = [d_x, *jax.tree.leaves(d_weights, is_leaf=_is_zero)]
-    layout = _Layout(static, jax.tree.structure(constants), tuple(not _is_zero(d) for d in d_inputs))
-    fixed = [x, *jax.tree.leaves(weights), *residuals, *jax.tree.leaves(constants)]
-    results = _tangent_p.bind(*fixed, *(d for d in d_inputs if not _is_zero(d)), layout=layout)
-    return _results(static, results)
+    (x, _, arrays, _, d_results), (d_x, _, d_arrays, _, dd_results) = primals, tangents
+    return jax.jvp(backward, (x, arrays, d_results), (d_x, d_arrays, dd_results))
 
 
-def _results(static: Static, results: Sequence[jax.Array]) -> Results:
-    rest = list(results)
-    outputs = rest.pop(0) if static.return_sequences else None
-    states = [tuple(rest.pop(0) for _ in CELLS[cell].states) for cell in static.cells]
-    return outputs, tuple(states)
+def _tangent(plan: Plan, primals: Any, residuals: Any, tangents: Any) -> list[jax.Array]:
+    """The tangents of the results from those of x and the arrays, by the primitive."""
+    (x, constants, arrays), (d_x, _, d_arrays) = primals, tangents
+    given = [d for d in (d_x, *d_arrays) if not _is_zero(d)]
+    layout = _Layout(plan, tuple(not _is_zero(d) for d in (d_x, *d_arrays)))
+    results: list[jax.Array] = _tangent_p.bind(x, *arrays, *residuals, *constants, *given, layout=layout)
+    return results
 
 
 def _is_zero(tangent: Any) -> bool:
@@ -152,15 +125,15 @@ def _forward_mode(*arguments: Any, layout: _Layout) -> list[jax.Array]:
 
 
 def _one_forward(layout: _Layout, *arguments: Any) -> list[jax.Array]:
-    x, constants, weights, _, tangents = layout.split(arguments)
-    primals = [x, *jax.tree.leaves(weights)]
-    given = iter(tangents)
+    x, constants, arrays, _, tangents = layout.split(arguments)
+    primals, given = [x, *arrays], iter(tangents)
     every = [next(given) if active else jnp.zeros_like(p) for p, active in zip(primals, layout.active, strict=True)]
 
-    def function(x: Any, *leaves: Any) -> Results:
-        return reference.recurrence(layout.static, x, constants, layout.weights(leaves))
+    def function(x: Any, *arrays: Any) -> list[jax.Array]:
+        return reference.recurrence(layout.plan, x, constants, arrays)
 
-    return jax.tree.leaves(jax.jvp(function, primals, every)[1])
+    results: list[jax.Array] = jax.jvp(function, primals, every)[1]
+    return results
 
 
 mlir.register_lowering(_tangent_p, mlir.lower_fun(_forward_mode, multiple_results=True))
@@ -168,20 +141,19 @@ mlir.register_lowering(_tangent_p, mlir.lower_fun(_forward_mode, multiple_result
 
 @_tangent_p.def_abstract_eval  # type: ignore[untyped-decorator]
 def _(*arguments: Any, layout: _Layout) -> list[Any]:
-    x, _, weights, _, _ = layout.split(arguments)
-    shapes = [state.shape for w in weights for state in w.initial_states]
-    if layout.static.return_sequences:
-        shapes.insert(0, (*x.shape[:-1], sum(w.recurrent_kernel.shape[-2] for w in weights)))
+    x, _, arrays, _, _ = layout.split(arguments)
+    groups = list(layout.plan.groups(arrays, others=3))
+    shapes = [state.shape for group in groups for state in group[3:]]
+    if layout.plan.return_sequences:
+        shapes.insert(0, (*x.shape[:-1], sum(recurrent_kernel.shape[-2] for _, recurrent_kernel, *_ in groups)))
     return [jax.core.ShapedArray(shape, x.dtype) for shape in shapes]
 
 
 def _transpose(cotangents: Any, *arguments: Any, layout: _Layout) -> list[Any]:
-    x, constants, weights, residuals, tangents = layout.split(arguments)
-    d_results = _results(layout.static, [_instantiate(each) for each in cotangents])
-    backward = layout.over_mapped(functools.partial(_backward, layout.static, layout.active[0]))
-    d_x, d_weights = backward(x, constants, weights, residuals, d_results)
-    gradients = [d_x, *jax.tree.leaves(d_weights)]
-    active = [gradient for gradient, active in zip(gradients, layout.active, strict=True) if active]
+    x, constants, arrays, residuals, tangents = layout.split(arguments)
+    backward = layout.over_mapped(functools.partial(_backward, layout.plan, layout.active[0]))
+    d_x, d_arrays = backward(x, constants, arrays, residuals, list(map(_instantiate, cotangents)))
+    active = [gradient for gradient, active in zip((d_x, *d_arrays), layout.active, strict=True) if active]
     return [None] * (len(arguments) - len(tangents)) + active
 
 
