@@ -10,7 +10,6 @@ from bothways.errors import DataError, MissingDependencyError, counted
 from bothways.files import check_output, written_whole
 from bothways.report.content import Report
 from bothways.report.html import text
-from bothways.report.style import STYLE
 from bothways.report.words import part_words
 
 
@@ -85,10 +84,11 @@ def _page(report: Report) -> str:
 
 def shell(title: str, part: str, body: str) -> str:
     """The HTML of a page: its title, as text, and what it is about and its sections, as HTML."""
+    style = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{text(title, 200)} | bothways</title><style>{STYLE}</style></head>\n"
+        f"<title>{text(title, 200)} | bothways</title><style>{style}</style></head>\n"
         f'<body><main><header><h1>{text(title, 200)}</h1><p class="part">{part}</p></header>'
         f"{body}<footer>Written by bothways. This page is complete in itself and loads nothing.</footer>"
         "</main></body></html>\n"
