@@ -86,6 +86,9 @@ PLAIN = ("as given", "numbers", "text")
 SHOWN = 3
 """As many columns are named where several have one role for one reason."""
 
+MOST_ROWS, WIDTH = 24, 80
+"""Of a table of guesses."""
+
 ORDER_REASONS: Mapping[int, str] = MappingProxyType(
     {
         0: "a date or time; it rises from row to row",
@@ -139,12 +142,10 @@ class Guess:
         return self.why in PLAIN
 
 
-def guess_rows(guesses: Iterable[Guess], most: int = 24) -> list[tuple[str, str, str]]:
+def guess_rows(guesses: Iterable[Guess]) -> list[tuple[str, str, str]]:
     """Guesses in few rows: columns, role, why. Columns of one role for one reason share a row.
 
-    Args:
-        guesses: what is shown.
-        most: the number of rows; of what is beyond, only how much it is.
+    Of what is beyond `MOST_ROWS`, only how much it is.
 
     Example:
         >>> guess_rows(Guess(f"x{i}", "feature", "numbers") for i in range(9))
@@ -157,12 +158,12 @@ def guess_rows(guesses: Iterable[Guess], most: int = 24) -> list[tuple[str, str,
         (", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""), role, why)
         for (role, why), names in groups.items()
     ]
-    left = sum(map(len, list(groups.values())[most:]))
-    return [*rows[:most], *([(counted(left, "further column"), "", "--json of info lists them")] if left else [])]
+    left = sum(map(len, list(groups.values())[MOST_ROWS:]))
+    return [*rows[:MOST_ROWS], *([(counted(left, "further column"), "", "--json of info lists them")] if left else [])]
 
 
-def guess_table(guesses: Iterable[Guess], width: int = 80, hint: bool = True) -> str:
-    """Guesses as a table of text, of lines of at most `width` characters; see `guess_rows`.
+def guess_table(guesses: Iterable[Guess], hint: bool = True) -> str:
+    """Guesses as a table of text, of lines of at most `WIDTH` characters; see `guess_rows`.
 
     With a `hint`, the last line says how to change them, if there is anything to change.
 
@@ -175,11 +176,11 @@ def guess_table(guesses: Iterable[Guess], width: int = 80, hint: bool = True) ->
     """
     guesses = list(guesses)
     rows = [("column", "role", "why"), *(tuple(map(_printable, row)) for row in guess_rows(guesses))]
-    first = min(max(len(row[0]) for row in rows), width * 2 // 5)
+    first = min(max(len(row[0]) for row in rows), WIDTH * 2 // 5)
     second = max(len(row[1]) for row in rows)
     lines = []
     for name, role, why in rows:
-        cells = textwrap.wrap(name, first), [role], textwrap.wrap(why, max(20, width - first - second - 4))
+        cells = textwrap.wrap(name, first), [role], textwrap.wrap(why, max(20, WIDTH - first - second - 4))
         lines += [f"{a:{first}}  {b:{second}}  {c}".rstrip() for a, b, c in zip_longest(*cells, fillvalue="")]
     if hint and not all(guess.plain for guess in guesses):
         roles = ("label", "sequence", "order", "split", "drop")

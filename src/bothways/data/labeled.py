@@ -7,10 +7,11 @@ import queue
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -73,23 +74,21 @@ class LabeledWriter:
         self._each = [f"{PROBABILITY} of {label}" for label in classes] if each else []
         self._format = FORMATS[ending(self.path)]
         self._typed = self._format.fields != "fields"
-        self._stack = ExitStack()
-        self._sink: _Sink | None = None
+        self._stack, self._sink = ExitStack(), ExitStack()
+        self._add: Callable[[pl.DataFrame], None] | None
         self._start()
 
     def __enter__(self) -> LabeledWriter:
         """Begin the file, under another name."""
         self._temporary = self._stack.enter_context(written_whole(self.path, DataError))
+        self._stack.push(self._sink)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Give the file its name if all went well, else remove it."""
-        with self._stack:
-            if self._sink is not None:
-                self._sink.close(whole=kind is None)
-            self._stack.__exit__(kind, error, trace)
+        self._stack.__exit__(kind, error, trace)
 
     @property
     def notices(self) -> list[str]:
@@ -119,8 +118,7 @@ class LabeledWriter:
     def write(self, chunk: Chunk, codes: Numbers, probabilities: npt.NDArray[np.float32]) -> None:
         """Write the rows of a chunk, as `label` does."""
         if chunk.anew:
-            if self._sink is not None:
-                self._sink.close(whole=False)
+            self._sink.__exit__(_VoidError, _VoidError(), None)
             self._start()
         frame = chunk.values if self._typed else chunk.frame
         for name in (PREDICTED, PROBABILITY, *self._each):
@@ -132,106 +130,80 @@ class LabeledWriter:
             pl.Series(PROBABILITY, p[np.arange(len(p)), codes], dtype=pl.Float32),
             *(pl.Series(name, p[:, code], dtype=pl.Float32) for code, name in enumerate(self._each)),
         )
-        if self._sink is None:
-            if self._format.write is None:
-                self._sink = _Parquet(self._temporary, labeled.schema)
-            else:
-                self._sink = _Lines(opened(self.path, self._temporary), self._format.write)
+        if self._add is None:
+            sink = (
+                _parquet(self._temporary, labeled.schema)
+                if self._format.write is None
+                else _lines(opened(self.path, self._temporary), self._format.write)
+            )
+            self._add = self._sink.enter_context(sink)
         with explained(self.path):
-            self._sink.write(labeled)
+            self._add(labeled)
         self.rows += frame.height
         self.sequences += len(chunk.sequences)
         self.counts += np.bincount(codes, minlength=len(self.counts))
 
     def _start(self) -> None:
-        self._sink = None
+        self._add = None
         self.rows = self.sequences = 0
         self.counts = np.zeros(len(self._classes), np.int64)
 
 
-class _Sink(Protocol):
-    """Takes frames of one schema, and puts them into a file one after the other."""
-
-    def write(self, frame: pl.DataFrame) -> None:
-        """Add rows."""
-
-    def close(self, *, whole: bool) -> None:
-        """End the file; without `whole` it need not be one that can be read."""
+class _VoidError(Exception):
+    """What was written is void, and the file need not be one that can be read."""
 
 
-class _Lines:
-    """A file of lines, to which frames are added as they come."""
+@contextmanager
+def _lines(
+    file: BinaryIO, add: Callable[[pl.DataFrame, BinaryIO, bool], None]
+) -> Iterator[Callable[[pl.DataFrame], None]]:
+    """A file of lines; gives what adds rows."""
+    first = True
 
-    def __init__(self, file: BinaryIO, add: Callable[[pl.DataFrame, BinaryIO, bool], None]) -> None:
-        self._file = file
-        self._add = add
-        self._first = True
+    def write(frame: pl.DataFrame) -> None:
+        nonlocal first
+        add(frame, file, first)
+        first = False
 
-    def write(self, frame: pl.DataFrame) -> None:
-        """Add rows."""
-        self._add(frame, self._file, self._first)
-        self._first = False
-
-    def close(self, *, whole: bool) -> None:
-        """End the file."""
-        self._file.close()
+    with file:
+        yield write
 
 
-class _Parquet:
-    """A Parquet file that a thread of its own writes, while the next frame is made."""
+@contextmanager
+def _parquet(path: Path, schema: pl.Schema) -> Iterator[Callable[[pl.DataFrame], None]]:
+    """A Parquet file that a thread of its own writes, while the next frame is made; gives what adds rows."""
+    frames: queue.Queue[pl.DataFrame | None] = queue.Queue(maxsize=1)
+    stopped = threading.Event()
 
-    def __init__(self, path: Path, schema: pl.Schema) -> None:
-        self._frames: queue.Queue[pl.DataFrame | None] = queue.Queue(maxsize=1)
-        self._error: BaseException | None = None
-        self._stopped = False
-        self._thread = threading.Thread(target=self._run, args=(path, schema), daemon=True)
-        self._thread.start()
+    def read(with_columns: Any, predicate: Any, n_rows: Any, batch_size: Any) -> Iterator[pl.DataFrame]:
+        while not stopped.is_set() and (frame := frames.get()) is not None:
+            yield frame
 
-    def write(self, frame: pl.DataFrame) -> None:
-        """Add rows."""
-        self._put(frame)
-
-    def close(self, *, whole: bool) -> None:
-        """End the file."""
-        self._stopped = not whole
-        if self._thread.is_alive():
-            if whole:
-                self._put(None)
-            else:
-                # The queue may be full; whoever reads it stops at the next frame.
-                while self._thread.is_alive():
-                    try:
-                        self._frames.put(None, timeout=0.05)
-                    except queue.Full:
-                        continue
-                    break
-        self._thread.join()
-        if whole and self._error is not None:
-            raise self._error
-
-    def _put(self, frame: pl.DataFrame | None) -> None:
-        while True:
-            if self._error is not None:
-                raise self._error
-            try:
-                self._frames.put(frame, timeout=0.2)
+    def put(frame: pl.DataFrame | None) -> None:
+        while not writing.done():
+            with suppress(queue.Full):
+                frames.put(frame, timeout=0.2)
                 return
-            except queue.Full:
-                continue
+        writing.result()
 
-    def _run(self, path: Path, schema: pl.Schema) -> None:
-        def frames(
-            with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
-        ) -> Iterator[pl.DataFrame]:
-            while not self._stopped and (frame := self._frames.get()) is not None:
-                yield frame
-
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(_write_parquet, register_io_source(read, schema=schema), path)
         try:
-            lazy = register_io_source(frames, schema=schema)
-            lazy.sink_parquet(path, compression="zstd", compression_level=1, statistics=False)
-        except pl.exceptions.PolarsError as error:
-            # Polars tells of a full disk in words.
-            code = re.search(r"\(os error (\d+)\)", str(error))
-            self._error = error if code is None else OSError(int(code[1]), os.strerror(int(code[1])))
-        except BaseException as error:
-            self._error = error
+            yield put
+            put(None)
+        except BaseException:
+            stopped.set()
+            with suppress(queue.Empty):  # if it is full, nothing more could be put
+                frames.get_nowait()
+            frames.put(None)
+            raise
+        writing.result()
+
+
+def _write_parquet(frame: pl.LazyFrame, path: Path) -> None:
+    try:
+        frame.sink_parquet(path, compression="zstd", compression_level=1, statistics=False)
+    except pl.exceptions.PolarsError as error:
+        # Polars tells of a full disk in words.
+        code = re.search(r"\(os error (\d+)\)", str(error))
+        raise error if code is None else OSError(int(code[1]), os.strerror(int(code[1]))) from None

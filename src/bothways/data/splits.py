@@ -124,13 +124,10 @@ def split_table(
         )
     later = [code for part in (valid, test) if part is not None for code in _seen(part)]
     unseen = [code for code in dict.fromkeys(later) if code not in classes]
-    recoded = np.full(len(labels) + 1, NO_LABEL)
-    recoded[[*classes, *unseen]] = np.arange(len(classes) + len(unseen))
-    train, valid, test = (
-        None if part is None else replace(part, labels=recoded[part.known_labels]) for part in (train, valid, test)
-    )
-    assert train is not None
-    parts = Parts(train, valid, test, tuple(labels[k] for k in classes), tuple(labels[k] for k in unseen))
+    codes = [*classes, *unseen]
+    valid, test = (None if part is None else _recoded(part, codes) for part in (valid, test))
+    names = tuple(labels[code] for code in codes)
+    parts = Parts(_recoded(train, codes), valid, test, names[: len(classes)], names[len(classes) :])
     return columns, parts, [*notices, *_class_notices(columns, parts)]
 
 
@@ -252,10 +249,7 @@ def evaluation_part(
             f"{listed(classes)}."
         )
     if unseen:
-        recoded = np.arange(len(labels) + 1)
-        recoded[-1] = NO_LABEL
-        recoded[unseen] = np.arange(len(classes), len(classes) + len(unseen))
-        sequences = replace(sequences, labels=recoded[sequences.known_labels])
+        sequences = _recoded(sequences, [*range(len(classes)), *unseen])
         notices.append(
             f"The {part} part has labels in {columns.label!r} that the model never saw: {listed(names)}. They count as "
             "missed."
@@ -352,6 +346,13 @@ def _blocks(source: str, whole: Sequences, shares: Sequence[float], gap: int) ->
     between = f", with {gap} steps left out at each cut" if gap else ""
     parts = ", ".join(f"{share:.0%} to {part}" for share, part in zip(shares, PARTS, strict=False))
     return sequences, numbers, [f"There is no split column. {what} cut in time: {parts}{between}."]
+
+
+def _recoded(part: Sequences, codes: Sequence[int]) -> Sequences:
+    """The part with the places of its labels among the codes, which are all that it has, in their place."""
+    places = np.full(max(codes) + 2, NO_LABEL)  # the last one is that of no label
+    places[codes] = np.arange(len(codes))
+    return replace(part, labels=places[part.known_labels])
 
 
 def _seen(part: Sequences) -> list[int]:
