@@ -22,9 +22,9 @@ from bothways.bench import (
     MODES,
     PEERS,
     SHAPES,
+    Benchmark,
     Case,
     Measurement,
-    Report,
     Shape,
     choose_peers,
     choose_shapes,
@@ -293,7 +293,7 @@ def test_bad_settings(settings: dict[str, Any], said: str) -> None:
 
 def test_saved_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "bench.json"
-    report = Report([Measurement(Case(TINY), {"bothways": 1.0})], {"threads": 1}, {"torch": "not installed"})
+    report = Benchmark([Measurement(Case(TINY), {"bothways": 1.0})], {"threads": 1}, {"torch": "not installed"})
     report.save(path)
     before = path.read_text()
     assert json.loads(before) == report.to_json()
@@ -303,7 +303,7 @@ def test_saved_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DataError, match=r"bench\.json: cannot be written \(No space left on device\)"):
-        Report([], {}, {}).save(path)
+        Benchmark([], {}, {}).save(path)
     assert path.read_text() == before
     assert [file.name for file in tmp_path.iterdir()] == ["bench.json"]
 
@@ -383,7 +383,7 @@ def test_the_widest_table_fits(capsys: pytest.CaptureFixture[str], monkeypatch: 
     ms = {"bothways": 1234.5, **dict.fromkeys(PEERS, 12345.6)}
     machine = {"processor": "some", "threads": 2, "instruction_set": "avx512", "other_work": 0.2}
     cases = [Case(Shape(256, 1000, 300, 1024), mode=mode) for mode in MODES]
-    report = Report([Measurement(case, ms, 1.0, ("torch",), 0.2) for case in cases], machine, {"torch": "died"})
+    report = Benchmark([Measurement(case, ms, 1.0, ("torch",), 0.2) for case in cases], machine, {"torch": "died"})
     measurements.show_report(report, None)
     measurements.say_reasons(report)
     out, err = capsys.readouterr()

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bothways.metrics import interval
-from bothways.study import Comparison, Result
+from bothways.study import Comparison, SettingResult
 from bothways.study.factors import Setting, checked_vary
 from bothways.study.grid import Grid
 from bothways.study.results import SIGNIFICANT as SURE
@@ -73,7 +73,7 @@ def findings(done: Mapping[str, Done], limits: Mapping[str, FlowLimits]) -> list
     return found
 
 
-def setting(found: Comparison, **factors: object) -> Result:
+def setting(found: Comparison, **factors: object) -> SettingResult:
     """The setting with these values of factors, or the first of several that are the same run.
 
     Raises:
@@ -180,7 +180,7 @@ def _bayes_accuracy(done: Mapping[str, Done]) -> list[Finding]:
     return said
 
 
-def best_of(found: Comparison, direction: str) -> Result:
+def best_of(found: Comparison, direction: str) -> SettingResult:
     """The setting of a direction with the best median; of merge modes that is a choice after the fact."""
     ways = [each for each in found.settings if each.factors["direction"] == direction and each.same_as is None]
     return max(ways, key=lambda each: each.median or 0.0)
@@ -318,7 +318,7 @@ def _versus(name: str, claim: str, found: Comparison, other: str = "forward", no
 
 
 def _of_difference(
-    name: str, claim: str, better: Result, worse: Result, sign: int, note: str = "", seeds: int = 0
+    name: str, claim: str, better: SettingResult, worse: SettingResult, sign: int, note: str = "", seeds: int = 0
 ) -> Finding:
     """From the difference to the reference, which is `worse` if `sign` is 1, else `better`."""
     difference = better.difference if sign == 1 else worse.difference

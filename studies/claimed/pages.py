@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from bothways.study import Comparison, Result
+from bothways.study import Comparison, SettingResult
 from bothways.study.view import shares_of
 from claimed.findings import Finding, best_of
 from claimed.studies import CALLS, Done
@@ -79,7 +79,7 @@ def _metric(found: Comparison) -> dict[str, Any]:
     }
 
 
-def asdict_of(setting: Result) -> dict[str, Any]:
+def asdict_of(setting: SettingResult) -> dict[str, Any]:
     """What a summary keeps of a setting."""
     return {
         "title": setting.title,

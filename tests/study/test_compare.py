@@ -408,7 +408,7 @@ def test_parts_of_a_seed_are_encoded_by_its_own_train_part(tmp_path: Path) -> No
 
     def drawn(name: str, frame: pl.DataFrame) -> Split:
         frame.write_csv(tmp_path / name)
-        roles = {"label": "state", "sequence": "host", "order": "at"}
+        roles: dict[str, Any] = {"label": "state", "sequence": "host", "order": "at"}
         return table_task(tmp_path / name, redraw=True, **roles).draw(3)
 
     clean = drawn("clean.csv", hosts())
@@ -423,7 +423,7 @@ def test_parts_of_a_seed_are_encoded_by_its_own_train_part(tmp_path: Path) -> No
 def test_seeds_whose_train_parts_have_other_categories_are_compared(tmp_path: Path) -> None:
     path = tmp_path / "hosts.csv"
     hosts(("h03",)).write_csv(path)
-    roles = {"label": "state", "sequence": "host", "order": "at", "redraw": True}
+    roles: dict[str, Any] = {"label": "state", "sequence": "host", "order": "at", "redraw": True}
     task = table_task(path, **roles)
     of_sizes = {task.draw(seed).categories: seed for seed in range(8)}
     assert len(of_sizes) == 2

@@ -9,10 +9,10 @@ from collections import Counter
 import pytest
 
 from bothways.errors import InputError
-from bothways.study.factors import Setting, Shape, Value, checked_vary, factors, parse_settings, parse_vary
+from bothways.study.factors import DataShape, Setting, Value, checked_vary, factors, parse_settings, parse_vary
 from bothways.study.grid import Grid, check_size
 
-STEPS = Shape(features=2, classes=2, longest=10)
+STEPS = DataShape(features=2, classes=2, longest=10)
 USUAL = {name: option.usual for name, option in factors().items() if option.usual}
 
 

@@ -1,6 +1,6 @@
 """How fast the engine is, beside whatever peers are installed.
 
-    measure           runs the cases and gives a `Report`
+    measure           runs the cases and gives a `Benchmark`
     Case, Shape       what is measured
     PEERS             who it can be measured against
 
@@ -10,7 +10,7 @@ Importing this package needs the standard library only.
 """
 
 from bothways.bench.cases import DTYPES, MODES, PEERS, SHAPES, Case, Shape, choose_peers, choose_shapes
-from bothways.bench.report import Measurement, Report
+from bothways.bench.report import Benchmark, Measurement
 from bothways.bench.rounds import measure, processors
 
 __all__ = [
@@ -18,9 +18,9 @@ __all__ = [
     "MODES",
     "PEERS",
     "SHAPES",
+    "Benchmark",
     "Case",
     "Measurement",
-    "Report",
     "Shape",
     "choose_peers",
     "choose_shapes",

@@ -73,7 +73,7 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class Report:
+class Benchmark:
     """All that was measured in one run.
 
     Attributes:
@@ -104,7 +104,7 @@ class Report:
         Example:
             >>> import tempfile
             >>> with tempfile.TemporaryDirectory() as folder:
-            ...     Report([], {"threads": 2}, {}).save(f"{folder}/some.json")
+            ...     Benchmark([], {"threads": 2}, {}).save(f"{folder}/some.json")
             ...     json.loads(Path(folder, "some.json").read_text())
             {'machine': {'threads': 2}, 'reasons': {}, 'results': []}
         """

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bothways.bench.cases import CALM_SLICES, OURS, PEERS, SGEMM, SGEMM_SIZE, Case, choose_peers
-from bothways.bench.report import Measurement, Report
+from bothways.bench.report import Benchmark, Measurement
 from bothways.errors import InputError
 
 ROUNDS = 12
@@ -154,7 +154,7 @@ def measure(
     threads: int | None = None,
     seconds: float = 4.0,
     on_progress: Progress | None = None,
-) -> Report:
+) -> Benchmark:
     """Measure ours and its peers, in turns.
 
     In each round every worker runs the same case for a slice of time, after calls that are not timed; the worker
@@ -206,7 +206,7 @@ def measure(
             measurements += [] if measured is None else [measured]
     machine["other_work"] = other_work(since, clocks())
     tell(float(len(cases)), len(cases), "done")
-    return Report(measurements, machine, reasons)
+    return Benchmark(measurements, machine, reasons)
 
 
 def processors() -> int:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -69,11 +68,9 @@ def show_comparison(comparison: Comparison) -> None:
         console.print(sentence, soft_wrap=not console.is_terminal)
 
 
-def _table(found: views.Table) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=True, padding=(0, 1, 0, 0))
-    table.add_column(found.head[0], overflow="fold")
-    for name in found.head[1:]:
-        table.add_column(name, justify="right")
+def _table(found: views.TableView) -> Table:
+    table = display.table(*found.head)
+    table.padding = (0, 1, 0, 0)
     for row in found.rows:
         cells = [Text(f"{cell.text}  {cell.ends}".rstrip(), STYLES.get(cell.mark, "")) for cell in row.cells]
         table.add_row(row.name, *cells, style="bold" if row.reference else "")
@@ -85,10 +82,7 @@ def _live_table(progress: Progress) -> Group:
     running = len(by_setting)
     for run in reversed(progress.done):
         by_setting.setdefault(str(run.setting), []).append(run)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=True)
-    table.add_column("setting", overflow="fold")
-    for name in ("runs", f"{progress.score.title} so far", ""):
-        table.add_column(name, justify="right")
+    table = display.table("setting", "runs", f"{progress.score.title} so far", "")
     for i, (name, runs) in enumerate(list(by_setting.items())[:SHOWN]):
         scores = [progress.score.of(run.counts) for run in runs if run.counts is not None]
         median = f"{statistics.median(scores):.4f}" if scores else ""

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from bothways.cli.display import results, say, table
+from bothways.errors import counted
 
 if TYPE_CHECKING:
-    from bothways.bench import Measurement, Report
+    from bothways.bench import Benchmark, Measurement
     from bothways.demo import Demo
 
 OTHER_WORK = 0.05
@@ -56,7 +57,7 @@ def say_missing_peers(missing: Mapping[str, list[str]]) -> None:
         say(f"Not installed: {', '.join(missing)}. To measure against them: pip install {' '.join(modules)}")
 
 
-def say_reasons(report: Report) -> None:
+def say_reasons(report: Benchmark) -> None:
     """Print why installed peers have no result, and whether other programs ran."""
     for name, reason in report.reasons.items():
         if not reason.startswith("not installed"):
@@ -68,15 +69,14 @@ def say_reasons(report: Report) -> None:
         )
 
 
-def show_report(report: Report, path: Path | None) -> None:
+def show_report(report: Benchmark, path: Path | None) -> None:
     """Print a table for each cell, mode and dtype."""
     from bothways.bench import DTYPES, PEERS
 
     console = results()
     machine = report.machine
-    plural = "s" if machine["threads"] > 1 else ""
     console.print(
-        f"{machine['processor']}, {machine.get('instruction_set', '')}, {machine['threads']} thread{plural}.\n"
+        f"{machine['processor']}, {machine.get('instruction_set', '')}, {counted(machine['threads'], 'thread')}.\n"
         "Bidirectional, float32. Median milliseconds per call; for ours also 10^9 operations\n"
         "per second, the share of NumPy's matrix product, and the ratio to the best peer."
     )

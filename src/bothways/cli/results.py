@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bothways.cli.display import results, table
+from bothways.errors import counted
 
 if TYPE_CHECKING:
     from bothways.jobs import Prediction, Training
@@ -41,9 +42,8 @@ def show_evaluation(evaluation: Evaluation) -> None:
 
     console, per, intervals = results(), evaluation.per, evaluation.intervals
     part = "all rows" if evaluation.split == "all" else f"{evaluation.split} part"
-    plural = "s" if evaluation.sequences != 1 else ""
     steps = f", {evaluation.labels:,} steps" if per == "step" else ""
-    console.print(f"{part}: {evaluation.sequences:,} sequence{plural}{steps}")
+    console.print(f"{part}: {counted(evaluation.sequences, 'sequence')}{steps}")
     _show_classes(evaluation)
     grid = table("", "accuracy", "", "macro F1", "")
     own = [f"{evaluation.accuracy:.3f}", _between(intervals, "accuracy")]
@@ -185,6 +185,6 @@ def show_inspection(found: Inspection) -> None:
         console.print("There is no recurrent layer in this model.")
     else:
         do = "would run" if found.how else ("runs" if found.native == 1 else "run")
-        console.print(f"{found.native} of {count} recurrent layer{'s' if count > 1 else ''} {do} on the engine.")
+        console.print(f"{found.native} of {counted(count, 'recurrent layer')} {do} on the engine.")
     if found.how:
         console.print(f"In Python, once it is loaded: {found.how}")

@@ -18,7 +18,7 @@ view, page   the tables that are shown, and a page of HTML
 from __future__ import annotations
 
 from bothways.study.comparing import compare
-from bothways.study.results import Comparison, Difference, Result
+from bothways.study.results import Comparison, Difference, SettingResult
 from bothways.study.tasks import Split, Task, array_task, problem_task
 
-__all__ = ["Comparison", "Difference", "Result", "Split", "Task", "array_task", "compare", "problem_task"]
+__all__ = ["Comparison", "Difference", "SettingResult", "Split", "Task", "array_task", "compare", "problem_task"]

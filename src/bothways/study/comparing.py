@@ -23,7 +23,7 @@ from bothways.study.grid import Grid, check_size
 from bothways.study.pool import Progress, cluster, do_runs
 from bothways.study.results import Comparison, compare_runs
 from bothways.study.runs import Run, RunId, Store
-from bothways.study.search import Search, need_optuna
+from bothways.study.search import need_optuna, search_settings
 from bothways.study.tables import table_task
 from bothways.study.tasks import Label, Task, problem_task
 from bothways.study.worker import StudySpec
@@ -157,10 +157,10 @@ def compare(
             do(jobs)
         else:
             say(f"{task.name}: a search among {search} settings, {len(chosen)} seeds each.")
-            found = Search(grid, task, of, first)
-            found.run(search, chosen, do, lambda: {run.id: run for run in store.runs})
-            grid = replace(grid, cells=tuple(found.cells) or grid.cells)
-            shares = found.shares()
+            cells, shares = search_settings(
+                grid, task, of, first, search, chosen, do, lambda: {run.id: run for run in store.runs}
+            )
+            grid = replace(grid, cells=cells or grid.cells)
     _say_backend(progress.done, say)
     comparison = compare_runs(grid, task, chosen, store.runs, of, first)
     return comparison if shares is None else replace(comparison, shares=shares)

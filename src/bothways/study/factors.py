@@ -26,7 +26,7 @@ def factors() -> Mapping[str, Option]:
     return MappingProxyType(dict(sorted(found.items(), key=lambda item: not item[1].usual)))
 
 
-class Shape(NamedTuple):
+class DataShape(NamedTuple):
     """What the data determine about every network; `longest` is the number of steps of the longest train sequence."""
 
     features: int
@@ -68,7 +68,7 @@ class Setting:
         """How to train."""
         return replace(Settings(**self._fields(Settings)), seed=seed)
 
-    def network(self, shape: Shape) -> Network:
+    def network(self, shape: DataShape) -> Network:
         """The network for data of a shape; an InputError says why there is none."""
         for name, what in (("conv_window", "window"), ("conv_stride", "stride")):
             length = self[name]
@@ -80,16 +80,16 @@ class Setting:
         features, classes, categories, per, _ = shape
         return Network(features=features, classes=classes, categories=categories, per=per, **self._fields(Network))
 
-    def alone(self, shape: Shape) -> Setting:
+    def alone(self, shape: DataShape) -> Setting:
         """The setting with everything at its default that has no effect: equal ones give equal results."""
         idle = self.idle(shape)
         return Setting(tuple((name, value) for name, value in self.changed if name not in idle))
 
-    def idle(self, shape: Shape) -> set[str]:
+    def idle(self, shape: DataShape) -> set[str]:
         """The factors that have no effect beside the values of the others.
 
         Example:
-            >>> sorted(Setting.of({"direction": "forward"}).idle(Shape(features=1, classes=2)))
+            >>> sorted(Setting.of({"direction": "forward"}).idle(DataShape(features=1, classes=2)))
             ['category_dropout', 'conv_stride', 'embedding', 'merge_mode', 'min_count', 'pooling']
         """
         found = {"window" if shape.per == "sequence" else "pooling"}

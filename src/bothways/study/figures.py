@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bothways.report.figures import ACCENT, CLASSES, INK, SOFT, WARM, drawn
-from bothways.study.results import Comparison, Result
+from bothways.study.results import Comparison, SettingResult
 from bothways.study.view import marks
 
 ROW = 22
@@ -22,7 +22,7 @@ POINTS = 60
 Floats = npt.NDArray[np.float64]
 
 
-def settings_figure(comparison: Comparison, settings: Sequence[Result]) -> str:
+def settings_figure(comparison: Comparison, settings: Sequence[SettingResult]) -> str:
     """Each setting with its seeds, its median and its interval, the best on top."""
 
     def draw(figure: Figure) -> None:
@@ -73,7 +73,7 @@ def shares_figure(shares: Mapping[str, float], errors: Mapping[str, float]) -> s
     return drawn(760, 60 + ROW * len(shares), draw, "shares", "Where the variance comes from")
 
 
-def curves_figure(settings: Sequence[Result]) -> str:
+def curves_figure(settings: Sequence[SettingResult]) -> str:
     """The median loss of settings by update and by second of training."""
 
     def draw(figure: Figure) -> None:
@@ -97,7 +97,7 @@ def curves_figure(settings: Sequence[Result]) -> str:
     return drawn(760, 320 + 9 * len(settings), draw, "curves", "Loss by update and by second")
 
 
-def costs_figure(comparison: Comparison, settings: Sequence[Result]) -> str:
+def costs_figure(comparison: Comparison, settings: Sequence[SettingResult]) -> str:
     """The score against what it costs: weights to keep, seconds to train, time to label."""
     columns: dict[str, list[float]] = {
         "weights": [setting.parameters for setting in settings],

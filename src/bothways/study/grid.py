@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bothways.errors import InputError, option
-from bothways.study.factors import Setting, Shape, Value, checked_settings, default
+from bothways.study.factors import DataShape, Setting, Value, checked_settings, default
 
 MANY_RUNS = 3000
 """A grid of more runs is refused, unless the user says that it is meant."""
@@ -97,7 +97,7 @@ class Grid:
             chosen.append(int(np.lexsort((lots, np.where(left, cost, np.inf)))[0]))
         return replace(self, cells=tuple(self.cells[i] for i in sorted(chosen)))
 
-    def check(self, shape: Shape) -> None:
+    def check(self, shape: DataShape) -> None:
         """Refuse settings that cannot work on data of such a shape, before anything is trained."""
         wrong = []
         for cell in self.cells:

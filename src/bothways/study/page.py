@@ -10,7 +10,7 @@ from bothways.report import html
 from bothways.report.page import shell
 from bothways.report.page import write_page as write
 from bothways.study import view
-from bothways.study.results import Comparison, Result
+from bothways.study.results import Comparison, SettingResult
 
 DRAWN = 40
 """At most this many settings are drawn; the table has all."""
@@ -72,7 +72,7 @@ def _verdict(comparison: Comparison) -> str:
     return f'<div class="verdict {kind}"><p><b>{html.text(first, 1000)}</b></p>{notes}</div>'
 
 
-def _table(table: view.Table) -> str:
+def _table(table: view.TableView) -> str:
     rows = [
         html.row(html.text(row.name, 200), map(_cell, row.cells), "model" if row.reference else "")
         for row in table.rows
@@ -80,12 +80,12 @@ def _table(table: view.Table) -> str:
     return html.table(["", *map(html.text, table.head[1:])], rows)
 
 
-def _cell(cell: view.Cell) -> str:
+def _cell(cell: view.Entry) -> str:
     words = f"<b>{html.text(cell.text)}</b>" if cell.mark else html.text(cell.text)
     return words + (f" <small>{html.text(cell.ends)}</small>" if cell.ends else "")
 
 
-def _curved(results: Sequence[Result]) -> list[Result]:
+def _curved(results: Sequence[SettingResult]) -> list[SettingResult]:
     """Those whose learning curves are drawn."""
     if len(results) <= CURVES:
         return list(results)
@@ -94,6 +94,6 @@ def _curved(results: Sequence[Result]) -> list[Result]:
     return chosen + [result for result in results if result.difference is None and result not in chosen]
 
 
-def _section(title: str, lead: str, drawing: str, table: view.Table | None = None) -> str:
+def _section(title: str, lead: str, drawing: str, table: view.TableView | None = None) -> str:
     wide = f'<div class="scroll wide">{html.figure("", drawing)}</div>'
     return html.section(title, lead, wide, "" if table is None else _table(table))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bothways.errors import counted
 from bothways.metrics import Resamples, Score, interval
 from bothways.study.factors import Setting, Value
 from bothways.study.grid import Cell, Grid
@@ -43,7 +44,7 @@ class Difference:
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class SettingResult:
     """What came of a setting.
 
     Attributes:
@@ -93,7 +94,7 @@ class Comparison:
     task: Task
     metric: Score
     seeds: tuple[int, ...]
-    settings: tuple[Result, ...]
+    settings: tuple[SettingResult, ...]
     reference: str
     shares: Shares | None
     baseline: float | None
@@ -103,7 +104,7 @@ class Comparison:
     base: Mapping[str, Value]
 
     @property
-    def own(self) -> list[Result]:
+    def own(self) -> list[SettingResult]:
         """The settings that have runs of their own."""
         return [each for each in self.settings if each.same_as is None]
 
@@ -178,7 +179,7 @@ def compare_runs(
         low, high = interval(np.median(draws(setting, tuple(scores)), axis=1)) if scores else (None, None)
         values = grid.values(cell)
         results.append(
-            Result(
+            SettingResult(
                 name=name,
                 title=title_of(values, grid.setting(cell).idle(task.shape)),
                 factors=values,
@@ -325,7 +326,7 @@ def _verdict(comparison: Comparison) -> list[str]:
     return said
 
 
-def _best(comparison: Comparison, own: Sequence[Result], reference: Result) -> list[str]:
+def _best(comparison: Comparison, own: Sequence[SettingResult], reference: SettingResult) -> list[str]:
     metric, best = comparison.metric.title, own[0]
     differences = [each.difference for each in own if each.difference is not None]
     if not differences:
@@ -343,7 +344,7 @@ def _best(comparison: Comparison, own: Sequence[Result], reference: Result) -> l
         )
     better = sum(each.significant and each.median > 0 for each in differences)
     worse = sum(each.significant and each.median < 0 for each in differences)
-    others = f"{len(differences)} other setting{'s' if len(differences) > 1 else ''}"
+    others = counted(len(differences), "other setting")
     return [
         said,
         f"Of {others}, {better or 'none'} {'is' if better < 2 else 'are'} significantly better than "
@@ -351,7 +352,7 @@ def _best(comparison: Comparison, own: Sequence[Result], reference: Result) -> l
     ]
 
 
-def _limits(comparison: Comparison, own: Sequence[Result]) -> list[str]:
+def _limits(comparison: Comparison, own: Sequence[SettingResult]) -> list[str]:
     """What so few seeds cannot show."""
     seeds, tests = len(comparison.seeds), sum(each.difference is not None for each in own)
     if comparison.task.test_share is not None or seeds < 2 or 2 / 2**seeds * tests < SIGNIFICANT:

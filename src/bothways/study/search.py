@@ -25,76 +25,74 @@ AT_ONCE = 4
 """Settings that are proposed before their scores are known; the same on every machine, so that all find the same."""
 
 
-class Search:
-    """A search among the values of factors.
+def search_settings(
+    grid: Grid,
+    task: Task,
+    score: Score,
+    reference: Cell,
+    trials: int,
+    seeds: Sequence[int],
+    do: Callable[[Sequence[RunId]], bool],
+    runs: Callable[[], Mapping[RunId, Run]],
+) -> tuple[tuple[Cell, ...], Shares | None]:
+    """Try this many settings, the reference first, or until time is up.
 
     The sampler is Optuna's tree-structured Parzen estimator (Bergstra et al. 2011), from a fixed seed; each setting is
     trained with every seed, and its value is the median over them of the best validation score (of `monitor`), so that
     the test part stays unseen. Without a valid part it is the test score itself, which flatters the best.
-    `cells` are those that were tried, the reference first.
+
+    `do` does runs, and tells whether all were done; `runs` gives those that there are.
+
+    Returns:
+        The cells that were tried; and the share of the variance that each factor explains alone, see `_shares`.
     """
+    need_optuna()
+    import optuna
 
-    def __init__(self, grid: Grid, task: Task, score: Score, reference: Cell) -> None:
-        need_optuna()
-        import optuna
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    sampler = optuna.samplers.TPESampler(seed=0, n_startup_trials=STARTS, multivariate=False)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study.enqueue_trial(dict(zip(grid.vary, reference, strict=True)))
+    failed, cells = optuna.trial.TrialState.FAIL, dict[Cell, None]()
 
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        sampler = optuna.samplers.TPESampler(seed=0, n_startup_trials=STARTS, multivariate=False)
-        self._grid, self._task, self._score, self._reference = grid, task, score, reference
-        self._optuna: Any = optuna
-        self._study: Any = optuna.create_study(direction="maximize", sampler=sampler)
-        self._study.enqueue_trial(dict(zip(grid.vary, reference, strict=True)))
-        self.cells: list[Cell] = []
-
-    def run(
-        self,
-        trials: int,
-        seeds: Sequence[int],
-        do: Callable[[Sequence[RunId]], bool],
-        runs: Callable[[], Mapping[RunId, Run]],
-    ) -> None:
-        """Try this many settings, or until time is up; `do` does runs, and tells whether all were done."""
-        for first in range(0, trials, AT_ONCE):
-            asked = [each for _ in range(min(AT_ONCE, trials - first)) if (each := self._proposal()) is not None]
-            whole = do(list(dict.fromkeys((setting, seed) for _, _, setting in asked for seed in seeds)))
-            there = runs()
-            for trial, cell, setting in asked:
-                found = [there[setting, seed] for seed in seeds if (setting, seed) in there]
-                if len(found) < len(seeds):
-                    self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
-                    continue
-                self._study.tell(trial, float(np.median([validation(run, self._score) for run in found])))
-                if cell not in self.cells:
-                    self.cells.append(cell)
-            if not whole:
-                return
-
-    def shares(self) -> Shares | None:
-        """The share of the variance of the score that each factor explains alone, by Optuna's functional ANOVA.
-
-        It fits a forest to the settings that were tried, which are not spread evenly: a rough number.
-        """
-        values = [trial.value for trial in self._study.trials if trial.value is not None]
-        if len(set(values)) < 2:
-            return None
-        found = self._optuna.importance.FanovaImportanceEvaluator(seed=0).evaluate(self._study)
-        effects: dict[tuple[str, ...], float] = {(name,): float(share) for name, share in found.items()}
-        return Shares(effects, max(0.0, 1 - sum(effects.values())), None, float(np.var(values)))
-
-    def _proposal(self) -> tuple[Any, Cell, Setting] | None:
+    def proposal() -> tuple[Any, Cell, Setting] | None:
         """A trial, its cell and its setting; None if this setting cannot work."""
-        trial = self._study.ask()
-        cell = tuple(trial.suggest_categorical(name, range(len(each))) for name, each in self._grid.vary.items())
-        setting = self._grid.setting(cell)
+        trial = study.ask()
+        cell = tuple(trial.suggest_categorical(name, range(len(each))) for name, each in grid.vary.items())
+        setting = grid.setting(cell)
         try:
-            setting = setting.alone(self._task.shape)
-            setting.network(self._task.shape)
+            setting = setting.alone(task.shape)
+            setting.network(task.shape)
         except InputError:
-            if cell == self._reference:
+            if cell == reference:
                 raise
-            self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
+            study.tell(trial, state=failed)
             return None
         return trial, cell, setting
+
+    for first in range(0, trials, AT_ONCE):
+        asked = [each for _ in range(min(AT_ONCE, trials - first)) if (each := proposal()) is not None]
+        whole = do(list(dict.fromkeys((setting, seed) for _, _, setting in asked for seed in seeds)))
+        there = runs()
+        for trial, cell, setting in asked:
+            found = [there[setting, seed] for seed in seeds if (setting, seed) in there]
+            if len(found) < len(seeds):
+                study.tell(trial, state=failed)
+                continue
+            study.tell(trial, float(np.median([validation(run, score) for run in found])))
+            cells[cell] = None
+        if not whole:
+            break
+    return tuple(cells), _shares(study, optuna.importance.FanovaImportanceEvaluator(seed=0))
+
+
+def _shares(study: Any, evaluator: Any) -> Shares | None:
+    """By Optuna's functional ANOVA, which fits a forest to what was tried, not spread evenly: a rough number."""
+    values = [trial.value for trial in study.trials if trial.value is not None]
+    if len(set(values)) < 2:
+        return None
+    effects: dict[tuple[str, ...], float] = {(name,): float(share) for name, share in evaluator.evaluate(study).items()}
+    return Shares(effects, max(0.0, 1 - sum(effects.values())), None, float(np.var(values)))
 
 
 def validation(run: Run, score: Score) -> float:

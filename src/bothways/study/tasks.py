@@ -18,7 +18,7 @@ from bothways.errors import InputError
 from bothways.options import whole
 from bothways.problems import PROBLEMS
 from bothways.sequences import Sequences
-from bothways.study.factors import Shape
+from bothways.study.factors import DataShape
 
 Label = int | str | bool
 
@@ -34,10 +34,10 @@ class Split(NamedTuple):
     test: Sequences
     categories: tuple[int, ...] = ()
 
-    def shape(self, classes: int) -> Shape:
+    def shape(self, classes: int) -> DataShape:
         """What the data determine about a network that tells this many classes apart."""
         train = self.train
-        return Shape(train.features, classes, self.categories, train.per, int(train.lengths.max()))
+        return DataShape(train.features, classes, self.categories, train.per, int(train.lengths.max()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ class Task:
     name: str
     classes: tuple[Label, ...]
     draw: Callable[[int], Split]
-    shape: Shape
+    shape: DataShape
     facts: Mapping[str, Any]
     tested_on: str = "test"
     test_share: float | None = None
@@ -97,7 +97,7 @@ def array_task(
     Example:
         >>> part = Sequences.from_arrays([np.full((3, 1), i) for i in range(20)], labels=np.tile([0, 1, 1], 20))
         >>> array_task("flows", ("calm", "attack"), Split(part, None, part)).shape
-        Shape(features=1, classes=2, categories=(), per='step', longest=3)
+        DataShape(features=1, classes=2, categories=(), per='step', longest=3)
         >>> parts = array_task("flows", ("calm", "attack"), Split(part, None, part), redraw=True)
         >>> train, valid, test, _ = parts.draw(0)
         >>> len(train), len(valid), len(test)
@@ -169,7 +169,7 @@ def problem_task(
         name=f"{problem}, {steps} steps{described}",
         classes=tuple(range(generated.classes)),
         draw=partial(_generated, problem, sizes, parameters),
-        shape=Shape(generated.features, generated.classes, generated.categories, "step", steps),
+        shape=DataShape(generated.features, generated.classes, generated.categories, "step", steps),
         facts={"task": problem, **sizes, "parameters": dict(parameters)},
         tested_on="unseen sequences",
         bayes_accuracy=generated.bayes_accuracy(steps, **parameters).means(),

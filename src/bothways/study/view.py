@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from bothways.study.factors import default, factors
-from bothways.study.results import Comparison, Result
+from bothways.study.results import Comparison, SettingResult
 
 
-class Cell(NamedTuple):
+class Entry(NamedTuple):
     """A place in a table; `ends` stand in small print, `mark` is "better" or "worse" for a significant difference."""
 
     text: str = ""
@@ -21,41 +21,41 @@ class Row(NamedTuple):
     """A setting, or whatever else is named, and its cells."""
 
     name: str
-    cells: list[Cell]
+    cells: list[Entry]
     reference: bool = False
 
 
-class Table(NamedTuple):
+class TableView(NamedTuple):
     """The names of the columns, the first of which has the names of the rows, and the rows."""
 
     head: tuple[str, ...]
     rows: list[Row]
 
 
-def settings_table(comparison: Comparison) -> Table:
+def settings_table(comparison: Comparison) -> TableView:
     """Each setting with its score and its difference to the reference, the best first."""
     head = ("setting", comparison.metric.title, "against the reference", "p")
-    return Table(head, [Row(each.title, _score_cells(each), each.difference is None) for each in comparison.own])
+    return TableView(head, [Row(each.title, _score_cells(each), each.difference is None) for each in comparison.own])
 
 
-def costs_table(comparison: Comparison) -> Table:
+def costs_table(comparison: Comparison) -> TableView:
     """Each setting with what it costs."""
     head = ("setting", "weights", "compile s", "train s", "us per step to train", "us per step to label")
     rows = []
     for each in comparison.own:
         seconds = (f"{each.compile_seconds:.2f}", f"{each.seconds:.3g}")
         us = (f"{each.train_us_per_step:.3g}", f"{each.label_us_per_step:.3g}")
-        cells = [Cell(text) for text in (f"{each.parameters:,}", *seconds, *us)]
+        cells = [Entry(text) for text in (f"{each.parameters:,}", *seconds, *us)]
         rows.append(Row(each.title, cells, each.difference is None))
-    return Table(head, rows)
+    return TableView(head, rows)
 
 
-def shares_table(comparison: Comparison) -> Table:
+def shares_table(comparison: Comparison) -> TableView:
     """Where the variance of the score comes from."""
     shares, errors = shares_of(comparison), {} if comparison.shares is None else comparison.shares.errors
     by_name = {" x ".join(names): f"{error:.1%}" for names, error in errors.items()}
-    rows = [Row(name, [Cell(f"{share:.1%}"), Cell(by_name.get(name, ""))]) for name, share in shares.items()]
-    return Table(("source of variance", "share", "standard error"), rows)
+    rows = [Row(name, [Entry(f"{share:.1%}"), Entry(by_name.get(name, ""))]) for name, share in shares.items()]
+    return TableView(("source of variance", "share", "standard error"), rows)
 
 
 def shares_of(comparison: Comparison) -> dict[str, float]:
@@ -100,14 +100,14 @@ def facts(comparison: Comparison) -> dict[str, Mapping[str, Any]]:
     return {name: each for name, each in {**found, "To compare scores with": compare_with}.items() if each}
 
 
-def _score_cells(result: Result) -> list[Cell]:
+def _score_cells(result: SettingResult) -> list[Entry]:
     remarks = [f"{n} {what}" for n, what in ((result.diverged, "diverged"), (result.failed, "failed")) if n]
     if result.median is None:
-        return [Cell("no run", ", ".join(remarks))]
+        return [Entry("no run", ", ".join(remarks))]
     ends = ", ".join([f"{result.low:.3f} to {result.high:.3f}", *remarks])
-    cells, difference = [Cell(f"{result.median:.4f}", ends)], result.difference
+    cells, difference = [Entry(f"{result.median:.4f}", ends)], result.difference
     if difference is not None:
         mark = ("better" if difference.median > 0 else "worse") if difference.significant else ""
-        cells.append(Cell(f"{difference.median:+.4f}", f"{difference.low:+.3f} to {difference.high:+.3f}", mark))
-        cells.append(Cell("" if difference.p is None else f"{difference.p:.2g}", "", mark))
+        cells.append(Entry(f"{difference.median:+.4f}", f"{difference.low:+.3f} to {difference.high:+.3f}", mark))
+        cells.append(Entry("" if difference.p is None else f"{difference.p:.2g}", "", mark))
     return cells
