@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,8 @@ import numpy.typing as npt
 import polars as pl
 import pytest
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.feature_selection import SelectFromModel
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -132,3 +136,42 @@ def test_clones_are_unfitted_and_give_the_same() -> None:
     assert copy.get_params() == labeler.get_params()
     assert not hasattr(copy, "model_")
     assert np.array_equal(copy.fit(X, y).predict_proba(X), labeler.predict_proba(X))
+
+
+@pytest.mark.parametrize("form", ["array", "frame"])
+def test_importances_of_features(form: str, tmp_path: Path) -> None:
+    X, y = flows()
+    X = np.concatenate([np.ones_like(X[:, :, :1]), X], axis=2)
+    if form == "array":
+        labeler = quick(validation_fraction=0.3).fit(X, y)
+    else:
+        frame = as_frame(X[:, :, 1:], y).with_columns(constant=1.0)
+        labeler = quick(sequence="flow", order="at", features=["constant", "first", "second"])
+        labeler.fit(frame.drop("label"), frame["label"])
+    early = tmp_path / "early.bothways"
+    labeler.save(early)
+    twin = pickle.loads(pickle.dumps(labeler))
+    importances = labeler.feature_importances_
+    constant, first, second = importances
+    assert importances.shape == (labeler.n_features_in_,)
+    assert constant == 0.0
+    assert first > 0.3
+    assert abs(second) < 0.1
+    assert np.array_equal(labeler.feature_importances_, importances)
+    # A file and a pickle keep them, but not the data to measure them on.
+    labeler.save(tmp_path / "late.bothways")
+    for kept in (SequenceLabeler.load(tmp_path / "late.bothways"), pickle.loads(pickle.dumps(labeler))):
+        assert np.array_equal(kept.feature_importances_, importances)
+    for other in (SequenceLabeler.load(early), twin):
+        with pytest.raises(AttributeError, match="Ask for them after fit, before the labeler is saved"):
+            _ = other.feature_importances_
+    selected = SelectFromModel(labeler, prefit=True, threshold=0.3, importance_getter="feature_importances_")
+    assert selected.get_support().tolist() == [False, True, False]
+    if form == "array":  # another fit is another model
+        assert labeler.fit(X[:, :, [1, 0, 2]], y).feature_importances_.argmax() == 0
+
+
+def test_importances_need_a_fit() -> None:
+    with pytest.raises(NotFittedError):
+        _ = quick().feature_importances_
+    assert not hasattr(quick(), "feature_importances_")

@@ -54,6 +54,7 @@ FACTS: dict[str, Any] = {
     "baselines": {...: object},
     "threshold": {"class": (str, int, bool), "value": NUMBER, "false_alarm_rate": NUMBER},
     "labeler": {...: object},
+    "importances": {...: NUMBER},
 }
 """The shapes of those facts that a model has; see `_fits`."""
 

@@ -30,7 +30,7 @@ CELLS = 2_000_000
 LEAST = 1_000
 """A sequence is not cut to fewer steps than this."""
 
-REPEATS = 5
+REPEATS = 3
 """Each column is replaced this many times, each time from other sequences."""
 
 MOST = 40
@@ -39,8 +39,11 @@ MOST = 40
 SAMPLED = 1_000
 """At most about this many steps tell the past from the future,"""
 
-REACH = 64
-"""each with this many steps before and after it."""
+REACH = 128
+"""each with at most this many steps before and after it;"""
+
+AROUND = 8
+"""together this many times as many steps as are labeled at once."""
 
 Predict = Callable[[Sequences], Array]
 
@@ -61,6 +64,7 @@ class Importance:
         macro_f1: what it falls from, on the sequences that were drawn.
         columns: how far it falls without a column, by its name; the farthest first.
         sides: how far it falls without the "past" and the "future" of a step; empty where a sequence has one label.
+        sides_macro_f1: what it falls from there, of steps that are read with their neighbours alone; None likewise.
         left_out: the columns that were not measured, since others move the probabilities more.
         sequences: how many sequences were drawn.
         steps: how many steps they have.
@@ -69,13 +73,15 @@ class Importance:
     macro_f1: float
     columns: Mapping[str, Fall]
     sides: Mapping[str, Fall]
+    sides_macro_f1: float | None
     left_out: tuple[str, ...]
     sequences: int
     steps: int
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain JSON values."""
-        shape = {"macro_f1": self.macro_f1, "sequences": self.sequences, "steps": self.steps}
+        names = ("macro_f1", "sides_macro_f1", "sequences", "steps")
+        shape = {name: getattr(self, name) for name in names}
         falls = {
             name: {key: fall._asdict() for key, fall in getattr(self, name).items()} for name in ("columns", "sides")
         }
@@ -128,10 +134,12 @@ def permutation_importance(
     for name in names:
         after = [predict(_without(drawn, columns[name], rows)) for rows in others]
         falls[name] = _fall(drawn, before, after, classes)
+    sides = _sides(predict, drawn, others, classes, generator) if drawn.per == "step" else (None, {})
     return Importance(
         macro_f1=score("macro_f1", range(classes)).of(count(drawn, before, classes)),
         columns=dict(sorted(falls.items(), key=lambda item: -item[1].value)),
-        sides=_sides(predict, drawn, others, classes, generator) if drawn.per == "step" else {},
+        sides=sides[1],
+        sides_macro_f1=sides[0],
         left_out=left_out,
         sequences=len(drawn),
         steps=drawn.steps,
@@ -239,8 +247,8 @@ def _fall(sequences: Sequences, before: Array, after: Sequence[Array], classes: 
 
 def _sides(
     predict: Predict, sequences: Sequences, others: Sequence[Numbers], classes: int, generator: np.random.Generator
-) -> dict[str, Fall]:
-    """How far the score falls without the past and without the future of some steps."""
+) -> tuple[float, dict[str, Fall]]:
+    """The score of some steps that are read with their neighbours alone, and how far it falls without either side."""
     steps, weights = _steps(sequences, generator)
     numbers, offsets = sequences.sequence_of_steps[steps], sequences.offsets
     begins = np.maximum(offsets[numbers], steps - REACH)
@@ -260,7 +268,8 @@ def _sides(
         return np.asarray(p[starts + steps - begins])
 
     before = labeled(rows)
-    return {
+    others = others[: max(1, AROUND * _most_steps(sequences) // len(rows))]
+    return score("macro_f1", range(classes)).of(count(sampled, before, classes)), {
         side: _fall(sampled, before, [labeled(np.where(there, other[rows], rows)) for other in others], classes)
         for side, there in {"past": apart < 0, "future": apart > 0}.items()
     }
@@ -270,8 +279,8 @@ def _steps(sequences: Sequences, generator: np.random.Generator) -> tuple[Number
     """Some labeled steps, as many of each class as there are, at most its share; and how much each stands for."""
     known, labels = _known(sequences), sequences.known_labels
     classes, sizes = np.unique(labels[known], return_counts=True)
-    # Eight times as many steps as of whole sequences, with those around them.
-    most = max(1, min(SAMPLED, 8 * _most_steps(sequences) // (2 * REACH + 1)) // len(classes))
+    longest = min(2 * REACH + 1, int(sequences.lengths.max()))
+    most = max(1, min(SAMPLED, AROUND * _most_steps(sequences) // longest) // len(classes))
     steps = np.sort(
         np.concatenate([generator.permutation(np.flatnonzero(known & (labels == code)))[:most] for code in classes])
     )

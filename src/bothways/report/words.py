@@ -110,7 +110,7 @@ def importance_words(importance: Importance) -> str:
 
     Example:
         >>> from bothways.metrics import Fall
-        >>> print(importance_words(Importance(0.9, {"age": Fall(0.2)}, {}, (), sequences=1, steps=50)))
+        >>> print(importance_words(Importance(0.9, {"age": Fall(0.2)}, {}, None, (), sequences=1, steps=50)))
         Measured on 1 sequence, where macro F1 is 0.900. Without a column: its values are those of another place.
         Columns that say the same stand in for each other, so that each may look unimportant.
     """
@@ -120,7 +120,10 @@ def importance_words(importance: Importance) -> str:
         f"Without a column: its values are those of {place}."
     )
     if importance.sides:
-        said += f" Without the past or the future: so are those of all columns, {REACH} steps before or after a step."
+        said += (
+            f" Without the past or the future: so are those of all columns, up to {REACH} steps before or after a "
+            f"step; macro F1 of steps that are read with these neighbours alone is {importance.sides_macro_f1:.3f}."
+        )
     said += " Columns that say the same stand in for each other, so that each may look unimportant."
     if importance.left_out:
         said += f" Not measured: {counted(len(importance.left_out), 'column')} with less effect on the probabilities."
