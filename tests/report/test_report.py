@@ -221,7 +221,7 @@ def test_what_it_takes_to_repeat_it_is_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize("sequences", [1, 22])
 def test_what_the_labels_rest_on(sequences: int, tmp_path: Path) -> None:
     ends = (None, None) if sequences == 1 else (-0.015, 0.25)
-    columns = {f"column {k} <b>": Fall(0.2 - 0.01 * k, *ends) for k in range(23)}
+    columns = {f"column {k} <b>": Fall(0.18999 - 0.01 * k, *ends) for k in range(23)}
     found = Importance(0.9, columns, {"past": Fall(0.1234, *ends)}, 0.85, ("idle",), sequences, 300)
     report = example()
     text, page = written(replace(report, evaluation=replace(report.evaluation, importance=found)), tmp_path)
@@ -237,6 +237,7 @@ def test_what_the_labels_rest_on(sequences: int, tmp_path: Path) -> None:
     ):
         assert said in page.text
     assert "column 20" not in page.text
+    assert "-0.000" not in page.text
     assert ("0.123  (-0.015 to 0.250)" in text) == (sequences > 1)
     assert ("those of another place" in page.text) == (sequences == 1)
 

@@ -111,7 +111,7 @@ def _show_importance(importance: Importance) -> None:
     grid = table("without", "macro F1\nfalls by", "")
     columns, sides = list(importance.columns.items()), importance.sides.items()
     for name, (value, low, high) in (*columns[:MOST_COLUMNS], *((f"the {side}", fall) for side, fall in sides)):
-        grid.add_row(name, f"{value:.3f}", "" if low is None else f"[{low:.3f}, {high:.3f}]")
+        grid.add_row(name, f"{value:z.3f}", "" if low is None else f"[{low:z.3f}, {high:z.3f}]")
     results().print(grid)
     if (more := len(columns) - MOST_COLUMNS) > 0:
         results().print(f"These are the {MOST_COLUMNS} most important columns; --json has {more} more.")

@@ -166,9 +166,14 @@ def falls(groups: Sequence[Mapping[str, Fall]]) -> str:
             for place, (value, low, high) in zip(places, group.values(), strict=True):
                 if low is not None and high is not None:
                     axes.plot([low, high], [place, place], color=INK, linewidth=1.6, marker="|", markersize=7)
-                between = "" if low is None else f"  ({low:.3f} to {high:.3f})"
+                between = "" if low is None else f"  ({low:z.3f} to {high:z.3f})"
                 axes.annotate(
-                    f"{value:.3f}{between}", (1, place), (8, 0), ("axes fraction", "data"), "offset points", va="center"
+                    f"{value:z.3f}{between}",
+                    (1, place),
+                    (8, 0),
+                    ("axes fraction", "data"),
+                    "offset points",
+                    va="center",
                 )
             axes.set_yticks(places, [short(name, 30) for name in group])
             axes.set_ylim(len(group) - 0.4, -0.6)
