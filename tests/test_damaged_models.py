@@ -70,9 +70,9 @@ def models() -> list[Model]:
         weights = {
             name: generator.uniform(0.1, 1, shape).astype(np.float32) for name, shape in network.weight_shapes().items()
         }
-        values = np.column_stack([generator.normal(size=(12, features - 1)), generator.integers(0, 4, 12)])
-        labels = np.arange(12) % 3 if per == "step" else np.arange(3)
-        sequences = Sequences(values, np.full(3, 4), labels, per=per)
+        values = np.column_stack([generator.normal(size=(240, features - 1)), generator.integers(0, 4, 240)])
+        labels = np.arange(240 if per == "step" else 60) % 3
+        sequences = Sequences(values, np.full(60, 4), labels, per=per)
         epoch = {"epoch": 1, "loss": 0.5, "valid_loss": 0.25, "valid_metric": 1.0, "best": True}
         facts = {
             "data": "flows.csv",
@@ -82,11 +82,12 @@ def models() -> list[Model]:
             "best_epoch": 1,
             "history": [epoch, epoch | {"valid_loss": None, "valid_metric": None}],
             "versions": {"bothways": "0"},
-            "baselines": baselines.to_json(baselines.fit(sequences, 3, categories)),
             "threshold": {"class": "scan", "value": 0.5, "false_alarm_rate": 0.01},
         }
         counts: dict[Label, int] = {"calm": 4, "flood": 4, "scan": 4}
-        made.append(Model(network, weights, tuple(counts), columns, counts, facts))
+        made.append(
+            Model(network, weights, tuple(counts), columns, counts, facts, baselines.fit(sequences, 3, categories))
+        )
     return made
 
 
@@ -99,13 +100,16 @@ def parts_of(model: Model, folder: Path) -> dict[str, bytes]:
 def damaged(parts: dict[str, bytes], generator: np.random.Generator) -> dict[str, bytes]:
     """The parts of a file with one to three changes; checksums will be right."""
     description = json.loads(parts["model.json"])
-    weights = safetensors.numpy.load(parts["weights.safetensors"])
+    names = ("weights.safetensors", "baselines.safetensors")
+    arrays = {name: safetensors.numpy.load(parts[name]) for name in names}
     for _ in range(generator.integers(1, 4)):
-        if generator.random() < 0.2:
-            weights = _other_weights(weights, generator)
+        if generator.random() < 0.4:
+            name = generator.choice(names)
+            arrays[name] = _other_weights(arrays[name], generator)
         else:
             description = _other_json(description, generator)
-    return {"model.json": json.dumps(description).encode(), "weights.safetensors": safetensors.numpy.save(weights)}
+    written = {name: safetensors.numpy.save(of) for name, of in arrays.items()}
+    return {"model.json": json.dumps(description).encode(), **written}
 
 
 def _other_weights(weights: dict[str, Any], generator: np.random.Generator) -> dict[str, Any]:
@@ -113,9 +117,9 @@ def _other_weights(weights: dict[str, Any], generator: np.random.Generator) -> d
     array = weights[name].copy()
     match generator.integers(5):
         case 0 if array.size:
-            array.flat[generator.integers(array.size)] = generator.choice(ODD_NUMBERS)
+            array.flat[generator.integers(array.size)] = _odd(array, generator)
         case 1:
-            array[...] = generator.choice(ODD_NUMBERS)
+            array[...] = _odd(array, generator)
         case 2:
             array = array.astype(generator.choice(["float64", "int32", "float16"]))
         case 3:
@@ -123,6 +127,12 @@ def _other_weights(weights: dict[str, Any], generator: np.random.Generator) -> d
         case _:
             return {other: value for other, value in weights.items() if other != name}
     return weights | {name: array}
+
+
+def _odd(array: Any, generator: np.random.Generator) -> Any:
+    """A number to put in the place of others."""
+    numbers = ODD_NUMBERS if array.dtype.kind == "f" else [-1, 0, 1, 2, 7, 1 << 20, 1 << 40]
+    return np.array(generator.choice(numbers)).astype(array.dtype)
 
 
 def _other_json(description: Any, generator: np.random.Generator) -> Any:

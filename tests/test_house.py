@@ -64,7 +64,7 @@ HOMES = {
     "joblib": ("study.pool", "study.ray_backend", "jobs.prediction"),
     "ray": ("study.pool", "study.ray_backend"),
     "distributed": ("study.pool",),
-    "threadpoolctl": ("study.worker",),
+    "threadpoolctl": ("baselines", "study.worker"),
     "safetensors": ("store",),
     "typer": ("cli",),
     "rich": ("cli",),

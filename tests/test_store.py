@@ -15,10 +15,12 @@ import polars as pl
 import pytest
 import safetensors.numpy
 
+from bothways import baselines
 from bothways.data import Columns
 from bothways.errors import InputError, ModelFileError
 from bothways.network import Network
 from bothways.runtime import Label, Model
+from bothways.sequences import Sequences
 from bothways.store import load, save
 
 NETWORK = Network(features=2, classes=3, units=3, direction="both")
@@ -81,6 +83,27 @@ def test_a_file_of_version_1_is_read() -> None:
     assert (model.classes, model.class_counts["attack"], model.facts) == (("calm", "attack"), 2, {"seed": 0})
     p = model.predict_proba(pl.DataFrame({"a": [0.0, 2.0, 0.5], "b": [1.0, -1.0, 0.5]}))
     assert np.allclose(p[:, 1], [0.9764286875724792, 0.9816509485244751, 0.9848581552505493], rtol=0, atol=1e-5)
+
+
+def test_baselines_come_back(path: Path) -> None:
+    sequences = Sequences(np.arange(60.0).reshape(30, 2), np.full(3, 10), np.repeat([0, 1, 2], 10))
+    model = some_model(baselines=baselines.fit(sequences, 3))
+    save(model, path)
+    kept = baselines.predict(load(path).baselines, sequences)
+    assert list(kept) == ["majority", "one_step", "trees"]
+    for name, codes in baselines.predict(model.baselines, sequences).items():
+        np.testing.assert_array_equal(kept[name], codes)
+
+
+def test_baselines_of_version_2_are_read(path: Path) -> None:
+    """Such files kept them in the description."""
+    save(some_model(Network(2, 3, units=3, encoding="standard", levels="raw", changes=0)), path)
+    path = described(path, version=2, facts={"baselines": {"majority": 2}})
+    rewritten(path, lambda parts: parts.__delitem__("baselines.safetensors"))
+    assert load(path).baselines == [baselines.Majority(2)]
+    assert "baselines" not in load(path).facts
+    with pytest.raises(ModelFileError, match="no baselines of such a model"):
+        load(described(path, facts={"baselines": {"majority": 3}}))
 
 
 def test_bool_classes_come_back_as_bool(path: Path) -> None:
@@ -232,7 +255,7 @@ def test_a_description_that_is_none(path: Path, content: bytes) -> None:
         load(rewritten(path, lambda parts: parts.update({"model.json": content})))
 
 
-@pytest.mark.parametrize("name", ["model.json", "weights.safetensors"])
+@pytest.mark.parametrize("name", ["model.json", "weights.safetensors", "baselines.safetensors"])
 def test_a_missing_part(path: Path, name: str) -> None:
     save(some_model(), path)
     with pytest.raises(ModelFileError, match=f"{name} is missing in it"):

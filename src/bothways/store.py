@@ -3,6 +3,7 @@
     model.json            {"format": "bothways", "version": 3, "network": {...}, "classes": {"kind": "int",
                           "values": [...]}, "columns": {...} or null, "class_counts": [...], "facts": {...}}
     weights.safetensors   the arrays that `Network.weight_shapes()` names
+    baselines.safetensors the simple models beside it, as `bothways.baselines.to_arrays` gives them
 
 Nothing in it is code, so a file from a stranger can be wrong but cannot run anything.
 """
@@ -13,6 +14,7 @@ import json
 import math
 import os
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -105,7 +107,8 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
         raise InputError(f"columns or facts of the model hold what JSON cannot: {error}.") from None
     with written_whole(Path(path), ModelFileError) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         archive.writestr(zipfile.ZipInfo("model.json"), text.encode())
-        archive.writestr(zipfile.ZipInfo("weights.safetensors"), safetensors.numpy.save(dict(model.weights)))
+        for name, arrays in (("weights", model.weights), ("baselines", baselines.to_arrays(model.baselines))):
+            archive.writestr(zipfile.ZipInfo(f"{name}.safetensors"), safetensors.numpy.save(dict(arrays)))
 
 
 def load(path: str | os.PathLike[str]) -> Model:
@@ -120,20 +123,22 @@ def load(path: str | os.PathLike[str]) -> Model:
         bothways.errors.ModelFileError: nowhere.bothways: no such file.
     """
     path = Path(path)
-    description, weights = _read(path)
+    description, weights, simple = _read(path)
     try:
-        return _model(description, weights)
+        return _model(description, weights, simple)
     except (InputError, ModelFileError) as error:
         raise ModelFileError(f"{path}: the model in it cannot be used. {error}") from None
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The description, of a format and version that we read, and the weights."""
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """The description, of a format and version that we read, the weights, and the arrays of baselines."""
     try:
         with zipfile.ZipFile(path) as archive:
             description = _parsed(_part(archive, "model.json", path))
             _check_format(description, path)
-            return description, safetensors.numpy.load(_part(archive, "weights.safetensors", path))
+            names = ("weights", "baselines") if description["version"] > 2 else ("weights",)
+            weights, *simple = (safetensors.numpy.load(_part(archive, f"{n}.safetensors", path)) for n in names)
+            return description, weights, simple[0] if simple else {}
     except FileNotFoundError:
         raise ModelFileError(f"{path}: no such file.") from None
     except IsADirectoryError:
@@ -202,7 +207,7 @@ def _check_format(description: Any, path: Path) -> None:
         )
 
 
-def _model(description: dict[str, Any], weights: dict[str, Any]) -> Model:
+def _model(description: dict[str, Any], weights: dict[str, Any], simple: dict[str, Any]) -> Model:
     """The model that the parts of a file describe."""
     wrong = [name for name, shape in ENTRIES.items() if not _fits(description.get(name, ...), shape)]
     if not wrong:
@@ -227,7 +232,8 @@ def _model(description: dict[str, Any], weights: dict[str, Any]) -> Model:
 
         columns = Columns.from_json((dict.fromkeys(ROLES) if version < 2 else {}) | columns)
     class_counts = dict(zip(values, counts, strict=False))
-    model = Model(network, weights, tuple(values), columns, class_counts, description["facts"])
-    if "baselines" in model.facts:  # whose size that of the weights, which fit by now, bounds
-        baselines.from_json(model.facts["baselines"], network.features, network.classes, network.categories)
-    return model
+    facts = dict(description["facts"])
+    if (old := facts.pop("baselines", None)) is not None:
+        simple = baselines.arrays_of_version_2(old, network.categories)
+    model = Model(network, weights, tuple(values), columns, class_counts, facts)
+    return replace(model, baselines=baselines.from_arrays(simple, network))

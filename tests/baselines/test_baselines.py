@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,9 @@ import numpy.typing as npt
 import pytest
 
 from bothways import baselines
-from bothways.baselines import linear
+from bothways.baselines import linear, trees
 from bothways.errors import InputError
+from bothways.network import Network
 from bothways.sequences import Sequences
 
 Array = npt.NDArray[Any]
@@ -33,12 +33,14 @@ def test_numbers() -> None:
     x = np.random.default_rng(0).normal(size=(500, 2))
     labels = np.where(x[:, 1] > 0.5, 2, 0)  # nothing is of class 1
     shares = right(made(x, labels, [10] * 50), 3)
-    assert list(shares) == ["majority", "one_step"]
+    assert list(shares) == ["majority", "one_step", "trees"]
     assert shares["majority"] == (labels == 0).mean()
-    assert shares["one_step"] > 0.98
-    # What came before decides: no single step can tell.
+    assert min(shares["one_step"], shares["trees"]) > 0.98
+    # What came before decides: no single step can tell, and trees see it.
     before = np.concatenate([np.append(0, part[:-1, 1] > 0) for part in np.split(x, 50)])
-    assert right(made(x, before, [10] * 50), 2)["one_step"] < 0.6
+    shares = right(made(x, before, [10] * 50), 2)
+    assert shares["one_step"] < 0.6
+    assert shares["trees"] > 0.98
 
 
 def test_categories() -> None:
@@ -76,7 +78,9 @@ def test_labels_of_sequences() -> None:
     assert shares["majority"] == (labels[labels >= 0] == 0).mean()
     assert shares["one_step"] > 0.98
     assert shares["one_step"] > shares["most_frequent_per_value"] > shares["majority"]
-    assert list(right(made(values - 3.0, labels, lengths, "sequence"), 2)) == ["majority", "one_step"]
+    assert shares["n_grams"] > 0.98
+    numbers = right(made(values - 3.0, labels, lengths, "sequence"), 2)
+    assert list(numbers) == ["majority", "one_step", "trees", "random_convolutions"]
 
 
 def test_the_value_of_a_sequence_is_its_most_frequent_one() -> None:
@@ -88,58 +92,135 @@ def test_the_value_of_a_sequence_is_its_most_frequent_one() -> None:
 def test_steps_without_a_label_teach_nothing() -> None:
     x = np.array([[0.0], [1.0], [2.0], [3.0]])
     some, same = made(x, [0, 0, -1, 1], [4]), made(x[[0, 1, 3]], [0, 0, 1], [3])
-    assert baselines.to_json(baselines.fit(some, 2)) == baselines.to_json(baselines.fit(same, 2))
+    for one, other in zip(baselines.fit(some, 2), baselines.fit(same, 2), strict=True):
+        for name, array in one.arrays().items():
+            np.testing.assert_array_equal(array, other.arrays()[name])
 
 
 @pytest.mark.parametrize("per", ["step", "sequence"])
 def test_they_can_be_kept(per: str) -> None:
     generator = np.random.default_rng(0)
-    steps = np.concatenate([generator.normal(size=(60, 2)), generator.integers(0, 4, (60, 1))], axis=1)
-    labels = generator.integers(0, 3, 60 if per == "step" else 20)
+    steps = np.concatenate([generator.normal(size=(90, 2)), generator.integers(0, 4, (90, 1))], axis=1)
+    labels = generator.integers(0, 3, 90 if per == "step" else 30)
     labels[labels == 1] = 0  # a class that nothing is of
-    sequences = made(steps, labels, [3] * 20, per)
+    sequences = made(steps, labels, [3] * 30, per)
     fitted = baselines.fit(sequences, 3, (4,))
-    text = json.dumps(baselines.to_json(fitted), allow_nan=False)
-    kept = baselines.from_json(json.loads(text), 3, 3, (4,))
+    assert len(fitted) == (4 if per == "step" else 6)
+    kept = baselines.from_arrays(baselines.to_arrays(fitted), Network(3, 3, categories=(4,), per=per))
     for name, codes in baselines.predict(fitted, sequences).items():
         np.testing.assert_array_equal(baselines.predict(kept, sequences)[name], codes)
 
 
-KEPT = baselines.to_json(baselines.fit(made(np.array([[0.0, 1], [1, 2], [2, 1], [3, 2]]), [0, 0, 1, 1], [4]), 2, (3,)))
+NETWORK = Network(features=2, classes=2, categories=(3,))
+STEPS = np.stack([np.arange(120.0), np.arange(120) % 2 + 1], axis=1)
+KEPT = baselines.to_arrays(baselines.fit(made(STEPS, np.arange(120) // 60, [120]), 2, (3,)))
 
 
 @pytest.mark.parametrize(
-    "edited",
+    ("name", "value"),
     [
-        7,
-        {"majority": 2},
-        {"majority": -1},
-        {"majority": None},
-        {"most_frequent_per_value": {"column": -2, "codes": [0, 1, 1]}},
-        {"most_frequent_per_value": {"column": -1, "codes": [0, 1]}},
-        {"most_frequent_per_value": {"column": -1, "codes": [0, 1, 9]}},
-        {"one_step": {}},
-        {"one_step": KEPT["one_step"] | {"mean": []}},
-        {"one_step": KEPT["one_step"] | {"bias": [0.0]}},
-        {"one_step": KEPT["one_step"] | {"values": [[3, 4]]}},
-        {"one_step": KEPT["one_step"] | {"kernel": "text"}},
+        ("majority/code", np.array([2])),
+        ("majority/code", np.array([-1])),
+        ("majority/code", np.array([0.0])),
+        ("most_frequent_per_value/column", np.array([-2])),
+        ("most_frequent_per_value/column", np.array([0])),
+        ("most_frequent_per_value/codes", np.array([0, 1])),
+        ("most_frequent_per_value/codes", np.array([0, 1, 9])),
+        ("one_step/mean", np.zeros(0)),
+        ("one_step/bias", np.zeros(1)),
+        ("one_step/scale", np.zeros(1)),
+        ("one_step/codes", np.array([2, 1, 0])),
+        ("one_step/codes", np.array([0, 1, 3])),
+        ("one_step/kernel", np.full((1, 2), np.nan)),
+        ("trees/roots", KEPT["trees/roots"] + 1),
+        ("trees/roots", KEPT["trees/roots"][::-1].copy()),
+        ("trees/seen", np.array([1, 1])),
+        ("trees/seen", np.array([0, 2])),
+        ("trees/inputs", KEPT["trees/inputs"] + 22),
+        ("trees/children", np.zeros_like(KEPT["trees/children"])),
+        ("trees/children", np.full_like(KEPT["trees/children"], len(KEPT["trees/inputs"]) - 1)),
+        ("trees/sets", np.zeros_like(KEPT["trees/sets"]) + len(KEPT["trees/left"])),
+        ("trees/places", np.array([0, 1, 255], np.uint8)),
     ],
 )
-def test_what_was_edited_is_refused(edited: Any) -> None:
-    assert baselines.from_json(KEPT, 2, 2, (3,))
+def test_what_was_edited_is_refused(name: str, value: Any) -> None:
+    assert len(baselines.from_arrays(KEPT, NETWORK)) == 4
     with pytest.raises(InputError, match="no baselines of such a model"):
-        baselines.from_json(edited, 2, 2, (3,))
+        baselines.from_arrays({**KEPT, name: value}, NETWORK)
+
+
+def test_what_files_of_version_2_kept() -> None:
+    one = {"mean": [1.0], "scale": [2.0], "kernel": [[0.0, 1.0]], "values": [[1]], "tables": [[[0.0, 4.0]]]}
+    old = {
+        "majority": 1,
+        "most_frequent_per_value": {"column": -1, "codes": [0, 1, 1]},
+        "one_step": {**one, "bias": [0.0, None]},
+    }
+    found = baselines.from_arrays(baselines.arrays_of_version_2(old, (3,)), NETWORK)
+    sequences = made(np.array([[5.0, 1], [5.0, 2]]), [0, 0], [2])
+    assert {name: codes.tolist() for name, codes in baselines.predict(found, sequences).items()} == {
+        "majority": [1, 1],
+        "most_frequent_per_value": [1, 1],
+        "one_step": [0, 0],
+    }
+    for wrong in (7, {}, {"majority": None}, {**old, "one_step": {**one, "bias": 3}}):
+        with pytest.raises(InputError, match="no baselines of such a model"):
+            baselines.from_arrays(baselines.arrays_of_version_2(wrong, (3,)), NETWORK)
 
 
 def test_rows_are_capped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linear, "ROWS", 100)
     x = np.random.default_rng(0).normal(size=(1000, 1))
     sequences = made(x, x[:, 0] > 0, [1000])
-    first, again, other = (baselines.to_json(baselines.fit(sequences, 2, seed=seed)) for seed in (0, 0, 1))
-    assert first == again != other
-    assert right(sequences, 2)["one_step"] > 0.9
+    monkeypatch.setattr(trees, "ROWS", 100)
+    first, again, other = (baselines.to_arrays(baselines.fit(sequences, 2, seed=seed)) for seed in (0, 0, 1))
+    for name in ("one_step/kernel", "trees/values"):
+        assert np.array_equal(first[name], again[name])
+        assert not np.array_equal(first[name], other[name])
+    shares = right(sequences, 2)
+    assert min(shares["one_step"], shares["trees"]) > 0.9
 
 
 def test_one_class_only() -> None:
     sequences = made(np.zeros((3, 1)), [1, 1, 1], [3])
     assert list(right(sequences, 2)) == ["majority"]
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_trees_are_those_of_scikit_learn(classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers, and a category of more codes than scikit-learn takes; some codes are new, and sequences are short."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    models, fit = [], HistGradientBoostingClassifier.fit
+
+    def spied(self: Any, inputs: Array, labels: Array) -> Any:
+        models.append(self)
+        return fit(self, inputs, labels)
+
+    monkeypatch.setattr(HistGradientBoostingClassifier, "fit", spied)
+    generator = np.random.default_rng(0)
+    codes = np.minimum(generator.geometric(0.02, 3000), 299)
+    values = np.stack([generator.normal(size=3000), codes], axis=1)
+    labels = (codes // 7 + (values[:, 0] > 0) + np.roll(codes // 11, 1)) % classes
+    fitted = trees.Trees.fit(made(values, labels, [100] * 30), classes, (300,), 0)
+    assert fitted is not None
+    assert (fitted.sets >= 0).any()
+    values[:, 1] = generator.integers(0, 300, 3000)
+    new = made(values, labels, [1] * 20 + [5] * 96 + [100] * 25)
+    inputs = trees._inputs(new, np.arange(3000), (300,), fitted.places)
+    scores = fitted.scores(new)
+    p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(p, models[0].predict_proba(inputs), rtol=0, atol=1e-6)
+
+
+def test_trees_of_rare_classes() -> None:
+    """Of many labels few are taken: scores are as sure as they were with all."""
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(40_000, 1))
+    labels = (generator.random(40_000) < 0.02 * (1 + (x[:, 0] > 0))).astype(int)
+    sequences = made(x, labels, [40_000])
+    fitted = trees.Trees.fit(sequences, 2, (), 0)
+    assert fitted is not None
+    scores = fitted.scores(sequences)
+    p = 1 / (1 + np.exp(scores[:, 0] - scores[:, 1]))
+    assert p.mean() == pytest.approx(labels.mean(), rel=0.15)

@@ -24,7 +24,10 @@ def evaluated(
     [
         ((0.1, 0.3), "The model beats every baseline. Its macro F1 is 1.000 .* 0.100 to 0.300 less."),
         ((-0.1, 0.3), "The model does not clearly beat the baselines. .* may be 0.100 behind or 0.300 ahead."),
-        ((-0.3, -0.1), "The model is worse than a baseline: use that instead. .* 0.100 to 0.300 more."),
+        (
+            (-0.3, -0.1),
+            "The model is worse than a simple one: use regression on single steps instead. .* 0.100 to 0.300 more.",
+        ),
     ],
 )
 def test_the_verdict(ahead: tuple[float, float], said: str) -> None:

@@ -6,11 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from bothways.baselines.frequent import Majority, MostFrequentPerValue
 from bothways.baselines.linear import OneStep
+from bothways.baselines.trees import Trees
 from bothways.errors import InputError
-from bothways.sequences import Numbers, Sequences
+from bothways.network import Network
+from bothways.patterns import ConvolutionPatterns, NGramPatterns
+from bothways.patterns.classifiers import NEVER
+from bothways.sequences import Array, Numbers, Sequences
 
 __all__ = [
     "BASELINES",
@@ -18,10 +23,12 @@ __all__ = [
     "Majority",
     "MostFrequentPerValue",
     "OneStep",
+    "Trees",
+    "arrays_of_version_2",
     "fit",
-    "from_json",
+    "from_arrays",
     "predict",
-    "to_json",
+    "to_arrays",
 ]
 
 
@@ -37,15 +44,22 @@ class Baseline(Protocol):
     def predict(self, sequences: Sequences) -> Numbers:
         """For each label the code of a class."""
 
-    def to_json(self) -> Any:
-        """Itself as plain JSON values."""
+    def arrays(self) -> dict[str, Array]:
+        """Itself as arrays, by name."""
 
     @classmethod
-    def from_json(cls, data: Any, classes: int, categories: tuple[int, ...]) -> Self:
-        """What `to_json` described; raises whatever it stumbles over."""
+    def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> Self:
+        """What `arrays` gave, for sequences such as the network labels; `InputError` for what does not fit them."""
 
 
-BASELINES: tuple[type[Baseline], ...] = (Majority, MostFrequentPerValue, OneStep)
+BASELINES: tuple[type[Baseline], ...] = (
+    Majority,
+    MostFrequentPerValue,
+    OneStep,
+    Trees,
+    ConvolutionPatterns,
+    NGramPatterns,
+)
 """All baselines. To add one, write a class with the methods of `Baseline` and list it here."""
 
 
@@ -64,7 +78,9 @@ def fit(sequences: Sequences, classes: int, categories: Sequence[int] = (), seed
         >>> {name: codes.tolist() for name, codes in predict(fit(sequences, 2, [3]), sequences).items()}
         {'majority': [0, 0, 0, 0], 'most_frequent_per_value': [0, 1, 0, 1], 'one_step': [0, 1, 0, 1]}
     """
-    fitted = (each.fit(sequences, classes, tuple(categories), seed) for each in BASELINES)
+    # Threads that wait for each other on busy cores take many times as long as one.
+    with threadpool_limits(1):
+        fitted = [each.fit(sequences, classes, tuple(categories), seed) for each in BASELINES]
     return [each for each in fitted if each is not None]
 
 
@@ -73,28 +89,55 @@ def predict(baselines: Sequence[Baseline], sequences: Sequences) -> dict[str, Nu
     return {baseline.name: baseline.predict(sequences) for baseline in baselines}
 
 
-def to_json(baselines: Sequence[Baseline]) -> dict[str, Any]:
-    """Fitted baselines as plain JSON values, to keep them beside a model."""
-    return {baseline.name: baseline.to_json() for baseline in baselines}
+def to_arrays(baselines: Sequence[Baseline]) -> dict[str, Array]:
+    """Fitted baselines as arrays, by the name of the baseline and that of the array, to keep them beside a model."""
+    arrays = {f"{each.name}/{name}": array for each in baselines for name, array in each.arrays().items()}
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
-def from_json(data: Mapping[str, Any], features: int, classes: int, categories: Sequence[int] = ()) -> list[Baseline]:
-    """The baselines that `to_json` described, for sequences of these sizes; unknown names are left out.
+def from_arrays(arrays: Mapping[str, Any], network: Network) -> list[Baseline]:
+    """The baselines that `to_arrays` gave, for sequences such as this network labels; unknown ones are left out.
 
     Raises:
-        InputError: `data` describes none for such sequences.
+        InputError: arrays that describe none for such sequences.
 
     Example:
-        >>> from_json({"majority": "some"}, features=1, classes=2)
+        >>> from_arrays({"majority/code": np.array([2])}, Network(features=1, classes=2))
         Traceback (most recent call last):
-        bothways.errors.InputError: These are no baselines of such a model (ValueError). Train it again.
+        bothways.errors.InputError: These are no baselines of such a model. The array 'code' holds ... from 0 to 1.
     """
-    one = Sequences(np.zeros((1, features)), np.array([1]))
+    of: dict[str, dict[str, Any]] = {}
+    for name, array in arrays.items():
+        baseline, _, part = name.partition("/")
+        of.setdefault(baseline, {})[part] = array
     try:
-        found = [each.from_json(data[each.name], classes, tuple(categories)) for each in BASELINES if each.name in data]
-        codes = np.concatenate([np.zeros(1, np.int64), *predict(found, one).values()])
-        if codes.min() < 0 or codes.max() >= classes:
-            raise ValueError("codes out of range")
+        return [each.from_arrays(of[each.name], network) for each in BASELINES if each.name in of]
+    except InputError as error:
+        raise InputError(f"These are no baselines of such a model. {error}") from None
+
+
+def arrays_of_version_2(data: Any, categories: Sequence[int]) -> dict[str, Array]:
+    """What model files of version 2 kept as JSON, as arrays.
+
+    Example:
+        >>> arrays_of_version_2({"majority": 1}, ())
+        {'majority/code': array([1])}
+    """
+    try:
+        arrays: dict[str, Array] = {"majority/code": np.array([data["majority"]], np.int64)}
+        if per_value := data.get("most_frequent_per_value"):
+            arrays["most_frequent_per_value/column"] = np.array([per_value["column"]], np.int64)
+            arrays["most_frequent_per_value/codes"] = np.array(per_value["codes"], np.int64)
+        if one := data.get("one_step"):
+            bias = [NEVER if number is None else number for number in one["bias"]]
+            first = np.cumsum([0, *categories])[:-1]
+            codes = [np.array(codes, np.int64) + start for codes, start in zip(one["values"], first, strict=True)]
+            tables = [np.array(table, np.float64).reshape(-1, len(bias)) for table in one["tables"]]
+            arrays |= {f"one_step/{name}": np.array(one[name], np.float64) for name in ("mean", "scale")}
+            arrays["one_step/kernel"] = np.array(one["kernel"], np.float64).reshape(-1, len(bias))
+            arrays["one_step/bias"] = np.array(bias, np.float64)
+            arrays["one_step/codes"] = np.concatenate([np.zeros(0, np.int64), *codes])
+            arrays["one_step/table"] = np.concatenate([np.zeros((0, len(bias))), *tables])
     except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError) as error:
         raise InputError(f"These are no baselines of such a model ({type(error).__name__}). Train it again.") from None
-    return found
+    return arrays

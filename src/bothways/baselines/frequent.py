@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from bothways.sequences import NO_LABEL, Numbers, Sequences
+from bothways.arrays import checked_array
+from bothways.network import Network
+from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
 
 
 @dataclass(frozen=True)
@@ -27,14 +30,14 @@ class Majority:
         """The same code for each label."""
         return np.full(len(sequences) if sequences.per == "sequence" else sequences.steps, self.code, np.int64)
 
-    def to_json(self) -> int:
+    def arrays(self) -> dict[str, Array]:
         """The code."""
-        return self.code
+        return {"code": np.array([self.code])}
 
     @classmethod
-    def from_json(cls, data: Any, classes: int, categories: tuple[int, ...]) -> Majority:
-        """What `to_json` described."""
-        return cls(int(data))
+    def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> Majority:
+        """What `arrays` gave."""
+        return cls(int(checked_array(arrays, "code", np.int64, (1,), 0, network.classes - 1)[0]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,17 +74,16 @@ class MostFrequentPerValue:
         """The code of the value of each step, or of the most frequent value of each sequence."""
         return self.codes[_values(sequences, self.column)]
 
-    def to_json(self) -> dict[str, Any]:
+    def arrays(self) -> dict[str, Array]:
         """The column and its codes."""
-        return {"column": self.column, "codes": self.codes.tolist()}
+        return {"column": np.array([self.column]), "codes": self.codes}
 
     @classmethod
-    def from_json(cls, data: Any, classes: int, categories: tuple[int, ...]) -> MostFrequentPerValue:
-        """What `to_json` described."""
-        column, codes = int(data["column"]), np.array(data["codes"], np.int64)
-        if column >= 0 or codes.shape != (categories[column],) or codes.min() < 0 or codes.max() >= classes:
-            raise ValueError("codes out of range")
-        return cls(column, codes)
+    def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> MostFrequentPerValue:
+        """What `arrays` gave."""
+        categories, classes = network.categories, network.classes
+        column = int(checked_array(arrays, "column", np.int64, (1,), -len(categories), -1)[0])
+        return cls(column, checked_array(arrays, "codes", np.int64, (categories[column],), 0, classes - 1))
 
 
 def _values(sequences: Sequences, column: int) -> Numbers:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
+from bothways.arrays import checked_array
+from bothways.errors import InputError
+from bothways.network import Network
+from bothways.patterns.classifiers import NEVER
 from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
 
 ROWS, ITERATIONS = 50_000, 200
@@ -25,16 +30,21 @@ class OneStep:
         mean: `(numbers,)` the mean of each numeric column.
         scale: `(numbers,)` and its standard deviation.
         kernel: `(numbers, classes)` the weights of standardised numbers.
-        tables: for each categorical column, which are the last ones, `(codes, classes)` the weights of its values.
-        bias: `(classes,)`, minus infinity for classes that training never saw.
+        codes: `(codes,)` the codes of categories that have weights, ascending; those of a column, which are the last
+            ones, go on where those of the column before end.
+        table: `(codes, classes)` their weights.
+        sizes: for each categorical column how many codes there are.
+        bias: `(classes,)`, `NEVER` for classes that training never saw.
     """
 
     name: ClassVar[str] = "one_step"
     mean: Array
     scale: Array
     kernel: Array
-    tables: tuple[Array, ...]
+    codes: Numbers
+    table: Array
     bias: Array
+    sizes: tuple[int, ...]
 
     @classmethod
     def fit(cls, sequences: Sequences, classes: int, categories: tuple[int, ...], seed: int) -> OneStep | None:
@@ -72,59 +82,57 @@ class OneStep:
             regression.fit(means @ hstack(inputs, "csr"), labels)
         # For two classes there is one column of weights, that of the second one.
         fitted = seen if len(seen) > 2 else seen[1:]
-        bias, weights = np.full(classes, -np.inf), np.zeros((regression.coef_.shape[1], classes))
+        bias, weights = np.full(classes, NEVER), np.zeros((regression.coef_.shape[1], classes))
         bias[seen] = 0
         weights[:, fitted], bias[fitted] = regression.coef_.T, regression.intercept_
-        kernel, *of_values = np.split(weights, np.cumsum([len(mean), *map(len, kept)])[:-1])
-        tables = [np.zeros((size, classes)) for size in categories]
-        for table, codes, of_codes in zip(tables, kept, of_values, strict=True):
-            table[codes] = of_codes
-        return cls(mean, scale, kernel, tuple(tables), bias)
+        kernel, table = np.split(weights, [len(mean)])
+        first = np.cumsum([0, *categories])
+        codes = np.concatenate([np.zeros(0, np.int64), *(of + start for of, start in zip(kept, first, strict=False))])
+        return cls(mean, scale, kernel, codes, table, bias, categories)
 
     def predict(self, sequences: Sequences) -> Numbers:
         """The most probable class of each label."""
+        return np.asarray(self.scores(sequences).argmax(axis=1), np.int64)
+
+    def scores(self, sequences: Sequences) -> Array:
+        """`(labels, classes)`; a softmax of them gives probabilities."""
         values = sequences.values
         with np.errstate(over="ignore", invalid="ignore"):  # a file may hold numbers of any size
             sums = (values[:, : len(self.mean)] - self.mean) / self.scale @ self.kernel
-        for table, codes in zip(self.tables, _codes(values, self.tables), strict=True):
-            sums += table[codes]
+        starts = np.cumsum([0, *self.sizes])
+        for codes, start in zip(_codes(values, self.sizes), starts, strict=False):
+            places = np.minimum(np.searchsorted(self.codes, codes + start), len(self.codes) - 1)
+            known = np.flatnonzero(self.codes[places] == codes + start)
+            sums[known] += self.table[places[known]]
         if sequences.per == "sequence":
             numbers, count = sequences.sequence_of_steps, len(sequences)
             of_classes = [np.bincount(numbers, column, count) for column in sums.T]
             sums = np.stack(of_classes, axis=1) / np.maximum(sequences.lengths, 1)[:, None]
-        return np.asarray((sums + self.bias).argmax(axis=1), np.int64)
+        return np.asarray(sums + self.bias)
 
-    def to_json(self) -> dict[str, Any]:
-        """The regression as plain JSON values."""
-        known = [np.flatnonzero(table.any(axis=1)) for table in self.tables]
-        return {
-            "mean": _digits(self.mean),
-            "scale": _digits(self.scale),
-            "kernel": _digits(self.kernel),
-            "values": [codes.tolist() for codes in known],
-            "tables": [_digits(table[codes]) for table, codes in zip(self.tables, known, strict=True)],
-            "bias": [None if number == -np.inf else number for number in _digits(self.bias)],
-        }
+    def arrays(self) -> dict[str, Array]:
+        """The regression as arrays."""
+        return {name: getattr(self, name) for name in ("mean", "scale", "kernel", "codes", "table", "bias")}
 
     @classmethod
-    def from_json(cls, data: Any, classes: int, categories: tuple[int, ...]) -> OneStep:
-        """The regression that `to_json` described."""
-        tables = [np.zeros((size, classes)) for size in categories]
-        for table, codes, weights in zip(tables, data["values"], data["tables"], strict=True):
-            table[np.array(codes, np.int64)] = np.array(weights, np.float64).reshape(-1, classes)
-        mean, scale = (np.array(data[name], np.float64) for name in ("mean", "scale"))
-        kernel = np.array(data["kernel"], np.float64).reshape(len(mean), classes)
-        bias = np.array([-np.inf if number is None else number for number in data["bias"]], np.float64).reshape(classes)
-        if not all(np.isfinite(array).all() for array in (mean, scale, kernel, *tables)) or not (scale > 0).all():
-            raise ValueError("no finite numbers")
-        return cls(mean, scale, kernel, tuple(tables), bias)
+    def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> OneStep:
+        """What `arrays` gave."""
+        sizes, classes = network.categories, network.classes
+        numbers = network.features - len(sizes)
+        codes = checked_array(arrays, "codes", np.int64, (None,), 0, sum(sizes) - 1)
+        if (len(codes) > 0) != (len(sizes) > 0) or not (np.diff(codes) > 0).all():
+            raise InputError("The array 'codes' must ascend, and belongs to columns of categories.")
+        return cls(
+            checked_array(arrays, "mean", np.float64, (numbers,)),
+            checked_array(arrays, "scale", np.float64, (numbers,), np.nextafter(0, 1)),
+            checked_array(arrays, "kernel", np.float64, (numbers, classes)),
+            codes,
+            checked_array(arrays, "table", np.float64, (len(codes), classes)),
+            checked_array(arrays, "bias", np.float64, (classes,)),
+            sizes,
+        )
 
 
 def _codes(values: Array, categories: Any) -> Array:
     """For each categorical column its codes: `(columns, steps)`."""
     return np.asarray(values[:, values.shape[1] - len(categories) :].T, np.int64)
-
-
-def _digits(numbers: Array) -> Any:
-    """Numbers of six digits, which is enough to label by and a third of the text."""
-    return np.vectorize(lambda number: float(f"{number:.6g}"), otypes=[np.float64])(numbers).tolist()

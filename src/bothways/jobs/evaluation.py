@@ -107,10 +107,7 @@ def evaluate_part(model: Model, part: Sequences, p: Array, unseen: Sequence[Labe
 
     `unseen` are the labels that the model does not know, whose codes follow those of its classes.
     """
-    network, kept = model.network, model.facts.get("baselines")
-    if kept is None:
-        kept = {"majority": int(np.argmax(_counts(model)))}
-    fitted = baselines.from_json(kept, network.features, network.classes, network.categories)
+    fitted = model.baselines or [baselines.Majority(int(np.argmax(_counts(model))))]
     evaluation = metrics.evaluate(part, p, [*model.classes, *unseen], baselines=baselines.predict(fitted, part), **more)
     columns = () if model.columns is None else tuple(asdict(guess) for guess in model.columns.known)
     return replace(evaluation, warnings=warnings(evaluation), columns=columns)

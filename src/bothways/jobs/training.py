@@ -132,6 +132,7 @@ def train(
         per=columns.per,
         **described,
     )
+    say("Fitting simple models to compare with.")
     simple = baselines.fit(parts.train, network.classes, network.categories, chosen.seed)
     with ExitStack() as stack:
         stack.enter_context(locked(output))

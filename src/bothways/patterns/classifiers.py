@@ -75,6 +75,10 @@ class Patterns:
         found = [self.features.features(block) @ self.kernel + self.bias for block in blocks]
         return np.concatenate(found) if found else np.zeros((0, len(self.bias)), np.float32)
 
+    def predict(self, sequences: Sequences) -> Numbers:
+        """The most probable class of each sequence."""
+        return np.asarray(self.scores(sequences).argmax(axis=1), np.int64)
+
     def arrays(self) -> dict[str, Array]:
         """Itself as arrays, by name."""
         return {**self.features.arrays(), "kernel": self.kernel, "bias": self.bias}

@@ -25,8 +25,8 @@ for _kernel, _taps in enumerate(combinations(range(TAPS), 3)):
 FEATURES, DILATIONS, POOL = 5000, 16, 9
 """At most this many features, dilations, and columns that the kernels of one dilation read."""
 
-WIDEST = 1 << 20
-"""No dilation is wider than this."""
+WIDEST, MOST = 1 << 20, 1 << 16
+"""No dilation is wider, and no more features are read from a file."""
 
 SAMPLE, BLOCK = 16_384, 2048
 """Steps from which thresholds are drawn, and steps that are worked on together."""
@@ -130,13 +130,16 @@ class RandomConvolutions:
             raise InputError(
                 f"The array 'columns' is {columns.shape}; it needs 1 to {DILATIONS} by 1 to {POOL} numbers."
             )
+        thresholds = checked_array(arrays, "thresholds", np.float32, (len(dilations), KERNELS, None))
+        if thresholds.size > MOST:
+            raise InputError(f"The array 'thresholds' has {thresholds.size:,} numbers; it may have {MOST:,}.")
         return cls(
             checked_array(arrays, "mean", np.float64, (numbers,)),
             checked_array(arrays, "scale", np.float64, (numbers,), np.nextafter(0, 1)),
             dilations,
             columns,
             checked_array(arrays, "reads", np.bool_, (*columns.shape, KERNELS)),
-            checked_array(arrays, "thresholds", np.float32, (len(dilations), KERNELS, None)),
+            thresholds,
         )
 
     def _standardised(self, sequences: Sequences) -> Array:

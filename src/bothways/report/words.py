@@ -24,6 +24,9 @@ def baseline_words(name: str, per: str = "step") -> str:
         "majority": ("most frequent label",) * 2,
         "most_frequent_per_value": ("most frequent label per value", "most frequent label per main value"),
         "one_step": ("regression on single steps", "regression on mean steps"),
+        "trees": ("trees on 11 steps", "trees on summaries"),
+        "random_convolutions": ("random convolutions",) * 2,
+        "n_grams": ("n-grams",) * 2,
     }
     return words[name][per == "sequence"] if name in words else name.replace("_", " ")
 
@@ -54,7 +57,8 @@ def verdict(evaluation: Evaluation) -> str:
         low, high = best.ahead["macro_f1"].low, best.ahead["macro_f1"].high
         said = {
             "better": f"The model beats every baseline. {own}, which is {low:.3f} to {high:.3f} less.",
-            "worse": f"The model is worse than a baseline: use that instead. {own}, {-high:.3f} to {-low:.3f} more.",
+            "worse": f"The model is worse than a simple one: use {baseline_words(name, of.per)} instead. {own}, "
+            f"{-high:.3f} to {-low:.3f} more.",
             "unclear": f"The model does not clearly beat the baselines. {own}; on other sequences the model may be "
             f"{abs(low):.3f} behind or {abs(high):.3f} ahead.",
         }[of.standing]

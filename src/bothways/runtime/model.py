@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from bothways.runtime.inputs import Form, arranged, read_input
 from bothways.sequences import Sequences
 
 if TYPE_CHECKING:
+    from bothways.baselines import Baseline
     from bothways.data import Columns
 
 Label = int | str | bool
@@ -33,6 +34,7 @@ class Model:
             that are features already.
         class_counts: how many labels of each class training saw.
         facts: whatever else is worth knowing, as JSON values.
+        baselines: the simple models that it is compared with.
 
     Raises:
         InputError: weights or classes that do not fit the network.
@@ -51,6 +53,7 @@ class Model:
     columns: Columns | None = None
     class_counts: Mapping[Label, int] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    baselines: Sequence[Baseline] = ()
 
     def __post_init__(self) -> None:
         """Refuse weights or classes that do not fit the network."""

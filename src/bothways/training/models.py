@@ -46,7 +46,6 @@ def trained_model(
         "compiled_epochs": trained.compiled,
         "history": history,
         "versions": {"bothways": bothways.__version__},
-        "baselines": baselines.to_json(simple),
     }
     class_counts = dict(zip(classes, counts, strict=True))
-    return Model(network, trained.weights, tuple(classes), columns, class_counts, facts | more)
+    return Model(network, trained.weights, tuple(classes), columns, class_counts, facts | more, simple)
