@@ -161,6 +161,7 @@ def test_the_manners_of_scikit_learn() -> None:
         "model_",
         "history_",
         "seconds_",
+        "_sample",
     }
     assert labeler.n_features_in_ == 2
     copy = pickle.loads(pickle.dumps(labeler))
