@@ -83,7 +83,7 @@ def test_a_feature_is_the_share_of_steps_above_a_threshold() -> None:
     sequences = mixed()
     found = RandomConvolutions.fit(sequences, 2, seed=0)
     assert found is not None
-    features = found.features(sequences).reshape(len(sequences), *found.thresholds.shape)
+    features = found.features(sequences)[:, : found.thresholds.size].reshape(len(sequences), *found.thresholds.shape)
     taps, number = (0, 1, 2), 0  # the first kernel has its 2s on the first three taps
     for dilation, (step, columns, reads) in enumerate(zip(found.dilations, found.columns, found.reads, strict=True)):
         for i, values in enumerate(sequences.arrays()):
@@ -95,6 +95,10 @@ def test_a_feature_is_the_share_of_steps_above_a_threshold() -> None:
             expected = above.mean(axis=0) if len(values) else np.zeros(above.shape[1])
             np.testing.assert_allclose(features[i, dilation, number], expected, rtol=0, atol=0.1)
             assert np.abs(features[i, dilation, number] - expected).mean() < 0.01
+    for i, values in enumerate(sequences.arrays()):
+        above = ((values[:, :2] - found.mean) / found.scale)[:, :, None] > found.levels
+        expected = above.mean(axis=0) if len(values) else np.zeros(above.shape[1:])
+        np.testing.assert_allclose(found.features(sequences)[i, found.thresholds.size :], expected.ravel(), atol=0.05)
 
 
 def test_n_grams_are_those_of_scikit_learn() -> None:

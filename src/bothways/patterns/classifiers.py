@@ -16,9 +16,6 @@ from bothways.patterns.convolutions import RandomConvolutions
 from bothways.patterns.ngrams import NGrams
 from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
 
-ROWS = 3000
-"""At most this many sequences to learn from: the time of a ridge regression grows with their square."""
-
 WEIGHTS = 500_000
 """At most about this many weights, so that a model file stays small where there are many classes."""
 
@@ -46,6 +43,7 @@ class Patterns:
     """
 
     name: ClassVar[str]
+    rows: ClassVar[int]  # at most this many sequences to learn from
     features: Any
     kernel: Array
     bias: Array
@@ -56,14 +54,14 @@ class Patterns:
         if sequences.per != "sequence":
             return None
         chosen = np.flatnonzero((sequences.known_labels != NO_LABEL) & (sequences.lengths > 0))
-        if len(chosen) > ROWS:
-            chosen = np.sort(np.random.default_rng(seed).choice(chosen, ROWS, replace=False))
+        if len(chosen) > cls.rows:
+            chosen = np.sort(np.random.default_rng(seed).choice(chosen, cls.rows, replace=False))
         labels = sequences.known_labels[chosen]
         seen, codes = np.unique(labels, return_inverse=True)
         part = sequences.take(chosen)
         if len(seen) < 2 or (features := cls._features(part, categories, len(seen), seed)) is None:
             return None
-        weights, offsets = cls._linear(features.features(part), codes)
+        weights, offsets = cls._linear(features, features.features(part), codes)
         kernel, bias = np.zeros((len(weights), classes), np.float32), np.full(classes, NEVER, np.float32)
         kernel[:, seen], bias[seen] = weights, offsets
         return cls(features, kernel, bias)
@@ -105,7 +103,7 @@ class Patterns:
         raise NotImplementedError
 
     @staticmethod
-    def _linear(features: Any, codes: Numbers) -> tuple[Array, Array]:
+    def _linear(made: Any, features: Any, codes: Numbers) -> tuple[Array, Array]:
         raise NotImplementedError
 
 
@@ -124,6 +122,7 @@ class ConvolutionPatterns(Patterns):
     """
 
     name = "random_convolutions"
+    rows = 2000  # the time of a ridge regression grows with their square
 
     @classmethod
     def _features(cls, sequences: Sequences, categories: tuple[int, ...], classes: int, seed: int) -> Any:
@@ -135,13 +134,14 @@ class ConvolutionPatterns(Patterns):
         return RandomConvolutions.from_arrays(arrays, network.features - len(network.categories))
 
     @staticmethod
-    def _linear(features: Array, codes: Numbers) -> tuple[Array, Array]:
+    def _linear(made: Any, features: Array, codes: Numbers) -> tuple[Array, Array]:
         from scipy.optimize import minimize_scalar
         from scipy.special import log_softmax
         from sklearn.linear_model import RidgeCV
 
         mean, scale = features.mean(axis=0), features.std(axis=0)
         scale[scale < 1e-6] = 1
+        scale /= made.weights
         targets = np.where(codes[:, None] == np.arange(codes.max() + 1), 1.0, -1.0)
         ridge = RidgeCV(np.logspace(-1, 5, 13), scoring="neg_mean_squared_error", store_cv_results=True)
         ridge.fit((features - mean) / scale, targets)
@@ -167,6 +167,7 @@ class NGramPatterns(Patterns):
     """
 
     name = "n_grams"
+    rows = 10_000
 
     @classmethod
     def _features(cls, sequences: Sequences, categories: tuple[int, ...], classes: int, seed: int) -> Any:
@@ -177,7 +178,7 @@ class NGramPatterns(Patterns):
         return NGrams.from_arrays(arrays, network.categories)
 
     @staticmethod
-    def _linear(features: Any, codes: Numbers) -> tuple[Array, Array]:
+    def _linear(made: Any, features: Any, codes: Numbers) -> tuple[Array, Array]:
         from sklearn.linear_model import LogisticRegression
 
         found = LogisticRegression(C=STRENGTH, max_iter=ITERATIONS).fit(features, codes)

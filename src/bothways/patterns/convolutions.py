@@ -22,8 +22,8 @@ WEIGHTS[:, -1] = -1
 for _kernel, _taps in enumerate(combinations(range(TAPS), 3)):
     WEIGHTS[_kernel, _taps] = 3
 
-FEATURES, DILATIONS, POOL = 5000, 16, 9
-"""At most this many features, dilations, and columns that the kernels of one dilation read."""
+FEATURES, DILATIONS, POOL, LEVELS = 5000, 16, 9, 16
+"""At most this many features of kernels, dilations, columns that the kernels of a dilation read, and levels of each."""
 
 WIDEST, MOST = 1 << 20, 1 << 16
 """No dilation is wider, and no more features are read from a file."""
@@ -35,7 +35,7 @@ SAMPLE, BLOCK = 16_384, 2048
 LARGEST = 1e30
 """Standardised numbers are clipped to this, so that sums of them are finite."""
 
-ARRAYS = ("mean", "scale", "dilations", "columns", "reads", "thresholds")
+ARRAYS = ("mean", "scale", "dilations", "columns", "reads", "thresholds", "levels")
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +45,7 @@ class RandomConvolutions:
     It follows MiniRocket (Dempster, Schmidt and Webb, 2021): 84 kernels, dilated; each feature is the share of a
     sequence's steps at which a convolution exceeds a quantile of what it gave in training. With several columns each
     kernel adds up some of them. The first and last steps go on past the ends, so that a sequence may have any length.
+    Kernels do not see how large numbers are: the shares of steps above quantiles of each column are features, too.
 
     Attributes:
         mean: `(numbers,)` of each numeric column.
@@ -53,6 +54,7 @@ class RandomConvolutions:
         columns: `(dilations, pool)` the columns that the kernels of a dilation may read.
         reads: `(dilations, pool, kernels)` whether they do.
         thresholds: `(dilations, kernels, thresholds)`.
+        levels: `(numbers, levels)` the quantiles of each standardised column.
     """
 
     mean: Array
@@ -61,6 +63,7 @@ class RandomConvolutions:
     columns: Numbers
     reads: Array
     thresholds: Array
+    levels: Array
 
     @classmethod
     def fit(cls, sequences: Sequences, numbers: int, seed: int, most: int = FEATURES) -> RandomConvolutions | None:
@@ -88,30 +91,52 @@ class RandomConvolutions:
         shape = (len(dilations), pool, KERNELS)
         sizes = 2 ** generator.uniform(0, np.log2(pool + 1), (len(dilations), 1, KERNELS))
         reads = generator.random(shape).argsort(axis=1).argsort(axis=1) < sizes.astype(np.int64)
-        plain = cls(mean, scale, dilations, columns, reads, np.zeros((len(dilations), KERNELS, 0), np.float32))
+        plain = cls(
+            mean,
+            scale,
+            dilations,
+            columns,
+            reads,
+            np.zeros((len(dilations), KERNELS, 0), np.float32),
+            np.zeros((numbers, 0)),
+        )
         order = generator.permutation(np.flatnonzero(sequences.lengths))
         sample = sequences.take(order[: 1 + np.searchsorted(np.cumsum(sequences.lengths[order]), SAMPLE)])
         count = max(most // (len(dilations) * KERNELS), 1)
         levels = (np.arange(1, 1 + count * KERNELS) * (np.sqrt(5) + 1) / 2 % 1).reshape(count, KERNELS).T
         taken = (levels * (sample.steps - 1)).astype(np.int64)
         outputs = plain._outputs(sample)
-        return replace(plain, thresholds=np.stack([np.take_along_axis(np.sort(o), taken, axis=1) for o in outputs]))
+        quantiles = np.arange(1, 1 + min(LEVELS, most // numbers)) / (1 + min(LEVELS, most // numbers))
+        own = np.quantile(plain._standardised(sequences), quantiles, axis=1).T.astype(np.float32)
+        return replace(
+            plain, levels=own, thresholds=np.stack([np.take_along_axis(np.sort(o), taken, axis=1) for o in outputs])
+        )
 
     @property
     def size(self) -> int:
         """The number of features."""
-        return int(self.thresholds.size)
+        return int(self.thresholds.size + self.levels.size)
+
+    @property
+    def weights(self) -> Array:
+        """`(size,)` what to multiply standardised features by, so that levels weigh as much as convolutions."""
+        level = np.sqrt(self.thresholds.size / max(self.levels.size, 1))
+        return np.repeat(np.array([1, level], np.float32), [self.thresholds.size, self.levels.size])
 
     def features(self, sequences: Sequences) -> Array:
         """`(sequences, size)` float32, from 0 to 1; 0 for a sequence without steps."""
         found = np.zeros((*self.thresholds.shape, len(sequences)), np.float32)
+        levels = np.zeros((*self.levels.shape, len(sequences)), np.float32)
         for numbers in _blocks(sequences.lengths):
             part = sequences.take(numbers)
             for i, outputs in enumerate(self._outputs(part)):
                 for j, threshold in enumerate(self.thresholds[i].T):
-                    above = (outputs > threshold[:, None]).view(np.uint8)
-                    found[i, :, j, numbers] = np.add.reduceat(above, part.offsets[:-1], axis=1, dtype=np.uint32).T
-        return (found.reshape(-1, len(sequences)) / np.maximum(sequences.lengths, 1).astype(np.float32)).T
+                    found[i, :, j, numbers] = _counts(outputs > threshold[:, None], part).T
+            values = self._standardised(part)
+            for j, level in enumerate(self.levels.T):
+                levels[:, j, numbers] = _counts(values > level[:, None], part)
+        every = np.concatenate([counts.reshape(-1, len(sequences)) for counts in (found, levels)])
+        return (every / np.maximum(sequences.lengths, 1).astype(np.float32)).T
 
     def arrays(self) -> dict[str, Array]:
         """Itself as arrays, by name."""
@@ -131,8 +156,9 @@ class RandomConvolutions:
                 f"The array 'columns' is {columns.shape}; it needs 1 to {DILATIONS} by 1 to {POOL} numbers."
             )
         thresholds = checked_array(arrays, "thresholds", np.float32, (len(dilations), KERNELS, None))
-        if thresholds.size > MOST:
-            raise InputError(f"The array 'thresholds' has {thresholds.size:,} numbers; it may have {MOST:,}.")
+        levels = checked_array(arrays, "levels", np.float32, (numbers, None))
+        if (size := thresholds.size + levels.size) > MOST:
+            raise InputError(f"The arrays 'thresholds' and 'levels' have {size:,} numbers; they may have {MOST:,}.")
         return cls(
             checked_array(arrays, "mean", np.float64, (numbers,)),
             checked_array(arrays, "scale", np.float64, (numbers,), np.nextafter(0, 1)),
@@ -140,6 +166,7 @@ class RandomConvolutions:
             columns,
             checked_array(arrays, "reads", np.bool_, (*columns.shape, KERNELS)),
             thresholds,
+            levels,
         )
 
     def _standardised(self, sequences: Sequences) -> Array:
@@ -163,6 +190,11 @@ class RandomConvolutions:
             taps[:, TAPS] = taps[:, :TAPS].sum(axis=1)
             weights = csr_array((reads.T[:, :, None] * WEIGHTS[:, None]).reshape(KERNELS, -1))
             yield weights @ taps.reshape(-1, sequences.steps)
+
+
+def _counts(true: Array, sequences: Sequences) -> Array:
+    """How often something is true in each sequence, from `(n, steps)`; all sequences have steps."""
+    return np.add.reduceat(true.view(np.uint8), sequences.offsets[:-1], axis=1, dtype=np.uint32)
 
 
 def _blocks(lengths: Numbers) -> Iterator[Numbers]:
