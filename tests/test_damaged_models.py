@@ -24,7 +24,7 @@ from bothways.data.encoding import fit_encoding
 from bothways.data.sequences import group_rows
 from bothways.errors import BothwaysError, ModelFileError
 from bothways.network import Network
-from bothways.runtime import Label, Model
+from bothways.runtime import Label, Member, Model
 from bothways.sequences import Sequences
 
 TRIES = 300
@@ -86,7 +86,14 @@ def models() -> list[Model]:
         }
         counts: dict[Label, int] = {"calm": 4, "flood": 4, "scan": 4}
         made.append(
-            Model(network, weights, tuple(counts), columns, counts, facts, baselines.fit(sequences, 3, categories))
+            Model(
+                [Member(network, weights)],
+                tuple(counts),
+                columns,
+                counts,
+                facts,
+                baselines.fit(sequences, 3, categories),
+            )
         )
     return made
 

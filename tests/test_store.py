@@ -19,7 +19,7 @@ from bothways import baselines
 from bothways.data import Columns
 from bothways.errors import InputError, ModelFileError
 from bothways.network import Network
-from bothways.runtime import Label, Model
+from bothways.runtime import Label, Member, Model
 from bothways.sequences import Sequences
 from bothways.store import load, save
 
@@ -29,7 +29,7 @@ NETWORK = Network(features=2, classes=3, units=3, direction="both")
 def some_model(network: Network = NETWORK, classes: tuple[Label, ...] = ("a", "b", "ü"), **more: Any) -> Model:
     random = np.random.default_rng(0)
     weights = {name: random.uniform(0.1, 1, shape) for name, shape in network.weight_shapes().items()}
-    return Model(network, {name: w.astype(np.float32) for name, w in weights.items()}, classes, **more)
+    return Model([Member(network, {name: w.astype(np.float32) for name, w in weights.items()})], classes, **more)
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def same(a: Model, b: Model) -> bool:
-    fields = ("network", "classes", "columns", "class_counts", "facts")
+    fields = ("network", "classes", "columns", "class_counts", "facts", "temperature", "threshold")
     return all(getattr(a, name) == getattr(b, name) for name in fields) and all(
         np.array_equal(a.weights[name], b.weights[name]) for name in a.network.weight_shapes()
     )
@@ -217,6 +217,10 @@ def described(path: Path, **changes: Any) -> Path:
     return rewritten(path, change)
 
 
+def of_network(description: dict[str, Any]) -> dict[str, Any]:
+    return {"members": [{"network": description, "share": 1.0}]}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -224,10 +228,16 @@ def described(path: Path, **changes: Any) -> Path:
         ({"version": 4}, r"written by a newer bothways \(file version 4; this one reads up to 3\)"),
         ({"version": "1"}, "version of the file is '1'"),
         ({"version": 0}, "version of the file is 0"),
-        ({"network": NETWORK.to_json() | {"units": 4}}, r"recurrent_0/forward/kernel' is float32 \(128, 12\)"),
-        ({"network": NETWORK.to_json() | {"depth": 10**9}}, "depth is 1000000000"),
-        ({"network": NETWORK.to_json() | {"cell": ["lstm"]}}, r"There is no cell \['lstm'\]"),
-        ({"network": {}}, "missing or unknown entries"),
+        (
+            of_network(NETWORK.to_json() | {"units": 4}),
+            r"recurrent_0/forward/kernel' is float32 \(128, 12\)",
+        ),
+        (of_network(NETWORK.to_json() | {"depth": 10**9}), "depth is 1000000000"),
+        (
+            of_network(NETWORK.to_json() | {"cell": ["lstm"]}),
+            r"There is no cell \['lstm'\]",
+        ),
+        (of_network({}), "missing or unknown entries"),
         ({"classes": {"kind": "str", "values": ["a", "b"]}}, "the network needs 3"),
         ({"classes": {"kind": "str", "values": ["a", "b", "b"]}}, "differ from one another"),
         ({"classes": {"kind": "int", "values": ["a", "b", "c"]}}, "must all be of the kind int"),
@@ -236,7 +246,10 @@ def described(path: Path, **changes: Any) -> Path:
         ({"class_counts": [1, 2]}, "they must be 3 whole numbers"),
         ({"class_counts": [1, 2, "3"]}, "missing or of another type: class_counts"),
         ({"class_counts": [1, 2, -3]}, "they must be 3 whole numbers from 0"),
-        ({"network": NETWORK.to_json() | {"conv_window": 3, "conv_stride": 10**8}}, "conv_stride is 100000000"),
+        (
+            of_network(NETWORK.to_json() | {"conv_window": 3, "conv_stride": 10**8}),
+            "conv_stride is 100000000",
+        ),
         ({"facts": {"epochs": 1, "parts": {"train": 3}}}, "missing or of another type: facts: parts"),
         ({"columns": "CO2"}, "missing or of another type: columns"),
         ({"facts": ...}, "missing or of another type: facts"),
@@ -278,8 +291,8 @@ def test_weights_that_do_not_fit(path: Path, name: str, array: Any, message: str
 
     def change(parts: dict[str, bytes]) -> None:
         weights = safetensors.numpy.load(parts["weights.safetensors"])
-        weights.pop(name, None)
-        parts["weights.safetensors"] = safetensors.numpy.save(weights | ({} if array is None else {name: array}))
+        weights.pop(f"0/{name}", None)
+        parts["weights.safetensors"] = safetensors.numpy.save(weights | ({} if array is None else {f"0/{name}": array}))
 
     with pytest.raises(ModelFileError, match=message):
         load(rewritten(path, change))

@@ -5,6 +5,8 @@ Checks, command-line options, factors of a study and what `info` and reports sho
 
 from __future__ import annotations
 
+import math
+import re
 from contextlib import suppress
 from dataclasses import field, fields
 from numbers import Integral, Real
@@ -146,3 +148,17 @@ def whole(name: str, value: Any, least: int) -> int:
         bothways.errors.InputError: classes is 1; it must be a whole number of at least 2.
     """
     return int(Option(0, "", least=least).check(name, value))
+
+
+def seconds_of(name: str, value: float | str) -> float:
+    """A time above 0 in seconds, from a number or from text such as 10m.
+
+    Example:
+        >>> seconds_of("budget", "10m")
+        600.0
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([smh]?)\s*", str(value))
+    seconds = float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]] if found else 0.0
+    if not 0 < seconds < math.inf:
+        raise InputError(f"{name} is {value!r}; it must be a time above 0, such as 90s, 10m or 2h.")
+    return seconds

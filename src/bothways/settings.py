@@ -1,4 +1,4 @@
-"""How a table is read, and how to train on it."""
+"""How a table is read, how to look for settings, and how to train."""
 
 from __future__ import annotations
 
@@ -113,4 +113,22 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Check everything."""
+        check_options(self)
+
+
+@dataclass(frozen=True)
+class Search:
+    """How to look for settings that suit a table; those that are given are kept."""
+
+    budget: str | None = option_field(
+        None,
+        "Time to look for settings on the valid part, such as 90s or 10m; 0: train once, with the defaults.",
+        shown="about a minute for 100,000 steps",
+    )
+    members: int = option_field(5, "The most networks that the model is an average of.", least=1, most=100)
+
+    def __post_init__(self) -> None:
+        """Check everything; seconds may be a number."""
+        if isinstance(self.budget, (int, float)) and not isinstance(self.budget, bool):
+            object.__setattr__(self, "budget", f"{self.budget:g}")
         check_options(self)

@@ -1,9 +1,12 @@
 """One-file models: a zip of `model.json` and `weights.safetensors`, stored without compression.
 
-    model.json            {"format": "bothways", "version": 3, "network": {...}, "classes": {"kind": "int",
-                          "values": [...]}, "columns": {...} or null, "class_counts": [...], "facts": {...}}
-    weights.safetensors   the arrays that `Network.weight_shapes()` names
+    model.json            {"format": "bothways", "version": 3, "members": [{"network": {...}, "share": 1.0}, ...],
+                          "classes": {"kind": "int", "values": [...]}, "columns": {...} or null, "class_counts": [...],
+                          "facts": {...}, "temperature": 1.0, "threshold": 0.5}
+    weights.safetensors   the arrays that `Network.weight_shapes()` names, behind "0/" for the first member and so on
     baselines.safetensors the simple models beside it, as `bothways.baselines.to_arrays` gives them
+
+Members that are no networks have "patterns", their name, in place of "network".
 
 Nothing in it is code, so a file from a stranger can be wrong but cannot run anything.
 """
@@ -26,7 +29,8 @@ from bothways import baselines
 from bothways.errors import InputError, ModelFileError
 from bothways.files import written_whole
 from bothways.network import Network
-from bothways.runtime import Model
+from bothways.patterns import PATTERNS
+from bothways.runtime import Member, Model, PatternMember
 
 FORMAT = "bothways"
 VERSION = 3
@@ -61,11 +65,13 @@ FACTS: dict[str, Any] = {
 """The shapes of those facts that a model has; see `_fits`."""
 
 ENTRIES: dict[str, Any] = {
-    "network": {...: object},
+    "members": [{...: object}],
     "classes": {"kind": str, "values": list},
     "columns": (dict, NoneType),
     "class_counts": [int],
     "facts": {...: object},
+    "temperature": NUMBER,
+    "threshold": NUMBER,
 }
 """What stands in `model.json` beside the format and its version, and its shapes."""
 
@@ -88,27 +94,45 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
         >>> network = Network(features=1, classes=2, units=4)
         >>> weights = {name: np.ones(shape, np.float32) for name, shape in network.weight_shapes().items()}
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     save(Model(network, weights, classes=(0, 1)), f"{folder}/some.bothways")
+        ...     save(Model([Member(network, weights)], classes=(0, 1)), f"{folder}/some.bothways")
         ...     load(f"{folder}/some.bothways").classes
         (0, 1)
     """
     description = {
         "format": FORMAT,
         "version": VERSION,
-        "network": model.network.to_json(),
+        "members": [_description(member) for member in model.members],
         "classes": {"kind": type(model.classes[0]).__name__, "values": list(model.classes)},
         "columns": None if model.columns is None else model.columns.to_json(),
         "class_counts": [model.class_counts.get(label, 0) for label in model.classes] if model.class_counts else [],
         "facts": dict(model.facts),
+        "temperature": model.temperature,
+        "threshold": model.threshold,
     }
+    weights = {f"{i}/{name}": array for i, each in enumerate(model.members) for name, array in each.arrays().items()}
     try:
         text = json.dumps(description, indent=2, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InputError(f"columns or facts of the model hold what JSON cannot: {error}.") from None
     with written_whole(Path(path), ModelFileError) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         archive.writestr(zipfile.ZipInfo("model.json"), text.encode())
-        for name, arrays in (("weights", model.weights), ("baselines", baselines.to_arrays(model.baselines))):
+        for name, arrays in (("weights", weights), ("baselines", baselines.to_arrays(model.baselines))):
             archive.writestr(zipfile.ZipInfo(f"{name}.safetensors"), safetensors.numpy.save(dict(arrays)))
+
+
+def _description(member: Member | PatternMember) -> dict[str, Any]:
+    if isinstance(member, Member):
+        return {"network": member.network.to_json(), "share": member.share}
+    return {"patterns": member.patterns.name, "share": member.share}
+
+
+def _member(said: dict[str, Any], arrays: dict[str, Any], network: Network) -> Member | PatternMember:
+    """The member that `_description` described, of a model whose best network is given."""
+    if _fits(said, {"network": {...: object}, "share": NUMBER}):
+        return Member(Network.from_json(said["network"]), arrays, float(said["share"]))
+    if _fits(said, {"patterns": str, "share": NUMBER}) and said["patterns"] in PATTERNS:
+        return PatternMember(PATTERNS[said["patterns"]].from_arrays(arrays, network), float(said["share"]))
+    raise InputError(f"A member of it is neither a network nor patterns: {sorted(said)}.")
 
 
 def load(path: str | os.PathLike[str]) -> Model:
@@ -209,6 +233,12 @@ def _check_format(description: Any, path: Path) -> None:
 
 def _model(description: dict[str, Any], weights: dict[str, Any], simple: dict[str, Any]) -> Model:
     """The model that the parts of a file describe."""
+    version = description["version"]
+    if version < 3 and isinstance(description.get("network"), dict):  # one network, whose weights have plain names
+        unsaid = (OF_VERSION_1 if version < 2 else {}) | OF_VERSION_2
+        alone = {"network": unsaid | description["network"], "share": 1.0}
+        description = {**description, "members": [alone], "temperature": 1.0, "threshold": 0.5}
+        weights = {f"0/{name}": array for name, array in weights.items()}
     wrong = [name for name, shape in ENTRIES.items() if not _fits(description.get(name, ...), shape)]
     if not wrong:
         facts = description["facts"]
@@ -223,17 +253,26 @@ def _model(description: dict[str, Any], weights: dict[str, Any], simple: dict[st
         raise InputError(f"The counts of the classes are {counts}; they must be {len(values)} whole numbers from 0.")
     if "threshold" in description["facts"] and description["facts"]["threshold"]["class"] not in values:
         raise InputError("The threshold in it is for none of its classes.")
-    version = description["version"]
-    unsaid = (OF_VERSION_1 if version < 2 else {}) | (OF_VERSION_2 if version < 3 else {})
-    network = Network.from_json(unsaid | description["network"])
     columns = description["columns"]
     if columns is not None:
         from bothways.data import Columns  # brings Polars, of which a model of arrays has no use
 
         columns = Columns.from_json((dict.fromkeys(ROLES) if version < 2 else {}) | columns)
     class_counts = dict(zip(values, counts, strict=False))
+    of_members: list[dict[str, Any]] = [{} for _ in description["members"]]
+    for name, array in weights.items():
+        number, _, own = name.partition("/")
+        if not number.isdecimal() or int(number) >= len(of_members):
+            raise InputError(f"It has no network with a weight {name!r}.")
+        of_members[int(number)][own] = array
+    networks = [Network.from_json(said["network"]) for said in description["members"][:1] if "network" in said]
+    if not networks:
+        raise InputError("Its first member is no network.")
+    members = [_member(*each, networks[0]) for each in zip(description["members"], of_members, strict=True)]
+    numbers = {name: description[name] for name in ("temperature", "threshold")}
     facts = dict(description["facts"])
-    if (old := facts.pop("baselines", None)) is not None:
-        simple = baselines.arrays_of_version_2(old, network.categories)
-    model = Model(network, weights, tuple(values), columns, class_counts, facts)
-    return replace(model, baselines=baselines.from_arrays(simple, network))
+    old = facts.pop("baselines", None)
+    model = Model(members, tuple(values), columns, class_counts, facts, **numbers)
+    if old is not None:
+        simple = baselines.arrays_of_version_2(old, model.network.categories)
+    return replace(model, baselines=baselines.from_arrays(simple, model.network))

@@ -15,7 +15,7 @@ from bothways.cli import main
 from bothways.data import Columns
 from bothways.errors import DataError, InputError, ModelFileError
 from bothways.network import Network
-from bothways.runtime import Label, Model
+from bothways.runtime import Label, Member, Model
 
 
 def some_model(classes: tuple[Label, ...] = ("calm", "scan"), **facts: Any) -> Model:
@@ -26,7 +26,7 @@ def some_model(classes: tuple[Label, ...] = ("calm", "scan"), **facts: Any) -> M
     }
     weights["head/bias"] -= 1
     counts = dict(zip(classes, (5, 3, 1), strict=False))
-    return Model(network, weights, classes, Columns("kind", ("x",), "flow"), counts, facts)
+    return Model([Member(network, weights)], classes, Columns("kind", ("x",), "flow"), counts, facts)
 
 
 @pytest.fixture

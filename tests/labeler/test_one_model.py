@@ -123,7 +123,7 @@ def test_arrays_and_frames_are_not_confused(trained: Path) -> None:
 
 def test_a_model_that_cannot_be_a_labeler(fitted: SequenceLabeler, tmp_path: Path) -> None:
     model = fitted.model_
-    store.save(Model(model.network, model.weights, model.classes), tmp_path / "a.bothways")
+    store.save(Model(model.members, model.classes), tmp_path / "a.bothways")
     with pytest.raises(InputError, match="does not say how its inputs become numbers"):
         SequenceLabeler.load(tmp_path / "a.bothways")
 

@@ -16,18 +16,20 @@ from hypothesis import strategies as st
 from bothways.engine import Direction, reference
 from bothways.errors import InputError
 from bothways.network import DIRECTIONS, POOLINGS, Network
-from bothways.runtime import Model, forward, probabilities, stack, standardise
+from bothways.runtime import Member, Model, forward, probabilities, stack
+from bothways.runtime.numbers import entering
 from tolerances import ENGINE, error
 
 Array = npt.NDArray[Any]
 
 
 def some_model(classes: tuple[Any, ...] = ("a", "b", "c"), seed: int = 0, **more: Any) -> Model:
-    network = Network(**{"features": 2, "classes": len(classes), "units": 4, **more})
+    plain = {"encoding": "standard", "levels": "raw", "changes": 0}
+    network = Network(**{"features": 2, "classes": len(classes), "units": 4, **plain, **more})
     random = np.random.default_rng(seed)
     weights = {name: random.normal(size=shape) for name, shape in network.weight_shapes().items()}
     weights["input/scale"] = np.abs(weights["input/scale"]) + 0.1
-    return Model(network, {name: array.astype(np.float32) for name, array in weights.items()}, classes)
+    return Model([Member(network, {name: array.astype(np.float32) for name, array in weights.items()})], classes)
 
 
 def sequences_of(lengths: list[int], features: int = 2) -> list[Array]:
@@ -172,7 +174,8 @@ def test_memory_is_bounded(shape: tuple[int, ...], top: dict[str, Any]) -> None:
 def test_standardisation_keeps_small_differences_of_large_numbers() -> None:
     weights = {"input/mean": np.array([1.4e9], np.float32), "input/scale": np.array([10], np.float32)}
     x = np.array([[1.4e9], [1.4e9 + 5], [1.4e9 - 20]])
-    assert standardise(x, weights).ravel().tolist() == [0.0, 0.5, -2.0]
+    network = Network(features=1, classes=2, encoding="standard", levels="raw", changes=0)
+    assert entering(network, weights, x, np.array([3])).ravel().tolist() == [0.0, 0.5, -2.0]
 
 
 def test_extreme_inputs_give_numbers() -> None:
@@ -225,7 +228,7 @@ def test_wrong_sequences_are_refused(sequences: Any, message: str) -> None:
 def test_wrong_classes_are_refused(classes: tuple[Any, ...], message: str) -> None:
     model = some_model()
     with pytest.raises(InputError, match=message):
-        Model(model.network, model.weights, classes)
+        Model(model.members, classes)
 
 
 def test_predictions_need_neither_keras_nor_jax() -> None:

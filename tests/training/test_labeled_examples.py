@@ -10,7 +10,7 @@ import pytest
 
 from bothways.errors import InputError
 from bothways.network import Network
-from bothways.runtime import Model
+from bothways.runtime import Member, Model
 from bothways.sequences import Sequences
 from bothways.training import EpochReport, Settings, Trained, examples, train
 from bothways.training.memory import bytes_a_step
@@ -64,7 +64,7 @@ def test_labels_of_sequences_are_learned_with_and_without_steps() -> None:
     sequences[5], labels[9] = np.zeros((0, 1)), -1
     network = Network(features=1, classes=2, units=8, categories=(20,), embedding=4, per="sequence", pooling="max")
     trained = train(network, labeled(sequences, labels, per="sequence"), Settings(epochs=15, batch_size=16))
-    model = Model(network, trained.weights, (False, True))
+    model = Model([Member(network, trained.weights)], (False, True))
     counted = np.array([len(x) > 0 for x in sequences]) & (labels >= 0)
     assert (model.predict(sequences) == labels)[counted].mean() > 0.97
 

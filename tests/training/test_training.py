@@ -25,9 +25,9 @@ from bothways.training import EpochReport, Settings, Trained, train
 from bothways.training.batches import Bucket, bucketed, epoch_plan
 from bothways.training.compiled_models import best_epochs
 from bothways.training.epochs import BatchEpochs, Epochs, learning_rates
-from bothways.training.examples import statistics
 from bothways.training.initializers import initial_weights
 from bothways.training.keras_model import batch, compile_model, get_weights, keras_model, labeled_arrays, set_weights
+from bothways.training.numbers import number_weights
 from bothways.training.validation import Validated, Validation
 from tolerances import error
 
@@ -305,7 +305,8 @@ def test_standardisation_comes_from_training_steps_alone() -> None:
 @pytest.mark.parametrize("constant", [0.0, 0.1, 1e9])
 def test_a_constant_feature_has_scale_one(constant: float) -> None:
     steps = np.stack([np.full(1000, constant), np.arange(1000.0)], axis=1)
-    assert statistics(steps)["input/scale"][0] == 1
+    network = Network(features=2, classes=2, encoding="standard", levels="raw", changes=0)
+    assert number_weights(network, Sequences(steps, np.array([1000])))["input/scale"][0] == 1
 
 
 def test_a_loss_that_is_no_number_is_an_error() -> None:

@@ -15,7 +15,10 @@ from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
+from bothways.errors import counted
+
 if TYPE_CHECKING:
+    from bothways.study.tuning import Progress as Trials
     from bothways.training import EpochReport
 
 LOG_EVERY = 10.0
@@ -103,15 +106,20 @@ def bar(each: bool = False) -> Iterator[tuple[Say, Callable[[float, float, str, 
 
 
 @contextmanager
-def epoch_progress() -> Iterator[tuple[Say, Callable[[EpochReport], None]]]:
-    """`bar` for epochs."""
+def training_progress() -> Iterator[tuple[Say, Callable[[EpochReport], None], Callable[[Trials], None]]]:
+    """`bar` for epochs, and for the trials of a search."""
     with bar() as (message, show):
-        yield (
-            message,
-            lambda report: show(
-                report.epoch, report.epochs, f"epoch {report.epoch}/{report.epochs}", _epoch_words(report)
-            ),
-        )
+
+        def epoch(report: EpochReport) -> None:
+            show(report.epoch, report.epochs, f"epoch {report.epoch}/{report.epochs}", _epoch_words(report))
+
+        def trial(progress: Trials) -> None:
+            left = _duration(max(0, progress.budget - progress.seconds))
+            name = f"{counted(progress.done, 'setting')} tried"
+            words = f"best {progress.metric} {progress.score:.3f}, {left} left ({progress.best})"
+            show(min(progress.seconds, progress.budget), progress.budget, name, words)
+
+        yield message, epoch, trial
 
 
 @contextmanager

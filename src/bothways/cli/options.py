@@ -19,6 +19,7 @@ Given = dict[str, Any]
 PANELS = {
     "reading": "How fields are read",
     "roles": "What the columns are for",
+    "search": "The search for settings",
     "network": "The network",
     "settings": "Training",
 }
@@ -67,6 +68,12 @@ def takes(**groups: Mapping[str, Option]) -> Callable[[Callable[..., None]], Cal
         return run
 
     return decorate
+
+
+def given(context: typer.Context, values: Given) -> Given:
+    """Those of the values of options that the user gave."""
+    sources = {name: context.get_parameter_source(name) for name in values}
+    return {name: values[name] for name, source in sources.items() if source is None or source.name == "COMMANDLINE"}
 
 
 def names(given: list[str] | None) -> list[str]:

@@ -12,11 +12,11 @@ from typer.core import TyperCommand
 
 from bothways.cli import display, results
 from bothways.cli.app import Data, Json, ModelFile, print_json
-from bothways.cli.options import PANELS, AllowLeaks, Given, takes
+from bothways.cli.options import PANELS, AllowLeaks, Given, given, takes
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.options import options
-from bothways.settings import Reading, Roles, Settings
+from bothways.settings import Reading, Roles, Search, Settings
 
 BACKENDS = ("jax", "torch", "tensorflow")
 
@@ -26,10 +26,12 @@ _TRAINING: dict[str, Any] = {"rich_help_panel": PANELS["settings"]}
 @takes(
     reading=options(Reading),
     roles=options(Roles),
+    search=options(Search),
     network=options(Network),
     settings=options(Settings),
 )
 def train(
+    context: typer.Context,
     data: Data,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="File of the model, NAME.bothways.", show_default=False)
@@ -38,6 +40,7 @@ def train(
     reading: Given,
     roles: Given,
     allow_leaks: AllowLeaks = False,
+    search: Given,
     network: Given,
     settings: Given,
     resume: Annotated[
@@ -59,8 +62,9 @@ def train(
 ) -> None:
     """Train a model on a table.
 
-    It learns from the train part; the valid part decides which epoch is best and when to stop. Roles of columns that
-    are not given are guessed and printed. Ctrl-C keeps the best model so far.
+    It learns from the train part. Settings that suit the table are looked for on the valid part, within the budget;
+    those that are given are kept. Roles of columns that are not given are guessed and printed. Ctrl-C keeps the best
+    model so far.
 
     Example: [bold]bothways train flows.csv --label attack --sequence flow --order time -o flows.bothways[/]
 
@@ -73,17 +77,19 @@ def train(
             raise InputError(f"There is no backend {backend!r}. Use one of: {', '.join(BACKENDS)}.")
         os.environ["KERAS_BACKEND"] = backend
         from bothways import layers  # noqa: F401  (says at once if the backend is not installed)
-    with display.epoch_progress() as (say, on_epoch):
+    with display.training_progress() as (say, on_epoch, on_trial):
         training = jobs.train(
             data,
             output,
-            settings=network | settings,
+            settings=given(context, network | settings),
             allow_leaks=allow_leaks,
             resume=resume,
             tensorboard=tensorboard,
             mlflow=mlflow,
             say=say,
-            on_epoch=on_epoch,
+            on_epoch=on_epoch if search["budget"] == "0" else None,
+            on_trial=on_trial,
+            **search,
             **roles,
             **reading,
         )

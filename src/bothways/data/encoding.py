@@ -187,7 +187,9 @@ class Encoding:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Encoding:
         """The encoding that `to_json` described."""
-        if data.get("changes") or data.get("centered"):  # which were features of tables in files before version 3
+        if isinstance(data, dict) and (
+            data.get("changes") or data.get("centered")
+        ):  # which were features of tables in files before version 3
             raise ModelFileError("It has changes or centered numbers as features of its table. Train the model again.")
         try:
             encoding = cls(

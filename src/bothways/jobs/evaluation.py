@@ -29,6 +29,8 @@ from bothways.runtime import Label, Model
 from bothways.sequences import Array, Sequences
 from bothways.settings import Reading
 
+SIZES = ("averaged with", "weights")
+
 
 def evaluate(
     model: str | Path,
@@ -108,7 +110,10 @@ def evaluate_part(model: Model, part: Sequences, p: Array, unseen: Sequence[Labe
     `unseen` are the labels that the model does not know, whose codes follow those of its classes.
     """
     fitted = model.baselines or [baselines.Majority(int(np.argmax(_counts(model))))]
-    evaluation = metrics.evaluate(part, p, [*model.classes, *unseen], baselines=baselines.predict(fitted, part), **more)
+    simple = baselines.predict(fitted, part)
+    evaluation = metrics.evaluate(
+        part, p, [*model.classes, *unseen], predicted=model.decide(p), baselines=simple, **more
+    )
     columns = () if model.columns is None else tuple(asdict(guess) for guess in model.columns.known)
     return replace(evaluation, warnings=warnings(evaluation), columns=columns)
 
@@ -142,6 +147,7 @@ def _report(
         evaluation=evaluation,
         sequences=part,
         probabilities=p,
+        decided=model.decide(p),
         history=model.facts.get("history", []),
         metric=metrics.title(monitor, model.classes[code]),
         facts=_facts(model, table, columns),
@@ -166,7 +172,7 @@ def _facts(model: Model, table: Table, columns: Columns) -> Mapping[str, Mapping
     }
     return {
         "Data": {"evaluated on": table.source, "learned from": facts.get("data", "not known"), **parts},
-        "Network": asdict(model.network) | {"weights": f"{sum(array.size for array in model.weights.values()):,}"},
+        "Network": asdict(model.network) | {name: each for name, each in model.summary.items() if name in SIZES},
         "Training": facts.get("settings", {}),
         "Made with": facts.get("versions", {}),
     }

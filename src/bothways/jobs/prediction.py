@@ -101,7 +101,7 @@ def predict(
         writer.label(
             data,
             columns,
-            lambda part: _decided(loaded.probabilities(part), positive),
+            lambda part: _decided(loaded, loaded.probabilities(part), positive),
             on_rows,
             reading=Reading(**reading),
             say=say,
@@ -123,7 +123,7 @@ def _refuse_inputs(data: str | Path, output: Path) -> None:
 
 
 def _threshold(model: Model, asked: float | str | None) -> tuple[int, float] | None:
-    """The code of the positive class, and from which probability it is predicted; None for the likeliest class."""
+    """The code of the positive class, and from which probability it is predicted; None for the model's own decision."""
     if asked is None:
         return None
     if len(model.classes) != 2:
@@ -146,11 +146,11 @@ def _threshold(model: Model, asked: float | str | None) -> tuple[int, float] | N
 
 
 def _decided(
-    p: npt.NDArray[np.float32], positive: tuple[int, float] | None
+    model: Model, p: npt.NDArray[np.float32], positive: tuple[int, float] | None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     """The codes that probabilities `(labels, classes)` give, and these."""
     if positive is None:
-        return p.argmax(axis=1), p
+        return model.decide(p), p
     code, value = positive
     return np.where(p[:, code] >= value, code, 1 - code), p
 

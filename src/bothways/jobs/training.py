@@ -20,11 +20,14 @@ from bothways.jobs.evaluation import evaluate_part
 from bothways.jobs.models import MODEL_ENDING
 from bothways.metrics import Evaluation
 from bothways.network import Network
+from bothways.options import seconds_of
+from bothways.patterns import Patterns
 from bothways.runtime import Model
 from bothways.sequences import Sequences
-from bothways.settings import Settings
+from bothways.settings import Search, Settings
 
 if TYPE_CHECKING:
+    from bothways.study.tuning import Progress
     from bothways.training import EpochReport
 
 CHECKPOINT = ".checkpoint"
@@ -73,12 +76,15 @@ def train(
     output: str | Path,
     *,
     settings: Mapping[str, Any] | None = None,
+    budget: float | str | None = 0,
+    members: int = Search.members,
     allow_leaks: bool = False,
     resume: bool = False,
     tensorboard: str | Path | None = None,
     mlflow: str | None = None,
     say: Callable[[str], None] = print,
     on_epoch: Callable[[EpochReport], object] | None = None,
+    on_trial: Callable[[Progress], None] = lambda progress: None,
     **roles: Any,
 ) -> Training:
     """Train a model on a table and write it to a file, whole or not at all.
@@ -89,13 +95,18 @@ def train(
     Args:
         data: the table, as in `bothways.data.read_table`.
         output: the file to write, ending in `.bothways`.
-        settings: attributes of `Network` and of `Settings`; their defaults for those that are not given.
+        settings: attributes of `Network` and of `Settings`; those that are not given have their defaults, or are
+            looked for.
+        budget: how long to look for settings that suit the table, by its valid part, in seconds or as text such as
+            "10m"; None for a time by the size of the table; 0 trains once.
+        members: of how many networks the model may be an average, if settings are looked for.
         allow_leaks: train even if the table gives answers away; what does is said all the same.
         resume: go on where a run of the same arguments was killed.
         tensorboard: write the curves into this folder, for TensorBoard.
         mlflow: log the run to MLflow under the name of this experiment.
         say: is called with whatever the user should know.
         on_epoch: is called after each epoch.
+        on_trial: is called after each setting that was tried.
         roles: what the columns are for, as in `bothways.data.choose_columns`; what is not given is guessed, and said.
             And how fields are read, attributes of `bothways.settings.Reading`.
 
@@ -122,9 +133,16 @@ def train(
         say(f"There is nothing to resume ({checkpoint} is not there): training starts from the beginning.")
 
     # Keras and JAX take seconds to import; a wrong column should be told before.
+    from bothways.study.factors import DataShape
+    from bothways.study.tuning import default_budget, tune
     from bothways.training import trackers, trained_model
     from bothways.training import train as train_network
 
+    seconds = 0.0
+    if parts.valid is None and str(budget) != "0":
+        say("There is no valid part to choose settings by: training runs once.")
+    elif str(budget) != "0":
+        seconds = default_budget(parts.train) if budget is None else seconds_of("budget", budget)
     network = Network(
         features=parts.train.features,
         classes=len(parts.classes),
@@ -144,16 +162,36 @@ def train(
             watchers.append(stack.enter_context(trackers.mlflow_run(mlflow, settings or {})))
         if on_epoch is not None:
             watchers.append(on_epoch)
-        trained = train_network(
-            network,
-            parts.train,
-            chosen,
-            parts.valid,
-            lambda report: [watch(report) for watch in watchers],
-            checkpoint=checkpoint,
-            resume=resume and checkpoint.exists(),
-            say=say,
-        )
+
+        def watch(report: EpochReport) -> None:
+            for each in watchers:
+                each(report)
+
+        resumed = resume and checkpoint.exists()
+        tuned = None
+        if seconds and parts.valid is not None:
+            tuned = tune(
+                parts.train,
+                parts.valid,
+                DataShape.of(network, parts.train),
+                {name: value for name, value in (settings or {}).items() if name != "seed"},
+                patterns=[each for each in simple if isinstance(each, Patterns)],
+                budget=seconds,
+                members=members,
+                seed=chosen.seed,
+                checkpoint=checkpoint,
+                resume=resumed,
+                on_progress=on_trial,
+                stopped=lambda: stop.requested,
+                say=say,
+            )
+            network, chosen, trained = tuned.network, tuned.settings, tuned.best.trained
+            for report in trained.history:
+                watch(report)
+        else:
+            trained = train_network(
+                network, parts.train, chosen, parts.valid, watch, checkpoint=checkpoint, resume=resumed, say=say
+            )
         model = trained_model(
             network,
             chosen,
@@ -164,6 +202,7 @@ def train(
             simple,
             data=split.table.source,
         )
+        model = model if tuned is None else tuned.adopted(model)
         store.save(model, output)
         if stop.requested:
             best = f"the best model of {counted(len(trained.history), 'epoch')}"

@@ -17,12 +17,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from bothways import baselines, metrics, store
+from bothways import baselines, interrupts, metrics, store
 from bothways.errors import InputError
 from bothways.files import locked
 from bothways.labeler.labels import Labels, class_weights, coded, read_labels, read_weights
 from bothways.network import Network
-from bothways.options import options
+from bothways.options import options, seconds_of
+from bothways.patterns import Patterns
 from bothways.runtime import Model
 from bothways.runtime.inputs import (
     Array,
@@ -35,6 +36,9 @@ from bothways.runtime.inputs import (
     read_input,
 )
 from bothways.sequences import Sequences
+from bothways.settings import Search
+from bothways.study.factors import DataShape
+from bothways.study.tuning import tune
 from bothways.training import EpochReport, Settings, train, trained_model
 
 if TYPE_CHECKING:
@@ -42,6 +46,9 @@ if TYPE_CHECKING:
 
 FOUND = {"features", "classes", "categories", "per"}
 """What of the network the data decide."""
+
+HELD_OUT = 0.2
+"""The share of the sequences by which settings are chosen."""
 
 NONE = "none"
 """No column, for roles that are not guessed."""
@@ -78,6 +85,9 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         validation_fraction: the share of the sequences to stop early by and to choose the best epoch by, drawn as
             `bothways train` draws its parts; of a single sequence, its last steps. None for none, unless `fit` is given
             some.
+        budget: how long to look for settings that suit the data, in seconds or as text such as "1m"; those that are not
+            at their defaults are kept. A fifth is held out to choose by, if nothing else is. None trains once.
+        members: of how many networks the model may be an average, if settings are looked for.
         missing_label: a label that stands for none, such as -1; None and NaN always do.
         random_state: the seed; or None or a NumPy `RandomState`, from which one is drawn.
         sequence: for a data frame, the column that tells sequences apart.
@@ -166,6 +176,8 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         min_count: int = Settings.min_count,
         class_weight: str | Mapping[Any, float] | None = None,
         validation_fraction: float | None = None,
+        budget: float | str | None = None,
+        members: int = Search.members,
         missing_label: int | str | None = None,
         random_state: int | np.integer[Any] | np.random.RandomState | None = Settings.seed,
         sequence: str | None = None,
@@ -202,6 +214,8 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         self.min_count = min_count
         self.class_weight = class_weight
         self.validation_fraction = validation_fraction
+        self.budget = budget
+        self.members = members
         self.missing_label = missing_label
         self.random_state = random_state
         self.sequence = sequence
@@ -239,8 +253,11 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             InputError: a setting out of its range; sequences or labels that do not fit.
             DataError: a data frame that cannot be used, or too few sequences to hold some out.
         """
-        settings = self._settings()
+        settings, search = self._settings(), Search(self.budget, self.members)  # type: ignore[arg-type]  # seconds, too
+        budget = 0.0 if search.budget in (None, "0") else seconds_of("budget", str(search.budget))
         fraction = self.validation_fraction if validation_data is None else None
+        if budget and validation_data is None and fraction is None:
+            fraction = HELD_OUT
         if isinstance(fraction, bool) or not (fraction is None or (isinstance(fraction, Real) and 0 < fraction < 1)):
             raise InputError(f"validation_fraction is {fraction!r}; it must be a number between 0 and 1, or None.")
         shares = (1.0,) if fraction is None else (1 - float(fraction), float(fraction))
@@ -256,27 +273,35 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             per=sequences.per,
             **{name: getattr(self, name) for name in {field.name for field in fields(Network)} - FOUND},
         )
-        with nullcontext() if checkpoint is None else locked(Path(checkpoint)):
-            trained = train(network, sequences, settings, valid, on_epoch, checkpoint, resume)
         parts = {"train": sequences} | ({} if valid is None else {"valid": valid})
         simple = baselines.fit(sequences, len(classes), network.categories, settings.seed)
+        tuned = None
+        with nullcontext() if checkpoint is None else locked(Path(checkpoint)), interrupts.deferred() as stop:
+            if budget and valid is not None:
+                stop.keeping = True
+                tuned = tune(
+                    sequences,
+                    valid,
+                    DataShape.of(network, sequences),
+                    self._given(),
+                    patterns=[each for each in simple if isinstance(each, Patterns)],
+                    budget=budget,
+                    members=search.members,
+                    seed=settings.seed,
+                    stopped=lambda: stop.requested,
+                    checkpoint=None if checkpoint is None else Path(checkpoint),
+                    resume=resume,
+                )
+                network, settings, trained = tuned.network, tuned.settings, tuned.best.trained
+            else:
+                trained = train(network, sequences, settings, valid, on_epoch, checkpoint, resume)
         labeler = {name: value for name, value in self.get_params().items() if _is_json(value)}
-        self._adopt(
-            trained_model(
-                network,
-                settings,
-                trained,
-                classes.tolist(),
-                columns,
-                parts,
-                simple,
-                labeler=labeler,
-            )
-        )
+        model = trained_model(network, settings, trained, classes.tolist(), columns, parts, simple, labeler=labeler)
+        self._adopt(model if tuned is None else tuned.adopted(model))
         self._sample = metrics.sample(sequences if valid is None else valid, settings.seed)
         self.history_ = trained.history
         self.seconds_ = trained.seconds
-        if trained.interrupted:
+        if trained.interrupted or stop.requested:
             raise KeyboardInterrupt
         return self
 
@@ -299,7 +324,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         sequences, form = self.model_.read("X", X)
         given = frame_rows(sequences.steps) if form == "frame" else sequences
         labels = read_labels("y", y, given, form, self.per_, self.missing_label)
-        predicted = self.classes_[self.model_.probabilities(sequences).argmax(axis=1)]
+        predicted = self.classes_[self.model_.decide(self.model_.probabilities(sequences))]
         chosen = _places(sequences, form)
         weights = labels.present[chosen].astype(float)
         if sample_weight is not None:
@@ -402,6 +427,14 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             class_weight="balanced" if isinstance(self.class_weight, str) else None,
             **{name: getattr(self, name) for name in names},
         )
+
+    def _given(self) -> dict[str, Any]:
+        """The settings that are not at their defaults, which a search keeps."""
+        known = {*options(Network), *options(Settings)} - {"seed"}
+        defaults = type(self)().get_params()
+        given = {name: value for name, value in self.get_params().items() if name in known}
+        given = {name: value for name, value in given.items() if value != defaults[name]}
+        return {name: "balanced" if name == "class_weight" else value for name, value in given.items()}
 
     def _split_arrays(
         self,

@@ -2,7 +2,7 @@
 
 from bothways.metrics.alarms import Alarms, choose_threshold, thresholds_for
 from bothways.metrics.bootstrap import Resamples, interval
-from bothways.metrics.counts import Counts, count, labeled, rarest, share
+from bothways.metrics.counts import Counts, count, f1, labeled, rarest, share
 from bothways.metrics.evaluation import BaselineScores, ClassScores, Evaluation, Interval, evaluate
 from bothways.metrics.importance import Fall, Importance, permutation_importance, sample
 from bothways.metrics.probabilities import Bin, Calibration, Curve, calibration, curve, ranking
@@ -27,6 +27,7 @@ __all__ = [
     "count",
     "curve",
     "evaluate",
+    "f1",
     "interval",
     "labeled",
     "monitored",

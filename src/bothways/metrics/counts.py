@@ -50,6 +50,7 @@ def count(
     positive: int = 0,
     thresholds: Mapping[float, float] | None = None,
     whole: bool = False,
+    predicted: Numbers | None = None,
 ) -> Counts:
     """Count what was predicted.
 
@@ -60,6 +61,7 @@ def count(
         positive: the code of the class to detect.
         thresholds: by false-alarm rate, the probability of that class from which there is an alarm.
         whole: count all sequences together as one.
+        predicted: for each label the code of the predicted class, where not the most probable one.
 
     Raises:
         InputError: as `labeled`.
@@ -70,12 +72,14 @@ def count(
         >>> counts.true_positives.tolist(), counts.support.tolist()
         ([[1, 1], [0, 0]], [[1, 1], [0, 1]])
     """
+    decided = None if predicted is None else labeled(sequences, predicted, classes)[1]
     labels, given, numbers, weights = labeled(sequences, given, classes)
     rows = 1 if whole else len(sequences)
     if whole:
         numbers = np.zeros(len(labels), np.int64)
     p = given if given.ndim == 2 else None
-    predicted = given if p is None else p.argmax(axis=1)
+    if decided is None:
+        decided = given if p is None else p.argmax(axis=1)
 
     def table(codes: Numbers, kinds: int, chosen: Any = slice(None)) -> Array:
         weigh = None if weights is None else weights[chosen]
@@ -91,8 +95,8 @@ def count(
         assert p is not None
         alarms[rate] = table((labels != positive).astype(np.int64), 2, p[:, positive].astype(np.float64) >= threshold)
     return Counts(
-        true_positives=table(labels, classes, predicted == labels),
-        predicted=table(predicted, classes),
+        true_positives=table(labels, classes, decided == labels),
+        predicted=table(decided, classes),
         support=table(labels, classes),
         loss=loss,
         alarms=alarms,

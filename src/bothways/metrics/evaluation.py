@@ -173,6 +173,7 @@ def evaluate(
     classes: Sequence[Any],
     *,
     split: str = "all",
+    predicted: Numbers | None = None,
     baselines: Mapping[str, Numbers] | None = None,
     positive: int | None = None,
     threshold: float | None = None,
@@ -188,6 +189,7 @@ def evaluate(
         probabilities: `(labels, n)`, what the model predicts for each label; the most probable class is predicted.
         classes: the name of every class: the `n` of the model, then those that only these labels have.
         split: the name of the part that the sequences are.
+        predicted: for each label the code of the predicted class, where not the most probable one.
         baselines: the codes that simple models predict, by name; see `bothways.baselines`.
         positive: the code of the class to raise alarms for.
         threshold: the probability of it from which there is an alarm; see `choose_threshold`.
@@ -214,8 +216,9 @@ def evaluate(
     if hours is not None and not 0 < hours < np.inf:
         raise InputError(f"hours is {hours}; it must be a number above 0, or None where there are no times.")
     labels, p, _, _ = labeled(sequences, given, n)
+    decided = p.argmax(axis=1) if predicted is None else labeled(sequences, predicted, n)[1]
     code, thresholds = positive or 0, {} if threshold is None else {0.0: threshold}
-    counts = count(sequences, given, n, positive=code, thresholds=thresholds)
+    counts = count(sequences, given, n, positive=code, thresholds=thresholds, predicted=predicted)
     others = {name: count(sequences, codes, n) for name, codes in (baselines or {}).items()}
     right, predicted, support = (array.sum(axis=0) for array in counts.of_classes)
     accuracy, macro_f1, f1s = _scores(right, predicted, support)
@@ -242,7 +245,7 @@ def evaluate(
         macro_f1=float(macro_f1),
         classes={label: ClassScores(*row) for label, row in zip(classes, rows, strict=True)},
         unseen=tuple(classes[given.shape[1] :]),
-        confusion=np.bincount(labels * n + p.argmax(axis=1), minlength=n * n).reshape(n, n),
+        confusion=np.bincount(labels * n + decided, minlength=n * n).reshape(n, n),
         calibration=calibration(labels, p),
         baselines={
             name: BaselineScores(by_share.of(each), by_class.of(each), ahead.get(name, {}))

@@ -6,4 +6,7 @@ from bothways.patterns.classifiers import ConvolutionPatterns, NGramPatterns, Pa
 from bothways.patterns.convolutions import RandomConvolutions
 from bothways.patterns.ngrams import NGrams
 
-__all__ = ["ConvolutionPatterns", "NGramPatterns", "NGrams", "Patterns", "RandomConvolutions"]
+PATTERNS = {each.name: each for each in (ConvolutionPatterns, NGramPatterns)}
+"""All kinds, by name."""
+
+__all__ = ["PATTERNS", "ConvolutionPatterns", "NGramPatterns", "NGrams", "Patterns", "RandomConvolutions"]

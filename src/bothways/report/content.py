@@ -33,6 +33,7 @@ class Report:
         times: `(steps,)` the time of each step, as datetime64; None where steps have none.
         inputs: the names of the first columns of the sequences' values, which are numbers.
         roles: what each column of the table is for: its name, its role, and why.
+        decided: the codes of the predicted classes, where not the most probable ones.
 
     Raises:
         InputError: arrays that do not fit one another.
@@ -58,6 +59,7 @@ class Report:
     times: Array | None = None
     inputs: Sequence[str] = ()
     roles: Sequence[tuple[str, str, str]] = ()
+    decided: Numbers | None = None
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit one another."""
@@ -81,7 +83,9 @@ class Report:
 
     @property
     def predicted(self) -> Numbers:
-        """The codes of the most probable classes."""
+        """The codes of the predicted classes."""
+        if self.decided is not None:
+            return self.decided
         return np.asarray(self.probabilities.argmax(axis=1), np.int64)
 
     @property

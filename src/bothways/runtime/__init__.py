@@ -10,15 +10,18 @@ from bothways.runtime.forward import (
     scores,
     scores_of,
 )
-from bothways.runtime.model import Label, Model
+from bothways.runtime.model import Label, Member, Model, PatternMember, tempered
 
 __all__ = [
     "Label",
+    "Member",
     "Model",
+    "PatternMember",
     "check_codes",
     "checked_sequences",
     "padded",
     "probabilities",
     "scores",
     "scores_of",
+    "tempered",
 ]

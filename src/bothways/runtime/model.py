@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from bothways.errors import InputError
+from bothways.errors import InputError, counted
 from bothways.network import MAX_CODES, Network
+from bothways.patterns import Patterns
 from bothways.runtime.forward import Floats, check_codes, checked_sequences, probabilities, scores
 from bothways.runtime.inputs import Form, arranged, read_input
-from bothways.sequences import Sequences
+from bothways.sequences import Numbers, Sequences
 
 if TYPE_CHECKING:
     from bothways.baselines import Baseline
@@ -22,42 +23,116 @@ if TYPE_CHECKING:
 Label = int | str | bool
 
 
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A network of an average.
+
+    Attributes:
+        network: what it is.
+        weights: the arrays that `network.weight_shapes()` names, float32 and finite.
+        share: how much its probabilities count, above 0.
+
+    Raises:
+        InputError: weights that do not fit the network, or a share out of its range.
+    """
+
+    network: Network
+    weights: Mapping[str, Floats]
+    share: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse weights that do not fit the network."""
+        check_weights(self.network, self.weights)
+        _check_share(self.share)
+
+    def arrays(self) -> Mapping[str, Any]:
+        """What a model file keeps of it."""
+        return self.weights
+
+    def probabilities(self, sequences: Sequences) -> Floats:
+        """The probability of each class for all labels; see `Model.probabilities`."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = scores(self.network, self.weights, sequences)
+        if not np.isfinite(z).all():
+            raise InputError("The scores overflow: weights of the model, or values of the sequences, are too large.")
+        return probabilities(z)
+
+
+@dataclass(frozen=True, eq=False)
+class PatternMember:
+    """A linear classifier of patterns, as a member of an average.
+
+    Attributes:
+        patterns: what it is.
+        share: as in `Member`.
+    """
+
+    patterns: Patterns
+    share: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a share out of its range."""
+        _check_share(self.share)
+
+    def arrays(self) -> Mapping[str, Any]:
+        """What a model file keeps of it."""
+        return self.patterns.arrays()
+
+    def probabilities(self, sequences: Sequences) -> Floats:
+        """The probability of each class for all sequences."""
+        return probabilities(self.patterns.scores(sequences))
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Model:
     """A trained network with its classes: what `bothways train` and `SequenceLabeler` make, and `bothways.load` reads.
 
+    It may be an average of several networks, over whose probabilities it averages.
+
     Attributes:
-        network: what the network is.
-        weights: the arrays that `network.weight_shapes()` names, float32 and finite.
+        members: what it averages: the best network first, then others, and classifiers of patterns.
         classes: the labels, in the order of the probabilities; all int, all str or all bool.
         columns: how the columns of a table, or of arrays if their label is empty, become features; None for arrays
             that are features already.
         class_counts: how many labels of each class training saw.
         facts: whatever else is worth knowing, as JSON values.
         baselines: the simple models that it is compared with.
+        temperature: above 1 it makes probabilities less certain, below 1 more so: p ** (1 / temperature), made to sum
+            to 1 (Guo et al. 2017, "On Calibration of Modern Neural Networks").
+        threshold: of two classes, the second one is predicted where its probability is at least this.
 
     Raises:
-        InputError: weights or classes that do not fit the network.
+        InputError: networks or classes that do not fit each other.
 
     Example:
         >>> network = Network(features=1, classes=2, units=4)
         >>> weights = {name: np.ones(shape, np.float32) for name, shape in network.weight_shapes().items()}
-        >>> model = Model(network, weights, classes=("quiet", "alarm"))
+        >>> model = Model([Member(network, weights)], classes=("quiet", "alarm"))
         >>> [labels.tolist() for labels in model.predict([np.zeros((2, 1)), np.zeros((1, 1))])]
         [['alarm', 'alarm'], ['alarm']]
     """
 
-    network: Network
-    weights: Mapping[str, Floats]
+    members: Sequence[Member | PatternMember]
     classes: tuple[Label, ...]
     columns: Columns | None = None
     class_counts: Mapping[Label, int] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     baselines: Sequence[Baseline] = ()
+    temperature: float = 1.0
+    threshold: float = 0.5
 
     def __post_init__(self) -> None:
-        """Refuse weights or classes that do not fit the network."""
-        check_weights(self.network, self.weights)
+        """Refuse networks or classes that do not fit each other."""
+        if not self.members or not isinstance(self.members[0], Member):
+            raise InputError("A model needs a network, as its first member.")
+        alike = {(each.features, each.classes, each.categories, each.per) for each in self.networks}
+        if len(alike) != 1:
+            raise InputError("The networks of a model must read the same features and label the same classes.")
+        if not 0 < self.temperature < np.inf or not 0 < self.threshold < 1:
+            raise InputError(
+                f"temperature is {self.temperature} and threshold {self.threshold}; they must be above 0, and the "
+                "threshold below 1."
+            )
         kinds = {type(label) for label in self.classes}
         if len(kinds) != 1 or not kinds <= {int, str, bool}:
             raise InputError(f"classes are {self.classes}; they must be all int, all str or all bool.")
@@ -70,11 +145,29 @@ class Model:
         if self.columns is not None:
             _check_columns(self.network, self.columns)
 
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """What the networks are."""
+        return tuple(member.network for member in self.members if isinstance(member, Member))
+
+    @property
+    def network(self) -> Network:
+        """What the best network is."""
+        return self._best.network
+
+    @property
+    def weights(self) -> Mapping[str, Floats]:
+        """The weights of the best network."""
+        return self._best.weights
+
+    @property
+    def _best(self) -> Member:
+        assert isinstance(self.members[0], Member)
+        return self.members[0]
+
     def __repr__(self) -> str:
         """One line."""
-        return (
-            f"<Model: {self.network.cell} of {self.network.units} units, classes {', '.join(map(str, self.classes))}>"
-        )
+        return f"<Model: {self.summary['network']}, classes {', '.join(map(str, self.classes))}>"
 
     def __str__(self) -> str:
         """A short card."""
@@ -95,7 +188,12 @@ class Model:
         }
         if network.conv_window:
             summary["convolution"] = f"{network.conv_window} steps, stride {network.conv_stride}"
-        summary["weights"] = f"{sum(array.size for array in self.weights.values()):,} numbers"
+        if len(self.members) > 1:
+            others = [f"{counted(len(self.networks) - 1, 'more network')}"] if len(self.networks) > 1 else []
+            others += [each.patterns.name.replace("_", " ") for each in self.members if isinstance(each, PatternMember)]
+            summary["averaged with"] = ", ".join(others)
+        size = sum(array.size for member in self.members for array in member.arrays().values())
+        summary["weights"] = f"{size:,} numbers"
         named = columns is not None and columns.label
         summary["features"] = ", ".join(columns.features) if columns and named else f"{network.features} per step"
         summary |= columns.roles if columns and named else {}
@@ -107,7 +205,9 @@ class Model:
             "epochs": facts.get("epochs"),
             "best epoch": facts.get("best_epoch"),
             "valid score": None if best.get("valid_metric") is None else f"{best['valid_metric']:.3f}",
-            "threshold": f"{facts['threshold']['value']:.4g}" if "threshold" in facts else None,
+            "temperature": None if self.temperature == 1 else f"{self.temperature:.3g}",
+            "threshold": None if self.threshold == 0.5 else f"{self.threshold:.3g} for {self.classes[-1]}",
+            "alarm threshold": f"{facts['threshold']['value']:.4g}" if "threshold" in facts else None,
         }
         found["settings"] = ", ".join(f"{key} {value}" for key, value in facts.get("settings", {}).items())
         return summary | {name: str(value) for name, value in found.items() if value}
@@ -139,7 +239,13 @@ class Model:
             DataError: a data frame that does not fit the model; names the column.
         """
         classes = np.array(self.classes)
-        return self._arranged(X, lambda p: classes[p.argmax(axis=-1)])
+        return self._arranged(X, lambda p: classes[self.decide(p)])
+
+    def decide(self, p: Floats) -> Numbers:
+        """The codes of the classes to predict by their probabilities `(labels, classes)`."""
+        if len(self.classes) == 2:
+            return (p[:, 1] >= self.threshold).astype(np.int64)
+        return np.asarray(p.argmax(axis=1))
 
     def read(self, name: str, X: Any) -> tuple[Sequences, Form]:
         """Sequences as the network takes them, and the form in which they came."""
@@ -161,16 +267,34 @@ class Model:
         Raises:
             InputError: weights or values so large that their sums overflow.
         """
-        with np.errstate(over="ignore", invalid="ignore"):
-            z = scores(self.network, self.weights, sequences)
-        if not np.isfinite(z).all():
-            raise InputError("The scores overflow: weights of the model, or values of the sequences, are too large.")
-        return probabilities(z)
+        p = self.members[0].probabilities(sequences)
+        if len(self.members) > 1:
+            total = sum(member.share for member in self.members)
+            p *= self.members[0].share / total
+            for member in self.members[1:]:
+                p += member.share / total * member.probabilities(sequences)
+        return p if self.temperature == 1 else tempered(p, self.temperature)
 
     def _arranged(self, X: Any, function: Callable[[Floats], npt.NDArray[Any]]) -> Any:
         """A function of the probabilities, in the form of X."""
         sequences, form = self.read("X" if self.columns else "sequences", X)
         return arranged(sequences, form, function(self.probabilities(sequences)))
+
+
+def _check_share(share: float) -> None:
+    if not 0 < share < np.inf:
+        raise InputError(f"The share of a member is {share}; it must be above 0.")
+
+
+def tempered(p: Floats, temperature: float) -> Floats:
+    """Probabilities made less certain by a temperature above 1, more so by one below.
+
+    Example:
+        >>> tempered(np.array([[0.8, 0.2]]), 2.0).round(3)
+        array([[0.667, 0.333]])
+    """
+    powers = np.maximum(p, 1e-30) ** (1 / temperature)
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
 def _check_columns(network: Network, columns: Columns) -> None:

@@ -28,7 +28,7 @@ def numbers(network: Network, values: Array, lengths: Lengths) -> Array:
 
     Returns:
         `(steps, network.channels)`: the numeric columns, and less their means over the sequence; their changes, which
-        at first are those since the beginning of the sequence.
+        at first are those since the beginning of the sequence. With one direction, both are of what it has read so far.
 
     Example:
         >>> network = Network(features=1, classes=2, levels="both", changes=1)
@@ -38,12 +38,15 @@ def numbers(network: Network, values: Array, lengths: Lengths) -> Array:
                [ 6.,  3.,  4.],
                [ 5.,  0.,  0.]])
     """
-    levels = values[:, : network.numeric]
-    begins = np.repeat(np.cumsum(lengths) - lengths, lengths)
-    of_levels = {"raw": lambda: levels, "centered": lambda: levels - _means(levels, lengths)}
-    parts = [of_levels[level]() for level in LEVELS[network.levels]]
+    levels, backward = values[:, : network.numeric], network.direction == "backward"
+    ends = np.cumsum(lengths)
+    first, last = np.repeat(ends - lengths, lengths), np.repeat(ends - 1, lengths)
+    parts = []
+    for level in LEVELS[network.levels]:
+        parts.append(levels if level == "raw" else levels - _means(levels, lengths, network.direction))
     for over in CHANGES[: network.changes]:
-        parts.append(levels - levels[np.maximum(np.arange(len(levels)) - over, begins)])
+        steps = np.arange(len(levels)) + (over if backward else -over)
+        parts.append(levels - levels[np.clip(steps, first, last)])
     return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
 
 
@@ -85,10 +88,15 @@ def piecewise(z: Floats, centers: Floats, slopes: Floats) -> Floats:
     return bins.reshape(*z.shape[:-1], centers.size)
 
 
-def _means(levels: Array, lengths: Lengths) -> Array:
-    """For each step the means over its sequence."""
-    filled = lengths[lengths > 0]
-    if not len(filled):
-        return np.zeros_like(levels)
-    means = np.add.reduceat(levels, np.cumsum(filled) - filled, axis=0, dtype=np.float64) / filled[:, None]
-    return np.repeat(means.astype(levels.dtype), filled, axis=0)
+def _means(levels: Array, lengths: Lengths, direction: str) -> Array:
+    """For each step the means over its sequence; for one direction, over what it has read so far."""
+    means = np.empty_like(levels)
+    for end, length in zip(np.cumsum(lengths).tolist(), lengths.tolist(), strict=True):
+        of = slice(end - length, end)
+        if direction == "both":
+            means[of] = levels[of].mean(axis=0, dtype=np.float64) if length else 0
+        else:
+            way = slice(None, None, -1 if direction == "backward" else 1)
+            sums = np.cumsum(levels[of][way], axis=0, dtype=np.float64)
+            means[of] = (sums / np.arange(1, length + 1)[:, None])[way]
+    return means

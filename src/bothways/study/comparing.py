@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +13,7 @@ import numpy as np
 from bothways import interrupts
 from bothways.errors import InputError
 from bothways.metrics import rarest, score
-from bothways.options import whole
+from bothways.options import seconds_of, whole
 from bothways.problems import PROBLEMS
 from bothways.sequences import NO_LABEL
 from bothways.study.factors import Setting, Value, checked_vary, default
@@ -29,7 +27,6 @@ from bothways.study.tasks import Label, Task, problem_task
 from bothways.study.worker import StudySpec
 
 FALSE_ALARM_RATES = (0.01, 0.001)
-UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def compare(
@@ -108,7 +105,7 @@ def compare(
         need_optuna()
     if workers is not None:
         whole("workers", workers, 1)
-    deadline = None if budget is None else time.monotonic() + budget_seconds(budget)
+    deadline = None if budget is None else time.monotonic() + seconds_of("budget", budget)
     first = grid.reference(reference or {})
     grid = grid.part(fraction, first) if search is None else replace(grid, cells=(first,))
     windows = grid.vary.get("window", (grid.base.get("window", default("window")),))
@@ -167,15 +164,6 @@ def compare(
 
 
 _cluster = cluster
-
-
-def budget_seconds(budget: float | str) -> float:
-    """A time in seconds from a number, or from text such as 10m."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([smh]?)\s*", str(budget))
-    seconds = float(found[1]) * UNITS[found[2] or "s"] if found else 0.0
-    if not 0 < seconds < math.inf:
-        raise InputError(f"budget is {budget!r}; it must be a time above 0, such as 90s, 10m or 2h.")
-    return seconds
 
 
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.options import Option, options
+from bothways.sequences import Sequences
 from bothways.settings import Settings
 
 Value = int | float | str | bool | None
@@ -34,6 +35,11 @@ class DataShape(NamedTuple):
     categories: tuple[int, ...] = ()
     per: str = "step"
     longest: int = 1
+
+    @classmethod
+    def of(cls, network: Network, train: Sequences) -> DataShape:
+        """That of the data of a network, which learns from these sequences."""
+        return cls(network.features, network.classes, network.categories, network.per, int(train.lengths.max()))
 
 
 @dataclass(frozen=True)
@@ -64,9 +70,9 @@ class Setting:
     def __str__(self) -> str:
         return " ".join(f"{name}={value}" for name, value in self.changed) or "all defaults"
 
-    def settings(self, seed: int) -> Settings:
-        """How to train."""
-        return replace(Settings(**self._fields(Settings)), seed=seed)
+    def settings(self, seed: int, **more: Any) -> Settings:
+        """How to train; `more` has attributes that are not those of the setting."""
+        return replace(Settings(**self._fields(Settings)), seed=seed, **more)
 
     def network(self, shape: DataShape) -> Network:
         """The network for data of a shape; an InputError says why there is none."""

@@ -89,7 +89,7 @@ def do_runs(
 
     while left and progress.until_deadline > 0:
         suspects = [each for each in left if tries[each] == TRIES - 1]
-        count = _processes(workers)
+        count = processes(workers)
         waiting = deque(_batches(suspects or list(left), count, singly=progress.deadline is not None or bool(tries)))
         flying: list[Batch] = []
 
@@ -103,8 +103,8 @@ def do_runs(
                 yield joblib.delayed(train_runs)(spec, *flying[-1], progress.until_deadline)
 
         try:
-            with _results(tasks(), count, alone=bool(suspects)) as results:
-                for runs in results:
+            with results(tasks(), count, alone=bool(suspects)) as found:
+                for runs in found:
                     if not runs:  # a nap, or time was over
                         continue
                     lost, ids = 0, {run.id for run in runs}
@@ -129,7 +129,7 @@ def do_runs(
     return not left
 
 
-def _processes(workers: int | None) -> int:
+def processes(workers: int | None) -> int:
     """How many processes there are to be, here or on the cluster."""
     chosen = joblib.parallel.get_active_backend()[1] if workers is None else workers
     return int(joblib.effective_n_jobs(-1 if chosen in (None, 1) and workers is None else chosen))
@@ -158,7 +158,7 @@ def _batches(wanted: Sequence[RunId], processes: int, singly: bool) -> Iterator[
 
 
 @contextmanager
-def _results(tasks: Iterator[Any], processes: int, alone: bool) -> Iterator[Iterator[Any]]:
+def results(tasks: Iterator[Any], processes: int, alone: bool) -> Iterator[Iterator[Any]]:
     """What comes of tasks, as it comes; the processes are stopped if nobody waits for it any longer."""
     # One process of joblib is this one, which must not die with a run: there are two, and one has nothing to do.
     parallel = joblib.Parallel(max(2, processes), pre_dispatch=1 if alone else processes, batch_size=1)

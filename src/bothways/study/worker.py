@@ -65,7 +65,7 @@ def train_runs(spec: StudySpec, setting: Setting, seeds: Sequence[int], seconds:
     At least one run comes of it unless time is over; those for which `AT_ONCE` was too short are missing.
     """
     begun, done = time.monotonic(), list[Run]()
-    _begin(spec.driver, spec.backend)
+    begin(spec.driver, spec.backend)
     with _lock:  # some pools have threads
         for seed in seeds:
             try:
@@ -80,7 +80,7 @@ def train_runs(spec: StudySpec, setting: Setting, seeds: Sequence[int], seconds:
 
 
 @cache
-def _begin(driver: Process, backend: str | None) -> None:
+def begin(driver: Process, backend: str | None) -> None:
     """Make a process of a pool ready; the one that compares is left as it is."""
     if this_process() == driver:
         return

@@ -13,8 +13,8 @@ from bothways.sequences import Sequences
 
 Lengths = npt.NDArray[np.int64]
 
-SHAPES = 4
-"""How many lengths training pads to at most; each one costs a compilation of about half a second."""
+SHAPES, FEW_STEPS = 4, 100_000
+"""How many lengths training pads to at most; half as many with fewer steps, as each costs a second of compiling."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +97,8 @@ def bucketed(sequences: Sequences, batch_size: int, most_steps: int | None = Non
     per_step = sequences.per == "step"
     weighty = np.bincount(sequences.sequence_of_steps, weights, len(sequences)) if per_step else weights
     labeled = np.flatnonzero((weighty > 0) & (lengths > 0))
-    edges = bucket_lengths(lengths[labeled].tolist(), least=batch_size)
+    most = SHAPES if sequences.steps >= FEW_STEPS else SHAPES // 2
+    edges = bucket_lengths(lengths[labeled].tolist(), least=batch_size, most=most)
     which = np.searchsorted(edges, lengths[labeled])
     result = []
     for k, time in enumerate(edges):

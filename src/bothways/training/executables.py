@@ -29,6 +29,9 @@ from bothways.files import written_whole
 MOST_BYTES = 256 << 20
 """What all files may take together; a small network takes a third of a megabyte."""
 
+OPTIONS = {"xla_backend_optimization_level": 1}
+"""Of the compiler. The work is in calls of the engine, and in this level compiling takes two thirds of the time."""
+
 DIGEST = hashlib.sha256().digest_size
 
 
@@ -36,7 +39,7 @@ def compiled(lowered: Any) -> Any:
     """What `lowered.compile()` gives, from the disk if it is there."""
     folder = cache_folder()
     if folder is None:
-        return lowered.compile()
+        return lowered.compile(OPTIONS)
     path = folder / hashlib.sha256(f"{_machine()}\n{lowered.as_text()}".encode()).hexdigest()
     # A file that is damaged or of another make is as good as none.
     with suppress(Exception):
@@ -45,7 +48,7 @@ def compiled(lowered: Any) -> Any:
             found = serialize_executable.deserialize_and_load(content[DIGEST:], lowered.in_tree, lowered.out_tree)
             os.utime(path)
             return found
-    made = lowered.compile()
+    made = lowered.compile(OPTIONS)
     with suppress(Exception):  # no place on the disk, say: it will be compiled again
         content = serialize_executable.serialize(made)[0]
         _write(path, hashlib.sha256(content).digest() + content)
@@ -91,4 +94,5 @@ def _machine() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         kept = ("model name", "flags", "Features", "CPU part")
         processor = "\n".join(dict.fromkeys(line for line in lines if line.startswith(kept)))
-    return "\n".join([*versions, os.environ.get("XLA_FLAGS", ""), f"{engine.st_size} {engine.st_mtime_ns}", processor])
+    made = f"{engine.st_size} {engine.st_mtime_ns}"
+    return "\n".join([*versions, os.environ.get("XLA_FLAGS", ""), str(OPTIONS), made, processor])

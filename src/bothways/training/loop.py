@@ -35,6 +35,10 @@ from bothways.training.keras_model import get_weights, set_weights
 from bothways.training.validation import Validation
 
 
+class DivergedError(InputError):
+    """The loss is no finite number."""
+
+
 @dataclass(frozen=True)
 class EpochReport:
     """What an epoch did.
@@ -229,7 +233,7 @@ class _Training:
         update_seconds = time.perf_counter() - self._started
         epoch, settings = len(self.history) + 1, self._settings
         if not math.isfinite(loss):
-            raise InputError(f"The loss is {loss} in epoch {epoch}. Lower learning_rate={settings.learning_rate}.")
+            raise DivergedError(f"The loss is {loss} in epoch {epoch}. Lower learning_rate={settings.learning_rate}.")
         metric = valid_loss = None
         better = True
         if self._validation is not None:

@@ -11,7 +11,7 @@ import numpy as np
 import bothways
 from bothways import baselines
 from bothways.network import Network
-from bothways.runtime import Label, Model
+from bothways.runtime import Label, Member, Model
 from bothways.sequences import Sequences
 from bothways.settings import Settings
 from bothways.training.loop import Trained
@@ -48,4 +48,5 @@ def trained_model(
         "versions": {"bothways": bothways.__version__},
     }
     class_counts = dict(zip(classes, counts, strict=True))
-    return Model(network, trained.weights, tuple(classes), columns, class_counts, facts | more, simple)
+    members = [Member(network, trained.weights)]
+    return Model(members, tuple(classes), columns, class_counts, facts | more, simple)

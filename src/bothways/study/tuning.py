@@ -1,0 +1,550 @@
+"""Settings that suit a table: many are tried on its valid part within a budget, and the best networks averaged.
+
+Trials are trainings with fewer or more epochs. What did well in few is tried again in more, and then with other seeds
+(asynchronous successive halving: Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning"). The average
+is put together greedily (Caruana et al. 2004, "Ensemble Selection from Libraries of Models"). Nothing but the train and
+the valid part is looked at.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import joblib
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from bothways.errors import BothwaysError
+from bothways.metrics import Resamples, Score, count, f1, labeled, monitored, score
+from bothways.network import Network
+from bothways.patterns import Patterns
+from bothways.runtime import Member, Model, PatternMember, probabilities, scores, tempered
+from bothways.sequences import NO_LABEL, Sequences
+from bothways.settings import SCORES, Search, Settings
+from bothways.study.factors import DataShape, Setting, Value
+from bothways.study.pool import PoolError, processes, results
+from bothways.study.worker import Process, begin, this_process
+
+if TYPE_CHECKING:
+    from bothways.training import EpochReport, Trained
+    from bothways.training.checkpoints import Checkpoint
+
+FIRST: tuple[dict[str, Value], ...] = (
+    {},
+    {"encoding": "standard", "levels": "raw", "changes": 0},
+    {"dropout": 0.25, "units": 64},
+    {"encoding": "standard"},
+    {"levels": "raw", "changes": 0},
+    {"learning_rate": 0.003},
+    {"levels": "centered", "dropout": 0.25},
+    {"conv_window": 7, "dropout": 0.25},
+)
+"""What is tried first, where the data allow it."""
+
+CHOICES: Mapping[str, tuple[Value, ...]] = {
+    "encoding": ("piecewise", "standard"),
+    "levels": ("both", "raw", "centered"),
+    "changes": (0, 1, 2, 3),
+    "bins": (8, 16, 32),
+    "units": (32, 64),
+    "depth": (1, 2),
+    "cell": ("lstm", "gru"),
+    "direction": ("both", "forward"),
+    "dropout": (0.0, 0.25, 0.5),
+    "learning_rate": (0.003, 0.01, 0.03),
+    "conv_window": (0, 3, 7, 15),
+    "pooling": ("mean_max", "last", "mean", "max"),
+    "embedding": (8, 16, 32),
+    "class_weight": (None, "balanced"),
+    "window": (1000, 250),
+}
+"""What is varied, one value of the best so far at a time."""
+
+RATE = 3
+"""Of so many trials one is tried again in more epochs."""
+
+UPDATES = 4000
+"""About so many updates a whole training has."""
+
+SHORT = 4
+"""A first trial has a share of one in so many of the epochs of a whole training."""
+
+CANDIDATES = 20
+"""So many of the best networks may become members."""
+
+THRESHOLDS = 100
+"""So many thresholds are tried."""
+
+SAMPLES = 200
+"""On so many samples of the sequences of the valid part."""
+
+BUDGET = 60.0
+"""Seconds for a table of 100,000 steps; others have a time by the square root of their size."""
+
+LONGEST_BUDGET = 6 * BUDGET
+
+
+class Trial(NamedTuple):
+    """What is to be trained: a setting, the seed, and whether in all epochs or in a share of them."""
+
+    setting: Setting
+    seed: int
+    whole: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """What came of a trial.
+
+    Attributes:
+        trial: what was trained.
+        trained: what came of it.
+        p: `(labels, classes)` the probabilities on the valid part.
+        score: how good they are, the higher the better.
+        loss: the mean cross-entropy of the valid part.
+    """
+
+    trial: Trial
+    trained: Trained
+    p: Any
+    score: float
+    loss: float
+
+
+@dataclass(frozen=True, eq=False)
+class Tuned:
+    """What was found.
+
+    Attributes:
+        members: the networks, the best one first.
+        best: the trial of the best one.
+        settings: how it was trained.
+        temperature: as in `bothways.runtime.Model`.
+        threshold: as there.
+        tried: all trials, the best first.
+        score: the score of the average on the valid part.
+        metric: the name of that score.
+    """
+
+    members: list[Member | PatternMember]
+    best: Tried
+    settings: Settings
+    temperature: float
+    threshold: float
+    tried: list[Tried]
+    score: float
+    metric: str
+
+    @property
+    def network(self) -> Network:
+        """The best network."""
+        best = self.members[0]
+        assert isinstance(best, Member)
+        return best.network
+
+    def adopted(self, model: Model) -> Model:
+        """A model of the best network, made one of the average."""
+        return replace(
+            model,
+            members=self.members,
+            temperature=self.temperature,
+            threshold=self.threshold,
+            facts={**model.facts, "search": self.to_json()},
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """What a model file keeps of it."""
+        return {
+            "score": self.metric,
+            "of the average": self.score,
+            "trials": [
+                {"setting": str(each.trial.setting), "epochs": len(each.trained.history), "score": each.score}
+                for each in self.tried
+            ],
+        }
+
+
+class Progress(NamedTuple):
+    """How far a search is: trials that are done, seconds that are over and left, the best setting and its score."""
+
+    done: int
+    seconds: float
+    budget: float
+    best: str
+    score: float
+    metric: str
+
+
+@dataclass(frozen=True, eq=False)
+class _Data:
+    """What all trials share."""
+
+    train: Sequences
+    valid: Sequences
+    shape: DataShape
+    given: Mapping[str, Value]
+    monitor: str
+    positive: int
+    driver: Process = field(default_factory=this_process)
+    backend: str | None = field(default_factory=lambda: os.environ.get("KERAS_BACKEND"))
+
+    @property
+    def score(self) -> Score:
+        """The score that decides."""
+        classes = range(max(self.shape.classes, int(self.valid.known_labels.max()) + 1))
+        return score(self.monitor, classes, self.positive)
+
+    def of(self, p: Any, predicted: Any = None) -> float:
+        """How good probabilities of the valid part are, the higher the better."""
+        found = self.score
+        classes = max(self.shape.classes, int(self.valid.known_labels.max()) + 1)
+        return SCORES[self.monitor].better * found.of(count(self.valid, p, classes, whole=True, predicted=predicted))
+
+
+def default_budget(sequences: Sequences) -> float:
+    """Seconds to look for settings for a table of this size."""
+    return float(min(LONGEST_BUDGET, max(BUDGET / 3, BUDGET * math.sqrt(sequences.steps / 100_000))))
+
+
+def tune(
+    train: Sequences,
+    valid: Sequences,
+    shape: DataShape,
+    given: Mapping[str, Value],
+    *,
+    patterns: Sequence[Patterns] = (),
+    budget: float,
+    seed: int = 0,
+    members: int = Search.members,
+    workers: int | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    stopped: Callable[[], bool] = lambda: False,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    say: Callable[[str], None] = lambda message: None,
+) -> Tuned:
+    """Look for settings that suit a table, and average the best networks.
+
+    Args:
+        train: what to learn from.
+        valid: what to choose by.
+        shape: what the data determine about every network.
+        given: values of factors that are kept.
+        patterns: classifiers that are fitted already, and may become members.
+        budget: seconds after which no trial begins, and those that are going on end; the first one is done in any case.
+        seed: of everything that is drawn. What is found depends on the speed of the machine all the same.
+        members: the most networks that are averaged.
+        workers: how many processes; as many as there are cores if not given.
+        on_progress: is called after each trial.
+        stopped: tells whether to end with what there is.
+        checkpoint: a file that keeps the trials that are done.
+        resume: go on from the checkpoint, if there is one.
+        say: is called with what the user should know.
+
+    Raises:
+        InputError: settings that cannot work, or a checkpoint of another search.
+        KeyboardInterrupt: it was stopped before the first trial was done.
+        PoolError: the processes that train die.
+    """
+    from bothways.training.checkpoints import Checkpoints, fingerprint
+
+    labels = train.known_labels
+    counts = np.bincount(labels[labels != NO_LABEL], minlength=shape.classes)
+    monitor, positive = monitored(str(given.get("monitor", Settings.monitor)), counts)
+    data = _Data(train, valid, shape, given, monitor, positive)
+    plan, done, spent = _Plan(data, seed), list[Tried](), 0.0
+    first = plan.first[0]
+    kept = None
+    if checkpoint is not None:
+        marks = fingerprint(first.network(shape), first.settings(seed), train, valid)
+        kept = Checkpoints(checkpoint, marks, say)
+        if resume and (stored := kept.load()) is not None:
+            spent, done = stored.notes["seconds"], _restored(stored)
+            plan.take(done)
+    else:
+        first.network(shape)
+    begun = time.monotonic() - spent
+    for tried in _attempts(data, plan, done, begun + budget, workers, stopped):
+        done.append(tried)
+        best = max(done, key=_rank)
+        seconds = time.monotonic() - begun
+        on_progress(Progress(len(done), seconds, budget, str(best.trial.setting), abs(best.score), monitor))
+        if kept is not None:
+            kept.offer(_stored(done, seconds), last=False)
+    if kept is not None:
+        kept.flush()
+    if not done:
+        raise KeyboardInterrupt
+    return _averaged(data, done, patterns, members)
+
+
+def _attempts(
+    data: _Data, plan: _Plan, done: Sequence[Tried], end: float, workers: int | None, stopped: Callable[[], bool]
+) -> Iterator[Tried]:
+    """What comes of trials, as it comes. The pool has a thread of its own, so that nobody waits for it when stopped."""
+    found: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def trials() -> Iterator[Any]:
+        while not stopped():
+            left = end - time.monotonic()
+            if left <= 0 and (plan.begun or done):
+                return
+            yield joblib.delayed(attempt)(data, plan.next(done), left if plan.begun > 1 or done else math.inf)
+
+    def run() -> None:
+        try:
+            with results(trials(), processes(workers), alone=False) as each:
+                for tried in each:
+                    found.put(tried)
+            found.put(StopIteration)
+        except Exception as reason:  # a process died, or a setting cannot work
+            found.put(reason)
+
+    threading.Thread(target=run, daemon=True).start()
+    while True:
+        try:
+            tried = found.get(timeout=0.2)
+        except queue.Empty:
+            if stopped():
+                return
+            continue
+        if isinstance(tried, Tried):
+            yield tried
+        elif tried is not None:
+            if isinstance(tried, Exception) and not done:
+                raise (
+                    tried
+                    if isinstance(tried, BothwaysError)
+                    else PoolError(f"A search ended without a result: {tried}")
+                )
+            return
+
+
+def _stored(done: Sequence[Tried], seconds: float) -> Checkpoint:
+    """All trials that are done, as a checkpoint keeps them."""
+    from bothways.training.checkpoints import Checkpoint
+
+    arrays = {f"{i}/{name}": array for i, each in enumerate(done) for name, array in each.trained.weights.items()}
+    arrays |= {f"{i}/p": each.p for i, each in enumerate(done)}
+    trials = [
+        {
+            "trial": [each.trial.setting.text, each.trial.seed, each.trial.whole],
+            "trained": asdict(replace(each.trained, weights={})),
+            "score": each.score,
+            "loss": each.loss,
+        }
+        for each in done
+    ]
+    return Checkpoint(arrays, {"seconds": seconds, "trials": trials})
+
+
+def _restored(stored: Checkpoint) -> list[Tried]:
+    """What `_stored` kept."""
+    from bothways.training import EpochReport, Trained
+
+    found = []
+    for i, said in enumerate(stored.notes["trials"]):
+        own = {name.partition("/")[2]: array for name, array in stored.arrays.items() if name.startswith(f"{i}/")}
+        setting, seed, whole = said["trial"]
+        p, history = own.pop("p"), [EpochReport(**report) for report in said["trained"]["history"]]
+        trained = Trained(**{**said["trained"], "weights": own, "history": history})
+        found.append(
+            Tried(Trial(Setting.of(json.loads(setting)), seed, whole), trained, p, said["score"], said["loss"])
+        )
+    return found
+
+
+def _rank(tried: Tried) -> tuple[float, float]:
+    return tried.score, -tried.loss
+
+
+class _Plan:
+    """What to try next."""
+
+    def __init__(self, data: _Data, seed: int) -> None:
+        self._data, self._seed = data, seed
+        self._generator = np.random.default_rng(seed)
+        self._given: set[Trial] = set()
+        self.first = [self._setting(values) for values in FIRST]
+        self.begun = 0
+
+    def take(self, done: Sequence[Tried]) -> None:
+        """Know of trials that an earlier search has done."""
+        self._given |= {each.trial for each in done}
+
+    def next(self, done: Sequence[Tried]) -> Trial:
+        """The next trial, by what is known of those that are done."""
+        self.begun += 1
+        chosen = self._promoted(done) or self._new(done) or self._again(done)
+        self._given.add(chosen)
+        return chosen
+
+    def _promoted(self, done: Sequence[Tried]) -> Trial | None:
+        """A setting that did well in few epochs, in all of them."""
+        short = sorted((each for each in done if not each.trial.whole), key=_rank, reverse=True)
+        for each in short[: len(short) // RATE]:
+            whole = each.trial._replace(whole=True)
+            if whole not in self._given:
+                return whole
+        return None
+
+    def _new(self, done: Sequence[Tried]) -> Trial | None:
+        """A setting that was not tried yet: of those to try first, else one like the best but for one or two values."""
+        whole = [each for each in done if each.trial.whole]
+        if len(whole) > 2 and self._generator.random() < 1 / RATE:
+            return None
+        for setting in self.first:
+            if (trial := Trial(setting, self._seed, False)) not in self._given:
+                return trial
+        best = sorted(done, key=_rank, reverse=True)[:RATE]
+        for _ in range(20 if best else 0):
+            values = dict(best[self._generator.integers(len(best))].trial.setting.changed)
+            for name in self._generator.choice(list(CHOICES), self._generator.integers(1, 3), replace=False).tolist():
+                values[name] = CHOICES[name][self._generator.integers(len(CHOICES[name]))]
+            if (trial := Trial(self._setting(values), self._seed, False)) not in self._given:
+                return trial
+        return None
+
+    def _again(self, done: Sequence[Tried]) -> Trial:
+        """One of the best settings with another seed."""
+        best = sorted((each for each in done if each.trial.whole), key=_rank, reverse=True)[:RATE]
+        setting = best[self._generator.integers(len(best))].trial.setting if best else self.first[0]
+        for seed in itertools.count(self._seed):
+            if (trial := Trial(setting, seed, True)) not in self._given:
+                return trial
+        raise AssertionError("there is no end of numbers")
+
+    def _setting(self, values: Mapping[str, Value]) -> Setting:
+        """The setting of values that are not given, without those that have no effect on these data."""
+        shape = self._data.shape
+        of_size: dict[str, Value] = {"pooling": "mean_max", "batch_size": _batch_size(self._data.train)}
+        chosen = {**of_size, **values, **self._data.given}
+        if "conv_window" not in self._data.given and int(chosen.get("conv_window") or 0) > shape.longest:
+            del chosen["conv_window"]
+        return Setting.of(chosen).alone(shape)
+
+
+def _batch_size(train: Sequences) -> int:
+    """Few sequences are learned a few at a time, many more at once.
+
+    Example:
+        >>> [_batch_size(Sequences(np.zeros((n, 1)), np.ones(n, np.int64))) for n in (20, 3000, 20_000)]
+        [8, 16, 64]
+    """
+    pieces = len(train) + train.steps // int(Settings.window or 1000)
+    return int(2 ** np.clip(np.log2(pieces / 200).round(), 3, 6))
+
+
+def attempt(data: _Data, trial: Trial, seconds: float) -> Tried | None:
+    """Train and validate, in a process of the pool; None if the loss is no finite number."""
+    begin(data.driver, data.backend)
+    from bothways.training import DivergedError, train
+
+    end = time.monotonic() + seconds
+    settings = _settings(data, trial)
+    network = trial.setting.network(data.shape)
+
+    def on_epoch(report: EpochReport) -> None:
+        if time.monotonic() > end:
+            raise KeyboardInterrupt  # which keeps the best weights so far
+
+    try:
+        trained = train(network, data.train, settings, data.valid, on_epoch, say=lambda message: None)
+    except DivergedError:
+        return None
+    p = probabilities(scores(network, trained.weights, data.valid))
+    best = next(report for report in reversed(trained.history) if report.best)
+    return Tried(trial, replace(trained, interrupted=False, losses=[]), p, data.of(p), float(best.valid_loss or 0))
+
+
+def _settings(data: _Data, trial: Trial) -> Settings:
+    """How to train: so many epochs that there are about `UPDATES` in all, or a share of them."""
+    settings = trial.setting.settings(trial.seed)
+    pieces = len(data.train) + data.train.steps // (settings.window or data.train.steps)
+    epochs = int(np.clip(UPDATES * settings.batch_size / pieces, 8, max(8, settings.epochs)))
+    epochs = min(epochs, settings.epochs)
+    return replace(settings, epochs=epochs if trial.whole else max(min(3, epochs), epochs // SHORT))
+
+
+def _averaged(data: _Data, done: Sequence[Tried], patterns: Sequence[Patterns], most: int) -> Tuned:
+    """The average that does best, with temperature and threshold."""
+    ranked = sorted(done, key=_rank, reverse=True)
+    candidates: list[tuple[Tried | Patterns, Any]] = [(each, each.p) for each in ranked[:CANDIDATES]]
+    candidates += [(each, probabilities(each.scores(data.valid))) for each in patterns]
+    chosen = _greedy(data, [p for _, p in candidates], most)
+    p = tempered(np.mean([candidates[i][1] for i in chosen], axis=0), 1.0)
+    temperature = _temperature(data, p)
+    p = tempered(p, temperature)
+    threshold = _threshold(data, p) if data.shape.classes == 2 and data.monitor == "f1" else 0.5
+    predicted = (p[:, 1] >= threshold).astype(np.int64) if data.shape.classes == 2 else None
+    members = [_member(data, candidates[i][0], float(chosen.count(i))) for i in dict.fromkeys(chosen)]
+    settings, found = _settings(data, ranked[0].trial), abs(data.of(p, predicted))
+    return Tuned(members, ranked[0], settings, temperature, threshold, ranked, found, data.monitor)
+
+
+def _member(data: _Data, chosen: Tried | Patterns, share: float) -> Member | PatternMember:
+    if isinstance(chosen, Patterns):
+        return PatternMember(chosen, share)
+    return Member(chosen.trial.setting.network(data.shape), chosen.trained.weights, share)
+
+
+def _greedy(data: _Data, given: Sequence[Any], most: int) -> list[int]:
+    """The numbers of so many probabilities, some perhaps twice, as each adds to what their average is worth.
+
+    The first one is among them.
+    """
+    chosen, total = [0], np.array(given[0], np.float64)
+
+    def value(p: Any) -> tuple[float, float]:
+        return data.of(p), -_loss(data, p)
+
+    while len(chosen) < most:
+        sums = [total + p for p in given]
+        values = [value(each / (len(chosen) + 1)) for each in sums]
+        at = max(range(len(values)), key=values.__getitem__)
+        if values[at] <= value(total / len(chosen)):
+            break
+        chosen.append(at)
+        total = sums[at]
+    return chosen
+
+
+def _loss(data: _Data, p: Any) -> float:
+    labels = data.valid.known_labels
+    known = (labels >= 0) & (labels < p.shape[1])
+    return float(-np.log(np.maximum(p[known, labels[known]], 1e-12)).mean())
+
+
+def _temperature(data: _Data, p: Any) -> float:
+    """The temperature at which the valid part is likeliest."""
+    found = minimize_scalar(lambda log: _loss(data, tempered(p, math.exp(log))), bounds=(-1.5, 1.5), method="bounded")
+    return round(math.exp(found.x), 4)
+
+
+def _threshold(data: _Data, p: Any) -> float:
+    """The probability of the second class from which the F1 of the class to detect is highest.
+
+    It is the median over samples of sequences, lest a few decide.
+    """
+    labels, p, numbers, weights = labeled(data.valid, p, 2)
+    edges = np.linspace(0, 1, THRESHOLDS + 1)
+    cells = np.minimum((p[:, 1] * THRESHOLDS).astype(np.int64), THRESHOLDS - 1)
+    shape = (len(data.valid), 2, THRESHOLDS)
+    counts = np.bincount((numbers * 2 + labels) * THRESHOLDS + cells, weights, math.prod(shape)).reshape(shape)
+    above = counts[..., ::-1].cumsum(axis=-1)[..., ::-1]  # [sequence, class, threshold]: predicted as the second class
+    wanted = above if data.positive else counts.sum(axis=-1, keepdims=True) - above
+    support = counts[:, data.positive].sum(axis=-1)
+    samples = Resamples([len(data.valid)], times=SAMPLES)
+    hits, predicted, there = samples.sums(wanted[:, data.positive], wanted.sum(axis=1), support[:, None])
+    best = f1(hits, predicted, there).argmax(axis=-1)
+    return float(np.clip(np.median(edges[best]), 0.5 / THRESHOLDS, 1 - 0.5 / THRESHOLDS))

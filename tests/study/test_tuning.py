@@ -1,0 +1,166 @@
+"""Looking for settings: what is found, what is kept, and what it never sees."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bothways.errors import InputError
+from bothways.patterns import ConvolutionPatterns
+from bothways.runtime import Member
+from bothways.sequences import Sequences
+from bothways.study.factors import DataShape, Setting
+from bothways.study.tuning import CHOICES, FIRST, Progress, Trial, Tuned, _Plan, default_budget, tune
+
+SHAPE = DataShape(features=1, classes=2, longest=20)
+QUICK: dict[str, Any] = {"epochs": 8, "units": 4}
+
+
+def rising(count: int, seed: int, rare: float = 0.0) -> Sequences:
+    """Sequences in which a step is 1 where it is higher than the one before it by more than `rare`."""
+    x = np.random.default_rng(seed).normal(size=(count, 20))
+    y = np.diff(x, axis=1, prepend=9) > rare
+    return Sequences(x.reshape(-1, 1), np.full(count, 20), labels=y.astype(np.int64).ravel())
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tuned, list[Progress], Path]:
+    progress: list[Progress] = []
+    path = tmp_path_factory.mktemp("tuned") / "some.checkpoint"
+    train, valid = rising(60, seed=0), rising(30, seed=1)
+    tuned = tune(
+        train, valid, SHAPE, QUICK, budget=15, workers=1, members=3, on_progress=progress.append, checkpoint=path
+    )
+    return tuned, progress, path
+
+
+def test_a_search_tries_settings_and_averages_networks(found: tuple[Tuned, list[Progress], Path]) -> None:
+    tuned, progress, _ = found
+    assert len(tuned.tried) == len(progress) == progress[-1].done > 1
+    assert 1 <= len(tuned.members) <= 3
+    assert sum(member.share for member in tuned.members) <= 3
+    assert tuned.score >= max(each.score for each in tuned.tried) - 0.05
+    assert all(
+        network.units == 4 for network in (tuned.network, *(m.network for m in tuned.members if hasattr(m, "network")))
+    )
+    assert {each["setting"] for each in tuned.to_json()["trials"]} == {str(each.trial.setting) for each in tuned.tried}
+    assert tuned.settings.epochs <= 8
+
+
+def test_a_search_goes_on_from_its_checkpoint(found: tuple[Tuned, list[Progress], Path]) -> None:
+    tuned, _, path = found
+    train, valid = rising(60, seed=0), rising(30, seed=1)
+    again = tune(train, valid, SHAPE, QUICK, budget=0.01, workers=1, members=3, checkpoint=path, resume=True)
+    assert [each.trial for each in again.tried] == [each.trial for each in tuned.tried]
+    assert again.temperature == tuned.temperature
+    for one, other in zip(again.members, tuned.members, strict=True):
+        for name, array in one.arrays().items():
+            np.testing.assert_array_equal(array, other.arrays()[name])
+    with pytest.raises(InputError, match="another training"):
+        tune(valid, train, SHAPE, QUICK, budget=0.01, checkpoint=path, resume=True)
+
+
+def test_a_search_that_is_stopped_keeps_what_there_is_or_ends() -> None:
+    train, valid = rising(20, seed=0), rising(10, seed=1)
+    done: list[Progress] = []
+    begun = time.monotonic()
+    tuned = tune(train, valid, SHAPE, QUICK, budget=600, workers=1, on_progress=done.append, stopped=lambda: bool(done))
+    assert len(tuned.tried) == 1
+    assert time.monotonic() - begun < 200
+    with pytest.raises(KeyboardInterrupt):
+        tune(train, valid, SHAPE, QUICK, budget=600, workers=1, stopped=lambda: True)
+
+
+def test_a_setting_that_cannot_work_is_said_before_anything_is_trained() -> None:
+    with pytest.raises(InputError, match="a window of 50 steps is longer"):
+        tune(rising(9, 0), rising(9, 1), SHAPE, {"conv_window": 50}, budget=60)
+
+
+def tried(data: Any, values: dict[str, Any], score: float, whole: bool = False, seed: int = 0) -> Any:
+    from bothways.study.tuning import Tried
+
+    return Tried(Trial(Setting.of(values), seed, whole), None, None, score, 0.0)  # type: ignore[arg-type]  # not looked at
+
+
+def plan(given: dict[str, Any] | None = None, per: str = "step") -> _Plan:
+    from bothways.study.tuning import _Data
+
+    train = rising(20, 0)
+    if per == "sequence":
+        train = replace(train, per=per, labels=np.arange(20) % 2)
+    return _Plan(_Data(train, train, SHAPE._replace(per=per), given or {}, "f1", 1), seed=0)
+
+
+def test_what_is_given_is_kept_and_what_has_no_effect_is_not_varied() -> None:
+    of = plan({"units": 8, "dropout": 0.1})
+    done: list[Any] = []
+    for _ in range(40):
+        trial = of.next(done)
+        assert (trial.setting["units"], trial.setting["dropout"]) == (8, 0.1)
+        assert trial.setting["pooling"] == "last", "there is one label a step"
+        assert int(trial.setting["conv_window"] or 0) <= SHAPE.longest
+        done.append(tried(of, dict(trial.setting.changed), score=-len(done), whole=trial.whole, seed=trial.seed))
+    assert len({each.trial for each in done}) == 40
+
+
+def test_of_short_trials_the_best_third_is_tried_whole() -> None:
+    of = plan()
+    first = [of.next([]) for _ in range(6)]
+    assert not any(trial.whole for trial in first)
+    assert len(set(first)) == 6
+    done = [tried(of, dict(trial.setting.changed), score=i) for i, trial in enumerate(first)]
+    assert of.next(done) == first[5]._replace(whole=True)
+    assert of.next(done) == first[4]._replace(whole=True)
+    assert not of.next(done).whole
+
+
+def test_choices_are_values_of_factors() -> None:
+    for values in FIRST:
+        Setting.of(values).settings(0)
+    for name, choices in CHOICES.items():
+        for value in choices:
+            Setting.of({name: value}).settings(0)
+
+
+def test_patterns_may_be_members() -> None:
+    values = [np.sin(np.arange(20) * (0.5 + i % 2) + i)[:, None] for i in range(40)]
+    waves = Sequences.from_arrays(values, np.arange(40) % 2, per="sequence")
+    patterns = ConvolutionPatterns.fit(waves, 2, (), seed=0)
+    assert patterns is not None
+    shape = SHAPE._replace(per="sequence")
+    tuned = tune(waves, waves, shape, {"units": 1, "epochs": 1}, patterns=[patterns], budget=0.01, workers=1)
+    assert isinstance(tuned.members[0], Member)
+    assert any(not isinstance(member, Member) for member in tuned.members)
+    assert tuned.score == 1.0
+
+
+def test_the_threshold_suits_a_rare_class_and_probabilities_are_calibrated(
+    found: tuple[Tuned, list[Progress], Path],
+) -> None:
+    from bothways.runtime import tempered
+    from bothways.study.tuning import _Data, _loss, _temperature, _threshold
+
+    generator = np.random.default_rng(0)
+    labels = (generator.random(4000) < 0.05).astype(np.int64)
+    logits = generator.normal(size=4000) + 2 * labels - 3
+    part = Sequences(np.zeros((4000, 1)), np.full(40, 100), labels=labels)
+    data = _Data(part, part, SHAPE, {}, "f1", 1)
+    p = 1 / (1 + np.exp(-5 * logits))  # five times as sure as it should be
+    sure = np.stack([1 - p, p], axis=1).astype(np.float32)
+    temperature = _temperature(data, sure)
+    assert temperature > 2
+    calibrated = tempered(sure, temperature)
+    assert _loss(data, calibrated) < _loss(data, sure)
+    threshold = _threshold(data, calibrated)
+    best = data.of(calibrated, (calibrated[:, 1] >= threshold).astype(np.int64))
+    assert best >= data.of(calibrated)
+
+
+def test_the_time_goes_with_the_size_of_the_table() -> None:
+    sizes = [default_budget(Sequences(np.zeros((n, 1)), np.array([n]))) for n in (100, 100_000, 10_000_000)]
+    assert sizes == [20, 60, 360]
