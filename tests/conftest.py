@@ -17,6 +17,8 @@ import pytest
 
 # Tests compile much and compute little. Before JAX is imported, and for the processes that tests start, too.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+if "PYTEST_XDIST_WORKER" in os.environ:  # others compute beside it
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import bothways.layers  # noqa: F401  before any test imports Keras, so that the backend is the one chosen here
 from bothways import engine
