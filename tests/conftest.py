@@ -50,8 +50,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 case.add_marker(pytest.mark.slow)
 
 
-MEMORY = 700 << 20
-GROWTH = 100 << 20
+MEMORY = 600 << 20
+GROWTH = 50 << 20
 """With more bytes than the first, and than what was left the last time and the second, a process forgets what it has
 compiled. Importing everything takes 600 MB."""
 

@@ -406,7 +406,7 @@ STUDIES = {
 }
 
 
-LONG = ("compare",)
+LONG = ("compare", "fit", "growth")
 """Studies that take long even when they are quick: stock Keras compiles each of its models."""
 
 

@@ -19,7 +19,7 @@ from bothways import compare
 from bothways.errors import DataError, InputError
 from bothways.metrics import score
 from bothways.sequences import Sequences
-from bothways.study import Comparison, Split, Task, array_task, problem_task
+from bothways.study import Comparison, Split, Task, array_task, pool, problem_task
 from bothways.study.comparing import budget_seconds
 from bothways.study.factors import Setting
 from bothways.study.page import page_of
@@ -187,8 +187,9 @@ class Deadly:
         return eval, (f"[__import__('bothways.study'), {DEADLY}][1]",)
 
 
-def test_a_process_that_dies_costs_one_run() -> None:
+def test_a_process_that_dies_costs_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first run ends its own process, however often it is tried; the others are done by other ones."""
+    monkeypatch.setattr(pool, "TRIES", 2)  # each takes new processes
     task = Task(TASK.name, TASK.classes, Deadly(), TASK.shape, TASK.facts)  # type: ignore[arg-type]  # called there
     done = done_by(StudySpec(task, (), 1), [(TINY, seed) for seed in range(4)])
     assert [run.status for run in done] == ["failed", "finished", "finished", "finished"]
