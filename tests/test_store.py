@@ -252,6 +252,7 @@ def of_network(description: dict[str, Any]) -> dict[str, Any]:
         ),
         ({"facts": {"epochs": 1, "parts": {"train": 3}}}, "missing or of another type: facts: parts"),
         ({"columns": "CO2"}, "missing or of another type: columns"),
+        ({"columns": Columns("x", ("a", "b")).to_json() | {"encoding": 7}}, "description of columns .* is incomplete"),
         ({"facts": ...}, "missing or of another type: facts"),
     ],
 )
