@@ -18,7 +18,7 @@ from bothways.problems import PROBLEMS
 from bothways.sequences import NO_LABEL
 from bothways.study.factors import Setting, Value, checked_vary, default
 from bothways.study.grid import Grid, check_size
-from bothways.study.pool import Progress, cluster, do_runs
+from bothways.study.pool import Progress, do_runs, on_cluster
 from bothways.study.results import Comparison, compare_runs
 from bothways.study.runs import Run, RunId, Store
 from bothways.study.search import need_optuna, search_settings
@@ -127,7 +127,7 @@ def compare(
     }
     spec, progress, shares = StudySpec(task, rates, code), Progress(of, deadline=deadline), None
     path = None if output is None else Path(output)
-    with Store(path, task.fingerprint(rates, label), study) as store, _cluster(cluster):
+    with Store(path, task.fingerprint(rates, label), study) as store, on_cluster(cluster):
 
         def keep(run: Run) -> None:
             store.add(run)
@@ -161,9 +161,6 @@ def compare(
     _say_backend(progress.done, say)
     comparison = compare_runs(grid, task, chosen, store.runs, of, first)
     return comparison if shares is None else replace(comparison, shares=shares)
-
-
-_cluster = cluster
 
 
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:

@@ -179,7 +179,7 @@ def _words(reason: Exception) -> str:
 
 
 @contextmanager
-def cluster(address: str | None) -> Iterator[None]:
+def on_cluster(address: str | None) -> Iterator[None]:
     """Do what joblib does meanwhile on a cluster; None is where `joblib.parallel_config` says, or this machine."""
     if address is None:
         chosen = type(joblib.parallel.get_active_backend()[0]).__name__

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -166,16 +167,35 @@ def compare_runs(
     for run in sorted(runs, key=lambda run: run.seed):
         if run.setting in there and run.seed in seeds:
             there[run.setting].append(run)
-    draws = _Draws(there, task.test_share is None, of)
+    kept = {setting: {run.seed: run for run in each if run.status != FAILED} for setting, each in there.items()}
+    scored = {
+        setting: {seed: of.worst if run.counts is None else of.of(run.counts) for seed, run in each.items()}
+        for setting, each in kept.items()
+    }
+    draws = _draws(kept, task.test_share is None, of)
     base = settings[grid.cells.index(reference)]
     names = dict(reversed([(setting, grid.name(cell)) for setting, cell in zip(settings, grid.cells, strict=True)]))
-    differences = {setting: _difference(draws, setting, base, task.test_share) for setting in there}
+
+    def difference_of(setting: Setting) -> Difference | None:
+        """To the reference; its p is not adjusted."""
+        ours, theirs = scored[setting], scored[base]
+        common = tuple(seed for seed in ours if seed in theirs)
+        if setting == base or not common:
+            return None
+        gains = [of.better * (ours[seed] - theirs[seed]) for seed in common]
+        drawn = of.better * (draws(setting, common) - draws(base, common))
+        p = None
+        if len(gains) > 1:
+            p = sign_flip_test(gains) if task.test_share is None else resampled_t_test(gains, task.test_share)
+        return Difference(float(np.median(gains)), *interval(np.median(drawn, axis=1)), p)
+
+    differences = {setting: difference_of(setting) for setting in there}
     tested = {setting: each.p for setting, each in differences.items() if each is not None and each.p is not None}
     corrected = dict(zip(tested, holm(list(tested.values())), strict=True))
     results = []
     for cell, setting in zip(grid.cells, settings, strict=True):
         finished = [run for run in there[setting] if run.status == FINISHED]
-        scores, difference, name = draws.scores[setting], differences[setting], grid.name(cell)
+        scores, difference, name = scored[setting], differences[setting], grid.name(cell)
         low, high = interval(np.median(draws(setting, tuple(scores)), axis=1)) if scores else (None, None)
         values = grid.values(cell)
         results.append(
@@ -215,51 +235,26 @@ def compare_runs(
     )
 
 
-class _Draws:
-    """Scores of settings on samples of seeds and sequences, the same for all; `scores` has those on all sequences."""
+def _draws(
+    runs: Mapping[Setting, Mapping[int, Run]], shared: bool, score: Score
+) -> Callable[[Setting, tuple[int, ...]], Floats]:
+    """Gives the scores `(times, seeds)` of a setting on samples of seeds and sequences, the same for all settings."""
+    # How many sequences each seed was tested on; diverged runs do not tell.
+    every = [run for of_setting in runs.values() for run in of_setting.values()]
+    sizes = {run.seed: len(run.counts.support) for run in every if run.counts is not None}
+    usual = next(iter(sizes.values()), 1)
 
-    def __init__(self, runs: Mapping[Setting, Sequence[Run]], shared: bool, score: Score) -> None:
-        self._runs = {
-            setting: {run.seed: run for run in each if run.status != FAILED} for setting, each in runs.items()
-        }
-        self._shared, self.score = shared, score
-        self.scores = {
-            setting: {
-                seed: score.worst if run.counts is None else score.of(run.counts) for seed, run in of_setting.items()
-            }
-            for setting, of_setting in self._runs.items()
-        }
-        # How many sequences each seed was tested on; diverged runs do not tell.
-        every = [run for of_setting in self._runs.values() for run in of_setting.values()]
-        self._sizes = {run.seed: len(run.counts.support) for run in every if run.counts is not None}
-        self._size = next(iter(self._sizes.values()), 1)
-        self._samples: dict[tuple[int, ...], Resamples] = {}
-        self._draws: dict[tuple[Setting, tuple[int, ...]], Floats] = {}
+    @cache
+    def samples(seeds: tuple[int, ...]) -> Resamples:
+        return Resamples([sizes.get(seed, usual) for seed in seeds], shared)
 
-    def __call__(self, setting: Setting, seeds: tuple[int, ...]) -> Floats:
-        """`(times, seeds)` the scores on samples of these seeds."""
-        if (setting, seeds) not in self._draws:
-            runs = [self._runs[setting][seed] for seed in seeds]
-            columns = [None if run.counts is None else self.score.columns(run.counts) for run in runs]
-            if seeds not in self._samples:
-                self._samples[seeds] = Resamples([self._sizes.get(seed, self._size) for seed in seeds], self._shared)
-            drawn = self._samples[seeds].scores(columns, self.score.of_sums, self.score.worst)
-            self._draws[setting, seeds] = drawn
-        return self._draws[setting, seeds]
+    @cache
+    def drawn(setting: Setting, seeds: tuple[int, ...]) -> Floats:
+        counts = [runs[setting][seed].counts for seed in seeds]
+        columns = [None if each is None else score.columns(each) for each in counts]
+        return samples(seeds).scores(columns, score.of_sums, score.worst)
 
-
-def _difference(draws: _Draws, setting: Setting, base: Setting, test_share: float | None) -> Difference | None:
-    """That of a setting to the reference; its p is not adjusted."""
-    ours, theirs, better = draws.scores[setting], draws.scores[base], draws.score.better
-    common = tuple(seed for seed in ours if seed in theirs)
-    if setting == base or not common:
-        return None
-    gains = [better * (ours[seed] - theirs[seed]) for seed in common]
-    drawn = better * (draws(setting, common) - draws(base, common))
-    p = None
-    if len(gains) > 1:
-        p = sign_flip_test(gains) if test_share is None else resampled_t_test(gains, test_share)
-    return Difference(float(np.median(gains)), *interval(np.median(drawn, axis=1)), p)
+    return drawn
 
 
 def title_of(values: Mapping[str, Value], idle: Collection[str]) -> str:

@@ -1,4 +1,5 @@
-"""What the backends share that hand the engine plain memory: NumPy, TensorFlow and torch.
+"""What the backends share: the plan of a call, and for NumPy, TensorFlow and torch, which hand the engine plain memory,
+the call itself.
 
 A call is a `Plan` and two flat lists: arrays, which may get gradients, for each direction `kernel, recurrent_kernel,
 bias, *initial_states`; and constants, which get none, the mask and then for each direction the factors of dropout of x
