@@ -18,9 +18,9 @@ import pytest
 from bothways import compare
 from bothways.errors import DataError, InputError
 from bothways.metrics import score
+from bothways.options import seconds_of
 from bothways.sequences import Sequences
 from bothways.study import Comparison, Split, Task, array_task, pool, problem_task
-from bothways.study.comparing import budget_seconds
 from bothways.study.factors import Setting
 from bothways.study.page import page_of
 from bothways.study.pool import Progress, do_runs
@@ -238,7 +238,6 @@ def test_the_page_is_whole_and_escaped(found: Comparison) -> None:
         ({"false_alarm_rates": [2]}, "false-alarm rate is 2"),
         ({"problem": {"colour": 1}}, "no parameter 'colour'. It has: sequences, steps, unseen, threshold"),
         ({"problem": {"steps": 0}}, "steps is 0"),
-        ({"vary": {"centered": None}}, "cumulative-sum, 10 steps is no table"),
         ({"cluster": "spark://here"}, "cluster is 'spark://here'"),
         ({"settings": {"direction": "both"}}, "direction is varied"),
         ({"vary": {"conv_window": [0, 12]}}, "conv_window=12: a convolution with a window of 12 steps is longer"),
@@ -271,10 +270,10 @@ def test_a_search_tries_what_scores_well(tmp_path: Path) -> None:
 
 
 def test_times() -> None:
-    assert budget_seconds("2 h") == 7200
+    assert seconds_of("budget", "2 h") == 7200
     for wrong in ("0", "-3", "nan", "10d", ""):
         with pytest.raises(InputError, match="budget is"):
-            budget_seconds(wrong)
+            seconds_of("budget", wrong)
 
 
 def made_split(per: str, count: int = 30) -> Split:

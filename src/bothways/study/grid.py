@@ -15,7 +15,7 @@ from bothways.study.factors import DataShape, Setting, Value, checked_settings, 
 MANY_RUNS = 3000
 """A grid of more runs is refused, unless the user says that it is meant."""
 
-Cell = tuple[int, ...]
+GridCell = tuple[int, ...]
 """For each factor, the place of its value in `Grid.vary`."""
 
 
@@ -25,7 +25,7 @@ class Grid:
 
     vary: Mapping[str, tuple[Value, ...]]
     base: Mapping[str, Value]
-    cells: tuple[Cell, ...]
+    cells: tuple[GridCell, ...]
 
     @classmethod
     def full(cls, vary: Mapping[str, tuple[Value, ...]], base: Mapping[str, Value] | None = None) -> Grid:
@@ -42,19 +42,19 @@ class Grid:
             raise InputError(f"{name} is varied, and so it cannot be set to {checked[name]!r} for all.")
         return cls(dict(vary), checked, ())
 
-    def values(self, cell: Cell) -> dict[str, Value]:
+    def values(self, cell: GridCell) -> dict[str, Value]:
         """The values of the varied factors."""
         return {name: values[i] for (name, values), i in zip(self.vary.items(), cell, strict=True)}
 
-    def setting(self, cell: Cell) -> Setting:
+    def setting(self, cell: GridCell) -> Setting:
         """The values of all factors."""
         return Setting.of({**self.base, **self.values(cell)})
 
-    def name(self, cell: Cell) -> str:
+    def name(self, cell: GridCell) -> str:
         """The varied factors in words."""
         return " ".join(f"{name}={value}" for name, value in self.values(cell).items()) or "the only setting"
 
-    def reference(self, wanted: Mapping[str, Value]) -> Cell:
+    def reference(self, wanted: Mapping[str, Value]) -> GridCell:
         """The cell that others are compared with: `wanted`, else the default of a factor, else its first value."""
         wanted = checked_settings(wanted)
         if unknown := set(wanted) - set(self.vary):
@@ -69,7 +69,7 @@ class Grid:
             choice.append(values.index(value))
         return tuple(choice)
 
-    def part(self, fraction: float, keep: Cell) -> Grid:
+    def part(self, fraction: float, keep: GridCell) -> Grid:
         """A share of a full grid in which every value, and every pair of values, occurs about equally often.
 
         Cells are taken one by one, each the one whose values were met least so far, ties by lot from a fixed seed; so

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from bothways.errors import counted
 from bothways.metrics import Resamples, Score, interval
 from bothways.study.factors import Setting, Value
-from bothways.study.grid import Cell, Grid
+from bothways.study.grid import Grid, GridCell
 from bothways.study.runs import DIVERGED, FAILED, FINISHED, Run
 from bothways.study.statistics import Shares, holm, resampled_t_test, sign_flip_test, variance_shares
 from bothways.study.tasks import Task
@@ -159,7 +159,7 @@ class Comparison:
 
 
 def compare_runs(
-    grid: Grid, task: Task, seeds: Sequence[int], runs: Sequence[Run], of: Score, reference: Cell
+    grid: Grid, task: Task, seeds: Sequence[int], runs: Sequence[Run], of: Score, reference: GridCell
 ) -> Comparison:
     """Say what runs say; those of other settings and seeds are left alone."""
     settings = [grid.setting(cell).alone(task.shape) for cell in grid.cells]

@@ -10,7 +10,7 @@ import numpy as np
 from bothways.errors import InputError, MissingDependencyError
 from bothways.metrics import Score
 from bothways.study.factors import Setting
-from bothways.study.grid import Cell, Grid
+from bothways.study.grid import Grid, GridCell
 from bothways.study.runs import Run, RunId
 from bothways.study.statistics import Shares
 from bothways.study.tasks import Task
@@ -29,12 +29,12 @@ def search_settings(
     grid: Grid,
     task: Task,
     score: Score,
-    reference: Cell,
+    reference: GridCell,
     trials: int,
     seeds: Sequence[int],
     do: Callable[[Sequence[RunId]], bool],
     runs: Callable[[], Mapping[RunId, Run]],
-) -> tuple[tuple[Cell, ...], Shares | None]:
+) -> tuple[tuple[GridCell, ...], Shares | None]:
     """Try this many settings, the reference first, or until time is up.
 
     The sampler is Optuna's tree-structured Parzen estimator (Bergstra et al. 2011), from a fixed seed; each setting is
@@ -53,9 +53,9 @@ def search_settings(
     sampler = optuna.samplers.TPESampler(seed=0, n_startup_trials=STARTS, multivariate=False)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     study.enqueue_trial(dict(zip(grid.vary, reference, strict=True)))
-    failed, cells = optuna.trial.TrialState.FAIL, dict[Cell, None]()
+    failed, cells = optuna.trial.TrialState.FAIL, dict[GridCell, None]()
 
-    def proposal() -> tuple[Any, Cell, Setting] | None:
+    def proposal() -> tuple[Any, GridCell, Setting] | None:
         """A trial, its cell and its setting; None if this setting cannot work."""
         trial = study.ask()
         cell = tuple(trial.suggest_categorical(name, range(len(each))) for name, each in grid.vary.items())
