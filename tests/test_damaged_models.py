@@ -110,7 +110,7 @@ def damaged(parts: dict[str, bytes], generator: np.random.Generator) -> dict[str
     names = ("weights.safetensors", "baselines.safetensors")
     arrays = {name: safetensors.numpy.load(parts[name]) for name in names}
     for _ in range(generator.integers(1, 4)):
-        if generator.random() < 0.4:
+        if generator.random() < 0.5:
             name = generator.choice(names)
             arrays[name] = _other_weights(arrays[name], generator)
         else:
@@ -122,8 +122,8 @@ def damaged(parts: dict[str, bytes], generator: np.random.Generator) -> dict[str
 def _other_weights(weights: dict[str, Any], generator: np.random.Generator) -> dict[str, Any]:
     name = generator.choice(sorted(weights))
     array = weights[name].copy()
-    match generator.integers(5):
-        case 0 if array.size:
+    match generator.integers(8):
+        case 0 | 5 | 6 | 7 if array.size:
             array.flat[generator.integers(array.size)] = _odd(array, generator)
         case 1:
             array[...] = _odd(array, generator)
