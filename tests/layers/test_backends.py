@@ -28,20 +28,29 @@ SAMPLE = " or ".join(
 )
 
 
+SCRIPTS = {path.stem: str(path) for path in sorted(FOLDER.glob("backend_*.py"))}
+BACKENDS = ("jax", "torch", "tensorflow", "numpy")
+# All of it takes minutes on JAX: a script at a time, so that several processes share them.
+LONG = [*(("jax", name) for name in SCRIPTS if name != "backend_parity"), *((name, "whole") for name in BACKENDS[1:])]
+
+
 @pytest.mark.every_case
-@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["sample", "whole"])
-@pytest.mark.parametrize("backend", ["jax", "torch", "tensorflow", "numpy"])
-def test_on_every_backend(backend: str, whole: bool) -> None:
+@pytest.mark.parametrize(
+    ("backend", "part"),
+    [*((name, "sample") for name in BACKENDS), *(pytest.param(*each, marks=pytest.mark.slow) for each in LONG)],
+)
+def test_on_every_backend(backend: str, part: str) -> None:
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    scripts = {path.stem: str(path) for path in sorted(FOLDER.glob("backend_*.py"))}
-    chosen = ["-m", "slow"] if whole else []
-    if backend == "jax":
-        del scripts["backend_parity"]
-        chosen = ["-m", ""] if whole else ["-k", SAMPLE]
+    scripts, chosen = list(SCRIPTS.values()), ["-m", "slow"] if part == "whole" else []
+    if part in SCRIPTS:
+        scripts, chosen = [SCRIPTS[part]], ["-m", ""]
+    elif backend == "jax":
+        scripts.remove(SCRIPTS["backend_parity"])
+        chosen = ["-k", SAMPLE]
     done = subprocess.run(
         # Other people's warnings (of torch, of TensorFlow) are not ours to turn into errors.
-        [sys.executable, "-m", "pytest", "-q", "-W", "default", *chosen, *scripts.values()],
+        [sys.executable, "-m", "pytest", "-q", "-W", "default", *chosen, *scripts],
         env={**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2"},
         capture_output=True,
         text=True,
