@@ -93,7 +93,7 @@ def plan(given: dict[str, Any] | None = None, per: str = "step") -> _Plan:
     train = rising(20, 0)
     if per == "sequence":
         train = replace(train, per=per, labels=np.arange(20) % 2)
-    return _Plan(_Data(train, train, SHAPE._replace(per=per), given or {}, "f1", 1), seed=0)
+    return _Plan(_Data(((train, train),), SHAPE._replace(per=per), given or {}, "f1", 1), seed=0)
 
 
 def test_what_is_given_is_kept_and_what_has_no_effect_is_not_varied() -> None:
@@ -149,7 +149,7 @@ def test_the_threshold_suits_a_rare_class_and_probabilities_are_calibrated(
     labels = (generator.random(4000) < 0.05).astype(np.int64)
     logits = generator.normal(size=4000) + 2 * labels - 3
     part = Sequences(np.zeros((4000, 1)), np.full(40, 100), labels=labels)
-    data = _Data(part, part, SHAPE, {}, "f1", 1)
+    data = _Data(((part, part),), SHAPE, {}, "f1", 1)
     p = 1 / (1 + np.exp(-5 * logits))  # five times as sure as it should be
     sure = np.stack([1 - p, p], axis=1).astype(np.float32)
     temperature = _temperature(data, sure)
@@ -163,4 +163,4 @@ def test_the_threshold_suits_a_rare_class_and_probabilities_are_calibrated(
 
 def test_the_time_goes_with_the_size_of_the_table() -> None:
     sizes = [default_budget(Sequences(np.zeros((n, 1)), np.array([n]))) for n in (100, 100_000, 10_000_000)]
-    assert sizes == [20, 60, 360]
+    assert sizes == [30, 60, 360]

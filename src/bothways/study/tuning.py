@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -79,6 +80,15 @@ UPDATES = 4000
 SHORT = 4
 """A first trial has a share of one in so many of the epochs of a whole training."""
 
+FEW_HELD_OUT: Mapping[str, int] = {"step": 10, "sequence": 100}
+"""Fewer sequences than these are few, by what has a label."""
+
+PIECES = 3
+"""Into so many pieces the train part is cut where the valid part is small."""
+
+MOST_STEPS = 100_000
+"""With more steps in the train part that would take too long."""
+
 CANDIDATES = 20
 """So many of the best networks may become members."""
 
@@ -109,9 +119,9 @@ class Tried:
     Attributes:
         trial: what was trained.
         trained: what came of it.
-        p: `(labels, classes)` the probabilities on the valid part.
+        p: `(labels, classes)` the probabilities of what is held out.
         score: how good they are, the higher the better.
-        loss: the mean cross-entropy of the valid part.
+        loss: the mean cross-entropy of it.
     """
 
     trial: Trial
@@ -187,10 +197,18 @@ class Progress(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class _Data:
-    """What all trials share."""
+    """What all trials share.
 
-    train: Sequences
-    valid: Sequences
+    Attributes:
+        folds: what to learn from and what to hold out: the train and valid parts first. Where the valid part is small,
+            pieces of the train part are held out in turn, too.
+        shape: what the data determine about every network.
+        given: values of factors that are kept.
+        monitor: the name of the score that decides.
+        positive: the class that it may be about.
+    """
+
+    folds: tuple[tuple[Sequences, Sequences], ...]
     shape: DataShape
     given: Mapping[str, Value]
     monitor: str
@@ -198,22 +216,47 @@ class _Data:
     driver: Process = field(default_factory=this_process)
     backend: str | None = field(default_factory=lambda: os.environ.get("KERAS_BACKEND"))
 
-    @property
+    @cached_property
+    def held_out(self) -> Sequences:
+        """All that is held out in one fold or another."""
+        return Sequences.joined([valid for _, valid in self.folds])
+
+    @cached_property
     def score(self) -> Score:
         """The score that decides."""
-        classes = range(max(self.shape.classes, int(self.valid.known_labels.max()) + 1))
-        return score(self.monitor, classes, self.positive)
+        return score(self.monitor, range(self.classes), self.positive)
+
+    @cached_property
+    def classes(self) -> int:
+        """How many classes there are, those included that the train part does not have."""
+        return max(self.shape.classes, int(self.held_out.known_labels.max()) + 1)
 
     def of(self, p: Any, predicted: Any = None) -> float:
-        """How good probabilities of the valid part are, the higher the better."""
-        found = self.score
-        classes = max(self.shape.classes, int(self.valid.known_labels.max()) + 1)
-        return SCORES[self.monitor].better * found.of(count(self.valid, p, classes, whole=True, predicted=predicted))
+        """How good probabilities of what is held out are, the higher the better."""
+        counts = count(self.held_out, p, self.classes, whole=True, predicted=predicted)
+        return SCORES[self.monitor].better * self.score.of(counts)
+
+
+def folds(train: Sequences, valid: Sequences, seed: int) -> tuple[tuple[Sequences, Sequences], ...]:
+    """What to learn from and what to hold out, train and valid first.
+
+    Where the valid part has few sequences for what is labelled, thirds of the train part are held out in turn, too.
+
+    Example:
+        >>> days = Sequences(np.zeros((90, 1)), np.full(9, 10), labels=np.zeros(90, np.int64))
+        >>> [(len(learn), len(hold)) for learn, hold in folds(days, days.take(np.arange(2)), seed=0)]
+        [(9, 2), (6, 3), (6, 3), (6, 3)]
+    """
+    few = FEW_HELD_OUT[train.per]
+    if len(valid) >= few or len(train) < 2 * PIECES or train.steps > MOST_STEPS:
+        return ((train, valid),)
+    pieces = np.random.default_rng(seed).permutation(len(train)) % PIECES
+    return ((train, valid), *((train.keep(pieces != i), train.keep(pieces == i)) for i in range(PIECES)))
 
 
 def default_budget(sequences: Sequences) -> float:
     """Seconds to look for settings for a table of this size."""
-    return float(min(LONGEST_BUDGET, max(BUDGET / 3, BUDGET * math.sqrt(sequences.steps / 100_000))))
+    return float(min(LONGEST_BUDGET, max(BUDGET / 2, BUDGET * math.sqrt(sequences.steps / 100_000))))
 
 
 def tune(
@@ -261,26 +304,24 @@ def tune(
     labels = train.known_labels
     counts = np.bincount(labels[labels != NO_LABEL], minlength=shape.classes)
     monitor, positive = monitored(str(given.get("monitor", Settings.monitor)), counts)
-    data = _Data(train, valid, shape, given, monitor, positive)
-    plan, done, spent = _Plan(data, seed), list[Tried](), 0.0
+    data = _Data(folds(train, valid, seed), shape, given, monitor, positive)
+    plan, done, clock = _Plan(data, seed), list[Tried](), _Clock(budget)
     first = plan.first[0]
     kept = None
     if checkpoint is not None:
         marks = fingerprint(first.network(shape), first.settings(seed), train, valid)
         kept = Checkpoints(checkpoint, marks, say)
         if resume and (stored := kept.load()) is not None:
-            spent, done = stored.notes["seconds"], _restored(stored)
+            clock.spent, done = stored.notes["seconds"], _restored(stored)
             plan.take(done)
     else:
         first.network(shape)
-    begun = time.monotonic() - spent
-    for tried in _attempts(data, plan, done, begun + budget, workers, stopped):
+    for tried in _attempts(data, plan, done, clock, processes(workers), stopped):
         done.append(tried)
         best = max(done, key=_rank)
-        seconds = time.monotonic() - begun
-        on_progress(Progress(len(done), seconds, budget, str(best.trial.setting), abs(best.score), monitor))
+        on_progress(Progress(len(done), clock.seconds, budget, str(best.trial.setting), abs(best.score), monitor))
         if kept is not None:
-            kept.offer(_stored(done, seconds), last=False)
+            kept.offer(_stored(done, clock.seconds), last=False)
     if kept is not None:
         kept.flush()
     if not done:
@@ -288,22 +329,46 @@ def tune(
     return _averaged(data, done, patterns, members)
 
 
+class _Clock:
+    """How much of the budget is spent; what the processes take to start is not counted."""
+
+    def __init__(self, budget: float) -> None:
+        self._budget, self.spent = budget, 0.0
+        self._started: float | None = None
+
+    def start(self) -> None:
+        """Start, if it does not go yet."""
+        self._started = self._started or time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """What is spent."""
+        return self.spent + (0 if self._started is None else time.monotonic() - self._started)
+
+    @property
+    def left(self) -> float:
+        """What is left."""
+        return self._budget - self.seconds
+
+
 def _attempts(
-    data: _Data, plan: _Plan, done: Sequence[Tried], end: float, workers: int | None, stopped: Callable[[], bool]
+    data: _Data, plan: _Plan, done: Sequence[Tried], clock: _Clock, count: int, stopped: Callable[[], bool]
 ) -> Iterator[Tried]:
     """What comes of trials, as it comes. The pool has a thread of its own, so that nobody waits for it when stopped."""
     found: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def trials() -> Iterator[Any]:
+        yield from [joblib.delayed(begin)(data.driver, data.backend)] * count
+        clock.start()
         while not stopped():
-            left = end - time.monotonic()
-            if left <= 0 and (plan.begun or done):
+            first = not plan.begun and not done
+            if clock.left <= 0 and not first:
                 return
-            yield joblib.delayed(attempt)(data, plan.next(done), left if plan.begun > 1 or done else math.inf)
+            yield joblib.delayed(attempt)(data, plan.next(done), math.inf if first else clock.left)
 
     def run() -> None:
         try:
-            with results(trials(), processes(workers), alone=False) as each:
+            with results(trials(), count, alone=False) as each:
                 for tried in each:
                     found.put(tried)
             found.put(StopIteration)
@@ -322,11 +387,8 @@ def _attempts(
             yield tried
         elif tried is not None:
             if isinstance(tried, Exception) and not done:
-                raise (
-                    tried
-                    if isinstance(tried, BothwaysError)
-                    else PoolError(f"A search ended without a result: {tried}")
-                )
+                known = isinstance(tried, BothwaysError)
+                raise tried if known else PoolError(f"The search ended without a result: {tried}")
             return
 
 
@@ -427,7 +489,7 @@ class _Plan:
     def _setting(self, values: Mapping[str, Value]) -> Setting:
         """The setting of values that are not given, without those that have no effect on these data."""
         shape = self._data.shape
-        of_size: dict[str, Value] = {"pooling": "mean_max", "batch_size": _batch_size(self._data.train)}
+        of_size: dict[str, Value] = {"pooling": "mean_max", "batch_size": _batch_size(self._data.folds[0][0])}
         chosen = {**of_size, **values, **self._data.given}
         if "conv_window" not in self._data.given and int(chosen.get("conv_window") or 0) > shape.longest:
             del chosen["conv_window"]
@@ -451,26 +513,28 @@ def attempt(data: _Data, trial: Trial, seconds: float) -> Tried | None:
     from bothways.training import DivergedError, train
 
     end = time.monotonic() + seconds
-    settings = _settings(data, trial)
-    network = trial.setting.network(data.shape)
+    settings, network = _settings(data, trial), trial.setting.network(data.shape)
 
     def on_epoch(report: EpochReport) -> None:
         if time.monotonic() > end:
             raise KeyboardInterrupt  # which keeps the best weights so far
 
-    try:
-        trained = train(network, data.train, settings, data.valid, on_epoch, say=lambda message: None)
-    except DivergedError:
-        return None
-    p = probabilities(scores(network, trained.weights, data.valid))
-    best = next(report for report in reversed(trained.history) if report.best)
-    return Tried(trial, replace(trained, interrupted=False, losses=[]), p, data.of(p), float(best.valid_loss or 0))
+    done, held_out = [], []
+    for learn, hold in data.folds:
+        try:
+            done.append(train(network, learn, settings, hold, on_epoch, say=lambda message: None))
+        except (DivergedError, KeyboardInterrupt):  # or time was over before the first update was done
+            return None
+        held_out.append(probabilities(scores(network, done[-1].weights, hold)))
+    p = np.concatenate(held_out)
+    return Tried(trial, replace(done[0], interrupted=False, losses=[]), p, data.of(p), _loss(data, p))
 
 
 def _settings(data: _Data, trial: Trial) -> Settings:
     """How to train: so many epochs that there are about `UPDATES` in all, or a share of them."""
     settings = trial.setting.settings(trial.seed)
-    pieces = len(data.train) + data.train.steps // (settings.window or data.train.steps)
+    train = data.folds[0][0]
+    pieces = len(train) + train.steps // (settings.window or train.steps)
     epochs = int(np.clip(UPDATES * settings.batch_size / pieces, 8, max(8, settings.epochs)))
     epochs = min(epochs, settings.epochs)
     return replace(settings, epochs=epochs if trial.whole else max(min(3, epochs), epochs // SHORT))
@@ -480,7 +544,7 @@ def _averaged(data: _Data, done: Sequence[Tried], patterns: Sequence[Patterns], 
     """The average that does best, with temperature and threshold."""
     ranked = sorted(done, key=_rank, reverse=True)
     candidates: list[tuple[Tried | Patterns, Any]] = [(each, each.p) for each in ranked[:CANDIDATES]]
-    candidates += [(each, probabilities(each.scores(data.valid))) for each in patterns]
+    candidates += [(each, _of_patterns(data, each)) for each in patterns]
     chosen = _greedy(data, [p for _, p in candidates], most)
     p = tempered(np.mean([candidates[i][1] for i in chosen], axis=0), 1.0)
     temperature = _temperature(data, p)
@@ -490,6 +554,15 @@ def _averaged(data: _Data, done: Sequence[Tried], patterns: Sequence[Patterns], 
     members = [_member(data, candidates[i][0], float(chosen.count(i))) for i in dict.fromkeys(chosen)]
     settings, found = _settings(data, ranked[0].trial), abs(data.of(p, predicted))
     return Tuned(members, ranked[0], settings, temperature, threshold, ranked, found, data.monitor)
+
+
+def _of_patterns(data: _Data, fitted: Patterns) -> Any:
+    """The probabilities of what is held out; of pieces of the train part, by patterns that do not know them."""
+    found = []
+    for i, (learn, hold) in enumerate(data.folds):
+        own = type(fitted).fit(learn, data.shape.classes, data.shape.categories, i) if i else fitted
+        found.append(probabilities((own or fitted).scores(hold)))
+    return np.concatenate(found)
 
 
 def _member(data: _Data, chosen: Tried | Patterns, share: float) -> Member | PatternMember:
@@ -520,15 +593,18 @@ def _greedy(data: _Data, given: Sequence[Any], most: int) -> list[int]:
 
 
 def _loss(data: _Data, p: Any) -> float:
-    labels = data.valid.known_labels
+    labels = data.held_out.known_labels
     known = (labels >= 0) & (labels < p.shape[1])
     return float(-np.log(np.maximum(p[known, labels[known]], 1e-12)).mean())
 
 
 def _temperature(data: _Data, p: Any) -> float:
-    """The temperature at which the valid part is likeliest."""
-    found = minimize_scalar(lambda log: _loss(data, tempered(p, math.exp(log))), bounds=(-1.5, 1.5), method="bounded")
-    return round(math.exp(found.x), 4)
+    """The temperature at which what is held out is likeliest; few sequences say little."""
+
+    def loss(log: float) -> float:
+        return _loss(data, tempered(p, math.exp(log))) + log**2 / len(data.held_out)
+
+    return round(math.exp(minimize_scalar(loss, bounds=(-1.5, 1.5), method="bounded").x), 4)
 
 
 def _threshold(data: _Data, p: Any) -> float:
@@ -536,15 +612,17 @@ def _threshold(data: _Data, p: Any) -> float:
 
     It is the median over samples of sequences, lest a few decide.
     """
-    labels, p, numbers, weights = labeled(data.valid, p, 2)
+    labels, p, numbers, weights = labeled(data.held_out, p, 2)
     edges = np.linspace(0, 1, THRESHOLDS + 1)
     cells = np.minimum((p[:, 1] * THRESHOLDS).astype(np.int64), THRESHOLDS - 1)
-    shape = (len(data.valid), 2, THRESHOLDS)
+    if not 0 < (labels == data.positive).sum() < len(labels):
+        return 0.5
+    shape = (len(data.held_out), 2, THRESHOLDS)
     counts = np.bincount((numbers * 2 + labels) * THRESHOLDS + cells, weights, math.prod(shape)).reshape(shape)
     above = counts[..., ::-1].cumsum(axis=-1)[..., ::-1]  # [sequence, class, threshold]: predicted as the second class
     wanted = above if data.positive else counts.sum(axis=-1, keepdims=True) - above
     support = counts[:, data.positive].sum(axis=-1)
-    samples = Resamples([len(data.valid)], times=SAMPLES)
+    samples = Resamples([len(data.held_out)], times=SAMPLES)
     hits, predicted, there = samples.sums(wanted[:, data.positive], wanted.sum(axis=1), support[:, None])
     best = f1(hits, predicted, there).argmax(axis=-1)
     return float(np.clip(np.median(edges[best]), 0.5 / THRESHOLDS, 1 - 0.5 / THRESHOLDS))

@@ -99,6 +99,8 @@ def bucketed(sequences: Sequences, batch_size: int, most_steps: int | None = Non
     labeled = np.flatnonzero((weighty > 0) & (lengths > 0))
     most = SHAPES if sequences.steps >= FEW_STEPS else SHAPES // 2
     edges = bucket_lengths(lengths[labeled].tolist(), least=batch_size, most=most)
+    # To lengths that data of nearly the same size share, as do the programs for them.
+    edges = sorted({time + -time % (1 << max(0, time.bit_length() - 5)) for time in edges})
     which = np.searchsorted(edges, lengths[labeled])
     result = []
     for k, time in enumerate(edges):

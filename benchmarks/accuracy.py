@@ -1,0 +1,196 @@
+"""How good the labels of the bare command are, beside simple models and what a Keras user would write first.
+
+    python benchmarks/accuracy.py FOLDER [--seeds 5] [--tables occupancy,plaid] [--rehearse] [--budget 60s]
+
+FOLDER holds tables in Parquet, each with the columns `sequence_id`, `step`, `label` and `split`; other columns are
+features. For each table and seed `bothways train` runs with nothing but the roles of these columns; the test part is
+looked at once. The median over the seeds stands beside the scores of the simple models that training fits to the same
+part, and beside a BiLSTM of 64 units on standardised inputs (Adam .001, early stopping on the valid part).
+
+With --rehearse the test part is not read: the valid part stands for it, and a valid part is drawn of the train part.
+That is what defaults are chosen by.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from bothways import baselines, interrupts, jobs
+from bothways.data import evaluation_part, read_table
+from bothways.metrics import Resamples, count, interval, score
+from bothways.runtime import Model, probabilities, scores
+from bothways.sequences import Sequences
+
+ROLES = {"label": "label", "sequence": "sequence_id", "order": "step", "split": "split"}
+
+SCORES = {"occupancy": "f1", "cmapss_fd001": "f1", "adfa_ld": "f1", "malapi": "macro_f1", "hdfs_blocks": "macro_f1"}
+"""The scores of tables whose classes are not equally frequent; that of the others is accuracy."""
+
+DROP = {"occupancy": ["Light"], "adfa_ld": ["attack_type", "source_part"], "ewt_pos": ["xpos"]}
+"""Columns that give the answer away, or most of it."""
+
+MARKS = {
+    "occupancy": 0.51,
+    "cmapss_fd001": 0.767,
+    "bach_chords": 0.802,
+    "shoulder_watch": 0.784,
+    "plaid": 0.944,
+    "malapi": 0.397,
+    "hdfs_blocks": 0.995,
+    "japanese_vowels": 0.98,
+    "adfa_ld": 0.81,
+}
+"""The best of simple models, run once."""
+
+
+def rehearsal(frame: pl.DataFrame) -> pl.DataFrame:
+    """The table without its test part: the valid part in its place, and a valid part of a fifth of the train part."""
+    frame = frame.filter(pl.col("split") != "test")
+    names = frame.filter(split="train")["sequence_id"].unique(maintain_order=True)
+    drawn = names.sample(len(names), shuffle=True, seed=0)
+    fifth = max(1, len(drawn) // 5)
+    parts = {"valid": drawn[:fifth]}
+    if not (frame["split"] == "valid").any():
+        parts["test"] = drawn[fifth : 2 * fifth]
+    split = pl.when(pl.col("split") == "valid").then(pl.lit("test")).otherwise(pl.col("split"))
+    for part, own in parts.items():
+        split = (
+            pl.when(pl.col("sequence_id").is_in(own.implode()) & (pl.col("split") == "train"))
+            .then(pl.lit(part))
+            .otherwise(split)
+        )
+    return frame.with_columns(split=split)
+
+
+def of_keras_user(model: Model, parts: dict[str, Sequences], seed: int) -> Any:
+    """The probabilities on the test part of what a Keras user would write first."""
+    from bothways.network import Network
+    from bothways.settings import Settings
+    from bothways.training import train
+
+    best = model.network
+    network = Network(
+        features=best.features,
+        classes=best.classes,
+        categories=best.categories,
+        per=best.per,
+        units=64,
+        encoding="standard",
+        levels="raw",
+        changes=0,
+    )
+    settings = Settings(learning_rate=0.001, batch_size=32, patience=5, monitor="loss", seed=seed, category_dropout=0.0)
+    found = train(network, parts["train"], settings, parts["valid"], say=lambda message: None)
+    return probabilities(scores(network, found.weights, parts["test"]))
+
+
+def run(path: Path, seed: int, rehearse: bool, budget: str | None, keras: bool, folder: Path) -> dict[str, Any]:
+    """The scores of one training, of the simple models, and of the Keras user."""
+    name = path.stem
+    frame = pl.read_parquet(path)
+    data = folder / path.name
+    (rehearsal(frame) if rehearse else frame).write_parquet(data)
+    roles = {**ROLES, "drop": DROP.get(name, [])}
+    begun = time.perf_counter()
+    trained = jobs.train(
+        data,
+        folder / f"{name}.bothways",
+        settings={"seed": seed} if seed else {},
+        budget=budget,
+        say=said.append,
+        **roles,
+    )
+    seconds = time.perf_counter() - begun
+    model = trained.model
+    columns = model.columns
+    assert columns is not None
+    table = read_table(data, columns.texts)
+    parts = {part: evaluation_part(table, columns, part, model.classes)[1] for part in ("train", "valid", "test")}
+    test = parts["test"]
+    known = max(len(model.classes), int(test.known_labels.max()) + 1)
+    positive = int(np.argmin([model.class_counts[label] for label in model.classes]))
+    of = score(SCORES.get(name, "accuracy"), range(known), positive)
+    p = model.probabilities(test)
+    begun = time.perf_counter()
+    model.probabilities(test)
+    speed = test.steps / (time.perf_counter() - begun)
+    counts = {"bothways": count(test, p, known, predicted=model.decide(p))}
+    counts |= {each: count(test, codes, known) for each, codes in baselines.predict(model.baselines, test).items()}
+    if keras:
+        counts["a Keras user"] = count(test, of_keras_user(model, parts, seed), known)
+    found: dict[str, Any] = {each: of.of(own) for each, own in counts.items()}
+    columns_of = {each: of.columns(own) for each, own in counts.items()}
+    return {
+        "table": name,
+        "seed": seed,
+        "scores": found,
+        "seconds": seconds,
+        "valid": model.facts.get("search", {}).get("of the average"),
+        "trials": len(model.facts.get("search", {}).get("trials", [])),
+        "members": [
+            str(each.network.to_json()) if hasattr(each, "network") else each.patterns.name for each in model.members
+        ],
+        "steps a second": speed,
+        "ahead": ahead(columns_of, of),
+    }
+
+
+def ahead(columns: dict[str, Any], of: Any) -> dict[str, tuple[float, float]]:
+    """By how much the model is ahead of each other, as an interval over samples of sequences."""
+    samples = Resamples([len(columns["bothways"])])
+    drawn = {each: of.of_sums(samples.sums(own)[0]) for each, own in columns.items()}
+    return {each: interval(drawn["bothways"] - own) for each, own in drawn.items() if each != "bothways"}
+
+
+def main() -> None:
+    """Run all tables and print one table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--tables", default=",".join(MARKS))
+    parser.add_argument("--rehearse", action="store_true")
+    parser.add_argument("--budget")
+    parser.add_argument("--no-keras", action="store_true")
+    parser.add_argument("--json", type=Path, help="Append each run to this file.")
+    given = parser.parse_args()
+    for name in given.tables.split(","):
+        runs = []
+        for seed in range(given.seeds):
+            with tempfile.TemporaryDirectory() as folder:
+                path = given.folder / f"{name}.parquet"
+                runs.append(run(path, seed, given.rehearse, given.budget, not given.no_keras, Path(folder)))
+            if given.json:
+                with given.json.open("a") as file:
+                    file.write(json.dumps(runs[-1]) + "\n")
+        show(name, runs)
+
+
+def show(name: str, runs: list[dict[str, Any]]) -> None:
+    """Print a table's medians."""
+    medians = {each: float(np.median([run["scores"][each] for run in runs])) for each in runs[0]["scores"]}
+    own = [run["scores"]["bothways"] for run in runs]
+    print(f"{name} ({SCORES.get(name, 'accuracy')}, mark {MARKS.get(name, float('nan')):.3f})")
+    for each, median in sorted(medians.items(), key=lambda item: -item[1]):
+        more = f" ({min(own):.3f} to {max(own):.3f})" if each == "bothways" else ""
+        if each in runs[0]["ahead"]:
+            low, high = np.median([run["ahead"][each] for run in runs], axis=0)
+            more = f" ahead by {low:+.3f} to {high:+.3f}"
+        print(f"    {median:.3f} {each.replace('_', ' ')}{more}")
+    seconds, trials = (np.median([run[key] for run in runs]) for key in ("seconds", "trials"))
+    print(
+        f"    {seconds:.0f} s, {trials:.0f} trials, {np.median([run['steps a second'] for run in runs]):,.0f} steps/s",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    interrupts.watch()
+    main()
