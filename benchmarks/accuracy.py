@@ -62,11 +62,8 @@ def rehearsal(frame: pl.DataFrame) -> pl.DataFrame:
         parts["test"] = drawn[fifth : 2 * fifth]
     split = pl.when(pl.col("split") == "valid").then(pl.lit("test")).otherwise(pl.col("split"))
     for part, own in parts.items():
-        split = (
-            pl.when(pl.col("sequence_id").is_in(own.implode()) & (pl.col("split") == "train"))
-            .then(pl.lit(part))
-            .otherwise(split)
-        )
+        chosen = pl.col("sequence_id").is_in(own.implode()) & (pl.col("split") == "train")
+        split = pl.when(chosen).then(pl.lit(part)).otherwise(split)
     return frame.with_columns(split=split)
 
 
@@ -98,16 +95,10 @@ def run(path: Path, seed: int, rehearse: bool, budget: str | None, keras: bool, 
     frame = pl.read_parquet(path)
     data = folder / path.name
     (rehearsal(frame) if rehearse else frame).write_parquet(data)
-    roles = {**ROLES, "drop": DROP.get(name, [])}
+    roles: dict[str, Any] = {**ROLES, "drop": DROP.get(name, [])}
     begun = time.perf_counter()
-    trained = jobs.train(
-        data,
-        folder / f"{name}.bothways",
-        settings={"seed": seed} if seed else {},
-        budget=budget,
-        say=said.append,
-        **roles,
-    )
+    output, settings = folder / f"{name}.bothways", {"seed": seed} if seed else {}
+    trained = jobs.train(data, output, settings=settings, budget=budget, say=lambda message: None, **roles)
     seconds = time.perf_counter() - begun
     model = trained.model
     columns = model.columns
@@ -135,9 +126,7 @@ def run(path: Path, seed: int, rehearse: bool, budget: str | None, keras: bool, 
         "seconds": seconds,
         "valid": model.facts.get("search", {}).get("of the average"),
         "trials": len(model.facts.get("search", {}).get("trials", [])),
-        "members": [
-            str(each.network.to_json()) if hasattr(each, "network") else each.patterns.name for each in model.members
-        ],
+        "card": model.summary,
         "steps a second": speed,
         "ahead": ahead(columns_of, of),
     }
@@ -185,10 +174,8 @@ def show(name: str, runs: list[dict[str, Any]]) -> None:
             more = f" ahead by {low:+.3f} to {high:+.3f}"
         print(f"    {median:.3f} {each.replace('_', ' ')}{more}")
     seconds, trials = (np.median([run[key] for run in runs]) for key in ("seconds", "trials"))
-    print(
-        f"    {seconds:.0f} s, {trials:.0f} trials, {np.median([run['steps a second'] for run in runs]):,.0f} steps/s",
-        flush=True,
-    )
+    speed = np.median([run["steps a second"] for run in runs])
+    print(f"    {seconds:.0f} s of training, {trials:.0f} trials, labels {speed:,.0f} steps a second", flush=True)
 
 
 if __name__ == "__main__":
