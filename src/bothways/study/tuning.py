@@ -74,10 +74,10 @@ CHOICES: Mapping[str, tuple[Value, ...]] = {
 RATE = 3
 """Of so many trials one is tried again in more epochs."""
 
-UPDATES = 4000
+UPDATES = 3000
 """About so many updates a whole training has."""
 
-SHORT = 4
+SHORT = 3
 """A first trial has a share of one in so many of the epochs of a whole training."""
 
 FEW_HELD_OUT: Mapping[str, int] = {"step": 10, "sequence": 100}
@@ -531,13 +531,14 @@ def attempt(data: _Data, trial: Trial, seconds: float) -> Tried | None:
 
 
 def _settings(data: _Data, trial: Trial) -> Settings:
-    """How to train: so many epochs that there are about `UPDATES` in all, or a share of them."""
-    settings = trial.setting.settings(trial.seed)
+    """How to train: in so many epochs that there are about `UPDATES` in all, or a share of them."""
+    settings, given = trial.setting.settings(trial.seed), data.given
     train = data.folds[0][0]
     pieces = len(train) + train.steps // (settings.window or train.steps)
-    epochs = int(np.clip(UPDATES * settings.batch_size / pieces, 8, max(8, settings.epochs)))
-    epochs = min(epochs, settings.epochs)
-    return replace(settings, epochs=epochs if trial.whole else max(min(3, epochs), epochs // SHORT))
+    epochs = settings.epochs if "epochs" in given else int(np.clip(UPDATES * settings.batch_size / pieces, 9, 200))
+    epochs = epochs if trial.whole else max(min(3, epochs), epochs // SHORT)
+    patience = settings.patience if "patience" in given else max(5, epochs // 5)
+    return replace(settings, epochs=epochs, patience=patience)
 
 
 def _averaged(data: _Data, done: Sequence[Tried], patterns: Sequence[Patterns], most: int) -> Tuned:
