@@ -20,6 +20,7 @@ from bothways.errors import InputError
 from bothways.interrupts import Stop
 from bothways.network import DIRECTIONS, Network
 from bothways.runtime import scores
+from bothways.runtime.numbers import entering
 from bothways.sequences import Sequences
 from bothways.training import EpochReport, Settings, Trained, train
 from bothways.training.batches import Bucket, bucketed, epoch_plan
@@ -47,18 +48,20 @@ def some_examples(lengths: list[int], classes: int = 2, seed: int = 0) -> Sequen
     return Sequences.from_arrays(sequences, numbers)
 
 
+def plain_network(**more: Any) -> Network:
+    """Its numbers enter standardised, and nothing else does."""
+    return some_network(**{"encoding": "standard", "levels": "raw", "changes": 0, **more})
+
+
 def some_weights(network: Network) -> dict[str, npt.NDArray[np.float32]]:
-    weights = initial_weights(network, seed=5)
-    random = np.random.default_rng(5)
-    for name in weights:
-        weights[name] = weights[name] + random.normal(scale=0.3, size=weights[name].shape).astype(np.float32)
-    return weights | {"input/mean": np.zeros(2, np.float32), "input/scale": np.ones(2, np.float32)}
+    """What training starts from, for the examples of any lengths: they have the same numbers, more or less of them."""
+    return number_weights(network, some_examples([40])) | initial_weights(network, seed=0)
 
 
-def some_buckets(lengths: list[int], batch_size: int) -> list[Bucket]:
+def some_buckets(network: Network, lengths: list[int], batch_size: int) -> list[Bucket]:
     examples = some_examples(lengths)
-    weights = np.ones(examples.steps, np.float32)
-    return bucketed(replace(examples, values=examples.values.astype(np.float32), weights=weights), batch_size)
+    values = entering(network, some_weights(network), examples.values, examples.lengths)
+    return bucketed(replace(examples, values=values, weights=np.ones(examples.steps, np.float32)), batch_size)
 
 
 def test_weights_go_into_the_keras_model_and_come_back() -> None:
@@ -78,7 +81,8 @@ def test_the_recurrent_layers_run_on_the_engine() -> None:
 
 
 def test_initial_weights_follow_the_rules_of_keras() -> None:
-    weights = initial_weights(Network(features=30, classes=2, units=40), seed=0)
+    network = Network(features=30, classes=2, units=40, encoding="standard", levels="raw", changes=0)
+    weights = initial_weights(network, seed=0)
     kernel = weights["recurrent_0/forward/kernel"]
     limit = math.sqrt(6 / (30 + 160))
     assert 0.98 * limit < np.abs(kernel).max() <= limit
@@ -107,7 +111,10 @@ RATES = learning_rates(Settings(learning_rate=0.01), 10**6)
 def runner(kind: Any, network: Network, buckets: list[Bucket]) -> tuple[Epochs, Any]:
     model = keras_model(network, masked=not all(bucket.valid.all() for bucket in buckets))
     compile_model(network, model, clip=1.0)
-    set_weights(network, model, initial_weights(network, seed=0))
+    weights = some_weights(network)
+    set_weights(network, model, weights)
+    if network.encoding == "piecewise":
+        model.get_layer("input_encoder").set_bins(weights)
     epochs = kind(model)
     epochs.load(buckets)
     return epochs, model
@@ -117,7 +124,7 @@ def runner(kind: Any, network: Network, buckets: list[Bucket]) -> tuple[Epochs, 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_compiled_epochs_do_what_a_loop_over_batches_does(lengths: list[int], classes: int) -> None:
     network = some_network(classes=classes)
-    buckets = some_buckets(lengths, 4)
+    buckets = some_buckets(network, lengths, 4)
     results = []
     for kind in (best_epochs, BatchEpochs):
         run, model = runner(kind, network, buckets)
@@ -136,7 +143,7 @@ def test_an_epoch_longer_than_a_call_visits_everything(monkeypatch: pytest.Monke
     results = []
     for updates in (3, 512):
         monkeypatch.setattr(compiled, "UPDATES_PER_CALL", updates)
-        buckets = some_buckets([5] * 22, 2)
+        buckets = some_buckets(some_network(), [5] * 22, 2)
         run, model = runner(best_epochs, some_network(), buckets)
         loss = run.run(epoch_plan(buckets, np.random.default_rng(0)), RATES, Stop())
         results.append((loss, get_weights(some_network(), model)))
@@ -148,9 +155,9 @@ def test_an_epoch_longer_than_a_call_visits_everything(monkeypatch: pytest.Monke
 def test_padding_and_empty_places_change_neither_loss_nor_weights() -> None:
     """Five sequences as one batch, and again longer, with empty places, with rubbish where nothing counts."""
     network = some_network()
-    bucket = some_buckets([3, 7, 5, 1, 4], 8)[0]
+    bucket = some_buckets(network, [3, 7, 5, 1, 4], 8)[0]
     padding = ((0, 0), (0, 4))
-    rubbish = np.random.default_rng(0).normal(size=(5, 11, 2)).astype(np.float32)
+    rubbish = np.random.default_rng(0).normal(size=(5, 11, network.inputs)).astype(np.float32)
     rubbish[:, :7][bucket.valid] = bucket.x[bucket.valid]
     longer = Bucket(
         rubbish,
@@ -170,12 +177,11 @@ def test_padding_and_empty_places_change_neither_loss_nor_weights() -> None:
 
 def test_the_loss_is_the_mean_over_the_steps_that_count() -> None:
     network = some_network()
-    bucket = some_buckets([3, 7, 5, 1, 4], 8)[0]
+    bucket = some_buckets(network, [3, 7, 5, 1, 4], 8)[0]
     run, model = runner(best_epochs, network, [bucket])
-    weights = initial_weights(network, 0) | {"input/mean": np.zeros(2, "f4"), "input/scale": np.ones(2, "f4")}
-    z = scores(network, weights, Sequences(bucket.x[bucket.valid], bucket.valid.sum(axis=1)))[:, 0]
-    y = bucket.y[bucket.valid]
-    expected = np.log1p(np.exp(np.where(y == 1, -z, z))).mean()
+    examples = some_examples([3, 7, 5, 1, 4])
+    z = scores(network, some_weights(network), examples)[:, 0]
+    expected = np.log1p(np.exp(np.where(examples.known_labels == 1, -z, z))).mean()
     assert abs(run.run(epoch_plan([bucket], np.random.default_rng(0)), RATES, Stop()) - expected) < 1e-5
     assert model.optimizer.iterations.numpy() == 1
 
@@ -278,9 +284,10 @@ def test_the_best_weights_are_kept_and_training_stops(monkeypatch: pytest.Monkey
 
 
 def test_a_window_cuts_training_sequences() -> None:
+    """Of a network that reads the steps alone: means and changes are taken over the whole sequences before."""
     examples = some_examples([20, 20])
     whole, cut, pieces = (
-        train(some_network(), data, Settings(epochs=2, batch_size=8, window=window))
+        train(plain_network(), data, Settings(epochs=2, batch_size=8, window=window))
         for data, window in (
             (examples, None),
             (examples, 5),
@@ -294,19 +301,18 @@ def test_a_window_cuts_training_sequences() -> None:
 def test_standardisation_comes_from_training_steps_alone() -> None:
     examples = some_examples([6] * 8)
     shifted = replace(examples, values=examples.values * 100 + 7)
-    plain = train(some_network(), examples, Settings(epochs=1))
-    validated = train(some_network(), examples, Settings(epochs=1), shifted)
-    assert same_weights(plain, validated)
+    for network in (some_network(), plain_network()):
+        alone = train(network, examples, Settings(epochs=1))
+        assert same_weights(alone, train(network, examples, Settings(epochs=1), shifted))
     steps = examples.values
-    assert error(plain.weights["input/mean"], steps.mean(axis=0)) < 1e-6
-    assert error(plain.weights["input/scale"], steps.std(axis=0)) < 1e-6
+    assert error(alone.weights["input/mean"], steps.mean(axis=0)) < 1e-6
+    assert error(alone.weights["input/scale"], steps.std(axis=0)) < 1e-6
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, 1e9])
 def test_a_constant_feature_has_scale_one(constant: float) -> None:
     steps = np.stack([np.full(1000, constant), np.arange(1000.0)], axis=1)
-    network = Network(features=2, classes=2, encoding="standard", levels="raw", changes=0)
-    assert number_weights(network, Sequences(steps, np.array([1000])))["input/scale"][0] == 1
+    assert number_weights(plain_network(), Sequences(steps, np.array([1000])))["input/scale"][0] == 1
 
 
 def test_a_loss_that_is_no_number_is_an_error() -> None:
@@ -342,8 +348,9 @@ def test_wrong_settings_are_refused(arguments: dict[str, Any], message: str) -> 
 
 def test_an_update_costs_little_beside_its_work() -> None:
     """1,000 updates of the tutorial's size take 0.03 s on the machine of the benchmarks; `fit` needs 0.3 s and more."""
-    buckets = some_buckets([10] * 1000, 1)
-    run, _ = runner(best_epochs, some_network(units=20), buckets)
+    network = plain_network(units=20)
+    buckets = some_buckets(network, [10] * 1000, 1)
+    run, _ = runner(best_epochs, network, buckets)
     seconds = []
     for _ in range(3):
         started = time.perf_counter()
