@@ -52,9 +52,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Holds traces.parquet, and traces.bothways trained on them."""
     path = tmp_path_factory.mktemp("traces")
     traces().write_parquet(path / "traces.parquet")
-    jobs.train(
-        path / "traces.parquet", path / "traces.bothways", settings=SETTINGS | {"pooling": "max"}, say=silent, **ROLES
-    )
+    settings = SETTINGS | {"pooling": "max", "epochs": 30}
+    jobs.train(path / "traces.parquet", path / "traces.bothways", settings=settings, say=silent, **ROLES)
     return path
 
 

@@ -19,7 +19,7 @@ from bothways.runtime import Label, Member, Model
 
 
 def some_model(classes: tuple[Label, ...] = ("calm", "scan"), **facts: Any) -> Model:
-    network = Network(features=1, classes=len(classes), units=2)
+    network = Network(features=1, classes=len(classes), units=2, encoding="standard", levels="raw", changes=0)
     generator = np.random.default_rng(0)
     weights = {
         name: generator.uniform(0.1, 2, shape).astype(np.float32) for name, shape in network.weight_shapes().items()
