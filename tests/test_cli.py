@@ -24,13 +24,13 @@ from bothways import demo, jobs
 from bothways.cli import app, display, main
 from bothways.errors import ModelFileError
 from bothways.network import Network
-from bothways.options import options
+from bothways.options import Option, options
 from bothways.runtime import Label
-from bothways.settings import Roles, Settings
+from bothways.settings import Reading, Roles, Search, Settings
 
 COMMANDS = ("demo", "train", "evaluate", "predict", "info", "compare", "bench")
 ROLES = ["--label", "kind", "--sequence", "flow", "--order", "at", "--split", "part"]
-TINY = ["--units", "4", "--epochs", "3", "--seed", "1"]
+TINY = ["--units", "4", "--epochs", "3", "--seed", "1", "--budget", "0"]
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -224,12 +224,21 @@ def test_every_command_is_tested() -> None:
     assert {command.callback.__name__ for command in app.registered_commands if command.callback} == set(COMMANDS)
 
 
-def test_every_option_of_the_dataclasses_reaches_training(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+def another(option: Option) -> Any:
+    """A value that is not the default."""
+    if option.choices:
+        return next(choice for choice in option.choices if choice != option.default)
+    return option.default + (1 if option.kind is int else 0.5)
+
+
+def test_what_is_given_of_the_options_of_the_dataclasses_reaches_training(
+    monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
     class Reached(Exception):
         pass
 
     def train(data: str, output: Path, settings: dict[str, Any], **more: Any) -> None:
-        given.update(settings, **more)
+        given.update(more, settings=settings)
         raise Reached
 
     given: dict[str, Any] = {}
@@ -237,10 +246,17 @@ def test_every_option_of_the_dataclasses_reaches_training(monkeypatch: pytest.Mo
     arguments = ["--merge", "sum", "--conv", "5:2", "--patience", "0", "--drop", "a,b", "--drop", "c", "--changes", "3"]
     with pytest.raises(Reached):
         main(["train", "flows.csv", "-o", "flows.bothways", *arguments])
-    owners = (Network, Settings, Roles)
-    defaults = {name: option.default for owner in owners for name, option in options(owner).items()}
-    changed = {"merge_mode": "sum", "conv_window": 5, "conv_stride": 2, "patience": 0, "drop": ("a", "b", "c")}
-    assert {name: given[name] for name in defaults} == defaults | changed | {"changes": 3}
+    assert given["settings"] == {"merge_mode": "sum", "conv_window": 5, "conv_stride": 2, "patience": 0, "changes": 3}
+    others = {name: option.default for owner in (Roles, Reading, Search) for name, option in options(owner).items()}
+    assert {name: given[name] for name in others} == others | {"drop": ("a", "b", "c")}
+    assert given["budget"] is None
+
+    every = {name: option for owner in (Network, Settings) for name, option in options(owner).items()}
+    changed = {name: another(option) for name, option in every.items() if not option.follows}
+    flags = {name: every[name].flag or "--" + name.replace("_", "-") for name in changed}
+    with pytest.raises(Reached):
+        main(["train", "flows.csv", "-o", "x.bothways", *(f"{flags[name]}={changed[name]}" for name in changed)])
+    assert given["settings"] == changed
     for conv, said in {
         "many": "conv_window is 'many'",
         "5:0": "conv_stride is 0",

@@ -59,7 +59,8 @@ def test_a_signal_at_any_moment_ends_a_command(folder: Path, name: str) -> None:
 
 
 def test_ctrl_c_in_training_keeps_the_best_model(folder: Path) -> None:
-    process = start(folder, *COMMANDS["train"], "--sequence", "flow", "--epochs", "1000000", "--patience", "0")
+    once = ["--budget", "0", "--epochs", "1000000", "--patience", "0"]
+    process = start(folder, *COMMANDS["train"], "--sequence", "flow", *once)
     assert process.stderr is not None
     line = ""
     while not line.startswith("epoch"):
