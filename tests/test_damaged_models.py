@@ -128,7 +128,8 @@ def _other_weights(weights: dict[str, Any], generator: np.random.Generator) -> d
         case 1:
             array[...] = _odd(array, generator)
         case 2:
-            array = array.astype(generator.choice(["float64", "int32", "float16"]))
+            with np.errstate(invalid="ignore", over="ignore"):
+                array = array.astype(generator.choice(["float64", "int32", "float16"]))
         case 3:
             array = array[..., :-1].copy()
         case _:
@@ -187,10 +188,11 @@ def outcome(parts: dict[str, bytes], folder: Path, evaluate: bool) -> str:
         if model.columns is None or not model.columns.label:
             p = np.concatenate(model.predict_proba([np.array([[1.0, 0.5, 1.0]])]))
         else:
-            jobs.predict(path, folder / "flows.csv", folder / "labeled.csv", say=lambda message: None)
+            data = folder / f"{model.network.per}.csv"
+            jobs.predict(path, data, folder / "labeled.csv", say=lambda message: None)
             p = pl.read_csv(folder / "labeled.csv")["probability"].to_numpy()
             if evaluate:
-                jobs.evaluate(path, folder / "flows.csv", "all", say=lambda message: None)
+                jobs.evaluate(path, data, "all", say=lambda message: None)
     except BothwaysError as error:
         return f"used, but {type(error).__name__}"
     assert np.isfinite(p).all()
@@ -198,8 +200,10 @@ def outcome(parts: dict[str, bytes], folder: Path, evaluate: bool) -> str:
 
 
 def run(tries: int, folder: Path, evaluate: int) -> Counter[str]:
-    FRAME.write_csv(folder / "flows.csv")
+    FRAME.write_csv(folder / "step.csv")
+    FRAME.with_columns(kind=FRAME["kind"][:3].gather(np.arange(12) // 4)).write_csv(folder / "sequence.csv")
     wholes = [parts_of(model, folder) for model in models()]
+    assert all(outcome(whole, folder, evaluate=True) == "used" for whole in wholes)
     found: Counter[str] = Counter()
     for number in range(tries):
         generator = np.random.default_rng(number)

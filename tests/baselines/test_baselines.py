@@ -149,6 +149,13 @@ def test_what_was_edited_is_refused(name: str, value: Any) -> None:
         baselines.from_arrays({**KEPT, name: value}, NETWORK)
 
 
+@pytest.mark.parametrize("name", ["trees/start", "trees/values", "one_step/kernel", "one_step/table"])
+def test_numbers_of_any_size_give_classes(name: str) -> None:
+    large = baselines.from_arrays({**KEPT, name: np.full_like(KEPT[name], 1e300)}, NETWORK)
+    for codes in baselines.predict(large, made(STEPS, np.arange(120) // 60, [120])).values():
+        assert set(codes.tolist()) <= {0, 1}
+
+
 def test_what_files_of_version_2_kept() -> None:
     one = {"mean": [1.0], "scale": [2.0], "kernel": [[0.0, 1.0]], "values": [[1]], "tables": [[[0.0, 4.0]]]}
     old = {

@@ -116,7 +116,8 @@ class Trees:
             sums = self._sums(_inputs(sequences, rows, self.categories, self.places))
             if len(self.start) == 1:  # of two classes
                 sums = np.hstack([np.zeros_like(sums), sums])
-            found[rows[:, None], self.seen] = sums
+            with np.errstate(over="ignore"):  # a file may hold numbers of any size
+                found[rows[:, None], self.seen] = sums
         return found
 
     def predict(self, sequences: Sequences) -> Numbers:
