@@ -151,6 +151,32 @@ def test_train_prints_one_json_object_and_says_the_rest_elsewhere(folder: Path, 
     assert scores["columns"] == result["columns"]
 
 
+def test_train_looks_for_settings(folder: Path, run: Run, tmp_path: Path) -> None:
+    """Those that are given are kept; the model is labeled with, evaluated and described as any other."""
+    model, data = tmp_path / "found.bothways", folder / "flows.csv"
+    code, out, err = run("train", data, *ROLES, "--units", 4, "--epochs", 3, "--budget", "1s", "-o", model, "--json")
+    assert code == 0, err
+    assert re.search(r"settings? tried: best f1 \d", err)
+    assert "epoch 1/" not in err
+    assert (
+        json.loads(run("evaluate", model, data, "--split", "valid", "--json")[1])["macro_f1"]
+        == json.loads(out)["macro_f1"]
+    )
+    found = bothways.load(model)
+    assert {network.units for network in found.networks} == {4}
+    assert found.facts["settings"]["epochs"] == 3
+    assert list(tmp_path.iterdir()) == [model]
+
+
+def test_without_a_valid_part_training_runs_once(folder: Path, run: Run, tmp_path: Path) -> None:
+    once = ["--epochs", 2, "--units", 4, "--monitor", "none"]
+    flows().with_columns(pl.col("part").replace("valid", "train")).write_csv(tmp_path / "two.csv")
+    code, _, err = run("train", tmp_path / "two.csv", *ROLES, *once, "-o", tmp_path / "some.bothways")
+    assert code == 0, err
+    assert "no valid part to choose settings by: training runs once" in err
+    assert "epoch 2/2" in err
+
+
 @pytest.mark.parametrize("labels", [(1, 0), (True, False)])
 def test_labels_keep_their_kind(run: Run, tmp_path: Path, labels: tuple[Any, Any]) -> None:
     data, model, output = (tmp_path / name for name in ("some.parquet", "some.bothways", "out.parquet"))
@@ -714,7 +740,7 @@ def test_bad_arguments_of_the_demo(run: Run, arguments: list[str]) -> None:
 def test_the_occupancy_of_a_room(shared_data: Path, run: Run, tmp_path: Path) -> None:
     data, model = shared_data / "occupancy.parquet", tmp_path / "room.bothways"
     roles = ["--label", "label", "--sequence", "sequence_id", "--order", "step", "--split", "split", "--drop", "Light"]
-    code, out, err = run("train", data, *roles, "-o", model, "--json")
+    code, out, err = run("train", data, *roles, "--budget", "0", "-o", model, "--json")
     assert code == 0
     assert "timestamp" in err
     assert "left out" in err

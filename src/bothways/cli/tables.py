@@ -87,7 +87,7 @@ def train(
             tensorboard=tensorboard,
             mlflow=mlflow,
             say=say,
-            on_epoch=on_epoch if search["budget"] == "0" else None,
+            on_epoch=on_epoch,
             on_trial=on_trial,
             **search,
             **roles,

@@ -105,7 +105,7 @@ def train(
         tensorboard: write the curves into this folder, for TensorBoard.
         mlflow: log the run to MLflow under the name of this experiment.
         say: is called with whatever the user should know.
-        on_epoch: is called after each epoch.
+        on_epoch: is called after each epoch, where training runs once.
         on_trial: is called after each setting that was tried.
         roles: what the columns are for, as in `bothways.data.choose_columns`; what is not given is guessed, and said.
             And how fields are read, attributes of `bothways.settings.Reading`.
@@ -160,8 +160,6 @@ def train(
             watchers.append(stack.enter_context(trackers.tensorboard(tensorboard)))
         if mlflow is not None:
             watchers.append(stack.enter_context(trackers.mlflow_run(mlflow, settings or {})))
-        if on_epoch is not None:
-            watchers.append(on_epoch)
 
         def watch(report: EpochReport) -> None:
             for each in watchers:
@@ -189,6 +187,7 @@ def train(
             for report in trained.history:
                 watch(report)
         else:
+            watchers += [] if on_epoch is None else [on_epoch]
             trained = train_network(
                 network, parts.train, chosen, parts.valid, watch, checkpoint=checkpoint, resume=resumed, say=say
             )
