@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -40,17 +40,29 @@ if TYPE_CHECKING:
     from bothways.training import EpochReport, Trained
     from bothways.training.checkpoints import Checkpoint
 
-FIRST: tuple[dict[str, Value], ...] = (
-    {},
-    {"encoding": "standard", "levels": "raw", "changes": 0},
-    {"dropout": 0.25, "units": 64},
-    {"encoding": "standard"},
-    {"levels": "raw", "changes": 0},
-    {"learning_rate": 0.003},
-    {"levels": "centered", "dropout": 0.25},
-    {"conv_window": 7, "dropout": 0.25},
-)
-"""What is tried first, where the data allow it."""
+FIRST: Mapping[str, tuple[dict[str, Value], ...]] = {
+    "step": (
+        {},
+        {"encoding": "standard"},
+        {"dropout": 0.25, "units": 64},
+        {"levels": "centered", "dropout": 0.25},
+        {"encoding": "standard", "levels": "raw", "changes": 0},
+        {"learning_rate": 0.003},
+        {"conv_window": 7},
+        {"levels": "raw", "changes": 0},
+    ),
+    "sequence": (
+        {"pooling": "mean_max"},
+        {"pooling": "mean_max", "conv_window": 9, "conv_stride": 2},
+        {"pooling": "mean_max", "encoding": "standard"},
+        {"pooling": "mean_max", "dropout": 0.25, "units": 64},
+        {"pooling": "mean_max", "conv_window": 9, "conv_stride": 4, "units": 64},
+        {"pooling": "last"},
+        {"pooling": "mean_max", "encoding": "standard", "levels": "raw", "changes": 0},
+        {"pooling": "mean", "learning_rate": 0.003},
+    ),
+}
+"""What is tried first, by what has a label, where the data allow it."""
 
 CHOICES: Mapping[str, tuple[Value, ...]] = {
     "encoding": ("piecewise", "standard"),
@@ -64,6 +76,7 @@ CHOICES: Mapping[str, tuple[Value, ...]] = {
     "dropout": (0.0, 0.25, 0.5),
     "learning_rate": (0.003, 0.01, 0.03),
     "conv_window": (0, 3, 7, 15),
+    "conv_stride": (1, 2, 4),
     "pooling": ("mean_max", "last", "mean", "max"),
     "embedding": (8, 16, 32),
     "class_weight": (None, "balanced"),
@@ -88,6 +101,9 @@ PIECES = 3
 
 MOST_STEPS = 100_000
 """With more steps in the train part that would take too long."""
+
+LIKELIHOOD = 0.5
+"""What the cross-entropy counts beside the score in the choice of members, both as shares of those of the best one."""
 
 CANDIDATES = 20
 """So many of the best networks may become members."""
@@ -437,7 +453,7 @@ class _Plan:
         self._data, self._seed = data, seed
         self._generator = np.random.default_rng(seed)
         self._given: set[Trial] = set()
-        self.first = [self._setting(values) for values in FIRST]
+        self.first = [self._setting(values) for values in FIRST[data.shape.per]]
         self.begun = 0
 
     def take(self, done: Sequence[Tried]) -> None:
@@ -489,10 +505,12 @@ class _Plan:
     def _setting(self, values: Mapping[str, Value]) -> Setting:
         """The setting of values that are not given, without those that have no effect on these data."""
         shape = self._data.shape
-        of_size: dict[str, Value] = {"pooling": "mean_max", "batch_size": _batch_size(self._data.folds[0][0])}
+        of_size: dict[str, Value] = {"batch_size": _batch_size(self._data.folds[0][0])}
         chosen = {**of_size, **values, **self._data.given}
         if "conv_window" not in self._data.given and int(chosen.get("conv_window") or 0) > shape.longest:
             del chosen["conv_window"]
+        if not chosen.get("conv_window") and "conv_stride" not in self._data.given:
+            chosen.pop("conv_stride", None)
         return Setting.of(chosen).alone(shape)
 
 
@@ -520,10 +538,14 @@ def attempt(data: _Data, trial: Trial, seconds: float) -> Tried | None:
             raise KeyboardInterrupt  # which keeps the best weights so far
 
     done, held_out = [], []
-    for learn, hold in data.folds:
+    for i, (learn, hold) in enumerate(data.folds):
+        if i and time.monotonic() > end:  # networks of some folds say nothing, or the wrong thing
+            return None
         try:
             done.append(train(network, learn, settings, hold, on_epoch, say=lambda message: None))
         except (DivergedError, KeyboardInterrupt):  # or time was over before the first update was done
+            return None
+        if i and done[-1].interrupted:
             return None
         held_out.append(probabilities(scores(network, done[-1].weights, hold)))
     p = np.concatenate(held_out)
@@ -578,9 +600,10 @@ def _greedy(data: _Data, given: Sequence[Any], most: int) -> list[int]:
     The first one is among them.
     """
     chosen, total = [0], np.array(given[0], np.float64)
+    score, cost = (max(abs(value(given[0])), 1e-3) for value in (data.of, partial(_loss, data)))
 
-    def value(p: Any) -> tuple[float, float]:
-        return data.of(p), -_loss(data, p)
+    def value(p: Any) -> float:
+        return data.of(p) / score - LIKELIHOOD * _loss(data, p) / cost
 
     while len(chosen) < most:
         sums = [total + p for p in given]
