@@ -160,3 +160,34 @@ def test_labels_that_the_model_never_saw_are_missed() -> None:
     numbers = frame.with_columns(label=pl.Series([1, 0, 1, 1]))
     with pytest.raises(DataError, match="no label that the model knows"):
         evaluation_part(Table("new.csv", numbers), COLUMNS, "all", (False, True))
+
+
+def test_nothing_of_the_test_part_reaches_training_or_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not a statistic, quantile, category, threshold, temperature or choice, as these arrays are all that they see."""
+    frame = a_table(30, 8).with_columns(
+        part=pl.col("flow").replace_strict(dict(enumerate(["train", "valid", "test"] * 10)))
+    )
+    poisoned = pl.col("part") == "test"
+    other = frame.with_columns(
+        bytes=pl.when(poisoned).then(pl.lit(1e30)).otherwise("bytes"),
+        code=pl.when(poisoned).then(pl.lit("5")).otherwise("code"),
+        label=pl.when(poisoned).then(pl.lit("ape")).otherwise("label"),
+    )
+    roles: dict[str, Any] = {"label": "label", "sequence": "flow", "order": "at", "split": "part"}
+    given: list[Any] = []
+
+    def tune(*arguments: Any, patterns: Any, **more: Any) -> None:
+        given.append([*arguments, [each.arrays() for each in patterns]])
+        raise StopError
+
+    monkeypatch.setattr("bothways.study.tuning.tune", tune)
+    for name, table in {"clean": frame, "poisoned": other}.items():
+        table.write_csv(tmp_path / f"{name}.csv")
+        with pytest.raises(StopError):
+            jobs.train(tmp_path / f"{name}.csv", tmp_path / "a.bothways", budget=9, say=lambda text: None, **roles)
+    clean, dirty = given
+    for one, two in zip(clean[:2], dirty[:2], strict=True):
+        same(one, two)
+    assert repr(clean[2:]) == repr(dirty[2:])

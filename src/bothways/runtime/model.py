@@ -205,6 +205,7 @@ class Model:
             "epochs": facts.get("epochs"),
             "best epoch": facts.get("best_epoch"),
             "valid score": None if best.get("valid_metric") is None else f"{best['valid_metric']:.3f}",
+            "search": _search_words(facts.get("search")),
             "temperature": None if self.temperature == 1 else f"{self.temperature:.3g}",
             "threshold": None if self.threshold == 0.5 else f"{self.threshold:.3g} for {self.classes[-1]}",
             "alarm threshold": f"{facts['threshold']['value']:.4g}" if "threshold" in facts else None,
@@ -284,6 +285,17 @@ class Model:
 def _check_share(share: float) -> None:
     if not 0 < share < np.inf:
         raise InputError(f"The share of a member is {share}; it must be above 0.")
+
+
+def _search_words(search: Mapping[str, Any] | None) -> str | None:
+    """What a search tried, and why it chose what it did."""
+    if not search or not search["trials"]:
+        return None
+    best = search["trials"][0]
+    return (
+        f"{counted(len(search['trials']), 'training')} tried; {search['score']} on what was held out: the best one "
+        f"{abs(best['score']):.3f} ({best['setting']}), the average {search['of the average']:.3f}"
+    )
 
 
 def tempered(p: Floats, temperature: float) -> Floats:

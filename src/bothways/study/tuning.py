@@ -93,7 +93,7 @@ UPDATES = 3000
 SHORT = 3
 """A first trial has a share of one in so many of the epochs of a whole training."""
 
-FEW_HELD_OUT: Mapping[str, int] = {"step": 10, "sequence": 100}
+FEW_HELD_OUT: Mapping[str, int] = {"step": 10, "sequence": 50}
 """Fewer sequences than these are few, by what has a label."""
 
 PIECES = 3
@@ -342,6 +342,8 @@ def tune(
         kept.flush()
     if not done:
         raise KeyboardInterrupt
+    if len(done) == 1 and not stopped():
+        say("The budget was enough for one training: nothing else was tried.")
     return _averaged(data, done, patterns, members)
 
 
