@@ -90,6 +90,9 @@ RATE = 3
 UPDATES = 3000
 """About so many updates a whole training has."""
 
+STEPS = 1_500_000
+"""And so many steps at most."""
+
 SHORT = 3
 """A first trial has a share of one in so many of the epochs of a whole training."""
 
@@ -247,8 +250,15 @@ class _Data:
         """How many classes there are, those included that the train part does not have."""
         return max(self.shape.classes, int(self.held_out.known_labels.max()) + 1)
 
+    @property
+    def chooses_threshold(self) -> bool:
+        """Whether a threshold is chosen for the second of two classes."""
+        return self.monitor == "f1" and self.shape.classes == 2
+
     def of(self, p: Any, predicted: Any = None) -> float:
-        """How good probabilities of what is held out are, the higher the better."""
+        """How good probabilities of what is held out are, the higher the better; at the threshold that suits them."""
+        if self.chooses_threshold and predicted is None and self.classes == 2:
+            return float(f1(*(each.sum(axis=0) for each in _threshold_counts(self, p))).max())
         counts = count(self.held_out, p, self.classes, whole=True, predicted=predicted)
         return SCORES[self.monitor].better * self.score.of(counts)
 
@@ -559,10 +569,13 @@ def _settings(data: _Data, trial: Trial) -> Settings:
     settings, given = trial.setting.settings(trial.seed), data.given
     train = data.folds[0][0]
     pieces = len(train) + train.steps // (settings.window or train.steps)
-    epochs = settings.epochs if "epochs" in given else int(np.clip(UPDATES * settings.batch_size / pieces, 9, 200))
+    usual = min(UPDATES * settings.batch_size / pieces, STEPS / train.steps)
+    epochs = settings.epochs if "epochs" in given else int(np.clip(usual, 9, 200))
     epochs = epochs if trial.whole else max(min(3, epochs), epochs // SHORT)
     patience = settings.patience if "patience" in given else max(5, epochs // 5)
-    return replace(settings, epochs=epochs, patience=patience)
+    # Of a rare class all may be below any one threshold for many epochs.
+    monitor = "average_precision" if data.chooses_threshold and "monitor" not in given else settings.monitor
+    return replace(settings, epochs=epochs, patience=patience, monitor=monitor)
 
 
 def _averaged(data: _Data, done: Sequence[Tried], patterns: Sequence[Patterns], most: int) -> Tuned:
@@ -574,7 +587,7 @@ def _averaged(data: _Data, done: Sequence[Tried], patterns: Sequence[Patterns], 
     p = tempered(np.mean([candidates[i][1] for i in chosen], axis=0), 1.0)
     temperature = _temperature(data, p)
     p = tempered(p, temperature)
-    threshold = _threshold(data, p) if data.shape.classes == 2 and data.monitor == "f1" else 0.5
+    threshold = _threshold(data, p) if data.chooses_threshold else 0.5
     predicted = (p[:, 1] >= threshold).astype(np.int64) if data.shape.classes == 2 else None
     members = [_member(data, candidates[i][0], float(chosen.count(i))) for i in dict.fromkeys(chosen)]
     settings, found = _settings(data, ranked[0].trial), abs(data.of(p, predicted))
@@ -638,17 +651,20 @@ def _threshold(data: _Data, p: Any) -> float:
 
     It is the median over samples of sequences, lest a few decide.
     """
-    labels, p, numbers, weights = labeled(data.held_out, p, 2)
-    edges = np.linspace(0, 1, THRESHOLDS + 1)
-    cells = np.minimum((p[:, 1] * THRESHOLDS).astype(np.int64), THRESHOLDS - 1)
-    if not 0 < (labels == data.positive).sum() < len(labels):
+    counts = _threshold_counts(data, p)
+    if not 0 < counts[2].sum() < counts[1].sum(axis=0).max():
         return 0.5
+    best = f1(*Resamples([len(data.held_out)], times=SAMPLES).sums(*counts)).argmax(axis=-1)
+    at = float(np.median(np.linspace(0, 1, THRESHOLDS + 1)[best]))
+    return min(max(at, 0.5 / THRESHOLDS), 1 - 0.5 / THRESHOLDS)
+
+
+def _threshold_counts(data: _Data, p: Any) -> tuple[Any, Any, Any]:
+    """Of the class to detect, for each sequence and threshold: how many are found, predicted, and there."""
+    labels, p, numbers, weights = labeled(data.held_out, p, 2)
+    cells = np.minimum((p[:, 1] * THRESHOLDS).astype(np.int64), THRESHOLDS - 1)
     shape = (len(data.held_out), 2, THRESHOLDS)
     counts = np.bincount((numbers * 2 + labels) * THRESHOLDS + cells, weights, math.prod(shape)).reshape(shape)
-    above = counts[..., ::-1].cumsum(axis=-1)[..., ::-1]  # [sequence, class, threshold]: predicted as the second class
+    above = counts[..., ::-1].cumsum(axis=-1)[..., ::-1]  # those predicted as the second class, by label
     wanted = above if data.positive else counts.sum(axis=-1, keepdims=True) - above
-    support = counts[:, data.positive].sum(axis=-1)
-    samples = Resamples([len(data.held_out)], times=SAMPLES)
-    hits, predicted, there = samples.sums(wanted[:, data.positive], wanted.sum(axis=1), support[:, None])
-    best = f1(hits, predicted, there).argmax(axis=-1)
-    return float(np.clip(np.median(edges[best]), 0.5 / THRESHOLDS, 1 - 0.5 / THRESHOLDS))
+    return wanted[:, data.positive], wanted.sum(axis=1), counts[:, data.positive].sum(axis=-1)[:, None]
