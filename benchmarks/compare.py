@@ -73,7 +73,8 @@ def run_study(seeds: int, updates: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-c", "from bothways.cli import main; main()", "compare", "cumulative-sum"]
         command += ["--vary", "direction=forward,backward,both", "--vary", "merge"]
-        command += ["--seeds", str(seeds), "--set", "epochs=1", "--set", "batch_size=1", "--set", f"units={UNITS}"]
+        plain = ("encoding=standard", "levels=raw", "changes=0", "epochs=1", "batch_size=1", f"units={UNITS}")
+        command += ["--seeds", str(seeds), *(word for setting in plain for word in ("--set", setting))]
         command += ["--problem", f"sequences={updates}", "--problem", f"steps={STEPS}", "--json"]
         command += ["--output", str(Path(folder, "runs.parquet"))]
         started = time.perf_counter()

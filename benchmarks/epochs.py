@@ -2,7 +2,7 @@
 
     python benchmarks/epochs.py --save epochs.json
 
-The model is that of `bothways demo`: a bidirectional LSTM of 20 units over 10 steps of 1 feature, 1,000 sequences, one
+The model is that of the tutorial: a bidirectional LSTM of 20 units over 10 steps of 1 feature, 1,000 sequences, one
 an update, so that almost all of it is the price of an update and not arithmetic. Beside it the same in batches of 64,
 and the same model by `train_on_batch` of Keras, which is what other backends get. Takes about half a minute.
 """
@@ -48,7 +48,7 @@ def with_jax(threads: int) -> tuple[Callable[[Any], study.Call], dict[str, Any]]
     from bothways.training.keras_model import compile_model, keras_model, set_weights
 
     def build(case: Any) -> study.Call:
-        network = Network(features=1, classes=2, units=case["units"])
+        network = Network(1, 2, units=case["units"], encoding="standard", levels="raw", changes=0)
         x, y = cumulative_sum(case["sequences"], case["time"], seed=0)
         lengths = np.full(len(x), case["time"])
         buckets = bucketed(
