@@ -55,7 +55,7 @@ HOMES = {
     "matplotlib": ("report.figures", "study.figures"),
     "onnx": ("bench.peers",),
     "onnxruntime": ("bench.peers",),
-    "scipy": ("baselines.linear", "patterns", "study.statistics", "study.tuning", "problems"),
+    "scipy": ("baselines.linear", "patterns", "study.statistics", "study.held_out", "problems"),
     "sklearn": ("baselines", "data.leaks", "labeler", "patterns"),
     "tensorboard": ("training.trackers",),
     "mlflow": ("training.trackers",),

@@ -13,10 +13,12 @@ import pytest
 
 from bothways.errors import InputError
 from bothways.patterns import ConvolutionPatterns
-from bothways.runtime import Member
+from bothways.runtime import Member, tempered
 from bothways.sequences import Sequences
 from bothways.study.factors import DataShape, Setting
-from bothways.study.tuning import CHOICES, FIRST, Progress, Trial, Tuned, _Plan, default_budget, tune
+from bothways.study.held_out import HeldOut
+from bothways.study.plan import CHOICES, FIRST, Plan, Trial, Tried
+from bothways.study.tuning import Progress, Tuned, default_budget, tune
 
 SHAPE = DataShape(features=1, classes=2, longest=20)
 QUICK: dict[str, Any] = {"epochs": 8, "units": 4}
@@ -82,19 +84,12 @@ def test_a_setting_that_cannot_work_is_said_before_anything_is_trained() -> None
         tune(rising(9, 0), rising(9, 1), SHAPE, {"conv_window": 50}, budget=60)
 
 
-def tried(data: Any, values: dict[str, Any], score: float, whole: bool = False, seed: int = 0) -> Any:
-    from bothways.study.tuning import Tried
-
+def tried(values: dict[str, Any], score: float, whole: bool = False, seed: int = 0) -> Tried:
     return Tried(Trial(Setting.of(values), seed, whole), None, None, score, 0.0)  # type: ignore[arg-type]  # not looked at
 
 
-def plan(given: dict[str, Any] | None = None, per: str = "step") -> _Plan:
-    from bothways.study.tuning import _Data
-
-    train = rising(20, 0)
-    if per == "sequence":
-        train = replace(train, per=per, labels=np.arange(20) % 2)
-    return _Plan(_Data(((train, train),), SHAPE._replace(per=per), given or {}, "f1", 1), seed=0)
+def plan(given: dict[str, Any] | None = None) -> Plan:
+    return Plan(SHAPE, rising(20, 0), given or {}, seed=0)
 
 
 def test_what_is_given_is_kept_and_what_has_no_effect_is_not_varied() -> None:
@@ -105,7 +100,7 @@ def test_what_is_given_is_kept_and_what_has_no_effect_is_not_varied() -> None:
         assert (trial.setting["units"], trial.setting["dropout"]) == (8, 0.1)
         assert trial.setting["pooling"] == "last", "there is one label a step"
         assert int(trial.setting["conv_window"] or 0) <= SHAPE.longest
-        done.append(tried(of, dict(trial.setting.changed), score=-len(done), whole=trial.whole, seed=trial.seed))
+        done.append(tried(dict(trial.setting.changed), score=-len(done), whole=trial.whole, seed=trial.seed))
     assert len({each.trial for each in done}) == 40
 
 
@@ -114,7 +109,7 @@ def test_of_short_trials_the_best_third_is_tried_whole() -> None:
     first = [of.next([]) for _ in range(6)]
     assert not any(trial.whole for trial in first)
     assert len(set(first)) == 6
-    done = [tried(of, dict(trial.setting.changed), score=i) for i, trial in enumerate(first)]
+    done = [tried(dict(trial.setting.changed), score=i) for i, trial in enumerate(first)]
     assert of.next(done) == first[5]._replace(whole=True)
     assert of.next(done) == first[4]._replace(whole=True)
     assert not of.next(done).whole
@@ -140,27 +135,34 @@ def test_patterns_may_be_members() -> None:
     assert tuned.score == 1.0
 
 
-def test_the_threshold_suits_a_rare_class_and_probabilities_are_calibrated(
-    found: tuple[Tuned, list[Progress], Path],
-) -> None:
-    from bothways.runtime import tempered
-    from bothways.study.tuning import _Data, _loss, _temperature, _threshold
-
+def test_the_threshold_suits_a_rare_class_and_probabilities_are_calibrated() -> None:
     generator = np.random.default_rng(0)
     labels = (generator.random(4000) < 0.05).astype(np.int64)
     logits = generator.normal(size=4000) + 2 * labels - 3
-    part = Sequences(np.zeros((4000, 1)), np.full(40, 100), labels=labels)
-    data = _Data(((part, part),), SHAPE, {}, "f1", 1)
+    held_out = HeldOut(Sequences(np.zeros((4000, 1)), np.full(40, 100), labels=labels), 2, "f1", 1)
     p = 1 / (1 + np.exp(-5 * logits))  # five times as sure as it should be
     sure = np.stack([1 - p, p], axis=1).astype(np.float32)
-    temperature = _temperature(data, sure)
+    temperature = held_out.temperature(sure)
     assert temperature > 2
     calibrated = tempered(sure, temperature)
-    assert _loss(data, calibrated) < _loss(data, sure)
-    threshold = _threshold(data, calibrated)
-    best = data.of(calibrated, (calibrated[:, 1] >= threshold).astype(np.int64))
-    assert best >= data.of(calibrated, calibrated.argmax(axis=1))
-    assert best >= data.of(calibrated) - 0.05, "the best threshold for these very labels"
+    assert held_out.loss(calibrated) < held_out.loss(sure)
+    threshold = held_out.threshold(calibrated)
+    best = held_out.value(calibrated, (calibrated[:, 1] >= threshold).astype(np.int64))
+    assert best >= held_out.value(calibrated, calibrated.argmax(axis=1))
+    assert best >= held_out.value(calibrated) - 0.05, "the best threshold for these very labels"
+
+
+@pytest.mark.parametrize("labels", [[0] * 9, [1] * 9, [0, 1, 2] * 3, [-1, 0, 1] * 3])
+def test_whatever_is_held_out_decides_something(labels: list[int]) -> None:
+    """One class alone, a class that training does not have, labels that are missing."""
+    held_out = HeldOut(Sequences(np.zeros((9, 1)), np.full(3, 3), labels=np.array(labels)), 2, "f1", 1)
+    p = np.tile(np.array([[0.7, 0.3], [0.2, 0.8], [0.5, 0.5]], np.float32), (3, 1))
+    if held_out.classes > 2:
+        held_out = replace(held_out, monitor="macro_f1")
+    assert 0 <= held_out.value(p) <= 1
+    assert 0.2 < held_out.temperature(p) < 5
+    assert 0 < held_out.threshold(p) < 1
+    assert held_out.average([p, p[:, ::-1]], 3)[0] == 0
 
 
 def test_the_time_goes_with_the_size_of_the_table() -> None:

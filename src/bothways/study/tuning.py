@@ -1,14 +1,12 @@
 """Settings that suit a table: many are tried on its valid part within a budget, and the best networks averaged.
 
 Trials are trainings with fewer or more epochs. What did well in few is tried again in more, and then with other seeds
-(asynchronous successive halving: Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning"). The average
-is put together greedily (Caruana et al. 2004, "Ensemble Selection from Libraries of Models"). Nothing but the train and
+(`plan`). What is held out decides what is good, and which networks are averaged (`held_out`). Nothing but the train and
 the valid part is looked at.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import os
@@ -17,75 +15,29 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import joblib
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from bothways.errors import BothwaysError
-from bothways.metrics import Resamples, Score, count, f1, labeled, monitored, score
+from bothways.metrics import monitored
 from bothways.network import Network
 from bothways.patterns import Patterns
 from bothways.runtime import Member, Model, PatternMember, probabilities, scores, tempered
 from bothways.sequences import NO_LABEL, Sequences
-from bothways.settings import SCORES, Search, Settings
+from bothways.settings import Search, Settings
 from bothways.study.factors import DataShape, Setting, Value
+from bothways.study.held_out import HeldOut
+from bothways.study.plan import Plan, Trial, Tried, rank
 from bothways.study.pool import PoolError, processes, results
 from bothways.study.worker import Process, begin, this_process
 
 if TYPE_CHECKING:
-    from bothways.training import EpochReport, Trained
+    from bothways.training import EpochReport
     from bothways.training.checkpoints import Checkpoint
-
-FIRST: Mapping[str, tuple[dict[str, Value], ...]] = {
-    "step": (
-        {},
-        {"encoding": "standard"},
-        {"dropout": 0.25, "units": 64},
-        {"levels": "centered", "dropout": 0.25},
-        {"encoding": "standard", "levels": "raw", "changes": 0},
-        {"learning_rate": 0.003},
-        {"conv_window": 7},
-        {"levels": "raw", "changes": 0},
-    ),
-    "sequence": (
-        {"pooling": "mean_max"},
-        {"pooling": "mean_max", "conv_window": 9, "conv_stride": 2},
-        {"pooling": "mean_max", "encoding": "standard"},
-        {"pooling": "mean_max", "dropout": 0.25, "units": 64},
-        {"pooling": "mean_max", "conv_window": 9, "conv_stride": 4, "units": 64},
-        {"pooling": "last"},
-        {"pooling": "mean_max", "encoding": "standard", "levels": "raw", "changes": 0},
-        {"pooling": "mean", "learning_rate": 0.003},
-    ),
-}
-"""What is tried first, by what has a label, where the data allow it."""
-
-CHOICES: Mapping[str, tuple[Value, ...]] = {
-    "encoding": ("piecewise", "standard"),
-    "levels": ("both", "raw", "centered"),
-    "changes": (0, 1, 2, 3),
-    "bins": (8, 16, 32),
-    "units": (32, 64),
-    "depth": (1, 2),
-    "cell": ("lstm", "gru"),
-    "direction": ("both", "forward"),
-    "dropout": (0.0, 0.25, 0.5),
-    "learning_rate": (0.003, 0.01, 0.03),
-    "conv_window": (0, 3, 7, 15),
-    "conv_stride": (1, 2, 4),
-    "pooling": ("mean_max", "last", "mean", "max"),
-    "embedding": (8, 16, 32),
-    "class_weight": (None, "balanced"),
-    "window": (1000, 250),
-}
-"""What is varied, one value of the best so far at a time."""
-
-RATE = 3
-"""Of so many trials one is tried again in more epochs."""
 
 UPDATES = 3000
 """About so many updates a whole training has."""
@@ -105,49 +57,13 @@ PIECES = 3
 MOST_STEPS = 100_000
 """With more steps in the train part that would take too long."""
 
-LIKELIHOOD = 0.5
-"""What the cross-entropy counts beside the score in the choice of members, both as shares of those of the best one."""
-
 CANDIDATES = 20
 """So many of the best networks may become members."""
-
-THRESHOLDS = 100
-"""So many thresholds are tried."""
-
-SAMPLES = 200
-"""On so many samples of the sequences of the valid part."""
 
 BUDGET = 60.0
 """Seconds for a table of 100,000 steps; others have a time by the square root of their size."""
 
 LONGEST_BUDGET = 6 * BUDGET
-
-
-class Trial(NamedTuple):
-    """What is to be trained: a setting, the seed, and whether in all epochs or in a share of them."""
-
-    setting: Setting
-    seed: int
-    whole: bool
-
-
-@dataclass(frozen=True, eq=False)
-class Tried:
-    """What came of a trial.
-
-    Attributes:
-        trial: what was trained.
-        trained: what came of it.
-        p: `(labels, classes)` the probabilities of what is held out.
-        score: how good they are, the higher the better.
-        loss: the mean cross-entropy of it.
-    """
-
-    trial: Trial
-    trained: Trained
-    p: Any
-    score: float
-    loss: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,31 +152,10 @@ class _Data:
     backend: str | None = field(default_factory=lambda: os.environ.get("KERAS_BACKEND"))
 
     @cached_property
-    def held_out(self) -> Sequences:
+    def held_out(self) -> HeldOut:
         """All that is held out in one fold or another."""
-        return Sequences.joined([valid for _, valid in self.folds])
-
-    @cached_property
-    def score(self) -> Score:
-        """The score that decides."""
-        return score(self.monitor, range(self.classes), self.positive)
-
-    @cached_property
-    def classes(self) -> int:
-        """How many classes there are, those included that the train part does not have."""
-        return max(self.shape.classes, int(self.held_out.known_labels.max()) + 1)
-
-    @property
-    def chooses_threshold(self) -> bool:
-        """Whether a threshold is chosen for the second of two classes."""
-        return self.monitor == "f1" and self.shape.classes == 2
-
-    def of(self, p: Any, predicted: Any = None) -> float:
-        """How good probabilities of what is held out are, the higher the better; at the threshold that suits them."""
-        if self.chooses_threshold and predicted is None and self.classes == 2:
-            return float(f1(*(each.sum(axis=0) for each in _threshold_counts(self, p))).max())
-        counts = count(self.held_out, p, self.classes, whole=True, predicted=predicted)
-        return SCORES[self.monitor].better * self.score.of(counts)
+        together = Sequences.joined([valid for _, valid in self.folds])
+        return HeldOut(together, self.shape.classes, self.monitor, self.positive)
 
 
 def folds(train: Sequences, valid: Sequences, seed: int) -> tuple[tuple[Sequences, Sequences], ...]:
@@ -331,7 +226,7 @@ def tune(
     counts = np.bincount(labels[labels != NO_LABEL], minlength=shape.classes)
     monitor, positive = monitored(str(given.get("monitor", Settings.monitor)), counts)
     data = _Data(folds(train, valid, seed), shape, given, monitor, positive)
-    plan, done, clock = _Plan(data, seed), list[Tried](), _Clock(budget)
+    plan, done, clock = Plan(shape, train, given, seed), list[Tried](), _Clock(budget)
     first = plan.first[0]
     kept = None
     if checkpoint is not None:
@@ -344,7 +239,7 @@ def tune(
         first.network(shape)
     for tried in _attempts(data, plan, done, clock, processes(workers), stopped):
         done.append(tried)
-        best = max(done, key=_rank)
+        best = max(done, key=rank)
         on_progress(Progress(len(done), clock.seconds, budget, str(best.trial.setting), abs(best.score), monitor))
         if kept is not None:
             kept.offer(_stored(done, clock.seconds), last=False)
@@ -380,7 +275,7 @@ class _Clock:
 
 
 def _attempts(
-    data: _Data, plan: _Plan, done: Sequence[Tried], clock: _Clock, count: int, stopped: Callable[[], bool]
+    data: _Data, plan: Plan, done: Sequence[Tried], clock: _Clock, count: int, stopped: Callable[[], bool]
 ) -> Iterator[Tried]:
     """What comes of trials, as it comes. The pool has a thread of its own, so that nobody waits for it when stopped."""
     found: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -454,89 +349,6 @@ def _restored(stored: Checkpoint) -> list[Tried]:
     return found
 
 
-def _rank(tried: Tried) -> tuple[float, float]:
-    return tried.score, -tried.loss
-
-
-class _Plan:
-    """What to try next."""
-
-    def __init__(self, data: _Data, seed: int) -> None:
-        self._data, self._seed = data, seed
-        self._generator = np.random.default_rng(seed)
-        self._given: set[Trial] = set()
-        self.first = [self._setting(values) for values in FIRST[data.shape.per]]
-        self.begun = 0
-
-    def take(self, done: Sequence[Tried]) -> None:
-        """Know of trials that an earlier search has done."""
-        self._given |= {each.trial for each in done}
-
-    def next(self, done: Sequence[Tried]) -> Trial:
-        """The next trial, by what is known of those that are done."""
-        self.begun += 1
-        chosen = self._promoted(done) or self._new(done) or self._again(done)
-        self._given.add(chosen)
-        return chosen
-
-    def _promoted(self, done: Sequence[Tried]) -> Trial | None:
-        """A setting that did well in few epochs, in all of them."""
-        short = sorted((each for each in done if not each.trial.whole), key=_rank, reverse=True)
-        for each in short[: len(short) // RATE]:
-            whole = each.trial._replace(whole=True)
-            if whole not in self._given:
-                return whole
-        return None
-
-    def _new(self, done: Sequence[Tried]) -> Trial | None:
-        """A setting that was not tried yet: of those to try first, else one like the best but for one or two values."""
-        whole = [each for each in done if each.trial.whole]
-        if len(whole) > 2 and self._generator.random() < 1 / RATE:
-            return None
-        for setting in self.first:
-            if (trial := Trial(setting, self._seed, False)) not in self._given:
-                return trial
-        best = sorted(done, key=_rank, reverse=True)[:RATE]
-        for _ in range(20 if best else 0):
-            values = dict(best[self._generator.integers(len(best))].trial.setting.changed)
-            for name in self._generator.choice(list(CHOICES), self._generator.integers(1, 3), replace=False).tolist():
-                values[name] = CHOICES[name][self._generator.integers(len(CHOICES[name]))]
-            if (trial := Trial(self._setting(values), self._seed, False)) not in self._given:
-                return trial
-        return None
-
-    def _again(self, done: Sequence[Tried]) -> Trial:
-        """One of the best settings with another seed."""
-        best = sorted((each for each in done if each.trial.whole), key=_rank, reverse=True)[:RATE]
-        setting = best[self._generator.integers(len(best))].trial.setting if best else self.first[0]
-        for seed in itertools.count(self._seed):
-            if (trial := Trial(setting, seed, True)) not in self._given:
-                return trial
-        raise AssertionError("there is no end of numbers")
-
-    def _setting(self, values: Mapping[str, Value]) -> Setting:
-        """The setting of values that are not given, without those that have no effect on these data."""
-        shape = self._data.shape
-        of_size: dict[str, Value] = {"batch_size": _batch_size(self._data.folds[0][0])}
-        chosen = {**of_size, **values, **self._data.given}
-        if "conv_window" not in self._data.given and int(chosen.get("conv_window") or 0) > shape.longest:
-            del chosen["conv_window"]
-        if not chosen.get("conv_window") and "conv_stride" not in self._data.given:
-            chosen.pop("conv_stride", None)
-        return Setting.of(chosen).alone(shape)
-
-
-def _batch_size(train: Sequences) -> int:
-    """Few sequences are learned a few at a time, many more at once.
-
-    Example:
-        >>> [_batch_size(Sequences(np.zeros((n, 1)), np.ones(n, np.int64))) for n in (20, 3000, 20_000)]
-        [8, 16, 64]
-    """
-    pieces = len(train) + train.steps // int(Settings.window or 1000)
-    return int(2 ** np.clip(np.log2(pieces / 200).round(), 3, 6))
-
-
 def attempt(data: _Data, trial: Trial, seconds: float) -> Tried | None:
     """Train and validate, in a process of the pool; None if the loss is no finite number."""
     begin(data.driver, data.backend)
@@ -561,7 +373,9 @@ def attempt(data: _Data, trial: Trial, seconds: float) -> Tried | None:
             return None
         held_out.append(probabilities(scores(network, done[-1].weights, hold)))
     p = np.concatenate(held_out)
-    return Tried(trial, replace(done[0], interrupted=False, losses=[]), p, data.of(p), _loss(data, p))
+    return Tried(
+        trial, replace(done[0], interrupted=False, losses=[]), p, data.held_out.value(p), data.held_out.loss(p)
+    )
 
 
 def _settings(data: _Data, trial: Trial) -> Settings:
@@ -574,23 +388,23 @@ def _settings(data: _Data, trial: Trial) -> Settings:
     epochs = epochs if trial.whole else max(min(3, epochs), epochs // SHORT)
     patience = settings.patience if "patience" in given else max(5, epochs // 5)
     # Of a rare class all may be below any one threshold for many epochs.
-    monitor = "average_precision" if data.chooses_threshold and "monitor" not in given else settings.monitor
+    monitor = "average_precision" if data.held_out.chooses_threshold and "monitor" not in given else settings.monitor
     return replace(settings, epochs=epochs, patience=patience, monitor=monitor)
 
 
 def _averaged(data: _Data, done: Sequence[Tried], patterns: Sequence[Patterns], most: int) -> Tuned:
     """The average that does best, with temperature and threshold."""
-    ranked = sorted(done, key=_rank, reverse=True)
+    ranked, held_out = sorted(done, key=rank, reverse=True), data.held_out
     candidates: list[tuple[Tried | Patterns, Any]] = [(each, each.p) for each in ranked[:CANDIDATES]]
     candidates += [(each, _of_patterns(data, each)) for each in patterns]
-    chosen = _greedy(data, [p for _, p in candidates], most)
-    p = tempered(np.mean([candidates[i][1] for i in chosen], axis=0), 1.0)
-    temperature = _temperature(data, p)
+    chosen = held_out.average([p for _, p in candidates], most)
+    p = np.mean([candidates[i][1] for i in chosen], axis=0)
+    temperature = held_out.temperature(p)
     p = tempered(p, temperature)
-    threshold = _threshold(data, p) if data.chooses_threshold else 0.5
+    threshold = held_out.threshold(p)
     predicted = (p[:, 1] >= threshold).astype(np.int64) if data.shape.classes == 2 else None
     members = [_member(data, candidates[i][0], float(chosen.count(i))) for i in dict.fromkeys(chosen)]
-    settings, found = _settings(data, ranked[0].trial), abs(data.of(p, predicted))
+    settings, found = _settings(data, ranked[0].trial), abs(held_out.value(p, predicted))
     return Tuned(members, ranked[0], settings, temperature, threshold, ranked, found, data.monitor)
 
 
@@ -607,64 +421,3 @@ def _member(data: _Data, chosen: Tried | Patterns, share: float) -> Member | Pat
     if isinstance(chosen, Patterns):
         return PatternMember(chosen, share)
     return Member(chosen.trial.setting.network(data.shape), chosen.trained.weights, share)
-
-
-def _greedy(data: _Data, given: Sequence[Any], most: int) -> list[int]:
-    """The numbers of so many probabilities, some perhaps twice, as each adds to what their average is worth.
-
-    The first one is among them.
-    """
-    chosen, total = [0], np.array(given[0], np.float64)
-    score, cost = (max(abs(value(given[0])), 1e-3) for value in (data.of, partial(_loss, data)))
-
-    def value(p: Any) -> float:
-        return data.of(p) / score - LIKELIHOOD * _loss(data, p) / cost
-
-    while len(chosen) < most:
-        sums = [total + p for p in given]
-        values = [value(each / (len(chosen) + 1)) for each in sums]
-        at = max(range(len(values)), key=values.__getitem__)
-        if values[at] <= value(total / len(chosen)):
-            break
-        chosen.append(at)
-        total = sums[at]
-    return chosen
-
-
-def _loss(data: _Data, p: Any) -> float:
-    labels = data.held_out.known_labels
-    known = (labels >= 0) & (labels < p.shape[1])
-    return float(-np.log(np.maximum(p[known, labels[known]], 1e-12)).mean())
-
-
-def _temperature(data: _Data, p: Any) -> float:
-    """The temperature at which what is held out is likeliest; few sequences say little."""
-
-    def loss(log: float) -> float:
-        return _loss(data, tempered(p, math.exp(log))) + log**2 / len(data.held_out)
-
-    return round(math.exp(minimize_scalar(loss, bounds=(-1.5, 1.5), method="bounded").x), 4)
-
-
-def _threshold(data: _Data, p: Any) -> float:
-    """The probability of the second class from which the F1 of the class to detect is highest.
-
-    It is the median over samples of sequences, lest a few decide.
-    """
-    counts = _threshold_counts(data, p)
-    if not 0 < counts[2].sum() < counts[1].sum(axis=0).max():
-        return 0.5
-    best = f1(*Resamples([len(data.held_out)], times=SAMPLES).sums(*counts)).argmax(axis=-1)
-    at = float(np.median(np.linspace(0, 1, THRESHOLDS + 1)[best]))
-    return min(max(at, 0.5 / THRESHOLDS), 1 - 0.5 / THRESHOLDS)
-
-
-def _threshold_counts(data: _Data, p: Any) -> tuple[Any, Any, Any]:
-    """Of the class to detect, for each sequence and threshold: how many are found, predicted, and there."""
-    labels, p, numbers, weights = labeled(data.held_out, p, 2)
-    cells = np.minimum((p[:, 1] * THRESHOLDS).astype(np.int64), THRESHOLDS - 1)
-    shape = (len(data.held_out), 2, THRESHOLDS)
-    counts = np.bincount((numbers * 2 + labels) * THRESHOLDS + cells, weights, math.prod(shape)).reshape(shape)
-    above = counts[..., ::-1].cumsum(axis=-1)[..., ::-1]  # those predicted as the second class, by label
-    wanted = above if data.positive else counts.sum(axis=-1, keepdims=True) - above
-    return wanted[:, data.positive], wanted.sum(axis=1), counts[:, data.positive].sum(axis=-1)[:, None]

@@ -1,0 +1,125 @@
+"""What is held out of training, and what it decides: scores, which networks are averaged, temperature, threshold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from bothways.metrics import Resamples, count, f1, labeled, score
+from bothways.runtime import tempered
+from bothways.sequences import Sequences
+from bothways.settings import SCORES
+
+LIKELIHOOD = 0.5
+"""What the cross-entropy counts beside the score in the choice of members, both as shares of those of the best one."""
+
+THRESHOLDS = 100
+"""So many thresholds are tried."""
+
+SAMPLES = 200
+"""On so many samples of the sequences."""
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Labeled sequences that training does not learn from.
+
+    Attributes:
+        sequences: with labels; of classes that training does not have, too.
+        known: how many classes training has.
+        monitor: the name of the score that decides.
+        positive: the class that it may be about.
+    """
+
+    sequences: Sequences
+    known: int
+    monitor: str
+    positive: int
+
+    @cached_property
+    def classes(self) -> int:
+        """How many classes there are, those included that training does not have."""
+        return max(self.known, int(self.sequences.known_labels.max()) + 1)
+
+    @property
+    def chooses_threshold(self) -> bool:
+        """Whether a threshold is chosen for the second of two classes."""
+        return self.monitor == "f1" and self.classes == 2
+
+    def value(self, p: Any, predicted: Any = None) -> float:
+        """How good probabilities `(labels, classes)` are, the higher the better; at the threshold that suits them.
+
+        Args:
+            p: the probabilities.
+            predicted: the codes of the predicted classes, where they are decided.
+        """
+        if self.chooses_threshold and predicted is None:
+            return float(f1(*(each.sum(axis=0) for each in self._counts(p))).max())
+        found = score(self.monitor, range(self.classes), self.positive)
+        counts = count(self.sequences, p, self.classes, whole=True, predicted=predicted)
+        return SCORES[self.monitor].better * found.of(counts)
+
+    def loss(self, p: Any) -> float:
+        """The mean cross-entropy of the labels of known classes."""
+        labels = self.sequences.known_labels
+        known = (labels >= 0) & (labels < p.shape[1])
+        return float(-np.log(np.maximum(p[known, labels[known]], 1e-12)).mean())
+
+    def average(self, given: Sequence[Any], most: int) -> list[int]:
+        """The numbers of so many probabilities, some perhaps twice, as each adds to what their average is worth.
+
+        The first one is among them (Caruana et al. 2004, "Ensemble Selection from Libraries of Models").
+        """
+        chosen, total = [0], np.array(given[0], np.float64)
+        best, cost = max(abs(self.value(given[0])), 1e-3), max(self.loss(given[0]), 1e-3)
+
+        def worth(p: Any) -> float:
+            return self.value(p) / best - LIKELIHOOD * self.loss(p) / cost
+
+        while len(chosen) < most:
+            sums = [total + p for p in given]
+            found = [worth(each / (len(chosen) + 1)) for each in sums]
+            at = int(np.argmax(found))
+            if found[at] <= worth(total / len(chosen)):
+                break
+            chosen.append(at)
+            total = sums[at]
+        return chosen
+
+    def temperature(self, p: Any) -> float:
+        """The temperature at which the labels are likeliest; few sequences say little."""
+
+        def loss(log: float) -> float:
+            return self.loss(tempered(p, math.exp(log))) + log**2 / len(self.sequences)
+
+        return round(math.exp(minimize_scalar(loss, bounds=(-1.5, 1.5), method="bounded").x), 4)
+
+    def threshold(self, p: Any) -> float:
+        """The probability of the second of two classes from which the F1 of the class to detect is highest.
+
+        It is the median over samples of sequences, lest a few decide; 0.5 where another score or more classes count.
+        """
+        if not self.chooses_threshold:
+            return 0.5
+        counts = self._counts(p)
+        if not 0 < counts[2].sum() < counts[1].sum(axis=0).max():
+            return 0.5
+        best = f1(*Resamples([len(self.sequences)], times=SAMPLES).sums(*counts)).argmax(axis=-1)
+        at = float(np.median(np.linspace(0, 1, THRESHOLDS + 1)[best]))
+        return min(max(at, 0.5 / THRESHOLDS), 1 - 0.5 / THRESHOLDS)
+
+    def _counts(self, p: Any) -> tuple[Any, Any, Any]:
+        """Of the class to detect, for each sequence and threshold: how many are found, predicted, and there."""
+        labels, p, numbers, weights = labeled(self.sequences, p, 2)
+        cells = np.minimum((p[:, 1] * THRESHOLDS).astype(np.int64), THRESHOLDS - 1)
+        shape = (len(self.sequences), 2, THRESHOLDS)
+        counts = np.bincount((numbers * 2 + labels) * THRESHOLDS + cells, weights, math.prod(shape)).reshape(shape)
+        above = counts[..., ::-1].cumsum(axis=-1)[..., ::-1]  # those predicted as the second class, by label
+        wanted = above if self.positive else counts.sum(axis=-1, keepdims=True) - above
+        return wanted[:, self.positive], wanted.sum(axis=1), counts[:, self.positive].sum(axis=-1)[:, None]

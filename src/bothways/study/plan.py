@@ -1,0 +1,190 @@
+"""What a search for settings tries, and in which order: asynchronous successive halving.
+
+Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning".
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from bothways.sequences import Sequences
+from bothways.settings import Settings
+from bothways.study.factors import DataShape, Setting, Value
+
+if TYPE_CHECKING:
+    from bothways.training import Trained
+
+FIRST: Mapping[str, tuple[dict[str, Value], ...]] = {
+    "step": (
+        {},
+        {"encoding": "standard"},
+        {"dropout": 0.25, "units": 64},
+        {"levels": "centered", "dropout": 0.25},
+        {"encoding": "standard", "levels": "raw", "changes": 0},
+        {"learning_rate": 0.003},
+        {"conv_window": 7},
+        {"levels": "raw", "changes": 0},
+    ),
+    "sequence": (
+        {"pooling": "mean_max"},
+        {"pooling": "mean_max", "conv_window": 9, "conv_stride": 2},
+        {"pooling": "mean_max", "encoding": "standard"},
+        {"pooling": "mean_max", "dropout": 0.25, "units": 64},
+        {"pooling": "mean_max", "conv_window": 9, "conv_stride": 4, "units": 64},
+        {"pooling": "last"},
+        {"pooling": "mean_max", "encoding": "standard", "levels": "raw", "changes": 0},
+        {"pooling": "mean", "learning_rate": 0.003},
+    ),
+}
+"""What is tried first, by what has a label, where the data allow it."""
+
+CHOICES: Mapping[str, tuple[Value, ...]] = {
+    "encoding": ("piecewise", "standard"),
+    "levels": ("both", "raw", "centered"),
+    "changes": (0, 1, 2, 3),
+    "bins": (8, 16, 32),
+    "units": (32, 64),
+    "depth": (1, 2),
+    "cell": ("lstm", "gru"),
+    "direction": ("both", "forward"),
+    "dropout": (0.0, 0.25, 0.5),
+    "learning_rate": (0.003, 0.01, 0.03),
+    "conv_window": (0, 3, 7, 15),
+    "conv_stride": (1, 2, 4),
+    "pooling": ("mean_max", "last", "mean", "max"),
+    "embedding": (8, 16, 32),
+    "class_weight": (None, "balanced"),
+    "window": (1000, 250),
+}
+"""What is varied, one value of the best so far at a time."""
+
+RATE = 3
+"""Of so many trials one is tried again in more epochs."""
+
+
+class Trial(NamedTuple):
+    """What is to be trained: a setting, the seed, and whether in all epochs or in a share of them."""
+
+    setting: Setting
+    seed: int
+    whole: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """What came of a trial.
+
+    Attributes:
+        trial: what was trained.
+        trained: what came of it.
+        p: `(labels, classes)` the probabilities of what is held out.
+        score: how good they are, the higher the better.
+        loss: the mean cross-entropy of it.
+    """
+
+    trial: Trial
+    trained: Trained
+    p: Any
+    score: float
+    loss: float
+
+
+def rank(tried: Tried) -> tuple[float, float]:
+    """What trials are sorted by: the score, and of equal ones the lower loss."""
+    return tried.score, -tried.loss
+
+
+class Plan:
+    """What to try next.
+
+    Args:
+        shape: what the data determine about every network.
+        train: what there is to learn from.
+        given: values of factors that are kept.
+        seed: of what is drawn, and of the first training of each setting.
+
+    Attributes:
+        first: the settings that are tried first.
+        begun: how many trials were given out.
+    """
+
+    def __init__(self, shape: DataShape, train: Sequences, given: Mapping[str, Value], seed: int) -> None:
+        """Make the settings that are tried first."""
+        self._shape, self._batch_size, self._kept, self._seed = shape, _batch_size(train), given, seed
+        self._generator = np.random.default_rng(seed)
+        self._given: set[Trial] = set()
+        self.first = [self._setting(values) for values in FIRST[shape.per]]
+        self.begun = 0
+
+    def take(self, done: Sequence[Tried]) -> None:
+        """Know of trials that an earlier search has done."""
+        self._given |= {each.trial for each in done}
+
+    def next(self, done: Sequence[Tried]) -> Trial:
+        """The next trial, by what is known of those that are done."""
+        self.begun += 1
+        chosen = self._promoted(done) or self._new(done) or self._again(done)
+        self._given.add(chosen)
+        return chosen
+
+    def _promoted(self, done: Sequence[Tried]) -> Trial | None:
+        """A setting that did well in few epochs, in all of them."""
+        short = sorted((each for each in done if not each.trial.whole), key=rank, reverse=True)
+        for each in short[: len(short) // RATE]:
+            whole = each.trial._replace(whole=True)
+            if whole not in self._given:
+                return whole
+        return None
+
+    def _new(self, done: Sequence[Tried]) -> Trial | None:
+        """A setting that was not tried yet: of those to try first, else one like the best but for one or two values."""
+        whole = [each for each in done if each.trial.whole]
+        if len(whole) > 2 and self._generator.random() < 1 / RATE:
+            return None
+        for setting in self.first:
+            if (trial := Trial(setting, self._seed, False)) not in self._given:
+                return trial
+        best = sorted(done, key=rank, reverse=True)[:RATE]
+        for _ in range(20 if best else 0):
+            values = dict(best[self._generator.integers(len(best))].trial.setting.changed)
+            for name in self._generator.choice(list(CHOICES), self._generator.integers(1, 3), replace=False).tolist():
+                values[name] = CHOICES[name][self._generator.integers(len(CHOICES[name]))]
+            if (trial := Trial(self._setting(values), self._seed, False)) not in self._given:
+                return trial
+        return None
+
+    def _again(self, done: Sequence[Tried]) -> Trial:
+        """One of the best settings with another seed."""
+        best = sorted((each for each in done if each.trial.whole), key=rank, reverse=True)[:RATE]
+        setting = best[self._generator.integers(len(best))].trial.setting if best else self.first[0]
+        for seed in itertools.count(self._seed):
+            if (trial := Trial(setting, seed, True)) not in self._given:
+                return trial
+        raise AssertionError("there is no end of numbers")
+
+    def _setting(self, values: Mapping[str, Value]) -> Setting:
+        """The setting of values that are not given, without those that have no effect on these data."""
+        given = self._kept
+        of_size: dict[str, Value] = {"batch_size": self._batch_size}
+        chosen = {**of_size, **values, **given}
+        if "conv_window" not in given and int(chosen.get("conv_window") or 0) > self._shape.longest:
+            del chosen["conv_window"]
+        if not chosen.get("conv_window") and "conv_stride" not in given:
+            chosen.pop("conv_stride", None)
+        return Setting.of(chosen).alone(self._shape)
+
+
+def _batch_size(train: Sequences) -> int:
+    """Few sequences are learned a few at a time, many more at once.
+
+    Example:
+        >>> [_batch_size(Sequences(np.zeros((n, 1)), np.ones(n, np.int64))) for n in (20, 3000, 20_000)]
+        [8, 16, 64]
+    """
+    pieces = len(train) + train.steps // int(Settings.window or 1000)
+    return int(2 ** np.clip(np.log2(pieces / 200).round(), 3, 6))
