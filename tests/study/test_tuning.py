@@ -17,8 +17,8 @@ from bothways.runtime import Member, tempered
 from bothways.sequences import Sequences
 from bothways.study.factors import DataShape, Setting
 from bothways.study.held_out import HeldOut
-from bothways.study.plan import CHOICES, FIRST, Plan, Trial, Tried
-from bothways.study.tuning import Progress, Tuned, default_budget, tune
+from bothways.study.plan import CHOICES, FIRST, SearchPlan, Trial, Tried
+from bothways.study.tuning import SearchProgress, Tuned, default_budget, tune
 
 SHAPE = DataShape(features=1, classes=2, longest=20)
 QUICK: dict[str, Any] = {"epochs": 8, "units": 4}
@@ -32,8 +32,8 @@ def rising(count: int, seed: int, rare: float = 0.0) -> Sequences:
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tuned, list[Progress], Path]:
-    progress: list[Progress] = []
+def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tuned, list[SearchProgress], Path]:
+    progress: list[SearchProgress] = []
     path = tmp_path_factory.mktemp("tuned") / "some.checkpoint"
     train, valid = rising(60, seed=0), rising(30, seed=1)
     tuned = tune(
@@ -42,7 +42,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tuned, list[Progres
     return tuned, progress, path
 
 
-def test_a_search_tries_settings_and_averages_networks(found: tuple[Tuned, list[Progress], Path]) -> None:
+def test_a_search_tries_settings_and_averages_networks(found: tuple[Tuned, list[SearchProgress], Path]) -> None:
     tuned, progress, _ = found
     assert len(tuned.tried) == len(progress) == progress[-1].done > 1
     assert 1 <= len(tuned.members) <= 3
@@ -55,7 +55,7 @@ def test_a_search_tries_settings_and_averages_networks(found: tuple[Tuned, list[
     assert tuned.settings.epochs <= 8
 
 
-def test_a_search_goes_on_from_its_checkpoint(found: tuple[Tuned, list[Progress], Path]) -> None:
+def test_a_search_goes_on_from_its_checkpoint(found: tuple[Tuned, list[SearchProgress], Path]) -> None:
     tuned, _, path = found
     train, valid = rising(60, seed=0), rising(30, seed=1)
     again = tune(train, valid, SHAPE, QUICK, budget=0.01, workers=1, members=3, checkpoint=path, resume=True)
@@ -70,7 +70,7 @@ def test_a_search_goes_on_from_its_checkpoint(found: tuple[Tuned, list[Progress]
 
 def test_a_search_that_is_stopped_keeps_what_there_is_or_ends() -> None:
     train, valid = rising(20, seed=0), rising(10, seed=1)
-    done: list[Progress] = []
+    done: list[SearchProgress] = []
     begun = time.monotonic()
     tuned = tune(train, valid, SHAPE, QUICK, budget=600, workers=1, on_progress=done.append, stopped=lambda: bool(done))
     assert len(tuned.tried) == 1
@@ -88,8 +88,8 @@ def tried(values: dict[str, Any], score: float, whole: bool = False, seed: int =
     return Tried(Trial(Setting.of(values), seed, whole), None, None, score, 0.0)  # type: ignore[arg-type]  # not looked at
 
 
-def plan(given: dict[str, Any] | None = None) -> Plan:
-    return Plan(SHAPE, rising(20, 0), given or {}, seed=0)
+def plan(given: dict[str, Any] | None = None) -> SearchPlan:
+    return SearchPlan(SHAPE, rising(20, 0), given or {}, seed=0)
 
 
 def test_what_is_given_is_kept_and_what_has_no_effect_is_not_varied() -> None:

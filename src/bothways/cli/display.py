@@ -18,7 +18,7 @@ from rich.text import Text
 from bothways.errors import counted
 
 if TYPE_CHECKING:
-    from bothways.study.tuning import Progress as Trials
+    from bothways.study.tuning import SearchProgress
     from bothways.training import EpochReport
 
 LOG_EVERY = 10.0
@@ -106,14 +106,14 @@ def bar(each: bool = False) -> Iterator[tuple[Say, Callable[[float, float, str, 
 
 
 @contextmanager
-def training_progress() -> Iterator[tuple[Say, Callable[[EpochReport], None], Callable[[Trials], None]]]:
+def training_progress() -> Iterator[tuple[Say, Callable[[EpochReport], None], Callable[[SearchProgress], None]]]:
     """`bar` for epochs, and for the trials of a search."""
     with bar() as (message, show):
 
         def epoch(report: EpochReport) -> None:
             show(report.epoch, report.epochs, f"epoch {report.epoch}/{report.epochs}", _epoch_words(report))
 
-        def trial(progress: Trials) -> None:
+        def trial(progress: SearchProgress) -> None:
             left = _duration(max(0, progress.budget - progress.seconds))
             name = f"{counted(progress.done, 'setting')} tried"
             words = f"best {progress.metric} {progress.score:.3f}, {left} left ({progress.best})"

@@ -27,7 +27,7 @@ from bothways.sequences import Sequences
 from bothways.settings import Search, Settings
 
 if TYPE_CHECKING:
-    from bothways.study.tuning import Progress
+    from bothways.study.tuning import SearchProgress
     from bothways.training import EpochReport
 
 CHECKPOINT = ".checkpoint"
@@ -84,7 +84,7 @@ def train(
     mlflow: str | None = None,
     say: Callable[[str], None] = print,
     on_epoch: Callable[[EpochReport], object] | None = None,
-    on_trial: Callable[[Progress], None] = lambda progress: None,
+    on_trial: Callable[[SearchProgress], None] = lambda progress: None,
     **roles: Any,
 ) -> Training:
     """Train a model on a table and write it to a file, whole or not at all.

@@ -99,7 +99,7 @@ def rank(tried: Tried) -> tuple[float, float]:
     return tried.score, -tried.loss
 
 
-class Plan:
+class SearchPlan:
     """What to try next.
 
     Args:

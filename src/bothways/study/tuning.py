@@ -31,7 +31,7 @@ from bothways.sequences import NO_LABEL, Sequences
 from bothways.settings import Search, Settings
 from bothways.study.factors import DataShape, Setting, Value
 from bothways.study.held_out import HeldOut
-from bothways.study.plan import Plan, Trial, Tried, rank
+from bothways.study.plan import SearchPlan, Trial, Tried, rank
 from bothways.study.pool import PoolError, processes, results
 from bothways.study.worker import Process, begin, this_process
 
@@ -119,7 +119,7 @@ class Tuned:
         }
 
 
-class Progress(NamedTuple):
+class SearchProgress(NamedTuple):
     """How far a search is: trials that are done, seconds that are over and left, the best setting and its score."""
 
     done: int
@@ -191,7 +191,7 @@ def tune(
     seed: int = 0,
     members: int = Search.members,
     workers: int | None = None,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_progress: Callable[[SearchProgress], None] = lambda progress: None,
     stopped: Callable[[], bool] = lambda: False,
     checkpoint: Path | None = None,
     resume: bool = False,
@@ -226,7 +226,7 @@ def tune(
     counts = np.bincount(labels[labels != NO_LABEL], minlength=shape.classes)
     monitor, positive = monitored(str(given.get("monitor", Settings.monitor)), counts)
     data = _Data(folds(train, valid, seed), shape, given, monitor, positive)
-    plan, done, clock = Plan(shape, train, given, seed), list[Tried](), _Clock(budget)
+    plan, done, clock = SearchPlan(shape, train, given, seed), list[Tried](), _Clock(budget)
     first = plan.first[0]
     kept = None
     if checkpoint is not None:
@@ -240,7 +240,7 @@ def tune(
     for tried in _attempts(data, plan, done, clock, processes(workers), stopped):
         done.append(tried)
         best = max(done, key=rank)
-        on_progress(Progress(len(done), clock.seconds, budget, str(best.trial.setting), abs(best.score), monitor))
+        on_progress(SearchProgress(len(done), clock.seconds, budget, str(best.trial.setting), abs(best.score), monitor))
         if kept is not None:
             kept.offer(_stored(done, clock.seconds), last=False)
     if kept is not None:
@@ -275,7 +275,7 @@ class _Clock:
 
 
 def _attempts(
-    data: _Data, plan: Plan, done: Sequence[Tried], clock: _Clock, count: int, stopped: Callable[[], bool]
+    data: _Data, plan: SearchPlan, done: Sequence[Tried], clock: _Clock, count: int, stopped: Callable[[], bool]
 ) -> Iterator[Tried]:
     """What comes of trials, as it comes. The pool has a thread of its own, so that nobody waits for it when stopped."""
     found: queue.SimpleQueue[Any] = queue.SimpleQueue()

@@ -14,7 +14,7 @@ import numpy as np
 from bothways.network import Network
 from bothways.settings import Settings
 from bothways.training.epochs import BatchEpochs, Epochs
-from bothways.training.examples import Prepared
+from bothways.training.examples import TrainingData
 from bothways.training.initializers import Floats
 from bothways.training.keras_model import compile_model, keras_model
 
@@ -28,7 +28,7 @@ _free: OrderedDict[Hashable, CompiledModel] = OrderedDict()
 
 @contextmanager
 def compiled_model(
-    network: Network, settings: Settings, prepared: Prepared, unknown_rates: list[Floats] | None
+    network: Network, settings: Settings, prepared: TrainingData, unknown_rates: list[Floats] | None
 ) -> Iterator[CompiledModel]:
     """A compiled model for the block alone, as new; its weights are still to be set.
 

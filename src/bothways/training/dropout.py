@@ -47,7 +47,7 @@ def _shifted(x: Any, bits: int) -> Any:
     return ops.bitwise_and(ops.bitwise_right_shift(x, bits), (1 << (32 - bits)) - 1)
 
 
-class Dropout(keras.layers.Layer):
+class SequenceDropout(keras.layers.Layer):
     """Dropout by one draw for all steps of a sequence (Gal and Ghahramani 2016)."""
 
     def __init__(self, rate: float, seed: int, name: str) -> None:

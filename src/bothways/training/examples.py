@@ -73,7 +73,7 @@ def common_codes(network: Network, codes: Array, least: int) -> tuple[Array, lis
     return codes, counts
 
 
-class Prepared(NamedTuple):
+class TrainingData(NamedTuple):
     """Sequences made ready.
 
     Attributes:
@@ -89,7 +89,7 @@ class Prepared(NamedTuple):
     steps: int
 
 
-def prepare(network: Network, sequences: Sequences, settings: Settings, say: Callable[[str], None]) -> Prepared:
+def prepare(network: Network, sequences: Sequences, settings: Settings, say: Callable[[str], None]) -> TrainingData:
     """Cut, standardise and pad sequences; those, or pieces of them, that have no label are left out."""
     sequences = replace(sequences, weights=label_weights(sequences, settings.class_weight))
     if not sequences.weights.any():  # type: ignore[union-attr]
@@ -125,4 +125,4 @@ def prepare(network: Network, sequences: Sequences, settings: Settings, say: Cal
     least = min(bucket.batch_size for bucket in buckets)
     if least < min(settings.batch_size, max(len(bucket.x) for bucket in buckets)):
         say(f"Batches of the longest sequences hold {least} instead of {settings.batch_size}, since memory is short.")
-    return Prepared(buckets, of_numbers, counts, int(sum(bucket.valid.sum() for bucket in buckets)))
+    return TrainingData(buckets, of_numbers, counts, int(sum(bucket.valid.sum() for bucket in buckets)))

@@ -12,7 +12,7 @@ from keras import ops
 from bothways.layers import GRU, LSTM, Bidirectional, SimpleRNN
 from bothways.network import Network, Recurrent
 from bothways.training.batches import Bucket
-from bothways.training.dropout import Dropout
+from bothways.training.dropout import SequenceDropout
 from bothways.training.embedding import InputEncoder
 from bothways.training.initializers import Floats
 
@@ -42,12 +42,12 @@ def keras_model(network: Network, masked: bool, draws: bool = False, seed: int =
     for i, layer in enumerate(network.recurrent):
         top = i == network.depth - 1
         if network.dropout:
-            rows = Dropout(network.dropout, seed + i, name=f"dropout_{i}")(rows)
+            rows = SequenceDropout(network.dropout, seed + i, name=f"dropout_{i}")(rows)
         rows = _recurrent(layer, rows, counts, sequences=not (whole and top and not network.pools))
     if network.pools:
         rows = Pool(network.pools, name="pool")(rows, counts=counts)
     if network.dropout:
-        rows = Dropout(network.dropout, seed + network.depth, name="dropout_head")(rows)
+        rows = SequenceDropout(network.dropout, seed + network.depth, name="dropout_head")(rows)
     head = keras.layers.Dense(network.outputs, kernel_initializer="zeros", dtype="float32", name="head")
     scores = head(rows)
     if network.conv_stride > 1 and not whole:

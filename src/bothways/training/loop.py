@@ -29,7 +29,7 @@ from bothways.training.checkpoints import (
 )
 from bothways.training.compiled_models import CompiledModel, compiled_model
 from bothways.training.epochs import learning_rates
-from bothways.training.examples import Prepared, check_sequences, prepare
+from bothways.training.examples import TrainingData, check_sequences, prepare
 from bothways.training.initializers import Floats, initial_weights
 from bothways.training.keras_model import get_weights, set_weights
 from bothways.training.validation import Validation
@@ -189,7 +189,7 @@ class _Training:
         self,
         network: Network,
         settings: Settings,
-        prepared: Prepared,
+        prepared: TrainingData,
         validation: Validation | None,
         monitor: str,
         stored: Checkpoint | None,
@@ -285,7 +285,7 @@ def _warn(message: str) -> None:
     warnings.warn(message, stacklevel=3)
 
 
-def _unknown_rates(prepared: Prepared, settings: Settings) -> list[Floats] | None:
+def _unknown_rates(prepared: TrainingData, settings: Settings) -> list[Floats] | None:
     """How likely training is to take each code for the unknown one."""
     a = settings.category_dropout
     if not a or not prepared.counts:
@@ -293,7 +293,7 @@ def _unknown_rates(prepared: Prepared, settings: Settings) -> list[Floats] | Non
     return [(a / (a + counts)).astype(np.float32) for counts in prepared.counts]
 
 
-def _finished(prepared: Prepared, weights: dict[str, Floats]) -> dict[str, Floats]:
+def _finished(prepared: TrainingData, weights: dict[str, Floats]) -> dict[str, Floats]:
     """The weights of the whole network: a code that training never saw means as much as the unknown one."""
     for i, counts in enumerate(prepared.counts):
         table = weights[f"category_{i}/embeddings"]
