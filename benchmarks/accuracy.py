@@ -25,7 +25,7 @@ import polars as pl
 
 from bothways import baselines, interrupts, jobs
 from bothways.data import evaluation_part, read_table
-from bothways.metrics import Resamples, count, interval, score
+from bothways.metrics import Resamples, count, interval, score, thresholds_for
 from bothways.runtime import Model, probabilities, scores
 from bothways.sequences import Sequences
 
@@ -33,6 +33,9 @@ ROLES = {"label": "label", "sequence": "sequence_id", "order": "step", "split": 
 
 SCORES = {"occupancy": "f1", "cmapss_fd001": "f1", "adfa_ld": "f1", "malapi": "macro_f1", "hdfs_blocks": "macro_f1"}
 """The scores of tables whose classes are not equally frequent; that of the others is accuracy."""
+
+ALARMS = 0.01
+"""The share of false alarms for which a threshold is chosen on the valid part."""
 
 DROP = {"occupancy": ["Light"], "adfa_ld": ["attack_type", "source_part"], "ewt_pos": ["xpos"]}
 """Columns that give the answer away, or most of it."""
@@ -113,6 +116,11 @@ def run(path: Path, seed: int, rehearse: bool, budget: str | None, keras: bool, 
     begun = time.perf_counter()
     model.probabilities(test)
     speed = test.steps / (time.perf_counter() - begun)
+    alarms = {}
+    valid = parts["valid"]
+    if len(model.classes) == 2 and (valid.known_labels == positive).any():
+        alarms = thresholds_for(valid, model.probabilities(valid), [ALARMS], positive)
+    caught = count(test, p, known, positive=positive, thresholds=alarms)
     counts = {"bothways": count(test, p, known, predicted=model.decide(p))}
     counts |= {each: count(test, codes, known) for each, codes in baselines.predict(model.baselines, test).items()}
     if keras:
@@ -128,6 +136,10 @@ def run(path: Path, seed: int, rehearse: bool, budget: str | None, keras: bool, 
         "trials": len(model.facts.get("search", {}).get("trials", [])),
         "card": model.summary,
         "steps a second": speed,
+        "alarms": {
+            name: score(f"{name}@{ALARMS}", range(known), positive, [ALARMS]).of(caught)
+            for name in (["detection", "false_alarms"] if alarms else [])
+        },
         "ahead": ahead(columns_of, of),
     }
 
@@ -175,6 +187,9 @@ def show(name: str, runs: list[dict[str, Any]]) -> None:
         print(f"    {median:.3f} {each.replace('_', ' ')}{more}")
     seconds, trials = (np.median([run[key] for run in runs]) for key in ("seconds", "trials"))
     speed = np.median([run["steps a second"] for run in runs])
+    if runs[0]["alarms"]:
+        found, false = (np.median([run["alarms"][name] for run in runs]) for name in ("detection", "false_alarms"))
+        print(f"    at a threshold for {ALARMS:.0%} false alarms: {found:.3f} found, {false:.3f} false alarms")
     print(f"    {seconds:.0f} s of training, {trials:.0f} trials, labels {speed:,.0f} steps a second", flush=True)
 
 

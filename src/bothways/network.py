@@ -183,7 +183,7 @@ class Network:
         usual=ENCODINGS,
     )
     bins: int = option_field(
-        16, "Most bins of a number that enters piecewise; fewer where there are many numbers.", least=1, most=MAX_BINS
+        8, "Most bins of a number that enters piecewise; fewer where there are many numbers.", least=1, most=MAX_BINS
     )
     levels: str = option_field(
         "both",

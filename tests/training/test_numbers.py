@@ -80,7 +80,7 @@ def test_values_beyond_the_train_part_are_like_its_ends() -> None:
 
 
 def test_many_numbers_have_fewer_bins() -> None:
-    assert Network(features=10, classes=2, levels="raw", changes=0).bins_per_number == 16
+    assert Network(features=10, classes=2, levels="raw", changes=0).bins_per_number == 8
     assert Network(features=100, classes=2, levels="raw", changes=0).bins_per_number == 5
     assert Network(features=5000, classes=2, levels="raw", changes=0).bins_per_number == 1
 

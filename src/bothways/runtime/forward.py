@@ -18,7 +18,7 @@ Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
 Weights = Mapping[str, Floats]
 
-STEPS_A_CALL = 1 << 16
+STEPS_A_CALL = 1 << 14
 """How many steps, padding included, go through the network at once; bounds the memory used.
 
 At 64 outputs a step 16 MB; larger calls were not faster."""

@@ -47,7 +47,7 @@ CHOICES: Mapping[str, tuple[Value, ...]] = {
     "encoding": ("piecewise", "standard"),
     "levels": ("both", "raw", "centered"),
     "changes": (0, 1, 2, 3),
-    "bins": (8, 16, 32),
+    "bins": (8, 16),
     "units": (32, 64),
     "depth": (1, 2),
     "cell": ("lstm", "gru"),
