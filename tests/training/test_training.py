@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import json
 import math
 import os
 import subprocess
@@ -30,7 +31,7 @@ from bothways.training.initializers import initial_weights
 from bothways.training.keras_model import batch, compile_model, get_weights, keras_model, labeled_arrays, set_weights
 from bothways.training.numbers import number_weights
 from bothways.training.validation import Validated, Validation
-from tolerances import error
+from tolerances import KERAS, error
 
 Array = npt.NDArray[Any]
 
@@ -239,21 +240,33 @@ def test_a_dtype_policy_of_keras_changes_nothing() -> None:
         keras.config.set_dtype_policy(before)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
-def test_other_backends_train_too_and_say_that_they_do_not_compile() -> None:
+@pytest.mark.parametrize("backend", ["torch", "tensorflow"])
+def test_other_backends_train_the_same_network_but_do_not_compile(backend: str) -> None:
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
     code = """
+import json
 import numpy as np
 from bothways.labeler import SequenceLabeler
 
-X = [np.random.default_rng(n).normal(size=(4 + n % 3, 1)) for n in range(60)]
+random = np.random.default_rng(0)
+X = [np.c_[random.normal(size=(n, 2)), random.integers(0, 5, n)] for n in [4, 9, 5] * 20]
 y = [(x[:, 0] > 0).astype(int) for x in X]
-labeler = SequenceLabeler(units=4, epochs=10).fit(X, y)
-print(labeler.model_.facts["keras_backend"], labeler.model_.facts["compiled_epochs"], labeler.score(X, y) > 0.9)
+options = dict(units=8, epochs=20, categorical=[2], conv_window=3, dropout=0.1)
+labeler = SequenceLabeler(**options).fit(X, y)
+facts, losses = labeler.model_.facts, [epoch.loss for epoch in labeler.history_]
+print(json.dumps([facts["keras_backend"], facts["compiled_epochs"], labeler.score(X, y), losses]))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | {"KERAS_BACKEND": "torch"}, capture_output=True, text=True
-    )
-    assert done.stdout.split() == ["torch", "False", "True"], done.stderr
+    found = []
+    for name in ("jax", backend):
+        environment = os.environ | {"KERAS_BACKEND": name}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        found.append(json.loads(done.stdout))
+    (*on_jax, _, losses), (*on_other, score, other_losses) = found
+    assert (on_jax, on_other) == (["jax", True], [backend, False])
+    assert score > 0.9
+    assert error(other_losses, losses) < KERAS
 
 
 def test_without_validation_all_epochs_run_and_the_last_weights_stay() -> None:
