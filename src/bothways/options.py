@@ -31,6 +31,7 @@ class Option(NamedTuple):
         flag: the name on the command line, if it is not made from that of the field.
         follows: whether the command line gives it after a colon, with the field before: `--conv WINDOW:STRIDE`.
         shown: what help texts show as the default, if not `default`.
+        metavar: what help texts call its value, if that is any string.
     """
 
     default: Any
@@ -45,6 +46,7 @@ class Option(NamedTuple):
     flag: str = ""
     follows: bool = False
     shown: str = ""
+    metavar: str = "COLUMN"
 
     @property
     def kind(self) -> type:

@@ -124,6 +124,7 @@ class Search:
         None,
         "Time to look for settings on the valid part, such as 90s or 10m; 0: train once, with the defaults.",
         shown="about a minute for 100,000 steps",
+        metavar="TIME",
     )
     members: int = option_field(5, "The most networks that the model is an average of.", least=1, most=100)
 

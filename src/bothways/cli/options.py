@@ -104,7 +104,7 @@ def _parameters(options: Mapping[str, Option], panel: str) -> Iterator[inspect.P
             more["metavar"] = "A,B"
         elif kind is str:
             kind = str if default is not None else str | None
-            more["metavar"] = "NAME" if option.choices else "COLUMN"
+            more["metavar"] = "NAME" if option.choices else option.metavar
         elif kind is not bool:
             more |= {"min": option.least, "max": option.most, "metavar": "N" if kind is int else "X"}
         if option.shown:
