@@ -253,8 +253,10 @@ random = np.random.default_rng(0)
 X = [np.c_[random.normal(size=(n, 2)), random.integers(0, 5, n)] for n in [4, 9, 5] * 20]
 y = [(x[:, 0] > 0).astype(int) for x in X]
 options = dict(units=8, epochs=20, categorical=[2], conv_window=3, dropout=0.1)
-labeler = SequenceLabeler(**options).fit(X, y)
-facts, losses = labeler.model_.facts, [epoch.loss for epoch in labeler.history_]
+first, labeler = (SequenceLabeler(**options).fit(X, y) for _ in range(2))
+losses, again = ([epoch.loss for epoch in each.history_] for each in (first, labeler))
+assert losses == again, "the second one has the model of the first"
+facts = labeler.model_.facts
 print(json.dumps([facts["keras_backend"], facts["compiled_epochs"], labeler.score(X, y), losses]))
 """
     found = []

@@ -59,7 +59,8 @@ class CompiledModel:
         compile_model(network, self.keras_model, settings.clip)
         self.epochs = best_epochs(self.keras_model)
         self._seed = settings.seed
-        self._values = [np.asarray(variable.value) for variable in self._variables]
+        # Copies: `np.asarray` would show what torch makes of its variables later.
+        self._values = [keras.ops.convert_to_numpy(variable.value) for variable in self._variables]
 
     def reset(self, seed: int, unknown_rates: list[Floats] | None) -> None:
         """Make the model what it would be if it had been made for this seed; its weights are still to be set."""
