@@ -25,6 +25,10 @@ BATCH_GAIN = 3.0
 of 20 units, less for longer sequences."""
 
 
+PLAIN: dict[str, Any] = {"encoding": "standard", "levels": "raw", "changes": 0}
+"""The tutorial's network reads the number itself."""
+
+
 @dataclass(frozen=True)
 class Round:
     """One training."""
@@ -67,7 +71,7 @@ def run(
 ) -> Demo:
     """Train as the tutorial does, on fresh sequences one at a time, and then longer."""
     started = time.perf_counter()
-    Network(features=1, classes=2, direction=direction, merge_mode=merge_mode, units=units)
+    Network(features=1, classes=2, direction=direction, merge_mode=merge_mode, units=units, **PLAIN)
     generator = np.random.default_rng(seed)
     first_data = cumulative_sum(SEQUENCES, steps, seed=generator)
     unseen = cumulative_sum(SEQUENCES, steps, seed=generator)
@@ -84,6 +88,7 @@ def run(
             patience=None,
             window=None,
             random_state=seed,
+            **PLAIN,
         )
         X, y = data
         labeler.fit(X, y[:, :, 0])

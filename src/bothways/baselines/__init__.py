@@ -52,18 +52,16 @@ class Baseline(Protocol):
         """What `arrays` gave, for sequences such as the network labels; `InputError` for what does not fit them."""
 
 
-BASELINES: tuple[type[Baseline], ...] = (
-    Majority,
-    MostFrequentPerValue,
-    OneStep,
-    Trees,
-    ConvolutionPatterns,
-    NGramPatterns,
-)
+STRONG: tuple[type[Baseline], ...] = (Trees, ConvolutionPatterns, NGramPatterns)
+"""Those that take seconds to fit."""
+
+BASELINES: tuple[type[Baseline], ...] = (Majority, MostFrequentPerValue, OneStep, *STRONG)
 """All baselines. To add one, write a class with the methods of `Baseline` and list it here."""
 
 
-def fit(sequences: Sequences, classes: int, categories: Sequence[int] = (), seed: int = 0) -> list[Baseline]:
+def fit(
+    sequences: Sequences, classes: int, categories: Sequence[int] = (), seed: int = 0, strong: bool = True
+) -> list[Baseline]:
     """Fit all baselines to the sequences that a model learns from.
 
     Args:
@@ -71,6 +69,7 @@ def fit(sequences: Sequences, classes: int, categories: Sequence[int] = (), seed
         classes: how many classes there are.
         categories: for each categorical column, which are the last ones, how many codes there are.
         seed: of whatever is drawn.
+        strong: whether to fit `STRONG`, too.
 
     Example:
         >>> values = np.array([[0.1, 1], [0.2, 2], [0.3, 1], [0.4, 2]])
@@ -80,7 +79,8 @@ def fit(sequences: Sequences, classes: int, categories: Sequence[int] = (), seed
     """
     # Threads that wait for each other on busy cores take many times as long as one.
     with threadpool_limits(1):
-        fitted = [each.fit(sequences, classes, tuple(categories), seed) for each in BASELINES]
+        chosen = [each for each in BASELINES if strong or each not in STRONG]
+        fitted = [each.fit(sequences, classes, tuple(categories), seed) for each in chosen]
     return [each for each in fitted if each is not None]
 
 

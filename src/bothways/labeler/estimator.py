@@ -274,7 +274,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             **{name: getattr(self, name) for name in {field.name for field in fields(Network)} - FOUND},
         )
         parts = {"train": sequences} | ({} if valid is None else {"valid": valid})
-        simple = baselines.fit(sequences, len(classes), network.categories, settings.seed)
+        simple = baselines.fit(sequences, len(classes), network.categories, settings.seed, strong=bool(budget))
         tuned = None
         with nullcontext() if checkpoint is None else locked(Path(checkpoint)), interrupts.deferred() as stop:
             if budget and valid is not None:
