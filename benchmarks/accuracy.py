@@ -17,6 +17,7 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ import numpy as np
 import polars as pl
 
 from bothways import baselines, interrupts, jobs
-from bothways.data import evaluation_part, read_table
+from bothways.data import read_and_split
 from bothways.metrics import Resamples, count, interval, score, thresholds_for
 from bothways.runtime import Model, probabilities, scores
 from bothways.sequences import Sequences
@@ -70,7 +71,7 @@ def rehearsal(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(split=split)
 
 
-def of_keras_user(model: Model, parts: dict[str, Sequences], seed: int) -> Any:
+def of_keras_user(model: Model, parts: Mapping[str, Sequences], seed: int) -> Any:
     """The probabilities on the test part of what a Keras user would write first."""
     from bothways.network import Network
     from bothways.settings import Settings
@@ -104,11 +105,8 @@ def run(path: Path, seed: int, rehearse: bool, budget: str | None, keras: bool, 
     trained = jobs.train(data, output, settings=settings, budget=budget, say=lambda message: None, **roles)
     seconds = time.perf_counter() - begun
     model = trained.model
-    columns = model.columns
-    assert columns is not None
-    table = read_table(data, columns.texts)
-    parts = {part: evaluation_part(table, columns, part, model.classes)[1] for part in ("train", "valid", "test")}
-    test = parts["test"]
+    _, found_parts, _ = read_and_split(data, seed=seed, **roles).encoded()
+    parts, test = found_parts.named, found_parts.named["test"]
     known = max(len(model.classes), int(test.known_labels.max()) + 1)
     positive = int(np.argmin([model.class_counts[label] for label in model.classes]))
     of = score(SCORES.get(name, "accuracy"), range(known), positive)
