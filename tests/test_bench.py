@@ -416,7 +416,7 @@ ON_TABLES = ("labeling", "predict")
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted(BENCHMARKS.glob("*.py"))])
 def test_every_study_is_tested(name: str) -> None:
-    assert name in {*STUDIES, *ON_TABLES, "cluster", "study", "training"}
+    assert name in {*STUDIES, *ON_TABLES, "accuracy", "cluster", "study", "training"}
 
 
 def test_the_study_of_a_cluster_says_what_it_needs() -> None:

@@ -101,7 +101,7 @@ def test_probabilities_stand_in_the_order_of_the_classes() -> None:
 def test_validation_chooses_the_epoch() -> None:
     X, y = some_data([8] * 40)
     seen: list[Any] = []
-    labeler = quick(epochs=200, patience=3, units=8).fit(
+    labeler = quick(epochs=200, patience=3, units=8, learning_rate=0.03).fit(
         X[:30], y[:30], validation_data=(X[30:], y[30:]), on_epoch=seen.append
     )
     assert seen == labeler.history_
@@ -421,8 +421,8 @@ def test_balanced_classes_are_a_mapping_of_classes() -> None:
 
 def test_a_part_can_be_held_out() -> None:
     X, y = some_data([8] * 40)
-    labeler = quick(epochs=50, patience=3, units=8, validation_fraction=0.25).fit(X, y)
-    assert 4 <= len(labeler.history_) < 50
+    labeler = quick(epochs=200, patience=3, units=8, learning_rate=0.03, validation_fraction=0.25).fit(X, y)
+    assert 4 <= len(labeler.history_) < 200
     assert all(report.valid_metric is not None for report in labeler.history_)
     long = quick(epochs=3, validation_fraction=0.5, window=20)
     x, labels = np.concatenate(X), np.concatenate(y)

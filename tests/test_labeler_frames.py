@@ -151,7 +151,7 @@ def test_what_numbers_mean_is_learnt_from_the_part_that_is_trained_on() -> None:
         protocol=pl.when(late).then(pl.lit("new")).otherwise(pl.lit("old")),
     )
     y = np.arange(100) % 2
-    labeler = SequenceLabeler(units=2, epochs=2, validation_fraction=0.25)
+    labeler = SequenceLabeler(units=2, epochs=2, encoding="standard", validation_fraction=0.25)
     with pytest.warns(UserWarning, match="'protocol'.*never saw"):
         labeler.fit(X, y)
     assert labeler.model_.weights["input/mean"][0] == pytest.approx(37 / 75)

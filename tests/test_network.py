@@ -30,7 +30,8 @@ def test_json_gives_the_same_network_back(network: Network) -> None:
 
 @given(networks)
 def test_every_layer_reads_what_the_one_below_writes(network: Network) -> None:
-    widths = [network.features, *(layer.width for layer in network.recurrent)]
+    front = network.channels * network.bins_per_number + len(network.categories) * network.embedding
+    widths = [front, *(layer.width for layer in network.recurrent)]
     shapes = network.weight_shapes()
     for layer, width in zip(network.recurrent, widths, strict=False):
         for direction in DIRECTIONS[network.direction]:
@@ -88,7 +89,7 @@ def test_wrong_arguments_are_refused(arguments: dict[str, Any], message: str) ->
     ("change", "message"),
     [
         (lambda data: data | {"colour": "red"}, "missing or unknown entries: colour"),
-        (lambda data: {"features": 1}, "missing or unknown entries: categories, cell, classes"),
+        (lambda data: {"features": 1}, "missing or unknown entries: bins, categories, cell, changes, classes"),
         (lambda data: data | {"units": "8"}, "units is '8'"),
         (lambda data: list(data), "not by list"),
     ],

@@ -47,7 +47,7 @@ def test_the_checks_of_scikit_learn(estimator: Any, check: Any) -> None:
 
 
 def quick(**more: Any) -> SequenceLabeler:
-    return SequenceLabeler(**{"units": 4, "epochs": 15, "learning_rate": 0.03, **more})
+    return SequenceLabeler(**{"units": 4, "epochs": 15, "learning_rate": 0.03, "levels": "raw", "changes": 0, **more})
 
 
 def flows(count: int = 60, seed: int = 0) -> tuple[Array, Array]:

@@ -230,7 +230,7 @@ def of_network(description: dict[str, Any]) -> dict[str, Any]:
         ({"version": 0}, "version of the file is 0"),
         (
             of_network(NETWORK.to_json() | {"units": 4}),
-            r"recurrent_0/forward/kernel' is float32 \(128, 12\)",
+            r"recurrent_0/forward/kernel' is float32 \(64, 12\)",
         ),
         (of_network(NETWORK.to_json() | {"depth": 10**9}), "depth is 1000000000"),
         (
