@@ -154,7 +154,8 @@ def train(
     simple = baselines.fit(parts.train, network.classes, network.categories, chosen.seed)
     with ExitStack() as stack:
         stack.enter_context(locked(output))
-        stop = stack.enter_context(interrupts.deferred())
+        # A search has a block of its own for Ctrl-C, which ends before it saves.
+        stop = interrupts.Stop() if seconds else stack.enter_context(interrupts.deferred())
         watchers: list[Callable[[EpochReport], object]] = []
         if tensorboard is not None:
             watchers.append(stack.enter_context(trackers.tensorboard(tensorboard)))
@@ -180,10 +181,10 @@ def train(
                 checkpoint=checkpoint,
                 resume=resumed,
                 on_progress=on_trial,
-                stopped=lambda: stop.requested,
                 say=say,
             )
             network, chosen, trained = tuned.network, tuned.settings, tuned.best.trained
+            stop.requested = tuned.interrupted
             for report in trained.history:
                 watch(report)
         else:

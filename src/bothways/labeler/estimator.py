@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from bothways import baselines, interrupts, metrics, store
+from bothways import baselines, metrics, store
 from bothways.errors import InputError
 from bothways.files import locked
 from bothways.labeler.labels import Labels, class_weights, coded, read_labels, read_weights
@@ -276,9 +276,8 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         parts = {"train": sequences} | ({} if valid is None else {"valid": valid})
         simple = baselines.fit(sequences, len(classes), network.categories, settings.seed, strong=bool(budget))
         tuned = None
-        with nullcontext() if checkpoint is None else locked(Path(checkpoint)), interrupts.deferred() as stop:
+        with nullcontext() if checkpoint is None else locked(Path(checkpoint)):
             if budget and valid is not None:
-                stop.keeping = True
                 tuned = tune(
                     sequences,
                     valid,
@@ -288,7 +287,6 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
                     budget=budget,
                     members=search.members,
                     seed=settings.seed,
-                    stopped=lambda: stop.requested,
                     checkpoint=None if checkpoint is None else Path(checkpoint),
                     resume=resume,
                 )
@@ -301,7 +299,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         self._sample = metrics.sample(sequences if valid is None else valid, settings.seed)
         self.history_ = trained.history
         self.seconds_ = trained.seconds
-        if trained.interrupted or stop.requested:
+        if trained.interrupted or (tuned is not None and tuned.interrupted):
             raise KeyboardInterrupt
         return self
 

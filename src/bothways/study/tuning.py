@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import joblib
 import numpy as np
 
+from bothways import interrupts
 from bothways.errors import BothwaysError
 from bothways.metrics import monitored
 from bothways.network import Network
@@ -79,6 +80,7 @@ class Tuned:
         tried: all trials, the best first.
         score: the score of the average on the valid part.
         metric: the name of that score.
+        interrupted: whether Ctrl-C ended it before its time.
     """
 
     members: list[Member | PatternMember]
@@ -89,6 +91,7 @@ class Tuned:
     tried: list[Tried]
     score: float
     metric: str
+    interrupted: bool = False
 
     @property
     def network(self) -> Network:
@@ -199,6 +202,8 @@ def tune(
 ) -> Tuned:
     """Look for settings that suit a table, and average the best networks.
 
+    Ctrl-C ends it with what there is.
+
     Args:
         train: what to learn from.
         valid: what to choose by.
@@ -237,19 +242,26 @@ def tune(
             plan.take(done)
     else:
         first.network(shape)
-    for tried in _attempts(data, plan, done, clock, processes(workers), stopped):
-        done.append(tried)
-        best = max(done, key=rank)
-        on_progress(SearchProgress(len(done), clock.seconds, budget, str(best.trial.setting), abs(best.score), monitor))
-        if kept is not None:
-            kept.offer(_stored(done, clock.seconds), last=False)
+    with interrupts.deferred() as stop:
+
+        def ended() -> bool:
+            return stop.requested or stopped()
+
+        for tried in _attempts(data, plan, done, clock, processes(workers), ended):
+            stop.keeping = True  # from now on there is something to save
+            done.append(tried)
+            best = max(done, key=rank)
+            seconds, setting = clock.seconds, str(best.trial.setting)
+            on_progress(SearchProgress(len(done), seconds, budget, setting, abs(best.score), monitor))
+            if kept is not None:
+                kept.offer(_stored(done, seconds), last=False)
     if kept is not None:
         kept.flush()
     if not done:
         raise KeyboardInterrupt
-    if len(done) == 1 and not stopped():
+    if len(done) == 1 and not ended():
         say("The budget was enough for one training: nothing else was tried.")
-    return _averaged(data, done, patterns, members)
+    return replace(_averaged(data, done, patterns, members), interrupted=stop.requested)
 
 
 class _Clock:
