@@ -60,7 +60,8 @@ class HeldOut:
             predicted: the codes of the predicted classes, where they are decided.
         """
         if self.chooses_threshold and predicted is None:
-            return float(f1(*(each.sum(axis=0) for each in self._counts(p))).max())
+            sums = [each.sum(axis=0) for each in self._counts(p)]
+            return float(f1(*sums[:3])[_macro_f1(*sums).argmax()])
         found = score(self.monitor, range(self.classes), self.positive)
         counts = count(self.sequences, p, self.classes, whole=True, predicted=predicted)
         return SCORES[self.monitor].better * found.of(counts)
@@ -74,9 +75,10 @@ class HeldOut:
     def average(self, given: Sequence[Any], most: int) -> list[int]:
         """The numbers of so many probabilities, some perhaps twice, as each adds to what their average is worth.
 
-        The first one is among them (Caruana et al. 2004, "Ensemble Selection from Libraries of Models").
+        See Caruana et al. 2004, "Ensemble Selection from Libraries of Models".
         """
-        chosen, total = [0], np.array(given[0], np.float64)
+        chosen: list[int] = []
+        total = np.zeros_like(given[0], np.float64)
         best, cost = max(abs(self.value(given[0])), 1e-3), max(self.loss(given[0]), 1e-3)
 
         def worth(p: Any) -> float:
@@ -86,7 +88,7 @@ class HeldOut:
             sums = [total + p for p in given]
             found = [worth(each / (len(chosen) + 1)) for each in sums]
             at = int(np.argmax(found))
-            if found[at] <= worth(total / len(chosen)):
+            if chosen and found[at] <= worth(total / len(chosen)):
                 break
             chosen.append(at)
             total = sums[at]
@@ -101,25 +103,34 @@ class HeldOut:
         return round(math.exp(minimize_scalar(loss, bounds=(-1.5, 1.5), method="bounded").x), 4)
 
     def threshold(self, p: Any) -> float:
-        """The probability of the second of two classes from which the F1 of the class to detect is highest.
+        """The probability of the second of two classes from which the macro F1 is highest.
 
-        It is the median over samples of sequences, lest a few decide; 0.5 where another score or more classes count.
+        By the F1 of a rare class it would be much the same; but where nothing can be told, that is highest for alarms
+        everywhere. It is the median over samples of sequences, lest a few decide; 0.5 where another score or more
+        classes count.
         """
         if not self.chooses_threshold:
             return 0.5
         counts = self._counts(p)
-        if not 0 < counts[2].sum() < counts[1].sum(axis=0).max():
+        if not 0 < counts[2].sum() < counts[3].sum():
             return 0.5
-        best = f1(*Resamples([len(self.sequences)], times=SAMPLES).sums(*counts)).argmax(axis=-1)
+        best = _macro_f1(*Resamples([len(self.sequences)], times=SAMPLES).sums(*counts)).argmax(axis=-1)
         at = float(np.median(np.linspace(0, 1, THRESHOLDS + 1)[best]))
         return min(max(at, 0.5 / THRESHOLDS), 1 - 0.5 / THRESHOLDS)
 
-    def _counts(self, p: Any) -> tuple[Any, Any, Any]:
-        """Of the class to detect, for each sequence and threshold: how many are found, predicted, and there."""
+    def _counts(self, p: Any) -> tuple[Any, Any, Any, Any]:
+        """For each sequence and threshold how many of the class to detect are found, predicted, there; and of both."""
         labels, p, numbers, weights = labeled(self.sequences, p, 2)
         cells = np.minimum((p[:, 1] * THRESHOLDS).astype(np.int64), THRESHOLDS - 1)
         shape = (len(self.sequences), 2, THRESHOLDS)
         counts = np.bincount((numbers * 2 + labels) * THRESHOLDS + cells, weights, math.prod(shape)).reshape(shape)
         above = counts[..., ::-1].cumsum(axis=-1)[..., ::-1]  # those predicted as the second class, by label
         wanted = above if self.positive else counts.sum(axis=-1, keepdims=True) - above
-        return wanted[:, self.positive], wanted.sum(axis=1), counts[:, self.positive].sum(axis=-1)[:, None]
+        there = counts.sum(axis=-1)
+        return wanted[:, self.positive], wanted.sum(axis=1), there[:, self.positive, None], there.sum(axis=1)[:, None]
+
+
+def _macro_f1(found: Any, predicted: Any, there: Any, both: Any) -> Any:
+    """That of two classes, from the counts of one of them."""
+    other = f1(both - there - predicted + found, both - predicted, both - there)
+    return (f1(found, predicted, there) + other) / 2

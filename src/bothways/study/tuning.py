@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 UPDATES = 3000
 """About so many updates a whole training has."""
 
-STEPS = 1_500_000
-"""And so many steps at most."""
+STEPS = 600_000, 1_500_000
+"""And so many steps at least and at most."""
 
 SHORT = 3
 """A first trial has a share of one in so many of the epochs of a whole training."""
@@ -57,6 +57,9 @@ PIECES = 3
 
 MOST_STEPS = 100_000
 """With more steps in the train part that would take too long."""
+
+LEAST_SHARE = 0.01
+"""What the best network counts beside members of 1, 2 and so on, if the average does better without it."""
 
 CANDIDATES = 20
 """So many of the best networks may become members."""
@@ -311,12 +314,10 @@ def _attempts(
             found.put(reason)
 
     threading.Thread(target=run, daemon=True).start()
-    while True:
+    while not stopped():
         try:
             tried = found.get(timeout=0.2)
         except queue.Empty:
-            if stopped():
-                return
             continue
         if isinstance(tried, Tried):
             yield tried
@@ -395,7 +396,7 @@ def _settings(data: _Data, trial: Trial) -> Settings:
     settings, given = trial.setting.settings(trial.seed), data.given
     train = data.folds[0][0]
     pieces = len(train) + train.steps // (settings.window or train.steps)
-    usual = min(UPDATES * settings.batch_size / pieces, STEPS / train.steps)
+    usual = np.clip(UPDATES * settings.batch_size / pieces, STEPS[0] / train.steps, STEPS[1] / train.steps)
     epochs = settings.epochs if "epochs" in given else int(np.clip(usual, 9, 200))
     epochs = epochs if trial.whole else max(min(3, epochs), epochs // SHORT)
     patience = settings.patience if "patience" in given else max(5, epochs // 5)
@@ -415,7 +416,10 @@ def _averaged(data: _Data, done: Sequence[Tried], patterns: Sequence[Patterns], 
     p = tempered(p, temperature)
     threshold = held_out.threshold(p)
     predicted = (p[:, 1] >= threshold).astype(np.int64) if data.shape.classes == 2 else None
-    members = [_member(data, candidates[i][0], float(chosen.count(i))) for i in dict.fromkeys(chosen)]
+    shares = {0: LEAST_SHARE} | {
+        i: float(chosen.count(i)) for i in chosen
+    }  # a model needs a network, the best one first
+    members = [_member(data, candidates[i][0], share) for i, share in shares.items()]
     settings, found = _settings(data, ranked[0].trial), abs(held_out.value(p, predicted))
     return Tuned(members, ranked[0], settings, temperature, threshold, ranked, found, data.monitor)
 
