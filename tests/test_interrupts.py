@@ -58,12 +58,18 @@ def test_a_signal_at_any_moment_ends_a_command(folder: Path, name: str) -> None:
     assert not set(folder.iterdir()) - {folder / "flows.csv", folder / "flows.bothways.checkpoint"}
 
 
-def test_ctrl_c_in_training_keeps_the_best_model(folder: Path) -> None:
-    once = ["--budget", "0", "--epochs", "1000000", "--patience", "0"]
-    process = start(folder, *COMMANDS["train"], "--sequence", "flow", *once)
+@pytest.mark.parametrize(
+    ("how", "progress"),
+    [
+        (["--budget", "0", "--epochs", "1000000", "--patience", "0"], "epoch"),
+        (["--budget", "10m", "--epochs", "2", "--units", "2"], "1 training done"),
+    ],
+)
+def test_ctrl_c_in_training_keeps_the_best_model(folder: Path, how: list[str], progress: str) -> None:
+    process = start(folder, *COMMANDS["train"], "--sequence", "flow", *how)
     assert process.stderr is not None
     line = ""
-    while not line.startswith("epoch"):
+    while not line.startswith(progress):
         line = process.stderr.readline()
         assert line, "it ended by itself"
     said = stopped(process)

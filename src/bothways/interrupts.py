@@ -38,6 +38,9 @@ leftovers: set[Path] = set()
 
 _ending = threading.Lock()
 _said = False
+_worth_saving = False
+"""Whether Ctrl-C came while work was worth keeping: whoever keeps it may be done with its block before the thread that
+waits for signals gets to look."""
 
 
 class Stop:
@@ -48,6 +51,8 @@ class Stop:
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """The handler of the signal."""
+        global _worth_saving
+        _worth_saving = _worth_saving or self.keeping
         self.requested = True
         if self.raises:
             raise KeyboardInterrupt
@@ -132,6 +137,7 @@ def _end_at_signals(reading: int) -> None:
     number = os.read(reading, 1)[0]
     handler = signal.getsignal(number)
     taken_over = handler is not _wait_for_end and getattr(getattr(handler, "__self__", None), "keeping", True)
+    taken_over = taken_over or _worth_saving
     again = taken_over and bool(select.select([reading], [], [], SAFE_SECONDS)[0])
     if taken_over and not again and signal.getsignal(number) is _wait_for_end:  # it came to a safe point, and now saves
         select.select([reading], [], [], SAVING_SECONDS)

@@ -210,3 +210,21 @@ def test_of_many_columns_those_that_move_the_probabilities_are_measured() -> Non
     assert len(found.left_out) == 60 - MOST
     assert next(iter(found.columns)) == "c55"
     assert set(found.columns) | set(found.left_out) == {f"c{k}" for k in range(60)}
+
+
+def test_it_falls_from_the_score_of_what_is_predicted() -> None:
+    """A model may predict a class from a probability other than a half up."""
+    values = np.random.default_rng(0).random((400, 1))
+    sequences = Sequences(values, np.full(40, 10), labels=(values[:, 0] > 0.2).astype(int))
+
+    def predict(sequences: Sequences) -> Array:
+        return np.column_stack([1 - sequences.values[:, 0], sequences.values[:, 0]])
+
+    def decide(p: Array) -> Array:
+        return (p[:, 1] > 0.2).astype(np.int64)
+
+    plain = permutation_importance(predict, sequences, {"x": [0]})
+    decided = permutation_importance(predict, sequences, {"x": [0]}, decide=decide)
+    assert plain.macro_f1 < 0.8
+    assert decided.macro_f1 == 1.0
+    assert decided.columns["x"].value > plain.columns["x"].value

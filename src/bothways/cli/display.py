@@ -115,7 +115,7 @@ def training_progress() -> Iterator[tuple[Say, Callable[[EpochReport], None], Ca
 
         def trial(progress: SearchProgress) -> None:
             left = _duration(max(0, progress.budget - progress.seconds))
-            name = f"{counted(progress.done, 'setting')} tried"
+            name = f"{counted(progress.done, 'training')} done"
             words = f"best {progress.metric} {progress.score:.3f}, {left} left ({progress.best})"
             show(min(progress.seconds, progress.budget), progress.budget, name, words)
 

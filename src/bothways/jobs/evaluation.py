@@ -93,7 +93,9 @@ def evaluate(
     p = loaded.probabilities(sequences)
     evaluation = evaluate_part(loaded, sequences, p, unseen, split=name, **alarms)
     if importance or report is not None:
-        found = metrics.permutation_importance(loaded.probabilities, sequences, columns.fitted.places)
+        found = metrics.permutation_importance(
+            loaded.probabilities, sequences, columns.fitted.places, decide=loaded.decide
+        )
         evaluation = replace(evaluation, importance=found)
     if save_threshold and code is not None:
         kept = {"class": loaded.classes[code], "value": alarms["threshold"], "false_alarm_rate": false_alarm_rate}

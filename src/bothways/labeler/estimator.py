@@ -352,7 +352,8 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
                     "feature_importances_ take data, which a saved labeler does not have. Ask for them after fit, "
                     "before the labeler is saved, pickled or sent to another process."
                 )
-            found = metrics.permutation_importance(self.model_.probabilities, drawn, self.columns_.fitted.places)
+            model, places = self.model_, self.columns_.fitted.places
+            found = metrics.permutation_importance(model.probabilities, drawn, places, decide=model.decide)
             known = {name: fall.value for name, fall in found.columns.items()}
             self.model_ = replace(self.model_, facts={**self.model_.facts, "importances": known})
         return np.array([known.get(name, 0.0) for name in self.columns_.features])

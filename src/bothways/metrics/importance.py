@@ -46,6 +46,7 @@ AROUND = 8
 """together this many times as many steps as are labeled at once."""
 
 Predict = Callable[[Sequences], Array]
+Decide = Callable[[Array], Numbers]
 
 
 class Fall(NamedTuple):
@@ -89,7 +90,11 @@ class Importance:
 
 
 def permutation_importance(
-    predict: Predict, sequences: Sequences, columns: Mapping[str, Sequence[int]], seed: int = 0
+    predict: Predict,
+    sequences: Sequences,
+    columns: Mapping[str, Sequence[int]],
+    seed: int = 0,
+    decide: Decide = lambda p: p.argmax(axis=1),
 ) -> Importance:
     """Measure what the labels of a model rest on.
 
@@ -107,6 +112,7 @@ def permutation_importance(
         sequences: with labels.
         columns: by name, the places of the features that are made of a column; they are replaced together.
         seed: of all draws.
+        decide: from probabilities to the codes of the predicted classes.
 
     Raises:
         InputError: there are no labels.
@@ -128,13 +134,17 @@ def permutation_importance(
         names, left_out = _screened(predict, drawn, columns, generator)
     # As many ways to give each sequence another as there are, at most.
     others = [_others(drawn, generator) for _ in range(REPEATS if len(drawn) == 1 else min(REPEATS, len(drawn) - 1))]
-    before = predict(drawn)
-    classes = max(classes, before.shape[1])
+    p = predict(drawn)
+    before, classes = decide(p), max(classes, p.shape[1])
+
+    def predicted(sequences: Sequences) -> Array:
+        return decide(predict(sequences))
+
     falls = {}
     for name in names:
-        after = [predict(_without(drawn, columns[name], rows)) for rows in others]
+        after = [predicted(_without(drawn, columns[name], rows)) for rows in others]
         falls[name] = _fall(drawn, before, after, classes)
-    sides = _sides(predict, drawn, others, classes, generator) if drawn.per == "step" else (None, {})
+    sides = _sides(predicted, drawn, others, classes, generator) if drawn.per == "step" else (None, {})
     return Importance(
         macro_f1=score("macro_f1", range(classes)).of(count(drawn, before, classes)),
         columns=dict(sorted(falls.items(), key=lambda item: -item[1].value)),
@@ -233,9 +243,9 @@ def _screened(
 
 
 def _fall(sequences: Sequences, before: Array, after: Sequence[Array], classes: int) -> Fall:
-    """How far the score falls from some probabilities to others, whose counts are averaged."""
+    """How far the score falls from some predicted codes to others, whose counts are averaged."""
     macro_f1 = score("macro_f1", range(classes))
-    first, *others = (macro_f1.columns(count(sequences, p, classes)) for p in (before, *after))
+    first, *others = (macro_f1.columns(count(sequences, codes, classes)) for codes in (before, *after))
     counts = (first, np.mean(others, axis=0))
     whole, without = (float(macro_f1.of_sums(each.sum(axis=0, dtype=np.float64))) for each in counts)
     rows = np.flatnonzero(first.any(axis=1))
@@ -246,7 +256,7 @@ def _fall(sequences: Sequences, before: Array, after: Sequence[Array], classes: 
 
 
 def _sides(
-    predict: Predict, sequences: Sequences, others: Sequence[Numbers], classes: int, generator: np.random.Generator
+    predicted: Predict, sequences: Sequences, others: Sequence[Numbers], classes: int, generator: np.random.Generator
 ) -> tuple[float, dict[str, Fall]]:
     """The score of some steps that are read with their neighbours alone, and how far it falls without either side."""
     steps, weights = _steps(sequences, generator)
@@ -264,8 +274,8 @@ def _sides(
     )
 
     def labeled(rows: Numbers) -> Array:
-        p = predict(Sequences(sequences.values[rows], lengths))
-        return np.asarray(p[starts + steps - begins])
+        codes = predicted(Sequences(sequences.values[rows], lengths))
+        return np.asarray(codes[starts + steps - begins])
 
     before = labeled(rows)
     others = others[: max(1, AROUND * _most_steps(sequences) // len(rows))]

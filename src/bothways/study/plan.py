@@ -115,21 +115,21 @@ class SearchPlan:
 
     def __init__(self, shape: DataShape, train: Sequences, given: Mapping[str, Value], seed: int) -> None:
         """Make the settings that are tried first."""
-        self._shape, self._batch_size, self._kept, self._seed = shape, _batch_size(train), given, seed
+        self._shape, self._batch_size, self._given, self._seed = shape, _batch_size(train), given, seed
         self._generator = np.random.default_rng(seed)
-        self._given: set[Trial] = set()
+        self._trials: set[Trial] = set()
         self.first = [self._setting(values) for values in FIRST[shape.per]]
         self.begun = 0
 
     def take(self, done: Sequence[Tried]) -> None:
         """Know of trials that an earlier search has done."""
-        self._given |= {each.trial for each in done}
+        self._trials |= {each.trial for each in done}
 
     def next(self, done: Sequence[Tried]) -> Trial:
         """The next trial, by what is known of those that are done."""
         self.begun += 1
         chosen = self._promoted(done) or self._new(done) or self._again(done)
-        self._given.add(chosen)
+        self._trials.add(chosen)
         return chosen
 
     def _promoted(self, done: Sequence[Tried]) -> Trial | None:
@@ -137,7 +137,7 @@ class SearchPlan:
         short = sorted((each for each in done if not each.trial.whole), key=rank, reverse=True)
         for each in short[: len(short) // RATE]:
             whole = each.trial._replace(whole=True)
-            if whole not in self._given:
+            if whole not in self._trials:
                 return whole
         return None
 
@@ -147,14 +147,14 @@ class SearchPlan:
         if len(whole) > 2 and self._generator.random() < 1 / RATE:
             return None
         for setting in self.first:
-            if (trial := Trial(setting, self._seed, False)) not in self._given:
+            if (trial := Trial(setting, self._seed, False)) not in self._trials:
                 return trial
         best = sorted(done, key=rank, reverse=True)[:RATE]
         for _ in range(20 if best else 0):
             values = dict(best[self._generator.integers(len(best))].trial.setting.changed)
             for name in self._generator.choice(list(CHOICES), self._generator.integers(1, 3), replace=False).tolist():
                 values[name] = CHOICES[name][self._generator.integers(len(CHOICES[name]))]
-            if (trial := Trial(self._setting(values), self._seed, False)) not in self._given:
+            if (trial := Trial(self._setting(values), self._seed, False)) not in self._trials:
                 return trial
         return None
 
@@ -163,13 +163,13 @@ class SearchPlan:
         best = sorted((each for each in done if each.trial.whole), key=rank, reverse=True)[:RATE]
         setting = best[self._generator.integers(len(best))].trial.setting if best else self.first[0]
         for seed in itertools.count(self._seed):
-            if (trial := Trial(setting, seed, True)) not in self._given:
+            if (trial := Trial(setting, seed, True)) not in self._trials:
                 return trial
         raise AssertionError("there is no end of numbers")
 
     def _setting(self, values: Mapping[str, Value]) -> Setting:
         """The setting of values that are not given, without those that have no effect on these data."""
-        given = self._kept
+        given = self._given
         of_size: dict[str, Value] = {"batch_size": self._batch_size}
         chosen = {**of_size, **values, **given}
         if "conv_window" not in given and int(chosen.get("conv_window") or 0) > self._shape.longest:

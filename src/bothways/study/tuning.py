@@ -24,7 +24,7 @@ import numpy as np
 
 from bothways import interrupts
 from bothways.errors import BothwaysError
-from bothways.metrics import monitored
+from bothways.metrics import monitored, title
 from bothways.network import Network
 from bothways.patterns import Patterns
 from bothways.runtime import Member, Model, PatternMember, probabilities, scores, tempered
@@ -82,7 +82,7 @@ class Tuned:
         threshold: as there.
         tried: all trials, the best first.
         score: the score of the average on the valid part.
-        metric: the name of that score.
+        metric: the title of that score.
         interrupted: whether Ctrl-C ended it before its time.
     """
 
@@ -156,6 +156,11 @@ class _Data:
     positive: int
     driver: Process = field(default_factory=this_process)
     backend: str | None = field(default_factory=lambda: os.environ.get("KERAS_BACKEND"))
+
+    @property
+    def metric(self) -> str:
+        """The title of the score that decides."""
+        return title(self.monitor, "the rarer class")
 
     @cached_property
     def held_out(self) -> HeldOut:
@@ -255,7 +260,7 @@ def tune(
             done.append(tried)
             best = max(done, key=rank)
             seconds, setting = clock.seconds, str(best.trial.setting)
-            on_progress(SearchProgress(len(done), seconds, budget, setting, abs(best.score), monitor))
+            on_progress(SearchProgress(len(done), seconds, budget, setting, abs(best.score), data.metric))
             if kept is not None:
                 kept.offer(_stored(done, seconds), last=False)
     if kept is not None:
@@ -421,7 +426,7 @@ def _averaged(data: _Data, done: Sequence[Tried], patterns: Sequence[Patterns], 
     }  # a model needs a network, the best one first
     members = [_member(data, candidates[i][0], share) for i, share in shares.items()]
     settings, found = _settings(data, ranked[0].trial), abs(held_out.value(p, predicted))
-    return Tuned(members, ranked[0], settings, temperature, threshold, ranked, found, data.monitor)
+    return Tuned(members, ranked[0], settings, temperature, threshold, ranked, found, data.metric)
 
 
 def _of_patterns(data: _Data, fitted: Patterns) -> Any:
