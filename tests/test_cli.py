@@ -156,7 +156,7 @@ def test_train_looks_for_settings(folder: Path, run: Run, tmp_path: Path) -> Non
     model, data = tmp_path / "found.bothways", folder / "flows.csv"
     code, out, err = run("train", data, *ROLES, "--units", 4, "--epochs", 3, "--budget", "1s", "-o", model, "--json")
     assert code == 0, err
-    assert re.search(r"settings? tried: best f1 \d", err)
+    assert re.search(r"trainings? done: best F1 of the rarer class \d", err)
     assert "epoch 1/" not in err
     assert (
         json.loads(run("evaluate", model, data, "--split", "valid", "--json")[1])["macro_f1"]
