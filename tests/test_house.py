@@ -32,6 +32,7 @@ ORDER = [
         "problems",
         "sequences",
         "settings",
+        "tags",
     },
     {"patterns"},
     {"baselines", "engine", "data", "metrics"},

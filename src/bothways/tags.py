@@ -1,0 +1,177 @@
+"""Tags of a scheme: labels per step that say which steps belong together, as the words of a name do.
+
+A tag is "O", outside of every chunk, or a prefix and the type of the chunk, such as "B-person":
+
+| scheme       | the first step of a chunk            | inside    | the last step | the only step |
+|--------------|--------------------------------------|-----------|---------------|---------------|
+| BIO          | B                                    | I         | I             | B             |
+| IOB1         | I; B right after a chunk of its type | I         | I             | I or B        |
+| BIOES, BILOU | B                                    | I         | E or L        | S or U        |
+
+(Ramshaw and Marcus 1995; Tjong Kim Sang and Veenstra 1999; Ratinov and Roth 2009.) Chunks are found in any tags,
+malformed ones too, exactly as the script `conlleval` of the CoNLL shared tasks finds them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from bothways.sequences import Numbers
+
+Table = npt.NDArray[np.bool_]
+
+_TAG = re.compile(r"O|([BIESLU])(?:[-_](.+))?", re.DOTALL)
+_LETTERS = str.maketrans("LU", "ES")
+
+
+class Chunks(NamedTuple):
+    """Chunks in the order of their first steps; each array is `(chunks,)`.
+
+    `sequence` is the number of the sequence, `type` the place of its type in `Scheme.types`, `first` and `last` are
+    steps among those of all sequences together.
+    """
+
+    sequence: Numbers
+    type: Numbers
+    first: Numbers
+    last: Numbers
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How the classes of a model mark chunks.
+
+    Attributes:
+        name: "BIO", "IOB1", "BIOES" or "BILOU".
+        letters: one letter for each class, O, B, I, E or S; L and U are E and S.
+        types: the types of chunks, each once.
+        type_of: for each class the place of its type in `types`; -1 for O.
+
+    Example:
+        >>> scheme = scheme_of(("B-place", "I-place", "O"))
+        >>> scheme.name, scheme.types
+        ('BIO', ('place',))
+    """
+
+    name: str
+    letters: str
+    types: tuple[str, ...]
+    type_of: tuple[int, ...]
+
+    def allowed(self) -> Table:
+        """Which class may follow which, `(classes + 1, classes + 1)`.
+
+        The last row is for the start of a sequence, the last column for its end.
+
+        Example:
+            >>> scheme_of(("B-place", "I-place", "O")).allowed().astype(int)
+            array([[1, 1, 1, 1],
+                   [1, 1, 1, 1],
+                   [1, 0, 1, 1],
+                   [1, 0, 1, 1]])
+        """
+        joins = self._are("B" if self.name == "IOB1" else "IE")[None]
+        open_ = self._are("BI" if self.name in ("BIOES", "BILOU") else "")[:, None]
+        return self._link & joins | ~open_ & ~joins
+
+    def chunks(self, codes: Numbers, lengths: Numbers) -> Chunks:
+        """The chunks of sequences, counted as `conlleval` does.
+
+        Args:
+            codes: `(steps,)` the class of each step of all sequences; -1, no label, is outside of every chunk.
+            lengths: `(sequences,)` the number of steps of each.
+
+        Example:
+            >>> scheme = scheme_of(("B-place", "I-place", "O"))
+            >>> scheme.chunks(np.array([0, 1, 2, 1, 1]), np.array([4, 1]))  # the last two lack their B-
+            Chunks(sequence=array([0, 0, 1]), type=array([0, 0, 0]), first=array([0, 3, 4]), last=array([1, 3, 4]))
+        """
+        before, after = _neighbours(codes, lengths)
+        inside = self._are("BIES")
+        starts = inside[None] & (~self._link | self._are("BS")[None])
+        ends = inside[:, None] & (starts | ~inside[None] | self._are("ES")[:, None])
+        first, last = (
+            np.flatnonzero(table[pair]) for table, pair in ((starts, (before, codes)), (ends, (codes, after)))
+        )
+        numbers = np.searchsorted(np.cumsum(lengths), first, side="right")
+        return Chunks(numbers, np.array(self.type_of)[codes[first]], first, last)
+
+    def malformed(self, codes: Numbers, lengths: Numbers) -> Numbers:
+        """The steps whose tag may not follow the one before, or not stand last, as `allowed` says.
+
+        Steps without a label, and those beside them, are in order.
+
+        Example:
+            >>> scheme_of(("B-place", "I-place", "O")).malformed(np.array([0, 1, 2, 1]), np.array([4]))
+            array([3])
+        """
+        before, after = _neighbours(codes, lengths, edge=len(self.letters))
+        allowed = np.pad(self.allowed(), ((0, 1), (0, 1)), constant_values=True)  # the last ones are for -1
+        at_end = ~allowed[codes, after] & (after == len(self.letters))
+        return np.flatnonzero(~allowed[before, codes] | at_end)
+
+    @property
+    def _link(self) -> Table:
+        """Whether a class goes on with the chunk of the one before, if its letter says so."""
+        types = np.array([*self.type_of, -1])
+        return np.asarray(self._are("BI")[:, None] & (types[:, None] == types[None]))
+
+    def _are(self, letters: str) -> Table:
+        """`(classes + 1,)` which classes have one of these letters; the last place is the edge of a sequence."""
+        return np.array([letter in letters for letter in self.letters] + [False])
+
+    def _mostly_inside(self, codes: Numbers, lengths: Numbers) -> bool:
+        """Whether most chunks that follow no other of their type begin with I."""
+        before, _ = _neighbours(codes, lengths)
+        apart = codes[~self._link[before, codes]]
+        return bool(self._are("I")[apart].sum() > self._are("B")[apart].sum())
+
+
+def scheme_of(classes: Sequence[Any], codes: Numbers | None = None, lengths: Numbers | None = None) -> Scheme | None:
+    """The scheme whose tags these classes are; None if they are not.
+
+    They are where one class is "O", all others are a prefix, `-` or `_`, and a type, and some type both begins and goes
+    on. Tags may have no types: "B", "I" and "O". Names of classes cannot tell IOB1 from BIO: labels can. It is IOB1
+    where most chunks that follow no other begin with I.
+
+    Args:
+        classes: the labels of a model, as its codes count them.
+        codes: `(steps,)` labels of sequences, -1 for none; BIO stands for IOB1 too if not given.
+        lengths: `(sequences,)` the number of steps of each.
+
+    Example:
+        >>> scheme_of(("O", "U-city", "B-city", "L-city")).name, scheme_of(("O", "negative")), scheme_of((0, 1))
+        ('BILOU', None, None)
+        >>> scheme_of(("I-x", "B-x", "O"), np.array([0, 0, 1, 2, 0]), np.array([5])).name
+        'IOB1'
+    """
+    matches = [_TAG.fullmatch(str(label)) for label in classes]
+    tags = [match.groups("") for match in matches if match]
+    pairs = {(letter.translate(_LETTERS), kind) for letter, kind in tags}
+    if len(tags) < len(matches) or ("", "") not in pairs:
+        return None
+    if not any(letter == "B" and {("I", kind), ("E", kind)} & pairs for letter, kind in pairs):
+        return None
+    spelled = "".join(letter or "O" for letter, _ in tags)
+    name = "BIO" if set(spelled) <= set("BIO") else "BIOES" if set(spelled) & set("ES") else "BILOU"
+    types = tuple(sorted({kind for letter, kind in tags if letter}))
+    type_of = tuple(types.index(kind) if letter else -1 for letter, kind in tags)
+    scheme = Scheme(name, spelled.translate(_LETTERS), types, type_of)
+    if name == "BIO" and codes is not None and lengths is not None and scheme._mostly_inside(codes, lengths):
+        return replace(scheme, name="IOB1")
+    return scheme
+
+
+def _neighbours(codes: Numbers, lengths: Numbers, edge: int = -1) -> tuple[Numbers, Numbers]:
+    """The code before and the one after each step; `edge` where there is none."""
+    ends = np.cumsum(lengths[lengths > 0])
+    before, after = np.roll(codes, 1), np.roll(codes, -1)
+    before[ends - lengths[lengths > 0]] = edge
+    after[ends - 1] = edge
+    return before, after

@@ -1,0 +1,194 @@
+"""Tags of a scheme: which classes are, what may follow what, and where chunks are."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bothways.sequences import Numbers
+from bothways.tags import Scheme, scheme_of
+
+CLASSES = {
+    "BIO": ("O", "B-x", "I-x", "B-y", "I-y"),
+    "IOB1": ("O", "B-x", "I-x", "B-y", "I-y"),
+    "BIOES": ("O", "B-x", "I-x", "E-x", "S-x", "B-y", "E-y", "S-y"),
+    "BILOU": ("O", "B_x", "I_x", "L_x", "U_x", "B_y", "I_y", "L_y", "U_y"),
+}
+
+
+def scheme(name: str) -> Scheme:
+    codes = np.array([2]) if name == "IOB1" else np.array([0])
+    found = scheme_of(CLASSES[name], codes, np.array([1]))
+    assert found is not None
+    assert found.name == name
+    return found
+
+
+def joined(lists: Sequence[Sequence[int]]) -> tuple[Numbers, Numbers]:
+    codes = np.array([code for each in lists for code in each], np.int64)
+    return codes, np.array([len(each) for each in lists], np.int64)
+
+
+def conlleval(tags: Sequence[str]) -> list[tuple[str, int, int]]:
+    """The chunks of one sequence by startOfChunk and endOfChunk of the script, with the pairs of S that seqeval adds."""
+    chunks: list[tuple[str, int, int]] = []
+    first = 0
+    split = [("O", "")] + [(tag[0].translate(str.maketrans("LU", "ES")), tag[2:]) for tag in tags] + [("O", "")]
+    for at, ((before, type_before), (tag, type_)) in enumerate(itertools.pairwise(split)):
+        other = type_ != type_before
+        ends = before + tag in (
+            "BB",
+            "BO",
+            "BS",
+            "IB",
+            "IO",
+            "IS",
+            "EE",
+            "EI",
+            "EO",
+            "EB",
+            "ES",
+            "SS",
+            "SI",
+            "SO",
+            "SB",
+            "SE",
+        )
+        if ends or (before != "O" and other):
+            chunks.append((type_before, first, at - 1))
+        starts = before + tag in (
+            "BB",
+            "IB",
+            "OB",
+            "OI",
+            "EE",
+            "EI",
+            "EB",
+            "OE",
+            "SB",
+            "SI",
+            "SE",
+            "SS",
+            "ES",
+            "OS",
+            "BS",
+            "IS",
+        )
+        if starts or (tag != "O" and other):
+            first = at
+    return chunks
+
+
+@pytest.mark.parametrize("name", CLASSES)
+@given(st.data())
+def test_chunks_are_those_of_conlleval(name: str, data: st.DataObject) -> None:
+    lists = data.draw(st.lists(st.lists(st.integers(0, len(CLASSES[name]) - 1), max_size=8), max_size=5))
+    codes, lengths = joined(lists)
+    found = scheme(name)
+    chunks = found.chunks(codes, lengths)
+    starts = np.cumsum(lengths) - lengths
+    got = [
+        (int(number), found.types[kind], int(first - starts[number]), int(last - starts[number]))
+        for number, kind, first, last in zip(*chunks, strict=True)
+    ]
+    assert got == [
+        (number, *chunk) for number, each in enumerate(lists) for chunk in conlleval([CLASSES[name][k] for k in each])
+    ]
+
+
+def written(name: str, chunks: Sequence[tuple[str, int]]) -> list[str]:
+    """The tags of chunks of types and sizes, one after the other; type O is outside."""
+    tags: list[str] = []
+    for number, (kind, size) in enumerate(chunks):
+        if kind == "O":
+            tags += "O" * size
+            continue
+        letters = list("B" + "I" * (size - 1))
+        if name == "IOB1" and (number == 0 or chunks[number - 1][0] != kind):
+            letters[0] = "I"
+        if name in ("BIOES", "BILOU"):
+            last, only = ("E", "S") if name == "BIOES" else ("L", "U")
+            letters[-1] = only if size == 1 else last
+        tags += [f"{letter}{CLASSES[name][1][1]}{kind}" for letter in letters]
+    return tags
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_allowed_is_what_chunks_can_give(name: str) -> None:
+    """Written out, all series of three chunks show every pair of tags that may stand together, and no other."""
+    classes = CLASSES[name]
+    sizes = [(kind, size) for kind in "Oxy" for size in (1, 2, 4)]
+    seen = np.zeros((len(classes) + 1, len(classes) + 1), bool)
+    for series in itertools.product(sizes, repeat=3):
+        tags = written(name, series)
+        if not set(tags) <= set(classes):  # BIOES here has no I-y
+            continue
+        codes = [classes.index(tag) for tag in tags]
+        seen[[-1, *codes], [*codes, -1]] = True
+        assert scheme(name).malformed(np.array(codes), np.array([len(codes)])).size == 0
+    allowed = scheme(name).allowed()
+    assert allowed[-1, -1]  # a sequence of no steps
+    allowed[-1, -1] = False
+    np.testing.assert_array_equal(allowed, seen)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+@given(st.data())
+def test_malformed_are_the_steps_that_are_not_allowed(name: str, data: st.DataObject) -> None:
+    lists = data.draw(st.lists(st.lists(st.integers(-1, len(CLASSES[name]) - 1), max_size=8), max_size=5))
+    allowed, expected, at = scheme(name).allowed(), [], 0
+    for each in lists:
+        for place, code in enumerate(each):
+            before = each[place - 1] if place else len(CLASSES[name])
+            wrong = -1 not in (before, code) and not allowed[before, code]
+            if code >= 0 and (wrong or (place == len(each) - 1 and not allowed[code, -1])):
+                expected.append(at)
+            at += 1
+    codes, lengths = joined(lists)
+    assert scheme(name).malformed(codes, lengths).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("classes", "name"),
+    [
+        (("O", "B-x", "I-x"), "BIO"),
+        (("I", "O", "B"), "BIO"),
+        (("O", "B-x", "I-x", "B-only"), "BIO"),
+        (("O", "B-x", "E-x"), "BIOES"),
+        (("O", "B-x", "I-x", "S-y"), "BIOES"),
+        (("O", "B-x-y", "I-x-y", "U-z"), "BILOU"),
+        (("O", "B-x", "I-y"), None),
+        (("O", "I-x"), None),
+        (("B-x", "I-x"), None),
+        (("O", "B-x", "I-x", "NOUN"), None),
+        (("O", "B-x", "I-x", "B-"), None),
+        (("o", "b-x", "i-x"), None),
+        ((0, 1, 2), None),
+        ((), None),
+    ],
+)
+def test_classes_that_are_tags(classes: tuple[str, ...], name: str | None) -> None:
+    found = scheme_of(classes)
+    assert (found and found.name) == name
+
+
+def test_types_keep_their_hyphens() -> None:
+    found = scheme_of(("O", "B-x-y_z", "I-x-y_z", "B_a", "I_a"))
+    assert found is not None
+    assert found.types == ("a", "x-y_z")
+    assert found.type_of == (-1, 1, 1, 0, 0)
+
+
+@pytest.mark.parametrize("name", ["BIO", "IOB1"])
+def test_labels_tell_iob1_from_bio(name: str) -> None:
+    lists = [
+        [CLASSES[name].index(tag) for tag in written(name, chunks)] for chunks in ([("x", 2)], [("x", 1), ("x", 2)])
+    ]
+    found = scheme_of(CLASSES[name], *joined(lists))
+    assert found is not None
+    assert found.name == name
