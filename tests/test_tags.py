@@ -35,7 +35,7 @@ def joined(lists: Sequence[Sequence[int]]) -> tuple[Numbers, Numbers]:
 
 
 def conlleval(tags: Sequence[str]) -> list[tuple[str, int, int]]:
-    """The chunks of one sequence by startOfChunk and endOfChunk of the script, with the pairs of S that seqeval adds."""
+    """The chunks of a sequence by startOfChunk and endOfChunk of the script, with the pairs that seqeval adds for S."""
     chunks: list[tuple[str, int, int]] = []
     first = 0
     split = [("O", "")] + [(tag[0].translate(str.maketrans("LU", "ES")), tag[2:]) for tag in tags] + [("O", "")]
