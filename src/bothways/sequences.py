@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bothways.errors import InputError
+
+if TYPE_CHECKING:
+    from bothways.tags import Scheme
 
 Array = npt.NDArray[Any]
 Numbers = npt.NDArray[np.int64]
@@ -31,6 +34,7 @@ class Sequences:
         per: what has a label, "step" or "sequence".
         ids: for each sequence what the user calls it; None for their numbers.
         rows: `(steps,)` the row of the table or data frame that each step stands in, from 0; None if there is no table.
+        scheme: the scheme of which the labels of steps are tags; None if they are no tags.
 
     Raises:
         InputError: arrays of shapes that do not fit each other.
@@ -50,6 +54,7 @@ class Sequences:
     per: str = "step"
     ids: tuple[Any, ...] | None = None
     rows: Numbers | None = None
+    scheme: Scheme | None = None
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit each other."""
@@ -101,7 +106,7 @@ class Sequences:
             else tuple(name for part in parts for name in part.ids or ())
         )
         arrays = {name: whole(name) for name in ("values", "lengths", "labels", "weights", "rows")}
-        return cls(**arrays, per=parts[0].per, ids=ids)
+        return cls(**arrays, per=parts[0].per, ids=ids, scheme=parts[0].scheme)
 
     def __len__(self) -> int:
         """The number of sequences."""

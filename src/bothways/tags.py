@@ -133,7 +133,9 @@ class Scheme:
         return bool(self._are("I")[apart].sum() > self._are("B")[apart].sum())
 
 
-def scheme_of(classes: Sequence[Any], codes: Numbers | None = None, lengths: Numbers | None = None) -> Scheme | None:
+def scheme_of(
+    classes: Sequence[Any], codes: Numbers | None = None, lengths: Numbers | None = None, unseen: Sequence[Any] = ()
+) -> Scheme | None:
     """The scheme whose tags these classes are; None if they are not.
 
     They are where one class is "O", all others are a prefix, `-` or `_`, and a type, and some type both begins and goes
@@ -144,6 +146,7 @@ def scheme_of(classes: Sequence[Any], codes: Numbers | None = None, lengths: Num
         classes: the labels of a model, as its codes count them.
         codes: `(steps,)` labels of sequences, -1 for none; BIO stands for IOB1 too if not given.
         lengths: `(sequences,)` the number of steps of each.
+        unseen: further labels, whose codes follow; those that are no tags are outside of every chunk.
 
     Example:
         >>> scheme_of(("O", "U-city", "B-city", "L-city")).name, scheme_of(("O", "negative")), scheme_of((0, 1))
@@ -158,6 +161,8 @@ def scheme_of(classes: Sequence[Any], codes: Numbers | None = None, lengths: Num
         return None
     if not any(letter == "B" and {("I", kind), ("E", kind)} & pairs for letter, kind in pairs):
         return None
+    matches = [_TAG.fullmatch(str(label)) for label in unseen]
+    tags += [match.groups("") if match else ("", "") for match in matches]
     spelled = "".join(letter or "O" for letter, _ in tags)
     name = "BIO" if set(spelled) <= set("BIO") else "BIOES" if set(spelled) & set("ES") else "BILOU"
     types = tuple(sorted({kind for letter, kind in tags if letter}))

@@ -14,10 +14,12 @@ import polars as pl
 from bothways.data.columns import Columns, Draw
 from bothways.data.encoding import Tally
 from bothways.data.guesses import SPELLINGS
+from bothways.data.malformed import malformed_notices
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_rows, label_codes, labeled, listed
 from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
 from bothways.sequences import NO_LABEL, Sequences
+from bothways.tags import scheme_of
 
 PARTS = ("train", "valid", "test")
 SHARES = (0.7, 0.15, 0.15)
@@ -125,9 +127,15 @@ def split_table(
     later = [code for part in (valid, test) if part is not None for code in _seen(part)]
     unseen = [code for code in dict.fromkeys(later) if code not in classes]
     codes = [*classes, *unseen]
+    train = _recoded(train, codes)
     valid, test = (None if part is None else _recoded(part, codes) for part in (valid, test))
     names = tuple(labels[code] for code in codes)
-    parts = Parts(_recoded(train, codes), valid, test, names[: len(classes)], names[len(classes) :])
+    parts = Parts(train, valid, test, names[: len(classes)], names[len(classes) :])
+    scheme = scheme_of(parts.classes, train.labels, train.lengths, parts.unseen) if columns.per == "step" else None
+    if scheme is not None:
+        tagged: dict[str, Any] = {name: replace(part, scheme=scheme) for name, part in parts.named.items()}
+        parts = replace(parts, **tagged)
+        notices += malformed_notices(table, columns.label, [*tagged.values()], names)
     return columns, parts, [*notices, *_class_notices(columns, parts)]
 
 
@@ -254,6 +262,9 @@ def evaluation_part(
             f"The {part} part has labels in {columns.label!r} that the model never saw: {listed(names)}. They count as "
             "missed."
         )
+    if columns.per == "step" and (scheme := scheme_of(classes, sequences.known_labels, sequences.lengths, names)):
+        sequences = replace(sequences, scheme=scheme)
+        notices += malformed_notices(table, columns.label, [sequences], [*classes, *names])
     notices += masked_notices(columns, sequences)
     tally = Tally()
     sequences, more = cut_long(encoded(table, columns, sequences, tally), max_steps)

@@ -1,0 +1,74 @@
+"""Tags that break the rules of their scheme: said once, with the place of the first, and kept as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from bothways.data.tables import Table
+from bothways.sequences import NO_LABEL, Numbers, Sequences
+from bothways.tags import Scheme
+
+LEAST = 3
+"""With fewer malformed sequences than this in a row, tags are wrong; with more, they may be of another scheme."""
+
+
+def malformed_notices(table: Table, label: str, parts: Sequence[Sequences], classes: Sequence[Any]) -> list[str]:
+    """A word about malformed tags, and about a scheme that changes.
+
+    Args:
+        table: where the labels come from.
+        label: the name of their column.
+        parts: sequences of the table with labels and a scheme.
+        classes: the labels by code.
+
+    Example:
+        >>> import polars as pl
+        >>> from bothways.tags import scheme_of
+        >>> sequences = Sequences(
+        ...     np.zeros((3, 0)), np.array([3]), np.array([2, 1, 0]), scheme=scheme_of(("B-x", "I-x", "O"))
+        ... )
+        >>> table = Table("words.csv", pl.DataFrame({"tag": ["O", "I-x", "B-x"]}))
+        >>> malformed_notices(table, "tag", [sequences], ["B-x", "I-x", "O"])
+        ["words.csv: data row 2 (the first is 1), column 'tag': 'I-x' may not follow 'O' in BIO. Such tags: 1; \
+they count as in conlleval."]
+    """
+    whole = Sequences.joined(parts)
+    whole = whole.take(np.argsort(whole.table_rows[whole.offsets[:-1]], kind="stable"))
+    scheme, codes, rows = whole.scheme, whole.known_labels, whole.table_rows
+    assert scheme is not None
+    wrong = scheme.malformed(codes, whole.lengths)
+    if not len(wrong):
+        return []
+    step = int(wrong[rows[wrong].argmin()])
+    _, place = whole.place(step)
+    before = codes[step - 1] if place else NO_LABEL
+    if place and before != NO_LABEL and not scheme.allowed()[before, codes[step]]:
+        how = f"follow {str(classes[before])!r}"
+    else:
+        how = "stand first" if not place and not scheme.allowed()[-1, codes[step]] else "stand last"
+    other = _other_scheme(scheme, whole, wrong)
+    change = f" They stand together and read as {other}: does the scheme change?" if other else ""
+    return [
+        f"{table.place(int(rows[step]))}, column {label!r}: {str(classes[codes[step]])!r} may not {how} in "
+        f"{scheme.name}. Such tags: {len(wrong):,}; they count as in conlleval.{change}"
+    ]
+
+
+def _other_scheme(scheme: Scheme, sequences: Sequences, wrong: Numbers) -> str | None:
+    """The scheme of malformed sequences that stand together; None where they do not, or follow none."""
+    codes, lengths = sequences.known_labels, sequences.lengths
+    numbers = sequences.sequence_of_steps
+    malformed = np.unique(numbers[wrong])
+    tagged = np.unique(scheme.chunks(codes, lengths).sequence)
+    between = tagged[(tagged >= malformed[0]) & (tagged <= malformed[-1])]
+    if len(malformed) < max(LEAST, len(between) / 2):
+        return None
+    for name in ("BIO", "IOB1"):
+        still = numbers[replace(scheme, name=name).malformed(codes, lengths)]
+        if len(np.intersect1d(malformed, still)) <= len(malformed) / 10:
+            return name
+    return None

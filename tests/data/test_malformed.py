@@ -1,0 +1,94 @@
+"""Tags that break the rules of their scheme are said once, and change nothing."""
+
+from __future__ import annotations
+
+import re
+
+import polars as pl
+import pytest
+
+from bothways.data import evaluation_part, read_and_split
+from bothways.data.tables import Table
+
+BIO = ["O", "B-x", "I-x", "O", "B-x", "B-x"]
+IOB1 = ["O", "I-x", "I-x", "O", "I-x", "B-x"]
+BIOES = ["O", "B-x", "E-x", "O", "S-x", "S-x"]
+
+
+def table(sentences: list[list[str]], test: list[list[str]]) -> Table:
+    every = [*sentences, *test]
+    rows = [(i, i < len(sentences), tag) for i, tags in enumerate(every) for tag in tags]
+    numbers, train, tags = zip(*rows, strict=True)
+    parts = ["train" if each else "test" for each in train]
+    words = [f"word {i % 7}" for i in range(len(tags))]
+    return Table("words.csv", pl.DataFrame({"sentence": numbers, "word": words, "tag": tags, "split": parts}))
+
+
+def said(sentences: list[list[str]], test: list[list[str]] | None = None) -> tuple[str | None, list[str]]:
+    """The scheme that is found, and what is said of tags."""
+    split = read_and_split(
+        table(sentences, test or sentences[:1]), label="tag", sequence="sentence", order="none", draw_valid=False
+    )
+    scheme = split.parts.train.scheme
+    return None if scheme is None else scheme.name, [notice for notice in split.notices if "conlleval" in notice]
+
+
+@pytest.mark.parametrize(("tags", "name"), [(BIO, "BIO"), (IOB1, "IOB1"), (BIOES, "BIOES")])
+def test_tags_in_order_need_no_word(tags: list[str], name: str) -> None:
+    assert said([tags] * 20) == (name, [])
+
+
+@pytest.mark.parametrize("tags", [["NOUN", "VERB"], ["B-x", "NOUN", "I-x", "O"]])
+def test_labels_that_are_no_tags(tags: list[str]) -> None:
+    assert said([tags] * 20) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (["O", "I-x"], "data row 62 (the first is 1), column 'tag': 'I-x' may not follow 'O' in BIO. Such tags: 1;"),
+        (["I-x", "I-x"], "data row 61 (the first is 1), column 'tag': 'I-x' may not stand first in BIO. Such tags: 1;"),
+    ],
+)
+def test_a_malformed_tag_has_its_place(broken: list[str], words: str) -> None:
+    name, notices = said([BIO] * 10 + [broken] + [BIO] * 10)
+    assert name == "BIO"
+    assert notices == [f"words.csv: {words} they count as in conlleval."]
+
+
+def test_a_chunk_that_does_not_end() -> None:
+    _, notices = said([BIOES] * 10 + [["O", "B-x"]])
+    assert "data row 62 (the first is 1), column 'tag': 'B-x' may not stand last in BIOES." in notices[0]
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "name", "other"),
+    [(BIO, IOB1, "BIO", "IOB1"), (IOB1, BIO, "IOB1", "BIO"), (BIOES, BIO, "BIOES", "BIO")],
+)
+def test_a_scheme_that_changes(first: list[str], then: list[str], name: str, other: str) -> None:
+    found, notices = said([first] * 11 + [then] * 10)
+    assert found == name
+    assert len(notices) == 1
+    assert re.search(r"data row [67]\d ", notices[0])
+    assert notices[0].endswith(f"They stand together and read as {other}: does the scheme change?")
+
+
+def test_the_test_part_does_not_choose_the_scheme() -> None:
+    assert said([BIO] * 20, test=[IOB1] * 90)[0] == "BIO"
+    assert said([["NOUN", "VERB"]] * 20, test=[BIO] * 9)[0] is None
+
+
+def test_labels_that_training_does_not_have() -> None:
+    words = table([BIO] * 20, [["O", "B-y", "I-y", "foo", "I-x"]])
+    split = read_and_split(words, label="tag", sequence="sentence", order="none", draw_valid=False)
+    part, names = split.parts.test, (*split.parts.classes, *split.parts.unseen)
+    assert part is not None
+    assert part.scheme is not None
+    assert names == ("B-x", "I-x", "O", "B-y", "I-y", "foo")
+    chunks = part.scheme.chunks(part.known_labels, part.lengths)
+    assert [part.scheme.types[kind] for kind in chunks.type] == ["y", "x"]
+    columns = split.encoded().columns
+    _, again, unseen, notices = evaluation_part(words, columns, "test", split.parts.classes)
+    assert unseen == split.parts.unseen
+    assert again.scheme == part.scheme
+    assert sum("'I-x' may not follow 'foo' in BIO" in notice for notice in notices) == 1
