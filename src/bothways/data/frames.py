@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import polars as pl
 
+from bothways.data.encoding import Encoding
 from bothways.data.tables import Table
 from bothways.errors import DataError
 
@@ -30,6 +32,50 @@ def frame_table(name: str, frame: Any) -> Table:
     if frame.height == 0 or frame.width == 0:
         raise DataError(f"{name}: this data frame has no rows.")
     return Table(name, frame)
+
+
+def rows_table(name: str, rows: Sequence[Mapping[str, Any]], encoding: Encoding) -> Table:
+    """Rows that come one by one, as a table with the columns that an encoding reads.
+
+    Raises:
+        DataError: a row that lacks a column, or holds what is no number where one is needed; None is an empty field.
+
+    Example:
+        >>> from bothways.data.encoding import Category, Number
+        >>> encoding = Encoding((Number("bytes"),), (Category("port", ("80",)),))
+        >>> rows_table("events", [{"bytes": 12, "port": 80, "more": "x"}], encoding).frame().row(0)
+        (12.0, '80')
+    """
+
+    def fields(column: str) -> list[Any]:
+        try:
+            return [row[column] for row in rows]
+        except (KeyError, TypeError):
+            place = next(i for i, row in enumerate(rows) if not isinstance(row, Mapping) or column not in row)
+            raise DataError(
+                f"{name}, row {place + 1}: there is no {column!r}. Give null (None) where it is empty."
+            ) from None
+
+    numbers = {number.name: fields(number.name) for number in encoding.numbers}
+    for column, values in numbers.items():
+        for i, value in enumerate(values):
+            if value is not None and not isinstance(value, Real):
+                raise DataError(f"{name}, row {i + 1}, column {column!r} holds {value!r}, which is no number.")
+    series = [
+        pl.Series(column, [None if value is None else float(value) for value in values], pl.Float64)
+        for column, values in numbers.items()
+    ]
+    series += [pl.Series(column, list(map(_text, fields(column))), pl.String) for column in encoding.texts]
+    return Table(name, pl.DataFrame(series))
+
+
+def _text(value: Any) -> str | None:
+    """A category as text, as columns of tables are read."""
+    if _missing(value):
+        return None
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def with_column(table: Table, name: str, values: Sequence[Any]) -> Table:

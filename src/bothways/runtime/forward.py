@@ -61,7 +61,7 @@ def scores(network: Network, weights: Weights, sequences: Sequences) -> Floats:
 def padded(network: Network, weights: Weights, sequences: Sequences) -> Iterator[Padded]:
     """The sequences that have steps, those of similar length together, standardised and padded."""
     lengths, starts = sequences.lengths, sequences.offsets[:-1]
-    for group in _groups(lengths):
+    for group in groups(lengths):
         time = np.arange(lengths[group[0]])
         counts = time < lengths[group, None]
         places = (starts[group, None] + time)[counts]
@@ -160,7 +160,7 @@ def _checked_array(name: str, value: Any, ndim: int, missing: bool) -> Array:
     return array
 
 
-def _groups(lengths: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+def groups(lengths: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
     """Which sequences share a call, the longest first: neighbours in length, with at most `STEPS_A_CALL` padded steps.
 
     Sequences without steps are in none; one that is longer than that goes alone.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from bothways.sequences import Numbers, Sequences
 if TYPE_CHECKING:
     from bothways.baselines import Baseline
     from bothways.data import Columns
+    from bothways.stream import Stream
 
 Label = int | str | bool
 
@@ -52,10 +53,7 @@ class Member:
     def probabilities(self, sequences: Sequences) -> Floats:
         """The probability of each class for all labels; see `Model.probabilities`."""
         with np.errstate(over="ignore", invalid="ignore"):
-            z = scores(self.network, self.weights, sequences)
-        if not np.isfinite(z).all():
-            raise InputError("The scores overflow: weights of the model, or values of the sequences, are too large.")
-        return probabilities(z)
+            return checked_probabilities(scores(self.network, self.weights, sequences))
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,6 +240,14 @@ class Model:
         classes = np.array(self.classes)
         return self._arranged(X, lambda p: classes[self.decide(p)])
 
+    def stream(
+        self, lookahead: int | None = None, *, chunk: int | None = None, reorder: int = 0, idle: float | None = None
+    ) -> Stream:
+        """Label sequences that go on, many at once, each step `lookahead` steps late; see `bothways.stream.Stream`."""
+        from bothways.stream import Stream
+
+        return Stream(self, lookahead, chunk=chunk, reorder=reorder, idle=idle)
+
     def decide(self, p: Floats) -> Numbers:
         """The codes of the classes to predict by their probabilities `(labels, classes)`."""
         if len(self.classes) == 2:
@@ -268,18 +274,36 @@ class Model:
         Raises:
             InputError: weights or values so large that their sums overflow.
         """
-        p = self.members[0].probabilities(sequences)
-        if len(self.members) > 1:
+        return self.averaged(member.probabilities(sequences) for member in self.members)
+
+    def averaged(self, of_members: Iterable[Floats]) -> Floats:
+        """The probabilities of the model from those of its members, in their order."""
+        first, *others = of_members
+        p = first
+        if others:
             total = sum(member.share for member in self.members)
-            p *= self.members[0].share / total
-            for member in self.members[1:]:
-                p += member.share / total * member.probabilities(sequences)
+            p = self.members[0].share / total * first
+            for member, each in zip(self.members[1:], others, strict=True):
+                p += member.share / total * each
         return p if self.temperature == 1 else tempered(p, self.temperature)
 
     def _arranged(self, X: Any, function: Callable[[Floats], npt.NDArray[Any]]) -> Any:
         """A function of the probabilities, in the form of X."""
         sequences, form = self.read("X" if self.columns else "sequences", X)
         return arranged(sequences, form, function(self.probabilities(sequences)))
+
+
+def checked_probabilities(z: Floats) -> Floats:
+    """Scores to probabilities; refuses those that overflow.
+
+    Example:
+        >>> checked_probabilities(np.array([[np.inf]]))
+        Traceback (most recent call last):
+        bothways.errors.InputError: The scores overflow: weights of the model, or values of the ...
+    """
+    if not np.isfinite(z).all():
+        raise InputError("The scores overflow: weights of the model, or values of the sequences, are too large.")
+    return probabilities(z)
 
 
 def _check_share(share: float) -> None:

@@ -18,13 +18,15 @@ ROWS = 1 << 16
 """So many rows are standardised at once: float64 takes twice the memory."""
 
 
-def numbers(network: Network, values: Array, lengths: Lengths) -> Array:
+def numbers(network: Network, values: Array, lengths: Lengths, before: Array | None = None) -> Array:
     """What there is to standardise.
 
     Args:
         network: what it is for.
         values: `(steps, network.features)` of sequences, one after the other.
         lengths: how many steps each has.
+        before: `(sequences, 1 + network.numeric)`, float64: of each sequence how many steps came before those that are
+            given, and the sums of their numbers, for means that take them in; None for none.
 
     Returns:
         `(steps, network.channels)`: the numeric columns, and less their means over the sequence; their changes, which
@@ -43,19 +45,21 @@ def numbers(network: Network, values: Array, lengths: Lengths) -> Array:
     first, last = np.repeat(ends - lengths, lengths), np.repeat(ends - 1, lengths)
     parts = []
     for level in LEVELS[network.levels]:
-        parts.append(levels if level == "raw" else levels - _means(levels, lengths, network.direction))
+        parts.append(levels if level == "raw" else levels - _means(levels, lengths, network.direction, before))
     for over in CHANGES[: network.changes]:
         steps = np.arange(len(levels)) + (over if backward else -over)
         parts.append(levels - levels[np.clip(steps, first, last)])
     return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
 
 
-def entering(network: Network, weights: Mapping[str, Array], values: Array, lengths: Lengths) -> Floats:
+def entering(
+    network: Network, weights: Mapping[str, Array], values: Array, lengths: Lengths, before: Array | None = None
+) -> Floats:
     """What enters the network: `(steps, network.inputs)`, the numbers standardised in float64, then the codes.
 
     Beyond 1e30 in size values are cut off, lest sums of them overflow. The arguments are those of `numbers`.
     """
-    found = numbers(network, values, lengths)
+    found = numbers(network, values, lengths, before)
     result = np.empty((len(values), network.inputs), np.float32)
     result[:, network.channels :] = values[:, network.numeric :]
     for first in range(0, len(found), ROWS):
@@ -88,15 +92,19 @@ def piecewise(z: Floats, centers: Floats, slopes: Floats) -> Floats:
     return bins.reshape(*z.shape[:-1], centers.size)
 
 
-def _means(levels: Array, lengths: Lengths, direction: str) -> Array:
-    """For each step the means over its sequence; for one direction, over what it has read so far."""
+def _means(levels: Array, lengths: Lengths, direction: str, before: Array | None) -> Array:
+    """For each step the means over its sequence; for one direction, over what it has read so far.
+
+    Sums are taken step by step, so that they have the same bits for sequences that come in pieces.
+    """
     means = np.empty_like(levels)
-    for end, length in zip(np.cumsum(lengths).tolist(), lengths.tolist(), strict=True):
-        of = slice(end - length, end)
-        if direction == "both":
-            means[of] = levels[of].mean(axis=0, dtype=np.float64) if length else 0
-        else:
-            way = slice(None, None, -1 if direction == "backward" else 1)
-            sums = np.cumsum(levels[of][way], axis=0, dtype=np.float64)
-            means[of] = (sums / np.arange(1, length + 1)[:, None])[way]
+    way = slice(None, None, -1 if direction == "backward" else 1)
+    for i, (end, length) in enumerate(zip(np.cumsum(lengths).tolist(), lengths.tolist(), strict=True)):
+        sums = levels[end - length : end][way].astype(np.float64)
+        counts = np.arange(1.0, length + 1)[:, None]
+        if before is not None and direction != "backward":
+            counts += before[i, 0]
+            sums[:1] += before[i, 1:]
+        np.cumsum(sums, axis=0, out=sums)
+        means[end - length : end][way] = sums[-1:] / counts[-1:] if direction == "both" else sums / counts
     return means

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +21,10 @@ States = tuple[npt.NDArray[Any], ...]
 
 STEPS_A_PIECE = 1 << 16
 """Into pieces of so many steps a long sequence is cut; they hand their states on: nothing changes but the memory."""
+
+
+ROWS_A_BLOCK = 64
+"""So many rows are multiplied at once."""
 
 
 class Stack:
@@ -67,6 +71,33 @@ class Stack:
         if not network.pools:
             return self._head(top.last(rows, mask))
         return self._head(_pooled(network.pools, top(rows, mask), mask))
+
+    def window(
+        self, x: Floats, counts: Bools, size: int, states: Sequence[States | None]
+    ) -> tuple[Floats, list[States | None]]:
+        """The scores of some steps of sequences that go on, read backward from steps after them.
+
+        Args:
+            x: `(sequences, time, inputs)`: as many steps as the convolution pads before a sequence, then those to
+                score, then those after them.
+            counts: `(sequences, time)`, True where there is a step.
+            size: how many steps to score; a multiple of the stride of the convolution, unless none come after them.
+            states: for each layer that in which its forward direction comes to them; None in a layer without one.
+
+        Returns:
+            `(sequences, size, outputs)`, and for each layer the state in which its forward direction leaves them.
+        """
+        rows, mask, outputs = self._rows(x), counts, size
+        if (convolution := self._network.convolution) is not None:
+            before, after = convolution.padding
+            rows = self._convolved(convolution, rows if mask.all() else rows * mask[..., None], (0, after))
+            mask, outputs = mask[:, before :: convolution.stride], -(-size // convolution.stride)
+        left: list[States | None] = []
+        for i, (layer, state) in enumerate(zip(self._layers, states, strict=True)):
+            top = i == len(self._layers) - 1
+            rows, after_them = layer.window(rows, None if mask.all() else mask, outputs, state, top)
+            left.append(after_them)
+        return self._spread(self._head(rows), size), left
 
     def _long(self, x: Floats) -> Floats:
         """The same for one long sequence without padding."""
@@ -118,7 +149,7 @@ class Stack:
         z = np.empty((len(rows), count, convolution.filters), np.float32)
         z[:] = self._weights["convolution/bias"]
         for i in range(convolution.window):
-            z += rows[:, i : i + (count - 1) * stride + 1 : stride] @ kernel[i]
+            z += product(rows[:, i : i + (count - 1) * stride + 1 : stride], kernel[i])
         return np.maximum(z, 0, out=z)
 
     def _spread(self, z: Floats, time: int) -> Floats:
@@ -127,7 +158,30 @@ class Stack:
         return z if stride == 1 else np.repeat(z, stride, axis=1)[:, :time]
 
     def _head(self, rows: Floats) -> Floats:
-        return np.asarray(rows @ self._weights["head/kernel"] + self._weights["head/bias"])
+        return product(rows, self._weights["head/kernel"]) + self._weights["head/bias"]
+
+
+def product(rows: Floats, kernel: Floats) -> Floats:
+    """`rows @ kernel`, with bits of a row that do not depend on the other rows.
+
+    Those of BLAS depend on how many rows there are; so it gets blocks of one size.
+
+    Example:
+        >>> rows = np.random.default_rng(0).normal(size=(7, 50, 64)).astype(np.float32)
+        >>> kernel = np.ones((64, 3), np.float32)
+        >>> bool((product(rows, kernel)[2:3, :9] == product(rows[2:3, :9], kernel)).all())
+        True
+    """
+    flat = rows.reshape(-1, rows.shape[-1])
+    whole = len(flat) - len(flat) % ROWS_A_BLOCK
+    result = np.empty((len(flat), kernel.shape[-1]), np.float32)
+    blocks = (-1, ROWS_A_BLOCK, flat.shape[-1])
+    result[:whole] = (flat[:whole].reshape(blocks) @ kernel).reshape(-1, kernel.shape[-1])
+    if whole < len(flat):
+        last = np.zeros((ROWS_A_BLOCK, flat.shape[-1]), np.float32)
+        last[: len(flat) - whole] = flat[whole:]
+        result[whole:] = (last @ kernel)[: len(flat) - whole]
+    return result.reshape(*rows.shape[:-1], kernel.shape[-1])
 
 
 def _part(rows: Floats, first: int, last: int) -> Floats:
@@ -181,6 +235,11 @@ class _Recurrent:
         ]
         self._layer = self._frozen(self._directions)
 
+    @cached_property
+    def _backward(self) -> Layer:
+        """Its last direction alone."""
+        return self._frozen(self._directions[-1:])
+
     def _frozen(self, directions: Sequence[Direction]) -> Layer:
         return Layer(directions, cell=self._recurrent.cell, merge_mode=self._recurrent.merge_mode, frozen=True)
 
@@ -204,15 +263,32 @@ class _Recurrent:
         bounds = [(first, min(first + STEPS_A_PIECE, time)) for first in range(0, time, STEPS_A_PIECE)]
         entered: list[States | None] = [None] * len(bounds)
         if self._directions[-1].reverse:
-            backward = self._frozen(self._directions[-1:])
             for k in range(len(bounds) - 1, 0, -1):
-                (entered[k - 1],) = backward.run(source(*bounds[k]), initial_states=[entered[k]]).states
+                (entered[k - 1],) = self._backward.run(source(*bounds[k]), initial_states=[entered[k]]).states
         forward: States | None = None
         for bound, state in zip(bounds, entered, strict=True):
             states = [state if direction.reverse else forward for direction in self._directions]
             result = self._layer.run(source(*bound), initial_states=states)
             forward = result.states[0]
             yield _Piece(np.asarray(result.outputs), result.states)
+
+    def window(
+        self, rows: Floats, mask: Bools | None, size: int, state: States | None, top: bool
+    ) -> tuple[Floats, States | None]:
+        """Its outputs, at the first `size` steps if it is the `top` layer; and its forward state after those."""
+        of_now, of_later = (None, None) if mask is None else (mask[:, :size], mask[:, size:])
+        later, entered = rows[:, size:], None
+        if later.shape[1] and self._directions[-1].reverse:
+            (entered,) = self._backward.run(later, of_later).states
+        states = [entered if direction.reverse else state for direction in self._directions]
+        result = self._layer.run(rows[:, :size], of_now, initial_states=states)
+        outputs = np.asarray(result.outputs)
+        left = None if self._directions[0].reverse else result.states[0]
+        if later.shape[1] and not top:
+            states = [None if direction.reverse else left for direction in self._directions]
+            further = self._layer.run(later, of_later, initial_states=states).outputs
+            outputs = np.concatenate([outputs, np.asarray(further)], axis=1)
+        return outputs, left
 
     def ends(self, pieces: Sequence[_Piece]) -> Floats:
         """The final state of each direction, merged, of a sequence that was read in `pieces`."""

@@ -1,0 +1,78 @@
+"""The state of a key, and all that a stream holds, as bytes: a digest, a line of JSON, arrays.
+
+The digest covers the rest; the line begins with the fingerprint of the stream that the bytes are for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from bothways.errors import InputError
+from bothways.runtime import Model
+from bothways.runtime.forward import Array
+
+DIGEST = 16
+"""The size of digests, in bytes."""
+
+
+def fingerprint(model: Model, *settings: int) -> str:
+    """What tells apart streams that cannot read each other's states."""
+    digest = hashlib.blake2b(digest_size=DIGEST)
+    for member in model.members:
+        for name, array in member.arrays().items():
+            digest.update(f"{name} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+    described = [[asdict(network) for network in model.networks], model.classes, settings]
+    digest.update(json.dumps([*described, None if model.columns is None else model.columns.to_json()]).encode())
+    return digest.hexdigest()
+
+
+def pack(mark: str, facts: Mapping[str, Any], arrays: Iterable[Array]) -> bytes:
+    """Facts and arrays as bytes."""
+    line = json.dumps({"stream": mark, **facts}, default=_coded).encode() + b"\n"
+    body = line + b"".join(array.tobytes() for array in arrays)
+    return hashlib.blake2b(body, digest_size=DIGEST).digest() + body
+
+
+def unpack(mark: str, state: bytes) -> tuple[dict[str, Any], Callable[[tuple[int, ...], Any], Array]]:
+    """The facts, and what takes the arrays, of which shape and type must be known, one after the other.
+
+    Raises:
+        InputError: the bytes are damaged, or not of a stream with this mark.
+    """
+    body = memoryview(state)[DIGEST:]
+    if hashlib.blake2b(body, digest_size=DIGEST).digest() != bytes(state[:DIGEST]):
+        raise InputError("This state of a stream is damaged or cut short. Take one that is whole.")
+    line, _, rest = bytes(body).partition(b"\n")
+    facts = json.loads(line, object_hook=_decoded)
+    if facts.pop("stream") != mark:
+        raise InputError(
+            "This state is of another model, or of a stream with another lookahead, chunk or reorder. Make the stream "
+            "as that one was made."
+        )
+    place = 0
+
+    def take(shape: tuple[int, ...], dtype: Any) -> Array:
+        nonlocal place
+        count = int(np.prod(shape))
+        array = np.frombuffer(rest, dtype, count, place).reshape(shape)
+        place += array.nbytes
+        return array
+
+    return facts, take
+
+
+def _coded(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return {"time": value.isoformat()}
+    raise InputError(f"A key or step is {value!r}, which cannot be saved; use numbers, text or times.")
+
+
+def _decoded(value: dict[str, Any]) -> Any:
+    return datetime.fromisoformat(value["time"]) if value.keys() == {"time"} else value

@@ -1,0 +1,100 @@
+"""The networks of a stream: from the steps that each key holds to scores, for many keys at once."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from bothways.network import CHANGES, Network
+from bothways.runtime.forward import Array, Floats
+from bothways.runtime.model import Member, checked_probabilities
+from bothways.runtime.numbers import entering
+from bothways.runtime.stack import Stack
+from bothways.spec import cell_spec
+
+Numbers = npt.NDArray[np.int64]
+
+
+class Windows(NamedTuple):
+    """What some keys hold: steps that are labeled, those to label, and those after them.
+
+    Attributes:
+        slots: `(keys,)` which keys.
+        values: `(steps, features)`, one key after the other.
+        past: `(keys,)` how many of its steps come before those to label.
+        size: `(keys,)` how many to label.
+        lengths: `(keys,)` how many there are in all.
+        before: `(keys, 1 + numeric)`, as for `numbers`: what came before its first step here.
+        ends: whether nothing comes after these steps.
+    """
+
+    slots: Numbers
+    values: Array
+    past: Numbers
+    size: Numbers
+    lengths: Numbers
+    before: npt.NDArray[np.float64]
+    ends: bool
+
+
+def reach(network: Network) -> int:
+    """How many steps before those to label a network reads again.
+
+    Example:
+        >>> reach(Network(3, 2, changes=2)), reach(Network(3, 2, changes=1, conv_window=7))
+        (4, 3)
+    """
+    of_changes = 0 if network.direction == "backward" else max(CHANGES[: network.changes], default=0)
+    return max(of_changes, network.convolution.padding[0] if network.convolution else 0)
+
+
+class MemberStream:
+    """A network in a stream, with the states in which its forward directions have come to each key's next step."""
+
+    def __init__(self, member: Member) -> None:
+        """Nothing is known of any key."""
+        self.network, self._weights = member.network, member.weights
+        self._stack = Stack(member.network, member.weights)
+        self._states = [
+            tuple(np.zeros((0, layer.units), np.float32) for _ in cell_spec(layer.cell).states)
+            if layer.directions[0] == "forward"
+            else None
+            for layer in member.network.recurrent
+        ]
+
+    @property
+    def states(self) -> list[Floats]:
+        """`(slots, units)` arrays, all there are."""
+        return [array for states in self._states for array in states or ()]
+
+    def grow(self, slots: int) -> None:
+        """Make room for keys."""
+        self._states = [
+            states and tuple(np.concatenate([a, np.zeros((slots - len(a), a.shape[1]), np.float32)]) for a in states)
+            for states in self._states
+        ]
+
+    def probabilities(self, windows: Windows) -> Floats:
+        """Label steps and step on: `(steps to label, classes)`, one key after the other."""
+        values = entering(self.network, self._weights, windows.values, windows.lengths, windows.before)
+        z = self._scores(windows, values)
+        return checked_probabilities(z)
+
+    def _scores(self, windows: Windows, values: Floats) -> Floats:
+        before = self.network.convolution.padding[0] if self.network.convolution else 0
+        offsets = np.cumsum(windows.lengths) - windows.lengths
+        width = before + int((windows.lengths - windows.past).max())
+        rows = np.arange(width) + (windows.past - before)[:, None]  # of the steps of a key, which one stands where
+        counts = (rows >= 0) & (rows < windows.lengths[:, None])
+        x = np.zeros((*counts.shape, self.network.inputs), np.float32)
+        x[counts] = values[(offsets[:, None] + rows)[counts]]
+        states = [each and tuple(array[windows.slots] for array in each) for each in self._states]
+        size = int(windows.size.max())
+        with np.errstate(over="ignore", invalid="ignore"):
+            z, left = self._stack.window(x, counts, size, states)
+        for mine, new in zip(self._states, left, strict=True):
+            for array, of_keys in zip(mine or (), new or (), strict=True):
+                array[windows.slots] = of_keys
+        return z[np.arange(size) < windows.size[:, None]] if windows.ends else z.reshape(-1, z.shape[-1])

@@ -1,0 +1,222 @@
+"""Labels K steps late: offline numbers with enough lookahead, the same bits whatever else is in a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bothways.errors import InputError
+from bothways.network import Network
+from bothways.runtime import Member, Model
+from bothways.stream import Labeled, Stream
+
+NETWORKS: dict[str, list[dict[str, Any]]] = {
+    "both ways": [{}],
+    "forward": [{"direction": "forward"}],
+    "backward": [{"direction": "backward"}],
+    "deep": [{"depth": 3, "merge_mode": "sum"}],
+    "convolution": [{"conv_window": 5}],
+    "stride": [{"conv_window": 6, "conv_stride": 3, "depth": 2}],
+    "gru, all changes": [{"cell": "gru", "changes": 4}],
+    "plain": [{"encoding": "standard", "levels": "raw", "changes": 0}],
+    "average": [{}, {"direction": "forward", "depth": 2}, {"cell": "gru", "conv_window": 3}],
+}
+
+
+def model_of(kinds: list[dict[str, Any]], classes: int = 3, seed: int = 0) -> Model:
+    random = np.random.default_rng(seed)
+    members = []
+    for i, kind in enumerate(kinds):
+        network = Network(**{"features": 3, "classes": classes, "categories": (4,), "units": 8} | kind)
+        shapes = network.weight_shapes().items()
+        weights = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes}
+        weights["input/scale"] = np.abs(weights["input/scale"]) + np.float32(0.5)
+        members.append(Member(network, weights, share=1.0 + i))
+    return Model(members, tuple(f"c{i}" for i in range(classes)), temperature=1.3)
+
+
+def sequences_of(lengths: list[int], seed: int = 1) -> list[np.ndarray]:
+    random = np.random.default_rng(seed)
+    return [np.column_stack([random.normal(size=(n, 2)), random.integers(0, 4, n)]) for n in lengths]
+
+
+def events_of(sequences: list[np.ndarray], seed: int = 2) -> Iterator[tuple[str, int, np.ndarray]]:
+    """The steps of all sequences, mixed; those of each in order."""
+    random = np.random.default_rng(seed)
+    places = [0] * len(sequences)
+    for k in random.permutation(np.repeat(np.arange(len(sequences)), [len(each) for each in sequences])).tolist():
+        yield f"key {k}", places[k], sequences[k][places[k]]
+        places[k] += 1
+
+
+def pushed(stream: Stream, events: list[Any], at_once: int) -> list[Labeled]:
+    found = []
+    for first in range(0, len(events), at_once):
+        keys, steps, values = zip(*events[first : first + at_once], strict=True)
+        found += stream.push_many(keys, steps, np.array(values))
+    return found
+
+
+@pytest.mark.parametrize("kinds", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize("chunk", [None, 6])
+def test_enough_lookahead_gives_the_offline_numbers(kinds: list[dict[str, Any]], chunk: int | None) -> None:
+    model, sequences = model_of(kinds), sequences_of([1, 2, 40, 90, 17, 16, 65])
+    stream = model.stream(lookahead=100, chunk=chunk)
+    found = pushed(stream, list(events_of(sequences)), 64) + stream.flush()
+    assert len(stream) == 0
+    for k, (p, labels) in enumerate(zip(model.predict_proba(sequences), model.predict(sequences), strict=True)):
+        mine = [each for each in found if each.key == f"key {k}"]
+        assert [each.step for each in mine] == list(range(len(p)))
+        assert np.array_equal(np.array([each.probabilities for each in mine], np.float32), p)
+        assert [each.label for each in mine] == labels.tolist()
+
+
+@pytest.mark.parametrize("kinds", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize(("lookahead", "chunk"), [(0, None), (5, 3), (16, 1), (2, 9)])
+def test_the_same_labels_however_events_come(kinds: list[dict[str, Any]], lookahead: int, chunk: int | None) -> None:
+    model = model_of(kinds)
+    if chunk is not None and chunk % model.network.conv_stride:
+        chunk = 3
+    events = list(events_of(sequences_of([1, 30, 77, 5, 64])))
+    one, many = (model.stream(lookahead, chunk=chunk) for _ in range(2))
+    alone, together = pushed(one, events, 1), pushed(many, events, 61)
+    assert alone == together
+    assert one.flush() == many.flush()
+    assert len(alone) > 50
+
+
+def test_a_label_sees_just_the_steps_that_are_promised() -> None:
+    (sequence,) = sequences_of([50])
+    model = model_of([{"levels": "raw"}])
+    stream = model.stream(7, chunk=1)
+    for step, values in enumerate(sequence):
+        found = stream.push("a", step, values)
+        assert [each.step for each in found] == ([step - 7] if step >= 7 else [])
+        if found:
+            offline = model.predict_proba([sequence[: step + 1]])[0][step - 7]
+            np.testing.assert_allclose(found[0].probabilities, offline, atol=1e-6)
+
+
+@pytest.mark.parametrize("kinds", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize("reorder", [0, 3])
+def test_replay_after_a_restore_gives_the_same_bits(kinds: list[dict[str, Any]], reorder: int) -> None:
+    model, events = model_of(kinds), list(events_of(sequences_of([60, 3, 45])))
+    first = model.stream(6, reorder=reorder)
+    pushed(first, events[:70], 7)
+    states = {key: first.state(key) for key in ("key 0", "key 1", "key 2")}
+    rest = pushed(first, events[70:], 7) + first.flush()
+    second = model.stream(6, reorder=reorder)
+    for key in reversed(states):
+        second.restore(key, states[key])
+    again = pushed(second, events[70:], 50) + second.flush()
+    assert {each[:2]: each for each in again} == {each[:2]: each for each in rest}
+    assert len(again) == len(rest) > 30
+    second.restore("key 0", states["key 0"])
+    before = len(second)
+    assert pushed(second, [event for event in events[:70] if event[0] == "key 0"], 9) == []
+    assert len(second) == before
+    assert second.dropped == sum(event[0] == "key 0" for event in events[:70])
+
+
+def test_a_state_that_is_not_whole_or_not_ours_is_refused() -> None:
+    model, (sequence,) = model_of([{}]), sequences_of([30])
+    stream = model.stream(4)
+    pushed(stream, [("a", i, values) for i, values in enumerate(sequence)], 30)
+    state = stream.state("a")
+    for damaged in (state[:-1], state[:10], b"", bytes([state[0] ^ 1]) + state[1:], state + b"0"):
+        with pytest.raises(InputError, match="damaged"):
+            stream.restore("a", damaged)
+    for other in (model.stream(5), model.stream(4, chunk=9), model_of([{}], seed=5).stream(4)):
+        with pytest.raises(InputError, match="another model"):
+            other.restore("a", state)
+    with pytest.raises(InputError, match="no key 'b'"):
+        stream.state("b")
+    assert stream.state("a") == state
+
+
+def test_late_and_double_events_are_dropped_and_counted() -> None:
+    model, (sequence,) = model_of([{}]), sequences_of([20])
+    events = [("a", i, values) for i, values in enumerate(sequence)]
+    plain, noisy = model.stream(3), model.stream(3)
+    expected = pushed(plain, events, 5) + plain.flush()
+    assert pushed(noisy, [*events[:9], events[3], events[8], *events[9:], events[0]], 5) + noisy.flush() == expected
+    assert (noisy.dropped, plain.dropped) == (3, 0)
+
+
+@pytest.mark.parametrize("at_once", [1, 4, 100])
+def test_events_out_of_order_within_bounds_are_sorted(at_once: int) -> None:
+    model, sequences = model_of([{}]), sequences_of([40, 25])
+    events = list(events_of(sequences))
+    plain, mixed = model.stream(3), model.stream(3, reorder=2)
+    expected = pushed(plain, events, 7) + plain.flush()
+    shuffled = []
+    for key in ("key 0", "key 1"):
+        mine = [event for event in events if event[0] == key]
+        for i in range(0, len(mine), 3):
+            shuffled += reversed(mine[i : i + 3])
+    found = pushed(mixed, shuffled, at_once) + mixed.flush()
+    assert sorted(found) == sorted(expected)
+    assert mixed.dropped == 0
+    found = pushed(mixed, [events[0]] * 2, at_once)
+    assert mixed.dropped == 1
+
+
+def test_idle_keys_are_closed_at_the_same_events_however_they_come() -> None:
+    model = model_of([{}])
+    (values,) = sequences_of([3000])
+    events = [(f"key {i % 3 if i < 500 else 3 + i % 2}", i, row) for i, row in enumerate(values)]
+    found = []
+    for at_once in (1, 700, 3000):
+        stream = model.stream(16, idle=900)
+        found.append(pushed(stream, events, at_once))
+        assert len(stream) == 2
+    assert found[0] == found[1] == found[2]
+    assert {f"key {i}" for i in range(3)} <= {each.key for each in found[0]}
+
+
+def test_times_as_steps() -> None:
+    model, (sequence,) = model_of([{}]), sequences_of([1500])
+    start = datetime(2024, 5, 1, tzinfo=UTC)
+    events = [("a" if i < 9 else "b", start + timedelta(seconds=i), row) for i, row in enumerate(sequence)]
+    stream = model.stream(4, idle=600)
+    found = pushed(stream, events, 100)
+    assert [each.step for each in found if each.key == "a"] == [event[1] for event in events[:9]]
+    other = model.stream(4, idle=600)
+    other.restore("b", stream.state("b"))
+    assert other.flush() == stream.flush()
+    with pytest.raises(InputError, match="A step is 3; the steps of this stream must be finite times with"):
+        stream.push("b", 3, sequence[0])
+
+
+def test_bad_input_is_refused_and_nothing_taken() -> None:
+    model = model_of([{}])
+    stream = model.stream()
+    for bad, said in (
+        ((["a"], [1, 2], [[0, 0, 0]]), "1 keys, 2 steps and values of 1"),
+        ((["a"], [float("nan")], [[0, 0, 0]]), "A step is nan"),
+        ((["a"], [True], [[0, 0, 0]]), "A step is True"),
+        ((["a"], ["1"], [[0, 0, 0]]), "A step is '1'"),
+        ((["a"], [1], [[0, 0]]), "has 2 features; it needs 3"),
+        ((["a"], [1], [[0, np.inf, 0]]), "inf"),
+        ((["a"], [1], [[0, 0, 9]]), "codes are the whole numbers"),
+    ):
+        with pytest.raises(InputError, match=said):
+            stream.push_many(*bad)
+    assert (len(stream), stream.events) == (0, 0)
+    assert stream.close("a") == stream.flush() == stream.push_many([], [], np.empty((0, 3))) == []
+    for options, said in (
+        ({"lookahead": -1}, "lookahead"),
+        ({"chunk": 0}, "chunk"),
+        ({"reorder": 1.5}, "reorder"),
+        ({"idle": 0}, "idle"),
+    ):
+        with pytest.raises(InputError, match=said):
+            model.stream(**options)
+    with pytest.raises(InputError, match="multiple of 3"):
+        model_of(NETWORKS["stride"]).stream(4, chunk=4)
+    with pytest.raises(InputError, match="one label per sequence"):
+        model_of([{"per": "sequence"}]).stream()
