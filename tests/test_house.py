@@ -41,6 +41,7 @@ ORDER = [
     {"study"},
     {"labeler"},
     {"demo", "jobs", "bench"},
+    {"serve"},
     {"cli"},
     {"__main__"},
 ]
@@ -67,6 +68,10 @@ HOMES = {
     "distributed": ("study.pool",),
     "threadpoolctl": ("baselines", "study.worker"),
     "safetensors": ("store",),
+    "granian": ("serve.server",),
+    "uvloop": ("serve.server",),
+    "orjson": ("serve",),
+    "prometheus_client": ("serve.metrics",),
     "typer": ("cli",),
     "rich": ("cli",),
 }

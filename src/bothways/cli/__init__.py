@@ -1,11 +1,11 @@
-"""The command line: arguments and printing. The work is done in `jobs`, `demo`, `study` and `bench`."""
+"""The command line: arguments and printing. The work is done in `jobs`, `demo`, `serve`, `study` and `bench`."""
 
 from __future__ import annotations
 
 import sys
 
 from bothways import interrupts
-from bothways.cli import compare, display, engine, tables
+from bothways.cli import compare, display, engine, serving, tables
 from bothways.cli.app import app
 from bothways.errors import BothwaysError, command_line
 
@@ -16,6 +16,7 @@ for command in (tables.train, tables.evaluate):
     app.command()(command)
 app.command(cls=tables.PredictCommand)(tables.predict)
 app.command()(tables.info)
+app.command()(serving.serve)
 app.command()(compare.compare)
 app.command()(engine.bench)
 

@@ -22,6 +22,7 @@ PANELS = {
     "search": "The search for settings",
     "network": "The network",
     "settings": "Training",
+    "limits": "What it takes on at most",
 }
 """The headings of `--help`, by the names that commands give to their groups of options."""
 

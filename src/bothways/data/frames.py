@@ -6,11 +6,15 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from bothways.data.encoding import Encoding
+from bothways.data.columns import Columns
+from bothways.data.encoding import Encoding, Tally
+from bothways.data.sequences import encoded
 from bothways.data.tables import Table
 from bothways.errors import DataError
+from bothways.sequences import Numbers, Sequences
 
 
 def is_frame(value: Any) -> bool:
@@ -76,6 +80,18 @@ def _text(value: Any) -> str | None:
     if isinstance(value, bool):
         return str(value).lower()
     return str(int(value) if isinstance(value, float) and value.is_integer() else value)
+
+
+def column_sequences(name: str, columns: Columns, arrays: Mapping[str, Any], lengths: Numbers) -> Sequences:
+    """Sequences whose steps stand one after the other, out of an array `(steps,)` for each column; times are seconds.
+
+    Example:
+        >>> columns = Columns("attack", ("bytes",), sequence="flow")
+        >>> column_sequences("inputs", columns, {"bytes": np.array([1.5, 2.0])}, np.array([1, 1])).values.tolist()
+        [[1.5], [2.0]]
+    """
+    table = Table(name, pl.DataFrame([pl.Series(each, array) for each, array in arrays.items()]))
+    return encoded(table, columns, Sequences(np.empty((len(table), 0)), lengths, per=columns.per), Tally())
 
 
 def with_column(table: Table, name: str, values: Sequence[Any]) -> Table:

@@ -49,6 +49,11 @@ def info(path: str | Path) -> Model | Inspection:
 def load_with_columns(path: str | Path) -> tuple[Model, Columns]:
     """A model that was trained on a table, and its columns."""
     model = store.load(path)
+    return model, table_columns(model, path)
+
+
+def table_columns(model: Model, name: str | Path) -> Columns:
+    """The columns of a model that was trained on a table; messages call it `name`."""
     if model.columns is None or not model.columns.label:
-        raise InputError(f"{path}: this model was trained on arrays, so it does not know the columns of a table.")
-    return model, model.columns
+        raise InputError(f"{name}: this model was trained on arrays, so it does not know the columns of a table.")
+    return model.columns

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bothways.data import LabeledWriter
-from bothways.data.sources import OUTPUTS, WILDCARDS, ending, find_files
+from bothways.data import Columns, LabeledWriter
+from bothways.data.sources import OUTPUTS, WILDCARDS, Source, ending, find_files
 from bothways.errors import BothwaysError, DataError, InputError
 from bothways.files import check_output
 from bothways.jobs.models import load_with_columns
@@ -96,19 +96,34 @@ def predict(
     check_output(output, OUTPUTS)
     _refuse_inputs(data, output)
     loaded, columns = load_with_columns(model)
-    positive = _threshold(loaded, threshold)
-    with LabeledWriter(output, loaded.classes, probabilities) as writer:
+    return label(loaded, columns, data, output, threshold, probabilities, reading, say, on_rows)
+
+
+def label(
+    model: Model,
+    columns: Columns,
+    data: Source,
+    output: Path,
+    threshold: float | str | None,
+    probabilities: bool,
+    reading: Mapping[str, Any],
+    say: Callable[[str], None],
+    on_rows: Callable[[int], None] | None = None,
+) -> Prediction:
+    """What `predict` does, with a model that is loaded already; arguments and errors are the same."""
+    positive = threshold_of(model, threshold)
+    with LabeledWriter(output, model.classes, probabilities) as writer:
         writer.label(
             data,
             columns,
-            lambda part: _decided(loaded, loaded.probabilities(part), positive),
+            lambda part: decided(model, model.probabilities(part), positive),
             on_rows,
             reading=Reading(**reading),
             say=say,
         )
     for notice in writer.notices:
         say(notice)
-    predicted = dict(zip(loaded.classes, writer.counts.tolist(), strict=True))
+    predicted = dict(zip(model.classes, writer.counts.tolist(), strict=True))
     return Prediction(output, writer.rows, writer.sequences, predicted)
 
 
@@ -122,7 +137,7 @@ def _refuse_inputs(data: str | Path, output: Path) -> None:
         raise InputError(f"{output}: this is one of the tables to label; write the labels somewhere else.")
 
 
-def _threshold(model: Model, asked: float | str | None) -> tuple[int, float] | None:
+def threshold_of(model: Model, asked: float | str | None) -> tuple[int, float] | None:
     """The code of the positive class, and from which probability it is predicted; None for the model's own decision."""
     if asked is None:
         return None
@@ -145,7 +160,7 @@ def _threshold(model: Model, asked: float | str | None) -> tuple[int, float] | N
     return rarest([model.class_counts.get(label, 0) for label in model.classes]), value
 
 
-def _decided(
+def decided(
     model: Model, p: npt.NDArray[np.float32], positive: tuple[int, float] | None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     """The codes that probabilities `(labels, classes)` give, and these."""
@@ -168,7 +183,7 @@ def _predict_each(
     """Label each file of the data on its own, into a folder."""
     from joblib import Parallel, delayed
 
-    _threshold(load_with_columns(model)[0], threshold)
+    threshold_of(load_with_columns(model)[0], threshold)
     targets = {path: output / _name(path) for path in find_files(data).paths}
     for target in targets.values():
         if list(targets.values()).count(target) > 1:

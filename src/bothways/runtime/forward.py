@@ -40,7 +40,7 @@ class Padded(NamedTuple):
     places: npt.NDArray[np.int64]
 
 
-def scores(network: Network, weights: Weights, sequences: Sequences) -> Floats:
+def scores(network: Network, weights: Weights, sequences: Sequences, stack: Stack | None = None) -> Floats:
     """The scores (logits) of every step, or of every sequence.
 
     Sequences of similar length go through the network together; each is read from its first step to its last. A
@@ -50,12 +50,13 @@ def scores(network: Network, weights: Weights, sequences: Sequences) -> Floats:
         network: the description that `weights` belongs to.
         weights: the arrays that `network.weight_shapes()` names.
         sequences: checked, as `checked_sequences` gives them; labels are not looked at.
+        stack: the layers, where they are laid out already.
 
     Returns:
         `(steps, network.outputs)`, or `(sequences, network.outputs)` where a sequence has one label.
     """
     count = sequences.steps if network.per == "step" else len(sequences)
-    return scores_of(network, weights, padded(network, weights, sequences), count)
+    return scores_of(network, weights, padded(network, weights, sequences), count, stack)
 
 
 def padded(network: Network, weights: Weights, sequences: Sequences) -> Iterator[Padded]:
@@ -70,9 +71,11 @@ def padded(network: Network, weights: Weights, sequences: Sequences) -> Iterator
         yield Padded(x, counts, group, places)
 
 
-def scores_of(network: Network, weights: Weights, groups: Iterable[Padded], count: int) -> Floats:
+def scores_of(
+    network: Network, weights: Weights, groups: Iterable[Padded], count: int, stack: Stack | None = None
+) -> Floats:
     """What `scores` gives, of sequences that `padded` has prepared."""
-    stack = Stack(network, weights)
+    stack = stack or Stack(network, weights)
     per_step = network.per == "step"
     result = np.empty((count, network.outputs), np.float32)
     if not per_step:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from bothways.network import MAX_CODES, Network
 from bothways.patterns import Patterns
 from bothways.runtime.forward import Floats, check_codes, checked_sequences, probabilities, scores
 from bothways.runtime.inputs import Form, arranged, read_input
+from bothways.runtime.stack import Stack
 from bothways.sequences import Numbers, Sequences
 
 if TYPE_CHECKING:
@@ -46,6 +48,10 @@ class Member:
         check_weights(self.network, self.weights)
         _check_share(self.share)
 
+    @cached_property
+    def _stack(self) -> Stack:
+        return Stack(self.network, self.weights)
+
     def arrays(self) -> Mapping[str, Any]:
         """What a model file keeps of it."""
         return self.weights
@@ -53,7 +59,7 @@ class Member:
     def probabilities(self, sequences: Sequences) -> Floats:
         """The probability of each class for all labels; see `Model.probabilities`."""
         with np.errstate(over="ignore", invalid="ignore"):
-            return checked_probabilities(scores(self.network, self.weights, sequences))
+            return checked_probabilities(scores(self.network, self.weights, sequences, self._stack))
 
 
 @dataclass(frozen=True, eq=False)

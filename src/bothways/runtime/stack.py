@@ -40,6 +40,10 @@ class Stack:
         self._network, self._weights = network, weights
         self._layers = [_Recurrent(recurrent, weights) for recurrent in network.recurrent]
 
+    def __reduce__(self) -> tuple[type[Stack], tuple[Network, Weights]]:
+        """Copies are laid out anew."""
+        return Stack, (self._network, self._weights)
+
     def __call__(self, x: Floats, counts: Bools) -> Floats:
         """The scores of padded sequences.
 

@@ -1,0 +1,38 @@
+"""What a server takes on at most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bothways.options import check_options, option_field
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a server takes on at most.
+
+    Example:
+        >>> Limits(body=1).body_bytes
+        1048576
+    """
+
+    body: int = option_field(64, "Maximum size of a request, in MiB.", least=1, flag="--max-body")
+    header: int = option_field(32, "Maximum size of the headers of a request, in KiB.", least=8, flag="--max-header")
+    seconds: int = option_field(
+        30, "Maximum time for a request to arrive, in seconds; a connection is idle half of it.", least=2,
+        flag="--max-seconds",
+    )  # fmt: skip
+    connections: int = option_field(1000, "Maximum number of connections.", least=1, flag="--max-connections")
+    queue: int = option_field(
+        256, "Maximum number of requests at once; others are told to come back later.", least=1, flag="--max-queue"
+    )
+    memory: int = option_field(512, "Maximum size of all requests at once, in MiB.", least=1, flag="--max-memory")
+
+    def __post_init__(self) -> None:
+        """Check everything."""
+        check_options(self)
+
+    @property
+    def body_bytes(self) -> int:
+        """The maximum size of a request in bytes."""
+        return self.body << 20

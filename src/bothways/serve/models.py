@@ -1,0 +1,323 @@
+"""The models of a server: what each takes and gives, and their files, which may be replaced while it runs."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from bothways import store
+from bothways.errors import BothwaysError, InputError, ModelFileError
+from bothways.runtime import Model
+from bothways.runtime.inputs import check_categories, read_arrays
+from bothways.sequences import Numbers, Sequences
+from bothways.serve.protocol import LABELS, PROBABILITIES, Request
+
+Array = npt.NDArray[Any]
+
+ENDING = ".bothways"
+SEQUENCES, LENGTHS, MASK = "sequences", "lengths", "mask"
+
+QUICK_SECONDS = 0.002
+"""So long may a computation hold up other requests; what takes longer is done in another thread."""
+
+MOST_VALUES = 1 << 25
+"""How many probabilities an answer may hold."""
+
+log = logging.getLogger("bothways.serve")
+
+
+class Steps(NamedTuple):
+    """Sequences out of a request, their steps one after the other.
+
+    Attributes:
+        values: `(steps, features)`, or by the names of columns `(steps,)`.
+        lengths: `(sequences,)`.
+        shape: of the outputs where there is one label per step.
+        places: where the steps lie in such outputs; None if they fill them.
+        single: whether values are float32, else float64; both in one array would change bits.
+    """
+
+    values: Any
+    lengths: Numbers
+    shape: tuple[int, ...]
+    places: npt.NDArray[np.bool_] | None
+    single: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Served:
+    """A model, as the protocol shows it.
+
+    Attributes:
+        name: by the name of its file.
+        path: its file.
+        version: the first digits of the SHA-256 of the file.
+        model: what is in it.
+        quick: how many steps take it at most `QUICK_SECONDS`.
+    """
+
+    name: str
+    path: Path
+    version: str
+    model: Model
+    quick: int = 0
+
+    @classmethod
+    def load(cls, path: Path) -> Served:
+        """Read a model, and run it once so that the first request need not wait.
+
+        Raises:
+            ModelFileError: as `store.load`, or the file is gone.
+        """
+        model = store.load(path)
+        try:
+            version = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+        except OSError as error:
+            raise ModelFileError(f"{path}: cannot be read ({error.strerror}).") from None
+        zeros = Sequences(np.zeros((32, model.network.features)), np.array([32]), per=model.network.per)
+        seconds = []
+        for _ in range(3):
+            start = time.perf_counter()
+            model.probabilities(zeros)
+            seconds.append(time.perf_counter() - start)
+        quick = int(QUICK_SECONDS / min(seconds) * zeros.steps)
+        return cls(path.name.removesuffix(ENDING), path, version, model, quick)
+
+    @cached_property
+    def columns(self) -> dict[str, str]:
+        """The data types of the columns of its table, by name; none where it was trained on arrays."""
+        columns = self.model.columns
+        if columns is None or not columns.label:
+            return {}
+        types = {name: "BYTES" if name in columns.categories else "FP64" for name in columns.features}
+        return types | ({str(columns.order): "FP64"} if columns.fitted.gaps else {})
+
+    @cached_property
+    def metadata(self) -> dict[str, Any]:
+        """What the protocol tells of it."""
+        inputs = [{"name": name, "datatype": kind, "shape": [-1, -1]} for name, kind in self.columns.items()]
+        lead = [-1] if self.model.network.per == "sequence" else [-1, -1]
+        return {
+            "name": self.name,
+            "versions": [self.version],
+            "platform": "bothways",
+            "inputs": inputs or [{"name": SEQUENCES, "datatype": "FP32", "shape": [-1, -1, self._width]}],
+            "outputs": [
+                {"name": LABELS, "datatype": self._kind, "shape": lead},
+                {"name": PROBABILITIES, "datatype": "FP32", "shape": [*lead, len(self.model.classes)]},
+            ],
+        }
+
+    def steps(self, request: Request) -> Steps:
+        """The sequences of a request.
+
+        `sequences` is `(sequences, time, features)`, or `(steps, features)` of one sequence after the other; an input
+        per column has these axes but the last one. `lengths` says how many steps each has, or
+        `mask (sequences, time)` which ones count.
+
+        Raises:
+            InputError: inputs that the model does not have, or whose shapes do not fit each other.
+        """
+        inputs = dict(request.inputs)
+        lengths, mask = (inputs.pop(name, None) if name not in self.columns else None for name in (LENGTHS, MASK))
+        matrix = None if SEQUENCES in self.columns else inputs.get(SEQUENCES)
+        if matrix is not None:
+            self._check_matrix(matrix, inputs)
+            shape = matrix.shape[:-1]
+        else:
+            self._check_columns(inputs)
+            shape = next(iter(inputs.values())).shape
+        if math.prod(shape) * len(self.model.classes) > MOST_VALUES:
+            raise InputError(f"{math.prod(shape):,} steps are too many for one request. Send fewer sequences at once.")
+        places, lengths = _counted(shape, lengths, mask)
+
+        def flat(array: Array) -> Array:
+            rows = array.reshape(-1, *array.shape[len(shape) :])
+            return rows if places is None else rows[places.ravel()]
+
+        values: Any
+        if matrix is None:
+            values = {name: flat(array) for name, array in inputs.items()}
+        else:
+            values = flat(matrix if matrix.dtype == np.float32 else matrix.astype(np.float64, copy=False))
+            if self.columns:
+                values = dict(zip(self.columns, values.T, strict=True))
+        return Steps(values, lengths, shape, places, matrix is not None and matrix.dtype == np.float32)
+
+    def sequences(self, parts: Sequence[Steps]) -> Sequences:
+        """The sequences of several requests, as the network takes them.
+
+        Raises:
+            InputError: values that are no finite numbers where they must be some.
+            DataError: the same of a table.
+        """
+        model, columns = self.model, self.model.columns
+        lengths = np.concatenate([part.lengths for part in parts]) if len(parts) > 1 else parts[0].lengths
+        if self.columns and columns is not None:
+            from bothways.data.frames import column_sequences  # brings Polars
+
+            values = {name: np.concatenate([part.values[name] for part in parts]) for name in self.columns}
+            if columns.fitted.gaps:
+                _check_order(str(columns.order), values[str(columns.order)], lengths)
+            return column_sequences("inputs", columns, values, lengths)
+        steps = np.concatenate([part.values for part in parts]) if len(parts) > 1 else parts[0].values
+        if columns is None:
+            sequences, _ = model.read(SEQUENCES, [steps])
+        else:
+            sequences, _ = read_arrays(SEQUENCES, [steps], len(columns.features))
+            check_categories(SEQUENCES, sequences, map(int, columns.categories))
+            sequences = columns.fitted.encode_arrays(sequences)
+        return replace(sequences, lengths=lengths, per=model.network.per)
+
+    def results(self, steps: Steps, p: npt.NDArray[np.float32]) -> dict[str, tuple[str, Array]]:
+        """The outputs by name, with their data types. What stands at steps that do not count means nothing."""
+        codes = self.model.decide(p)
+        if self.model.network.per == "step":
+            if steps.places is not None:
+                whole = np.zeros((*steps.shape, p.shape[1]), np.float32)
+                whole[steps.places] = p
+                spread = np.zeros(steps.shape, np.int64)
+                spread[steps.places] = codes
+                p, codes = whole, spread
+            else:
+                p, codes = p.reshape(*steps.shape, -1), codes.reshape(steps.shape)
+        return {LABELS: (self._kind, self._labels[codes]), PROBABILITIES: ("FP32", p)}
+
+    @cached_property
+    def _width(self) -> int:
+        """How many features it takes."""
+        columns = self.model.columns
+        return self.model.network.features if columns is None else len(columns.features)
+
+    @cached_property
+    def _labels(self) -> Array:
+        return np.array(self.model.classes, object if self._kind == "BYTES" else None)
+
+    @cached_property
+    def _kind(self) -> str:
+        """The data type of labels."""
+        return {int: "INT64", str: "BYTES", bool: "BOOL"}[type(self.model.classes[0])]
+
+    def _check_matrix(self, matrix: Array, inputs: Mapping[str, Array]) -> None:
+        if others := sorted(inputs.keys() - {SEQUENCES}):
+            raise InputError(f"There is no input {others[0]!r} beside {SEQUENCES!r}, {LENGTHS!r} and {MASK!r}.")
+        if "BYTES" in self.columns.values() or len(self.columns) > self._width:
+            raise InputError(f"This model needs an input for each column: {', '.join(self.columns)}.")
+        if matrix.ndim not in (2, 3) or matrix.shape[-1] != self._width or matrix.dtype.kind not in "fiu":
+            raise InputError(
+                f"{SEQUENCES!r} is {matrix.dtype} of shape {list(matrix.shape)}; it must be numbers, [sequences, time, "
+                f"{self._width}] or [steps, {self._width}]."
+            )
+
+    def _check_columns(self, inputs: Mapping[str, Array]) -> None:
+        needed = self.columns or {SEQUENCES: "FP32"}
+        if inputs.keys() != needed.keys():
+            raise InputError(f"The inputs are {sorted(inputs)}; the model needs {sorted(needed)}.")
+        first = next(iter(inputs.values()))
+        for name, array in inputs.items():
+            if array.shape != first.shape or array.ndim not in (1, 2):
+                raise InputError(
+                    f"Input {name!r} has the shape {list(array.shape)}; all must have the same one, [sequences, time] "
+                    "or [steps]."
+                )
+            if array.dtype.kind not in ("fiu" if needed[name] == "FP64" else "Oiu"):
+                raise InputError(f"Input {name!r} is {array.dtype}; the model needs {needed[name]}.")
+
+
+def _counted(
+    shape: tuple[int, ...], lengths: Array | None, mask: Array | None
+) -> tuple[npt.NDArray[np.bool_] | None, Numbers]:
+    """Which steps of an input count, None for all; and how many of each sequence."""
+    if mask is not None:
+        if lengths is not None:
+            raise InputError("Give lengths or a mask, not both.")
+        if mask.dtype != bool or mask.shape != shape or len(shape) != 2:
+            raise InputError(
+                f"mask is {mask.dtype} {list(mask.shape)}; it must be BOOL [sequences, time] of the inputs."
+            )
+        return (None if mask.all() else mask), mask.sum(axis=1)
+    if lengths is None:
+        return None, np.full(shape[0], shape[1]) if len(shape) == 2 else np.array(shape)
+    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 0).any():
+        raise InputError("lengths must be whole numbers from 0, [sequences].")
+    if (lengths > shape[-1]).any() or (len(shape) == 2 and len(lengths) != shape[0]):
+        raise InputError(f"A length is above {shape[-1]}, or there are not as many as sequences.")
+    lengths = lengths.astype(np.int64)
+    if len(shape) == 2:
+        return np.arange(shape[1]) < lengths[:, None], lengths
+    if lengths.sum() != shape[0] or not lengths.all():
+        raise InputError(f"The lengths must be above 0 and sum up to the {shape[0]} steps.")
+    return None, lengths
+
+
+def _check_order(name: str, places: Array, lengths: Numbers) -> None:
+    """Refuse an order column that is none."""
+    inner = np.repeat(np.arange(len(lengths)), lengths)
+    if not np.isfinite(places).all() or (np.diff(places) < 0)[inner[1:] == inner[:-1]].any():
+        raise InputError(f"Input {name!r} must be finite numbers that do not fall within a sequence; times in seconds.")
+
+
+class Models:
+    """The models of a file, or of a folder of files that end in .bothways.
+
+    Args:
+        path: the file or the folder.
+
+    Raises:
+        ModelFileError: no model is there, or one cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Load them all."""
+        self._path = path
+        self._stamps: dict[Path, tuple[int, ...]] = {}
+        self.served: dict[str, Served] = {}
+        for file in self._files():
+            self._stamps[file] = _stamp(file)
+            served = Served.load(file)
+            self.served[served.name] = served
+        if not self.served:
+            raise ModelFileError(f"{path}: this folder holds no {ENDING} file.")
+
+    def refresh(self) -> None:
+        """Take up files that are new or were replaced, and give up those that are gone, unless it is the only one.
+
+        A file that cannot be read leaves things as they were, and a line in the log.
+        """
+        files = self._files()
+        for file in files:
+            try:
+                stamp = _stamp(file)
+                if self._stamps.get(file) == stamp:
+                    continue
+                self._stamps[file] = stamp
+                served = Served.load(file)
+            except (BothwaysError, OSError) as error:
+                log.error("model refused", extra={"facts": {"file": str(file), "why": str(error)}})
+                continue
+            self.served = {**self.served, served.name: served}
+            log.info("model loaded", extra={"facts": {"model": served.name, "version": served.version}})
+        for name in [each.name for each in self.served.values() if each.path not in files and self._path.is_dir()]:
+            self.served = {other: each for other, each in self.served.items() if other != name}
+            log.info("model gone", extra={"facts": {"model": name}})
+
+    def _files(self) -> list[Path]:
+        if not self._path.is_dir():
+            return [self._path]
+        return sorted(file for file in self._path.iterdir() if file.suffix == ENDING and not file.name.startswith("."))
+
+
+def _stamp(file: Path) -> tuple[int, ...]:
+    """What differs once a file has been replaced."""
+    found = file.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_size

@@ -1,0 +1,227 @@
+"""The Open Inference Protocol V2: bodies of requests to arrays, and results to bodies of answers.
+
+https://github.com/kserve/open-inference-protocol, with Triton's extension for binary tensors.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import NoneType
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from bothways.errors import InputError
+
+Array = npt.NDArray[Any]
+
+DTYPES: dict[str, np.dtype[Any]] = {
+    "BOOL": np.dtype(bool),
+    **{f"{sign}INT{bits}": np.dtype(f"{sign.lower()}int{bits}") for sign in ("", "U") for bits in (8, 16, 32, 64)},
+    **{f"FP{bits}": np.dtype(f"float{bits}") for bits in (16, 32, 64)},
+}
+"""The data types of tensors of numbers; that of text is BYTES."""
+
+KINDS: dict[str, set[type]] = {
+    "F": {int, float, NoneType},
+    "I": {int},
+    "U": {int},
+    "B": {bool},
+    "BYTES": {str, NoneType},
+}
+"""What JSON holds of a data type that begins so."""
+
+MOST_AXES = 3
+
+LABELS, PROBABILITIES = "labels", "probabilities"
+HEADER_LENGTH = b"inference-header-content-length"
+
+
+class Output(NamedTuple):
+    """An output that a request asks for, and whether as bytes behind the JSON."""
+
+    name: str
+    binary: bool
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Request:
+    """What a request asks for.
+
+    Attributes:
+        id: what the caller calls it, to be sent back; None if there is no such name.
+        parameters: as the request has them.
+        inputs: arrays by name; of text, those of `str` objects, of which None is missing.
+        outputs: in order.
+    """
+
+    id: str | None
+    parameters: Mapping[str, Any]
+    inputs: Mapping[str, Array]
+    outputs: Sequence[Output]
+
+
+def parse(body: bytes, header_length: int | None = None) -> Request:
+    """Read the body of a request.
+
+    Args:
+        body: JSON, and behind it the tensors that are sent as bytes.
+        header_length: how many bytes of it are JSON; None for all.
+
+    Raises:
+        InputError: it is none of the protocol, or a tensor does not hold what it says.
+
+    Example:
+        >>> inputs = [{"name": "sequences", "shape": [1, 2, 1], "datatype": "FP32", "data": [0.5, 1]}]
+        >>> parse(orjson.dumps({"id": "7", "inputs": inputs})).inputs["sequences"].tolist()
+        [[[0.5], [1.0]]]
+    """
+    at = len(body) if header_length is None else header_length
+    if not 0 <= at <= len(body):
+        raise InputError(f"Inference-Header-Content-Length is {at}; the body has {len(body)} bytes.")
+    try:
+        message = orjson.loads(body[:at] if header_length is not None else body)
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"The request is no JSON: {error}.") from None
+    if type(message) is not dict:
+        raise InputError("The request is no JSON object; it needs one with inputs.")
+    parameters = _typed(message, "parameters", dict, {})
+    name = message.get("id")
+    if name is not None and type(name) is not str:
+        raise InputError("id must be text.")
+    inputs: dict[str, Array] = {}
+    for tensor in _typed(message, "inputs", list):
+        key, array, at = _tensor(tensor, body, at)
+        if key in inputs:
+            raise InputError(f"There are two inputs {key!r}.")
+        inputs[key] = array
+    if at != len(body):
+        raise InputError(f"{len(body) - at} bytes of the body belong to no input.")
+    binary = parameters.get("binary_data_output") is True
+    outputs = []
+    for output in _typed(message, "outputs", list, ()):
+        if type(output) is not dict or output.get("name") not in (LABELS, PROBABILITIES):
+            raise InputError(f"The outputs are {LABELS!r} and {PROBABILITIES!r}; one that is asked for is neither.")
+        own = _typed(output, "parameters", dict, {}).get("binary_data", binary)
+        outputs.append(Output(output["name"], own is True))
+    return Request(name, parameters, inputs, outputs or (Output(LABELS, binary), Output(PROBABILITIES, binary)))
+
+
+def answer(head: dict[str, Any], results: Mapping[str, tuple[str, Array]], outputs: Sequence[Output]) -> list[bytes]:
+    """The body of an answer: JSON, and behind it the tensors that are asked for as bytes.
+
+    Args:
+        head: what stands in the JSON beside the outputs.
+        results: data type and array by name.
+        outputs: which of them to send.
+
+    Example:
+        >>> answer({"id": "7"}, {"labels": ("INT64", np.array([1, 0]))}, [Output("labels", False)])
+        [b'{"id":"7","outputs":[{"name":"labels","datatype":"INT64","shape":[2],"data":[1,0]}]}']
+    """
+    tensors, behind = [], []
+    for name, binary in outputs:
+        datatype, array = results[name]
+        tensor: dict[str, Any] = {"name": name, "datatype": datatype, "shape": array.shape}
+        if binary:
+            data = _text_bytes(array) if datatype == "BYTES" else array.tobytes()
+            tensor["parameters"] = {"binary_data_size": len(data)}
+            behind.append(data)
+        else:
+            tensor["data"] = array.ravel().tolist() if datatype == "BYTES" else array.ravel()
+        tensors.append(tensor)
+    return [orjson.dumps({**head, "outputs": tensors}, option=orjson.OPT_SERIALIZE_NUMPY), *behind]
+
+
+def _typed(message: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:
+    """A part of a message, of its type."""
+    value = message.get(name)
+    if value is None and default is not None:
+        return default
+    if type(value) is not kind:
+        raise InputError(f"{name} must be a JSON {'object' if kind is dict else 'array'}.")
+    return value
+
+
+def _tensor(tensor: Any, body: bytes, at: int) -> tuple[str, Array, int]:
+    """The name and the array of a tensor, and where the bytes of the next one begin."""
+    if type(tensor) is not dict or type(name := tensor.get("name")) is not str:
+        raise InputError("Each input must be a JSON object with a name.")
+    shape, datatype = tensor.get("shape"), tensor.get("datatype")
+    if (
+        type(shape) is not list
+        or not 0 < len(shape) <= MOST_AXES
+        or {type(n) for n in shape} != {int}
+        or min(shape) < 1
+    ):
+        raise InputError(f"Input {name!r}: shape must be a list of 1 to {MOST_AXES} whole numbers from 1.")
+    if type(datatype) is not str or datatype not in (*DTYPES, "BYTES"):
+        raise InputError(f"Input {name!r}: datatype must be one of: {', '.join(DTYPES)}, BYTES.")
+    size = math.prod(shape)
+    length = _typed(tensor, "parameters", dict, {}).get("binary_data_size")
+    if length is None:
+        array = _from_json(name, datatype, tensor.get("data"))
+        if array.size != size:
+            raise InputError(f"Input {name!r}: data has {array.size} values; the shape {shape} needs {size}.")
+        return name, array.reshape(shape), at
+    if type(length) is not int or not 0 <= length <= len(body) - at:
+        raise InputError(f"Input {name!r}: binary_data_size is {length}; {len(body) - at} bytes are left of the body.")
+    if datatype == "BYTES":
+        return name, _from_text_bytes(name, body[at : at + length], size).reshape(shape), at + length
+    dtype = DTYPES[datatype]
+    if length != size * dtype.itemsize:
+        raise InputError(f"Input {name!r} has {length} bytes; {shape} of {datatype} needs {size * dtype.itemsize}.")
+    if datatype == "BOOL":
+        return name, (np.frombuffer(body, np.uint8, size, at) != 0).reshape(shape), at + length
+    return name, np.frombuffer(body, dtype, size, at).reshape(shape), at + length
+
+
+def _from_json(name: str, datatype: str, data: Any) -> Array:
+    """The values of a tensor, one after the other; null is a missing number or text."""
+    flat = _flat(name, data)
+    if not set(map(type, flat)) <= KINDS[datatype[0] if datatype != "BYTES" else datatype]:
+        raise InputError(f"Input {name!r} is {datatype}, and its data holds something else.")
+    if datatype == "BYTES":
+        return np.array(flat, object)
+    floats = datatype[0] == "F"
+    try:
+        array = np.array(flat, np.float64 if floats else np.bool_ if datatype == "BOOL" else np.int64)
+    except OverflowError:
+        raise InputError(f"Input {name!r}: a number is out of range.") from None
+    with np.errstate(over="ignore"):
+        return array.astype(DTYPES[datatype]) if floats else array
+
+
+def _flat(name: str, data: Any, depth: int = 1) -> list[Any]:
+    """The values of nested lists."""
+    if type(data) is not list or depth > MOST_AXES:
+        raise InputError(f"Input {name!r} needs data, a list of at most {MOST_AXES} levels, or binary_data_size.")
+    if data and type(data[0]) is list:
+        return [value for row in data for value in _flat(name, row, depth + 1)]
+    return data
+
+
+def _from_text_bytes(name: str, data: bytes, count: int) -> Array:
+    """Texts, each behind its length in 4 bytes."""
+    texts: list[bytes] = []
+    at = 0
+    while at + 4 <= len(data) and len(texts) < count:
+        (length,) = struct.unpack_from("<I", data, at)
+        texts.append(data[at + 4 : at + 4 + length])
+        at += 4 + length
+    if at != len(data) or len(texts) != count:
+        raise InputError(f"Input {name!r}: its bytes are not {count} texts, each behind its length in 4 bytes.")
+    try:
+        return np.array([text.decode() for text in texts], object)
+    except UnicodeDecodeError:
+        raise InputError(f"Input {name!r} holds text that is not UTF-8.") from None
+
+
+def _text_bytes(array: Array) -> bytes:
+    texts = [str(text).encode() for text in array.flat]
+    return b"".join(struct.pack("<I", len(text)) + text for text in texts)

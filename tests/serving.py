@@ -1,0 +1,81 @@
+"""A server in a process of its own, as people start it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bothways.data import Columns
+from bothways.network import Network
+from bothways.runtime import Label, Member, Model
+
+
+def model_of(features: int = 3, classes: tuple[Label, ...] = ("calm", "scan"), seed: int = 0, **how: Any) -> Model:
+    """A model with weights at random; `columns` for one of a table."""
+    columns = how.pop("columns", None)
+    network = Network(features=features, classes=len(classes), units=4, **how)
+    generator = np.random.default_rng(seed)
+    weights = {name: generator.normal(size=shape).astype(np.float32) for name, shape in network.weight_shapes().items()}
+    weights["input/scale"] = abs(weights["input/scale"]) + 0.1
+    return Model([Member(network, weights)], classes, columns)
+
+
+TABLE = Columns("kind", ("x", "y"), "flow")
+
+
+@dataclass
+class Running:
+    """A server that runs."""
+
+    process: subprocess.Popen[str]
+    port: int
+    log: list[str] = field(default_factory=list)
+
+    def call(
+        self, path: str, body: bytes | Any = None, headers: Mapping[str, str] = {}, method: str | None = None
+    ) -> tuple[int, Any, Mapping[str, str]]:
+        """Status, body (as JSON where it is some) and headers of an answer."""
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, dict(headers), method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                status, content, said = answer.status, answer.read(), answer.headers
+        except urllib.error.HTTPError as error:
+            with error:
+                status, content, said = error.code, error.read(), error.headers
+        is_json = said.get("content-type") == "application/json"
+        return status, json.loads(content) if is_json and content else content, said
+
+    def stop(self) -> int:
+        """The exit code after SIGTERM."""
+        self.process.send_signal(signal.SIGTERM)
+        _, error = self.process.communicate(timeout=20)
+        self.log += error.splitlines()
+        return self.process.returncode
+
+    @classmethod
+    def begin(cls, path: Path, *options: str, **environment: str) -> Running:
+        """Start one and wait until it listens."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        command = [sys.executable, "-m", "bothways", "serve", str(path), "--port", str(port), *options]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | environment)
+        assert process.stderr is not None
+        server = cls(process, port)
+        while line := process.stderr.readline():
+            server.log.append(line)
+            if '"event": "serving"' in line:
+                return server
+        raise AssertionError("".join(server.log))
