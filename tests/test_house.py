@@ -63,6 +63,7 @@ HOMES = {
     "mlflow": ("training.trackers",),
     "optuna": ("study.search",),
     "polars": ("data", "study.runs"),
+    "spacy": ("data.text_files",),
     "joblib": ("study.pool", "study.ray_backend", "study.tuning", "jobs.prediction"),
     "ray": ("study.pool", "study.ray_backend"),
     "distributed": ("study.pool",),

@@ -106,8 +106,8 @@ def test_categories_come_as_text(tmp_path: Path) -> None:
         ("some.jsonl", b'{"a": 1}\n[1, 2]\n', "no file of JSON objects"),
         ("some.jsonl", b'{"a": 1}\n{"a": \n', "no file of JSON objects"),
         ("some.jsonl", b"garbage\n", "no file of JSON objects"),
-        ("some.docx", b"a,b\n1,2\n", r"\.json or \.xlsx"),
-        ("some", b"a,b\n1,2\n", r"\.json or \.xlsx"),
+        ("some.docx", b"a,b\n1,2\n", r"\.conllu\.gz or \.txt"),
+        ("some", b"a,b\n1,2\n", r"\.conllu\.gz or \.txt"),
     ],
 )
 def test_what_is_no_table(tmp_path: Path, name: str, content: bytes, said: str) -> None:

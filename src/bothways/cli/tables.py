@@ -189,7 +189,11 @@ def predict(
 ) -> None:
     """Label every row of a table. The output has two more columns, [bold]predicted[/] and [bold]probability[/].
 
+    CoNLL files keep their form, with the labels in their column. Plain text (.txt) is cut into words.
+
     Example: [bold]bothways predict flows.bothways new.csv -o labeled.csv[/]
+
+    Example: [bold]bothways predict names.bothways new.txt -o names.csv[/]
 
     Example: [bold]bothways predict flows.bothways new/ -o labeled/ --threshold --probabilities[/]
     """

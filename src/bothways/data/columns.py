@@ -20,8 +20,9 @@ from bothways.data.guesses import (
     guess_order,
     guess_sequence,
     guess_split,
+    guess_words,
 )
-from bothways.data.tables import Table
+from bothways.data.tables import MADE, SPLIT, Table
 from bothways.errors import DataError, InputError, ModelFileError, counted, option
 from bothways.settings import Reading
 
@@ -245,7 +246,8 @@ def choose_columns(
         if why := "numbers the rows" if rows else "empty" if kinds[name] == "empty" else "":
             guesses[name] = Guess(name, "left out", why)
             left.remove(name)
-    _check_features(table, {name: kinds[name] for name in left}, categorical, numeric)
+    words = [table.word] if table.word is not None else []
+    _check_features(table, {name: kinds[name] for name in left}, [*categorical, *words], numeric)
     if not left:
         raise DataError(f"{table.source}: no column is left to learn {roles['label']!r} from.")
     by_name = {guess.name: guess for guess in guess_categories(table, [name for name in left if name not in typed])}
@@ -329,6 +331,12 @@ def _guessed(
             guesses[guess.name] = replace(guess, why=why)
 
     wanted = {"label", "split", "sequence", "order"} - none - roles.keys()
+    if table.readings.get(SPLIT) == MADE and not wanted & {"split"}:
+        used = {*used, SPLIT}
+        guesses.setdefault(SPLIT, Guess(SPLIT, "left out", "not asked for"))
+    if table.word is not None:
+        take(guess_words(table, free(), wanted))
+        return roles, guesses
     if "label" in wanted:
         take([guess_label(table, free())])
     if "split" in wanted:

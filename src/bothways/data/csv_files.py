@@ -87,15 +87,17 @@ def _encoding(path: Path, plain: Path) -> str:
         if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             return "utf-16"
         file.seek(0)
-        decoder, found, block = codecs.getincrementaldecoder("utf-8")(), "utf-8", b"?"
+        decoder, found, block, line = codecs.getincrementaldecoder("utf-8")(), "utf-8", b"?", 1
         while block:
             block = file.read(BLOCK)
             if b"\0" in block:
-                raise DataError(f"{path}: this is no file of text (it holds bytes that are no text).")
+                line += block[: block.index(0)].count(b"\n")
+                raise DataError(f"{path}: line {line} holds a byte that is no text (NUL), so this is no file of text.")
             try:
                 decoder.decode(block, final=not block)
             except UnicodeDecodeError:
                 found = WINDOWS
+            line += block.count(b"\n")
         return found
 
 

@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from bothways.data.sources import SPELLINGS
 from bothways.data.tables import Table
+from bothways.data.words import SENTENCE
 from bothways.errors import DataError, counted, option
 
 
@@ -27,12 +29,6 @@ def words(name: str) -> list[str]:
     """
     return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
 
-
-SPELLINGS: Mapping[str, str] = MappingProxyType(
-    {name: part for part in ("train", "valid", "test") for name in (part, f"{part}ing")}
-    | {"validation": "valid", "val": "valid", "dev": "valid"}
-)
-"""How a split column may spell the parts, in small letters."""
 
 LABELS = ("label", "labels", "tag", "tags", "class", "target", "y")
 SPLITS = ("split", "part", "fold", "subset", "partition")
@@ -215,6 +211,45 @@ def guess_split(table: Table, names: Collection[str]) -> list[Guess]:
     if not candidates:
         return []
     return [Guess(_only(table, "split", candidates), "split", "by its name and values")]
+
+
+def guess_words(table: Table, names: Collection[str], wanted: Collection[str]) -> list[Guess]:
+    """The roles of the columns of sentences: the words are the feature, and no other column is one in silence.
+
+    The label is a column called so, or of which it is the last word (`ner_tags`); then the `upos` of CoNLL-U; then the
+    last one of columns that have no name.
+
+    Args:
+        table: the table, whose `word` is known.
+        names: the columns that have no role yet.
+        wanted: the roles that are to be guessed.
+
+    Raises:
+        DataError: no column, or more than one, may be the label.
+    """
+    found = []
+    if "label" in wanted:
+        tags = [name for name in names if {*words(name)[-1:]} & {*LABELS}]
+        tags = [name for name in tags if name.lower() in LABELS] or tags
+        upos = [name for name in names if name == "upos" and table.column(name).count()]
+        last = [name for name in names if name.isdecimal()][-1:]
+        if tags:
+            found.append(Guess(_only(table, "label", tags), "label", "by its name"))
+        elif upos or last:
+            why = "the part of speech" if upos else "the last column"
+            found.append(Guess((upos or last)[0], "label", f"{why} ({option('label')} for another)"))
+        else:
+            found.append(guess_label(table, names))
+    if "split" in wanted:
+        found += guess_split(table, names)
+    if "sequence" in wanted and SENTENCE in names:
+        found.append(Guess(SENTENCE, "sequence", "one per sentence"))
+    taken = {guess.name for guess in found}
+    why = f"new text does not have it ({option('categorical')} to learn from it)"
+    rest = [name for name in names if name not in taken]
+    return found + [
+        Guess(name, "feature", "the words") if name == table.word else Guess(name, "left out", why) for name in rest
+    ]
 
 
 def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]) -> list[Guess]:

@@ -8,7 +8,8 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -19,9 +20,10 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from bothways.data.columns import Columns
-from bothways.data.sources import FORMATS, OUTPUTS, Source, ending
+from bothways.data.sources import FORMATS, LABELED, OUTPUTS, Files, Source, ending, find_files
 from bothways.data.streams import Chunk, stream_sequences
 from bothways.data.tables import explained, opened
+from bothways.data.words import Pieces, word_column
 from bothways.errors import DataError
 from bothways.files import check_output, written_whole
 from bothways.sequences import Numbers, Sequences
@@ -35,6 +37,9 @@ FORMULAS = ("=", "+", "-", "@")
 
 class LabeledWriter:
     """Writes the rows of a table with the columns `predicted` and `probability` after its own, whole or not at all.
+
+    Sentences in CoNLL files and JSON lines are written in the form that they came in, if the file is of the same kind:
+    CoNLL with the label in its column, or in one more column; JSON lines with lists.
 
     Memory does not grow with the table. If the block is left by an exception, what stood at `path` is untouched.
 
@@ -69,13 +74,14 @@ class LabeledWriter:
 
     def __init__(self, path: str | os.PathLike[str], classes: Sequence[Any], each: bool = False) -> None:
         """Check that the file can be written."""
-        self.path = check_output(path, OUTPUTS)
+        self.path = check_output(path, LABELED)
         self._classes = pl.Series(list(classes))
         self._each = [f"{PROBABILITY} of {label}" for label in classes] if each else []
         self._format = FORMATS[ending(self.path)]
         self._typed = self._format.fields != "fields"
         self._stack, self._sink = ExitStack(), ExitStack()
         self._add: Callable[[pl.DataFrame], None] | None
+        self._source: tuple[Files, Columns] | None = None
         self._start()
 
     def __enter__(self) -> LabeledWriter:
@@ -109,7 +115,16 @@ class LabeledWriter:
         on_rows: Callable[[int], None] | None = None,
         **how: Any,
     ) -> None:
-        """Label and write every row of a table."""
+        """Label and write every row of a table.
+
+        Raises:
+            DataError: a CoNLL file is to be written of files of another kind, or with probabilities.
+        """
+        files = find_files(source)
+        self._source = files, columns
+        if ending(self.path) not in OUTPUTS and (self._each or files.format is not self._format):
+            what = "room for probabilities" if self._each else f"form for what stands in {files.name}"
+            raise DataError(f"{self.path}: a CoNLL file has no {what}. Write a .jsonl, .csv or .parquet file.")
         for chunk in stream_sequences(source, columns, typed=self._typed, **how):
             self.write(chunk, *predict(chunk.sequences))
             if on_rows is not None:
@@ -131,17 +146,25 @@ class LabeledWriter:
             *(pl.Series(name, p[:, code], dtype=pl.Float32) for code, name in enumerate(self._each)),
         )
         if self._add is None:
-            sink = (
-                _parquet(self._temporary, labeled.schema)
-                if self._format.write is None
-                else _lines(opened(self.path, self._temporary), self._format.write)
-            )
-            self._add = self._sink.enter_context(sink)
+            self._add = self._sink.enter_context(self._file(frame, labeled.schema))
         with explained(self.path):
             self._add(labeled)
         self.rows += frame.height
         self.sequences += len(chunk.sequences)
         self.counts += np.bincount(codes, minlength=len(self.counts))
+
+    def _file(self, frame: pl.DataFrame, schema: pl.Schema) -> AbstractContextManager[Callable[[pl.DataFrame], None]]:
+        """The file to write, for rows such as these with labels of this schema; gives what adds rows."""
+        pieces, write = self._format.pieces, self._format.write
+        if self._source is not None and pieces is not None:
+            files, columns = self._source
+            if files.format is self._format and word_column(frame.columns, files.format.words) is not None:
+                texts = chain.from_iterable(
+                    pieces(path, columns.label, columns.per, path != files.paths[-1]) for path in files.paths
+                )
+                results = [PREDICTED, PROBABILITY, *self._each]
+                return _sentences(files.name, opened(self.path, self._temporary), texts, results)
+        return _parquet(self._temporary, schema) if write is None else _lines(opened(self.path, self._temporary), write)
 
     def _start(self) -> None:
         self._add = None
@@ -167,6 +190,28 @@ def _lines(
 
     with file:
         yield write
+
+
+@contextmanager
+def _sentences(
+    name: str, file: BinaryIO, pieces: Pieces, results: Sequence[str]
+) -> Iterator[Callable[[pl.DataFrame], None]]:
+    """A file in the form of the files called `name`; gives what adds the results of further words."""
+    held: list[dict[str, Any]] = []
+    piece = next(pieces, None)
+
+    def write(frame: pl.DataFrame) -> None:
+        nonlocal piece
+        held.extend(frame.select(results).rows(named=True))
+        while piece is not None and piece.words <= len(held):
+            file.write(piece.labeled(held[: piece.words]).encode())
+            del held[: piece.words]
+            piece = next(pieces, None)
+
+    with file:
+        yield write
+        if piece is not None or held:
+            raise DataError(f"{name}: changed while it was labeled. Label it again.")
 
 
 @contextmanager

@@ -97,7 +97,7 @@ def read_and_split(
     reading = Reading(**{name: roles.pop(name) for name in options(Reading) if name in roles})
     table = source if isinstance(source, Table) else read_table(source, roles.get("categorical", ()), reading)
     columns = choose_columns(table, **roles)
-    if columns.texts and not isinstance(source, Table):
+    if columns.texts and table.word is None and not isinstance(source, Table):
         # Codes such as 007 were read as numbers.
         table = read_table(source, columns.texts, reading)
     gap = GAP if window is None else window

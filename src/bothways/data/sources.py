@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -12,14 +13,24 @@ from typing import BinaryIO, NamedTuple
 
 import polars as pl
 
-from bothways.data import csv_files, excel_files, jsonl_files, parquet_files
+from bothways.data import conll_files, csv_files, excel_files, jsonl_files, parquet_files, text_files
 from bothways.data.csv_files import Say
+from bothways.data.words import Pieces
 from bothways.errors import DataError
+
+SPELLINGS: Mapping[str, str] = MappingProxyType(
+    {name: part for part in ("train", "valid", "test") for name in (part, f"{part}ing")}
+    | {"validation": "valid", "val": "valid", "dev": "valid"}
+)
+"""How a split column, or the name of a file, may spell the parts, in small letters."""
 
 Source = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 """A file, a folder of files, a pattern such as `flows/*.parquet`, or several of these."""
 
 WILDCARDS = "*?["
+
+TEXT = ".txt"
+"""Plain text. In a folder with other files it is none of the table: a license, or notes."""
 
 
 class Format(NamedTuple):
@@ -31,6 +42,9 @@ class Format(NamedTuple):
         write: `(frame, file, first) -> None` adds rows; None if rows cannot be added, or nothing be written.
         fields: what text is: "fields" of any kind of value, "strings" beside values with types, or just "text".
         writable: whether tables are written in it.
+        words: how a column of words may be called, in files that may hold sentences.
+        line: `(path, row) -> number` of the line of a word.
+        pieces: `(path, label, per, more) -> pieces`, the parts of a file of sentences, to be written with labels.
     """
 
     read: Callable[[Path, Say], pl.DataFrame | pl.LazyFrame]
@@ -38,11 +52,31 @@ class Format(NamedTuple):
     write: Callable[[pl.DataFrame, BinaryIO, bool], None] | None = None
     fields: str = "fields"
     writable: bool = True
+    words: tuple[str, ...] = ()
+    line: Callable[[Path, int], int] | None = None
+    pieces: Callable[[Path, str, str, bool], Pieces] | None = None
 
 
 _CSV = Format(csv_files.read, csv_files.batches, csv_files.write)
 _TSV = _CSV._replace(write=partial(csv_files.write, separator="\t"))
-_LINES = Format(jsonl_files.read, jsonl_files.batches, jsonl_files.write, fields="strings")
+_LINES = Format(
+    jsonl_files.read,
+    jsonl_files.batches,
+    jsonl_files.write,
+    fields="strings",
+    words=jsonl_files.WORDS,
+    line=jsonl_files.line,
+    pieces=jsonl_files.pieces,
+)
+_CONLL = Format(
+    conll_files.read,
+    conll_files.batches,
+    fields="text",
+    writable=False,
+    words=conll_files.WORDS,
+    line=conll_files.line,
+    pieces=conll_files.pieces,
+)
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         ".parquet": Format(parquet_files.read, parquet_files.batches, fields="text"),
@@ -55,12 +89,19 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         ".jsonl.gz": _LINES,
         ".json": _LINES._replace(write=None, writable=False),
         ".xlsx": Format(excel_files.read, excel_files.batches, writable=False),
+        **dict.fromkeys((".conll", ".conllu", ".conll03", ".bio", ".iob", ".iob2"), _CONLL),
+        ".conll.gz": _CONLL,
+        ".conllu.gz": _CONLL,
+        TEXT: Format(text_files.read, text_files.batches, fields="text", writable=False, words=text_files.WORDS),
     }
 )
 """By the ending of the name."""
 
 OUTPUTS = tuple(ending for ending, format in FORMATS.items() if format.writable)
 """The endings of tables that can be written."""
+
+LABELED = tuple(ending for ending, format in FORMATS.items() if format.writable or format is _CONLL)
+"""The endings of files that can be written with labels."""
 
 
 def ending(path: Path) -> str:
@@ -107,6 +148,20 @@ def find_files(source: Source) -> Files:
     return Files(name, paths, next(iter(formats)))
 
 
+def parts_of(paths: Sequence[Path]) -> list[str]:
+    """The part that each file is by its name; none unless all names say one, and not all the same.
+
+    Example:
+        >>> parts_of([Path("en-ud-train.conllu"), Path("en-ud-dev.conllu")]), parts_of([Path("train.csv")])
+        (['train', 'valid'], [])
+    """
+    said = [
+        {SPELLINGS[word] for word in re.findall("[a-z]+", path.name.lower()) if word in SPELLINGS} for path in paths
+    ]
+    parts = [part for each in said if len(each) == 1 for part in each]
+    return parts if len(parts) == len(paths) and len(set(parts)) > 1 else []
+
+
 def _expanded(path: Path) -> list[Path]:
     if path.is_dir():
         inside = sorted(
@@ -116,7 +171,7 @@ def _expanded(path: Path) -> list[Path]:
         )
         if not inside:
             raise DataError(f"{path}: this folder holds no {', '.join(FORMATS)} file.")
-        return inside
+        return [entry for entry in inside if ending(entry) != TEXT] or inside
     if path.exists():
         return [path]
     if any(character in str(path) for character in WILDCARDS):

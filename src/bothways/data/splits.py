@@ -13,9 +13,9 @@ import polars as pl
 
 from bothways.data.columns import Columns, Draw
 from bothways.data.encoding import Tally
-from bothways.data.guesses import SPELLINGS
 from bothways.data.malformed import malformed_notices
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_rows, label_codes, labeled, listed
+from bothways.data.sources import SPELLINGS
 from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
 from bothways.sequences import NO_LABEL, Sequences

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from bothways.data.fields import AS_SHOWN, FieldReader, LaterRowsDifferError, re
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_as_they_stand, group_rows, long_notice
 from bothways.data.sources import Files, Source, find_files
 from bothways.data.tables import Table, alike, read_files, readable
+from bothways.data.words import as_in_file, as_trained, numbered_on, word_column
 from bothways.errors import DataError
 from bothways.sequences import Sequences
 from bothways.settings import Reading
@@ -107,6 +108,7 @@ def _whole(
     raw, table = read_files(files, columns.texts, reading, columns.reading)
     values = table.frame()
     frame = raw if isinstance(raw, pl.DataFrame) else values
+    table = replace(table, values=as_trained(values, table.word, columns)[0])
     match_columns(table, columns, label=False)
     bare, notices = group_rows(table, columns)
     sequences, said = cut_long(encoded(table, columns, bare, tally), max_steps)
@@ -120,9 +122,12 @@ def _batches(files: Files, rows: int, say: Callable[[str], None]) -> Iterator[tu
     """The rows of all files with the name of the file, the columns as in the first one."""
     schema: pl.Schema | None = None
     first = str(files.paths[0])
+    last = 0
     for path in files.paths:
+        before = last
         with readable(path):
-            for frame in files.format.batches(path, rows, say):
+            for batch in files.format.batches(path, rows, say):
+                frame, last = numbered_on(batch, files.format.words, before)
                 if schema is None:
                     schema = frame.schema
                 elif frame.schema != schema:
@@ -171,12 +176,16 @@ class _Reader:
     """The place of the last step before a cut through a sequence; None if the sequence was not cut."""
     cut: bool = False
     long: int = 0
+    renamed: dict[str, str] = field(default_factory=dict)
+    """What the model calls columns of words, and what the files call them."""
 
     def chunks(self) -> Iterator[Chunk]:
         """The chunks of the table."""
         rest: pl.DataFrame | None = None
         try:
             for name, batch, last in _with_last(_batches(self.files, self.rows, self.say)):
+                word = word_column(batch.columns, self.files.format.words)
+                batch, self.renamed = as_trained(batch, word, self.columns, sum(self.read.values()))
                 if rest is None:
                     # Here all columns are known, of which the message may suggest one.
                     Table(self.files.name, batch).require(*self.columns.needed)
@@ -230,7 +239,8 @@ class _Reader:
                 self.say(notice)
         self._check_new(frame, bare)
         self._check_place(table, through)
-        chunk = Chunk(frame, values, encoded(table, columns, bare, self.tally), self.start)
+        values, own = (as_in_file(each, self.renamed) for each in (values, frame))
+        chunk = Chunk(own, values, encoded(table, columns, bare, self.tally), self.start)
         self.start += frame.height
         return chunk
 

@@ -7,7 +7,7 @@ import gzip
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -16,13 +16,17 @@ import polars as pl
 
 from bothways.data.csv_files import BROKEN
 from bothways.data.fields import AS_SHOWN, FieldReader
-from bothways.data.sources import FORMATS, OUTPUTS, Files, Source, ending, find_files
+from bothways.data.sources import FORMATS, OUTPUTS, Files, Source, ending, find_files, parts_of
+from bothways.data.words import numbered_on, word_column
 from bothways.errors import DataError
 from bothways.files import check_output, written_whole
 from bothways.settings import Reading
 
 ROW = "data row {} (the first is 1)"
 """How messages name a row."""
+
+SPLIT, MADE = "split", "made of the names of the files"
+"""The column that says which file a row is of, where files are called train, test and so on; and the word about it."""
 
 MANY_READS = 32
 """From so many columns on, reads of a file take further columns along."""
@@ -40,6 +44,7 @@ class Table:
         readings: how columns are read, where that is not clear from the file; see `FieldReader.notices`.
         notices: what else the user should know of the files.
         reading: how fields are read that can be read in two ways, as this table shows it.
+        word: the column of words, if the files hold sentences.
 
     Example:
         >>> table = Table("flows.csv", pl.DataFrame({"bytes": [12, 7], "label": ["calm", "attack"]}))
@@ -55,6 +60,7 @@ class Table:
     readings: Mapping[str, str] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
     reading: Reading = AS_SHOWN
+    word: str | None = None
     _read: dict[str, pl.Series] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -134,6 +140,9 @@ class Table:
             if row < rows:
                 break
             row -= rows
+        format = FORMATS.get(ending(Path(source)))
+        if self.word is not None and format is not None and format.line is not None:
+            return f"{source}: line {format.line(Path(source), row)}"
         return f"{source}: {ROW.format(row + 1)}"
 
     def _collected(self, frame: pl.LazyFrame) -> pl.DataFrame:
@@ -148,7 +157,8 @@ def read_table(
 ) -> Table:
     """Read a table from a file, a folder of files, a pattern, or several of these; its ending says what a file is.
 
-    Columns of Parquet files are read when they are asked for, and no others.
+    Columns of Parquet files are read when they are asked for, and no others. Of files called `train`, `dev`, `test` and
+    the like, the column `split` says which one a row is of, unless they have such a column.
 
     Args:
         source: where it lies. Several files have the same columns, in whatever order.
@@ -169,25 +179,39 @@ def read_table(
         >>> table.column("bytes").to_list(), table.readings
         ([1.5, None], {'bytes': "decimal comma; 1 field is missing ('?')"})
     """
-    return read_files(find_files(source), text, reading, learned)[1]
+    files = find_files(source)
+    table = read_files(files, text, reading, learned)[1]
+    parts = parts_of(files.paths)
+    if not parts or SPLIT in table.names:
+        return table
+    split = pl.concat(
+        [pl.repeat(part, rows, dtype=pl.String, eager=True) for part, (_, rows) in zip(parts, table.files, strict=True)]
+    ).alias(SPLIT)
+    whole = pl.concat([table.values.lazy(), pl.LazyFrame([split])], how="horizontal")
+    values = whole.collect() if isinstance(table.values, pl.DataFrame) else whole
+    return replace(table, values=values, readings={**table.readings, SPLIT: MADE})
 
 
 def read_files(
     files: Files, text: Collection[str], reading: Reading, learned: Reading
 ) -> tuple[pl.DataFrame | pl.LazyFrame, Table]:
     """The rows of files as they stand there, and the table that they are; see `read_table`."""
-    frames, notices = [], list[str]()
+    frames, notices, last = list[tuple[str, pl.DataFrame | pl.LazyFrame]](), list[str](), 0
     for path in files.paths:
         with readable(path):
-            frames.append((str(path), files.format.read(path, notices.append)))
+            frame = files.format.read(path, notices.append)
+        if isinstance(frame, pl.DataFrame):
+            frame, last = numbered_on(frame, files.format.words, last)
+        frames.append((str(path), frame))
     values, counts = _joined(frames)
     table = Table(files.name, values, counts, notices=tuple(notices))
     if not table.names or len(table) == 0:
         raise DataError(f"{table.source}: this table has no rows.")
     if isinstance(values, pl.LazyFrame):
         return values, table
-    reader = FieldReader(reading, learned, frozenset(text), files.format.fields)
-    typed = Table(files.name, reader.read(values), counts, 0, reader.notices(), tuple(notices), reader.decided)
+    word = word_column(values.columns, files.format.words)
+    reader = FieldReader(reading, learned, {*text, word or ""}, files.format.fields)
+    typed = Table(files.name, reader.read(values), counts, 0, reader.notices(), tuple(notices), reader.decided, word)
     return values, typed
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bothways.data import Columns, LabeledWriter
-from bothways.data.sources import OUTPUTS, WILDCARDS, Source, ending, find_files
+from bothways.data.sources import LABELED, WILDCARDS, Source, ending, find_files
 from bothways.errors import BothwaysError, DataError, InputError
 from bothways.files import check_output
 from bothways.jobs.models import load_with_columns
@@ -65,14 +65,18 @@ def predict(
 ) -> Prediction:
     """Label every row of a table and write it with the columns `predicted` and `probability`, whole or not at all.
 
+    Sentences come back in the form in which they came, if the output is a file of the same kind: CoNLL with the label
+    in its column, or in one more; JSON lines with lists. Plain text becomes a table of its words and their places.
+
     Memory does not grow with the table as long as the rows of each sequence stand together and in order. Where the
     output is a folder, each file of the data is labeled on its own, several at a time: by joblib on the cores of this
     machine, or where `joblib.parallel_config` says.
 
     Args:
         model: the file of the model.
-        data: the table, as in `bothways.data.read_table`; it needs no labels.
-        output: the table to write, .parquet, .csv or .jsonl; or a folder, which is made if need be.
+        data: the table, as in `bothways.data.read_table`, or plain text; it needs no labels.
+        output: the table to write, .parquet, .csv or .jsonl, or .conll of .conll; or a folder, which is made if
+            need be.
         threshold: for two classes, predict the positive one where its probability is at least this; "saved" for the
             threshold in the model. The positive class is that of the threshold in the model, else the rarer one.
         probabilities: write a column for the probability of each class, too.
@@ -93,7 +97,7 @@ def predict(
     output = Path(output)
     if output.is_dir() or not output.suffix:
         return _predict_each(Path(model), data, output, threshold, probabilities, reading, say, on_rows)
-    check_output(output, OUTPUTS)
+    check_output(output, LABELED)
     _refuse_inputs(data, output)
     loaded, columns = load_with_columns(model)
     return label(loaded, columns, data, output, threshold, probabilities, reading, say, on_rows)
@@ -237,4 +241,4 @@ def _predict_one(
 
 def _name(path: Path) -> str:
     """What the file with the labels of another is called: the same, unless its format cannot be written."""
-    return path.name if ending(path) in OUTPUTS else path.with_suffix(".csv").name
+    return path.name if ending(path) in LABELED else path.with_suffix(".csv").name

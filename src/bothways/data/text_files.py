@@ -1,0 +1,69 @@
+"""Plain text, cut into sentences and words by the rules of spaCy for English, without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from bothways.data.csv_files import Say, utf8
+from bothways.data.words import SENTENCE
+from bothways.errors import DataError, MissingDependencyError
+
+WORDS = ("token",)
+"""How the column of words is called."""
+
+LINES = 1000
+"""How many lines are cut at a time."""
+
+
+def read(path: Path, say: Say) -> pl.DataFrame:
+    """Refuse text where labels are needed."""
+    raise DataError(
+        f"{path}: plain text has no labels to learn from or to compare with; it can only be labeled. A file with a "
+        "word and a label per line is called .conll."
+    )
+
+
+def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
+    """The words with their sentences and places; a sentence never goes beyond its line.
+
+    `start` and `end` count characters from the beginning of the file, a byte order mark aside.
+
+    Raises:
+        MissingDependencyError: spaCy is not installed.
+    """
+    english = _english(path)
+    schema = {SENTENCE: pl.Int64, WORDS[0]: pl.String, "start": pl.Int64, "end": pl.Int64}
+    found: list[tuple[int, str, int, int]] = []
+    sentence = begin = 0
+    with utf8(path, say) as plain, plain.open(encoding="utf-8-sig", newline="\n") as text:
+        while lines := list(islice(text, LINES)):
+            with english.memory_zone():  # else spaCy keeps every word that it meets
+                for line in lines:
+                    for words in english(line).sents:
+                        tokens = [(token.text, begin + token.idx) for token in words if not token.is_space]
+                        sentence += bool(tokens)
+                        found += [(sentence, word, at, at + len(word)) for word, at in tokens]
+                    begin += len(line)
+            while len(found) >= rows:
+                yield pl.DataFrame(found[:rows], schema, orient="row")
+                found = found[rows:]
+    if found:
+        yield pl.DataFrame(found, schema, orient="row")
+
+
+def _english(path: Path) -> Any:
+    try:
+        from spacy.lang.en import English
+    except ImportError:
+        raise MissingDependencyError(
+            f"{path}: plain text is cut into words by spaCy, which is not installed. Install it: "
+            "pip install 'bothways[text]'"
+        ) from None
+    english = English(max_length=2**31)
+    english.add_pipe("sentencizer")
+    return english

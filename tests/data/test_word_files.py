@@ -1,0 +1,317 @@
+"""Files of sentences: CoNLL, JSON lines with lists, plain text; read as rows per word, written again with labels."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bothways.data import Columns, LabeledWriter, choose_columns, read_and_split, read_table, stream_sequences
+from bothways.errors import DataError, MissingDependencyError
+from bothways.sequences import Sequences
+
+HARD = [
+    "#",
+    "👩‍👩‍👧",
+    "é",
+    "\u05e9\u05dc\u05d5\u05dd",
+    "10\u00a0000",
+    "a\u2028b",
+    '"',
+    "12",
+    "x" * 2_000,
+    "a,b;c|d",
+    "\x85",
+    "-",
+]
+"""Words that are easily lost."""
+
+
+def written(folder: Path, name: str, content: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def trained(source: Path) -> Columns:
+    return read_and_split(source).encoded().columns
+
+
+def first_or_not(sequences: Sequences) -> tuple[Any, Any]:
+    """A label that tells whether the step is the first of its sequence."""
+    first = (sequences.positions == 0).astype(np.int64)
+    return first, np.tile(np.array([[0.25, 0.75]], np.float32), (len(first), 1))
+
+
+def labeled(source: Path, output: Path, columns: Columns, **how: Any) -> list[str]:
+    said: list[str] = []
+    with LabeledWriter(output, ["in", "first"]) as writer:
+        writer.label(source, columns, first_or_not, say=said.append, **how)
+    return said
+
+
+TAGGED = "".join(f"w{i % 7}\t{'AB'[i % 2]}\n" + "\n" * (i % 5 == 4) for i in range(60))
+
+
+@pytest.fixture(scope="module")
+def columns(tmp_path_factory: pytest.TempPathFactory) -> Columns:
+    return trained(written(tmp_path_factory.mktemp("train"), "some.conll", TAGGED))
+
+
+def test_conll(tmp_path: Path) -> None:
+    content = "\ufeff-DOCSTART- -X- O O\r\n\r\nEU NNP B-NP B-ORG\r\n# # O O\r\n\r\n \r\n# id 12\r\n#tag NN O O"
+    table = read_table(written(tmp_path, "some.iob2", content))
+    assert table.names == ["sentence_id", "word", "2", "3", "4"]
+    assert table.frame().rows() == [
+        (1, "EU", "NNP", "B-NP", "B-ORG"), (1, "#", "#", "O", "O"), (2, "#tag", "NN", "O", "O"),
+    ]  # fmt: skip
+    columns = choose_columns(table)
+    assert (columns.label, columns.features, columns.sequence, columns.order) == ("4", ("word",), "sentence_id", None)
+    assert {guess.role for guess in columns.guesses if guess.name in "23"} == {"left out"}
+
+
+CONLLU = (
+    "# text = Don't go\n1-2\tDon't" + "\t_" * 8 + "\n1\tDo\tdo\tAUX\tVBP\t_\t3\taux\t_\t_\n"
+    "2\tn't\t_\tPART\tRB\t_\t3\tadvmod\t_\t_\n3\tgo\tgo\tVERB\tVB\t_\t0\troot\t_\t_\n3.1\tx\tx\tX" + "\t_" * 6 + "\n\n"
+    "1\t_\t_\tSYM\t_\t_\t0\troot\t_\t_\n\n"
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["some.conllu", "some.conll"])
+def test_conllu(tmp_path: Path, name: str) -> None:
+    table = read_table(written(tmp_path, name, CONLLU))
+    assert table.column("form").to_list() == ["Do", "n't", "go", "_"]
+    assert table.column("sentence_id").to_list() == [1, 1, 1, 2]
+    assert table.column("xpos").to_list() == ["VBP", "RB", "VB", None]
+    columns = choose_columns(table)
+    assert (columns.label, columns.features, columns.categories) == ("upos", ("form",), ("form",))
+    left = [guess.name for guess in columns.guesses if guess.role == "left out"]
+    assert sorted(left) == sorted(["id", "lemma", "xpos", "feats", "head", "deprel", "deps", "misc"])
+    assert choose_columns(table, label="xpos", categorical=["lemma"]).features == ("form", "lemma")
+
+
+def test_a_column_of_numbers_before_the_words(tmp_path: Path) -> None:
+    table = read_table(
+        written(tmp_path, "some.conll", "# source\n1\tSchartau\tB-PER\n2\tsagte\tO\n\n# source\n1\tJa\tO\n")
+    )
+    assert table.frame().rows() == [(1, "1", "Schartau", "B-PER"), (1, "2", "sagte", "O"), (2, "1", "Ja", "O")]
+    assert table.names == ["sentence_id", "id", "word", "tag"]
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    entries = [
+        {"id": "x", "tokens": ["a", "b"], "pos_tags": ["N", "V"], "ner_tags": [0, 1], "spans": [[0, 1]], "urls": ["u"]},
+        {"id": "y", "tokens": [], "pos_tags": [], "ner_tags": []},
+        {"id": "z", "tokens": ["007"], "pos_tags": ["N"]},
+    ]
+    table = read_table(written(tmp_path, "some.jsonl", "\n".join(map(json.dumps, entries))))
+    assert table.frame().select("sentence_id", "tokens", "id", "pos_tags", "ner_tags").rows() == [
+        (1, "a", "x", "N", 0), (1, "b", "x", "V", 1), (3, "007", "z", "N", None),
+    ]  # fmt: skip
+    with pytest.raises(DataError, match="'pos_tags' or 'ner_tags'"):
+        choose_columns(table)
+    columns = choose_columns(table, label="ner_tags")
+    assert (columns.features, columns.sequence) == (("tokens",), "sentence_id")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("some.conll", "a O\nb O\n\nc\n", r"some.conll: line 4 \('c'\) has 1 column between spaces; a word has 2"),
+        ("some.conll", "a\tO\nb O\tB\tC\n", r"line 2 .* has 3 columns between tabs"),
+        ("some.conll", "a O\n# no comment here\n", "line 2 "),
+        ("some.conllu", "1\ta\tN\n", "line 1 .* has 3 columns .* has 10 here"),
+        ("some.conll", "\n\n# nothing\n", "holds no words"),
+        ("some.conll", b"a O\nb\0 O\n", "line 2 holds a byte that is no text"),
+        ("some.conll", "", "holds no words"),
+        ("some.jsonl", '{"tokens": ["a"], "tags": ["O"]}\n{"tokens": ["a", "b"], "tags": []}', "line 2 has 2 entries"),
+        ("some.jsonl", '{"tokens": ["a"], "sentence_id": 1}', "'sentence_id' already"),
+        ("some.txt", "a b", "plain text has no labels"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read(tmp_path: Path, name: str, content: str | bytes, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        read_table(written(tmp_path, name, content))
+
+
+def test_what_is_told(tmp_path: Path) -> None:
+    table = read_table(
+        written(tmp_path, "some.conll", "é O\n".encode("latin-1") * 20_000 + b"\n" + b"x" * 10_000 + b" O")
+    )
+    assert [notice.removeprefix(f"{tmp_path}/some.conll: ") for notice in table.notices] == [
+        "this is not UTF-8; it is read as Windows-1252 (Western European).",
+        "the sentence from line 1 has 20,000 words. Is a blank line missing?",
+        "line 20002 holds a word of 10,000 characters.",
+    ]
+    assert (len(table), table.column("word")[0], len(table.column("word")[-1])) == (20_001, "é", 10_000)
+
+
+PARTS = ("train", "dev", "test")
+
+
+@pytest.mark.parametrize(("form", "lazy"), [("conll", False), ("parquet", True)])
+def test_parts_by_the_names_of_files(tmp_path: Path, form: str, lazy: bool) -> None:
+    frame = pl.DataFrame({"x": range(20), "label": [0, 1] * 10, "flow": [i // 4 for i in range(20)]})
+    for part in PARTS:
+        path = tmp_path / f"en_some-ud-{part}.{form}"
+        frame.write_parquet(path) if lazy else path.write_text(TAGGED)
+    written(tmp_path, "LICENSE.txt", "free")
+    table = read_table(tmp_path)
+    rows = 20 if lazy else 60
+    assert table.column("split").to_list() == [part for part in ("valid", "test", "train") for _ in range(rows)]
+    columns = choose_columns(table)
+    assert columns.split == "split"
+    (said,) = [guess.why for guess in columns.guesses if guess.role == "split"]
+    assert "names of the files" in said
+    assert choose_columns(table, split="none").split is None
+    assert "split" not in choose_columns(table, split="none").features
+    if not lazy:
+        assert table.column("sentence_id").to_list() == sorted(table.column("sentence_id").to_list())
+        assert table.column("sentence_id").n_unique() == 36
+
+
+def test_messages_name_the_line_of_a_word(tmp_path: Path) -> None:
+    for name in ("a.conll", "b.conll"):
+        written(tmp_path, name, "# id 1\na O\n\n\nb O\nc O\n")
+    assert [read_table(tmp_path).place(row) for row in (2, 4)] == [
+        f"{tmp_path}/a.conll: line 6",
+        f"{tmp_path}/b.conll: line 5",
+    ]
+    table = read_table(written(tmp_path, "a.jsonl", '{"tokens": ["a", "b"]}\n{"tokens": []}\n{"tokens": ["c"]}'))
+    assert table.place(2) == f"{tmp_path}/a.jsonl: line 3"
+
+
+def test_files_of_one_part_are_no_split(tmp_path: Path) -> None:
+    for name in ("train-0.conll", "train-1.conll"):
+        written(tmp_path, name, TAGGED)
+    assert "split" not in read_table(tmp_path).names
+
+
+ONES = np.ones((1, 1), np.float32)
+COMMENT, DOCUMENT = "# text = a b c d", "-DOCSTART- -X- O"
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    lines=st.lists(st.sampled_from(["", "", COMMENT, DOCUMENT, "a", *HARD]), max_size=30),
+    separator=st.sampled_from(["\t", " ", "  "]),
+    end=st.sampled_from(["\n", "\r\n"]),
+    complete=st.booleans(),
+    rows=st.integers(1, 9),
+)
+def test_conll_comes_back_line_by_line(
+    tmp_path: Path, columns: Columns, lines: list[str], separator: str, end: str, complete: bool, rows: int
+) -> None:
+    given, wanted, begins = [], [], True
+    for line in ["first", *lines]:
+        if line == COMMENT and not begins:
+            continue  # it would be a word with too few columns
+        word = line not in ("", COMMENT, DOCUMENT)
+        given.append(f"{line}{separator}O" if word else line)
+        wanted.append(f"{line}{separator}{'first' if begins else 'in'}" if word else line)
+        begins = not word and (begins or line != COMMENT)
+    source = written(tmp_path, "some.conll", end.join(given) + end * complete)
+    labeled(source, tmp_path / "out.conll", columns, rows=rows)
+    assert (tmp_path / "out.conll").read_bytes().decode() == end.join(wanted) + (
+        end if complete else "\n" if wanted[-1] else ""
+    )
+
+
+def test_words_alone_get_a_column(tmp_path: Path, columns: Columns) -> None:
+    labeled(written(tmp_path, "some.bio", "#\nRome\n\n\nb\n"), tmp_path / "out.iob", columns)
+    assert (tmp_path / "out.iob").read_text() == "#\tfirst\nRome\tin\n\n\nb\tfirst\n"
+
+
+def test_conllu_comes_back(tmp_path: Path, columns: Columns) -> None:
+    source = written(tmp_path, "some.conllu.gz", gzip.compress(CONLLU.encode()))
+    labeled(source, tmp_path / "further.conllu", columns)
+    further = (tmp_path / "further.conllu").read_text().splitlines()
+    assert [line.split("\t")[10:] for line in further if line[:1].isdigit()] == [
+        [], ["first"], ["in"], ["in"], [], ["first"],
+    ]  # fmt: skip
+    labeled(source, tmp_path / "out.conllu", replace(columns, label="upos"))
+    wanted = CONLLU.replace("\tAUX\t", "\tfirst\t").replace("\tPART\t", "\tin\t").replace("\tVERB\t", "\tin\t")
+    assert (tmp_path / "out.conllu").read_text() == wanted.replace("\tSYM\t", "\tfirst\t")
+
+
+@pytest.mark.parametrize("rows", [1, 1000])
+def test_json_lines_come_back(tmp_path: Path, columns: Columns, rows: int) -> None:
+    entries: list[dict[str, Any]] = [
+        {"id": 1e3, "tokens": HARD, "tags": ["O"] * len(HARD)},
+        {"tokens": [], "note": None},
+        {"tokens": ["a", "b"], "more": {"x": [1, "é"]}},
+    ]
+    source = written(tmp_path, "some.jsonl", "\n\n".join(map(json.dumps, entries)))
+    labeled(source, tmp_path / "out.jsonl", columns, rows=rows)
+    found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().split("\n")[:-1]]
+    assert [entry.pop("predicted") for entry in found] == [["first", *["in"] * (len(HARD) - 1)], [], ["first", "in"]]
+    assert [entry.pop("probability") for entry in found] == [[0.75, *[0.25] * (len(HARD) - 1)], [], [0.75, 0.25]]
+    assert found == entries
+
+
+def test_json_lines_with_a_label_per_sentence(tmp_path: Path) -> None:
+    lines = [json.dumps({"tokens": ["w", f"w{i % 7}", "w"], "intent": "AB"[i % 2]}) for i in range(40)]
+    source = written(tmp_path, "some.jsonl", "\n".join([*lines, '{"tokens": []}']))
+    columns = read_and_split(source, label="intent").encoded().columns
+    assert columns.per == "sequence"
+    with LabeledWriter(tmp_path / "out.jsonl", ["A", "B"], each=True) as writer:
+        writer.label(source, columns, lambda part: (np.zeros(len(part), np.int64), np.ones((len(part), 2), np.float32)))
+    first, *_, last = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert (first["predicted"], first["probability of B"], last["predicted"]) == ("A", 1.0, None)
+
+
+def test_several_files_become_one(tmp_path: Path, columns: Columns) -> None:
+    (tmp_path / "data").mkdir()
+    for name in "ab":
+        written(tmp_path, f"data/{name}.conll", "x O\ny O")
+    labeled(tmp_path / "data", tmp_path / "out.conll", columns, rows=1)
+    assert (tmp_path / "out.conll").read_text() == "x first\ny in\n\nx first\ny in\n"
+    labeled(tmp_path / "data", tmp_path / "out.csv", columns, rows=1)
+    table = pl.read_csv(tmp_path / "out.csv")
+    assert table.columns == ["sentence_id", "word", "tag", "predicted", "probability"]
+    assert table["sentence_id"].to_list() == [1, 1, 2, 2]
+
+
+@pytest.mark.parametrize(("output", "each"), [("out.conll", False), ("out.iob", True)])
+def test_what_conll_cannot_hold(tmp_path: Path, columns: Columns, output: str, each: bool) -> None:
+    source = written(tmp_path, "some.conll" if each else "some.jsonl", "a O\n" if each else '{"tokens": ["a"]}')
+    with (
+        pytest.raises(DataError, match="a CoNLL file has no"),
+        LabeledWriter(tmp_path / output, ["a", "b"], each) as it,
+    ):
+        it.label(source, columns, first_or_not)
+    with pytest.raises(DataError, match="'a b', which holds a blank"), LabeledWriter(tmp_path / output, ["a b"]) as it:
+        it.label(written(tmp_path, "x.conll", "a O\n"), columns, lambda part: (np.zeros(1, np.int64), ONES))
+    assert not (tmp_path / output).exists()
+
+
+@pytest.mark.parametrize("rows", [3, 1000])
+def test_text(tmp_path: Path, columns: Columns, rows: int) -> None:
+    text = "\ufeffDr. Smith isn't here. He\u00a0left!\r\n\n  👩‍👩‍👧 é\t\u05e9\u05dc\u05d5\u05dd\nno end " + "x" * 10_000
+    source = written(tmp_path, "some.txt", text)
+    columns = replace(columns, order="step")
+    labeled(source, tmp_path / "out.jsonl", columns, rows=rows)
+    table = pl.read_ndjson(tmp_path / "out.jsonl")
+    assert table.columns == ["sentence_id", "token", "start", "end", "predicted", "probability"]
+    assert table["token"].head(8).to_list() == ["Dr.", "Smith", "is", "n't", "here", ".", "He", "left"]
+    plain = text[1:]
+    assert [plain[start:end] for start, end in table.select("start", "end").rows()] == table["token"].to_list()
+    assert "".join(table["token"]) == "".join(plain.split())
+    assert table.filter(pl.col("predicted") == "first")["token"].to_list() == ["Dr.", "He", "👩", "no"]
+    labeled(source, tmp_path / "out.csv", columns, rows=rows)
+    assert pl.read_csv(tmp_path / "out.csv").equals(table.with_columns(pl.col("probability").cast(pl.Float64)))
+
+
+def test_text_without_spacy(tmp_path: Path, columns: Columns, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "spacy.lang.en", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'bothways\[text\]'"):
+        list(stream_sequences(written(tmp_path, "some.txt", "a b"), columns))
