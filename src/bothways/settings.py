@@ -22,6 +22,7 @@ SCORES: Mapping[str, ScoreFacts] = MappingProxyType(
     {
         "f1": ScoreFacts("F1 of {of}"),
         "macro_f1": ScoreFacts("macro F1"),
+        "entity_f1": ScoreFacts("entity F1"),
         "accuracy": ScoreFacts("accuracy"),
         "average_precision": ScoreFacts("average precision"),
         "loss": ScoreFacts("loss", -1),
@@ -31,9 +32,9 @@ SCORES: Mapping[str, ScoreFacts] = MappingProxyType(
 )
 """All scores by name; `bothways.metrics.score` computes them."""
 
-MONITORS = ("f1", "macro_f1", "accuracy", "average_precision", "loss")
-"""The scores that can decide which weights are best. "f1" is for two classes; the average precision is that of the
-rarer of two classes, else the mean over all classes."""
+MONITORS = ("f1", "macro_f1", "entity_f1", "accuracy", "average_precision", "loss")
+"""The scores that can decide which weights are best. "f1" is for two classes, "entity_f1" for tags; the average
+precision is that of the rarer of two classes, else the mean over all classes."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,8 @@ class Settings:
     )
     monitor: str = option_field(
         "auto",
-        "Validation score that decides which epoch is best. auto: f1 of the rarer of two classes, else macro_f1. "
+        "Validation score that decides which epoch is best. auto: f1 of the rarer of two classes, entity_f1 "
+        "for tags such as B-person, else macro_f1. "
         "none: train on everything that is not test, and keep the last epoch.",
         choices=("auto", "none", *MONITORS),
     )

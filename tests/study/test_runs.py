@@ -30,12 +30,13 @@ def made_run(seed: int, setting: Setting = EIGHT, status: str = "finished") -> R
         return Run(setting, seed, status, "The loss is nan.")
     counts = generator.integers(0, 9, (3, 5, 3)).astype(np.int32)
     alarms = {rate: generator.integers(0, 9, (5, 2)).astype(np.int32) for rate in (0.01, 0.001)}
+    entities: Any = tuple(generator.integers(0, 9, (3, 5, 1)).astype(np.int32)) if seed else None
     nothing = np.full(4, np.nan)
     points = (np.arange(1, 5), generator.random(4), generator.random(4), nothing, nothing)
     return Run(
         setting,
         seed,
-        counts=Counts(counts[0], counts[1], counts[2], generator.random(5), alarms),
+        counts=Counts(counts[0], counts[1], counts[2], generator.random(5), alarms, entities),
         curve=dict(zip(CURVE, points, strict=True)),
         parameters=7,
         updates=4,
@@ -47,7 +48,9 @@ RUNS = [made_run(0), made_run(1), made_run(2, status=DIVERGED), made_run(0, Sett
 
 
 def values(run: Run) -> list[Any]:
-    counts = () if run.counts is None else (*run.counts.of_classes, run.counts.loss, *run.counts.alarms.values())
+    counts: tuple[Any, ...] = ()
+    if run.counts is not None:
+        counts = (*run.counts.of_classes, run.counts.loss, *run.counts.alarms.values(), *(run.counts.entities or ()))
     plain = [getattr(run, each.name) for each in dataclasses.fields(run) if each.name not in ("counts", "curve")]
     return [*plain, *(array.tolist() for array in counts), *(str(run.curve[name]) for name in run.curve)]
 

@@ -34,8 +34,8 @@ def compare(
     metric: Annotated[
         str | None,
         typer.Option(
-            help="accuracy, macro_f1, f1, f1:LABEL, loss, detection@RATE or false_alarms@RATE.",
-            show_default="f1 of the rarer of two classes, else accuracy",
+            help="accuracy, macro_f1, entity_f1, f1, f1:LABEL, loss, detection@RATE or false_alarms@RATE.",
+            show_default="f1 of the rarer of two classes, entity_f1 of tags, else accuracy",
         ),
     ] = None,
     positive: Annotated[str | None, typer.Option(help="The class to detect.", show_default="the rarest")] = None,

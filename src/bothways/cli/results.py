@@ -15,7 +15,7 @@ from bothways.errors import counted
 if TYPE_CHECKING:
     from bothways.jobs import Prediction, Training
     from bothways.layers.inspection import Inspection
-    from bothways.metrics import Alarms, Evaluation, Importance, Interval
+    from bothways.metrics import Alarms, EntityScores, Evaluation, Importance, Interval
     from bothways.runtime import Model
 
 MOST_COLUMNS = 10
@@ -38,18 +38,25 @@ def show_training(training: Training) -> None:
 
 def show_evaluation(evaluation: Evaluation) -> None:
     """Print scores with intervals, the baselines, and the verdict."""
-    from bothways.report import baseline_words, verdict  # brings NumPy, which --help has no use for
+    from bothways.metrics import title  # brings NumPy, which --help has no use for
+    from bothways.report import baseline_words, verdict
 
     console, per, intervals = results(), evaluation.per, evaluation.intervals
     part = "all rows" if evaluation.split == "all" else f"{evaluation.split} part"
     steps = f", {evaluation.labels:,} steps" if per == "step" else ""
     console.print(f"{part}: {counted(evaluation.sequences, 'sequence')}{steps}")
-    _show_classes(evaluation)
-    grid = table("", "accuracy", "", "macro F1", "")
+    if evaluation.entities is None:
+        _show_classes(evaluation)
+    else:
+        _show_entities(evaluation, evaluation.entities)
+    if evaluation.words:
+        _show_words(evaluation)
+    key = evaluation.decisive
+    grid = table("", "accuracy", "", title(key), "")
     own = [f"{evaluation.accuracy:.3f}", _between(intervals, "accuracy")]
-    grid.add_row("this model", *own, f"{evaluation.macro_f1:.3f}", _between(intervals, "macro_f1"))
+    grid.add_row("this model", *own, f"{getattr(evaluation, key):.3f}", _between(intervals, key))
     for name, baseline in evaluation.baselines.items():
-        grid.add_row(baseline_words(name, per), f"{baseline.accuracy:.3f}", "", f"{baseline.macro_f1:.3f}", "")
+        grid.add_row(baseline_words(name, per), f"{baseline.accuracy:.3f}", "", f"{getattr(baseline, key):.3f}", "")
     console.print(grid)
     if intervals:
         console.print(
@@ -79,6 +86,38 @@ def _show_classes(evaluation: Evaluation) -> None:
     results().print(grid)
     if len(shown) < len(classes):
         results().print(f"These are the {len(shown)} most frequent of {len(classes)} classes; --json has them all.")
+
+
+def _show_entities(evaluation: Evaluation, entities: EntityScores) -> None:
+    """Print how well entities of each type are found, and all together, instead of the scores of each tag."""
+    intervals, types = evaluation.intervals, evaluation.entity_types
+    grid = table("entities", "precision", "recall", "F1", *([""] if intervals else []), "expected")
+    shown = sorted(types, key=lambda name: -types[name].support)[:MOST_CLASSES]
+    rows = {name: (types[name], f"entity_f1:{name}") for name in sorted(shown)}
+    for name, (of, key) in {**rows, "all": (entities, "entity_f1")}.items():
+        shares = [f"{share:.3f}" for share in (of.precision, of.recall, of.f1)]
+        between = [_between(intervals, key)] if intervals else []
+        grid.add_row(name, *shares, *between, f"{of.support:,}", style="bold" if name == "all" else "")
+    results().print(grid)
+    if intervals:
+        precision, recall = (_between(intervals, f"entity_{name}") for name in ("precision", "recall"))
+        results().print(f"All: precision {precision}, recall {recall}; {entities.predicted:,} entities are predicted.")
+    rest = ""
+    if len(shown) < len(types):
+        results().print(f"These are the {len(shown)} most frequent of {len(types)} types.")
+        rest = "the others, and "
+    results().print(f"--json has {rest}the scores of each tag.")
+
+
+def _show_words(evaluation: Evaluation) -> None:
+    """Print how good the model is on words that training saw, and on others."""
+    grid = table("words", "steps", "accuracy", "", *(["entity F1", ""] if evaluation.entities else []))
+    for name, of in evaluation.words.items():
+        cells = [f"{of.steps:,}", f"{of.accuracy:.3f}", _between(evaluation.intervals, f"accuracy of {name} words")]
+        if of.entities is not None:
+            cells += [f"{of.entities.f1:.3f}", _between(evaluation.intervals, f"entity_f1 of {name} words")]
+        grid.add_row(name, *cells)
+    results().print(grid)
 
 
 def _show_alarms(evaluation: Evaluation, alarms: Alarms) -> None:

@@ -32,6 +32,9 @@ NONE = "none"
 PER = ("step", "sequence")
 """What has a label."""
 
+WORDS = 50
+"""A category with fewer values than this has no words."""
+
 FEW_SEQUENCES = 10
 """Among fewer sequences, labels that never change within one may be chance."""
 
@@ -121,6 +124,23 @@ class Columns:
         """The guesses; the bare roles where there are none, as in a model that was saved by an earlier version."""
         features = [Guess(name, "category" if name in self.categories else "feature", "") for name in self.features]
         return self.guesses or (*(Guess(name, role, "") for role, name in self.roles.items()), *features)
+
+    @property
+    def words(self) -> str | None:
+        """The category whose values are words, many of them and most with a letter; None if not just one is like that.
+
+        Example:
+            >>> from bothways.data.encoding import Category
+            >>> encoding = Encoding((), (Category("word", tuple(map("word {}".format, range(90)))),))
+            >>> Columns("tag", ("word",), categories=("word",), encoding=encoding).words
+            'word'
+        """
+        found = []
+        for each in self.fitted.categories:
+            words = sum(any(letter.isalpha() for letter in value or "") for value in each.values)
+            if len(each.values) >= WORDS and words > len(each.values) / 2:
+                found.append(each.name)
+        return found[0] if len(found) == 1 else None
 
     @property
     def needed(self) -> tuple[str, ...]:

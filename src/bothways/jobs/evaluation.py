@@ -111,6 +111,9 @@ def evaluate_part(model: Model, part: Sequences, p: Array, unseen: Sequence[Labe
 
     `unseen` are the labels that the model does not know, whose codes follow those of its classes.
     """
+    words = None if model.columns is None or part.per == "sequence" else model.columns.words
+    if words is not None and model.columns is not None:
+        more["unseen_words"] = part.values[:, model.columns.fitted.names.index(words)] == 0
     fitted = model.baselines or [baselines.Majority(int(np.argmax(_counts(model))))]
     simple = baselines.predict(fitted, part)
     evaluation = metrics.evaluate(
@@ -142,8 +145,9 @@ def _report(
     **more: Any,
 ) -> Report:
     """The page about an evaluation of a part with these probabilities."""
-    only = columns.categories[0] if len(columns.categories) == 1 else None
-    monitor, code = metrics.monitored(model.facts.get("settings", {}).get("monitor", "auto"), _counts(model))
+    only = columns.words or (columns.categories[0] if len(columns.categories) == 1 else None)
+    settings = model.facts.get("settings", {})
+    monitor, code = metrics.monitored(settings.get("monitor", "auto"), _counts(model), part.scheme is not None)
     return Report(
         title=title,
         evaluation=evaluation,
@@ -154,6 +158,7 @@ def _report(
         metric=metrics.title(monitor, model.classes[code]),
         facts=_facts(model, table, columns),
         texts=None if only is None else table.column(only).gather(part.table_rows).to_list(),
+        sentences=columns.words is not None,
         times=times(table, columns, part),
         inputs=[number.name for number in columns.fitted.numbers],
         roles=guess_rows(columns.known),

@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from bothways import baselines, metrics, store
 from bothways.errors import InputError
 from bothways.files import locked
-from bothways.labeler.labels import Labels, class_weights, coded, read_labels, read_weights
+from bothways.labeler.labels import Labels, class_weights, coded, read_labels, read_weights, tag_scheme
 from bothways.network import Network
 from bothways.options import options, seconds_of
 from bothways.patterns import Patterns
@@ -452,6 +452,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         labels = read_labels("y", y, sequences, form, self.per, self.missing_label)
         classes = _classes(labels)
         sequences = replace(sequences, labels=coded(labels, classes), per=labels.per)
+        sequences = replace(sequences, scheme=tag_scheme(labels, sequences, classes))
         weights = None
         if sample_weight is not None:
             weights = read_weights("sample_weight", sample_weight, sequences, form, sequences.per)
@@ -540,7 +541,8 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             raise InputError(
                 f"validation y has no label that training saw; it saw {', '.join(map(repr, classes.tolist()))}."
             )
-        return replace(sequences, labels=codes)
+        sequences = replace(sequences, labels=codes)
+        return replace(sequences, scheme=tag_scheme(labels, sequences, classes))
 
 
 SequenceLabeler.__doc__ = (SequenceLabeler.__doc__ or "").replace(

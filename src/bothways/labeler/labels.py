@@ -14,6 +14,7 @@ from sklearn.exceptions import DataConversionWarning
 from bothways.errors import InputError
 from bothways.runtime.inputs import Array, Form, Per, axes
 from bothways.sequences import NO_LABEL, Sequences
+from bothways.tags import Scheme, scheme_of
 
 KINDS = {"b": bool, "i": np.int64, "u": np.int64, "U": str}
 """What labels of a NumPy kind become."""
@@ -95,14 +96,23 @@ def coded(labels: Labels, classes: Array) -> npt.NDArray[np.int64]:
     """
     values = labels.values[labels.present]
     found, order = np.unique(values, return_inverse=True)
-    # True equals 1, so kinds are compared before labels.
-    known = np.isin(found, classes) if found.dtype.kind == classes.dtype.kind else np.zeros(len(found), bool)
+    known = _known(found, classes)
     of_found = np.empty(len(found), np.int64)
     of_found[known] = np.searchsorted(classes, found[known])
     of_found[~known] = len(classes) + np.arange(len(found) - known.sum())
     codes = np.full(len(labels.values), NO_LABEL, np.int64)
     codes[labels.present] = of_found[order]
     return codes
+
+
+def tag_scheme(labels: Labels, sequences: Sequences, classes: Array) -> Scheme | None:
+    """The scheme of which labels per step are tags, for sequences with the codes that `coded` gave them."""
+    if labels.per != "step":
+        return None
+    found = np.unique(labels.values[labels.present])
+    return scheme_of(
+        classes.tolist(), sequences.known_labels, sequences.lengths, found[~_known(found, classes)].tolist()
+    )
 
 
 def class_weights(class_weight: Any, classes: Array) -> npt.NDArray[np.float32] | None:
@@ -119,6 +129,11 @@ def class_weights(class_weight: Any, classes: Array) -> npt.NDArray[np.float32] 
         if not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
             raise InputError(f"class_weight[{label!r}] is {weight!r}; a weight is a number of at least 0.")
     return np.array([class_weight.get(label, 1) for label in known], np.float32)
+
+
+def _known(found: Array, classes: Array) -> npt.NDArray[np.bool_]:
+    """Which labels are among the classes; True equals 1, so kinds are compared before labels."""
+    return np.isin(found, classes) if found.dtype.kind == classes.dtype.kind else np.zeros(len(found), bool)
 
 
 def _flat(name: str, noun: str, values: Any, x: Sequences, form: Form) -> tuple[Per, list[tuple[str, Array]]]:

@@ -1,12 +1,13 @@
 """Scores: what was predicted is counted once, and every score of any sample of sequences is made of the counts."""
 
 from bothways.metrics.alarms import Alarms, choose_threshold, thresholds_for
-from bothways.metrics.bootstrap import Resamples, interval
+from bothways.metrics.bootstrap import Interval, Resamples, interval
 from bothways.metrics.counts import Counts, count, f1, labeled, rarest, share
-from bothways.metrics.evaluation import BaselineScores, ClassScores, Evaluation, Interval, evaluate
+from bothways.metrics.entities import EntityScores, WordScores
+from bothways.metrics.evaluation import BaselineScores, ClassScores, Evaluation, evaluate
 from bothways.metrics.importance import Fall, Importance, permutation_importance, sample
 from bothways.metrics.probabilities import Bin, Calibration, Curve, calibration, curve, ranking
-from bothways.metrics.scores import Score, monitored, score, title
+from bothways.metrics.scores import Score, check_tags, monitored, score, title
 
 __all__ = [
     "Alarms",
@@ -16,13 +17,16 @@ __all__ = [
     "ClassScores",
     "Counts",
     "Curve",
+    "EntityScores",
     "Evaluation",
     "Fall",
     "Importance",
     "Interval",
     "Resamples",
     "Score",
+    "WordScores",
     "calibration",
+    "check_tags",
     "choose_threshold",
     "count",
     "curve",

@@ -8,6 +8,7 @@ Tibshirani 1993, chapter 13).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,19 @@ RESAMPLES = 1000
 CONFIDENCE = 0.95
 AT_ONCE = 2**22
 """This many draws of sequences are made at once; up to 16 times as many are kept."""
+
+
+class Interval(NamedTuple):
+    """A score and the ends of the interval that holds it."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, scores: Floats) -> Interval:
+        """From its value, which is the first one, and those of samples; see `Resamples.with_whole`."""
+        return cls(float(scores[0]), *interval(scores[1:]))
 
 
 class Resamples:
@@ -59,6 +73,11 @@ class Resamples:
             for of_counts, array in zip(found, counts, strict=True):
                 of_counts.append((weights @ np.asarray(array, np.float32)).astype(np.float64))
         return [np.concatenate(of_counts) for of_counts in found]
+
+    def with_whole(self, *counts: Array) -> list[Floats]:
+        """`sums`, after a row of the sums over all sequences."""
+        pairs = zip(counts, self.sums(*counts), strict=True)
+        return [np.vstack([array.sum(axis=0), drawn]) for array, drawn in pairs]
 
     def scores(self, counts: Sequence[npt.ArrayLike | None], score: Callable[[Floats], Floats], worst: float) -> Floats:
         """The score of each seed that was drawn, on the sequences that were drawn.

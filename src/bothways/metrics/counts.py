@@ -11,8 +11,10 @@ import numpy.typing as npt
 
 from bothways.errors import InputError
 from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
+from bothways.tags import Chunks
 
 Floats = npt.NDArray[np.float64]
+OfClasses = tuple[Array, Array, Array]
 
 SMALLEST = float(np.finfo(np.float32).tiny)
 """A probability below this counts as this much, so that every loss is finite."""
@@ -28,6 +30,7 @@ class Counts:
         support: `(sequences, classes)` how many labels each class has.
         loss: `(sequences,)` the sum of the cross-entropies of the labels; 0 where no probabilities were given.
         alarms: by false-alarm rate, `(sequences, 2)`: right alarms and false ones.
+        entities: as `count_entities` gives them, where labels are tags; None where they are not.
     """
 
     true_positives: Array
@@ -35,9 +38,10 @@ class Counts:
     support: Array
     loss: Array
     alarms: Mapping[float, Array] = field(default_factory=dict)
+    entities: OfClasses | None = None
 
     @property
-    def of_classes(self) -> tuple[Array, Array, Array]:
+    def of_classes(self) -> OfClasses:
         """True positives, predictions and support."""
         return self.true_positives, self.predicted, self.support
 
@@ -94,12 +98,20 @@ def count(
     for rate, threshold in (thresholds or {}).items():
         assert p is not None
         alarms[rate] = table((labels != positive).astype(np.int64), 2, p[:, positive].astype(np.float64) >= threshold)
+    entities = None
+    if sequences.scheme is not None:
+        codes = np.full(len(sequences.known_labels), NO_LABEL)
+        codes[counted_labels(sequences)] = decided
+        entities = count_entities(sequences, codes)
     return Counts(
         true_positives=table(labels, classes, decided == labels),
         predicted=table(decided, classes),
         support=table(labels, classes),
         loss=loss,
         alarms=alarms,
+        entities=entities
+        if entities is None or not whole
+        else tuple(each.sum(axis=0, keepdims=True) for each in entities),
     )
 
 
@@ -132,7 +144,7 @@ def labeled(sequences: Sequences, given: Any, classes: int) -> tuple[Numbers, Ar
         raise InputError(f"There are {len(labels)} labels, and predictions of shape {given.shape}; give one for each.")
     if given.ndim == 2 and not 1 <= given.shape[1] <= classes:
         raise InputError(f"There are probabilities of {given.shape[1]} classes; there are {classes} classes.")
-    counted = labels != NO_LABEL if weights is None else (labels != NO_LABEL) & (weights > 0)
+    counted = counted_labels(sequences)
     if not counted.any():
         raise InputError(f"None of the {len(labels)} labels is known or has a weight; there is nothing to score.")
     chosen = np.flatnonzero(counted)
@@ -144,6 +156,49 @@ def labeled(sequences: Sequences, given: Any, classes: int) -> tuple[Numbers, Ar
     if given.ndim == 2 and (unseen := classes - given.shape[1]):
         given = np.pad(given, ((0, 0), (0, unseen)))
     return labels, given, numbers[chosen], None if weights is None else weights[chosen].astype(np.float64)
+
+
+def counted_labels(sequences: Sequences) -> npt.NDArray[np.bool_]:
+    """Which labels count: those that are known and have a weight above 0."""
+    known = sequences.known_labels != NO_LABEL
+    return np.asarray(known if sequences.weights is None else known & (sequences.weights > 0))
+
+
+def count_entities(sequences: Sequences, predicted: Numbers, marked: npt.NDArray[np.bool_] | None = None) -> OfClasses:
+    """Count entities: those that are right, the predicted and the expected ones, each `(sequences, types)`.
+
+    An entity weighs as much as the label of its first step.
+
+    Args:
+        sequences: with labels that are tags.
+        predicted: `(steps,)` the code of the predicted class.
+        marked: `(steps,)`; then the two types are entities without and with a step that is marked.
+
+    Example:
+        >>> from bothways.tags import scheme_of
+        >>> scheme = scheme_of(("B-x", "I-x", "O"))
+        >>> sequences = Sequences(np.zeros((4, 0)), np.array([4]), np.array([0, 1, 2, 0]), scheme=scheme)
+        >>> count_entities(sequences, np.array([0, 1, 0, 0]))
+        (array([[2]]), array([[3]]), array([[2]]))
+    """
+    scheme, weights, counted = sequences.scheme, sequences.weights, counted_labels(sequences)
+    assert scheme is not None
+    expected, found = (
+        scheme.chunks(np.where(counted, codes, NO_LABEL), sequences.lengths)
+        for codes in (sequences.known_labels, predicted)
+    )
+    _, a, b = np.intersect1d(expected.first, found.first, assume_unique=True, return_indices=True)
+    same = a[(expected.last[a] == found.last[b]) & (expected.type[a] == found.type[b])]
+    right = Chunks(*(each[same] for each in expected))
+    before = None if marked is None else np.append(0, np.cumsum(marked))
+    kinds = len(scheme.types) if before is None else 2
+
+    def table(chunks: Chunks) -> Array:
+        kind = chunks.type if before is None else before[chunks.last + 1] > before[chunks.first]
+        weigh = None if weights is None else weights[chunks.first]
+        return np.bincount(chunks.sequence * kinds + kind, weigh, len(sequences) * kinds).reshape(-1, kinds)
+
+    return table(right), table(found), table(expected)
 
 
 def rarest(counts: Sequence[int] | Numbers) -> int:

@@ -8,23 +8,20 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from bothways.errors import InputError
 from bothways.metrics.alarms import Alarms
-from bothways.metrics.bootstrap import CONFIDENCE, RESAMPLES, Resamples, interval
+from bothways.metrics.bootstrap import CONFIDENCE, RESAMPLES, Interval, Resamples
 from bothways.metrics.counts import Counts, Floats, count, f1, labeled, share
+from bothways.metrics.entities import EntityScores, Summed, WordScores, score_entities, score_words
 from bothways.metrics.importance import Importance
 from bothways.metrics.probabilities import Calibration, calibration, ranking
 from bothways.metrics.scores import score
 from bothways.sequences import Array, Numbers, Sequences
 
-
-class Interval(NamedTuple):
-    """A score and the ends of the interval that holds it."""
-
-    value: float
-    low: float
-    high: float
+RATES = ("detection_rate", "false_alarm_rate")
+"""The rates at the threshold, as their intervals are called."""
 
 
 class ClassScores(NamedTuple):
@@ -55,13 +52,15 @@ class BaselineScores(NamedTuple):
     Attributes:
         accuracy: the share of right labels.
         macro_f1: the mean F1 over all classes.
-        ahead: by how much the model is ahead of it in "accuracy" and "macro_f1", on the same samples of sequences;
-            empty where there are too few sequences to tell.
+        ahead: by how much the model is ahead of it in each of these scores, on the same samples of sequences; empty
+            where there are too few sequences to tell.
+        entity_f1: the F1 of entities; None where labels are no tags.
     """
 
     accuracy: float
     macro_f1: float
     ahead: Mapping[str, Interval] = MappingProxyType({})
+    entity_f1: float | None = None
 
 
 @dataclass(frozen=True)
@@ -81,8 +80,9 @@ class Evaluation:
         confusion: `(classes, classes)` how many labels of the class of the row are predicted as that of the column.
         calibration: whether probabilities can be trusted.
         baselines: the scores of simple models on the same labels, by name.
-        intervals: by score ("accuracy", "macro_f1", "f1:LABEL", "detection_rate", "false_alarm_rate") its interval over
-            samples of whole sequences; empty where fewer than two sequences have labels.
+        intervals: by score ("accuracy", "macro_f1", "f1:LABEL", "detection_rate", "false_alarm_rate",
+            "entity_precision", "entity_recall", "entity_f1", "entity_f1:TYPE", "accuracy of seen words" and the like)
+            its interval over samples of whole sequences; empty where fewer than two sequences have labels.
         resampled: how many sequences the samples are drawn from.
         resamples: how many samples are drawn.
         confidence: the share of the samples inside an interval.
@@ -91,6 +91,10 @@ class Evaluation:
         warnings: what to know before believing any of it, in sentences.
         columns: what each column of the table is for, and why; as JSON.
         importance: what the labels rest on; None where it was not measured.
+        entities: the scores of entities of all types together; None where labels are no tags.
+        entity_types: the scores of the entities of each type.
+        words: the scores of "seen" words and of "unseen" ones, which the train part does not have, and of entities with
+            such a word; empty where no step has words, or all are seen, or none.
     """
 
     split: str
@@ -114,19 +118,32 @@ class Evaluation:
     warnings: tuple[str, ...] = ()
     columns: tuple[Mapping[str, str], ...] = field(default=(), repr=False)
     importance: Importance | None = field(default=None, repr=False)
+    entities: EntityScores | None = None
+    entity_types: Mapping[str, EntityScores] = field(default_factory=dict)
+    words: Mapping[str, WordScores] = field(default_factory=dict)
+
+    @property
+    def entity_f1(self) -> float | None:
+        """The F1 of entities; None where labels are no tags."""
+        return None if self.entities is None else self.entities.f1
+
+    @property
+    def decisive(self) -> str:
+        """The score by which models are compared, "entity_f1" where labels are tags, else "macro_f1"."""
+        return "macro_f1" if self.entities is None else "entity_f1"
 
     @property
     def standing(self) -> str:
-        """How the model compares with the best baseline by macro F1.
+        """How the model compares with the best baseline by the decisive score.
 
         Returns:
             "better" or "worse" where the interval of the difference says so, "unclear" where it leaves both open, and
             "unknown" where there is no interval or no baseline.
         """
-        best = max(self.baselines.values(), key=lambda baseline: baseline.macro_f1, default=None)
+        best = max(self.baselines.values(), key=lambda baseline: float(getattr(baseline, self.decisive)), default=None)
         if best is None or not best.ahead:
             return "unknown"
-        ahead = best.ahead["macro_f1"]
+        ahead = best.ahead[self.decisive]
         return "better" if ahead.low > 0 else "worse" if ahead.high < 0 else "unclear"
 
     def to_json(self) -> dict[str, Any]:
@@ -147,20 +164,27 @@ class Evaluation:
             "warnings": list(self.warnings),
             "columns": list(self.columns),
         }
-        for name, (accuracy, macro_f1, ahead) in self.baselines.items():
+        for name, (accuracy, macro_f1, ahead, entity_f1) in self.baselines.items():
             shape["baselines"][name] = {"accuracy": accuracy, "macro_f1": macro_f1}
+            if entity_f1 is not None:
+                shape["baselines"][name]["entity_f1"] = entity_f1
             if ahead:
                 shape["baselines"][name]["model_ahead_by"] = {score: each._asdict() for score, each in ahead.items()}
+        if self.entities is not None:
+            types = {name: of._asdict() for name, of in self.entity_types.items()}
+            shape["entities"] = self.entities._asdict() | {"types": types}
+        if self.words:
+            shape["words"] = {name: of.to_json() for name, of in self.words.items()}
         if intervals:
             shape["intervals"] = {
-                **{name: intervals[name] for name in ("accuracy", "macro_f1")},
+                **{name: each for name, each in intervals.items() if name not in RATES and name[:3] != "f1:"},
                 "f1": {str(label): intervals[f"f1:{label}"] for label in self.classes},
                 "sequences": self.resampled,
                 "resamples": self.resamples,
                 "confidence": self.confidence,
             }
         if self.alarms is not None:
-            rates = {name: intervals[name] for name in ("detection_rate", "false_alarm_rate") if name in intervals}
+            rates = {name: intervals[name] for name in RATES if name in intervals}
             shape["threshold"] = {"class": str(self.positive), **self.alarms.to_json(), "intervals": rates}
         if self.importance is not None:
             shape["importance"] = self.importance.to_json()
@@ -179,6 +203,7 @@ def evaluate(
     threshold: float | None = None,
     asked: float | None = None,
     hours: float | None = None,
+    unseen_words: npt.NDArray[np.bool_] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Evaluation:
@@ -195,6 +220,7 @@ def evaluate(
         threshold: the probability of it from which there is an alarm; see `choose_threshold`.
         asked: the false-alarm rate that the threshold was chosen for.
         hours: how long all sequences together took.
+        unseen_words: `(steps,)` whether training never saw the word of a step; None where steps have no words.
         resamples: how many samples of sequences are drawn for the intervals.
         seed: of the draws.
 
@@ -233,8 +259,23 @@ def evaluate(
         alarms = Alarms(float(threshold), asked, hits + false, false, due, len(labels) - due, hours)
     resampled = np.flatnonzero(counts.support.any(axis=1))
     samples = Resamples([len(resampled)], times=resamples, seed=seed)
-    intervals, ahead = _intervals(counts, others, resampled, classes, code, samples)
-    by_share, by_class = score("accuracy", classes), score("macro_f1", classes)
+
+    def drawn(*arrays: Array) -> list[Floats]:
+        return samples.with_whole(*(array[resampled] for array in arrays))
+
+    summed = drawn if len(resampled) > 1 else None
+    intervals, ahead = ({}, {}) if summed is None else _intervals(counts, others, classes, code, summed)
+    entities, types, words = None, dict[str, EntityScores](), dict[str, WordScores]()
+    if sequences.scheme is not None:
+        entities, types, found, further = score_entities(counts, others, sequences.scheme.types, summed)
+        intervals |= found
+        for name, each in further.items():
+            ahead[name]["entity_f1"] = each
+    if unseen_words is not None:
+        words, found = score_words(sequences, decided, unseen_words, summed)
+        intervals |= found
+    names = ["accuracy", "macro_f1", *(["entity_f1"] if entities else [])]
+    of_scores = [score(name, classes) for name in names]
     return Evaluation(
         split=split,
         per=sequences.per,
@@ -248,7 +289,7 @@ def evaluate(
         confusion=np.bincount(labels * n + decided, minlength=n * n).reshape(n, n),
         calibration=calibration(labels, p),
         baselines={
-            name: BaselineScores(by_share.of(each), by_class.of(each), ahead.get(name, {}))
+            name: BaselineScores(**{of.name: of.of(each) for of in of_scores}, ahead=ahead.get(name, {}))
             for name, each in others.items()
         },
         intervals=intervals,
@@ -256,30 +297,27 @@ def evaluate(
         resamples=resamples,
         positive=None if threshold is None else classes[code],
         alarms=alarms,
+        entities=entities,
+        entity_types=types,
+        words=words,
     )
 
 
 def _intervals(
-    counts: Counts, others: Mapping[str, Counts], rows: Numbers, classes: Sequence[Any], code: int, samples: Resamples
+    counts: Counts, others: Mapping[str, Counts], classes: Sequence[Any], code: int, summed: Summed
 ) -> tuple[dict[str, Interval], dict[str, dict[str, Interval]]]:
     """The intervals of the scores, and for each baseline those of how far the model is ahead of it."""
-    if len(rows) < 2:
-        return {}, {}
     tables = [counts.support]
     for each in (counts, *others.values()):
         tables += [each.true_positives, each.predicted]
     tables += counts.alarms.values()
-    # One row for all sequences together, then one for each sample.
-    sums = [
-        np.vstack([array.sum(axis=0), drawn])
-        for array, drawn in zip(tables, samples.sums(*(array[rows] for array in tables)), strict=True)
-    ]
+    sums = summed(*tables)
     scores = [_scores(sums[k], sums[k + 1], sums[0]) for k in range(1, 2 + 2 * len(others), 2)]
     accuracy, macro_f1, f1s = scores[0]
-    found = {"accuracy": _interval(accuracy), "macro_f1": _interval(macro_f1)}
-    found |= {f"f1:{label}": _interval(f1s[:, k]) for k, label in enumerate(classes)}
+    found = {"accuracy": Interval.of(accuracy), "macro_f1": Interval.of(macro_f1)}
+    found |= {f"f1:{label}": Interval.of(f1s[:, k]) for k, label in enumerate(classes)}
     ahead = {
-        name: {"accuracy": _interval(accuracy - other[0]), "macro_f1": _interval(macro_f1 - other[1])}
+        name: {"accuracy": Interval.of(accuracy - other[0]), "macro_f1": Interval.of(macro_f1 - other[1])}
         for name, other in zip(others, scores[1:], strict=True)
     }
     if counts.alarms:
@@ -287,7 +325,7 @@ def _intervals(
         dues = {"detection_rate": positives, "false_alarm_rate": sums[0].sum(axis=1) - positives}
         for place, (name, due) in enumerate(dues.items()):
             if due[0]:
-                found[name] = _interval(np.where(due > 0, share(sums[-1][:, place], due), np.nan))
+                found[name] = Interval.of(np.where(due > 0, share(sums[-1][:, place], due), np.nan))
     return found, ahead
 
 
@@ -296,8 +334,3 @@ def _scores(true_positives: Array, predicted: Array, support: Array) -> tuple[Fl
     of_classes = f1(true_positives, predicted, support)
     accuracy = share(true_positives.sum(axis=-1), support.sum(axis=-1))
     return accuracy, np.asarray(of_classes.mean(axis=-1)), of_classes
-
-
-def _interval(scores: Floats) -> Interval:
-    """The interval of a score from its value, which is the first one, and those of samples."""
-    return Interval(float(scores[0]), *interval(scores[1:]))

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from bothways.errors import InputError
-from bothways.metrics.counts import SMALLEST, Counts, Floats, f1, rarest, share
-from bothways.sequences import Array
+from bothways.metrics.counts import SMALLEST, Counts, Floats, OfClasses, f1, rarest, share
+from bothways.metrics.entities import micro
+from bothways.sequences import Array, Sequences
 from bothways.settings import MONITORS, SCORES
 
 
@@ -51,16 +52,16 @@ def title(name: str, of: Any = "") -> str:
     return SCORES[name].title.format(of=of)
 
 
-def monitored(monitor: str, counts: Sequence[int] | Array) -> tuple[str, int]:
+def monitored(monitor: str, counts: Sequence[int] | Array, tags: bool = False) -> tuple[str, int]:
     """The score that decides which weights are best, and the class that it is about, the rarest in training.
 
-    Of two classes, "auto" is the F1 of the rarer one, else the macro F1.
+    Of two classes, "auto" is the F1 of the rarer one, of `tags` the entity F1, else the macro F1.
 
     Example:
         >>> monitored("auto", [70, 30]), monitored("auto", [70, 20, 10])
         (('f1', 1), ('macro_f1', 2))
     """
-    automatic = "f1" if len(counts) == 2 else "macro_f1"
+    automatic = "f1" if len(counts) == 2 else "entity_f1" if tags else "macro_f1"
     return monitor if monitor in MONITORS else automatic, rarest(counts)
 
 
@@ -68,9 +69,9 @@ def score(name: str, classes: Sequence[Any], positive: Any = None, false_alarm_r
     """The score of a name.
 
     Args:
-        name: "accuracy", "macro_f1", "loss", "f1" (of the class to detect), "f1:LABEL", "detection" (the detection rate
-            at the first false-alarm rate), "detection@RATE", or "false_alarms@RATE" (the rate that the threshold
-            gives).
+        name: "accuracy", "macro_f1", "entity_f1", "loss", "f1" (of the class to detect), "f1:LABEL",
+            "detection" (the detection rate at the first false-alarm rate), "detection@RATE", or "false_alarms@RATE"
+            (the rate that the threshold gives).
         classes: the labels.
         positive: the one to detect.
         false_alarm_rates: those that alarms are counted at.
@@ -92,6 +93,8 @@ def score(name: str, classes: Sequence[Any], positive: Any = None, false_alarm_r
 
         # As probabilities are at least `SMALLEST`, no label costs more.
         return _score(name, name, "", parts, _share, -np.log(SMALLEST) if name == "loss" else 0.0)
+    if name == "entity_f1":
+        return _score(name, name, "", lambda counts: np.hstack(_entities(counts)), _entity_f1)
     if name == "macro_f1":
         return _score(name, name, "", lambda counts: np.hstack(counts.of_classes), _macro_f1)
     if kind == "f1":
@@ -110,7 +113,7 @@ def score(name: str, classes: Sequence[Any], positive: Any = None, false_alarm_r
             return np.stack([counts.alarms[rate][:, place], due], axis=1)
 
         return _score(name, kind, rate, alarms, _share, float(place))
-    known = ["accuracy", "macro_f1", "f1", "f1:LABEL", "loss"]
+    known = ["accuracy", "macro_f1", "entity_f1", "f1", "f1:LABEL", "loss"]
     known += [f"{each}@{rate:g}" for rate in false_alarm_rates for each in ("detection", "false_alarms")]
     raise InputError(f"There is no metric {name!r}. Use one of: {', '.join(known)}.")
 
@@ -127,6 +130,24 @@ def _rate(text: str, rates: Sequence[float]) -> float | None:
     except ValueError:
         return None
     return value if value in rates else None
+
+
+def check_tags(name: str, sequences: Sequences) -> None:
+    """Refuse the entity F1 for labels that are no tags."""
+    if name == "entity_f1" and sequences.scheme is None:
+        raise InputError(
+            "entity_f1 is for labels per step that are tags, such as B-person, I-person and O; these labels are not. "
+            "Use macro_f1."
+        )
+
+
+def _entities(counts: Counts) -> OfClasses:
+    assert counts.entities is not None
+    return counts.entities
+
+
+def _entity_f1(sums: Floats) -> Floats:
+    return np.asarray(micro(*np.split(sums, 3, axis=-1))[2])
 
 
 def _share(sums: Floats) -> Floats:

@@ -30,6 +30,7 @@ class Report:
         facts: whatever else there is to know, under headings: sizes, splits, the network, settings, versions.
         notes: sentences that the reader should know, such as what was left out.
         texts: `(steps,)` what to write under each step of a drawing, such as the words.
+        sentences: whether the texts are words to read: sequences are then written, not drawn.
         times: `(steps,)` the time of each step, as datetime64; None where steps have none.
         inputs: the names of the first columns of the sequences' values, which are numbers.
         roles: what each column of the table is for: its name, its role, and why.
@@ -60,6 +61,7 @@ class Report:
     inputs: Sequence[str] = ()
     roles: Sequence[tuple[str, str, str]] = ()
     decided: Numbers | None = None
+    sentences: bool = False
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit one another."""

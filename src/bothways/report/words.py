@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bothways.errors import counted
-from bothways.metrics import Evaluation, Importance
+from bothways.metrics import Evaluation, Importance, title
 from bothways.metrics.importance import REACH
 
 FEW_SEQUENCES = 20
@@ -43,18 +43,21 @@ def verdict(evaluation: Evaluation) -> str:
         The model was compared with no baseline. Its macro F1 is 1.000 (1.000 to 1.000).
     """
     of = evaluation
-    own = f"Its macro F1 is {of.macro_f1:.3f}"
-    if "macro_f1" in of.intervals:
-        own += f" ({of.intervals['macro_f1'].low:.3f} to {of.intervals['macro_f1'].high:.3f})"
+    key = of.decisive
+    value = float(getattr(of, key))
+    own = f"Its {title(key)} is {value:.3f}"
+    if key in of.intervals:
+        own += f" ({of.intervals[key].low:.3f} to {of.intervals[key].high:.3f})"
     if not of.baselines:
         return f"The model was compared with no baseline. {own}."
-    name, best = max(of.baselines.items(), key=lambda item: item[1].macro_f1)
-    own += f"; that of the best baseline ({baseline_words(name, of.per)}) is {best.macro_f1:.3f}"
+    name, best = max(of.baselines.items(), key=lambda item: float(getattr(item[1], key)))
+    simple = float(getattr(best, key))
+    own += f"; that of the best baseline ({baseline_words(name, of.per)}) is {simple:.3f}"
     if not best.ahead:
-        word = "is ahead of every baseline" if of.macro_f1 > best.macro_f1 else "does not beat the best baseline"
+        word = "is ahead of every baseline" if value > simple else "does not beat the best baseline"
         said = f"The model {word} here. {own}. How certain that is, a single sequence cannot tell."
     else:
-        low, high = best.ahead["macro_f1"].low, best.ahead["macro_f1"].high
+        low, high = best.ahead[key].low, best.ahead[key].high
         said = {
             "better": f"The model beats every baseline. {own}, which is {low:.3f} to {high:.3f} less.",
             "worse": f"The model is worse than a simple one: use {baseline_words(name, of.per)} instead. {own}, "

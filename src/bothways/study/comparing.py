@@ -12,7 +12,7 @@ import numpy as np
 
 from bothways import interrupts
 from bothways.errors import InputError
-from bothways.metrics import rarest, score
+from bothways.metrics import check_tags, rarest, score
 from bothways.options import seconds_of, whole
 from bothways.problems import PROBLEMS
 from bothways.sequences import NO_LABEL
@@ -62,8 +62,9 @@ def compare(
         seeds: how many, from 0, or which.
         settings: values of factors that are not varied, where not their defaults.
         reference: the setting that others are compared with, by the values of some factors; the defaults if not given.
-        metric: the score: "accuracy", "macro_f1", "f1" (of the class to detect), "f1:LABEL", "loss", "detection@RATE"
-            or "false_alarms@RATE". If not given, accuracy for problems and for more than two classes, else f1.
+        metric: the score: "accuracy", "macro_f1", "entity_f1" (of tags), "f1" (of the class to detect), "f1:LABEL",
+            "loss", "detection@RATE" or "false_alarms@RATE". If not given, entity_f1 for tags, accuracy for problems and
+            for more than two classes, else f1.
         positive: the class to detect; the rarest if not given.
         false_alarm_rates: those that thresholds are chosen for, on the valid part.
         fraction: the share of the grid that is run.
@@ -115,7 +116,9 @@ def compare(
     split = task.draw(0)
     code = _positive(task, positive, split.train.known_labels)
     label, rates = task.classes[code], _rates(false_alarm_rates, split.test.known_labels, code)
+    check_tags(str(metric), split.test)
     usual = "accuracy" if task.bayes_accuracy or len(task.classes) > 2 else "f1"
+    usual = "entity_f1" if split.test.scheme is not None else usual
     of = score(metric or usual, task.classes, label, rates)
     study = {
         "task": task.name,

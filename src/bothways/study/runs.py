@@ -5,13 +5,15 @@ The Parquet file has one row per run:
     setting                 the factors that are not at their defaults, JSON
     FACTOR ...              every factor, typed
     seed, status, reason    status: "finished", "diverged" (the loss was not finite), "failed"
-    accuracy, macro_f1, loss
+    accuracy, macro_f1, entity_f1, loss
+                            entity_f1 of tags only
     backend                 that of Keras
     parameters, updates, epochs, best_epoch
     compile_seconds, train_seconds, train_us_per_step, label_us_per_step
     curve                   list of {updates, seconds, loss, valid_loss, valid_metric}
     true_positives, predicted, support
                             counts of labels for each sequence and class, one sequence after the other
+    entities                of tags: for each sequence how many entities are right, predicted, expected
     sequence_loss           for each sequence the sum of the cross-entropies of its labels
     alarms                  list of {rate, right, wrong}, the latter two for each sequence
     study                   what was compared, JSON; the same in every row
@@ -43,7 +45,7 @@ from bothways.study.factors import Setting, factors
 FORMAT = 2
 FINISHED, DIVERGED, FAILED = "finished", "diverged", "failed"
 COUNTS = ("true_positives", "predicted", "support")
-SCORES = ("accuracy", "macro_f1", "loss")
+SCORES = ("accuracy", "macro_f1", "entity_f1", "loss")
 ALARMS = ("rate", "right", "wrong")
 CURVE = ("updates", "seconds", "loss", "valid_loss", "valid_metric")
 
@@ -192,7 +194,9 @@ def frame(runs: Iterable[Run], study: Mapping[str, Any]) -> pl.DataFrame:
         row: dict[str, Any] = {"setting": run.setting.text, "study": text}
         row |= {name: run.setting[name] for name in factors()} | {name: getattr(run, name) for name in _PLAIN}
         if run.counts is not None:
-            row |= {each.name: each.of(run.counts) for each in of_scores}
+            entities = run.counts.entities
+            row |= {each.name: each.of(run.counts) for each in of_scores if entities or each.name != "entity_f1"}
+            row["entities"] = None if entities is None else np.stack(entities, axis=1).sum(axis=2).ravel()
             row |= {name: getattr(run.counts, name).ravel() for name in COUNTS}
             alarms = ((rate, *each.T.tolist()) for rate, each in run.counts.alarms.items())
             row["alarms"] = [dict(zip(ALARMS, each, strict=True)) for each in alarms]
@@ -217,7 +221,7 @@ def _schema() -> dict[str, Any]:
         **{name: kinds[kind] for name, kind in _PLAIN.items()},
         **dict.fromkeys(SCORES, pl.Float64),
         "curve": pl.List(pl.Struct({name: pl.Int64 if name == "updates" else pl.Float64 for name in CURVE})),
-        **dict.fromkeys(COUNTS, counts),
+        **dict.fromkeys((*COUNTS, "entities"), counts),
         "sequence_loss": pl.List(pl.Float64),
         "alarms": pl.List(pl.Struct(dict(zip(ALARMS, (pl.Float64, counts, counts), strict=True)))),
         "study": pl.String,
@@ -235,7 +239,12 @@ def _run(row: Mapping[str, Any], classes: int) -> Run:
     if row["support"] is not None:
         of_classes = [np.array(row[name], np.int32).reshape(-1, classes) for name in COUNTS]
         alarms = {each["rate"]: np.array([each["right"], each["wrong"]], np.int32).T for each in row["alarms"]}
-        counts = Counts(of_classes[0], of_classes[1], of_classes[2], np.array(row["sequence_loss"]), alarms)
+        entities = None
+        if row.get("entities") is not None:  # which earlier versions did not keep
+            right, called, support = np.array(row["entities"], np.int32).reshape(-1, 3, 1).swapaxes(0, 1)
+            entities = right, called, support
+        loss = np.array(row["sequence_loss"])
+        counts = Counts(of_classes[0], of_classes[1], of_classes[2], loss, alarms, entities)
     points = row["curve"] or []
     curve = {name: np.array([point[name] for point in points]) for name in CURVE} if points else {}
     plain = {name: row[name] for name in _PLAIN}

@@ -24,7 +24,7 @@ import numpy as np
 
 from bothways import interrupts
 from bothways.errors import BothwaysError
-from bothways.metrics import monitored, title
+from bothways.metrics import check_tags, monitored, title
 from bothways.network import Network
 from bothways.patterns import Patterns
 from bothways.runtime import Member, Model, PatternMember, probabilities, scores, tempered
@@ -237,7 +237,8 @@ def tune(
 
     labels = train.known_labels
     counts = np.bincount(labels[labels != NO_LABEL], minlength=shape.classes)
-    monitor, positive = monitored(str(given.get("monitor", Settings.monitor)), counts)
+    monitor, positive = monitored(str(given.get("monitor", Settings.monitor)), counts, train.scheme is not None)
+    check_tags(monitor, train)
     data = _Data(folds(train, valid, seed), shape, given, monitor, positive)
     plan, done, clock = SearchPlan(shape, train, given, seed), list[Tried](), _Clock(budget)
     first = plan.first[0]

@@ -142,7 +142,8 @@ def train(
     check_sequences("sequences", sequences, network)
     prepared = prepare(network, sequences, settings, say)
     labels = sequences.known_labels
-    monitor, positive = monitored(settings.monitor, np.bincount(labels[labels >= 0], minlength=network.classes))
+    counts = np.bincount(labels[labels >= 0], minlength=network.classes)
+    monitor, positive = monitored(settings.monitor, counts, sequences.scheme is not None)
     validation = None
     if settings.monitor == "none":
         valid = None

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bothways.errors import InputError
-from bothways.metrics import count, labeled, ranking, score
+from bothways.metrics import check_tags, count, labeled, ranking, score
 from bothways.network import Network
 from bothways.runtime import padded, probabilities, scores_of
 from bothways.sequences import Sequences
@@ -38,7 +38,7 @@ class Validation:
         positive: the class that "f1" is about, and of two classes "average_precision".
 
     Raises:
-        InputError: no labels, or a monitor that is for two classes only.
+        InputError: no labels, or a monitor that is for two classes or for tags only.
 
     Example:
         >>> network = Network(features=1, classes=2, units=4)
@@ -59,6 +59,7 @@ class Validation:
         """Prepare the data."""
         if monitor == "f1" and network.classes != 2:
             raise InputError(f"monitor='f1' is for two classes, and there are {network.classes}. Use 'macro_f1'.")
+        check_tags(monitor, sequences)
         labels, weights = sequences.known_labels, sequences.weights
         if not ((labels >= 0) & (weights is None or weights > 0)).any():
             raise InputError("The validation data have no label, or none with a weight above 0.")

@@ -1,0 +1,143 @@
+"""Entities: chunks of steps that tags mark, such as names of persons.
+
+One is right that has the right type, first and last step. They are counted as in the script
+`conlleval` (Tjong Kim Sang and De Meulder 2003), malformed tags included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from bothways.metrics.bootstrap import Interval
+from bothways.metrics.counts import Counts, Floats, OfClasses, count_entities, counted_labels, f1, share
+from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
+
+Summed = Callable[..., list[Floats]]
+"""As `Resamples.with_whole`."""
+
+
+class EntityScores(NamedTuple):
+    """How well entities are found; a share of nothing is 0.
+
+    Attributes:
+        precision: of the predicted entities, the share that is right.
+        recall: of the expected entities, the share that is predicted.
+        f1: the harmonic mean of the two.
+        support: how many are expected.
+        predicted: how many are predicted.
+    """
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    predicted: int
+
+
+class WordScores(NamedTuple):
+    """How good a model is on some words.
+
+    Attributes:
+        steps: how many steps there are of them.
+        accuracy: the share of right labels.
+        entities: the scores of entities of these words; None where labels are no tags.
+    """
+
+    steps: int
+    accuracy: float
+    entities: EntityScores | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain JSON values."""
+        return self._asdict() | {"entities": None if self.entities is None else self.entities._asdict()}
+
+
+def micro(right: Array, predicted: Array, support: Array) -> OfClasses:
+    """Precision, recall and F1 of all types together, from counts of entities `(..., types)`.
+
+    Example:
+        >>> [float(score) for score in micro(np.array([1, 1]), np.array([2, 0]), np.array([2, 2]))]
+        [1.0, 0.5, 0.6666666666666666]
+    """
+    right, predicted, support = right.sum(axis=-1), predicted.sum(axis=-1), support.sum(axis=-1)
+    return share(right, predicted), share(right, support), f1(right, predicted, support)
+
+
+def score_entities(
+    counts: Counts, others: Mapping[str, Counts], types: Sequence[str], summed: Summed | None
+) -> tuple[EntityScores, dict[str, EntityScores], dict[str, Interval], dict[str, Interval]]:
+    """Score the entities that were counted.
+
+    Args:
+        counts: those of the model.
+        others: those of the baselines, by name.
+        types: the types of entities.
+        summed: draws samples of sequences; None where there are too few of them.
+
+    Returns:
+        The scores of all types together and of each; the intervals, by score; and for each baseline that of how far
+        the model is ahead of it by F1.
+    """
+    assert counts.entities is not None
+    each = _scores(*(array.sum(axis=0) for array in counts.entities))
+    (whole,) = _scores(*(array.sum(keepdims=True).ravel() for array in counts.entities))
+    found = whole, dict(zip(types, each, strict=True))
+    if summed is None:
+        return *found, {}, {}
+    baselines = [array for other in others.values() for array in other.entities or ()]
+    drawn = summed(*counts.entities, *baselines)
+    scores = micro(*drawn[:3])
+    names = ("entity_precision", "entity_recall", "entity_f1")
+    intervals = {name: Interval.of(score) for name, score in zip(names, scores, strict=True)}
+    intervals |= {f"entity_f1:{name}": Interval.of(of) for name, of in zip(types, f1(*drawn[:3]).T, strict=True)}
+    ahead = {
+        name: Interval.of(scores[2] - micro(*drawn[3 * k : 3 * k + 3])[2]) for k, name in enumerate(others, start=1)
+    }
+    return *found, intervals, ahead
+
+
+def score_words(
+    sequences: Sequences, decided: Numbers, unseen: npt.NDArray[np.bool_], summed: Summed | None
+) -> tuple[dict[str, WordScores], dict[str, Interval]]:
+    """Score the steps of words that training saw, and of those that it did not; nothing where one of both is missing.
+
+    Args:
+        sequences: with labels.
+        decided: the predicted code of each label that counts.
+        unseen: `(steps,)` whether training did not see the word.
+        summed: as in `score_entities`.
+
+    Returns:
+        The scores of "seen" and of "unseen" words, and their intervals.
+    """
+    counted = np.flatnonzero(counted_labels(sequences))
+    kinds, right = unseen[counted].astype(np.int64), decided == sequences.known_labels[counted]
+    if not 0 < kinds.sum() < len(kinds):
+        return {}, {}
+    cells = sequences.sequence_of_steps[counted] * 2 + kinds
+    tables = [np.bincount(cells[some], minlength=2 * len(sequences)).reshape(-1, 2) for some in (right, slice(None))]
+    if sequences.scheme is not None:
+        codes = np.full(sequences.steps, NO_LABEL)
+        codes[counted] = decided
+        tables += count_entities(sequences, codes, marked=unseen)
+    hits, steps, *entities = (table.sum(axis=0) for table in tables)
+    scores = _scores(*entities) if entities else (None, None)
+    rows = zip(steps.tolist(), share(hits, steps).tolist(), scores, strict=True)
+    words = {name: WordScores(*row) for name, row in zip(("seen", "unseen"), rows, strict=True)}
+    intervals = dict[str, Interval]()
+    if summed is not None:
+        hits, steps, *entities = summed(*tables)
+        of_words = {"accuracy": share(hits, steps)} | ({"entity_f1": f1(*entities)} if entities else {})
+        for score, of in of_words.items():
+            intervals |= {f"{score} of {name} words": Interval.of(of[:, k]) for k, name in enumerate(words)}
+    return words, intervals
+
+
+def _scores(right: Array, predicted: Array, support: Array) -> list[EntityScores]:
+    """The scores of each type from counts `(types,)`."""
+    columns = (share(right, predicted), share(right, support), f1(right, predicted, support), support, predicted)
+    return [EntityScores(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]

@@ -1,0 +1,87 @@
+"""Tables of words with tags: what is trained by, said, printed and written of entities."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from bothways import SequenceLabeler, jobs, load
+from bothways.cli import main
+
+NAMES = [f"Name{letter}{i}" for letter in "abcdef" for i in range(12)]
+OTHERS = [f"word{letter}" for letter in "abcdefghij"]
+
+
+def sentences(count: int = 150) -> pl.DataFrame:
+    """Names of one to three words among others; the last sentences have names that stand in no other."""
+    generator, rows = np.random.default_rng(0), []
+    for number in range(count):
+        part = ("train", "train", "train", "valid", "test")[number * 5 // count]
+        known = NAMES[:60] if part == "train" else NAMES
+        for _ in range(generator.integers(1, 4)):
+            size = generator.integers(1, 4)
+            words = [("O", str(word)) for word in generator.choice(OTHERS, generator.integers(1, 4))]
+            words += [("BII"[i] + "-name", str(word)) for i, word in enumerate(generator.choice(known, size))]
+            rows += [(number, word, tag, part) for tag, word in words]
+    return pl.DataFrame(rows, ["sentence", "word", "tag", "split"], orient="row")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds words.csv, and words.bothways trained on them."""
+    path = tmp_path_factory.mktemp("words")
+    sentences().write_csv(path / "words.csv")
+    with pytest.raises(SystemExit) as end:
+        main(["train", str(path / "words.csv"), "--budget", "0", "--epochs", "4", "-o", str(path / "words.bothways")])
+    assert not end.value.code
+    return path
+
+
+def test_training_goes_by_the_entity_f1(folder: Path) -> None:
+    model = load(folder / "words.bothways")
+    assert model.columns is not None
+    assert model.columns.words == "word"
+    best = [epoch for epoch in model.facts["history"] if epoch["best"]][-1]
+    valid = jobs.evaluate(folder / "words.bothways", folder / "words.csv", "valid", say=lambda message: None)
+    assert best["valid_metric"] == pytest.approx(valid.entity_f1)
+
+
+def test_what_is_printed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["evaluate", str(folder / "words.bothways"), str(folder / "words.csv")]
+    with pytest.raises(SystemExit):
+        main(arguments)
+    out = capsys.readouterr().out
+    for said in ("entities", "name ", "all ", "expected", "seen", "unseen", "entity F1", "Its entity F1 is"):
+        assert said in out
+    assert max(map(len, out.splitlines())) <= 80
+    with pytest.raises(SystemExit):
+        main([*arguments, "--json"])
+    shape: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert shape["entities"]["f1"] == shape["entities"]["types"]["name"]["f1"]
+    assert shape["intervals"]["entity_f1"]["low"] <= shape["entities"]["f1"] <= shape["intervals"]["entity_f1"]["high"]
+    frame = sentences()
+    known = frame.filter(pl.col("split") == "train")["word"].implode()
+    unseen = frame.filter(pl.col("split") == "test", ~pl.col("word").is_in(known)).height
+    assert shape["words"]["unseen"]["steps"] == unseen > 0
+
+
+def test_the_estimator_goes_by_it_too() -> None:
+    frame = sentences(40)
+    groups = frame.group_by("sentence", maintain_order=True).agg("word", "tag")
+    codes = {word: i for i, word in enumerate(frame["word"].unique().sort())}
+    X = [np.array([[codes[word]] for word in words]) for words in groups["word"]]
+    y = groups["tag"].to_list()
+    other = [["B-odd", *tags[1:]] for tags in y[:9]]  # which training does not have
+    labeler = SequenceLabeler(categorical=[0], epochs=9).fit(X[9:], y[9:], validation_data=(X[:9], other))
+    assert {report.metric for report in labeler.history_} == {"entity F1"}
+    best = [report.valid_metric for report in labeler.history_ if report.best][-1]
+    predicted = [tags.tolist() for tags in labeler.predict(X[:9])]
+    nervaluate = pytest.importorskip("nervaluate")
+    found = nervaluate.Evaluator(other, predicted, tags=["name", "odd"], loader="list").evaluate()["overall"]["strict"]
+    assert found.f1 > 0.5
+    assert best == pytest.approx(found.f1)
