@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from bothways.data.spelling import LEAST, VIEWS, views
 from bothways.data.tables import Table
 from bothways.errors import DataError, InputError, ModelFileError, counted, option
 from bothways.sequences import Array, Sequences, in_order
@@ -24,7 +26,13 @@ DISTINCT = 0.9
 """A column of text with a larger share of distinct values tells rows apart and nothing else."""
 
 FEW_ROWS = 20
-"""With fewer rows than these, that share says nothing."""
+"""With fewer rows than these, or values that are there once, their shares say nothing."""
+
+NEW_WORDS = 0.01
+"""If a larger share of the rows have a value that is there once, new ones will come, and their spelling is read, too.
+
+The share of new values is about that of those seen once (Good 1953, "The Population Frequencies of Species").
+"""
 
 UNEVEN = 0.1
 """Gaps vary if more than one in a hundred is off their median by this share of it."""
@@ -51,11 +59,12 @@ class Category:
     """A column of categories.
 
     `values` are those of the train part, the most frequent first, None among them for the empty field. The code of the
-    first is 1; that of a value which is not among them is 0.
+    first is 1; that of a value which is not among them is 0. Of words a `view`, one of `VIEWS`, may stand for them.
     """
 
     name: str
     values: tuple[str | None, ...]
+    view: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,7 +96,7 @@ class Encoding:
             *(number.name for number in self.numbers),
             *(f"{number.name} is missing" for number in self.numbers if number.flagged),
             *(["gap"] if self.gaps else []),
-            *(category.name for category in self.categories),
+            *(f"{each.name}, {each.view}" if each.view else each.name for each in self.categories),
         )
 
     @property
@@ -102,7 +111,7 @@ class Encoding:
             *(number.name for number in self.numbers),
             *(number.name for number in self.numbers if number.flagged),
             *(["gap to the previous step"] if self.gaps else []),
-            *self.texts,
+            *(category.name for category in self.categories),
         )
         places: dict[str, list[int]] = {}
         for place, name in enumerate(columns):
@@ -122,12 +131,12 @@ class Encoding:
     @property
     def texts(self) -> tuple[str, ...]:
         """The columns that are to be read as text from files that know no types."""
-        return tuple(category.name for category in self.categories)
+        return tuple(dict.fromkeys(category.name for category in self.categories))
 
     def encode(self, table: Table, order: str | None, sequences: Sequences, tally: Tally) -> Array:
         """The features `(steps, names)` of sequences of a table, all finite; `tally` counts what was not known."""
         rows = sequences.table_rows
-        inputs = table.columns([*(each.name for each in self.numbers), *(each.name for each in self.categories)])
+        inputs = table.columns(list(self.read))
         if not (inputs.height == len(rows) and in_order(rows)):
             inputs = inputs.select(pl.all().gather(rows))
         values = np.empty((len(rows), len(self.names)), np.float32)
@@ -136,8 +145,11 @@ class Encoding:
             if missing is not None and number.fill is None:
                 _refuse_missing(table, number.name, rows, missing)
             values[:, at] = column.fill_null(np.nan).to_numpy()
-        for at, category in enumerate(self.categories, len(self.names) - len(self.categories)):
-            values[:, at] = _codes(category, inputs.get_column(category.name).alias(""), tally)
+        at = len(self.names) - len(self.categories)
+        for name, of_column in itertools.groupby(self.categories, lambda category: category.name):
+            for codes in _codes(list(of_column), _as_text(inputs.get_column(name)), tally):
+                values[:, at] = codes
+                at += 1
         gaps = gaps_of(table.column(str(order)).gather(rows), sequences.offsets) if self.gaps else None
         self._complete(values, gaps, tally)
         return values
@@ -194,7 +206,9 @@ class Encoding:
         try:
             encoding = cls(
                 tuple(Number(each["name"], each["fill"], each["flagged"]) for each in data["numbers"]),
-                tuple(Category(each["name"], tuple(each["values"])) for each in data["categories"]),
+                tuple(
+                    Category(each["name"], tuple(each["values"]), each.get("view", "")) for each in data["categories"]
+                ),
                 data["gaps"],
             )
             names = encoding.read
@@ -205,8 +219,10 @@ class Encoding:
                 and all(
                     all(value is None or isinstance(value, str) for value in each.values)
                     and len(each.values) == len(set(each.values))
+                    and each.view in ("", *VIEWS)
                     for each in encoding.categories
                 )
+                and len({(each.name, each.view) for each in encoding.categories}) == len(encoding.categories)
                 and encoding.gaps in ("", "times", "numbers")
             )
         except (KeyError, TypeError):
@@ -275,6 +291,8 @@ def fit_encoding(table: Table, columns: Columns, train: Sequences) -> tuple[Enco
                 )
                 continue
             kinds.append(Category(name, tuple(counts["value"].to_list())))
+            if column.dtype == pl.String and counts.filter(n=1).height > max(FEW_ROWS, NEW_WORDS * len(text)):
+                kinds += _spelling(name, counts)
     gaps = ""
     if order is not None:
         places = table.column(order).gather(rows)
@@ -385,20 +403,38 @@ def _as_text(column: pl.Series) -> pl.Series:
     return column.cast(pl.String)
 
 
-def _codes(category: Category, column: pl.Series, tally: Tally) -> npt.NDArray[Any]:
-    """The code of each row; unknown values are counted."""
-    values = [value for value in category.values if value is not None]
-    numbers = np.array([i + 1 for i, value in enumerate(category.values) if value is not None] + [0], np.float32)
-    text = _as_text(column)
-    places = text.cast(pl.Enum(values), strict=False).to_physical()
-    missing = text.is_null()
-    codes: npt.NDArray[Any] = numbers[places.fill_null(len(values)).to_numpy()]
-    if None in category.values and missing.any():
-        codes[missing.to_numpy()] = category.values.index(None) + 1
-    if places.null_count() > missing.sum():
-        unknown = text.alias("value").filter(places.is_null() & ~missing).value_counts()
-        tally.unknown.setdefault(category.name, Counter()).update(dict(unknown.iter_rows()))
-    return codes
+def _spelling(name: str, counts: pl.DataFrame) -> Iterator[Category]:
+    """What is read of the spelling of words, which stand with their numbers in `value` and `n`."""
+    for view in VIEWS:
+        shown = counts.with_columns(views(view, counts["value"]).alias("shown")).drop_nulls()
+        kept = shown.group_by("shown").agg(pl.col("n").sum()).filter(pl.col("n") >= LEAST)
+        yield Category(name, tuple(kept.sort("n", "shown", descending=[True, False])["shown"]), view)
+
+
+def _codes(categories: Sequence[Category], text: pl.Series, tally: Tally) -> Iterator[npt.NDArray[Any]]:
+    """The codes of a column for each of its categories; unknown values are counted."""
+    words = text.alias("text").to_frame()
+    distinct = words.unique(maintain_order=True)
+    codes = [
+        _known(category, views(category.view, distinct["text"])).alias(str(i)) for i, category in enumerate(categories)
+    ]
+    found = words.join(distinct.with_columns(codes), on="text", how="left", nulls_equal=True, maintain_order="left")
+    unknown = found.filter(pl.col("0").eq(0) & pl.col("text").is_not_null())["text"].value_counts()
+    if len(unknown):
+        tally.unknown.setdefault(categories[0].name, Counter()).update(dict(unknown.iter_rows()))
+    for i in range(len(categories)):
+        yield found[str(i)].to_numpy()
+
+
+def _known(category: Category, text: pl.Series) -> pl.Series:
+    """The code of each value."""
+    values = pl.DataFrame({"text": pl.Series(category.values, dtype=pl.String)}).with_row_index("code", 1)
+    return (
+        text.alias("text")
+        .to_frame()
+        .join(values, on="text", how="left", nulls_equal=True, maintain_order="left")["code"]
+        .fill_null(0)
+    )
 
 
 def _rows(count: int) -> str:

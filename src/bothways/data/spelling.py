@@ -1,0 +1,68 @@
+"""What the spelling of a word shows: the word in small letters, its beginnings and ends, its shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+
+import polars as pl
+
+View = Callable[[pl.Series], pl.Series]
+
+LONGEST = 100
+"""So many characters of a word show its shape."""
+
+SIGNS = {r"\p{Lu}": "\x01", r"\p{L}": "\x02", r"\p{Nd}": "\x03"}
+"""What stands for capitals, other letters and digits before the shape is whole."""
+
+
+def _small(text: pl.Series) -> pl.Series:
+    return text.str.to_lowercase().str.replace_all(r"\p{Nd}", "0")
+
+
+def _beginning(text: pl.Series, characters: int) -> pl.Series:
+    return _small(text).str.head(characters)
+
+
+def _end(text: pl.Series, characters: int) -> pl.Series:
+    return _small(text).str.tail(characters)
+
+
+def _shape(text: pl.Series) -> pl.Series:
+    """X for a capital, x for another letter, d for a digit; two stand for any longer run of them.
+
+    Example:
+        >>> _shape(pl.Series(["iPhones", "USA", "1:30", "e-mail"])).to_list()
+        ['xXxx', 'XX', 'd:dd', 'x-xx']
+    """
+    shape = text.str.head(LONGEST)
+    for pattern, sign in SIGNS.items():
+        shape = shape.str.replace_all(pattern, sign)
+    for sign, shown in zip(SIGNS.values(), "Xxd", strict=True):
+        shape = shape.str.replace_all(f"{sign}{{2,}}", shown * 2).str.replace_all(sign, shown)
+    return shape
+
+
+VIEWS: Mapping[str, View] = MappingProxyType(
+    {
+        "in small letters": _small,
+        **{f"first {n}": partial(_beginning, characters=n) for n in (1, 2, 3)},
+        **{f"last {n}": partial(_end, characters=n) for n in (1, 2, 3, 4)},
+        "shape": _shape,
+    }
+)
+"""What of its spelling is read beside a word itself, each as a category of its own."""
+
+LEAST = 2
+"""So often training must have seen a view of words for it to be known."""
+
+
+def views(name: str, text: pl.Series) -> pl.Series:
+    """What a view shows of each word; "" is the word itself.
+
+    Example:
+        >>> views("last 3", pl.Series(["Walking", "Ran"])).to_list()
+        ['ing', 'ran']
+    """
+    return VIEWS[name](text) if name else text
