@@ -35,6 +35,10 @@ POOLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """How the steps of a sequence become one row for its label: the final state of each direction, or what is named here,
 taken over the steps and put side by side (Howard and Ruder 2018)."""
 
+HEADS = ("softmax", "crf")
+"""How labels of steps are told from scores: each by its own, or all together, by which label stands next to which (a
+linear-chain conditional random field: Lafferty, McCallum and Pereira 2001)."""
+
 ENCODINGS = ("piecewise", "standard")
 """How numbers enter: between quantiles of the train part ("PLE" in Gorishniy, Rubachev and Babenko 2022, "On Embeddings
 for Numerical Features in Tabular Deep Learning"), or standardised."""
@@ -216,6 +220,12 @@ class Network:
     dropout: float = option_field(
         0.0, "Share of the inputs of each layer that training drops.", least=0, below=1, usual=(0.0, 0.25, 0.5)
     )
+    head: str = option_field(
+        "softmax",
+        "With one label per step: crf learns which label stands next to which, too.",
+        choices=HEADS,
+        usual=HEADS,
+    )
     per: str = "step"
     pooling: str = option_field(
         "last",
@@ -234,6 +244,8 @@ class Network:
             raise InputError(f"conv_stride is {self.conv_stride}, but there is no convolution. Give conv_window, too.")
         if self.per not in PERS:
             raise InputError(f"There is no per {self.per!r}. Use one of: {', '.join(PERS)}.")
+        if self.head == "crf" and self.per == "sequence":
+            raise InputError("head='crf' is for a label per step, and a sequence has one label here. Leave it out.")
 
     @property
     def numeric(self) -> int:
@@ -288,8 +300,8 @@ class Network:
 
     @property
     def outputs(self) -> int:
-        """The number of scores (logits) a label: one for two classes (a sigmoid), else one a class (a softmax)."""
-        return 1 if self.classes == 2 else self.classes
+        """The number of scores (logits) a label: one a class, but one for two classes (a sigmoid) without a CRF."""
+        return 1 if self.classes == 2 and self.head == "softmax" else self.classes
 
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """The names and shapes of all weights, from the input up.
@@ -307,7 +319,8 @@ class Network:
         for layer in self.recurrent:
             shapes |= layer.weight_shapes()
         width = self.recurrent[-1].width * max(1, len(self.pools))
-        return shapes | {"head/kernel": (width, self.outputs), "head/bias": (self.outputs,)}
+        shapes |= {"head/kernel": (width, self.outputs), "head/bias": (self.outputs,)}
+        return shapes | ({"head/transitions": (self.classes, self.classes)} if self.head == "crf" else {})
 
     def to_json(self) -> dict[str, Any]:
         """The description as plain JSON values.

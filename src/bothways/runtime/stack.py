@@ -12,6 +12,7 @@ import numpy.typing as npt
 from bothways.engine import Direction, Layer
 from bothways.merge import merge
 from bothways.network import Convolution, Network, Recurrent
+from bothways.runtime.crf import marginals
 from bothways.runtime.numbers import piecewise
 
 Floats = npt.NDArray[np.float32]
@@ -45,7 +46,7 @@ class Stack:
         return Stack, (self._network, self._weights)
 
     def __call__(self, x: Floats, counts: Bools) -> Floats:
-        """The scores of padded sequences.
+        """The scores of padded sequences; of a CRF the logarithms of probabilities, which are scores as well.
 
         A long sequence, which goes alone, is read piece by piece, and so takes little memory; in a network of several
         layers that of the outputs of two of them.
@@ -57,8 +58,11 @@ class Stack:
         Returns:
             `(sequences, time, outputs)`, or `(sequences, outputs)` for labels of sequences.
         """
-        if len(x) == 1 and x.shape[1] > STEPS_A_PIECE:
-            return self._long(x)
+        z = self._long(x) if len(x) == 1 and x.shape[1] > STEPS_A_PIECE else self._scores(x, counts)
+        return z if self._network.head == "softmax" else marginals(z, self._weights["head/transitions"], counts)
+
+    def _scores(self, x: Floats, counts: Bools) -> Floats:
+        """The same before the CRF."""
         network = self._network
         mask = None if counts.all() else counts
         rows = self._rows(x)

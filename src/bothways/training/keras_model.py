@@ -12,6 +12,7 @@ from keras import ops
 from bothways.layers import GRU, LSTM, Bidirectional, SimpleRNN
 from bothways.network import Network, Recurrent
 from bothways.training.batches import Bucket
+from bothways.training.crf import CrfLoss, Transitions
 from bothways.training.dropout import SequenceDropout
 from bothways.training.embedding import InputEncoder
 from bothways.training.initializers import Floats
@@ -50,6 +51,8 @@ def keras_model(network: Network, masked: bool, draws: bool = False, seed: int =
         rows = SequenceDropout(network.dropout, seed + network.depth, name="dropout_head")(rows)
     head = keras.layers.Dense(network.outputs, kernel_initializer="zeros", dtype="float32", name="head")
     scores = head(rows)
+    if network.head == "crf":
+        scores = Transitions(network.classes, name="transitions")(scores)
     if network.conv_stride > 1 and not whole:
         scores = Spread(network.conv_stride, name="spread")(scores, x)
     return keras.Model(x if mask is None else [x, mask], scores)
@@ -127,12 +130,16 @@ class Spread(keras.layers.Layer):
 def compile_model(network: Network, model: Any, clip: float) -> None:
     """Give a model its loss and its optimizer, whose learning rate is to be set for each update.
 
-    The loss is the mean cross-entropy over the labels that count; the optimizer is Adam (Kingma and Ba 2015), with
-    gradients scaled down where their norm is longer than `clip`, lest one long sequence undo the training.
+    The loss is the mean cross-entropy over the labels that count, of a CRF that of sequences of labels; the optimizer
+    is Adam (Kingma and Ba 2015), with gradients scaled down where their norm is longer than `clip`, lest one long
+    sequence undo the training.
     """
     losses = keras.losses
-    crossentropy = losses.BinaryCrossentropy if network.outputs == 1 else losses.SparseCategoricalCrossentropy
-    loss = crossentropy(from_logits=True, reduction="mean_with_sample_weight", dtype="float32")
+    if network.head == "crf":
+        loss = CrfLoss(model.get_layer("transitions").transitions)
+    else:
+        crossentropy = losses.BinaryCrossentropy if network.outputs == 1 else losses.SparseCategoricalCrossentropy
+        loss = crossentropy(from_logits=True, reduction="mean_with_sample_weight", dtype="float32")
     model.compile(optimizer=keras.optimizers.Adam(1.0, global_clipnorm=clip), loss=loss)
     model.optimizer.build(model.trainable_variables)
 
