@@ -1,6 +1,6 @@
 """One-file models: a zip of `model.json` and `weights.safetensors`, stored without compression.
 
-    model.json            {"format": "bothways", "version": 3, "members": [{"network": {...}, "share": 1.0}, ...],
+    model.json            {"format": "bothways", "version": 4, "members": [{"network": {...}, "share": 1.0}, ...],
                           "classes": {"kind": "int", "values": [...]}, "columns": {...} or null, "class_counts": [...],
                           "facts": {...}, "temperature": 1.0, "threshold": 0.5}
     weights.safetensors   the arrays that `Network.weight_shapes()` names, behind "0/" for the first member and so on
@@ -33,13 +33,14 @@ from bothways.patterns import PATTERNS
 from bothways.runtime import Member, Model, PatternMember
 
 FORMAT = "bothways"
-VERSION = 3
+VERSION = 4
 OF_VERSION_1 = {name: getattr(Network, name) for name in ("embedding", "conv_window", "conv_stride", "dropout")} | {
     "categories": (),
     "per": "step",
     "pooling": "last",
 }
 OF_VERSION_2 = {"encoding": "standard", "bins": Network.bins, "levels": "raw", "changes": 0}
+OF_VERSION_3 = {"head": "softmax"}
 """What networks are of which files of these versions, and those before, do not say it."""
 
 ROLES = ("sequence", "order", "split", "draw")
@@ -57,6 +58,7 @@ FACTS: dict[str, Any] = {
     "compiled_epochs": bool,
     "history": [{"epoch": int, "loss": NUMBER, "valid_loss": MAYBE, "valid_metric": MAYBE, "best": bool}],
     "versions": {...: str},
+    "scheme": str,
     "baselines": {...: object},
     "threshold": {"class": (str, int, bool), "value": NUMBER, "false_alarm_rate": NUMBER},
     "labeler": {...: object},
@@ -244,6 +246,10 @@ def _model(description: dict[str, Any], weights: dict[str, Any], simple: dict[st
         alone = {"network": unsaid | description["network"], "share": 1.0}
         description = {**description, "members": [alone], "temperature": 1.0, "threshold": 0.5}
         weights = {f"0/{name}": array for name, array in weights.items()}
+    if version < 4 and isinstance(description.get("members"), list):
+        for member in description["members"]:
+            if isinstance(member, dict) and isinstance(member.get("network"), dict):
+                member["network"] = OF_VERSION_3 | member["network"]
     wrong = [name for name, shape in ENTRIES.items() if not _fits(description.get(name, ...), shape)]
     if not wrong:
         facts = description["facts"]

@@ -234,10 +234,14 @@ class Encoding:
 
 @dataclass(eq=False)
 class Tally:
-    """What encoding met that training had not: by column, numbers that were filled, and values that are not known."""
+    """What encoding met that training had not: by column, numbers that were filled, and values that are not known.
+
+    Columns that are `spelled` are read by the spelling of their values, too.
+    """
 
     filled: Counter[str] = field(default_factory=Counter)
     unknown: dict[str, Counter[str]] = field(default_factory=dict)
+    spelled: set[str] = field(default_factory=set)
 
     def notices(self) -> list[str]:
         """The same in words."""
@@ -251,7 +255,7 @@ class Tally:
             more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
             notices.append(
                 f"Column {name!r}: {_rows(values.total())} with values that training never saw ({shown}{more}); they "
-                "are read as unknown."
+                f"are {'known by their spelling' if name in self.spelled else 'read as unknown'}."
             )
         return notices
 
@@ -421,6 +425,7 @@ def _codes(categories: Sequence[Category], text: pl.Series, tally: Tally) -> Ite
     found = words.join(distinct.with_columns(codes), on="text", how="left", nulls_equal=True, maintain_order="left")
     unknown = found.filter(pl.col("0").eq(0) & pl.col("text").is_not_null())["text"].value_counts()
     if len(unknown):
+        tally.spelled |= {category.name for category in categories if category.view}
         tally.unknown.setdefault(categories[0].name, Counter()).update(dict(unknown.iter_rows()))
     for i in range(len(categories)):
         yield found[str(i)].to_numpy()

@@ -117,7 +117,7 @@ def evaluate_part(model: Model, part: Sequences, p: Array, unseen: Sequence[Labe
     fitted = model.baselines or [baselines.Majority(int(np.argmax(_counts(model))))]
     simple = baselines.predict(fitted, part)
     evaluation = metrics.evaluate(
-        part, p, [*model.classes, *unseen], predicted=model.decide(p), baselines=simple, **more
+        part, p, [*model.classes, *unseen], predicted=model.decide(p, part.lengths), baselines=simple, **more
     )
     columns = () if model.columns is None else tuple(asdict(guess) for guess in model.columns.known)
     return replace(evaluation, warnings=warnings(evaluation), columns=columns)
@@ -153,7 +153,7 @@ def _report(
         evaluation=evaluation,
         sequences=part,
         probabilities=p,
-        decided=model.decide(p),
+        decided=model.decide(p, part.lengths),
         history=model.facts.get("history", []),
         metric=metrics.title(monitor, model.classes[code]),
         facts=_facts(model, table, columns),

@@ -17,6 +17,7 @@ from bothways.files import check_output
 from bothways.jobs.models import load_with_columns
 from bothways.metrics import rarest
 from bothways.runtime import Model
+from bothways.sequences import Numbers
 from bothways.settings import Reading
 
 SAVED = "saved"
@@ -120,7 +121,7 @@ def label(
         writer.label(
             data,
             columns,
-            lambda part: decided(model, model.probabilities(part), positive),
+            lambda part: decided(model, model.probabilities(part), part.lengths, positive),
             on_rows,
             reading=Reading(**reading),
             say=say,
@@ -165,11 +166,11 @@ def threshold_of(model: Model, asked: float | str | None) -> tuple[int, float] |
 
 
 def decided(
-    model: Model, p: npt.NDArray[np.float32], positive: tuple[int, float] | None
+    model: Model, p: npt.NDArray[np.float32], lengths: Numbers, positive: tuple[int, float] | None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     """The codes that probabilities `(labels, classes)` give, and these."""
     if positive is None:
-        return model.decide(p), p
+        return model.decide(p, lengths), p
     code, value = positive
     return np.where(p[:, code] >= value, code, 1 - code), p
 

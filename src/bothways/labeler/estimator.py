@@ -322,7 +322,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         sequences, form = self.model_.read("X", X)
         given = frame_rows(sequences.steps) if form == "frame" else sequences
         labels = read_labels("y", y, given, form, self.per_, self.missing_label)
-        predicted = self.classes_[self.model_.decide(self.model_.probabilities(sequences))]
+        predicted = self.classes_[self.model_.decide(self.model_.probabilities(sequences), sequences.lengths)]
         chosen = _places(sequences, form)
         weights = labels.present[chosen].astype(float)
         if sample_weight is not None:

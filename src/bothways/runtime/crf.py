@@ -14,6 +14,9 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 Array = npt.NDArray[Any]
 
+NEVER = -1e9
+"""The score of what may not be."""
+
 
 def marginals(z: Floats, transitions: Floats, counts: Array) -> Floats:
     """The logarithm of the probability of each label at each step, given the whole sequence.
@@ -48,3 +51,39 @@ def marginals(z: Floats, transitions: Floats, counts: Array) -> Floats:
         row = np.where(counts[:, t, None], row / row.sum(axis=-1, keepdims=True), 1)
     p = np.maximum(forward * backward, np.finfo(np.float32).tiny)
     return np.asarray(np.log(p / p.sum(axis=-1, keepdims=True)))
+
+
+def best_path(z: Floats, allowed: Array, lengths: Array) -> Array:
+    """The labels with the highest sum of scores of those that may follow each other (Viterbi 1967).
+
+    Args:
+        z: `(sequences, time, classes)` scores of labels.
+        allowed: `(classes + 1, classes + 1)` as `bothways.tags.Scheme.allowed` gives it.
+        lengths: `(sequences,)` how many steps each has, at least one.
+
+    Returns:
+        `(sequences, time)` codes; anything beyond the end.
+
+    Example:
+        >>> from bothways.tags import scheme_of
+        >>> allowed = scheme_of(("B-x", "I-x", "O")).allowed()
+        >>> best_path(np.float32([[[0, 5, 4], [0, 5, 1]]]), allowed, np.array([2]))  # I-x may not stand first
+        array([[0, 1]])
+    """
+    classes, rows = z.shape[2], np.arange(len(z))
+    never = np.where(allowed, 0, NEVER).astype(np.float32)
+    z = z.copy()
+    z[:, 0] += never[classes, :classes]
+    z[rows, lengths - 1] += never[:classes, classes]
+    best, came = z[:, 0], np.zeros(z.shape, np.int16)
+    for t in range(1, z.shape[1]):
+        sums = best[:, :, None] + never[None, :classes, :classes]
+        came[:, t] = sums.argmax(axis=1)
+        further = np.take_along_axis(sums, came[:, t, None], axis=1)[:, 0] + z[:, t]
+        best = np.where((t < lengths)[:, None], further, best)
+    codes = np.zeros(z.shape[:2], np.int64)
+    now = best.argmax(axis=1)
+    for t in range(z.shape[1] - 1, -1, -1):
+        codes[:, t] = now
+        now = np.where(t < lengths, came[rows, t, now], now)
+    return codes

@@ -13,10 +13,12 @@ import numpy.typing as npt
 from bothways.errors import InputError, counted
 from bothways.network import MAX_CODES, Network
 from bothways.patterns import Patterns
+from bothways.runtime.decisions import decided
 from bothways.runtime.forward import Floats, check_codes, checked_sequences, probabilities, scores
 from bothways.runtime.inputs import Form, arranged, read_input
 from bothways.runtime.stack import Stack
 from bothways.sequences import Numbers, Sequences
+from bothways.tags import Scheme, scheme_of
 
 if TYPE_CHECKING:
     from bothways.baselines import Baseline
@@ -103,7 +105,8 @@ class Model:
         baselines: the simple models that it is compared with.
         temperature: above 1 it makes probabilities less certain, below 1 more so: p ** (1 / temperature), made to sum
             to 1 (Guo et al. 2017, "On Calibration of Modern Neural Networks").
-        threshold: of two classes, the second one is predicted where its probability is at least this.
+        threshold: of two classes, the second one is predicted where its probability is at least this. Where the classes
+            are tags of a scheme, "O" is predicted where its probability against another one is at least 1 less this.
 
     Raises:
         InputError: networks or classes that do not fit each other.
@@ -148,6 +151,12 @@ class Model:
             raise InputError(f"classes are {self.classes}; whole numbers must fit into 64 bits.")
         if self.columns is not None:
             _check_columns(self.network, self.columns)
+
+    @property
+    def scheme(self) -> Scheme | None:
+        """The scheme that the classes are tags of, if any; see `bothways.tags`."""
+        scheme = scheme_of(self.classes) if self.network.per == "step" else None
+        return scheme and replace(scheme, name=self.facts.get("scheme", scheme.name))
 
     @property
     def networks(self) -> tuple[Network, ...]:
@@ -226,7 +235,7 @@ class Model:
         Returns:
             What `predict` gives, with one more axis at the end for the classes.
         """
-        return self._arranged(X, lambda p: p)
+        return self._arranged(X, lambda p, lengths: p)
 
     def predict(self, X: Any) -> Any:
         """The likeliest class of each step, or of each sequence; of equals the first one.
@@ -244,7 +253,7 @@ class Model:
             DataError: a data frame that does not fit the model; names the column.
         """
         classes = np.array(self.classes)
-        return self._arranged(X, lambda p: classes[self.decide(p)])
+        return self._arranged(X, lambda p, lengths: classes[self.decide(p, lengths)])
 
     def stream(
         self, lookahead: int | None = None, *, chunk: int | None = None, reorder: int = 0, idle: float | None = None
@@ -254,11 +263,15 @@ class Model:
 
         return Stream(self, lookahead, chunk=chunk, reorder=reorder, idle=idle)
 
-    def decide(self, p: Floats) -> Numbers:
-        """The codes of the classes to predict by their probabilities `(labels, classes)`."""
-        if len(self.classes) == 2:
-            return (p[:, 1] >= self.threshold).astype(np.int64)
-        return np.asarray(p.argmax(axis=1))
+    def decide(self, p: Floats, lengths: Numbers | None = None) -> Numbers:
+        """The codes of the classes to predict by their probabilities `(labels, classes)`.
+
+        Args:
+            p: the probabilities.
+            lengths: `(sequences,)` how many steps each sequence has: tags of a scheme then come out well-formed. Not
+                given, each label is told by its own probabilities.
+        """
+        return decided(p, self.threshold, self.scheme, lengths)
 
     def read(self, name: str, X: Any) -> tuple[Sequences, Form]:
         """Sequences as the network takes them, and the form in which they came."""
@@ -293,10 +306,10 @@ class Model:
                 p += member.share / total * each
         return p if self.temperature == 1 else tempered(p, self.temperature)
 
-    def _arranged(self, X: Any, function: Callable[[Floats], npt.NDArray[Any]]) -> Any:
+    def _arranged(self, X: Any, function: Callable[[Floats, Numbers], npt.NDArray[Any]]) -> Any:
         """A function of the probabilities, in the form of X."""
         sequences, form = self.read("X" if self.columns else "sequences", X)
-        return arranged(sequences, form, function(self.probabilities(sequences)))
+        return arranged(sequences, form, function(self.probabilities(sequences), sequences.lengths))
 
 
 def checked_probabilities(z: Floats) -> Floats:

@@ -128,6 +128,11 @@ class Stream:
                 "This model gives one label per sequence, which it can read only when the sequence has ended. A stream "
                 "needs one that labels steps; use predict."
             )
+        if any(network.head == "crf" for network in model.networks):
+            raise InputError(
+                "The labels of this model are told together, from the whole sequence (head='crf'), which a stream has "
+                "not. Train it with head='softmax'."
+            )
         stride = lcm(*(network.conv_stride for network in model.networks))
         self.lookahead = whole("lookahead", LOOKAHEAD if lookahead is None else lookahead, 0)
         self.chunk = whole("chunk", -(-max(1, self.lookahead) // stride) * stride if chunk is None else chunk, 1)

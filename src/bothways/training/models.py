@@ -47,6 +47,8 @@ def trained_model(
         "history": history,
         "versions": {"bothways": bothways.__version__},
     }
+    if (scheme := parts["train"].scheme) is not None:
+        facts["scheme"] = scheme.name
     class_counts = dict(zip(classes, counts, strict=True))
     members = [Member(network, trained.weights)]
     return Model(members, tuple(classes), columns, class_counts, facts | more, simple)

@@ -1,0 +1,53 @@
+"""From probabilities to the labels that are predicted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bothways.runtime.crf import best_path
+from bothways.runtime.forward import groups
+from bothways.sequences import Numbers
+from bothways.tags import Scheme
+
+
+def decided(
+    p: npt.NDArray[Any], threshold: float = 0.5, scheme: Scheme | None = None, lengths: Numbers | None = None
+) -> Numbers:
+    """The codes of the classes to predict; `bothways.runtime.Model` says what a threshold is for.
+
+    Tags of a scheme are those with the highest product of their probabilities that are well-formed.
+
+    Args:
+        p: `(labels, classes)` probabilities.
+        threshold: of the second of two classes, or of all tags but "O".
+        scheme: the scheme that the classes are tags of, if any.
+        lengths: `(sequences,)` the number of steps of each; not given, the steps are told one by one.
+
+    Example:
+        >>> from bothways.tags import scheme_of
+        >>> p = np.array([[0.3, 0.4, 0.3], [0.1, 0.2, 0.7]])
+        >>> decided(p, scheme=scheme_of(("B-x", "I-x", "O")), lengths=np.array([2]))
+        array([0, 2])
+    """
+    if p.shape[1] == 2:
+        return (p[:, 1] >= threshold).astype(np.int64)
+    if scheme is None:
+        return np.asarray(p.argmax(axis=1))
+    weights = np.where(np.array(scheme.type_of[: p.shape[1]]) < 0, threshold / (1 - threshold), 1)
+    p = p * weights
+    codes = np.asarray(p.argmax(axis=1))
+    if lengths is None or not len(wrong := scheme.malformed(codes, lengths)):
+        return codes
+    starts = np.cumsum(lengths) - lengths
+    numbers = np.unique(np.searchsorted(np.cumsum(lengths), wrong, side="right"))
+    for group in groups(lengths[numbers]):
+        some = numbers[group]
+        time = np.arange(lengths[some].max())
+        places = np.minimum(starts[some, None] + time, len(p) - 1)
+        z = np.log(np.maximum(p[places], np.finfo(np.float32).tiny)).astype(np.float32)
+        counts = time < lengths[some, None]
+        codes[places[counts]] = best_path(z, scheme.allowed(), lengths[some])[counts]
+    return codes

@@ -1,0 +1,79 @@
+"""Words are read with their spelling, also those that training never saw."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from bothways.data import read_and_split
+from bothways.data.encoding import Encoding, Tally
+from bothways.data.spelling import VIEWS
+from bothways.data.tables import Table
+from bothways.errors import ModelFileError
+
+ENDS = {"ing": "verb", "ly": "adverb", "ness": "noun"}
+
+
+def words(seed: int = 0, sentences: int = 60) -> pl.DataFrame:
+    """Sentences of words that are nearly all different, whose ends tell what they are."""
+    generator = np.random.default_rng(seed)
+    letters = np.array(list("bcdfgklmnprst"))
+    ends = generator.choice(list(ENDS), sentences * 8)
+    stems = ["".join(row) for row in generator.choice(letters, (len(ends), 5))]
+    common = generator.random(len(ends)) < 0.5
+    return pl.DataFrame(
+        {
+            "sentence": np.repeat(np.arange(sentences), 8),
+            "word": [("the" if often else stem + end) for often, stem, end in zip(common, stems, ends, strict=True)],
+            "tag": [("article" if often else ENDS[end]) for often, end in zip(common, ends, strict=True)],
+        }
+    )
+
+
+def test_words_that_come_once_are_spelled() -> None:
+    split = read_and_split(Table("words", words()), label="tag", sequence="sentence", order="none")
+    columns, parts, notices = split.encoded()
+    assert [category.view for category in columns.fitted.categories] == ["", *VIEWS]
+    assert columns.categories == columns.fitted.texts == ("word",)
+    assert columns.fitted.places == {"word": list(range(1 + len(VIEWS)))}
+    known = parts.test.values[:, list(VIEWS).index("last 2") + 1] > 0
+    new = parts.test.values[:, 0] == 0
+    assert new.sum() > 10
+    assert known[new].all()
+    assert any("known by their spelling" in notice for notice in notices)
+
+
+def test_categories_that_come_often_are_not() -> None:
+    frame = words().with_columns(pl.col("word").str.tail(2))
+    columns, _, _ = read_and_split(Table("ends", frame), label="tag", sequence="sentence", order="none").encoded()
+    assert [category.view for category in columns.fitted.categories] == [""]
+
+
+def test_views_of_strange_words() -> None:
+    strange = pl.Series(["", "x" * 10_000, "\N{FAMILY}\u0301", "שלום", "a\x00b", "ǅ"])
+    for name, view in VIEWS.items():
+        shown = view(strange)
+        assert len(shown) == len(strange), name
+        assert not shown.is_null().any(), name
+
+
+def test_files_name_their_views() -> None:
+    split = read_and_split(Table("words", words()), label="tag", sequence="sentence", order="none")
+    encoding = split.encoded()[0].fitted
+    assert Encoding.from_json(encoding.to_json()) == encoding
+    damaged = encoding.to_json()
+    damaged["categories"][1]["view"] = "sideways"
+    with pytest.raises(ModelFileError):
+        Encoding.from_json(damaged)
+
+
+def test_empty_fields_are_words_of_their_own_or_unknown() -> None:
+    frame = words().with_columns(pl.when(pl.int_range(pl.len()) % 50 > 0).then("word").alias("word"))
+    split = read_and_split(Table("words", frame), label="tag", sequence="sentence", order="none")
+    columns, parts, _ = split.encoded()
+    assert None in columns.fitted.categories[0].values
+    assert not np.isnan(parts.train.values).any()
+    tally = Tally()
+    columns.fitted.encode(Table("words", frame), None, parts.train, tally)
+    assert not tally.unknown
