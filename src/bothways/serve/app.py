@@ -11,7 +11,11 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from importlib.resources import files
 from typing import Any, NamedTuple
+from urllib.parse import parse_qs
+
+import orjson
 
 import bothways
 from bothways.errors import BothwaysError
@@ -20,22 +24,43 @@ from bothways.serve.limits import Limits
 from bothways.serve.metrics import Metrics
 from bothways.serve.models import Models, Served
 from bothways.serve.protocol import HEADER_LENGTH
+from bothways.serve.tables import asked, card, label_table
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Headers = Mapping[bytes, bytes]
 More = Sequence[tuple[bytes, bytes]]
 
-JSON, TEXT = b"application/json", b"text/plain; version=0.0.4; charset=utf-8"
+JSON, HTML = b"application/json", b"text/html; charset=utf-8"
+METRICS = b"text/plain; version=0.0.4; charset=utf-8"
+PAGE_POLICY = (
+    b"content-security-policy",
+    b"default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:; "
+    b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+)
 PLAIN = (b"x-content-type-options", b"nosniff")
+CLOSE, RETRY = (b"connection", b"close"), (b"retry-after", b"1")
+HELD = "bothways.held"
 
-OPEN = ("/v2/health/live", "/v2/health/ready")
+FILES = {"/docs": ("docs.html", HTML), "/openapi.json": ("openapi.json", JSON)}
+
+MOST_NOTICES = 4096
+"""Characters of notices in a header of an answer."""
+
+OPEN = (*FILES, "/v2/health/live", "/v2/health/ready")
 """What is answered without a key: it tells nothing of the models."""
 
 LOCAL = frozenset({b"localhost", b"127.0.0.1", b"[::1]"})
 
 log = logging.getLogger("bothways.serve")
+
+
+class Call(NamedTuple):
+    """A request: what ASGI says of it, its headers by name, and what gives its body."""
+
+    scope: Message
+    headers: Mapping[bytes, bytes]
+    receive: Receive
 
 
 class Answer(NamedTuple):
@@ -102,7 +127,7 @@ class App:
         self.active += 1
         try:
             try:
-                answer = await self._answer(scope, dict(scope["headers"]), receive)
+                answer = await self._answer(Call(scope, dict(scope["headers"]), receive))
             except RefusedError as refused:
                 answer = refused.answer
             except BothwaysError as error:
@@ -125,20 +150,21 @@ class App:
                 log.debug("request", extra={"facts": facts | {"ms": round(1e3 * (time.perf_counter() - started), 2)}})
         finally:
             self.active -= 1
+            self._held -= scope.get(HELD, 0)
 
-    async def _answer(self, scope: Message, headers: Headers, receive: Receive) -> Answer:
-        method, path = scope["method"], scope["path"]
-        self._admit(path, headers)
+    async def _answer(self, call: Call) -> Answer:
+        method, path = call.scope["method"], call.scope["path"]
+        self._admit(path, call.headers)
         for pattern, methods in _routes():
             if (match := pattern.fullmatch(path)) is None:
                 continue
             if (handler := methods.get("GET" if method == "HEAD" else method)) is None:
                 allowed = ", ".join(methods).encode()
                 raise RefusedError(405, f"{path} does not take {method}.", (b"allow", allowed))
-            return await handler(self, headers, receive, **match.groupdict())
+            return await handler(self, call, **match.groupdict())
         raise RefusedError(404, f"There is nothing at {path}.")
 
-    def _admit(self, path: str, headers: Headers) -> None:
+    def _admit(self, path: str, headers: Mapping[bytes, bytes]) -> None:
         """Refuse who must not ask, and all if there is too much to do."""
         host, origin = headers.get(b"host", b""), headers.get(b"origin")
         if self._hosts is not None and re.sub(rb":\d*$", b"", host) not in self._hosts:
@@ -150,34 +176,39 @@ class App:
         if self._key is not None and not hmac.compare_digest(headers.get(b"authorization", b""), self._key):
             raise RefusedError(401, "Send the key as Authorization: Bearer KEY.", (b"www-authenticate", b"Bearer"))
         if self.active > self._limits.queue:
-            raise RefusedError(503, "There is too much to do. Try again in a second.", (b"retry-after", b"1"))
+            raise RefusedError(503, "There is too much to do. Try again in a second.", RETRY)
 
-    async def _body(self, headers: Headers, receive: Receive) -> bytes:
-        """The body of a request; it is counted as held until `_holding` ends."""
-        length = headers.get(b"content-length", b"0")
-        self._check_size(int(length) if length.isdigit() else 0)
+    async def _body(self, call: Call) -> bytes:
+        """The whole body of a request."""
+        length = call.headers.get(b"content-length", b"0")
+        self._hold(call.scope, 0, int(length) if length.isdigit() else 0)
         try:
             async with asyncio.timeout(self._limits.seconds):
-                message = await receive()
+                message = await call.receive()
                 if not message.get("more_body"):
                     body: bytes = message.get("body", b"")
-                    self._check_size(len(body))
+                    self._hold(call.scope, len(body))
                 else:
                     parts = bytearray(message["body"])
                     while message.get("more_body"):
-                        self._check_size(len(parts))
-                        message = await receive()
+                        self._hold(call.scope, len(parts))
+                        message = await call.receive()
                         parts += message.get("body", b"")
                     body = bytes(parts)
         except TimeoutError:
-            raise RefusedError(408, "The request took too long to arrive.", (b"connection", b"close")) from None
+            raise RefusedError(408, "The request took too long to arrive.", CLOSE) from None
         if message["type"] != "http.request":
             raise _GoneError
         return body
 
-    def _check_size(self, size: int) -> None:
-        if size > self._limits.body_bytes:
-            raise RefusedError(413, f"A request may have {self._limits.body} MiB.", (b"connection", b"close"))
+    def _hold(self, scope: Message, size: int, announced: int = 0) -> None:
+        """Count what has arrived of a request, until it is answered."""
+        if max(size, announced) > self._limits.body_bytes:
+            raise RefusedError(413, f"A request may have {self._limits.body} MiB.", CLOSE)
+        self._held += size - scope.get(HELD, 0)
+        scope[HELD] = size
+        if self._held > self._limits.memory << 20:
+            raise RefusedError(503, "There is too much to do. Try again in a second.", RETRY, CLOSE)
 
     @contextmanager
     def _counted(self, served: Served) -> Iterator[Any]:
@@ -204,46 +235,71 @@ class App:
             raise RefusedError(404, f"Model {name!r} has the version {served[name].version}, not {version!r}.")
         return served[name]
 
-    async def _infer(self, headers: Headers, receive: Receive, model: str, version: str | None = None) -> Answer:
+    async def _infer(self, call: Call, model: str, version: str | None = None) -> Answer:
         served = self._served(model, version)
         with self._counted(served) as counts:
+            headers = call.headers
             length = headers.get(HEADER_LENGTH)
-            if length is not None and not length.isdigit():
+            if length is not None and not (length.isdigit() and len(length) < 12):
                 raise RefusedError(400, "Inference-Header-Content-Length must be a whole number.")
             if headers.get(b"content-encoding", b"identity") != b"identity":
                 raise RefusedError(415, "Bodies must not be compressed.")
-            body = await self._body(headers, receive)
+            body = await self._body(call)
             binary, parts = await self.inference.infer(served, body, None if length is None else int(length), counts)
         if not binary:
             return Answer(200, parts)
         more = (HEADER_LENGTH, str(len(parts[0])).encode())
         return Answer(200, [b"".join(parts)], b"application/octet-stream", [more])
 
-    async def _server(self, headers: Headers, receive: Receive) -> Answer:
+    async def _server(self, call: Call) -> Answer:
         return _json({"name": "bothways", "version": bothways.__version__, "extensions": ["binary_tensor_data"]})
 
-    async def _live(self, headers: Headers, receive: Receive) -> Answer:
+    async def _live(self, call: Call) -> Answer:
         return _json({"live": True})
 
-    async def _ready(self, headers: Headers, receive: Receive) -> Answer:
+    async def _ready(self, call: Call) -> Answer:
         return _json({"ready": not self.stopping}, 503 if self.stopping else 200)
 
-    async def _list(self, headers: Headers, receive: Receive) -> Answer:
+    async def _list(self, call: Call) -> Answer:
         return _json({"models": sorted(self._models.served)})
 
-    async def _metadata(self, headers: Headers, receive: Receive, model: str, version: str | None = None) -> Answer:
+    async def _metadata(self, call: Call, model: str, version: str | None = None) -> Answer:
         return _json(self._served(model, version).metadata)
 
-    async def _model_ready(self, headers: Headers, receive: Receive, model: str, version: str | None = None) -> Answer:
+    async def _model_ready(self, call: Call, model: str, version: str | None = None) -> Answer:
         served = self._served(model, version)
         return _json({"name": served.name, "ready": True})
 
-    async def _metrics(self, headers: Headers, receive: Receive) -> Answer:
-        return Answer(200, [self.metrics.page()], TEXT)
+    async def _card(self, call: Call, model: str) -> Answer:
+        return _json(card(self._served(model)))
+
+    async def _label(self, call: Call, model: str | None = None) -> Answer:
+        served = self._served(model)
+        with self._counted(served):
+            content, accept = (call.headers.get(name, b"").decode("latin-1") for name in (b"content-type", b"accept"))
+            how = asked(content, accept, parse_qs(call.scope["query_string"].decode("latin-1"), keep_blank_values=True))
+            body = await self._body(call)
+            table, notices = await self.inference.run(label_table, served, body, how)
+        if isinstance(table, dict):
+            return Answer(200, [orjson.dumps(table)])
+        said = json.dumps(notices)[:MOST_NOTICES].encode()
+        return Answer(200, [table], how.kind.encode(), [(b"bothways-notices", said)] if notices else [])
+
+    async def _metrics(self, call: Call) -> Answer:
+        return Answer(200, [self.metrics.page()], METRICS)
+
+    async def _file(self, call: Call) -> Answer:
+        name, kind = FILES[call.scope["path"]]
+        return Answer(200, [_content(name)], kind, [PAGE_POLICY] if kind is HTML else [])
 
 
 def _json(value: Any, status: int = 200) -> Answer:
     return Answer(status, [json.dumps(value).encode()])
+
+
+@cache
+def _content(name: str) -> bytes:
+    return files("bothways.serve").joinpath(name).read_bytes()
 
 
 @cache
@@ -258,6 +314,9 @@ def _routes() -> list[tuple[re.Pattern[str], dict[str, Callable[..., Awaitable[A
         "/v2/models": {"GET": App._list},
         model: {"GET": App._metadata},
         f"{model}/ready": {"GET": App._model_ready},
+        r"/models/(?P<model>[^/]+)": {"GET": App._card},
+        r"/label(?:/(?P<model>[^/]+))?": {"POST": App._label},
         "/metrics": {"GET": App._metrics},
+        **{path: {"GET": App._file} for path in FILES},
     }
     return [(re.compile(path), methods) for path, methods in routes.items()]

@@ -302,7 +302,7 @@ class Models:
                     continue
                 self._stamps[file] = stamp
                 served = Served.load(file)
-            except (BothwaysError, OSError) as error:
+            except BothwaysError as error:
                 log.error("model refused", extra={"facts": {"file": str(file), "why": str(error)}})
                 continue
             self.served = {**self.served, served.name: served}
@@ -318,6 +318,9 @@ class Models:
 
 
 def _stamp(file: Path) -> tuple[int, ...]:
-    """What differs once a file has been replaced."""
-    found = file.stat()
+    """What differs once a file has been replaced; nothing if it is gone."""
+    try:
+        found = file.stat()
+    except OSError:
+        return ()
     return found.st_ino, found.st_mtime_ns, found.st_size

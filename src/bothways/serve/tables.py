@@ -1,0 +1,153 @@
+"""Tables in, the same tables with labels out; and what the page shows of a model and of a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import NoneType
+from typing import Any, NamedTuple
+
+from bothways.data import stream_sequences
+from bothways.errors import BothwaysError, InputError
+from bothways.jobs.models import table_columns
+from bothways.jobs.prediction import label, threshold_of
+from bothways.serve.models import Served
+
+FORMATS = {
+    "text/csv": ".csv",
+    "text/tab-separated-values": ".tsv",
+    "application/x-ndjson": ".jsonl",
+    "application/jsonl": ".jsonl",
+    "application/vnd.apache.parquet": ".parquet",
+}
+"""Endings of files by content types."""
+
+VIEW = "application/json"
+
+MOST_FIELDS = 2_000_000
+"""How many numbers a view holds at most; what stands beyond is not shown."""
+
+
+class Asked(NamedTuple):
+    """How a table is to be labeled.
+
+    Attributes:
+        ending: of a file of its format.
+        output: that of the labeled table; "" for a view.
+        kind: the content type of the answer.
+        threshold: as in `bothways.jobs.predict`.
+        probabilities: whether to add the probability of each class.
+    """
+
+    ending: str
+    output: str
+    kind: str
+    threshold: str | None = None
+    probabilities: bool = False
+
+
+def label_table(served: Served, body: bytes, asked: Asked) -> tuple[bytes | dict[str, Any], list[str]]:
+    """The labeled table, or a view of it, and what the user should know.
+
+    Raises:
+        InputError: the model was trained on arrays, or there is no such threshold.
+        DataError: the table cannot be used.
+    """
+    columns = table_columns(served.model, served.name)
+    notices: list[str] = []
+    with TemporaryDirectory(prefix="bothways-") as folder:
+        table, output = Path(folder, f"table{asked.ending}"), Path(folder, f"labeled{asked.output}")
+        table.write_bytes(body)
+        try:
+            if not asked.output:
+                return view(served, table, notices), notices
+            label(served.model, columns, table, output, asked.threshold, asked.probabilities, {}, notices.append)
+            return output.read_bytes(), [notice.replace(f"{folder}/", "") for notice in notices]
+        except BothwaysError as error:
+            raise type(error)(str(error).replace(f"{folder}/", "")) from None
+
+
+def view(served: Served, table: Path, notices: list[str]) -> dict[str, Any]:
+    """Sequences of a table with their inputs and the probabilities of their labels, as many as may be shown."""
+    model, columns = served.model, table_columns(served.model, served.name)
+    sequences: list[dict[str, Any]] = []
+    most, cut = MOST_FIELDS // (len(columns.features) + len(model.classes)), False
+    for chunk in stream_sequences(table, columns, typed=True, say=notices.append):
+        if chunk.anew:
+            sequences, cut = [], False
+        found = chunk.sequences
+        p = model.probabilities(found).round(5)
+        fields = {name: chunk.values.get_column(name) for name in columns.needed}
+        for i, (start, end) in enumerate(zip(found.offsets[:-1].tolist(), found.offsets[1:].tolist(), strict=True)):
+            if most < end - start:
+                cut = True
+                break
+            most -= end - start
+            rows = found.table_rows[start:end]
+            of = p[i : i + 1] if found.per == "sequence" else p[start:end]
+            order = None if columns.order is None else fields[columns.order].gather(rows).cast(str).to_list()
+            inputs = {name: _plain(fields[name].gather(rows).to_list()) for name in columns.features}
+            shown = {"name": str(found.id(i)), "order": order, "inputs": inputs, "probabilities": of.tolist()}
+            sequences.append(shown)
+        if cut:
+            break
+    return {"sequences": sequences, "cut": cut, "notices": [each.replace(f"{table.parent}/", "") for each in notices]}
+
+
+def card(served: Served) -> dict[str, Any]:
+    """What a model is, for people."""
+    model = served.model
+    columns = model.columns if served.columns else None
+    positive, threshold = None, None
+    if len(model.classes) == 2:
+        positive, threshold = threshold_of(model, "0.5") or (1, 0.5)
+        kept = model.facts.get("threshold")
+        threshold = kept["value"] if kept else model.threshold if positive else 1 - model.threshold
+    return {
+        "name": served.name,
+        "version": served.version,
+        "summary": model.summary,
+        "classes": [str(label) for label in model.classes],
+        "per": model.network.per,
+        "positive": positive,
+        "threshold": threshold,
+        "columns": None
+        if columns is None
+        else {
+            "sequence": columns.sequence,
+            "order": columns.order,
+            "numbers": [name for name in columns.features if name not in columns.categories],
+            "categories": list(columns.categories),
+        },
+    }
+
+
+def asked(content_type: str, accept: str, query: dict[str, list[str]]) -> Asked:
+    """How a table is to be labeled, as the headers and the query of a request say.
+
+    Raises:
+        InputError: it asks for something else.
+
+    Example:
+        >>> asked("text/csv; charset=utf-8", "*/*", {"threshold": ["0.3"]})
+        Asked(ending='.csv', output='.csv', kind='text/csv', threshold='0.3', probabilities=False)
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind not in FORMATS:
+        raise InputError(f"Content-Type is {kind!r}; a table is one of: {', '.join(FORMATS)}.")
+    wanted = [each.partition(";")[0].strip().lower() for each in accept.split(",")]
+    known = {**dict.fromkeys(FORMATS), VIEW: VIEW, "*/*": kind, "": kind, "text/*": "text/csv"}
+    answer = next((known[each] or each for each in wanted if each in known), None)
+    if answer is None:
+        raise InputError(f"Accept is {accept!r}; a table comes as one of: {', '.join(FORMATS)}, {VIEW}.")
+    if unknown := query.keys() - {"threshold", "probabilities"}:
+        raise InputError(f"There is no {sorted(unknown)[0]!r} here; there are threshold and probabilities.")
+    each = query.get("probabilities", ["false"])[-1]
+    if each not in ("true", "false"):
+        raise InputError(f"probabilities is {each!r}; it must be true or false.")
+    return Asked(FORMATS[kind], FORMATS.get(answer, ""), answer, query.get("threshold", [None])[-1], each == "true")
+
+
+def _plain(values: list[Any]) -> list[Any]:
+    """Values as JSON has them."""
+    return [value if type(value) in (int, float, str, NoneType) else str(value) for value in values]

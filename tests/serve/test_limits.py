@@ -1,0 +1,211 @@
+"""Who may ask, for how much at once, and what happens to those who do it wrong."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bothways import store
+from serving import Running, model_of
+
+BODY = {"inputs": [{"name": "sequences", "shape": [1, 2, 3], "datatype": "FP32", "data": [1, 2, 3, 4, 5, 6]}]}
+INFER = "/v2/models/flows/infer"
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "flows.bothways"
+    store.save(model_of(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def server(path: Path, start: Any) -> Running:
+    """One that asks for little, but soon."""
+    return start(path, "--max-body", "1", "--max-seconds", "2")  # type: ignore[no-any-return]
+
+
+def sent(server: Running, *parts: bytes, pause: float = 0.0, half_close: bool = False) -> bytes:
+    """What comes back for bytes that are sent one after the other, until the server closes."""
+    with socket.create_connection(("127.0.0.1", server.port), 15) as connection:
+        for part in parts:
+            connection.sendall(part)
+            time.sleep(pause)
+        if half_close:
+            connection.shutdown(socket.SHUT_WR)
+        received = b""
+        try:
+            while more := connection.recv(65536):
+                received += more
+        except ConnectionResetError:
+            pass
+        return received
+
+
+def head(length: int | str, *lines: str, path: str = INFER) -> bytes:
+    lines = (f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Length: {length}", *lines)
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def test_a_key(path: Path, start: Any) -> None:
+    server = start(path, BOTHWAYS_API_KEY="secret")
+    for headers in ({}, {"Authorization": "Bearer secre"}, {"Authorization": "secret"}):
+        status, answer, said = server.call(INFER, BODY, headers)
+        assert (status, said["www-authenticate"]) == (401, "Bearer")
+        assert "Authorization" in answer["error"]
+    assert server.call(INFER, BODY, {"Authorization": "Bearer secret"})[0] == 200
+    assert server.call("/metrics")[0] == server.call("/v2/models")[0] == 401
+    assert server.call("/v2/health/ready")[0] == server.call("/docs")[0] == 200
+    assert server.call("/v2", headers={"Host": "models.example", "Authorization": "Bearer secret"})[0] == 200
+    server.stop()
+    assert "secret" not in "".join(server.log)
+
+
+def test_pages_of_others_do_not_get_in(server: Running) -> None:
+    assert server.call("/v2", headers={"Host": "evil.example"})[0] == 421
+    assert server.call(INFER, BODY, {"Origin": "https://evil.example"})[0] == 403
+    status, _, said = server.call(INFER, BODY, {"Origin": f"http://127.0.0.1:{server.port}"})
+    assert status == 200
+    assert not [name for name in said if name.lower().startswith("access-control")]
+    status, _, said = server.call(INFER, method="OPTIONS")
+    assert (status, said["allow"]) == (405, "POST")
+
+
+def test_what_is_not_there(server: Running) -> None:
+    assert server.call("/nothing")[0] == server.call("/v2/models/a/b/c")[0] == 404
+    assert server.call("/v2", b"{}")[0] == 405
+    status, answer, _ = server.call("/v2", method="HEAD")
+    assert (status, answer) == (200, b"")
+
+
+def test_bodies_that_are_too_large(server: Running) -> None:
+    for request in (head(2 << 20), head(10**12)):
+        assert sent(server, request).startswith(b"HTTP/1.1 413")
+    chunked = f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    piece = b"10000\r\n" + bytes(1 << 16) + b"\r\n"
+    assert sent(server, chunked, *[piece] * 17).startswith(b"HTTP/1.1 413")
+
+
+def test_headers_that_are_too_large_or_no_headers(server: Running) -> None:
+    assert b" 431 " in sent(server, b"GET /v2 HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 200_000 + b"\r\n\r\n")[:20]
+    for nonsense in (b"\x16\x03\x01" * 50 + b"\r\n\r\n", head("many"), head(-1), b"GET /v2 HTTP/9.9\r\n\r\n"):
+        assert sent(server, nonsense)[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 505", b"")
+
+
+def test_the_slow_ones(server: Running) -> None:
+    began = time.monotonic()
+    assert sent(server, b"GET /v2 HTT")[:12] in (b"", b"HTTP/1.1 408")  # no whole header
+    assert sent(server, head(500), b"{")[:12] == b"HTTP/1.1 408"  # no whole body
+    assert sent(server, b"") == b""  # nothing at all
+    assert time.monotonic() - began < 12
+    assert server.call("/v2/health/live")[0] == 200
+
+
+def test_half_closed_and_broken_connections(server: Running) -> None:
+    body = json.dumps(BODY).encode()
+    assert sent(server, head(len(body)) + body, half_close=True)[:12] in (b"HTTP/1.1 200", b"")
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            connection.sendall(head(len(body)) + body[:20])
+    assert server.call(INFER, BODY)[0] == 200
+
+
+def test_a_full_queue_says_when_to_come_again(path: Path, start: Any) -> None:
+    server = start(path, "--max-queue", "1", "--max-seconds", "5")
+    with socket.create_connection(("127.0.0.1", server.port)) as waiting:
+        waiting.sendall(head(500) + b"{")
+        time.sleep(0.3)
+        status, answer, said = server.call(INFER, BODY)
+        assert (status, said["retry-after"], list(answer)) == (503, "1", ["error"])
+        assert server.call("/v2/health/ready")[0] == 200
+    time.sleep(0.3)
+    assert server.call(INFER, BODY)[0] == 200
+
+
+def test_a_graceful_end(path: Path, start: Any) -> None:
+    server = start(path)
+    body = json.dumps(BODY).encode()
+    with socket.create_connection(("127.0.0.1", server.port)) as late:
+        late.sendall(head(len(body)) + body[:30])
+        time.sleep(0.3)
+        codes: list[int] = []
+        ending = threading.Thread(target=lambda: codes.append(server.stop()))
+        ending.start()
+        time.sleep(0.5)
+        late.sendall(body[30:])
+        assert late.recv(65536).startswith(b"HTTP/1.1 200")
+    ending.join()
+    assert codes == [0]
+    events = [json.loads(line)["event"] for line in server.log]
+    assert events == ["serving", "stopping", "stopped"]
+
+
+def test_a_line_for_each_request_without_its_data(path: Path, start: Any) -> None:
+    server = start(path, "--log-requests")
+    server.call(f"{INFER}?token=1234", BODY)
+    server.stop()
+    (line,) = [json.loads(line) for line in server.log if '"request"' in line]
+    assert line.items() >= {"method": "POST", "path": INFER, "status": 200}.items()
+    assert "1234" not in json.dumps(line)
+
+
+def test_metrics(path: Path, start: Any) -> None:
+    server = start(path)
+    for _ in range(3):
+        server.call(INFER, {"inputs": [BODY["inputs"][0] | {"shape": [2, 1, 3]}]})
+    server.call(INFER, b"?")
+    (version,) = server.call("/v2/models/flows")[1]["versions"]
+    lines = server.call("/metrics")[1].decode().splitlines()
+    found = {line.partition("{")[0]: float(line.split()[-1]) for line in lines if f'version="{version}"' in line}
+    assert found["nv_inference_request_success"] == 3
+    assert found["nv_inference_request_failure"] == 1
+    assert found["nv_inference_count"] == 6
+    assert 0 < found["nv_inference_exec_count"] <= 3
+    assert 0 < found["nv_inference_compute_infer_duration_us"] < found["nv_inference_request_duration_us"] < 6e7
+    assert found["nv_inference_queue_duration_us"] >= 0
+    assert any(line.startswith("process_resident_memory_bytes") for line in lines)
+
+
+def test_a_port_that_is_taken_and_no_model(path: Path, server: Running, tmp_path: Path) -> None:
+    for arguments, said in (
+        ([str(path), "--port", str(server.port)], "cannot listen"),
+        ([str(tmp_path)], "holds no .bothways file"),
+        ([str(tmp_path / "none.bothways")], "no such file"),
+    ):
+        done = subprocess.run([sys.executable, "-m", "bothways", "serve", *arguments], capture_output=True, text=True)
+        assert done.returncode == 2
+        assert said in " ".join(done.stderr.split())
+
+
+def test_requests_at_once_get_what_they_would_alone(server: Running) -> None:
+    """Runs that are shared change nothing, and one wrong request harms nobody."""
+    generator = np.random.default_rng(0)
+    bodies, alone = [], []
+    for i in range(40):
+        x = generator.normal(size=(1, 1 + i % 7, 3)).astype(np.float32)
+        data = x.ravel().tolist()
+        if i % 10 == 3:
+            data[0] = 1e39
+        bodies.append({"inputs": [{"name": "sequences", "shape": list(x.shape), "datatype": "FP32", "data": data}]})
+        alone.append(server.call(INFER, bodies[-1])[:2])
+    assert [status for status, _ in alone].count(400) == 4
+    together: list[Any] = [None] * len(bodies)
+
+    def ask(i: int) -> None:
+        together[i] = server.call(INFER, bodies[i])[:2]
+
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(len(bodies))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert together == alone

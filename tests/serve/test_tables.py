@@ -1,0 +1,119 @@
+"""Tables that are posted come back with labels."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from bothways import jobs, store
+from serving import TABLE, Running, model_of
+
+FRAME = pl.DataFrame({"flow": ["a"] * 4 + ["b"] * 3, "x": [0.5, -1, 2, 0, 1, 3, -2], "y": [1.0, 2, 3, 4, 5, 6, 7]})
+CSV, PARQUET, LINES = "text/csv", "application/vnd.apache.parquet", "application/jsonl"
+
+
+def content(kind: str) -> bytes:
+    file = io.BytesIO()
+    write: dict[str, Any] = {CSV: FRAME.write_csv, PARQUET: FRAME.write_parquet, LINES: FRAME.write_ndjson}
+    write[kind](file)
+    return file.getvalue()
+
+
+def read(kind: str, body: bytes) -> pl.DataFrame:
+    readers: dict[str, Any] = {CSV: pl.read_csv, PARQUET: pl.read_parquet, LINES: pl.read_ndjson}
+    frame: pl.DataFrame = readers[kind](body)
+    return frame
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    store.save(model_of(2, columns=TABLE), folder / "table.bothways")
+    store.save(model_of(2, ("=calm", "scan"), columns=TABLE), folder / "formulas.bothways")
+    store.save(model_of(), folder / "arrays.bothways")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path, start: Any) -> Running:
+    return start(folder)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("accept", [CSV, PARQUET, LINES, ""])
+@pytest.mark.parametrize("kind", [CSV, PARQUET, LINES])
+def test_a_table_comes_back_as_predict_writes_it(
+    server: Running, folder: Path, tmp_path: Path, kind: str, accept: str
+) -> None:
+    headers = {"Content-Type": kind} | ({"Accept": accept} if accept else {})
+    status, body, said = server.call("/label/table?threshold=0.6&probabilities=true", content(kind), headers)
+    assert (status, said["content-type"]) == (200, accept or kind)
+    path = tmp_path / "table.parquet"
+    path.write_bytes(content(PARQUET))
+    how: dict[str, Any] = {"threshold": 0.6, "probabilities": True, "say": print}
+    jobs.predict(folder / "table.bothways", path, tmp_path / "labeled.parquet", **how)
+    expected = pl.read_parquet(tmp_path / "labeled.parquet")
+    labeled = read(accept or kind, body)
+    assert labeled.columns == expected.columns
+    assert labeled["predicted"].to_list() == expected["predicted"].to_list()
+    assert labeled["probability"].to_list() == pytest.approx(expected["probability"].to_list(), abs=1e-6)
+
+
+def test_a_view_for_drawing(server: Running) -> None:
+    headers = {"Content-Type": CSV, "Accept": "application/json"}
+    status, seen, _ = server.call("/label/table", content(CSV), headers)
+    assert status == 200
+    assert [each["name"] for each in seen["sequences"]] == ["a", "b"]
+    assert seen["sequences"][1]["inputs"] == {"x": [1, 3, -2], "y": [5, 6, 7]}
+    p = model_of(2, columns=TABLE).predict_proba(FRAME)
+    found = [step for each in seen["sequences"] for step in each["probabilities"]]
+    assert found == pytest.approx(p, abs=1e-5)
+    assert not seen["cut"]
+
+
+def test_what_the_page_says_of_a_model(server: Running) -> None:
+    card = server.call("/models/table")[1]
+    assert (card["classes"], card["per"], card["threshold"]) == (["calm", "scan"], "step", 0.5)
+    assert card["columns"] == {"sequence": "flow", "order": None, "numbers": ["x", "y"], "categories": []}
+    assert server.call("/models/arrays")[1]["columns"] is None
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "body", "said"),
+    [
+        ("/label", {"Content-Type": CSV}, content(CSV), "Say which model: arrays, formulas, table"),
+        ("/label/arrays", {"Content-Type": CSV}, content(CSV), "trained on arrays"),
+        ("/label/table", {"Content-Type": "text/plain"}, content(CSV), "a table is one of: text/csv"),
+        ("/label/table", {"Content-Type": CSV, "Accept": "image/png"}, content(CSV), "comes as one of"),
+        ("/label/table?treshold=1", {"Content-Type": CSV}, content(CSV), "no 'treshold'"),
+        ("/label/table?threshold=2", {"Content-Type": CSV}, content(CSV), "from 0 to 1"),
+        ("/label/table?probabilities=7", {"Content-Type": CSV}, content(CSV), "true or false"),
+        ("/label/table", {"Content-Type": CSV}, b"flow,x\na,1\n", "table.csv: there is no column 'y'"),
+        ("/label/table", {"Content-Type": CSV}, b"", "table.csv: this file is empty"),
+        ("/label/table", {"Content-Type": PARQUET}, content(CSV), "no Parquet file"),
+        ("/label/table", {"Content-Type": PARQUET}, content(PARQUET)[:-20], "no Parquet file"),
+        ("/label/table", {"Content-Type": LINES}, b"[1]\n", "table.jsonl"),
+    ],
+)
+def test_what_is_wrong_is_said(server: Running, path: str, headers: dict[str, str], body: bytes, said: str) -> None:
+    status, answer, _ = server.call(path, body, headers)
+    assert status == 400
+    assert said in answer["error"]
+    assert "/tmp" not in answer["error"]
+
+
+def test_what_to_know_of_a_table_is_said(server: Running) -> None:
+    status, _, said = server.call("/label/formulas", content(CSV), {"Content-Type": CSV})
+    assert status == 200
+    assert any("formulas" in notice for notice in json.loads(said["bothways-notices"]))
+
+
+def test_a_damaged_parquet_file_is_no_failure(server: Running) -> None:
+    whole = content(PARQUET)
+    for at in range(0, len(whole), 23):
+        body = whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :]
+        assert server.call("/label/table", body, {"Content-Type": PARQUET})[0] in (200, 400)
