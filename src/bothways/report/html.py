@@ -8,10 +8,13 @@ from typing import Any
 
 from bothways.metrics import Interval
 
+JOINERS = "\u200c\u200d"
+"""They do not print, and shape the letters and emoji beside them."""
+
 
 def short(value: Any, most: int = 40) -> str:
     """A value as text of one line without control characters, cut where it is long."""
-    text = "".join(c if c.isprintable() else " " for c in str(value)).strip()
+    text = "".join(c if c.isprintable() or c in JOINERS else " " for c in str(value)).strip()
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 

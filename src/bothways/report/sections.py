@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from bothways.metrics import Interval, curve, share, title
+from bothways.metrics import EntityScores, Interval, curve, share, title
 from bothways.report import figures
 from bothways.report.content import Report
 from bothways.report.html import between, facts, figure, number, row, section, short, table, text, track, wide
+from bothways.report.sentences import sentence, spans
 from bothways.report.words import baseline_words, importance_words
 from bothways.report.words import verdict as verdict_words
 from bothways.report.worst import Floats, busiest_window, input_values, telling_inputs, worst_sequences
+from bothways.sequences import Numbers
 
 WORST = 10
 STEPS_SHOWN = 1500
+WORDS_SHOWN = 150
 CONFUSION_CLASSES = 20
 ROOMY_CLASSES = 9
 FEW_CLASSES = 4
@@ -39,7 +44,7 @@ def verdict(report: Report) -> str:
 def scores(report: Report) -> str:
     """The model beside the baselines."""
     evaluation, intervals = report.evaluation, report.evaluation.intervals
-    names = ("macro_f1", "accuracy")
+    names = ("macro_f1", "accuracy") if evaluation.entities is None else ("entity_f1", "macro_f1", "accuracy")
 
     def cell(value: float, said: str, interval: Interval | None = None) -> str:
         return f"{value:.3f} {said}{track(value, interval)}"
@@ -51,6 +56,8 @@ def scores(report: Report) -> str:
         cells = (cell(getattr(baseline, n), ahead.get(n, "")) for n in names)
         rows.append(row(text(baseline_words(name, evaluation.per)), cells))
     lead = "Macro F1 weighs all classes alike; accuracy is the share of labels that are right."
+    if evaluation.entities is not None:
+        lead = f"Entity F1 is that of whole entities, as conlleval counts them. {lead}"
     if intervals:
         lead += (
             f" In small print: {evaluation.confidence:.0%} intervals from {evaluation.resamples:,} samples of whole "
@@ -82,6 +89,42 @@ def alarms(report: Report) -> str:
         f"{given.negatives:,} should not."
     )
     return section("Alarms", lead, _cards(cards))
+
+
+def entities(report: Report) -> str:
+    """How well entities of each type are found."""
+    evaluation, intervals = report.evaluation, report.evaluation.intervals
+    if evaluation.entities is None:
+        return ""
+    keys = ("entity_precision", "entity_recall", "entity_f1")
+
+    def cells(of: EntityScores, names: Sequence[str]) -> list[str]:
+        shares = zip((of.precision, of.recall, of.f1), names, strict=True)
+        scores = [f"{number(share)} {between(intervals.get(name))}" for share, name in shares]
+        return [*scores, f"{of.support:,}", f"{of.predicted:,}"]
+
+    types = list(evaluation.entity_types.items())[:ROWS]
+    rows = [row(text(name), cells(of, ("", "", f"entity_f1:{name}"))) for name, of in types]
+    rows.append(row("all", cells(evaluation.entities, keys), "model"))
+    lead = "An entity is right if its type, its first and its last step are."
+    head = ["", "Precision", "Recall", "F1", "Expected", "Predicted"]
+    return section("Entities", lead, table(head, rows), _more(len(evaluation.entity_types), "types"))
+
+
+def words(report: Report) -> str:
+    """How good the model is on words that training saw, and on others."""
+    evaluation = report.evaluation
+    rows = []
+    for name, of in evaluation.words.items():
+        found = {"accuracy": of.accuracy} | ({} if of.entities is None else {"entity_f1": of.entities.f1})
+        scores = (
+            f"{number(value)} {between(evaluation.intervals.get(f'{key} of {name} words'))}"
+            for key, value in found.items()
+        )
+        rows.append(row(name, (*scores, f"{of.steps:,}")))
+    lead = "Words that the train part has, and others. An entity with a word that it does not have counts as unseen."
+    head = ["", "Accuracy", *(["Entity F1"] if evaluation.entities else []), "Steps"]
+    return section("Seen and unseen words", lead, table(head, rows)) if rows else ""
 
 
 def classes(report: Report) -> str:
@@ -250,22 +293,36 @@ def _worst_steps(report: Report) -> str:
     chosen = worst_sequences(mistakes, labels, WORST)
     if not chosen:
         return section("The worst sequences", "Not one step of any sequence is labeled wrong.", " ")
-    inside = [busiest_window(wrong[offsets[i] : offsets[i + 1]], STEPS_SHOWN) for i in chosen]
+    most = WORDS_SHOWN if report.sentences else STEPS_SHOWN
+    inside = [busiest_window(wrong[offsets[i] : offsets[i + 1]], most) for i in chosen]
     windows = [slice(offsets[i] + at.start, offsets[i] + at.stop) for i, at in zip(chosen, inside, strict=True)]
-    coloured, inputs, shown = _coloured(report, windows), telling_inputs(report, INPUTS), []
+    expected, predicted = (spans(report, codes) for codes in (report.expected, report.predicted))
+    names = expected.names if report.sentences else report.names
+    pair = (expected.kinds, predicted.kinds) if report.sentences else (report.expected, report.predicted)
+    coloured = _coloured([kinds[window] for window in windows for kinds in pair], len(names))
+    colours = [_colour(code, coloured) for code in range(len(names))]
+    inputs, shown = [] if report.sentences else telling_inputs(report, INPUTS), []
     for k, (i, at, window) in enumerate(zip(chosen, inside, windows, strict=True)):
         said = f"{mistakes[i]:,} of {labels[i]:,} steps wrong ({mistakes[i] / labels[i]:.1%})"
-        if (cut := int(lengths[i]) - STEPS_SHOWN) > 0:
+        if (cut := int(lengths[i]) - most) > 0:
             said += f"; steps {at.start:,} to {at.stop - 1:,} are shown, {cut:,} others are cut"
         name = text(report.sequences.id(i))
-        drawing = figures.steps(report, k, window, at.start, coloured, inputs, f"Sequence {name}, step by step: {said}")
-        shown.append(f"<h3>{name} <small>{said}</small></h3>{wide(drawing)}")
+        if report.sentences:
+            drawing = sentence(report.texts, expected, predicted, wrong, window, colours)
+        else:
+            says = f"Sequence {name}, step by step: {said}"
+            drawing = wide(figures.steps(report, k, window, at.start, coloured, inputs, says))
+        shown.append(f"<h3>{name} <small>{said}</small></h3>{drawing}")
     lead = (
         "By the number of wrong steps times their share, so that neither short nor long sequences crowd out others. "
-        "Steps count from 0. Below the bands: the probability of the expected label"
+        "Steps count from 0. "
     )
-    lead += f", and the {len(inputs)} inputs that tell the labels apart best." if inputs else "."
-    return section("The worst sequences", lead, _legend(report, coloured), *shown)
+    if report.sentences:
+        lead += "Above the words: what is expected; below: what is predicted. Words that are labeled wrong are bold."
+    else:
+        lead += "Below the bands: the probability of the expected label"
+        lead += f", and the {len(inputs)} inputs that tell the labels apart best." if inputs else "."
+    return section("The worst sequences", lead, _legend(names, coloured), *shown)
 
 
 def _worst_labels(report: Report) -> str:
@@ -291,7 +348,7 @@ def _worst_labels(report: Report) -> str:
     what = "Means of inputs" if report.texts is None else "Words"
     head = ["Sequence", "Expected", "Predicted", "P(expected)", "P(predicted)", "All classes", what]
     lead = f"Of {len(wrong):,} sequences that are labeled wrong, the {len(chosen)} that the model was most sure of."
-    return section("The worst sequences", lead, _legend(report, coloured), table(head, rows, "labels"))
+    return section("The worst sequences", lead, _legend(report.names, coloured), table(head, rows, "labels"))
 
 
 def _inside(report: Report, sequence: int, means: Floats, inputs: list[int]) -> str:
@@ -303,26 +360,36 @@ def _inside(report: Report, sequence: int, means: Floats, inputs: list[int]) -> 
     return " ".join(str(word) for word in words)
 
 
-def _coloured(report: Report, windows: list[slice]) -> list[int]:
-    """The classes that get a colour of their own: those that are seen most in the drawings."""
-    seen = np.zeros(len(report.classes), np.int64)
-    for window in windows:
-        for codes in (report.expected[window], report.predicted[window]):
-            seen += np.bincount(codes[codes >= 0], minlength=len(seen))
-    return sorted(np.argsort(-seen, kind="stable")[: figures.CLASS_COLOURS].tolist())
+def _coloured(seen: Sequence[Numbers], count: int) -> list[int]:
+    """The codes that get a colour of their own, of this many: those that are seen most; -1 is none."""
+    counts = sum((np.bincount(codes[codes >= 0], minlength=count) for codes in seen), np.zeros(count, np.int64))
+    return sorted(np.argsort(-counts, kind="stable")[: figures.CLASS_COLOURS].tolist())
 
 
-def _legend(report: Report, coloured: list[int]) -> str:
-    names = [(_colour(code, coloured), text(report.classes[code])) for code in coloured]
-    if len(report.classes) > len(coloured):
-        names.append(("var(--soft)", f"{len(report.classes) - len(coloured)} others"))
-    items = "".join(f'<li><span style="background:{colour}"></span>{name}</li>' for colour, name in names)
-    return f'<ul class="legend">{items}</ul>'
+def _legend(names: Sequence[str], coloured: list[int]) -> str:
+    items = [(_colour(code, coloured), text(names[code])) for code in coloured]
+    if len(names) > len(coloured):
+        items.append(("var(--soft)", f"{len(names) - len(coloured)} others"))
+    listed = "".join(f'<li><span style="background:{colour}"></span>{name}</li>' for colour, name in items)
+    return f'<ul class="legend">{listed}</ul>'
 
 
 def _colour(code: int, coloured: list[int]) -> str:
     return f"var(--{figures.COLOURS[figures.class_colour(code, coloured)]})"
 
 
-ALL = (verdict, scores, alarms, classes, confusion_and_calibration, curves, importance, worst, training, making)
+ALL = (
+    verdict,
+    scores,
+    entities,
+    words,
+    alarms,
+    classes,
+    confusion_and_calibration,
+    curves,
+    importance,
+    worst,
+    training,
+    making,
+)
 """The sections in their order."""
