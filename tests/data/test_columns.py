@@ -217,3 +217,20 @@ def test_a_matched_feature_must_be_numbers() -> None:
         with pytest.raises(DataError, match=said) as caught:
             match_columns(Table("new.csv", pl.DataFrame({"bytes": values})), columns, label=False)
         assert "drop" not in str(caught.value)
+
+
+def test_words_are_the_category_with_most_values_that_have_letters() -> None:
+    def category(name: str, word: str, count: int, view: str = "") -> Category:
+        return Category(name, (None, *(word.format(i) for i in range(count))), view)
+
+    kinds = [
+        category("tag", "T{}", 40),
+        category("code", "{}", 900),
+        category("lemma", "walk{}", 60),
+        category("word", "walks{}", 80),
+        category("word", "w{}", 80, "first 1"),
+    ]
+    for count, words in ((2, None), (3, "lemma"), (4, "word"), (5, "word")):
+        encoding = Encoding((), tuple(kinds[:count]))
+        names = tuple(dict.fromkeys(each.name for each in encoding.categories))
+        assert Columns("kind", names, categories=names, encoding=encoding).words == words

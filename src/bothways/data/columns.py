@@ -33,7 +33,7 @@ PER = ("step", "sequence")
 """What has a label."""
 
 WORDS = 50
-"""A category with fewer values than this has no words."""
+"""A category with fewer values than this holds no words."""
 
 FEW_SEQUENCES = 10
 """Among fewer sequences, labels that never change within one may be chance."""
@@ -127,7 +127,7 @@ class Columns:
 
     @property
     def words(self) -> str | None:
-        """The category whose values are words, many of them and most with a letter; None if not just one is like that.
+        """The category whose values are words, many of them and most with a letter; of several that with most values.
 
         Example:
             >>> from bothways.data.encoding import Category
@@ -135,12 +135,12 @@ class Columns:
             >>> Columns("tag", ("word",), categories=("word",), encoding=encoding).words
             'word'
         """
-        found = []
-        for each in self.fitted.categories:
-            words = sum(any(letter.isalpha() for letter in value or "") for value in each.values)
-            if len(each.values) >= WORDS and words > len(each.values) / 2:
-                found.append(each.name)
-        return found[0] if len(found) == 1 else None
+        found = {}
+        for name, values in ((each.name, each.values) for each in self.fitted.categories if not each.view):
+            words = sum(any(letter.isalpha() for letter in value or "") for value in values)
+            if len(values) >= WORDS and words > len(values) / 2:
+                found[name] = len(values)
+        return max(found, key=found.__getitem__, default=None)
 
     @property
     def needed(self) -> tuple[str, ...]:
