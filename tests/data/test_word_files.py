@@ -134,7 +134,7 @@ def test_json_lines(tmp_path: Path) -> None:
         ("some.conll", b"a O\nb\0 O\n", "line 2 holds a byte that is no text"),
         ("some.conll", "", "holds no words"),
         ("some.jsonl", '{"tokens": ["a"], "tags": ["O"]}\n{"tokens": ["a", "b"], "tags": []}', "line 2 has 2 entries"),
-        ("some.jsonl", '{"tokens": ["a"], "sentence_id": 1}', "'sentence_id' already"),
+        ("some.jsonl", '{"tokens": ["a"], "sentence_id": 1}', "line 1 has a 'sentence_id' of its own"),
         ("some.txt", "a b", "plain text has no labels"),
     ],
 )  # fmt: skip
@@ -188,6 +188,16 @@ def test_messages_name_the_line_of_a_word(tmp_path: Path) -> None:
     ]
     table = read_table(written(tmp_path, "a.jsonl", '{"tokens": ["a", "b"]}\n{"tokens": []}\n{"tokens": ["c"]}'))
     assert table.place(2) == f"{tmp_path}/a.jsonl: line 3"
+
+
+def test_parquet_with_lists(tmp_path: Path, columns: Columns) -> None:
+    frame = pl.DataFrame({"id": [1, 2, 3], "ner_tags": [[0, 1], [], [2]], "tokens": [["a", "b"], [], ["c"]]})
+    frame.write_parquet(tmp_path / "some.parquet")
+    table = read_table(tmp_path / "some.parquet")
+    assert table.frame().rows() == [(1, "a", 1, 0), (1, "b", 1, 1), (3, "c", 3, 2)]
+    assert choose_columns(table).label == "ner_tags"
+    labeled(tmp_path / "some.parquet", tmp_path / "out.csv", columns)
+    assert pl.read_csv(tmp_path / "out.csv")["predicted"].to_list() == ["first", "in", "first"]
 
 
 def test_files_of_one_part_are_no_split(tmp_path: Path) -> None:
@@ -309,6 +319,11 @@ def test_text(tmp_path: Path, columns: Columns, rows: int) -> None:
     assert table.filter(pl.col("predicted") == "first")["token"].to_list() == ["Dr.", "He", "👩", "no"]
     labeled(source, tmp_path / "out.csv", columns, rows=rows)
     assert pl.read_csv(tmp_path / "out.csv").equals(table.with_columns(pl.col("probability").cast(pl.Float64)))
+
+
+def test_text_that_is_columns_is_told(tmp_path: Path, columns: Columns) -> None:
+    said = labeled(written(tmp_path, "some.txt", "EU B-ORG\n\n" * 10), tmp_path / "out.csv", columns)
+    assert "every line has 2 columns" in said[0]
 
 
 def test_text_without_spacy(tmp_path: Path, columns: Columns, monkeypatch: pytest.MonkeyPatch) -> None:

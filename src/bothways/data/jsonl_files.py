@@ -15,17 +15,11 @@ import polars as pl
 
 from bothways.data.csv_files import BROKEN, Say, utf8
 from bothways.data.fields import LaterRowsDifferError
-from bothways.data.words import SENTENCE, Piece, Pieces
-from bothways.errors import DataError, counted
+from bothways.data.words import LISTS, Piece, Pieces, by_word
+from bothways.errors import DataError
 
 BYTES = 2**24
 """How many bytes of lines are read at a time."""
-
-WORDS = ("tokens", "words")
-"""The keys of a list of words."""
-
-TAGS = ("tags", "labels")
-"""Last words in the names of keys of lists with an entry per word."""
 
 DEEPEST = 32
 """Values that are nested deeper are refused: Polars takes time that grows with the cube of the depth."""
@@ -34,7 +28,7 @@ DEEPEST = 32
 def read(path: Path, say: Say) -> pl.DataFrame:
     """The values of all keys; one that an object does not have is null there.
 
-    An object with a list of `WORDS` is a sentence: it becomes a row per word, with the number of the sentence.
+    An object with a list of `words.LISTS` is a sentence: it becomes a row per word, with the number of the sentence.
 
     Example:
         >>> import tempfile
@@ -45,7 +39,7 @@ def read(path: Path, say: Say) -> pl.DataFrame:
         {'sentence_id': 1, 'tokens': 'Rome', 'id': 7, 'tags': 'B-LOC'}
     """
     with utf8(path, say) as file:
-        return _by_word(path, _parse(path, file.read_bytes().removeprefix(b"\xef\xbb\xbf"), None), 0)
+        return by_word(f"{path}: {_what(path)}", _parse(path, file.read_bytes().removeprefix(b"\xef\xbb\xbf"), None))
 
 
 def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
@@ -71,7 +65,7 @@ def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
                     frame = _parse(path, b"".join(lines), schema)
                 except DataError:
                     raise LaterRowsDifferError from None
-            yield from _by_word(path, frame, count).iter_slices(rows)
+            yield from by_word(f"{path}: {_what(path)}", frame, count).iter_slices(rows)
             count += frame.height
 
 
@@ -80,7 +74,7 @@ def pieces(path: Path, label: str, per: str, more: bool) -> Pieces:
     with utf8(path, lambda _: None) as text, text.open(encoding="utf-8-sig", newline="\n") as lines:
         for line in filter(str.strip, lines):
             for entry in json.loads(line + lines.read()) if line.lstrip().startswith("[") else [json.loads(line)]:
-                words = next(entry[key] for key in WORDS if isinstance(entry.get(key), list))
+                words = next((entry[key] for key in LISTS if isinstance(entry.get(key), list)), ())
                 yield Piece(len(words), partial(_labeled, entry, per))
 
 
@@ -111,35 +105,9 @@ def _parse(path: Path, lines: bytes, schema: pl.Schema | None) -> pl.DataFrame:
         raise DataError(f"{path}: this is no file of JSON objects, one a line or in one list ({reason}).") from None
 
 
-def _by_word(path: Path, frame: pl.DataFrame, before: int) -> pl.DataFrame:
-    """Objects with lists of words as rows, one per word; `before` says how many sentences came before."""
-    word = next((name for name in WORDS if isinstance(frame.schema.get(name), pl.List)), None)
-    if word is None:
-        return frame
-    if SENTENCE in frame.columns:
-        raise DataError(
-            f"{path}: there is a key {SENTENCE!r} already, which the number of the sentence takes. Rename it."
-        )
-    counts = frame.get_column(word).list.len().fill_null(0)
-    lists = []
-    for name, dtype in frame.schema.items():
-        if not isinstance(dtype, pl.List) or dtype.inner.is_nested():
-            continue
-        sizes = frame.get_column(name).list.len()
-        wrong = (sizes != counts).fill_null(False)
-        if not wrong.any():
-            nothing = pl.lit(None, dtype.inner).repeat_by(counts)
-            lists.append(pl.col(name).fill_null(nothing))
-        elif name.lower().endswith(TAGS):
-            row = int(wrong.arg_max() or 0)
-            place = f"{'object' if '.json' in path.suffixes else 'line'} {before + row + 1}"
-            raise DataError(
-                f"{path}: {place} has {counted(counts[row], 'entry', 'entries')} in {word!r} and {sizes[row]} in "
-                f"{name!r} ({' '.join(map(str, frame[word][row][:5]))!r}). Give each word one entry."
-            )
-    names = [each.meta.output_name() for each in lists]
-    rows = frame.with_columns(lists).with_row_index(SENTENCE, before + 1).filter(counts > 0).explode(names)
-    return rows.select(pl.col(SENTENCE).cast(pl.Int64), word, pl.exclude(SENTENCE, word))
+def _what(path: Path) -> str:
+    """What messages call an object."""
+    return "object" if ".json" in path.suffixes else "line"
 
 
 def _labeled(entry: dict[str, Any], per: str, predicted: Sequence[dict[str, Any]]) -> str:

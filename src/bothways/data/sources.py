@@ -15,7 +15,7 @@ import polars as pl
 
 from bothways.data import conll_files, csv_files, excel_files, jsonl_files, parquet_files, text_files
 from bothways.data.csv_files import Say
-from bothways.data.words import Pieces
+from bothways.data.words import LISTS, Pieces
 from bothways.errors import DataError
 
 SPELLINGS: Mapping[str, str] = MappingProxyType(
@@ -64,7 +64,7 @@ _LINES = Format(
     jsonl_files.batches,
     jsonl_files.write,
     fields="strings",
-    words=jsonl_files.WORDS,
+    words=LISTS,
     line=jsonl_files.line,
     pieces=jsonl_files.pieces,
 )
@@ -79,7 +79,7 @@ _CONLL = Format(
 )
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
-        ".parquet": Format(parquet_files.read, parquet_files.batches, fields="text"),
+        ".parquet": Format(parquet_files.read, parquet_files.batches, fields="text", words=LISTS),
         ".csv": _CSV,
         ".tsv": _TSV,
         ".jsonl": _LINES,

@@ -19,6 +19,9 @@ WORDS = ("token",)
 LINES = 1000
 """How many lines are cut at a time."""
 
+FEW = 10
+"""Fewer lines of as many words each may be chance."""
+
 
 def read(path: Path, say: Say) -> pl.DataFrame:
     """Refuse text where labels are needed."""
@@ -42,6 +45,9 @@ def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
     sentence = begin = 0
     with utf8(path, say) as plain, plain.open(encoding="utf-8-sig", newline="\n") as text:
         while lines := list(islice(text, LINES)):
+            widths = [count for line in lines if (count := len(line.split()))]
+            if not begin and len(widths) >= FEW and set(widths) == {max(2, widths[0])}:
+                say(f"{path}: every line has {widths[0]} columns. If these are a word and its tags, call it .conll.")
             with english.memory_zone():  # else spaCy keeps every word that it meets
                 for line in lines:
                     for words in english(line).sents:

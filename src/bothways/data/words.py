@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import polars as pl
+
+from bothways.errors import DataError, counted
 
 if TYPE_CHECKING:
     from bothways.data.columns import Columns
 
 SENTENCE = "sentence_id"
 """The column with the number of the sentence, from 1."""
+
+
+LISTS = ("tokens", "words")
+"""How a list of words may be called."""
+
+TAGS = ("tag", "tags", "label", "labels")
+"""How the name of a list ends that has an entry per word."""
 
 
 class Piece(NamedTuple):
@@ -45,6 +55,55 @@ def numbered_on(frame: pl.DataFrame, words: Sequence[str], last: int) -> tuple[p
         return frame, last
     frame = frame.with_columns(pl.col(SENTENCE) + last)
     return frame, frame.get_column(SENTENCE)[-1]
+
+
+def by_word(place: str, frame: pl.DataFrame, before: int = 0) -> pl.DataFrame:
+    """Rows that are sentences, with a list of words each, as rows that are words.
+
+    Lists with an entry per word go along, a missing one as missing entries; other values are repeated. A table without
+    such lists stays as it is.
+
+    Args:
+        place: the file, and what messages call a row of it.
+        frame: the rows; words are in the first of `LISTS` that there is.
+        before: how many sentences of the file came before.
+
+    Raises:
+        DataError: tags of another number than the words, or a column `sentence_id`.
+
+    Example:
+        >>> by_word("some.jsonl: line", pl.DataFrame({"tokens": [["In", "Rome"], []], "id": [7, 8]})).rows()
+        [(1, 'In', 7), (1, 'Rome', 7)]
+    """
+    word = next((name for name in LISTS if _holds_entries(frame.schema.get(name))), None)
+    if word is None:
+        return frame
+    if SENTENCE in frame.columns:
+        raise DataError(f"{place} 1 has a {SENTENCE!r} of its own, which the number of the sentence takes. Rename it.")
+    counts = frame.get_column(word).list.len().fill_null(0).alias("n")
+    rows = pl.Series(np.repeat(np.arange(frame.height), counts.to_numpy()))
+    columns = [(rows + before + 1).alias(SENTENCE)]
+    for column in (frame.get_column(word), *(column for column in frame if column.name != word)):
+        entries = _holds_entries(column.dtype)
+        wrong = (column.list.len() != counts).fill_null(False) if entries else None
+        if wrong is not None and wrong.any() and column.name.lower().endswith(TAGS):
+            row = int(wrong.arg_max() or 0)
+            raise DataError(
+                f"{place} {before + row + 1} has {counted(counts[row], 'entry', 'entries')} in {word!r} and "
+                f"{len(column[row])} in {column.name!r} ({' '.join(map(str, frame[word][row][:5]))!r}). Give each word "
+                "one entry."
+            )
+        if wrong is None or wrong.any():
+            columns.append(column.gather(rows))
+        else:
+            nothing = pl.lit(None, column.dtype.inner).repeat_by("n")  # type: ignore[attr-defined]
+            filled = pl.DataFrame([column.alias("x"), counts]).filter(pl.col("n") > 0)
+            columns.append(filled.select(pl.col("x").fill_null(nothing).explode()).to_series().alias(column.name))
+    return pl.DataFrame(columns)
+
+
+def _holds_entries(dtype: pl.DataType | None) -> bool:
+    return isinstance(dtype, pl.List) and not dtype.inner.is_nested()
 
 
 def as_trained(
