@@ -15,7 +15,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bothways.data import Columns, LabeledWriter, choose_columns, read_and_split, read_table, stream_sequences
+from bothways.data import (
+    Columns,
+    LabeledWriter,
+    choose_columns,
+    jsonl_files,
+    read_and_split,
+    read_table,
+    stream_sequences,
+)
 from bothways.errors import DataError, MissingDependencyError
 from bothways.sequences import Sequences
 
@@ -268,6 +276,17 @@ def test_json_lines_come_back(tmp_path: Path, columns: Columns, rows: int) -> No
     assert found == entries
 
 
+def test_json_lines_that_change_come_back(tmp_path: Path, columns: Columns, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jsonl_files, "BYTES", 40)
+    entries: list[dict[str, Any]] = [{"tokens": ["a", "b"]}, {"tokens": ["c"]}, {"tokens": ["a"], "new": [1, 2]}]
+    source = written(tmp_path, "some.jsonl", "\n".join(map(json.dumps, entries)))
+    said = labeled(source, tmp_path / "out.jsonl", columns, rows=1)
+    assert "the whole table is read at once" in said[0]
+    found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [entry.pop("predicted") for entry in found] == [["first", "in"], ["first"], ["first"]]
+    assert [{**entry, "probability": 0} for entry in found] == [{**entry, "probability": 0} for entry in entries]
+
+
 def test_json_lines_with_a_label_per_sentence(tmp_path: Path) -> None:
     lines = [json.dumps({"tokens": ["w", f"w{i % 7}", "w"], "intent": "AB"[i % 2]}) for i in range(40)]
     source = written(tmp_path, "some.jsonl", "\n".join([*lines, '{"tokens": []}']))
@@ -277,6 +296,13 @@ def test_json_lines_with_a_label_per_sentence(tmp_path: Path) -> None:
         writer.label(source, columns, lambda part: (np.zeros(len(part), np.int64), np.ones((len(part), 2), np.float32)))
     first, *_, last = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert (first["predicted"], first["probability of B"], last["predicted"]) == ("A", 1.0, None)
+
+
+def test_json_lines_per_word_that_look_like_sentences(tmp_path: Path, columns: Columns) -> None:
+    rows = [{"sentence_id": k // 2, "tokens": "w"} for k in range(4)]
+    labeled(written(tmp_path, "some.jsonl", "\n".join(map(json.dumps, rows))), tmp_path / "out.jsonl", columns)
+    found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [entry["predicted"] for entry in found] == ["first", "in"] * 2
 
 
 def test_several_files_become_one(tmp_path: Path, columns: Columns) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -23,6 +24,9 @@ CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "dep
 """The columns of CoNLL-U (https://universaldependencies.org/format.html)."""
 
 DOCUMENT = "-DOCSTART-"
+BETWEEN = {"\t": re.compile("(\t)"), " ": re.compile("([ \t]+)")}
+"""What stands between columns."""
+
 RANGE = re.compile(r"\d+[-.]\d+")
 """The id of a token of several words or of an empty node of CoNLL-U, neither of which is a word."""
 
@@ -123,19 +127,21 @@ def _labeled(
     path: Path, separator: str, place: int | None, lines: Sequence[Line], predicted: Sequence[dict[str, Any]]
 ) -> str:
     """Lines with a label for each word, at its place or at the end."""
-    written, labels = [], iter(predicted)
+    labels = [str(row["predicted"]) for row in predicted]
+    blank = "\t\r\n" if separator == "\t" else string.whitespace
+    for label in set(labels):
+        if not set(label).isdisjoint(blank):
+            raise DataError(f"{path}: this file has no room for the label {label!r}, which holds a blank.")
+    written, following = [], iter(labels)
     for line in lines:
         text = line.text if line.text.endswith("\n") else line.text + "\n"
         if line.fields is not None:
             bare = text.rstrip("\r\n")
-            label = str(next(labels)["predicted"])
-            if re.search(r"[\t\r\n]" if separator == "\t" else r"\s", label):
-                raise DataError(f"{path}: this file has no room for the label {label!r}, which holds a blank.")
-            parts = re.split("(\t)" if separator == "\t" else "([ \t]+)", bare)
+            parts = BETWEEN[separator].split(bare)
             if place is None:
-                parts += [separator, label]
+                parts += [separator, next(following)]
             else:
-                parts[2 * place + 2 * (parts[0] == "" and separator == " ")] = label
+                parts[2 * place + 2 * (parts[0] == "" and separator == " ")] = next(following)
             text = "".join(parts) + text[len(bare) :]
         written.append(text)
     return "".join(written)
@@ -202,7 +208,9 @@ def _lines(path: Path, text: Iterator[str], names: Sequence[str], separator: str
 
 def _split(bare: str, separator: str) -> list[str]:
     # Not at every blank of Unicode: words may hold one, such as the no-break space of "10 000".
-    return bare.split("\t") if separator == "\t" else [field for field in re.split("[ \t]+", bare) if field]
+    if separator == "\t":
+        return bare.split("\t")
+    return [field for field in bare.replace("\t", " ").split(" ") if field]
 
 
 def _frame(names: Sequence[str], words: list[list[str]], sentences: list[int]) -> pl.DataFrame:

@@ -74,8 +74,9 @@ def pieces(path: Path, label: str, per: str, more: bool) -> Pieces:
     with utf8(path, lambda _: None) as text, text.open(encoding="utf-8-sig", newline="\n") as lines:
         for line in filter(str.strip, lines):
             for entry in json.loads(line + lines.read()) if line.lstrip().startswith("[") else [json.loads(line)]:
-                words = next((entry[key] for key in LISTS if isinstance(entry.get(key), list)), ())
-                yield Piece(len(words), partial(_labeled, entry, per))
+                words: Any = next((entry[key] for key in LISTS if entry.get(key) is not None), [])
+                lists = isinstance(words, list)  # else there is an object per word
+                yield Piece(len(words) if lists else 1, partial(_labeled, entry, lists and per == "step"))
 
 
 def line(path: Path, row: int) -> int:
@@ -110,10 +111,10 @@ def _what(path: Path) -> str:
     return "object" if ".json" in path.suffixes else "line"
 
 
-def _labeled(entry: dict[str, Any], per: str, predicted: Sequence[dict[str, Any]]) -> str:
+def _labeled(entry: dict[str, Any], lists: bool, predicted: Sequence[dict[str, Any]]) -> str:
     for name in predicted[0] if predicted else ("predicted", "probability"):
         values = [round(row[name], 6) if isinstance(row[name], float) else row[name] for row in predicted]
-        entry[name] = values if per == "step" else values[0] if values else None
+        entry[name] = values if lists else values[0] if values else None
     return json.dumps(entry, ensure_ascii=False) + "\n"
 
 

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -201,12 +201,14 @@ def _sentences(
     piece = next(pieces, None)
 
     def write(frame: pl.DataFrame) -> None:
-        nonlocal piece
-        held.extend(frame.select(results).rows(named=True))
-        while piece is not None and piece.words <= len(held):
-            file.write(piece.labeled(held[: piece.words]).encode())
-            del held[: piece.words]
+        nonlocal piece, held
+        count = len(held) + frame.height
+        rows = chain(held, frame.select(results).iter_rows(named=True))
+        while piece is not None and piece.words <= count:
+            file.write(piece.labeled(list(islice(rows, piece.words))).encode())
+            count -= piece.words
             piece = next(pieces, None)
+        held = list(rows)
 
     with file:
         yield write

@@ -87,7 +87,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         ".csv.gz": _CSV,
         ".tsv.gz": _TSV,
         ".jsonl.gz": _LINES,
-        ".json": _LINES._replace(write=None, writable=False),
+        ".json": _LINES._replace(write=None, writable=False, line=None),
         ".xlsx": Format(excel_files.read, excel_files.batches, writable=False),
         **dict.fromkeys((".conll", ".conllu", ".conll03", ".bio", ".iob", ".iob2"), _CONLL),
         ".conll.gz": _CONLL,

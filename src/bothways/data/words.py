@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 SENTENCE = "sentence_id"
 """The column with the number of the sentence, from 1."""
 
-
 LISTS = ("tokens", "words")
 """How a list of words may be called."""
 
