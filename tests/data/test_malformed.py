@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import polars as pl
 import pytest
 
 from bothways.data import evaluation_part, read_and_split
 from bothways.data.tables import Table
+from bothways.tags import scheme_of
 
 BIO = ["O", "B-x", "I-x", "O", "B-x", "B-x"]
 IOB1 = ["O", "I-x", "I-x", "O", "I-x", "B-x"]
+ROLES: dict[str, Any] = {"label": "tag", "sequence": "sentence", "order": "none", "draw_valid": False}
 BIOES = ["O", "B-x", "E-x", "O", "S-x", "S-x"]
 
 
@@ -26,9 +29,7 @@ def table(sentences: list[list[str]], test: list[list[str]]) -> Table:
 
 def said(sentences: list[list[str]], test: list[list[str]] | None = None) -> tuple[str | None, list[str]]:
     """The scheme that is found, and what is said of tags."""
-    split = read_and_split(
-        table(sentences, test or sentences[:1]), label="tag", sequence="sentence", order="none", draw_valid=False
-    )
+    split = read_and_split(table(sentences, test or sentences[:1]), **ROLES)
     scheme = split.parts.train.scheme
     return None if scheme is None else scheme.name, [notice for notice in split.notices if "conlleval" in notice]
 
@@ -73,6 +74,22 @@ def test_a_scheme_that_changes(first: list[str], then: list[str], name: str, oth
     assert notices[0].endswith(f"They stand together and read as {other}: does the scheme change?")
 
 
+def test_a_scheme_that_changes_beside_a_mistake() -> None:
+    _, notices = said([BIO] * 11 + [IOB1] * 10 + [BIO] * 80 + [["O", "I-x"]])
+    assert notices[0].endswith("They stand together and read as IOB1: does the scheme change?")
+
+
+def test_the_scheme_of_a_model_holds_for_other_tables() -> None:
+    scheme = scheme_of(("B-x", "I-x", "O"))
+    words = table([IOB1] * 9, [])
+    columns = read_and_split(table([BIO] * 9, [BIO]), **ROLES).encoded().columns
+    for given, name, count in ((scheme, "BIO", 1), (None, "IOB1", 0)):
+        _, part, _, notices = evaluation_part(words, columns, "all", ("B-x", "I-x", "O"), scheme=given)
+        assert part.scheme is not None
+        assert part.scheme.name == name
+        assert sum("'I-x' may not follow 'O' in BIO. Such tags: 18;" in notice for notice in notices) == count
+
+
 def test_the_test_part_does_not_choose_the_scheme() -> None:
     assert said([BIO] * 20, test=[IOB1] * 90)[0] == "BIO"
     assert said([["NOUN", "VERB"]] * 20, test=[BIO] * 9)[0] is None
@@ -80,7 +97,7 @@ def test_the_test_part_does_not_choose_the_scheme() -> None:
 
 def test_labels_that_training_does_not_have() -> None:
     words = table([BIO] * 20, [["O", "B-y", "I-y", "foo", "I-x"]])
-    split = read_and_split(words, label="tag", sequence="sentence", order="none", draw_valid=False)
+    split = read_and_split(words, **ROLES)
     part, names = split.parts.test, (*split.parts.classes, *split.parts.unseen)
     assert part is not None
     assert part.scheme is not None

@@ -63,9 +63,9 @@ def _other_scheme(scheme: Scheme, sequences: Sequences, wrong: Numbers) -> str |
     codes, lengths = sequences.known_labels, sequences.lengths
     numbers = sequences.sequence_of_steps
     malformed = np.unique(numbers[wrong])
+    core = malformed[len(malformed) // 10 : len(malformed) - len(malformed) // 10]  # without some far away from others
     tagged = np.unique(scheme.chunks(codes, lengths).sequence)
-    between = tagged[(tagged >= malformed[0]) & (tagged <= malformed[-1])]
-    if len(malformed) < max(LEAST, len(between) / 2):
+    if len(core) < max(LEAST, ((tagged >= core[0]) & (tagged <= core[-1])).sum() / 2):
         return None
     for name in ("BIO", "IOB1"):
         still = numbers[replace(scheme, name=name).malformed(codes, lengths)]

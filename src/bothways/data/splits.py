@@ -19,7 +19,7 @@ from bothways.data.sources import SPELLINGS
 from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
 from bothways.sequences import NO_LABEL, Sequences
-from bothways.tags import scheme_of
+from bothways.tags import Scheme, scheme_of
 
 PARTS = ("train", "valid", "test")
 SHARES = (0.7, 0.15, 0.15)
@@ -208,12 +208,17 @@ def draw_parts(
 
 
 def evaluation_part(
-    table: Table, columns: Columns, part: str | None, classes: Sequence[Any], max_steps: int = MAX_STEPS
+    table: Table,
+    columns: Columns,
+    part: str | None,
+    classes: Sequence[Any],
+    max_steps: int = MAX_STEPS,
+    scheme: Scheme | None = None,
 ) -> tuple[str, Sequences, tuple[Any, ...], list[str]]:
     """The part of a table that a model is evaluated on.
 
     `part` is one of `PARTS`, or "all"; None is "test", or "all" in a table that has no parts. `classes` are those of
-    the model.
+    the model, and `scheme` the one of which they are tags, if it is known.
 
     Returns:
         The name of the part; its sequences; the labels that the model does not know, whose codes follow those of
@@ -262,8 +267,8 @@ def evaluation_part(
             f"The {part} part has labels in {columns.label!r} that the model never saw: {listed(names)}. They count as "
             "missed."
         )
-    if columns.per == "step" and (scheme := scheme_of(classes, sequences.known_labels, sequences.lengths, names)):
-        sequences = replace(sequences, scheme=scheme)
+    if columns.per == "step" and (found := scheme_of(classes, sequences.labels, sequences.lengths, names)):
+        sequences = replace(sequences, scheme=replace(found, name=scheme.name) if scheme else found)
         notices += malformed_notices(table, columns.label, [sequences], [*classes, *names])
     notices += masked_notices(columns, sequences)
     tally = Tally()

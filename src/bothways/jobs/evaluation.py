@@ -80,7 +80,7 @@ def evaluate(
     table = read_table(data, columns.texts, Reading(**reading), columns.reading)
     read = {name: text for name, text in table.readings.items() if name in columns.needed}
     match_columns(table, columns, label=True)
-    name, sequences, unseen, notices = evaluation_part(table, columns, part, loaded.classes)
+    name, sequences, unseen, notices = evaluation_part(table, columns, part, loaded.classes, scheme=loaded.scheme)
     alarms: dict[str, Any] = {"positive": code}
     if code is not None and false_alarm_rate is not None:
         if name == "valid":
