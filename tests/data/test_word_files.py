@@ -208,6 +208,25 @@ def test_parquet_with_lists(tmp_path: Path, columns: Columns) -> None:
     assert pl.read_csv(tmp_path / "out.csv")["predicted"].to_list() == ["first", "in", "first"]
 
 
+def test_the_same_sentences_give_the_same_arrays(tmp_path: Path) -> None:
+    rows = [(f"s{k // 6:02}", f"w{k * k % 11}", "ABC"[k * k % 3]) for k in range(240)]
+    frame = pl.DataFrame(rows, schema=["sentence_id", "word", "tag"], orient="row")
+    sentences = frame.group_by("sentence_id", maintain_order=True).agg("word", "tag").rename({"word": "words"})
+    frame.write_parquet(tmp_path / "flat.parquet")
+    sentences.drop("sentence_id").write_parquet(tmp_path / "lists.parquet")
+    sentences.drop("sentence_id").write_ndjson(tmp_path / "lists.jsonl")
+    pairs = [zip(words, tags, strict=True) for words, tags in sentences.select("words", "tag").rows()]
+    written(tmp_path, "some.conll", "\n".join("".join(f"{word} {tag}\n" for word, tag in each) for each in pairs))
+
+    def arrays(name: str) -> list[tuple[Any, ...]]:
+        parts = read_and_split(tmp_path / name, sequence="sentence_id").encoded().parts.named
+        return [(part, each.values.tolist(), each.known_labels.tolist()) for part, each in parts.items()]
+
+    flat, *others = map(arrays, ("flat.parquet", "lists.parquet", "lists.jsonl", "some.conll"))
+    assert [len(labels) for _, _, labels in flat] == [168, 36, 36]
+    assert others == [flat] * 3
+
+
 def test_files_of_one_part_are_no_split(tmp_path: Path) -> None:
     for name in ("train-0.conll", "train-1.conll"):
         written(tmp_path, name, TAGGED)
