@@ -97,14 +97,25 @@ def _means(levels: Array, lengths: Lengths, direction: str, before: Array | None
 
     Sums are taken step by step, so that they have the same bits for sequences that come in pieces.
     """
-    means = np.empty_like(levels)
-    way = slice(None, None, -1 if direction == "backward" else 1)
-    for i, (end, length) in enumerate(zip(np.cumsum(lengths).tolist(), lengths.tolist(), strict=True)):
-        sums = levels[end - length : end][way].astype(np.float64)
-        counts = np.arange(1.0, length + 1)[:, None]
-        if before is not None and direction != "backward":
-            counts += before[i, 0]
-            sums[:1] += before[i, 1:]
-        np.cumsum(sums, axis=0, out=sums)
-        means[end - length : end][way] = sums[-1:] / counts[-1:] if direction == "both" else sums / counts
+    ends = np.cumsum(lengths)
+    means, backward = np.empty_like(levels), direction == "backward"
+    changes = np.flatnonzero(np.diff(lengths, prepend=-1, append=-1))
+    for begin, end in zip(changes[:-1].tolist(), changes[1:].tolist(), strict=True):
+        length = int(lengths[begin])
+        together = max(1, ROWS // max(1, length))
+        for first in range(begin, end, together):
+            alike = slice(first, min(first + together, end))
+            start = int(ends[first]) - length
+            shape = (alike.stop - first, length, levels.shape[1])
+            of = slice(start, start + shape[0] * length)
+            way = (slice(None), slice(None, None, -1 if backward else 1))
+            sums = levels[of].reshape(shape)[way].astype(np.float64)
+            counts = np.arange(1.0, length + 1)[:, None]
+            if before is not None and not backward:
+                counts = counts + before[alike, :1, None]
+                sums[:, :1] += before[alike, None, 1:]
+            np.cumsum(sums, axis=1, out=sums)
+            means[of].reshape(shape)[way] = (
+                sums[:, -1:] / counts[..., -1:, :] if direction == "both" else sums / counts
+            )
     return means

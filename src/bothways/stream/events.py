@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -67,8 +68,13 @@ class EventReader:
 
     def steps(self, steps: Sequence[Any]) -> list[Step]:
         """Steps, all of one kind in a stream."""
-        given: list[Any] = np.asarray(steps).tolist() if isinstance(steps, np.ndarray) else list(steps)
-        for kind in set(map(_kind, given)):
+        given: list[Any] = steps.tolist() if isinstance(steps, np.ndarray) else list(steps)
+        numbers = set(map(type, given)) <= {int, float}
+        if numbers and all(map(isfinite, given)):
+            kinds = {"numbers"} if given else set()
+        else:
+            kinds = set(map(_kind, given))
+        for kind in kinds:
             if not kind or kind != (self._kind or kind):
                 wrong = next(step for step in given if _kind(step) == kind)
                 wanted = self._kind or "numbers, or times"
@@ -93,5 +99,4 @@ def gaps(steps: Array, before: Array) -> Array:
 def _kind(step: Any) -> str:
     if isinstance(step, datetime):
         return "times" if step.tzinfo is None else "times with time zones"
-    real = type(step) in (int, float) and abs(step) < float("inf")
-    return "numbers" if real else ""
+    return "numbers" if type(step) in (int, float) and isfinite(step) else ""

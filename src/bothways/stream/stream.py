@@ -198,7 +198,7 @@ class Stream:
         first = 0
         while first < len(keys):
             until = len(keys) if self.idle is None else min(len(keys), first + self._next_sweep - self.events)
-            slots = np.array([self._slot(key) for key in keys[first:until]], np.int64)
+            slots = self._slots_of(keys[first:until])
             labeled += self._listed(self._take(self._in_order(slots, steps[first:until], read[first:until])))
             self.events += until - first
             if self.idle is not None:
@@ -271,6 +271,10 @@ class Stream:
     def _rows_of(self, slot: int) -> list[Floats]:
         """The forward states of a key."""
         return [array[slot] for member in self._members for array in member.states]
+
+    def _slots_of(self, keys: Sequence[Hashable]) -> Numbers:
+        known = list(map(self._slots.get, keys))
+        return np.array([self._slot(key) for key in keys] if None in known else known, np.int64)
 
     def _slot(self, key: Hashable) -> int:
         """Where the arrays hold a key; a new one gets a place."""
