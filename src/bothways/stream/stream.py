@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Hashable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from math import lcm
 from typing import Any, NamedTuple
 
@@ -429,8 +430,9 @@ class Stream:
         triggers, keys, steps, p = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
         order = np.argsort(triggers, kind="stable")
         p = p[order]
-        labels = np.array(self.model.classes)[self.model.decide(p)].tolist()
-        return list(map(Labeled, keys[order].tolist(), steps[order].tolist(), labels, p.tolist()))
+        labels = [self.model.classes[code] for code in self.model.decide(p).tolist()]
+        items = zip(keys[order].tolist(), steps[order].tolist(), labels, p.tolist(), strict=True)
+        return list(map(partial(tuple.__new__, Labeled), items))  # as `Labeled._make`, in half the time
 
 
 def _behind(newest: Any, step: Any) -> Any:
