@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,47 +9,8 @@ import numpy as np
 import pytest
 
 from bothways.errors import InputError
-from bothways.network import Network
-from bothways.runtime import Member, Model
 from bothways.stream import Labeled, Stream
-
-NETWORKS: dict[str, list[dict[str, Any]]] = {
-    "both ways": [{}],
-    "forward": [{"direction": "forward"}],
-    "backward": [{"direction": "backward"}],
-    "deep": [{"depth": 3, "merge_mode": "sum"}],
-    "convolution": [{"conv_window": 5}],
-    "stride": [{"conv_window": 6, "conv_stride": 3, "depth": 2}],
-    "gru, all changes": [{"cell": "gru", "changes": 4}],
-    "plain": [{"encoding": "standard", "levels": "raw", "changes": 0}],
-    "average": [{}, {"direction": "forward", "depth": 2}, {"cell": "gru", "conv_window": 3}],
-}
-
-
-def model_of(kinds: list[dict[str, Any]], classes: int = 3, seed: int = 0) -> Model:
-    random = np.random.default_rng(seed)
-    members = []
-    for i, kind in enumerate(kinds):
-        network = Network(**{"features": 3, "classes": classes, "categories": (4,), "units": 8} | kind)
-        shapes = network.weight_shapes().items()
-        weights = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes}
-        weights["input/scale"] = np.abs(weights["input/scale"]) + np.float32(0.5)
-        members.append(Member(network, weights, share=1.0 + i))
-    return Model(members, tuple(f"c{i}" for i in range(classes)), temperature=1.3)
-
-
-def sequences_of(lengths: list[int], seed: int = 1) -> list[np.ndarray]:
-    random = np.random.default_rng(seed)
-    return [np.column_stack([random.normal(size=(n, 2)), random.integers(0, 4, n)]) for n in lengths]
-
-
-def events_of(sequences: list[np.ndarray], seed: int = 2) -> Iterator[tuple[str, int, np.ndarray]]:
-    """The steps of all sequences, mixed; those of each in order."""
-    random = np.random.default_rng(seed)
-    places = [0] * len(sequences)
-    for k in random.permutation(np.repeat(np.arange(len(sequences)), [len(each) for each in sequences])).tolist():
-        yield f"key {k}", places[k], sequences[k][places[k]]
-        places[k] += 1
+from stream_cases import NETWORKS, events_of, model_of, sequences_of
 
 
 def pushed(stream: Stream, events: list[Any], at_once: int) -> list[Labeled]:

@@ -6,6 +6,7 @@
 from bothways.jobs.evaluation import evaluate
 from bothways.jobs.models import info
 from bothways.jobs.prediction import Prediction, predict
+from bothways.jobs.streaming import Streaming, stream
 from bothways.jobs.training import Training, train
 
-__all__ = ["Prediction", "Training", "evaluate", "info", "predict", "train"]
+__all__ = ["Prediction", "Streaming", "Training", "evaluate", "info", "predict", "stream", "train"]

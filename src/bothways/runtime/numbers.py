@@ -115,7 +115,5 @@ def _means(levels: Array, lengths: Lengths, direction: str, before: Array | None
                 counts = counts + before[alike, :1, None]
                 sums[:, :1] += before[alike, None, 1:]
             np.cumsum(sums, axis=1, out=sums)
-            means[of].reshape(shape)[way] = (
-                sums[:, -1:] / counts[..., -1:, :] if direction == "both" else sums / counts
-            )
+            means[of].reshape(shape)[way] = sums[:, -1:] / counts[..., -1:, :] if direction == "both" else sums / counts
     return means

@@ -69,11 +69,10 @@ class EventReader:
     def steps(self, steps: Sequence[Any]) -> list[Step]:
         """Steps, all of one kind in a stream."""
         given: list[Any] = steps.tolist() if isinstance(steps, np.ndarray) else list(steps)
-        numbers = set(map(type, given)) <= {int, float}
-        if numbers and all(map(isfinite, given)):
-            kinds = {"numbers"} if given else set()
-        else:
-            kinds = set(map(_kind, given))
+        if not given:
+            return given
+        plain = set(map(type, given)) <= {int, float} and all(map(isfinite, given))
+        kinds = {"numbers"} if plain else set(map(_kind, given))
         for kind in kinds:
             if not kind or kind != (self._kind or kind):
                 wrong = next(step for step in given if _kind(step) == kind)

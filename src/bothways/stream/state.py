@@ -26,7 +26,7 @@ def fingerprint(model: Model, *settings: int) -> str:
     """What tells apart streams that cannot read each other's states."""
     digest = hashlib.blake2b(digest_size=DIGEST)
     for member in model.members:
-        for name, array in member.arrays().items():
+        for name, array in sorted(member.arrays().items()):
             digest.update(f"{name} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
     described = [[asdict(network) for network in model.networks], model.classes, settings]
     digest.update(json.dumps([*described, None if model.columns is None else model.columns.to_json()]).encode())

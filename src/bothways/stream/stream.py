@@ -26,6 +26,10 @@ SWEEP = 1024
 """After so many events, or as many as there are keys, those keys are closed that have been idle for too long."""
 
 
+SAVED = ("events", "dropped", "_newest", "_next_sweep")
+"""What `Stream.save` keeps beside the keys."""
+
+
 class Labeled(NamedTuple):
     """The label of a step.
 
@@ -268,6 +272,24 @@ class Stream:
         self._waiting[slot] = waiting
         for row, array in zip(self._rows_of(slot), states, strict=True):
             row[:] = array
+
+    def save(self) -> bytes:
+        """All keys and counts, for `load`."""
+        states = [np.frombuffer(self.state(key), np.uint8) for key in self._slots]
+        facts = {name: getattr(self, name) for name in SAVED}
+        return pack(self._fingerprint, {"keys": list(self._slots), "sizes": list(map(len, states)), **facts}, states)
+
+    def load(self, saved: bytes) -> None:
+        """Go on in a new stream where another one was saved: the same events give the same labels, bit for bit.
+
+        Raises:
+            InputError: the bytes are damaged, or of another model or stream.
+        """
+        facts, take = unpack(self._fingerprint, saved)
+        for name in SAVED:
+            setattr(self, name, facts[name])
+        for key, size in zip(facts["keys"], facts["sizes"], strict=True):
+            self.restore(key, take((size,), np.uint8).tobytes())
 
     def _rows_of(self, slot: int) -> list[Floats]:
         """The forward states of a key."""

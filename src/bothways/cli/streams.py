@@ -1,0 +1,114 @@
+"""The command `stream`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bothways.cli import display
+from bothways.cli.app import Json, ModelFile, print_json
+from bothways.errors import InputError, counted
+
+SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def stream(
+    model: ModelFile,
+    events: Annotated[
+        str,
+        typer.Argument(
+            metavar="[EVENTS]",
+            help="JSON lines: a file, or - for the standard input. Each has the columns of the table that the model "
+            "learned from.",
+            show_default=False,
+        ),
+    ] = "-",
+    *,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", help="File of labels.", show_default="the standard output")
+    ] = "-",
+    lookahead: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="K", help="Later steps that each label waits for and sees.", show_default="16"),
+    ] = None,
+    chunk: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="C",
+            help="Steps labeled at once. 1: labels come as early as can be; more: each costs less.",
+            show_default="as --lookahead",
+        ),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="What tells sequences apart.", show_default="that of the model"),
+    ] = None,
+    step: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="The place of a step: a number or a time.", show_default="that of the model"
+        ),
+    ] = None,
+    reorder: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Places that events of a sequence may be out of order.")
+    ] = 0,
+    idle: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="End a sequence that is this far behind the newest event: 30s, 10m; or a number, where steps are.",
+            show_default="never",
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Save each second what is needed to go on after a crash; needs --output."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Label events as they come, some steps late: JSON lines in, labels out, many sequences at once.
+
+    Example: [bold]tail -f events.jsonl | bothways stream flows.bothways --lookahead 16[/]
+
+    Example: [bold]bothways stream flows.bothways events.jsonl -o labels.jsonl --checkpoint flows.state --idle 10m[/]
+    """
+    from bothways import jobs
+
+    if as_json and output == "-":
+        raise InputError("--json prints to the standard output, where the labels go. Give them a file with --output.")
+    done = jobs.stream(
+        model,
+        events,
+        output,
+        lookahead=lookahead,
+        chunk=chunk,
+        reorder=reorder,
+        idle=None if idle is None else _seconds(idle),
+        key=key,
+        step=step,
+        checkpoint=checkpoint,
+        say=display.say,
+    )
+    if as_json:
+        print_json(asdict(done))
+    else:
+        dropped = f"; {done.dropped:,} events were late or came twice" if done.dropped else ""
+        display.say(f"{counted(done.events, 'event')}, {counted(done.labels, 'label')}{dropped}.")
+
+
+def _seconds(text: str) -> float:
+    """A time such as 10m in seconds, or a plain number.
+
+    Example:
+        >>> _seconds("10m"), _seconds("2.5")
+        (600.0, 2.5)
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
+    if match is None:
+        raise InputError(f"--idle is {text!r}; give a number of seconds, or one with a unit: 30s, 10m, 2h, 1d.")
+    return float(match[1]) * SECONDS[match[2]]

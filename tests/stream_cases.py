@@ -1,0 +1,90 @@
+"""Models and events for the tests of streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from bothways.data import Columns, Encoding
+from bothways.data.encoding import Category, Number
+from bothways.network import Network
+from bothways.runtime import Member, Model
+
+START = datetime(2024, 2, 28, 23, 59, 58, 123457)
+
+NETWORKS: dict[str, list[dict[str, Any]]] = {
+    "both ways": [{}],
+    "forward": [{"direction": "forward"}],
+    "backward": [{"direction": "backward"}],
+    "deep": [{"depth": 3, "merge_mode": "sum"}],
+    "convolution": [{"conv_window": 5}],
+    "stride": [{"conv_window": 6, "conv_stride": 3, "depth": 2}],
+    "gru, all changes": [{"cell": "gru", "changes": 4}],
+    "plain": [{"encoding": "standard", "levels": "raw", "changes": 0}],
+    "average": [{}, {"direction": "forward", "depth": 2}, {"cell": "gru", "conv_window": 3}],
+}
+
+
+def model_of(kinds: list[dict[str, Any]], classes: int = 3, seed: int = 0) -> Model:
+    random = np.random.default_rng(seed)
+    members = []
+    for i, kind in enumerate(kinds):
+        network = Network(**{"features": 3, "classes": classes, "categories": (4,), "units": 8} | kind)
+        shapes = network.weight_shapes().items()
+        weights = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes}
+        weights["input/scale"] = np.abs(weights["input/scale"]) + np.float32(0.5)
+        members.append(Member(network, weights, share=1.0 + i))
+    return Model(members, tuple(f"c{i}" for i in range(classes)), temperature=1.3)
+
+
+def sequences_of(lengths: list[int], seed: int = 1) -> list[np.ndarray]:
+    random = np.random.default_rng(seed)
+    return [np.column_stack([random.normal(size=(n, 2)), random.integers(0, 4, n)]) for n in lengths]
+
+
+def events_of(sequences: list[np.ndarray], seed: int = 2) -> Iterator[tuple[str, int, np.ndarray]]:
+    """The steps of all sequences, mixed; those of each in order."""
+    random = np.random.default_rng(seed)
+    places = [0] * len(sequences)
+    for k in random.permutation(np.repeat(np.arange(len(sequences)), [len(each) for each in sequences])).tolist():
+        yield f"key {k}", places[k], sequences[k][places[k]]
+        places[k] += 1
+
+
+def table_model(gaps: str) -> Model:
+    random = np.random.default_rng(0)
+    numbers = (Number("bytes", fill=3.5, flagged=True), Number("on"), Number("load", fill=0.25))
+    encoding = Encoding(numbers, (Category("proto", ("tcp", None, "80")), Category("flag", ("true",))), gaps)
+    columns = Columns(
+        label="attack",
+        features=("bytes", "on", "load", "proto", "flag"),
+        categories=("proto", "flag"),
+        sequence="flow",
+        order="at",
+        encoding=encoding,
+    )
+    network = Network(features=len(encoding.names), classes=2, categories=encoding.sizes, units=8)
+    weights = {
+        name: random.uniform(0.1, 1, shape).astype(np.float32) for name, shape in network.weight_shapes().items()
+    }
+    return Model([Member(network, weights)], ("no", "yes"), columns)
+
+
+def table_rows(times: bool) -> list[dict[str, Any]]:
+    random = np.random.default_rng(1)
+    at = np.cumsum(random.integers(1, 10**7, 200)).tolist()
+    return [
+        {
+            "flow": f"f{i % 3}",
+            "at": START + timedelta(microseconds=at[i]) if times else at[i],
+            "bytes": [None, i, float("nan"), i / 7][i % 4],
+            "on": i % 2 == 0,
+            "load": random.normal(),
+            "proto": ["tcp", None, "80", "udp"][i % 4],
+            "flag": i % 5 == 0,
+        }
+        for i in range(200)
+    ]
