@@ -64,6 +64,10 @@ class Scheme:
     types: tuple[str, ...]
     type_of: tuple[int, ...]
 
+    def first(self, classes: int) -> Scheme:
+        """The same for the first classes only, without those that training does not have."""
+        return replace(self, letters=self.letters[:classes], type_of=self.type_of[:classes])
+
     def allowed(self) -> Table:
         """Which class may follow which, `(classes + 1, classes + 1)`.
 

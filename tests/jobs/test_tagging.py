@@ -12,6 +12,11 @@ import pytest
 
 from bothways import SequenceLabeler, jobs, load
 from bothways.cli import main
+from bothways.network import Network
+from bothways.runtime import Member, Model
+from bothways.sequences import Sequences
+from bothways.tags import scheme_of
+from bothways.training.validation import Validation
 
 NAMES = [f"Name{letter}{i}" for letter in "abcdef" for i in range(12)]
 OTHERS = [f"word{letter}" for letter in "abcdefghij"]
@@ -85,3 +90,17 @@ def test_the_estimator_goes_by_it_too() -> None:
     found = nervaluate.Evaluator(other, predicted, tags=["name", "odd"], loader="list").evaluate()["overall"]["strict"]
     assert found.f1 > 0.5
     assert best == pytest.approx(found.f1)
+
+
+def test_validation_decides_as_a_model_does() -> None:
+    """A network whose weights are all 0 but for a bias towards I, which may not stand first."""
+    network = Network(features=1, classes=3, units=2)
+    weights = {name: np.zeros(shape, np.float32) for name, shape in network.weight_shapes().items()}
+    weights["input/scale"][:] = 1
+    weights["head/bias"][:] = np.log([0.3, 0.6, 0.1])
+    labels, lengths = np.array([0, 1, 1, 3, 4]), np.array([3, 2])  # the last two are of a type that training lacks
+    scheme = scheme_of(("B-x", "I-x", "O"), unseen=("B-y", "I-y"))
+    sequences = Sequences(np.zeros((5, 1)), lengths, labels, scheme=scheme)
+    assert Validation(network, weights, sequences, "entity_f1", 0)(weights).metric == 0.5
+    model = Model([Member(network, weights)], ("B-x", "I-x", "O"))
+    assert [tags.tolist() for tags in model.predict(sequences.arrays())] == [["B-x", "I-x", "I-x"], ["B-x", "I-x"]]

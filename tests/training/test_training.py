@@ -353,7 +353,10 @@ def test_a_loss_that_is_no_number_is_an_error() -> None:
         ({"warmup": 1.0}, "warmup is 1.0; it must be a number of at least 0 and below 1"),
         ({"category_dropout": -1}, "category_dropout is -1; it must be a number of at least 0"),
         ({"class_weight": "fair"}, "no class_weight 'fair'. Use one of: balanced"),
-        ({"monitor": "f2"}, "no monitor 'f2'. Use one of: auto, none, f1, macro_f1, accuracy, average_precision, loss"),
+        (
+            {"monitor": "f2"},
+            "no monitor 'f2'. Use one of: auto, none, f1, macro_f1, entity_f1, accuracy, average_precision, loss",
+        ),
     ],
 )
 def test_wrong_settings_are_refused(arguments: dict[str, Any], message: str) -> None:

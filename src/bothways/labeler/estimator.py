@@ -164,6 +164,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         changes: int = Network.changes,
         per: str = "auto",
         pooling: str = Network.pooling,
+        head: str = Network.head,
         epochs: int = Settings.epochs,
         batch_size: int = Settings.batch_size,
         learning_rate: float = Settings.learning_rate,
@@ -202,6 +203,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         self.changes = changes
         self.per = per
         self.pooling = pooling
+        self.head = head
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate

@@ -10,6 +10,7 @@ from bothways.errors import InputError
 from bothways.metrics import check_tags, count, labeled, ranking, score
 from bothways.network import Network
 from bothways.runtime import padded, probabilities, scores_of
+from bothways.runtime.decisions import decided
 from bothways.sequences import Sequences
 from bothways.training.initializers import Floats
 
@@ -67,11 +68,14 @@ class Validation:
         self._groups = list(padded(network, numbers, sequences))
         self._classes = range(max(network.classes, int(labels.max()) + 1))
         self._count, self._loss = len(labels), score("loss", self._classes)
+        self._scheme = sequences.scheme and sequences.scheme.first(network.classes)
 
     def __call__(self, weights: dict[str, Floats]) -> Validated:
         """Validate a network by its weights."""
         p = probabilities(scores_of(self._network, weights, self._groups, self._count))
-        counts = count(self._sequences, p, len(self._classes), whole=True)
+        # What a model predicts are well-formed tags.
+        predicted = decided(p, scheme=self._scheme, lengths=self._sequences.lengths) if self._scheme else None
+        counts = count(self._sequences, p, len(self._classes), whole=True, predicted=predicted)
         if self._monitor == "average_precision":
             metric = self._average_precision(p)
         else:
