@@ -12,6 +12,7 @@ to come from scores to labels (tag schemes, a conditional random field) behind t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from types import MappingProxyType
@@ -160,7 +161,7 @@ class Network:
         input/scale (8,)
         input/centers (8, 8)
         input/slopes (8, 8)
-        category_0/embeddings (101, 4)
+        categories/embeddings (101, 4)
         convolution/kernel (5, 68, 32)
         convolution/bias (32,)
     """
@@ -268,6 +269,11 @@ class Network:
         return 1 if self.encoding == "standard" else max(1, min(self.bins, MAX_BINS // max(1, self.channels)))
 
     @property
+    def first_codes(self) -> tuple[int, ...]:
+        """For each category the row of its code 0 in the vectors of all categories, which stand one below the other."""
+        return tuple(itertools.accumulate(self.categories[:-1], initial=0)) if self.categories else ()
+
+    @property
     def convolution(self) -> Convolution | None:
         """The convolution in front, or None."""
         if not self.conv_window:
@@ -312,8 +318,8 @@ class Network:
         shapes: dict[str, tuple[int, ...]] = {"input/mean": (self.channels,), "input/scale": (self.channels,)}
         if self.encoding == "piecewise":
             shapes |= dict.fromkeys(("input/centers", "input/slopes"), (self.channels, self.bins_per_number))
-        for i, codes in enumerate(self.categories):
-            shapes[f"category_{i}/embeddings"] = (codes, self.embedding)
+        if self.categories:
+            shapes["categories/embeddings"] = (sum(self.categories), self.embedding)
         if self.convolution is not None:
             shapes |= self.convolution.weight_shapes()
         for layer in self.recurrent:

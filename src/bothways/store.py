@@ -16,12 +16,15 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import zipfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import NoneType
 from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.numpy
 
@@ -225,6 +228,22 @@ def _part(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
     return archive.read(name)
 
 
+def _joined_categories(weights: Mapping[str, Any]) -> dict[str, Any]:
+    """The weights of files before version 4, where each category had an array of its own."""
+    found, tables = dict[str, Any](), dict[str, dict[int, Any]]()
+    for name, array in weights.items():
+        if match := re.fullmatch(r"(\d+)/category_(\d+)/embeddings", name):
+            tables.setdefault(match[1], {})[int(match[2])] = array
+        else:
+            found[name] = array
+    for member, of_member in tables.items():
+        arrays = [of_member[i] for i in sorted(of_member)]
+        if len({array.shape[1:] for array in arrays}) > 1:
+            raise InputError("The vectors of its categories have unequal shapes.")
+        found[f"{member}/categories/embeddings"] = np.concatenate(arrays)
+    return found
+
+
 def _check_format(description: Any, path: Path) -> None:
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise ModelFileError(f"{path}: not a bothways model.")
@@ -250,6 +269,7 @@ def _model(description: dict[str, Any], weights: dict[str, Any], simple: dict[st
         for member in description["members"]:
             if isinstance(member, dict) and isinstance(member.get("network"), dict):
                 member["network"] = OF_VERSION_3 | member["network"]
+        weights = _joined_categories(weights)
     wrong = [name for name, shape in ENTRIES.items() if not _fits(description.get(name, ...), shape)]
     if not wrong:
         facts = description["facts"]

@@ -77,10 +77,10 @@ def test_a_category_never_seen_means_what_the_unknown_one_means() -> None:
     network = Network(features=1, classes=2, units=4, categories=(9,), embedding=3)
     start = train(network, labeled(sequences, labels), Settings(epochs=1, category_dropout=0.0)).weights
     trained = train(network, labeled(sequences, labels), Settings(epochs=3, category_dropout=20.0)).weights
-    table = trained["category_0/embeddings"]
+    table = trained["categories/embeddings"]
     assert (table[5:] == table[0]).all()
     assert not (table[1:5] == table[0]).all(axis=1).any()
-    assert not np.array_equal(table[0], start["category_0/embeddings"][0]), "the unknown one learns by dropout"
+    assert not np.array_equal(table[0], start["categories/embeddings"][0]), "the unknown one learns by dropout"
 
 
 def test_too_long_for_the_memory_is_cut_and_said(monkeypatch: pytest.MonkeyPatch) -> None:

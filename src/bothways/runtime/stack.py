@@ -144,9 +144,10 @@ class Stack:
         parts = [x[..., : network.channels]] if network.channels else []
         if parts and network.encoding == "piecewise":
             parts = [piecewise(parts[0], weights["input/centers"], weights["input/slopes"])]
-        codes = x[..., network.channels :].astype(np.intp)
-        tables = [weights[f"category_{i}/embeddings"] for i in range(len(network.categories))]
-        parts += [table[codes[..., i]] for i, table in enumerate(tables)]
+        if network.categories:
+            codes = x[..., network.channels :].astype(np.intp) + network.first_codes
+            vectors = np.take(weights["categories/embeddings"], codes, axis=0)
+            parts.append(vectors.reshape(*codes.shape[:-1], -1))
         return np.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
 
     def _convolved(self, convolution: Convolution, rows: Floats, padding: tuple[int, int]) -> Floats:

@@ -28,7 +28,7 @@ _free: OrderedDict[Hashable, CompiledModel] = OrderedDict()
 
 @contextmanager
 def compiled_model(
-    network: Network, settings: Settings, prepared: TrainingData, unknown_rates: list[Floats] | None
+    network: Network, settings: Settings, prepared: TrainingData, unknown_rates: Floats | None
 ) -> Iterator[CompiledModel]:
     """A compiled model for the block alone, as new; its weights are still to be set.
 
@@ -62,7 +62,7 @@ class CompiledModel:
         # Copies: `np.asarray` would show what torch makes of its variables later.
         self._values = [keras.ops.convert_to_numpy(variable.value) for variable in self._variables]
 
-    def reset(self, seed: int, unknown_rates: list[Floats] | None) -> None:
+    def reset(self, seed: int, unknown_rates: Floats | None) -> None:
         """Make the model what it would be if it had been made for this seed; its weights are still to be set."""
         for variable, value in zip(self._variables, self._values, strict=True):
             variable.assign(value)

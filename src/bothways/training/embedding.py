@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from bothways.network import Network
@@ -28,7 +29,7 @@ class InputEncoder(keras.layers.Layer):
 
     def build(self, *shapes: Any) -> None:
         """Make the weights, all zeros."""
-        names = ("category_", "convolution/")
+        names = ("categories/", "convolution/")
         self._tables = [
             self.add_weight(shape=shape, initializer="zeros", name=name.replace("/", "_"))
             for name, shape in self._network.weight_shapes().items()
@@ -41,10 +42,10 @@ class InputEncoder(keras.layers.Layer):
             for name in ("centers", "slopes")
             if self._network.encoding == "piecewise"
         ]
-        self._unknown_rates = [
-            self.add_weight(shape=(codes,), initializer="zeros", trainable=False, name=f"unknown_rates_{i}")
-            for i, codes in enumerate(self._network.categories if self._draws else ())
-        ]
+        self._unknown_rates = None
+        if self._draws is not None:
+            codes = (sum(self._network.categories),)
+            self._unknown_rates = self.add_weight(shape=codes, initializer="zeros", trainable=False, name="unknown")
         self.built = True
 
     def set_bins(self, weights: Mapping[str, Floats]) -> None:
@@ -52,10 +53,10 @@ class InputEncoder(keras.layers.Layer):
         for variable, name in zip(self._bins, ("input/centers", "input/slopes"), strict=False):
             variable.assign(weights[name])
 
-    def set_unknown_rates(self, rates: list[Floats]) -> None:
-        """Say for each category column `(codes,)` how likely training is to take each code for 0."""
-        for variable, values in zip(self._unknown_rates, rates, strict=True):
-            variable.assign(values)
+    def set_unknown_rates(self, rates: Floats) -> None:
+        """Say for the codes of all categories, one category after the other, how likely training takes each for 0."""
+        assert self._unknown_rates is not None
+        self._unknown_rates.assign(rates)
 
     def call(self, x: Any, valid: Any = None, training: bool = False) -> Any:
         """From `x` `(batch, time, inputs)`, and a mask `(batch, time)`, to `(batch, outputs in time, width)`."""
@@ -65,13 +66,14 @@ class InputEncoder(keras.layers.Layer):
             centers, slopes = self._bins
             bins = ops.clip((parts[0][..., None] - centers) * slopes, -1, 1)
             parts = [ops.reshape(bins, (*ops.shape(x)[:2], network.channels * network.bins_per_number))]
-        for i in range(len(network.categories)):
-            codes = ops.cast(x[..., network.channels + i], "int32")
+        if network.categories:
+            unknown = np.array(network.first_codes, np.int32)
+            codes = ops.cast(x[..., network.channels :], "int32") + unknown
             if training and self._draws is not None:
                 drawn = uniform(self._draws, ops.shape(codes))
-                rates = ops.take(self._unknown_rates[i], codes)
-                codes = ops.where(drawn < rates, ops.zeros_like(codes), codes)
-            parts.append(ops.take(self._tables[i], codes, axis=0))
+                codes = ops.where(drawn < ops.take(self._unknown_rates, codes), unknown, codes)
+            vectors = ops.take(self._tables[0], codes, axis=0)
+            parts.append(ops.reshape(vectors, (*ops.shape(x)[:2], len(network.categories) * network.embedding)))
         rows = parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=-1)
         if convolution is None:
             return rows

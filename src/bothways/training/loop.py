@@ -286,17 +286,19 @@ def _warn(message: str) -> None:
     warnings.warn(message, stacklevel=3)
 
 
-def _unknown_rates(prepared: TrainingData, settings: Settings) -> list[Floats] | None:
+def _unknown_rates(prepared: TrainingData, settings: Settings) -> Floats | None:
     """How likely training is to take each code for the unknown one."""
     a = settings.category_dropout
     if not a or not prepared.counts:
         return None
-    return [(a / (a + counts)).astype(np.float32) for counts in prepared.counts]
+    return (a / (a + np.concatenate(prepared.counts))).astype(np.float32)
 
 
 def _finished(prepared: TrainingData, weights: dict[str, Floats]) -> dict[str, Floats]:
     """The weights of the whole network: a code that training never saw means as much as the unknown one."""
-    for i, counts in enumerate(prepared.counts):
-        table = weights[f"category_{i}/embeddings"]
-        weights[f"category_{i}/embeddings"] = np.where(counts[:, None] > 0, table, table[0])
+    if prepared.counts:
+        table, counts = weights["categories/embeddings"], np.concatenate(prepared.counts)
+        sizes = [len(each) for each in prepared.counts]
+        unknown = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)
+        weights["categories/embeddings"] = np.where(counts[:, None] > 0, table, table[unknown])
     return prepared.numbers | weights
