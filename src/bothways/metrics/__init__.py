@@ -2,7 +2,7 @@
 
 from bothways.metrics.alarms import Alarms, choose_threshold, thresholds_for
 from bothways.metrics.bootstrap import Interval, Resamples, interval
-from bothways.metrics.counts import Counts, count, f1, labeled, rarest, share
+from bothways.metrics.counts import Counts, count, count_entities, f1, labeled, rarest, share
 from bothways.metrics.entities import EntityScores, WordScores
 from bothways.metrics.evaluation import BaselineScores, ClassScores, Evaluation, evaluate
 from bothways.metrics.importance import Fall, Importance, permutation_importance, sample
@@ -29,6 +29,7 @@ __all__ = [
     "check_tags",
     "choose_threshold",
     "count",
+    "count_entities",
     "curve",
     "evaluate",
     "f1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bothways.runtime.decisions import decided
 from bothways.runtime.forward import (
     check_codes,
     checked_sequences,
@@ -19,6 +20,7 @@ __all__ = [
     "PatternMember",
     "check_codes",
     "checked_sequences",
+    "decided",
     "padded",
     "probabilities",
     "scores",

@@ -18,6 +18,9 @@ from bothways.settings import Settings
 
 Value = int | float | str | bool | None
 
+MANY_CODES = 1000
+"""With more codes of categories than that, steps are like words."""
+
 
 @cache
 def factors() -> Mapping[str, Option]:
@@ -35,6 +38,11 @@ class DataShape(NamedTuple):
     categories: tuple[int, ...] = ()
     per: str = "step"
     longest: int = 1
+
+    @property
+    def words(self) -> bool:
+        """Whether steps have labels and are words, or other things of many kinds."""
+        return self.per == "step" and sum(self.categories) > MANY_CODES
 
     @classmethod
     def of(cls, network: Network, train: Sequences) -> DataShape:
@@ -98,7 +106,8 @@ class Setting:
             >>> sorted(Setting.of({"direction": "forward"}).idle(DataShape(features=1, classes=2)))
             ['category_dropout', 'conv_stride', 'embedding', 'merge_mode', 'min_count', 'pooling']
         """
-        found = {"window" if shape.per == "sequence" else "pooling"}
+        found = {"window", "head"} if shape.per == "sequence" else {"pooling"}
+        found |= {"class_weight"} if self["head"] == "crf" else set()
         found |= {"merge_mode"} if self["direction"] != "both" else set()
         found |= set() if self["conv_window"] else {"conv_stride"}
         found |= {"bins"} if self["encoding"] == "standard" else set()

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from bothways.metrics import Resamples, count, f1, labeled, score
-from bothways.runtime import tempered
+from bothways.metrics import Resamples, count, count_entities, f1, labeled, score
+from bothways.runtime import decided, tempered
 from bothways.sequences import Sequences
 from bothways.settings import SCORES
 
@@ -21,6 +21,9 @@ LIKELIHOOD = 0.5
 
 THRESHOLDS = 100
 """So many thresholds are tried."""
+
+OF_TAGS = (0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05)
+"""These are tried where labels are tags."""
 
 SAMPLES = 200
 """On so many samples of the sequences."""
@@ -52,6 +55,11 @@ class HeldOut:
         """Whether a threshold is chosen for the second of two classes."""
         return self.monitor == "f1" and self.classes == 2
 
+    @property
+    def has_tags(self) -> bool:
+        """Whether labels are tags, and entities are what counts; a threshold is chosen for all tags but "O"."""
+        return self.monitor == "entity_f1"
+
     def value(self, p: Any, predicted: Any = None) -> float:
         """How good probabilities `(labels, classes)` are, the higher the better; at the threshold that suits them.
 
@@ -62,6 +70,8 @@ class HeldOut:
         if self.chooses_threshold and predicted is None:
             sums = [each.sum(axis=0) for each in self._counts(p)]
             return float(f1(*sums[:3])[_macro_f1(*sums).argmax()])
+        if self.has_tags and predicted is None:
+            return float(f1(*(each.sum(axis=0) for each in self._entities(p))).max())
         found = score(self.monitor, range(self.classes), self.positive)
         counts = count(self.sequences, p, self.classes, whole=True, predicted=predicted)
         return SCORES[self.monitor].better * found.of(counts)
@@ -106,9 +116,12 @@ class HeldOut:
         """The probability of the second of two classes from which the macro F1 is highest.
 
         By the F1 of a rare class it would be much the same; but where nothing can be told, that is highest for alarms
-        everywhere. It is the median over samples of sequences, lest a few decide; 0.5 where another score or more
-        classes count.
+        everywhere. Of tags that from which the F1 of entities is highest. It is the median over samples of sequences,
+        lest a few decide; 0.5 where another score or more classes count.
         """
+        if self.has_tags:
+            samples = Resamples([len(self.sequences)], times=SAMPLES).sums(*self._entities(p))
+            return float(np.median(np.array(OF_TAGS)[f1(*samples).argmax(axis=-1)]))
         if not self.chooses_threshold:
             return 0.5
         counts = self._counts(p)
@@ -117,6 +130,11 @@ class HeldOut:
         best = _macro_f1(*Resamples([len(self.sequences)], times=SAMPLES).sums(*counts)).argmax(axis=-1)
         at = float(np.median(np.linspace(0, 1, THRESHOLDS + 1)[best]))
         return min(max(at, 0.5 / THRESHOLDS), 1 - 0.5 / THRESHOLDS)
+
+    def _entities(self, p: Any) -> list[Any]:
+        """For each sequence and threshold how many entities are found, predicted, there."""
+        found = [count_entities(self.sequences, decided(p, at, self.sequences.scheme)) for at in OF_TAGS]
+        return [np.stack([each.sum(axis=1) for each in kind], axis=1) for kind in zip(*found, strict=True)]
 
     def _counts(self, p: Any) -> tuple[Any, Any, Any, Any]:
         """For each sequence and threshold how many of the class to detect are found, predicted, there; and of both."""

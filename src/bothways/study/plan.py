@@ -30,6 +30,12 @@ FIRST: Mapping[str, tuple[dict[str, Value], ...]] = {
         {"conv_window": 7},
         {"levels": "raw", "changes": 0},
     ),
+    "word": (
+        {"head": "crf", "units": 64, "embedding": 32, "dropout": 0.5},
+        {"head": "crf", "units": 64, "dropout": 0.5, "category_dropout": 1.0},
+        {"units": 64, "embedding": 32, "dropout": 0.5},
+        {"head": "crf", "units": 128, "embedding": 32, "dropout": 0.5, "learning_rate": 0.003},
+    ),
     "sequence": (
         {"pooling": "mean_max"},
         {"pooling": "mean_max", "conv_window": 9, "conv_stride": 2},
@@ -41,7 +47,7 @@ FIRST: Mapping[str, tuple[dict[str, Value], ...]] = {
         {"pooling": "mean", "learning_rate": 0.003},
     ),
 }
-"""What is tried first, by what has a label, where the data allow it."""
+"""What is tried first, by what has a label, where the data allow it; a word is a step of very many kinds."""
 
 CHOICES: Mapping[str, tuple[Value, ...]] = {
     "encoding": ("piecewise", "standard"),
@@ -58,6 +64,8 @@ CHOICES: Mapping[str, tuple[Value, ...]] = {
     "conv_stride": (1, 2, 4),
     "pooling": ("mean_max", "last", "mean", "max"),
     "embedding": (8, 16, 32),
+    "category_dropout": (0.25, 1.0),
+    "head": ("softmax", "crf"),
     "class_weight": (None, "balanced"),
     "window": (1000, 250),
 }
@@ -117,8 +125,12 @@ class SearchPlan:
         """Make the settings that are tried first."""
         self._shape, self._batch_size, self._given, self._seed = shape, _batch_size(train), given, seed
         self._generator = np.random.default_rng(seed)
+        self._whole = shape.words  # of words few trials are possible, and what is tried first does well
         self._trials: set[Trial] = set()
-        self.first = [self._setting(values) for values in FIRST[shape.per]]
+        weights = train.weights
+        if weights is not None and not np.isin(weights, (0, 1)).all():  # which a CRF cannot weigh
+            self._given = {"head": "softmax", **self._given}
+        self.first = [self._setting(values) for values in FIRST["word" if shape.words else shape.per]]
         self.begun = 0
 
     def take(self, done: Sequence[Tried]) -> None:
@@ -147,14 +159,14 @@ class SearchPlan:
         if len(whole) > 2 and self._generator.random() < 1 / RATE:
             return None
         for setting in self.first:
-            if (trial := Trial(setting, self._seed, False)) not in self._trials:
+            if (trial := Trial(setting, self._seed, self._whole)) not in self._trials:
                 return trial
         best = sorted(done, key=rank, reverse=True)[:RATE]
         for _ in range(20 if best else 0):
             values = dict(best[self._generator.integers(len(best))].trial.setting.changed)
             for name in self._generator.choice(list(CHOICES), self._generator.integers(1, 3), replace=False).tolist():
                 values[name] = CHOICES[name][self._generator.integers(len(CHOICES[name]))]
-            if (trial := Trial(self._setting(values), self._seed, False)) not in self._trials:
+            if (trial := Trial(self._setting(values), self._seed, self._whole)) not in self._trials:
                 return trial
         return None
 

@@ -27,7 +27,7 @@ from bothways.errors import BothwaysError
 from bothways.metrics import check_tags, monitored, title
 from bothways.network import Network
 from bothways.patterns import Patterns
-from bothways.runtime import Member, Model, PatternMember, probabilities, scores, tempered
+from bothways.runtime import Member, Model, PatternMember, decided, probabilities, scores, tempered
 from bothways.sequences import NO_LABEL, Sequences
 from bothways.settings import Search, Settings
 from bothways.study.factors import DataShape, Setting, Value
@@ -421,7 +421,7 @@ def _averaged(data: _Data, done: Sequence[Tried], patterns: Sequence[Patterns], 
     temperature = held_out.temperature(p)
     p = tempered(p, temperature)
     threshold = held_out.threshold(p)
-    predicted = (p[:, 1] >= threshold).astype(np.int64) if data.shape.classes == 2 else None
+    predicted = decided(p, threshold, held_out.sequences.scheme, held_out.sequences.lengths)
     shares = {0: LEAST_SHARE} | {
         i: float(chosen.count(i)) for i in chosen
     }  # a model needs a network, the best one first

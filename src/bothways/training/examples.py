@@ -94,6 +94,11 @@ def prepare(network: Network, sequences: Sequences, settings: Settings, say: Cal
     sequences = replace(sequences, weights=label_weights(sequences, settings.class_weight))
     if not sequences.weights.any():  # type: ignore[union-attr]
         raise InputError("There is nothing to learn from: no label, or none that weighs anything.")
+    if network.head == "crf" and not np.isin(sequences.weights, (0, 1)).all():  # type: ignore[arg-type]
+        raise InputError(
+            "head='crf' learns the labels of a sequence together, which weights other than 0 and 1 cannot weigh. Leave "
+            "out the weights (class_weight, too), or give head='softmax'."
+        )
     of_numbers = number_weights(network, sequences)
     values = entering(network, of_numbers, sequences.values, sequences.lengths)
     codes, counts = common_codes(network, values[:, network.channels :], settings.min_count)
