@@ -18,13 +18,20 @@ START = datetime(2024, 2, 28, 23, 59, 58, 123457)
 NETWORKS: dict[str, list[dict[str, Any]]] = {
     "both ways": [{}],
     "forward": [{"direction": "forward"}],
+    "late": [{"direction": "forward", "lookahead": 4, "depth": 2}],
+    "late, stride": [{"direction": "forward", "lookahead": 4, "conv_window": 5, "conv_stride": 2}],
     "backward": [{"direction": "backward"}],
     "deep": [{"depth": 3, "merge_mode": "sum"}],
     "convolution": [{"conv_window": 5}],
     "stride": [{"conv_window": 6, "conv_stride": 3, "depth": 2}],
     "gru, all changes": [{"cell": "gru", "changes": 4}],
     "plain": [{"encoding": "standard", "levels": "raw", "changes": 0}],
-    "average": [{}, {"direction": "forward", "depth": 2}, {"cell": "gru", "conv_window": 3}],
+    "average": [
+        {},
+        {"direction": "forward", "depth": 2},
+        {"cell": "gru", "conv_window": 3},
+        {"direction": "forward", "lookahead": 2},
+    ],
 }
 
 

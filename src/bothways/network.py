@@ -221,6 +221,13 @@ class Network:
     dropout: float = option_field(
         0.0, "Share of the inputs of each layer that training drops.", least=0, below=1, usual=(0.0, 0.25, 0.5)
     )
+    lookahead: int = option_field(
+        0,
+        "Train a network that reads forward to label each step this many steps later, for streams.",
+        least=0,
+        most=MAX_WINDOW,
+        usual=(0, 4, 16),
+    )
     head: str = option_field(
         "softmax",
         "With one label per step: crf learns which label stands next to which, too.",
@@ -245,6 +252,15 @@ class Network:
             raise InputError(f"conv_stride is {self.conv_stride}, but there is no convolution. Give conv_window, too.")
         if self.per not in PERS:
             raise InputError(f"There is no per {self.per!r}. Use one of: {', '.join(PERS)}.")
+        if self.lookahead and (self.direction != "forward" or self.per != "step" or self.head == "crf"):
+            raise InputError(
+                f"lookahead is {self.lookahead}, which is for networks that read forward, without a CRF, and label "
+                "steps. Give direction='forward', or leave it out: others can label late without it."
+            )
+        if self.lookahead % self.conv_stride:
+            raise InputError(
+                f"lookahead is {self.lookahead}; it must be a multiple of conv_stride, {self.conv_stride}."
+            )
         if self.head == "crf" and self.per == "sequence":
             raise InputError("head='crf' is for a label per step, and a sequence has one label here. Leave it out.")
 

@@ -43,7 +43,7 @@ OF_VERSION_1 = {name: getattr(Network, name) for name in ("embedding", "conv_win
     "pooling": "last",
 }
 OF_VERSION_2 = {"encoding": "standard", "bins": Network.bins, "levels": "raw", "changes": 0}
-OF_VERSION_3 = {"head": "softmax"}
+OF_VERSION_3 = {"head": "softmax", "lookahead": 0}
 """What networks are of which files of these versions, and those before, do not say it."""
 
 ROLES = ("sequence", "order", "split", "draw")

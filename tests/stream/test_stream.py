@@ -39,14 +39,28 @@ def test_enough_lookahead_gives_the_offline_numbers(kinds: list[dict[str, Any]],
 @pytest.mark.parametrize(("lookahead", "chunk"), [(0, None), (5, 3), (16, 1), (2, 9)])
 def test_the_same_labels_however_events_come(kinds: list[dict[str, Any]], lookahead: int, chunk: int | None) -> None:
     model = model_of(kinds)
-    if chunk is not None and chunk % model.network.conv_stride:
-        chunk = 3
+    if chunk is not None:
+        chunk += -chunk % model.network.conv_stride
+    lookahead = max(lookahead, *(network.lookahead for network in model.networks), 0)
     events = list(events_of(sequences_of([1, 30, 77, 5, 64])))
     one, many = (model.stream(lookahead, chunk=chunk) for _ in range(2))
     alone, together = pushed(one, events, 1), pushed(many, events, 61)
     assert alone == together
     assert one.flush() == many.flush()
     assert len(alone) > 50
+
+
+@pytest.mark.parametrize("kind", ["forward", "late"])
+@pytest.mark.parametrize("chunk", [1, 5])
+def test_a_forward_network_gives_the_offline_numbers_at_once(kind: str, chunk: int) -> None:
+    model, sequences = model_of(NETWORKS[kind]), sequences_of([1, 3, 5, 60])
+    stream = model.stream(model.network.lookahead, chunk=chunk)
+    found = sorted(pushed(stream, list(events_of(sequences)), 20) + stream.flush())
+    expected = np.concatenate(model.predict_proba(sequences))
+    assert np.array_equal(np.array([each.probabilities for each in found], np.float32), expected)
+    if model.network.lookahead:
+        with pytest.raises(InputError, match="trained to label steps 4 steps late"):
+            model.stream(3)
 
 
 def test_a_label_sees_just_the_steps_that_are_promised() -> None:

@@ -120,6 +120,8 @@ def train(
         Traceback (most recent call last):
         bothways.errors.DataError: nowhere.csv: no such file.
     """
+    if settings and settings.get("lookahead"):
+        settings = {"direction": "forward"} | dict(settings)
     described, chosen = _settings(settings or {})
     output = check_output(output, (MODEL_ENDING,))
     checkpoint = output.with_name(output.name + CHECKPOINT)

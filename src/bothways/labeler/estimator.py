@@ -164,6 +164,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         changes: int = Network.changes,
         per: str = "auto",
         pooling: str = Network.pooling,
+        lookahead: int = Network.lookahead,
         head: str = Network.head,
         epochs: int = Settings.epochs,
         batch_size: int = Settings.batch_size,
@@ -203,6 +204,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         self.changes = changes
         self.per = per
         self.pooling = pooling
+        self.lookahead = lookahead
         self.head = head
         self.epochs = epochs
         self.batch_size = batch_size

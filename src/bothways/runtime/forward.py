@@ -28,7 +28,7 @@ class Padded(NamedTuple):
     """Sequences of like length, as the network takes them.
 
     Attributes:
-        x: `(sequences, time, inputs)`, as `entering` gives them.
+        x: `(sequences, time, inputs)`, as `entering` gives them; for networks that label late, zeros at the end.
         counts: `(sequences, time)`, True where not padded.
         numbers: `(sequences,)`, which ones they are.
         places: the place of each step that counts among the steps of all sequences.
@@ -63,11 +63,11 @@ def padded(network: Network, weights: Weights, sequences: Sequences) -> Iterator
     """The sequences that have steps, those of similar length together, standardised and padded."""
     lengths, starts = sequences.lengths, sequences.offsets[:-1]
     for group in groups(lengths):
-        time = np.arange(lengths[group[0]])
-        counts = time < lengths[group, None]
-        places = (starts[group, None] + time)[counts]
+        time = np.arange(lengths[group[0]] + network.lookahead)
+        counts, known = (time < lengths[group, None] + more for more in (network.lookahead, 0))
+        places = (starts[group, None] + time)[known]
         x = np.zeros((*counts.shape, network.inputs), np.float32)
-        x[counts] = entering(network, weights, sequences.values[places], lengths[group])
+        x[known] = entering(network, weights, sequences.values[places], lengths[group])
         yield Padded(x, counts, group, places)
 
 
@@ -83,7 +83,7 @@ def scores_of(
     for group in groups:
         z = stack(group.x, group.counts)
         if per_step:
-            result[group.places] = z[group.counts]
+            result[group.places] = z[group.counts[:, network.lookahead :]]
         else:
             result[group.numbers] = z
     return result

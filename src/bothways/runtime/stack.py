@@ -56,9 +56,11 @@ class Stack:
             counts: `(sequences, time)`, True where a step counts; such steps come first, at least one a sequence.
 
         Returns:
-            `(sequences, time, outputs)`, or `(sequences, outputs)` for labels of sequences.
+            `(sequences, time - lookahead, outputs)`, or `(sequences, outputs)` for labels of sequences.
         """
         z = self._long(x) if len(x) == 1 and x.shape[1] > STEPS_A_PIECE else self._scores(x, counts)
+        if self._network.lookahead:
+            z = z[:, self._network.lookahead :]
         return z if self._network.head == "softmax" else marginals(z, self._weights["head/transitions"], counts)
 
     def _scores(self, x: Floats, counts: Bools) -> Floats:

@@ -96,7 +96,8 @@ class Stream:
 
     Args:
         model: what labels; one label per step.
-        lookahead: how many later steps a label sees at least, where the sequence has them.
+        lookahead: how many later steps a label sees at least, where the sequence has them. A forward network sees none,
+            unless it was trained to (`Network.lookahead`); then it is that, and less cannot be.
         chunk: how many steps are labeled at once, a multiple of the strides of convolutions; None for the lookahead.
         reorder: how many places events of a key may be out of order.
         idle: after how much silence a key is closed: in seconds where steps are times, else in their unit; None for
@@ -139,7 +140,10 @@ class Stream:
                 "not. Train it with head='softmax'."
             )
         stride = lcm(*(network.conv_stride for network in model.networks))
-        self.lookahead = whole("lookahead", LOOKAHEAD if lookahead is None else lookahead, 0)
+        late = max(network.lookahead for network in model.networks)
+        self.lookahead = whole("lookahead", (late or LOOKAHEAD) if lookahead is None else lookahead, 0)
+        if self.lookahead < late:
+            raise InputError(f"lookahead is {self.lookahead}; this model was trained to label steps {late} steps late.")
         self.chunk = whole("chunk", -(-max(1, self.lookahead) // stride) * stride if chunk is None else chunk, 1)
         self.reorder = whole("reorder", reorder, 0)
         if self.chunk % stride:

@@ -79,22 +79,32 @@ class MemberStream:
     def probabilities(self, windows: Windows) -> Floats:
         """Label steps and step on: `(steps to label, classes)`, one key after the other."""
         values = entering(self.network, self._weights, windows.values, windows.lengths, windows.before)
-        z = self._scores(windows, values)
+        z = np.empty((windows.size.sum(), self.network.outputs), np.float32)
+        # A network that answers late has read so many steps more than are labeled, but for those of new keys.
+        late = self.network.lookahead
+        begun = (windows.before[:, 0] + windows.past > 0) | (late == 0)
+        for some, lead in ((begun, 0), (~begun, late)):
+            if some.any():
+                z[np.repeat(some, windows.size)] = self._scores(windows, values, np.flatnonzero(some), lead)
         return checked_probabilities(z)
 
-    def _scores(self, windows: Windows, values: Floats) -> Floats:
+    def _scores(self, windows: Windows, values: Floats, some: Numbers, lead: int) -> Floats:
+        """The scores of the steps to label of some keys, of which the network has read all but `lead` further ones."""
+        late = self.network.lookahead
         before = self.network.convolution.padding[0] if self.network.convolution else 0
-        offsets = np.cumsum(windows.lengths) - windows.lengths
-        width = before + int((windows.lengths - windows.past).max())
-        rows = np.arange(width) + (windows.past - before)[:, None]  # of the steps of a key, which one stands where
-        counts = (rows >= 0) & (rows < windows.lengths[:, None])
+        known, first = windows.lengths[some, None], windows.past[some, None] + late - lead
+        lengths = known + late if windows.ends else known
+        rows = np.arange(before + int((lengths - first).max())) + first - before  # which of its steps stands where
+        counts = (rows >= 0) & (rows < lengths)
+        there = counts & (rows < known)
+        offsets = (np.cumsum(windows.lengths) - windows.lengths)[some, None]
         x = np.zeros((*counts.shape, self.network.inputs), np.float32)
-        x[counts] = values[(offsets[:, None] + rows)[counts]]
-        states = [each and tuple(array[windows.slots] for array in each) for each in self._states]
-        size = int(windows.size.max())
+        x[there] = values[(offsets + rows)[there]]
+        slots, size = windows.slots[some], windows.size[some, None]
+        states = [each and tuple(array[slots] for array in each) for each in self._states]
         with np.errstate(over="ignore", invalid="ignore"):
-            z, left = self._stack.window(x, counts, size, states)
+            z, left = self._stack.window(x, counts, lead + int(size.max()), states)
         for mine, new in zip(self._states, left, strict=True):
             for array, of_keys in zip(mine or (), new or (), strict=True):
-                array[windows.slots] = of_keys
-        return z[np.arange(size) < windows.size[:, None]] if windows.ends else z.reshape(-1, z.shape[-1])
+                array[slots] = of_keys
+        return z[:, lead:][np.arange(z.shape[1] - lead) < size]

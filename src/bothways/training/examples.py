@@ -56,6 +56,27 @@ def label_weights(sequences: Sequences, class_weight: str | None = None) -> Floa
     return weights.astype(np.float32)
 
 
+def delayed(sequences: Sequences, steps: int) -> Sequences:
+    """Sequences whose labels stand so many steps later; they go on with rows of zeros.
+
+    Example:
+        >>> sequences = Sequences.from_arrays([np.ones((2, 1))], np.array([1, 0]), np.ones(2, np.float32))
+        >>> later = delayed(sequences, 1)
+        >>> later.values.ravel().tolist(), later.known_labels.tolist(), label_weights(later).tolist()
+        ([1.0, 1.0, 0.0], [-1, 1, 0], [0.0, 1.0, 1.0])
+    """
+    if not steps:
+        return sequences
+    assert sequences.weights is not None
+    at = np.arange(sequences.steps) + sequences.sequence_of_steps * steps
+    lengths = sequences.lengths + steps
+    total = int(lengths.sum())
+    values = np.zeros((total, sequences.features), sequences.values.dtype)
+    labels, weights = np.full(total, NO_LABEL), np.zeros(total, np.float32)
+    values[at], labels[at + steps], weights[at + steps] = sequences.values, sequences.known_labels, sequences.weights
+    return replace(sequences, values=values, lengths=lengths, labels=labels, weights=weights, rows=None)
+
+
 def common_codes(network: Network, codes: Array, least: int) -> tuple[Array, list[npt.NDArray[np.int64]]]:
     """Codes `(steps, categories)`, 0 in place of those that are rarer than `least`; and how often each is there.
 
@@ -103,7 +124,7 @@ def prepare(network: Network, sequences: Sequences, settings: Settings, say: Cal
     values = entering(network, of_numbers, sequences.values, sequences.lengths)
     codes, counts = common_codes(network, values[:, network.channels :], settings.min_count)
     values[:, network.channels :] = codes
-    sequences = replace(sequences, values=values)
+    sequences = delayed(replace(sequences, values=values), network.lookahead)
     most = free_bytes() // bytes_a_step(network)
     if not most:
         raise InputError(
