@@ -55,6 +55,18 @@ def test_marginals_are_those_of_all_sequences_of_labels(classes: int) -> None:
         assert error(found[row, :length], expected) < ENGINE
 
 
+@pytest.mark.parametrize("classes", [5, 17])
+def test_marginals_have_the_same_bits_beside_any_other_sequences(classes: int) -> None:
+    generator = np.random.default_rng(0)
+    lengths = np.sort(generator.integers(1, 12, 150))[::-1]
+    z = generator.normal(size=(150, 11, classes)).astype(np.float32)
+    transitions, counts = z[0, :1] - z[0, :1].T, np.arange(11) < lengths[:, None]
+    together = marginals(z, transitions, counts)
+    for row, length in enumerate(lengths):
+        alone = marginals(z[row : row + 1, :length], transitions, counts[row : row + 1, :length])
+        np.testing.assert_array_equal(together[row, :length], alone[0])
+
+
 def test_the_loss_is_that_of_all_sequences_of_labels() -> None:
     """Of a step without a label all labels are possible; one of weight 0 is no step."""
     z, transitions, counts = drawn()

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bothways.runtime.products import product
+
 Floats = npt.NDArray[np.float32]
 Array = npt.NDArray[Any]
 
@@ -35,22 +37,26 @@ def marginals(z: Floats, transitions: Floats, counts: Array) -> Floats:
         >>> np.exp(marginals(z, same, np.ones((1, 3), bool))).round(2)[0, :, 0].tolist()
         [0.95, 0.95, 0.95]
     """
+    z = np.ascontiguousarray(z.swapaxes(0, 1))  # a step of all sequences is then one block of memory
     follows = np.exp(transitions - transitions.max())
+    before = np.ascontiguousarray(follows.T)
     scores = np.exp(z - z.max(axis=-1, keepdims=True))
-    forward, backward = np.empty_like(scores), np.empty_like(scores)
-    row = scores[:, 0]
-    for t in range(z.shape[1]):
+    p = np.empty_like(scores)
+    row = scores[0].copy()
+    for t in range(len(z)):
         if t:
-            row = (row @ follows) * scores[:, t]
-        row = row / row.sum(axis=-1, keepdims=True)
-        forward[:, t] = row
-    row = np.ones_like(scores[:, 0])
-    for t in range(z.shape[1] - 1, -1, -1):
-        backward[:, t] = row
-        row = (row * scores[:, t]) @ follows.T
-        row = np.where(counts[:, t, None], row / row.sum(axis=-1, keepdims=True), 1)
-    p = np.maximum(forward * backward, np.finfo(np.float32).tiny)
-    return np.asarray(np.log(p / p.sum(axis=-1, keepdims=True)))
+            row = product(row, follows) * scores[t]
+        row /= row.sum(axis=-1, keepdims=True)
+        p[t] = row
+    row = np.ones_like(row)
+    for t in range(len(z) - 1, -1, -1):
+        p[t] *= row
+        row = product(row * scores[t], before)
+        row /= row.sum(axis=-1, keepdims=True)
+        row[~counts[:, t]] = 1
+    np.maximum(p, np.finfo(np.float32).tiny, out=p)
+    p /= p.sum(axis=-1, keepdims=True)
+    return np.asarray(np.log(p).swapaxes(0, 1))
 
 
 def best_path(z: Floats, allowed: Array, lengths: Array) -> Array:

@@ -14,6 +14,7 @@ from bothways.merge import merge
 from bothways.network import Convolution, Network, Recurrent
 from bothways.runtime.crf import marginals
 from bothways.runtime.numbers import piecewise
+from bothways.runtime.products import product
 
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
@@ -22,10 +23,6 @@ States = tuple[npt.NDArray[Any], ...]
 
 STEPS_A_PIECE = 1 << 16
 """Into pieces of so many steps a long sequence is cut; they hand their states on: nothing changes but the memory."""
-
-
-ROWS_A_BLOCK = 64
-"""So many rows are multiplied at once."""
 
 
 class Stack:
@@ -170,29 +167,6 @@ class Stack:
 
     def _head(self, rows: Floats) -> Floats:
         return product(rows, self._weights["head/kernel"]) + self._weights["head/bias"]
-
-
-def product(rows: Floats, kernel: Floats) -> Floats:
-    """`rows @ kernel`, with bits of a row that do not depend on the other rows.
-
-    Those of BLAS depend on how many rows there are; so it gets blocks of one size.
-
-    Example:
-        >>> rows = np.random.default_rng(0).normal(size=(7, 50, 64)).astype(np.float32)
-        >>> kernel = np.ones((64, 3), np.float32)
-        >>> bool((product(rows, kernel)[2:3, :9] == product(rows[2:3, :9], kernel)).all())
-        True
-    """
-    flat = rows.reshape(-1, rows.shape[-1])
-    whole = len(flat) - len(flat) % ROWS_A_BLOCK
-    result = np.empty((len(flat), kernel.shape[-1]), np.float32)
-    blocks = (-1, ROWS_A_BLOCK, flat.shape[-1])
-    result[:whole] = (flat[:whole].reshape(blocks) @ kernel).reshape(-1, kernel.shape[-1])
-    if whole < len(flat):
-        last = np.zeros((ROWS_A_BLOCK, flat.shape[-1]), np.float32)
-        last[: len(flat) - whole] = flat[whole:]
-        result[whole:] = (last @ kernel)[: len(flat) - whole]
-    return result.reshape(*rows.shape[:-1], kernel.shape[-1])
 
 
 def _part(rows: Floats, first: int, last: int) -> Floats:
