@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bothways.errors import InputError
+from bothways.sequences import Sequences
 from bothways.stream import Labeled, Stream
 from stream_cases import NETWORKS, events_of, model_of, sequences_of
 
@@ -110,6 +111,17 @@ def test_a_state_that_is_not_whole_or_not_ours_is_refused() -> None:
     with pytest.raises(InputError, match="no key 'b'"):
         stream.state("b")
     assert stream.state("a") == state
+
+
+def test_a_replay_of_sequences_gives_what_pushes_give() -> None:
+    model, arrays = model_of(NETWORKS["average"]), sequences_of([30, 1, 55])
+    stream = model.stream(5, chunk=3)
+    found = sorted(pushed(stream, list(events_of(arrays)), 20) + stream.flush())
+    replayed = model.stream(5, chunk=3).replay(Sequences.from_arrays(arrays))
+    assert np.array_equal(replayed, np.array([each.probabilities for each in found], np.float32))
+    stream.push("a", 0, arrays[0][0])
+    with pytest.raises(InputError, match="1 keys already"):
+        stream.replay(Sequences.from_arrays(arrays))
 
 
 def test_late_and_double_events_are_dropped_and_counted() -> None:

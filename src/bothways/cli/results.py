@@ -67,6 +67,8 @@ def show_evaluation(evaluation: Evaluation) -> None:
         _show_alarms(evaluation, evaluation.alarms)
     if evaluation.importance is not None:
         _show_importance(evaluation.importance)
+    if evaluation.late:
+        _show_late(evaluation)
     for warning in evaluation.warnings:
         console.print(f"Careful: {warning}")
     console.print(verdict(evaluation))
@@ -155,6 +157,17 @@ def _show_importance(importance: Importance) -> None:
     if (more := len(columns) - MOST_COLUMNS) > 0:
         results().print(f"These are the {MOST_COLUMNS} most important columns; --json has {more} more.")
     results().print(importance_words(importance))
+
+
+def _show_late(evaluation: Evaluation) -> None:
+    """Print the scores of labels in a stream."""
+    from bothways.metrics import title
+
+    grid = table("later steps\nthat labels wait for", title(evaluation.decisive), "", "microseconds\nper step")
+    for each in evaluation.late:
+        value, low, high = each.score
+        grid.add_row(each.delay, f"{value:.3f}", f"[{low:.3f}, {high:.3f}]", f"{each.microseconds:.1f}")
+    results().print(grid)
 
 
 def _between(intervals: Mapping[str, Interval], name: str, percent: bool = False) -> str:

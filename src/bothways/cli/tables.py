@@ -126,6 +126,12 @@ def evaluate(
             "--importance", help="Show how far macro F1 falls without each column, the past, and the future of a step."
         ),
     ] = False,
+    lookahead: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K,K", help="Show the score, delay and cost of labels in a stream, which see only K later steps."
+        ),
+    ] = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write a report page.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -144,6 +150,7 @@ def evaluate(
             positive=positive,
             save_threshold=save_threshold,
             importance=importance,
+            lookahead=_whole_numbers("--lookahead", lookahead),
             report=report,
             say=display.say,
             **reading,
@@ -156,6 +163,14 @@ def evaluate(
         display.say(f"Saved: the threshold, in {model}")
     if report:
         display.say(f"Saved: {report}")
+
+
+def _whole_numbers(flag: str, text: str | None) -> list[int]:
+    """Numbers from 0 with commas between them."""
+    words = [] if text is None else text.split(",")
+    if not all(word.strip().isdecimal() for word in words):
+        raise InputError(f"{flag} is {text!r}; give whole numbers with commas between them, such as 0,4,16.")
+    return list(map(int, words))
 
 
 @takes(reading=options(Reading))

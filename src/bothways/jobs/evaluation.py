@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,7 +25,7 @@ from bothways.data import (
 from bothways.data.fields import reading_notices
 from bothways.errors import InputError, option
 from bothways.jobs.models import load_with_columns
-from bothways.metrics import Evaluation, rarest, thresholds_for
+from bothways.metrics import Evaluation, Interval, LateScores, rarest, thresholds_for
 from bothways.report import Report, check_report_file, warnings, write_report
 from bothways.runtime import Label, Model
 from bothways.sequences import Array, Sequences
@@ -41,6 +43,7 @@ def evaluate(
     positive: str | None = None,
     save_threshold: bool = False,
     importance: bool = False,
+    lookahead: Sequence[int] = (),
     report: str | Path | None = None,
     say: Callable[[str], None] = print,
     **reading: Any,
@@ -56,6 +59,7 @@ def evaluate(
         positive: the label to raise alarms for; the rarest one if not given.
         save_threshold: keep the threshold in the file of the model, for `predict`.
         importance: measure what the labels rest on, as in `bothways.metrics.permutation_importance`.
+        lookahead: measure the decisive score in streams with these lookaheads; see `late_scores`.
         report: write a page that shows it all, importance too, to this file, ending in `.html`.
         say: is called with whatever the user should know.
         reading: attributes of `bothways.settings.Reading`; what is not given is as it was in training.
@@ -97,6 +101,8 @@ def evaluate(
             loaded.probabilities, sequences, columns.fitted.places, decide=loaded.decide
         )
         evaluation = replace(evaluation, importance=found)
+    if lookahead:
+        evaluation = replace(evaluation, late=late_scores(loaded, sequences, lookahead, unseen))
     if save_threshold and code is not None:
         kept = {"class": loaded.classes[code], "value": alarms["threshold"], "false_alarm_rate": false_alarm_rate}
         store.save(replace(loaded, facts={**loaded.facts, "threshold": kept}), model)
@@ -121,6 +127,34 @@ def evaluate_part(model: Model, part: Sequences, p: Array, unseen: Sequence[Labe
     )
     columns = () if model.columns is None else tuple(asdict(guess) for guess in model.columns.known)
     return replace(evaluation, warnings=warnings(evaluation), columns=columns)
+
+
+def late_scores(
+    model: Model, part: Sequences, lookaheads: Sequence[int], unseen: Sequence[Label] = ()
+) -> tuple[LateScores, ...]:
+    """The decisive score and the time of a step in streams: for each lookahead step by step, and in chunks as long.
+
+    The last one is that of whole sequences. Networks that read forward alone see no more than they were trained to, so
+    theirs is the one lookahead.
+
+    Raises:
+        InputError: a model that no stream can have, or a lookahead below what it was trained for.
+    """
+    forward = all(network.direction == "forward" for network in model.networks)
+    asked = [max(network.lookahead for network in model.networks)] if forward else dict.fromkeys(lookaheads)
+    stride = math.lcm(*(network.conv_stride for network in model.networks))
+    ways = {(each, chunk): None for each in asked for chunk in (stride, model.stream(each).chunk)}
+    found = []
+    for lookahead, chunk in [*ways, (None, 1)]:
+        start = time.perf_counter()
+        p = model.probabilities(part) if lookahead is None else model.stream(lookahead, chunk=chunk).replay(part)
+        seconds = time.perf_counter() - start
+        decided = model.decide(p, None if lookahead is not None else part.lengths)
+        evaluation = metrics.evaluate(part, p, [*model.classes, *unseen], predicted=decided)
+        value = float(getattr(evaluation, evaluation.decisive))
+        score = evaluation.intervals.get(evaluation.decisive, Interval(value, value, value))
+        found.append(LateScores(lookahead, chunk, score, 1e6 * seconds / max(1, part.steps)))
+    return tuple(found)
 
 
 def _positive(model: Model, name: str | None) -> int:

@@ -4,7 +4,7 @@ from bothways.metrics.alarms import Alarms, choose_threshold, thresholds_for
 from bothways.metrics.bootstrap import Interval, Resamples, interval
 from bothways.metrics.counts import Counts, count, count_entities, f1, labeled, rarest, share
 from bothways.metrics.entities import EntityScores, WordScores
-from bothways.metrics.evaluation import BaselineScores, ClassScores, Evaluation, evaluate
+from bothways.metrics.evaluation import BaselineScores, ClassScores, Evaluation, LateScores, evaluate
 from bothways.metrics.importance import Fall, Importance, permutation_importance, sample
 from bothways.metrics.probabilities import Bin, Calibration, Curve, calibration, curve, ranking
 from bothways.metrics.scores import Score, check_tags, monitored, score, title
@@ -22,6 +22,7 @@ __all__ = [
     "Fall",
     "Importance",
     "Interval",
+    "LateScores",
     "Resamples",
     "Score",
     "WordScores",

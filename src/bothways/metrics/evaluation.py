@@ -63,6 +63,35 @@ class BaselineScores(NamedTuple):
     entity_f1: float | None = None
 
 
+class LateScores(NamedTuple):
+    """How good a model is in a stream, which labels steps before their sequence has ended.
+
+    Attributes:
+        lookahead: how many later steps each label sees at least; None for all of them.
+        chunk: how many steps are labeled at once; all but the last of them see, and wait for, more.
+        score: the decisive score, as `Evaluation.decisive` says, with its interval; the ends are the value where there
+            are too few sequences for one.
+        microseconds: how long a step takes, with many sequences at once.
+    """
+
+    lookahead: int | None
+    chunk: int
+    score: Interval
+    microseconds: float
+
+    @property
+    def delay(self) -> str:
+        """How many later steps a label waits for.
+
+        Example:
+            >>> LateScores(4, 4, Interval(0.5, 0.4, 0.6), 1.0).delay
+            '4 to 7'
+        """
+        if self.lookahead is None:
+            return "all"
+        return f"{self.lookahead}" if self.chunk == 1 else f"{self.lookahead} to {self.lookahead + self.chunk - 1}"
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """How good a model is on one part of the data.
@@ -95,6 +124,7 @@ class Evaluation:
         entity_types: the scores of the entities of each type.
         words: the scores of "seen" words and of "unseen" ones, which the train part does not have, and of entities with
             such a word; empty where no step has words, or all are seen, or none.
+        late: the decisive score in streams, for some lookaheads and chunks; empty where it was not measured.
     """
 
     split: str
@@ -121,6 +151,7 @@ class Evaluation:
     entities: EntityScores | None = None
     entity_types: Mapping[str, EntityScores] = field(default_factory=dict)
     words: Mapping[str, WordScores] = field(default_factory=dict)
+    late: tuple[LateScores, ...] = ()
 
     @property
     def entity_f1(self) -> float | None:
@@ -188,6 +219,8 @@ class Evaluation:
             shape["threshold"] = {"class": str(self.positive), **self.alarms.to_json(), "intervals": rates}
         if self.importance is not None:
             shape["importance"] = self.importance.to_json()
+        if self.late:
+            shape["late"] = [each._asdict() | {"score": each.score._asdict()} for each in self.late]
         return shape
 
 

@@ -194,6 +194,20 @@ def importance(report: Report) -> str:
     )
 
 
+def late(report: Report) -> str:
+    """How good labels are in a stream, before their sequence has ended."""
+    evaluation = report.evaluation
+    if not evaluation.late:
+        return ""
+    rows = []
+    for each in evaluation.late:
+        score = f"{number(each.score.value)} {between(each.score)}"
+        rows.append(row(each.delay, (score, f"{each.microseconds:.1f}")))
+    lead = "How good labels are that wait for so many later steps, not for the end of their sequence."
+    name = title(evaluation.decisive)
+    return section("Labels in a stream", lead, table(["Later steps", name[0].upper() + name[1:], "µs per step"], rows))
+
+
 def worst(report: Report) -> str:
     """The sequences that are labeled worst."""
     return _worst_labels(report) if report.sequences.per == "sequence" else _worst_steps(report)
@@ -388,6 +402,7 @@ ALL = (
     confusion_and_calibration,
     curves,
     importance,
+    late,
     worst,
     training,
     making,

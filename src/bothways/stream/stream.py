@@ -14,7 +14,8 @@ import numpy as np
 from bothways.errors import InputError
 from bothways.options import whole
 from bothways.runtime import Label, Member, Model
-from bothways.runtime.forward import Array, Floats, groups
+from bothways.runtime.forward import STEPS_A_CALL, Array, Floats, groups
+from bothways.sequences import Sequences
 from bothways.stream.events import EventReader, Step, gaps
 from bothways.stream.state import fingerprint, pack, unpack
 from bothways.stream.windows import MemberStream, Numbers, Windows, reach
@@ -208,7 +209,9 @@ class Stream:
         while first < len(keys):
             until = len(keys) if self.idle is None else min(len(keys), first + self._next_sweep - self.events)
             slots = self._slots_of(keys[first:until])
-            labeled += self._listed(self._take(self._in_order(slots, steps[first:until], read[first:until])))
+            labeled += self._listed(
+                self._take(self._in_order(slots, steps[first:until], read[first:until]), self._reader.gap)
+            )
             self.events += until - first
             if self.idle is not None:
                 self._newest = max(steps[first:until] if self._newest is None else [self._newest, *steps[first:until]])
@@ -369,13 +372,37 @@ class Stream:
         known = np.array([i for i, each in enumerate(before) if each is not None], np.int64)
         return known, before[known]
 
-    def _take(self, events: _Events) -> list[_Found]:
-        """Hand events to their keys, in rounds that end where keys are due."""
+    def replay(self, sequences: Sequences) -> Floats:
+        """The probabilities that the steps of whole sequences get, whose first steps come first, then the second ones.
+
+        Args:
+            sequences: as the network reads them, all at once; their numbers are the keys.
+
+        Returns:
+            `(steps, classes)`.
+
+        Raises:
+            InputError: the stream has keys already.
+        """
+        if self._slots:
+            raise InputError(f"This stream has {len(self)} keys already. Replay sequences in a new one.")
+        found, keys, order = [], sequences.sequence_of_steps, np.argsort(sequences.positions, kind="stable")
+        for first in range(0, len(order), STEPS_A_CALL):
+            some = order[first : first + STEPS_A_CALL]
+            slots = self._slots_of(keys[some].tolist())
+            found += self._take(_Events(slots, some.astype(object), sequences.values[some], np.arange(len(some))), None)
+        p = np.empty((sequences.steps, len(self.model.classes)), np.float32)
+        for each in [*found, *self._closed(list(self._slots.values()))]:
+            p[each.steps.astype(np.int64)] = each.probabilities
+        return p
+
+    def _take(self, events: _Events, gap: int | None) -> list[_Found]:
+        """Hand events to their keys, in rounds that end where keys are due; `gap` is its place among their values."""
         order = np.argsort(events.slots, kind="stable")
         slots, steps, values, triggers = (array[order] for array in events)
-        if self._reader.gap is not None:
+        if gap is not None:
             known, before = self._steps_before(slots, steps)
-            values[known, self._reader.gap] = gaps(steps[known], before)
+            values[known, gap] = gaps(steps[known], before)
         starts = np.flatnonzero(np.diff(slots, prepend=-1))
         counts = np.diff(np.append(starts, len(slots)))
         who, found = slots[starts], []
@@ -399,7 +426,7 @@ class Stream:
     def _closed(self, slots: list[int]) -> list[_Found]:
         """The labels of what these keys still hold; they are no more."""
         rest = [(slot, *event, 0) for slot in slots for event in self._waiting.pop(slot, [])]
-        found = self._take(_Events.of(rest, self._values[0, :0])) if rest else []
+        found = self._take(_Events.of(rest, self._values[0, :0]), self._reader.gap) if rest else []
         open_ones = np.array(slots, np.int64)
         open_ones = open_ones[self._length[open_ones] > self._past[open_ones]]
         found += self._label(open_ones, np.arange(len(open_ones)), ends=True)
