@@ -159,7 +159,7 @@ GOOD = tensor("sequences", X)
         ({"inputs": [GOOD, GOOD]}, "two inputs 'sequences'"),
         ({"inputs": [GOOD, tensor("other", X)]}, "no input 'other'"),
         ({"inputs": [GOOD], "id": 7}, "id must be text"),
-        ({"inputs": [GOOD], "outputs": [{"name": "scores"}]}, "neither"),
+        ({"inputs": [GOOD], "outputs": [{"name": "scores"}]}, "no output 'scores'"),
         ({"inputs": [GOOD | {"shape": [3, 5, 4]}]}, "45 values"),
         ({"inputs": [GOOD | {"shape": [0, 5, 3]}]}, "whole numbers from 1"),
         ({"inputs": [GOOD | {"shape": [1, 1, 1, 45]}]}, "1 to 3 whole numbers"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import hmac
 import json
 import logging
 import re
 import time
+from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -24,6 +26,7 @@ from bothways.serve.limits import Limits
 from bothways.serve.metrics import Metrics
 from bothways.serve.models import Models, Served
 from bothways.serve.protocol import HEADER_LENGTH
+from bothways.serve.streams import Events
 from bothways.serve.tables import asked, card, label_table
 
 Message = MutableMapping[str, Any]
@@ -33,16 +36,13 @@ More = Sequence[tuple[bytes, bytes]]
 
 JSON, HTML = b"application/json", b"text/html; charset=utf-8"
 METRICS = b"text/plain; version=0.0.4; charset=utf-8"
-PAGE_POLICY = (
-    b"content-security-policy",
-    b"default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:; "
-    b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-)
 PLAIN = (b"x-content-type-options", b"nosniff")
 CLOSE, RETRY = (b"connection", b"close"), (b"retry-after", b"1")
 HELD = "bothways.held"
 
-FILES = {"/docs": ("docs.html", HTML), "/openapi.json": ("openapi.json", JSON)}
+FILES = {"/": ("page.html", HTML), "/docs": ("docs.html", HTML), "/openapi.json": ("openapi.json", JSON)}
+
+MOST_LOOKAHEAD = 10_000
 
 MOST_NOTICES = 4096
 """Characters of notices in a header of an answer."""
@@ -102,8 +102,9 @@ class App:
         hosts: the names by which it may be called, so that no web page reaches it by a name of its own; None for any.
 
     Attributes:
-        stopping: it is no longer ready, and closes connections; to be set before it ends.
+        stopping: it is no longer ready, and closes connections.
         active: how many requests are not answered yet.
+        sockets: how many WebSockets are open.
     """
 
     def __init__(
@@ -113,15 +114,25 @@ class App:
         self._models, self._limits, self._hosts = models, limits, hosts
         self._key = None if key is None else b"Bearer " + key.encode()
         self._held = 0
-        self.active = 0
+        self._ending = asyncio.Event()
+        self.active = self.sockets = 0
         self.stopping = False
         self.inference = Inference(threads=2)
         self.metrics = Metrics(lambda: self.active)
 
+    def end(self) -> None:
+        """Be no longer ready; end all WebSockets with the labels of what they sent."""
+        self.stopping = True
+        self._ending.set()
+
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        if scope["type"] != "http":
-            await send({"type": "websocket.close", "code": 4404})
+        if scope["type"] == "websocket":
+            self.sockets += 1
+            try:
+                await self._socket(Call(scope, dict(scope["headers"]), receive), send)
+            finally:
+                self.sockets -= 1
             return
         started = time.perf_counter()
         self.active += 1
@@ -164,19 +175,26 @@ class App:
             return await handler(self, call, **match.groupdict())
         raise RefusedError(404, f"There is nothing at {path}.")
 
+    def _knows(self, said: bytes) -> bool:
+        return self._key is None or hmac.compare_digest(said, self._key)
+
     def _admit(self, path: str, headers: Mapping[bytes, bytes]) -> None:
         """Refuse who must not ask, and all if there is too much to do."""
+        self._check_origin(headers)
+        if path in OPEN:
+            return
+        if not self._knows(headers.get(b"authorization", b"")):
+            raise RefusedError(401, "Send the key as Authorization: Bearer KEY.", (b"www-authenticate", b"Bearer"))
+        if self.active > self._limits.queue:
+            raise RefusedError(503, "There is too much to do. Try again in a second.", RETRY)
+
+    def _check_origin(self, headers: Mapping[bytes, bytes]) -> None:
+        """Keep out the pages of others, which a browser here may show."""
         host, origin = headers.get(b"host", b""), headers.get(b"origin")
         if self._hosts is not None and re.sub(rb":\d*$", b"", host) not in self._hosts:
             raise RefusedError(421, "This server does not go by that name. Call it localhost, or start it with a key.")
         if origin is not None and origin.partition(b"://")[2] != host:
             raise RefusedError(403, "Pages of other origins may not use this server.")
-        if path in OPEN:
-            return
-        if self._key is not None and not hmac.compare_digest(headers.get(b"authorization", b""), self._key):
-            raise RefusedError(401, "Send the key as Authorization: Bearer KEY.", (b"www-authenticate", b"Bearer"))
-        if self.active > self._limits.queue:
-            raise RefusedError(503, "There is too much to do. Try again in a second.", RETRY)
 
     async def _body(self, call: Call) -> bytes:
         """The whole body of a request."""
@@ -245,11 +263,60 @@ class App:
             if headers.get(b"content-encoding", b"identity") != b"identity":
                 raise RefusedError(415, "Bodies must not be compressed.")
             body = await self._body(call)
-            binary, parts = await self.inference.infer(served, body, None if length is None else int(length), counts)
-        if not binary:
+            parts = await self.inference.infer(served, body, None if length is None else int(length), counts)
+        if len(parts) == 1:
             return Answer(200, parts)
         more = (HEADER_LENGTH, str(len(parts[0])).encode())
         return Answer(200, [b"".join(parts)], b"application/octet-stream", [more])
+
+    async def _socket(self, call: Call, send: Send) -> None:
+        """Label the events that come over a WebSocket, until it or the server ends."""
+        await call.receive()  # that it wants to connect
+        match = re.fullmatch(r"/stream/([^/]+)", call.scope["path"])
+        query = parse_qs(call.scope["query_string"].decode("latin-1"))
+        try:
+            self._check_origin(call.headers)
+            if match is None:
+                raise RefusedError(404, "There is nothing here.")
+        except RefusedError:
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        await send({"type": "websocket.accept"})
+        why = ""
+        ending = asyncio.ensure_future(self._ending.wait())
+        try:
+            if not self._knows(call.headers.get(b"authorization", b"")):
+                async with asyncio.timeout(self._limits.seconds):
+                    text = _text(await call.receive())
+                if not self._knows(_authorization(text)):
+                    raise RefusedError(401, 'Send {"authorization": "Bearer KEY"} first.')
+            lookahead = query.get("lookahead", ["16"])[-1]
+            if not (lookahead.isdecimal() and int(lookahead[:6]) <= MOST_LOOKAHEAD):
+                raise RefusedError(400, f"lookahead must be a whole number up to {MOST_LOOKAHEAD}.")
+            events = Events(self._served(match[1]), int(lookahead))
+            while True:
+                receiving = asyncio.ensure_future(call.receive())
+                await asyncio.wait([receiving, ending], return_when=asyncio.FIRST_COMPLETED)
+                text = _text(receiving.result()) if receiving.done() else '["flush"]'
+                try:
+                    lines = await self.inference.run(events.labeled, text)
+                except BothwaysError as error:
+                    lines = json.dumps({"error": str(error)})
+                if lines:
+                    await send({"type": "websocket.send", "text": lines})
+                if not receiving.done():
+                    await send({"type": "websocket.send", "text": '{"error": "The server ends."}'})
+                    receiving.cancel()  # closes it; granian would wait for its end before it closes it in another way
+                    return
+        except _GoneError:
+            return
+        except TimeoutError:
+            why = "Nothing came."
+        except (RefusedError, BothwaysError) as error:
+            why = str(error)
+        finally:
+            ending.cancel()
+        await send({"type": "websocket.close", "code": 1008, "reason": why.encode()[:120].decode(errors="ignore")})
 
     async def _server(self, call: Call) -> Answer:
         return _json({"name": "bothways", "version": bothways.__version__, "extensions": ["binary_tensor_data"]})
@@ -290,7 +357,23 @@ class App:
 
     async def _file(self, call: Call) -> Answer:
         name, kind = FILES[call.scope["path"]]
-        return Answer(200, [_content(name)], kind, [PAGE_POLICY] if kind is HTML else [])
+        content, policy = _content(name)
+        return Answer(200, [content], kind, [(b"content-security-policy", policy), (b"cache-control", b"no-cache")])
+
+
+def _text(message: Message) -> str:
+    """What a message over a WebSocket holds."""
+    if message["type"] != "websocket.receive":
+        raise _GoneError
+    return message.get("text") or (message.get("bytes") or b"").decode(errors="replace")
+
+
+def _authorization(text: str) -> bytes:
+    """What the first message over a WebSocket says in place of a header."""
+    try:
+        return str(json.loads(text)["authorization"]).encode()
+    except (ValueError, TypeError, KeyError):
+        return b""
 
 
 def _json(value: Any, status: int = 200) -> Answer:
@@ -298,8 +381,14 @@ def _json(value: Any, status: int = 200) -> Answer:
 
 
 @cache
-def _content(name: str) -> bytes:
-    return files("bothways.serve").joinpath(name).read_bytes()
+def _content(name: str) -> tuple[bytes, bytes]:
+    """A file, and the policy that lets its own script and style run and nothing else."""
+    content = files("bothways.serve").joinpath(name).read_bytes()
+    policy = b"default-src 'none'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    for tag in (b"script", b"style"):
+        for text in re.findall(b"<%b>(.*?)</%b>" % (tag, tag), content, re.DOTALL):
+            policy += b"; %b-src 'sha256-%b'" % (tag, b64encode(hashlib.sha256(text).digest()))
+    return content, policy
 
 
 @cache

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bothways.errors import BothwaysError
 from bothways.serve.metrics import Counts
 from bothways.serve.models import Served, Steps
 from bothways.serve.protocol import Request, answer, parse
+from bothways.serve.streams import OpenSequences
 
 Floats = npt.NDArray[np.float32]
 
@@ -36,7 +36,7 @@ class _Batch:
 
 
 class Inference:
-    """Runs models for requests, on one event loop.
+    """Runs models for requests, on one event loop; `sequences` are those that come bit by bit.
 
     Short requests that arrived while others were answered share a run, which is several times as fast with 16
     connections. Nothing waits for company.
@@ -46,29 +46,26 @@ class Inference:
         """Start no thread yet."""
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="compute")
         self._open: dict[tuple[Served, bool], _Batch] = {}
+        self.sequences = OpenSequences()
 
-    async def infer(
-        self, served: Served, body: bytes, header_length: int | None, counts: Counts
-    ) -> tuple[bool, list[bytes]]:
-        """Whether some of the answer is bytes behind its JSON, and its parts.
+    async def infer(self, served: Served, body: bytes, header_length: int | None, counts: Counts) -> list[bytes]:
+        """The body of an answer, first its JSON and then the bytes behind it.
 
         Raises:
             InputError: the request cannot be answered.
             DataError: the same.
         """
+        since = time.perf_counter()
         if len(body) > SMALL_BYTES:
-            done: tuple[bool, list[bytes]] = await self.run(
-                _whole, served, body, header_length, counts, time.perf_counter()
-            )
-            return done
-        request = parse(body, header_length)
-        steps = served.steps(request)
-        count = int(steps.lengths.sum())
-        if count > served.quick:
-            p = await self.run(_probabilities, served, [steps], counts, time.perf_counter())
+            request, steps = await self.run(_read, served, body, header_length)
         else:
+            request, steps = _read(served, body, header_length)
+        count = int(steps.lengths.sum())
+        if count <= served.quick and not request.parameters.get("sequence_id"):
             p = await self._join(served, steps, count, counts)
-        return _answer(served, request, steps, p)
+            return answer(served.named, request, served.results(steps, p))
+        whole: list[bytes] = await self.run(self._alone, served, request, steps, counts, since)
+        return whole
 
     async def run(self, work: Any, *arguments: Any) -> Any:
         """Do something in a thread."""
@@ -97,27 +94,37 @@ class Inference:
         if self._open.get(key) is batch:
             del self._open[key]
         served, _ = key
-        parts = [steps for steps, _ in batch.parts]
+        together = [steps for steps, _ in batch.parts]
         try:
-            p = _probabilities(served, parts, counts, batch.since)
-        except BothwaysError:
-            for steps, future in batch.parts:  # one of them is wrong; each gets its own answer
-                try:
-                    result = _probabilities(served, [steps], counts, batch.since)
-                except BothwaysError as error:
-                    if not future.cancelled():
-                        future.set_exception(error)
-                else:
-                    if not future.cancelled():
-                        future.set_result(result)
+            p = _probabilities(served, together, counts, batch.since)
+        except Exception as error:
+            if len(batch.parts) > 1:  # one of them is wrong; each gets its own answer
+                for part in batch.parts:
+                    self._run(key, _Batch([part], since=batch.since), counts)
+            elif not batch.parts[0][1].cancelled():
+                batch.parts[0][1].set_exception(error)
             return
         start = 0
-        per_step = served.model.network.per == "step"
         for steps, future in batch.parts:
-            end = start + int(steps.lengths.sum() if per_step else len(steps.lengths))
+            end = start + int(steps.lengths.sum() if served.model.network.per == "step" else len(steps.lengths))
             if not future.cancelled():
                 future.set_result(p[start:end])
             start = end
+
+    def _alone(self, served: Served, request: Request, steps: Steps, counts: Counts, since: float) -> list[bytes]:
+        """The body of an answer to a request that shares nothing."""
+        if request.parameters.get("sequence_id"):
+            start = time.perf_counter()
+            served, results = self.sequences.take(served, request.parameters, steps)
+            counts.ran(1, 1, start - since, time.perf_counter() - start)
+        else:
+            results = served.results(steps, _probabilities(served, [steps], counts, since))
+        return answer(served.named, request, results)
+
+
+def _read(served: Served, body: bytes, header_length: int | None) -> tuple[Request, Steps]:
+    request = parse(body, header_length)
+    return request, served.steps(request)
 
 
 def _probabilities(served: Served, parts: Sequence[Steps], counts: Counts, since: float) -> Floats:
@@ -125,20 +132,3 @@ def _probabilities(served: Served, parts: Sequence[Steps], counts: Counts, since
     p = served.model.probabilities(served.sequences(parts))
     counts.ran(len(parts), sum(len(part.lengths) for part in parts), start - since, time.perf_counter() - start)
     return p
-
-
-def _whole(
-    served: Served, body: bytes, header_length: int | None, counts: Counts, since: float
-) -> tuple[bool, list[bytes]]:
-    request = parse(body, header_length)
-    steps = served.steps(request)
-    return _answer(served, request, steps, _probabilities(served, [steps], counts, since))
-
-
-def _answer(served: Served, request: Request, steps: Steps, p: Floats) -> tuple[bool, list[bytes]]:
-    """Whether some of the answer is bytes behind its JSON, and its parts."""
-    head: dict[str, Any] = {"model_name": served.name, "model_version": served.version}
-    if request.id is not None:
-        head["id"] = request.id
-    binary = any(output.binary for output in request.outputs)
-    return binary, answer(head, served.results(steps, p), request.outputs)

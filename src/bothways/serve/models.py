@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +30,8 @@ SEQUENCES, LENGTHS, MASK = "sequences", "lengths", "mask"
 
 QUICK_SECONDS = 0.002
 """So long may a computation hold up other requests; what takes longer is done in another thread."""
+
+EPOCH = datetime(1970, 1, 1)
 
 MOST_VALUES = 1 << 25
 """How many probabilities an answer may hold."""
@@ -92,6 +95,11 @@ class Served:
             seconds.append(time.perf_counter() - start)
         quick = int(QUICK_SECONDS / min(seconds) * zeros.steps)
         return cls(path.name.removesuffix(ENDING), path, version, model, quick)
+
+    @property
+    def named(self) -> dict[str, str]:
+        """What an answer says of it."""
+        return {"model_name": self.name, "model_version": self.version}
 
     @cached_property
     def columns(self) -> dict[str, str]:
@@ -179,9 +187,24 @@ class Served:
             sequences = columns.fitted.encode_arrays(sequences)
         return replace(sequences, lengths=lengths, per=model.network.per)
 
+    def events(self, steps: Steps, first: int) -> tuple[list[Any], Any]:
+        """The steps of one sequence as `Stream.push_many` takes them: places, numbered from `first`, and values."""
+        count, columns = int(steps.lengths.sum()), self.model.columns
+        if not self.columns or columns is None:
+            return list(range(first, first + count)), steps.values
+        lists = {name: array.tolist() for name, array in steps.values.items()}
+        rows = [
+            {name: None if value != value else value for name, value in zip(lists, row, strict=True)}
+            for row in zip(*lists.values(), strict=True)
+        ]
+        if not columns.fitted.gaps:
+            return list(range(first, first + count)), rows
+        places = lists[str(columns.order)]
+        return [EPOCH + timedelta(seconds=each) for each in places] if columns.fitted.gaps == "times" else places, rows
+
     def results(self, steps: Steps, p: npt.NDArray[np.float32]) -> dict[str, tuple[str, Array]]:
         """The outputs by name, with their data types. What stands at steps that do not count means nothing."""
-        codes = self.model.decide(p)
+        codes = self.model.decide(p, steps.lengths)
         if self.model.network.per == "step":
             if steps.places is not None:
                 whole = np.zeros((*steps.shape, p.shape[1]), np.float32)
@@ -191,6 +214,10 @@ class Served:
                 p, codes = whole, spread
             else:
                 p, codes = p.reshape(*steps.shape, -1), codes.reshape(steps.shape)
+        return self.outputs(codes, p)
+
+    def outputs(self, codes: Numbers, p: npt.NDArray[np.float32]) -> dict[str, tuple[str, Array]]:
+        """Labels by their codes, and probabilities, as the protocol has them."""
         return {LABELS: (self._kind, self._labels[codes]), PROBABILITIES: ("FP32", p)}
 
     @cached_property

@@ -57,13 +57,15 @@ class Request:
         id: what the caller calls it, to be sent back; None if there is no such name.
         parameters: as the request has them.
         inputs: arrays by name; of text, those of `str` objects, of which None is missing.
-        outputs: in order.
+        outputs: in order; none for all.
+        binary: whether all outputs come as bytes where none are named.
     """
 
     id: str | None
     parameters: Mapping[str, Any]
     inputs: Mapping[str, Array]
     outputs: Sequence[Output]
+    binary: bool
 
 
 def parse(body: bytes, header_length: int | None = None) -> Request:
@@ -105,27 +107,32 @@ def parse(body: bytes, header_length: int | None = None) -> Request:
     binary = parameters.get("binary_data_output") is True
     outputs = []
     for output in _typed(message, "outputs", list, ()):
-        if type(output) is not dict or output.get("name") not in (LABELS, PROBABILITIES):
-            raise InputError(f"The outputs are {LABELS!r} and {PROBABILITIES!r}; one that is asked for is neither.")
+        if type(output) is not dict or type(output.get("name")) is not str:
+            raise InputError("Each output must be a JSON object with a name.")
         own = _typed(output, "parameters", dict, {}).get("binary_data", binary)
         outputs.append(Output(output["name"], own is True))
-    return Request(name, parameters, inputs, outputs or (Output(LABELS, binary), Output(PROBABILITIES, binary)))
+    return Request(name, parameters, inputs, outputs, binary)
 
 
-def answer(head: dict[str, Any], results: Mapping[str, tuple[str, Array]], outputs: Sequence[Output]) -> list[bytes]:
+def answer(model: Mapping[str, str], request: Request, results: Mapping[str, tuple[str, Array]]) -> list[bytes]:
     """The body of an answer: JSON, and behind it the tensors that are asked for as bytes.
 
     Args:
-        head: what stands in the JSON beside the outputs.
+        model: what the JSON says of the model.
+        request: what is answered.
         results: data type and array by name.
-        outputs: which of them to send.
+
+    Raises:
+        InputError: an output is asked for that there is not.
 
     Example:
-        >>> answer({"id": "7"}, {"labels": ("INT64", np.array([1, 0]))}, [Output("labels", False)])
+        >>> answer({}, Request("7", {}, {}, [], False), {"labels": ("INT64", np.array([1, 0]))})
         [b'{"id":"7","outputs":[{"name":"labels","datatype":"INT64","shape":[2],"data":[1,0]}]}']
     """
     tensors, behind = [], []
-    for name, binary in outputs:
+    for name, binary in request.outputs or [Output(name, request.binary) for name in results]:
+        if name not in results:
+            raise InputError(f"There is no output {name!r}; the outputs are {', '.join(results)}.")
         datatype, array = results[name]
         tensor: dict[str, Any] = {"name": name, "datatype": datatype, "shape": array.shape}
         if binary:
@@ -135,6 +142,7 @@ def answer(head: dict[str, Any], results: Mapping[str, tuple[str, Array]], outpu
         else:
             tensor["data"] = array.ravel().tolist() if datatype == "BYTES" else array.ravel()
         tensors.append(tensor)
+    head = {**model, "id": request.id} if request.id is not None else model
     return [orjson.dumps({**head, "outputs": tensors}, option=orjson.OPT_SERIALIZE_NUMPY), *behind]
 
 

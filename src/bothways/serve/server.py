@@ -107,11 +107,11 @@ async def _run(app: App, models: Models, host: str, port: int, limits: Limits, o
     if serving.done():
         serving.result()
     log.info("stopping", extra={"facts": {"requests": app.active}})
-    app.stopping = True
+    app.end()
     refreshing.cancel()
     with suppress(TimeoutError):
         async with asyncio.timeout(limits.seconds):
-            while app.active:
+            while app.active or app.sockets:
                 await asyncio.sleep(0.02)
     server.stop()  # type: ignore[no-untyped-call]
     await serving
@@ -134,3 +134,4 @@ async def _refresh(app: App, models: Models) -> None:
     while True:
         await asyncio.sleep(REFRESH_SECONDS)
         await app.inference.run(models.refresh)
+        await app.inference.run(app.inference.sequences.forget)

@@ -76,7 +76,8 @@ def view(served: Served, table: Path, notices: list[str]) -> dict[str, Any]:
         if chunk.anew:
             sequences, cut = [], False
         found = chunk.sequences
-        p = model.probabilities(found).round(5)
+        p = model.probabilities(found)
+        codes, p = model.decide(p, found.lengths), p.round(5)
         fields = {name: chunk.values.get_column(name) for name in columns.needed}
         for i, (start, end) in enumerate(zip(found.offsets[:-1].tolist(), found.offsets[1:].tolist(), strict=True)):
             if most < end - start:
@@ -84,11 +85,11 @@ def view(served: Served, table: Path, notices: list[str]) -> dict[str, Any]:
                 break
             most -= end - start
             rows = found.table_rows[start:end]
-            of = p[i : i + 1] if found.per == "sequence" else p[start:end]
+            of = slice(i, i + 1) if found.per == "sequence" else slice(start, end)
             order = None if columns.order is None else fields[columns.order].gather(rows).cast(str).to_list()
             inputs = {name: _plain(fields[name].gather(rows).to_list()) for name in columns.features}
-            shown = {"name": str(found.id(i)), "order": order, "inputs": inputs, "probabilities": of.tolist()}
-            sequences.append(shown)
+            shown = {"name": str(found.id(i)), "order": order, "inputs": inputs}
+            sequences.append(shown | {"codes": codes[of].tolist(), "probabilities": p[of].tolist()})
         if cut:
             break
     return {"sequences": sequences, "cut": cut, "notices": [each.replace(f"{table.parent}/", "") for each in notices]}

@@ -1,0 +1,51 @@
+"""The description for programs is true: its paths are those of the server."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib.resources import files
+from typing import Any
+
+import pytest
+
+pytest.importorskip("granian")
+
+from bothways.serve import app
+
+
+def test_every_path_is_described_and_every_description_has_its_path() -> None:
+    described = json.loads(files("bothways.serve").joinpath("openapi.json").read_bytes())["paths"]
+    found: dict[str, set[str]] = {}
+    for path, methods in described.items():
+        concrete = re.sub(r"\{\w+\}", "some", path)
+        routes = [methods for pattern, methods in app._routes() if pattern.fullmatch(concrete)]
+        if path.startswith("/stream/"):
+            continue
+        assert len(routes) == 1, path
+        assert {method.upper() for method in methods} == routes[0].keys(), path
+        found[path] = set(methods)
+    undescribed = [
+        pattern.pattern
+        for pattern, _ in app._routes()
+        if not any(pattern.fullmatch(re.sub(r"\{\w+\}", "some", path)) for path in found)
+    ]
+    assert undescribed == list(app.FILES)
+
+
+def test_every_reference_leads_somewhere() -> None:
+    whole = json.loads(files("bothways.serve").joinpath("openapi.json").read_bytes())
+
+    def walk(part: Any) -> None:
+        if isinstance(part, dict):
+            if "$ref" in part:
+                at = whole
+                for name in part["$ref"].removeprefix("#/").split("/"):
+                    at = at[name]
+            for each in part.values():
+                walk(each)
+        elif isinstance(part, list):
+            for each in part:
+                walk(each)
+
+    walk(whole)

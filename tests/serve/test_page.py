@@ -1,0 +1,179 @@
+"""The page for people, in a headless Chromium."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from bothways import store
+from serving import TABLE, Running, model_of
+
+CHROMIUM = shutil.which("chromium")
+MODEL = model_of(2, columns=TABLE)
+FRAME = pl.DataFrame(
+    {
+        "flow": np.repeat(["a", "b", "<b>c</b>"], 40),
+        "x": np.random.default_rng(0).normal(size=120).round(3),
+        "y": np.random.default_rng(1).normal(size=120).round(3),
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, start: Any) -> Running:
+    folder = tmp_path_factory.mktemp("models")
+    store.save(MODEL, folder / "flows.bothways")
+    store.save(
+        model_of(2, ("one", "two", "three"), columns=replace(TABLE, per="sequence"), per="sequence"),
+        folder / "kinds.bothways",
+    )
+    store.save(model_of(), folder / "numbers.bothways")
+    return start(folder)  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    api = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed.")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=[(1200, "light"), (360, "dark")], ids=["wide", "phone"])
+def page(browser: Any, server: Running, request: Any) -> Iterator[Any]:
+    """The page, which must not fail, scroll sideways, or ask anybody else for anything."""
+    width, scheme = request.param
+    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    page.on("request", lambda asked: faults.append(asked.url) if f":{server.port}/" not in asked.url else None)
+    page.goto(f"http://127.0.0.1:{server.port}/")
+    page.wait_for_selector("#does:not(:empty)")
+    yield page
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.close()
+    assert [each for each in faults if not each.startswith("blob:")] == []
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    FRAME.write_csv(tmp_path / "flows.csv")
+    return tmp_path / "flows.csv"
+
+
+def said(page: Any, where: str, text: str) -> None:
+    """Wait until it says so."""
+    page.locator(where).filter(has_text=text).wait_for()
+
+
+def opened(page: Any, table: Path) -> None:
+    page.set_input_files("#file", table)
+    page.wait_for_selector("#results:not([hidden])")
+
+
+@pytest.mark.every_case
+def test_a_table_its_alarms_and_the_threshold(page: Any, table: Path, tmp_path: Path) -> None:
+    assert "calm, scan" in page.inner_text("#does")
+    assert "flow, x, y" in page.inner_text("#needs")
+    opened(page, table)
+    p = MODEL.predict_proba(FRAME)
+    positive = page.evaluate("card.positive")
+    for threshold in (0.5, 0.3, 0.9):
+        page.locator("#threshold").fill(str(threshold))
+        alarms = int((p[:, positive] >= threshold).sum())
+        assert f"Alarms: {alarms} step" in page.inner_text("#counts")
+    page.locator("#threshold").fill("0.3")
+    with page.expect_download() as download:
+        page.click("#save")
+    labeled = pl.read_csv(download.value.path())
+    assert (labeled["predicted"] == ["calm", "scan"][positive]).sum() == (p[:, positive] >= 0.3).sum()
+    assert download.value.suggested_filename == "flows labeled.csv"
+
+
+@pytest.mark.every_case
+def test_sequences_by_keyboard(page: Any, table: Path) -> None:
+    opened(page, table)
+    assert page.locator("#sequence option").count() == 3
+    assert "<b>c</b>" in page.locator("#sequence option").nth(2).inner_text()
+    page.focus("#after")
+    page.keyboard.press("Enter")
+    assert page.locator("#sequence").input_value() == "1"
+    page.focus("#step")
+    page.keyboard.press("ArrowRight")
+    place = page.inner_text("#there")
+    assert place.startswith("step 2: ")
+    assert f"x {FRAME['x'][41]:g}" in place
+    assert "40 steps" in page.get_attribute("#chart", "aria-label")
+    assert page.locator("#chart path").count() == 3  # the probability and two inputs
+    focused = set()
+    for _ in range(12):  # everything is in reach of the Tab key
+        page.keyboard.press("Tab")
+        focused.add(page.evaluate("document.activeElement.id || document.activeElement.tagName"))
+    assert {"late", "play"} <= focused
+
+
+@pytest.mark.every_case
+def test_live(page: Any, table: Path) -> None:
+    opened(page, table)
+    page.locator("#late").fill("4")
+    assert page.inner_text("#late-value") == "4 later steps"
+    page.click("#play")
+    said(page, "#live-said", "All 40 steps")
+    assert page.inner_text("#play") == "Start"
+
+
+@pytest.mark.every_case
+def test_other_models_and_what_goes_wrong(page: Any, table: Path, tmp_path: Path) -> None:
+    page.select_option("#model", "kinds")
+    said(page, "#does", "kinds gives")
+    opened(page, table)
+    assert "3 sequences. one: " in page.inner_text("#counts")
+    assert not page.is_visible("#live-part")
+    page.select_option("#model", "numbers")
+    said(page, "#does", "numbers gives")
+    assert "only programs" in page.inner_text("#said")
+    page.select_option("#model", "flows")
+    said(page, "#does", "flows gives")
+    wrong = tmp_path / "wrong.txt"
+    wrong.write_text("x")
+    page.set_input_files("#file", wrong)
+    page.wait_for_selector("#said.wrong")
+    assert "must end in .csv" in page.inner_text("#said")
+
+
+def test_a_key_is_asked_for(browser: Any, tmp_path: Path, start: Any) -> None:
+    store.save(MODEL, tmp_path / "flows.bothways")
+    server = start(tmp_path, BOTHWAYS_API_KEY="secret")
+    page = browser.new_page()
+    page.goto(f"http://127.0.0.1:{server.port}/")
+    page.fill("#key", "wrong")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#said.wrong")
+    assert not page.is_visible("#main")
+    page.fill("#key", "secret")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#does:not(:empty)")
+    FRAME.write_csv(tmp_path / "flows.csv")
+    opened(page, tmp_path / "flows.csv")
+    page.click("#play")
+    said(page, "#live-said", "out")
+    page.close()
+
+
+def test_the_page_for_programs(browser: Any, server: Running) -> None:
+    page = browser.new_page()
+    page.goto(f"http://127.0.0.1:{server.port}/docs")
+    page.wait_for_selector("article")
+    assert "/v2/models/{model}/infer" in page.inner_text("main")
+    page.close()

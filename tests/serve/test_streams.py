@@ -1,0 +1,196 @@
+"""Sequences whose steps come bit by bit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bothways import store
+from bothways.data import Columns, Encoding
+from bothways.data.encoding import Number
+from serving import TABLE, Running, model_of
+
+GAPS = Columns("kind", ("x",), "flow", "at", encoding=Encoding((Number("x", 0.5),), gaps="times"))
+MODELS = {
+    "flows": model_of(),
+    "table": model_of(2, columns=TABLE),
+    "gaps": model_of(2, columns=GAPS),
+    "traces": model_of(2, per="sequence"),
+}
+X = np.random.default_rng(1).normal(size=(50, 3)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, start: Any) -> Running:
+    folder = tmp_path_factory.mktemp("models")
+    for name, model in MODELS.items():
+        store.save(model, folder / f"{name}.bothways")
+    return start(folder)  # type: ignore[no-any-return]
+
+
+def part(server: Running, x: Any, model: str = "flows", **parameters: Any) -> tuple[int, Any]:
+    given = {"name": "sequences", "shape": list(x.shape), "datatype": "FP64", "data": x.ravel().tolist()}
+    status, answer, _ = server.call(f"/v2/models/{model}/infer", {"inputs": [given], "parameters": parameters})
+    if status != 200:
+        return status, answer["error"]
+    return status, {each["name"]: np.array(each["data"]).reshape(each["shape"]) for each in answer["outputs"]}
+
+
+def test_a_sequence_in_several_requests(server: Running) -> None:
+    expected = [each.probabilities for each in _streamed(MODELS["flows"], X.astype(np.float64))]
+    found, numbers = [], []
+    for first in range(0, 50, 7):
+        ends = first + 7 >= 50
+        status, outputs = part(
+            server, X[None, first : first + 7], sequence_id="a", sequence_start=first == 0, sequence_end=ends
+        )
+        assert status == 200
+        numbers += outputs["steps"].tolist()
+        found += outputs["probabilities"].tolist()
+        # Another sequence at the same time changes nothing.
+        assert part(server, X[None, :3] + first, sequence_id=7, sequence_start=first == 0)[0] == 200
+    assert numbers == list(range(50))
+    assert np.array_equal(np.array(found, np.float32), np.array(expected, np.float32))
+    status, error = part(server, X[None, :2], sequence_id="a")
+    assert status == 400
+    assert "has not begun here" in error
+
+
+def _streamed(model: Any, x: Any) -> list[Any]:
+    stream = model.stream()
+    return [*stream.push_many(["a"] * len(x), list(range(len(x))), x), *stream.flush()]
+
+
+def test_a_sequence_that_begins_again(server: Running) -> None:
+    for _ in range(2):
+        status, outputs = part(server, X[None, :5], sequence_id=3, sequence_start=True)
+        assert (status, outputs["steps"].tolist()) == (200, [])
+    status, outputs = part(server, X[None, 5:6], sequence_id=3, sequence_end=True)
+    assert outputs["steps"].tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_times_between_steps(server: Running) -> None:
+    times = np.cumsum(np.arange(1.0, 21.0)) * 0.25
+    start = datetime(1970, 1, 1)
+    stream = MODELS["gaps"].stream()
+    rows = [{"x": float(x)} for x in X[:20, 0]]
+    expected = stream.push_many(["a"] * 20, [start + timedelta(seconds=each) for each in times], rows) + stream.flush()
+    inputs = [
+        {"name": name, "shape": [1, 20], "datatype": "FP64", "data": values.tolist()}
+        for name, values in (("x", X[:20, 0]), ("at", times))
+    ]
+    parameters = {"sequence_id": "a", "sequence_start": True, "sequence_end": True}
+    _, answer, _ = server.call("/v2/models/gaps/infer", {"inputs": inputs, "parameters": parameters})
+    p = np.array(answer["outputs"][1]["data"], np.float32).reshape(20, 2)
+    assert np.array_equal(p, np.array([each.probabilities for each in expected], np.float32))
+
+
+@pytest.mark.parametrize(
+    ("x", "model", "parameters", "said"),
+    [
+        (X.reshape(2, 25, 3), "flows", {"sequence_id": "b", "sequence_start": True}, "it takes one"),
+        (X[None], "flows", {"sequence_id": [1], "sequence_start": True}, "text or a whole number"),
+        (X[None, :, :2], "traces", {"sequence_id": "b", "sequence_start": True}, "one label per sequence"),
+        (X[None].astype(np.float64) * 1e40, "flows", {"sequence_id": "b", "sequence_start": True}, "finite"),
+    ],
+)
+def test_what_is_wrong_is_said(server: Running, x: Any, model: str, parameters: Any, said: str) -> None:
+    status, error = part(server, x, model, **parameters)
+    assert status == 400
+    assert said in error
+
+
+@pytest.fixture
+def connect(server: Running) -> Iterator[Any]:
+    client = pytest.importorskip("websockets.sync.client")
+    with ExitStack() as opened:
+
+        def begin(path: str, to: Running = server, **how: Any) -> Any:
+            return opened.enter_context(client.connect(f"ws://127.0.0.1:{to.port}{path}", **how))
+
+        yield begin
+
+
+def read(socket: Any, count: int) -> list[dict[str, Any]]:
+    lines: list[dict[str, Any]] = []
+    while len(lines) < count:
+        lines += map(json.loads, socket.recv(timeout=10).splitlines())
+    return lines
+
+
+def test_events_over_a_websocket(connect: Any) -> None:
+    socket = connect("/stream/table?lookahead=4")
+    rows = [{"flow": "ab"[i % 2], "x": float(x), "y": float(y)} for i, (x, y, _) in enumerate(X)]
+    for first in range(0, 50, 10):
+        socket.send("\n".join(map(json.dumps, rows[first : first + 10])))
+    socket.send('["close", "a"]')
+    socket.send('["flush"]')
+    lines = read(socket, 50)
+    for name, at in (("a", 0), ("b", 1)):
+        stream = MODELS["table"].stream(4)
+        expected = stream.push_many([name] * 25, list(range(25)), rows[at::2]) + stream.flush()
+        assert [each["predicted"] for each in lines if each["flow"] == name] == [each.label for each in expected]
+        found = [each["probability"] for each in lines if each["flow"] == name]
+        assert found == pytest.approx([max(each.probabilities) for each in expected], abs=1e-6)
+
+
+def test_events_of_a_model_of_arrays_and_errors(connect: Any) -> None:
+    socket = connect("/stream/flows?lookahead=0")
+    for text, said in (
+        ("{", "no JSON"),
+        ("{}", "no 'key'"),
+        ('["stop"]', "An event is an object"),
+        ('{"key": [1], "step": 1, "values": [1, 2, 3]}', "text or a number"),
+        ('{"key": 1, "step": "soon", "values": [1, 2, 3]}', "a number or a time"),
+        ('{"key": 1, "step": 1, "values": [1, 2]}', "3"),
+    ):
+        socket.send(text)
+        assert said in read(socket, 1)[0]["error"]
+    socket.send('{"key": 1, "step": 2.5, "values": [1, 2, 3]}')
+    (line,) = read(socket, 1)
+    assert (line["key"], line["step"]) == (1, 2.5)
+
+
+def test_who_may_not_stream(connect: Any, server: Running) -> None:
+    exceptions = pytest.importorskip("websockets.exceptions")
+    for path, said in (
+        ("/stream/none", "no model"),
+        ("/stream/traces", "one label per sequence"),
+        ("/stream/flows?lookahead=-1", "lookahead"),
+        ("/stream/flows?lookahead=99999999", "lookahead"),
+    ):
+        with pytest.raises(exceptions.ConnectionClosed, match=said):
+            connect(path).recv(timeout=10)
+    with pytest.raises(exceptions.InvalidStatus):
+        connect("/stream/flows", origin="https://evil.example")
+    with pytest.raises(exceptions.InvalidStatus):
+        connect("/nothing")
+
+
+def test_a_key_and_a_graceful_end(connect: Any, tmp_path: Path, start: Any) -> None:
+    exceptions = pytest.importorskip("websockets.exceptions")
+    store.save(MODELS["flows"], tmp_path / "flows.bothways")
+    server = start(tmp_path, BOTHWAYS_API_KEY="secret")
+    event = '{"key": 1, "step": 1, "values": [1, 2, 3]}'
+    without = connect("/stream/flows", server)
+    without.send(event)
+    with pytest.raises(exceptions.ConnectionClosed, match="authorization"):
+        without.recv(timeout=10)
+    by_header = connect("/stream/flows", server, additional_headers={"Authorization": "Bearer secret"})
+    by_message = connect("/stream/flows", server)
+    by_message.send('{"authorization": "Bearer secret"}')
+    for socket in (by_header, by_message):
+        socket.send(event)
+        socket.ping().wait(10)
+    assert server.stop() == 0
+    for socket in (by_header, by_message):
+        line, last = read(socket, 2)
+        assert line["step"] == 1
+        assert last["error"] == "The server ends."
