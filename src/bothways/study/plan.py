@@ -24,6 +24,7 @@ FIRST: Mapping[str, tuple[dict[str, Value], ...]] = {
         {},
         {"encoding": "standard"},
         {"dropout": 0.25, "units": 64},
+        {"head": "crf"},
         {"levels": "centered", "dropout": 0.25},
         {"encoding": "standard", "levels": "raw", "changes": 0},
         {"learning_rate": 0.003},

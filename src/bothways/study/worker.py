@@ -156,7 +156,7 @@ def _trained(spec: StudySpec, setting: Setting, seed: int, end: float) -> Run:
 
 
 def _tested(spec: StudySpec, network: Any, weights: Any, split: Split) -> tuple[Counts, float]:
-    from bothways.runtime import probabilities, scores
+    from bothways.runtime import decided, probabilities, scores
 
     test, valid = split.test, split.valid
     started = time.perf_counter()
@@ -167,7 +167,9 @@ def _tested(spec: StudySpec, network: Any, weights: Any, split: Split) -> tuple[
         on = valid if valid is not None and (valid.known_labels == spec.positive).any() else test
         chosen_on = p if on is test else probabilities(scores(network, weights, on))
         thresholds = thresholds_for(on, chosen_on, spec.false_alarm_rates, spec.positive)
-    counts = count(test, p, len(spec.task.classes), positive=spec.positive, thresholds=thresholds)
+    scheme = test.scheme and test.scheme.first(network.classes)
+    predicted = decided(p, scheme=scheme, lengths=test.lengths)
+    counts = count(test, p, len(spec.task.classes), positive=spec.positive, thresholds=thresholds, predicted=predicted)
     return counts, 1e6 * seconds / max(1, test.steps)
 
 

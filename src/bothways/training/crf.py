@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from bothways.runtime.crf import NEVER
+
 LEAST = 1e-30
 """Smaller sums count as this."""
 
@@ -45,15 +47,18 @@ class CrfLoss(keras.losses.Loss):
         labels, weights = ops.cast(y_true[..., 0], "int32"), ops.cast(sample_weight, "float32")
         known, steps = weights > 0, (weights > 0) | (labels < 0)
         own = ops.arange(y_pred.shape[-1], dtype="int32") == labels[..., None]
-        possible = ops.cast(own | ops.logical_not(known)[..., None], "float32")
-        of_labels = self._sum(ops.where(possible > 0, y_pred, -1e9), possible, steps)
-        of_all = self._sum(y_pred, ops.ones_like(y_pred), steps)
-        return ops.sum(of_all - of_labels) / ops.maximum(ops.sum(weights), 1e-9)
+        fitting = own | ops.logical_not(known)[..., None]
+        # Both sums in one loop: over all sequences of labels, and over those that fit.
+        possible = ops.concatenate([ops.ones_like(fitting), fitting])
+        sums = self._sum(ops.concatenate([y_pred, y_pred]), possible, ops.concatenate([steps, steps]))
+        signs = ops.repeat(ops.convert_to_tensor([1.0, -1.0]), ops.shape(labels)[0])
+        return ops.sum(signs * sums) / ops.maximum(ops.sum(weights), 1e-9)
 
     def _sum(self, z: Any, possible: Any, steps: Any) -> Any:
         """The logarithm of the sum over all possible labels of sequences, for each of them."""
+        z = ops.where(possible, z, NEVER)
         highest = ops.stop_gradient(ops.max(z, axis=-1))
-        scores = ops.exp(z - highest[..., None]) * possible
+        scores = ops.exp(z - highest[..., None])
         shift = ops.stop_gradient(ops.max(self._transitions))
         follows = ops.exp(self._transitions - shift)
 
