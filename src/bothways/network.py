@@ -226,7 +226,6 @@ class Network:
         "Train a network that reads forward to label each step this many steps later, for streams.",
         least=0,
         most=MAX_WINDOW,
-        usual=(0, 4, 16),
     )
     head: str = option_field(
         "softmax",

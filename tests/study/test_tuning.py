@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 
 from bothways.errors import InputError
+from bothways.metrics import count, score
 from bothways.patterns import ConvolutionPatterns
-from bothways.runtime import Member, tempered
+from bothways.runtime import Member, decided, tempered
 from bothways.sequences import Sequences
 from bothways.study.factors import DataShape, Setting
 from bothways.study.held_out import HeldOut
 from bothways.study.plan import CHOICES, FIRST, SearchPlan, Trial, Tried
 from bothways.study.tuning import SearchProgress, Tuned, default_budget, tune
+from bothways.tags import scheme_of
 
 SHAPE = DataShape(features=1, classes=2, longest=20)
 QUICK: dict[str, Any] = {"epochs": 8, "units": 4}
@@ -177,3 +179,44 @@ def test_whatever_is_held_out_decides_something(labels: list[int]) -> None:
 def test_the_time_goes_with_the_size_of_the_table() -> None:
     sizes = [default_budget(Sequences(np.zeros((n, 1)), np.array([n]))) for n in (100, 100_000, 10_000_000)]
     assert sizes == [30, 60, 360]
+
+
+def tagged(p_outside: float) -> tuple[Sequences, np.ndarray]:
+    """Entities of one word in every fourth step, to which a model gives this probability of lying outside."""
+    labels = np.tile([2, 2, 0, 2], 200)
+    scheme = scheme_of(("B-x", "I-x", "O"))
+    sequences = Sequences(np.zeros((800, 1)), np.full(100, 8), labels=labels, scheme=scheme)
+    p = np.where(labels[:, None] == 0, [0.9 * (1 - p_outside), 0.1 * (1 - p_outside), p_outside], [0.01, 0.01, 0.98])
+    return sequences, p
+
+
+def test_a_threshold_for_tags_finds_entities_that_are_likely_without_being_likeliest() -> None:
+    sequences, p = tagged(p_outside=0.7)
+    held_out = HeldOut(sequences, 3, "entity_f1", 0)
+    assert score("entity_f1", range(3), 0).of(count(sequences, p, 3)) == 0
+    assert held_out.value(p) == 1
+    threshold = held_out.threshold(p)
+    assert 0.02 < threshold < 0.4
+    predicted = decided(p, threshold, sequences.scheme, sequences.lengths)
+    np.testing.assert_array_equal(predicted, sequences.labels)
+    assert held_out.threshold(tagged(p_outside=0.1)[1]) == 0.5
+
+
+def test_words_are_tried_with_a_crf_and_in_whole_trainings() -> None:
+    shape = DataShape(features=2, classes=3, categories=(900, 300), longest=20)
+    train = Sequences(np.zeros((800, 2)), np.full(100, 8), labels=np.zeros(800, np.int64))
+    first = SearchPlan(shape, train, {}, seed=0).next([])
+    assert first.whole
+    assert first.setting["head"] == "crf"
+    weighed = replace(train, weights=np.full(800, 0.5, np.float32))
+    assert SearchPlan(shape, weighed, {}, seed=0).next([]).setting["head"] == "softmax"
+
+
+def test_settings_that_go_with_no_other_are_left_out() -> None:
+    train = rising(60, seed=0)
+    plan = SearchPlan(SHAPE, train, {"lookahead": 3, "direction": "forward"}, seed=0)
+    done: list[Tried] = []
+    for _ in range(30):
+        trial = plan.next(done)
+        assert trial.setting.network(SHAPE).lookahead == 3
+        done.append(Tried(trial, None, None, 0.5, 0.5))  # type: ignore[arg-type]

@@ -108,6 +108,7 @@ class Setting:
         """
         found = {"window", "head"} if shape.per == "sequence" else {"pooling"}
         found |= {"class_weight"} if self["head"] == "crf" else set()
+        found |= {"head"} if self["lookahead"] else set()
         found |= {"merge_mode"} if self["direction"] != "both" else set()
         found |= set() if self["conv_window"] else {"conv_stride"}
         found |= {"bins"} if self["encoding"] == "standard" else set()

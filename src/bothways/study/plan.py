@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from bothways.errors import InputError
 from bothways.sequences import Sequences
 from bothways.settings import Settings
 from bothways.study.factors import DataShape, Setting, Value
@@ -131,7 +132,8 @@ class SearchPlan:
         weights = train.weights
         if weights is not None and not np.isin(weights, (0, 1)).all():  # which a CRF cannot weigh
             self._given = {"head": "softmax", **self._given}
-        self.first = [self._setting(values) for values in FIRST["word" if shape.words else shape.per]]
+        first = [self._setting(values) for values in FIRST["word" if shape.words else shape.per]]
+        self.first = [setting for setting in first if self._possible(setting)] or first[:1]
         self.begun = 0
 
     def take(self, done: Sequence[Tried]) -> None:
@@ -167,7 +169,8 @@ class SearchPlan:
             values = dict(best[self._generator.integers(len(best))].trial.setting.changed)
             for name in self._generator.choice(list(CHOICES), self._generator.integers(1, 3), replace=False).tolist():
                 values[name] = CHOICES[name][self._generator.integers(len(CHOICES[name]))]
-            if (trial := Trial(self._setting(values), self._seed, self._whole)) not in self._trials:
+            trial = Trial(self._setting(values), self._seed, self._whole)
+            if trial not in self._trials and self._possible(trial.setting):
                 return trial
         return None
 
@@ -179,6 +182,14 @@ class SearchPlan:
             if (trial := Trial(setting, seed, True)) not in self._trials:
                 return trial
         raise AssertionError("there is no end of numbers")
+
+    def _possible(self, setting: Setting) -> bool:
+        """Whether there is such a network."""
+        try:
+            setting.network(self._shape)
+        except InputError:
+            return False
+        return True
 
     def _setting(self, values: Mapping[str, Value]) -> Setting:
         """The setting of values that are not given, without those that have no effect on these data."""
