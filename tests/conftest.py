@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -109,3 +109,21 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real data sets are not on this machine")
     return folder
+
+
+@pytest.fixture(scope="module")
+def start() -> Iterator[Callable[..., Any]]:
+    """Starts servers, each in a process of its own, that end with the tests of the file."""
+    pytest.importorskip("granian")
+    from serving import Running
+
+    running: list[Running] = []
+
+    def begin(path: Path, *options: str, **environment: str) -> Running:
+        running.append(Running.begin(path, *options, **environment))
+        return running[-1]
+
+    yield begin
+    for server in running:
+        server.process.kill()
+        server.process.communicate()

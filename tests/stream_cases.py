@@ -39,7 +39,7 @@ def model_of(kinds: list[dict[str, Any]], classes: int = 3, seed: int = 0) -> Mo
     random = np.random.default_rng(seed)
     members = []
     for i, kind in enumerate(kinds):
-        network = Network(**{"features": 3, "classes": classes, "categories": (4,), "units": 8} | kind)
+        network = Network(3, classes, categories=(4,), **{"units": 8} | kind)
         shapes = network.weight_shapes().items()
         weights = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes}
         weights["input/scale"] = np.abs(weights["input/scale"]) + np.float32(0.5)

@@ -9,6 +9,7 @@ import inspect
 import pkgutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -136,6 +137,12 @@ def test_docstring_examples_hold(module: str) -> None:
         pytest.skip(f"{missing.name} is not installed")
     options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     assert doctest.testmod(loaded, optionflags=options).failed == 0
+
+
+def test_files_of_tests_have_names_of_their_own() -> None:
+    """mypy takes each for a module at the top."""
+    names = Counter(path.name for path in Path(__file__).parent.rglob("*.py"))
+    assert [name for name, times in names.items() if times > 1] == []
 
 
 def public_objects() -> list[tuple[str, object]]:

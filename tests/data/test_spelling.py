@@ -34,6 +34,7 @@ def words(seed: int = 0, sentences: int = 60) -> pl.DataFrame:
 def test_words_that_come_once_are_spelled() -> None:
     split = read_and_split(Table("words", words()), label="tag", sequence="sentence", order="none")
     columns, parts, notices = split.encoded()
+    assert parts.test is not None
     assert [category.view for category in columns.fitted.categories] == ["", *VIEWS]
     assert columns.categories == columns.fitted.texts == ("word",)
     assert columns.fitted.places == {"word": list(range(1 + len(VIEWS)))}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -88,7 +89,9 @@ def test_the_loss_is_that_of_all_sequences_of_labels() -> None:
 
 
 def test_the_best_path_is_the_best_of_those_that_are_allowed() -> None:
-    allowed = scheme_of(("B-x", "I-x", "E-x", "O")).allowed()
+    scheme = scheme_of(("B-x", "I-x", "E-x", "O"))
+    assert scheme is not None
+    allowed = scheme.allowed()
     z, _, _ = drawn(4)
     found = best_path(z, allowed, LENGTHS)
     for row, length in enumerate(LENGTHS):
@@ -102,6 +105,7 @@ def test_the_best_path_is_the_best_of_those_that_are_allowed() -> None:
 
 def test_predicted_tags_are_well_formed_and_a_threshold_finds_more_of_them() -> None:
     scheme = scheme_of(("B-x", "I-x", "B-y", "I-y", "O"))
+    assert scheme is not None
     generator = np.random.default_rng(0)
     lengths = generator.integers(0, 30, 50)
     p = generator.dirichlet(np.ones(5), lengths.sum())
@@ -119,7 +123,7 @@ def test_it_learns_what_stands_next_to_what(tmp_path: Path) -> None:
     labels = (np.arange(30) + generator.integers(0, 2, (200, 1))) % 2
     values = labels[..., None] + generator.normal(size=(200, 30, 1), scale=2.0)
     data = Sequences(values.reshape(-1, 1), np.full(200, 30), labels.reshape(-1))
-    facts = {"units": 1, "direction": "forward", "encoding": "standard", "levels": "raw", "changes": 0}
+    facts: dict[str, Any] = {"units": 1, "direction": "forward", "encoding": "standard", "levels": "raw", "changes": 0}
     accuracy = {}
     for head in ("softmax", "crf"):
         network = Network(features=1, classes=2, head=head, **facts)

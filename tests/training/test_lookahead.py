@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,7 @@ from bothways import SequenceLabeler, jobs, load
 from bothways.errors import InputError
 from bothways.network import Network
 
-TINY = {"units": 8, "epochs": 60, "random_state": 1, "patience": 60}
+TINY: dict[str, Any] = {"units": 8, "epochs": 60, "random_state": 1, "patience": 60}
 
 
 def echoes(sequences: int = 60, steps: int = 20) -> tuple[np.ndarray, np.ndarray]:
@@ -54,7 +55,8 @@ def test_the_command_reads_forward_by_itself_and_keeps_it_in_the_model(tmp_path:
 
 
 def test_networks_that_cannot_label_late_are_refused() -> None:
-    for more in ({}, {"direction": "backward"}, {"direction": "forward", "per": "sequence"}):
+    refused: list[dict[str, Any]] = [{}, {"direction": "backward"}, {"direction": "forward", "per": "sequence"}]
+    for more in refused:
         with pytest.raises(InputError, match="lookahead is 4, which is for networks that read forward"):
             Network(3, 2, lookahead=4, **more)
     with pytest.raises(InputError, match="multiple of conv_stride, 3"):
