@@ -19,7 +19,7 @@ from bothways.sequences import Sequences
 from bothways.study.factors import DataShape, Setting
 from bothways.study.held_out import HeldOut
 from bothways.study.plan import CHOICES, FIRST, SearchPlan, Trial, Tried
-from bothways.study.tuning import SearchProgress, Tuned, default_budget, tune
+from bothways.study.tuning import SearchProgress, Tuned, default_budget, folds, tune
 from bothways.tags import scheme_of
 
 SHAPE = DataShape(features=1, classes=2, longest=20)
@@ -220,3 +220,12 @@ def test_settings_that_go_with_no_other_are_left_out() -> None:
         trial = plan.next(done)
         assert trial.setting.network(SHAPE).lookahead == 3
         done.append(Tried(trial, None, None, 0.5, 0.5))  # type: ignore[arg-type]
+
+
+def test_pieces_of_the_train_part_keep_groups_together() -> None:
+    people = np.repeat(np.arange(9), 10)
+    train = Sequences(np.repeat(people, 2)[:, None], np.full(90, 2), labels=np.zeros(180, np.int64))
+    pieces = folds(train, train.take(np.arange(20)), seed=0, groups=people)
+    assert [len(hold) for _, hold in pieces] == [20, 30, 30, 30]
+    for learn, hold in pieces[1:]:
+        assert not set(learn.values.ravel()) & set(hold.values.ravel())

@@ -8,7 +8,7 @@ from bothways.data.labeled import LabeledWriter
 from bothways.data.leaks import Leak, find_leaks, refuse_leaks
 from bothways.data.prepare import Prepared, SplitTable, read_and_split
 from bothways.data.sequences import read_sequences
-from bothways.data.splits import GAP, PARTS, Parts, draw_parts, evaluation_part, split_table
+from bothways.data.splits import GAP, PARTS, Parts, draw_parts, evaluation_part, groups_of, split_table
 from bothways.data.streams import Chunk, stream_sequences
 from bothways.data.tables import Table, read_table, write_table
 
@@ -32,6 +32,7 @@ __all__ = [
     "evaluation_part",
     "find_leaks",
     "fit_arrays",
+    "groups_of",
     "guess_rows",
     "guess_table",
     "hours",

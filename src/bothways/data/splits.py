@@ -109,7 +109,7 @@ def split_table(
             notices += said
     else:
         sequences, numbers, said = draw_parts(
-            table.source, whole, shares, seed, groups=_groups(table, columns, whole), gap=gap
+            table.source, whole, shares, seed, groups=groups_of(table, columns, whole), gap=gap
         )
         notices += said
         if tuple(shares) == SHARES:
@@ -239,7 +239,7 @@ def evaluation_part(
         if not has_parts:
             raise DataError(f"{table.source}: {_why_no_parts(columns)} Leave out {option('split')} to use all rows.")
         if drawn and draw is not None:
-            groups = _groups(table, columns, whole)
+            groups = groups_of(table, columns, whole)
             sequences, numbers, _ = draw_parts(table.source, whole, SHARES, draw.seed, groups=groups, gap=draw.gap)
             notices.append("The parts are drawn as they were for training.")
         else:
@@ -324,7 +324,7 @@ def _with_valid(
 ) -> tuple[Numbers, list[str]]:
     """Draw a valid part from the train part."""
     part = sequences.keep(numbers == 0)
-    groups = _groups(table, columns, part)
+    groups = groups_of(table, columns, part)
     count = len(part) if groups is None else int(groups.max()) + 1
     if count < 3:
         return numbers, ["There is no valid part, so training cannot stop early."]
@@ -336,7 +336,7 @@ def _with_valid(
     return numbers, [f"There is no valid part: {valid} of the {count} train {what} are drawn for it."]
 
 
-def _groups(table: Table, columns: Columns, sequences: Sequences) -> Numbers | None:
+def groups_of(table: Table, columns: Columns, sequences: Sequences) -> Numbers | None:
     """For each sequence the number of its group; None where there are none."""
     if columns.group is None:
         return None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bothways import baselines, interrupts, store
 from bothways.data import (
+    groups_of,
     guess_table,
     read_and_split,
     refuse_leaks,
@@ -176,6 +177,7 @@ def train(
                 parts.valid,
                 DataShape.of(network, parts.train),
                 {name: value for name, value in (settings or {}).items() if name != "seed"},
+                groups=groups_of(split.table, columns, parts.train),
                 patterns=[each for each in simple if isinstance(each, Patterns)],
                 budget=seconds,
                 members=members,

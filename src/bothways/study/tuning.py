@@ -28,7 +28,7 @@ from bothways.metrics import check_tags, monitored, title
 from bothways.network import Network
 from bothways.patterns import Patterns
 from bothways.runtime import Member, Model, PatternMember, decided, probabilities, scores, tempered
-from bothways.sequences import NO_LABEL, Sequences
+from bothways.sequences import NO_LABEL, Numbers, Sequences
 from bothways.settings import Search, Settings
 from bothways.study.factors import DataShape, Setting, Value
 from bothways.study.held_out import HeldOut
@@ -169,20 +169,25 @@ class _Data:
         return HeldOut(together, self.shape.classes, self.monitor, self.positive)
 
 
-def folds(train: Sequences, valid: Sequences, seed: int) -> tuple[tuple[Sequences, Sequences], ...]:
+def folds(
+    train: Sequences, valid: Sequences, seed: int, groups: Numbers | None = None
+) -> tuple[tuple[Sequences, Sequences], ...]:
     """What to learn from and what to hold out, train and valid first.
 
-    Where the valid part has few sequences for what is labelled, thirds of the train part are held out in turn, too.
+    Where there are few sequences for what is labelled in the valid part, or few groups in the train part, thirds of the
+    train part are held out in turn, too. `groups` has for each sequence of it the number of its group, which stays
+    together.
 
     Example:
         >>> days = Sequences(np.zeros((90, 1)), np.full(9, 10), labels=np.zeros(90, np.int64))
         >>> [(len(learn), len(hold)) for learn, hold in folds(days, days.take(np.arange(2)), seed=0)]
         [(9, 2), (6, 3), (6, 3), (6, 3)]
     """
-    few = FEW_HELD_OUT[train.per]
-    if len(valid) >= few or len(train) < 2 * PIECES or train.steps > MOST_STEPS:
+    units = np.arange(len(train)) if groups is None else groups
+    count, few = int(units.max(initial=-1)) + 1, FEW_HELD_OUT[train.per]
+    if (len(valid) if groups is None else count) >= few or count < 2 * PIECES or train.steps > MOST_STEPS:
         return ((train, valid),)
-    pieces = np.random.default_rng(seed).permutation(len(train)) % PIECES
+    pieces = (np.random.default_rng(seed).permutation(count) % PIECES)[units]
     return ((train, valid), *((train.keep(pieces != i), train.keep(pieces == i)) for i in range(PIECES)))
 
 
@@ -198,6 +203,7 @@ def tune(
     given: Mapping[str, Value],
     *,
     patterns: Sequence[Patterns] = (),
+    groups: Numbers | None = None,
     budget: float,
     seed: int = 0,
     members: int = Search.members,
@@ -218,6 +224,7 @@ def tune(
         shape: what the data determine about every network.
         given: values of factors that are kept.
         patterns: classifiers that are fitted already, and may become members.
+        groups: as in `folds`.
         budget: seconds after which no trial begins, and those that are going on end; the first one is done in any case.
         seed: of everything that is drawn. What is found depends on the speed of the machine all the same.
         members: the most networks that are averaged.
@@ -239,7 +246,7 @@ def tune(
     counts = np.bincount(labels[labels != NO_LABEL], minlength=shape.classes)
     monitor, positive = monitored(str(given.get("monitor", Settings.monitor)), counts, train.scheme is not None)
     check_tags(monitor, train)
-    data = _Data(folds(train, valid, seed), shape, given, monitor, positive)
+    data = _Data(folds(train, valid, seed, groups), shape, given, monitor, positive)
     plan, done, clock = SearchPlan(shape, train, given, seed), list[Tried](), _Clock(budget)
     first = plan.first[0]
     kept = None
