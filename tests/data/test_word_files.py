@@ -139,6 +139,7 @@ def test_json_lines(tmp_path: Path) -> None:
         ("some.conll", "a O\n# no comment here\n", "line 2 "),
         ("some.conllu", "1\ta\tN\n", "line 1 .* has 3 columns .* has 10 here"),
         ("some.conll", "\n\n# nothing\n", "holds no words"),
+        ("some.conllu", "1-2\tdu" + "\t_" * 8, "holds no words"),
         ("some.conll", b"a O\nb\0 O\n", "line 2 holds a byte that is no text"),
         ("some.conll", "", "holds no words"),
         ("some.jsonl", '{"tokens": ["a"], "tags": ["O"]}\n{"tokens": ["a", "b"], "tags": []}', "line 2 has 2 entries"),

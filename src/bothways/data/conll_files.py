@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -24,29 +23,24 @@ CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "dep
 """The columns of CoNLL-U (https://universaldependencies.org/format.html)."""
 
 DOCUMENT = "-DOCSTART-"
-BETWEEN = {"\t": re.compile("(\t)"), " ": re.compile("([ \t]+)")}
-"""What stands between columns."""
+BETWEEN = {"\t": "\t", " ": "[ \t]+"}
+"""What stands between columns: a tab, or blanks, which may stand at the ends of a line as well."""
 
-RANGE = re.compile(r"\d+[-.]\d+")
+RANGE = r"\d+[-.]\d+"
 """The id of a token of several words or of an empty node of CoNLL-U, neither of which is a word."""
 
-COMMENT = re.compile(r"#\s+(?:[\w.]+ ?= |id |newdoc|newpar)")
+COMMENT = r"^#\s+(?:[\w.]+ ?= |id |newdoc|newpar)"
 """A comment, even if it has as many columns as a word."""
 
+LINES = 2**15
+"""So many lines are written again at a time."""
+
+NO_WORDS = "this file holds no words; each stands on a line of its own."
 HEAD = 1000
 """How many lines show what the columns are."""
 
 LONG_SENTENCE, LONG_WORD = 2_000, 1_000
 """Words of a sentence and characters of a word above which the user is told, for a separator may be missing."""
-
-
-class Line(NamedTuple):
-    """A line with its end, its fields if it is a word, and whether a sentence ends at it."""
-
-    number: int
-    text: str
-    fields: list[str] | None
-    ends: bool = False
 
 
 def read(path: Path, say: Say) -> pl.DataFrame:
@@ -67,32 +61,32 @@ def read(path: Path, say: Say) -> pl.DataFrame:
 
 
 def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
-    """The same in order, `rows` at a time.
+    """The same in order, `rows` at a time at most.
 
     Raises:
         DataError: a line with another number of columns than the first word has, or no word at all.
     """
-    with _opened(path, say) as (names, _, lines):
-        at = int(names[0] == "id")
-        words: list[list[str]] = []
-        sentences: list[int] = []
-        sentence, size, begin, new = 0, 0, 0, True
+    with _opened(path, say, rows) as (names, _, blocks):
+        columns = [pl.col("fields").list.get(place).alias(name) for place, name in enumerate(names)]
+        empty = [pl.col(CONLLU[3:]).replace("_", None)] if tuple(names) == CONLLU else []
+        last = pl.DataFrame(schema={"sentence": pl.Int64, "size": pl.Int64, "number": pl.Int64})
         longest = widest = (0, 0)
-        for number, _, fields, ends in lines:
-            if fields is None:
-                new = new or ends
+        for lines in blocks:
+            words = lines.filter("word")
+            if not words.height:
                 continue
-            if new:
-                sentence, size, begin, new = sentence + 1, 0, number, False
-            size += 1
-            longest, widest = max(longest, (size, begin)), max(widest, (len(fields[at]), number))
-            words.append(fields)
-            sentences.append(sentence)
-            if len(words) == rows:
-                yield _frame(names, words, sentences)
-                words, sentences = [], []
-        if words:
-            yield _frame(names, words, sentences)
+            sizes = words.select("sentence", pl.lit(1, pl.Int64).alias("size"), "number")
+            of_sentence = pl.concat([last, sizes]).group_by("sentence", maintain_order=True)
+            sizes = of_sentence.agg(pl.col("size").sum(), pl.col("number").first())
+            last = sizes.tail(1)
+            longest = max(longest, *sizes.sort("size").tail(1).select("size", "number").iter_rows())
+            frame = words.select(pl.col("sentence").alias(SENTENCE), *columns)
+            width = frame.get_column(names[int(names[0] == "id")]).str.len_chars()
+            at = int(width.arg_max() or 0)
+            widest = max(widest, (width[at], words["number"][at]))
+            yield frame.with_columns(empty)
+    if not last.height:
+        raise DataError(f"{path}: {NO_WORDS}")
     if longest[0] > LONG_SENTENCE:
         say(f"{path}: the sentence from line {longest[1]} has {longest[0]:,} words. Is a blank line missing?")
     if widest[0] > LONG_WORD:
@@ -101,59 +95,50 @@ def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
 
 def line(path: Path, row: int) -> int:
     """The number of the line of a word, whose number from 0 is `row`."""
-    with _opened(path, lambda _: None) as (_, _, lines):
-        return next(islice((line.number for line in lines if line.fields is not None), row, None))
+    with _opened(path, lambda _: None) as (_, _, blocks):
+        numbers = chain.from_iterable(lines.filter("word")["number"] for lines in blocks)
+        return int(next(islice(numbers, row, None)))
 
 
 def pieces(path: Path, label: str, per: str, more: bool) -> Pieces:
-    """The sentences, to be written again with what is predicted in the column `label`, or in a further one at the end.
+    """Its lines, to be written again with what is predicted in the column `label`, or in a further one at the end.
 
     `more` says that another file follows.
     """
-    with _opened(path, lambda _: None) as (names, separator, lines):
+    with _opened(path, lambda _: None) as (names, separator, blocks):
         fill = partial(_labeled, path, separator, names.index(label) if label in names else None)
-        held: list[Line] = []
-        for line in lines:
-            held.append(line)
-            if line.ends:
-                yield Piece(sum(line.fields is not None for line in held), partial(fill, held))
-                held = []
-        yield Piece(sum(line.fields is not None for line in held), partial(fill, held))
+        for lines in blocks:
+            yield Piece(int(lines["word"].sum()), partial(fill, lines))
         if more:
             yield Piece(0, lambda _: "\n")
 
 
-def _labeled(
-    path: Path, separator: str, place: int | None, lines: Sequence[Line], predicted: Sequence[dict[str, Any]]
-) -> str:
+def _labeled(path: Path, separator: str, place: int | None, lines: pl.DataFrame, predicted: pl.DataFrame) -> str:
     """Lines with a label for each word, at its place or at the end."""
-    labels = [str(row["predicted"]) for row in predicted]
+    labels = predicted["predicted"].cast(pl.String)
     blank = "\t\r\n" if separator == "\t" else string.whitespace
-    for label in set(labels):
+    for label in labels.unique():
         if not set(label).isdisjoint(blank):
             raise DataError(f"{path}: this file has no room for the label {label!r}, which holds a blank.")
-    written, following = [], iter(labels)
-    for line in lines:
-        text = line.text if line.text.endswith("\n") else line.text + "\n"
-        if line.fields is not None:
-            bare = text.rstrip("\r\n")
-            parts = BETWEEN[separator].split(bare)
-            if place is None:
-                parts += [separator, next(following)]
-            else:
-                parts[2 * place + 2 * (parts[0] == "" and separator == " ")] = next(following)
-            text = "".join(parts) + text[len(bare) :]
-        written.append(text)
-    return "".join(written)
+    words = lines.filter("word").with_columns(labels.alias("label"))
+    before, after = pl.concat_str("bare", pl.lit(separator)), pl.lit("")
+    if place is not None:
+        edge, field = ("", r"[^\t]*") if separator == "\t" else (r"[ \t]*", r"[^ \t]+")
+        pattern = f"(?s)^({edge}(?:{field}{BETWEEN[separator]}){{{place}}}){field}(.*)$"
+        before, after = (pl.col("bare").str.extract(pattern, group) for group in (1, 2))
+    end = pl.col("text").str.strip_prefix(pl.col("bare"))
+    written = words.select(pl.concat_str(before, "label", after, end)).to_series()
+    text = "".join(lines["text"].scatter(lines["word"].arg_true(), written))
+    return text if text.endswith("\n") else text + "\n"
 
 
 @contextmanager
-def _opened(path: Path, say: Say) -> Iterator[tuple[list[str], str, Iterator[Line]]]:
-    """The names of the columns, what separates them, and the lines."""
+def _opened(path: Path, say: Say, rows: int = LINES) -> Iterator[tuple[list[str], str, Iterator[pl.DataFrame]]]:
+    """The names of the columns, what separates them, and the lines, `rows` at a time."""
     with utf8(path, say) as plain, plain.open(encoding="utf-8-sig", newline="\n") as text:
         head = list(islice(text, HEAD))
         names, separator = _dialect(path, head)
-        yield names, separator, _lines(path, chain(head, text), names, separator)
+        yield names, separator, _parsed(path, chain(head, text), names, separator, rows)
 
 
 def _dialect(path: Path, head: Sequence[str]) -> tuple[list[str], str]:
@@ -167,11 +152,11 @@ def _dialect(path: Path, head: Sequence[str]) -> tuple[list[str], str]:
         elif not text.startswith(("#", DOCUMENT)):
             bare.append(text)
     if not bare:
-        raise DataError(f"{path}: this file holds no words; each stands on a line of its own.")
+        raise DataError(f"{path}: {NO_WORDS}")
     separator = " " if " " in bare[0].strip(" ") and "\t" not in bare[0] else "\t"
-    width = len(_split(bare[0], separator))
+    width = len(re.split(BETWEEN[separator], bare[0].strip(" ") if separator == " " else bare[0]))
     ids = [text.split(separator)[0] for text in bare]
-    ids = [each for each in ids if not RANGE.fullmatch(each)]
+    ids = [each for each in ids if not re.fullmatch(RANGE, each)]
     numbered = width > 1 and ids == [str(k + 1) for k in range(len(ids))] and (len(ids) > 1 or width == len(CONLLU))
     if ".conllu" in path.name.lower() or (numbered and width == len(CONLLU)):
         return list(CONLLU), separator
@@ -180,40 +165,40 @@ def _dialect(path: Path, head: Sequence[str]) -> tuple[list[str], str]:
     return names + (["tag"] if len(rest) == 1 else rest), separator
 
 
-def _lines(path: Path, text: Iterator[str], names: Sequence[str], separator: str) -> Iterator[Line]:
-    numbered, begins = names[0] == "id", True
-    for number, line in enumerate(text, start=1):
-        bare = line.rstrip("\r\n")
-        if not bare.strip(" \t"):
-            begins = True
-            yield Line(number, line, None, ends=True)
-            continue
-        fields = _split(bare, separator)
-        fits = len(fields) == len(names)
-        if bare.startswith(DOCUMENT):
-            begins = True
-            yield Line(number, line, None, ends=True)
-        elif bare[0] == "#" and begins and (numbered or not fits or COMMENT.match(bare)):
-            yield Line(number, line, None)
-        elif not fits:
+def _parsed(path: Path, text: Iterator[str], names: Sequence[str], separator: str, rows: int) -> Iterator[pl.DataFrame]:
+    """The lines, `rows` at a time: which are words, of which sentence, and their fields."""
+    numbered, number, sentence, inside, begun = names[0] == "id", 1, 0, False, False
+    bare, fields = pl.col("bare"), pl.col("bare").str.split("\t")
+    if separator == " ":
+        # Not at every blank of Unicode: words may hold one, such as the no-break space of "10 000".
+        fields = bare.str.strip_chars(" \t").str.replace_all(BETWEEN[" "], " ").str.split(" ")
+    ends = bare.str.strip_chars(" \t").eq("") | bare.str.starts_with(DOCUMENT)
+    fits = pl.col("fields").list.len() == len(names)
+    remark = bare.str.starts_with("#") & (pl.lit(numbered) | ~fits | bare.str.contains(COMMENT))
+    token = ~pl.col("fields").list.first().str.contains(f"^{RANGE}$") if numbered else pl.lit(True)
+    while lines := list(islice(text, rows)):
+        frame = pl.DataFrame({"text": lines}).with_columns(bare=pl.col("text").str.strip_chars_end("\r\n"))
+        frame = frame.with_columns(number=pl.int_range(number, number + pl.len()), ends=ends, fields=fields)
+        # What looks like a remark is one where a sentence begins, and a word behind other words.
+        frame = frame.with_columns(tokens=_since_the_end(~pl.col("ends") & ~remark, inside))
+        wrong = frame.filter(~pl.col("ends") & (pl.col("tokens") > 0) & ~fits)
+        if wrong.height:
+            at, line, width = wrong.select("number", bare.str.head(40), pl.col("fields").list.len()).row(0)
             between = "tabs" if separator == "\t" else "spaces"
             raise DataError(
-                f"{path}: line {number} ({bare[:40]!r}) has {counted(len(fields), 'column')} between {between}; a word "
-                f"has {len(names)} here ({', '.join(names)}). Put it right."
+                f"{path}: line {at} ({line!r}) has {counted(width, 'column')} between {between}; a word has "
+                f"{len(names)} here ({', '.join(names)}). Put it right."
             )
-        else:
-            begins = False
-            yield Line(number, line, None if numbered and RANGE.fullmatch(fields[0]) else fields)
+        frame = frame.with_columns(word=~pl.col("ends") & (pl.col("tokens") > 0) & token)
+        frame = frame.with_columns(words=_since_the_end(pl.col("word"), begun))
+        first = pl.col("word") & (pl.col("words") == 1)
+        frame = frame.with_columns(sentence=sentence + first.cast(pl.Int64).cum_sum())
+        number, sentence = number + len(lines), frame["sentence"][-1]
+        inside, begun = frame["tokens"][-1] > 0, frame["words"][-1] > 0
+        yield frame
 
 
-def _split(bare: str, separator: str) -> list[str]:
-    # Not at every blank of Unicode: words may hold one, such as the no-break space of "10 000".
-    if separator == "\t":
-        return bare.split("\t")
-    return [field for field in bare.replace("\t", " ").split(" ") if field]
-
-
-def _frame(names: Sequence[str], words: list[list[str]], sentences: list[int]) -> pl.DataFrame:
-    columns = [pl.Series(name, column, pl.String) for name, column in zip(names, zip(*words, strict=True), strict=True)]
-    frame = pl.DataFrame([pl.Series(SENTENCE, sentences, pl.Int64), *columns])
-    return frame.with_columns(pl.col(CONLLU[3:]).replace("_", None)) if tuple(names) == CONLLU else frame
+def _since_the_end(flag: pl.Expr, before: bool) -> pl.Expr:
+    """How many lines with a flag there are since the last end; one more if there are some `before` the first line."""
+    count = flag.cast(pl.Int64).cum_sum()
+    return count - pl.when("ends").then(count).forward_fill().fill_null(-int(before))

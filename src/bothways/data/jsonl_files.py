@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,6 +20,9 @@ from bothways.errors import DataError
 
 BYTES = 2**24
 """How many bytes of lines are read at a time."""
+
+ENTRIES = 1000
+"""So many objects are written again at a time."""
 
 DEEPEST = 32
 """Values that are nested deeper are refused: Polars takes time that grows with the cube of the depth."""
@@ -70,18 +73,15 @@ def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
 
 
 def pieces(path: Path, label: str, per: str, more: bool) -> Pieces:
-    """The sentences, to be written again with what is predicted: lists, or one value per sentence."""
-    with utf8(path, lambda _: None) as text, text.open(encoding="utf-8-sig", newline="\n") as lines:
-        for line in filter(str.strip, lines):
-            for entry in json.loads(line + lines.read()) if line.lstrip().startswith("[") else [json.loads(line)]:
-                words: Any = next((entry[key] for key in LISTS if entry.get(key) is not None), [])
-                lists = isinstance(words, list)  # else there is an object per word
-                yield Piece(len(words) if lists else 1, partial(_labeled, entry, lists and per == "step"))
+    """Its sentences, to be written again with what is predicted: lists, or one value per sentence."""
+    entries = _entries(path)
+    while some := list(islice(entries, ENTRIES)):
+        yield Piece(sum(words for _, words, _ in some), partial(_labeled, some, per))
 
 
 def line(path: Path, row: int) -> int:
     """The number of the sentence of a word, whose number from 0 is `row`."""
-    ends = accumulate(piece.words for piece in pieces(path, "", "step", False))
+    ends = accumulate(words for _, words, _ in _entries(path))
     return next(number for number, end in enumerate(ends, 1) if row < end)
 
 
@@ -111,11 +111,27 @@ def _what(path: Path) -> str:
     return "object" if ".json" in path.suffixes else "line"
 
 
-def _labeled(entry: dict[str, Any], lists: bool, predicted: Sequence[dict[str, Any]]) -> str:
-    for name in predicted[0] if predicted else ("predicted", "probability"):
-        values = [round(row[name], 6) if isinstance(row[name], float) else row[name] for row in predicted]
-        entry[name] = values if lists else values[0] if values else None
-    return json.dumps(entry, ensure_ascii=False) + "\n"
+def _entries(path: Path) -> Iterator[tuple[dict[str, Any], int, bool]]:
+    """The objects, how many words each holds, and whether they are in lists; else there is an object per word."""
+    with utf8(path, lambda _: None) as text, text.open(encoding="utf-8-sig", newline="\n") as lines:
+        for line in filter(str.strip, lines):
+            for entry in json.loads(line + lines.read()) if line.lstrip().startswith("[") else [json.loads(line)]:
+                words: Any = next((entry[key] for key in LISTS if entry.get(key) is not None), [])
+                lists = isinstance(words, list)
+                yield entry, len(words) if lists else 1, lists
+
+
+def _labeled(entries: Sequence[tuple[dict[str, Any], int, bool]], per: str, predicted: pl.DataFrame) -> str:
+    floats = pl.col(pl.Float32, pl.Float64).cast(pl.Float64).round(6)
+    columns = predicted.with_columns(floats).to_dict(as_series=False)
+    written, start = [], 0
+    for entry, words, lists in entries:
+        for name, values in columns.items():
+            own = values[start : start + words]
+            entry[name] = own if lists and per == "step" else own[0] if own else None
+        start += words
+        written.append(json.dumps(entry, ensure_ascii=False) + "\n")
+    return "".join(written)
 
 
 def _check_depth(path: Path, lines: bytes) -> None:

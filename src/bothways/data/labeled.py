@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -197,22 +197,26 @@ def _sentences(
     name: str, file: BinaryIO, pieces: Pieces, results: Sequence[str]
 ) -> Iterator[Callable[[pl.DataFrame], None]]:
     """A file in the form of the files called `name`; gives what adds the results of further words."""
-    held: list[dict[str, Any]] = []
+    held: list[pl.DataFrame] = []
+    count = 0
     piece = next(pieces, None)
 
     def write(frame: pl.DataFrame) -> None:
-        nonlocal piece, held
-        count = len(held) + frame.height
-        rows = chain(held, frame.select(results).iter_rows(named=True))
-        while piece is not None and piece.words <= count:
-            file.write(piece.labeled(list(islice(rows, piece.words))).encode())
-            count -= piece.words
+        nonlocal piece, held, count
+        held.append(frame.select(results))
+        count += frame.height
+        if piece is None or piece.words > count:
+            return
+        rows = pl.concat(held)
+        while piece is not None and piece.words <= rows.height:
+            file.write(piece.labeled(rows.head(piece.words)).encode())
+            rows = rows.slice(piece.words)
             piece = next(pieces, None)
-        held = list(rows)
+        held, count = [rows], rows.height
 
     with file:
         yield write
-        if piece is not None or held:
+        if piece is not None or count:
             raise DataError(f"{name}: changed while it was labeled. Label it again.")
 
 

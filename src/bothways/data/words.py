@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -28,11 +28,11 @@ class Piece(NamedTuple):
 
     Attributes:
         words: how many words it holds.
-        labeled: its text with what is predicted for each of them, as rows of columns by name.
+        labeled: its text with what is predicted for each of them, as rows of a table.
     """
 
     words: int
-    labeled: Callable[[Sequence[dict[str, Any]]], str]
+    labeled: Callable[[pl.DataFrame], str]
 
 
 Pieces = Iterator[Piece]
