@@ -297,6 +297,9 @@ def fit_encoding(table: Table, columns: Columns, train: Sequences) -> tuple[Enco
             kinds.append(Category(name, tuple(counts["value"].to_list())))
             if column.dtype == pl.String and counts.filter(n=1).height > max(FEW_ROWS, NEW_WORDS * len(text)):
                 kinds += _spelling(name, counts)
+                notices.append(
+                    f"Column {name!r}: many of its values come once, as words do, so their spelling is read, too."
+                )
     gaps = ""
     if order is not None:
         places = table.column(order).gather(rows)
