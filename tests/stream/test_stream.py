@@ -59,6 +59,7 @@ def test_a_forward_network_gives_the_offline_numbers_at_once(kind: str, chunk: i
     found = sorted(pushed(stream, list(events_of(sequences)), 20) + stream.flush())
     expected = np.concatenate(model.predict_proba(sequences))
     assert np.array_equal(np.array([each.probabilities for each in found], np.float32), expected)
+    assert (model.stream().lookahead, model.stream().chunk) == (model.network.lookahead, 1)
     if model.network.lookahead:
         with pytest.raises(InputError, match="trained to label steps 4 steps late"):
             model.stream(3)
@@ -95,6 +96,19 @@ def test_replay_after_a_restore_gives_the_same_bits(kinds: list[dict[str, Any]],
     assert pushed(second, [event for event in events[:70] if event[0] == "key 0"], 9) == []
     assert len(second) == before
     assert second.dropped == sum(event[0] == "key 0" for event in events[:70])
+
+
+def test_a_stream_that_is_loaded_goes_on_in_the_same_order() -> None:
+    model, events = model_of([{}]), list(events_of(sequences_of([60, 3, 45, 50, 2])))
+    first = model.stream(2, chunk=1, reorder=4)
+    pushed(first, events[:40], 7)
+    first.close("key 0")  # so that the next key gets a place among older ones
+    pushed(first, events[40:90], 7)
+    second = model.stream(2, chunk=1, reorder=4)
+    second.load(first.save())
+    assert second.save() == first.save()
+    assert pushed(second, events[90:], 11) == pushed(first, events[90:], 5)
+    assert second.flush() == first.flush()
 
 
 def test_a_state_that_is_not_whole_or_not_ours_is_refused() -> None:

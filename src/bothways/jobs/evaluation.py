@@ -141,7 +141,7 @@ def late_scores(
         InputError: a model that no stream can have, or a lookahead below what it was trained for.
     """
     forward = all(network.direction == "forward" for network in model.networks)
-    asked = [max(network.lookahead for network in model.networks)] if forward else dict.fromkeys(lookaheads)
+    asked = [model.stream().lookahead] if forward else dict.fromkeys(lookaheads)
     stride = math.lcm(*(network.conv_stride for network in model.networks))
     ways = {(each, chunk): None for each in asked for chunk in (stride, model.stream(each).chunk)}
     found = []

@@ -21,11 +21,10 @@ from bothways.stream.state import fingerprint, pack, unpack
 from bothways.stream.windows import MemberStream, Numbers, Windows, reach
 
 LOOKAHEAD = 16
-"""How many steps late labels are, unless something else is asked for."""
+"""How many later steps labels see, unless something else is asked for, where networks do not read forward alone."""
 
 SWEEP = 1024
 """After so many events, or as many as there are keys, those keys are closed that have been idle for too long."""
-
 
 SAVED = ("events", "dropped", "_newest", "_next_sweep")
 """What `Stream.save` keeps beside the keys."""
@@ -97,9 +96,10 @@ class Stream:
 
     Args:
         model: what labels; one label per step.
-        lookahead: how many later steps a label sees at least, where the sequence has them. A forward network sees none,
-            unless it was trained to (`Network.lookahead`); then it is that, and less cannot be.
-        chunk: how many steps are labeled at once, a multiple of the strides of convolutions; None for the lookahead.
+        lookahead: how many later steps a label sees at least, where the sequence has them; None for 16. Networks that
+            read forward see what they were trained for (`Network.lookahead`), which is their default, and the least.
+        chunk: how many steps are labeled at once, a multiple of the strides of convolutions; None for the lookahead,
+            and for 1 where all networks read forward.
         reorder: how many places events of a key may be out of order.
         idle: after how much silence a key is closed: in seconds where steps are times, else in their unit; None for
             never.
@@ -142,10 +142,13 @@ class Stream:
             )
         stride = lcm(*(network.conv_stride for network in model.networks))
         late = max(network.lookahead for network in model.networks)
-        self.lookahead = whole("lookahead", (late or LOOKAHEAD) if lookahead is None else lookahead, 0)
+        forward = all(network.direction == "forward" for network in model.networks)
+        least = late if forward else max(late, LOOKAHEAD)
+        self.lookahead = whole("lookahead", least if lookahead is None else lookahead, 0)
         if self.lookahead < late:
             raise InputError(f"lookahead is {self.lookahead}; this model was trained to label steps {late} steps late.")
-        self.chunk = whole("chunk", -(-max(1, self.lookahead) // stride) * stride if chunk is None else chunk, 1)
+        usual = stride if forward else -(-max(1, self.lookahead) // stride) * stride
+        self.chunk = whole("chunk", usual if chunk is None else chunk, 1)
         self.reorder = whole("reorder", reorder, 0)
         if self.chunk % stride:
             raise InputError(f"chunk is {self.chunk}; the convolution of this model needs a multiple of {stride}.")
@@ -425,11 +428,11 @@ class Stream:
 
     def _closed(self, slots: list[int]) -> list[_Found]:
         """The labels of what these keys still hold; they are no more."""
-        rest = [(slot, *event, 0) for slot in slots for event in self._waiting.pop(slot, [])]
+        rest = [(slot, *event, i) for i, slot in enumerate(slots) for event in self._waiting.pop(slot, [])]
         found = self._take(_Events.of(rest, self._values[0, :0]), self._reader.gap) if rest else []
-        open_ones = np.array(slots, np.int64)
-        open_ones = open_ones[self._length[open_ones] > self._past[open_ones]]
-        found += self._label(open_ones, np.arange(len(open_ones)), ends=True)
+        closed = np.array(slots, np.int64)
+        holding = np.flatnonzero(self._length[closed] > self._past[closed])
+        found += self._label(closed[holding], holding, ends=True)
         for slot in slots:
             del self._slots[self._keys[slot]]
             self._steps[slot] = self._keys[slot] = self._last[slot] = None
