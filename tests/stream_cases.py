@@ -61,7 +61,7 @@ def events_of(sequences: list[np.ndarray], seed: int = 2) -> Iterator[tuple[str,
         places[k] += 1
 
 
-def table_model(gaps: str) -> Model:
+def table_model(gaps: str, **more: Any) -> Model:
     random = np.random.default_rng(0)
     numbers = (Number("bytes", fill=3.5, flagged=True), Number("on"), Number("load", fill=0.25))
     encoding = Encoding(numbers, (Category("proto", ("tcp", None, "80")), Category("flag", ("true",))), gaps)
@@ -73,7 +73,7 @@ def table_model(gaps: str) -> Model:
         order="at",
         encoding=encoding,
     )
-    network = Network(features=len(encoding.names), classes=2, categories=encoding.sizes, units=8)
+    network = Network(features=len(encoding.names), classes=2, categories=encoding.sizes, units=8, **more)
     weights = {
         name: random.uniform(0.1, 1, shape).astype(np.float32) for name, shape in network.weight_shapes().items()
     }

@@ -26,7 +26,7 @@ def names(tmp_path: Path) -> list[str]:
 
 
 def evaluated(names: list[str], **more: Any) -> Any:
-    return jobs.evaluate(*names, "all", say=lambda words: None, **more)
+    return jobs.evaluate(names[0], names[1], "all", say=lambda words: None, **more)
 
 
 def test_each_way_has_its_score(names: list[str]) -> None:
@@ -46,6 +46,14 @@ def test_each_way_has_its_score(names: list[str]) -> None:
     assert len({each.value for each in scores}) > 1
     assert all(each.microseconds > 0 for each in evaluation.late)
     assert evaluated(names).late == ()
+
+
+def test_networks_that_read_forward_have_the_one_way_that_they_were_trained_for(names: list[str]) -> None:
+    for lookahead in (0, 4):
+        store.save(table_model("numbers", direction="forward", lookahead=lookahead), names[0])
+        late, whole = evaluated(names, lookahead=[0, 16]).late
+        assert (late.lookahead, late.chunk, whole.delay) == (lookahead, 1, "all")
+        assert late.score == whole.score
 
 
 def test_the_command_and_the_report_show_it(

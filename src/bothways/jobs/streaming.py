@@ -193,6 +193,8 @@ class _Run:
             return key, step, event if self._table else event["values"]
         except KeyError as missing:
             raise DataError(f"Line {self._lines:,} has no {missing}; an event needs it.") from None
+        except json.JSONDecodeError as error:
+            raise DataError(f"Line {self._lines:,} is no JSON: {error.msg} at character {error.pos + 1}.") from None
         except (ValueError, TypeError) as error:
             raise DataError(f"Line {self._lines:,} is no event: {error}.") from None
 

@@ -41,7 +41,7 @@ class Labeled(NamedTuple):
     """
 
     key: Any
-    step: Step
+    step: Any
     label: Label
     probabilities: list[float]
 
