@@ -113,6 +113,7 @@ def test_the_slow_ones(server: Running) -> None:
 def test_half_closed_and_broken_connections(server: Running) -> None:
     body = json.dumps(BODY).encode()
     assert sent(server, head(len(body)) + body, half_close=True)[:12] in (b"HTTP/1.1 200", b"")
+    assert sent(server, head(len(body)) + body[:20], half_close=True)[:12] in (b"HTTP/1.1 400", b"")
     for _ in range(20):
         with socket.create_connection(("127.0.0.1", server.port)) as connection:
             connection.sendall(head(len(body)) + body[:20])

@@ -89,7 +89,7 @@ class RefusedError(Exception):
 
 
 class _GoneError(Exception):
-    """Nobody waits for the answer any more."""
+    """A WebSocket has ended."""
 
 
 class App:
@@ -143,8 +143,6 @@ class App:
                 answer = refused.answer
             except BothwaysError as error:
                 answer = RefusedError(400, str(error)).answer
-            except _GoneError:
-                return
             except Exception as error:
                 log.exception("failed", extra={"facts": {"path": scope["path"], "error": type(error).__name__}})
                 answer = RefusedError(500, "The server failed to answer; its log says more.").answer
@@ -216,7 +214,7 @@ class App:
         except TimeoutError:
             raise RefusedError(408, "The request took too long to arrive.", CLOSE) from None
         if message["type"] != "http.request":
-            raise _GoneError
+            raise RefusedError(400, "The request ended before its body did.", CLOSE)
         return body
 
     def _hold(self, scope: Message, size: int, announced: int = 0) -> None:

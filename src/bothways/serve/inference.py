@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bothways.sequences import Numbers
 from bothways.serve.metrics import Counts
 from bothways.serve.models import Served, Steps
 from bothways.serve.protocol import Request, answer, parse
 from bothways.serve.streams import OpenSequences
 
-Floats = npt.NDArray[np.float32]
+Labels = tuple[Numbers, npt.NDArray[np.float32]]
 
 SMALL_BYTES = 1 << 15
 """A body of at most this size is read at once; a larger one in another thread."""
@@ -30,7 +31,7 @@ STEPS_TOGETHER = 4
 class _Batch:
     """Requests that will share a run."""
 
-    parts: list[tuple[Steps, asyncio.Future[Floats]]] = field(default_factory=list)
+    parts: list[tuple[Steps, asyncio.Future[Labels]]] = field(default_factory=list)
     steps: int = 0
     since: float = field(default_factory=time.perf_counter)
 
@@ -62,8 +63,7 @@ class Inference:
             request, steps = _read(served, body, header_length)
         count = int(steps.lengths.sum())
         if count <= served.quick and not request.parameters.get("sequence_id"):
-            p = await self._join(served, steps, count, counts)
-            return answer(served.named, request, served.results(steps, p))
+            return answer(served.named, request, served.results(steps, *await self._join(served, steps, count, counts)))
         whole: list[bytes] = await self.run(self._alone, served, request, steps, counts, since)
         return whole
 
@@ -75,7 +75,7 @@ class Inference:
         """Wait for the threads."""
         self._pool.shutdown()
 
-    def _join(self, served: Served, steps: Steps, count: int, counts: Counts) -> asyncio.Future[Floats]:
+    def _join(self, served: Served, steps: Steps, count: int, counts: Counts) -> asyncio.Future[Labels]:
         """The probabilities, when the run that it shares with others is done."""
         loop = asyncio.get_running_loop()
         key = served, steps.single
@@ -83,7 +83,7 @@ class Inference:
         if batch is None:
             batch = self._open[key] = _Batch()
             loop.call_soon(self._run, key, batch, counts)
-        future: asyncio.Future[Floats] = loop.create_future()
+        future: asyncio.Future[Labels] = loop.create_future()
         batch.parts.append((steps, future))
         batch.steps += count
         if batch.steps > STEPS_TOGETHER * served.quick:
@@ -96,7 +96,7 @@ class Inference:
         served, _ = key
         together = [steps for steps, _ in batch.parts]
         try:
-            p = _probabilities(served, together, counts, batch.since)
+            codes, p = _labeled(served, together, counts, batch.since)
         except Exception as error:
             if len(batch.parts) > 1:  # one of them is wrong; each gets its own answer
                 for part in batch.parts:
@@ -108,7 +108,7 @@ class Inference:
         for steps, future in batch.parts:
             end = start + int(steps.lengths.sum() if served.model.network.per == "step" else len(steps.lengths))
             if not future.cancelled():
-                future.set_result(p[start:end])
+                future.set_result((codes[start:end], p[start:end]))
             start = end
 
     def _alone(self, served: Served, request: Request, steps: Steps, counts: Counts, since: float) -> list[bytes]:
@@ -118,7 +118,7 @@ class Inference:
             served, results = self.sequences.take(served, request.parameters, steps)
             counts.ran(1, 1, start - since, time.perf_counter() - start)
         else:
-            results = served.results(steps, _probabilities(served, [steps], counts, since))
+            results = served.results(steps, *_labeled(served, [steps], counts, since))
         return answer(served.named, request, results)
 
 
@@ -127,8 +127,11 @@ def _read(served: Served, body: bytes, header_length: int | None) -> tuple[Reque
     return request, served.steps(request)
 
 
-def _probabilities(served: Served, parts: Sequence[Steps], counts: Counts, since: float) -> Floats:
+def _labeled(served: Served, parts: Sequence[Steps], counts: Counts, since: float) -> Labels:
+    """The codes of all labels, and their probabilities."""
     start = time.perf_counter()
-    p = served.model.probabilities(served.sequences(parts))
+    sequences = served.sequences(parts)
+    p = served.model.probabilities(sequences)
+    codes = served.model.decide(p, sequences.lengths)
     counts.ran(len(parts), sum(len(part.lengths) for part in parts), start - since, time.perf_counter() - start)
-    return p
+    return codes, p

@@ -202,9 +202,8 @@ class Served:
         places = lists[str(columns.order)]
         return [EPOCH + timedelta(seconds=each) for each in places] if columns.fitted.gaps == "times" else places, rows
 
-    def results(self, steps: Steps, p: npt.NDArray[np.float32]) -> dict[str, tuple[str, Array]]:
+    def results(self, steps: Steps, codes: Numbers, p: npt.NDArray[np.float32]) -> dict[str, tuple[str, Array]]:
         """The outputs by name, with their data types. What stands at steps that do not count means nothing."""
-        codes = self.model.decide(p, steps.lengths)
         if self.model.network.per == "step":
             if steps.places is not None:
                 whole = np.zeros((*steps.shape, p.shape[1]), np.float32)

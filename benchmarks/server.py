@@ -1,0 +1,430 @@
+"""How much `bothways serve` answers, with the client on the same cores, and what wrong requests do to it.
+
+    python benchmarks/server.py                          # requests/s beside FastAPI on uvicorn, and steps/s as bytes
+    python benchmarks/server.py --steady 600             # 2,000 requests/s for ten minutes
+    python benchmarks/server.py --malformed 100000       # wrong requests of all kinds
+
+The model has the defaults of `bothways train`: 4 features, 32 units both ways; its weights are random. The request is
+one sequence of 10 steps in JSON, from 16 connections. FastAPI runs the same model by `Model.predict_proba`, in the
+plainest program, once in its threads (`def`) and once on its loop (`async def`); the better one counts. Servers take
+turns, in processes of their own. It needs `pip install '.[serve]' fastapi uvicorn httptools`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import select
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bothways import store
+from bothways.errors import DataError
+from bothways.files import check_output, written_whole
+from bothways.network import Network
+from bothways.runtime import Member, Model
+
+CONNECTIONS = 16
+INFER = "/v2/models/short/infer"
+
+FASTAPI = """
+import sys
+import numpy as np, uvicorn
+from fastapi import FastAPI
+from pydantic import BaseModel
+import bothways
+model = bothways.load(sys.argv[1])
+classes = np.array(model.classes)
+class Tensor(BaseModel):
+    name: str
+    shape: list[int]
+    datatype: str
+    data: list[float]
+class Request(BaseModel):
+    inputs: list[Tensor]
+class Answer(BaseModel):
+    labels: list[list[str]]
+    probabilities: list[list[list[float]]]
+app = FastAPI()
+@app.post("/v2/models/short/infer")
+KIND infer(request: Request) -> Answer:
+    given = request.inputs[0]
+    found = model.predict_proba(list(np.array(given.data, np.float32).reshape(given.shape)))
+    return Answer(labels=[classes[p.argmax(1)].tolist() for p in found], probabilities=[p.tolist() for p in found])
+uvicorn.run(app, port=int(sys.argv[2]), log_level="error")
+"""
+
+
+def main() -> None:
+    """Measure what is asked for, and print it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=5, help="of a round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steady", type=float, default=0, help="seconds of a steady load")
+    parser.add_argument("--rate", type=int, default=2000, help="requests a second of the steady load")
+    parser.add_argument("--malformed", type=int, default=0, help="so many wrong requests")
+    parser.add_argument("--save", type=Path, help="keep the figures in a .json file")
+    given = parser.parse_args()
+    save = None if given.save is None else check_output(given.save, (".json",))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "short.bothways")
+        store.save(model(), path)
+        if given.steady:
+            figures = steady(path, given.rate, given.steady)
+        elif given.malformed:
+            figures = malformed(path, given.malformed)
+        else:
+            figures = compared(path, given.seconds, given.rounds)
+    for name, value in figures.items():
+        print(f"{name}: {value:,.4g}" if isinstance(value, float) else f"{name}: {value}")
+    if save:
+        with written_whole(save, DataError) as temporary:
+            temporary.write_text(json.dumps(figures, indent=2))
+
+
+def model() -> Model:
+    """A model with the defaults of training, and weights at random."""
+    network = Network(features=4, classes=2)
+    generator = np.random.default_rng(0)
+    weights = {
+        name: generator.normal(scale=0.3, size=shape).astype(np.float32)
+        for name, shape in network.weight_shapes().items()
+    }
+    weights["input/scale"] = np.ones_like(weights["input/scale"])
+    return Model([Member(network, weights)], ("calm", "alarm"))
+
+
+def compared(path: Path, seconds: float, rounds: int) -> dict[str, Any]:
+    """Requests a second of ours and of FastAPI, in turns; and steps a second of ours with tensors as bytes."""
+    short, large, steps = short_request(), *large_request()
+    found: dict[str, list[float]] = {}
+    with serving(path) as ours, fastapi(path, "def") as threads, fastapi(path, "async def") as loop:
+        for _ in range(rounds):
+            for name, port, request in (
+                ("bothways", ours.port, short),
+                ("FastAPI, def", threads.port, short),
+                ("FastAPI, async def", loop.port, short),
+                ("bytes", ours.port, large),
+            ):
+                rate, delays = loaded(port, request, CONNECTIONS if request is short else 2, seconds)
+                found.setdefault(name, []).append(rate * (1 if request is short else steps))
+                found.setdefault(f"{name}, p99 in ms", []).append(percentile(delays, 0.99) * 1e3)
+    medians = {name: statistics.median(values) for name, values in found.items()}
+    best = max(medians["FastAPI, def"], medians["FastAPI, async def"])
+    return {
+        **{f"{name}, requests/s": medians[name] for name in ("bothways", "FastAPI, def", "FastAPI, async def")},
+        "times as many as FastAPI": medians["bothways"] / best,
+        "bothways, p99 in ms": medians["bothways, p99 in ms"],
+        "tensors as bytes, steps/s": medians["bytes"],
+    }
+
+
+def steady(path: Path, rate: int, seconds: float) -> dict[str, Any]:
+    """Delays of a load that does not wait for answers: each counts from when its request was due."""
+    request, delays, wrong = short_request(), list[float](), 0
+    with serving(path) as server:
+        loaded(server.port, request, CONNECTIONS, 2)  # warm
+        before = server.memory()
+        poll, idle, due = select.epoll(), list[int](), dict[int, float]()
+        sockets = {each.fileno(): each for each in (connected(server.port) for _ in range(64))}
+        rests = dict.fromkeys(sockets, b"")
+        for number in sockets:
+            poll.register(number, select.EPOLLIN)
+            idle.append(number)
+        start, sent, total = time.perf_counter(), 0, int(rate * seconds)
+        while len(delays) + wrong < total:
+            now = time.perf_counter()
+            while idle and sent < total and start + sent / rate <= now:
+                number = idle.pop()
+                due[number] = start + sent / rate
+                sockets[number].send(request)
+                sent += 1
+            for number, _ in poll.poll(max(0.0, min(0.001, start + sent / rate - now))):
+                rests[number] += sockets[number].recv(65536)
+                if (end := answered(rests[number])) is not None:
+                    wrong += not rests[number].startswith(b"HTTP/1.1 200")
+                    delays += [time.perf_counter() - due[number]]
+                    rests[number] = rests[number][end:]
+                    idle.append(number)
+        took = time.perf_counter() - start
+        after = server.memory()
+    return {
+        "requests": len(delays),
+        "requests/s": len(delays) / took,
+        "errors": wrong,
+        "p50 in ms": percentile(delays, 0.5) * 1e3,
+        "p99 in ms": percentile(delays, 0.99) * 1e3,
+        "largest in ms": max(delays) * 1e3,
+        "memory in MB before": before,
+        "memory in MB after": after,
+    }
+
+
+def malformed(path: Path, count: int) -> dict[str, Any]:
+    """What wrong requests are answered, and whether the server is as it was afterwards."""
+    rng, statuses = random.Random(0), Counter[str]()
+    with serving(path, "--max-seconds", "2", "--max-body", "1") as server:
+        for _ in range(2):  # what the first ones need stays
+            for _ in range(500):
+                statuses[outcome(server.port, wrong_request(rng), rng)] += 1
+        before, files = server.memory(), server.files()
+        slow: list[socket.socket] = []
+        for i in range(count - 1000):
+            statuses[outcome(server.port, wrong_request(rng), rng)] += 1
+            if i % 20 == 0:  # somebody who sends half of a request and then nothing
+                slow.append(connected(server.port))
+                slow[-1].send(short_request()[: rng.randrange(1, 400)])
+                while len(slow) > 50:
+                    slow.pop(0).close()
+        time.sleep(3)
+        for each in slow:
+            each.close()
+        time.sleep(1)
+        assert server.process.poll() is None, "The server has ended."
+        _, delays = loaded(server.port, short_request(), CONNECTIONS, 2)
+        after, files_after = server.memory(), server.files()
+    return {
+        **{f"answered {status}": n for status, n in sorted(statuses.items())},
+        "failures (5xx but 503)": sum(n for status, n in statuses.items() if status[0] == "5" and status != "503"),
+        "memory in MB before": before,
+        "memory in MB after": after,
+        "open files before": files,
+        "open files after": files_after,
+        "p99 in ms afterwards": percentile(delays, 0.99) * 1e3,
+    }
+
+
+ODD: list[Any] = [
+    None,
+    True,
+    -1,
+    0,
+    2**63,
+    1e400,
+    1.5,
+    "",
+    "x",
+    "ä" * 100,
+    [],
+    [[]],
+    [None],
+    {},
+    {"a": []},
+    [[1, 2], [3]],
+]
+"""Values for places where JSON should have others."""
+
+HEADERS = [
+    "Transfer-Encoding: chunked",
+    "Expect: 100-continue",
+    "Content-Encoding: gzip",
+    "Origin: http://a.b",
+    ": x",
+    "Host: b",
+    "X: " + "y" * 100_000,
+    "A: b\r\n" * 300 + "A: b",
+    "Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13",
+]
+"""Headers that are wrong, too much, or belong to something else."""
+
+LINES = [
+    "GET / HTTP/1.1",
+    "POST /label HTTP/1.1",
+    "POST /label/short?threshold=x HTTP/1.1",
+    "PUT /v2 HTTP/1.1",
+    f"POST {INFER} HTTP/3.0",
+    "GET /v2/models/%ff%00 HTTP/1.1",
+    "GET /" + "a" * 9000 + " HTTP/1.1",
+    "GET /stream/short HTTP/1.1",
+    "OPTIONS * HTTP/1.1",
+    "POST //v2//models HTTP/1.1",
+    "\x00",
+    "GET /v2",
+]
+"""First lines that ask for something else, or for nothing."""
+
+
+def wrong_request(rng: random.Random) -> bytes:
+    """A request that is wrong in some way; now and then in none."""
+    tensor: dict[str, Any] = {"name": "sequences", "shape": [1, 10, 4], "datatype": "FP32", "data": [0.5] * 40}
+    more: dict[str, Any] = {"name": rng.choice(["lengths", "mask", "x"]), "shape": [1], "datatype": "INT64"}
+    message: dict[str, Any] = {"id": "a", "parameters": {}, "inputs": [tensor], "outputs": [{"name": "labels"}]}
+    headers, line, kind, behind = ["Host: localhost"], f"POST {INFER} HTTP/1.1", rng.randrange(8), b""
+    if kind < 3:  # JSON with something odd somewhere
+        if rng.random() < 0.3:
+            more["data"] = rng.choice(ODD)
+            message["inputs"].append(more)
+        part = rng.choice([message, tensor, message["parameters"], message["outputs"][0]])
+        names = [*part, "parameters", "binary_data_size", "sequence_id", "sequence_start", "datatype", "shape"]
+        part[rng.choice(names)] = rng.choice(ODD)
+    elif kind == 3:  # bytes with wrong lengths
+        del tensor["data"]
+        tensor["parameters"] = {"binary_data_size": rng.choice([0, 4, 160, 161, 2**40, -4])}
+        tensor["datatype"] = rng.choice(["FP32", "FP64", "BYTES", "BOOL", "INT8"])
+        behind = rng.randbytes(rng.choice([0, 10, 160, 1000]))
+        headers.append(f"Inference-Header-Content-Length: {rng.choice([len(json.dumps(message)), 0, 10**30, -1, 'x'])}")
+    body = rng.randbytes(rng.randrange(2000)) if kind == 4 else json.dumps(message).encode() + behind
+    length: Any = len(body)
+    if kind == 5:
+        length = rng.choice([length, 0, -1, "x", 10**20, length + 5, f"{length}, {length}"])
+        headers += rng.sample(HEADERS, rng.randrange(3))
+    if kind == 6:
+        line = rng.choice(LINES)
+    request = "\r\n".join([line, *headers, f"Content-Length: {length}", "", ""]).encode() + body
+    if kind == 7:  # something is damaged, or missing
+        at = rng.randrange(len(request))
+        request = rng.choice([request[:at], request[:at] + rng.randbytes(3) + request[at + 1 :], request[at:]])
+    return request
+
+
+def outcome(port: int, request: bytes, rng: random.Random) -> str:
+    """The status of the answer to a request, or what else came of it."""
+    with connected(port) as connection:
+        try:
+            connection.sendall(request)
+            if rng.random() < 0.5:
+                connection.shutdown(socket.SHUT_WR)
+            connection.settimeout(0.05)
+            answer = connection.recv(65536)
+        except TimeoutError:
+            return "still waited for the rest"
+        except OSError:
+            return "closed"
+    return answer[9:12].decode() if answer.startswith(b"HTTP/1") else "closed"
+
+
+def short_request() -> bytes:
+    """One sequence of 10 steps, in JSON."""
+    rng = random.Random(1)
+    data = [round(rng.gauss(0, 1), 4) for _ in range(40)]
+    body = json.dumps({"inputs": [{"name": "sequences", "shape": [1, 10, 4], "datatype": "FP32", "data": data}]})
+    return posted(body.encode(), "Content-Type: application/json")
+
+
+def large_request() -> tuple[bytes, int]:
+    """100 sequences of 200 steps as bytes, answered so; and how many steps that is."""
+    x = np.random.default_rng(0).normal(size=(100, 200, 4)).astype("<f4")
+    tensor = {"name": "sequences", "shape": x.shape, "datatype": "FP32", "parameters": {"binary_data_size": x.nbytes}}
+    outputs = [{"name": "probabilities", "parameters": {"binary_data": True}}]
+    head = json.dumps({"inputs": [tensor], "outputs": outputs}).encode()
+    return posted(head + x.tobytes(), f"Inference-Header-Content-Length: {len(head)}"), x.shape[0] * x.shape[1]
+
+
+def posted(body: bytes, header: str) -> bytes:
+    """A whole request."""
+    lines = [f"POST {INFER} HTTP/1.1", "Host: localhost", header, f"Content-Length: {len(body)}", "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def loaded(port: int, request: bytes, connections: int, seconds: float) -> tuple[float, list[float]]:
+    """Answers a second and their delays, where each connection sends again when it has its answer."""
+    poll, delays = select.epoll(), list[float]()
+    sockets = {each.fileno(): each for each in (connected(port) for _ in range(connections))}
+    rests, sent = dict.fromkeys(sockets, b""), {}
+    for number, each in sockets.items():
+        poll.register(number, select.EPOLLIN)
+        sent[number] = time.perf_counter()
+        each.sendall(request)
+    start = now = time.perf_counter()
+    while now < start + seconds:
+        for number, _ in poll.poll(1.0):
+            rests[number] += sockets[number].recv(1 << 20)
+            if (end := answered(rests[number])) is None:
+                continue
+            assert rests[number].startswith(b"HTTP/1.1 200"), rests[number][:500]
+            now = time.perf_counter()
+            delays.append(now - sent[number])
+            rests[number] = rests[number][end:]
+            sent[number] = now
+            sockets[number].sendall(request)
+        now = time.perf_counter()
+    for each in sockets.values():
+        each.close()
+    return len(delays) / (now - start), delays
+
+
+def answered(received: bytes) -> int | None:
+    """Where an answer ends; None if it is not all there."""
+    head = received.find(b"\r\n\r\n")
+    if head < 0:
+        return None
+    at = received.lower().find(b"\ncontent-length:", 0, head)
+    end = head + 4 + int(received[at + 16 : received.find(b"\r", at)])
+    return end if len(received) >= end else None
+
+
+def connected(port: int) -> socket.socket:
+    """A connection."""
+    connection = socket.create_connection(("127.0.0.1", port), 5)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The value that this share of all is at most."""
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+class Server:
+    """A server in a process of its own."""
+
+    def __init__(self, command: list[str], ready: str) -> None:
+        """Start it and wait until it answers."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = int(free.getsockname()[1])
+        self.process = subprocess.Popen([*command, str(self.port)], stderr=subprocess.DEVNULL)
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}{ready}", timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.1)
+        raise SystemExit(f"{command[-1]} does not answer.")
+
+    def memory(self) -> float:
+        """Its resident memory in MB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+    def files(self) -> int:
+        """How many files and connections it has open."""
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+
+@contextmanager
+def serving(path: Path, *options: str) -> Iterator[Server]:
+    """`bothways serve`."""
+    command = [sys.executable, "-m", "bothways", "serve", str(path), *options, "--port"]
+    yield from _running(Server(command, "/v2/health/ready"))
+
+
+@contextmanager
+def fastapi(path: Path, kind: str) -> Iterator[Server]:
+    """The same model behind FastAPI."""
+    yield from _running(Server([sys.executable, "-c", FASTAPI.replace("KIND", kind), str(path)], "/openapi.json"))
+
+
+def _running(server: Server) -> Iterator[Server]:
+    try:
+        yield server
+    finally:
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(40)
+
+
+if __name__ == "__main__":
+    main()
