@@ -18,6 +18,7 @@ START = datetime(2024, 2, 28, 23, 59, 58, 123457)
 NETWORKS: dict[str, list[dict[str, Any]]] = {
     "both ways": [{}],
     "forward": [{"direction": "forward"}],
+    "forward, convolution": [{"direction": "forward", "conv_window": 5, "changes": 4}],
     "late": [{"direction": "forward", "lookahead": 4, "depth": 2}],
     "late, stride": [{"direction": "forward", "lookahead": 4, "conv_window": 5, "conv_stride": 2}],
     "backward": [{"direction": "backward"}],

@@ -18,7 +18,7 @@ from bothways.runtime.forward import STEPS_A_CALL, Array, Floats, groups
 from bothways.sequences import Sequences
 from bothways.stream.events import EventReader, Step, gaps
 from bothways.stream.state import fingerprint, pack, unpack
-from bothways.stream.windows import MemberStream, Numbers, Windows, reach
+from bothways.stream.windows import MemberStream, Numbers, Windows, ahead, reach
 
 LOOKAHEAD = 16
 """How many later steps labels see, unless something else is asked for, where networks do not read forward alone."""
@@ -88,16 +88,18 @@ class Stream:
     With `idle`, a key is closed when its last step is further than that behind the newest step of all; this is looked
     after every 1,024 events, or as many as there are keys. A step of it that comes later begins a new sequence.
 
-    Memory is bounded: a key takes that of `reach + chunk + lookahead` encoded steps at most (`reach` is 64 at most
-    where changes of numbers are taken, or what a convolution reads before a step), of `reorder` events, and of the
-    forward states of all layers. Nothing waits anywhere else: labels are returned by the push that makes them due.
+    Memory is bounded: a key takes that of `reach + chunk + lookahead` encoded steps at most (`reach` is the longest
+    change of numbers that is taken, up to 64 steps, and what a convolution reads before a step), of `reorder` events,
+    and of the forward states of all layers. Nothing waits anywhere else: labels are returned by the push that makes
+    them due.
 
     One thread at a time may use it.
 
     Args:
         model: what labels; one label per step.
         lookahead: how many later steps a label sees at least, where the sequence has them; None for 16. Networks that
-            read forward see what they were trained for (`Network.lookahead`), which is their default, and the least.
+            read forward see what their convolution does, and what they were trained for (`Network.lookahead`), which is
+            the least; both together are their default.
         chunk: how many steps are labeled at once, a multiple of the strides of convolutions; None for the lookahead,
             and for 1 where all networks read forward.
         reorder: how many places events of a key may be out of order.
@@ -143,7 +145,7 @@ class Stream:
         stride = lcm(*(network.conv_stride for network in model.networks))
         late = max(network.lookahead for network in model.networks)
         forward = all(network.direction == "forward" for network in model.networks)
-        least = late if forward else max(late, LOOKAHEAD)
+        least = max(*map(ahead, model.networks), 0 if forward else LOOKAHEAD)
         self.lookahead = whole("lookahead", least if lookahead is None else lookahead, 0)
         if self.lookahead < late:
             raise InputError(f"lookahead is {self.lookahead}; this model was trained to label steps {late} steps late.")
