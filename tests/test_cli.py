@@ -434,7 +434,7 @@ def keras_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         keras.layers.Bidirectional(keras.layers.GRU(5, return_sequences=True), name="both"),
         keras.layers.TimeDistributed(keras.layers.Dense(6), name="each"),
         keras.layers.Bidirectional(
-            keras.layers.GRU(5, return_sequences=True, unroll=True, name="unrolled"), name="half"
+            keras.layers.GRU(5, return_sequences=True, activation="relu", name="rectified"), name="half"
         ),
         keras.Sequential(inner, name="inner"),
     ]
@@ -480,17 +480,17 @@ def test_what_the_engine_would_run_of_a_keras_model(keras_files: Path, run: Run,
     assert list(told) == ["model", "kind", "parameters", "backend", "recurrent", "native", "how", "layers"]
     assert (told["kind"], told["native"], told["recurrent"]) == ("Sequential", 3, 5)
     assert told["how"] == "bothways.accelerate(model)"
-    no = "unroll=True; the engine does not unroll"
+    no = "activation='relu'; the engine has tanh"
     assert [(of["path"], of["kind"], of["units"], of["engine"]) for of in told["layers"]] == [
         ("both", "Bidirectional", 5, "native"),
         ("each", "TimeDistributed", 6, "all steps in one product"),
         ("half", "Bidirectional", 5, f"forward layer: {no}"),
-        ("half/forward_unrolled", "GRU", 5, no),
-        ("half/backward_unrolled", "GRU", 5, no),
+        ("half/forward_rectified", "GRU", 5, no),
+        ("half/backward_rectified", "GRU", 5, no),
         ("inner/plain", "LSTM", 4, "native"),
         ("inner/relu", "SimpleRNN", 4, "native"),
     ]
-    assert [of["name"] for of in told["layers"]][3:] == ["forward_unrolled", "backward_unrolled", "plain", "relu"]
+    assert [of["name"] for of in told["layers"]][3:] == ["forward_rectified", "backward_rectified", "plain", "relu"]
     assert {of["package"] for of in told["layers"]} == {"keras"}
     assert told["layers"][0]["parameters"] == 2 * (3 * 15 + 5 * 15 + 2 * 15)
     assert told["parameters"] == sum(of["parameters"] for of in told["layers"] if "/" not in of["path"]) + sum(
@@ -501,7 +501,7 @@ def test_what_the_engine_would_run_of_a_keras_model(keras_files: Path, run: Run,
     assert (code, err) == (0, "")
     assert "3 of 5 recurrent layers would run on the engine." in out
     assert "bothways.accelerate(model)" in out
-    assert f"\nhalf/forward_unrolled, half/backward_unrolled: {no}\n" in out
+    assert f"\nhalf/forward_rectified, half/backward_rectified: {no}\n" in out
     assert all(len(line) <= 80 for line in out.splitlines() if no not in line)
 
 

@@ -117,7 +117,7 @@ def test_again_and_on_our_own_layers() -> None:
 def test_a_layer_that_changes_goes_back_to_stock_keras() -> None:
     model = keras.Sequential([keras.Input((6, 3)), L.LSTM(4)])
     accelerate(model)
-    model.layers[0].unroll = True
+    model.layers[0].cell.activation = keras.activations.relu
     assert model(X).shape == (4, 4)
 
 

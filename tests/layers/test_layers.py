@@ -120,7 +120,6 @@ def test_symbolic_shapes_are_those_of_keras() -> None:
         ({"dtype": "mixed_float16"}, "computes in float16; the engine has float32 and bfloat16"),
         ({"dropout": 1.0}, "dropout=1.0, of which Keras makes different things; the engine has rates below 1"),
         ({"recurrent_dropout": 1.0}, "recurrent_dropout=1.0, of which Keras makes different things"),
-        ({"unroll": True}, "unroll=True; the engine does not unroll"),
     ],
 )
 def test_the_reason_for_stock_keras_can_be_read(options: dict[str, Any], reason: str) -> None:
@@ -133,11 +132,12 @@ def test_the_reason_for_stock_keras_can_be_read(options: dict[str, Any], reason:
 
 
 def test_other_layers_run_in_stock_keras_and_say_so() -> None:
-    layer = Bidirectional(keras.layers.GRU(4, unroll=True))
-    assert layer.engine == "forward layer: unroll=True; the engine does not unroll"
+    layer = Bidirectional(keras.layers.GRU(4, activation="relu"))
+    assert layer.engine == "forward layer: activation='relu'; the engine has tanh"
     assert layer(X).shape == (4, 8)
-    layer = Bidirectional(keras.layers.RNN(keras.layers.LSTMCell(4)))
-    assert layer.engine == "forward layer: RNN is not a layer of the engine; it has LSTM, GRU and SimpleRNN"
+    layer = Bidirectional(keras.layers.RNN([keras.layers.LSTMCell(4), keras.layers.LSTMCell(4)]))
+    reason = "RNN of StackedRNNCells is not a layer of the engine; it has LSTM, GRU and SimpleRNN"
+    assert layer.engine == f"forward layer: {reason}"
     assert layer(X).shape == (4, 8)
 
 

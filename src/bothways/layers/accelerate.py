@@ -11,7 +11,7 @@ import keras
 from bothways.errors import InputError
 from bothways.layers import ops
 from bothways.layers.bidirectional import run_both
-from bothways.layers.eligibility import NATIVE, engine_of, engine_of_both
+from bothways.layers.eligibility import NATIVE, differs_from_stock, engine_of, engine_of_both
 from bothways.layers.native import JitAsTheEngineCan, run_layer
 
 ONE_PRODUCT = "all steps in one product"
@@ -110,11 +110,11 @@ def accelerate(model: keras.Layer) -> Acceleration:
         >>> model = keras.Sequential([
         ...     keras.Input((5, 3)),
         ...     keras.layers.Bidirectional(keras.layers.LSTM(4, return_sequences=True), name="both"),
-        ...     keras.layers.GRU(4, unroll=True, name="summary"),
+        ...     keras.layers.GRU(4, activation="relu", name="summary"),
         ... ])
         >>> print(accelerate(model))
         both     Bidirectional  native
-        summary  GRU            unroll=True; the engine does not unroll
+        summary  GRU            activation='relu'; the engine has tanh
     """
     plan = list(planned(model))
     found = model._flatten_layers(include_self=True)
@@ -164,7 +164,10 @@ def _hook(of: Planned) -> Iterator[Callable[[], None]]:
     stock = getattr(layer, method)
 
     def call(*arguments: Any, **options: Any) -> Any:
-        if check(layer) != NATIVE:  # it may have been changed since
+        mask = options.get("mask", arguments[2] if len(arguments) > 2 else None)
+        parts = [getattr(layer, f"{side}_layer", layer) for side in ("forward", "backward")]
+        by_stock = any(getattr(part, "unroll", False) and differs_from_stock(part, mask) for part in parts)
+        if by_stock or check(layer) != NATIVE:  # it may have been changed since
             return stock(*arguments, **options)
         return run(layer, *arguments, **options)
 

@@ -10,7 +10,7 @@ from keras import ops as K
 
 from bothways.engine import Dropout
 from bothways.layers import ops
-from bothways.layers.eligibility import engine_of_both
+from bothways.layers.eligibility import differs_from_stock, engine_of_both
 from bothways.layers.native import (
     CarriesStates,
     JitAsTheEngineCan,
@@ -107,7 +107,8 @@ class Bidirectional(CarriesStates, JitAsTheEngineCan, keras.layers.Bidirectional
         Raises:
             InputError: `sequences`, `initial_state` or `mask` has a wrong shape or dtype.
         """
-        if not runs_here(self):  # the layers check what they are given
+        layers = self.forward_layer, self.backward_layer
+        if not runs_here(self) or any(differs_from_stock(layer, mask) for layer in layers):  # which check their input
             return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
         return run_both(self, sequences, initial_state, mask, training)
 
@@ -117,7 +118,7 @@ def run_both(
 ) -> Any:
     """What `call` of an eligible `Bidirectional` returns, from the engine."""
     layers = wrapper.forward_layer, wrapper.backward_layer
-    check_merge_mode(wrapper.merge_mode, *(layer.units for layer in layers))
+    check_merge_mode(wrapper.merge_mode, *(layer.cell.units for layer in layers))
     check_sequences(layers, sequences)
     mask = checked_mask(mask, sequences)
     sequences = K.cast(sequences, layers[0].compute_dtype)
@@ -160,7 +161,7 @@ def _merged(wrapper: Any, outputs: Any, states: Any, mask: Any) -> Any:
         both = K.flip(outputs, axis=1)
     else:
         both = outputs
-    merged = merge(wrapper.merge_mode, K.cast(both, wrapper.compute_dtype), layers[0].units)
+    merged = merge(wrapper.merge_mode, K.cast(both, wrapper.compute_dtype), layers[0].cell.units)
     if not wrapper.return_state:
         return merged
     merged = merged if isinstance(merged, tuple) else (merged,)

@@ -11,11 +11,16 @@ from bothways.layers import ops
 NATIVE = "native"
 ORACLE = "step by step in float64, for gradient checks"
 
-# For each Keras layer, the activations that the engine has, and the cell that each makes.
+# For each layer of Keras, the activations that the engine has, and the cell that each makes.
 _CELLS: dict[type, tuple[dict[str, str], dict[str, str]]] = {
     keras.layers.LSTM: ({"recurrent_activation": "sigmoid"}, {"tanh": "lstm"}),
     keras.layers.GRU: ({"recurrent_activation": "sigmoid"}, {"tanh": "gru"}),
     keras.layers.SimpleRNN: ({}, {"tanh": "rnn", "relu": "rnn_relu"}),
+}
+_LAYERS = {
+    keras.layers.LSTMCell: keras.layers.LSTM,
+    keras.layers.GRUCell: keras.layers.GRU,
+    keras.layers.SimpleRNNCell: keras.layers.SimpleRNN,
 }
 
 
@@ -31,7 +36,8 @@ def engine_of(layer: Any, oracle: bool = False) -> str:
     """`"native"`, or the reason for which stock Keras runs `layer` instead."""
     kind = _kind(layer)
     if kind is None:
-        return f"{type(layer).__name__} is not a layer of the engine; it has LSTM, GRU and SimpleRNN"
+        of = f" of {type(layer.cell).__name__}" if type(layer) is keras.layers.RNN else ""
+        return f"{type(layer).__name__}{of} is not a layer of the engine; it has LSTM, GRU and SimpleRNN"
     for name in ("call", "inner_loop"):
         if getattr(type(layer), name).__module__.split(".")[0] not in ("keras", "bothways"):
             return f"{type(layer).__name__} has its own {name}; the engine has that of Keras"
@@ -54,8 +60,6 @@ def engine_of(layer: Any, oracle: bool = False) -> str:
     implementation = getattr(cell, "implementation", 1)
     if cell.recurrent_dropout and implementation != 1:  # the rate was set later, and stock Keras makes no use of it
         return f"recurrent_dropout with implementation={implementation}; the engine has that of implementation=1"
-    if layer.unroll:
-        return "unroll=True; the engine does not unroll"
     return ops.why_not() or (ORACLE if cell.compute_dtype == "float64" else NATIVE)
 
 
@@ -76,5 +80,12 @@ def engine_of_both(wrapper: Any, oracle: bool = False) -> str:
     return engine
 
 
+def differs_from_stock(layer: Any, mask: Any) -> bool:
+    """Whether stock Keras must run a call: unrolled, it does not make masked outputs zero, if they are to be."""
+    return mask is not None and layer.unroll and layer.zero_output_for_mask
+
+
 def _kind(layer: Any) -> type | None:
+    if type(layer) is keras.layers.RNN:
+        return next((kind for cell, kind in _LAYERS.items() if isinstance(layer.cell, cell)), None)
     return next((kind for kind in _CELLS if isinstance(layer, kind)), None)

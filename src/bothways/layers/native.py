@@ -12,7 +12,7 @@ from keras.src.backend import AutocastScope
 from bothways.engine import Dropout
 from bothways.errors import InputError
 from bothways.layers import ops
-from bothways.layers.eligibility import NATIVE, ORACLE, cell_of, engine_of
+from bothways.layers.eligibility import NATIVE, ORACLE, cell_of, differs_from_stock, engine_of
 
 
 def runs_here(layer: Any) -> bool:
@@ -81,7 +81,7 @@ class OnEngine(CarriesStates, JitAsTheEngineCan):
 
     def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
         """The seam of Keras's `RNN.call`: `(last_output, outputs, states)`, outputs in the order of reading."""
-        if not runs_here(self):
+        if not runs_here(self) or differs_from_stock(self, mask):
             return super().inner_loop(sequences, initial_state, mask, training)  # type: ignore[misc]
         return run_layer(self, sequences, initial_state, mask, training)
 
@@ -125,7 +125,7 @@ def dropout_of(layer: Any, sequences: Any, states: Sequence[Any] | None) -> Drop
     cell, of_h = layer.cell, None
     of_x = cell.get_dropout_mask(sequences[:, 0, :])
     if cell.recurrent_dropout:
-        h = K.zeros((K.shape(sequences)[0], layer.units), layer.compute_dtype) if states is None else states[0]
+        h = K.zeros((K.shape(sequences)[0], cell.units), layer.compute_dtype) if states is None else states[0]
         of_h = cell.get_recurrent_dropout_mask(h)
     return Dropout(_factors(of_x), _factors(of_h))
 
@@ -186,7 +186,7 @@ def check_sequences(layers: Sequence[Any], sequences: Any) -> None:
 def check_states(layers: Sequence[Any], initial_state: Any, sequences: Any) -> None:
     """Refuse initial states that are not those of `layers`, one after the other."""
     initial_state = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
-    needed = [(sequences.shape[0], layer.units) for layer in layers for _ in layer.state_size]
+    needed = [(sequences.shape[0], layer.cell.units) for layer in layers for _ in layer.state_size]
     came = [None if getattr(state, "shape", None) is None else tuple(state.shape) for state in initial_state]
     fit = [a is not None and same_shape(a, b) for a, b in zip(came, needed, strict=False)]
     if len(came) != len(needed) or not all(fit):

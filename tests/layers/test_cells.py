@@ -1,0 +1,90 @@
+"""Keras's `RNN` over a single cell, and unrolled layers, on the engine: the numbers of stock Keras."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from bothways import accelerate
+from bothways.layers import LSTM, Bidirectional
+from tolerances import KERAS, error
+
+L = keras.layers
+X = np.random.default_rng(0).normal(size=(4, 6, 3)).astype(np.float32)
+MASK = np.array([[1, 1, 1, 1, 1, 1], [0, 1, 1, 0, 1, 1], [1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]], bool)
+
+
+def pair(cell: Any, **options: Any) -> Any:
+    return L.Bidirectional(L.RNN(cell, **options | {"go_backwards": False}))
+
+
+def alone(cell: Any, **options: Any) -> Any:
+    return L.RNN(cell, **options)
+
+
+@pytest.mark.parametrize("wrap", [alone, pair])
+@pytest.mark.parametrize("mask", [None, MASK])
+@pytest.mark.parametrize(
+    ("cell", "options"),
+    [
+        (L.LSTMCell, {"return_sequences": True}),
+        (L.GRUCell, {"go_backwards": True}),
+        (L.SimpleRNNCell, {"return_sequences": True, "unroll": True}),
+    ],
+)
+def test_a_layer_of_a_cell_gives_the_numbers_of_keras(wrap: Any, mask: Any, cell: Any, options: Any) -> None:
+    layer = wrap(cell(5), **options)
+    expected = layer(X, mask=mask)
+    acceleration = accelerate(layer)
+    assert [each.engine for each in acceleration.layers] == ["native"]
+    assert error(layer(X, mask=mask), expected) < KERAS
+    acceleration.undo()
+
+
+def test_cells_train_to_the_weights_of_keras_with_dropout() -> None:
+    y = (X.sum(axis=2) > 0).astype(np.float32)[..., None]
+
+    def trained(fast: bool) -> list[np.ndarray]:
+        keras.utils.set_random_seed(0)
+        reader = L.Bidirectional(L.RNN(L.LSTMCell(5, dropout=0.3, seed=1), return_sequences=True))
+        model = keras.Sequential([keras.Input((6, 3)), reader, L.Dense(1)])
+        if fast:
+            accelerate(model)
+        model.compile("sgd", "mse")
+        model.fit(X, y, epochs=3, verbose=0, shuffle=False)
+        return model.get_weights()
+
+    for ours, stock in zip(trained(True), trained(False), strict=True):
+        assert error(ours, stock) < KERAS
+
+
+@pytest.mark.parametrize("zeros", [False, True])
+@pytest.mark.parametrize("sequences", [False, True])
+def test_unrolled_layers_give_the_numbers_of_keras(zeros: bool, sequences: bool) -> None:
+    """Where masked outputs are to be zero, unrolled ones of Keras are not, and Keras runs."""
+    stock, ours = (kind(4, unroll=True, return_sequences=sequences) for kind in (L.LSTM, LSTM))
+    for mask in (None, MASK):
+        stock.zero_output_for_mask = ours.zero_output_for_mask = zeros
+        expected = stock(X, mask=mask)
+        if not ours.built:
+            ours.build(X.shape)
+        ours.set_weights(stock.get_weights())
+        assert ours.engine == "native"
+        assert error(ours(X, mask=mask), expected) < KERAS
+
+
+def test_both_ways_unrolled() -> None:
+    stock = L.Bidirectional(L.GRU(4, unroll=True, return_sequences=True))
+    ours = Bidirectional(L.GRU(4, unroll=True, return_sequences=True))
+    for mask in (None, MASK):
+        expected = stock(X, mask=mask)
+        ours(X)
+        ours.set_weights(stock.get_weights())
+        assert ours.engine == "native"
+        assert error(ours(X, mask=mask), expected) < KERAS
+        acceleration = accelerate(stock)
+        assert error(stock(X, mask=mask), expected) < KERAS
+        acceleration.undo()
