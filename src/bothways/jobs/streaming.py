@@ -111,17 +111,74 @@ def stream(
     return Streaming(labeler.events, run.labels, labeler.dropped)
 
 
+class EventLines:
+    """Events out of lines of JSON, and labels as such lines.
+
+    Args:
+        model: what labels them.
+        key: as for `stream`, and so is `step`.
+        step: see there.
+
+    Example:
+        >>> import numpy as np
+        >>> from bothways.network import Network
+        >>> from bothways.runtime import Member
+        >>> network = Network(features=1, classes=2, units=4)
+        >>> weights = {name: np.ones(shape, np.float32) for name, shape in network.weight_shapes().items()}
+        >>> lines = EventLines(Model([Member(network, weights)], classes=("quiet", "alarm")))
+        >>> lines.event('{"key": "a", "step": 7, "values": [0.5]}', 1)
+        ('a', 7, [0.5])
+        >>> lines.line(Labeled("a", 7, "alarm", [0.25, 0.75]))
+        '{"key": "a", "step": 7, "predicted": "alarm", "probability": 0.75}'
+    """
+
+    def __init__(self, model: Model, key: str | None = None, step: str | None = None) -> None:
+        """Look at what the model learned from."""
+        columns = model.columns if model.columns is not None and model.columns.label else None
+        self._table = columns is not None
+        self._key = key or (columns.sequence if columns else "key")
+        self._step = step or (columns.order if columns else "step")
+        self._places = {label: place for place, label in enumerate(model.classes)}
+
+    def event(self, line: bytes | str, number: int) -> tuple[Any, Any, Any] | None:
+        """The key, the step and the values that the line of this number holds; None if it is empty.
+
+        Raises:
+            DataError: it is no event.
+        """
+        if not line.strip():
+            return None
+        try:
+            event = json.loads(line)
+            key = event[self._key] if self._key else ""
+            step = event[self._step] if self._step else number
+            if not isinstance(key, (str, int, float)):
+                raise TypeError(f"{self._key!r} is {key!r}, which names no sequence")
+            step = datetime.fromisoformat(step) if isinstance(step, str) else step
+            return key, step, event if self._table else event["values"]
+        except KeyError as missing:
+            raise DataError(f"Line {number:,} has no {missing}; an event needs it.") from None
+        except json.JSONDecodeError as error:
+            raise DataError(f"Line {number:,} is no JSON: {error.msg} at character {error.pos + 1}.") from None
+        except (ValueError, TypeError) as error:
+            raise DataError(f"Line {number:,} is no event: {error}.") from None
+
+    def line(self, labeled: Labeled) -> str:
+        """A label with its key and step."""
+        key, step, label, p = labeled
+        line = {} if self._key is None else {self._key: key}
+        line |= {self._step or "line": step.isoformat() if isinstance(step, datetime) else step}
+        return json.dumps(line | {"predicted": label, "probability": round(p[self._places[label]], 6)})
+
+
 class _Run:
     """One pass over the events."""
 
     def __init__(
         self, model: Model, stream: Stream, source: int, target: BinaryIO, key: str | None, step: str | None
     ) -> None:
-        columns = model.columns if model.columns is not None and model.columns.label else None
-        self._table, self._stream, self._source, self._target = columns is not None, stream, source, target
-        self._key = key or (columns.sequence if columns else "key")
-        self._step = step or (columns.order if columns else "step")
-        self._places = {label: place for place, label in enumerate(model.classes)}
+        self._stream, self._source, self._target = stream, source, target
+        self._form = EventLines(model, key, step)
         self._read = self._lines = self.labels = 0
 
     def resume(self, saved: bytes, name: str) -> None:
@@ -172,41 +229,19 @@ class _Run:
     def _labeled(self, lines: list[bytes]) -> list[Labeled]:
         """The labels that lines make ready."""
         first = self._lines + 1
-        events = [event for line in lines if (event := self._event(line))]
+        events = []
+        for line in lines:
+            self._lines += 1
+            if (event := self._form.event(line, self._lines)) is not None:
+                events.append(event)
         try:
             return self._stream.push_many(*map(list, zip(*events, strict=True))) if events else []
         except (DataError, InputError) as error:
             raise DataError(f"In the lines from {first:,} to {self._lines:,}: {error}") from None
 
-    def _event(self, line: bytes) -> tuple[Any, Any, Any] | None:
-        """The key, the step and the values that a line holds; None if it is empty."""
-        self._lines += 1
-        if not line.strip():
-            return None
-        try:
-            event = json.loads(line)
-            key = event[self._key] if self._key else ""
-            step = event[self._step] if self._step else self._lines
-            if not isinstance(key, (str, int, float)):
-                raise TypeError(f"{self._key!r} is {key!r}, which names no sequence")
-            step = datetime.fromisoformat(step) if isinstance(step, str) else step
-            return key, step, event if self._table else event["values"]
-        except KeyError as missing:
-            raise DataError(f"Line {self._lines:,} has no {missing}; an event needs it.") from None
-        except json.JSONDecodeError as error:
-            raise DataError(f"Line {self._lines:,} is no JSON: {error.msg} at character {error.pos + 1}.") from None
-        except (ValueError, TypeError) as error:
-            raise DataError(f"Line {self._lines:,} is no event: {error}.") from None
-
     def _write(self, labeled: list[Labeled]) -> None:
         self.labels += len(labeled)
-        lines = []
-        for key, step, label, p in labeled:
-            line = {} if self._key is None else {self._key: key}
-            line |= {self._step or "line": step.isoformat() if isinstance(step, datetime) else step}
-            lines.append(
-                json.dumps(line | {"predicted": label, "probability": round(p[self._places[label]], 6)}) + "\n"
-            )
+        lines = [self._form.line(each) + "\n" for each in labeled]
         self._target.write("".join(lines).encode())
         self._target.flush()
 

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 import orjson
 
 from bothways.errors import InputError
+from bothways.jobs.streaming import EventLines
 from bothways.serve.models import Served, Steps
 from bothways.stream import Labeled, Stream
 
@@ -40,39 +40,33 @@ class Events:
 
     def __init__(self, served: Served, lookahead: int) -> None:
         """No sequence is open."""
-        columns = served.model.columns if served.columns else None
-        self._table = columns is not None
-        self._key, self._step = (columns.sequence, columns.order) if columns else ("key", "step")
-        self._stream = served.model.stream(lookahead)
-        self._places = {label: place for place, label in enumerate(served.model.classes)}
-        self._count = 0
+        self._stream, self._form, self._count = served.model.stream(lookahead), EventLines(served.model), 0
 
     def labeled(self, text: str) -> str:
         """The labels that events make ready, a line for each.
 
         Raises:
-            InputError: a line that is no event; those before it in the same text may have been taken.
-            DataError: fields that the model cannot read.
+            InputError: a line that is neither an event nor a command; those before a command may have been taken.
+            DataError: an event that the model cannot read.
         """
         found: list[Labeled] = []
         events: list[tuple[Any, Any, Any]] = []
         for line in filter(None, map(str.strip, text.splitlines())):
-            try:
-                event = orjson.loads(line)
-            except orjson.JSONDecodeError as error:
-                raise InputError(f"An event is no JSON: {error}.") from None
-            match event:
-                case {}:
-                    events.append(self._event(event))
-                    continue
-                case ["flush"]:
-                    found += self._push(events) + self._stream.flush()
-                case ["close", str() | int() | float() as key]:
-                    found += self._push(events) + self._stream.close(key)
-                case _:
-                    raise InputError('An event is an object, ["close", KEY] or ["flush"].')
+            if not line.startswith("["):
+                self._count += 1
+                if (event := self._form.event(line, self._count)) is not None:
+                    events.append(event)
+                continue
+            found += self._push(events)
             events = []
-        return "\n".join(map(self._line, found + self._push(events)))
+            match _command(line):
+                case ["flush"]:
+                    found += self._stream.flush()
+                case ["close", str() | int() | float() as key]:
+                    found += self._stream.close(key)
+                case _:
+                    raise InputError('A line is an event, an object; or ["close", KEY] or ["flush"].')
+        return "\n".join(map(self._form.line, found + self._push(events)))
 
     def _push(self, events: list[tuple[Any, Any, Any]]) -> list[Labeled]:
         if not events:
@@ -81,26 +75,12 @@ class Events:
             raise InputError(f"{len(self._stream):,} sequences are open; {MOST_OPEN:,} may be. Close some.")
         return self._stream.push_many(*map(list, zip(*events, strict=True)))
 
-    def _event(self, event: dict[str, Any]) -> tuple[Any, Any, Any]:
-        self._count += 1
-        try:
-            key = event[self._key] if self._key else ""
-            step = event[self._step] if self._step else self._count
-            values = event if self._table else event["values"]
-        except KeyError as missing:
-            raise InputError(f"An event has no {missing}.") from None
-        if type(key) not in (str, int, float):
-            raise InputError(f"{self._key!r} of an event is {key!r}; it must be text or a number.")
-        try:
-            return key, datetime.fromisoformat(step) if type(step) is str else step, values
-        except ValueError:
-            raise InputError(f"{self._step!r} of an event is {step!r}; it must be a number or a time.") from None
 
-    def _line(self, labeled: Labeled) -> str:
-        key, step, label, p = labeled
-        line: dict[str, Any] = {} if self._key is None else {self._key: key}
-        line |= {self._step or "line": step.isoformat() if isinstance(step, datetime) else step}
-        return orjson.dumps(line | {"predicted": label, "probability": round(p[self._places[label]], 6)}).decode()
+def _command(line: str) -> Any:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
 
 
 @dataclass(eq=False)
