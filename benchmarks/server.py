@@ -195,8 +195,8 @@ def malformed(path: Path, count: int) -> dict[str, Any]:
             each.close()
         time.sleep(1)
         assert server.process.poll() is None, "The server has ended."
-        _, delays = loaded(server.port, short_request(), CONNECTIONS, 2)
         after, files_after = server.memory(), server.files()
+        _, delays = loaded(server.port, short_request(), CONNECTIONS, 2)
     return {
         **{f"answered {status}": n for status, n in sorted(statuses.items())},
         "failures (5xx but 503)": sum(n for status, n in statuses.items() if status[0] == "5" and status != "503"),

@@ -32,7 +32,6 @@ from bothways.serve.tables import asked, card, label_table
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-More = Sequence[tuple[bytes, bytes]]
 
 JSON, HTML = b"application/json", b"text/html; charset=utf-8"
 METRICS = b"text/plain; version=0.0.4; charset=utf-8"
@@ -68,15 +67,15 @@ class Answer(NamedTuple):
 
     Attributes:
         status: of HTTP.
-        body: its parts.
+        body: the whole of it.
         kind: its content type.
         headers: further headers.
     """
 
     status: int
-    body: Sequence[bytes]
+    body: bytes
     kind: bytes = JSON
-    headers: More = ()
+    headers: Sequence[tuple[bytes, bytes]] = ()
 
 
 class RefusedError(Exception):
@@ -85,7 +84,7 @@ class RefusedError(Exception):
     def __init__(self, status: int, why: str, *headers: tuple[bytes, bytes]) -> None:
         """Keep what goes back."""
         super().__init__(why)
-        self.answer = Answer(status, [json.dumps({"error": why}).encode()], headers=headers)
+        self.answer = Answer(status, json.dumps({"error": why}).encode(), headers=headers)
 
 
 class _GoneError(Exception):
@@ -131,6 +130,8 @@ class App:
             self.sockets += 1
             try:
                 await self._socket(Call(scope, dict(scope["headers"]), receive), send)
+            except Exception as error:
+                log.exception("failed", extra={"facts": {"path": scope["path"], "error": type(error).__name__}})
             finally:
                 self.sockets -= 1
             return
@@ -150,10 +151,7 @@ class App:
             if self.stopping:
                 headers.append((b"connection", b"close"))
             await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-            *parts, last = answer.body
-            for part in parts:
-                await send({"type": "http.response.body", "body": part, "more_body": True})
-            await send({"type": "http.response.body", "body": last})
+            await send({"type": "http.response.body", "body": answer.body})
             if log.isEnabledFor(logging.DEBUG):
                 facts = {"method": scope["method"], "path": scope["path"], "status": answer.status}
                 log.debug("request", extra={"facts": facts | {"ms": round(1e3 * (time.perf_counter() - started), 2)}})
@@ -189,7 +187,7 @@ class App:
     def _check_origin(self, headers: Mapping[bytes, bytes]) -> None:
         """Keep out the pages of others, which a browser here may show."""
         host, origin = headers.get(b"host", b""), headers.get(b"origin")
-        if self._hosts is not None and re.sub(rb":\d*$", b"", host) not in self._hosts:
+        if self._hosts is not None and re.sub(rb":\d*$", b"", host.lower()) not in self._hosts:
             raise RefusedError(421, "This server does not go by that name. Call it localhost, or start it with a key.")
         if origin is not None and origin.partition(b"://")[2] != host:
             raise RefusedError(403, "Pages of other origins may not use this server.")
@@ -242,8 +240,8 @@ class App:
     def _served(self, name: str | None, version: str | None = None) -> Served:
         served = self._models.served
         if name is None:
-            if len(served) > 1:
-                raise RefusedError(400, f"Say which model: {', '.join(sorted(served))}.")
+            if len(served) != 1:
+                raise RefusedError(400, f"Say which model: {', '.join(sorted(served)) or 'there is none yet'}.")
             return next(iter(served.values()))
         if name not in served:
             raise RefusedError(404, f"There is no model {name!r}.")
@@ -263,9 +261,9 @@ class App:
             body = await self._body(call)
             parts = await self.inference.infer(served, body, None if length is None else int(length), counts)
         if len(parts) == 1:
-            return Answer(200, parts)
+            return Answer(200, parts[0])
         more = (HEADER_LENGTH, str(len(parts[0])).encode())
-        return Answer(200, [b"".join(parts)], b"application/octet-stream", [more])
+        return Answer(200, b"".join(parts), b"application/octet-stream", [more])
 
     async def _socket(self, call: Call, send: Send) -> None:
         """Label the events that come over a WebSocket, until it or the server ends."""
@@ -346,17 +344,18 @@ class App:
             body = await self._body(call)
             table, notices = await self.inference.run(label_table, served, body, how)
         if isinstance(table, dict):
-            return Answer(200, [orjson.dumps(table)])
-        said = json.dumps(notices)[:MOST_NOTICES].encode()
-        return Answer(200, [table], how.kind.encode(), [(b"bothways-notices", said)] if notices else [])
+            return Answer(200, orjson.dumps(table))
+        while len(said := json.dumps(notices).encode()) > MOST_NOTICES:
+            notices.pop()
+        return Answer(200, table, how.kind.encode(), [(b"bothways-notices", said)] if notices else [])
 
     async def _metrics(self, call: Call) -> Answer:
-        return Answer(200, [self.metrics.page()], METRICS)
+        return Answer(200, self.metrics.page(), METRICS)
 
     async def _file(self, call: Call) -> Answer:
         name, kind = FILES[call.scope["path"]]
         content, policy = _content(name)
-        return Answer(200, [content], kind, [(b"content-security-policy", policy), (b"cache-control", b"no-cache")])
+        return Answer(200, content, kind, [(b"content-security-policy", policy), (b"cache-control", b"no-cache")])
 
 
 def _text(message: Message) -> str:
@@ -375,7 +374,7 @@ def _authorization(text: str) -> bytes:
 
 
 def _json(value: Any, status: int = 200) -> Answer:
-    return Answer(status, [json.dumps(value).encode()])
+    return Answer(status, json.dumps(value).encode())
 
 
 @cache
