@@ -11,6 +11,7 @@ import sys
 import tempfile
 import zipfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from bothways import baselines, jobs, store
 from bothways.data import Columns, Table, fit_arrays
 from bothways.data.encoding import fit_encoding
 from bothways.data.sequences import group_rows
+from bothways.data.vectors import Vectors
 from bothways.errors import BothwaysError, ModelFileError
 from bothways.network import Network
 from bothways.runtime import Label, Member, Model
@@ -58,6 +60,9 @@ def models() -> list[Model]:
             columns = Columns("kind", ("bytes", "protocol"), "flow", "time", categories=("protocol",), per=per)
             read = Table("flows.csv", FRAME)
             encoding, _ = fit_encoding(read, columns, group_rows(read, columns)[0])
+            if conv:
+                numbers = generator.normal(size=(2, 3)).astype(np.float16)
+                encoding = replace(encoding, vectors=Vectors("protocol", ("tcp", "udp"), numbers, "some.txt"))
         else:
             values = np.column_stack([np.arange(12) % 5, generator.normal(size=(12, 2))])
             columns = Columns("", ("0", "1", "2"), categories=("0",), per=per)
@@ -107,7 +112,7 @@ def parts_of(model: Model, folder: Path) -> dict[str, bytes]:
 def damaged(parts: dict[str, bytes], generator: np.random.Generator) -> dict[str, bytes]:
     """The parts of a file with one to three changes; checksums will be right."""
     description = json.loads(parts["model.json"])
-    names = ("weights.safetensors", "baselines.safetensors")
+    names = [name for name in parts if name.endswith(".safetensors")]
     arrays = {name: safetensors.numpy.load(parts[name]) for name in names}
     for _ in range(generator.integers(1, 4)):
         if generator.random() < 0.5:
@@ -140,7 +145,8 @@ def _other_weights(weights: dict[str, Any], generator: np.random.Generator) -> d
 def _odd(array: Any, generator: np.random.Generator) -> Any:
     """A number to put in the place of others."""
     numbers = ODD_NUMBERS if array.dtype.kind == "f" else [-1, 0, 1, 2, 7, 1 << 20, 1 << 40]
-    return np.array(generator.choice(numbers)).astype(array.dtype)
+    with np.errstate(over="ignore"):
+        return np.array(generator.choice(numbers)).astype(array.dtype)
 
 
 def _other_json(description: Any, generator: np.random.Generator) -> Any:

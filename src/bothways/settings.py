@@ -56,6 +56,13 @@ class Roles:
     features: tuple[str, ...] = option_field((), "The only columns to learn from: A,B.")
     categorical: tuple[str, ...] = option_field((), "Columns of numbers that are categories: A,B.")
     numeric: tuple[str, ...] = option_field((), "Columns of whole numbers that are quantities: A,B.")
+    vectors: str | None = option_field(
+        None,
+        "Pretrained vectors of the words: a file with a word and its numbers per line, or an installed package. "
+        "Nothing is downloaded.",
+        shown="none",
+        metavar="FILE|PACKAGE",
+    )
     per: str | None = option_field(None, "What has a label.", choices=PERS, shown="as the table shows")
 
 

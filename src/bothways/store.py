@@ -5,6 +5,7 @@
                           "facts": {...}, "temperature": 1.0, "threshold": 0.5}
     weights.safetensors   the arrays that `Network.weight_shapes()` names, behind "0/" for the first member and so on
     baselines.safetensors the simple models beside it, as `bothways.baselines.to_arrays` gives them
+    vectors.safetensors   pretrained vectors of words, if it has some, as `bothways.data.vectors.Vectors` gives them
 
 Members that are no networks have "patterns", their name, in place of "network".
 
@@ -124,9 +125,12 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
         text = json.dumps(description, indent=2, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InputError(f"columns or facts of the model hold what JSON cannot: {error}.") from None
+    parts = {"weights": weights, "baselines": baselines.to_arrays(model.baselines)}
+    if model.columns is not None and model.columns.vectors is not None:
+        parts["vectors"] = model.columns.vectors.arrays()
     with written_whole(Path(path), ModelFileError) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         archive.writestr(zipfile.ZipInfo("model.json"), text.encode())
-        for name, arrays in (("weights", weights), ("baselines", baselines.to_arrays(model.baselines))):
+        for name, arrays in parts.items():
             archive.writestr(zipfile.ZipInfo(f"{name}.safetensors"), safetensors.numpy.save(dict(arrays)))
 
 
@@ -157,22 +161,22 @@ def load(path: str | os.PathLike[str]) -> Model:
         bothways.errors.ModelFileError: nowhere.bothways: no such file.
     """
     path = Path(path)
-    description, weights, simple = _read(path)
+    description, parts = _read(path)
     try:
-        return _model(description, weights, simple)
+        return _model(description, parts)
     except (InputError, ModelFileError) as error:
         raise ModelFileError(f"{path}: the model in it cannot be used. {error}") from None
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """The description, of a format and version that we read, the weights, and the arrays of baselines."""
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """The description, of a format and version that we read, and the arrays of each part."""
     try:
         with zipfile.ZipFile(path) as archive:
             description = _parsed(_part(archive, "model.json", path))
             _check_format(description, path)
-            names = ("weights", "baselines") if description["version"] > 2 else ("weights",)
-            weights, *simple = (safetensors.numpy.load(_part(archive, f"{n}.safetensors", path)) for n in names)
-            return description, weights, simple[0] if simple else {}
+            names = ["weights", "baselines"] if description["version"] > 2 else ["weights"]
+            names += ["vectors"] if "vectors.safetensors" in archive.namelist() else []
+            return description, {n: safetensors.numpy.load(_part(archive, f"{n}.safetensors", path)) for n in names}
     except FileNotFoundError:
         raise ModelFileError(f"{path}: no such file.") from None
     except IsADirectoryError:
@@ -257,8 +261,9 @@ def _check_format(description: Any, path: Path) -> None:
         )
 
 
-def _model(description: dict[str, Any], weights: dict[str, Any], simple: dict[str, Any]) -> Model:
+def _model(description: dict[str, Any], parts: Mapping[str, dict[str, Any]]) -> Model:
     """The model that the parts of a file describe."""
+    weights, simple, vectors = (parts.get(name, {}) for name in ("weights", "baselines", "vectors"))
     version = description["version"]
     if version < 3 and isinstance(description.get("network"), dict):  # one network, whose weights have plain names
         unsaid = (OF_VERSION_1 if version < 2 else {}) | OF_VERSION_2
@@ -288,7 +293,7 @@ def _model(description: dict[str, Any], weights: dict[str, Any], simple: dict[st
     if columns is not None:
         from bothways.data import Columns  # brings Polars, of which a model of arrays has no use
 
-        columns = Columns.from_json((dict.fromkeys(ROLES) if version < 2 else {}) | columns)
+        columns = Columns.from_json((dict.fromkeys(ROLES) if version < 2 else {}) | columns, vectors)
     class_counts = dict(zip(values, counts, strict=False))
     of_members: list[dict[str, Any]] = [{} for _ in description["members"]]
     for name, array in weights.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,9 @@ from bothways.data.guesses import (
     guess_words,
 )
 from bothways.data.tables import MADE, SPLIT, Table
+from bothways.data.vectors import Vectors
 from bothways.errors import DataError, InputError, ModelFileError, counted, option
+from bothways.sequences import Array
 from bothways.settings import Reading
 
 NONE = "none"
@@ -135,12 +138,12 @@ class Columns:
             >>> Columns("tag", ("word",), categories=("word",), encoding=encoding).words
             'word'
         """
-        found = {}
-        for name, values in ((each.name, each.values) for each in self.fitted.categories if not each.view):
-            words = sum(any(letter.isalpha() for letter in value or "") for value in values)
-            if len(values) >= WORDS and words > len(values) / 2:
-                found[name] = len(values)
-        return max(found, key=found.__getitem__, default=None)
+        return self.fitted.words(WORDS)
+
+    @property
+    def vectors(self) -> Vectors | None:
+        """The pretrained vectors of words, if any."""
+        return None if self.encoding is None else self.encoding.vectors
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -155,11 +158,13 @@ class Columns:
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain JSON values, for a model file."""
-        return asdict(self) | {"features": list(self.features), "categories": list(self.categories)}
+        encoding = None if self.encoding is None else self.encoding.to_json()
+        bare = asdict(replace(self, encoding=None))
+        return bare | {"encoding": encoding, "features": list(self.features), "categories": list(self.categories)}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Columns:
-        """The columns that `to_json` described.
+    def from_json(cls, data: Mapping[str, Any], arrays: Mapping[str, Array] = MappingProxyType({})) -> Columns:
+        """The columns that `to_json` described, with the arrays of their vectors.
 
         Raises:
             ModelFileError: `data` describes no columns.
@@ -188,7 +193,7 @@ class Columns:
             sound = False
         if not sound:
             raise ModelFileError("The description of columns in the model file is incomplete. Train the model again.")
-        encoding = None if encoding is None else Encoding.from_json(encoding)
+        encoding = None if encoding is None else Encoding.from_json(encoding, arrays)
         return cls(
             features=tuple(features),
             categories=tuple(categories),

@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import polars as pl
 
 from bothways.data.spelling import LEAST, VIEWS, views
 from bothways.data.tables import Table
+from bothways.data.vectors import VectorFiles, Vectors, read_vectors
 from bothways.errors import DataError, InputError, ModelFileError, counted, option
 from bothways.sequences import Array, Sequences, in_order
 
@@ -69,11 +71,12 @@ class Category:
 
 @dataclass(frozen=True)
 class Encoding:
-    """How the features of a table become an array: numbers, flags for missing ones, the gap of time, codes.
+    """How the features of a table become an array: numbers, flags for missing ones, vectors, the gap of time, codes.
 
     Attributes:
         gaps: "times" or "numbers" if log(1 + the gap to the previous step) is a feature, in seconds or in units of the
             order column, 0 at the first step of a sequence; "" if not.
+        vectors: those of the words of one of the categories, each number of which is a feature; None if there are none.
 
     Example:
         >>> encoding = Encoding((Number("bytes", fill=9.5, flagged=True),), (Category("protocol", ("tcp", "udp")),))
@@ -88,6 +91,7 @@ class Encoding:
     numbers: tuple[Number, ...]
     categories: tuple[Category, ...] = ()
     gaps: str = ""
+    vectors: Vectors | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -95,6 +99,7 @@ class Encoding:
         return (
             *(number.name for number in self.numbers),
             *(f"{number.name} is missing" for number in self.numbers if number.flagged),
+            *(self.vectors.names if self.vectors else []),
             *(["gap"] if self.gaps else []),
             *(f"{each.name}, {each.view}" if each.view else each.name for each in self.categories),
         )
@@ -110,6 +115,7 @@ class Encoding:
         columns = (
             *(number.name for number in self.numbers),
             *(number.name for number in self.numbers if number.flagged),
+            *([self.vectors.column] * self.vectors.size if self.vectors else []),
             *(["gap to the previous step"] if self.gaps else []),
             *(category.name for category in self.categories),
         )
@@ -133,6 +139,20 @@ class Encoding:
         """The columns that are to be read as text from files that know no types."""
         return tuple(dict.fromkeys(category.name for category in self.categories))
 
+    def words(self, least: int = 1) -> str | None:
+        """The category with the most values, at least `least`, most of which have a letter; None if there is none.
+
+        Example:
+            >>> Encoding((), (Category("word", ("the", "cat", ".")), Category("port", ("80", "443")))).words()
+            'word'
+        """
+        found = {}
+        for name, values in ((each.name, each.values) for each in self.categories if not each.view):
+            words = sum(any(letter.isalpha() for letter in value or "") for value in values)
+            if len(values) >= least and words > len(values) / 2:
+                found[name] = len(values)
+        return max(found, key=found.__getitem__, default=None)
+
     def encode(self, table: Table, order: str | None, sequences: Sequences, tally: Tally) -> Array:
         """The features `(steps, names)` of sequences of a table, all finite; `tally` counts what was not known."""
         rows = sequences.table_rows
@@ -150,6 +170,10 @@ class Encoding:
             for codes in _codes(list(of_column), _as_text(inputs.get_column(name)), tally):
                 values[:, at] = codes
                 at += 1
+        if self.vectors is not None:
+            at = len(self.names) - len(self.categories) - bool(self.gaps)
+            words = _as_text(inputs.get_column(self.vectors.column))
+            values[:, at - self.vectors.size : at] = self.vectors.of(words)
         gaps = gaps_of(table.column(str(order)).gather(rows), sequences.offsets) if self.gaps else None
         self._complete(values, gaps, tally)
         return values
@@ -190,15 +214,16 @@ class Encoding:
                 values[:, flag] = missing
                 flag += 1
         if gaps is not None:
-            values[:, flag] = gaps
+            values[:, -len(self.categories) - 1] = gaps
 
     def to_json(self) -> dict[str, Any]:
-        """The same as plain JSON values."""
-        return asdict(self)
+        """The same as plain JSON values, without the words and numbers of vectors."""
+        said = None if self.vectors is None else self.vectors.to_json()
+        return asdict(replace(self, vectors=None)) | {"vectors": said}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Encoding:
-        """The encoding that `to_json` described."""
+    def from_json(cls, data: Mapping[str, Any], arrays: Mapping[str, Array] = MappingProxyType({})) -> Encoding:
+        """The encoding that `to_json` described, with the arrays of its vectors."""
         if isinstance(data, dict) and (
             data.get("changes") or data.get("centered")
         ):  # which were features of tables in files before version 3
@@ -210,6 +235,7 @@ class Encoding:
                     Category(each["name"], tuple(each["values"]), each.get("view", "")) for each in data["categories"]
                 ),
                 data["gaps"],
+                Vectors.from_json(data["vectors"], arrays) if arrays or data.get("vectors") is not None else None,
             )
             names = encoding.read
             sound = (
@@ -224,8 +250,9 @@ class Encoding:
                 )
                 and len({(each.name, each.view) for each in encoding.categories}) == len(encoding.categories)
                 and encoding.gaps in ("", "times", "numbers")
+                and (encoding.vectors is None or encoding.vectors.column in encoding.texts)
             )
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, ValueError):
             sound = False
         if not sound:
             raise ModelFileError("The description of columns in the model file is incomplete. Train the model again.")
@@ -260,8 +287,10 @@ class Tally:
         return notices
 
 
-def fit_encoding(table: Table, columns: Columns, train: Sequences) -> tuple[Encoding, list[str]]:
-    """Learn from the train part how features become numbers."""
+def fit_encoding(
+    table: Table, columns: Columns, train: Sequences, vectors: VectorFiles | None = None
+) -> tuple[Encoding, list[str]]:
+    """Learn from the train part how features become numbers, and read the vectors of its words."""
     rows, order = train.table_rows, columns.order
     notices: list[str] = []
     numbers: list[Number] = []
@@ -308,7 +337,14 @@ def fit_encoding(table: Table, columns: Columns, train: Sequences) -> tuple[Enco
             notices.append(f"The gaps between steps vary, so the gap to the previous step in {order!r} is a feature.")
     if not numbers and not kinds:
         raise DataError(f"{table.source}: no column is left to learn from. {' '.join(notices)}")
-    return Encoding(tuple(numbers), tuple(kinds), gaps), notices
+    encoding = Encoding(tuple(numbers), tuple(kinds), gaps)
+    if vectors is not None:
+        if (words := encoding.words()) is None:
+            raise DataError(f"{table.source}: no column holds words, which {option('vectors', vectors.name)} is for.")
+        seen = next(category.values for category in kinds if category.name == words)
+        read, said = read_vectors(vectors, words, seen)
+        encoding, notices = replace(encoding, vectors=read), [*notices, *said]
+    return encoding, notices
 
 
 def fit_arrays(name: str, train: Sequences, categorical: Collection[int]) -> tuple[Encoding, list[str]]:

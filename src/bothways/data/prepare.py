@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from bothways.data.sequences import MAX_STEPS, cut_long, encoded
 from bothways.data.sources import Source
 from bothways.data.splits import GAP, SHARES, Parts, split_table
 from bothways.data.tables import Table, read_table
+from bothways.data.vectors import VectorFiles, find_vectors
 from bothways.options import options
 from bothways.sequences import Sequences
 from bothways.settings import Reading, Settings
@@ -40,16 +42,18 @@ class SplitTable:
         columns: the roles of its columns.
         parts: its parts, with labels and without features.
         notices: what the user should be told about the rows and the parts.
+        vectors: where the vectors of its words are; None for none.
     """
 
     table: Table
     columns: Columns
     parts: Parts
     notices: list[str]
+    vectors: VectorFiles | None = None
 
     def encoded(self, max_steps: int = MAX_STEPS) -> Prepared:
         """The features of all parts, by what the train part shows."""
-        encoding, notices = fit_encoding(self.table, self.columns, self.parts.train)
+        encoding, notices = fit_encoding(self.table, self.columns, self.parts.train, self.vectors)
         columns = self.columns.adopt(encoding)
         tally = Tally()
 
@@ -71,6 +75,7 @@ def read_and_split(
     window: int | None = Settings.window,
     draw_valid: bool = True,
     shares: Sequence[float] = SHARES,
+    vectors: str | os.PathLike[str] | None = None,
     **roles: Any,
 ) -> SplitTable:
     """Read a table, give its columns their roles, and split its rows into train, valid and test.
@@ -81,10 +86,12 @@ def read_and_split(
         window: the steps that training looks at together; as many are left out between two parts of one sequence.
         draw_valid: as in `split_table`.
         shares: as in `draw_parts`.
+        vectors: a file of pretrained vectors of words, or an installed package that has some.
         roles: as in `choose_columns`; and how fields are read, attributes of `Reading`.
 
     Raises:
-        DataError: as `read_table`, `choose_columns` and `split_table`.
+        DataError: as `read_table`, `choose_columns`, `split_table` and `find_vectors`.
+        MissingDependencyError: as `find_vectors`.
 
     Example:
         >>> import polars as pl
@@ -94,6 +101,7 @@ def read_and_split(
         >>> columns.encoding.names, parts.train.values.tolist()
         (('x',), [[1.0], [2.0], [4.0]])
     """
+    files = None if vectors is None else find_vectors(vectors)
     reading = Reading(**{name: roles.pop(name) for name in options(Reading) if name in roles})
     table = source if isinstance(source, Table) else read_table(source, roles.get("categorical", ()), reading)
     columns = choose_columns(table, **roles)
@@ -102,4 +110,4 @@ def read_and_split(
         table = read_table(source, columns.texts, reading)
     gap = GAP if window is None else window
     columns, parts, notices = split_table(table, columns, seed, gap=gap, draw_valid=draw_valid, shares=shares)
-    return SplitTable(table, columns, parts, [*table.notices, *notices])
+    return SplitTable(table, columns, parts, [*table.notices, *notices], files)

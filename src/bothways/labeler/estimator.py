@@ -94,6 +94,8 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         order: for a data frame, the column that sorts the steps.
         features: for a data frame, the only columns to learn from.
         drop: for a data frame, columns to leave out.
+        vectors: for a data frame, pretrained vectors of its words: a file with a word and its numbers per line, or an
+            installed package. The model keeps those that it may need.
         categorical: columns of numbers that are categories: names in a data frame, where text always is a category;
             numbers of columns, from 0, in an array, where a category is a whole number from 0, and 0 is unknown.
 
@@ -187,6 +189,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         features: Sequence[str] = (),
         drop: Sequence[str] = (),
         categorical: Sequence[str | int] = (),
+        vectors: str | None = None,
     ) -> None:
         """Keep the settings; `fit` checks them."""
         self.direction = direction
@@ -227,6 +230,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         self.features = features
         self.drop = drop
         self.categorical = categorical
+        self.vectors = vectors
 
     def fit(
         self,
@@ -392,6 +396,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         network = {name: value for name, value in model.network.to_json().items() if name not in FOUND}
         said = network | roles | {"per": model.network.per, "categorical": model.columns.categories}
         said |= {"random_state": model.facts.get("settings", {}).get("seed")}
+        said |= {"vectors": model.columns.vectors.source} if model.columns.vectors else {}
         for name in ("settings", "labeler"):  # the last of which is surest
             said |= model.facts.get(name, {})
         known: dict[str, Any] = {name: said[name] for name in cls().get_params() if name in said}
@@ -450,6 +455,8 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         """The columns of arrays, the classes, what to learn from, and what is held out."""
         from bothways.data import GAP, Columns, Tally, draw_parts, fit_arrays
 
+        if self.vectors is not None:
+            raise InputError("vectors are for the words of a data frame, but X holds arrays. Leave vectors out.")
         sequences, form = read_arrays("X", X, features=None)
         categorical = category_places(self.categorical, sequences.features)
         check_categories("X", sequences, categorical)
@@ -502,6 +509,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             categorical=self.categorical,
             numeric=[name for name in numeric if name not in {label, *self.categorical}],
             per=labels.per,
+            vectors=self.vectors,
         )
         columns, parts, notices = split.encoded(max_steps=len(table))
         _say(*(str(guess) for guess in columns.guesses if not guess.plain), *notices, *_lacking(labels))

@@ -210,6 +210,8 @@ class Model:
         named = columns is not None and columns.label
         summary["features"] = ", ".join(columns.features) if columns and named else f"{network.features} per step"
         summary |= columns.roles if columns and named else {}
+        if columns and columns.vectors:
+            summary["vectors"] = columns.vectors.summary
         sizes = [f"{name} {of['sequences']:,} ({of['steps']:,} steps)" for name, of in facts.get("parts", {}).items()]
         best: Mapping[str, Any] = next((epoch for epoch in reversed(facts.get("history", [])) if epoch["best"]), {})
         found = {
@@ -369,7 +371,7 @@ def _check_columns(network: Network, columns: Columns) -> None:
         names = tuple(map(str, range(len(columns.features))))
         values = [value for each in encoding.categories for value in each.values if value is not None]
         codes = all(value.isdecimal() and len(value) < len(str(MAX_CODES)) + 1 for value in values)
-        roles = (columns.sequence, columns.order, columns.split, columns.group)
+        roles = (columns.sequence, columns.order, columns.split, columns.group, columns.vectors)
         if columns.features != names or not codes or encoding.gaps or any(role is not None for role in roles):
             raise InputError("The columns are those of no arrays.")
 

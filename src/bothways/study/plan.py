@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,9 @@ from bothways.study.factors import DataShape, Setting, Value
 
 if TYPE_CHECKING:
     from bothways.training import Trained
+
+PLAIN: Mapping[str, Value] = MappingProxyType({"encoding": "standard", "levels": "raw", "changes": 0})
+"""How the numbers of vectors of words enter: bins and changes of them say little."""
 
 FIRST: Mapping[str, tuple[dict[str, Value], ...]] = {
     "step": (
@@ -33,10 +37,10 @@ FIRST: Mapping[str, tuple[dict[str, Value], ...]] = {
         {"levels": "raw", "changes": 0},
     ),
     "word": (
-        {"head": "crf", "units": 64, "embedding": 32, "dropout": 0.5},
-        {"head": "crf", "units": 64, "dropout": 0.5, "category_dropout": 1.0},
-        {"units": 64, "embedding": 32, "dropout": 0.5},
-        {"head": "crf", "units": 128, "embedding": 32, "dropout": 0.5, "learning_rate": 0.003},
+        {"head": "crf", "units": 64, "embedding": 32, "dropout": 0.5, **PLAIN},
+        {"head": "crf", "units": 64, "dropout": 0.5, "category_dropout": 1.0, **PLAIN},
+        {"units": 64, "embedding": 32, "dropout": 0.5, **PLAIN},
+        {"head": "crf", "units": 128, "embedding": 32, "dropout": 0.5, "learning_rate": 0.003, **PLAIN},
     ),
     "sequence": (
         {"pooling": "mean_max"},
