@@ -38,7 +38,7 @@ ORDER = [
     {"patterns"},
     {"baselines", "engine", "data", "metrics"},
     {"layers", "report", "runtime", "store"},
-    {"stream", "training"},
+    {"export", "stream", "training"},
     {"study"},
     {"labeler"},
     {"demo", "jobs", "bench"},
@@ -56,7 +56,7 @@ HOMES = {
     "torch": ("layers.ops.torch", "bench.peers"),
     "tensorflow": ("layers.ops.tensorflow", "bench.peers"),
     "matplotlib": ("report.figures", "study.figures"),
-    "onnx": ("bench.peers",),
+    "onnx": ("bench.peers", "export.graph"),
     "onnxruntime": ("bench.peers",),
     "scipy": ("baselines.linear", "patterns", "study.statistics", "study.held_out", "problems"),
     "sklearn": ("baselines", "data.leaks", "labeler", "patterns"),
@@ -120,7 +120,10 @@ def test_importing_bothways_is_light() -> None:
 
 
 def test_the_public_names() -> None:
-    assert bothways.__all__ == ["SequenceLabeler", "accelerate", "compare", "engine", "layers", "load", "problems"]
+    assert bothways.__all__ == [
+        *("SequenceLabeler", "accelerate", "compare", "engine", "export_onnx"),
+        *("layers", "load", "problems"),
+    ]
     for name in bothways.__all__:
         assert getattr(bothways, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

@@ -5,6 +5,7 @@
     SequenceLabeler   an estimator in the manner of scikit-learn: sequences in, labels for every step out
     compare           settings over many seeds: what helps, by how much, how sure that is
     load              a trained model from its file; it predicts without Keras
+    export_onnx       a trained model as one graph of ONNX, for other runtimes
     engine            the engine on NumPy arrays
     problems          generated problems, the cumulative sum of the tutorials among them
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from bothways import engine, layers, problems
+    from bothways.export import export_onnx
     from bothways.labeler import SequenceLabeler
     from bothways.layers import accelerate
     from bothways.store import load
@@ -29,11 +31,12 @@ _HOMES = {
     "SequenceLabeler": "bothways.labeler",
     "accelerate": "bothways.layers",
     "compare": "bothways.study",
+    "export_onnx": "bothways.export",
     "load": "bothways.store",
 }
 _MODULES = ("engine", "layers", "problems")
 
-__all__ = ["SequenceLabeler", "accelerate", "compare", "engine", "layers", "load", "problems"]
+__all__ = ["SequenceLabeler", "accelerate", "compare", "engine", "export_onnx", "layers", "load", "problems"]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from bothways.bench.cases import OURS, SGEMM, SGEMM_SIZE, Case
 from bothways.errors import InputError
+from bothways.export.cells import OPERATORS
 from bothways.spec import cell_spec
 
 Call = Callable[[], Any]
@@ -100,21 +101,19 @@ def with_onnxruntime(threads: int) -> Build:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    operators: dict[str, tuple[str, dict[str, Any]]] = {
-        "lstm": ("LSTM", {}),
-        "gru": ("GRU", {"linear_before_reset": 1}),
-        "rnn": ("RNN", {}),
-        "rnn_relu": ("RNN", {"activations": ["Relu", "Relu"]}),
-        "gru_reset_before": ("GRU", {"linear_before_reset": 0}),
-    }
 
     def build(case: Case) -> Call:
         batch, time, features, units = case.shape
-        operator, attributes = operators[case.cell]
+        operator = OPERATORS[case.cell]
         columns = len(cell_spec(case.cell).gates) * units
         shapes = {"W": (2, columns, features), "R": (2, columns, units), "B": (2, 2 * columns)}
         node = helper.make_node(
-            operator, ["X", *shapes], ["Y"], direction="bidirectional", hidden_size=units, **attributes
+            operator.name,
+            ["X", *shapes],
+            ["Y"],
+            direction="bidirectional",
+            hidden_size=units,
+            **operator.attributes(directions=2),
         )
         graph = helper.make_graph(
             [node],

@@ -1,4 +1,4 @@
-"""How `train`, `evaluate`, `predict` and `info` print their results."""
+"""How `train`, `evaluate`, `predict`, `info` and `export` print their results."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from bothways.cli.display import results, table
 from bothways.errors import counted
 
 if TYPE_CHECKING:
+    from bothways.export import Exported
     from bothways.jobs import Prediction, Training
     from bothways.layers.inspection import Inspection
     from bothways.metrics import Alarms, EntityScores, Evaluation, Importance, Interval
@@ -240,3 +241,13 @@ def show_inspection(found: Inspection) -> None:
         console.print(f"{found.native} of {counted(count, 'recurrent layer')} {do} on the engine.")
     if found.how:
         console.print(f"In Python, once it is loaded: {found.how}")
+
+
+def show_exported(exported: Exported) -> None:
+    """Print the inputs and outputs of a graph, and where it is."""
+    grid = table("", "name", "type, shape")
+    for kind in ("inputs", "outputs"):
+        for name, shape in getattr(exported, kind).items():
+            grid.add_row(kind.removesuffix("s"), Text(name), shape)
+    results().print(grid)
+    results().print(f"Graph: {exported.path}, opset {exported.opset}", soft_wrap=True)

@@ -1,12 +1,13 @@
-"""The jobs that start at a table in a file: train on it, evaluate a model on it, label it.
+"""The jobs that start at a table in a file: train on it, evaluate a model on it, label it; and those at a model file.
 
 `bothways.cli` reads the arguments of these functions from the command line and prints what they return.
 """
 
 from bothways.jobs.evaluation import evaluate
+from bothways.jobs.exporting import export
 from bothways.jobs.models import info
 from bothways.jobs.prediction import Prediction, predict
 from bothways.jobs.streaming import Streaming, stream
 from bothways.jobs.training import Training, train
 
-__all__ = ["Prediction", "Streaming", "Training", "evaluate", "info", "predict", "stream", "train"]
+__all__ = ["Prediction", "Streaming", "Training", "evaluate", "export", "info", "predict", "stream", "train"]

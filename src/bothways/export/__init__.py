@@ -1,0 +1,117 @@
+"""Models as one graph of ONNX, from raw columns to labels and probabilities; it runs without bothways."""
+
+from __future__ import annotations
+
+import functools
+import operator
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import bothways
+from bothways.errors import InputError, MissingDependencyError, ModelFileError, option
+from bothways.export.inputs import BATCH_TIME, LABEL, PROBABILITIES, inputs
+from bothways.export.labels import codes
+from bothways.export.networks import probabilities, tempered
+from bothways.files import check_output, written_whole
+from bothways.runtime import Member, Model
+
+__all__ = ["OLDEST_OPSET", "Exported", "export_onnx"]
+
+OLDEST_OPSET = 18
+"""The version of the operators that graphs are written in: the first one in which all reductions take their axes alike,
+and Split a number of parts. ONNX Runtime reads it from 1.14 on."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written.
+
+    Attributes:
+        path: where.
+        opset: the version of its operators.
+        inputs: name -> type and shape.
+        outputs: name -> type and shape.
+    """
+
+    path: Path
+    opset: int
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """The shape that `bothways export --json` prints."""
+        return asdict(self) | {"path": str(self.path)}
+
+
+def export_onnx(model: Model, path: str | os.PathLike[str], opset: int | None = None) -> Exported:
+    """Write a model as one graph of ONNX.
+
+    Its inputs are the columns of the table, each `(batch, time)`: numbers in float32, NaN where one is missing;
+    categories as text, empty where it is missing; where gaps between steps are a feature the order column, in float64.
+    A model of arrays has one input, `features`, `(batch, time, features)` in float32. Beside them stands `lengths`,
+    `(batch,)` in int64: what comes after the end of a sequence is not read. The rows of a sequence are sorted.
+
+    Its outputs are `label` and `probabilities`, `(batch, time)` and `(batch, time, classes)`, and without the axis of
+    time where a sequence has one label; after the end of a sequence they mean nothing.
+
+    Args:
+        model: what to write.
+        path: the file, .onnx.
+        opset: the version of the operators; the oldest that there can be if it is not given.
+
+    Raises:
+        InputError: no such opset; a part of the model that ONNX cannot do, or another ending of the file.
+        MissingDependencyError: onnx is not installed.
+
+    Example:
+        >>> import tempfile
+        >>> from bothways.network import Network
+        >>> network = Network(features=1, classes=2, units=4)
+        >>> weights = {name: np.ones(shape, np.float32) for name, shape in network.weight_shapes().items()}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     export_onnx(Model([Member(network, weights)], classes=(0, 1)), f"{folder}/some.onnx").inputs
+        {'features': 'float32 (batch, time, 1)', 'lengths': 'int64 (batch,)'}
+    """
+    path = check_output(path, (".onnx",))
+    try:
+        from bothways.export.graph import Graph, newest_opset
+    except ModuleNotFoundError as missing:
+        raise MissingDependencyError(
+            f"To export needs {missing.name}, which is not installed: pip install 'bothways[onnx]'"
+        ) from None
+    opset, newest = OLDEST_OPSET if opset is None else opset, newest_opset()
+    if not OLDEST_OPSET <= opset <= newest:
+        raise InputError(
+            f"The opset is {opset}; it must be from {OLDEST_OPSET} to {newest}, the newest one that the installed onnx "
+            f"knows. Leave out {option('opset')} for the one that most runtimes read."
+        )
+    graph = Graph(opset)
+    _build(graph, model)
+    proto = graph.model("bothways", producer_name="bothways", producer_version=bothways.__version__)
+    with written_whole(path, ModelFileError) as temporary:
+        temporary.write_bytes(proto.SerializeToString())
+    return Exported(path, opset, graph.described(graph.inputs), graph.described(graph.outputs))
+
+
+def _build(graph: Any, model: Model) -> None:
+    """The whole graph."""
+    data = inputs(graph, model)
+    total = sum(member.share for member in model.members)
+    of_members = []
+    for member in model.members:
+        if not isinstance(member, Member):
+            raise InputError(
+                f"The model averages over {member.patterns.name.replace('_', ' ')}, for which ONNX has no operators."
+            )
+        of_members.append(probabilities(graph, member.network, member.weights, data) * (member.share / total))
+    p = tempered(graph, functools.reduce(operator.add, of_members), model.temperature)
+    labels = graph("Gather", np.array(model.classes), codes(graph, model, p, data), axis=0)
+    shape = BATCH_TIME if model.network.per == "step" else BATCH_TIME[:1]
+    graph.output(LABEL, type(model.classes[0]), shape, labels, "The label.")
+    said = f"Of {', '.join(map(str, model.classes))}."
+    graph.output(PROBABILITIES, np.float32, (*shape, len(model.classes)), p, said)

@@ -1,0 +1,142 @@
+"""The inputs of a graph: raw columns to the features that a model's networks read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from bothways.errors import InputError
+from bothways.runtime import Model
+
+if TYPE_CHECKING:
+    from bothways.data.encoding import Category, Encoding
+    from bothways.export.graph import Graph, Value
+
+LENGTHS, LABEL, PROBABILITIES, FEATURES = "lengths", "label", "probabilities", "features"
+"""The names of inputs and outputs that are no columns."""
+
+BATCH_TIME = ("batch", "time")
+
+
+class Inputs(NamedTuple):
+    """What networks read.
+
+    Attributes:
+        numbers: `(batch, time, numeric)` float32, none missing; None without numeric columns.
+        codes: `(batch, time, categories)` int64; None without categories.
+        lengths: `(batch,)` int64.
+        steps: `(time,)` int64, counted from 0.
+        known: `(batch, time)`, whether there is such a step.
+    """
+
+    numbers: Value | None
+    codes: Value | None
+    lengths: Value
+    steps: Value
+    known: Value
+
+
+def inputs(graph: Graph, model: Model) -> Inputs:
+    """Declare the inputs of a model and turn them into features."""
+    columns = model.columns
+    if columns is None or not columns.label:
+        array = graph.input(FEATURES, np.float32, (*BATCH_TIME, _width(model)), "As the model was fitted on.")
+        encoded = _split(graph, model, array) if columns is None else _of_arrays(graph, columns.fitted, array)
+        return Inputs(*encoded, *_steps(graph, array))
+    encoding = columns.fitted
+    for name in columns.needed:
+        if name in ("", LENGTHS, LABEL, PROBABILITIES):
+            raise InputError(
+                f"The model reads a column named {name!r}, which cannot be the name of an input. Rename the column "
+                "in the table, and train again."
+            )
+    numbers_of = [graph.input(each.name, np.float32, BATCH_TIME, _said(each.fill)) for each in encoding.numbers]
+    words = "Text; whole numbers without a point; the empty text where it is missing."
+    texts = {name: graph.input(name, str, BATCH_TIME, words) for name in encoding.texts}
+    order = None
+    if encoding.gaps:
+        unit = "seconds" if encoding.gaps == "times" else "the unit of training"
+        order = graph.input(str(columns.order), np.float64, BATCH_TIME, f"Ascending within a sequence, in {unit}.")
+    lengths, steps, known = _steps(graph, (*numbers_of, *texts.values())[0])
+    raw = graph("Concat", *(graph.unsqueeze(each, 2) for each in numbers_of), axis=2) if numbers_of else None
+    gaps = None if order is None else _gaps(graph, order, steps)
+    codes = [_text_codes(graph, each, texts[each.name]) for each in encoding.categories]
+    return Inputs(_complete(graph, encoding, raw, gaps), _joined(graph, codes), lengths, steps, known)
+
+
+def _width(model: Model) -> int:
+    return model.network.features if model.columns is None else len(model.columns.features)
+
+
+def _said(fill: float | None) -> str:
+    return "NaN where it is missing." if fill is not None else "None may be missing."
+
+
+def _steps(graph: Graph, first: Value) -> tuple[Value, Value, Value]:
+    lengths = graph.input(LENGTHS, np.int64, ("batch",), "The steps of each sequence; what comes after is not read.")
+    steps = graph.steps(first, 1)
+    return lengths, steps, graph("Less", graph.unsqueeze(steps, 0), graph.unsqueeze(lengths, 1))
+
+
+def _split(graph: Graph, model: Model, array: Value) -> tuple[Value | None, Value | None]:
+    """Features that need no encoding: numbers, then codes."""
+    network = model.network
+    numbers = graph("Slice", array, [0], [network.numeric], [2]) if network.numeric else None
+    codes = None
+    if network.categories:
+        codes = graph.cast(graph("Slice", array, [network.numeric], [network.features], [2]), np.int64)
+    return numbers, codes
+
+
+def _of_arrays(graph: Graph, encoding: Encoding, array: Value) -> tuple[Value | None, Value | None]:
+    """The columns of arrays, which are named by their numbers."""
+    places = [int(each.name) for each in encoding.numbers]
+    raw = graph("Gather", array, places, axis=2) if places else None
+    codes = []
+    for category in encoding.categories:
+        column = graph("Gather", array, np.int64(int(category.name)), axis=2)
+        found = graph.cast(graph.where(graph("IsNaN", column), -1.0, column), np.int64)
+        known = {-1: 0} | {int(str(value)): code for code, value in enumerate(category.values, 1)}
+        keys = {"keys_int64s": list(known), "values_int64s": list(known.values()), "default_int64": 0}
+        codes.append(graph("LabelEncoder", found, domain="ai.onnx.ml", **keys))
+    return _complete(graph, encoding, raw, None), _joined(graph, codes)
+
+
+def _text_codes(graph: Graph, category: Category, text: Value) -> Value:
+    """The codes of a column of text; unknown values have 0."""
+    if category.view:
+        raise InputError(
+            f"The model reads the spelling of the words in {category.name!r}, for which ONNX has no operators. Train "
+            "it without that column, or use the model itself."
+        )
+    known = {value: code for code, value in enumerate(category.values, 1) if value is not None}
+    missing = category.values.index(None) + 1 if None in category.values else 0
+    known.setdefault("", missing)
+    keys = {"keys_strings": list(known), "values_int64s": list(known.values()), "default_int64": 0}
+    return graph("LabelEncoder", text, domain="ai.onnx.ml", **keys)
+
+
+def _joined(graph: Graph, codes: list[Value]) -> Value | None:
+    return graph("Concat", *(graph.unsqueeze(each, 2) for each in codes), axis=2) if codes else None
+
+
+def _complete(graph: Graph, encoding: Encoding, raw: Value | None, gaps: Value | None) -> Value | None:
+    """Numbers with what is missing filled, the flags of it, and gaps: `Encoding._complete`."""
+    parts = []
+    if raw is not None:
+        missing = graph("IsNaN", raw)
+        fill = [np.nan if each.fill is None else each.fill for each in encoding.numbers]
+        parts.append(graph.where(missing, np.array(fill, np.float32), raw))
+        if flagged := [at for at, each in enumerate(encoding.numbers) if each.flagged]:
+            parts.append(graph.cast(graph("Gather", missing, flagged, axis=2), np.float32))
+    if gaps is not None:
+        parts.append(gaps)
+    return graph("Concat", *parts, axis=2) if parts else None
+
+
+def _gaps(graph: Graph, order: Value, steps: Value) -> Value:
+    """log(1 + the gap to the previous step), 0 at the first one: `bothways.data.encoding.gaps_of`."""
+    before = graph("Gather", order, graph("Max", steps - np.int64(1), np.int64(0)), axis=1)
+    logs = graph("Log", order - before + np.float64(1))
+    return graph.unsqueeze(graph.cast(logs, np.float32), 2)

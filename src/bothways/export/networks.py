@@ -1,0 +1,206 @@
+"""The networks of a model as nodes: features to probabilities. What each step does stands in `bothways.runtime`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bothways.export import cells
+from bothways.merge import MERGE_MODES
+from bothways.network import CHANGES, LEVELS, Convolution, Network, Recurrent
+
+if TYPE_CHECKING:
+    from bothways.export.graph import Graph, Value
+    from bothways.export.inputs import Inputs
+
+Weights = Mapping[str, npt.NDArray[np.float32]]
+
+LARGEST = 1e30
+"""As `bothways.runtime.numbers.entering` cuts off."""
+
+WAYS = {"forward": "forward", "backward": "reverse"}
+"""What ONNX calls a direction that is alone."""
+
+TINY = float(np.finfo(np.float32).tiny)
+
+
+def probabilities(graph: Graph, network: Network, weights: Weights, data: Inputs) -> Value:
+    """`(batch, time, classes)`, or `(batch, classes)` where a sequence has one label."""
+    rows, lengths = _rows(graph, network, weights, data), data.lengths
+    if network.lookahead:
+        lengths = lengths + np.int64(network.lookahead)
+    if (convolution := network.convolution) is not None:
+        rows = graph.where(graph.unsqueeze(_counts(graph, rows, lengths), 2), rows, 0.0)
+        rows = _convolved(graph, convolution, weights, rows)
+        lengths = (lengths + np.int64(convolution.stride - 1)) / np.int64(convolution.stride)
+    rows = graph("Transpose", rows, perm=[1, 0, 2])  # time before batch, the only order that ONNX Runtime has
+    ends = rows
+    for recurrent in network.recurrent:
+        rows, ends = _recurrent(graph, recurrent, weights, rows, lengths)
+    if network.per == "sequence":
+        if network.pools:
+            ends = graph("Concat", *(POOLS[pool](graph, rows, lengths) for pool in network.pools), axis=1)
+        return _softmax(graph, network, _head(graph, weights, ends))
+    z = _head(graph, weights, graph("Transpose", rows, perm=[1, 0, 2]))
+    if network.lookahead or network.conv_stride > 1:
+        places = (data.steps + np.int64(network.lookahead)) / np.int64(network.conv_stride)
+        z = graph("Gather", z, places, axis=1)
+    if network.head == "crf":
+        return _marginals(graph, z, weights["head/transitions"], data)
+    return _softmax(graph, network, z)
+
+
+def tempered(graph: Graph, p: Value, temperature: float) -> Value:
+    """`bothways.runtime.tempered`."""
+    return p if temperature == 1 else _shares(graph, graph("Pow", graph("Max", p, 1e-30), 1 / temperature))
+
+
+def _rows(graph: Graph, network: Network, weights: Weights, data: Inputs) -> Value:
+    """What the convolution or the lowest recurrent layer reads: `(batch, time + lookahead, width)`."""
+    known, parts = graph.unsqueeze(data.known, 2), []
+    late = [0, 0, 0, 0, network.lookahead, 0]
+    if data.numbers is not None:
+        levels = graph.where(known, data.numbers, 0.0)
+        z = graph.cast(_numbers(graph, network, levels, data), np.float64)
+        z = (z - np.float64(weights["input/mean"])) / np.float64(weights["input/scale"])
+        z = graph.cast(graph("Clip", z, np.float64(-LARGEST), np.float64(LARGEST)), np.float32)
+        z = graph("Pad", graph.where(known, z, 0.0), late)
+        if network.encoding == "piecewise":
+            bins = (graph.unsqueeze(z, 3) - weights["input/centers"]) * weights["input/slopes"]
+            z = graph("Reshape", graph("Clip", bins, -1.0, 1.0), [0, 0, weights["input/centers"].size])
+        parts.append(z)
+    if data.codes is not None:
+        codes = graph("Pad", graph.where(known, data.codes, np.int64(0)), late)
+        vectors = graph("Gather", weights["categories/embeddings"], codes + np.array(network.first_codes), axis=0)
+        parts.append(graph("Reshape", vectors, [0, 0, len(network.categories) * network.embedding]))
+    return graph("Concat", *parts, axis=2)
+
+
+def _numbers(graph: Graph, network: Network, levels: Value, data: Inputs) -> Value:
+    """The numbers of a step, their distances from a mean, their changes: `bothways.runtime.numbers.numbers`."""
+    parts = []
+    for level in LEVELS[network.levels]:
+        parts.append(levels if level == "raw" else levels - _means(graph, network.direction, levels, data))
+    last = graph("Max", graph.unsqueeze(data.lengths, 1) - np.int64(1), np.int64(0))
+    for over in CHANGES[: network.changes]:
+        places = data.steps + np.int64(over if network.direction == "backward" else -over)
+        places = graph("Min", graph("Max", graph.unsqueeze(places, 0), np.int64(0)), last)
+        parts.append(levels - graph("GatherND", levels, graph.unsqueeze(places, 2), batch_dims=1))
+    return graph("Concat", *parts, axis=2)
+
+
+def _means(graph: Graph, direction: str, levels: Value, data: Inputs) -> Value:
+    """The means over a sequence, or over what one direction has read so far."""
+    lengths, steps = graph.unsqueeze(data.lengths, 1), graph.unsqueeze(data.steps, 0)
+    levels = graph.cast(levels, np.float64)
+    if direction == "both":
+        sums, counts = graph("ReduceSum", levels, [1], keepdims=1), lengths
+    else:
+        backward = direction == "backward"
+        sums = graph("CumSum", levels, np.int64(1), reverse=int(backward))
+        counts = lengths - steps if backward else steps + np.int64(1)
+    counts = graph.cast(graph("Max", counts, np.int64(1)), np.float64)
+    return graph.cast(sums / graph.unsqueeze(counts, 2), np.float32)
+
+
+def _convolved(graph: Graph, convolution: Convolution, weights: Weights, rows: Value) -> Value:
+    outputs = graph(
+        "Conv",
+        graph("Transpose", rows, perm=[0, 2, 1]),
+        weights["convolution/kernel"].transpose(2, 1, 0),
+        weights["convolution/bias"],
+        pads=list(convolution.padding),
+        strides=[convolution.stride],
+    )
+    return graph("Transpose", graph("Relu", outputs), perm=[0, 2, 1])
+
+
+def _recurrent(
+    graph: Graph, recurrent: Recurrent, weights: Weights, rows: Value, lengths: Value
+) -> tuple[Value, Value]:
+    """Its outputs `(time, batch, width)` and final states `(batch, width)`, merged."""
+    names = ("kernel", "recurrent_kernel", "bias")
+    directions = [{name: weights[f"{recurrent.name}/{way}/{name}"] for name in names} for way in recurrent.directions]
+    way = "bidirectional" if len(directions) == 2 else WAYS[recurrent.directions[0]]
+    outputs, ends = layer(graph, recurrent.cell, way, directions, rows, lengths)
+    function = MERGE_MODES[recurrent.merge_mode].merge if len(directions) == 2 else None
+    if function is None:
+        return outputs, ends
+    merged = [function(*graph.several(2, "Split", each, axis=-1, num_outputs=2)) for each in (outputs, ends)]
+    return merged[0], merged[1]
+
+
+def layer(
+    graph: Graph, cell: str, way: str, directions: list[dict[str, Any]], rows: Value, lengths: Value | None
+) -> tuple[Value, Value]:
+    """The outputs `(time, batch, directions * units)` of a recurrent node and its final states, side by side."""
+    operator = cells.OPERATORS[cell]
+    W, R, B = cells.weights(cell, directions)
+    lengths = None if lengths is None else graph.cast(lengths, np.int32)
+    attributes = {"direction": way, "hidden_size": R.shape[2], **operator.attributes(len(directions))}
+    outputs, ends = graph.several(2, operator.name, rows, W, R, B, lengths, **attributes)
+    outputs, ends = graph("Transpose", outputs, perm=[0, 2, 1, 3]), graph("Transpose", ends, perm=[1, 0, 2])
+    width = len(directions) * R.shape[2]
+    return graph("Reshape", outputs, [0, 0, width]), graph("Reshape", ends, [0, width])
+
+
+def _mean(graph: Graph, rows: Value, lengths: Value) -> Value:
+    """The mean over the steps; rows after the end of a sequence are zeros."""
+    counts = graph.cast(graph("Max", lengths, np.int64(1)), np.float32)
+    return graph("ReduceSum", rows, [0], keepdims=0) / graph.unsqueeze(counts, 1)
+
+
+def _max(graph: Graph, rows: Value, lengths: Value) -> Value:
+    counts = graph.unsqueeze(graph("Transpose", _counts(graph, rows, lengths, axis=0), perm=[1, 0]), 2)
+    highest = graph("ReduceMax", graph.where(counts, rows, -np.inf), [0], keepdims=0)
+    return graph.where(graph.unsqueeze(graph("Greater", lengths, np.int64(0)), 1), highest, 0.0)
+
+
+POOLS = {"mean": _mean, "max": _max}
+
+
+def _counts(graph: Graph, rows: Value, lengths: Value, axis: int = 1) -> Value:
+    """`(batch, time)`, whether a step is one of the sequence; time is an axis of the rows."""
+    return graph("Less", graph.unsqueeze(graph.steps(rows, axis), 0), graph.unsqueeze(lengths, 1))
+
+
+def _head(graph: Graph, weights: Weights, rows: Value) -> Value:
+    return graph("MatMul", rows, weights["head/kernel"]) + weights["head/bias"]
+
+
+def _softmax(graph: Graph, network: Network, z: Value) -> Value:
+    if network.outputs == 1:
+        z = graph("Concat", z * 0, z, axis=-1)
+    return graph("Softmax", z, axis=-1)
+
+
+def _marginals(graph: Graph, z: Value, transitions: npt.NDArray[np.float32], data: Inputs) -> Value:
+    """The probabilities of labels in a CRF: `bothways.runtime.crf.marginals`."""
+    follows = np.exp(transitions - transitions.max())
+    highest = graph("ReduceMax", z, [2], keepdims=1)
+    scores = graph("Transpose", graph("Exp", z - highest), perm=[1, 0, 2])
+    ones = graph("Gather", scores, np.int64(0), axis=0) * 0 + 1
+    first = graph("Equal", data.steps, np.int64(0))
+    counts = graph.unsqueeze(graph("Transpose", data.known, perm=[1, 0]), 2)
+
+    def forward(body: Graph, row: Value, parts: Any) -> tuple[Value, Value]:
+        scores, first = parts
+        row = _shares(body, body.where(first, row, body("MatMul", row, follows)) * scores)
+        return row, row
+
+    def backward(body: Graph, row: Value, parts: Any) -> tuple[Value, Value]:
+        scores, counts = parts
+        before = _shares(body, body("MatMul", row * scores, follows.T.copy()))
+        return body.where(counts, before, 1.0), row
+
+    p = graph.scan(forward, ones, [scores, first])[1]
+    p = p * graph.scan(backward, ones, [scores, counts], reverse=True)[1]
+    return _shares(graph, graph("Transpose", graph("Max", p, TINY), perm=[1, 0, 2]))
+
+
+def _shares(graph: Graph, row: Value) -> Value:
+    """The same, of which the last axis sums to 1."""
+    return row / graph("ReduceSum", row, [-1], keepdims=1)

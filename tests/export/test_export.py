@@ -1,0 +1,285 @@
+"""Graphs of ONNX give what the runtime gives, in ONNX Runtime."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pytest
+
+import bothways
+from bothways import jobs
+from bothways.data import Columns, Table, read_sequences, read_table
+from bothways.data.encoding import Category, Encoding, Number
+from bothways.errors import InputError
+from bothways.export import OLDEST_OPSET, export_onnx
+from bothways.export.cells import OPERATORS
+from bothways.merge import MERGE_MODES
+from bothways.network import DIRECTIONS, POOLINGS, Network
+from bothways.runtime import Member, Model
+from bothways.sequences import Sequences
+from bothways.spec import CELLS
+from tolerances import EXPORTED, error
+
+onnxruntime = pytest.importorskip("onnxruntime")
+
+Array = npt.NDArray[Any]
+TABLES: dict[str, list[str]] = {
+    "occupancy": ["Light"],
+    "cmapss_fd001": [],
+    "bach_chords": [],
+    "shoulder_watch": [],
+    "plaid": [],
+    "japanese_vowels": [],
+    "adfa_ld": ["attack_type", "source_part"],
+    "malapi": [],
+    "hdfs_blocks": [],
+}
+TAGS = ("B-x", "I-x", "B-y", "I-y", "O")
+
+
+def some_member(seed: int = 0, share: float = 1.0, **more: Any) -> Member:
+    plain: dict[str, Any] = {"features": 4, "classes": 3, "units": 4, "categories": (6, 3), "embedding": 3}
+    network = Network(**plain | more)
+    random = np.random.default_rng(seed)
+    weights = {name: 0.5 * random.normal(size=shape) for name, shape in network.weight_shapes().items()}
+    weights["input/scale"] = np.abs(weights["input/scale"]) + 0.5
+    return Member(network, {name: array.astype(np.float32) for name, array in weights.items()}, share)
+
+
+def some_model(**more: Any) -> Model:
+    member = some_member(**more)
+    return Model([member], tuple(range(member.network.classes)))
+
+
+def run(model: Model, path: Path, inputs: dict[str, Array], opset: int | None = None) -> list[Array]:
+    """The labels and probabilities of ONNX Runtime."""
+    export_onnx(model, path, opset)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return list(session.run(["label", "probabilities"], inputs))
+
+
+def check(model: Model, path: Path, inputs: dict[str, Array], sequences: Sequences, opset: int | None = None) -> None:
+    """The same labels and probabilities as the runtime gives of the same sequences."""
+    labels, p = run(model, path, inputs, opset)
+    if model.network.per == "step":
+        known = np.arange(labels.shape[1]) < sequences.lengths[:, None]
+        labels, p = labels[known], p[known]
+    expected = model.probabilities(sequences)
+    assert error(p, expected) < EXPORTED
+    assert labels.tolist() == np.array(model.classes)[model.decide(expected, sequences.lengths)].tolist()
+
+
+def check_random(model: Model, path: Path, opset: int | None = None) -> None:
+    """The same over sequences of random lengths, 0 among them; what comes after their ends is NaN."""
+    random, network = np.random.default_rng(1), model.network
+    lengths = np.array([12, 0, 1, 5, 11, *random.integers(0, 13, 4)])
+    values = random.normal(size=(len(lengths), 12, network.features)).astype(np.float32)
+    for place, codes in enumerate(network.categories, network.numeric):
+        values[:, :, place] = random.integers(0, codes, values.shape[:2])
+    known = np.arange(12) < lengths[:, None]
+    sequences = Sequences(values[known], lengths, per=network.per)
+    values[~known] = np.nan
+    check(model, path, {"features": values, "lengths": lengths}, sequences, opset)
+
+
+def test_every_cell_has_an_operator() -> None:
+    assert OPERATORS.keys() == CELLS.keys()
+    assert all(sorted(OPERATORS[name].gates) == sorted(cell.gates) for name, cell in CELLS.items())
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("depth", [1, 2])
+def test_recurrent_layers(cell: str, direction: str, depth: int, tmp_path: Path) -> None:
+    check_random(some_model(cell=cell, direction=direction, depth=depth), tmp_path / "some.onnx")
+
+
+@pytest.mark.parametrize("merge_mode", MERGE_MODES)
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("conv", [(0, 1), (5, 2)])
+def test_labels_of_sequences(merge_mode: str, pooling: str, conv: tuple[int, int], tmp_path: Path) -> None:
+    how = {"merge_mode": merge_mode, "pooling": pooling, "conv_window": conv[0], "conv_stride": conv[1]}
+    check_random(some_model(per="sequence", depth=2, **how), tmp_path / "some.onnx")
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("levels", ["raw", "centered", "both"])
+@pytest.mark.parametrize("encoding", ["piecewise", "standard"])
+@pytest.mark.parametrize("changes", [0, 3])
+def test_how_numbers_enter(direction: str, levels: str, encoding: str, changes: int, tmp_path: Path) -> None:
+    how = {"direction": direction, "levels": levels, "encoding": encoding, "changes": changes}
+    check_random(some_model(**how), tmp_path / "some.onnx")
+
+
+@pytest.mark.parametrize("conv", [(1, 1), (5, 3), (2, 3)])
+@pytest.mark.parametrize("late", [0, 6])
+def test_convolutions_and_labels_that_come_late(conv: tuple[int, int], late: int, tmp_path: Path) -> None:
+    how = {"conv_window": conv[0], "conv_stride": conv[1], "lookahead": late}
+    check_random(some_model(direction="forward", **how), tmp_path / "some.onnx")
+
+
+def test_numbers_or_categories_alone(tmp_path: Path) -> None:
+    check_random(some_model(categories=()), tmp_path / "some.onnx")
+    check_random(some_model(features=2), tmp_path / "some.onnx")
+
+
+@pytest.mark.parametrize("head", ["softmax", "crf"])
+@pytest.mark.parametrize("classes", [("a", "b"), (False, True), (3, 1, 2), TAGS])
+def test_heads_and_decisions(head: str, classes: tuple[Any, ...], tmp_path: Path) -> None:
+    member = some_member(head=head, classes=len(classes))
+    for temperature, threshold in [(1.0, 0.5), (1.7, 0.3)]:
+        check_random(Model([member], classes, temperature=temperature, threshold=threshold), tmp_path / "some.onnx")
+
+
+def test_an_average(tmp_path: Path) -> None:
+    members = [
+        some_member(share=3.0),
+        some_member(1, 0.5, cell="gru", levels="both"),
+        some_member(2, direction="forward"),
+    ]
+    check_random(Model(members, ("a", "b", "c"), temperature=0.8), tmp_path / "some.onnx")
+
+
+def of_a_table(gaps: str = "times", per: str = "step") -> Model:
+    numbers = (Number("size", 2.5, flagged=True), Number("rate", None), Number("port", 0.5))
+    encoding = Encoding(numbers, (Category("kind", ("tcp", None, "7")), Category("host", ("Åse", "b"))), gaps)
+    columns = Columns(
+        "attack",
+        ("size", "rate", "port", "kind", "host"),
+        "flow",
+        "at",
+        categories=("kind", "host"),
+        per=per,
+        encoding=encoding,
+    )
+    features = len(encoding.names)
+    member = some_member(features=features, categories=encoding.sizes, per=per, levels="both", changes=2)
+    return Model([member], ("calm", "odd", "attack"), columns)
+
+
+def padded(model: Model, frame: pl.DataFrame, sequences: Sequences) -> dict[str, Array]:
+    """The columns of a table as a graph takes them; what comes after the end of a sequence is anything."""
+    columns = model.columns
+    assert columns is not None
+    known = np.arange(sequences.lengths.max()) < sequences.lengths[:, None]
+    inputs: dict[str, Array] = {"lengths": sequences.lengths}
+    for name in (*columns.features, *([columns.order] if columns.fitted.gaps and columns.order else [])):
+        column = frame[name]
+        other: Any = -3.0
+        if name == columns.order:
+            values = column.dt.timestamp("us").to_numpy() / 1e6 if column.dtype.is_temporal() else column.to_numpy()
+        elif name in columns.categories:
+            values, other = column.cast(pl.String).fill_null("").to_numpy().astype(object), "?"
+        else:
+            values = column.cast(pl.Float32).fill_null(np.nan).to_numpy()
+        inputs[name] = np.full(known.shape, other, np.float64 if name == columns.order else values.dtype)
+        inputs[name][known] = values[sequences.table_rows]
+    return inputs
+
+
+@pytest.mark.parametrize("gaps", ["", "times", "numbers"])
+@pytest.mark.parametrize("per", ["step", "sequence"])
+def test_raw_columns(gaps: str, per: str, tmp_path: Path) -> None:
+    """Missing and unknown values, gaps, and text of any kind."""
+    model, random = of_a_table(gaps, per), np.random.default_rng(0)
+    lengths = [9, 1, 4, 8]
+    at = pl.Series(random.uniform(0, 1e5, sum(lengths)) + 1.7e9)
+    some = random.normal(size=(3, sum(lengths))).astype(np.float32)
+    some[0, ::3] = some[2, 1::4] = np.nan
+    frame = pl.DataFrame(
+        {
+            "flow": np.repeat(np.arange(4), lengths),
+            **dict(zip(("size", "rate", "port"), some, strict=True)),
+            "kind": random.choice(np.array(["tcp", "udp", None, "7"]), sum(lengths)).tolist(),
+            "host": random.choice(np.array(["Åse", "b", "c", None]), sum(lengths)).tolist(),
+            "at": pl.from_epoch((at * 1e6).cast(pl.Int64), time_unit="us") if gaps == "times" else at,
+        }
+    )
+    assert model.columns is not None
+    sequences, _ = read_sequences(Table("flows.csv", frame), model.columns)
+    check(model, tmp_path / "some.onnx", padded(model, frame, sequences), sequences)
+
+
+def test_arrays_with_categories_and_missing_numbers(tmp_path: Path) -> None:
+    encoding = Encoding((Number("1", 0.5, flagged=True), Number("2")), (Category("0", ("7", "3")),))
+    columns = Columns("", ("0", "1", "2"), categories=("0",), encoding=encoding)
+    model = Model([some_member(features=4, categories=(3,))], (1, 2, 3), columns)
+    values = np.array([[[7, np.nan, 1], [5, 2, 3]], [[np.nan, 1, 2], [3, 0, 0]]], np.float32)
+    sequences, _ = model.read("X", values)
+    check(model, tmp_path / "some.onnx", {"features": values, "lengths": np.array([2, 2])}, sequences)
+
+
+@pytest.mark.parametrize("opset", [OLDEST_OPSET, 20, 22])
+def test_versions_of_operators(opset: int, tmp_path: Path) -> None:
+    member = some_member(head="crf", classes=5, conv_window=3, levels="both")
+    check_random(Model([member], TAGS), tmp_path / "some.onnx", opset)
+
+
+@pytest.mark.parametrize("opset", [OLDEST_OPSET - 1, 1000])
+def test_an_opset_that_cannot_be(opset: int, tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=f"The opset is {opset}; it must be from {OLDEST_OPSET} to .* Leave out opset="
+    ):
+        export_onnx(some_model(), tmp_path / "some.onnx", opset)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_no_graph_can_do_is_named(tmp_path: Path) -> None:
+    model = of_a_table("")
+    assert model.columns is not None
+    renamed = Encoding((Number("lengths"),), model.columns.fitted.categories)
+    columns = replace(model.columns, features=("lengths", "kind", "host"), encoding=renamed)
+    member = some_member(features=3, categories=renamed.sizes)
+    with pytest.raises(InputError, match="a column named 'lengths', which cannot be the name of an input"):
+        export_onnx(Model([member], ("a", "b", "c"), columns), tmp_path / "some.onnx")
+
+
+def test_without_onnx(tmp_path: Path) -> None:
+    bothways.store.save(some_model(), tmp_path / "some.bothways")
+    code = "import sys; sys.modules['onnx'] = None; from bothways.__main__ import main; main()"
+    arguments = ["export", str(tmp_path / "some.bothways"), "-o", str(tmp_path / "some.onnx")]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "Error: To export needs onnx, which is not installed: pip install 'bothways[onnx]'\n"
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from bothways.cli import main
+
+    bothways.store.save(of_a_table(), tmp_path / "some.bothways")
+    with pytest.raises(SystemExit, match="0"):
+        main(["export", str(tmp_path / "some.bothways"), "-o", str(tmp_path / "some.onnx"), "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["inputs"]["kind"] == "text (batch, time)"
+    assert told["inputs"]["at"] == "float64 (batch, time)"
+    assert told["outputs"] == {"label": "text (batch, time)", "probabilities": "float32 (batch, time, 3)"}
+    with pytest.raises(SystemExit, match="0"):
+        main(["export", str(tmp_path / "some.bothways"), "-o", str(tmp_path / "some.onnx")])
+    assert "opset 18" in capsys.readouterr().out
+
+
+def check_table(model: Path, data: Path, tmp_path: Path) -> None:
+    """A model of a table gives the same of its rows, by the graph; sequences that are too long stay away."""
+    loaded = bothways.load(model)
+    assert loaded.columns is not None
+    table = read_table(data, loaded.columns.texts)
+    sequences, _ = read_sequences(table, loaded.columns)
+    some = sequences.take(np.flatnonzero(sequences.lengths <= 1500)[::7][:200])
+    check(loaded, tmp_path / "some.onnx", padded(loaded, table.frame(), some), some)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "budget"), [*((name, "0") for name in TABLES), ("cmapss_fd001", "30s")])
+def test_public_tables(name: str, budget: str, shared_data: Path, tmp_path: Path) -> None:
+    data, model = shared_data / f"{name}.parquet", tmp_path / "some.bothways"
+    how: Any = {"drop": TABLES[name], "budget": budget, "settings": {"epochs": 1}}
+    jobs.train(data, model, label="label", sequence="sequence_id", order="step", split="split", say=print, **how)
+    check_table(model, data, tmp_path)
