@@ -32,6 +32,10 @@ def model_of(features: int = 3, classes: tuple[Label, ...] = ("calm", "scan"), s
     return Model([Member(network, weights)], classes, columns)
 
 
+WITHOUT_KERAS = (
+    "import sys; sys.modules['keras'] = sys.modules['jax'] = None; from bothways.__main__ import main; main()"
+)
+
 TABLE = Columns("kind", ("x", "y"), "flow")
 
 
@@ -70,7 +74,7 @@ class Running:
         """Start one and wait until it listens."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        command = [sys.executable, "-m", "bothways", "serve", str(path), "--port", str(port), *options]
+        command = [sys.executable, "-c", WITHOUT_KERAS, "serve", str(path), "--port", str(port), *options]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | environment)
         assert process.stderr is not None
         server = cls(process, port)

@@ -217,7 +217,7 @@ class App:
 
     def _hold(self, scope: Message, size: int, announced: int = 0) -> None:
         """Count what has arrived of a request, until it is answered."""
-        if max(size, announced) > self._limits.body_bytes:
+        if max(size, announced) > self._limits.body << 20:
             raise RefusedError(413, f"A request may have {self._limits.body} MiB.", CLOSE)
         self._held += size - scope.get(HELD, 0)
         scope[HELD] = size

@@ -12,8 +12,9 @@ class Limits:
     """What a server takes on at most.
 
     Example:
-        >>> Limits(body=1).body_bytes
-        1048576
+        >>> Limits(body=0)
+        Traceback (most recent call last):
+        bothways.errors.InputError: body is 0; it must be a whole number of at least 1.
     """
 
     body: int = option_field(64, "Maximum size of a request, in MiB.", least=1, flag="--max-body")
@@ -31,8 +32,3 @@ class Limits:
     def __post_init__(self) -> None:
         """Check everything."""
         check_options(self)
-
-    @property
-    def body_bytes(self) -> int:
-        """The maximum size of a request in bytes."""
-        return self.body << 20

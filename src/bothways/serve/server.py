@@ -12,6 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import uvloop
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.server.embed import Server
 
 from bothways.errors import InputError
 from bothways.serve.app import LOCAL, App
@@ -70,10 +73,6 @@ def serve(path: Path, host: str, port: int, limits: Limits, key: str | None = No
 
 
 async def _run(app: App, models: Models, host: str, port: int, limits: Limits, open_to_all: bool) -> None:
-    from granian.constants import HTTPModes, Interfaces
-    from granian.http import HTTP1Settings
-    from granian.server.embed import Server
-
     server = Server(
         app,
         address=host,
