@@ -128,7 +128,7 @@ def _labeled(path: Path, separator: str, place: int | None, lines: pl.DataFrame,
         before, after = (pl.col("bare").str.extract(pattern, group) for group in (1, 2))
     end = pl.col("text").str.strip_prefix(pl.col("bare"))
     written = words.select(pl.concat_str(before, "label", after, end)).to_series()
-    text = "".join(lines["text"].scatter(lines["word"].arg_true(), written))
+    text = "".join(lines["text"].scatter(lines["word"].arg_true(), written).to_list())
     return text if text.endswith("\n") else text + "\n"
 
 
