@@ -23,7 +23,8 @@ from bothways.export import OLDEST_OPSET, export_onnx
 from bothways.export.cells import OPERATORS
 from bothways.merge import MERGE_MODES
 from bothways.network import DIRECTIONS, POOLINGS, Network
-from bothways.runtime import Member, Model
+from bothways.patterns import ConvolutionPatterns, NGramPatterns
+from bothways.runtime import Member, Model, PatternMember
 from bothways.sequences import Sequences
 from bothways.spec import CELLS
 from tolerances import EXPORTED, error
@@ -283,3 +284,24 @@ def test_public_tables(name: str, budget: str, shared_data: Path, tmp_path: Path
     how: Any = {"drop": TABLES[name], "budget": budget, "settings": {"epochs": 1}}
     jobs.train(data, model, label="label", sequence="sequence_id", order="step", split="split", say=print, **how)
     check_table(model, data, tmp_path)
+
+
+def test_ngrams(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    lengths = random.integers(0, 15, 60)
+    values = random.integers(0, 3, (lengths.sum(), 4)).astype(np.float32)
+    values[:, 2] *= 2
+    sequences = Sequences(values, lengths, random.integers(0, 3, 60), per="sequence")
+    member = some_member(per="sequence")
+    found = NGramPatterns.fit(sequences, 3, member.network.categories, seed=0)
+    assert found is not None
+    check_random(Model([member, PatternMember(found, 9.0)], ("a", "b", "c")), tmp_path / "some.onnx")
+
+
+def test_random_convolutions_are_refused(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    sequences = Sequences(random.normal(size=(400, 4)), np.full(40, 10), np.arange(40) % 3, per="sequence")
+    found = ConvolutionPatterns.fit(sequences, 3, (), seed=0)
+    assert found is not None
+    with pytest.raises(InputError, match=r"random convolutions too, .* Train again, with a budget of 0"):
+        export_onnx(Model([some_member(per="sequence"), PatternMember(found)], (1, 2, 3)), tmp_path / "some.onnx")

@@ -14,6 +14,7 @@ import numpy as np
 
 import bothways
 from bothways.errors import InputError, MissingDependencyError, ModelFileError, option
+from bothways.export import patterns
 from bothways.export.inputs import BATCH_TIME, LABEL, PROBABILITIES, inputs
 from bothways.export.labels import codes
 from bothways.export.networks import probabilities, tempered
@@ -104,11 +105,11 @@ def _build(graph: Any, model: Model) -> None:
     total = sum(member.share for member in model.members)
     of_members = []
     for member in model.members:
-        if not isinstance(member, Member):
-            raise InputError(
-                f"The model averages over {member.patterns.name.replace('_', ' ')}, for which ONNX has no operators."
-            )
-        of_members.append(probabilities(graph, member.network, member.weights, data) * (member.share / total))
+        if isinstance(member, Member):
+            p = probabilities(graph, member.network, member.weights, data)
+        else:
+            p = patterns.probabilities(graph, member.patterns, data)
+        of_members.append(p * (member.share / total))
     p = tempered(graph, functools.reduce(operator.add, of_members), model.temperature)
     labels = graph("Gather", np.array(model.classes), codes(graph, model, p, data), axis=0)
     shape = BATCH_TIME if model.network.per == "step" else BATCH_TIME[:1]
