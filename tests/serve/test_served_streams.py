@@ -92,6 +92,18 @@ def test_times_between_steps(server: Running) -> None:
     assert np.array_equal(p, np.array([each.probabilities for each in expected], np.float32))
 
 
+@pytest.mark.parametrize("times", [[1e300, 2e300], [2.0, 1.0], [1.0, 1.0], [1.0, None]])
+def test_times_that_are_none_or_do_not_rise(server: Running, times: list[float]) -> None:
+    inputs = [
+        {"name": name, "shape": [1, 2], "datatype": "FP64", "data": data}
+        for name, data in (("x", [1, 2]), ("at", times))
+    ]
+    body = {"inputs": inputs, "parameters": {"sequence_id": "c", "sequence_start": True}}
+    status, answer, _ = server.call("/v2/models/gaps/infer", body)
+    assert status == 400
+    assert "order column" in answer["error"] or "'at'" in answer["error"]
+
+
 @pytest.mark.parametrize(
     ("x", "model", "parameters", "said"),
     [

@@ -200,7 +200,12 @@ class Served:
         if not columns.fitted.gaps:
             return list(range(first, first + count)), rows
         places = lists[str(columns.order)]
-        return [EPOCH + timedelta(seconds=each) for each in places] if columns.fitted.gaps == "times" else places, rows
+        if columns.fitted.gaps == "numbers":
+            return places, rows
+        try:
+            return [EPOCH + timedelta(seconds=each) for each in places], rows
+        except (OverflowError, ValueError):
+            raise InputError(f"Input {columns.order!r} holds seconds that are no time.") from None
 
     def results(self, steps: Steps, codes: Numbers, p: npt.NDArray[np.float32]) -> dict[str, tuple[str, Array]]:
         """The outputs by name, with their data types. What stands at steps that do not count means nothing."""

@@ -62,9 +62,10 @@ def serve(path: Path, host: str, port: int, limits: Limits, key: str | None = No
     log.addHandler(handler)
     log.setLevel(logging.DEBUG if each else logging.INFO)
     log.propagate = False
+    host = "127.0.0.1" if host == "localhost" else host
     try:
         models = Models(path)
-        local = host in ("localhost", "127.0.0.1", "::1")
+        local = host in ("127.0.0.1", "::1")
         app = App(models, limits, key, LOCAL if local and key is None else None)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(app, models, host, port, limits, open_to_all=not local and key is None))
@@ -98,7 +99,8 @@ async def _run(app: App, models: Models, host: str, port: int, limits: Limits, o
     serving = loop.create_task(server.serve())
     refreshing = loop.create_task(_refresh(app, models))
     await _listening(host, port, serving)
-    log.info("serving", extra={"facts": {"url": f"http://{host}:{port}", "models": sorted(models.served)}})
+    shown = f"[{host}]" if ":" in host else host
+    log.info("serving", extra={"facts": {"url": f"http://{shown}:{port}", "models": sorted(models.served)}})
     if open_to_all:
         log.warning("whoever reaches this port may use it; a key can be asked for")
     stopped = loop.create_task(stop.wait())
@@ -132,5 +134,8 @@ async def _listening(host: str, port: int, serving: asyncio.Task[None]) -> None:
 async def _refresh(app: App, models: Models) -> None:
     while True:
         await asyncio.sleep(REFRESH_SECONDS)
-        await app.inference.run(models.refresh)
-        await app.inference.run(app.inference.sequences.forget)
+        try:
+            await app.inference.run(models.refresh)
+            await app.inference.run(app.inference.sequences.forget)
+        except Exception:
+            log.exception("files could not be looked at")
