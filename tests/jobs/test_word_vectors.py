@@ -98,6 +98,7 @@ def test_a_file_keeps_what_training_read(folder: Path, tmp_path: Path) -> None:
         Columns.from_json(model.columns.to_json() if model.columns else {})
 
 
+@pytest.mark.filterwarnings("ignore:.*many of its values come once")
 def test_data_frames(tmp_path: Path) -> None:
     frame, lines = words()
     (tmp_path / "vectors.vec").write_text(lines)
