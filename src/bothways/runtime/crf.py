@@ -34,8 +34,8 @@ def marginals(z: Floats, transitions: Floats, counts: Array) -> Floats:
     Example:
         >>> same = np.float32([[1, 0], [0, 1]]) * 9  # a label that changes is unlikely
         >>> z = np.float32([[[2, 0], [0, 1], [2, 0]]])
-        >>> np.exp(marginals(z, same, np.ones((1, 3), bool))).round(2)[0, :, 0].tolist()
-        [0.95, 0.95, 0.95]
+        >>> np.exp(marginals(z, same, np.ones((1, 3), bool)))[0, :, 0].round(2)
+        array([0.95, 0.95, 0.95], dtype=float32)
     """
     z = np.ascontiguousarray(z.swapaxes(0, 1))  # a step of all sequences is then one block of memory
     follows = np.exp(transitions - transitions.max())
