@@ -32,8 +32,8 @@ RANGE = r"\d+[-.]\d+"
 COMMENT = r"^#\s+(?:[\w.]+ ?= |id |newdoc|newpar)"
 """A comment, even if it has as many columns as a word."""
 
-LINES = 2**15
-"""So many lines are written again at a time."""
+LINES = 2**17
+"""At most so many lines are parsed at a time, or written again."""
 
 NO_WORDS = "this file holds no words; each stands on a line of its own."
 HEAD = 1000
@@ -57,7 +57,7 @@ def read(path: Path, say: Say) -> pl.DataFrame:
         ...     read(path, print).rows()
         [(1, 'In', 'O'), (1, 'Rome', 'B-LOC'), (2, 'Hello', 'O')]
     """
-    return pl.concat(batches(path, 2**18, say))
+    return pl.concat(batches(path, LINES, say))
 
 
 def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
@@ -138,7 +138,7 @@ def _opened(path: Path, say: Say, rows: int = LINES) -> Iterator[tuple[list[str]
     with utf8(path, say) as plain, plain.open(encoding="utf-8-sig", newline="\n") as text:
         head = list(islice(text, HEAD))
         names, separator = _dialect(path, head)
-        yield names, separator, _parsed(path, chain(head, text), names, separator, rows)
+        yield names, separator, _parsed(path, chain(head, text), names, separator, min(rows, LINES))
 
 
 def _dialect(path: Path, head: Sequence[str]) -> tuple[list[str], str]:
