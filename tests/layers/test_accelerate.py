@@ -223,7 +223,7 @@ def test_a_subclassed_model(monkeypatch: pytest.MonkeyPatch) -> None:
         "first": "native",
         "second": "native",
         "deep": "native",
-        "cells": "RNN is not a layer of the engine; it has LSTM, GRU and SimpleRNN",
+        "cells": "RNN of StackedRNNCells is not a layer of the engine; it has LSTM, GRU and SimpleRNN",
     }
     assert error(model(X), expected) < KERAS
     assert len(counted) >= 4

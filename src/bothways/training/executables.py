@@ -29,8 +29,9 @@ from bothways.files import written_whole
 MOST_BYTES = 256 << 20
 """What all files may take together; a small network takes a third of a megabyte."""
 
-OPTIONS = {"xla_backend_optimization_level": 1}
-"""Of the compiler. The work is in calls of the engine, and in this level compiling takes two thirds of the time."""
+OPTIONS = {} if "optimization_level" in os.environ.get("XLA_FLAGS", "") else {"xla_backend_optimization_level": 1}
+"""Of the compiler, where `XLA_FLAGS` names no level. The work is in calls of the engine, and compiling takes two thirds
+of the time in this level."""
 
 DIGEST = hashlib.sha256().digest_size
 
