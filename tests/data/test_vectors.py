@@ -64,7 +64,7 @@ def parquet(folder: Path, words: list[Any]) -> bytes:
         ("windows.txt", b"\xef\xbb\xbf" + TEXT.replace("\n", " \r\n").encode()),
         ("tabs.txt", TEXT.replace(" ", "\t").encode()),
         ("fast.vec", f"5 2\n{TEXT}\n".encode()),
-        ("fast.vec.gz", gzip.compress(f"5 2\n{TEXT}".encode())),
+        ("fast.vec.gz", gzip.compress(f"5 2\n{TEXT}".encode(), mtime=0)),
     ],
 )
 def test_files_of_text(tmp_path: Path, name: str, content: bytes) -> None:
