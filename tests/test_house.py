@@ -51,7 +51,7 @@ SAME_RANK = {("store", "runtime"), ("runtime", "stream")} | {(a, b) for a in ORD
 
 # The home of each third party, as prefixes of module names.
 HOMES = {
-    "keras": ("layers", "training", "bench.peers"),
+    "keras": ("export.keras_model", "layers", "training", "bench.peers"),
     "jax": ("layers.ops.jax", "training", "bench.peers"),
     "torch": ("layers.ops.torch", "bench.peers"),
     "tensorflow": ("layers.ops.tensorflow", "bench.peers"),

@@ -7,11 +7,18 @@ from typing import Annotated
 
 import typer
 
-from bothways.cli.app import Json, ModelFile, print_json
+from bothways.cli.app import Json, print_json
 
 
 def export(
-    model: ModelFile,
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL",
+            help="A model of [bold]bothways train[/], or one of Keras, .keras or .h5.",
+            show_default=False,
+        ),
+    ],
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write, NAME.onnx.", show_default=False)],
     opset: Annotated[
@@ -25,6 +32,8 @@ def export(
     steps each sequence has.
 
     Example: [bold]bothways export flows.bothways -o flows.onnx[/]
+
+    Example: [bold]bothways export model.keras -o model.onnx[/]
     """
     from bothways import jobs
     from bothways.cli import results

@@ -49,7 +49,7 @@ class Exported:
         return asdict(self) | {"path": str(self.path)}
 
 
-def export_onnx(model: Model, path: str | os.PathLike[str], opset: int | None = None) -> Exported:
+def export_onnx(model: Any, path: str | os.PathLike[str], opset: int | None = None) -> Exported:
     """Write a model as one graph of ONNX.
 
     Its inputs are the columns of the table, each `(batch, time)`: numbers in float32, NaN where one is missing;
@@ -61,7 +61,8 @@ def export_onnx(model: Model, path: str | os.PathLike[str], opset: int | None = 
     time where a sequence has one label; after the end of a sequence they mean nothing.
 
     Args:
-        model: what to write.
+        model: what to write; also a model of Keras, of layers that have one input and one output each: recurrent ones,
+            Bidirectional, Dense, Embedding, Masking, Dropout. Inputs and outputs keep their names.
         path: the file, .onnx.
         opset: the version of the operators; the oldest that there can be if it is not given.
 
@@ -92,7 +93,12 @@ def export_onnx(model: Model, path: str | os.PathLike[str], opset: int | None = 
             f"knows. Leave out {option('opset')} for the one that most runtimes read."
         )
     graph = Graph(opset)
-    _build(graph, model)
+    if isinstance(model, Model):
+        _build(graph, model)
+    else:
+        from bothways.export import keras_model
+
+        keras_model.build(graph, model)
     proto = graph.model("bothways", producer_name="bothways", producer_version=bothways.__version__)
     with written_whole(path, ModelFileError) as temporary:
         temporary.write_bytes(proto.SerializeToString())

@@ -126,11 +126,9 @@ def _recurrent(
     directions = [{name: weights[f"{recurrent.name}/{way}/{name}"] for name in names} for way in recurrent.directions]
     way = "bidirectional" if len(directions) == 2 else WAYS[recurrent.directions[0]]
     outputs, ends = layer(graph, recurrent.cell, way, directions, rows, lengths)
-    function = MERGE_MODES[recurrent.merge_mode].merge if len(directions) == 2 else None
-    if function is None:
+    if len(directions) == 1:
         return outputs, ends
-    merged = [function(*graph.several(2, "Split", each, axis=-1, num_outputs=2)) for each in (outputs, ends)]
-    return merged[0], merged[1]
+    return merged(graph, recurrent.merge_mode, outputs), merged(graph, recurrent.merge_mode, ends)
 
 
 def layer(
@@ -145,6 +143,12 @@ def layer(
     outputs, ends = graph("Transpose", outputs, perm=[0, 2, 1, 3]), graph("Transpose", ends, perm=[1, 0, 2])
     width = len(directions) * R.shape[2]
     return graph("Reshape", outputs, [0, 0, width]), graph("Reshape", ends, [0, width])
+
+
+def merged(graph: Graph, mode: str, both: Value) -> Value:
+    """The outputs of two directions, side by side in the last axis, as one."""
+    function = MERGE_MODES[mode].merge
+    return both if function is None else function(*graph.several(2, "Split", both, axis=-1, num_outputs=2))
 
 
 def _mean(graph: Graph, rows: Value, lengths: Value) -> Value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bothways import store
 from bothways.data import Columns
@@ -32,18 +32,27 @@ def info(path: str | Path) -> Model | Inspection:
         Traceback (most recent call last):
         bothways.errors.ModelFileError: nowhere.bothways: no such file.
     """
+    model = load_any(path)
+    if isinstance(model, Model):
+        return model
+    from bothways.layers.inspection import inspect_model
+
+    return inspect_model(model)
+
+
+def load_any(path: str | Path) -> Any:
+    """A model of ours, or one of Keras, as the ending of its file says; arguments and errors are those of `info`."""
     path = Path(path)
     if path.suffix.lower() not in KERAS_ENDINGS:
         return store.load(path)
     try:
         from bothways.layers.files import load_keras_file
-        from bothways.layers.inspection import inspect_model
     except ModuleNotFoundError as missing:
         raise MissingDependencyError(
             f"{path}: a file of Keras can be read only where {missing.name} is installed, and here it is not. "
             "Install Keras and a backend: pip install keras jax"
         ) from None
-    return inspect_model(load_keras_file(path))
+    return load_keras_file(path)
 
 
 def load_with_columns(path: str | Path) -> tuple[Model, Columns]:

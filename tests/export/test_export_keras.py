@@ -1,0 +1,117 @@
+"""Models of Keras as graphs of ONNX give the numbers of Keras, under any mask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import bothways.layers
+from bothways.cli import main
+from bothways.errors import InputError
+from bothways.export import export_onnx
+from tolerances import KERAS, error
+
+onnxruntime = pytest.importorskip("onnxruntime")
+L = keras.layers
+CELLS = {
+    "lstm": L.LSTM,
+    "gru": L.GRU,
+    "gru_reset_before": lambda units, **how: L.GRU(units, reset_after=False, **how),
+    "rnn": L.SimpleRNN,
+    "rnn_relu": lambda units, **how: L.SimpleRNN(units, activation="relu", use_bias=False, **how),
+}
+
+
+def check(model: Any, path: Path, **inputs: Any) -> None:
+    """ONNX Runtime gives what Keras gives."""
+    for weight in model.weights:
+        if "seed" not in weight.path:  # biases, too, which begin as zeros
+            weight.assign(np.random.default_rng(weight.shape[0]).normal(size=weight.shape) * 0.3)
+    export_onnx(model, path)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    named = {each.name: inputs[each.name] for each in session.get_inputs()}
+    expected = model.predict([*named.values()] if len(named) > 1 else inputs["x"], verbose=0)
+    for actual, one in zip(
+        session.run(None, named), expected if isinstance(expected, list) else [expected], strict=True
+    ):
+        assert error(actual, one) < KERAS
+
+
+def masked() -> Any:
+    """Numbers with masked steps at the end, in the middle, at the beginning, and everywhere."""
+    x = np.random.default_rng(0).normal(size=(5, 7, 3)).astype(np.float32)
+    x[0, 5:] = x[1, 2:4] = x[2, :3] = x[3] = 0
+    return x
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("merge_mode", ["concat", "sum", "mul", "ave"])
+@pytest.mark.parametrize("mask", [False, True])
+@pytest.mark.parametrize("sequences", [False, True])
+def test_both_directions(cell: str, merge_mode: str, mask: bool, sequences: bool, tmp_path: Path) -> None:
+    layers = [L.Input((None, 3), name="x"), *([L.Masking()] if mask else [])]
+    layers += [L.Bidirectional(CELLS[cell](4, return_sequences=True))]
+    layers += [L.Bidirectional(CELLS[cell](4, return_sequences=sequences), merge_mode=merge_mode)]
+    layers += [L.Dropout(0.5), L.Dense(2, activation="softmax")]
+    check(keras.Sequential(layers), tmp_path / "some.onnx", x=masked())
+
+
+@pytest.mark.parametrize("mask", [False, True])
+def test_one_direction(mask: bool, tmp_path: Path) -> None:
+    begin = [L.Input((7, 3), name="x"), *([L.Masking()] if mask else [])]
+    forward = [
+        L.LSTM(4, return_sequences=True, zero_output_for_mask=True),
+        L.TimeDistributed(L.Dense(3, activation="relu")),
+    ]
+    backward = [L.GRU(4, return_sequences=not mask, go_backwards=True), L.Activation("tanh")]
+    check(keras.Sequential([*begin, *forward, *backward]), tmp_path / "some.onnx", x=masked())
+
+
+def test_a_functional_model_with_two_inputs_and_outputs(tmp_path: Path) -> None:
+    words, x = keras.Input((None,), name="words", dtype="int32"), keras.Input((None, 3), name="x")
+    read = L.Bidirectional(L.LSTM(4, return_sequences=True))(L.Embedding(9, 5, mask_zero=True)(words))
+    tags, tone = L.Dense(2, activation="softmax", name="tags")(read), L.Dense(1, name="tone")(L.SimpleRNN(4)(x))
+    codes = np.random.default_rng(0).integers(0, 9, (5, 7)).astype(np.int32)
+    model = keras.Model([words, x], [tags, tone])
+    model.save(tmp_path / "some.keras")
+    check(keras.saving.load_model(tmp_path / "some.keras"), tmp_path / "some.onnx", words=codes, x=masked())
+
+
+def test_our_layers_and_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    layer = bothways.layers.Bidirectional(bothways.layers.LSTM(4))
+    model = keras.Sequential([L.Input((None, 3), name="x"), layer, L.Dense(1)])
+    check(model, tmp_path / "some.onnx", x=masked())
+    model.save(tmp_path / "some.keras")
+    with pytest.raises(SystemExit, match="0"):
+        main(["export", str(tmp_path / "some.keras"), "-o", str(tmp_path / "some.onnx")])
+    assert "float32 (batch, time, 3)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("layers", "said"),
+    [
+        ([L.LSTM(4, stateful=True)], "is stateful, or returns states"),
+        ([L.Conv1D(4, 3, name="c")], r"The layer 'c' is a Conv1D; a graph is made of these: Dense, "),
+        ([L.LSTM(4, activation="relu", name="r")], r"The layer 'r' cannot be a node: activation='relu'"),
+        ([L.Dense(4, activation="gelu", name="d")], r"The layer 'd' has activation='gelu'; a graph has linear, "),
+        ([L.Masking(), L.LSTM(4, go_backwards=True, return_sequences=True)], "reads backward under a mask"),
+        ([L.Dense(4, dtype="bfloat16")], "computes in bfloat16"),
+    ],
+)
+def test_what_no_graph_can_do_is_told(layers: list[Any], said: str, tmp_path: Path) -> None:
+    batch = 2 if getattr(layers[0], "stateful", False) else None
+    model = keras.Sequential([L.Input((7, 3), batch_size=batch), *layers])
+    with pytest.raises(InputError, match=said):
+        export_onnx(model, tmp_path / "some.onnx")
+    with pytest.raises(InputError, match=r"has no known inputs\. Build it"):
+        export_onnx(keras.Sequential([L.Dense(1)]), tmp_path / "some.onnx")
+
+
+def test_layers_that_are_shared_are_refused(tmp_path: Path) -> None:
+    x, shared = keras.Input((None, 3)), L.Dense(3, name="shared")
+    with pytest.raises(InputError, match="The output 'shared' comes from a layer that is used several times"):
+        export_onnx(keras.Model(x, shared(shared(x))), tmp_path / "some.onnx")
