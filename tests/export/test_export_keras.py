@@ -95,7 +95,7 @@ def test_our_layers_and_the_command(tmp_path: Path, capsys: pytest.CaptureFixtur
     ("layers", "said"),
     [
         ([L.LSTM(4, stateful=True)], "is stateful, or returns states"),
-        ([L.Conv1D(4, 3, name="c")], r"The layer 'c' is a Conv1D; a graph is made of these: Dense, "),
+        ([L.Conv1D(4, 3, name="c")], r"'c' is a Conv1D; a graph is made of these: Dense, "),
         ([L.LSTM(4, activation="relu", name="r")], r"The layer 'r' cannot be a node: activation='relu'"),
         ([L.Dense(4, activation="gelu", name="d")], r"The layer 'd' has activation='gelu'; a graph has linear, "),
         ([L.Masking(), L.LSTM(4, go_backwards=True, return_sequences=True)], "reads backward under a mask"),
@@ -111,7 +111,19 @@ def test_what_no_graph_can_do_is_told(layers: list[Any], said: str, tmp_path: Pa
         export_onnx(keras.Sequential([L.Dense(1)]), tmp_path / "some.onnx")
 
 
-def test_layers_that_are_shared_are_refused(tmp_path: Path) -> None:
-    x, shared = keras.Input((None, 3)), L.Dense(3, name="shared")
-    with pytest.raises(InputError, match="The output 'shared' comes from a layer that is used several times"):
-        export_onnx(keras.Model(x, shared(shared(x))), tmp_path / "some.onnx")
+def test_a_shared_layer(tmp_path: Path) -> None:
+    x, shared = keras.Input((None, 3), name="x"), L.Dense(3, "tanh")
+    check(keras.Model(x, shared(shared(x))), tmp_path / "some.onnx", x=masked())
+
+
+def test_layers_of_several_inputs_are_refused(tmp_path: Path) -> None:
+    x = keras.Input((None, 3), name="x")
+    state = L.LSTM(4, return_state=True)(x)[1:]
+    for output, said in [
+        (L.Concatenate(name="both")([x, x]), "'both' is a Concatenate"),
+        (L.Dense(2)(keras.ops.sin(x)), "'sin' is a Sin"),
+        (L.LSTM(4, name="on")(x, initial_state=[L.Dense(4)(x)[:, 0]] * 2), "is a GetItem|'on' reads states"),
+        (state[0], "reads states, or several inputs, or gives several outputs"),
+    ]:
+        with pytest.raises(InputError, match=said):
+            export_onnx(keras.Model(x, output), tmp_path / "some.onnx")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -30,13 +30,6 @@ ACTIVATIONS: Mapping[str, str | None] = {
 """Those of Keras whose defaults are ONNX's, and what it calls them."""
 
 
-class _Tensor(NamedTuple):
-    """A value, and `(batch, time)` whether a step is there; None if all are."""
-
-    value: Value
-    mask: Value | None = None
-
-
 def build(graph: Graph, model: Any) -> None:
     """Put the nodes, inputs and outputs of a model into a graph.
 
@@ -45,24 +38,15 @@ def build(graph: Graph, model: Any) -> None:
     """
     if not getattr(model, "inputs", None):
         raise InputError(f"The model {model.name!r} has no known inputs. Build it: call it once, or give it an Input.")
-    tensors: dict[int, _Tensor] = {}
-    for each in model.inputs:
-        tensors[id(each)] = _Tensor(graph.input(each.name, each.dtype, _shape(each), "An input of the model."))
-    if isinstance(model, keras.Sequential):
-        names, last = [model.layers[-1].name], tensors[id(model.inputs[0])]
-        for each in model.layers:
-            last = _layer(graph, each, last)
-        tensors[id(model.outputs[0])] = last
-    else:
-        names = model.output_names
-        for each in model.layers:
-            if not isinstance(each, keras.layers.InputLayer):
-                before, after = _used_once(each, tensors)
-                tensors[id(after)] = _layer(graph, each, before)
+    values = {id(each): graph.input(each.name, each.dtype, _shape(each), "An input.") for each in model.inputs}
+    functional = getattr(model, "_functional", model)  # that of a Sequential
+    for _, nodes in sorted(functional._nodes_by_depth.items(), reverse=True):
+        for node in nodes:
+            if not node.is_input:
+                values[id(node.outputs[0])] = _node(graph, node, values)
+    names = [model.layers[-1].name] if functional is not model else model.output_names
     for name, each in zip(names, model.outputs, strict=True):
-        if id(each) not in tensors:
-            raise InputError(f"The output {name!r} comes from a layer that is used several times, or from none.")
-        graph.output(name, each.dtype, _shape(each), tensors[id(each)].value, "An output of the model.")
+        graph.output(name, each.dtype, _shape(each), values[id(each)], "An output.")
 
 
 def _shape(tensor: Any) -> tuple[str | int, ...]:
@@ -70,83 +54,80 @@ def _shape(tensor: Any) -> tuple[str | int, ...]:
     return ("batch", *(size or name for name, size in zip(names[1:], tensor.shape[1:], strict=False)))
 
 
-def _used_once(each: Any, tensors: Mapping[int, _Tensor]) -> tuple[_Tensor, Any]:
-    """What a layer reads, and the tensor of Keras that it gives."""
-    try:
-        (before, *masks), after = keras.tree.flatten(each.input), each.output
-    except (AttributeError, ValueError):  # what Keras raises where a layer has been called twice or never
-        before, masks, after = None, [], None
-    own = all(mask is getattr(before, "_keras_mask", None) for mask in masks)  # which Keras hands on with its tensor
-    if id(before) not in tensors or not own or isinstance(after, (list, tuple)):
+def _node(graph: Graph, node: Any, values: Mapping[int, Value]) -> Value:
+    """What a layer, or an operation that makes a mask, gives."""
+    each, (read, *more) = node.operation, node.input_tensors
+    if type(each).__name__ == "NotEqual" and not more:
+        other = np.array(node.arguments.args[1], read.dtype)
+        return graph("Not", graph("Equal", values[id(read)], other))
+    if type(each).__name__ == "Any" and each.axis in (-1, [-1]) and not each.keepdims:
+        return _any(graph, values[id(read)])
+    mask = node.arguments.kwargs.get("mask")
+    function = next((function for kind, function in _LAYERS.items() if isinstance(each, kind)), None)
+    if function is None:
         raise InputError(
-            f"The layer {each.name!r} is used several times, or does not read one output of a layer. Only layers with one "
-            "input and one output become nodes."
+            f"{each.name!r} is a {type(each).__name__}; a graph is made of these: "
+            f"{', '.join(kind.__name__ for kind in _LAYERS)}."
         )
-    return tensors[id(before)], after
-
-
-def _layer(graph: Graph, each: Any, before: _Tensor) -> _Tensor:
-    """What a layer makes of its input."""
-    if each.compute_dtype != "float32":
+    recurrent = isinstance(each, (keras.layers.RNN, keras.layers.Bidirectional))
+    hidden = recurrent and mask is None and getattr(read, "_keras_mask", None) is not None
+    if any(other is not mask for other in more) or len(node.outputs) > 1 or hidden:
+        raise InputError(f"The layer {each.name!r} reads states, or several inputs, or gives several outputs.")
+    if isinstance(each, keras.Layer) and each.compute_dtype != "float32":
         raise InputError(f"The layer {each.name!r} computes in {each.compute_dtype}; a graph computes in float32.")
-    for kind, function in _LAYERS.items():
-        if isinstance(each, kind):
-            return function(graph, each, before)
-    known = ", ".join(kind.__name__ for kind in _LAYERS)
-    raise InputError(f"The layer {each.name!r} is a {type(each).__name__}; a graph is made of these: {known}.")
+    return function(graph, each, values[id(read)], None if mask is None else values[id(mask)])
 
 
-def _same(graph: Graph, each: Any, before: _Tensor) -> _Tensor:
-    return before
+def _same(graph: Graph, each: Any, value: Value, mask: Value | None) -> Value:
+    return value
 
 
-def _inner(graph: Graph, each: Any, before: _Tensor) -> _Tensor:
-    if not isinstance(each.layer, (keras.layers.Dense, keras.layers.Activation, keras.layers.Dropout)):
+def _inner(graph: Graph, each: Any, value: Value, mask: Value | None) -> Value:
+    if not isinstance(each.layer, keras.layers.Dense):
         raise InputError(f"The layer {each.name!r} holds a {type(each.layer).__name__}; it can hold a Dense.")
-    return _layer(graph, each.layer, before)
+    return _dense(graph, each.layer, value, mask)
 
 
-def _dense(graph: Graph, each: Any, before: _Tensor) -> _Tensor:
-    value = graph("MatMul", before.value, _array(each.kernel))
-    if each.use_bias:
-        value = value + _array(each.bias)
-    return _activation(graph, each, before._replace(value=value))
+def _dense(graph: Graph, each: Any, value: Value, mask: Value | None) -> Value:
+    value = graph("MatMul", value, _array(each.kernel))
+    return _activation(graph, each, value + _array(each.bias) if each.use_bias else value, mask)
 
 
-def _activation(graph: Graph, each: Any, before: _Tensor) -> _Tensor:
+def _activation(graph: Graph, each: Any, value: Value, mask: Value | None) -> Value:
     name = keras.activations.serialize(each.activation)
     if not isinstance(name, str) or name not in ACTIVATIONS:
         raise InputError(f"The layer {each.name!r} has activation={name!r}; a graph has {', '.join(ACTIVATIONS)}.")
     operator = ACTIVATIONS[name]
-    return before if operator is None else before._replace(value=graph(operator, before.value))
+    return value if operator is None else graph(operator, value)
 
 
-def _embedding(graph: Graph, each: Any, before: _Tensor) -> _Tensor:
-    codes = graph.cast(before.value, np.int64)
-    mask = graph("Not", graph("Equal", codes, np.int64(0))) if each.mask_zero else None
-    return _Tensor(graph("Gather", _array(each.embeddings), codes, axis=0), mask)
+def _embedding(graph: Graph, each: Any, value: Value, mask: Value | None) -> Value:
+    return graph("Gather", _array(each.embeddings), graph.cast(value, np.int64), axis=0)
 
 
-def _masking(graph: Graph, each: Any, before: _Tensor) -> _Tensor:
-    differs = graph("Not", graph("Equal", before.value, np.float32(each.mask_value)))
-    there = graph("ReduceMax", graph.cast(differs, np.int32), [-1], keepdims=0)
-    mask = graph.cast(there, np.bool_)
-    return _Tensor(graph.where(graph.unsqueeze(mask, 2), before.value, 0.0), mask)
+def _masking(graph: Graph, each: Any, value: Value, mask: Value | None) -> Value:
+    there = _any(graph, graph("Not", graph("Equal", value, np.float32(each.mask_value))))
+    return graph.where(graph.unsqueeze(there, 2), value, 0.0)
 
 
-def _recurrent(graph: Graph, each: Any, before: _Tensor) -> _Tensor:
-    outputs, ends = _run(graph, [each], "reverse" if each.go_backwards else "forward", before)
+def _any(graph: Graph, there: Value) -> Value:
+    """`(batch, time)`, whether it is so of any feature."""
+    return graph.cast(graph("ReduceMax", graph.cast(there, np.int32), [-1], keepdims=0), np.bool_)
+
+
+def _recurrent(graph: Graph, each: Any, value: Value, mask: Value | None) -> Value:
+    outputs, ends = _run(graph, [each], "reverse" if each.go_backwards else "forward", value, mask)
     if not each.return_sequences:
-        return _Tensor(ends)
+        return ends
     if each.go_backwards:  # from the last step to the first
-        if before.mask is not None:
+        if mask is not None:
             raise InputError(f"The layer {each.name!r} reads backward under a mask. Put it into a Bidirectional.")
         last = graph("Gather", graph("Shape", outputs), np.int64(1)) - np.int64(1)
         outputs = graph("Gather", outputs, last - graph.steps(outputs, 1), axis=1)
-    return _Tensor(outputs, before.mask)
+    return outputs
 
 
-def _bidirectional(graph: Graph, each: Any, before: _Tensor) -> _Tensor:
+def _bidirectional(graph: Graph, each: Any, value: Value, mask: Value | None) -> Value:
     ways = [each.forward_layer, each.backward_layer]
     units = [way.cell.units for way in ways]
     if each.merge_mode is None or units[0] != units[1] or ways[0].go_backwards:
@@ -154,12 +135,11 @@ def _bidirectional(graph: Graph, each: Any, before: _Tensor) -> _Tensor:
             f"The layer {each.name!r} merges by {each.merge_mode} and has {units[0]} and {units[1]} units; a graph "
             "needs a merge_mode, as many units both ways, and a first layer that reads forward."
         )
-    outputs, ends = _run(graph, ways, "bidirectional", before)
-    chosen = outputs if each.return_sequences else ends
-    return _Tensor(merged(graph, each.merge_mode, chosen), before.mask if each.return_sequences else None)
+    outputs, ends = _run(graph, ways, "bidirectional", value, mask)
+    return merged(graph, each.merge_mode, outputs if each.return_sequences else ends)
 
 
-def _run(graph: Graph, ways: list[Any], way: str, before: _Tensor) -> tuple[Value, Value]:
+def _run(graph: Graph, ways: list[Any], way: str, rows: Value, mask: Value | None) -> tuple[Value, Value]:
     """The outputs `(batch, time, directions * units)` and final states of layers that read the same."""
     for each in ways:
         if (engine := engine_of(each)) != NATIVE:
@@ -169,9 +149,9 @@ def _run(graph: Graph, ways: list[Any], way: str, before: _Tensor) -> tuple[Valu
     cells = {cell_of(each) for each in ways}
     if len(cells) > 1:
         raise InputError(f"The layers of {ways[0].name!r} and {ways[1].name!r} have other cells; a node has one.")
-    rows, lengths = before.value, None
-    if before.mask is not None:
-        rows, lengths = _together(graph, rows, before.mask)
+    lengths = None
+    if mask is not None:
+        rows, lengths = _together(graph, rows, mask)
     weights = [
         {
             "kernel": _array(each.cell.kernel),
@@ -183,13 +163,13 @@ def _run(graph: Graph, ways: list[Any], way: str, before: _Tensor) -> tuple[Valu
     rows = graph("Transpose", rows, perm=[1, 0, 2])
     outputs, ends = layer(graph, cells.pop(), way, weights, rows, lengths)
     outputs = graph("Transpose", outputs, perm=[1, 0, 2])
-    if before.mask is not None:
+    if mask is not None:
         parts = graph.several(len(ways), "Split", outputs, axis=2, num_outputs=len(ways)) if ways[1:] else [outputs]
         backward = [each.go_backwards for each in ways]
-        parts = [_apart(graph, part, before.mask, lengths, back) for part, back in zip(parts, backward, strict=True)]
+        parts = [_apart(graph, part, mask, lengths, back) for part, back in zip(parts, backward, strict=True)]
         outputs = graph("Concat", *parts, axis=2)
         if ways[0].zero_output_for_mask:
-            outputs = graph.where(graph.unsqueeze(before.mask, 2), outputs, 0.0)
+            outputs = graph.where(graph.unsqueeze(mask, 2), outputs, 0.0)
     return outputs, ends
 
 
@@ -224,7 +204,8 @@ def _array(weight: Any) -> Any:
     return keras.ops.convert_to_numpy(weight).astype(np.float32)
 
 
-_LAYERS: Mapping[type, Callable[[Graph, Any, _Tensor], _Tensor]] = {
+_Function = Callable[["Graph", Any, "Value", "Value | None"], "Value"]
+_LAYERS: Mapping[type, _Function] = {
     keras.layers.Dense: _dense,
     keras.layers.TimeDistributed: _inner,
     keras.layers.Activation: _activation,
