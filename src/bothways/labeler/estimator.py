@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import fields, replace
@@ -20,22 +19,13 @@ from sklearn.utils.validation import check_is_fitted
 from bothways import baselines, metrics, store
 from bothways.errors import InputError
 from bothways.files import locked
-from bothways.labeler.labels import Labels, class_weights, coded, read_labels, read_weights, tag_scheme
+from bothways.labeler.examples import places, split_arrays, split_frame, validation
+from bothways.labeler.labels import read_labels, read_weights
 from bothways.network import Network
 from bothways.options import options, seconds_of
 from bothways.patterns import Patterns
 from bothways.runtime import Model
-from bothways.runtime.inputs import (
-    Array,
-    Form,
-    category_places,
-    check_categories,
-    frame_rows,
-    is_frame,
-    read_arrays,
-    read_input,
-)
-from bothways.sequences import Sequences
+from bothways.runtime.inputs import Array, frame_rows, is_frame
 from bothways.settings import Search
 from bothways.study.factors import DataShape
 from bothways.study.tuning import tune
@@ -49,9 +39,6 @@ FOUND = {"features", "classes", "categories", "per"}
 
 HELD_OUT = 0.2
 """The share of the sequences by which settings are chosen."""
-
-NONE = "none"
-"""No column, for roles that are not guessed."""
 
 
 class SequenceLabeler(ClassifierMixin, BaseEstimator):
@@ -270,10 +257,10 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             raise InputError(f"validation_fraction is {fraction!r}; it must be a number between 0 and 1, or None.")
         shares = (1.0,) if fraction is None else (1 - float(fraction), float(fraction))
         X = list(X) if isinstance(X, Iterator) else X
-        split = self._split_frame if is_frame(X) else self._split_arrays
-        columns, classes, sequences, valid = split(X, y, sample_weight, settings, shares)
+        split = split_frame if is_frame(X) else split_arrays
+        columns, classes, sequences, valid = split(self, X, y, sample_weight, settings, shares)
         if validation_data is not None:
-            valid = self._validation(validation_data, columns, classes)
+            valid = validation(self, validation_data, columns, classes)
         network = Network(
             features=sequences.features,
             classes=len(classes),
@@ -331,7 +318,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         given = frame_rows(sequences.steps) if form == "frame" else sequences
         labels = read_labels("y", y, given, form, self.per_, self.missing_label)
         predicted = self.classes_[self.model_.decide(self.model_.probabilities(sequences), sequences.lengths)]
-        chosen = _places(sequences, form)
+        chosen = places(sequences, form)
         weights = labels.present[chosen].astype(float)
         if sample_weight is not None:
             weights *= read_weights("sample_weight", sample_weight, given, form, self.per_)[chosen]
@@ -444,118 +431,6 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         given = {name: value for name, value in given.items() if value != defaults[name]}
         return {name: "balanced" if name == "class_weight" else value for name, value in given.items()}
 
-    def _split_arrays(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any,
-        settings: Settings,
-        shares: tuple[float, ...],
-    ) -> tuple[Columns, Array, Sequences, Sequences | None]:
-        """The columns of arrays, the classes, what to learn from, and what is held out."""
-        from bothways.data import GAP, Columns, Tally, draw_parts, fit_arrays
-
-        if self.vectors is not None:
-            raise InputError("vectors are for the words of a data frame, but X holds arrays. Leave vectors out.")
-        sequences, form = read_arrays("X", X, features=None)
-        categorical = category_places(self.categorical, sequences.features)
-        check_categories("X", sequences, categorical)
-        labels = read_labels("y", y, sequences, form, self.per, self.missing_label)
-        classes = _classes(labels)
-        sequences = replace(sequences, labels=coded(labels, classes), per=labels.per)
-        sequences = replace(sequences, scheme=tag_scheme(labels, sequences, classes))
-        weights = None
-        if sample_weight is not None:
-            weights = read_weights("sample_weight", sample_weight, sequences, form, sequences.per)
-        sequences = replace(sequences, weights=self._weights(weights, sequences, classes))
-        gap = GAP if settings.window is None else settings.window
-        sequences, parts, _ = draw_parts("X", sequences, shares, settings.seed, gap=gap)
-        train = sequences.keep(parts == 0)
-        encoding, notices = fit_arrays("X", train, categorical)
-        names = tuple(map(str, range(train.features)))
-        columns = Columns("", names, categories=tuple(map(str, categorical)), per=labels.per, encoding=encoding)
-        _say(*notices, *_lacking(labels))
-        tally = Tally()
-        valid = encoding.encode_arrays(sequences.keep(parts == 1), tally) if len(shares) > 1 else None
-        return columns, classes, encoding.encode_arrays(train, tally), valid
-
-    def _split_frame(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any,
-        settings: Settings,
-        shares: tuple[float, ...],
-    ) -> tuple[Columns, Array, Sequences, Sequences | None]:
-        """The same for a data frame."""
-        from bothways.data import read_and_split
-        from bothways.labeler.frames import labeled_table
-
-        table, label, labels = labeled_table("X", X, y, per=self.per, missing=self.missing_label, drop=self.drop)
-        _classes(labels)
-        # Roles are given and never guessed: numbers are numbers.
-        numeric = [name for name, dtype in table.schema.items() if dtype.is_numeric()]
-        split = read_and_split(
-            table,
-            seed=settings.seed,
-            window=settings.window,
-            shares=shares,
-            label=label,
-            sequence=self.sequence or NONE,
-            order=self.order or NONE,
-            split=NONE,
-            drop=self.drop,
-            features=self.features,
-            categorical=self.categorical,
-            numeric=[name for name in numeric if name not in {label, *self.categorical}],
-            per=labels.per,
-            vectors=self.vectors,
-        )
-        columns, parts, notices = split.encoded(max_steps=len(table))
-        _say(*(str(guess) for guess in columns.guesses if not guess.plain), *notices, *_lacking(labels))
-        classes = np.array(parts.classes)
-        weights = None
-        if sample_weight is not None:
-            weights = read_weights("sample_weight", sample_weight, frame_rows(len(table)), "frame", labels.per)
-
-        def weighed(part: Sequences) -> Sequences:
-            own = None if weights is None else weights[_places(part, "frame")]
-            return replace(part, weights=self._weights(own, part, classes))
-
-        return columns, classes, weighed(parts.train), None if parts.valid is None else weighed(parts.valid)
-
-    def _weights(self, weights: Any, sequences: Sequences, classes: Array) -> Any:
-        """How much each label counts; None for all alike."""
-        of_classes = class_weights(self.class_weight, classes)
-        if of_classes is None:
-            return weights
-        # Of labels that are missing or not known, anything: they weigh nothing, or are validated only.
-        chosen = np.append(of_classes, np.float32(1))[np.minimum(sequences.known_labels, len(classes))]
-        return chosen if weights is None else weights * chosen
-
-    def _validation(self, data: Any, columns: Columns, classes: Array) -> Sequences:
-        """Validation data, as the network takes them."""
-        if not isinstance(data, tuple) or len(data) != 2:
-            raise InputError("validation_data must be a pair (X, y).")
-        name, (X, y) = "validation X", data
-        if is_frame(X) and columns.label:
-            from bothways.data import evaluation_part, match_columns
-            from bothways.labeler.frames import labeled_table
-
-            per, missing = columns.per, self.missing_label
-            table, label, _ = labeled_table(name, X, y, per=per, missing=missing, drop=self.drop)
-            match_columns(table, replace(columns, label=label), label=True)
-            return evaluation_part(table, replace(columns, label=label), "all", classes.tolist(), len(table))[1]
-        sequences, form = read_input(name, X, columns)
-        labels = read_labels("validation y", y, sequences, form, columns.per, self.missing_label)
-        codes = coded(labels, classes)
-        if not ((codes >= 0) & (codes < len(classes))).any():
-            raise InputError(
-                f"validation y has no label that training saw; it saw {', '.join(map(repr, classes.tolist()))}."
-            )
-        sequences = replace(sequences, labels=codes)
-        return replace(sequences, scheme=tag_scheme(labels, sequences, classes))
-
 
 SequenceLabeler.__doc__ = (SequenceLabeler.__doc__ or "").replace(
     "SETTINGS",
@@ -567,40 +442,9 @@ SequenceLabeler.__doc__ = (SequenceLabeler.__doc__ or "").replace(
 )
 
 
-def _classes(labels: Labels) -> Array:
-    """The labels that there are, sorted."""
-    classes = np.unique(labels.values[labels.present])
-    if len(classes) < 2:
-        raise InputError(
-            f"y holds one label only, {classes[0].item()!r}: 1 class. A labeler tells at least two classes apart."
-        )
-    return np.asarray(classes)
-
-
-def _places(sequences: Sequences, form: Form) -> Any:
-    """Where the label of each step, or sequence, stands in y; of a sequence of a frame, in its first row."""
-    if form != "frame":
-        return slice(None)
-    return sequences.table_rows if sequences.per == "step" else sequences.table_rows[sequences.offsets[:-1]]
-
-
 def _is_json(value: Any) -> bool:
     """Whether a model file keeps it as it is; keys would become text."""
     try:
         return not isinstance(value, Mapping) and bool(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError):
         return False
-
-
-def _lacking(labels: Labels) -> list[str]:
-    lacking = int((~labels.present).sum())
-    return (
-        [f"y lacks {lacking} of {len(labels.present)} labels; nothing is learned where there is none."]
-        if lacking
-        else []
-    )
-
-
-def _say(*notices: str) -> None:
-    for notice in notices:
-        warnings.warn(notice, UserWarning, stacklevel=4)

@@ -1,0 +1,161 @@
+"""What a labeler learns from, and what it holds out: out of arrays, or of data frames."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bothways.errors import InputError
+from bothways.labeler.labels import Labels, class_weights, coded, read_labels, read_weights, tag_scheme
+from bothways.runtime.inputs import (
+    Array,
+    Form,
+    category_places,
+    check_categories,
+    frame_rows,
+    is_frame,
+    read_arrays,
+    read_input,
+)
+from bothways.sequences import Sequences
+from bothways.training import Settings
+
+if TYPE_CHECKING:
+    from bothways.data import Columns
+    from bothways.labeler.estimator import SequenceLabeler
+
+NONE = "none"
+"""No column, for roles that are not guessed."""
+
+
+def split_arrays(
+    labeler: SequenceLabeler, X: Any, y: Any, sample_weight: Any, settings: Settings, shares: tuple[float, ...]
+) -> tuple[Columns, Array, Sequences, Sequences | None]:
+    """The columns of arrays, the classes, what to learn from, and what is held out."""
+    from bothways.data import GAP, Columns, Tally, draw_parts, fit_arrays
+
+    if labeler.vectors is not None:
+        raise InputError("vectors are for the words of a data frame, but X holds arrays. Leave vectors out.")
+    sequences, form = read_arrays("X", X, features=None)
+    categorical = category_places(labeler.categorical, sequences.features)
+    check_categories("X", sequences, categorical)
+    labels = read_labels("y", y, sequences, form, labeler.per, labeler.missing_label)
+    classes = _classes(labels)
+    sequences = replace(sequences, labels=coded(labels, classes), per=labels.per)
+    sequences = replace(sequences, scheme=tag_scheme(labels, sequences, classes))
+    if sample_weight is not None:
+        sample_weight = read_weights("sample_weight", sample_weight, sequences, form, sequences.per)
+    sequences = replace(sequences, weights=_weights(labeler, sample_weight, sequences, classes))
+    gap = GAP if settings.window is None else settings.window
+    sequences, parts, _ = draw_parts("X", sequences, shares, settings.seed, gap=gap)
+    train = sequences.keep(parts == 0)
+    encoding, notices = fit_arrays("X", train, categorical)
+    names = tuple(map(str, range(train.features)))
+    columns = Columns("", names, categories=tuple(map(str, categorical)), per=labels.per, encoding=encoding)
+    _say(labels, *notices)
+    tally = Tally()
+    valid = encoding.encode_arrays(sequences.keep(parts == 1), tally) if len(shares) > 1 else None
+    return columns, classes, encoding.encode_arrays(train, tally), valid
+
+
+def split_frame(
+    labeler: SequenceLabeler, X: Any, y: Any, sample_weight: Any, settings: Settings, shares: tuple[float, ...]
+) -> tuple[Columns, Array, Sequences, Sequences | None]:
+    """The same for a data frame."""
+    from bothways.data import read_and_split
+    from bothways.labeler.frames import labeled_table
+
+    table, label, labels = labeled_table("X", X, y, per=labeler.per, missing=labeler.missing_label, drop=labeler.drop)
+    _classes(labels)
+    # Roles are given and never guessed: numbers are numbers.
+    numeric = [name for name, dtype in table.schema.items() if dtype.is_numeric()]
+    split = read_and_split(
+        table,
+        seed=settings.seed,
+        window=settings.window,
+        shares=shares,
+        label=label,
+        sequence=labeler.sequence or NONE,
+        order=labeler.order or NONE,
+        split=NONE,
+        drop=labeler.drop,
+        features=labeler.features,
+        categorical=labeler.categorical,
+        numeric=[name for name in numeric if name not in {label, *labeler.categorical}],
+        per=labels.per,
+        vectors=labeler.vectors,
+    )
+    columns, parts, notices = split.encoded(max_steps=len(table))
+    _say(labels, *(str(guess) for guess in columns.guesses if not guess.plain), *notices)
+    classes = np.array(parts.classes)
+    if sample_weight is not None:
+        sample_weight = read_weights("sample_weight", sample_weight, frame_rows(len(table)), "frame", labels.per)
+
+    def weighed(part: Sequences) -> Sequences:
+        own = None if sample_weight is None else sample_weight[places(part, "frame")]
+        return replace(part, weights=_weights(labeler, own, part, classes))
+
+    return columns, classes, weighed(parts.train), None if parts.valid is None else weighed(parts.valid)
+
+
+def places(sequences: Sequences, form: Form) -> Any:
+    """Where the label of each step, or sequence, stands in y; of a sequence of a frame, in its first row."""
+    if form != "frame":
+        return slice(None)
+    return sequences.table_rows if sequences.per == "step" else sequences.table_rows[sequences.offsets[:-1]]
+
+
+def _weights(labeler: SequenceLabeler, weights: Any, sequences: Sequences, classes: Array) -> Any:
+    """How much each label counts; None for all alike."""
+    of_classes = class_weights(labeler.class_weight, classes)
+    if of_classes is None:
+        return weights
+    # Of labels that are missing or not known, anything: they weigh nothing, or are validated only.
+    chosen = np.append(of_classes, np.float32(1))[np.minimum(sequences.known_labels, len(classes))]
+    return chosen if weights is None else weights * chosen
+
+
+def validation(labeler: SequenceLabeler, data: Any, columns: Columns, classes: Array) -> Sequences:
+    """Validation data, as the network takes them."""
+    if not isinstance(data, tuple) or len(data) != 2:
+        raise InputError("validation_data must be a pair (X, y).")
+    name, (X, y) = "validation X", data
+    if is_frame(X) and columns.label:
+        from bothways.data import evaluation_part, match_columns
+        from bothways.labeler.frames import labeled_table
+
+        per, missing = columns.per, labeler.missing_label
+        table, label, _ = labeled_table(name, X, y, per=per, missing=missing, drop=labeler.drop)
+        match_columns(table, replace(columns, label=label), label=True)
+        return evaluation_part(table, replace(columns, label=label), "all", classes.tolist(), len(table))[1]
+    sequences, form = read_input(name, X, columns)
+    labels = read_labels("validation y", y, sequences, form, columns.per, labeler.missing_label)
+    codes = coded(labels, classes)
+    if not ((codes >= 0) & (codes < len(classes))).any():
+        raise InputError(
+            f"validation y has no label that training saw; it saw {', '.join(map(repr, classes.tolist()))}."
+        )
+    sequences = replace(sequences, labels=codes)
+    return replace(sequences, scheme=tag_scheme(labels, sequences, classes))
+
+
+def _classes(labels: Labels) -> Array:
+    """The labels that there are, sorted."""
+    classes = np.unique(labels.values[labels.present])
+    if len(classes) < 2:
+        raise InputError(
+            f"y holds one label only, {classes[0].item()!r}: 1 class. A labeler tells at least two classes apart."
+        )
+    return np.asarray(classes)
+
+
+def _say(labels: Labels, *notices: str) -> None:
+    """Warn of what a user should know, missing labels last."""
+    if lacking := int((~labels.present).sum()):
+        total = len(labels.present)
+        notices = (*notices, f"y lacks {lacking} of {total} labels; nothing is learned where there is none.")
+    for notice in notices:
+        warnings.warn(notice, UserWarning, stacklevel=4)
