@@ -18,6 +18,7 @@ import bothways
 from bothways import jobs
 from bothways.data import Columns, Table, read_sequences, read_table
 from bothways.data.encoding import Category, Encoding, Number
+from bothways.data.spelling import VIEWS, views
 from bothways.errors import InputError
 from bothways.export import OLDEST_OPSET, export_onnx
 from bothways.export.cells import OPERATORS
@@ -42,6 +43,9 @@ TABLES: dict[str, list[str]] = {
     "adfa_ld": ["attack_type", "source_part"],
     "malapi": [],
     "hdfs_blocks": [],
+    "ewt_pos": ["xpos"],
+    "snips_slots": [],
+    "wnut17": [],
 }
 TAGS = ("B-x", "I-x", "B-y", "I-y", "O")
 
@@ -227,7 +231,7 @@ def test_versions_of_operators(opset: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("opset", [OLDEST_OPSET - 1, 1000])
 def test_an_opset_that_cannot_be(opset: int, tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match=f"The opset is {opset}; it must be from {OLDEST_OPSET} to .* Leave out opset="
+        InputError, match=f"The opset is {opset}; for this model it must be from {OLDEST_OPSET} to .* Leave out opset="
     ):
         export_onnx(some_model(), tmp_path / "some.onnx", opset)
     assert not list(tmp_path.iterdir())
@@ -305,3 +309,21 @@ def test_random_convolutions_are_refused(tmp_path: Path) -> None:
     assert found is not None
     with pytest.raises(InputError, match=r"random convolutions too, .* Train again, with a budget of 0"):
         export_onnx(Model([some_member(per="sequence"), PatternMember(found)], (1, 2, 3)), tmp_path / "some.onnx")
+
+
+def test_the_spelling_of_words(tmp_path: Path) -> None:
+    """Every view of words, those that training never saw and those of other scripts among them."""
+    words = ["Ran", "ran", "Walking", "walking", "USA", "U.S.A.", "x-y", "1:30", "20", "", "Ångström", "Ωmega", "МИР"]
+    words += ["мир", "e-mail-to-Him-and-Her-2", "a\nb", "[x]", "٣", "日本", "Dz"]
+    kinds = [Category("word", tuple(words[:3]))]
+    for view in VIEWS:
+        kinds.append(Category("word", tuple(views(view, pl.Series(words[::2])).unique(maintain_order=True)), view))
+    encoding = Encoding((), tuple(kinds))
+    columns = Columns("tag", ("word",), "sentence", categories=("word",), encoding=encoding)
+    member = some_member(features=len(kinds), categories=encoding.sizes, classes=5, head="crf")
+    model = Model([member], TAGS, columns)
+    frame = pl.DataFrame({"sentence": np.arange(3 * len(words)) // 7, "word": [*words, *words[::-1], *words]})
+    sequences, _ = read_sequences(Table("words.csv", frame), columns)
+    check(model, tmp_path / "some.onnx", padded(model, frame, sequences), sequences)
+    with pytest.raises(InputError, match="The opset is 18; for this model it must be from 20 to"):
+        export_onnx(model, tmp_path / "some.onnx", opset=18)

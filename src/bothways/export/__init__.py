@@ -14,7 +14,7 @@ import numpy as np
 
 import bothways
 from bothways.errors import InputError, MissingDependencyError, ModelFileError, option
-from bothways.export import patterns
+from bothways.export import patterns, spelling
 from bothways.export.inputs import BATCH_TIME, LABEL, PROBABILITIES, inputs
 from bothways.export.labels import codes
 from bothways.export.networks import probabilities, tempered
@@ -86,11 +86,12 @@ def export_onnx(model: Any, path: str | os.PathLike[str], opset: int | None = No
         raise MissingDependencyError(
             f"To export needs {missing.name}, which is not installed: pip install 'bothways[onnx]'"
         ) from None
-    opset, newest = OLDEST_OPSET if opset is None else opset, newest_opset()
-    if not OLDEST_OPSET <= opset <= newest:
+    oldest, newest = spelling.OPSET if _spelled(model) else OLDEST_OPSET, newest_opset()
+    opset = oldest if opset is None else opset
+    if not oldest <= opset <= newest:
         raise InputError(
-            f"The opset is {opset}; it must be from {OLDEST_OPSET} to {newest}, the newest one that the installed onnx "
-            f"knows. Leave out {option('opset')} for the one that most runtimes read."
+            f"The opset is {opset}; for this model it must be from {oldest} to {newest}, the newest one that the "
+            f"installed onnx knows. Leave out {option('opset')} for the one that most runtimes read."
         )
     graph = Graph(opset)
     if isinstance(model, Model):
@@ -103,6 +104,12 @@ def export_onnx(model: Any, path: str | os.PathLike[str], opset: int | None = No
     with written_whole(path, ModelFileError) as temporary:
         temporary.write_bytes(proto.SerializeToString())
     return Exported(path, opset, graph.described(graph.inputs), graph.described(graph.outputs))
+
+
+def _spelled(model: Any) -> bool:
+    """Whether it reads the spelling of words."""
+    columns = model.columns if isinstance(model, Model) else None
+    return columns is not None and any(each.view for each in columns.fitted.categories)
 
 
 def _build(graph: Any, model: Model) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from bothways.errors import InputError
+from bothways.export import spelling
 from bothways.runtime import Model
 
 if TYPE_CHECKING:
@@ -106,10 +107,7 @@ def _of_arrays(graph: Graph, encoding: Encoding, array: Value) -> tuple[Value | 
 def _text_codes(graph: Graph, category: Category, text: Value) -> Value:
     """The codes of a column of text; unknown values have 0."""
     if category.view:
-        raise InputError(
-            f"The model reads the spelling of the words in {category.name!r}, for which ONNX has no operators. Train "
-            "it without that column, or use the model itself."
-        )
+        return spelling.codes(graph, category, text)
     known = {value: code for code, value in enumerate(category.values, 1) if value is not None}
     missing = category.values.index(None) + 1 if None in category.values else 0
     known.setdefault("", missing)

@@ -1,0 +1,103 @@
+"""The spelling of words as nodes. ONNX cuts no text, but it matches patterns: `bothways.data.spelling` backward."""
+
+from __future__ import annotations
+
+import re
+import sys
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from bothways.data.encoding import Category
+    from bothways.export.graph import Graph, Value
+
+OPSET = 20
+"""The first version of the operators that matches patterns."""
+
+LONGEST = 20_000
+"""Characters of a pattern; the memory that a runtime gives one is bounded."""
+
+LARGE = 8
+"""Classes of all characters in a pattern; one with more knows the letters of Latin, Greek and Cyrillic."""
+
+SHAPES = {"X": r"\p{Lu}", "x": r"[\p{Ll}\p{Lt}\p{Lm}\p{Lo}]", "d": r"\p{Nd}"}
+
+
+def codes(graph: Graph, category: Category, text: Value) -> Value:
+    """The codes of what a view shows of each word, 0 where training never saw that.
+
+    A pattern says whether a word has one of many codes; one for each binary digit makes a code. Shapes, of which there
+    are few and which are made of large classes of characters, have one for each.
+    """
+    patterns = dict(enumerate((pattern_of(category.view, str(value)) for value in category.values), 1))
+    chosen = [(at, [pattern]) for at, pattern in patterns.items()]
+    if category.view != "shape":
+        digits = [1 << digit for digit in range(len(patterns).bit_length())]
+        chosen = [(digit, sorted(pattern for at, pattern in patterns.items() if at & digit)) for digit in digits]
+    code = graph("Shape", text, start=0, end=1) * np.int64(0)
+    for part, some in chosen:
+        for pattern in _joined(some):
+            found = graph("RegexFullMatch", text, pattern=pattern)
+            code = code + graph.where(found, np.int64(part), np.int64(0))
+    return code
+
+
+def pattern_of(view: str, value: str) -> str:
+    r"""What matches the words of which a view shows this.
+
+    Example:
+        >>> pattern_of("first 2", "a0"), pattern_of("last 3", "?"), pattern_of("shape", "Xxx")
+        ('[\\x{41}\\x{61}]\\p{Nd}.*', '\\x{3f}', '\\p{Lu}[\\p{Ll}\\p{Lt}\\p{Lm}\\p{Lo}]{2,}')
+    """
+    if view == "shape":
+        runs = re.findall(r"XX?|xx?|dd?|.", value, re.DOTALL)
+        # The states of a pattern of more classes than this need more memory than RE2 takes.
+        kinds = SHAPES if sum(len(run) for run in runs if run[0] in SHAPES) <= LARGE else _near()
+        return "".join(kinds[run[0]] + "{2,}" * (len(run) > 1) if run[0] in SHAPES else _one(run) for run in runs)
+    letters = "".join(r"\p{Nd}" if letter == "0" else _one(*_large().get(letter, ())) for letter in value)
+    side, _, count = view.partition(" ")
+    rest = ".*" if count.isdecimal() and len(value) == int(count) else ""
+    return rest + letters if side == "last" else letters + rest
+
+
+@cache
+def _large() -> dict[str, list[str]]:
+    """For each small letter, and whatever else, the characters that are it or become it."""
+    found = defaultdict(list)
+    for code in range(sys.maxunicode + 1):
+        found[chr(code).lower()].append(chr(code))
+    return found
+
+
+@cache
+def _near() -> dict[str, str]:
+    """The classes of `SHAPES` without the characters after those of Cyrillic."""
+    found: dict[str, list[str]] = {sign: [] for sign in SHAPES}
+    for character in map(chr, range(0x530)):
+        kind = unicodedata.category(character)
+        if sign := "d" if kind == "Nd" else "X" if kind == "Lu" else "x" if kind[0] == "L" else "":
+            found[sign].append(character)
+    return {sign: _one(*characters) for sign, characters in found.items()}
+
+
+def _one(*characters: str) -> str:
+    """One of some characters."""
+    codes = "".join(f"\\x{{{ord(character):x}}}" for character in characters)
+    return codes if len(characters) == 1 else f"[{codes}]"
+
+
+def _joined(patterns: list[str]) -> Iterator[str]:
+    """Patterns of any of those given, none longer than it may be."""
+    some: list[str] = []
+    for pattern in patterns:
+        if some and sum(map(len, some)) + len(pattern) > LONGEST:
+            yield f"(?s)({'|'.join(some)})"
+            some = []
+        some.append(pattern)
+    if some:
+        yield f"(?s)({'|'.join(some)})"
