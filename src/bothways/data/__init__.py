@@ -3,7 +3,7 @@
 from bothways.data.columns import Columns, Draw, choose_columns, match_columns
 from bothways.data.durations import hours, times
 from bothways.data.encoding import Encoding, Tally, fit_arrays
-from bothways.data.guesses import Guess, guess_rows, guess_table
+from bothways.data.guess import Guess, guess_rows, guess_table
 from bothways.data.labeled import LabeledWriter
 from bothways.data.leaks import Leak, find_leaks, refuse_leaks
 from bothways.data.prepare import Prepared, SplitTable, read_and_split

@@ -10,19 +10,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from bothways.data.clocks import ROW_NUMBERS, clock_columns, guess_order
 from bothways.data.encoding import Encoding, Number
 from bothways.data.fields import DOUBT, not_numbers
-from bothways.data.guesses import (
-    ROW_NUMBERS,
-    Guess,
-    clock_columns,
-    guess_categories,
-    guess_label,
-    guess_order,
-    guess_sequence,
-    guess_split,
-    guess_words,
-)
+from bothways.data.guess import Guess
+from bothways.data.guesses import guess_categories, guess_label, guess_sequence, guess_split, guess_words
 from bothways.data.tables import MADE, SPLIT, Table
 from bothways.data.vectors import Vectors
 from bothways.errors import DataError, InputError, ModelFileError, counted, option

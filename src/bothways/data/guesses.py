@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import re
-import textwrap
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import zip_longest
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Collection, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from bothways.data.clocks import HEAD, clock_rank, moves, numbers_of, one_run_each, steps_of, words
+from bothways.data.guess import Guess
 from bothways.data.sources import SPELLINGS
 from bothways.data.tables import Table
 from bothways.data.words import SENTENCE
-from bothways.errors import DataError, counted, option
-
-
-def words(name: str) -> list[str]:
-    """The words in the name of a column, in small letters.
-
-    Example:
-        >>> words("flow_ID"), words("DestPort")
-        (['flow', 'id'], ['dest', 'port'])
-    """
-    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
-
+from bothways.errors import DataError, option
 
 LABELS = ("label", "labels", "tag", "tags", "class", "target", "y")
+
 SPLITS = ("split", "part", "fold", "subset", "partition")
+
 THINGS = frozenset(
     words(
         "sequence seq session trace sentence document doc utterance host trip episode series machine engine patient "
@@ -46,18 +33,6 @@ MAYBE_THINGS = frozenset(words("flow unit ip run case block node batch sensor fi
 IDS = ("id", "ids", "no", "nr", "num", "number", "key", "uuid", "guid", "name")
 """Last words in the name of a column that tells things apart."""
 
-CLOCKS = frozenset(words("t ts time timestamp datetime date step elapsed clock tick cycle"))
-"""A column of this name sorts steps that stand in any order; of several words, the last counts."""
-
-COUNTERS = frozenset(words("position index idx order frame sample row record line seconds epoch"))
-"""The same, if the values show it as well."""
-
-UNITS = frozenset(words("s sec secs ms us ns min h utc gmt local"))
-"""Last words in the name of a clock that are its units."""
-
-ROW_NUMBERS = ("", "__index_level_0__", "Unnamed: 0")
-"""The names under which pandas writes the numbers of the rows."""
-
 KINDS = ("syscall", "id", "code", "port", "proto", "protocol", "type", "kind", "category", "service", "opcode")
 """Whole numbers in columns with such a word in their names are categories."""
 
@@ -67,121 +42,7 @@ MANY_KINDS = 1024
 FEW_KINDS = 512
 """Whole numbers of fewer values than these, spread widely, may be categories."""
 
-FEW_STEPS = 10
-"""Fewer steps show no pattern."""
-
-MANY_VALUES = 20
-"""A counter has as many values at least."""
-
-HEAD = 10_000
-"""Patterns are looked for in the first steps; what is not found there is not looked for in all."""
-
-PLAIN = ("as given", "numbers", "text")
-"""Reasons that need no word of their own."""
-
-SHOWN = 3
-"""As many columns are named where several have one role for one reason."""
-
-MOST_ROWS, WIDTH = 24, 80
-"""Of a table of guesses."""
-
-ORDER_REASONS: Mapping[int, str] = MappingProxyType(
-    {
-        0: "a date or time; it rises from row to row",
-        1: "by its name; it rises from row to row",
-        2: "a date or time; the newest rows stand first",
-        3: "a date or time; the rows stand in another order",
-        4: "by its name; the newest rows stand first",
-        5: "by its name; the rows stand in another order",
-        6: "it numbers the rows, which stand in another order",
-    }
-)
-"""Why a column sorts the steps, the best reason first."""
-
-NO_ORDER, STARTS_OVER = 7, 8
-"""Why a clock does not."""
-
-ROW_NAMES = ("id", "no", "nr", "num", "number", "row", "index", "idx", "line", "record", "order")
-"""Last words in the name of a column that numbers rows."""
-
 TEXT = (pl.String, pl.Categorical, pl.Enum)
-
-Steps = tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]
-"""Rows, sequence after sequence as they stand, and whether the next one is of the same sequence."""
-
-
-@dataclass(frozen=True)
-class Guess:
-    """What a column is for, and why.
-
-    Attributes:
-        name: the column.
-        role: "label", "sequence", "order", "split", "group", "feature", "category" or "left out".
-        why: the reason, with the option that changes it.
-
-    Example:
-        >>> print(Guess("when", "left out", "a date or time"))
-        Column 'when': left out (a date or time).
-    """
-
-    name: str
-    role: str
-    why: str
-
-    def __str__(self) -> str:
-        """One sentence."""
-        return f"Column {self.name!r}: {self.role} ({self.why})."
-
-    @property
-    def plain(self) -> bool:
-        """Whether it goes without saying."""
-        return self.why in PLAIN
-
-
-def guess_rows(guesses: Iterable[Guess]) -> list[tuple[str, str, str]]:
-    """Guesses in few rows: columns, role, why. Columns of one role for one reason share a row.
-
-    Of what is beyond `MOST_ROWS`, only how much it is.
-
-    Example:
-        >>> guess_rows(Guess(f"x{i}", "feature", "numbers") for i in range(9))
-        [('x0, x1, x2 and 6 more', 'feature', 'numbers')]
-    """
-    groups: dict[tuple[str, str], list[str]] = {}
-    for guess in guesses:
-        groups.setdefault((guess.role, guess.why), []).append(guess.name)
-    rows = [
-        (", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""), role, why)
-        for (role, why), names in groups.items()
-    ]
-    left = sum(map(len, list(groups.values())[MOST_ROWS:]))
-    return [*rows[:MOST_ROWS], *([(counted(left, "further column"), "", "--json of info lists them")] if left else [])]
-
-
-def guess_table(guesses: Iterable[Guess], hint: bool = True) -> str:
-    """Guesses as a table of text, of lines of at most `WIDTH` characters; see `guess_rows`.
-
-    With a `hint`, the last line says how to change them, if there is anything to change.
-
-    Example:
-        >>> print(guess_table([Guess("kind", "label", "by its name"), Guess("t", "order", "it rises")]))
-        column  role   why
-        kind    label  by its name
-        t       order  it rises
-        To change a role, use label=, sequence=, order=, split=, drop=.
-    """
-    guesses = list(guesses)
-    rows = [("column", "role", "why"), *(tuple(map(_printable, row)) for row in guess_rows(guesses))]
-    first = min(max(len(row[0]) for row in rows), WIDTH * 2 // 5)
-    second = max(len(row[1]) for row in rows)
-    lines = []
-    for name, role, why in rows:
-        cells = textwrap.wrap(name, first), [role], textwrap.wrap(why, max(20, WIDTH - first - second - 4))
-        lines += [f"{a:{first}}  {b:{second}}  {c}".rstrip() for a, b, c in zip_longest(*cells, fillvalue="")]
-    if hint and not all(guess.plain for guess in guesses):
-        roles = ("label", "sequence", "order", "split", "drop")
-        lines.append(f"To change a role, use {', '.join(map(option, roles))}.")
-    return "\n".join(lines)
 
 
 def guess_label(table: Table, names: Collection[str]) -> Guess:
@@ -280,12 +141,12 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
         # What does not hold for the first rows does not hold for all.
         head = column.head(HEAD)
         proved = any(_tells_apart(head, clock.head(HEAD), again, turns) for _, clock, again, turns in proofs)
-        if not (named or proved or _one_run_each(head) or _numbered(head)):
+        if not (named or proved or one_run_each(head) or _numbered(head)):
             continue
         distinct = column.n_unique()
         if column.null_count() or not 2 <= distinct <= len(column) // 2:
             continue
-        runs = _one_run_each(column)
+        runs = one_run_each(column)
         if named >= 2 and (runs or _holds_digits(column)):
             ranks[name] = (named, f"by its name and its {distinct:,} values")
             continue
@@ -310,69 +171,6 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
     return [Guess(sequence, "sequence", ranks[sequence][1]), *joining]
 
 
-def clock_columns(table: Table, names: Collection[str]) -> list[str]:
-    """The columns that may sort steps: times, and numbers that are called after a clock or a counter; none is empty."""
-    schema = table.schema
-    likely = [name for name in names if schema[name].is_temporal() or (_counts(schema[name]) and _clock(name))]
-    return [name for name in likely if not _missing(table.column(name))]
-
-
-def guess_order(
-    table: Table, sequence: str | None, names: Collection[str], *, needed: bool = True, counters: bool = True
-) -> list[Guess]:
-    """The column that sorts the steps, and the other clocks and counters, none of which is a feature in silence.
-
-    The order column is the first that there is of
-
-    1. a date or time that never falls within a sequence as the rows stand, then a number of which the same is true and
-       that is called after a clock or counter (`t`, `step`, `event_time`, `index`);
-    2. a date or time that never rises, the newest rows standing first;
-    3. a date or time in any order, if it is called after a clock or there is no other;
-    4. a number that is called `t`, `time`, `step` or the like and never rises, or stands in any order and hardly ever
-       comes twice in a sequence; called `index`, `frame` or the like, only if it is evenly spaced;
-    5. an `id`, `index` or the like that numbers the rows, which stand in another order.
-
-    All other dates, times and clocks are left out, and so is a number that grows by the same amount from step to step.
-    In one or two sequences, which are cut in time, whole numbers that only rise or only fall are left out as well: they
-    count something, and training sees none of those that follow. Numbers with fractions are readings, as of a meter,
-    and stay features; they are told. Unless an order column is `needed`, the others are looked at all the same;
-    columns that are not called after clocks, unless `counters` is false.
-    """
-    steps = _steps(None if sequence is None else table.column(sequence), len(table))
-    schema, clocks = table.schema, clock_columns(table, names)
-    times = [name for name in clocks if schema[name].is_temporal()]
-    ranks = {name: _rank(name, table.column(name), steps, sequence is None, times == [name]) for name in clocks}
-    usable = [name for name in clocks if ranks[name][0] in ORDER_REASONS]
-    order = min(usable, key=lambda name: (ranks[name][0], -ranks[name][1]), default=None) if needed else None
-    guesses = []
-    if order is not None:
-        rank = ranks[order][0]
-        cure = f" ({option('order', 'none')} to keep the rows so)" if rank > 1 else ""
-        guesses.append(Guess(order, "order", ORDER_REASONS[rank] + cure))
-    few = int((~steps[1]).sum()) < 2
-    for name in names:
-        dtype = schema[name]
-        rank, count = ranks.get(name, (NO_ORDER, 0))
-        if name == order or not (dtype.is_temporal() or (_counts(dtype) and (counters or name in usable))):
-            continue
-        if rank == STARTS_OVER:
-            why = f"starts over {counted(count, 'time')}, and no column tells these sequences apart"
-        elif name in usable:
-            why = f"sorts the steps as {order!r} does" if order is not None and rank <= 1 else "a clock"
-        elif dtype.is_temporal():
-            why = "a date or time"
-        else:
-            guess = _counter(name, table.column(name), steps, few, needed and order is None)
-            if guess is None and name in clocks and _clock(name) == 2:
-                guess = Guess(name, "feature", f"numbers, though called after a clock ({option('drop', name)}?)")
-            if guess is not None:
-                order = name if guess.role == "order" else order
-                guesses.append(guess)
-            continue
-        guesses.append(Guess(name, "left out", why))
-    return sorted(guesses, key=lambda guess: guess.role != "order")
-
-
 def guess_categories(table: Table, names: Collection[str]) -> list[Guess]:
     """The columns of whole numbers that are categories, by their names; and others that may be, as features."""
     schema, guesses = table.schema, []
@@ -393,69 +191,6 @@ def guess_categories(table: Table, names: Collection[str]) -> list[Guess]:
     return guesses
 
 
-def _rank(name: str, column: pl.Series, steps: Steps, one: bool, alone: bool) -> tuple[int, int]:
-    """How well a clock sorts the steps, as a key of `ORDER_REASONS`, `NO_ORDER` or `STARTS_OVER`; and how many differ.
-
-    For `STARTS_OVER`, how often it does. `one` says that there is one sequence, `alone` that there is no other time.
-    """
-    rows, same = steps
-    values, temporal, clock = _numbers(column)[rows], column.dtype.is_temporal(), _clock(name)
-    ups, downs = (0, 0) if np.isinf(values).any() else _moves(values, same)
-    if not ups + downs or (not temporal and ups + downs < min(MANY_VALUES, same.sum() / 2)):
-        return NO_ORDER, 0
-    if not downs:
-        return 0 if temporal else 1, ups
-    if not ups and (temporal or clock == 2):
-        return 2 if temporal else 4, downs
-    if column.dtype == pl.Time or not ups:
-        return NO_ORDER, 0
-    if one and downs <= 0.1 * len(same):
-        falls = np.flatnonzero(values[1:] < values[:-1])
-        low = values.min()
-        if np.median((values[falls + 1] - low) / (values[falls] - low)) < 0.1:
-            return STARTS_OVER, downs
-    if temporal:
-        return (3 if clock or alone else NO_ORDER), ups + downs
-    numbers = np.append(0, np.cumsum(~same))
-    gaps = np.diff(values[np.lexsort((values, numbers))])[same]
-    gaps = gaps[gaps > 0]
-    even = len(gaps) and np.unique(gaps, return_counts=True)[1].max() >= len(gaps) / 2
-    return (5 if len(gaps) > same.sum() / 2 and (clock == 2 or even) else NO_ORDER), len(gaps)
-
-
-def _counter(name: str, column: pl.Series, steps: Steps, few: bool, needed: bool) -> Guess | None:
-    """A word about numbers that rise or fall all the time, or number the rows in another order; `few` sequences."""
-    whole, keep = column.dtype.is_integer(), option("numeric", name)
-    if name in ROW_NUMBERS or (whole and few):
-        places = column.drop_nulls().unique().sort()
-        every = len(places) == len(column) >= MANY_VALUES and places[-1] - places[0] + 1 == len(column)
-        if every and not (column.is_sorted() or column.is_sorted(descending=True)):
-            if needed and (name in ROW_NUMBERS or {*words(name)[-1:]} & {*ROW_NAMES}):
-                return Guess(name, "order", f"{ORDER_REASONS[6]} ({option('order', 'none')} to keep them so)")
-            return Guess(name, "left out", f"numbers rows that stand in another order ({option('order', name)}?)")
-    if name in ROW_NUMBERS:
-        return Guess(name, "left out", "numbers the rows")
-    rows, same = steps
-    values = _numbers(column)
-    if not np.isfinite(values).all():
-        return None
-    for part in (rows[:HEAD], rows):
-        inner = same[: len(part) - 1]
-        differences = np.diff(values[part])[inner]
-        rises, falls = bool((differences >= 0).all()), bool((differences <= 0).all())
-        if len(differences) < FEW_STEPS or not (rises or falls) or (rises and falls):
-            return None
-    if np.allclose(differences, differences[0], rtol=1e-3, atol=4 * np.spacing(np.abs(values).max())):
-        return Guess(name, "left out", f"counts the steps ({keep} to learn from it)")
-    if np.count_nonzero(differences) < MANY_VALUES:
-        return None
-    only = "only rises" if rises else "only falls"
-    if whole and few:
-        return Guess(name, "left out", f"{only}, as a counter does ({keep} to learn from it)")
-    only += "" if few else " within sequences"
-    return Guess(name, "feature", f"numbers; {only}, as a meter does ({option('drop', name)} if it is a counter)")
-
-
 def _names_sequences(name: str) -> int:
     """3 for a column that is called after sequences, 2 after what they belong to, 1 an id of anything, else 0."""
     parts = words(name)
@@ -468,24 +203,14 @@ def _names_sequences(name: str) -> int:
     return int(bool(suffix or (noun and noun[0] in MAYBE_THINGS)))
 
 
-def _clock(name: str) -> int:
-    """2 for a column that is called `t`, `time` or the like, 1 for `event_time`, `index` or the like, else 0."""
-    parts = words(name)
-    while len(parts) > 1 and parts[-1] in UNITS:
-        parts.pop()
-    if not parts or parts[-1] not in CLOCKS | COUNTERS:
-        return 0
-    return 2 if len(parts) == 1 and parts[-1] in CLOCKS else 1
-
-
 def _repeating(table: Table, clocks: Collection[str]) -> list[tuple[str, pl.Series, bool, int]]:
     """The clocks of several sequences: whether most times come again, and how often they turn back."""
     found = []
     for name in clocks:
         column = table.column(name)
-        if column.dtype.is_temporal() or _clock(name) == 2:
+        if column.dtype.is_temporal() or clock_rank(name) == 2:
             again = column.n_unique() <= len(column) / 2
-            found.append((name, column, again, min(_moves(_numbers(column), np.ones(len(column) - 1, bool)))))
+            found.append((name, column, again, min(moves(numbers_of(column), np.ones(len(column) - 1, bool)))))
     return [each for each in found if each[2] or each[3]]
 
 
@@ -495,30 +220,9 @@ def _tells_apart(column: pl.Series, clock: pl.Series, again: bool, turns: int) -
         return True
     if not turns or column.n_unique() > turns + 1:
         return False
-    rows, same = _steps(column, len(column))
-    ups, downs = _moves(_numbers(clock)[rows], same)
+    rows, same = steps_of(column, len(column))
+    ups, downs = moves(numbers_of(clock)[rows], same)
     return (ups > 0) != (downs > 0)
-
-
-def _steps(sequence: pl.Series | None, count: int) -> Steps:
-    """Rows, sequence after sequence as they stand, and whether the next one is of the same sequence."""
-    rows = np.arange(count)
-    if sequence is None:
-        return rows, np.ones(count - 1, bool)
-    if not _one_run_each(sequence):
-        rows = np.argsort(sequence.hash().to_numpy(), kind="stable")
-        sequence = sequence.gather(rows)
-    return rows, sequence[1:].eq_missing(sequence[:-1]).to_numpy()
-
-
-def _one_run_each(column: pl.Series) -> bool:
-    """Whether all rows of each value stand together."""
-    return int(column[1:].ne_missing(column[:-1]).sum()) + 1 == column.n_unique()
-
-
-def _moves(values: npt.NDArray[Any], same: npt.NDArray[np.bool_]) -> tuple[int, int]:
-    """How often values rise and fall from one step to the next of the same sequence."""
-    return int((values[1:] > values[:-1])[same].sum()), int((values[1:] < values[:-1])[same].sum())
 
 
 def _joins(table: Table, finer: str, coarser: str) -> bool:
@@ -537,24 +241,6 @@ def _numbered(column: pl.Series) -> bool:
         return False
     names = column.unique().cast(pl.String).str.strip_chars_end("0123456789")
     return names.n_unique() == 1 and bool(names.len() > 1)
-
-
-def _counts(dtype: pl.DataType) -> bool:
-    return dtype.is_integer() or dtype.is_float()
-
-
-def _missing(column: pl.Series) -> bool:
-    return bool(column.null_count()) or (column.dtype.is_float() and bool(column.is_nan().any()))
-
-
-def _numbers(column: pl.Series) -> npt.NDArray[Any]:
-    """A column as numbers that can be compared and subtracted."""
-    numbers = column.to_physical()
-    return (numbers.cast(pl.Int64, strict=False) if numbers.dtype.is_integer() else numbers).to_numpy()
-
-
-def _printable(text: str) -> str:
-    return text if text.isprintable() else repr(text)[1:-1]
 
 
 def _only(table: Table, role: str, candidates: Sequence[str]) -> str:
