@@ -158,7 +158,10 @@ def test_fit() -> None:
         model = keras.Sequential([keras.Input(batch_shape=(3, 5, 2), dtype=dtype), both, ours.GRU(2, dtype=dtype)])
         model.compile(loss="mse", optimizer=keras.optimizers.SGD(0.2))
         models.append(model)
-    models[0].set_weights(models[1].get_weights())
+    generator = np.random.default_rng(0)
+    weights = [generator.normal(size=weight.shape, scale=0.5) for weight in models[0].get_weights()]
+    for model in models:
+        model.set_weights(weights)
     losses = [
         model.fit(X, X[:, 0], batch_size=3, epochs=3, shuffle=False, verbose=0).history["loss"] for model in models
     ]
