@@ -413,10 +413,13 @@ LONG = ("compare", "fit", "growth")
 ON_TABLES = ("labeling", "predict")
 """Studies that are given a table."""
 
+BIG = ("server", "streams", "words")
+"""Studies of whole programs, of which only the start is tested."""
+
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted(BENCHMARKS.glob("*.py"))])
 def test_every_study_is_tested(name: str) -> None:
-    assert name in {*STUDIES, *ON_TABLES, "accuracy", "cluster", "study", "training"}
+    assert name in {*STUDIES, *ON_TABLES, *BIG, "accuracy", "cluster", "study", "training"}
 
 
 def test_the_study_of_a_cluster_says_what_it_needs() -> None:
@@ -432,6 +435,13 @@ def test_a_node_of_a_cluster_that_dies_loses_and_doubles_nothing() -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "8 runs, each once, with the numbers of loky" in done.stdout
+
+
+@pytest.mark.parametrize("name", BIG)
+def test_studies_of_programs_start(name: str) -> None:
+    done = subprocess.run([sys.executable, f"{BENCHMARKS}/{name}.py", "--help"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"benchmarks/{name}.py" in done.stdout
 
 
 @pytest.mark.parametrize("name", ON_TABLES)

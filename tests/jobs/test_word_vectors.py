@@ -104,7 +104,10 @@ def test_data_frames(tmp_path: Path) -> None:
     (tmp_path / "vectors.vec").write_text(lines)
     X, y = frame.drop("tag", "split")[300:], frame["tag"][300:]
     labeler = SequenceLabeler(sequence="sentence", vectors=str(tmp_path / "vectors.vec"), epochs=4)
-    with pytest.warns(UserWarning, match="Vectors of words: 360 of the 360 values"):
+    with (
+        pytest.warns(UserWarning, match="Vectors of words: 360 of the 360 values"),
+        pytest.warns(UserWarning, match="their spelling is read, too"),
+    ):
         labeler.fit(X, y)
     labeler.save(tmp_path / "some.bothways")
     with pytest.warns(UserWarning, match="never saw"):

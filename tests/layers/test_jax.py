@@ -48,7 +48,7 @@ def losses(make: Callable[[Any], Any], **call: Any) -> tuple[Loss, Loss, list[An
     """The loss of our layer and that of the stock one, and the weights of both."""
     layer, stock = make(ours), make(L)
     layer(X, **call)
-    stock(X, **call)
+    stock.build(X.shape)  # a call that is not compiled takes seconds
     stock.set_weights(layer.get_weights())
     assert layer.engine == "native"
     return loss_of(layer, **call), loss_of(stock, **call), [v.value for v in layer.trainable_variables]
@@ -96,11 +96,11 @@ def test_second_derivatives_with_states(zero_output_for_mask: bool, go_backwards
 def test_second_derivatives_for_initial_states() -> None:
     layer, stock = ours.GRU(3), L.GRU(3)
     layer(X)
-    stock(X)
+    stock.build(X.shape)
     stock.set_weights(layer.get_weights())
 
     def hessian(layer: Any) -> Any:
-        return jax.hessian(lambda h: jnp.sum(layer(X, initial_state=[h]) ** 2))(jnp.ones((3, 3)) / 3)
+        return jax.jit(jax.hessian(lambda h: jnp.sum(layer(X, initial_state=[h]) ** 2)))(jnp.ones((3, 3)) / 3)
 
     assert_same(hessian(layer), hessian(stock))
 
