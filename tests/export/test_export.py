@@ -302,13 +302,20 @@ def test_ngrams(tmp_path: Path) -> None:
     check_random(Model([member, PatternMember(found, 9.0)], ("a", "b", "c")), tmp_path / "some.onnx")
 
 
-def test_random_convolutions_are_refused(tmp_path: Path) -> None:
+def test_random_convolutions(tmp_path: Path) -> None:
+    """Of the sequences of training, too, whose sums are among the thresholds."""
     random = np.random.default_rng(0)
-    sequences = Sequences(random.normal(size=(400, 4)), np.full(40, 10), np.arange(40) % 3, per="sequence")
+    lengths = random.integers(0, 40, 60)
+    values = random.normal(size=(lengths.sum(), 4)).astype(np.float32)
+    sequences = Sequences(values, lengths, random.integers(0, 3, 60), per="sequence")
     found = ConvolutionPatterns.fit(sequences, 3, (), seed=0)
     assert found is not None
-    with pytest.raises(InputError, match=r"random convolutions too, .* Train again, with a budget of 0"):
-        export_onnx(Model([some_member(per="sequence"), PatternMember(found)], (1, 2, 3)), tmp_path / "some.onnx")
+    model = Model([some_member(per="sequence", categories=()), PatternMember(found, 9.0)], ("a", "b", "c"))
+    check_random(model, tmp_path / "some.onnx")
+    known = np.arange(lengths.max()) < lengths[:, None]
+    padded = np.full((*known.shape, 4), np.nan, np.float32)
+    padded[known] = values
+    check(model, tmp_path / "some.onnx", {"features": padded, "lengths": lengths}, sequences)
 
 
 def test_the_spelling_of_words(tmp_path: Path) -> None:

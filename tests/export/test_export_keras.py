@@ -107,6 +107,8 @@ def test_what_no_graph_can_do_is_told(layers: list[Any], said: str, tmp_path: Pa
     model = keras.Sequential([L.Input((7, 3), batch_size=batch), *layers])
     with pytest.raises(InputError, match=said):
         export_onnx(model, tmp_path / "some.onnx")
+    with pytest.raises(InputError, match="This is a float; give a model"):
+        export_onnx(3.5, tmp_path / "some.onnx")
     with pytest.raises(InputError, match=r"has no known inputs\. Build it"):
         export_onnx(keras.Sequential([L.Dense(1)]), tmp_path / "some.onnx")
 

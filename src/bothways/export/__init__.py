@@ -67,7 +67,7 @@ def export_onnx(model: Any, path: str | os.PathLike[str], opset: int | None = No
         opset: the version of the operators; the oldest that there can be if it is not given.
 
     Raises:
-        InputError: no such opset; a part of the model that ONNX cannot do, or another ending of the file.
+        InputError: no model, or no such opset; a part of the model that ONNX cannot do, or another ending of the file.
         MissingDependencyError: onnx is not installed.
 
     Example:

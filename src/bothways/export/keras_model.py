@@ -34,8 +34,10 @@ def build(graph: Graph, model: Any) -> None:
     """Put the nodes, inputs and outputs of a model into a graph.
 
     Raises:
-        InputError: a layer that ONNX, or we, cannot do; names it.
+        InputError: no model of Keras, or a layer that ONNX, or we, cannot do; names it.
     """
+    if not isinstance(model, keras.Model):
+        raise InputError(f"This is a {type(model).__name__}; give a model of `bothways.load`, or one of Keras.")
     if not getattr(model, "inputs", None):
         raise InputError(f"The model {model.name!r} has no known inputs. Build it: call it once, or give it an Input.")
     values = {id(each): graph.input(each.name, each.dtype, _shape(each), "An input.") for each in model.inputs}

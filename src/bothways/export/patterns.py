@@ -2,35 +2,69 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bothways.errors import InputError
-from bothways.patterns import NGramPatterns, NGrams, Patterns
+from bothways.patterns import NGramPatterns, NGrams, Patterns, RandomConvolutions
+from bothways.patterns.convolutions import KERNELS, LARGEST, TAPS, WEIGHTS
 from bothways.patterns.ngrams import LONGEST
-from bothways.sequences import Numbers
+from bothways.sequences import Array, Numbers
 
 if TYPE_CHECKING:
     from bothways.export.graph import Graph, Value
     from bothways.export.inputs import Inputs
 
+TERMS = np.argsort(WEIGHTS == 0, axis=1, kind="stable")[:, : np.count_nonzero(WEIGHTS[0])].T
+"""`(4, kernels)` what each kernel adds up of a column: the places of its weights that are not 0, in their order."""
+
 
 def probabilities(graph: Graph, patterns: Patterns, data: Inputs) -> Value:
-    """`(batch, classes)`.
+    """`(batch, classes)`."""
+    features = (_ngrams if isinstance(patterns, NGramPatterns) else _convolutions)(graph, patterns.features, data)
+    return graph("Softmax", graph("MatMul", features, patterns.kernel) + patterns.bias, axis=-1)
 
-    Raises:
-        InputError: patterns other than n-grams.
+
+def _convolutions(graph: Graph, found: RandomConvolutions, data: Inputs) -> Value:
+    """`(batch, size)` as `RandomConvolutions.features` gives it.
+
+    Thresholds are such sums themselves, so the last bit counts: terms are added one by one, in the order of SciPy.
     """
-    if not isinstance(patterns, NGramPatterns):
-        raise InputError(
-            "The model averages over random convolutions too, which count how often sums exceed a level: the last bit "
-            "of a sum, which no two runtimes share, would change it. Train again, with a budget of 0, for a network "
-            "alone."
-        )
-    z = graph("MatMul", _ngrams(graph, patterns.features, data), patterns.kernel) + patterns.bias
-    return graph("Softmax", z, axis=-1)
+    z = graph("Slice", data.numbers, [0], [len(found.mean)], [2])
+    z = (graph.cast(z, np.float64) - found.mean) / found.scale
+    z = graph.cast(graph("Clip", z, np.float64(-LARGEST), np.float64(LARGEST)), np.float32)
+    last = graph("Max", graph.unsqueeze(data.lengths, 1) - np.int64(1), np.int64(0))
+    counts = []
+    for dilation, columns, reads, thresholds in zip(
+        found.dilations.tolist(), found.columns, found.reads, found.thresholds, strict=True
+    ):
+        pool, taps = graph("Gather", z, columns, axis=2), []
+        for tap in range(TAPS):
+            places = graph.unsqueeze(data.steps, 0) + np.int64((tap - TAPS // 2) * dilation)
+            places = graph("Min", graph("Max", places, np.int64(0)), last)
+            tapped = graph("GatherND", pool, graph.unsqueeze(places, 2), batch_dims=1)
+            taps.append(graph("Transpose", tapped, perm=[2, 0, 1]))
+        slots = graph("Concat", *taps, functools.reduce(operator.add, taps), axis=0)  # of each tap all columns
+        total = graph("Gather", slots, np.zeros(KERNELS, np.int64), axis=0) * 0
+        for column in range(len(columns)):
+            for tap in TERMS:
+                weights = WEIGHTS[range(KERNELS), tap] * reads[column]
+                terms = graph("Gather", slots, tap * len(columns) + column, axis=0)
+                total = total + terms * weights[:, None, None]
+        counts.append(_exceeding(graph, total, thresholds, data))
+    counts.append(_exceeding(graph, graph("Transpose", z, perm=[2, 0, 1]), found.levels, data))
+    shares = graph("Transpose", graph("Concat", *counts, axis=0), perm=[1, 0])
+    return shares / graph.unsqueeze(graph.cast(graph("Max", data.lengths, np.int64(1)), np.float32), 1)
+
+
+def _exceeding(graph: Graph, outputs: Value, levels: Array, data: Inputs) -> Value:
+    """`(n * levels, batch)` how often outputs `(n, batch, time)` are above their levels `(n, levels)`."""
+    above = graph("Greater", graph.unsqueeze(outputs, 1), levels[:, :, None, None])
+    above = graph.cast(graph("And", above, data.known), np.float32)
+    return graph("Reshape", graph("ReduceSum", above, [3], keepdims=0), [levels.size, -1])
 
 
 def _ngrams(graph: Graph, ngrams: NGrams, data: Inputs) -> Value:
