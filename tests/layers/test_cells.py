@@ -55,7 +55,7 @@ def test_cells_train_to_the_weights_of_keras_with_dropout() -> None:
             accelerate(model)
         model.compile("sgd", "mse")
         model.fit(X, y, epochs=3, verbose=0, shuffle=False)
-        return model.get_weights()
+        return list(model.get_weights())
 
     for ours, stock in zip(trained(True), trained(False), strict=True):
         assert error(ours, stock) < KERAS
