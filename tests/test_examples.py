@@ -27,6 +27,7 @@ def test_the_tutorials_program() -> None:
     assert all(re.fullmatch(r"Expected: \[[01]\] Predicted \[[01]\]", line) for line in lines[-10:])
 
 
+@pytest.mark.slow
 def test_the_tutorials_program_learns() -> None:
     lines = run("600", "--quiet")
     assert len(lines) == 10
