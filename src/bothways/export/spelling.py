@@ -59,7 +59,9 @@ def pattern_of(view: str, value: str) -> str:
         # The states of a pattern of more classes than this need more memory than RE2 takes.
         kinds = SHAPES if sum(len(run) for run in runs if run[0] in SHAPES) <= LARGE else _near()
         return "".join(kinds[run[0]] + "{2,}" * (len(run) > 1) if run[0] in SHAPES else _one(run) for run in runs)
-    letters = "".join(r"\p{Nd}" if letter == "0" else _one(*_large().get(letter, ())) for letter in value)
+    letters = "".join(
+        r"\p{Nd}" if letter == "0" else _one(*sorted([*_large().get(letter, ()), letter])) for letter in value
+    )
     side, _, count = view.partition(" ")
     rest = ".*" if count.isdecimal() and len(value) == int(count) else ""
     return rest + letters if side == "last" else letters + rest
@@ -67,10 +69,11 @@ def pattern_of(view: str, value: str) -> str:
 
 @cache
 def _large() -> dict[str, list[str]]:
-    """For each small letter, and whatever else, the characters that are it or become it."""
+    """For each small letter the other characters that become it."""
     found = defaultdict(list)
-    for code in range(sys.maxunicode + 1):
-        found[chr(code).lower()].append(chr(code))
+    for character in map(chr, range(sys.maxunicode + 1)):
+        if (small := character.lower()) != character:
+            found[small].append(character)
     return found
 
 
