@@ -59,7 +59,7 @@ MOST_STEPS = 100_000
 """With more steps in the train part that would take too long."""
 
 LEAST_SHARE = 0.01
-"""What the best network counts beside members of 1, 2 and so on, if the average does better without it."""
+"""What the best network counts beside patterns that are better without any."""
 
 CANDIDATES = 20
 """So many of the best networks may become members."""
@@ -75,7 +75,7 @@ class Tuned:
     """What was found.
 
     Attributes:
-        members: the networks, the best one first.
+        members: the networks, the best of them first, and patterns.
         best: the trial of the best one.
         settings: how it was trained.
         temperature: as in `bothways.runtime.Model`.
@@ -429,12 +429,13 @@ def _averaged(data: _Data, done: Sequence[Tried], patterns: Sequence[Patterns], 
     p = tempered(p, temperature)
     threshold = held_out.threshold(p)
     predicted = decided(p, threshold, held_out.sequences.scheme, held_out.sequences.lengths)
-    shares = {0: LEAST_SHARE} | {
-        i: float(chosen.count(i)) for i in chosen
-    }  # a model needs a network, the best one first
+    shares = {i: float(chosen.count(i)) for i in sorted(set(chosen))}  # networks stand before patterns, by their rank
+    if min(shares) >= len(ranked[:CANDIDATES]):  # a model needs a network
+        shares = {0: LEAST_SHARE} | shares
     members = [_member(data, candidates[i][0], share) for i, share in shares.items()]
-    settings, found = _settings(data, ranked[0].trial), abs(held_out.value(p, predicted))
-    return Tuned(members, ranked[0], settings, temperature, threshold, ranked, found, data.metric)
+    best = ranked[min(shares)]
+    settings, found = _settings(data, best.trial), abs(held_out.value(p, predicted))
+    return Tuned(members, best, settings, temperature, threshold, ranked, found, data.metric)
 
 
 def _of_patterns(data: _Data, fitted: Patterns) -> Any:
