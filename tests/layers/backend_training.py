@@ -195,7 +195,11 @@ def test_fit(make: Callable[[Any], keras.Model]) -> None:
     model = assert_fits_alike(make, CASES[make])
     engines = [layer.engine for layer in model.layers if hasattr(layer, "engine")]
     if make is custom_cells:
-        assert engines == ["forward layer: RNN is not a layer of the engine; it has LSTM, GRU and SimpleRNN"] * 2
+        assert (
+            engines
+            == ["forward layer: RNN of StackedRNNCells is not a layer of the engine; it has LSTM, GRU and SimpleRNN"]
+            * 2
+        )
     elif make is activity_regularizers:
         assert engines[1] == "forward layer: an activity regularizer, which only stock Keras applies"
         assert {engines[0], engines[2]} == {"native"}
