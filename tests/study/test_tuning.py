@@ -208,6 +208,7 @@ def test_words_are_tried_with_a_crf_and_in_whole_trainings() -> None:
     first = SearchPlan(shape, train, {}, seed=0).next([])
     assert first.whole
     assert first.setting["head"] == "crf"
+    assert [setting["encoding"] for setting in SearchPlan(shape, train, {}, seed=0).first] == ["piecewise"] * 4
     weighed = replace(train, weights=np.full(800, 0.5, np.float32))
     assert SearchPlan(shape, weighed, {}, seed=0).next([]).setting["head"] == "softmax"
 
@@ -229,3 +230,14 @@ def test_pieces_of_the_train_part_keep_groups_together() -> None:
     assert [len(hold) for _, hold in pieces] == [20, 30, 30, 30]
     for learn, hold in pieces[1:]:
         assert not set(learn.values.ravel()) & set(hold.values.ravel())
+
+
+def test_what_has_numbers_and_very_many_kinds_is_tried_as_both() -> None:
+    """So of flows with addresses: their numbers enter piecewise first. Vectors of words are no numbers of their own."""
+    train = Sequences(np.zeros((800, 5)), np.full(100, 8), labels=np.zeros(800, np.int64))
+    shape = DataShape(features=5, classes=3, categories=(900, 300), longest=20)
+    plan = SearchPlan(shape, train, {}, seed=0)
+    assert [setting["head"] for setting in plan.first[:4]] == ["softmax", "crf", "softmax", "crf"]
+    assert [setting["encoding"] for setting in plan.first[:2]] == ["piecewise", "standard"]
+    assert not plan.next([]).whole
+    assert len(SearchPlan(shape._replace(vectors=3), train, {}, seed=0).first) == len(FIRST["word"])

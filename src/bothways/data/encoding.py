@@ -130,6 +130,11 @@ class Encoding:
         return (*(number.name for number in self.numbers), *self.texts)
 
     @property
+    def dimensions(self) -> int:
+        """How many numbers the vector of a word has; 0 without vectors."""
+        return self.vectors.size if self.vectors else 0
+
+    @property
     def sizes(self) -> tuple[int, ...]:
         """How many codes each category has, 0 included."""
         return tuple(len(category.values) + 1 for category in self.categories)

@@ -175,7 +175,7 @@ def train(
             tuned = tune(
                 parts.train,
                 parts.valid,
-                DataShape.of(network, parts.train),
+                DataShape.of(network, parts.train, columns.fitted.dimensions),
                 {name: value for name, value in (settings or {}).items() if name != "seed"},
                 groups=groups_of(split.table, columns, parts.train),
                 patterns=[each for each in simple if isinstance(each, Patterns)],

@@ -276,7 +276,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
                 tuned = tune(
                     sequences,
                     valid,
-                    DataShape.of(network, sequences),
+                    DataShape.of(network, sequences, columns.fitted.dimensions),
                     self._given(),
                     patterns=[each for each in simple if isinstance(each, Patterns)],
                     budget=budget,

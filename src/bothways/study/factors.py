@@ -31,23 +31,33 @@ def factors() -> Mapping[str, Option]:
 
 
 class DataShape(NamedTuple):
-    """What the data determine about every network; `longest` is the number of steps of the longest train sequence."""
+    """What the data determine about every network.
+
+    `longest` is the number of steps of the longest train sequence; `vectors` of the features are the vector of a word.
+    """
 
     features: int
     classes: int
     categories: tuple[int, ...] = ()
     per: str = "step"
     longest: int = 1
+    vectors: int = 0
 
     @property
     def words(self) -> bool:
         """Whether steps have labels and are words, or other things of many kinds."""
         return self.per == "step" and sum(self.categories) > MANY_CODES
 
+    @property
+    def measured(self) -> bool:
+        """Whether steps have numbers besides the vectors of their words."""
+        return self.features > len(self.categories) + self.vectors
+
     @classmethod
-    def of(cls, network: Network, train: Sequences) -> DataShape:
+    def of(cls, network: Network, train: Sequences, vectors: int = 0) -> DataShape:
         """That of the data of a network, which learns from these sequences."""
-        return cls(network.features, network.classes, network.categories, network.per, int(train.lengths.max()))
+        longest = int(train.lengths.max())
+        return cls(network.features, network.classes, network.categories, network.per, longest, vectors)
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,7 @@ class Setting:
                     f"a convolution with a {what} of {length} steps is longer than the longest training sequence "
                     f"({shape.longest} steps)"
                 )
-        features, classes, categories, per, _ = shape
+        features, classes, categories, per, *_ = shape
         return Network(features=features, classes=classes, categories=categories, per=per, **self._fields(Network))
 
     def alone(self, shape: DataShape) -> Setting:

@@ -131,12 +131,16 @@ class SearchPlan:
         """Make the settings that are tried first."""
         self._shape, self._batch_size, self._given, self._seed = shape, _batch_size(train), given, seed
         self._generator = np.random.default_rng(seed)
-        self._whole = shape.words  # of words few trials are possible, and what is tried first does well
+        # Of words alone few trials are possible, and what is tried first does well.
+        self._whole = shape.words and not shape.measured
         self._trials: set[Trial] = set()
         weights = train.weights
         if weights is not None and not np.isin(weights, (0, 1)).all():  # which a CRF cannot weigh
             self._given = {"head": "softmax", **self._given}
-        first = [self._setting(values) for values in FIRST["word" if shape.words else shape.per]]
+        kinds = [FIRST["word"]] if shape.words else []
+        kinds += [FIRST[shape.per]] if shape.measured or not shape.words else []
+        turns = itertools.chain.from_iterable(itertools.zip_longest(*reversed(kinds)))
+        first = [self._setting(values) for values in turns if values is not None]
         self.first = [setting for setting in first if self._possible(setting)] or first[:1]
         self.begun = 0
 
