@@ -29,6 +29,14 @@ Data = Annotated[
 ModelFile = Annotated[
     Path, typer.Argument(metavar="MODEL", help="A model that [bold]bothways train[/] wrote.", show_default=False)
 ]
+AnyModelFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL",
+        help="A model of [bold]bothways train[/], or one of Keras, .keras or .h5.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 
 

@@ -7,18 +7,11 @@ from typing import Annotated
 
 import typer
 
-from bothways.cli.app import Json, print_json
+from bothways.cli.app import AnyModelFile, Json, print_json
 
 
 def export(
-    model: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MODEL",
-            help="A model of [bold]bothways train[/], or one of Keras, .keras or .h5.",
-            show_default=False,
-        ),
-    ],
+    model: AnyModelFile,
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write, NAME.onnx.", show_default=False)],
     opset: Annotated[

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from bothways.cli import display, results
-from bothways.cli.app import Data, Json, ModelFile, print_json
+from bothways.cli.app import AnyModelFile, Data, Json, ModelFile, print_json
 from bothways.cli.options import PANELS, AllowLeaks, Given, given, takes
 from bothways.errors import InputError
 from bothways.network import Network
@@ -252,14 +252,7 @@ def _is_value(word: str) -> bool:
 
 
 def info(
-    model: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MODEL",
-            help="A model of [bold]bothways train[/], or one of Keras, .keras or .h5.",
-            show_default=False,
-        ),
-    ],
+    model: AnyModelFile,
     as_json: Json = False,
 ) -> None:
     """Describe a model; for a Keras model, list the layers that the engine would run.
