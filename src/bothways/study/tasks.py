@@ -97,7 +97,7 @@ def array_task(
     Example:
         >>> part = Sequences.from_arrays([np.full((3, 1), i) for i in range(20)], labels=np.tile([0, 1, 1], 20))
         >>> array_task("flows", ("calm", "attack"), Split(part, None, part)).shape
-        DataShape(features=1, classes=2, categories=(), per='step', longest=3)
+        DataShape(features=1, classes=2, categories=(), per='step', longest=3, vectors=0)
         >>> parts = array_task("flows", ("calm", "attack"), Split(part, None, part), redraw=True)
         >>> train, valid, test, _ = parts.draw(0)
         >>> len(train), len(valid), len(test)
