@@ -47,9 +47,11 @@ def loss_of(layer: Any, **call: Any) -> Loss:
 def losses(make: Callable[[Any], Any], **call: Any) -> tuple[Loss, Loss, list[Any]]:
     """The loss of our layer and that of the stock one, and the weights of both."""
     layer, stock = make(ours), make(L)
-    layer(X, **call)
+    layer.build(X.shape)
     stock.build(X.shape)  # a call that is not compiled takes seconds
     stock.set_weights(layer.get_weights())
+    with keras.StatelessScope():  # which leaves the seeds of dropout as they are
+        layer(X, **call)
     assert layer.engine == "native"
     return loss_of(layer, **call), loss_of(stock, **call), [v.value for v in layer.trainable_variables]
 
