@@ -42,6 +42,9 @@ UNEVEN = 0.1
 SHOWN = 3
 """So many unknown values are named."""
 
+KEPT = 1000
+"""So many unknown values of a column are counted one by one; a stream may bring new ones for ever."""
+
 
 @dataclass(frozen=True)
 class Number:
@@ -268,12 +271,30 @@ class Encoding:
 class Tally:
     """What encoding met that training had not: by column, numbers that were filled, and values that are not known.
 
-    Columns that are `spelled` are read by the spelling of their values, too.
+    Of each column the first 1,000 `unknown` values are kept, and of `others` the number of rows. Columns that are
+    `spelled` are read by the spelling of their values, too.
+
+    Example:
+        >>> tally = Tally()
+        >>> for first in range(0, 5000, 50):
+        ...     tally.count_unknown("host", {str(host): 2 for host in range(first, first + 50)})
+        >>> tally.notices()
+        ["Column 'host': 10,000 rows with values that training never saw ('0', '1', '2' and at least 997 more); they ...
     """
 
     filled: Counter[str] = field(default_factory=Counter)
     unknown: dict[str, Counter[str]] = field(default_factory=dict)
+    others: Counter[str] = field(default_factory=Counter)
     spelled: set[str] = field(default_factory=set)
+
+    def count_unknown(self, name: str, values: Mapping[str, int]) -> None:
+        """Take in how often a column had unknown values."""
+        kept = self.unknown.setdefault(name, Counter())
+        for value, count in values.items():
+            if value in kept or len(kept) < KEPT:
+                kept[value] += count
+            else:
+                self.others[name] += count
 
     def notices(self) -> list[str]:
         """The same in words."""
@@ -284,9 +305,11 @@ class Tally:
         ]
         for name, values in self.unknown.items():
             shown = ", ".join(repr(value) for value, _ in values.most_common(SHOWN))
-            more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
+            least = "at least " if self.others[name] else ""
+            more = f" and {least}{len(values) - SHOWN} more" if len(values) > SHOWN else ""
+            rows = _rows(values.total() + self.others[name])
             notices.append(
-                f"Column {name!r}: {_rows(values.total())} with values that training never saw ({shown}{more}); they "
+                f"Column {name!r}: {rows} with values that training never saw ({shown}{more}); they "
                 f"are {'known by their spelling' if name in self.spelled else 'read as unknown'}."
             )
         return notices
@@ -470,7 +493,7 @@ def _codes(categories: Sequence[Category], text: pl.Series, tally: Tally) -> Ite
     unknown = found.filter(pl.col("0").eq(0) & pl.col("text").is_not_null())["text"].value_counts()
     if len(unknown):
         tally.spelled |= {category.name for category in categories if category.view}
-        tally.unknown.setdefault(categories[0].name, Counter()).update(dict(unknown.iter_rows()))
+        tally.count_unknown(categories[0].name, dict(unknown.iter_rows()))
     for i in range(len(categories)):
         yield found[str(i)].to_numpy()
 
