@@ -26,11 +26,13 @@ NETWORKS: dict[str, list[dict[str, Any]]] = {
     "convolution": [{"conv_window": 5}],
     "stride": [{"conv_window": 6, "conv_stride": 3, "depth": 2}],
     "gru, all changes": [{"cell": "gru", "changes": 4}],
+    "CRF": [{"head": "crf"}],
+    "CRF, stride": [{"head": "crf", "conv_window": 6, "conv_stride": 3, "depth": 2}],
     "plain": [{"encoding": "standard", "levels": "raw", "changes": 0}],
     "average": [
         {},
         {"direction": "forward", "depth": 2},
-        {"cell": "gru", "conv_window": 3},
+        {"cell": "gru", "conv_window": 3, "head": "crf"},
         {"direction": "forward", "lookahead": 2},
     ],
 }

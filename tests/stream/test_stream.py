@@ -65,7 +65,17 @@ def test_a_forward_network_gives_the_offline_numbers_at_once(kind: str, chunk: i
             model.stream(3)
 
 
-@pytest.mark.parametrize("kind", [{}, {"changes": 4}, {"conv_window": 5, "cell": "gru"}, {"depth": 2, "changes": 4}])
+PROMISED = [
+    {},
+    {"changes": 4},
+    {"conv_window": 5, "cell": "gru"},
+    {"depth": 2, "changes": 4},
+    {"head": "crf", "direction": "forward"},
+    {"head": "crf"},
+]
+
+
+@pytest.mark.parametrize("kind", PROMISED)
 def test_a_label_sees_just_the_steps_that_are_promised(kind: dict[str, Any]) -> None:
     (sequence,) = sequences_of([150])
     model = model_of([{"levels": "raw"} | kind])
@@ -73,9 +83,9 @@ def test_a_label_sees_just_the_steps_that_are_promised(kind: dict[str, Any]) -> 
     for step, values in enumerate(sequence):
         found = stream.push("a", step, values)
         assert [each.step for each in found] == ([step - 7] if step >= 7 else [])
-        if found and (
-            model.network.depth == 1 or step == 7
-        ):  # the states of upper layers come from what was known then
+        # What upper layers and a CRF carry forward comes from what was known then.
+        below = model.network.direction == "both" and (model.network.depth > 1 or model.network.head == "crf")
+        if found and (not below or step == 7):
             offline = model.predict_proba([sequence[: step + 1]])[0][step - 7]
             np.testing.assert_allclose(found[0].probabilities, offline, atol=1e-6)
 
@@ -193,6 +203,11 @@ def test_times_as_steps() -> None:
     assert other.flush() == stream.flush()
     with pytest.raises(InputError, match="A step is 3; the steps of this stream must be finite times with"):
         stream.push("b", 3, sequence[0])
+
+
+def test_a_crf_waits_for_later_steps_even_if_its_network_reads_forward() -> None:
+    stream = model_of([{"head": "crf", "direction": "forward"}]).stream()
+    assert (stream.lookahead, stream.chunk) == (16, 16)
 
 
 def test_bad_input_is_refused_and_nothing_taken() -> None:

@@ -30,6 +30,7 @@ from bothways.report import Report, check_report_file, warnings, write_report
 from bothways.runtime import Label, Model
 from bothways.sequences import Array, Sequences
 from bothways.settings import Reading
+from bothways.stream.windows import reads_forward_alone
 
 SIZES = ("averaged with", "weights")
 
@@ -140,7 +141,7 @@ def late_scores(
     Raises:
         InputError: a model that no stream can have, or a lookahead below what it was trained for.
     """
-    forward = all(network.direction == "forward" for network in model.networks)
+    forward = all(map(reads_forward_alone, model.networks))
     asked = [model.stream().lookahead] if forward else dict.fromkeys(lookaheads)
     stride = math.lcm(*(network.conv_stride for network in model.networks))
     ways = {(each, chunk): None for each in asked for chunk in (stride, model.stream(each).chunk)}

@@ -20,13 +20,31 @@ NEVER = -1e9
 """The score of what may not be."""
 
 
-def marginals(z: Floats, transitions: Floats, counts: Array) -> Floats:
+def messages(z: Floats, transitions: Floats, before: Floats | None = None) -> Floats:
+    """The probability of each label at each step, given the steps up to it.
+
+    Args:
+        z: as for `marginals`.
+        transitions: as for `marginals`.
+        before: `(sequences, classes)` the same of the step before the first one; zeros where there is none.
+
+    Example:
+        >>> z, same = np.float32([[[2, 0], [0, 1], [2, 0]]]), np.float32([[1, 0], [0, 1]]) * 9
+        >>> first = messages(z[:, :2], same)
+        >>> bool((messages(z[:, 2:], same, first[:, -1]) == messages(z, same)[:, 2:]).all())
+        True
+    """
+    return _messages(_scores(z), transitions, before).swapaxes(0, 1)
+
+
+def marginals(z: Floats, transitions: Floats, counts: Array, before: Floats | None = None) -> Floats:
     """The logarithm of the probability of each label at each step, given the whole sequence.
 
     Args:
         z: `(sequences, time, classes)` scores of labels.
         transitions: `(classes, classes)` what is added for a label, in the columns, after another, in the rows.
         counts: `(sequences, time)`, True where a step counts; such steps come first.
+        before: as for `messages`, of sequences of which these are not the first steps.
 
     Returns:
         Shaped as `z`; anything where a step does not count.
@@ -37,26 +55,40 @@ def marginals(z: Floats, transitions: Floats, counts: Array) -> Floats:
         >>> np.exp(marginals(z, same, np.ones((1, 3), bool)))[0, :, 0].round(2)
         array([0.95, 0.95, 0.95], dtype=float32)
     """
-    z = np.ascontiguousarray(z.swapaxes(0, 1))  # a step of all sequences is then one block of memory
-    follows = np.exp(transitions - transitions.max())
-    before = np.ascontiguousarray(follows.T)
-    scores = np.exp(z - z.max(axis=-1, keepdims=True))
-    p = np.empty_like(scores)
-    row = scores[0].copy()
-    for t in range(len(z)):
-        if t:
-            row = product(row, follows) * scores[t]
-        row /= row.sum(axis=-1, keepdims=True)
-        p[t] = row
-    row = np.ones_like(row)
-    for t in range(len(z) - 1, -1, -1):
+    scores = _scores(z)
+    p = _messages(scores, transitions, before)
+    precedes = np.ascontiguousarray(np.exp(transitions - transitions.max()).T)
+    row = np.ones_like(p[0])
+    for t in range(len(p) - 1, -1, -1):
         p[t] *= row
-        row = product(row * scores[t], before)
+        row = product(row * scores[t], precedes)
         row /= row.sum(axis=-1, keepdims=True)
         row[~counts[:, t]] = 1
     np.maximum(p, np.finfo(np.float32).tiny, out=p)
     p /= p.sum(axis=-1, keepdims=True)
     return np.asarray(np.log(p).swapaxes(0, 1))
+
+
+def _scores(z: Floats) -> Floats:
+    """The exponentials of scores, in range; a step of all sequences is then one block of memory."""
+    z = np.ascontiguousarray(z.swapaxes(0, 1))
+    return np.asarray(np.exp(z - z.max(axis=-1, keepdims=True)))
+
+
+def _messages(scores: Floats, transitions: Floats, before: Floats | None) -> Floats:
+    """`messages` of what `_scores` gives, the steps first."""
+    follows = np.exp(transitions - transitions.max())
+    found = np.empty_like(scores)
+    row = np.zeros_like(scores[0]) if before is None else before
+    begins = ~row.any(axis=-1)
+    for t in range(len(scores)):
+        row = product(row, follows)
+        if t == 0:
+            row[begins] = 1
+        row *= scores[t]
+        row /= row.sum(axis=-1, keepdims=True)
+        found[t] = row
+    return found
 
 
 def best_path(z: Floats, allowed: Array, lengths: Array) -> Array:

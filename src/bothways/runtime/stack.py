@@ -12,7 +12,7 @@ import numpy.typing as npt
 from bothways.engine import Direction, Layer
 from bothways.merge import merge
 from bothways.network import Convolution, Network, Recurrent
-from bothways.runtime.crf import marginals
+from bothways.runtime.crf import marginals, messages
 from bothways.runtime.numbers import piecewise
 from bothways.runtime.products import product
 
@@ -89,22 +89,30 @@ class Stack:
                 score, then those after them.
             counts: `(sequences, time)`, True where there is a step.
             size: how many steps to score; a multiple of the stride of the convolution, unless none come after them.
-            states: for each layer that in which its forward direction comes to them; None in a layer without one.
+            states: for each layer that in which its forward direction comes to them; None in a layer without one. For
+                a CRF one more, its `messages` of the step before them.
 
         Returns:
-            `(sequences, size, outputs)`, and for each layer the state in which its forward direction leaves them.
+            `(sequences, size, outputs)`, and the states after them.
         """
+        crf = self._network.head == "crf"
         rows, mask, outputs = self._rows(x), counts, size
         if (convolution := self._network.convolution) is not None:
             before, after = convolution.padding
             rows = self._convolved(convolution, rows if mask.all() else rows * mask[..., None], (0, after))
-            mask, outputs = mask[:, before :: convolution.stride], -(-size // convolution.stride)
+            counts = counts[:, before:]
+            mask, outputs = counts[:, :: convolution.stride], -(-size // convolution.stride)
         left: list[States | None] = []
-        for i, (layer, state) in enumerate(zip(self._layers, states, strict=True)):
-            top = i == len(self._layers) - 1
+        for i, (layer, state) in enumerate(zip(self._layers, states[: len(self._layers)], strict=True)):
+            top = i == len(self._layers) - 1 and not crf  # which reads what comes after them as a layer does
             rows, after_them = layer.window(rows, None if mask.all() else mask, outputs, state, top)
             left.append(after_them)
-        return self._spread(self._head(rows), size), left
+        z = self._spread(self._head(rows), counts.shape[1] if crf else size)
+        if crf and (state := states[-1]):
+            transitions, (before_them,) = self._weights["head/transitions"], state
+            left.append((messages(z[:, :size], transitions, before_them)[:, -1],))
+            z = marginals(z, transitions, counts, before_them)[:, :size]
+        return z, left
 
     def _long(self, x: Floats) -> Floats:
         """The same for one long sequence without padding."""

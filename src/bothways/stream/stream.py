@@ -20,10 +20,10 @@ from bothways.runtime.forward import STEPS_A_CALL, Array, Floats, groups
 from bothways.sequences import Sequences
 from bothways.stream.events import EventReader, Step, gaps
 from bothways.stream.state import fingerprint, pack, unpack
-from bothways.stream.windows import MemberStream, Numbers, Windows, ahead, reach
+from bothways.stream.windows import MemberStream, Numbers, Windows, ahead, reach, reads_forward_alone
 
 LOOKAHEAD = 16
-"""How many later steps labels see, unless something else is asked for, where networks do not read forward alone."""
+"""How many later steps labels see, unless something else is asked for; none where `reads_forward_alone`."""
 
 SWEEP = 1024
 """After so many events, or as many as there are keys, those keys are closed that have been idle for too long."""
@@ -81,7 +81,8 @@ class Stream:
     Distant Speech Recognition"). With `chunk=1` every label sees exactly `lookahead` later steps; longer chunks cost
     less, and their first steps see, and wait for, more. With a `lookahead` that no sequence reaches, the probabilities
     are those of `Model.predict_proba`, bit for bit. All keys that are due go through the engine together, and the bits
-    of a label never depend on what else does.
+    of a label never depend on what else does. A CRF carries what it knows of the labels so far forward as well, and
+    looks back from the last step that is there.
 
     The steps of a key must rise. With `reorder=n` each event waits for n more of its key and they are sorted, so that
     they may come up to n places out of order. An event whose step is not above the last one taken is late, or came
@@ -100,10 +101,10 @@ class Stream:
     Args:
         model: what labels; one label per step.
         lookahead: how many later steps a label sees at least, where the sequence has them; None for 16. Networks that
-            read forward see what their convolution does, and what they were trained for (`Network.lookahead`), which is
-            the least; both together are their default.
+            read forward, without a CRF, see what their convolution does, and what they were trained for
+            (`Network.lookahead`), which is the least; both together are their default.
         chunk: how many steps are labeled at once, a multiple of the strides of convolutions; None for the lookahead,
-            and for 1 where all networks read forward.
+            and for 1 where all networks read forward, without a CRF.
         reorder: how many places events of a key may be out of order.
         idle: after how much silence a key is closed: in seconds where steps are times, else in their unit; None for
             never.
@@ -139,14 +140,9 @@ class Stream:
                 "This model gives one label per sequence, which it can read only when the sequence has ended. A stream "
                 "needs one that labels steps; use predict."
             )
-        if any(network.head == "crf" for network in model.networks):
-            raise InputError(
-                "The labels of this model are told together, from the whole sequence (head='crf'), which a stream has "
-                "not. Train it with head='softmax'."
-            )
         stride = lcm(*(network.conv_stride for network in model.networks))
         late = max(network.lookahead for network in model.networks)
-        forward = all(network.direction == "forward" for network in model.networks)
+        forward = all(map(reads_forward_alone, model.networks))
         least = max(*map(ahead, model.networks), 0 if forward else LOOKAHEAD)
         self.lookahead = whole("lookahead", least if lookahead is None else lookahead, 0)
         if self.lookahead < late:

@@ -61,8 +61,18 @@ def ahead(network: Network) -> int:
     return network.lookahead + (max(0, convolution.padding[1] + 1 - convolution.stride) if convolution else 0)
 
 
+def reads_forward_alone(network: Network) -> bool:
+    """Whether no step after those that `ahead` counts changes a label; those after it do in a CRF, which smooths.
+
+    Example:
+        >>> reads_forward_alone(Network(3, 2, direction="forward")), reads_forward_alone(Network(3, 2))
+        (True, False)
+    """
+    return network.direction == "forward" and network.head != "crf"
+
+
 class MemberStream:
-    """A network in a stream, with the states in which its forward directions have come to each key's next step."""
+    """A network in a stream, with the states in which it has come, reading forward, to each key's next step."""
 
     def __init__(self, member: Member) -> None:
         """Nothing is known of any key."""
@@ -74,6 +84,8 @@ class MemberStream:
             else None
             for layer in member.network.recurrent
         ]
+        if member.network.head == "crf":
+            self._states.append((np.zeros((0, member.network.classes), np.float32),))
 
     @property
     def states(self) -> list[Floats]:
