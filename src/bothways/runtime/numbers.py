@@ -86,10 +86,10 @@ def piecewise(z: Floats, centers: Floats, slopes: Floats) -> Floats:
         array([[ 0., -1.],
                [ 1.,  1.]], dtype=float32)
     """
-    bins = z[..., None] - centers
-    bins *= slopes
-    np.clip(bins, -1, 1, out=bins)
-    return bins.reshape(*z.shape[:-1], centers.size)
+    bins = np.repeat(z, centers.shape[-1], axis=-1)  # in rows of all bins NumPy takes half the time of short ones
+    bins -= centers.ravel()
+    bins *= slopes.ravel()
+    return np.clip(bins, -1, 1, out=bins)
 
 
 def _means(levels: Array, lengths: Lengths, direction: str, before: Array | None) -> Array:
