@@ -13,6 +13,7 @@ worker       what such a process does: it compiles a setting once and trains it 
 runs         what came of a run, and the files in which it is kept at once
 results      intervals over seeds and sequences, paired differences, corrected p-values, shares of variance
 plan         what a search for settings that suit a table tries, and in which order
+clock        the time that it has
 held_out     what is held out of training, and what it decides
 tuning       that search: settings within a budget, and an average of the best networks
 view, page   the tables that are shown, and a page of HTML

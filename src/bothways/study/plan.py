@@ -99,6 +99,8 @@ class Tried:
         p: `(labels, classes)` the probabilities of what is held out.
         score: how good they are, the higher the better.
         loss: the mean cross-entropy of it.
+        took: its seconds.
+        processor: its seconds of a processor, fewer on a machine with other work.
     """
 
     trial: Trial
@@ -106,6 +108,8 @@ class Tried:
     p: Any
     score: float
     loss: float
+    took: float = 0.0
+    processor: float = 0.0
 
 
 def rank(tried: Tried) -> tuple[float, float]:

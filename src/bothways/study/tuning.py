@@ -30,6 +30,7 @@ from bothways.patterns import Patterns
 from bothways.runtime import Member, Model, PatternMember, decided, probabilities, scores, tempered
 from bothways.sequences import NO_LABEL, Numbers, Sequences
 from bothways.settings import Search, Settings
+from bothways.study.clock import SearchClock
 from bothways.study.factors import DataShape, Setting, Value
 from bothways.study.held_out import HeldOut
 from bothways.study.plan import SearchPlan, Trial, Tried, rank
@@ -225,7 +226,8 @@ def tune(
         given: values of factors that are kept.
         patterns: classifiers that are fitted already, and may become members.
         groups: as in `folds`.
-        budget: seconds after which no trial begins, and those that are going on end; the first one is done in any case.
+        budget: seconds after which no trial begins, and those that are going on end, up to half as many again on a
+            machine with other work; the first trial is done in any case.
         seed: of everything that is drawn. What is found depends on the speed of the machine all the same.
         members: the most networks that are averaged.
         workers: how many processes; as many as there are cores if not given.
@@ -247,14 +249,14 @@ def tune(
     monitor, positive = monitored(str(given.get("monitor", Settings.monitor)), counts, train.scheme is not None)
     check_tags(monitor, train)
     data = _Data(folds(train, valid, seed, groups), shape, given, monitor, positive)
-    plan, done, clock = SearchPlan(shape, train, given, seed), list[Tried](), _Clock(budget)
+    plan, done, clock = SearchPlan(shape, train, given, seed), list[Tried](), SearchClock(budget)
     first = plan.first[0]
     kept = None
     if checkpoint is not None:
         marks = fingerprint(first.network(shape), first.settings(seed), train, valid)
         kept = Checkpoints(checkpoint, marks, say)
         if resume and (stored := kept.load()) is not None:
-            clock.spent, done = stored.notes["seconds"], _restored(stored)
+            clock.before, done = stored.notes["seconds"], _restored(stored)
             plan.take(done)
     else:
         first.network(shape)
@@ -266,9 +268,10 @@ def tune(
         for tried in _attempts(data, plan, done, clock, processes(workers), ended):
             stop.keeping = True  # from now on there is something to save
             done.append(tried)
+            clock.note(tried.took, tried.processor)
             best = max(done, key=rank)
             seconds, setting = clock.seconds, str(best.trial.setting)
-            on_progress(SearchProgress(len(done), seconds, budget, setting, abs(best.score), data.metric))
+            on_progress(SearchProgress(len(done), seconds, clock.budget, setting, abs(best.score), data.metric))
             if kept is not None:
                 kept.offer(_stored(done, seconds), last=False)
     if kept is not None:
@@ -280,30 +283,8 @@ def tune(
     return replace(_averaged(data, done, patterns, members), interrupted=stop.requested)
 
 
-class _Clock:
-    """How much of the budget is spent; what the processes take to start is not counted."""
-
-    def __init__(self, budget: float) -> None:
-        self._budget, self.spent = budget, 0.0
-        self._started: float | None = None
-
-    def start(self) -> None:
-        """Start, if it does not go yet."""
-        self._started = self._started or time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        """What is spent."""
-        return self.spent + (0 if self._started is None else time.monotonic() - self._started)
-
-    @property
-    def left(self) -> float:
-        """What is left."""
-        return self._budget - self.seconds
-
-
 def _attempts(
-    data: _Data, plan: SearchPlan, done: Sequence[Tried], clock: _Clock, count: int, stopped: Callable[[], bool]
+    data: _Data, plan: SearchPlan, done: Sequence[Tried], clock: SearchClock, count: int, stopped: Callable[[], bool]
 ) -> Iterator[Tried]:
     """What comes of trials, as it comes. The pool has a thread of its own, so that nobody waits for it when stopped."""
     found: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -380,7 +361,8 @@ def attempt(data: _Data, trial: Trial, seconds: float) -> Tried | None:
     begin(data.driver, data.backend)
     from bothways.training import DivergedError, train
 
-    end = time.monotonic() + seconds
+    begun, processor = time.monotonic(), time.process_time()
+    end = begun + seconds
     settings, network = _settings(data, trial), trial.setting.network(data.shape)
 
     def on_epoch(report: EpochReport) -> None:
@@ -399,9 +381,9 @@ def attempt(data: _Data, trial: Trial, seconds: float) -> Tried | None:
             return None
         held_out.append(probabilities(scores(network, done[-1].weights, hold)))
     p = np.concatenate(held_out)
-    return Tried(
-        trial, replace(done[0], interrupted=False, losses=[]), p, data.held_out.value(p), data.held_out.loss(p)
-    )
+    best = replace(done[0], interrupted=False, losses=[])
+    took, processor = time.monotonic() - begun, time.process_time() - processor
+    return Tried(trial, best, p, data.held_out.value(p), data.held_out.loss(p), took, processor)
 
 
 def _settings(data: _Data, trial: Trial) -> Settings:
