@@ -22,6 +22,7 @@ PACKAGE = Path(bothways.__file__).parent
 # Who may import whom among our own: every module may import those to its left, and its neighbours in the first group.
 ORDER = [
     {
+        "acceleration",
         "arrays",
         "errors",
         "files",
@@ -53,7 +54,7 @@ SAME_RANK = {("store", "runtime"), ("runtime", "stream")} | {(a, b) for a in ORD
 HOMES = {
     "keras": ("export.keras_model", "layers", "training", "bench.peers"),
     "jax": ("layers.ops.jax", "training", "bench.peers"),
-    "torch": ("layers.ops.torch", "bench.peers"),
+    "torch": ("engine.torch_tensors", "layers.ops.torch", "bench.peers"),
     "tensorflow": ("layers.ops.tensorflow", "bench.peers"),
     "matplotlib": ("report.figures", "study.figures"),
     "onnx": ("bench.peers", "export.graph"),

@@ -309,7 +309,7 @@ def test_a_tape_can_be_used_twice() -> None:
 @pytest.mark.parametrize("compiled", [False, True])
 def test_residuals_serve_once_and_then_are_made_again(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     tf = importlib.import_module("tensorflow")
-    memory = importlib.import_module("bothways.layers.ops.memory")
+    memory = importlib.import_module("bothways.engine.memory")
     layer, stock = built_pair()
     passes: list[str] = []
 

@@ -11,7 +11,8 @@ from bothways.layers.backend import choose_backend
 
 choose_backend()
 
-from bothways.layers.accelerate import Acceleration, accelerate  # noqa: E402
+from bothways.acceleration import Acceleration  # noqa: E402
+from bothways.layers.accelerate import accelerate  # noqa: E402
 from bothways.layers.bidirectional import Bidirectional  # noqa: E402
 from bothways.layers.files import load_model, save_model  # noqa: E402
 from bothways.layers.ops import custom_calls  # noqa: E402

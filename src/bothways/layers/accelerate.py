@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import keras
 
+from bothways.acceleration import Acceleration, LayerReport
 from bothways.errors import InputError
 from bothways.layers import ops
 from bothways.layers.bidirectional import run_both
@@ -37,53 +38,6 @@ class Planned(NamedTuple):
     method: str
     check: Callable[[Any], str]
     run: Callable[..., Any]
-
-
-class LayerReport(NamedTuple):
-    """What runs one layer.
-
-    Attributes:
-        name: the layer's name.
-        kind: its class.
-        engine: "native", or why stock Keras runs it; `ONE_PRODUCT` for a `TimeDistributed(Dense)`.
-    """
-
-    name: str
-    kind: str
-    engine: str
-
-
-class Acceleration:
-    """What `accelerate` did to a model: `str()` of it is a small table; `undo()` takes it back.
-
-    Attributes:
-        layers: a `LayerReport` for every recurrent layer and every `TimeDistributed(Dense)`. The two layers of a
-            `Bidirectional` that runs on the engine run with it and have none of their own.
-
-    Example:
-        >>> model = keras.Sequential([keras.Input((5, 3)), keras.layers.LSTM(4, name="reader")])
-        >>> acceleration = accelerate(model)
-        >>> acceleration.layers
-        (LayerReport(name='reader', kind='LSTM', engine='native'),)
-        >>> acceleration.undo()
-    """
-
-    def __init__(self, layers: Iterable[LayerReport], undoing: Iterable[Callable[[], None]]) -> None:
-        self.layers = tuple(layers)
-        self._undoing = list(undoing)
-
-    def undo(self) -> None:
-        """Give the model back to stock Keras; calling it twice does no harm."""
-        while self._undoing:
-            self._undoing.pop()()
-
-    def __str__(self) -> str:
-        if not self.layers:
-            return "There is no layer for the engine in this model."
-        widths = [max(len(layer[column]) for layer in self.layers) for column in (0, 1)]
-        return "\n".join(f"{name:{widths[0]}}  {kind:{widths[1]}}  {engine}" for name, kind, engine in self.layers)
-
-    __repr__ = __str__
 
 
 def accelerate(model: keras.Layer) -> Acceleration:

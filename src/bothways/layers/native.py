@@ -10,6 +10,7 @@ from keras import ops as K
 from keras.src.backend import AutocastScope
 
 from bothways.engine import Dropout
+from bothways.engine.memory import DirectionTensors, Options
 from bothways.errors import InputError
 from bothways.layers import ops
 from bothways.layers.eligibility import NATIVE, ORACLE, cell_of, differs_from_stock, engine_of
@@ -112,9 +113,9 @@ def run_layer(layer: Any, sequences: Any, initial_state: Any, mask: Any, trainin
     return last, last[:, None], states
 
 
-def options_of(layer: Any, return_sequences: bool) -> ops.Options:
+def options_of(layer: Any, return_sequences: bool) -> Options:
     """How a layer runs; for bfloat16 the engine rounds factors itself, and is given float32 all the same."""
-    return ops.Options(layer.zero_output_for_mask, return_sequences, bool(layer.cell.compute_dtype == "bfloat16"))
+    return Options(layer.zero_output_for_mask, return_sequences, bool(layer.cell.compute_dtype == "bfloat16"))
 
 
 def dropout_of(layer: Any, sequences: Any, states: Sequence[Any] | None) -> Dropout:
@@ -142,7 +143,7 @@ def floats_of(sequences: Any) -> Any:
     return K.cast(sequences, _dtype_of(keras.backend.standardize_dtype(sequences.dtype)))
 
 
-def direction_of(layer: Any, initial_states: Any, dropout: Dropout) -> ops.DirectionTensors:
+def direction_of(layer: Any, initial_states: Any, dropout: Dropout) -> DirectionTensors:
     """The layer's direction, for `recurrence`."""
     cell, dtype = layer.cell, _dtype_of(layer.cell.compute_dtype)
 
@@ -152,7 +153,7 @@ def direction_of(layer: Any, initial_states: Any, dropout: Dropout) -> ops.Direc
     with AutocastScope(None):  # else weights, and their gradients, are rounded to the dtype that the layer computes in
         kernel, recurrent_kernel = floats(cell.kernel), floats(cell.recurrent_kernel)
         bias = None if cell.bias is None else floats(cell.bias)
-    return ops.DirectionTensors(
+    return DirectionTensors(
         cell_of(layer),
         kernel,
         recurrent_kernel,

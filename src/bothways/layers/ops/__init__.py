@@ -1,6 +1,6 @@
 """The engine as an operation of the Keras backend in use.
 
-One file a backend, each with the two functions below; `memory.py` is what those share that hand over plain memory.
+One file a backend, each with the two functions below.
 """
 
 from __future__ import annotations
@@ -8,57 +8,14 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 
+from bothways.engine.memory import DirectionTensors, Options
 from bothways.errors import InputError
 
 BACKENDS = ("jax", "torch", "tensorflow", "numpy")
-
-
-class DirectionTensors(NamedTuple):
-    """One reading of a batch, in tensors of the backend.
-
-    Attributes:
-        cell: a key of `bothways.spec.CELLS`.
-        kernel: `(features, gates * units)`.
-        recurrent_kernel: `(units, gates * units)`.
-        bias: shaped as the cell's spec says, or None for no bias.
-        initial_states: `(batch, units)` each, or None for zeros.
-        reverse: read from the last step to the first.
-        dropout: `(gates, batch, features)`, by what x is multiplied before the products of each gate, the same at all
-            steps; `(1, batch, features)`, the same for all gates, too; or None. A constant: it gets no gradient.
-        recurrent_dropout: `(gates, batch, units)`, the same for h, or None.
-    """
-
-    cell: str
-    kernel: Any
-    recurrent_kernel: Any
-    bias: Any | None
-    initial_states: Sequence[Any] | None
-    reverse: bool
-    dropout: Any | None = None
-    recurrent_dropout: Any | None = None
-
-
-class Options(NamedTuple):
-    """How a recurrence runs.
-
-    Attributes:
-        zero_output_for_mask: a masked step puts out zeros, not the state that it carries.
-        return_sequences: whether the outputs of the steps are wanted.
-        bfloat16: whether products take their factors in bfloat16.
-    """
-
-    zero_output_for_mask: bool
-    return_sequences: bool
-    bfloat16: bool
-
-
-def gates_of(factors: Any | None) -> int:
-    """For how many gates there are factors of dropout: 1 if they are the same for all, 0 if there are none."""
-    return 0 if factors is None else int(factors.shape[0])
 
 
 def why_not() -> str | None:

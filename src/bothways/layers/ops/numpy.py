@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bothways.layers.ops import DirectionTensors, Options, memory
+from bothways.engine import memory
+from bothways.engine.memory import DirectionTensors, Options
 
 
 def why_not() -> str | None:

@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import record
 
+from bothways.engine import memory
 from bothways.engine.arguments import aligned
-from bothways.layers.ops import DirectionTensors, Options, memory
-from bothways.layers.ops.memory import Plan
+from bothways.engine.memory import DirectionTensors, Options, Plan
 
 _UNUSED, _USED = 0.0, 1.0
 _LOCK = threading.Lock()

@@ -13,7 +13,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from bothways.layers.ops import DirectionTensors, Options, memory
+from bothways.engine import memory
+from bothways.engine.memory import DirectionTensors, Options
 from bothways.layers.ops.jax import derivatives, reference
 from bothways.layers.ops.jax.custom_call import custom_calls, why_not
 

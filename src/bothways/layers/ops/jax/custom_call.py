@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from bothways.engine import _native
+from bothways.engine.memory import Plan, units_of
 from bothways.errors import InputError
-from bothways.layers.ops.memory import Plan, units_of
 from bothways.spec import cell_number
 
 _FORWARD, _BACKWARD = "bothways_forward_v1", "bothways_backward_v1"

@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.interpreters import ad, batching, mlir
 
+from bothways.engine.memory import Plan
 from bothways.layers.ops.jax import custom_call, reference
 from bothways.layers.ops.jax.custom_call import Arrays
-from bothways.layers.ops.memory import Plan
 
 
 class _Layout(NamedTuple):

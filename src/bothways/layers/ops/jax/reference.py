@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 
 from bothways.engine.cells import STEPS, Product
+from bothways.engine.memory import Plan
 from bothways.layers.ops.jax.custom_call import Arrays
-from bothways.layers.ops.memory import Plan
 from bothways.spec import CELLS
 
 

@@ -1,5 +1,5 @@
-"""What the backends share: the plan of a call, and for NumPy, TensorFlow and torch, which hand the engine plain memory,
-the call itself.
+"""The engine on tensors of other libraries: the plan of a call, and for those that hand over plain memory, such as
+NumPy, TensorFlow and torch, the call itself.
 
 A call is a `Plan` and two flat lists: arrays, which may get gradients, for each direction `kernel, recurrent_kernel,
 bias, *initial_states`; and constants, which get none, the mask and then for each direction the factors of dropout of x
@@ -16,11 +16,53 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bothways import engine
 from bothways.engine import _native, reference
-from bothways.engine.arguments import Array
-from bothways.layers.ops import DirectionTensors, Options, gates_of
+from bothways.engine.arguments import Array, Direction, Dropout, Result
 from bothways.spec import CELLS, cell_number
+
+
+class DirectionTensors(NamedTuple):
+    """One reading of a batch, in tensors of the backend.
+
+    Attributes:
+        cell: a key of `bothways.spec.CELLS`.
+        kernel: `(features, gates * units)`.
+        recurrent_kernel: `(units, gates * units)`.
+        bias: shaped as the cell's spec says, or None for no bias.
+        initial_states: `(batch, units)` each, or None for zeros.
+        reverse: read from the last step to the first.
+        dropout: `(gates, batch, features)`, by what x is multiplied before the products of each gate, the same at all
+            steps; `(1, batch, features)`, the same for all gates, too; or None. A constant: it gets no gradient.
+        recurrent_dropout: `(gates, batch, units)`, the same for h, or None.
+    """
+
+    cell: str
+    kernel: Any
+    recurrent_kernel: Any
+    bias: Any | None
+    initial_states: Sequence[Any] | None
+    reverse: bool
+    dropout: Any | None = None
+    recurrent_dropout: Any | None = None
+
+
+class Options(NamedTuple):
+    """How a recurrence runs.
+
+    Attributes:
+        zero_output_for_mask: a masked step puts out zeros, not the state that it carries.
+        return_sequences: whether the outputs of the steps are wanted.
+        bfloat16: whether products take their factors in bfloat16.
+    """
+
+    zero_output_for_mask: bool
+    return_sequences: bool
+    bfloat16: bool
+
+
+def gates_of(factors: Any | None) -> int:
+    """For how many gates there are factors of dropout: 1 if they are the same for all, 0 if there are none."""
+    return 0 if factors is None else int(factors.shape[0])
 
 
 class Plan(NamedTuple):
@@ -32,7 +74,7 @@ class Plan(NamedTuple):
         dropouts: for each direction for how many gates there are factors of dropout of x, and of h; 0 for none.
         masked: whether there is a mask.
 
-    The others are those of `bothways.layers.ops.Options`.
+    The others are those of `Options`.
     """
 
     cells: tuple[str, ...]
@@ -74,7 +116,7 @@ class Plan(NamedTuple):
         ]
 
     def split(self, results: Sequence[Any]) -> tuple[Any, list[list[Any]]]:
-        """The results of `forward` as those of `bothways.layers.ops.recurrence`; residuals at the end are left off."""
+        """The results of `forward` as outputs, or None, and states by direction; residuals at the end are left off."""
         rest = iter(results)
         outputs = next(rest) if self.return_sequences else None
         return outputs, [list(states) for states in self.groups(rest, others=0)]
@@ -172,11 +214,11 @@ def _arguments(plan: Plan, constants: Sequence[Array], arrays: Sequence[Array]) 
 
 def _oracle(
     plan: Plan, x: Array, constants: Sequence[Array], arrays: Sequence[Array], *, record: bool = False
-) -> engine.Result:
+) -> Result:
     """The same call by the oracle."""
     mask, factors = plan.constants(constants)
     directions = [
-        engine.Direction(kernel, recurrent_kernel, bias, reverse, tuple(states), cell)
+        Direction(kernel, recurrent_kernel, bias, reverse, tuple(states), cell)
         for cell, reverse, (kernel, recurrent_kernel, bias, *states) in zip(
             plan.cells, plan.reverse, plan.groups(arrays, others=3), strict=True
         )
@@ -186,7 +228,7 @@ def _oracle(
         directions,
         mask=mask,
         zero_output_for_mask=plan.zero_output_for_mask,
-        dropout=[None if pair is None else engine.Dropout(*pair) for pair in factors],
+        dropout=[None if pair is None else Dropout(*pair) for pair in factors],
         record=record,
     )
 

@@ -1,0 +1,193 @@
+"""The engine on tensors of torch: an `autograd.Function`, and a custom operator where `torch.compile` traces.
+
+The tensors reach the engine as NumPy views of their memory, an eighth of the price of DLPack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from bothways.engine import memory
+from bothways.engine.memory import Plan
+from bothways.spec import CELLS, cell_number
+
+
+def run(plan: Plan, x: Any, constants: list[Any], arrays: list[Any]) -> tuple[Any, list[list[Any]]]:
+    """The outputs of a call of `bothways.engine.memory` and the states of each direction; differentiable once.
+
+    All tensors are on the CPU, constants aside of float32, or of float64 for the oracle.
+    """
+    saves = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, *arrays))
+    if torch.compiler.is_compiling():
+        results = _forward_operator(x, constants, arrays, _encoded(plan), saves)
+        # As views: Keras hangs masks on tensors, and torch.compile cannot follow that on what an operator lists.
+        return plan.split([result.view_as(result) for result in results])
+    if saves:
+        return plan.split(_Recurrence.apply(plan, x, constants, *arrays))
+    return plan.split(_forward(plan, x, constants, arrays, saves=False))
+
+
+def _forward(plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[Any], *, saves: bool) -> list[torch.Tensor]:
+    units = memory.units_of(plan, arrays)
+    saved = plan.residual_floats(x.shape, units) if saves else ()
+    results = [torch.empty(shape, dtype=x.dtype) for shape in plan.forward_shapes(x.shape, units, saved)]
+    memory.forward(plan, _view(x), _views(constants), _views(arrays), [r.numpy() for r in results])
+    return results
+
+
+def _backward(
+    plan: Plan,
+    x: Any,
+    constants: Sequence[Any],
+    arrays: Sequence[Any],
+    saved: Sequence[Any],
+    d_results: Sequence[Any],
+    wants_d_x: bool,
+) -> tuple[torch.Tensor | None, list[torch.Tensor]]:
+    d_x = torch.empty(x.shape, dtype=x.dtype) if wants_d_x else None
+    d_arrays = [torch.empty(array.shape, dtype=x.dtype) for array in arrays]
+    memory.backward(
+        plan,
+        _view(x),
+        _views(constants),
+        _views(arrays),
+        [residuals.numpy() for residuals in saved],
+        _views(d_results),
+        _view(d_x),
+        [d.numpy() for d in d_arrays],
+    )
+    return d_x, d_arrays
+
+
+def _view(tensor: torch.Tensor | None) -> Any:
+    """The memory of a tensor, or of a copy where it is not dense."""
+    return None if tensor is None else tensor.detach().contiguous().numpy()
+
+
+def _views(tensors: Sequence[torch.Tensor | None]) -> list[Any]:
+    return [_view(tensor) for tensor in tensors]
+
+
+class _Recurrence(torch.autograd.Function):  # type: ignore[misc]
+    @staticmethod
+    def forward(ctx: Any, plan: Plan, x: Any, constants: list[Any], *arrays: Any) -> tuple[torch.Tensor, ...]:
+        results = _forward(plan, x, constants, arrays, saves=True)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(x, *constants, *arrays)
+        ctx.plan, ctx.constants, ctx.residuals = plan, len(constants), results[-len(plan.cells) :]
+        return tuple(results[: -len(plan.cells)])
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, *d_results: Any) -> tuple[Any, ...]:
+        x, *rest = ctx.saved_tensors
+        constants, arrays = rest[: ctx.constants], rest[ctx.constants :]
+        # A backward pass uses the residuals up; where a retained graph goes backward again, they are made anew.
+        residuals = ctx.residuals or _forward(ctx.plan, x, constants, arrays, saves=True)[-len(ctx.plan.cells) :]
+        ctx.residuals = None
+        d_x, d_arrays = _backward(
+            ctx.plan, x, constants, arrays, residuals, _whole(ctx.plan, d_results, arrays), ctx.needs_input_grad[1]
+        )
+        return None, d_x, None, *d_arrays
+
+
+def _whole(plan: Plan, d_results: Sequence[Any], arrays: Sequence[Any]) -> list[Any]:
+    """`d_results` with zeros for a missing state of a direction that has another one."""
+    d_outputs, d_states = plan.split(d_results)
+    whole = [d_outputs] if plan.return_sequences else []
+    for d_state, (_, _, _, *states) in zip(d_states, plan.groups(arrays, others=3), strict=True):
+        if any(d is not None for d in d_state):
+            d_state = [torch.zeros_like(s) if d is None else d for d, s in zip(d_state, states, strict=True)]
+        whole += d_state
+    return whole
+
+
+# Operators take no tuples of strings: a plan travels as a list of numbers.
+def _encoded(plan: Plan) -> list[int]:
+    numbers = [int(flag) for flag in (plan.masked, plan.zero_output_for_mask, plan.return_sequences, plan.bfloat16)]
+    for cell, reverse, dropouts in zip(plan.cells, plan.reverse, plan.dropouts, strict=True):
+        numbers += [cell_number(cell), int(reverse), *dropouts]
+    return numbers
+
+
+def _decoded(numbers: Sequence[int]) -> Plan:
+    masked, zero_output_for_mask, return_sequences, bfloat16, *rest = numbers
+    cells, reverse, of_x, of_h = (rest[i::4] for i in range(4))
+    return Plan(
+        tuple(list(CELLS)[cell] for cell in cells),
+        tuple(map(bool, reverse)),
+        tuple(zip(of_x, of_h, strict=True)),
+        bool(masked),
+        bool(zero_output_for_mask),
+        bool(return_sequences),
+        bool(bfloat16),
+    )
+
+
+@torch.library.custom_op("bothways::recurrence", mutates_args=())  # type: ignore[untyped-decorator]
+def _forward_operator(
+    x: torch.Tensor,
+    constants: Sequence[torch.Tensor],
+    arrays: Sequence[torch.Tensor],
+    numbers: Sequence[int],
+    saves: bool,
+) -> list[torch.Tensor]:
+    return _forward(_decoded(numbers), x, constants, arrays, saves=saves)
+
+
+@_forward_operator.register_fake  # type: ignore[untyped-decorator]
+def _(x: Any, constants: Any, arrays: Any, numbers: Any, saves: bool) -> list[torch.Tensor]:
+    plan = _decoded(numbers)
+    units = memory.units_of(plan, arrays)
+    saved: list[Any] = []
+    if saves and all(isinstance(axis, int) for axis in (*x.shape, *units)):
+        saved += plan.residual_floats(x.shape, units)
+    elif saves:  # a symbolic batch or time: as little is known of the residuals
+        saved += [torch.library.get_ctx().new_dynamic_size() for _ in plan.cells]
+    return [x.new_empty(shape) for shape in plan.forward_shapes(x.shape, units, saved)]
+
+
+@torch.library.custom_op("bothways::recurrence_backward", mutates_args=())  # type: ignore[untyped-decorator]
+def _backward_operator(
+    x: torch.Tensor,
+    constants: Sequence[torch.Tensor],
+    arrays: Sequence[torch.Tensor],
+    numbers: Sequence[int],
+    saved: Sequence[torch.Tensor],
+    d_results: Sequence[torch.Tensor],
+    wants_d_x: bool,
+) -> list[torch.Tensor]:
+    # The residuals are copied because the engine overwrites them, and a compiled graph may be retained.
+    residuals = [each.clone() for each in saved]
+    d_x, d_arrays = _backward(_decoded(numbers), x, constants, arrays, residuals, d_results, wants_d_x)
+    return d_arrays if d_x is None else [d_x, *d_arrays]
+
+
+@_backward_operator.register_fake  # type: ignore[untyped-decorator]
+def _(x: Any, constants: Any, arrays: Any, numbers: Any, saved: Any, d_results: Any, wants_d_x: bool) -> Any:
+    return [x.new_empty(tensor.shape) for tensor in ((x, *arrays) if wants_d_x else arrays)]
+
+
+def _set_up(ctx: Any, inputs: Any, output: Any) -> None:
+    x, constants, arrays, ctx.numbers, _ = inputs
+    ctx.constants, ctx.arrays = len(constants), len(arrays)
+    ctx.save_for_backward(x, *constants, *arrays, *output)
+
+
+def _differentiate(ctx: Any, d_results: Any) -> tuple[Any, ...]:
+    x, *rest = ctx.saved_tensors
+    constants, rest = rest[: ctx.constants], rest[ctx.constants :]
+    arrays, results = rest[: ctx.arrays], rest[ctx.arrays :]
+    directions = len(_decoded(ctx.numbers).cells)
+    saved, results = results[-directions:], results[:-directions]
+    d_results = [torch.zeros_like(r) if d is None else d for r, d in zip(results, d_results, strict=False)]
+    wants_d_x = ctx.needs_input_grad[0]
+    gradients = _backward_operator(x, constants, arrays, ctx.numbers, saved, d_results, wants_d_x)
+    d_x = gradients.pop(0) if wants_d_x else None
+    return d_x, [None] * len(constants), gradients, None, None
+
+
+_forward_operator.register_autograd(_differentiate, setup_context=_set_up)
