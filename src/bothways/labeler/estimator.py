@@ -46,21 +46,23 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
 
     What X and y may be, and what comes back:
 
-    | X | y | `predict` gives |
-    |---|---|---|
-    | one sequence, an array `(time, features)` | `(time,)` | `(time,)` |
-    | an array `(sequences, time, features)` | one label per step, `(sequences, time)` | `(sequences, time)` |
-    | | one label per sequence, `(sequences,)` | `(sequences,)` |
-    | a list of arrays `(time, features)` | for each sequence `(time,)` | a list of `(time,)` |
-    | | one label per sequence, `(sequences,)` | `(sequences,)` |
-    | a data frame of Polars or pandas, one row per step | one label per row, `(rows,)` | `(rows,)` |
+    =========================================  =======================================  ===================
+    X                                          y                                        `predict` gives
+    =========================================  =======================================  ===================
+    one sequence, an array `(time, features)`  `(time,)`                                `(time,)`
+    an array `(sequences, time, features)`     one label per step, `(sequences, time)`  `(sequences, time)`
+    the same                                   one label per sequence, `(sequences,)`   `(sequences,)`
+    a list of arrays `(time, features)`        for each sequence `(time,)`              a list of `(time,)`
+    the same                                   one label per sequence, `(sequences,)`   `(sequences,)`
+    a data frame, one row per step             one label per row, `(rows,)`             `(rows,)`
+    =========================================  =======================================  ===================
 
     Labels are all int, all str or all bool. Missing ones (None or NaN) are not learned from, and a warning counts them.
     Missing numbers (NaN) are filled with the mean, and a further feature says where, if training has some.
 
-    In a data frame `sequence` names the column that tells sequences apart (without it all rows are one sequence), and
-    `order` the one that sorts the steps. The labels are given as y, and their column must not be in X, or be named in
-    `drop`. With `per="sequence"` all rows of a sequence have the same label.
+    In a data frame (Polars, pandas) `sequence` names the column that tells sequences apart (without it all rows are one
+    sequence), and `order` the one that sorts the steps. The labels are given as y, and their column must not be in X,
+    or be named in `drop`. With `per="sequence"` all rows of a sequence have the same label.
 
     For cross-validation of one long sequence use `cv=TimeSeriesSplit(5)`; for a data frame keep sequences whole with
     `cv=GroupKFold(5)` and `groups=X["flow"]`; `bothways.labeler.scorer` makes any score work on any form of X and y.
