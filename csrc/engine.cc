@@ -23,46 +23,23 @@ namespace {
 
 // ------------------------------------------------------------------ instruction sets
 
-constexpr Tables all_singles(const CellTable& singles) { return {&singles, &singles, &singles}; }
-constexpr Tables kNarrow = {&kAvx512NarrowSingles, &kAvx512NarrowPairs, &kAvx512NarrowPairs};
-
-constexpr Kernels kBase = {"base", all_singles(kBaseSingles), {}};
-constexpr Kernels kAvx2 = {"avx2", all_singles(kAvx2Singles), {}};
-constexpr Kernels kAvx512 = {"avx512", all_singles(kAvx512Singles), all_singles(kAvx512NarrowSingles)};
-constexpr Kernels kAvx512Bf16 = {"avx512_bf16", {&kAvx512Singles, &kAvx512Pairs, &kAvx512Pairs}, kNarrow};
-constexpr Kernels kAmx = {"amx", {&kAvx512Singles, &kAmxPairs, &kAvx512Singles}, {}};
-
-const Features machine = find_features();
-
-// What this machine can run, best first.
-std::vector<const Kernels*> find_kernels() {
-  std::vector<const Kernels*> found;
-  if (machine.amx) found.push_back(&kAmx);
-  if (machine.bf16 && !machine.intel) found.push_back(&kAvx512Bf16);
-  if (machine.avx512) found.push_back(&kAvx512);
-  if (machine.bf16 && machine.intel) found.push_back(&kAvx512Bf16);  // whose products take twice as long as float32
-  if (machine.avx2) found.push_back(&kAvx2);
-  found.push_back(&kBase);
-  return found;
-}
-
-const std::vector<const Kernels*>& all_kernels() {
-  static const std::vector<const Kernels*> found = find_kernels();
+const std::vector<Kernels>& all_kernels() {
+  static const std::vector<Kernels> found = find_kernels();
   return found;
 }
 
 std::atomic<const Kernels*> chosen{nullptr};
 
 const Kernels& kernels() {
-  if (!chosen.load()) chosen.store(all_kernels().front());
+  if (!chosen.load()) chosen.store(&all_kernels().front());
   return *chosen.load();
 }
 
-// Whether vectors half as wide pay: the machine takes half the time for them, and of few units fewer lanes stay empty.
+// Whether vectors half as wide pay: of few units fewer lanes stay empty.
 bool narrow_pays(int64_t units) {
   constexpr int64_t kWide = 16, kFew = 128;
   const int64_t left = units % kWide;
-  return machine.halves && units <= kFew && left > 0 && left <= kWide / 2;
+  return units <= kFew && left > 0 && left <= kWide / 2;
 }
 
 const CellKernels& kernels_for(const Input& input, const Direction& d) {
@@ -158,16 +135,16 @@ void run_shares(bool parallel, int directions, int64_t parts, const std::functio
 
 int instruction_sets(const char** names) {
   int count = 0;
-  for (const Kernels* k : all_kernels()) names[count++] = k->name;
+  for (const Kernels& k : all_kernels()) names[count++] = k.name;
   return count;
 }
 
 const char* instruction_set() { return kernels().name; }
 
 bool set_instruction_set(const char* name) {
-  for (const Kernels* k : all_kernels()) {
-    if (std::strcmp(k->name, name) == 0) {
-      chosen.store(k);
+  for (const Kernels& k : all_kernels()) {
+    if (std::strcmp(k.name, name) == 0) {
+      chosen.store(&k);
       return true;
     }
   }
@@ -270,8 +247,8 @@ void backward(const Input& input, int directions, const Direction* direction, co
   }
   if (other_d_x) {
     run_shares(parts > 1, 1, parts, [&](int, int64_t k) {
-      const Share share{k, parts};
-      for (int64_t i = share.first(x_floats); i < share.last(x_floats); ++i) d_x[i] += other_d_x[i];
+      const Range range = Share{k, parts}.of(x_floats);
+      for (int64_t i = range.first; i < range.last; ++i) d_x[i] += other_d_x[i];
     });
   }
 }

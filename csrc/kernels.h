@@ -33,12 +33,16 @@ struct BackwardJob {
   float* scratch;  // (backward_scratch floats), the worker's own
 };
 
-// A share of work that is numbered: `part` of `parts`.
+// Of what is numbered: from `first` to before `last`.
+struct Range {
+  int64_t first, last;
+};
+
+// A share of work: `part` of `parts`.
 struct Share {
   int64_t part, parts;
 
-  int64_t first(int64_t count) const { return count * part / parts; }
-  int64_t last(int64_t count) const { return count * (part + 1) / parts; }
+  Range of(int64_t count) const { return {count * part / parts, count * (part + 1) / parts}; }
 };
 
 // One cell. A backward pass is one call of `backward` for a direction; or `begin_backward`, then `flow_back` for every
@@ -71,13 +75,14 @@ struct Tables {
   const CellTable* bfloat16_dropout;  // where there is dropout by gate
 };
 
+constexpr Tables all_singles(const CellTable& singles) { return {&singles, &singles, &singles}; }
+
 struct Kernels {
   const char* name;
   Tables tables;
-  Tables narrow;  // with vectors half as wide, for few units; or nulls
+  Tables narrow;  // with vectors half as wide, for few units, where the machine takes half the time; else nulls
 };
 
-extern const CellTable kBaseSingles, kAvx2Singles, kAvx512Singles, kAvx512Pairs, kAmxPairs;
-extern const CellTable kAvx512NarrowSingles, kAvx512NarrowPairs;
+extern const CellTable kBaseSingles;
 
 }  // namespace bothways

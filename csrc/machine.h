@@ -3,14 +3,14 @@
 
 #include <stdint.h>
 
+#include <vector>
+
+#include "kernels.h"
+
 namespace bothways {
 
-// Instructions that this process may use.
-struct Features {
-  bool avx2 = false, avx512 = false, bf16 = false, amx = false, intel = false;
-  bool halves = false;  // whether it works on 512 bits as on twice 256
-};
-Features find_features();
+// The instruction sets that this process may use, best first; "base", which every processor of the kind runs, is last.
+std::vector<Kernels> find_kernels();
 
 // How arithmetic of a thread treats denormals and rounds. Threads that share a call do it as the caller does.
 uint32_t float_mode();

@@ -2,18 +2,27 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "kernels.h"
 #include "machine.h"
 
 namespace bothways {
+
+extern const CellTable kAvx2Singles, kAvx512Singles, kAvx512Pairs, kAmxPairs;
+extern const CellTable kAvx512NarrowSingles, kAvx512NarrowPairs;
+
 namespace {
+
+// Instructions that this process may use.
+struct Features {
+  bool avx2 = false, avx512 = false, bf16 = false, amx = false, intel = false;
+  bool halves = false;  // whether it works on 512 bits as on twice 256
+};
 
 // Linux gives a process the registers for tiles when it asks for them.
 bool allow_tiles() {
   constexpr long kRequestPermission = 0x1023, kTileData = 18;
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
-
-}  // namespace
 
 // The processor's features by CPUID, and the registers that the operating system saves by XGETBV.
 Features find_features() {
@@ -41,6 +50,25 @@ Features find_features() {
   f.bf16 = f.avx512 && (a & (1u << 5));
   f.amx = f.bf16 && has_amx && allow_tiles();
   return f;
+}
+
+}  // namespace
+
+std::vector<Kernels> find_kernels() {
+  const Features f = find_features();
+  // Where 512 bits are worked on as twice 256, half as wide vectors take half the time.
+  const Tables narrow = f.halves ? all_singles(kAvx512NarrowSingles) : Tables{};
+  const Tables narrow_bf16 =
+      f.halves ? Tables{&kAvx512NarrowSingles, &kAvx512NarrowPairs, &kAvx512NarrowPairs} : Tables{};
+  const Kernels bf16 = {"avx512_bf16", {&kAvx512Singles, &kAvx512Pairs, &kAvx512Pairs}, narrow_bf16};
+  std::vector<Kernels> found;
+  if (f.amx) found.push_back({"amx", {&kAvx512Singles, &kAmxPairs, &kAvx512Singles}, {}});
+  if (f.bf16 && !f.intel) found.push_back(bf16);
+  if (f.avx512) found.push_back({"avx512", all_singles(kAvx512Singles), narrow});
+  if (f.bf16 && f.intel) found.push_back(bf16);  // whose products take twice as long as float32
+  if (f.avx2) found.push_back({"avx2", all_singles(kAvx2Singles), {}});
+  found.push_back({"base", all_singles(kBaseSingles), {}});
+  return found;
 }
 
 uint32_t float_mode() { return __builtin_ia32_stmxcsr(); }
