@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 from bothways.errors import InputError
 from bothways.runtime import Model
 from bothways.runtime.forward import Array
+from bothways.stream.keys import Keys
 
 DIGEST = 16
 """The size of digests, in bytes."""
@@ -66,6 +67,34 @@ def unpack(mark: str, state: bytes) -> tuple[dict[str, Any], Callable[[tuple[int
         return array
 
     return facts, take
+
+
+def key_state(mark: str, keys: Keys, slot: int) -> bytes:
+    """What is known of a key."""
+    length, waiting = int(keys.length[slot]), keys.waiting.get(slot, [])
+    facts = {
+        "steps": keys.steps[slot, :length].tolist(),
+        "past": int(keys.past[slot]),
+        "last": keys.last[slot],
+        "waiting": [step for step, _ in waiting],
+    }
+    rows = [keys.values[slot, :length], *(row for _, row in waiting)]
+    return pack(mark, facts, [*rows, keys.before[slot], *keys.states(slot)])
+
+
+def restore_key(mark: str, keys: Keys, key: Hashable, state: bytes) -> None:
+    """Let a key be as it was; raises as `unpack`."""
+    facts, take = unpack(mark, state)
+    features, dtype = keys.values.shape[2], keys.values.dtype
+    values = take((len(facts["steps"]), features), dtype)
+    waiting = [(step, take((features,), dtype)) for step in facts["waiting"]]
+    slot = keys.slot(key)
+    keys.make_room(len(values))
+    keys.steps[slot, : len(values)], keys.values[slot, : len(values)] = facts["steps"], values
+    keys.length[slot], keys.past[slot], keys.last[slot] = len(values), facts["past"], facts["last"]
+    keys.waiting[slot] = waiting
+    for row in (keys.before[slot], *keys.states(slot)):
+        row[:] = take(row.shape, row.dtype)
 
 
 def _coded(value: Any) -> Any:

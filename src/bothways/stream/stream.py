@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gc
-from bisect import bisect_left
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from math import lcm
@@ -16,20 +14,20 @@ import numpy as np
 from bothways.errors import InputError
 from bothways.options import whole
 from bothways.runtime import Label, Member, Model
-from bothways.runtime.forward import STEPS_A_CALL, Array, Floats, groups
+from bothways.runtime.forward import STEPS_A_CALL, Array, Floats
 from bothways.sequences import Sequences
-from bothways.stream.events import EventReader, Step, gaps
-from bothways.stream.state import fingerprint, pack, unpack
-from bothways.stream.windows import MemberStream, Numbers, Windows, ahead, reach, reads_forward_alone
+from bothways.stream.events import EventReader, Step
+from bothways.stream.keys import Events, Keys
+from bothways.stream.order import Order
+from bothways.stream.rounds import Found, Rounds
+from bothways.stream.state import fingerprint, key_state, pack, restore_key, unpack
+from bothways.stream.windows import MemberStream, ahead, reach, reads_forward_alone
 
 LOOKAHEAD = 16
 """How many later steps labels see, unless something else is asked for; none where `reads_forward_alone`."""
 
 SWEEP = 1024
 """After so many events, or as many as there are keys, those keys are closed that have been idle for too long."""
-
-SAVED = ("events", "dropped", "_newest", "_next_sweep")
-"""What `Stream.save` keeps beside the keys."""
 
 
 class Labeled(NamedTuple):
@@ -46,31 +44,6 @@ class Labeled(NamedTuple):
     step: Any
     label: Label
     probabilities: list[float]
-
-
-class _Events(NamedTuple):
-    """Events of a push: the slot of the key, the step, the row of values, and which event it came with."""
-
-    slots: Numbers
-    steps: Array
-    values: Array
-    triggers: Numbers
-
-    @classmethod
-    def of(cls, events: Sequence[tuple[int, Step, Array, int]], like: Array) -> _Events:
-        """Some, with values as those are."""
-        slots, steps, rows, triggers = zip(*events, strict=True) if events else ((), (), (), ())
-        values = np.array(rows, like.dtype).reshape(len(rows), like.shape[1])
-        return cls(np.array(slots, np.int64), _objects(steps), values, np.array(triggers, np.int64))
-
-
-class _Found(NamedTuple):
-    """Steps that are labeled; `triggers` says by which event of a push."""
-
-    triggers: Numbers
-    keys: Array
-    steps: Array
-    probabilities: Floats
 
 
 class Stream:
@@ -91,12 +64,9 @@ class Stream:
     With `idle`, a key is closed when its last step is further than that behind the newest step of all; this is looked
     after every 1,024 events, or as many as there are keys. A step of it that comes later begins a new sequence.
 
-    Memory is bounded: a key takes that of `reach + chunk + lookahead` encoded steps at most (`reach` is the longest
-    change of numbers that is taken, up to 64 steps, and what a convolution reads before a step), of `reorder` events,
-    and of the forward states of all layers. Nothing waits anywhere else: labels are returned by the push that makes
-    them due.
-
-    One thread at a time may use it.
+    Memory is bounded: a key takes that of `reach + chunk + lookahead` encoded steps at most (`reach` is what changes
+    and convolutions read of the past), of `reorder` events, and of the forward states of all layers. Labels are
+    returned by the push that makes them due. One thread at a time may use it.
 
     Args:
         model: what labels; one label per step.
@@ -154,27 +124,24 @@ class Stream:
             raise InputError(f"chunk is {self.chunk}; the convolution of this model needs a multiple of {stride}.")
         if idle is not None and not idle > 0:
             raise InputError(f"idle is {idle!r}; it must be above 0.")
-        self.model, self.idle = model, idle
-        self.events = self.dropped = 0
+        self.model, self.idle, self.events = model, idle, 0
         self._reader = EventReader(model)
-        self._members = [MemberStream(member) for member in members]
-        self._reach = max(map(reach, model.networks))
-        self._slots: dict[Hashable, int] = {}
-        self._free: list[int] = []
-        self._waiting: dict[int, list[tuple[Step, Array]]] = {}
+        most = max(map(reach, model.networks)) + self.chunk + self.lookahead
+        self._keys = Keys([MemberStream(member) for member in members], model.network, self._reader.dtype, most)
+        self._order = Order(self._keys, self.reorder, self._reader.gap)
+        self._rounds = Rounds(model, self._keys, self.lookahead, self.chunk)
         self._newest: Any = None
         self._next_sweep = SWEEP
         self._fingerprint = fingerprint(model, self.lookahead, self.chunk, self.reorder)
-        self._keys = np.empty(0, object)
-        self._last = np.empty(0, object)
-        self._steps = np.empty((0, 0), object)
-        self._values = np.empty((0, 0, model.network.features), self._reader.dtype)
-        self._before = np.empty((0, 1 + model.network.numeric))
-        self._past, self._length = np.zeros((2, 0), np.int64)
 
     def __len__(self) -> int:
         """How many keys are open."""
-        return len(self._slots)
+        return len(self._keys.slots)
+
+    @property
+    def dropped(self) -> int:
+        """How many events were late or came twice."""
+        return self._order.dropped
 
     @property
     def notices(self) -> list[str]:
@@ -202,19 +169,15 @@ class Stream:
             DataError: fields that the model cannot read; no event is taken.
         """
         if not len(keys) == len(steps) == len(values):
-            raise InputError(
-                f"There are {len(keys)} keys, {len(steps)} steps and values of {len(values)} events; give as many of "
-                "each."
-            )
+            raise InputError(f"There are {len(keys)} keys, {len(steps)} steps and values of {len(values)} events.")
         steps, read = self._reader.steps(steps), self._reader.values(values)
         labeled: list[Labeled] = []
         first = 0
         while first < len(keys):
             until = len(keys) if self.idle is None else min(len(keys), first + self._next_sweep - self.events)
-            slots = self._slots_of(keys[first:until])
-            labeled += self._listed(
-                self._take(self._in_order(slots, steps[first:until], read[first:until]), self._reader.gap)
-            )
+            slots = self._keys.slots_of(keys[first:until])
+            taken = self._order.taken(slots, steps[first:until], read[first:until])
+            labeled += self._listed(self._rounds.take(taken))
             self.events += until - first
             if self.idle is not None:
                 self._newest = max(steps[first:until] if self._newest is None else [self._newest, *steps[first:until]])
@@ -229,11 +192,11 @@ class Stream:
         Returns:
             The labels of its steps that had none; nothing if there is no such key.
         """
-        return self._listed(self._closed([self._slots[key]] if key in self._slots else []))
+        return self._listed(self._closed([self._keys.slots[key]] if key in self._keys.slots else []))
 
     def flush(self) -> list[Labeled]:
         """End all sequences, in the order in which they began."""
-        return self._listed(self._closed(list(self._slots.values())))
+        return self._listed(self._closed(list(self._keys.slots.values())))
 
     def state(self, key: Hashable) -> bytes:
         """What is known of a key, to be restored here or elsewhere; see `restore`.
@@ -241,19 +204,9 @@ class Stream:
         Raises:
             InputError: there is no such key.
         """
-        if key not in self._slots:
+        if key not in self._keys.slots:
             raise InputError(f"There is no key {key!r} in this stream.")
-        slot = self._slots[key]
-        length = int(self._length[slot])
-        waiting = self._waiting.get(slot, [])
-        facts = {
-            "steps": self._steps[slot, :length].tolist(),
-            "past": int(self._past[slot]),
-            "last": self._last[slot],
-            "waiting": [step for step, _ in waiting],
-        }
-        arrays = [self._values[slot, :length], *(row for _, row in waiting), self._before[slot], *self._rows_of(slot)]
-        return pack(self._fingerprint, facts, arrays)
+        return key_state(self._fingerprint, self._keys, self._keys.slots[key])
 
     def restore(self, key: Hashable, state: bytes) -> None:
         """Go on with a key as it was when `state` was taken: the same events give the same labels, bit for bit.
@@ -267,27 +220,14 @@ class Stream:
         Raises:
             InputError: it is damaged, or of another model or stream.
         """
-        facts, take = unpack(self._fingerprint, state)
-        length = len(facts["steps"])
-        features = self._values.shape[2]
-        values = take((length, features), self._values.dtype)
-        waiting = [(step, take((features,), self._values.dtype)) for step in facts["waiting"]]
-        before = take(self._before.shape[1:], self._before.dtype)
-        states = [take(array.shape[1:], array.dtype) for member in self._members for array in member.states]
-        slot = self._slot(key)
-        self._make_room(length)
-        self._steps[slot, :length] = facts["steps"]
-        self._values[slot, :length], self._before[slot] = values, before
-        self._length[slot], self._past[slot], self._last[slot] = length, facts["past"], facts["last"]
-        self._waiting[slot] = waiting
-        for row, array in zip(self._rows_of(slot), states, strict=True):
-            row[:] = array
+        restore_key(self._fingerprint, self._keys, key, state)
 
     def save(self) -> bytes:
         """All keys and counts, for `load`."""
-        states = [np.frombuffer(self.state(key), np.uint8) for key in self._slots]
-        facts = {name: getattr(self, name) for name in SAVED}
-        return pack(self._fingerprint, {"keys": list(self._slots), "sizes": list(map(len, states)), **facts}, states)
+        states = [np.frombuffer(self.state(key), np.uint8) for key in self._keys.slots]
+        counts = self.events, self.dropped, self._newest, self._next_sweep
+        facts = {"keys": list(self._keys.slots), "sizes": list(map(len, states)), "counts": counts}
+        return pack(self._fingerprint, facts, states)
 
     def load(self, saved: bytes) -> None:
         """Go on in a new stream where another one was saved: the same events give the same labels, bit for bit.
@@ -296,84 +236,9 @@ class Stream:
             InputError: the bytes are damaged, or of another model or stream.
         """
         facts, take = unpack(self._fingerprint, saved)
-        for name in SAVED:
-            setattr(self, name, facts[name])
+        self.events, self._order.dropped, self._newest, self._next_sweep = facts["counts"]
         for key, size in zip(facts["keys"], facts["sizes"], strict=True):
             self.restore(key, take((size,), np.uint8).tobytes())
-
-    def _rows_of(self, slot: int) -> list[Floats]:
-        """The forward states of a key."""
-        return [array[slot] for member in self._members for array in member.states]
-
-    def _slots_of(self, keys: Sequence[Hashable]) -> Numbers:
-        known = list(map(self._slots.get, keys))
-        return np.array([self._slot(key) for key in keys] if None in known else known, np.int64)
-
-    def _slot(self, key: Hashable) -> int:
-        """Where the arrays hold a key; a new one gets a place."""
-        slot = self._slots.get(key)
-        if slot is None:
-            if not self._free:
-                self._more_slots()
-            slot = self._slots[key] = self._free.pop()
-            self._keys[slot], self._last[slot] = key, None
-            self._length[slot] = self._past[slot] = 0
-            self._before[slot] = 0
-            for row in self._rows_of(slot):
-                row[:] = 0
-        return slot
-
-    def _more_slots(self) -> None:
-        old = len(self._keys)
-        more = max(16, old)
-        for name in ("_keys", "_last", "_steps", "_values", "_before", "_past", "_length"):
-            array = getattr(self, name)
-            setattr(self, name, np.concatenate([array, np.zeros((more, *array.shape[1:]), array.dtype)]))
-        for member in self._members:
-            member.grow(old + more)
-        self._free = list(range(old + more - 1, old - 1, -1))
-
-    def _make_room(self, steps: int) -> None:
-        """Let every key hold so many steps."""
-        slots, room = self._steps.shape
-        if steps > room:
-            more = min(max(steps, 2 * room), self._reach + self.chunk + self.lookahead) - room
-            self._steps = np.concatenate([self._steps, np.empty((slots, more), object)], axis=1)
-            new = np.empty((slots, more, self._values.shape[2]), self._values.dtype)
-            self._values = np.concatenate([self._values, new], axis=1)
-
-    def _in_order(self, slots: Numbers, steps: list[Step], values: Array) -> _Events:
-        """Events as they are to be taken: the steps of each key rise."""
-        events = _Events(slots, _objects(steps), values, np.arange(len(slots)))
-        if not self.reorder and self._rise(events):
-            return events
-        taken: list[tuple[int, Step, Array, int]] = []
-        lasts: dict[int, Step | None] = {}
-        for i, (slot, step) in enumerate(zip(slots.tolist(), steps, strict=True)):
-            waiting, last = self._waiting.setdefault(slot, []), lasts.get(slot, self._last[slot])
-            at = bisect_left(waiting, step, key=lambda each: each[0])
-            if (last is not None and step <= last) or (at < len(waiting) and waiting[at][0] == step):
-                self.dropped += 1
-                continue
-            waiting.insert(at, (step, values[i]))
-            if len(waiting) > self.reorder:
-                taken.append((slot, *waiting.pop(0), i))
-                lasts[slot] = taken[-1][1]
-        return _Events.of(taken, values)
-
-    def _rise(self, events: _Events) -> bool:
-        """Whether the steps of each key rise, from its last one on."""
-        order = np.argsort(events.slots, kind="stable")
-        known, before = self._steps_before(events.slots[order], events.steps[order])
-        return bool((events.steps[order][known] > before).all())
-
-    def _steps_before(self, slots: Numbers, steps: Array) -> tuple[Numbers, Array]:
-        """Which events, those of a key together, have a step before them; and that step."""
-        first = np.diff(slots, prepend=-1) != 0
-        before = np.concatenate([steps[:1], steps[:-1]])
-        before[first] = self._last[slots[first]]
-        known = np.array([i for i, each in enumerate(before) if each is not None], np.int64)
-        return known, before[known]
 
     def replay(self, sequences: Sequences) -> Floats:
         """The probabilities that the steps of whole sequences get, whose first steps come first, then the second ones.
@@ -387,130 +252,49 @@ class Stream:
         Raises:
             InputError: the stream has keys already.
         """
-        if self._slots:
+        if len(self):
             raise InputError(f"This stream has {len(self)} keys already. Replay sequences in a new one.")
         found, keys, order = [], sequences.sequence_of_steps, np.argsort(sequences.positions, kind="stable")
         for first in range(0, len(order), STEPS_A_CALL):
             some = order[first : first + STEPS_A_CALL]
-            slots = self._slots_of(keys[some].tolist())
-            found += self._take(_Events(slots, some.astype(object), sequences.values[some], np.arange(len(some))), None)
+            slots = self._keys.slots_of(keys[some].tolist())
+            events = Events(slots, some.astype(object), sequences.values[some], np.arange(len(some)))
+            found += self._rounds.take(events.by_key())
         p = np.empty((sequences.steps, len(self.model.classes)), np.float32)
-        for each in [*found, *self._closed(list(self._slots.values()))]:
+        for each in [*found, *self._closed(list(self._keys.slots.values()))]:
             p[each.steps.astype(np.int64)] = each.probabilities
         return p
 
-    def _take(self, events: _Events, gap: int | None) -> list[_Found]:
-        """Hand events to their keys, in rounds that end where keys are due; `gap` is its place among their values."""
-        order = np.argsort(events.slots, kind="stable")
-        slots, steps, values, triggers = (array[order] for array in events)
-        if gap is not None:
-            known, before = self._steps_before(slots, steps)
-            values[known, gap] = gaps(steps[known], before)
-        starts = np.flatnonzero(np.diff(slots, prepend=-1))
-        counts = np.diff(np.append(starts, len(slots)))
-        who, found = slots[starts], []
-        self._last[who] = steps[starts + counts - 1]
-        full = self.chunk + self.lookahead
-        while len(who):
-            held, past = self._length[who], self._past[who]
-            some = np.minimum(past + full - held, counts)
-            self._make_room(int((held + some).max()))
-            within = np.arange(some.sum()) - np.repeat(np.cumsum(some) - some, some)
-            source, place = np.repeat(starts, some) + within, (np.repeat(who, some), np.repeat(held, some) + within)
-            self._values[place], self._steps[place] = values[source], steps[source]
-            self._length[who] = held + some
-            starts, counts = starts + some, counts - some
-            due = held + some == past + full
-            found += self._label(who[due], triggers[starts[due] - 1], ends=False)
-            more = counts > 0
-            who, starts, counts = who[more], starts[more], counts[more]
-        return found
-
-    def _closed(self, slots: list[int]) -> list[_Found]:
+    def _closed(self, slots: list[int]) -> list[Found]:
         """The labels of what these keys still hold; they are no more."""
-        rest = [(slot, *event, i) for i, slot in enumerate(slots) for event in self._waiting.pop(slot, [])]
-        found = self._take(_Events.of(rest, self._values[0, :0]), self._reader.gap) if rest else []
-        closed = np.array(slots, np.int64)
-        holding = np.flatnonzero(self._length[closed] > self._past[closed])
-        found += self._label(closed[holding], holding, ends=True)
-        for slot in slots:
-            del self._slots[self._keys[slot]]
-            self._steps[slot] = self._keys[slot] = self._last[slot] = None
-        self._free += slots
-        return found
+        return self._rounds.take(self._order.rest(slots)) + self._rounds.close(slots)
 
-    def _swept(self) -> list[_Found]:
+    def _swept(self) -> list[Found]:
         """The labels of keys that have been idle for too long."""
-        waiting = self._waiting
-        last = {slot: waiting[slot][-1][0] if waiting.get(slot) else self._last[slot] for slot in self._slots.values()}
-        found = self._closed([slot for slot, step in last.items() if _behind(self._newest, step) > self.idle])
-        self._next_sweep = self.events + max(SWEEP, len(self._slots))
+        waiting, last = self._keys.waiting, self._keys.last
+        newest = {s: waiting[s][-1][0] if waiting.get(s) else last[s] for s in self._keys.slots.values()}
+        found = self._closed([slot for slot, step in newest.items() if _behind(self._newest, step) > self.idle])
+        self._next_sweep = self.events + max(SWEEP, len(self))
         return found
 
-    def _label(self, slots: Numbers, triggers: Numbers, ends: bool) -> list[_Found]:
-        """Label the next chunk of keys, or all that they hold if it `ends` there."""
-        ahead = 0 if ends else self.lookahead
-        found = []
-        for some in groups(self._length[slots]):
-            keys, past, lengths = slots[some], self._past[slots[some]], self._length[slots[some]]
-            size = lengths - past - ahead
-            places = np.arange(lengths.max())
-            there = places < lengths[:, None]
-            values = self._values[keys, : len(places)]
-            windows = Windows(keys, values[there], past, size, lengths, self._before[keys], ends)
-            p = self.model.averaged(member.probabilities(windows) for member in self._members)
-            labeled = (places >= past[:, None]) & (places < (past + size)[:, None])
-            steps = self._steps[keys, : len(places)]
-            of_steps = np.repeat(some, size)
-            found.append(_Found(triggers[of_steps], self._keys[slots[of_steps]], steps[labeled], p))
-            if not ends:
-                self._forget(keys, past + size, lengths, values)
-        return found
-
-    def _forget(self, keys: Numbers, past: Numbers, lengths: Numbers, values: Array) -> None:
-        """Drop the steps of keys that nothing will read again; `past` of those that are held are labeled now."""
-        drop = np.maximum(0, past - self._reach)
-        numbers = values[:, : drop.max(), : self._before.shape[1] - 1]
-        sums = np.cumsum(np.concatenate([self._before[keys, None, 1:], numbers], axis=1), axis=1)
-        self._before[keys, 1:] = sums[np.arange(len(keys)), drop]
-        self._before[keys, 0] += drop
-        source = np.minimum(np.arange(lengths.max()) + drop[:, None], lengths.max() - 1)
-        self._values[keys, : len(source[0])] = np.take_along_axis(values, source[..., None], axis=1)
-        self._steps[keys, : len(source[0])] = np.take_along_axis(self._steps[keys, : len(source[0])], source, axis=1)
-        self._past[keys], self._length[keys] = past - drop, lengths - drop
-
-    def _listed(self, found: list[_Found]) -> list[Labeled]:
+    def _listed(self, found: list[Found]) -> list[Labeled]:
         """Labels in the order of the events that made them ready."""
         if not found:
             return []
         triggers, keys, steps, p = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
         order = np.argsort(triggers, kind="stable")
         p = p[order]
-        with _no_collector():
+        on = gc.isenabled()
+        gc.disable()  # of thousands of new tuples, none of which is a cycle, it takes a third of the time
+        try:
             labels = [self.model.classes[code] for code in self.model.decide(p).tolist()]
             items = zip(keys[order].tolist(), steps[order].tolist(), labels, p.tolist(), strict=True)
             return list(map(partial(tuple.__new__, Labeled), items))  # as `Labeled._make`, in half the time
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """Python's collector waits: of thousands of new tuples, none of which is a cycle, it takes a third of the time."""
-    on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if on:
-            gc.enable()
+        finally:
+            if on:
+                gc.enable()
 
 
 def _behind(newest: Any, step: Any) -> Any:
     """How far a step is behind another one, in seconds if they are times."""
     return (newest - step).total_seconds() if isinstance(newest, datetime) else newest - step
-
-
-def _objects(values: Sequence[Any]) -> Array:
-    """An array of one axis, whatever the values are."""
-    array = np.empty(len(values), object)
-    array[:] = values
-    return array

@@ -1,0 +1,134 @@
+"""What a stream holds of its keys, many at once: arrays with a slot for each."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bothways.network import Network
+from bothways.runtime.forward import Array
+from bothways.stream.events import Step
+from bothways.stream.windows import MemberStream, Numbers
+
+ARRAYS = ("names", "last", "past", "length", "steps", "values", "before")
+
+
+class Events(NamedTuple):
+    """Events of a push: the slot of the key, the step, the row of values, and which event it came with."""
+
+    slots: Numbers
+    steps: Array
+    values: Array
+    triggers: Numbers
+
+    def by_key(self) -> Events:
+        """Those of a key together."""
+        order = np.argsort(self.slots, kind="stable")
+        return Events(*(array[order] for array in self))
+
+
+class Keys:
+    """The keys that are open.
+
+    Attributes:
+        members: the networks, which hold their forward states of each slot.
+        slots: by key.
+        names: `(slots,)` the key in each.
+        last: `(slots,)` its last step that was taken, None if there is none.
+        length: `(slots,)` how many steps it holds.
+        past: `(slots,)` how many of them, the first ones, are labeled.
+        steps: `(slots, room)`.
+        values: `(slots, room, features)`.
+        before: `(slots, 1 + numeric)` how many steps came before those, and the sums of their numbers.
+        waiting: by slot the events that wait to be sorted.
+    """
+
+    def __init__(self, members: Sequence[MemberStream], network: Network, dtype: Any, most: int) -> None:
+        """No key is open; none will hold more than `most` steps."""
+        self.members, self._most = members, most
+        self.slots: dict[Hashable, int] = {}
+        self.waiting: dict[int, list[tuple[Step, Array]]] = {}
+        self.names, self.last = np.empty((2, 0), object)
+        self.past, self.length = np.zeros((2, 0), np.int64)
+        self.steps = np.empty((0, 0), object)
+        self.values = np.empty((0, 0, network.features), dtype)
+        self.before = np.empty((0, 1 + network.numeric))
+        self._free: list[int] = []
+
+    def slots_of(self, keys: Sequence[Hashable]) -> Numbers:
+        """The slots of keys."""
+        known = list(map(self.slots.get, keys))
+        return np.array([self.slot(key) for key in keys] if None in known else known, np.int64)
+
+    def slot(self, key: Hashable) -> int:
+        """The slot of a key; a new one gets one."""
+        slot = self.slots.get(key)
+        if slot is None:
+            if not self._free:
+                self._more_slots()
+            slot = self.slots[key] = self._free.pop()
+            self.names[slot], self.last[slot] = key, None
+            self.length[slot] = self.past[slot] = 0
+            for row in (self.before[slot], *self.states(slot)):
+                row[:] = 0
+        return slot
+
+    def states(self, slot: int) -> list[Array]:
+        """The forward states of a key, to be read or written."""
+        return [array[slot] for member in self.members for array in member.states]
+
+    def remove(self, slots: Sequence[int]) -> None:
+        """Close keys."""
+        for slot in slots:
+            del self.slots[self.names[slot]]
+            self.steps[slot] = self.names[slot] = self.last[slot] = None
+        self._free += slots
+
+    def make_room(self, steps: int) -> None:
+        """Let every key hold so many steps."""
+        slots, room, features = self.values.shape
+        if steps > room:
+            more = min(max(steps, 2 * room), self._most) - room
+            self.steps = np.concatenate([self.steps, np.empty((slots, more), object)], axis=1)
+            self.values = np.concatenate([self.values, np.empty((slots, more, features), self.values.dtype)], axis=1)
+
+    def add(self, slots: Numbers, events: Events, starts: Numbers, counts: Numbers) -> None:
+        """Let keys hold further steps: of each the events from its start on, as many as its count."""
+        held = self.length[slots]
+        self.make_room(int((held + counts).max()))
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        source, place = np.repeat(starts, counts) + within, (np.repeat(slots, counts), np.repeat(held, counts) + within)
+        self.values[place], self.steps[place] = events.values[source], events.steps[source]
+        self.length[slots] = held + counts
+
+    def forget(self, slots: Numbers, drop: Numbers) -> None:
+        """Let go of the first steps of keys, as many of each as `drop` says."""
+        lengths, most = self.length[slots], int(self.length[slots].max())
+        values = self.values[slots, :most]
+        numbers = values[:, : drop.max(), : self.before.shape[1] - 1]
+        sums = np.cumsum(np.concatenate([self.before[slots, None, 1:], numbers], axis=1), axis=1)
+        self.before[slots, 1:] = sums[np.arange(len(slots)), drop]
+        self.before[slots, 0] += drop
+        source = np.minimum(np.arange(most) + drop[:, None], most - 1)
+        self.values[slots, :most] = np.take_along_axis(values, source[..., None], axis=1)
+        self.steps[slots, :most] = np.take_along_axis(self.steps[slots, :most], source, axis=1)
+        self.past[slots], self.length[slots] = self.past[slots] - drop, lengths - drop
+
+    def _more_slots(self) -> None:
+        old = len(self.names)
+        more = max(16, old)
+        for name in ARRAYS:
+            array = getattr(self, name)
+            setattr(self, name, np.concatenate([array, np.zeros((more, *array.shape[1:]), array.dtype)]))
+        for member in self.members:
+            member.grow(old + more)
+        self._free = list(range(old + more - 1, old - 1, -1))
+
+
+def objects(values: Sequence[Any]) -> Array:
+    """An array of one axis, whatever the values are."""
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array
