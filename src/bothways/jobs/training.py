@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from bothways.jobs.evaluation import evaluate_part
 from bothways.jobs.models import MODEL_ENDING
 from bothways.metrics import Evaluation
 from bothways.network import Network
-from bothways.options import seconds_of
+from bothways.options import options, seconds_of
 from bothways.patterns import Patterns
 from bothways.runtime import Model
 from bothways.sequences import Sequences
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 CHECKPOINT = ".checkpoint"
 """What the name of the file that a killed run leaves behind adds to that of its model."""
-
-FOUND = ("features", "classes", "categories", "per")
-"""What of the network the table decides."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,15 +224,9 @@ def train(
 
 def _settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], Settings]:
     """What is given of the network and of how to train, both checked."""
-    of_network = {field.name for field in fields(Network)} - {*FOUND}
-    of_training = {field.name for field in fields(Settings)}
-    if unknown := sorted(set(settings) - of_network - of_training):
-        known = ", ".join(sorted(of_network | of_training))
-        raise InputError(f"There is no setting {unknown[0]!r}. There are: {known}.")
-    described = {name: value for name, value in settings.items() if name in of_network}
+    known = options(Network) | options(Settings)
+    if unknown := sorted(set(settings) - set(known)):
+        raise InputError(f"There is no setting {unknown[0]!r}. There are: {', '.join(sorted(known))}.")
+    described = {name: value for name, value in settings.items() if name in options(Network)}
     Network(features=1, classes=2, **described)
-    return described, Settings(**{name: value for name, value in settings.items() if name in of_training})
-
-
-def _size(part: Sequences) -> str:
-    return f"{counted(len(part), 'sequence')} ({counted(part.steps, 'step')})"
+    return described, Settings(**{name: value for name, value in settings.items() if name in options(Settings)})

@@ -6,10 +6,10 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import fields, replace
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -17,6 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from bothways import baselines, metrics, store
+from bothways.data import Columns
 from bothways.errors import InputError
 from bothways.files import locked
 from bothways.labeler.examples import places, split_arrays, split_frame, validation
@@ -31,16 +32,11 @@ from bothways.study.factors import DataShape
 from bothways.study.tuning import tune
 from bothways.training import EpochReport, Settings, train, trained_model
 
-if TYPE_CHECKING:
-    from bothways.data import Columns
-
-FOUND = {"features", "classes", "categories", "per"}
-"""What of the network the data decide."""
-
 HELD_OUT = 0.2
 """The share of the sequences by which settings are chosen."""
 
 
+@dataclass(eq=False, repr=False)
 class SequenceLabeler(ClassifierMixin, BaseEstimator):
     """Labels steps or whole sequences with recurrent layers that read them forward, backward or both ways.
 
@@ -135,91 +131,48 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         ['up', 'down', 'down']
     """
 
-    model_: Model
-    columns_: Columns
+    direction: str = Network.direction
+    merge_mode: str = Network.merge_mode
+    cell: str = Network.cell
+    units: int = Network.units
+    depth: int = Network.depth
+    dropout: float = Network.dropout
+    conv_window: int = Network.conv_window
+    conv_stride: int = Network.conv_stride
+    embedding: int = Network.embedding
+    encoding: str = Network.encoding
+    bins: int = Network.bins
+    levels: str = Network.levels
+    changes: int = Network.changes
+    per: str = "auto"
+    pooling: str = Network.pooling
+    lookahead: int = Network.lookahead
+    head: str = Network.head
+    epochs: int = Settings.epochs
+    batch_size: int = Settings.batch_size
+    learning_rate: float = Settings.learning_rate
+    warmup: float = Settings.warmup
+    clip: float = Settings.clip
+    patience: int | None = Settings.patience
+    monitor: str = Settings.monitor
+    window: int | None = Settings.window
+    category_dropout: float = Settings.category_dropout
+    min_count: int = Settings.min_count
+    class_weight: str | Mapping[Any, float] | None = None
+    validation_fraction: float | None = None
+    budget: float | str | None = None
+    members: int = Search.members
+    missing_label: int | str | None = None
+    random_state: int | np.integer[Any] | np.random.RandomState | None = Settings.seed
+    sequence: str | None = None
+    order: str | None = None
+    features: Sequence[str] = ()
+    drop: Sequence[str] = ()
+    categorical: Sequence[str | int] = ()
+    vectors: str | None = None
 
-    def __init__(
-        self,
-        direction: str = Network.direction,
-        merge_mode: str = Network.merge_mode,
-        cell: str = Network.cell,
-        units: int = Network.units,
-        depth: int = Network.depth,
-        dropout: float = Network.dropout,
-        conv_window: int = Network.conv_window,
-        conv_stride: int = Network.conv_stride,
-        embedding: int = Network.embedding,
-        encoding: str = Network.encoding,
-        bins: int = Network.bins,
-        levels: str = Network.levels,
-        changes: int = Network.changes,
-        per: str = "auto",
-        pooling: str = Network.pooling,
-        lookahead: int = Network.lookahead,
-        head: str = Network.head,
-        epochs: int = Settings.epochs,
-        batch_size: int = Settings.batch_size,
-        learning_rate: float = Settings.learning_rate,
-        warmup: float = Settings.warmup,
-        clip: float = Settings.clip,
-        patience: int | None = Settings.patience,
-        monitor: str = Settings.monitor,
-        window: int | None = Settings.window,
-        category_dropout: float = Settings.category_dropout,
-        min_count: int = Settings.min_count,
-        class_weight: str | Mapping[Any, float] | None = None,
-        validation_fraction: float | None = None,
-        budget: float | str | None = None,
-        members: int = Search.members,
-        missing_label: int | str | None = None,
-        random_state: int | np.integer[Any] | np.random.RandomState | None = Settings.seed,
-        sequence: str | None = None,
-        order: str | None = None,
-        features: Sequence[str] = (),
-        drop: Sequence[str] = (),
-        categorical: Sequence[str | int] = (),
-        vectors: str | None = None,
-    ) -> None:
-        """Keep the settings; `fit` checks them."""
-        self.direction = direction
-        self.merge_mode = merge_mode
-        self.cell = cell
-        self.units = units
-        self.depth = depth
-        self.dropout = dropout
-        self.conv_window = conv_window
-        self.conv_stride = conv_stride
-        self.embedding = embedding
-        self.encoding = encoding
-        self.bins = bins
-        self.levels = levels
-        self.changes = changes
-        self.per = per
-        self.pooling = pooling
-        self.lookahead = lookahead
-        self.head = head
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.warmup = warmup
-        self.clip = clip
-        self.patience = patience
-        self.monitor = monitor
-        self.window = window
-        self.category_dropout = category_dropout
-        self.min_count = min_count
-        self.class_weight = class_weight
-        self.validation_fraction = validation_fraction
-        self.budget = budget
-        self.members = members
-        self.missing_label = missing_label
-        self.random_state = random_state
-        self.sequence = sequence
-        self.order = order
-        self.features = features
-        self.drop = drop
-        self.categorical = categorical
-        self.vectors = vectors
+    model_: Model = field(init=False)
+    columns_: Columns = field(init=False)
 
     def fit(
         self,
@@ -268,7 +221,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             classes=len(classes),
             categories=columns.fitted.sizes,
             per=sequences.per,
-            **{name: getattr(self, name) for name in {field.name for field in fields(Network)} - FOUND},
+            **{name: getattr(self, name) for name in options(Network)},
         )
         parts = {"train": sequences} | ({} if valid is None else {"valid": valid})
         simple = baselines.fit(sequences, len(classes), network.categories, settings.seed, strong=bool(budget))
@@ -382,8 +335,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         if model.columns is None:
             raise InputError(f"{path}: this model does not say how its inputs become numbers. Train it again.")
         roles = {name: column for name, column in model.columns.roles.items() if name in ("sequence", "order")}
-        network = {name: value for name, value in model.network.to_json().items() if name not in FOUND}
-        said = network | roles | {"per": model.network.per, "categorical": model.columns.categories}
+        said = model.network.to_json() | roles | {"categorical": model.columns.categories}
         said |= {"random_state": model.facts.get("settings", {}).get("seed")}
         said |= {"vectors": model.columns.vectors.source} if model.columns.vectors else {}
         for name in ("settings", "labeler"):  # the last of which is surest
@@ -396,14 +348,13 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
 
     def _adopt(self, model: Model) -> None:
         """Be fitted as a model is."""
-        columns = model.columns
-        assert columns is not None
-        self.model_, self.columns_, self.per_ = model, columns, model.network.per
+        assert model.columns is not None
+        self.model_, self.columns_, self.per_ = model, model.columns, model.network.per
         self.classes_ = np.array(model.classes)
-        self.n_features_in_ = len(columns.features)
+        self.n_features_in_ = len(self.columns_.features)
         self.n_iter_ = model.facts.get("epochs")
-        if columns.label:
-            self.feature_names_in_ = np.array(columns.features, object)
+        if self.columns_.label:
+            self.feature_names_in_ = np.array(self.columns_.features, object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
 
@@ -418,12 +369,9 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         seed: Any = self.random_state
         if seed is None or isinstance(seed, np.random.RandomState):
             seed = int(check_random_state(seed).randint(np.iinfo(np.int32).max))
-        names = {field.name for field in fields(Settings)} - {"seed", "class_weight"}
-        return Settings(
-            seed=seed,
-            class_weight="balanced" if isinstance(self.class_weight, str) else None,
-            **{name: getattr(self, name) for name in names},
-        )
+        given = {name: getattr(self, name) for name in options(Settings) if name != "seed"}
+        given["class_weight"] = "balanced" if isinstance(self.class_weight, str) else None
+        return Settings(seed=seed, **given)
 
     def _given(self) -> dict[str, Any]:
         """The settings that are not at their defaults, which a search keeps."""
@@ -439,7 +387,7 @@ SequenceLabeler.__doc__ = (SequenceLabeler.__doc__ or "").replace(
     "\n        ".join(
         f"{name}: {option.help}"
         for name, option in (options(Network) | options(Settings)).items()
-        if name not in {*FOUND, "seed", "class_weight"}
+        if name not in ("seed", "class_weight")
     ),
 )
 
