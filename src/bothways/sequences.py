@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from bothways.errors import InputError
+from bothways.errors import InputError, counted
 
 if TYPE_CHECKING:
     from bothways.tags import Scheme
@@ -116,6 +116,11 @@ class Sequences:
     def steps(self) -> int:
         """The number of steps of all sequences together."""
         return len(self.values)
+
+    @property
+    def size(self) -> str:
+        """How many sequences and steps there are, in words."""
+        return f"{counted(len(self), 'sequence')} ({counted(self.steps, 'step')})"
 
     @property
     def features(self) -> int:

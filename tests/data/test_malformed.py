@@ -82,7 +82,7 @@ def test_a_scheme_that_changes_beside_a_mistake() -> None:
 def test_the_scheme_of_a_model_holds_for_other_tables() -> None:
     scheme = scheme_of(("B-x", "I-x", "O"))
     words = table([IOB1] * 9, [])
-    columns = read_and_split(table([BIO] * 9, [BIO]), **ROLES).encoded().columns
+    columns = read_and_split(table([BIO] * 9, [BIO]), **ROLES).encoded()[0]
     for given, name, count in ((scheme, "BIO", 1), (None, "IOB1", 0)):
         _, part, _, notices = evaluation_part(words, columns, "all", ("B-x", "I-x", "O"), scheme=given)
         assert part.scheme is not None
@@ -104,7 +104,7 @@ def test_labels_that_training_does_not_have() -> None:
     assert names == ("B-x", "I-x", "O", "B-y", "I-y", "foo")
     chunks = part.scheme.chunks(part.known_labels, part.lengths)
     assert [part.scheme.types[kind] for kind in chunks.type] == ["y", "x"]
-    columns = split.encoded().columns
+    columns = split.encoded()[0]
     _, again, unseen, notices = evaluation_part(words, columns, "test", split.parts.classes)
     assert unseen == split.parts.unseen
     assert again.scheme == part.scheme

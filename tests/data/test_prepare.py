@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from bothways import jobs
-from bothways.data import Columns, Prepared, Table, evaluation_part, read_and_split
+from bothways.data import Columns, Parts, Table, evaluation_part, read_and_split
 from bothways.errors import DataError
 from bothways.labeler import SequenceLabeler, estimator
 from bothways.sequences import Sequences
@@ -115,7 +115,7 @@ def test_arrays_are_prepared_as_tables_are() -> None:
     )
     roles: dict[str, Any] = {"label": "label", "sequence": "flow", "order": "none", "split": "none"}
     split = read_and_split(Table("X", frame), shares=(1.0,), per="step", numeric=["x"], categorical=["kind"], **roles)
-    expected = split.encoded().parts.train.values
+    expected = split.encoded()[1].train.values
     np.testing.assert_allclose(labeler.model_.read("X", x)[0].values, expected, atol=1e-6)
     assert labeler.model_.predict(x)[0].tolist() == labeler.predict(x)[0].tolist()
 
@@ -123,7 +123,7 @@ def test_arrays_are_prepared_as_tables_are() -> None:
 COLUMNS = Columns("label", ("x",), sequence="flow", split="part", per="step")
 
 
-def parted(labels: list[Any]) -> Prepared:
+def parted(labels: list[Any]) -> tuple[Columns, Parts, list[str]]:
     """Three sequences of two steps: train, valid and test."""
     frame = pl.DataFrame(
         {
@@ -134,7 +134,7 @@ def parted(labels: list[Any]) -> Prepared:
         }
     )
     split = read_and_split(Table("some.csv", frame), label="label", sequence="flow", split="part", numeric=["x"])
-    return Prepared(*split.encoded()[:2], split.notices)
+    return *split.encoded()[:2], split.notices
 
 
 def test_labels_that_training_does_not_have_follow_its_classes_and_are_said() -> None:

@@ -43,9 +43,7 @@ def flows(lengths: list[int]) -> pl.DataFrame:
 
 def fitted(frame: pl.DataFrame) -> Columns:
     columns = Columns("label", ("x", "kind"), sequence="flow", order="at", categories=("kind",))
-    return (
-        SplitTable(Table("some.csv", frame), *split_table(Table("some.csv", frame), columns, seed=0)).encoded().columns
-    )
+    return SplitTable(Table("some.csv", frame), *split_table(Table("some.csv", frame), columns, seed=0)).encoded()[0]
 
 
 COLUMNS = fitted(flows([5] * 10))
@@ -70,7 +68,7 @@ def label_all(source: Any, output: Path, columns: Columns = COLUMNS, **how: Any)
 def test_chunks_are_the_table(tmp_path: Path, ending: str, lengths: list[int], rows: int) -> None:
     path = tmp_path / f"some{ending}"
     write_table(flows(lengths), path)
-    whole, _ = read_sequences(read_table(path, COLUMNS.texts), COLUMNS)
+    whole, _ = read_sequences(read_table(path, COLUMNS.categories), COLUMNS)
     assert whole.ids is not None
     chunks = list(stream_sequences(path, COLUMNS, rows=rows, say=pytest.fail))
     assert np.concatenate([chunk.sequences.values for chunk in chunks]).tolist() == whole.values.tolist()

@@ -51,7 +51,7 @@ def written(folder: Path, name: str, content: str | bytes) -> Path:
 
 
 def trained(source: Path) -> Columns:
-    return read_and_split(source).encoded().columns
+    return read_and_split(source).encoded()[0]
 
 
 def first_or_not(sequences: Sequences) -> tuple[Any, Any]:
@@ -220,7 +220,7 @@ def test_the_same_sentences_give_the_same_arrays(tmp_path: Path) -> None:
     written(tmp_path, "some.conll", "\n".join("".join(f"{word} {tag}\n" for word, tag in each) for each in pairs))
 
     def arrays(name: str) -> list[tuple[Any, ...]]:
-        parts = read_and_split(tmp_path / name, sequence="sentence_id").encoded().parts.named
+        parts = read_and_split(tmp_path / name, sequence="sentence_id").encoded()[1].named
         return [(part, each.values.tolist(), each.known_labels.tolist()) for part, each in parts.items()]
 
     flat, *others = map(arrays, ("flat.parquet", "lists.parquet", "lists.jsonl", "some.conll"))
@@ -310,7 +310,7 @@ def test_json_lines_that_change_come_back(tmp_path: Path, columns: Columns, monk
 def test_json_lines_with_a_label_per_sentence(tmp_path: Path) -> None:
     lines = [json.dumps({"tokens": ["w", f"w{i % 7}", "w"], "intent": "AB"[i % 2]}) for i in range(40)]
     source = written(tmp_path, "some.jsonl", "\n".join([*lines, '{"tokens": []}']))
-    columns = read_and_split(source, label="intent").encoded().columns
+    columns = read_and_split(source, label="intent").encoded()[0]
     assert columns.per == "sequence"
     with LabeledWriter(tmp_path / "out.jsonl", ["A", "B"], each=True) as writer:
         writer.label(source, columns, lambda part: (np.zeros(len(part), np.int64), np.ones((len(part), 2), np.float32)))

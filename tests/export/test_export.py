@@ -275,7 +275,7 @@ def check_table(model: Path, data: Path, tmp_path: Path) -> None:
     """A model of a table gives the same of its rows, by the graph; sequences that are too long stay away."""
     loaded = bothways.load(model)
     assert loaded.columns is not None
-    table = read_table(data, loaded.columns.texts)
+    table = read_table(data, loaded.columns.categories)
     sequences, _ = read_sequences(table, loaded.columns)
     some = sequences.take(np.flatnonzero(sequences.lengths <= 1500)[::7][:200])
     check(loaded, tmp_path / "some.onnx", padded(loaded, table.frame(), some), some)

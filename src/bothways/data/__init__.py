@@ -6,7 +6,7 @@ from bothways.data.encoding import Encoding, Tally, fit_arrays
 from bothways.data.guess import Guess, guess_rows, guess_table
 from bothways.data.labeled import LabeledWriter
 from bothways.data.leaks import Leak, find_leaks, refuse_leaks
-from bothways.data.prepare import Prepared, SplitTable, read_and_split
+from bothways.data.prepare import SplitTable, read_and_split
 from bothways.data.sequences import read_sequences
 from bothways.data.splits import GAP, PARTS, Parts, draw_parts, evaluation_part, groups_of, split_table
 from bothways.data.streams import Chunk, stream_sequences
@@ -23,7 +23,6 @@ __all__ = [
     "LabeledWriter",
     "Leak",
     "Parts",
-    "Prepared",
     "SplitTable",
     "Table",
     "Tally",

@@ -74,7 +74,7 @@ def clock_columns(table: Table, names: Collection[str]) -> list[str]:
     """The columns that may sort steps: times, and numbers that are called after a clock or a counter; none is empty."""
     schema = table.schema
     likely = [name for name in names if schema[name].is_temporal() or (_counts(schema[name]) and clock_rank(name))]
-    return [name for name in likely if not _missing(table.column(name))]
+    return [name for name in likely if not table.column(name).null_count()]
 
 
 def guess_order(
@@ -229,10 +229,6 @@ def moves(values: npt.NDArray[Any], same: npt.NDArray[np.bool_]) -> tuple[int, i
 
 def _counts(dtype: pl.DataType) -> bool:
     return dtype.is_integer() or dtype.is_float()
-
-
-def _missing(column: pl.Series) -> bool:
-    return bool(column.null_count()) or (column.dtype.is_float() and bool(column.is_nan().any()))
 
 
 def numbers_of(column: pl.Series) -> npt.NDArray[Any]:

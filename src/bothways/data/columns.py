@@ -143,11 +143,6 @@ class Columns:
         keys = (self.sequence, self.order)
         return tuple(dict.fromkeys([*(name for name in keys if name is not None), *self.features]))
 
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """The columns to read as text, for `read_table`."""
-        return self.categories
-
     def to_json(self) -> dict[str, Any]:
         """The same as plain JSON values, for a model file."""
         encoding = None if self.encoding is None else self.encoding.to_json()

@@ -171,7 +171,11 @@ class Encoding:
         for at, number in enumerate(self.numbers):
             column, missing = _numbers(table, number.name, inputs.get_column(number.name).alias(""), rows)
             if missing is not None and number.fill is None:
-                _refuse_missing(table, number.name, rows, missing)
+                raise DataError(
+                    f"{table.place(int(rows[missing].min()))}, column {number.name!r} is empty. Such rows: "
+                    f"{missing.sum()}. Fill them, remove these rows, or leave the column out with "
+                    f"{option('drop', number.name)}."
+                )
             values[:, at] = column.fill_null(np.nan).to_numpy()
         at = len(self.names) - len(self.categories)
         for name, of_column in itertools.groupby(self.categories, lambda category: category.name):
@@ -299,15 +303,15 @@ class Tally:
     def notices(self) -> list[str]:
         """The same in words."""
         notices = [
-            f"Column {name!r}: {_rows(count)} without a number, which training never met; filled with the mean of the "
-            "train part."
+            f"Column {name!r}: {counted(count, 'row')} without a number, which training never met; filled with the "
+            "mean of the train part."
             for name, count in self.filled.items()
         ]
         for name, values in self.unknown.items():
             shown = ", ".join(repr(value) for value, _ in values.most_common(SHOWN))
             least = "at least " if self.others[name] else ""
             more = f" and {least}{len(values) - SHOWN} more" if len(values) > SHOWN else ""
-            rows = _rows(values.total() + self.others[name])
+            rows = counted(values.total() + self.others[name], 'row')
             notices.append(
                 f"Column {name!r}: {rows} with values that training never saw ({shown}{more}); they "
                 f"are {'known by their spelling' if name in self.spelled else 'read as unknown'}."
@@ -330,14 +334,11 @@ def fit_encoding(
             notices.append(f"Column {name!r} is left out: it is empty in the train part.")
         elif name not in columns.categories:
             values, missing = _numbers(table, name, column, rows)
-            if missing is not None and missing.all():
-                notices.append(f"Column {name!r} is left out: it is empty in the train part.")
-                continue
             numbers.append(Number(name, float(values.cast(pl.Float64).mean()), missing is not None))  # type: ignore[arg-type]
             if missing is not None:
                 notices.append(
-                    f"Column {name!r}: {_rows(int(missing.sum()))} of the train part without a number; filled with "
-                    "the mean, and a column says where."
+                    f"Column {name!r}: {counted(int(missing.sum()), 'row')} of the train part without a number; filled "
+                    "with the mean, and a column says where."
                 )
         else:
             text = _as_text(column)
@@ -441,11 +442,7 @@ def vary(gaps: npt.NDArray[np.float32], offsets: Rows) -> bool:
 def _numbers(table: Table, name: str, column: pl.Series, rows: Rows) -> tuple[pl.Series, npt.NDArray[np.bool_] | None]:
     """The column as float32 with nulls where a number is missing, and where that is, if anywhere."""
     numbers = column.cast(pl.Float32, strict=False)
-    if column.dtype.is_float():
-        numbers = numbers.fill_nan(None)
-    missing = None
-    if numbers.null_count():
-        missing = numbers.is_null().to_numpy()
+    missing = numbers.is_null().to_numpy() if numbers.null_count() else None
     if not numbers.is_finite().all():
         wrong = np.flatnonzero((~numbers.is_finite()).fill_null(False).to_numpy())
         at, count = int(wrong[rows[wrong].argmin()]), len(wrong)
@@ -457,18 +454,9 @@ def _numbers(table: Table, name: str, column: pl.Series, rows: Rows) -> tuple[pl
     return numbers, missing
 
 
-def _refuse_missing(table: Table, name: str, rows: Rows, missing: npt.NDArray[np.bool_]) -> None:
-    row = int(rows[missing].min())
-    raise DataError(
-        f"{table.place(row)}, column {name!r} is empty. Such rows: {int(missing.sum())}. Fill them, remove these rows, "
-        f"or leave the column out with {option('drop', name)}."
-    )
-
-
 def _as_text(column: pl.Series) -> pl.Series:
     """A category as text: whole numbers without a point, whatever type they have."""
     if column.dtype.is_float():
-        column = column.fill_nan(None)
         whole = column.cast(pl.Int64, strict=False)
         column = whole if bool((whole.cast(pl.Float64) == column.cast(pl.Float64)).all()) else column
     return column.cast(pl.String)
@@ -501,16 +489,8 @@ def _codes(categories: Sequence[Category], text: pl.Series, tally: Tally) -> Ite
 def _known(category: Category, text: pl.Series) -> pl.Series:
     """The code of each value."""
     values = pl.DataFrame({"text": pl.Series(category.values, dtype=pl.String)}).with_row_index("code", 1)
-    return (
-        text.alias("text")
-        .to_frame()
-        .join(values, on="text", how="left", nulls_equal=True, maintain_order="left")["code"]
-        .fill_null(0)
-    )
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row{'s' if count != 1 else ''}"
+    found = text.alias("text").to_frame().join(values, on="text", how="left", nulls_equal=True, maintain_order="left")
+    return found["code"].fill_null(0)
 
 
 def _is_fill(value: Any) -> bool:

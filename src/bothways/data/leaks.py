@@ -279,7 +279,7 @@ def _tree(part: Sequences, steps: Numbers) -> Callable[[pl.Series], tuple[float,
     def told(column: pl.Series) -> tuple[float, float]:
         if not held_out or (len(column) < FEW_ROWS and column.n_unique() > len(column) / 4):
             return 0.0, 0.0
-        numbers = (column if column.dtype.is_numeric() else column.rank("dense")).cast(pl.Float64).fill_nan(None)
+        numbers = (column if column.dtype.is_numeric() else column.rank("dense")).cast(pl.Float64)
         # From 0 up, so that float32 tells large numbers apart; -1 is a missing one.
         values = (numbers - (numbers.min() or 0)).fill_null(-1).to_numpy().astype(np.float32)[:, None]
         predicted = np.full_like(labels, NO_LABEL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from bothways.data.columns import Columns, choose_columns
 from bothways.data.encoding import Tally, fit_encoding
@@ -17,20 +17,6 @@ from bothways.data.vectors import VectorFiles, find_vectors
 from bothways.options import options
 from bothways.sequences import Sequences
 from bothways.settings import Reading, Settings
-
-
-class Prepared(NamedTuple):
-    """What a network learns from.
-
-    Attributes:
-        columns: the roles of the columns that are left, with the encoding.
-        parts: the parts, with their features.
-        notices: what the user should be told about the encoding.
-    """
-
-    columns: Columns
-    parts: Parts
-    notices: list[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +37,8 @@ class SplitTable:
     notices: list[str]
     vectors: VectorFiles | None = None
 
-    def encoded(self, max_steps: int = MAX_STEPS) -> Prepared:
-        """The features of all parts, by what the train part shows."""
+    def encoded(self, max_steps: int = MAX_STEPS) -> tuple[Columns, Parts, list[str]]:
+        """The columns with the encoding that the train part shows, the parts with their features, and notices."""
         encoding, notices = fit_encoding(self.table, self.columns, self.parts.train, self.vectors)
         columns = self.columns.adopt(encoding)
         tally = Tally()
@@ -65,7 +51,7 @@ class SplitTable:
         # What is rare in the train part is unknown by intention, and not counted.
         train = finished(self.parts.train, Tally())
         valid, test = (None if part is None else finished(part, tally) for part in (self.parts.valid, self.parts.test))
-        return Prepared(columns, replace(self.parts, train=train, valid=valid, test=test), [*notices, *tally.notices()])
+        return columns, replace(self.parts, train=train, valid=valid, test=test), [*notices, *tally.notices()]
 
 
 def read_and_split(
@@ -105,9 +91,9 @@ def read_and_split(
     reading = Reading(**{name: roles.pop(name) for name in options(Reading) if name in roles})
     table = source if isinstance(source, Table) else read_table(source, roles.get("categorical", ()), reading)
     columns = choose_columns(table, **roles)
-    if columns.texts and table.word is None and not isinstance(source, Table):
+    if columns.categories and table.word is None and not isinstance(source, Table):
         # Codes such as 007 were read as numbers.
-        table = read_table(source, columns.texts, reading)
+        table = read_table(source, columns.categories, reading)
     gap = GAP if window is None else window
     columns, parts, notices = split_table(table, columns, seed, gap=gap, draw_valid=draw_valid, shares=shares)
     return SplitTable(table, columns, parts, [*table.notices, *notices], files)

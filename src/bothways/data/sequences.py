@@ -63,10 +63,9 @@ def cut_long(sequences: Sequences, max_steps: int) -> tuple[Sequences, list[str]
 
 def long_notice(count: int, max_steps: int) -> str:
     """What is said where sequences are cut for their length."""
-    are = "1 sequence is" if count == 1 else f"{count:,} sequences are"
     return (
-        f"Careful: {are} longer than {max_steps:,} steps and cut into pieces of so many; what stands beyond a cut does "
-        "not reach across it."
+        f"Careful: {counted(count, 'sequence is', 'sequences are')} longer than {max_steps:,} steps and cut into "
+        "pieces of so many; what stands beyond a cut does not reach across it."
     )
 
 
@@ -106,10 +105,9 @@ def _keys(table: Table, columns: Columns) -> dict[str, pl.Series]:
     """The sequence column and the order column, as far as there are such; refuses missing values."""
     keys = {name: table.column(name) for name in (columns.sequence, columns.order) if name is not None}
     for name, column in keys.items():
-        missing = column.is_null() | (column.is_nan() if column.dtype.is_float() else False)
-        if missing.any():
-            row = int(missing.arg_max() or 0)
-            raise DataError(f"{table.place(row)}, column {name!r} is empty. {missing.sum()} such rows.")
+        if count := column.null_count():
+            row = int(column.is_null().arg_max() or 0)
+            raise DataError(f"{table.place(row)}, column {name!r} is empty. {counted(count, 'such row')}.")
         if column.dtype.is_nested() or column.dtype == pl.Object:
             raise DataError(
                 f"{table.source}: the column {name!r} is of type {column.dtype}; rows cannot be sorted by it."
@@ -187,8 +185,6 @@ def _tie_notices(table: Table, columns: Columns, ties: int) -> list[str]:
 def label_values(table: Table, name: str) -> pl.Series:
     """The labels `(rows,)` in the order of the table: whole numbers, text or true/false, null where there is none."""
     column = table.column(name)
-    if column.dtype.is_float():
-        column = column.fill_nan(None)
     if column.null_count() == len(column):
         raise DataError(f"{table.source}: the label {name!r} is empty in every row.")
     whole = column.cast(pl.Int64, strict=False) if column.dtype.is_numeric() else column

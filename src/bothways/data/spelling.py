@@ -21,12 +21,8 @@ def _small(text: pl.Series) -> pl.Series:
     return text.str.to_lowercase().str.replace_all(r"\p{Nd}", "0")
 
 
-def _beginning(text: pl.Series, characters: int) -> pl.Series:
-    return _small(text).str.head(characters)
-
-
-def _end(text: pl.Series, characters: int) -> pl.Series:
-    return _small(text).str.tail(characters)
+def _edge(text: pl.Series, length: int) -> pl.Series:
+    return _small(text).str.head(length) if length > 0 else _small(text).str.tail(-length)
 
 
 def _shape(text: pl.Series) -> pl.Series:
@@ -47,8 +43,8 @@ def _shape(text: pl.Series) -> pl.Series:
 VIEWS: Mapping[str, View] = MappingProxyType(
     {
         "in small letters": _small,
-        **{f"first {n}": partial(_beginning, characters=n) for n in (1, 2, 3)},
-        **{f"last {n}": partial(_end, characters=n) for n in (1, 2, 3, 4)},
+        **{f"first {n}": partial(_edge, length=n) for n in (1, 2, 3)},
+        **{f"last {n}": partial(_edge, length=-n) for n in (1, 2, 3, 4)},
         "shape": _shape,
     }
 )

@@ -91,7 +91,7 @@ def stream_sequences(
             say(text)
 
     try:
-        fields = FieldReader(reading, columns.reading, frozenset(columns.texts), files.format.fields, whole=False)
+        fields = FieldReader(reading, columns.reading, frozenset(columns.categories), files.format.fields, whole=False)
         yield from _Reader(files, columns, fields, tally, rows, max_steps, typed, tell).chunks()
     except _MustSortError as reason:
         tell(f"{files.name}: {reason}, so the whole table is read at once.")
@@ -105,7 +105,7 @@ def _whole(
     files: Files, columns: Columns, reading: Reading, tally: Tally, max_steps: int, say: Callable[[str], None]
 ) -> Chunk:
     """The whole table as one chunk."""
-    raw, table = read_files(files, columns.texts, reading, columns.reading)
+    raw, table = read_files(files, columns.categories, reading, columns.reading)
     values = table.frame()
     frame = raw if isinstance(raw, pl.DataFrame) else values
     table = replace(table, values=as_trained(values, table.word, columns)[0])

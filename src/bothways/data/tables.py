@@ -84,7 +84,9 @@ class Table:
         return {name: place for place, name in enumerate(self.names)}
 
     def column(self, name: str) -> pl.Series:
-        """The column called `name`; categories come as text. The series has no name: Polars takes "^x$" for a pattern.
+        """The column called `name`; categories come as text, and NaN as null.
+
+        The series has no name: Polars takes "^x$" for a pattern.
 
         Raises:
             DataError: there is none, see `require`; or the file is damaged.
@@ -106,8 +108,9 @@ class Table:
             else:
                 columns = self._collected(self.values.select(pl.nth(places))).get_columns()
             for column in columns:
-                categories = isinstance(column.dtype, (pl.Categorical, pl.Enum))
-                self._read[column.name] = column.cast(pl.String) if categories else column
+                if isinstance(column.dtype, (pl.Categorical, pl.Enum)):
+                    column = column.cast(pl.String)
+                self._read[column.name] = column.fill_nan(None) if column.dtype.is_float() else column
         return pl.DataFrame([self._read[name] for name in names])
 
     def frame(self) -> pl.DataFrame:

@@ -82,7 +82,7 @@ def evaluate(
         raise InputError(f"There is no threshold to save. Choose one: add {option('false_alarm_rate', 0.01)}.")
     loaded, columns = load_with_columns(model)
     code = _positive(loaded, positive) if false_alarm_rate is not None or positive is not None else None
-    table = read_table(data, columns.texts, Reading(**reading), columns.reading)
+    table = read_table(data, columns.categories, Reading(**reading), columns.reading)
     read = {name: text for name, text in table.readings.items() if name in columns.needed}
     match_columns(table, columns, label=True)
     name, sequences, unseen, notices = evaluation_part(table, columns, part, loaded.classes, scheme=loaded.scheme)

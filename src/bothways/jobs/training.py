@@ -24,7 +24,6 @@ from bothways.network import Network
 from bothways.options import options, seconds_of
 from bothways.patterns import Patterns
 from bothways.runtime import Model
-from bothways.sequences import Sequences
 from bothways.settings import Search, Settings
 
 if TYPE_CHECKING:
@@ -128,7 +127,7 @@ def train(
     for notice in (guess_table(columns.guesses), *split.notices, *more):
         say(notice)
     refuse_leaks(split.table, columns, parts, allowed=allow_leaks, to="train", say=say)
-    say("; ".join(f"{name}: {_size(part)}" for name, part in parts.named.items()) + ".")
+    say("; ".join(f"{name}: {part.size}" for name, part in parts.named.items()) + ".")
     if resume and not checkpoint.exists():
         say(f"There is nothing to resume ({checkpoint} is not there): training starts from the beginning.")
 

@@ -42,7 +42,7 @@ def table_task(
         "data": str(path),
         "label": columns.label,
         "features": ", ".join(columns.features),
-        **{name: f"{len(part):,} sequences, {part.steps:,} steps" for name, part in parts.named.items()},
+        **{name: part.size for name, part in parts.named.items()},
     }
     task = array_task(
         Path(path).name,
