@@ -81,6 +81,19 @@ def _argument(name: str, values: tuple[object, ...]) -> str:
     return f'"{text}"' if quoted != text and not set(text) & set('"$`!\\') else quoted
 
 
+def missing(what: str, package: str | None, extra: str) -> MissingDependencyError:
+    """The error of work that needs a package of an extra of ours, which is not installed.
+
+    Example:
+        >>> raise missing("The server", "granian", "serve")
+        Traceback (most recent call last):
+        bothways.errors.MissingDependencyError: The server needs granian, which is not installed. Install it: ...
+    """
+    return MissingDependencyError(
+        f"{what} needs {package}, which is not installed. Install it: pip install 'bothways[{extra}]'"
+    )
+
+
 def counted(count: int, noun: str, plural: str = "") -> str:
     """A number and its noun.
 

@@ -101,6 +101,6 @@ def test_validation_decides_as_a_model_does() -> None:
     labels, lengths = np.array([0, 1, 1, 3, 4]), np.array([3, 2])  # the last two are of a type that training lacks
     scheme = scheme_of(("B-x", "I-x", "O"), unseen=("B-y", "I-y"))
     sequences = Sequences(np.zeros((5, 1)), lengths, labels, scheme=scheme)
-    assert Validation(network, weights, sequences, "entity_f1", 0)(weights).metric == 0.5
+    assert Validation(network, weights, sequences, "entity_f1", 0)(weights)[0] == 0.5
     model = Model([Member(network, weights)], ("B-x", "I-x", "O"))
     assert [tags.tolist() for tags in model.predict(sequences.arrays())] == [["B-x", "I-x", "I-x"], ["B-x", "I-x"]]

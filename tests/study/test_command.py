@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from bothways.cli import main
-from bothways.cli.comparisons import _live_table, _log_runs
+from bothways.cli.comparisons import _live_table, run_progress
 from bothways.metrics import Counts, score
 from bothways.study.factors import Setting
 from bothways.study.pool import Progress
@@ -127,9 +127,10 @@ def test_runs_come_in_on_a_terminal() -> None:
 
 
 def test_runs_come_in_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:
-    log, progress = _log_runs(), three_runs()
-    for _ in range(3):
-        log(progress)
+    progress = three_runs()
+    with run_progress() as log:
+        for _ in range(3):
+            log(progress)
     err = capsys.readouterr().err
     assert err.count("\n") == 1
     assert "2 of 5 runs, 1 diverged" in err

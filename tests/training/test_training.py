@@ -30,7 +30,7 @@ from bothways.training.epochs import BatchEpochs, Epochs, learning_rates
 from bothways.training.initializers import initial_weights
 from bothways.training.keras_model import batch, compile_model, get_weights, keras_model, labeled_arrays, set_weights
 from bothways.training.numbers import number_weights
-from bothways.training.validation import Validated, Validation
+from bothways.training.validation import Validation
 from tolerances import KERAS, error
 
 Array = npt.NDArray[Any]
@@ -202,9 +202,9 @@ def test_the_learning_rate_falls_to_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     """The last of ten epochs moves the weights about a tenth as far as one in the middle."""
     seen = []
 
-    def validate(self: Validation, weights: dict[str, Array]) -> Validated:
+    def validate(self: Validation, weights: dict[str, Array]) -> tuple[float, float]:
         seen.append(np.concatenate([array.ravel() for array in weights.values()]))
-        return Validated(0.0, 0.0)
+        return 0.0, 0.0
 
     monkeypatch.setattr(Validation, "__call__", validate)
     examples = some_examples([6] * 80)
@@ -284,9 +284,9 @@ def test_the_best_weights_are_kept_and_training_stops(monkeypatch: pytest.Monkey
     given = iter([(0.5, 0.9), (0.7, 0.8), (0.7, 0.7), (0.7, 0.7), (0.6, 0.1), (0.9, 0.9)])
     seen = []
 
-    def validate(self: Validation, weights: Any) -> Validated:
+    def validate(self: Validation, weights: Any) -> tuple[float, float]:
         seen.append(weights)
-        return Validated(*next(given))
+        return next(given)
 
     monkeypatch.setattr(Validation, "__call__", validate)
     reports: list[EpochReport] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -41,7 +40,8 @@ def run_progress() -> Iterator[Callable[[Progress], None]]:
     """
     console = display.words()
     if not console.is_terminal:
-        yield _log_runs()
+        with display.bar() as (_, log):
+            yield lambda progress: log(len(progress.done), progress.total, _how_far(progress), "")
         return
     with Live(console=console, transient=True, refresh_per_second=4) as live:
         yield lambda progress: live.update(_live_table(progress))
@@ -89,19 +89,6 @@ def _live_table(progress: Progress) -> Group:
         table.add_row(name, str(len(runs)), median, "training" if i < running else "")
     bar = ProgressBar(total=progress.total, completed=len(progress.done), width=40)
     return Group(table, bar, Text(_how_far(progress)))
-
-
-def _log_runs() -> Callable[[Progress], None]:
-    """A line for the first run, then one when some seconds have gone by, and one for the last."""
-    last = float("-inf")
-
-    def log(progress: Progress) -> None:
-        nonlocal last
-        if time.monotonic() - last >= display.LOG_EVERY or len(progress.done) == progress.total:
-            last = time.monotonic()
-            display.say(_how_far(progress))
-
-    return log
 
 
 def _how_far(progress: Progress) -> str:

@@ -85,7 +85,7 @@ def bar(each: bool = False) -> Iterator[tuple[Say, Callable[[float, float, str, 
         nonlocal last, logged
         if name != logged if each else time.monotonic() - last >= LOG_EVERY or done >= total:
             last, logged = time.monotonic(), name
-            say(f"{name}: {more}")
+            say(f"{name}: {more}" if more else name)
 
     if not console.is_terminal:
         yield say, log

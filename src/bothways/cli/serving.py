@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bothways.cli.options import Given, takes
-from bothways.errors import MissingDependencyError
+from bothways.errors import missing
 from bothways.options import options
 from bothways.serve import Limits
 
@@ -40,8 +40,6 @@ def serve(
     """
     try:
         from bothways.serve.server import serve as run
-    except ModuleNotFoundError as missing:
-        raise MissingDependencyError(
-            f"The server needs {missing.name}, which is not installed: pip install 'bothways[serve]'"
-        ) from None
+    except ModuleNotFoundError as reason:
+        raise missing("The server", reason.name, "serve") from None
     run(model, host, port, Limits(**limits), key, log_requests)

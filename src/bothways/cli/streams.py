@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -12,8 +11,7 @@ import typer
 from bothways.cli import display
 from bothways.cli.app import Json, ModelFile, print_json
 from bothways.errors import InputError, counted
-
-SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+from bothways.options import seconds_of
 
 
 def stream(
@@ -88,7 +86,7 @@ def stream(
         lookahead=lookahead,
         chunk=chunk,
         reorder=reorder,
-        idle=None if idle is None else _seconds(idle),
+        idle=None if idle is None else seconds_of("idle", idle),
         key=key,
         step=step,
         checkpoint=checkpoint,
@@ -99,16 +97,3 @@ def stream(
     else:
         dropped = f"; {done.dropped:,} events were late or came twice" if done.dropped else ""
         display.say(f"{counted(done.events, 'event')}, {counted(done.labels, 'label')}{dropped}.")
-
-
-def _seconds(text: str) -> float:
-    """A time such as 10m in seconds, or a plain number.
-
-    Example:
-        >>> _seconds("10m"), _seconds("2.5")
-        (600.0, 2.5)
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
-    if match is None:
-        raise InputError(f"--idle is {text!r}; give a number of seconds, or one with a unit: 30s, 10m, 2h, 1d.")
-    return float(match[1]) * SECONDS[match[2]]

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from bothways.data.clocks import ROW_NUMBERS, clock_columns, guess_order
@@ -444,14 +443,10 @@ def _check_stray_text(table: Table, name: str, droppable: bool) -> None:
 def _kind(table: Table, name: str, missing: bool = False) -> str:
     """What a column holds; one without any value counts as numbers if they may be missing."""
     dtype = table.schema[name]
-    if dtype == pl.Null or (dtype == pl.String and _empty(table.column(name))):
+    if dtype == pl.Null or (dtype == pl.String and not table.column(name).count()):
         return "numbers" if missing else "empty"
     if dtype.is_numeric() or dtype == pl.Boolean:
         return "numbers"
     if dtype.is_temporal():
         return "a date or time"
     return "text" if isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)) else f"of type {dtype}"
-
-
-def _empty(column: pl.Series) -> bool:
-    return bool(np.equal(column.null_count(), len(column)))

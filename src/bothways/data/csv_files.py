@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import polars as pl
 
@@ -63,11 +63,8 @@ def utf8(path: Path, say: Say) -> Iterator[Path]:
         plain, text = path, Path(folder, "text")
         if path.suffix.lower() == ".gz":
             plain = Path(folder, "plain")
-            try:
-                with gzip.open(path) as compressed, plain.open("wb") as file:
-                    shutil.copyfileobj(compressed, file, BLOCK)
-            except (EOFError, gzip.BadGzipFile, zlib.error):
-                raise DataError(f"{path}: this is no gzip file, or it is damaged or cut short.") from None
+            with decompressed(path) as compressed, plain.open("wb") as file:
+                shutil.copyfileobj(compressed, file, BLOCK)
         encoding = _encoding(path, plain)
         if encoding == "utf-8":
             yield plain
@@ -80,6 +77,27 @@ def utf8(path: Path, say: Say) -> Iterator[Path]:
         if encoding == WINDOWS:
             say(f"{path}: this is not UTF-8; it is read as Windows-1252 (Western European).")
         yield text
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Say which file the system cannot read: a DataError instead of an OSError."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file.") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
+
+
+@contextmanager
+def decompressed(path: Path) -> Iterator[BinaryIO]:
+    """A file whose name ends in .gz, opened to be read without its compression."""
+    try:
+        with gzip.open(path) as file:
+            yield cast("BinaryIO", file)
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise DataError(f"{path}: this is no gzip file, or it is damaged or cut short.") from None
 
 
 def _encoding(path: Path, plain: Path) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
 from bothways.data.csv_files import BROKEN, Say
-from bothways.errors import DataError, MissingDependencyError
+from bothways.errors import DataError, missing
 
 
 def read(path: Path, say: Say) -> pl.DataFrame:
@@ -16,10 +15,7 @@ def read(path: Path, say: Say) -> pl.DataFrame:
     try:
         import fastexcel
     except ImportError:
-        raise MissingDependencyError(
-            f"{path}: Excel files are read with fastexcel, which is not installed. Install it: "
-            "pip install 'bothways[excel]'"
-        ) from None
+        raise missing(f"{path}: an Excel file", "fastexcel", "excel") from None
     path.open("rb").close()  # else it cannot be told from one that is damaged
     try:
         workbook = fastexcel.read_excel(path)
@@ -29,8 +25,3 @@ def read(path: Path, say: Say) -> pl.DataFrame:
     if len(names := workbook.sheet_names) > 1:
         say(f"{path}: {names[0]!r} is read, the first of {len(names)} sheets.")
     return fields
-
-
-def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
-    """The same, `rows` rows at a time."""
-    yield from read(path, say).iter_slices(rows)

@@ -53,9 +53,6 @@ def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
     """
     schema: pl.Schema | None = None
     count = 0
-    if ".json" in path.suffixes:
-        yield from read(path, say).iter_slices(rows)
-        return
     with utf8(path, say) as text, text.open("rb") as file:
         while lines := file.readlines(BYTES):
             frame = _parse(path, b"".join(lines).removeprefix(b"\xef\xbb\xbf"), None)

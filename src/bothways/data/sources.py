@@ -38,7 +38,7 @@ class Format(NamedTuple):
 
     Attributes:
         read: `(path, say) -> frame`, as it stands in the file; `say` is called with what the user should know.
-        batches: `(path, rows, say) -> frames`, the same in order.
+        batches: `(path, rows, say) -> frames`, the same in order; None if it can only be read whole.
         write: `(frame, file, first) -> None` adds rows; None if rows cannot be added, or nothing be written.
         fields: what text is: "fields" of any kind of value, "strings" beside values with types, or just "text".
         writable: whether tables are written in it.
@@ -48,7 +48,7 @@ class Format(NamedTuple):
     """
 
     read: Callable[[Path, Say], pl.DataFrame | pl.LazyFrame]
-    batches: Callable[[Path, int, Say], Iterator[pl.DataFrame]]
+    batches: Callable[[Path, int, Say], Iterator[pl.DataFrame]] | None = None
     write: Callable[[pl.DataFrame, BinaryIO, bool], None] | None = None
     fields: str = "fields"
     writable: bool = True
@@ -87,8 +87,8 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         ".csv.gz": _CSV,
         ".tsv.gz": _TSV,
         ".jsonl.gz": _LINES,
-        ".json": _LINES._replace(write=None, writable=False, line=None),
-        ".xlsx": Format(excel_files.read, excel_files.batches, writable=False),
+        ".json": _LINES._replace(batches=None, write=None, writable=False, line=None),
+        ".xlsx": Format(excel_files.read, writable=False),
         **dict.fromkeys((".conll", ".conllu", ".conll03", ".bio", ".iob", ".iob2"), _CONLL),
         ".conll.gz": _CONLL,
         ".conllu.gz": _CONLL,

@@ -11,11 +11,12 @@ import numpy.typing as npt
 import polars as pl
 
 from bothways.data.columns import Columns, match_columns
+from bothways.data.csv_files import readable
 from bothways.data.encoding import Tally
 from bothways.data.fields import AS_SHOWN, FieldReader, LaterRowsDifferError, reading_notices
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_as_they_stand, group_rows, long_notice
 from bothways.data.sources import Files, Source, find_files
-from bothways.data.tables import Table, alike, read_files, readable
+from bothways.data.tables import Table, alike, read_files
 from bothways.data.words import as_in_file, as_trained, numbered_on, word_column
 from bothways.errors import DataError
 from bothways.sequences import Sequences
@@ -120,13 +121,13 @@ def _whole(
 
 def _batches(files: Files, rows: int, say: Callable[[str], None]) -> Iterator[tuple[str, pl.DataFrame]]:
     """The rows of all files with the name of the file, the columns as in the first one."""
+    read, batches = files.format.read, files.format.batches
     schema: pl.Schema | None = None
-    first = str(files.paths[0])
-    last = 0
+    first, last = str(files.paths[0]), 0
     for path in files.paths:
         before = last
         with readable(path):
-            for batch in files.format.batches(path, rows, say):
+            for batch in batches(path, rows, say) if batches else read(path, say).lazy().collect().iter_slices(rows):
                 frame, last = numbered_on(batch, files.format.words, before)
                 if schema is None:
                     schema = frame.schema

@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 
 import polars as pl
 
-from bothways.data.csv_files import BROKEN
+from bothways.data.csv_files import BROKEN, readable
 from bothways.data.fields import AS_SHOWN, FieldReader
 from bothways.data.sources import FORMATS, OUTPUTS, Files, Source, ending, find_files, parts_of
 from bothways.data.words import numbered_on, word_column
@@ -216,17 +216,6 @@ def read_files(
     reader = FieldReader(reading, learned, {*text, word or ""}, files.format.fields)
     typed = Table(files.name, reader.read(values), counts, 0, reader.notices(), tuple(notices), reader.decided, word)
     return values, typed
-
-
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Say which file the system cannot read: a DataError instead of an OSError."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file.") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
 
 
 def write_table(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:

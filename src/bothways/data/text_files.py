@@ -11,7 +11,7 @@ import polars as pl
 
 from bothways.data.csv_files import Say, utf8
 from bothways.data.words import SENTENCE
-from bothways.errors import DataError, MissingDependencyError
+from bothways.errors import DataError, missing
 
 WORDS = ("token",)
 """How the column of words is called."""
@@ -66,10 +66,7 @@ def _english(path: Path) -> Any:
     try:
         from spacy.lang.en import English
     except ImportError:
-        raise MissingDependencyError(
-            f"{path}: plain text is cut into words by spaCy, which is not installed. Install it: "
-            "pip install 'bothways[text]'"
-        ) from None
+        raise missing(f"{path}: cutting plain text into words", "spaCy", "text") from None
     english = English(max_length=2**31)
     english.add_pipe("sentencizer")
     return english

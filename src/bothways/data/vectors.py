@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
-import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bothways.data.csv_files import BROKEN
+from bothways.data.csv_files import BROKEN, decompressed, readable
 from bothways.errors import DataError, InputError, MissingDependencyError, counted
 
 FIRST = 50_000
@@ -212,32 +210,27 @@ def _of_text(path: Path, wanted: Collection[str]) -> tuple[dict[str, Matrix], li
     wrong: list[tuple[int, str]] = []
     twice: list[int] = []
     number = told = 0
-    try:
-        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
-            first = file.readline().removeprefix(b"\xef\xbb\xbf")
-            header = HEADER.fullmatch(first)
-            told, size = map(int, header.groups()) if header else (0, max(1, len(first.split()) - 1))
-            lines = enumerate(file, 2) if header else enumerate(chain([first], file), 1)
-            for number, line in lines:
-                fields = line.split()
-                if not fields:
-                    continue
-                if len(fields) != size + 1:
-                    wrong.append((number, f"has {counted(len(fields) - 1, 'number')}, not {size}"))
-                    continue
-                word = fields[0].decode("utf-8", "replace")
-                if number - bool(header) > FIRST and word not in wanted:
-                    continue
-                if word in found:
-                    twice.append(number)
-                elif (vector := _vector(fields[1:])) is None:
-                    wrong.append((number, "holds what is no finite number"))
-                else:
-                    found[word] = vector
-    except (EOFError, gzip.BadGzipFile, zlib.error):
-        raise DataError(f"{path}: this is no gzip file, or it is damaged or cut short.") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
+    with readable(path), decompressed(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+        first = file.readline().removeprefix(b"\xef\xbb\xbf")
+        header = HEADER.fullmatch(first)
+        told, size = map(int, header.groups()) if header else (0, max(1, len(first.split()) - 1))
+        lines = enumerate(file, 2) if header else enumerate(chain([first], file), 1)
+        for number, line in lines:
+            fields = line.split()
+            if not fields:
+                continue
+            if len(fields) != size + 1:
+                wrong.append((number, f"has {counted(len(fields) - 1, 'number')}, not {size}"))
+                continue
+            word = fields[0].decode("utf-8", "replace")
+            if number - bool(header) > FIRST and word not in wanted:
+                continue
+            if word in found:
+                twice.append(number)
+            elif (vector := _vector(fields[1:])) is None:
+                wrong.append((number, "holds what is no finite number"))
+            else:
+                found[word] = vector
     notices = []
     if wrong:
         at = f"{path}, line {wrong[0][0]} {wrong[0][1]}. Such lines: {len(wrong):,} of {number:,}"

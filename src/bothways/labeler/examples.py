@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bothways.data import (
+    GAP,
+    Columns,
+    Tally,
+    draw_parts,
+    evaluation_part,
+    fit_arrays,
+    match_columns,
+    read_and_split,
+)
+from bothways.data.columns import NONE
 from bothways.errors import InputError
+from bothways.labeler.frames import labeled_table
 from bothways.labeler.labels import Labels, class_weights, coded, read_labels, read_weights, tag_scheme
 from bothways.runtime.inputs import (
     Array,
@@ -24,19 +36,13 @@ from bothways.sequences import Sequences
 from bothways.training import Settings
 
 if TYPE_CHECKING:
-    from bothways.data import Columns
     from bothways.labeler.estimator import SequenceLabeler
-
-NONE = "none"
-"""No column, for roles that are not guessed."""
 
 
 def split_arrays(
     labeler: SequenceLabeler, X: Any, y: Any, sample_weight: Any, settings: Settings, shares: tuple[float, ...]
 ) -> tuple[Columns, Array, Sequences, Sequences | None]:
     """The columns of arrays, the classes, what to learn from, and what is held out."""
-    from bothways.data import GAP, Columns, Tally, draw_parts, fit_arrays
-
     if labeler.vectors is not None:
         raise InputError("vectors are for the words of a data frame, but X holds arrays. Leave vectors out.")
     sequences, form = read_arrays("X", X, features=None)
@@ -65,9 +71,6 @@ def split_frame(
     labeler: SequenceLabeler, X: Any, y: Any, sample_weight: Any, settings: Settings, shares: tuple[float, ...]
 ) -> tuple[Columns, Array, Sequences, Sequences | None]:
     """The same for a data frame."""
-    from bothways.data import read_and_split
-    from bothways.labeler.frames import labeled_table
-
     table, label, labels = labeled_table("X", X, y, per=labeler.per, missing=labeler.missing_label, drop=labeler.drop)
     _classes(labels)
     # Roles are given and never guessed: numbers are numbers.
@@ -124,9 +127,6 @@ def validation(labeler: SequenceLabeler, data: Any, columns: Columns, classes: A
         raise InputError("validation_data must be a pair (X, y).")
     name, (X, y) = "validation X", data
     if is_frame(X) and columns.label:
-        from bothways.data import evaluation_part, match_columns
-        from bothways.labeler.frames import labeled_table
-
         per, missing = columns.per, labeler.missing_label
         table, label, _ = labeled_table(name, X, y, per=per, missing=missing, drop=labeler.drop)
         match_columns(table, replace(columns, label=label), label=True)

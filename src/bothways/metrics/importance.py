@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from bothways.errors import InputError
 from bothways.metrics.bootstrap import Resamples, interval
-from bothways.metrics.counts import count
+from bothways.metrics.counts import count, counted_labels
 from bothways.metrics.scores import score
-from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
+from bothways.sequences import Array, Numbers, Sequences
 
 STEPS = 20_000
 """At most this many steps are labeled at once,"""
@@ -172,7 +172,7 @@ def sample(sequences: Sequences, seed: int = 0) -> Sequences:
     """
     generator = np.random.default_rng(seed)
     most = _most_steps(sequences)
-    known = _known(sequences)
+    known = counted_labels(sequences)
     numbers = sequences.sequence_of_steps if sequences.per == "step" else np.arange(len(sequences))
     chosen = (np.bincount(numbers[known], minlength=len(sequences)) > 0) & (sequences.lengths > 0)
     if not chosen.any():
@@ -191,15 +191,9 @@ def _most_steps(sequences: Sequences) -> int:
     return max(1, min(STEPS, CELLS // max(1, sequences.features)))
 
 
-def _known(sequences: Sequences) -> npt.NDArray[np.bool_]:
-    """Which labels count."""
-    known: npt.NDArray[np.bool_] = sequences.known_labels != NO_LABEL
-    return known if sequences.weights is None else known & (sequences.weights > 0)
-
-
 def _cut(sequences: Sequences, longest: int, generator: np.random.Generator) -> Sequences:
     """Of each sequence at most this many steps in a row, a label that counts among them."""
-    known, offsets = np.flatnonzero(_known(sequences)), sequences.offsets
+    known, offsets = np.flatnonzero(counted_labels(sequences)), sequences.offsets
     bounds = np.searchsorted(known, offsets)
     steps = known[generator.integers(bounds[:-1], bounds[1:])] - offsets[:-1]
     starts = np.clip(
@@ -287,7 +281,7 @@ def _sides(
 
 def _steps(sequences: Sequences, generator: np.random.Generator) -> tuple[Numbers, npt.NDArray[np.float32]]:
     """Some labeled steps, as many of each class as there are, at most its share; and how much each stands for."""
-    known, labels = _known(sequences), sequences.known_labels
+    known, labels = counted_labels(sequences), sequences.known_labels
     classes, sizes = np.unique(labels[known], return_counts=True)
     longest = min(2 * REACH + 1, int(sequences.lengths.max()))
     most = max(1, min(SAMPLED, AROUND * _most_steps(sequences) // longest) // len(classes))

@@ -36,17 +36,16 @@ PROBLEMS: Mapping[str, Problem] = MappingProxyType(
     {
         problem.name: problem
         for problem in (
-            Problem("cumulative-sum", "the past is enough", cumulative_sum, sums.cumulative_sum_accuracy),
-            Problem("remaining-sum", "the future is needed", remaining_sum, sums.remaining_sum_accuracy),
-            Problem("balance", "both sides say something, together all", balance, sums.balance_accuracy),
-            Problem("past-echo", "memory of one past step", past_echo, echoes.past_echo_accuracy),
-            Problem("future-echo", "one later step is needed", future_echo, echoes.future_echo_accuracy),
-            Problem("neighbours", "half from either side", neighbours, echoes.neighbours_accuracy),
-            Problem("parity", "one side alone says nothing", parity, echoes.parity_accuracy),
-            Problem("noisy-switch", "noise: both ways know best", noisy_switch, switch.noisy_switch_accuracy),
+            Problem("cumulative-sum", cumulative_sum, sums.cumulative_sum_accuracy),
+            Problem("remaining-sum", remaining_sum, sums.remaining_sum_accuracy),
+            Problem("balance", balance, sums.balance_accuracy),
+            Problem("past-echo", past_echo, echoes.past_echo_accuracy),
+            Problem("future-echo", future_echo, echoes.future_echo_accuracy),
+            Problem("neighbours", neighbours, echoes.neighbours_accuracy),
+            Problem("parity", parity, echoes.parity_accuracy),
+            Problem("noisy-switch", noisy_switch, switch.noisy_switch_accuracy),
             Problem(
                 "intrusion-flows",
-                "attacks told by what follows, what came before, or themselves",
                 intrusion_flows,
                 flows.intrusion_flows_accuracy,
                 features=5,

@@ -79,7 +79,6 @@ class Problem:
 
     Attributes:
         name: as on the command line, as "cumulative-sum".
-        shows: what it is there to show, in a line.
         generate: `generate(n_sequences, n_timesteps, ..., seed=None)` gives `X (n_sequences, n_timesteps, features)`
             and `y (n_sequences, n_timesteps, 1)`.
         bayes_accuracy: `bayes_accuracy(n_timesteps, ...)`, with the same parameters as `generate`.
@@ -95,7 +94,6 @@ class Problem:
     """
 
     name: str
-    shows: str
     generate: Callable[..., tuple[Inputs, Labels]]
     bayes_accuracy: Callable[..., BayesAccuracy]
     features: int = 1

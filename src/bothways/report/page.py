@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from bothways.errors import DataError, MissingDependencyError, counted
+from bothways.errors import DataError, counted, missing
 from bothways.files import check_output, written_whole
 from bothways.report.content import Report
 from bothways.report.html import text
@@ -28,10 +28,8 @@ def check_report_file(path: str | os.PathLike[str]) -> Path:
     path = check_output(path, (".html", ".htm"))
     try:
         import bothways.report.figures  # noqa: F401
-    except ModuleNotFoundError as missing:
-        raise MissingDependencyError(
-            f"A report is drawn with {missing.name}, which is not installed. Install it: pip install 'bothways[report]'"
-        ) from None
+    except ModuleNotFoundError as reason:
+        raise missing("A report", reason.name, "report") from None
     return path
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import joblib
 
-from bothways.errors import BothwaysError, InputError, MissingDependencyError
+from bothways.errors import BothwaysError, InputError, missing
 from bothways.metrics import Score
 from bothways.study.factors import Setting
 from bothways.study.runs import FAILED, Run, RunId
@@ -191,11 +191,8 @@ def on_cluster(address: str | None) -> Iterator[None]:
         raise InputError(f"cluster is {address!r}; give ray://HOST, ray://auto or dask://HOST:PORT.")
     try:
         connected = _CLUSTERS[kind](address, place)
-    except ModuleNotFoundError as missing:
-        raise MissingDependencyError(
-            f"A cluster at {address} needs {missing.name}, which is not installed. "
-            f"Install it: pip install 'bothways[cluster]'"
-        ) from None
+    except ModuleNotFoundError as reason:
+        raise missing(f"A cluster at {address}", reason.name, "cluster") from None
     except (OSError, RuntimeError, ValueError) as reason:
         raise InputError(f"There is no cluster at {address} ({_words(reason)}).") from None
     with connected:

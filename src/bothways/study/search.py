@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bothways.errors import InputError, MissingDependencyError
+from bothways.errors import InputError, missing
 from bothways.metrics import Score
 from bothways.study.factors import Setting
 from bothways.study.grid import Grid, GridCell
@@ -111,7 +111,5 @@ def need_optuna() -> None:
     """Check that Optuna is installed."""
     try:
         import optuna  # noqa: F401
-    except ModuleNotFoundError as missing:
-        raise MissingDependencyError(
-            f"A search needs {missing.name}, which is not installed. Install it: pip install 'bothways[search]'"
-        ) from None
+    except ModuleNotFoundError as reason:
+        raise missing("A search", reason.name, "search") from None

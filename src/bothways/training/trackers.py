@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bothways.errors import MissingDependencyError
+from bothways.errors import missing
 
 if TYPE_CHECKING:
     from bothways.training.loop import EpochReport
@@ -23,8 +23,8 @@ def tensorboard(folder: str | Path) -> Iterator[Tracker]:
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
-    except ModuleNotFoundError as missing:
-        raise _missing("TensorBoard", "tensorboard", missing) from None
+    except ModuleNotFoundError as reason:
+        raise missing("Writing for TensorBoard", reason.name, "tensorboard") from None
     writer = EventFileWriter(str(folder))
 
     def track(report: EpochReport) -> None:
@@ -42,8 +42,8 @@ def mlflow_run(experiment: str, parameters: Mapping[str, Any]) -> Iterator[Track
     """Send reports to MLflow as a run of their own; it fails with the block, unless that ends by Ctrl-C."""
     try:
         import mlflow
-    except ModuleNotFoundError as missing:
-        raise _missing("MLflow", "mlflow", missing) from None
+    except ModuleNotFoundError as reason:
+        raise missing("Logging to MLflow", reason.name, "mlflow") from None
     mlflow.set_experiment(experiment)
     mlflow.start_run()
     mlflow.log_params(dict(parameters))
@@ -63,10 +63,3 @@ def numbers(report: EpochReport) -> dict[str, float]:
     valid = {"loss": report.valid_loss, report.metric.replace(" ", "_"): report.valid_metric}
     known = {f"valid/{name}": value for name, value in valid.items() if value is not None}
     return {"loss": report.loss, **known, "steps_per_second": report.steps_per_second}
-
-
-def _missing(name: str, extra: str, missing: ModuleNotFoundError) -> MissingDependencyError:
-    return MissingDependencyError(
-        f"{name} is needed for this and not installed ({missing.name} is missing). "
-        f"Install it: pip install 'bothways[{extra}]'"
-    )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from bothways.errors import InputError
@@ -13,18 +11,6 @@ from bothways.runtime import padded, probabilities, scores_of
 from bothways.runtime.decisions import decided
 from bothways.sequences import Sequences
 from bothways.training.initializers import Floats
-
-
-class Validated(NamedTuple):
-    """How good a network is.
-
-    Attributes:
-        metric: the score that decides.
-        loss: the mean cross-entropy.
-    """
-
-    metric: float
-    loss: float
 
 
 class Validation:
@@ -45,7 +31,7 @@ class Validation:
         >>> network = Network(features=1, classes=2, units=4)
         >>> weights = {name: np.ones(shape, np.float32) for name, shape in network.weight_shapes().items()}
         >>> sequences = Sequences(np.zeros((2, 1)), np.array([2]), labels=np.array([1, 0]))
-        >>> Validation(network, weights, sequences, "accuracy", 1)(weights).metric
+        >>> Validation(network, weights, sequences, "accuracy", 1)(weights)[0]
         0.5
     """
 
@@ -70,8 +56,8 @@ class Validation:
         self._count, self._loss = len(labels), score("loss", self._classes)
         self._scheme = sequences.scheme and sequences.scheme.first(network.classes)
 
-    def __call__(self, weights: dict[str, Floats]) -> Validated:
-        """Validate a network by its weights."""
+    def __call__(self, weights: dict[str, Floats]) -> tuple[float, float]:
+        """The score that decides and the mean cross-entropy of a network with these weights."""
         p = probabilities(scores_of(self._network, weights, self._groups, self._count))
         # What a model predicts are well-formed tags.
         predicted = decided(p, scheme=self._scheme, lengths=self._sequences.lengths) if self._scheme else None
@@ -80,7 +66,7 @@ class Validation:
             metric = self._average_precision(p)
         else:
             metric = score(self._monitor, self._classes, self._positive).of(counts)
-        return Validated(metric, self._loss.of(counts))
+        return metric, self._loss.of(counts)
 
     def _average_precision(self, p: Floats) -> float:
         """That of the positive class of two, else the mean over the classes with labels."""
