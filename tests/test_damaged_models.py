@@ -21,7 +21,7 @@ import safetensors.numpy
 
 from bothways import baselines, jobs, store
 from bothways.data import Columns, Table, fit_arrays
-from bothways.data.encoding import fit_encoding
+from bothways.data.fitting import fit_encoding
 from bothways.data.sequences import group_rows
 from bothways.data.vectors import Vectors
 from bothways.errors import BothwaysError, ModelFileError

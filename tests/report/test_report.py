@@ -17,7 +17,7 @@ import pytest
 
 from bothways.errors import DataError, InputError, MissingDependencyError
 from bothways.metrics import Fall, Importance, evaluate
-from bothways.report import Report, check_report_file, sections, verdict, warnings, write_report
+from bothways.report import Report, check_report_file, verdict, warnings, worst, write_report
 from bothways.report.worst import busiest_window, telling_inputs, worst_sequences
 from bothways.sequences import Sequences
 
@@ -27,7 +27,7 @@ pytest.importorskip("matplotlib")
 @pytest.fixture(autouse=True)
 def _few_drawings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing is what takes time."""
-    monkeypatch.setattr(sections, "WORST", 3)
+    monkeypatch.setattr(worst, "WORST", 3)
 
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bothways.data.columns import Columns, choose_columns
-from bothways.data.encoding import Tally, fit_encoding
+from bothways.data.columns import Columns
+from bothways.data.encoding import Tally
+from bothways.data.fitting import fit_encoding
+from bothways.data.roles import choose_columns
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded
 from bothways.data.sources import Source
 from bothways.data.splits import GAP, SHARES, Parts, split_table

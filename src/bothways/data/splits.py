@@ -115,8 +115,7 @@ def split_table(
         if tuple(shares) == SHARES:
             columns = replace(columns, draw=Draw(seed, _fingerprint(whole), gap))
     pieces_of = [sequences.keep(numbers == k) if (numbers == k).any() else None for k in range(len(PARTS))]
-    train, valid, test = pieces_of
-    if train is None:
+    if (train := pieces_of[0]) is None:
         raise DataError(f"{table.source}: no row is in the train part. Mark some with 'train' in {columns.split!r}.")
     classes = _seen(train)
     if len(classes) < 2:
@@ -124,15 +123,14 @@ def split_table(
             f"{table.source}: the train part has one label only ({listed([labels[code] for code in classes])} in "
             f"{columns.label!r}); telling labels apart takes two at least."
         )
-    later = [code for part in (valid, test) if part is not None for code in _seen(part)]
+    later = [code for part in pieces_of[1:] if part is not None for code in _seen(part)]
     unseen = [code for code in dict.fromkeys(later) if code not in classes]
     codes = [*classes, *unseen]
-    train = _recoded(train, codes)
-    valid, test = (None if part is None else _recoded(part, codes) for part in (valid, test))
+    valid, test = (None if part is None else _recoded(part, codes) for part in pieces_of[1:])
     names = tuple(labels[code] for code in codes)
-    parts = Parts(train, valid, test, names[: len(classes)], names[len(classes) :])
-    scheme = scheme_of(parts.classes, train.labels, train.lengths, parts.unseen) if columns.per == "step" else None
-    if scheme is not None:
+    parts = Parts(_recoded(train, codes), valid, test, names[: len(classes)], names[len(classes) :])
+    train = parts.train
+    if columns.per == "step" and (scheme := scheme_of(parts.classes, train.labels, train.lengths, parts.unseen)):
         tagged: dict[str, Any] = {name: replace(part, scheme=scheme) for name, part in parts.named.items()}
         parts = replace(parts, **tagged)
         notices += malformed_notices(table, columns.label, [*tagged.values()], names)
@@ -237,7 +235,10 @@ def evaluation_part(
     sequences = whole
     if part != "all":
         if not has_parts:
-            raise DataError(f"{table.source}: {_why_no_parts(columns)} Leave out {option('split')} to use all rows.")
+            why = "it is not the table that the model was trained on, and has no split column"
+            if columns.split is not None:
+                why = f"there is no split column {columns.split!r}"
+            raise DataError(f"{table.source}: {why}, so it has no parts. Leave out {option('split')} to use all rows.")
         if drawn and draw is not None:
             groups = groups_of(table, columns, whole)
             sequences, numbers, _ = draw_parts(table.source, whole, SHARES, draw.seed, groups=groups, gap=draw.gap)
@@ -392,12 +393,6 @@ def _class_notices(columns: Columns, parts: Parts) -> list[str]:
         absent = [label for code, label in enumerate(parts.classes) if code not in there]
         said += [f"{listed(absent)}: none in the valid part, so F1 is 0 there"] if absent else []
     return [*notices, f"Too rare to be sure of: {'; '.join(said)}."] if said else notices
-
-
-def _why_no_parts(columns: Columns) -> str:
-    if columns.split is not None:
-        return f"there is no split column {columns.split!r}, so it has no parts."
-    return "it is not the table that the model was trained on, and has no split column, so it has no parts."
 
 
 def _fingerprint(whole: Sequences) -> int:

@@ -18,7 +18,7 @@ from bothways.data import (
     match_columns,
     read_and_split,
 )
-from bothways.data.columns import NONE
+from bothways.data.roles import NONE
 from bothways.errors import InputError
 from bothways.labeler.frames import labeled_table
 from bothways.labeler.labels import Labels, class_weights, coded, read_labels, read_weights, tag_scheme

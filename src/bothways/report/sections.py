@@ -10,23 +10,16 @@ from bothways.metrics import EntityScores, Interval, curve, share, title
 from bothways.report import figures
 from bothways.report.content import Report
 from bothways.report.html import between, facts, figure, number, row, section, short, table, text, track, wide
-from bothways.report.sentences import sentence, spans
 from bothways.report.words import baseline_words, importance_words
 from bothways.report.words import verdict as verdict_words
-from bothways.report.worst import Floats, busiest_window, input_values, telling_inputs, worst_sequences
-from bothways.sequences import Numbers
+from bothways.report.worst import worst
 
-WORST = 10
-STEPS_SHOWN = 1500
-WORDS_SHOWN = 150
 CONFUSION_CLASSES = 20
 ROOMY_CLASSES = 9
 FEW_CLASSES = 4
 CURVES = 6
 ROWS = 200
-INPUTS = 3
 COLUMNS = 20
-WORDS = 40
 MISTAKES = 10
 EVEN = 0.02
 """Confidence and accuracy this close are as good as equal."""
@@ -208,11 +201,6 @@ def late(report: Report) -> str:
     return section("Labels in a stream", lead, table(["Later steps", name[0].upper() + name[1:], "µs per step"], rows))
 
 
-def worst(report: Report) -> str:
-    """The sequences that are labeled worst."""
-    return _worst_labels(report) if report.sequences.per == "sequence" else _worst_steps(report)
-
-
 def training(report: Report) -> str:
     """How training went."""
     if not report.history:
@@ -297,99 +285,6 @@ def _calibration(report: Report) -> str:
     brier = f"{number(result.brier)}<small>best at 0</small>"
     cards = _cards({"Expected calibration error": error, "Brier score": brier})
     return section("Calibration", lead, cards, f"<figure>{figures.reliability(result)}</figure>")
-
-
-def _worst_steps(report: Report) -> str:
-    lengths, offsets = report.sequences.lengths, report.sequences.offsets.tolist()
-    numbers, known = report.sequences.sequence_of_steps, report.expected >= 0
-    wrong = known & (report.expected != report.predicted)
-    mistakes, labels = (np.bincount(numbers[some], minlength=len(lengths)) for some in (wrong, known))
-    chosen = worst_sequences(mistakes, labels, WORST)
-    if not chosen:
-        return section("The worst sequences", "Not one step of any sequence is labeled wrong.", " ")
-    most = WORDS_SHOWN if report.sentences else STEPS_SHOWN
-    inside = [busiest_window(wrong[offsets[i] : offsets[i + 1]], most) for i in chosen]
-    windows = [slice(offsets[i] + at.start, offsets[i] + at.stop) for i, at in zip(chosen, inside, strict=True)]
-    expected, predicted = (spans(report, codes) for codes in (report.expected, report.predicted))
-    names = expected.names if report.sentences else report.names
-    pair = (expected.kinds, predicted.kinds) if report.sentences else (report.expected, report.predicted)
-    coloured = _coloured([kinds[window] for window in windows for kinds in pair], len(names))
-    colours = [_colour(code, coloured) for code in range(len(names))]
-    inputs, shown = [] if report.sentences else telling_inputs(report, INPUTS), []
-    for k, (i, at, window) in enumerate(zip(chosen, inside, windows, strict=True)):
-        said = f"{mistakes[i]:,} of {labels[i]:,} steps wrong ({mistakes[i] / labels[i]:.1%})"
-        if (cut := int(lengths[i]) - most) > 0:
-            said += f"; steps {at.start:,} to {at.stop - 1:,} are shown, {cut:,} others are cut"
-        name = text(report.sequences.id(i))
-        if report.sentences:
-            drawing = sentence(report.texts, expected, predicted, wrong, window, colours)
-        else:
-            says = f"Sequence {name}, step by step: {said}"
-            drawing = wide(figures.steps(report, k, window, at.start, coloured, inputs, says))
-        shown.append(f"<h3>{name} <small>{said}</small></h3>{drawing}")
-    lead = (
-        "By the number of wrong steps times their share, so that neither short nor long sequences crowd out others. "
-        "Steps count from 0. "
-    )
-    if report.sentences:
-        lead += "Above the words: what is expected; below: what is predicted. Words that are labeled wrong are bold."
-    else:
-        lead += "Below the bands: the probability of the expected label"
-        lead += f", and the {len(inputs)} inputs that tell the labels apart best." if inputs else "."
-    return section("The worst sequences", lead, _legend(names, coloured), *shown)
-
-
-def _worst_labels(report: Report) -> str:
-    expected, predicted, p = report.expected, report.predicted, report.probabilities
-    chance = p[np.arange(len(expected)), np.maximum(expected, 0)]
-    wrong = np.flatnonzero((expected >= 0) & (expected != predicted))
-    if len(wrong) == 0:
-        return section("The worst sequences", "Not one sequence is labeled wrong.", " ")
-    chosen = wrong[np.argsort(chance[wrong], kind="stable")][:WORST].tolist()
-    most = np.argsort(-p[chosen].sum(axis=0), kind="stable")[: figures.CLASS_COLOURS]
-    coloured, means, inputs = sorted(most.tolist()), input_values(report), telling_inputs(report, INPUTS)
-    rows = []
-    for i in chosen:
-        bar = "".join(
-            f'<span style="width:{part:.2%};background:{_colour(code, coloured)}" '
-            f'title="{text(report.classes[code])}: {part:.3f}"></span>'
-            for code, part in enumerate(p[i].tolist())
-            if part > 0.002
-        )
-        names = (text(report.classes[expected[i]]), text(report.classes[predicted[i]]))
-        chances = (number(float(chance[i])), number(float(p[i].max())), f'<span class="chances">{bar}</span>')
-        rows.append(row(text(report.sequences.id(i)), (*names, *chances, text(_inside(report, i, means, inputs), 160))))
-    what = "Means of inputs" if report.texts is None else "Words"
-    head = ["Sequence", "Expected", "Predicted", "P(expected)", "P(predicted)", "All classes", what]
-    lead = f"Of {len(wrong):,} sequences that are labeled wrong, the {len(chosen)} that the model was most sure of."
-    return section("The worst sequences", lead, _legend(report.names, coloured), table(head, rows, "labels"))
-
-
-def _inside(report: Report, sequence: int, means: Floats, inputs: list[int]) -> str:
-    """What a sequence holds, in short: its words, or the means of some inputs."""
-    if report.texts is None:
-        return ", ".join(f"{report.inputs[k]} {means[sequence, k]:.4g}" for k in inputs)
-    start = int(report.sequences.offsets[sequence])
-    words = report.texts[start : start + min(WORDS, int(report.sequences.lengths[sequence]))]
-    return " ".join(str(word) for word in words)
-
-
-def _coloured(seen: Sequence[Numbers], count: int) -> list[int]:
-    """The codes that get a colour of their own, of this many: those that are seen most; -1 is none."""
-    counts = sum((np.bincount(codes[codes >= 0], minlength=count) for codes in seen), np.zeros(count, np.int64))
-    return sorted(np.argsort(-counts, kind="stable")[: figures.CLASS_COLOURS].tolist())
-
-
-def _legend(names: Sequence[str], coloured: list[int]) -> str:
-    items = [(_colour(code, coloured), text(names[code])) for code in coloured]
-    if len(names) > len(coloured):
-        items.append(("var(--soft)", f"{len(names) - len(coloured)} others"))
-    listed = "".join(f'<li><span style="background:{colour}"></span>{name}</li>' for colour, name in items)
-    return f'<ul class="legend">{listed}</ul>'
-
-
-def _colour(code: int, coloured: list[int]) -> str:
-    return f"var(--{figures.COLOURS[figures.class_colour(code, coloured)]})"
 
 
 ALL = (

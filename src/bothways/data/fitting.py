@@ -1,0 +1,146 @@
+"""An encoding learned from the train part."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from bothways.data.columns import Columns
+from bothways.data.encoding import Category, Encoding, Number, Rows, as_text, float_column, gaps_of
+from bothways.data.spelling import LEAST, VIEWS, views
+from bothways.data.tables import Table
+from bothways.data.vectors import VectorFiles, read_vectors
+from bothways.errors import DataError, InputError, counted, option
+from bothways.sequences import Sequences
+
+DISTINCT = 0.9
+"""A column of text with a larger share of distinct values tells rows apart and nothing else."""
+
+FEW_ROWS = 20
+"""With fewer rows than these, or values that are there once, their shares say nothing."""
+
+NEW_WORDS = 0.01
+"""If a larger share of the rows have a value that is there once, new ones will come, and their spelling is read, too.
+
+The share of new values is about that of those seen once (Good 1953, "The Population Frequencies of Species").
+"""
+
+UNEVEN = 0.1
+"""Gaps vary if more than one in a hundred is off their median by this share of it."""
+
+
+def fit_encoding(
+    table: Table, columns: Columns, train: Sequences, vectors: VectorFiles | None = None
+) -> tuple[Encoding, list[str]]:
+    """Learn from the train part how features become numbers, and read the vectors of its words."""
+    rows, order = train.table_rows, columns.order
+    notices: list[str] = []
+    numbers: list[Number] = []
+    kinds: list[Category] = []
+    table.columns(columns.features)
+    for name in columns.features:
+        column = table.column(name).gather(rows)
+        if column.null_count() == len(column):
+            notices.append(f"Column {name!r} is left out: it is empty in the train part.")
+        elif name not in columns.categories:
+            values, missing = float_column(table, name, column, rows)
+            numbers.append(Number(name, float(values.cast(pl.Float64).mean()), missing is not None))  # type: ignore[arg-type]
+            if missing is not None:
+                notices.append(
+                    f"Column {name!r}: {counted(int(missing.sum()), 'row')} of the train part without a number; filled "
+                    "with the mean, and a column says where."
+                )
+        else:
+            text = as_text(column)
+            counts = (
+                text.alias("value").value_counts(name="n").sort("n", "value", descending=[True, False], nulls_last=True)
+            )
+            distinct = counts.height
+            if len(text) >= FEW_ROWS and distinct > DISTINCT * len(text):
+                notices.append(
+                    f"Column {name!r} is left out: {distinct:,} of its {len(text):,} values in the train part differ, "
+                    "so it tells rows apart and nothing else."
+                )
+                continue
+            kinds.append(Category(name, tuple(counts["value"].to_list())))
+            if column.dtype == pl.String and counts.filter(n=1).height > max(FEW_ROWS, NEW_WORDS * len(text)):
+                kinds += _spelling(name, counts)
+                notices.append(
+                    f"Column {name!r}: many of its values come once, as words do, so their spelling is read, too."
+                )
+    gaps = ""
+    if order is not None:
+        places = table.column(order).gather(rows)
+        if vary(gaps_of(places, train.offsets), train.offsets):
+            gaps = "times" if places.dtype.is_temporal() else "numbers"
+            notices.append(f"The gaps between steps vary, so the gap to the previous step in {order!r} is a feature.")
+    if not numbers and not kinds:
+        raise DataError(f"{table.source}: no column is left to learn from. {' '.join(notices)}")
+    encoding = Encoding(tuple(numbers), tuple(kinds), gaps)
+    if vectors is not None:
+        if (words := encoding.words()) is None:
+            raise DataError(f"{table.source}: no column holds words, which {option('vectors', vectors.name)} is for.")
+        seen = next(category.values for category in kinds if category.name == words)
+        read, said = read_vectors(vectors, words, seen)
+        encoding, notices = replace(encoding, vectors=read), [*notices, *said]
+    return encoding, notices
+
+
+def fit_arrays(name: str, train: Sequences, categorical: Collection[int]) -> tuple[Encoding, list[str]]:
+    """The same for sequences from arrays, whose columns are named by their numbers.
+
+    Example:
+        >>> train = Sequences.from_arrays([np.array([[7, 0.5], [3, np.nan], [7, 0.7]])])
+        >>> encoding, notices = fit_arrays("X", train, categorical=[0])
+        >>> encoding.names, encoding.categories[0].values
+        (('1', '1 is missing', '0'), ('7', '3'))
+    """
+    numbers, kinds, notices = [], [], []
+    for at in range(train.features):
+        column = train.values[:, at]
+        missing = np.isnan(column)
+        if at in categorical:
+            codes, counts = np.unique(column[~missing & (column > 0)].astype(np.int64), return_counts=True)
+            kept = np.argsort(-counts, kind="stable")
+            kinds.append(Category(str(at), tuple(str(codes[k]) for k in kept)))
+        else:
+            # What is missing everywhere is zeros, and what is missing in places has a flag.
+            somewhere = bool(missing.any()) and not missing.all()
+            mean = 0.0 if missing.all() else float(column[~missing].mean(dtype=np.float64))
+            numbers.append(Number(str(at), mean, somewhere))
+            if missing.any():
+                notices.append(
+                    f"{name}: feature {at} is missing at {counted(int(missing.sum()), 'step')}; filled with the mean, "
+                    "and a column says where."
+                )
+    if np.isnan(train.values).all():
+        raise InputError(f"{name} has no feature to learn from: all of its values are missing.")
+    return Encoding(tuple(numbers), tuple(kinds)), notices
+
+
+def vary(gaps: npt.NDArray[np.float32], offsets: Rows) -> bool:
+    """Whether gaps, as `gaps_of` gives them, differ from one another by more than a little.
+
+    Example:
+        >>> vary(np.array([0, 1, 1, 1], np.float32), np.array([0, 4]))
+        False
+    """
+    inner = np.ones(len(gaps), bool)
+    inner[offsets[:-1]] = False
+    seconds = np.expm1(gaps[inner].astype(np.float64))
+    if not len(seconds):
+        return False
+    median = float(np.median(seconds))
+    return float((np.abs(seconds - median) > UNEVEN * median).mean()) > 0.01
+
+
+def _spelling(name: str, counts: pl.DataFrame) -> Iterator[Category]:
+    """What is read of the spelling of words, which stand with their numbers in `value` and `n`."""
+    for view in VIEWS:
+        shown = counts.with_columns(views(view, counts["value"]).alias("shown")).drop_nulls()
+        kept = shown.group_by("shown").agg(pl.col("n").sum()).filter(pl.col("n") >= LEAST)
+        yield Category(name, tuple(kept.sort("n", "shown", descending=[True, False])["shown"]), view)

@@ -1,0 +1,285 @@
+"""Which role each column of a table has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import polars as pl
+
+from bothways.data.clocks import ROW_NUMBERS, clock_columns, guess_order
+from bothways.data.columns import Columns
+from bothways.data.fields import DOUBT, not_numbers
+from bothways.data.guess import Guess
+from bothways.data.guesses import guess_categories, guess_label, guess_sequence, guess_split, guess_words
+from bothways.data.tables import MADE, SPLIT, Table
+from bothways.errors import DataError, InputError, counted, option
+from bothways.network import PERS
+
+NONE = "none"
+"""Given for a role, it says that no column has it."""
+
+FEW_SEQUENCES = 10
+"""Among fewer sequences, labels that never change within one may be chance."""
+
+
+def choose_columns(
+    table: Table,
+    *,
+    label: str | None = None,
+    sequence: str | None = None,
+    order: str | None = None,
+    split: str | None = None,
+    group: str | None = None,
+    drop: Iterable[str] = (),
+    features: Iterable[str] = (),
+    categorical: Iterable[str] = (),
+    numeric: Iterable[str] = (),
+    per: str | None = None,
+) -> Columns:
+    """Give every column its role: the named ones theirs, then those that can be guessed; the others are features.
+
+    Numbers and true/false are read as numbers; text is read as categories, and so are whole numbers where they are
+    said to be or where the name of the column says so.
+
+    Args:
+        table: the table.
+        label: the column to learn.
+        sequence: the column that tells sequences apart, or "none".
+        order: the column that sorts the steps, or "none".
+        split: the column that says train, valid or test, or "none".
+        group: the column that tells apart what may not be divided among parts; there is no guess at it.
+        drop: columns to leave out.
+        features: if any are named, these and no others are features.
+        categorical: columns of numbers that are categories.
+        numeric: columns of numbers that are features, whatever they are called and look like.
+        per: "step" or "sequence"; if None, it is "sequence" where labels never change within one.
+
+    Returns:
+        The columns; `Columns.guesses` says of every column what it is for, and why.
+
+    Raises:
+        DataError: a name that the table does not have, a column with two roles, a guess that could be two columns, a
+            column that can be no feature, or no feature at all.
+
+    Example:
+        >>> frame = pl.DataFrame({"flow": [1, 1], "bytes": [12, 7], "at": [2.5, 2.6], "attack": [0, 1]})
+        >>> choose_columns(Table("flows.csv", frame), label="attack", sequence="flow", order="at").features
+        ('bytes',)
+    """
+    if per not in (None, *PERS):
+        raise InputError(f"per is {per!r}; it must be one of: {', '.join(PERS)}.")
+    drop, features, categorical, numeric = list(drop), list(features), list(categorical), list(numeric)
+    given = {"label": label, "sequence": sequence, "order": order, "split": split, "group": group}
+    none = {role for role, name in given.items() if name == NONE and name not in table.names} - {"label"}
+    named = {role: name for role, name in given.items() if name is not None and role not in none}
+    table.require(*named.values(), *drop, *features, *categorical, *numeric)
+    _check_one_role_each(table, named, drop=drop, features=features)
+    _check_one_role_each(table, {}, categorical=categorical, numeric=numeric)
+    if order is not None and "order" in named:
+        _check_order(table, order)
+    categories, typed = set(categorical), {*categorical, *numeric}
+    roles, guesses = _guessed(table, named, none, {*drop, *features, *typed}, counters=not features)
+    out = {name for name, guess in guesses.items() if guess.role == "left out"}
+    taken = {*roles.values(), *drop, *out}
+    left = features or [name for name in table.names if name not in taken]
+    kinds = {name: _kind(table, name) for name in left}
+    for name in list(left) if not features else ():
+        rows = name in ROW_NUMBERS and name not in typed
+        if why := "numbers the rows" if rows else "empty" if kinds[name] == "empty" else "":
+            guesses[name] = Guess(name, "left out", why)
+            left.remove(name)
+    words = [table.word] if table.word is not None else []
+    _check_features(table, {name: kinds[name] for name in left}, [*categorical, *words], numeric)
+    if not left:
+        raise DataError(f"{table.source}: no column is left to learn {roles['label']!r} from.")
+    by_name = {guess.name: guess for guess in guess_categories(table, [name for name in left if name not in typed])}
+    for name in left:
+        found = [guess[name] for guess in (guesses, by_name) if name in guess]
+        category = name in categories or kinds[name] == "text" or any(guess.role == "category" for guess in found)
+        plain = "as given" if name in typed else "text" if kinds[name] == "text" else "numbers"
+        why = "; ".join(guess.why for guess in found) or plain
+        guesses[name] = Guess(name, "category" if category else "feature", why)
+    columns = Columns(
+        features=tuple(left),
+        categories=tuple(name for name in left if guesses[name].role == "category"),
+        per=per or "step",
+        **roles,
+    )
+    if per is None and _one_label_each(table, columns):
+        columns = replace(columns, per="sequence")
+        why = f"one per sequence, as it never changes within one ({option('per', 'step')} for one per step)"
+        guesses[columns.label] = replace(guesses[columns.label], why=f"{guesses[columns.label].why}; {why}")
+    for name in guesses.keys() & table.readings.keys():
+        guesses[name] = replace(guesses[name], why=f"{guesses[name].why}; {table.readings[name]}")
+    in_order = dict.fromkeys([*roles.values(), *left, *guesses])
+    return replace(columns, guesses=tuple(guesses[name] for name in in_order), reading=table.reading)
+
+
+def match_columns(table: Table, columns: Columns, *, label: bool) -> None:
+    """Check that a table has the columns that a model was trained on, in whatever order.
+
+    Args:
+        table: the table.
+        columns: those of the model.
+        label: whether the label is needed too.
+
+    Raises:
+        DataError: a column is missing, or is of another kind than the model needs.
+
+    Example:
+        >>> columns = Columns(label="attack", features=("bytes",))
+        >>> match_columns(Table("new.csv", pl.DataFrame({"Bytes": [12]})), columns, label=False)
+        Traceback (most recent call last):
+        bothways.errors.DataError: new.csv: there is no column 'bytes'. Did you mean 'Bytes'?
+    """
+    needed = [columns.sequence, columns.order, columns.label if label else None]
+    table.require(*columns.features, *(name for name in needed if name is not None))
+    encoding = columns.encoding
+    categories = set(columns.categories)
+    numbers = [name for name in columns.features if name not in categories]
+    kinds = {name: _kind(table, name, missing=encoding is not None) for name in numbers}
+    _check_numbers(table, kinds, droppable=False)
+    for name in columns.categories:
+        kind = _kind(table, name, missing=True)
+        if kind not in ("numbers", "text"):
+            raise DataError(f"{table.source}: the column {name!r} is {kind}; the model was trained on categories.")
+    if columns.order is not None:
+        _check_order(table, columns.order)
+        dtype = table.schema[columns.order]
+        if encoding is not None and encoding.gaps and (encoding.gaps == "times") != dtype.is_temporal():
+            raise DataError(
+                f"{table.source}: the order column {columns.order!r} is of type {dtype}; the model was trained on "
+                f"{encoding.gaps}."
+            )
+
+
+def _guessed(
+    table: Table, named: Mapping[str, str], none: set[str], used: set[str], counters: bool
+) -> tuple[dict[str, Any], dict[str, Guess]]:
+    """All roles but those of features, and a guess for each column that has one or looks as if it had."""
+    roles: dict[str, Any] = dict(named)
+    guesses = {name: Guess(name, role, "as given") for role, name in named.items()}
+
+    def free() -> list[str]:
+        taken = {*roles.values(), *used}
+        return [name for name in table.names if name not in taken]
+
+    def take(found: Iterable[Guess]) -> None:
+        for guess in found:
+            if guess.role not in ("", "feature", "left out"):
+                roles[guess.role] = guess.name
+            earlier = guesses.get(guess.name)
+            why = guess.why if earlier is None else f"{guess.why}; {earlier.why}"
+            guesses[guess.name] = replace(guess, why=why)
+
+    wanted = {"label", "split", "sequence", "order"} - none - roles.keys()
+    if table.readings.get(SPLIT) == MADE and not wanted & {"split"}:
+        used = {*used, SPLIT}
+        guesses.setdefault(SPLIT, Guess(SPLIT, "left out", "not asked for"))
+    if table.word is not None:
+        take(guess_words(table, free(), wanted))
+        return roles, guesses
+    if "label" in wanted:
+        take([guess_label(table, free())])
+    if "split" in wanted:
+        take(guess_split(table, free()))
+    if "sequence" in wanted:
+        clocks = [roles["order"]] if "order" in roles else clock_columns(table, free())
+        take(guess_sequence(table, [name for name in free() if name not in clocks], clocks))
+    names = [name for name in free() if name not in guesses or not guesses[name].role]
+    take(guess_order(table, roles.get("sequence"), names, needed="order" in wanted, counters=counters))
+    return roles, guesses
+
+
+def _one_label_each(table: Table, columns: Columns) -> bool:
+    """Whether there are several sequences, most of more than one step, and no label changes within any."""
+    if columns.sequence is None:
+        return False
+    label, sequence = table.column(columns.label), table.column(columns.sequence)
+    frame = pl.DataFrame([label.alias("label"), sequence.alias("sequence")])
+    # Most tables show within their first rows that labels change.
+    for part in (frame.head(10_000), frame):
+        counts = part.group_by("sequence").agg(pl.col("label").drop_nulls().n_unique(), pl.len().alias("steps"))
+        if (counts["label"] > 1).any():
+            return False
+    return counts.height >= FEW_SEQUENCES and len(frame) >= 2 * counts.height
+
+
+def _check_one_role_each(table: Table, roles: Mapping[str, str], **lists: list[str]) -> None:
+    seen: dict[str, str] = {}
+    for role, name in [*roles.items(), *((role, name) for role, names in lists.items() for name in names)]:
+        if seen.setdefault(name, role) != role and {seen[name], role} != {"sequence", "group"}:
+            raise DataError(f"{table.source}: the column {name!r} is given twice, as {seen[name]} and as {role}.")
+
+
+def _check_order(table: Table, name: str) -> None:
+    dtype = table.schema[name]
+    if not (dtype.is_numeric() or dtype.is_temporal()):
+        raise DataError(
+            f"{table.source}: the order column {name!r} must be a number or a time that begins with the year; it is "
+            f"{_kind(table, name)}."
+        )
+
+
+def _check_features(table: Table, kinds: Mapping[str, str], categorical: list[str], numeric: list[str]) -> None:
+    """Refuse what can be no feature, or not of the kind that is given, and text that ought to be numbers."""
+    for name, kind in kinds.items():
+        if kind == "text" and name not in categorical:
+            _check_stray_text(table, name, droppable=True)
+    _check_numbers(table, {name: kind for name, kind in kinds.items() if kind != "text"})
+    for name in numeric:
+        if kinds.get(name) == "text":
+            raise DataError(f"{table.source}: the column {name!r} is text; it cannot be numeric.")
+
+
+def _check_numbers(table: Table, kinds: Mapping[str, str], droppable: bool = True) -> None:
+    """Refuse features that are no numbers, all of them in one message."""
+    wrong = {name: kind for name, kind in kinds.items() if kind != "numbers"}
+    for name, kind in wrong.items():
+        if kind == "text":
+            _check_stray_text(table, name, droppable)
+    if not wrong:
+        return
+    said = "; ".join(f"{name!r} is {kind}" for name, kind in wrong.items())
+    if not droppable:
+        raise DataError(f"{table.source}: the model was trained on numbers, but {said}.")
+    which, what = ("them", "they are") if len(wrong) > 1 else ("it", "it is")
+    raise DataError(
+        f"{table.source}: features are numeric or categorical, but {said}. Leave {which} out with "
+        f"{option('drop', *wrong)}, or say what {what} for ({', '.join(map(option, ('sequence', 'order', 'split')))})."
+    )
+
+
+def _check_stray_text(table: Table, name: str, droppable: bool) -> None:
+    """Refuse a column of text most of which is numbers by naming the first cell that is none."""
+    column = table.column(name)
+    if column.dtype != pl.String or column.null_count() == len(column):
+        return
+    if table.readings.get(name, "").startswith(DOUBT):
+        raise DataError(f"{table.source}: column {name!r}: {table.readings[name]}")
+    found = not_numbers(column)
+    if found is None:
+        return
+    row, count = found
+    if not count:
+        if droppable and column.str.contains(r"^\s*[+-]?\d+\s*$").all():
+            return
+        raise DataError(f"{table.source}: the column {name!r} holds numbers written as text. Store them as numbers.")
+    others = f" ({counted(count - 1, 'more such field')})" if count > 1 else ""
+    cure = f"Put it right, or read it as missing ({option('missing', column[row])})"
+    cure += f", or leave the column out ({option('drop', name)})." if droppable else "."
+    raise DataError(f"{table.place(row)}, column {name!r} holds {column[row]!r}, which is no number{others}. {cure}")
+
+
+def _kind(table: Table, name: str, missing: bool = False) -> str:
+    """What a column holds; one without any value counts as numbers if they may be missing."""
+    dtype = table.schema[name]
+    if dtype == pl.Null or (dtype == pl.String and not table.column(name).count()):
+        return "numbers" if missing else "empty"
+    if dtype.is_numeric() or dtype == pl.Boolean:
+        return "numbers"
+    if dtype.is_temporal():
+        return "a date or time"
+    return "text" if isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)) else f"of type {dtype}"
