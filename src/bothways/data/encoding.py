@@ -293,7 +293,7 @@ class Tally:
             shown = ", ".join(repr(value) for value, _ in values.most_common(SHOWN))
             least = "at least " if self.others[name] else ""
             more = f" and {least}{len(values) - SHOWN} more" if len(values) > SHOWN else ""
-            rows = counted(values.total() + self.others[name], 'row')
+            rows = counted(values.total() + self.others[name], "row")
             notices.append(
                 f"Column {name!r}: {rows} with values that training never saw ({shown}{more}); they "
                 f"are {'known by their spelling' if name in self.spelled else 'read as unknown'}."
