@@ -209,8 +209,6 @@ class Weights {
  private:
   void add(const Items& of) {
     if (of.size() < 5) throw std::invalid_argument("a direction has too few items");
-    const int cell = nb::cast<int>(of[0]);
-    if (cell < 0 || cell >= kCells) throw std::invalid_argument("there is no such cell");
     const Array kernel = array_of(of[1], "f", kRead, "kernel");
     const Array recurrent = array_of(of[2], "f", kRead, "recurrent_kernel");
     if (kernel.axes != 2 || recurrent.axes != 2) throw std::invalid_argument("kernels need 2 axes");
@@ -218,7 +216,7 @@ class Weights {
     if (directions_ == 0) features_ = kernel.shape[0];
     if (!countable(0, 0, features_, recurrent.shape[0])) throw std::invalid_argument("the weights are too large");
     Direction& d = direction_[directions_++];
-    d.cell = static_cast<CellKind>(cell);
+    if (!set_cell(d, nb::cast<int>(of[0]))) throw std::invalid_argument("there is no such cell");
     d.units = recurrent.shape[0];
     d.reverse = nb::cast<bool>(of[4]);
     const int64_t columns = shape_of(d.cell).gates * d.units;
@@ -342,7 +340,6 @@ NB_MODULE(_native, m) {
       "residual_floats",
       [](int cell, int64_t batch, int64_t time, int64_t features, int64_t units, bool bfloat16, int dropout_gates,
          int recurrent_dropout_gates) {
-        if (cell < 0 || cell >= kCells) throw std::invalid_argument("there is no such cell");
         if (!countable(batch, time, features, units)) throw std::invalid_argument("the call is too large");
         Input input{};
         input.batch = batch;
@@ -354,7 +351,7 @@ NB_MODULE(_native, m) {
         d.dropout = dropout_gates ? &some : nullptr;
         d.same_dropout = dropout_gates == 1;
         d.recurrent_dropout = recurrent_dropout_gates ? &some : nullptr;
-        d.cell = static_cast<CellKind>(cell);
+        if (!set_cell(d, cell)) throw std::invalid_argument("there is no such cell");
         d.units = units;
         return residual_floats(input, d);
       },

@@ -100,11 +100,10 @@ class Call {
     const uint8_t* mask = a.masked ? operands.next_mask(shape[0] * shape[1]) : nullptr;
     input = {shape[0], shape[1], shape[2], x.typed_data(), mask, a.zero_output_for_mask, a.bfloat16};
     for (int i = 0; i < directions; ++i) {
-      valid_ = valid_ && a.cells[i] >= 0 && a.cells[i] < kCells &&
+      direction[i] = {};
+      valid_ = valid_ && set_cell(direction[i], a.cells[i]) &&
                countable(input.batch, input.time, input.features, a.units[i]);
       if (!valid_) return;
-      direction[i] = {};
-      direction[i].cell = static_cast<CellKind>(a.cells[i]);
       direction[i].units = a.units[i];
       direction[i].reverse = a.reverse[i] != 0;
       width += a.units[i];

@@ -25,6 +25,15 @@ constexpr CellShape kCellShapes[kCells] = {{4, 1, 2}, {3, 2, 1}, {1, 1, 1}, {1, 
 
 constexpr CellShape shape_of(CellKind cell) { return kCellShapes[static_cast<int>(cell)]; }
 
+// What a cell can make of its sums; `bothways.spec.ACTIVATIONS` says the same in Python.
+enum class Function { kTanh, kSigmoid, kRelu, kLinear, kHardSigmoid };
+constexpr int kFunctions = 5;
+
+struct Functions {
+  bool named;  // or those of the cell: tanh (relu for kRnnRelu), and sigmoid for gates
+  Function activation, gate;
+};
+
 // What is read.
 struct Input {
   int64_t batch, time, features;
@@ -37,6 +46,7 @@ struct Input {
 // One reading of it. The columns of the weights are blocks of `units`, one a gate.
 struct Direction {
   CellKind cell;
+  Functions functions;
   int64_t units;
   bool reverse;                             // from the last step to the first
   const float* kernel;                      // (features, gates * units)
@@ -48,6 +58,18 @@ struct Direction {
   const float* recurrent_dropout;           // (gates, batch, units), the same for h, or null
   const float* packed;                      // what `pack` made of the weights, or null: a forward pass does it itself
 };
+
+// Sets the cell and its functions by the number that `bothways.spec.cell_number` gives. False: there is no such cell.
+inline bool set_cell(Direction& d, int64_t number) {
+  const int64_t kind = number & 255, functions = number >> 8;
+  if (kind >= kCells || functions < 0 || functions > kFunctions * kFunctions) return false;
+  d.cell = static_cast<CellKind>(kind);
+  d.functions.named = functions > 0;
+  if (functions == 0) return true;
+  d.functions.activation = static_cast<Function>((functions - 1) % kFunctions);
+  d.functions.gate = static_cast<Function>((functions - 1) / kFunctions);
+  return true;
+}
 
 // What a forward pass writes for one direction.
 struct DirectionOutputs {

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bothways import engine
-from bothways.spec import CELLS
+from bothways.spec import cell_spec
 from tolerances import ENGINE, error
 
 Array = npt.NDArray[Any]
@@ -51,13 +51,13 @@ def make_case(
         return random.normal(size=shape, scale=scale)
 
     def direction(width: int, cell: str, reverse: bool) -> engine.Direction:
-        shapes = CELLS[cell].weight_shapes(features, width)
+        shapes = cell_spec(cell).weight_shapes(features, width)
         return engine.Direction(
             normal(*shapes["kernel"], scale=0.4 / np.sqrt(max(features, 1))),
             normal(*shapes["recurrent_kernel"], scale=0.4 / np.sqrt(width)),
             normal(*shapes["bias"]) if bias else None,
             reverse=reverse,
-            initial_state=tuple(normal(batch, width) for _ in CELLS[cell].states) if states else None,
+            initial_state=tuple(normal(batch, width) for _ in cell_spec(cell).states) if states else None,
             cell=cell,
         )
 
@@ -74,7 +74,7 @@ def make_case(
     if dropout is not None:
 
         def factors(cell: str, width: int, same: bool = False) -> Array:
-            gates = 1 if same else len(CELLS[cell].gates)
+            gates = 1 if same else len(cell_spec(cell).gates)
             return (random.random((gates, batch, width)) < 0.7) / 0.7
 
         options["dropout"] = [

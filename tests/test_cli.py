@@ -434,7 +434,7 @@ def keras_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         keras.layers.Bidirectional(keras.layers.GRU(5, return_sequences=True), name="both"),
         keras.layers.TimeDistributed(keras.layers.Dense(6), name="each"),
         keras.layers.Bidirectional(
-            keras.layers.GRU(5, return_sequences=True, activation="relu", name="rectified"), name="half"
+            keras.layers.GRU(5, return_sequences=True, activation="elu", name="rectified"), name="half"
         ),
         keras.Sequential(inner, name="inner"),
     ]
@@ -480,7 +480,7 @@ def test_what_the_engine_would_run_of_a_keras_model(keras_files: Path, run: Run,
     assert list(told) == ["model", "kind", "parameters", "backend", "recurrent", "native", "how", "layers"]
     assert (told["kind"], told["native"], told["recurrent"]) == ("Sequential", 3, 5)
     assert told["how"] == "bothways.accelerate(model)"
-    no = "activation='relu'; the engine has tanh"
+    no = "activation=keras.activations.elu; the engine has tanh, sigmoid, relu, linear, hard_sigmoid"
     assert [(of["path"], of["kind"], of["units"], of["engine"]) for of in told["layers"]] == [
         ("both", "Bidirectional", 5, "native"),
         ("each", "TimeDistributed", 6, "all steps in one product"),

@@ -8,10 +8,14 @@ in the tests.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from bothways.errors import InputError
+
+ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear", "hard_sigmoid")
+"""What a cell can make of its sums, in the order of `enum class Function` in csrc/engine.h. `bothways.engine.cells` has
+the functions, under Keras's names."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,9 @@ class CellSpec:
             `kernel`, `recurrent_kernel` and `bias`.
         states: the states that one step hands to the next; the first one is the output.
         biases: rows of the bias: one, or one for the kernel and one for the recurrent kernel.
+        activation: of the candidate and, in an LSTM, of c; one of `ACTIVATIONS`.
+        recurrent_activation: of the gates.
+        kind: the key in `CELLS` of the cell that it is but for its activations.
 
     Example:
         >>> CELLS["lstm"].weight_shapes(features=3, units=8)
@@ -34,6 +41,9 @@ class CellSpec:
     gates: tuple[str, ...]
     states: tuple[str, ...]
     biases: int = 1
+    activation: str = "tanh"
+    recurrent_activation: str = "sigmoid"
+    kind: str = ""
 
     def weight_shapes(self, features: int, units: int) -> dict[str, tuple[int, ...]]:
         """The shapes of `kernel`, `recurrent_kernel` and `bias`, in Keras's order of weights."""
@@ -47,13 +57,50 @@ _CELLS = (
     CellSpec("lstm", gates=("input", "forget", "candidate", "output"), states=("h", "c")),
     CellSpec("gru", gates=("update", "reset", "candidate"), states=("h",), biases=2),
     CellSpec("rnn", gates=("output",), states=("h",)),
-    CellSpec("rnn_relu", gates=("output",), states=("h",)),
+    CellSpec("rnn_relu", gates=("output",), states=("h",), activation="relu"),
     CellSpec("gru_reset_before", gates=("update", "reset", "candidate"), states=("h",)),
 )
 
-CELLS: Mapping[str, CellSpec] = MappingProxyType({cell.name: cell for cell in _CELLS})
+CELLS: Mapping[str, CellSpec] = MappingProxyType({cell.name: replace(cell, kind=cell.name) for cell in _CELLS})
 """The cells by name: an LSTM; a GRU with the reset after the product (Keras's default); a simple recurrent layer
-with tanh, and one with relu; a GRU with the reset before the product (Keras's `reset_after=False`)."""
+with tanh, and one with relu; a GRU with the reset before the product (Keras's `reset_after=False`). With other
+functions they have names such as "lstm/relu/sigmoid", which `cell_named` makes."""
+
+
+def cell_named(kind: str, activation: str, recurrent_activation: str = "sigmoid") -> str:
+    """The name of a cell with these functions.
+
+    Args:
+        kind: a key of `CELLS`.
+        activation: one of `ACTIVATIONS`.
+        recurrent_activation: the same, for the gates; a simple recurrent layer has none.
+
+    Example:
+        >>> cell_named("gru", "tanh"), cell_named("gru", "relu", "hard_sigmoid")
+        ('gru', 'gru/relu/hard_sigmoid')
+    """
+    own = cell_spec(kind)
+    same = (activation, recurrent_activation) == (own.activation, own.recurrent_activation)
+    return kind if same else f"{kind}/{activation}/{recurrent_activation}"
+
+
+# By the numbers by which the compiled engine knows them: that of the kind, and in the bits above, if there are other
+# functions, that of the two of them, from 1 on.
+_NUMBERS = {
+    kind + 256 * functions: spec
+    for kind, cell in enumerate(CELLS.values())
+    for functions, spec in enumerate(
+        [
+            cell,
+            *(
+                replace(cell, name=f"{cell.name}/{f}/{g}", activation=f, recurrent_activation=g)
+                for g in ACTIVATIONS
+                for f in ACTIVATIONS
+            ),
+        ]
+    )
+}
+_NAMES = {spec.name: number for number, spec in _NUMBERS.items()}
 
 
 def cell_number(name: str) -> int:
@@ -63,7 +110,17 @@ def cell_number(name: str) -> int:
         >>> cell_number("lstm")
         0
     """
-    return list(CELLS).index(cell_spec(name).name)
+    return _NAMES[cell_spec(name).name]
+
+
+def cell_of_number(number: int) -> str:
+    """The inverse of `cell_number`.
+
+    Example:
+        >>> cell_of_number(cell_number("rnn/linear/sigmoid"))
+        'rnn/linear/sigmoid'
+    """
+    return _NUMBERS[number].name
 
 
 def cell_spec(name: str) -> CellSpec:
@@ -76,6 +133,6 @@ def cell_spec(name: str) -> CellSpec:
         >>> cell_spec("lstm").states
         ('h', 'c')
     """
-    if not isinstance(name, str) or name not in CELLS:
+    if not isinstance(name, str) or name not in _NAMES:
         raise InputError(f"There is no cell {name!r}. Use one of: {', '.join(CELLS)}.")
-    return CELLS[name]
+    return _NUMBERS[_NAMES[name]]

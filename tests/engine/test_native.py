@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from bothways import engine
 from bothways.errors import InputError
-from bothways.spec import CELLS
+from bothways.spec import ACTIVATIONS, CELLS
 from engine_cases import DROPOUTS, Array, assert_agrees, everything, flat, make_case
 from tolerances import BFLOAT16, ENGINE, error
+
+FUNCTIONS = [*((activation, "hard_sigmoid") for activation in ACTIVATIONS), *(("tanh", gate) for gate in ACTIVATIONS)]
 
 # batch, time, features, units: single rows, rows beyond a tile, units around the widths of vectors, wide input,
 # sequences longer than a chunk of the weight gradient, more rows than share a panel.
@@ -44,6 +46,36 @@ def test_other_cells_agree_with_the_oracle(
     instruction_set: str, cell: str, shape: tuple[Any, ...], mask: str | None
 ) -> None:
     assert_agrees(make_case(*shape, mask=mask, states=True, cells=(cell, cell)))
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru", "gru_reset_before", "rnn"])
+@pytest.mark.parametrize("functions", FUNCTIONS, ids="-".join)
+@pytest.mark.parametrize("shape", [(1, 70, 40, (65, 65)), (13, 6, 17, (33, 33))], ids=str)
+@pytest.mark.parametrize("dropout", [None, "both"])
+def test_other_activations_agree_with_the_oracle(
+    instruction_set: str, kind: str, functions: tuple[str, str], shape: tuple[Any, ...], dropout: str | None
+) -> None:
+    cell = "/".join((kind, *functions))
+    case = make_case(*shape, mask="random", states=True, cells=(cell, cell), dropout=dropout)
+    assert_agrees(case)
+    if "relu" not in cell:  # which has a kink, where roundings change gradients at once
+        assert_agrees(case, BFLOAT16, precision="bfloat16")
+
+
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if cell != "rnn_relu"])
+def test_named_activations_are_those_that_the_compiler_knows(instruction_set: str, cell: str) -> None:
+    known, named = (
+        everything(engine, make_case(7, 9, 3, (20, 20), mask="random", states=True, cells=(name, name)))
+        for name in (cell, f"{cell}/tanh/sigmoid")
+    )
+    for one, other in zip(known, named, strict=True):
+        assert error(one, other) < ENGINE
+
+
+def test_what_is_no_number_stays_none(instruction_set: str) -> None:
+    for activation in ACTIVATIONS:
+        direction = engine.Direction(np.ones((1, 1)), np.zeros((1, 1)), cell=f"rnn/{activation}/sigmoid")
+        assert np.isnan(engine.run(np.full((1, 1, 1), np.nan), [direction]).outputs).all()
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -48,6 +48,11 @@ def differences(case: Case, array: Array, d_outputs: Any, d_states: Any, step: f
 
 
 CELL_PAIRS = [("lstm", "lstm"), ("gru", "gru"), ("rnn", "rnn_relu"), ("gru_reset_before", "gru_reset_before")]
+CELL_PAIRS += [
+    ("lstm/relu/hard_sigmoid", "lstm/sigmoid/linear"),
+    ("gru/linear/hard_sigmoid", "gru/hard_sigmoid/relu"),
+    ("gru_reset_before/relu/tanh", "rnn/sigmoid/sigmoid"),
+]
 
 
 @pytest.mark.parametrize("cells", CELL_PAIRS, ids="-".join)

@@ -23,6 +23,8 @@ CELLS = {
     "gru_reset_before": lambda units, **how: L.GRU(units, reset_after=False, **how),
     "rnn": L.SimpleRNN,
     "rnn_relu": lambda units, **how: L.SimpleRNN(units, activation="relu", use_bias=False, **how),
+    "lstm_linear": lambda units, **how: L.LSTM(units, activation="linear", recurrent_activation="hard_sigmoid", **how),
+    "gru_relu": lambda units, **how: L.GRU(units, activation="relu", recurrent_activation="hard_sigmoid", **how),
 }
 
 
@@ -96,7 +98,10 @@ def test_our_layers_and_the_command(tmp_path: Path, capsys: pytest.CaptureFixtur
     [
         ([L.LSTM(4, stateful=True)], "is stateful, or returns states"),
         ([L.Conv1D(4, 3, name="c")], r"'c' is a Conv1D; a graph is made of these: Dense, "),
-        ([L.LSTM(4, activation="relu", name="r")], r"The layer 'r' cannot be a node: activation='relu'"),
+        (
+            [L.LSTM(4, activation="elu", name="r")],
+            r"The layer 'r' cannot be a node: activation=keras",
+        ),
         ([L.Dense(4, activation="gelu", name="d")], r"The layer 'd' has activation='gelu'; a graph has linear, "),
         ([L.Masking(), L.LSTM(4, go_backwards=True, return_sequences=True)], "reads backward under a mask"),
         ([L.Dense(4, dtype="bfloat16")], "computes in bfloat16"),

@@ -115,6 +115,19 @@ def test_numbers_are_those_of_float32_and_dtypes_those_of_bfloat16(cell: str, wr
 
 
 @KINDS
+@pytest.mark.parametrize("cell", ["LSTM", "GRU"])
+def test_other_activations(cell: str, wrapped: bool) -> None:
+    options = {"activation": "sigmoid", "recurrent_activation": "hard_sigmoid", "return_sequences": True}
+    layer = layer_of(ours, cell, wrapped, "mixed_bfloat16", **options)
+    exact = layer_of(L, cell, wrapped, "float32", **options)
+    same_weights(layer, exact)
+    assert layer.engine == "native"
+    found = [outputs_and_gradients(each, tensor(MASK)) for each in (layer, exact)]
+    for actual, value in zip(*(outputs + gradients for outputs, gradients in found), strict=True):
+        assert error(numpy(actual), numpy(value)) < BFLOAT16
+
+
+@KINDS
 def test_symbolic_dtypes_are_those_of_stock_keras(wrapped: bool) -> None:
     found = []
     for home in (ours, L):

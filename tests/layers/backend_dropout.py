@@ -153,6 +153,13 @@ def test_two_cells(rates: str) -> None:
     assert_alike(built(make), MASK)
 
 
+@pytest.mark.parametrize("activation", ["relu", "linear"])
+def test_other_activations(activation: str) -> None:
+    options = {"activation": activation, "recurrent_activation": "hard_sigmoid", "return_sequences": True, "seed": 3}
+    assert_alike(built(lambda home: home.LSTM(4, **options, **RATES["of x and h"])), MASK)
+    assert_alike(built(lambda home: home.GRU(4, **options, **RATES["of x and h"])), MASK)
+
+
 @KINDS
 @CELLS
 def test_seeds_advance_as_in_stock_keras(cell: str, wrapped: bool) -> None:

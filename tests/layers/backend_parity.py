@@ -30,6 +30,9 @@ CELLS: dict[str, tuple[str, dict[str, Any]]] = {
     "gru_reset_before": ("GRU", {"reset_after": False}),
     "rnn": ("SimpleRNN", {}),
     "rnn_relu": ("SimpleRNN", {"activation": "relu", "use_bias": False}),
+    "lstm_relu": ("LSTM", {"activation": "relu", "recurrent_activation": "hard_sigmoid"}),
+    "gru_sigmoid": ("GRU", {"activation": "sigmoid", "recurrent_activation": "hard_sigmoid"}),
+    "gru_before_linear": ("GRU", {"activation": "linear", "reset_after": False}),
 }
 trains = pytest.mark.skipif(BACKEND == "numpy", reason="Keras does not train on NumPy")
 
@@ -108,7 +111,7 @@ def test_one_direction(cell: str, return_sequences: bool, go_backwards: bool, ma
     name, options = CELLS[cell]
     options = options | {"return_sequences": return_sequences, "go_backwards": go_backwards, "return_state": True}
     layer, stock = (getattr(home, name)(4, **options) for home in (ours, keras.layers))
-    assert_parity(layer, stock, mask, initial_state=states(*[4] * (2 if cell == "lstm" else 1)))
+    assert_parity(layer, stock, mask, initial_state=states(*[4] * (2 if name == "LSTM" else 1)))
 
 
 @pytest.mark.parametrize("mask", MASKS[:2], ids=["unmasked", "random"])

@@ -29,6 +29,9 @@ CELLS: dict[str, tuple[str, dict[str, Any]]] = {
     "gru_reset_before": ("GRU", {"reset_after": False}),
     "rnn": ("SimpleRNN", {}),
     "rnn_relu": ("SimpleRNN", {"activation": "relu", "use_bias": False}),
+    "lstm_relu": ("LSTM", {"activation": "relu", "recurrent_activation": "hard_sigmoid"}),
+    "gru_sigmoid": ("GRU", {"activation": "sigmoid", "recurrent_activation": "hard_sigmoid"}),
+    "gru_before_linear": ("GRU", {"activation": "linear", "reset_after": False}),
 }
 Loss = Callable[..., Any]
 

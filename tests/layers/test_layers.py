@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,8 +116,8 @@ def test_symbolic_shapes_are_those_of_keras() -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"activation": "relu"}, "activation='relu'; the engine has tanh"),
-        ({"recurrent_activation": "hard_sigmoid"}, "recurrent_activation='hard_sigmoid'; the engine has sigmoid"),
+        ({"activation": "elu"}, "activation=keras.activations.elu; the engine has tanh, sigmoid, relu, linear, "),
+        ({"recurrent_activation": "swish"}, "recurrent_activation=keras.activations.silu; the engine has tanh, "),
         ({"dtype": "mixed_float16"}, "computes in float16; the engine has float32 and bfloat16"),
         ({"dropout": 1.0}, "dropout=1.0, of which Keras makes different things; the engine has rates below 1"),
         ({"recurrent_dropout": 1.0}, "recurrent_dropout=1.0, of which Keras makes different things"),
@@ -131,9 +132,23 @@ def test_the_reason_for_stock_keras_can_be_read(options: dict[str, Any], reason:
     assert both(X).shape == (4, 6, 8)
 
 
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (keras.ops.arctan, "keras.ops.arctan"),
+        (lambda x: x, "a lambda"),
+        (partial(keras.ops.elu, alpha=2), "functools.partial"),
+        (error, "tolerances.error"),
+    ],
+)
+def test_functions_go_by_the_name_under_which_they_are_found(function: Any, name: str) -> None:
+    assert LSTM(4, activation=function).engine.startswith(f"activation={name}; the engine has tanh, ")
+    assert LSTM(4, activation=keras.ops.tanh, recurrent_activation=keras.ops.hard_sigmoid).engine == "native"
+
+
 def test_other_layers_run_in_stock_keras_and_say_so() -> None:
-    layer = Bidirectional(keras.layers.GRU(4, activation="relu"))
-    assert layer.engine == "forward layer: activation='relu'; the engine has tanh"
+    layer = Bidirectional(keras.layers.GRU(4, activation="elu"))
+    assert layer.engine.startswith("forward layer: activation=keras.activations.elu; the engine has tanh")
     assert layer(X).shape == (4, 8)
     layer = Bidirectional(keras.layers.RNN([keras.layers.LSTMCell(4), keras.layers.LSTMCell(4)]))
     reason = "RNN of StackedRNNCells is not a layer of the engine; it has LSTM, GRU and SimpleRNN"

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 
+import bothways.layers
 from bothways.layers import GRU, LSTM, Bidirectional, SimpleRNN
 from tolerances import KERAS, error
 
@@ -133,6 +134,26 @@ CELLS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "rnn": (SimpleRNN, keras.layers.SimpleRNN, {}),
     "rnn_relu": (SimpleRNN, keras.layers.SimpleRNN, {"activation": "relu"}),
 }
+ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear", "hard_sigmoid")
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("gates", ACTIVATIONS)
+def test_other_activations(activation: str, gates: str) -> None:
+    """An LSTM, and a GRU that reads the other way."""
+    options = {"activation": activation, "recurrent_activation": gates, "return_sequences": True}
+
+    def both(home: Any) -> Any:
+        backward = home.GRU(4, go_backwards=True, **options)
+        return home.Bidirectional(home.LSTM(4, **options), backward_layer=backward, merge_mode="sum")
+
+    assert_parity(both(bothways.layers), both(keras.layers), masks=[MASKS["random"]])
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_other_activations_of_simple_layers(activation: str) -> None:
+    options = {"activation": activation, "return_sequences": True}
+    assert_parity(SimpleRNN(4, **options), keras.layers.SimpleRNN(4, **options), masks=[MASKS["random"]])
 
 
 @pytest.mark.parametrize("cell", CELLS)

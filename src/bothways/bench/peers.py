@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from bothways.bench.cases import OURS, SGEMM, SGEMM_SIZE, Case
 from bothways.errors import InputError
-from bothways.export.cells import OPERATORS
+from bothways.export.cells import OPERATORS, attributes
 from bothways.spec import cell_spec
 
 Call = Callable[[], Any]
@@ -113,7 +113,7 @@ def with_onnxruntime(threads: int) -> Build:
             ["Y"],
             direction="bidirectional",
             hidden_size=units,
-            **operator.attributes(directions=2),
+            **attributes(case.cell, directions=2),
         )
         graph = helper.make_graph(
             [node],

@@ -36,7 +36,7 @@ class Direction:
         reverse: read from the last step to the first.
         initial_state: one `(batch, units)` array a state of the cell, for an LSTM `(h, c)`; None for zeros. A run
             that brings states of its own starts from those.
-        cell: a key of `bothways.spec.CELLS`, or None for the cell of the call.
+        cell: a cell of `bothways.spec`, or None for the cell of the call.
     """
 
     kernel: Array

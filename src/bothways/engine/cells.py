@@ -6,6 +6,7 @@ h before the step. Steps and products are written for arrays of JAX as well, whi
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bothways.spec import CELLS
+from bothways.spec import cell_spec
 
 Array = npt.NDArray[Any]
 Saved = dict[str, Array]
@@ -79,6 +80,25 @@ class Cell(NamedTuple):
     gradient: Callable[[Saved, Product, States], tuple[Array, ProductGradient, States]]
 
 
+class Function(NamedTuple):
+    """What a cell makes of its sums.
+
+    Attributes:
+        value: of an array.
+        slope: the derivative, from the value.
+    """
+
+    value: Callable[[Array], Array]
+    slope: Callable[[Array], Array]
+
+
+class Functions(NamedTuple):
+    """Those of a cell: that of its candidate, and that of its gates."""
+
+    activation: Function
+    gate: Function
+
+
 def namespace(array: Array) -> Any:
     """The library of an array: `jax.numpy` or `numpy`, in which it has no method for this before 2.0."""
     return array.__array_namespace__() if hasattr(array, "__array_namespace__") else np
@@ -95,127 +115,152 @@ def sigmoid(x: Array) -> Array:
     return 0.5 * (1.0 + tanh(0.5 * x))
 
 
+def relu(x: Array) -> Array:
+    """max(0, x); NaN stays NaN."""
+    values: Array = namespace(x).where(x <= 0, 0.0, x)
+    return values
+
+
+FUNCTIONS: Mapping[str, Function] = MappingProxyType(
+    {
+        "tanh": Function(tanh, lambda y: 1 - y**2),
+        "sigmoid": Function(sigmoid, lambda y: y * (1 - y)),
+        "relu": Function(relu, lambda y: (y > 0).astype(y.dtype)),
+        "linear": Function(lambda x: x, np.ones_like),
+        "hard_sigmoid": Function(lambda x: 1 - relu(1 - relu(x / 6 + 0.5)), lambda y: ((y > 0) & (y < 1)) / 6),
+    }
+)
+"""The functions of `bothways.spec.ACTIVATIONS`, as Keras 3 has them."""
+
+
 def split_gates(cell: str, sums: Array) -> dict[str, Array]:
     """The blocks of `units` columns, by the names of their gates."""
-    gates = CELLS[cell].gates
+    gates = cell_spec(cell).gates
     return dict(zip(gates, namespace(sums).split(sums, len(gates), axis=-1), strict=True))
 
 
 def join_gates(cell: str, by_gate: Mapping[str, Array]) -> Array:
     """The inverse of `split_gates`."""
-    return np.concatenate([by_gate[gate] for gate in CELLS[cell].gates], axis=-1)
+    return np.concatenate([by_gate[gate] for gate in cell_spec(cell).gates], axis=-1)
 
 
 def with_sums(
-    step: Callable[[Array, Array, States], tuple[States, Saved]],
-    gradient: Callable[[Saved, States], tuple[Array, Array, States]],
+    functions: Functions,
+    step: Callable[[Functions, Array, Array, States], tuple[States, Saved]],
+    gradient: Callable[[Functions, Saved, States], tuple[Array, Array, States]],
 ) -> Cell:
     """A cell whose product takes the h before the step."""
 
     def whole_step(x_sums: Array, product: Product, states: States) -> tuple[States, Saved]:
-        after, saved = step(x_sums, product.sums(states[0]), states)
+        after, saved = step(functions, x_sums, product.sums(states[0]), states)
         return after, saved | {"h_before": states[0]}
 
     def whole_gradient(saved: Saved, product: Product, d_states: States) -> tuple[Array, ProductGradient, States]:
-        d_x_sums, d_h_sums, (d_h, *others) = gradient(saved, d_states)
+        d_x_sums, d_h_sums, (d_h, *others) = gradient(functions, saved, d_states)
         d_product = product.gradient(saved["h_before"], d_h_sums)
         return d_x_sums, d_product, (d_h + d_product.values, *others)
 
     return Cell(whole_step, whole_gradient)
 
 
-def lstm_step(x_sums: Array, h_sums: Array, states: States) -> tuple[States, Saved]:
+def lstm_step(of: Functions, x_sums: Array, h_sums: Array, states: States) -> tuple[States, Saved]:
     """An LSTM (Hochreiter and Schmidhuber 1997; forget gate of Gers et al. 2000)."""
     sums = split_gates("lstm", x_sums + h_sums)
-    saved = {name: sigmoid(sums[name]) for name in ("input", "forget", "output")}
-    saved |= {"candidate": tanh(sums["candidate"]), "c_before": states[1]}
+    saved = {name: of.gate.value(sums[name]) for name in ("input", "forget", "output")}
+    saved |= {"candidate": of.activation.value(sums["candidate"]), "c_before": states[1]}
     saved["c"] = saved["forget"] * states[1] + saved["input"] * saved["candidate"]
-    return (saved["output"] * tanh(saved["c"]), saved["c"]), saved
+    return (saved["output"] * of.activation.value(saved["c"]), saved["c"]), saved
 
 
-def lstm_gradient(saved: Saved, d_states: States) -> tuple[Array, Array, States]:
+def lstm_gradient(of: Functions, saved: Saved, d_states: States) -> tuple[Array, Array, States]:
     """The gradient of `lstm_step`."""
     i, f, g, o = (saved[name] for name in ("input", "forget", "candidate", "output"))
-    tanh_c = tanh(saved["c"])
+    shown = of.activation.value(saved["c"])
     d_h, d_c = d_states
-    d_c = d_c + d_h * o * (1 - tanh_c**2)
+    d_c = d_c + d_h * o * of.activation.slope(shown)
     d_sums = {
-        "input": d_c * g * i * (1 - i),
-        "forget": d_c * saved["c_before"] * f * (1 - f),
-        "candidate": d_c * i * (1 - g**2),
-        "output": d_h * tanh_c * o * (1 - o),
+        "input": d_c * g * of.gate.slope(i),
+        "forget": d_c * saved["c_before"] * of.gate.slope(f),
+        "candidate": d_c * i * of.activation.slope(g),
+        "output": d_h * shown * of.gate.slope(o),
     }
     joined = join_gates("lstm", d_sums)
     return joined, joined, (np.zeros_like(d_h), d_c * f)
 
 
-def gru_step(x_sums: Array, h_sums: Array, states: States) -> tuple[States, Saved]:
+def gru_step(of: Functions, x_sums: Array, h_sums: Array, states: States) -> tuple[States, Saved]:
     """A GRU (Cho et al. 2014) with the reset after the product."""
     x, h = split_gates("gru", x_sums), split_gates("gru", h_sums)
-    z, r = (sigmoid(x[name] + h[name]) for name in ("update", "reset"))
-    n = tanh(x["candidate"] + r * h["candidate"])
+    z, r = (of.gate.value(x[name] + h[name]) for name in ("update", "reset"))
+    n = of.activation.value(x["candidate"] + r * h["candidate"])
     saved = {"update": z, "reset": r, "candidate": n, "h_sum": h["candidate"]}
     return (z * states[0] + (1 - z) * n,), saved
 
 
-def gru_gradient(saved: Saved, d_states: States) -> tuple[Array, Array, States]:
+def gru_gradient(of: Functions, saved: Saved, d_states: States) -> tuple[Array, Array, States]:
     """The gradient of `gru_step`."""
     z, r, n = (saved[name] for name in ("update", "reset", "candidate"))
     (d_h,) = d_states
-    d_n = d_h * (1 - z) * (1 - n**2)
+    d_n = d_h * (1 - z) * of.activation.slope(n)
     d_sums = {
-        "update": d_h * (saved["h_before"] - n) * z * (1 - z),
-        "reset": d_n * saved["h_sum"] * r * (1 - r),
+        "update": d_h * (saved["h_before"] - n) * of.gate.slope(z),
+        "reset": d_n * saved["h_sum"] * of.gate.slope(r),
         "candidate": d_n,
     }
     return join_gates("gru", d_sums), join_gates("gru", d_sums | {"candidate": d_n * r}), (d_h * z,)
 
 
-def gru_reset_before_step(x_sums: Array, product: Product, states: States) -> tuple[States, Saved]:
+def gru_reset_before_step(of: Functions, x_sums: Array, product: Product, states: States) -> tuple[States, Saved]:
     """A GRU (Cho et al. 2014) with the reset before the product: the sum of the candidate is that of reset * h."""
     x, h = split_gates("gru_reset_before", x_sums), split_gates("gru_reset_before", product.sums(states[0]))
-    z, r = (sigmoid(x[name] + h[name]) for name in ("update", "reset"))
-    n = tanh(x["candidate"] + split_gates("gru_reset_before", product.sums(r * states[0]))["candidate"])
+    z, r = (of.gate.value(x[name] + h[name]) for name in ("update", "reset"))
+    second = split_gates("gru_reset_before", product.sums(r * states[0]))["candidate"]
+    n = of.activation.value(x["candidate"] + second)
     return (z * states[0] + (1 - z) * n,), {"update": z, "reset": r, "candidate": n, "h_before": states[0]}
 
 
 def gru_reset_before_gradient(
-    saved: Saved, product: Product, d_states: States
+    of: Functions, saved: Saved, product: Product, d_states: States
 ) -> tuple[Array, ProductGradient, States]:
     """The gradient of `gru_reset_before_step`."""
     z, r, n, h = (saved[name] for name in ("update", "reset", "candidate", "h_before"))
     (d_h,) = d_states
     none = np.zeros_like(d_h)
-    d_sums = {"update": none, "reset": none, "candidate": d_h * (1 - z) * (1 - n**2)}
+    d_sums = {"update": none, "reset": none, "candidate": d_h * (1 - z) * of.activation.slope(n)}
     second = product.gradient(r * h, join_gates("gru_reset_before", d_sums))
-    d_gates = {"update": d_h * (h - n) * z * (1 - z), "reset": second.values * h * r * (1 - r), "candidate": none}
+    d_update, d_reset = d_h * (h - n) * of.gate.slope(z), second.values * h * of.gate.slope(r)
+    d_gates = {"update": d_update, "reset": d_reset, "candidate": none}
     first = product.gradient(h, join_gates("gru_reset_before", d_gates))
     d_before = d_h * z + first.values + second.values * r
     d_product = ProductGradient(*(one + other for one, other in zip(first, second, strict=True)))
     return join_gates("gru_reset_before", d_gates | {"candidate": d_sums["candidate"]}), d_product, (d_before,)
 
 
-def _rnn(value: Callable[[Array], Array], slope: Callable[[Array], Array]) -> Cell:
-    """A simple recurrent layer (Elman 1990); `slope` is the derivative of `value`, from its result."""
-
-    def step(x_sums: Array, h_sums: Array, states: States) -> tuple[States, Saved]:
-        h = value(x_sums + h_sums)
-        return (h,), {"h": h}
-
-    def gradient(saved: Saved, d_states: States) -> tuple[Array, Array, States]:
-        d_sums = d_states[0] * slope(saved["h"])
-        return d_sums, d_sums, (np.zeros_like(d_sums),)
-
-    return with_sums(step, gradient)
+def rnn_step(of: Functions, x_sums: Array, h_sums: Array, states: States) -> tuple[States, Saved]:
+    """A simple recurrent layer (Elman 1990)."""
+    h = of.activation.value(x_sums + h_sums)
+    return (h,), {"h": h}
 
 
-STEPS: Mapping[str, Cell] = MappingProxyType(
-    {
-        "lstm": with_sums(lstm_step, lstm_gradient),
-        "gru": with_sums(gru_step, gru_gradient),
-        "rnn": _rnn(tanh, lambda h: 1 - h**2),
-        "rnn_relu": _rnn(lambda x: namespace(x).where(x <= 0, 0.0, x), lambda h: (h > 0).astype(h.dtype)),
-        "gru_reset_before": Cell(gru_reset_before_step, gru_reset_before_gradient),
-    }
-)
-"""How each cell of `bothways.spec.CELLS` steps."""
+def rnn_gradient(of: Functions, saved: Saved, d_states: States) -> tuple[Array, Array, States]:
+    """The gradient of `rnn_step`."""
+    d_sums = d_states[0] * of.activation.slope(saved["h"])
+    return d_sums, d_sums, (np.zeros_like(d_sums),)
+
+
+_STEPS: Mapping[str, Callable[[Functions], Cell]] = {
+    "lstm": lambda of: with_sums(of, lstm_step, lstm_gradient),
+    "gru": lambda of: with_sums(of, gru_step, gru_gradient),
+    "rnn": lambda of: with_sums(of, rnn_step, rnn_gradient),
+    "rnn_relu": lambda of: with_sums(of, rnn_step, rnn_gradient),
+    "gru_reset_before": lambda of: Cell(
+        functools.partial(gru_reset_before_step, of), functools.partial(gru_reset_before_gradient, of)
+    ),
+}
+
+
+@functools.cache
+def steps_of(cell: str) -> Cell:
+    """How a cell of `bothways.spec` steps."""
+    spec = cell_spec(cell)
+    return _STEPS[spec.kind](Functions(FUNCTIONS[spec.activation], FUNCTIONS[spec.recurrent_activation]))

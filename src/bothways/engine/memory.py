@@ -18,14 +18,14 @@ import numpy as np
 
 from bothways.engine import _native, reference
 from bothways.engine.arguments import Array, Direction, Dropout, Result
-from bothways.spec import CELLS, cell_number
+from bothways.spec import cell_number, cell_spec
 
 
 class DirectionTensors(NamedTuple):
     """One reading of a batch, in tensors of the backend.
 
     Attributes:
-        cell: a key of `bothways.spec.CELLS`.
+        cell: a cell of `bothways.spec`.
         kernel: `(features, gates * units)`.
         recurrent_kernel: `(units, gates * units)`.
         bias: shaped as the cell's spec says, or None for no bias.
@@ -69,7 +69,7 @@ class Plan(NamedTuple):
     """What is known of a call before there are any numbers.
 
     Attributes:
-        cells: for each direction a key of `bothways.spec.CELLS`.
+        cells: for each direction a cell of `bothways.spec`.
         reverse: for each direction whether it reads from the last step to the first.
         dropouts: for each direction for how many gates there are factors of dropout of x, and of h; 0 for none.
         masked: whether there is a mask.
@@ -89,7 +89,7 @@ class Plan(NamedTuple):
         """`arrays` by direction, each with so many `others` than its states."""
         arrays = iter(arrays)
         for cell in self.cells:
-            yield tuple(itertools.islice(arrays, others + len(CELLS[cell].states)))
+            yield tuple(itertools.islice(arrays, others + len(cell_spec(cell).states)))
 
     def constants(self, constants: Iterable[Any]) -> tuple[Any, list[Any]]:
         """The mask, or None, and for each direction a pair of factors of dropout, or None."""
@@ -104,7 +104,7 @@ class Plan(NamedTuple):
         """The shapes of the results of `forward`, for `x` of this shape; axes may be of any kind that can be added."""
         batch, time, _ = x
         outputs = [(batch, time, sum(units))] if self.return_sequences else []
-        states = [(batch, width) for cell, width in zip(self.cells, units, strict=True) for _ in CELLS[cell].states]
+        states = [(batch, width) for cell, width in zip(self.cells, units, strict=True) for _ in cell_spec(cell).states]
         return [*outputs, *states, *((floats,) for floats in saved)]
 
     def residual_floats(self, x: Sequence[int], units: Sequence[int]) -> list[int]:
@@ -128,7 +128,7 @@ def plan_of(
     """The plan of a call, its constants and its arrays; `zeros(shape)` makes biases and states that are not given."""
     arrays: list[Any] = []
     for direction in directions:
-        spec, units = CELLS[direction.cell], direction.recurrent_kernel.shape[0]
+        spec, units = cell_spec(direction.cell), direction.recurrent_kernel.shape[0]
         bias, states = direction.bias, direction.initial_states
         if bias is None:
             bias = zeros(spec.weight_shapes(x.shape[2], units)["bias"])

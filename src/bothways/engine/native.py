@@ -65,7 +65,7 @@ class Layer:
 
     Args:
         directions: one `Direction`, or two, which run side by side.
-        cell: a key of `bothways.spec.CELLS`, for the directions that name none.
+        cell: a cell of `bothways.spec`, for the directions that name none.
         merge_mode: what becomes of two outputs: a key of `bothways.merge.MERGE_MODES`, or None for a pair.
         zero_output_for_mask: a masked step puts out zeros, not the state that it carries.
         precision: what products take their factors in, a key of `PRECISIONS`: "float32", or "bfloat16", rounded to 8

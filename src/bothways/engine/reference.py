@@ -26,7 +26,7 @@ from bothways.engine.arguments import (
     check_gradients,
     check_setup,
 )
-from bothways.engine.cells import STEPS, Product, Saved
+from bothways.engine.cells import Product, Saved, steps_of
 from bothways.merge import merge, unmerge
 
 
@@ -97,7 +97,7 @@ def _run_direction(call: Call, i: int) -> tuple[Array, States, list[Saved]]:
     steps = []
     of_x, of_h = _products(call, i)
     for t in _time_order(call, direction):
-        after, saved = STEPS[spec.name].step(of_x.sums(call.x[:, t]), of_h, states)
+        after, saved = steps_of(spec.name).step(of_x.sums(call.x[:, t]), of_h, states)
         steps.append(saved)
         counts = _counts(call, t)
         states = tuple(np.where(counts, new, old) for new, old in zip(after, states, strict=True))
@@ -130,7 +130,7 @@ def _backprop_direction(
         counts = _counts(call, t)
         flow = (flow[0] + np.where(counts | (not call.setup.zero_output_for_mask), d_outputs[:, t], 0.0), *flow[1:])
         d_after = tuple(np.where(counts, d_state, 0.0) for d_state in flow)
-        d_x_sums, d_of_h, before = STEPS[spec.name].gradient(saved, of_h, d_after)
+        d_x_sums, d_of_h, before = steps_of(spec.name).gradient(saved, of_h, d_after)
         d_of_x = of_x.gradient(call.x[:, t], d_x_sums)
         d_kernel += d_of_x.weights
         d_recurrent += d_of_h.weights

@@ -12,7 +12,7 @@ import torch
 
 from bothways.engine import memory
 from bothways.engine.memory import Plan
-from bothways.spec import CELLS, cell_number
+from bothways.spec import cell_number, cell_of_number
 
 
 def run(plan: Plan, x: Any, constants: list[Any], arrays: list[Any]) -> tuple[Any, list[list[Any]]]:
@@ -117,7 +117,7 @@ def _decoded(numbers: Sequence[int]) -> Plan:
     masked, zero_output_for_mask, return_sequences, bfloat16, *rest = numbers
     cells, reverse, of_x, of_h = (rest[i::4] for i in range(4))
     return Plan(
-        tuple(list(CELLS)[cell] for cell in cells),
+        tuple(map(cell_of_number, cells)),
         tuple(map(bool, reverse)),
         tuple(zip(of_x, of_h, strict=True)),
         bool(masked),

@@ -21,18 +21,11 @@ class Operator(NamedTuple):
         name: what ONNX calls it.
         gates: in the order of ONNX, by their names in `bothways.spec`.
         reset: for GRU, whether the reset comes after the product ("linear_before_reset").
-        activations: for each direction, where they are not the default ones.
     """
 
     name: str
     gates: tuple[str, ...]
     reset: int | None = None
-    activations: tuple[str, ...] = ()
-
-    def attributes(self, directions: int) -> dict[str, Any]:
-        """Those of a node of so many directions."""
-        reset = {} if self.reset is None else {"linear_before_reset": self.reset}
-        return reset | ({"activations": list(self.activations) * directions} if self.activations else {})
 
 
 _GRU = ("update", "reset", "candidate")
@@ -42,11 +35,41 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType(
         "lstm": Operator("LSTM", ("input", "output", "forget", "candidate")),
         "gru": Operator("GRU", _GRU, reset=1),
         "rnn": Operator("RNN", ("output",)),
-        "rnn_relu": Operator("RNN", ("output",), activations=("Relu",)),
+        "rnn_relu": Operator("RNN", ("output",)),
         "gru_reset_before": Operator("GRU", _GRU, reset=0),
     }
 )
 """For each cell of `bothways.spec.CELLS` its operator."""
+
+# For each activation of `bothways.spec` its name, and its alpha and beta, if it has them.
+_ACTIVATIONS: dict[str, tuple[str, tuple[float, ...]]] = {
+    "tanh": ("Tanh", ()),
+    "sigmoid": ("Sigmoid", ()),
+    "relu": ("Relu", ()),
+    "linear": ("Affine", (1.0, 0.0)),
+    "hard_sigmoid": ("HardSigmoid", (1 / 6, 0.5)),
+}
+
+
+def attributes(cell: str, directions: int) -> dict[str, Any]:
+    """Those of a node of so many directions, beside its size.
+
+    Example:
+        >>> attributes("gru/relu/sigmoid", 1)
+        {'linear_before_reset': 1, 'activations': ['Sigmoid', 'Relu']}
+    """
+    spec = cell_spec(cell)
+    operator = OPERATORS[spec.kind]
+    gates = [spec.recurrent_activation] if len(spec.gates) > 1 else []
+    names = [*gates, *[spec.activation] * len(spec.states)] * directions
+    found: dict[str, Any] = {} if operator.reset is None else {"linear_before_reset": operator.reset}
+    if cell in ("lstm", "gru", "gru_reset_before", "rnn"):  # whose activations are those of ONNX anyway
+        return found
+    found["activations"] = [_ACTIVATIONS[name][0] for name in names]
+    numbers = [_ACTIVATIONS[name][1] for name in names if _ACTIVATIONS[name][1]]
+    if numbers:
+        found["activation_alpha"], found["activation_beta"] = map(list, zip(*numbers, strict=True))
+    return found
 
 
 def weights(cell: str, directions: Sequence[Mapping[str, Array]]) -> tuple[Array, Array, Array]:
@@ -63,7 +86,7 @@ def weights(cell: str, directions: Sequence[Mapping[str, Array]]) -> tuple[Array
         (array([0., 1., 6., 7., 2., 3., 4., 5.]), (1, 8, 2), (1, 16))
     """
     spec = cell_spec(cell)
-    order = [spec.gates.index(gate) for gate in OPERATORS[cell].gates]
+    order = [spec.gates.index(gate) for gate in OPERATORS[spec.kind].gates]
 
     def in_order(array: Array) -> Array:
         return array.reshape(-1, len(order), array.shape[-1] // len(order))[:, order].reshape(-1, array.shape[-1])

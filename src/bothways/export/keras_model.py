@@ -11,6 +11,7 @@ import numpy as np
 from bothways.errors import InputError
 from bothways.export.networks import layer, merged
 from bothways.layers.eligibility import NATIVE, cell_of, engine_of
+from bothways.spec import cell_spec
 
 if TYPE_CHECKING:
     from bothways.export.graph import Graph, Value
@@ -176,8 +177,7 @@ def _run(graph: Graph, ways: list[Any], way: str, rows: Value, mask: Value | Non
 
 
 def _bias_shape(each: Any) -> tuple[int, ...]:
-    columns = int(each.cell.recurrent_kernel.shape[1])
-    return (2, columns) if cell_of(each) == "gru" else (columns,)
+    return cell_spec(cell_of(each)).weight_shapes(0, each.cell.units)["bias"]
 
 
 def _together(graph: Graph, rows: Value, mask: Value) -> tuple[Value, Value]:

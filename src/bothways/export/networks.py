@@ -11,6 +11,7 @@ import numpy.typing as npt
 from bothways.export import cells
 from bothways.merge import MERGE_MODES
 from bothways.network import CHANGES, LEVELS, Convolution, Network, Recurrent
+from bothways.spec import cell_spec
 
 if TYPE_CHECKING:
     from bothways.export.graph import Graph, Value
@@ -135,11 +136,10 @@ def layer(
     graph: Graph, cell: str, way: str, directions: list[dict[str, Any]], rows: Value, lengths: Value | None
 ) -> tuple[Value, Value]:
     """The outputs `(time, batch, directions * units)` of a recurrent node and its final states, side by side."""
-    operator = cells.OPERATORS[cell]
     W, R, B = cells.weights(cell, directions)
     lengths = None if lengths is None else graph.cast(lengths, np.int32)
-    attributes = {"direction": way, "hidden_size": R.shape[2], **operator.attributes(len(directions))}
-    outputs, ends = graph.several(2, operator.name, rows, W, R, B, lengths, **attributes)
+    attributes = {"direction": way, "hidden_size": R.shape[2], **cells.attributes(cell, len(directions))}
+    outputs, ends = graph.several(2, cells.OPERATORS[cell_spec(cell).kind].name, rows, W, R, B, lengths, **attributes)
     outputs, ends = graph("Transpose", outputs, perm=[0, 2, 1, 3]), graph("Transpose", ends, perm=[1, 0, 2])
     width = len(directions) * R.shape[2]
     return graph("Reshape", outputs, [0, 0, width]), graph("Reshape", ends, [0, width])

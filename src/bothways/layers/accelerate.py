@@ -64,11 +64,11 @@ def accelerate(model: keras.Layer) -> Acceleration:
         >>> model = keras.Sequential([
         ...     keras.Input((5, 3)),
         ...     keras.layers.Bidirectional(keras.layers.LSTM(4, return_sequences=True), name="both"),
-        ...     keras.layers.GRU(4, activation="relu", name="summary"),
+        ...     keras.layers.GRU(4, activation="elu", name="last"),
         ... ])
         >>> print(accelerate(model))
-        both     Bidirectional  native
-        summary  GRU            activation='relu'; the engine has tanh
+        both  Bidirectional  native
+        last  GRU            activation=keras.activations.elu; the engine has tanh, sigmoid, relu, linear, hard_sigmoid
     """
     plan = list(planned(model))
     found = model._flatten_layers(include_self=True)

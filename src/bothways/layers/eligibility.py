@@ -7,16 +7,12 @@ from typing import Any
 import keras
 
 from bothways.layers import ops
+from bothways.spec import ACTIVATIONS, cell_named
 
 NATIVE = "native"
 ORACLE = "step by step in float64, for gradient checks"
 
-# For each layer of Keras, the activations that the engine has, and the cell that each makes.
-_CELLS: dict[type, tuple[dict[str, str], dict[str, str]]] = {
-    keras.layers.LSTM: ({"recurrent_activation": "sigmoid"}, {"tanh": "lstm"}),
-    keras.layers.GRU: ({"recurrent_activation": "sigmoid"}, {"tanh": "gru"}),
-    keras.layers.SimpleRNN: ({}, {"tanh": "rnn", "relu": "rnn_relu"}),
-}
+_CELLS: dict[type, str] = {keras.layers.LSTM: "lstm", keras.layers.GRU: "gru", keras.layers.SimpleRNN: "rnn"}
 _LAYERS = {
     keras.layers.LSTMCell: keras.layers.LSTM,
     keras.layers.GRUCell: keras.layers.GRU,
@@ -28,8 +24,12 @@ def cell_of(layer: Any) -> str:
     """The cell of `bothways.spec` that an eligible layer has."""
     kind = _kind(layer)
     assert kind is not None, "only eligible layers have a cell"
-    cell = _CELLS[kind][1][layer.cell.activation.__name__]
-    return "gru_reset_before" if cell == "gru" and not layer.cell.reset_after else cell
+    cell, functions = _CELLS[kind], [_activation(getattr(layer.cell, name)) for name in _activations_of(kind)]
+    if functions == ["relu"]:
+        cell = "rnn_relu"
+    elif cell == "gru" and not layer.cell.reset_after:
+        cell = "gru_reset_before"
+    return cell_named(cell, *functions)
 
 
 def engine_of(layer: Any, oracle: bool = False) -> str:
@@ -44,12 +44,9 @@ def engine_of(layer: Any, oracle: bool = False) -> str:
     cell = layer.cell
     if not type(cell).call.__module__.startswith("keras."):
         return f"{type(cell).__name__} is a cell with its own call; the engine has that of Keras"
-    fixed, by_activation = _CELLS[kind]
-    activations = {"activation": list(by_activation)} | {name: [value] for name, value in fixed.items()}
-    for name, functions in activations.items():
-        chosen = getattr(cell, name)
-        if not any(chosen is getattr(keras.activations, function) for function in functions):
-            return f"{name}={keras.activations.serialize(chosen)!r}; the engine has {' and '.join(functions)}"
+    for name in _activations_of(kind):
+        if not _activation(getattr(cell, name)):
+            return f"{name}={_shown(getattr(cell, name))}; the engine has {', '.join(ACTIVATIONS)}"
     if cell.compute_dtype == "float64" and oracle and not ops.has_float64():
         return "computes in float64, of which JAX makes float32 unless jax_enable_x64 is set"
     if cell.compute_dtype not in ("float32", "bfloat16", *(["float64"] if oracle else [])):
@@ -83,6 +80,27 @@ def engine_of_both(wrapper: Any, oracle: bool = False) -> str:
 def differs_from_stock(layer: Any, mask: Any) -> bool:
     """Whether stock Keras must run a call: unrolled, it does not make masked outputs zero, if they are to be."""
     return mask is not None and layer.unroll and layer.zero_output_for_mask
+
+
+def _activations_of(kind: type) -> tuple[str, ...]:
+    """The names of the activations of a layer of Keras."""
+    return ("activation",) if _CELLS[kind] == "rnn" else ("activation", "recurrent_activation")
+
+
+def _activation(function: Any) -> str:
+    """Which of `ACTIVATIONS` a function is; nothing if it is none of them."""
+    homes = keras.activations, keras.ops
+    return next((name for name in ACTIVATIONS if any(function is getattr(home, name, None) for home in homes)), "")
+
+
+def _shown(function: Any) -> str:
+    """A function by the name under which it can be found."""
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    if name.endswith("<lambda>"):
+        return "a lambda"
+    homes = (home for home in (keras.activations, keras.ops) if getattr(home, name, None) is function)
+    home = next(homes, None)
+    return f"{home.__name__ if home else function.__module__}.{name}"
 
 
 def _kind(layer: Any) -> type | None:

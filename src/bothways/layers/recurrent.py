@@ -11,7 +11,8 @@ from bothways.layers.native import OnEngine
 class LSTM(OnEngine, keras.layers.LSTM):
     """Long short-term memory: `keras.layers.LSTM` with the same arguments, weights and numbers.
 
-    What the engine does not do (see `engine`) stock Keras does, with the same result.
+    The engine has the activations tanh, sigmoid, relu, linear and hard_sigmoid, for gates, too. What it does not do
+    (see `engine`) stock Keras does, with the same result.
 
     Args:
         units: the width of the state.
@@ -61,7 +62,7 @@ class GRU(OnEngine, keras.layers.GRU):
 class SimpleRNN(OnEngine, keras.layers.SimpleRNN):
     """A simple recurrent layer: `keras.layers.SimpleRNN` with the same arguments, weights and numbers.
 
-    Arguments, call and result are those of `LSTM`, with one state, h. The engine has `activation` tanh and relu.
+    Arguments, call and result are those of `LSTM`, with one state, h.
 
     Args:
         units: the width of the state.
@@ -69,7 +70,7 @@ class SimpleRNN(OnEngine, keras.layers.SimpleRNN):
 
     Example:
         >>> import numpy as np
-        >>> layer = SimpleRNN(8, activation="relu")
+        >>> layer = SimpleRNN(8, activation="linear")
         >>> layer(np.zeros((2, 5, 3), "float32")).shape
         (2, 8)
         >>> layer.engine

@@ -12,10 +12,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from bothways.engine.cells import STEPS, Product
+from bothways.engine.cells import Product, steps_of
 from bothways.engine.memory import Plan
 from bothways.layers.ops.jax.custom_call import Arrays
-from bothways.spec import CELLS
+from bothways.spec import cell_spec
 
 
 def recurrence(plan: Plan, x: jax.Array, constants: Arrays, arrays: Arrays) -> list[jax.Array]:
@@ -38,12 +38,12 @@ def _direction(
     cell: str, reverse: bool, zero_output_for_mask: bool, x: Any, mask: Any, arrays: Any, dropout: Any
 ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
     (kernel, recurrent_kernel, bias, *initial_states), (of_x, of_h) = arrays, dropout
-    biases: Any = (bias, jnp.zeros_like(bias)) if CELLS[cell].biases == 1 else bias
+    biases: Any = (bias, jnp.zeros_like(bias)) if cell_spec(cell).biases == 1 else bias
     product = Product(recurrent_kernel, biases[1], of_h)
 
     def step(states: Any, inputs: Any) -> Any:
         x_sums, counts = inputs
-        after: Any = STEPS[cell].step(x_sums, product, states)[0]
+        after: Any = steps_of(cell).step(x_sums, product, states)[0]
         after = tuple(jnp.where(counts[:, None], new, old) for new, old in zip(after, states, strict=True))
         output = jnp.where(counts[:, None], after[0], 0.0) if zero_output_for_mask else after[0]
         return after, output
