@@ -102,6 +102,7 @@ def test_our_layers_and_the_command(tmp_path: Path, capsys: pytest.CaptureFixtur
             [L.LSTM(4, activation="elu", name="r")],
             r"The layer 'r' cannot be a node: activation=keras",
         ),
+        ([L.RNN([L.LSTMCell(4), L.GRUCell(4)], name="s")], "The layer 's' is a stack of cells. Make a layer of each"),
         ([L.Dense(4, activation="gelu", name="d")], r"The layer 'd' has activation='gelu'; a graph has linear, "),
         ([L.Masking(), L.LSTM(4, go_backwards=True, return_sequences=True)], "reads backward under a mask"),
         ([L.Dense(4, dtype="bfloat16")], "computes in bfloat16"),

@@ -150,9 +150,9 @@ def test_other_layers_run_in_stock_keras_and_say_so() -> None:
     layer = Bidirectional(keras.layers.GRU(4, activation="elu"))
     assert layer.engine.startswith("forward layer: activation=keras.activations.elu; the engine has tanh")
     assert layer(X).shape == (4, 8)
-    layer = Bidirectional(keras.layers.RNN([keras.layers.LSTMCell(4), keras.layers.LSTMCell(4)]))
-    reason = "RNN of StackedRNNCells is not a layer of the engine; it has LSTM, GRU and SimpleRNN"
-    assert layer.engine == f"forward layer: {reason}"
+    layer = keras.layers.RNN([keras.layers.LSTMCell(4), keras.layers.GRUCell(4, activation="elu")])
+    layer = Bidirectional(layer)
+    assert layer.engine.startswith("forward layer: cell 2 of 2: activation=keras.activations.elu; the engine has ")
     assert layer(X).shape == (4, 8)
 
 

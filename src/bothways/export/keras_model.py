@@ -10,7 +10,7 @@ import numpy as np
 
 from bothways.errors import InputError
 from bothways.export.networks import layer, merged
-from bothways.layers.eligibility import NATIVE, cell_of, engine_of
+from bothways.layers.eligibility import NATIVE, cell_of, engine_of, is_stack
 from bothways.spec import cell_spec
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _recurrent(graph: Graph, each: Any, value: Value, mask: Value | None) -> Val
 
 def _bidirectional(graph: Graph, each: Any, value: Value, mask: Value | None) -> Value:
     ways = [each.forward_layer, each.backward_layer]
-    units = [way.cell.units for way in ways]
+    units = [way.cell.output_size for way in ways]
     if each.merge_mode is None or units[0] != units[1] or ways[0].go_backwards:
         raise InputError(
             f"The layer {each.name!r} merges by {each.merge_mode} and has {units[0]} and {units[1]} units; a graph "
@@ -147,9 +147,11 @@ def _run(graph: Graph, ways: list[Any], way: str, rows: Value, mask: Value | Non
     for each in ways:
         if (engine := engine_of(each)) != NATIVE:
             raise InputError(f"The layer {each.name!r} cannot be a node: {engine}.")
+        if is_stack(each):
+            raise InputError(f"The layer {each.name!r} is a stack of cells. Make a layer of each cell.")
         if each.stateful or each.return_state or (each.zero_output_for_mask and not each.return_sequences):
             raise InputError(f"The layer {each.name!r} is stateful, or returns states or zeros; a node does neither.")
-    cells = {cell_of(each) for each in ways}
+    cells = {cell_of(each.cell) for each in ways}
     if len(cells) > 1:
         raise InputError(f"The layers of {ways[0].name!r} and {ways[1].name!r} have other cells; a node has one.")
     lengths = None
@@ -177,7 +179,7 @@ def _run(graph: Graph, ways: list[Any], way: str, rows: Value, mask: Value | Non
 
 
 def _bias_shape(each: Any) -> tuple[int, ...]:
-    return cell_spec(cell_of(each)).weight_shapes(0, each.cell.units)["bias"]
+    return cell_spec(cell_of(each.cell)).weight_shapes(0, each.cell.units)["bias"]
 
 
 def _together(graph: Graph, rows: Value, mask: Value) -> tuple[Value, Value]:

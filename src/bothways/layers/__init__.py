@@ -1,4 +1,4 @@
-"""Keras 3 layers on the engine: `LSTM`, `GRU`, `SimpleRNN` and `Bidirectional`.
+"""Keras 3 layers on the engine: `LSTM`, `GRU`, `SimpleRNN`, `RNN` over their cells, and `Bidirectional`.
 
 They take Keras's arguments and have its weights and numbers, in float32 and, with factors of products rounded to
 bfloat16, under a policy of bfloat16; dropout, of inputs and of states, draws Keras's masks. Each has a
@@ -16,12 +16,13 @@ from bothways.layers.accelerate import accelerate  # noqa: E402
 from bothways.layers.bidirectional import Bidirectional  # noqa: E402
 from bothways.layers.files import load_model, save_model  # noqa: E402
 from bothways.layers.ops import custom_calls  # noqa: E402
-from bothways.layers.recurrent import GRU, LSTM, SimpleRNN  # noqa: E402
+from bothways.layers.recurrent import GRU, LSTM, RNN, SimpleRNN  # noqa: E402
 from bothways.layers.weights import step_weights  # noqa: E402
 
 __all__ = [
     "GRU",
     "LSTM",
+    "RNN",
     "Acceleration",
     "Bidirectional",
     "SimpleRNN",

@@ -8,9 +8,8 @@ from typing import Any
 import keras
 from keras import ops as K
 
-from bothways.engine import Dropout
 from bothways.layers import ops
-from bothways.layers.eligibility import differs_from_stock, engine_of_both
+from bothways.layers.eligibility import differs_from_stock, engine_of_both, is_stack
 from bothways.layers.native import (
     CarriesStates,
     JitAsTheEngineCan,
@@ -23,6 +22,8 @@ from bothways.layers.native import (
     last_output,
     options_of,
     own_states,
+    packed,
+    run_cells,
     runs_here,
 )
 from bothways.merge import check_merge_mode, merge
@@ -118,25 +119,50 @@ def run_both(
 ) -> Any:
     """What `call` of an eligible `Bidirectional` returns, from the engine."""
     layers = wrapper.forward_layer, wrapper.backward_layer
-    check_merge_mode(wrapper.merge_mode, *(layer.cell.units for layer in layers))
+    check_merge_mode(wrapper.merge_mode, *(layer.cell.output_size for layer in layers))
     check_sequences(layers, sequences)
     mask = checked_mask(mask, sequences)
     sequences = K.cast(sequences, layers[0].compute_dtype)
     initial_states = _initial_states(layers, sequences, initial_state)
-    # As `RNN.call` does, whether training or not: the seeds advance as in stock Keras.
-    dropouts = [dropout_of(layer, sequences, state) for layer, state in zip(layers, initial_states, strict=True)]
-    if not training:
-        dropouts = [Dropout(), Dropout()]
-    directions = [direction_of(*each) for each in zip(layers, initial_states, dropouts, strict=True)]
-    options = options_of(layers[0], wrapper.return_sequences)
-    outputs, states = ops.recurrence(floats_of(sequences), mask, directions, options)
-    states = [[K.cast(each, layers[0].compute_dtype) for each in state] for state in states]
-    for layer, state in zip(layers, states, strict=True):
+    run = _one_after_the_other if any(map(is_stack, layers)) else _side_by_side
+    outputs, by_cell = run(layers, sequences, initial_states, mask, training, wrapper.return_sequences)
+    by_cell = keras.tree.map_structure(lambda state: K.cast(state, layers[0].compute_dtype), by_cell)
+    for layer, states in zip(layers, by_cell, strict=True):
         layer._maybe_reset_dropout_masks(layer.cell)
         if layer.stateful:
-            for variable, value in zip(layer.states, state, strict=True):
+            for variable, value in zip(*map(keras.tree.flatten, (layer.states, states)), strict=True):
                 variable.assign(value)
-    return _merged(wrapper, outputs, states, mask)
+    merged = _merged(wrapper, outputs, by_cell, mask)
+    if not wrapper.return_state:
+        return merged
+    merged = merged if isinstance(merged, tuple) else (merged,)
+    returned = [packed(*each) for each in zip(layers, by_cell, initial_states, strict=True)]
+    return merged + tuple(state for side in returned for state in side)
+
+
+def _side_by_side(
+    layers: Any, sequences: Any, initial_states: Any, mask: Any, training: bool | None, return_sequences: bool
+) -> tuple[Any, list[list[list[Any]]]]:
+    """The outputs of both layers, and for each the states of its only cell, by one call of the engine."""
+    directions = [
+        direction_of(layer.cell, layer.go_backwards, states, dropout_of(layer.cell, sequences, states, training))
+        for layer, states in zip(layers, initial_states, strict=True)
+    ]
+    options = options_of(layers[0].cell, layers[0].zero_output_for_mask, return_sequences)
+    outputs, states = ops.recurrence(floats_of(sequences), mask, directions, options)
+    return outputs, [[each] for each in states]
+
+
+def _one_after_the_other(
+    layers: Any, sequences: Any, initial_states: Any, mask: Any, training: bool | None, return_sequences: bool
+) -> tuple[Any, list[list[list[Any]]]]:
+    """The same where a layer is a stack."""
+    sides = [
+        run_cells(layer, sequences, states, mask, training, return_sequences)
+        for layer, states in zip(layers, initial_states, strict=True)
+    ]
+    outputs = K.concatenate([outputs for outputs, _ in sides], axis=-1) if return_sequences else None
+    return outputs, [by_cell for _, by_cell in sides]
 
 
 def _initial_states(layers: Sequence[Any], sequences: Any, initial_state: Any) -> list[Any]:
@@ -145,24 +171,21 @@ def _initial_states(layers: Sequence[Any], sequences: Any, initial_state: Any) -
             return [None, None]
         initial_state = own_states([state for layer in layers for state in layer.states])
     check_states(layers, initial_state, sequences)
-    states = [K.cast(state, layers[0].compute_dtype) for state in initial_state]
+    states = keras.tree.map_structure(lambda state: K.cast(state, layers[0].compute_dtype), list(initial_state))
     forward = len(layers[0].state_size)
     return [states[:forward], states[forward:]]
 
 
-def _merged(wrapper: Any, outputs: Any, states: Any, mask: Any) -> Any:
-    """The result of the call from the engine's outputs side by side."""
+def _merged(wrapper: Any, outputs: Any, by_cell: Any, mask: Any) -> Any:
+    """The merged outputs from the engine's outputs side by side."""
     layers = wrapper.forward_layer, wrapper.backward_layer
     if not wrapper.return_sequences:
-        both = K.concatenate([last_output(*each, mask) for each in zip(layers, states, strict=True)], axis=-1)
+        last = [last_output(layer, states[-1], mask) for layer, states in zip(layers, by_cell, strict=True)]
+        both = K.concatenate(last, axis=-1)
     elif layers[0].go_backwards:
         # Keras turns the backward layer's outputs around whatever its direction: with a forward layer that
         # itself goes backwards, both stand in reversed order.
         both = K.flip(outputs, axis=1)
     else:
         both = outputs
-    merged = merge(wrapper.merge_mode, K.cast(both, wrapper.compute_dtype), layers[0].cell.units)
-    if not wrapper.return_state:
-        return merged
-    merged = merged if isinstance(merged, tuple) else (merged,)
-    return merged + tuple(state for pair in states for state in pair)
+    return merge(wrapper.merge_mode, K.cast(both, wrapper.compute_dtype), layers[0].cell.output_size)

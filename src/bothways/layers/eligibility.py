@@ -12,39 +12,57 @@ from bothways.spec import ACTIVATIONS, cell_named
 NATIVE = "native"
 ORACLE = "step by step in float64, for gradient checks"
 
-_CELLS: dict[type, str] = {keras.layers.LSTM: "lstm", keras.layers.GRU: "gru", keras.layers.SimpleRNN: "rnn"}
-_LAYERS = {
-    keras.layers.LSTMCell: keras.layers.LSTM,
-    keras.layers.GRUCell: keras.layers.GRU,
-    keras.layers.SimpleRNNCell: keras.layers.SimpleRNN,
+_CELLS: dict[type, str] = {
+    keras.layers.LSTMCell: "lstm",
+    keras.layers.GRUCell: "gru",
+    keras.layers.SimpleRNNCell: "rnn",
 }
 
 
-def cell_of(layer: Any) -> str:
-    """The cell of `bothways.spec` that an eligible layer has."""
-    kind = _kind(layer)
-    assert kind is not None, "only eligible layers have a cell"
-    cell, functions = _CELLS[kind], [_activation(getattr(layer.cell, name)) for name in _activations_of(kind)]
+def is_stack(layer: Any) -> bool:
+    """Whether a layer steps several cells, each of which reads what the one before puts out."""
+    return type(layer.cell) is keras.layers.StackedRNNCells
+
+
+def cells_of(layer: Any) -> list[Any]:
+    """The cells of a layer, the first one first."""
+    return list(layer.cell.cells) if is_stack(layer) else [layer.cell]
+
+
+def cell_of(cell: Any) -> str:
+    """The cell of `bothways.spec` that an eligible one of Keras is."""
+    kind, functions = _kind(cell), [_activation(getattr(cell, name)) for name in _activations_of(cell)]
     if functions == ["relu"]:
-        cell = "rnn_relu"
-    elif cell == "gru" and not layer.cell.reset_after:
-        cell = "gru_reset_before"
-    return cell_named(cell, *functions)
+        kind = "rnn_relu"
+    elif kind == "gru" and not cell.reset_after:
+        kind = "gru_reset_before"
+    return cell_named(kind, *functions)
 
 
 def engine_of(layer: Any, oracle: bool = False) -> str:
     """`"native"`, or the reason for which stock Keras runs `layer` instead."""
-    kind = _kind(layer)
-    if kind is None:
-        of = f" of {type(layer.cell).__name__}" if type(layer) is keras.layers.RNN else ""
-        return f"{type(layer).__name__}{of} is not a layer of the engine; it has LSTM, GRU and SimpleRNN"
+    if not isinstance(layer, keras.layers.RNN):
+        return f"{type(layer).__name__} is not a layer of the engine; it has LSTM, GRU, SimpleRNN and RNN"
     for name in ("call", "inner_loop"):
         if getattr(type(layer), name).__module__.split(".")[0] not in ("keras", "bothways"):
             return f"{type(layer).__name__} has its own {name}; the engine has that of Keras"
-    cell = layer.cell
+    cells = cells_of(layer)
+    for number, cell in enumerate(cells, 1):
+        if (reason := _why_not(cell, oracle)) is not None:
+            return f"cell {number} of {len(cells)}: {reason}" if is_stack(layer) else reason
+    dtypes = [cell.compute_dtype for cell in cells]
+    if len(set(dtypes)) > 1:
+        return f"its cells compute in {' and '.join(dtypes)}; the engine has one dtype for all"
+    return ops.why_not() or (ORACLE if dtypes[0] == "float64" else NATIVE)
+
+
+def _why_not(cell: Any, oracle: bool) -> str | None:
+    """The reason for which the engine has no such cell, if there is one."""
+    if not _kind(cell):
+        return f"{type(cell).__name__} is no cell of the engine; it has LSTMCell, GRUCell and SimpleRNNCell"
     if not type(cell).call.__module__.startswith("keras."):
         return f"{type(cell).__name__} is a cell with its own call; the engine has that of Keras"
-    for name in _activations_of(kind):
+    for name in _activations_of(cell):
         if not _activation(getattr(cell, name)):
             return f"{name}={_shown(getattr(cell, name))}; the engine has {', '.join(ACTIVATIONS)}"
     if cell.compute_dtype == "float64" and oracle and not ops.has_float64():
@@ -57,7 +75,7 @@ def engine_of(layer: Any, oracle: bool = False) -> str:
     implementation = getattr(cell, "implementation", 1)
     if cell.recurrent_dropout and implementation != 1:  # the rate was set later, and stock Keras makes no use of it
         return f"recurrent_dropout with implementation={implementation}; the engine has that of implementation=1"
-    return ops.why_not() or (ORACLE if cell.compute_dtype == "float64" else NATIVE)
+    return None
 
 
 def engine_of_both(wrapper: Any, oracle: bool = False) -> str:
@@ -82,9 +100,14 @@ def differs_from_stock(layer: Any, mask: Any) -> bool:
     return mask is not None and layer.unroll and layer.zero_output_for_mask
 
 
-def _activations_of(kind: type) -> tuple[str, ...]:
-    """The names of the activations of a layer of Keras."""
-    return ("activation",) if _CELLS[kind] == "rnn" else ("activation", "recurrent_activation")
+def _kind(cell: Any) -> str:
+    """The kind of a cell by what it is derived from; nothing if the engine has none of that kind."""
+    return next((name for kind, name in _CELLS.items() if isinstance(cell, kind)), "")
+
+
+def _activations_of(cell: Any) -> tuple[str, ...]:
+    """The names of its activations."""
+    return ("activation",) if _kind(cell) == "rnn" else ("activation", "recurrent_activation")
 
 
 def _activation(function: Any) -> str:
@@ -101,9 +124,3 @@ def _shown(function: Any) -> str:
     homes = (home for home in (keras.activations, keras.ops) if getattr(home, name, None) is function)
     home = next(homes, None)
     return f"{home.__name__ if home else function.__module__}.{name}"
-
-
-def _kind(layer: Any) -> type | None:
-    if type(layer) is keras.layers.RNN:
-        return next((kind for cell, kind in _LAYERS.items() if isinstance(layer.cell, cell)), None)
-    return next((kind for kind in _CELLS if isinstance(layer, kind)), None)

@@ -26,9 +26,9 @@ import keras
 from bothways.errors import BothwaysError, InputError, ModelFileError
 from bothways.files import written_whole
 from bothways.layers.bidirectional import Bidirectional
-from bothways.layers.recurrent import GRU, LSTM, SimpleRNN
+from bothways.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
 
-_OURS = {kind.__name__: kind for kind in (LSTM, GRU, SimpleRNN, Bidirectional)}
+_OURS = {kind.__name__: kind for kind in (LSTM, GRU, SimpleRNN, RNN, Bidirectional)}
 _REGISTERED = {keras.saving.get_registered_name(kind): name for name, kind in _OURS.items()}
 _CONFIG = "config.json"  # in a .keras file, which is an archive
 _H5_CONFIG = "model_config"  # in a legacy .h5 file, an attribute

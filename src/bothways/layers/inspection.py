@@ -104,8 +104,9 @@ def _inspected(each: Planned) -> InspectedLayer:
 
 
 def _units(layer: Any) -> int | None:
-    parts = (layer, *(getattr(layer, name, None) for name in ("forward_layer", "layer", "cell")))
-    return next((part.units for part in parts if isinstance(getattr(part, "units", None), int)), None)
+    layer = getattr(layer, "forward_layer", getattr(layer, "layer", layer))
+    units = getattr(layer, "units", getattr(getattr(layer, "cell", None), "output_size", None))
+    return units if isinstance(units, int) else None
 
 
 def _parameters(layer: Any) -> int | None:

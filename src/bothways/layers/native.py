@@ -13,7 +13,7 @@ from bothways.engine import Dropout
 from bothways.engine.memory import DirectionTensors, Options
 from bothways.errors import InputError
 from bothways.layers import ops
-from bothways.layers.eligibility import NATIVE, ORACLE, cell_of, differs_from_stock, engine_of
+from bothways.layers.eligibility import NATIVE, ORACLE, cell_of, cells_of, differs_from_stock, engine_of, is_stack
 
 
 def runs_here(layer: Any) -> bool:
@@ -53,7 +53,8 @@ class CarriesStates:
     def reset_state(self) -> None:
         """Set the states to zero."""
         try:
-            super().reset_state()  # type: ignore[misc]
+            for state in keras.tree.flatten(self.states or ()):  # type: ignore[attr-defined]
+                state.assign(K.zeros_like(state.value))
         except TypeError as away:  # while it runs, the trainer for JAX takes the values of all variables away
             raise InputError(
                 f"The states of {self.name} are on their way through a model on JAX. "  # type: ignore[attr-defined]
@@ -90,18 +91,11 @@ class OnEngine(CarriesStates, JitAsTheEngineCan):
 def run_layer(layer: Any, sequences: Any, initial_state: Any, mask: Any, training: bool | None) -> Any:
     """What `inner_loop` of a layer returns, from the engine."""
     check_sequences([layer], sequences)
-    sequences = K.cast(sequences, layer.cell.compute_dtype)
+    sequences = K.cast(sequences, cells_of(layer)[0].compute_dtype)
     mask = checked_mask(mask, sequences)
     check_states([layer], initial_state, sequences)
-    if layer.stateful:
-        initial_state = own_states(initial_state)
-    dropout = dropout_of(layer, sequences, initial_state) if training else Dropout()
-    outputs, (states,) = ops.recurrence(
-        floats_of(sequences),
-        mask,
-        [direction_of(layer, initial_state, dropout)],
-        options_of(layer, layer.return_sequences),
-    )
+    outputs, by_cell = run_cells(layer, sequences, initial_state, mask, training, layer.return_sequences)
+    states = packed(layer, by_cell, initial_state)
     if layer.return_sequences:
         outputs = K.flip(outputs, axis=1) if layer.go_backwards else outputs
         if mask is not None and not layer.zero_output_for_mask and ops.MASKED_START_IS_ZERO:
@@ -109,26 +103,69 @@ def run_layer(layer: Any, sequences: Any, initial_state: Any, mask: Any, trainin
             started = K.cumsum(K.cast(read, "int32"), axis=1) > 0
             outputs = K.where(started[..., None], outputs, K.zeros_like(outputs))
         return outputs[:, -1], outputs, states
-    last = last_output(layer, states, mask)
+    last = last_output(layer, by_cell[-1], mask)
     return last, last[:, None], states
 
 
-def options_of(layer: Any, return_sequences: bool) -> Options:
-    """How a layer runs; for bfloat16 the engine rounds factors itself, and is given float32 all the same."""
-    return Options(layer.zero_output_for_mask, return_sequences, bool(layer.cell.compute_dtype == "bfloat16"))
+def run_cells(
+    layer: Any, sequences: Any, initial_state: Any, mask: Any, training: bool | None, return_sequences: bool
+) -> tuple[Any, list[list[Any]]]:
+    """A layer by itself: its outputs, each at its own step, and the states of each of its cells.
+
+    Keras takes all cells of a stack through a step and goes on to the next one. Here each reads all steps, and the next
+    one what it puts out: the same numbers, for a masked step changes no state, and what it puts out nobody reads.
+    """
+    if initial_state is not None and layer.stateful:
+        initial_state = own_states(initial_state)
+    cells, by_cell, outputs = cells_of(layer), [], sequences
+    for number, (cell, states) in enumerate(zip(cells, _by_cell(cells, initial_state), strict=True), 1):
+        last = number == len(cells)
+        dropout = dropout_of(cell, outputs, states, training)
+        outputs, (after,) = ops.recurrence(
+            floats_of(outputs),
+            mask,
+            [direction_of(cell, layer.go_backwards, states, dropout)],
+            options_of(cell, layer.zero_output_for_mask and last, return_sequences or not last),
+        )
+        by_cell.append(after)
+    return outputs, by_cell
 
 
-def dropout_of(layer: Any, sequences: Any, states: Sequence[Any] | None) -> Dropout:
+def _by_cell(cells: Sequence[Any], states: Any) -> list[Any]:
+    """Those of each cell, or None for zeros."""
+    if states is None or len(cells) == 1:
+        return [states] * len(cells) if states is None else [keras.tree.flatten(states)]
+    rest = iter(keras.tree.flatten(states))
+    return [[next(rest) for _ in keras.tree.flatten(cell.state_size)] for cell in cells]
+
+
+def packed(layer: Any, by_cell: list[list[Any]], initial_state: Any) -> list[Any]:
+    """The states of the cells as Keras has them: those of a stack in lists, or as the initial ones came."""
+    if not is_stack(layer):
+        return by_cell[0]
+    flat = keras.tree.flatten(by_cell)
+    return by_cell if initial_state is None else list(keras.tree.pack_sequence_as(initial_state, flat))
+
+
+def options_of(cell: Any, zero_output_for_mask: bool, return_sequences: bool) -> Options:
+    """How a cell runs; for bfloat16 the engine rounds factors itself, and is given float32 all the same."""
+    return Options(zero_output_for_mask, return_sequences, bool(cell.compute_dtype == "bfloat16"))
+
+
+def dropout_of(cell: Any, sequences: Any, states: Sequence[Any] | None, training: bool | None) -> Dropout:
     """The factors that the cell has drawn for this call; it draws them here if it has not, as for `RNN.call`.
 
-    One mask a sequence, the same for all steps (Gal, Ghahramani 2016).
+    One mask a sequence, the same for all steps (Gal, Ghahramani 2016). It draws whether training or not: seeds advance
+    as in stock Keras.
     """
-    cell, of_h = layer.cell, None
-    of_x = cell.get_dropout_mask(sequences[:, 0, :])
+    if not (cell.dropout or cell.recurrent_dropout):
+        return Dropout()
+    of_h = None
+    of_x = cell.get_dropout_mask(K.cast(sequences[:, 0, :], cell.compute_dtype))
     if cell.recurrent_dropout:
-        h = K.zeros((K.shape(sequences)[0], cell.units), layer.compute_dtype) if states is None else states[0]
+        h = K.zeros((K.shape(sequences)[0], cell.units), cell.compute_dtype) if states is None else states[0]
         of_h = cell.get_recurrent_dropout_mask(h)
-    return Dropout(_factors(of_x), _factors(of_h))
+    return Dropout(_factors(of_x), _factors(of_h)) if training else Dropout()
 
 
 def _factors(masks: Any | None) -> Any | None:
@@ -143,9 +180,9 @@ def floats_of(sequences: Any) -> Any:
     return K.cast(sequences, _dtype_of(keras.backend.standardize_dtype(sequences.dtype)))
 
 
-def direction_of(layer: Any, initial_states: Any, dropout: Dropout) -> DirectionTensors:
-    """The layer's direction, for `recurrence`."""
-    cell, dtype = layer.cell, _dtype_of(layer.cell.compute_dtype)
+def direction_of(cell: Any, reverse: bool, initial_states: Any, dropout: Dropout) -> DirectionTensors:
+    """One reading by a cell, for `recurrence`."""
+    dtype = _dtype_of(cell.compute_dtype)
 
     def floats(value: Any) -> Any:
         return K.cast(K.convert_to_tensor(value), dtype)
@@ -154,12 +191,12 @@ def direction_of(layer: Any, initial_states: Any, dropout: Dropout) -> Direction
         kernel, recurrent_kernel = floats(cell.kernel), floats(cell.recurrent_kernel)
         bias = None if cell.bias is None else floats(cell.bias)
     return DirectionTensors(
-        cell_of(layer),
+        cell_of(cell),
         kernel,
         recurrent_kernel,
         bias,
         None if initial_states is None else [floats(state) for state in initial_states],
-        layer.go_backwards,
+        reverse,
         *(None if each is None else floats(each) for each in dropout),
     )
 
@@ -176,7 +213,7 @@ def check_sequences(layers: Sequence[Any], sequences: Any) -> None:
         raise InputError(f"sequences has shape {shape}: no steps. Give at least one; a mask can leave it out.")
     _check_dtype("sequences", sequences)
     for layer in layers:
-        features = layer.cell.kernel.shape[0] if layer.built else None
+        features = cells_of(layer)[0].kernel.shape[0] if layer.built else None
         if None not in (features, shape[2]) and features != shape[2]:
             raise InputError(
                 f"sequences has shape {shape}: {shape[2]} features; {layer.name} was built for {features}. "
@@ -186,8 +223,8 @@ def check_sequences(layers: Sequence[Any], sequences: Any) -> None:
 
 def check_states(layers: Sequence[Any], initial_state: Any, sequences: Any) -> None:
     """Refuse initial states that are not those of `layers`, one after the other."""
-    initial_state = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
-    needed = [(sequences.shape[0], layer.cell.units) for layer in layers for _ in layer.state_size]
+    initial_state = keras.tree.flatten(initial_state)
+    needed = [(sequences.shape[0], size) for layer in layers for size in keras.tree.flatten(layer.state_size)]
     came = [None if getattr(state, "shape", None) is None else tuple(state.shape) for state in initial_state]
     fit = [a is not None and same_shape(a, b) for a, b in zip(came, needed, strict=False)]
     if len(came) != len(needed) or not all(fit):
@@ -203,9 +240,9 @@ def _check_dtype(name: str, array: Any) -> None:
         raise InputError(f"{name} has dtype {dtype}; real numbers are needed. Cast it to float32.")
 
 
-def own_states(states: Sequence[Any]) -> list[Any]:
+def own_states(states: Any) -> Any:
     """Tensors that stay as they are when a stateful layer gets its new states, which torch writes into the old ones."""
-    return [K.copy(K.convert_to_tensor(state)) for state in states]
+    return keras.tree.map_structure(lambda state: K.copy(K.convert_to_tensor(state)), states)
 
 
 def last_output(layer: Any, states: Any, mask: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The recurrent layers of Keras on the engine: `LSTM`, `GRU`, `SimpleRNN`."""
+"""The recurrent layers of Keras on the engine: `LSTM`, `GRU`, `SimpleRNN`, and `RNN` over their cells."""
 
 from __future__ import annotations
 
@@ -73,6 +73,27 @@ class SimpleRNN(OnEngine, keras.layers.SimpleRNN):
         >>> layer = SimpleRNN(8, activation="linear")
         >>> layer(np.zeros((2, 5, 3), "float32")).shape
         (2, 8)
+        >>> layer.engine
+        'native'
+    """
+
+
+@keras.saving.register_keras_serializable(package="bothways")
+class RNN(OnEngine, keras.layers.RNN):
+    """Any cell, or a stack of cells: `keras.layers.RNN` with the same arguments, weights and numbers.
+
+    The engine has Keras's `LSTMCell`, `GRUCell` and `SimpleRNNCell`, one or several, each of which reads what the one
+    before puts out. Call and result are those of `LSTM`; states of a stack stand in lists, one for each cell.
+
+    Args:
+        cell: a cell, a list of cells, or a `StackedRNNCells`.
+        **kwargs: every other argument of `keras.layers.RNN`.
+
+    Example:
+        >>> import numpy as np
+        >>> layer = RNN([keras.layers.LSTMCell(8), keras.layers.GRUCell(4)], return_sequences=True)
+        >>> layer(np.zeros((2, 5, 3), "float32")).shape
+        (2, 5, 4)
         >>> layer.engine
         'native'
     """
