@@ -16,7 +16,7 @@ from bothways.study import Comparison, Split, Task, array_task, compare, problem
 from bothways.study.factors import Value
 from bothways.study.pool import Progress
 from bothways.study.runs import Run, read_runs
-from bothways.study.tables import table_task
+from bothways.study.tasks import table_task
 from limits import reversed_as_written
 
 DIRECTIONS = ("forward", "backward", "both")

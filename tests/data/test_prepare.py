@@ -14,7 +14,7 @@ from bothways.data import Columns, Parts, Table, evaluation_part, read_and_split
 from bothways.errors import DataError
 from bothways.labeler import SequenceLabeler, estimator
 from bothways.sequences import Sequences
-from bothways.study.tables import table_task
+from bothways.study.tasks import table_task
 
 
 class StopError(Exception):

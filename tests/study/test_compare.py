@@ -26,7 +26,7 @@ from bothways.study.page import page_of
 from bothways.study.pool import Progress, do_runs
 from bothways.study.runs import DIVERGED, Run, read_runs
 from bothways.study.search import validation
-from bothways.study.tables import table_task
+from bothways.study.tasks import table_task
 from bothways.study.worker import StudySpec, train_runs
 
 SMALL: dict[str, Any] = {"settings": {"units": 4, "epochs": 1}, "problem": {"sequences": 40, "unseen": 30}}
@@ -270,8 +270,8 @@ def test_a_search_tries_what_scores_well(tmp_path: Path) -> None:
 
 
 def test_times() -> None:
-    assert seconds_of("budget", "2 h") == 7200
-    for wrong in ("0", "-3", "nan", "10d", ""):
+    assert (seconds_of("budget", "2 h"), seconds_of("budget", "1d")) == (7200, 86400)
+    for wrong in ("0", "-3", "nan", "10y", ""):
         with pytest.raises(InputError, match="budget is"):
             seconds_of("budget", wrong)
 

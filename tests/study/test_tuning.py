@@ -19,7 +19,8 @@ from bothways.sequences import Sequences
 from bothways.study.factors import DataShape, Setting
 from bothways.study.held_out import HeldOut
 from bothways.study.plan import CHOICES, FIRST, SearchPlan, Trial, Tried
-from bothways.study.tuning import SearchProgress, Tuned, default_budget, folds, tune
+from bothways.study.trials import folds
+from bothways.study.tuning import SearchProgress, Tuned, default_budget, tune
 from bothways.tags import scheme_of
 
 SHAPE = DataShape(features=1, classes=2, longest=20)

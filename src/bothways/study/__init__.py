@@ -15,6 +15,7 @@ results      intervals over seeds and sequences, paired differences, corrected p
 plan         what a search for settings that suit a table tries, and in which order
 clock        the time that it has
 held_out     what is held out of training, and what it decides
+trials       its trials: what all share, and how one is trained and validated
 tuning       that search: settings within a budget, and an average of the best networks
 view, page   the tables that are shown, and a page of HTML
 """

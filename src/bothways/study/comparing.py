@@ -22,8 +22,7 @@ from bothways.study.pool import Progress, do_runs, on_cluster
 from bothways.study.results import Comparison, compare_runs
 from bothways.study.runs import Run, RunId, Store
 from bothways.study.search import need_optuna, search_settings
-from bothways.study.tables import table_task
-from bothways.study.tasks import Label, Task, problem_task
+from bothways.study.tasks import Label, Task, problem_task, table_task
 from bothways.study.worker import StudySpec
 
 FALSE_ALARM_RATES = (0.01, 0.001)
@@ -74,7 +73,7 @@ def compare(
         workers: how many processes; as many as there are cores if not given.
         cluster: "ray://HOST", "ray://auto" or "dask://HOST:PORT" (the extra `cluster`).
         yes: whether very many runs are meant.
-        table: for a table, the arguments of `bothways.study.tables.table_task`.
+        table: for a table, the arguments of `bothways.study.tasks.table_task`.
         problem: for a generated problem, the arguments of `bothways.study.tasks.problem_task`.
         say: is called with what the user should know.
         on_progress: is called with how far it is.

@@ -1,4 +1,4 @@
-"""What is learned and tested: sequences whose parts are fixed or drawn for each seed, or a generated problem."""
+"""What is learned and tested: a table or sequences, with parts that are fixed or drawn for each seed; or a problem."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from bothways.data import draw_parts
+from bothways.data import SplitTable, Table, draw_parts, guess_table, read_and_split, refuse_leaks
 from bothways.data.splits import SHARES
-from bothways.errors import InputError
+from bothways.errors import DataError, InputError
 from bothways.options import whole
 from bothways.problems import PROBLEMS
 from bothways.sequences import Sequences
@@ -127,12 +128,61 @@ def array_task(
     return Task(
         name=name,
         classes=tuple(classes),
-        draw=partial(_redrawn if redraw else _fixed, split),
+        draw=partial(_drawn, split, redraw),
         shape=split.shape(known),
         facts=facts,
         tested_on=tested_on,
         test_share=share,
         about=about or {},
+    )
+
+
+def table_task(
+    path: str | Path,
+    *,
+    redraw: bool = False,
+    allow_leaks: bool = False,
+    say: Callable[[str], None] = lambda message: None,
+    **roles: Any,
+) -> Task:
+    """A table as a task: every setting learns from train, stops by valid and is tested on test.
+
+    With `redraw` each seed draws its own parts, of whole sequences, and encodes features by its own train part; shapes
+    may so differ from seed to seed. `roles` are arguments of `bothways.data.read_and_split`.
+    """
+    read = read_and_split(path, **roles)
+    if redraw and (read.columns.split is not None or read.columns.group is not None):
+        raise InputError(
+            f"{path}: a column divides it into parts or groups, and so no parts can be drawn for each seed."
+        )
+    columns, parts, more = read.encoded()
+    test = parts.valid if parts.test is None else parts.test
+    if test is None:
+        raise DataError(f"{path}: there is only a train part, and so nothing to test settings on.")
+    for notice in (guess_table(columns.guesses), *read.notices, *more):
+        say(notice)
+    refuse_leaks(read.table, columns, parts, allowed=allow_leaks, to="compare", say=say)
+    about = {
+        "data": str(path),
+        "label": columns.label,
+        "features": ", ".join(columns.features),
+        **{name: part.size for name, part in parts.named.items()},
+    }
+    task = array_task(
+        Path(path).name,
+        (*parts.classes, *parts.unseen),
+        Split(parts.train, parts.valid if test is parts.test else None, test, columns.fitted.sizes),
+        redraw=redraw,
+        unseen=len(parts.unseen),
+        tested_on="valid" if parts.test is None else "test",
+        about=about,
+    )
+    if not redraw:
+        return task
+    # In memory, as the processes that draw may be on another machine than the file.
+    read = replace(read, table=Table(read.table.source, read.table.columns(read.columns.needed)))
+    return replace(
+        task, draw=partial(_encoded_anew, read), facts={**task.facts, "encoded by": "the train part of each seed"}
     )
 
 
@@ -189,21 +239,25 @@ def parse_parameters(arguments: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _fixed(split: Split, seed: int) -> Split:
-    del seed
-    return split
-
-
-def _redrawn(split: Split, seed: int) -> Split:
-    train, valid, test = drawn_anew([part for part in split[:3] if part is not None], seed)
+def _drawn(split: Split, redraw: bool, seed: int) -> Split:
+    if not redraw:
+        return split
+    train, valid, test = _drawn_anew([part for part in split[:3] if part is not None], seed)
     return Split(train, valid, test, split.categories)
 
 
-def drawn_anew(parts: Sequence[Sequences], seed: int) -> list[Sequences]:
+def _drawn_anew(parts: Sequence[Sequences], seed: int) -> list[Sequences]:
     """Train, valid and test parts for a seed, of the sequences of all parts together."""
     together = Sequences.joined(parts)
     _, numbers, _ = draw_parts("the table", together, SHARES, [2, seed])
     return [together.keep(numbers == part) for part in range(len(SHARES))]
+
+
+def _encoded_anew(read: SplitTable, seed: int) -> Split:
+    train, valid, test = _drawn_anew(list(read.parts.named.values()), seed)
+    columns, parts, _ = replace(read, parts=replace(read.parts, train=train, valid=valid, test=test)).encoded()
+    assert parts.test is not None, "three parts were drawn"
+    return Split(parts.train, parts.valid, parts.test, columns.fitted.sizes)
 
 
 def _generated(problem: str, sizes: Mapping[str, int], parameters: Mapping[str, Any], seed: int) -> Split:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import numpy as np
@@ -31,24 +31,28 @@ AT_ONCE = 2.0
 KEPT_SPLITS = 4
 """The data of this many runs are kept."""
 
-Process = tuple[str, int]
-"""A machine and the number of a process on it."""
 
+class Driver(NamedTuple):
+    """The process that hands out the work: its machine, its number there, and the Keras backend that it asks for."""
 
-def this_process() -> Process:
-    """Tells this process from all others."""
-    return socket.gethostname(), os.getpid()
+    host: str
+    number: int
+    backend: str | None
+
+    @classmethod
+    def here(cls) -> Driver:
+        """This process."""
+        return cls(socket.gethostname(), os.getpid(), os.environ.get("KERAS_BACKEND"))
 
 
 @dataclass(frozen=True)
 class StudySpec:
-    """What all runs of a study share; `positive` is the code of the class to detect, `driver` the one that compares."""
+    """What all runs of a study share; `positive` is the code of the class to detect."""
 
     task: Task = field(compare=False)  # a copy of it is as good as another
     false_alarm_rates: tuple[float, ...]
     positive: int
-    driver: Process = field(default_factory=this_process)
-    backend: str | None = field(default_factory=lambda: os.environ.get("KERAS_BACKEND"))
+    driver: Driver = field(default_factory=Driver.here)
     id: str = field(default_factory=lambda: uuid4().hex)
 
 
@@ -65,7 +69,7 @@ def train_runs(spec: StudySpec, setting: Setting, seeds: Sequence[int], seconds:
     At least one run comes of it unless time is over; those for which `AT_ONCE` was too short are missing.
     """
     begun, done = time.monotonic(), list[Run]()
-    begin(spec.driver, spec.backend)
+    begin(spec.driver)
     with _lock:  # some pools have threads
         for seed in seeds:
             try:
@@ -80,28 +84,29 @@ def train_runs(spec: StudySpec, setting: Setting, seeds: Sequence[int], seconds:
 
 
 @cache
-def begin(driver: Process, backend: str | None) -> None:
+def begin(driver: Driver) -> None:
     """Make a process of a pool ready; the one that compares is left as it is."""
-    if this_process() == driver:
+    here = Driver.here()
+    if here[:2] == driver[:2]:
         return
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
     os.environ.update({"OMP_NUM_THREADS": "1", "XLA_FLAGS": flags, "TF_CPP_MIN_LOG_LEVEL": "3"})
-    if backend is not None:
-        os.environ["KERAS_BACKEND"] = backend
+    if driver.backend is not None:
+        os.environ["KERAS_BACKEND"] = driver.backend
     from threadpoolctl import threadpool_limits
 
     import bothways.training  # noqa: F401
     from bothways import engine
 
     # Keras is there; in what it saves it looks for types of TensorFlow, whose import costs four seconds.
-    if backend != "tensorflow":
+    if driver.backend != "tensorflow":
         sys.modules.setdefault("tensorflow", None)  # type: ignore[arg-type]  # which is how to say so
     threadpool_limits(1)
     engine.set_threads(1)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that compares
-    if os.getppid() == driver[1] and socket.gethostname() == driver[0]:
-        threading.Thread(target=_end_with, args=driver[1:], daemon=True).start()
+    if (here.host, os.getppid()) == driver[:2]:
+        threading.Thread(target=_end_with, args=(driver.number,), daemon=True).start()
 
 
 def _end_with(parent: int) -> None:

@@ -1,0 +1,139 @@
+"""The trials of a search for settings: what all of them share, and how one is trained and validated."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bothways.metrics import title
+from bothways.runtime import probabilities, scores
+from bothways.sequences import Numbers, Sequences
+from bothways.settings import Settings
+from bothways.study.factors import DataShape, Value
+from bothways.study.held_out import HeldOut
+from bothways.study.plan import Trial, Tried
+from bothways.study.worker import Driver, begin
+
+if TYPE_CHECKING:
+    from bothways.training import EpochReport
+
+UPDATES = 3000
+"""About so many updates a whole training has."""
+
+STEPS = 600_000, 1_500_000
+"""And so many steps at least and at most."""
+
+SHORT = 3
+"""A first trial has a share of one in so many of the epochs of a whole training."""
+
+FEW_HELD_OUT: Mapping[str, int] = {"step": 10, "sequence": 50}
+"""Fewer sequences than these are few, by what has a label."""
+
+PIECES = 3
+"""Into so many pieces the train part is cut where the valid part is small."""
+
+MOST_STEPS = 100_000
+"""With more steps in the train part that would take too long."""
+
+
+@dataclass(frozen=True, eq=False)
+class SearchData:
+    """What all trials share.
+
+    Attributes:
+        folds: what to learn from and what to hold out: the train and valid parts first. Where the valid part is small,
+            pieces of the train part are held out in turn, too.
+        shape: what the data determine about every network.
+        given: values of factors that are kept.
+        monitor: the name of the score that decides.
+        positive: the class that it may be about.
+    """
+
+    folds: tuple[tuple[Sequences, Sequences], ...]
+    shape: DataShape
+    given: Mapping[str, Value]
+    monitor: str
+    positive: int
+    driver: Driver = field(default_factory=Driver.here)
+
+    @property
+    def metric(self) -> str:
+        """The title of the score that decides."""
+        return title(self.monitor, "the rarer class")
+
+    @cached_property
+    def held_out(self) -> HeldOut:
+        """All that is held out in one fold or another."""
+        together = Sequences.joined([valid for _, valid in self.folds])
+        return HeldOut(together, self.shape.classes, self.monitor, self.positive)
+
+
+def folds(
+    train: Sequences, valid: Sequences, seed: int, groups: Numbers | None = None
+) -> tuple[tuple[Sequences, Sequences], ...]:
+    """What to learn from and what to hold out, train and valid first.
+
+    Where there are few sequences for what is labelled in the valid part, or few groups in the train part, thirds of the
+    train part are held out in turn, too. `groups` has for each sequence of it the number of its group, which stays
+    together.
+
+    Example:
+        >>> days = Sequences(np.zeros((90, 1)), np.full(9, 10), labels=np.zeros(90, np.int64))
+        >>> [(len(learn), len(hold)) for learn, hold in folds(days, days.take(np.arange(2)), seed=0)]
+        [(9, 2), (6, 3), (6, 3), (6, 3)]
+    """
+    units = np.arange(len(train)) if groups is None else groups
+    count, few = int(units.max(initial=-1)) + 1, FEW_HELD_OUT[train.per]
+    if (len(valid) if groups is None else count) >= few or count < 2 * PIECES or train.steps > MOST_STEPS:
+        return ((train, valid),)
+    pieces = (np.random.default_rng(seed).permutation(count) % PIECES)[units]
+    return ((train, valid), *((train.keep(pieces != i), train.keep(pieces == i)) for i in range(PIECES)))
+
+
+def attempt(data: SearchData, trial: Trial, seconds: float) -> Tried | None:
+    """Train and validate, in a process of the pool; None if the loss is no finite number."""
+    begin(data.driver)
+    from bothways.training import DivergedError, train
+
+    begun, processor = time.monotonic(), time.process_time()
+    end = begun + seconds
+    settings, network = settings_of(data, trial), trial.setting.network(data.shape)
+
+    def on_epoch(report: EpochReport) -> None:
+        if time.monotonic() > end:
+            raise KeyboardInterrupt  # which keeps the best weights so far
+
+    done, held_out = [], []
+    for i, (learn, hold) in enumerate(data.folds):
+        if i and time.monotonic() > end:  # networks of some folds say nothing, or the wrong thing
+            return None
+        try:
+            done.append(train(network, learn, settings, hold, on_epoch, say=lambda message: None))
+        except (DivergedError, KeyboardInterrupt):  # or time was over before the first update was done
+            return None
+        if i and done[-1].interrupted:
+            return None
+        held_out.append(probabilities(scores(network, done[-1].weights, hold)))
+    p = np.concatenate(held_out)
+    best = replace(done[0], interrupted=False, losses=[])
+    took, processor = time.monotonic() - begun, time.process_time() - processor
+    return Tried(trial, best, p, data.held_out.value(p), data.held_out.loss(p), took, processor)
+
+
+def settings_of(data: SearchData, trial: Trial) -> Settings:
+    """How to train: in so many epochs that there are about `UPDATES` in all, or a share of them."""
+    settings, given = trial.setting.settings(trial.seed), data.given
+    train = data.folds[0][0]
+    pieces = len(train) + train.steps // (settings.window or train.steps)
+    usual = np.clip(UPDATES * settings.batch_size / pieces, STEPS[0] / train.steps, STEPS[1] / train.steps)
+    epochs = settings.epochs if "epochs" in given else int(np.clip(usual, 9, 200))
+    epochs = epochs if trial.whole else max(min(3, epochs), epochs // SHORT)
+    patience = settings.patience if "patience" in given else max(5, epochs // 5)
+    # Of a rare class all may be below any one threshold for many epochs.
+    monitor = "average_precision" if data.held_out.chooses_threshold and "monitor" not in given else settings.monitor
+    return replace(settings, epochs=epochs, patience=patience, monitor=monitor)
