@@ -1,14 +1,15 @@
 """How good the labels of the bare command are, beside simple models and what a Keras user would write first.
 
-    python benchmarks/accuracy.py FOLDER [--seeds 5] [--tables occupancy,plaid] [--rehearse] [--budget 60s]
+    python benchmarks/accuracy.py FOLDER [--seeds 5] [--tables occupancy,plaid] [--rehearse] [--budget 60s] [--twin]
 
 FOLDER holds tables in Parquet, each with the columns `sequence_id`, `step`, `label` and `split`; other columns are
 features. For each table and seed `bothways train` runs with nothing but the roles of these columns; the test part is
 looked at once. The median over the seeds stands beside the scores of the simple models that training fits to the same
 part, and beside a BiLSTM of 64 units on standardised inputs (Adam .001, early stopping on the valid part).
 
-With --rehearse the test part is not read: the valid part stands for it, and a valid part is drawn of the train part.
-That is what defaults are chosen by.
+With --twin the same command also trains networks that read forward only, which shows what the second direction is
+worth. With --rehearse the test part is not read: the valid part stands for it, and a valid part is drawn of the train
+part. That is what defaults are chosen by.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ def keras_user(frame: pl.DataFrame, model: Model, parts: Mapping[str, Sequences]
 
 
 def run(
-    path: Path, seed: int, rehearse: bool, budget: str | None, rivals: Rivals | None, folder: Path
+    path: Path, seed: int, rehearse: bool, budget: str | None, twin: bool, rivals: Rivals | None, folder: Path
 ) -> dict[str, Any]:
     """The scores of one training, of the simple models, and of rivals."""
     name = path.stem
@@ -118,8 +119,8 @@ def run(
     begun = time.perf_counter()
     output, settings = folder / f"{name}.bothways", {"seed": seed} if seed else {}
     # Sequences that the train part has twice may be in both of its pieces, of which neither is scored.
-    train = partial(jobs.train, allow_leaks=rehearse, say=lambda message: None)
-    trained = train(data, output, settings=settings, budget=budget, **roles)
+    train = partial(jobs.train, data, output, budget=budget, allow_leaks=rehearse, say=lambda message: None, **roles)
+    trained = train(settings=settings)
     seconds = time.perf_counter() - begun
     model = trained.model
     _, found_parts, _ = read_and_split(data, seed=seed, **roles).encoded()
@@ -138,6 +139,10 @@ def run(
     caught = count(test, p, known, positive=positive, thresholds=alarms)
     counts = {"bothways": count(test, p, known, predicted=model.decide(p, test.lengths))}
     counts |= {each: count(test, codes, known) for each, codes in baselines.predict(model.baselines, test).items()}
+    if twin:
+        forward = train(settings={**settings, "direction": "forward"}).model
+        p = forward.probabilities(test)
+        counts["forward only"] = count(test, p, known, predicted=forward.decide(p, test.lengths))
     if rivals is not None:
         counts |= {each: count(test, given, known) for each, given in rivals(frame, model, parts, seed).items()}
     found: dict[str, Any] = {each: of.of(own) for each, own in counts.items()}
@@ -175,6 +180,7 @@ def options(words: str | None, tables: Mapping[str, Any]) -> argparse.ArgumentPa
     parser.add_argument("--tables", default=",".join(tables))
     parser.add_argument("--rehearse", action="store_true")
     parser.add_argument("--budget")
+    parser.add_argument("--twin", action="store_true")
     parser.add_argument("--json", type=Path, help="Append each run to this file.")
     return parser
 
@@ -186,7 +192,7 @@ def measure(given: argparse.Namespace, rivals: Rivals | None, marks: Mapping[str
         for seed in range(given.seeds):
             with tempfile.TemporaryDirectory() as folder:
                 path = given.folder / f"{name}.parquet"
-                runs.append(run(path, seed, given.rehearse, given.budget, rivals, Path(folder)))
+                runs.append(run(path, seed, given.rehearse, given.budget, given.twin, rivals, Path(folder)))
             if given.json:
                 with given.json.open("a") as file:
                     file.write(json.dumps(runs[-1]) + "\n")
