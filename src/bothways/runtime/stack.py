@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from bothways.arrays import product
 from bothways.engine import Direction, Layer
 from bothways.merge import merge
 from bothways.network import Convolution, Network, Recurrent
 from bothways.runtime.crf import marginals, messages
 from bothways.runtime.numbers import piecewise
-from bothways.runtime.products import product
 
 Floats = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
