@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -66,11 +67,11 @@ def product(rows: Array, kernel: Array) -> Array:
         >>> bool((product(rows, kernel)[2:3, :9] == product(rows[2:3, :9], kernel)).all())
         True
     """
-    flat = rows.reshape(-1, rows.shape[-1])
+    flat = rows.reshape(math.prod(rows.shape[:-1]), rows.shape[-1])
     whole = len(flat) - len(flat) % ROWS_A_BLOCK
     result = np.empty((len(flat), kernel.shape[-1]), kernel.dtype)
-    blocks = (-1, ROWS_A_BLOCK, flat.shape[-1])
-    result[:whole] = (flat[:whole].reshape(blocks) @ kernel).reshape(-1, kernel.shape[-1])
+    blocks = flat[:whole].reshape(whole // ROWS_A_BLOCK, ROWS_A_BLOCK, flat.shape[-1])
+    result[:whole] = (blocks @ kernel).reshape(whole, kernel.shape[-1])
     if whole < len(flat):
         last = np.zeros((ROWS_A_BLOCK, flat.shape[-1]), flat.dtype)
         last[: len(flat) - whole] = flat[whole:]

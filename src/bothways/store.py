@@ -7,7 +7,7 @@
     baselines.safetensors the simple models beside it, as `bothways.baselines.to_arrays` gives them
     vectors.safetensors   pretrained vectors of words, if it has some, as `bothways.data.vectors.Vectors` gives them
 
-Members that are no networks have "patterns", their name, in place of "network".
+Members that are no networks have "baseline", their name, in place of "network".
 
 Nothing in it is code, so a file from a stranger can be wrong but cannot run anything.
 """
@@ -33,8 +33,7 @@ from bothways import baselines
 from bothways.errors import InputError, ModelFileError
 from bothways.files import written_whole
 from bothways.network import Network
-from bothways.patterns import PATTERNS
-from bothways.runtime import Member, Model, PatternMember
+from bothways.runtime import BaselineMember, Member, Model
 
 FORMAT = "bothways"
 VERSION = 4
@@ -134,19 +133,21 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
             archive.writestr(zipfile.ZipInfo(f"{name}.safetensors"), safetensors.numpy.save(dict(arrays)))
 
 
-def _description(member: Member | PatternMember) -> dict[str, Any]:
+def _description(member: Member | BaselineMember) -> dict[str, Any]:
     if isinstance(member, Member):
         return {"network": member.network.to_json(), "share": member.share}
-    return {"patterns": member.patterns.name, "share": member.share}
+    return {"baseline": member.baseline.name, "share": member.share}
 
 
-def _member(said: dict[str, Any], arrays: dict[str, Any], network: Network) -> Member | PatternMember:
+def _member(said: dict[str, Any], arrays: dict[str, Any], network: Network) -> Member | BaselineMember:
     """The member that `_description` described, of a model whose best network is given."""
     if _fits(said, {"network": {...: object}, "share": NUMBER}):
         return Member(Network.from_json(said["network"]), arrays, float(said["share"]))
-    if _fits(said, {"patterns": str, "share": NUMBER}) and said["patterns"] in PATTERNS:
-        return PatternMember(PATTERNS[said["patterns"]].from_arrays(arrays, network), float(said["share"]))
-    raise InputError(f"A member of it is neither a network nor patterns: {sorted(said)}.")
+    kinds = {each.name: each for each in baselines.SCORING}
+    said = {"baseline" if name == "patterns" else name: value for name, value in said.items()}  # as they were called
+    if _fits(said, {"baseline": str, "share": NUMBER}) and said["baseline"] in kinds:
+        return BaselineMember(kinds[said["baseline"]].from_arrays(arrays, network), float(said["share"]))
+    raise InputError(f"A member of it is neither a network nor a simple model: {sorted(said)}.")
 
 
 def load(path: str | os.PathLike[str]) -> Model:

@@ -178,8 +178,8 @@ def test_nothing_of_the_test_part_reaches_training_or_the_search(
     roles: dict[str, Any] = {"label": "label", "sequence": "flow", "order": "at", "split": "part"}
     given: list[Any] = []
 
-    def tune(*arguments: Any, patterns: Any, **more: Any) -> None:
-        given.append([*arguments, [each.arrays() for each in patterns]])
+    def tune(*arguments: Any, simple: Any, **more: Any) -> None:
+        given.append([*arguments, [each.arrays() for each in simple]])
         raise StopError
 
     monkeypatch.setattr("bothways.study.tuning.tune", tune)

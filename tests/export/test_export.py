@@ -25,7 +25,7 @@ from bothways.export.cells import OPERATORS
 from bothways.merge import MERGE_MODES
 from bothways.network import DIRECTIONS, POOLINGS, Network
 from bothways.patterns import ConvolutionPatterns, NGramPatterns
-from bothways.runtime import Member, Model, PatternMember
+from bothways.runtime import BaselineMember, Member, Model
 from bothways.sequences import Sequences
 from bothways.spec import CELLS
 from tolerances import EXPORTED, error
@@ -299,7 +299,7 @@ def test_ngrams(tmp_path: Path) -> None:
     member = some_member(per="sequence")
     found = NGramPatterns.fit(sequences, 3, member.network.categories, seed=0)
     assert found is not None
-    check_random(Model([member, PatternMember(found, 9.0)], ("a", "b", "c")), tmp_path / "some.onnx")
+    check_random(Model([member, BaselineMember(found, 9.0)], ("a", "b", "c")), tmp_path / "some.onnx")
 
 
 def test_random_convolutions(tmp_path: Path) -> None:
@@ -310,7 +310,7 @@ def test_random_convolutions(tmp_path: Path) -> None:
     sequences = Sequences(values, lengths, random.integers(0, 3, 60), per="sequence")
     found = ConvolutionPatterns.fit(sequences, 3, (), seed=0)
     assert found is not None
-    model = Model([some_member(per="sequence", categories=()), PatternMember(found, 9.0)], ("a", "b", "c"))
+    model = Model([some_member(per="sequence", categories=()), BaselineMember(found, 9.0)], ("a", "b", "c"))
     check_random(model, tmp_path / "some.onnx")
     known = np.arange(lengths.max()) < lengths[:, None]
     padded = np.full((*known.shape, 4), np.nan, np.float32)

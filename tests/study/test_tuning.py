@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bothways import baselines
 from bothways.errors import InputError
 from bothways.metrics import count, score
 from bothways.patterns import ConvolutionPatterns
-from bothways.runtime import Member, decided, tempered
+from bothways.runtime import Member, Model, decided, tempered
 from bothways.sequences import Sequences
 from bothways.study.factors import DataShape, Setting
 from bothways.study.held_out import HeldOut
@@ -132,7 +133,7 @@ def test_patterns_may_be_members() -> None:
     patterns = ConvolutionPatterns.fit(waves, 2, (), seed=0)
     assert patterns is not None
     shape = SHAPE._replace(per="sequence")
-    tuned = tune(waves, waves, shape, {"units": 1, "epochs": 1}, patterns=[patterns], budget=0.01, workers=1)
+    tuned = tune(waves, waves, shape, {"units": 1, "epochs": 1}, simple=[patterns], budget=0.01, workers=1)
     assert isinstance(tuned.members[0], Member)
     assert any(not isinstance(member, Member) for member in tuned.members)
     assert tuned.score == 1.0
@@ -242,3 +243,21 @@ def test_what_has_numbers_and_very_many_kinds_is_tried_as_both() -> None:
     assert [setting["encoding"] for setting in plan.first[:2]] == ["piecewise", "standard"]
     assert not plan.next([]).whole
     assert len(SearchPlan(shape._replace(vectors=3), train, {}, seed=0).first) == len(FIRST["word"])
+
+
+def test_trees_may_be_members_where_labels_of_steps_go_by_thresholds() -> None:
+    generator = np.random.default_rng(0)
+
+    def boxes(count: int) -> Sequences:
+        values = generator.uniform(size=(count * 20, 2))
+        labels = np.asarray(((values > 0.3) & (values < 0.6)).all(axis=1), np.int64)
+        return Sequences(values, np.full(count, 20), labels=labels)
+
+    train, valid, new = boxes(60), boxes(20), boxes(20)
+    shape = DataShape(features=2, classes=2, longest=20)
+    simple = [each for each in baselines.fit(train, 2) if isinstance(each, baselines.SCORING)]
+    assert [each.name for each in simple] == ["one_step", "trees"]
+    tuned = tune(train, valid, shape, {"units": 1, "epochs": 1}, simple=simple, budget=0.01, workers=1)
+    model = Model(tuned.members, (0, 1), temperature=tuned.temperature, threshold=tuned.threshold)
+    assert "trees" in model.summary["averaged with"]
+    assert (model.decide(model.probabilities(new)) == new.labels).mean() > 0.97

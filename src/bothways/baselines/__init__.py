@@ -19,10 +19,12 @@ from bothways.sequences import Array, Numbers, Sequences
 
 __all__ = [
     "BASELINES",
+    "SCORING",
     "Baseline",
     "Majority",
     "MostFrequentPerValue",
     "OneStep",
+    "Scoring",
     "Trees",
     "arrays_of_version_2",
     "fit",
@@ -52,8 +54,18 @@ class Baseline(Protocol):
         """What `arrays` gave, for sequences such as the network labels; `InputError` for what does not fit them."""
 
 
-STRONG: tuple[type[Baseline], ...] = (Trees, ConvolutionPatterns, NGramPatterns)
+class Scoring(Baseline, Protocol):
+    """A baseline that says how sure it is, and so may count in an average with networks."""
+
+    def scores(self, sequences: Sequences) -> Array:
+        """`(labels, classes)`: their softmax gives probabilities. The bits of a label do not depend on others."""
+
+
+STRONG: tuple[type[Scoring], ...] = (Trees, ConvolutionPatterns, NGramPatterns)
 """Those that take seconds to fit."""
+
+SCORING: tuple[type[Scoring], ...] = (OneStep, *STRONG)
+"""Those that may be members of an average."""
 
 BASELINES: tuple[type[Baseline], ...] = (Majority, MostFrequentPerValue, OneStep, *STRONG)
 """All baselines. To add one, write a class with the methods of `Baseline` and list it here."""

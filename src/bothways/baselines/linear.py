@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bothways.arrays import checked_array
+from bothways.arrays import checked_array, product
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns.classifiers import NEVER
@@ -98,7 +98,7 @@ class OneStep:
         """`(labels, classes)`; a softmax of them gives probabilities."""
         values = sequences.values
         with np.errstate(over="ignore", invalid="ignore"):  # a file may hold numbers of any size
-            sums = (values[:, : len(self.mean)] - self.mean) / self.scale @ self.kernel
+            sums = product((values[:, : len(self.mean)] - self.mean) / self.scale, self.kernel)
         starts = np.cumsum([0, *self.sizes])
         for codes, start in zip(_codes(values, self.sizes), starts, strict=False):
             places = np.minimum(np.searchsorted(self.codes, codes + start), len(self.codes) - 1)

@@ -32,7 +32,7 @@ CODES, MISSING = 254, 255
 LARGEST = 1e300
 """Numbers in trees are no larger, so that sums of them are finite."""
 
-BLOCK = 16_384
+BLOCK = 512
 """Labels that are worked on together."""
 
 
@@ -125,27 +125,23 @@ class Trees:
         return np.asarray(self.scores(sequences).argmax(axis=1), np.int64)
 
     def _sums(self, inputs: Array) -> Array:
-        """`(rows, scores)` what all trees add up to."""
-        sums, columns = np.tile(self.start, (len(inputs), 1)), np.asfortranarray(inputs)
+        """`(rows, scores)` what all trees add up to. All go down their trees together, a node at a time."""
         kinds = np.unpackbits(self.left, axis=1).astype(bool)
-        for tree, (root, end) in enumerate(zip(self.roots, np.append(self.roots, len(self.inputs))[1:], strict=True)):
-            at = {int(root): np.arange(len(inputs))}
-            for node in range(root, end):
-                rows = at.pop(node, None)
-                if rows is None:
-                    continue
-                if self.inputs[node] < 0:
-                    sums[rows, tree % len(self.start)] += self.values[node]
-                    continue
-                asked = columns[rows, self.inputs[node]]
-                nothing = np.isnan(asked)
-                if self.sets[node] >= 0:
-                    goes = kinds[self.sets[node]][np.where(nothing, MISSING, asked).astype(np.uint8)]
-                else:
-                    goes = (asked <= self.values[node]) | (nothing & self.missing[node])
-                left, right = self.children[node].tolist()
-                at[left], at[right] = rows[goes], rows[~goes]
-        return sums
+        nodes = np.tile(self.roots, len(inputs))  # of each row and tree
+        starts, flat = np.repeat(np.arange(len(inputs)) * inputs.shape[1], len(self.roots)), inputs.ravel()
+        going = np.arange(len(nodes))
+        while len(going := going[self.inputs[nodes[going]] >= 0]):
+            at = nodes[going]
+            asked = flat[starts[going] + self.inputs[at]]
+            nothing = np.isnan(asked)
+            right = ~((asked <= self.values[at]) | (nothing & self.missing[at]))
+            if len(kinds):
+                of = np.flatnonzero(self.sets[at] >= 0)
+                places = np.where(nothing[of], MISSING, asked[of]).astype(np.uint8)
+                right[of] = ~kinds[self.sets[at[of]], places]
+            nodes[going] = self.children[at, right.astype(np.int8)]
+        sums = self.values[nodes].reshape(len(inputs), -1, len(self.start)).sum(axis=1)
+        return np.asarray(self.start + sums)
 
     def arrays(self) -> dict[str, Array]:
         """Itself as arrays, by name."""

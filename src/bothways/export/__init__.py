@@ -19,6 +19,7 @@ from bothways.export.inputs import BATCH_TIME, LABEL, PROBABILITIES, inputs
 from bothways.export.labels import codes
 from bothways.export.networks import probabilities, tempered
 from bothways.files import check_output, written_whole
+from bothways.patterns import Patterns
 from bothways.runtime import Member, Model
 
 __all__ = ["OLDEST_OPSET", "Exported", "export_onnx"]
@@ -120,8 +121,13 @@ def _build(graph: Any, model: Model) -> None:
     for member in model.members:
         if isinstance(member, Member):
             p = probabilities(graph, member.network, member.weights, data)
+        elif isinstance(member.baseline, Patterns):
+            p = patterns.probabilities(graph, member.baseline, data)
         else:
-            p = patterns.probabilities(graph, member.patterns, data)
+            raise InputError(
+                f"This model averages networks with {member.baseline.name.replace('_', ' ')}, for which there is no "
+                "graph yet. Train one with --budget 0, which is a network alone."
+            )
         of_members.append(p * (member.share / total))
     p = tempered(graph, functools.reduce(operator.add, of_members), model.temperature)
     labels = graph("Gather", np.array(model.classes), codes(graph, model, p, data), axis=0)

@@ -22,7 +22,6 @@ from bothways.jobs.models import MODEL_ENDING
 from bothways.metrics import Evaluation
 from bothways.network import Network
 from bothways.options import options, seconds_of
-from bothways.patterns import Patterns
 from bothways.runtime import Model
 from bothways.settings import Search, Settings
 
@@ -174,7 +173,7 @@ def train(
                 DataShape.of(network, parts.train, columns.fitted.dimensions),
                 {name: value for name, value in (settings or {}).items() if name != "seed"},
                 groups=groups_of(split.table, columns, parts.train),
-                patterns=[each for each in simple if isinstance(each, Patterns)],
+                simple=[each for each in simple if isinstance(each, baselines.SCORING)],
                 budget=seconds,
                 members=members,
                 seed=chosen.seed,

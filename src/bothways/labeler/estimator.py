@@ -24,7 +24,6 @@ from bothways.labeler.examples import places, split_arrays, split_frame, validat
 from bothways.labeler.labels import read_labels, read_weights
 from bothways.network import Network
 from bothways.options import options, seconds_of
-from bothways.patterns import Patterns
 from bothways.runtime import Model
 from bothways.runtime.inputs import Array, frame_rows, is_frame
 from bothways.settings import Search
@@ -233,7 +232,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
                     valid,
                     DataShape.of(network, sequences, columns.fitted.dimensions),
                     self._given(),
-                    patterns=[each for each in simple if isinstance(each, Patterns)],
+                    simple=[each for each in simple if isinstance(each, baselines.SCORING)],
                     budget=budget,
                     members=search.members,
                     seed=settings.seed,

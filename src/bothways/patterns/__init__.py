@@ -6,7 +6,4 @@ from bothways.patterns.classifiers import ConvolutionPatterns, NGramPatterns, Pa
 from bothways.patterns.convolutions import RandomConvolutions
 from bothways.patterns.ngrams import NGrams
 
-PATTERNS = {each.name: each for each in (ConvolutionPatterns, NGramPatterns)}
-"""All kinds, by name."""
-
-__all__ = ["PATTERNS", "ConvolutionPatterns", "NGramPatterns", "NGrams", "Patterns", "RandomConvolutions"]
+__all__ = ["ConvolutionPatterns", "NGramPatterns", "NGrams", "Patterns", "RandomConvolutions"]

@@ -11,13 +11,13 @@ from bothways.runtime.forward import (
     scores,
     scores_of,
 )
-from bothways.runtime.model import Label, Member, Model, PatternMember, tempered
+from bothways.runtime.model import BaselineMember, Label, Member, Model, tempered
 
 __all__ = [
+    "BaselineMember",
     "Label",
     "Member",
     "Model",
-    "PatternMember",
     "check_codes",
     "checked_sequences",
     "decided",

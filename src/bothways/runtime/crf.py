@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bothways.arrays import product
+
 Floats = npt.NDArray[np.float32]
 Array = npt.NDArray[Any]
 
@@ -101,8 +103,7 @@ def best_path(z: Floats, allowed: Array, lengths: Array) -> Array:
         `(sequences, time)` codes; anything beyond the end.
 
     Example:
-        >>> from bothways.arrays import product
-from bothways.tags import scheme_of
+        >>> from bothways.tags import scheme_of
         >>> allowed = scheme_of(("B-x", "I-x", "O")).allowed()
         >>> best_path(np.float32([[[0, 5, 4], [0, 5, 1]]]), allowed, np.array([2]))  # I-x may not stand first
         array([[0, 1]])

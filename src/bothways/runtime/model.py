@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from bothways.baselines import Baseline, Scoring
 from bothways.errors import InputError, counted
 from bothways.network import MAX_CODES, Network
-from bothways.patterns import Patterns
 from bothways.runtime.decisions import decided
 from bothways.runtime.forward import Floats, check_codes, checked_sequences, probabilities, scores
 from bothways.runtime.inputs import Form, arranged, read_input
@@ -21,7 +21,6 @@ from bothways.sequences import Numbers, Sequences
 from bothways.tags import Scheme, scheme_of
 
 if TYPE_CHECKING:
-    from bothways.baselines import Baseline
     from bothways.data import Columns
     from bothways.stream import Stream
 
@@ -65,15 +64,15 @@ class Member:
 
 
 @dataclass(frozen=True, eq=False)
-class PatternMember:
-    """A linear classifier of patterns, as a member of an average.
+class BaselineMember:
+    """A simple model, as a member of an average.
 
     Attributes:
-        patterns: what it is.
+        baseline: what it is.
         share: as in `Member`.
     """
 
-    patterns: Patterns
+    baseline: Scoring
     share: float = 1.0
 
     def __post_init__(self) -> None:
@@ -82,11 +81,11 @@ class PatternMember:
 
     def arrays(self) -> Mapping[str, Any]:
         """What a model file keeps of it."""
-        return self.patterns.arrays()
+        return self.baseline.arrays()
 
     def probabilities(self, sequences: Sequences) -> Floats:
-        """The probability of each class for all sequences."""
-        return probabilities(self.patterns.scores(sequences))
+        """The probability of each class for all labels."""
+        return checked_probabilities(self.baseline.scores(sequences)).astype(np.float32, copy=False)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -96,7 +95,7 @@ class Model:
     It may be an average of several networks, over whose probabilities it averages.
 
     Attributes:
-        members: what it averages: the best network first, then others, and classifiers of patterns.
+        members: what it averages: the best network first, then others, and simple models.
         classes: the labels, in the order of the probabilities; all int, all str or all bool.
         columns: how the columns of a table, or of arrays if their label is empty, become features; None for arrays
             that are features already.
@@ -119,7 +118,7 @@ class Model:
         [['alarm', 'alarm'], ['alarm']]
     """
 
-    members: Sequence[Member | PatternMember]
+    members: Sequence[Member | BaselineMember]
     classes: tuple[Label, ...]
     columns: Columns | None = None
     class_counts: Mapping[Label, int] = field(default_factory=dict)
@@ -203,7 +202,8 @@ class Model:
             summary["convolution"] = f"{network.conv_window} steps, stride {network.conv_stride}"
         if len(self.members) > 1:
             others = [f"{counted(len(self.networks) - 1, 'more network')}"] if len(self.networks) > 1 else []
-            others += [each.patterns.name.replace("_", " ") for each in self.members if isinstance(each, PatternMember)]
+            simple = [each.baseline.name for each in self.members if isinstance(each, BaselineMember)]
+            others += [name.replace("_", " ") for name in simple]
             summary["averaged with"] = ", ".join(others)
         size = sum(array.size for member in self.members for array in member.arrays().values())
         summary["weights"] = f"{size:,} numbers"

@@ -20,11 +20,11 @@ import joblib
 import numpy as np
 
 from bothways import interrupts
+from bothways.baselines import Scoring
 from bothways.errors import BothwaysError
 from bothways.metrics import check_tags, monitored
 from bothways.network import Network
-from bothways.patterns import Patterns
-from bothways.runtime import Member, Model, PatternMember, decided, probabilities, tempered
+from bothways.runtime import BaselineMember, Member, Model, decided, probabilities, tempered
 from bothways.sequences import NO_LABEL, Numbers, Sequences
 from bothways.settings import Search, Settings
 from bothways.study.clock import SearchClock
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from bothways.training.checkpoints import Checkpoint
 
 LEAST_SHARE = 0.01
-"""What the best network counts beside patterns that are better without any."""
+"""What the best network counts beside simple models that are better without any."""
 
 CANDIDATES = 20
 """So many of the best networks may become members."""
@@ -54,7 +54,7 @@ class Tuned:
     """What was found.
 
     Attributes:
-        members: the networks, the best of them first, and patterns.
+        members: the networks, the best of them first, and simple models.
         best: the trial of the best one.
         settings: how it was trained.
         temperature: as in `bothways.runtime.Model`.
@@ -65,7 +65,7 @@ class Tuned:
         interrupted: whether Ctrl-C ended it before its time.
     """
 
-    members: list[Member | PatternMember]
+    members: list[Member | BaselineMember]
     best: Tried
     settings: Settings
     temperature: float
@@ -118,7 +118,7 @@ def tune(
     shape: DataShape,
     given: Mapping[str, Value],
     *,
-    patterns: Sequence[Patterns] = (),
+    simple: Sequence[Scoring] = (),
     groups: Numbers | None = None,
     budget: float,
     seed: int = 0,
@@ -139,7 +139,7 @@ def tune(
         valid: what to choose by.
         shape: what the data determine about every network.
         given: values of factors that are kept.
-        patterns: classifiers that are fitted already, and may become members.
+        simple: models that are fitted already, and may become members.
         groups: as in `folds`.
         budget: seconds after which no trial begins, and those that are going on end, up to half as many again on a
             machine with other work; the first trial is done in any case.
@@ -195,7 +195,7 @@ def tune(
         raise KeyboardInterrupt
     if len(done) == 1 and not ended():
         say("The budget was enough for one training: nothing else was tried.")
-    return replace(_averaged(data, done, patterns, members), interrupted=stop.requested)
+    return replace(_averaged(data, done, simple, members), interrupted=stop.requested)
 
 
 def _attempts(
@@ -276,25 +276,25 @@ def _restored(stored: Checkpoint) -> list[Tried]:
     return found
 
 
-def _averaged(data: SearchData, done: Sequence[Tried], patterns: Sequence[Patterns], most: int) -> Tuned:
+def _averaged(data: SearchData, done: Sequence[Tried], simple: Sequence[Scoring], most: int) -> Tuned:
     """The average that does best, with temperature and threshold."""
     ranked, held_out = sorted(done, key=rank, reverse=True), data.held_out
-    candidates: list[tuple[Tried | Patterns, Any]] = [(each, each.p) for each in ranked[:CANDIDATES]]
-    candidates += [(each, _of_patterns(data, each)) for each in patterns]
+    candidates: list[tuple[Tried | Scoring, Any]] = [(each, each.p) for each in ranked[:CANDIDATES]]
+    candidates += [(each, _of_baseline(data, each)) for each in simple]
     chosen = held_out.average([p for _, p in candidates], most)
     p = np.mean([candidates[i][1] for i in chosen], axis=0)
     temperature = held_out.temperature(p)
     p = tempered(p, temperature)
     threshold = held_out.threshold(p)
     predicted = decided(p, threshold, held_out.sequences.scheme, held_out.sequences.lengths)
-    shares = {i: float(chosen.count(i)) for i in sorted(set(chosen))}  # networks stand before patterns, by their rank
+    shares = {i: float(chosen.count(i)) for i in sorted(set(chosen))}  # networks stand first, by their rank
     if min(shares) >= len(ranked[:CANDIDATES]):  # a model needs a network
         shares = {0: LEAST_SHARE} | shares
 
-    def member(chosen: Tried | Patterns, share: float) -> Member | PatternMember:
-        if isinstance(chosen, Patterns):
-            return PatternMember(chosen, share)
-        return Member(chosen.trial.setting.network(data.shape), chosen.trained.weights, share)
+    def member(chosen: Tried | Scoring, share: float) -> Member | BaselineMember:
+        if isinstance(chosen, Tried):
+            return Member(chosen.trial.setting.network(data.shape), chosen.trained.weights, share)
+        return BaselineMember(chosen, share)
 
     members = [member(candidates[i][0], share) for i, share in shares.items()]
     best = ranked[min(shares)]
@@ -302,8 +302,8 @@ def _averaged(data: SearchData, done: Sequence[Tried], patterns: Sequence[Patter
     return Tuned(members, best, settings, temperature, threshold, ranked, found, data.metric)
 
 
-def _of_patterns(data: SearchData, fitted: Patterns) -> Any:
-    """The probabilities of what is held out; of pieces of the train part, by patterns that do not know them."""
+def _of_baseline(data: SearchData, fitted: Scoring) -> Any:
+    """The probabilities of what is held out; of pieces of the train part, by a model that does not know them."""
     found = []
     for i, (learn, hold) in enumerate(data.folds):
         own = type(fitted).fit(learn, data.shape.classes, data.shape.categories, i) if i else fitted
