@@ -16,6 +16,7 @@ import pytest
 
 import bothways
 from bothways import jobs
+from bothways.baselines import OneStep, Trees
 from bothways.data import Columns, Table, read_sequences, read_table
 from bothways.data.encoding import Category, Encoding, Number
 from bothways.data.spelling import VIEWS, views
@@ -316,6 +317,26 @@ def test_random_convolutions(tmp_path: Path) -> None:
     padded = np.full((*known.shape, 4), np.nan, np.float32)
     padded[known] = values
     check(model, tmp_path / "some.onnx", {"features": padded, "lengths": lengths}, sequences)
+
+
+@pytest.mark.parametrize("kind", [OneStep, Trees])
+@pytest.mark.parametrize("per", ["step", "sequence"])
+@pytest.mark.parametrize("categories", [(), (6, 3)])
+@pytest.mark.parametrize("classes", [2, 4])
+def test_simple_models(kind: Any, per: Any, categories: tuple[int, ...], classes: int, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    lengths = random.integers(1, 12, 300)
+    values = random.normal(size=(lengths.sum(), 4)).astype(np.float32)
+    for place, codes in enumerate(categories, 4 - len(categories)):
+        values[:, place] = random.integers(0, codes, len(values))
+    hidden = (values[:, 0] > 0.3).astype(np.int64) + (values[:, 3] > 0.5)
+    labels = hidden if per == "step" else np.maximum.reduceat(hidden, np.cumsum(lengths) - lengths)
+    sequences = Sequences(values, lengths, np.minimum(labels, classes - 1), per=per)
+    found = kind.fit(sequences, classes, categories, seed=0)
+    member = some_member(per=per, categories=categories, classes=classes)
+    model = Model([member, BaselineMember(found, 9.0)], tuple("abcd"[:classes]))
+    assert model.decide(found.scores(sequences)).tolist() != [0] * len(labels), "it tells classes apart"
+    check_random(model, tmp_path / "some.onnx")
 
 
 def test_the_spelling_of_words(tmp_path: Path) -> None:

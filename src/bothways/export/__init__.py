@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 import bothways
+from bothways.baselines import OneStep, Trees
 from bothways.errors import InputError, MissingDependencyError, ModelFileError, option
-from bothways.export import patterns, spelling
+from bothways.export import patterns, simple, spelling
 from bothways.export.inputs import BATCH_TIME, LABEL, PROBABILITIES, inputs
 from bothways.export.labels import codes
 from bothways.export.networks import probabilities, tempered
@@ -124,10 +125,8 @@ def _build(graph: Any, model: Model) -> None:
         elif isinstance(member.baseline, Patterns):
             p = patterns.probabilities(graph, member.baseline, data)
         else:
-            raise InputError(
-                f"This model averages networks with {member.baseline.name.replace('_', ' ')}, for which there is no "
-                "graph yet. Train one with --budget 0, which is a network alone."
-            )
+            assert isinstance(member.baseline, (OneStep, Trees))
+            p = simple.probabilities(graph, member.baseline, data, model.network.per)
         of_members.append(p * (member.share / total))
     p = tempered(graph, functools.reduce(operator.add, of_members), model.temperature)
     labels = graph("Gather", np.array(model.classes), codes(graph, model, p, data), axis=0)

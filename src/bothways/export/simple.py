@@ -1,0 +1,124 @@
+"""Boosted trees and regressions on single steps as nodes: `bothways.baselines`, in double precision as there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bothways.baselines import OneStep, Trees
+from bothways.baselines.trees import AROUND, MISSING
+from bothways.patterns.classifiers import NEVER
+
+if TYPE_CHECKING:
+    from bothways.export.graph import Graph, Value
+    from bothways.export.inputs import Inputs
+
+
+def probabilities(graph: Graph, model: OneStep | Trees, data: Inputs, per: str) -> Value:
+    """`(batch, time, classes)`, or `(batch, classes)` where a sequence has one label."""
+    scores = _one_step(graph, model, data, per) if isinstance(model, OneStep) else _trees(graph, model, data, per)
+    return graph.cast(graph("Softmax", scores, axis=-1), np.float32)
+
+
+def _one_step(graph: Graph, model: OneStep, data: Inputs, per: str) -> Value:
+    sums = []
+    if data.numbers is not None:
+        sums.append(graph("MatMul", (graph.cast(data.numbers, np.float64) - model.mean) / model.scale, model.kernel))
+    table = np.zeros((sum(model.sizes), len(model.bias)))
+    table[model.codes] = model.table
+    if data.codes is not None:
+        codes = _codes(graph, data, model.sizes)
+        sums.append(graph("ReduceSum", graph("Gather", table, codes, axis=0), [2], keepdims=0))
+    total = sums[0] if len(sums) == 1 else sums[0] + sums[1]
+    if per == "sequence":
+        total = graph.where(graph.unsqueeze(data.known, 2), total, np.float64(0))
+        total = graph("ReduceSum", total, [1], keepdims=0) / _at_least_one(graph, data)
+    return total + model.bias
+
+
+def _trees(graph: Graph, model: Trees, data: Inputs, per: str) -> Value:
+    """All go down their trees together; those that are at a leaf stay there."""
+    inputs = _around(graph, model, data) if per == "step" else _summaries(graph, data)
+    leaf, own = model.inputs < 0, np.arange(len(model.inputs))
+    asks = np.where(leaf, 0, model.inputs).astype(np.int64)
+    left, right = (np.where(leaf, own, side) for side in model.children.T)
+    kinds = np.unpackbits(model.left, axis=1).astype(bool).ravel()
+    nodes = graph("Expand", model.roots, graph("Shape", graph("Gather", inputs, np.zeros_like(model.roots), axis=-1)))
+    for _ in range(_depth(model)):
+        asked = graph("GatherElements", inputs, graph("Gather", asks, nodes), axis=-1)
+        nothing = graph("IsNaN", asked)
+        goes = graph("LessOrEqual", asked, graph("Gather", model.values, nodes))
+        goes = graph("Or", goes, graph("And", nothing, graph("Gather", model.missing, nodes)))
+        if len(kinds):
+            sets = graph("Gather", model.sets.astype(np.int64), nodes)
+            places = graph.where(nothing, np.float64(MISSING), graph("Clip", asked, np.float64(0), np.float64(MISSING)))
+            among = graph("Max", sets, np.int64(0)) * np.int64(MISSING + 1) + graph.cast(places, np.int64)
+            none, one = graph("Less", sets, np.int64(0)), graph("Gather", kinds, among)
+            goes = graph("Or", graph("And", none, goes), graph("And", graph("Not", none), one))
+        nodes = graph.where(goes, graph("Gather", left, nodes), graph("Gather", right, nodes))
+    lead = [0] * (2 if per == "step" else 1)
+    added = graph("Reshape", graph("Gather", model.values, nodes), [*lead, -1, len(model.start)])
+    sums = graph("ReduceSum", added, [-2], keepdims=0) + model.start
+    if len(model.start) == 1:  # of two classes
+        sums = graph("Concat", sums * np.float64(0), sums, axis=-1)
+    place = np.full(model.classes, len(model.seen))
+    place[model.seen] = np.arange(len(model.seen))
+    never = graph("Gather", sums, np.array([0]), axis=-1) * np.float64(0) + np.float64(NEVER)
+    return graph("Gather", graph("Concat", sums, never, axis=-1), place, axis=-1)
+
+
+def _depth(model: Trees) -> int:
+    """How many nodes are asked at most, one after the other."""
+    depth = np.zeros(len(model.inputs), np.int64)
+    for node in np.flatnonzero(model.inputs >= 0):  # children come later
+        depth[model.children[node]] = depth[node] + 1
+    return int(depth.max())
+
+
+def _around(graph: Graph, model: Trees, data: Inputs) -> Value:
+    """`(batch, time, inputs)` the steps around each one; NaN where there is none."""
+    parts = []
+    if data.codes is not None:
+        codes = _codes(graph, data, model.categories)
+        parts.append(graph("Gather", model.places.astype(np.float64), codes))
+    if data.numbers is not None:
+        parts.append(graph.cast(data.numbers, np.float64))
+    columns, last = graph("Concat", *parts, axis=2), graph("ReduceMax", data.steps, keepdims=0)
+    lengths, shifted = graph.unsqueeze(data.lengths, 1), []
+    for shift in range(-AROUND, AROUND + 1):
+        places = data.steps + np.int64(shift)
+        there = graph("And", graph("GreaterOrEqual", places, np.int64(0)), graph("Less", places, lengths))
+        moved = graph("Gather", columns, graph("Min", graph("Max", places, np.int64(0)), last), axis=1)
+        shifted.append(graph.unsqueeze(graph.where(graph.unsqueeze(there, 2), moved, np.float64(np.nan)), 3))
+    return graph("Reshape", graph("Concat", *shifted, axis=3), [0, 0, -1])
+
+
+def _codes(graph: Graph, data: Inputs, sizes: tuple[int, ...]) -> Value:
+    """The codes, those of a column going on where those of the column before end; 0 beyond the steps."""
+    assert data.codes is not None
+    known = graph.unsqueeze(data.known, 2)
+    return graph.where(known, data.codes, np.int64(0)) + np.cumsum([0, *sizes[:-1]])
+
+
+def _summaries(graph: Graph, data: Inputs) -> Value:
+    """`(batch, inputs)` what trees look at where a sequence has one label; NaN where it has no steps."""
+    values, known = graph.cast(data.numbers, np.float64), graph.unsqueeze(data.known, 2)
+    count, zero, most = _at_least_one(graph, data), np.float64(0), np.float64(np.inf)
+    mean = graph("ReduceSum", graph.where(known, values, zero), [1], keepdims=1) / graph.unsqueeze(count, 1)
+    far = graph.where(known, values - mean, zero)
+    deviation = graph("Sqrt", graph("ReduceSum", far * far, [1], keepdims=0) / count)
+    least = graph("ReduceMin", graph.where(known, values, most), [1], keepdims=0)
+    largest = graph("ReduceMax", graph.where(known, values, -most), [1], keepdims=0)
+    places = graph("Max", data.lengths - np.int64(1), np.int64(0))
+    last = graph("GatherND", values, graph.unsqueeze(places, 1), batch_dims=1)
+    first = graph("Gather", values, np.int64(0), axis=1)
+    found = graph("Concat", graph("Squeeze", mean, [1]), deviation, least, largest, first, last, axis=1)
+    lengths = graph.unsqueeze(data.lengths, 1)
+    found = graph.where(graph("Greater", lengths, np.int64(0)), found, np.float64(np.nan))
+    return graph("Concat", found, graph.cast(lengths, np.float64), axis=1)
+
+
+def _at_least_one(graph: Graph, data: Inputs) -> Value:
+    """`(batch, 1)` how many steps each sequence has, at least one."""
+    return graph.cast(graph.unsqueeze(graph("Max", data.lengths, np.int64(1)), 1), np.float64)
