@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from bothways.baselines import OneStep, Trees
 from bothways.data import Columns, Encoding
 from bothways.data.encoding import Category, Number
 from bothways.network import Network
-from bothways.runtime import Member, Model
+from bothways.runtime import BaselineMember, Member, Model
+from bothways.sequences import Sequences
 
 START = datetime(2024, 2, 28, 23, 59, 58, 123457)
 
@@ -35,13 +37,18 @@ NETWORKS: dict[str, list[dict[str, Any]]] = {
         {"cell": "gru", "conv_window": 3, "head": "crf"},
         {"direction": "forward", "lookahead": 2},
     ],
+    "average with simple models": [{"direction": "forward"}, {"simple": OneStep}, {"simple": Trees}],
 }
 
 
 def model_of(kinds: list[dict[str, Any]], classes: int = 3, seed: int = 0) -> Model:
     random = np.random.default_rng(seed)
-    members = []
+    members: list[Any] = []
     for i, kind in enumerate(kinds):
+        if "simple" in kind:
+            known = Sequences.from_arrays(sequences_of([9] * 40), random.integers(0, classes, 360))
+            members.append(BaselineMember(kind["simple"].fit(known, classes, (4,), seed), share=1.0 + i))
+            continue
         network = Network(3, classes, categories=(4,), **{"units": 8} | kind)
         shapes = network.weight_shapes().items()
         weights = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes}

@@ -10,7 +10,7 @@ import numpy as np
 from bothways.network import Network
 from bothways.runtime.forward import Array
 from bothways.stream.events import Step
-from bothways.stream.windows import MemberStream, Numbers
+from bothways.stream.windows import BaselineStream, MemberStream, Numbers
 
 ARRAYS = ("names", "last", "past", "length", "steps", "values", "before")
 
@@ -33,7 +33,7 @@ class Keys:
     """The keys that are open.
 
     Attributes:
-        members: the networks, which hold their forward states of each slot.
+        members: networks, which hold their forward states of each slot.
         slots: by key.
         names: `(slots,)` the key in each.
         last: `(slots,)` its last step that was taken, None if there is none.
@@ -45,7 +45,9 @@ class Keys:
         waiting: by slot the events that wait to be sorted.
     """
 
-    def __init__(self, members: Sequence[MemberStream], network: Network, dtype: Any, most: int) -> None:
+    def __init__(
+        self, members: Sequence[MemberStream | BaselineStream], network: Network, dtype: Any, most: int
+    ) -> None:
         """No key is open; none will hold more than `most` steps."""
         self.members, self._most = members, most
         self.slots: dict[Hashable, int] = {}

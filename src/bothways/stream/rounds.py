@@ -9,7 +9,7 @@ import numpy as np
 from bothways.runtime import Model
 from bothways.runtime.forward import Array, Floats, groups
 from bothways.stream.keys import Events, Keys
-from bothways.stream.windows import Numbers, Windows, reach
+from bothways.stream.windows import Numbers, Windows, reach_of
 
 
 class Found(NamedTuple):
@@ -27,7 +27,7 @@ class Rounds:
     def __init__(self, model: Model, keys: Keys, lookahead: int, chunk: int) -> None:
         """For `lookahead` and `chunk` see `bothways.stream.Stream`."""
         self._model, self._keys, self._lookahead, self._full = model, keys, lookahead, chunk + lookahead
-        self._reach = max(map(reach, model.networks))
+        self._reach = reach_of(model)
 
     def take(self, events: Events) -> list[Found]:
         """Hand events, those of a key together, to their keys, and label the chunks that become due."""

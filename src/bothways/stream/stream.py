@@ -21,7 +21,7 @@ from bothways.stream.keys import Events, Keys
 from bothways.stream.order import Order
 from bothways.stream.rounds import Found, Rounds
 from bothways.stream.state import fingerprint, key_state, pack, restore_key, unpack
-from bothways.stream.windows import MemberStream, ahead, reach, reads_forward_alone
+from bothways.stream.windows import BaselineStream, MemberStream, ahead, reach_of, reads_forward_alone
 
 LOOKAHEAD = 16
 """How many later steps labels see, unless something else is asked for; none where `reads_forward_alone`."""
@@ -104,15 +104,14 @@ class Stream:
         idle: float | None = None,
     ) -> None:
         """Check the arguments; no key is open."""
-        members = [member for member in model.members if isinstance(member, Member)]
-        if model.network.per != "step" or len(members) < len(model.members):
+        if model.network.per != "step":
             raise InputError(
                 "This model gives one label per sequence, which it can read only when the sequence has ended. A stream "
                 "needs one that labels steps; use predict."
             )
         stride = lcm(*(network.conv_stride for network in model.networks))
         late = max(network.lookahead for network in model.networks)
-        forward = all(map(reads_forward_alone, model.networks))
+        forward = len(model.networks) == len(model.members) and all(map(reads_forward_alone, model.networks))
         least = max(*map(ahead, model.networks), 0 if forward else LOOKAHEAD)
         self.lookahead = whole("lookahead", least if lookahead is None else lookahead, 0)
         if self.lookahead < late:
@@ -126,8 +125,9 @@ class Stream:
             raise InputError(f"idle is {idle!r}; it must be above 0.")
         self.model, self.idle, self.events = model, idle, 0
         self._reader = EventReader(model)
-        most = max(map(reach, model.networks)) + self.chunk + self.lookahead
-        self._keys = Keys([MemberStream(member) for member in members], model.network, self._reader.dtype, most)
+        members = [MemberStream(each) if isinstance(each, Member) else BaselineStream(each) for each in model.members]
+        most = reach_of(model) + self.chunk + self.lookahead
+        self._keys = Keys(members, model.network, self._reader.dtype, most)
         self._order = Order(self._keys, self.reorder, self._reader.gap)
         self._rounds = Rounds(model, self._keys, self.lookahead, self.chunk)
         self._newest: Any = None

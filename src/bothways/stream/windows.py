@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from bothways.baselines.trees import AROUND
 from bothways.network import CHANGES, Network
 from bothways.runtime.forward import Array, Floats
-from bothways.runtime.model import Member, checked_probabilities
+from bothways.runtime.model import BaselineMember, Member, Model, checked_probabilities
 from bothways.runtime.numbers import entering
 from bothways.runtime.stack import Stack
+from bothways.sequences import Sequences
 from bothways.spec import cell_spec
 
 Numbers = npt.NDArray[np.int64]
@@ -50,6 +53,12 @@ def reach(network: Network) -> int:
     return of_changes + (network.convolution.padding[0] if network.convolution else 0)
 
 
+def reach_of(model: Model) -> int:
+    """How many steps before those to label a model reads again; trees look at some of their own."""
+    around = 0 if len(model.networks) == len(model.members) else AROUND
+    return max(*map(reach, model.networks), around)
+
+
 def ahead(network: Network) -> int:
     """How many later steps a network reads for a label, its backward direction aside.
 
@@ -69,6 +78,25 @@ def reads_forward_alone(network: Network) -> bool:
         (True, False)
     """
     return network.direction == "forward" and network.head != "crf"
+
+
+class BaselineStream:
+    """A simple model in a stream: it looks at the steps that a key holds, and knows nothing else of it."""
+
+    states: Sequence[Floats] = ()
+
+    def __init__(self, member: BaselineMember) -> None:
+        """Keep it."""
+        self._member = member
+
+    def grow(self, slots: int) -> None:
+        """It keeps nothing of a key."""
+
+    def probabilities(self, windows: Windows) -> Floats:
+        """Label steps: `(steps to label, classes)`, one key after the other."""
+        held = Sequences(windows.values, windows.lengths)
+        past, size = (counts[held.sequence_of_steps] for counts in (windows.past, windows.size))
+        return self._member.probabilities(held)[(held.positions >= past) & (held.positions < past + size)]
 
 
 class MemberStream:
