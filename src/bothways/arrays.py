@@ -25,15 +25,7 @@ def checked_array(
     low: float = -np.inf,
     high: float = np.inf,
 ) -> Array:
-    """The array of this name.
-
-    Args:
-        arrays: by name.
-        name: that of the array.
-        dtype: its type.
-        shape: its shape; None for an axis of any length.
-        low: the least number that it may hold.
-        high: the largest one.
+    """The array of this name, of a shape with None for an axis of any length, and with numbers from `low` to `high`.
 
     Raises:
         InputError: there is none, or one of another type or shape, or with numbers out of range or not finite.

@@ -81,14 +81,7 @@ class Sequences:
         weights: npt.NDArray[np.float32] | None = None,
         per: str = "step",
     ) -> Sequences:
-        """Sequences from one array `(time, features)` each.
-
-        Args:
-            arrays: all of one width.
-            labels: as in the class.
-            weights: as in the class.
-            per: as in the class.
-        """
+        """Sequences from one array `(time, features)` each, all of one width; all else is as in the class."""
         lengths = np.array([len(array) for array in arrays], np.int64)
         return cls(np.concatenate(arrays) if len(arrays) else np.empty((0, 0)), lengths, labels, weights, per)
 

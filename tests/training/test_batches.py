@@ -136,7 +136,7 @@ def test_the_order_comes_from_the_generator() -> None:
 
     def order(seed: int) -> list[tuple[int, list[list[int]]]]:
         plan = epoch_plan(buckets, np.random.default_rng(seed))
-        return [(batches.bucket, batches.rows.tolist()) for batches in plan]
+        return [(bucket, rows.tolist()) for bucket, rows in plan]
 
     assert order(0) == order(0) != order(1)
     assert len(order(0)) > 2, "buckets take turns"
@@ -144,8 +144,8 @@ def test_the_order_comes_from_the_generator() -> None:
 
 def test_empty_places_are_spread_over_the_batches() -> None:
     buckets = unlabeled([1] * 19, 9)
-    (plan,) = epoch_plan(buckets, np.random.default_rng(0))
-    assert sorted((plan.rows >= 0).sum(axis=1).tolist()) == [6, 6, 7]
+    ((_, rows),) = epoch_plan(buckets, np.random.default_rng(0))
+    assert sorted((rows >= 0).sum(axis=1).tolist()) == [6, 6, 7]
 
 
 @pytest.mark.parametrize(("sequences", "batch_size", "shape"), [(10, 8, (2, 5)), (9, 3, (3, 3)), (2, 8, (1, 2))])

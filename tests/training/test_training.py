@@ -26,7 +26,7 @@ from bothways.sequences import Sequences
 from bothways.training import EpochReport, Settings, Trained, train
 from bothways.training.batches import Bucket, bucketed, epoch_plan
 from bothways.training.compiled_models import best_epochs
-from bothways.training.epochs import BatchEpochs, Epochs, learning_rates
+from bothways.training.epochs import BatchEpochs, learning_rates
 from bothways.training.initializers import initial_weights
 from bothways.training.keras_model import batch, compile_model, get_weights, keras_model, labeled_arrays, set_weights
 from bothways.training.numbers import number_weights
@@ -109,7 +109,7 @@ def test_the_forward_layer_starts_the_same_with_or_without_a_backward_one() -> N
 RATES = learning_rates(Settings(learning_rate=0.01), 10**6)
 
 
-def runner(kind: Any, network: Network, buckets: list[Bucket]) -> tuple[Epochs, Any]:
+def runner(kind: Any, network: Network, buckets: list[Bucket]) -> tuple[BatchEpochs, Any]:
     model = keras_model(network, masked=not all(bucket.valid.all() for bucket in buckets))
     compile_model(network, model, clip=1.0)
     weights = some_weights(network)

@@ -92,7 +92,7 @@ def _live_table(progress: Progress) -> Group:
 
 
 def _how_far(progress: Progress) -> str:
-    parts = [f"{len(progress.done)} of {progress.total} runs"]
+    parts = [f"{len(progress.done)} of {counted(progress.total, 'run')}"]
     bad = [run.status for run in progress.done if run.status != "finished"]
     parts += [f"{bad.count(status)} {status}" for status in dict.fromkeys(bad)]
     if (left := progress.seconds_left) is not None and len(progress.done) < progress.total:

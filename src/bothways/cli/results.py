@@ -44,7 +44,7 @@ def show_evaluation(evaluation: Evaluation) -> None:
 
     console, per, intervals = results(), evaluation.per, evaluation.intervals
     part = "all rows" if evaluation.split == "all" else f"{evaluation.split} part"
-    steps = f", {evaluation.labels:,} steps" if per == "step" else ""
+    steps = f", {counted(evaluation.labels, 'step')}" if per == "step" else ""
     console.print(f"{part}: {counted(evaluation.sequences, 'sequence')}{steps}")
     if evaluation.entities is None:
         _show_classes(evaluation)
@@ -182,8 +182,8 @@ def _between(intervals: Mapping[str, Interval], name: str, percent: bool = False
 def show_prediction(prediction: Prediction) -> None:
     """Print how many rows got each label."""
     console = results()
-    files = f" of {len(prediction.files)} files" if prediction.files else ""
-    console.print(f"{prediction.path}: {prediction.rows:,} rows{files} labeled.", soft_wrap=True)
+    files = f" of {counted(len(prediction.files), 'file')}" if prediction.files else ""
+    console.print(f"{prediction.path}: {counted(prediction.rows, 'row')}{files} labeled.", soft_wrap=True)
     grid = table("label", "rows", "share")
     for label, count in prediction.predicted.items():
         grid.add_row(str(label), f"{count:,}", f"{count / prediction.rows:.1%}")

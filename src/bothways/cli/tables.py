@@ -13,7 +13,7 @@ from typer.core import TyperCommand
 from bothways.cli import display, results
 from bothways.cli.app import AnyModelFile, Data, Json, ModelFile, print_json
 from bothways.cli.options import PANELS, AllowLeaks, Given, given, takes
-from bothways.errors import InputError
+from bothways.errors import InputError, counted
 from bothways.network import Network
 from bothways.options import options
 from bothways.settings import Reading, Roles, Search, Settings
@@ -222,7 +222,7 @@ def predict(
             threshold=threshold,
             probabilities=probabilities,
             say=say,
-            on_rows=lambda rows: show(f"Labeling: {rows:,} rows"),
+            on_rows=lambda rows: show(f"Labeling: {counted(rows, 'row')}"),
             **reading,
         )
     if as_json:

@@ -75,7 +75,7 @@ def rows_table(name: str, rows: Sequence[Mapping[str, Any]], encoding: Encoding)
 
 def _text(value: Any) -> str | None:
     """A category as text, as columns of tables are read."""
-    if _missing(value):
+    if is_missing(value):
         return None
     if isinstance(value, bool):
         return str(value).lower()
@@ -94,27 +94,23 @@ def column_sequences(name: str, columns: Columns, arrays: Mapping[str, Any], len
     return encoded(table, columns, Sequences(np.empty((len(table), 0)), lengths, per=columns.per), Tally())
 
 
-def with_column(table: Table, name: str, values: Sequence[Any]) -> Table:
-    """A table with one more column."""
-    return Table(table.source, table.frame().with_columns(pl.Series(name, values)))
-
-
 def _series(name: str, own: str, column: Any) -> pl.Series:
     # pandas itself need not be there, nor Arrow, which Polars would need to read its frames.
     values = column.to_numpy()
     try:
         if values.dtype == object:
-            return pl.Series(own, [None if _missing(value) else value for value in values], strict=True)
+            return pl.Series(own, [None if is_missing(value) else value for value in values], strict=True)
         return pl.Series(own, values, nan_to_null=True)
     except (TypeError, ValueError, pl.exceptions.PolarsError):
-        kinds = ", ".join(sorted({type(value).__name__ for value in values if not _missing(value)}))
+        kinds = ", ".join(sorted({type(value).__name__ for value in values if not is_missing(value)}))
         raise DataError(
             f"{name}: the column {own!r} holds values of the types {kinds}; they must be all of one kind. "
             "Convert them, or leave the column out."
         ) from None
 
 
-def _missing(value: Any) -> bool:
-    if isinstance(value, float):
-        return value != value
+def is_missing(value: Any) -> bool:
+    """Whether a value is None, NaN, or what pandas has in their place, which is told by name: it need not be there."""
+    if isinstance(value, (float, np.floating)):
+        return bool(np.isnan(value))
     return value is None or type(value).__name__ in ("NAType", "NaTType")

@@ -80,7 +80,8 @@ def guess_table(guesses: Iterable[Guess], hint: bool = True) -> str:
         To change a role, use label=, sequence=, order=, split=, drop=.
     """
     guesses = list(guesses)
-    rows = [("column", "role", "why"), *(tuple(map(_printable, row)) for row in guess_rows(guesses))]
+    printable = [[text if text.isprintable() else repr(text)[1:-1] for text in row] for row in guess_rows(guesses)]
+    rows = [["column", "role", "why"], *printable]
     first = min(max(len(row[0]) for row in rows), WIDTH * 2 // 5)
     second = max(len(row[1]) for row in rows)
     lines = []
@@ -91,7 +92,3 @@ def guess_table(guesses: Iterable[Guess], hint: bool = True) -> str:
         roles = ("label", "sequence", "order", "split", "drop")
         lines.append(f"To change a role, use {', '.join(map(option, roles))}.")
     return "\n".join(lines)
-
-
-def _printable(text: str) -> str:
-    return text if text.isprintable() else repr(text)[1:-1]

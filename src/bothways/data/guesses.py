@@ -80,10 +80,7 @@ def guess_words(table: Table, names: Collection[str], wanted: Collection[str]) -
     The label is a column called so, or of which it is the last word (`ner_tags`); then the `upos` of CoNLL-U; then the
     last one of columns that have no name.
 
-    Args:
-        table: the table, whose `word` is known.
-        names: the columns that have no role yet.
-        wanted: the roles that are to be guessed.
+    `names` are the columns that have no role yet, `wanted` the roles to guess.
 
     Raises:
         DataError: no column, or more than one, may be the label.

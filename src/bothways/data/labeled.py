@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -181,15 +181,9 @@ def _lines(
     file: BinaryIO, add: Callable[[pl.DataFrame, BinaryIO, bool], None]
 ) -> Iterator[Callable[[pl.DataFrame], None]]:
     """A file of lines; gives what adds rows."""
-    first = True
-
-    def write(frame: pl.DataFrame) -> None:
-        nonlocal first
-        add(frame, file, first)
-        first = False
-
+    numbers = count()
     with file:
-        yield write
+        yield lambda frame: add(frame, file, next(numbers) == 0)
 
 
 @contextmanager
@@ -198,25 +192,25 @@ def _sentences(
 ) -> Iterator[Callable[[pl.DataFrame], None]]:
     """A file in the form of the files called `name`; gives what adds the results of further words."""
     held: list[pl.DataFrame] = []
-    count = 0
+    waiting = 0
     piece = next(pieces, None)
 
     def write(frame: pl.DataFrame) -> None:
-        nonlocal piece, held, count
+        nonlocal piece, held, waiting
         held.append(frame.select(results))
-        count += frame.height
-        if piece is None or piece.words > count:
+        waiting += frame.height
+        if piece is None or piece.words > waiting:
             return
         rows = pl.concat(held)
         while piece is not None and piece.words <= rows.height:
             file.write(piece.labeled(rows.head(piece.words)).encode())
             rows = rows.slice(piece.words)
             piece = next(pieces, None)
-        held, count = [rows], rows.height
+        held, waiting = [rows], rows.height
 
     with file:
         yield write
-        if piece is not None or count:
+        if piece is not None or waiting:
             raise DataError(f"{name}: changed while it was labeled. Label it again.")
 
 

@@ -17,13 +17,7 @@ LEAST = 3
 
 
 def malformed_notices(table: Table, label: str, parts: Sequence[Sequences], classes: Sequence[Any]) -> list[str]:
-    """A word about malformed tags, and about a scheme that changes.
-
-    Args:
-        table: where the labels come from.
-        label: the name of their column.
-        parts: sequences of the table with labels and a scheme.
-        classes: the labels by code.
+    """A word about malformed tags in the column `label`, and about a scheme that changes.
 
     Example:
         >>> import polars as pl

@@ -174,12 +174,7 @@ def find_vectors(name: str | os.PathLike[str]) -> VectorFiles:
 
 
 def read_vectors(files: VectorFiles, column: str, seen: Collection[str | None]) -> tuple[Vectors, list[str]]:
-    """Read the vectors of words that training saw, and of the most frequent other ones; and what is to be said of it.
-
-    Args:
-        files: where they are.
-        column: the column of the words.
-        seen: its values in the train part.
+    """Read the vectors of words that training saw in a column, and of the most frequent other ones; and what to say.
 
     Raises:
         DataError: the files cannot be read, or have none of these words; names the line.

@@ -62,10 +62,7 @@ def by_word(place: str, frame: pl.DataFrame, before: int = 0) -> pl.DataFrame:
     Lists with an entry per word go along, a missing one as missing entries; other values are repeated. A table without
     such lists stays as it is.
 
-    Args:
-        place: the file, and what messages call a row of it.
-        frame: the rows; words are in the first of `LISTS` that there is.
-        before: how many sentences of the file came before.
+    Words are in the first of `LISTS` that there is; `before` counts the sentences that came before.
 
     Raises:
         DataError: tags of another number than the words, or a column `sentence_id`.
@@ -110,14 +107,8 @@ def as_trained(
 ) -> tuple[pl.DataFrame, dict[str, str]]:
     """Rows of words with the names that a model knows, which learned from words in a file of another kind.
 
-    Args:
-        frame: the rows.
-        word: their column of words; None if they are no words.
-        columns: those of the model.
-        start: the number of the first row, which takes the place of an order column.
-
-    Returns:
-        The rows, and the names that were changed: the new one and the old one, "" if there was none.
+    `word` is their column of words; the numbers of rows, from `start`, take the place of an order column. With the rows
+    come the names that were changed: the new one and the old one, "" if there was none.
 
     Example:
         >>> from bothways.data.columns import Columns

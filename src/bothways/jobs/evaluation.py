@@ -23,7 +23,7 @@ from bothways.data import (
     times,
 )
 from bothways.data.fields import reading_notices
-from bothways.errors import InputError, option
+from bothways.errors import InputError, counted, option
 from bothways.jobs.models import load_with_columns
 from bothways.metrics import Evaluation, Interval, LateScores, rarest, thresholds_for
 from bothways.report import Report, check_report_file, warnings, write_report
@@ -209,7 +209,7 @@ def _facts(model: Model, table: Table, columns: Columns) -> Mapping[str, Mapping
     """What the page says of how the model was made."""
     facts = model.facts
     parts = {
-        f"{name} part": f"{size['sequences']:,} sequences, {size['steps']:,} steps"
+        f"{name} part": f"{counted(size['sequences'], 'sequence')}, {counted(size['steps'], 'step')}"
         for name, size in facts.get("parts", {}).items()
     }
     return {

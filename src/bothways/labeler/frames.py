@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+import polars as pl
+
 from bothways.data import Table
-from bothways.data.frames import frame_table, with_column
+from bothways.data.frames import frame_table
 from bothways.errors import InputError, option
 from bothways.labeler.labels import Labels, read_labels
 from bothways.runtime.inputs import frame_rows
@@ -29,4 +31,4 @@ def labeled_table(
     while label in table.names:
         label += "_"
     values = [value if there else None for value, there in zip(labels.values.tolist(), labels.present, strict=True)]
-    return with_column(table, label, values), label, labels
+    return Table(table.source, table.frame().with_columns(pl.Series(label, values))), label, labels

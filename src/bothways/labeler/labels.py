@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import DataConversionWarning
 
+from bothways.data.frames import is_missing
 from bothways.errors import InputError
 from bothways.runtime.inputs import Array, Form, Per, axes
 from bothways.sequences import NO_LABEL, Sequences
@@ -215,7 +216,10 @@ def _objects(values: Any) -> Array:
 
 def _checked(name: str, array: Array, missing: Any) -> tuple[Array, npt.NDArray[np.bool_]]:
     """Labels `(n,)` as int64, str or bool, and which of them there are; floats that are whole become int64."""
-    present = ~_is_missing(array)
+    nothing = array.dtype.kind == "f" and np.isnan(array)
+    if array.dtype == object:
+        nothing = np.array(list(map(is_missing, array)), bool)
+    present = np.logical_not(np.broadcast_to(nothing, array.shape))
     if missing is not None:
         present &= np.array([label != missing for label in array.tolist()], bool)
     labels = array[present]
@@ -242,17 +246,3 @@ def _checked(name: str, array: Array, missing: Any) -> tuple[Array, npt.NDArray[
     values = np.zeros(len(array), labels.dtype)
     values[present] = labels
     return values, present
-
-
-def _is_missing(array: Array) -> npt.NDArray[np.bool_]:
-    if array.dtype.kind == "f":
-        return np.isnan(array)
-    if array.dtype != object:
-        return np.zeros(len(array), bool)
-    return np.array([_is_nothing(label) for label in array], bool)
-
-
-def _is_nothing(label: Any) -> bool:
-    if isinstance(label, (float, np.floating)):
-        return bool(np.isnan(label))
-    return label is None or type(label).__name__ in ("NAType", "NaTType")  # by name, since pandas need not be there

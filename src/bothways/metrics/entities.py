@@ -70,13 +70,9 @@ def micro(right: Array, predicted: Array, support: Array) -> OfClasses:
 def score_entities(
     counts: Counts, others: Mapping[str, Counts], types: Sequence[str], summed: Summed | None
 ) -> tuple[EntityScores, dict[str, EntityScores], dict[str, Interval], dict[str, Interval]]:
-    """Score the entities that were counted.
+    """Score the entities that were counted; `others` are counts of baselines.
 
-    Args:
-        counts: those of the model.
-        others: those of the baselines, by name.
-        types: the types of entities.
-        summed: draws samples of sequences; None where there are too few of them.
+    `summed` draws samples of sequences; it is None where there are too few of them.
 
     Returns:
         The scores of all types together and of each; the intervals, by score; and for each baseline that of how far
@@ -105,14 +101,8 @@ def score_words(
 ) -> tuple[dict[str, WordScores], dict[str, Interval]]:
     """Score the steps of words that training saw, and of those that it did not; nothing where one of both is missing.
 
-    Args:
-        sequences: with labels.
-        decided: the predicted code of each label that counts.
-        unseen: `(steps,)` whether training did not see the word.
-        summed: as in `score_entities`.
-
-    Returns:
-        The scores of "seen" and of "unseen" words, and their intervals.
+    `decided` is the predicted code of each label that counts, `unseen (steps,)` whether training did not see the word,
+    `summed` as in `score_entities`. With the scores of "seen" and of "unseen" words come their intervals.
     """
     counted = np.flatnonzero(counted_labels(sequences))
     kinds, right = unseen[counted].astype(np.int64), decided == sequences.known_labels[counted]

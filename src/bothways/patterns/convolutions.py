@@ -67,16 +67,9 @@ class RandomConvolutions:
 
     @classmethod
     def fit(cls, sequences: Sequences, numbers: int, seed: int, most: int = FEATURES) -> RandomConvolutions | None:
-        """Draw kernels and thresholds.
+        """Draw kernels and thresholds, for about `most` features; the first `numbers` columns are numeric.
 
-        Args:
-            sequences: to learn from.
-            numbers: how many of their first columns are numeric.
-            seed: of what is drawn.
-            most: about as many features.
-
-        Returns:
-            None where no numeric column varies.
+        None where none of these varies.
         """
         generator = np.random.default_rng(seed)
         values = np.asarray(sequences.values[:, :numbers], np.float64)

@@ -74,7 +74,7 @@ def _page(report: Report) -> str:
 
     of = report.evaluation
     steps = f"{counted(of.labels, 'step')} in " if of.per == "step" else ""
-    what = f"{steps}{counted(of.sequences, 'sequence')}, {len(of.classes):,} classes"
+    what = f"{steps}{counted(of.sequences, 'sequence')}, {counted(len(of.classes), 'class', 'classes')}"
     part = text(part_words(of.split))
     body = "".join(draw(report) for draw in sections.ALL)
     return shell(report.title, f"{part[0].upper()}{part[1:]}: {what}.", body)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bothways.errors import counted
 from bothways.metrics import EntityScores, Interval, curve, share, title
 from bothways.report import figures
 from bothways.report.content import Report
@@ -206,7 +207,7 @@ def training(report: Report) -> str:
     if not report.history:
         return ""
     best = max((epoch["epoch"] for epoch in report.history if epoch.get("best")), default=len(report.history))
-    lead = f"{len(report.history)} epochs were run, and the weights of epoch {best} kept."
+    lead = f"{counted(len(report.history), 'epoch was', 'epochs were')} run, and the weights of epoch {best} kept."
     return section("Training", lead, wide(figures.training_curves(report.history, report.metric)))
 
 

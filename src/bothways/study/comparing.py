@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bothways import interrupts
-from bothways.errors import InputError
+from bothways.errors import InputError, counted
 from bothways.metrics import check_tags, rarest, score
 from bothways.options import seconds_of, whole
 from bothways.problems import PROBLEMS
@@ -135,7 +135,8 @@ def compare(
             store.add(run)
             interrupts.kept = "Without an output file no run is kept."
             if path is not None:
-                interrupts.kept = f"{len(store.runs)} runs are kept in {path}; the same command goes on from there."
+                kept = counted(len(store.runs), "run is", "runs are")
+                interrupts.kept = f"{kept} kept in {path}; the same command goes on from there."
 
         def do(wanted: Sequence[RunId]) -> bool:
             there = {run.id for run in store.runs}
@@ -150,12 +151,15 @@ def compare(
             own = dict.fromkeys(map(settled, grid.cells))
             jobs = [(setting, seed) for seed in chosen for setting in own]
             shared = "" if len(own) == len(grid.cells) else f", {len(own)} of them with runs of their own"
-            say(f"{task.name}: {len(grid.cells)} settings{shared}, {len(chosen)} seeds: {len(jobs)} runs.")
+            say(
+                f"{task.name}: {counted(len(grid.cells), 'setting')}{shared}, {counted(len(chosen), 'seed')}: "
+                f"{counted(len(jobs), 'run')}."
+            )
             if there := len({run.id for run in store.runs} & set(jobs)):
                 say(f"{there} of them are in {path} already.")
             do(jobs)
         else:
-            say(f"{task.name}: a search among {search} settings, {len(chosen)} seeds each.")
+            say(f"{task.name}: a search among {counted(search, 'setting')}, {counted(len(chosen), 'seed')} each.")
             cells, shares = search_settings(
                 grid, task, of, first, search, chosen, do, lambda: {run.id: run for run in store.runs}
             )

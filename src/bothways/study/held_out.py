@@ -63,9 +63,7 @@ class HeldOut:
     def value(self, p: Any, predicted: Any = None) -> float:
         """How good probabilities `(labels, classes)` are, the higher the better; at the threshold that suits them.
 
-        Args:
-            p: the probabilities.
-            predicted: the codes of the predicted classes, where they are decided.
+        `predicted` are the codes of the predicted classes, where they are decided.
         """
         if self.chooses_threshold and predicted is None:
             sums = [each.sum(axis=0) for each in self._counts(p)]

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bothways.errors import counted
 from bothways.report import html
 from bothways.report.page import shell
 from bothways.report.page import write_page as write
@@ -59,7 +60,8 @@ def page_of(comparison: Comparison, about: Mapping[str, Any]) -> str:
     facts = {**view.facts(comparison), **({"Besides": about} if about else {})}
     parts.append(html.section("How it was done", "What a repetition needs to know.", html.facts(facts)))
     tested_on = html.text(comparison.task.tested_on)
-    part = f"Tested on {tested_on}: {comparison.runs:,} runs, {len(own):,} settings, {len(comparison.seeds)} seeds."
+    sizes = {"run": comparison.runs, "setting": len(own), "seed": len(comparison.seeds)}
+    part = f"Tested on {tested_on}: {', '.join(counted(count, noun) for noun, count in sizes.items())}."
     return shell(f"What helps: {comparison.task.name}", part, "".join(parts))
 
 

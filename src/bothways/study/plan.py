@@ -118,13 +118,7 @@ def rank(tried: Tried) -> tuple[float, float]:
 
 
 class SearchPlan:
-    """What to try next.
-
-    Args:
-        shape: what the data determine about every network.
-        train: what there is to learn from.
-        given: values of factors that are kept.
-        seed: of what is drawn, and of the first training of each setting.
+    """What to try next, with the `given` values of factors; the first training of each setting has the seed itself.
 
     Attributes:
         first: the settings that are tried first.

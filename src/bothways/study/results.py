@@ -128,7 +128,21 @@ class Comparison:
 
     def verdict(self) -> list[str]:
         """What can be said, in sentences."""
-        return _verdict(self)
+        own = [each for each in self.own if each.median is not None]
+        # The runs of the reference may stand under the name of another setting.
+        reference = next((each for each in own if each.difference is None), None)
+        if reference is None:
+            return ["Nothing can be said yet: the reference has no runs."]
+        said = [*_best(self, own, reference), *_limits(self, own), *_what_matters(self)]
+        if diverged := sum(each.diverged for each in own):
+            said.append(f"{counted(diverged, 'run')} diverged; each counts with {self.metric.worst:.3g}.")
+        if failed := sum(each.failed for each in own):
+            they, them = ("it does", "it") if failed == 1 else ("they do", "them")
+            said.append(f"{counted(failed, 'run')} failed; {they} not count, and the same command does {them} again.")
+        if self.left:
+            are = "is" if self.left == 1 else "are"
+            said.append(f"{self.left} of {counted(self.runs + self.left, 'run')} {are} still to do.")
+        return said
 
     def to_json(self) -> dict[str, Any]:
         """The shape that `bothways compare --json` prints."""
@@ -305,22 +319,6 @@ def _baseline(runs: Sequence[Run], of: Score) -> float | None:
     return float(support.max() / max(1, support.sum()))
 
 
-def _verdict(comparison: Comparison) -> list[str]:
-    own = [each for each in comparison.own if each.median is not None]
-    # The runs of the reference may stand under the name of another setting.
-    reference = next((each for each in own if each.difference is None), None)
-    if reference is None:
-        return ["Nothing can be said yet: the reference has no runs."]
-    said = [*_best(comparison, own, reference), *_limits(comparison, own), *_what_matters(comparison)]
-    if diverged := sum(each.diverged for each in own):
-        said.append(f"{diverged} runs diverged; each counts with {comparison.metric.worst:.3g}.")
-    if failed := sum(each.failed for each in own):
-        said.append(f"{failed} runs failed; they do not count, and the same command does them again.")
-    if comparison.left:
-        said.append(f"{comparison.left} of {comparison.runs + comparison.left} runs are still to do.")
-    return said
-
-
 def _best(comparison: Comparison, own: Sequence[SettingResult], reference: SettingResult) -> list[str]:
     metric, best = comparison.metric.title, own[0]
     differences = [each.difference for each in own if each.difference is not None]
@@ -352,10 +350,10 @@ def _limits(comparison: Comparison, own: Sequence[SettingResult]) -> list[str]:
     seeds, tests = len(comparison.seeds), sum(each.difference is not None for each in own)
     if comparison.task.test_share is not None or seeds < 2 or 2 / 2**seeds * tests < SIGNIFICANT:
         return []
-    needed, plural = int(np.ceil(np.log2(2 * tests / SIGNIFICANT))), "s" if tests > 1 else ""
+    needed = int(np.ceil(np.log2(2 * tests / SIGNIFICANT)))
     return [
         f"With {seeds} seeds no difference can be significant, however large: "
-        f"{tests} comparison{plural} need{'' if plural else 's'} {needed} seeds."
+        f"{counted(tests, 'comparison needs', 'comparisons need')} {needed} seeds."
     ]
 
 

@@ -86,14 +86,8 @@ def array_task(
 ) -> Task:
     """A task of sequences that are there.
 
-    Args:
-        name: for headings.
-        classes: the labels, in the order of their codes.
-        split: the data.
-        redraw: whether each seed draws its own parts, of all sequences together.
-        unseen: how many classes, the last ones, the train part does not have.
-        tested_on: as in `Task`.
-        about: as in `Task`.
+    With `redraw` each seed draws its own parts, of all sequences together. The last `unseen` classes are not in the
+    train part. All else is as in `Task`.
 
     Example:
         >>> part = Sequences.from_arrays([np.full((3, 1), i) for i in range(20)], labels=np.tile([0, 1, 1], 20))
@@ -191,12 +185,7 @@ def problem_task(
 ) -> Task:
     """A generated problem: each seed learns from sequences of its own, all are tested on the same unseen ones.
 
-    Args:
-        problem: a key of `bothways.problems.PROBLEMS`.
-        sequences: to learn from.
-        steps: of each sequence.
-        unseen: sequences to be tested on.
-        parameters: further arguments of the problem.
+    `problem` is a key of `bothways.problems.PROBLEMS`, `parameters` are further arguments of it.
 
     Example:
         >>> train, _, test, _ = problem_task("cumulative-sum", sequences=5).draw(1)

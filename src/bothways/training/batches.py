@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,16 +36,8 @@ class Bucket:
     batch_size: int
 
 
-class Batches(NamedTuple):
-    """Some batches of one bucket, in order.
-
-    Attributes:
-        bucket: which one.
-        rows: `(batches, batch)`, rows of the bucket; -1 for a place that stays empty.
-    """
-
-    bucket: int
-    rows: npt.NDArray[np.int32]
+Batches = tuple[int, npt.NDArray[np.int32]]
+"""Batches of one bucket, in order: which one, and `(batches, batch)` rows of it; -1 is a place that stays empty."""
 
 
 def piece_lengths(lengths: npt.ArrayLike, window: int | None) -> Lengths:
@@ -149,5 +141,5 @@ def epoch_plan(buckets: Sequence[Bucket], generator: np.random.Generator) -> Ite
     used = [0] * len(buckets)
     for run in np.split(visits, np.flatnonzero(np.diff(visits)) + 1):
         k = int(run[0])
-        yield Batches(k, plans[k][used[k] : used[k] + len(run)])
+        yield k, plans[k][used[k] : used[k] + len(run)]
         used[k] += len(run)

@@ -63,7 +63,7 @@ class CompiledEpochs:
         self.compile_seconds = time.perf_counter() - started
 
     def run(self, plan: Iterable[Batches], schedule: Schedule, stop: Stop) -> float:
-        """Run one epoch, as `Epochs.run` says."""
+        """Run one epoch; the weights are in the model afterwards."""
         self._model.reset_metrics()
         state, losses = _state(self._model), list[float]()
         done = int(self._model.optimizer.iterations.value)

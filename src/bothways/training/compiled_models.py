@@ -6,17 +6,20 @@ import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 from bothways.network import Network
 from bothways.settings import Settings
-from bothways.training.epochs import BatchEpochs, Epochs
+from bothways.training.epochs import BatchEpochs
 from bothways.training.examples import TrainingData
 from bothways.training.initializers import Floats
 from bothways.training.keras_model import compile_model, keras_model
+
+if TYPE_CHECKING:
+    from bothways.training.compiled import CompiledEpochs
 
 KEPT = 32
 """The most models that are kept; the least recently used goes first."""
@@ -81,7 +84,7 @@ class CompiledModel:
         return [*model.non_trainable_variables, *model.optimizer.variables, *model.metrics_variables]
 
 
-def best_epochs(model: Any) -> Epochs:
+def best_epochs(model: Any) -> BatchEpochs | CompiledEpochs:
     """The fastest way to run epochs on the current Keras backend; its `compiled` tells which."""
     if keras.backend.backend() != "jax":
         return BatchEpochs(model)

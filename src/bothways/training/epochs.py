@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,20 +17,6 @@ from bothways.training.keras_model import batch, labeled_arrays
 
 Schedule = Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]
 """From the numbers of updates to their learning rates."""
-
-
-class Epochs(Protocol):
-    """Runs epochs."""
-
-    compiled: bool
-    compile_seconds: float
-    losses: list[float]
-
-    def load(self, buckets: Sequence[Bucket]) -> None:
-        """Take data; what was compiled for other data of the same shapes serves again."""
-
-    def run(self, plan: Iterable[Batches], schedule: Schedule, stop: Stop) -> float:
-        """Run one epoch; the weights are in the model afterwards."""
 
 
 class BatchEpochs:
@@ -49,7 +35,7 @@ class BatchEpochs:
         self.losses: list[float] = []
 
     def run(self, plan: Iterable[Batches], schedule: Schedule, stop: Stop) -> float:
-        """Run one epoch, as `Epochs.run` says."""
+        """Run one epoch; the weights are in the model afterwards."""
         losses: list[float] = []
         optimizer = self._model.optimizer
         for bucket, order in plan:
