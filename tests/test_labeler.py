@@ -199,13 +199,13 @@ GOOD = some_data([3, 4])
             [["a"] * 3, ["a"] * 4],
             "y holds one label only, 'a': 1 class. A labeler tells at least two classes apart",
         ),
-        (GOOD[0], [[1, 0, 1]], r"y has labels for 1 sequences; X has 2 sequences"),
+        (GOOD[0], [[1, 0, 1]], r"y has labels for 1 sequence; X has 2"),
         (GOOD[0], [[1, 0, 1], [1, 0]], r"y\[1\] has 2 labels; X\[1\] has 4 steps"),
-        (GOOD[0], [0, [1, 0, 1, 0]], r"y\[0\] has shape \(\); it needs one label a step"),
-        (GOOD[0], [0, 1, 1], "y has labels for 3 sequences; X has 2 sequences"),
+        (GOOD[0], [0, [1, 0, 1, 0]], r"y\[0\] has shape \(\); it needs one label per step"),
+        (GOOD[0], [0, 1, 1], "y has labels for 3 sequences; X has 2"),
         (GOOD[0], None, "requires y to be passed, but the target y is None"),
         (GOOD[0], [None, None], "y holds no label at all; every one of them is missing"),
-        (GOOD[0], [np.zeros((3, 2)), np.zeros((4, 2))], r"y\[0\] has shape \(3, 2\); it needs one label a step"),
+        (GOOD[0], [np.zeros((3, 2)), np.zeros((4, 2))], r"y\[0\] has shape \(3, 2\); it needs one label per step"),
         (GOOD[0], [[1, 0, 1], ["a", "b", "a", "b"]], "y mixes kinds of labels"),
         (GOOD[0], [[1, "a", 1], [0, 0, 0, 0]], r"y\[0\] has labels of the types int, str"),
         (GOOD[0], [[1, 0.5, 1], [0, 0, 0, 0]], r"y\[0\] has labels of the types float, int"),
@@ -309,7 +309,7 @@ def test_what_comes_back_has_the_form_of_what_came() -> None:
     for same in (X, list(X), iter(X), np.array([*X, None], object)[:-1]):
         assert labeler.predict(same).shape == (6,)
     assert labeler.predict_proba(X).shape == (6, 2)
-    with pytest.raises(InputError, match="y has a label a step, and per='sequence' asks for one a sequence"):
+    with pytest.raises(InputError, match="y has one label per step, and per='sequence' asks for one per sequence"):
         labeler.score(X, steps)
 
 
@@ -530,7 +530,7 @@ def test_a_saved_model_gives_the_same_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ([1, 2, 3], "sample_weight has weights for 3 sequences; X has 2 sequences"),
+        ([1, 2, 3], "sample_weight has weights for 3 sequences; X has 2"),
         ([[1] * 3, [1] * 5], r"sample_weight\[1\] has 5 weights; X\[1\] has 4 steps"),
         ([1, -1], "sample_weight holds -1.0; a weight is a number of at least 0"),
         ([1, np.nan], "sample_weight holds nan; a weight is a number of at least 0"),
@@ -546,7 +546,7 @@ def test_wrong_weights_are_refused(weights: Any, message: str) -> None:
 
 
 def test_weights_of_steps_do_not_fit_labels_of_sequences() -> None:
-    with pytest.raises(InputError, match="sample_weight has a weight a step, and y has a label a sequence"):
+    with pytest.raises(InputError, match="sample_weight has one weight per step, and y one label per sequence"):
         quick().fit(GOOD[0], [0, 1], sample_weight=[[1] * 3, [1] * 4])
 
 
@@ -554,7 +554,7 @@ def test_what_has_a_label_can_be_demanded() -> None:
     quick(per="sequence").fit(GOOD[0], [0, 1])
     quick(per="step").fit(*GOOD)
     for per, y in (("step", [0, 1]), ("sequence", GOOD[1])):
-        with pytest.raises(InputError, match=f"y has a label a .*, and per='{per}' asks for one a {per}"):
+        with pytest.raises(InputError, match=f"y has one label per .*, and per='{per}' asks for one per {per}"):
             quick(per=per).fit(GOOD[0], y)
     with pytest.raises(InputError, match="per is 'word'; it must be 'step', 'sequence' or 'auto'"):
         quick(per="word").fit(*GOOD)

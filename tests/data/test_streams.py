@@ -23,10 +23,10 @@ from bothways.data import (
     read_table,
     split_table,
     stream_sequences,
-    write_table,
 )
 from bothways.errors import DataError
 from bothways.sequences import Sequences
+from prepared import write_table
 
 ENDINGS = [".parquet", ".csv", ".jsonl.gz"]
 

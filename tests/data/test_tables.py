@@ -13,9 +13,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bothways.data import Table, read_and_split, read_sequences, read_table, refuse_leaks, write_table
+from bothways.data import Table, read_and_split, read_sequences, read_table, refuse_leaks
 from bothways.data.sources import OUTPUTS
 from bothways.errors import DataError, MissingDependencyError
+from prepared import write_table
 
 
 def csv(folder: Path, content: str | bytes, name: str = "some.csv") -> Path:

@@ -12,7 +12,7 @@ from bothways.data.roles import choose_columns, match_columns
 from bothways.data.sequences import read_sequences
 from bothways.data.splits import GAP, PARTS, Parts, draw_parts, evaluation_part, groups_of, split_table
 from bothways.data.streams import Chunk, stream_sequences
-from bothways.data.tables import Table, read_table, write_table
+from bothways.data.tables import Table, read_table
 
 __all__ = [
     "GAP",
@@ -45,5 +45,4 @@ __all__ = [
     "split_table",
     "stream_sequences",
     "times",
-    "write_table",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import gzip
-import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,10 +15,9 @@ import polars as pl
 
 from bothways.data.csv_files import BROKEN, readable
 from bothways.data.fields import AS_SHOWN, FieldReader
-from bothways.data.sources import FORMATS, OUTPUTS, Files, Source, ending, find_files, parts_of
+from bothways.data.sources import FORMATS, Files, Source, ending, find_files, parts_of
 from bothways.data.words import numbered_on, word_column
 from bothways.errors import DataError
-from bothways.files import check_output, written_whole
 from bothways.settings import Reading
 
 ROW = "data row {} (the first is 1)"
@@ -216,23 +214,6 @@ def read_files(
     reader = FieldReader(reading, learned, {*text, word or ""}, files.format.fields)
     typed = Table(files.name, reader.read(values), counts, 0, reader.notices(), tuple(notices), reader.decided, word)
     return values, typed
-
-
-def write_table(frame: pl.DataFrame, path: str | os.PathLike[str]) -> None:
-    """Write a table, whole or not at all: under another name beside `path`, renamed when it is complete.
-
-    Raises:
-        InputError: as `check_output`.
-        DataError: a table that the format cannot hold, or a full disk; what stood at `path` is untouched.
-    """
-    path = check_output(path, OUTPUTS)
-    format = FORMATS[ending(path)]
-    with written_whole(path, DataError) as temporary, explained(path):
-        if format.write is None:
-            frame.write_parquet(temporary)
-        else:
-            with opened(path, temporary) as file:
-                format.write(frame, file, True)
 
 
 def opened(path: Path, temporary: Path) -> BinaryIO:

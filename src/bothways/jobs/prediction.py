@@ -97,7 +97,8 @@ def predict(
     """
     output = Path(output)
     if output.is_dir() or not output.suffix:
-        return _predict_each(Path(model), data, output, threshold, probabilities, reading, say, on_rows)
+        how = {"threshold": threshold, "probabilities": probabilities, **reading}
+        return _predict_each(Path(model), data, output, how, say, on_rows)
     check_output(output, LABELED)
     _refuse_inputs(data, output)
     loaded, columns = load_with_columns(model)
@@ -179,17 +180,17 @@ def _predict_each(
     model: Path,
     data: str | Path,
     output: Path,
-    threshold: float | str | None,
-    probabilities: bool,
-    reading: Mapping[str, Any],
+    how: Mapping[str, Any],
     say: Callable[[str], None],
     on_rows: Callable[[int], None] | None,
 ) -> Prediction:
     """Label each file of the data on its own, into a folder."""
     from joblib import Parallel, delayed
 
-    threshold_of(load_with_columns(model)[0], threshold)
-    targets = {path: output / _name(path) for path in find_files(data).paths}
+    threshold_of(load_with_columns(model)[0], how["threshold"])
+    # Each file is called as the one that it is made of, unless that has a format that cannot be written.
+    paths = find_files(data).paths
+    targets = {path: output / (path if ending(path) in LABELED else path.with_suffix(".csv")).name for path in paths}
     for target in targets.values():
         if list(targets.values()).count(target) > 1:
             raise InputError(f"{target}: the labels of several tables would be written to this file. Rename one.")
@@ -202,10 +203,7 @@ def _predict_each(
     done: list[Prediction] = []
     failed: list[str] = []
     parallel = Parallel(n_jobs=-1 if len(targets) > 1 else 1, return_as="generator")
-    for result, said in parallel(
-        delayed(_predict_one)(model, path, target, threshold, probabilities, reading)
-        for path, target in targets.items()
-    ):
+    for result, said in parallel(delayed(_predict_one)(model, path, target, how) for path, target in targets.items()):
         for message in said:
             say(message)
         if isinstance(result, Prediction):
@@ -222,24 +220,11 @@ def _predict_each(
     return Prediction(output, rows, sequences, predicted, tuple(done))
 
 
-def _predict_one(
-    model: Path,
-    data: Path,
-    output: Path,
-    threshold: float | str | None,
-    probabilities: bool,
-    reading: Mapping[str, Any],
-) -> tuple[Prediction | str, list[str]]:
+def _predict_one(model: Path, data: Path, output: Path, how: Mapping[str, Any]) -> tuple[Prediction | str, list[str]]:
     """What labeling a file gave, or why it could not be labeled; and what is to be said."""
     said: list[str] = []
     try:
-        how: dict[str, Any] = {"threshold": threshold, "probabilities": probabilities, **reading}
         done = predict(model, data, output, say=said.append, **how)
         return done, [message if str(data) in message else f"{data}: {message}" for message in said]
     except BothwaysError as error:
         return str(error), said
-
-
-def _name(path: Path) -> str:
-    """What the file with the labels of another is called: the same, unless its format cannot be written."""
-    return path.name if ending(path) in LABELED else path.with_suffix(".csv").name

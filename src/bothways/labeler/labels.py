@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sklearn.exceptions import DataConversionWarning
 
 from bothways.data.frames import is_missing
-from bothways.errors import InputError
+from bothways.errors import InputError, counted
 from bothways.runtime.inputs import Array, Form, Per, axes
 from bothways.sequences import NO_LABEL, Sequences
 from bothways.tags import Scheme, scheme_of
@@ -49,14 +49,15 @@ def read_labels(name: str, y: Any, sequences: Sequences, form: Form, per: str = 
         found = "sequence"
     if per not in ("auto", found):
         raise InputError(
-            f"{name} has a label a {found}, and per={per!r} asks for one a {per}. Give such labels, or per={found!r}."
+            f"{name} has one label per {found}, and per={per!r} asks for one per {per}. Give such labels, or "
+            f"per={found!r}."
         )
     checked = [_checked(label, values, missing) for label, values in parts]
     filled = [labels for labels in checked if labels[1].any()]
     if not filled:
         if not sum(len(values) for _, values in parts):
-            what = "steps" if found == "step" else "sequences"
-            raise InputError(f"{_x(name)} has no {what} in its {len(sequences)} sequences; it needs at least one.")
+            there = counted(len(sequences), "sequence")
+            raise InputError(f"{_x(name)} has no {found}s in its {there}; it needs at least one.")
         raise InputError(f"{name} holds no label at all; every one of them is missing.")
     kinds = {values.dtype.kind for values, _ in filled}
     if len(kinds) > 1:
@@ -81,7 +82,7 @@ def read_weights(name: str, weights: Any, sequences: Sequences, form: Form, per:
     if form == "frame":
         return flat.astype(np.float32)
     if found == "step" and per == "sequence":
-        raise InputError(f"{name} has a weight a step, and y has a label a sequence. Give a weight a sequence.")
+        raise InputError(f"{name} has one weight per step, and y one label per sequence. Give one weight per sequence.")
     if found == "sequence" and per == "step":
         flat = np.repeat(flat, sequences.lengths)
     return flat.astype(np.float32)
@@ -157,7 +158,7 @@ def _flat(name: str, noun: str, values: Any, x: Sequences, form: Form) -> tuple[
             raise _unequal(name, noun, int(wrong[0]), array.shape[1], x)
     items = list(values) if array is None or array.ndim != 1 or array.dtype == object else array
     if len(items) != sequences:
-        raise InputError(f"{name} has {noun}s for {len(items)} sequences; {_x(name)} has {sequences} sequences.")
+        raise InputError(f"{name} has {noun}s for {counted(len(items), 'sequence')}; {_x(name)} has {sequences}.")
     if isinstance(items, np.ndarray):
         return "sequence", [(name, items)]
     if items and all(axes(item) == 0 for item in items):
@@ -180,8 +181,8 @@ def _unequal(name: str, noun: str, i: int, came: int, x: Sequences) -> InputErro
 
 def _rows(name: str, noun: str, values: Any, x: Sequences, form: Form) -> Array:
     """Those of one sequence, or of the rows of a frame."""
-    array = values if isinstance(values, np.ndarray) else _objects(values)
     what = "rows" if form == "frame" else "steps"
+    array = _objects(values)
     if array.ndim == 2 and array.shape[1] == 1:
         warnings.warn(COLUMN.format(name), DataConversionWarning, stacklevel=5)
         array = array[:, 0]
@@ -194,11 +195,10 @@ def _rows(name: str, noun: str, values: Any, x: Sequences, form: Form) -> Array:
 
 def _steps(name: str, noun: str, values: Any) -> Array:
     """Those of the steps of one sequence, `(time,)`."""
-    array = values if isinstance(values, np.ndarray) else _objects(values)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
+    array = _objects(values)
+    array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
     if array.ndim != 1:
-        raise InputError(f"{name} has shape {array.shape}; it needs one {noun} a step, (time,) or (time, 1).")
+        raise InputError(f"{name} has shape {array.shape}; it needs one {noun} per step, (time,) or (time, 1).")
     return array
 
 
