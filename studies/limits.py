@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from bothways.problems import PROBLEMS, flow_posteriors, intrusion_flows
 from bothways.problems.flows import IS_ATTACK, STAGES
-from bothways.problems.irwin_hall import right_guess
+from bothways.problems.sums import right_guess
 
 Floats = npt.NDArray[np.float64]
 

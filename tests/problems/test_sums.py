@@ -21,7 +21,7 @@ from bothways.problems import (
     get_sequences,
     remaining_sum,
 )
-from bothways.problems.irwin_hall import distribution, right_guess
+from bothways.problems.sums import distribution, right_guess
 
 
 @given(

@@ -13,7 +13,6 @@ from bothways.network import Network
 from bothways.runtime import Member, Model
 from bothways.sequences import Sequences
 from bothways.training import EpochReport, Settings, Trained, examples, train
-from bothways.training.memory import bytes_a_step
 from bothways.training.numbers import number_weights
 
 Array = npt.NDArray[Any]
@@ -86,7 +85,7 @@ def test_a_category_never_seen_means_what_the_unknown_one_means() -> None:
 def test_too_long_for_the_memory_is_cut_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
     sequences, labels = some_data(time=30)
     said: list[str] = []
-    monkeypatch.setattr(examples, "free_bytes", lambda: 10 * bytes_a_step(some_network()))
+    monkeypatch.setattr(examples, "free_bytes", lambda: 10 * examples.bytes_a_step(some_network()))
     cut = train(some_network(), labeled(sequences, labels), Settings(epochs=2, window=None), say=said.append)
     assert "30 steps, which take more memory" in said[0]
     assert "pieces of 10 steps" in said[0]
@@ -101,7 +100,7 @@ def test_of_a_sequence_with_one_label_the_first_steps_are_read(monkeypatch: pyte
     sequences, labels = some_data(time=30)
     network, labels = some_network(per="sequence", levels="raw", changes=0), labels[::30]
     whole = labeled(sequences, labels, per="sequence")
-    monkeypatch.setattr(examples, "free_bytes", lambda: 10 * bytes_a_step(network))
+    monkeypatch.setattr(examples, "free_bytes", lambda: 10 * examples.bytes_a_step(network))
     with pytest.warns(UserWarning, match="the first 10 steps are learned from"):
         cut = train(network, whole, Settings(epochs=2, batch_size=1))
     monkeypatch.undo()

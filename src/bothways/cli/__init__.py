@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from bothways import interrupts
-from bothways.cli import compare, display, engine, exporting, serving, streams, tables
+from bothways.cli import compare, display, engine, serving, streams, tables
 from bothways.cli.app import app
 from bothways.errors import BothwaysError, command_line
 
@@ -17,7 +17,7 @@ for command in (tables.train, tables.evaluate):
 app.command(cls=tables.PredictCommand)(tables.predict)
 app.command()(streams.stream)
 app.command()(tables.info)
-app.command()(exporting.export)
+app.command()(tables.export)
 app.command()(serving.serve)
 app.command()(compare.compare)
 app.command()(engine.bench)

@@ -1,7 +1,6 @@
 """Tables of sequences: one row a step, read from files, split into parts, written back with labels."""
 
 from bothways.data.columns import Columns, Draw
-from bothways.data.durations import hours, times
 from bothways.data.encoding import Encoding, Tally
 from bothways.data.fitting import fit_arrays
 from bothways.data.guess import Guess, guess_rows, guess_table
@@ -9,7 +8,7 @@ from bothways.data.labeled import LabeledWriter
 from bothways.data.leaks import Leak, find_leaks, refuse_leaks
 from bothways.data.prepare import SplitTable, read_and_split
 from bothways.data.roles import choose_columns, match_columns
-from bothways.data.sequences import read_sequences
+from bothways.data.sequences import hours, read_sequences, times
 from bothways.data.splits import GAP, PARTS, Parts, draw_parts, evaluation_part, groups_of, split_table
 from bothways.data.streams import Chunk, stream_sequences
 from bothways.data.tables import Table, read_table

@@ -94,6 +94,11 @@ def column_sequences(name: str, columns: Columns, arrays: Mapping[str, Any], len
     return encoded(table, columns, Sequences(np.empty((len(table), 0)), lengths, per=columns.per), Tally())
 
 
+def with_column(table: Table, name: str, values: Sequence[Any]) -> Table:
+    """A table with one more column."""
+    return Table(table.source, table.frame().with_columns(pl.Series(name, values)))
+
+
 def _series(name: str, own: str, column: Any) -> pl.Series:
     # pandas itself need not be there, nor Arrow, which Polars would need to read its frames.
     values = column.to_numpy()

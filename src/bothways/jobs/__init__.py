@@ -4,8 +4,7 @@
 """
 
 from bothways.jobs.evaluation import evaluate
-from bothways.jobs.exporting import export
-from bothways.jobs.models import info
+from bothways.jobs.models import export, info
 from bothways.jobs.prediction import Prediction, predict
 from bothways.jobs.streaming import Streaming, stream
 from bothways.jobs.training import Training, train

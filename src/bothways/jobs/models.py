@@ -1,4 +1,4 @@
-"""The files of models."""
+"""What starts at the file of a model: what is in it, and the same model for other runtimes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bothways import store
 from bothways.data import Columns
 from bothways.errors import InputError, MissingDependencyError
+from bothways.export import Exported, export_onnx
 from bothways.runtime import Model
 
 if TYPE_CHECKING:
@@ -38,6 +39,22 @@ def info(path: str | Path) -> Model | Inspection:
     from bothways.layers.inspection import inspect_model
 
     return inspect_model(model)
+
+
+def export(model: str | Path, output: str | Path, opset: int | None = None) -> Exported:
+    """Write a model file, of ours or of Keras, as a graph of ONNX; see `bothways.export.export_onnx`.
+
+    Raises:
+        ModelFileError: the model cannot be read.
+        InputError: there is no such opset, the model holds what ONNX cannot do, or the output does not end in .onnx.
+        MissingDependencyError: onnx is not installed; or Keras, for a file of it.
+
+    Example:
+        >>> export("nowhere.bothways", "some.onnx")
+        Traceback (most recent call last):
+        bothways.errors.ModelFileError: nowhere.bothways: no such file.
+    """
+    return export_onnx(load_any(model), output, opset)
 
 
 def load_any(path: str | Path) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from bothways.data import (
     GAP,
     Columns,
+    Table,
     Tally,
     draw_parts,
     evaluation_part,
@@ -18,9 +20,9 @@ from bothways.data import (
     match_columns,
     read_and_split,
 )
+from bothways.data.frames import frame_table, with_column
 from bothways.data.roles import NONE
-from bothways.errors import InputError
-from bothways.labeler.frames import labeled_table
+from bothways.errors import InputError, option
 from bothways.labeler.labels import Labels, class_weights, coded, read_labels, read_weights, tag_scheme
 from bothways.runtime.inputs import (
     Array,
@@ -71,7 +73,7 @@ def split_frame(
     labeler: SequenceLabeler, X: Any, y: Any, sample_weight: Any, settings: Settings, shares: tuple[float, ...]
 ) -> tuple[Columns, Array, Sequences, Sequences | None]:
     """The same for a data frame."""
-    table, label, labels = labeled_table("X", X, y, per=labeler.per, missing=labeler.missing_label, drop=labeler.drop)
+    table, label, labels = _labeled_table("X", X, y, per=labeler.per, missing=labeler.missing_label, drop=labeler.drop)
     _classes(labels)
     # Roles are given and never guessed: numbers are numbers.
     numeric = [name for name, dtype in table.schema.items() if dtype.is_numeric()]
@@ -121,6 +123,26 @@ def _weights(labeler: SequenceLabeler, weights: Any, sequences: Sequences, class
     return chosen if weights is None else weights * chosen
 
 
+def _labeled_table(
+    name: str, X: Any, y: Any, *, per: str, missing: Any, drop: Collection[str]
+) -> tuple[Table, str, Labels]:
+    """A data frame with y as its last column."""
+    table = frame_table(name, X)
+    said = "y" if name == "X" else name.replace("X", "y")
+    labels = read_labels(said, y, frame_rows(len(table)), "frame", per, missing)
+    own = getattr(y, "name", None)
+    if isinstance(own, str) and own in table.names and own not in drop:
+        raise InputError(
+            f"{name} has the column {own!r}, as {said} is called: the labels would be learned from themselves. Leave "
+            f"it out of {name}, or give {option('drop', own)}."
+        )
+    label = own if isinstance(own, str) and own and own not in table.names else "label"
+    while label in table.names:
+        label += "_"
+    values = [value if there else None for value, there in zip(labels.values.tolist(), labels.present, strict=True)]
+    return with_column(table, label, values), label, labels
+
+
 def validation(labeler: SequenceLabeler, data: Any, columns: Columns, classes: Array) -> Sequences:
     """Validation data, as the network takes them."""
     if not isinstance(data, tuple) or len(data) != 2:
@@ -128,7 +150,7 @@ def validation(labeler: SequenceLabeler, data: Any, columns: Columns, classes: A
     name, (X, y) = "validation X", data
     if is_frame(X) and columns.label:
         per, missing = columns.per, labeler.missing_label
-        table, label, _ = labeled_table(name, X, y, per=per, missing=missing, drop=labeler.drop)
+        table, label, _ = _labeled_table(name, X, y, per=per, missing=missing, drop=labeler.drop)
         match_columns(table, replace(columns, label=label), label=True)
         return evaluation_part(table, replace(columns, label=label), "all", classes.tolist(), len(table))[1]
     sequences, form = read_input(name, X, columns)
