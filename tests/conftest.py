@@ -130,7 +130,7 @@ def shared_data() -> Path:
 @pytest.fixture(scope="module")
 def start() -> Iterator[Callable[..., Any]]:
     """Starts servers, each in a process of its own, that end with the tests of the file."""
-    pytest.importorskip("granian")
+    pytest.importorskip("httptools")
     from serving import Running
 
     running: list[Running] = []

@@ -188,7 +188,7 @@ def test_a_port_that_is_taken_and_no_model(path: Path, server: Running, tmp_path
 
 
 def test_what_is_not_installed_is_said(path: Path) -> None:
-    code = "import sys; sys.modules['granian'] = None; from bothways.cli import main; main()"
+    code = "import sys; sys.modules['httptools'] = None; from bothways.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", code, "serve", str(path)], capture_output=True, text=True)
     assert done.returncode == 2
     assert "pip install 'bothways[serve]'" in " ".join(done.stderr.split())

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("granian")
+pytest.importorskip("httptools")
 
 from bothways.serve import app
 

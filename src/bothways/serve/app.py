@@ -1,4 +1,4 @@
-"""The server as an ASGI application: who may ask, what there is to ask for, and how much at once."""
+"""The server's answers: who may ask, what there is to ask for, and how much at once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import logging
 import re
 import time
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, lru_cache
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import orjson
@@ -23,21 +22,18 @@ import bothways
 from bothways.errors import BothwaysError
 from bothways.serve.inference import Inference
 from bothways.serve.limits import Limits
+from bothways.serve.messages import CLOSE, HTML, JSON, RETRY, Answer, Call, RefusedError
 from bothways.serve.metrics import Metrics
 from bothways.serve.models import Models, Served
 from bothways.serve.protocol import HEADER_LENGTH
+from bothways.serve.sockets import GoneError, WebSocket
 from bothways.serve.streams import Events
 from bothways.serve.tables import asked, card, label_table
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+if TYPE_CHECKING:
+    from bothways.serve.connection import Connection
 
-JSON, HTML = b"application/json", b"text/html; charset=utf-8"
 METRICS = b"text/plain; version=0.0.4; charset=utf-8"
-PLAIN = (b"x-content-type-options", b"nosniff")
-CLOSE, RETRY = (b"connection", b"close"), (b"retry-after", b"1")
-HELD = "bothways.held"
 
 FILES = {"/": ("page.html", HTML), "/docs": ("docs.html", HTML), "/openapi.json": ("openapi.json", JSON)}
 
@@ -49,46 +45,16 @@ MOST_NOTICES = 4096
 OPEN = (*FILES, "/v2/health/live", "/v2/health/ready")
 """What is answered without a key: it tells nothing of the models."""
 
+STREAM = "/stream/"
+"""Where WebSockets are, which may send the key in their first message."""
+
 LOCAL = frozenset({b"localhost", b"127.0.0.1", b"[::1]"})
+
+BUSY = "There is too much to do. Try again in a second."
 
 log = logging.getLogger("bothways.serve")
 
-
-class Call(NamedTuple):
-    """A request: what ASGI says of it, its headers by name, and what gives its body."""
-
-    scope: Message
-    headers: Mapping[bytes, bytes]
-    receive: Receive
-
-
-class Answer(NamedTuple):
-    """What goes back.
-
-    Attributes:
-        status: of HTTP.
-        body: the whole of it.
-        kind: its content type.
-        headers: further headers.
-    """
-
-    status: int
-    body: bytes
-    kind: bytes = JSON
-    headers: Sequence[tuple[bytes, bytes]] = ()
-
-
-class RefusedError(Exception):
-    """A request that is not answered with what it asks for; says why."""
-
-    def __init__(self, status: int, why: str, *headers: tuple[bytes, bytes]) -> None:
-        """Keep what goes back."""
-        super().__init__(why)
-        self.answer = Answer(status, json.dumps({"error": why}).encode(), headers=headers)
-
-
-class _GoneError(Exception):
-    """A WebSocket has ended."""
+Reply = Answer | asyncio.Future[Answer]
 
 
 class App:
@@ -99,24 +65,33 @@ class App:
         limits: what it takes on at most.
         key: what `Authorization: Bearer KEY` must say; None if nobody is asked for it.
         hosts: the names by which it may be called, so that no web page reaches it by a name of its own; None for any.
+        threads: how many long requests are answered at once.
 
     Attributes:
         stopping: it is no longer ready, and closes connections.
+        open: its connections.
         active: how many requests are not answered yet.
         sockets: how many WebSockets are open.
     """
 
     def __init__(
-        self, models: Models, limits: Limits, key: str | None = None, hosts: frozenset[bytes] | None = LOCAL
+        self,
+        models: Models,
+        limits: Limits,
+        key: str | None = None,
+        hosts: frozenset[bytes] | None = LOCAL,
+        threads: int = 1,
     ) -> None:
         """Begin with nothing to do."""
-        self._models, self._limits, self._hosts = models, limits, hosts
+        self._models, self._hosts = models, hosts
         self._key = None if key is None else b"Bearer " + key.encode()
         self._held = 0
         self._ending = asyncio.Event()
+        self.limits = limits
+        self.open: set[Connection | WebSocket] = set()
         self.active = self.sockets = 0
         self.stopping = False
-        self.inference = Inference(threads=2)
+        self.inference = Inference(threads, most=limits.body << 20)
         self.metrics = Metrics(lambda: self.active)
 
     def end(self) -> None:
@@ -124,118 +99,82 @@ class App:
         self.stopping = True
         self._ending.set()
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        if scope["type"] == "websocket":
-            self.sockets += 1
-            try:
-                await self._socket(Call(scope, dict(scope["headers"]), receive), send)
-            except Exception as error:
-                log.exception("failed", extra={"facts": {"path": scope["path"], "error": type(error).__name__}})
-            finally:
-                self.sockets -= 1
-            return
-        started = time.perf_counter()
+    def begin(self, call: Call) -> None:
+        """Count a request whose head is there."""
         self.active += 1
-        try:
-            try:
-                answer = await self._answer(Call(scope, dict(scope["headers"]), receive))
-            except RefusedError as refused:
-                answer = refused.answer
-            except BothwaysError as error:
-                answer = RefusedError(400, str(error)).answer
-            except Exception as error:
-                log.exception("failed", extra={"facts": {"path": scope["path"], "error": type(error).__name__}})
-                answer = RefusedError(500, "The server failed to answer; its log says more.").answer
-            headers = [(b"content-type", answer.kind), PLAIN, *answer.headers]
-            if self.stopping:
-                headers.append((b"connection", b"close"))
-            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-            await send({"type": "http.response.body", "body": answer.body})
-            if log.isEnabledFor(logging.DEBUG):
-                facts = {"method": scope["method"], "path": scope["path"], "status": answer.status}
-                log.debug("request", extra={"facts": facts | {"ms": round(1e3 * (time.perf_counter() - started), 2)}})
-        finally:
-            self.active -= 1
-            self._held -= scope.get(HELD, 0)
 
-    async def _answer(self, call: Call) -> Answer:
-        method, path = call.scope["method"], call.scope["path"]
-        self._admit(path, call.headers)
-        for pattern, methods in _routes():
-            if (match := pattern.fullmatch(path)) is None:
-                continue
-            if (handler := methods.get("GET" if method == "HEAD" else method)) is None:
-                allowed = ", ".join(methods).encode()
-                raise RefusedError(405, f"{path} does not take {method}.", (b"allow", allowed))
-            return await handler(self, call, **match.groupdict())
-        raise RefusedError(404, f"There is nothing at {path}.")
+    def admit(self, call: Call) -> None:
+        """Refuse who must not ask, what is too large, and all if there is too much to do.
+
+        Raises:
+            RefusedError: says why.
+        """
+        self._check_origin(call.headers)
+        length = call.headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self.limits.body << 20:
+            raise RefusedError(413, f"A request may have {self.limits.body} MiB.", CLOSE)
+        if call.path in OPEN or call.path.startswith(STREAM):
+            return
+        if not self._knows(call.headers.get(b"authorization", b"")):
+            raise RefusedError(401, "Send the key as Authorization: Bearer KEY.", (b"www-authenticate", b"Bearer"))
+        if self.active > self.limits.queue:
+            raise RefusedError(503, BUSY, RETRY)
+
+    def hold(self, call: Call, size: int) -> None:
+        """Count a part of a body, until the request is answered.
+
+        Raises:
+            RefusedError: it is too much.
+        """
+        call.held += size
+        self._held += size
+        if call.held > self.limits.body << 20:
+            raise RefusedError(413, f"A request may have {self.limits.body} MiB.", CLOSE)
+        if self._held > self.limits.memory << 20:
+            raise RefusedError(503, BUSY, RETRY, CLOSE)
+
+    def respond(self, call: Call) -> Reply:
+        """The answer to a request, or a future of it."""
+        call.started = time.perf_counter()
+        try:
+            handler, names = _route(call.method, call.path)
+            reply: Reply = handler(self, call, **names)
+        except Exception as error:
+            return _failed(call, error)
+        return reply
+
+    def answer(self, call: Call, future: asyncio.Future[Answer]) -> Answer:
+        """The answer that has come of a future, whatever happened."""
+        if future.cancelled():
+            return RefusedError(503, BUSY, RETRY).answer  # to nobody: the connection is lost
+        error = future.exception()
+        return future.result() if error is None else _failed(call, error)
+
+    def done(self, call: Call, answer: Answer | None) -> None:
+        """Count a request that is answered, or is given up."""
+        self.active -= 1
+        self._held -= call.held
+        took = time.perf_counter() - call.started
+        if (counts := call.counts) is not None:
+            if answer is not None and answer.status == 200:
+                counts.success += 1
+                counts.seconds += took
+            else:
+                counts.failure += 1
+        if answer is not None and log.isEnabledFor(logging.DEBUG):
+            facts = {"method": call.method.decode(), "path": call.path, "status": answer.status}
+            log.debug("request", extra={"facts": facts | {"ms": round(1e3 * took, 2)}})
 
     def _knows(self, said: bytes) -> bool:
         return self._key is None or hmac.compare_digest(said, self._key)
 
-    def _admit(self, path: str, headers: Mapping[bytes, bytes]) -> None:
-        """Refuse who must not ask, and all if there is too much to do."""
-        self._check_origin(headers)
-        if path in OPEN:
-            return
-        if not self._knows(headers.get(b"authorization", b"")):
-            raise RefusedError(401, "Send the key as Authorization: Bearer KEY.", (b"www-authenticate", b"Bearer"))
-        if self.active > self._limits.queue:
-            raise RefusedError(503, "There is too much to do. Try again in a second.", RETRY)
-
     def _check_origin(self, headers: Mapping[bytes, bytes]) -> None:
         """Keep out the pages of others, which a browser here may show."""
         host, origin = headers.get(b"host", b""), headers.get(b"origin")
-        if self._hosts is not None and re.sub(rb":\d*$", b"", host.lower()) not in self._hosts:
+        if self._hosts is not None and _name(host) not in self._hosts:
             raise RefusedError(421, "This server does not go by that name. Call it localhost, or start it with a key.")
         if origin is not None and origin.partition(b"://")[2] != host:
             raise RefusedError(403, "Pages of other origins may not use this server.")
-
-    async def _body(self, call: Call) -> bytes:
-        """The whole body of a request."""
-        length = call.headers.get(b"content-length", b"0")
-        self._hold(call.scope, 0, int(length) if length.isdigit() else 0)
-        try:
-            async with asyncio.timeout(self._limits.seconds):
-                message = await call.receive()
-                if not message.get("more_body"):
-                    body: bytes = message.get("body", b"")
-                    self._hold(call.scope, len(body))
-                else:
-                    parts = bytearray(message["body"])
-                    while message.get("more_body"):
-                        self._hold(call.scope, len(parts))
-                        message = await call.receive()
-                        parts += message.get("body", b"")
-                    body = bytes(parts)
-        except TimeoutError:
-            raise RefusedError(408, "The request took too long to arrive.", CLOSE) from None
-        if message["type"] != "http.request":
-            raise RefusedError(400, "The request ended before its body did.", CLOSE)
-        return body
-
-    def _hold(self, scope: Message, size: int, announced: int = 0) -> None:
-        """Count what has arrived of a request, until it is answered."""
-        if max(size, announced) > self._limits.body << 20:
-            raise RefusedError(413, f"A request may have {self._limits.body} MiB.", CLOSE)
-        self._held += size - scope.get(HELD, 0)
-        scope[HELD] = size
-        if self._held > self._limits.memory << 20:
-            raise RefusedError(503, "There is too much to do. Try again in a second.", RETRY, CLOSE)
-
-    @contextmanager
-    def _counted(self, served: Served) -> Iterator[Any]:
-        """Counts a request as a success or a failure of a model."""
-        counts = self.metrics.of(served.name, served.version)
-        started = time.perf_counter()
-        try:
-            yield counts
-        except BaseException:
-            counts.failure += 1
-            raise
-        counts.success += 1
-        counts.seconds += time.perf_counter() - started
 
     def _served(self, name: str | None, version: str | None = None) -> Served:
         served = self._models.served
@@ -249,120 +188,120 @@ class App:
             raise RefusedError(404, f"Model {name!r} has the version {served[name].version}, not {version!r}.")
         return served[name]
 
-    async def _infer(self, call: Call, model: str, version: str | None = None) -> Answer:
-        served = self._served(model, version)
-        with self._counted(served) as counts:
-            headers = call.headers
-            length = headers.get(HEADER_LENGTH)
-            if length is not None and not (length.isdigit() and len(length) < 12):
-                raise RefusedError(400, "Inference-Header-Content-Length must be a whole number.")
-            if headers.get(b"content-encoding", b"identity") != b"identity":
-                raise RefusedError(415, "Bodies must not be compressed.")
-            body = await self._body(call)
-            parts = await self.inference.infer(served, body, None if length is None else int(length), counts)
-        if len(parts) == 1:
-            return Answer(200, parts[0])
-        more = (HEADER_LENGTH, str(len(parts[0])).encode())
-        return Answer(200, b"".join(parts), b"application/octet-stream", [more])
+    def _counted(self, call: Call, name: str | None, version: str | None = None) -> Served:
+        """A model whose requests are counted."""
+        served = self._served(name, version)
+        call.counts = self.metrics.of(served.name, served.version)
+        return served
 
-    async def _socket(self, call: Call, send: Send) -> None:
+    def _infer(self, call: Call, model: str, version: str | None = None) -> Reply:
+        served = self._counted(call, model, version)
+        length = call.headers.get(HEADER_LENGTH)
+        if length is not None and not (length.isdigit() and len(length) < 12):
+            raise RefusedError(400, "Inference-Header-Content-Length must be a whole number.")
+        return self.inference.infer(served, call, None if length is None else int(length))
+
+    async def stream(self, call: Call, socket: WebSocket) -> None:
         """Label the events that come over a WebSocket, until it or the server ends."""
-        await call.receive()  # that it wants to connect
-        match = re.fullmatch(r"/stream/([^/]+)", call.scope["path"])
-        query = parse_qs(call.scope["query_string"].decode("latin-1"))
-        try:
-            self._check_origin(call.headers)
-            if match is None:
-                raise RefusedError(404, "There is nothing here.")
-        except RefusedError:
-            await send({"type": "websocket.close", "code": 1008})
-            return
-        await send({"type": "websocket.accept"})
-        why = ""
+        self.sockets += 1
         ending = asyncio.ensure_future(self._ending.wait())
         try:
-            if not self._knows(call.headers.get(b"authorization", b"")):
-                async with asyncio.timeout(self._limits.seconds):
-                    text = _text(await call.receive())
-                if not self._knows(_authorization(text)):
-                    raise RefusedError(401, 'Send {"authorization": "Bearer KEY"} first.')
-            lookahead = query.get("lookahead", ["16"])[-1]
-            if not (lookahead.isdecimal() and int(lookahead[:6]) <= MOST_LOOKAHEAD):
-                raise RefusedError(400, f"lookahead must be a whole number up to {MOST_LOOKAHEAD}.")
-            events = Events(self._served(match[1]), int(lookahead))
-            while True:
-                receiving = asyncio.ensure_future(call.receive())
-                await asyncio.wait([receiving, ending], return_when=asyncio.FIRST_COMPLETED)
-                text = _text(receiving.result()) if receiving.done() else '["flush"]'
-                try:
-                    lines = await self.inference.run(events.labeled, text)
-                except BothwaysError as error:
-                    lines = json.dumps({"error": str(error)})
-                if lines:
-                    await send({"type": "websocket.send", "text": lines})
-                if not receiving.done():
-                    await send({"type": "websocket.send", "text": '{"error": "The server ends."}'})
-                    receiving.cancel()  # closes it; granian would wait for its end before it closes it in another way
-                    return
-        except _GoneError:
-            return
+            await self._stream(call, socket, ending)
+        except GoneError:
+            pass
         except TimeoutError:
-            why = "Nothing came."
+            socket.end(1008, "Nothing came.")
         except (RefusedError, BothwaysError) as error:
-            why = str(error)
+            socket.end(1008, str(error))
+        except Exception as error:
+            socket.end(1011, "The server failed; its log says more.")
+            log.exception("failed", extra={"facts": {"path": call.path, "error": type(error).__name__}})
         finally:
             ending.cancel()
-        await send({"type": "websocket.close", "code": 1008, "reason": why.encode()[:120].decode(errors="ignore")})
+            self.sockets -= 1
 
-    async def _server(self, call: Call) -> Answer:
+    async def _stream(self, call: Call, socket: WebSocket, ending: asyncio.Future[Any]) -> None:
+        if not self._knows(call.headers.get(b"authorization", b"")):
+            async with asyncio.timeout(self.limits.seconds):
+                text = await socket.receive()
+            if not self._knows(_authorization(text)):
+                raise RefusedError(401, 'Send {"authorization": "Bearer KEY"} first.')
+        lookahead = parse_qs(call.query.decode("latin-1")).get("lookahead", ["16"])[-1]
+        if not (lookahead.isdecimal() and int(lookahead[:6]) <= MOST_LOOKAHEAD):
+            raise RefusedError(400, f"lookahead must be a whole number up to {MOST_LOOKAHEAD}.")
+        events = Events(self._served(call.path.removeprefix(STREAM)), int(lookahead))
+        while True:
+            receiving = asyncio.ensure_future(socket.receive())
+            await asyncio.wait([receiving, ending], return_when=asyncio.FIRST_COMPLETED)
+            ended = not receiving.done()
+            text = '["flush"]' if ended else receiving.result()
+            try:
+                lines = await self.inference.run(events.labeled, text)
+            except BothwaysError as error:
+                lines = json.dumps({"error": str(error)})
+            if lines:
+                await socket.send(lines)
+            if ended:
+                receiving.cancel()
+                await socket.send('{"error": "The server ends."}')
+                socket.end(1001, "The server ends.")
+                return
+
+    def _server(self, call: Call) -> Answer:
         return _json({"name": "bothways", "version": bothways.__version__, "extensions": ["binary_tensor_data"]})
 
-    async def _live(self, call: Call) -> Answer:
+    def _live(self, call: Call) -> Answer:
         return _json({"live": True})
 
-    async def _ready(self, call: Call) -> Answer:
+    def _ready(self, call: Call) -> Answer:
         return _json({"ready": not self.stopping}, 503 if self.stopping else 200)
 
-    async def _list(self, call: Call) -> Answer:
+    def _list(self, call: Call) -> Answer:
         return _json({"models": sorted(self._models.served)})
 
-    async def _metadata(self, call: Call, model: str, version: str | None = None) -> Answer:
+    def _metadata(self, call: Call, model: str, version: str | None = None) -> Answer:
         return _json(self._served(model, version).metadata)
 
-    async def _model_ready(self, call: Call, model: str, version: str | None = None) -> Answer:
+    def _model_ready(self, call: Call, model: str, version: str | None = None) -> Answer:
         served = self._served(model, version)
         return _json({"name": served.name, "ready": True})
 
-    async def _card(self, call: Call, model: str) -> Answer:
+    def _card(self, call: Call, model: str) -> Answer:
         return _json(card(self._served(model)))
 
-    async def _label(self, call: Call, model: str | None = None) -> Answer:
-        served = self._served(model)
-        with self._counted(served):
-            content, accept = (call.headers.get(name, b"").decode("latin-1") for name in (b"content-type", b"accept"))
-            how = asked(content, accept, parse_qs(call.scope["query_string"].decode("latin-1"), keep_blank_values=True))
-            body = await self._body(call)
-            table, notices = await self.inference.run(label_table, served, body, how)
-        if isinstance(table, dict):
-            return Answer(200, orjson.dumps(table))
-        while len(said := json.dumps(notices).encode()) > MOST_NOTICES:
-            notices.pop()
-        return Answer(200, table, how.kind.encode(), [(b"bothways-notices", said)] if notices else [])
+    def _label(self, call: Call, model: str | None = None) -> Reply:
+        served = self._counted(call, model)
+        content, accept = (call.headers.get(name, b"").decode("latin-1") for name in (b"content-type", b"accept"))
+        how = asked(content, accept, parse_qs(call.query.decode("latin-1"), keep_blank_values=True))
 
-    async def _metrics(self, call: Call) -> Answer:
+        def labeled() -> Answer:
+            table, notices = label_table(served, call.unpacked(self.limits.body << 20), how)
+            if isinstance(table, dict):
+                return Answer(200, orjson.dumps(table)).packed(call)
+            while len(said := json.dumps(notices).encode()) > MOST_NOTICES:
+                notices.pop()
+            headers = [(b"bothways-notices", said)] if notices else []
+            return Answer(200, table, how.kind.encode(), headers).packed(call)
+
+        return self.inference.run(labeled)
+
+    def _metrics(self, call: Call) -> Answer:
         return Answer(200, self.metrics.page(), METRICS)
 
-    async def _file(self, call: Call) -> Answer:
-        name, kind = FILES[call.scope["path"]]
+    def _file(self, call: Call) -> Answer:
+        name, kind = FILES[call.path]
         content, policy = _content(name)
         return Answer(200, content, kind, [(b"content-security-policy", policy), (b"cache-control", b"no-cache")])
 
 
-def _text(message: Message) -> str:
-    """What a message over a WebSocket holds."""
-    if message["type"] != "websocket.receive":
-        raise _GoneError
-    return message.get("text") or (message.get("bytes") or b"").decode(errors="replace")
+def _failed(call: Call, error: BaseException) -> Answer:
+    """The answer to a request that has failed."""
+    if isinstance(error, RefusedError):
+        return error.answer
+    if isinstance(error, BothwaysError):
+        return RefusedError(400, str(error)).answer
+    log.error("failed", exc_info=error, extra={"facts": {"path": call.path, "error": type(error).__name__}})
+    return RefusedError(500, "The server failed to answer; its log says more.").answer
 
 
 def _authorization(text: str) -> bytes:
@@ -377,6 +316,12 @@ def _json(value: Any, status: int = 200) -> Answer:
     return Answer(status, json.dumps(value).encode())
 
 
+@lru_cache(64)
+def _name(host: bytes) -> bytes:
+    """A host without its port."""
+    return re.sub(rb":\d*$", b"", host.lower())
+
+
 @cache
 def _content(name: str) -> tuple[bytes, bytes]:
     """A file, and the policy that lets its own script and style run and nothing else."""
@@ -388,11 +333,24 @@ def _content(name: str) -> tuple[bytes, bytes]:
     return content, policy
 
 
+@lru_cache(64)
+def _route(method: bytes, path: str) -> tuple[Callable[..., Reply], dict[str, str | None]]:
+    """What answers a request, and the names in its path."""
+    for pattern, methods in _routes():
+        if (match := pattern.fullmatch(path)) is None:
+            continue
+        if (handler := methods.get("GET" if method == b"HEAD" else method.decode())) is None:
+            allowed = ", ".join(methods).encode()
+            raise RefusedError(405, f"{path} does not take {method.decode()}.", (b"allow", allowed))
+        return handler, match.groupdict()
+    raise RefusedError(404, f"There is nothing at {path}.")
+
+
 @cache
-def _routes() -> list[tuple[re.Pattern[str], dict[str, Callable[..., Awaitable[Answer]]]]]:
+def _routes() -> list[tuple[re.Pattern[str], dict[str, Callable[..., Reply]]]]:
     """What there is at which paths."""
     model = r"/v2/models/(?P<model>[^/]+)(?:/versions/(?P<version>[^/]+))?"
-    routes: dict[str, dict[str, Callable[..., Awaitable[Answer]]]] = {
+    routes: dict[str, dict[str, Callable[..., Reply]]] = {
         f"{model}/infer": {"POST": App._infer},
         "/v2/?": {"GET": App._server},
         "/v2/health/live": {"GET": App._live},

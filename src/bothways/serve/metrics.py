@@ -35,11 +35,11 @@ class Counts:
     computing: float = 0.0
 
     def ran(self, requests: int, sequences: int, waited: float, took: float) -> None:
-        """Count a run of the model."""
+        """Count a run of the model for requests that have waited so long together."""
         with _counting:
             self.runs += 1
             self.sequences += sequences
-            self.waiting += requests * waited
+            self.waiting += waited
             self.computing += requests * took
 
     @property

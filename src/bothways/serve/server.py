@@ -6,23 +6,25 @@ import asyncio
 import json
 import logging
 import signal
-import socket
 import time
 from contextlib import suppress
 from pathlib import Path
 
 import uvloop
-from granian.constants import HTTPModes, Interfaces
-from granian.http import HTTP1Settings
-from granian.server.embed import Server
 
+from bothways import engine
 from bothways.errors import InputError
 from bothways.serve.app import LOCAL, App
+from bothways.serve.connection import Connection
 from bothways.serve.limits import Limits
 from bothways.serve.models import Models
+from bothways.serve.sockets import CLOSING_SECONDS
 
 REFRESH_SECONDS = 1.0
 """So often files are looked at for changes."""
+
+EXPIRE_SECONDS = 0.25
+"""So often connections are looked at of which nothing has come in time."""
 
 log = logging.getLogger("bothways.serve")
 
@@ -63,10 +65,12 @@ def serve(path: Path, host: str, port: int, limits: Limits, key: str | None = No
     log.setLevel(logging.DEBUG if each else logging.INFO)
     log.propagate = False
     host = "127.0.0.1" if host == "localhost" else host
+    threads = engine.threads()
+    engine.set_threads(1)  # requests run side by side; to wake a helper would cost more than a short one takes
     try:
         models = Models(path)
         local = host in ("127.0.0.1", "::1")
-        app = App(models, limits, key, LOCAL if local and key is None else None)
+        app = App(models, limits, key, LOCAL if local and key is None else None, threads)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(app, models, host, port, limits, open_to_all=not local and key is None))
     finally:
@@ -74,61 +78,37 @@ def serve(path: Path, host: str, port: int, limits: Limits, key: str | None = No
 
 
 async def _run(app: App, models: Models, host: str, port: int, limits: Limits, open_to_all: bool) -> None:
-    server = Server(
-        app,
-        address=host,
-        port=port,
-        interface=Interfaces.ASGINL,
-        http=HTTPModes.http1,
-        backpressure=limits.connections,
-        backlog=max(128, limits.connections),
-        http1_settings=HTTP1Settings(
-            header_read_timeout=500 * limits.seconds, max_buffer_size=max(8192, limits.header << 10)
-        ),
-        log_enabled=False,
-    )
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    loop = asyncio.get_running_loop()
     try:
-        socket.create_server((host, port), family=family).close()  # granian would share a port that is taken
+        server = await loop.create_server(lambda: Connection(app), host, port, backlog=max(128, limits.connections))
     except OSError as error:
         raise InputError(f"{host}:{port}: the server cannot listen here ({error.strerror}).") from None
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    serving = loop.create_task(server.serve())
-    refreshing = loop.create_task(_refresh(app, models))
-    await _listening(host, port, serving)
+    watching = [loop.create_task(_refresh(app, models)), loop.create_task(_expire(app))]
     shown = f"[{host}]" if ":" in host else host
     log.info("serving", extra={"facts": {"url": f"http://{shown}:{port}", "models": sorted(models.served)}})
     if open_to_all:
         log.warning("whoever reaches this port may use it; a key can be asked for")
-    stopped = loop.create_task(stop.wait())
-    await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
-    if serving.done():
-        serving.result()
+    await stop.wait()
     log.info("stopping", extra={"facts": {"requests": app.active}})
     app.end()
-    refreshing.cancel()
     with suppress(TimeoutError):
         async with asyncio.timeout(limits.seconds):
             while app.active or app.sockets:
                 await asyncio.sleep(0.02)
-    server.stop()  # type: ignore[no-untyped-call]
-    await serving
+    server.close()
+    for connection in list(app.open):
+        connection.close()
+    for task in watching:
+        task.cancel()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CLOSING_SECONDS):
+            while app.open:
+                await asyncio.sleep(0.02)
     app.inference.close()
     log.info("stopped", extra={"facts": {"unfinished": app.active}})
-
-
-async def _listening(host: str, port: int, serving: asyncio.Task[None]) -> None:
-    while not serving.done():
-        try:
-            _, writer = await asyncio.open_connection(host, port)
-        except OSError:
-            await asyncio.sleep(0.01)
-        else:
-            writer.close()
-            return
 
 
 async def _refresh(app: App, models: Models) -> None:
@@ -139,3 +119,10 @@ async def _refresh(app: App, models: Models) -> None:
             await app.inference.run(app.inference.sequences.forget)
         except Exception:
             log.exception("files could not be looked at")
+
+
+async def _expire(app: App) -> None:
+    while True:
+        await asyncio.sleep(EXPIRE_SECONDS)
+        for connection in list(app.open):
+            connection.expire()

@@ -1,0 +1,125 @@
+"""Requests and answers of HTTP."""
+
+from __future__ import annotations
+
+import json
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from bothways.errors import InputError
+from bothways.serve.metrics import Counts
+
+JSON, HTML, BYTES = b"application/json", b"text/html; charset=utf-8", b"application/octet-stream"
+CLOSE, RETRY = (b"connection", b"close"), (b"retry-after", b"1")
+
+TEXTS = (JSON, b"text/csv", b"text/tab-separated-values", b"application/x-ndjson", b"application/jsonl")
+"""What becomes much smaller when it is compressed."""
+
+LARGE_BYTES = 1 << 15
+"""Bodies above this size are read, and their answers compressed, in another thread."""
+
+GZIP_LEVEL = 1
+
+
+@dataclass(eq=False, slots=True)
+class Call:
+    """A request.
+
+    Attributes:
+        method: of HTTP.
+        path: without the query, its escapes resolved.
+        query: what follows the question mark.
+        headers: by their names in lower case.
+        body: the whole of it, compressed or not.
+        refused: the answer, where the head alone decides it.
+        held: how many bytes of it are counted as memory in use.
+        counts: of the model that is asked, once it is known.
+        started: when all of it had arrived.
+    """
+
+    method: bytes
+    path: str
+    query: bytes
+    headers: Mapping[bytes, bytes]
+    body: bytes = b""
+    refused: Answer | None = None
+    held: int = 0
+    counts: Counts | None = None
+    started: float = field(default_factory=time.perf_counter)
+
+    def unpacked(self, most: int) -> bytes:
+        """The body, decompressed.
+
+        Args:
+            most: how many bytes it may have.
+
+        Raises:
+            RefusedError: it is compressed in another way than gzip or deflate, or too large.
+            InputError: it is damaged.
+
+        Example:
+            >>> call = Call(b"POST", "/", b"", {b"content-encoding": b"gzip"}, zlib.compress(b"[]", wbits=31))
+            >>> call.unpacked(2)
+            b'[]'
+        """
+        encoding = self.headers.get(b"content-encoding", b"identity").lower()
+        if encoding == b"identity":
+            return self.body
+        if encoding not in (b"gzip", b"deflate"):
+            raise RefusedError(415, "Content-Encoding must be gzip, deflate or identity.")
+        unpacking = zlib.decompressobj(wbits=47)  # takes either
+        try:
+            body = unpacking.decompress(self.body, most + 1)
+        except zlib.error:
+            raise InputError(f"The body is not compressed by {encoding.decode()}, or damaged.") from None
+        if len(body) > most:
+            raise RefusedError(413, f"A request may have {most >> 20} MiB.")
+        if not unpacking.eof or unpacking.unused_data:
+            raise InputError("The compressed body ends too early or too late.")
+        return body
+
+
+class Answer(NamedTuple):
+    """What goes back.
+
+    Attributes:
+        status: of HTTP.
+        body: the whole of it.
+        kind: its content type.
+        headers: further headers.
+    """
+
+    status: int
+    body: bytes
+    kind: bytes = JSON
+    headers: Sequence[tuple[bytes, bytes]] = ()
+
+    def packed(self, call: Call) -> Answer:
+        """The same, compressed if it is large text and the caller takes that."""
+        if len(self.body) <= LARGE_BYTES or self.kind not in TEXTS or not _takes_gzip(call):
+            return self
+        body = zlib.compress(self.body, GZIP_LEVEL, wbits=31)
+        return self._replace(
+            body=body, headers=[*self.headers, (b"content-encoding", b"gzip"), (b"vary", b"accept-encoding")]
+        )
+
+
+class RefusedError(Exception):
+    """A request that is not answered with what it asks for; says why."""
+
+    def __init__(self, status: int, why: str, *headers: tuple[bytes, bytes]) -> None:
+        """Keep what goes back."""
+        super().__init__(why)
+        self.answer = Answer(status, json.dumps({"error": why}).encode(), headers=headers)
+
+
+def _takes_gzip(call: Call) -> bool:
+    """Whether `Accept-Encoding` has gzip, with no weight of 0."""
+    for each in call.headers.get(b"accept-encoding", b"").split(b","):
+        name, _, weight = each.partition(b";")
+        if name.strip().lower() == b"gzip":
+            return weight.replace(b" ", b"") not in (b"q=0", b"q=0.0", b"q=0.00", b"q=0.000")
+    return False

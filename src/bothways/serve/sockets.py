@@ -1,0 +1,135 @@
+"""WebSockets, by the protocol of the package websockets."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING
+
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
+
+from bothways.serve.messages import Call
+
+if TYPE_CHECKING:
+    from bothways.serve.app import App
+
+CLOSING_SECONDS = 2.0
+"""So long a client may take to agree to the end."""
+
+
+class GoneError(Exception):
+    """A WebSocket has ended."""
+
+
+class WebSocket(asyncio.Protocol):
+    """A WebSocket, which takes over the connection that a request for it came by.
+
+    Nothing more is read before a message has been received.
+
+    Args:
+        app: what answers.
+        call: the request.
+        url: its target.
+        transport: the connection.
+        rest: what came behind the request.
+
+    Attributes:
+        deadline: the time of the loop by which it must have ended.
+    """
+
+    def __init__(self, app: App, call: Call, url: bytes, transport: asyncio.Transport, rest: bytes) -> None:
+        """Agree, or say why not."""
+        self.deadline = math.inf
+        self._app, self._transport, self._loop = app, transport, asyncio.get_running_loop()
+        self._protocol = ServerProtocol(max_size=app.limits.body << 20)
+        self._messages: asyncio.Queue[str | None] = asyncio.Queue()
+        self._frames: list[bytes] = []
+        self._writable = asyncio.Event()
+        self._writable.set()
+        app.open.add(self)
+        transport.set_protocol(self)
+        lines = [b"GET %b HTTP/1.1\r\n" % url, *(b"%b: %b\r\n" % header for header in call.headers.items()), b"\r\n"]
+        self.data_received(b"".join(lines))
+        if self._protocol.state is OPEN:
+            self._task = self._loop.create_task(app.stream(call, self))
+            if rest:
+                self.data_received(rest)
+
+    async def receive(self) -> str:
+        """The next message.
+
+        Raises:
+            GoneError: there are no more.
+        """
+        self._transport.resume_reading()
+        if (message := await self._messages.get()) is None:
+            raise GoneError
+        return message
+
+    async def send(self, text: str) -> None:
+        """Send a message; waits while the client reads too slowly."""
+        if self._protocol.state is OPEN:
+            self._protocol.send_text(text.encode())
+            self._flush()
+        await self._writable.wait()
+
+    def end(self, code: int, why: str) -> None:
+        """Close it and say why."""
+        if self._protocol.state is OPEN:
+            self._protocol.send_close(code, why.encode()[:120].decode(errors="ignore"))
+            self._flush()
+            self._transport.resume_reading()  # the client's agreement
+
+    def data_received(self, data: bytes) -> None:
+        """Take frames."""
+        self._protocol.receive_data(data)
+        for event in self._protocol.events_received():
+            if isinstance(event, Request):
+                self._protocol.send_response(self._protocol.accept(event))
+            elif isinstance(event, Frame) and event.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+                self._frames.append(bytes(event.data))
+                if event.fin:
+                    self._messages.put_nowait(b"".join(self._frames).decode(errors="replace"))
+                    self._frames = []
+                    self._transport.pause_reading()
+        self._flush()
+
+    def eof_received(self) -> None:
+        """The client sends no more, and the connection closes."""
+        self._protocol.receive_eof()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        self._app.open.discard(self)
+        self._writable.set()
+        self._messages.put_nowait(None)
+
+    def pause_writing(self) -> None:
+        """Hold back messages."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """Send on."""
+        self._writable.set()
+
+    def close(self) -> None:
+        """Close it when all is sent."""
+        self._transport.close()
+
+    def expire(self) -> None:
+        """End what should have ended."""
+        if self._loop.time() >= self.deadline:
+            self._transport.abort()
+
+    def _flush(self) -> None:
+        for data in self._protocol.data_to_send():
+            if data:
+                self._transport.write(data)
+            else:
+                self._transport.close()
+        if self._protocol.close_expected() and self.deadline == math.inf:
+            self._messages.put_nowait(None)
+            self.deadline = self._loop.time() + CLOSING_SECONDS
