@@ -132,7 +132,7 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; or a trailer, which is let go."""
-        self._count(len(name) + len(value))
+        self._count(len(name) + len(value) + 4)
         if self._heading:
             self._headers[name.lower()] = value
 
@@ -196,16 +196,20 @@ class Connection(asyncio.Protocol):
             self._count(self._silent)
 
     def _upgraded(self, rest: bytes) -> None:
-        """Become a WebSocket; or go on if something else is offered."""
-        call = self._calls[-1] if self._calls else None
-        if call is None or call.refused is not None or len(self._calls) > 1 or not _wants_socket(call):
-            self._parser = httptools.HttpRequestParser(self)
-            self._later = rest
+        """Become a WebSocket; what else is offered is let be, as HTTP allows."""
+        if self._closing:
             return
-        self._calls.clear()
+        call = self._calls.pop()
         self._app.done(call, None)
-        self._app.open.discard(self)
-        WebSocket(self._app, call, self._url, self._transport, rest)
+        if call.method == b"CONNECT":
+            self._end(RefusedError(405, "This server does not take CONNECT."))
+        elif call.refused is None and not self._calls and _wants_socket(call):
+            self._app.open.discard(self)
+            WebSocket(self._app, call, self._url, self._transport, rest)
+        else:
+            self._parser = httptools.HttpRequestParser(self)
+            self._transport.pause_reading()
+            self._later = _head(call, self._url) + rest
 
     def _drop(self) -> None:
         """Forget a request that is not all here."""
@@ -279,5 +283,10 @@ def _target(url: bytes) -> tuple[str, bytes]:
 
 
 def _wants_socket(call: Call) -> bool:
-    """Whether to become a WebSocket; what else may be upgraded to is not, as HTTP allows."""
     return call.path.startswith(STREAM) and call.headers.get(b"upgrade", b"").lower() == b"websocket"
+
+
+def _head(call: Call, url: bytes) -> bytes:
+    """The head of a request that offers nothing beside HTTP/1.1."""
+    headers = [b"%b: %b\r\n" % header for header in call.headers.items() if header[0] != b"upgrade"]
+    return b"".join([b"%b %b HTTP/1.1\r\n" % (call.method, url), *headers, b"\r\n"])

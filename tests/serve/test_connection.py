@@ -1,0 +1,173 @@
+"""HTTP/1.1 as it comes over a connection: one request after the other, in pieces, compressed, and otherwise odd."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import socket
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bothways import store
+from serving import Running, model_of
+
+INFER = "/v2/models/flows/infer"
+BODY = json.dumps(
+    {"inputs": [{"name": "sequences", "shape": [1, 2, 3], "datatype": "FP32", "data": [1, 2, 3, 4, 5, 6]}]}
+).encode()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, start: Any) -> Running:
+    path = tmp_path_factory.mktemp("model") / "flows.bothways"
+    store.save(model_of(), path)
+    return start(path, "--max-body", "1", "--max-seconds", "4", "--max-connections", "20")  # type: ignore[no-any-return]
+
+
+def posted(body: bytes = BODY, *lines: str, line: str = f"POST {INFER} HTTP/1.1") -> bytes:
+    return "\r\n".join([line, "Host: localhost", f"Content-Length: {len(body)}", *lines, "", ""]).encode() + body
+
+
+def sent(server: Running, *parts: bytes, pause: float = 0.0) -> list[tuple[int, bytes, bytes]]:
+    """Status, head and body of each answer to bytes behind which nothing more is sent."""
+    with socket.create_connection(("127.0.0.1", server.port), 15) as connection:
+        for part in parts:
+            connection.sendall(part)
+            time.sleep(pause)
+        connection.shutdown(socket.SHUT_WR)
+        received = b""
+        while more := connection.recv(65536):
+            received += more
+    answers = []
+    while received:
+        head, _, received = received.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head)
+        size = int(length[1]) if length else 0
+        answers.append((int(head[9:12]), head, received[:size]))
+        received = received[size:]
+    return answers
+
+
+def test_requests_that_do_not_wait_are_answered_in_order(server: Running) -> None:
+    requests = [posted(line="GET /v2 HTTP/1.1", body=b""), posted(), posted(b"?"), posted()] * 50
+    (alone,) = sent(server, posted())
+    answers = sent(server, b"".join(requests))
+    assert [status for status, _, _ in answers] == [200, 200, 400, 200] * 50
+    assert {body for _, _, body in answers[1::2]} == {alone[2]}
+
+
+def test_a_request_in_single_bytes_and_in_chunks(server: Running) -> None:
+    whole = sent(server, posted())
+    assert sent(server, *[bytes([byte]) for byte in posted()], pause=0.001) == whole
+    head = f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(BODY[i : i + 50]), BODY[i : i + 50]) for i in range(0, len(BODY), 50))
+    assert sent(server, head + chunks + b"0\r\nContent-Type: x\r\n\r\n", posted()) == whole * 2
+
+
+def test_what_is_offered_beside_http_is_let_be(server: Running) -> None:
+    whole = sent(server, posted())
+    offered = posted(BODY, "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk")
+    assert sent(server, offered + posted()) == whole * 2
+    continued = posted(BODY, "Expect: 100-continue")
+    (first, *_), answer = sent(server, continued)
+    assert first == 100
+    assert answer == whole[0]
+    absolute = posted(line=f"POST http://localhost{INFER}?a=b HTTP/1.1")
+    assert sent(server, absolute) == whole
+    assert [status for status, _, _ in sent(server, posted(line="CONNECT localhost:80 HTTP/1.1"))] == [405]
+
+
+def test_the_last_request_of_a_connection(server: Running) -> None:
+    for request in (posted(BODY, "Connection: close"), posted(line=f"POST {INFER} HTTP/1.0")):
+        (answer,) = sent(server, request + posted())
+        assert answer[0] == 200
+        assert b"connection: close" in answer[1]
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET /v2 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nabc", 400),
+        (b"GET /v2 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc", 400),
+        (b"GET /v2 HTTP/1.1\r\nHost : localhost\r\n\r\n", 400),
+        (posted(line="GET /" + "a" * 40_000 + " HTTP/1.1"), 431),
+        (posted(BODY, "X: " + "y" * 40_000), 431),
+        (posted(BODY, *["X: y"] * 10_000), 431),
+        (b"POST /v2 HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: " + b"y" * 300_000, 431),
+        (b"POST /v2 HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1;" + b"y" * 300_000, 431),
+        (posted()[:-1], 400),
+    ],
+)
+def test_what_ends_a_connection(server: Running, request_: bytes, status: int) -> None:
+    answers = sent(server, posted() + request_)
+    assert [each[0] for each in answers] == [200, status]
+    assert b"connection: close" in answers[-1][1]
+
+
+def test_what_waits_for_nothing_is_cut_off(server: Running) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), 15) as connection:
+        connection.sendall(posted() + b"POST ")
+        began = time.monotonic()
+        received = b""
+        while more := connection.recv(65536):
+            received += more
+        assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200", b"408"]
+        assert 1 < time.monotonic() - began < 8
+
+
+def test_who_does_not_read_is_not_answered_for_ever(server: Running) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), 15) as connection:
+        connection.settimeout(0.5)
+        request = posted(line="GET /openapi.json HTTP/1.1", body=b"")
+        with pytest.raises(TimeoutError):
+            connection.sendall(request * 1_000_000)
+        status = Path(f"/proc/{server.process.pid}/status").read_text()
+        assert int(status.partition("VmRSS:")[2].split()[0]) < 1 << 20  # KiB
+    assert server.call("/v2")[0] == 200
+
+
+def test_too_many_connections(server: Running) -> None:
+    opened = [socket.create_connection(("127.0.0.1", server.port), 15) for _ in range(21)]
+    time.sleep(0.2)
+    assert opened[-1].recv(65536).startswith(b"HTTP/1.1 503")
+    for each in opened:
+        each.close()
+    time.sleep(0.2)
+    assert server.call("/v2")[0] == 200
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_compressed_bodies(server: Running, encoding: str) -> None:
+    packed = {"gzip": gzip.compress, "deflate": zlib.compress}[encoding]
+    header = f"Content-Encoding: {encoding}"
+    ((status, _, body),) = sent(server, posted(packed(BODY), header))
+    assert status == 200
+    assert json.loads(body) == server.call(INFER, BODY)[1]
+    for wrong, expected in (
+        (BODY, 400),
+        (packed(BODY)[:-3], 400),
+        (packed(BODY) + b"x", 400),
+        (packed(bytes((1 << 20) + 1)), 413),
+        (packed(bytes(1 << 20)), 400),
+    ):
+        assert [each[0] for each in sent(server, posted(wrong, header))] == [expected]
+    assert sent(server, posted(BODY, "Content-Encoding: br"))[0][0] == 415
+
+
+def test_compressed_answers(server: Running) -> None:
+    tensor = {"name": "sequences", "shape": [1, 8000, 3], "datatype": "FP32", "data": [0.5] * 24_000}
+    body = json.dumps({"inputs": [tensor]}).encode()
+    plain = sent(server, posted(body))[0]
+    for accept in ("br, gzip;q=0.5", "GZIP"):
+        status, head, packed = sent(server, posted(body, f"Accept-Encoding: {accept}"))[0]
+        assert status == 200
+        assert b"content-encoding: gzip" in head
+        assert gzip.decompress(packed) == plain[2]
+    for accept in ("br", "gzip;q=0", "identity"):
+        assert sent(server, posted(body, f"Accept-Encoding: {accept}"))[0] == plain
+    assert b"content-encoding" not in sent(server, posted(BODY, "Accept-Encoding: gzip"))[0][1]
