@@ -22,6 +22,7 @@ NETWORKS: dict[str, list[dict[str, Any]]] = {
     "forward": [{"direction": "forward"}],
     "forward, convolution": [{"direction": "forward", "conv_window": 5, "changes": 4}],
     "late": [{"direction": "forward", "lookahead": 4, "depth": 2}],
+    "late, plain": [{"direction": "forward", "lookahead": 5, "encoding": "standard", "levels": "raw", "changes": 0}],
     "late, stride": [{"direction": "forward", "lookahead": 4, "conv_window": 5, "conv_stride": 2}],
     "backward": [{"direction": "backward"}],
     "deep": [{"depth": 3, "merge_mode": "sum"}],

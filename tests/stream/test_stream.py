@@ -51,7 +51,10 @@ def test_the_same_labels_however_events_come(kinds: list[dict[str, Any]], lookah
     assert len(alone) > 50
 
 
-@pytest.mark.parametrize("kind", ["forward", "forward, convolution", "late", "late, stride"])
+LEAST = {"forward": 0, "forward, convolution": 2, "late": 4, "late, plain": 5, "late, stride": 6}
+
+
+@pytest.mark.parametrize("kind", LEAST)
 @pytest.mark.parametrize("chunk", [None, 6])
 def test_a_forward_network_gives_the_offline_numbers_at_once(kind: str, chunk: int | None) -> None:
     model, sequences = model_of(NETWORKS[kind]), sequences_of([1, 3, 5, 160])
@@ -59,10 +62,10 @@ def test_a_forward_network_gives_the_offline_numbers_at_once(kind: str, chunk: i
     found = sorted(pushed(stream, list(events_of(sequences)), 20) + stream.flush())
     expected = np.concatenate(model.predict_proba(sequences))
     assert np.array_equal(np.array([each.probabilities for each in found], np.float32), expected)
-    assert stream.lookahead == {"forward": 0, "late": 4, "forward, convolution": 2, "late, stride": 6}[kind]
-    if model.network.lookahead:
-        with pytest.raises(InputError, match="trained to label steps 4 steps late"):
-            model.stream(3)
+    assert stream.lookahead == LEAST[kind]
+    if late := model.network.lookahead:
+        with pytest.raises(InputError, match=f"trained to label steps {late} steps late"):
+            model.stream(late - 1)
 
 
 PROMISED = [

@@ -10,7 +10,7 @@ import numpy as np
 from bothways.network import Network
 from bothways.runtime.forward import Array
 from bothways.stream.events import Step
-from bothways.stream.windows import BaselineStream, MemberStream, Numbers
+from bothways.stream.windows import BaselineStream, MemberStream, Numbers, passed
 
 ARRAYS = ("names", "last", "past", "length", "steps", "values", "before")
 
@@ -109,10 +109,7 @@ class Keys:
         """Let go of the first steps of keys, as many of each as `drop` says."""
         lengths, most = self.length[slots], int(self.length[slots].max())
         values = self.values[slots, :most]
-        numbers = values[:, : drop.max(), : self.before.shape[1] - 1]
-        sums = np.cumsum(np.concatenate([self.before[slots, None, 1:], numbers], axis=1), axis=1)
-        self.before[slots, 1:] = sums[np.arange(len(slots)), drop]
-        self.before[slots, 0] += drop
+        self.before[slots] = passed(self.before[slots], values, drop)
         source = np.minimum(np.arange(most) + drop[:, None], most - 1)
         self.values[slots, :most] = np.take_along_axis(values, source[..., None], axis=1)
         self.steps[slots, :most] = np.take_along_axis(self.steps[slots, :most], source, axis=1)

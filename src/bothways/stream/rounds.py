@@ -63,7 +63,7 @@ class Rounds:
             past, lengths = keys.past[of], keys.length[of]
             labeled = lengths if ends else lengths - self._lookahead
             places = np.arange(lengths.max())
-            values = keys.values[of, : len(places)][places < lengths[:, None]]
+            values = keys.values[of, : len(places)]
             windows = Windows(of, values, past, labeled - past, lengths, keys.before[of], ends)
             p = self._model.averaged(member.probabilities(windows) for member in keys.members)
             steps = keys.steps[of, : len(places)][(places >= past[:, None]) & (places < labeled[:, None])]

@@ -25,7 +25,7 @@ class Windows(NamedTuple):
 
     Attributes:
         slots: `(keys,)` which keys.
-        values: `(steps, features)`, one key after the other.
+        values: `(keys, time, features)`, anything beyond their lengths.
         past: `(keys,)` how many of its steps come before those to label.
         size: `(keys,)` how many to label.
         lengths: `(keys,)` how many there are in all.
@@ -80,6 +80,20 @@ def reads_forward_alone(network: Network) -> bool:
     return network.direction == "forward" and network.head != "crf"
 
 
+def passed(before: Array, values: Array, steps: Numbers) -> Array:
+    """What came before the steps that follow: `Windows.before` with the first `steps` of `values` taken in.
+
+    Sums are taken step by step, so that they have the same bits however steps come.
+
+    Example:
+        >>> passed(np.array([[2.0, 7.0]]), np.array([[[1.0], [3.0], [5.0]]]), np.array([2]))
+        array([[ 4., 11.]])
+    """
+    numbers = values[:, : steps.max(), : before.shape[1] - 1]
+    sums = np.cumsum(np.concatenate([before[:, None, 1:], numbers], axis=1), axis=1)
+    return np.concatenate([before[:, :1] + steps[:, None], sums[np.arange(len(steps)), steps]], axis=1)
+
+
 class BaselineStream:
     """A simple model in a stream: it looks at the steps that a key holds, and knows nothing else of it."""
 
@@ -94,7 +108,8 @@ class BaselineStream:
 
     def probabilities(self, windows: Windows) -> Floats:
         """Label steps: `(steps to label, classes)`, one key after the other."""
-        held = Sequences(windows.values, windows.lengths)
+        there = np.arange(windows.values.shape[1]) < windows.lengths[:, None]
+        held = Sequences(windows.values[there], windows.lengths)
         past, size = (counts[held.sequence_of_steps] for counts in (windows.past, windows.size))
         return self._member.probabilities(held)[(held.positions >= past) & (held.positions < past + size)]
 
@@ -129,28 +144,33 @@ class MemberStream:
 
     def probabilities(self, windows: Windows) -> Floats:
         """Label steps and step on: `(steps to label, classes)`, one key after the other."""
-        values = entering(self.network, self._weights, windows.values, windows.lengths, windows.before)
-        z = np.empty((windows.size.sum(), self.network.outputs), np.float32)
         # A network that answers late has read so many steps more than are labeled, but for those of new keys.
         late = self.network.lookahead
-        begun = (windows.before[:, 0] + windows.past > 0) | (late == 0)
-        for some, lead in ((begun, 0), (~begun, late)):
+        lead = np.where(windows.before[:, 0] + windows.past > 0, 0, late)
+        first = windows.past + late - lead
+        again = np.maximum(0, first - reach(self.network))
+        time = np.arange(windows.values.shape[1])
+        there = (time >= again[:, None]) & (time < windows.lengths[:, None])
+        before, lengths = passed(windows.before, windows.values, again), windows.lengths - again
+        x = np.zeros((*there.shape, self.network.inputs), np.float32)
+        x[there] = entering(self.network, self._weights, windows.values[there], lengths, before)
+        z = np.empty((windows.size.sum(), self.network.outputs), np.float32)
+        for each in {0, late}:
+            some = lead == each
             if some.any():
-                z[np.repeat(some, windows.size)] = self._scores(windows, values, np.flatnonzero(some), lead)
+                z[np.repeat(some, windows.size)] = self._scores(windows, x, first, np.flatnonzero(some), each)
         return checked_probabilities(z)
 
-    def _scores(self, windows: Windows, values: Floats, some: Numbers, lead: int) -> Floats:
-        """The scores of the steps to label of some keys, of which the network has read all but `lead` further ones."""
-        late = self.network.lookahead
+    def _scores(self, windows: Windows, values: Floats, begin: Numbers, some: Numbers, lead: int) -> Floats:
+        """The scores of the steps to label of some keys, which begin `lead` steps after the first one not yet read."""
         before = self.network.convolution.padding[0] if self.network.convolution else 0
-        known, first = windows.lengths[some, None], windows.past[some, None] + late - lead
-        lengths = known + late if windows.ends else known
+        known, first = windows.lengths[some, None], begin[some, None]
+        lengths = known + self.network.lookahead if windows.ends else known
         rows = np.arange(before + int((lengths - first).max())) + first - before  # which of its steps stands where
         counts = (rows >= 0) & (rows < lengths)
         there = counts & (rows < known)
-        offsets = (np.cumsum(windows.lengths) - windows.lengths)[some, None]
         x = np.zeros((*counts.shape, self.network.inputs), np.float32)
-        x[there] = values[(offsets + rows)[there]]
+        x[there] = values[np.broadcast_to(some[:, None], there.shape)[there], rows[there]]
         slots, size = windows.slots[some], windows.size[some, None]
         states = [each and tuple(array[slots] for array in each) for each in self._states]
         with np.errstate(over="ignore", invalid="ignore"):
