@@ -10,7 +10,7 @@ import keras
 
 from bothways.acceleration import Acceleration, LayerReport
 from bothways.errors import InputError
-from bothways.layers import ops
+from bothways.layers import ops, seams
 from bothways.layers.bidirectional import run_both
 from bothways.layers.eligibility import NATIVE, differs_from_stock, engine_of, engine_of_both
 from bothways.layers.native import JitAsTheEngineCan, run_layer
@@ -89,6 +89,8 @@ def planned(model: Any) -> Iterator[Planned]:
     if not isinstance(model, keras.Layer):
         kind = "None" if model is None else f"of type {type(model).__name__}"
         raise InputError(f"model is {kind}; give a Keras model or layer, such as keras.Sequential([...]).")
+    if not hasattr(model, "_flatten_layers"):
+        raise InputError(f"accelerate cannot look into models: {seams.known('there is no Layer._flatten_layers')}.")
     return _planned(model, (), False, set())
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from bothways.layers import ops
+from bothways.layers import ops, seams
 from bothways.spec import ACTIVATIONS, cell_named
 
 NATIVE = "native"
@@ -43,6 +43,8 @@ def engine_of(layer: Any, oracle: bool = False) -> str:
     """`"native"`, or the reason for which stock Keras runs `layer` instead."""
     if not isinstance(layer, keras.layers.RNN):
         return f"{type(layer).__name__} is not a layer of the engine; it has LSTM, GRU, SimpleRNN and RNN"
+    if (changed := seams.why_not()) is not None:
+        return changed
     for name in ("call", "inner_loop"):
         if getattr(type(layer), name).__module__.split(".")[0] not in ("keras", "bothways"):
             return f"{type(layer).__name__} has its own {name}; the engine has that of Keras"

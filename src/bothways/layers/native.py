@@ -7,12 +7,11 @@ from typing import Any
 
 import keras
 from keras import ops as K
-from keras.src.backend import AutocastScope
 
 from bothways.engine import Dropout
 from bothways.engine.memory import DirectionTensors, Options
 from bothways.errors import InputError
-from bothways.layers import ops
+from bothways.layers import ops, seams
 from bothways.layers.eligibility import NATIVE, ORACLE, cell_of, cells_of, differs_from_stock, engine_of, is_stack
 
 
@@ -64,6 +63,15 @@ class CarriesStates:
 
 class OnEngine(CarriesStates, JitAsTheEngineCan):
     """What makes a Keras recurrent layer run on the engine; stands before the Keras class in the list of bases."""
+
+    @property
+    def supports_masking(self) -> bool:
+        """True: the steps of sequences that are returned keep their mask, also where Keras would drop it."""
+        return True
+
+    @supports_masking.setter
+    def supports_masking(self, value: bool) -> None:  # the constructor of Keras sets it
+        pass
 
     @property
     def engine(self) -> str:
@@ -187,7 +195,7 @@ def direction_of(cell: Any, reverse: bool, initial_states: Any, dropout: Dropout
     def floats(value: Any) -> Any:
         return K.cast(K.convert_to_tensor(value), dtype)
 
-    with AutocastScope(None):  # else weights, and their gradients, are rounded to the dtype that the layer computes in
+    with seams.AutocastScope(None):  # else weights, and their gradients, are rounded to the dtype of the layer
         kernel, recurrent_kernel = floats(cell.kernel), floats(cell.recurrent_kernel)
         bias = None if cell.bias is None else floats(cell.bias)
     return DirectionTensors(

@@ -6,6 +6,7 @@ One file a backend, each with the two functions below.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
@@ -21,9 +22,20 @@ BACKENDS = ("jax", "torch", "tensorflow", "numpy")
 def why_not() -> str | None:
     """None if the engine can run on the backend in use, else the reason in words."""
     if _BACKEND is None:
-        return f"Keras runs on {_NAME}; the engine has {', '.join(BACKENDS)}"
+        return _WHY_NONE
     reason: str | None = _BACKEND.why_not()
     return reason
+
+
+def loaded(name: str) -> tuple[ModuleType | None, str]:
+    """The module for a backend; or none, and the reason in words."""
+    if name not in BACKENDS:
+        return None, f"Keras runs on {name}; the engine has {', '.join(BACKENDS)}"
+    try:
+        return importlib.import_module(f"{__name__}.{name}"), ""
+    except (ImportError, AttributeError) as changed:  # it takes what the library of the backend does not document
+        version = getattr(sys.modules.get(name), "__version__", "")
+        return None, f"{name} {version} is not as the engine knows it: {changed}"
 
 
 def has_float64() -> bool:
@@ -63,7 +75,8 @@ def custom_calls() -> tuple[str, ...]:
     """
     if _NAME != "jax":
         raise InputError(f"Keras runs on {_NAME}; custom calls are for JAX. Set KERAS_BACKEND=jax.")
-    assert _BACKEND is not None, "JAX is one of the backends"
+    if _BACKEND is None:
+        raise InputError(f"There are no custom calls of the engine here: {_WHY_NONE}.")
     names: tuple[str, ...] = _BACKEND.custom_calls()
     return names
 
@@ -74,4 +87,4 @@ SUPPORTS_JIT = _NAME != "tensorflow"  # whether XLA, where Keras uses it, can co
 # What stock Keras puts out at masked steps before the first that counts, where masked outputs are not zero anyway: zero
 # on some backends, the initial state on the others.
 MASKED_START_IS_ZERO = _NAME in ("torch", "tensorflow")
-_BACKEND: ModuleType | None = importlib.import_module(f"{__name__}.{_NAME}") if _NAME in BACKENDS else None
+_BACKEND, _WHY_NONE = loaded(_NAME)

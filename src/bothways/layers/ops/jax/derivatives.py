@@ -15,6 +15,8 @@ import jax
 import jax.extend
 import jax.numpy as jnp
 import numpy as np
+from jax.core import ShapedArray
+from jax.custom_derivatives import SymbolicZero
 from jax.interpreters import ad, batching, mlir
 
 from bothways.engine.memory import Plan
@@ -105,7 +107,7 @@ def _tangent(plan: Plan, primals: Any, residuals: Any, tangents: Any) -> list[ja
 
 
 def _is_zero(tangent: Any) -> bool:
-    return isinstance(tangent, jax.custom_derivatives.SymbolicZero)
+    return isinstance(tangent, SymbolicZero)
 
 
 def _instantiate(tangent: Any) -> jax.Array:
@@ -146,7 +148,7 @@ def _(*arguments: Any, layout: _Layout) -> list[Any]:
     shapes = [state.shape for group in groups for state in group[3:]]
     if layout.plan.return_sequences:
         shapes.insert(0, (*x.shape[:-1], sum(recurrent_kernel.shape[-2] for _, recurrent_kernel, *_ in groups)))
-    return [jax.core.ShapedArray(shape, x.dtype) for shape in shapes]
+    return [ShapedArray(shape, x.dtype) for shape in shapes]
 
 
 def _transpose(cotangents: Any, *arguments: Any, layout: _Layout) -> list[Any]:
