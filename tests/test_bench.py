@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import io
 import json
@@ -403,6 +404,7 @@ STUDIES = {
     "fit": {"backend", "ratios", "disturbed", "other_work"},
     "growth": {"other_work"},
     "lengths": {"mode", "ratios", "disturbed", "other_work"},
+    "torch_modules": {"form", "mode", "ratio", "disturbed", "other_work"},
 }
 
 
@@ -454,6 +456,8 @@ def test_studies_on_tables_say_what_they_need(name: str) -> None:
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in STUDIES])
 def test_a_study(name: str, tmp_path: Path) -> None:
+    if name == "torch_modules" and importlib.util.find_spec("torch") is None:
+        pytest.skip("torch is not installed")
     path = tmp_path / "study.json"
     command = [sys.executable, f"{BENCHMARKS}/{name}.py", "--quick", "--seconds", "0.05", "--save", str(path)]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -39,7 +39,7 @@ ORDER = [
     {"patterns"},
     {"baselines", "engine", "data", "metrics"},
     {"layers", "report", "runtime", "store"},
-    {"export", "stream", "training"},
+    {"export", "stream", "torch_modules", "training"},
     {"study"},
     {"labeler"},
     {"demo", "jobs", "bench"},
@@ -54,7 +54,7 @@ SAME_RANK = {("store", "runtime"), ("runtime", "stream")} | {(a, b) for a in ORD
 HOMES = {
     "keras": ("export.keras_model", "layers", "training", "bench.peers"),
     "jax": ("layers.ops.jax", "training", "bench.peers"),
-    "torch": ("engine.torch_tensors", "layers.ops.torch", "bench.peers"),
+    "torch": ("engine.torch_tensors", "layers.ops.torch", "torch_modules.modules", "bench.peers"),
     "tensorflow": ("layers.ops.tensorflow", "bench.peers"),
     "matplotlib": ("report.figures", "study.figures"),
     "onnx": ("bench.peers", "export.graph"),
@@ -114,7 +114,7 @@ def test_imports_go_one_way(module: str) -> None:
 
 def test_importing_bothways_is_light() -> None:
     code = (
-        "import sys, bothways; heavy = {'numpy', 'keras', 'jax', 'polars', 'sklearn', 'typer', 'rich'}; "
+        "import sys, bothways; heavy = {'numpy', 'keras', 'jax', 'torch', 'polars', 'sklearn', 'typer', 'rich'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

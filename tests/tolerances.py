@@ -19,6 +19,9 @@ KERAS = 2e-5
 # The same where dropout keeps one value in ten: each step multiplies states, gradients and roundings by up to ten.
 KERAS_MOST_DROPPED = 1e-4
 
+# The engine against the modules of torch, both float32.
+TORCH = 2e-5
+
 # The engine against ONNX Runtime, probabilities of both in float32.
 EXPORTED = 1e-5
 

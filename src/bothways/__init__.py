@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from bothways import engine, layers, problems
     from bothways.export import export_onnx
     from bothways.labeler import SequenceLabeler
-    from bothways.layers import accelerate
     from bothways.store import load
     from bothways.study import compare
+    from bothways.torch_modules import accelerate
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "SequenceLabeler": "bothways.labeler",
-    "accelerate": "bothways.layers",
+    "accelerate": "bothways.torch_modules",
     "compare": "bothways.study",
     "export_onnx": "bothways.export",
     "load": "bothways.store",

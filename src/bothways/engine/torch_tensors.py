@@ -12,6 +12,7 @@ import torch
 
 from bothways.engine import memory
 from bothways.engine.memory import Plan
+from bothways.errors import InputError
 from bothways.spec import cell_number, cell_of_number
 
 
@@ -81,17 +82,33 @@ class _Recurrence(torch.autograd.Function):  # type: ignore[misc]
         return tuple(results[: -len(plan.cells)])
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *d_results: Any) -> tuple[Any, ...]:
         x, *rest = ctx.saved_tensors
         constants, arrays = rest[: ctx.constants], rest[ctx.constants :]
         # A backward pass uses the residuals up; where a retained graph goes backward again, they are made anew.
         residuals = ctx.residuals or _forward(ctx.plan, x, constants, arrays, saves=True)[-len(ctx.plan.cells) :]
         ctx.residuals = None
-        d_x, d_arrays = _backward(
-            ctx.plan, x, constants, arrays, residuals, _whole(ctx.plan, d_results, arrays), ctx.needs_input_grad[1]
-        )
+        with torch.no_grad():
+            whole = _whole(ctx.plan, d_results, arrays)
+            d_x, d_arrays = _backward(ctx.plan, x, constants, arrays, residuals, whole, ctx.needs_input_grad[1])
+        if torch.is_grad_enabled():  # the gradients may be differentiated
+            d_x, *d_arrays = _Once.apply([d_x, *d_arrays], x, *arrays, *d_results)
         return None, d_x, None, *d_arrays
+
+
+class _Once(torch.autograd.Function):  # type: ignore[misc]
+    """Ties gradients to what they depend on: without it, their derivatives would be zeros."""
+
+    @staticmethod
+    def forward(ctx: Any, gradients: list[Any], *of: Any) -> tuple[Any, ...]:
+        return tuple(gradients)
+
+    @staticmethod
+    def backward(ctx: Any, *_: Any) -> None:
+        raise InputError(
+            "The engine has first derivatives on torch. For second ones let stock Keras or torch run the model: leave "
+            "`accelerate` out, or `undo()` it."
+        )
 
 
 def _whole(plan: Plan, d_results: Sequence[Any], arrays: Sequence[Any]) -> list[Any]:

@@ -88,7 +88,10 @@ def planned(model: Any) -> Iterator[Planned]:
     """What `accelerate` does to a model: an entry for every layer that it reports, and for those that run with one."""
     if not isinstance(model, keras.Layer):
         kind = "None" if model is None else f"of type {type(model).__name__}"
-        raise InputError(f"model is {kind}; give a Keras model or layer, such as keras.Sequential([...]).")
+        raise InputError(
+            f"model is {kind}; give a Keras model or layer, such as keras.Sequential([...]). "
+            "bothways.accelerate takes a torch.nn.Module, too."
+        )
     if not hasattr(model, "_flatten_layers"):
         raise InputError(f"accelerate cannot look into models: {seams.known('there is no Layer._flatten_layers')}.")
     return _planned(model, (), False, set())

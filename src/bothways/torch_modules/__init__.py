@@ -1,0 +1,40 @@
+"""`accelerate` for models of Keras and of torch alike; it imports what the model is made of, and no more."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from bothways.acceleration import Acceleration
+
+__all__ = ["accelerate"]
+
+
+def accelerate(model: Any) -> Acceleration:
+    """Run the recurrent layers of a Keras or torch model on the engine, in place.
+
+    For a model of Keras: `bothways.layers.accelerate`. For one of torch: `bothways.torch_modules.modules.accelerate`.
+
+    Args:
+        model: any Keras model or layer, or any `torch.nn.Module`.
+
+    Returns:
+        The report: which layers run on the engine, and for every other recurrent layer the reason why not.
+        Its `undo()` takes everything back.
+
+    Raises:
+        InputError: `model` is neither.
+
+    Example:
+        >>> import keras
+        >>> print(accelerate(keras.Sequential([keras.Input((5, 3)), keras.layers.LSTM(4, name="reader")])))
+        reader  LSTM  native
+    """
+    torch, keras = sys.modules.get("torch"), sys.modules.get("keras")
+    if torch and isinstance(model, torch.nn.Module) and not (keras and isinstance(model, keras.Layer)):
+        from bothways.torch_modules import modules
+
+        return modules.accelerate(model)
+    from bothways import layers
+
+    return layers.accelerate(model)

@@ -1,0 +1,204 @@
+"""The recurrent modules of torch, `nn.LSTM`, `nn.GRU` and `nn.RNN`, on the engine."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch.nn.utils.rnn import PackedSequence
+
+from bothways.acceleration import Acceleration, LayerReport
+from bothways.engine import memory, torch_tensors
+from bothways.engine.memory import DirectionTensors, Options
+from bothways.spec import CELLS
+
+NATIVE = "native"
+
+# By `mode` of the module: the cell, and its gates in the order of torch.
+_CELLS = {
+    "LSTM": ("lstm", ("input", "forget", "candidate", "output")),
+    "GRU": ("gru", ("reset", "update", "candidate")),
+    "RNN_TANH": ("rnn", ("output",)),
+    "RNN_RELU": ("rnn_relu", ("output",)),
+}
+_is_exporting = getattr(torch.compiler, "is_exporting", lambda: False)  # from torch 2.7 on
+_zeros = functools.partial(torch.zeros, dtype=torch.float32, device="cpu")
+_STOCK = {kind.forward for kind in (torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN)}
+
+
+def accelerate(model: torch.nn.Module) -> Acceleration:
+    """Run the `nn.LSTM`, `nn.GRU` and `nn.RNN` of a torch model on the engine, in place.
+
+    Parameters, state dicts, hooks and numbers stay those of torch, for the same dropout, too; gradients are exact and
+    can be had once (no double backward). Padding costs nothing in a `PackedSequence`. A deep copy or a pickle of the
+    model is accelerated as well; the pickle needs bothways where it is loaded, a state dict does not. Modules that move
+    to another device or dtype are torch's for as long as they are there, and so are all under autocast, in
+    `torch.jit.trace` and in `torch.export`. `undo()` comes before `torch.jit.script`.
+
+    Args:
+        model: any module.
+
+    Returns:
+        The report: which modules run on the engine, and for every other recurrent one the reason why not.
+
+    Example:
+        >>> model = torch.nn.ModuleDict({
+        ...     "reader": torch.nn.LSTM(3, 4, num_layers=2, bidirectional=True),
+        ...     "narrow": torch.nn.LSTM(8, 4, proj_size=2),
+        ... })
+        >>> print(accelerate(model))
+        reader  LSTM  native
+        narrow  LSTM  proj_size=2; the engine has no projections
+        >>> outputs, (h, c) = model["reader"](torch.zeros(5, 1, 3))
+        >>> outputs.shape, h.shape
+        (torch.Size([5, 1, 8]), torch.Size([4, 1, 4]))
+    """
+    reports, undoing = [], []
+    for path, module in model.named_modules():
+        if isinstance(module, (torch.nn.RNNBase, torch.nn.RNNCellBase)):
+            kind, engine = type(module).__name__, engine_of(module)
+            reports.append(LayerReport(path or kind, kind, engine))
+            if engine == NATIVE:
+                # Unlike a closure, this can be pickled, and a deep copy of the module gets one for itself.
+                module.forward = functools.partial(_forward, module)
+                undoing.append(functools.partial(vars(module).pop, "forward", None))
+    return Acceleration(reports, undoing)
+
+
+def engine_of(module: Any) -> str:
+    """`"native"`, or the reason for which torch runs `module` instead."""
+    kind = type(module).__name__
+    if isinstance(module, torch.nn.RNNCellBase):
+        return f"{kind} is one step; the engine has whole sequences"
+    hooked = vars(module).get("forward")
+    if type(module).forward not in _STOCK or (hooked and getattr(hooked, "func", None) is not _forward):
+        return f"{kind} has its own forward; the engine has that of torch"
+    if module.proj_size:
+        return f"proj_size={module.proj_size}; the engine has no projections"
+    for weight in itertools.chain(*module.all_weights):
+        if weight.dtype != torch.float32:
+            return f"computes in {weight.dtype}; the engine has torch.float32"
+        if not weight.is_cpu:
+            return f"is on {weight.device}; the engine is for the CPU"
+    return NATIVE
+
+
+def _forward(module: Any, input: Any, hx: Any = None) -> Any:
+    """What `module.forward` returns; torch gets all that the engine is not for, mistakes among it."""
+    x, batch_sizes, order, back = input if isinstance(input, PackedSequence) else (input, None, None, None)
+    if batch_sizes is not None and torch.compiler.is_compiling():
+        return torch.compiler.disable(_forward)(module, input, hx)
+    states = [] if hx is None else list(hx) if isinstance(hx, (tuple, list)) else [hx]
+    if not _fits(module, x, states, batch_sizes):
+        return type(module).forward(module, input, hx)
+    if batch_sizes is not None:
+        padding = _Padding(batch_sizes)
+        outputs, states = _run(module, padding.pad(x), _permuted(states, order), padding)
+        outputs, states = PackedSequence(padding.pack(outputs), batch_sizes, order, back), _permuted(states, back)
+    elif x.dim() == 2:
+        outputs, states = _run(module, x[None], [state[:, None] for state in states])
+        outputs, states = outputs[0], [state[:, 0] for state in states]
+    elif module.batch_first:
+        outputs, states = _run(module, x, states)
+    else:
+        outputs, states = _run(module, x.transpose(0, 1), states)
+        outputs = outputs.transpose(0, 1).contiguous()  # as those of torch, of which callers take a `view`
+    return outputs, tuple(states) if len(states) > 1 else states[0]
+
+
+def _fits(module: Any, x: Any, states: Sequence[Any], batch_sizes: Any) -> bool:
+    """Whether the engine can run a call; where torch refuses it, it cannot."""
+    if torch.is_autocast_enabled("cpu") or torch.jit.is_tracing() or _is_exporting() or engine_of(module) != NATIVE:
+        return False
+    for tensor in (x, *states):
+        if not isinstance(tensor, torch.Tensor) or tensor.dtype != torch.float32 or not tensor.is_cpu:
+            return False
+    if x.dim() not in ((2, 3) if batch_sizes is None else (2,)) or x.shape[-1] != module.input_size or not x.numel():
+        return False
+    rows = [int(batch_sizes[0])] if batch_sizes is not None else [x.shape[not module.batch_first]] * (x.dim() - 2)
+    needed = (len(module.all_weights), *rows, module.hidden_size)
+    count = len(CELLS[_CELLS[module.mode][0]].states)
+    return len(states) in (0, count) and all(tuple(state.shape) == needed for state in states)
+
+
+def _run(module: Any, x: Any, states: Sequence[Any], padding: _Padding | None = None) -> tuple[Any, list[Any]]:
+    """The outputs for x `(batch, time, features)`, and each state, of all layers."""
+    x = x.contiguous()  # once, for both passes
+    both, finals = 1 + module.bidirectional, []
+    directions = list(_directions(module, states))
+    for first in range(0, len(directions), both):
+        if first and module.dropout and module.training:
+            x = _dropped(x, module.dropout, padding)
+        plan, constants, arrays = memory.plan_of(
+            x,
+            None if padding is None else padding.mask,
+            directions[first : first + both],
+            Options(zero_output_for_mask=False, return_sequences=True, bfloat16=False),
+            _zeros,
+        )
+        x, found = torch_tensors.run(plan, x, constants, arrays)
+        finals += found
+    return x, [torch.stack(each) for each in zip(*finals, strict=True)]
+
+
+def _directions(module: Any, states: Sequence[Any]) -> Iterator[DirectionTensors]:
+    cell, gates = _CELLS[module.mode]
+    order = [gates.index(gate) for gate in CELLS[cell].gates]
+
+    def blocks(weight: Any) -> Any:
+        """`weight`, with its gates in the order of the engine."""
+        if order == sorted(order):
+            return weight
+        parts = weight.chunk(len(order))
+        return torch.cat([parts[i] for i in order])
+
+    for i, (of_x, of_h, *biases) in enumerate(module.all_weights):
+        bias = None
+        if biases:
+            biases = [blocks(each) for each in biases]
+            bias = torch.stack(biases) if CELLS[cell].biases == 2 else biases[0] + biases[1]
+        yield DirectionTensors(
+            cell,
+            blocks(of_x).t().contiguous(),
+            blocks(of_h).t().contiguous(),
+            bias,
+            [state[i] for state in states] or None,
+            reverse=module.bidirectional and i % 2 == 1,
+        )
+
+
+def _dropped(x: Any, rate: float, padding: _Padding | None) -> Any:
+    """`x` after dropout, which draws its numbers in the order of torch: step after step."""
+    if padding is not None:
+        return padding.pad(torch.dropout(padding.pack(x), rate, True))
+    return torch.dropout(x.transpose(0, 1).contiguous(), rate, True).transpose(0, 1).contiguous()
+
+
+def _permuted(states: Sequence[Any], order: Any) -> list[Any]:
+    return [state if order is None else state.index_select(1, order) for state in states]
+
+
+class _Padding:
+    """The way from a `PackedSequence` to padded rows and back; rows are in its order, the longest first.
+
+    Attributes:
+        mask: `(batch, time)`, True where a step counts; None if all do.
+    """
+
+    def __init__(self, batch_sizes: Any) -> None:
+        time = torch.arange(len(batch_sizes), device="cpu")[:, None]
+        rows = torch.arange(int(batch_sizes[0]), device="cpu")
+        there = rows < batch_sizes[:, None]
+        self.shape = (len(rows), len(time))
+        self.places = (rows * len(time) + time)[there]
+        self.mask = None if len(self.places) == there.numel() else there.t().contiguous()
+
+    def pad(self, data: Any) -> Any:
+        rows = data.new_zeros(self.shape[0] * self.shape[1], data.shape[1])
+        return rows.index_copy(0, self.places, data).view(*self.shape, -1)
+
+    def pack(self, rows: Any) -> Any:
+        return rows.flatten(0, 1).index_select(0, self.places)
