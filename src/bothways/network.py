@@ -242,7 +242,6 @@ class Network:
     )
 
     def __post_init__(self) -> None:
-        """Check everything."""
         check_options(self)
         for name, least in {"features": 1, "classes": 2}.items():
             object.__setattr__(self, name, whole(name, getattr(self, name), least))

@@ -57,7 +57,6 @@ class Sequences:
     scheme: Scheme | None = None
 
     def __post_init__(self) -> None:
-        """Refuse arrays that do not fit each other."""
         steps, sequences = int(self.lengths.sum()), len(self.lengths)
         labels = (steps if self.per == "step" else sequences,)
         for name, array, shape in (
@@ -102,7 +101,6 @@ class Sequences:
         return cls(**arrays, per=parts[0].per, ids=ids, scheme=parts[0].scheme)
 
     def __len__(self) -> int:
-        """The number of sequences."""
         return len(self.lengths)
 
     @property

@@ -79,7 +79,6 @@ class Reading:
     )
 
     def __post_init__(self) -> None:
-        """Check everything; one word may stand for a list of one."""
         words = (self.missing,) if isinstance(self.missing, str) else tuple(self.missing)
         object.__setattr__(self, "missing", words)
         check_options(self)
@@ -121,7 +120,6 @@ class Settings:
     min_count: int = option_field(1, "Categories that training sees less often count as unknown.", least=1)
 
     def __post_init__(self) -> None:
-        """Check everything."""
         check_options(self)
 
 
@@ -139,7 +137,6 @@ class Search:
     members: int = option_field(5, "The most networks that the model is an average of.", least=1, most=100)
 
     def __post_init__(self) -> None:
-        """Check everything; seconds may be a number."""
         if isinstance(self.budget, (int, float)) and not isinstance(self.budget, bool):
             object.__setattr__(self, "budget", f"{self.budget:g}")
         check_options(self)

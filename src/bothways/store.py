@@ -65,11 +65,7 @@ FACTS: dict[str, Any] = {
     "baselines": {...: object},
     "threshold": {"class": (str, int, bool), "value": NUMBER, "false_alarm_rate": NUMBER},
     "labeler": {...: object},
-    "search": {
-        "score": str,
-        "of the average": NUMBER,
-        "trials": [{"setting": str, "epochs": int, "score": NUMBER}],
-    },
+    "search": {"score": str, "of the average": NUMBER, "trials": [{"setting": str, "epochs": int, "score": NUMBER}]},
     "importances": {...: NUMBER},
 }
 """The shapes of those facts that a model has; see `_fits`."""

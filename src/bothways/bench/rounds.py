@@ -292,11 +292,7 @@ def take_turns(
 
 
 def _measure_case(
-    case: Case,
-    workers: list[Worker],
-    seconds: float,
-    reasons: dict[str, str],
-    tell: Callable[[float], None],
+    case: Case, workers: list[Worker], seconds: float, reasons: dict[str, str], tell: Callable[[float], None]
 ) -> Measurement | None:
     """Measure one case; workers that die are taken out of the list, and the reason is written down."""
 

@@ -32,9 +32,7 @@ ModelFile = Annotated[
 AnyModelFile = Annotated[
     Path,
     typer.Argument(
-        metavar="MODEL",
-        help="A model of [bold]bothways train[/], or one of Keras, .keras or .h5.",
-        show_default=False,
+        metavar="MODEL", help="A model of [bold]bothways train[/], or one of Keras, .keras or .h5.", show_default=False
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]

@@ -23,10 +23,7 @@ from bothways.spec import CELLS
         **options(Network, "direction", "merge_mode", "units"),
         "units": options(Network)["units"]._replace(default=20),
     },
-    settings={
-        "epochs": options(Settings)["epochs"]._replace(default=1),
-        **options(Settings, "seed"),
-    },
+    settings={"epochs": options(Settings)["epochs"]._replace(default=1), **options(Settings, "seed")},
 )
 def demo(
     network: Given,
@@ -72,8 +69,7 @@ def bench(
     ] = None,
     seconds: Annotated[float, typer.Option(help="Seconds per shape and mode, without compiling.")] = 4.0,
     save: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write results and facts about this machine to a .json file."),
+        Path | None, typer.Option(metavar="FILE", help="Write results and facts about this machine to a .json file.")
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -43,8 +43,7 @@ def stream(
         ),
     ] = None,
     key: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", help="What tells sequences apart.", show_default="that of the model"),
+        str | None, typer.Option(metavar="COLUMN", help="What tells sequences apart.", show_default="that of the model")
     ] = None,
     step: Annotated[
         str | None,

@@ -251,10 +251,7 @@ def _is_value(word: str) -> bool:
     return True
 
 
-def info(
-    model: AnyModelFile,
-    as_json: Json = False,
-) -> None:
+def info(model: AnyModelFile, as_json: Json = False) -> None:
     """Describe a model; for a Keras model, list the layers that the engine would run.
 
     Example: [bold]bothways info flows.bothways[/]

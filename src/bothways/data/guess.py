@@ -38,7 +38,6 @@ class Guess:
     why: str
 
     def __str__(self) -> str:
-        """One sentence."""
         return f"Column {self.name!r}: {self.role} ({self.why})."
 
     @property

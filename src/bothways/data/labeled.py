@@ -73,7 +73,6 @@ class LabeledWriter:
     """
 
     def __init__(self, path: str | os.PathLike[str], classes: Sequence[Any], each: bool = False) -> None:
-        """Check that the file can be written."""
         self.path = check_output(path, LABELED)
         self._classes = pl.Series(list(classes))
         self._each = [f"{PROBABILITY} of {label}" for label in classes] if each else []
@@ -85,7 +84,6 @@ class LabeledWriter:
         self._start()
 
     def __enter__(self) -> LabeledWriter:
-        """Begin the file, under another name."""
         self._temporary = self._stack.enter_context(written_whole(self.path, DataError))
         self._stack.push(self._sink)
         return self
@@ -93,7 +91,6 @@ class LabeledWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give the file its name if all went well, else remove it."""
         self._stack.__exit__(kind, error, trace)
 
     @property

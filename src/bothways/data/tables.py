@@ -62,7 +62,6 @@ class Table:
     _read: dict[str, pl.Series] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
-        """The number of rows."""
         if isinstance(self.values, pl.DataFrame):
             return self.values.height
         return int(self._collected(self.values.select(pl.len())).item())

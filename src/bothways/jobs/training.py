@@ -9,12 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bothways import baselines, interrupts, store
-from bothways.data import (
-    groups_of,
-    guess_table,
-    read_and_split,
-    refuse_leaks,
-)
+from bothways.data import groups_of, guess_table, read_and_split, refuse_leaks
 from bothways.errors import InputError, counted, option
 from bothways.files import check_output, locked
 from bothways.jobs.evaluation import evaluate_part
@@ -192,14 +187,7 @@ def train(
                 network, parts.train, chosen, parts.valid, watch, checkpoint=checkpoint, resume=resumed, say=say
             )
         model = trained_model(
-            network,
-            chosen,
-            trained,
-            parts.classes,
-            columns,
-            parts.named,
-            simple,
-            data=split.table.source,
+            network, chosen, trained, parts.classes, columns, parts.named, simple, data=split.table.source
         )
         model = model if tuned is None else tuned.adopted(model)
         store.save(model, output)

@@ -55,7 +55,6 @@ class Resamples:
     """
 
     def __init__(self, sequences: Sequence[int], shared: bool = True, times: int = RESAMPLES, seed: int = 0) -> None:
-        """Draw the seeds; sequences are drawn when they are needed."""
         self.times = times
         self.seeds = np.random.default_rng([seed, len(sequences)]).integers(
             len(sequences), size=(times, len(sequences))

@@ -46,7 +46,6 @@ class BayesAccuracy:
     error: float = 0.0
 
     def __repr__(self) -> str:
-        """The means."""
         return f"BayesAccuracy({', '.join(f'{name}={value:.4f}' for name, value in self.means().items())})"
 
     @property

@@ -64,7 +64,6 @@ class Report:
     sentences: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse arrays that do not fit one another."""
         p, count, known = self.probabilities, len(self.expected), len(self.evaluation.classes)
         if p.ndim != 2 or len(p) != count or p.shape[1] > known:
             raise InputError(f"probabilities are {p.shape}; {count} labels of {known} classes need ({count}, {known}).")

@@ -27,7 +27,6 @@ class SearchClock:
     """
 
     def __init__(self, budget: float) -> None:
-        """Nothing is spent yet."""
         self._budget, self.before = budget, 0.0
         self._started: float | None = None
         self._wanted = self._got = 1e-9

@@ -177,10 +177,7 @@ def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def _task(
-    data: str | Path | Task,
-    table: Mapping[str, Any],
-    problem: dict[str, Any],
-    say: Callable[[str], None],
+    data: str | Path | Task, table: Mapping[str, Any], problem: dict[str, Any], say: Callable[[str], None]
 ) -> Task:
     if isinstance(data, Task):
         return data

@@ -126,7 +126,6 @@ class SearchPlan:
     """
 
     def __init__(self, shape: DataShape, train: Sequences, given: Mapping[str, Value], seed: int) -> None:
-        """Make the settings that are tried first."""
         self._shape, self._batch_size, self._given, self._seed = shape, _batch_size(train), given, seed
         self._generator = np.random.default_rng(seed)
         # Of words alone few trials are possible, and what is tried first does well.

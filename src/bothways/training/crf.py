@@ -17,7 +17,6 @@ class Transitions(keras.layers.Layer):
     """Keeps what is added to the scores of a label for the one before it; scores go through it as they are."""
 
     def __init__(self, classes: int, name: str) -> None:
-        """Make the weight, all zeros."""
         super().__init__(name=name, dtype="float32")
         self.transitions = self.add_weight(shape=(classes, classes), initializer="zeros", name="transitions")
         self.supports_masking = True
@@ -38,7 +37,6 @@ class CrfLoss(keras.losses.Loss):
     """
 
     def __init__(self, transitions: Any) -> None:
-        """Keep the weight."""
         super().__init__(name="crf", dtype="float32")
         self._transitions = transitions
 

@@ -51,7 +51,6 @@ class SequenceDropout(keras.layers.Layer):
     """Dropout by one draw for all steps of a sequence (Gal and Ghahramani 2016)."""
 
     def __init__(self, rate: float, seed: int, name: str) -> None:
-        """Keep the rate."""
         super().__init__(name=name, dtype="float32")
         self._rate = rate
         self._draws = keras.random.SeedGenerator(seed)

@@ -22,7 +22,6 @@ class InputEncoder(keras.layers.Layer):
     """
 
     def __init__(self, network: Network, draws: bool = False, seed: int = 0) -> None:
-        """Keep the description; `build` makes the weights."""
         super().__init__(name="input_encoder", dtype="float32")
         self._network = network
         self._draws = keras.random.SeedGenerator(seed) if draws else None

@@ -79,7 +79,6 @@ class Pool(keras.layers.Layer):
     """The mean or the maximum over the steps that count, or both side by side."""
 
     def __init__(self, pools: tuple[str, ...], name: str) -> None:
-        """Keep the kinds."""
         super().__init__(name=name, dtype="float32")
         self._pools = pools
         self.supports_masking = True  # its input has a mask of Keras on it, beside the one that it is given
@@ -110,7 +109,6 @@ class Spread(keras.layers.Layer):
     """Gives each step the scores of the output of the convolution that stands for it."""
 
     def __init__(self, stride: int, name: str) -> None:
-        """Keep the stride."""
         super().__init__(name=name, dtype="float32")
         self._stride = stride
         self.supports_masking = True  # its input has a mask of Keras on it

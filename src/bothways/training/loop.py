@@ -20,13 +20,7 @@ from bothways.network import Network
 from bothways.sequences import Sequences
 from bothways.settings import SCORES, Settings
 from bothways.training.batches import epoch_plan, updates
-from bothways.training.checkpoints import (
-    Checkpoint,
-    Checkpoints,
-    fingerprint,
-    model_values,
-    set_model_values,
-)
+from bothways.training.checkpoints import Checkpoint, Checkpoints, fingerprint, model_values, set_model_values
 from bothways.training.compiled_models import CompiledModel, compiled_model
 from bothways.training.epochs import learning_rates
 from bothways.training.examples import TrainingData, check_sequences, prepare

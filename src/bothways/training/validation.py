@@ -36,14 +36,8 @@ class Validation:
     """
 
     def __init__(
-        self,
-        network: Network,
-        numbers: dict[str, Floats],
-        sequences: Sequences,
-        monitor: str,
-        positive: int,
+        self, network: Network, numbers: dict[str, Floats], sequences: Sequences, monitor: str, positive: int
     ) -> None:
-        """Prepare the data."""
         if monitor == "f1" and network.classes != 2:
             raise InputError(f"monitor='f1' is for two classes, and there are {network.classes}. Use 'macro_f1'.")
         check_tags(monitor, sequences)
