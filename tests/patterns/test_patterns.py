@@ -81,7 +81,7 @@ def test_convolutions_of_a_stranger(name: str, value: Any) -> None:
 def test_a_feature_is_the_share_of_steps_above_a_threshold() -> None:
     """One kernel, computed step by step."""
     sequences = mixed()
-    found = RandomConvolutions.fit(sequences, 2, seed=0)
+    found = RandomConvolutions.fit(sequences, CATEGORIES, seed=0)
     assert found is not None
     features = found.features(sequences)[:, : found.thresholds.size].reshape(len(sequences), *found.thresholds.shape)
     taps, number = (0, 1, 2), 0  # the first kernel has its 2s on the first three taps

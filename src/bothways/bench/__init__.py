@@ -11,7 +11,7 @@ Importing this package needs the standard library only.
 
 from bothways.bench.cases import DTYPES, MODES, PEERS, SHAPES, Case, Shape, choose_peers, choose_shapes
 from bothways.bench.report import Benchmark, Measurement
-from bothways.bench.rounds import measure, processors
+from bothways.bench.rounds import measure
 
 __all__ = [
     "DTYPES",
@@ -25,5 +25,4 @@ __all__ = [
     "choose_peers",
     "choose_shapes",
     "measure",
-    "processors",
 ]

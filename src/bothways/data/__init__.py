@@ -9,14 +9,12 @@ from bothways.data.leaks import Leak, find_leaks, refuse_leaks
 from bothways.data.prepare import SplitTable, read_and_split
 from bothways.data.roles import choose_columns, match_columns
 from bothways.data.sequences import hours, read_sequences, times
-from bothways.data.splits import GAP, PARTS, Parts, draw_parts, evaluation_part, groups_of, split_table
-from bothways.data.streams import Chunk, stream_sequences
+from bothways.data.splits import GAP, Parts, draw_parts, evaluation_part, groups_of, split_table
+from bothways.data.streams import stream_sequences
 from bothways.data.tables import Table, read_table
 
 __all__ = [
     "GAP",
-    "PARTS",
-    "Chunk",
     "Columns",
     "Draw",
     "Encoding",

@@ -107,14 +107,7 @@ class Columns:
 
     @property
     def words(self) -> str | None:
-        """The category whose values are words, many of them and most with a letter; of several that with most values.
-
-        Example:
-            >>> from bothways.data.encoding import Category
-            >>> encoding = Encoding((), (Category("word", tuple(map("word {}".format, range(90)))),))
-            >>> Columns("tag", ("word",), categories=("word",), encoding=encoding).words
-            'word'
-        """
+        """The category whose values are words, many of them, most with a letter; of several that with most values."""
         return self.fitted.words(WORDS)
 
     @property

@@ -3,18 +3,16 @@
 from bothways.metrics.alarms import Alarms, choose_threshold, thresholds_for
 from bothways.metrics.bootstrap import Interval, Resamples, interval
 from bothways.metrics.counts import Counts, count, count_entities, f1, labeled, rarest, share
-from bothways.metrics.entities import EntityScores, WordScores
-from bothways.metrics.evaluation import BaselineScores, ClassScores, Evaluation, LateScores, evaluate
+from bothways.metrics.entities import EntityScores
+from bothways.metrics.evaluation import BaselineScores, Evaluation, LateScores, evaluate
 from bothways.metrics.importance import Fall, Importance, permutation_importance, sample
-from bothways.metrics.probabilities import Bin, Calibration, Curve, calibration, curve, ranking
+from bothways.metrics.probabilities import Calibration, Curve, calibration, curve, ranking
 from bothways.metrics.scores import Score, check_tags, monitored, score, title
 
 __all__ = [
     "Alarms",
     "BaselineScores",
-    "Bin",
     "Calibration",
-    "ClassScores",
     "Counts",
     "Curve",
     "EntityScores",
@@ -25,7 +23,6 @@ __all__ = [
     "LateScores",
     "Resamples",
     "Score",
-    "WordScores",
     "calibration",
     "check_tags",
     "choose_threshold",

@@ -11,7 +11,6 @@ import numpy as np
 from bothways.arrays import checked_array
 from bothways.errors import InputError
 from bothways.network import Network
-from bothways.patterns import convolutions, ngrams
 from bothways.patterns.convolutions import RandomConvolutions
 from bothways.patterns.ngrams import NGrams
 from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
@@ -43,6 +42,7 @@ class Patterns:
     """
 
     name: ClassVar[str]
+    maker: ClassVar[Any]  # of features
     rows: ClassVar[int]  # at most this many sequences to learn from
     features: Any
     kernel: Array
@@ -59,7 +59,7 @@ class Patterns:
         labels = sequences.known_labels[chosen]
         seen, codes = np.unique(labels, return_inverse=True)
         part = sequences.take(chosen)
-        if len(seen) < 2 or (features := cls._features(part, categories, len(seen), seed)) is None:
+        if len(seen) < 2 or (features := cls.maker.fit(part, categories, seed, WEIGHTS // len(seen))) is None:
             return None
         weights, offsets = cls._linear(features, features.features(part), codes)
         kernel, bias = np.zeros((len(weights), classes), np.float32), np.full(classes, NEVER, np.float32)
@@ -90,17 +90,9 @@ class Patterns:
         """
         if network.per != "sequence":
             raise InputError("Patterns label whole sequences; this model labels steps.")
-        made, classes = cls._read(arrays, network), network.classes
+        made, classes = cls.maker.from_arrays(arrays, network), network.classes
         kernel = checked_array(arrays, "kernel", np.float32, (made.size, classes), -LARGEST, LARGEST)
         return cls(made, kernel, checked_array(arrays, "bias", np.float32, (classes,), -LARGEST, LARGEST))
-
-    @classmethod
-    def _features(cls, sequences: Sequences, categories: tuple[int, ...], classes: int, seed: int) -> Any:
-        raise NotImplementedError
-
-    @classmethod
-    def _read(cls, arrays: Mapping[str, Any], network: Network) -> Any:
-        raise NotImplementedError
 
     @staticmethod
     def _linear(made: Any, features: Any, codes: Numbers) -> tuple[Array, Array]:
@@ -122,16 +114,8 @@ class ConvolutionPatterns(Patterns):
     """
 
     name = "random_convolutions"
+    maker = RandomConvolutions
     rows = 2000  # the time of a ridge regression grows with their square
-
-    @classmethod
-    def _features(cls, sequences: Sequences, categories: tuple[int, ...], classes: int, seed: int) -> Any:
-        numbers = sequences.features - len(categories)
-        return RandomConvolutions.fit(sequences, numbers, seed, min(convolutions.FEATURES, WEIGHTS // classes))
-
-    @classmethod
-    def _read(cls, arrays: Mapping[str, Any], network: Network) -> Any:
-        return RandomConvolutions.from_arrays(arrays, network.features - len(network.categories))
 
     @staticmethod
     def _linear(made: Any, features: Array, codes: Numbers) -> tuple[Array, Array]:
@@ -167,15 +151,8 @@ class NGramPatterns(Patterns):
     """
 
     name = "n_grams"
+    maker = NGrams
     rows = 10_000
-
-    @classmethod
-    def _features(cls, sequences: Sequences, categories: tuple[int, ...], classes: int, seed: int) -> Any:
-        return NGrams.fit(sequences, categories, min(ngrams.FEATURES, WEIGHTS // classes)) if categories else None
-
-    @classmethod
-    def _read(cls, arrays: Mapping[str, Any], network: Network) -> Any:
-        return NGrams.from_arrays(arrays, network.categories)
 
     @staticmethod
     def _linear(made: Any, features: Any, codes: Numbers) -> tuple[Array, Array]:

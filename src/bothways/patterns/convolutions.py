@@ -11,6 +11,7 @@ import numpy as np
 
 from bothways.arrays import checked_array
 from bothways.errors import InputError
+from bothways.network import Network
 from bothways.sequences import Array, Numbers, Sequences
 
 TAPS, KERNELS = 9, 84
@@ -66,12 +67,15 @@ class RandomConvolutions:
     levels: Array
 
     @classmethod
-    def fit(cls, sequences: Sequences, numbers: int, seed: int, most: int = FEATURES) -> RandomConvolutions | None:
-        """Draw kernels and thresholds, for about `most` features; the first `numbers` columns are numeric.
+    def fit(
+        cls, sequences: Sequences, categories: tuple[int, ...], seed: int, most: int = FEATURES
+    ) -> RandomConvolutions | None:
+        """Draw kernels and thresholds, for about `most` features; None where no numeric column varies.
 
-        None where none of these varies.
+        The last columns, those of `categories`, are not numeric.
         """
-        generator = np.random.default_rng(seed)
+        generator, most = np.random.default_rng(seed), min(most, FEATURES)
+        numbers = sequences.features - len(categories)
         values = np.asarray(sequences.values[:, :numbers], np.float64)
         if not values.size or not (varies := np.flatnonzero(values.max(axis=0) > values.min(axis=0))).size:
             return None
@@ -136,12 +140,13 @@ class RandomConvolutions:
         return {name: getattr(self, name) for name in ARRAYS}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Any], numbers: int) -> RandomConvolutions:
-        """What `arrays` gave, for sequences of so many numeric columns.
+    def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> RandomConvolutions:
+        """What `arrays` gave, for sequences such as this network labels.
 
         Raises:
             InputError: arrays that describe nothing for such sequences.
         """
+        numbers = network.numeric
         dilations = checked_array(arrays, "dilations", np.int64, (None,), 1, WIDEST)
         columns = checked_array(arrays, "columns", np.int64, (len(dilations), None), 0, numbers - 1)
         if not 0 < columns.size <= DILATIONS * POOL:

@@ -10,6 +10,7 @@ import numpy as np
 
 from bothways.arrays import checked_array
 from bothways.errors import InputError
+from bothways.network import Network
 from bothways.sequences import Array, Numbers, Sequences
 
 LONGEST = 3
@@ -40,12 +41,14 @@ class NGrams:
     weights: Array
 
     @classmethod
-    def fit(cls, sequences: Sequences, categories: tuple[int, ...], most: int = FEATURES) -> NGrams | None:
+    def fit(
+        cls, sequences: Sequences, categories: tuple[int, ...], seed: int = 0, most: int = FEATURES
+    ) -> NGrams | None:
         """Choose the runs that most sequences have; None where no run is in several sequences."""
         found, rows = _all_runs(sequences, categories)
         runs, of = np.unique(found, return_inverse=True)
         having = np.bincount(np.unique(of * len(sequences) + rows) // max(len(sequences), 1), minlength=len(runs))
-        chosen = np.sort(np.argsort(-having, kind="stable")[:most])
+        chosen = np.sort(np.argsort(-having, kind="stable")[: min(most, FEATURES)])
         chosen = chosen[having[chosen] >= RARE]
         if not len(chosen):
             return None
@@ -76,12 +79,12 @@ class NGrams:
         return {"runs": self.runs, "weights": self.weights}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Any], categories: tuple[int, ...]) -> NGrams:
+    def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> NGrams:
         """What `arrays` gave; raises `InputError` for what fits no such sequences."""
         runs = checked_array(arrays, "runs", np.int64, (None,))
-        if not categories or not len(runs) or not (np.diff(runs) > 0).all():
+        if not network.categories or not len(runs) or not (np.diff(runs) > 0).all():
             raise InputError("The array 'runs' must ascend, and needs columns of categories.")
-        return cls(categories, runs, checked_array(arrays, "weights", np.float32, runs.shape, 0, 1e6))
+        return cls(network.categories, runs, checked_array(arrays, "weights", np.float32, runs.shape, 0, 1e6))
 
 
 def _all_runs(sequences: Sequences, sizes: tuple[int, ...]) -> tuple[Numbers, Numbers]:

@@ -1,21 +1,11 @@
 """Generated problems: sequences whose labels are known for certain, and how well any reader of them can do.
 
-    cumulative_sum    the tutorials' problem: has the sum so far reached a threshold? The past is enough
-    remaining_sum     the same of what is still to come: the future is needed
-    balance           is the sum so far more than the rest? Both sides say something, together all
-    past_echo         the number k steps before
-    future_echo       the number k steps later
-    neighbours        the numbers k steps before and after, added
-    parity            bits before and after, counted: one side alone says nothing
-    noisy_switch      a hidden position behind noise: nobody knows for certain, both ways know best
-    intrusion_flows   network traffic in which attacks are told by what follows, what came before, or the step itself
-
+`docs/problems.md` describes them, and `PROBLEMS` has all by name: `PROBLEMS["balance"].bayes_accuracy(10)`.
 Every generator takes `n_sequences` and `n_timesteps` (1 or more), its own parameters, and `seed`: the same seed gives
 the same sequences, None gives fresh ones at each call, and a NumPy generator goes on where it stands. It returns
 `X (n_sequences, n_timesteps, features)` as float32 and `y (n_sequences, n_timesteps, 1)` as int64, and raises
 `InputError` for a parameter out of its range. Its docstring derives the accuracy that is possible: reading *forward*,
-the steps up to t are seen; reading *backward*, those from t on; with *both*, all of them. `PROBLEMS` has all by name:
-`PROBLEMS["balance"].bayes_accuracy(10)`.
+the steps up to t are seen; reading *backward*, those from t on; with *both*, all of them.
 
 To add a problem, write a generator, a function for its Bayes accuracy, and an entry in `PROBLEMS`.
 """

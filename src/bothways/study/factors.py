@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -88,9 +88,9 @@ class Setting:
     def __str__(self) -> str:
         return " ".join(f"{name}={value}" for name, value in self.changed) or "all defaults"
 
-    def settings(self, seed: int, **more: Any) -> Settings:
-        """How to train; `more` has attributes that are not those of the setting."""
-        return replace(Settings(**self._fields(Settings)), seed=seed, **more)
+    def settings(self, seed: int) -> Settings:
+        """How to train."""
+        return Settings(seed=seed, **self._of(Settings))
 
     def network(self, shape: DataShape) -> Network:
         """The network for data of a shape; an InputError says why there is none."""
@@ -102,7 +102,7 @@ class Setting:
                     f"({shape.longest} steps)"
                 )
         features, classes, categories, per, *_ = shape
-        return Network(features=features, classes=classes, categories=categories, per=per, **self._fields(Network))
+        return Network(features=features, classes=classes, categories=categories, per=per, **self._of(Network))
 
     def alone(self, shape: DataShape) -> Setting:
         """The setting with everything at its default that has no effect: equal ones give equal results."""
@@ -125,9 +125,8 @@ class Setting:
         found |= set() if shape.features > len(shape.categories) else {"encoding", "bins", "levels", "changes"}
         return found | (set() if shape.categories else {"embedding", "category_dropout", "min_count"})
 
-    def _fields(self, owner: type) -> dict[str, Any]:
-        names = {each.name for each in fields(owner)}
-        return {name: value for name, value in self.changed if name in names}
+    def _of(self, owner: type) -> dict[str, Any]:
+        return {name: value for name, value in self.changed if name in options(owner)}
 
 
 def default(name: str) -> Value:
