@@ -22,7 +22,7 @@ os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
     # XLA ends the process for a flag that it does not know.
-    + (" --xla_cpu_use_fusion_emitters=false" if __version_info__ >= (0, 8) else ""),
+    + (" --xla_cpu_use_fusion_emitters=false" if (0, 8) <= __version_info__ < (0, 11) else ""),
 )
 if "PYTEST_XDIST_WORKER" in os.environ:  # others compute beside it
     os.environ.setdefault("OMP_NUM_THREADS", "1")
