@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -260,3 +261,31 @@ def test_what_is_on_another_device_is_named(wrapped: bool) -> None:
     mask = importlib.import_module("torch").ones((2, 4), dtype=bool, device="meta")
     with pytest.raises(InputError, match=r"mask \(2, 4\) is on meta, and Keras on the CPU"):
         layer(x, mask=mask)
+
+
+@pytest.mark.skipif(BACKEND not in ("jax", "tensorflow"), reason="a SavedModel is of JAX or TensorFlow")
+@KINDS
+def test_what_cannot_be_exported_says_what_to_do(wrapped: bool, tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow")
+    model = keras.Sequential([keras.Input((4, 3)), layer_of(L, wrapped)])
+    acceleration = bothways.accelerate(model)
+    model.predict(normal(2, 4, 3), verbose=0)  # a graph, too
+    with pytest.raises(
+        InputError, match=r"An exported model cannot hold the engine\..* call undo\(\) of what accelerate"
+    ):
+        model.export(tmp_path / "refused", verbose=False)
+    acceleration.undo()
+    model.export(tmp_path / "exported", verbose=False)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="about torch")
+@KINDS
+def test_torch_func_is_refused(wrapped: bool) -> None:
+    func = importlib.import_module("torch").func
+    layer, x = layer_of(ours, wrapped), tensor(normal(2, 4, 3))
+    layer(x)
+    for transformed in (func.grad(lambda x: layer(x).sum()), func.vmap(lambda x: layer(x[None]))):
+        with pytest.raises(
+            InputError, match=r"torch\.func .* cannot look into the engine\. Take torch\.autograd\.grad"
+        ):
+            transformed(x)

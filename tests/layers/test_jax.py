@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from bothways import layers as ours
+from bothways.errors import InputError
 from bothways.layers.ops.jax import derivatives, reference
 from tolerances import BFLOAT16, KERAS, error
 
@@ -263,6 +264,18 @@ for name in ("outputs", "gradient"):
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
     assert error(np.load(tmp_path / "outputs.npy"), model(X)) < KERAS
     assert error(np.load(tmp_path / "gradient.npy"), gradient(X)) < KERAS
+
+
+def test_gradients_of_unknown_sizes_cannot_be_exported() -> None:
+    layer = ours.LSTM(3)
+    layer(X)
+    gradient = jax.jit(jax.grad(lambda x: jnp.sum(layer(x))))
+    batch = jax.export.symbolic_shape("batch, 5, 2")
+    x = jax.ShapeDtypeStruct(batch, jnp.float32)  # type: ignore[no-untyped-call]
+    with pytest.raises(
+        InputError, match=r"need known sizes, and sequences has shape \(batch, 5, 2\)\..* call undo\(\)"
+    ):
+        jax.export.export(gradient)(x)
 
 
 def test_export_has_to_be_told() -> None:

@@ -26,6 +26,11 @@ def run(plan: Plan, x: Any, constants: list[Any], arrays: list[Any]) -> tuple[An
         results = _forward_operator(x, constants, arrays, _encoded(plan), saves)
         # As views: Keras hangs masks on tensors, and torch.compile cannot follow that on what an operator lists.
         return plan.split([result.view_as(result) for result in results])
+    if getattr(torch._C, "_are_functorch_transforms_active", bool)():
+        raise InputError(
+            "torch.func (grad, vmap, jvp) cannot look into the engine. Take torch.autograd.grad, or layers of Keras "
+            "or torch: undo() gives an accelerated model back to them."
+        )
     if saves:
         return plan.split(_Recurrence.apply(plan, x, constants, *arrays))
     return plan.split(_forward(plan, x, constants, arrays, saves=False))

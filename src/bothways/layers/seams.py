@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Iterator
 from operator import attrgetter
 
 import keras
+
+from bothways.errors import InputError
 
 try:
     from keras.src.backend import AutocastScope as AutocastScope
@@ -44,6 +47,21 @@ _NAMES = {
 def why_not() -> str | None:
     """None if Keras is as the engine knows it, else in words what is not."""
     return next((known(found) for found in _differences()), None)
+
+
+def refuse_export() -> None:
+    """Refuse to be traced for a SavedModel, which would fail where it is loaded, or cannot be written.
+
+    Raises:
+        InputError: an exporter of Keras or TensorFlow is what calls.
+    """
+    frame = sys._getframe()
+    while (frame := frame.f_back) is not None:  # type: ignore[assignment]
+        if str(frame.f_globals.get("__name__")).startswith(("keras.src.export", "tensorflow.python.saved_model")):
+            raise InputError(
+                "An exported model cannot hold the engine. Give it back to stock Keras first: call undo() of what "
+                "accelerate returned, or load its file with bothways.layers.load_model(path, layers='keras')."
+            )
 
 
 def known(found: str) -> str:

@@ -13,6 +13,7 @@ from tensorflow.python.eager import record
 from bothways.engine import memory
 from bothways.engine.arguments import aligned
 from bothways.engine.memory import DirectionTensors, Options, Plan
+from bothways.layers import seams
 
 _UNUSED, _USED = 0.0, 1.0
 _LOCK = threading.Lock()
@@ -122,6 +123,7 @@ def _call(function: Callable[..., list[Any]], inputs: Sequence[Any], shapes: Seq
 
     if tf.executing_eagerly():
         return [tf.convert_to_tensor(result) for result in dense(*inputs)]
+    seams.refuse_export()
     results = tf.numpy_function(dense, inputs, [inputs[0].dtype] * len(shapes), stateful=False)
     for result, shape in zip(results, shapes, strict=True):
         result.set_shape(shape)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from bothways.engine import memory
 from bothways.engine.memory import DirectionTensors, Options
+from bothways.layers import seams
 from bothways.layers.ops.jax import derivatives, reference
 from bothways.layers.ops.jax.custom_call import custom_calls, why_not
 
@@ -35,6 +36,8 @@ def recurrence(
     float64 the reference computes all.
     """
     x = jnp.asarray(x)
+    if isinstance(x, jax.core.Tracer):
+        seams.refuse_export()
     plan, constants, arrays = memory.plan_of(x, mask, directions, options, functools.partial(jnp.zeros, dtype=x.dtype))
     constants, arrays = (list(map(jnp.asarray, each)) for each in (constants, arrays))
     run = reference.recurrence if x.dtype == jnp.float64 else derivatives.recurrence

@@ -60,6 +60,11 @@ def forward(
     units = units_of(plan, arrays)
     mask, factors = plan.constants(constants)
     outputs, states = plan.split(plan.forward_shapes(x.shape, units))
+    if saves and not all(isinstance(axis, int) for axis in x.shape):
+        raise InputError(
+            f"Gradients of the engine need known sizes, and sequences has shape {x.shape}. Export with the sizes of a "
+            "batch, or call undo() of what accelerate returned first."
+        )
     sizes = plan.residual_floats(x.shape, units) if saves else []
     operands = [x, *_given(mask)]
     shapes = [_shaped(outputs)] if plan.return_sequences else []
