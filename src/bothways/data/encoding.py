@@ -17,9 +17,7 @@ from bothways.data.spelling import VIEWS, views
 from bothways.data.tables import Table
 from bothways.data.vectors import Vectors
 from bothways.errors import DataError, ModelFileError, counted, option
-from bothways.sequences import Array, Sequences, in_order
-
-Rows = npt.NDArray[np.int64]
+from bothways.sequences import Array, Numbers, Sequences, in_order
 
 SHOWN = 3
 """So many unknown values are named."""
@@ -301,7 +299,7 @@ class Tally:
         return notices
 
 
-def gaps_of(places: pl.Series, offsets: Rows) -> npt.NDArray[np.float32]:
+def gaps_of(places: pl.Series, offsets: Numbers) -> npt.NDArray[np.float32]:
     """log(1 + the gap to the previous step), in seconds where places are times; 0 at the first step of a sequence.
 
     Example:
@@ -317,7 +315,7 @@ def gaps_of(places: pl.Series, offsets: Rows) -> npt.NDArray[np.float32]:
 
 
 def float_column(
-    table: Table, name: str, column: pl.Series, rows: Rows
+    table: Table, name: str, column: pl.Series, rows: Numbers
 ) -> tuple[pl.Series, npt.NDArray[np.bool_] | None]:
     """The column as float32 with nulls where a number is missing, and where that is, if anywhere."""
     numbers = column.cast(pl.Float32, strict=False)

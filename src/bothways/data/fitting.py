@@ -10,12 +10,12 @@ import numpy.typing as npt
 import polars as pl
 
 from bothways.data.columns import Columns
-from bothways.data.encoding import Category, Encoding, Number, Rows, as_text, float_column, gaps_of
+from bothways.data.encoding import Category, Encoding, Number, as_text, float_column, gaps_of
 from bothways.data.spelling import LEAST, VIEWS, views
 from bothways.data.tables import Table
 from bothways.data.vectors import VectorFiles, read_vectors
 from bothways.errors import DataError, InputError, counted, option
-from bothways.sequences import Sequences
+from bothways.sequences import Numbers, Sequences
 
 DISTINCT = 0.9
 """A column of text with a larger share of distinct values tells rows apart and nothing else."""
@@ -122,7 +122,7 @@ def fit_arrays(name: str, train: Sequences, categorical: Collection[int]) -> tup
     return Encoding(tuple(numbers), tuple(kinds)), notices
 
 
-def vary(gaps: npt.NDArray[np.float32], offsets: Rows) -> bool:
+def vary(gaps: npt.NDArray[np.float32], offsets: Numbers) -> bool:
     """Whether gaps, as `gaps_of` gives them, differ from one another by more than a little.
 
     Example:

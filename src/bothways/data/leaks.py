@@ -14,10 +14,9 @@ from bothways.data.columns import Columns
 from bothways.data.splits import Parts
 from bothways.data.tables import Table
 from bothways.errors import DataError, option
-from bothways.sequences import NO_LABEL, Sequences
+from bothways.sequences import NO_LABEL, Numbers, Sequences
 
 Hashes = npt.NDArray[np.uint64]
-Numbers = npt.NDArray[np.int64]
 
 ODD = np.uint64(0x9E3779B97F4A7C15)
 """An odd factor, so that it has an inverse modulo 2^64: 2^64 over the golden ratio (Knuth 1973, 6.4)."""

@@ -7,16 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from bothways.data.columns import Columns
 from bothways.data.encoding import Tally
 from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
-from bothways.sequences import NO_LABEL, Array, Sequences
-
-Rows = npt.NDArray[np.int64]
+from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
 
 MAX_STEPS = 1_000_000
 """Longer sequences are cut: 32 units both ways take 64 numbers a step, and training several times as many."""
@@ -72,7 +69,7 @@ def long_notice(count: int, max_steps: int) -> str:
 def group_rows(table: Table, columns: Columns) -> tuple[Sequences, list[str]]:
     """The rows of a table as sequences without features, sorted by name, and what the user should be told.
 
-    Rows at one place keep the order in which they stand; where the newest stand first, the reverse of it.
+    Numbers at one place keep the order in which they stand; where the newest stand first, the reverse of it.
     """
     keys = _keys(table, columns)
     count = len(table)
@@ -132,7 +129,7 @@ def _standing(keys: dict[str, pl.Series], columns: Columns, count: int) -> Seque
     return _bare(keys, columns, np.arange(count), np.append(starts, count))
 
 
-def _bare(keys: dict[str, pl.Series], columns: Columns, rows: Rows, offsets: Rows) -> Sequences:
+def _bare(keys: dict[str, pl.Series], columns: Columns, rows: Numbers, offsets: Numbers) -> Sequences:
     """These rows as sequences that begin and end at `offsets`."""
     name = columns.sequence
     ids = ("",) if name is None else tuple(keys[name].gather(rows[offsets[:-1]]).to_list())
@@ -199,7 +196,7 @@ def label_values(table: Table, name: str) -> pl.Series:
     raise DataError(f"{table.source}: the label {name!r} {kind}; labels are whole numbers, text or true/false.")
 
 
-def label_codes(table: Table, name: str, classes: Sequence[Any] = ()) -> tuple[Rows, list[Any]]:
+def label_codes(table: Table, name: str, classes: Sequence[Any] = ()) -> tuple[Numbers, list[Any]]:
     """The code of the label of each row, `NO_LABEL` where there is none, and the labels in the order of their codes.
 
     Example:
@@ -220,7 +217,7 @@ def label_codes(table: Table, name: str, classes: Sequence[Any] = ()) -> tuple[R
     return of_rows.fill_null(NO_LABEL).to_numpy(), [*classes, *others.to_list()]
 
 
-def labeled(table: Table, columns: Columns, sequences: Sequences, codes: Rows, classes: Sequence[Any]) -> Sequences:
+def labeled(table: Table, columns: Columns, sequences: Sequences, codes: Numbers, classes: Sequence[Any]) -> Sequences:
     """Sequences with labels, one per sequence where `columns.per` says so."""
     labels = codes[sequences.table_rows]
     if columns.per == "step":

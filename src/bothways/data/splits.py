@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from bothways.data.columns import Columns, Draw
@@ -18,7 +17,7 @@ from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_rows, la
 from bothways.data.sources import SPELLINGS
 from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
-from bothways.sequences import NO_LABEL, Sequences
+from bothways.sequences import NO_LABEL, Numbers, Sequences
 from bothways.tags import Scheme, scheme_of
 
 PARTS = ("train", "valid", "test")
@@ -39,8 +38,6 @@ FEW = 5
 
 RULE = b"2"
 """Part of the fingerprint of a drawn table: a model whose parts were drawn by another rule does not know them."""
-
-Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bothways.metrics.counts import Floats
 from bothways.report import figures
 from bothways.report.content import Report
 from bothways.report.html import number, row, section, table, text, wide
 from bothways.report.sentences import sentence, spans
 from bothways.sequences import Numbers
-
-Floats = npt.NDArray[np.float64]
 
 WORST = 10
 STEPS_SHOWN = 1500

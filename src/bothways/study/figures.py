@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from bothways.metrics.counts import Floats
 from bothways.report.figures import ACCENT, CLASSES, INK, SOFT, WARM, drawn
 from bothways.study.results import Comparison, SettingResult
 from bothways.study.view import marks
@@ -18,8 +18,6 @@ ROW = 22
 
 POINTS = 60
 """So many points a learning curve keeps; single batches are noise."""
-
-Floats = npt.NDArray[np.float64]
 
 
 def settings_figure(comparison: Comparison, settings: Sequence[SettingResult]) -> str:

@@ -9,17 +9,15 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bothways.errors import counted
 from bothways.metrics import Resamples, Score, interval
+from bothways.metrics.counts import Floats
 from bothways.study.factors import Setting, Value
 from bothways.study.grid import Grid, GridCell
 from bothways.study.runs import DIVERGED, FAILED, FINISHED, Run
 from bothways.study.statistics import Shares, holm, resampled_t_test, sign_flip_test, variance_shares
 from bothways.study.tasks import Task
-
-Floats = npt.NDArray[np.float64]
 
 SIGNIFICANT = 0.05
 """A difference with a smaller corrected p-value is called significant."""

@@ -11,12 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import stdtr
 
 from bothways.errors import InputError
-
-Array = npt.NDArray[np.float64]
+from bothways.metrics.counts import Floats
 
 EXACT_SEEDS, FLIPS = 14, 100_000
 """All signs of at most this many differences are tried; of more, this many random ones."""
@@ -82,7 +80,7 @@ class Shares:
     errors: Mapping[tuple[str, ...], float] = field(default_factory=dict)
 
 
-def variance_shares(scores: Array, cells: Sequence[Sequence[int]], levels: Mapping[str, int]) -> Shares:
+def variance_shares(scores: Floats, cells: Sequence[Sequence[int]], levels: Mapping[str, int]) -> Shares:
     """The share of the variance of a score that each factor explains: functional ANOVA (Hutter et al. 2014).
 
     On a full grid the score of a cell is a sum of a mean, one term a factor, one a pair of factors and so on, each with
@@ -120,7 +118,7 @@ def variance_shares(scores: Array, cells: Sequence[Sequence[int]], levels: Mappi
     return replace(shares, errors=errors)
 
 
-def _shares(scores: Array, cells: Sequence[Sequence[int]], levels: Mapping[str, int]) -> Shares:
+def _shares(scores: Floats, cells: Sequence[Sequence[int]], levels: Mapping[str, int]) -> Shares:
     full = len(cells) == math.prod(levels.values())
     centred = scores - scores.mean()  # a common shift changes nothing but roundings
     total = float((centred**2).mean() - _square(centred.mean(axis=0, keepdims=True)))
@@ -138,7 +136,7 @@ def _shares(scores: Array, cells: Sequence[Sequence[int]], levels: Mapping[str, 
     return Shares(shares, higher / whole, None if single else noise / whole, whole)
 
 
-def _square(term: Array) -> float:
+def _square(term: Floats) -> float:
     """The mean over cells of the square of a term `(cells, seeds)`, between different seeds if there are two."""
     cells, seeds = term.shape
     if seeds == 1:
@@ -147,14 +145,14 @@ def _square(term: Array) -> float:
 
 
 def _grid_terms(
-    scores: Array, cells: Sequence[Sequence[int]], levels: Mapping[str, int]
-) -> Iterator[tuple[tuple[str, ...], Array]]:
+    scores: Floats, cells: Sequence[Sequence[int]], levels: Mapping[str, int]
+) -> Iterator[tuple[tuple[str, ...], Floats]]:
     """The terms of one factor and of two, each `(cells of the factors in it, seeds)`."""
     order = sorted(range(len(cells)), key=lambda i: tuple(cells[i]))
     grid = scores[order].reshape(*levels.values(), -1)
     names = list(levels)
 
-    def mean_over_others(kept: tuple[int, ...]) -> Array:
+    def mean_over_others(kept: tuple[int, ...]) -> Floats:
         others = tuple(axis for axis in range(len(names)) if axis not in kept)
         return np.asarray(grid.mean(axis=others, keepdims=True))
 
@@ -169,8 +167,8 @@ def _grid_terms(
 
 
 def _fitted_terms(
-    scores: Array, cells: Sequence[Sequence[int]], levels: Mapping[str, int]
-) -> Iterator[tuple[tuple[str, ...], Array]]:
+    scores: Floats, cells: Sequence[Sequence[int]], levels: Mapping[str, int]
+) -> Iterator[tuple[tuple[str, ...], Floats]]:
     """The main effects by least squares, each `(values of the factor, seeds)` with mean 0."""
     contrasts = {name: np.vstack([np.eye(count - 1), -np.ones(count - 1)]) for name, count in levels.items()}
     place = np.asarray(cells)

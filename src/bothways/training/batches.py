@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bothways.sequences import Sequences
-
-Lengths = npt.NDArray[np.int64]
+from bothways.sequences import Numbers, Sequences
 
 SHAPES, FEW_STEPS = 4, 100_000
 """How many lengths training pads to at most; half as many with fewer steps, as each costs a second of compiling."""
@@ -40,7 +38,7 @@ Batches = tuple[int, npt.NDArray[np.int32]]
 """Batches of one bucket, in order: which one, and `(batches, batch)` rows of it; -1 is a place that stays empty."""
 
 
-def piece_lengths(lengths: npt.ArrayLike, window: int | None) -> Lengths:
+def piece_lengths(lengths: npt.ArrayLike, window: int | None) -> Numbers:
     """Cut sequences into equal shares of at most `window` steps; None leaves them whole.
 
     Example:

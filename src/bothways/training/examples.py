@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +14,12 @@ from bothways.errors import InputError
 from bothways.network import Network
 from bothways.runtime import check_codes
 from bothways.runtime.numbers import entering
-from bothways.sequences import NO_LABEL, Sequences
+from bothways.sequences import NO_LABEL, Array, Sequences
 from bothways.settings import Settings
 from bothways.spec import cell_spec
 from bothways.training.batches import Bucket, bucketed, piece_lengths
 from bothways.training.initializers import Floats
 from bothways.training.numbers import number_weights
-
-Array = npt.NDArray[Any]
 
 SHARE = 0.5
 """The share of the free memory that a batch may take; the data, copies of them and other programs need some, too."""

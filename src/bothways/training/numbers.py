@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from bothways.network import Network
 from bothways.runtime.numbers import numbers
-from bothways.sequences import Sequences
+from bothways.sequences import Array, Sequences
 from bothways.training.initializers import Floats
-
-Array = npt.NDArray[Any]
 
 ROWS = 200_000
 """So many steps, spread over all, are enough for quantiles."""
