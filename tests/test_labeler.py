@@ -431,7 +431,7 @@ def test_a_part_can_be_held_out() -> None:
     expected = quick(epochs=3, window=20).fit(x[:160], labels[:160], validation_data=(x[176:], labels[176:]))
     assert np.array_equal(long.fit(x, labels).predict_proba(x), expected.predict_proba(x))
     for fraction in (0, 1.0, -1, "half", True):
-        with pytest.raises(InputError, match=r"validation_fraction is .*; it must be a number between 0 and 1"):
+        with pytest.raises(InputError, match=r"validation_fraction is .*; it must be a number above 0 and below 1"):
             quick(validation_fraction=fraction).fit(X, y)
 
 
@@ -558,3 +558,11 @@ def test_what_has_a_label_can_be_demanded() -> None:
             quick(per=per).fit(GOOD[0], y)
     with pytest.raises(InputError, match="per is 'word'; it must be 'step', 'sequence' or 'auto'"):
         quick(per="word").fit(*GOOD)
+
+
+def test_verbose_prints_a_line_per_epoch(capsys: pytest.CaptureFixture[str]) -> None:
+    X = np.random.default_rng(0).normal(size=(20, 4, 1))
+    SequenceLabeler(units=2, epochs=2, verbose=True, validation_fraction=0.2).fit(X, (X[:, :, 0] > 0).astype(int))
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("epoch 1/2: loss 0.")
+    assert "valid F1 of the rarer class" in second

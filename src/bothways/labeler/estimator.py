@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from bothways.files import locked
 from bothways.labeler.examples import places, split_arrays, split_frame, validation
 from bothways.labeler.labels import read_labels, read_weights
 from bothways.network import Network
-from bothways.options import options, seconds_of
+from bothways.options import Option, options, seconds_of
 from bothways.runtime import Model
 from bothways.runtime.inputs import Array, frame_rows, is_frame
 from bothways.settings import Search
@@ -57,7 +56,8 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
 
     In a data frame (Polars, pandas) `sequence` names the column that tells sequences apart (without it all rows are one
     sequence), and `order` the one that sorts the steps. The labels are given as y, and their column must not be in X,
-    or be named in `drop`. With `per="sequence"` all rows of a sequence have the same label.
+    or be named in `drop`. With `per="sequence"` all rows of a sequence have the same label. Nothing is guessed, as it
+    is for the tables of `bothways train`: text is a category, and a number a number unless it is `categorical`.
 
     For cross-validation of one long sequence use `cv=TimeSeriesSplit(5)`; for a data frame keep sequences whole with
     `cv=GroupKFold(5)` and `groups=X["flow"]`; `bothways.labeler.scorer` makes any score work on any form of X and y.
@@ -74,6 +74,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         members: of how many networks the model may be an average, if settings are looked for.
         missing_label: a label that stands for none, such as -1; None and NaN always do.
         random_state: the seed; or None or a NumPy `RandomState`, from which one is drawn.
+        verbose: print a line after each epoch, or each setting that is tried.
         sequence: for a data frame, the column that tells sequences apart.
         order: for a data frame, the column that sorts the steps.
         features: for a data frame, the only columns to learn from.
@@ -163,6 +164,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
     members: int = Search.members
     missing_label: int | str | None = None
     random_state: int | np.integer[Any] | np.random.RandomState | None = Settings.seed
+    verbose: bool = False
     sequence: str | None = None
     order: str | None = None
     features: Sequence[str] = ()
@@ -207,24 +209,26 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         fraction = self.validation_fraction if validation_data is None else None
         if budget and validation_data is None and fraction is None:
             fraction = HELD_OUT
-        if isinstance(fraction, bool) or not (fraction is None or (isinstance(fraction, Real) and 0 < fraction < 1)):
-            raise InputError(f"validation_fraction is {fraction!r}; it must be a number between 0 and 1, or None.")
-        shares = (1.0,) if fraction is None else (1 - float(fraction), float(fraction))
+        if fraction is not None:
+            fraction = Option(HELD_OUT, "", above=0, below=1).check("validation_fraction", fraction)
+        shares = (1.0,) if fraction is None else (1 - fraction, fraction)
         X = list(X) if isinstance(X, Iterator) else X
         split = split_frame if is_frame(X) else split_arrays
         columns, classes, sequences, valid = split(self, X, y, sample_weight, settings, shares)
         if validation_data is not None:
             valid = validation(self, validation_data, columns, classes)
-        network = Network(
-            features=sequences.features,
-            classes=len(classes),
-            categories=columns.fitted.sizes,
-            per=sequences.per,
-            **{name: getattr(self, name) for name in options(Network)},
-        )
+        chosen = {name: getattr(self, name) for name in options(Network)} | {"per": sequences.per}
+        network = Network(sequences.features, len(classes), categories=columns.fitted.sizes, **chosen)
         parts = {"train": sequences} | ({} if valid is None else {"valid": valid})
         simple = baselines.fit(sequences, len(classes), network.categories, settings.seed, strong=bool(budget))
         tuned = None
+
+        def watch(report: EpochReport) -> None:
+            if self.verbose:
+                print(report)
+            if on_epoch is not None:
+                on_epoch(report)
+
         with nullcontext() if checkpoint is None else locked(Path(checkpoint)):
             if budget and valid is not None:
                 tuned = tune(
@@ -238,16 +242,16 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
                     seed=settings.seed,
                     checkpoint=None if checkpoint is None else Path(checkpoint),
                     resume=resume,
+                    on_progress=print if self.verbose else lambda progress: None,
                 )
                 network, settings, trained = tuned.network, tuned.settings, tuned.best.trained
             else:
-                trained = train(network, sequences, settings, valid, on_epoch, checkpoint, resume)
+                trained = train(network, sequences, settings, valid, watch, checkpoint, resume)
         labeler = {name: value for name, value in self.get_params().items() if _is_json(value)}
         model = trained_model(network, settings, trained, classes.tolist(), columns, parts, simple, labeler=labeler)
         self._adopt(model if tuned is None else tuned.adopted(model))
         self._sample = metrics.sample(sequences if valid is None else valid, settings.seed)
-        self.history_ = trained.history
-        self.seconds_ = trained.seconds
+        self.history_, self.seconds_ = trained.history, trained.seconds
         if trained.interrupted or (tuned is not None and tuned.interrupted):
             raise KeyboardInterrupt
         return self
@@ -340,8 +344,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         for name in ("settings", "labeler"):  # the last of which is surest
             said |= model.facts.get(name, {})
         known: dict[str, Any] = {name: said[name] for name in cls().get_params() if name in said}
-        known |= {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
-        labeler = cls(**known)
+        labeler = cls(**known | {name: tuple(value) for name, value in known.items() if isinstance(value, list)})
         labeler._adopt(model)
         return labeler
 
@@ -374,21 +377,14 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
 
     def _given(self) -> dict[str, Any]:
         """The settings that are not at their defaults, which a search keeps."""
-        known = {*options(Network), *options(Settings)} - {"seed"}
-        defaults = type(self)().get_params()
-        given = {name: value for name, value in self.get_params().items() if name in known}
-        given = {name: value for name, value in given.items() if value != defaults[name]}
-        return {name: "balanced" if name == "class_weight" else value for name, value in given.items()}
+        known, defaults = _SETTINGS, type(self)().get_params()
+        given = {name: value for name, value in self.get_params().items() if name in known and value != defaults[name]}
+        return given | ({"class_weight": "balanced"} if "class_weight" in given else {})
 
 
-SequenceLabeler.__doc__ = (SequenceLabeler.__doc__ or "").replace(
-    "SETTINGS",
-    "\n        ".join(
-        f"{name}: {option.help}"
-        for name, option in (options(Network) | options(Settings)).items()
-        if name not in ("seed", "class_weight")
-    ),
-)
+_SETTINGS = {**options(Network), **options(Settings)}
+_HELP = [f"{name}: {option.help}" for name, option in _SETTINGS.items() if name not in ("seed", "class_weight")]
+SequenceLabeler.__doc__ = (SequenceLabeler.__doc__ or "").replace("SETTINGS", "\n        ".join(_HELP))
 
 
 def _is_json(value: Any) -> bool:

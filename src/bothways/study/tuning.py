@@ -21,7 +21,7 @@ import numpy as np
 
 from bothways import interrupts
 from bothways.baselines import Scoring
-from bothways.errors import BothwaysError
+from bothways.errors import BothwaysError, counted
 from bothways.metrics import check_tags, monitored
 from bothways.network import Network
 from bothways.runtime import BaselineMember, Member, Model, decided, probabilities, tempered
@@ -105,6 +105,9 @@ class SearchProgress(NamedTuple):
     best: str
     score: float
     metric: str
+
+    def __str__(self) -> str:
+        return f"{counted(self.done, 'training')} done: best {self.metric} {self.score:.3f} ({self.best})"
 
 
 def default_budget(sequences: Sequences) -> float:

@@ -59,6 +59,12 @@ class EpochReport:
     metric: str = "macro F1"
     seconds_left: float = 0.0
 
+    def __str__(self) -> str:
+        valid = "" if self.valid_metric is None else f", valid {self.metric} {self.valid_metric:.3f}"
+        return (
+            f"epoch {self.epoch}/{self.epochs}: loss {self.loss:.4f}{valid}{' (best)' if valid and self.best else ''}"
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Trained:
