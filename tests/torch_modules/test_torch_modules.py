@@ -25,6 +25,7 @@ from tolerances import TORCH, error  # noqa: E402
 
 LENGTHS = [3, 7, 1, 5]
 BATCH, TIME, FEATURES, UNITS = len(LENGTHS), max(LENGTHS), 3, 5
+FORMS = {"packed": LENGTHS, "sorted": sorted(LENGTHS, reverse=True), "whole": [TIME] * BATCH}
 KINDS = {"lstm": (nn.LSTM, {}), "gru": (nn.GRU, {}), "rnn": (nn.RNN, {}), "relu": (nn.RNN, {"nonlinearity": "relu"})}
 
 
@@ -37,10 +38,10 @@ def pair(kind: str = "lstm", **options: Any) -> tuple[Any, Any]:
     return stock, ours
 
 
-def packed(x: Any, sort: bool = False) -> Any:
-    """`x`, batch first, as a `PackedSequence` of rows of `LENGTHS`."""
-    lengths = sorted(LENGTHS, reverse=True) if sort else LENGTHS
-    return rnn.pack_padded_sequence(x, torch.tensor(lengths), batch_first=True, enforce_sorted=sort)
+def packed(x: Any, form: str = "packed") -> Any:
+    """`x`, batch first, as a `PackedSequence`."""
+    lengths = torch.tensor(FORMS[form])
+    return rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=form == "sorted")
 
 
 def as_list(states: Any) -> list[Any]:
@@ -59,7 +60,7 @@ def numbers(module: Any, form: str, with_states: bool, seed: int = 0) -> Iterato
     x = torch.randn(*([TIME, BATCH] if time_first else [*rows, TIME]), FEATURES, requires_grad=True)
     hx = [torch.randn(layers, *rows, UNITS, requires_grad=True) for _ in range(1 + isinstance(module, nn.LSTM))]
     given = (tuple(hx) if len(hx) > 1 else hx[0]) if with_states else None
-    outputs, states = module(packed(x, form == "sorted") if form in ("packed", "sorted") else x, given)
+    outputs, states = module(packed(x, form) if form in FORMS else x, given)
     results = [data_of(outputs), *as_list(states)]
     torch.autograd.backward(results, [torch.randn(each.shape) for each in results])
     yield from (each.detach() for each in results)
@@ -71,7 +72,7 @@ def numbers(module: Any, form: str, with_states: bool, seed: int = 0) -> Iterato
 @pytest.mark.parametrize("layers", [{"num_layers": 1}, {"num_layers": 3, "dropout": 0.4}])
 @pytest.mark.parametrize("batch_first", [False, True])
 @pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("form", ["padded", "single", "packed", "sorted"])
+@pytest.mark.parametrize("form", ["padded", "single", *FORMS])
 @pytest.mark.parametrize("with_states", [False, True])
 def test_parity_with_torch(
     kind: str, bidirectional: bool, layers: dict[str, Any], batch_first: bool, bias: bool, form: str, with_states: bool
@@ -81,10 +82,10 @@ def test_parity_with_torch(
         assert error(actual, expected) < TORCH
 
 
-@pytest.mark.parametrize("sort", [False, True])
-def test_a_packed_sequence_comes_back_as_torch_packs_it(sort: bool) -> None:
+@pytest.mark.parametrize("form", FORMS)
+def test_a_packed_sequence_comes_back_as_torch_packs_it(form: str) -> None:
     stock, ours = pair(bidirectional=True)
-    given = packed(torch.randn(BATCH, TIME, FEATURES), sort)
+    given = packed(torch.randn(BATCH, TIME, FEATURES), form)
     for actual, expected in zip(ours(given)[0][1:], stock(given)[0][1:], strict=True):
         assert (actual is None) == (expected is None)
         assert actual is None or torch.equal(actual, expected)

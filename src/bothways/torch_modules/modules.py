@@ -146,14 +146,13 @@ def _run(module: Any, x: Any, states: Sequence[Any], padding: _Padding | None = 
 
 def _directions(module: Any, states: Sequence[Any]) -> Iterator[DirectionTensors]:
     cell, gates = _CELLS[module.mode]
-    order = [gates.index(gate) for gate in CELLS[cell].gates]
 
     def blocks(weight: Any) -> Any:
         """`weight`, with its gates in the order of the engine."""
-        if order == sorted(order):
+        if gates == CELLS[cell].gates:
             return weight
-        parts = weight.chunk(len(order))
-        return torch.cat([parts[i] for i in order])
+        by_gate = dict(zip(gates, weight.chunk(len(gates)), strict=True))
+        return torch.cat([by_gate[gate] for gate in CELLS[cell].gates])
 
     for i, (of_x, of_h, *biases) in enumerate(module.all_weights):
         bias = None
@@ -191,14 +190,18 @@ class _Padding:
     def __init__(self, batch_sizes: Any) -> None:
         time = torch.arange(len(batch_sizes), device="cpu")[:, None]
         rows = torch.arange(int(batch_sizes[0]), device="cpu")
-        there = rows < batch_sizes[:, None]
-        self.shape = (len(rows), len(time))
-        self.places = (rows * len(time) + time)[there]
-        self.mask = None if len(self.places) == there.numel() else there.t().contiguous()
+        self.time, self.rows, self.mask = len(time), len(rows), None
+        if batch_sizes[-1] < batch_sizes[0]:
+            there = rows < batch_sizes[:, None]
+            self.mask, self.places = there.t().contiguous(), (rows * self.time + time)[there]
 
     def pad(self, data: Any) -> Any:
-        rows = data.new_zeros(self.shape[0] * self.shape[1], data.shape[1])
-        return rows.index_copy(0, self.places, data).view(*self.shape, -1)
+        if self.mask is None:
+            return data.reshape(self.time, self.rows, -1).transpose(0, 1)
+        padded = data.new_zeros(self.rows * self.time, data.shape[1])
+        return padded.index_copy(0, self.places, data).view(self.rows, self.time, -1)
 
-    def pack(self, rows: Any) -> Any:
-        return rows.flatten(0, 1).index_select(0, self.places)
+    def pack(self, padded: Any) -> Any:
+        if self.mask is None:
+            return padded.transpose(0, 1).flatten(0, 1)
+        return padded.flatten(0, 1).index_select(0, self.places)
