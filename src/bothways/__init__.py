@@ -1,7 +1,7 @@
 """Label sequences by reading them both ways.
 
     layers            Keras 3 layers on a fused engine for the CPU: LSTM, GRU, SimpleRNN, Bidirectional
-    accelerate        puts that engine into a Keras model that exists, in place
+    accelerate        puts that engine into a model of Keras or torch that exists, in place
     SequenceLabeler   an estimator in the manner of scikit-learn: sequences in, labels for every step out
     compare           settings over many seeds: what helps, by how much, how sure that is
     load              a trained model from its file; it predicts without Keras

@@ -6,10 +6,10 @@ from typing import Any
 
 import keras
 
+from bothways.acceleration import NATIVE as NATIVE
 from bothways.layers import ops, seams
 from bothways.spec import ACTIVATIONS, cell_named
 
-NATIVE = "native"
 ORACLE = "step by step in float64, for gradient checks"
 
 _CELLS: dict[type, str] = {

@@ -10,12 +10,10 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import PackedSequence
 
-from bothways.acceleration import Acceleration, LayerReport
+from bothways.acceleration import NATIVE, Acceleration, LayerReport
 from bothways.engine import memory, torch_tensors
 from bothways.engine.memory import DirectionTensors, Options
 from bothways.spec import CELLS
-
-NATIVE = "native"
 
 # By `mode` of the module: the cell, and its gates in the order of torch.
 _CELLS = {
