@@ -87,7 +87,7 @@ def engine_of(module: Any) -> str:
 def _forward(module: Any, input: Any, hx: Any = None) -> Any:
     """What `module.forward` returns; torch gets all that the engine is not for, mistakes among it."""
     x, batch_sizes, order, back = input if isinstance(input, PackedSequence) else (input, None, None, None)
-    if batch_sizes is not None and torch.compiler.is_compiling():
+    if batch_sizes is not None and torch.compiler.is_compiling():  # shapes come of its numbers: one break, not several
         return torch.compiler.disable(_forward)(module, input, hx)
     states = [] if hx is None else list(hx) if isinstance(hx, (tuple, list)) else [hx]
     if not _fits(module, x, states, batch_sizes):
