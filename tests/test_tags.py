@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bothways.errors import InputError
 from bothways.sequences import Numbers
-from bothways.tags import Scheme, scheme_of
+from bothways.tags import LETTERS, Scheme, convert, scheme_of
 
 CLASSES = {
     "BIO": ("O", "B-x", "I-x", "B-y", "I-y"),
@@ -192,3 +194,26 @@ def test_labels_tell_iob1_from_bio(name: str) -> None:
     found = scheme_of(CLASSES[name], *joined(lists))
     assert found is not None
     assert found.name == name
+
+
+@pytest.mark.parametrize("to", LETTERS)
+def test_tags_of_another_scheme_mark_the_same_chunks(to: str) -> None:
+    generator = np.random.default_rng(0)
+    lengths = generator.integers(0, 9, 500)
+    flat = generator.choice(["O", "B-x", "I-x", "B-y", "I-y"], lengths.sum())
+    tags = [each.tolist() for each in np.split(flat, np.cumsum(lengths)[:-1])]
+    converted = convert(tags, to)
+    assert [len(each) for each in converted] == lengths.tolist()
+    assert convert(converted, "BIO") == convert(tags, "BIO")
+    classes = [f"{letter}-{kind}" for letter in sorted({*LETTERS[to], "B"}) for kind in "xy"] + ["O"]
+    scheme = scheme_of(classes)
+    assert scheme is not None
+    codes = np.array([classes.index(each) for sequence in converted for each in sequence])
+    assert not len(replace(scheme, name=to).malformed(codes, lengths))
+
+
+def test_what_is_no_tag_or_scheme_is_refused() -> None:
+    with pytest.raises(InputError, match="'Q-x' is no tag"):
+        convert([["Q-x"]], "BIO")
+    with pytest.raises(InputError, match="no scheme 'XYZ'"):
+        convert([["O"]], "XYZ")

@@ -14,6 +14,7 @@ malformed ones too, exactly as the script `conlleval` of the CoNLL shared tasks 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from bothways.errors import InputError
 from bothways.sequences import Numbers
 
 Flags = npt.NDArray[np.bool_]
@@ -165,16 +167,65 @@ def scheme_of(
         return None
     if not any(letter == "B" and {("I", kind), ("E", kind)} & pairs for letter, kind in pairs):
         return None
-    matches = [_TAG.fullmatch(str(label)) for label in unseen]
-    tags += [match.groups("") if match else ("", "") for match in matches]
+    scheme = _parsed([*matches, *(_TAG.fullmatch(str(label)) for label in unseen)])
+    if scheme.name == "BIO" and codes is not None and lengths is not None and scheme._mostly_inside(codes, lengths):
+        return replace(scheme, name="IOB1")
+    return scheme
+
+
+LETTERS = {
+    "BIO": ("B", "I", "I", "B"),
+    "IOB1": ("I", "I", "I", "I"),
+    "BIOES": ("B", "I", "E", "S"),
+    "BILOU": ("B", "I", "L", "U"),
+}
+"""Of each scheme the letters of the first step of a chunk, of one inside, of the last one, and of an only one."""
+
+
+def convert(tags: Sequence[Sequence[str]], to: str) -> list[list[str]]:
+    """The tags of sequences in another scheme; malformed ones count as `conlleval` counts them.
+
+    Args:
+        tags: of each sequence those of its steps, of any scheme.
+        to: a key of `LETTERS`.
+
+    Raises:
+        InputError: something that is no tag, or no such scheme.
+
+    Example:
+        >>> convert([["B-city", "I-city", "O", "I-name"], ["O"]], "BIOES")
+        [['B-city', 'E-city', 'O', 'S-name'], ['O']]
+    """
+    if to not in LETTERS:
+        raise InputError(f"There is no scheme {to!r}. Use one of: {', '.join(LETTERS)}.")
+    flat = list(itertools.chain.from_iterable(tags))
+    classes = sorted(set(flat) | {"O"})
+    if wrong := [each for each in classes if not _TAG.fullmatch(each)]:
+        raise InputError(f"{wrong[0]!r} is no tag. A tag is O, or a prefix such as B- or I- and a type.")
+    scheme = _parsed([_TAG.fullmatch(each) for each in classes])
+    lengths = np.array([len(each) for each in tags], np.int64)
+    found = scheme.chunks(np.array([classes.index(each) for each in flat], np.int64), lengths)
+    first, inside, last, only = LETTERS[to]
+    result, before = ["O"] * len(flat), (-1, -1, -1)
+    for sequence, kind, start, end in zip(*(each.tolist() for each in found), strict=True):
+        again = to == "IOB1" and before == (sequence, kind, start - 1)  # right after another one of its type
+        letters = (
+            ["B" if again else first, *inside * (end - start - 1), last] if end > start else ["B" if again else only]
+        )
+        named = f"-{scheme.types[kind]}" if scheme.types[kind] else ""
+        result[start : end + 1] = [letter + named for letter in letters]
+        before = sequence, kind, end
+    return [result[stop - length : stop] for length, stop in zip(lengths, np.cumsum(lengths), strict=True)]
+
+
+def _parsed(matches: Sequence[re.Match[str] | None]) -> Scheme:
+    """The scheme of classes by their letters and types; what is no tag is outside of every chunk."""
+    tags = [match.groups("") if match else ("", "") for match in matches]
     spelled = "".join(letter or "O" for letter, _ in tags)
     name = "BIO" if set(spelled) <= set("BIO") else "BIOES" if set(spelled) & set("ES") else "BILOU"
     types = tuple(sorted({kind for letter, kind in tags if letter}))
     type_of = tuple(types.index(kind) if letter else -1 for letter, kind in tags)
-    scheme = Scheme(name, spelled.translate(_LETTERS), types, type_of)
-    if name == "BIO" and codes is not None and lengths is not None and scheme._mostly_inside(codes, lengths):
-        return replace(scheme, name="IOB1")
-    return scheme
+    return Scheme(name, spelled.translate(_LETTERS), types, type_of)
 
 
 def _neighbours(codes: Numbers, lengths: Numbers, edge: int = -1) -> tuple[Numbers, Numbers]:
