@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import select
 import signal
@@ -109,28 +110,43 @@ def model() -> Model:
 
 
 def compared(path: Path, seconds: float, rounds: int) -> dict[str, Any]:
-    """Requests a second of ours and of FastAPI, in turns; and steps a second of ours with tensors as bytes."""
+    """Requests a second of ours and of FastAPI, in turns; and steps a second of ours with tensors as bytes.
+
+    Beside them what a request costs the server, and the client, of a processor: such times hardly depend on what else
+    the machine does.
+    """
     short, large, steps = short_request(), *large_request()
     found: dict[str, list[float]] = {}
     with serving(path) as ours, fastapi(path, "def") as threads, fastapi(path, "async def") as loop:
         for _ in range(rounds):
-            for name, port, request in (
-                ("bothways", ours.port, short),
-                ("FastAPI, def", threads.port, short),
-                ("FastAPI, async def", loop.port, short),
-                ("bytes", ours.port, large),
+            for name, server, request in (
+                ("bothways", ours, short),
+                ("FastAPI, def", threads, short),
+                ("FastAPI, async def", loop, short),
+                ("bytes", ours, large),
             ):
-                rate, delays = loaded(port, request, CONNECTIONS if request is short else 2, seconds)
-                found.setdefault(name, []).append(rate * (1 if request is short else steps))
-                found.setdefault(f"{name}, p99 in ms", []).append(percentile(delays, 0.99) * 1e3)
+                worked, waited = server.worked(), time.process_time()
+                rate, delays = loaded(server.port, request, CONNECTIONS if request is short else 4, seconds)
+                for what, value in (
+                    ("", rate * (1 if request is short else steps)),
+                    (", p99 in ms", percentile(delays, 0.99) * 1e3),
+                    (", µs of a processor", (server.worked() - worked) / len(delays) * 1e6),
+                    (", µs of the client's", (time.process_time() - waited) / len(delays) * 1e6),
+                ):
+                    found.setdefault(name + what, []).append(value)
     medians = {name: statistics.median(values) for name, values in found.items()}
-    best = max(medians["FastAPI, def"], medians["FastAPI, async def"])
-    return {
-        **{f"{name}, requests/s": medians[name] for name in ("bothways", "FastAPI, def", "FastAPI, async def")},
-        "times as many as FastAPI": medians["bothways"] / best,
-        "bothways, p99 in ms": medians["bothways, p99 in ms"],
-        "tensors as bytes, steps/s": medians["bytes"],
-    }
+    best = max(("FastAPI, def", "FastAPI, async def"), key=medians.__getitem__)
+    figures: dict[str, Any] = {"times as many requests/s as FastAPI": medians["bothways"] / medians[best]}
+    figures["times less of a processor"] = (
+        medians[f"{best}, µs of a processor"] / medians["bothways, µs of a processor"]
+    )
+    for name, value in medians.items():
+        figures[
+            f"{name}, {'steps' if name == 'bytes' else 'requests'}/s"
+            if ", µs" not in name and ", p99" not in name
+            else name
+        ] = value
+    return figures
 
 
 def steady(path: Path, rate: int, seconds: float) -> dict[str, Any]:
@@ -387,13 +403,18 @@ class Server:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = int(free.getsockname()[1])
         self.process = subprocess.Popen([*command, str(self.port)], stderr=subprocess.DEVNULL)
-        for _ in range(300):
+        for _ in range(600):
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{self.port}{ready}", timeout=1).close()
                 return
             except OSError:
                 time.sleep(0.1)
         raise SystemExit(f"{command[-1]} does not answer.")
+
+    def worked(self) -> float:
+        """Seconds of processors that it has used."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory(self) -> float:
         """Its resident memory in MB."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -41,15 +42,30 @@ def numbers(network: Network, values: Array, lengths: Lengths, before: Array | N
                [ 5.,  0.,  0.]])
     """
     levels, backward = values[:, : network.numeric], network.direction == "backward"
-    ends = np.cumsum(lengths)
-    first, last = np.repeat(ends - lengths, lengths), np.repeat(ends - 1, lengths)
     parts = []
     for level in LEVELS[network.levels]:
         parts.append(levels if level == "raw" else levels - _means(levels, lengths, network.direction, before))
-    for over in CHANGES[: network.changes]:
-        steps = np.arange(len(levels)) + (over if backward else -over)
-        parts.append(levels - levels[np.clip(steps, first, last)])
+    if network.changes and (time := shared_length(lengths)):
+        alike, steps = levels.reshape(-1, time, levels.shape[1]), np.arange(time)
+        for over in CHANGES[: network.changes]:
+            before_them = np.minimum(steps + over, time - 1) if backward else np.maximum(steps - over, 0)
+            parts.append((alike - alike[:, before_them]).reshape(levels.shape))
+    elif network.changes:
+        ends, steps = np.cumsum(lengths), np.arange(len(levels))
+        first, last = np.repeat(ends - lengths, lengths), np.repeat(ends - 1, lengths)
+        for over in CHANGES[: network.changes]:
+            parts.append(levels - levels[np.clip(steps + (over if backward else -over), first, last)])
     return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+
+
+def shared_length(lengths: Lengths) -> int:
+    """The length of all sequences; 0 where they differ, or there is none.
+
+    Example:
+        >>> shared_length(np.array([3, 3])), shared_length(np.array([3, 4]))
+        (3, 0)
+    """
+    return int(lengths[0]) if len(lengths) and (lengths == lengths[0]).all() else 0
 
 
 def entering(
@@ -97,10 +113,12 @@ def _means(levels: Array, lengths: Lengths, direction: str, before: Array | None
 
     Sums are taken step by step, so that they have the same bits for sequences that come in pieces.
     """
-    ends = np.cumsum(lengths)
     means, backward = np.empty_like(levels), direction == "backward"
-    changes = np.flatnonzero(np.diff(lengths, prepend=-1, append=-1))
-    for begin, end in zip(changes[:-1].tolist(), changes[1:].tolist(), strict=True):
+    ends = np.cumsum(lengths)
+    bounds = [0, len(lengths)]
+    if not shared_length(lengths):
+        bounds = np.flatnonzero(np.diff(lengths, prepend=-1, append=-1)).tolist()
+    for begin, end in pairwise(bounds):
         length = int(lengths[begin])
         together = max(1, ROWS // max(1, length))
         for first in range(begin, end, together):
