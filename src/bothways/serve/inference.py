@@ -72,9 +72,8 @@ class Inference:
             return self.run(self._unpacked, served, call, header_length)
         request = parse(call.body, header_length)
         steps = served.steps(request)
-        count = int(steps.lengths.sum())
-        if count <= served.quick and not request.parameters.get("sequence_id"):
-            return self._join(served, call, request, steps, count)
+        if steps.total <= served.quick and not request.parameters.get("sequence_id"):
+            return self._join(served, call, request, steps)
         return self.run(self._alone, served, call, request, steps)
 
     def run(self, work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
@@ -85,7 +84,7 @@ class Inference:
         """Wait for the threads."""
         self._pool.shutdown()
 
-    def _join(self, served: Served, call: Call, request: Request, steps: Steps, count: int) -> asyncio.Future[Answer]:
+    def _join(self, served: Served, call: Call, request: Request, steps: Steps) -> asyncio.Future[Answer]:
         """The answer, when the run that it shares with others is done."""
         loop = asyncio.get_running_loop()
         key = served, steps.single
@@ -94,7 +93,7 @@ class Inference:
             loop.call_soon(self._close, key, batch)
         part = _Part(call, request, steps, loop.create_future())
         batch.parts.append(part)
-        batch.steps += count
+        batch.steps += steps.total
         if batch.steps > STEPS_TOGETHER * served.quick:
             del self._open[key]
         return part.future
@@ -136,8 +135,7 @@ def _run(served: Served, parts: Sequence[_Part]) -> None:
         return
     start = 0
     for part in parts:
-        lengths = part.steps.lengths
-        end = start + int(lengths.sum() if served.model.network.per == "step" else len(lengths))
+        end = start + (part.steps.total if served.model.network.per == "step" else len(part.steps.lengths))
         try:
             results = served.results(part.steps, codes[start:end], p[start:end])
             part.future.set_result(_answer(served, part.request, results).packed(part.call))

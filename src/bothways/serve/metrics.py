@@ -73,7 +73,7 @@ class Metrics:
 
     def of(self, model: str, version: str) -> Counts:
         """The counts of a model."""
-        return self._counts.setdefault((model, version), Counts())
+        return self._counts.get((model, version)) or self._counts.setdefault((model, version), Counts())
 
     def collect(self) -> Iterable[Metric]:
         """What Prometheus's client asks for. Its own counters are called `..._total`, which Triton's are not."""

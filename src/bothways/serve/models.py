@@ -48,6 +48,7 @@ class Steps(NamedTuple):
         shape: of the outputs where there is one label per step.
         places: where the steps lie in such outputs; None if they fill them.
         single: whether values are float32, else float64; both in one array would change bits.
+        total: how many there are.
     """
 
     values: Any
@@ -55,6 +56,7 @@ class Steps(NamedTuple):
     shape: tuple[int, ...]
     places: npt.NDArray[np.bool_] | None
     single: bool
+    total: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +98,7 @@ class Served:
         quick = int(QUICK_SECONDS / min(seconds) * zeros.steps)
         return cls(path.name.removesuffix(ENDING), path, version, model, quick)
 
-    @property
+    @cached_property
     def named(self) -> dict[str, str]:
         """What an answer says of it."""
         return {"model_name": self.name, "model_version": self.version}
@@ -160,7 +162,8 @@ class Served:
             values = flat(matrix if matrix.dtype == np.float32 else matrix.astype(np.float64, copy=False))
             if self.columns:
                 values = dict(zip(self.columns, values.T, strict=True))
-        return Steps(values, lengths, shape, places, matrix is not None and matrix.dtype == np.float32)
+        total = math.prod(shape) if places is None else int(lengths.sum())
+        return Steps(values, lengths, shape, places, matrix is not None and matrix.dtype == np.float32, total)
 
     def sequences(self, parts: Sequence[Steps]) -> Sequences:
         """The sequences of several requests, as the network takes them.
@@ -189,7 +192,7 @@ class Served:
 
     def events(self, steps: Steps, first: int) -> tuple[list[Any], Any]:
         """The steps of one sequence as `Stream.push_many` takes them: places, numbered from `first`, and values."""
-        count, columns = int(steps.lengths.sum()), self.model.columns
+        count, columns = steps.total, self.model.columns
         if not self.columns or columns is None:
             return list(range(first, first + count)), steps.values
         lists = {name: array.tolist() for name, array in steps.values.items()}
@@ -278,7 +281,7 @@ def _counted(
             )
         return (None if mask.all() else mask), mask.sum(axis=1)
     if lengths is None:
-        return None, np.full(shape[0], shape[1]) if len(shape) == 2 else np.array(shape)
+        return None, np.array(shape[-1:]).repeat(shape[0] if len(shape) == 2 else 1)
     if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 0).any():
         raise InputError("lengths must be whole numbers from 0, [sequences].")
     if (lengths > shape[-1]).any() or (len(shape) == 2 and len(lengths) != shape[0]):

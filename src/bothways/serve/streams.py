@@ -133,7 +133,7 @@ class OpenSequences:
             if known is None:
                 raise InputError(f"Sequence {name!r} has not begun here: send sequence_start with its first steps.")
             stream = self._streams[known.served]
-            count = int(steps.lengths[0])
+            count = steps.total
             places, values = known.served.events(steps, known.steps)
             if any(place <= last for last, place in pairwise([known.last, *places] if known.steps else places)):
                 raise InputError("The order column must rise from step to step in a sequence that comes bit by bit.")
