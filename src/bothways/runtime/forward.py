@@ -62,13 +62,13 @@ def scores(network: Network, weights: Weights, sequences: Sequences, stack: Stac
 def padded(network: Network, weights: Weights, sequences: Sequences) -> Iterator[Padded]:
     """The sequences that have steps, those of similar length together, standardised and padded."""
     lengths = sequences.lengths
-    if time := shared_length(lengths):  # no step moves
-        of_a_call = max(1, STEPS_A_CALL // time)
+    if length := shared_length(lengths):  # no step moves
+        of_a_call = max(1, STEPS_A_CALL // length)
         for begin in range(0, len(lengths), of_a_call):
             group = np.arange(begin, min(begin + of_a_call, len(lengths)))
-            places = np.arange(begin * time, (group[-1] + 1) * time)
+            places = np.arange(begin * length, (group[-1] + 1) * length)
             found = entering(network, weights, sequences.values[places[0] : places[-1] + 1], lengths[group])
-            x = found.reshape(len(group), time, network.inputs)
+            x = found.reshape(len(group), length, network.inputs)
             if network.lookahead:
                 x = np.pad(x, ((0, 0), (0, network.lookahead), (0, 0)))
             yield Padded(x, np.ones(x.shape[:2], np.bool_), group, places)
