@@ -95,12 +95,7 @@ def missing(what: str, package: str | None, extra: str) -> MissingDependencyErro
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:
-    """A number and its noun.
-
-    Args:
-        count: how many there are.
-        noun: what one of them is called.
-        plural: what others are called; the noun with an s if not given.
+    """A number and its noun, in the plural (the noun with an s, if not given) unless there is one.
 
     Example:
         >>> counted(1, "sequence"), counted(1200, "class", "classes")

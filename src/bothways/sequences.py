@@ -194,11 +194,7 @@ class Sequences:
         return self._taken(steps, np.diff(np.append(starts, len(steps))), numbers[starts]), pieces[starts]
 
     def cut_at(self, steps: int) -> tuple[Sequences, Numbers]:
-        """Cut sequences into pieces of at most this many steps.
-
-        Returns:
-            The pieces, and for each its number in its sequence, from 0.
-        """
+        """Cut sequences into pieces of at most this many steps, each with its number in its sequence, from 0."""
         return self.cut(self.positions // steps)
 
     def backward(self) -> Sequences:
@@ -208,13 +204,9 @@ class Sequences:
         return replace(self, values=self.values[steps], rows=None if self.rows is None else self.rows[steps])
 
     def by_row(self, results: Array) -> Array:
-        """Results of all labels in the order of the rows of the table.
+        """Results `(steps, ...)` of all labels in the order of the rows of the table.
 
-        Args:
-            results: `(steps, ...)`; or `(sequences, ...)` where a sequence has one label, which each of its rows gets.
-
-        Returns:
-            `(steps, ...)`.
+        Where a sequence has one label, results are `(sequences, ...)`, and each of its rows gets that of its sequence.
         """
         if self.per == "sequence":
             results = np.repeat(results, self.lengths, axis=0)

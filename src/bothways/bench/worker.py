@@ -17,12 +17,12 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from bothways.bench.cases import CALM_SLICES, OURS, PEERS, SGEMM, Case
-from bothways.bench.peers import START, Build, Call
+from bothways.bench.peers import START, Call
 
 WARM_CALLS = 3
 WARM_SECONDS = 0.03
@@ -129,10 +129,9 @@ def facts(name: str) -> dict[str, Any]:
     return {"version": " on ".join(versions) if name.startswith("keras-") else versions[0]}
 
 
-def main(arguments: list[str], start: Mapping[str, Callable[[int], Build]] = START) -> None:
-    """Be the worker of the peer that the arguments name."""
-    name, threads = arguments
-    work(lambda: (start[name](int(threads)), facts(name)))
+def main(name: str, threads: str) -> None:
+    """Be the worker of a peer."""
+    work(lambda: (START[name](int(threads)), facts(name)))
 
 
 def work(
@@ -170,4 +169,4 @@ def _words(error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(*sys.argv[1:])

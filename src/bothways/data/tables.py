@@ -125,10 +125,7 @@ class Table:
                 raise DataError(f"{self.source}: there is no column {name!r}. {_suggestion(name, self.names)}")
 
     def place(self, row: int) -> str:
-        """How messages call a row, with its file.
-
-        Args:
-            row: its number in the table, from 0.
+        """How messages call a row, by its number from 0, with its file.
 
         Example:
             >>> Table("flows.csv", pl.DataFrame({"bytes": [12, 7]})).place(1)

@@ -120,7 +120,7 @@ class Resamples:
             self._kept[of] = kept
 
 
-def interval(draws: Floats, confidence: float = CONFIDENCE) -> tuple[float, float]:
+def interval(draws: Floats) -> tuple[float, float]:
     """The percentile interval of the scores of samples (Efron 1979); samples without a score (NaN) are left out.
 
     Example:
@@ -128,6 +128,6 @@ def interval(draws: Floats, confidence: float = CONFIDENCE) -> tuple[float, floa
         >>> round(low, 6), round(high, 6)
         (10.0, 390.0)
     """
-    tail = (1 - confidence) / 2
+    tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(draws[~np.isnan(draws)], [tail, 1 - tail])
     return float(low), float(high)

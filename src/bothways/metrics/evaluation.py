@@ -237,8 +237,6 @@ def evaluate(
     asked: float | None = None,
     hours: float | None = None,
     unseen_words: npt.NDArray[np.bool_] | None = None,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
 ) -> Evaluation:
     """Evaluate a model in every way that there is here.
 
@@ -254,8 +252,6 @@ def evaluate(
         asked: the false-alarm rate that the threshold was chosen for.
         hours: how long all sequences together took.
         unseen_words: `(steps,)` whether training never saw the word of a step; None where steps have no words.
-        resamples: how many samples of sequences are drawn for the intervals.
-        seed: of the draws.
 
     Raises:
         InputError: arrays that do not fit, no labels, or a threshold without a class.
@@ -291,7 +287,7 @@ def evaluate(
         due = int(support[code])
         alarms = Alarms(float(threshold), asked, hits + false, false, due, len(labels) - due, hours)
     resampled = np.flatnonzero(counts.support.any(axis=1))
-    samples = Resamples([len(resampled)], times=resamples, seed=seed)
+    samples = Resamples([len(resampled)])
 
     def drawn(*arrays: Array) -> list[Floats]:
         return samples.with_whole(*(array[resampled] for array in arrays))
@@ -327,7 +323,6 @@ def evaluate(
         },
         intervals=intervals,
         resampled=len(resampled),
-        resamples=resamples,
         positive=None if threshold is None else classes[code],
         alarms=alarms,
         entities=entities,

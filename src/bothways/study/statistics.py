@@ -20,7 +20,7 @@ EXACT_SEEDS, FLIPS = 14, 100_000
 """All signs of at most this many differences are tried; of more, this many random ones."""
 
 
-def sign_flip_test(differences: Sequence[float], seed: int = 0) -> float:
+def sign_flip_test(differences: Sequence[float]) -> float:
     """The two-sided p-value of the mean of paired differences, one for each seed; with n it is at least 2 / 2**n.
 
     Where neither side is better, each difference is as likely to have the other sign (Fisher 1935; Dror et al. 2018
@@ -31,7 +31,7 @@ def sign_flip_test(differences: Sequence[float], seed: int = 0) -> float:
     if len(x) <= EXACT_SEEDS:
         signs = 1 - 2 * ((np.arange(2 ** len(x))[:, None] >> np.arange(len(x))) & 1)
         return float((np.abs(signs @ x) >= observed).mean())
-    signs = np.random.default_rng(seed).integers(0, 2, (FLIPS, len(x)), np.int8) * 2 - 1
+    signs = np.random.default_rng(0).integers(0, 2, (FLIPS, len(x)), np.int8) * 2 - 1
     return float((1 + (np.abs(signs @ x) >= observed).sum()) / (1 + FLIPS))
 
 
