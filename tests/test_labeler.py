@@ -238,7 +238,7 @@ GOOD = some_data([3, 4])
         (GOOD[0], [[[1, 0], [1], [0]], [0] * 4], r"y\[0\] has labels of the types list"),
         (5, [0, 1], "X is of type int"),
         ([], [], "X has no steps in its 0 sequences"),
-        ([np.zeros((0, 2))], [[]], "X has no steps in its 1 sequences"),
+        ([np.zeros((0, 2))], [[]], "X has no steps in its 1 sequence"),
     ],
 )
 def test_wrong_data_are_refused(X: Any, y: Any, message: str) -> None:
@@ -250,7 +250,7 @@ def test_wrong_data_are_refused(X: Any, y: Any, message: str) -> None:
     ("data", "message"),
     [
         ((GOOD[0], [[1] * 3, [0] * 4]), "validation y has no label that training saw; it saw 'high', 'low'"),
-        ((GOOD[0], GOOD[1][:1]), "validation y has labels for 1 sequences; validation X has 2"),
+        ((GOOD[0], GOOD[1][:1]), "validation y has labels for 1 sequence; validation X has 2"),
         (([np.zeros((3, 1))], [["low"] * 3]), r"validation X\[0\] has 1 features; it needs 2"),
         (([], []), "validation X has no steps"),
         (GOOD[0], "validation_data must be a pair"),

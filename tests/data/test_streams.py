@@ -237,7 +237,7 @@ def test_a_full_disk_is_said(tmp_path: Path, ending: str) -> None:
     code = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"
-        "from test_streams import *; from bothways.errors import DataError\n"
+        "sys.path.append('..'); from test_streams import *; from bothways.errors import DataError\n"
         "try: label_all(sys.argv[1], Path(sys.argv[2]))\n"
         "except DataError as error: print(error)"
     )
@@ -255,7 +255,7 @@ def test_what_csv_cannot_hold_is_said(tmp_path: Path) -> None:
 
 def test_memory_does_not_grow_with_the_table(tmp_path: Path) -> None:
     code = (
-        "import sys; from test_streams import *\n"
+        "import sys; sys.path.append('..'); from test_streams import *\n"
         "label_all(sys.argv[1], Path(sys.argv[2]), rows=50_000)\n"
         "print(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])"
     )
