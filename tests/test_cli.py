@@ -22,6 +22,8 @@ from rich.console import Console
 import bothways
 from bothways import demo, jobs
 from bothways.cli import app, display, main
+from bothways.cli.display import _duration
+from bothways.cli.measurements import _ms
 from bothways.errors import ModelFileError
 from bothways.network import Network
 from bothways.options import Option, options
@@ -751,3 +753,8 @@ def test_the_occupancy_of_a_room(shared_data: Path, run: Run, tmp_path: Path) ->
     scores = json.loads(out)
     assert (scores["split"], scores["sequences"], scores["steps"]) == ("test", 8, 9752)
     assert [of["support"] for of in scores["classes"].values()] == [7703, 2049]
+
+
+def test_times_have_units_and_three_digits() -> None:
+    assert [_duration(seconds) for seconds in (4.4, 75, 7300)] == ["4 s", "1:15 min", "2:01 h"]
+    assert [_ms(ms) for ms in (0.01234, 1.234, 123.4, 1234.5, None)] == ["0.0123", "1.23", "123", "1234", ""]

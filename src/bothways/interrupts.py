@@ -145,10 +145,7 @@ def _end_at_signals(reading: int) -> None:
 
 
 def _children() -> list[int]:
-    """The processes that this one has started, but for those that clean up after them and end by themselves.
-
-    Without pathlib, which another thread may be importing.
-    """
+    """The processes that this one has started, without pathlib, which another thread may be importing."""
     found: list[int] = []
     for task in os.listdir("/proc/self/task"):  # noqa: PTH208
         with open(f"/proc/self/task/{task}/children") as children:  # noqa: PTH123

@@ -8,7 +8,7 @@ import pytest
 
 from bothways.data import read_and_split
 from bothways.data.encoding import Encoding, Tally
-from bothways.data.spelling import VIEWS
+from bothways.data.spelling import VIEWS, views
 from bothways.data.tables import Table
 from bothways.errors import ModelFileError
 
@@ -78,3 +78,7 @@ def test_empty_fields_are_words_of_their_own_or_unknown() -> None:
     tally = Tally()
     columns.fitted.encode(Table("words", frame), None, parts.train, tally)
     assert not tally.unknown
+
+
+def test_the_shape_of_words() -> None:
+    assert views("shape", pl.Series(["iPhones", "USA", "1:30", "e-mail"])).to_list() == ["xXxx", "XX", "d:dd", "x-xx"]

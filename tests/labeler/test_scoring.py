@@ -12,6 +12,7 @@ from sklearn.metrics import f1_score, make_scorer, roc_auc_score
 from sklearn.model_selection import GridSearchCV, cross_val_score, learning_curve
 
 from bothways.labeler import scorer
+from bothways.labeler.scoring import _flat
 
 GENERATOR = np.random.default_rng(0)
 X = [GENERATOR.normal(size=(n, 1)) for n in (3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8)]
@@ -84,3 +85,8 @@ def test_it_works_wherever_scikit_learn_scores() -> None:
 def test_there_is_no_such_scorer() -> None:
     with pytest.raises(ValueError, match="f2_macro"):
         scorer("f2_macro")
+
+
+def test_values_of_all_labels_as_one_array() -> None:
+    assert _flat([[1, 2], [3]]).tolist() == [1, 2, 3]
+    assert _flat(np.zeros((2, 3, 4)), axes=1).shape == (6, 4)

@@ -19,7 +19,8 @@ from bothways.runtime import Member, Model, decided, tempered
 from bothways.sequences import Sequences
 from bothways.study.factors import DataShape, Setting
 from bothways.study.held_out import HeldOut
-from bothways.study.plan import CHOICES, FIRST, SearchPlan, Trial, Tried
+from bothways.study.plan import CHOICES, FIRST, SearchPlan, Trial, Tried, _batch_size
+from bothways.study.pool import _batches
 from bothways.study.trials import folds
 from bothways.study.tuning import SearchProgress, Tuned, default_budget, tune
 from bothways.tags import scheme_of
@@ -261,3 +262,13 @@ def test_trees_may_be_members_where_labels_of_steps_go_by_thresholds() -> None:
     model = Model(tuned.members, (0, 1), temperature=tuned.temperature, threshold=tuned.threshold)
     assert "trees" in model.summary["averaged with"]
     assert (model.decide(model.probabilities(new)) == new.labels).mean() > 0.97
+
+
+def test_few_sequences_are_learned_a_few_at_a_time() -> None:
+    sizes = [_batch_size(Sequences(np.zeros((n, 1)), np.ones(n, np.int64))) for n in (20, 3000, 20_000)]
+    assert sizes == [8, 16, 64]
+
+
+def test_batches_of_runs_grow_smaller() -> None:
+    batches = _batches([(Setting(), seed) for seed in range(10)], 2, singly=False)
+    assert [len(seeds) for _, seeds in batches] == [3, 2, 2, 1, 1, 1]

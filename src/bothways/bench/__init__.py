@@ -1,9 +1,5 @@
 """How fast the engine is, beside whatever peers are installed.
 
-    measure           runs the cases and gives a `Benchmark`
-    Case, Shape       what is measured
-    PEERS             who it can be measured against
-
 The process that measures holds no numbers itself: ours, every peer and NumPy's matrix product each work in a
 process of their own (`bothways.bench.worker`), which takes turns with the others for short slices of time.
 Importing this package needs the standard library only.

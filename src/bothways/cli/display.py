@@ -162,12 +162,7 @@ def _epoch_words(report: EpochReport) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """A time in seconds, minutes or hours.
-
-    Example:
-        >>> [_duration(seconds) for seconds in (4.4, 75, 7300)]
-        ['4 s', '1:15 min', '2:01 h']
-    """
+    """A time in seconds, minutes or hours: 4 s, 1:15 min, 2:01 h."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     small, unit = (seconds, "min") if seconds < 3600 else (seconds / 60, "h")

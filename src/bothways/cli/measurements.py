@@ -124,12 +124,7 @@ def _ratio(m: Measurement) -> Text:
 
 
 def _ms(ms: float | None) -> str:
-    """A time with three digits, or nothing.
-
-    Example:
-        >>> [_ms(ms) for ms in (0.01234, 1.234, 123.4, 1234.5, None)]
-        ['0.0123', '1.23', '123', '1234', '']
-    """
+    """A time with three digits: 0.0123, 1.23, 123, 1234; or nothing."""
     if ms is None:
         return ""
     return f"{ms:.0f}" if ms >= 100 else f"{ms:#.3g}"

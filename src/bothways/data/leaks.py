@@ -136,11 +136,8 @@ def refuse_leaks(
 
 
 def _telling_length(pair: list[tuple[Sequences, Hashes]]) -> int:
-    """How many steps must be alike before chance is no explanation, if steps were drawn independently.
-
-    A step is like another with probability sum(p^2) over all that it can be; among n x m pairs of places, chance shows
-    a run of k with probability of at most n m (sum p^2)^k.
-    """
+    """How many steps must be alike before chance is no explanation, if steps were drawn independently."""
+    # Among n x m pairs of places, chance shows a run of k with probability of at most n m (sum p^2)^k.
     (_, first), (_, second) = pair
     both = np.sort(np.concatenate([first, second]))
     counts = np.diff(np.flatnonzero(np.diff(both, prepend=~both[:1], append=~both[-1:])))
@@ -259,12 +256,7 @@ def _sampled(part: Sequences, columns: int) -> Numbers:
 
 
 def _tree(part: Sequences, steps: Numbers) -> Callable[[pl.Series], tuple[float, float]]:
-    """How well a column tells the labels of steps, by a small decision tree on whole sequences that it has not seen.
-
-    Returns:
-        A function of a column `(steps,)`: the share of labels that it gives right, and the share of the uncertainty
-        about them that it takes away; both 0 where it is not `BETTER` than the commonest label.
-    """
+    """A function from a column to the share of labels that a tree tells right by it, and of uncertainty taken away."""
     # Importing scikit-learn takes most of a second, which is no price for asking for --help.
     from sklearn.metrics import homogeneity_score
     from sklearn.model_selection import GroupKFold

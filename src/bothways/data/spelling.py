@@ -26,12 +26,7 @@ def _edge(text: pl.Series, length: int) -> pl.Series:
 
 
 def _shape(text: pl.Series) -> pl.Series:
-    """X for a capital, x for another letter, d for a digit; two stand for any longer run of them.
-
-    Example:
-        >>> _shape(pl.Series(["iPhones", "USA", "1:30", "e-mail"])).to_list()
-        ['xXxx', 'XX', 'd:dd', 'x-xx']
-    """
+    """X for a capital, x for another letter, d for a digit; two for any longer run: iPhones is xXxx, 1:30 is d:dd."""
     shape = text.str.head(LONGEST)
     for pattern, sign in SIGNS.items():
         shape = shape.str.replace_all(pattern, sign)

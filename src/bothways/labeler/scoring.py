@@ -64,12 +64,7 @@ class _Flat(ClassifierMixin, BaseEstimator):
 
 
 def _flat(values: Any, axes: int = 0) -> npt.NDArray[Any]:
-    """Values of all labels, each with so many axes of its own, as one array.
-
-    Example:
-        >>> _flat([[1, 2], [3]]).tolist(), _flat(np.zeros((2, 3, 4)), axes=1).shape
-        ([1, 2, 3], (6, 4))
-    """
+    """Values of all labels, each with so many axes of its own, as one array."""
     ragged = not hasattr(values, "dtype") or (values.dtype == object and len(values) and np.ndim(values[0]) > axes)
     if ragged and len(values) and np.ndim(values[0]) > axes:
         values = np.concatenate([np.asarray(each) for each in values if len(each)] or [np.empty(0)])

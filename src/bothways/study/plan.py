@@ -212,11 +212,6 @@ class SearchPlan:
 
 
 def _batch_size(train: Sequences) -> int:
-    """Few sequences are learned a few at a time, many more at once.
-
-    Example:
-        >>> [_batch_size(Sequences(np.zeros((n, 1)), np.ones(n, np.int64))) for n in (20, 3000, 20_000)]
-        [8, 16, 64]
-    """
+    """Few sequences are learned a few at a time (20: 8), many more at once (3,000: 16; 20,000: 64)."""
     pieces = len(train) + train.steps // int(Settings.window or 1000)
     return int(2 ** np.clip(np.log2(pieces / 200).round(), 3, 6))

@@ -136,12 +136,7 @@ def processes(workers: int | None) -> int:
 
 
 def _batches(wanted: Sequence[RunId], processes: int, singly: bool) -> Iterator[Batch]:
-    """The runs, with others of their setting, which is compiled once; fewer and fewer, lest one process ends last.
-
-    Example:
-        >>> [len(seeds) for _, seeds in _batches([(Setting(), seed) for seed in range(10)], 2, singly=False)]
-        [3, 2, 2, 1, 1, 1]
-    """
+    """The runs, with others of their setting, which is compiled once; fewer and fewer, lest one process ends last."""
     if singly:
         yield from ((setting, (seed,)) for setting, seed in wanted)
         return
