@@ -385,7 +385,7 @@ def test_the_widest_table_fits(capsys: pytest.CaptureFixture[str], monkeypatch: 
     machine = {"processor": "some", "threads": 2, "instruction_set": "avx512", "other_work": 0.2}
     cases = [Case(Shape(256, 1000, 300, 1024), mode=mode) for mode in MODES]
     report = Benchmark([Measurement(case, ms, 1.0, ("torch",), 0.2) for case in cases], machine, {"torch": "died"})
-    measurements.show_report(report, None)
+    measurements.show_benchmark(report, None)
     measurements.say_reasons(report)
     out, err = capsys.readouterr()
     assert "busy: share of the processors" in out

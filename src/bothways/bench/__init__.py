@@ -5,8 +5,8 @@ process of their own (`bothways.bench.worker`), which takes turns with the other
 Importing this package needs the standard library only.
 """
 
+from bothways.bench.benchmark import Benchmark, Measurement
 from bothways.bench.cases import DTYPES, MODES, PEERS, SHAPES, Case, Shape, choose_peers, choose_shapes
-from bothways.bench.report import Benchmark, Measurement
 from bothways.bench.rounds import measure
 
 __all__ = [

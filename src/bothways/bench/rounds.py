@@ -19,8 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bothways.bench.benchmark import Benchmark, Measurement
 from bothways.bench.cases import CALM_SLICES, OURS, PEERS, SGEMM, SGEMM_SIZE, Case, choose_peers
-from bothways.bench.report import Benchmark, Measurement
 from bothways.errors import InputError
 
 ROUNDS = 12

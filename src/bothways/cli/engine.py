@@ -92,19 +92,19 @@ def bench(
     path = check_output(save, (".json",)) if save else None
     measurements.say_missing_peers(bench.choose_peers(wanted)[1])
     with display.bar(each=True) as (_, show):
-        report = bench.measure(
+        benchmark = bench.measure(
             cases,
             wanted,
             threads=threads,
             seconds=seconds,
             on_progress=lambda done, count, what: show(done, count, what, f"{min(int(done) + 1, count)}/{count}"),
         )
-    measurements.say_reasons(report)
+    measurements.say_reasons(benchmark)
     if path:
-        report.save(path)
+        benchmark.save(path)
     if as_json:
-        print_json([measurement.to_json() for measurement in report.measurements])
+        print_json([measurement.to_json() for measurement in benchmark.measurements])
     else:
-        measurements.show_report(report, path)
-    if len(report.measurements) < len(cases):
+        measurements.show_benchmark(benchmark, path)
+    if len(benchmark.measurements) < len(cases):
         raise typer.Exit(1)

@@ -57,33 +57,33 @@ def say_missing_peers(missing: Mapping[str, list[str]]) -> None:
         say(f"Not installed: {', '.join(missing)}. To measure against them: pip install {' '.join(modules)}")
 
 
-def say_reasons(report: Benchmark) -> None:
+def say_reasons(benchmark: Benchmark) -> None:
     """Print why installed peers have no result, and whether other programs ran."""
-    for name, reason in report.reasons.items():
+    for name, reason in benchmark.reasons.items():
         if not reason.startswith("not installed"):
             say(f"{name}: {reason}")
-    if report.machine["other_work"] > OTHER_WORK:
+    if benchmark.machine["other_work"] > OTHER_WORK:
         say(
-            f"Other programs used {report.machine['other_work']:.0%} of the processors meanwhile. "
+            f"Other programs used {benchmark.machine['other_work']:.0%} of the processors meanwhile. "
             "The numbers are reliable only on a quiet machine."
         )
 
 
-def show_report(report: Benchmark, path: Path | None) -> None:
+def show_benchmark(benchmark: Benchmark, path: Path | None) -> None:
     """Print a table for each cell, mode and dtype."""
     from bothways.bench import DTYPES, PEERS
 
     console = results()
-    machine = report.machine
+    machine = benchmark.machine
     console.print(
         f"{machine['processor']}, {machine.get('instruction_set', '')}, {counted(machine['threads'], 'thread')}.\n"
         "Bidirectional, float32. Median milliseconds per call; for ours also 10^9 operations\n"
         "per second, the share of NumPy's matrix product, and the ratio to the best peer."
     )
-    if any(m.case.dtype != DTYPES[0] for m in report.measurements):
+    if any(m.case.dtype != DTYPES[0] for m in benchmark.measurements):
         console.print("bfloat16: our matrix products use bfloat16 numbers; everything else uses float32.")
-    for kind in dict.fromkeys((m.case.cell, m.case.mode, m.case.dtype) for m in report.measurements):
-        of_table = [m for m in report.measurements if (m.case.cell, m.case.mode, m.case.dtype) == kind]
+    for kind in dict.fromkeys((m.case.cell, m.case.mode, m.case.dtype) for m in benchmark.measurements):
+        of_table = [m for m in benchmark.measurements if (m.case.cell, m.case.mode, m.case.dtype) == kind]
         title = " ".join(kind[:2] if kind[2] == DTYPES[0] else kind)
         peers = [name for name in PEERS if any(name in m.ms for m in of_table)]
         titles = [PEERS[name].title.replace(" ", "\n") for name in peers]
@@ -106,9 +106,9 @@ def show_report(report: Benchmark, path: Path | None) -> None:
                 *([Text(f"{m.other_work:.0%}", "bold red") if m.other_work > OTHER_WORK else ""] if busy else []),
             )
         console.print(grid)
-    if any(m.disturbed for m in report.measurements):
+    if any(m.disturbed for m in benchmark.measurements):
         console.print("* Other programs kept its processors busy all the time: unreliable.")
-    if any(m.other_work > OTHER_WORK for m in report.measurements):
+    if any(m.other_work > OTHER_WORK for m in benchmark.measurements):
         console.print("busy: share of the processors used by other programs. Measure these rows again.")
     if path:
         console.print(f"Saved: {path}", soft_wrap=True)

@@ -60,14 +60,14 @@ def rows_table(name: str, rows: Sequence[Mapping[str, Any]], encoding: Encoding)
                 f"{name}, row {place + 1}: there is no {column!r}. Give null (None) where it is empty."
             ) from None
 
-    numbers = {number.name: fields(number.name) for number in encoding.numbers}
-    for column, values in numbers.items():
-        for i, value in enumerate(values):
-            if value is not None and not isinstance(value, Real):
-                raise DataError(f"{name}, row {i + 1}, column {column!r} holds {value!r}, which is no number.")
+    def number(column: str, place: int, value: Any) -> float | None:
+        if not isinstance(value, Real | None):
+            raise DataError(f"{name}, row {place}, column {column!r} holds {value!r}, which is no number.")
+        return None if value is None else float(value)
+
     series = [
-        pl.Series(column, [None if value is None else float(value) for value in values], pl.Float64)
-        for column, values in numbers.items()
+        pl.Series(column, [number(column, place, value) for place, value in enumerate(fields(column), 1)], pl.Float64)
+        for column in (each.name for each in encoding.numbers)
     ]
     series += [pl.Series(column, list(map(_text, fields(column))), pl.String) for column in encoding.texts]
     return Table(name, pl.DataFrame(series))

@@ -11,7 +11,7 @@ import polars as pl
 from bothways.data.clocks import HEAD, clock_rank, moves, numbers_of, one_run_each, steps_of, words
 from bothways.data.guess import Guess
 from bothways.data.sources import SPELLINGS
-from bothways.data.tables import Table
+from bothways.data.tables import TEXT, Table
 from bothways.data.words import SENTENCE
 from bothways.errors import DataError, option
 
@@ -41,8 +41,6 @@ MANY_KINDS = 1024
 
 FEW_KINDS = 512
 """Whole numbers of fewer values than these, spread widely, may be categories."""
-
-TEXT = (pl.String, pl.Categorical, pl.Enum)
 
 
 def guess_label(table: Table, names: Collection[str]) -> Guess:

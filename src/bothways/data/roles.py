@@ -13,7 +13,7 @@ from bothways.data.columns import Columns
 from bothways.data.fields import DOUBT, not_numbers
 from bothways.data.guess import Guess
 from bothways.data.guesses import guess_categories, guess_label, guess_sequence, guess_split, guess_words
-from bothways.data.tables import MADE, SPLIT, Table
+from bothways.data.tables import MADE, SPLIT, TEXT, Table
 from bothways.errors import DataError, InputError, counted, option
 from bothways.network import PERS
 
@@ -282,4 +282,4 @@ def _kind(table: Table, name: str, missing: bool = False) -> str:
         return "numbers"
     if dtype.is_temporal():
         return "a date or time"
-    return "text" if isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)) else f"of type {dtype}"
+    return "text" if isinstance(dtype, TEXT) else f"of type {dtype}"

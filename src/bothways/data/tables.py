@@ -26,6 +26,8 @@ ROW = "data row {} (the first is 1)"
 SPLIT, MADE = "split", "made of the names of the files"
 """The column that says which file a row is of, where files are called train, test and so on; and the word about it."""
 
+TEXT = (pl.String, pl.Categorical, pl.Enum)
+
 MANY_READS = 32
 """From so many columns on, reads of a file take further columns along."""
 
@@ -278,7 +280,7 @@ def _group(dtype: pl.DataType) -> str:
     """Types of one group can stand in one column."""
     if dtype.is_numeric():
         return "numbers"
-    if isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)):
+    if isinstance(dtype, TEXT):
         return "text"
     if isinstance(dtype, (pl.Date, pl.Datetime)):
         return "times"
