@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -119,34 +120,31 @@ def compared(path: Path, seconds: float, rounds: int) -> dict[str, Any]:
     found: dict[str, list[float]] = {}
     with serving(path) as ours, fastapi(path, "def") as threads, fastapi(path, "async def") as loop:
         for _ in range(rounds):
-            for name, server, request in (
-                ("bothways", ours, short),
-                ("FastAPI, def", threads, short),
-                ("FastAPI, async def", loop, short),
-                ("bytes", ours, large),
+            for name, server, request, connections in (
+                ("bothways", ours, short, CONNECTIONS),
+                ("FastAPI, def", threads, short, CONNECTIONS),
+                ("FastAPI, async def", loop, short, CONNECTIONS),
+                ("bytes", ours, large, 4),
             ):
                 worked, waited = server.worked(), time.process_time()
-                rate, delays = loaded(server.port, request, CONNECTIONS if request is short else 4, seconds)
+                rate, delays = loaded(server.port, request, connections, seconds)
                 for what, value in (
-                    ("", rate * (1 if request is short else steps)),
-                    (", p99 in ms", percentile(delays, 0.99) * 1e3),
-                    (", µs of a processor", (server.worked() - worked) / len(delays) * 1e6),
-                    (", µs of the client's", (time.process_time() - waited) / len(delays) * 1e6),
+                    ("requests/s", rate),
+                    ("µs of a processor", (server.worked() - worked) / len(delays) * 1e6),
+                    ("µs of the client's", (time.process_time() - waited) / len(delays) * 1e6),
+                    ("p99 in ms", percentile(delays, 0.99) * 1e3),
                 ):
-                    found.setdefault(name + what, []).append(value)
+                    found.setdefault(f"{name}, {what}", []).append(value)
     medians = {name: statistics.median(values) for name, values in found.items()}
-    best = max(("FastAPI, def", "FastAPI, async def"), key=medians.__getitem__)
-    figures: dict[str, Any] = {"times as many requests/s as FastAPI": medians["bothways"] / medians[best]}
-    figures["times less of a processor"] = (
-        medians[f"{best}, µs of a processor"] / medians["bothways, µs of a processor"]
-    )
-    for name, value in medians.items():
-        figures[
-            f"{name}, {'steps' if name == 'bytes' else 'requests'}/s"
-            if ", µs" not in name and ", p99" not in name
-            else name
-        ] = value
-    return figures
+    best = max("FastAPI, def", "FastAPI, async def", key=lambda name: medians[f"{name}, requests/s"])
+    return {
+        "times the requests/s of FastAPI": medians["bothways, requests/s"] / medians[f"{best}, requests/s"],
+        "FastAPI's processor per request, in ours": (
+            medians[f"{best}, µs of a processor"] / medians["bothways, µs of a processor"]
+        ),
+        "bytes, steps/s": medians["bytes, requests/s"] * steps,
+        **medians,
+    }
 
 
 def steady(path: Path, rate: int, seconds: float) -> dict[str, Any]:
@@ -279,7 +277,7 @@ def wrong_request(rng: random.Random) -> bytes:
     tensor: dict[str, Any] = {"name": "sequences", "shape": [1, 10, 4], "datatype": "FP32", "data": [0.5] * 40}
     more: dict[str, Any] = {"name": rng.choice(["lengths", "mask", "x"]), "shape": [1], "datatype": "INT64"}
     message: dict[str, Any] = {"id": "a", "parameters": {}, "inputs": [tensor], "outputs": [{"name": "labels"}]}
-    headers, line, kind, behind = ["Host: localhost"], f"POST {INFER} HTTP/1.1", rng.randrange(8), b""
+    headers, line, kind, behind = ["Host: localhost"], f"POST {INFER} HTTP/1.1", rng.randrange(9), b""
     if kind < 3:  # JSON with something odd somewhere
         if rng.random() < 0.3:
             more["data"] = rng.choice(ODD)
@@ -294,6 +292,10 @@ def wrong_request(rng: random.Random) -> bytes:
         behind = rng.randbytes(rng.choice([0, 10, 160, 1000]))
         headers.append(f"Inference-Header-Content-Length: {rng.choice([len(json.dumps(message)), 0, 10**30, -1, 'x'])}")
     body = rng.randbytes(rng.randrange(2000)) if kind == 4 else json.dumps(message).encode() + behind
+    if kind == 8:  # compressed, but cut off, something else, or far larger than it looks
+        packed = zlib.compress(rng.choice([body, bytes(4 << 20)]), wbits=rng.choice([31, 15]))
+        body = rng.choice([packed, packed[: rng.randrange(len(packed))], body])
+        headers.append(f"Content-Encoding: {rng.choice(['gzip', 'deflate', 'br'])}")
     length: Any = len(body)
     if kind == 5:
         length = rng.choice([length, 0, -1, "x", 10**20, length + 5, f"{length}, {length}"])

@@ -109,11 +109,14 @@ def probabilities(z: Floats) -> Floats:
         >>> probabilities(np.array([[0.0], [np.log(3)]])).round(6).tolist()
         [[0.5, 0.5], [0.25, 0.75]]
     """
-    if z.shape[-1] == 1:  # NumPy reduces an axis of two in a tenth of the time if it is the first one
+    if z.shape[-1] == 1:  # by columns: NumPy takes ten times as long to reduce an axis of two
         z = z[..., 0]
-        p = np.exp(np.stack([np.zeros_like(z), z]) - np.maximum(z, 0))
-        p /= p[0] + p[1]
-        return np.stack([p[0], p[1]], axis=-1)
+        highest = np.maximum(z, 0)
+        first, second = np.exp(-highest), np.exp(z - highest)
+        p = np.empty((*z.shape, 2), first.dtype)
+        p[..., 0], p[..., 1] = first, second
+        p /= (first + second)[..., None]
+        return p
     p = np.exp(z - z.max(axis=-1, keepdims=True))
     return np.asarray(p / p.sum(axis=-1, keepdims=True))
 
