@@ -77,7 +77,8 @@ def entering(
     """
     found = numbers(network, values, lengths, before)
     result = np.empty((len(values), network.inputs), np.float32)
-    result[:, network.channels :] = values[:, network.numeric :]
+    if network.categories:
+        result[:, network.channels :] = values[:, network.numeric :]
     for first in range(0, len(found), ROWS):
         some = slice(first, first + ROWS)
         z = np.subtract(found[some], weights["input/mean"], dtype=np.float64)

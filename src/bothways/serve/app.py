@@ -42,7 +42,7 @@ MOST_LOOKAHEAD = 10_000
 MOST_NOTICES = 4096
 """Characters of notices in a header of an answer."""
 
-OPEN = (*FILES, "/v2/health/live", "/v2/health/ready")
+OPEN = frozenset({*FILES, "/v2/health/live", "/v2/health/ready"})
 """What is answered without a key: it tells nothing of the models."""
 
 STREAM = "/stream/"

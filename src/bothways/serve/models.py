@@ -243,8 +243,8 @@ class Served:
         return {int: "INT64", str: "BYTES", bool: "BOOL"}[type(self.model.classes[0])]
 
     def _check_matrix(self, matrix: Array, inputs: Mapping[str, Array]) -> None:
-        if others := sorted(inputs.keys() - {SEQUENCES}):
-            raise InputError(f"There is no input {others[0]!r} beside {SEQUENCES!r}, {LENGTHS!r} and {MASK!r}.")
+        if others := inputs.keys() - {SEQUENCES}:
+            raise InputError(f"There is no input {min(others)!r} beside {SEQUENCES!r}, {LENGTHS!r} and {MASK!r}.")
         if "BYTES" in self.columns.values() or len(self.columns) > self._width:
             raise InputError(f"This model needs an input for each column: {', '.join(self.columns)}.")
         if matrix.ndim not in (2, 3) or matrix.shape[-1] != self._width or matrix.dtype.kind not in "fiu":

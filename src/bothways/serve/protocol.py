@@ -168,7 +168,7 @@ def _tensor(tensor: Any, body: bytes, at: int) -> tuple[str, Array, int]:
         or min(shape) < 1
     ):
         raise InputError(f"Input {name!r}: shape must be a list of 1 to {MOST_AXES} whole numbers from 1.")
-    if type(datatype) is not str or datatype not in (*DTYPES, "BYTES"):
+    if type(datatype) is not str or (datatype not in DTYPES and datatype != "BYTES"):
         raise InputError(f"Input {name!r}: datatype must be one of: {', '.join(DTYPES)}, BYTES.")
     size = math.prod(shape)
     length = _typed(tensor, "parameters", dict, {}).get("binary_data_size")
