@@ -13,11 +13,14 @@ from bothways.layers.eligibility import differs_from_stock, engine_of_both, is_s
 from bothways.layers.native import (
     CarriesStates,
     JitAsTheEngineCan,
+    by_cell_of,
+    cast,
     check_sequences,
     check_states,
     checked_mask,
     direction_of,
     dropout_of,
+    flat,
     floats_of,
     last_output,
     options_of,
@@ -122,15 +125,15 @@ def run_both(
     check_merge_mode(wrapper.merge_mode, *(layer.cell.output_size for layer in layers))
     check_sequences(layers, sequences)
     mask = checked_mask(mask, sequences)
-    sequences = K.cast(sequences, layers[0].compute_dtype)
+    sequences = cast(sequences, layers[0].compute_dtype)
     initial_states = _initial_states(layers, sequences, initial_state)
     run = _one_after_the_other if any(map(is_stack, layers)) else _side_by_side
     outputs, by_cell = run(layers, sequences, initial_states, mask, training, wrapper.return_sequences)
-    by_cell = keras.tree.map_structure(lambda state: K.cast(state, layers[0].compute_dtype), by_cell)
+    by_cell = [[[cast(one, layers[0].compute_dtype) for one in of] for of in side] for side in by_cell]
     for layer, states in zip(layers, by_cell, strict=True):
         layer._maybe_reset_dropout_masks(layer.cell)
         if layer.stateful:
-            for variable, value in zip(*map(keras.tree.flatten, (layer.states, states)), strict=True):
+            for variable, value in zip(flat(layer.states), flat(states), strict=True):
                 variable.assign(value)
     merged = _merged(wrapper, outputs, by_cell, mask)
     if not wrapper.return_state:
@@ -144,10 +147,11 @@ def _side_by_side(
     layers: Any, sequences: Any, initial_states: Any, mask: Any, training: bool | None, return_sequences: bool
 ) -> tuple[Any, list[list[list[Any]]]]:
     """The outputs of both layers, and for each the states of its only cell, by one call of the engine."""
-    directions = [
-        direction_of(layer.cell, layer.go_backwards, states, dropout_of(layer.cell, sequences, states, training))
-        for layer, states in zip(layers, initial_states, strict=True)
-    ]
+    directions = []
+    for layer, initial_state in zip(layers, initial_states, strict=True):
+        (states,) = by_cell_of([layer.cell], initial_state)
+        dropout = dropout_of(layer.cell, sequences, states, training)
+        directions.append(direction_of(layer.cell, layer.go_backwards, states, dropout))
     options = options_of(layers[0].cell, layers[0].zero_output_for_mask, return_sequences)
     outputs, states = ops.recurrence(floats_of(sequences), mask, directions, options)
     return outputs, [[each] for each in states]
@@ -169,11 +173,13 @@ def _initial_states(layers: Sequence[Any], sequences: Any, initial_state: Any) -
     if initial_state is None:
         if not layers[0].stateful:
             return [None, None]
-        initial_state = own_states([state for layer in layers for state in layer.states])
+        own = [own_states(layer.states) for layer in layers]
+        check_states(layers, own, sequences)
+        return own
     check_states(layers, initial_state, sequences)
-    states = keras.tree.map_structure(lambda state: K.cast(state, layers[0].compute_dtype), list(initial_state))
+    initial_state = keras.tree.map_structure(K.convert_to_tensor, list(initial_state))
     forward = len(layers[0].state_size)
-    return [states[:forward], states[forward:]]
+    return [initial_state[:forward], initial_state[forward:]]
 
 
 def _merged(wrapper: Any, outputs: Any, by_cell: Any, mask: Any) -> Any:

@@ -19,6 +19,14 @@ _CELLS: dict[type, str] = {
 }
 
 
+_FUNCTIONS = {
+    id(getattr(home, name)): name
+    for home in (keras.activations, keras.ops)
+    for name in ACTIVATIONS
+    if hasattr(home, name)
+}
+
+
 def is_stack(layer: Any) -> bool:
     """Whether a layer steps several cells, each of which reads what the one before puts out."""
     return type(layer.cell) is keras.layers.StackedRNNCells
@@ -114,8 +122,7 @@ def _activations_of(cell: Any) -> tuple[str, ...]:
 
 def _activation(function: Any) -> str:
     """Which of `ACTIVATIONS` a function is; nothing if it is none of them."""
-    homes = keras.activations, keras.ops
-    return next((name for name in ACTIVATIONS if any(function is getattr(home, name, None) for home in homes)), "")
+    return _FUNCTIONS.get(id(function), "")
 
 
 def _shown(function: Any) -> str:

@@ -52,8 +52,7 @@ class CarriesStates:
     def reset_state(self) -> None:
         """Set the states to zero."""
         try:
-            for state in keras.tree.flatten(self.states or ()):  # type: ignore[attr-defined]
-                state.assign(K.zeros_like(state.value))
+            super().reset_state()  # type: ignore[misc]
         except TypeError as away:  # while it runs, the trainer for JAX takes the values of all variables away
             raise InputError(
                 f"The states of {self.name} are on their way through a model on JAX. "  # type: ignore[attr-defined]
@@ -99,7 +98,7 @@ class OnEngine(CarriesStates, JitAsTheEngineCan):
 def run_layer(layer: Any, sequences: Any, initial_state: Any, mask: Any, training: bool | None) -> Any:
     """What `inner_loop` of a layer returns, from the engine."""
     check_sequences([layer], sequences)
-    sequences = K.cast(sequences, cells_of(layer)[0].compute_dtype)
+    sequences = cast(sequences, cells_of(layer)[0].compute_dtype)
     mask = checked_mask(mask, sequences)
     check_states([layer], initial_state, sequences)
     outputs, by_cell = run_cells(layer, sequences, initial_state, mask, training, layer.return_sequences)
@@ -126,7 +125,7 @@ def run_cells(
     if initial_state is not None and layer.stateful:
         initial_state = own_states(initial_state)
     cells, by_cell, outputs = cells_of(layer), [], sequences
-    for number, (cell, states) in enumerate(zip(cells, _by_cell(cells, initial_state), strict=True), 1):
+    for number, (cell, states) in enumerate(zip(cells, by_cell_of(cells, initial_state), strict=True), 1):
         last = number == len(cells)
         dropout = dropout_of(cell, outputs, states, training)
         outputs, (after,) = ops.recurrence(
@@ -139,20 +138,25 @@ def run_cells(
     return outputs, by_cell
 
 
-def _by_cell(cells: Sequence[Any], states: Any) -> list[Any]:
+def by_cell_of(cells: Sequence[Any], states: Any) -> list[Any]:
     """Those of each cell, or None for zeros."""
-    if states is None or len(cells) == 1:
-        return [states] * len(cells) if states is None else [keras.tree.flatten(states)]
-    rest = iter(keras.tree.flatten(states))
-    return [[next(rest) for _ in keras.tree.flatten(cell.state_size)] for cell in cells]
+    if states is None:
+        return [None] * len(cells)
+    rest = iter(flat(states))
+    return [[cast(next(rest), cell.compute_dtype) for _ in flat([cell.state_size])] for cell in cells]
+
+
+def flat(states: Any) -> list[Any]:
+    """States in one list; those of a stack stand in lists, one for each cell."""
+    states = states if isinstance(states, (list, tuple)) else [states]
+    return [one for of_cell in states for one in (of_cell if isinstance(of_cell, (list, tuple)) else (of_cell,))]
 
 
 def packed(layer: Any, by_cell: list[list[Any]], initial_state: Any) -> list[Any]:
     """The states of the cells as Keras has them: those of a stack in lists, or as the initial ones came."""
     if not is_stack(layer):
         return by_cell[0]
-    flat = keras.tree.flatten(by_cell)
-    return by_cell if initial_state is None else list(keras.tree.pack_sequence_as(initial_state, flat))
+    return by_cell if initial_state is None else list(keras.tree.pack_sequence_as(initial_state, flat(by_cell)))
 
 
 def options_of(cell: Any, zero_output_for_mask: bool, return_sequences: bool) -> Options:
@@ -169,7 +173,7 @@ def dropout_of(cell: Any, sequences: Any, states: Sequence[Any] | None, training
     if not (cell.dropout or cell.recurrent_dropout):
         return Dropout()
     of_h = None
-    of_x = cell.get_dropout_mask(K.cast(sequences[:, 0, :], cell.compute_dtype))
+    of_x = cell.get_dropout_mask(cast(sequences[:, 0, :], cell.compute_dtype))
     if cell.recurrent_dropout:
         h = K.zeros((K.shape(sequences)[0], cell.units), cell.compute_dtype) if states is None else states[0]
         of_h = cell.get_recurrent_dropout_mask(h)
@@ -185,7 +189,13 @@ def _factors(masks: Any | None) -> Any | None:
 
 def floats_of(sequences: Any) -> Any:
     """`sequences`, which are of the dtype of their layer, for the engine."""
-    return K.cast(sequences, _dtype_of(keras.backend.standardize_dtype(sequences.dtype)))
+    return cast(sequences, _dtype_of(keras.backend.standardize_dtype(sequences.dtype)))
+
+
+def cast(value: Any, dtype: str) -> Any:
+    """`K.cast` of a tensor or variable, without what that costs where there is nothing to do."""
+    value = value.value if isinstance(value, keras.Variable) else value
+    return value if keras.backend.standardize_dtype(value.dtype) == dtype else K.cast(value, dtype)
 
 
 def direction_of(cell: Any, reverse: bool, initial_states: Any, dropout: Dropout) -> DirectionTensors:
@@ -193,7 +203,7 @@ def direction_of(cell: Any, reverse: bool, initial_states: Any, dropout: Dropout
     dtype = _dtype_of(cell.compute_dtype)
 
     def floats(value: Any) -> Any:
-        return K.cast(K.convert_to_tensor(value), dtype)
+        return cast(value, dtype)
 
     with seams.AutocastScope(None):  # else weights, and their gradients, are rounded to the dtype of the layer
         kernel, recurrent_kernel = floats(cell.kernel), floats(cell.recurrent_kernel)
@@ -231,8 +241,8 @@ def check_sequences(layers: Sequence[Any], sequences: Any) -> None:
 
 def check_states(layers: Sequence[Any], initial_state: Any, sequences: Any) -> None:
     """Refuse initial states that are not those of `layers`, one after the other."""
-    initial_state = keras.tree.flatten(initial_state)
-    needed = [(sequences.shape[0], size) for layer in layers for size in keras.tree.flatten(layer.state_size)]
+    initial_state = flat(initial_state)
+    needed = [(sequences.shape[0], size) for layer in layers for size in flat(layer.state_size)]
     came = [None if getattr(state, "shape", None) is None else tuple(state.shape) for state in initial_state]
     fit = [a is not None and same_shape(a, b) for a, b in zip(came, needed, strict=False)]
     if len(came) != len(needed) or not all(fit):
@@ -248,9 +258,9 @@ def _check_dtype(name: str, array: Any) -> None:
         raise InputError(f"{name} has dtype {dtype}; real numbers are needed. Cast it to float32.")
 
 
-def own_states(states: Any) -> Any:
+def own_states(states: Any) -> list[Any]:
     """Tensors that stay as they are when a stateful layer gets its new states, which torch writes into the old ones."""
-    return keras.tree.map_structure(lambda state: K.copy(K.convert_to_tensor(state)), states)
+    return [K.copy(K.convert_to_tensor(state)) for state in flat(states)]
 
 
 def last_output(layer: Any, states: Any, mask: Any) -> Any:
