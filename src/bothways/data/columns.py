@@ -137,34 +137,27 @@ class Columns:
         try:
             roles = {role: data[role] for role in ("label", "sequence", "order", "split")}
             roles |= {"group": data.get("group"), "per": data.get("per", "step")}
-            features, categories = list(data["features"]), list(data.get("categories", ()))
-            draw, encoding = data["draw"], data.get("encoding")
-            said = {"missing": (), **data.get("reading", {})}
-            reading = Reading(**said | {"missing": tuple(said["missing"])})
-            if draw is not None:
-                draw = Draw(int(draw["seed"]), int(draw["fingerprint"]), int(draw.get("gap", 0)))
-            guesses = tuple(Guess(each["name"], each["role"], each["why"]) for each in data.get("guesses", ()))
-            texts = [*features, *reading.missing, *(name for name in roles.values() if name is not None)]
-            texts += [text for guess in guesses for text in (guess.name, guess.role, guess.why)]
+            draw, said = data["draw"], {"missing": (), **data.get("reading", {})}
+            columns = cls(
+                features=tuple(data["features"]),
+                categories=tuple(data.get("categories", ())),
+                draw=draw and Draw(int(draw["seed"]), int(draw["fingerprint"]), int(draw.get("gap", 0))),
+                guesses=tuple(Guess(each["name"], each["role"], each["why"]) for each in data.get("guesses", ())),
+                reading=Reading(**said | {"missing": tuple(said["missing"])}),
+                **roles,
+            )
+            texts = [columns.label, *columns.roles.values(), *columns.features, *columns.reading.missing]
+            texts += [text for each in columns.guesses for text in (each.name, each.role, each.why)]
             sound = (
                 all(isinstance(text, str) for text in texts)
-                and roles["label"] is not None
-                and 0 < len(features) == len(set(features))
-                and len(categories) == len(set(categories) & set(features))
-                and roles["per"] in PERS
-                and (draw is None or min(draw.seed, draw.gap) >= 0)
+                and 0 < len(columns.features) == len(set(columns.features))
+                and len(columns.categories) == len(set(columns.categories) & set(columns.features))
+                and columns.per in PERS
+                and (columns.draw is None or min(columns.draw.seed, columns.draw.gap) >= 0)
             )
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             sound = False
         if not sound:
             raise ModelFileError("The description of columns in the model file is incomplete. Train the model again.")
-        encoding = None if encoding is None else Encoding.from_json(encoding, arrays)
-        return cls(
-            features=tuple(features),
-            categories=tuple(categories),
-            draw=draw,
-            encoding=encoding,
-            guesses=guesses,
-            reading=reading,
-            **roles,
-        )
+        encoding = data.get("encoding")
+        return columns if encoding is None else replace(columns, encoding=Encoding.from_json(encoding, arrays))
