@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -137,15 +138,6 @@ def _batches(files: Files, rows: int, say: Callable[[str], None]) -> Iterator[tu
                 yield str(path), frame
 
 
-def _with_last(batches: Iterator[tuple[str, pl.DataFrame]]) -> Iterator[tuple[str, pl.DataFrame, bool]]:
-    """The same, with whether it is the last one."""
-    held = next(batches, None)
-    while held is not None:
-        following = next(batches, None)
-        yield *held, following is None
-        held = following
-
-
 def _as_in_the_first(name: str, frame: pl.DataFrame, first: str, schema: pl.Schema) -> pl.DataFrame:
     frame = alike(name, frame.lazy(), first, schema).collect()
     try:
@@ -185,7 +177,8 @@ class _Reader:
         """The chunks of the table."""
         rest: pl.DataFrame | None = None
         try:
-            for name, batch, last in _with_last(_batches(self.files, self.rows, self.say)):
+            end = "", pl.DataFrame()
+            for (name, batch), following in pairwise(chain(_batches(self.files, self.rows, self.say), [end])):
                 word = word_column(batch.columns, self.files.format.words)
                 batch, self.renamed = as_trained(batch, word, self.columns, sum(self.read.values()))
                 if rest is None:
@@ -193,7 +186,7 @@ class _Reader:
                     Table(self.files.name, batch).require(*self.columns.needed)
                 self.read[name] = self.read.get(name, 0) + batch.height
                 frame = batch if rest is None else pl.concat([rest, batch])
-                if not last and (begin := self._last_sequence(frame)):
+                if following is not end and (begin := self._last_sequence(frame)):
                     yield self._chunk(frame.head(begin), through=False)
                     frame = frame.slice(begin)
                 while frame.height > self.max_steps:

@@ -16,7 +16,7 @@ from bothways.data import Columns, Table, evaluation_part, guess_rows, hours, ma
 from bothways.data.fields import reading_notices
 from bothways.errors import InputError, counted, option
 from bothways.jobs.models import load_with_columns
-from bothways.metrics import Evaluation, Interval, LateScores, rarest, thresholds_for
+from bothways.metrics import Evaluation, Interval, LateScores, class_to_detect, thresholds_for
 from bothways.report import Report, check_report_file, warnings, write_report
 from bothways.runtime import Label, Model
 from bothways.sequences import Array, Sequences
@@ -72,7 +72,9 @@ def evaluate(
     if save_threshold and false_alarm_rate is None:
         raise InputError(f"There is no threshold to save. Choose one: add {option('false_alarm_rate', 0.01)}.")
     loaded, columns = load_with_columns(model)
-    code = _positive(loaded, positive) if false_alarm_rate is not None or positive is not None else None
+    code = None
+    if false_alarm_rate is not None or positive is not None:
+        code = class_to_detect(loaded.classes, _counts(loaded), positive)
     table = read_table(data, columns.categories, Reading(**reading), columns.reading)
     read = {name: text for name, text in table.readings.items() if name in columns.needed}
     match_columns(table, columns, label=True)
@@ -147,17 +149,6 @@ def late_scores(
         score = evaluation.intervals.get(evaluation.decisive, Interval(value, value, value))
         found.append(LateScores(lookahead, chunk, score, 1e6 * seconds / max(1, part.steps)))
     return tuple(found)
-
-
-def _positive(model: Model, name: str | None) -> int:
-    """The code of the label to raise alarms for."""
-    if name is None:
-        return rarest(_counts(model))
-    for code, label in enumerate(model.classes):
-        if str(label) == name:
-            return code
-    known = ", ".join(repr(str(label)) for label in model.classes)
-    raise InputError(f"There is no class {name!r} to raise alarms for; there are: {known}.")
 
 
 def _report(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,22 +29,16 @@ def scorer(scoring: str | Callable[..., float]) -> Callable[..., float]:
         >>> bool(scores.min() > 0.6)
         True
     """
-    return _Scorer(get_scorer(scoring))
+    return partial(_scored, get_scorer(scoring))
 
 
-class _Scorer:
-    """See `scorer`; a class, so that it can be sent to other processes."""
-
-    def __init__(self, scoring: Callable[..., float]) -> None:
-        self._scoring = scoring
-
-    def __call__(self, estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> float:
-        labels = _flat(y)
-        missing = getattr(estimator, "missing_label", None)
-        there = np.array([not (label is None or label != label or label == missing) for label in labels.tolist()])
-        weights = {} if sample_weight is None else {"sample_weight": _flat(sample_weight)[there]}
-        # Beside a missing one, numbers are floats or objects.
-        return self._scoring(_Flat(estimator, there), X, labels[there].astype(estimator.classes_.dtype), **weights)
+def _scored(scoring: Callable[..., float], estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> float:
+    labels = _flat(y)
+    missing = getattr(estimator, "missing_label", None)
+    there = np.array([not (label is None or label != label or label == missing) for label in labels.tolist()])
+    weights = {} if sample_weight is None else {"sample_weight": _flat(sample_weight)[there]}
+    # Beside a missing one, numbers are floats or objects.
+    return scoring(_Flat(estimator, there), X, labels[there].astype(estimator.classes_.dtype), **weights)
 
 
 class _Flat(ClassifierMixin, BaseEstimator):

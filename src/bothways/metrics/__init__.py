@@ -2,7 +2,7 @@
 
 from bothways.metrics.alarms import Alarms, choose_threshold, thresholds_for
 from bothways.metrics.bootstrap import Interval, Resamples, interval
-from bothways.metrics.counts import Counts, count, count_entities, f1, labeled, rarest, share
+from bothways.metrics.counts import Counts, class_to_detect, count, count_entities, f1, labeled, rarest, share
 from bothways.metrics.entities import EntityScores
 from bothways.metrics.evaluation import BaselineScores, Evaluation, LateScores, evaluate
 from bothways.metrics.importance import Fall, Importance, permutation_importance, sample
@@ -26,6 +26,7 @@ __all__ = [
     "calibration",
     "check_tags",
     "choose_threshold",
+    "class_to_detect",
     "count",
     "count_entities",
     "curve",

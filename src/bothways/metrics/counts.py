@@ -211,6 +211,20 @@ def rarest(counts: Sequence[int] | Numbers) -> int:
     return len(counts) - 1 - int(np.argmin(np.asarray(counts)[::-1]))
 
 
+def class_to_detect(classes: Sequence[Any], counts: Sequence[int] | Numbers, name: Any = None) -> int:
+    """The code of the class of this name; without one that of the rarest, by how many labels each class has.
+
+    Raises:
+        InputError: there is no such class.
+    """
+    names = [str(label) for label in classes]
+    if name is None:
+        return rarest(counts)
+    if str(name) not in names:
+        raise InputError(f"There is no class {name!r} to detect; there are: {', '.join(map(repr, names))}.")
+    return names.index(str(name))
+
+
 def share(part: Any, whole: Any) -> Floats:
     """Which share the parts are; a share of nothing is 0.
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from bothways import interrupts
 from bothways.errors import InputError, counted
-from bothways.metrics import check_tags, rarest, score
+from bothways.metrics import check_tags, class_to_detect, score
 from bothways.options import seconds_of, whole
 from bothways.problems import PROBLEMS
 from bothways.sequences import NO_LABEL
@@ -113,7 +113,9 @@ def compare(
     task = _task(data, table, dict(problem or {}), say)
     grid.check(task.shape)
     split = task.draw(0)
-    code = _positive(task, positive, split.train.known_labels)
+    labels = split.train.known_labels
+    counts = np.bincount(labels[labels != NO_LABEL], minlength=task.shape.classes)
+    code = class_to_detect(task.classes, counts, positive)
     label, rates = task.classes[code], _rates(false_alarm_rates, split.test.known_labels, code)
     check_tags(str(metric), split.test)
     usual = "accuracy" if task.bayes_accuracy or len(task.classes) > 2 else "f1"
@@ -188,15 +190,6 @@ def _task(
     if not Path(data).suffix and not Path(data).exists():
         raise InputError(f"{data}: there is no such table, and no such problem. Problems: {', '.join(PROBLEMS)}.")
     return table_task(data, **table, say=say)
-
-
-def _positive(task: Task, positive: Label | None, labels: Any) -> int:
-    if positive is None:
-        return rarest(np.bincount(labels[labels != NO_LABEL], minlength=task.shape.classes))
-    names = [str(label) for label in task.classes]
-    if str(positive) not in names:
-        raise InputError(f"There is no class {positive!r} to detect; there are {', '.join(names)}.")
-    return names.index(str(positive))
 
 
 def _rates(rates: Sequence[float], labels: Any, positive: int) -> tuple[float, ...]:
