@@ -8,6 +8,7 @@ import re
 import socket
 import time
 import zlib
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,17 @@ def posted(body: bytes = BODY, *lines: str, line: str = f"POST {INFER} HTTP/1.1"
     return "\r\n".join([line, "Host: localhost", f"Content-Length: {len(body)}", *lines, "", ""]).encode() + body
 
 
-def sent(server: Running, *parts: bytes, pause: float = 0.0) -> list[tuple[int, bytes, bytes]]:
-    """Status, head and body of each answer to bytes behind which nothing more is sent."""
+@dataclass
+class Answered:
+    """An answer; equal to another one if they differ in nothing but headers."""
+
+    status: int
+    body: bytes
+    head: bytes = field(compare=False)
+
+
+def sent(server: Running, *parts: bytes, pause: float = 0.0) -> list[Answered]:
+    """The answers to bytes behind which nothing more is sent."""
     with socket.create_connection(("127.0.0.1", server.port), 15) as connection:
         for part in parts:
             connection.sendall(part)
@@ -48,7 +58,7 @@ def sent(server: Running, *parts: bytes, pause: float = 0.0) -> list[tuple[int, 
         head, _, received = received.partition(b"\r\n\r\n")
         length = re.search(rb"content-length: (\d+)", head)
         size = int(length[1]) if length else 0
-        answers.append((int(head[9:12]), head, received[:size]))
+        answers.append(Answered(int(head[9:12]), received[:size], head))
         received = received[size:]
     return answers
 
@@ -57,8 +67,8 @@ def test_requests_that_do_not_wait_are_answered_in_order(server: Running) -> Non
     requests = [posted(line="GET /v2 HTTP/1.1", body=b""), posted(), posted(b"?"), posted()] * 50
     (alone,) = sent(server, posted())
     answers = sent(server, b"".join(requests))
-    assert [status for status, _, _ in answers] == [200, 200, 400, 200] * 50
-    assert {body for _, _, body in answers[1::2]} == {alone[2]}
+    assert [each.status for each in answers] == [200, 200, 400, 200] * 50
+    assert {each.body for each in answers[1::2]} == {alone.body}
 
 
 def test_a_request_in_single_bytes_and_in_chunks(server: Running) -> None:
@@ -73,20 +83,21 @@ def test_what_is_offered_beside_http_is_let_be(server: Running) -> None:
     whole = sent(server, posted())
     offered = posted(BODY, "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk")
     assert sent(server, offered + posted()) == whole * 2
+    assert re.search(rb"\r\ndate: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", whole[0].head)
     continued = posted(BODY, "Expect: 100-continue")
-    (first, *_), answer = sent(server, continued)
-    assert first == 100
+    first, answer = sent(server, continued)
+    assert first.status == 100
     assert answer == whole[0]
     absolute = posted(line=f"POST http://localhost{INFER}?a=b HTTP/1.1")
     assert sent(server, absolute) == whole
-    assert [status for status, _, _ in sent(server, posted(line="CONNECT localhost:80 HTTP/1.1"))] == [405]
+    assert [each.status for each in sent(server, posted(line="CONNECT localhost:80 HTTP/1.1"))] == [405]
 
 
 def test_the_last_request_of_a_connection(server: Running) -> None:
     for request in (posted(BODY, "Connection: close"), posted(line=f"POST {INFER} HTTP/1.0")):
         (answer,) = sent(server, request + posted())
-        assert answer[0] == 200
-        assert b"connection: close" in answer[1]
+        assert answer.status == 200
+        assert b"connection: close" in answer.head
 
 
 @pytest.mark.parametrize(
@@ -105,8 +116,8 @@ def test_the_last_request_of_a_connection(server: Running) -> None:
 )
 def test_what_ends_a_connection(server: Running, request_: bytes, status: int) -> None:
     answers = sent(server, posted() + request_)
-    assert [each[0] for each in answers] == [200, status]
-    assert b"connection: close" in answers[-1][1]
+    assert [each.status for each in answers] == [200, status]
+    assert b"connection: close" in answers[-1].head
 
 
 def test_what_waits_for_nothing_is_cut_off(server: Running) -> None:
@@ -143,11 +154,11 @@ def test_too_many_connections(server: Running) -> None:
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 def test_compressed_bodies(server: Running, encoding: str) -> None:
-    packed = {"gzip": gzip.compress, "deflate": zlib.compress}[encoding]
+    packed: Any = gzip.compress if encoding == "gzip" else zlib.compress
     header = f"Content-Encoding: {encoding}"
-    ((status, _, body),) = sent(server, posted(packed(BODY), header))
-    assert status == 200
-    assert json.loads(body) == server.call(INFER, BODY)[1]
+    (answer,) = sent(server, posted(packed(BODY), header))
+    assert answer.status == 200
+    assert json.loads(answer.body) == server.call(INFER, BODY)[1]
     for wrong, expected in (
         (BODY, 400),
         (packed(BODY)[:-3], 400),
@@ -155,8 +166,8 @@ def test_compressed_bodies(server: Running, encoding: str) -> None:
         (packed(bytes((1 << 20) + 1)), 413),
         (packed(bytes(1 << 20)), 400),
     ):
-        assert [each[0] for each in sent(server, posted(wrong, header))] == [expected]
-    assert sent(server, posted(BODY, "Content-Encoding: br"))[0][0] == 415
+        assert [each.status for each in sent(server, posted(wrong, header))] == [expected]
+    assert sent(server, posted(BODY, "Content-Encoding: br"))[0].status == 415
 
 
 def test_compressed_answers(server: Running) -> None:
@@ -164,10 +175,10 @@ def test_compressed_answers(server: Running) -> None:
     body = json.dumps({"inputs": [tensor]}).encode()
     plain = sent(server, posted(body))[0]
     for accept in ("br, gzip;q=0.5", "GZIP"):
-        status, head, packed = sent(server, posted(body, f"Accept-Encoding: {accept}"))[0]
-        assert status == 200
-        assert b"content-encoding: gzip" in head
-        assert gzip.decompress(packed) == plain[2]
+        answer = sent(server, posted(body, f"Accept-Encoding: {accept}"))[0]
+        assert answer.status == 200
+        assert b"content-encoding: gzip" in answer.head
+        assert gzip.decompress(answer.body) == plain.body
     for accept in ("br", "gzip;q=0", "identity"):
         assert sent(server, posted(body, f"Accept-Encoding: {accept}"))[0] == plain
-    assert b"content-encoding" not in sent(server, posted(BODY, "Accept-Encoding: gzip"))[0][1]
+    assert b"content-encoding" not in sent(server, posted(BODY, "Accept-Encoding: gzip"))[0].head

@@ -72,6 +72,7 @@ class App:
         open: its connections.
         active: how many requests are not answered yet.
         sockets: how many WebSockets are open.
+        date: the header that tells the time, which the server keeps.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class App:
         self.open: set[Connection | WebSocket] = set()
         self.active = self.sockets = 0
         self.stopping = False
+        self.date = b""
         self.inference = Inference(threads, most=limits.body << 20)
         self.metrics = Metrics(lambda: self.active)
 

@@ -258,9 +258,11 @@ class Connection(asyncio.Protocol):
         self._app.done(call, answer)
         if self._lost:
             return
-        if last := not self._calls and (self._closing or self._app.stopping):
+        ended = self._closing or self._app.stopping or (self._eof and not self._later)
+        if last := ended and not self._calls:
             self._closing = True
-        head = [HEADS[answer.status], b"content-type: %b\r\ncontent-length: %d\r\n" % (answer.kind, len(answer.body))]
+        described = b"content-type: %b\r\ncontent-length: %d\r\n" % (answer.kind, len(answer.body))
+        head = [HEADS[answer.status], self._app.date, described]
         head += [b"%b: %b\r\n" % header for header in answer.headers]
         head.append(b"connection: close\r\n\r\n" if last and CLOSE not in answer.headers else b"\r\n")
         if call.method != b"HEAD":

@@ -8,6 +8,7 @@ import logging
 import signal
 import time
 from contextlib import suppress
+from email.utils import formatdate
 from pathlib import Path
 
 import uvloop
@@ -123,6 +124,7 @@ async def _refresh(app: App, models: Models) -> None:
 
 async def _expire(app: App) -> None:
     while True:
+        app.date = b"date: %b\r\n" % formatdate(usegmt=True).encode()
         await asyncio.sleep(EXPIRE_SECONDS)
         for connection in list(app.open):
             connection.expire()

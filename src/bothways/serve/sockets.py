@@ -108,12 +108,14 @@ class WebSocket(asyncio.Protocol):
         self._messages.put_nowait(None)
 
     def pause_writing(self) -> None:
-        """Hold back messages."""
+        """Hold back messages, and read none, lest answers to pings pile up."""
         self._writable.clear()
+        self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """Send on."""
+        """Go on."""
         self._writable.set()
+        self._transport.resume_reading()
 
     def close(self) -> None:
         """Close it when all is sent."""
