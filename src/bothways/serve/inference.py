@@ -46,7 +46,7 @@ class _Batch:
 class Inference:
     """Runs models for requests, on one event loop; `sequences` are those that come bit by bit.
 
-    Short requests that have arrived in one turn of the loop share a run, which with 16 connections takes a fifth of the
+    Short requests that have arrived in one turn of the loop share a run, which with 16 connections takes a sixth of the
     time. Nothing waits for company.
 
     Args:
