@@ -2,6 +2,7 @@
 // sure that no call can reach memory that is not its own.
 
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -368,6 +369,14 @@ NB_MODULE(_native, m) {
       nb::arg("name"));
   m.def("threads", &threads);
   m.def("set_threads", &set_threads, nb::arg("count"));
+  m.def(
+      "rehearse",
+      [](const nb::callable& call) {
+        const Rehearsal made = rehearse([&] { call(); });
+        return nb::make_tuple(made.rounds, made.waits);
+      },
+      nb::arg("call"));
+  m.def("seconds_to_meet", &seconds_to_meet, nb::arg("members"));
   m.def("xla_handlers", &xla_handlers);
 }
 

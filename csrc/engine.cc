@@ -105,17 +105,32 @@ int64_t total_units(int directions, const Direction* direction) {
 
 int64_t first_column(const Direction* direction, int i) { return total_units(i, direction); }
 
-// Below this many multiplications a thread, waking it costs more than it saves.
-constexpr int64_t kWorthAThread = 1 << 17;
+// The least work of a thread, in multiplications: below it, waking it costs more than it saves; in a team it has to
+// come at once, and to wait for the others in every turn.
+constexpr int64_t kWorthAThread = 1 << 17, kWorthATeam = 1 << 20, kWorthATurn = 1 << 15;
 constexpr int64_t kLeastRows = 4;  // of a block: panels are read for however few
 
-// How many blocks of rows each direction is cut into: one where directions are enough for the threads. What comes out
-// has the same bits for any number.
-int64_t blocks_of(const Input& input, int directions, const Direction* direction, const Schedule& whole) {
-  const int64_t columns = shape_of(direction[0].cell).gates * direction[0].units;
-  const int64_t work = whole.total * columns * (input.features + direction[0].units);
+// The least units of a member of a team: a panel, or a panel of columns.
+constexpr int64_t kForwardUnits = 16, kBackwardUnits = 64;
+
+// How the time loops of a call are cut: each direction into blocks of rows, or shared by a team of threads, each with
+// some of the units. What comes out has the same bits for any cut.
+struct Cut {
+  int64_t blocks = 1, team = 1;
+  int64_t parts() const { return std::max(blocks, team); }
+};
+
+// Blocks where there are rows enough for all threads; else, of many units, a team.
+Cut cut_of(const Input& input, int directions, const Direction* direction, const Schedule& whole, int64_t least_units) {
+  const int64_t units = direction[0].units, columns = shape_of(direction[0].cell).gates * units;
+  const int64_t work = whole.total * columns * (input.features + units);
   const int64_t wanted = threads() % directions == 0 ? threads() / directions : threads();
-  return std::max<int64_t>(1, std::min({wanted, work / kWorthAThread, whole.batch / kLeastRows}));
+  const int64_t blocks = std::min(wanted, whole.batch / kLeastRows);
+  const int64_t of_turn = work / std::max<int64_t>(1, whole.turns);
+  const int64_t team = std::min(
+      {static_cast<int64_t>(threads()) / directions, work / kWorthATeam, of_turn / kWorthATurn, units / least_units});
+  if (team > 1 && team > blocks && !crowded()) return {1, team};
+  return {std::max<int64_t>(1, std::min(blocks, work / kWorthAThread)), 1};
 }
 
 bool worth_threads(const Input& input, const Direction& direction, const Schedule& whole) {
@@ -129,6 +144,18 @@ void run_shares(bool parallel, int directions, int64_t parts, const std::functio
   const auto run = [&](int k) { piece(k % directions, k / directions); };
   if (parallel) return run_pieces(count, run);
   for (int k = 0; k < count; ++k) run(k);
+}
+
+// Goes through the time loops of all directions, with a team for each: loop(direction, member).
+void run_teams(int directions, int64_t team, const std::function<void(int, const Member&)>& loop) {
+  Barrier barriers[kMaxDirections];
+  run_team(static_cast<int>(directions * team), [&](int member, int members) {
+    const int i = member % directions;
+    if (members >= directions) {
+      return loop(i, {{member / directions, (members - i + directions - 1) / directions}, &barriers[i]});
+    }
+    for (int k = 0; k < directions; ++k) loop(k, {});
+  });
 }
 
 }  // namespace
@@ -167,33 +194,46 @@ void forward(const Input& input, int directions, const Direction* direction, flo
              const DirectionOutputs* results) {
   const WholeSchedule whole(input);
   const int64_t stride = total_units(directions, direction);
-  const int64_t parts = blocks_of(input, directions, direction, whole.schedule);
-  const Blocks blocks(whole.schedule, parts);
+  const Cut cut = cut_of(input, directions, direction, whole.schedule, kForwardUnits);
+  const Blocks blocks(whole.schedule, cut.blocks);
   Direction packed[kMaxDirections];
   const CellKernels* cells[kMaxDirections];
-  int64_t room = 0;
+  int64_t weight_floats[kMaxDirections] = {}, team_floats[kMaxDirections] = {}, room = 0;
+  const auto job_for = [&](int i, const Schedule& block) {
+    float* columns = outputs ? outputs + first_column(direction, i) : nullptr;
+    return ForwardJob{&input, &whole.schedule, &block, &packed[i], columns, stride, &results[i], nullptr, {}};
+  };
   for (int i = 0; i < directions; ++i) {
     packed[i] = direction[i];
     cells[i] = &kernels_for(input, direction[i]);
-    if (!direction[i].packed) room += aligned(cells[i]->packed_floats(input, direction[i]));
     if (results[i].residuals) ask_for_huge_pages(results[i].residuals, cells[i]->residual_floats(input, direction[i]));
+    if (cut.parts() > 1 && !direction[i].packed) weight_floats[i] = aligned(cells[i]->packed_floats(input, packed[i]));
+    if (cut.team > 1) team_floats[i] = aligned(cells[i]->forward_scratch(job_for(i, whole.schedule)));
+    room += weight_floats[i] + team_floats[i];
   }
-  if (blocks.size() > 1 && room) {
-    // One set of packed weights for all blocks of a direction.
-    float* memory = shared_arena.floats(room);
-    float* weights[kMaxDirections] = {};
-    for (int i = 0; i < directions; ++i) {
-      if (direction[i].packed) continue;
-      packed[i].packed = weights[i] = memory;
-      memory += aligned(cells[i]->packed_floats(input, direction[i]));
-    }
-    run_shares(true, directions, blocks.size(), [&](int i, int64_t part) {
-      if (weights[i]) cells[i]->pack(input, direction[i], {part, blocks.size()}, weights[i]);
+  float* memory = room ? shared_arena.floats(room) : nullptr;
+  float* team_scratch[kMaxDirections];
+  for (int i = 0; i < directions; ++i) {
+    if (weight_floats[i]) packed[i].packed = memory;
+    team_scratch[i] = memory + weight_floats[i];
+    memory = team_scratch[i] + team_floats[i];
+  }
+  // One set of packed weights for all that work on a direction.
+  if (weight_floats[0]) {
+    run_shares(true, directions, cut.parts(), [&](int i, int64_t part) {
+      cells[i]->pack(input, direction[i], {part, cut.parts()}, const_cast<float*>(packed[i].packed));
+    });
+  }
+  if (cut.team > 1) {
+    return run_teams(directions, cut.team, [&](int i, const Member& member) {
+      ForwardJob job = job_for(i, whole.schedule);
+      job.scratch = team_scratch[i];
+      job.member = member;
+      cells[i]->forward(job);
     });
   }
   run_shares(worth_threads(input, direction[0], whole.schedule), directions, blocks.size(), [&](int i, int64_t part) {
-    float* columns = outputs ? outputs + first_column(direction, i) : nullptr;
-    ForwardJob job{&input, &whole.schedule, &blocks[part], &packed[i], columns, stride, &results[i], nullptr};
+    ForwardJob job = job_for(i, blocks[part]);
     job.scratch = scan_arena.floats(cells[i]->forward_scratch(job));
     cells[i]->forward(job);
   });
@@ -204,24 +244,28 @@ void backward(const Input& input, int directions, const Direction* direction, co
   const WholeSchedule whole(input);
   const int64_t stride = total_units(directions, direction);
   const int64_t x_floats = input.batch * input.time * input.features;
-  const Blocks blocks(whole.schedule, blocks_of(input, directions, direction, whole.schedule));
-  const bool parallel = worth_threads(input, direction[0], whole.schedule);
+  const Cut cut = cut_of(input, directions, direction, whole.schedule, kBackwardUnits);
+  const Blocks blocks(whole.schedule, cut.blocks);
+  const int64_t parts = cut.team > 1 ? cut.team : blocks.size();
   BackwardJob jobs[kMaxDirections];
   const CellKernels* cells[kMaxDirections];
-  int64_t room = 0;
+  int64_t shared_floats[kMaxDirections], team_floats[kMaxDirections] = {}, room = 0;
   for (int i = 0; i < directions; ++i) {
     const float* columns = d_outputs ? d_outputs + first_column(direction, i) : nullptr;
-    // Each direction writes a d_x of its own, and they are added in a fixed order: the same bits for any threads.
     jobs[i] = {&input, &whole.schedule, &whole.schedule, &direction[i], columns, stride,
-               d_x,    &results[i],     nullptr,         nullptr};
+               d_x,    &results[i],     nullptr,         nullptr,       {}};
     cells[i] = &kernels_for(input, direction[i]);
-    room += aligned(cells[i]->backward_shared(jobs[i]));
+    shared_floats[i] = aligned(cells[i]->backward_shared(jobs[i]));
+    if (cut.team > 1) team_floats[i] = aligned(cells[i]->backward_scratch(jobs[i]));
+    room += shared_floats[i] + team_floats[i];
   }
+  // Each direction writes a d_x of its own, and they are added in a fixed order: the same bits for any threads.
   float* memory = shared_arena.floats(room + (d_x && directions > 1 ? x_floats : 0));
+  float* team_scratch[kMaxDirections];
   for (int i = 0; i < directions; ++i) {
-    const int64_t shared = aligned(cells[i]->backward_shared(jobs[i]));
     jobs[i].shared = memory;
-    memory += shared;
+    team_scratch[i] = memory + shared_floats[i];
+    memory = team_scratch[i] + team_floats[i];
   }
   float* other_d_x = d_x && directions > 1 ? memory : nullptr;
   if (other_d_x) jobs[1].d_x = other_d_x;
@@ -229,28 +273,36 @@ void backward(const Input& input, int directions, const Direction* direction, co
     job.scratch = scan_arena.floats(cells[i]->backward_scratch(job));
     return job;
   };
-  const int64_t parts = blocks.size();
   if (parts <= 1) {
+    const bool parallel = worth_threads(input, direction[0], whole.schedule);
     run_shares(parallel, directions, 1, [&](int i, int64_t) { cells[i]->backward(scratch_for(i, jobs[i])); });
   } else {
     run_shares(true, directions, parts, [&](int i, int64_t k) { cells[i]->begin_backward(jobs[i], {k, parts}); });
-    run_shares(true, directions, parts, [&](int i, int64_t k) {
-      BackwardJob job = jobs[i];
-      job.block = &blocks[k];
-      cells[i]->flow_back(scratch_for(i, job));
-    });
+    if (cut.team > 1) {
+      run_teams(directions, cut.team, [&](int i, const Member& member) {
+        BackwardJob job = jobs[i];
+        job.scratch = team_scratch[i];
+        job.member = member;
+        cells[i]->flow_back(job);
+      });
+    } else {
+      run_shares(true, directions, parts, [&](int i, int64_t k) {
+        BackwardJob job = jobs[i];
+        job.block = &blocks[k];
+        cells[i]->flow_back(scratch_for(i, job));
+      });
+    }
     run_shares(true, directions, d_x ? 2 * parts : parts, [&](int i, int64_t k) {
       const BackwardJob job = scratch_for(i, jobs[i]);
       if (k < parts) return cells[i]->weight_gradient(job, {k, parts});
       cells[i]->input_gradient(job, {k - parts, parts});
     });
   }
-  if (other_d_x) {
-    run_shares(parts > 1, 1, parts, [&](int, int64_t k) {
-      const Range range = Share{k, parts}.of(x_floats);
-      for (int64_t i = range.first; i < range.last; ++i) d_x[i] += other_d_x[i];
-    });
-  }
+  run_shares(parts > 1, directions, parts, [&](int i, int64_t k) {
+    if (parts > 1) cells[i]->end_backward(jobs[i], {k, parts});
+    const Range range = Share{k * directions + i, parts * directions}.of(other_d_x ? x_floats : 0);
+    for (int64_t at = range.first; at < range.last; ++at) d_x[at] += other_d_x[at];
+  });
 }
 
 }  // namespace bothways

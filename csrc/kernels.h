@@ -8,31 +8,6 @@
 
 namespace bothways {
 
-// A block of rows of one direction.
-struct ForwardJob {
-  const Input* input;
-  const Schedule* whole;  // of all rows
-  const Schedule* block;  // of those to work on
-  const Direction* direction;
-  float* outputs;         // this direction's columns of (batch, time, output_stride), or null
-  int64_t output_stride;  // floats from a step to the next
-  const DirectionOutputs* results;
-  float* scratch;  // (forward_scratch floats), the worker's own
-};
-
-struct BackwardJob {
-  const Input* input;
-  const Schedule* whole;
-  const Schedule* block;
-  const Direction* direction;
-  const float* d_outputs;  // this direction's columns, or null
-  int64_t output_stride;
-  float* d_x;  // (batch, time, features), or null
-  const DirectionGradients* results;
-  float* shared;   // (backward_shared floats), of all that work on the direction
-  float* scratch;  // (backward_scratch floats), the worker's own
-};
-
 // Of what is numbered: from `first` to before `last`.
 struct Range {
   int64_t first, last;
@@ -45,9 +20,60 @@ struct Share {
   Range of(int64_t count) const { return {count * part / parts, count * (part + 1) / parts}; }
 };
 
+// Where the threads of a team wait for one another (threads.cc). False: one was so late that the team parts, which it
+// does only where it `may`.
+class Barrier;
+bool wait(Barrier& barrier, int64_t members, bool may_part);
+
+// A worker's part in a time loop: a share of the units. The workers that have the others go through it side by side, a
+// team, with the same scratch memory.
+struct Member {
+  Share share = {0, 1};
+  Barrier* barrier = nullptr;
+
+  bool first() const { return share.part == 0; }
+  void meet() const {
+    if (share.parts > 1) wait(*barrier, share.parts, false);
+  }
+  // Of a team that is together. False: it has parted, and this worker goes. The first stays, with all shares.
+  bool meet_or_part() {
+    if (wait(*barrier, share.parts, true)) return true;
+    const bool stays = first();
+    share = {0, 1};
+    return stays;
+  }
+};
+
+// A block of rows of one direction.
+struct ForwardJob {
+  const Input* input;
+  const Schedule* whole;  // of all rows
+  const Schedule* block;  // of those to work on
+  const Direction* direction;
+  float* outputs;         // this direction's columns of (batch, time, output_stride), or null
+  int64_t output_stride;  // floats from a step to the next
+  const DirectionOutputs* results;
+  float* scratch;  // (forward_scratch floats), the worker's own, or the team's
+  Member member;
+};
+
+struct BackwardJob {
+  const Input* input;
+  const Schedule* whole;
+  const Schedule* block;
+  const Direction* direction;
+  const float* d_outputs;  // this direction's columns, or null
+  int64_t output_stride;
+  float* d_x;  // (batch, time, features), or null
+  const DirectionGradients* results;
+  float* shared;   // (backward_shared floats), of all that work on the direction
+  float* scratch;  // (backward_scratch floats), the worker's own, or the team's
+  Member member;   // in the time loop
+};
+
 // One cell. A backward pass is one call of `backward` for a direction; or `begin_backward`, then `flow_back` for every
-// block of rows, then `input_gradient` (if d_x is wanted) and `weight_gradient` in any order, each shared out at will.
-// Both give the same bits.
+// block of rows, then `input_gradient` (if d_x is wanted) and `weight_gradient` in any order, then `end_backward`, each
+// shared out at will. Both give the same bits.
 struct CellKernels {
   int64_t (*residual_floats)(const Input&, const Direction&);
   int64_t (*packed_floats)(const Input&, const Direction&);
@@ -61,6 +87,7 @@ struct CellKernels {
   void (*flow_back)(const BackwardJob&);
   void (*input_gradient)(const BackwardJob&, Share);
   void (*weight_gradient)(const BackwardJob&, Share);
+  void (*end_backward)(const BackwardJob&, Share);
 };
 
 struct CellTable {

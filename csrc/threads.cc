@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,8 +27,31 @@ namespace {
 // caller in Python takes tens of microseconds from one call to the next.
 constexpr std::chrono::microseconds kPatience{100};
 
-// How often a caller looks whether its helpers are done before it lets others have its processor.
+// How often a thread looks whether others are done before it lets others have its processor.
 constexpr int kLooks = 2000;
+
+using Clock = std::chrono::steady_clock;
+
+// How late one of a team may be until the team parts, and for how long no other is formed then.
+constexpr std::chrono::microseconds kLate{500};
+constexpr std::chrono::milliseconds kCrowded{500};
+
+// Waits until done() says so; calls late() if it takes long.
+template <class Done, class Late>
+void look_out(const Done& done, const Late& late) {
+  for (int looks = 0; looks < kLooks; ++looks) {
+    if (done()) return;
+    pause_for_a_moment();
+  }
+  for (const auto until = Clock::now() + kLate; !done(); std::this_thread::yield()) {
+    if (Clock::now() > until) late();
+  }
+}
+
+template <class Done>
+void look_out(const Done& done) {
+  look_out(done, [] {});
+}
 
 int default_threads() {
   if (const char* text = std::getenv("OMP_NUM_THREADS")) {
@@ -80,13 +104,7 @@ class Pool {
       rounds_.erase(std::find(rounds_.begin(), rounds_.end(), &round));
     }
     // No piece is left to take, and no helper can join; some may still be at their last piece.
-    for (int looks = 0; round.helpers.load(std::memory_order_acquire) != 0; ++looks) {
-      if (looks < kLooks) {
-        pause_for_a_moment();
-      } else {
-        std::this_thread::yield();
-      }
-    }
+    look_out([&] { return round.helpers.load(std::memory_order_acquire) == 0; });
     if (round.short_of_memory.load(std::memory_order_relaxed)) throw std::bad_alloc();
   }
 
@@ -168,8 +186,8 @@ class Pool {
       }
       const uint64_t seen = version_.load(std::memory_order_relaxed);
       lock.unlock();
-      const auto until = std::chrono::steady_clock::now() + kPatience;
-      while (version_.load(std::memory_order_acquire) == seen && std::chrono::steady_clock::now() < until) {
+      const auto until = Clock::now() + kPatience;
+      while (version_.load(std::memory_order_acquire) == seen && Clock::now() < until) {
         pause_for_a_moment();
       }
       lock.lock();
@@ -215,6 +233,16 @@ Pool* the_pool() {
   return pool.load(std::memory_order_acquire);
 }
 
+thread_local Rehearsal* rehearsal = nullptr;
+std::atomic<Clock::rep> crowded_until{Clock::time_point::min().time_since_epoch().count()};
+
+// Of this thread, whatever else the machine does.
+double thread_seconds() {
+  timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
 }  // namespace
 
 int threads() {
@@ -225,12 +253,88 @@ int threads() {
 void set_threads(int count) { thread_count.store(std::max(1, count)); }
 
 void run_pieces(int count, const std::function<void(int)>& piece) {
+  if (rehearsal) {
+    rehearsal->rounds.emplace_back();
+    for (int i = 0; i < count; ++i) {
+      const double start = thread_seconds();
+      piece(i);
+      rehearsal->rounds.back().push_back(thread_seconds() - start);
+    }
+    return;
+  }
   const int most = std::min(count, threads());
   if (most > 1) {
     Round round{piece, count, most - 1};
     return the_pool()->run(round, most);
   }
   for (int i = 0; i < count; ++i) piece(i);
+}
+
+void run_team(int wanted, const std::function<void(int, int)>& work) {
+  const int most = std::min(wanted, threads());
+  if (rehearsal) return run_pieces(most, [&](int i) { work(i, most); });
+  constexpr int kNobody = 1 << 20;  // whoever comes when there are so many is too late
+  std::atomic<int> joined{0}, members{0};
+  run_pieces(most, [&](int) {
+    const int member = joined.fetch_add(1);
+    if (member >= kNobody) return;
+    if (member == 0) {
+      const auto until = Clock::now() + kPatience;
+      while (joined.load() < most && Clock::now() < until) pause_for_a_moment();
+      members.store(joined.fetch_add(kNobody));
+    } else {
+      look_out([&] { return members.load() != 0; });
+    }
+    work(member, members.load());
+  });
+}
+
+Rehearsal rehearse(const std::function<void()>& call) {
+  Rehearsal made;
+  struct Until {
+    ~Until() { rehearsal = nullptr; }
+  } end;
+  rehearsal = &made;
+  call();
+  return made;
+}
+
+std::pair<double, int> seconds_to_meet(int members) {
+  constexpr int kTimes = 10000;
+  Barrier barrier;
+  std::pair<double, int> found;
+  run_team(members, [&](int member, int came) {
+    const auto start = Clock::now();
+    for (int i = 0; i < kTimes; ++i) wait(barrier, came, false);
+    const std::chrono::duration<double> taken = Clock::now() - start;
+    if (member == 0) found = {taken.count() / kTimes, came};
+  });
+  return found;
+}
+
+bool wait(Barrier& barrier, int64_t members, bool may_part) {
+  if (rehearsal) {
+    ++rehearsal->waits;
+    return true;
+  }
+  const int64_t round = barrier.round_.load(std::memory_order_relaxed);
+  if (barrier.arrived_.fetch_add(1, std::memory_order_acq_rel) == members - 1) {
+    if (may_part && barrier.late_.load(std::memory_order_relaxed)) {
+      barrier.parted_ = true;
+      crowded_until.store((Clock::now() + kCrowded).time_since_epoch().count(), std::memory_order_relaxed);
+    }
+    barrier.arrived_.store(0, std::memory_order_relaxed);
+    barrier.round_.store(round + 1, std::memory_order_release);
+  } else {
+    look_out([&] { return barrier.round_.load(std::memory_order_acquire) != round; },
+             [&] { barrier.late_.store(true, std::memory_order_relaxed); });
+  }
+  return !barrier.parted_;
+}
+
+bool crowded() {
+  if (rehearsal) return false;
+  return Clock::now().time_since_epoch().count() < crowded_until.load(std::memory_order_relaxed);
 }
 
 }  // namespace bothways

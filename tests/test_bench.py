@@ -415,7 +415,7 @@ LONG = ("compare", "fit", "growth")
 ON_TABLES = ("labeling", "predict")
 """Studies that are given a table."""
 
-BIG = ("server", "streams", "words")
+BIG = ("server", "streams", "threads", "words")
 """Studies of whole programs, of which only the start is tested."""
 
 

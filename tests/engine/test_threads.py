@@ -6,12 +6,14 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 import pytest
 
 from bothways import engine
+from bothways.engine import _native
 from bothways.spec import CELLS
 from engine_cases import make_case
 
@@ -33,9 +35,9 @@ def threads_as_before() -> Iterator[None]:
     engine.set_threads(before)
 
 
-def bits(units: tuple[int, ...], cell: str, batch: int = 41, **options: Any) -> list[bytes]:
+def bits(units: tuple[int, ...], cell: str, batch: int = 41, time: int = 23, **options: Any) -> list[bytes]:
     """All that a training step gives."""
-    case = make_case(batch, 23, 19, units, cells=(cell, cell), states=True, **options)
+    case = make_case(batch, time, 19, units, cells=(cell, cell), states=True, **options)
     result = engine.run(case.x, case.directions, record=True, **case.options)
     gradients = engine.backprop(result.tape, np.ones_like(result.outputs))
     plain = engine.run(case.x, case.directions, **case.options)
@@ -69,6 +71,56 @@ def test_the_same_bits_with_dropout(instruction_set: str, batch: int, dropout: s
         engine.set_threads(threads)
         found.append(bits((53,), "gru_reset_before", batch, mask="holes", dropout=dropout))
     assert all(each == found[0] for each in found[1:])
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(
+    ("batch", "units", "mask", "dropout"),
+    [(1, (330,), None, None), (3, (260, 260), "random", None), (2, (260,), "holes", "both")],
+)
+def test_the_same_bits_for_any_team(
+    instruction_set: str,
+    batch: int,
+    units: tuple[int, ...],
+    mask: str | None,
+    dropout: str | None,
+    cell: str,
+    precision: str,
+) -> None:
+    found = []
+    for threads in THREADS:
+        engine.set_threads(threads)
+        found.append(bits(units, cell, batch, 31, mask=mask, dropout=dropout, precision=precision))
+    assert all(each == found[0] for each in found[1:])
+
+
+def shares(batch: int, units: int, threads: int) -> tuple[int, int]:
+    """How many pieces the largest round of a call has, and how often its threads meet."""
+    case = make_case(batch, 20, 64, (units, units))
+    engine.set_threads(threads)
+    rounds, waits = _native.rehearse(lambda: engine.run(case.x, case.directions))
+    return max(map(len, rounds)), waits
+
+
+def test_many_rows_are_cut_into_blocks_and_few_rows_of_many_units_have_teams() -> None:
+    assert shares(64, 64, 8) == (8, 0)
+    pieces, waits = shares(1, 512, 8)
+    assert pieces == 8
+    assert waits >= 8 * 20  # each thread at each step
+    assert shares(1, 32, 8) == (2, 0)  # too little work
+    assert shares(1, 512, 2) == (2, 0)  # a thread for each direction
+
+
+def test_more_threads_than_processors_get_through() -> None:
+    case = make_case(1, 300, 64, (512, 512))
+    engine.set_threads(1)
+    alone = engine.run(case.x, case.directions).outputs
+    engine.set_threads(64)
+    start = perf_counter()
+    for _ in range(5):
+        np.testing.assert_array_equal(engine.run(case.x, case.directions).outputs, alone)
+    assert perf_counter() - start < 60
 
 
 def printed(program: str) -> str:
