@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bothways import engine
-from bothways.bench import processors
+from bothways.bench.rounds import processors
 from bothways.engine import _native
 
 Call = Callable[[], Any]
@@ -51,7 +51,7 @@ CASES = (
     *(Case((32, 100, 64, 128), mode, threads, 0.7) for mode in ("infer", "train") for threads in (4, 8)),
     *(Case((1, 100, 64, 512), mode, 4, 0.6, directions) for mode in ("infer", "train") for directions in (1, 2)),
 )
-QUICK = (Case((8, 10, 4, 16), "train", 4), Case((1, 10, 64, 512), "infer", 4))
+QUICK = (Case((64, 20, 16, 32), "train", 4), Case((1, 10, 64, 512), "infer", 4))
 PAUSED, SLOWDOWN = (32, 100, 64, 128), 1.25
 """The shape of the calls after a pause, and how much longer they may take."""
 

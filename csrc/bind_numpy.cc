@@ -84,6 +84,11 @@ struct Call {
   void run_backward(nb::handle d_outputs, nb::handle d_x, const DirectionGradients* results) const {
     const float* d_out = read(d_outputs, outputs_size(), "d_outputs");
     float* d_input = write(d_x, input.batch * input.time * input.features, "d_x");
+    for (int i = 0; i < directions; ++i) {
+      if (readable(input, direction[i], results[i].residuals)) continue;
+      throw std::invalid_argument(std::string("the residuals were left by another instruction set than ") +
+                                  instruction_set() + ", which is in use now: choose it before the forward pass");
+    }
     const nb::gil_scoped_release release;
     backward(input, directions, direction, d_out, d_input, results);
   }

@@ -155,6 +155,12 @@ ffi::Error unless_memory_is_short(const Run& run) {
   return ffi::Error::Success();
 }
 
+ffi::Error wrong_residuals() {
+  return ffi::Error(ffi::ErrorCode::kInvalidArgument,
+                    std::string("bothways: the residuals were left by another instruction set than ") +
+                        instruction_set() + ", which is in use now: choose it before the forward pass");
+}
+
 // x, [mask], then for each direction kernel, recurrent_kernel, bias, initial states, [dropout], [recurrent_dropout]
 //   -> [outputs], then for each direction final states, [residuals]
 ffi::Error xla_forward(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets, Integers cells, Integers units,
@@ -204,6 +210,7 @@ ffi::Error xla_backward(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets,
     g.d_bias = call.operands.next_result(call.bias(i));
     for (int s = 0; s < call.states(i); ++s) g.d_initial_states[s] = call.operands.next_result(call.state(i));
     if (!call.good()) return call.error();
+    if (!readable(call.input, d, residuals)) return wrong_residuals();
     if (g.residuals != residuals) std::memcpy(g.residuals, residuals, call.residuals(i) * sizeof(float));
   }
   if (!call.operands.all_used()) return call.error();

@@ -42,17 +42,34 @@ bool narrow_pays(int64_t units) {
   return units <= kFew && left > 0 && left <= kWide / 2;
 }
 
-const CellKernels& kernels_for(const Input& input, const Direction& d) {
+const CellTable& table_for(const Input& input, const Direction& d) {
   const Kernels& k = kernels();
   const Tables& tables = k.narrow.float32 && narrow_pays(d.units) ? k.narrow : k.tables;
   const bool by_gate = (d.dropout && !d.same_dropout) || d.recurrent_dropout;
-  const CellTable* table = !input.bfloat16 ? tables.float32 : by_gate ? tables.bfloat16_dropout : tables.bfloat16;
-  return (*table)[d.cell];
+  return *(!input.bfloat16 ? tables.float32 : by_gate ? tables.bfloat16_dropout : tables.bfloat16);
+}
+
+const CellKernels& kernels_for(const Input& input, const Direction& d) { return table_for(input, d)[d.cell]; }
+
+// Residuals start with a line that says which kernels left them: to others their layout means something else.
+constexpr int64_t kTagFloats = 16;
+
+uint32_t tag_of(const CellTable& table) {
+  uint32_t tag = 0x62770001;  // "bw" and a number
+  for (const Kernels& k : all_kernels()) {
+    for (const Tables& t : {k.tables, k.narrow}) {
+      for (const CellTable* each : {t.float32, t.bfloat16, t.bfloat16_dropout}) {
+        if (each == &table) return tag;
+        ++tag;
+      }
+    }
+  }
+  return tag;
 }
 
 // ------------------------------------------------------------------ scratch memory
 
-// Grows to the largest call that its thread has made, so that calls do not pay for fresh pages.
+// Keeps its memory from call to call, so that calls do not pay for fresh pages; but no more than kKept of it.
 class Arena {
  public:
   ~Arena() { std::free(memory_); }
@@ -74,10 +91,28 @@ class Arena {
     return memory_;
   }
 
+  void give_back() {
+    if (size_ <= kKept) return;
+    std::free(memory_);
+    memory_ = nullptr;
+    size_ = 0;
+  }
+
  private:
-  static constexpr int64_t kAlign = 4096;
+  static constexpr int64_t kAlign = 4096, kKept = 1 << 23;  // 32 MB
   float* memory_ = nullptr;
   int64_t size_ = 0;
+};
+
+// Memory of an arena until the end of a piece of work.
+class Loan {
+ public:
+  explicit Loan(Arena& arena) : arena_(arena) {}
+  ~Loan() { arena_.give_back(); }
+  float* floats(int64_t count) { return arena_.floats(count); }
+
+ private:
+  Arena& arena_;
 };
 
 // A size after which another array starts a cache line.
@@ -187,7 +222,13 @@ void pack(const Input& input, const Direction& direction, float* packed) {
 }
 
 int64_t residual_floats(const Input& input, const Direction& direction) {
-  return kernels_for(input, direction).residual_floats(input, direction);
+  return kTagFloats + kernels_for(input, direction).residual_floats(input, direction);
+}
+
+bool readable(const Input& input, const Direction& direction, const float* residuals) {
+  uint32_t tag;
+  std::memcpy(&tag, residuals, sizeof(tag));
+  return tag == tag_of(table_for(input, direction));
 }
 
 void forward(const Input& input, int directions, const Direction* direction, float* outputs,
@@ -197,21 +238,29 @@ void forward(const Input& input, int directions, const Direction* direction, flo
   const Cut cut = cut_of(input, directions, direction, whole.schedule, kForwardUnits);
   const Blocks blocks(whole.schedule, cut.blocks);
   Direction packed[kMaxDirections];
+  DirectionOutputs left[kMaxDirections];
   const CellKernels* cells[kMaxDirections];
   int64_t weight_floats[kMaxDirections] = {}, team_floats[kMaxDirections] = {}, room = 0;
   const auto job_for = [&](int i, const Schedule& block) {
     float* columns = outputs ? outputs + first_column(direction, i) : nullptr;
-    return ForwardJob{&input, &whole.schedule, &block, &packed[i], columns, stride, &results[i], nullptr, {}};
+    return ForwardJob{&input, &whole.schedule, &block, &packed[i], columns, stride, &left[i], nullptr, {}};
   };
   for (int i = 0; i < directions; ++i) {
     packed[i] = direction[i];
     cells[i] = &kernels_for(input, direction[i]);
-    if (results[i].residuals) ask_for_huge_pages(results[i].residuals, cells[i]->residual_floats(input, direction[i]));
+    left[i] = results[i];
+    if (results[i].residuals) {
+      ask_for_huge_pages(results[i].residuals, residual_floats(input, direction[i]));
+      const uint32_t tag = tag_of(table_for(input, direction[i]));
+      std::memcpy(results[i].residuals, &tag, sizeof(tag));
+      left[i].residuals += kTagFloats;
+    }
     if (cut.parts() > 1 && !direction[i].packed) weight_floats[i] = aligned(cells[i]->packed_floats(input, packed[i]));
     if (cut.team > 1) team_floats[i] = aligned(cells[i]->forward_scratch(job_for(i, whole.schedule)));
     room += weight_floats[i] + team_floats[i];
   }
-  float* memory = room ? shared_arena.floats(room) : nullptr;
+  Loan shared(shared_arena);
+  float* memory = room ? shared.floats(room) : nullptr;
   float* team_scratch[kMaxDirections];
   for (int i = 0; i < directions; ++i) {
     if (weight_floats[i]) packed[i].packed = memory;
@@ -234,7 +283,8 @@ void forward(const Input& input, int directions, const Direction* direction, flo
   }
   run_shares(worth_threads(input, direction[0], whole.schedule), directions, blocks.size(), [&](int i, int64_t part) {
     ForwardJob job = job_for(i, blocks[part]);
-    job.scratch = scan_arena.floats(cells[i]->forward_scratch(job));
+    Loan own(scan_arena);
+    job.scratch = own.floats(cells[i]->forward_scratch(job));
     cells[i]->forward(job);
   });
 }
@@ -248,19 +298,23 @@ void backward(const Input& input, int directions, const Direction* direction, co
   const Blocks blocks(whole.schedule, cut.blocks);
   const int64_t parts = cut.team > 1 ? cut.team : blocks.size();
   BackwardJob jobs[kMaxDirections];
+  DirectionGradients left[kMaxDirections];
   const CellKernels* cells[kMaxDirections];
   int64_t shared_floats[kMaxDirections], team_floats[kMaxDirections] = {}, room = 0;
   for (int i = 0; i < directions; ++i) {
     const float* columns = d_outputs ? d_outputs + first_column(direction, i) : nullptr;
+    left[i] = results[i];
+    left[i].residuals += kTagFloats;
     jobs[i] = {&input, &whole.schedule, &whole.schedule, &direction[i], columns, stride,
-               d_x,    &results[i],     nullptr,         nullptr,       {}};
+               d_x,    &left[i],        nullptr,         nullptr,       {}};
     cells[i] = &kernels_for(input, direction[i]);
     shared_floats[i] = aligned(cells[i]->backward_shared(jobs[i]));
     if (cut.team > 1) team_floats[i] = aligned(cells[i]->backward_scratch(jobs[i]));
     room += shared_floats[i] + team_floats[i];
   }
   // Each direction writes a d_x of its own, and they are added in a fixed order: the same bits for any threads.
-  float* memory = shared_arena.floats(room + (d_x && directions > 1 ? x_floats : 0));
+  Loan shared(shared_arena);
+  float* memory = shared.floats(room + (d_x && directions > 1 ? x_floats : 0));
   float* team_scratch[kMaxDirections];
   for (int i = 0; i < directions; ++i) {
     jobs[i].shared = memory;
@@ -269,13 +323,14 @@ void backward(const Input& input, int directions, const Direction* direction, co
   }
   float* other_d_x = d_x && directions > 1 ? memory : nullptr;
   if (other_d_x) jobs[1].d_x = other_d_x;
-  const auto scratch_for = [&](int i, BackwardJob job) {
-    job.scratch = scan_arena.floats(cells[i]->backward_scratch(job));
-    return job;
+  const auto with_scratch = [&](int i, BackwardJob job, const auto& work) {
+    Loan own(scan_arena);
+    job.scratch = own.floats(cells[i]->backward_scratch(job));
+    work(job);
   };
   if (parts <= 1) {
     const bool parallel = worth_threads(input, direction[0], whole.schedule);
-    run_shares(parallel, directions, 1, [&](int i, int64_t) { cells[i]->backward(scratch_for(i, jobs[i])); });
+    run_shares(parallel, directions, 1, [&](int i, int64_t) { with_scratch(i, jobs[i], cells[i]->backward); });
   } else {
     run_shares(true, directions, parts, [&](int i, int64_t k) { cells[i]->begin_backward(jobs[i], {k, parts}); });
     if (cut.team > 1) {
@@ -289,13 +344,14 @@ void backward(const Input& input, int directions, const Direction* direction, co
       run_shares(true, directions, parts, [&](int i, int64_t k) {
         BackwardJob job = jobs[i];
         job.block = &blocks[k];
-        cells[i]->flow_back(scratch_for(i, job));
+        with_scratch(i, job, cells[i]->flow_back);
       });
     }
     run_shares(true, directions, d_x ? 2 * parts : parts, [&](int i, int64_t k) {
-      const BackwardJob job = scratch_for(i, jobs[i]);
-      if (k < parts) return cells[i]->weight_gradient(job, {k, parts});
-      cells[i]->input_gradient(job, {k - parts, parts});
+      with_scratch(i, jobs[i], [&](const BackwardJob& job) {
+        if (k < parts) return cells[i]->weight_gradient(job, {k, parts});
+        cells[i]->input_gradient(job, {k - parts, parts});
+      });
     });
   }
   run_shares(parts > 1, directions, parts, [&](int i, int64_t k) {

@@ -106,13 +106,17 @@ void pack(const Input& input, const Direction& direction, float* packed);
 // Of the pointers it only asks whether there is dropout.
 int64_t residual_floats(const Input& input, const Direction& direction);
 
+// Whether the kernels in use can read residuals: those of another instruction set may lay them out otherwise.
+bool readable(const Input& input, const Direction& direction, const float* residuals);
+
 // Runs the directions (1 or 2) side by side. `outputs` is (batch, time, units of all directions), each
 // step's output at the step's own place whatever the direction; null if only final states are wanted.
 void forward(const Input& input, int directions, const Direction* direction, float* outputs,
              const DirectionOutputs* results);
 
-// Backpropagates through a forward pass that left residuals. `d_outputs` is shaped as its outputs, or null for zeros;
-// `d_x` (batch, time, features) is written, not added to, and may be null if it is not wanted.
+// Backpropagates through a forward pass that left residuals, which have to be `readable`. `d_outputs` is shaped as its
+// outputs, or null for zeros; `d_x` (batch, time, features) is written, not added to, and may be null if it is not
+// wanted.
 void backward(const Input& input, int directions, const Direction* direction, const float* d_outputs, float* d_x,
               const DirectionGradients* results);
 

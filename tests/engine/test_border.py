@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +14,7 @@ from bothways import engine
 from bothways.engine import _native
 from bothways.spec import CELLS, cell_number
 from engine_cases import Array, Case, make_case
+from tolerances import ENGINE, error
 
 Path = tuple[int, ...]
 SHAPES = [(3, 4, 5, (6, 7)), (1, 1, 1, (1, 16)), (4, 2, 16, (33, 33)), (0, 3, 2, (5, 5)), (3, 0, 2, (5, 5))]
@@ -120,6 +123,7 @@ WRONG: dict[str, Callable[[Array], Any]] = {
 def right(request: pytest.FixtureRequest) -> tuple[Any, tuple[Any, ...]]:
     """A function of the extension, and arguments that it takes."""
     calls = native_calls(make_case(3, 4, 5, (6, 7), mask="random", states=True), Memory(0))
+    _native.forward(*calls[0])
     return getattr(_native, request.param), calls[request.param == "backward"]
 
 
@@ -190,6 +194,31 @@ def test_axes_beyond_32_bits_are_refused(shape: tuple[int, int, int]) -> None:
         engine.run(np.zeros(shape, np.float32), [direction])
     with pytest.raises(ValueError, match="too large"):
         _native.residual_floats(0, shape[0], shape[1], shape[2], 1)
+
+
+def gradients_in(call: tuple[Any, ...]) -> list[Array]:
+    """What a backward pass gives, without the residuals."""
+    return [array for path, array in written_in(call) if path[2:3] != (0,)]
+
+
+def test_residuals_of_another_instruction_set_are_read_right_or_refused() -> None:
+    """Of such sizes they have as many floats for every set."""
+    before = engine.instruction_set()
+    try:
+        for of_forward, of_backward in itertools.permutations(engine.instruction_sets(), 2):
+            forward, backward = native_calls(make_case(16, 16, 16, (16, 16), states=True), Memory(0))
+            again, same = native_calls(make_case(16, 16, 16, (16, 16), states=True), Memory(0))
+            engine.set_instruction_set(of_forward)
+            _native.forward(*forward)
+            _native.forward(*again)
+            _native.backward(*same)
+            engine.set_instruction_set(of_backward)
+            with contextlib.suppress(ValueError):
+                _native.backward(*backward)
+                for found, right in zip(gradients_in(backward), gradients_in(same), strict=True):
+                    assert error(found, right) < ENGINE
+    finally:
+        engine.set_instruction_set(before)
 
 
 def test_three_directions_are_refused(right: tuple[Any, Any]) -> None:

@@ -160,3 +160,20 @@ def test_where_the_system_gives_no_thread_the_caller_does_the_work() -> None:
         print(np.unique(outputs).tolist())
     """)
     assert found == "[1.0]"
+
+
+def test_memory_of_a_large_call_is_given_back() -> None:
+    found = printed("""
+        import os
+        def megabytes():
+            return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+        weights = dict(kernel=np.ones((2048, 2048), np.float32), recurrent_kernel=np.zeros((2048, 2048), np.float32))
+        x = np.ones((1, 2, 2048), np.float32)
+        layer = engine.Layer([engine.Direction(**weights, cell="rnn")] * 2)
+        small = layer.run(x[:, :1, :], record=False)
+        before = megabytes()
+        result = layer.run(x, record=True)
+        engine.backprop(result.tape, np.ones_like(result.outputs))
+        print(megabytes() - before)
+    """)
+    assert int(found) < 2 * 32 + 16  # what each thread may keep, and the residuals

@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from bothways import engine
 from bothways.engine import _native
 from bothways.layers.ops import jax as ops
 from bothways.spec import CELLS, cell_number
 
 Shape = tuple[int, ...]
-BATCH, TIME, FEATURES, UNITS = 3, 4, 5, 6
+BATCH, TIME, FEATURES, UNITS = 3, 4, 16, 16  # residuals have as many floats for every instruction set
 RESIDUALS = (_native.residual_floats(cell_number("lstm"), BATCH, TIME, FEATURES, UNITS),)
 
 
@@ -34,7 +35,10 @@ class Program(NamedTuple):
             shape = (self.operands if kind == "operand" else self.results)[i]
             return "bool" if (kind, i) == ("operand", 1) else "uint32" if shape == RESIDUALS else "float32"
 
-        operands = [jnp.zeros(shape, dtype("operand", i)) for i, shape in enumerate(self.operands)]
+        def operand(i: int, shape: Shape) -> Any:
+            return residuals() if dtype("operand", i) == "uint32" else jnp.zeros(shape, dtype("operand", i))
+
+        operands = [operand(i, shape) for i, shape in enumerate(self.operands)]
         shaped: Any = jax.ShapeDtypeStruct
         results = [shaped(shape, dtype("result", i)) for i, shape in enumerate(self.results)]
         return [np.asarray(each) for each in jax.ffi.ffi_call(self.target, results)(*operands, **self.attributes)]
@@ -63,6 +67,11 @@ def program(target: str, directions: int = 2) -> Program:
     return Program("bothways_backward_v1", operands, results, attributes | {"wants_d_x": True})
 
 
+def residuals() -> Any:
+    """What a forward pass leaves for one direction."""
+    return program("forward", directions=1).run()[-1]
+
+
 @pytest.fixture(params=["forward", "backward"])
 def right(request: pytest.FixtureRequest) -> Program:
     return program(request.param)
@@ -77,6 +86,19 @@ def assert_refused(wrong: Program) -> None:
 @pytest.mark.parametrize("directions", [1, 2])
 def test_programs_that_fit_run(target: str, directions: int) -> None:
     assert all(np.isfinite(each).all() for each in program(target, directions).run()[:1])
+
+
+def test_residuals_of_another_instruction_set_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = engine.instruction_set()
+    try:
+        engine.set_instruction_set("base")
+        left = residuals()
+        engine.set_instruction_set(engine.instruction_sets()[0])
+        monkeypatch.setitem(globals(), "residuals", lambda: left)
+        with pytest.raises((jax.errors.JaxRuntimeError, ValueError), match="another instruction set"):
+            program("backward").run()
+    finally:
+        engine.set_instruction_set(before)
 
 
 @pytest.mark.parametrize("kind", ["operand", "result"])
