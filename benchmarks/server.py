@@ -152,7 +152,7 @@ def steady(path: Path, rate: int, seconds: float) -> dict[str, Any]:
     request, delays, wrong = short_request(), list[float](), 0
     with serving(path) as server:
         loaded(server.port, request, CONNECTIONS, 2)  # warm
-        before = server.memory()
+        before, worked = server.memory(), server.worked()
         poll, idle, due = select.epoll(), list[int](), dict[int, float]()
         sockets = {each.fileno(): each for each in (connected(server.port) for _ in range(64))}
         rests = dict.fromkeys(sockets, b"")
@@ -175,11 +175,12 @@ def steady(path: Path, rate: int, seconds: float) -> dict[str, Any]:
                     rests[number] = rests[number][end:]
                     idle.append(number)
         took = time.perf_counter() - start
-        after = server.memory()
+        after, worked = server.memory(), server.worked() - worked
     return {
         "requests": len(delays),
         "requests/s": len(delays) / took,
         "errors": wrong,
+        "µs of a processor": worked / total * 1e6,
         "p50 in ms": percentile(delays, 0.5) * 1e3,
         "p99 in ms": percentile(delays, 0.99) * 1e3,
         "largest in ms": max(delays) * 1e3,
