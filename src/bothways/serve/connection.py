@@ -285,7 +285,8 @@ def _target(url: bytes) -> tuple[str, bytes]:
 
 
 def _wants_socket(call: Call) -> bool:
-    return call.path.startswith(STREAM) and call.headers.get(b"upgrade", b"").lower() == b"websocket"
+    at_a_stream = call.method == b"GET" and call.path.startswith(STREAM)
+    return at_a_stream and call.headers.get(b"upgrade", b"").lower() == b"websocket"
 
 
 def _head(call: Call, url: bytes) -> bytes:
