@@ -77,9 +77,9 @@ class Plan(NamedTuple):
 
 
 PLANS = {
-    "numbers": Plan(60, (0, 1, 2, 4, 8, 16, 32, 64), (0, 2, 8, 32), {}, {}),
-    "words": Plan(6, (0, 1, 2, 4, 8), (0, 1, 4), {"units": 64, "embedding": 32, "dropout": 0.5}, {"head": "crf"}),
-    "problem": Plan(12, (0, 1, 2, 4, 8), (0, 2, 4), {}, {}),
+    "numbers": Plan(60, (0, 1, 2, 4, 8, 16, 32, 64), (0, 1, 2, 4, 8, 16, 32), {}, {}),
+    "words": Plan(6, (0, 1, 2, 4, 8), (0, 1, 2, 4), {"units": 64, "embedding": 32, "dropout": 0.5}, {"head": "crf"}),
+    "problem": Plan(12, (0, 1, 2, 4, 8), (0, 1, 2, 4, 8), {}, {}),
 }
 
 MOST = 2000

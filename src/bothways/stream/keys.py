@@ -94,7 +94,7 @@ class Keys:
         if steps > room:
             more = min(max(steps, 2 * room), self._most) - room
             self.steps = np.concatenate([self.steps, np.empty((slots, more), object)], axis=1)
-            self.values = np.concatenate([self.values, np.empty((slots, more, features), self.values.dtype)], axis=1)
+            self.values = np.concatenate([self.values, np.zeros((slots, more, features), self.values.dtype)], axis=1)
 
     def add(self, slots: Numbers, events: Events, starts: Numbers, counts: Numbers) -> None:
         """Let keys hold further steps: of each the events from its start on, as many as its count."""
