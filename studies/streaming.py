@@ -290,7 +290,8 @@ def page(every: list[Data], seeds: int, results: Results) -> str:
     for late in PLANS["numbers"].lookaheads:
         spent = {way: results.get("cost", way, late) for way in (STEPS, CHUNKS, FORWARD)}
         delays = {STEPS: late, CHUNKS: f"{late} to {2 * late - 1}" if late > 1 else late, FORWARD: late}
-        lines.append(f"| {late} | " + " | ".join(f"{us:.2f} | {delays[way]}" for way, us in spent.items()) + " |")
+        cells = [f"{'' if us is None else f'{us:.1f}'} | {delays[way]}" for way, us in spent.items()]
+        lines.append(f"| {late} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", *(line for data in every for line in table(data, seeds, results))])
 
 
