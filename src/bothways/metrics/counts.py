@@ -216,6 +216,10 @@ def class_to_detect(classes: Sequence[Any], counts: Sequence[int] | Numbers, nam
 
     Raises:
         InputError: there is no such class.
+
+    Example:
+        >>> class_to_detect(["calm", "attack"], [70, 30]), class_to_detect(["calm", "attack"], [70, 30], "calm")
+        (1, 0)
     """
     names = [str(label) for label in classes]
     if name is None:
