@@ -151,7 +151,8 @@ class Results:
         text = path.read_text() if path.exists() else ""
         whole = text[: text.rfind("\n") + 1]  # the last line may have been cut short
         self._found = dict(map(self._of_line, whole.splitlines()))
-        path.write_text(whole)
+        if whole != text:
+            path.write_text(whole)
         self._file = path.open("a")
 
     @staticmethod
