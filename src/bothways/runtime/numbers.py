@@ -46,7 +46,7 @@ def numbers(network: Network, values: Array, lengths: Lengths, before: Array | N
     for level in LEVELS[network.levels]:
         parts.append(levels if level == "raw" else levels - _means(levels, lengths, network.direction, before))
     if network.changes and (time := shared_length(lengths)):
-        alike, steps = levels.reshape(-1, time, levels.shape[1]), np.arange(time)
+        alike, steps = levels.reshape(len(lengths), time, levels.shape[1]), np.arange(time)
         for over in CHANGES[: network.changes]:
             before_them = np.minimum(steps + over, time - 1) if backward else np.maximum(steps - over, 0)
             parts.append((alike - alike[:, before_them]).reshape(levels.shape))
