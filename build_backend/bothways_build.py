@@ -1,8 +1,8 @@
 """The build backend: scikit-build-core, with a C++ compiler from a wheel where the machine has none.
 
-Where a compiler is on PATH (or named by CXX) it is used and nothing is fetched. Elsewhere the build asks for the
-`ziglang` wheel, whose clang needs an explicit target: by default it would compile for the very processor that it
-runs on.
+Where a compiler is on PATH (or named by CXX) it is used and nothing is fetched. Elsewhere, or where BOTHWAYS_TARGET names
+a processor (x86_64, aarch64), the build asks for the `ziglang` wheel. Its clang needs an explicit target: by default it
+would compile for the very processor that it runs on. With one it builds for old C libraries and for other processors.
 """
 
 import os
@@ -21,38 +21,42 @@ ZIG = "ziglang>=0.13,<0.17"
 GLIBC = "2.17"  # the oldest that the built extension runs on
 
 
-def _has_compiler() -> bool:
-    return bool(os.environ.get("CXX")) or any(map(shutil.which, COMPILERS))
+def _zig_target() -> str | None:
+    """The processor to compile for with the compiler of the wheel; None for that of the machine."""
+    if target := os.environ.get("BOTHWAYS_TARGET"):
+        return target
+    return None if os.environ.get("CXX") or any(map(shutil.which, COMPILERS)) else platform.machine()
 
 
 def get_requires_for_build_wheel(config_settings=None):
-    """The requirements of scikit-build-core, and a compiler if there is none."""
-    return _build.get_requires_for_build_wheel(config_settings) + ([] if _has_compiler() else [ZIG])
+    """The requirements of scikit-build-core, and a compiler if it is needed."""
+    return _build.get_requires_for_build_wheel(config_settings) + ([ZIG] if _zig_target() else [])
 
 
 def get_requires_for_build_editable(config_settings=None):
-    """The requirements of scikit-build-core, and a compiler if there is none."""
-    return _build.get_requires_for_build_editable(config_settings) + ([] if _has_compiler() else [ZIG])
+    """The requirements of scikit-build-core, and a compiler if it is needed."""
+    return _build.get_requires_for_build_editable(config_settings) + ([ZIG] if _zig_target() else [])
 
 
 def _with_compiler(build, *arguments):
-    if _has_compiler():
+    processor = _zig_target()
+    if processor is None:
         return build(*arguments)
     with tempfile.TemporaryDirectory() as folder:
-        target = f"{platform.machine()}-linux-gnu.{GLIBC}"
-        tools = {"c++": f"c++ -target {target}", "ar": "ar", "ranlib": "ranlib"}
+        tools = {"c++": f"c++ -target {processor}-linux-gnu.{GLIBC}", "ar": "ar", "ranlib": "ranlib"}
         for name, command in tools.items():
             script = Path(folder) / f"zig-{name}"
             script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ziglang {command} "$@"\n')
             script.chmod(script.stat().st_mode | stat.S_IXUSR)
-        os.environ["CXX"] = str(Path(folder) / "zig-c++")
-        os.environ["SKBUILD_CMAKE_ARGS"] = ";".join(
-            [f"-DCMAKE_AR={folder}/zig-ar", f"-DCMAKE_RANLIB={folder}/zig-ranlib"]
-        )
-        try:
-            return build(*arguments)
-        finally:
-            del os.environ["CXX"], os.environ["SKBUILD_CMAKE_ARGS"]
+        cmake = [f"-DCMAKE_AR={folder}/zig-ar", f"-DCMAKE_RANLIB={folder}/zig-ranlib"]
+        changes = {"CXX": f"{folder}/zig-c++"}
+        if processor != platform.machine():
+            cmake += ["-DCMAKE_SYSTEM_NAME=Linux", f"-DCMAKE_SYSTEM_PROCESSOR={processor}"]
+            suffix = f".cpython-3{sys.version_info.minor}-{processor}-linux-gnu.so"
+            changes |= {"_PYTHON_HOST_PLATFORM": f"linux-{processor}", "SETUPTOOLS_EXT_SUFFIX": suffix}
+        changes["SKBUILD_CMAKE_ARGS"] = ";".join(cmake)
+        os.environ.update(changes)  # of this process, which ends with the build
+        return build(*arguments)
 
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):

@@ -85,14 +85,14 @@ nb::object empty(Axes... axes) {
 template <class Make>
 nb::tuple tuple_of(int64_t count, const Make& make) {
   nb::tuple made = nb::steal<nb::tuple>(PyTuple_New(count));
-  for (int64_t i = 0; i < count; ++i) PyTuple_SET_ITEM(made.ptr(), i, make(i).release().ptr());
+  for (int64_t i = 0; i < count; ++i) NB_TUPLE_SET_ITEM(made.ptr(), i, make(i).release().ptr());
   return made;
 }
 
 // A tuple or a list of as many items as are needed.
 class Items {
  public:
-  explicit Items(nb::handle sequence) : items_(nb::steal(PySequence_Fast(sequence.ptr(), ""))) {
+  explicit Items(nb::handle sequence) : items_(nb::steal(PySequence_Tuple(sequence.ptr()))) {
     if (items_.is_valid()) return;
     PyErr_Clear();
     throw std::invalid_argument("a tuple or a list is needed");
@@ -103,8 +103,8 @@ class Items {
                                 std::to_string(needed) + " are needed");
   }
 
-  int64_t size() const { return PySequence_Fast_GET_SIZE(items_.ptr()); }
-  nb::handle operator[](int64_t i) const { return PySequence_Fast_GET_ITEM(items_.ptr(), i); }
+  int64_t size() const { return NB_TUPLE_GET_SIZE(items_.ptr()); }
+  nb::handle operator[](int64_t i) const { return NB_TUPLE_GET_ITEM(items_.ptr(), i); }
 
  private:
   nb::object items_;

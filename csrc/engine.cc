@@ -1,7 +1,5 @@
 #include "engine.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
@@ -72,17 +70,14 @@ uint32_t tag_of(const CellTable& table) {
 // Keeps its memory from call to call, so that calls do not pay for fresh pages; but no more than kKept of it.
 class Arena {
  public:
-  ~Arena() { std::free(memory_); }
+  ~Arena() { release(); }
 
   float* floats(int64_t count) {
     if (count > size_) {
-      std::free(memory_);
-      size_ = (count + kAlign - 1) / kAlign * kAlign;
-      memory_ = static_cast<float*>(std::aligned_alloc(kAlign, size_ * sizeof(float)));
-      if (!memory_) {
-        size_ = 0;
-        throw std::bad_alloc();
-      }
+      release();
+      const int64_t size = (count + kFloats - 1) / kFloats * kFloats;
+      memory_ = static_cast<float*>(::operator new(size * sizeof(float), kPage));
+      size_ = size;
     }
 #ifdef __SANITIZE_ADDRESS__
     __asan_unpoison_memory_region(memory_, size_ * sizeof(float));  // what this call did not ask for is not its own
@@ -92,14 +87,19 @@ class Arena {
   }
 
   void give_back() {
-    if (size_ <= kKept) return;
-    std::free(memory_);
+    if (size_ > kKept) release();
+  }
+
+ private:
+  void release() {
+    ::operator delete(memory_, kPage);
     memory_ = nullptr;
     size_ = 0;
   }
 
- private:
-  static constexpr int64_t kAlign = 4096, kKept = 1 << 23;  // 32 MB
+  static constexpr std::align_val_t kPage{4096};
+  static constexpr int64_t kFloats = 1024;   // of a page
+  static constexpr int64_t kKept = 1 << 23;  // 32 MB
   float* memory_ = nullptr;
   int64_t size_ = 0;
 };
@@ -120,15 +120,6 @@ int64_t aligned(int64_t floats) { return (floats + 15) / 16 * 16; }
 
 thread_local Arena scan_arena;    // a worker's own
 thread_local Arena shared_arena;  // of the caller, for all that work on its call
-
-// Asks for huge pages where much memory is about to be written, which may be fresh: the first touch of each page has a
-// price. That the system does not give them is no error.
-void ask_for_huge_pages(float* memory, int64_t count) {
-  constexpr uintptr_t kHuge = 1 << 21;
-  const uintptr_t first = (reinterpret_cast<uintptr_t>(memory) + kHuge - 1) / kHuge * kHuge;
-  const uintptr_t last = reinterpret_cast<uintptr_t>(memory + count) / kHuge * kHuge;
-  if (memory && last >= first + 2 * kHuge) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
-}
 
 // ------------------------------------------------------------------ sharing out
 

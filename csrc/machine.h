@@ -1,8 +1,10 @@
-// What the engine asks of the processor and of the system: a file a kind of processor, one for Linux.
+// What the engine asks of the processor and of the system: a file for each kind of processor, one for Linux, and one
+// for other systems.
 #pragma once
 
 #include <stdint.h>
 
+#include <bitset>
 #include <vector>
 
 #include "kernels.h"
@@ -18,8 +20,24 @@ void set_float_mode(uint32_t mode);
 
 void pause_for_a_moment();  // in a loop that waits
 
+// ------------------------------------------------------------------ the system
+
 // How many threads this process can use at once: the cores that it may run on, not counting one twice for its second
 // thread, within the share of them that its control group gives it.
 int usable_cores();
+
+using Processors = std::bitset<1024>;
+Processors allowed_processors();  // for this process; none where threads cannot be bound
+int this_processor();             // where the calling thread runs; below 0 where the system does not say
+int this_thread();                // the calling thread, to `bind_thread`; not 0
+bool bind_thread(int thread, const Processors& to);
+
+void after_fork(void (*in_child)());  // calls it in children of this process from now on
+
+// Asks for huge pages where much memory is about to be written, which may be fresh: the first touch of each page has a
+// price. That the system does not give them is no error.
+void ask_for_huge_pages(float* memory, int64_t count);
+
+bool allow_tiles();  // asks for the registers for tiles of x86
 
 }  // namespace bothways

@@ -1,4 +1,8 @@
+#include <pthread.h>
 #include <sched.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -67,6 +71,48 @@ int usable_cores() {
   const int cores = allowed_cores();
   const double limit = group_limit();
   return limit > 0 ? std::max(1, std::min(cores, static_cast<int>(limit + 0.5))) : cores;
+}
+
+Processors allowed_processors() {
+  Processors allowed;
+  cpu_set_t found;
+  if (sched_getaffinity(getpid(), sizeof(found), &found) != 0) return allowed;
+  for (size_t cpu = 0; cpu < allowed.size(); ++cpu) allowed[cpu] = CPU_ISSET(cpu, &found);
+  return allowed;
+}
+
+int this_processor() {
+  const int cpu = sched_getcpu();
+  return cpu < static_cast<int>(Processors().size()) ? cpu : -1;
+}
+
+int this_thread() { return static_cast<int>(syscall(SYS_gettid)); }
+
+bool bind_thread(int thread, const Processors& to) {
+  cpu_set_t place;
+  CPU_ZERO(&place);
+  for (size_t cpu = 0; cpu < to.size(); ++cpu) {
+    if (to[cpu]) CPU_SET(cpu, &place);
+  }
+  return sched_setaffinity(thread, sizeof(place), &place) == 0;
+}
+
+void after_fork(void (*in_child)()) { pthread_atfork(nullptr, nullptr, in_child); }
+
+void ask_for_huge_pages(float* memory, int64_t count) {
+  constexpr uintptr_t kHuge = 1 << 21;
+  const uintptr_t first = (reinterpret_cast<uintptr_t>(memory) + kHuge - 1) / kHuge * kHuge;
+  const uintptr_t last = reinterpret_cast<uintptr_t>(memory + count) / kHuge * kHuge;
+  if (memory && last >= first + 2 * kHuge) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+}
+
+bool allow_tiles() {
+#if defined(__x86_64__)
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
 }
 
 }  // namespace bothways

@@ -1,6 +1,4 @@
 #include <cpuid.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "kernels.h"
 #include "machine.h"
@@ -17,12 +15,6 @@ struct Features {
   bool avx2 = false, avx512 = false, bf16 = false, amx = false, intel = false;
   bool halves = false;  // whether it works on 512 bits as on twice 256
 };
-
-// Linux gives a process the registers for tiles when it asks for them.
-bool allow_tiles() {
-  constexpr long kRequestPermission = 0x1023, kTileData = 18;
-  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-}
 
 // The processor's features by CPUID, and the registers that the operating system saves by XGETBV.
 Features find_features() {

@@ -1,10 +1,6 @@
 #include "threads.h"
 
-#include <pthread.h>
-#include <sched.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -110,7 +106,7 @@ class Pool {
 
  private:
   struct Helper {
-    pid_t id = 0;         // 0: not there yet
+    int id = 0;           // 0: not there yet
     bool asleep = false;  // under the mutex, as all of it but `processor`
     bool placed = false;  // whether a caller has bound it to a processor
     std::atomic<int> processor{-1};
@@ -132,46 +128,42 @@ class Pool {
   // Sees to it that helpers that will join do not wait for a processor on which one of us works already: left alone,
   // the system may take thousands of calls to part them. A helper that wakes up in its place frees itself again.
   void spread_out(int count) {
-    cpu_set_t taken;
-    CPU_ZERO(&taken);
-    CPU_SET(sched_getcpu(), &taken);
+    Processors taken;
+    if (const int here = this_processor(); here >= 0) taken.set(here);
     for (const auto& helper : helpers_) {
       if (count-- <= 0) return;
       if (helper->id == 0) continue;
       const int at = helper->processor.load(std::memory_order_relaxed);
-      if (!helper->asleep && at >= 0 && !CPU_ISSET(at, &taken)) {
-        CPU_SET(at, &taken);
+      if (!helper->asleep && at >= 0 && !taken[at]) {
+        taken.set(at);
         continue;
       }
       const int to = free_processor(taken, at);
       if (to < 0) return;
-      cpu_set_t place;
-      CPU_ZERO(&place);
-      CPU_SET(to, &place);
-      CPU_SET(to, &taken);
-      helper->placed = sched_setaffinity(helper->id, sizeof(place), &place) == 0 || helper->placed;
+      taken.set(to);
+      helper->placed = bind_thread(helper->id, Processors().set(to)) || helper->placed;
     }
   }
 
   // One that is allowed and not taken, `liked` if possible; below 0 if there is none.
-  int free_processor(const cpu_set_t& taken, int liked) const {
-    const auto free = [&](int cpu) { return CPU_ISSET(cpu, &allowed_) && !CPU_ISSET(cpu, &taken); };
-    if (liked >= 0 && free(liked)) return liked;
-    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-      if (free(cpu)) return cpu;
+  int free_processor(const Processors& taken, int liked) const {
+    const Processors free = allowed_ & ~taken;
+    if (liked >= 0 && free[liked]) return liked;
+    for (size_t cpu = 0; cpu < free.size(); ++cpu) {
+      if (free[cpu]) return static_cast<int>(cpu);
     }
     return -1;
   }
 
   void work(Helper& own) {
     std::unique_lock<std::mutex> lock(mutex_);
-    own.id = static_cast<pid_t>(syscall(SYS_gettid));
+    own.id = this_thread();
     for (;;) {
       if (own.placed) {
-        sched_setaffinity(0, sizeof(allowed_), &allowed_);
+        bind_thread(own.id, allowed_);
         own.placed = false;
       }
-      own.processor.store(sched_getcpu(), std::memory_order_relaxed);
+      own.processor.store(this_processor(), std::memory_order_relaxed);
       if (Round* round = open_round()) {
         --round->places;
         round->helpers.fetch_add(1, std::memory_order_relaxed);
@@ -210,11 +202,7 @@ class Pool {
   std::vector<std::unique_ptr<Helper>> helpers_;
   int at_work_ = 0;  // callers and helpers
   bool no_more_ = false;
-  const cpu_set_t allowed_ = [] {
-    cpu_set_t allowed;
-    if (sched_getaffinity(getpid(), sizeof(allowed), &allowed) != 0) CPU_ZERO(&allowed);
-    return allowed;
-  }();
+  const Processors allowed_ = allowed_processors();
 };
 
 std::atomic<int> thread_count{0};
@@ -226,7 +214,7 @@ void forget_pool() { pool.store(new Pool, std::memory_order_release); }
 Pool* the_pool() {
   static const bool once = [] {
     forget_pool();
-    pthread_atfork(nullptr, nullptr, forget_pool);
+    after_fork(forget_pool);
     return true;
   }();
   static_cast<void>(once);
