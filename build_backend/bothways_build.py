@@ -1,8 +1,9 @@
 """The build backend: scikit-build-core, with a C++ compiler from a wheel where the machine has none.
 
-Where a compiler is on PATH (or named by CXX) it is used and nothing is fetched. Elsewhere, or where BOTHWAYS_TARGET names
-a processor (x86_64, aarch64), the build asks for the `ziglang` wheel. Its clang needs an explicit target: by default it
-would compile for the very processor that it runs on. With one it builds for old C libraries and for other processors.
+Where a compiler is on PATH (or named by CXX) it is used and nothing is fetched. Elsewhere, or where BOTHWAYS_TARGET
+names a processor (x86_64, aarch64), the build asks for the `ziglang` wheel. Its clang needs an explicit target: by
+default it would compile for the very processor that it runs on. With one it builds for old C libraries and for other
+processors.
 """
 
 import os
