@@ -10,6 +10,7 @@
 #include "blocks.h"
 #include "kernels.h"
 #include "machine.h"
+#include "packs.h"
 #include "threads.h"
 
 #ifdef __SANITIZE_ADDRESS__
@@ -172,6 +173,13 @@ void run_shares(bool parallel, int directions, int64_t parts, const std::functio
   for (int k = 0; k < count; ++k) run(k);
 }
 
+// Where packing would be much of a forward pass: few steps for so many weights. Weights that are about to change, after
+// a backward pass, are not worth keeping, nor are few, nor more than there is room for.
+bool worth_keeping(const Schedule& whole, const DirectionOutputs* results, int64_t floats) {
+  constexpr int64_t kFewSteps = 512, kMany = 1 << 20;
+  return !results[0].residuals && whole.total <= kFewSteps && floats >= kMany && floats <= kMostPacked;
+}
+
 // Goes through the time loops of all directions, with a team for each: loop(direction, member).
 void run_teams(int directions, int64_t team, const std::function<void(int, const Member&)>& loop) {
   Barrier barriers[kMaxDirections];
@@ -226,12 +234,13 @@ void forward(const Input& input, int directions, const Direction* direction, flo
              const DirectionOutputs* results) {
   const WholeSchedule whole(input);
   const int64_t stride = total_units(directions, direction);
+  const bool parallel = worth_threads(input, direction[0], whole.schedule);
   const Cut cut = cut_of(input, directions, direction, whole.schedule, kForwardUnits);
   const Blocks blocks(whole.schedule, cut.blocks);
   Direction packed[kMaxDirections];
   DirectionOutputs left[kMaxDirections];
   const CellKernels* cells[kMaxDirections];
-  int64_t weight_floats[kMaxDirections] = {}, team_floats[kMaxDirections] = {}, room = 0;
+  int64_t pack_floats[kMaxDirections] = {}, team_floats[kMaxDirections] = {}, to_pack = 0, room = 0;
   const auto job_for = [&](int i, const Schedule& block) {
     float* columns = outputs ? outputs + first_column(direction, i) : nullptr;
     return ForwardJob{&input, &whole.schedule, &block, &packed[i], columns, stride, &left[i], nullptr, {}};
@@ -246,23 +255,48 @@ void forward(const Input& input, int directions, const Direction* direction, flo
       std::memcpy(results[i].residuals, &tag, sizeof(tag));
       left[i].residuals += kTagFloats;
     }
-    if (cut.parts() > 1 && !direction[i].packed) weight_floats[i] = aligned(cells[i]->packed_floats(input, packed[i]));
+    if (!direction[i].packed) pack_floats[i] = aligned(cells[i]->packed_floats(input, direction[i]));
+    to_pack += pack_floats[i];
+  }
+  // One set of packed weights for all that work on a direction; where each direction has but one thread, that packs.
+  Pack packs[kMaxDirections];
+  PackKey keys[kMaxDirections];
+  float* to[kMaxDirections] = {};
+  const bool keeps = worth_keeping(whole.schedule, results, to_pack), together = keeps || cut.parts() > 1;
+  if (keeps) {
+    run_shares(parallel, directions, 1, [&](int i, int64_t) {
+      if (pack_floats[i]) keys[i] = key_of(tag_of(table_for(input, direction[i])), input, direction[i]);
+    });
+  }
+  for (int i = 0; i < directions; ++i) {
+    if (keeps && pack_floats[i]) {
+      packs[i] = find_pack(keys[i]);
+      if (!packs[i]) to[i] = (packs[i] = new_pack(pack_floats[i])).get();
+      packed[i].packed = packs[i].get();
+    } else if (together) {
+      room += pack_floats[i];
+    }
     if (cut.team > 1) team_floats[i] = aligned(cells[i]->forward_scratch(job_for(i, whole.schedule)));
-    room += weight_floats[i] + team_floats[i];
+    room += team_floats[i];
   }
   Loan shared(shared_arena);
   float* memory = room ? shared.floats(room) : nullptr;
   float* team_scratch[kMaxDirections];
   for (int i = 0; i < directions; ++i) {
-    if (weight_floats[i]) packed[i].packed = memory;
-    team_scratch[i] = memory + weight_floats[i];
-    memory = team_scratch[i] + team_floats[i];
+    if (together && !packed[i].packed) {
+      packed[i].packed = to[i] = memory;
+      memory += pack_floats[i];
+    }
+    team_scratch[i] = memory;
+    memory += team_floats[i];
   }
-  // One set of packed weights for all that work on a direction.
-  if (weight_floats[0]) {
-    run_shares(true, directions, cut.parts(), [&](int i, int64_t part) {
-      cells[i]->pack(input, direction[i], {part, cut.parts()}, const_cast<float*>(packed[i].packed));
+  if (to[0] || to[directions - 1]) {
+    run_shares(parallel, directions, cut.parts(), [&](int i, int64_t part) {
+      if (to[i]) cells[i]->pack(input, direction[i], {part, cut.parts()}, to[i]);
     });
+  }
+  for (int i = 0; i < directions; ++i) {
+    if (packs[i] && to[i]) keep_pack(keys[i], packs[i], pack_floats[i]);
   }
   if (cut.team > 1) {
     return run_teams(directions, cut.team, [&](int i, const Member& member) {
@@ -272,7 +306,7 @@ void forward(const Input& input, int directions, const Direction* direction, flo
       cells[i]->forward(job);
     });
   }
-  run_shares(worth_threads(input, direction[0], whole.schedule), directions, blocks.size(), [&](int i, int64_t part) {
+  run_shares(parallel, directions, blocks.size(), [&](int i, int64_t part) {
     ForwardJob job = job_for(i, blocks[part]);
     Loan own(scan_arena);
     job.scratch = own.floats(cells[i]->forward_scratch(job));

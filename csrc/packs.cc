@@ -1,0 +1,118 @@
+#include "packs.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <list>
+#include <mutex>
+#include <new>
+
+namespace bothways {
+namespace {
+
+// Words go to lanes in turn. In each lane every bit of a word reaches all of the lane within a few more words.
+class Digest {
+ public:
+  void add(const float* values, int64_t count) {
+    const char* from = reinterpret_cast<const char*>(values);
+    int64_t bytes = count * static_cast<int64_t>(sizeof(float));
+    uint64_t lanes[kLanes];  // which the compiler keeps in registers
+    std::memcpy(lanes, lanes_, sizeof(lanes));
+    for (; bytes >= kBlock; bytes -= kBlock, from += kBlock) add_block(from, lanes);
+    char rest[kBlock] = {};
+    std::memcpy(rest, from, bytes);
+    add_block(rest, lanes);
+    lanes[0] = mixed(lanes[0], count);
+    std::memcpy(lanes_, lanes, sizeof(lanes));
+  }
+
+  void finish(uint64_t (&digest)[2]) const {
+    digest[0] = digest[1] = 0;
+    for (int round = 0; round < 2; ++round) {
+      for (int i = 0; i < kLanes; ++i) digest[i % 2] = mixed(digest[i % 2], lanes_[i] + digest[(i + 1) % 2]);
+    }
+  }
+
+ private:
+  static constexpr int kLanes = 8;
+  static constexpr int64_t kBlock = kLanes * sizeof(uint64_t);
+
+  static uint64_t mixed(uint64_t lane, uint64_t word) {
+    constexpr uint64_t kOdd = 0x9e3779b97f4a7c15;
+    const uint64_t product = (lane ^ word) * kOdd;
+    return product << 29 | product >> 35;
+  }
+
+  static void add_block(const char* from, uint64_t (&lanes)[kLanes]) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kLanes; ++i) {
+      uint64_t word;
+      std::memcpy(&word, from + i * sizeof(word), sizeof(word));
+      lanes[i] = mixed(lanes[i], word);
+    }
+  }
+
+  uint64_t lanes_[kLanes] = {1, 2, 3, 4, 5, 6, 7, 8};
+};
+
+struct Kept {
+  PackKey key;
+  Pack pack;
+  int64_t floats;
+};
+
+std::mutex mutex;
+std::list<Kept>& kept() {  // the one used last first
+  static std::list<Kept>* const all = new std::list<Kept>;
+  return *all;
+}
+
+}  // namespace
+
+bool PackKey::operator==(const PackKey& o) const {
+  return kernels == o.kernels && cell == o.cell && features == o.features && units == o.units &&
+         bfloat16 == o.bfloat16 && digest[0] == o.digest[0] && digest[1] == o.digest[1];
+}
+
+PackKey key_of(uint32_t kernels, const Input& input, const Direction& d) {
+  PackKey key = {kernels, d.cell, input.features, d.units, input.bfloat16, {}};
+  const int64_t columns = shape_of(d.cell).gates * d.units;
+  Digest digest;
+  digest.add(d.kernel, input.features * columns);
+  digest.add(d.recurrent_kernel, d.units * columns);
+  if (d.bias) digest.add(d.bias, shape_of(d.cell).biases * columns);
+  digest.finish(key.digest);
+  return key;
+}
+
+// Where the lock is taken, for a moment by another thread or for good by one that a fork has left behind, a call does
+// without.
+Pack find_pack(const PackKey& key) {
+  const std::unique_lock<std::mutex> lock(mutex, std::try_to_lock);
+  if (!lock) return nullptr;
+  for (auto each = kept().begin(); each != kept().end(); ++each) {
+    if (!(each->key == key)) continue;
+    kept().splice(kept().begin(), kept(), each);
+    return each->pack;
+  }
+  return nullptr;
+}
+
+void keep_pack(const PackKey& key, const Pack& pack, int64_t floats) {
+  const std::unique_lock<std::mutex> lock(mutex, std::try_to_lock);
+  if (!lock) return;
+  kept().push_front({key, pack, floats});
+  int64_t room = kMostPacked;
+  for (auto each = kept().begin(); each != kept().end();) {
+    room -= each->floats;
+    each = room < 0 ? kept().erase(each) : std::next(each);
+  }
+}
+
+Pack new_pack(int64_t floats) {
+  constexpr int64_t kLine = 64;
+  void* memory = std::aligned_alloc(kLine, (floats * sizeof(float) + kLine - 1) / kLine * kLine);
+  if (!memory) throw std::bad_alloc();
+  return Pack(static_cast<float*>(memory), [](float* each) { std::free(each); });
+}
+
+}  // namespace bothways
