@@ -55,8 +55,10 @@ def test_other_cells_agree_with_the_oracle(
 def test_other_activations_agree_with_the_oracle(
     instruction_set: str, kind: str, functions: tuple[str, str], shape: tuple[Any, ...], dropout: str | None
 ) -> None:
-    cell = "/".join((kind, *functions))
-    case = make_case(*shape, mask="random", states=True, cells=(cell, cell), dropout=dropout)
+    cell, (batch, time, *rest) = "/".join((kind, *functions)), shape
+    if kind.startswith("gru") and functions[1] in ("relu", "linear"):  # gates that are no shares: states grow for ever
+        time = min(time, 6)
+    case = make_case(batch, time, *rest, mask="random", states=True, cells=(cell, cell), dropout=dropout)
     assert_agrees(case)
     if "relu" not in cell:  # which has a kink, where roundings change gradients at once
         assert_agrees(case, BFLOAT16, precision="bfloat16")
