@@ -42,7 +42,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tuned, list[SearchP
     path = tmp_path_factory.mktemp("tuned") / "some.checkpoint"
     train, valid = rising(60, seed=0), rising(30, seed=1)
     tuned = tune(
-        train, valid, SHAPE, QUICK, budget=15, workers=1, members=3, on_progress=progress.append, checkpoint=path
+        train, valid, SHAPE, QUICK, budget=6, workers=1, members=3, on_progress=progress.append, checkpoint=path
     )
     return tuned, progress, path
 
