@@ -16,7 +16,7 @@ from bothways.runtime import decided, tempered
 from bothways.sequences import Sequences
 from bothways.settings import SCORES
 
-LIKELIHOOD = 0.5
+LIKELIHOOD = 2.0
 """What the cross-entropy counts beside the score in the choice of members, both as shares of those of the best one."""
 
 THRESHOLDS = 100
