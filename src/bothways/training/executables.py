@@ -94,9 +94,10 @@ def _write(path: Path, content: bytes) -> None:
 def _options() -> dict[str, Any]:
     named, known = os.environ.get("XLA_FLAGS", ""), dict[str, Any]()
     for name, value in OPTIONS.items():
-        with suppress(jax.errors.JaxRuntimeError):  # which unknown ones raise
-            jax.jit(jnp.negative).lower(1.0).compile({name: value})
-            known |= {} if name in named else {name: value}
+        if name not in named:
+            with suppress(jax.errors.JaxRuntimeError):  # which unknown ones raise
+                jax.jit(jnp.negative).lower(1.0).compile({name: value})
+                known[name] = value
     return known
 
 
