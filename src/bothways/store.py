@@ -140,7 +140,7 @@ def _member(said: dict[str, Any], arrays: dict[str, Any], network: Network) -> M
     if _fits(said, {"network": {...: object}, "share": NUMBER}):
         return Member(Network.from_json(said["network"]), arrays, float(said["share"]))
     kinds = {each.name: each for each in baselines.SCORING}
-    said = {"baseline" if name == "patterns" else name: value for name, value in said.items()}  # what some files call it
+    said = {"baseline" if name == "patterns" else name: value for name, value in said.items()}  # of some files
     if _fits(said, {"baseline": str, "share": NUMBER}) and said["baseline"] in kinds:
         return BaselineMember(kinds[said["baseline"]].from_arrays(arrays, network), float(said["share"]))
     raise InputError(f"A member of it is neither a network nor a simple model: {sorted(said)}.")
