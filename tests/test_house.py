@@ -57,7 +57,7 @@ HOMES = {
     "torch": ("engine.torch_tensors", "layers.ops.torch", "torch_modules.modules", "bench.peers"),
     "tensorflow": ("layers.ops.tensorflow", "bench.peers"),
     "matplotlib": ("report.figures", "study.figures"),
-    "onnx": ("bench.peers", "export.graph"),
+    "onnx": ("bench.peers", "export.onnx_model"),
     "onnxruntime": ("bench.peers",),
     "scipy": ("baselines.linear", "patterns", "study.statistics", "study.held_out", "problems"),
     "sklearn": ("baselines", "data.leaks", "labeler", "patterns"),

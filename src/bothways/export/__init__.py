@@ -16,6 +16,7 @@ import bothways
 from bothways.baselines import OneStep, Trees
 from bothways.errors import InputError, MissingDependencyError, ModelFileError, option
 from bothways.export import patterns, simple, spelling
+from bothways.export.graph import Graph
 from bothways.export.inputs import BATCH_TIME, LABEL, PROBABILITIES, inputs
 from bothways.export.labels import codes
 from bothways.export.networks import probabilities, tempered
@@ -23,7 +24,7 @@ from bothways.files import check_output, written_whole
 from bothways.patterns import Patterns
 from bothways.runtime import Member, Model
 
-__all__ = ["OLDEST_OPSET", "Exported", "export_onnx"]
+__all__ = ["OLDEST_OPSET", "Exported", "export_onnx", "graph_of"]
 
 OLDEST_OPSET = 18
 """The version of the operators that graphs are written in: the first one in which all reductions take their axes alike,
@@ -83,7 +84,7 @@ def export_onnx(model: Any, path: str | os.PathLike[str], opset: int | None = No
     """
     path = check_output(path, (".onnx",))
     try:
-        from bothways.export.graph import Graph, newest_opset
+        from bothways.export.onnx_model import newest_opset, onnx_model
     except ModuleNotFoundError as missing:
         raise MissingDependencyError(
             f"To export needs {missing.name}, which is not installed: pip install 'bothways[onnx]'"
@@ -95,14 +96,14 @@ def export_onnx(model: Any, path: str | os.PathLike[str], opset: int | None = No
             f"The opset is {opset}; for this model it must be from {oldest} to {newest}, the newest one that the "
             f"installed onnx knows. Leave out {option('opset')} for the one that most runtimes read."
         )
-    graph = Graph(opset)
     if isinstance(model, Model):
-        _build(graph, model)
+        graph = graph_of(model, opset)
     else:
         from bothways.export import keras_model
 
+        graph = Graph(opset)
         keras_model.build(graph, model)
-    proto = graph.model("bothways", producer_name="bothways", producer_version=bothways.__version__)
+    proto = onnx_model(graph, "bothways", producer_name="bothways", producer_version=bothways.__version__)
     with written_whole(path, ModelFileError) as temporary:
         temporary.write_bytes(proto.SerializeToString())
     return Exported(path, opset, graph.described(graph.inputs), graph.described(graph.outputs))
@@ -114,8 +115,9 @@ def _spelled(model: Any) -> bool:
     return columns is not None and any(each.view for each in columns.fitted.categories)
 
 
-def _build(graph: Any, model: Model) -> None:
-    """The whole graph."""
+def graph_of(model: Model, opset: int = OLDEST_OPSET) -> Graph:
+    """The graph of a model; arguments, inputs, outputs and errors are those of `export_onnx`."""
+    graph = Graph(opset)
     data = inputs(graph, model)
     total = sum(member.share for member in model.members)
     of_members = []
@@ -134,3 +136,4 @@ def _build(graph: Any, model: Model) -> None:
     graph.output(LABEL, type(model.classes[0]), shape, labels, "The label.")
     said = f"Of {', '.join(map(str, model.classes))}."
     graph.output(PROBABILITIES, np.float32, (*shape, len(model.classes)), p, said)
+    return graph

@@ -1,18 +1,51 @@
-"""A graph of ONNX, put together value by value."""
+"""A graph of operators of ONNX, put together value by value."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import onnx
-from onnx import helper, numpy_helper
+import numpy.typing as npt
 
 Operand = Any
 """A `Value`, or a constant: an array, a float (float32), or an int or a list of them (int64)."""
+
+
+class Node(NamedTuple):
+    """An operator and what it works on.
+
+    Attributes:
+        operator: its name in ONNX.
+        inputs: names of values; "" for one that is left out.
+        outputs: the names of what it gives.
+        domain: that of the operator.
+        attributes: numbers, text, lists and arrays of these, a data type, or a graph.
+    """
+
+    operator: str
+    inputs: list[str]
+    outputs: list[str]
+    domain: str
+    attributes: dict[str, Any]
+
+
+class Port(NamedTuple):
+    """An input or an output.
+
+    Attributes:
+        name: its name.
+        dtype: `object` for text; None in the body of a node, where types are not said.
+        shape: names of axes, or their lengths.
+        said: what it is.
+    """
+
+    name: str
+    dtype: np.dtype[Any] | None = None
+    shape: tuple[str | int, ...] = ()
+    said: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,11 +82,18 @@ class Graph:
         opset: the version of the operators.
         outer: the graph in which this one is the body of a node; the constants of both lie there.
 
+    Attributes:
+        opset: as given.
+        inputs: what it reads.
+        outputs: what it gives.
+        nodes: in the order of the work.
+        constants: by name.
+
     Example:
         >>> graph = Graph(opset=18)
         >>> x = graph.input("x", np.float32, ("batch",), "Any numbers.")
         >>> graph.output("y", np.float32, ("batch",), (x + 1) / 2, "Half of one more.")
-        >>> [node.op_type for node in graph.model("example").graph.node]
+        >>> [node.operator for node in graph.nodes]
         ['Add', 'Div', 'Identity']
     """
 
@@ -61,10 +101,10 @@ class Graph:
         """Begin an empty graph."""
         self.opset = opset
         self._root: Graph = outer._root if outer else self
-        self._nodes: list[Any] = []
-        self.inputs: list[Any] = []
-        self.outputs: list[Any] = []
-        self._constants: list[Any] = []
+        self.nodes: list[Node] = []
+        self.inputs: list[Port] = []
+        self.outputs: list[Port] = []
+        self.constants: dict[str, npt.NDArray[Any]] = {}
         self._numbers = itertools.count()
 
     def __call__(self, operator: str, *operands: Operand, domain: str = "", **attributes: Any) -> Value:
@@ -77,14 +117,12 @@ class Graph:
         """The first outputs of a new node."""
         outputs = [self._named() for _ in range(count)]
         inputs = ["" if each is None else self._value(each).name for each in operands]
-        self._nodes.append(
-            helper.make_node(operator, inputs, [each.name for each in outputs], domain=domain, **attributes)
-        )
+        self.nodes.append(Node(operator, inputs, [each.name for each in outputs], domain, attributes))
         return outputs
 
     def cast(self, value: Operand, dtype: Any) -> Value:
         """The same as another type."""
-        return self("Cast", value, to=_type(dtype))
+        return self("Cast", value, to=_typed(dtype))
 
     def where(self, condition: Value, value: Operand, other: Operand) -> Value:
         """One or the other."""
@@ -118,16 +156,16 @@ class Graph:
         """
         inner = Graph(self.opset, self)
         before, *parts = (inner._named() for _ in range(1 + len(inputs)))
-        inner.inputs = [onnx.ValueInfoProto(name=each.name) for each in (before, *parts)]
+        inner.inputs = [Port(each.name) for each in (before, *parts)]
         # An output of its own each: none may be an input, or both.
         after = [inner("Identity", each) for each in body(inner, before, parts)]
-        inner.outputs = [onnx.ValueInfoProto(name=each.name) for each in after]
+        inner.outputs = [Port(each.name) for each in after]
         last, output = self.several(
             2,
             "Scan",
             state,
             *inputs,
-            body=inner._proto("body"),
+            body=inner,
             num_scan_inputs=len(inputs),
             scan_input_directions=[int(reverse)] * len(inputs),
             scan_output_directions=[int(reverse)],
@@ -136,25 +174,16 @@ class Graph:
 
     def input(self, name: str, dtype: Any, shape: Sequence[str | int], said: str) -> Value:
         """An input of the model, and what is to be said of it."""
-        self.inputs.append(helper.make_tensor_value_info(name, _type(dtype), shape, said))
+        self.inputs.append(Port(name, _typed(dtype), tuple(shape), said))
         return Value(self, name)
 
     def output(self, name: str, dtype: Any, shape: Sequence[str | int], value: Value, said: str) -> None:
         """Give a value a name as an output of the model."""
-        self._nodes.append(helper.make_node("Identity", [value.name], [name]))
-        self.outputs.append(helper.make_tensor_value_info(name, _type(dtype), shape, said))
-
-    def model(self, name: str, **facts: str) -> Any:
-        """The `onnx.ModelProto`, checked."""
-        # Version 3 of the others has what is needed; the format is the oldest one that knows the operators.
-        opsets = [helper.make_opsetid("", self.opset), helper.make_opsetid("ai.onnx.ml", 3)]
-        ir = helper.find_min_ir_version_for(opsets)
-        model = helper.make_model(self._proto(name), opset_imports=opsets, ir_version=ir, **facts)
-        onnx.checker.check_model(model, full_check=True)
-        return model
+        self.nodes.append(Node("Identity", [value.name], [name], "", {}))
+        self.outputs.append(Port(name, _typed(dtype), tuple(shape), said))
 
     @staticmethod
-    def described(values: Sequence[Any]) -> dict[str, str]:
+    def described(ports: Sequence[Port]) -> dict[str, str]:
         """Name -> type and shape of inputs or outputs.
 
         Example:
@@ -164,16 +193,10 @@ class Graph:
             {'x': 'float32 (batch, 3)'}
         """
         found = {}
-        for value in values:
-            tensor = value.type.tensor_type
-            dims = [each.dim_param or str(each.dim_value) for each in tensor.shape.dim]
-            dtype = helper.tensor_dtype_to_np_dtype(tensor.elem_type)
-            name = "text" if dtype.hasobject else dtype.name
-            found[value.name] = f"{name} ({', '.join(dims)}{',' if len(dims) == 1 else ''})"
+        for name, dtype, shape, _ in ports:
+            kind = "text" if dtype is None or dtype.hasobject else dtype.name
+            found[name] = f"{kind} ({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
         return found
-
-    def _proto(self, name: str) -> Any:
-        return helper.make_graph(self._nodes, name, self.inputs, self.outputs, self._constants)
 
     def _named(self) -> Value:
         return Value(self, f"bothways/{next(self._root._numbers)}")
@@ -181,16 +204,10 @@ class Graph:
     def _value(self, operand: Operand) -> Value:
         if isinstance(operand, Value):
             return operand
-        array = np.asarray(operand, np.float32 if type(operand) is float else None)
         value = self._named()
-        self._root._constants.append(numpy_helper.from_array(array, value.name))
+        self._root.constants[value.name] = np.asarray(operand, np.float32 if type(operand) is float else None)
         return value
 
 
-def newest_opset() -> int:
-    """The newest version of the operators that the installed package knows."""
-    return int(onnx.defs.onnx_opset_version())
-
-
-def _type(dtype: Any) -> int:
-    return int(helper.np_dtype_to_tensor_dtype(np.dtype(object if dtype is str else dtype)))
+def _typed(dtype: Any) -> np.dtype[Any]:
+    return np.dtype(object if dtype is str else dtype)
