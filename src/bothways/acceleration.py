@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-NATIVE = "native"
-"""The `LayerReport.engine` of a layer that the engine runs."""
+NATIVE = "native"  # the `LayerReport.engine` of a layer that the engine runs
 
 
 class LayerReport(NamedTuple):

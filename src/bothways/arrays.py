@@ -13,8 +13,7 @@ from bothways.errors import InputError
 
 Array = npt.NDArray[Any]
 
-ROWS_A_BLOCK = 64
-"""So many rows are multiplied at once."""
+ROWS_A_BLOCK = 64  # so many rows are multiplied at once
 
 
 def checked_array(

@@ -12,13 +12,11 @@ import numpy as np
 from bothways.network import Network
 from bothways.problems import cumulative_sum
 
-SEQUENCES = 1000
-"""How many sequences the first training goes through, one at a time, and how many unseen ones judge it."""
+SEQUENCES = 1000  # how many sequences the first training goes through, one at a time, and how many unseen ones judge it
 
 LONGER_UPDATES = 3000
 LONGER_BATCH = 64
-LONGER_SECONDS = 5.0
-"""What the longer training may take at most, compiling aside; long sequences get fewer updates."""
+LONGER_SECONDS = 5.0  # what the longer training may take at most, compiling aside; long sequences get fewer updates
 
 BATCH_GAIN = 3.0
 """How many times as many steps a second a batch of 64 is taken to give as one by one: 5.5 was measured for 10 steps

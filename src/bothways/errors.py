@@ -17,8 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-LISTS = ("drop", "features", "categorical", "numeric", "missing")
-"""The arguments that take a list of columns or words."""
+LISTS = ("drop", "features", "categorical", "numeric", "missing")  # the arguments that take a list of columns or words
 
 _command_line: ContextVar[bool] = ContextVar("command_line", default=False)
 

@@ -21,20 +21,11 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
-STOPPED = 128 + signal.SIGINT
-"""The exit code after Ctrl-C, as shells have it."""
-
-SAFE_SECONDS = 0.8
-"""How long a room that has taken over Ctrl-C may need to its next safe point."""
-
-SAVING_SECONDS = 10.0
-"""How long it may then need to save what it has."""
-
-kept = ""
-"""What is said after "Stopped.": where the work so far is and how to go on with it."""
-
-leftovers: set[Path] = set()
-"""Files to remove when the process ends early."""
+STOPPED = 128 + signal.SIGINT  # the exit code after Ctrl-C, as shells have it
+SAFE_SECONDS = 0.8  # how long a room that has taken over Ctrl-C may need to its next safe point
+SAVING_SECONDS = 10.0  # how long it may then need to save what it has
+kept = ""  # what is said after "Stopped.": where the work so far is and how to go on with it
+leftovers: set[Path] = set()  # files to remove when the process ends early
 
 _ending = threading.Lock()
 _said = False

@@ -27,8 +27,7 @@ DIRECTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"forward": ("forward",), "backward": ("backward",), "both": ("forward", "backward")}
 )
 
-PERS = ("step", "sequence")
-"""What can have a label."""
+PERS = ("step", "sequence")  # what can have a label
 
 POOLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"last": (), "mean": ("mean",), "max": ("max",), "mean_max": ("mean", "max")}
@@ -49,11 +48,8 @@ LEVELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """What of a number enters, beside its changes."""
 
-CHANGES = (1, 4, 16, 64)
-"""Over so many steps changes can be taken."""
-
-MAX_BINS = 512
-"""All numbers of a step together have so many bins at most, where there are fewer numbers than that."""
+CHANGES = (1, 4, 16, 64)  # over so many steps changes can be taken
+MAX_BINS = 512  # all numbers of a step together have so many bins at most, where there are fewer numbers than that
 
 MAX_DEPTH = 100
 """No network needs more layers; a model file could claim a billion, whose mere description would fill the memory."""
@@ -61,8 +57,7 @@ MAX_DEPTH = 100
 MAX_WINDOW = 10_000
 """No convolution needs a longer window or stride; with a stride of a billion, one step would be padded to as many."""
 
-MAX_CODES = 1 << 24
-"""Codes of categories stand in float32 columns, which hold every whole number up to here."""
+MAX_CODES = 1 << 24  # codes of categories stand in float32 columns, which hold every whole number up to here
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 Numbers = npt.NDArray[np.int64]
 
-NO_LABEL = -1
-"""The code of a step, or of a sequence, without a label."""
+NO_LABEL = -1  # the code of a step, or of a sequence, without a label
 
 
 @dataclass(frozen=True, eq=False)

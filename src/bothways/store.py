@@ -46,8 +46,7 @@ OF_VERSION_2 = {"encoding": "standard", "bins": Network.bins, "levels": "raw", "
 OF_VERSION_3 = {"head": "softmax", "lookahead": 0}
 """What networks are of which files of these versions, and those before, do not say it."""
 
-ROLES = ("sequence", "order", "split", "draw")
-"""What descriptions of columns in files of version 1 may lack."""
+ROLES = ("sequence", "order", "split", "draw")  # what descriptions of columns in files of version 1 may lack
 
 NUMBER = (int, float)
 MAYBE = (int, float, NoneType)
@@ -81,8 +80,7 @@ ENTRIES: dict[str, Any] = {
 }
 """What stands in `model.json` beside the format and its version, and its shapes."""
 
-LARGEST = 1 << 64
-"""Whole numbers of this size and more mean nothing anywhere in a description."""
+LARGEST = 1 << 64  # whole numbers of this size and more mean nothing anywhere in a description
 
 UNREADABLE = (zipfile.BadZipFile, safetensors.SafetensorError, ValueError, EOFError, NotImplementedError, RuntimeError)
 """What a damaged file makes its readers raise."""

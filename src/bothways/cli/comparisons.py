@@ -22,11 +22,8 @@ if TYPE_CHECKING:
     from bothways.study.pool import Progress
     from bothways.study.runs import Run
 
-SHOWN = 12
-"""At most this many settings are shown while runs come in."""
-
-LOG_WIDTH = 160
-"""Where no line width is known, it is this: wide enough for a table."""
+SHOWN = 12  # at most this many settings are shown while runs come in
+LOG_WIDTH = 160  # where no line width is known, it is this: wide enough for a table
 
 STYLES = {"better": "green", "worse": "red"}
 

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from bothways.study.tuning import SearchProgress
     from bothways.training import EpochReport
 
-LOG_EVERY = 10.0
-"""Seconds between two lines about progress in a log."""
+LOG_EVERY = 10.0  # seconds between two lines about progress in a log
 
 UNPRINTABLE = dict.fromkeys([*range(10), *range(11, 32), *range(127, 160), *range(0xD800, 0xE000)], "?")
 """Control characters but the end of a line, and halves of surrogate pairs: a file must not send them to a terminal."""

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from bothways.bench import Benchmark, Measurement
     from bothways.demo import Demo
 
-OTHER_WORK = 0.05
-"""A larger share of the processors used by other programs is reported."""
+OTHER_WORK = 0.05  # a larger share of the processors used by other programs is reported
 
 
 def show_demo(demo: Demo, steps: int, units: int, direction: str) -> None:

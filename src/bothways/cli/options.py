@@ -13,8 +13,7 @@ import typer
 from bothways.errors import InputError
 from bothways.options import Option
 
-Given = dict[str, Any]
-"""Values by the names of fields."""
+Given = dict[str, Any]  # values by the names of fields
 
 PANELS = {
     "reading": "How fields are read",
@@ -33,8 +32,7 @@ AllowLeaks = Annotated[
     ),
 ]
 
-_NAME = re.compile(r'\s*"((?:[^"]|"")*)"\s*(?=,|$)|([^,]+)')
-"""A name between commas, in quotes or not."""
+_NAME = re.compile(r'\s*"((?:[^"]|"")*)"\s*(?=,|$)|([^,]+)')  # a name between commas, in quotes or not
 
 
 def takes(**groups: Mapping[str, Option]) -> Callable[[Callable[..., None]], Callable[..., None]]:

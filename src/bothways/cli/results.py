@@ -19,11 +19,8 @@ if TYPE_CHECKING:
     from bothways.metrics import Alarms, EntityScores, Evaluation, Importance, Interval
     from bothways.runtime import Model
 
-MOST_COLUMNS = 10
-"""At most this many columns are shown, the most important ones."""
-
-MOST_CLASSES = 30
-"""At most this many classes are shown, those with the most labels."""
+MOST_COLUMNS = 10  # at most this many columns are shown, the most important ones
+MOST_CLASSES = 30  # at most this many classes are shown, those with the most labels
 
 
 def show_training(training: Training) -> None:

@@ -35,17 +35,10 @@ COUNTERS = frozenset(words("position index idx order frame sample row record lin
 UNITS = frozenset(words("s sec secs ms us ns min h utc gmt local"))
 """Last words in the name of a clock that are its units."""
 
-ROW_NUMBERS = ("", "__index_level_0__", "Unnamed: 0")
-"""The names under which pandas writes the numbers of the rows."""
-
-FEW_STEPS = 10
-"""Fewer steps show no pattern."""
-
-MANY_VALUES = 20
-"""A counter has as many values at least."""
-
-HEAD = 10_000
-"""Patterns are looked for in the first steps; what is not found there is not looked for in all."""
+ROW_NUMBERS = ("", "__index_level_0__", "Unnamed: 0")  # the names under which pandas writes the numbers of the rows
+FEW_STEPS = 10  # fewer steps show no pattern
+MANY_VALUES = 20  # a counter has as many values at least
+HEAD = 10_000  # patterns are looked for in the first steps; what is not found there is not looked for in all
 
 ORDER_REASONS: Mapping[int, str] = MappingProxyType(
     {
@@ -60,8 +53,7 @@ ORDER_REASONS: Mapping[int, str] = MappingProxyType(
 )
 """Why a column sorts the steps, the best reason first."""
 
-NO_ORDER, STARTS_OVER = 7, 8
-"""Why a clock does not."""
+NO_ORDER, STARTS_OVER = 7, 8  # why a clock does not
 
 ROW_NAMES = ("id", "no", "nr", "num", "number", "row", "index", "idx", "line", "record", "order")
 """Last words in the name of a column that numbers rows."""

@@ -15,8 +15,7 @@ from bothways.network import PERS
 from bothways.sequences import Array
 from bothways.settings import Reading
 
-WORDS = 50
-"""A category with fewer values than this holds no words."""
+WORDS = 50  # a category with fewer values than this holds no words
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ from bothways.data.csv_files import Say, utf8
 from bothways.data.words import SENTENCE, Piece, Pieces
 from bothways.errors import DataError, counted
 
-WORDS = ("form", "word")
-"""How the column of words is called, in CoNLL-U and in other files."""
+WORDS = ("form", "word")  # how the column of words is called, in CoNLL-U and in other files
 
 CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 """The columns of CoNLL-U (https://universaldependencies.org/format.html)."""
@@ -26,18 +25,15 @@ DOCUMENT = "-DOCSTART-"
 BETWEEN = {"\t": "\t", " ": "[ \t]+"}
 """What stands between columns: a tab, or blanks, which may stand at the ends of a line as well."""
 
-RANGE = r"\d+[-.]\d+"
-"""The id of a token of several words or of an empty node of CoNLL-U, neither of which is a word."""
+RANGE = r"\d+[-.]\d+"  # the id of a token of several words or of an empty node of CoNLL-U, neither of which is a word
 
 COMMENT = r"^#\s+(?:[\w.]+ ?= |id |newdoc|newpar)"
 """A comment, even if it has as many columns as a word."""
 
-LINES = 2**17
-"""At most so many lines are parsed at a time, or written again."""
+LINES = 2**17  # at most so many lines are parsed at a time, or written again
 
 NO_WORDS = "this file holds no words; each stands on a line of its own."
-HEAD = 1000
-"""How many lines show what the columns are."""
+HEAD = 1000  # how many lines show what the columns are
 
 LONG_SENTENCE, LONG_WORD = 2_000, 1_000
 """Words of a sentence and characters of a word above which the user is told, for a separator may be missing."""

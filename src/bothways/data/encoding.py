@@ -19,11 +19,8 @@ from bothways.data.vectors import Vectors
 from bothways.errors import DataError, ModelFileError, counted, option
 from bothways.sequences import Array, Numbers, Sequences, in_order
 
-SHOWN = 3
-"""So many unknown values are named."""
-
-KEPT = 1000
-"""So many unknown values of a column are counted one by one; a stream may bring new ones for ever."""
+SHOWN = 3  # so many unknown values are named
+KEPT = 1000  # so many unknown values of a column are counted one by one; a stream may bring new ones for ever
 
 
 @dataclass(frozen=True)

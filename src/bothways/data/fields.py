@@ -20,11 +20,8 @@ MISSING = (
 )
 """Words, in small letters, for a missing value where the other fields of the column are numbers or times."""
 
-LONE = r"^[+-]?[1-9]\d{0,2}(?:\.\d{3})*$"
-"""A number whose points may stand between thousands."""
-
-UNIT = "[$€£¥%]"
-"""A sign that may stand before or after all numbers of a column."""
+LONE = r"^[+-]?[1-9]\d{0,2}(?:\.\d{3})*$"  # a number whose points may stand between thousands
+UNIT = "[$€£¥%]"  # a sign that may stand before or after all numbers of a column
 
 ADDRESS = r"^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$"
 """An IPv4 address, which is no number with points between thousands."""
@@ -43,8 +40,7 @@ DATE = (
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 
-AS_SHOWN = Reading()
-"""Nothing is asked for; the columns show how they are read."""
+AS_SHOWN = Reading()  # nothing is asked for; the columns show how they are read
 
 
 class LaterRowsDifferError(Exception):

@@ -17,11 +17,8 @@ from bothways.data.vectors import VectorFiles, read_vectors
 from bothways.errors import DataError, InputError, counted, option
 from bothways.sequences import Numbers, Sequences
 
-DISTINCT = 0.9
-"""A column of text with a larger share of distinct values tells rows apart and nothing else."""
-
-FEW_ROWS = 20
-"""With fewer rows than these, or values that are there once, their shares say nothing."""
+DISTINCT = 0.9  # a column of text with a larger share of distinct values tells rows apart and nothing else
+FEW_ROWS = 20  # with fewer rows than these, or values that are there once, their shares say nothing
 
 NEW_WORDS = 0.01
 """If a larger share of the rows have a value that is there once, new ones will come, and their spelling is read, too.
@@ -29,8 +26,7 @@ NEW_WORDS = 0.01
 The share of new values is about that of those seen once (Good 1953, "The Population Frequencies of Species").
 """
 
-UNEVEN = 0.1
-"""Gaps vary if more than one in a hundred is off their median by this share of it."""
+UNEVEN = 0.1  # gaps vary if more than one in a hundred is off their median by this share of it
 
 
 def fit_encoding(

@@ -9,14 +9,9 @@ from itertools import zip_longest
 
 from bothways.errors import counted, option
 
-PLAIN = ("as given", "numbers", "text")
-"""Reasons that need no word of their own."""
-
-SHOWN = 3
-"""As many columns are named where several have one role for one reason."""
-
-MOST_ROWS, WIDTH = 24, 80
-"""Of a table of guesses."""
+PLAIN = ("as given", "numbers", "text")  # reasons that need no word of their own
+SHOWN = 3  # as many columns are named where several have one role for one reason
+MOST_ROWS, WIDTH = 24, 80  # of a table of guesses
 
 
 @dataclass(frozen=True)

@@ -36,11 +36,8 @@ IDS = ("id", "ids", "no", "nr", "num", "number", "key", "uuid", "guid", "name")
 KINDS = ("syscall", "id", "code", "port", "proto", "protocol", "type", "kind", "category", "service", "opcode")
 """Whole numbers in columns with such a word in their names are categories."""
 
-MANY_KINDS = 1024
-"""Whole numbers of more values than these are not guessed to be categories."""
-
-FEW_KINDS = 512
-"""Whole numbers of fewer values than these, spread widely, may be categories."""
+MANY_KINDS = 1024  # whole numbers of more values than these are not guessed to be categories
+FEW_KINDS = 512  # whole numbers of fewer values than these, spread widely, may be categories
 
 
 def guess_label(table: Table, names: Collection[str]) -> Guess:

@@ -18,14 +18,9 @@ from bothways.data.fields import LaterRowsDifferError
 from bothways.data.words import LISTS, Piece, Pieces, by_word
 from bothways.errors import DataError
 
-BYTES = 2**24
-"""How many bytes of lines are read at a time."""
-
-ENTRIES = 1000
-"""So many objects are written again at a time."""
-
-DEEPEST = 32
-"""Values that are nested deeper are refused: Polars takes time that grows with the cube of the depth."""
+BYTES = 2**24  # how many bytes of lines are read at a time
+ENTRIES = 1000  # so many objects are written again at a time
+DEEPEST = 32  # values that are nested deeper are refused: Polars takes time that grows with the cube of the depth
 
 
 def read(path: Path, say: Say) -> pl.DataFrame:

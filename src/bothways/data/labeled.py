@@ -31,8 +31,7 @@ from bothways.sequences import Numbers, Sequences
 PREDICTED = "predicted"
 PROBABILITY = "probability"
 
-FORMULAS = ("=", "+", "-", "@")
-"""Text that begins so is a formula to a spreadsheet."""
+FORMULAS = ("=", "+", "-", "@")  # text that begins so is a formula to a spreadsheet
 
 
 class LabeledWriter:

@@ -21,29 +21,14 @@ Hashes = npt.NDArray[np.uint64]
 ODD = np.uint64(0x9E3779B97F4A7C15)
 """An odd factor, so that it has an inverse modulo 2^64: 2^64 over the golden ratio (Knuth 1973, 6.4)."""
 
-BITS = 10.0
-"""A run of steps counts if chance would show one like it in 2^-10 of all tables."""
-
-LONG_RUN = 32
-"""Runs of fewer steps in two parts are never taken for windows that overlap."""
-
-OVERLAP = 0.01
-"""A leak if a larger share of the steps of a part lies in runs that another part has too."""
-
-DETERMINES = 0.999
-"""A column that alone gives this share of the labels right gives the answer away."""
-
-NEARLY = 0.75
-"""A column that takes away this share of the uncertainty about the label may do so."""
-
-STEP = 0.98
-"""A step number that alone gives this share of the labels right is told."""
-
-BETTER = 0.2
-"""Giving labels right counts only if it leaves at most this share of the errors of the commonest label."""
-
-FOLDS = 3
-"""Whole sequences are held out in turn; what tells only the labels of its own sequence proves nothing."""
+BITS = 10.0  # a run of steps counts if chance would show one like it in 2^-10 of all tables
+LONG_RUN = 32  # runs of fewer steps in two parts are never taken for windows that overlap
+OVERLAP = 0.01  # a leak if a larger share of the steps of a part lies in runs that another part has too
+DETERMINES = 0.999  # a column that alone gives this share of the labels right gives the answer away
+NEARLY = 0.75  # a column that takes away this share of the uncertainty about the label may do so
+STEP = 0.98  # a step number that alone gives this share of the labels right is told
+BETTER = 0.2  # giving labels right counts only if it leaves at most this share of the errors of the commonest label
+FOLDS = 3  # whole sequences are held out in turn; what tells only the labels of its own sequence proves nothing
 
 LEAVES = 64
 """The size of a tree. On the train parts of eleven public tables it finds what their makers say gives the answer away,
@@ -52,8 +37,7 @@ with NEARLY to spare: 0.80 and more of the uncertainty there, at most 0.50 for a
 VALUES, ROWS = 2_000_000, (2_000, 20_000)
 """At most this many values are looked at, and of one column between the two numbers."""
 
-FEW_ROWS = 200
-"""In fewer rows, values that hardly come again prove nothing."""
+FEW_ROWS = 200  # in fewer rows, values that hardly come again prove nothing
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from bothways.data.tables import Table
 from bothways.sequences import NO_LABEL, Numbers, Sequences
 from bothways.tags import Scheme
 
-LEAST = 3
-"""With fewer malformed sequences than this in a row, tags are wrong; with more, they may be of another scheme."""
+LEAST = 3  # with fewer malformed sequences than this in a row, tags are wrong; with more, they may be of another scheme
 
 
 def malformed_notices(table: Table, label: str, parts: Sequence[Sequences], classes: Sequence[Any]) -> list[str]:

@@ -17,11 +17,8 @@ from bothways.data.tables import MADE, SPLIT, TEXT, Table
 from bothways.errors import DataError, InputError, counted, option
 from bothways.network import PERS
 
-NONE = "none"
-"""Given for a role, it says that no column has it."""
-
-FEW_SEQUENCES = 10
-"""Among fewer sequences, labels that never change within one may be chance."""
+NONE = "none"  # given for a role, it says that no column has it
+FEW_SEQUENCES = 10  # among fewer sequences, labels that never change within one may be chance
 
 
 def choose_columns(

@@ -29,8 +29,7 @@ Source = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 WILDCARDS = "*?["
 
-TEXT = ".txt"
-"""Plain text. In a folder with other files it is none of the table: a license, or notes."""
+TEXT = ".txt"  # plain text. In a folder with other files it is none of the table: a license, or notes.
 
 
 class Format(NamedTuple):

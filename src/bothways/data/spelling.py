@@ -10,8 +10,7 @@ import polars as pl
 
 View = Callable[[pl.Series], pl.Series]
 
-LONGEST = 100
-"""So many characters of a word show its shape."""
+LONGEST = 100  # so many characters of a word show its shape
 
 SIGNS = {r"\p{Lu}": "\x01", r"\p{L}": "\x02", r"\p{Nd}": "\x03"}
 """What stands for capitals, other letters and digits before the shape is whole."""
@@ -45,8 +44,7 @@ VIEWS: Mapping[str, View] = MappingProxyType(
 )
 """What of its spelling is read beside a word itself, each as a category of its own."""
 
-LEAST = 2
-"""So often training must have seen a view of words for it to be known."""
+LEAST = 2  # so often training must have seen a view of words for it to be known
 
 
 def views(name: str, text: pl.Series) -> pl.Series:

@@ -21,20 +21,11 @@ from bothways.sequences import NO_LABEL, Numbers, Sequences
 from bothways.tags import Scheme, scheme_of
 
 PARTS = ("train", "valid", "test")
-SHARES = (0.7, 0.15, 0.15)
-"""The shares of the parts where they are drawn, in the order of `PARTS`."""
-
-DRAWS = 200
-"""How often to draw for parts that have every class."""
-
-GAP = 32
-"""Steps to leave out between two parts of one sequence, where training does not cut sequences."""
-
-WIDEST_GAP = 0.05
-"""A gap is no wider than this share of the sequence."""
-
-FEW = 5
-"""A class with fewer labels than this in the train part is too rare to learn."""
+SHARES = (0.7, 0.15, 0.15)  # the shares of the parts where they are drawn, in the order of `PARTS`
+DRAWS = 200  # how often to draw for parts that have every class
+GAP = 32  # steps to leave out between two parts of one sequence, where training does not cut sequences
+WIDEST_GAP = 0.05  # a gap is no wider than this share of the sequence
+FEW = 5  # a class with fewer labels than this in the train part is too rare to learn
 
 RULE = b"2"
 """Part of the fingerprint of a drawn table: a model whose parts were drawn by another rule does not know them."""

@@ -20,16 +20,14 @@ from bothways.data.words import numbered_on, word_column
 from bothways.errors import DataError
 from bothways.settings import Reading
 
-ROW = "data row {} (the first is 1)"
-"""How messages name a row."""
+ROW = "data row {} (the first is 1)"  # how messages name a row
 
 SPLIT, MADE = "split", "made of the names of the files"
 """The column that says which file a row is of, where files are called train, test and so on; and the word about it."""
 
 TEXT = (pl.String, pl.Categorical, pl.Enum)
 
-MANY_READS = 32
-"""From so many columns on, reads of a file take further columns along."""
+MANY_READS = 32  # from so many columns on, reads of a file take further columns along
 
 
 @dataclass(frozen=True, eq=False)

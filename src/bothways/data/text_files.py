@@ -13,14 +13,9 @@ from bothways.data.csv_files import Say, utf8
 from bothways.data.words import SENTENCE
 from bothways.errors import DataError, missing
 
-WORDS = ("token",)
-"""How the column of words is called."""
-
-LINES = 1000
-"""How many lines are cut at a time."""
-
-FEW = 10
-"""Fewer lines of as many words each may be chance."""
+WORDS = ("token",)  # how the column of words is called
+LINES = 1000  # how many lines are cut at a time
+FEW = 10  # fewer lines of as many words each may be chance
 
 
 def read(path: Path, say: Say) -> pl.DataFrame:

@@ -13,14 +13,9 @@ from bothways.errors import DataError, counted
 if TYPE_CHECKING:
     from bothways.data.columns import Columns
 
-SENTENCE = "sentence_id"
-"""The column with the number of the sentence, from 1."""
-
-LISTS = ("tokens", "words")
-"""How a list of words may be called."""
-
-TAGS = ("tag", "tags", "label", "labels")
-"""How the name of a list ends that has an entry per word."""
+SENTENCE = "sentence_id"  # the column with the number of the sentence, from 1
+LISTS = ("tokens", "words")  # how a list of words may be called
+TAGS = ("tag", "tags", "label", "labels")  # how the name of a list ends that has an entry per word
 
 
 class Piece(NamedTuple):

@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-Operand = Any
-"""A `Value`, or a constant: an array, a float (float32), or an int or a list of them (int64)."""
+Operand = Any  # a `Value`, or a constant: an array, a float (float32), or an int or a list of them (int64)
 
 
 class Node(NamedTuple):

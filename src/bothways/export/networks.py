@@ -19,11 +19,8 @@ if TYPE_CHECKING:
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
 
-LARGEST = 1e30
-"""As `bothways.runtime.numbers.entering` cuts off."""
-
-WAYS = {"forward": "forward", "backward": "reverse"}
-"""What ONNX calls a direction that is alone."""
+LARGEST = 1e30  # as `bothways.runtime.numbers.entering` cuts off
+WAYS = {"forward": "forward", "backward": "reverse"}  # what ONNX calls a direction that is alone
 
 TINY = float(np.finfo(np.float32).tiny)
 

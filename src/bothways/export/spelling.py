@@ -16,14 +16,9 @@ if TYPE_CHECKING:
     from bothways.data.encoding import Category
     from bothways.export.graph import Graph, Value
 
-OPSET = 20
-"""The first version of the operators that matches patterns."""
-
-LONGEST = 20_000
-"""Characters of a pattern; the memory that a runtime gives one is bounded."""
-
-LARGE = 8
-"""Classes of all characters in a pattern; one with more knows the letters of Latin, Greek and Cyrillic."""
+OPSET = 20  # the first version of the operators that matches patterns
+LONGEST = 20_000  # characters of a pattern; the memory that a runtime gives one is bounded
+LARGE = 8  # classes of all characters in a pattern; one with more knows the letters of Latin, Greek and Cyrillic
 
 SHAPES = {"X": r"\p{Lu}", "x": r"[\p{Ll}\p{Lt}\p{Lm}\p{Lo}]", "d": r"\p{Nd}"}
 

@@ -20,8 +20,7 @@ from bothways.runtime import Model
 from bothways.sequences import Numbers
 from bothways.settings import Reading
 
-SAVED = "saved"
-"""Asks for the threshold that `bothways evaluate --save-threshold` keeps in the model."""
+SAVED = "saved"  # asks for the threshold that `bothways evaluate --save-threshold` keeps in the model
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,14 +19,9 @@ from bothways.files import locked, written_whole
 from bothways.runtime import Model
 from bothways.stream import Labeled, Stream
 
-STANDARD = "-"
-"""Names the standard input, or output."""
-
-BLOCK = 1 << 20
-"""So many bytes are read at once, or less if no more are there."""
-
-CHECKPOINT_EVERY = 1.0
-"""Seconds."""
+STANDARD = "-"  # names the standard input, or output
+BLOCK = 1 << 20  # so many bytes are read at once, or less if no more are there
+CHECKPOINT_EVERY = 1.0  # seconds
 
 
 @dataclass(frozen=True)

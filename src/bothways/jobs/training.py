@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from bothways.study.tuning import SearchProgress
     from bothways.training import EpochReport
 
-CHECKPOINT = ".checkpoint"
-"""What the name of the file that a killed run leaves behind adds to that of its model."""
+CHECKPOINT = ".checkpoint"  # what the name of the file that a killed run leaves behind adds to that of its model
 
 
 @dataclass(frozen=True, eq=False)

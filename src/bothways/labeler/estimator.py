@@ -30,8 +30,7 @@ from bothways.study.factors import DataShape
 from bothways.study.tuning import tune
 from bothways.training import EpochReport, Settings, train, trained_model
 
-HELD_OUT = 0.2
-"""The share of the sequences by which settings are chosen."""
+HELD_OUT = 0.2  # the share of the sequences by which settings are chosen
 
 
 @dataclass(eq=False, repr=False)

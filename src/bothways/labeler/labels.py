@@ -17,8 +17,7 @@ from bothways.runtime.inputs import Array, Form, Per, axes
 from bothways.sequences import NO_LABEL, Sequences
 from bothways.tags import Scheme, scheme_of
 
-KINDS = {"b": bool, "i": np.int64, "u": np.int64, "U": str}
-"""What labels of a NumPy kind become."""
+KINDS = {"b": bool, "i": np.int64, "u": np.int64, "U": str}  # what labels of a NumPy kind become
 
 COLUMN = "A column-vector {} was passed when a 1d array was expected. Please change its shape, such as with ravel()."
 """The words by which scikit-learn warns, so that a filter for its warnings serves here too."""

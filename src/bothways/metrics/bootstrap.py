@@ -18,8 +18,7 @@ from bothways.sequences import Array
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95
-AT_ONCE = 2**22
-"""This many draws of sequences are made at once; up to 16 times as many are kept."""
+AT_ONCE = 2**22  # this many draws of sequences are made at once; up to 16 times as many are kept
 
 
 class Interval(NamedTuple):

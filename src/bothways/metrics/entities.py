@@ -16,8 +16,7 @@ from bothways.metrics.bootstrap import Interval
 from bothways.metrics.counts import Counts, Floats, OfClasses, count_entities, counted_labels, f1, share
 from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
 
-Summed = Callable[..., list[Floats]]
-"""As `Resamples.with_whole`."""
+Summed = Callable[..., list[Floats]]  # as `Resamples.with_whole`
 
 
 class EntityScores(NamedTuple):

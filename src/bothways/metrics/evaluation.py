@@ -20,8 +20,7 @@ from bothways.metrics.probabilities import Calibration, calibration, ranking
 from bothways.metrics.scores import score
 from bothways.sequences import Array, Numbers, Sequences
 
-RATES = ("detection_rate", "false_alarm_rate")
-"""The rates at the threshold, as their intervals are called."""
+RATES = ("detection_rate", "false_alarm_rate")  # the rates at the threshold, as their intervals are called
 
 
 class ClassScores(NamedTuple):

@@ -21,29 +21,14 @@ from bothways.metrics.counts import count, counted_labels
 from bothways.metrics.scores import score
 from bothways.sequences import Array, Numbers, Sequences
 
-STEPS = 20_000
-"""At most this many steps are labeled at once,"""
-
-CELLS = 2_000_000
-"""or fewer, so that they have at most this many values."""
-
-LEAST = 1_000
-"""A sequence is not cut to fewer steps than this."""
-
-REPEATS = 3
-"""Each column is replaced this many times, each time from other sequences."""
-
-MOST = 40
-"""Of more columns than this, those that move the probabilities most are measured."""
-
-SAMPLED = 1_000
-"""At most about this many steps tell the past from the future,"""
-
-REACH = 128
-"""each with at most this many steps before and after it;"""
-
-AROUND = 8
-"""together this many times as many steps as are labeled at once."""
+STEPS = 20_000  # at most this many steps are labeled at once,
+CELLS = 2_000_000  # or fewer, so that they have at most this many values
+LEAST = 1_000  # a sequence is not cut to fewer steps than this
+REPEATS = 3  # each column is replaced this many times, each time from other sequences
+MOST = 40  # of more columns than this, those that move the probabilities most are measured
+SAMPLED = 1_000  # at most about this many steps tell the past from the future,
+REACH = 128  # each with at most this many steps before and after it;
+AROUND = 8  # together this many times as many steps as are labeled at once
 
 Predict = Callable[[Sequences], Array]
 Decide = Callable[[Array], Numbers]

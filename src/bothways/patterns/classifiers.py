@@ -15,20 +15,11 @@ from bothways.patterns.convolutions import RandomConvolutions
 from bothways.patterns.ngrams import NGrams
 from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
 
-WEIGHTS = 500_000
-"""At most about this many weights, so that a model file stays small where there are many classes."""
-
-STRENGTH, ITERATIONS = 10, 100
-"""Of the logistic regression of n-grams: `C` and `max_iter` of scikit-learn."""
-
-LARGEST = 1e9
-"""Weights are no larger, so that scores are finite."""
-
-NEVER = -1e4
-"""The score of a class that training never saw."""
-
-BLOCK = 1024
-"""Sequences whose features are made together."""
+WEIGHTS = 500_000  # at most about this many weights, so that a model file stays small where there are many classes
+STRENGTH, ITERATIONS = 10, 100  # of the logistic regression of n-grams: `C` and `max_iter` of scikit-learn
+LARGEST = 1e9  # weights are no larger, so that scores are finite
+NEVER = -1e4  # the score of a class that training never saw
+BLOCK = 1024  # sequences whose features are made together
 
 
 @dataclass(frozen=True, eq=False)

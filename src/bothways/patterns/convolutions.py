@@ -14,8 +14,7 @@ from bothways.errors import InputError
 from bothways.network import Network
 from bothways.sequences import Array, Numbers, Sequences
 
-TAPS, KERNELS = 9, 84
-"""The steps that a kernel looks at, and all kernels whose weights are three times 2 and else -1."""
+TAPS, KERNELS = 9, 84  # the steps that a kernel looks at, and all kernels whose weights are three times 2 and else -1
 
 WEIGHTS = np.zeros((KERNELS, TAPS + 1), np.float32)
 """`(kernels, taps + 1)`: -1 for the sum of all taps, which comes last, and 3 for each of three taps."""
@@ -26,15 +25,11 @@ for _kernel, _taps in enumerate(combinations(range(TAPS), 3)):
 FEATURES, DILATIONS, POOL, LEVELS = 5000, 16, 9, 16
 """At most this many features of kernels, dilations, columns that the kernels of a dilation read, and levels of each."""
 
-WIDEST, MOST = 1 << 20, 1 << 16
-"""No dilation is wider, and no more features are read from a file."""
-
-SAMPLE, BLOCK = 16_384, 2048
-"""Steps from which thresholds are drawn, and steps that are worked on together."""
+WIDEST, MOST = 1 << 20, 1 << 16  # no dilation is wider, and no more features are read from a file
+SAMPLE, BLOCK = 16_384, 2048  # steps from which thresholds are drawn, and steps that are worked on together
 
 
-LARGEST = 1e30
-"""Standardised numbers are clipped to this, so that sums of them are finite."""
+LARGEST = 1e30  # standardised numbers are clipped to this, so that sums of them are finite
 
 ARRAYS = ("mean", "scale", "dilations", "columns", "reads", "thresholds", "levels")
 

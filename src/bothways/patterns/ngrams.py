@@ -13,14 +13,9 @@ from bothways.errors import InputError
 from bothways.network import Network
 from bothways.sequences import Array, Numbers, Sequences
 
-LONGEST = 3
-"""Runs of 1 to 3 codes."""
-
-FEATURES = 20_000
-"""At most this many runs, those that most sequences have."""
-
-RARE = 2
-"""Runs in fewer sequences are left out."""
+LONGEST = 3  # runs of 1 to 3 codes
+FEATURES = 20_000  # at most this many runs, those that most sequences have
+RARE = 2  # runs in fewer sequences are left out
 
 
 @dataclass(frozen=True, eq=False)

@@ -80,14 +80,9 @@ REGIMES: Mapping[str, Regime] = MappingProxyType(
     }
 )
 
-STAGES = tuple(REGIMES)
-"""What a flow can be part of, in the order of the codes of `labels="stage"`."""
-
-ATTACKS = ("probe", "burst", "guess", "theft", "exploit", "beacon", "flood")
-"""The stages that are attacks."""
-
-IS_ATTACK = np.array([stage in ATTACKS for stage in STAGES])
-"""For each stage, whether it is an attack."""
+STAGES = tuple(REGIMES)  # what a flow can be part of, in the order of the codes of `labels="stage"`
+ATTACKS = ("probe", "burst", "guess", "theft", "exploit", "beacon", "flood")  # the stages that are attacks
+IS_ATTACK = np.array([stage in ATTACKS for stage in STAGES])  # for each stage, whether it is an attack
 
 SEQUENCES, CHUNK = 2000, 250
 """The sample that `intrusion_flows_accuracy` is estimated from, and how many of them are computed at a time."""

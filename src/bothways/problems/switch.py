@@ -10,8 +10,7 @@ from scipy.special import ndtr
 from bothways.options import whole
 from bothways.problems.problem import BayesAccuracy, Floats, Inputs, Labels, Seed, finite, generator, shape
 
-NODES = 600
-"""Points of the Gauss-Legendre rule over the log-odds; the Gaussian kernel makes all integrands smooth."""
+NODES = 600  # points of the Gauss-Legendre rule over the log-odds; the Gaussian kernel makes all integrands smooth
 
 
 def noisy_switch(

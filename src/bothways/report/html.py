@@ -8,8 +8,7 @@ from typing import Any
 
 from bothways.metrics import Interval
 
-JOINERS = "\u200c\u200d"
-"""They do not print, and shape the letters and emoji beside them."""
+JOINERS = "\u200c\u200d"  # they do not print, and shape the letters and emoji beside them
 
 
 def short(value: Any, most: int = 40) -> str:

@@ -22,8 +22,7 @@ CURVES = 6
 ROWS = 200
 COLUMNS = 20
 MISTAKES = 10
-EVEN = 0.02
-"""Confidence and accuracy this close are as good as equal."""
+EVEN = 0.02  # confidence and accuracy this close are as good as equal
 
 
 def verdict(report: Report) -> str:

@@ -6,11 +6,8 @@ from bothways.errors import counted
 from bothways.metrics import Evaluation, Importance, title
 from bothways.metrics.importance import REACH
 
-FEW_SEQUENCES = 20
-"""With fewer sequences intervals are too narrow."""
-
-NAMED = 5
-"""This many classes are named in a sentence."""
+FEW_SEQUENCES = 20  # with fewer sequences intervals are too narrow
+NAMED = 5  # this many classes are named in a sentence
 
 
 def baseline_words(name: str, per: str = "step") -> str:

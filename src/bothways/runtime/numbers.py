@@ -15,8 +15,7 @@ Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
 Lengths = npt.NDArray[np.int64]
 
-ROWS = 1 << 16
-"""So many rows are standardised at once: float64 takes twice the memory."""
+ROWS = 1 << 16  # so many rows are standardised at once: float64 takes twice the memory
 
 
 def numbers(network: Network, values: Array, lengths: Lengths, before: Array | None = None) -> Array:

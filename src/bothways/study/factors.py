@@ -18,8 +18,7 @@ from bothways.settings import Settings
 
 Value = int | float | str | bool | None
 
-MANY_CODES = 1000
-"""With more codes of categories than that, steps are like words."""
+MANY_CODES = 1000  # with more codes of categories than that, steps are like words
 
 
 @cache

@@ -13,11 +13,8 @@ from bothways.report.figures import ACCENT, CLASSES, INK, SOFT, WARM, drawn
 from bothways.study.results import Comparison, SettingResult
 from bothways.study.view import marks
 
-ROW = 22
-"""Points of height for each setting."""
-
-POINTS = 60
-"""So many points a learning curve keeps; single batches are noise."""
+ROW = 22  # points of height for each setting
+POINTS = 60  # so many points a learning curve keeps; single batches are noise
 
 
 def settings_figure(comparison: Comparison, settings: Sequence[SettingResult]) -> str:

@@ -12,11 +12,8 @@ import numpy as np
 from bothways.errors import InputError, option
 from bothways.study.factors import DataShape, Setting, Value, checked_settings, default
 
-MANY_RUNS = 3000
-"""A grid of more runs is refused, unless the user says that it is meant."""
-
-GridCell = tuple[int, ...]
-"""For each factor, the place of its value in `Grid.vary`."""
+MANY_RUNS = 3000  # a grid of more runs is refused, unless the user says that it is meant
+GridCell = tuple[int, ...]  # for each factor, the place of its value in `Grid.vary`
 
 
 @dataclass(frozen=True)

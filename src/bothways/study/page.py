@@ -13,11 +13,8 @@ from bothways.report.page import write_page as write
 from bothways.study import view
 from bothways.study.results import Comparison, SettingResult
 
-DRAWN = 40
-"""At most this many settings are drawn; the table has all."""
-
-CURVES = 8
-"""At most this many learning curves are drawn: the best, the worst, and the reference."""
+DRAWN = 40  # at most this many settings are drawn; the table has all
+CURVES = 8  # at most this many learning curves are drawn: the best, the worst, and the reference
 
 
 def write_page(path: str | os.PathLike[str], comparison: Comparison, about: Mapping[str, Any] | None = None) -> None:

@@ -77,8 +77,7 @@ CHOICES: Mapping[str, tuple[Value, ...]] = {
 }
 """What is varied, one value of the best so far at a time."""
 
-RATE = 3
-"""Of so many trials one is tried again in more epochs."""
+RATE = 3  # of so many trials one is tried again in more epochs
 
 
 class Trial(NamedTuple):

@@ -20,20 +20,11 @@ from bothways.study.factors import Setting
 from bothways.study.runs import FAILED, Run, RunId
 from bothways.study.worker import StudySpec, train_runs
 
-FEW = 4
-"""With fewer runs done, there is no telling how long the rest will take."""
-
-IDLE = 0.05
-"""Seconds after which a process without work asks again."""
-
-TRIES = 3
-"""A run whose process dies each time is tried this often, the last time alone; then it has failed."""
-
-LOST = 6
-"""When processes die this often and no run is done in between, something else is wrong."""
-
-Batch = tuple[Setting, tuple[int, ...]]
-"""A setting, and seeds that one process trains it with."""
+FEW = 4  # with fewer runs done, there is no telling how long the rest will take
+IDLE = 0.05  # seconds after which a process without work asks again
+TRIES = 3  # a run whose process dies each time is tried this often, the last time alone; then it has failed
+LOST = 6  # when processes die this often and no run is done in between, something else is wrong
+Batch = tuple[Setting, tuple[int, ...]]  # a setting, and seeds that one process trains it with
 
 
 class PoolError(BothwaysError):

@@ -19,8 +19,7 @@ from bothways.study.runs import DIVERGED, FAILED, FINISHED, Run
 from bothways.study.statistics import Shares, holm, resampled_t_test, sign_flip_test, variance_shares
 from bothways.study.tasks import Task
 
-SIGNIFICANT = 0.05
-"""A difference with a smaller corrected p-value is called significant."""
+SIGNIFICANT = 0.05  # a difference with a smaller corrected p-value is called significant
 
 
 @dataclass(frozen=True)

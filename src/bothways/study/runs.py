@@ -49,8 +49,7 @@ SCORES = ("accuracy", "macro_f1", "entity_f1", "loss")
 ALARMS = ("rate", "right", "wrong")
 CURVE = ("updates", "seconds", "loss", "valid_loss", "valid_metric")
 
-RunId = tuple[Setting, int]
-"""A setting and a seed."""
+RunId = tuple[Setting, int]  # a setting and a seed
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,11 +15,8 @@ from bothways.study.runs import Run, RunId
 from bothways.study.statistics import Shares
 from bothways.study.tasks import Task
 
-STARTS = 10
-"""Settings that are drawn by lot before earlier ones count."""
-
-LARGEST_LOSS = 100.0
-"""More than any loss."""
+STARTS = 10  # settings that are drawn by lot before earlier ones count
+LARGEST_LOSS = 100.0  # more than any loss
 
 AT_ONCE = 4
 """Settings that are proposed before their scores are known; the same on every machine, so that all find the same."""

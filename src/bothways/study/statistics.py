@@ -16,8 +16,7 @@ from scipy.special import stdtr
 from bothways.errors import InputError
 from bothways.metrics.counts import Floats
 
-EXACT_SEEDS, FLIPS = 14, 100_000
-"""All signs of at most this many differences are tried; of more, this many random ones."""
+EXACT_SEEDS, FLIPS = 14, 100_000  # all signs of at most this many differences are tried; of more, this many random ones
 
 
 def sign_flip_test(differences: Sequence[float]) -> float:

@@ -23,8 +23,7 @@ from bothways.study.factors import DataShape
 
 Label = int | str | bool
 
-LEAST_DRAWN = 10
-"""Parts are drawn for each seed from at least this many sequences."""
+LEAST_DRAWN = 10  # parts are drawn for each seed from at least this many sequences
 
 
 class Split(NamedTuple):

@@ -22,23 +22,15 @@ from bothways.study.worker import Driver, begin
 if TYPE_CHECKING:
     from bothways.training import EpochReport
 
-UPDATES = 3000
-"""About so many updates a whole training has."""
-
-STEPS = 600_000, 1_500_000
-"""And so many steps at least and at most."""
-
-SHORT = 3
-"""A first trial has a share of one in so many of the epochs of a whole training."""
+UPDATES = 3000  # about so many updates a whole training has
+STEPS = 600_000, 1_500_000  # and so many steps at least and at most
+SHORT = 3  # a first trial has a share of one in so many of the epochs of a whole training
 
 FEW_HELD_OUT: Mapping[str, int] = {"step": 10, "sequence": 50}
 """Fewer sequences than these are few, by what has a label."""
 
-PIECES = 3
-"""Into so many pieces the train part is cut where the valid part is small."""
-
-MOST_STEPS = 100_000
-"""With more steps in the train part that would take too long."""
+PIECES = 3  # into so many pieces the train part is cut where the valid part is small
+MOST_STEPS = 100_000  # with more steps in the train part that would take too long
 
 
 @dataclass(frozen=True, eq=False)

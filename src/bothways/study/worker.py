@@ -22,14 +22,9 @@ from bothways.study.factors import Setting
 from bothways.study.runs import CURVE, DIVERGED, FAILED, Run
 from bothways.study.tasks import Split, Task
 
-POINTS = 250
-"""A learning curve has at most this many points."""
-
-AT_ONCE = 2.0
-"""Seconds after which a process hands over the runs that it has done."""
-
-KEPT_SPLITS = 4
-"""The data of this many runs are kept."""
+POINTS = 250  # a learning curve has at most this many points
+AT_ONCE = 2.0  # seconds after which a process hands over the runs that it has done
+KEPT_SPLITS = 4  # the data of this many runs are kept
 
 
 class Driver(NamedTuple):

@@ -28,11 +28,8 @@ Arrays = dict[str, npt.NDArray[Any]]
 SECONDS_APART = 5.0
 """Between two checkpoints, unless the training is at its end: many epochs are much shorter than writing a file."""
 
-NOTES = "notes"
-"""The name of the array that holds everything that is no array, as JSON."""
-
-DIGEST = "digest"
-"""The name of the array that holds the digest of these notes, by which an edited file is told."""
+NOTES = "notes"  # the name of the array that holds everything that is no array, as JSON
+DIGEST = "digest"  # the name of the array that holds the digest of these notes, by which an edited file is told
 
 
 class Checkpoint(NamedTuple):

@@ -17,14 +17,9 @@ from bothways.training.epochs import Schedule, mean
 from bothways.training.executables import compiled
 from bothways.training.keras_model import batch, labeled_arrays
 
-UPDATES_PER_CALL = 512
-"""The most updates in one compiled call."""
-
-SHAPES_KEPT = 64
-"""The most shapes of data that compiled code is kept for."""
-
-SECONDS_PER_CALL = 0.25
-"""About how long a call may take: between two calls Ctrl-C is seen."""
+UPDATES_PER_CALL = 512  # the most updates in one compiled call
+SHAPES_KEPT = 64  # the most shapes of data that compiled code is kept for
+SECONDS_PER_CALL = 0.25  # about how long a call may take: between two calls Ctrl-C is seen
 
 
 class CompiledEpochs:

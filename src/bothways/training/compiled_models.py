@@ -21,12 +21,10 @@ from bothways.training.keras_model import compile_model, keras_model
 if TYPE_CHECKING:
     from bothways.training.compiled import CompiledEpochs
 
-KEPT = 32
-"""The most models that are kept; the least recently used goes first."""
+KEPT = 32  # the most models that are kept; the least recently used goes first
 
 _lock = threading.Lock()
-_free: OrderedDict[Hashable, CompiledModel] = OrderedDict()
-"""Models that no training uses now."""
+_free: OrderedDict[Hashable, CompiledModel] = OrderedDict()  # models that no training uses now
 
 
 @contextmanager

@@ -15,8 +15,7 @@ from bothways.settings import Settings
 from bothways.training.batches import Batches, Bucket
 from bothways.training.keras_model import batch, labeled_arrays
 
-Schedule = Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]
-"""From the numbers of updates to their learning rates."""
+Schedule = Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]  # from the numbers of updates to their learning rates
 
 
 class BatchEpochs:

@@ -24,8 +24,7 @@ from bothways.training.numbers import number_weights
 SHARE = 0.5
 """The share of the free memory that a batch may take; the data, copies of them and other programs need some, too."""
 
-SAFETY = 1.5
-"""By how much the memory that is counted here is taken to be too low."""
+SAFETY = 1.5  # by how much the memory that is counted here is taken to be too low
 
 
 def check_sequences(name: str, sequences: Sequences, network: Network, unseen: bool = False) -> None:

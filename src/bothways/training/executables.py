@@ -29,8 +29,7 @@ from bothways.engine import _native
 from bothways.errors import ModelFileError
 from bothways.files import written_whole
 
-MOST_BYTES = 256 << 20
-"""What all files may take together; a small network takes a third of a megabyte."""
+MOST_BYTES = 256 << 20  # what all files may take together; a small network takes a third of a megabyte
 
 OPTIONS: Mapping[str, Any] = MappingProxyType(
     {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}

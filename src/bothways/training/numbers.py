@@ -9,11 +9,8 @@ from bothways.runtime.numbers import numbers
 from bothways.sequences import Array, Sequences
 from bothways.training.initializers import Floats
 
-ROWS = 200_000
-"""So many steps, spread over all, are enough for quantiles."""
-
-STEEPEST = 1e30
-"""The largest slope."""
+ROWS = 200_000  # so many steps, spread over all, are enough for quantiles
+STEEPEST = 1e30  # the largest slope
 
 
 def number_weights(network: Network, sequences: Sequences) -> dict[str, Floats]:
