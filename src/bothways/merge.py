@@ -8,7 +8,6 @@ torch, TensorFlow), so this table serves every backend. To add a mode, add an en
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from bothways.errors import InputError
@@ -31,14 +30,12 @@ class MergeMode(NamedTuple):
         return self.merge is not None
 
 
-MERGE_MODES: Mapping[str, MergeMode] = MappingProxyType(
-    {
-        "concat": MergeMode(None, None),
-        "sum": MergeMode(lambda f, b: f + b, lambda d, f, b: (d, d)),
-        "mul": MergeMode(lambda f, b: f * b, lambda d, f, b: (d * b, d * f)),
-        "ave": MergeMode(lambda f, b: (f + b) / 2, lambda d, f, b: (d / 2, d / 2)),
-    }
-)
+MERGE_MODES: Mapping[str, MergeMode] = {
+    "concat": MergeMode(None, None),
+    "sum": MergeMode(lambda f, b: f + b, lambda d, f, b: (d, d)),
+    "mul": MergeMode(lambda f, b: f * b, lambda d, f, b: (d * b, d * f)),
+    "ave": MergeMode(lambda f, b: (f + b) / 2, lambda d, f, b: (d / 2, d / 2)),
+}
 
 
 def check_merge_mode(mode: str | None, forward_units: int, backward_units: int) -> None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from types import MappingProxyType
 from typing import Any
 
 from bothways.errors import InputError
@@ -23,15 +22,15 @@ from bothways.merge import MERGE_MODES
 from bothways.options import check_options, option_field, whole
 from bothways.spec import CELLS, cell_spec
 
-DIRECTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"forward": ("forward",), "backward": ("backward",), "both": ("forward", "backward")}
-)
+DIRECTIONS: Mapping[str, tuple[str, ...]] = {
+    "forward": ("forward",),
+    "backward": ("backward",),
+    "both": ("forward", "backward"),
+}
 
 PERS = ("step", "sequence")  # what can have a label
 
-POOLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"last": (), "mean": ("mean",), "max": ("max",), "mean_max": ("mean", "max")}
-)
+POOLINGS: Mapping[str, tuple[str, ...]] = {"last": (), "mean": ("mean",), "max": ("max",), "mean_max": ("mean", "max")}
 """How the steps of a sequence become one row for its label: the final state of each direction, or what is named here,
 taken over the steps and put side by side (Howard and Ruder 2018)."""
 
@@ -43,9 +42,7 @@ ENCODINGS = ("piecewise", "standard")
 """How numbers enter: between quantiles of the train part ("PLE" in Gorishniy, Rubachev and Babenko 2022, "On Embeddings
 for Numerical Features in Tabular Deep Learning"), or standardised."""
 
-LEVELS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"raw": ("raw",), "centered": ("centered",), "both": ("raw", "centered")}
-)
+LEVELS: Mapping[str, tuple[str, ...]] = {"raw": ("raw",), "centered": ("centered",), "both": ("raw", "centered")}
 """What of a number enters, beside its changes."""
 
 CHANGES = (1, 4, 16, 64)  # over so many steps changes can be taken

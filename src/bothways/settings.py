@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import NamedTuple
 
 from bothways.network import PERS
@@ -18,18 +17,16 @@ class ScoreFacts(NamedTuple):
     better: int = 1
 
 
-SCORES: Mapping[str, ScoreFacts] = MappingProxyType(
-    {
-        "f1": ScoreFacts("F1 of {of}"),
-        "macro_f1": ScoreFacts("macro F1"),
-        "entity_f1": ScoreFacts("entity F1"),
-        "accuracy": ScoreFacts("accuracy"),
-        "average_precision": ScoreFacts("average precision"),
-        "loss": ScoreFacts("loss", -1),
-        "detection": ScoreFacts("detection rate at {of} false alarms"),
-        "false_alarms": ScoreFacts("false-alarm rate at a threshold for {of}", -1),
-    }
-)
+SCORES: Mapping[str, ScoreFacts] = {
+    "f1": ScoreFacts("F1 of {of}"),
+    "macro_f1": ScoreFacts("macro F1"),
+    "entity_f1": ScoreFacts("entity F1"),
+    "accuracy": ScoreFacts("accuracy"),
+    "average_precision": ScoreFacts("average precision"),
+    "loss": ScoreFacts("loss", -1),
+    "detection": ScoreFacts("detection rate at {of} false alarms"),
+    "false_alarms": ScoreFacts("false-alarm rate at a threshold for {of}", -1),
+}
 """All scores by name; `bothways.metrics.score` computes them."""
 
 MONITORS = ("f1", "macro_f1", "entity_f1", "accuracy", "average_precision", "loss")

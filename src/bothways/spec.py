@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 from bothways.errors import InputError
 
@@ -61,7 +60,7 @@ _CELLS = (
     CellSpec("gru_reset_before", gates=("update", "reset", "candidate"), states=("h",)),
 )
 
-CELLS: Mapping[str, CellSpec] = MappingProxyType({cell.name: replace(cell, kind=cell.name) for cell in _CELLS})
+CELLS: Mapping[str, CellSpec] = {cell.name: replace(cell, kind=cell.name) for cell in _CELLS}
 """The cells by name: an LSTM; a GRU with the reset after the product (Keras's default); a simple recurrent layer
 with tanh, and one with relu; a GRU with the reset before the product (Keras's `reset_after=False`). With other
 functions they have names such as "lstm/relu/sigmoid", which `cell_named` makes."""

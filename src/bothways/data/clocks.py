@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -40,17 +39,15 @@ FEW_STEPS = 10  # fewer steps show no pattern
 MANY_VALUES = 20  # a counter has as many values at least
 HEAD = 10_000  # patterns are looked for in the first steps; what is not found there is not looked for in all
 
-ORDER_REASONS: Mapping[int, str] = MappingProxyType(
-    {
-        0: "a date or time; it rises from row to row",
-        1: "by its name; it rises from row to row",
-        2: "a date or time; the newest rows stand first",
-        3: "a date or time; the rows stand in another order",
-        4: "by its name; the newest rows stand first",
-        5: "by its name; the rows stand in another order",
-        6: "it numbers the rows, which stand in another order",
-    }
-)
+ORDER_REASONS: Mapping[int, str] = {
+    0: "a date or time; it rises from row to row",
+    1: "by its name; it rises from row to row",
+    2: "a date or time; the newest rows stand first",
+    3: "a date or time; the rows stand in another order",
+    4: "by its name; the newest rows stand first",
+    5: "by its name; the rows stand in another order",
+    6: "it numbers the rows, which stand in another order",
+}
 """Why a column sorts the steps, the best reason first."""
 
 NO_ORDER, STARTS_OVER = 7, 8  # why a clock does not

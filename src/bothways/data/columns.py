@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from types import MappingProxyType
 from typing import Any
 
 from bothways.data.encoding import Encoding, Number
@@ -127,7 +126,7 @@ class Columns:
         return bare | {"encoding": encoding, "features": list(self.features), "categories": list(self.categories)}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], arrays: Mapping[str, Array] = MappingProxyType({})) -> Columns:
+    def from_json(cls, data: Mapping[str, Any], arrays: Mapping[str, Array] = {}) -> Columns:
         """The columns that `to_json` described, with the arrays of their vectors.
 
         Raises:

@@ -6,7 +6,6 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -211,7 +210,7 @@ class Encoding:
         return asdict(replace(self, vectors=None)) | {"vectors": said}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], arrays: Mapping[str, Array] = MappingProxyType({})) -> Encoding:
+    def from_json(cls, data: Mapping[str, Any], arrays: Mapping[str, Array] = {}) -> Encoding:
         """The encoding that `to_json` described, with the arrays of its vectors."""
         if isinstance(data, dict) and (
             data.get("changes") or data.get("centered")

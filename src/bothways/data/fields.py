@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import NamedTuple
 
 import polars as pl
@@ -311,26 +310,24 @@ def _times(text: pl.Series) -> pl.Series:
 
 
 NUMBER = r"[-+]?[$€£¥]?[-+]?\s*[.,]?\d"
-KINDS: Mapping[str, Kind] = MappingProxyType(
-    {
-        "numbers": Kind(NUMBER, _plain, choice=("decimal", "point")),
-        "decimal point": Kind(
-            NUMBER,
-            lambda text: _separated(text, "."),
-            "separators of thousands or units left out",
-            ("decimal", "point"),
-        ),
-        "decimal comma": Kind(NUMBER, lambda text: _separated(text, ","), "decimal comma", ("decimal", "comma")),
-        "true/false": Kind("[TtFf]", _truth),
-        "year-first": Kind(r"\d{4}[-/. ]", _iso),
-        "day-first": Kind(
-            r"\d{1,2}[-/. ]", lambda text: _dates(text, "cba"), "dates are day/month/year", ("dates", "day-first")
-        ),
-        "month-first": Kind(
-            r"\d{1,2}[-/ ]", lambda text: _dates(text, "cab"), "dates are month/day/year", ("dates", "month-first")
-        ),
-        "time of day": Kind(r"\d{1,2}:", _times),
-        "text": Kind("", lambda text: text),
-    }
-)
+KINDS: Mapping[str, Kind] = {
+    "numbers": Kind(NUMBER, _plain, choice=("decimal", "point")),
+    "decimal point": Kind(
+        NUMBER,
+        lambda text: _separated(text, "."),
+        "separators of thousands or units left out",
+        ("decimal", "point"),
+    ),
+    "decimal comma": Kind(NUMBER, lambda text: _separated(text, ","), "decimal comma", ("decimal", "comma")),
+    "true/false": Kind("[TtFf]", _truth),
+    "year-first": Kind(r"\d{4}[-/. ]", _iso),
+    "day-first": Kind(
+        r"\d{1,2}[-/. ]", lambda text: _dates(text, "cba"), "dates are day/month/year", ("dates", "day-first")
+    ),
+    "month-first": Kind(
+        r"\d{1,2}[-/ ]", lambda text: _dates(text, "cab"), "dates are month/day/year", ("dates", "month-first")
+    ),
+    "time of day": Kind(r"\d{1,2}:", _times),
+    "text": Kind("", lambda text: text),
+}
 """The ways to read a column, in the order in which they are tried."""

@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
 import polars as pl
@@ -18,10 +17,10 @@ from bothways.data.csv_files import Say
 from bothways.data.words import LISTS, Pieces
 from bothways.errors import DataError
 
-SPELLINGS: Mapping[str, str] = MappingProxyType(
-    {name: part for part in ("train", "valid", "test") for name in (part, f"{part}ing")}
-    | {"validation": "valid", "val": "valid", "dev": "valid"}
-)
+SPELLINGS: Mapping[str, str] = {
+    **{name: part for part in ("train", "valid", "test") for name in (part, f"{part}ing")},
+    **{"validation": "valid", "val": "valid", "dev": "valid"},
+}
 """How a split column, or the name of a file, may spell the parts, in small letters."""
 
 Source = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -76,24 +75,22 @@ _CONLL = Format(
     line=conll_files.line,
     pieces=conll_files.pieces,
 )
-FORMATS: Mapping[str, Format] = MappingProxyType(
-    {
-        ".parquet": Format(parquet_files.read, parquet_files.batches, fields="text", words=LISTS),
-        ".csv": _CSV,
-        ".tsv": _TSV,
-        ".jsonl": _LINES,
-        ".ndjson": _LINES,
-        ".csv.gz": _CSV,
-        ".tsv.gz": _TSV,
-        ".jsonl.gz": _LINES,
-        ".json": _LINES._replace(batches=None, write=None, writable=False, line=None),
-        ".xlsx": Format(excel_files.read, writable=False),
-        **dict.fromkeys((".conll", ".conllu", ".conll03", ".bio", ".iob", ".iob2"), _CONLL),
-        ".conll.gz": _CONLL,
-        ".conllu.gz": _CONLL,
-        TEXT: Format(text_files.read, text_files.batches, fields="text", writable=False, words=text_files.WORDS),
-    }
-)
+FORMATS: Mapping[str, Format] = {
+    ".parquet": Format(parquet_files.read, parquet_files.batches, fields="text", words=LISTS),
+    ".csv": _CSV,
+    ".tsv": _TSV,
+    ".jsonl": _LINES,
+    ".ndjson": _LINES,
+    ".csv.gz": _CSV,
+    ".tsv.gz": _TSV,
+    ".jsonl.gz": _LINES,
+    ".json": _LINES._replace(batches=None, write=None, writable=False, line=None),
+    ".xlsx": Format(excel_files.read, writable=False),
+    **dict.fromkeys((".conll", ".conllu", ".conll03", ".bio", ".iob", ".iob2"), _CONLL),
+    ".conll.gz": _CONLL,
+    ".conllu.gz": _CONLL,
+    TEXT: Format(text_files.read, text_files.batches, fields="text", writable=False, words=text_files.WORDS),
+}
 """By the ending of the name."""
 
 OUTPUTS = tuple(ending for ending, format in FORMATS.items() if format.writable)

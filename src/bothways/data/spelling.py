@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from types import MappingProxyType
 
 import polars as pl
 
@@ -34,14 +33,12 @@ def _shape(text: pl.Series) -> pl.Series:
     return shape
 
 
-VIEWS: Mapping[str, View] = MappingProxyType(
-    {
-        "in small letters": _small,
-        **{f"first {n}": partial(_edge, length=n) for n in (1, 2, 3)},
-        **{f"last {n}": partial(_edge, length=-n) for n in (1, 2, 3, 4)},
-        "shape": _shape,
-    }
-)
+VIEWS: Mapping[str, View] = {
+    "in small letters": _small,
+    **{f"first {n}": partial(_edge, length=n) for n in (1, 2, 3)},
+    **{f"last {n}": partial(_edge, length=-n) for n in (1, 2, 3, 4)},
+    "shape": _shape,
+}
 """What of its spelling is read beside a word itself, each as a category of its own."""
 
 LEAST = 2  # so often training must have seen a view of words for it to be known

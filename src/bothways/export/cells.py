@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,15 +29,13 @@ class Operator(NamedTuple):
 
 _GRU = ("update", "reset", "candidate")
 
-OPERATORS: Mapping[str, Operator] = MappingProxyType(
-    {
-        "lstm": Operator("LSTM", ("input", "output", "forget", "candidate")),
-        "gru": Operator("GRU", _GRU, reset=1),
-        "rnn": Operator("RNN", ("output",)),
-        "rnn_relu": Operator("RNN", ("output",)),
-        "gru_reset_before": Operator("GRU", _GRU, reset=0),
-    }
-)
+OPERATORS: Mapping[str, Operator] = {
+    "lstm": Operator("LSTM", ("input", "output", "forget", "candidate")),
+    "gru": Operator("GRU", _GRU, reset=1),
+    "rnn": Operator("RNN", ("output",)),
+    "rnn_relu": Operator("RNN", ("output",)),
+    "gru_reset_before": Operator("GRU", _GRU, reset=0),
+}
 """For each cell of `bothways.spec.CELLS` its operator."""
 
 # For each activation of `bothways.spec` its name, and its alpha and beta, if it has them.

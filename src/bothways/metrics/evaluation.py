@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,7 +57,7 @@ class BaselineScores(NamedTuple):
 
     accuracy: float
     macro_f1: float
-    ahead: Mapping[str, Interval] = MappingProxyType({})
+    ahead: Mapping[str, Interval] = field(default_factory=dict)
     entity_f1: float | None = None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -48,37 +47,33 @@ NORMAL = Look((0.3, 0.45, 0.08, 0.07, 0.1))
 REJECTED = Look((0.0, 0.0, 0.0, 1.0, 0.0), gap=0.3, sent=-0.5, received=-0.7, failed=0.95)
 BULK = Look((0.0, 0.3, 0.0, 0.2, 0.5), gap=0.4, sent=1.6)
 
-LOOKS: Mapping[str, Look] = MappingProxyType(
-    {
-        "normal": NORMAL,
-        "mistype": REJECTED,
-        "backup": BULK,
-        "probe": NORMAL,
-        "burst": Look((0.1, 0.3, 0.1, 0.25, 0.25), gap=-0.9, sent=-0.8, received=-1.2, failed=0.6),
-        "guess": REJECTED,
-        "theft": BULK,
-        "exploit": Look((0.0, 0.7, 0.0, 0.1, 0.2), gap=0.5, sent=1.5, received=-1.5, failed=0.3),
-        "beacon": NORMAL,
-        "flood": Look((0.1, 0.9, 0.0, 0.0, 0.0), gap=-1.4, sent=-0.3, received=-2.0, failed=0.3),
-    }
-)
+LOOKS: Mapping[str, Look] = {
+    "normal": NORMAL,
+    "mistype": REJECTED,
+    "backup": BULK,
+    "probe": NORMAL,
+    "burst": Look((0.1, 0.3, 0.1, 0.25, 0.25), gap=-0.9, sent=-0.8, received=-1.2, failed=0.6),
+    "guess": REJECTED,
+    "theft": BULK,
+    "exploit": Look((0.0, 0.7, 0.0, 0.1, 0.2), gap=0.5, sent=1.5, received=-1.5, failed=0.3),
+    "beacon": NORMAL,
+    "flood": Look((0.1, 0.9, 0.0, 0.0, 0.0), gap=-1.4, sent=-0.3, received=-2.0, failed=0.3),
+}
 
 RARE = {"mistype": 0.012, "backup": 0.012, "probe": 0.008, "guess": 0.008, "exploit": 0.006, "flood": 0.004}
 
-REGIMES: Mapping[str, Regime] = MappingProxyType(
-    {
-        "normal": Regime(1, 1, {"normal": 0.95} | RARE),
-        "mistype": Regime(1, 4, {"normal": 1.0}),
-        "backup": Regime(3, 6, {"normal": 1.0}),
-        "probe": Regime(3, 5, {"burst": 1.0}),
-        "burst": Regime(4, 10, {"normal": 1.0}),
-        "guess": Regime(2, 4, {"theft": 1.0}),
-        "theft": Regime(3, 6, {"normal": 1.0}),
-        "exploit": Regime(1, 1, {"beacon": 1.0}),
-        "beacon": Regime(5, 8, {"normal": 1.0}),
-        "flood": Regime(4, 10, {"normal": 1.0}),
-    }
-)
+REGIMES: Mapping[str, Regime] = {
+    "normal": Regime(1, 1, {"normal": 0.95} | RARE),
+    "mistype": Regime(1, 4, {"normal": 1.0}),
+    "backup": Regime(3, 6, {"normal": 1.0}),
+    "probe": Regime(3, 5, {"burst": 1.0}),
+    "burst": Regime(4, 10, {"normal": 1.0}),
+    "guess": Regime(2, 4, {"theft": 1.0}),
+    "theft": Regime(3, 6, {"normal": 1.0}),
+    "exploit": Regime(1, 1, {"beacon": 1.0}),
+    "beacon": Regime(5, 8, {"normal": 1.0}),
+    "flood": Regime(4, 10, {"normal": 1.0}),
+}
 
 STAGES = tuple(REGIMES)  # what a flow can be part of, in the order of the codes of `labels="stage"`
 ATTACKS = ("probe", "burst", "guess", "theft", "exploit", "beacon", "flood")  # the stages that are attacks

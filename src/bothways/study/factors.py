@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from bothways.errors import InputError
@@ -26,7 +25,7 @@ def factors() -> Mapping[str, Option]:
     """All factors by name; those with usual values first."""
     found = {**options(Network), **options(Settings)}
     del found["seed"]
-    return MappingProxyType(dict(sorted(found.items(), key=lambda item: not item[1].usual)))
+    return dict(sorted(found.items(), key=lambda item: not item[1].usual))
 
 
 class DataShape(NamedTuple):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -21,7 +20,7 @@ from bothways.study.factors import DataShape, Setting, Value
 if TYPE_CHECKING:
     from bothways.training import Trained
 
-PLAIN: Mapping[str, Value] = MappingProxyType({"encoding": "standard", "levels": "raw", "changes": 0})
+PLAIN: Mapping[str, Value] = {"encoding": "standard", "levels": "raw", "changes": 0}
 """How the numbers of vectors of words enter: bins and changes of them say little."""
 
 FIRST: Mapping[str, tuple[dict[str, Value], ...]] = {

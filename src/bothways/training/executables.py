@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -31,9 +30,7 @@ from bothways.files import written_whole
 
 MOST_BYTES = 256 << 20  # what all files may take together; a small network takes a third of a megabyte
 
-OPTIONS: Mapping[str, Any] = MappingProxyType(
-    {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
-)
+OPTIONS: Mapping[str, Any] = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
 """Of the compiler, but for those that `XLA_FLAGS` names or the installed version does not know. The work is in calls of
 the engine, and compiling takes less than half of the time with them."""
 
