@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bothways.bench.cases import OURS, Case
+from bothways.bench.cases import DTYPES, OURS, PEERS, Case
 from bothways.errors import DataError
 from bothways.files import written_whole
 
@@ -21,6 +21,8 @@ class Measurement:
     Attributes:
         case: what was measured.
         ms: the median milliseconds of a call, ours first, then those of the peers that gave a number.
+        errors: of those whose products have factors of lower precision, the largest difference from their own outputs
+            in float32.
         sgemm: what NumPy's matrix product reached in between, in 10^9 operations per second; None if it failed.
         disturbed: whose time is not to be believed, for other programs had their processors all the time.
         other_work: the share of the processors that other programs used meanwhile.
@@ -28,6 +30,7 @@ class Measurement:
 
     case: Case
     ms: Mapping[str, float]
+    errors: Mapping[str, float] = field(default_factory=dict)
     sgemm: float | None = None
     disturbed: tuple[str, ...] = ()
     other_work: float = 0.0
@@ -44,8 +47,10 @@ class Measurement:
 
     @property
     def best_peer(self) -> str | None:
-        """The fastest of the others."""
-        return min((name for name in self.ms if name != OURS), key=self.ms.__getitem__, default=None)
+        """The fastest of the others; where ours is float32, of those that are, too."""
+        exact = self.case.dtype == DTYPES[0]
+        peers = [name for name in self.ms if name != OURS and not (exact and PEERS[name].dtype != DTYPES[0])]
+        return min(peers, key=self.ms.__getitem__, default=None)
 
     @property
     def ratio(self) -> float | None:
@@ -59,11 +64,12 @@ class Measurement:
             >>> from bothways.bench import Shape
             >>> measured = Measurement(Case(Shape(1, 1, 1, 1)), {"bothways": 0.001, "torch": 0.0025}, sgemm=64.0)
             >>> {name: value for name, value in measured.to_json().items() if name not in measured.case.to_json()}
-            {'ms': {'bothways': 0.001, 'torch': 0.0025}, 'gflops': 0.032, 'share_of_sgemm': 0.0005, 'ratio': 2.5,
-             'disturbed': [], 'other_work': 0.0}
+            {'ms': {'bothways': 0.001, 'torch': 0.0025}, 'errors': {}, 'gflops': 0.032, 'share_of_sgemm': 0.0005,
+             'ratio': 2.5, 'disturbed': [], 'other_work': 0.0}
         """
         return self.case.to_json() | {
             "ms": {name: _digits(ms) for name, ms in self.ms.items()},
+            "errors": {name: _digits(error) for name, error in self.errors.items()},
             "gflops": _digits(self.gflops),
             "share_of_sgemm": _digits(self.share_of_sgemm),
             "ratio": _digits(self.ratio),

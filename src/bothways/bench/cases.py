@@ -22,11 +22,11 @@ CALM_SLICES = 3
 
 MODES = ("infer", "train")
 DTYPES = ("float32", "bfloat16")
-"""What our matrix products multiply; they add up in float32, and all else is float32. Peers have float32 only."""
+"""What our matrix products multiply; they add up in float32, and all else is float32. Peers have one dtype each."""
 
 
 class Shape(NamedTuple):
-    """Sizes of one bidirectional layer and its batch."""
+    """Sizes of one layer and its batch."""
 
     batch: int
     time: int
@@ -46,23 +46,27 @@ SHAPES: Mapping[str, tuple[Shape, ...]] = MappingProxyType({"small": _SMALL, "al
 
 @dataclass(frozen=True)
 class Peer:
-    """Someone else's bidirectional layer.
+    """Someone else's layer.
 
     Attributes:
         title: its name, for people.
         modules: what must be installed.
         trains: whether it has gradients.
+        dtype: what its matrix products multiply.
     """
 
     title: str
     modules: tuple[str, ...]
     trains: bool = True
+    dtype: str = DTYPES[0]
 
 
 PEERS: Mapping[str, Peer] = MappingProxyType(
     {
         "torch": Peer("torch", ("torch",)),
-        "onnxruntime": Peer("ONNX Runtime", ("onnxruntime", "onnx"), trains=False),
+        "onnxruntime": Peer("ONNX RT", ("onnxruntime", "onnx"), trains=False),
+        "onnxruntime-int8": Peer("ONNX RT int8", ("onnxruntime", "onnx"), trains=False, dtype="int8"),
+        "openvino": Peer("Open VINO", ("openvino", "onnx"), trains=False),
         "keras-jax": Peer("Keras JAX", ("keras", "jax")),
         "keras-torch": Peer("Keras torch", ("keras", "torch")),
         "keras-tensorflow": Peer("Keras TF", ("keras", "tensorflow")),
@@ -73,19 +77,21 @@ PEERS: Mapping[str, Peer] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Case:
-    """One thing to measure: a bidirectional layer that gives every step, outputs side by side.
+    """One thing to measure: a layer that gives every step, the outputs of two directions side by side.
 
     Attributes:
         shape: its sizes.
         cell: a key of `bothways.spec.CELLS`.
         mode: "infer" is the outputs; "train" also the gradients of the input and of all weights.
-        dtype: one of `DTYPES`, for ours; peers compute in float32 whatever it is.
+        dtype: one of `DTYPES`, for ours; peers have their own whatever it is.
+        directions: 1 or 2.
     """
 
     shape: Shape
     cell: str = "lstm"
     mode: str = "infer"
     dtype: str = DTYPES[0]
+    directions: int = 2
 
     def __post_init__(self) -> None:
         cell_spec(self.cell)
@@ -93,6 +99,8 @@ class Case:
             raise InputError(f"There is no mode {self.mode!r}. Use one of: {', '.join(MODES)}.")
         if self.dtype not in DTYPES:
             raise InputError(f"There is no dtype {self.dtype!r}. Use one of: {', '.join(DTYPES)}.")
+        if self.directions not in (1, 2):
+            raise InputError(f"directions is {self.directions!r}; a layer has 1 or 2.")
 
     @property
     def flops(self) -> int:
@@ -104,27 +112,32 @@ class Case:
         """
         batch, time, features, units = self.shape
         columns = len(cell_spec(self.cell).gates) * units
-        forward = 2 * (2 * batch * time * columns * (features + units))
+        forward = self.directions * (2 * batch * time * columns * (features + units))
         return forward * (3 if self.mode == "train" else 1)
 
     @property
     def outputs(self) -> int:
         """How many numbers the layer puts out."""
-        return self.shape.batch * self.shape.time * 2 * self.shape.units
+        return self.shape.batch * self.shape.time * self.directions * self.shape.units
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in results, and as it is sent to workers."""
-        return {"shape": list(self.shape), "cell": self.cell, "dtype": self.dtype, "mode": self.mode}
+        return vars(self) | {"shape": list(self.shape)}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Case:
         """What `to_json` gave."""
-        return cls(Shape(*value["shape"]), value["cell"], value["mode"], value["dtype"])
+        return cls(**{**value, "shape": Shape(*value["shape"])})
 
     def __str__(self) -> str:
-        """As it stands in progress and reasons; a dtype only if it is not the usual one."""
+        """As it stands in progress and reasons."""
+        return f"{self.kind} {self.shape}"
+
+    @property
+    def kind(self) -> str:
+        """All but the shape; of dtype and directions only what is not usual."""
         dtype = "" if self.dtype == DTYPES[0] else f" {self.dtype}"
-        return f"{self.cell} {self.mode}{dtype} {self.shape}"
+        return f"{self.cell} {self.mode}{dtype}{'' if self.directions == 2 else ' one direction'}"
 
 
 def choose_shapes(names: Iterable[str]) -> list[Shape]:

@@ -9,20 +9,38 @@ already lie in its own arrays, compiled where it can be.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bothways.bench.cases import OURS, SGEMM, SGEMM_SIZE, Case
+from bothways.bench.cases import DTYPES, OURS, SGEMM, SGEMM_SIZE, Case
 from bothways.errors import InputError
 from bothways.export.cells import OPERATORS, attributes
 from bothways.spec import cell_spec
 
 Call = Callable[[], Any]
 Build = Callable[[Case], Call]
+
+
+@dataclass(frozen=True)
+class Approximate:
+    """A call whose products have factors of lower precision, and what does the same in float32."""
+
+    call: Call
+    exact: Call
+
+    def __call__(self) -> Any:
+        return self.call()
+
+    def error(self) -> float:
+        """The largest difference of an output."""
+        return float(np.abs(self.call() - self.exact()).max())
 
 
 def with_engine(threads: int) -> Build:
@@ -37,18 +55,20 @@ def with_engine(threads: int) -> Build:
     def build(case: Case) -> Call:
         batch, time, features, units = case.shape
         shapes = cell_spec(case.cell).weight_shapes(features=features, units=units)
-        x, d_outputs = _random(batch, time, features), _random(batch, time, 2 * units)
+        x, d_outputs = _random(batch, time, features), _random(batch, time, case.directions * units)
         scale = units**-0.5
         weights = {name: scale * _random(*shape) for name, shape in shapes.items()}
-        options: dict[str, Any] = {"cell": case.cell, "precision": case.dtype, "frozen": case.mode == "infer"}
-        layer = engine.Layer([engine.Direction(**weights), engine.Direction(**weights, reverse=True)], **options)
+        both = [engine.Direction(**weights), engine.Direction(**weights, reverse=True)][: case.directions]
+        layer_of = partial(engine.Layer, both, cell=case.cell, frozen=case.mode == "infer")
+        layer = layer_of(precision=case.dtype)
 
         def train() -> Any:
             result = layer.run(x, record=True)
             engine.backprop(result.tape, d_outputs)
             return result.outputs
 
-        return train if case.mode == "train" else lambda: layer(x)
+        call = train if case.mode == "train" else lambda: layer(x)
+        return call if case.dtype == DTYPES[0] else Approximate(call, lambda: layer_of()(x))
 
     return build
 
@@ -80,9 +100,9 @@ def with_torch(threads: int) -> Build:
         if case.cell not in layers:
             raise InputError(f"torch has no {case.cell}.")
         batch, time, features, units = case.shape
-        layer = layers[case.cell](features, units, bidirectional=True)
+        layer = layers[case.cell](features, units, bidirectional=case.directions == 2)
         x = torch.from_numpy(_random(time, batch, features))
-        d_outputs = torch.from_numpy(_random(time, batch, 2 * units))
+        d_outputs = torch.from_numpy(_random(time, batch, case.directions * units))
 
         def infer() -> Any:
             with torch.inference_mode():
@@ -94,39 +114,42 @@ def with_torch(threads: int) -> Build:
 
 
 def with_onnxruntime(threads: int) -> Build:
-    """One node of ONNX in ONNX Runtime, time before batch, the only order that it has for these nodes."""
-    import onnx
-    import onnxruntime
-    from onnx import helper, numpy_helper
+    """One node of ONNX in ONNX Runtime."""
+    return lambda case: _onnxruntime_call(case, _onnx_model(case), threads)
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+
+def with_onnxruntime_int8(threads: int) -> Build:
+    """The same node as ONNX Runtime's own tool quantizes it: weights when it is made, x and h in each call."""
+    from onnxruntime.quantization import quantize_dynamic
 
     def build(case: Case) -> Call:
-        batch, time, features, units = case.shape
-        operator = OPERATORS[case.cell]
-        columns = len(cell_spec(case.cell).gates) * units
-        shapes = {"W": (2, columns, features), "R": (2, columns, units), "B": (2, 2 * columns)}
-        node = helper.make_node(
-            operator.name,
-            ["X", *shapes],
-            ["Y"],
-            direction="bidirectional",
-            hidden_size=units,
-            **attributes(case.cell, directions=2),
-        )
-        graph = helper.make_graph(
-            [node],
-            "layer",
-            [helper.make_tensor_value_info("X", onnx.TensorProto.FLOAT, (time, batch, features))],
-            [helper.make_tensor_value_info("Y", onnx.TensorProto.FLOAT, (time, 2, batch, units))],
-            [numpy_helper.from_array(units**-0.5 * _random(*shape), name) for name, shape in shapes.items()],
-        )
-        # Old numbers, which every release of ONNX Runtime reads; the nodes have not changed since.
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
-        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        x = _random(time, batch, features)
-        return lambda: session.run(["Y"], {"X": x})[0]
+        if case.cell != "lstm":
+            raise InputError("ONNX Runtime has int8 for lstm only.")
+        model = _onnx_model(case)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "int8.onnx")
+            quantize_dynamic(model, path)
+            call = _onnxruntime_call(case, path, threads)
+        return Approximate(call, _onnxruntime_call(case, model, threads))
+
+    return build
+
+
+def with_openvino(threads: int) -> Build:
+    """The same node in OpenVINO, told not to use bfloat16 (its own node for it made no difference)."""
+    import openvino
+
+    core = openvino.Core()
+    options = {
+        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+
+    def build(case: Case) -> Call:
+        model = core.compile_model(core.read_model(_onnx_model(case).SerializeToString()), "CPU", options)
+        x = _onnx_input(case)
+        return lambda: model(x)[0]
 
     return build
 
@@ -207,11 +230,61 @@ START: Mapping[str, Callable[[int], Build]] = {
     SGEMM: with_numpy,
     "torch": with_torch,
     "onnxruntime": with_onnxruntime,
+    "onnxruntime-int8": with_onnxruntime_int8,
+    "openvino": with_openvino,
     "keras-jax": with_keras_jax,
     "keras-torch": with_keras_torch,
     "keras-tensorflow": with_keras_tensorflow,
 }
 """What starts each worker, given the number of threads."""
+
+
+def _onnx_model(case: Case) -> Any:
+    """A layer as one node, time before batch, the only order that ONNX Runtime has for these nodes."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    batch, time, features, units = case.shape
+    operator, directions = OPERATORS[case.cell], case.directions
+    columns = len(cell_spec(case.cell).gates) * units
+    shapes = {
+        "W": (directions, columns, features),
+        "R": (directions, columns, units),
+        "B": (directions, 2 * columns),
+    }
+    node = helper.make_node(
+        operator.name,
+        ["X", *shapes],
+        ["Y"],
+        direction="bidirectional" if directions == 2 else "forward",
+        hidden_size=units,
+        **attributes(case.cell, directions),
+    )
+    graph = helper.make_graph(
+        [node],
+        "layer",
+        [helper.make_tensor_value_info("X", onnx.TensorProto.FLOAT, (time, batch, features))],
+        [helper.make_tensor_value_info("Y", onnx.TensorProto.FLOAT, (time, directions, batch, units))],
+        [numpy_helper.from_array(units**-0.5 * _random(*shape), name) for name, shape in shapes.items()],
+    )
+    # Old numbers, which every release of ONNX Runtime reads; the nodes have not changed since.
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
+
+
+def _onnx_input(case: Case) -> npt.NDArray[np.float32]:
+    batch, time, features, _ = case.shape
+    return _random(time, batch, features)
+
+
+def _onnxruntime_call(case: Case, model: Any, threads: int) -> Call:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    source = str(model) if isinstance(model, Path) else model.SerializeToString()
+    session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    x = _onnx_input(case)
+    return lambda: session.run(["Y"], {"X": x})[0]
 
 
 def _torch_training(layer: Any, x: Any, d_outputs: Any, outputs_of: Callable[[Any], Any]) -> Call:
@@ -245,9 +318,10 @@ def _keras(backend: str) -> Callable[[Case], tuple[Any, Any, Any]]:
 
     def layer_of(case: Case) -> tuple[Any, Any, Any]:
         batch, time, features, units = case.shape
-        layer = keras.layers.Bidirectional(layers[case.cell](units, return_sequences=True, dtype="float32"))
+        layer = layers[case.cell](units, return_sequences=True, dtype="float32")
+        layer = keras.layers.Bidirectional(layer) if case.directions == 2 else layer
         layer.build((batch, time, features))
-        return layer, _random(batch, time, features), _random(batch, time, 2 * units)
+        return layer, _random(batch, time, features), _random(batch, time, case.directions * units)
 
     return layer_of
 

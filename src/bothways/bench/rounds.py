@@ -309,9 +309,10 @@ def _measure_case(
     answers = take_turns(calls, seconds, refused=refused, tell=tell)
     share = other_work(since, clocks(workers))
     ms = {name: answer["ms"] for name, answer in answers.items()}
+    errors = {name: answer["error"] for name, answer in answers.items() if answer.get("error") is not None}
     sgemm = 2 * SGEMM_SIZE**3 / ms.pop(SGEMM) / 1e6 if SGEMM in ms else None
     disturbed = tuple(name for name, answer in answers.items() if answer["disturbed"])
-    return Measurement(case, ms, sgemm, disturbed, share) if OURS in ms else None
+    return Measurement(case, ms, errors, sgemm, disturbed, share) if OURS in ms else None
 
 
 def check_threads(threads: int | None) -> int:

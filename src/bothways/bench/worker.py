@@ -3,7 +3,8 @@
     it says    {"ready": {"version": ...}}                    once, when its library is imported
     it is told {"do": "build", "case": {...}}                 -> {"outputs": so many numbers come out}
                {"do": "slice", "seconds": 0.05}               -> {"calm": so many slices so far were not disturbed}
-               {"do": "finish"}                               -> {"ms": the median, "disturbed": no calm slices}
+               {"do": "finish"}                               -> {"ms": the median, "disturbed": no calm slices,
+                                                                  "error": that of lower precision, or null}
 
 Several things are measured at once under several names, "call": "..." in each request. `finish` forgets what was built.
 Where something cannot be done it says {"refused": why}. It ends when there is nothing more to read.
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from bothways.bench.cases import CALM_SLICES, OURS, PEERS, SGEMM, Case
-from bothways.bench.peers import START, Call
+from bothways.bench.peers import START, Approximate, Call
 
 WARM_CALLS = 3
 WARM_SECONDS = 0.03
@@ -104,7 +105,9 @@ def serve(
                 answer({"calm": len(stopwatches[name].calm)})
             else:
                 stopwatch = stopwatches.pop(name)
-                answer({"ms": stopwatch.median_ms(), "disturbed": len(stopwatch.calm) < CALM_SLICES})
+                error = stopwatch.call.error() if isinstance(stopwatch.call, Approximate) else None
+                disturbed = len(stopwatch.calm) < CALM_SLICES
+                answer({"ms": stopwatch.median_ms(), "disturbed": disturbed, "error": error})
         except Exception as error:  # whatever a library raises is the reason why it has no number
             stopwatches.pop(name, None)
             answer({"refused": _words(error)})

@@ -57,9 +57,11 @@ def bench(
     dtype: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"Number types of our matrix products: {', '.join(DTYPES)}; peers use float32.", show_default="float32"
+            help=f"Number types of our matrix products: {', '.join(DTYPES)}; peers have their own.",
+            show_default="float32",
         ),
     ] = None,
+    directions: Annotated[list[str] | None, typer.Option(help="Directions: 1, 2 or 1,2.", show_default="2")] = None,
     peers: Annotated[
         list[str] | None,
         typer.Option(help=f"Libraries to compare with: {', '.join(PEERS)}; or none.", show_default="all installed"),
@@ -81,10 +83,11 @@ def bench(
 
     modes = list(MODES) if mode == "both" else [mode]
     cases = [
-        bench.Case(shape, name, each, product)
+        bench.Case(shape, name, each, product, int(count) if count.isdecimal() else 0)
         for name in names(cell) or ["lstm"]
         for each in modes
         for product in names(dtype) or ["float32"]
+        for count in names(directions) or ["2"]
         for shape in bench.choose_shapes(shapes or ["all"])
     ]
     wanted = names(peers) or list(PEERS)

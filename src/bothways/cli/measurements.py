@@ -69,42 +69,47 @@ def say_reasons(benchmark: Benchmark) -> None:
 
 
 def show_benchmark(benchmark: Benchmark, path: Path | None) -> None:
-    """Print a table for each cell, mode and dtype."""
+    """Print a table for each cell, mode, dtype and number of directions."""
     from bothways.bench import DTYPES, PEERS
 
     console = results()
     machine = benchmark.machine
     console.print(
         f"{machine['processor']}, {machine.get('instruction_set', '')}, {counted(machine['threads'], 'thread')}.\n"
-        "Bidirectional, float32. Median milliseconds per call; for ours also 10^9 operations\n"
-        "per second, the share of NumPy's matrix product, and the ratio to the best peer."
+        "Median milliseconds per call, float32; for ours also 10^9 operations per\n"
+        "second, the share of NumPy's matrix product, and the ratio to the best peer."
     )
     if any(m.case.dtype != DTYPES[0] for m in benchmark.measurements):
         console.print("bfloat16: our matrix products use bfloat16 numbers; everything else uses float32.")
-    for kind in dict.fromkeys((m.case.cell, m.case.mode, m.case.dtype) for m in benchmark.measurements):
-        of_table = [m for m in benchmark.measurements if (m.case.cell, m.case.mode, m.case.dtype) == kind]
-        title = " ".join(kind[:2] if kind[2] == DTYPES[0] else kind)
+    for title in dict.fromkeys(m.case.kind for m in benchmark.measurements):
+        of_table = [m for m in benchmark.measurements if m.case.kind == title]
         peers = [name for name in PEERS if any(name in m.ms for m in of_table)]
-        titles = [PEERS[name].title.replace(" ", "\n") for name in peers]
+        lossy = {name for m in of_table for name in m.errors}
+        titles = {"bothways": "ours", **{name: PEERS[name].title.replace(" ", "\n") for name in peers}}
+        columns = [column for name, title in titles.items() for column in (title, *["error"] * (name in lossy))]
         busy = ["busy"] if any(m.other_work > OTHER_WORK for m in of_table) else []
-        grid = table(f"{title}\nB,T,D,H", "ours", *titles, "GF/s", "of\nsgemm", "ratio", *busy)
+        grid = table(title.replace(" one", "\none") + "\nB,T,D,H", *columns, "GF/s", "of\nsgemm", "ratio", *busy)
         grid.padding = (0, 1, 0, 0)
         grid.columns[0].no_wrap = True
         for m in of_table:
             styles = {"bothways": "bold", m.best_peer: "bold"}
-            times = {
-                name: Text(_ms(m.ms.get(name)) + ("*" if name in m.disturbed else ""), styles.get(name, ""))
-                for name in ("bothways", *peers)
-            }
+            times: list[Text | str] = []
+            for name in titles:
+                times.append(Text(_ms(m.ms.get(name)) + ("*" if name in m.disturbed else ""), styles.get(name, "")))
+                times += [f"{m.errors[name]:.1g}" if name in m.errors else ""] * (name in lossy)
             grid.add_row(
                 str(m.case.shape),
-                *times.values(),
+                *times,
                 f"{m.gflops:.1f}" if m.gflops < 100 else f"{m.gflops:.0f}",
                 "" if m.share_of_sgemm is None else f"{m.share_of_sgemm:.0%}",
                 _ratio(m),
                 *([Text(f"{m.other_work:.0%}", "bold red") if m.other_work > OTHER_WORK else ""] if busy else []),
             )
+        whole = console.measure(grid, options=console.options.update(max_width=200)).maximum
+        console.width = max(console.width, whole)  # rather too wide than numbers cut off
         console.print(grid)
+    if any(m.errors for m in benchmark.measurements):
+        console.print("error: largest difference of an output from float32. Ours in float32 has no ratio to int8.")
     if any(m.disturbed for m in benchmark.measurements):
         console.print("* Other programs kept its processors busy all the time: unreliable.")
     if any(m.other_work > OTHER_WORK for m in benchmark.measurements):
