@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,6 +42,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 def print_json(value: Any) -> None:
     """Print a value as the one JSON object on the standard output."""
     print(json.dumps(value, allow_nan=False))
+
+
+def print_result(result: Any, as_json: bool, show: Callable[[Any], None]) -> None:
+    """Print a result for programs, or show it to people."""
+    if as_json:
+        print_json(result.to_json())
+    else:
+        show(result)
 
 
 def _show_version(wanted: bool) -> None:

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from bothways.cli import display, results
-from bothways.cli.app import AnyModelFile, Data, Json, ModelFile, print_json
+from bothways.cli.app import AnyModelFile, Data, Json, ModelFile, print_json, print_result
 from bothways.cli.options import PANELS, AllowLeaks, Given, given, takes
 from bothways.errors import InputError, counted
 from bothways.network import Network
@@ -93,10 +93,7 @@ def train(
             **roles,
             **reading,
         )
-    if as_json:
-        print_json(training.to_json())
-    else:
-        results.show_training(training)
+    print_result(training, as_json, results.show_training)
 
 
 @takes(reading=options(Reading))
@@ -155,10 +152,7 @@ def evaluate(
             say=display.say,
             **reading,
         )
-    if as_json:
-        print_json(evaluation.to_json())
-    else:
-        results.show_evaluation(evaluation)
+    print_result(evaluation, as_json, results.show_evaluation)
     if save_threshold:
         display.say(f"Saved: the threshold, in {model}")
     if report:
@@ -225,10 +219,7 @@ def predict(
             on_rows=lambda rows: show(f"Labeling: {counted(rows, 'row')}"),
             **reading,
         )
-    if as_json:
-        print_json(prediction.to_json())
-    else:
-        results.show_prediction(prediction)
+    print_result(prediction, as_json, results.show_prediction)
 
 
 class PredictCommand(TyperCommand):
@@ -263,10 +254,7 @@ def info(model: AnyModelFile, as_json: Json = False) -> None:
 
     loaded = jobs.info(model)
     if not isinstance(loaded, Model):
-        if as_json:
-            print_json(loaded.to_json())
-        else:
-            results.show_inspection(loaded)
+        print_result(loaded, as_json, results.show_inspection)
     elif as_json:
         print_json(
             {
@@ -302,7 +290,4 @@ def export(
     from bothways import jobs
 
     exported = jobs.export(model, output, opset)
-    if as_json:
-        print_json(exported.to_json())
-    else:
-        results.show_exported(exported)
+    print_result(exported, as_json, results.show_exported)

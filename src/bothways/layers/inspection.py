@@ -78,16 +78,8 @@ class Inspection:
 
     def to_json(self) -> dict[str, Any]:
         """The shape that `bothways info --json` prints for a Keras file."""
-        return {
-            "model": self.model,
-            "kind": self.kind,
-            "parameters": self.parameters,
-            "backend": self.backend,
-            "recurrent": len(self.recurrent),
-            "native": self.native,
-            "how": self.how,
-            "layers": [layer._asdict() for layer in self.layers],
-        }
+        shape = {name: getattr(self, name) for name in ("model", "kind", "parameters", "backend", "native", "how")}
+        return shape | {"recurrent": len(self.recurrent), "layers": [layer._asdict() for layer in self.layers]}
 
 
 def inspect_model(model: Any) -> Inspection:
