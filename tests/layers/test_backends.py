@@ -1,6 +1,6 @@
 """What holds on every backend of Keras: `backend_*.py`, in a process for each backend, for Keras has one a process.
 
-That JAX agrees with stock Keras `test_parity.py` shows, which runs in this process.
+Most of it `test_parity.py`, `test_stacks.py` and `test_jax.py` show on JAX in this process, so there all of it is slow.
 """
 
 from __future__ import annotations
@@ -14,24 +14,10 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parent
-# Compiling for JAX takes minutes; `test_parity.py` and `test_jax.py` have most of it, too.
-SAMPLE = " or ".join(
-    f"({script} and ({tests}))"
-    for script, tests in {
-        "backend_edges": "forked or threads",
-        "backend_dropout": "matters",
-        "backend_bfloat16": "fit and False",
-        "backend_float64": "fit",
-        "backend_states": "pieces",
-        "backend_training": "(fit and masking) or weights_of_steps or stateful or (frozen and backward)",
-    }.items()
-)
-
-
 SCRIPTS = {path.stem: str(path) for path in sorted(FOLDER.glob("backend_*.py"))}
-BACKENDS = ("jax", "torch", "tensorflow", "numpy")
+BACKENDS = ("torch", "tensorflow", "numpy")
 # All of it takes minutes on JAX: a script at a time, so that several processes share them.
-LONG = [*(("jax", name) for name in SCRIPTS if name != "backend_parity"), *((name, "whole") for name in BACKENDS[1:])]
+LONG = [*(("jax", name) for name in SCRIPTS if name != "backend_parity"), *((name, "whole") for name in BACKENDS)]
 
 
 @pytest.mark.every_case
@@ -45,9 +31,6 @@ def test_on_every_backend(backend: str, part: str) -> None:
     scripts, chosen = list(SCRIPTS.values()), ["-m", "slow"] if part == "whole" else []
     if part in SCRIPTS:
         scripts, chosen = [SCRIPTS[part]], ["-m", ""]
-    elif backend == "jax":
-        scripts.remove(SCRIPTS["backend_parity"])
-        chosen = ["-k", SAMPLE]
     # The XLA of TensorFlow does not know all flags of JAX's, and ends at one that it does not know.
     flags = {} if backend == "jax" else {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
     done = subprocess.run(

@@ -113,6 +113,7 @@ def children(pid: int) -> set[int]:
     return found
 
 
+@pytest.mark.slow
 def test_a_killed_study_goes_on(found: Comparison, tmp_path: Path) -> None:
     """Killed twice: no run is lost or doubled, no process stays, and no file but the runs."""
     path, journal = tmp_path / "runs.parquet", tmp_path / "runs.parquet.journal"
@@ -187,6 +188,7 @@ class Deadly:
         return eval, (f"[__import__('bothways.study'), {DEADLY}][1]",)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_costs_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first run ends its own process, however often it is tried; the others are done by other ones."""
     monkeypatch.setattr(pool, "TRIES", 2)  # each takes new processes
