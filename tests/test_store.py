@@ -75,6 +75,14 @@ def test_a_network_of_every_kind_comes_back(path: Path) -> None:
     assert same(load(path), some_model(network))
 
 
+def test_arrays_of_any_order_in_memory_come_back(path: Path) -> None:
+    """Some come out of training transposed."""
+    model = some_model()
+    turned = {name: np.asfortranarray(array) for name, array in model.weights.items()}
+    save(Model([Member(NETWORK, turned)], model.classes), path)
+    assert same(load(path), model)
+
+
 def test_a_file_of_version_1_is_read() -> None:
     """The file was written, and its probabilities computed, by the version before categories and convolutions."""
     model = load(Path(__file__).parent / "fixtures" / "version-1.bothways")

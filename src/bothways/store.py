@@ -124,7 +124,9 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
     with written_whole(Path(path), ModelFileError) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         archive.writestr(zipfile.ZipInfo("model.json"), text.encode())
         for name, arrays in parts.items():
-            archive.writestr(zipfile.ZipInfo(f"{name}.safetensors"), safetensors.numpy.save(dict(arrays)))
+            # Of an array in another order than C's, it would write the bytes as they lie, with the shape as it is.
+            ordered = {key: np.asarray(array, order="C") for key, array in arrays.items()}
+            archive.writestr(zipfile.ZipInfo(f"{name}.safetensors"), safetensors.numpy.save(ordered))
 
 
 def _description(member: Member | BaselineMember) -> dict[str, Any]:
