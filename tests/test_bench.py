@@ -423,8 +423,8 @@ STUDIES = {
 }
 
 
-LONG = ("compare", "fit", "growth")
-"""Studies that take long even when they are quick: stock Keras compiles each of its models."""
+LONG = ("cells", "compare", "epochs", "fit", "growth")
+"""Studies that take long even when they are quick: most of them compile models of stock Keras."""
 
 
 ON_TABLES = ("labeling", "predict")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from bothways.data.encoding import Encoding, Number
+from bothways.data.encoding import INCOMPLETE, Encoding, Number
 from bothways.data.guess import Guess
 from bothways.data.vectors import Vectors
 from bothways.errors import InputError, ModelFileError
@@ -146,16 +146,15 @@ class Columns:
             )
             texts = [columns.label, *columns.roles.values(), *columns.features, *columns.reading.missing]
             texts += [text for each in columns.guesses for text in (each.name, each.role, each.why)]
-            sound = (
+            if not (
                 all(isinstance(text, str) for text in texts)
                 and 0 < len(columns.features) == len(set(columns.features))
                 and len(columns.categories) == len(set(columns.categories) & set(columns.features))
                 and columns.per in PERS
                 and (columns.draw is None or min(columns.draw.seed, columns.draw.gap) >= 0)
-            )
+            ):
+                raise ValueError
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
-            sound = False
-        if not sound:
-            raise ModelFileError("The description of columns in the model file is incomplete. Train the model again.")
+            raise ModelFileError(INCOMPLETE) from None
         encoding = data.get("encoding")
         return columns if encoding is None else replace(columns, encoding=Encoding.from_json(encoding, arrays))

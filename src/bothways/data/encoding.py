@@ -19,6 +19,7 @@ from bothways.errors import DataError, ModelFileError, counted, option
 from bothways.sequences import Array, Numbers, Sequences, in_order
 
 SHOWN = 3  # so many unknown values are named
+INCOMPLETE = "The description of columns in the model file is incomplete. Train the model again."
 KEPT = 1000  # so many unknown values of a column are counted one by one; a stream may bring new ones for ever
 
 
@@ -73,15 +74,18 @@ class Encoding:
     vectors: Vectors | None = None
 
     @property
+    def _features(self) -> Iterator[tuple[str, str]]:
+        """Each column of the array, after the column of the table that it is made of."""
+        yield from ((number.name, number.name) for number in self.numbers)
+        yield from ((number.name, f"{number.name} is missing") for number in self.numbers if number.flagged)
+        yield from ((self.vectors.column, name) for name in self.vectors.names) if self.vectors else ()
+        yield from [("gap to the previous step", "gap")] if self.gaps else ()
+        yield from ((each.name, f"{each.name}, {each.view}" if each.view else each.name) for each in self.categories)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """What the columns of the array are, in order."""
-        return (
-            *(number.name for number in self.numbers),
-            *(f"{number.name} is missing" for number in self.numbers if number.flagged),
-            *(self.vectors.names if self.vectors else []),
-            *(["gap"] if self.gaps else []),
-            *(f"{each.name}, {each.view}" if each.view else each.name for each in self.categories),
-        )
+        return tuple(name for _, name in self._features)
 
     @property
     def places(self) -> dict[str, list[int]]:
@@ -91,16 +95,9 @@ class Encoding:
             >>> Encoding((Number("bytes", 9.5, flagged=True), Number("age")), gaps="times").places
             {'bytes': [0, 2], 'age': [1], 'gap to the previous step': [3]}
         """
-        columns = (
-            *(number.name for number in self.numbers),
-            *(number.name for number in self.numbers if number.flagged),
-            *([self.vectors.column] * self.vectors.size if self.vectors else []),
-            *(["gap to the previous step"] if self.gaps else []),
-            *(category.name for category in self.categories),
-        )
         places: dict[str, list[int]] = {}
-        for place, name in enumerate(columns):
-            places.setdefault(name, []).append(place)
+        for place, (column, _) in enumerate(self._features):
+            places.setdefault(column, []).append(place)
         return places
 
     @property
@@ -212,9 +209,8 @@ class Encoding:
     @classmethod
     def from_json(cls, data: Mapping[str, Any], arrays: Mapping[str, Array] = {}) -> Encoding:
         """The encoding that `to_json` described, with the arrays of its vectors."""
-        if isinstance(data, dict) and (
-            data.get("changes") or data.get("centered")
-        ):  # which were features of tables in files before version 3
+        # These were features of tables in files before version 3.
+        if isinstance(data, dict) and (data.get("changes") or data.get("centered")):
             raise ModelFileError("It has changes or centered numbers as features of its table. Train the model again.")
         try:
             encoding = cls(
@@ -226,7 +222,7 @@ class Encoding:
                 Vectors.from_json(data["vectors"], arrays) if arrays or data.get("vectors") is not None else None,
             )
             names = encoding.read
-            sound = (
+            if not (
                 all(isinstance(name, str) for name in names)
                 and 0 < len(names) == len(set(names))
                 and all(isinstance(each.flagged, bool) and _is_fill(each.fill) for each in encoding.numbers)
@@ -239,11 +235,10 @@ class Encoding:
                 and len({(each.name, each.view) for each in encoding.categories}) == len(encoding.categories)
                 and encoding.gaps in ("", "times", "numbers")
                 and (encoding.vectors is None or encoding.vectors.column in encoding.texts)
-            )
+            ):
+                raise ValueError
         except (KeyError, TypeError, ValueError):
-            sound = False
-        if not sound:
-            raise ModelFileError("The description of columns in the model file is incomplete. Train the model again.")
+            raise ModelFileError(INCOMPLETE) from None
         return encoding
 
 
