@@ -61,8 +61,9 @@ def product(rows: Array, kernel: Array) -> Array:
     flat = rows.reshape(math.prod(rows.shape[:-1]), rows.shape[-1])
     whole = len(flat) - len(flat) % ROWS_A_BLOCK
     result = np.empty((len(flat), kernel.shape[-1]), kernel.dtype)
-    blocks = flat[:whole].reshape(whole // ROWS_A_BLOCK, ROWS_A_BLOCK, flat.shape[-1])
-    result[:whole] = (blocks @ kernel).reshape(whole, kernel.shape[-1])
+    if whole:
+        blocks = flat[:whole].reshape(whole // ROWS_A_BLOCK, ROWS_A_BLOCK, flat.shape[-1])
+        result[:whole] = (blocks @ kernel).reshape(whole, kernel.shape[-1])
     if whole < len(flat):
         last = np.zeros((ROWS_A_BLOCK, flat.shape[-1]), flat.dtype)
         last[: len(flat) - whole] = flat[whole:]

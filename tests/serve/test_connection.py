@@ -79,6 +79,16 @@ def test_a_request_in_single_bytes_and_in_chunks(server: Running) -> None:
     assert sent(server, head + chunks + b"0\r\nContent-Type: x\r\n\r\n", posted()) == whole * 2
 
 
+def test_the_same_head_with_other_bodies(server: Running) -> None:
+    other = BODY.replace(b"6]", b"9]")
+    (whole,), (changed,) = sent(server, posted()), sent(server, posted(other))
+    assert whole != changed
+    parts = [posted(), posted(other), posted()[:60], posted()[60:], posted(other) + posted(), posted(b"x" * len(BODY))]
+    answers = sent(server, *parts, posted(other)[:-1], pause=0.05)
+    assert answers[:5] == [whole, changed, whole, changed, whole]
+    assert [each.status for each in answers[5:]] == [400, 400]  # the last body never ends
+
+
 def test_what_is_offered_beside_http_is_let_be(server: Running) -> None:
     whole = sent(server, posted())
     offered = posted(BODY, "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk")

@@ -41,14 +41,17 @@ def numbers(network: Network, values: Array, lengths: Lengths, before: Array | N
                [ 5.,  0.,  0.]])
     """
     levels, backward = values[:, : network.numeric], network.direction == "backward"
+    time = shared_length(lengths)
     parts = []
     for level in LEVELS[network.levels]:
-        parts.append(levels if level == "raw" else levels - _means(levels, lengths, network.direction, before))
-    if network.changes and (time := shared_length(lengths)):
-        alike, steps = levels.reshape(len(lengths), time, levels.shape[1]), np.arange(time)
+        parts.append(levels if level == "raw" else levels - _means(levels, lengths, time, network.direction, before))
+    if network.changes and time:
+        way = slice(None, None, -1 if backward else 1)
+        alike = levels.reshape(len(lengths), time, levels.shape[1])[:, way]
         for over in CHANGES[: network.changes]:
-            before_them = np.minimum(steps + over, time - 1) if backward else np.maximum(steps - over, 0)
-            parts.append((alike - alike[:, before_them]).reshape(levels.shape))
+            change = alike - alike[:, :1]
+            np.subtract(alike[:, over:], alike[:, :-over], out=change[:, over:])
+            parts.append(change[:, way].reshape(levels.shape))
     elif network.changes:
         ends, steps = np.cumsum(lengths), np.arange(len(levels))
         first, last = np.repeat(ends - lengths, lengths), np.repeat(ends - 1, lengths)
@@ -82,7 +85,7 @@ def entering(
         some = slice(first, first + ROWS)
         z = np.subtract(found[some], weights["input/mean"], dtype=np.float64)
         z /= weights["input/scale"]
-        result[some, : network.channels] = np.clip(z, -1e30, 1e30, out=z)
+        result[some, : network.channels] = z.clip(-1e30, 1e30, out=z)
     return result
 
 
@@ -102,21 +105,25 @@ def piecewise(z: Floats, centers: Floats, slopes: Floats) -> Floats:
         array([[ 0., -1.],
                [ 1.,  1.]], dtype=float32)
     """
-    bins = np.repeat(z, centers.shape[-1], axis=-1)  # in rows of all bins NumPy takes half the time of short ones
+    bins = z.repeat(centers.shape[-1], axis=-1)  # in rows of all bins NumPy takes half the time of short ones
     bins -= centers.ravel()
     bins *= slopes.ravel()
-    return np.clip(bins, -1, 1, out=bins)
+    return bins.clip(-1, 1, out=bins)
 
 
-def _means(levels: Array, lengths: Lengths, direction: str, before: Array | None) -> Array:
+def _means(levels: Array, lengths: Lengths, time: int, direction: str, before: Array | None) -> Array:
     """For each step the means over its sequence; for one direction, over what it has read so far.
 
-    Sums are taken step by step, so that they have the same bits for sequences that come in pieces.
+    `time` is the length that all have, or 0. Sums are taken step by step, so that they have the same bits for sequences
+    that come in pieces.
     """
+    if time and len(levels) <= ROWS and direction == "both":  # in few calls of NumPy, which short ones consist of
+        sums = levels.reshape(len(lengths), time, levels.shape[1]).astype(np.float64).cumsum(axis=1)
+        return (sums[:, -1] / time).astype(levels.dtype).repeat(time, axis=0)
     means, backward = np.empty_like(levels), direction == "backward"
     ends = np.cumsum(lengths)
     bounds = [0, len(lengths)]
-    if not shared_length(lengths):
+    if not time:
         bounds = np.flatnonzero(np.diff(lengths, prepend=-1, append=-1)).tolist()
     for begin, end in pairwise(bounds):
         length = int(lengths[begin])

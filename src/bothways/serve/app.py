@@ -11,7 +11,7 @@ import re
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -22,7 +22,7 @@ import bothways
 from bothways.errors import BothwaysError
 from bothways.serve.inference import Inference
 from bothways.serve.limits import Limits
-from bothways.serve.messages import CLOSE, HTML, JSON, RETRY, Answer, Call, RefusedError
+from bothways.serve.messages import CLOSE, HTML, JSON, RETRY, Answer, Call, RefusedError, failed
 from bothways.serve.metrics import Metrics
 from bothways.serve.models import Models, Served
 from bothways.serve.protocol import HEADER_LENGTH
@@ -45,6 +45,9 @@ MOST_NOTICES = 4096
 OPEN = frozenset({*FILES, "/v2/health/live", "/v2/health/ready"})
 """What is answered without a key: it tells nothing of the models."""
 
+MOST_HEADS, LONGEST_HEAD = 1024, 2048
+"""How many heads of requests are kept, of at most how many bytes."""
+
 STREAM = "/stream/"
 """Where WebSockets are, which may send the key in their first message."""
 
@@ -54,7 +57,7 @@ BUSY = "There is too much to do. Try again in a second."
 
 log = logging.getLogger("bothways.serve")
 
-Reply = Answer | asyncio.Future[Answer]
+Reply = Answer | asyncio.Future[Answer] | None
 
 
 class App:
@@ -87,6 +90,7 @@ class App:
         self._models, self._hosts = models, hosts
         self._key = None if key is None else b"Bearer " + key.encode()
         self._held = 0
+        self._heads: dict[bytes, tuple[bytes, str, bytes, Mapping[bytes, bytes], int]] = {}
         self._ending = asyncio.Event()
         self.limits = limits
         self.open: set[Connection | WebSocket] = set()
@@ -122,6 +126,32 @@ class App:
         if self.active > self.limits.queue:
             raise RefusedError(503, BUSY, RETRY)
 
+    def known(self, data: bytes) -> Call | None:
+        """A whole request with a head that was admitted before, byte for byte; None if it is none, or there is no room.
+
+        Clients send the same heads again and again; to look one up takes a fraction of the time that it takes to parse.
+        """
+        end = data.find(b"\r\n\r\n") + 4
+        if (head := self._heads.get(data[:end])) is None:
+            return None
+        method, path, query, headers, size = head
+        full = self.active >= self.limits.queue or self._held + size > self.limits.memory << 20
+        if full or len(data) != end + size:
+            return None
+        call = Call(method, path, query, headers, data[end:])
+        self.begin(call)
+        self.hold(call, size)
+        return call
+
+    def remember(self, data: bytes, call: Call) -> None:
+        """Keep the head of a request that was admitted, if it alone says where the body ends."""
+        end, size = data.find(b"\r\n\r\n") + 4, len(call.body)
+        usual = call.refused is None and call.path not in OPEN and b"expect" not in call.headers
+        if usual and end + size == len(data) and end <= LONGEST_HEAD:
+            if len(self._heads) == MOST_HEADS:
+                self._heads.clear()
+            self._heads[data[:end]] = (call.method, call.path, call.query, call.headers, size)
+
     def hold(self, call: Call, size: int) -> None:
         """Count a part of a body, until the request is answered.
 
@@ -135,22 +165,19 @@ class App:
         if self._held > self.limits.memory << 20:
             raise RefusedError(503, BUSY, RETRY, CLOSE)
 
-    def respond(self, call: Call) -> Reply:
-        """The answer to a request, or a future of it."""
+    def respond(self, call: Call) -> Answer | None:
+        """The answer to a request; None if `call.answered` will be given it."""
         call.started = time.perf_counter()
         try:
             handler, names = _route(call.method, call.path)
             reply: Reply = handler(self, call, **names)
         except Exception as error:
-            return _failed(call, error)
+            return failed(call, error)
+        if isinstance(reply, asyncio.Future):
+            call.work = reply
+            reply.add_done_callback(partial(_worked, call))
+            return None
         return reply
-
-    def answer(self, call: Call, future: asyncio.Future[Answer]) -> Answer:
-        """The answer that has come of a future, whatever happened."""
-        if future.cancelled():
-            return RefusedError(503, BUSY, RETRY).answer  # to nobody: the connection is lost
-        error = future.exception()
-        return future.result() if error is None else _failed(call, error)
 
     def done(self, call: Call, answer: Answer | None) -> None:
         """Count a request that is answered, or is given up."""
@@ -296,14 +323,10 @@ class App:
         return Answer(200, content, kind, [(b"content-security-policy", policy), (b"cache-control", b"no-cache")])
 
 
-def _failed(call: Call, error: BaseException) -> Answer:
-    """The answer to a request that has failed."""
-    if isinstance(error, RefusedError):
-        return error.answer
-    if isinstance(error, BothwaysError):
-        return RefusedError(400, str(error)).answer
-    log.error("failed", exc_info=error, extra={"facts": {"path": call.path, "error": type(error).__name__}})
-    return RefusedError(500, "The server failed to answer; its log says more.").answer
+def _worked(call: Call, future: asyncio.Future[Answer]) -> None:
+    if call.answered is not None:
+        error = future.exception()
+        call.answered(future.result() if error is None else failed(call, error))
 
 
 def _authorization(text: str) -> bytes:

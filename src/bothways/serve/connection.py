@@ -23,6 +23,8 @@ HEADS = {
     for status in HTTPStatus
 }
 
+HEAD = b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n"
+
 
 class Connection(asyncio.Protocol):
     """A connection. Its bytes are parsed by httptools, that is llhttp.
@@ -47,9 +49,9 @@ class Connection(asyncio.Protocol):
         self._call: Call | None = None  # its body is not all here
         self._parts: list[bytes] = []
         self._calls = deque[Call]()  # to be answered
-        self._future: asyncio.Future[Answer] | None = None  # the answer to the first of them
         self._later = b""  # what has come meanwhile
-        self._blocked = self._closing = self._lost = self._eof = False
+        self._waiting = False  # for the answer to the first of them
+        self._blocked = self._closing = self._eof = False
         self._unsent = math.inf
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -69,8 +71,11 @@ class Connection(asyncio.Protocol):
             if not self._later:
                 self._transport.pause_reading()
             self._later += data
-        else:
+        elif self._heading or self._call is not None:
             self._feed(data)
+            self._go_on()
+        else:
+            self._begin(data)
             self._go_on()
 
     def eof_received(self) -> bool:
@@ -83,13 +88,15 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
-        self._closing = self._lost = True
+        self._closing = True
         self._app.open.discard(self)
         self._drop()
-        if self._future is not None:
-            self._future.cancel()
-        while len(self._calls) > (self._future is not None):
-            self._app.done(self._calls.pop(), None)
+        while self._calls:
+            call = self._calls.pop()
+            call.answered = None
+            if call.work is not None:
+                call.work.cancel()
+            self._app.done(call, None)
 
     def pause_writing(self) -> None:
         """Answer no more before the client has read some."""
@@ -106,7 +113,7 @@ class Connection(asyncio.Protocol):
 
     def expire(self) -> None:
         """End it if nothing has happened in time."""
-        if self._future is not None or self._loop.time() < self.deadline:
+        if self._waiting or self._loop.time() < self.deadline:
             return
         size = self._transport.get_write_buffer_size()
         if 0 < size < self._unsent:  # the client reads, slowly
@@ -184,6 +191,15 @@ class Connection(asyncio.Protocol):
         if self._size > self._limits.header << 10:
             self._end(RefusedError(431, f"The headers of a request may have {self._limits.header} KiB."))
 
+    def _begin(self, data: bytes) -> None:
+        """Read on where a request begins, or look up what the parser made of the same head before."""
+        if (call := self._app.known(data)) is not None:
+            self._calls.append(call)
+            return
+        self._feed(data)
+        if len(self._calls) == 1 and not (self._heading or self._call or self._later or self._closing):
+            self._app.remember(data, self._calls[0])
+
     def _feed(self, data: bytes) -> None:
         self._silent += len(data)
         try:
@@ -233,41 +249,37 @@ class Connection(asyncio.Protocol):
     def _go_on(self) -> None:
         """Answer what can be answered, and then read on."""
         while True:
-            while self._calls and self._future is None and not self._blocked:
+            while self._calls and not self._waiting and not self._blocked:
                 call = self._calls[0]
-                answer = call.refused or self._app.respond(call)
-                if isinstance(answer, Answer):
+                call.answered = self._answered
+                if answer := call.refused or self._app.respond(call):
                     self._write(answer)
                 else:
-                    self._future = answer
-                    answer.add_done_callback(self._answered)
+                    self._waiting = True
             if self._calls or not self._later or self._closing:
                 return
             data, self._later = self._later, b""
             self._transport.resume_reading()
             self._feed(data)
 
-    def _answered(self, future: asyncio.Future[Answer]) -> None:
-        self._future = None
-        self._write(self._app.answer(self._calls[0], future))
+    def _answered(self, answer: Answer) -> None:
+        self._waiting = False
+        self._write(answer)
         self._go_on()
 
     def _write(self, answer: Answer) -> None:
         """Send the answer to the first request."""
         call = self._calls.popleft()
         self._app.done(call, answer)
-        if self._lost:
-            return
         ended = self._closing or self._app.stopping or (self._eof and not self._later)
         if last := ended and not self._calls:
             self._closing = True
-        described = b"content-type: %b\r\ncontent-length: %d\r\n" % (answer.kind, len(answer.body))
-        head = [HEADS[answer.status], self._app.date, described]
-        head += [b"%b: %b\r\n" % header for header in answer.headers]
-        head.append(b"connection: close\r\n\r\n" if last and CLOSE not in answer.headers else b"\r\n")
-        if call.method != b"HEAD":
-            head.append(answer.body)
-        self._transport.write(b"".join(head))
+        head = HEAD % (HEADS[answer.status], self._app.date, answer.kind, len(answer.body))
+        for header in answer.headers:
+            head += b"%b: %b\r\n" % header
+        if last and CLOSE not in answer.headers:
+            head += b"connection: close\r\n"
+        self._transport.write(b"%b\r\n%b" % (head, b"" if call.method == b"HEAD" else answer.body))
         self._unsent = math.inf
         self._wait(LINGERING_SECONDS if last else self._limits.seconds / 2)
         if last and self._eof:

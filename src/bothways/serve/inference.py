@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from bothways.sequences import Numbers
-from bothways.serve.messages import BYTES, LARGE_BYTES, Answer, Call
+from bothways.serve.messages import BYTES, LARGE_BYTES, Answer, Call, failed
 from bothways.serve.models import Served, Steps
 from bothways.serve.protocol import HEADER_LENGTH, Request, answer, parse
 from bothways.serve.streams import OpenSequences
@@ -25,14 +25,12 @@ STEPS_TOGETHER = 4
 """Requests share a run until they have so many times the steps that a model does quickly."""
 
 
-@dataclass(eq=False, slots=True)
-class _Part:
+class _Part(NamedTuple):
     """A request in a batch."""
 
     call: Call
     request: Request
     steps: Steps
-    future: asyncio.Future[Answer]
 
 
 @dataclass(eq=False, slots=True)
@@ -61,8 +59,13 @@ class Inference:
         self._open: dict[tuple[Served, bool], _Batch] = {}
         self.sequences = OpenSequences()
 
-    def infer(self, served: Served, call: Call, header_length: int | None) -> asyncio.Future[Answer]:
-        """The answer to a request; of its body, the first `header_length` bytes are JSON.
+    def infer(self, served: Served, call: Call, header_length: int | None) -> asyncio.Future[Answer] | None:
+        """The answer to a request; None if `call.answered` will be given it.
+
+        Args:
+            served: the model.
+            call: the request.
+            header_length: how many bytes of its body are JSON; None for all.
 
         Raises:
             InputError: the request cannot be answered; the future may say so, too.
@@ -73,7 +76,8 @@ class Inference:
         request = parse(call.body, header_length)
         steps = served.steps(request)
         if steps.total <= served.quick and not request.parameters.get("sequence_id"):
-            return self._join(served, call, request, steps)
+            self._join(served, _Part(call, request, steps))
+            return None
         return self.run(self._alone, served, call, request, steps)
 
     def run(self, work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
@@ -84,25 +88,22 @@ class Inference:
         """Wait for the threads."""
         self._pool.shutdown()
 
-    def _join(self, served: Served, call: Call, request: Request, steps: Steps) -> asyncio.Future[Answer]:
-        """The answer, when the run that it shares with others is done."""
-        loop = asyncio.get_running_loop()
-        key = served, steps.single
+    def _join(self, served: Served, part: _Part) -> None:
+        """Let a request share the next run with others."""
+        key = served, part.steps.single
         if (batch := self._open.get(key)) is None:
             batch = self._open[key] = _Batch()
-            loop.call_soon(self._close, key, batch)
-        part = _Part(call, request, steps, loop.create_future())
+            asyncio.get_running_loop().call_soon(self._close, key, batch)
         batch.parts.append(part)
-        batch.steps += steps.total
+        batch.steps += part.steps.total
         if batch.steps > STEPS_TOGETHER * served.quick:
             del self._open[key]
-        return part.future
 
     def _close(self, key: tuple[Served, bool], batch: _Batch) -> None:
         """Take no more into a batch, and run it."""
         if self._open.get(key) is batch:
             del self._open[key]
-        _run(key[0], [part for part in batch.parts if not part.future.cancelled()])
+        _run(key[0], [part for part in batch.parts if part.call.answered is not None])
 
     def _unpacked(self, served: Served, call: Call, header_length: int | None) -> Answer:
         request = parse(call.unpacked(self._most), header_length)
@@ -128,20 +129,26 @@ def _run(served: Served, parts: Sequence[_Part]) -> None:
         codes, p = _labeled(served, [part.call for part in parts], [part.steps for part in parts])
     except Exception as error:
         if len(parts) == 1:
-            parts[0].future.set_exception(error)
+            _give(parts[0].call, failed(parts[0].call, error))
         else:
             for part in parts:
                 _run(served, [part])
         return
     start = 0
     for part in parts:
-        end = start + (part.steps.total if served.model.network.per == "step" else len(part.steps.lengths))
+        end = start + (part.steps.total if served.per_step else len(part.steps.lengths))
         try:
             results = served.results(part.steps, codes[start:end], p[start:end])
-            part.future.set_result(_answer(served, part.request, results).packed(part.call))
+            found = _answer(served, part.request, results).packed(part.call)
         except Exception as error:
-            part.future.set_exception(error)
+            found = failed(part.call, error)
+        _give(part.call, found)
         start = end
+
+
+def _give(call: Call, answer: Answer) -> None:
+    if call.answered is not None:
+        call.answered(answer)
 
 
 def _labeled(served: Served, calls: Sequence[Call], parts: Sequence[Steps]) -> Labels:

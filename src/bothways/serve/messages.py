@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from bothways.errors import InputError
+from bothways.errors import BothwaysError, InputError
 from bothways.serve.metrics import Counts
 
 JSON, HTML, BYTES = b"application/json", b"text/html; charset=utf-8", b"application/octet-stream"
@@ -22,6 +24,8 @@ LARGE_BYTES = 1 << 15
 """Bodies above this size are read, and their answers compressed, in another thread."""
 
 GZIP_LEVEL = 1
+
+log = logging.getLogger("bothways.serve")
 
 
 @dataclass(eq=False, slots=True)
@@ -38,6 +42,8 @@ class Call:
         held: how many bytes of it are counted as memory in use.
         counts: of the model that is asked, once it is known.
         started: when all of it had arrived.
+        answered: is called with an answer that takes its time; None once nobody waits for it.
+        work: what a thread does for it.
     """
 
     method: bytes
@@ -49,6 +55,8 @@ class Call:
     held: int = 0
     counts: Counts | None = None
     started: float = field(default_factory=time.perf_counter)
+    answered: Callable[[Answer], None] | None = None
+    work: asyncio.Future[Answer] | None = None
 
     def unpacked(self, most: int) -> bytes:
         """The body, decompressed.
@@ -114,6 +122,16 @@ class RefusedError(Exception):
         """Keep what goes back."""
         super().__init__(why)
         self.answer = Answer(status, json.dumps({"error": why}).encode(), headers=headers)
+
+
+def failed(call: Call, error: BaseException) -> Answer:
+    """The answer to a request that has failed."""
+    if isinstance(error, RefusedError):
+        return error.answer
+    if isinstance(error, BothwaysError):
+        return RefusedError(400, str(error)).answer
+    log.error("failed", exc_info=error, extra={"facts": {"path": call.path, "error": type(error).__name__}})
+    return RefusedError(500, "The server failed to answer; its log says more.").answer
 
 
 def _takes_gzip(call: Call) -> bool:

@@ -104,6 +104,11 @@ class Served:
         return {"model_name": self.name, "model_version": self.version}
 
     @cached_property
+    def per_step(self) -> bool:
+        """Whether it labels each step."""
+        return self.model.network.per == "step"
+
+    @cached_property
     def columns(self) -> dict[str, str]:
         """The data types of the columns of its table, by name; none where it was trained on arrays."""
         columns = self.model.columns
@@ -138,8 +143,9 @@ class Served:
         Raises:
             InputError: inputs that the model does not have, or whose shapes do not fit each other.
         """
-        inputs = dict(request.inputs)
-        lengths, mask = (inputs.pop(name, None) if name not in self.columns else None for name in (LENGTHS, MASK))
+        inputs, lengths, mask = dict(request.inputs), None, None
+        if len(inputs) > 1:
+            lengths, mask = (inputs.pop(name, None) if name not in self.columns else None for name in (LENGTHS, MASK))
         matrix = None if SEQUENCES in self.columns else inputs.get(SEQUENCES)
         if matrix is not None:
             self._check_matrix(matrix, inputs)
@@ -147,23 +153,24 @@ class Served:
         else:
             self._check_columns(inputs)
             shape = next(iter(inputs.values())).shape
-        if math.prod(shape) * len(self.model.classes) > MOST_VALUES:
-            raise InputError(f"{math.prod(shape):,} steps are too many for one request. Send fewer sequences at once.")
+        total = math.prod(shape)
+        if total * len(self.model.classes) > MOST_VALUES:
+            raise InputError(f"{total:,} steps are too many for one request. Send fewer sequences at once.")
         places, lengths = _counted(shape, lengths, mask)
 
         def flat(array: Array) -> Array:
-            rows = array.reshape(-1, *array.shape[len(shape) :])
+            rows = array.reshape(total, *array.shape[len(shape) :])
             return rows if places is None else rows[places.ravel()]
 
         values: Any
+        single = matrix is not None and matrix.dtype == np.float32
         if matrix is None:
             values = {name: flat(array) for name, array in inputs.items()}
         else:
-            values = flat(matrix if matrix.dtype == np.float32 else matrix.astype(np.float64, copy=False))
+            values = flat(matrix if single else matrix.astype(np.float64, copy=False))
             if self.columns:
                 values = dict(zip(self.columns, values.T, strict=True))
-        total = math.prod(shape) if places is None else int(lengths.sum())
-        return Steps(values, lengths, shape, places, matrix is not None and matrix.dtype == np.float32, total)
+        return Steps(values, lengths, shape, places, single, total if places is None else int(lengths.sum()))
 
     def sequences(self, parts: Sequence[Steps]) -> Sequences:
         """The sequences of several requests, as the network takes them.
@@ -184,10 +191,10 @@ class Served:
         steps = np.concatenate([part.values for part in parts]) if len(parts) > 1 else parts[0].values
         if columns is None:
             sequences, _ = model.read(SEQUENCES, [steps])
-        else:
-            sequences, _ = read_arrays(SEQUENCES, [steps], len(columns.features))
-            check_categories(SEQUENCES, sequences, map(int, columns.categories))
-            sequences = columns.fitted.encode_arrays(sequences)
+            return Sequences(sequences.values, lengths, per=sequences.per)
+        sequences, _ = read_arrays(SEQUENCES, [steps], len(columns.features))
+        check_categories(SEQUENCES, sequences, map(int, columns.categories))
+        sequences = columns.fitted.encode_arrays(sequences)
         return replace(sequences, lengths=lengths, per=model.network.per)
 
     def events(self, steps: Steps, first: int) -> tuple[list[Any], Any]:
@@ -212,7 +219,7 @@ class Served:
 
     def results(self, steps: Steps, codes: Numbers, p: npt.NDArray[np.float32]) -> dict[str, tuple[str, Array]]:
         """The outputs by name, with their data types. What stands at steps that do not count means nothing."""
-        if self.model.network.per == "step":
+        if self.per_step:
             if steps.places is not None:
                 whole = np.zeros((*steps.shape, p.shape[1]), np.float32)
                 whole[steps.places] = p
@@ -243,9 +250,10 @@ class Served:
         return {int: "INT64", str: "BYTES", bool: "BOOL"}[type(self.model.classes[0])]
 
     def _check_matrix(self, matrix: Array, inputs: Mapping[str, Array]) -> None:
-        if others := inputs.keys() - {SEQUENCES}:
+        if len(inputs) > 1:
+            others = inputs.keys() - {SEQUENCES}
             raise InputError(f"There is no input {min(others)!r} beside {SEQUENCES!r}, {LENGTHS!r} and {MASK!r}.")
-        if "BYTES" in self.columns.values() or len(self.columns) > self._width:
+        if self.columns and ("BYTES" in self.columns.values() or len(self.columns) > self._width):
             raise InputError(f"This model needs an input for each column: {', '.join(self.columns)}.")
         if matrix.ndim not in (2, 3) or matrix.shape[-1] != self._width or matrix.dtype.kind not in "fiu":
             raise InputError(
@@ -281,7 +289,7 @@ def _counted(
             )
         return (None if mask.all() else mask), mask.sum(axis=1)
     if lengths is None:
-        return None, np.array(shape[-1:]).repeat(shape[0] if len(shape) == 2 else 1)
+        return None, np.array(shape[-1:] * (shape[0] if len(shape) == 2 else 1))
     if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 0).any():
         raise InputError("lengths must be whole numbers from 0, [sequences].")
     if (lengths > shape[-1]).any() or (len(shape) == 2 and len(lengths) != shape[0]):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import NoneType
 from typing import Any, NamedTuple
 
@@ -49,8 +48,7 @@ class Output(NamedTuple):
     binary: bool
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Request:
+class Request(NamedTuple):
     """What a request asks for.
 
     Attributes:
