@@ -117,7 +117,7 @@ def _means(levels: Array, lengths: Lengths, time: int, direction: str, before: A
     `time` is the length that all have, or 0. Sums are taken step by step, so that they have the same bits for sequences
     that come in pieces.
     """
-    if time and len(levels) <= ROWS and direction == "both":  # in few calls of NumPy, which short ones consist of
+    if time and len(levels) <= ROWS and direction == "both" and before is None:  # few calls: short runs consist of them
         sums = levels.reshape(len(lengths), time, levels.shape[1]).astype(np.float64).cumsum(axis=1)
         return (sums[:, -1] / time).astype(levels.dtype).repeat(time, axis=0)
     means, backward = np.empty_like(levels), direction == "backward"
