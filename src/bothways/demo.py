@@ -23,8 +23,7 @@ BATCH_GAIN = 3.0
 of 20 units, less for longer sequences."""
 
 
-PLAIN: dict[str, Any] = {"encoding": "standard", "levels": "raw", "changes": 0}
-"""The tutorial's network reads the number itself."""
+PLAIN: dict[str, Any] = {"encoding": "standard", "levels": "raw", "changes": 0}  # the network reads the number itself
 
 
 @dataclass(frozen=True)

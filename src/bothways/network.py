@@ -47,13 +47,9 @@ LEVELS: Mapping[str, tuple[str, ...]] = {"raw": ("raw",), "centered": ("centered
 
 CHANGES = (1, 4, 16, 64)  # over so many steps changes can be taken
 MAX_BINS = 512  # all numbers of a step together have so many bins at most, where there are fewer numbers than that
+MAX_DEPTH = 100  # layers; a model file could claim a billion, whose mere description would fill the memory
 
-MAX_DEPTH = 100
-"""No network needs more layers; a model file could claim a billion, whose mere description would fill the memory."""
-
-MAX_WINDOW = 10_000
-"""No convolution needs a longer window or stride; with a stride of a billion, one step would be padded to as many."""
-
+MAX_WINDOW = 10_000  # of a convolution, and its stride: with one of a billion, one step would be padded to as many
 MAX_CODES = 1 << 24  # codes of categories stand in float32 columns, which hold every whole number up to here
 
 

@@ -31,9 +31,7 @@ CLOCKS = frozenset(words("t ts time timestamp datetime date step elapsed clock t
 COUNTERS = frozenset(words("position index idx order frame sample row record line seconds epoch"))
 """The same, if the values show it as well."""
 
-UNITS = frozenset(words("s sec secs ms us ns min h utc gmt local"))
-"""Last words in the name of a clock that are its units."""
-
+UNITS = frozenset(words("s sec secs ms us ns min h utc gmt local"))  # last words in the name of a clock that are units
 ROW_NUMBERS = ("", "__index_level_0__", "Unnamed: 0")  # the names under which pandas writes the numbers of the rows
 FEW_STEPS = 10  # fewer steps show no pattern
 MANY_VALUES = 20  # a counter has as many values at least

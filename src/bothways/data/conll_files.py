@@ -22,21 +22,14 @@ CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "dep
 """The columns of CoNLL-U (https://universaldependencies.org/format.html)."""
 
 DOCUMENT = "-DOCSTART-"
-BETWEEN = {"\t": "\t", " ": "[ \t]+"}
-"""What stands between columns: a tab, or blanks, which may stand at the ends of a line as well."""
-
+BETWEEN = {"\t": "\t", " ": "[ \t]+"}  # what stands between columns; blanks may stand at the ends of a line as well
 RANGE = r"\d+[-.]\d+"  # the id of a token of several words or of an empty node of CoNLL-U, neither of which is a word
-
-COMMENT = r"^#\s+(?:[\w.]+ ?= |id |newdoc|newpar)"
-"""A comment, even if it has as many columns as a word."""
-
+COMMENT = r"^#\s+(?:[\w.]+ ?= |id |newdoc|newpar)"  # a comment, even if it has as many columns as a word
 LINES = 2**17  # at most so many lines are parsed at a time, or written again
 
 NO_WORDS = "this file holds no words; each stands on a line of its own."
 HEAD = 1000  # how many lines show what the columns are
-
-LONG_SENTENCE, LONG_WORD = 2_000, 1_000
-"""Words of a sentence and characters of a word above which the user is told, for a separator may be missing."""
+LONG_SENTENCE, LONG_WORD = 2_000, 1_000  # above these words and characters a separator may be missing, which is said
 
 
 def read(path: Path, say: Say) -> pl.DataFrame:

@@ -21,9 +21,7 @@ from bothways.errors import DataError
 SEPARATORS = ",;\t|"
 BLOCK = 2**20
 WINDOWS = "cp1252"  # what text is taken for that is neither UTF-8 nor says what it is
-
-BROKEN = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
-"""What Polars raises where a file is not what it should be."""
+BROKEN = (pl.exceptions.PolarsError, pl.exceptions.PanicException)  # what Polars raises for damaged files
 
 Say = Callable[[str], None]
 

@@ -21,12 +21,9 @@ MISSING = (
 
 LONE = r"^[+-]?[1-9]\d{0,2}(?:\.\d{3})*$"  # a number whose points may stand between thousands
 UNIT = "[$€£¥%]"  # a sign that may stand before or after all numbers of a column
+ADDRESS = r"^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$"  # an IPv4 address, no number with points
 
-ADDRESS = r"^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$"
-"""An IPv4 address, which is no number with points between thousands."""
-
-DOUBT = "numbers in doubt"
-"""What the notice begins with of a column that stays text because its numbers can be read in two ways."""
+DOUBT = "numbers in doubt"  # what begins the notice of a column that stays text, as its numbers can be read in two ways
 
 CLOCK = (
     r"(?<hour>\d{1,2}):(?<minute>\d{2})(?::(?<second>\d{2})(?:[.,](?<fraction>\d+))?)?"

@@ -30,8 +30,7 @@ THINGS = frozenset(
 MAYBE_THINGS = frozenset(words("flow unit ip run case block node batch sensor file video recording group site"))
 """The same, if the values show it as well."""
 
-IDS = ("id", "ids", "no", "nr", "num", "number", "key", "uuid", "guid", "name")
-"""Last words in the name of a column that tells things apart."""
+IDS = ("id", "ids", "no", "nr", "num", "number", "key", "uuid", "guid", "name")  # last words in names of ids
 
 KINDS = ("syscall", "id", "code", "port", "proto", "protocol", "type", "kind", "category", "service", "opcode")
 """Whole numbers in columns with such a word in their names are categories."""

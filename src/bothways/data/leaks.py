@@ -18,9 +18,7 @@ from bothways.sequences import NO_LABEL, Numbers, Sequences
 
 Hashes = npt.NDArray[np.uint64]
 
-ODD = np.uint64(0x9E3779B97F4A7C15)
-"""An odd factor, so that it has an inverse modulo 2^64: 2^64 over the golden ratio (Knuth 1973, 6.4)."""
-
+ODD = np.uint64(0x9E3779B97F4A7C15)  # odd, so invertible modulo 2^64: 2^64 over the golden ratio (Knuth 1973, 6.4)
 BITS = 10.0  # a run of steps counts if chance would show one like it in 2^-10 of all tables
 LONG_RUN = 32  # runs of fewer steps in two parts are never taken for windows that overlap
 OVERLAP = 0.01  # a leak if a larger share of the steps of a part lies in runs that another part has too

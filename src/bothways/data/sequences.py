@@ -15,8 +15,7 @@ from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
 from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
 
-MAX_STEPS = 1_000_000
-"""Longer sequences are cut: 32 units both ways take 64 numbers a step, and training several times as many."""
+MAX_STEPS = 1_000_000  # longer ones are cut: 32 units both ways take 64 numbers a step, training several times as many
 
 
 def read_sequences(

@@ -93,8 +93,7 @@ FORMATS: Mapping[str, Format] = {
 }
 """By the ending of the name."""
 
-OUTPUTS = tuple(ending for ending, format in FORMATS.items() if format.writable)
-"""The endings of tables that can be written."""
+OUTPUTS = tuple(ending for ending, format in FORMATS.items() if format.writable)  # of tables that can be written
 
 LABELED = tuple(ending for ending, format in FORMATS.items() if format.writable or format is _CONLL)
 """The endings of files that can be written with labels."""

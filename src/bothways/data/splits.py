@@ -26,9 +26,7 @@ DRAWS = 200  # how often to draw for parts that have every class
 GAP = 32  # steps to leave out between two parts of one sequence, where training does not cut sequences
 WIDEST_GAP = 0.05  # a gap is no wider than this share of the sequence
 FEW = 5  # a class with fewer labels than this in the train part is too rare to learn
-
-RULE = b"2"
-"""Part of the fingerprint of a drawn table: a model whose parts were drawn by another rule does not know them."""
+RULE = b"2"  # of drawing, part of the fingerprint: models whose parts another rule drew do not know the table
 
 
 @dataclass(frozen=True, eq=False)

@@ -42,7 +42,8 @@ def inputs(graph: Graph, model: Model) -> Inputs:
     """Declare the inputs of a model and turn them into features."""
     columns = model.columns
     if columns is None or not columns.label:
-        array = graph.input(FEATURES, np.float32, (*BATCH_TIME, _width(model)), "As the model was fitted on.")
+        width = model.network.features if columns is None else len(columns.features)
+        array = graph.input(FEATURES, np.float32, (*BATCH_TIME, width), "As the model was fitted on.")
         encoded = _split(graph, model, array) if columns is None else _of_arrays(graph, columns.fitted, array)
         return Inputs(*encoded, *_steps(graph, array))
     encoding = columns.fitted
@@ -64,10 +65,6 @@ def inputs(graph: Graph, model: Model) -> Inputs:
     gaps = None if order is None else _gaps(graph, order, steps)
     codes = [_text_codes(graph, each, texts[each.name]) for each in encoding.categories]
     return Inputs(_complete(graph, encoding, raw, gaps), _joined(graph, codes), lengths, steps, known)
-
-
-def _width(model: Model) -> int:
-    return model.network.features if model.columns is None else len(model.columns.features)
 
 
 def _said(fill: float | None) -> str:

@@ -16,8 +16,7 @@ from bothways.tags import Chunks
 Floats = npt.NDArray[np.float64]
 OfClasses = tuple[Array, Array, Array]
 
-SMALLEST = float(np.finfo(np.float32).tiny)
-"""A probability below this counts as this much, so that every loss is finite."""
+SMALLEST = float(np.finfo(np.float32).tiny)  # smaller probabilities count as this, so that losses are finite
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,7 @@ from bothways.errors import InputError
 from bothways.problems.problem import BayesAccuracy, Floats, Inputs, Labels, Seed, generator, shape
 from bothways.problems.regimes import Chain, Regime
 
-SERVICES = ("unknown", "dns", "web", "mail", "login", "files")
-"""The services of flows; the last column of X holds places in this list."""
+SERVICES = ("unknown", "dns", "web", "mail", "login", "files")  # their places are the last column of X
 
 FEATURES = ("log_gap", "log_sent", "log_received", "failed", "service")
 """The columns of X: log10 of the seconds since the flow before, log10 of the bytes sent and received, 1 where the

@@ -18,8 +18,7 @@ Inputs = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-Seed = int | np.random.Generator | None
-"""The same seed gives the same sequences; None gives fresh ones at each call. A generator goes on where it stands."""
+Seed = int | np.random.Generator | None  # None gives fresh sequences at each call; a generator goes on where it stands
 
 
 @dataclass(frozen=True, repr=False)

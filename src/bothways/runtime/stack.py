@@ -21,8 +21,7 @@ Bools = npt.NDArray[np.bool_]
 Weights = Mapping[str, Floats]
 States = tuple[npt.NDArray[Any], ...]
 
-STEPS_A_PIECE = 1 << 16
-"""Into pieces of so many steps a long sequence is cut; they hand their states on: nothing changes but the memory."""
+STEPS_A_PIECE = 1 << 16  # of a long sequence; pieces hand their states on: nothing changes but the memory
 
 
 class Stack:

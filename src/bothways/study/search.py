@@ -17,9 +17,7 @@ from bothways.study.tasks import Task
 
 STARTS = 10  # settings that are drawn by lot before earlier ones count
 LARGEST_LOSS = 100.0  # more than any loss
-
-AT_ONCE = 4
-"""Settings that are proposed before their scores are known; the same on every machine, so that all find the same."""
+AT_ONCE = 4  # settings proposed before their scores are known; the same on every machine, so that all find the same
 
 
 def search_settings(

@@ -25,10 +25,7 @@ if TYPE_CHECKING:
 UPDATES = 3000  # about so many updates a whole training has
 STEPS = 600_000, 1_500_000  # and so many steps at least and at most
 SHORT = 3  # a first trial has a share of one in so many of the epochs of a whole training
-
-FEW_HELD_OUT: Mapping[str, int] = {"step": 10, "sequence": 50}
-"""Fewer sequences than these are few, by what has a label."""
-
+FEW_HELD_OUT: Mapping[str, int] = {"step": 10, "sequence": 50}  # fewer sequences are few, by what has a label
 PIECES = 3  # into so many pieces the train part is cut where the valid part is small
 MOST_STEPS = 100_000  # with more steps in the train part that would take too long
 

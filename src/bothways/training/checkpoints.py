@@ -25,9 +25,7 @@ from bothways.settings import Settings
 
 Arrays = dict[str, npt.NDArray[Any]]
 
-SECONDS_APART = 5.0
-"""Between two checkpoints, unless the training is at its end: many epochs are much shorter than writing a file."""
-
+SECONDS_APART = 5.0  # between checkpoints, but for the last: many epochs are much shorter than writing a file
 NOTES = "notes"  # the name of the array that holds everything that is no array, as JSON
 DIGEST = "digest"  # the name of the array that holds the digest of these notes, by which an edited file is told
 

@@ -21,9 +21,7 @@ from bothways.training.batches import Bucket, bucketed, piece_lengths
 from bothways.training.initializers import Floats
 from bothways.training.numbers import number_weights
 
-SHARE = 0.5
-"""The share of the free memory that a batch may take; the data, copies of them and other programs need some, too."""
-
+SHARE = 0.5  # of the free memory that a batch may take; data, copies of them and other programs need some, too
 SAFETY = 1.5  # by how much the memory that is counted here is taken to be too low
 
 

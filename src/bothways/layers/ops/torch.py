@@ -14,14 +14,10 @@ from bothways.errors import InputError
 
 def why_not() -> str | None:
     """None if the engine can run on the device that Keras uses, else the reason."""
-    device = _device()
+    device = str(K.convert_to_tensor(0.0).device.type)
     if device not in ("cpu", "meta"):  # on meta tensors Keras infers shapes
         return f"torch runs on {device}; the engine is for the CPU"
     return None
-
-
-def _device() -> str:
-    return str(K.convert_to_tensor(0.0).device.type)
 
 
 def recurrence(
