@@ -1,9 +1,8 @@
-"""The build backend: scikit-build-core, with a C++ compiler from a wheel where the machine has none.
+"""The build backend: scikit-build-core, with a C++ compiler from the wheel `ziglang`.
 
-Where a compiler is on PATH (or named by CXX) it is used and nothing is fetched. Elsewhere, or where BOTHWAYS_TARGET
-names a processor (x86_64, aarch64), the build asks for the `ziglang` wheel. Its clang needs an explicit target: by
-default it would compile for the very processor that it runs on. With one it builds for old C libraries and for other
-processors.
+That compiles the engine for pages, as WebAssembly; and the engine itself where no compiler is on PATH (or named by
+CXX), or where BOTHWAYS_TARGET names a processor (x86_64, aarch64). Its clang needs an explicit target: by default it
+would compile for the very processor that it runs on. With one it builds for old C libraries and for other processors.
 """
 
 import os
@@ -18,7 +17,6 @@ from scikit_build_core import build as _build
 from scikit_build_core.build import *  # noqa: F403  the hooks that need no change
 
 COMPILERS = ("c++", "g++", "clang++")
-ZIG = "ziglang>=0.13,<0.17"
 GLIBC = "2.17"  # the oldest that the built extension runs on
 
 
@@ -27,16 +25,6 @@ def _zig_target() -> str | None:
     if target := os.environ.get("BOTHWAYS_TARGET"):
         return target
     return None if os.environ.get("CXX") or any(map(shutil.which, COMPILERS)) else platform.machine()
-
-
-def get_requires_for_build_wheel(config_settings=None):
-    """The requirements of scikit-build-core, and a compiler if it is needed."""
-    return _build.get_requires_for_build_wheel(config_settings) + ([ZIG] if _zig_target() else [])
-
-
-def get_requires_for_build_editable(config_settings=None):
-    """The requirements of scikit-build-core, and a compiler if it is needed."""
-    return _build.get_requires_for_build_editable(config_settings) + ([ZIG] if _zig_target() else [])
 
 
 def _with_compiler(build, *arguments):

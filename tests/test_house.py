@@ -43,6 +43,7 @@ ORDER = [
     {"study"},
     {"labeler"},
     {"demo", "jobs", "bench"},
+    {"page"},
     {"serve"},
     {"cli"},
     {"__main__"},

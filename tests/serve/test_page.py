@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,6 @@ import pytest
 from bothways import store
 from serving import TABLE, Running, model_of
 
-CHROMIUM = shutil.which("chromium")
 MODEL = model_of(2, columns=TABLE)
 FRAME = pl.DataFrame(
     {
@@ -36,17 +34,6 @@ def server(tmp_path_factory: pytest.TempPathFactory, start: Any) -> Running:
     )
     store.save(model_of(), folder / "numbers.bothways")
     return start(folder)  # type: ignore[no-any-return]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed.")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(params=[(1200, "light"), (360, "dark")], ids=["wide", "phone"])

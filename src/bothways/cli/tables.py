@@ -291,3 +291,22 @@ def export(
 
     exported = jobs.export(model, output, opset)
     print_result(exported, as_json, results.show_exported)
+
+
+def page(
+    model: ModelFile,
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write, NAME.html.", show_default=False)],
+) -> None:
+    """Write a page that labels tables by itself: one file with the model, to be opened in any browser.
+
+    It needs no server and no network; a table that is dropped on it stays on the machine. It reads CSV, TSV and JSON
+    lines, and gives labels with their probabilities, drawn over time.
+
+    Example: [bold]bothways page flows.bothways -o flows.html[/]
+    """
+    from bothways import store
+    from bothways.page import write_page
+
+    path = write_page(store.load(model), output, model.name.removesuffix(".bothways"))
+    display.results().print(f"Page: {path}, {path.stat().st_size / 1000:,.0f} KB", soft_wrap=True)

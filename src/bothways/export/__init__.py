@@ -115,8 +115,14 @@ def _spelled(model: Any) -> bool:
     return columns is not None and any(each.view for each in columns.fitted.categories)
 
 
-def graph_of(model: Model, opset: int = OLDEST_OPSET) -> Graph:
-    """The graph of a model; arguments, inputs, outputs and errors are those of `export_onnx`."""
+def graph_of(model: Model, opset: int = OLDEST_OPSET, coded: bool = False) -> Graph:
+    """The graph of a model; inputs, outputs and errors are those of `export_onnx`.
+
+    Args:
+        model: as there.
+        opset: the version of the operators.
+        coded: whether `label` is the place of the label among the classes.
+    """
     graph = Graph(opset)
     data = inputs(graph, model)
     total = sum(member.share for member in model.members)
@@ -131,9 +137,11 @@ def graph_of(model: Model, opset: int = OLDEST_OPSET) -> Graph:
             p = simple.probabilities(graph, member.baseline, data, model.network.per)
         of_members.append(p * (member.share / total))
     p = tempered(graph, functools.reduce(operator.add, of_members), model.temperature)
-    labels = graph("Gather", np.array(model.classes), codes(graph, model, p, data), axis=0)
+    labels = codes(graph, model, p, data)
+    if not coded:
+        labels = graph("Gather", np.array(model.classes), labels, axis=0)
     shape = BATCH_TIME if model.network.per == "step" else BATCH_TIME[:1]
-    graph.output(LABEL, type(model.classes[0]), shape, labels, "The label.")
+    graph.output(LABEL, np.int64 if coded else type(model.classes[0]), shape, labels, "The label.")
     said = f"Of {', '.join(map(str, model.classes))}."
     graph.output(PROBABILITIES, np.float32, (*shape, len(model.classes)), p, said)
     return graph

@@ -47,6 +47,8 @@ def inputs(graph: Graph, model: Model) -> Inputs:
         encoded = _split(graph, model, array) if columns is None else _of_arrays(graph, columns.fitted, array)
         return Inputs(*encoded, *_steps(graph, array))
     encoding = columns.fitted
+    if encoding.vectors is not None:
+        raise InputError("The model reads pretrained vectors of words, which a graph does not hold.")
     for name in columns.needed:
         if name in ("", LENGTHS, LABEL, PROBABILITIES):
             raise InputError(

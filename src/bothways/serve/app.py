@@ -20,6 +20,7 @@ import orjson
 
 import bothways
 from bothways.errors import BothwaysError
+from bothways.page import card
 from bothways.serve.inference import Inference
 from bothways.serve.limits import Limits
 from bothways.serve.messages import CLOSE, HTML, JSON, RETRY, Answer, Call, RefusedError, failed
@@ -28,14 +29,18 @@ from bothways.serve.models import Models, Served
 from bothways.serve.protocol import HEADER_LENGTH
 from bothways.serve.sockets import GoneError, WebSocket
 from bothways.serve.streams import Events
-from bothways.serve.tables import asked, card, label_table
+from bothways.serve.tables import asked, label_table
 
 if TYPE_CHECKING:
     from bothways.serve.connection import Connection
 
 METRICS = b"text/plain; version=0.0.4; charset=utf-8"
 
-FILES = {"/": ("page.html", HTML), "/docs": ("docs.html", HTML), "/openapi.json": ("openapi.json", JSON)}
+FILES = {
+    "/": ("page/page.html", HTML),
+    "/docs": ("serve/docs.html", HTML),
+    "/openapi.json": ("serve/openapi.json", JSON),
+}
 
 MOST_LOOKAHEAD = 10_000
 
@@ -296,7 +301,8 @@ class App:
         return _json({"name": served.name, "ready": True})
 
     def _card(self, call: Call, model: str) -> Answer:
-        return _json(card(self._served(model)))
+        served = self._served(model)
+        return _json({"version": served.version, **card(served.model, served.name)})
 
     def _label(self, call: Call, model: str | None = None) -> Reply:
         served = self._counted(call, model)
@@ -349,12 +355,13 @@ def _name(host: bytes) -> bytes:
 
 @cache
 def _content(name: str) -> tuple[bytes, bytes]:
-    """A file, and the policy that lets its own script and style run and nothing else."""
-    content = files("bothways.serve").joinpath(name).read_bytes()
+    """A file, and the policy that lets its own scripts and styles run and nothing else."""
+    content = files("bothways").joinpath(name).read_bytes()
     policy = b"default-src 'none'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     for tag in (b"script", b"style"):
-        for text in re.findall(b"<%b>(.*?)</%b>" % (tag, tag), content, re.DOTALL):
-            policy += b"; %b-src 'sha256-%b'" % (tag, b64encode(hashlib.sha256(text).digest()))
+        texts = re.findall(b"<%b>(.*?)</%b>" % (tag, tag), content, re.DOTALL)
+        hashes = (b" 'sha256-%b'" % b64encode(hashlib.sha256(text).digest()) for text in texts)
+        policy += b"; %b-src%b" % (tag, b"".join(hashes))
     return content, policy
 
 

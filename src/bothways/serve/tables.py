@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from bothways.data import stream_sequences
 from bothways.errors import BothwaysError, InputError
 from bothways.jobs.models import table_columns
-from bothways.jobs.prediction import label, threshold_of
+from bothways.jobs.prediction import label
 from bothways.serve.models import Served
 
 FORMATS = {
@@ -93,34 +93,6 @@ def view(served: Served, table: Path, notices: list[str]) -> dict[str, Any]:
         if cut:
             break
     return {"sequences": sequences, "cut": cut, "notices": [each.replace(f"{table.parent}/", "") for each in notices]}
-
-
-def card(served: Served) -> dict[str, Any]:
-    """What a model is, for people."""
-    model = served.model
-    columns = model.columns if served.columns else None
-    positive, threshold = None, None
-    if len(model.classes) == 2:
-        positive, threshold = threshold_of(model, "0.5") or (1, 0.5)
-        kept = model.facts.get("threshold")
-        threshold = kept["value"] if kept else model.threshold if positive else 1 - model.threshold
-    return {
-        "name": served.name,
-        "version": served.version,
-        "summary": model.summary,
-        "classes": [str(label) for label in model.classes],
-        "per": model.network.per,
-        "positive": positive,
-        "threshold": threshold,
-        "columns": None
-        if columns is None
-        else {
-            "sequence": columns.sequence,
-            "order": columns.order,
-            "numbers": [name for name in columns.features if name not in columns.categories],
-            "categories": list(columns.categories),
-        },
-    }
 
 
 def asked(content_type: str, accept: str, query: dict[str, list[str]]) -> Asked:

@@ -1,0 +1,99 @@
+// The engine for a page (src/bothways/page): forward passes of one direction, on one thread, in vectors of 128 bits.
+// It needs no library but headers: memory is taken from a stack, and whoever calls puts it back where it stood.
+#include <cstddef>
+
+#include "blocks.h"
+#include "engine.h"
+#include "schedule.h"
+
+namespace bothways {
+namespace {
+constexpr int kLanes = 4;
+constexpr int kTileRows = 6;
+}  // namespace
+}  // namespace bothways
+
+#include "isa.inc"
+
+#define EXPORT(name) extern "C" __attribute__((export_name(#name)))
+
+extern "C" char __heap_base;
+
+namespace {
+
+constexpr uintptr_t kLine = 64, kWasmPage = 1 << 16;
+uintptr_t top = reinterpret_cast<uintptr_t>(&__heap_base);
+
+}  // namespace
+
+// So many bytes, which start a cache line; 0 where there are none.
+EXPORT(take) void* take(size_t bytes) {
+  const uintptr_t at = (top + kLine - 1) / kLine * kLine, room = __builtin_wasm_memory_size(0) * kWasmPage;
+  if (bytes > UINTPTR_MAX - at - kWasmPage) return nullptr;
+  if (at + bytes > room && __builtin_wasm_memory_grow(0, (at + bytes - room + kWasmPage - 1) / kWasmPage) == SIZE_MAX) {
+    return nullptr;
+  }
+  top = at + bytes;
+  return reinterpret_cast<void*>(at);
+}
+
+// Where memory stands, and back there.
+EXPORT(mark) uintptr_t mark() { return top; }
+EXPORT(release) void release(uintptr_t to) { top = to; }
+
+void* operator new(size_t bytes) {
+  void* memory = take(bytes);
+  if (!memory) __builtin_trap();
+  return memory;
+}
+void operator delete(void*) noexcept {}
+void operator delete(void*, size_t) noexcept {}
+
+namespace bothways {
+
+bool wait(Barrier&, int64_t, bool) { return true; }  // there is but one thread
+
+namespace {
+
+template <class Cell>
+bool run_cell(ForwardJob job) {
+  job.scratch = static_cast<float*>(take(Forward<Cell, Singles>::scratch(job) * sizeof(float)));
+  if (job.scratch) Forward<Cell, Singles>::run(job);
+  return job.scratch;
+}
+
+}  // namespace
+}  // namespace bothways
+
+// Runs one direction; arrays are shaped as in engine.h, `outputs` (batch, time, stride). Masked steps put out zeros.
+// `cell` is a CellKind. False: there is no such cell, or too little memory.
+EXPORT(forward)
+bool forward(int32_t cell, int32_t batch, int32_t time, int32_t features, int32_t units, bool reverse, const float* x,
+             const uint8_t* mask, const float* kernel, const float* recurrent_kernel, const float* bias, float* outputs,
+             int32_t stride, float* final_h) {
+  using namespace bothways;
+  const Input input = {batch, time, features, x, mask, true, false};
+  Direction direction = {};
+  direction.cell = static_cast<CellKind>(cell);
+  direction.units = units;
+  direction.reverse = reverse;
+  direction.kernel = kernel;
+  direction.recurrent_kernel = recurrent_kernel;
+  direction.bias = bias;
+  const DirectionOutputs results = {{final_h}, nullptr};
+  const WholeSchedule whole(input);
+  const ForwardJob job = {&input, &whole.schedule, &whole.schedule, &direction, outputs, stride, &results, nullptr, {}};
+  switch (direction.cell) {
+    case CellKind::kLstm:
+      return run_cell<Lstm>(job);
+    case CellKind::kGru:
+      return run_cell<Gru>(job);
+    case CellKind::kRnnTanh:
+      return run_cell<Rnn<Tanh>>(job);
+    case CellKind::kRnnRelu:
+      return run_cell<Rnn<Relu>>(job);
+    case CellKind::kGruResetBefore:
+      return run_cell<GruResetBefore>(job);
+  }
+  return false;
+}

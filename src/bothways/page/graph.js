@@ -1,0 +1,311 @@
+/* Runs a graph of operators of ONNX: those that bothways.export makes of a model. A value is {d, s, t}: numbers in a typed
+   array (whole ones in Int32Array, yes or no in Uint8Array) or text in a plain one, their shape, and the strides. */
+const product = numbers => numbers.reduce((a, b) => a * b, 1)
+function packed(shape) {
+  const strides = Array(shape.length)
+  for (let i = shape.length - 1, step = 1; i >= 0; step *= shape[i--]) strides[i] = step
+  return strides
+}
+const value = (d, s, t = packed(s)) => ({d, s, t})
+function is_packed(v) {
+  let step = 1
+  for (let i = v.s.length - 1; i >= 0; step *= v.s[i--]) if (v.s[i] !== 1 && v.t[i] !== step) return false
+  return v.d.length === step
+}
+const dense = v => is_packed(v) ? v : each("a", [v], v.d.constructor)
+const room = (type, count) => new type(count)
+const axis_of = (axis, rank) => axis < 0 ? axis + rank : axis
+
+/* expression(a, b, c) of each element of operands that are stretched to one shape. Loops are compiled for each expression
+   and types of arrays, and go over two axes at once; neighbours that lie one after the other in all operands are one. */
+const loops = new Map()
+function loop(expression, operands) {
+  const key = [expression, ...operands.map(v => v.d.constructor.name)].join()
+  if (!loops.has(key)) {
+    const names = operands.map((_, i) => "abc"[i])
+    const each = (text, between = "") => names.map(name => text.replaceAll("#", name)).join(between)
+    loops.set(key, Function("o", "i", "m", "n", ...names.flatMap(name => ["x", "p", "s", "t"].map(what => what + name)), `
+      for (let j = 0; j < m; j++) {
+        ${each("let q# = p#;")}
+        for (let k = 0; k < n; k++) { ${each("const # = x#[q#];")} o[i++] = ${expression}; ${each("q# += t#;")} }
+        ${each("p# += s#;")}
+      }`))
+  }
+  return loops.get(key)
+}
+function stretched(operands) {
+  const rank = Math.max(...operands.map(v => v.s.length)), shape = Array(rank).fill(1)
+  for (const v of operands) v.s.forEach((size, i) => { if (size !== 1) shape[i + rank - v.s.length] = size })
+  return shape
+}
+function each(expression, operands, type) {
+  const shape = stretched(operands), out = room(type, product(shape)), rank = shape.length
+  const strides = operands.map(v => shape.map((_, i) => {
+    const at = i - rank + v.s.length
+    return at < 0 || v.s[at] === 1 ? 0 : v.t[at]
+  }))
+  const axes = []
+  for (let i = rank - 1; i >= 0; i--) {
+    const last = axes[0]
+    if (shape[i] === 1) continue
+    if (last && strides.every((t, k) => t[i] === last.t[k] * last.size)) last.size *= shape[i]
+    else axes.unshift({size: shape[i], t: strides.map(t => t[i])})
+  }
+  while (axes.length < 2) axes.unshift({size: 1, t: operands.map(() => 0)})
+  const [outer, inner] = axes.slice(-2), others = axes.slice(0, -2), run = loop(expression, operands)
+  const at = operands.map(() => 0), block = outer.size * inner.size, steps = others.map(() => 0)
+  for (let i = 0; i < out.length; i += block) {
+    run(out, i, outer.size, inner.size, ...operands.flatMap((v, k) => [v.d, at[k], outer.t[k], inner.t[k]]))
+    for (let k = others.length - 1; k >= 0; k--) {
+      others[k].t.forEach((t, o) => at[o] += t)
+      if (++steps[k] < others[k].size) break
+      others[k].t.forEach((t, o) => at[o] -= t * others[k].size)
+      steps[k] = 0
+    }
+  }
+  return value(out, shape)
+}
+
+/* [before, size, after] of an axis of an array that is packed. */
+const around = (v, axis) => [product(v.s.slice(0, axis)), v.s[axis], product(v.s.slice(axis + 1))]
+function reduce(v, axes, keep, start, join) {
+  v = dense(v)
+  if (!axes) { v = value(v.d, [v.d.length]); axes = [0] }
+  const axis = axis_of(axes[0], v.s.length), [before, size, after] = around(v, axis), out = room(v.d.constructor, before * after)
+  const sums = new Float64Array(after)
+  for (let i = 0; i < before; i++) {
+    sums.fill(start)
+    for (let j = 0, at = i * size * after; j < size; j++) for (let k = 0; k < after; k++, at++) sums[k] = join(sums[k], v.d[at])
+    for (let k = 0; k < after; k++) out[i * after + k] = sums[k]
+  }
+  const shape = v.s.slice()
+  shape.splice(axis, 1, ...(keep ? [1] : []))
+  return value(out, shape)
+}
+function concat(values, axis) {
+  values = values.map(dense)
+  axis = axis_of(axis, values[0].s.length)
+  const [before, , after] = around(values[0], axis), size = values.reduce((sum, v) => sum + v.s[axis], 0)
+  const out = room(values[0].d.constructor, before * size * after)
+  let at = 0
+  for (let i = 0; i < before; i++) for (const v of values) {
+    const part = v.s[axis] * after
+    if (before === 1) out.set(v.d, at)
+    else for (let k = 0; k < part; k++) out[at + k] = v.d[i * part + k]
+    at += part
+  }
+  const shape = values[0].s.slice()
+  shape[axis] = size
+  return value(out, shape)
+}
+function gather(v, places, axis) {
+  v = dense(v); places = dense(places)
+  axis = axis_of(axis, v.s.length)
+  const [before, size, after] = around(v, axis), count = places.d.length, out = room(v.d.constructor, before * count * after)
+  for (let i = 0, at = 0; i < before; i++) for (let j = 0; j < count; j++) {
+    const place = places.d[j], from = (i * size + (place < 0 ? place + size : place)) * after
+    for (let k = 0; k < after; k++) out[at++] = v.d[from + k]
+  }
+  return value(out, [...v.s.slice(0, axis), ...places.s, ...v.s.slice(axis + 1)])
+}
+function gather_nd(v, places) {  /* of batches, by one place each */
+  v = dense(v); places = dense(places)
+  const [batch, size, ...rest] = v.s, after = product(rest), count = places.d.length / batch
+  const out = room(v.d.constructor, batch * count * after)
+  for (let b = 0, at = 0; b < batch; b++) for (let j = 0; j < count; j++) {
+    const from = (b * size + places.d[b * count + j]) * after
+    for (let k = 0; k < after; k++) out[at++] = v.d[from + k]
+  }
+  return value(out, [...places.s.slice(0, -1), ...rest])
+}
+function gather_elements(v, places, axis) {
+  v = dense(v); places = dense(places)
+  axis = axis_of(axis, v.s.length)
+  const [before, size, after] = around(v, axis), count = places.s[axis], out = room(v.d.constructor, places.d.length)
+  for (let i = 0, at = 0; i < before; i++) for (let j = 0; j < count; j++) for (let k = 0; k < after; k++, at++)
+    out[at] = v.d[(i * size + places.d[at]) * after + k]
+  return value(out, places.s)
+}
+function slice(v, start, end, axis) {
+  const shape = v.s.slice()
+  shape[axis] = Math.min(end, v.s[axis]) - start
+  if (start === 0) return value(v.d, shape, v.t)
+  const places = Int32Array.from({length: shape[axis]}, (_, i) => start + i)
+  return gather(v, value(places, [places.length]), axis)
+}
+function matmul(a, b) {
+  a = dense(a); b = dense(b)
+  const [inner, columns] = b.s, rows = a.d.length / inner, out = room(a.d.constructor, rows * columns), sums = new Float64Array(columns)
+  for (let i = 0; i < rows; i++) {
+    sums.fill(0)
+    for (let k = 0; k < inner; k++) {
+      const x = a.d[i * inner + k]
+      for (let j = 0, at = k * columns; j < columns; j++) sums[j] += x * b.d[at + j]
+    }
+    out.set(sums, i * columns)
+  }
+  return value(out, [...a.s.slice(0, -1), columns])
+}
+function softmax(v) {
+  v = dense(v)
+  const size = v.s[v.s.length - 1], out = room(v.d.constructor, v.d.length), p = new Float64Array(size)
+  for (let i = 0; i < v.d.length; i += size) {
+    let most = -Infinity, sum = 0
+    for (let k = 0; k < size; k++) most = Math.max(most, v.d[i + k])
+    for (let k = 0; k < size; k++) sum += p[k] = Math.exp(v.d[i + k] - most)
+    for (let k = 0; k < size; k++) out[i + k] = p[k] / sum
+  }
+  return value(out, v.s)
+}
+function arg_max(v, axis, keep) {
+  v = dense(v)
+  axis = axis_of(axis, v.s.length)
+  const [before, size, after] = around(v, axis), out = new Int32Array(before * after)
+  for (let i = 0; i < before; i++) for (let k = 0; k < after; k++) {
+    let best = 0
+    for (let j = 1; j < size; j++) if (v.d[(i * size + j) * after + k] > v.d[(i * size + best) * after + k]) best = j
+    out[i * after + k] = best
+  }
+  const shape = v.s.slice()
+  shape.splice(axis, 1, ...(keep ? [1] : []))
+  return value(out, shape)
+}
+function cum_sum(v, reverse) {  /* over the steps of (batch, time, features) */
+  v = dense(v)
+  const [before, size, after] = around(v, 1), out = room(v.d.constructor, v.d.length)
+  for (let i = 0; i < before; i++) for (let k = 0; k < after; k++) for (let j = 0, sum = 0; j < size; j++) {
+    const at = (i * size + (reverse ? size - 1 - j : j)) * after + k
+    out[at] = sum += v.d[at]
+  }
+  return value(out, v.s)
+}
+function pad(v, pads) {  /* zeros behind */
+  const shape = v.s.map((size, i) => size + pads[v.s.length + i])
+  const axis = shape.findIndex((size, i) => size !== v.s[i])
+  if (axis < 0) return v
+  const zeros = v.s.slice()
+  zeros[axis] = shape[axis] - v.s[axis]
+  return concat([v, value(room(v.d.constructor, product(zeros)), zeros)], axis)
+}
+function reshape(v, wanted) {
+  let shape = [...wanted].map((size, i) => size === 0 ? v.s[i] : size)
+  const rest = shape.indexOf(-1)
+  if (rest >= 0) shape[rest] = product(v.s) / -product(shape)
+  const same = shape.findIndex((size, i) => i === shape.length - 1 || size !== v.s[i]), last = v.s.slice(same)
+  if (same === shape.length - 1 && is_packed(value(v.d, last, v.t.slice(same)))) return value(v.d, shape, [...v.t.slice(0, same), 1])
+  return value(dense(v).d, shape)
+}
+function unsqueeze(v, axis) {
+  const shape = v.s.slice(), strides = v.t.slice()
+  axis = axis_of(axis, shape.length + 1)
+  shape.splice(axis, 0, 1)
+  strides.splice(axis, 0, 0)
+  return value(v.d, shape, strides)
+}
+function label_encoder(v, {keys_strings, keys_int64s, values_int64s, default_int64}) {
+  const known = new Map((keys_strings || keys_int64s).map((key, i) => [key, values_int64s[i]]))
+  return value(Int32Array.from(v.d, key => known.get(key) ?? default_int64), v.s)
+}
+function runs_counted(v, {pool_int64s: pool, ngram_counts: starts, ngram_indexes: places}) {  /* TfIdfVectorizer */
+  v = dense(v)
+  const [batch, time] = v.s, known = new Map()
+  let run = 0
+  starts.forEach((start, i) => {
+    for (let at = start; at < (starts[i + 1] ?? pool.length); at += i + 1) known.set(pool.slice(at, at + i + 1).join(), places[run++])
+  })
+  const out = new Float32Array(batch * places.length)
+  for (let b = 0; b < batch; b++) for (let t = 0; t < time; t++) {
+    let key = ""
+    for (let length = 1; length <= starts.length && t + length <= time; length++) {
+      key += (length > 1 ? "," : "") + v.d[b * time + t + length - 1]
+      const place = known.get(key)
+      if (place !== undefined) out[b * places.length + place]++
+    }
+  }
+  return value(out, [batch, places.length])
+}
+const patterns = new Map()
+function matches(v, pattern) {
+  if (!patterns.has(pattern)) patterns.set(pattern, RegExp("^(?:" + pattern.replace("(?s)", "").replaceAll("\\x{", "\\u{") + ")$", "su"))
+  const found = new Map(), test = text => {
+    if (!found.has(text)) found.set(text, patterns.get(pattern).test(text))
+    return found.get(text)
+  }
+  return value(Uint8Array.from(v.d, test), v.s)
+}
+
+const TYPES = {float32: Float32Array, float64: Float64Array, int64: Int32Array, int32: Int32Array, bool: Uint8Array, text: Array}
+const pair = expression => ([a, b]) => each(expression, [a, b], a.d.constructor)
+const asks = expression => operands => each(expression, operands, Uint8Array)
+const alone = expression => ([a]) => each(expression, [a], a.d.constructor)
+const OPERATORS = {
+  Add: pair("a + b"), Sub: pair("a - b"), Mul: pair("a * b"), Pow: pair("a ** b"),
+  Div: ([a, b]) => each(a.d instanceof Int32Array ? "Math.trunc(a / b)" : "a / b", [a, b], a.d.constructor),
+  Max: pair("a > b ? a : b"), Min: pair("a < b ? a : b"),
+  Less: asks("a < b"), LessOrEqual: asks("a <= b"), Greater: asks("a > b"), GreaterOrEqual: asks("a >= b"), Equal: asks("a === b"),
+  And: asks("a & b"), Or: asks("a | b"), Not: asks("a ? 0 : 1"), IsNaN: asks("a !== a"),
+  Log: alone("Math.log(a)"), Exp: alone("Math.exp(a)"), Sqrt: alone("Math.sqrt(a)"), Relu: alone("a > 0 ? a : 0"),
+  Where: ([condition, yes, no]) => each("a ? b : c", [condition, yes, no], yes.d.constructor),
+  Clip: ([v, low, high]) => each("a < b ? b : a > c ? c : a", [v, low, high], v.d.constructor),
+  Cast: ([v], {to}) => v.d instanceof TYPES[to] ? v : each(to.startsWith("int") ? "Math.trunc(a)" : "a", [v], TYPES[to]),
+  Identity: ([v]) => v,
+  Shape: ([v], {start = 0, end}) => value(Int32Array.from(v.s.slice(start, end)), [v.s.slice(start, end).length]),
+  Range: ([from, to, step]) => {
+    const numbers = Int32Array.from({length: Math.max(0, Math.ceil((to.d[0] - from.d[0]) / step.d[0]))}, (_, i) => from.d[0] + i * step.d[0])
+    return value(numbers, [numbers.length])
+  },
+  Unsqueeze: ([v, axes]) => unsqueeze(v, axes.d[0]),
+  Squeeze: ([v, axes]) => {
+    const axis = axis_of(axes.d[0], v.s.length)
+    return value(v.d, v.s.toSpliced(axis, 1), v.t.toSpliced(axis, 1))
+  },
+  Transpose: ([v], {perm}) => value(v.d, perm.map(i => v.s[i]), perm.map(i => v.t[i])),
+  Reshape: ([v, shape]) => reshape(v, shape.d),
+  Expand: ([v, shape]) => each("a", [v, value(new Uint8Array(1), [...shape.d], [...shape.d].fill(0))], v.d.constructor),
+  Concat: (values, {axis}) => concat(values, axis),
+  Split: ([v], {axis, num_outputs: parts}) => {
+    v = dense(v)
+    axis = axis_of(axis, v.s.length)
+    const size = v.s[axis] / parts
+    return Array.from({length: parts}, (_, i) => slice(v, i * size, (i + 1) * size, axis))
+  },
+  Slice: ([v, starts, ends, axes]) => slice(v, starts.d[0], ends.d[0], axis_of(axes.d[0], v.s.length)),
+  Pad: ([v, pads]) => pad(v, pads.d),
+  Gather: ([v, places], {axis = 0}) => gather(v, places, axis),
+  GatherND: ([v, places]) => gather_nd(v, places),
+  GatherElements: ([v, places], {axis = 0}) => gather_elements(v, places, axis),
+  ReduceSum: ([v, axes], {keepdims = 1}) => reduce(v, axes && axes.d, keepdims, 0, (a, b) => a + b),
+  ReduceMax: ([v, axes], {keepdims = 1}) => reduce(v, axes && axes.d, keepdims, -Infinity, Math.max),
+  ReduceMin: ([v, axes], {keepdims = 1}) => reduce(v, axes && axes.d, keepdims, Infinity, Math.min),
+  CumSum: ([v], {reverse = 0}) => cum_sum(v, reverse),
+  ArgMax: ([v], {axis = 0, keepdims = 1}) => arg_max(v, axis, keepdims),
+  MatMul: ([a, b]) => matmul(a, b),
+  Softmax: ([v]) => softmax(v),
+  LabelEncoder: ([v], how) => label_encoder(v, how),
+  TfIdfVectorizer: ([v], how) => runs_counted(v, how),
+  RegexFullMatch: ([v], {pattern}) => matches(v, pattern),
+  Scan: ([state, ...inputs], how, known) => {
+    const steps = inputs[0].s[0], reverse = how.scan_input_directions[0], outputs = Array(steps)
+    inputs = inputs.map(dense)
+    for (let i = 0; i < steps; i++) {
+      const at = reverse ? steps - 1 - i : i
+      const parts = inputs.map(v => { const size = v.d.length / steps; return value(v.d.subarray(at * size, (at + 1) * size), v.s.slice(1)) })
+      const inner = Object.create(known)
+      ;[state, ...parts].forEach((v, k) => inner[how.body.inputs[k].name] = v)
+      run_nodes(how.body.nodes, inner)
+      state = inner[how.body.outputs[0]]
+      outputs[at] = unsqueeze(inner[how.body.outputs[1]], 0)
+    }
+    return [state, concat(outputs, 0)]
+  },
+}
+
+/* Adds what the nodes give to the values that are known by name, and forgets what no later node reads. */
+function run_nodes(nodes, known) {
+  for (const {operator, inputs, outputs, attributes, done} of nodes) {
+    const found = OPERATORS[operator](inputs.map(name => name ? known[name] : undefined), attributes, known)
+    if (Array.isArray(found)) found.forEach((v, i) => known[outputs[i]] = v)
+    else known[outputs[0]] = found
+    for (const name of done) delete known[name]
+  }
+}

@@ -1,0 +1,79 @@
+/* Recurrent layers and convolutions on the engine, which is WebAssembly (csrc/bind_wasm.cc). */
+let wasm
+const LSTM = 0, GRU = 1, RNN = 2, RELU = 3, RESET_BEFORE = 4  /* as in csrc/engine.h */
+const GATES = {LSTM: [0, 2, 3, 1], GRU: [0, 1, 2], RNN: [0]}  /* where ONNX has the gates of Keras */
+
+const TOO_LONG = "The memory of this page does not suffice for so long a sequence. Cut the table into pieces."
+
+function room_for(floats) {
+  const at = wasm.take(4 * floats) >>> 0
+  if (!at) throw Error(TOO_LONG)
+  return at
+}
+function into(array) {
+  const at = room_for(Math.ceil(array.byteLength / 4))
+  new array.constructor(wasm.memory.buffer, at, array.length).set(array)
+  return at
+}
+/* Runs work with memory of the engine, and gives that back. */
+function lent(work) {
+  const before = wasm.mark()
+  try { return work() } finally { wasm.release(before) }
+}
+function forward(...how) { if (!wasm.forward(...how)) throw Error(TOO_LONG) }
+const CELLS = {
+  LSTM: () => LSTM,
+  GRU: how => how.linear_before_reset ? GRU : RESET_BEFORE,
+  RNN: how => how.activations ? RELU : RNN,
+}
+/* A matrix (directions, gates * units, columns) of ONNX as Keras has it: (columns, gates * units) of one direction. */
+function turned(matrix, direction, gates, units, columns) {
+  const out = new Float32Array(columns * gates.length * units), rows = gates.length * units
+  gates.forEach((gate, g) => {
+    for (let u = 0; u < units; u++) for (let c = 0; c < columns; c++) {
+      out[c * rows + g * units + u] = matrix.d[(direction * rows + gate * units + u) * columns + c]
+    }
+  })
+  return out
+}
+function recurrent(operator, [x, W, R, B, lengths], how) {
+  const gates = GATES[operator], units = how.hidden_size, directions = W.s[0], width = directions * units
+  const rows = dense(OPERATORS.Transpose([x], {perm: [1, 0, 2]})), [batch, time, features] = rows.s, cell = CELLS[operator](how)
+  const mask = new Uint8Array(batch * time)
+  for (let b = 0; b < batch; b++) mask.fill(1, b * time, b * time + (lengths ? lengths.d[b] : time))
+  return lent(() => {
+    const at = into(rows.d), masked = into(mask), outputs = room_for(batch * time * width), ends = room_for(directions * batch * units)
+    for (let d = 0; d < directions; d++) {
+      const both = turned(B, d, [...gates, ...gates.map(gate => gate + gates.length)], units, 1), half = both.length / 2
+      const bias = cell === GRU ? both : both.subarray(0, half).map((b, i) => b + both[half + i])
+      const reverse = how.direction === "reverse" || d === 1
+      lent(() => forward(cell, ...rows.s, units, reverse, at, masked, into(turned(W, d, gates, units, features)),
+        into(turned(R, d, gates, units, units)), into(bias), outputs + d * units * 4, width, ends + d * batch * units * 4))
+    }
+    const y = new Float32Array(wasm.memory.buffer, outputs, batch * time * width).slice()
+    const last = new Float32Array(wasm.memory.buffer, ends, directions * batch * units).slice()
+    return [value(y, [time, directions, batch, units], [width, units, time * width, 1]), value(last, [directions, batch, units])]
+  })
+}
+for (const operator in GATES) OPERATORS[operator] = (operands, how) => recurrent(operator, operands, how)
+
+/* A convolution, for the engine, is a simple recurrent layer that reads all steps of a window and no state; Relu follows
+   every convolution of a model, so that it does not matter that it is done here already. */
+OPERATORS.Conv = ([x, kernel, bias], {pads: [before, after], strides: [stride]}) => {
+  const rows = dense(OPERATORS.Transpose([x], {perm: [0, 2, 1]})), [batch, time, channels] = rows.s, [units, , taps] = kernel.s
+  const steps = Math.max(0, Math.floor((time + before + after - taps) / stride) + 1), windows = new Float32Array(batch * steps * taps * channels)
+  for (let b = 0; b < batch; b++) for (let t = 0; t < steps; t++) for (let k = 0; k < taps; k++) {
+    const from = t * stride - before + k
+    if (from < 0 || from >= time) continue
+    const source = (b * time + from) * channels, to = ((b * steps + t) * taps + k) * channels
+    for (let c = 0; c < channels; c++) windows[to + c] = rows.d[source + c]
+  }
+  const weights = dense(OPERATORS.Transpose([kernel], {perm: [2, 1, 0]}))
+  return lent(() => {
+    const outputs = room_for(batch * steps * units)
+    forward(RELU, batch, steps, taps * channels, units, false, into(windows), 0, into(weights.d), into(new Float32Array(units * units)),
+      into(bias.d), outputs, units, 0)
+    const y = new Float32Array(wasm.memory.buffer, outputs, batch * steps * units).slice()
+    return value(y, [batch, units, steps], [steps * units, 1, units])
+  })
+}

@@ -1,0 +1,334 @@
+/* A table in a file -> columns -> sequences, as bothways.data reads it; and the same file with labels. Only columns that the
+   model needs are kept; the file is read in pieces, and once more to be written. */
+const MOST_BYTES = 200e6, MOST_STEPS = 1e6, SEPARATORS = ",;\t|", HEAD_LINES = 21
+const MISSING = new Set(["?", "-", "--", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan", "inf", "+inf", "-inf",
+  "infinity", "+infinity", "-infinity"])
+const megabytes = bytes => Math.round(bytes / 1e6) + " MB"
+const count = (n, one) => n.toLocaleString("en") + " " + one + (n === 1 ? "" : "s")
+
+async function* pieces(file, encoding) {
+  const stream = file.name.toLowerCase().endsWith(".gz") ? file.stream().pipeThrough(new DecompressionStream("gzip")) : file.stream()
+  const reader = stream.getReader(), decoder = new TextDecoder(encoding, {fatal: true})
+  for (let bytes = 0, told = 0; ;) {
+    const {value: some, done} = await reader.read()
+    if (done) break
+    bytes += some.length
+    if (bytes > MOST_BYTES) throw too_large(file)
+    const text = decoder.decode(some, {stream: true})
+    if (text.includes("\0")) throw Error(file.name + ": this file holds bytes that are no text.")
+    if (bytes > told + 1e7) { told = bytes; progress("Reading the table… " + megabytes(bytes)) }
+    yield text
+  }
+  yield decoder.decode()
+}
+const too_large = file => Error(`${file.name} is larger than ${megabytes(MOST_BYTES)}, the most that this page reads. Cut it into several files, or label it with "bothways predict".`)
+
+/* Calls use(lines) with records as they come; those of CSV go on where a quote is open. */
+async function records(file, encoding, quoted, use) {
+  const odd = line => { let n = 0; for (let at = line.indexOf('"'); at >= 0; at = line.indexOf('"', at + 1)) n++; return n % 2 }
+  let rest = "", held = null
+  for await (const text of pieces(file, encoding)) {
+    const lines = (rest + text).split("\n"), out = []
+    rest = lines.pop()
+    for (const line of lines) {
+      if (held !== null) { held += "\n" + line; if (odd(line)) { out.push(held); held = null } }
+      else if (quoted && line.includes('"') && odd(line)) held = line
+      else out.push(line)
+    }
+    if (out.length) use(out)
+  }
+  if (held !== null) throw Error(file.name + ": a quote is not closed.")
+  if (rest) use([rest])
+}
+function fields_of(record, separator) {
+  if (record.endsWith("\r")) record = record.slice(0, -1)
+  if (!record.includes('"')) return record.split(separator)
+  const fields = []
+  for (let at = 0; ;) {
+    let end
+    if (record[at] === '"') {
+      for (end = record.indexOf('"', at + 1); record[end + 1] === '"'; end = record.indexOf('"', end + 2)) ;
+      fields.push(record.slice(at + 1, end++).replaceAll('""', '"'))
+      if (end < record.length && record[end] !== separator) throw Error(`The line ${JSON.stringify(record.slice(0, 60))} has text after a quote that was closed.`)
+    } else {
+      end = record.indexOf(separator, at)
+      if (end < 0) end = record.length
+      fields.push(record.slice(at, end))
+    }
+    if (end >= record.length) return fields
+    at = end + 1
+  }
+}
+/* The separator with which most of the first lines have as many fields as the header; of several the one with most fields. */
+function separator_of(lines) {
+  const shape = separator => {
+    const [header, ...rows] = lines.map(line => { try { return fields_of(line, separator).length } catch { return 0 } })
+    const full = lines.slice(1).map((line, i) => line.trim() ? rows[i] : 0).filter(n => n)
+    const share = full.filter(n => n === header).length / Math.max(full.length, 1)
+    return [full.length && header > 1 ? share : 0, share, header]
+  }
+  const shapes = [...SEPARATORS].map(separator => [separator, ...shape(separator)])
+  return shapes.reduce((best, each) => {
+    for (let i = 1; i < 4; i++) if (each[i] !== best[i]) return each[i] > best[i] ? each : best
+    return best
+  })[0]
+}
+
+const ending = file => file.name.toLowerCase().replace(/\.gz$/, "").split(".").pop()
+async function encoding_of(file) {
+  const [a, b] = new Uint8Array(await file.slice(0, 2).arrayBuffer())
+  return a === 0xff && b === 0xfe ? "utf-16le" : a === 0xfe && b === 0xff ? "utf-16be" : "utf-8"
+}
+/* {encoding, separator, names, columns, rows}: of each column that is needed the fields, null where nothing stands. */
+async function read_table(file, needed) {
+  if (!["csv", "tsv", "jsonl", "ndjson"].includes(ending(file))) throw Error("This file is no table that can be read here. It must end in .csv, .tsv or .jsonl.")
+  if (file.size > MOST_BYTES) throw too_large(file)
+  const encoding = await encoding_of(file)
+  try { return {...await read_as(file, needed, encoding), notices: []} } catch (error) {
+    if (!(error instanceof TypeError) || encoding !== "utf-8" || file.name.endsWith(".gz")) throw error
+  }
+  return {...await read_as(file, needed, "windows-1252"), notices: [file.name + ": this is not UTF-8; it is read as Windows-1252 (Western European)."]}
+}
+const read_as = (file, ...how) => (ending(file).endsWith("sv") ? read_csv : read_json)(file, ...how)
+const require_columns = (file, names, needed) => {
+  const missing = needed.filter(name => !names.includes(name))
+  if (missing.length) {
+    const shown = names.slice(0, 20).map(name => JSON.stringify(name)).join(", ") + (names.length > 20 ? ", …" : "")
+    throw Error(`${file.name}: there is no column ${missing.map(name => JSON.stringify(name)).join(", nor ")}, which the model needs. The columns are: ${shown}.`)
+  }
+}
+async function read_csv(file, needed, encoding) {
+  let head = [], separator, names, places, rows = 0
+  const columns = Object.fromEntries(needed.map(name => [name, []]))
+  const begin = () => {
+    while (head.length && !head[0].trim()) head.shift()
+    if (!head.length) throw Error(file.name + ": this file is empty.")
+    separator = separator_of(head.slice(0, HEAD_LINES))
+    names = fields_of(head.shift(), separator)
+    const twice = names.find((name, i) => names.indexOf(name) < i)
+    if (twice !== undefined) throw Error(`${file.name}: two columns are called ${JSON.stringify(twice)}. Give every column a name of its own.`)
+    require_columns(file, names, needed)
+    places = needed.map(name => [columns[name], names.indexOf(name)])
+    const lines = head
+    head = null
+    add(lines)
+  }
+  const add = lines => {
+    for (const line of lines) {
+      const fields = fields_of(line, separator)
+      if (fields.length > names.length) throw Error(`${file.name}, data row ${rows + 1}: this line has more fields than the header has columns. Quote fields that hold the separator.`)
+      for (const [column, place] of places) column.push(fields[place]?.trim() || null)
+      rows++
+    }
+  }
+  await records(file, encoding, true, lines => {
+    if (!head) return add(lines)
+    head.push(...lines)
+    if (head.length > HEAD_LINES + 10) begin()
+  })
+  if (head) begin()
+  if (!rows) throw Error(file.name + ": this table has no rows.")
+  return {encoding, separator, names, columns, rows}
+}
+async function read_json(file, needed, encoding) {
+  const columns = Object.fromEntries(needed.map(name => [name, []])), names = new Set()
+  let rows = 0
+  await records(file, encoding, false, lines => {
+    for (const line of lines) {
+      if (!line.trim()) continue
+      let entry
+      try { entry = JSON.parse(line) } catch { }
+      if (typeof entry !== "object" || !entry || Array.isArray(entry)) throw Error(`${file.name}, line ${rows + 1}: this is no JSON object; there must be one on each line.`)
+      Object.keys(entry).forEach(name => names.add(name))
+      for (const name of needed) {
+        const field = entry[name] ?? null
+        if (typeof field === "object" && field) throw Error(`${file.name}, line ${rows + 1}: ${JSON.stringify(name)} is a list or an object; this page reads a row per line.`)
+        columns[name].push(typeof field === "string" ? field.trim() || null : typeof field === "boolean" ? String(field) : field)
+      }
+      rows++
+    }
+  })
+  if (!rows) throw Error(file.name + ": this table has no rows.")
+  require_columns(file, [...names], needed)
+  return {encoding, separator: null, names: [...names], columns, rows}
+}
+
+/* ---- what fields of text mean: bothways.data.fields */
+const PLAIN = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/, LONE = /^[+-]?[1-9]\d{0,2}(?:\.\d{3})*$/
+const ADDRESS = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$/
+const plain = text => typeof text === "number" ? text : PLAIN.test(text) ? +text : NaN
+/* The numbers of fields, NaN where one is missing; null if a field is none. */
+function converted(fields, convert) {
+  const out = new Float64Array(fields.length)
+  for (let i = 0; i < fields.length; i++) {
+    if (fields[i] === null) { out[i] = NaN; continue }
+    out[i] = convert(fields[i])
+    if (!Number.isFinite(out[i])) return null
+  }
+  return out
+}
+function separated(fields, sign) {
+  const found = new Map(), unit_of = text => text.replace(/[^$€£¥%]/g, "")
+  for (const text of fields) if (text !== null && unit_of(String(text))) found.set(unit_of(text), (found.get(unit_of(text)) || 0) + 1)
+  const most = Math.max(0, ...found.values()), unit = most ? [...found.keys()].filter(key => found.get(key) === most).sort()[0] : ""
+  const thousands = "'’ \u00a0\u202f" + (sign === "," ? "." : ",")
+  const fits = RegExp(`^[+-]?(?:[1-9]\\d{0,2}(?:[${thousands}]\\d{3})+|\\d*)(?:[${sign}]\\d*)?(?:[eE][+-]?\\d+)?$`), apart = RegExp(`[${thousands}]`, "g")
+  return converted(fields, text => {
+    text = String(text)
+    if (unit_of(text) !== unit) return NaN
+    if (unit) text = text.replace(/^[$€£¥]\s*|\s*[$€£¥%]$/, "")
+    return fits.test(text) && !ADDRESS.test(text) ? plain(text.replace(apart, "").replace(",", ".")) : NaN
+  })
+}
+const CLOCK = "(?<hour>\\d{1,2}):(?<minute>\\d{2})(?::(?<second>\\d{2})(?:[.,](?<fraction>\\d+))?)?(?: ?(?<half>[AaPp])\\.?[Mm]\\.?)?"
+const TIME = RegExp(`^${CLOCK}$`)
+const DATE = RegExp(`^(?<a>\\d{1,4})[-/. ](?<b>\\d{1,2}|[A-Za-z]{3,9})[-/. ](?<c>\\d{1,4})(?:(?:T|,? )${CLOCK})?(?: ?(?<zone>Z|UTC|[+-]\\d{2}:?\\d{2}))?$`)
+const MONTHS = "janfebmaraprmayjunjulaugsepoctnovdec"
+function seconds_of({hour = "0", minute = "0", second = "0", fraction = "", half}) {
+  const hours = half ? +hour % 12 + (half.toLowerCase() === "p" ? 12 : 0) : +hour
+  return hours < 24 && +minute < 60 && +second < 60 ? hours * 3600 + minute * 60 + +second + +("0." + fraction.slice(0, 6)) : NaN
+}
+const dates = order => text => {
+  const parts = DATE.exec(text)?.groups
+  if (!parts) return NaN
+  let [year, month, day] = [...order].map(name => parts[name])
+  const named = MONTHS.indexOf(month.slice(0, 3).toLowerCase())
+  month = /\d/.test(month) ? +month : named % 3 ? NaN : named / 3 + 1
+  if (order !== "abc" && year.length === 2) year = (+year < 70 ? "20" : "19") + year
+  const at = Date.UTC(year, month - 1, day)
+  if (year.length !== 4 || new Date(at).getUTCMonth() !== month - 1) return NaN
+  const zone = /([+-])(\d\d):?(\d\d)/.exec(parts.zone || "")
+  return at / 1000 + seconds_of(parts) - (zone ? (zone[1] === "-" ? -60 : 60) * (zone[2] * 60 + +zone[3]) : 0)
+}
+const time_of_day = text => { const parts = TIME.exec(text)?.groups; return parts ? seconds_of(parts) : NaN }
+
+/* The ways to read the fields of a column, {name: values}; none for text. */
+function ways_of(fields) {
+  const rest = converted(fields, plain) ? fields : fields.map(text => MISSING.has(String(text).toLowerCase()) ? null : text)
+  const numbers = converted(rest, plain), texts = rest.filter(text => typeof text === "string")
+  const thousands = numbers && texts.some(text => /[.eE]/.test(text)) && texts.slice(0, 100).every(text => LONE.test(text))
+  if (numbers && !thousands) return {point: numbers}
+  const point = numbers || separated(rest, "."), comma = separated(rest, ",")
+  if (point || comma) return {...point && {point}, ...comma && {comma}}
+  const truth = converted(rest, text => ({true: 1, false: 0})[String(text).toLowerCase()] ?? NaN)
+  if (truth) return {truth}
+  const times = converted(rest, dates("abc")) || converted(rest, time_of_day)
+  if (times) return {times}
+  const day = converted(rest, dates("cba")), month = converted(rest, dates("cab"))
+  return {...day && {"day-first": day}, ...month && {"month-first": month}}
+}
+const OPTIONS = {point: "decimal", comma: "decimal", "day-first": "dates", "month-first": "dates"}
+/* The values of columns by name. Where one can be read in two ways, the others decide, then how the table was read that the
+   model learned from. */
+function typed(fields, reading) {
+  const ways = {}, shown = {decimal: new Set(), dates: new Set()}
+  for (const name in fields) {
+    const own = ways[name] = ways_of(fields[name]), [only, other] = Object.keys(own)
+    if (only in OPTIONS && !other && (only !== "point" || fields[name].some(text => /[.,]/.test(text)))) shown[OPTIONS[only]].add(only)
+  }
+  return Object.fromEntries(Object.entries(ways).map(([name, own]) => {
+    const names = Object.keys(own), option = OPTIONS[names[0]]
+    const choice = names.length > 1 && shown[option].size === 1 ? [...shown[option]][0] : reading[option]
+    const way = own[choice] ? choice : names[0]
+    return [name, {way, values: own[way]}]
+  }))
+}
+/* ---- sequences */
+/* {numbers, texts, order: arrays by rows, rows: Int32Array, offsets, names, notices} */
+async function read_sequences(file, model) {
+  const {sequence, order, reading} = model, needed = [...new Set([sequence, order, ...model.features].filter(name => name !== null))]
+  const table = await read_table(file, needed), {columns, notices} = table, place = row => `${file.name}, data row ${row + 1} (the first is 1)`
+  if (reading.missing.length) {
+    const words = new Set(reading.missing)
+    for (const name of needed) columns[name] = columns[name].map(text => words.has(text) ? null : text)
+  }
+  for (const name of [sequence, order]) {
+    const empty = name === null ? -1 : columns[name].indexOf(null)
+    if (empty >= 0) throw Error(`${place(empty)}: the column ${JSON.stringify(name)} is empty.`)
+  }
+  const texts = new Set(model.texts.map(each => each.name))
+  const read = typed(Object.fromEntries(needed.filter(name => !texts.has(name)).map(name => [name, columns[name]])), reading)
+  const numbers = {}
+  for (const {name, filled} of model.numbers) {
+    const {way, values} = read[name]
+    if (!["point", "comma", "truth"].includes(way)) {
+      const row = columns[name].findIndex(text => text !== null && !MISSING.has(String(text).toLowerCase()) && plain(text) !== plain(text))
+      throw Error(`${place(row)}: the column ${JSON.stringify(name)} must hold numbers; here stands ${JSON.stringify(columns[name][row])}.`)
+    }
+    numbers[name] = values
+    for (let row = 0; row < table.rows; row++) {
+      const x = numbers[name][row]
+      if (x !== x && !filled) throw Error(`${place(row)}: the column ${JSON.stringify(name)} is empty. The model learned from a table in which it never was; fill it, or remove such rows.`)
+      if (x === x && !Number.isFinite(Math.fround(x))) throw Error(`${place(row)}: the column ${JSON.stringify(name)} holds ${x}, which is too large.`)
+    }
+  }
+  for (const {name, values} of model.texts) {
+    const known = values && new Set(values), strange = new Map()
+    for (let row = 0; row < table.rows; row++) {
+      const text = columns[name][row] = columns[name][row] === null ? "" : String(columns[name][row])
+      if (known && text !== "" && !known.has(text)) strange.set(text, (strange.get(text) || 0) + 1)
+    }
+    const total = [...strange.values()].reduce((a, b) => a + b, 0)
+    if (total) notices.push(`Column ${JSON.stringify(name)}: ${count(total, "row")} with values that training never saw (${[...strange.keys()].slice(0, 3).join(", ")}); they are read as unknown.`)
+  }
+  const by = order === null ? null : read[order].values ?? columns[order]
+  if (model.gaps && by === columns[order]) throw Error(`${place(0)}: the column ${JSON.stringify(order)} must hold ${model.gaps}; here stands ${JSON.stringify(columns[order][0])}.`)
+  const ids = sequence === null ? null : read[sequence]?.values ?? columns[sequence]
+  const grouped = group(file, table.rows, ids, by, order, notices)
+  return {...grouped, table, numbers, order: by, columns, notices, name_of: i => sequence === null ? "" : String(columns[sequence][grouped.rows[grouped.offsets[i]]])}
+}
+function group(file, size, ids, by, order, notices) {
+  const rows = Int32Array.from({length: size}, (_, i) => i), same = (a, b) => !ids || ids[a] === ids[b]
+  const offsets_of = () => { const out = [0]; for (let i = 1; i < size; i++) if (!same(rows[i], rows[i - 1])) out.push(i); return [...out, size] }
+  const compare = (x, y) => x < y ? -1 : x > y ? 1 : 0
+  let offsets = offsets_of(), stands = !ids || new Set(offsets.slice(0, -1).map(i => ids[i])).size === offsets.length - 1
+  for (let i = 1; by && stands && i < size; i++) stands = !same(i, i - 1) || by[i] >= by[i - 1]
+  if (!stands) {
+    const sort = ties => rows.sort((a, b) => (ids ? compare(ids[a], ids[b]) : 0) || (by ? compare(by[a], by[b]) : 0) || ties * (a - b))
+    let falls = !!by
+    if (by) {
+      rows.sort((a, b) => (ids ? compare(ids[a], ids[b]) : 0) || a - b)
+      for (let i = 1; falls && i < size; i++) falls = !same(rows[i], rows[i - 1]) || by[rows[i]] <= by[rows[i - 1]]
+    }
+    sort(falls ? -1 : 1)
+    offsets = offsets_of()
+    let displaced = 0
+    for (let i = 1; i < size; i++) displaced += same(rows[i], rows[i - 1]) && rows[i] < rows[i - 1]
+    if (by && displaced) notices.push(`${file.name}: the rows are not in the order of ${JSON.stringify(order)} (${displaced.toLocaleString("en")} of ${size.toLocaleString("en")} stand after a later one); they are sorted.`)
+  }
+  for (let i = 1; i < offsets.length; i++) if (offsets[i] - offsets[i - 1] > MOST_STEPS) {
+    throw Error(`${file.name}: a sequence has ${count(offsets[i] - offsets[i - 1], "step")}; this page takes up to ${MOST_STEPS.toLocaleString("en")}. Cut the table into pieces, or label it with "bothways predict".`)
+  }
+  return {rows, offsets}
+}
+
+/* The file again, each record with a label and its probability: a Blob. */
+async function labeled(file, table, classes, codes, probabilities) {
+  const parts = [], {separator} = table
+  for (const name of ["predicted", "probability"]) if (table.names.includes(name)) throw Error(`There is a column ${JSON.stringify(name)} already, which the predictions would take. Rename it.`)
+  const written = classes.map(label => {
+    const text = String(label)
+    return separator === null ? JSON.stringify(label) : text.includes(separator) || /["\n\r]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text
+  })
+  const short = p => { for (let digits = 6; ; digits++) { const text = +p.toPrecision(digits); if (digits > 8 || Math.fround(text) === p) return text } }
+  let row = separator === null ? 0 : -1
+  await records(file, table.encoding, separator !== null, lines => {
+    const out = []
+    for (let line of lines) {
+      if (line.endsWith("\r")) line = line.slice(0, -1)
+      if (row < 0) {
+        if (!line.trim()) continue
+        out.push(line + separator + "predicted" + separator + "probability")
+      } else if (separator === null) {
+        if (!line.trim()) continue
+        out.push(`${line.trimEnd().slice(0, -1).trimEnd()},"predicted":${written[codes[row]]},"probability":${short(probabilities[row])}}`)
+      } else {
+        const fields = fields_of(line, separator).length
+        out.push(line + separator.repeat(table.names.length - fields + 1) + written[codes[row]] + separator + short(probabilities[row]))
+      }
+      row++
+    }
+    parts.push(out.join("\n") + "\n")
+  })
+  return new Blob(parts, {type: "text/plain"})
+}

@@ -1,0 +1,304 @@
+"""A page that needs no server, opened from disk in a headless Chromium: the labels of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from bothways import jobs, store
+from bothways.baselines import OneStep, Trees
+from bothways.data import Columns
+from bothways.data.encoding import Category, Encoding, Number
+from bothways.errors import InputError
+from bothways.network import Network
+from bothways.page import write_page
+from bothways.patterns import ConvolutionPatterns, NGramPatterns
+from bothways.runtime import BaselineMember, Member, Model
+from bothways.sequences import Sequences
+from bothways.settings import Reading
+from tolerances import EXPORTED
+
+if not files("bothways.page").joinpath("engine.wasm").is_file():
+    pytest.skip("The engine for pages is not compiled.", allow_module_level=True)
+
+NUMBERS = (Number("size", 0.25, flagged=True), Number("rate", 0.5))
+CATEGORIES = (Category("kind", ("tcp", None, "7")), Category("host", ("Åse", "b")))
+TAGS = ("B-x", "I-x", "O")
+
+
+def member(seed: int = 0, per: str = "step", share: float = 1.0, classes: int = 3, **more: Any) -> Member:
+    """A network with weights at random that reads the columns of `model`."""
+    network = Network(features=6, categories=(4, 3), embedding=3, units=5, per=per, classes=classes, **more)
+    random = np.random.default_rng(seed)
+    weights = {name: 0.5 * random.normal(size=shape) for name, shape in network.weight_shapes().items()}
+    weights["input/scale"] = np.abs(weights["input/scale"]) + 0.5
+    return Member(network, {name: array.astype(np.float32) for name, array in weights.items()}, share)
+
+
+def model(
+    *members: Member | BaselineMember,
+    classes: tuple[Any, ...] = ("calm", "odd", "worm"),
+    gaps: str = "times",
+    **how: Any,
+) -> Model:
+    """A model of a table with numbers, categories, times and gaps among them."""
+    first = members[0]
+    assert isinstance(first, Member)
+    names = ("size", "rate", "kind", "host")
+    encoding = Encoding(NUMBERS, CATEGORIES, gaps)
+    columns = Columns(
+        "label", names, "flow", "at", categories=("kind", "host"), per=first.network.per, encoding=encoding
+    )
+    return Model(list(members), classes, columns, **how)
+
+
+def frame(seed: int = 1) -> pl.DataFrame:
+    """Sequences of several lengths; rows out of order, missing and unknown values."""
+    random, lengths = np.random.default_rng(seed), [9, 1, 30, 4]
+    rows = sum(lengths)
+    size = random.normal(size=rows).round(3)
+    found = pl.DataFrame(
+        {
+            "flow": np.repeat(["d", "a", "b, c", "e"], lengths),
+            "at": np.sort(random.integers(0, 10**6, rows)),
+            "size": pl.Series(np.where(random.random(rows) < 0.2, np.nan, size)).fill_nan(None),
+            "rate": random.normal(size=rows).round(3),
+            "kind": random.choice(np.array(["tcp", "7", "udp", None]), rows).tolist(),
+            "host": random.choice(["Åse", "b", ""], rows),
+        }
+    )
+    when = pl.from_epoch(found["at"] + 1_700_000_000, "s").dt.strftime("%Y-%m-%d %H:%M:%S")
+    return found.with_columns(when.alias("at"))
+
+
+@pytest.fixture
+def opened(browser: Any, tmp_path: Path) -> Any:
+    """Opens the page of a model in a window; no request may leave it, and nothing may go wrong."""
+    pages, faults = [], list[str]()
+
+    def begin(model: Model, width: int = 1280, scheme: str = "light", change: Callable[[str], str] = str) -> Any:
+        store.save(model, tmp_path / "flows.bothways")
+        path = write_page(model, tmp_path / "flows.html", "flows")
+        path.write_text(change(path.read_text()))
+        page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+        page.on("request", lambda asked: faults.append(asked.url) if asked.url.startswith("http") else None)
+        page.goto(path.as_uri())
+        pages.append(page)
+        return page
+
+    yield begin
+    for page in pages:
+        page.close()
+    assert faults == []
+
+
+def dropped(page: Any, table: Path) -> None:
+    page.wait_for_selector("#does:not(:empty)")
+    page.set_input_files("#file", table)
+    page.wait_for_selector("#results:not([hidden]), #said.wrong")
+
+
+def check(page: Any, table: Path, tmp_path: Path, read: Callable[[Path], pl.DataFrame] = pl.read_csv) -> None:
+    """The table from the page is that of `bothways predict`."""
+    dropped(page, table)
+    assert page.get_attribute("#said", "class") != "wrong", page.inner_text("#said")
+    with page.expect_download() as download:
+        page.click("#save")
+    download.value.save_as(tmp_path / f"page{table.suffix}")
+    jobs.predict(tmp_path / "flows.bothways", table, tmp_path / f"command{table.suffix}", say=list[str]().append)
+    ours, theirs = read(tmp_path / f"page{table.suffix}"), read(tmp_path / f"command{table.suffix}")
+    assert ours.drop("probability").equals(theirs.drop("probability"))
+    far = ours["probability"].cast(pl.Float64) - theirs["probability"].cast(pl.Float64)
+    assert far.abs().max() < EXPORTED  # type: ignore[operator]
+
+
+def simple(kind: Any, per: str = "step") -> BaselineMember:
+    """A simple model that learned from what the networks read."""
+    random = np.random.default_rng(2)
+    lengths = random.integers(1, 20, 100)
+    values = random.normal(size=(lengths.sum(), 6)).astype(np.float32)
+    values[:, 4] = random.integers(0, 4, len(values))
+    values[:, 5] = random.integers(0, 3, len(values))
+    labels = random.integers(0, 3, len(lengths) if per == "sequence" else len(values))
+    found = kind.fit(Sequences(values, lengths, labels, per=per), 3, (4, 3), seed=0)
+    assert found is not None
+    return BaselineMember(found, 2.0)
+
+
+NETWORKS: dict[str, Callable[[], Model]] = {
+    "lstm": lambda: model(member()),
+    "gru, two layers": lambda: model(member(cell="gru", depth=2, merge_mode="mul")),
+    "gru, reset before": lambda: model(member(cell="gru_reset_before", levels="centered")),
+    "rnn, relu": lambda: model(member(cell="rnn_relu", direction="backward", levels="both", changes=2)),
+    "forward, late": lambda: model(member(direction="forward", lookahead=3, levels="both", changes=1)),
+    "convolution": lambda: model(member(conv_window=5, conv_stride=2)),
+    "standard": lambda: model(member(encoding="standard", merge_mode="sum"), gaps="times"),
+    "crf": lambda: model(member(head="crf"), temperature=0.7),
+    "tags": lambda: model(member(), classes=TAGS, threshold=0.4),
+    "two classes": lambda: model(member(classes=2), classes=(False, True), threshold=0.5),
+    "sequences": lambda: model(member(per="sequence")),
+    "pools": lambda: model(member(per="sequence", pooling="mean_max", conv_window=3)),
+    "trees": lambda: model(member(), simple(Trees)),
+    "regression": lambda: model(member(), simple(OneStep)),
+    "trees of sequences": lambda: model(member(per="sequence"), simple(Trees, "sequence")),
+    "random convolutions": lambda: model(member(per="sequence"), simple(ConvolutionPatterns, "sequence")),
+    "n-grams": lambda: model(member(per="sequence"), simple(NGramPatterns, "sequence")),
+    "average": lambda: model(member(), member(1, share=0.5, cell="gru"), member(2, share=2.0), temperature=1.4),
+}
+
+
+@pytest.mark.every_case
+@pytest.mark.parametrize("name", NETWORKS)
+def test_models(name: str, opened: Any, tmp_path: Path) -> None:
+    frame().write_csv(tmp_path / "table.csv")
+    check(opened(NETWORKS[name]()), tmp_path / "table.csv", tmp_path)
+
+
+HEADER = "flow,at,size,rate,kind,host\n"
+
+
+def written(table: Path, text: str, encoding: str = "utf-8") -> Path:
+    table.write_bytes(text.encode(encoding))
+    return table
+
+
+TEXT = "flow;at;size;rate;kind;host\n"
+LINES = [
+    "a;03.01.2024;1,5;?;tcp;b",
+    'a;01.01.2024;"1.200,5";0,5;7;"Å;se"',
+    'b;13.01.2024 06:30;-3;1e-2;"t ""x""";Åse',
+    "b;14.01.2024;;2;;b",
+]
+
+
+@pytest.mark.every_case
+@pytest.mark.parametrize(
+    ("name", "text", "encoding"),
+    [
+        ("a.csv", TEXT + "\n".join(LINES), "utf-8-sig"),
+        ("b.csv", (TEXT + "\n".join(LINES) + "\n").replace("\n", "\r\n"), "cp1252"),
+        ("c.csv", TEXT + "\n".join(LINES), "utf-16"),
+        ("d.tsv", (TEXT + "\n".join([*LINES[:1], *LINES[3:]])).replace(";", "\t"), "utf-8"),
+    ],
+)
+def test_fields_of_every_kind(name: str, text: str, encoding: str, opened: Any, tmp_path: Path) -> None:
+    """Separators, quotes, decimal commas, dates and encodings are read as the command reads them."""
+    seen = model(member())
+    dates = replace(seen.columns, reading=Reading(dates="day-first"))  # type: ignore[type-var]
+    page = opened(Model(seen.members, seen.classes, dates))
+    dropped(page, written(tmp_path / name, text, encoding))
+    assert page.get_attribute("#said", "class") != "wrong", page.inner_text("#said")
+    with page.expect_download() as download:
+        page.click("#save")
+    jobs.predict(tmp_path / "flows.bothways", tmp_path / name, tmp_path / "command.parquet", say=list[str]().append)
+    theirs = pl.read_parquet(tmp_path / "command.parquet")
+    separator = "\t" if name.endswith("tsv") else ";"
+    content = download.value.path().read_text("utf-8-sig")
+    ours = pl.read_csv(content.encode(), separator=separator)
+    assert ours["predicted"].to_list() == theirs["predicted"].to_list()
+    assert np.abs(ours["probability"].to_numpy() - theirs["probability"].to_numpy()).max() < EXPORTED
+    assert ours["host"].to_list() == theirs["host"].to_list()
+
+
+def test_json_lines_and_rows_that_do_not_stand_together(opened: Any, tmp_path: Path) -> None:
+    mixed = frame().sample(fraction=1, shuffle=True, seed=0)
+    mixed.write_ndjson(tmp_path / "table.jsonl")
+
+    def read(path: Path) -> pl.DataFrame:  # the command writes text that is empty as null
+        return pl.read_ndjson(path).with_columns(pl.col("host").replace("", None))
+
+    check(opened(model(member())), tmp_path / "table.jsonl", tmp_path, read)
+
+
+@pytest.mark.every_case
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_what_it_shows(width: int, scheme: str, opened: Any, tmp_path: Path) -> None:
+    page = opened(model(member(classes=2), classes=("calm", "scan")), width, scheme)
+    frame().write_csv(tmp_path / "table.csv")
+    dropped(page, tmp_path / "table.csv")
+    assert "4 sequences, 44 steps. Alarms: " in page.inner_text("#counts")
+    assert "stays on this machine" in page.inner_text("#keeps")
+    assert not page.is_visible("#live-part")
+    assert not page.is_visible("#programs")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.locator("#threshold").fill("0")
+    assert "Alarms: 44 steps (100 %)" in page.inner_text("#counts")
+    with page.expect_download() as download:
+        page.click("#save")
+    assert download.value.suggested_filename == "table labeled.csv"
+    found = pl.read_csv(download.value.path())["predicted"].unique().to_list()
+    assert found == [["calm", "scan"][page.evaluate("card.positive")]]
+
+
+@pytest.mark.every_case
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("t.csv", "flow,at,size,rate,host\na,1,2,3,b\n", 'there is no column "kind", which the model needs.'),
+        ("t.csv", HEADER + "a,1,2,3,4,b\na,2,x,3,4,b\n", 'data row 2 (the first is 1): the column "size" must hold'),
+        ("t.csv", HEADER + "a,1,2,3,4,b\na,1,2,3,4,b,7\n", "more fields than the header"),
+        ("t.csv", HEADER, "this table has no rows"),
+        ("t.csv", "", "this file is empty"),
+        ("t.csv", HEADER + "a,,2,3,4,b\n", 'the column "at" is empty'),
+        ("t.csv", HEADER + "a,soon,2,3,4,b\n", 'the column "at" must hold times'),
+        ("t.csv", HEADER + 'a,1,2,3,4,"b\n', "a quote is not closed"),
+        ("t.csv", HEADER + "a,1,\0,3,4,b\n", "bytes that are no text"),
+        ("t.jsonl", '{"flow": 1}\n[1]\n', "line 2: this is no JSON object"),
+        ("t.parquet", "x", "must end in .csv"),
+    ],
+)  # fmt: skip
+def test_tables_that_cannot_be_labeled(name: str, text: str, message: str, opened: Any, tmp_path: Path) -> None:
+    page = opened(model(member()))
+    dropped(page, written(tmp_path / name, text))
+    assert message in page.inner_text("#said.wrong")
+    frame().write_csv(tmp_path / "good.csv")
+    dropped(page, tmp_path / "good.csv")
+    page.wait_for_selector("#results:not([hidden])")
+
+
+def test_a_table_of_500_mb(opened: Any, tmp_path: Path) -> None:
+    page, large = opened(model(member())), tmp_path / "large.csv"
+    with large.open("wb") as file:
+        file.truncate(500_000_000)
+    dropped(page, large)
+    assert "larger than 200 MB, the most that this page reads" in page.inner_text("#said.wrong")
+
+
+@pytest.mark.every_case
+@pytest.mark.parametrize("part", ["weights", "wasm"])
+def test_a_damaged_page(part: str, opened: Any) -> None:
+    def change(text: str) -> str:
+        place = text.index(f'<script id="{part}"') + 200
+        return text[:place] + text[place + 40 :]
+
+    page = opened(model(member()), change=change)
+    page.wait_for_selector("#said.wrong")
+    assert "This page is damaged" in page.inner_text("#said")
+
+
+def test_what_is_no_model_of_a_table(tmp_path: Path) -> None:
+    bare = Model([member()], ("a", "b", "c"))
+    with pytest.raises(InputError, match=r"some: this model was trained on arrays"):
+        write_page(bare, tmp_path / "some.html", "some")
+    with pytest.raises(InputError, match=r"must end in \.html"):
+        write_page(model(member()), tmp_path / "some.txt", "some")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from bothways.cli import main
+
+    store.save(model(member()), tmp_path / "some.bothways")
+    with pytest.raises(SystemExit, match="0"):
+        main(["page", str(tmp_path / "some.bothways"), "-o", str(tmp_path / "some.html")])
+    assert "some.html" in capsys.readouterr().out
+    assert (tmp_path / "some.html").stat().st_size < 400_000
