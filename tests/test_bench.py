@@ -436,7 +436,12 @@ BIG = ("server", "streams", "threads", "words")
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted(BENCHMARKS.glob("*.py"))])
 def test_every_study_is_tested(name: str) -> None:
-    assert name in {*STUDIES, *ON_TABLES, *BIG, "accuracy", "cluster", "study", "training"}
+    assert name in {*STUDIES, *ON_TABLES, *BIG, "accuracy", "cluster", "study", "tables", "training"}
+
+
+def test_the_tables_are_those_of_the_results() -> None:
+    done = subprocess.run([sys.executable, BENCHMARKS / "tables.py", "--check"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_study_of_a_cluster_says_what_it_needs() -> None:
