@@ -78,7 +78,8 @@ class Inspection:
 
     def to_json(self) -> dict[str, Any]:
         """The shape that `bothways info --json` prints for a Keras file."""
-        shape = {name: getattr(self, name) for name in ("model", "kind", "parameters", "backend", "native", "how")}
+        names = ("model", "kind", "parameters", "backend", "recurrent", "native", "how")
+        shape = {name: getattr(self, name) for name in names}
         return shape | {"recurrent": len(self.recurrent), "layers": [layer._asdict() for layer in self.layers]}
 
 
