@@ -419,11 +419,12 @@ STUDIES = {
     "fit": {"backend", "ratios", "disturbed", "other_work"},
     "growth": {"other_work"},
     "lengths": {"mode", "ratios", "disturbed", "other_work"},
+    "targets": {"what", "value", "target", "met", "disturbed", "other_work"},
     "torch_modules": {"form", "mode", "ratio", "disturbed", "other_work"},
 }
 
 
-LONG = ("cells", "compare", "epochs", "fit", "growth")
+LONG = ("cells", "compare", "epochs", "fit", "growth", "targets")
 """Studies that take long even when they are quick: most of them compile models of stock Keras."""
 
 
