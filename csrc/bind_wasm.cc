@@ -9,7 +9,7 @@
 namespace bothways {
 namespace {
 constexpr int kLanes = 4;
-constexpr int kTileRows = 6;
+constexpr int kTileRows = 2;
 }  // namespace
 }  // namespace bothways
 

@@ -71,7 +71,7 @@ def write_page(model: Model, path: str | os.PathLike[str], name: str) -> Path:
     packed = {
         "wasm": _packed(page.joinpath(ENGINE).read_bytes()),
         "weights": _packed(_described(model, table_columns(model, name), name)),
-        "worker": "\n".join(["'use strict'", *(page.joinpath(each).read_text() for each in SCRIPTS)]),
+        "worker": _packed("\n".join(["'use strict'", *(page.joinpath(each).read_text() for each in SCRIPTS)]).encode()),
     }
     head, _, rest = page.joinpath("page.html").read_text().partition("<script>")
     _, _, rest = rest.partition("</script>")

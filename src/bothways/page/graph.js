@@ -83,6 +83,7 @@ function reduce(v, axes, keep, start, join) {
   return value(out, shape)
 }
 function concat(values, axis) {
+  if (values.length === 1) return values[0]
   values = values.map(dense)
   axis = axis_of(axis, values[0].s.length)
   const [before, , after] = around(values[0], axis), size = values.reduce((sum, v) => sum + v.s[axis], 0)

@@ -3,27 +3,19 @@ const MOST_FIELDS = 2e6, BATCH_STEPS = 1 << 16
 let model, last = null
 const progress = text => postMessage({progress: text})
 
-async function unpacked(text) {
-  const bytes = Uint8Array.from(atob(text), letter => letter.charCodeAt(0))
-  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer()
-}
 /* The model: a length, so many bytes of JSON, and arrays. */
-async function begin(engine, packed_model) {
-  try {
-    const bytes = await unpacked(packed_model), size = new DataView(bytes).getUint32(0, true)
-    model = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 4, size)))
-    wasm = (await WebAssembly.instantiate(await unpacked(engine))).instance.exports
-    const constants = Object.create(null)
-    let at = 4 + size
-    for (const [name, type, shape] of model.constants) {
-      at += -at & 7
-      constants[name] = value(new TYPES[type](bytes, at, product(shape)), shape)
-      at += constants[name].d.byteLength
-    }
-    model.constants = constants
-  } catch (error) {
-    throw Error("This page is damaged: it was cut short or changed on its way. Get it again. (" + error.message + ")")
+async function begin(engine, bytes) {
+  const size = new DataView(bytes).getUint32(0, true)
+  model = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 4, size)))
+  wasm = (await WebAssembly.instantiate(engine)).instance.exports
+  const constants = Object.create(null)
+  let at = 4 + size
+  for (const [name, type, shape] of model.constants) {
+    at += -at & 7
+    constants[name] = value(new TYPES[type](bytes, at, product(shape)), shape)
+    at += constants[name].d.byteLength
   }
+  model.constants = constants
   forget(model.graph.nodes, model.graph.outputs)
 }
 /* Notes for each node the values that no later one reads. */
