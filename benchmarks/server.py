@@ -5,9 +5,10 @@
     python benchmarks/server.py --malformed 100000       # wrong requests of all kinds
 
 The model has the defaults of `bothways train`: 4 features, 32 units both ways; its weights are random. The request is
-one sequence of 10 steps in JSON, from 16 connections. FastAPI runs the same model by `Model.predict_proba`, in the
-plainest program, once in its threads (`def`) and once on its loop (`async def`); the better one counts. Servers take
-turns, in processes of their own. It needs `pip install '.[serve]' fastapi uvicorn httptools`.
+one sequence of 10 steps in JSON, with other numbers each time, from 16 connections. FastAPI runs the same model by
+`Model.predict_proba`, in the plainest program, once in its threads (`def`) and once on its loop (`async def`); the
+better one counts. Servers take turns, in processes of their own. It needs
+`pip install '.[serve]' fastapi uvicorn httptools`.
 """
 
 from __future__ import annotations
@@ -27,8 +28,11 @@ import time
 import urllib.request
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +45,7 @@ from bothways.network import Network
 from bothways.runtime import Member, Model
 
 CONNECTIONS = 16
+AT_ONCE = 32  # wrong requests, most of whose time is waiting
 INFER = "/v2/models/short/infer"
 
 FASTAPI = """
@@ -116,18 +121,18 @@ def compared(path: Path, seconds: float, rounds: int) -> dict[str, Any]:
     Beside them what a request costs the server, and the client, of a processor: such times hardly depend on what else
     the machine does.
     """
-    short, large, steps = short_request(), *large_request()
+    short, (large, steps) = short_requests(), large_request()
     found: dict[str, list[float]] = {}
     with serving(path) as ours, fastapi(path, "def") as threads, fastapi(path, "async def") as loop:
         for _ in range(rounds):
-            for name, server, request, connections in (
+            for name, server, requests, connections in (
                 ("bothways", ours, short, CONNECTIONS),
                 ("FastAPI, def", threads, short, CONNECTIONS),
                 ("FastAPI, async def", loop, short, CONNECTIONS),
-                ("bytes", ours, large, 4),
+                ("bytes", ours, [large], 4),
             ):
                 worked, waited = server.worked(), time.process_time()
-                rate, delays = loaded(server.port, request, connections, seconds)
+                rate, delays = loaded(server.port, requests, connections, seconds)
                 for what, value in (
                     ("requests/s", rate),
                     ("µs of a processor", (server.worked() - worked) / len(delays) * 1e6),
@@ -149,9 +154,9 @@ def compared(path: Path, seconds: float, rounds: int) -> dict[str, Any]:
 
 def steady(path: Path, rate: int, seconds: float) -> dict[str, Any]:
     """Delays of a load that does not wait for answers: each counts from when its request was due."""
-    request, delays, wrong = short_request(), list[float](), 0
+    requests, delays, wrong = short_requests(), list[float](), 0
     with serving(path) as server:
-        loaded(server.port, request, CONNECTIONS, 2)  # warm
+        loaded(server.port, requests, CONNECTIONS, 2)  # warm
         before, worked = server.memory(), server.worked()
         poll, idle, due = select.epoll(), list[int](), dict[int, float]()
         sockets = {each.fileno(): each for each in (connected(server.port) for _ in range(64))}
@@ -165,7 +170,7 @@ def steady(path: Path, rate: int, seconds: float) -> dict[str, Any]:
             while idle and sent < total and start + sent / rate <= now:
                 number = idle.pop()
                 due[number] = start + sent / rate
-                sockets[number].send(request)
+                sockets[number].send(requests[sent % len(requests)])
                 sent += 1
             for number, _ in poll.poll(max(0.0, min(0.001, start + sent / rate - now))):
                 rests[number] += sockets[number].recv(65536)
@@ -191,27 +196,14 @@ def steady(path: Path, rate: int, seconds: float) -> dict[str, Any]:
 
 def malformed(path: Path, count: int) -> dict[str, Any]:
     """What wrong requests are answered, and whether the server is as it was afterwards."""
-    rng, statuses = random.Random(0), Counter[str]()
+    rng = random.Random(0)
     with serving(path, "--max-seconds", "2", "--max-body", "1") as server:
-        for _ in range(2):  # what the first ones need stays
-            for _ in range(500):
-                statuses[outcome(server.port, wrong_request(rng), rng)] += 1
+        statuses = outcomes(server.port, count // 5, rng)  # what the first ones need stays
         before, files = server.memory(), server.files()
-        slow: list[socket.socket] = []
-        for i in range(count - 1000):
-            statuses[outcome(server.port, wrong_request(rng), rng)] += 1
-            if i % 20 == 0:  # somebody who sends half of a request and then nothing
-                slow.append(connected(server.port))
-                slow[-1].send(short_request()[: rng.randrange(1, 400)])
-                while len(slow) > 50:
-                    slow.pop(0).close()
-        time.sleep(3)
-        for each in slow:
-            each.close()
-        time.sleep(1)
+        statuses += outcomes(server.port, count - count // 5, rng)
         assert server.process.poll() is None, "The server has ended."
         after, files_after = server.memory(), server.files()
-        _, delays = loaded(server.port, short_request(), CONNECTIONS, 2)
+        _, delays = loaded(server.port, short_requests(), CONNECTIONS, 2)
     return {
         **{f"answered {status}": n for status, n in sorted(statuses.items())},
         "failures (5xx but 503)": sum(n for status, n in statuses.items() if status[0] == "5" and status != "503"),
@@ -294,7 +286,8 @@ def wrong_request(rng: random.Random) -> bytes:
         headers.append(f"Inference-Header-Content-Length: {rng.choice([len(json.dumps(message)), 0, 10**30, -1, 'x'])}")
     body = rng.randbytes(rng.randrange(2000)) if kind == 4 else json.dumps(message).encode() + behind
     if kind == 8:  # compressed, but cut off, something else, or far larger than it looks
-        packed = zlib.compress(rng.choice([body, bytes(4 << 20)]), wbits=rng.choice([31, 15]))
+        wbits = rng.choice([31, 15])
+        packed = rng.choice([zlib.compress(body, wbits=wbits), zeros(wbits)])
         body = rng.choice([packed, packed[: rng.randrange(len(packed))], body])
         headers.append(f"Content-Encoding: {rng.choice(['gzip', 'deflate', 'br'])}")
     length: Any = len(body)
@@ -310,14 +303,39 @@ def wrong_request(rng: random.Random) -> bytes:
     return request
 
 
-def outcome(port: int, request: bytes, rng: random.Random) -> str:
+@cache
+def zeros(wbits: int) -> bytes:
+    """4 MiB in a few kB."""
+    return zlib.compress(bytes(4 << 20), wbits=wbits)
+
+
+def outcomes(port: int, count: int, rng: random.Random) -> Counter[str]:
+    """What comes of wrong requests, many at once; beside them some send part of a request and then nothing."""
+    found, slow, short = Counter[str](), list[socket.socket](), short_requests()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for i in range(0, count, 500):
+            requests = [(wrong_request(rng), rng.random() < 0.5) for _ in range(min(500, count - i))]
+            found.update(pool.map(lambda each: outcome(port, *each), requests))
+            for request in short[:25]:
+                slow.append(connected(port))
+                slow[-1].send(request[: rng.randrange(1, 400)])
+            while len(slow) > 500:
+                slow.pop(0).close()
+    time.sleep(3)
+    for each in slow:
+        each.close()
+    time.sleep(1)
+    return found
+
+
+def outcome(port: int, request: bytes, half_closed: bool) -> str:
     """The status of the answer to a request, or what else came of it."""
     with connected(port) as connection:
         try:
             connection.sendall(request)
-            if rng.random() < 0.5:
+            if half_closed:
                 connection.shutdown(socket.SHUT_WR)
-            connection.settimeout(0.05)
+            connection.settimeout(0.2)
             answer = connection.recv(65536)
         except TimeoutError:
             return "still waited for the rest"
@@ -326,12 +344,14 @@ def outcome(port: int, request: bytes, rng: random.Random) -> str:
     return answer[9:12].decode() if answer.startswith(b"HTTP/1") else "closed"
 
 
-def short_request() -> bytes:
-    """One sequence of 10 steps, in JSON."""
-    rng = random.Random(1)
-    data = [round(rng.gauss(0, 1), 4) for _ in range(40)]
-    body = json.dumps({"inputs": [{"name": "sequences", "shape": [1, 10, 4], "datatype": "FP32", "data": data}]})
-    return posted(body.encode(), "Content-Type: application/json")
+def short_requests() -> list[bytes]:
+    """Requests of one sequence of 10 steps, in JSON; their lengths differ, as numbers do."""
+    rng, requests = random.Random(1), []
+    for _ in range(256):
+        data = [round(rng.gauss(0, 1), 4) for _ in range(40)]
+        body = json.dumps({"inputs": [{"name": "sequences", "shape": [1, 10, 4], "datatype": "FP32", "data": data}]})
+        requests.append(posted(body.encode(), "Content-Type: application/json"))
+    return requests
 
 
 def large_request() -> tuple[bytes, int]:
@@ -349,15 +369,15 @@ def posted(body: bytes, header: str) -> bytes:
     return "\r\n".join(lines).encode() + body
 
 
-def loaded(port: int, request: bytes, connections: int, seconds: float) -> tuple[float, list[float]]:
+def loaded(port: int, requests: Sequence[bytes], connections: int, seconds: float) -> tuple[float, list[float]]:
     """Answers a second and their delays, where each connection sends again when it has its answer."""
-    poll, delays = select.epoll(), list[float]()
+    poll, delays, following = select.epoll(), list[float](), cycle(requests)
     sockets = {each.fileno(): each for each in (connected(port) for _ in range(connections))}
     rests, sent = dict.fromkeys(sockets, b""), {}
     for number, each in sockets.items():
         poll.register(number, select.EPOLLIN)
         sent[number] = time.perf_counter()
-        each.sendall(request)
+        each.sendall(next(following))
     start = now = time.perf_counter()
     while now < start + seconds:
         for number, _ in poll.poll(1.0):
@@ -369,7 +389,7 @@ def loaded(port: int, request: bytes, connections: int, seconds: float) -> tuple
             delays.append(now - sent[number])
             rests[number] = rests[number][end:]
             sent[number] = now
-            sockets[number].sendall(request)
+            sockets[number].sendall(next(following))
         now = time.perf_counter()
     for each in sockets.values():
         each.close()
@@ -381,7 +401,7 @@ def answered(received: bytes) -> int | None:
     head = received.find(b"\r\n\r\n")
     if head < 0:
         return None
-    at = received.lower().find(b"\ncontent-length:", 0, head)
+    at = received[:head].lower().find(b"\ncontent-length:")
     end = head + 4 + int(received[at + 16 : received.find(b"\r", at)])
     return end if len(received) >= end else None
 
