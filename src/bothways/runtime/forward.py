@@ -24,6 +24,9 @@ STEPS_A_CALL = 1 << 14
 At 64 outputs a step 4 MB, which the caches hold: four times as many took half as long again."""
 
 
+LARGEST = np.finfo(np.float32).max
+
+
 class Padded(NamedTuple):
     """Sequences of like length, as the network takes them.
 
@@ -173,7 +176,7 @@ def _checked_array(name: str, value: Any, ndim: int, missing: bool) -> Array:
     if array.shape[-1] == 0:
         raise InputError(f"{name} has shape {array.shape}; it needs at least one feature.")
     array = array.astype(np.float32 if array.dtype == np.float32 else np.float64, copy=False)
-    finite = np.abs(array) <= np.finfo(np.float32).max  # False for NaN, too
+    finite = np.abs(array) <= LARGEST  # False for NaN, too
     if missing:
         finite |= np.isnan(array)
     if not finite.all():

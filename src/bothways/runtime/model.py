@@ -281,7 +281,7 @@ class Model:
             return read_input(name, X, self.columns)
         sequences = checked_sequences(name, X, self.network.features)
         check_codes(name, sequences, self.network)
-        return replace(sequences, per=self.network.per), "list"
+        return sequences if sequences.per == self.network.per else replace(sequences, per=self.network.per), "list"
 
     def probabilities(self, sequences: Sequences) -> Floats:
         """The probability of each class for all labels at once.
