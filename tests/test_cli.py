@@ -30,7 +30,7 @@ from bothways.options import Option, options
 from bothways.runtime import Label
 from bothways.settings import Reading, Roles, Search, Settings
 
-COMMANDS = ("demo", "train", "evaluate", "predict", "stream", "info", "export", "serve", "compare", "bench")
+COMMANDS = ("demo", "train", "evaluate", "predict", "stream", "info", "export", "page", "serve", "compare", "bench")
 ROLES = ["--label", "kind", "--sequence", "flow", "--order", "at", "--split", "part"]
 TINY = ["--units", "4", "--epochs", "3", "--seed", "1", "--budget", "0"]
 
