@@ -50,6 +50,7 @@ MAX_BINS = 512  # all numbers of a step together have so many bins at most, wher
 MAX_DEPTH = 100  # layers; a model file could claim a billion, whose mere description would fill the memory
 
 MAX_WINDOW = 10_000  # of a convolution, and its stride: with one of a billion, one step would be padded to as many
+MANY_CODES = 1000  # with more codes of categories than that, steps are like words, of which most are rare
 MAX_CODES = 1 << 24  # codes of categories stand in float32 columns, which hold every whole number up to here
 
 

@@ -10,14 +10,12 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from bothways.errors import InputError
-from bothways.network import Network
+from bothways.network import MANY_CODES, Network
 from bothways.options import Option, options
 from bothways.sequences import Sequences
 from bothways.settings import Settings
 
 Value = int | float | str | bool | None
-
-MANY_CODES = 1000  # with more codes of categories than that, steps are like words
 
 
 @cache

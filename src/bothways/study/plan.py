@@ -37,7 +37,15 @@ FIRST: Mapping[str, tuple[dict[str, Value], ...]] = {
     ),
     "word": (
         {"head": "crf", "units": 64, "embedding": 32, "dropout": 0.5, **PLAIN},
-        {"head": "crf", "units": 64, "dropout": 0.5, "category_dropout": 1.0, **PLAIN},
+        {
+            "head": "crf",
+            "units": 64,
+            "embedding": 32,
+            "dropout": 0.5,
+            "category_dropout": 1.0,
+            "learning_rate": 0.005,
+            **PLAIN,
+        },
         {"units": 64, "embedding": 32, "dropout": 0.5, **PLAIN},
         {"head": "crf", "units": 128, "embedding": 32, "dropout": 0.5, "learning_rate": 0.003, **PLAIN},
     ),

@@ -10,12 +10,16 @@ import keras
 from keras import ops
 
 from bothways.layers import GRU, LSTM, Bidirectional, SimpleRNN
-from bothways.network import Network, Recurrent
+from bothways.network import MANY_CODES, Network, Recurrent
 from bothways.training.batches import Bucket
 from bothways.training.crf import CrfLoss, Transitions
 from bothways.training.dropout import SequenceDropout
 from bothways.training.embedding import InputEncoder
 from bothways.training.initializers import Floats
+
+BETA_2, OF_RARE = 0.999, 0.99
+"""How slowly Adam forgets squares of gradients; the second is for codes of which most are rare. After a single
+gradient, whatever its size, a vector moves by 1 / sqrt(1 - beta_2) learning rates in all (Dozat and Manning 2017)."""
 
 CELL_LAYERS: dict[str, Callable[..., Any]] = {
     "lstm": LSTM,
@@ -138,7 +142,8 @@ def compile_model(network: Network, model: Any, clip: float) -> None:
     else:
         crossentropy = losses.BinaryCrossentropy if network.outputs == 1 else losses.SparseCategoricalCrossentropy
         loss = crossentropy(from_logits=True, reduction="mean_with_sample_weight", dtype="float32")
-    model.compile(optimizer=keras.optimizers.Adam(1.0, global_clipnorm=clip), loss=loss)
+    beta_2 = OF_RARE if sum(network.categories) > MANY_CODES else BETA_2
+    model.compile(optimizer=keras.optimizers.Adam(1.0, beta_2=beta_2, global_clipnorm=clip), loss=loss)
     model.optimizer.build(model.trainable_variables)
 
 
