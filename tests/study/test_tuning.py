@@ -180,8 +180,9 @@ def test_whatever_is_held_out_decides_something(labels: list[int]) -> None:
 
 
 def test_the_time_goes_with_the_size_of_the_table() -> None:
-    sizes = [default_budget(Sequences(np.zeros((n, 1)), np.array([n]))) for n in (100, 100_000, 10_000_000)]
-    assert sizes == [30, 60, 360]
+    tables = [Sequences(np.zeros((n, 1)), np.array([n])) for n in (100, 100_000, 10_000_000)]
+    assert [default_budget([(table, table)]) for table in tables] == [30, 60, 360]
+    assert default_budget([(tables[0], tables[0])] * 4) == 60  # each trial is four trainings
 
 
 def tagged(p_outside: float) -> tuple[Sequences, np.ndarray]:

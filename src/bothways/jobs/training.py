@@ -126,15 +126,15 @@ def train(
 
     # Keras and JAX take seconds to import; a wrong column should be told before.
     from bothways.study.factors import DataShape
-    from bothways.study.tuning import default_budget, tune
+    from bothways.study.tuning import tune
     from bothways.training import trackers, trained_model
     from bothways.training import train as train_network
 
-    seconds = 0.0
-    if parts.valid is None and str(budget) != "0":
+    once = str(budget) == "0"
+    seconds = None if budget is None or once else seconds_of("budget", budget)
+    chooses_by = None if once else parts.valid
+    if parts.valid is None and not once:
         say("There is no valid part to choose settings by: training runs once.")
-    elif str(budget) != "0":
-        seconds = default_budget(parts.train) if budget is None else seconds_of("budget", budget)
     network = Network(
         features=parts.train.features,
         classes=len(parts.classes),
@@ -147,7 +147,7 @@ def train(
     with ExitStack() as stack:
         stack.enter_context(locked(output))
         # A search has a block of its own for Ctrl-C, which ends before it saves.
-        stop = interrupts.Stop() if seconds else stack.enter_context(interrupts.deferred())
+        stop = stack.enter_context(interrupts.deferred()) if chooses_by is None else interrupts.Stop()
         watchers: list[Callable[[EpochReport], object]] = []
         if tensorboard is not None:
             watchers.append(stack.enter_context(trackers.tensorboard(tensorboard)))
@@ -160,10 +160,10 @@ def train(
 
         resumed = resume and checkpoint.exists()
         tuned = None
-        if seconds and parts.valid is not None:
+        if chooses_by is not None:
             tuned = tune(
                 parts.train,
-                parts.valid,
+                chooses_by,
                 DataShape.of(network, parts.train, columns.fitted.dimensions),
                 {name: value for name, value in (settings or {}).items() if name != "seed"},
                 groups=groups_of(split.table, columns, parts.train),

@@ -110,9 +110,10 @@ class SearchProgress(NamedTuple):
         return f"{counted(self.done, 'training')} done: best {self.metric} {self.score:.3f} ({self.best})"
 
 
-def default_budget(sequences: Sequences) -> float:
-    """Seconds to look for settings for a table of this size."""
-    return float(min(LONGEST_BUDGET, max(BUDGET / 2, BUDGET * math.sqrt(sequences.steps / 100_000))))
+def default_budget(folds: Sequence[tuple[Sequences, Sequences]]) -> float:
+    """Seconds to look for settings for a table of this size; more where each trial is several trainings."""
+    least = BUDGET / 2 if len(folds) == 1 else BUDGET
+    return float(min(LONGEST_BUDGET, max(least, BUDGET * math.sqrt(folds[0][0].steps / 100_000))))
 
 
 def tune(
@@ -123,7 +124,7 @@ def tune(
     *,
     simple: Sequence[Scoring] = (),
     groups: Numbers | None = None,
-    budget: float,
+    budget: float | None = None,
     seed: int = 0,
     members: int = Search.members,
     workers: int | None = None,
@@ -145,7 +146,7 @@ def tune(
         simple: models that are fitted already, and may become members.
         groups: as in `folds`.
         budget: seconds after which no trial begins, and those that are going on end, up to half as many again on a
-            machine with other work; the first trial is done in any case.
+            machine with other work; the first trial is done in any case. By itself what suits the table's size.
         seed: of everything that is drawn. What is found depends on the speed of the machine all the same.
         members: the most networks that are averaged.
         workers: how many processes; as many as there are cores if not given.
@@ -167,7 +168,8 @@ def tune(
     monitor, positive = monitored(str(given.get("monitor", Settings.monitor)), counts, train.scheme is not None)
     check_tags(monitor, train)
     data = SearchData(folds(train, valid, seed, groups), shape, given, monitor, positive)
-    plan, done, clock = SearchPlan(shape, train, given, seed), list[Tried](), SearchClock(budget)
+    clock = SearchClock(default_budget(data.folds) if budget is None else budget)
+    plan, done = SearchPlan(shape, train, given, seed), list[Tried]()
     first = plan.first[0]
     kept = None
     if checkpoint is not None:
