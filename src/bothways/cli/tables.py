@@ -297,6 +297,7 @@ def page(
     model: ModelFile,
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write, NAME.html.", show_default=False)],
+    as_json: Json = False,
 ) -> None:
     """Write a page that labels tables by itself: one file with the model, to be opened in any browser.
 
@@ -309,4 +310,8 @@ def page(
     from bothways.page import write_page
 
     path = write_page(store.load(model), output, model.name.removesuffix(".bothways"))
-    display.results().print(f"Page: {path}, {path.stat().st_size / 1000:,.0f} KB", soft_wrap=True)
+    size = path.stat().st_size
+    if as_json:
+        print_json({"page": str(path), "bytes": size})
+    else:
+        display.results().print(f"Page: {path}, {size / 1000:,.0f} KB", soft_wrap=True)
