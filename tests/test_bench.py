@@ -431,7 +431,7 @@ LONG = ("cells", "compare", "epochs", "fit", "growth", "targets")
 ON_TABLES = ("labeling", "predict")
 """Studies that are given a table."""
 
-BIG = ("server", "streams", "threads", "words")
+BIG = ("page", "server", "streams", "threads", "words")
 """Studies of whole programs, of which only the start is tested."""
 
 

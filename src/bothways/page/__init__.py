@@ -65,12 +65,13 @@ def write_page(model: Model, path: str | os.PathLike[str], name: str) -> Path:
         bothways.errors.InputError: some: this model was trained on arrays, so it does not know the columns of a table.
     """
     path = check_output(path, (".html",))
+    described = _described(model, table_columns(model, name), name)
     page = files("bothways.page")
     if not page.joinpath(ENGINE).is_file():
-        raise MissingDependencyError("This installation has no engine for pages. TODO")
+        raise MissingDependencyError(f"This installation has no {ENGINE}, which pip compiles. Install bothways again.")
     packed = {
         "wasm": _packed(page.joinpath(ENGINE).read_bytes()),
-        "weights": _packed(_described(model, table_columns(model, name), name)),
+        "weights": _packed(described),
         "worker": _packed("\n".join(["'use strict'", *(page.joinpath(each).read_text() for each in SCRIPTS)]).encode()),
     }
     head, _, rest = page.joinpath("page.html").read_text().partition("<script>")

@@ -12,23 +12,47 @@ function is_packed(v) {
   for (let i = v.s.length - 1; i >= 0; step *= v.s[i--]) if (v.s[i] !== 1 && v.t[i] !== step) return false
   return v.d.length === step
 }
-const dense = v => is_packed(v) ? v : each("a", [v], v.d.constructor)
+const dense = v => is_packed(v) ? v : each("a", [v], type_of(v))
 const room = (type, count) => new type(count)
 const axis_of = (axis, rank) => axis < 0 ? axis + rank : axis
 
-/* expression(a, b, c) of each element of operands that are stretched to one shape. Loops are compiled for each expression
-   and types of arrays, and go over two axes at once; neighbours that lie one after the other in all operands are one. */
+/* expression(a, b, c) of each element of operands that are stretched to one shape, when it is asked for; what but one other
+   expression reads becomes a part of that one. Loops are compiled for each expression and types of arrays, and go over two
+   axes at once; neighbours that lie one after the other in all operands are one. */
+const ROUNDED = new Map([[Float32Array, "Math.fround(#)"], [Int32Array, "(#) | 0"], [Uint8Array, "+(#)"], [Float64Array, "#"]])
+const MOST_LEAVES = 12
+class Lazy {
+  constructor(expression, operands, type) {
+    Object.assign(this, {s: stretched(operands), type, leaves: [], steps: []})
+    const names = operands.map(v => {
+      if (!(v instanceof Lazy) || v.made || this.leaves.length + v.leaves.length > MOST_LEAVES) return "l" + (this.leaves.push(v) - 1)
+      const moved = v.steps.map(step => step.replace(/\b([ln])(\d+)/g, (_, kind, i) => kind + (+i + (kind === "l" ? this.leaves : this.steps).length)))
+      this.leaves.push(...v.leaves)
+      return "n" + (this.steps.push(...moved) - 1)
+    })
+    const whole = expression.replace(/\b[abc]\b/g, letter => names["abc".indexOf(letter)])
+    this.steps.push(`const n${this.steps.length} = ${ROUNDED.get(type).replace("#", () => whole)}`)
+  }
+  get d() { return this.make().d }
+  get t() { return this.make().t }
+  make() {
+    this.made ??= computed(this.steps, this.leaves, this.type, this.s)
+    this.leaves = this.steps = null
+    return this.made
+  }
+}
+const each = (expression, operands, type) => new Lazy(expression, operands, type)
+const type_of = v => v.type ?? v.d.constructor
 const loops = new Map()
-function loop(expression, operands) {
-  const key = [expression, ...operands.map(v => v.d.constructor.name)].join()
+function loop(steps, leaves) {
+  const key = [...steps, ...leaves.map(v => type_of(v).name)].join()
   if (!loops.has(key)) {
-    const names = operands.map((_, i) => "abc"[i])
-    const each = (text, between = "") => names.map(name => text.replaceAll("#", name)).join(between)
-    loops.set(key, Function("o", "i", "m", "n", ...names.flatMap(name => ["x", "p", "s", "t"].map(what => what + name)), `
+    const every = text => leaves.map((_, i) => text.replaceAll("#", i)).join("")
+    loops.set(key, Function("o", "i", "m", "n", ...leaves.flatMap((_, i) => ["x", "p", "s", "t"].map(what => what + i)), `
       for (let j = 0; j < m; j++) {
-        ${each("let q# = p#;")}
-        for (let k = 0; k < n; k++) { ${each("const # = x#[q#];")} o[i++] = ${expression}; ${each("q# += t#;")} }
-        ${each("p# += s#;")}
+        ${every("let q# = p#;")}
+        for (let k = 0; k < n; k++) { ${every("const l# = x#[q#];")} ${steps.join(";")}; o[i++] = n${steps.length - 1}; ${every("q# += t#;")} }
+        ${every("p# += s#;")}
       }`))
   }
   return loops.get(key)
@@ -38,8 +62,8 @@ function stretched(operands) {
   for (const v of operands) v.s.forEach((size, i) => { if (size !== 1) shape[i + rank - v.s.length] = size })
   return shape
 }
-function each(expression, operands, type) {
-  const shape = stretched(operands), out = room(type, product(shape)), rank = shape.length
+function computed(expressions, operands, type, shape) {
+  const out = room(type, product(shape)), rank = shape.length
   const strides = operands.map(v => shape.map((_, i) => {
     const at = i - rank + v.s.length
     return at < 0 || v.s[at] === 1 ? 0 : v.t[at]
@@ -52,14 +76,16 @@ function each(expression, operands, type) {
     else axes.unshift({size: shape[i], t: strides.map(t => t[i])})
   }
   while (axes.length < 2) axes.unshift({size: 1, t: operands.map(() => 0)})
-  const [outer, inner] = axes.slice(-2), others = axes.slice(0, -2), run = loop(expression, operands)
-  const at = operands.map(() => 0), block = outer.size * inner.size, steps = others.map(() => 0)
-  for (let i = 0; i < out.length; i += block) {
-    run(out, i, outer.size, inner.size, ...operands.flatMap((v, k) => [v.d, at[k], outer.t[k], inner.t[k]]))
+  const [outer, inner] = axes.slice(-2), others = axes.slice(0, -2), run = loop(expressions, operands)
+  const block = outer.size * inner.size, steps = others.map(() => 0)
+  const how = [out, 0, outer.size, inner.size, ...operands.flatMap((v, k) => [v.d, 0, outer.t[k], inner.t[k]])]
+  const move = (t, times) => { for (let k = 0; k < t.length; k++) how[5 + 4 * k] += t[k] * times }
+  for (; how[1] < out.length; how[1] += block) {
+    run(...how)
     for (let k = others.length - 1; k >= 0; k--) {
-      others[k].t.forEach((t, o) => at[o] += t)
+      move(others[k].t, 1)
       if (++steps[k] < others[k].size) break
-      others[k].t.forEach((t, o) => at[o] -= t * others[k].size)
+      move(others[k].t, -others[k].size)
       steps[k] = 0
     }
   }
@@ -236,19 +262,19 @@ function matches(v, pattern) {
 }
 
 const TYPES = {float32: Float32Array, float64: Float64Array, int64: Int32Array, int32: Int32Array, bool: Uint8Array, text: Array}
-const pair = expression => ([a, b]) => each(expression, [a, b], a.d.constructor)
+const pair = expression => ([a, b]) => each(expression, [a, b], type_of(a))
 const asks = expression => operands => each(expression, operands, Uint8Array)
-const alone = expression => ([a]) => each(expression, [a], a.d.constructor)
+const alone = expression => ([a]) => each(expression, [a], type_of(a))
 const OPERATORS = {
   Add: pair("a + b"), Sub: pair("a - b"), Mul: pair("a * b"), Pow: pair("a ** b"),
-  Div: ([a, b]) => each(a.d instanceof Int32Array ? "Math.trunc(a / b)" : "a / b", [a, b], a.d.constructor),
+  Div: ([a, b]) => each(type_of(a) === Int32Array ? "Math.trunc(a / b)" : "a / b", [a, b], type_of(a)),
   Max: pair("a > b ? a : b"), Min: pair("a < b ? a : b"),
   Less: asks("a < b"), LessOrEqual: asks("a <= b"), Greater: asks("a > b"), GreaterOrEqual: asks("a >= b"), Equal: asks("a === b"),
   And: asks("a & b"), Or: asks("a | b"), Not: asks("a ? 0 : 1"), IsNaN: asks("a !== a"),
   Log: alone("Math.log(a)"), Exp: alone("Math.exp(a)"), Sqrt: alone("Math.sqrt(a)"), Relu: alone("a > 0 ? a : 0"),
-  Where: ([condition, yes, no]) => each("a ? b : c", [condition, yes, no], yes.d.constructor),
-  Clip: ([v, low, high]) => each("a < b ? b : a > c ? c : a", [v, low, high], v.d.constructor),
-  Cast: ([v], {to}) => v.d instanceof TYPES[to] ? v : each(to.startsWith("int") ? "Math.trunc(a)" : "a", [v], TYPES[to]),
+  Where: ([condition, yes, no]) => each("a ? b : c", [condition, yes, no], type_of(yes)),
+  Clip: ([v, low, high]) => each("a < b ? b : a > c ? c : a", [v, low, high], type_of(v)),
+  Cast: ([v], {to}) => type_of(v) === TYPES[to] ? v : each(to.startsWith("int") ? "Math.trunc(a)" : "a", [v], TYPES[to]),
   Identity: ([v]) => v,
   Shape: ([v], {start = 0, end}) => value(Int32Array.from(v.s.slice(start, end)), [v.s.slice(start, end).length]),
   Range: ([from, to, step]) => {
@@ -262,7 +288,7 @@ const OPERATORS = {
   },
   Transpose: ([v], {perm}) => value(v.d, perm.map(i => v.s[i]), perm.map(i => v.t[i])),
   Reshape: ([v, shape]) => reshape(v, shape.d),
-  Expand: ([v, shape]) => each("a", [v, value(new Uint8Array(1), [...shape.d], [...shape.d].fill(0))], v.d.constructor),
+  Expand: ([v, shape]) => each("a", [v, value(new Uint8Array(1), [...shape.d], [...shape.d].fill(0))], type_of(v)),
   Concat: (values, {axis}) => concat(values, axis),
   Split: ([v], {axis, num_outputs: parts}) => {
     v = dense(v)
@@ -303,10 +329,10 @@ const OPERATORS = {
 
 /* Adds what the nodes give to the values that are known by name, and forgets what no later node reads. */
 function run_nodes(nodes, known) {
-  for (const {operator, inputs, outputs, attributes, done} of nodes) {
+  for (const {operator, inputs, outputs, attributes, done, shared} of nodes) {
     const found = OPERATORS[operator](inputs.map(name => name ? known[name] : undefined), attributes, known)
     if (Array.isArray(found)) found.forEach((v, i) => known[outputs[i]] = v)
-    else known[outputs[0]] = found
+    else known[outputs[0]] = shared && found instanceof Lazy ? found.make() : found
     for (const name of done) delete known[name]
   }
 }

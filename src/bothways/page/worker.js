@@ -18,13 +18,15 @@ async function begin(engine, bytes) {
   model.constants = constants
   forget(model.graph.nodes, model.graph.outputs)
 }
-/* Notes for each node the values that no later one reads. */
+/* Notes for each node the values that no later one reads, and whether several read what it gives. */
 function forget(nodes, kept) {
-  const needed = new Set(kept), reads = node => [...node.inputs, ...node.attributes.body ? node.attributes.body.nodes.flatMap(reads) : []]
+  const needed = new Set(kept), times = new Map(), reads = node => [...node.inputs, ...node.attributes.body?.nodes.flatMap(reads) ?? []]
+  for (const name of [...kept, ...nodes.flatMap(reads)]) times.set(name, (times.get(name) ?? 0) + 1)
   for (const node of nodes.toReversed()) {
+    node.shared = times.get(node.outputs[0]) > 1
     node.done = [...reads(node), ...node.outputs].filter(name => name && !needed.has(name))
     node.done.forEach(name => needed.add(name))
-    node.attributes.body?.nodes.forEach(inner => inner.done = [])
+    for (const inner of node.attributes.body?.nodes ?? []) Object.assign(inner, {done: [], shared: true})
   }
 }
 
