@@ -107,7 +107,14 @@ def keras_user(frame: pl.DataFrame, model: Model, parts: Mapping[str, Sequences]
 
 
 def run(
-    path: Path, seed: int, rehearse: bool, budget: str | None, twin: bool, rivals: Rivals | None, folder: Path
+    path: Path,
+    seed: int,
+    rehearse: bool,
+    budget: str | None,
+    twin: bool,
+    rivals: Rivals | None,
+    folder: Path,
+    vectors: str | None,
 ) -> dict[str, Any]:
     """The scores of one training, of the simple models, and of rivals."""
     name = path.stem
@@ -115,7 +122,7 @@ def run(
     data = folder / path.name
     frame = rehearsal(frame) if rehearse else frame
     frame.write_parquet(data)
-    roles: dict[str, Any] = {**ROLES, "drop": DROP.get(name, [])}
+    roles: dict[str, Any] = {**ROLES, "drop": DROP.get(name, []), "vectors": vectors}
     begun = time.perf_counter()
     output, settings = folder / f"{name}.bothways", {"seed": seed} if seed else {}
     # Sequences that the train part has twice may be in both of its pieces, of which neither is scored.
@@ -181,6 +188,7 @@ def options(words: str | None, tables: Mapping[str, Any]) -> argparse.ArgumentPa
     parser.add_argument("--rehearse", action="store_true")
     parser.add_argument("--budget")
     parser.add_argument("--twin", action="store_true")
+    parser.add_argument("--vectors", help="pretrained vectors of words, as `bothways train` takes them")
     parser.add_argument("--json", type=Path, help="Append each run to this file.")
     return parser
 
@@ -192,7 +200,9 @@ def measure(given: argparse.Namespace, rivals: Rivals | None, marks: Mapping[str
         for seed in range(given.seeds):
             with tempfile.TemporaryDirectory() as folder:
                 path = given.folder / f"{name}.parquet"
-                runs.append(run(path, seed, given.rehearse, given.budget, given.twin, rivals, Path(folder)))
+                runs.append(
+                    run(path, seed, given.rehearse, given.budget, given.twin, rivals, Path(folder), given.vectors)
+                )
             if given.json:
                 with given.json.open("a") as file:
                     file.write(json.dumps(runs[-1]) + "\n")

@@ -1,6 +1,7 @@
 """How good and how fast the labels of words are, beside python-crfsuite with plain spelling features.
 
     python benchmarks/words.py FOLDER [--seeds 5] [--tables ewt_pos,wnut17] [--rehearse] [--budget 60s] [--json FILE]
+                               [--vectors FILE|PACKAGE]
     python benchmarks/words.py FOLDER --speed [--quick]
 
 FOLDER holds `ewt_pos`, `snips_slots` and `wnut17` in Parquet, as in `accuracy.py`, which says what is done for each
