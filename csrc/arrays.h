@@ -10,6 +10,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "engine.h"
+
 namespace bothways {
 
 namespace nb = nanobind;
@@ -109,5 +111,15 @@ class Items {
  private:
   nb::object items_;
 };
+
+// By its number in `bothways.engine.PRECISIONS`.
+inline Precision precision_of(int number) {
+  if (!known_precision(number)) throw std::invalid_argument("there is no such precision");
+  return static_cast<Precision>(number);
+}
+
+inline void must_have_gradients(const Input& input) {
+  if (input.precision == Precision::kInt8) throw std::invalid_argument("int8 has no backward pass and no dropout");
+}
 
 }  // namespace bothways

@@ -46,12 +46,16 @@ struct Call {
     for (int i = 0; i < directions; ++i) units += direction[i].units;
     return input.batch * input.time * units;
   }
-  int64_t residuals_size(int i) const { return residual_floats(input, direction[i]); }
+  int64_t residuals_size(int i) const {
+    must_have_gradients(input);
+    return residual_floats(input, direction[i]);
+  }
 
   // Dropout: for a direction a pair of arrays, each (gates, batch, width) or None, that of x also (1, batch, features);
   // or None for neither.
   void set_dropout(int i, nb::handle pair) {
     if (pair.is_none()) return;
+    must_have_gradients(input);
     const Items arrays(pair, 2, "dropout");
     Direction& d = direction[i];
     const int64_t rows = shape_of(d.cell).gates * input.batch;
@@ -100,8 +104,8 @@ struct Call {
 class Weights {
  public:
   // A direction is a tuple of cell, kernel, recurrent_kernel, bias (or None) and reverse; what follows is left alone.
-  Weights(nb::handle directions, bool zero_output_for_mask, bool bfloat16)
-      : zero_output_for_mask_(zero_output_for_mask), bfloat16_(bfloat16) {
+  Weights(nb::handle directions, bool zero_output_for_mask, int precision)
+      : zero_output_for_mask_(zero_output_for_mask), precision_(precision_of(precision)) {
     const Items each(directions);
     if (each.size() < 1 || each.size() > kMaxDirections)
       throw std::invalid_argument("one or two directions are needed");
@@ -243,11 +247,12 @@ class Weights {
   }
 
   Input input(int64_t batch, int64_t time) const {
-    return {batch, time, features_, nullptr, nullptr, zero_output_for_mask_, bfloat16_};
+    return {batch, time, features_, nullptr, nullptr, zero_output_for_mask_, precision_};
   }
 
   // Rounded up: the residuals of every direction start at a cache line.
   static int64_t residual_floats(const Input& input, const Direction& d) {
+    must_have_gradients(input);
     constexpr int64_t kLine = 16;
     return (bothways::residual_floats(input, d) + kLine - 1) / kLine * kLine;
   }
@@ -268,7 +273,8 @@ class Weights {
     void operator()(float* memory) const { std::free(memory); }
   };
 
-  bool zero_output_for_mask_, bfloat16_;
+  bool zero_output_for_mask_;
+  Precision precision_;
   const char* packed_for_ = nullptr;  // an instruction set
   std::unique_ptr<float, Free> packed_[kMaxDirections];
   int directions_ = 0;
@@ -289,25 +295,25 @@ nb::list items_of(nb::handle directions, int64_t place) {
 
 // A direction is a tuple of cell, kernel, recurrent_kernel, bias (or None), reverse, initial states (or none) and
 // dropout (or None); a result is one of final states and residuals (or None).
-void run_forward(nb::handle x, nb::handle mask, bool zero_output_for_mask, bool bfloat16, nb::handle directions,
+void run_forward(nb::handle x, nb::handle mask, bool zero_output_for_mask, int precision, nb::handle directions,
                  nb::handle outputs, nb::handle results) {
-  const Weights weights(directions, zero_output_for_mask, bfloat16);
+  const Weights weights(directions, zero_output_for_mask, precision);
   const Call call = weights.call(x, mask, items_of(directions, 5), items_of(directions, 6));
   DirectionOutputs to[kMaxDirections] = {};
   const Items each(results, call.directions, "results");
   for (int i = 0; i < call.directions; ++i) {
     const Items of(each[i], 2, "a result");
     call.set_final_states(to[i], i, of[0]);
-    to[i].residuals = write(of[1], call.residuals_size(i), "residuals");
+    if (!of[1].is_none()) to[i].residuals = write(of[1], call.residuals_size(i), "residuals");
   }
   call.run_forward(outputs, to);
 }
 
 // A gradient is a tuple of residuals, d_final states (or none), d_kernel, d_recurrent_kernel, d_bias and
 // d_initial states.
-void run_backward(nb::handle x, nb::handle mask, bool zero_output_for_mask, bool bfloat16, nb::handle directions,
+void run_backward(nb::handle x, nb::handle mask, bool zero_output_for_mask, int precision, nb::handle directions,
                   nb::handle d_outputs, nb::handle d_x, nb::handle gradients) {
-  const Weights weights(directions, zero_output_for_mask, bfloat16);
+  const Weights weights(directions, zero_output_for_mask, precision);
   const Call call = weights.call(x, mask, items_of(directions, 5), items_of(directions, 6));
   DirectionGradients to[kMaxDirections] = {};
   const Items each(gradients, call.directions, "gradients");
@@ -327,8 +333,8 @@ NB_MODULE(_native, m) {
   numpy_empty = nb::object(numpy.attr("empty")).release();
   numpy_float32 = nb::object(numpy.attr("dtype")("float32")).release();
   nb::class_<Weights>(m, "Weights")
-      .def(nb::init<nb::handle, bool, bool>(), nb::arg("directions"), nb::arg("zero_output_for_mask"),
-           nb::arg("bfloat16"))
+      .def(nb::init<nb::handle, bool, int>(), nb::arg("directions"), nb::arg("zero_output_for_mask"),
+           nb::arg("precision"))
       .def("freeze", &Weights::freeze)
       .def("residual_floats", nb::overload_cast<int64_t, int64_t, bool>(&Weights::residual_floats, nb::const_),
            nb::arg("batch"), nb::arg("time"), nb::arg("dropout"))
@@ -338,20 +344,21 @@ NB_MODULE(_native, m) {
       .def("backward", &Weights::backward, nb::arg("x"), nb::arg("mask").none(), nb::arg("initial_states").none(),
            nb::arg("dropout").none(), nb::arg("d_outputs"), nb::arg("d_states"), nb::arg("residuals"));
   m.def("forward", &run_forward, nb::arg("x"), nb::arg("mask").none(), nb::arg("zero_output_for_mask"),
-        nb::arg("bfloat16"), nb::arg("directions"), nb::arg("outputs").none(), nb::arg("results"));
+        nb::arg("precision"), nb::arg("directions"), nb::arg("outputs").none(), nb::arg("results"));
   m.def("backward", &run_backward, nb::arg("x"), nb::arg("mask").none(), nb::arg("zero_output_for_mask"),
-        nb::arg("bfloat16"), nb::arg("directions"), nb::arg("d_outputs").none(), nb::arg("d_x").none(),
+        nb::arg("precision"), nb::arg("directions"), nb::arg("d_outputs").none(), nb::arg("d_x").none(),
         nb::arg("gradients"));
   m.def(
       "residual_floats",
-      [](int cell, int64_t batch, int64_t time, int64_t features, int64_t units, bool bfloat16, int dropout_gates,
+      [](int cell, int64_t batch, int64_t time, int64_t features, int64_t units, int precision, int dropout_gates,
          int recurrent_dropout_gates) {
         if (!countable(batch, time, features, units)) throw std::invalid_argument("the call is too large");
         Input input{};
         input.batch = batch;
         input.time = time;
         input.features = features;
-        input.bfloat16 = bfloat16;
+        input.precision = precision_of(precision);
+        must_have_gradients(input);
         const float some = 0.0f;
         Direction d{};
         d.dropout = dropout_gates ? &some : nullptr;
@@ -362,7 +369,7 @@ NB_MODULE(_native, m) {
         return residual_floats(input, d);
       },
       nb::arg("cell"), nb::arg("batch"), nb::arg("time"), nb::arg("features"), nb::arg("units"),
-      nb::arg("bfloat16") = false, nb::arg("dropout_gates") = 0, nb::arg("recurrent_dropout_gates") = 0);
+      nb::arg("precision") = 0, nb::arg("dropout_gates") = 0, nb::arg("recurrent_dropout_gates") = 0);
   m.def("instruction_sets", [] {
     const char* names[5];
     const int count = instruction_sets(names);

@@ -84,7 +84,9 @@ class Operands {
 struct Attributes {
   Integers cells, units, reverse;
   Integers dropouts;  // 1: of x by gate, 2: of h, 4: of x for all gates
-  bool masked, zero_output_for_mask, bfloat16;
+  bool masked, zero_output_for_mask;
+  int64_t precision;
+  bool gradients;  // whether there is a backward pass
 };
 
 class Call {
@@ -93,16 +95,23 @@ class Call {
     directions = static_cast<int>(a.units.size());
     valid_ = x.dimensions().size() == 3 && directions >= 1 && directions <= kMaxDirections &&
              a.cells.size() == a.units.size() && a.reverse.size() == a.units.size() &&
-             a.dropouts.size() == a.units.size();
+             a.dropouts.size() == a.units.size() && known_precision(a.precision);
     const auto shape = x.dimensions();
     valid_ = valid_ && countable(shape[0], shape[1], shape[2], 1);
     if (!valid_) return;
     const uint8_t* mask = a.masked ? operands.next_mask(shape[0] * shape[1]) : nullptr;
-    input = {shape[0], shape[1], shape[2], x.typed_data(), mask, a.zero_output_for_mask, a.bfloat16};
+    input = {shape[0],
+             shape[1],
+             shape[2],
+             x.typed_data(),
+             mask,
+             a.zero_output_for_mask,
+             static_cast<Precision>(a.precision)};
     for (int i = 0; i < directions; ++i) {
       direction[i] = {};
       valid_ = valid_ && set_cell(direction[i], a.cells[i]) &&
-               countable(input.batch, input.time, input.features, a.units[i]);
+               countable(input.batch, input.time, input.features, a.units[i]) &&
+               (input.precision != Precision::kInt8 || (!a.gradients && a.dropouts[i] == 0));
       if (!valid_) return;
       direction[i].units = a.units[i];
       direction[i].reverse = a.reverse[i] != 0;
@@ -114,7 +123,8 @@ class Call {
   ffi::Error error() const {
     if (valid_) return operands.error();
     return ffi::Error(ffi::ErrorCode::kInvalidArgument,
-                      "bothways: x needs 3 axes, and there are 1 or 2 directions of known cells and possible sizes");
+                      "bothways: x needs 3 axes, and there are 1 or 2 directions of known cells and possible sizes; "
+                      "int8 has no backward pass and no dropout");
   }
 
   int64_t outputs() const { return input.batch * input.time * width; }
@@ -164,9 +174,9 @@ ffi::Error wrong_residuals() {
 // x, [mask], then for each direction kernel, recurrent_kernel, bias, initial states, [dropout], [recurrent_dropout]
 //   -> [outputs], then for each direction final states, [residuals]
 ffi::Error xla_forward(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets, Integers cells, Integers units,
-                       Integers reverse, Integers dropouts, bool masked, bool zero_output_for_mask, bool bfloat16,
+                       Integers reverse, Integers dropouts, bool masked, bool zero_output_for_mask, int64_t precision,
                        bool sequences, bool saves) {
-  Call call(x, args, rets, {cells, units, reverse, dropouts, masked, zero_output_for_mask, bfloat16});
+  Call call(x, args, rets, {cells, units, reverse, dropouts, masked, zero_output_for_mask, precision, saves});
   if (!call.good()) return call.error();
   float* outputs = sequences ? call.operands.next_result(call.outputs()) : nullptr;
   DirectionOutputs results[kMaxDirections] = {};
@@ -188,9 +198,9 @@ ffi::Error xla_forward(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets, 
 // d_final states
 //   -> [d_x], then for each direction residuals (aliased), d_kernel, d_recurrent_kernel, d_bias, d_initial states
 ffi::Error xla_backward(F32 x, ffi::RemainingArgs args, ffi::RemainingRets rets, Integers cells, Integers units,
-                        Integers reverse, Integers dropouts, bool masked, bool zero_output_for_mask, bool bfloat16,
+                        Integers reverse, Integers dropouts, bool masked, bool zero_output_for_mask, int64_t precision,
                         bool sequences, bool wants_d_x) {
-  Call call(x, args, rets, {cells, units, reverse, dropouts, masked, zero_output_for_mask, bfloat16});
+  Call call(x, args, rets, {cells, units, reverse, dropouts, masked, zero_output_for_mask, precision, true});
   if (!call.good()) return call.error();
   const float* d_outputs = sequences ? call.operands.next(call.outputs()) : nullptr;
   const int64_t x_size = call.input.batch * call.input.time * call.input.features;
@@ -229,7 +239,7 @@ XLA_FFI_DEFINE_HANDLER(kForward, xla_forward,
                            .Attr<Integers>("dropouts")
                            .Attr<bool>("masked")
                            .Attr<bool>("zero_output_for_mask")
-                           .Attr<bool>("bfloat16")
+                           .Attr<int64_t>("precision")
                            .Attr<bool>("sequences")
                            .Attr<bool>("saves"));
 
@@ -244,7 +254,7 @@ XLA_FFI_DEFINE_HANDLER(kBackward, xla_backward,
                            .Attr<Integers>("dropouts")
                            .Attr<bool>("masked")
                            .Attr<bool>("zero_output_for_mask")
-                           .Attr<bool>("bfloat16")
+                           .Attr<int64_t>("precision")
                            .Attr<bool>("sequences")
                            .Attr<bool>("wants_d_x"));
 
@@ -252,8 +262,8 @@ XLA_FFI_DEFINE_HANDLER(kBackward, xla_backward,
 
 nb::dict xla_handlers() {
   nb::dict handlers;
-  handlers["bothways_forward_v1"] = nb::capsule(reinterpret_cast<void*>(kForward));
-  handlers["bothways_backward_v1"] = nb::capsule(reinterpret_cast<void*>(kBackward));
+  handlers["bothways_forward_v2"] = nb::capsule(reinterpret_cast<void*>(kForward));
+  handlers["bothways_backward_v2"] = nb::capsule(reinterpret_cast<void*>(kBackward));
   return handlers;
 }
 

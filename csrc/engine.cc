@@ -44,8 +44,10 @@ bool narrow_pays(int64_t units) {
 const CellTable& table_for(const Input& input, const Direction& d) {
   const Kernels& k = kernels();
   const Tables& tables = k.narrow.float32 && narrow_pays(d.units) ? k.narrow : k.tables;
+  if (input.precision == Precision::kInt8) return *tables.int8;
   const bool by_gate = (d.dropout && !d.same_dropout) || d.recurrent_dropout;
-  return *(!input.bfloat16 ? tables.float32 : by_gate ? tables.bfloat16_dropout : tables.bfloat16);
+  const bool bfloat16 = input.precision == Precision::kBfloat16;
+  return *(!bfloat16 ? tables.float32 : by_gate ? tables.bfloat16_dropout : tables.bfloat16);
 }
 
 const CellKernels& kernels_for(const Input& input, const Direction& d) { return table_for(input, d)[d.cell]; }
@@ -57,7 +59,7 @@ uint32_t tag_of(const CellTable& table) {
   uint32_t tag = 0x62770001;  // "bw" and a number
   for (const Kernels& k : all_kernels()) {
     for (const Tables& t : {k.tables, k.narrow}) {
-      for (const CellTable* each : {t.float32, t.bfloat16, t.bfloat16_dropout}) {
+      for (const CellTable* each : {t.float32, t.bfloat16, t.bfloat16_dropout, t.int8}) {
         if (each == &table) return tag;
         ++tag;
       }
@@ -173,11 +175,12 @@ void run_shares(bool parallel, int directions, int64_t parts, const std::functio
   for (int k = 0; k < count; ++k) run(k);
 }
 
-// Where packing would be much of a forward pass: few steps for so many weights. Weights that are about to change, after
-// a backward pass, are not worth keeping, nor are few, nor more than there is room for.
-bool worth_keeping(const Schedule& whole, const DirectionOutputs* results, int64_t floats) {
+// Where packing would be much of a forward pass: few steps for so many weights, or scales to be found. Weights that are
+// about to change, after a backward pass, are not worth keeping, nor are few, nor more than there is room for.
+bool worth_keeping(const Input& input, const Schedule& whole, const DirectionOutputs* results, int64_t floats) {
   constexpr int64_t kFewSteps = 512, kMany = 1 << 20;
-  return !results[0].residuals && whole.total <= kFewSteps && floats >= kMany && floats <= kMostPacked;
+  if (results[0].residuals || floats > kMostPacked) return false;
+  return input.precision == Precision::kInt8 || (whole.total <= kFewSteps && floats >= kMany);
 }
 
 // Goes through the time loops of all directions, with a team for each: loop(direction, member).
@@ -262,7 +265,7 @@ void forward(const Input& input, int directions, const Direction* direction, flo
   Pack packs[kMaxDirections];
   PackKey keys[kMaxDirections];
   float* to[kMaxDirections] = {};
-  const bool keeps = worth_keeping(whole.schedule, results, to_pack), together = keeps || cut.parts() > 1;
+  const bool keeps = worth_keeping(input, whole.schedule, results, to_pack), together = keeps || cut.parts() > 1;
   if (keeps) {
     run_shares(parallel, directions, 1, [&](int i, int64_t) {
       if (pack_floats[i]) keys[i] = key_of(tag_of(table_for(input, direction[i])), input, direction[i]);

@@ -34,13 +34,18 @@ struct Functions {
   Function activation, gate;
 };
 
+// What products take their factors in; `bothways.engine.PRECISIONS` says the same in Python. All else is float32, but
+// for the sums of int8, which has no backward pass and no dropout.
+enum class Precision { kFloat32, kBfloat16, kInt8 };
+inline bool known_precision(int64_t number) { return number >= 0 && number <= 2; }
+
 // What is read.
 struct Input {
   int64_t batch, time, features;
   const float* x;             // (batch, time, features)
   const uint8_t* mask;        // (batch, time), nonzero where a step counts; null: every step does
   bool zero_output_for_mask;  // what a masked step puts out: zero, or the state that it carries
-  bool bfloat16;              // whether products take their factors in bfloat16; all else is float32
+  Precision precision;
 };
 
 // One reading of it. The columns of the weights are blocks of `units`, one a gate.
@@ -97,7 +102,7 @@ inline bool countable(int64_t batch, int64_t time, int64_t features, int64_t uni
 }
 
 // Lays out the weights for forward passes, in packed_floats(...) floats, which start a cache line. They serve as long
-// as the weights, the instruction set and `bfloat16` are the same; `pack` reads nothing else of the input but its
+// as the weights, the instruction set and the precision are the same; `pack` reads nothing else of the input but its
 // features.
 int64_t packed_floats(const Input& input, const Direction& direction);
 void pack(const Input& input, const Direction& direction, float* packed);

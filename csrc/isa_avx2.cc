@@ -8,6 +8,7 @@ constexpr int kTileRows = 3;
 #include "isa.inc"
 
 namespace bothways {
-extern const CellTable kAvx2Singles;
+extern const CellTable kAvx2Singles, kAvx2Codes;
 const CellTable kAvx2Singles = table_of<Singles>();
+const CellTable kAvx2Codes = table_of<Codes>();
 }  // namespace bothways

@@ -8,6 +8,7 @@ constexpr int kTileRows = 2;
 #include "isa.inc"
 
 namespace bothways {
-extern const CellTable kBaseSingles;
+extern const CellTable kBaseSingles, kBaseCodes;
 const CellTable kBaseSingles = table_of<Singles>();
+const CellTable kBaseCodes = table_of<Codes>();
 }  // namespace bothways

@@ -8,6 +8,7 @@ constexpr int kTileRows = 6;
 #include "isa.inc"
 
 namespace bothways {
-extern const CellTable kNeonSingles;
+extern const CellTable kNeonSingles, kNeonCodes;
 const CellTable kNeonSingles = table_of<Singles>();
+const CellTable kNeonCodes = table_of<Codes>();
 }  // namespace bothways

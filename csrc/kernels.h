@@ -71,9 +71,9 @@ struct BackwardJob {
   Member member;   // in the time loop
 };
 
-// One cell. A backward pass is one call of `backward` for a direction; or `begin_backward`, then `flow_back` for every
-// block of rows, then `input_gradient` (if d_x is wanted) and `weight_gradient` in any order, then `end_backward`, each
-// shared out at will. Both give the same bits.
+// One cell; of int8, forward alone, the others are null. A backward pass is one call of `backward` for a direction; or
+// `begin_backward`, then `flow_back` for every block of rows, then `input_gradient` (if d_x is wanted) and
+// `weight_gradient` in any order, then `end_backward`, each shared out at will. Both give the same bits.
 struct CellKernels {
   int64_t (*residual_floats)(const Input&, const Direction&);
   int64_t (*packed_floats)(const Input&, const Direction&);
@@ -100,9 +100,12 @@ struct CellTable {
 struct Tables {
   const CellTable *float32, *bfloat16;
   const CellTable* bfloat16_dropout;  // where there is dropout by gate
+  const CellTable* int8;              // forward passes without dropout alone
 };
 
-constexpr Tables all_singles(const CellTable& singles) { return {&singles, &singles, &singles}; }
+constexpr Tables all_singles(const CellTable& singles, const CellTable& codes) {
+  return {&singles, &singles, &singles, &codes};
+}
 
 struct Kernels {
   const char* name;
@@ -110,6 +113,6 @@ struct Kernels {
   Tables narrow;  // with vectors half as wide, for few units, where the machine takes half the time; else nulls
 };
 
-extern const CellTable kBaseSingles;
+extern const CellTable kBaseSingles, kBaseCodes;
 
 }  // namespace bothways

@@ -7,7 +7,7 @@
 
 namespace bothways {
 
-extern const CellTable kNeonSingles, kNeonPairs;
+extern const CellTable kNeonSingles, kNeonPairs, kNeonCodes;
 
 namespace {
 
@@ -25,9 +25,9 @@ bool has_bfloat16() {
 
 std::vector<Kernels> find_kernels() {
   std::vector<Kernels> found;
-  if (has_bfloat16()) found.push_back({"neon_bf16", {&kNeonSingles, &kNeonPairs, &kNeonPairs}, {}});
-  found.push_back({"neon", all_singles(kNeonSingles), {}});
-  found.push_back({"base", all_singles(kBaseSingles), {}});
+  if (has_bfloat16()) found.push_back({"neon_bf16", {&kNeonSingles, &kNeonPairs, &kNeonPairs, &kNeonCodes}, {}});
+  found.push_back({"neon", all_singles(kNeonSingles, kNeonCodes), {}});
+  found.push_back({"base", all_singles(kBaseSingles, kBaseCodes), {}});
   return found;
 }
 

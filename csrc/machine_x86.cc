@@ -7,12 +7,13 @@ namespace bothways {
 
 extern const CellTable kAvx2Singles, kAvx512Singles, kAvx512Pairs, kAmxPairs;
 extern const CellTable kAvx512NarrowSingles, kAvx512NarrowPairs;
+extern const CellTable kAvx2Codes, kAvx512Codes, kAvx512NarrowCodes;
 
 namespace {
 
 // Instructions that this process may use.
 struct Features {
-  bool avx2 = false, avx512 = false, bf16 = false, amx = false, intel = false;
+  bool avx2 = false, avx512 = false, vnni = false, bf16 = false, amx = false, intel = false;
   bool halves = false;  // whether it works on 512 bits as on twice 256
 };
 
@@ -34,6 +35,7 @@ Features find_features() {
   const unsigned f_dq_bw_vl = (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31),
                  amx_bf16_tile = (1u << 22) | (1u << 24);
   f.avx512 = f.avx2 && zmm && (b & f_dq_bw_vl) == f_dq_bw_vl;
+  f.vnni = f.avx512 && (c & (1u << 11));
   const bool has_amx = tiles && (d & amx_bf16_tile) == amx_bf16_tile;
   constexpr unsigned kAmdUnits = 0x8000001a, k512 = 1u << 3;
   unsigned units, b8, c8, d8;
@@ -49,17 +51,18 @@ Features find_features() {
 std::vector<Kernels> find_kernels() {
   const Features f = find_features();
   // Where 512 bits are worked on as twice 256, half as wide vectors take half the time.
-  const Tables narrow = f.halves ? all_singles(kAvx512NarrowSingles) : Tables{};
+  const CellTable &codes = f.vnni ? kAvx512Codes : kAvx2Codes, &narrow_codes = f.vnni ? kAvx512NarrowCodes : kAvx2Codes;
+  const Tables narrow = f.halves ? all_singles(kAvx512NarrowSingles, narrow_codes) : Tables{};
   const Tables narrow_bf16 =
-      f.halves ? Tables{&kAvx512NarrowSingles, &kAvx512NarrowPairs, &kAvx512NarrowPairs} : Tables{};
-  const Kernels bf16 = {"avx512_bf16", {&kAvx512Singles, &kAvx512Pairs, &kAvx512Pairs}, narrow_bf16};
+      f.halves ? Tables{&kAvx512NarrowSingles, &kAvx512NarrowPairs, &kAvx512NarrowPairs, &narrow_codes} : Tables{};
+  const Kernels bf16 = {"avx512_bf16", {&kAvx512Singles, &kAvx512Pairs, &kAvx512Pairs, &codes}, narrow_bf16};
   std::vector<Kernels> found;
-  if (f.amx) found.push_back({"amx", {&kAvx512Singles, &kAmxPairs, &kAvx512Singles}, {}});
+  if (f.amx) found.push_back({"amx", {&kAvx512Singles, &kAmxPairs, &kAvx512Singles, &codes}, {}});
   if (f.bf16 && !f.intel) found.push_back(bf16);
-  if (f.avx512) found.push_back({"avx512", all_singles(kAvx512Singles), narrow});
+  if (f.avx512) found.push_back({"avx512", all_singles(kAvx512Singles, codes), narrow});
   if (f.bf16 && f.intel) found.push_back(bf16);  // whose products take twice as long as float32
-  if (f.avx2) found.push_back({"avx2", all_singles(kAvx2Singles), {}});
-  found.push_back({"base", all_singles(kBaseSingles), {}});
+  if (f.avx2) found.push_back({"avx2", all_singles(kAvx2Singles, kAvx2Codes), {}});
+  found.push_back({"base", all_singles(kBaseSingles, kBaseCodes), {}});
   return found;
 }
 

@@ -70,11 +70,11 @@ std::list<Kept>& kept() {  // the one used last first
 
 bool PackKey::operator==(const PackKey& o) const {
   return kernels == o.kernels && cell == o.cell && features == o.features && units == o.units &&
-         bfloat16 == o.bfloat16 && digest[0] == o.digest[0] && digest[1] == o.digest[1];
+         precision == o.precision && digest[0] == o.digest[0] && digest[1] == o.digest[1];
 }
 
 PackKey key_of(uint32_t kernels, const Input& input, const Direction& d) {
-  PackKey key = {kernels, d.cell, input.features, d.units, input.bfloat16, {}};
+  PackKey key = {kernels, d.cell, input.features, d.units, input.precision, {}};
   const int64_t columns = shape_of(d.cell).gates * d.units;
   Digest digest;
   digest.add(d.kernel, input.features * columns);

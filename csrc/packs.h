@@ -15,7 +15,7 @@ struct PackKey {
   uint32_t kernels;  // a number of those that read them
   CellKind cell;
   int64_t features, units;
-  bool bfloat16;
+  Precision precision;
   uint64_t digest[2];
 
   bool operator==(const PackKey& other) const;

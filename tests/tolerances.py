@@ -13,6 +13,13 @@ ENGINE = 2e-5
 # Factors of products rounded to bfloat16 are within 2^-9 of theirs; a few rounding errors add up along a sequence.
 BFLOAT16 = 2e-2
 
+# int8 against the oracle with the same codes, and where a value stands between two codes, with the next one.
+INT8_CODES = 1e-3
+
+# Factors of products as int8 codes are within 1/254 of the largest of their row or column, and errors add up along a
+# sequence.
+INT8 = 5e-2
+
 # The engine against stock Keras, both float32, each with its own roundings and its own order of sums.
 KERAS = 2e-5
 

@@ -53,18 +53,24 @@ def program(target: str, directions: int = 2) -> Program:
     weights = list(CELLS["lstm"].weight_shapes(FEATURES, UNITS).values())
     x, outputs = (BATCH, TIME, FEATURES), (BATCH, TIME, directions * UNITS)
     attributes: dict[str, Any] = {"masked": True, "zero_output_for_mask": False, "sequences": True}
-    attributes |= {"bfloat16": False, "cells": [cell_number("lstm")], "units": [UNITS], "reverse": [0], "dropouts": [0]}
+    attributes |= {
+        "precision": np.int64(0),
+        "cells": [cell_number("lstm")],
+        "units": [UNITS],
+        "reverse": [0],
+        "dropouts": [0],
+    }
     names = ("cells", "units", "reverse", "dropouts")
     attributes |= {name: np.asarray(attributes[name] * directions) for name in names}
     if target == "forward":
         operands, results = [x, x[:2]], [outputs]
         operands += [*weights, *states] * directions
         results += [*states, RESIDUALS] * directions
-        return Program("bothways_forward_v1", operands, results, attributes | {"saves": True})
+        return Program("bothways_forward_v2", operands, results, attributes | {"saves": True})
     operands, results = [x, x[:2], outputs], [x]
     operands += [*weights[:2], RESIDUALS, *states] * directions
     results += [RESIDUALS, *weights, *states] * directions
-    return Program("bothways_backward_v1", operands, results, attributes | {"wants_d_x": True})
+    return Program("bothways_backward_v2", operands, results, attributes | {"wants_d_x": True})
 
 
 def residuals() -> Any:

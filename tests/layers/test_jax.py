@@ -192,7 +192,7 @@ def test_a_gradient_is_the_engines_alone() -> None:
     for gradient, primitives in ((jax.grad(loss, argnums=(0, 1)), ("scan", "bothways_tangent")), (mapped, ("tanh",))):
         arguments = (X, weights) if gradient is not mapped else (weights,)
         compiled = str(jax.make_jaxpr(gradient)(*arguments))
-        assert "bothways_backward_v1" in compiled
+        assert "bothways_backward_v2" in compiled
         assert not any(f"= {primitive}[" in compiled or f"= {primitive} " in compiled for primitive in primitives)
 
 
@@ -281,7 +281,7 @@ def test_gradients_of_unknown_sizes_cannot_be_exported() -> None:
 def test_export_has_to_be_told() -> None:
     layer = ours.LSTM(3)
     layer(X)
-    with pytest.raises(ValueError, match="bothways_forward_v1"):
+    with pytest.raises(ValueError, match="bothways_forward_v2"):
         jax.export.export(jax.jit(layer))(X)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 from bothways.engine.arguments import Array, Dropout, States
 
 class Weights:
-    def __init__(self, directions: list[tuple[Any, ...]], zero_output_for_mask: bool, bfloat16: bool) -> None: ...
+    def __init__(self, directions: list[tuple[Any, ...]], zero_output_for_mask: bool, precision: int) -> None: ...
     def freeze(self) -> None: ...
     def residual_floats(self, batch: int, time: int, dropout: bool) -> int: ...
     def outputs(self, x: Any, mask: Any, initial_states: Any) -> Array: ...
@@ -31,7 +31,7 @@ def forward(
     x: Array,
     mask: Array | None,
     zero_output_for_mask: bool,
-    bfloat16: bool,
+    precision: int,
     directions: list[tuple[Any, ...]],
     outputs: Array | None,
     results: list[tuple[Any, ...]],
@@ -40,7 +40,7 @@ def backward(
     x: Array,
     mask: Array | None,
     zero_output_for_mask: bool,
-    bfloat16: bool,
+    precision: int,
     directions: list[tuple[Any, ...]],
     d_outputs: Array | None,
     d_x: Array | None,
@@ -52,7 +52,7 @@ def residual_floats(
     time: int,
     features: int,
     units: int,
-    bfloat16: bool = False,
+    precision: int = 0,
     dropout_gates: int = 0,
     recurrent_dropout_gates: int = 0,
 ) -> int: ...

@@ -7,8 +7,9 @@ whatever the direction, outputs stand at the step that they belong to.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,9 @@ States = tuple[Array, ...]
 
 ALIGNMENT = 64
 """Bytes: a cache line, and the widest vector; and what Eigen wants."""
+
+PRECISIONS: Mapping[str, int] = MappingProxyType({"float32": 0, "bfloat16": 1, "int8": 2})
+"""What products can take their factors in, and the engine's number for it."""
 
 
 @dataclass(frozen=True, eq=False)

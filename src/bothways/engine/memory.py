@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bothways.engine import _native, reference
-from bothways.engine.arguments import Array, Direction, Dropout, Result
+from bothways.engine.arguments import PRECISIONS, Array, Direction, Dropout, Result
+from bothways.errors import InputError
 from bothways.spec import cell_number, cell_spec
 
 
@@ -52,12 +53,12 @@ class Options(NamedTuple):
     Attributes:
         zero_output_for_mask: a masked step puts out zeros, not the state that it carries.
         return_sequences: whether the outputs of the steps are wanted.
-        bfloat16: whether products take their factors in bfloat16.
+        precision: what products take their factors in, a key of `PRECISIONS`.
     """
 
     zero_output_for_mask: bool
     return_sequences: bool
-    bfloat16: bool
+    precision: str
 
 
 def gates_of(factors: Any | None) -> int:
@@ -83,7 +84,7 @@ class Plan(NamedTuple):
     masked: bool
     zero_output_for_mask: bool
     return_sequences: bool
-    bfloat16: bool
+    precision: str
 
     def groups(self, arrays: Iterable[Any], others: int) -> Iterator[tuple[Any, ...]]:
         """`arrays` by direction, each with so many `others` than its states."""
@@ -110,8 +111,11 @@ class Plan(NamedTuple):
     def residual_floats(self, x: Sequence[int], units: Sequence[int]) -> list[int]:
         """For each direction how many floats the backward pass of the engine needs of the forward pass."""
         batch, time, features = x
+        if self.precision == "int8":
+            raise InputError("int8 is for inference: it has no gradients. Train in float32 or bfloat16.")
+        precision = PRECISIONS[self.precision]
         return [
-            _native.residual_floats(cell_number(cell), batch, time, features, width, self.bfloat16, *dropouts)
+            _native.residual_floats(cell_number(cell), batch, time, features, width, precision, *dropouts)
             for cell, width, dropouts in zip(self.cells, units, self.dropouts, strict=True)
         ]
 
@@ -167,7 +171,7 @@ def forward(
     saved = residuals if saves else [None] * len(states)
     mask, directions = _arguments(plan, constants, arrays)
     pairs = list(zip(states, saved, strict=True))
-    _native.forward(x, mask, plan.zero_output_for_mask, plan.bfloat16, directions, outputs, pairs)
+    _native.forward(x, mask, plan.zero_output_for_mask, PRECISIONS[plan.precision], directions, outputs, pairs)
 
 
 def backward(
@@ -199,7 +203,8 @@ def backward(
         for residuals, d_state, group in zip(saved, d_states, plan.groups(d_arrays, others=3), strict=True)
     ]
     mask, directions = _arguments(plan, constants, arrays)
-    _native.backward(x, mask, plan.zero_output_for_mask, plan.bfloat16, directions, d_outputs, d_x, gradients)
+    precision = PRECISIONS[plan.precision]
+    _native.backward(x, mask, plan.zero_output_for_mask, precision, directions, d_outputs, d_x, gradients)
 
 
 def _arguments(plan: Plan, constants: Sequence[Array], arrays: Sequence[Array]) -> tuple[Any, list[tuple[Any, ...]]]:

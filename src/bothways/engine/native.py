@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from bothways.engine import _native
 from bothways.engine.arguments import (
+    PRECISIONS,
     Array,
     Call,
     Direction,
@@ -32,9 +32,6 @@ from bothways.merge import merge, unmerge
 from bothways.spec import cell_number
 
 _FLOAT32 = np.dtype(np.float32)
-
-PRECISIONS: Mapping[str, bool] = MappingProxyType({"float32": False, "bfloat16": True})
-"""What products can take their factors in, and whether that is bfloat16."""
 
 
 @dataclass(eq=False, slots=True)
@@ -69,9 +66,11 @@ class Layer:
         merge_mode: what becomes of two outputs: a key of `bothways.merge.MERGE_MODES`, or None for a pair.
         zero_output_for_mask: a masked step puts out zeros, not the state that it carries.
         precision: what products take their factors in, a key of `PRECISIONS`: "float32", or "bfloat16", rounded to 8
-            bits and faster where the machine multiplies such numbers. Sums, gates, states and all arrays are float32.
+            bits and faster where the machine multiplies such numbers, or "int8", for inference alone: every column of
+            the weights, and x and h of every row at every step, as whole numbers from -127 to 127 times a scale. Gates,
+            states and all arrays are float32. A row with a number that is not finite gives NaN in int8.
         frozen: take the weights as they are now, in the engine's own layout, which saves short runs much of their time.
-            Later changes of them do not count, and runs cannot be recorded.
+            Later changes of them do not count, and runs cannot be recorded. It saves most with int8.
 
     Raises:
         InputError: an argument has the wrong shape or dtype; the message names it.
@@ -107,7 +106,7 @@ class Layer:
             setup.zero_output_for_mask,
             PRECISIONS[precision],
         )
-        self._frozen = check_flag("frozen", frozen)
+        self._precision, self._frozen = precision, check_flag("frozen", frozen)
         if frozen:
             self._weights.freeze()
         self._own_states = tuple(d.initial_state for d in setup.directions) if setup.has_states else None
@@ -162,6 +161,8 @@ class Layer:
             True
         """
         call = check_call(self._setup, x, mask, initial_states, dropout)
+        if self._precision == "int8" and (record or dropout is not None):
+            raise InputError("int8 is for inference: it has no gradients and no dropout. Train in float32 or bfloat16.")
         if check_flag("record", record) and self._frozen:
             raise InputError("This layer is frozen, and its runs cannot be recorded. Make one with frozen=False.")
         residuals = self._residuals(call) if record else None

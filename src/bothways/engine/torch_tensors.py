@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from bothways.engine import memory
+from bothways.engine.arguments import PRECISIONS
 from bothways.engine.memory import Plan
 from bothways.errors import InputError
 from bothways.spec import cell_number, cell_of_number
@@ -129,14 +130,15 @@ def _whole(plan: Plan, d_results: Sequence[Any], arrays: Sequence[Any]) -> list[
 
 # Operators take no tuples of strings: a plan travels as a list of numbers.
 def _encoded(plan: Plan) -> list[int]:
-    numbers = [int(flag) for flag in (plan.masked, plan.zero_output_for_mask, plan.return_sequences, plan.bfloat16)]
+    flags = [int(flag) for flag in (plan.masked, plan.zero_output_for_mask, plan.return_sequences)]
+    numbers = [*flags, PRECISIONS[plan.precision]]
     for cell, reverse, dropouts in zip(plan.cells, plan.reverse, plan.dropouts, strict=True):
         numbers += [cell_number(cell), int(reverse), *dropouts]
     return numbers
 
 
 def _decoded(numbers: Sequence[int]) -> Plan:
-    masked, zero_output_for_mask, return_sequences, bfloat16, *rest = numbers
+    masked, zero_output_for_mask, return_sequences, precision, *rest = numbers
     cells, reverse, of_x, of_h = (rest[i::4] for i in range(4))
     return Plan(
         tuple(map(cell_of_number, cells)),
@@ -145,7 +147,7 @@ def _decoded(numbers: Sequence[int]) -> Plan:
         bool(masked),
         bool(zero_output_for_mask),
         bool(return_sequences),
-        bool(bfloat16),
+        list(PRECISIONS)[precision],
     )
 
 

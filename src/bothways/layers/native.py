@@ -161,7 +161,8 @@ def packed(layer: Any, by_cell: list[list[Any]], initial_state: Any) -> list[Any
 
 def options_of(cell: Any, zero_output_for_mask: bool, return_sequences: bool) -> Options:
     """How a cell runs; for bfloat16 the engine rounds factors itself, and is given float32 all the same."""
-    return Options(zero_output_for_mask, return_sequences, bool(cell.compute_dtype == "bfloat16"))
+    precision = "bfloat16" if cell.compute_dtype == "bfloat16" else "float32"
+    return Options(zero_output_for_mask, return_sequences, precision)
 
 
 def dropout_of(cell: Any, sequences: Any, states: Sequence[Any] | None, training: bool | None) -> Dropout:

@@ -134,7 +134,7 @@ def _run(module: Any, x: Any, states: Sequence[Any], padding: _Padding | None = 
             x,
             None if padding is None else padding.mask,
             directions[first : first + both],
-            Options(zero_output_for_mask=False, return_sequences=True, bfloat16=False),
+            Options(zero_output_for_mask=False, return_sequences=True, precision="float32"),
             _zeros,
         )
         x, found = torch_tensors.run(plan, x, constants, arrays)

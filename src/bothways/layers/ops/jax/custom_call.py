@@ -16,11 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from bothways.engine import _native
+from bothways.engine.arguments import PRECISIONS
 from bothways.engine.memory import Plan, units_of
 from bothways.errors import InputError
 from bothways.spec import cell_number
 
-_FORWARD, _BACKWARD = "bothways_forward_v1", "bothways_backward_v1"
+_FORWARD, _BACKWARD = "bothways_forward_v2", "bothways_backward_v2"
 
 
 Arrays = Sequence[jax.Array]
@@ -138,7 +139,7 @@ def _call(
             units=np.asarray(units, np.int64),
             reverse=np.asarray(plan.reverse, np.int64),
             dropouts=np.asarray([_kinds(*each) for each in plan.dropouts], np.int64),
-            bfloat16=plan.bfloat16,
+            precision=np.int64(PRECISIONS[plan.precision]),
             masked=plan.masked,
             zero_output_for_mask=plan.zero_output_for_mask,
             sequences=plan.return_sequences,
