@@ -1,6 +1,6 @@
 """The tables of speed in README.md and benchmarks/README.md, written anew from `benchmarks/results/`.
 
-    bothways bench --directions 1,2 --dtype float32,bfloat16 --save benchmarks/results/NAME.json
+    bothways bench --directions 1,2 --dtype float32,bfloat16,int8 --save benchmarks/results/NAME.json
     python benchmarks/tables.py
 
 What stands between `<!-- speed: NAME -->` and `<!-- end -->` is replaced; below each table the rows are named in which

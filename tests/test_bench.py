@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import inspect
 import io
 import json
 import os
@@ -17,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bothways import engine
 from bothways.bench import (
     DTYPES,
     MODES,
@@ -124,7 +122,7 @@ def test_a_dtype_of_ours(capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     assert case.to_json()["dtype"] == "bfloat16"
     assert Case.from_json(case.to_json()) == case
     assert case.flops == Case(TINY, "gru", "train").flops
-    with pytest.raises(InputError, match=r"no dtype 'float8'\. Use one of: float32, bfloat16"):
+    with pytest.raises(InputError, match=r"no dtype 'float8'\. Use one of: float32, bfloat16, int8"):
         Case(TINY, dtype="float8")
     pretend(
         monkeypatch,
@@ -138,11 +136,10 @@ def test_a_dtype_of_ours(capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     assert "lstm infer bfloat16 2,5,3,4: 1/1" in err
 
 
-@pytest.mark.skipif("precision" not in inspect.signature(engine.run).parameters, reason="the engine has float32 only")
-@pytest.mark.parametrize("mode", MODES)
-def test_ours_with_bfloat16(mode: str) -> None:
+@pytest.mark.parametrize(("mode", "dtype"), [("infer", "bfloat16"), ("train", "bfloat16"), ("infer", "int8")])
+def test_ours_in_lower_precision(mode: str, dtype: str) -> None:
     build = peers.with_engine(1)
-    exact, rounded = (build(Case(Shape(4, 6, 16, 32), "lstm", mode, dtype)) for dtype in DTYPES[:2])
+    exact, rounded = (build(Case(Shape(4, 6, 16, 32), "lstm", mode, each)) for each in (DTYPES[0], dtype))
     assert isinstance(rounded, peers.Approximate)
     assert 0 < rounded.error() < 0.1
     assert rounded.error() == np.abs(exact() - rounded()).max()

@@ -21,8 +21,8 @@ CALM_SLICES = 3
 """With so many slices of time that no other program disturbed, the disturbed ones do not count."""
 
 MODES = ("infer", "train")
-DTYPES = ("float32", "bfloat16")
-"""What our matrix products multiply; they add up in float32, and all else is float32. Peers have one dtype each."""
+DTYPES = ("float32", "bfloat16", "int8")
+"""What our matrix products multiply; all else is float32. Only inference has int8. Peers have one dtype each."""
 
 
 class Shape(NamedTuple):

@@ -89,6 +89,7 @@ def bench(
         for product in names(dtype) or ["float32"]
         for count in names(directions) or ["2"]
         for shape in bench.choose_shapes(shapes or ["all"])
+        if (product, each) != ("int8", "train")
     ]
     wanted = names(peers) or list(PEERS)
     wanted = [] if wanted == ["none"] else wanted

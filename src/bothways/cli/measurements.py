@@ -79,8 +79,9 @@ def show_benchmark(benchmark: Benchmark, path: Path | None) -> None:
         "Median milliseconds per call, float32; for ours also 10^9 operations per\n"
         "second, the share of NumPy's matrix product, and the ratio to the best peer."
     )
-    if any(m.case.dtype != DTYPES[0] for m in benchmark.measurements):
-        console.print("bfloat16: our matrix products use bfloat16 numbers; everything else uses float32.")
+    for dtype in DTYPES[1:]:
+        if any(m.case.dtype == dtype for m in benchmark.measurements):
+            console.print(f"{dtype}: our matrix products use {dtype} numbers; everything else uses float32.")
     for title in dict.fromkeys(m.case.kind for m in benchmark.measurements):
         of_table = [m for m in benchmark.measurements if m.case.kind == title]
         peers = [name for name in PEERS if any(name in m.ms for m in of_table)]
