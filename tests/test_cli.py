@@ -30,7 +30,10 @@ from bothways.options import Option, options
 from bothways.runtime import Label
 from bothways.settings import Reading, Roles, Search, Settings
 
-COMMANDS = ("demo", "train", "evaluate", "predict", "stream", "info", "export", "page", "serve", "compare", "bench")
+COMMANDS = (
+    *("demo", "train", "evaluate", "predict", "stream", "info"),
+    *("export", "quantize", "page", "serve", "compare", "bench"),
+)
 ROLES = ["--label", "kind", "--sequence", "flow", "--order", "at", "--split", "part"]
 TINY = ["--units", "4", "--epochs", "3", "--seed", "1", "--budget", "0"]
 
@@ -128,6 +131,33 @@ def test_train_evaluate_predict_and_info(folder: Path, run: Run, tmp_path: Path)
     assert facts["columns"]["features"] == ["bytes", "packets"]
     assert facts["classes"] == ["attack", "calm"]
     assert sum(facts["class_counts"].values()) == 32
+
+
+def test_quantize(folder: Path, run: Run, tmp_path: Path) -> None:
+    model, table, small = folder / "flows.bothways", folder / "flows.csv", tmp_path / "small.bothways"
+    code, out, err = run("quantize", model, table, "-o", small)
+    assert code == 0
+    assert "they are sorted" in err
+    assert out.startswith("test part: 4 sequences; ")
+    assert " ".join(out.splitlines()[-2:]).startswith(("No loss is shown: in int8 macro F1", "Worse: ", "Not worse: "))
+    shown = json.loads(run("quantize", model, table, "-o", small, "--split", "all", "--json")[1])
+    assert (shown["split"], shown["sequences"], shown["steps"], shown["score"]) == ("all", 12, 96, "macro_f1")
+    for name, path in {"float32": model, "int8": small}.items():
+        scores = json.loads(run("evaluate", path, table, "--split", "all", "--json")[1])
+        assert {end: shown[name][end] for end in ("value", "low", "high")} == scores["intervals"]["macro_f1"]
+        assert shown[name]["bytes"] == path.stat().st_size
+        assert json.loads(run("info", path, "--json")[1])["precision"] == name
+    assert shown["float32"]["bytes"] > shown["int8"]["bytes"]
+    assert "int8" in run("info", small)[1]
+    assert run("predict", small, table, "-o", tmp_path / "labeled.csv")[0] == 0
+    for arguments, said in {
+        (small, "other.bothways"): "is of int8 already",
+        (small, small): "this is the model of float32 itself",
+        (model, "small.onnx"): "small.onnx",
+    }.items():
+        code, _, err = run("quantize", arguments[0], table, "-o", arguments[1])
+        assert code == 2
+        assert said in " ".join(err.split())
 
 
 def test_train_prints_one_json_object_and_says_the_rest_elsewhere(folder: Path, run: Run, tmp_path: Path) -> None:

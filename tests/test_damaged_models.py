@@ -26,7 +26,7 @@ from bothways.data.sequences import group_rows
 from bothways.data.vectors import Vectors
 from bothways.errors import BothwaysError, ModelFileError
 from bothways.network import Network
-from bothways.runtime import Label, Member, Model
+from bothways.runtime import Label, Member, Model, quantize
 from bothways.sequences import Sequences
 
 TRIES = 300
@@ -52,7 +52,7 @@ ODD_NUMBERS = [np.nan, np.inf, -np.inf, 0.0, -1.0, 1e-45, 1e30, 3e38, -3e38]
 
 
 def models() -> list[Model]:
-    """Models of a table, of one label per sequence, and of arrays."""
+    """Models of a table, of one label per sequence, and of arrays; and one of them in int8."""
     generator = np.random.default_rng(0)
     made = []
     for per, conv, table in (("step", 3, True), ("sequence", 0, True), ("step", 2, False)):
@@ -100,7 +100,7 @@ def models() -> list[Model]:
                 baselines.fit(sequences, 3, categories),
             )
         )
-    return made
+    return [*made, quantize(made[1])]
 
 
 def parts_of(model: Model, folder: Path) -> dict[str, bytes]:

@@ -125,7 +125,7 @@ def test_importing_bothways_is_light() -> None:
 def test_the_public_names() -> None:
     assert bothways.__all__ == [
         *("SequenceLabeler", "accelerate", "compare", "engine", "export_onnx"),
-        *("layers", "load", "problems"),
+        *("layers", "load", "problems", "quantize"),
     ]
     for name in bothways.__all__:
         assert getattr(bothways, name) is not None

@@ -5,6 +5,7 @@
     SequenceLabeler   an estimator in the manner of scikit-learn: sequences in, labels for every step out
     compare           settings over many seeds: what helps, by how much, how sure that is
     load              a trained model from its file; it predicts without Keras
+    quantize          a trained model in int8, a quarter of the size
     export_onnx       a trained model as one graph of ONNX, for other runtimes
     engine            the engine on NumPy arrays
     problems          generated problems, the cumulative sum of the tutorials among them
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from bothways import engine, layers, problems
     from bothways.export import export_onnx
     from bothways.labeler import SequenceLabeler
+    from bothways.runtime import quantize
     from bothways.store import load
     from bothways.study import compare
     from bothways.torch_modules import accelerate
@@ -33,10 +35,21 @@ _HOMES = {
     "compare": "bothways.study",
     "export_onnx": "bothways.export",
     "load": "bothways.store",
+    "quantize": "bothways.runtime",
 }
 _MODULES = ("engine", "layers", "problems")
 
-__all__ = ["SequenceLabeler", "accelerate", "compare", "engine", "export_onnx", "layers", "load", "problems"]
+__all__ = [
+    "SequenceLabeler",
+    "accelerate",
+    "compare",
+    "engine",
+    "export_onnx",
+    "layers",
+    "load",
+    "problems",
+    "quantize",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,6 +4,7 @@
                           "classes": {"kind": "int", "values": [...]}, "columns": {...} or null, "class_counts": [...],
                           "facts": {...}, "temperature": 1.0, "threshold": 0.5}
     weights.safetensors   the arrays that `Network.weight_shapes()` names, behind "0/" for the first member and so on
+                          (of members with "precision": "int8" as `bothways.runtime.codes` gives them)
     baselines.safetensors the simple models beside it, as `bothways.baselines.to_arrays` gives them
     vectors.safetensors   pretrained vectors of words, if it has some, as `bothways.data.vectors.Vectors` gives them
 
@@ -34,6 +35,7 @@ from bothways.errors import InputError, ModelFileError
 from bothways.files import written_whole
 from bothways.network import Network
 from bothways.runtime import BaselineMember, Member, Model
+from bothways.runtime.codes import decoded
 
 FORMAT = "bothways"
 VERSION = 4
@@ -131,14 +133,18 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
 
 def _description(member: Member | BaselineMember) -> dict[str, Any]:
     if isinstance(member, Member):
-        return {"network": member.network.to_json(), "share": member.share}
+        precision = {} if member.precision == "float32" else {"precision": member.precision}
+        return {"network": member.network.to_json(), "share": member.share} | precision
     return {"baseline": member.baseline.name, "share": member.share}
 
 
 def _member(said: dict[str, Any], arrays: dict[str, Any], network: Network) -> Member | BaselineMember:
     """The member that `_description` described, of a model whose best network is given."""
-    if _fits(said, {"network": {...: object}, "share": NUMBER}):
-        return Member(Network.from_json(said["network"]), arrays, float(said["share"]))
+    of_network = {"precision": "float32"} | said
+    if _fits(of_network, {"network": {...: object}, "share": NUMBER, "precision": str}):
+        own, precision = Network.from_json(said["network"]), of_network["precision"]
+        weights = decoded(arrays, own.weight_shapes()) if precision == "int8" else arrays
+        return Member(own, weights, float(said["share"]), precision)
     kinds = {each.name: each for each in baselines.SCORING}
     said = {"baseline" if name == "patterns" else name: value for name, value in said.items()}  # of some files
     if _fits(said, {"baseline": str, "share": NUMBER}) and said["baseline"] in kinds:

@@ -1,4 +1,4 @@
-"""How `train`, `evaluate`, `predict`, `info` and `export` print their results."""
+"""How commands about tables and models print their results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bothways.errors import counted
 
 if TYPE_CHECKING:
     from bothways.export import Exported
-    from bothways.jobs import Prediction, Training
+    from bothways.jobs import Prediction, Quantization, Training
     from bothways.layers.inspection import Inspection
     from bothways.metrics import Alarms, EntityScores, Evaluation, Importance, Interval
     from bothways.runtime import Model
@@ -238,6 +238,23 @@ def show_inspection(found: Inspection) -> None:
         console.print(f"{found.native} of {counted(count, 'recurrent layer')} {do} on the engine.")
     if found.how:
         console.print(f"In Python, once it is loaded: {found.how}")
+
+
+def show_quantization(done: Quantization) -> None:
+    """Print both models side by side, how many labels change, and the verdict."""
+    from bothways.metrics import title
+
+    evaluation = done.after
+    grid = table("", title(evaluation.decisive), "", "KB", "steps per\nsecond")
+    for name, each, size, speed in zip(("float32", "int8"), done.scores, done.size, done.speed, strict=True):
+        between = _between(evaluation.intervals and {"": each}, "")
+        grid.add_row(name, f"{each.value:.3f}", between, f"{size / 1000:,.1f}", f"{speed:,.0f}")
+    console = results()
+    part = "all rows" if evaluation.split == "all" else f"{evaluation.split} part"
+    console.print(f"{part}: {counted(evaluation.sequences, 'sequence')}; {done.changed:.2%} of the labels change.")
+    console.print(grid)
+    console.print(f"Model: {done.path}", soft_wrap=True)
+    console.print(done.verdict)
 
 
 def show_exported(exported: Exported) -> None:

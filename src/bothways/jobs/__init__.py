@@ -6,7 +6,20 @@
 from bothways.jobs.evaluation import evaluate
 from bothways.jobs.models import export, info
 from bothways.jobs.prediction import Prediction, predict
+from bothways.jobs.quantization import Quantization, quantize
 from bothways.jobs.streaming import Streaming, stream
 from bothways.jobs.training import Training, train
 
-__all__ = ["Prediction", "Streaming", "Training", "evaluate", "export", "info", "predict", "stream", "train"]
+__all__ = [
+    "Prediction",
+    "Quantization",
+    "Streaming",
+    "Training",
+    "evaluate",
+    "export",
+    "info",
+    "predict",
+    "quantize",
+    "stream",
+    "train",
+]

@@ -11,7 +11,7 @@ from bothways.runtime.forward import (
     scores,
     scores_of,
 )
-from bothways.runtime.model import BaselineMember, Label, Member, Model, tempered
+from bothways.runtime.model import BaselineMember, Label, Member, Model, quantize, tempered
 
 __all__ = [
     "BaselineMember",
@@ -23,6 +23,7 @@ __all__ = [
     "decided",
     "padded",
     "probabilities",
+    "quantize",
     "scores",
     "scores_of",
     "tempered",

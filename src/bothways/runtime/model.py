@@ -13,6 +13,7 @@ import numpy.typing as npt
 from bothways.baselines import Baseline, Scoring
 from bothways.errors import InputError, counted
 from bothways.network import MAX_CODES, Network
+from bothways.runtime.codes import decoded, encoded
 from bothways.runtime.decisions import decided
 from bothways.runtime.forward import Floats, check_codes, checked_sequences, probabilities, scores
 from bothways.runtime.inputs import Form, arranged, read_input
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 Label = int | str | bool
 
+PRECISIONS = ("float32", "int8")
+"""Of the recurrent layers of a trained network; see `bothways.engine.Layer`."""
+
 
 @dataclass(frozen=True, eq=False)
 class Member:
@@ -35,27 +39,31 @@ class Member:
         network: what it is.
         weights: the arrays that `network.weight_shapes()` names, float32 and finite.
         share: how much its probabilities count, above 0.
+        precision: in which the recurrent layers run, one of `PRECISIONS`; in "int8" files keep codes of the weights.
 
     Raises:
-        InputError: weights that do not fit the network, or a share out of its range.
+        InputError: weights that do not fit the network, a share out of its range, or no such precision.
     """
 
     network: Network
     weights: Mapping[str, Floats]
     share: float = 1.0
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         """Refuse weights that do not fit the network."""
         check_weights(self.network, self.weights)
         _check_share(self.share)
+        if self.precision not in PRECISIONS:
+            raise InputError(f"There is no precision {self.precision!r}. Use one of: {', '.join(PRECISIONS)}.")
 
     @cached_property
     def _stack(self) -> Stack:
-        return Stack(self.network, self.weights)
+        return Stack(self.network, self.weights, self.precision)
 
     def arrays(self) -> Mapping[str, Any]:
         """What a model file keeps of it."""
-        return self.weights
+        return self.weights if self.precision == "float32" else encoded(self.weights)
 
     def probabilities(self, sequences: Sequences) -> Floats:
         """The probability of each class for all labels; see `Model.probabilities`."""
@@ -173,6 +181,11 @@ class Model:
         return self._best.weights
 
     @property
+    def precision(self) -> str:
+        """In which the recurrent layers of the best network run."""
+        return self._best.precision
+
+    @property
     def _best(self) -> Member:
         assert isinstance(self.members[0], Member)
         return self.members[0]
@@ -207,6 +220,8 @@ class Model:
             summary["averaged with"] = ", ".join(others)
         size = sum(array.size for member in self.members for array in member.arrays().values())
         summary["weights"] = f"{size:,} numbers"
+        if self.precision != "float32":
+            summary["precision"] = self.precision
         named = columns is not None and columns.label
         summary["features"] = ", ".join(columns.features) if columns and named else f"{network.features} per step"
         summary |= columns.roles if columns and named else {}
@@ -312,6 +327,32 @@ class Model:
         """A function of the probabilities, in the form of X."""
         sequences, form = self.read("X" if self.columns else "sequences", X)
         return arranged(sequences, form, function(self.probabilities(sequences), sequences.lengths))
+
+
+def quantize(model: Model) -> Model:
+    """The same model in int8: a file keeps its networks in about a quarter of the bytes.
+
+    Kernels and embeddings become whole numbers from -127 to 127 times a scale for each column, and the recurrent layers
+    run in int8 as `bothways.engine.Layer` has it. Labels can change: `bothways quantize` measures how many do.
+
+    Raises:
+        InputError: the model is of int8 already.
+
+    Example:
+        >>> network = Network(features=1, classes=2, units=4)
+        >>> weights = {name: np.ones(shape, np.float32) for name, shape in network.weight_shapes().items()}
+        >>> quantize(Model([Member(network, weights)], classes=(0, 1))).precision
+        'int8'
+    """
+    if model.precision == "int8":
+        raise InputError("This model is of int8 already. Quantize the model of float32 that it was made of.")
+    members = [
+        replace(each, weights=decoded(encoded(each.weights), each.network.weight_shapes()), precision="int8")
+        if isinstance(each, Member)
+        else each
+        for each in model.members
+    ]
+    return replace(model, members=members)
 
 
 def checked_probabilities(z: Floats) -> Floats:

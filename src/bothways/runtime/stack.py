@@ -30,16 +30,17 @@ class Stack:
     Args:
         network: the description that `weights` belongs to.
         weights: the arrays that `network.weight_shapes()` names.
+        precision: of the recurrent layers, as in `bothways.engine.Layer`.
     """
 
-    def __init__(self, network: Network, weights: Weights) -> None:
+    def __init__(self, network: Network, weights: Weights, precision: str = "float32") -> None:
         """Lay out the weights as the engine takes them."""
-        self._network, self._weights = network, weights
-        self._layers = [_Recurrent(recurrent, weights) for recurrent in network.recurrent]
+        self._network, self._weights, self._precision = network, weights, precision
+        self._layers = [_Recurrent(recurrent, weights, precision) for recurrent in network.recurrent]
 
-    def __reduce__(self) -> tuple[type[Stack], tuple[Network, Weights]]:
+    def __reduce__(self) -> tuple[type[Stack], tuple[Network, Weights, str]]:
         """Copies are laid out anew."""
-        return Stack, (self._network, self._weights)
+        return Stack, (self._network, self._weights, self._precision)
 
     def __call__(self, x: Floats, counts: Bools) -> Floats:
         """The scores of padded sequences; of a CRF the logarithms of probabilities, which are scores as well.
@@ -214,8 +215,8 @@ class _Piece(NamedTuple):
 class _Recurrent:
     """One recurrent layer."""
 
-    def __init__(self, recurrent: Recurrent, weights: Weights) -> None:
-        self._recurrent = recurrent
+    def __init__(self, recurrent: Recurrent, weights: Weights, precision: str) -> None:
+        self._recurrent, self._precision = recurrent, precision
         self._directions = [
             Direction(
                 kernel=weights[f"{recurrent.name}/{direction}/kernel"],
@@ -233,7 +234,8 @@ class _Recurrent:
         return self._frozen(self._directions[-1:])
 
     def _frozen(self, directions: Sequence[Direction]) -> Layer:
-        return Layer(directions, cell=self._recurrent.cell, merge_mode=self._recurrent.merge_mode, frozen=True)
+        cell, merge_mode = self._recurrent.cell, self._recurrent.merge_mode
+        return Layer(directions, cell=cell, merge_mode=merge_mode, precision=self._precision, frozen=True)
 
     def __call__(self, rows: Floats, mask: Bools | None) -> Floats:
         """Its outputs at every step."""

@@ -120,7 +120,7 @@ class MemberStream:
     def __init__(self, member: Member) -> None:
         """Nothing is known of any key."""
         self.network, self._weights = member.network, member.weights
-        self._stack = Stack(member.network, member.weights)
+        self._stack = Stack(member.network, member.weights, member.precision)
         self._states = [
             tuple(np.zeros((0, layer.units), np.float32) for _ in cell_spec(layer.cell).states)
             if layer.directions[0] == "forward"

@@ -1,0 +1,156 @@
+"""A model in int8, and what that costs on a table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bothways import metrics, store
+from bothways.data import evaluation_part, match_columns, read_table
+from bothways.errors import InputError
+from bothways.files import check_output
+from bothways.jobs.models import MODEL_ENDING, load_with_columns
+from bothways.metrics import Evaluation, Interval
+from bothways.runtime import quantize as quantized
+from bothways.sequences import Array
+from bothways.settings import Reading
+
+FLOAT32 = "float32"
+ROUNDS = 2  # each model labels the part so often, by turns; the faster round counts
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """A model of float32 and the same one in int8, on one part of a table.
+
+    Attributes:
+        path: the file of the model in int8.
+        before: how good the model of float32 is.
+        after: how good the one in int8 is; its baseline "float32" is the other one.
+        changed: the share of labels that are others in int8.
+        size: the bytes of both files.
+        speed: how many steps per second both label.
+    """
+
+    path: Path
+    before: Evaluation
+    after: Evaluation
+    changed: float
+    size: tuple[int, int]
+    speed: tuple[float, float]
+
+    @property
+    def scores(self) -> tuple[Interval, Interval]:
+        """The decisive scores of both, with their intervals; NaN for their ends where there are none."""
+        found = []
+        for each in (self.before, self.after):
+            value = float(getattr(each, each.decisive))
+            found.append(each.intervals.get(each.decisive, Interval(value, np.nan, np.nan)))
+        return found[0], found[1]
+
+    @property
+    def difference(self) -> Interval:
+        """By how much the score of int8 is above the other, on the same samples; NaN for its ends as in `scores`."""
+        before, after = (each.value for each in self.scores)
+        ahead = self.after.baselines[FLOAT32].ahead
+        return ahead.get(self.after.decisive, Interval(after - before, np.nan, np.nan))
+
+    @property
+    def verdict(self) -> str:
+        """What int8 costs, in one sentence."""
+        name, (value, low, high) = metrics.title(self.after.decisive), self.difference
+        if np.isnan(low):
+            return f"In int8 {name} changes by {value:+.4f}; there are too few sequences for an interval."
+        moved = f"{name} changes by {value:+.4f} [{low:+.4f}, {high:+.4f}]"
+        return {
+            "worse": f"Worse: in int8 {moved}, an interval below 0. Keep the model of float32.",
+            "better": f"Not worse: in int8 {moved}.",
+        }.get(self.after.standing, f"No loss is shown: in int8 {moved}, which holds 0.")
+
+    def to_json(self) -> dict[str, Any]:
+        """The shape that `bothways quantize --json` prints."""
+
+        def shape(interval: Interval) -> dict[str, float | None]:
+            return {name: None if np.isnan(end) else end for name, end in interval._asdict().items()}
+
+        rows = zip((FLOAT32, "int8"), self.scores, self.size, self.speed, strict=True)
+        return {
+            "output": str(self.path),
+            "split": self.after.split,
+            "sequences": self.after.sequences,
+            "steps": self.after.labels,
+            "changed": self.changed,
+            "score": self.after.decisive,
+            **{name: shape(of) | {"bytes": size, "steps_per_second": speed} for name, of, size, speed in rows},
+            "difference": shape(self.difference),
+            "standing": self.after.standing,
+            "verdict": self.verdict,
+        }
+
+
+def quantize(
+    model: str | Path,
+    data: str | Path,
+    output: str | Path,
+    part: str | None = None,
+    *,
+    say: Callable[[str], None] = print,
+    **reading: Any,
+) -> Quantization:
+    """Write a model in int8, as `bothways.quantize` makes it, and compare it with the one of float32 on a table.
+
+    Args:
+        model: the file of the model.
+        data: the table, as in `bothways.data.read_table`.
+        output: the file to write, ending in `.bothways`.
+        part: "train", "valid", "test" or "all"; None for "test", or "all" in a table that has no parts.
+        say: is called with whatever the user should know.
+        reading: attributes of `bothways.settings.Reading`; what is not given is as it was in training.
+
+    Raises:
+        ModelFileError: the model cannot be read, or the other one not written.
+        DataError: the table cannot be used, or does not fit the model.
+        InputError: the model is of int8 already, or the output is the model itself.
+
+    Example:
+        >>> quantize("nowhere.bothways", "flows.csv", "small.bothways")
+        Traceback (most recent call last):
+        bothways.errors.ModelFileError: nowhere.bothways: no such file.
+    """
+    output = check_output(output, (MODEL_ENDING,))
+    loaded, columns = load_with_columns(model)
+    if output.exists() and output.samefile(model):
+        raise InputError(f"{output}: this is the model of float32 itself; write that in int8 to another file.")
+    both = (loaded, quantized(loaded))
+    table = read_table(data, columns.categories, Reading(**reading), columns.reading)
+    match_columns(table, columns, label=True)
+    name, sequences, unseen, notices = evaluation_part(table, columns, part, loaded.classes, scheme=loaded.scheme)
+    for notice in (*table.notices, *notices):
+        say(notice)
+    probabilities: list[Array] = [np.empty(0)] * 2
+    seconds = np.empty((ROUNDS, 2))
+    for i, k in np.ndindex(ROUNDS, 2):
+        start = time.perf_counter()
+        probabilities[k] = both[k].probabilities(sequences)
+        seconds[i, k] = time.perf_counter() - start
+    codes = [loaded.decide(p, sequences.lengths) for p in probabilities]
+
+    def evaluated(k: int, **more: Any) -> Evaluation:
+        known = [*loaded.classes, *unseen]
+        return metrics.evaluate(sequences, probabilities[k], known, split=name, predicted=codes[k], **more)
+
+    before, after = evaluated(0), evaluated(1, baselines={FLOAT32: codes[0]})
+    store.save(both[1], output)
+    return Quantization(
+        path=output,
+        before=before,
+        after=after,
+        changed=float((codes[0] != codes[1]).mean()),
+        size=(Path(model).stat().st_size, output.stat().st_size),
+        speed=tuple(sequences.steps / seconds.min(axis=0)),
+    )
