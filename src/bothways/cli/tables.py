@@ -310,7 +310,8 @@ def quantize(
 ) -> None:
     """Write a model in int8, and show what that changes: labels, the score, the size and the speed.
 
-    Its networks take a quarter of the bytes, and every other command takes it as any model.
+    Its networks take a quarter of the bytes, the simple models beside them as many as before. Every other command takes
+    it as any model.
 
     Example: [bold]bothways quantize flows.bothways flows.csv -o small.bothways[/]
     """
