@@ -62,7 +62,7 @@ def test_a_signal_at_any_moment_ends_a_command(folder: Path, name: str) -> None:
     ("how", "progress"),
     [
         (["--budget", "0", "--epochs", "1000000", "--patience", "0"], "epoch"),
-        (["--budget", "10m", "--epochs", "2", "--units", "2"], "1 training done"),
+        pytest.param(["--budget", "10m", "--epochs", "2", "--units", "2"], "1 training done", marks=pytest.mark.slow),
     ],
 )
 def test_ctrl_c_in_training_keeps_the_best_model(folder: Path, how: list[str], progress: str) -> None:

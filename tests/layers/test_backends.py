@@ -1,6 +1,6 @@
 """What holds on every backend of Keras: `backend_*.py`, in a process for each backend, for Keras has one a process.
 
-Most of it `test_parity.py`, `test_stacks.py` and `test_jax.py` show on JAX in this process, so there all of it is slow.
+Most of it `test_parity.py`, `test_stacks.py` and `test_jax.py` show on JAX in this process, so it is slow here.
 """
 
 from __future__ import annotations
@@ -16,15 +16,12 @@ import pytest
 FOLDER = Path(__file__).parent
 SCRIPTS = {path.stem: str(path) for path in sorted(FOLDER.glob("backend_*.py"))}
 BACKENDS = ("torch", "tensorflow", "numpy")
-# All of it takes minutes on JAX: a script at a time, so that several processes share them.
+# On JAX it takes minutes: a script at a time, so that several processes share them.
 LONG = [*(("jax", name) for name in SCRIPTS if name != "backend_parity"), *((name, "whole") for name in BACKENDS)]
 
 
-@pytest.mark.every_case
-@pytest.mark.parametrize(
-    ("backend", "part"),
-    [*((name, "sample") for name in BACKENDS), *(pytest.param(*each, marks=pytest.mark.slow) for each in LONG)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("backend", "part"), [*((name, "sample") for name in BACKENDS), *LONG])
 def test_on_every_backend(backend: str, part: str) -> None:
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")

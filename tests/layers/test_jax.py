@@ -34,6 +34,7 @@ CELLS: dict[str, tuple[str, dict[str, Any]]] = {
     "gru_sigmoid": ("GRU", {"activation": "sigmoid", "recurrent_activation": "hard_sigmoid"}),
     "gru_before_linear": ("GRU", {"activation": "linear", "reset_after": False}),
 }
+QUICK_CELLS = ("lstm", "gru_before_linear")
 Loss = Callable[..., Any]
 
 
@@ -79,13 +80,14 @@ def both(name: str, options: dict[str, Any], **more: Any) -> Callable[[Any], Any
 
 
 @pytest.mark.parametrize("mask", [None, MASK], ids=["unmasked", "masked"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", [c if c in QUICK_CELLS else pytest.param(c, marks=pytest.mark.slow) for c in CELLS])
 def test_second_derivatives_of_both_directions(cell: str, mask: Any) -> None:
     name, options = CELLS[cell]
     loss, expected, weights = losses(both(name, options), mask=mask)
     assert_same(gradient_of_gradient(loss)(X, weights), gradient_of_gradient(expected)(X, weights))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zero_output_for_mask", [False, True])
 @pytest.mark.parametrize("go_backwards", [False, True])
 @pytest.mark.parametrize("return_sequences", [False, True])
@@ -232,6 +234,7 @@ def test_several_threads_at_once() -> None:
                 jax.tree.map(np.testing.assert_array_equal, actual, value)
 
 
+@pytest.mark.slow
 def test_an_exported_program_runs_in_another_process(tmp_path: Path) -> None:
     pytest.importorskip("flatbuffers", reason="jax.export writes artifacts with it")
     model = keras.Sequential(

@@ -254,6 +254,7 @@ def test_the_backend_is_jax_unless_the_user_chose(
     assert (os.environ["KERAS_BACKEND"] or None) == expected
 
 
+@pytest.mark.slow
 def test_what_keras_writes_by_itself_is_known_and_counts_for_nothing(tmp_path: Path) -> None:
     run_python("import keras", tmp_path, KERAS_BACKEND="jax")
     assert json.loads((tmp_path / ".keras" / "keras.json").read_text()) == WRITTEN_BY_KERAS
