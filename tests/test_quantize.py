@@ -103,8 +103,10 @@ def test_a_model_in_int8_is_not_quantized_again() -> None:
     small = bothways.quantize(model_of(NETWORKS["forward"]))
     with pytest.raises(InputError, match="is of int8 already"):
         bothways.quantize(small)
+    member = small.members[0]
+    assert isinstance(member, Member)
     with pytest.raises(InputError, match="no precision 'int4'"):
-        replace(small.members[0], precision="int4")
+        replace(member, precision="int4")
 
 
 KERNEL = "0/recurrent_0/forward/kernel"
