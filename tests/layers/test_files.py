@@ -86,6 +86,7 @@ def test_a_stock_file_opens_with_our_layers(name: str, tmp_path: Path) -> None:
     assert_goes_on_like(model, stock, name)
 
 
+@pytest.mark.slow
 @FORMATS
 def test_our_file_opens_as_a_stock_model(name: str, tmp_path: Path) -> None:
     model = model_of(ours)

@@ -158,6 +158,7 @@ def test_integers_float32_and_views_are_taken_as_they_are() -> None:
         assert np.array_equal(model.predict_proba([same])[0], expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1000, 1000, 1), (1, 1_000_000, 1)])
 @pytest.mark.parametrize("top", [{}, {"per": "sequence"}, {"per": "sequence", "pooling": "mean"}], ids=str)
 def test_memory_is_bounded(shape: tuple[int, ...], top: dict[str, Any]) -> None:
