@@ -11,10 +11,11 @@ import keras
 import numpy as np
 import pytest
 
-from bothways import accelerate
+from bothways import accelerate, engine
+from bothways import layers as ours
 from bothways.errors import InputError
 from bothways.layers import LSTM, ops
-from tolerances import KERAS, error
+from tolerances import INT8, KERAS, error
 
 X = np.random.default_rng(0).normal(size=(4, 6, 3)).astype("float32")
 Y = np.ones((4, 6, 1))
@@ -286,3 +287,40 @@ def test_a_single_layer_and_what_is_added_later() -> None:
 def test_what_is_no_model_is_named(model: Any) -> None:
     with pytest.raises(InputError, match=r"model is .*; give a Keras model or layer"):
         accelerate(model)
+
+
+@pytest.mark.parametrize("home", [L, ours], ids=["stock", "ours"])
+@pytest.mark.parametrize("cell", ["LSTM", "GRU", "SimpleRNN"])
+def test_int8_gives_the_numbers_of_the_engine(home: Any, cell: str) -> None:
+    layer = getattr(home, cell)(5, return_sequences=True)
+    model = keras.Sequential([keras.Input((6, 3)), layer])
+    expected = outputs(model)
+    acceleration = accelerate(model, precision="int8")
+    assert [each.engine for each in acceleration.layers] == ["native, in int8"]
+    name = {"LSTM": "lstm", "GRU": "gru", "SimpleRNN": "rnn"}[cell]
+    directions = [engine.Direction(*layer.get_weights(), cell=name)]
+    np.testing.assert_array_equal(outputs(model), engine.run(X, directions, precision="int8").outputs)
+    acceleration.undo()
+    np.testing.assert_array_equal(outputs(model), expected)
+
+
+def test_int8_is_for_inference_in_the_whole_model() -> None:
+    model = nested_model()
+    model.compile("sgd", "mse")
+    expected = model.predict(X, verbose=0)
+    acceleration = accelerate(model, precision="int8")
+    kinds = {each.name: each.engine for each in acceleration.layers}
+    assert kinds == {"both": "native, in int8", "simple": "native, in int8", "each": "native, in int8", "stock": ELU}
+    assert KERAS < error(model.predict(X, verbose=0), expected) < INT8
+    assert np.isfinite(model.evaluate(X, np.ones((4, 6, 1)), verbose=0))
+    with pytest.raises(InputError, match="int8 is for inference: it has no gradients. Call undo"):
+        model.fit(X, np.ones((4, 6, 1)), verbose=0)
+    with pytest.raises(InputError, match="int8 is for inference: it has no gradients"):
+        jax.grad(lambda x: model(x).sum())(X)
+    acceleration.undo()
+    model.fit(X, np.ones((4, 6, 1)), verbose=0)
+
+
+def test_another_precision_is_refused() -> None:
+    with pytest.raises(InputError, match="There is no precision 'float16' here. Use None, or 'int8'"):
+        accelerate(nested_model(), precision="float16")

@@ -223,6 +223,11 @@ def test_the_report() -> None:
     assert bothways.accelerate(nn.LSTM(1, 1)).layers[0].name == "LSTM"
 
 
+def test_a_precision_is_refused() -> None:
+    with pytest.raises(InputError, match="precision='int8' is for models of Keras"):
+        bothways.accelerate(nn.LSTM(3, 4), precision="int8")
+
+
 def test_what_is_no_model_is_refused() -> None:
     with pytest.raises(InputError, match=r"model is of type type; give a Keras model or layer.*torch"):
         bothways.accelerate(nn.LSTM)

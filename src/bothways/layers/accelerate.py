@@ -12,8 +12,8 @@ from bothways.acceleration import Acceleration, LayerReport
 from bothways.errors import InputError
 from bothways.layers import ops, seams
 from bothways.layers.bidirectional import run_both
-from bothways.layers.eligibility import NATIVE, differs_from_stock, engine_of, engine_of_both
-from bothways.layers.native import JitAsTheEngineCan, run_layer
+from bothways.layers.eligibility import NATIVE, cells_of, differs_from_stock, engine_of, engine_of_both
+from bothways.layers.native import INT8, JitAsTheEngineCan, refuse_training, run_layer
 
 ONE_PRODUCT = "all steps in one product"
 
@@ -40,7 +40,7 @@ class Planned(NamedTuple):
     run: Callable[..., Any]
 
 
-def accelerate(model: keras.Layer) -> Acceleration:
+def accelerate(model: keras.Layer, *, precision: str | None = None) -> Acceleration:
     """Run the recurrent layers of a Keras model on the engine, in place.
 
     Weights, numbers, `fit`, callbacks and files stay those of stock Keras: a file that is saved afterwards loads where
@@ -52,13 +52,15 @@ def accelerate(model: keras.Layer) -> Acceleration:
 
     Args:
         model: any Keras model or layer.
+        precision: "int8" multiplies in int8, for predictions alone, as `bothways.engine.Layer` does; weights stay as
+            they are. None: as the layers compute, in float32 or bfloat16.
 
     Returns:
         The report: which layers run on the engine, and for every other recurrent layer the reason why not.
         Its `undo()` takes everything back.
 
     Raises:
-        InputError: `model` is no model or layer of Keras.
+        InputError: `model` is no model or layer of Keras; another precision. Training in int8 raises it, too.
 
     Example:
         >>> model = keras.Sequential([
@@ -70,17 +72,28 @@ def accelerate(model: keras.Layer) -> Acceleration:
         both  Bidirectional  native
         last  GRU            activation=keras.activations.elu; the engine has tanh, sigmoid, relu, linear, hard_sigmoid
     """
+    if precision not in (None, "int8"):
+        raise InputError(f"There is no precision {precision!r} here. Use None, or 'int8' for predictions.")
     plan = list(planned(model))
     found = model._flatten_layers(include_self=True)
     undoing: list[Callable[[], None]] = [functools.partial(_compile_again, found)]  # the last to be undone
     for each in plan:
         undoing += _hook(each)
+        if precision is not None and each.engine == NATIVE:
+            undoing += _in_int8(each.layer)
+    for layer in found if precision is not None else ():
+        undoing += _without_training(layer)
     for layer in found:
         if not ops.SUPPORTS_JIT and isinstance(layer, keras.Model) and layer.compiled and layer.jit_compile:
             layer.jit_compile = False
             undoing.insert(0, functools.partial(setattr, layer, "jit_compile", True))
     _compile_again(found)
-    reports = (LayerReport(each.layer.name, type(each.layer).__name__, each.engine) for each in plan if not each.within)
+    native = NATIVE if precision is None else f"{NATIVE}, in {precision}"
+    reports = (
+        LayerReport(each.layer.name, type(each.layer).__name__, native if each.engine == NATIVE else each.engine)
+        for each in plan
+        if not each.within
+    )
     return Acceleration(reports, undoing)
 
 
@@ -135,6 +148,21 @@ def _hook(of: Planned) -> Iterator[Callable[[], None]]:
     if not ops.SUPPORTS_JIT:
         yield functools.partial(setattr, layer, "supports_jit", layer.supports_jit)
         layer.supports_jit = False
+
+
+def _in_int8(layer: Any) -> Iterator[Callable[[], None]]:
+    """Let the cells of a layer run in int8, if it is no wrapper; gives what undoes it."""
+    for cell in cells_of(layer) if isinstance(layer, keras.layers.RNN) else ():
+        if not hasattr(cell, INT8):
+            setattr(cell, INT8, True)
+            yield functools.partial(delattr, cell, INT8)
+
+
+def _without_training(layer: Any) -> Iterator[Callable[[], None]]:
+    """Refuse `fit` before Keras starts it: on JAX a model whose first step fails has lost its weights."""
+    if isinstance(layer, keras.Model) and "make_train_function" not in vars(layer):
+        layer.make_train_function = refuse_training
+        yield functools.partial(delattr, layer, "make_train_function")
 
 
 def _engine_of_steps(wrapper: Any) -> str:

@@ -152,7 +152,7 @@ def _side_by_side(
         (states,) = by_cell_of([layer.cell], initial_state)
         dropout = dropout_of(layer.cell, sequences, states, training)
         directions.append(direction_of(layer.cell, layer.go_backwards, states, dropout))
-    options = options_of(layers[0].cell, layers[0].zero_output_for_mask, return_sequences)
+    options = options_of(layers[0].cell, layers[0].zero_output_for_mask, return_sequences, training)
     outputs, states = ops.recurrence(floats_of(sequences), mask, directions, options)
     return outputs, [[each] for each in states]
 

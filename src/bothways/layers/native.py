@@ -14,6 +14,8 @@ from bothways.errors import InputError
 from bothways.layers import ops, seams
 from bothways.layers.eligibility import NATIVE, ORACLE, cell_of, cells_of, differs_from_stock, engine_of, is_stack
 
+INT8 = "_bothways_int8"  # an attribute of the cells that `accelerate` lets run in int8
+
 
 def runs_here(layer: Any) -> bool:
     """Whether a layer of bothways runs by itself, and not by stock Keras."""
@@ -132,7 +134,7 @@ def run_cells(
             floats_of(outputs),
             mask,
             [direction_of(cell, layer.go_backwards, states, dropout)],
-            options_of(cell, layer.zero_output_for_mask and last, return_sequences or not last),
+            options_of(cell, layer.zero_output_for_mask and last, return_sequences or not last, training),
         )
         by_cell.append(after)
     return outputs, by_cell
@@ -159,10 +161,21 @@ def packed(layer: Any, by_cell: list[list[Any]], initial_state: Any) -> list[Any
     return by_cell if initial_state is None else list(keras.tree.pack_sequence_as(initial_state, flat(by_cell)))
 
 
-def options_of(cell: Any, zero_output_for_mask: bool, return_sequences: bool) -> Options:
-    """How a cell runs; for bfloat16 the engine rounds factors itself, and is given float32 all the same."""
+def options_of(cell: Any, zero_output_for_mask: bool, return_sequences: bool, training: bool | None) -> Options:
+    """How a cell runs; for bfloat16 and int8 the engine rounds factors itself, and is given float32 all the same."""
+    if hasattr(cell, INT8):
+        if training:
+            refuse_training()
+        return Options(zero_output_for_mask, return_sequences, "int8")
     precision = "bfloat16" if cell.compute_dtype == "bfloat16" else "float32"
     return Options(zero_output_for_mask, return_sequences, precision)
+
+
+def refuse_training(*_: Any, **__: Any) -> None:
+    """What training comes to where cells run in int8."""
+    raise InputError(
+        "int8 is for inference: it has no gradients. Call undo() of what accelerate returned, and train then."
+    )
 
 
 def dropout_of(cell: Any, sequences: Any, states: Sequence[Any] | None, training: bool | None) -> Dropout:

@@ -6,24 +6,26 @@ import sys
 from typing import Any
 
 from bothways.acceleration import Acceleration
+from bothways.errors import InputError
 
 __all__ = ["accelerate"]
 
 
-def accelerate(model: Any) -> Acceleration:
+def accelerate(model: Any, *, precision: str | None = None) -> Acceleration:
     """Run the recurrent layers of a Keras or torch model on the engine, in place.
 
     For a model of Keras: `bothways.layers.accelerate`. For one of torch: `bothways.torch_modules.modules.accelerate`.
 
     Args:
         model: any Keras model or layer, or any `torch.nn.Module`.
+        precision: of a Keras model, "int8" for predictions in int8.
 
     Returns:
         The report: which layers run on the engine, and for every other recurrent layer the reason why not.
         Its `undo()` takes everything back.
 
     Raises:
-        InputError: `model` is neither.
+        InputError: `model` is neither; there is no such precision, or none to choose for a model of torch.
 
     Example:
         >>> import keras
@@ -34,7 +36,9 @@ def accelerate(model: Any) -> Acceleration:
     if torch and isinstance(model, torch.nn.Module) and not (keras and isinstance(model, keras.Layer)):
         from bothways.torch_modules import modules
 
+        if precision is not None:
+            raise InputError(f"precision={precision!r} is for models of Keras. Leave it out for one of torch.")
         return modules.accelerate(model)
     from bothways import layers
 
-    return layers.accelerate(model)
+    return layers.accelerate(model, precision=precision)
