@@ -14,6 +14,7 @@ from bothways.metrics import Fall, Importance, permutation_importance, sample
 from bothways.metrics.importance import MOST, STEPS
 from bothways.problems import future_echo, past_echo
 from bothways.sequences import Array, Sequences
+from bothways.tags import scheme_of
 
 
 def one_hot(codes: Array, classes: int = 2) -> Array:
@@ -50,7 +51,7 @@ def test_the_column_that_tells_carries_all_and_noise_nothing() -> None:
     found = measured(signals(lengths))
     assert next(iter(found.columns)) == "signal"
     # Guessing two equally frequent classes has a macro F1 of 1/2.
-    assert holds(found.columns["signal"], found.macro_f1 - 0.5)
+    assert holds(found.columns["signal"], found.value - 0.5)
     assert found.columns["signal"].value > 0.35
     assert found.columns["constant"] == (0.0, 0.0, 0.0)
     assert (found.sequences, found.steps, found.left_out) == (100, lengths.sum(), ())
@@ -84,7 +85,7 @@ def test_only_the_side_that_tells_matters(problem: Any, side: str, other: str) -
         return one_hot(found >= 0.5)
 
     found = permutation_importance(predict, Sequences.from_arrays(X, y.ravel()), {"x": [0]})
-    assert found.macro_f1 == found.sides_macro_f1 == 1.0
+    assert found.value == found.sides_macro_f1 == 1.0
     assert found.sides[other] == (0.0, 0.0, 0.0)
     assert found.sides[side].value > 0.4
     assert found.sides[side].low > 0.35  # type: ignore[operator]
@@ -158,7 +159,7 @@ def test_labels_that_do_not_count_do_not_count() -> None:
     weights[60:100:2] = 0  # wrong labels without a weight
     found = measured(replace(sequences, labels=labels, weights=weights))
     assert found.sequences == 14
-    assert permutation_importance(by_column(1), replace(sequences, labels=labels, weights=weights), {}).macro_f1 == 1.0
+    assert permutation_importance(by_column(1), replace(sequences, labels=labels, weights=weights), {}).value == 1.0
     with pytest.raises(InputError, match="No step of these sequences has a label that counts"):
         measured(replace(sequences, weights=0 * weights))
 
@@ -220,11 +221,33 @@ def test_it_falls_from_the_score_of_what_is_predicted() -> None:
     def predict(sequences: Sequences) -> Array:
         return np.column_stack([1 - sequences.values[:, 0], sequences.values[:, 0]])
 
-    def decide(p: Array) -> Array:
+    def decide(p: Array, lengths: Array) -> Array:
         return (p[:, 1] > 0.2).astype(np.int64)
 
     plain = permutation_importance(predict, sequences, {"x": [0]})
     decided = permutation_importance(predict, sequences, {"x": [0]}, decide=decide)
-    assert plain.macro_f1 < 0.8
-    assert decided.macro_f1 == 1.0
+    assert plain.value < 0.8
+    assert decided.value == 1.0
     assert decided.columns["x"].value > plain.columns["x"].value
+
+
+def test_of_tags_it_falls_from_the_entities_that_are_predicted() -> None:
+    generator = np.random.default_rng(0)
+    labels = np.concatenate([np.roll([1, 2, 0, 0, 0], by) for by in generator.integers(4, size=40)])
+    values = np.stack([labels, generator.normal(size=200)], axis=1)
+    sequences = Sequences(values, np.full(40, 5), labels=labels, scheme=scheme_of(("O", "B-x", "I-x")))
+
+    def predict(sequences: Sequences) -> Array:
+        """The first word of an entity only: by macro F1 that is worth something."""
+        return one_hot(np.where(sequences.values[:, 0] == 2, 0, sequences.values[:, 0]), 3)
+
+    def decide(p: Array, lengths: Array) -> Array:
+        """Every entity has two words."""
+        assert lengths.sum() == len(p)
+        codes = p.argmax(axis=1)
+        return np.where(np.append(0, codes[:-1]) == 1, 2, codes)
+
+    assert permutation_importance(predict, sequences, {}).value == 0.0
+    found = permutation_importance(predict, sequences, {"tells": [0], "noise": [1]}, decide=decide)
+    assert (found.score, found.value, found.columns["noise"]) == ("entity_f1", 1.0, (0.0, 0.0, 0.0))
+    assert found.columns["tells"].value > 0.5

@@ -229,7 +229,7 @@ def test_what_it_takes_to_repeat_it_is_whole(tmp_path: Path) -> None:
 def test_what_the_labels_rest_on(sequences: int, tmp_path: Path) -> None:
     ends = (None, None) if sequences == 1 else (-0.015, 0.25)
     columns = {f"column {k} <b>": Fall(0.18999 - 0.01 * k, *ends) for k in range(23)}
-    found = Importance(0.9, columns, {"past": Fall(0.1234, *ends)}, 0.85, ("idle",), sequences, 300)
+    found = Importance("entity_f1", 0.9, columns, {"past": Fall(0.1234, *ends)}, 0.85, ("idle",), sequences, 300)
     report = example()
     text, page = written(replace(report, evaluation=replace(report.evaluation, importance=found)), tmp_path)
     assert "What the labels rest on" in page.text
@@ -238,7 +238,8 @@ def test_what_the_labels_rest_on(sequences: int, tmp_path: Path) -> None:
         "column 19 <b>",
         "the past",
         "0.123",
-        "neighbours alone is 0.850",
+        "where entity F1 is 0.900",
+        "neighbours alone, which is 0.850",
         "3 less important columns",
         "Not measured: 1 column",
     ):

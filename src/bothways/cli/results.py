@@ -145,13 +145,19 @@ def _show_alarms(evaluation: Evaluation, alarms: Alarms) -> None:
 
 def _show_importance(importance: Importance) -> None:
     """Print how far the score falls without a column, the past or the future."""
+    from bothways.metrics import title
     from bothways.report import importance_words
 
-    grid = table("without", "macro F1\nfalls by", "")
-    columns, sides = list(importance.columns.items()), importance.sides.items()
-    for name, (value, low, high) in (*columns[:MOST_COLUMNS], *((f"the {side}", fall) for side, fall in sides)):
-        grid.add_row(name, f"{value:z.3f}", "" if low is None else f"[{low:z.3f}, {high:z.3f}]")
-    results().print(grid)
+    columns = list(importance.columns.items())
+    sides = [(f"the {side}", fall) for side, fall in importance.sides.items()]
+    groups = {importance.score: columns[:MOST_COLUMNS]}
+    groups["macro_f1"] = [*groups.get("macro_f1", ()), *sides]
+    for name, falls in groups.items():
+        grid = table("without", f"{title(name)}\nfalls by", "")
+        for without, (value, low, high) in falls:
+            grid.add_row(without, f"{value:z.3f}", "" if low is None else f"[{low:z.3f}, {high:z.3f}]")
+        if falls:
+            results().print(grid)
     if (more := len(columns) - MOST_COLUMNS) > 0:
         results().print(f"These are the {MOST_COLUMNS} most important columns; --json has {more} more.")
     results().print(importance_words(importance))

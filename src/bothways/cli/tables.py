@@ -120,7 +120,7 @@ def evaluate(
     importance: Annotated[
         bool,
         typer.Option(
-            "--importance", help="Show how far macro F1 falls without each column, the past, and the future of a step."
+            "--importance", help="Show how far the score falls without each column, the past, and the future of a step."
         ),
     ] = False,
     lookahead: Annotated[

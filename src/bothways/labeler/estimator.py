@@ -93,7 +93,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         columns_: the roles of the columns of X, and how they become numbers.
         history_: one report per epoch.
         seconds_: how long it took to "compile", and to "train" after that.
-        feature_importances_: `(n_features_in_,)`, how far macro F1 falls without each column of X.
+        feature_importances_: `(n_features_in_,)`, how far the score falls without each column of X.
 
     Example:
         One label per step, sequences of one length, then of several:
@@ -285,11 +285,12 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
 
     @property
     def feature_importances_(self) -> Array:
-        """`(n_features_in_,)`, how far macro F1 falls without each column, as `bothways.metrics` measures it.
+        """`(n_features_in_,)`, how far the score falls without each column, as `bothways.metrics` measures it.
 
-        They are measured when they are first asked for, on what `fit` held out, or was given as `validation_data`; else
-        on what it was trained on, which flatters columns that were learned by heart. They need not add up to 1, and
-        may be below 0. A column that was left out, or not measured since 40 others move the probabilities more, has 0.
+        The score is the macro F1, or where labels are tags that of entities. They are measured when they are first
+        asked for, on what `fit` held out, or was given as `validation_data`; else on what it was trained on, which
+        flatters columns that were learned by heart. They need not add up to 1, and may be below 0. A column that was
+        left out, or not measured since 40 others move the probabilities more, has 0.
 
         A file of the model keeps them, but only if they were asked for before; so does a pickle. Neither has the data.
 

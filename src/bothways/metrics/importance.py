@@ -1,5 +1,8 @@
 """What labels rest on: how far the score falls when a column, the past or the future says nothing more.
 
+The score is the macro F1, or where labels are tags that of entities. Of past and future it is the macro F1 always: it
+is measured on single steps, and an entity may have many.
+
 To say nothing, values are replaced by those of another whole sequence, as permutation importance does with rows
 (Breiman 2001, section 10; Fisher, Rudin & Dominici 2019, equation 3.1): what comes in is as likely as what goes out,
 keeps its order in time, and has nothing to do with the label. Columns that say the same stand in for each other, so
@@ -18,7 +21,7 @@ import numpy.typing as npt
 from bothways.errors import InputError
 from bothways.metrics.bootstrap import Resamples, interval
 from bothways.metrics.counts import count, counted_labels
-from bothways.metrics.scores import score
+from bothways.metrics.scores import Score, score
 from bothways.sequences import Array, Numbers, Sequences
 
 STEPS = 20_000  # at most this many steps are labeled at once,
@@ -31,7 +34,7 @@ REACH = 128  # each with at most this many steps before and after it;
 AROUND = 8  # together this many times as many steps as are labeled at once
 
 Predict = Callable[[Sequences], Array]
-Decide = Callable[[Array], Numbers]
+Decide = Callable[[Array, Numbers], Numbers]
 
 
 class Fall(NamedTuple):
@@ -44,19 +47,22 @@ class Fall(NamedTuple):
 
 @dataclass(frozen=True)
 class Importance:
-    """By how much the macro F1 falls when something says nothing more.
+    """By how much the score falls when something says nothing more.
 
     Attributes:
-        macro_f1: what it falls from, on the sequences that were drawn.
+        score: its name, "macro_f1", or "entity_f1" where labels are tags.
+        value: what it falls from, on the sequences that were drawn.
         columns: how far it falls without a column, by its name; the farthest first.
-        sides: how far it falls without the "past" and the "future" of a step; empty where a sequence has one label.
+        sides: how far the macro F1 falls without the "past" and the "future" of a step; empty where a sequence has one
+            label.
         sides_macro_f1: what it falls from there, of steps that are read with their neighbours alone; None likewise.
         left_out: the columns that were not measured, since others move the probabilities more.
         sequences: how many sequences were drawn.
         steps: how many steps they have.
     """
 
-    macro_f1: float
+    score: str
+    value: float
     columns: Mapping[str, Fall]
     sides: Mapping[str, Fall]
     sides_macro_f1: float | None
@@ -66,7 +72,7 @@ class Importance:
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain JSON values."""
-        names = ("macro_f1", "sides_macro_f1", "sequences", "steps")
+        names = ("score", "value", "sides_macro_f1", "sequences", "steps")
         shape = {name: getattr(self, name) for name in names}
         falls = {
             name: {key: fall._asdict() for key, fall in getattr(self, name).items()} for name in ("columns", "sides")
@@ -79,7 +85,7 @@ def permutation_importance(
     sequences: Sequences,
     columns: Mapping[str, Sequence[int]],
     seed: int = 0,
-    decide: Decide = lambda p: p.argmax(axis=1),
+    decide: Decide = lambda p, lengths: p.argmax(axis=1),
 ) -> Importance:
     """Measure what the labels of a model rest on.
 
@@ -97,7 +103,7 @@ def permutation_importance(
         sequences: with labels.
         columns: by name, the places of the features that are made of a column; they are replaced together.
         seed: of all draws.
-        decide: from probabilities to the codes of the predicted classes.
+        decide: from probabilities, and the lengths of the sequences, to the codes of the predicted classes.
 
     Raises:
         InputError: there are no labels.
@@ -120,18 +126,20 @@ def permutation_importance(
     # As many ways to give each sequence another as there are, at most.
     others = [_others(drawn, generator) for _ in range(REPEATS if len(drawn) == 1 else min(REPEATS, len(drawn) - 1))]
     p = predict(drawn)
-    before, classes = decide(p), max(classes, p.shape[1])
+    before, classes = decide(p, drawn.lengths), max(classes, p.shape[1])
 
     def predicted(sequences: Sequences) -> Array:
-        return decide(predict(sequences))
+        return decide(predict(sequences), sequences.lengths)
 
+    of = score("macro_f1" if drawn.scheme is None else "entity_f1", range(classes))
     falls = {}
     for name in names:
         after = [predicted(_without(drawn, columns[name], rows)) for rows in others]
-        falls[name] = _fall(drawn, before, after, classes)
+        falls[name] = _fall(drawn, before, after, classes, of)
     sides = _sides(predicted, drawn, others, classes, generator) if drawn.per == "step" else (None, {})
     return Importance(
-        macro_f1=score("macro_f1", range(classes)).of(count(drawn, before, classes)),
+        score=of.name,
+        value=of.of(count(drawn, before, classes)),
         columns=dict(sorted(falls.items(), key=lambda item: -item[1].value)),
         sides=sides[1],
         sides_macro_f1=sides[0],
@@ -221,17 +229,16 @@ def _screened(
     return [names[k] for k in order[:MOST]], tuple(names[k] for k in order[MOST:])
 
 
-def _fall(sequences: Sequences, before: Array, after: Sequence[Array], classes: int) -> Fall:
+def _fall(sequences: Sequences, before: Array, after: Sequence[Array], classes: int, of: Score) -> Fall:
     """How far the score falls from some predicted codes to others, whose counts are averaged."""
-    macro_f1 = score("macro_f1", range(classes))
-    first, *others = (macro_f1.columns(count(sequences, codes, classes)) for codes in (before, *after))
-    counts = (first, np.mean(others, axis=0))
-    whole, without = (float(macro_f1.of_sums(each.sum(axis=0, dtype=np.float64))) for each in counts)
-    rows = np.flatnonzero(first.any(axis=1))
+    counted, *others = (count(sequences, codes, classes) for codes in (before, *after))
+    counts = of.columns(counted), np.mean([of.columns(each) for each in others], axis=0)
+    whole, without = (float(of.of_sums(each.sum(axis=0, dtype=np.float64))) for each in counts)
+    rows = np.flatnonzero(counted.support.any(axis=1))
     if len(rows) < 2:
         return Fall(whole - without)
     sums = Resamples([len(rows)]).sums(*(each[rows] for each in counts))
-    return Fall(whole - without, *interval(macro_f1.of_sums(sums[0]) - macro_f1.of_sums(sums[1])))
+    return Fall(whole - without, *interval(of.of_sums(sums[0]) - of.of_sums(sums[1])))
 
 
 def _sides(
@@ -258,8 +265,9 @@ def _sides(
 
     before = labeled(rows)
     others = others[: max(1, AROUND * _most_steps(sequences) // len(rows))]
-    return score("macro_f1", range(classes)).of(count(sampled, before, classes)), {
-        side: _fall(sampled, before, [labeled(np.where(there, other[rows], rows)) for other in others], classes)
+    of = score("macro_f1", range(classes))
+    return of.of(count(sampled, before, classes)), {
+        side: _fall(sampled, before, [labeled(np.where(there, other[rows], rows)) for other in others], classes, of)
         for side, there in {"past": apart < 0, "future": apart > 0}.items()
     }
 

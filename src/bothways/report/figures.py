@@ -154,13 +154,13 @@ def reliability(result: Calibration) -> str:
     return drawn(420, 270, draw, "calibration", "Accuracy by the probability of the predicted label")
 
 
-def falls(groups: Sequence[Mapping[str, Fall]]) -> str:
-    """How far macro F1 falls without something, a bar with its interval for each; groups stand apart."""
-    rows = [len(group) for group in groups]
+def falls(groups: Sequence[tuple[str, Mapping[str, Fall]]]) -> str:
+    """How far a score falls without something, a bar with its interval for each; groups stand apart."""
+    rows = [len(group) for _, group in groups]
 
     def draw(figure: Figure) -> None:
         panels = figure.subplots(len(groups), 1, sharex=True, squeeze=False, height_ratios=rows)[:, 0]
-        for axes, group in zip(panels, groups, strict=True):
+        for at, (axes, (score, group)) in enumerate(zip(panels, groups, strict=True), 1):
             places = np.arange(len(group))
             axes.barh(places, [of.value for of in group.values()], 0.6, color=ACCENT, alpha=0.5)
             for place, (value, low, high) in zip(places, group.values(), strict=True):
@@ -180,9 +180,10 @@ def falls(groups: Sequence[Mapping[str, Fall]]) -> str:
             axes.grid(False, axis="y")
             axes.tick_params(axis="y", length=0, labelcolor=INK)
             axes.axvline(0, color=SOFT, linewidth=1)
-        panels[-1].set_xlabel("Macro F1 falls by")
+            if at == len(groups) or groups[at][0] != score:
+                axes.set_xlabel(f"{score[:1].upper()}{score[1:]} falls by")
 
-    return drawn(720, 48 + 22 * sum(rows) + 14 * len(rows), draw, "importance", "How far macro F1 falls without each")
+    return drawn(720, 48 + 22 * sum(rows) + 14 * len(rows), draw, "importance", "How far the score falls without each")
 
 
 def training_curves(history: Sequence[Mapping[str, Any]], metric: str) -> str:

@@ -179,10 +179,11 @@ def importance(report: Report) -> str:
     columns = dict(list(found.columns.items())[:COLUMNS])
     sides = {f"the {side}": fall for side, fall in found.sides.items()}
     more = len(found.columns) - len(columns)
+    groups = [(title(found.score), columns), (title("macro_f1"), sides)]
     return section(
         "What the labels rest on",
-        f"How far macro F1 falls without each. {importance_words(found)}",
-        wide(figures.falls([group for group in (columns, sides) if group])),
+        f"How far the score falls without each. {importance_words(found)}",
+        wide(figures.falls([group for group in groups if group[1]])),
         f"<p>{more} less important columns are not shown.</p>" if more else "",
     )
 

@@ -114,19 +114,22 @@ def importance_words(importance: Importance) -> str:
 
     Example:
         >>> from bothways.metrics import Fall
-        >>> print(importance_words(Importance(0.9, {"age": Fall(0.2)}, {}, None, (), sequences=1, steps=50)))
+        >>> found = Importance("macro_f1", 0.9, {"age": Fall(0.2)}, {}, None, (), sequences=1, steps=50)
+        >>> print(importance_words(found))
         Measured on 1 sequence, where macro F1 is 0.900. Without a column: its values are those of another place.
         Columns that say the same stand in for each other, so that each may look unimportant.
     """
     place = "another sequence" if importance.sequences > 1 else "another place"
     said = (
-        f"Measured on {counted(importance.sequences, 'sequence')}, where macro F1 is {importance.macro_f1:.3f}. "
+        f"Measured on {counted(importance.sequences, 'sequence')}, "
+        f"where {title(importance.score)} is {importance.value:.3f}. "
         f"Without a column: its values are those of {place}."
     )
     if importance.sides:
         said += (
             f" Without the past or the future: so are those of all columns, up to {REACH} steps before or after a "
-            f"step; macro F1 of steps that are read with these neighbours alone is {importance.sides_macro_f1:.3f}."
+            f"step; what falls is the macro F1 of steps that are read with these neighbours alone, "
+            f"which is {importance.sides_macro_f1:.3f}."
         )
     said += " Columns that say the same stand in for each other, so that each may look unimportant."
     if importance.left_out:
