@@ -313,7 +313,7 @@ def test_int8_is_for_inference_in_the_whole_model() -> None:
     assert kinds == {"both": "native, in int8", "simple": "native, in int8", "each": "native, in int8", "stock": ELU}
     assert KERAS < error(model.predict(X, verbose=0), expected) < INT8
     assert np.isfinite(model.evaluate(X, np.ones((4, 6, 1)), verbose=0))
-    with pytest.raises(InputError, match="int8 is for inference: it has no gradients. Call undo"):
+    with pytest.raises(InputError, match=r"int8 is for inference: it has no gradients\. Call undo"):
         model.fit(X, np.ones((4, 6, 1)), verbose=0)
     with pytest.raises(InputError, match="int8 is for inference: it has no gradients"):
         jax.grad(lambda x: model(x).sum())(X)
@@ -322,5 +322,5 @@ def test_int8_is_for_inference_in_the_whole_model() -> None:
 
 
 def test_another_precision_is_refused() -> None:
-    with pytest.raises(InputError, match="There is no precision 'float16' here. Use None, or 'int8'"):
+    with pytest.raises(InputError, match=r"There is no precision 'float16' here\. Use None, or 'int8'"):
         accelerate(nested_model(), precision="float16")
