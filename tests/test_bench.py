@@ -32,7 +32,7 @@ from bothways.bench import (
     rounds,
     worker,
 )
-from bothways.cli import main, measurements
+from bothways.cli import engine, main
 from bothways.errors import DataError, InputError
 from bothways.spec import CELLS
 
@@ -397,8 +397,8 @@ def test_the_widest_table_is_whole(capsys: pytest.CaptureFixture[str], monkeypat
     errors = {"onnxruntime-int8": 0.0123}
     of_each = [Measurement(case, ms, errors, 1.0, ("torch",), 0.2) for case in cases]
     report = Benchmark(of_each, machine, {"torch": "died"})
-    measurements.show_benchmark(report, None)
-    measurements.say_reasons(report)
+    engine.show_benchmark(report, None)
+    engine.say_reasons(report)
     out, err = capsys.readouterr()
     assert "busy: share of the processors" in out
     widest = "256,1000,300,1024 1234 12346* 12346 12346 0.01 12346 12346 12346 12346"

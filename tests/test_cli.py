@@ -23,7 +23,7 @@ import bothways
 from bothways import demo, jobs
 from bothways.cli import app, display, main
 from bothways.cli.display import _duration
-from bothways.cli.measurements import _ms
+from bothways.cli.engine import _ms
 from bothways.errors import ModelFileError
 from bothways.network import Network
 from bothways.options import Option, options

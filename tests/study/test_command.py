@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from bothways.cli import main
-from bothways.cli.comparisons import _live_table, run_progress
+from bothways.cli.compare import _live_table, run_progress
 from bothways.metrics import Counts, score
 from bothways.study.factors import Setting
 from bothways.study.pool import Progress

@@ -11,18 +11,13 @@ from bothways.errors import BothwaysError, command_line
 
 __all__ = ["app", "main"]
 
-app.command()(engine.demo)
-for command in (tables.train, tables.evaluate):
+for command in (engine.demo, tables.train, tables.evaluate):
     app.command()(command)
 app.command(cls=tables.PredictCommand)(tables.predict)
-app.command()(streams.stream)
-app.command()(tables.info)
-app.command()(tables.export)
-app.command()(tables.quantize)
-app.command()(tables.page)
-app.command()(serving.serve)
-app.command()(compare.compare)
-app.command()(engine.bench)
+for command in (streams.stream, tables.info, tables.export, tables.quantize, tables.page, serving.serve):
+    app.command()(command)
+for command in (compare.compare, engine.bench):
+    app.command()(command)
 
 
 def main(arguments: list[str] | None = None) -> None:

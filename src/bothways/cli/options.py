@@ -117,7 +117,6 @@ def _parameters(options: Mapping[str, Option], panel: str) -> Iterator[inspect.P
 
 
 def _taken(options: Mapping[str, Option], arguments: Given) -> Given:
-    """Take the values of a group out of the arguments of a command."""
     taken: Given = {}
     for field in _fields(options):
         value = arguments.pop(field.name, field.option.default)

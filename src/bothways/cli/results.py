@@ -110,7 +110,6 @@ def _show_entities(evaluation: Evaluation, entities: EntityScores) -> None:
 
 
 def _show_words(evaluation: Evaluation) -> None:
-    """Print how good the model is on words that training saw, and on others."""
     grid = table("words", "steps", "accuracy", "", *(["entity F1", ""] if evaluation.entities else []))
     for name, of in evaluation.words.items():
         cells = [f"{of.steps:,}", f"{of.accuracy:.3f}", _between(evaluation.intervals, f"accuracy of {name} words")]
@@ -121,7 +120,6 @@ def _show_words(evaluation: Evaluation) -> None:
 
 
 def _show_alarms(evaluation: Evaluation, alarms: Alarms) -> None:
-    """Print the rates at the threshold."""
     console, intervals = results(), evaluation.intervals
     asked = (
         ""
@@ -144,7 +142,6 @@ def _show_alarms(evaluation: Evaluation, alarms: Alarms) -> None:
 
 
 def _show_importance(importance: Importance) -> None:
-    """Print how far the score falls without a column, the past or the future."""
     from bothways.metrics import title
     from bothways.report import importance_words
 
@@ -164,7 +161,6 @@ def _show_importance(importance: Importance) -> None:
 
 
 def _show_late(evaluation: Evaluation) -> None:
-    """Print the scores of labels in a stream."""
     from bothways.metrics import title
 
     grid = table("later steps\nthat labels wait for", title(evaluation.decisive), "", "microseconds\nper step")

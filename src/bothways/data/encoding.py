@@ -347,7 +347,6 @@ def _codes(categories: Sequence[Category], text: pl.Series, tally: Tally) -> Ite
 
 
 def _known(category: Category, text: pl.Series) -> pl.Series:
-    """The code of each value."""
     values = pl.DataFrame({"text": pl.Series(category.values, dtype=pl.String)}).with_row_index("code", 1)
     found = text.alias("text").to_frame().join(values, on="text", how="left", nulls_equal=True, maintain_order="left")
     return found["code"].fill_null(0)

@@ -150,7 +150,6 @@ class FieldReader:
         return getattr(self.reading, name) or (shown[0] if len(shown) == 1 else getattr(self.learned, name))
 
     def _settled(self, name: str, one: tuple[str, pl.Series], other: tuple[str, pl.Series]) -> str:
-        """Which one of two ways to read a column."""
         (first, ours), (second, theirs) = one, other
         what = KINDS[second].choice[0]
         value = self._choice(what)
@@ -172,7 +171,6 @@ class FieldReader:
         return "text"
 
     def _taken(self, name: str, fields: pl.Series, way: dict[str, pl.Series]) -> pl.Series:
-        """The values of a column that is read in one way."""
         ((kind, values),) = way.items()
         if kind:
             self._kinds[name] = kind

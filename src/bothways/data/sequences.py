@@ -170,7 +170,6 @@ def _newest_first(keys: dict[str, pl.Series], columns: Columns, count: int) -> b
 
 
 def _tie_notices(table: Table, columns: Columns, ties: int) -> list[str]:
-    """A word about steps at one place."""
     if not ties:
         return []
     ask = f" Does a column tell sequences apart? Name it with {option('sequence')}."

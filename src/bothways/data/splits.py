@@ -279,7 +279,6 @@ def _labeled(table: Table, columns: Columns, classes: Sequence[Any] = ()) -> tup
 
 
 def _part_of_rows(table: Table, name: str) -> Numbers:
-    """For each row of the table the number of its part in `PARTS`."""
     column = table.column(name)
     spelling = column.cast(pl.String, strict=False).str.strip_chars().str.to_lowercase()
     known = {text: PARTS.index(part) for text, part in SPELLINGS.items()}
@@ -309,7 +308,6 @@ def _warn_of_mixing(whole: Sequences, pieces: Numbers) -> list[str]:
 def _with_valid(
     table: Table, columns: Columns, sequences: Sequences, numbers: Numbers, seed: int
 ) -> tuple[Numbers, list[str]]:
-    """Draw a valid part from the train part."""
     part = sequences.keep(numbers == 0)
     groups = groups_of(table, columns, part)
     count = len(part) if groups is None else int(groups.max()) + 1

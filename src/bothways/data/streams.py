@@ -106,7 +106,6 @@ def stream_sequences(
 def _whole(
     files: Files, columns: Columns, reading: Reading, tally: Tally, max_steps: int, say: Callable[[str], None]
 ) -> Chunk:
-    """The whole table as one chunk."""
     raw, table = read_files(files, columns.categories, reading, columns.reading)
     values = table.frame()
     frame = raw if isinstance(raw, pl.DataFrame) else values
@@ -204,7 +203,6 @@ class _Reader:
             self.say(notice)
 
     def _last_sequence(self, frame: pl.DataFrame) -> int:
-        """The row where the last sequence begins."""
         name = self.columns.sequence
         if name is None or name not in frame.columns or frame.height < 2:
             return 0

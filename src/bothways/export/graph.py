@@ -97,7 +97,6 @@ class Graph:
     """
 
     def __init__(self, opset: int, outer: Graph | None = None) -> None:
-        """Begin an empty graph."""
         self.opset = opset
         self._root: Graph = outer._root if outer else self
         self.nodes: list[Node] = []

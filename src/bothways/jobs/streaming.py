@@ -128,7 +128,6 @@ class EventLines:
     """
 
     def __init__(self, model: Model, key: str | None = None, step: str | None = None) -> None:
-        """Look at what the model learned from."""
         columns = model.columns if model.columns is not None and model.columns.label else None
         self._table = columns is not None
         self._key = key or (columns.sequence if columns else "key")

@@ -349,7 +349,6 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         return labeler
 
     def _adopt(self, model: Model) -> None:
-        """Be fitted as a model is."""
         assert model.columns is not None
         self.model_, self.columns_, self.per_ = model, model.columns, model.network.per
         self.classes_ = np.array(model.classes)

@@ -114,7 +114,6 @@ def places(sequences: Sequences, form: Form) -> Any:
 
 
 def _weights(labeler: SequenceLabeler, weights: Any, sequences: Sequences, classes: Array) -> Any:
-    """How much each label counts; None for all alike."""
     of_classes = class_weights(labeler.class_weight, classes)
     if of_classes is None:
         return weights
@@ -165,7 +164,6 @@ def validation(labeler: SequenceLabeler, data: Any, columns: Columns, classes: A
 
 
 def _classes(labels: Labels) -> Array:
-    """The labels that there are, sorted."""
     classes = np.unique(labels.values[labels.present])
     if len(classes) < 2:
         raise InputError(

@@ -92,6 +92,5 @@ class Chain:
 
 
 def _shares(x: Floats) -> Floats:
-    """x divided by its sums over the last axis."""
     shares: Floats = x / x.sum(axis=-1, keepdims=True)
     return shares

@@ -273,7 +273,6 @@ def _mistakes(report: Report) -> str:
 
 
 def _calibration(report: Report) -> str:
-    """Whether probabilities can be trusted."""
     result, accuracy = report.evaluation.calibration, report.evaluation.accuracy
     confidence = sum(part.confidence * part.steps for part in result.bins) / report.evaluation.labels
     said = "overconfident" if confidence > accuracy else "too cautious"

@@ -30,7 +30,6 @@ class EventReader:
     """
 
     def __init__(self, model: Model) -> None:
-        """Look at what the model reads."""
         self._network, self._columns = model.network, model.columns
         self._table = model.columns is not None and bool(model.columns.label)
         self.dtype = np.dtype(np.float32 if self._table else np.float64)

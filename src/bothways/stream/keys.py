@@ -48,7 +48,6 @@ class Keys:
     def __init__(
         self, members: Sequence[MemberStream | BaselineStream], network: Network, dtype: Any, most: int
     ) -> None:
-        """No key is open; none will hold more than `most` steps."""
         self.members, self._most = members, most
         self.slots: dict[Hashable, int] = {}
         self.waiting: dict[int, list[tuple[Step, Array]]] = {}

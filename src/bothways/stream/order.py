@@ -21,7 +21,6 @@ class Order:
     """
 
     def __init__(self, keys: Keys, reorder: int, gap: int | None) -> None:
-        """For `reorder` see `bothways.stream.Stream`; `gap` is its place among the values, if it is one of them."""
         self._keys, self._reorder, self._gap, self.dropped = keys, reorder, gap, 0
 
     def taken(self, slots: Numbers, steps: list[Step], values: Array) -> Events:

@@ -25,7 +25,6 @@ class Rounds:
     """What labels the steps of keys."""
 
     def __init__(self, model: Model, keys: Keys, lookahead: int, chunk: int) -> None:
-        """For `lookahead` and `chunk` see `bothways.stream.Stream`."""
         self._model, self._keys, self._lookahead, self._full = model, keys, lookahead, chunk + lookahead
         self._reach = reach_of(model)
 

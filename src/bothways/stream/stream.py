@@ -103,7 +103,6 @@ class Stream:
         reorder: int = 0,
         idle: float | None = None,
     ) -> None:
-        """Check the arguments; no key is open."""
         if model.network.per != "step":
             raise InputError(
                 "This model gives one label per sequence, which it can read only when the sequence has ended. A stream "

@@ -100,7 +100,6 @@ class BaselineStream:
     states: Sequence[Floats] = ()
 
     def __init__(self, member: BaselineMember) -> None:
-        """Keep it."""
         self._member = member
 
     def grow(self, slots: int) -> None:
@@ -118,7 +117,6 @@ class MemberStream:
     """A network in a stream, with the states in which it has come, reading forward, to each key's next step."""
 
     def __init__(self, member: Member) -> None:
-        """Nothing is known of any key."""
         self.network, self._weights = member.network, member.weights
         self._stack = Stack(member.network, member.weights, member.precision)
         self._states = [

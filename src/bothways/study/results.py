@@ -343,7 +343,6 @@ def _best(comparison: Comparison, own: Sequence[SettingResult], reference: Setti
 
 
 def _limits(comparison: Comparison, own: Sequence[SettingResult]) -> list[str]:
-    """What so few seeds cannot show."""
     seeds, tests = len(comparison.seeds), sum(each.difference is not None for each in own)
     if comparison.task.test_share is not None or seeds < 2 or 2 / 2**seeds * tests < SIGNIFICANT:
         return []

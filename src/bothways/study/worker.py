@@ -105,7 +105,6 @@ def begin(driver: Driver) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """End this process when its parent is gone."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)

@@ -184,8 +184,6 @@ def train(
 
 
 class _Training:
-    """A training on its way."""
-
     def __init__(
         self,
         network: Network,
