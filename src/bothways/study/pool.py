@@ -24,6 +24,7 @@ FEW = 4  # with fewer runs done, there is no telling how long the rest will take
 IDLE = 0.05  # seconds after which a process without work asks again
 TRIES = 3  # a run whose process dies each time is tried this often, the last time alone; then it has failed
 LOST = 6  # when processes die this often and no run is done in between, something else is wrong
+CLIENT_PORT = 10001  # where the client server of Ray listens if nothing else is said
 Batch = tuple[Setting, tuple[int, ...]]  # a setting, and seeds that one process trains it with
 
 
@@ -196,7 +197,7 @@ def _ray(address: str, place: str) -> ExitStack:
 
     from bothways.study import ray_backend
 
-    ray_backend.connect("auto" if place == "auto" else address)
+    ray_backend.connect("auto" if place == "auto" else address if ":" in place else f"{address}:{CLIENT_PORT}")
     stack = ExitStack()
     stack.callback(ray.shutdown)
     stack.enter_context(_on_ray())

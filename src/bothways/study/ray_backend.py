@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import joblib
 import ray
 from joblib.parallel import ParallelBackendBase
+
+_callbacks = ThreadPoolExecutor(1, "bothways-ray")
 
 
 class RayTasks(ParallelBackendBase):  # type: ignore[misc]  # joblib has no types
@@ -34,7 +37,8 @@ class RayTasks(ParallelBackendBase):  # type: ignore[misc]  # joblib has no type
         future = task.future()
         future.add_done_callback(lambda _: self._tasks.discard(task))
         if callback is not None:
-            future.add_done_callback(callback)
+            # A Ray client calls back in the thread that brings all answers; there the next task would wait for its own.
+            future.add_done_callback(lambda done: _callbacks.submit(callback, done))
         return future
 
     def retrieve_result_callback(self, out: Any) -> Any:

@@ -1,0 +1,84 @@
+"""Where runs go: joblib's backends, and what a cluster is asked for; a cluster itself is in `benchmarks/cluster.py`."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
+
+import joblib
+import pytest
+
+from bothways import study
+from bothways.study import pool
+
+
+class Ray(SimpleNamespace):
+    """As much of a Ray client as is used: one thread brings all answers, and calls back."""
+
+    def __init__(self) -> None:
+        super().__init__(addresses=[], asking=set())
+        self.answers = ThreadPoolExecutor(1)
+
+    def init(self, address: str, **how: Any) -> None:
+        """Connect."""
+        self.addresses.append(address)
+
+    def shutdown(self) -> None:
+        """Connect no longer."""
+
+    def cluster_resources(self) -> dict[str, float]:
+        """What there is."""
+        return {"CPU": 2.0}
+
+    def cancel(self, task: Any, force: bool) -> None:
+        """Stop a task."""
+
+    def remote(self, **how: Any) -> Callable[[Any], Any]:
+        """A function that is called elsewhere."""
+
+        def asked(function: Any, *arguments: Any) -> Any:
+            self.asking.add(threading.current_thread().name)
+            future: Future[Any] = self.answers.submit(function, *arguments)
+            return Task(future)
+
+        return lambda function: SimpleNamespace(remote=lambda *arguments: asked(function, *arguments))
+
+
+class Task:
+    """What stands for a result to come."""
+
+    def __init__(self, future: Future[Any]) -> None:
+        self.future = lambda: future
+
+
+@pytest.fixture
+def ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ray]:
+    made = Ray()
+    monkeypatch.setitem(sys.modules, "ray", made)
+    monkeypatch.delitem(sys.modules, "bothways.study.ray_backend", raising=False)
+    monkeypatch.delattr(study, "ray_backend", raising=False)
+    yield made
+    made.answers.shutdown()
+    sys.modules.pop("bothways.study.ray_backend", None)
+    vars(study).pop("ray_backend", None)
+
+
+def test_the_thread_that_brings_answers_of_ray_never_asks(ray: Ray) -> None:
+    """It would wait for an answer that nobody brings."""
+    with pool.on_cluster("ray://auto"), pool.results((joblib.delayed(abs)(-i) for i in range(9)), 2, False) as found:
+        assert sorted(found) == list(range(9))
+    assert not [name for name in ray.asking if name.startswith("ThreadPoolExecutor")]
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [("ray://auto", "auto"), ("ray://head", "ray://head:10001"), ("ray://head:7", "ray://head:7")],
+)
+def test_the_address_of_ray(ray: Ray, given: str, asked: str) -> None:
+    with pool.on_cluster(given):
+        assert ray.addresses == [asked]
+        assert pool.processes(None) == 2
