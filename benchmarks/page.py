@@ -1,6 +1,6 @@
 """A page that needs no server: how large it is, and how long a table takes from the drop to the drawing, in Chromium.
 
-python benchmarks/page.py [ROWS]
+python benchmarks/page.py [--rows N] [--columns N]
 """
 
 from __future__ import annotations
@@ -21,13 +21,11 @@ from bothways.network import Network
 from bothways.page import write_page
 from bothways.runtime import Member, Model
 
-NAMES = tuple(f"x{i}" for i in range(5))
 
-
-def some_model(members: int) -> Model:
+def some_model(members: int, names: tuple[str, ...]) -> Model:
     """Networks of 32 units with weights at random."""
-    columns = Columns("label", NAMES, "flow", encoding=Encoding(tuple(Number(name) for name in NAMES)))
-    network = Network(features=len(NAMES), classes=2, units=32)
+    columns = Columns("label", names, "flow", encoding=Encoding(tuple(map(Number, names))))
+    network = Network(features=len(names), classes=2, units=32)
     found = []
     for seed in range(members):
         random = np.random.default_rng(seed)
@@ -41,13 +39,15 @@ def main() -> None:
     """Print a line for each number of networks and each length of sequences; seconds are the least of three."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000)
-    rows = parser.parse_args().rows
+    parser.add_argument("--columns", type=int, default=5)
+    given = parser.parse_args()
+    rows, names = given.rows, tuple(f"x{i}" for i in range(given.columns))
     random = np.random.default_rng(0)
-    values = pl.DataFrame({name: random.normal(size=rows).round(4) for name in NAMES})
+    values = pl.DataFrame({name: random.normal(size=rows).round(4) for name in names})
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for members in (1, 3):
-            path = write_page(some_model(members), Path(folder, "some.html"), "some")
+            path = write_page(some_model(members, names), Path(folder, "some.html"), "some")
             for length in (rows // 200, rows):
                 table = Path(folder, "table.csv")
                 values.with_columns(flow=np.arange(rows) // length).write_csv(table)

@@ -10,7 +10,7 @@ import signal
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +157,15 @@ def start() -> Iterator[Callable[..., Any]]:
     for server in running:
         server.process.kill()
         server.process.communicate()
+
+
+@pytest.fixture
+def connect(server: Any) -> Iterator[Callable[..., Any]]:
+    """Opens WebSockets, at the `server` of the file unless another one is given, that end with the test."""
+    client = pytest.importorskip("websockets.sync.client")
+    with ExitStack() as opened:
+
+        def begin(path: str, to: Any = server, **how: Any) -> Any:
+            return opened.enter_context(client.connect(f"ws://127.0.0.1:{to.port}{path}", **how))
+
+        yield begin

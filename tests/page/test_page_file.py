@@ -42,6 +42,14 @@ def member(seed: int = 0, per: str = "step", share: float = 1.0, classes: int = 
     return Member(network, {name: array.astype(np.float32) for name, array in weights.items()}, share)
 
 
+def numeric(features: int, units: int) -> Member:
+    """A network with weights at random that reads numbers alone."""
+    network, random = Network(features=features, classes=2, units=units), np.random.default_rng(0)
+    weights = {name: 0.3 * random.normal(size=shape) for name, shape in network.weight_shapes().items()}
+    weights["input/scale"] = np.abs(weights["input/scale"]) + 0.5
+    return Member(network, {name: array.astype(np.float32) for name, array in weights.items()})
+
+
 def model(
     *members: Member | BaselineMember,
     classes: tuple[Any, ...] = ("calm", "odd", "worm"),
@@ -263,6 +271,25 @@ def test_tables_that_cannot_be_labeled(name: str, text: str, message: str, opene
     frame().write_csv(tmp_path / "good.csv")
     dropped(page, tmp_path / "good.csv")
     page.wait_for_selector("#results:not([hidden])")
+
+
+def test_threads_share_a_table(opened: Any, tmp_path: Path) -> None:
+    """Sequences of many lengths, in batches for all threads, get their own labels."""
+    random, lengths = np.random.default_rng(0), [3000, *range(1, 200)]
+    rows = sum(lengths)
+    table = pl.DataFrame({name: random.normal(size=rows).round(3) for name in ("x", "y")})
+    table = table.with_columns(flow=np.repeat(np.arange(len(lengths)), lengths))
+    table.write_csv(tmp_path / "table.csv")
+    columns = Columns("label", ("x", "y"), "flow", encoding=Encoding((Number("x"), Number("y"))))
+    check(opened(Model([numeric(2, 8)], ("a", "b"), columns)), tmp_path / "table.csv", tmp_path)
+
+
+def test_how_large_it_is(tmp_path: Path) -> None:
+    """The page of a model with the defaults of `train` that reads eight numbers."""
+    names = tuple(f"x{i}" for i in range(8))
+    columns = Columns("label", names, "flow", encoding=Encoding(tuple(map(Number, names))))
+    path = write_page(Model([numeric(8, 32)], ("a", "b"), columns), tmp_path / "some.html", "some")
+    assert path.stat().st_size < 400_000
 
 
 def test_a_table_of_500_mb(opened: Any, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -104,20 +105,79 @@ def test_sequences_by_keyboard(page: Any, table: Path) -> None:
     assert "40 steps" in page.get_attribute("#chart", "aria-label")
     assert page.locator("#chart path").count() == 3  # the probability and two inputs
     focused = set()
-    for _ in range(12):  # everything is in reach of the Tab key
+    for _ in range(14):  # everything is in reach of the Tab key
         page.keyboard.press("Tab")
         focused.add(page.evaluate("document.activeElement.id || document.activeElement.tagName"))
-    assert {"late", "play"} <= focused
+    assert {"watch", "late", "play"} <= focused
 
 
 @pytest.mark.every_case
-def test_live(page: Any, table: Path) -> None:
+def test_live(page: Any, connect: Any) -> None:
+    """What another client sends is drawn: its inputs at once, its labels late, alarms by the threshold."""
+    page.click("#watch")
+    said(page, "#live-said", "Nothing has come yet.")
+    program, labels = connect("/stream/flows?lookahead=4"), list[Any]()
+    rows = FRAME.sort(pl.int_range(pl.len()).over("flow"), maintain_order=True).rows(named=True)
+    program.send("\n".join(map(json.dumps, rows)))
+    said(page, "#sequence", "<b>c</b>: ")
+    while len(labels) < 108:
+        labels += map(json.loads, program.recv(timeout=10).splitlines())
+    said(page, "#counts", "3 sequences, 108 steps")
+    assert page.locator("#sequence option").count() == 3
+    assert page.inner_text("#there").startswith("step 118: no label yet. x ")
+    positive = ["calm", "scan"][page.evaluate("card.positive")]
+    p = [each["probability"] if each["predicted"] == positive else 1 - each["probability"] for each in labels]
+    for threshold in (0.5, 0.2):
+        page.locator("#threshold").fill(str(threshold))
+        assert f"Alarms: {sum(each >= threshold for each in p)} step" in page.inner_text("#counts")
+    assert "Newest alarm: " in page.inner_text("#live-said")
+    assert not page.is_visible("#save")
+    page.focus("#step")
+    page.keyboard.press("Home")
+    label = ["calm", "scan"][page.evaluate("card.positive") if p[0] >= 0.2 else 1 - page.evaluate("card.positive")]
+    assert page.inner_text("#there").startswith(f"step 1: {label} (")
+    program.send("\n".join(json.dumps(row) for row in rows * 9))  # more than is kept, as the rest of the labels
+    program.send('["flush"]')
+    said(page, "#counts", "3 sequences, 900 steps")
+    page.keyboard.press("End")
+    page.focus("#watch")
+    page.keyboard.press("Enter")
+    said(page, "#live-said", "Stopped.")
+    assert page.inner_text("#watch") == "Watch"
+    assert page.is_visible("#chart")
+
+
+def test_many_live_sequences(browser: Any, connect: Any, server: Running) -> None:
+    page = browser.new_page()
+    page.goto(f"http://127.0.0.1:{server.port}/")
+    said(page, "#does", "flows gives")
+    page.click("#watch")
+    said(page, "#live-said", "Nothing has come yet.")
+    first, second = (connect("/stream/flows?lookahead=0") for _ in range(2))
+    event = {"flow": "same", "x": 1.0, "y": 2.0}
+    first.send("\n".join(json.dumps(event | {"flow": str(i)}) for i in range(250)))
+    said(page, "#live-said", "more than 200 sequences")
+    first.send('["flush"]')
+    first.send(json.dumps(event))
+    said(page, "#sequence", "same: ")
+    second.send(json.dumps(event))
+    said(page, "#sequence", "same (stream ")
+    assert page.locator("#sequence option").count() == 200
+    page.close()
+
+
+@pytest.mark.every_case
+def test_a_sequence_of_the_table_live(page: Any, table: Path) -> None:
     opened(page, table)
     page.locator("#late").fill("4")
     assert page.inner_text("#late-value") == "4 later steps"
     page.click("#play")
-    said(page, "#live-said", "All 40 steps")
-    assert page.inner_text("#play") == "Start"
+    said(page, "#what", "What flows now")
+    said(page, "#counts", "1 sequence, 40 steps")
+    page.click("#back")
+    assert "3 sequences, 120 steps" in page.inner_text("#counts")
+    assert page.inner_text("#watch") == "Watch"
+    assert page.is_visible("#save")
 
 
 @pytest.mark.every_case
@@ -154,7 +214,7 @@ def test_a_key_is_asked_for(browser: Any, tmp_path: Path, start: Any) -> None:
     FRAME.write_csv(tmp_path / "flows.csv")
     opened(page, tmp_path / "flows.csv")
     page.click("#play")
-    said(page, "#live-said", "out")
+    said(page, "#counts", "1 sequence, 40 steps")
     page.close()
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -117,17 +115,6 @@ def test_what_is_wrong_is_said(server: Running, x: Any, model: str, parameters: 
     status, error = part(server, x, model, **parameters)
     assert status == 400
     assert said in error
-
-
-@pytest.fixture
-def connect(server: Running) -> Iterator[Any]:
-    client = pytest.importorskip("websockets.sync.client")
-    with ExitStack() as opened:
-
-        def begin(path: str, to: Running = server, **how: Any) -> Any:
-            return opened.enter_context(client.connect(f"ws://127.0.0.1:{to.port}{path}", **how))
-
-        yield begin
 
 
 def read(socket: Any, count: int) -> list[dict[str, Any]]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import json
 import os
 import re
-import struct
+import zlib
 from dataclasses import asdict
 from functools import cache
 from importlib.resources import files
@@ -26,12 +25,12 @@ from bothways.jobs.models import table_columns
 from bothways.jobs.prediction import threshold_of
 from bothways.runtime import Model
 
-__all__ = ["card", "write_page"]
+__all__ = ["card", "server_page", "write_page"]
 
 ENGINE = "engine.wasm"
 
-SCRIPTS = ("graph.js", "recurrent.js", "table.js", "worker.js")
-"""What runs in the thread that labels tables."""
+SCRIPTS = ("graph.js", "recurrent.js", "table.js", "thread.js", "worker.js")
+"""What runs in the threads that label tables."""
 
 OPSET = 20
 """The version of the operators that graph.js knows."""
@@ -65,23 +64,35 @@ def write_page(model: Model, path: str | os.PathLike[str], name: str) -> Path:
         bothways.errors.InputError: some: this model was trained on arrays, so it does not know the columns of a table.
     """
     path = check_output(path, (".html",))
-    described = _described(model, table_columns(model, name), name)
+    said, arrays = _described(model, table_columns(model, name), name)
     page = files("bothways.page")
     if not page.joinpath(ENGINE).is_file():
         raise MissingDependencyError(f"This installation has no {ENGINE}, which pip compiles. Install bothways again.")
-    packed = {
-        "wasm": _packed(page.joinpath(ENGINE).read_bytes()),
-        "weights": _packed(described),
-        "worker": _packed("\n".join(["'use strict'", *(page.joinpath(each).read_text() for each in SCRIPTS)]).encode()),
+    parts = {
+        "wasm": page.joinpath(ENGINE).read_bytes(),
+        "described": json.dumps(said).encode(),
+        "weights": b"".join(map(_planes, arrays)),
+        "worker": "\n".join(["'use strict'", *(page.joinpath(each).read_text() for each in SCRIPTS)]).encode(),
     }
-    head, _, rest = page.joinpath("page.html").read_text().partition("<script>")
-    _, _, rest = rest.partition("</script>")
-    brought = "".join(f'<script id="{key}" type="text/plain">{text}</script>\n' for key, text in packed.items())
+    brought = "".join(f'<script id="{key}" type="text/plain">{_packed(part)}</script>\n' for key, part in parts.items())
     policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-    head = head.replace('<meta charset="utf-8">', f'<meta charset="utf-8">\n{policy}')
+    text = _with("engine.js", "thread.js", "draw.js").replace("</html>", f"{brought}</html>")
     with written_whole(path, ModelFileError) as temporary:
-        temporary.write_text(f"{head}{brought}<script>\n{page.joinpath('engine.js').read_text()}</script>{rest}")
+        temporary.write_text(text.replace('<meta charset="utf-8">', f'<meta charset="utf-8">\n{policy}', 1))
     return path
+
+
+@cache
+def server_page() -> bytes:
+    """The page in front of a server."""
+    return _with("server.js", "draw.js", "live.js").encode()
+
+
+def _with(*scripts: str) -> str:
+    """The page and these scripts."""
+    page = files("bothways.page")
+    text = "".join(page.joinpath(each).read_text() for each in scripts)
+    return page.joinpath("page.html").read_text().replace("</html>", f"\n<script>\n{text}</script>\n</html>")
 
 
 def card(model: Model, name: str) -> dict[str, Any]:
@@ -111,11 +122,16 @@ def card(model: Model, name: str) -> dict[str, Any]:
 
 
 def _packed(content: bytes) -> str:
-    return base64.b64encode(gzip.compress(content, 9, mtime=0)).decode()
+    """Compressed, as letters that do not end a script; weights hold no words to refer back to."""
+    found = []
+    for strategy in (zlib.Z_DEFAULT_STRATEGY, zlib.Z_RLE):
+        packing = zlib.compressobj(9, wbits=31, memLevel=9, strategy=strategy)
+        found.append(packing.compress(content) + packing.flush())
+    return base64.b85encode(min(found, key=len)).decode().replace("<", ",")
 
 
-def _described(model: Model, columns: Columns, name: str) -> bytes:
-    """What worker.js makes a model of: a length, so many bytes of JSON, and arrays, each from a multiple of 8 on."""
+def _described(model: Model, columns: Columns, name: str) -> tuple[dict[str, Any], list[npt.NDArray[Any]]]:
+    """What worker.js makes a model of: a description, and the arrays that it names."""
     graph, encoding = graph_of(model, OPSET, coded=True), columns.fitted
     for node in graph.nodes:
         if node.operator not in _operators():
@@ -137,11 +153,7 @@ def _described(model: Model, columns: Columns, name: str) -> bytes:
         "graph": _nodes(graph),
         "constants": [(key, array.dtype.name, array.shape) for key, array in constants.items()],
     }
-    said = json.dumps(described).encode()
-    content = struct.pack("<I", len(said)) + said
-    for array in constants.values():
-        content += bytes(-len(content) % 8) + array.tobytes()
-    return content
+    return described, list(constants.values())
 
 
 def _narrowed(name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -151,6 +163,14 @@ def _narrowed(name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if array.size and np.abs(array).max() > np.iinfo(np.int32).max:
         raise InputError(f"{name}: this model has codes of more than 32 bits, which a page does not have.")
     return array.astype(np.int32)
+
+
+def _planes(array: npt.NDArray[Any]) -> bytes:
+    """The first byte of all numbers, the second one of all, and so on.
+
+    Signs and exponents of weights, of which there are few, so stand apart from digits, of which there are all.
+    """
+    return np.frombuffer(array.tobytes(), np.uint8).reshape(array.size, array.itemsize).T.tobytes()
 
 
 def _nodes(graph: Graph) -> dict[str, Any]:

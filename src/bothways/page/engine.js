@@ -1,36 +1,31 @@
 "use strict"
-/* What labels tables without a server: the engine as WebAssembly and the model, in a thread that this page brings along. */
+/* What labels tables without a server: the engine as WebAssembly and the model, in threads that this page brings along. */
+const LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;,=>?@^_`{|}~"
+/* Base 85, each five letters four bytes, as Python has it, with a comma in place of "<". */
+function bytes_of(text) {
+  const places = Object.fromEntries([...LETTERS].map((letter, i) => [letter, i])), view = new DataView(new ArrayBuffer(Math.ceil(text.length / 5) * 4))
+  for (let at = 0; at < text.length; at += 5) {
+    let number = 0
+    for (let k = at; k < at + 5; k++) number = 85 * number + (places[text[k]] ?? 84)
+    view.setUint32(at / 5 * 4, number)
+  }
+  return new Uint8Array(view.buffer, 0, Math.floor(text.length * 4 / 5))
+}
 async function brought(name) {
   try {
-    const bytes = Uint8Array.from(atob(document.getElementById(name).textContent), letter => letter.charCodeAt(0))
-    return await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer()
+    return await new Response(new Blob([bytes_of(document.getElementById(name).textContent)]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer()
   } catch { throw Error("This page is damaged: it was cut short or changed on its way. Get it again.") }
 }
 const engine = {
   accept: ".csv,.tsv,.jsonl,.ndjson,.csv.gz,.tsv.gz,.jsonl.gz", formats: "CSV, TSV or JSON lines",
   keeps: "The table stays on this machine: the page labels it by itself, and may not reach the network.",
-  asked: 0, waiting: new Map(),
-  ask(what, how = {}) {
-    return new Promise((done, failed) => {
-      const id = ++this.asked
-      this.waiting.set(id, [done, failed])
-      this.worker.postMessage({id, what, ...how})
-    })
-  },
-  over(text) { for (const [, failed] of this.waiting.values()) failed(Error(text)); this.waiting.clear() },
   async models() {
-    const [code, engine, model] = await Promise.all(["worker", "wasm", "weights"].map(brought))
-    this.worker = new Worker(URL.createObjectURL(new Blob([code], {type: "text/javascript"})))
-    this.worker.onerror = event => { event.preventDefault(); this.over("The page failed: " + (event.message || "its engine did not start") + ".") }
-    this.worker.onmessage = ({data: {id, result, error, progress}}) => {
-      if (progress) return say(progress)
-      const [done, failed] = this.waiting.get(id)
-      this.waiting.delete(id)
-      error === undefined ? done(result) : failed(Error(error))
-    }
-    return [await this.ask("begin", {engine, model})]
+    const [code, engine, described, weights] = await Promise.all(["worker", "wasm", "described", "weights"].map(brought))
+    this.thread = new Thread(code, say)
+    return [await this.thread.ask("begin", {engine, described, weights, code})]
   },
-  card() { return this.ask("card") },
-  view(model, file) { return this.ask("view", {file}) },
-  table(model, file, threshold) { return this.ask("table", {file, threshold}) },
+  card() { return this.thread.ask("card") },
+  view(model, file) { return this.thread.ask("view", {file}) },
+  table(model, file, threshold) { return this.thread.ask("table", {file, threshold}) },
 }
+function stop() {}  /* nothing is live here */

@@ -1,22 +1,21 @@
-/* Labels tables, in a thread of its own: messages {id, what, ...} in, {id, result} or {id, error} or {progress} out. */
-const MOST_FIELDS = 2e6, BATCH_STEPS = 1 << 16
-let model, last = null
+/* Labels tables: messages {id, what, ...} in, {id, result} or {id, error} or {progress} out, as thread.js has them. One thread
+   reads tables and lets others run the graph; all are this script. */
+const MOST_FIELDS = 2e6, BATCH_STEPS = 1 << 13, MOST_THREADS = 8
+let model, threads, last = null
 const progress = text => postMessage({progress: text})
 
-/* The model: a length, so many bytes of JSON, and arrays. */
-async function begin(engine, bytes) {
-  const size = new DataView(bytes).getUint32(0, true)
-  model = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 4, size)))
+/* Makes a thread ready to run the graph. Weights are arrays: of all numbers the first byte, of all the second one, and so on. */
+async function open_graph(engine, described, weights) {
+  const constants = Object.create(null), bytes = new Uint8Array(weights)
   wasm = (await WebAssembly.instantiate(engine)).instance.exports
-  const constants = Object.create(null)
-  let at = 4 + size
-  for (const [name, type, shape] of model.constants) {
-    at += -at & 7
-    constants[name] = value(new TYPES[type](bytes, at, product(shape)), shape)
-    at += constants[name].d.byteLength
+  let at = 0
+  for (const [name, type, shape] of described.constants) {
+    const array = new TYPES[type](product(shape)), own = new Uint8Array(array.buffer), size = array.BYTES_PER_ELEMENT
+    for (let part = 0; part < size; part++) for (let i = part; i < own.length; i += size) own[i] = bytes[at++]
+    constants[name] = value(array, shape)
   }
-  model.constants = constants
-  forget(model.graph.nodes, model.graph.outputs)
+  forget(described.graph.nodes, described.graph.outputs)
+  model = {...described, constants}
 }
 /* Notes for each node the values that no later one reads, and whether several read what it gives. */
 function forget(nodes, kept) {
@@ -30,38 +29,58 @@ function forget(nodes, kept) {
   }
 }
 
-/* The codes and probabilities of some sequences, by their numbers: calls use(i, codes, probabilities, classes). */
-function label(data, chosen, use) {
-  const length = i => data.offsets[i + 1] - data.offsets[i], sorted = chosen.slice().sort((a, b) => length(a) - length(b))
-  for (let first = 0, done = 0; first < sorted.length;) {
-    let end = first + 1
-    while (end < sorted.length && (end + 1 - first) * length(sorted[end]) <= BATCH_STEPS) end++
-    const batch = sorted.slice(first, end), time = length(batch[batch.length - 1]), known = Object.create(model.constants)
-    const arranged = (column, array) => {
-      batch.forEach((i, b) => { for (let t = 0, at = data.offsets[i]; t < length(i); t++) array[b * time + t] = column[data.rows[at + t]] })
-      return value(array, [batch.length, time])
-    }
-    for (const {name, type} of model.graph.inputs) {
-      const column = type === "text" ? data.columns[name] : type === "float64" ? data.order : data.numbers[name]
-      known[name] = name === "lengths" ? value(Int32Array.from(batch, length), [batch.length])
-        : arranged(column, type === "text" ? Array(batch.length * time).fill("") : new TYPES[type](batch.length * time))
-    }
-    run_nodes(model.graph.nodes, known)
-    const codes = dense(known.label), p = dense(known.probabilities), classes = model.classes.length, step = model.card.per === "step"
-    batch.forEach((i, b) => {
-      const from = step ? b * time : b, to = from + (step ? length(i) : 1)
-      const own = p.d.subarray(from * classes, to * classes)
-      if (own.some(x => x !== x)) throw Error("The scores overflow: values of the table are too large.")
-      use(i, codes.d.subarray(from, to), own)
-      done++
-    })
-    first = end
-    progress("Labeling… " + Math.round(100 * done / sorted.length) + " %")
+/* The codes and probabilities of some sequences, by their numbers: calls use(i, codes, probabilities). */
+async function label(data, chosen, use) {
+  const length = i => data.offsets[i + 1] - data.offsets[i], sorted = chosen.slice().sort((a, b) => length(a) - length(b)), batches = []
+  for (let first = 0, end; first < sorted.length; first = end) {
+    for (end = first + 1; end < sorted.length && (end + 1 - first) * length(sorted[end]) <= BATCH_STEPS; end++) ;
+    batches.push(sorted.slice(first, end))
   }
+  const classes = model.classes.length, step = model.card.per === "step"
+  let done = 0
+  const work = async thread => {
+    for (let batch; batch = batches.pop();) {
+      const time = length(batch[batch.length - 1]), {codes, p} = await thread.ask("run", {inputs: inputs_of(data, batch, time)})
+      batch.forEach((i, b) => {
+        const from = step ? b * time : b, to = from + (step ? length(i) : 1), own = p.subarray(from * classes, to * classes)
+        if (own.some(x => x !== x)) throw Error("The scores overflow: values of the table are too large.")
+        use(i, codes.subarray(from, to), own)
+      })
+      done += batch.length
+      progress("Labeling… " + Math.round(100 * done / sorted.length) + " %")
+    }
+  }
+  try { await Promise.all(threads.map(work)) } finally { batches.length = 0 }
+}
+/* What the graph reads of a batch, by names: [array, shape]. */
+function inputs_of(data, batch, time) {
+  const lengths = Int32Array.from(batch, i => data.offsets[i + 1] - data.offsets[i])
+  const arranged = (column, array) => {
+    batch.forEach((i, b) => { for (let t = 0, at = data.offsets[i]; t < lengths[b]; t++) array[b * time + t] = column[data.rows[at + t]] })
+    return [array, [batch.length, time]]
+  }
+  return Object.fromEntries(model.graph.inputs.map(({name, type}) => {
+    if (name === "lengths") return [name, [lengths, [batch.length]]]
+    const column = type === "text" ? data.columns[name] : type === "float64" ? data.order : data.numbers[name]
+    return [name, arranged(column, type === "text" ? Array(batch.length * time).fill("") : new TYPES[type](batch.length * time))]
+  }))
 }
 const all = data => Array.from({length: data.offsets.length - 1}, (_, i) => i)
 
 const WORK = {
+  async begin({engine, described, weights, code}) {
+    model = JSON.parse(new TextDecoder().decode(described))
+    threads = Array.from({length: Math.min(MOST_THREADS, navigator.hardwareConcurrency)}, () => new Thread(code))
+    await Promise.all(threads.map(thread => thread.ask("open", {engine, described: model, weights})))
+    return model.card.name
+  },
+  open: ({engine, described, weights}) => open_graph(engine, described, weights),
+  run({inputs}) {
+    const known = Object.create(model.constants)
+    for (const name in inputs) known[name] = value(...inputs[name])
+    run_nodes(model.graph.nodes, known)
+    return {codes: dense(known.label).d, p: dense(known.probabilities).d}
+  },
   card: () => model.card,
   async view({file}) {
     last = null
@@ -73,7 +92,7 @@ const WORK = {
       const inputs = features.map(name => [name, name in data.numbers ? own(data.numbers[name], x => x === x ? x : null) : own(data.columns[name], text => text || null)])
       return {name: data.name_of(i), order: table.order === null ? null : own(data.columns[table.order], String), inputs: Object.fromEntries(inputs)}
     })
-    label(data, chosen, (i, codes, p) => {
+    await label(data, chosen, (i, codes, p) => {
       sequences[i].codes = [...codes]
       sequences[i].probabilities = Array.from(codes, (_, k) => [...p.subarray(k * classes, (k + 1) * classes)])
     })
@@ -83,7 +102,7 @@ const WORK = {
   async table({file, threshold}) {
     const data = last?.data ?? await read_sequences(file, model.table), {card} = model, classes = model.classes.length
     const codes = new Int32Array(data.rows.length), probabilities = new Float32Array(data.rows.length)
-    label(data, all(data), (i, found, p) => {
+    await label(data, all(data), (i, found, p) => {
       for (let at = data.offsets[i]; at < data.offsets[i + 1]; at++) {
         const k = card.per === "step" ? at - data.offsets[i] : 0, row = data.rows[at]
         codes[row] = threshold === null ? found[k] : p[k * classes + card.positive] >= threshold ? card.positive : 1 - card.positive
@@ -93,11 +112,9 @@ const WORK = {
     return labeled(file, data.table, model.classes, codes, probabilities)
   },
 }
-let begun
-onmessage = async ({data: {id, what, ...how}}) => {
-  try {
-    if (what === "begin") begun = begin(how.engine, how.model)
-    await begun
-    postMessage({id, result: what === "begin" ? model.card.name : await WORK[what](how)})
-  } catch (error) { postMessage({id, error: error.message}) }
+let before = Promise.resolve()  /* one after the other */
+onmessage = ({data: {id, what, ...how}}) => {
+  before = before.then(async () => {
+    try { postMessage({id, result: await WORK[what](how)}) } catch (error) { postMessage({id, error: error.message}) }
+  })
 }

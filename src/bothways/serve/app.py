@@ -19,30 +19,27 @@ from urllib.parse import parse_qs
 import orjson
 
 import bothways
-from bothways.errors import BothwaysError
-from bothways.page import card
+from bothways.page import card, server_page
 from bothways.serve.inference import Inference
 from bothways.serve.limits import Limits
 from bothways.serve.messages import CLOSE, HTML, JSON, RETRY, Answer, Call, RefusedError, failed
 from bothways.serve.metrics import Metrics
 from bothways.serve.models import Models, Served
 from bothways.serve.protocol import HEADER_LENGTH
-from bothways.serve.sockets import GoneError, WebSocket
-from bothways.serve.streams import Events
+from bothways.serve.sessions import SOCKETS, Sessions
 from bothways.serve.tables import asked, label_table
 
 if TYPE_CHECKING:
     from bothways.serve.connection import Connection
+    from bothways.serve.sockets import WebSocket
 
 METRICS = b"text/plain; version=0.0.4; charset=utf-8"
 
 FILES = {
-    "/": ("page/page.html", HTML),
-    "/docs": ("serve/docs.html", HTML),
-    "/openapi.json": ("serve/openapi.json", JSON),
+    "/": (server_page, HTML),
+    "/docs": (files("bothways.serve").joinpath("docs.html").read_bytes, HTML),
+    "/openapi.json": (files("bothways.serve").joinpath("openapi.json").read_bytes, JSON),
 }
-
-MOST_LOOKAHEAD = 10_000
 
 MOST_NOTICES = 4096
 """Characters of notices in a header of an answer."""
@@ -52,9 +49,6 @@ OPEN = frozenset({*FILES, "/v2/health/live", "/v2/health/ready"})
 
 MOST_HEADS, LONGEST_HEAD = 1024, 2048
 """How many heads of requests are kept, of at most how many bytes."""
-
-STREAM = "/stream/"
-"""Where WebSockets are, which may send the key in their first message."""
 
 LOCAL = frozenset({b"localhost", b"127.0.0.1", b"[::1]"})
 
@@ -79,7 +73,7 @@ class App:
         stopping: it is no longer ready, and closes connections.
         open: its connections.
         active: how many requests are not answered yet.
-        sockets: how many WebSockets are open.
+        sessions: its WebSockets.
         date: the header that tells the time, which the server keeps.
     """
 
@@ -96,19 +90,19 @@ class App:
         self._key = None if key is None else b"Bearer " + key.encode()
         self._held = 0
         self._heads: dict[bytes, tuple[bytes, str, bytes, Mapping[bytes, bytes], int]] = {}
-        self._ending = asyncio.Event()
         self.limits = limits
         self.open: set[Connection | WebSocket] = set()
-        self.active = self.sockets = 0
+        self.active = 0
         self.stopping = False
         self.date = b""
         self.inference = Inference(threads, most=limits.body << 20)
+        self.sessions = Sessions(self._served, self._knows, self.inference, limits.seconds)
         self.metrics = Metrics(lambda: self.active)
 
     def end(self) -> None:
         """Be no longer ready; end all WebSockets with the labels of what they sent."""
         self.stopping = True
-        self._ending.set()
+        self.sessions.end()
 
     def begin(self, call: Call) -> None:
         """Count a request whose head is there."""
@@ -124,7 +118,7 @@ class App:
         length = call.headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self.limits.body << 20:
             raise RefusedError(413, f"A request may have {self.limits.body} MiB.", CLOSE)
-        if call.path in OPEN or call.path.startswith(STREAM):
+        if call.path in OPEN or call.path.startswith(SOCKETS):
             return
         if not self._knows(call.headers.get(b"authorization", b"")):
             raise RefusedError(401, "Send the key as Authorization: Bearer KEY.", (b"www-authenticate", b"Bearer"))
@@ -235,52 +229,6 @@ class App:
             raise RefusedError(400, "Inference-Header-Content-Length must be a whole number.")
         return self.inference.infer(served, call, None if length is None else int(length))
 
-    async def stream(self, call: Call, socket: WebSocket) -> None:
-        """Label the events that come over a WebSocket, until it or the server ends."""
-        self.sockets += 1
-        ending = asyncio.ensure_future(self._ending.wait())
-        try:
-            await self._stream(call, socket, ending)
-        except GoneError:
-            pass
-        except TimeoutError:
-            socket.end(1008, "Nothing came.")
-        except (RefusedError, BothwaysError) as error:
-            socket.end(1008, str(error))
-        except Exception as error:
-            socket.end(1011, "The server failed; its log says more.")
-            log.exception("failed", extra={"facts": {"path": call.path, "error": type(error).__name__}})
-        finally:
-            ending.cancel()
-            self.sockets -= 1
-
-    async def _stream(self, call: Call, socket: WebSocket, ending: asyncio.Future[Any]) -> None:
-        if not self._knows(call.headers.get(b"authorization", b"")):
-            async with asyncio.timeout(self.limits.seconds):
-                text = await socket.receive()
-            if not self._knows(_authorization(text)):
-                raise RefusedError(401, 'Send {"authorization": "Bearer KEY"} first.')
-        lookahead = parse_qs(call.query.decode("latin-1")).get("lookahead", ["16"])[-1]
-        if not (lookahead.isdecimal() and int(lookahead[:6]) <= MOST_LOOKAHEAD):
-            raise RefusedError(400, f"lookahead must be a whole number up to {MOST_LOOKAHEAD}.")
-        events = Events(self._served(call.path.removeprefix(STREAM)), int(lookahead))
-        while True:
-            receiving = asyncio.ensure_future(socket.receive())
-            await asyncio.wait([receiving, ending], return_when=asyncio.FIRST_COMPLETED)
-            ended = not receiving.done()
-            text = '["flush"]' if ended else receiving.result()
-            try:
-                lines = await self.inference.run(events.labeled, text)
-            except BothwaysError as error:
-                lines = json.dumps({"error": str(error)})
-            if lines:
-                await socket.send(lines)
-            if ended:
-                receiving.cancel()
-                await socket.send('{"error": "The server ends."}')
-                socket.end(1001, "The server ends.")
-                return
-
     def _server(self, call: Call) -> Answer:
         return _json({"name": "bothways", "version": bothways.__version__, "extensions": ["binary_tensor_data"]})
 
@@ -324,8 +272,8 @@ class App:
         return Answer(200, self.metrics.page(), METRICS)
 
     def _file(self, call: Call) -> Answer:
-        name, kind = FILES[call.path]
-        content, policy = _content(name)
+        read, kind = FILES[call.path]
+        content, policy = _content(read)
         return Answer(200, content, kind, [(b"content-security-policy", policy), (b"cache-control", b"no-cache")])
 
 
@@ -333,14 +281,6 @@ def _worked(call: Call, future: asyncio.Future[Answer]) -> None:
     if call.answered is not None:
         error = future.exception()
         call.answered(future.result() if error is None else failed(call, error))
-
-
-def _authorization(text: str) -> bytes:
-    """What the first message over a WebSocket says in place of a header."""
-    try:
-        return str(json.loads(text)["authorization"]).encode()
-    except (ValueError, TypeError, KeyError):
-        return b""
 
 
 def _json(value: Any, status: int = 200) -> Answer:
@@ -354,9 +294,9 @@ def _name(host: bytes) -> bytes:
 
 
 @cache
-def _content(name: str) -> tuple[bytes, bytes]:
+def _content(read: Callable[[], bytes]) -> tuple[bytes, bytes]:
     """A file, and the policy that lets its own scripts and styles run and nothing else."""
-    content = files("bothways").joinpath(name).read_bytes()
+    content = read()
     policy = b"default-src 'none'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     for tag in (b"script", b"style"):
         texts = re.findall(b"<%b>(.*?)</%b>" % (tag, tag), content, re.DOTALL)

@@ -11,8 +11,9 @@ from urllib.parse import unquote
 
 import httptools
 
-from bothways.serve.app import STREAM, App
+from bothways.serve.app import App
 from bothways.serve.messages import CLOSE, RETRY, Answer, Call, RefusedError
+from bothways.serve.sessions import SOCKETS
 from bothways.serve.sockets import WebSocket
 
 LINGERING_SECONDS = 2.0
@@ -297,8 +298,8 @@ def _target(url: bytes) -> tuple[str, bytes]:
 
 
 def _wants_socket(call: Call) -> bool:
-    at_a_stream = call.method == b"GET" and call.path.startswith(STREAM)
-    return at_a_stream and call.headers.get(b"upgrade", b"").lower() == b"websocket"
+    at_a_socket = call.method == b"GET" and call.path.startswith(SOCKETS)
+    return at_a_socket and call.headers.get(b"upgrade", b"").lower() == b"websocket"
 
 
 def _head(call: Call, url: bytes) -> bytes:

@@ -17,6 +17,7 @@ from bothways.serve.messages import BYTES, LARGE_BYTES, Answer, Call, failed
 from bothways.serve.models import Served, Steps
 from bothways.serve.protocol import HEADER_LENGTH, Request, answer, parse
 from bothways.serve.streams import OpenSequences
+from bothways.serve.watching import Watching
 
 T = TypeVar("T")
 Labels = tuple[Numbers, npt.NDArray[np.float32]]
@@ -42,7 +43,9 @@ class _Batch:
 
 
 class Inference:
-    """Runs models for requests, on one event loop; `sequences` are those that come bit by bit.
+    """Runs models for requests, on one event loop.
+
+    `sequences` are those that come bit by bit, and `watching` those who watch them and the streams.
 
     Short requests that have arrived in one turn of the loop share a run, which with 16 connections takes a sixth of the
     time. Nothing waits for company.
@@ -57,7 +60,8 @@ class Inference:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="compute")
         self._most = most
         self._open: dict[tuple[Served, bool], _Batch] = {}
-        self.sequences = OpenSequences()
+        self.watching = Watching()
+        self.sequences = OpenSequences(self.watching)
 
     def infer(self, served: Served, call: Call, header_length: int | None) -> asyncio.Future[Answer] | None:
         """The answer to a request; None if `call.answered` will be given it.

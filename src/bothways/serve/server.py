@@ -97,7 +97,7 @@ async def _run(app: App, models: Models, host: str, port: int, limits: Limits, o
     app.end()
     with suppress(TimeoutError):
         async with asyncio.timeout(limits.seconds):
-            while app.active or app.sockets:
+            while app.active or app.sessions.open:
                 await asyncio.sleep(0.02)
     server.close()
     for connection in list(app.open):

@@ -54,7 +54,7 @@ class WebSocket(asyncio.Protocol):
         lines = [b"GET %b HTTP/1.1\r\n" % url, *(b"%b: %b\r\n" % header for header in call.headers.items()), b"\r\n"]
         self.data_received(b"".join(lines))
         if self._protocol.state is OPEN:
-            self._task = self._loop.create_task(app.stream(call, self))
+            self._task = self._loop.create_task(app.sessions.talk(call, self))
             if rest:
                 self.data_received(rest)
 
@@ -71,10 +71,19 @@ class WebSocket(asyncio.Protocol):
 
     async def send(self, text: str) -> None:
         """Send a message; waits while the client reads too slowly."""
+        self.put(text)
+        await self._writable.wait()
+
+    def put(self, text: str) -> None:
+        """Send a message that may have to wait for the client, in memory."""
         if self._protocol.state is OPEN:
             self._protocol.send_text(text.encode())
             self._flush()
-        await self._writable.wait()
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the client reads too slowly."""
+        return not self._writable.is_set()
 
     def end(self, code: int, why: str) -> None:
         """Close it and say why."""

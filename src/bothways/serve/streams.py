@@ -15,6 +15,7 @@ import orjson
 from bothways.errors import InputError
 from bothways.jobs.streaming import EventLines
 from bothways.serve.models import Served, Steps
+from bothways.serve.watching import Source, Watching
 from bothways.stream import Labeled, Stream
 
 MOST_OPEN = 10_000
@@ -33,14 +34,16 @@ class Events:
     Args:
         served: the model.
         lookahead: how many later steps each label sees.
+        source: shows them to those who watch.
 
     Raises:
         InputError: a model that cannot label streams, or a lookahead out of its range.
     """
 
-    def __init__(self, served: Served, lookahead: int) -> None:
+    def __init__(self, served: Served, lookahead: int, source: Source) -> None:
         """No sequence is open."""
         self._stream, self._form, self._count = served.model.stream(lookahead), EventLines(served.model), 0
+        self._source = source
 
     def labeled(self, text: str) -> str:
         """The labels that events make ready, a line for each.
@@ -61,9 +64,9 @@ class Events:
             events = []
             match _command(line):
                 case ["flush"]:
-                    found += self._stream.flush()
+                    found += self._ended(self._stream.flush())
                 case ["close", str() | int() | float() as key]:
-                    found += self._stream.close(key)
+                    found += self._ended(self._stream.close(key), key)
                 case _:
                     raise InputError('A line is an event, an object; or ["close", KEY] or ["flush"].')
         return "\n".join(map(self._form.line, found + self._push(events)))
@@ -73,7 +76,14 @@ class Events:
             return []
         if len(self._stream) + len({key for key, _, _ in events}) > MOST_OPEN:
             raise InputError(f"{len(self._stream):,} sequences are open; {MOST_OPEN:,} may be. Close some.")
-        return self._stream.push_many(*map(list, zip(*events, strict=True)))
+        found = self._stream.push_many(*map(list, zip(*events, strict=True)))
+        self._source.show(events, found)
+        return found
+
+    def _ended(self, found: list[Labeled], key: Any = None) -> list[Labeled]:
+        self._source.show([], found)
+        self._source.ended(key)
+        return found
 
 
 def _command(line: str) -> Any:
@@ -85,9 +95,10 @@ def _command(line: str) -> Any:
 
 @dataclass(eq=False)
 class _Open:
-    """A sequence that has begun: its model, the last one's place, how many steps came and are labeled, and when."""
+    """A sequence that has begun: its model, the last step's place, how many steps came and are labeled, and when."""
 
     served: Served
+    source: Source
     last: Any = None
     steps: int = 0
     labeled: int = 0
@@ -98,10 +109,14 @@ class OpenSequences:
     """Sequences whose steps come in several requests: `sequence_id`, `sequence_start`, `sequence_end`.
 
     Each stays with the model that it began with, also if the file is replaced.
+
+    Args:
+        watching: who watches them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, watching: Watching) -> None:
         """None is open."""
+        self._watching = watching
         self._open: dict[tuple[str, Any], _Open] = {}
         self._streams: dict[Served, Stream] = {}
         self._lock = threading.Lock()
@@ -125,11 +140,12 @@ class OpenSequences:
             if parameters.get("sequence_start") is True:
                 if known is not None:
                     self._streams[known.served].close(name)
+                    known.source.ended()
                 elif len(self._open) >= MOST_OPEN:
                     raise InputError(f"{MOST_OPEN:,} sequences are open. End some.")
                 if served not in self._streams:
                     self._streams[served] = served.model.stream()
-                known = self._open[key] = _Open(served)
+                known = self._open[key] = _Open(served, self._watching.source(served))
             if known is None:
                 raise InputError(f"Sequence {name!r} has not begun here: send sequence_start with its first steps.")
             stream = self._streams[known.served]
@@ -142,6 +158,9 @@ class OpenSequences:
             if parameters.get("sequence_end") is True:
                 ready += stream.close(name)
                 del self._open[key]
+            known.source.show(zip([name] * count, places, values, strict=True), ready)
+            if key not in self._open:
+                known.source.ended()
             p = np.array([each.probabilities for each in ready], np.float32)
             p = p.reshape(len(ready), len(known.served.model.classes))
             numbers = np.arange(known.labeled, known.labeled + len(ready))
@@ -154,6 +173,7 @@ class OpenSequences:
             for (name, key), known in list(self._open.items()):
                 if time.monotonic() - known.heard > IDLE_SECONDS:
                     self._streams[known.served].close(key)
+                    known.source.ended()
                     del self._open[name, key]
             used = {known.served for known in self._open.values()}
             self._streams = {served: stream for served, stream in self._streams.items() if served in used}

@@ -1,0 +1,178 @@
+"""What flows through the streams of a server, for those who watch: as much as they keep up with."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import orjson
+
+from bothways.errors import InputError
+from bothways.serve.models import Served
+from bothways.stream import Labeled
+
+MOST_WATCHERS = 16
+"""How many may watch at once."""
+
+MOST_BEHIND = 1_000_000
+"""How many bytes wait for a watcher at most, so that no message is larger than the MiB that clients take; what comes
+beyond that is left out."""
+
+MOST_INPUTS = 12
+"""How many inputs of a step are shown, which is what the page draws."""
+
+MOST_TEXT = 100
+"""How many characters of a text are shown."""
+
+Event = tuple[Any, Any, Any]
+"""Key, step and values."""
+
+
+class Watcher:
+    """What one who watches has not been sent yet."""
+
+    def __init__(self, lock: threading.Lock) -> None:
+        """Nothing has come."""
+        self._lock = lock
+        self._lines: list[bytes] = []
+        self._size = self._missed = 0
+
+    @property
+    def room(self) -> int:
+        """How many bytes there is room for."""
+        return MOST_BEHIND - self._size
+
+    def put(self, lines: Sequence[bytes], missed: int) -> None:
+        """Keep lines as long as there is room; `missed` and the others are counted. The lock is held."""
+        for i, line in enumerate(lines):
+            if len(line) >= self.room:
+                missed += len(lines) - i
+                break
+            self._lines.append(line)
+            self._size += len(line) + 1
+        self._missed += missed
+
+    def take(self) -> str:
+        """What has come since the last time, as lines of JSON."""
+        with self._lock:
+            lines, missed = self._lines, self._missed
+            self._lines, self._size, self._missed = [], 0, 0
+        if missed:
+            lines.append(b'{"missed":%d}' % missed)
+        return b"\n".join(lines).decode()
+
+
+class Watching:
+    """Who watches which model."""
+
+    def __init__(self) -> None:
+        """Nobody does."""
+        self._lock = threading.Lock()
+        self._watchers: dict[Watcher, Served] = {}
+        self._numbers = itertools.count()
+
+    @contextmanager
+    def watcher(self, served: Served) -> Iterator[Watcher]:
+        """Watch a model.
+
+        Raises:
+            InputError: it gives one label per sequence, or too many watch already.
+        """
+        if not served.per_step:
+            raise InputError("This model gives one label per sequence, so that there are no streams to watch.")
+        watcher = Watcher(self._lock)
+        with self._lock:
+            if len(self._watchers) == MOST_WATCHERS:
+                raise InputError(f"{MOST_WATCHERS} watch already; more cannot.")
+            self._watchers[watcher] = served
+        try:
+            yield watcher
+        finally:
+            with self._lock:
+                del self._watchers[watcher]
+
+    def source(self, served: Served) -> Source:
+        """A stream that can be watched from now on."""
+        return Source(self, served, next(self._numbers))
+
+    def room(self, served: Served) -> int | None:
+        """For how many more bytes a watcher of this model has room; None if nobody watches it."""
+        with self._lock:
+            return max((watcher.room for watcher, watched in self._watchers.items() if watched is served), default=None)
+
+    def put(self, served: Served, lines: Sequence[bytes], missed: int) -> None:
+        """Give lines to all who watch this model, and say how many others there are."""
+        with self._lock:
+            for watcher, watched in self._watchers.items():
+                if watched is served:
+                    watcher.put(lines, missed)
+
+
+class Source:
+    """A stream that can be watched. It costs next to nothing where nobody does, and waits for nobody.
+
+    Args:
+        watching: who watches.
+        served: the model.
+        number: tells streams apart.
+    """
+
+    def __init__(self, watching: Watching, served: Served, number: int) -> None:
+        """Look at what the model reads."""
+        self._watching, self._served, self._number = watching, served, number
+        model, columns = served.model, served.model.columns
+        self._codes = {label: code for code, label in enumerate(model.classes)}
+        self._names: list[str] | None = None
+        if columns is not None and columns.label:
+            numbers = [name for name in columns.features if name not in columns.categories]
+            self._names = [*numbers, *columns.categories][:MOST_INPUTS]
+
+    def show(self, events: Iterable[Event], labels: Sequence[Labeled]) -> None:
+        """Show events that have been taken, and labels that have become ready; of too many the first ones."""
+        if (room := self._watching.room(self._served)) is None:
+            return
+        events, lines = list(events), list[bytes]()
+        size = 0
+        for some, most in ((map(self._event, events), room // 2), (map(self._label, labels), room)):
+            for line in some:
+                if size + len(line) >= most:
+                    break
+                lines.append(line)
+                size += len(line) + 1
+        self._watching.put(self._served, lines, len(events) + len(labels) - len(lines))
+
+    def ended(self, key: Any = None) -> None:
+        """Say that a sequence has ended; None for all of this stream."""
+        line = {"stream": self._number, "ended": None if key is None else _text(key)}
+        self._watching.put(self._served, [orjson.dumps(line)], 0)
+
+    def _event(self, event: Event) -> bytes:
+        key, step, values = event
+        if self._names is None:
+            inputs = np.asarray(values, np.float64)[:MOST_INPUTS].tolist()
+        else:
+            inputs = [_shown(values.get(name)) for name in self._names]
+        return orjson.dumps({"stream": self._number, "key": _text(key), "step": _text(step), "inputs": inputs})
+
+    def _label(self, labeled: Labeled) -> bytes:
+        key, step, label, p = labeled
+        code = self._codes[label]
+        line = {"stream": self._number, "key": _text(key), "step": _text(step)}
+        return orjson.dumps(line | {"code": code, "probability": round(p[code], 5)})
+
+
+def _text(value: Any) -> str:
+    """A key or a step, to be read by people."""
+    return (value.isoformat() if isinstance(value, datetime) else str(value))[:MOST_TEXT]
+
+
+def _shown(value: Any) -> float | int | str | None:
+    """A field, as JSON and a page have it."""
+    if value is None or isinstance(value, float) or (isinstance(value, int) and abs(value) < 1 << 53):
+        return value
+    return str(value)[:MOST_TEXT]
