@@ -59,6 +59,11 @@ def test_windows_that_overlap() -> None:
     assert all(leak.figure > 0.9 for leak in found)
 
 
+def test_days_on_which_nothing_changes_are_no_twins() -> None:
+    still = pl.when(pl.col("flow").is_in([4, 5, 6])).then(0.0).otherwise("x")  # one day of each part
+    assert leaks(x=still) == []
+
+
 def test_quiet_hours_are_no_windows_that_overlap() -> None:
     quiet = pl.when(pl.int_range(pl.len()) % LENGTH < 36).then(0.0).otherwise("x")
     assert leaks(x=quiet) == []

@@ -151,7 +151,9 @@ def _same_sequences(name: str, pair: list[tuple[Sequences, Hashes]], least: int)
         whole = _runs(hashes, part.offsets[:-1], part.offsets[1:], origin)
         found.append((part, whole + part.lengths.astype(np.uint64)))
     (one, ours), (other, theirs) = found
-    twice = np.isin(theirs, ours) & (other.lengths >= least)
+    # A sensor that stands still is as still on any other day.
+    changes = np.append(True, pair[1][1][1:] != pair[1][1][:-1]) | (other.positions == 0)
+    twice = np.isin(theirs, ours) & (np.bincount(other.sequence_of_steps, changes, len(other)) >= least)
     if not twice.any():
         return []
     count, at = int(twice.sum()), int(twice.argmax())
