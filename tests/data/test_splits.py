@@ -55,6 +55,17 @@ def test_without_valid_and_with_two_train_sequences_there_is_none() -> None:
     assert notices == ["There is no valid part, so training cannot stop early."]
 
 
+@pytest.mark.parametrize("sequences", [1, 2])
+def test_without_valid_the_end_of_one_or_two_long_train_sequences_is_taken_for_it(sequences: int) -> None:
+    part = pl.Series((["train"] * 200 + ["test"] * 50) * sequences)
+    _, parts, notices = prepared(table(sequences, 250, part=part), COLUMNS, seed=0, gap=8)
+    lengths = [each.lengths.tolist() for each in parts.named.values()]
+    assert lengths == [[170] * sequences, [22] * sequences, [50] * sequences]
+    assert parts.valid is not None
+    assert parts.valid.values[:22, 0].tolist() == list(range(178, 200))
+    assert notices == ["There is no valid part: the last 15% of each train sequence are taken for it."]
+
+
 def test_a_sequence_cut_by_the_column_is_read_in_pieces() -> None:
     part = pl.Series(["train"] * 6 + ["valid"] * 2 + ["test"] * 2)
     _, parts, notices = prepared(table(1, 10, part=part), COLUMNS, seed=0)

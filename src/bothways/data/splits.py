@@ -25,6 +25,7 @@ SHARES = (0.7, 0.15, 0.15)  # the shares of the parts where they are drawn, in t
 DRAWS = 200  # how often to draw for parts that have every class
 GAP = 32  # steps to leave out between two parts of one sequence, where training does not cut sequences
 WIDEST_GAP = 0.05  # a gap is no wider than this share of the sequence
+LONG = 100  # a train sequence of as many steps is long enough to cut a valid part off
 FEW = 5  # a class with fewer labels than this in the train part is too rare to learn
 RULE = b"2"  # of drawing, part of the fingerprint: models whose parts another rule drew do not know the table
 
@@ -91,7 +92,7 @@ def split_table(
         sequences, numbers = whole.cut(pieces)
         notices += _warn_of_mixing(whole, pieces)
         if draw_valid and (numbers == 0).any() and not (numbers == 1).any():
-            numbers, said = _with_valid(table, columns, sequences, numbers, seed)
+            sequences, numbers, said = _with_valid(table, columns, sequences, numbers, seed, gap)
             notices += said
     else:
         sequences, numbers, said = draw_parts(
@@ -306,19 +307,26 @@ def _warn_of_mixing(whole: Sequences, pieces: Numbers) -> list[str]:
 
 
 def _with_valid(
-    table: Table, columns: Columns, sequences: Sequences, numbers: Numbers, seed: int
-) -> tuple[Numbers, list[str]]:
+    table: Table, columns: Columns, sequences: Sequences, numbers: Numbers, seed: int, gap: int
+) -> tuple[Sequences, Numbers, list[str]]:
+    """Draw a valid part from the train part; of one or two long sequences with labels of steps, cut it off the end."""
     part = sequences.keep(numbers == 0)
     groups = groups_of(table, columns, part)
     count = len(part) if groups is None else int(groups.max()) + 1
-    if count < 3:
-        return numbers, ["There is no valid part, so training cannot stop early."]
     shares = (1 - SHARES[1], SHARES[1])
+    if count < 3:
+        if groups is None and part.per == "step" and part.lengths.max() >= LONG:
+            cut, own, _ = _blocks(table.source, part, shares, gap)
+            if _seen(cut.keep(own == 0)) == _seen(part) and _seen(cut.keep(own == 1)):
+                whole = Sequences.joined([sequences.keep(numbers != 0), cut])
+                said = f"There is no valid part: the last {shares[1]:.0%} of each train sequence are taken for it."
+                return whole, np.append(numbers[numbers != 0], own), [said]
+        return sequences, numbers, ["There is no valid part, so training cannot stop early."]
     numbers = numbers.copy()
     numbers[numbers == 0] = drawn = draw_parts(table.source, part, shares, seed, groups=groups)[1]
     valid = int(drawn.sum()) if groups is None else len(np.unique(groups[drawn == 1]))
     what = "sequences" if groups is None else "groups"
-    return numbers, [f"There is no valid part: {valid} of the {count} train {what} are drawn for it."]
+    return sequences, numbers, [f"There is no valid part: {valid} of the {count} train {what} are drawn for it."]
 
 
 def groups_of(table: Table, columns: Columns, sequences: Sequences) -> Numbers | None:
