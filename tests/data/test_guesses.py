@@ -246,6 +246,10 @@ def test_the_finest_of_nested_ids_tells_sequences_apart() -> None:
     columns = choose_columns(Table("some.csv", log(user_id=DEVICES // 3).rename({"pump": "session_id"})))
     assert columns.sequence == "session_id"
     assert why(columns, "user_id") == ("left out", "joins sequences (group='user_id' keeps these in one part)")
+    given = choose_columns(Table("some.csv", log(user_id=DEVICES // 3)), sequence="pump")
+    assert why(given, "user_id") == why(columns, "user_id")
+    kept = choose_columns(Table("some.csv", log(user_id=DEVICES // 3)), sequence="pump", categorical=["user_id"])
+    assert "user_id" in kept.features, "what is asked for stays"
 
 
 @pytest.mark.parametrize(

@@ -156,10 +156,18 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
         chosen = [min(proven, key=lambda name: table.column(name).n_unique())]
     finest = [name for name in chosen if all(_joins(table, name, other) for other in chosen)]
     sequence = finest[0] if finest else _only(table, "sequence", chosen)
-    others = [name for name in ranks if name != sequence and _names_sequences(name) and _joins(table, sequence, name)]
-    why = "joins sequences ({} keeps these in one part)"
-    joining = [Guess(name, "left out", why.format(option("group", name))) for name in others]
-    return [Guess(sequence, "sequence", ranks[sequence][1]), *joining]
+    others = [name for name in ranks if name != sequence and _names_sequences(name)]
+    return [Guess(sequence, "sequence", ranks[sequence][1]), *_joining(table, sequence, others)]
+
+
+def guess_joining(table: Table, sequence: str, names: Collection[str]) -> list[Guess]:
+    """The columns that are called after what sequences belong to, and join some: `machine` beside `session_id`.
+
+    They are left out, since a part that is new has others.
+    """
+    schema = table.schema
+    likely = [name for name in names if schema[name].is_integer() or isinstance(schema[name], TEXT)]
+    return _joining(table, sequence, [name for name in likely if _names_sequences(name) >= 2])
 
 
 def guess_categories(table: Table, names: Collection[str]) -> list[Guess]:
@@ -180,6 +188,13 @@ def guess_categories(table: Table, names: Collection[str]) -> list[Guess]:
             why = f"{len(values)} whole numbers; if they are categories: {option('categorical', name)}"
             guesses.append(Guess(name, "feature", why))
     return guesses
+
+
+def _joining(table: Table, sequence: str, names: Collection[str]) -> list[Guess]:
+    """Those of the columns that have one value in each sequence, left out."""
+    why = "joins sequences ({} keeps these in one part)"
+    joining = [name for name in names if _joins(table, sequence, name)]
+    return [Guess(name, "left out", why.format(option("group", name))) for name in joining]
 
 
 def _names_sequences(name: str) -> int:

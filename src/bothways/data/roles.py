@@ -12,7 +12,14 @@ from bothways.data.clocks import ROW_NUMBERS, clock_columns, guess_order
 from bothways.data.columns import Columns
 from bothways.data.fields import DOUBT, not_numbers
 from bothways.data.guess import Guess
-from bothways.data.guesses import guess_categories, guess_label, guess_sequence, guess_split, guess_words
+from bothways.data.guesses import (
+    guess_categories,
+    guess_joining,
+    guess_label,
+    guess_sequence,
+    guess_split,
+    guess_words,
+)
 from bothways.data.tables import MADE, SPLIT, TEXT, Table
 from bothways.errors import DataError, InputError, counted, option
 from bothways.network import PERS
@@ -185,6 +192,8 @@ def _guessed(
     if "sequence" in wanted:
         clocks = [roles["order"]] if "order" in roles else clock_columns(table, free())
         take(guess_sequence(table, [name for name in free() if name not in clocks], clocks))
+    elif "sequence" in roles:
+        take(guess_joining(table, roles["sequence"], free()))
     names = [name for name in free() if name not in guesses or not guesses[name].role]
     take(guess_order(table, roles.get("sequence"), names, needed="order" in wanted, counters=counters))
     return roles, guesses
