@@ -21,8 +21,8 @@ from bothways.study.factors import DataShape, Setting
 from bothways.study.held_out import HeldOut
 from bothways.study.plan import CHOICES, FIRST, SearchPlan, Trial, Tried, _batch_size
 from bothways.study.pool import _batches
-from bothways.study.trials import folds
-from bothways.study.tuning import SearchProgress, Tuned, default_budget, tune
+from bothways.study.trials import SearchData, folds
+from bothways.study.tuning import SearchProgress, Tuned, _of_baseline, default_budget, tune
 from bothways.tags import scheme_of
 
 SHAPE = DataShape(features=1, classes=2, longest=20)
@@ -229,7 +229,7 @@ def test_settings_that_go_with_no_other_are_left_out() -> None:
 
 def test_pieces_of_the_train_part_keep_groups_together() -> None:
     people = np.repeat(np.arange(9), 10)
-    train = Sequences(np.repeat(people, 2)[:, None], np.full(90, 2), labels=np.zeros(180, np.int64))
+    train = Sequences(np.repeat(people, 2)[:, None], np.full(90, 2), labels=np.arange(180) % 2)
     pieces = folds(train, train.take(np.arange(20)), seed=0, groups=people)
     assert [len(hold) for _, hold in pieces] == [20, 30, 30, 30]
     for learn, hold in pieces[1:]:
@@ -273,3 +273,28 @@ def test_few_sequences_are_learned_a_few_at_a_time() -> None:
 def test_batches_of_runs_grow_smaller() -> None:
     batches = _batches([(Setting(), seed) for seed in range(10)], 2, singly=False)
     assert [len(seeds) for _, seeds in batches] == [3, 2, 2, 1, 1, 1]
+
+
+def test_of_a_few_long_sequences_a_third_each_is_held_out_too() -> None:
+    """The valid part of one machine says little: of five the first, second and third part of the time are held out."""
+    labels = np.tile([0, 0, 0, 1], 150)
+    train = Sequences(np.arange(600.0)[:, None], np.full(5, 120), labels=labels)
+    found = folds(train, train.take(np.array([0])), seed=0)
+    assert [(learn.lengths.tolist(), hold.lengths.tolist()) for learn, hold in found[1:]] == [([40] * 10, [40] * 5)] * 3
+    for learn, hold in found[1:]:
+        assert not set(learn.values.ravel()) & set(hold.values.ravel())
+        assert (np.diff(hold.values.reshape(5, 40)) == 1).all()
+    one = train.take(np.array([0]))
+    assert len(folds(one, one, seed=0)) == 4
+    assert len(folds(one, one, seed=0, groups=np.zeros(1, np.int64))) == 1, "a group stays together"
+    early = replace(one, labels=np.r_[np.ones(10, np.int64), np.zeros(50, np.int64), np.full(60, -1)])
+    assert len(folds(early, one, seed=0)) == 2, "the last third has no label; without the first there is one class"
+
+
+def test_a_simple_model_that_pieces_are_too_small_for_does_not_know_what_is_held_out() -> None:
+    labels = np.zeros(120, np.int64)
+    labels[::10] = 1  # 12 in all, and 8 of them in two thirds of the sequences: too few for trees
+    train = Sequences(labels[:, None] + 0.0, np.full(6, 20), labels=labels)
+    trees = next(each for each in baselines.fit(train, 2) if isinstance(each, baselines.Trees))
+    data = SearchData(folds(train, train, seed=0), DataShape(features=1, classes=2), {}, "f1", 1)
+    np.testing.assert_allclose(_of_baseline(data, trees)[120:], np.tile([0.9, 0.1], (120, 1)))

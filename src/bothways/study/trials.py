@@ -12,7 +12,7 @@ import numpy as np
 
 from bothways.metrics import title
 from bothways.runtime import probabilities, scores
-from bothways.sequences import Numbers, Sequences
+from bothways.sequences import NO_LABEL, Numbers, Sequences
 from bothways.settings import Settings
 from bothways.study.factors import DataShape, Value
 from bothways.study.held_out import HeldOut
@@ -68,20 +68,32 @@ def folds(
     """What to learn from and what to hold out, train and valid first.
 
     Where there are few sequences for what is labelled in the valid part, or few groups in the train part, thirds of the
-    train part are held out in turn, too. `groups` has for each sequence of it the number of its group, which stays
-    together.
+    train part are held out in turn, too; of a few long sequences with labels of steps a third each. `groups` has for
+    each sequence of the train part the number of its group, which stays together.
 
     Example:
-        >>> days = Sequences(np.zeros((90, 1)), np.full(9, 10), labels=np.zeros(90, np.int64))
+        >>> days = Sequences(np.zeros((90, 1)), np.full(9, 10), labels=np.arange(90) % 2)
         >>> [(len(learn), len(hold)) for learn, hold in folds(days, days.take(np.arange(2)), seed=0)]
         [(9, 2), (6, 3), (6, 3), (6, 3)]
     """
     units = np.arange(len(train)) if groups is None else groups
     count, few = int(units.max(initial=-1)) + 1, FEW_HELD_OUT[train.per]
-    if (len(valid) if groups is None else count) >= few or count < 2 * PIECES or train.steps > MOST_STEPS:
-        return ((train, valid),)
-    pieces = (np.random.default_rng(seed).permutation(count) % PIECES)[units]
-    return ((train, valid), *((train.keep(pieces != i), train.keep(pieces == i)) for i in range(PIECES)))
+    whole = ((train, valid),)
+    if (len(valid) if groups is None else count) >= few or train.steps > MOST_STEPS:
+        return whole
+    part, pieces = train, (np.random.default_rng(seed).permutation(count) % PIECES)[units]
+    if count < 2 * PIECES:
+        if groups is not None or train.per == "sequence":
+            return whole
+        part, pieces = train.cut(train.positions * PIECES // train.lengths[train.sequence_of_steps])
+    found = [(part.keep(pieces != i), part.keep(pieces == i)) for i in range(PIECES)]
+    return (*whole, *(each for each in found if _serves(*each)))
+
+
+def _serves(learn: Sequences, hold: Sequences) -> bool:
+    """Whether there are labels to tell apart, and some to score."""
+    labels = learn.known_labels
+    return len(np.unique(labels[labels != NO_LABEL])) > 1 and bool((hold.known_labels != NO_LABEL).any())
 
 
 def attempt(data: SearchData, trial: Trial, seconds: float) -> Tried | None:

@@ -312,5 +312,11 @@ def _of_baseline(data: SearchData, fitted: Scoring) -> Any:
     found = []
     for i, (learn, hold) in enumerate(data.folds):
         own = type(fitted).fit(learn, data.shape.classes, data.shape.categories, i) if i else fitted
-        found.append(probabilities((own or fitted).scores(hold)))
+        found.append(_frequencies(learn, hold, data.shape.classes) if own is None else probabilities(own.scores(hold)))
     return np.concatenate(found)
+
+
+def _frequencies(learn: Sequences, hold: Sequences, classes: int) -> Any:
+    """What is known of the labels of `hold` where nothing can be learned: how frequent each is in `learn`."""
+    counts = np.bincount(learn.known_labels[learn.known_labels != NO_LABEL], minlength=classes)
+    return np.tile(counts / counts.sum(), (len(hold.known_labels), 1))
