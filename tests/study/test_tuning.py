@@ -298,3 +298,15 @@ def test_a_simple_model_that_pieces_are_too_small_for_does_not_know_what_is_held
     trees = next(each for each in baselines.fit(train, 2) if isinstance(each, baselines.Trees))
     data = SearchData(folds(train, train, seed=0), DataShape(features=1, classes=2), {}, "f1", 1)
     np.testing.assert_allclose(_of_baseline(data, trees)[120:], np.tile([0.9, 0.1], (120, 1)))
+
+
+def test_of_very_many_numbers_each_enters_once_at_first() -> None:
+    """With levels and changes, 80 numbers have one bin each, from the least value to the largest."""
+    shape = DataShape(features=80, classes=3, longest=20)
+    train = Sequences(np.zeros((800, 80)), np.full(100, 8), labels=np.arange(800) % 3)
+    plan = SearchPlan(shape, train, {}, seed=0)
+    assert [setting["encoding"] for setting in plan.first[:2]] == ["piecewise", "standard"]
+    assert [setting.network(shape).channels for setting in plan.first[:2]] == [80, 80]
+    assert plan.first[0].network(shape).bins_per_number == 6
+    assert plan.first[-1].network(shape).channels == 320, "the usual is tried, too"
+    assert SearchPlan(shape, train, {"changes": 1}, seed=0).first[0]["changes"] == 1

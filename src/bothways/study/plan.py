@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 PLAIN: Mapping[str, Value] = {"encoding": "standard", "levels": "raw", "changes": 0}
 """How the numbers of vectors of words enter: bins and changes of them say little."""
 
+WIDE = 32
+"""With more numeric columns, their levels and changes leave fewer than 4 bins to each: `MAX_BINS` of `Network`."""
+
+NARROW: Mapping[str, Value] = {"levels": "raw", "changes": 0}
+"""How the numbers of wide tables enter first."""
+
 FIRST: Mapping[str, tuple[dict[str, Value], ...]] = {
     "step": (
         {},
@@ -143,7 +149,10 @@ class SearchPlan:
         kinds = [FIRST["word"]] if shape.words else []
         kinds += [FIRST[shape.per]] if shape.measured or not shape.words else []
         turns = itertools.chain.from_iterable(itertools.zip_longest(*reversed(kinds)))
-        first = [self._setting(values) for values in turns if values is not None]
+        values = [each for each in turns if each is not None]
+        if shape.features - len(shape.categories) - shape.vectors > WIDE:
+            values = [{**NARROW, **each} for each in values] + values[:1]
+        first = [self._setting(each) for each in values]
         self.first = [setting for setting in first if self._possible(setting)] or first[:1]
         self.begun = 0
 
