@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tracemalloc
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from bothways.engine import Direction, reference
 from bothways.errors import InputError
 from bothways.network import DIRECTIONS, POOLINGS, Network
 from bothways.runtime import Member, Model, forward, probabilities, stack
+from bothways.runtime.members import of_members
 from bothways.runtime.numbers import entering
 from tolerances import ENGINE, error
 
@@ -239,3 +241,43 @@ def test_predictions_need_neither_keras_nor_jax() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+NETWORKS: list[dict[str, Any]] = [
+    {},
+    {"encoding": "piecewise", "levels": "both", "changes": 2},
+    {"categories": (7,), "encoding": "piecewise", "direction": "forward", "lookahead": 2},
+    {"per": "sequence", "pooling": "mean", "encoding": "piecewise"},
+    {"head": "crf", "depth": 2},
+]
+
+
+@pytest.mark.parametrize("kind", NETWORKS, ids=str)
+def test_members_of_an_average_give_what_they_give_alone(kind: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the bit; what is the same for several of them is prepared once."""
+    random, counts = np.random.default_rng(0), list[int]()
+
+    def counted(*arguments: Any) -> Any:
+        counts.append(1)
+        return entering(*arguments)
+
+    monkeypatch.setattr(forward, "entering", counted)
+    alike = [some_model(**kind, units=units) for units in (4, 5)]
+    own = {name: array for name, array in alike[0].weights.items() if name.startswith("input/")}
+    members = [replace(model.members[0], weights={**model.weights, **own}, share=k) for k, model in enumerate(alike, 1)]
+    members.insert(1, some_model(**kind, seed=1).members[0])
+    sequences = [np.column_stack([random.normal(size=n), random.integers(0, 7, n)]) for n in (53, 0, 20, 5)]
+    for steps_a_piece in (1 << 16, 6):
+        monkeypatch.setattr(stack, "STEPS_A_PIECE", steps_a_piece)
+        alone = [Model([member], ("a", "b", "c")) for member in members]
+        read, _ = alone[0].read("sequences", sequences)
+        counts.clear()
+        together = of_members(members, read)
+        prepared = len(counts)
+        expected = [model.probabilities(read) for model in alone]
+        assert 3 * prepared == 2 * (len(counts) - prepared)
+        for p, q in zip(together, expected, strict=True):
+            np.testing.assert_array_equal(p, q)
+        shares = np.array([1, 1, 2]) / 4
+        average = sum(share * p for share, p in zip(shares, expected, strict=True))
+        assert error(Model(members, ("a", "b", "c")).probabilities(read), average) < ENGINE

@@ -9,9 +9,10 @@ from bothways.runtime.forward import (
     padded,
     probabilities,
     scores,
-    scores_of,
+    scores_of_padded,
 )
-from bothways.runtime.model import BaselineMember, Label, Member, Model, quantize, tempered
+from bothways.runtime.members import BaselineMember, Member
+from bothways.runtime.model import Label, Model, quantize, tempered
 
 __all__ = [
     "BaselineMember",
@@ -25,6 +26,6 @@ __all__ = [
     "probabilities",
     "quantize",
     "scores",
-    "scores_of",
+    "scores_of_padded",
     "tempered",
 ]

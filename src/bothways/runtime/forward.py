@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.runtime.numbers import entering, shared_length
-from bothways.runtime.stack import Stack
+from bothways.runtime.stack import STEPS_A_PIECE, Stack
 from bothways.sequences import Sequences
 
 Array = npt.NDArray[Any]
@@ -58,8 +58,8 @@ def scores(network: Network, weights: Weights, sequences: Sequences, stack: Stac
     Returns:
         `(steps, network.outputs)`, or `(sequences, network.outputs)` where a sequence has one label.
     """
-    count = sequences.steps if network.per == "step" else len(sequences)
-    return scores_of(network, weights, padded(network, weights, sequences), count, stack)
+    (found,) = scores_of([stack or Stack(network, weights)], sequences)
+    return found
 
 
 def padded(network: Network, weights: Weights, sequences: Sequences) -> Iterator[Padded]:
@@ -86,23 +86,37 @@ def padded(network: Network, weights: Weights, sequences: Sequences) -> Iterator
         yield Padded(x, counts, group, places)
 
 
-def scores_of(
-    network: Network, weights: Weights, groups: Iterable[Padded], count: int, stack: Stack | None = None
-) -> Floats:
-    """What `scores` gives, of sequences that `padded` has prepared."""
-    stack = stack or Stack(network, weights)
-    per_step = network.per == "step"
-    result = np.empty((count, network.outputs), np.float32)
+def entrance(network: Network, weights: Weights) -> tuple[Any, ...]:
+    """What networks have in common that `scores_of` can take together: steps are prepared for them in the same way."""
+    arrays = (array.tobytes() for name, array in sorted(weights.items()) if name.startswith("input/"))
+    return network.direction, network.levels, network.changes, network.encoding, network.lookahead, *arrays
+
+
+def scores_of(stacks: Sequence[Stack], sequences: Sequences) -> list[Floats]:
+    """What `scores` gives of several networks of one `entrance`, whose steps are prepared once."""
+    first = stacks[0]
+    count = sequences.steps if first.network.per == "step" else len(sequences)
+    return scores_of_padded(stacks, padded(first.network, first.weights, sequences), count)
+
+
+def scores_of_padded(stacks: Sequence[Stack], groups: Iterable[Padded], count: int) -> list[Floats]:
+    """The same of sequences that `padded` has prepared, which have so many labels."""
+    per_step, late = stacks[0].network.per == "step", stacks[0].network.lookahead
+    results = [np.empty((count, stack.network.outputs), np.float32) for stack in stacks]
     if not per_step:
-        result[:] = weights["head/bias"]  # of those without steps, which are in no group
+        for result, stack in zip(results, stacks, strict=True):
+            result[:] = stack.weights["head/bias"]  # of those without steps, which are in no group
     for group in groups:
-        z = stack(group.x, group.counts)
-        if per_step:
-            rows = z.reshape(-1, z.shape[-1])
-            result[group.places] = rows if len(rows) == len(group.places) else z[group.counts[:, network.lookahead :]]
-        else:
-            result[group.numbers] = z
-    return result
+        shared = len(stacks) > 1 and group.x.shape[1] <= STEPS_A_PIECE
+        numbers = stacks[0].numbers(group.x) if shared else None
+        for result, stack in zip(results, stacks, strict=True):
+            z = stack(group.x, group.counts, numbers)
+            if per_step:
+                rows = z.reshape(-1, z.shape[-1])
+                result[group.places] = rows if len(rows) == len(group.places) else z[group.counts[:, late:]]
+            else:
+                result[group.numbers] = z
+    return results
 
 
 def probabilities(z: Floats) -> Floats:

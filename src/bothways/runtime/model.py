@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bothways.baselines import Baseline, Scoring
+from bothways.baselines import Baseline
 from bothways.errors import InputError, counted
 from bothways.network import MAX_CODES, Network
 from bothways.runtime.codes import decoded, encoded
 from bothways.runtime.decisions import decided
-from bothways.runtime.forward import Floats, check_codes, checked_sequences, probabilities, scores
+from bothways.runtime.forward import Floats, check_codes, checked_sequences
 from bothways.runtime.inputs import Form, arranged, read_input
-from bothways.runtime.stack import Stack
+from bothways.runtime.members import BaselineMember, Member, of_members
 from bothways.sequences import Numbers, Sequences
 from bothways.tags import Scheme, scheme_of
 
@@ -26,74 +25,6 @@ if TYPE_CHECKING:
     from bothways.stream import Stream
 
 Label = int | str | bool
-
-PRECISIONS = ("float32", "int8")
-"""Of the recurrent layers of a trained network; see `bothways.engine.Layer`."""
-
-
-@dataclass(frozen=True, eq=False)
-class Member:
-    """A network of an average.
-
-    Attributes:
-        network: what it is.
-        weights: the arrays that `network.weight_shapes()` names, float32 and finite.
-        share: how much its probabilities count, above 0.
-        precision: in which the recurrent layers run, one of `PRECISIONS`; in "int8" files keep codes of the weights.
-
-    Raises:
-        InputError: weights that do not fit the network, a share out of its range, or no such precision.
-    """
-
-    network: Network
-    weights: Mapping[str, Floats]
-    share: float = 1.0
-    precision: str = "float32"
-
-    def __post_init__(self) -> None:
-        """Refuse weights that do not fit the network."""
-        check_weights(self.network, self.weights)
-        _check_share(self.share)
-        if self.precision not in PRECISIONS:
-            raise InputError(f"There is no precision {self.precision!r}. Use one of: {', '.join(PRECISIONS)}.")
-
-    @cached_property
-    def _stack(self) -> Stack:
-        return Stack(self.network, self.weights, self.precision)
-
-    def arrays(self) -> Mapping[str, Any]:
-        """What a model file keeps of it."""
-        return self.weights if self.precision == "float32" else encoded(self.weights)
-
-    def probabilities(self, sequences: Sequences) -> Floats:
-        """The probability of each class for all labels; see `Model.probabilities`."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            return checked_probabilities(scores(self.network, self.weights, sequences, self._stack))
-
-
-@dataclass(frozen=True, eq=False)
-class BaselineMember:
-    """A simple model, as a member of an average.
-
-    Attributes:
-        baseline: what it is.
-        share: as in `Member`.
-    """
-
-    baseline: Scoring
-    share: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Refuse a share out of its range."""
-        _check_share(self.share)
-
-    def arrays(self) -> Mapping[str, Any]:
-        """What a model file keeps of it."""
-        return self.baseline.arrays()
-
-    def probabilities(self, sequences: Sequences) -> Floats:
-        """The probability of each class for all labels."""
-        return checked_probabilities(self.baseline.scores(sequences)).astype(np.float32, copy=False)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -310,7 +241,7 @@ class Model:
         Raises:
             InputError: weights or values so large that their sums overflow.
         """
-        return self.averaged(member.probabilities(sequences) for member in self.members)
+        return self.averaged(of_members(self.members, sequences))
 
     def averaged(self, of_members: Iterable[Floats]) -> Floats:
         """The probabilities of the model from those of its members, in their order."""
@@ -355,24 +286,6 @@ def quantize(model: Model) -> Model:
     return replace(model, members=members)
 
 
-def checked_probabilities(z: Floats) -> Floats:
-    """Scores to probabilities; refuses those that overflow.
-
-    Example:
-        >>> checked_probabilities(np.array([[np.inf]]))
-        Traceback (most recent call last):
-        bothways.errors.InputError: The scores overflow: weights of the model, or values of the ...
-    """
-    if not np.isfinite(z).all():
-        raise InputError("The scores overflow: weights of the model, or values of the sequences, are too large.")
-    return probabilities(z)
-
-
-def _check_share(share: float) -> None:
-    if not 0 < share < np.inf:
-        raise InputError(f"The share of a member is {share}; it must be above 0.")
-
-
 def _search_words(search: Mapping[str, Any] | None) -> str | None:
     """What a search tried, and why it chose what it did."""
     if not search or not search["trials"]:
@@ -415,20 +328,3 @@ def _check_columns(network: Network, columns: Columns) -> None:
         roles = (columns.sequence, columns.order, columns.split, columns.group, columns.vectors)
         if columns.features != names or not codes or encoding.gaps or any(role is not None for role in roles):
             raise InputError("The columns are those of no arrays.")
-
-
-def check_weights(network: Network, weights: Mapping[str, Any]) -> None:
-    """Refuse weights that do not fit the network."""
-    shapes = network.weight_shapes()
-    for name, shape in shapes.items():
-        if name not in weights:
-            raise InputError(f"The weight {name!r} is missing.")
-        array = weights[name]
-        if array.shape != shape or array.dtype != np.float32:
-            raise InputError(f"The weight {name!r} is {array.dtype} {array.shape}; it must be float32 {shape}.")
-        if not np.isfinite(array).all():
-            raise InputError(f"The weight {name!r} holds values that are not finite numbers.")
-    if unknown := sorted(set(weights) - set(shapes)):
-        raise InputError(f"The network has no weight {unknown[0]!r}.")
-    if not (weights["input/scale"] > 0).all():
-        raise InputError("The weight 'input/scale' must be above 0 everywhere.")

@@ -35,14 +35,14 @@ class Stack:
 
     def __init__(self, network: Network, weights: Weights, precision: str = "float32") -> None:
         """Lay out the weights as the engine takes them."""
-        self._network, self._weights, self._precision = network, weights, precision
+        self.network, self.weights, self._precision = network, weights, precision
         self._layers = [_Recurrent(recurrent, weights, precision) for recurrent in network.recurrent]
 
     def __reduce__(self) -> tuple[type[Stack], tuple[Network, Weights, str]]:
         """Copies are laid out anew."""
-        return Stack, (self._network, self._weights, self._precision)
+        return Stack, (self.network, self.weights, self._precision)
 
-    def __call__(self, x: Floats, counts: Bools) -> Floats:
+    def __call__(self, x: Floats, counts: Bools, numbers: Floats | None = None) -> Floats:
         """The scores of padded sequences; of a CRF the logarithms of probabilities, which are scores as well.
 
         A long sequence, which goes alone, is read piece by piece, and so takes little memory; in a network of several
@@ -51,20 +51,21 @@ class Stack:
         Args:
             x: `(sequences, time, inputs)`, numbers standardised.
             counts: `(sequences, time)`, True where a step counts; such steps come first, at least one a sequence.
+            numbers: what `numbers` gives of x, where it is known; a long sequence has no use for it.
 
         Returns:
             `(sequences, time - lookahead, outputs)`, or `(sequences, outputs)` for labels of sequences.
         """
-        z = self._long(x) if len(x) == 1 and x.shape[1] > STEPS_A_PIECE else self._scores(x, counts)
-        if self._network.lookahead:
-            z = z[:, self._network.lookahead :]
-        return z if self._network.head == "softmax" else marginals(z, self._weights["head/transitions"], counts)
+        z = self._long(x) if len(x) == 1 and x.shape[1] > STEPS_A_PIECE else self._scores(x, counts, numbers)
+        if self.network.lookahead:
+            z = z[:, self.network.lookahead :]
+        return z if self.network.head == "softmax" else marginals(z, self.weights["head/transitions"], counts)
 
-    def _scores(self, x: Floats, counts: Bools) -> Floats:
+    def _scores(self, x: Floats, counts: Bools, numbers: Floats | None) -> Floats:
         """The same before the CRF."""
-        network = self._network
+        network = self.network
         mask = None if counts.all() else counts
-        rows = self._rows(x)
+        rows = self._rows(x, numbers)
         if (convolution := network.convolution) is not None:
             # What is padding for the others must be zeros for the convolution.
             rows = rows if mask is None else rows * mask[..., None]
@@ -95,9 +96,9 @@ class Stack:
         Returns:
             `(sequences, size, outputs)`, and the states after them.
         """
-        crf = self._network.head == "crf"
+        crf = self.network.head == "crf"
         rows, mask, outputs = self._rows(x), counts, size
-        if (convolution := self._network.convolution) is not None:
+        if (convolution := self.network.convolution) is not None:
             before, after = convolution.padding
             rows = self._convolved(convolution, rows if mask.all() else rows * mask[..., None], (0, after))
             counts = counts[:, before:]
@@ -109,14 +110,14 @@ class Stack:
             left.append(after_them)
         z = self._spread(self._head(rows), counts.shape[1] if crf else size)
         if crf and (state := states[-1]):
-            transitions, (before_them,) = self._weights["head/transitions"], state
+            transitions, (before_them,) = self.weights["head/transitions"], state
             left.append((messages(z[:, :size], transitions, before_them)[:, -1],))
             z = marginals(z, transitions, counts, before_them)[:, :size]
         return z, left
 
     def _long(self, x: Floats) -> Floats:
         """The same for one long sequence without padding."""
-        network = self._network
+        network = self.network
         time = -(-x.shape[1] // network.conv_stride)
         *below, top = self._layers
         source = partial(self._front, x)
@@ -137,7 +138,7 @@ class Stack:
 
     def _front(self, x: Floats, first: int, last: int) -> Floats:
         """What the lowest recurrent layer reads from its step `first` up to `last`, of one sequence without padding."""
-        convolution = self._network.convolution
+        convolution = self.network.convolution
         if convolution is None:
             return self._rows(x[:, first:last])
         start = first * convolution.stride - convolution.padding[0]
@@ -145,12 +146,21 @@ class Stack:
         rows = self._rows(x[:, max(0, start) : stop])
         return self._convolved(convolution, rows, (max(0, -start), max(0, stop - x.shape[1])))
 
-    def _rows(self, x: Floats) -> Floats:
+    def numbers(self, x: Floats) -> Floats | None:
+        """The numbers of steps, encoded: the same for all networks of one `entrance`. None if there are none."""
+        network, weights = self.network, self.weights
+        if not network.channels:
+            return None
+        numbers = x[..., : network.channels]
+        if network.encoding == "standard":
+            return numbers
+        return piecewise(numbers, weights["input/centers"], weights["input/slopes"])
+
+    def _rows(self, x: Floats, numbers: Floats | None = None) -> Floats:
         """The steps with their numbers encoded, and a vector for each category."""
-        network, weights = self._network, self._weights
-        parts = [x[..., : network.channels]] if network.channels else []
-        if parts and network.encoding == "piecewise":
-            parts = [piecewise(parts[0], weights["input/centers"], weights["input/slopes"])]
+        network, weights = self.network, self.weights
+        numbers = self.numbers(x) if numbers is None else numbers
+        parts = [] if numbers is None else [numbers]
         if network.categories:
             codes = x[..., network.channels :].astype(np.intp) + network.first_codes
             vectors = np.take(weights["categories/embeddings"], codes, axis=0)
@@ -159,22 +169,22 @@ class Stack:
 
     def _convolved(self, convolution: Convolution, rows: Floats, padding: tuple[int, int]) -> Floats:
         """The outputs of the convolution, after its relu: `(sequences, outputs in time, filters)`."""
-        kernel, stride = self._weights["convolution/kernel"], convolution.stride
+        kernel, stride = self.weights["convolution/kernel"], convolution.stride
         rows = np.pad(rows, ((0, 0), padding, (0, 0)))
         count = (rows.shape[1] - convolution.window) // stride + 1
         z = np.empty((len(rows), count, convolution.filters), np.float32)
-        z[:] = self._weights["convolution/bias"]
+        z[:] = self.weights["convolution/bias"]
         for i in range(convolution.window):
             z += product(rows[:, i : i + (count - 1) * stride + 1 : stride], kernel[i])
         return np.maximum(z, 0, out=z)
 
     def _spread(self, z: Floats, time: int) -> Floats:
         """Each step gets the scores of the output of the convolution that stands for it."""
-        stride = self._network.conv_stride
+        stride = self.network.conv_stride
         return z if stride == 1 else np.repeat(z, stride, axis=1)[:, :time]
 
     def _head(self, rows: Floats) -> Floats:
-        return product(rows, self._weights["head/kernel"]) + self._weights["head/bias"]
+        return product(rows, self.weights["head/kernel"]) + self.weights["head/bias"]
 
 
 def _part(rows: Floats, first: int, last: int) -> Floats:

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from bothways.baselines.trees import AROUND
 from bothways.network import CHANGES, Network
 from bothways.runtime.forward import Array, Floats
-from bothways.runtime.model import BaselineMember, Member, Model, checked_probabilities
+from bothways.runtime.members import BaselineMember, Member, checked_probabilities
+from bothways.runtime.model import Model
 from bothways.runtime.numbers import entering
 from bothways.runtime.stack import Stack
 from bothways.sequences import Sequences
