@@ -138,7 +138,7 @@ def label_files(frame: pl.DataFrame, words: int) -> None:
             data = folder / "many.conll"
             with data.open("w") as file:
                 file.writelines(parts["train"] for _ in range(times))
-            seconds, memory = predict.label(model, data, folder / "labeled.conll")
+            seconds, _, memory = predict.label(model, data, folder / "labeled.conll")
             print(
                 f"{times * once:,} words from CoNLL to CoNLL: {seconds:.2f} s from a cold start, "
                 f"{times * once / seconds:,.0f} words per second (asked: {TARGET:,}), largest memory {memory} MB",

@@ -233,7 +233,7 @@ def of_network(description: dict[str, Any]) -> dict[str, Any]:
     ("changes", "message"),
     [
         ({"format": "other"}, "not a bothways model"),
-        ({"version": 5}, r"written by a newer bothways \(file version 5; this one reads up to 4\)"),
+        ({"version": 6}, r"written by a newer bothways \(file version 6; this one reads up to 5\)"),
         ({"version": "1"}, "version of the file is '1'"),
         ({"version": 0}, "version of the file is 0"),
         (

@@ -1,6 +1,6 @@
 """One-file models: a zip of `model.json` and `weights.safetensors`, stored without compression.
 
-    model.json            {"format": "bothways", "version": 4, "members": [{"network": {...}, "share": 1.0}, ...],
+    model.json            {"format": "bothways", "version": 5, "members": [{"network": {...}, "share": 1.0}, ...],
                           "classes": {"kind": "int", "values": [...]}, "columns": {...} or null, "class_counts": [...],
                           "facts": {...}, "temperature": 1.0, "threshold": 0.5}
     weights.safetensors   the arrays that `Network.weight_shapes()` names, behind "0/" for the first member and so on
@@ -38,7 +38,7 @@ from bothways.runtime import BaselineMember, Member, Model
 from bothways.runtime.codes import decoded
 
 FORMAT = "bothways"
-VERSION = 4
+VERSION = 5
 OF_VERSION_1 = {name: getattr(Network, name) for name in ("embedding", "conv_window", "conv_stride", "dropout")} | {
     "categories": (),
     "per": "step",

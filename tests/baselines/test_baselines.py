@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from bothways import baselines
-from bothways.baselines import linear, trees
+from bothways.baselines import linear, tree_inputs, trees
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.sequences import Sequences
@@ -136,11 +136,14 @@ KEPT = baselines.to_arrays(baselines.fit(made(STEPS, np.arange(120) // 60, [120]
         ("trees/roots", KEPT["trees/roots"][::-1].copy()),
         ("trees/seen", np.array([1, 1])),
         ("trees/seen", np.array([0, 2])),
-        ("trees/inputs", KEPT["trees/inputs"] + 22),
+        ("trees/inputs", KEPT["trees/inputs"] + 28),
         ("trees/children", np.zeros_like(KEPT["trees/children"])),
         ("trees/children", np.full_like(KEPT["trees/children"], len(KEPT["trees/inputs"]) - 1)),
         ("trees/sets", np.zeros_like(KEPT["trees/sets"]) + len(KEPT["trees/left"])),
         ("trees/places", np.array([0, 1, 255], np.uint8)),
+        ("trees/widths", np.array([8, 8])),
+        ("trees/widths", np.array([8, 24])),
+        ("trees/widths", np.array([8, 1 << 40])),
     ],
 )
 def test_what_was_edited_is_refused(name: str, value: Any) -> None:
@@ -214,7 +217,7 @@ def test_trees_are_those_of_scikit_learn(classes: int, monkeypatch: pytest.Monke
     assert (fitted.sets >= 0).any()
     values[:, 1] = generator.integers(0, 300, 3000)
     new = made(values, labels, [1] * 20 + [5] * 96 + [100] * 25)
-    inputs = trees._inputs(new, np.arange(3000), (300,), fitted.places)
+    inputs = tree_inputs.inputs_of(new, np.arange(3000), (300,), fitted.places, fitted.widths)
     scores = fitted.scores(new)
     p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(p, models[0].predict_proba(inputs), rtol=0, atol=1e-6)
@@ -231,3 +234,18 @@ def test_trees_of_rare_classes() -> None:
     scores = fitted.scores(sequences)
     p = 1 / (1 + np.exp(scores[:, 0] - scores[:, 1]))
     assert p.mean() == pytest.approx(labels.mean(), rel=0.15)
+
+
+def test_trees_of_files_before_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such files hold no widths, and their trees see neighbours alone."""
+    monkeypatch.setattr(trees, "WIDTHS", ())
+    x = np.random.default_rng(0).normal(size=(300, 1))
+    sequences = made(x, x[:, 0] > 0, [300])
+    fitted = trees.Trees.fit(sequences, 2, (), 0)
+    assert fitted is not None
+    monkeypatch.undo()
+    arrays = fitted.arrays()
+    del arrays["widths"]
+    kept = trees.Trees.from_arrays(arrays, Network(1, 2))
+    assert kept.reach == tree_inputs.AROUND
+    np.testing.assert_array_equal(kept.scores(sequences), fitted.scores(sequences))

@@ -263,7 +263,7 @@ def test_members_of_an_average_give_what_they_give_alone(kind: dict[str, Any], m
     monkeypatch.setattr(forward, "entering", counted)
     alike = [some_model(**kind, units=units) for units in (4, 5)]
     own = {name: array for name, array in alike[0].weights.items() if name.startswith("input/")}
-    members = [Member(model.network, {**model.weights, **own}, k) for k, model in enumerate(alike, 1)]
+    members: list[Any] = [Member(model.network, {**model.weights, **own}, k) for k, model in enumerate(alike, 1)]
     members.insert(1, some_model(**kind, seed=1).members[0])
     sequences = [np.column_stack([random.normal(size=n), random.integers(0, 7, n)]) for n in (53, 0, 20, 5)]
     for steps_a_piece in (1 << 16, 6):

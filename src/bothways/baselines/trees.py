@@ -9,15 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bothways.arrays import checked_array
+from bothways.baselines.tree_inputs import CODES, WIDTHS, inputs_of, kinds_of, places_of, reach_of
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns.classifiers import NEVER
 from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
 
-AROUND = 5
-"""This many steps before and after a label."""
-
-ROWS, NUMBERS = 20_000, 2_000_000
+ROWS, NUMBERS = 20_000, 4_000_000
 """Of at most so many labels, and so many numbers beside them, trees learn in seconds."""
 
 TREES, ROUNDS, LEAVES = 600, 100, 16
@@ -26,8 +24,8 @@ TREES, ROUNDS, LEAVES = 600, 100, 16
 RARE = 10
 """Classes with fewer labels than this are never predicted."""
 
-CODES, MISSING = 254, 255
-"""Of each category this many codes, the most frequent ones; others share a place, and what is missing has the last."""
+MISSING = CODES + 1
+"""The place of a category that is missing."""
 
 LARGEST = 1e300
 """Numbers in trees are no larger, so that sums of them are finite."""
@@ -40,8 +38,9 @@ BLOCK = 512
 class Trees:
     """Gradient-boosted trees, as `HistGradientBoostingClassifier` of scikit-learn fits them.
 
-    For labels of steps they look at the steps from 5 before to 5 after; for labels of sequences, at the mean,
-    deviation, least, largest, first and last value of each numeric column, and at the length.
+    For labels of steps they look at the steps from 5 before to 5 after, and at `windows` of numbers that are wider; for
+    labels of sequences, at the mean, deviation, least, largest, first and last value of each numeric column, and at the
+    length.
 
     Attributes:
         classes: how many classes there are.
@@ -56,6 +55,7 @@ class Trees:
         sets: `(nodes,)` for a category the row of `left`; else -1.
         left: `(sets, 32)` the places of a category that go left, as bits.
         places: `(codes of all categories,)` the place of each code of each column, one column after the other.
+        widths: `(widths,)` of the windows, in steps, powers of two, ascending; none for labels of sequences.
     """
 
     name: ClassVar[str] = "trees"
@@ -71,6 +71,7 @@ class Trees:
     sets: Array
     left: Array
     places: Array
+    widths: Numbers
 
     @classmethod
     def fit(cls, sequences: Sequences, classes: int, categories: tuple[int, ...], seed: int) -> Trees | None:
@@ -80,18 +81,21 @@ class Trees:
         labels, generator = sequences.known_labels, np.random.default_rng(seed)
         counts = np.bincount(labels[labels != NO_LABEL], minlength=classes)
         seen = np.flatnonzero(counts >= RARE)
-        places = _places(sequences, categories) if sequences.per == "step" else np.zeros(0, np.uint8)
-        columns = _inputs(sequences, np.zeros(0, np.int64), categories, places).shape[1]
+        steps = sequences.per == "step"
+        places = places_of(sequences, categories) if steps else np.zeros(0, np.uint8)
+        widths = np.array(WIDTHS if steps else (), np.int64)
+        columns = inputs_of(sequences, np.zeros(0, np.int64), categories, places, widths).shape[1]
         if len(seen) < 2 or not columns or not sequences.steps:
             return None
         # Rare classes stay whole; of others some are taken, and their scores raised by as much (King and Zeng, 2001).
         each = max(min(ROWS, NUMBERS // columns) // len(seen), RARE)
         chosen = np.concatenate([generator.permutation(np.flatnonzero(labels == code))[:each] for code in seen])
         raised = np.log(np.maximum(counts[seen] / each, 1))
-        inputs = _inputs(sequences, chosen, categories, places)
+        some = np.split(chosen, np.arange(BLOCK, len(chosen), BLOCK))
+        inputs = np.concatenate([inputs_of(sequences, rows, categories, places, widths) for rows in some])
         # Scikit-learn stumbles over inputs that are all missing, as they may be once a tenth is held out to stop by.
         inputs[:, np.isnan(inputs).mean(axis=0) > 0.8] = 0
-        kinds = _kinds(sequences.per, categories)
+        kinds = kinds_of(sequences.per, categories)
         rounds = min(ROUNDS, max(TREES // len(seen), 1))
         model = HistGradientBoostingClassifier(
             learning_rate=0.1 if rounds >= 50 else 0.2,
@@ -105,7 +109,7 @@ class Trees:
         model.fit(inputs, labels[chosen])
         nodes = _nodes(model, kinds)
         nodes["start"] += raised if len(seen) > 2 else raised[1] - raised[0]
-        return cls(classes=classes, categories=categories, places=places, **nodes)
+        return cls(classes=classes, categories=categories, places=places, widths=widths, **nodes)
 
     def scores(self, sequences: Sequences) -> Array:
         """`(labels, classes)`; a softmax of them gives probabilities."""
@@ -113,12 +117,17 @@ class Trees:
         found = np.full((count, self.classes), NEVER, np.float32)
         for at in range(0, count, BLOCK):
             rows = np.arange(at, min(at + BLOCK, count))
-            sums = self._sums(_inputs(sequences, rows, self.categories, self.places))
+            sums = self._sums(inputs_of(sequences, rows, self.categories, self.places, self.widths))
             if len(self.start) == 1:  # of two classes
                 sums = np.hstack([np.zeros_like(sums), sums])
             with np.errstate(over="ignore"):  # a file may hold numbers of any size
                 found[rows[:, None], self.seen] = sums
         return found
+
+    @property
+    def reach(self) -> int:
+        """How many steps before and after a label they look at."""
+        return reach_of(self.widths)
 
     def predict(self, sequences: Sequences) -> Numbers:
         """The most probable class of each label."""
@@ -152,11 +161,14 @@ class Trees:
         """What `arrays` gave; raises `InputError` for arrays that describe no trees for such sequences."""
         seen = checked_array(arrays, "seen", np.int64, (None,), 0, network.classes - 1)
         start = checked_array(arrays, "start", np.float64, (1 if len(seen) == 2 else len(seen),), -LARGEST, LARGEST)
-        kinds = _kinds(network.per, network.categories)
+        kinds = kinds_of(network.per, network.categories)
         one = Sequences(np.zeros((1, network.features)), np.array([1]), per=network.per)
         codes = sum(network.categories) if kinds else 0
         places = checked_array(arrays, "places", np.uint8, (codes,), 0, CODES)
-        columns = _inputs(one, np.array([0]), network.categories, places).shape[1]
+        # Files of versions before 5 have none: their trees see neighbours alone.
+        arrays = {"widths": np.zeros(0, np.int64), **arrays}
+        widths = checked_array(arrays, "widths", np.int64, (None,), 2, max(WIDTHS))
+        columns = inputs_of(one, np.array([0]), network.categories, places, widths).shape[1]
         inputs = checked_array(arrays, "inputs", np.int32, (None,), -1, columns - 1)
         nodes, inner = len(inputs), inputs >= 0
         left = checked_array(arrays, "left", np.uint8, (None, 32))
@@ -173,17 +185,19 @@ class Trees:
             checked_array(arrays, "sets", np.int32, (nodes,), -1, len(left) - 1),
             left,
             places,
+            widths,
         )
         ends = np.append(made.roots, nodes)
         end = ends[np.searchsorted(made.roots, np.arange(nodes), side="right")]
+        powers = (np.diff(widths) > 0).all() and not (widths & (widths - 1)).any()
         forward = (made.children > np.arange(nodes)[:, None]) & (made.children < end[:, None])
-        whole = len(seen) >= 2 and (np.diff(seen) > 0).all() and ends[0] == 0 and (np.diff(ends) > 0).all()
+        whole = powers and len(seen) >= 2 and (np.diff(seen) > 0).all() and ends[0] == 0 and (np.diff(ends) > 0).all()
         if not (whole and forward[inner].all() and (inputs[made.sets >= 0] < kinds).all()):
             raise InputError("The arrays of trees describe none: nodes must lead to later ones of the same tree.")
         return made
 
 
-ARRAYS = ("seen", "start", "roots", "inputs", "values", "missing", "children", "sets", "left", "places")
+ARRAYS = ("seen", "start", "roots", "inputs", "values", "missing", "children", "sets", "left", "places", "widths")
 
 
 def _nodes(model: Any, kinds: int) -> dict[str, Array]:
@@ -217,53 +231,3 @@ def _nodes(model: Any, kinds: int) -> dict[str, Array]:
         "sets": sets,
         "left": np.packbits(goes.astype(bool), axis=1),
     }
-
-
-def _kinds(per: str, categories: tuple[int, ...]) -> int:
-    """How many of the inputs, the first ones, are places of categories."""
-    return len(categories) * (2 * AROUND + 1) if per == "step" else 0
-
-
-def _places(sequences: Sequences, categories: tuple[int, ...]) -> Array:
-    """For each code of each categorical column its place."""
-    found = []
-    for column, size in enumerate(categories, -len(categories)):
-        counts = np.bincount(np.asarray(sequences.values[:, column], np.int64), minlength=size)
-        places = np.full(size, CODES, np.uint8)
-        chosen = np.argsort(-counts, kind="stable")[:CODES]
-        places[chosen] = np.arange(len(chosen))
-        found.append(places)
-    return np.concatenate([np.zeros(0, np.uint8), *found])
-
-
-def _inputs(sequences: Sequences, chosen: Numbers, categories: tuple[int, ...], places: Array) -> Array:
-    """`(chosen, inputs)` what trees look at for these labels; NaN for what is missing."""
-    numbers = np.asarray(sequences.values[:, : sequences.features - len(categories)], np.float64)
-    if sequences.per == "sequence":
-        return _summaries(sequences.take(chosen), numbers.shape[1])
-    codes = np.asarray(sequences.values[:, numbers.shape[1] :], np.int64)
-    codes += np.cumsum([0, *categories])[:-1].astype(np.int64)
-    columns = np.hstack([places[codes], numbers])
-    shifts = np.arange(-AROUND, AROUND + 1)
-    position, length = sequences.positions[chosen, None], sequences.lengths[sequences.sequence_of_steps[chosen], None]
-    there = (position + shifts >= 0) & (position + shifts < length)
-    around = columns[np.where(there, chosen[:, None] + shifts, 0)]
-    around[~there] = np.nan
-    return around.transpose(0, 2, 1).reshape(len(chosen), columns.shape[1] * len(shifts))
-
-
-def _summaries(sequences: Sequences, numbers: int) -> Array:
-    """`(sequences, 6 numbers + 1)`: mean, deviation, least, largest, first, last of each numeric column; the length."""
-    if not numbers:
-        return np.zeros((len(sequences), 0))
-    found = np.full((len(sequences), 6 * numbers + 1), np.nan)
-    found[:, -1] = sequences.lengths
-    if (filled := np.flatnonzero(sequences.lengths)).size:
-        values, starts = np.asarray(sequences.values[:, :numbers], np.float64), sequences.offsets[filled]
-        lengths = sequences.lengths[filled, None]
-        means = np.add.reduceat(values, starts) / lengths
-        squares = np.add.reduceat((values - np.repeat(means, lengths[:, 0], axis=0)) ** 2, starts)
-        ends = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
-        last = starts + lengths[:, 0] - 1
-        found[filled, :-1] = np.hstack([means, np.sqrt(squares / lengths), *ends, values[starts], values[last]])
-    return found

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bothways.baselines.trees import AROUND
+from bothways.baselines import Trees
 from bothways.network import CHANGES, Network
 from bothways.runtime.forward import Array, Floats
 from bothways.runtime.members import BaselineMember, Member, checked_probabilities
@@ -56,8 +56,8 @@ def reach(network: Network) -> int:
 
 def reach_of(model: Model) -> int:
     """How many steps before those to label a model reads again; trees look at some of their own."""
-    around = 0 if len(model.networks) == len(model.members) else AROUND
-    return max(*map(reach, model.networks), around)
+    simple = [each.baseline for each in model.members if isinstance(each, BaselineMember)]
+    return max([*map(reach, model.networks), *(each.reach for each in simple if isinstance(each, Trees))])
 
 
 def ahead(network: Network) -> int:

@@ -1,0 +1,176 @@
+"""What boosted trees look at: the steps around each label, or summaries of whole sequences."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from bothways.sequences import Array, Numbers, Sequences
+
+AROUND = 5
+"""Neighbours: this many steps before and after a label."""
+
+WIDTHS = (8, 32)
+"""The steps of the windows of numbers that end and begin at a label: powers of two, ascending."""
+
+CODES = 254
+"""Of each category this many codes have places of their own, the most frequent ones; others share the next one."""
+
+
+class Steps(Protocol):
+    """Steps of sequences, in arrays of NumPy or in a graph."""
+
+    def moved(self, values: Any, shift: int) -> Any:
+        """At each step the values of the one so many steps later; beyond its sequence, those of the first or last."""
+
+    def larger(self, one: Any, other: Any) -> Any:
+        """The larger of two values."""
+
+    def smaller(self, one: Any, other: Any) -> Any:
+        """The smaller of two values."""
+
+
+def windows(steps: Steps, numbers: Any, widths: Numbers) -> list[Any]:
+    """What the windows that end and begin at each step say, once for arrays and for graphs.
+
+    Beyond its ends a sequence goes on with its first or last step. What a window says is made of what its halves say,
+    and so has the same bits wherever the sequence began.
+
+    Args:
+        steps: those of the numbers.
+        numbers: `(..., numbers)`, float64.
+        widths: as `WIDTHS`.
+
+    Returns:
+        For each width three values, each `(..., numbers)`: how far the mean of what comes is above that of what was,
+        the range of both together, and how far a step moves in the mean.
+    """
+    found = list[Any]()
+    before, after = steps.moved(numbers, -1), steps.moved(numbers, 1)
+    sums, least, most = ({-1: numbers, 1: numbers} for _ in range(3))
+    moves = {-1: steps.larger(numbers - before, before - numbers), 1: steps.larger(numbers - after, after - numbers)}
+    width = 1
+    while width < max([1, *widths.tolist()]):
+        for way in (-1, 1):
+            shift = way * width
+            sums[way] = sums[way] + steps.moved(sums[way], shift)
+            moves[way] = moves[way] + steps.moved(moves[way], shift)
+            least[way] = steps.smaller(least[way], steps.moved(least[way], shift))
+            most[way] = steps.larger(most[way], steps.moved(most[way], shift))
+        width *= 2
+        if width in widths:
+            past, future = (sums[way] / np.float64(width) for way in (-1, 1))
+            extent = steps.larger(most[-1], most[1]) - steps.smaller(least[-1], least[1])
+            moved = (moves[-1] + moves[1]) / np.float64(2 * width)
+            found += [future - past, extent, moved]
+    return found
+
+
+class Near:
+    """The steps of sequences that are near some that are chosen, as `Steps`.
+
+    Args:
+        sequences: the sequences.
+        chosen: the numbers of steps.
+        reach: how many steps before and after them count as near.
+
+    Attributes:
+        rows: the numbers of the steps that are near, ascending.
+        chosen: the places of the chosen ones among them.
+        before: how many steps each chosen one has before it in its sequence.
+        after: and after it.
+    """
+
+    def __init__(self, sequences: Sequences, chosen: Numbers, reach: int) -> None:
+        """Find them."""
+        self.before, self.after = _ends(sequences.offsets, chosen)
+        shifts = np.arange(-reach, reach + 1)
+        self.rows = np.unique(chosen[:, None] + shifts.clip(-self.before[:, None], self.after[:, None]))
+        self.chosen = np.searchsorted(self.rows, chosen)
+        self._before, self._after = _ends(sequences.offsets, self.rows)
+
+    def moved(self, values: Array, shift: int) -> Array:
+        """See `Steps`; only as far from the chosen ones as they reach."""
+        places = np.arange(len(self.rows)) + np.clip(shift, -self._before, self._after)
+        return np.asarray(values[places.clip(0, len(self.rows) - 1)])
+
+    def larger(self, one: Array, other: Array) -> Array:
+        """See `Steps`."""
+        return np.maximum(one, other)
+
+    def smaller(self, one: Array, other: Array) -> Array:
+        """See `Steps`."""
+        return np.minimum(one, other)
+
+
+def _ends(offsets: Numbers, rows: Numbers) -> tuple[Numbers, Numbers]:
+    """How many steps each of these has before and after it in its sequence."""
+    of = np.searchsorted(offsets, rows, side="right") - 1
+    return rows - offsets[of], offsets[of + 1] - 1 - rows
+
+
+def inputs_of(
+    sequences: Sequences, chosen: Numbers, categories: tuple[int, ...], places: Array, widths: Numbers
+) -> Array:
+    """`(chosen, inputs)` what trees look at for these labels; NaN for what is missing.
+
+    First stand the neighbours, column by column, those of categories first; then what `windows` say of numbers.
+    """
+    count = sequences.features - len(categories)
+    if sequences.per == "sequence":
+        return _summaries(sequences.take(chosen), count)
+    near = Near(sequences, chosen, reach_of(widths))
+    values = sequences.values[near.rows]
+    numbers, codes = np.asarray(values[:, :count], np.float64), np.asarray(values[:, count:], np.int64)
+    codes += np.cumsum([0, *categories])[:-1].astype(np.int64)
+    columns, shifts = np.hstack([places[codes], numbers]), np.arange(-AROUND, AROUND + 1)
+    there = (shifts >= -near.before[:, None]) & (shifts <= near.after[:, None])
+    around = columns[np.where(there, near.chosen[:, None] + shifts, 0)]
+    around[~there] = np.nan
+    neighbours = around.transpose(0, 2, 1).reshape(len(chosen), columns.shape[1] * len(shifts))
+    return np.hstack([neighbours, *(each[near.chosen] for each in windows(near, numbers, widths))])
+
+
+def reach_of(widths: Numbers) -> int:
+    """How many steps before and after a label trees with windows of these widths look at.
+
+    Example:
+        >>> reach_of(np.array([], np.int64)), reach_of(np.array([4, 8]))
+        (5, 8)
+    """
+    return int(max([AROUND, *widths]))
+
+
+def kinds_of(per: str, categories: tuple[int, ...]) -> int:
+    """How many of the inputs, the first ones, are places of categories."""
+    return len(categories) * (2 * AROUND + 1) if per == "step" else 0
+
+
+def places_of(sequences: Sequences, categories: tuple[int, ...]) -> Array:
+    """For each code of each categorical column its place."""
+    found = []
+    for column, size in enumerate(categories, -len(categories)):
+        counts = np.bincount(np.asarray(sequences.values[:, column], np.int64), minlength=size)
+        places = np.full(size, CODES, np.uint8)
+        chosen = np.argsort(-counts, kind="stable")[:CODES]
+        places[chosen] = np.arange(len(chosen))
+        found.append(places)
+    return np.concatenate([np.zeros(0, np.uint8), *found])
+
+
+def _summaries(sequences: Sequences, numbers: int) -> Array:
+    """`(sequences, 6 numbers + 1)`: mean, deviation, least, largest, first, last of each numeric column; the length."""
+    if not numbers:
+        return np.zeros((len(sequences), 0))
+    found = np.full((len(sequences), 6 * numbers + 1), np.nan)
+    found[:, -1] = sequences.lengths
+    if (filled := np.flatnonzero(sequences.lengths)).size:
+        values, starts = np.asarray(sequences.values[:, :numbers], np.float64), sequences.offsets[filled]
+        lengths = sequences.lengths[filled, None]
+        means = np.add.reduceat(values, starts) / lengths
+        squares = np.add.reduceat((values - np.repeat(means, lengths[:, 0], axis=0)) ** 2, starts)
+        ends = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
+        last = starts + lengths[:, 0] - 1
+        found[filled, :-1] = np.hstack([means, np.sqrt(squares / lengths), *ends, values[starts], values[last]])
+    return found
