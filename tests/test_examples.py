@@ -21,6 +21,7 @@ def run(*arguments: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_the_tutorials_program() -> None:
     lines = run("3")
     assert sum("loss:" in line for line in lines) == 3

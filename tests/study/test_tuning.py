@@ -27,6 +27,7 @@ from bothways.tags import scheme_of
 
 SHAPE = DataShape(features=1, classes=2, longest=20)
 QUICK: dict[str, Any] = {"epochs": 8, "units": 4}
+ENOUGH = 6  # so many trainings show how they are chosen and averaged, however long they take
 
 
 def rising(count: int, seed: int, rare: float = 0.0) -> Sequences:
@@ -41,9 +42,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tuned, list[SearchP
     progress: list[SearchProgress] = []
     path = tmp_path_factory.mktemp("tuned") / "some.checkpoint"
     train, valid = rising(60, seed=0), rising(30, seed=1)
-    tuned = tune(
-        train, valid, SHAPE, QUICK, budget=6, workers=1, members=3, on_progress=progress.append, checkpoint=path
-    )
+    how: dict[str, Any] = {"workers": 1, "members": 3, "on_progress": progress.append, "checkpoint": path}
+    tuned = tune(train, valid, SHAPE, QUICK, budget=600, stopped=lambda: len(progress) >= ENOUGH, **how)
     return tuned, progress, path
 
 

@@ -135,6 +135,7 @@ def test_there_need_be_no_folder(folder: Path, monkeypatch: pytest.MonkeyPatch, 
     assert executables.compiled(lowered())(np.ones(3, np.float32)).tolist() == [2, 2, 2]
 
 
+@pytest.mark.slow
 def test_the_engine_is_found_again_by_another_process(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = f"""
 import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
