@@ -27,7 +27,7 @@ import tempfile
 import time
 import urllib.request
 import zlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -158,7 +158,7 @@ def steady(path: Path, rate: int, seconds: float) -> dict[str, Any]:
     with serving(path) as server:
         loaded(server.port, requests, CONNECTIONS, 2)  # warm
         before, worked = server.memory(), server.worked()
-        poll, idle, due = select.epoll(), list[int](), dict[int, float]()
+        poll, idle, due = select.epoll(), deque[int](), dict[int, float]()
         sockets = {each.fileno(): each for each in (connected(server.port) for _ in range(64))}
         rests = dict.fromkeys(sockets, b"")
         for number in sockets:
@@ -168,12 +168,15 @@ def steady(path: Path, rate: int, seconds: float) -> dict[str, Any]:
         while len(delays) + wrong < total:
             now = time.perf_counter()
             while idle and sent < total and start + sent / rate <= now:
-                number = idle.pop()
+                number = idle.popleft()  # each in turn, lest the server closes one that is idle for long
                 due[number] = start + sent / rate
                 sockets[number].send(requests[sent % len(requests)])
                 sent += 1
             for number, _ in poll.poll(max(0.0, min(0.001, start + sent / rate - now))):
-                rests[number] += sockets[number].recv(65536)
+                received = sockets[number].recv(65536)
+                if not received:
+                    raise SystemExit(f"The server closed a connection after {len(delays):,} answers.")
+                rests[number] += received
                 if (end := answered(rests[number])) is not None:
                     wrong += not rests[number].startswith(b"HTTP/1.1 200")
                     delays += [time.perf_counter() - due[number]]
