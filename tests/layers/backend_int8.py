@@ -23,8 +23,8 @@ def test_both_directions_predict_as_the_engine_does(home: Any) -> None:
     model = keras.Sequential([keras.Input((7, 3)), layer])
     before = model.predict(X, verbose=0)
     acceleration = bothways.accelerate(model, precision="int8")
-    weights = layer.get_weights()
-    directions = [engine.Direction(*weights[:3]), engine.Direction(*weights[3:], reverse=True)]
+    w, u, b, w_back, u_back, b_back = layer.get_weights()
+    directions = [engine.Direction(w, u, b), engine.Direction(w_back, u_back, b_back, reverse=True)]
     expected = engine.run(X, directions, precision="int8").outputs
     np.testing.assert_array_equal(model.predict(X, verbose=0), expected)
     acceleration.undo()

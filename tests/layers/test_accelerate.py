@@ -298,7 +298,8 @@ def test_int8_gives_the_numbers_of_the_engine(home: Any, cell: str) -> None:
     acceleration = accelerate(model, precision="int8")
     assert [each.engine for each in acceleration.layers] == ["native, in int8"]
     name = {"LSTM": "lstm", "GRU": "gru", "SimpleRNN": "rnn"}[cell]
-    directions = [engine.Direction(*layer.get_weights(), cell=name)]
+    kernel, recurrent_kernel, bias = layer.get_weights()
+    directions = [engine.Direction(kernel, recurrent_kernel, bias, cell=name)]
     np.testing.assert_array_equal(outputs(model), engine.run(X, directions, precision="int8").outputs)
     acceleration.undo()
     np.testing.assert_array_equal(outputs(model), expected)
