@@ -7,25 +7,34 @@
 
 namespace bothways {
 
-extern const CellTable kNeonSingles, kNeonPairs, kNeonCodes;
+extern const CellTable kNeonSingles, kNeonPairs, kNeonCodes, kNeonDotCodes;
 
 namespace {
 
-// Whether there are instructions for bfloat16; not asked where the system is not Linux.
-bool has_bfloat16() {
+// Instructions that this process may use: for bfloat16, and for four products of int8. None where the system is not
+// Linux, which alone is asked.
+struct Features {
+  bool bf16 = false, dot = false;
+};
+
+Features find_features() {
+  Features f;
 #if __has_include(<sys/auxv.h>)
-  constexpr unsigned long kBfloat16 = 1ul << 14;  // HWCAP2_BF16, which old headers do not have
-  return getauxval(AT_HWCAP2) & kBfloat16;
-#else
-  return false;
+  constexpr unsigned long kDot = 1ul << 20, kBfloat16 = 1ul << 14;  // HWCAP_ASIMDDP, HWCAP2_BF16: not in old headers
+  f.dot = getauxval(AT_HWCAP) & kDot;
+  f.bf16 = getauxval(AT_HWCAP2) & kBfloat16;
 #endif
+  return f;
 }
 
 }  // namespace
 
 std::vector<Kernels> find_kernels() {
+  const Features f = find_features();
+  const CellTable& codes = f.dot ? kNeonDotCodes : kNeonCodes;
   std::vector<Kernels> found;
-  if (has_bfloat16()) found.push_back({"neon_bf16", {&kNeonSingles, &kNeonPairs, &kNeonPairs, &kNeonCodes}, {}});
+  if (f.bf16) found.push_back({"neon_bf16", {&kNeonSingles, &kNeonPairs, &kNeonPairs, &codes}, {}});
+  if (f.dot) found.push_back({"neon_dot", all_singles(kNeonSingles, kNeonDotCodes), {}});
   found.push_back({"neon", all_singles(kNeonSingles, kNeonCodes), {}});
   found.push_back({"base", all_singles(kBaseSingles, kBaseCodes), {}});
   return found;

@@ -85,6 +85,18 @@ def test_sums_are_the_same_on_every_instruction_set(cell: str) -> None:
         assert error(other, found[0]) < ENGINE
 
 
+@pytest.mark.parametrize("features", [1, 2, 7, 64, 301])
+def test_sums_are_exact(instruction_set: str, features: int) -> None:
+    """Whole numbers up to 127 are their own codes, so that outputs are sums of products, to the bit."""
+    random = np.random.default_rng(features)
+    x = random.integers(-127, 128, size=(13, 1, features)).astype(np.float32)
+    kernel = random.integers(-127, 128, size=(features, 37)).astype(np.float32)
+    x[:, :, 0], kernel[0] = 127, -127  # the scale of every row and column is 1
+    x[0], x[1], kernel[:, 0], kernel[:, 1] = 127, -127, 127, -127  # the largest sums that there are
+    direction = engine.Direction(kernel, np.zeros((37, 37)), cell="rnn/linear/sigmoid")
+    np.testing.assert_array_equal(outputs(x, [direction])[:, 0], x[:, 0] @ kernel)
+
+
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize(("batch", "time", "units"), [(9, 20, (53, 53)), (1, 31, (330,)), (3, 31, (260, 260))])
 def test_the_same_bits_for_any_number_of_threads(
