@@ -1,6 +1,6 @@
 /* Labels tables: messages {id, what, ...} in, {id, result} or {id, error} or {progress} out, as thread.js has them. One thread
    reads tables and lets others run the graph; all are this script. */
-const MOST_FIELDS = 2e6, BATCH_STEPS = 1 << 13, MOST_THREADS = 8
+const MOST_FIELDS = 2e6, BATCH_STEPS = 1 << 15, MOST_THREADS = 8
 let model, threads, last = null
 const progress = text => postMessage({progress: text})
 
