@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +14,7 @@ from bothways.errors import InputError
 
 Array = npt.NDArray[Any]
 
-ROWS_A_BLOCK = 64  # so many rows are multiplied at once
+ROWS_A_BLOCK = 64, 8, 1  # so many rows are multiplied at once
 
 
 def checked_array(
@@ -54,18 +55,36 @@ def product(rows: Array, kernel: Array) -> Array:
 
     Example:
         >>> rows = np.random.default_rng(0).normal(size=(7, 50, 64)).astype(np.float32)
-        >>> kernel = np.ones((64, 3), np.float32)
+        >>> kernel = np.ones((64, 17), np.float32)
         >>> bool((product(rows, kernel)[2:3, :9] == product(rows[2:3, :9], kernel)).all())
         True
     """
     flat = rows.reshape(math.prod(rows.shape[:-1]), rows.shape[-1])
-    whole = len(flat) - len(flat) % ROWS_A_BLOCK
+    size = _rows_a_block(*kernel.shape, np.result_type(rows, kernel))
+    whole = len(flat) - len(flat) % size
     result = np.empty((len(flat), kernel.shape[-1]), kernel.dtype)
     if whole:
-        blocks = flat[:whole].reshape(whole // ROWS_A_BLOCK, ROWS_A_BLOCK, flat.shape[-1])
+        blocks = flat[:whole].reshape(whole // size, size, flat.shape[-1])
         result[:whole] = (blocks @ kernel).reshape(whole, kernel.shape[-1])
     if whole < len(flat):
-        last = np.zeros((ROWS_A_BLOCK, flat.shape[-1]), flat.dtype)
+        last = np.zeros((size, flat.shape[-1]), flat.dtype)
         last[: len(flat) - whole] = flat[whole:]
         result[whole:] = (last @ kernel)[: len(flat) - whole]
     return result.reshape(*rows.shape[:-1], kernel.shape[-1])
+
+
+@functools.cache
+def _rows_a_block(features: int, columns: int, dtype: np.dtype[Any]) -> int:
+    """The most rows that BLAS multiplies to the same bits wherever each stands among them, found by trying.
+
+    Its kernels take some rows together and the rest in another way, which differs from processor to processor: of 64
+    rows those for AVX2 give some other bits than others, those for AVX-512 do not.
+    """
+    generator = np.random.default_rng(0)
+    kernel = generator.normal(size=(features, columns)).astype(dtype)
+    for size in ROWS_A_BLOCK[:-1]:
+        rows = generator.normal(size=(size, features)).astype(dtype)
+        turned = np.stack([np.roll(rows, turn, axis=0) for turn in range(size)]) @ kernel
+        if all((np.roll(found, -turn, axis=0) == turned[0]).all() for turn, found in enumerate(turned)):
+            return size
+    return ROWS_A_BLOCK[-1]
