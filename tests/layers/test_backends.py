@@ -16,7 +16,7 @@ import pytest
 FOLDER = Path(__file__).parent
 SCRIPTS = {path.stem: str(path) for path in sorted(FOLDER.glob("backend_*.py"))}
 BACKENDS = ("torch", "tensorflow", "numpy")
-# On JAX it takes minutes: a script at a time, so that several processes share them. Of dropout, half of them,
+# On JAX it takes minutes: a script at a time, so that several processes share them. Of dropout, the longest,
 # it runs the sample; `test_jax.py` has dropout in every mode of JAX, and the other backends run it whole.
 LONG = [*(("jax", name) for name in SCRIPTS if name != "backend_parity"), *((name, "whole") for name in BACKENDS)]
 
