@@ -36,7 +36,7 @@ def some_data(lengths: list[int], names: tuple[Any, ...] = ("low", "high")) -> t
 
 
 def test_the_problem_of_the_tutorial() -> None:
-    """1,000 sequences one at a time, in a tenth of a second where it is measured; 20 s and more if not compiled."""
+    """1,000 sequences one at a time, in a tenth of a second where it is measured."""
     X, y = cumulative_sum(1000, 10, seed=0)
     unseen = cumulative_sum(1000, 10, seed=1)
     labeler = SequenceLabeler(units=20, epochs=1, batch_size=1).fit(X, y)
