@@ -17,9 +17,17 @@ from typing import Any
 
 import numpy as np
 
+from bothways import store
 from bothways.data import Columns
 from bothways.network import Network
 from bothways.runtime import Label, Member, Model
+
+
+def saved(models: Mapping[str, Model], folder: Path) -> Path:
+    """The folder, with a file of each model under its name."""
+    for name, model in models.items():
+        store.save(model, folder / f"{name}.bothways")
+    return folder
 
 
 def model_of(features: int = 3, classes: tuple[Label, ...] = ("calm", "scan"), seed: int = 0, **how: Any) -> Model:

@@ -75,10 +75,10 @@ def product(rows: Array, kernel: Array) -> Array:
 
 @functools.cache
 def _rows_a_block(features: int, columns: int, dtype: np.dtype[Any]) -> int:
-    """The most rows that BLAS multiplies to the same bits wherever each stands among them, found by trying.
+    """The most rows that BLAS can multiply at once so that the bits of a row do not depend on its place, by trying.
 
-    Its kernels take some rows together and the rest in another way, which differs from processor to processor: of 64
-    rows those for AVX2 give some other bits than others, those for AVX-512 do not.
+    BLAS multiplies several rows together and those that are left over in another way. With AVX2 bits depend on the
+    place among 64 rows, but not among 8; with AVX-512 not among 64 either.
     """
     generator = np.random.default_rng(0)
     kernel = generator.normal(size=(features, columns)).astype(dtype)

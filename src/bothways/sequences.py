@@ -144,6 +144,15 @@ class Sequences:
             raise InputError("These sequences have no labels.")
         return self.labels
 
+    def class_counts(self, classes: int) -> Numbers:
+        """`(classes,)` how many labels each class has.
+
+        Example:
+            >>> Sequences(np.zeros((4, 1)), np.array([4]), labels=np.array([0, 2, NO_LABEL, 2])).class_counts(3)
+            array([1, 0, 2])
+        """
+        return np.bincount(self.known_labels[self.known_labels != NO_LABEL], minlength=classes)
+
     @property
     def table_rows(self) -> Numbers:
         """`(steps,)` the row of each step, from 0; without a table, the steps are its rows."""

@@ -15,7 +15,7 @@ from bothways import store
 from bothways.data import Columns, Encoding
 from bothways.data.encoding import Category, Number
 from bothways.runtime import Model
-from serving import TABLE, Running, model_of
+from serving import TABLE, Running, model_of, saved
 
 Array = npt.NDArray[Any]
 
@@ -38,10 +38,7 @@ X = np.random.default_rng(1).normal(size=(3, 5, 3)).astype(np.float32)
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, start: Any) -> Running:
-    folder = tmp_path_factory.mktemp("models")
-    for name, model in MODELS.items():
-        store.save(model, folder / f"{name}.bothways")
-    return start(folder)  # type: ignore[no-any-return]
+    return start(saved(MODELS, tmp_path_factory.mktemp("models")))  # type: ignore[no-any-return]
 
 
 def tensor(name: str, array: Array, datatype: str = "FP32") -> dict[str, Any]:

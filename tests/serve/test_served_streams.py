@@ -13,7 +13,7 @@ import pytest
 from bothways import store
 from bothways.data import Columns, Encoding
 from bothways.data.encoding import Number
-from serving import TABLE, Running, model_of
+from serving import TABLE, Running, model_of, saved
 
 GAPS = Columns("kind", ("x",), "flow", "at", encoding=Encoding((Number("x", 0.5),), gaps="times"))
 MODELS = {
@@ -27,10 +27,7 @@ X = np.random.default_rng(1).normal(size=(50, 3)).astype(np.float32)
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, start: Any) -> Running:
-    folder = tmp_path_factory.mktemp("models")
-    for name, model in MODELS.items():
-        store.save(model, folder / f"{name}.bothways")
-    return start(folder)  # type: ignore[no-any-return]
+    return start(saved(MODELS, tmp_path_factory.mktemp("models")))  # type: ignore[no-any-return]
 
 
 def part(server: Running, x: Any, model: str = "flows", **parameters: Any) -> tuple[int, Any]:

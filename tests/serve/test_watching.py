@@ -16,7 +16,7 @@ pytest.importorskip("httptools")
 from bothways import store
 from bothways.serve.models import Served
 from bothways.serve.watching import MOST_BEHIND, MOST_WATCHERS, Watching
-from serving import TABLE, Running, model_of
+from serving import TABLE, Running, model_of, saved
 
 MODELS = {"flows": model_of(), "table": model_of(2, columns=TABLE), "traces": model_of(2, per="sequence")}
 X = np.random.default_rng(1).normal(size=(50, 3)).astype(np.float32)
@@ -24,10 +24,7 @@ X = np.random.default_rng(1).normal(size=(50, 3)).astype(np.float32)
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, start: Any) -> Running:
-    folder = tmp_path_factory.mktemp("models")
-    for name, model in MODELS.items():
-        store.save(model, folder / f"{name}.bothways")
-    return start(folder)  # type: ignore[no-any-return]
+    return start(saved(MODELS, tmp_path_factory.mktemp("models")))  # type: ignore[no-any-return]
 
 
 @pytest.fixture

@@ -23,8 +23,7 @@ class Majority:
     @classmethod
     def fit(cls, sequences: Sequences, classes: int, categories: tuple[int, ...], seed: int) -> Majority | None:
         """Count the labels."""
-        labels = sequences.known_labels
-        return cls(int(np.bincount(labels[labels != NO_LABEL], minlength=classes).argmax()))
+        return cls(int(sequences.class_counts(classes).argmax()))
 
     def predict(self, sequences: Sequences) -> Numbers:
         """The same code for each label."""

@@ -13,7 +13,7 @@ from bothways.baselines.tree_inputs import CODES, WIDTHS, inputs_of, kinds_of, p
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns.classifiers import NEVER
-from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
+from bothways.sequences import Array, Numbers, Sequences
 
 ROWS, NUMBERS = 20_000, 4_000_000
 """Of at most so many labels, and so many numbers beside them, trees learn in seconds."""
@@ -79,7 +79,7 @@ class Trees:
         from sklearn.ensemble import HistGradientBoostingClassifier
 
         labels, generator = sequences.known_labels, np.random.default_rng(seed)
-        counts = np.bincount(labels[labels != NO_LABEL], minlength=classes)
+        counts = sequences.class_counts(classes)
         seen = np.flatnonzero(counts >= RARE)
         steps = sequences.per == "step"
         places = places_of(sequences, categories) if steps else np.zeros(0, np.uint8)

@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bothways import interrupts
 from bothways.errors import InputError, counted
 from bothways.metrics import check_tags, class_to_detect, score
@@ -113,9 +111,7 @@ def compare(
     task = _task(data, table, dict(problem or {}), say)
     grid.check(task.shape)
     split = task.draw(0)
-    labels = split.train.known_labels
-    counts = np.bincount(labels[labels != NO_LABEL], minlength=task.shape.classes)
-    code = class_to_detect(task.classes, counts, positive)
+    code = class_to_detect(task.classes, split.train.class_counts(task.shape.classes), positive)
     label, rates = task.classes[code], _rates(false_alarm_rates, split.test.known_labels, code)
     check_tags(str(metric), split.test)
     usual = "accuracy" if task.bayes_accuracy or len(task.classes) > 2 else "f1"

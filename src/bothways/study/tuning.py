@@ -25,7 +25,7 @@ from bothways.errors import BothwaysError, counted
 from bothways.metrics import check_tags, monitored
 from bothways.network import Network
 from bothways.runtime import BaselineMember, Member, Model, decided, probabilities, tempered
-from bothways.sequences import NO_LABEL, Numbers, Sequences
+from bothways.sequences import Numbers, Sequences
 from bothways.settings import Search, Settings
 from bothways.study.clock import SearchClock
 from bothways.study.factors import DataShape, Setting, Value
@@ -163,8 +163,7 @@ def tune(
     """
     from bothways.training.checkpoints import Checkpoints, fingerprint
 
-    labels = train.known_labels
-    counts = np.bincount(labels[labels != NO_LABEL], minlength=shape.classes)
+    counts = train.class_counts(shape.classes)
     monitor, positive = monitored(str(given.get("monitor", Settings.monitor)), counts, train.scheme is not None)
     check_tags(monitor, train)
     data = SearchData(folds(train, valid, seed, groups), shape, given, monitor, positive)
@@ -318,5 +317,5 @@ def _of_baseline(data: SearchData, fitted: Scoring) -> Any:
 
 def _frequencies(learn: Sequences, hold: Sequences, classes: int) -> Any:
     """What is known of the labels of `hold` where nothing can be learned: how frequent each is in `learn`."""
-    counts = np.bincount(learn.known_labels[learn.known_labels != NO_LABEL], minlength=classes)
+    counts = learn.class_counts(classes)
     return np.tile(counts / counts.sum(), (len(hold.known_labels), 1))
