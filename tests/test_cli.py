@@ -96,7 +96,7 @@ def test_train_evaluate_predict_and_info(folder: Path, run: Run, tmp_path: Path)
 
     code, out, err = run("evaluate", folder / "flows.bothways", folder / "flows.csv", "--split", "valid")
     assert code == 0
-    for word in ("valid part: 4 sequences, 32 steps", "precision", "F1", "false-alarm", "most frequent label"):
+    for word in ("valid part: 4 sequences, 32 steps", "precision", "F1", "alarms", "most frequent label"):
         assert word in out
     assert all(len(line) <= 80 for line in out.splitlines())
 

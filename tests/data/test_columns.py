@@ -136,6 +136,14 @@ def test_choices_that_cannot_be(arguments: dict[str, Any], said: str) -> None:
         choose_columns(table(), **(ROLES | arguments))
 
 
+def test_spaces_around_a_name_need_not_be_given() -> None:
+    frame = pl.DataFrame({" Label": ["a", "b"] * 6, "Label ": [1, 2] * 6, " x": range(12), "y": [2.5, 1.5] * 6})
+    columns = choose_columns(Table("some.csv", frame.drop("Label ")), label="Label", drop=["x"])
+    assert (columns.label, columns.features) == (" Label", ("y",))
+    with pytest.raises(DataError, match="there is no column 'Label'"):
+        choose_columns(Table("some.csv", frame), label="Label")
+
+
 @pytest.mark.parametrize("draw", [None, Draw(seed=3, fingerprint=2**32 - 1)])
 def test_columns_go_through_json(draw: Draw | None) -> None:
     columns = Columns("label", ("a", "b"), sequence="flow", draw=draw, guesses=(Guess("a", "feature", "numbers"),))

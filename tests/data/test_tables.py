@@ -323,6 +323,31 @@ def test_separators_and_encodings(tmp_path: Path) -> None:
     assert one.column("x").to_list() == [1.5, 2.5]
 
 
+@pytest.mark.parametrize(
+    ("lines", "names"),
+    [
+        ("# by logger 3\n# site; A\nid\tx\n", ["id", "x"]),
+        ("#id\tx\n", ["#id", "x"]),
+        ("# by logger 3\n#id\tx\n", ["#id", "x"]),
+    ],
+)
+def test_comments_before_the_header_are_no_rows(tmp_path: Path, lines: str, names: list[str]) -> None:
+    path = csv(tmp_path, f"{lines}a\t1\n#b\t2\n", "some.tsv")
+    assert read_table(path).names == names
+    assert read_table(path).frame().rows() == [("a", 1), ("#b", 2)]
+
+
+@pytest.mark.parametrize(("header", "said"), [("1.5,-2,3e1", "first line holds numbers"), ("0,1,1", "holds numbers")])
+def test_a_line_of_numbers_is_no_header(tmp_path: Path, header: str, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        read_table(csv(tmp_path, f"{header}\n1,2,3\n"))
+
+
+@pytest.mark.parametrize("header", [",0,1", "1,2,3"])
+def test_names_may_count_the_columns(tmp_path: Path, header: str) -> None:
+    assert read_table(csv(tmp_path, f"{header}\n1,2,3\n")).names == header.split(",")
+
+
 def test_compressed_files_that_are_cut_short(tmp_path: Path) -> None:
     whole = gzip.compress(b"a,b\n" + b"1,2\n" * 1000)
     assert len(read_table(csv(tmp_path, whole, "some.csv.gz"))) == 1000

@@ -142,11 +142,11 @@ def print_words(console: Console, message: str | Text) -> None:
 
 
 def table(first: str, *others: str) -> Table:
-    """An empty table: a column of text, then columns of numbers; those without a name never wrap."""
+    """An empty table: a column of text, then columns of numbers that wrap only between words of their names."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=True)
     table.add_column(first, justify="left", overflow="fold")
     for name in others:
-        table.add_column(name, justify="right", no_wrap=not name)
+        table.add_column(name, justify="right", no_wrap=" " not in name)
     return table
 
 

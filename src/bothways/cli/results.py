@@ -75,7 +75,7 @@ def show_evaluation(evaluation: Evaluation) -> None:
 def _show_classes(evaluation: Evaluation) -> None:
     intervals, classes = evaluation.intervals, evaluation.classes
     grid = table(
-        "class", "precision", "recall", "F1", *([""] if intervals else []), "false-alarm\nrate", f"{evaluation.per}s"
+        "class", "precision", "recall", "F1", *([""] if intervals else []), "false\nalarms", f"{evaluation.per}s"
     )
     shown = sorted(classes, key=lambda label: -classes[label].support)[:MOST_CLASSES]
     for label, of in classes.items():

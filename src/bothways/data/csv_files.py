@@ -10,7 +10,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -20,6 +20,7 @@ from bothways.errors import DataError
 
 SEPARATORS = ",;\t|"
 BLOCK = 2**20
+MOST_COMMENTS = 100  # lines before a header that are looked at
 WINDOWS = "cp1252"  # what text is taken for that is neither UTF-8 nor says what it is
 BROKEN = (pl.exceptions.PolarsError, pl.exceptions.PanicException)  # what Polars raises for damaged files
 
@@ -32,17 +33,17 @@ def read(path: Path, say: Say) -> pl.DataFrame:
     Reading text and converting whole columns takes 0.9 s for a file of 129 MB; Polars's own inference takes 9.3 s.
     """
     with utf8(path, say) as file:
-        separator, names = _dialect(path, file)
+        separator, comments, names = _dialect(path, file)
         with _explained(path):
-            fields = pl.read_csv(file, separator=separator, infer_schema=False, glob=False)
+            fields = pl.read_csv(file, separator=separator, skip_lines=comments, infer_schema=False, glob=False)
         return _named(path, fields, names)
 
 
 def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
     """The same, about `rows` rows at a time."""
     with utf8(path, say) as file:
-        separator, names = _dialect(path, file)
-        scan = pl.scan_csv(file, separator=separator, infer_schema=False, glob=False)
+        separator, comments, names = _dialect(path, file)
+        scan = pl.scan_csv(file, separator=separator, skip_lines=comments, infer_schema=False, glob=False)
         with _explained(path):
             for batch in scan.collect_batches(chunk_size=rows, maintain_order=True):
                 yield _named(path, batch, names)
@@ -116,28 +117,57 @@ def _encoding(path: Path, plain: Path) -> str:
         return found
 
 
-def _dialect(path: Path, file: Path) -> tuple[str, list[str]]:
-    """What separates the fields, and the names of the columns."""
-    shapes = {separator: _shape(file, separator) for separator in SEPARATORS}
+def _dialect(path: Path, file: Path) -> tuple[str, int, list[str]]:
+    """What separates the fields, how many lines of comments come first, and the names of the columns."""
+    comments = _comments(file)
+    shapes = {separator: _shape(file, separator, comments) for separator in SEPARATORS}
     separator = max(SEPARATORS, key=lambda each: shapes[each])
     with _explained(path):
-        first = pl.read_csv(file, separator=separator, has_header=False, n_rows=1, infer_schema=False, glob=False)
+        first = pl.read_csv(
+            file, separator=separator, skip_lines=comments, has_header=False, n_rows=1, infer_schema=False, glob=False
+        )
     names = [name or "" for name in first.row(0)] if first.height else []
     with file.open(encoding="utf-8-sig", newline="") as lines:
-        header = "".join(islice(lines, 1 + sum(name.count("\n") for name in names)))
+        header = "".join(islice(lines, comments, comments + 1 + sum(name.count("\n") for name in names)))
     if header.count('"') % 2:
         raise DataError(f"{path}: a quote in the header is not closed. Double it, and quote the name that holds it.")
+    if _are_values(names):
+        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        raise DataError(
+            f"{path}: the first line holds numbers ({shown}), where the names of the columns are expected. Add "
+            "a line with a name for each column."
+        )
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"{path}: two columns are called {twice!r}. Give every column a name of its own.")
-    return separator, names
+    return separator, comments, names
 
 
-def _shape(file: Path, separator: str) -> tuple[float, float, int]:
+def _comments(file: Path) -> int:
+    """How many lines that begin with "#" stand before the header, which may begin so itself."""
+    with file.open(encoding="utf-8-sig") as lines:
+        first = list(takewhile(lambda line: line.startswith("#"), islice(lines, MOST_COMMENTS)))
+    with file.open(encoding="utf-8-sig") as lines:
+        after = next(islice(lines, len(first), None), "")
+    fits = any(first and first[-1].count(each) == after.count(each) > 0 for each in SEPARATORS)
+    return len(first) - fits
+
+
+def _are_values(names: list[str]) -> bool:
+    """Whether all names are numbers, and do not count the columns from 0 or 1."""
+    try:
+        numbers = [float(name) for name in names if name]
+    except ValueError:
+        return False
+    counts = [list(range(start, start + len(numbers))) for start in (0, 1)]
+    return bool(numbers) and numbers not in counts
+
+
+def _shape(file: Path, separator: str, comments: int) -> tuple[float, float, int]:
     """How well a separator fits the first lines: the share with as many fields as the header, and their number."""
     with file.open(encoding="utf-8-sig", newline="") as lines:
         try:
-            header, *rows = islice(csv.reader(lines, delimiter=separator), 20)
+            header, *rows = islice(csv.reader(islice(lines, comments, None), delimiter=separator), 20)
         except (csv.Error, ValueError):
             return 0.0, 0.0, 0
     share = sum(len(row) == len(header) for row in rows if row) / max(sum(map(bool, rows)), 1)

@@ -125,7 +125,7 @@ class FieldReader:
         for name, (fields, ways) in doubtful.items():
             kind = self._settled(name, *(way for way in ways.items() if way[0] != "text"))
             done[name] = self._taken(name, fields, {kind: ways[kind]})
-        return pl.DataFrame([column.alias(name) for name, column in done.items()])
+        return pl.DataFrame(done)
 
     def notices(self) -> dict[str, str]:
         """What the user should be told of columns: how they are read, what is missing, and what is in doubt."""

@@ -32,7 +32,7 @@ def frame_table(name: str, frame: Any) -> Table:
             twice = next(column for column in names if names.count(column) > 1)
             raise DataError(f"{name}: there are two columns {twice!r}. Rename one.")
         columns = zip(names, frame.columns, strict=True)
-        frame = pl.DataFrame([_series(name, own, frame[column]) for own, column in columns])
+        frame = pl.DataFrame({own: _series(name, own, frame[column]) for own, column in columns})
     if frame.height == 0 or frame.width == 0:
         raise DataError(f"{name}: this data frame has no rows.")
     return Table(name, frame)
@@ -90,7 +90,7 @@ def column_sequences(name: str, columns: Columns, arrays: Mapping[str, Any], len
         >>> column_sequences("inputs", columns, {"bytes": np.array([1.5, 2.0])}, np.array([1, 1])).values.tolist()
         [[1.5], [2.0]]
     """
-    table = Table(name, pl.DataFrame([pl.Series(each, array) for each, array in arrays.items()]))
+    table = Table(name, pl.DataFrame({each: pl.Series(array) for each, array in arrays.items()}))
     return encoded(table, columns, Sequences(np.empty((len(table), 0)), lengths, per=columns.per), Tally())
 
 

@@ -74,15 +74,17 @@ def choose_columns(
     """
     if per not in (None, *PERS):
         raise InputError(f"per is {per!r}; it must be one of: {', '.join(PERS)}.")
-    drop, features, categorical, numeric = list(drop), list(features), list(categorical), list(numeric)
+    drop, features, categorical, numeric = (
+        [table.called(name) for name in names] for names in (drop, features, categorical, numeric)
+    )
     given = {"label": label, "sequence": sequence, "order": order, "split": split, "group": group}
     none = {role for role, name in given.items() if name == NONE and name not in table.names} - {"label"}
-    named = {role: name for role, name in given.items() if name is not None and role not in none}
+    named = {role: table.called(name) for role, name in given.items() if name is not None and role not in none}
     table.require(*named.values(), *drop, *features, *categorical, *numeric)
     _check_one_role_each(table, named, drop=drop, features=features)
     _check_one_role_each(table, {}, categorical=categorical, numeric=numeric)
-    if order is not None and "order" in named:
-        _check_order(table, order)
+    if "order" in named:
+        _check_order(table, named["order"])
     categories, typed = set(categorical), {*categorical, *numeric}
     roles, guesses = _guessed(table, named, none, {*drop, *features, *typed}, counters=not features)
     out = {name for name, guess in guesses.items() if guess.role == "left out"}

@@ -139,7 +139,7 @@ def _batches(files: Files, rows: int, say: Callable[[str], None]) -> Iterator[tu
 def _as_in_the_first(name: str, frame: pl.DataFrame, first: str, schema: pl.Schema) -> pl.DataFrame:
     frame = alike(name, frame.lazy(), first, schema).collect()
     try:
-        same = pl.DataFrame([column.cast(dtype) for column, dtype in zip(frame, schema.values(), strict=True)])
+        same = pl.DataFrame({c: column.cast(schema[c]) for c, column in frame.to_dict().items()})
     except pl.exceptions.PolarsError:
         raise LaterRowsDifferError from None
     narrower = [c for c, dtype in schema.items() if not dtype.is_float() and frame.schema[c].is_float()]
@@ -217,7 +217,7 @@ class _Reader:
             values = needed = self._alike(self.fields.read(frame))
         else:
             values = frame
-            needed = self.fields.read(pl.DataFrame([frame.get_column(name) for name in columns.needed]))
+            needed = self.fields.read(pl.DataFrame({name: frame.get_column(name) for name in columns.needed}))
         table = Table(
             self.files.name, needed, tuple(self.read.items()) if len(self.files.paths) > 1 else (), self.start
         )

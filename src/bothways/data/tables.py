@@ -108,11 +108,21 @@ class Table:
                 if isinstance(column.dtype, (pl.Categorical, pl.Enum)):
                     column = column.cast(pl.String)
                 self._read[column.name] = column.fill_nan(None) if column.dtype.is_float() else column
-        return pl.DataFrame([self._read[name] for name in names])
+        return pl.DataFrame({name: self._read[name] for name in names})
 
     def frame(self) -> pl.DataFrame:
         """All columns, in memory."""
         return self.values if isinstance(self.values, pl.DataFrame) else self._collected(self.values)
+
+    def called(self, name: str) -> str:
+        """The column that a user means by `name`: the one called so, or the only one with spaces around that.
+
+        Example:
+            >>> Table("flows.csv", pl.DataFrame({" Label": ["calm", "attack"]})).called("Label")
+            ' Label'
+        """
+        spaced = [known for known in self.names if known.strip() == name]
+        return spaced[0] if len(spaced) == 1 and name not in self.schema else name
 
     def require(self, *names: str) -> None:
         """Refuse names that the table does not have.
