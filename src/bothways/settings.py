@@ -29,6 +29,19 @@ SCORES: Mapping[str, ScoreFacts] = {
 }
 """All scores by name; `bothways.metrics.score` computes them."""
 
+
+def title(name: str, of: object = "") -> str:
+    """What a score of `SCORES` is called in headings; `of` is its class or false-alarm rate.
+
+    Example:
+        >>> title("f1", "attack"), title("detection", 0.01), title("macro_f1")
+        ('F1 of attack', 'detection rate at 1 % false alarms', 'macro F1')
+    """
+    if isinstance(of, float):
+        of = f"{100 * of:g} %"
+    return SCORES[name].title.format(of=of)
+
+
 MONITORS = ("f1", "macro_f1", "entity_f1", "accuracy", "average_precision", "loss")
 """The scores that can decide which weights are best. "f1" is for two classes, "entity_f1" for tags; the average
 precision is that of the rarer of two classes, else the mean over all classes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from bothways import interrupts
-from bothways.cli import compare, display, engine, serving, streams, tables
+from bothways.cli import compare, display, engine, live, tables
 from bothways.cli.app import app
 from bothways.errors import BothwaysError, command_line
 
@@ -14,7 +14,7 @@ __all__ = ["app", "main"]
 for command in (engine.demo, tables.train, tables.evaluate):
     app.command()(command)
 app.command(cls=tables.PredictCommand)(tables.predict)
-for command in (streams.stream, tables.info, tables.export, tables.quantize, tables.page, serving.serve):
+for command in (live.stream, tables.info, tables.export, tables.quantize, tables.page, live.serve):
     app.command()(command)
 for command in (compare.compare, engine.bench):
     app.command()(command)

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from bothways.cli.display import results, table
 from bothways.errors import counted
+from bothways.settings import title
 
 if TYPE_CHECKING:
     from bothways.export import Exported
@@ -36,8 +37,7 @@ def show_training(training: Training) -> None:
 
 def show_evaluation(evaluation: Evaluation) -> None:
     """Print scores with intervals, the baselines, and the verdict."""
-    from bothways.metrics import title  # brings NumPy, which --help has no use for
-    from bothways.report import baseline_words, verdict
+    from bothways.report import baseline_words, verdict  # brings NumPy, which --help has no use for
 
     console, per, intervals = results(), evaluation.per, evaluation.intervals
     part = "all rows" if evaluation.split == "all" else f"{evaluation.split} part"
@@ -142,7 +142,6 @@ def _show_alarms(evaluation: Evaluation, alarms: Alarms) -> None:
 
 
 def _show_importance(importance: Importance) -> None:
-    from bothways.metrics import title
     from bothways.report import importance_words
 
     columns = list(importance.columns.items())
@@ -161,8 +160,6 @@ def _show_importance(importance: Importance) -> None:
 
 
 def _show_late(evaluation: Evaluation) -> None:
-    from bothways.metrics import title
-
     grid = table("later steps\nthat labels wait for", title(evaluation.decisive), "", "microseconds\nper step")
     for each in evaluation.late:
         value, low, high = each.score
@@ -244,8 +241,6 @@ def show_inspection(found: Inspection) -> None:
 
 def show_quantization(done: Quantization) -> None:
     """Print both models side by side, how many labels change, and the verdict."""
-    from bothways.metrics import title
-
     evaluation = done.after
     grid = table("", title(evaluation.decisive), "", "KB", "steps per\nsecond")
     for name, each, size, speed in zip(("float32", "int8"), done.scores, done.size, done.speed, strict=True):

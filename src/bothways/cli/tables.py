@@ -226,7 +226,6 @@ class PredictCommand(TyperCommand):
     """`predict`, whose `--threshold` may stand without a value."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the arguments."""
         words = [
             f"{word}=saved" if word == "--threshold" and not _is_value(following) else word
             for word, following in zip_longest(args, args[1:], fillvalue="")

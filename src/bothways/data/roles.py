@@ -9,9 +9,8 @@ from typing import Any
 import polars as pl
 
 from bothways.data.clocks import ROW_NUMBERS, clock_columns, guess_order
-from bothways.data.columns import Columns
+from bothways.data.columns import Columns, Guess
 from bothways.data.fields import DOUBT, not_numbers
-from bothways.data.guess import Guess
 from bothways.data.guesses import (
     guess_categories,
     guess_joining,
@@ -23,25 +22,13 @@ from bothways.data.guesses import (
 from bothways.data.tables import MADE, SPLIT, TEXT, Table
 from bothways.errors import DataError, InputError, counted, option
 from bothways.network import PERS
+from bothways.settings import Roles
 
 NONE = "none"  # given for a role, it says that no column has it
 FEW_SEQUENCES = 10  # among fewer sequences, labels that never change within one may be chance
 
 
-def choose_columns(
-    table: Table,
-    *,
-    label: str | None = None,
-    sequence: str | None = None,
-    order: str | None = None,
-    split: str | None = None,
-    group: str | None = None,
-    drop: Iterable[str] = (),
-    features: Iterable[str] = (),
-    categorical: Iterable[str] = (),
-    numeric: Iterable[str] = (),
-    per: str | None = None,
-) -> Columns:
+def choose_columns(table: Table, **given: Any) -> Columns:
     """Give every column its role: the named ones theirs, then those that can be guessed; the others are features.
 
     Numbers and true/false are read as numbers; text is read as categories, and so are whole numbers where they are
@@ -49,16 +36,7 @@ def choose_columns(
 
     Args:
         table: the table.
-        label: the column to learn.
-        sequence: the column that tells sequences apart, or "none".
-        order: the column that sorts the steps, or "none".
-        split: the column that says train, valid or test, or "none".
-        group: the column that tells apart what may not be divided among parts; there is no guess at it.
-        drop: columns to leave out.
-        features: if any are named, these and no others are features.
-        categorical: columns of numbers that are categories.
-        numeric: columns of numbers that are features, whatever they are called and look like.
-        per: "step" or "sequence"; if None, it is "sequence" where labels never change within one.
+        given: attributes of `bothways.settings.Roles`; "none" for one says that no column has this role.
 
     Returns:
         The columns; `Columns.guesses` says of every column what it is for, and why.
@@ -72,14 +50,15 @@ def choose_columns(
         >>> choose_columns(Table("flows.csv", frame), label="attack", sequence="flow", order="at").features
         ('bytes',)
     """
+    asked = Roles(**given)
+    per = asked.per
     if per not in (None, *PERS):
         raise InputError(f"per is {per!r}; it must be one of: {', '.join(PERS)}.")
-    drop, features, categorical, numeric = (
-        [table.called(name) for name in names] for names in (drop, features, categorical, numeric)
-    )
-    given = {"label": label, "sequence": sequence, "order": order, "split": split, "group": group}
-    none = {role for role, name in given.items() if name == NONE and name not in table.names} - {"label"}
-    named = {role: table.called(name) for role, name in given.items() if name is not None and role not in none}
+    lists = asked.drop, asked.features, asked.categorical, asked.numeric
+    drop, features, categorical, numeric = ([table.called(name) for name in names] for names in lists)
+    names = {role: getattr(asked, role) for role in ("label", "sequence", "order", "split", "group")}
+    none = {role for role, name in names.items() if name == NONE and name not in table.names} - {"label"}
+    named = {role: table.called(name) for role, name in names.items() if name is not None and role not in none}
     table.require(*named.values(), *drop, *features, *categorical, *numeric)
     _check_one_role_each(table, named, drop=drop, features=features)
     _check_one_role_each(table, {}, categorical=categorical, numeric=numeric)

@@ -7,7 +7,8 @@ from bothways.metrics.entities import EntityScores
 from bothways.metrics.evaluation import BaselineScores, Evaluation, LateScores, evaluate
 from bothways.metrics.importance import Fall, Importance, permutation_importance, sample
 from bothways.metrics.probabilities import Calibration, Curve, calibration, curve, ranking
-from bothways.metrics.scores import Score, check_tags, monitored, score, title
+from bothways.metrics.scores import Score, check_tags, monitored, score
+from bothways.settings import title
 
 __all__ = [
     "Alarms",

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from bothways.errors import InputError
-from bothways.metrics.counts import SMALLEST, Counts, Floats, OfClasses, f1, rarest, share
+from bothways.metrics.counts import SMALLEST, Counts, OfClasses, f1, rarest, share
 from bothways.metrics.entities import micro
-from bothways.sequences import Array, Sequences
-from bothways.settings import MONITORS, SCORES
+from bothways.sequences import Array, Doubles, Sequences
+from bothways.settings import MONITORS, SCORES, title
 
 
 @dataclass(frozen=True)
@@ -33,23 +33,11 @@ class Score:
     better: int
     worst: float
     columns: Callable[[Counts], Array]
-    of_sums: Callable[[Floats], Floats]
+    of_sums: Callable[[Doubles], Doubles]
 
     def of(self, counts: Counts) -> float:
         """The score of all sequences together."""
         return float(self.of_sums(self.columns(counts).sum(axis=0, dtype=np.float64)))
-
-
-def title(name: str, of: Any = "") -> str:
-    """What a score of `bothways.settings.SCORES` is called in headings; `of` is its class or false-alarm rate.
-
-    Example:
-        >>> title("f1", "attack"), title("detection", 0.01), title("macro_f1")
-        ('F1 of attack', 'detection rate at 1 % false alarms', 'macro F1')
-    """
-    if isinstance(of, float):
-        of = f"{100 * of:g} %"
-    return SCORES[name].title.format(of=of)
 
 
 def monitored(monitor: str, counts: Sequence[int] | Array, tags: bool = False) -> tuple[str, int]:
@@ -146,14 +134,14 @@ def _entities(counts: Counts) -> OfClasses:
     return counts.entities
 
 
-def _entity_f1(sums: Floats) -> Floats:
+def _entity_f1(sums: Doubles) -> Doubles:
     return np.asarray(micro(*np.split(sums, 3, axis=-1))[2])
 
 
-def _share(sums: Floats) -> Floats:
+def _share(sums: Doubles) -> Doubles:
     return share(sums[..., 0], sums[..., 1])
 
 
-def _macro_f1(sums: Floats) -> Floats:
+def _macro_f1(sums: Doubles) -> Doubles:
     """The mean F1 from sums `(..., 3 * classes)`: true positives, predictions, support."""
     return np.asarray(f1(*np.split(sums, 3, axis=-1)).mean(axis=-1))
