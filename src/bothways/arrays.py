@@ -8,11 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bothways.errors import InputError
-
-Array = npt.NDArray[Any]
+from bothways.sequences import Array
 
 ROWS_A_BLOCK = 64, 8, 1  # so many rows are multiplied at once
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 Numbers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 
 NO_LABEL = -1  # the code of a step, or of a sequence, without a label
 
@@ -49,7 +52,7 @@ class Sequences:
     values: Array
     lengths: Numbers
     labels: Numbers | None = None
-    weights: npt.NDArray[np.float32] | None = None
+    weights: Floats | None = None
     per: str = "step"
     ids: tuple[Any, ...] | None = None
     rows: Numbers | None = None
@@ -76,7 +79,7 @@ class Sequences:
         cls,
         arrays: Sequence[Array] | Array,
         labels: Numbers | None = None,
-        weights: npt.NDArray[np.float32] | None = None,
+        weights: Floats | None = None,
         per: str = "step",
     ) -> Sequences:
         """Sequences from one array `(time, features)` each, all of one width; all else is as in the class."""
@@ -176,7 +179,7 @@ class Sequences:
         """Results of all labels, for each sequence."""
         return results if self.per == "sequence" else self._pieces(results)
 
-    def keep(self, chosen: npt.NDArray[np.bool_]) -> Sequences:
+    def keep(self, chosen: Bools) -> Sequences:
         """The sequences for which `chosen (sequences,)` is true."""
         numbers = np.flatnonzero(chosen)
         return self._taken(np.flatnonzero(np.repeat(chosen, self.lengths)), self.lengths[numbers], numbers)

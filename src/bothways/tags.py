@@ -21,12 +21,9 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from bothways.errors import InputError
-from bothways.sequences import Numbers
-
-Flags = npt.NDArray[np.bool_]
+from bothways.sequences import Bools, Numbers
 
 _TAG = re.compile(r"O|([BIESLU])(?:[-_](.+))?", re.DOTALL)
 _LETTERS = str.maketrans("LU", "ES")
@@ -70,7 +67,7 @@ class Scheme:
         """The same for the first classes only, without those that training does not have."""
         return replace(self, letters=self.letters[:classes], type_of=self.type_of[:classes])
 
-    def allowed(self) -> Flags:
+    def allowed(self) -> Bools:
         """Which class may follow which, `(classes + 1, classes + 1)`.
 
         The last row is for the start of a sequence, the last column for its end.
@@ -123,12 +120,12 @@ class Scheme:
         return np.flatnonzero(~allowed[before, codes] | at_end)
 
     @property
-    def _link(self) -> Flags:
+    def _link(self) -> Bools:
         """Whether a class goes on with the chunk of the one before, if its letter says so."""
         types = np.array([*self.type_of, -1])
         return np.asarray(self._are("BI")[:, None] & (types[:, None] == types[None]))
 
-    def _are(self, letters: str) -> Flags:
+    def _are(self, letters: str) -> Bools:
         """`(classes + 1,)` which classes have one of these letters; the last place is the edge of a sequence."""
         return np.array([letter in letters for letter in self.letters] + [False])
 

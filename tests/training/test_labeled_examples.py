@@ -13,7 +13,7 @@ from bothways.network import Network
 from bothways.runtime import Member, Model
 from bothways.sequences import Sequences
 from bothways.training import EpochReport, Settings, Trained, examples, train
-from bothways.training.numbers import number_weights
+from bothways.training.initializers import number_weights
 
 Array = npt.NDArray[Any]
 

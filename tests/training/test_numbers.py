@@ -13,7 +13,7 @@ from bothways.sequences import Sequences
 from bothways.settings import Settings
 from bothways.training import train
 from bothways.training.examples import prepare
-from bothways.training.numbers import number_weights, quantile_edges
+from bothways.training.initializers import number_weights, quantile_edges
 
 CO2 = [[400.0, 1], [410.0, 2], [430.0, 1], [430.0, 2], [900.0, 1], [880.0, 2], [850.0, 3]]
 LENGTHS = np.array([4, 3])

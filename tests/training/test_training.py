@@ -27,9 +27,8 @@ from bothways.training import EpochReport, Settings, Trained, train
 from bothways.training.batches import Bucket, bucketed, epoch_plan
 from bothways.training.compiled_models import best_epochs
 from bothways.training.epochs import BatchEpochs, learning_rates
-from bothways.training.initializers import initial_weights
+from bothways.training.initializers import initial_weights, number_weights
 from bothways.training.keras_model import batch, compile_model, get_weights, keras_model, labeled_arrays, set_weights
-from bothways.training.numbers import number_weights
 from bothways.training.validation import Validation
 from tolerances import KERAS, error
 

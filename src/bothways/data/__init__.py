@@ -1,9 +1,8 @@
 """Tables of sequences: one row a step, read from files, split into parts, written back with labels."""
 
-from bothways.data.columns import Columns, Draw
+from bothways.data.columns import Columns, Draw, Guess, guess_rows, guess_table
 from bothways.data.encoding import Encoding, Tally
 from bothways.data.fitting import fit_arrays
-from bothways.data.guess import Guess, guess_rows, guess_table
 from bothways.data.labeled import LabeledWriter
 from bothways.data.leaks import Leak, find_leaks, refuse_leaks
 from bothways.data.prepare import SplitTable, read_and_split

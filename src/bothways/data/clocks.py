@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from bothways.data.guess import Guess
+from bothways.data.columns import Guess
 from bothways.data.tables import Table
 from bothways.errors import counted, option
+from bothways.sequences import Array, Bools, Numbers
 
 
 def words(name: str) -> list[str]:
@@ -53,7 +52,7 @@ NO_ORDER, STARTS_OVER = 7, 8  # why a clock does not
 ROW_NAMES = ("id", "no", "nr", "num", "number", "row", "index", "idx", "line", "record", "order")
 """Last words in the name of a column that numbers rows."""
 
-Steps = tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]
+Steps = tuple[Numbers, Bools]
 """Rows, sequence after sequence as they stand, and whether the next one is of the same sequence."""
 
 
@@ -209,7 +208,7 @@ def one_run_each(column: pl.Series) -> bool:
     return int(column[1:].ne_missing(column[:-1]).sum()) + 1 == column.n_unique()
 
 
-def moves(values: npt.NDArray[Any], same: npt.NDArray[np.bool_]) -> tuple[int, int]:
+def moves(values: Array, same: Bools) -> tuple[int, int]:
     """How often values rise and fall from one step to the next of the same sequence."""
     return int((values[1:] > values[:-1])[same].sum()), int((values[1:] < values[:-1])[same].sum())
 
@@ -218,7 +217,7 @@ def _counts(dtype: pl.DataType) -> bool:
     return dtype.is_integer() or dtype.is_float()
 
 
-def numbers_of(column: pl.Series) -> npt.NDArray[Any]:
+def numbers_of(column: pl.Series) -> Array:
     """A column as numbers that can be compared and subtracted."""
     numbers = column.to_physical()
     return (numbers.cast(pl.Int64, strict=False) if numbers.dtype.is_integer() else numbers).to_numpy()

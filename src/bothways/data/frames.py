@@ -17,11 +17,6 @@ from bothways.errors import DataError
 from bothways.sequences import Numbers, Sequences
 
 
-def is_frame(value: Any) -> bool:
-    """Whether something is a data frame: it has columns with a type each."""
-    return isinstance(value, (pl.DataFrame, pl.LazyFrame)) or (hasattr(value, "columns") and hasattr(value, "dtypes"))
-
-
 def frame_table(name: str, frame: Any) -> Table:
     """A data frame as a table, which messages call `name`; what is missing in pandas's ways is missing in it."""
     if isinstance(frame, pl.LazyFrame):

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from bothways.data.clocks import HEAD, clock_rank, moves, numbers_of, one_run_each, steps_of, words
-from bothways.data.guess import Guess
+from bothways.data.columns import Guess
 from bothways.data.sources import SPELLINGS
 from bothways.data.tables import TEXT, Table
 from bothways.data.words import SENTENCE

@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 from polars.io.plugins import register_io_source
 
@@ -26,7 +25,7 @@ from bothways.data.tables import explained, opened
 from bothways.data.words import Pieces, word_column
 from bothways.errors import DataError
 from bothways.files import check_output, written_whole
-from bothways.sequences import Numbers, Sequences
+from bothways.sequences import Floats, Numbers, Sequences
 
 PREDICTED = "predicted"
 PROBABILITY = "probability"
@@ -107,7 +106,7 @@ class LabeledWriter:
         self,
         source: Source,
         columns: Columns,
-        predict: Callable[[Sequences], tuple[Numbers, npt.NDArray[np.float32]]],
+        predict: Callable[[Sequences], tuple[Numbers, Floats]],
         on_rows: Callable[[int], None] | None = None,
         **how: Any,
     ) -> None:
@@ -126,7 +125,7 @@ class LabeledWriter:
             if on_rows is not None:
                 on_rows(self.rows)
 
-    def write(self, chunk: Chunk, codes: Numbers, probabilities: npt.NDArray[np.float32]) -> None:
+    def write(self, chunk: Chunk, codes: Numbers, probabilities: Floats) -> None:
         """Write the rows of a chunk, as `label` does."""
         if chunk.anew:
             self._sink.__exit__(_VoidError, _VoidError(), None)

@@ -18,8 +18,7 @@ from bothways.errors import InputError, MissingDependencyError, ModelFileError, 
 from bothways.export import patterns, simple, spelling
 from bothways.export.graph import Graph
 from bothways.export.inputs import BATCH_TIME, LABEL, PROBABILITIES, inputs
-from bothways.export.labels import codes
-from bothways.export.networks import probabilities, tempered
+from bothways.export.networks import decided, probabilities, tempered
 from bothways.files import check_output, written_whole
 from bothways.patterns import Patterns
 from bothways.runtime import Member, Model
@@ -137,7 +136,7 @@ def graph_of(model: Model, opset: int = OLDEST_OPSET, coded: bool = False) -> Gr
             p = simple.probabilities(graph, member.baseline, data, model.network.per)
         of_members.append(p * (member.share / total))
     p = tempered(graph, functools.reduce(operator.add, of_members), model.temperature)
-    labels = codes(graph, model, p, data)
+    labels = decided(graph, model, p, data)
     if not coded:
         labels = graph("Gather", np.array(model.classes), labels, axis=0)
     shape = BATCH_TIME if model.network.per == "step" else BATCH_TIME[:1]

@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from bothways.sequences import Array
 from bothways.spec import cell_spec
-
-Array = npt.NDArray[Any]
 
 
 class Operator(NamedTuple):

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+
+from bothways.sequences import Array
 
 Operand = Any  # a `Value`, or a constant: an array, a float (float32), or an int or a list of them (int64)
 
@@ -102,7 +103,7 @@ class Graph:
         self.nodes: list[Node] = []
         self.inputs: list[Port] = []
         self.outputs: list[Port] = []
-        self.constants: dict[str, npt.NDArray[Any]] = {}
+        self.constants: dict[str, Array] = {}
         self._numbers = itertools.count()
 
     def __call__(self, operator: str, *operands: Operand, domain: str = "", **attributes: Any) -> Value:

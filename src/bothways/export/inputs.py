@@ -8,11 +8,11 @@ import numpy as np
 
 from bothways.errors import InputError
 from bothways.export import spelling
+from bothways.export.graph import Graph, Value
 from bothways.runtime import Model
 
 if TYPE_CHECKING:
     from bothways.data.encoding import Category, Encoding
-    from bothways.export.graph import Graph, Value
 
 LENGTHS, LABEL, PROBABILITIES, FEATURES = "lengths", "label", "probabilities", "features"
 """The names of inputs and outputs that are no columns."""

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 
 from bothways.errors import InputError
+from bothways.export.graph import Graph, Value
 from bothways.export.networks import layer, merged
 from bothways.layers.eligibility import NATIVE, cell_of, engine_of, is_stack
 from bothways.spec import cell_spec
-
-if TYPE_CHECKING:
-    from bothways.export.graph import Graph, Value
 
 ACTIVATIONS: Mapping[str, str | None] = {
     "linear": None,
@@ -208,7 +206,7 @@ def _array(weight: Any) -> Any:
     return keras.ops.convert_to_numpy(weight).astype(np.float32)
 
 
-_Function = Callable[["Graph", Any, "Value", "Value | None"], "Value"]
+_Function = Callable[[Graph, Any, Value, Value | None], Value]
 _LAYERS: Mapping[type, _Function] = {
     keras.layers.Dense: _dense,
     keras.layers.TimeDistributed: _inner,

@@ -5,18 +5,15 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bothways.export.graph import Graph, Value
+from bothways.export.inputs import Inputs
 from bothways.patterns import NGramPatterns, NGrams, Patterns, RandomConvolutions
 from bothways.patterns.convolutions import KERNELS, LARGEST, TAPS, WEIGHTS
 from bothways.patterns.ngrams import LONGEST
 from bothways.sequences import Array, Numbers
-
-if TYPE_CHECKING:
-    from bothways.export.graph import Graph, Value
-    from bothways.export.inputs import Inputs
 
 TERMS = np.argsort(WEIGHTS == 0, axis=1, kind="stable")[:, : np.count_nonzero(WEIGHTS[0])].T
 """`(4, kernels)` what each kernel adds up of a column: the places of its weights that are not 0, in their order."""

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bothways.baselines import OneStep, Trees
 from bothways.baselines.tree_inputs import AROUND, windows
 from bothways.baselines.trees import MISSING
+from bothways.export.graph import Graph, Operand, Value
+from bothways.export.inputs import Inputs
 from bothways.patterns.classifiers import NEVER
-
-if TYPE_CHECKING:
-    from bothways.export.graph import Graph, Operand, Value
-    from bothways.export.inputs import Inputs
 
 
 def probabilities(graph: Graph, model: OneStep | Trees, data: Inputs, per: str) -> Value:

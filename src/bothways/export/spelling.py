@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bothways.export.graph import Graph, Value
+
 if TYPE_CHECKING:
     from bothways.data.encoding import Category
-    from bothways.export.graph import Graph, Value
 
 OPSET = 20  # the first version of the operators that matches patterns
 LONGEST = 20_000  # characters of a pattern; the memory that a runtime gives one is bounded

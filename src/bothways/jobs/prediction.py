@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bothways.data import Columns, LabeledWriter
 from bothways.data.sources import LABELED, WILDCARDS, Source, ending, find_files
@@ -17,7 +16,7 @@ from bothways.files import check_output
 from bothways.jobs.models import load_with_columns
 from bothways.metrics import rarest
 from bothways.runtime import Model
-from bothways.sequences import Numbers
+from bothways.sequences import Floats, Numbers
 from bothways.settings import Reading
 
 SAVED = "saved"  # asks for the threshold that `bothways evaluate --save-threshold` keeps in the model
@@ -165,9 +164,7 @@ def threshold_of(model: Model, asked: float | str | None) -> tuple[int, float] |
     return rarest([model.class_counts.get(label, 0) for label in model.classes]), value
 
 
-def decided(
-    model: Model, p: npt.NDArray[np.float32], lengths: Numbers, positive: tuple[int, float] | None
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+def decided(model: Model, p: Floats, lengths: Numbers, positive: tuple[int, float] | None) -> tuple[Numbers, Floats]:
     """The codes that probabilities `(labels, classes)` give, and these."""
     if positive is None:
         return model.decide(p, lengths), p

@@ -24,7 +24,8 @@ from bothways.labeler.labels import read_labels, read_weights
 from bothways.network import Network
 from bothways.options import Option, options, seconds_of
 from bothways.runtime import Model
-from bothways.runtime.inputs import Array, frame_rows, is_frame
+from bothways.runtime.inputs import frame_rows, is_frame
+from bothways.sequences import Array
 from bothways.settings import Search
 from bothways.study.factors import DataShape
 from bothways.study.tuning import tune

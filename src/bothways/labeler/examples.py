@@ -25,7 +25,6 @@ from bothways.data.roles import NONE
 from bothways.errors import InputError, option
 from bothways.labeler.labels import Labels, class_weights, coded, read_labels, read_weights, tag_scheme
 from bothways.runtime.inputs import (
-    Array,
     Form,
     category_places,
     check_categories,
@@ -34,7 +33,7 @@ from bothways.runtime.inputs import (
     read_arrays,
     read_input,
 )
-from bothways.sequences import Sequences
+from bothways.sequences import Array, Sequences
 from bothways.training import Settings
 
 if TYPE_CHECKING:

@@ -8,13 +8,12 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.exceptions import DataConversionWarning
 
 from bothways.data.frames import is_missing
 from bothways.errors import InputError, counted
-from bothways.runtime.inputs import Array, Form, Per, axes
-from bothways.sequences import NO_LABEL, Sequences
+from bothways.runtime.inputs import Form, Per, axes
+from bothways.sequences import NO_LABEL, Array, Bools, Floats, Numbers, Sequences
 from bothways.tags import Scheme, scheme_of
 
 KINDS = {"b": bool, "i": np.int64, "u": np.int64, "U": str}  # what labels of a NumPy kind become
@@ -31,7 +30,7 @@ class Labels(NamedTuple):
 
     per: Per
     values: Array
-    present: npt.NDArray[np.bool_]
+    present: Bools
 
 
 def read_labels(name: str, y: Any, sequences: Sequences, form: Form, per: str = "auto", missing: Any = None) -> Labels:
@@ -67,7 +66,7 @@ def read_labels(name: str, y: Any, sequences: Sequences, form: Form, per: str = 
     return Labels(found, values, present)
 
 
-def read_weights(name: str, weights: Any, sequences: Sequences, form: Form, per: str) -> npt.NDArray[np.float32]:
+def read_weights(name: str, weights: Any, sequences: Sequences, form: Form, per: str) -> Floats:
     """One weight per label, 0 or more; a weight per sequence is that of each of its steps. For a frame, one per row."""
     found, parts = _flat(name, "weight", weights, sequences, form)
     try:
@@ -87,7 +86,7 @@ def read_weights(name: str, weights: Any, sequences: Sequences, form: Form, per:
     return flat.astype(np.float32)
 
 
-def coded(labels: Labels, classes: Array) -> npt.NDArray[np.int64]:
+def coded(labels: Labels, classes: Array) -> Numbers:
     """Labels as codes, -1 where there is none; labels that are not among the classes have codes after theirs.
 
     Example:
@@ -116,7 +115,7 @@ def tag_scheme(labels: Labels, sequences: Sequences, classes: Array) -> Scheme |
     )
 
 
-def class_weights(class_weight: Any, classes: Array) -> npt.NDArray[np.float32] | None:
+def class_weights(class_weight: Any, classes: Array) -> Floats | None:
     """The weight of each class, by a mapping from labels, 1 for those that are not in it; None if there is none."""
     if class_weight is None or (isinstance(class_weight, str) and class_weight == "balanced"):
         return None
@@ -132,7 +131,7 @@ def class_weights(class_weight: Any, classes: Array) -> npt.NDArray[np.float32] 
     return np.array([class_weight.get(label, 1) for label in known], np.float32)
 
 
-def _known(found: Array, classes: Array) -> npt.NDArray[np.bool_]:
+def _known(found: Array, classes: Array) -> Bools:
     """Which labels are among the classes; True equals 1, so kinds are compared before labels."""
     return np.isin(found, classes) if found.dtype.kind == classes.dtype.kind else np.zeros(len(found), bool)
 
@@ -213,7 +212,7 @@ def _objects(values: Any) -> Array:
         return array
 
 
-def _checked(name: str, array: Array, missing: Any) -> tuple[Array, npt.NDArray[np.bool_]]:
+def _checked(name: str, array: Array, missing: Any) -> tuple[Array, Bools]:
     """Labels `(n,)` as int64, str or bool, and which of them there are; floats that are whole become int64."""
     nothing = array.dtype.kind == "f" and np.isnan(array)
     if array.dtype == object:

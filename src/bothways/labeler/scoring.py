@@ -7,9 +7,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import get_scorer
+
+from bothways.sequences import Array, Bools
 
 
 def scorer(scoring: str | Callable[..., float]) -> Callable[..., float]:
@@ -44,21 +45,21 @@ def _scored(scoring: Callable[..., float], estimator: Any, X: Any, y: Any, sampl
 class _Flat(ClassifierMixin, BaseEstimator):
     """A fitted labeler whose predictions come as one array."""
 
-    def __init__(self, labeler: Any, there: npt.NDArray[np.bool_]) -> None:
+    def __init__(self, labeler: Any, there: Bools) -> None:
         self.labeler = labeler
         self.there = there
         self.classes_ = labeler.classes_
 
-    def predict(self, X: Any) -> npt.NDArray[Any]:
+    def predict(self, X: Any) -> Array:
         """The labels of all that counts."""
         return _flat(self.labeler.predict(X))[self.there]
 
-    def predict_proba(self, X: Any) -> npt.NDArray[Any]:
+    def predict_proba(self, X: Any) -> Array:
         """The probabilities of all that counts."""
         return _flat(self.labeler.predict_proba(X), axes=1)[self.there]
 
 
-def _flat(values: Any, axes: int = 0) -> npt.NDArray[Any]:
+def _flat(values: Any, axes: int = 0) -> Array:
     """Values of all labels, each with so many axes of its own, as one array."""
     ragged = not hasattr(values, "dtype") or (values.dtype == object and len(values) and np.ndim(values[0]) > axes)
     if ragged and len(values) and np.ndim(values[0]) > axes:

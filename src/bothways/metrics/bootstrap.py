@@ -13,8 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bothways.metrics.counts import Floats
-from bothways.sequences import Array
+from bothways.sequences import Array, Doubles, Floats
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95
@@ -29,7 +28,7 @@ class Interval(NamedTuple):
     high: float
 
     @classmethod
-    def of(cls, scores: Floats) -> Interval:
+    def of(cls, scores: Doubles) -> Interval:
         """From its value, which is the first one, and those of samples; see `Resamples.with_whole`."""
         return cls(float(scores[0]), *interval(scores[1:]))
 
@@ -59,25 +58,27 @@ class Resamples:
             len(sequences), size=(times, len(sequences))
         )
         self._sizes, self._seed = list(sequences[:1] if shared else sequences), seed
-        self._kept: dict[int, list[npt.NDArray[np.float32]]] = {}
+        self._kept: dict[int, list[Floats]] = {}
 
-    def sums(self, *counts: Array, of: int = 0) -> list[Floats]:
+    def sums(self, *counts: Array, of: int = 0) -> list[Doubles]:
         """Sums over the sequences of each sample, `(times, k)` for each of the counts `(sequences, k)`.
 
         `of` is the number of the seed that they are of, where seeds have sequences of their own.
         """
-        found: list[list[Floats]] = [[] for _ in counts]
+        found: list[list[Doubles]] = [[] for _ in counts]
         for weights in self._weights(of):
             for of_counts, array in zip(found, counts, strict=True):
                 of_counts.append((weights @ np.asarray(array, np.float32)).astype(np.float64))
         return [np.concatenate(of_counts) for of_counts in found]
 
-    def with_whole(self, *counts: Array) -> list[Floats]:
+    def with_whole(self, *counts: Array) -> list[Doubles]:
         """`sums`, after a row of the sums over all sequences."""
         pairs = zip(counts, self.sums(*counts), strict=True)
         return [np.vstack([array.sum(axis=0), drawn]) for array, drawn in pairs]
 
-    def scores(self, counts: Sequence[npt.ArrayLike | None], score: Callable[[Floats], Floats], worst: float) -> Floats:
+    def scores(
+        self, counts: Sequence[npt.ArrayLike | None], score: Callable[[Doubles], Doubles], worst: float
+    ) -> Doubles:
         """The score of each seed that was drawn, on the sequences that were drawn.
 
         Args:
@@ -99,7 +100,7 @@ class Resamples:
                 columns[:, i] = score(self.sums(array, of=i)[0])
         return np.take_along_axis(columns, self.seeds, axis=1)
 
-    def _weights(self, of: int) -> Iterator[npt.NDArray[np.float32]]:
+    def _weights(self, of: int) -> Iterator[Floats]:
         """How often each sequence is drawn, `(some samples, sequences)` at a time."""
         if of in self._kept:
             yield from self._kept[of]
@@ -119,7 +120,7 @@ class Resamples:
             self._kept[of] = kept
 
 
-def interval(draws: Floats) -> tuple[float, float]:
+def interval(draws: Doubles) -> tuple[float, float]:
     """The percentile interval of the scores of samples (Efron 1979); samples without a score (NaN) are left out.
 
     Example:

@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bothways.errors import InputError
-from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
+from bothways.sequences import NO_LABEL, Array, Bools, Doubles, Numbers, Sequences
 from bothways.tags import Chunks
 
-Floats = npt.NDArray[np.float64]
 OfClasses = tuple[Array, Array, Array]
 
 SMALLEST = float(np.finfo(np.float32).tiny)  # smaller probabilities count as this, so that losses are finite
@@ -157,13 +155,13 @@ def labeled(sequences: Sequences, given: Any, classes: int) -> tuple[Numbers, Ar
     return labels, given, numbers[chosen], None if weights is None else weights[chosen].astype(np.float64)
 
 
-def counted_labels(sequences: Sequences) -> npt.NDArray[np.bool_]:
+def counted_labels(sequences: Sequences) -> Bools:
     """Which labels count: those that are known and have a weight above 0."""
     known = sequences.known_labels != NO_LABEL
     return np.asarray(known if sequences.weights is None else known & (sequences.weights > 0))
 
 
-def count_entities(sequences: Sequences, predicted: Numbers, marked: npt.NDArray[np.bool_] | None = None) -> OfClasses:
+def count_entities(sequences: Sequences, predicted: Numbers, marked: Bools | None = None) -> OfClasses:
     """Count entities: those that are right, the predicted and the expected ones, each `(sequences, types)`.
 
     An entity weighs as much as the label of its first step.
@@ -228,7 +226,7 @@ def class_to_detect(classes: Sequence[Any], counts: Sequence[int] | Numbers, nam
     return names.index(str(name))
 
 
-def share(part: Any, whole: Any) -> Floats:
+def share(part: Any, whole: Any) -> Doubles:
     """Which share the parts are; a share of nothing is 0.
 
     Example:
@@ -240,6 +238,6 @@ def share(part: Any, whole: Any) -> Floats:
     return np.asarray(np.divide(part, whole, out=shares, where=whole > 0))
 
 
-def f1(true_positives: Any, predicted: Any, support: Any) -> Floats:
+def f1(true_positives: Any, predicted: Any, support: Any) -> Doubles:
     """F1, the harmonic mean of precision and recall, from counts of any shape; 0 where there are none."""
     return share(2 * np.asarray(true_positives), np.asarray(predicted) + support)

@@ -10,13 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from bothways.metrics.bootstrap import Interval
-from bothways.metrics.counts import Counts, Floats, OfClasses, count_entities, counted_labels, f1, share
-from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
+from bothways.metrics.counts import Counts, OfClasses, count_entities, counted_labels, f1, share
+from bothways.sequences import NO_LABEL, Array, Bools, Doubles, Numbers, Sequences
 
-Summed = Callable[..., list[Floats]]  # as `Resamples.with_whole`
+Summed = Callable[..., list[Doubles]]  # as `Resamples.with_whole`
 
 
 class EntityScores(NamedTuple):
@@ -96,7 +95,7 @@ def score_entities(
 
 
 def score_words(
-    sequences: Sequences, decided: Numbers, unseen: npt.NDArray[np.bool_], summed: Summed | None
+    sequences: Sequences, decided: Numbers, unseen: Bools, summed: Summed | None
 ) -> tuple[dict[str, WordScores], dict[str, Interval]]:
     """Score the steps of words that training saw, and of those that it did not; nothing where one of both is missing.
 

@@ -7,17 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from bothways.errors import InputError
 from bothways.metrics.alarms import Alarms
 from bothways.metrics.bootstrap import CONFIDENCE, RESAMPLES, Interval, Resamples
-from bothways.metrics.counts import Counts, Floats, count, f1, labeled, share
+from bothways.metrics.counts import Counts, count, f1, labeled, share
 from bothways.metrics.entities import EntityScores, Summed, WordScores, score_entities, score_words
 from bothways.metrics.importance import Importance
 from bothways.metrics.probabilities import Calibration, calibration, ranking
 from bothways.metrics.scores import score
-from bothways.sequences import Array, Numbers, Sequences
+from bothways.sequences import Array, Bools, Doubles, Numbers, Sequences
 
 RATES = ("detection_rate", "false_alarm_rate")  # the rates at the threshold, as their intervals are called
 
@@ -234,7 +233,7 @@ def evaluate(
     threshold: float | None = None,
     asked: float | None = None,
     hours: float | None = None,
-    unseen_words: npt.NDArray[np.bool_] | None = None,
+    unseen_words: Bools | None = None,
 ) -> Evaluation:
     """Evaluate a model in every way that there is here.
 
@@ -287,7 +286,7 @@ def evaluate(
     resampled = np.flatnonzero(counts.support.any(axis=1))
     samples = Resamples([len(resampled)])
 
-    def drawn(*arrays: Array) -> list[Floats]:
+    def drawn(*arrays: Array) -> list[Doubles]:
         return samples.with_whole(*(array[resampled] for array in arrays))
 
     summed = drawn if len(resampled) > 1 else None
@@ -355,7 +354,7 @@ def _intervals(
     return found, ahead
 
 
-def _scores(true_positives: Array, predicted: Array, support: Array) -> tuple[Floats, Floats, Floats]:
+def _scores(true_positives: Array, predicted: Array, support: Array) -> tuple[Doubles, Doubles, Doubles]:
     """Accuracy, macro F1 and the F1 of each class, from counts `(..., classes)`."""
     of_classes = f1(true_positives, predicted, support)
     accuracy = share(true_positives.sum(axis=-1), support.sum(axis=-1))

@@ -16,13 +16,12 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from bothways.errors import InputError
 from bothways.metrics.bootstrap import Resamples, interval
 from bothways.metrics.counts import count, counted_labels
 from bothways.metrics.scores import Score, score
-from bothways.sequences import Array, Numbers, Sequences
+from bothways.sequences import Array, Floats, Numbers, Sequences
 
 STEPS = 20_000  # at most this many steps are labeled at once,
 CELLS = 2_000_000  # or fewer, so that they have at most this many values
@@ -272,7 +271,7 @@ def _sides(
     }
 
 
-def _steps(sequences: Sequences, generator: np.random.Generator) -> tuple[Numbers, npt.NDArray[np.float32]]:
+def _steps(sequences: Sequences, generator: np.random.Generator) -> tuple[Numbers, Floats]:
     """Some labeled steps, as many of each class as there are, at most its share; and how much each stands for."""
     known, labels = counted_labels(sequences), sequences.known_labels
     classes, sizes = np.unique(labels[known], return_counts=True)

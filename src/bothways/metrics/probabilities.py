@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from bothways.metrics.counts import Floats, share
-from bothways.sequences import Array, Numbers
+from bothways.metrics.counts import share
+from bothways.sequences import Array, Bools, Doubles, Numbers
 
 BINS = 15
 POINTS = 300
@@ -64,15 +63,13 @@ class Curve:
         precision: `(points,)` of the alarms, the share that is right; 1 where there are none.
     """
 
-    thresholds: Floats
-    detection_rate: Floats
-    false_alarm_rate: Floats
-    precision: Floats
+    thresholds: Doubles
+    detection_rate: Doubles
+    false_alarm_rate: Doubles
+    precision: Doubles
 
 
-def ranking(
-    positive: npt.NDArray[np.bool_], p: Array, weights: Array | None = None
-) -> tuple[float | None, float | None]:
+def ranking(positive: Bools, p: Array, weights: Array | None = None) -> tuple[float | None, float | None]:
     """How well the probability of a class ranks what is of it above what is not, as in scikit-learn.
 
     Args:
@@ -119,7 +116,7 @@ def calibration(expected: Numbers, probabilities: Array, bins: int = BINS) -> Ca
     )
 
 
-def curve(positive: npt.NDArray[np.bool_], p: Array, points: int = POINTS) -> Curve | None:
+def curve(positive: Bools, p: Array, points: int = POINTS) -> Curve | None:
     """What every threshold on the probabilities `p` of one class gives; None if all labels are `positive` or none is.
 
     At most `points` are kept, evenly along the curve.
@@ -139,9 +136,7 @@ def curve(positive: npt.NDArray[np.bool_], p: Array, points: int = POINTS) -> Cu
     return Curve(thresholds[kept], detected[kept], false[kept], precision[kept])
 
 
-def _thresholds(
-    positive: npt.NDArray[np.bool_], p: Array, weights: Array | None = None
-) -> tuple[Floats, Floats, Array]:
+def _thresholds(positive: Bools, p: Array, weights: Array | None = None) -> tuple[Doubles, Doubles, Array]:
     """Right alarms and all alarms at each probability that there is, taken for the threshold, from the highest down."""
     order = np.argsort(-p, kind="stable")
     sorted_p, hit = p[order], positive[order]

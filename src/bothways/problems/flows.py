@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from bothways.errors import InputError
-from bothways.problems.problem import BayesAccuracy, Floats, Inputs, Labels, Seed, generator, shape
+from bothways.problems.problem import BayesAccuracy, Inputs, Labels, Seed, generator, shape
 from bothways.problems.regimes import Chain, Regime
+from bothways.sequences import Doubles
 
 SERVICES = ("unknown", "dns", "web", "mail", "login", "files")  # their places are the last column of X
 
@@ -163,7 +164,7 @@ def flow_columns(X: Inputs, y: Labels) -> dict[str, list[Any]]:
     }
 
 
-def flow_posteriors(X: Inputs) -> dict[str, Floats]:
+def flow_posteriors(X: Inputs) -> dict[str, Doubles]:
     """The exact probability of each stage at each flow, by what has been seen: what the best detector knows.
 
     Returns:
@@ -205,7 +206,7 @@ def flow_posteriors(X: Inputs) -> dict[str, Floats]:
 def intrusion_flows_accuracy(n_timesteps: int, labels: str = "attack") -> BayesAccuracy:
     """The accuracy that is possible on `intrusion_flows`, from the exact posteriors of 2,000 sequences."""
     random = generator(0)
-    right: dict[str, list[Floats]] = {}
+    right: dict[str, list[Doubles]] = {}
     for _ in range(0, SEQUENCES, CHUNK):
         for direction, p in flow_posteriors(intrusion_flows(CHUNK, n_timesteps, labels, random)[0]).items():
             attack = p[..., IS_ATTACK].sum(axis=-1)
@@ -217,7 +218,7 @@ def intrusion_flows_accuracy(n_timesteps: int, labels: str = "attack") -> BayesA
     return BayesAccuracy(forward, backward, both, error)
 
 
-def _parameters() -> tuple[Floats, Floats, Floats, Floats, Floats]:
+def _parameters() -> tuple[Doubles, Doubles, Doubles, Doubles, Doubles]:
     """The looks as arrays, a row a stage: shares of services, gap, sent, received, failed."""
     shares, gap, sent, received, failed = zip(*(astuple(LOOKS[stage]) for stage in STAGES), strict=True)
     return np.array(shares), np.array(gap), np.array(sent), np.array(received), np.array(failed)

@@ -9,15 +9,13 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bothways.errors import InputError
 from bothways.options import whole
+from bothways.sequences import Doubles, Floats, Numbers
 
-Inputs = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-
+Inputs = Floats
+Labels = Numbers
 Seed = int | np.random.Generator | None  # None gives fresh sequences at each call; a generator goes on where it stands
 
 
@@ -39,9 +37,9 @@ class BayesAccuracy:
         BayesAccuracy(forward=0.7500, backward=1.0000, both=1.0000)
     """
 
-    forward_steps: Floats
-    backward_steps: Floats
-    both_steps: Floats
+    forward_steps: Doubles
+    backward_steps: Doubles
+    both_steps: Doubles
     error: float = 0.0
 
     def __repr__(self) -> str:

@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from bothways.problems.problem import Floats
+from bothways.sequences import Doubles, Numbers
 
 
 @dataclass(frozen=True)
@@ -36,9 +35,9 @@ class Chain:
         move: `(states, states)`, the probability of going from one (row) to another (column).
     """
 
-    regime: npt.NDArray[np.int64]
-    start: Floats
-    move: Floats
+    regime: Numbers
+    start: Doubles
+    move: Doubles
 
     @classmethod
     def of(cls, regimes: Mapping[str, Regime]) -> Chain:
@@ -60,7 +59,7 @@ class Chain:
         names = list(regimes)
         return cls(np.array([names.index(name) for name, _ in states]), np.maximum(start, 0.0), move)
 
-    def draw(self, n_sequences: int, n_timesteps: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
+    def draw(self, n_sequences: int, n_timesteps: int, random: np.random.Generator) -> Numbers:
         """Random sequences of regimes, `(n_sequences, n_timesteps)`."""
         following = np.cumsum(self.move, axis=1)
         states = np.empty((n_sequences, n_timesteps), np.int64)
@@ -70,10 +69,10 @@ class Chain:
         for t in range(1, n_timesteps):
             reached = chance[t][:, None] >= following[states[:, t - 1]]
             states[:, t] = np.minimum(reached.sum(axis=1), last)
-        regimes: npt.NDArray[np.int64] = self.regime[states]
+        regimes: Numbers = self.regime[states]
         return regimes
 
-    def posteriors(self, log_likelihood: Floats) -> dict[str, Floats]:
+    def posteriors(self, log_likelihood: Doubles) -> dict[str, Doubles]:
         """The probability of each regime at each step: `(sequences, steps, regimes)` for each direction."""
         seen = np.exp(log_likelihood - log_likelihood.max(axis=-1, keepdims=True))[..., self.regime]
         steps = seen.shape[1]
@@ -91,6 +90,6 @@ class Chain:
         }
 
 
-def _shares(x: Floats) -> Floats:
-    shares: Floats = x / x.sum(axis=-1, keepdims=True)
+def _shares(x: Doubles) -> Doubles:
+    shares: Doubles = x / x.sum(axis=-1, keepdims=True)
     return shares

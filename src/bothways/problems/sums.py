@@ -11,7 +11,8 @@ import numpy as np
 from scipy.interpolate import BSpline
 
 from bothways.options import whole
-from bothways.problems.problem import BayesAccuracy, Floats, Inputs, Labels, Seed, finite, uniform
+from bothways.problems.problem import BayesAccuracy, Inputs, Labels, Seed, finite, uniform
+from bothways.sequences import Doubles
 
 NODES = 40
 """Points of a Gauss-Legendre rule on a piece no longer than 1: exact for polynomials of degree 79, which what is
@@ -136,13 +137,13 @@ def _threshold(threshold: float | None, n_timesteps: int) -> float:
     return n_timesteps / 4 if threshold is None else finite("threshold", threshold)
 
 
-def density(n: int, u: Floats) -> Floats:
+def density(n: int, u: Doubles) -> Doubles:
     """`(n, points)`: the density of the sum of n numbers at j + u, for j = 0..n-1 and u between 0 and 1."""
-    rows: Floats = BSpline.design_matrix(u + (n - 1), np.arange(2.0 * n), n - 1).toarray()
+    rows: Doubles = BSpline.design_matrix(u + (n - 1), np.arange(2.0 * n), n - 1).toarray()
     return rows[:, ::-1].T
 
 
-def distribution(n: int, u: Floats) -> Floats:
+def distribution(n: int, u: Doubles) -> Doubles:
     """`(n + 1, points)`: the probability that the sum of n numbers is below j + u, for j = 0..n and u between 0 and 1.
 
     The density of n + 1 numbers at x is the probability that the sum of n is between x - 1 and x.
@@ -174,10 +175,10 @@ def right_guess(known: int, unknown: int, offset: float) -> float:
     return min(1.0, float((density(known, u) * np.maximum(below, 1 - below)).sum(axis=0) @ weights))
 
 
-def _below(n: int, points: Floats, rows: int) -> Floats:
+def _below(n: int, points: Doubles, rows: int) -> Doubles:
     """`(rows, points)`: the probability that the sum of n numbers is below point + j, for j = 0..rows-1."""
     whole = np.floor(points).astype(np.int64)
     table = np.pad(distribution(n, points - whole), ((1, 0), (0, 0)))
     places = np.clip(whole + 1 + np.arange(rows)[:, None], 0, n + 1)
-    values: Floats = np.take_along_axis(table, places, axis=0)
+    values: Doubles = np.take_along_axis(table, places, axis=0)
     return values

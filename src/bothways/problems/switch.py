@@ -8,7 +8,8 @@ import numpy as np
 from scipy.special import ndtr
 
 from bothways.options import whole
-from bothways.problems.problem import BayesAccuracy, Floats, Inputs, Labels, Seed, finite, generator, shape
+from bothways.problems.problem import BayesAccuracy, Inputs, Labels, Seed, finite, generator, shape
+from bothways.sequences import Doubles
 
 NODES = 600  # points of the Gauss-Legendre rule over the log-odds; the Gaussian kernel makes all integrands smooth
 
@@ -66,7 +67,7 @@ def noisy_switch_accuracy(n_timesteps: int, flip: float = 0.1, noise: float = 1.
     kernel = np.exp(-((nodes[:, None] - carried - told) ** 2) / (4 * told)) / math.sqrt(4 * math.pi * told)
 
     # For each step, the weights of the nodes, given +1 at that step, as log-odds of the step before.
-    befores: list[Floats | None] = [None]
+    befores: list[Doubles | None] = [None]
     density = np.exp(-((nodes - told) ** 2) / (4 * told)) / math.sqrt(4 * math.pi * told)
     for _ in range(steps - 1):
         before = widths * ((1 - flip) * density + flip * density[::-1])
@@ -78,7 +79,7 @@ def noisy_switch_accuracy(n_timesteps: int, flip: float = 0.1, noise: float = 1.
     alone = ndtr((carried + told) / deviation)
     together = ndtr((carried[:, None] + carried + told) / deviation)
 
-    def right(past: Floats | None, future: Floats | None) -> float:
+    def right(past: Doubles | None, future: Doubles | None) -> float:
         if past is None or future is None:
             one = future if past is None else past
             return float(ndtr(told / deviation) if one is None else one @ alone)

@@ -10,7 +10,6 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -293,7 +292,7 @@ def clock_ticks(times: Array) -> tuple[str, list[str]]:
     return day, [text[11 : 19 if seconds else 16] for text in texts]
 
 
-def _runs(codes: npt.NDArray[Any], apart: bool = False) -> Iterator[tuple[int, int, int]]:
+def _runs(codes: Array, apart: bool = False) -> Iterator[tuple[int, int, int]]:
     """Of each run of equal codes the code, where it starts, and where the next one does; or each step by itself."""
     changes = np.flatnonzero(np.diff(codes.astype(np.int64))) + 1
     starts = list(range(len(codes))) if apart else [0, *changes.tolist()]

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from bothways.metrics.counts import Floats
 from bothways.report import figures
 from bothways.report.content import Report
 from bothways.report.html import number, row, section, table, text, wide
 from bothways.report.sentences import sentence, spans
-from bothways.sequences import Numbers
+from bothways.sequences import Bools, Doubles, Numbers
 
 WORST = 10
 STEPS_SHOWN = 1500
@@ -39,7 +37,7 @@ def worst_sequences(wrong: Any, labels: Any, most: int) -> list[int]:
     return [i for i in order.tolist() if mistakes[i] > 0]
 
 
-def busiest_window(wrong: npt.NDArray[np.bool_], most: int) -> slice:
+def busiest_window(wrong: Bools, most: int) -> slice:
     """The run of at most `most` steps with most of them wrong, with what is wrong in its middle."""
     if len(wrong) <= most:
         return slice(0, len(wrong))
@@ -64,7 +62,7 @@ def telling_inputs(report: Report, most: int) -> list[int]:
     return [int(column) for column in order[:most] if spread[column] > 0]
 
 
-def input_values(report: Report) -> Floats:
+def input_values(report: Report) -> Doubles:
     """`(labels, inputs)` the inputs of each label: those of its step, or their means over its sequence."""
     sequences = report.sequences
     values = np.asarray(sequences.values[:, : len(report.inputs)], np.float64)
@@ -141,7 +139,7 @@ def _worst_labels(report: Report) -> str:
     return section("The worst sequences", lead, _legend(report.names, coloured), table(head, rows, "labels"))
 
 
-def _inside(report: Report, sequence: int, means: Floats, inputs: list[int]) -> str:
+def _inside(report: Report, sequence: int, means: Doubles, inputs: list[int]) -> str:
     """What a sequence holds, in short: its words, or the means of some inputs."""
     if report.texts is None:
         return ", ".join(f"{report.inputs[k]} {means[sequence, k]:.4g}" for k in inputs)

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from bothways.arrays import Array, checked_array
+from bothways.arrays import checked_array
 from bothways.errors import InputError
-
-Floats = npt.NDArray[np.float32]
+from bothways.sequences import Array, Floats
 
 CODED = ("kernel", "embeddings")
 """Weights whose names end so have codes; biases, numbers of the encoding and transitions of a CRF stay float32."""

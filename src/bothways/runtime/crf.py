@@ -6,15 +6,10 @@ that of a whole sequence of labels; sums over all of them are made step by step,
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from bothways.arrays import product
-
-Floats = npt.NDArray[np.float32]
-Array = npt.NDArray[Any]
+from bothways.sequences import Array, Floats
 
 NEVER = -1e9
 """The score of what may not be."""

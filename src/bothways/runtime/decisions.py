@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from bothways.runtime.crf import best_path
 from bothways.runtime.forward import groups
-from bothways.sequences import Numbers
+from bothways.sequences import Array, Numbers
 from bothways.tags import Scheme
 
 
-def decided(
-    p: npt.NDArray[Any], threshold: float = 0.5, scheme: Scheme | None = None, lengths: Numbers | None = None
-) -> Numbers:
+def decided(p: Array, threshold: float = 0.5, scheme: Scheme | None = None, lengths: Numbers | None = None) -> Numbers:
     """The codes of the classes to predict; `bothways.runtime.Model` says what a threshold is for.
 
     Tags of a scheme are those with the highest product of their probabilities that are well-formed.

@@ -6,16 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.runtime.numbers import entering, shared_length
 from bothways.runtime.stack import STEPS_A_PIECE, Stack
-from bothways.sequences import Sequences
+from bothways.sequences import Array, Bools, Floats, Numbers, Sequences
 
-Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float32]
 Weights = Mapping[str, Floats]
 
 STEPS_A_CALL = 1 << 14
@@ -38,9 +35,9 @@ class Padded(NamedTuple):
     """
 
     x: Floats
-    counts: npt.NDArray[np.bool_]
-    numbers: npt.NDArray[np.int64]
-    places: npt.NDArray[np.int64]
+    counts: Bools
+    numbers: Numbers
+    places: Numbers
 
 
 def scores(network: Network, weights: Weights, sequences: Sequences, stack: Stack | None = None) -> Floats:
@@ -142,7 +139,7 @@ def checked_sequences(name: str, sequences: Iterable[Any], features: int | None,
     """Arrays as sequences of float32 or float64, checked."""
     if isinstance(sequences, (str, bytes, Mapping)) or not isinstance(sequences, Iterable):
         raise InputError(f"{name} is of type {type(sequences).__name__}; give a list of arrays (time, features).")
-    if isinstance(sequences, np.ndarray) and sequences.dtype != object:
+    if isinstance(sequences, np.ndarray) and (sequences.ndim == 3 or sequences.dtype != object):
         array = _checked_array(name, sequences, 3, missing)
         lengths = np.full(len(array), array.shape[1], np.int64)
         checked = Sequences(array.reshape(-1, array.shape[2]), lengths)
@@ -177,7 +174,10 @@ def check_codes(name: str, sequences: Sequences, network: Network) -> None:
 
 
 def _checked_array(name: str, value: Any, ndim: int, missing: bool) -> Array:
-    """One sequence `(time, features)`, or all of them `(sequences, time, features)`, as float32 or float64."""
+    """One sequence `(time, features)`, or all of them `(sequences, time, features)`, as float32 or float64.
+
+    Objects become numbers where they are some.
+    """
     axes = "(time, features)" if ndim == 2 else "(sequences, time, features), or be a list of (time, features)"
     try:
         array = np.asarray(value)
@@ -185,6 +185,13 @@ def _checked_array(name: str, value: Any, ndim: int, missing: bool) -> Array:
         raise InputError(f"{name} has rows of unequal length; it must be {axes}.") from None
     if array.ndim != ndim:
         raise InputError(f"{name} has shape {array.shape}; it must be {axes}.")
+    if array.dtype.kind == "c":
+        raise InputError(f"Complex data not supported: {name} has dtype {array.dtype}. Give real numbers.")
+    if array.dtype == object:
+        try:
+            array = array.astype(np.float64)
+        except ValueError as error:
+            raise InputError(f"{name} holds what is no number: {error}.") from None
     if array.dtype.kind not in "fiub":
         raise InputError(f"{name} has dtype {array.dtype}; it must be numbers.")
     if array.shape[-1] == 0:
@@ -202,7 +209,7 @@ def _checked_array(name: str, value: Any, ndim: int, missing: bool) -> Array:
     return array
 
 
-def groups(lengths: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+def groups(lengths: Numbers) -> Iterator[Numbers]:
     """Which sequences share a call, the longest first: neighbours in length, with at most `STEPS_A_CALL` padded steps.
 
     Sequences without steps are in none; one that is longer than that goes alone.

@@ -8,17 +8,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from bothways.errors import InputError
 from bothways.network import MAX_CODES
 from bothways.runtime.forward import checked_sequences
-from bothways.sequences import Sequences
+from bothways.sequences import Array, Sequences
 
 if TYPE_CHECKING:
     from bothways.data import Columns
 
-Array = npt.NDArray[Any]
 Per = Literal["step", "sequence"]
 Form = Literal["one", "array", "list", "frame"]
 """One sequence as an array of two axes, an array of three, a list of arrays, or a data frame."""
@@ -47,14 +45,13 @@ def read_arrays(name: str, X: Any, features: int | None) -> tuple[Sequences, For
     if not hasattr(X, "__array__"):
         X = list(X)
         if not X or axes(X[0]) > 1:
-            return _list(name, X, features)
+            return checked_sequences(name, X, features, missing=True), "list"
     try:
         array = np.asarray(X)
     except ValueError:
         raise InputError(f"{name} has rows of unequal length; it must be {WANTED}.") from None
     if array.dtype == object and array.ndim == 1 and len(array) and axes(array[0]) > 1:
-        return _list(name, list(array), features)
-    array = _numbers(name, array)
+        return checked_sequences(name, list(array), features, missing=True), "list"
     if array.ndim not in (2, 3):
         cure = " Reshape your data: X.reshape(-1, 1) is one sequence of one feature." if array.ndim < 2 else ""
         raise InputError(f"{name} has shape {array.shape}; it must be {WANTED}.{cure}")
@@ -144,26 +141,3 @@ def axes(value: Any) -> int:
         return np.ndim(value)
     except ValueError:
         return 2
-
-
-def _list(name: str, items: list[Any], features: int | None) -> tuple[Sequences, Form]:
-    arrays = [_numbers(f"{name}[{i}]", item) for i, item in enumerate(items)]
-    return checked_sequences(name, arrays, features, missing=True), "list"
-
-
-def _numbers(name: str, value: Any) -> Array:
-    """An array of real numbers; objects become numbers where they are some."""
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise InputError(f"{name} has rows of unequal length; it must be (time, features).") from None
-    if array.dtype.kind == "c":
-        raise InputError(f"Complex data not supported: {name} has dtype {array.dtype}. Give real numbers.")
-    if array.dtype == object:
-        try:
-            return array.astype(np.float64)
-        except ValueError as error:
-            raise InputError(f"{name} holds what is no number: {error}.") from None
-    if array.dtype.kind not in "fiub":
-        raise InputError(f"{name} has dtype {array.dtype}; it must be numbers.")
-    return array

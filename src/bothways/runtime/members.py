@@ -13,9 +13,9 @@ from bothways.baselines import Scoring
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.runtime.codes import encoded
-from bothways.runtime.forward import Floats, entrance, probabilities, scores_of
+from bothways.runtime.forward import entrance, probabilities, scores_of
 from bothways.runtime.stack import Stack
-from bothways.sequences import Sequences
+from bothways.sequences import Floats, Sequences
 
 PRECISIONS = ("float32", "int8")
 """Of the recurrent layers of a trained network; see `bothways.engine.Layer`."""
@@ -41,7 +41,6 @@ class Member:
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        """Refuse weights that do not fit the network."""
         check_weights(self.network, self.weights)
         _check_share(self.share)
         if self.precision not in PRECISIONS:
@@ -75,7 +74,6 @@ class BaselineMember:
     share: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse a share out of its range."""
         _check_share(self.share)
 
     def arrays(self) -> Mapping[str, Any]:

@@ -7,17 +7,16 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bothways.baselines import Baseline
 from bothways.errors import InputError, counted
 from bothways.network import MAX_CODES, Network
 from bothways.runtime.codes import decoded, encoded
 from bothways.runtime.decisions import decided
-from bothways.runtime.forward import Floats, check_codes, checked_sequences
+from bothways.runtime.forward import check_codes, checked_sequences
 from bothways.runtime.inputs import Form, arranged, read_input
 from bothways.runtime.members import BaselineMember, Member, of_members
-from bothways.sequences import Numbers, Sequences
+from bothways.sequences import Array, Floats, Numbers, Sequences
 from bothways.tags import Scheme, scheme_of
 
 if TYPE_CHECKING:
@@ -67,7 +66,6 @@ class Model:
     threshold: float = 0.5
 
     def __post_init__(self) -> None:
-        """Refuse networks or classes that do not fit each other."""
         if not self.members or not isinstance(self.members[0], Member):
             raise InputError("A model needs a network, as its first member.")
         alike = {(each.features, each.classes, each.categories, each.per) for each in self.networks}
@@ -122,11 +120,9 @@ class Model:
         return self.members[0]
 
     def __repr__(self) -> str:
-        """One line."""
         return f"<Model: {self.summary['network']}, classes {', '.join(map(str, self.classes))}>"
 
     def __str__(self) -> str:
-        """A short card."""
         width = max(len(name) for name in self.summary)
         return "\n".join(f"{name:{width}}  {value}" for name, value in self.summary.items())
 
@@ -254,7 +250,7 @@ class Model:
                 p += member.share / total * each
         return p if self.temperature == 1 else tempered(p, self.temperature)
 
-    def _arranged(self, X: Any, function: Callable[[Floats, Numbers], npt.NDArray[Any]]) -> Any:
+    def _arranged(self, X: Any, function: Callable[[Floats, Numbers], Array]) -> Any:
         """A function of the probabilities, in the form of X."""
         sequences, form = self.read("X" if self.columns else "sequences", X)
         return arranged(sequences, form, function(self.probabilities(sequences), sequences.lengths))

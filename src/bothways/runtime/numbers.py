@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bothways.network import CHANGES, LEVELS, Network
-
-Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float32]
-Lengths = npt.NDArray[np.int64]
+from bothways.sequences import Array, Floats, Numbers
 
 ROWS = 1 << 16  # so many rows are standardised at once: float64 takes twice the memory
 
 
-def numbers(network: Network, values: Array, lengths: Lengths, before: Array | None = None) -> Array:
+def numbers(network: Network, values: Array, lengths: Numbers, before: Array | None = None) -> Array:
     """What there is to standardise.
 
     Args:
@@ -60,7 +55,7 @@ def numbers(network: Network, values: Array, lengths: Lengths, before: Array | N
     return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
 
 
-def shared_length(lengths: Lengths) -> int:
+def shared_length(lengths: Numbers) -> int:
     """The length of all sequences; 0 where they differ, or there is none.
 
     Example:
@@ -71,7 +66,7 @@ def shared_length(lengths: Lengths) -> int:
 
 
 def entering(
-    network: Network, weights: Mapping[str, Array], values: Array, lengths: Lengths, before: Array | None = None
+    network: Network, weights: Mapping[str, Array], values: Array, lengths: Numbers, before: Array | None = None
 ) -> Floats:
     """What enters the network: `(steps, network.inputs)`, the numbers standardised in float64, then the codes.
 
@@ -111,7 +106,7 @@ def piecewise(z: Floats, centers: Floats, slopes: Floats) -> Floats:
     return bins.clip(-1, 1, out=bins)
 
 
-def _means(levels: Array, lengths: Lengths, time: int, direction: str, before: Array | None) -> Array:
+def _means(levels: Array, lengths: Numbers, time: int, direction: str, before: Array | None) -> Array:
     """For each step the means over its sequence; for one direction, over what it has read so far.
 
     `time` is the length that all have, or 0. Sums are taken step by step, so that they have the same bits for sequences

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from bothways.arrays import product
 from bothways.engine import Direction, Layer
@@ -15,11 +14,10 @@ from bothways.merge import merge
 from bothways.network import Convolution, Network, Recurrent
 from bothways.runtime.crf import marginals, messages
 from bothways.runtime.numbers import piecewise
+from bothways.sequences import Array, Bools, Floats
 
-Floats = npt.NDArray[np.float32]
-Bools = npt.NDArray[np.bool_]
 Weights = Mapping[str, Floats]
-States = tuple[npt.NDArray[Any], ...]
+States = tuple[Array, ...]
 
 STEPS_A_PIECE = 1 << 16  # of a long sequence; pieces hand their states on: nothing changes but the memory
 
@@ -34,12 +32,10 @@ class Stack:
     """
 
     def __init__(self, network: Network, weights: Weights, precision: str = "float32") -> None:
-        """Lay out the weights as the engine takes them."""
         self.network, self.weights, self._precision = network, weights, precision
         self._layers = [_Recurrent(recurrent, weights, precision) for recurrent in network.recurrent]
 
     def __reduce__(self) -> tuple[type[Stack], tuple[Network, Weights, str]]:
-        """Copies are laid out anew."""
         return Stack, (self.network, self.weights, self._precision)
 
     def __call__(self, x: Floats, counts: Bools, numbers: Floats | None = None) -> Floats:

@@ -85,7 +85,6 @@ class App:
         hosts: frozenset[bytes] | None = LOCAL,
         threads: int = 1,
     ) -> None:
-        """Begin with nothing to do."""
         self._models, self._hosts = models, hosts
         self._key = None if key is None else b"Bearer " + key.encode()
         self._held = 0

@@ -41,7 +41,6 @@ class Connection(asyncio.Protocol):
     """
 
     def __init__(self, app: App) -> None:
-        """Nothing has come yet."""
         self._app, self._limits, self._loop = app, app.limits, asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
         self._heading = False  # within the head of a request
@@ -56,7 +55,6 @@ class Connection(asyncio.Protocol):
         self._unsent = math.inf
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
         self._transport = cast("asyncio.Transport", transport)
         self._app.open.add(self)
         self._wait(self._limits.seconds / 2)
@@ -88,7 +86,6 @@ class Connection(asyncio.Protocol):
         return bool(self._calls)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
         self._closing = True
         self._app.open.discard(self)
         self._drop()
@@ -104,7 +101,6 @@ class Connection(asyncio.Protocol):
         self._blocked = True
 
     def resume_writing(self) -> None:
-        """Go on."""
         self._blocked = False
         self._go_on()
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from bothways.sequences import Numbers
+from bothways.sequences import Floats, Numbers
 from bothways.serve.messages import BYTES, LARGE_BYTES, Answer, Call, failed
 from bothways.serve.models import Served, Steps
 from bothways.serve.protocol import HEADER_LENGTH, Request, answer, parse
@@ -20,7 +20,7 @@ from bothways.serve.streams import OpenSequences
 from bothways.serve.watching import Watching
 
 T = TypeVar("T")
-Labels = tuple[Numbers, npt.NDArray[np.float32]]
+Labels = tuple[Numbers, Floats]
 
 STEPS_TOGETHER = 4
 """Requests share a run until they have so many times the steps that a model does quickly."""
@@ -56,7 +56,6 @@ class Inference:
     """
 
     def __init__(self, threads: int, most: int) -> None:
-        """Start no thread yet."""
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="compute")
         self._most = most
         self._open: dict[tuple[Served, bool], _Batch] = {}

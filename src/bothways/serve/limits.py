@@ -30,5 +30,4 @@ class Limits:
     memory: int = option_field(512, "Maximum size of all requests at once, in MiB.", least=1, flag="--max-memory")
 
     def __post_init__(self) -> None:
-        """Check everything."""
         check_options(self)

@@ -119,7 +119,6 @@ class RefusedError(Exception):
     """A request that is not answered with what it asks for; says why."""
 
     def __init__(self, status: int, why: str, *headers: tuple[bytes, bytes]) -> None:
-        """Keep what goes back."""
         super().__init__(why)
         self.answer = Answer(status, json.dumps({"error": why}).encode(), headers=headers)
 

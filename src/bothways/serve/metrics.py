@@ -64,7 +64,6 @@ class Metrics:
     """
 
     def __init__(self, pending: Callable[[], int]) -> None:
-        """Begin with nothing done."""
         self._counts: dict[tuple[str, str], Counts] = {}
         self._pending = pending
         self._registry = CollectorRegistry()

@@ -14,16 +14,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from bothways import store
 from bothways.errors import BothwaysError, InputError, ModelFileError
 from bothways.runtime import Model
 from bothways.runtime.inputs import check_categories, read_arrays
-from bothways.sequences import Numbers, Sequences
+from bothways.sequences import Array, Bools, Floats, Numbers, Sequences
 from bothways.serve.protocol import LABELS, PROBABILITIES, Request
-
-Array = npt.NDArray[Any]
 
 ENDING = ".bothways"
 SEQUENCES, LENGTHS, MASK = "sequences", "lengths", "mask"
@@ -54,7 +51,7 @@ class Steps(NamedTuple):
     values: Any
     lengths: Numbers
     shape: tuple[int, ...]
-    places: npt.NDArray[np.bool_] | None
+    places: Bools | None
     single: bool
     total: int
 
@@ -217,7 +214,7 @@ class Served:
         except (OverflowError, ValueError):
             raise InputError(f"Input {columns.order!r} holds seconds that are no time.") from None
 
-    def results(self, steps: Steps, codes: Numbers, p: npt.NDArray[np.float32]) -> dict[str, tuple[str, Array]]:
+    def results(self, steps: Steps, codes: Numbers, p: Floats) -> dict[str, tuple[str, Array]]:
         """The outputs by name, with their data types. What stands at steps that do not count means nothing."""
         if self.per_step:
             if steps.places is not None:
@@ -230,7 +227,7 @@ class Served:
                 p, codes = p.reshape(*steps.shape, -1), codes.reshape(steps.shape)
         return self.outputs(codes, p)
 
-    def outputs(self, codes: Numbers, p: npt.NDArray[np.float32]) -> dict[str, tuple[str, Array]]:
+    def outputs(self, codes: Numbers, p: Floats) -> dict[str, tuple[str, Array]]:
         """Labels by their codes, and probabilities, as the protocol has them."""
         return {LABELS: (self._kind, self._labels[codes]), PROBABILITIES: ("FP32", p)}
 
@@ -276,9 +273,7 @@ class Served:
                 raise InputError(f"Input {name!r} is {array.dtype}; the model needs {needed[name]}.")
 
 
-def _counted(
-    shape: tuple[int, ...], lengths: Array | None, mask: Array | None
-) -> tuple[npt.NDArray[np.bool_] | None, Numbers]:
+def _counted(shape: tuple[int, ...], lengths: Array | None, mask: Array | None) -> tuple[Bools | None, Numbers]:
     """Which steps of an input count, None for all; and how many of each sequence."""
     if mask is not None:
         if lengths is not None:
@@ -320,7 +315,6 @@ class Models:
     """
 
     def __init__(self, path: Path) -> None:
-        """Load them all."""
         self._path = path
         self._stamps: dict[Path, tuple[int, ...]] = {}
         self.served: dict[str, Served] = {}

@@ -12,12 +12,10 @@ from types import NoneType
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 
 from bothways.errors import InputError
-
-Array = npt.NDArray[Any]
+from bothways.sequences import Array
 
 DTYPES: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype(bool),

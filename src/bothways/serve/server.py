@@ -34,7 +34,6 @@ class Lines(logging.Formatter):
     """Log lines as JSON: when, what, and facts; never data."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line."""
         line = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03}Z",
             "level": record.levelname.lower(),

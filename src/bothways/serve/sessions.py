@@ -49,7 +49,6 @@ class Sessions:
     def __init__(
         self, served: Callable[[str], Served], knows: Callable[[bytes], bool], inference: Inference, seconds: float
     ) -> None:
-        """There is none yet."""
         self._served, self._knows, self._inference, self._seconds = served, knows, inference, seconds
         self._ending = asyncio.Event()
         self.open = 0

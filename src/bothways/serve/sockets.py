@@ -41,7 +41,6 @@ class WebSocket(asyncio.Protocol):
     """
 
     def __init__(self, app: App, call: Call, url: bytes, transport: asyncio.Transport, rest: bytes) -> None:
-        """Agree, or say why not."""
         self.deadline = math.inf
         self._app, self._transport, self._loop = app, transport, asyncio.get_running_loop()
         self._protocol = ServerProtocol(max_size=app.limits.body << 20)
@@ -111,7 +110,6 @@ class WebSocket(asyncio.Protocol):
         self._protocol.receive_eof()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
         self._app.open.discard(self)
         self._writable.set()
         self._messages.put_nowait(None)
@@ -122,7 +120,6 @@ class WebSocket(asyncio.Protocol):
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """Go on."""
         self._writable.set()
         self._transport.resume_reading()
 

@@ -41,7 +41,6 @@ class Events:
     """
 
     def __init__(self, served: Served, lookahead: int, source: Source) -> None:
-        """No sequence is open."""
         self._stream, self._form, self._count = served.model.stream(lookahead), EventLines(served.model), 0
         self._source = source
 
@@ -115,7 +114,6 @@ class OpenSequences:
     """
 
     def __init__(self, watching: Watching) -> None:
-        """None is open."""
         self._watching = watching
         self._open: dict[tuple[str, Any], _Open] = {}
         self._streams: dict[Served, Stream] = {}

@@ -37,7 +37,6 @@ class Watcher:
     """What one who watches has not been sent yet."""
 
     def __init__(self, lock: threading.Lock) -> None:
-        """Nothing has come."""
         self._lock = lock
         self._lines: list[bytes] = []
         self._size = self._missed = 0
@@ -71,7 +70,6 @@ class Watching:
     """Who watches which model."""
 
     def __init__(self) -> None:
-        """Nobody does."""
         self._lock = threading.Lock()
         self._watchers: dict[Watcher, Served] = {}
         self._numbers = itertools.count()
@@ -123,7 +121,6 @@ class Source:
     """
 
     def __init__(self, watching: Watching, served: Served, number: int) -> None:
-        """Look at what the model reads."""
         self._watching, self._served, self._number = watching, served, number
         model, columns = served.model, served.model.columns
         self._codes = {label: code for code, label in enumerate(model.classes)}

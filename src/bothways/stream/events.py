@@ -12,9 +12,8 @@ import numpy as np
 
 from bothways.errors import InputError
 from bothways.runtime import Model, check_codes, checked_sequences
-from bothways.runtime.forward import Array
 from bothways.runtime.inputs import check_categories
-from bothways.sequences import Sequences
+from bothways.sequences import Array, Sequences
 
 Step = int | float | datetime
 

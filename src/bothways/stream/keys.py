@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bothways.network import Network
-from bothways.runtime.forward import Array
+from bothways.sequences import Array, Numbers
 from bothways.stream.events import Step
-from bothways.stream.windows import BaselineStream, MemberStream, Numbers, passed
+from bothways.stream.windows import BaselineStream, MemberStream, passed
 
 ARRAYS = ("names", "last", "past", "length", "steps", "values", "before")
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from bothways.errors import InputError
 from bothways.runtime import Model
-from bothways.runtime.forward import Array
+from bothways.sequences import Array
 from bothways.stream.keys import Keys
 
 DIGEST = 16

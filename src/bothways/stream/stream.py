@@ -14,12 +14,11 @@ import numpy as np
 from bothways.errors import InputError
 from bothways.options import whole
 from bothways.runtime import Label, Member, Model
-from bothways.runtime.forward import STEPS_A_CALL, Array, Floats
-from bothways.sequences import Sequences
+from bothways.runtime.forward import STEPS_A_CALL
+from bothways.sequences import Array, Floats, Sequences
 from bothways.stream.events import EventReader, Step
 from bothways.stream.keys import Events, Keys
-from bothways.stream.order import Order
-from bothways.stream.rounds import Found, Rounds
+from bothways.stream.rounds import Found, Order, Rounds
 from bothways.stream.state import fingerprint, key_state, pack, restore_key, unpack
 from bothways.stream.windows import BaselineStream, MemberStream, ahead, reach_of, reads_forward_alone
 

@@ -6,19 +6,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from bothways.baselines import Trees
 from bothways.network import CHANGES, Network
-from bothways.runtime.forward import Array, Floats
 from bothways.runtime.members import BaselineMember, Member, checked_probabilities
 from bothways.runtime.model import Model
 from bothways.runtime.numbers import entering
 from bothways.runtime.stack import Stack
-from bothways.sequences import Sequences
+from bothways.sequences import Array, Doubles, Floats, Numbers, Sequences
 from bothways.spec import cell_spec
-
-Numbers = npt.NDArray[np.int64]
 
 
 class Windows(NamedTuple):
@@ -39,7 +35,7 @@ class Windows(NamedTuple):
     past: Numbers
     size: Numbers
     lengths: Numbers
-    before: npt.NDArray[np.float64]
+    before: Doubles
     ends: bool
 
 

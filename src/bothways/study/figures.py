@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bothways.metrics.counts import Floats
 from bothways.report.figures import ACCENT, CLASSES, INK, SOFT, WARM, drawn
+from bothways.sequences import Doubles
 from bothways.study.results import Comparison, SettingResult
 from bothways.study.view import marks
 
@@ -114,7 +114,7 @@ def costs_figure(comparison: Comparison, settings: Sequence[SettingResult]) -> s
     return drawn(760, 230, draw, "costs", "Score against cost")
 
 
-def smooth(values: Floats) -> Floats:
+def smooth(values: Doubles) -> Doubles:
     """Means of neighbours, so many that `POINTS` are left.
 
     Example:

@@ -12,7 +12,7 @@ import numpy as np
 
 from bothways.errors import counted
 from bothways.metrics import Resamples, Score, interval
-from bothways.metrics.counts import Floats
+from bothways.sequences import Doubles
 from bothways.study.factors import Setting, Value
 from bothways.study.grid import Grid, GridCell
 from bothways.study.runs import DIVERGED, FAILED, FINISHED, Run
@@ -72,7 +72,7 @@ class SettingResult:
     compile_seconds: float = 0.0
     train_us_per_step: float = 0.0
     label_us_per_step: float = 0.0
-    curve: Mapping[str, Floats] = field(default_factory=dict)
+    curve: Mapping[str, Doubles] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,7 +248,7 @@ def compare_runs(
 
 def _draws(
     runs: Mapping[Setting, Mapping[int, Run]], shared: bool, score: Score
-) -> Callable[[Setting, tuple[int, ...]], Floats]:
+) -> Callable[[Setting, tuple[int, ...]], Doubles]:
     """Gives the scores `(times, seeds)` of a setting on samples of seeds and sequences, the same for all settings."""
     # How many sequences each seed was tested on; diverged runs do not tell.
     every = [run for of_setting in runs.values() for run in of_setting.values()]
@@ -260,7 +260,7 @@ def _draws(
         return Resamples([sizes.get(seed, usual) for seed in seeds], shared)
 
     @cache
-    def drawn(setting: Setting, seeds: tuple[int, ...]) -> Floats:
+    def drawn(setting: Setting, seeds: tuple[int, ...]) -> Doubles:
         counts = [runs[setting][seed].counts for seed in seeds]
         columns = [None if each is None else score.columns(each) for each in counts]
         return samples(seeds).scores(columns, score.of_sums, score.worst)
@@ -285,7 +285,7 @@ def _median(values: Iterable[float]) -> float:
     return float(np.median(each)) if (each := list(values)) else 0.0
 
 
-def _curve(runs: Sequence[Run]) -> dict[str, Floats]:
+def _curve(runs: Sequence[Run]) -> dict[str, Doubles]:
     """The median over runs; one that stopped early goes on with its last loss."""
     curves = [run.curve for run in runs if run.curve]
     if not curves:

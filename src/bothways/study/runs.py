@@ -34,12 +34,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from bothways.errors import DataError
 from bothways.files import check_output, locked, written_whole
 from bothways.metrics import Counts, score
+from bothways.sequences import Array
 from bothways.study.factors import Setting, factors
 
 FORMAT = 2
@@ -67,7 +67,7 @@ class Run:
     reason: str = ""
     backend: str = ""
     counts: Counts | None = None
-    curve: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    curve: Mapping[str, Array] = field(default_factory=dict)
     parameters: int = 0
     updates: int = 0
     epochs: int = 0

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import stdtr
 
 from bothways.errors import InputError
-from bothways.metrics.counts import Floats
+from bothways.sequences import Doubles
 
 EXACT_SEEDS, FLIPS = 14, 100_000  # all signs of at most this many differences are tried; of more, this many random ones
 
@@ -79,7 +79,7 @@ class Shares:
     errors: Mapping[tuple[str, ...], float] = field(default_factory=dict)
 
 
-def variance_shares(scores: Floats, cells: Sequence[Sequence[int]], levels: Mapping[str, int]) -> Shares:
+def variance_shares(scores: Doubles, cells: Sequence[Sequence[int]], levels: Mapping[str, int]) -> Shares:
     """The share of the variance of a score that each factor explains: functional ANOVA (Hutter et al. 2014).
 
     On a full grid the score of a cell is a sum of a mean, one term a factor, one a pair of factors and so on, each with
@@ -117,7 +117,7 @@ def variance_shares(scores: Floats, cells: Sequence[Sequence[int]], levels: Mapp
     return replace(shares, errors=errors)
 
 
-def _shares(scores: Floats, cells: Sequence[Sequence[int]], levels: Mapping[str, int]) -> Shares:
+def _shares(scores: Doubles, cells: Sequence[Sequence[int]], levels: Mapping[str, int]) -> Shares:
     full = len(cells) == math.prod(levels.values())
     centred = scores - scores.mean()  # a common shift changes nothing but roundings
     total = float((centred**2).mean() - _square(centred.mean(axis=0, keepdims=True)))
@@ -135,7 +135,7 @@ def _shares(scores: Floats, cells: Sequence[Sequence[int]], levels: Mapping[str,
     return Shares(shares, higher / whole, None if single else noise / whole, whole)
 
 
-def _square(term: Floats) -> float:
+def _square(term: Doubles) -> float:
     """The mean over cells of the square of a term `(cells, seeds)`, between different seeds if there are two."""
     cells, seeds = term.shape
     if seeds == 1:
@@ -144,14 +144,14 @@ def _square(term: Floats) -> float:
 
 
 def _grid_terms(
-    scores: Floats, cells: Sequence[Sequence[int]], levels: Mapping[str, int]
-) -> Iterator[tuple[tuple[str, ...], Floats]]:
+    scores: Doubles, cells: Sequence[Sequence[int]], levels: Mapping[str, int]
+) -> Iterator[tuple[tuple[str, ...], Doubles]]:
     """The terms of one factor and of two, each `(cells of the factors in it, seeds)`."""
     order = sorted(range(len(cells)), key=lambda i: tuple(cells[i]))
     grid = scores[order].reshape(*levels.values(), -1)
     names = list(levels)
 
-    def mean_over_others(kept: tuple[int, ...]) -> Floats:
+    def mean_over_others(kept: tuple[int, ...]) -> Doubles:
         others = tuple(axis for axis in range(len(names)) if axis not in kept)
         return np.asarray(grid.mean(axis=others, keepdims=True))
 
@@ -166,8 +166,8 @@ def _grid_terms(
 
 
 def _fitted_terms(
-    scores: Floats, cells: Sequence[Sequence[int]], levels: Mapping[str, int]
-) -> Iterator[tuple[tuple[str, ...], Floats]]:
+    scores: Doubles, cells: Sequence[Sequence[int]], levels: Mapping[str, int]
+) -> Iterator[tuple[tuple[str, ...], Doubles]]:
     """The main effects by least squares, each `(values of the factor, seeds)` with mean 0."""
     contrasts = {name: np.vstack([np.eye(count - 1), -np.ones(count - 1)]) for name, count in levels.items()}
     place = np.asarray(cells)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bothways.sequences import Numbers, Sequences
+from bothways.sequences import Bools, Floats, Numbers, Sequences
 
 SHAPES, FEW_STEPS = 4, 100_000
 """How many lengths training pads to at most; half as many with fewer steps, as each costs a second of compiling."""
@@ -27,10 +27,10 @@ class Bucket:
         batch_size: how many sequences an update has at most.
     """
 
-    x: npt.NDArray[np.float32]
+    x: Floats
     y: npt.NDArray[np.int32]
-    valid: npt.NDArray[np.bool_]
-    weights: npt.NDArray[np.float32]
+    valid: Bools
+    weights: Floats
     batch_size: int
 
 

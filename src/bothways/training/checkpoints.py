@@ -14,16 +14,15 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-import numpy.typing as npt
 
 import bothways
 from bothways.errors import InputError, ModelFileError
 from bothways.files import written_whole
 from bothways.network import Network
-from bothways.sequences import Sequences
+from bothways.sequences import Array, Sequences
 from bothways.settings import Settings
 
-Arrays = dict[str, npt.NDArray[Any]]
+Arrays = dict[str, Array]
 
 SECONDS_APART = 5.0  # between checkpoints, but for the last: many epochs are much shorter than writing a file
 NOTES = "notes"  # the name of the array that holds everything that is no array, as JSON
@@ -116,7 +115,7 @@ def fingerprint(network: Network, settings: Settings, sequences: Sequences, vali
     }
 
 
-def _digest(arrays: Iterable[npt.NDArray[Any]]) -> str:
+def _digest(arrays: Iterable[Array]) -> str:
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.dtype}{array.shape}".encode())

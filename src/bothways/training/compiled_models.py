@@ -12,10 +12,10 @@ import keras
 import numpy as np
 
 from bothways.network import Network
+from bothways.sequences import Floats
 from bothways.settings import Settings
 from bothways.training.epochs import BatchEpochs
 from bothways.training.examples import TrainingData
-from bothways.training.initializers import Floats
 from bothways.training.keras_model import compile_model, keras_model
 
 if TYPE_CHECKING:

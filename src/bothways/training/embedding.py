@@ -10,8 +10,8 @@ import numpy as np
 from keras import ops
 
 from bothways.network import Network
+from bothways.sequences import Floats
 from bothways.training.dropout import uniform
-from bothways.training.initializers import Floats
 
 
 class InputEncoder(keras.layers.Layer):

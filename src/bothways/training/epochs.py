@@ -8,14 +8,14 @@ from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 
 from bothways.interrupts import Stop
+from bothways.sequences import Array, Floats
 from bothways.settings import Settings
 from bothways.training.batches import Batches, Bucket
 from bothways.training.keras_model import batch, labeled_arrays
 
-Schedule = Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]  # from the numbers of updates to their learning rates
+Schedule = Callable[[Array], Floats]  # from the numbers of updates to their learning rates
 
 
 class BatchEpochs:
@@ -57,7 +57,7 @@ def learning_rates(settings: Settings, updates: int) -> Schedule:
     """
     rising = round(settings.warmup * updates)
 
-    def rates(numbers: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    def rates(numbers: Array) -> Floats:
         numbers = numbers.astype(np.float32)
         fall = (updates - numbers) / np.float32(max(1, updates - rising))
         rise = (numbers + 1) / np.float32(rising) if rising else fall

@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.runtime import check_codes
 from bothways.runtime.numbers import entering
-from bothways.sequences import NO_LABEL, Array, Sequences
+from bothways.sequences import NO_LABEL, Array, Floats, Numbers, Sequences
 from bothways.settings import Settings
 from bothways.spec import cell_spec
 from bothways.training.batches import Bucket, bucketed, piece_lengths
-from bothways.training.initializers import Floats
-from bothways.training.numbers import number_weights
+from bothways.training.initializers import number_weights
 
 SHARE = 0.5  # of the free memory that a batch may take; data, copies of them and other programs need some, too
 SAFETY = 1.5  # by how much the memory that is counted here is taken to be too low
@@ -79,7 +77,7 @@ def delayed(sequences: Sequences, steps: int) -> Sequences:
     return replace(sequences, values=values, lengths=lengths, labels=labels, weights=weights, rows=None)
 
 
-def common_codes(network: Network, codes: Array, least: int) -> tuple[Array, list[npt.NDArray[np.int64]]]:
+def common_codes(network: Network, codes: Array, least: int) -> tuple[Array, list[Numbers]]:
     """Codes `(steps, categories)`, 0 in place of those that are rarer than `least`; and how often each is there.
 
     Example:
@@ -108,7 +106,7 @@ class TrainingData(NamedTuple):
 
     buckets: list[Bucket]
     numbers: dict[str, Floats]
-    counts: list[npt.NDArray[np.int64]]
+    counts: list[Numbers]
     steps: int
 
 

@@ -11,11 +11,11 @@ from keras import ops
 
 from bothways.layers import GRU, LSTM, Bidirectional, SimpleRNN
 from bothways.network import MANY_CODES, Network, Recurrent
+from bothways.sequences import Floats
 from bothways.training.batches import Bucket
 from bothways.training.crf import CrfLoss, Transitions
 from bothways.training.dropout import SequenceDropout
 from bothways.training.embedding import InputEncoder
-from bothways.training.initializers import Floats
 
 BETA_2, OF_RARE = 0.999, 0.99
 """How slowly Adam forgets squares of gradients; the second is for codes of which most are rare. After a single

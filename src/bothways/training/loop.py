@@ -17,14 +17,14 @@ from bothways.errors import InputError
 from bothways.interrupts import Stop, deferred
 from bothways.metrics import monitored, title
 from bothways.network import Network
-from bothways.sequences import Sequences
+from bothways.sequences import Floats, Sequences
 from bothways.settings import SCORES, Settings
 from bothways.training.batches import epoch_plan, updates
 from bothways.training.checkpoints import Checkpoint, Checkpoints, fingerprint, model_values, set_model_values
 from bothways.training.compiled_models import CompiledModel, compiled_model
 from bothways.training.epochs import learning_rates
 from bothways.training.examples import TrainingData, check_sequences, prepare
-from bothways.training.initializers import Floats, initial_weights
+from bothways.training.initializers import initial_weights
 from bothways.training.keras_model import get_weights, set_weights
 from bothways.training.validation import Validation
 

@@ -10,8 +10,7 @@ from bothways.network import Network
 from bothways.runtime import padded, probabilities, scores_of_padded
 from bothways.runtime.decisions import decided
 from bothways.runtime.stack import Stack
-from bothways.sequences import Sequences
-from bothways.training.initializers import Floats
+from bothways.sequences import Floats, Sequences
 
 
 class Validation:
