@@ -107,13 +107,32 @@ def test_n_grams_are_those_of_scikit_learn() -> None:
     sequences = mixed()
     found = NGrams.fit(sequences, CATEGORIES)
     assert found is not None
-    texts = [" ".join(map(str, values[:, 2].astype(int))) for values in sequences.arrays()]
-    words = TfidfVectorizer(ngram_range=(1, 3), min_df=2, sublinear_tf=True, token_pattern=r"\d", norm=None)
+    texts = ["".join(map(str, values[:, 2].astype(int))) for values in sequences.arrays()]
+    texts = [f"|{text}|" if text else "" for text in texts]  # edges are a code of their own
+    words = TfidfVectorizer(ngram_range=(1, 3), min_df=2, sublinear_tf=True, analyzer="char", norm=None)
     expected = words.fit_transform(texts).toarray()
+    expected = np.delete(expected, words.vocabulary_["|"], axis=1)  # alone they say nothing
     count = expected.shape[1]  # those of the first column come first
     ours = found.features(sequences).toarray()[:, :count]
     ours *= np.linalg.norm(expected, axis=1, keepdims=True) / np.maximum(np.linalg.norm(ours, axis=1), 1e-9)[:, None]
     np.testing.assert_allclose(np.sort(ours, axis=1), np.sort(expected, axis=1), rtol=1e-5, atol=1e-5)
+
+
+def test_n_grams_see_how_sequences_begin_and_end() -> None:
+    """Two codes in turn, which one comes last decides: inside, sequences are the same."""
+    arrays = [np.tile([[1.0], [2.0]], (5 + i // 4, 1))[: 9 + i // 4 * 2 + i % 2] for i in range(80)]
+    sequences = Sequences.from_arrays(arrays, np.arange(80) % 2, per="sequence")
+    found = NGramPatterns.fit(sequences, 2, (3,), seed=0)
+    assert found is not None
+    np.testing.assert_array_equal(found.predict(sequences), sequences.labels)
+
+
+def test_n_grams_of_files_before_edges() -> None:
+    runs, network = np.array([1, 2, 3 + 5]), Network(features=1, classes=2, categories=(3,), per="sequence")
+    old = NGrams.from_arrays({"runs": runs, "weights": np.ones(3, np.float32)}, network)  # 1, 2, and 2 after 1
+    sequences = Sequences(np.array([[1], [2], [2]]), np.array([2, 0, 1]), per="sequence")
+    expected = np.array([[3**-0.5] * 3, [0, 0, 0], [0, 1, 0]])
+    np.testing.assert_allclose(old.features(sequences).toarray(), expected, rtol=1e-6)
 
 
 def test_nothing_to_learn_from() -> None:
@@ -130,8 +149,8 @@ def test_nothing_to_learn_from() -> None:
 
 
 def test_codes_that_no_number_of_64_bits_holds() -> None:
-    """Three codes out of 2^24 need 72 bits: runs of three are left out."""
+    """Three codes out of 2^24 need 72 bits: runs of three are left out. Two may begin or end at an edge."""
     sequences = Sequences(np.full((8, 1), (1 << 24) - 1), np.full(2, 4), np.array([0, 1]), per="sequence")
     found = NGrams.fit(sequences, (1 << 24,))
     assert found is not None
-    assert found.size == 2
+    assert found.size == 4

@@ -67,15 +67,16 @@ def _exceeding(graph: Graph, outputs: Value, levels: Array, data: Inputs) -> Val
 def _ngrams(graph: Graph, ngrams: NGrams, data: Inputs) -> Value:
     """`(batch, size)` as `NGrams.features` gives it."""
     assert data.codes is not None
-    codes = graph.where(graph.unsqueeze(data.known, 2), data.codes, np.int64(-1))
+    known = graph.unsqueeze(data.known, 2)
     counts = []
-    for column, runs in enumerate(_spelled(ngrams)):
+    for column, (size, runs) in enumerate(zip(ngrams.sizes, _spelled(ngrams), strict=True)):
+        codes = graph("Gather", graph.where(known, data.codes, np.int64(-1)), np.int64(column), axis=2)
         lengths = [len(of_length) for of_length in runs]
         if sum(lengths):
             counts.append(
                 graph(
                     "TfIdfVectorizer",
-                    graph("Gather", codes, np.int64(column), axis=2),
+                    _edged(graph, codes, size, data) if ngrams.edges else codes,
                     mode="TF",
                     min_gram_length=1,
                     max_gram_length=len(runs),
@@ -92,16 +93,30 @@ def _ngrams(graph: Graph, ngrams: NGrams, data: Inputs) -> Value:
     return values / graph("Max", norms, float(np.finfo(np.float32).tiny))
 
 
+def _edged(graph: Graph, codes: Value, size: int, data: Inputs) -> Value:
+    """`(batch, time + 2)` the codes of a column, with `size` before the first one and after the last one."""
+    lengths = graph.unsqueeze(data.lengths, 1)
+    nothing = lengths * np.int64(0)
+    begins, ends = (
+        graph("Greater", lengths, np.int64(0)),
+        graph("Equal", graph.unsqueeze(data.steps, 0) + np.int64(1), lengths),
+    )
+    before = graph.where(begins, nothing + np.int64(size), nothing - np.int64(1))
+    spelled = graph("Concat", before, codes, nothing - np.int64(1), axis=1)
+    last = graph("Concat", nothing, nothing, graph.cast(ends, np.int64), axis=1)
+    return graph.where(graph("Equal", last, np.int64(1)), np.int64(size), spelled)
+
+
 def _spelled(ngrams: NGrams) -> Iterator[list[Numbers]]:
     """For each column and length the codes of its runs, `(runs, length)`; the numbering is that of `NGrams`.
 
     Example:
-        >>> ngrams = NGrams((3, 2), np.array([1, 3 + 7, 39, 39 + 3]), np.ones(4, np.float32))
+        >>> ngrams = NGrams((3, 2), np.array([1, 3 + 7, 39, 39 + 3]), np.ones(4, np.float32), edges=False)
         >>> [[of_length.tolist() for of_length in runs] for runs in _spelled(ngrams)]
         [[[[1]], [[2, 1]], []], [[[0]], [[0, 1]], []]]
     """
     first = 0
-    for size in ngrams.sizes:
+    for size in (codes + ngrams.edges for codes in ngrams.sizes):
         runs = []
         for length in range(1, LONGEST + 1):
             if first + size**length >= 1 << 63:
