@@ -217,7 +217,7 @@ def read_files(
     if isinstance(values, pl.LazyFrame):
         return values, table
     word = word_column(values.columns, files.format.words)
-    reader = FieldReader(reading, learned, {*text, word or ""}, files.format.fields)
+    reader = FieldReader(reading, learned, {*text, *([word] if word else [])}, files.format.fields)
     typed = Table(files.name, reader.read(values), counts, 0, reader.notices(), tuple(notices), reader.decided, word)
     return values, typed
 
