@@ -335,7 +335,8 @@ def test_real_tables(shared_data: Path, name: str, per: str, features: int, cate
 
 def test_the_index_of_a_shuffled_data_frame_of_pandas_sorts_its_rows(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).permutation(300)
-    frame = pl.DataFrame({"": rows, "machine": rows // 30, "x": np.sin(rows), "label": np.where(rows % 7 < 3, "a", "b")})
+    labels = np.where(rows % 7 < 3, "a", "b")
+    frame = pl.DataFrame({"": rows, "machine": rows // 30, "x": np.sin(rows), "label": labels})
     frame.write_csv(tmp_path / "some.csv")
     columns = choose_columns(read_table(tmp_path / "some.csv"))
     assert (columns.order, columns.sequence, columns.features) == ("", "machine", ("x",))

@@ -19,6 +19,7 @@ from bothways.data import (
     LabeledWriter,
     SplitTable,
     Table,
+    read_and_split,
     read_sequences,
     read_table,
     split_table,
@@ -282,3 +283,26 @@ def test_labels_that_a_spreadsheet_runs_are_told(tmp_path: Path) -> None:
     assert "'=1+1' are written as they are" in LabeledWriter(tmp_path / "out.csv", ["calm", "=1+1"]).notices[0]
     assert LabeledWriter(tmp_path / "out.parquet", ["calm", "=1+1"]).notices == []
     assert LabeledWriter(tmp_path / "out.csv", [0, -1]).notices == []
+
+
+@pytest.mark.parametrize("rows", [30, 70, 1000])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_without_a_sequence_column_each_file_is_one(tmp_path: Path, rows: int, backwards: bool) -> None:
+    lengths, frames = (40, 1, 90), []
+    for number, length in enumerate(lengths):
+        at = np.arange(length)[:: -1 if backwards else 1]
+        frames.append(pl.DataFrame({"t": at, "x": np.sin(at) + number, "label": at % 2}))
+        frames[-1].write_csv(tmp_path / f"run {number}.csv")
+    split = read_and_split(tmp_path)
+    assert (split.columns.sequence, split.columns.order) == (None, "t")
+    assert any("each of the 3 files is one" in notice for notice in split.notices)
+    whole, _ = read_sequences(split.table, split.columns)
+    assert dict(zip(whole.ids, whole.lengths.tolist(), strict=True)) == {"run 0.csv": 40, "run 1.csv": 1, "run 2.csv": 90}
+    assert whole.values[:, 0].tolist() == np.concatenate([frame.sort("t")["x"] for frame in frames]).astype(np.float32).tolist()
+    columns, said = split.encoded()[0], list[str]()
+    chunks = list(stream_sequences(tmp_path, columns, rows=rows, say=said.append))
+    chunks = chunks[next((at for at, chunk in enumerate(chunks) if chunk.anew), 0) :]
+    assert [name for chunk in chunks for name in chunk.sequences.ids] == list(whole.ids)
+    assert np.array_equal(np.concatenate([chunk.sequences.values for chunk in chunks]), whole.values)
+    one, _ = read_sequences(read_table(tmp_path / "run 2.csv"), columns)
+    assert one.lengths.tolist() == [90]

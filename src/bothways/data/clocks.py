@@ -84,10 +84,11 @@ def guess_order(
     and stay features; they are told. Unless an order column is `needed`, the others are looked at all the same;
     columns that are not called after clocks, unless `counters` is false.
     """
-    steps = steps_of(None if sequence is None else table.column(sequence), len(table))
+    sequences = table.names_of_sequences(sequence)
+    steps = steps_of(sequences, len(table))
     schema, clocks = table.schema, clock_columns(table, names)
     times = [name for name in clocks if schema[name].is_temporal()]
-    ranks = {name: _rank(name, table.column(name), steps, sequence is None, times == [name]) for name in clocks}
+    ranks = {name: _rank(name, table.column(name), steps, sequences is None, times == [name]) for name in clocks}
     usable = [name for name in clocks if ranks[name][0] in ORDER_REASONS]
     order = min(usable, key=lambda name: (ranks[name][0], -ranks[name][1]), default=None) if needed else None
     guesses = []

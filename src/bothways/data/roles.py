@@ -182,9 +182,9 @@ def _guessed(
 
 def _one_label_each(table: Table, columns: Columns) -> bool:
     """Whether there are several sequences, most of more than one step, and no label changes within any."""
-    if columns.sequence is None:
+    label, sequence = table.column(columns.label), table.names_of_sequences(columns.sequence)
+    if sequence is None:
         return False
-    label, sequence = table.column(columns.label), table.column(columns.sequence)
     frame = pl.DataFrame([label.alias("label"), sequence.alias("sequence")])
     # Most tables show within their first rows that labels change.
     for part in (frame.head(10_000), frame):

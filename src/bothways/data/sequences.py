@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import polars as pl
@@ -76,9 +76,9 @@ def group_rows(table: Table, columns: Columns) -> tuple[Sequences, list[str]]:
     if standing is not None:
         names = pl.Series(standing.ids)
         sequences = standing if names.is_sorted() else standing.take(names.arg_sort().to_numpy().astype(np.int64))
-        return sequences, _tie_notices(table, columns, _ties(keys, columns, sequences))
+        return sequences, _tie_notices(table, columns, _ties(keys, sequences))
     sequences = _sorted(keys, columns, count)
-    ties = _ties(keys, columns, sequences)
+    ties = _ties(keys, sequences)
     if ties and _newest_first(keys, columns, count):
         sequences = _sorted(keys, columns, count, newest_first=True)
     notices = _tie_notices(table, columns, ties)
@@ -97,10 +97,19 @@ def group_as_they_stand(table: Table, columns: Columns) -> Sequences | None:
     return _standing(_keys(table, columns), columns, len(table))
 
 
-def _keys(table: Table, columns: Columns) -> dict[str, pl.Series]:
-    """The sequence column and the order column, as far as there are such; refuses missing values."""
-    keys = {name: table.column(name) for name in (columns.sequence, columns.order) if name is not None}
-    for name, column in keys.items():
+class _Keys(NamedTuple):
+    """The name of the sequence and the place in it of each row, as far as the table tells."""
+
+    names: pl.Series | None
+    places: pl.Series | None
+
+
+def _keys(table: Table, columns: Columns) -> _Keys:
+    """What rows are sorted by; refuses missing values."""
+    for name in (columns.sequence, columns.order):
+        if name is None:
+            continue
+        column = table.column(name)
         if count := column.null_count():
             row = int(column.is_null().arg_max() or 0)
             raise DataError(f"{table.place(row)}, column {name!r} is empty. {counted(count, 'such row')}.")
@@ -108,63 +117,60 @@ def _keys(table: Table, columns: Columns) -> dict[str, pl.Series]:
             raise DataError(
                 f"{table.source}: the column {name!r} is of type {column.dtype}; rows cannot be sorted by it."
             )
-    return keys
+    places = None if columns.order is None else table.column(columns.order)
+    return _Keys(table.names_of_sequences(columns.sequence), places)
 
 
-def _standing(keys: dict[str, pl.Series], columns: Columns, count: int) -> Sequences | None:
+def _standing(keys: _Keys, columns: Columns, count: int) -> Sequences | None:
     """The sequences as they stand in the table, if their rows stand together and in order."""
     new = np.zeros(count, bool)
     new[0] = True
-    if columns.sequence is not None:
-        names = keys[columns.sequence]
-        new[1:] = (names[1:] != names[:-1]).to_numpy()
-    if columns.order is not None:
-        places = keys[columns.order]
-        if not (new[1:] | (places[1:] >= places[:-1]).to_numpy()).all():
-            return None
+    if keys.names is not None:
+        new[1:] = (keys.names[1:] != keys.names[:-1]).to_numpy()
+    if keys.places is not None and not (new[1:] | (keys.places[1:] >= keys.places[:-1]).to_numpy()).all():
+        return None
     starts = np.flatnonzero(new)
-    if columns.sequence is not None and keys[columns.sequence].gather(starts).n_unique() < len(starts):
+    if keys.names is not None and keys.names.gather(starts).n_unique() < len(starts):
         return None
     return _bare(keys, columns, np.arange(count), np.append(starts, count))
 
 
-def _bare(keys: dict[str, pl.Series], columns: Columns, rows: Numbers, offsets: Numbers) -> Sequences:
+def _bare(keys: _Keys, columns: Columns, rows: Numbers, offsets: Numbers) -> Sequences:
     """These rows as sequences that begin and end at `offsets`."""
-    name = columns.sequence
-    ids = ("",) if name is None else tuple(keys[name].gather(rows[offsets[:-1]]).to_list())
+    ids = ("",) if keys.names is None else tuple(keys.names.gather(rows[offsets[:-1]]).to_list())
     nothing = np.empty((len(rows), 0), np.float32)
     return Sequences(nothing, np.diff(offsets), per=columns.per, ids=ids, rows=rows)
 
 
-def _sorted(keys: dict[str, pl.Series], columns: Columns, count: int, newest_first: bool = False) -> Sequences:
+def _sorted(keys: _Keys, columns: Columns, count: int, newest_first: bool = False) -> Sequences:
     """The rows sorted by sequence and order, equal ones as they stand or in reverse."""
-    frame = pl.DataFrame([column.alias(str(i)) for i, column in enumerate(keys.values())]).with_row_index("row")
-    frame = frame.sort([*frame.columns[1:], "row"], descending=[False] * len(keys) + [newest_first])
+    given = {str(i): column for i, column in enumerate(keys) if column is not None}
+    frame = pl.DataFrame(given).with_row_index("row")
+    frame = frame.sort([*given, "row"], descending=[False] * len(given) + [newest_first])
     rows = frame["row"].to_numpy().astype(np.int64)
     new = np.zeros(count, bool)
     new[0] = True
-    if columns.sequence is not None:
-        names = keys[columns.sequence].gather(rows)
+    if keys.names is not None:
+        names = keys.names.gather(rows)
         new[1:] = (names[1:] != names[:-1]).to_numpy()
     return _bare(keys, columns, rows, np.append(np.flatnonzero(new), count))
 
 
-def _ties(keys: dict[str, pl.Series], columns: Columns, sequences: Sequences) -> int:
+def _ties(keys: _Keys, sequences: Sequences) -> int:
     """How many steps stand at the place of the one before them."""
-    if columns.order is None:
+    if keys.places is None:
         return 0
-    places = keys[columns.order].gather(sequences.table_rows)
+    places = keys.places.gather(sequences.table_rows)
     same = (places[1:] == places[:-1]).to_numpy()
     return int((same & (sequences.positions[1:] > 0)).sum())
 
 
-def _newest_first(keys: dict[str, pl.Series], columns: Columns, count: int) -> bool:
+def _newest_first(keys: _Keys, columns: Columns, count: int) -> bool:
     """Whether within every sequence the rows stand in reverse."""
-    names = {name: column for name, column in keys.items() if name == columns.sequence}
-    sequences = (
-        _sorted(names, columns, count) if names else _bare(names, columns, np.arange(count), np.array([0, count]))
-    )
-    places = keys[str(columns.order)].gather(sequences.table_rows)
+    bare = keys._replace(places=None)
+    whole = np.arange(count), np.array([0, count])
+    sequences = _bare(bare, columns, *whole) if keys.names is None else _sorted(bare, columns, count)
+    places = cast("pl.Series", keys.places).gather(sequences.table_rows)
     falls = (places[1:] <= places[:-1]).to_numpy()
     return bool((falls | (sequences.positions[1:] == 0)).all())
 

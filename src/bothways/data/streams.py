@@ -203,8 +203,11 @@ class _Reader:
             self.say(notice)
 
     def _last_sequence(self, frame: pl.DataFrame) -> int:
+        """The row at which the last sequence begins."""
         name = self.columns.sequence
-        if name is None or name not in frame.columns or frame.height < 2:
+        if name is None:  # each file is one
+            return max(0, sum(list(self.read.values())[:-1]) - self.start)
+        if name not in frame.columns or frame.height < 2:
             return 0
         column = frame.get_column(name).alias("")
         changes = column[1:].ne_missing(column[:-1]).arg_true()
@@ -261,11 +264,11 @@ class _Reader:
         """The values with the types that the first chunk has."""
         if self.schema is None:
             self.schema = values.schema
-        columns = []
-        for column, dtype in zip(values, self.schema.values(), strict=True):
+        columns = {}
+        for column, (name, dtype) in zip(values, self.schema.items(), strict=True):
             if column.dtype != dtype:
                 if column.null_count() < len(column) and not (dtype.is_float() and column.dtype.is_integer()):
                     raise LaterRowsDifferError
                 column = column.cast(dtype)
-            columns.append(column)
+            columns[name] = column
         return pl.DataFrame(columns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import gzip
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -109,6 +110,27 @@ class Table:
                     column = column.cast(pl.String)
                 self._read[column.name] = column.fill_nan(None) if column.dtype.is_float() else column
         return pl.DataFrame({name: self._read[name] for name in names})
+
+    def names_of_sequences(self, column: str | None) -> pl.Series | None:
+        """For each row the name of its sequence: what the column says, or without one which of several files it is of.
+
+        Example:
+            >>> frame = pl.DataFrame({"x": [1.5, 2.5, 3.5]})
+            >>> table = Table("runs", frame, files=(("runs/a.csv", 2), ("runs/b.csv", 1)))
+            >>> table.names_of_sequences(None).to_list()
+            ['a.csv', 'a.csv', 'b.csv']
+        """
+        if column is not None:
+            return self.column(column)
+        if not self.files:
+            return None
+        folder = os.path.commonpath([Path(name).absolute().parent for name, _ in self.files])
+        names, end = list[pl.Series](), 0
+        for name, rows in self.files:
+            begin, end = max(end, self.start), end + rows
+            here = pl.repeat(os.path.relpath(name, folder), max(0, end - begin), dtype=pl.String, eager=True)
+            names.append(here)
+        return pl.concat(names).head(len(self))
 
     def frame(self) -> pl.DataFrame:
         """All columns, in memory."""
