@@ -48,6 +48,11 @@ def _with_compiler(build, *arguments):
         return build(*arguments)
 
 
+def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
+    """What the wheel will say of itself: the same processor, too."""
+    return _with_compiler(_build.prepare_metadata_for_build_wheel, metadata_directory, config_settings)
+
+
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     """Build a wheel."""
     return _with_compiler(_build.build_wheel, wheel_directory, config_settings, metadata_directory)
