@@ -133,6 +133,11 @@ def test_train_evaluate_predict_and_info(folder: Path, run: Run, tmp_path: Path)
     assert sum(facts["class_counts"].values()) == 32
 
 
+def test_help_fills_its_lines() -> None:
+    for command in app.registered_commands:
+        assert not re.search(r"[^\n]\n[^\n]", str(command.help)), command.callback
+
+
 def test_quantize(folder: Path, run: Run, tmp_path: Path) -> None:
     model, table, small = folder / "flows.bothways", folder / "flows.csv", tmp_path / "small.bothways"
     code, out, err = run("quantize", model, table, "-o", small)

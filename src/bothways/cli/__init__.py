@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import sys
 
 from bothways import interrupts
@@ -11,13 +13,13 @@ from bothways.errors import BothwaysError, command_line
 
 __all__ = ["app", "main"]
 
-for command in (engine.demo, tables.train, tables.evaluate):
-    app.command()(command)
-app.command(cls=tables.PredictCommand)(tables.predict)
-for command in (live.stream, tables.info, tables.export, tables.quantize, tables.page, live.serve):
-    app.command()(command)
-for command in (compare.compare, engine.bench):
-    app.command()(command)
+for command in (
+    *(engine.demo, tables.train, tables.evaluate, tables.predict, live.stream, tables.info, tables.export),
+    *(tables.quantize, tables.page, live.serve, compare.compare, engine.bench),
+):
+    # Typer keeps the line breaks of all paragraphs but the first, where a terminal has room for other lines.
+    text = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.cleandoc(str(command.__doc__)))
+    app.command(cls=tables.PredictCommand if command is tables.predict else None, help=text)(command)
 
 
 def main(arguments: list[str] | None = None) -> None:
