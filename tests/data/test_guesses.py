@@ -340,3 +340,11 @@ def test_the_index_of_a_shuffled_data_frame_of_pandas_sorts_its_rows(tmp_path: P
     frame.write_csv(tmp_path / "some.csv")
     columns = choose_columns(read_table(tmp_path / "some.csv"))
     assert (columns.order, columns.sequence, columns.features) == ("", "machine", ("x",))
+
+
+@pytest.mark.parametrize("names", [("T1", "T2"), ("t0", "t1"), ("T", "RH")])
+def test_temperatures_are_no_clocks(names: tuple[str, str]) -> None:
+    values = np.random.default_rng(0).normal(size=(2, 300)).cumsum(1)
+    columns = dict(zip(names, values, strict=True)) | {"machine": np.arange(300) // 30, "label": np.arange(300) % 2}
+    found = choose_columns(Table("some.csv", pl.DataFrame(columns)))
+    assert (found.order, found.features, found.sequence) == (None, names, "machine")

@@ -191,3 +191,12 @@ def test_nothing_of_the_test_part_reaches_training_or_the_search(
     for one, two in zip(clean[:2], dirty[:2], strict=True):
         same(one, two)
     assert repr(clean[2:]) == repr(dirty[2:])
+
+
+def test_columns_that_look_like_steps_are_told() -> None:
+    values = {f"t{at}": np.random.default_rng(at).normal(size=200) for at in range(40)}
+    frame = pl.DataFrame(values | {"label": np.arange(200) % 2, "machine": np.arange(200) // 10})
+    said = read_and_split(Table("some.csv", frame), sequence="none", drop=["machine"]).notices
+    assert any(notice.startswith("The columns 't0' to 't39' are numbered.") for notice in said)
+    said = read_and_split(Table("some.csv", frame)).notices
+    assert not any("are numbered" in notice for notice in said)

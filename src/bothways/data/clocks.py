@@ -184,7 +184,12 @@ def _counter(name: str, column: pl.Series, steps: Steps, few: bool, needed: bool
 
 
 def clock_rank(name: str) -> int:
-    """2 for a column that is called `t`, `time` or the like, 1 for `event_time`, `index` or the like, else 0."""
+    """2 for a column that is called `t`, `time` or the like, 1 for `event_time`, `index` or the like, else 0.
+
+    `T` and `t1` are no clocks, but what many call temperatures and one of several values.
+    """
+    if name == "T" or re.search(r"\d", name):
+        return 0
     parts = words(name)
     while len(parts) > 1 and parts[-1] in UNITS:
         parts.pop()

@@ -35,6 +35,7 @@ IDS = ("id", "ids", "no", "nr", "num", "number", "key", "uuid", "guid", "name") 
 KINDS = ("syscall", "id", "code", "port", "proto", "protocol", "type", "kind", "category", "service", "opcode")
 """Whole numbers in columns with such a word in their names are categories."""
 
+MANY_STEPS = 20  # so many numbered columns may be the steps of a sequence
 MANY_KINDS = 1024  # whole numbers of more values than these are not guessed to be categories
 FEW_KINDS = 512  # whole numbers of fewer values than these, spread widely, may be categories
 
@@ -188,6 +189,20 @@ def guess_categories(table: Table, names: Collection[str]) -> list[Guess]:
             why = f"{len(values)} whole numbers; if they are categories: {option('categorical', name)}"
             guesses.append(Guess(name, "feature", why))
     return guesses
+
+
+def numbered_columns(names: Sequence[str]) -> tuple[str, str] | None:
+    """The first and last of many columns that are numbered, and most of all, as if each row held a whole sequence.
+
+    Example:
+        >>> numbered_columns(["label", *(f"t{at}" for at in range(100))]), numbered_columns(["x1", "x2"])
+        (('t0', 't99'), None)
+    """
+    numbered = [(name, match) for name in names if (match := re.fullmatch(r"(.*?)(\d+)", name))]
+    if len(numbered) < max(MANY_STEPS, len(names) / 2) or len({match[1] for _, match in numbered}) > 1:
+        return None
+    steps = [int(match[2]) for _, match in numbered]
+    return (numbered[0][0], numbered[-1][0]) if steps == list(range(steps[0], steps[0] + len(steps))) else None
 
 
 def _joining(table: Table, sequence: str, names: Collection[str]) -> list[Guess]:

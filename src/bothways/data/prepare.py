@@ -10,6 +10,7 @@ from typing import Any
 from bothways.data.columns import Columns
 from bothways.data.encoding import Tally
 from bothways.data.fitting import fit_encoding
+from bothways.data.guesses import numbered_columns
 from bothways.data.roles import choose_columns
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded
 from bothways.data.sources import Source
@@ -96,6 +97,11 @@ def read_and_split(
     said = list(table.notices)
     if columns.sequence is None and table.files and columns.split != SPLIT:
         said.append(f"No column tells sequences apart, so each of the {len(table.files)} files is one.")
+    if columns.sequence is None and (ends := numbered_columns(columns.features)):
+        said.append(
+            f"The columns {ends[0]!r} to {ends[1]!r} are numbered. If they are the steps of one sequence per row, "
+            "write them one below the other, with a column that tells sequences apart (Polars: unpivot, pandas: melt)."
+        )
     if columns.categories and table.word is None and not isinstance(source, Table):
         # Codes such as 007 were read as numbers.
         table = read_table(source, columns.categories, reading)
