@@ -110,7 +110,7 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
         "members": [_description(member) for member in model.members],
         "classes": {"kind": type(model.classes[0]).__name__, "values": list(model.classes)},
         "columns": None if model.columns is None else model.columns.to_json(),
-        "class_counts": [model.class_counts.get(label, 0) for label in model.classes] if model.class_counts else [],
+        "class_counts": model.counts if model.class_counts else [],
         "facts": dict(model.facts),
         "temperature": model.temperature,
         "threshold": model.threshold,

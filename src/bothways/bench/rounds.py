@@ -23,14 +23,9 @@ from bothways.bench.benchmark import Benchmark, Measurement
 from bothways.bench.cases import CALM_SLICES, OURS, PEERS, SGEMM, SGEMM_SIZE, Case, choose_peers
 from bothways.errors import InputError
 
-ROUNDS = 12
-"""Slices are cut so that a case has about so many rounds."""
-
-PATIENCE = 3.0
-"""So many times its time a case may take until every worker has had its `CALM_SLICES`."""
-
-SLICE_SECONDS = (0.02, 0.25)
-"""The shortest and the longest slice."""
+ROUNDS = 12  # slices are cut so that a case has about so many rounds
+PATIENCE = 3.0  # so many times its time a case may take until every worker has had its `CALM_SLICES`
+SLICE_SECONDS = (0.02, 0.25)  # the shortest and the longest slice
 
 ASLEEP_SECONDS = 0.1
 """So long a worker may take to fall asleep after its slice. Threads of most libraries look for more work for a while:

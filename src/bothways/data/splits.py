@@ -377,7 +377,7 @@ def _class_notices(columns: Columns, parts: Parts) -> list[str]:
             f"The train part has no label {listed(parts.unseen)} in {columns.label!r}; the other parts do. Such labels "
             "cannot be learned and count as missed."
         )
-    counts = np.bincount(parts.train.known_labels[parts.train.known_labels >= 0], minlength=len(parts.classes))
+    counts = parts.train.class_counts(len(parts.classes))
     rare = [label for label, count in zip(parts.classes, counts.tolist(), strict=True) if count < FEW]
     said = [f"{listed(rare)} in {columns.label!r}: fewer than {FEW} {columns.per}s in the train part"] if rare else []
     if parts.valid is not None:

@@ -22,8 +22,7 @@ from bothways.spec import CellSpec, cell_spec
 Array = npt.NDArray[Any]
 States = tuple[Array, ...]
 
-ALIGNMENT = 64
-"""Bytes: a cache line, and the widest vector; and what Eigen wants."""
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector; and what Eigen wants
 
 PRECISIONS: Mapping[str, int] = MappingProxyType({"float32": 0, "bfloat16": 1, "int8": 2})
 """What products can take their factors in, and the engine's number for it."""

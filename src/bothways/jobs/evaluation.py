@@ -74,7 +74,7 @@ def evaluate(
     loaded, columns = load_with_columns(model)
     code = None
     if false_alarm_rate is not None or positive is not None:
-        code = class_to_detect(loaded.classes, _counts(loaded), positive)
+        code = class_to_detect(loaded.classes, loaded.counts, positive)
     table = read_table(data, columns.categories, Reading(**reading), columns.reading)
     read = {name: text for name, text in table.readings.items() if name in columns.needed}
     match_columns(table, columns, label=True)
@@ -114,7 +114,7 @@ def evaluate_part(model: Model, part: Sequences, p: Array, unseen: Sequence[Labe
     words = None if model.columns is None or part.per == "sequence" else model.columns.words
     if words is not None and model.columns is not None:
         more["unseen_words"] = part.values[:, model.columns.fitted.names.index(words)] == 0
-    fitted = model.baselines or [baselines.Majority(int(np.argmax(_counts(model))))]
+    fitted = model.baselines or [baselines.Majority(int(np.argmax(model.counts)))]
     simple = baselines.predict(fitted, part)
     evaluation = metrics.evaluate(
         part, p, [*model.classes, *unseen], predicted=model.decide(p, part.lengths), baselines=simple, **more
@@ -164,7 +164,7 @@ def _report(
     """The page about an evaluation of a part with these probabilities."""
     only = columns.words or (columns.categories[0] if len(columns.categories) == 1 else None)
     settings = model.facts.get("settings", {})
-    monitor, code = metrics.monitored(settings.get("monitor", "auto"), _counts(model), part.scheme is not None)
+    monitor, code = metrics.monitored(settings.get("monitor", "auto"), model.counts, part.scheme is not None)
     return Report(
         title=title,
         evaluation=evaluation,
@@ -173,7 +173,7 @@ def _report(
         decided=model.decide(p, part.lengths),
         history=model.facts.get("history", []),
         metric=metrics.title(monitor, model.classes[code]),
-        facts=_facts(model, table, columns),
+        facts=_facts(model, table),
         texts=None if only is None else table.column(only).gather(part.table_rows).to_list(),
         sentences=columns.words is not None,
         times=times(table, columns, part),
@@ -183,11 +183,7 @@ def _report(
     )
 
 
-def _counts(model: Model) -> list[int]:
-    return [model.class_counts.get(label, 0) for label in model.classes]
-
-
-def _facts(model: Model, table: Table, columns: Columns) -> Mapping[str, Mapping[str, Any]]:
+def _facts(model: Model, table: Table) -> Mapping[str, Mapping[str, Any]]:
     """What the page says of how the model was made."""
     facts = model.facts
     parts = {

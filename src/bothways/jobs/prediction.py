@@ -16,7 +16,7 @@ from bothways.files import check_output
 from bothways.jobs.models import load_with_columns
 from bothways.metrics import rarest
 from bothways.runtime import Model
-from bothways.sequences import Floats, Numbers
+from bothways.sequences import Floats, Numbers, Sequences
 from bothways.settings import Reading
 
 SAVED = "saved"  # asks for the threshold that `bothways evaluate --save-threshold` keeps in the model
@@ -116,15 +116,16 @@ def label(
 ) -> Prediction:
     """What `predict` does, with a model that is loaded already; arguments and errors are the same."""
     positive = threshold_of(model, threshold)
+
+    def labeled(part: Sequences) -> tuple[Numbers, Floats]:
+        p = model.probabilities(part)
+        if positive is None:
+            return model.decide(p, part.lengths), p
+        code, value = positive
+        return np.where(p[:, code] >= value, code, 1 - code), p
+
     with LabeledWriter(output, model.classes, probabilities) as writer:
-        writer.label(
-            data,
-            columns,
-            lambda part: decided(model, model.probabilities(part), part.lengths, positive),
-            on_rows,
-            reading=Reading(**reading),
-            say=say,
-        )
+        writer.label(data, columns, labeled, on_rows, reading=Reading(**reading), say=say)
     for notice in writer.notices:
         say(notice)
     predicted = dict(zip(model.classes, writer.counts.tolist(), strict=True))
@@ -161,15 +162,7 @@ def threshold_of(model: Model, asked: float | str | None) -> tuple[int, float] |
         raise InputError(f"threshold is {asked!r}; it must be a probability from 0 to 1, or {SAVED!r}.")
     if kept is not None:
         return model.classes.index(kept["class"]), value
-    return rarest([model.class_counts.get(label, 0) for label in model.classes]), value
-
-
-def decided(model: Model, p: Floats, lengths: Numbers, positive: tuple[int, float] | None) -> tuple[Numbers, Floats]:
-    """The codes that probabilities `(labels, classes)` give, and these."""
-    if positive is None:
-        return model.decide(p, lengths), p
-    code, value = positive
-    return np.where(p[:, code] >= value, code, 1 - code), p
+    return rarest(model.counts), value
 
 
 def _predict_each(

@@ -44,14 +44,11 @@ def stream(
     events: str | Path = STANDARD,
     output: str | Path = STANDARD,
     *,
-    lookahead: int | None = None,
-    chunk: int | None = None,
-    reorder: int = 0,
-    idle: float | None = None,
     key: str | None = None,
     step: str | None = None,
     checkpoint: str | Path | None = None,
     say: Callable[[str], None] = print,
+    **pace: Any,
 ) -> Streaming:
     """Label events, one JSON object a line, as they come; each label is a line with its key and step.
 
@@ -62,16 +59,13 @@ def stream(
         events: the file to read, or "-" for the standard input. An object has the columns of the table that the model
             learned from, or for a model of arrays "values".
         output: the file to write, or "-" for the standard output.
-        lookahead: as for `bothways.stream.Stream`, and so are `chunk`, `reorder` and `idle`.
-        chunk: see there.
-        reorder: see there.
-        idle: see there.
         key: the name that tells sequences apart; that of the model if not given. Without any, all is one sequence.
         step: the name of the place of a step in its sequence, a number or a time as in ISO 8601; that of the model if
             not given. Without any, it is the number of the line.
         checkpoint: a file that is written each second, and from which the same command goes on after it was killed. The
             same events must be there again from the beginning; the output is cut where the checkpoint was made.
         say: is called with whatever the user should know.
+        pace: `lookahead`, `chunk`, `reorder` and `idle`, as for `bothways.stream.Stream`.
 
     Raises:
         ModelFileError: the model cannot be read.
@@ -84,7 +78,7 @@ def stream(
         bothways.errors.ModelFileError: nowhere.bothways: no such file.
     """
     loaded = store.load(model)
-    labeler = loaded.stream(lookahead, chunk=chunk, reorder=reorder, idle=idle)
+    labeler = loaded.stream(**pace)
     if checkpoint is not None and str(output) == STANDARD:
         raise InputError(
             f"A checkpoint is for an output that can be cut: give a file, {option('output', 'NAME.jsonl')}."

@@ -6,7 +6,7 @@ One is right that has the right type, first and last step. They are counted as i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,33 +65,12 @@ def micro(right: Array, predicted: Array, support: Array) -> OfClasses:
     return share(right, predicted), share(right, support), f1(right, predicted, support)
 
 
-def score_entities(
-    counts: Counts, others: Mapping[str, Counts], types: Sequence[str], summed: Summed | None
-) -> tuple[EntityScores, dict[str, EntityScores], dict[str, Interval], dict[str, Interval]]:
-    """Score the entities that were counted; `others` are counts of baselines.
-
-    `summed` draws samples of sequences; it is None where there are too few of them.
-
-    Returns:
-        The scores of all types together and of each; the intervals, by score; and for each baseline that of how far
-        the model is ahead of it by F1.
-    """
+def score_entities(counts: Counts, types: Sequence[str]) -> tuple[EntityScores, dict[str, EntityScores]]:
+    """The scores of the entities that were counted: of all types together and of each."""
     assert counts.entities is not None
     each = _scores(*(array.sum(axis=0) for array in counts.entities))
     (whole,) = _scores(*(array.sum(keepdims=True).ravel() for array in counts.entities))
-    found = whole, dict(zip(types, each, strict=True))
-    if summed is None:
-        return *found, {}, {}
-    baselines = [array for other in others.values() for array in other.entities or ()]
-    drawn = summed(*counts.entities, *baselines)
-    scores = micro(*drawn[:3])
-    names = ("entity_precision", "entity_recall", "entity_f1")
-    intervals = {name: Interval.of(score) for name, score in zip(names, scores, strict=True)}
-    intervals |= {f"entity_f1:{name}": Interval.of(of) for name, of in zip(types, f1(*drawn[:3]).T, strict=True)}
-    ahead = {
-        name: Interval.of(scores[2] - micro(*drawn[3 * k : 3 * k + 3])[2]) for k, name in enumerate(others, start=1)
-    }
-    return *found, intervals, ahead
+    return whole, dict(zip(types, each, strict=True))
 
 
 def score_words(
@@ -99,8 +78,9 @@ def score_words(
 ) -> tuple[dict[str, WordScores], dict[str, Interval]]:
     """Score the steps of words that training saw, and of those that it did not; nothing where one of both is missing.
 
-    `decided` is the predicted code of each label that counts, `unseen (steps,)` whether training did not see the word,
-    `summed` as in `score_entities`. With the scores of "seen" and of "unseen" words come their intervals.
+    `decided` is the predicted code of each label that counts, `unseen (steps,)` whether training did not see the word;
+    `summed` draws samples of sequences, and is None where there are too few of them. With the scores of "seen" and of
+    "unseen" words come their intervals.
     """
     counted = np.flatnonzero(counted_labels(sequences))
     kinds, right = unseen[counted].astype(np.int64), decided == sequences.known_labels[counted]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -12,10 +12,10 @@ from bothways.errors import InputError
 from bothways.metrics.alarms import Alarms
 from bothways.metrics.bootstrap import CONFIDENCE, RESAMPLES, Interval, Resamples
 from bothways.metrics.counts import Counts, count, f1, labeled, share
-from bothways.metrics.entities import EntityScores, Summed, WordScores, score_entities, score_words
+from bothways.metrics.entities import EntityScores, Summed, WordScores, micro, score_entities, score_words
 from bothways.metrics.importance import Importance
 from bothways.metrics.probabilities import Calibration, calibration, ranking
-from bothways.metrics.scores import score
+from bothways.metrics.scores import Score, score
 from bothways.sequences import Array, Bools, Doubles, Numbers, Sequences
 
 RATES = ("detection_rate", "false_alarm_rate")  # the rates at the threshold, as their intervals are called
@@ -273,8 +273,7 @@ def evaluate(
     counts = count(sequences, given, n, positive=code, thresholds=thresholds, predicted=predicted)
     others = {name: count(sequences, codes, n) for name, codes in (baselines or {}).items()}
     right, predicted, support = (array.sum(axis=0) for array in counts.of_classes)
-    accuracy, macro_f1, f1s = _scores(right, predicted, support)
-    false_alarm_rates = share(predicted - right, support.sum() - support)
+    f1s, false_alarm_rates = f1(right, predicted, support), share(predicted - right, support.sum() - support)
     columns = (share(right, predicted), share(right, support), f1s, false_alarm_rates, support)
     rankings = [ranking(labels == k, p[:, k]) for k in range(n)]
     rows = zip(*(column.tolist() for column in columns), *zip(*rankings, strict=True), strict=True)
@@ -290,26 +289,25 @@ def evaluate(
         return samples.with_whole(*(array[resampled] for array in arrays))
 
     summed = drawn if len(resampled) > 1 else None
-    intervals, ahead = ({}, {}) if summed is None else _intervals(counts, others, classes, code, summed)
+    names = ["accuracy", "macro_f1", *(["entity_f1"] if sequences.scheme is not None else [])]
+    of_scores = [score(name, classes) for name in names]
     entities, types, words = None, dict[str, EntityScores](), dict[str, WordScores]()
     if sequences.scheme is not None:
-        entities, types, found, further = score_entities(counts, others, sequences.scheme.types, summed)
-        intervals |= found
-        for name, each in further.items():
-            ahead[name]["entity_f1"] = each
+        entities, types = score_entities(counts, sequences.scheme.types)
+    intervals, ahead = (
+        ({}, {}) if summed is None else _intervals(counts, others, of_scores, classes, types, code, summed)
+    )
     if unseen_words is not None:
         words, found = score_words(sequences, decided, unseen_words, summed)
         intervals |= found
-    names = ["accuracy", "macro_f1", *(["entity_f1"] if entities else [])]
-    of_scores = [score(name, classes) for name in names]
     return Evaluation(
         split=split,
         per=sequences.per,
         sequences=len(sequences),
         labels=len(labels),
         unlabeled=len(sequences.known_labels) - len(labels),
-        accuracy=float(accuracy),
-        macro_f1=float(macro_f1),
+        accuracy=of_scores[0].of(counts),
+        macro_f1=of_scores[1].of(counts),
         classes={label: ClassScores(*row) for label, row in zip(classes, rows, strict=True)},
         unseen=tuple(classes[given.shape[1] :]),
         confusion=np.bincount(labels * n + decided, minlength=n * n).reshape(n, n),
@@ -329,33 +327,35 @@ def evaluate(
 
 
 def _intervals(
-    counts: Counts, others: Mapping[str, Counts], classes: Sequence[Any], code: int, summed: Summed
+    counts: Counts,
+    others: Mapping[str, Counts],
+    scores: Sequence[Score],
+    classes: Iterable[Any],
+    types: Iterable[str],
+    code: int,
+    summed: Summed,
 ) -> tuple[dict[str, Interval], dict[str, dict[str, Interval]]]:
     """The intervals of the scores, and for each baseline those of how far the model is ahead of it."""
-    tables = [counts.support]
-    for each in (counts, *others.values()):
-        tables += [each.true_positives, each.predicted]
-    tables += counts.alarms.values()
-    sums = summed(*tables)
-    scores = [_scores(sums[k], sums[k + 1], sums[0]) for k in range(1, 2 + 2 * len(others), 2)]
-    accuracy, macro_f1, f1s = scores[0]
-    found = {"accuracy": Interval.of(accuracy), "macro_f1": Interval.of(macro_f1)}
-    found |= {f"f1:{label}": Interval.of(f1s[:, k]) for k, label in enumerate(classes)}
+    every = [counts, *others.values()]
+    sums = summed(*(of.columns(each) for each in every for of in scores), *counts.alarms.values())
+    rest = iter(sums)
+    drawn, *of_others = [{of.name: of.of_sums(next(rest)) for of in scores} for _ in every]
+    found = {name: Interval.of(of) for name, of in drawn.items()}
+    of_classes = np.split(sums[1], 3, axis=-1)
+    found |= {f"f1:{label}": Interval.of(of) for label, of in zip(classes, f1(*of_classes).T, strict=True)}
     ahead = {
-        name: {"accuracy": Interval.of(accuracy - other[0]), "macro_f1": Interval.of(macro_f1 - other[1])}
-        for name, other in zip(others, scores[1:], strict=True)
+        name: {score: Interval.of(drawn[score] - of) for score, of in other.items()}
+        for name, other in zip(others, of_others, strict=True)
     }
     if counts.alarms:
-        positives = sums[0][:, code]
-        dues = {"detection_rate": positives, "false_alarm_rate": sums[0].sum(axis=1) - positives}
+        positives, steps = of_classes[2][:, code], of_classes[2].sum(axis=1)
+        dues = {"detection_rate": positives, "false_alarm_rate": steps - positives}
         for place, (name, due) in enumerate(dues.items()):
             if due[0]:
                 found[name] = Interval.of(np.where(due > 0, share(sums[-1][:, place], due), np.nan))
+    if counts.entities is not None:
+        entities = np.split(sums[2], 3, axis=-1)
+        precision, recall, _ = micro(*entities)
+        found |= {"entity_precision": Interval.of(precision), "entity_recall": Interval.of(recall)}
+        found |= {f"entity_f1:{name}": Interval.of(of) for name, of in zip(types, f1(*entities).T, strict=True)}
     return found, ahead
-
-
-def _scores(true_positives: Array, predicted: Array, support: Array) -> tuple[Doubles, Doubles, Doubles]:
-    """Accuracy, macro F1 and the F1 of each class, from counts `(..., classes)`."""
-    of_classes = f1(true_positives, predicted, support)
-    accuracy = share(true_positives.sum(axis=-1), support.sum(axis=-1))
-    return accuracy, np.asarray(of_classes.mean(axis=-1)), of_classes

@@ -32,8 +32,7 @@ ENGINE = "engine.wasm"
 SCRIPTS = ("graph.js", "recurrent.js", "table.js", "thread.js", "worker.js")
 """What runs in the threads that label tables."""
 
-OPSET = 20
-"""The version of the operators that graph.js knows."""
+OPSET = 20  # the version of the operators that graph.js knows
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; worker-src blob:; "

@@ -1,14 +1,15 @@
-"""Labels that repeat or combine numbers a given distance away."""
+"""Numbers that repeat or combine numbers a given distance away."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from bothways.options import whole
-from bothways.problems.problem import BayesAccuracy, Inputs, Labels, Seed, uniform
+from bothways.problems.problem import BayesAccuracy, Seed, uniform
+from bothways.sequences import Floats, Numbers
 
 
-def past_echo(n_sequences: int, n_timesteps: int, distance: int = 3, seed: Seed = None) -> tuple[Inputs, Labels]:
+def past_echo(n_sequences: int, n_timesteps: int, distance: int = 3, seed: Seed = None) -> tuple[Floats, Numbers]:
     """Uniform numbers, labeled by whether the number `distance` steps before was at least 1/2.
 
     `distance` is 0 or more; the first `distance` steps have no such number and the label 0. It shows memory: how far
@@ -32,7 +33,7 @@ def past_echo_accuracy(n_timesteps: int, distance: int = 3) -> BayesAccuracy:
     return future_echo_accuracy(n_timesteps, distance).mirrored()
 
 
-def future_echo(n_sequences: int, n_timesteps: int, distance: int = 3, seed: Seed = None) -> tuple[Inputs, Labels]:
+def future_echo(n_sequences: int, n_timesteps: int, distance: int = 3, seed: Seed = None) -> tuple[Floats, Numbers]:
     """Uniform numbers, labeled by whether the number `distance` steps later is at least 1/2.
 
     `distance` is 0 or more; the last `distance` steps have no such number and the label 0. It needs the future, and a
@@ -57,7 +58,7 @@ def future_echo_accuracy(n_timesteps: int, distance: int = 3) -> BayesAccuracy:
     return BayesAccuracy(np.where(guessed, 0.5, 1.0), np.ones(steps), np.ones(steps))
 
 
-def neighbours(n_sequences: int, n_timesteps: int, distance: int = 1, seed: Seed = None) -> tuple[Inputs, Labels]:
+def neighbours(n_sequences: int, n_timesteps: int, distance: int = 1, seed: Seed = None) -> tuple[Floats, Numbers]:
     """Uniform numbers, labeled by whether the two that stand `distance` steps before and after add up to 1 or more.
 
     `distance` is 1 or more. A number that is not there counts as 0, so that the first and the last `distance` labels
@@ -87,7 +88,7 @@ def neighbours_accuracy(n_timesteps: int, distance: int = 1) -> BayesAccuracy:
     return BayesAccuracy(alone, alone, np.ones(steps))
 
 
-def parity(n_sequences: int, n_timesteps: int, reach: int = 1, seed: Seed = None) -> tuple[Inputs, Labels]:
+def parity(n_sequences: int, n_timesteps: int, reach: int = 1, seed: Seed = None) -> tuple[Floats, Numbers]:
     """Random bits, labeled by whether an odd number of those from `reach` steps before to `reach` after are 1.
 
     `reach` is 0 or more. Neither side alone says anything at all, and both together say all.
@@ -123,9 +124,9 @@ def parity_accuracy(n_timesteps: int, reach: int = 1) -> BayesAccuracy:
     return BayesAccuracy(forward, forward[::-1], np.ones(steps))
 
 
-def _shifted(X: Inputs, distance: int) -> Inputs:
+def _shifted(X: Floats, distance: int) -> Floats:
     """X moved `distance` steps later (earlier if negative), with 0 where nothing comes from."""
     steps = X.shape[1]
     before, after = min(max(distance, 0), steps), min(max(-distance, 0), steps)
-    shifted: Inputs = np.pad(X, ((0, 0), (before, after), (0, 0)))[:, after : after + steps]
+    shifted: Floats = np.pad(X, ((0, 0), (before, after), (0, 0)))[:, after : after + steps]
     return shifted

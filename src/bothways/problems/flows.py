@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from bothways.errors import InputError
-from bothways.problems.problem import BayesAccuracy, Inputs, Labels, Seed, generator, shape
+from bothways.problems.problem import BayesAccuracy, Seed, generator, shape
 from bothways.problems.regimes import Chain, Regime
-from bothways.sequences import Doubles
+from bothways.sequences import Doubles, Floats, Numbers
 
 SERVICES = ("unknown", "dns", "web", "mail", "login", "files")  # their places are the last column of X
 
@@ -85,7 +85,7 @@ SEQUENCES, CHUNK = 2000, 250
 
 def intrusion_flows(
     n_sequences: int, n_timesteps: int, labels: str = "attack", seed: Seed = None
-) -> tuple[Inputs, Labels]:
+) -> tuple[Floats, Numbers]:
     """Network flows of one host each, labeled 1 where they are part of an attack.
 
     A sequence goes through regimes, each of which lasts a while and is followed by another (`REGIMES`); what a flow
@@ -133,7 +133,7 @@ def intrusion_flows(
     return X.astype(np.float32), y[..., None]
 
 
-def flow_columns(X: Inputs, y: Labels) -> dict[str, list[Any]]:
+def flow_columns(X: Floats, y: Numbers) -> dict[str, list[Any]]:
     """Flows as the columns of a table, one row a flow, for a data frame or a file.
 
     X and y are as `intrusion_flows` gives them, with labels of attacks (0 and 1); else it raises `InputError`.
@@ -164,7 +164,7 @@ def flow_columns(X: Inputs, y: Labels) -> dict[str, list[Any]]:
     }
 
 
-def flow_posteriors(X: Inputs) -> dict[str, Doubles]:
+def flow_posteriors(X: Floats) -> dict[str, Doubles]:
     """The exact probability of each stage at each flow, by what has been seen: what the best detector knows.
 
     Returns:

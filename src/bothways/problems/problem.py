@@ -14,8 +14,6 @@ from bothways.errors import InputError
 from bothways.options import whole
 from bothways.sequences import Doubles, Floats, Numbers
 
-Inputs = Floats
-Labels = Numbers
 Seed = int | np.random.Generator | None  # None gives fresh sequences at each call; a generator goes on where it stands
 
 
@@ -90,7 +88,7 @@ class Problem:
     """
 
     name: str
-    generate: Callable[..., tuple[Inputs, Labels]]
+    generate: Callable[..., tuple[Floats, Numbers]]
     bayes_accuracy: Callable[..., BayesAccuracy]
     features: int = 1
     categories: tuple[int, ...] = ()
@@ -119,6 +117,6 @@ def shape(n_sequences: int, n_timesteps: int) -> tuple[int, int]:
     return whole("n_sequences", n_sequences, 1), whole("n_timesteps", n_timesteps, 1)
 
 
-def uniform(n_sequences: int, n_timesteps: int, seed: Seed) -> Inputs:
+def uniform(n_sequences: int, n_timesteps: int, seed: Seed) -> Floats:
     """Uniform numbers in [0, 1): `(n_sequences, n_timesteps, 1)`; each is a multiple of 2**-24."""
     return generator(seed).random((*shape(n_sequences, n_timesteps), 1), dtype=np.float32)

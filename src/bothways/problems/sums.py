@@ -11,8 +11,8 @@ import numpy as np
 from scipy.interpolate import BSpline
 
 from bothways.options import whole
-from bothways.problems.problem import BayesAccuracy, Inputs, Labels, Seed, finite, uniform
-from bothways.sequences import Doubles
+from bothways.problems.problem import BayesAccuracy, Seed, finite, uniform
+from bothways.sequences import Doubles, Floats, Numbers
 
 NODES = 40
 """Points of a Gauss-Legendre rule on a piece no longer than 1: exact for polynomials of degree 79, which what is
@@ -21,7 +21,7 @@ integrated is up to 80 numbers, and within rounding of it beyond, where the dens
 
 def cumulative_sum(
     n_sequences: int, n_timesteps: int, threshold: float | None = None, seed: Seed = None
-) -> tuple[Inputs, Labels]:
+) -> tuple[Floats, Numbers]:
     """Uniform numbers, labeled 0 until their running sum reaches a threshold and 1 from there on.
 
     The threshold is `n_timesteps / 4` if not given. The sums are exact: every number is a multiple of 2**-24, and they
@@ -58,7 +58,7 @@ def cumulative_sum_accuracy(n_timesteps: int, threshold: float | None = None) ->
 
 def remaining_sum(
     n_sequences: int, n_timesteps: int, threshold: float | None = None, seed: Seed = None
-) -> tuple[Inputs, Labels]:
+) -> tuple[Floats, Numbers]:
     """Uniform numbers, labeled 1 while the sum of this and all later ones reaches a threshold, and 0 from there on.
 
     The threshold is `n_timesteps / 4` if not given. It is `cumulative_sum` read from its end, and shows that a reader
@@ -82,7 +82,7 @@ def remaining_sum_accuracy(n_timesteps: int, threshold: float | None = None) -> 
     return cumulative_sum_accuracy(n_timesteps, threshold).mirrored()
 
 
-def balance(n_sequences: int, n_timesteps: int, seed: Seed = None) -> tuple[Inputs, Labels]:
+def balance(n_sequences: int, n_timesteps: int, seed: Seed = None) -> tuple[Floats, Numbers]:
     """Uniform numbers, labeled 1 from where the sum so far is more than the sum of what follows, and 0 before.
 
     The label depends on both sides: each direction alone can guess, and only both together know.
@@ -111,7 +111,7 @@ def balance_accuracy(n_timesteps: int) -> BayesAccuracy:
     return BayesAccuracy(forward, backward, np.ones(steps))
 
 
-def get_sequence(n_timesteps: int, *, seed: Seed = None) -> tuple[Inputs, Labels]:
+def get_sequence(n_timesteps: int, *, seed: Seed = None) -> tuple[Floats, Numbers]:
     """The tutorial's one sequence: `X (1, n_timesteps, 1)` and `y` of the same shape.
 
     Example:
@@ -122,7 +122,7 @@ def get_sequence(n_timesteps: int, *, seed: Seed = None) -> tuple[Inputs, Labels
     return cumulative_sum(1, n_timesteps, seed=seed)
 
 
-def get_sequences(n_sequences: int, n_timesteps: int, *, seed: Seed = None) -> tuple[Inputs, Labels]:
+def get_sequences(n_sequences: int, n_timesteps: int, *, seed: Seed = None) -> tuple[Floats, Numbers]:
     """The tutorial's many sequences: `X (n_sequences, n_timesteps, 1)` and `y` of the same shape.
 
     Example:

@@ -8,15 +8,15 @@ import numpy as np
 from scipy.special import ndtr
 
 from bothways.options import whole
-from bothways.problems.problem import BayesAccuracy, Inputs, Labels, Seed, finite, generator, shape
-from bothways.sequences import Doubles
+from bothways.problems.problem import BayesAccuracy, Seed, finite, generator, shape
+from bothways.sequences import Doubles, Floats, Numbers
 
 NODES = 600  # points of the Gauss-Legendre rule over the log-odds; the Gaussian kernel makes all integrands smooth
 
 
 def noisy_switch(
     n_sequences: int, n_timesteps: int, flip: float = 0.1, noise: float = 1.0, seed: Seed = None
-) -> tuple[Inputs, Labels]:
+) -> tuple[Floats, Numbers]:
     """A switch that is on or off and seldom moves, seen through noise; the label is its position.
 
     Every step says something of the label and so do its neighbours on either side: the case of most real

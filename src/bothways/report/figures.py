@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bothways.metrics import Alarms, Calibration, Curve, Fall
-from bothways.report.content import Report
 from bothways.report.html import short
+from bothways.report.page import Report
 from bothways.sequences import Array, Numbers
 
 # What matplotlib is told, and what the page makes of it; so drawings turn dark with the page.

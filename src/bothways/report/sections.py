@@ -9,8 +9,8 @@ import numpy as np
 from bothways.errors import counted
 from bothways.metrics import EntityScores, Interval, curve, share, title
 from bothways.report import figures
-from bothways.report.content import Report
 from bothways.report.html import between, facts, figure, number, row, section, short, table, text, track, wide
+from bothways.report.page import Report
 from bothways.report.words import baseline_words, importance_words
 from bothways.report.words import verdict as verdict_words
 from bothways.report.worst import worst

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bothways.report.content import Report
 from bothways.report.html import text
+from bothways.report.page import Report
 from bothways.sequences import Array, Numbers
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from bothways.report import figures
-from bothways.report.content import Report
 from bothways.report.html import number, row, section, table, text, wide
+from bothways.report.page import Report
 from bothways.report.sentences import sentence, spans
 from bothways.sequences import Bools, Doubles, Numbers
 

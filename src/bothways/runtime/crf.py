@@ -11,8 +11,7 @@ import numpy as np
 from bothways.arrays import product
 from bothways.sequences import Array, Floats
 
-NEVER = -1e9
-"""The score of what may not be."""
+NEVER = -1e9  # the score of what may not be
 
 
 def messages(z: Floats, transitions: Floats, before: Floats | None = None) -> Floats:

@@ -95,6 +95,11 @@ class Model:
         return scheme and replace(scheme, name=self.facts.get("scheme", scheme.name))
 
     @property
+    def counts(self) -> list[int]:
+        """How many labels of each class training saw, in the order of the classes."""
+        return [self.class_counts.get(label, 0) for label in self.classes]
+
+    @property
     def networks(self) -> tuple[Network, ...]:
         """What the networks are."""
         return tuple(member.network for member in self.members if isinstance(member, Member))

@@ -41,14 +41,12 @@ FILES = {
     "/openapi.json": (files("bothways.serve").joinpath("openapi.json").read_bytes, JSON),
 }
 
-MOST_NOTICES = 4096
-"""Characters of notices in a header of an answer."""
+MOST_NOTICES = 4096  # characters of notices in a header of an answer
 
 OPEN = frozenset({*FILES, "/v2/health/live", "/v2/health/ready"})
 """What is answered without a key: it tells nothing of the models."""
 
-MOST_HEADS, LONGEST_HEAD = 1024, 2048
-"""How many heads of requests are kept, of at most how many bytes."""
+MOST_HEADS, LONGEST_HEAD = 1024, 2048  # how many heads of requests are kept, of at most how many bytes
 
 LOCAL = frozenset({b"localhost", b"127.0.0.1", b"[::1]"})
 

@@ -20,10 +20,8 @@ from bothways.serve.streams import OpenSequences
 from bothways.serve.watching import Watching
 
 T = TypeVar("T")
-Labels = tuple[Numbers, Floats]
 
-STEPS_TOGETHER = 4
-"""Requests share a run until they have so many times the steps that a model does quickly."""
+STEPS_TOGETHER = 4  # requests share a run until they have so many times the steps that a model does quickly
 
 
 class _Part(NamedTuple):
@@ -154,7 +152,7 @@ def _give(call: Call, answer: Answer) -> None:
         call.answered(answer)
 
 
-def _labeled(served: Served, calls: Sequence[Call], parts: Sequence[Steps]) -> Labels:
+def _labeled(served: Served, calls: Sequence[Call], parts: Sequence[Steps]) -> tuple[Numbers, Floats]:
     """The codes of all labels, and their probabilities."""
     start = time.perf_counter()
     sequences = served.sequences(parts)

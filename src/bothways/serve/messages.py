@@ -20,8 +20,7 @@ CLOSE, RETRY = (b"connection", b"close"), (b"retry-after", b"1")
 TEXTS = (JSON, b"text/csv", b"text/tab-separated-values", b"application/x-ndjson", b"application/jsonl")
 """What becomes much smaller when it is compressed."""
 
-LARGE_BYTES = 1 << 15
-"""Bodies above this size are read, and their answers compressed, in another thread."""
+LARGE_BYTES = 1 << 15  # bodies above this size are read, and their answers compressed, in another thread
 
 GZIP_LEVEL = 1
 

@@ -25,13 +25,11 @@ from bothways.serve.protocol import LABELS, PROBABILITIES, Request
 ENDING = ".bothways"
 SEQUENCES, LENGTHS, MASK = "sequences", "lengths", "mask"
 
-QUICK_SECONDS = 0.002
-"""So long may a computation hold up other requests; what takes longer is done in another thread."""
+QUICK_SECONDS = 0.002  # so long may a computation hold up other requests; what takes longer is done in another thread
 
 EPOCH = datetime(1970, 1, 1)
 
-MOST_VALUES = 1 << 25
-"""How many probabilities an answer may hold."""
+MOST_VALUES = 1 << 25  # how many probabilities an answer may hold
 
 log = logging.getLogger("bothways.serve")
 

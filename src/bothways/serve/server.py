@@ -21,11 +21,8 @@ from bothways.serve.limits import Limits
 from bothways.serve.models import Models
 from bothways.serve.sockets import CLOSING_SECONDS
 
-REFRESH_SECONDS = 1.0
-"""So often files are looked at for changes."""
-
-EXPIRE_SECONDS = 0.25
-"""So often connections are looked at of which nothing has come in time."""
+REFRESH_SECONDS = 1.0  # so often files are looked at for changes
+EXPIRE_SECONDS = 0.25  # so often connections are looked at of which nothing has come in time
 
 log = logging.getLogger("bothways.serve")
 

@@ -19,13 +19,11 @@ from bothways.serve.streams import Events
 
 STREAM, WATCH = "/stream/", "/watch/"
 
-SOCKETS = (STREAM, WATCH)
-"""Where WebSockets are, which may send the key in their first message."""
+SOCKETS = (STREAM, WATCH)  # where WebSockets are, which may send the key in their first message
 
 MOST_LOOKAHEAD = 10_000
 
-WATCH_SECONDS = 0.1
-"""So often a watcher is sent what has come."""
+WATCH_SECONDS = 0.1  # so often a watcher is sent what has come
 
 SILENT_SECONDS = 15.0
 """A watcher for whom nothing has come for so long is sent an empty line, lest a proxy take the connection for dead."""

@@ -16,8 +16,7 @@ from bothways.serve.messages import Call
 if TYPE_CHECKING:
     from bothways.serve.app import App
 
-CLOSING_SECONDS = 2.0
-"""So long a client may take to agree to the end."""
+CLOSING_SECONDS = 2.0  # so long a client may take to agree to the end
 
 
 class GoneError(Exception):

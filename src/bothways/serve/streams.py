@@ -18,11 +18,8 @@ from bothways.serve.models import Served, Steps
 from bothways.serve.watching import Source, Watching
 from bothways.stream import Labeled, Stream
 
-MOST_OPEN = 10_000
-"""How many sequences may be open at once in requests of the protocol, and in a WebSocket."""
-
-IDLE_SECONDS = 600.0
-"""A sequence of the protocol of which nothing has come for so long is forgotten."""
+MOST_OPEN = 10_000  # how many sequences may be open at once in requests of the protocol, and in a WebSocket
+IDLE_SECONDS = 600.0  # a sequence of the protocol of which nothing has come for so long is forgotten
 
 
 class Events:

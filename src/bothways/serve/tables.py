@@ -24,8 +24,7 @@ FORMATS = {
 
 VIEW = "application/json"
 
-MOST_FIELDS = 2_000_000
-"""How many numbers a view holds at most; what stands beyond is not shown."""
+MOST_FIELDS = 2_000_000  # how many numbers a view holds at most; what stands beyond is not shown
 
 
 class Asked(NamedTuple):

@@ -16,18 +16,14 @@ from bothways.errors import InputError
 from bothways.serve.models import Served
 from bothways.stream import Labeled
 
-MOST_WATCHERS = 16
-"""How many may watch at once."""
+MOST_WATCHERS = 16  # how many may watch at once
 
 MOST_BEHIND = 1_000_000
 """How many bytes wait for a watcher at most, so that no message is larger than the MiB that clients take; what comes
 beyond that is left out."""
 
-MOST_INPUTS = 12
-"""How many inputs of a step are shown, which is what the page draws."""
-
-MOST_TEXT = 100
-"""How many characters of a text are shown."""
+MOST_INPUTS = 12  # how many inputs of a step are shown, which is what the page draws
+MOST_TEXT = 100  # how many characters of a text are shown
 
 Event = tuple[Any, Any, Any]
 """Key, step and values."""

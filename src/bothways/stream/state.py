@@ -19,8 +19,7 @@ from bothways.runtime import Model
 from bothways.sequences import Array
 from bothways.stream.keys import Keys
 
-DIGEST = 16
-"""The size of digests, in bytes."""
+DIGEST = 16  # the size of digests, in bytes
 
 
 def fingerprint(model: Model, *settings: int) -> str:

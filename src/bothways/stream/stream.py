@@ -22,8 +22,7 @@ from bothways.stream.rounds import Found, Order, Rounds
 from bothways.stream.state import fingerprint, key_state, pack, restore_key, unpack
 from bothways.stream.windows import BaselineStream, MemberStream, ahead, reach_of, reads_forward_alone
 
-LOOKAHEAD = 16
-"""How many later steps labels see, unless something else is asked for; none where `reads_forward_alone`."""
+LOOKAHEAD = 16  # how many later steps labels see, unless something else is asked for; none where `reads_forward_alone`
 
 SWEEP = 1024
 """After so many events, or as many as there are keys, those keys are closed that have been idle for too long."""

@@ -13,6 +13,7 @@ from bothways.errors import InputError, counted
 from bothways.metrics import check_tags, class_to_detect, score
 from bothways.options import seconds_of, whole
 from bothways.problems import PROBLEMS
+from bothways.runtime import Label
 from bothways.sequences import NO_LABEL
 from bothways.study.factors import Setting, Value, checked_vary, default
 from bothways.study.grid import Grid, check_size
@@ -20,7 +21,7 @@ from bothways.study.pool import Progress, do_runs, on_cluster
 from bothways.study.results import Comparison, compare_runs
 from bothways.study.runs import Run, RunId, Store
 from bothways.study.search import need_optuna, search_settings
-from bothways.study.tasks import Label, Task, problem_task, table_task
+from bothways.study.tasks import Task, problem_task, table_task
 from bothways.study.worker import StudySpec
 
 FALSE_ALARM_RATES = (0.01, 0.001)

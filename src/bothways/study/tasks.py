@@ -18,10 +18,9 @@ from bothways.data.splits import SHARES
 from bothways.errors import DataError, InputError
 from bothways.options import whole
 from bothways.problems import PROBLEMS
+from bothways.runtime import Label
 from bothways.sequences import Sequences
 from bothways.study.factors import DataShape
-
-Label = int | str | bool
 
 LEAST_DRAWN = 10  # parts are drawn for each seed from at least this many sequences
 

@@ -1,4 +1,4 @@
-"""Training a network: epochs, early stopping, the best weights."""
+"""Training a network: epochs, early stopping, the best weights, and the model that comes of them."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
+import bothways
+from bothways import baselines
 from bothways.errors import InputError
 from bothways.interrupts import Stop, deferred
 from bothways.metrics import monitored, title
 from bothways.network import Network
+from bothways.runtime import Label, Member, Model
 from bothways.sequences import Floats, Sequences
 from bothways.settings import SCORES, Settings
 from bothways.training.batches import epoch_plan, updates
@@ -27,6 +31,9 @@ from bothways.training.examples import TrainingData, check_sequences, prepare
 from bothways.training.initializers import initial_weights
 from bothways.training.keras_model import get_weights, set_weights
 from bothways.training.validation import Validation
+
+if TYPE_CHECKING:
+    from bothways.data import Columns
 
 
 class DivergedError(InputError):
@@ -141,8 +148,7 @@ def train(
     say = _warn if say is None else say
     check_sequences("sequences", sequences, network)
     prepared = prepare(network, sequences, settings, say)
-    labels = sequences.known_labels
-    counts = np.bincount(labels[labels >= 0], minlength=network.classes)
+    counts = sequences.class_counts(network.classes)
     monitor, positive = monitored(settings.monitor, counts, sequences.scheme is not None)
     validation = None
     if settings.monitor == "none":
@@ -181,6 +187,39 @@ def train(
         interrupted=stop.requested,
         losses=training.losses,
     )
+
+
+def trained_model(
+    network: Network,
+    settings: Settings,
+    trained: Trained,
+    classes: Sequence[Label],
+    columns: Columns,
+    parts: Mapping[str, Sequences],
+    simple: Sequence[baselines.Baseline],
+    **more: Any,
+) -> Model:
+    """The model of a training, whoever trains: `parts` by name, "train" among them; `simple`, the baselines."""
+    counts = parts["train"].class_counts(len(classes)).tolist()
+    history = [
+        {name: getattr(report, name) for name in ("epoch", "loss", "valid_loss", "valid_metric", "best")}
+        for report in trained.history
+    ]
+    facts = {
+        "parts": {name: {"sequences": len(part), "steps": part.steps} for name, part in parts.items()},
+        "settings": asdict(settings),
+        "epochs": len(history),
+        "best_epoch": max((epoch["epoch"] for epoch in history if epoch["best"]), default=0),
+        "keras_backend": trained.backend,
+        "compiled_epochs": trained.compiled,
+        "history": history,
+        "versions": {"bothways": bothways.__version__},
+    }
+    if (scheme := parts["train"].scheme) is not None:
+        facts["scheme"] = scheme.name
+    class_counts = dict(zip(classes, counts, strict=True))
+    members = [Member(network, trained.weights)]
+    return Model(members, tuple(classes), columns, class_counts, facts | more, simple)
 
 
 class _Training:
