@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 from bothways.runtime.decisions import decided
-from bothways.runtime.forward import (
-    check_codes,
-    checked_sequences,
-    padded,
-    probabilities,
-    scores,
-    scores_of_padded,
-)
+from bothways.runtime.forward import check_codes, checked_sequences, padded, probabilities, scores, scores_of_padded
 from bothways.runtime.members import BaselineMember, Member
 from bothways.runtime.model import Label, Model, quantize, tempered
 
