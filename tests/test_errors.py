@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from bothways.cli.options import names
+from bothways.cli.app import names
 from bothways.errors import command_line, counted, option
 
 ODD = ["Attack Type", "a,b", 'say "x"', '"', "$x", "^x$", "it's", "*", "two\nlines", " blank ", "größe", "a\\b", "`x`"]

@@ -254,7 +254,9 @@ def test_without_onnx(tmp_path: Path) -> None:
     arguments = ["export", str(tmp_path / "some.bothways"), "-o", str(tmp_path / "some.onnx")]
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr == "Error: To export needs onnx, which is not installed: pip install 'bothways[onnx]'\n"
+    assert (
+        done.stderr == "Error: To export needs onnx, which is not installed. Install it: pip install 'bothways[onnx]'\n"
+    )
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

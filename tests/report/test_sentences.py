@@ -12,7 +12,7 @@ import pytest
 
 from bothways.metrics import evaluate
 from bothways.report import Report, write_report
-from bothways.report.sentences import spans
+from bothways.report.worst import spans
 from bothways.sequences import Sequences
 from bothways.tags import scheme_of
 

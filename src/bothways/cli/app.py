@@ -1,15 +1,20 @@
-"""The command itself, and what its parts share."""
+"""The command itself, and what its parts share: options, made from the dataclasses whose fields they set."""
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 import bothways
+from bothways.errors import InputError
+from bothways.options import Option
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,6 +42,27 @@ AnyModelFile = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+
+Given = dict[str, Any]  # values by the names of fields
+
+PANELS = {
+    "reading": "How fields are read",
+    "roles": "What the columns are for",
+    "search": "The search for settings",
+    "network": "The network",
+    "settings": "Training",
+    "limits": "What it takes on at most",
+}
+"""The headings of `--help`, by the names that commands give to their groups of options."""
+
+AllowLeaks = Annotated[
+    bool,
+    typer.Option(
+        "--allow-leaks", help="Go on even if a column gives the answer away.", rich_help_panel=PANELS["roles"]
+    ),
+]
+
+_NAME = re.compile(r'\s*"((?:[^"]|"")*)"\s*(?=,|$)|([^,]+)')  # a name between commas, in quotes or not
 
 
 def print_json(value: Any) -> None:
@@ -68,3 +94,119 @@ def bothways_command(
 
     Example: [bold]bothways train flows.csv --label attack -o flows.bothways[/]
     """
+
+
+def takes(**groups: Mapping[str, Option]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of dataclasses.
+
+    Example:
+        >>> from bothways.network import Network
+        >>> from bothways.options import options
+        >>> @takes(network=options(Network, "units", "conv_window", "conv_stride"))
+        ... def show(network: Given) -> None:
+        ...     print(network)
+        >>> show(units=8, conv_window="5:2")
+        {'units': 8, 'conv_window': 5, 'conv_stride': 2}
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run(**arguments: Any) -> None:
+            for group, options in groups.items():
+                arguments[group] = _taken(options, arguments)
+            command(**arguments)
+
+        parameters: list[inspect.Parameter] = []
+        for parameter in inspect.signature(command, eval_str=True).parameters.values():
+            if parameter.name in groups:
+                parameters += _parameters(groups[parameter.name], PANELS[parameter.name])
+            else:
+                parameters.append(parameter.replace(kind=parameter.KEYWORD_ONLY))
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads
+        del run.__wrapped__  # its annotations are not those of `run`
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return run
+
+    return decorate
+
+
+def given(context: typer.Context, values: Given) -> Given:
+    """Those of the values of options that the user gave."""
+    sources = {name: context.get_parameter_source(name) for name in values}
+    return {name: values[name] for name, source in sources.items() if source is None or source.name == "COMMANDLINE"}
+
+
+def names(given: list[str] | None) -> list[str]:
+    """Names, of which one argument may hold several with commas between them; one that holds a comma stands in quotes.
+
+    Example:
+        >>> names(["a, b", '"c, d"'])
+        ['a', 'b', 'c, d']
+    """
+    found = [match for argument in given or [] for match in _NAME.findall(argument)]
+    return [quoted.replace('""', '"') or plain.strip() for quoted, plain in found if quoted or plain.strip()]
+
+
+def _parameters(options: Mapping[str, Option], panel: str) -> Iterator[inspect.Parameter]:
+    for field in _fields(options):
+        option, default = field.option, field.option.default
+        flag = option.flag or "--" + field.name.replace("_", "-")
+        more: dict[str, Any] = {"help": option.help, "rich_help_panel": panel}
+        more["help"] += f" One of: {', '.join(option.choices)}." if len(option.choices) > 1 else ""
+        kind: Any = option.kind
+        if field.followers:
+            kind, default = str | None, None
+            more["metavar"] = field.name.split("_")[-1].upper() + "".join(
+                f"[:{name.split('_')[-1].upper()}]" for name in field.followers
+            )
+        elif kind is tuple:
+            kind, default = list[str] | None, None
+            more["metavar"] = "A,B"
+        elif kind is str:
+            kind = str if default is not None else str | None
+            more["metavar"] = "NAME" if option.choices else option.metavar
+        elif kind is not bool:
+            more |= {"min": option.least, "max": option.most, "metavar": "N" if kind is int else "X"}
+        if option.shown:
+            more["show_default"] = option.shown
+        yield inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=default,
+            annotation=Annotated[kind, typer.Option(flag, **more)],
+        )
+
+
+def _taken(options: Mapping[str, Option], arguments: Given) -> Given:
+    taken: Given = {}
+    for field in _fields(options):
+        value = arguments.pop(field.name, field.option.default)
+        if field.option.kind is tuple:
+            taken[field.name] = tuple(names(value))
+        elif field.followers and isinstance(value, str):
+            texts = value.split(":")
+            if len(texts) > 1 + len(field.followers):
+                raise InputError(f"{field.option.flag} is {value!r}; give it as 5 or 5:2.")
+            for name, text in zip((field.name, *field.followers), texts, strict=False):
+                taken[name] = options[name].parse(name, text)
+        elif not field.followers:
+            taken[field.name] = value
+    return taken
+
+
+class _Field(NamedTuple):
+    """A field that has a command-line option, with the fields that follow it there after colons."""
+
+    name: str
+    option: Option
+    followers: list[str]
+
+
+def _fields(options: Mapping[str, Option]) -> list[_Field]:
+    found: list[_Field] = []
+    for name, option in options.items():
+        if option.follows:
+            found[-1].followers.append(name)
+        else:
+            found.append(_Field(name, option, []))
+    return found

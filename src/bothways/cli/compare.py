@@ -16,8 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bothways.cli import display
-from bothways.cli.app import Json, print_result
-from bothways.cli.options import PANELS, AllowLeaks, Given, takes
+from bothways.cli.app import PANELS, AllowLeaks, Given, Json, print_result, takes
 from bothways.errors import counted
 from bothways.options import options
 from bothways.settings import Reading, Roles

@@ -11,9 +11,8 @@ from rich.text import Text
 
 from bothways.bench import DTYPES, MODES, PEERS, SHAPES
 from bothways.cli import display
-from bothways.cli.app import Json, print_json, print_result
+from bothways.cli.app import Given, Json, names, print_json, print_result, takes
 from bothways.cli.display import results, say, table
-from bothways.cli.options import Given, names, takes
 from bothways.errors import counted
 from bothways.files import check_output
 from bothways.network import Network

@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from bothways.cli import display
-from bothways.cli.app import Json, ModelFile, print_json
-from bothways.cli.options import Given, takes
+from bothways.cli.app import Given, Json, ModelFile, print_json, takes
 from bothways.errors import InputError, counted, missing
 from bothways.options import options, seconds_of
 from bothways.serve import Limits

@@ -11,8 +11,19 @@ import typer
 from typer.core import TyperCommand
 
 from bothways.cli import display, results
-from bothways.cli.app import AnyModelFile, Data, Json, ModelFile, print_json, print_result
-from bothways.cli.options import PANELS, AllowLeaks, Given, given, takes
+from bothways.cli.app import (
+    PANELS,
+    AllowLeaks,
+    AnyModelFile,
+    Data,
+    Given,
+    Json,
+    ModelFile,
+    given,
+    print_json,
+    print_result,
+    takes,
+)
 from bothways.errors import InputError, counted
 from bothways.network import Network
 from bothways.options import options

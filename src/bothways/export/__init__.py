@@ -14,7 +14,7 @@ import numpy as np
 
 import bothways
 from bothways.baselines import OneStep, Trees
-from bothways.errors import InputError, MissingDependencyError, ModelFileError, option
+from bothways.errors import InputError, ModelFileError, missing, option
 from bothways.export import patterns, simple, spelling
 from bothways.export.graph import Graph
 from bothways.export.inputs import BATCH_TIME, LABEL, PROBABILITIES, inputs
@@ -84,10 +84,8 @@ def export_onnx(model: Any, path: str | os.PathLike[str], opset: int | None = No
     path = check_output(path, (".onnx",))
     try:
         from bothways.export.onnx_model import newest_opset, onnx_model
-    except ModuleNotFoundError as missing:
-        raise MissingDependencyError(
-            f"To export needs {missing.name}, which is not installed: pip install 'bothways[onnx]'"
-        ) from None
+    except ModuleNotFoundError as reason:
+        raise missing("To export", reason.name, "onnx") from None
     oldest, newest = spelling.OPSET if _spelled(model) else OLDEST_OPSET, newest_opset()
     opset = oldest if opset is None else opset
     if not oldest <= opset <= newest:

@@ -20,8 +20,8 @@ import orjson
 
 import bothways
 from bothways.page import card, server_page
+from bothways.serve import Limits
 from bothways.serve.inference import Inference
-from bothways.serve.limits import Limits
 from bothways.serve.messages import CLOSE, HTML, JSON, RETRY, Answer, Call, RefusedError, failed
 from bothways.serve.metrics import Metrics
 from bothways.serve.models import Models, Served

@@ -15,9 +15,9 @@ import uvloop
 
 from bothways import engine
 from bothways.errors import InputError
+from bothways.serve import Limits
 from bothways.serve.app import LOCAL, App
 from bothways.serve.connection import Connection
-from bothways.serve.limits import Limits
 from bothways.serve.models import Models
 from bothways.serve.sockets import CLOSING_SECONDS
 
