@@ -34,7 +34,7 @@ those of torch for 5 ms, those of ONNX Runtime for 25 ms were measured, and what
 ANSWER_SECONDS = 180.0
 """A worker that says nothing for so long is given up. Compiling takes seconds, never minutes."""
 
-Progress = Callable[[float, int, str], None]
+OnProgress = Callable[[float, int, str], None]
 """Is called with how many cases are done, of how many, and what is going on."""
 
 
@@ -148,7 +148,7 @@ def measure(
     *,
     threads: int | None = None,
     seconds: float = 4.0,
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Benchmark:
     """Measure ours and its peers, in turns.
 

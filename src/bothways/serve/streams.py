@@ -15,7 +15,7 @@ import orjson
 from bothways.errors import InputError
 from bothways.jobs.streaming import EventLines
 from bothways.serve.models import Served, Steps
-from bothways.serve.watching import Source, Watching
+from bothways.serve.watching import Watched, Watching
 from bothways.stream import Labeled, Stream
 
 MOST_OPEN = 10_000  # how many sequences may be open at once in requests of the protocol, and in a WebSocket
@@ -37,7 +37,7 @@ class Events:
         InputError: a model that cannot label streams, or a lookahead out of its range.
     """
 
-    def __init__(self, served: Served, lookahead: int, source: Source) -> None:
+    def __init__(self, served: Served, lookahead: int, source: Watched) -> None:
         self._stream, self._form, self._count = served.model.stream(lookahead), EventLines(served.model), 0
         self._source = source
 
@@ -94,7 +94,7 @@ class _Open:
     """A sequence that has begun: its model, the last step's place, how many steps came and are labeled, and when."""
 
     served: Served
-    source: Source
+    source: Watched
     last: Any = None
     steps: int = 0
     labeled: int = 0

@@ -90,9 +90,9 @@ class Watching:
             with self._lock:
                 del self._watchers[watcher]
 
-    def source(self, served: Served) -> Source:
+    def source(self, served: Served) -> Watched:
         """A stream that can be watched from now on."""
-        return Source(self, served, next(self._numbers))
+        return Watched(self, served, next(self._numbers))
 
     def room(self, served: Served) -> int | None:
         """For how many more bytes a watcher of this model has room; None if nobody watches it."""
@@ -107,7 +107,7 @@ class Watching:
                     watcher.put(lines, missed)
 
 
-class Source:
+class Watched:
     """A stream that can be watched. It costs next to nothing where nobody does, and waits for nobody.
 
     Args:
