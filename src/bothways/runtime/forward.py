@@ -40,7 +40,7 @@ class Padded(NamedTuple):
     places: Numbers
 
 
-def scores(network: Network, weights: Weights, sequences: Sequences, stack: Stack | None = None) -> Floats:
+def scores(network: Network, weights: Weights, sequences: Sequences) -> Floats:
     """The scores (logits) of every step, or of every sequence.
 
     Sequences of similar length go through the network together; each is read from its first step to its last. A
@@ -50,13 +50,11 @@ def scores(network: Network, weights: Weights, sequences: Sequences, stack: Stac
         network: the description that `weights` belongs to.
         weights: the arrays that `network.weight_shapes()` names.
         sequences: checked, as `checked_sequences` gives them; labels are not looked at.
-        stack: the layers, where they are laid out already.
 
     Returns:
         `(steps, network.outputs)`, or `(sequences, network.outputs)` where a sequence has one label.
     """
-    (found,) = scores_of([stack or Stack(network, weights)], sequences)
-    return found
+    return scores_of([Stack(network, weights)], sequences)[0]
 
 
 def padded(network: Network, weights: Weights, sequences: Sequences) -> Iterator[Padded]:
