@@ -348,3 +348,13 @@ def test_temperatures_are_no_clocks(names: tuple[str, str]) -> None:
     columns = dict(zip(names, values, strict=True)) | {"machine": np.arange(300) // 30, "label": np.arange(300) % 2}
     found = choose_columns(Table("some.csv", pl.DataFrame(columns)))
     assert (found.order, found.features, found.sequence) == (None, names, "machine")
+
+
+@pytest.mark.parametrize("name", ["hr", "Time", "hour_of_day", "slot"])
+def test_the_hours_of_a_day_are_no_sequences(name: str) -> None:
+    hours, days = np.arange(600) % 24, np.arange(600) // 24
+    dates = pl.date_range(datetime.date(2024, 1, 1), datetime.date(2024, 1, 25), eager=True).gather(days)
+    shown = pl.Series([f"{hour:02}.00.00" for hour in hours]) if name == "Time" else pl.Series(hours)
+    frame = pl.DataFrame({"date": dates, name: shown, "x": np.sin(np.arange(600)), "label": hours // 12})
+    found = choose_columns(Table("some.csv", frame))
+    assert (found.sequence, found.order) == (None, "date")

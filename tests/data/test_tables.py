@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bothways.data import Table, read_and_split, read_sequences, read_table, refuse_leaks
+from bothways.data import Table, choose_columns, read_and_split, read_sequences, read_table, refuse_leaks
 from bothways.data.sources import OUTPUTS
 from bothways.errors import DataError, MissingDependencyError
 from prepared import write_table
@@ -341,6 +341,14 @@ def test_comments_before_the_header_are_no_rows(tmp_path: Path, lines: str, name
 def test_a_line_of_numbers_is_no_header(tmp_path: Path, header: str, said: str) -> None:
     with pytest.raises(DataError, match=said):
         read_table(csv(tmp_path, f"{header}\n1,2,3\n"))
+
+
+def test_separators_without_fields_are_no_columns_and_no_rows(tmp_path: Path) -> None:
+    path = csv(tmp_path, "x;label;;\n1,5;a;;\n;;;\n2,5;b;;\n;;;\n")
+    table = read_table(path)
+    assert table.columns(["x", "label"]).rows() == [(1.5, "a"), (2.5, "b")]
+    assert table.notices == (f"{path}: 2 rows without any value are left out.",)
+    assert choose_columns(table).features == ("x",)
 
 
 @pytest.mark.parametrize("header", [",0,1", "1,2,3"])

@@ -16,7 +16,7 @@ from typing import BinaryIO, cast
 
 import polars as pl
 
-from bothways.errors import DataError
+from bothways.errors import DataError, counted
 
 SEPARATORS = ",;\t|"
 BLOCK = 2**20
@@ -36,7 +36,11 @@ def read(path: Path, say: Say) -> pl.DataFrame:
         separator, comments, names = _dialect(path, file)
         with _explained(path):
             fields = pl.read_csv(file, separator=separator, skip_lines=comments, infer_schema=False, glob=False)
-        return _named(path, fields, names)
+        named = _named(path, fields, names)
+        filled = _without_blank_rows(named)
+        if blank := named.height - filled.height:
+            say(f"{path}: {counted(blank, 'row')} without any value {'is' if blank == 1 else 'are'} left out.")
+        return filled
 
 
 def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
@@ -46,7 +50,7 @@ def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
         scan = pl.scan_csv(file, separator=separator, skip_lines=comments, infer_schema=False, glob=False)
         with _explained(path):
             for batch in scan.collect_batches(chunk_size=rows, maintain_order=True):
-                yield _named(path, batch, names)
+                yield _without_blank_rows(_named(path, batch, names))
 
 
 def write(frame: pl.DataFrame, file: BinaryIO, first: bool, separator: str = ",") -> None:
@@ -137,6 +141,8 @@ def _dialect(path: Path, file: Path) -> tuple[str, int, list[str]]:
             f"{path}: the first line holds numbers ({shown}), where the names of the columns are expected. Add "
             "a line with a name for each column."
         )
+    # Without a name the first column is the index of a data frame; others end lines with one separator too many.
+    names = [name or (f"column {at + 1}" if at else "") for at, name in enumerate(names)]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"{path}: two columns are called {twice!r}. Give every column a name of its own.")
@@ -194,3 +200,8 @@ def _named(path: Path, fields: pl.DataFrame, names: list[str]) -> pl.DataFrame:
         raise DataError(f"{path}: the header cannot be read. Are its quotes closed?")
     fields.columns = names
     return fields
+
+
+def _without_blank_rows(frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows with any value; all rows of one column, where a blank line is a missing value."""
+    return frame.filter(~pl.all_horizontal(pl.all().is_null())) if frame.width > 1 else frame

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import polars as pl
 
-from bothways.data.clocks import HEAD, clock_rank, moves, numbers_of, one_run_each, steps_of, words
+from bothways.data.clocks import CLOCKS, HEAD, clock_rank, moves, numbers_of, one_run_each, steps_of, words
 from bothways.data.columns import Guess
 from bothways.data.sources import SPELLINGS
 from bothways.data.tables import TEXT, Table
@@ -29,6 +29,9 @@ THINGS = frozenset(
 
 MAYBE_THINGS = frozenset(words("flow unit ip run case block node batch sensor file video recording group site"))
 """The same, if the values show it as well."""
+
+CALENDAR = words("hour hours hr minute minutes second day weekday week month quarter year period slot interval shift")
+"""What comes once a day or so, as each device does: columns of this name tell no sequences apart by that."""
 
 IDS = ("id", "ids", "no", "nr", "num", "number", "key", "uuid", "guid", "name")  # last words in names of ids
 
@@ -132,7 +135,8 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
         column = table.column(name)
         # What does not hold for the first rows does not hold for all.
         head = column.head(HEAD)
-        proved = any(_tells_apart(head, clock.head(HEAD), again, turns) for _, clock, again, turns in proofs)
+        shown = [] if {*words(name)} & {*CALENDAR, *CLOCKS} else proofs
+        proved = any(_tells_apart(head, clock.head(HEAD), again, turns) for _, clock, again, turns in shown)
         if not (named or proved or one_run_each(head) or _numbered(head)):
             continue
         distinct = column.n_unique()
@@ -142,7 +146,7 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
         if named >= 2 and (runs or _holds_digits(column)):
             ranks[name] = (named, f"by its name and its {distinct:,} values")
             continue
-        proof = next((proof[0] for proof in proofs if _tells_apart(column, *proof[1:])), None)
+        proof = next((proof[0] for proof in shown if _tells_apart(column, *proof[1:])), None)
         if proof is not None and (named or len(column) >= 3 * distinct):
             ranks[name] = (max(named, 1), f"{proof!r} rises within each of its {distinct:,} values")
         elif named == 1 and runs:
