@@ -66,11 +66,12 @@ def test_the_same_bits_for_any_number_of_threads(
 
 @pytest.mark.parametrize("dropout", ["both", "same x, h"])
 @pytest.mark.parametrize("batch", [8, 300])
-def test_the_same_bits_with_dropout(instruction_set: str, batch: int, dropout: str) -> None:
+@pytest.mark.parametrize("cell", ["lstm", "gru_reset_before"])
+def test_the_same_bits_with_dropout(instruction_set: str, cell: str, batch: int, dropout: str) -> None:
     found = []
     for threads in THREADS:
         engine.set_threads(threads)
-        found.append(bits((53,), "gru_reset_before", batch, mask="holes", dropout=dropout))
+        found.append(bits((53,), cell, batch, mask="holes", dropout=dropout))
     assert all(each == found[0] for each in found[1:])
 
 
