@@ -182,7 +182,10 @@ def test_whatever_is_held_out_decides_something(labels: list[int]) -> None:
 def test_the_time_goes_with_the_size_of_the_table() -> None:
     tables = [Sequences(np.zeros((n, 1)), np.array([n])) for n in (100, 100_000, 10_000_000)]
     assert [default_budget([(table, table)]) for table in tables] == [30, 60, 360]
-    assert default_budget([(tables[0], tables[0])] * 4) == 60  # each trial is four trainings
+    # Where each trial is four trainings, twice as many steps take twice as long, and no trial is cut short.
+    assert [default_budget([(table, table)] * 4) for table in tables[:2]] == [60, 60]
+    longer = Sequences(np.zeros((200_000, 1)), np.array([200_000]))
+    assert default_budget([(longer, longer)] * 4) == 120
 
 
 def tagged(p_outside: float) -> tuple[Sequences, np.ndarray]:
@@ -289,6 +292,12 @@ def test_of_a_few_long_sequences_a_third_each_is_held_out_too() -> None:
     assert len(folds(one, one, seed=0, groups=np.zeros(1, np.int64))) == 1, "a group stays together"
     early = replace(one, labels=np.r_[np.ones(10, np.int64), np.zeros(50, np.int64), np.full(60, -1)])
     assert len(folds(early, one, seed=0)) == 2, "the last third has no label; without the first there is one class"
+
+
+@pytest.mark.parametrize(("length", "count"), [(5000, 4), (6000, 1)])
+def test_of_few_sequences_with_a_label_each_thirds_are_held_out_though_they_are_long(length: int, count: int) -> None:
+    train = Sequences(np.zeros((51 * length, 1)), np.full(51, length), labels=np.arange(51) % 6, per="sequence")
+    assert len(folds(train, train.take(np.arange(9)), seed=0)) == count
 
 
 def test_a_simple_model_that_pieces_are_too_small_for_does_not_know_what_is_held_out() -> None:

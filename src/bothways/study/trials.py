@@ -27,7 +27,7 @@ STEPS = 600_000, 1_500_000  # and so many steps at least and at most
 SHORT = 3  # a first trial has a share of one in so many of the epochs of a whole training
 FEW_HELD_OUT: Mapping[str, int] = {"step": 10, "sequence": 50}  # fewer sequences are few, by what has a label
 PIECES = 3  # into so many pieces the train part is cut where the valid part is small
-MOST_STEPS = 100_000  # with more steps in the train part that would take too long
+MOST_STEPS: Mapping[str, int] = {"step": 100_000, "sequence": 300_000}  # of longer train parts that takes too long
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ def folds(
     units = np.arange(len(train)) if groups is None else groups
     count, few = int(units.max(initial=-1)) + 1, FEW_HELD_OUT[train.per]
     whole = ((train, valid),)
-    if (len(valid) if groups is None else count) >= few or train.steps > MOST_STEPS:
+    if (len(valid) if groups is None else count) >= few or train.steps > MOST_STEPS[train.per]:
         return whole
     part, pieces = train, (np.random.default_rng(seed).permutation(count) % PIECES)[units]
     if count < 2 * PIECES:

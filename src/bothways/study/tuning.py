@@ -44,7 +44,8 @@ CANDIDATES = 20
 """So many of the best networks may become members."""
 
 BUDGET = 60.0
-"""Seconds for a table of 100,000 steps; others have a time by the square root of their size."""
+"""Seconds for a table of 100,000 steps; others have a time by the square root of their size, or by their size where
+each trial is several trainings."""
 
 LONGEST_BUDGET = 6 * BUDGET
 
@@ -112,8 +113,9 @@ class SearchProgress(NamedTuple):
 
 def default_budget(folds: Sequence[tuple[Sequences, Sequences]]) -> float:
     """Seconds to look for settings for a table of this size; more where each trial is several trainings."""
-    least = BUDGET / 2 if len(folds) == 1 else BUDGET
-    return float(min(LONGEST_BUDGET, max(least, BUDGET * math.sqrt(folds[0][0].steps / 100_000))))
+    size = folds[0][0].steps / 100_000
+    least, more = (BUDGET / 2, math.sqrt(size)) if len(folds) == 1 else (BUDGET, size)
+    return float(min(LONGEST_BUDGET, max(least, BUDGET * more)))
 
 
 def tune(
