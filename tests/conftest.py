@@ -11,6 +11,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +29,24 @@ os.environ.setdefault(
 if "PYTEST_XDIST_WORKER" in os.environ:  # others compute beside it
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import bothways.layers  # noqa: F401  before any test imports Keras, so that the backend is the one chosen here
 from bothways import engine
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background by a shell
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Import Keras before any test does, so that the backend is the one chosen here; not where others run the tests."""
+    if not config.getoption("numprocesses", None):
+        import bothways.layers  # noqa: F401
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of a grid of parameters all cases are `slow` but a few, in which every value of every parameter occurs.
 
-    `-m "not slow"` is the default of this project; `-m ""` runs everything, as `.ci/run` does.
+    `-m "not slow"` is the default of this project; `-m ""` runs everything, as `.ci/run` does. Between the two,
+    `-m "not slow or pairs"` takes so many cases that every value occurs together with every value of another parameter.
     """
     tests: dict[tuple[Path, str], list[Any]] = defaultdict(list)
     for item in items:
@@ -47,15 +54,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             tests[item.path, item.originalname].append(item)  # type: ignore[attr-defined]  # a function
     for cases in tests.values():
         values = [{(name, repr(value)) for name, value in case.callspec.params.items()} for case in cases]
-        left: set[tuple[str, str]] = set().union(*values)
-        kept = set()
-        while left:
-            best = max(range(len(cases)), key=lambda i: len(values[i] & left))
-            kept.add(best)
-            left -= values[best]
+        few = covering(values, set())
+        pairs = covering([set(combinations(sorted(each), 2)) for each in values], few)
         for i, case in enumerate(cases):
-            if i not in kept:
+            if i in pairs - few and not case.get_closest_marker("slow"):
+                case.add_marker(pytest.mark.pairs)
+            if i not in few:
                 case.add_marker(pytest.mark.slow)
+
+
+def covering(parts: list[set[Any]], kept: set[int]) -> set[int]:
+    """`kept` and as few more as it takes for each part to be in one of them."""
+    left = set().union(*parts).difference(*(parts[i] for i in kept))
+    while left:
+        best = max(range(len(parts)), key=lambda i: len(parts[i] & left))
+        kept = kept | {best}
+        left -= parts[best]
+    return kept
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays, and the garbage collector looks at it no more: there are a million objects."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist
@@ -66,8 +87,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return WorkStealingScheduling(config, log) if config.getoption("dist") == "load" else None
 
 
-MEMORY = 700 << 20
-GROWTH = 50 << 20
+MEMORY = 800 << 20
+GROWTH = 100 << 20
 """With more bytes than the first, and than what was left the last time and the second, a process forgets what it has
 compiled. Importing everything takes 500 MB, and a compiled model 20 MB."""
 

@@ -50,7 +50,7 @@ def layer_of(home: Any, cell: str, wrapped: bool, policy: str, **options: Any) -
 def same_weights(*layers: Any) -> None:
     """Give all layers the weights of the first, from float32."""
     for layer in layers:
-        layer(tensor(X))
+        layer.build(X.shape)
     weights = [numpy(variable.value) for variable in layers[0].weights]
     for layer in layers:
         layer.set_weights(weights)

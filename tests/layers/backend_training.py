@@ -176,11 +176,11 @@ def assert_fits_alike(
     """Train with our layers and with stock ones: the same losses and weights; gives our model."""
     models = make(ours), make(L)
     models[1].set_weights(models[0].get_weights())
+    # Not from `output_shape`: see `test_stock_keras_takes_both_sides_to_be_as_wide`.
+    targets = keras.tree.map_structure(target_of, make(ours)(x)) if y is None else y
     histories = []
     for model in models:
         prepare(model)
-        outputs = model(x)  # not `output_shape`: see `test_stock_keras_takes_both_sides_to_be_as_wide`
-        targets = keras.tree.map_structure(target_of, outputs) if y is None else y
         model.compile(loss=loss, optimizer=keras.optimizers.SGD(0.2))
         histories.append(model.fit(x, targets, epochs=3, batch_size=4, shuffle=False, verbose=0, **fit).history["loss"])
     assert error(*histories) < KERAS
