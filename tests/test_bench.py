@@ -145,6 +145,7 @@ def test_ours_in_lower_precision(mode: str, dtype: str) -> None:
     assert rounded.error() == np.abs(exact() - rounded()).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in PEERS if not choose_peers([name])[1]])
 def test_installed_peers_do_the_same_work(name: str) -> None:
     peer = rounds.Worker(name, rounds.command(name, 1), rounds.environment(1), answer_seconds=60.0)

@@ -142,6 +142,7 @@ def test_real_tables(shared_data: Path) -> None:
         assert found(name) == columns, name
 
 
+@pytest.mark.slow
 def test_two_million_rows_take_seconds() -> None:
     start = time.perf_counter()
     leaks(sequences=50_000)

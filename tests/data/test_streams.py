@@ -231,7 +231,7 @@ def test_predictions_take_no_column_away(tmp_path: Path, name: str) -> None:
         label_all(tmp_path / "some.csv", tmp_path / "out.csv")
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("ending", [ENDINGS[0], *(pytest.param(each, marks=pytest.mark.slow) for each in ENDINGS[1:])])
 def test_a_full_disk_is_said(tmp_path: Path, ending: str) -> None:
     path = tmp_path / "some.parquet"
     write_table(flows([100] * 5000), path)
@@ -254,6 +254,7 @@ def test_what_csv_cannot_hold_is_said(tmp_path: Path) -> None:
         label_all(tmp_path / "some.parquet", tmp_path / "out.csv")
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_table(tmp_path: Path) -> None:
     code = (
         "import sys; sys.path.append('..'); from test_streams import *\n"

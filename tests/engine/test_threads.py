@@ -133,6 +133,7 @@ def printed(program: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_both_directions_treat_denormal_numbers_alike_whoever_started_the_thread() -> None:
     pytest.importorskip("jax")
     # XLA sets denormal numbers to zero in its threads, NumPy does not: the thread of the pool is started from XLA.

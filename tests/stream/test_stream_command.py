@@ -68,6 +68,7 @@ def test_standard_input_to_standard_output_by_the_columns_of_a_table(tmp_path: P
     assert "never saw ('udp')" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_file_byte_for_byte(folder: Path) -> None:
     random = np.random.default_rng(0)
     names = [str(folder / name) for name in ("some.bothways", "events.jsonl", "labels.jsonl", "state")]

@@ -24,6 +24,7 @@ def test_docstring_examples_hold() -> None:
     assert doctest.testmod(possible, optionflags=doctest.NORMALIZE_WHITESPACE).failed == 0
 
 
+@pytest.mark.slow
 def test_the_page_has_the_figures_that_its_script_prints() -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "studies" / "problems.py")], capture_output=True, text=True, timeout=300
