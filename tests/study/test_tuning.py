@@ -294,6 +294,17 @@ def test_of_a_few_long_sequences_a_third_each_is_held_out_too() -> None:
     assert len(folds(early, one, seed=0)) == 2, "the last third has no label; without the first there is one class"
 
 
+@pytest.mark.parametrize(("failing", "count"), [(9, 4), (10, 1)])
+def test_sequences_without_the_rarer_of_two_classes_say_little(failing: int, count: int) -> None:
+    """Of 15 engines that are held out few fail: they decide on the threshold, and on who is a member."""
+    train, labels = rising(60, seed=0, rare=1.0), np.zeros((15, 20), np.int64)
+    labels[:failing, -1] = 1
+    valid = replace(train.take(np.arange(15)), labels=labels.ravel())
+    assert len(folds(train, valid, seed=0)) == count
+    three = replace(train, labels=np.arange(train.steps) % 3)
+    assert len(folds(three, valid, seed=0)) == 1
+
+
 @pytest.mark.parametrize(("length", "count"), [(5000, 4), (6000, 1)])
 def test_of_few_sequences_with_a_label_each_thirds_are_held_out_though_they_are_long(length: int, count: int) -> None:
     train = Sequences(np.zeros((51 * length, 1)), np.full(51, length), labels=np.arange(51) % 6, per="sequence")

@@ -67,9 +67,10 @@ def folds(
 ) -> tuple[tuple[Sequences, Sequences], ...]:
     """What to learn from and what to hold out, train and valid first.
 
-    Where there are few sequences for what is labelled in the valid part, or few groups in the train part, thirds of the
-    train part are held out in turn, too; of a few long sequences with labels of steps a third each. `groups` has for
-    each sequence of the train part the number of its group, which stays together.
+    Where there are few sequences for what is labelled in the valid part (of two classes those with steps of the rarer
+    one count), or few groups in the train part, thirds of the train part are held out in turn, too; of a few long
+    sequences with labels of steps a third each. `groups` has for each sequence of the train part the number of its
+    group, which stays together.
 
     Example:
         >>> days = Sequences(np.zeros((90, 1)), np.full(9, 10), labels=np.arange(90) % 2)
@@ -79,7 +80,7 @@ def folds(
     units = np.arange(len(train)) if groups is None else groups
     count, few = int(units.max(initial=-1)) + 1, FEW_HELD_OUT[train.per]
     whole = ((train, valid),)
-    if (len(valid) if groups is None else count) >= few or train.steps > MOST_STEPS[train.per]:
+    if (_telling(train, valid) if groups is None else count) >= few or train.steps > MOST_STEPS[train.per]:
         return whole
     part, pieces = train, (np.random.default_rng(seed).permutation(count) % PIECES)[units]
     if count < 2 * PIECES:
@@ -88,6 +89,14 @@ def folds(
         part, pieces = train.cut(train.positions * PIECES // train.lengths[train.sequence_of_steps])
     found = [(part.keep(pieces != i), part.keep(pieces == i)) for i in range(PIECES)]
     return (*whole, *(each for each in found if _serves(*each)))
+
+
+def _telling(train: Sequences, valid: Sequences) -> int:
+    """How many sequences of the valid part say something: where steps are of two classes, those with the rarer one."""
+    classes, counts = np.unique(train.known_labels[train.known_labels != NO_LABEL], return_counts=True)
+    if valid.per == "sequence" or len(classes) != 2:
+        return len(valid)
+    return len(np.unique(valid.sequence_of_steps[valid.known_labels == classes[counts.argmin()]]))
 
 
 def _serves(learn: Sequences, hold: Sequences) -> bool:
