@@ -21,7 +21,7 @@ from bothways.study.factors import DataShape, Setting
 from bothways.study.held_out import HeldOut
 from bothways.study.plan import CHOICES, FIRST, SearchPlan, Trial, Tried, _batch_size
 from bothways.study.pool import _batches
-from bothways.study.trials import SearchData, folds
+from bothways.study.trials import SearchData, folds, settings_of
 from bothways.study.tuning import SearchProgress, Tuned, _of_baseline, default_budget, tune
 from bothways.tags import scheme_of
 
@@ -218,6 +218,16 @@ def test_words_are_tried_with_a_crf_and_in_whole_trainings() -> None:
     assert [setting["encoding"] for setting in SearchPlan(shape, train, {}, seed=0).first] == ["piecewise"] * 4
     weighed = replace(train, weights=np.full(800, 0.5, np.float32))
     assert SearchPlan(shape, weighed, {}, seed=0).next([]).setting["head"] == "softmax"
+
+
+def test_words_are_learned_in_half_as_many_epochs() -> None:
+    train = Sequences(np.zeros((100_000, 2)), np.full(2000, 50), labels=np.zeros(100_000, np.int64))
+    words = DataShape(features=2, classes=3, categories=(900, 300), longest=50)
+    epochs = [
+        settings_of(SearchData(((train, train),), shape, {}, "macro_f1", 1), Trial(Setting(), 0, True)).epochs
+        for shape in (words, words._replace(categories=(90, 30)))
+    ]
+    assert epochs == [5, 11]
 
 
 def test_settings_that_go_with_no_other_are_left_out() -> None:

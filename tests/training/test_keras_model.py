@@ -13,6 +13,7 @@ from bothways.runtime import scores
 from bothways.runtime.numbers import entering
 from bothways.sequences import Sequences
 from bothways.spec import CELLS
+from bothways.training.embedding import InputEncoder
 from bothways.training.initializers import initial_weights
 from bothways.training.keras_model import get_weights, keras_model, set_weights
 from tolerances import KERAS, error
@@ -126,3 +127,14 @@ def test_weights_go_into_the_keras_model_and_come_back(per: str) -> None:
     back = get_weights(network, model)
     assert list(back) == list(weights)
     assert all(np.array_equal(back[name], weights[name]) for name in weights)
+
+
+def test_with_a_category_that_training_takes_for_unknown_all_rarer_ones_of_its_step_are() -> None:
+    network = some_network(features=3, categories=(2, 2, 2), embedding=1, encoding="standard")
+    encoder = InputEncoder(network, draws=True)
+    encoder.build()
+    encoder.trainable_variables[0].assign([[0.0], [1.0]] * 3)
+    encoder.set_unknown_rates(np.array([0, 0.1, 0, 0.5, 0, 0.9], np.float32))
+    kept = np.asarray(encoder(np.ones((50, 40, 3), np.float32), training=True))
+    assert (np.diff(kept, axis=-1) <= 0).all()
+    assert np.abs(kept.mean(axis=(0, 1)) - [0.9, 0.5, 0.1]).max() < 0.04

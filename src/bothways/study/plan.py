@@ -23,6 +23,16 @@ if TYPE_CHECKING:
 PLAIN: Mapping[str, Value] = {"encoding": "standard", "levels": "raw", "changes": 0}
 """How the numbers of vectors of words enter: bins and changes of them say little."""
 
+NEW_WORDS: Mapping[str, Value] = {
+    "head": "crf",
+    "embedding": 32,
+    "dropout": 0.5,
+    "category_dropout": 5.0,
+    "learning_rate": 0.005,
+    **PLAIN,
+}
+"""What suits tables with many new words: training seldom knows the rare ones, and reads their spelling and vectors."""
+
 WIDE = 32
 """With more numeric columns, their levels and changes leave fewer than 4 bins to each: `MAX_BINS` of `Network`."""
 
@@ -43,17 +53,9 @@ FIRST: Mapping[str, tuple[dict[str, Value], ...]] = {
     ),
     "word": (
         {"head": "crf", "units": 64, "embedding": 32, "dropout": 0.5, **PLAIN},
-        {
-            "head": "crf",
-            "units": 64,
-            "embedding": 32,
-            "dropout": 0.5,
-            "category_dropout": 1.0,
-            "learning_rate": 0.005,
-            **PLAIN,
-        },
+        {**NEW_WORDS, "units": 64},
+        {**NEW_WORDS, "units": 128},
         {"units": 64, "embedding": 32, "dropout": 0.5, **PLAIN},
-        {"head": "crf", "units": 128, "embedding": 32, "dropout": 0.5, "learning_rate": 0.003, **PLAIN},
     ),
     "sequence": (
         {"pooling": "mean_max"},
@@ -83,7 +85,7 @@ CHOICES: Mapping[str, tuple[Value, ...]] = {
     "conv_stride": (1, 2, 4),
     "pooling": ("mean_max", "last", "mean", "max"),
     "embedding": (8, 16, 32),
-    "category_dropout": (0.25, 1.0),
+    "category_dropout": (0.25, 1.0, 5.0),
     "head": ("softmax", "crf"),
     "class_weight": (None, "balanced"),
     "window": (1000, 250),

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 UPDATES = 3000  # about so many updates a whole training has
 STEPS = 600_000, 1_500_000  # and so many steps at least and at most
+OF_WORDS = 0.5  # words, of which the rare ones are soon known by heart, need but this share of updates
+LEAST_EPOCHS = 9, 5  # a whole training has at least so many epochs; the second is for words
 SHORT = 3  # a first trial has a share of one in so many of the epochs of a whole training
 FEW_HELD_OUT: Mapping[str, int] = {"step": 10, "sequence": 50}  # fewer sequences are few, by what has a label
 PIECES = 3  # into so many pieces the train part is cut where the valid part is small
@@ -140,8 +142,11 @@ def settings_of(data: SearchData, trial: Trial) -> Settings:
     settings, given = trial.setting.settings(trial.seed), data.given
     train = data.folds[0][0]
     pieces = len(train) + train.steps // (settings.window or train.steps)
-    usual = np.clip(UPDATES * settings.batch_size / pieces, STEPS[0] / train.steps, STEPS[1] / train.steps)
-    epochs = settings.epochs if "epochs" in given else int(np.clip(usual, 9, 200))
+    words = data.shape.words and not data.shape.measured
+    share, least = (OF_WORDS, LEAST_EPOCHS[1]) if words else (1.0, LEAST_EPOCHS[0])
+    low, high = share * STEPS[0] / train.steps, STEPS[1] / train.steps
+    usual = np.clip(share * UPDATES * settings.batch_size / pieces, low, high)
+    epochs = settings.epochs if "epochs" in given else int(np.clip(usual, least, 200))
     epochs = epochs if trial.whole else max(min(3, epochs), epochs // SHORT)
     patience = settings.patience if "patience" in given else max(5, epochs // 5)
     # Of a rare class all may be below any one threshold for many epochs.

@@ -18,7 +18,8 @@ class InputEncoder(keras.layers.Layer):
     """Numbers piecewise, vectors for categories, and the convolution; weights stand as in `Network.weight_shapes`.
 
     In training a category is taken for the unknown one at random, the more often the rarer it is, so that the unknown
-    one has a vector that means something (Kiperwasser and Goldberg 2016, section 4).
+    one has a vector that means something (Kiperwasser and Goldberg 2016, section 4). One draw decides for all categories
+    of a step: with a view of a word all rarer ones are unknown, as they are for new words.
     """
 
     def __init__(self, network: Network, draws: bool = False, seed: int = 0) -> None:
@@ -69,7 +70,7 @@ class InputEncoder(keras.layers.Layer):
             unknown = np.array(network.first_codes, np.int32)
             codes = ops.cast(x[..., network.channels :], "int32") + unknown
             if training and self._draws is not None:
-                drawn = uniform(self._draws, ops.shape(codes))
+                drawn = uniform(self._draws, (*ops.shape(codes)[:2], 1))
                 codes = ops.where(drawn < ops.take(self._unknown_rates, codes), unknown, codes)
             vectors = ops.take(self._tables[0], codes, axis=0)
             parts.append(ops.reshape(vectors, (*ops.shape(x)[:2], len(network.categories) * network.embedding)))
