@@ -215,7 +215,7 @@ def test_words_are_tried_with_a_crf_and_in_whole_trainings() -> None:
     first = SearchPlan(shape, train, {}, seed=0).next([])
     assert first.whole
     assert first.setting["head"] == "crf"
-    assert [setting["encoding"] for setting in SearchPlan(shape, train, {}, seed=0).first] == ["piecewise"] * 4
+    assert [setting["encoding"] for setting in SearchPlan(shape, train, {}, seed=0).first] == ["piecewise"] * 5
     weighed = replace(train, weights=np.full(800, 0.5, np.float32))
     assert SearchPlan(shape, weighed, {}, seed=0).next([]).setting["head"] == "softmax"
 

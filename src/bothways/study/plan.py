@@ -53,8 +53,9 @@ FIRST: Mapping[str, tuple[dict[str, Value], ...]] = {
     ),
     "word": (
         {"head": "crf", "units": 64, "embedding": 32, "dropout": 0.5, **PLAIN},
-        {**NEW_WORDS, "units": 64},
         {**NEW_WORDS, "units": 128},
+        {**NEW_WORDS, "units": 128, "category_dropout": 1.0},
+        {**NEW_WORDS, "units": 64},
         {"units": 64, "embedding": 32, "dropout": 0.5, **PLAIN},
     ),
     "sequence": (
