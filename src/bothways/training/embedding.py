@@ -18,8 +18,8 @@ class InputEncoder(keras.layers.Layer):
     """Numbers piecewise, vectors for categories, and the convolution; weights stand as in `Network.weight_shapes`.
 
     In training a category is taken for the unknown one at random, the more often the rarer it is, so that the unknown
-    one has a vector that means something (Kiperwasser and Goldberg 2016, section 4). One draw decides for all categories
-    of a step: with a view of a word all rarer ones are unknown, as they are for new words.
+    one has a vector that means something (Kiperwasser and Goldberg 2016, section 4). One draw decides for all
+    categories of a step: with a view of a word all rarer ones are unknown, as they are for new words.
     """
 
     def __init__(self, network: Network, draws: bool = False, seed: int = 0) -> None:
