@@ -1,6 +1,6 @@
 """One-file models: a zip of `model.json` and `weights.safetensors`, stored without compression.
 
-    model.json            {"format": "bothways", "version": 5, "members": [{"network": {...}, "share": 1.0}, ...],
+    model.json            {"format": "bothways", "version": 6, "members": [{"network": {...}, "share": 1.0}, ...],
                           "classes": {"kind": "int", "values": [...]}, "columns": {...} or null, "class_counts": [...],
                           "facts": {...}, "temperature": 1.0, "threshold": 0.5}
     weights.safetensors   the arrays that `Network.weight_shapes()` names, behind "0/" for the first member and so on
@@ -18,7 +18,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -38,17 +37,9 @@ from bothways.runtime import BaselineMember, Member, Model
 from bothways.runtime.codes import decoded
 
 FORMAT = "bothways"
-VERSION = 5
-OF_VERSION_1 = {name: getattr(Network, name) for name in ("embedding", "conv_window", "conv_stride", "dropout")} | {
-    "categories": (),
-    "per": "step",
-    "pooling": "last",
-}
-OF_VERSION_2 = {"encoding": "standard", "bins": Network.bins, "levels": "raw", "changes": 0}
-OF_VERSION_3 = {"head": "softmax", "lookahead": 0}
-"""What networks are of which files of these versions, and those before, do not say it."""
-
-ROLES = ("sequence", "order", "split", "draw")  # what descriptions of columns in files of version 1 may lack
+VERSION = 6
+UPGRADE = "Upgrade with: pip install --upgrade bothways"
+AGAIN = "Train the model again."  # files of versions that were never released
 
 NUMBER = (int, float)
 MAYBE = (int, float, NoneType)
@@ -63,7 +54,6 @@ FACTS: dict[str, Any] = {
     "history": [{"epoch": int, "loss": NUMBER, "valid_loss": MAYBE, "valid_metric": MAYBE, "best": bool}],
     "versions": {...: str},
     "scheme": str,
-    "baselines": {...: object},
     "threshold": {"class": (str, int, bool), "value": NUMBER, "false_alarm_rate": NUMBER},
     "labeler": {...: object},
     "search": {"score": str, "of the average": NUMBER, "trials": [{"setting": str, "epochs": int, "score": NUMBER}]},
@@ -156,7 +146,7 @@ def load(path: str | os.PathLike[str]) -> Model:
     """Read a model that `save` wrote.
 
     Raises:
-        ModelFileError: no such file, damaged, not ours, or of a newer version; says which.
+        ModelFileError: no such file, damaged, not ours, or of another version; says which.
 
     Example:
         >>> load("nowhere.bothways")
@@ -172,12 +162,12 @@ def load(path: str | os.PathLike[str]) -> Model:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """The description, of a format and version that we read, and the arrays of each part."""
+    """The description, of the format and version that we read, and the arrays of each part."""
     try:
         with zipfile.ZipFile(path) as archive:
             description = _parsed(_part(archive, "model.json", path))
             _check_format(description, path)
-            names = ["weights", "baselines"] if description["version"] > 2 else ["weights"]
+            names = ["weights", "baselines"]
             names += ["vectors"] if "vectors.safetensors" in archive.namelist() else []
             return description, {n: safetensors.numpy.load(_part(archive, f"{n}.safetensors", path)) for n in names}
     except FileNotFoundError:
@@ -235,49 +225,21 @@ def _part(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
     return archive.read(name)
 
 
-def _joined_categories(weights: Mapping[str, Any]) -> dict[str, Any]:
-    """The weights of files before version 4, where each category had an array of its own."""
-    found, tables = dict[str, Any](), dict[str, dict[int, Any]]()
-    for name, array in weights.items():
-        if match := re.fullmatch(r"(\d+)/category_(\d+)/embeddings", name):
-            tables.setdefault(match[1], {})[int(match[2])] = array
-        else:
-            found[name] = array
-    for member, of_member in tables.items():
-        arrays = [of_member[i] for i in sorted(of_member)]
-        if len({array.shape[1:] for array in arrays}) > 1:
-            raise InputError("The vectors of its categories have unequal shapes.")
-        found[f"{member}/categories/embeddings"] = np.concatenate(arrays)
-    return found
-
-
 def _check_format(description: Any, path: Path) -> None:
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise ModelFileError(f"{path}: not a bothways model.")
     version = description.get("version")
     if not isinstance(version, int) or version < 1:
         raise ModelFileError(f"{path}: the version of the file is {version!r}; it must be a whole number.")
-    if version > VERSION:
-        raise ModelFileError(
-            f"{path}: written by a newer bothways (file version {version}; this one reads up to {VERSION}). "
-            "Upgrade with: pip install --upgrade bothways"
-        )
+    if version != VERSION:
+        by, cure = ("a newer", UPGRADE) if version > VERSION else ("an early", AGAIN)
+        said = f"written by {by} bothways (file version {version}; this one reads {VERSION})"
+        raise ModelFileError(f"{path}: {said}. {cure}")
 
 
 def _model(description: dict[str, Any], parts: Mapping[str, dict[str, Any]]) -> Model:
     """The model that the parts of a file describe."""
     weights, simple, vectors = (parts.get(name, {}) for name in ("weights", "baselines", "vectors"))
-    version = description["version"]
-    if version < 3 and isinstance(description.get("network"), dict):  # one network, whose weights have plain names
-        unsaid = (OF_VERSION_1 if version < 2 else {}) | OF_VERSION_2
-        alone = {"network": unsaid | description["network"], "share": 1.0}
-        description = {**description, "members": [alone], "temperature": 1.0, "threshold": 0.5}
-        weights = {f"0/{name}": array for name, array in weights.items()}
-    if version < 4 and isinstance(description.get("members"), list):
-        for member in description["members"]:
-            if isinstance(member, dict) and isinstance(member.get("network"), dict):
-                member["network"] = OF_VERSION_3 | member["network"]
-        weights = _joined_categories(weights)
     wrong = [name for name, shape in ENTRIES.items() if not _fits(description.get(name, ...), shape)]
     if not wrong:
         facts = description["facts"]
@@ -296,7 +258,7 @@ def _model(description: dict[str, Any], parts: Mapping[str, dict[str, Any]]) -> 
     if columns is not None:
         from bothways.data import Columns  # brings Polars, of which a model of arrays has no use
 
-        columns = Columns.from_json((dict.fromkeys(ROLES) if version < 2 else {}) | columns, vectors)
+        columns = Columns.from_json(columns, vectors)
     class_counts = dict(zip(values, counts, strict=False))
     of_members: list[dict[str, Any]] = [{} for _ in description["members"]]
     for name, array in weights.items():
@@ -310,8 +272,5 @@ def _model(description: dict[str, Any], parts: Mapping[str, dict[str, Any]]) -> 
     members = [_member(*each, networks[0]) for each in zip(description["members"], of_members, strict=True)]
     numbers = {name: description[name] for name in ("temperature", "threshold")}
     facts = dict(description["facts"])
-    old = facts.pop("baselines", None)
     model = Model(members, tuple(values), columns, class_counts, facts, **numbers)
-    if old is not None:
-        simple = baselines.arrays_of_version_2(old, model.network.categories)
     return replace(model, baselines=baselines.from_arrays(simple, model.network))

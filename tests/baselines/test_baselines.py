@@ -159,25 +159,6 @@ def test_numbers_of_any_size_give_classes(name: str) -> None:
         assert set(codes.tolist()) <= {0, 1}
 
 
-def test_what_files_of_version_2_kept() -> None:
-    one = {"mean": [1.0], "scale": [2.0], "kernel": [[0.0, 1.0]], "values": [[1]], "tables": [[[0.0, 4.0]]]}
-    old = {
-        "majority": 1,
-        "most_frequent_per_value": {"column": -1, "codes": [0, 1, 1]},
-        "one_step": {**one, "bias": [0.0, None]},
-    }
-    found = baselines.from_arrays(baselines.arrays_of_version_2(old, (3,)), NETWORK)
-    sequences = made(np.array([[5.0, 1], [5.0, 2]]), [0, 0], [2])
-    assert {name: codes.tolist() for name, codes in baselines.predict(found, sequences).items()} == {
-        "majority": [1, 1],
-        "most_frequent_per_value": [1, 1],
-        "one_step": [0, 0],
-    }
-    for wrong in (7, {}, {"majority": None}, {**old, "one_step": {**one, "bias": 3}}):
-        with pytest.raises(InputError, match="no baselines of such a model"):
-            baselines.from_arrays(baselines.arrays_of_version_2(wrong, (3,)), NETWORK)
-
-
 def test_rows_are_capped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linear, "ROWS", 100)
     x = np.random.default_rng(0).normal(size=(1000, 1))
@@ -234,18 +215,3 @@ def test_trees_of_rare_classes() -> None:
     scores = fitted.scores(sequences)
     p = 1 / (1 + np.exp(scores[:, 0] - scores[:, 1]))
     assert p.mean() == pytest.approx(labels.mean(), rel=0.15)
-
-
-def test_trees_of_files_before_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such files hold no widths, and their trees see neighbours alone."""
-    monkeypatch.setattr(trees, "WIDTHS", ())
-    x = np.random.default_rng(0).normal(size=(300, 1))
-    sequences = made(x, x[:, 0] > 0, [300])
-    fitted = trees.Trees.fit(sequences, 2, (), 0)
-    assert fitted is not None
-    monkeypatch.undo()
-    arrays = fitted.arrays()
-    del arrays["widths"]
-    kept = trees.Trees.from_arrays(arrays, Network(1, 2))
-    assert kept.reach == tree_inputs.AROUND
-    np.testing.assert_array_equal(kept.scores(sequences), fitted.scores(sequences))

@@ -127,14 +127,6 @@ def test_n_grams_see_how_sequences_begin_and_end() -> None:
     np.testing.assert_array_equal(found.predict(sequences), sequences.labels)
 
 
-def test_n_grams_of_files_before_edges() -> None:
-    runs, network = np.array([1, 2, 3 + 5]), Network(features=1, classes=2, categories=(3,), per="sequence")
-    old = NGrams.from_arrays({"runs": runs, "weights": np.ones(3, np.float32)}, network)  # 1, 2, and 2 after 1
-    sequences = Sequences(np.array([[1], [2], [2]]), np.array([2, 0, 1]), per="sequence")
-    expected = np.array([[3**-0.5] * 3, [0, 0, 0], [0, 1, 0]])
-    np.testing.assert_allclose(old.features(sequences).toarray(), expected, rtol=1e-6)
-
-
 def test_nothing_to_learn_from() -> None:
     sequences, empty = mixed(), Sequences(np.zeros((0, 2)), np.zeros(5, np.int64), np.arange(5) % 2, per="sequence")
     steps = Sequences(sequences.values, sequences.lengths, np.zeros(sequences.steps, np.int64))

@@ -14,7 +14,6 @@ from bothways.baselines.trees import Trees
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns import ConvolutionPatterns, NGramPatterns
-from bothways.patterns.classifiers import NEVER
 from bothways.sequences import Array, Numbers, Sequences
 
 __all__ = [
@@ -26,7 +25,6 @@ __all__ = [
     "OneStep",
     "Scoring",
     "Trees",
-    "arrays_of_version_2",
     "fit",
     "from_arrays",
     "predict",
@@ -126,30 +124,3 @@ def from_arrays(arrays: Mapping[str, Any], network: Network) -> list[Baseline]:
         return [each.from_arrays(of[each.name], network) for each in BASELINES if each.name in of]
     except InputError as error:
         raise InputError(f"These are no baselines of such a model. {error}") from None
-
-
-def arrays_of_version_2(data: Any, categories: Sequence[int]) -> dict[str, Array]:
-    """What model files of version 2 kept as JSON, as arrays.
-
-    Example:
-        >>> arrays_of_version_2({"majority": 1}, ())
-        {'majority/code': array([1])}
-    """
-    try:
-        arrays: dict[str, Array] = {"majority/code": np.array([data["majority"]], np.int64)}
-        if per_value := data.get("most_frequent_per_value"):
-            arrays["most_frequent_per_value/column"] = np.array([per_value["column"]], np.int64)
-            arrays["most_frequent_per_value/codes"] = np.array(per_value["codes"], np.int64)
-        if one := data.get("one_step"):
-            bias = [NEVER if number is None else number for number in one["bias"]]
-            first = np.cumsum([0, *categories])[:-1]
-            codes = [np.array(codes, np.int64) + start for codes, start in zip(one["values"], first, strict=True)]
-            tables = [np.array(table, np.float64).reshape(-1, len(bias)) for table in one["tables"]]
-            arrays |= {f"one_step/{name}": np.array(one[name], np.float64) for name in ("mean", "scale")}
-            arrays["one_step/kernel"] = np.array(one["kernel"], np.float64).reshape(-1, len(bias))
-            arrays["one_step/bias"] = np.array(bias, np.float64)
-            arrays["one_step/codes"] = np.concatenate([np.zeros(0, np.int64), *codes])
-            arrays["one_step/table"] = np.concatenate([np.zeros((0, len(bias))), *tables])
-    except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError) as error:
-        raise InputError(f"These are no baselines of such a model ({type(error).__name__}). Train it again.") from None
-    return arrays

@@ -165,8 +165,6 @@ class Trees:
         one = Sequences(np.zeros((1, network.features)), np.array([1]), per=network.per)
         codes = sum(network.categories) if kinds else 0
         places = checked_array(arrays, "places", np.uint8, (codes,), 0, CODES)
-        # Files of versions before 5 have none: their trees see neighbours alone.
-        arrays = {"widths": np.zeros(0, np.int64), **arrays}
         widths = checked_array(arrays, "widths", np.int64, (None,), 2, max(WIDTHS))
         columns = inputs_of(one, np.array([0]), network.categories, places, widths).shape[1]
         inputs = checked_array(arrays, "inputs", np.int32, (None,), -1, columns - 1)

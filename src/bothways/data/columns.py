@@ -130,7 +130,7 @@ class Columns:
 
     @property
     def known(self) -> tuple[Guess, ...]:
-        """The guesses; the bare roles where there are none, as in a model that was saved by an earlier version."""
+        """The guesses; the bare roles of columns that were not guessed."""
         features = [Guess(name, "category" if name in self.categories else "feature", "") for name in self.features]
         return self.guesses or (*(Guess(name, role, "") for role, name in self.roles.items()), *features)
 

@@ -209,9 +209,6 @@ class Encoding:
     @classmethod
     def from_json(cls, data: Mapping[str, Any], arrays: Mapping[str, Array] = {}) -> Encoding:
         """The encoding that `to_json` described, with the arrays of its vectors."""
-        # These were features of tables in files before version 3.
-        if isinstance(data, dict) and (data.get("changes") or data.get("centered")):
-            raise ModelFileError("It has changes or centered numbers as features of its table. Train the model again.")
         try:
             encoding = cls(
                 tuple(Number(each["name"], each["fill"], each["flagged"]) for each in data["numbers"]),

@@ -82,8 +82,7 @@ class NGrams:
         if not network.categories or not len(runs) or not (np.diff(runs) > 0).all():
             raise InputError("The array 'runs' must ascend, and needs columns of categories.")
         weights = checked_array(arrays, "weights", np.float32, runs.shape, 0, 1e6)
-        # Files of versions before 5 do not say it: their runs stay within a sequence.
-        edges = checked_array({"edges": np.zeros(1, np.bool_), **arrays}, "edges", np.bool_, (1,))
+        edges = checked_array(arrays, "edges", np.bool_, (1,))
         return cls(network.categories, runs, weights, bool(edges[0]))
 
 
