@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bothways.data import Table, choose_columns, read_and_split, read_sequences, read_table, refuse_leaks
+from bothways.data import Table, choose_columns, csv_files, read_and_split, read_sequences, read_table, refuse_leaks
 from bothways.data.sources import OUTPUTS
 from bothways.errors import DataError, MissingDependencyError
 from prepared import write_table
@@ -348,6 +348,9 @@ def test_separators_without_fields_are_no_columns_and_no_rows(tmp_path: Path) ->
     table = read_table(path)
     assert table.columns(["x", "label"]).rows() == [(1.5, "a"), (2.5, "b")]
     assert table.notices == (f"{path}: 2 rows without any value are left out.",)
+    said = list[str]()
+    assert [len(batch) for batch in csv_files.batches(path, 1000, said.append)] == [2]
+    assert said == list(table.notices)
     assert choose_columns(table).features == ("x",)
 
 

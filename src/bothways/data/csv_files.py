@@ -36,21 +36,24 @@ def read(path: Path, say: Say) -> pl.DataFrame:
         separator, comments, names = _dialect(path, file)
         with _explained(path):
             fields = pl.read_csv(file, separator=separator, skip_lines=comments, infer_schema=False, glob=False)
-        named = _named(path, fields, names)
-        filled = _without_blank_rows(named)
-        if blank := named.height - filled.height:
-            say(f"{path}: {counted(blank, 'row')} without any value {'is' if blank == 1 else 'are'} left out.")
+        frame = _named(path, fields, names)
+        filled = _without_blank_rows(frame)
+        _say_blank(path, frame.height - filled.height, say)
         return filled
 
 
 def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
     """The same, about `rows` rows at a time."""
     with utf8(path, say) as file:
-        separator, comments, names = _dialect(path, file)
+        blank, (separator, comments, names) = 0, _dialect(path, file)
         scan = pl.scan_csv(file, separator=separator, skip_lines=comments, infer_schema=False, glob=False)
         with _explained(path):
             for batch in scan.collect_batches(chunk_size=rows, maintain_order=True):
-                yield _without_blank_rows(_named(path, batch, names))
+                frame = _named(path, batch, names)
+                filled = _without_blank_rows(frame)
+                blank += frame.height - filled.height
+                yield filled
+        _say_blank(path, blank, say)
 
 
 def write(frame: pl.DataFrame, file: BinaryIO, first: bool, separator: str = ",") -> None:
@@ -205,3 +208,8 @@ def _named(path: Path, fields: pl.DataFrame, names: list[str]) -> pl.DataFrame:
 def _without_blank_rows(frame: pl.DataFrame) -> pl.DataFrame:
     """The rows with any value; all rows of one column, where a blank line is a missing value."""
     return frame.filter(~pl.all_horizontal(pl.all().is_null())) if frame.width > 1 else frame
+
+
+def _say_blank(path: Path, rows: int, say: Say) -> None:
+    if rows:
+        say(f"{path}: {counted(rows, 'row')} without any value {'is' if rows == 1 else 'are'} left out.")

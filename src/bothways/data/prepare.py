@@ -15,7 +15,7 @@ from bothways.data.roles import choose_columns
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded
 from bothways.data.sources import Source
 from bothways.data.splits import GAP, SHARES, Parts, split_table
-from bothways.data.tables import SPLIT, Table, read_table
+from bothways.data.tables import MADE, SPLIT, Table, read_table
 from bothways.data.vectors import VectorFiles, find_vectors
 from bothways.options import options
 from bothways.sequences import Sequences
@@ -94,17 +94,18 @@ def read_and_split(
     reading = Reading(**{name: roles.pop(name) for name in options(Reading) if name in roles})
     table = source if isinstance(source, Table) else read_table(source, roles.get("categorical", ()), reading)
     columns = choose_columns(table, **roles)
+    if columns.categories and table.word is None and not isinstance(source, Table):
+        # Codes such as 007 were read as numbers.
+        table = read_table(source, columns.categories, reading)
     said = list(table.notices)
-    if columns.sequence is None and table.files and columns.split != SPLIT:
+    parts_are_files = columns.split == SPLIT and table.readings.get(SPLIT) == MADE
+    if columns.sequence is None and table.files and not parts_are_files:
         said.append(f"No column tells sequences apart, so each of the {len(table.files)} files is one.")
     if columns.sequence is None and (ends := numbered_columns(columns.features)):
         said.append(
             f"The columns {ends[0]!r} to {ends[1]!r} are numbered. If they are the steps of one sequence per row, "
             "write them one below the other, with a column that tells sequences apart (Polars: unpivot, pandas: melt)."
         )
-    if columns.categories and table.word is None and not isinstance(source, Table):
-        # Codes such as 007 were read as numbers.
-        table = read_table(source, columns.categories, reading)
     gap = GAP if window is None else window
     columns, parts, notices = split_table(table, columns, seed, gap=gap, draw_valid=draw_valid, shares=shares)
     return SplitTable(table, columns, parts, [*said, *notices], files)

@@ -76,7 +76,7 @@ def _ngrams(graph: Graph, ngrams: NGrams, data: Inputs) -> Value:
             counts.append(
                 graph(
                     "TfIdfVectorizer",
-                    _edged(graph, codes, size, data) if ngrams.edges else codes,
+                    _edged(graph, codes, size, data),
                     mode="TF",
                     min_gram_length=1,
                     max_gram_length=len(runs),
@@ -111,12 +111,12 @@ def _spelled(ngrams: NGrams) -> Iterator[list[Numbers]]:
     """For each column and length the codes of its runs, `(runs, length)`; the numbering is that of `NGrams`.
 
     Example:
-        >>> ngrams = NGrams((3, 2), np.array([1, 3 + 7, 39, 39 + 3]), np.ones(4, np.float32), edges=False)
+        >>> ngrams = NGrams((3, 2), np.array([1, 4 + 9, 84, 84 + 4]), np.ones(4, np.float32))
         >>> [[of_length.tolist() for of_length in runs] for runs in _spelled(ngrams)]
         [[[[1]], [[2, 1]], []], [[[0]], [[0, 1]], []]]
     """
     first = 0
-    for size in (codes + ngrams.edges for codes in ngrams.sizes):
+    for size in (codes + 1 for codes in ngrams.sizes):  # and the edges
         runs = []
         for length in range(1, LONGEST + 1):
             if first + size**length >= 1 << 63:

@@ -29,20 +29,18 @@ class NGrams:
         sizes: for each categorical column how many codes there are.
         runs: `(size,)` the runs, ascending, each as a whole number: see `_runs`.
         weights: `(size,)` the weight of each.
-        edges: whether runs may begin before the first code and end after the last one.
     """
 
     sizes: tuple[int, ...]
     runs: Numbers
     weights: Array
-    edges: bool = True
 
     @classmethod
     def fit(
         cls, sequences: Sequences, categories: tuple[int, ...], seed: int = 0, most: int = FEATURES
     ) -> NGrams | None:
         """Choose the runs that most sequences have; None where no run is in several sequences."""
-        found, rows = _all_runs(sequences, categories, edges=True)
+        found, rows = _all_runs(sequences, categories)
         runs, of = np.unique(found, return_inverse=True)
         having = np.bincount(np.unique(of * len(sequences) + rows) // max(len(sequences), 1), minlength=len(runs))
         chosen = np.sort(np.argsort(-having, kind="stable")[: min(most, FEATURES)])
@@ -61,7 +59,7 @@ class NGrams:
         """`(sequences, size)`, a sparse array of SciPy; nothing for a sequence without known runs."""
         from scipy.sparse import csr_array
 
-        found, rows = _all_runs(sequences, self.sizes, self.edges)
+        found, rows = _all_runs(sequences, self.sizes)
         places = np.minimum(np.searchsorted(self.runs, found), len(self.runs) - 1)
         known = self.runs[places] == found
         pairs, counts = np.unique(rows[known] * len(self.runs) + places[known], return_counts=True)
@@ -73,7 +71,7 @@ class NGrams:
 
     def arrays(self) -> dict[str, Any]:
         """Itself as arrays."""
-        return {"runs": self.runs, "weights": self.weights, "edges": np.array([self.edges])}
+        return {"runs": self.runs, "weights": self.weights}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> NGrams:
@@ -82,29 +80,28 @@ class NGrams:
         if not network.categories or not len(runs) or not (np.diff(runs) > 0).all():
             raise InputError("The array 'runs' must ascend, and needs columns of categories.")
         weights = checked_array(arrays, "weights", np.float32, runs.shape, 0, 1e6)
-        edges = checked_array(arrays, "edges", np.bool_, (1,))
-        return cls(network.categories, runs, weights, bool(edges[0]))
+        return cls(network.categories, runs, weights)
 
 
-def _all_runs(sequences: Sequences, sizes: tuple[int, ...], edges: bool) -> tuple[Numbers, Numbers]:
+def _all_runs(sequences: Sequences, sizes: tuple[int, ...]) -> tuple[Numbers, Numbers]:
     """All runs of all columns, and the number of the sequence of each."""
-    found = list(_runs(sequences, sizes, edges))
+    found = list(_runs(sequences, sizes))
     empty = np.zeros(0, np.int64)
     return np.concatenate([empty, *(runs for runs, _ in found)]), np.concatenate([empty, *(rows for _, rows in found)])
 
 
-def _runs(sequences: Sequences, sizes: tuple[int, ...], edges: bool) -> Iterator[tuple[Numbers, Numbers]]:
+def _runs(sequences: Sequences, sizes: tuple[int, ...]) -> Iterator[tuple[Numbers, Numbers]]:
     """For each column and length the runs, and the number of the sequence of each.
 
     A run is the number that its codes spell, after all shorter runs and those of the columns before; where numbers of
     64 bits end, longer runs are left out. An edge is the code after the last one; an edge alone is no run.
     """
     filled, first = np.flatnonzero(sequences.lengths), 0
-    ends = np.concatenate([sequences.offsets[filled + 1], sequences.offsets[filled]]) if edges else filled[:0]
-    rows = np.insert(sequences.sequence_of_steps, ends, np.tile(filled, 2)[: len(ends)])
+    ends = np.concatenate([sequences.offsets[filled + 1], sequences.offsets[filled]])
+    rows = np.insert(sequences.sequence_of_steps, ends, np.tile(filled, 2))
     for column, size in enumerate(sizes, -len(sizes)):
         codes = np.insert(np.asarray(sequences.values[:, column], np.int64), ends, size)
-        runs, base = np.zeros_like(codes), size + edges
+        runs, base = np.zeros_like(codes), size + 1
         for length in range(1, LONGEST + 1):
             if first + base**length >= 1 << 63:
                 break
