@@ -211,8 +211,8 @@ def of_network(description: dict[str, Any]) -> dict[str, Any]:
     ("changes", "message"),
     [
         ({"format": "other"}, "not a bothways model"),
-        ({"version": 7}, r"written by a newer bothways \(file version 7; this one reads 6\)"),
-        ({"version": 5}, r"written by an early bothways \(file version 5; this one reads 6\). Train the model again"),
+        ({"version": 8}, r"written by a newer bothways \(file version 8; this one reads 7\)"),
+        ({"version": 6}, r"written by an early bothways \(file version 6; this one reads 7\). Train the model again"),
         ({"version": "1"}, "version of the file is '1'"),
         ({"version": 0}, "version of the file is 0"),
         (

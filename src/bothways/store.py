@@ -37,7 +37,7 @@ from bothways.runtime import BaselineMember, Member, Model
 from bothways.runtime.codes import decoded
 
 FORMAT = "bothways"
-VERSION = 6
+VERSION = 7
 UPGRADE = "Upgrade with: pip install --upgrade bothways"
 AGAIN = "Train the model again."  # files of versions that were never released
 

@@ -79,6 +79,7 @@ def test_labels_of_sequences() -> None:
     assert shares["one_step"] > 0.98
     assert shares["one_step"] > shares["most_frequent_per_value"] > shares["majority"]
     assert shares["n_grams"] > 0.98
+    assert shares["trees"] > 0.98  # which see how often each call occurs
     numbers = right(made(values - 3.0, labels, lengths, "sequence"), 2)
     assert list(numbers) == ["majority", "one_step", "trees", "random_convolutions"]
 

@@ -242,7 +242,8 @@ def test_a_full_disk_is_said(tmp_path: Path, ending: str) -> None:
         "try: label_all(sys.argv[1], Path(sys.argv[2]))\n"
         "except DataError as error: print(error)"
     )
-    command = [sys.executable, "-c", code, str(path), str(tmp_path / f"out{ending}")]
+    # -B: bytecode of modules would be cut off as well, and stay so
+    command = [sys.executable, "-B", "-c", code, str(path), str(tmp_path / f"out{ending}")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent)
     assert done.stdout.startswith(f"{tmp_path / f'out{ending}'}: cannot be written"), done.stderr
     assert [entry.name for entry in tmp_path.iterdir()] == ["some.parquet"]

@@ -208,7 +208,8 @@ except DataError as error:
     print(error)
 """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    command = [sys.executable, "-B", "-c", code]  # -B: bytecode of modules would be cut off as well, and stay so
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     assert "cannot be written" in done.stdout, done.stdout + done.stderr
     assert not path.exists()
     with store(path) as again:  # what was kept before is there

@@ -39,8 +39,8 @@ class Trees:
     """Gradient-boosted trees, as `HistGradientBoostingClassifier` of scikit-learn fits them.
 
     For labels of steps they look at the steps from 5 before to 5 after, and at `windows` of numbers that are wider; for
-    labels of sequences, at the mean, deviation, least, largest, first and last value of each numeric column, and at the
-    length.
+    labels of sequences, at the length, at how often each category occurs, and at the mean, deviation, least, largest,
+    first and last value of each numeric column.
 
     Attributes:
         classes: how many classes there are.
@@ -82,10 +82,10 @@ class Trees:
         counts = sequences.class_counts(classes)
         seen = np.flatnonzero(counts >= RARE)
         steps = sequences.per == "step"
-        places = places_of(sequences, categories) if steps else np.zeros(0, np.uint8)
+        places = places_of(sequences, categories)
         widths = np.array(WIDTHS if steps else (), np.int64)
         columns = inputs_of(sequences, np.zeros(0, np.int64), categories, places, widths).shape[1]
-        if len(seen) < 2 or not columns or not sequences.steps:
+        if len(seen) < 2 or not sequences.features or not sequences.steps:
             return None
         # Rare classes stay whole; of others some are taken, and their scores raised by as much (King and Zeng, 2001).
         each = max(min(ROWS, NUMBERS // columns) // len(seen), RARE)
@@ -163,8 +163,7 @@ class Trees:
         start = checked_array(arrays, "start", np.float64, (1 if len(seen) == 2 else len(seen),), -LARGEST, LARGEST)
         kinds = kinds_of(network.per, network.categories)
         one = Sequences(np.zeros((1, network.features)), np.array([1]), per=network.per)
-        codes = sum(network.categories) if kinds else 0
-        places = checked_array(arrays, "places", np.uint8, (codes,), 0, CODES)
+        places = checked_array(arrays, "places", np.uint8, (sum(network.categories),), 0, CODES)
         widths = checked_array(arrays, "widths", np.int64, (None,), 2, max(WIDTHS))
         columns = inputs_of(one, np.array([0]), network.categories, places, widths).shape[1]
         inputs = checked_array(arrays, "inputs", np.int32, (None,), -1, columns - 1)

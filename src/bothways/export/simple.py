@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bothways.baselines import OneStep, Trees
-from bothways.baselines.tree_inputs import AROUND, windows
+from bothways.baselines.tree_inputs import AROUND, sizes_of, windows
 from bothways.baselines.trees import MISSING
 from bothways.export.graph import Graph, Operand, Value
 from bothways.export.inputs import Inputs
@@ -38,7 +38,7 @@ def _one_step(graph: Graph, model: OneStep, data: Inputs, per: str) -> Value:
 
 def _trees(graph: Graph, model: Trees, data: Inputs, per: str) -> Value:
     """All go down their trees together; those that are at a leaf stay there."""
-    inputs = _around(graph, model, data) if per == "step" else _summaries(graph, data)
+    inputs = _around(graph, model, data) if per == "step" else _whole(graph, model, data)
     leaf, own = model.inputs < 0, np.arange(len(model.inputs))
     asks = np.where(leaf, 0, model.inputs).astype(np.int64)
     left, right = (np.where(leaf, own, side) for side in model.children.T)
@@ -131,8 +131,23 @@ def _codes(graph: Graph, data: Inputs, sizes: tuple[int, ...]) -> Value:
     return graph.where(known, data.codes, np.int64(0)) + np.cumsum([0, *sizes[:-1]])
 
 
+def _whole(graph: Graph, model: Trees, data: Inputs) -> Value:
+    """`(batch, inputs)` what trees look at where a sequence has one label."""
+    parts = [graph.cast(graph.unsqueeze(data.lengths, 1), np.float64)]
+    if data.codes is not None:
+        known = graph.unsqueeze(data.known, 2)
+        places = graph("Gather", model.places.astype(np.int64), _codes(graph, data, model.categories))
+        for column, size in enumerate(sizes_of(model.categories, model.places)):
+            own = graph("Gather", places, np.array([column]), axis=2)
+            same = graph("And", graph("Equal", own, np.arange(size)), known)
+            parts.append(graph("ReduceSum", graph.cast(same, np.float64), [1], keepdims=0))
+    if data.numbers is not None:
+        parts.append(_summaries(graph, data))
+    return graph("Concat", *parts, axis=1)
+
+
 def _summaries(graph: Graph, data: Inputs) -> Value:
-    """`(batch, inputs)` what trees look at where a sequence has one label; NaN where it has no steps."""
+    """`(batch, inputs)` what trees look at of numbers where a sequence has one label; NaN where it has no steps."""
     values, known = graph.cast(data.numbers, np.float64), graph.unsqueeze(data.known, 2)
     count, zero, most = _at_least_one(graph, data), np.float64(0), np.float64(np.inf)
     mean = graph("ReduceSum", graph.where(known, values, zero), [1], keepdims=1) / graph.unsqueeze(count, 1)
@@ -144,9 +159,7 @@ def _summaries(graph: Graph, data: Inputs) -> Value:
     last = graph("GatherND", values, graph.unsqueeze(places, 1), batch_dims=1)
     first = graph("Gather", values, np.int64(0), axis=1)
     found = graph("Concat", graph("Squeeze", mean, [1]), deviation, least, largest, first, last, axis=1)
-    lengths = graph.unsqueeze(data.lengths, 1)
-    found = graph.where(graph("Greater", lengths, np.int64(0)), found, np.float64(np.nan))
-    return graph("Concat", found, graph.cast(lengths, np.float64), axis=1)
+    return graph.where(graph("Greater", graph.unsqueeze(data.lengths, 1), np.int64(0)), found, np.float64(np.nan))
 
 
 def _at_least_one(graph: Graph, data: Inputs) -> Value:
