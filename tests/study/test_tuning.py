@@ -6,7 +6,7 @@ import itertools
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -176,7 +176,28 @@ def test_whatever_is_held_out_decides_something(labels: list[int]) -> None:
     assert 0 <= held_out.value(p) <= 1
     assert 0.2 < held_out.temperature(p) < 5
     assert 0 < held_out.threshold(p) < 1
-    assert 1 <= len(held_out.average([p, p[:, ::-1]], 3)) <= 3
+    for networks, simple in ([p, p[:, ::-1]], []), ([p], [p[:, ::-1]]):
+        assert 1 <= len(held_out.average(networks, simple, 3)) <= 3
+
+
+@pytest.mark.parametrize("per", ["step", "sequence"])
+@pytest.mark.parametrize(("better", "member"), [(0.0, True), (0.2, False)])
+def test_a_simple_model_is_a_member_unless_networks_are_better_by_more_than_chance(
+    per: Literal["step", "sequence"], better: float, member: bool
+) -> None:
+    """Of 20 networks the best ones look better here than a simple model that is as good as they are."""
+    generator, lengths = np.random.default_rng(0), np.full(60, 5)
+    labels = generator.integers(0, 2, 60 if per == "sequence" else 300)
+    held_out = HeldOut(Sequences(np.zeros((300, 1)), lengths, labels=labels, per=per), 2, "macro_f1", 1)
+
+    def probabilities(mean: float) -> np.ndarray:
+        right = np.clip(generator.normal(mean, 0.2, len(labels)), 0.05, 0.95)
+        return np.where(np.arange(2) == labels[:, None], right[:, None], 1 - right[:, None])
+
+    networks, simple = [probabilities(0.6 + better) for _ in range(20)], [probabilities(0.6)]
+    assert (20 in held_out.average(networks, simple, 5)) == member
+    assert min(held_out.average(networks, simple, 5)) < 20, "networks add to it"
+    assert len(held_out.average(networks, simple, 1)) == 1
 
 
 def test_the_time_goes_with_the_size_of_the_table() -> None:

@@ -116,7 +116,7 @@ def inputs_of(
     """`(chosen, inputs)` what trees look at for these labels; NaN for what is missing.
 
     Of steps first stand the neighbours, column by column, those of categories first; then what `windows` say of
-    numbers. Of sequences first stand their lengths; then how often each place of each category occurs; then `_summaries`.
+    numbers. Of sequences first stands the length; then how often each place of each category occurs; then `_summaries`.
     """
     count = sequences.features - len(categories)
     if sequences.per == "sequence":

@@ -80,27 +80,52 @@ class HeldOut:
         known = (labels >= 0) & (labels < p.shape[1])
         return float(-np.log(np.maximum(p[known, labels[known]], 1e-12)).mean())
 
-    def average(self, given: Sequence[Any], most: int) -> list[int]:
-        """The numbers of so many probabilities, some perhaps twice, as each adds to what their average is worth.
+    def average(self, networks: Sequence[Any], simple: Sequence[Any], most: int) -> list[int]:
+        """Of which of these probabilities the average is best: the numbers of so many, some perhaps twice.
+
+        Networks were stopped, and the best of many taken, by these very labels, and so look better here than they are;
+        simple models do not. So the average begins with the best simple ones, unless one that begins with nothing is
+        better by more than chance.
+        """
+        given, few = [*networks, *simple], most // 2
+        freely = self._average(given, range(len(given)), [], most)
+        if not simple or not few:
+            return freely
+        alone = self._average(given, range(len(networks), len(given)), [], few)
+        rooted = self._average(given, range(len(given)), alone, most)
+        better = self._likelier(*(np.mean([given[i] for i in each], axis=0) for each in (freely, rooted)))
+        return freely if better else rooted
+
+    def _average(self, given: Sequence[Any], among: Sequence[int], chosen: Sequence[int], most: int) -> list[int]:
+        """The chosen ones and more of those among, one at a time, as each adds to what the average is worth.
 
         See Caruana et al. 2004, "Ensemble Selection from Libraries of Models".
         """
-        chosen: list[int] = []
-        total = np.zeros_like(given[0], np.float64)
+        chosen = list(chosen)
+        total = np.sum([given[i] for i in chosen], axis=0) if chosen else np.zeros_like(given[0], np.float64)
         best, cost = max(abs(self.value(given[0])), 1e-3), max(self.loss(given[0]), 1e-3)
 
         def worth(p: Any) -> float:
             return self.value(p) / best - LIKELIHOOD * self.loss(p) / cost
 
         while len(chosen) < most:
-            sums = [total + p for p in given]
-            found = [worth(each / (len(chosen) + 1)) for each in sums]
+            found = [worth((total + given[i]) / (len(chosen) + 1)) for i in among]
             at = int(np.argmax(found))
             if chosen and found[at] <= worth(total / len(chosen)):
                 break
-            chosen.append(at)
-            total = sums[at]
+            chosen.append(among[at])
+            total = total + given[among[at]]
         return chosen
+
+    def _likelier(self, p: Any, other: Any) -> bool:
+        """Whether `p` makes the labels likelier than `other`, by more than the standard error over sequences."""
+        labels = self.sequences.known_labels
+        known = np.flatnonzero((labels >= 0) & (labels < p.shape[1]))
+        gains = np.diff(np.log(np.maximum([each[known, labels[known]] for each in (other, p)], 1e-12)), axis=0)[0]
+        of = known if self.sequences.per == "sequence" else self.sequences.sequence_of_steps[known]
+        mean, count = gains.mean(), max(len(np.unique(of)), 2)
+        sums = np.bincount(of, gains - mean)
+        return bool(mean > math.sqrt((sums**2).sum() * count / (count - 1)) / len(gains))
 
     def temperature(self, p: Any) -> float:
         """The temperature at which the labels are likeliest; few sequences say little."""

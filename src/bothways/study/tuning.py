@@ -285,16 +285,17 @@ def _restored(stored: Checkpoint) -> list[Tried]:
 def _averaged(data: SearchData, done: Sequence[Tried], simple: Sequence[Scoring], most: int) -> Tuned:
     """The average that does best, with temperature and threshold."""
     ranked, held_out = sorted(done, key=rank, reverse=True), data.held_out
-    candidates: list[tuple[Tried | Scoring, Any]] = [(each, each.p) for each in ranked[:CANDIDATES]]
-    candidates += [(each, _of_baseline(data, each)) for each in simple]
-    chosen = held_out.average([p for _, p in candidates], most)
-    p = np.mean([candidates[i][1] for i in chosen], axis=0)
+    networks = ranked[:CANDIDATES]
+    candidates: list[Tried | Scoring] = [*networks, *simple]
+    of_networks, of_simple = [each.p for each in networks], [_of_baseline(data, each) for each in simple]
+    chosen = held_out.average(of_networks, of_simple, most)
+    p = np.mean([[*of_networks, *of_simple][i] for i in chosen], axis=0)
     temperature = held_out.temperature(p)
     p = tempered(p, temperature)
     threshold = held_out.threshold(p)
     predicted = decided(p, threshold, held_out.sequences.scheme, held_out.sequences.lengths)
     shares = {i: float(chosen.count(i)) for i in sorted(set(chosen))}  # networks stand first, by their rank
-    if min(shares) >= len(ranked[:CANDIDATES]):  # a model needs a network
+    if min(shares) >= len(networks):  # a model needs a network
         shares = {0: LEAST_SHARE} | shares
 
     def member(chosen: Tried | Scoring, share: float) -> Member | BaselineMember:
@@ -302,7 +303,7 @@ def _averaged(data: SearchData, done: Sequence[Tried], simple: Sequence[Scoring]
             return Member(chosen.trial.setting.network(data.shape), chosen.trained.weights, share)
         return BaselineMember(chosen, share)
 
-    members = [member(candidates[i][0], share) for i, share in shares.items()]
+    members = [member(candidates[i], share) for i, share in shares.items()]
     best = ranked[min(shares)]
     settings, found = settings_of(data, best.trial), abs(held_out.value(p, predicted))
     return Tuned(members, best, settings, temperature, threshold, ranked, found, data.metric)
