@@ -188,6 +188,10 @@ LINES = [
 ]
 
 
+LOGGER = "# 2 sensors\n# exported by a logger\n" + "".join(f"{line};;\n" for line in [TEXT.strip(), *LINES, ";;;;;"])
+"""Comments, lines that end in separators, and a row without any value."""
+
+
 @pytest.mark.every_case
 @pytest.mark.parametrize(
     ("name", "text", "encoding"),
@@ -195,6 +199,7 @@ LINES = [
         ("a.csv", TEXT + "\n".join(LINES), "utf-8-sig"),
         ("b.csv", (TEXT + "\n".join(LINES) + "\n").replace("\n", "\r\n"), "cp1252"),
         ("c.csv", TEXT + "\n".join(LINES), "utf-16"),
+        ("logger.csv", LOGGER, "utf-8"),
         ("d.tsv", (TEXT + "\n".join([*LINES[:1], *LINES[3:]])).replace(";", "\t"), "utf-8"),
     ],
 )
@@ -205,6 +210,7 @@ def test_fields_of_every_kind(name: str, text: str, encoding: str, opened: Any, 
     page = opened(Model(seen.members, seen.classes, dates))
     dropped(page, written(tmp_path / name, text, encoding))
     assert page.get_attribute("#said", "class") != "wrong", page.inner_text("#said")
+    assert ("1 row without any value is left out." in page.inner_text("#said")) == (text == LOGGER)
     with page.expect_download() as download:
         page.click("#save")
     jobs.predict(tmp_path / "flows.bothways", tmp_path / name, tmp_path / "command.parquet", say=list[str]().append)

@@ -74,20 +74,31 @@ function separator_of(lines) {
   })[0]
 }
 
+/* How many lines that begin with "#" stand before the header, which may begin so itself. */
+function comments_of(lines) {
+  const first = Math.max(lines.findIndex(line => line[0] !== "#"), 0), [last, after] = lines.slice(first - 1)
+  const fits = separator => last.includes(separator) && last.split(separator).length === after.split(separator).length
+  return first && [...SEPARATORS].some(fits) ? first - 1 : first
+}
+/* Whether all fields of a row of several columns are empty. */
+const is_blank = (fields, names) => names.length > 1 && fields.every(field => !field)
+
 const ending = file => file.name.toLowerCase().replace(/\.gz$/, "").split(".").pop()
 async function encoding_of(file) {
   const [a, b] = new Uint8Array(await file.slice(0, 2).arrayBuffer())
   return a === 0xff && b === 0xfe ? "utf-16le" : a === 0xfe && b === 0xff ? "utf-16be" : "utf-8"
 }
-/* {encoding, separator, names, columns, rows}: of each column that is needed the fields, null where nothing stands. */
+/* {encoding, separator, comments, names, columns, rows, notices}: of each column that is needed the fields, null where nothing
+   stands; how many lines of comments stand before the header. */
 async function read_table(file, needed) {
   if (!["csv", "tsv", "jsonl", "ndjson"].includes(ending(file))) throw Error("This file is no table that can be read here. It must end in .csv, .tsv or .jsonl.")
   if (file.size > MOST_BYTES) throw too_large(file)
   const encoding = await encoding_of(file)
-  try { return {...await read_as(file, needed, encoding), notices: []} } catch (error) {
+  try { return await read_as(file, needed, encoding) } catch (error) {
     if (!(error instanceof TypeError) || encoding !== "utf-8" || file.name.endsWith(".gz")) throw error
   }
-  return {...await read_as(file, needed, "windows-1252"), notices: [file.name + ": this is not UTF-8; it is read as Windows-1252 (Western European)."]}
+  const table = await read_as(file, needed, "windows-1252")
+  return {...table, notices: [file.name + ": this is not UTF-8; it is read as Windows-1252 (Western European).", ...table.notices]}
 }
 const read_as = (file, ...how) => (ending(file).endsWith("sv") ? read_csv : read_json)(file, ...how)
 const require_columns = (file, names, needed) => {
@@ -98,14 +109,16 @@ const require_columns = (file, names, needed) => {
   }
 }
 async function read_csv(file, needed, encoding) {
-  let head = [], separator, names, places, rows = 0
+  let head = [], comments, separator, names, places, rows = 0, blank = 0
   const columns = Object.fromEntries(needed.map(name => [name, []]))
   const begin = () => {
-    while (head.length && !head[0].trim()) head.shift()
-    if (!head.length) throw Error(file.name + ": this file is empty.")
+    head = head.slice(head.findIndex(line => line.trim()))
+    comments = comments_of(head)
+    head = head.slice(comments)
+    if (!head.some(line => line.trim())) throw Error(file.name + ": this file is empty.")
     separator = separator_of(head.slice(0, HEAD_LINES))
-    names = fields_of(head.shift(), separator)
-    const twice = names.find((name, i) => names.indexOf(name) < i)
+    names = fields_of(head.shift(), separator).map((name, i) => name || (i ? "" : "column 1"))
+    const twice = names.find((name, i) => name && names.indexOf(name) < i)
     if (twice !== undefined) throw Error(`${file.name}: two columns are called ${JSON.stringify(twice)}. Give every column a name of its own.`)
     require_columns(file, names, needed)
     places = needed.map(name => [columns[name], names.indexOf(name)])
@@ -117,6 +130,7 @@ async function read_csv(file, needed, encoding) {
     for (const line of lines) {
       const fields = fields_of(line, separator)
       if (fields.length > names.length) throw Error(`${file.name}, data row ${rows + 1}: this line has more fields than the header has columns. Quote fields that hold the separator.`)
+      if (is_blank(fields, names)) { blank++; continue }
       for (const [column, place] of places) column.push(fields[place]?.trim() || null)
       rows++
     }
@@ -128,7 +142,8 @@ async function read_csv(file, needed, encoding) {
   })
   if (head) begin()
   if (!rows) throw Error(file.name + ": this table has no rows.")
-  return {encoding, separator, names, columns, rows}
+  const notices = blank ? [`${file.name}: ${count(blank, "row")} without any value ${blank === 1 ? "is" : "are"} left out.`] : []
+  return {encoding, separator, comments, names, columns, rows, notices}
 }
 async function read_json(file, needed, encoding) {
   const columns = Object.fromEntries(needed.map(name => [name, []])), names = new Set()
@@ -150,7 +165,7 @@ async function read_json(file, needed, encoding) {
   })
   if (!rows) throw Error(file.name + ": this table has no rows.")
   require_columns(file, [...names], needed)
-  return {encoding, separator: null, names: [...names], columns, rows}
+  return {encoding, separator: null, names: [...names], columns, rows, notices: []}
 }
 
 /* ---- what fields of text mean: bothways.data.fields */
@@ -311,20 +326,21 @@ async function labeled(file, table, classes, codes, probabilities) {
     return separator === null ? JSON.stringify(label) : text.includes(separator) || /["\n\r]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text
   })
   const short = p => { for (let digits = 6; ; digits++) { const text = +p.toPrecision(digits); if (digits > 8 || Math.fround(text) === p) return text } }
-  let row = separator === null ? 0 : -1
+  let row = separator === null ? 0 : -1 - table.comments
   await records(file, table.encoding, separator !== null, lines => {
     const out = []
     for (let line of lines) {
       if (line.endsWith("\r")) line = line.slice(0, -1)
       if (row < 0) {
         if (!line.trim()) continue
-        out.push(line + separator + "predicted" + separator + "probability")
+        if (row === -1) out.push(line + separator + "predicted" + separator + "probability")
       } else if (separator === null) {
         if (!line.trim()) continue
         out.push(`${line.trimEnd().slice(0, -1).trimEnd()},"predicted":${written[codes[row]]},"probability":${short(probabilities[row])}}`)
       } else {
-        const fields = fields_of(line, separator).length
-        out.push(line + separator.repeat(table.names.length - fields + 1) + written[codes[row]] + separator + short(probabilities[row]))
+        const fields = fields_of(line, separator)
+        if (is_blank(fields, table.names)) continue
+        out.push(line + separator.repeat(table.names.length - fields.length + 1) + written[codes[row]] + separator + short(probabilities[row]))
       }
       row++
     }
