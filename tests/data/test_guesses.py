@@ -358,3 +358,28 @@ def test_the_hours_of_a_day_are_no_sequences(name: str) -> None:
     frame = pl.DataFrame({"date": dates, name: shown, "x": np.sin(np.arange(600)), "label": hours // 12})
     found = choose_columns(Table("some.csv", frame))
     assert (found.sequence, found.order) == (None, "date")
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("kind", [str, int])
+def test_a_counter_that_starts_over_shows_what_tells_sequences_apart(kind: Any, first: int) -> None:
+    """Whatever the columns are called: `n` starts over with each visit, and not with each of the hosts."""
+    lengths = GENERATOR.integers(3, 200, 40)
+    visits = pl.Series(np.repeat(GENERATOR.permutation(40) * 7, lengths)).cast(pl.String if kind is str else pl.Int64)
+    n = np.concatenate([np.arange(first, first + length) for length in lengths])
+    frame = pl.DataFrame({"besuch": visits, "n": n, "x": GENERATOR.normal(size=len(n)), "y": n % 3})
+    columns = choose_columns(Table("some.csv", frame.with_columns(stadt=visits.hash() % 5)), label="y")
+    assert why(columns, "besuch") == ("sequence", "'n' rises within each of its 40 values")
+    assert columns.features == ("x", "stadt")
+    one = frame.with_columns(n=pl.when(pl.int_range(pl.len()) == 50).then(5000).otherwise("n"))
+    assert choose_columns(Table("some.csv", one), label="y").sequence is None
+
+
+@pytest.mark.parametrize(
+    "lengths", [[12] * 9, [31, 28, 31, 30, 31, 30, 31], [52, 53, 52, 52, 53], [365, 366, 365, 365]]
+)
+def test_the_parts_of_years_are_no_sequences(lengths: list[int]) -> None:
+    n = np.concatenate([np.arange(1, length + 1) for length in lengths])
+    jahr = np.repeat(np.arange(len(lengths)) + 1990, lengths)
+    frame = pl.DataFrame({"jahr": jahr, "n": n, "x": GENERATOR.normal(size=len(n)), "label": n % 2})
+    assert choose_columns(Table("some.csv", frame)).sequence is None

@@ -38,6 +38,8 @@ IDS = ("id", "ids", "no", "nr", "num", "number", "key", "uuid", "guid", "name") 
 KINDS = ("syscall", "id", "code", "port", "proto", "protocol", "type", "kind", "category", "service", "opcode")
 """Whole numbers in columns with such a word in their names are categories."""
 
+PERIODS = (range(28, 32), range(52, 54), range(365, 367))  # days of a month, weeks and days of a year
+FIRST = 100  # most columns show within so many rows that they are no counters
 MANY_STEPS = 20  # so many numbered columns may be the steps of a sequence
 MANY_KINDS = 1024  # whole numbers of more values than these are not guessed to be categories
 FEW_KINDS = 512  # whole numbers of fewer values than these, spread widely, may be categories
@@ -117,7 +119,9 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
       its values are numbers or hold digits as ids do;
     - if it is called an id of anything (`event_id`, `node`), and each value is one run of rows;
     - whatever its name, if times show it: they rise within each value and not over all rows, as where one machine
-      follows another, or most times come several times and each but once a value, as where devices report together.
+      follows another, or most times come several times and each but once a value, as where devices report together;
+    - whatever its name, if a counter of whole numbers starts over where its value changes and nowhere else, unless it
+      counts the parts of hours, days or years.
 
     Of several that are called so, it is the one whose values the others only join; these are left out. Where there is
     none, what looks like one is kept with the question whether it is.
@@ -127,7 +131,7 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
     """
     schema, asked = table.schema, []
     ranks: dict[str, tuple[int, str]] = {}
-    proofs = _repeating(table, clocks)
+    proofs = _repeating(table, clocks) + _starting_over(table, names)
     for name in names:
         named = _names_sequences(name)
         if not (schema[name].is_integer() or isinstance(schema[name], TEXT)):
@@ -237,6 +241,25 @@ def _repeating(table: Table, clocks: Collection[str]) -> list[tuple[str, pl.Seri
             again = column.n_unique() <= len(column) / 2
             found.append((name, column, again, min(moves(numbers_of(column), np.ones(len(column) - 1, bool)))))
     return [each for each in found if each[2] or each[3]]
+
+
+def _starting_over(table: Table, names: Collection[str]) -> list[tuple[str, pl.Series, bool, int]]:
+    """The counters of several sequences, as `_repeating` gives clocks: from one number on, by one each row."""
+    schema, found = table.schema, []
+    for name in names:
+        if not schema[name].is_integer() or {*words(name)} & {*CALENDAR}:
+            continue
+        for column in (table.column(name).head(FIRST), table.column(name)):
+            values = numbers_of(column)
+            falls = np.flatnonzero(np.diff(values) != 1)
+            if column.null_count() or not len(values) or (values[falls + 1] != values[0]).any():
+                break
+        else:
+            lengths = np.diff(falls)  # those of the first and the last one may be cut off
+            calendar = any({*lengths.tolist()} <= {*period} for period in PERIODS)
+            if len(lengths) and lengths.max() > lengths.min() and not calendar:
+                found.append((name, column, False, len(falls)))
+    return found
 
 
 def _tells_apart(column: pl.Series, clock: pl.Series, again: bool, turns: int) -> bool:
