@@ -10,6 +10,7 @@ import platform
 import shutil
 import stat
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
@@ -32,7 +33,8 @@ def _with_compiler(build, *arguments):
     if processor is None:
         return build(*arguments)
     with tempfile.TemporaryDirectory() as folder:
-        tools = {"c++": f"c++ -target {processor}-linux-gnu.{GLIBC}", "ar": "ar", "ranlib": "ranlib"}
+        headers = _debian_headers(Path(folder), processor)
+        tools = {"c++": f"c++ -target {processor}-linux-gnu.{GLIBC}{headers}", "ar": "ar", "ranlib": "ranlib"}
         for name, command in tools.items():
             script = Path(folder) / f"zig-{name}"
             script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ziglang {command} "$@"\n')
@@ -46,6 +48,16 @@ def _with_compiler(build, *arguments):
         changes["SKBUILD_CMAKE_ARGS"] = ";".join(cmake)
         os.environ.update(changes)  # of this process, which ends with the build
         return build(*arguments)
+
+
+def _debian_headers(folder, processor):
+    """Flags with which the compiler finds pyconfig.h in Debian's Python, which has one by processor, all alike."""
+    version = f"python3.{sys.version_info.minor}"
+    own = Path(sysconfig.get_path("include")).parent / f"{platform.machine()}-linux-gnu" / version
+    if not own.is_dir():
+        return ""
+    shutil.copytree(own, folder / f"{processor}-linux-gnu" / version)
+    return f" -idirafter {folder}"
 
 
 def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):
