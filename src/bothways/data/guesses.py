@@ -38,7 +38,12 @@ IDS = ("id", "ids", "no", "nr", "num", "number", "key", "uuid", "guid", "name") 
 KINDS = ("syscall", "id", "code", "port", "proto", "protocol", "type", "kind", "category", "service", "opcode")
 """Whole numbers in columns with such a word in their names are categories."""
 
-PERIODS = (range(28, 32), range(52, 54), range(365, 367))  # days of a month, weeks and days of a year
+PERIODS = tuple(
+    range(least, most + 1)
+    for least, most in ((4, 4), (5, 7), (12, 12), (23, 25), (28, 31), (46, 50), (52, 53), (60, 60), (365, 366))
+)
+"""So many rows a year, month, week, day or hour has where they come by its quarters, days, hours or the like."""
+
 FIRST = 100  # most columns show within so many rows that they are no counters
 MANY_STEPS = 20  # so many numbered columns may be the steps of a sequence
 MANY_KINDS = 1024  # whole numbers of more values than these are not guessed to be categories
@@ -257,7 +262,7 @@ def _starting_over(table: Table, names: Collection[str]) -> list[tuple[str, pl.S
         else:
             lengths = np.diff(falls)  # those of the first and the last one may be cut off
             calendar = any({*lengths.tolist()} <= {*period} for period in PERIODS)
-            if len(lengths) and lengths.max() > lengths.min() and not calendar:
+            if len(lengths) and lengths.max() > 1 and not calendar:
                 found.append((name, column, False, len(falls)))
     return found
 
