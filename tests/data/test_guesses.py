@@ -85,7 +85,7 @@ def test_no_label_at_all() -> None:
     [
         [1, 2, 3, 4, 5, 6],  # each its own
         [7] * 6,  # all one
-        [1.0, 1.0, 2.0, 2.0, 3.0, 3.0],  # amounts
+        [1.5, 1.5, 2.0, 2.0, 3.0, 3.0],  # amounts
         [1, 1, 2, 2, 3, None],
     ],
 )
@@ -213,19 +213,43 @@ def test_devices_that_log_at_times_of_their_own(name: str, values: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "values"),
     [
-        ("device", GENERATOR.choice(["mobile", "desktop"], 1200)),
-        ("event_id", GENERATOR.integers(0, 20, 1200)),
+        ("host", GENERATOR.choice(["web", "mail", "files", "print", "backup"], 1200)),
         ("dst_ip", [f"10.0.0.{host}" for host in GENERATOR.integers(0, 20, 1200)]),
+        ("node", GENERATOR.integers(0, 20, 1200)),
         ("phase", [f"phase {device}" for device in DEVICES]),
         ("Anlage", [f"A-{device}" for device in GENERATOR.permutation(DEVICES)]),
     ],
 )
-def test_what_may_tell_sequences_apart_is_asked_about(name: str, values: Any) -> None:
+def test_what_may_tell_sequences_apart_is_asked_about_and_no_feature(name: str, values: Any) -> None:
     columns = choose_columns(Table("some.csv", one(**{name: values})))
-    assert columns.sequence is None
-    assert name in columns.features
+    assert (columns.sequence, columns.features) == (None, ("x",))
     role, said = why(columns, name)
-    assert (role, f"looks like a sequence column: sequence={name!r}" in said) == ("category", True)
+    assert role == "left out"
+    assert said == f"may tell sequences apart (sequence={name!r} if it does, categorical=[{name!r}] to learn from it)"
+    assert choose_columns(Table("some.csv", one(**{name: values})), sequence=name).sequence == name
+    kept = choose_columns(Table("some.csv", one(**{name: values})), categorical=[name])
+    assert (kept.sequence, kept.categories) == (None, (name,))
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("device", GENERATOR.choice(["mobile", "desktop"], 1200)),
+        ("sensor", GENERATOR.choice(["heat", "smoke", "door"], 1200)),
+        ("event_id", GENERATOR.integers(0, 20, 1200)),
+        ("cell_id", GENERATOR.choice([4711, 4712, 4790], 1200)),
+        ("product_no", [f"{kind:03}" for kind in GENERATOR.integers(0, 20, 1200)]),
+    ],
+)
+def test_kinds_of_things_stay_categories_with_a_word(name: str, values: Any) -> None:
+    frame = one(**{name: values})
+    columns = choose_columns(Table("some.csv", frame))
+    assert (columns.sequence, columns.features, columns.categories) == (
+        None,
+        ("x", name),
+        (name,) if isinstance(frame[name][0], str) or name.endswith("_id") else (),
+    )
+    assert why(columns, name)[1].startswith(f"comes again and again (sequence={name!r} if it tells sequences apart)")
 
 
 @pytest.mark.parametrize(
@@ -371,7 +395,7 @@ def test_a_counter_that_starts_over_shows_what_tells_sequences_apart(lengths: An
     columns = choose_columns(Table("some.csv", frame.with_columns(stadt=visits.hash() % 5)), label="y")
     assert why(columns, "besuch") == ("sequence", "'n' rises within each of its 40 values")
     assert columns.features == ("x", "stadt")
-    one = frame.with_columns(n=pl.when(pl.int_range(pl.len()) == 50).then(5000).otherwise("n"))
+    one = frame.with_columns(n=pl.when(pl.int_range(pl.len()) == 50).then(-9).otherwise("n"))
     assert choose_columns(Table("some.csv", one), label="y").sequence is None
 
 
@@ -384,3 +408,59 @@ def test_the_parts_of_years_are_no_sequences(lengths: list[int]) -> None:
     jahr = np.repeat(np.arange(len(lengths)) + 1990, lengths)
     frame = pl.DataFrame({"jahr": jahr, "n": n, "x": GENERATOR.normal(size=len(n)), "label": n % 2})
     assert choose_columns(Table("some.csv", frame)).sequence is None
+
+
+@pytest.mark.parametrize("kind", [pl.String, pl.Int64, pl.Float64])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_counter_with_gaps_that_starts_anywhere_shows_sequences_too(kind: Any, seed: int) -> None:
+    """As readings of machines do, of which some are lost; the numbers of the machines rise or stand in any order."""
+    draw = np.random.default_rng(seed)
+    lengths = draw.integers(20, 90, 30)
+    numbers = (np.arange(30) if seed == 0 else draw.permutation(30)) * 13
+    machines = pl.Series(np.repeat(numbers, lengths)).cast(pl.Int64).cast(kind)
+    n = np.concatenate([draw.integers(0, 500) + np.cumsum(draw.integers(1, 4, length)) for length in lengths])
+    frame = pl.DataFrame({"lot": machines, "n": n, "x": draw.normal(size=len(n)), "label": draw.integers(0, 2, len(n))})
+    columns = choose_columns(Table("some.csv", frame))
+    assert why(columns, "lot") == ("sequence", "'n' rises within each of its 30 values")
+    assert "lot" not in columns.features
+
+
+@pytest.mark.parametrize("name", ["machine", "unit", "dev"])
+def test_ids_that_are_written_with_a_point_are_ids(name: str) -> None:
+    """As pandas writes whole numbers beside missing ones."""
+    frame = log().drop("pump").with_columns(pl.Series(name, DEVICES + 3.0)).sort("time")
+    columns = choose_columns(Table("some.csv", frame))
+    assert (columns.sequence, columns.features) == (name, ("x",))
+
+
+def test_trials_of_subjects_take_both_columns() -> None:
+    """Neither the number of a trial nor the subject alone is a sequence."""
+    columns = {"subject": DEVICES // 4, "trial": DEVICES % 4, "run": DEVICES % 4}
+    frame = log(**columns).drop("pump", "time")
+    with pytest.raises(DataError, match=r"It may be .subject. or .trial.. Say it .*; join them in one column if it"):
+        choose_columns(Table("some.csv", frame))
+    given = choose_columns(Table("some.csv", frame), sequence="subject")
+    assert given.features == ("x",)
+    for name in ("trial", "run"):
+        assert why(given, name)[0] == "left out"
+        assert why(given, name)[1].startswith("cuts sequences; to learn from each piece, join it and 'subject' in one ")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_categories_beside_counters_of_one_sequence_stay_categories(seed: int) -> None:
+    """A mode that switches now and then, a kind of event, and a counter that is reset whatever they are."""
+    draw = np.random.default_rng(seed)
+    mode = np.repeat(draw.permutation(np.arange(40) % 4), 30)
+    n = np.concatenate([np.arange(length) for length in np.diff([0, *np.sort(draw.choice(1199, 9, False)), 1200])])
+    columns = {"mode": [f"mode {each}" for each in mode], "kind": draw.choice(["read", "write", "open"], 1200), "n": n}
+    found = choose_columns(Table("some.csv", one(**columns)))
+    assert found.sequence is None
+    assert found.categories == ("mode", "kind")
+
+
+def test_what_was_left_out_is_named_where_nothing_is_left() -> None:
+    hosts = [f"10.0.0.{host}" for host in GENERATOR.integers(0, 20, 1200)]
+    with pytest.raises(
+        DataError, match=r"'label' from. Column 'dst_ip': left out \(may tell .*categorical=\['dst_ip'\]"
+    ):
+        choose_columns(Table("some.csv", one(dst_ip=hosts).drop("x")))

@@ -14,6 +14,7 @@ from bothways.data.sources import SPELLINGS
 from bothways.data.tables import TEXT, Table
 from bothways.data.words import SENTENCE
 from bothways.errors import DataError, option
+from bothways.sequences import Array, Numbers
 
 LABELS = ("label", "labels", "tag", "tags", "class", "target", "y")
 
@@ -22,7 +23,8 @@ SPLITS = ("split", "part", "fold", "subset", "partition")
 THINGS = frozenset(
     words(
         "sequence seq session trace sentence document doc utterance host trip episode series machine engine patient "
-        "device user subject pump vehicle station customer person participant client account turbine robot asset"
+        "device user subject pump vehicle station customer person participant client account turbine robot asset "
+        "dev trial caller subscriber imsi imei msisdn mac vin card"
     )
 )
 """What a sequence belongs to: a column of this name tells sequences apart."""
@@ -42,11 +44,12 @@ PERIODS = tuple(
     range(least, most + 1)
     for least, most in ((4, 4), (5, 7), (12, 12), (23, 25), (28, 31), (46, 50), (52, 53), (60, 60), (365, 366))
 )
-"""So many rows a year, month, week, day or hour has where they come by its quarters, days, hours or the like."""
+"""How many quarters, days, hours or the like a year, month, week, day or hour has."""
 
 FIRST = 100  # most columns show within so many rows that they are no counters
 MANY_STEPS = 20  # so many numbered columns may be the steps of a sequence
 MANY_KINDS = 1024  # whole numbers of more values than these are not guessed to be categories
+FEW_WORDS = 5  # fewer different words are kinds of things, not their names
 FEW_KINDS = 512  # whole numbers of fewer values than these, spread widely, may be categories
 
 
@@ -125,23 +128,23 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
     - if it is called an id of anything (`event_id`, `node`), and each value is one run of rows;
     - whatever its name, if times show it: they rise within each value and not over all rows, as where one machine
       follows another, or most times come several times and each but once a value, as where devices report together;
-    - whatever its name, if a counter of whole numbers starts over where its value changes and nowhere else, unless it
-      counts the parts of hours, days or years.
+    - whatever its name, if a counter shows it: whole numbers, gaps or none, that rise from row to row, but turn back at
+      most changes of its value and nowhere else; those that count the parts of hours, days or years show nothing.
 
     Of several that are called so, it is the one whose values the others only join; these are left out. Where there is
-    none, what looks like one is kept with the question whether it is.
+    none, what may tell sequences apart is an identifier and left out, too, with the question whether it does. Ids of
+    anything else (`event_id`), and few words (`mobile`, `desktop`), that come again and again are categories.
 
     Raises:
         DataError: several columns tell different sequences apart.
     """
-    schema, asked = table.schema, []
+    unsure: list[Guess] = []
     ranks: dict[str, tuple[int, str]] = {}
-    proofs = _repeating(table, clocks) + _starting_over(table, names)
+    proofs = _repeating(table, clocks) + _counting(table, names)
     for name in names:
-        named = _names_sequences(name)
-        if not (schema[name].is_integer() or isinstance(schema[name], TEXT)):
+        column, named = _ids(table, name), _names_sequences(name)
+        if column is None:
             continue
-        column = table.column(name)
         # What does not hold for the first rows does not hold for all.
         head = column.head(HEAD)
         shown = [] if {*words(name)} & {*CALENDAR, *CLOCKS} else proofs
@@ -161,27 +164,36 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
         elif named == 1 and runs:
             ranks[name] = (1, f"by its name and its {distinct:,} values")
         elif named or (len(column) >= 5 * distinct >= 25 and (runs or _numbered(column))):
-            asked.append(Guess(name, "", f"looks like a sequence column: {option('sequence', name)}"))
+            unsure.append(_unsure(name, column))
     if not ranks:
-        return asked
+        return unsure
     best = max(rank for rank, _ in ranks.values())
     chosen = [name for name, (rank, _) in ranks.items() if rank == best]
     if best == 1 and (proven := [name for name in chosen if " rises " in ranks[name][1]]):
         chosen = [min(proven, key=lambda name: table.column(name).n_unique())]
     finest = [name for name in chosen if all(_joins(table, name, other) for other in chosen)]
-    sequence = finest[0] if finest else _only(table, "sequence", chosen)
-    others = [name for name in ranks if name != sequence and _names_sequences(name)]
-    return [Guess(sequence, "sequence", ranks[sequence][1]), *_joining(table, sequence, others)]
+    sequence = finest[0] if finest else _only(table, "sequence", chosen, "; join them in one column if it takes both")
+    return [Guess(sequence, "sequence", ranks[sequence][1]), *guess_related(table, sequence, names, ranks)]
 
 
-def guess_joining(table: Table, sequence: str, names: Collection[str]) -> list[Guess]:
-    """The columns that are called after what sequences belong to, and join some: `machine` beside `session_id`.
+def guess_related(table: Table, sequence: str, names: Collection[str], likely: Collection[str] = ()) -> list[Guess]:
+    """The columns that join sequences (`machine` beside `session_id`) or cut each into runs (`trial` beside `subject`).
 
-    They are left out, since a part that is new has others.
+    Those that are `likely` or called after what sequences belong to are left out, since a part that is new has others.
     """
-    schema = table.schema
-    likely = [name for name in names if schema[name].is_integer() or isinstance(schema[name], TEXT)]
-    return _joining(table, sequence, [name for name in likely if _names_sequences(name) >= 2])
+    guesses = []
+    for name in names:
+        named = _names_sequences(name)
+        if name == sequence or not named or _ids(table, name) is None:
+            continue
+        if (named >= 2 or name in likely) and _joins(table, sequence, name):
+            why = f"joins sequences ({option('group', name)} keeps these in one part)"
+        elif _is_thing(name) and _cuts(table, sequence, name):
+            why = f"cuts sequences; to learn from each piece, join it and {sequence!r} in one column"
+        else:
+            continue
+        guesses.append(Guess(name, "left out", why))
+    return guesses
 
 
 def guess_categories(table: Table, names: Collection[str]) -> list[Guess]:
@@ -218,23 +230,26 @@ def numbered_columns(names: Sequence[str]) -> tuple[str, str] | None:
     return (numbered[0][0], numbered[-1][0]) if steps == list(range(steps[0], steps[0] + len(steps))) else None
 
 
-def _joining(table: Table, sequence: str, names: Collection[str]) -> list[Guess]:
-    """Those of the columns that have one value in each sequence, left out."""
-    why = "joins sequences ({} keeps these in one part)"
-    joining = [name for name in names if _joins(table, sequence, name)]
-    return [Guess(name, "left out", why.format(option("group", name))) for name in joining]
-
-
 def _names_sequences(name: str) -> int:
     """3 for a column that is called after sequences, 2 after what they belong to, 1 an id of anything, else 0."""
     parts = words(name)
     if "_".join(parts) in ("sequence_id", "sequence", "seq_id", "seq"):
         return 3
     suffix = parts[-1:] and parts[-1] in IDS
-    noun = parts[-2:-1] if suffix else parts[-1:]
-    if noun and noun[0] in THINGS and (suffix or not re.search(r"\d", name)):
+    if _noun(name) in THINGS and (suffix or not re.search(r"\d", name)):
         return 2
-    return int(bool(suffix or (noun and noun[0] in MAYBE_THINGS)))
+    return int(bool(suffix or _noun(name) in MAYBE_THINGS))
+
+
+def _is_thing(name: str) -> bool:
+    """Whether a column is called after what sequences belong to, for sure or perhaps."""
+    return bool(_names_sequences(name)) and _noun(name) in THINGS | MAYBE_THINGS
+
+
+def _noun(name: str) -> str:
+    """The last word in a name that does not say that it is an id; "" if there is none."""
+    parts = words(name)
+    return "".join(parts[-2:-1] if parts and parts[-1] in IDS else parts[-1:])
 
 
 def _repeating(table: Table, clocks: Collection[str]) -> list[tuple[str, pl.Series, bool, int]]:
@@ -248,30 +263,37 @@ def _repeating(table: Table, clocks: Collection[str]) -> list[tuple[str, pl.Seri
     return [each for each in found if each[2] or each[3]]
 
 
-def _starting_over(table: Table, names: Collection[str]) -> list[tuple[str, pl.Series, bool, int]]:
-    """The counters of several sequences, as `_repeating` gives clocks: from one number on, by one each row."""
+def _counting(table: Table, names: Collection[str]) -> list[tuple[str, pl.Series, bool, int]]:
+    """The counters of several sequences, as `_repeating` gives clocks: they rise for some rows, and then turn back."""
     schema, found = table.schema, []
     for name in names:
         if not schema[name].is_integer() or {*words(name)} & {*CALENDAR}:
             continue
         for column in (table.column(name).head(FIRST), table.column(name)):
             values = numbers_of(column)
-            falls = np.flatnonzero(np.diff(values) != 1)
-            if column.null_count() or not len(values) or (values[falls + 1] != values[0]).any():
+            falls = np.flatnonzero(values[1:] < values[:-1])
+            if column.null_count() or (values[1:] == values[:-1]).any() or 2 * len(falls) > len(values):
                 break
         else:
-            lengths = np.diff(falls)  # those of the first and the last one may be cut off
-            calendar = any({*lengths.tolist()} <= {*period} for period in PERIODS)
-            if len(lengths) and lengths.max() > 1 and not calendar:
+            if len(falls) and not _are_of_a_calendar(values, falls):
                 found.append((name, column, False, len(falls)))
     return found
 
 
+def _are_of_a_calendar(values: Array, falls: Numbers) -> bool:
+    """Whether most runs of numbers end near the greatest, which is how many parts a year, a month or the like has."""
+    counts = values[falls] - values.min() + 1
+    return any(counts.max() in period for period in PERIODS) and bool(np.median(counts) >= 0.9 * counts.max())
+
+
 def _tells_apart(column: pl.Series, clock: pl.Series, again: bool, turns: int) -> bool:
-    """Whether each value has each time but once where times come again, or where they turn back, never turns back."""
+    """Whether each value has each time but once where times come again, or where they turn back, never turns back.
+
+    Times turn back at half of the changes of the value at least; at others they may go on.
+    """
     if again and pl.DataFrame([column.alias("value"), clock.alias("time")]).n_unique() == len(column):
         return True
-    if not turns or column.n_unique() > turns + 1:
+    if not turns or column.n_unique() > 2 * turns + 1:
         return False
     rows, same = steps_of(column, len(column))
     ups, downs = moves(numbers_of(clock)[rows], same)
@@ -281,6 +303,40 @@ def _tells_apart(column: pl.Series, clock: pl.Series, again: bool, turns: int) -
 def _joins(table: Table, finer: str, coarser: str) -> bool:
     """Whether all rows of each value of `finer` have one value of `coarser`."""
     return finer == coarser or table.columns([finer, coarser]).n_unique() == table.column(finer).n_unique()
+
+
+def _cuts(table: Table, sequence: str, name: str) -> bool:
+    """Whether each sequence is several runs of rows with a value each, of two rows and more on average."""
+    frame = table.columns([sequence, name]).with_row_index("").sort(sequence, "", maintain_order=True)
+    pairs = frame.select(pl.struct(pl.nth(1, 2)))
+    runs = int((pairs[1:].to_series().ne_missing(pairs[:-1].to_series())).sum()) + 1
+    return runs == pairs.n_unique() and 2 * runs <= len(frame)
+
+
+def _unsure(name: str, column: pl.Series) -> Guess:
+    """What is said of a column that may tell sequences apart, and may be a category."""
+    use = option("sequence", name)
+    few = isinstance(column.dtype, TEXT) and column.n_unique() < FEW_WORDS and not _holds_digits(column)
+    other = _names_sequences(name) == 1 and not _is_thing(name)
+    if (few or other) and not one_run_each(column):
+        return Guess(name, "", f"comes again and again ({use} if it tells sequences apart)")
+    why = f"may tell sequences apart ({use} if it does, {option('categorical', name)} to learn from it)"
+    return Guess(name, "left out", why)
+
+
+def _ids(table: Table, name: str) -> pl.Series | None:
+    """A column of text or whole numbers, these without a point whatever their type; None if it is of anything else."""
+    dtype = table.schema[name]
+    if dtype.is_float():
+        if not _whole(table.column(name).head(FIRST)) or not _whole(table.column(name)):
+            return None
+        return table.column(name).cast(pl.Int64)
+    return table.column(name) if dtype.is_integer() or isinstance(dtype, TEXT) else None
+
+
+def _whole(numbers: pl.Series) -> bool:
+    """Whether all are whole numbers."""
+    return not numbers.null_count() and bool(((numbers == numbers.round()) & (numbers.abs() < 2**53)).all())
 
 
 def _holds_digits(column: pl.Series) -> bool:
@@ -296,10 +352,10 @@ def _numbered(column: pl.Series) -> bool:
     return names.n_unique() == 1 and bool(names.len() > 1)
 
 
-def _only(table: Table, role: str, candidates: Sequence[str]) -> str:
+def _only(table: Table, role: str, candidates: Sequence[str], more: str = "") -> str:
     if len(candidates) > 1:
         raise DataError(
             f"{table.source}: which column is the {role}? It may be {' or '.join(map(repr, candidates))}. Say it with "
-            f"{option(role)}."
+            f"{option(role)}{more}."
         )
     return candidates[0]

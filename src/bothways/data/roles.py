@@ -11,7 +11,7 @@ import polars as pl
 from bothways.data.clocks import ROW_NUMBERS, clock_columns, guess_order
 from bothways.data.columns import Columns, Guess
 from bothways.data.fields import DOUBT, not_numbers
-from bothways.data.guesses import guess_categories, guess_joining, guess_label, guess_sequence, guess_split, guess_words
+from bothways.data.guesses import guess_categories, guess_label, guess_related, guess_sequence, guess_split, guess_words
 from bothways.data.tables import MADE, SPLIT, TEXT, Table
 from bothways.errors import DataError, InputError, counted, option
 from bothways.network import PERS
@@ -71,7 +71,8 @@ def choose_columns(table: Table, **given: Any) -> Columns:
     words = [table.word] if table.word is not None else []
     _check_features(table, {name: kinds[name] for name in left}, [*categorical, *words], numeric)
     if not left:
-        raise DataError(f"{table.source}: no column is left to learn {roles['label']!r} from.")
+        why = " ".join(map(str, (guess for guess in guesses.values() if guess.role == "left out")))
+        raise DataError(f"{table.source}: no column is left to learn {roles['label']!r} from. {why}".rstrip())
     by_name = {guess.name: guess for guess in guess_categories(table, [name for name in left if name not in typed])}
     for name in left:
         found = [guess[name] for guess in (guesses, by_name) if name in guess]
@@ -167,7 +168,7 @@ def _guessed(
         clocks = [roles["order"]] if "order" in roles else clock_columns(table, free())
         take(guess_sequence(table, [name for name in free() if name not in clocks], clocks))
     elif "sequence" in roles:
-        take(guess_joining(table, roles["sequence"], free()))
+        take(guess_related(table, roles["sequence"], free()))
     names = [name for name in free() if name not in guesses or not guesses[name].role]
     take(guess_order(table, roles.get("sequence"), names, needed="order" in wanted, counters=counters))
     return roles, guesses
