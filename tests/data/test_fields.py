@@ -25,6 +25,15 @@ def read(*fields: str, reading: Reading | None = None, **more: list[str]) -> tup
     return values, reader.notices().get("x", "")
 
 
+def test_codes_that_look_like_numbers() -> None:
+    assert read("+491700000001", "+14155550100", "")[0].to_list() == ["+491700000001", "+14155550100", None]
+    assert read("+12", "-7")[0].to_list() == [12, -7]
+    values, said = read("00501", "10001")
+    assert values.to_list() == [501, 10001]
+    assert said == "zeros in front are left out"
+    assert read("0.5", "0")[1] == ""
+
+
 @pytest.mark.parametrize(
     ("fields", "values", "said"),
     [

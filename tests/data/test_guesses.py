@@ -108,7 +108,8 @@ def test_a_time_sorts_before_a_number() -> None:
 
 @pytest.mark.parametrize("values", [["a", "b"] * 3, ["train", "test", "other"] * 2, [0, 1] * 3])
 def test_a_split_column_says_train_valid_and_test_only(values: list[Any]) -> None:
-    assert choose_columns(table(fold=values)).split is None
+    columns = choose_columns(table(fold=values))
+    assert (columns.split, columns.features) == (None, ("bytes",))
 
 
 def test_whole_numbers_that_are_kinds_by_their_names() -> None:
@@ -464,3 +465,71 @@ def test_what_was_left_out_is_named_where_nothing_is_left() -> None:
         DataError, match=r"'label' from. Column 'dst_ip': left out \(may tell .*categorical=\['dst_ip'\]"
     ):
         choose_columns(Table("some.csv", one(dst_ip=hosts).drop("x")))
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("split", ["A", "B", "C"] * 400),
+        ("fold", DEVICES % 5),
+        ("split", DEVICES % 2),
+        ("is_train", DEVICES > 3),
+        ("subset", np.where(DEVICES > 3, "Training", "PublicTest")),
+    ],
+)
+def test_what_says_parts_in_other_words_is_no_feature(name: str, values: Any) -> None:
+    columns = choose_columns(Table("some.csv", log(**{name: values})))
+    assert (columns.split, columns.features) == (None, ("x",))
+    assert why(columns, name)[0] == "left out"
+    assert "not in the words train, valid and test" in why(columns, name)[1]
+    assert name in choose_columns(Table("some.csv", log(**{name: values})), categorical=[name]).features
+
+
+def test_values_say_parts_whatever_the_name() -> None:
+    parts = np.where(DEVICES > 8, "Test", "train")
+    assert choose_columns(Table("some.csv", log(menge=parts))).split == "menge"
+    assert choose_columns(Table("some.csv", log(menge=parts, split=parts))).split == "split"
+    assert choose_columns(Table("some.csv", log(menge=np.full(1200, "test")))).split is None
+
+
+@pytest.mark.parametrize("name", [" Label", "Anomaly", "is_fraud", "isAttack", "outlier"])
+def test_names_of_labels(name: str) -> None:
+    frame = log().rename({"label": name})
+    assert choose_columns(Table("some.csv", frame)).label == name
+    both = frame.with_columns(y=pl.col(name)) if name != " Label" else frame
+    assert choose_columns(Table("some.csv", both)).label == ("y" if name != " Label" else name)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("hash", GENERATOR.integers(2**51, 2**62, 1200), "too large for an amount, as ids and hashes are"),
+        ("hash", [None] * 600 + [2**61] * 600, "too large for an amount, as ids and hashes are"),
+        ("tick", [None, *MINUTES[1:].tolist()], "a clock, but empty in 1 row"),
+        ("seen", [f"2024-03-05 08:{minute % 60:02}:00 CEST" for minute in MINUTES], "times that cannot be read"),
+        ("seen", [f"Tue Mar  5 08:{minute % 60:02}:00 2024" for minute in MINUTES], "times that cannot be read"),
+    ],
+)
+def test_what_would_be_a_wrong_feature_is_left_out_and_told(name: str, values: Any, said: str) -> None:
+    frame = log(**{name: values})
+    columns = choose_columns(Table("some.csv", frame))
+    assert columns.features == ("x",)
+    assert why(columns, name)[0] == "left out"
+    assert said in why(columns, name)[1]
+    nothing = frame.with_columns(nothing=pl.lit(None, pl.Float64))
+    assert "nothing" in choose_columns(Table("some.csv", nothing)).features, "known once the train part is"
+    asked: Any = {"categorical" if name == "seen" else "numeric": [name]}
+    assert choose_columns(Table("some.csv", frame), **asked).features == ("x", name)
+
+
+def test_dates_and_times_of_day_in_two_columns() -> None:
+    times = pl.Series("at", [datetime.datetime(2024, 1, 1) + datetime.timedelta(minutes=90 * i) for i in range(1200)])
+    frame = one(Date=times.dt.date(), Time=times.dt.time())
+    columns = choose_columns(Table("some.csv", frame))
+    assert (columns.order, columns.features) == ("Date", ("x",))
+    mixed = Table("some.csv", shuffled(frame))
+    with pytest.raises(
+        DataError, match=r"'Date' and 'Time' say together. Sort them so, or join both in one .*order='Date'"
+    ):
+        choose_columns(mixed)
+    assert choose_columns(mixed, order="Date").order == "Date"

@@ -10,7 +10,7 @@ import polars as pl
 
 from bothways.data.columns import Guess
 from bothways.data.tables import Table
-from bothways.errors import counted, option
+from bothways.errors import DataError, counted, option
 from bothways.sequences import Array, Bools, Numbers
 
 
@@ -83,6 +83,9 @@ def guess_order(
     count something, and training sees none of those that follow. Numbers with fractions are readings, as of a meter,
     and stay features; they are told. Unless an order column is `needed`, the others are looked at all the same;
     columns that are not called after clocks, unless `counters` is false.
+
+    Raises:
+        DataError: steps are sorted by their dates alone, and their times of day stand in another order.
     """
     sequences = table.names_of_sequences(sequence)
     steps = steps_of(sequences, len(table))
@@ -96,6 +99,7 @@ def guess_order(
         rank = ranks[order][0]
         cure = f" ({option('order', 'none')} to keep the rows so)" if rank > 1 else ""
         guesses.append(Guess(order, "order", ORDER_REASONS[rank] + cure))
+        _check_times_of_day(table, order, names, steps)
     few = int((~steps[1]).sum()) < 2
     for name in names:
         dtype = schema[name]
@@ -104,6 +108,8 @@ def guess_order(
             continue
         if rank == STARTS_OVER:
             why = f"starts over {counted(count, 'time')}, and no column tells these sequences apart"
+        elif clock_rank(name) == 2 and (empty := table.column(name).null_count()):
+            why = f"a clock, but empty in {counted(empty, 'row')}, so it sorts nothing"
         elif name in usable:
             why = f"sorts the steps as {order!r} does" if order is not None and rank <= 1 else "a clock"
         elif dtype.is_temporal():
@@ -148,6 +154,26 @@ def _rank(name: str, column: pl.Series, steps: Steps, one: bool, alone: bool) ->
     gaps = gaps[gaps > 0]
     even = len(gaps) and np.unique(gaps, return_counts=True)[1].max() >= len(gaps) / 2
     return (5 if len(gaps) > same.sum() / 2 and (clock == 2 or even) else NO_ORDER), len(gaps)
+
+
+def _check_times_of_day(table: Table, order: str, names: Collection[str], steps: Steps) -> None:
+    """Refuse rows that stand in the order of dates and not of the times of day in another column."""
+    dates = table.column(order)
+    if isinstance(dates.dtype, pl.Datetime) and (dates.dt.truncate("1d") != dates).any():
+        return
+    rows, same = steps
+    for name in names:
+        column = table.column(name)
+        if not (column.dtype == pl.Time or (column.dtype.is_integer() and words(name)[-1:] in (["hour"], ["hours"]))):
+            continue
+        places = rows[np.lexsort((dates.to_physical().to_numpy()[rows], np.append(0, np.cumsum(~same))))]
+        tied = same & (dates.gather(places)[1:] == dates.gather(places)[:-1]).to_numpy()
+        ups, downs = moves(numbers_of(column)[places], tied)
+        if min(ups, downs) > 0.1 * (ups + downs):
+            raise DataError(
+                f"{table.source}: the rows do not stand in the order that {order!r} and {name!r} say together. Sort "
+                f"them so, or join both in one column; {option('order', order)} takes those of one day as they stand."
+            )
 
 
 def _counter(name: str, column: pl.Series, steps: Steps, few: bool, needed: bool) -> Guess | None:

@@ -21,6 +21,7 @@ MISSING = (
 
 LONE = r"^[+-]?[1-9]\d{0,2}(?:\.\d{3})*$"  # a number whose points may stand between thousands
 UNIT = "[$€£¥%]"  # a sign that may stand before or after all numbers of a column
+PHONE = r"^\+\d{8,15}$"  # a number in the international form (E.164)
 ADDRESS = r"^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$"  # an IPv4 address, no number with points
 
 DOUBT = "numbers in doubt"  # what begins the notice of a column that stays text, as its numbers can be read in two ways
@@ -93,6 +94,7 @@ class FieldReader:
     _types: dict[str, pl.DataType] = field(default_factory=dict)
     _shown: set[tuple[str, str]] = field(default_factory=set)
     _missing: dict[str, Counter[str]] = field(default_factory=dict)
+    _zeros: dict[str, str] = field(default_factory=dict)
     _doubts: dict[str, str] = field(default_factory=dict)
 
     def read(self, frame: pl.DataFrame) -> pl.DataFrame:
@@ -134,7 +136,7 @@ class FieldReader:
             shown = ", ".join(repr(word) for word, _ in words.most_common(3))
             are = counted(words.total(), "field is", "fields are")
             said.setdefault(name, []).append(f"{are} missing ({shown})")
-        for name, doubt in self._doubts.items():
+        for name, doubt in [*self._zeros.items(), *self._doubts.items()]:
             said.setdefault(name, []).append(doubt)
         return {name: "; ".join(said[name]) for name in self._names if name in said}
 
@@ -179,6 +181,8 @@ class FieldReader:
                 raise LaterRowsDifferError  # times with and without a zone; or a unit that other rows may lack
             if kind != "numbers" or values.dtype.is_float():
                 self._shown.add(KINDS[kind].choice)
+        if values.dtype.is_integer() and fields.str.contains(r"^0\d").any():
+            self._zeros[name] = "zeros in front are left out"
         if values.null_count() > fields.null_count():
             words = fields.filter(values.is_null()).drop_nulls().to_list()
             self._missing.setdefault(name, Counter()).update(words)
@@ -219,6 +223,8 @@ def _ways(text: pl.Series, kind: str | None, strict: bool) -> dict[str, pl.Serie
     if rest.null_count() == len(rest):
         return {kind or "": KINDS[kind].values(rest) if kind else rest}
     first = rest[rest.is_not_null().arg_max() or 0]
+    if kind is None and re.match(PHONE, first) and rest.drop_nulls().str.contains(PHONE).all():
+        return {"text": text}
     ways: dict[str, pl.Series] = {}
     for name in KINDS if kind is None else [kind]:
         if re.match(KINDS[name].looks, first) is None or name == "text":

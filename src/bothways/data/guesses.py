@@ -18,6 +18,9 @@ from bothways.sequences import Array, Numbers
 
 LABELS = ("label", "labels", "tag", "tags", "class", "target", "y")
 
+ALARMS = ("anomaly", "attack", "fraud", "intrusion", "outlier")
+"""What the label may be called where no column has such a name, also `is_fraud`."""
+
 SPLITS = ("split", "part", "fold", "subset", "partition")
 
 THINGS = frozenset(
@@ -59,7 +62,8 @@ def guess_label(table: Table, names: Collection[str]) -> Guess:
     Raises:
         DataError: none is called so, or several are.
     """
-    candidates = [name for name in names if name.lower() in LABELS]
+    candidates = [name for name in names if name.strip().lower() in LABELS]
+    candidates = candidates or [name for name in names if "".join(words(name)).removeprefix("is") in ALARMS]
     if not candidates:
         shown = ", ".join(repr(name) for name in table.names[:20]) + (", ..." if len(table.names) > 20 else "")
         raise DataError(
@@ -70,16 +74,30 @@ def guess_label(table: Table, names: Collection[str]) -> Guess:
 
 
 def guess_split(table: Table, names: Collection[str]) -> list[Guess]:
-    """The column that says train, valid or test, by its name and its values; see `guess_label`."""
-    schema, candidates = table.schema, []
+    """The column that says train, valid or test by its values, and by its name if there are several.
+
+    Others that are called so say parts in words of their own, and are left out.
+
+    Raises:
+        DataError: several columns are called so and say parts.
+    """
+    found: dict[str, bool] = {}
+    others = []
     for name in names:
-        if words(name)[-1:] and words(name)[-1] in SPLITS and isinstance(schema[name], TEXT):
-            values = {str(value).strip().lower() for value in table.column(name).unique().to_list()}
-            if values <= SPELLINGS.keys():
-                candidates.append(name)
-    if not candidates:
-        return []
-    return [Guess(_only(table, "split", candidates), "split", "by its name and values")]
+        parts = words(name)
+        named = parts[-1:] and parts[-1] in SPLITS
+        if isinstance(table.schema[name], TEXT) and all(
+            _say_parts(values) for values in (table.column(name).head(FIRST), table.column(name))
+        ):
+            if named or table.column(name).n_unique() > 1:
+                found[name] = bool(named)
+        elif (named and parts[-1] not in ("part", "partition")) or (parts[:1] == ["is"] and parts[-1] in SPELLINGS):
+            why = f"says parts, but not in the words train, valid and test ({option('categorical', name)} to keep it)"
+            others.append(Guess(name, "left out", why))
+    if not found:
+        return others
+    split = _only(table, "split", [name for name, named in found.items() if named == max(found.values())])
+    return [Guess(split, "split", "by its name and values" if found[split] else "by its values"), *others]
 
 
 def guess_words(table: Table, names: Collection[str], wanted: Collection[str]) -> list[Guess]:
@@ -239,6 +257,11 @@ def _names_sequences(name: str) -> int:
     if _noun(name) in THINGS and (suffix or not re.search(r"\d", name)):
         return 2
     return int(bool(suffix or _noun(name) in MAYBE_THINGS))
+
+
+def _say_parts(values: pl.Series) -> bool:
+    """Whether all are words for parts of a table."""
+    return {str(value).strip().lower() for value in values.unique().to_list()} <= SPELLINGS.keys()
 
 
 def _is_thing(name: str) -> bool:

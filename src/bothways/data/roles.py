@@ -17,6 +17,8 @@ from bothways.errors import DataError, InputError, counted, option
 from bothways.network import PERS
 from bothways.settings import Roles
 
+HUGE = 10**15  # whole numbers of sixteen digits measure or count nothing
+LONGEST_TIME = 40  # characters of a time in text, with the names of its day and its zone
 NONE = "none"  # given for a role, it says that no column has it
 FEW_SEQUENCES = 10  # among fewer sequences, labels that never change within one may be chance
 
@@ -64,8 +66,7 @@ def choose_columns(table: Table, **given: Any) -> Columns:
     left = features or [name for name in table.names if name not in taken]
     kinds = {name: _kind(table, name) for name in left}
     for name in list(left) if not features else ():
-        rows = name in ROW_NUMBERS and name not in typed
-        if why := "numbers the rows" if rows else "empty" if kinds[name] == "empty" else "":
+        if why := "empty" if kinds[name] == "empty" else "" if name in typed else _no_feature(table, name, kinds[name]):
             guesses[name] = Guess(name, "left out", why)
             left.remove(name)
     words = [table.word] if table.word is not None else []
@@ -252,6 +253,25 @@ def _check_stray_text(table: Table, name: str, droppable: bool) -> None:
     cure = f"Put it right, or read it as missing ({option('missing', column[row])})"
     cure += f", or leave the column out ({option('drop', name)})." if droppable else "."
     raise DataError(f"{table.place(row)}, column {name!r} holds {column[row]!r}, which is no number{others}. {cure}")
+
+
+def _no_feature(table: Table, name: str, kind: str) -> str:
+    """Why a column that might be a feature is none; "" if it is one."""
+    if name in ROW_NUMBERS:
+        return "numbers the rows"
+    if table.schema[name].is_numeric() and ((table.column(name).cast(pl.Float64).abs() >= HUGE).mean() or 0) > 0.5:
+        keep = f"{option('numeric', name)} or {option('categorical', name)} to learn from it"
+        return f"too large for an amount, as ids and hashes are ({keep})"
+    if kind == "text" and all(_look_like_times(values) for values in (table.column(name).head(1), table.column(name))):
+        return "times that cannot be read; the rows are taken as they stand (write times as 2024-03-31 18:05:00+02:00)"
+    return ""
+
+
+def _look_like_times(column: pl.Series) -> bool:
+    """Whether all values are short texts with a year and a time of day."""
+    text = column.cast(pl.String).drop_nulls()
+    fits = text.str.contains(r"\b(19|20)\d\d\b") & text.str.contains(r"\b\d?\d:\d\d\b")
+    return bool(len(text)) and bool((fits & (text.str.len_chars() <= LONGEST_TIME)).all())
 
 
 def _kind(table: Table, name: str, missing: bool = False) -> str:
