@@ -504,7 +504,7 @@ def test_names_of_labels(name: str) -> None:
     ("name", "values", "said"),
     [
         ("hash", GENERATOR.integers(2**51, 2**62, 1200), "too large for an amount, as ids and hashes are"),
-        ("hash", [None] * 600 + [2**61] * 600, "too large for an amount, as ids and hashes are"),
+        ("hash", [None] * 500 + [2**61] * 700, "too large for an amount, as ids and hashes are"),
         ("tick", [None, *MINUTES[1:].tolist()], "a clock, but empty in 1 row"),
         ("seen", [f"2024-03-05 08:{minute % 60:02}:00 CEST" for minute in MINUTES], "times that cannot be read"),
         ("seen", [f"Tue Mar  5 08:{minute % 60:02}:00 2024" for minute in MINUTES], "times that cannot be read"),

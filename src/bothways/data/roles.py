@@ -259,12 +259,17 @@ def _no_feature(table: Table, name: str, kind: str) -> str:
     """Why a column that might be a feature is none; "" if it is one."""
     if name in ROW_NUMBERS:
         return "numbers the rows"
-    if table.schema[name].is_numeric() and ((table.column(name).cast(pl.Float64).abs() >= HUGE).mean() or 0) > 0.5:
+    if table.schema[name].is_numeric() and _are_huge(table.column(name)):
         keep = f"{option('numeric', name)} or {option('categorical', name)} to learn from it"
         return f"too large for an amount, as ids and hashes are ({keep})"
     if kind == "text" and all(_look_like_times(values) for values in (table.column(name).head(1), table.column(name))):
         return "times that cannot be read; the rows are taken as they stand (write times as 2024-03-31 18:05:00+02:00)"
     return ""
+
+
+def _are_huge(numbers: pl.Series) -> bool:
+    """Whether most are too large for an amount."""
+    return 2 * int((numbers.cast(pl.Float64).abs() >= HUGE).sum()) > len(numbers)
 
 
 def _look_like_times(column: pl.Series) -> bool:
