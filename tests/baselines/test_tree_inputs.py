@@ -34,7 +34,8 @@ def by_hand(sequence: Array, step: int, width: int) -> Array:
 def test_windows_by_hand() -> None:
     sequences = some([1, 2, 0, 7, 8, 9, 40])
     near = Near(sequences, np.arange(sequences.steps), reach_of(WIDTHS))
-    found = np.stack(windows(near, sequences.values[near.rows], WIDTHS))[:, near.chosen]
+    values = sequences.values[near.rows]
+    found = np.stack(windows(near.moved, np.maximum, np.minimum, values, WIDTHS))[:, near.chosen]
     for row in range(sequences.steps):
         number, step = sequences.place(row)
         expected = np.concatenate([by_hand(sequences.arrays()[number], step, width) for width in WIDTHS.tolist()])

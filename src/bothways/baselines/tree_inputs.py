@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -18,27 +19,23 @@ CODES = 254
 """Of each category this many codes have places of their own, the most frequent ones; others share the next one."""
 
 
-class Steps(Protocol):
-    """Steps of sequences, in arrays of NumPy or in a graph."""
-
-    def moved(self, values: Any, shift: int) -> Any:
-        """At each step the values of the one so many steps later; beyond its sequence, those of the first or last."""
-
-    def larger(self, one: Any, other: Any) -> Any:
-        """The larger of two values."""
-
-    def smaller(self, one: Any, other: Any) -> Any:
-        """The smaller of two values."""
-
-
-def windows(steps: Steps, numbers: Any, widths: Numbers) -> list[Any]:
+def windows(
+    moved: Callable[[Any, int], Any],
+    larger: Callable[[Any, Any], Any],
+    smaller: Callable[[Any, Any], Any],
+    numbers: Any,
+    widths: Numbers,
+) -> list[Any]:
     """What the windows that end and begin at each step say, once for arrays and for graphs.
 
     Beyond its ends a sequence goes on with its first or last step. What a window says is made of what its halves say,
     and so has the same bits wherever the sequence began.
 
     Args:
-        steps: those of the numbers.
+        moved: gives at each step the values of the one so many steps later; beyond its sequence, those of the first or
+            last.
+        larger: gives the larger of two values, as `np.maximum`.
+        smaller: gives the smaller one.
         numbers: `(..., numbers)`, float64.
         widths: as `WIDTHS`.
 
@@ -47,28 +44,27 @@ def windows(steps: Steps, numbers: Any, widths: Numbers) -> list[Any]:
         the range of both together, and how far a step moves in the mean.
     """
     found = list[Any]()
-    before, after = steps.moved(numbers, -1), steps.moved(numbers, 1)
+    before, after = moved(numbers, -1), moved(numbers, 1)
     sums, least, most = ({-1: numbers, 1: numbers} for _ in range(3))
-    moves = {-1: steps.larger(numbers - before, before - numbers), 1: steps.larger(numbers - after, after - numbers)}
+    moves = {-1: larger(numbers - before, before - numbers), 1: larger(numbers - after, after - numbers)}
     width = 1
     while width < max([1, *widths.tolist()]):
         for way in (-1, 1):
             shift = way * width
-            sums[way] = sums[way] + steps.moved(sums[way], shift)
-            moves[way] = moves[way] + steps.moved(moves[way], shift)
-            least[way] = steps.smaller(least[way], steps.moved(least[way], shift))
-            most[way] = steps.larger(most[way], steps.moved(most[way], shift))
+            sums[way] = sums[way] + moved(sums[way], shift)
+            moves[way] = moves[way] + moved(moves[way], shift)
+            least[way] = smaller(least[way], moved(least[way], shift))
+            most[way] = larger(most[way], moved(most[way], shift))
         width *= 2
         if width in widths:
             past, future = (sums[way] / np.float64(width) for way in (-1, 1))
-            extent = steps.larger(most[-1], most[1]) - steps.smaller(least[-1], least[1])
-            moved = (moves[-1] + moves[1]) / np.float64(2 * width)
-            found += [future - past, extent, moved]
+            extent = larger(most[-1], most[1]) - smaller(least[-1], least[1])
+            found += [future - past, extent, (moves[-1] + moves[1]) / np.float64(2 * width)]
     return found
 
 
 class Near:
-    """The steps of sequences that are near some that are chosen, as `Steps`.
+    """The steps of sequences that are near some that are chosen.
 
     Args:
         sequences: the sequences.
@@ -91,17 +87,9 @@ class Near:
         self._before, self._after = _ends(sequences.offsets, self.rows)
 
     def moved(self, values: Array, shift: int) -> Array:
-        """See `Steps`; only as far from the chosen ones as they reach."""
+        """As for `windows`; only as far from the chosen ones as they reach."""
         places = np.arange(len(self.rows)) + np.clip(shift, -self._before, self._after)
         return np.asarray(values[places.clip(0, len(self.rows) - 1)])
-
-    def larger(self, one: Array, other: Array) -> Array:
-        """See `Steps`."""
-        return np.maximum(one, other)
-
-    def smaller(self, one: Array, other: Array) -> Array:
-        """See `Steps`."""
-        return np.minimum(one, other)
 
 
 def _ends(offsets: Numbers, rows: Numbers) -> tuple[Numbers, Numbers]:
@@ -132,7 +120,8 @@ def inputs_of(
     around = columns[np.where(there, near.chosen[:, None] + shifts, 0)]
     around[~there] = np.nan
     neighbours = around.transpose(0, 2, 1).reshape(len(chosen), columns.shape[1] * len(shifts))
-    return np.hstack([neighbours, *(each[near.chosen] for each in windows(near, numbers, widths))])
+    wide = windows(near.moved, np.maximum, np.minimum, numbers, widths)
+    return np.hstack([neighbours, *(each[near.chosen] for each in wide)])
 
 
 def reach_of(widths: Numbers) -> int:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from bothways.baselines import OneStep, Trees
 from bothways.baselines.tree_inputs import AROUND, sizes_of, windows
 from bothways.baselines.trees import MISSING
-from bothways.export.graph import Graph, Operand, Value
+from bothways.export.graph import Graph, Value
 from bothways.export.inputs import Inputs
 from bothways.patterns.classifiers import NEVER
 
@@ -75,52 +75,35 @@ def _depth(model: Trees) -> int:
     return int(depth.max())
 
 
-@dataclass(frozen=True)
-class _Steps:
-    """The steps of a graph, as `bothways.baselines.tree_inputs.Steps`."""
-
-    graph: Graph
-    data: Inputs
-
-    def _places(self, shift: int) -> Value:
-        """`(batch, time)` the numbers of the steps so many later, which need not be there."""
-        return self.graph.unsqueeze(self.data.steps + np.int64(shift), 0)
-
-    def there(self, shift: int) -> Value:
-        """`(batch, time)`, whether there is such a step."""
-        graph, places = self.graph, self._places(shift)
-        known = graph("Less", places, graph.unsqueeze(self.data.lengths, 1))
-        return graph("And", graph("GreaterOrEqual", places, np.int64(0)), known)
-
-    def moved(self, values: Value, shift: int) -> Value:
-        """See `Steps`."""
-        last = self.graph.unsqueeze(self.data.lengths - np.int64(1), 1)
-        places = self.larger(self.smaller(self._places(shift), last), np.int64(0))
-        return self.graph("GatherND", values, self.graph.unsqueeze(places, 2), batch_dims=1)
-
-    def larger(self, one: Value, other: Operand) -> Value:
-        """See `Steps`."""
-        return self.graph("Max", one, other)
-
-    def smaller(self, one: Value, other: Operand) -> Value:
-        """See `Steps`."""
-        return self.graph("Min", one, other)
-
-
 def _around(graph: Graph, model: Trees, data: Inputs) -> Value:
     """`(batch, time, inputs)` the neighbours of each step, NaN where there is none; and what windows of numbers say."""
-    steps, parts = _Steps(graph, data), []
-    wide: list[Value] = []
+    larger, smaller, lengths = partial(graph, "Max"), partial(graph, "Min"), graph.unsqueeze(data.lengths, 1)
+    parts, wide = list[Value](), list[Value]()
+
+    def places(shift: int) -> Value:
+        """`(batch, time)` the numbers of the steps so many later, which need not be there."""
+        return graph.unsqueeze(data.steps + np.int64(shift), 0)
+
+    def there(shift: int) -> Value:
+        """`(batch, time)`, whether there is such a step."""
+        at = places(shift)
+        return graph("And", graph("GreaterOrEqual", at, np.int64(0)), graph("Less", at, lengths))
+
+    def moved(values: Value, shift: int) -> Value:
+        """As for `windows`."""
+        inside = larger(smaller(places(shift), lengths - np.int64(1)), np.int64(0))
+        return graph("GatherND", values, graph.unsqueeze(inside, 2), batch_dims=1)
+
     if data.codes is not None:
         codes = _codes(graph, data, model.categories)
         parts.append(graph("Gather", model.places.astype(np.float64), codes))
     if data.numbers is not None:
         parts.append(graph.cast(data.numbers, np.float64))
-        wide = windows(steps, parts[-1], model.widths)
+        wide = windows(moved, larger, smaller, parts[-1], model.widths)
     columns, shifted = graph("Concat", *parts, axis=2), []
     for shift in range(-AROUND, AROUND + 1):
-        there = graph.unsqueeze(steps.there(shift), 2)
-        shifted.append(graph.unsqueeze(graph.where(there, steps.moved(columns, shift), np.float64(np.nan)), 3))
+        known = graph.unsqueeze(there(shift), 2)
+        shifted.append(graph.unsqueeze(graph.where(known, moved(columns, shift), np.float64(np.nan)), 3))
     return graph("Concat", graph("Reshape", graph("Concat", *shifted, axis=3), [0, 0, -1]), *wide, axis=2)
 
 
