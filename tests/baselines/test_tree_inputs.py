@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bothways.baselines.tree_inputs import AROUND, Near, inputs_of, reach_of, windows
+from bothways.baselines.tree_inputs import AROUND, inputs_of, near, reach_of, windows
 from bothways.sequences import Sequences
 
 Array = npt.NDArray[Any]
@@ -33,9 +33,9 @@ def by_hand(sequence: Array, step: int, width: int) -> Array:
 
 def test_windows_by_hand() -> None:
     sequences = some([1, 2, 0, 7, 8, 9, 40])
-    near = Near(sequences, np.arange(sequences.steps), reach_of(WIDTHS))
-    values = sequences.values[near.rows]
-    found = np.stack(windows(near.moved, np.maximum, np.minimum, values, WIDTHS))[:, near.chosen]
+    rows, moved = near(sequences, np.arange(sequences.steps), reach_of(WIDTHS))
+    assert rows.tolist() == list(range(sequences.steps))
+    found = np.stack(windows(moved, np.maximum, np.minimum, sequences.values, WIDTHS))
     for row in range(sequences.steps):
         number, step = sequences.place(row)
         expected = np.concatenate([by_hand(sequences.arrays()[number], step, width) for width in WIDTHS.tolist()])

@@ -63,33 +63,20 @@ def windows(
     return found
 
 
-class Near:
-    """The steps of sequences that are near some that are chosen.
+def near(sequences: Sequences, chosen: Numbers, reach: int) -> tuple[Numbers, Callable[[Array, int], Array]]:
+    """The steps that are at most `reach` steps from the chosen ones, ascending, and what moves their values.
 
-    Args:
-        sequences: the sequences.
-        chosen: the numbers of steps.
-        reach: how many steps before and after them count as near.
-
-    Attributes:
-        rows: the numbers of the steps that are near, ascending.
-        chosen: the places of the chosen ones among them.
-        before: how many steps each chosen one has before it in its sequence.
-        after: and after it.
+    It moves them as `windows` has it, but only as far from the chosen ones as they reach.
     """
+    before, after = _ends(sequences.offsets, chosen)
+    rows = np.unique(chosen[:, None] + np.arange(-reach, reach + 1).clip(-before[:, None], after[:, None]))
+    before, after = _ends(sequences.offsets, rows)
 
-    def __init__(self, sequences: Sequences, chosen: Numbers, reach: int) -> None:
-        """Find them."""
-        self.before, self.after = _ends(sequences.offsets, chosen)
-        shifts = np.arange(-reach, reach + 1)
-        self.rows = np.unique(chosen[:, None] + shifts.clip(-self.before[:, None], self.after[:, None]))
-        self.chosen = np.searchsorted(self.rows, chosen)
-        self._before, self._after = _ends(sequences.offsets, self.rows)
+    def moved(values: Array, shift: int) -> Array:
+        places = np.arange(len(rows)) + np.clip(shift, -before, after)
+        return np.asarray(values[places.clip(0, len(rows) - 1)])
 
-    def moved(self, values: Array, shift: int) -> Array:
-        """As for `windows`; only as far from the chosen ones as they reach."""
-        places = np.arange(len(self.rows)) + np.clip(shift, -self._before, self._after)
-        return np.asarray(values[places.clip(0, len(self.rows) - 1)])
+    return rows, moved
 
 
 def _ends(offsets: Numbers, rows: Numbers) -> tuple[Numbers, Numbers]:
@@ -111,17 +98,18 @@ def inputs_of(
         some = sequences.take(chosen)
         found = [some.lengths[:, None], *_counts(some, categories, places), _summaries(some, count)]
         return np.hstack(found, dtype=np.float64)
-    near = Near(sequences, chosen, reach_of(widths))
-    values = sequences.values[near.rows]
+    rows, moved = near(sequences, chosen, reach_of(widths))
+    values, at = sequences.values[rows], np.searchsorted(rows, chosen)
     numbers, codes = np.asarray(values[:, :count], np.float64), np.asarray(values[:, count:], np.int64)
     codes += np.cumsum([0, *categories])[:-1].astype(np.int64)
     columns, shifts = np.hstack([places[codes], numbers]), np.arange(-AROUND, AROUND + 1)
-    there = (shifts >= -near.before[:, None]) & (shifts <= near.after[:, None])
-    around = columns[np.where(there, near.chosen[:, None] + shifts, 0)]
+    before, after = _ends(sequences.offsets, chosen)
+    there = (shifts >= -before[:, None]) & (shifts <= after[:, None])
+    around = columns[np.where(there, at[:, None] + shifts, 0)]
     around[~there] = np.nan
     neighbours = around.transpose(0, 2, 1).reshape(len(chosen), columns.shape[1] * len(shifts))
-    wide = windows(near.moved, np.maximum, np.minimum, numbers, widths)
-    return np.hstack([neighbours, *(each[near.chosen] for each in wide)])
+    wide = windows(moved, np.maximum, np.minimum, numbers, widths)
+    return np.hstack([neighbours, *(each[at] for each in wide)])
 
 
 def reach_of(widths: Numbers) -> int:
