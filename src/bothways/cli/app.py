@@ -7,8 +7,9 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import typer
 
@@ -148,17 +149,17 @@ def names(given: list[str] | None) -> list[str]:
 
 
 def _parameters(options: Mapping[str, Option], panel: str) -> Iterator[inspect.Parameter]:
-    for field in _fields(options):
-        option, default = field.option, field.option.default
-        flag = option.flag or "--" + field.name.replace("_", "-")
+    followed = _followed(options)
+    for name, option in options.items():
+        if option.follows:
+            continue
+        default, flag = option.default, option.flag or "--" + name.replace("_", "-")
         more: dict[str, Any] = {"help": option.help, "rich_help_panel": panel}
         more["help"] += f" One of: {', '.join(option.choices)}." if len(option.choices) > 1 else ""
         kind: Any = option.kind
-        if field.followers:
+        if name in followed:
             kind, default = str | None, None
-            more["metavar"] = field.name.split("_")[-1].upper() + "".join(
-                f"[:{name.split('_')[-1].upper()}]" for name in field.followers
-            )
+            more["metavar"] = "{}[:{}]".format(*(each.split("_")[-1].upper() for each in (name, followed[name])))
         elif kind is tuple:
             kind, default = list[str] | None, None
             more["metavar"] = "A,B"
@@ -170,7 +171,7 @@ def _parameters(options: Mapping[str, Option], panel: str) -> Iterator[inspect.P
         if option.shown:
             more["show_default"] = option.shown
         yield inspect.Parameter(
-            field.name,
+            name,
             inspect.Parameter.KEYWORD_ONLY,
             default=default,
             annotation=Annotated[kind, typer.Option(flag, **more)],
@@ -179,34 +180,24 @@ def _parameters(options: Mapping[str, Option], panel: str) -> Iterator[inspect.P
 
 def _taken(options: Mapping[str, Option], arguments: Given) -> Given:
     taken: Given = {}
-    for field in _fields(options):
-        value = arguments.pop(field.name, field.option.default)
-        if field.option.kind is tuple:
-            taken[field.name] = tuple(names(value))
-        elif field.followers and isinstance(value, str):
+    followed = _followed(options)
+    for name, option in options.items():
+        if option.follows:
+            continue
+        value = arguments.pop(name, option.default)
+        if option.kind is tuple:
+            taken[name] = tuple(names(value))
+        elif name not in followed:
+            taken[name] = value
+        elif isinstance(value, str):
             texts = value.split(":")
-            if len(texts) > 1 + len(field.followers):
-                raise InputError(f"{field.option.flag} is {value!r}; give it as 5 or 5:2.")
-            for name, text in zip((field.name, *field.followers), texts, strict=False):
-                taken[name] = options[name].parse(name, text)
-        elif not field.followers:
-            taken[field.name] = value
+            if len(texts) > 2:
+                raise InputError(f"{option.flag} is {value!r}; give it as 5 or 5:2.")
+            for each, text in zip((name, followed[name]), texts, strict=False):
+                taken[each] = options[each].parse(each, text)
     return taken
 
 
-class _Field(NamedTuple):
-    """A field that has a command-line option, with the fields that follow it there after colons."""
-
-    name: str
-    option: Option
-    followers: list[str]
-
-
-def _fields(options: Mapping[str, Option]) -> list[_Field]:
-    found: list[_Field] = []
-    for name, option in options.items():
-        if option.follows:
-            found[-1].followers.append(name)
-        else:
-            found.append(_Field(name, option, []))
-    return found
+def _followed(options: Mapping[str, Option]) -> dict[str, str]:
+    """For each field that another one follows after a colon, the name of that one."""
+    return {before: name for before, name in pairwise(options) if options[name].follows}
