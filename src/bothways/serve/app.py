@@ -201,17 +201,17 @@ class App:
         if origin is not None and origin.partition(b"://")[2] != host:
             raise RefusedError(403, "Pages of other origins may not use this server.")
 
-    def _served(self, name: str | None, version: str | None = None) -> Served:
+    def _served(self, model: str | None, version: str | None = None) -> Served:
         served = self._models.served
-        if name is None:
+        if model is None:
             if len(served) != 1:
                 raise RefusedError(400, f"Say which model: {', '.join(sorted(served)) or 'there is none yet'}.")
             return next(iter(served.values()))
-        if name not in served:
-            raise RefusedError(404, f"There is no model {name!r}.")
-        if version not in (None, served[name].version):
-            raise RefusedError(404, f"Model {name!r} has the version {served[name].version}, not {version!r}.")
-        return served[name]
+        if model not in served:
+            raise RefusedError(404, f"There is no model {model!r}.")
+        if version not in (None, served[model].version):
+            raise RefusedError(404, f"Model {model!r} has the version {served[model].version}, not {version!r}.")
+        return served[model]
 
     def _counted(self, call: Call, name: str | None, version: str | None = None) -> Served:
         """A model whose requests are counted."""
@@ -226,24 +226,8 @@ class App:
             raise RefusedError(400, "Inference-Header-Content-Length must be a whole number.")
         return self.inference.infer(served, call, None if length is None else int(length))
 
-    def _server(self, call: Call) -> Answer:
-        return _json({"name": "bothways", "version": bothways.__version__, "extensions": ["binary_tensor_data"]})
-
-    def _live(self, call: Call) -> Answer:
-        return _json({"live": True})
-
-    def _ready(self, call: Call) -> Answer:
-        return _json({"ready": not self.stopping}, 503 if self.stopping else 200)
-
     def _list(self, call: Call) -> Answer:
         return _json({"models": sorted(self._models.served)})
-
-    def _metadata(self, call: Call, model: str, version: str | None = None) -> Answer:
-        return _json(self._served(model, version).metadata)
-
-    def _model_ready(self, call: Call, model: str, version: str | None = None) -> Answer:
-        served = self._served(model, version)
-        return _json({"name": served.name, "ready": True})
 
     def _card(self, call: Call, model: str) -> Answer:
         served = self._served(model)
@@ -264,9 +248,6 @@ class App:
             return Answer(200, table, how.kind.encode(), headers).packed(call)
 
         return self.inference.run(labeled)
-
-    def _metrics(self, call: Call) -> Answer:
-        return Answer(200, self.metrics.page(), METRICS)
 
     def _file(self, call: Call) -> Answer:
         read, kind = FILES[call.path]
@@ -318,18 +299,19 @@ def _route(method: bytes, path: str) -> tuple[Callable[..., Reply], dict[str, st
 @cache
 def _routes() -> list[tuple[re.Pattern[str], dict[str, Callable[..., Reply]]]]:
     """What there is at which paths."""
+    server = {"name": "bothways", "version": bothways.__version__, "extensions": ["binary_tensor_data"]}
     model = r"/v2/models/(?P<model>[^/]+)(?:/versions/(?P<version>[^/]+))?"
     routes: dict[str, dict[str, Callable[..., Reply]]] = {
         f"{model}/infer": {"POST": App._infer},
-        "/v2/?": {"GET": App._server},
-        "/v2/health/live": {"GET": App._live},
-        "/v2/health/ready": {"GET": App._ready},
+        "/v2/?": {"GET": lambda app, call: _json(server)},
+        "/v2/health/live": {"GET": lambda app, call: _json({"live": True})},
+        "/v2/health/ready": {"GET": lambda app, call: _json({"ready": not app.stopping}, 503 if app.stopping else 200)},
         "/v2/models": {"GET": App._list},
-        model: {"GET": App._metadata},
-        f"{model}/ready": {"GET": App._model_ready},
+        model: {"GET": lambda app, call, **names: _json(app._served(**names).metadata)},
+        f"{model}/ready": {"GET": lambda app, call, **names: _json({"name": app._served(**names).name, "ready": True})},
         r"/models/(?P<model>[^/]+)": {"GET": App._card},
         r"/label(?:/(?P<model>[^/]+))?": {"POST": App._label},
-        "/metrics": {"GET": App._metrics},
+        "/metrics": {"GET": lambda app, call: Answer(200, app.metrics.page(), METRICS)},
         **{path: {"GET": App._file} for path in FILES},
     }
     return [(re.compile(path), methods) for path, methods in routes.items()]
