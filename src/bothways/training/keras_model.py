@@ -52,7 +52,7 @@ def keras_model(network: Network, masked: bool, draws: bool = False, seed: int =
             rows = SequenceDropout(network.dropout, seed + i, name=f"dropout_{i}")(rows)
         rows = _recurrent(layer, rows, counts, sequences=not (whole and top and not network.pools))
     if network.pools:
-        rows = Pool(network.pools, name="pool")(rows, counts=counts)
+        rows = ops.concatenate([_pooled(pool, rows, counts) for pool in network.pools], axis=-1)
     if network.dropout:
         rows = SequenceDropout(network.dropout, seed + network.depth, name="dropout_head")(rows)
     head = keras.layers.Dense(network.outputs, kernel_initializer="zeros", dtype="float32", name="head")
@@ -81,34 +81,16 @@ def _recurrent(layer: Recurrent, x: Any, mask: Any, sequences: bool) -> Any:
     return ops.flip(outputs, axis=1) if cell.go_backwards and sequences else outputs
 
 
-class Pool(keras.layers.Layer):
-    """The mean or the maximum over the steps that count, or both side by side."""
-
-    def __init__(self, pools: tuple[str, ...], name: str) -> None:
-        super().__init__(name=name, dtype="float32")
-        self._pools = pools
-        self.supports_masking = True  # its input has a mask of Keras on it, beside the one that it is given
-
-    def compute_mask(self, *arguments: Any) -> None:
-        """What it gives has no mask."""
-
-    def call(self, rows: Any, counts: Any = None) -> Any:
-        """From `(batch, time, width)` and a mask `(batch, time)` to `(batch, width)`, or twice that."""
-        return ops.concatenate([self._pooled(pool, rows, counts) for pool in self._pools], axis=-1)
-
-    def _pooled(self, pool: str, rows: Any, counts: Any) -> Any:
-        if pool == "mean":
-            if counts is None:
-                return ops.mean(rows, axis=1)
-            weights = ops.cast(counts, "float32")[..., None]
-            return ops.sum(rows * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1.0)
-        if counts is not None:
-            rows = ops.where(counts[..., None], rows, -1e30)
-        return ops.max(rows, axis=1)
-
-    def compute_output_spec(self, rows: Any, counts: Any = None) -> Any:
-        """The shape of what it gives."""
-        return keras.KerasTensor((rows.shape[0], len(self._pools) * rows.shape[-1]), dtype="float32")
+def _pooled(pool: str, rows: Any, counts: Any) -> Any:
+    """The mean or the maximum over the steps that count: `(batch, time, width)` to `(batch, width)`."""
+    if pool == "mean":
+        if counts is None:
+            return ops.mean(rows, axis=1)
+        weights = ops.cast(counts, "float32")[..., None]
+        return ops.sum(rows * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1.0)
+    if counts is not None:
+        rows = ops.where(counts[..., None], rows, -1e30)
+    return ops.max(rows, axis=1)
 
 
 class Spread(keras.layers.Layer):
