@@ -6,7 +6,7 @@ found = compare("cumulative-sum", {"direction": None, "units": [8, 16]}, seeds=1
 print(*found.verdict(), sep="\\n")
 
 From arguments to runs: factors, grid, tasks, pool, worker, runs. From runs to what they say: statistics, results, view,
-page. A search for settings that suit a table: plan, clock, trials, held_out, tuning.
+page. A search for settings that suit a table: plan, trials, held_out, tuning.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a search for settings tries, and in which order: asynchronous successive halving.
+"""What a search for settings tries, in which order, and for how long: asynchronous successive halving.
 
 Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning".
 """
@@ -6,6 +6,7 @@ Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning".
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -94,6 +95,7 @@ CHOICES: Mapping[str, tuple[Value, ...]] = {
 """What is varied, one value of the best so far at a time."""
 
 RATE = 3  # of so many trials one is tried again in more epochs
+BUSY = 1.5  # on a machine with other work a search takes up to so many times its budget, lest it try too little
 
 
 class Trial(NamedTuple):
@@ -233,3 +235,51 @@ def _batch_size(train: Sequences) -> int:
     """Few sequences are learned a few at a time (20: 8), many more at once (3,000: 16; 20,000: 64)."""
     pieces = len(train) + train.steps // int(Settings.window or 1000)
     return int(2 ** np.clip(np.log2(pieces / 200).round(), 3, 6))
+
+
+class SearchClock:
+    """How much of a budget is spent; what the processes take to start is not counted.
+
+    On a machine with other work trials get but a share of a processor, and the budget is longer, up to `BUSY` times.
+
+    Args:
+        budget: seconds.
+
+    Attributes:
+        before: what an earlier search has spent, in seconds.
+
+    Example:
+        >>> clock = SearchClock(60)
+        >>> clock.note(took=10, processor=8)
+        >>> round(clock.budget), round(clock.left)
+        (75, 75)
+    """
+
+    def __init__(self, budget: float) -> None:
+        self._budget, self.before = budget, 0.0
+        self._started: float | None = None
+        self._wanted = self._got = 1e-9
+
+    def start(self) -> None:
+        """Start, if it does not go yet."""
+        self._started = self._started or time.monotonic()
+
+    def note(self, took: float, processor: float) -> None:
+        """Know of a trial's seconds, and of its seconds of a processor."""
+        self._wanted += took
+        self._got += min(took, processor)
+
+    @property
+    def budget(self) -> float:
+        """How many seconds there are in all."""
+        return self._budget * min(BUSY, self._wanted / self._got)
+
+    @property
+    def seconds(self) -> float:
+        """What is spent."""
+        return self.before + (0 if self._started is None else time.monotonic() - self._started)
+
+    @property
+    def left(self) -> float:
+        """What is left."""
+        return self.budget - self.seconds

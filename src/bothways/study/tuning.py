@@ -27,9 +27,8 @@ from bothways.network import Network
 from bothways.runtime import BaselineMember, Member, Model, decided, probabilities, tempered
 from bothways.sequences import Numbers, Sequences
 from bothways.settings import Search, Settings
-from bothways.study.clock import SearchClock
 from bothways.study.factors import DataShape, Setting, Value
-from bothways.study.plan import SearchPlan, Trial, Tried, rank
+from bothways.study.plan import SearchClock, SearchPlan, Trial, Tried, rank
 from bothways.study.pool import PoolError, processes, results
 from bothways.study.trials import SearchData, attempt, folds, settings_of
 from bothways.study.worker import begin
