@@ -108,7 +108,8 @@ def with_keras(case: dict[str, Any]) -> dict[str, float]:
     """Train with `fit` and stock layers."""
     import keras
 
-    from bothways.training.keras_model import CrfLoss, Transitions
+    from bothways.training.keras_model import CrfLoss
+    from bothways.training.network_layers import Transitions
 
     whole, crf = case["per"] == "sequence", case["head"] == "crf"
     classes = int(case["labels"].max()) + 1

@@ -22,7 +22,8 @@ from bothways.sequences import NO_LABEL, Sequences
 from bothways.settings import Settings
 from bothways.tags import scheme_of
 from bothways.training import train
-from bothways.training.keras_model import CrfLoss, Transitions
+from bothways.training.keras_model import CrfLoss
+from bothways.training.network_layers import Transitions
 from tolerances import ENGINE, error
 
 LENGTHS = np.array([4, 1, 3])

@@ -13,9 +13,9 @@ from bothways.runtime import scores
 from bothways.runtime.numbers import entering
 from bothways.sequences import Sequences
 from bothways.spec import CELLS
-from bothways.training.embedding import InputEncoder
 from bothways.training.initializers import initial_weights
 from bothways.training.keras_model import get_weights, keras_model, set_weights
+from bothways.training.network_layers import InputEncoder
 from tolerances import KERAS, error
 
 Array = npt.NDArray[Any]

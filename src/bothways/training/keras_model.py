@@ -1,4 +1,4 @@
-"""The Keras model of a network, with the layers and the loss that Keras and the engine lack."""
+"""The Keras model of a network, its loss and its optimizer, and how its weights and batches go in and out."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from bothways.network import MANY_CODES, Network, Recurrent
 from bothways.runtime.crf import NEVER
 from bothways.sequences import Floats
 from bothways.training.batches import Bucket
-from bothways.training.dropout import SequenceDropout
-from bothways.training.embedding import InputEncoder
+from bothways.training.network_layers import InputEncoder, SequenceDropout, Spread, Transitions
 
 BETA_2, OF_RARE = 0.999, 0.99
 """How slowly Adam forgets squares of gradients; the second is for codes of which most are rare. After a single
@@ -91,40 +90,6 @@ def _pooled(pool: str, rows: Any, counts: Any) -> Any:
     if counts is not None:
         rows = ops.where(counts[..., None], rows, -1e30)
     return ops.max(rows, axis=1)
-
-
-class Spread(keras.layers.Layer):
-    """Gives each step the scores of the output of the convolution that stands for it."""
-
-    def __init__(self, stride: int, name: str) -> None:
-        super().__init__(name=name, dtype="float32")
-        self._stride = stride
-        self.supports_masking = True  # its input has a mask of Keras on it
-
-    def compute_mask(self, *arguments: Any) -> None:
-        """What it gives has no mask; the weights of labels say what counts."""
-
-    def call(self, scores: Any, x: Any) -> Any:
-        """From `(batch, outputs in time, width)` to `(batch, time, width)`, with as many steps as `x` has."""
-        return ops.repeat(scores, self._stride, axis=1)[:, : ops.shape(x)[1]]
-
-    def compute_output_spec(self, scores: Any, x: Any) -> Any:
-        """The shape of what it gives."""
-        return keras.KerasTensor((*x.shape[:2], scores.shape[-1]), dtype="float32")
-
-
-class Transitions(keras.layers.Layer):
-    """Keeps what is added to the scores of a label for the one before it; scores go through it as they are."""
-
-    def __init__(self, classes: int, name: str) -> None:
-        super().__init__(name=name, dtype="float32")
-        self.transitions = self.add_weight(shape=(classes, classes), initializer="zeros", name="transitions")
-        self.supports_masking = True
-        self.built = True
-
-    def call(self, scores: Any) -> Any:
-        """The same scores."""
-        return scores
 
 
 class CrfLoss(keras.losses.Loss):
