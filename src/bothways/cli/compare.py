@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from rich.console import Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
+from typer import Argument, Option
 
 from bothways.cli import display
 from bothways.cli.app import PANELS, AllowLeaks, Given, Json, print_result, takes
@@ -36,59 +36,55 @@ STYLES = {"better": "green", "worse": "red"}
 @takes(reading=options(Reading), roles=options(Roles))
 def compare(
     data: Annotated[
-        str, typer.Argument(metavar="DATA", help="A table, or a generated problem: cumulative-sum.", show_default=False)
+        str, Argument(metavar="DATA", help="A table, or a generated problem: cumulative-sum.", show_default=False)
     ],
     vary: Annotated[
         list[str] | None,
-        typer.Option(help="Factors: NAME for its usual values, or NAME=A,B; separated by commas, or repeated."),
+        Option(help="Factors: NAME for its usual values, or NAME=A,B; separated by commas, or repeated."),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds that each setting is trained with.")] = 10,
+    seeds: Annotated[int, Option(min=1, help="Seeds that each setting is trained with.")] = 10,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="What is not varied: NAME=VALUE, such as units=20; repeatable.")
+        list[str] | None, Option("--set", help="What is not varied: NAME=VALUE, such as units=20; repeatable.")
     ] = None,
     reference: Annotated[
         list[str] | None,
-        typer.Option(help="The setting to compare with: NAME=VALUE; repeatable.", show_default="the defaults"),
+        Option(help="The setting to compare with: NAME=VALUE; repeatable.", show_default="the defaults"),
     ] = None,
     metric: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="accuracy, macro_f1, entity_f1, f1, f1:LABEL, loss, detection@RATE or false_alarms@RATE.",
             show_default="f1 of the rarer of two classes, entity_f1 of tags, else accuracy",
         ),
     ] = None,
-    positive: Annotated[str | None, typer.Option(help="The class to detect.", show_default="the rarest")] = None,
+    positive: Annotated[str | None, Option(help="The class to detect.", show_default="the rarest")] = None,
     false_alarm_rate: Annotated[
         list[float] | None,
-        typer.Option(help="Of detection@RATE; thresholds come from the valid part.", show_default="0.01 and 0.001"),
+        Option(help="Of detection@RATE; thresholds come from the valid part.", show_default="0.01 and 0.001"),
     ] = None,
-    fraction: Annotated[float, typer.Option(help="Run this share of the grid, each value about equally often.")] = 1.0,
+    fraction: Annotated[float, Option(help="Run this share of the grid, each value about equally often.")] = 1.0,
     search: Annotated[
-        int | None, typer.Option(min=1, help="Instead of the grid, try N settings that Optuna proposes.")
+        int | None, Option(min=1, help="Instead of the grid, try N settings that Optuna proposes.")
     ] = None,
-    budget: Annotated[str | None, typer.Option(help="Stop after this time: 90s, 10m, 2h.")] = None,
+    budget: Annotated[str | None, Option(help="Stop after this time: 90s, 10m, 2h.")] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="RUNS.parquet", help="Keep all runs in this file, and go on from it."),
+        Option("--output", "-o", metavar="RUNS.parquet", help="Keep all runs in this file, and go on from it."),
     ] = None,
-    report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write a page about it.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Number of processes.", show_default="the cores")] = None,
-    cluster: Annotated[
-        str | None, typer.Option(help="Run on a cluster: ray://HOST, ray://auto or dask://HOST:PORT.")
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Very many runs are meant.")] = False,
+    report: Annotated[Path | None, Option(metavar="FILE.html", help="Write a page about it.")] = None,
+    workers: Annotated[int | None, Option(min=1, help="Number of processes.", show_default="the cores")] = None,
+    cluster: Annotated[str | None, Option(help="Run on a cluster: ray://HOST, ray://auto or dask://HOST:PORT.")] = None,
+    yes: Annotated[bool, Option("--yes", help="Very many runs are meant.")] = False,
     *,
     reading: Given,
     roles: Given,
     allow_leaks: AllowLeaks = False,
     redraw: Annotated[
         bool,
-        typer.Option(
-            "--redraw", help="Draw new parts for each seed, of whole sequences.", rich_help_panel=PANELS["roles"]
-        ),
+        Option("--redraw", help="Draw new parts for each seed, of whole sequences.", rich_help_panel=PANELS["roles"]),
     ] = False,
     problem: Annotated[
-        list[str] | None, typer.Option(help="Of a generated problem: NAME=VALUE (sequences, steps, ...); repeatable.")
+        list[str] | None, Option(help="Of a generated problem: NAME=VALUE (sequences, steps, ...); repeatable.")
     ] = None,
     as_json: Json = False,
 ) -> None:

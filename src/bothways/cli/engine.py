@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from rich.text import Text
+from typer import Exit, Option
 
 from bothways.bench import DTYPES, MODES, PEERS, SHAPES
 from bothways.cli import display
@@ -37,7 +37,7 @@ OTHER_WORK = 0.05  # a larger share of the processors used by other programs is 
 def demo(
     network: Given,
     settings: Given,
-    steps: Annotated[int, typer.Option(min=1, help="Steps per sequence.")] = 10,
+    steps: Annotated[int, Option(min=1, help="Steps per sequence.")] = 10,
     as_json: Json = False,
 ) -> None:
     """Run the tutorial's example: learn where a running sum reaches a threshold, then label new sequences.
@@ -54,30 +54,28 @@ def demo(
 def bench(
     shapes: Annotated[
         list[str] | None,
-        typer.Option(help=f"{', '.join(SHAPES)} or batch,steps,features,units. Can be repeated.", show_default="all"),
+        Option(help=f"{', '.join(SHAPES)} or batch,steps,features,units. Can be repeated.", show_default="all"),
     ] = None,
-    mode: Annotated[str, typer.Option(help=f"What to time. One of: {', '.join(MODES)}, both.")] = "both",
-    cell: Annotated[
-        list[str] | None, typer.Option(help=f"Recurrent cells: {', '.join(CELLS)}.", show_default="lstm")
-    ] = None,
+    mode: Annotated[str, Option(help=f"What to time. One of: {', '.join(MODES)}, both.")] = "both",
+    cell: Annotated[list[str] | None, Option(help=f"Recurrent cells: {', '.join(CELLS)}.", show_default="lstm")] = None,
     dtype: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             help=f"Number types of our matrix products: {', '.join(DTYPES)}; peers have their own.",
             show_default="float32",
         ),
     ] = None,
-    directions: Annotated[list[str] | None, typer.Option(help="Directions: 1, 2 or 1,2.", show_default="2")] = None,
+    directions: Annotated[list[str] | None, Option(help="Directions: 1, 2 or 1,2.", show_default="2")] = None,
     peers: Annotated[
         list[str] | None,
-        typer.Option(help=f"Libraries to compare with: {', '.join(PEERS)}; or none.", show_default="all installed"),
+        Option(help=f"Libraries to compare with: {', '.join(PEERS)}; or none.", show_default="all installed"),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads per library.", show_default="OMP_NUM_THREADS, or all processors")
+        int | None, Option(min=1, help="Threads per library.", show_default="OMP_NUM_THREADS, or all processors")
     ] = None,
-    seconds: Annotated[float, typer.Option(help="Seconds per shape and mode, without compiling.")] = 4.0,
+    seconds: Annotated[float, Option(help="Seconds per shape and mode, without compiling.")] = 4.0,
     save: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write results and facts about this machine to a .json file.")
+        Path | None, Option(metavar="FILE", help="Write results and facts about this machine to a .json file.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -117,7 +115,7 @@ def bench(
     else:
         show_benchmark(benchmark, path)
     if len(benchmark.measurements) < len(cases):
-        raise typer.Exit(1)
+        raise Exit(1)
 
 
 def show_demo(demo: Demo, steps: int, units: int, direction: str) -> None:

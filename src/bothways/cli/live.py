@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from bothways.cli import display
 from bothways.cli.app import Given, Json, ModelFile, print_json, takes
@@ -19,7 +19,7 @@ def stream(
     model: ModelFile,
     events: Annotated[
         str,
-        typer.Argument(
+        Argument(
             metavar="[EVENTS]",
             help="JSON lines: a file, or - for the standard input. Each has the columns of the table that the model "
             "learned from.",
@@ -28,15 +28,15 @@ def stream(
     ] = "-",
     *,
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="File of labels.", show_default="the standard output")
+        str, Option("--output", "-o", metavar="FILE", help="File of labels.", show_default="the standard output")
     ] = "-",
     lookahead: Annotated[
         int | None,
-        typer.Option(min=0, metavar="K", help="Later steps that each label waits for and sees.", show_default="16"),
+        Option(min=0, metavar="K", help="Later steps that each label waits for and sees.", show_default="16"),
     ] = None,
     chunk: Annotated[
         int | None,
-        typer.Option(
+        Option(
             min=1,
             metavar="C",
             help="Steps labeled at once. 1: labels come as early as can be; more: each costs less.",
@@ -44,20 +44,18 @@ def stream(
         ),
     ] = None,
     key: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="What tells sequences apart.", show_default="that of the model")
+        str | None, Option(metavar="COLUMN", help="What tells sequences apart.", show_default="that of the model")
     ] = None,
     step: Annotated[
         str | None,
-        typer.Option(
-            metavar="COLUMN", help="The place of a step: a number or a time.", show_default="that of the model"
-        ),
+        Option(metavar="COLUMN", help="The place of a step: a number or a time.", show_default="that of the model"),
     ] = None,
     reorder: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Places that events of a sequence may be out of order.")
+        int, Option(min=0, metavar="N", help="Places that events of a sequence may be out of order.")
     ] = 0,
     idle: Annotated[
         str | None,
-        typer.Option(
+        Option(
             metavar="TIME",
             help="End a sequence that is this far behind the newest event: 30s, 10m; or a number, where steps are.",
             show_default="never",
@@ -65,7 +63,7 @@ def stream(
     ] = None,
     checkpoint: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Save each second what is needed to go on after a crash; needs --output."),
+        Option(metavar="FILE", help="Save each second what is needed to go on after a crash; needs --output."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -102,18 +100,16 @@ def stream(
 @takes(limits=options(Limits))
 def serve(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL|FOLDER", help="A model, or a folder of models.", show_default=False)
+        Path, Argument(metavar="MODEL|FOLDER", help="A model, or a folder of models.", show_default=False)
     ],
     *,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port.")] = 8080,
-    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    port: Annotated[int, Option(min=1, max=65535, help="Port.")] = 8080,
+    host: Annotated[str, Option(help="Address to listen at; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
     key: Annotated[
         str | None,
-        typer.Option(
-            envvar="BOTHWAYS_API_KEY", help="Ask for this key. Better in the environment.", show_default=False
-        ),
+        Option(envvar="BOTHWAYS_API_KEY", help="Ask for this key. Better in the environment.", show_default=False),
     ] = None,
-    log_requests: Annotated[bool, typer.Option("--log-requests", help="Log a line per request.")] = False,
+    log_requests: Annotated[bool, Option("--log-requests", help="Log a line per request.")] = False,
     limits: Given,
 ) -> None:
     """Serve models over HTTP: the Open Inference Protocol, tables, and a page for people at [bold]/[/].

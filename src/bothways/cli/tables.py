@@ -7,7 +7,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Context, Option
 from typer.core import TyperCommand
 
 from bothways.cli import display, results
@@ -42,11 +42,9 @@ _TRAINING: dict[str, Any] = {"rich_help_panel": PANELS["settings"]}
     settings=options(Settings),
 )
 def train(
-    context: typer.Context,
+    context: Context,
     data: Data,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="File of the model, NAME.bothways.", show_default=False)
-    ],
+    output: Annotated[Path, Option("--output", "-o", help="File of the model, NAME.bothways.", show_default=False)],
     *,
     reading: Given,
     roles: Given,
@@ -55,19 +53,17 @@ def train(
     network: Given,
     settings: Given,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue where the same command was stopped.", **_TRAINING)
+        bool, Option("--resume", help="Continue where the same command was stopped.", **_TRAINING)
     ] = False,
     backend: Annotated[
         str | None,
-        typer.Option(
-            help=f"Keras backend. One of: {', '.join(BACKENDS)}.", show_default="the first installed", **_TRAINING
-        ),
+        Option(help=f"Keras backend. One of: {', '.join(BACKENDS)}.", show_default="the first installed", **_TRAINING),
     ] = None,
     tensorboard: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Folder for TensorBoard logs.", **_TRAINING)
+        Path | None, Option(metavar="FOLDER", help="Folder for TensorBoard logs.", **_TRAINING)
     ] = None,
     mlflow: Annotated[
-        str | None, typer.Option(metavar="EXPERIMENT", help="Log to this MLflow experiment.", **_TRAINING)
+        str | None, Option(metavar="EXPERIMENT", help="Log to this MLflow experiment.", **_TRAINING)
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -114,33 +110,33 @@ def evaluate(
     *,
     reading: Given,
     split: Annotated[
-        str | None, typer.Option(help="Part to evaluate on. One of: train, valid, test, all.", show_default="test")
+        str | None, Option(help="Part to evaluate on. One of: train, valid, test, all.", show_default="test")
     ] = None,
     false_alarm_rate: Annotated[
         float | None,
-        typer.Option(
+        Option(
             help="Choose on the valid part the lowest threshold with at most this share of false alarms, such as 0.01."
         ),
     ] = None,
     positive: Annotated[
-        str | None, typer.Option(metavar="LABEL", help="Label that raises alarms.", show_default="the rarest")
+        str | None, Option(metavar="LABEL", help="Label that raises alarms.", show_default="the rarest")
     ] = None,
     save_threshold: Annotated[
-        bool, typer.Option("--save-threshold", help="Keep the threshold in the model, for predict --threshold.")
+        bool, Option("--save-threshold", help="Keep the threshold in the model, for predict --threshold.")
     ] = False,
     importance: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--importance", help="Show how far the score falls without each column, the past, and the future of a step."
         ),
     ] = False,
     lookahead: Annotated[
         str | None,
-        typer.Option(
+        Option(
             metavar="K,K", help="Show the score, delay and cost of labels in a stream, which see only K later steps."
         ),
     ] = None,
-    report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write a report page.")] = None,
+    report: Annotated[Path | None, Option(metavar="FILE.html", help="Write a report page.")] = None,
     as_json: Json = False,
 ) -> None:
     """Evaluate a model on a table: scores with confidence intervals, beside simple baselines.
@@ -186,7 +182,7 @@ def predict(
     reading: Given,
     output: Annotated[
         Path,
-        typer.Option(
+        Option(
             "--output",
             "-o",
             help="The table to write, such as NAME.csv; or a folder, to label each file on its own.",
@@ -195,16 +191,14 @@ def predict(
     ],
     threshold: Annotated[
         str | None,
-        typer.Option(
+        Option(
             metavar="[VALUE]",
             help="For two classes: predict the positive one from this probability up. Without a value, the threshold "
             "that [bold]evaluate --save-threshold[/] chose.",
             show_default=False,
         ),
     ] = None,
-    probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="Write the probability of each class.")
-    ] = False,
+    probabilities: Annotated[bool, Option("--probabilities", help="Write the probability of each class.")] = False,
     as_json: Json = False,
 ) -> None:
     """Label every row of a table. The output has two more columns, [bold]predicted[/] and [bold]probability[/].
@@ -283,9 +277,9 @@ def info(model: AnyModelFile, as_json: Json = False) -> None:
 def export(
     model: AnyModelFile,
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write, NAME.onnx.", show_default=False)],
+    output: Annotated[Path, Option("--output", "-o", help="File to write, NAME.onnx.", show_default=False)],
     opset: Annotated[
-        int | None, typer.Option(help="Version of the operators.", show_default="the oldest that will do")
+        int | None, Option(help="Version of the operators.", show_default="the oldest that will do")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -311,10 +305,10 @@ def quantize(
     *,
     reading: Given,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="File of the smaller model, NAME.bothways.", show_default=False)
+        Path, Option("--output", "-o", help="File of the smaller model, NAME.bothways.", show_default=False)
     ],
     split: Annotated[
-        str | None, typer.Option(help="Part to compare on. One of: train, valid, test, all.", show_default="test")
+        str | None, Option(help="Part to compare on. One of: train, valid, test, all.", show_default="test")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -335,7 +329,7 @@ def quantize(
 def page(
     model: ModelFile,
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write, NAME.html.", show_default=False)],
+    output: Annotated[Path, Option("--output", "-o", help="File to write, NAME.html.", show_default=False)],
     as_json: Json = False,
 ) -> None:
     """Write a page that labels tables by itself: one file with the model, to be opened in any browser.
