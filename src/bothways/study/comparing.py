@@ -15,7 +15,7 @@ from bothways.options import seconds_of, whole
 from bothways.problems import PROBLEMS
 from bothways.runtime import Label
 from bothways.sequences import NO_LABEL
-from bothways.study.factors import Setting, Value, checked_vary, default
+from bothways.study.factors import Value, checked_vary, default
 from bothways.study.grid import Grid, check_size
 from bothways.study.pool import Progress, do_runs, on_cluster
 from bothways.study.results import Comparison, compare_runs
@@ -143,11 +143,8 @@ def compare(
             progress.total += len(missing)
             return do_runs(spec, missing, workers, keep, progress, on_progress)
 
-        def settled(cell: tuple[int, ...]) -> Setting:
-            return grid.setting(cell).alone(task.shape)
-
         if search is None:
-            own = dict.fromkeys(map(settled, grid.cells))
+            own = dict.fromkeys(grid.setting(cell).alone(task.shape) for cell in grid.cells)
             jobs = [(setting, seed) for seed in chosen for setting in own]
             shared = "" if len(own) == len(grid.cells) else f", {len(own)} of them with runs of their own"
             say(

@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,7 +146,7 @@ def train(
     """
     if resume and checkpoint is None:
         raise InputError("resume=True needs the file of the checkpoint. Give checkpoint=path.")
-    say = _warn if say is None else say
+    say = say or partial(warnings.warn, stacklevel=2)
     check_sequences("sequences", sequences, network)
     prepared = prepare(network, sequences, settings, say)
     counts = sequences.class_counts(network.classes)
@@ -317,10 +318,6 @@ class _Training:
         self.weights = {
             name.removeprefix("best/"): array for name, array in stored.arrays.items() if name.startswith("best/")
         }
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, stacklevel=3)
 
 
 def _unknown_rates(prepared: TrainingData, settings: Settings) -> Floats | None:
