@@ -337,6 +337,40 @@ def test_comments_before_the_header_are_no_rows(tmp_path: Path, lines: str, name
     assert read_table(path).frame().rows() == [("a", 1), ("#b", 2)]
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("title", ["Logger X200\nSerial: 7, 8\n\n", "# by a logger\nReport\n", "\n\nReport of March\n"])
+def test_a_title_before_the_header_is_left_out_and_told(tmp_path: Path, title: str, separator: str) -> None:
+    rows = [separator.join(row) for row in (["time", "x", "y", "label"], *[["1", "2,5", "3", "a"]] * 9)]
+    if separator == ",":
+        rows = [row.replace("2,5", '"2,5"') for row in rows]
+    path = csv(tmp_path, title + "\n".join(rows) + "\n")
+    table = read_table(path)
+    assert (table.names, len(table), table.column("x")[0]) == (["time", "x", "y", "label"], 9, 2.5)
+    assert [notice.endswith("before the header are left out.") or "1 line before" in notice for notice in table.notices]
+    said = list[str]()
+    assert sum(map(len, csv_files.batches(path, 4, said.append))) == 9
+    assert said == list(table.notices)
+
+
+@pytest.mark.parametrize("text", ["a b\n1,2,3,4\n5,6,7,8\n", "x;y;z\n1,5;2,5;3,5\n1,5;2,5;3,5\n", "x\n1,5\n2,5\n"])
+def test_a_short_header_is_no_title(tmp_path: Path, text: str) -> None:
+    said = list[str]()
+    csv_files.read(csv(tmp_path, text), said.append)
+    assert not said
+
+
+def test_logs_of_zeek(tmp_path: Path) -> None:
+    lines = ["#separator \\x09", "#unset_field\t-", "#path\tconn", "#fields\tts\tuid\tid.orig_h\torig_bytes\tlabel"]
+    lines += ["#types\ttime\tstring\taddr\tcount\tstring", "1.5\tC1\t10.0.0.1\t-\tBenign"]
+    lines += ["2.5\tC2\t10.0.0.2\t700\tBenign", "#close\t2024-03-05-09-00-00"]
+    text = "\n".join(lines) + "\n"
+    for path in (csv(tmp_path, text, "conn.log"), csv(tmp_path, gzip.compress(text.encode()), "conn.log.gz")):
+        table = read_table(path)
+        assert table.names == ["ts", "uid", "id.orig_h", "orig_bytes", "label"]
+        assert table.columns(["ts", "orig_bytes"]).rows() == [(1.5, None), (2.5, 700)]
+        assert [len(batch) for batch in csv_files.batches(path, 1000, print)] == [2]
+
+
 @pytest.mark.parametrize(("header", "said"), [("1.5,-2,3e1", "first line holds numbers"), ("0,1,1", "holds numbers")])
 def test_a_line_of_numbers_is_no_header(tmp_path: Path, header: str, said: str) -> None:
     with pytest.raises(DataError, match=said):

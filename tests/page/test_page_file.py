@@ -192,6 +192,10 @@ LOGGER = "# 2 sensors\n# exported by a logger\n" + "".join(f"{line};;\n" for lin
 """Comments, lines that end in separators, and a row without any value."""
 
 
+TITLED = "Logger X200, rev. 2\nSerial: 7\n\n" + TEXT + "\n".join(LINES * 2)
+"""Lines of another kind before the header."""
+
+
 @pytest.mark.every_case
 @pytest.mark.parametrize(
     ("name", "text", "encoding"),
@@ -200,6 +204,7 @@ LOGGER = "# 2 sensors\n# exported by a logger\n" + "".join(f"{line};;\n" for lin
         ("b.csv", (TEXT + "\n".join(LINES) + "\n").replace("\n", "\r\n"), "cp1252"),
         ("c.csv", TEXT + "\n".join(LINES), "utf-16"),
         ("logger.csv", LOGGER, "utf-8"),
+        ("titled.csv", TITLED, "utf-8"),
         ("d.tsv", (TEXT + "\n".join([*LINES[:1], *LINES[3:]])).replace(";", "\t"), "utf-8"),
     ],
 )
@@ -211,6 +216,7 @@ def test_fields_of_every_kind(name: str, text: str, encoding: str, opened: Any, 
     dropped(page, written(tmp_path / name, text, encoding))
     assert page.get_attribute("#said", "class") != "wrong", page.inner_text("#said")
     assert ("1 row without any value is left out." in page.inner_text("#said")) == (text == LOGGER)
+    assert ("3 lines before the header are left out." in page.inner_text("#said")) == (text == TITLED)
     with page.expect_download() as download:
         page.click("#save")
     jobs.predict(tmp_path / "flows.bothways", tmp_path / name, tmp_path / "command.parquet", say=list[str]().append)

@@ -21,6 +21,7 @@ from bothways.errors import DataError, counted
 SEPARATORS = ",;\t|"
 BLOCK = 2**20
 MOST_COMMENTS = 100  # lines before a header that are looked at
+LOG_HEADER = "#fields\t"  # what the names of the columns stand after in the logs of Zeek
 WINDOWS = "cp1252"  # what text is taken for that is neither UTF-8 nor says what it is
 BROKEN = (pl.exceptions.PolarsError, pl.exceptions.PanicException)  # what Polars raises for damaged files
 
@@ -33,7 +34,7 @@ def read(path: Path, say: Say) -> pl.DataFrame:
     Reading text and converting whole columns takes 0.9 s for a file of 129 MB; Polars's own inference takes 9.3 s.
     """
     with utf8(path, say) as file:
-        separator, comments, names = _dialect(path, file)
+        separator, comments, names = _dialect(path, file, say)
         with _explained(path):
             fields = pl.read_csv(file, separator=separator, skip_lines=comments, infer_schema=False, glob=False)
         frame = _named(path, fields, names)
@@ -45,7 +46,7 @@ def read(path: Path, say: Say) -> pl.DataFrame:
 def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
     """The same, about `rows` rows at a time."""
     with utf8(path, say) as file:
-        blank, (separator, comments, names) = 0, _dialect(path, file)
+        blank, (separator, comments, names) = 0, _dialect(path, file, say)
         scan = pl.scan_csv(file, separator=separator, skip_lines=comments, infer_schema=False, glob=False)
         with _explained(path):
             for batch in scan.collect_batches(chunk_size=rows, maintain_order=True):
@@ -63,7 +64,7 @@ def write(frame: pl.DataFrame, file: BinaryIO, first: bool, separator: str = ","
 
 @contextmanager
 def utf8(path: Path, say: Say) -> Iterator[Path]:
-    """A file of text as UTF-8 that is not compressed: the file itself, or a temporary one."""
+    """A file of text as UTF-8 that is not compressed and no log of Zeek: the file itself, or a temporary one."""
     with tempfile.TemporaryDirectory(prefix="bothways-") as folder:
         plain, text = path, Path(folder, "text")
         if path.suffix.lower() == ".gz":
@@ -72,7 +73,7 @@ def utf8(path: Path, say: Say) -> Iterator[Path]:
                 shutil.copyfileobj(compressed, file, BLOCK)
         encoding = _encoding(path, plain)
         if encoding == "utf-8":
-            yield plain
+            yield _without_remarks(plain, text)
             return
         try:
             with plain.open(encoding=encoding, newline="") as old, text.open("w", encoding="utf-8", newline="") as new:
@@ -124,9 +125,26 @@ def _encoding(path: Path, plain: Path) -> str:
         return found
 
 
-def _dialect(path: Path, file: Path) -> tuple[str, int, list[str]]:
-    """What separates the fields, how many lines of comments come first, and the names of the columns."""
+def _without_remarks(plain: Path, text: Path) -> Path:
+    """A log of Zeek as a table with a header, written to `text`; any other file as it is."""
+    with plain.open(encoding="utf-8-sig", newline="") as lines:
+        remarks = [line for line in islice(lines, MOST_COMMENTS) if line.startswith("#")]
+        header = next((line for line in remarks if line.startswith(LOG_HEADER)), None)
+        if header is None:
+            return plain
+        lines.seek(0)
+        with text.open("w", encoding="utf-8", newline="") as file:
+            file.write(header.removeprefix(LOG_HEADER))
+            file.writelines(line for line in lines if not line.startswith("#"))
+    return text
+
+
+def _dialect(path: Path, file: Path, say: Say) -> tuple[str, int, list[str]]:
+    """What separates the fields, how many lines come before the header, and the names of the columns."""
     comments = _comments(file)
+    if title := _title(file, comments):
+        say(f"{path}: {counted(title, 'line')} before the header {'is' if title == 1 else 'are'} left out.")
+        comments += title
     shapes = {separator: _shape(file, separator, comments) for separator in SEPARATORS}
     separator = max(SEPARATORS, key=lambda each: shapes[each])
     with _explained(path):
@@ -162,14 +180,44 @@ def _comments(file: Path) -> int:
     return len(first) - fits
 
 
-def _are_values(names: list[str]) -> bool:
-    """Whether all names are numbers, and do not count the columns from 0 or 1."""
+def _title(file: Path, comments: int) -> int:
+    """How many lines of a title stand before the header: with half as many fields as most lines, or fewer.
+
+    The header is the first line of as many fields as most; it holds no number.
+    """
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        first = list(islice(lines, comments, comments + MOST_COMMENTS))
+    starts = []
+    for separator in SEPARATORS:
+        try:
+            rows = list(csv.reader(first, delimiter=separator))
+        except csv.Error:
+            continue
+        counts = [len(row) for row in rows]
+        later = [count for count in counts[len(counts) // 2 :] if count]
+        most = max(later, key=later.count, default=0)
+        start = counts.index(most) if most > 1 else 0
+        if most > 1 and start == 0:
+            return 0
+        if most > 2 and len(rows) == len(first) and 2 * max(counts[:start]) <= most:
+            starts += [] if any(map(_is_number, rows[start])) else [start]
+    return min(starts, default=0)
+
+
+def _is_number(text: str) -> bool:
     try:
-        numbers = [float(name) for name in names if name]
+        float(text)
     except ValueError:
         return False
-    counts = [list(range(start, start + len(numbers))) for start in (0, 1)]
-    return bool(numbers) and numbers not in counts
+    return True
+
+
+def _are_values(names: list[str]) -> bool:
+    """Whether all names are numbers, and do not count the columns from 0 or 1."""
+    filled = [name for name in names if name]
+    if not filled or not all(map(_is_number, filled)):
+        return False
+    return [float(name) for name in filled] not in [list(range(start, start + len(filled))) for start in (0, 1)]
 
 
 def _shape(file: Path, separator: str, comments: int) -> tuple[float, float, int]:

@@ -57,6 +57,7 @@ class Format(NamedTuple):
 
 _CSV = Format(csv_files.read, csv_files.batches, csv_files.write)
 _TSV = _CSV._replace(write=partial(csv_files.write, separator="\t"))
+_LOG = _TSV._replace(write=None, writable=False)
 _LINES = Format(
     jsonl_files.read,
     jsonl_files.batches,
@@ -84,6 +85,8 @@ FORMATS: Mapping[str, Format] = {
     ".csv.gz": _CSV,
     ".tsv.gz": _TSV,
     ".jsonl.gz": _LINES,
+    ".log": _LOG,
+    ".log.gz": _LOG,
     ".json": _LINES._replace(batches=None, write=None, writable=False, line=None),
     ".xlsx": Format(excel_files.read, writable=False),
     **dict.fromkeys((".conll", ".conllu", ".conll03", ".bio", ".iob", ".iob2"), _CONLL),

@@ -1,6 +1,6 @@
 /* A table in a file -> columns -> sequences, as bothways.data reads it; and the same file with labels. Only columns that the
    model needs are kept; the file is read in pieces, and once more to be written. */
-const MOST_BYTES = 200e6, MOST_STEPS = 1e6, SEPARATORS = ",;\t|", HEAD_LINES = 21
+const MOST_BYTES = 200e6, MOST_STEPS = 1e6, SEPARATORS = ",;\t|", HEAD_LINES = 21, MOST_COMMENTS = 100
 const MISSING = new Set(["?", "-", "--", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan", "inf", "+inf", "-inf",
   "infinity", "+infinity", "-infinity"])
 const megabytes = bytes => Math.round(bytes / 1e6) + " MB"
@@ -80,6 +80,21 @@ function comments_of(lines) {
   const fits = separator => last.includes(separator) && last.split(separator).length === after.split(separator).length
   return first && [...SEPARATORS].some(fits) ? first - 1 : first
 }
+/* How many lines of a title stand before the header: with half as many fields as most lines, or fewer. The header is the first
+   line of as many fields as most; it holds no number. */
+function title_of(lines) {
+  const starts = []
+  for (const separator of SEPARATORS) {
+    let rows
+    try { rows = lines.map(line => line.trim() ? fields_of(line, separator) : []) } catch { continue }
+    const counts = rows.map(row => row.length), later = counts.slice(Math.floor(counts.length / 2)).filter(n => n)
+    const times = n => later.filter(each => each === n).length
+    const most = later.reduce((best, n) => times(n) > times(best) ? n : best, later[0] ?? 0), start = most > 1 ? counts.indexOf(most) : 0
+    if (most > 1 && start === 0) return 0
+    if (most > 2 && 2 * Math.max(...counts.slice(0, start)) <= most && rows[start].every(name => isNaN(plain(name)))) starts.push(start)
+  }
+  return starts.length ? Math.min(...starts) : 0
+}
 /* Whether all fields of a row of several columns are empty. */
 const is_blank = (fields, names) => names.length > 1 && fields.every(field => !field)
 
@@ -110,11 +125,16 @@ const require_columns = (file, names, needed) => {
 }
 async function read_csv(file, needed, encoding) {
   let head = [], comments, separator, names, places, rows = 0, blank = 0
+  const notices = []
   const columns = Object.fromEntries(needed.map(name => [name, []]))
   const begin = () => {
     head = head.slice(head.findIndex(line => line.trim()))
     comments = comments_of(head)
     head = head.slice(comments)
+    const title = head.slice(0, title_of(head.slice(0, MOST_COMMENTS)))
+    if (title.length) notices.push(`${file.name}: ${count(title.length, "line")} before the header ${title.length === 1 ? "is" : "are"} left out.`)
+    comments += title.filter(line => line.trim()).length
+    head = head.slice(title.length)
     if (!head.some(line => line.trim())) throw Error(file.name + ": this file is empty.")
     separator = separator_of(head.slice(0, HEAD_LINES))
     names = fields_of(head.shift(), separator).map((name, i) => name || (i ? "" : "column 1"))
@@ -138,11 +158,11 @@ async function read_csv(file, needed, encoding) {
   await records(file, encoding, true, lines => {
     if (!head) return add(lines)
     head.push(...lines)
-    if (head.length > HEAD_LINES + 10) begin()
+    if (head.length > MOST_COMMENTS) begin()
   })
   if (head) begin()
   if (!rows) throw Error(file.name + ": this table has no rows.")
-  const notices = blank ? [`${file.name}: ${count(blank, "row")} without any value ${blank === 1 ? "is" : "are"} left out.`] : []
+  if (blank) notices.push(`${file.name}: ${count(blank, "row")} without any value ${blank === 1 ? "is" : "are"} left out.`)
   return {encoding, separator, comments, names, columns, rows, notices}
 }
 async function read_json(file, needed, encoding) {
