@@ -435,6 +435,20 @@ def test_workbooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         read_table(tmp_path / "some.xlsx")
 
 
+def test_a_title_of_a_sheet_is_left_out_and_told(tmp_path: Path) -> None:
+    pytest.importorskip("fastexcel")
+    xlsxwriter = pytest.importorskip("xlsxwriter")
+    path = tmp_path / "some.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet()
+        sheet.merge_range(0, 0, 0, 2, "Report of March")
+        for row, fields in enumerate([("t", "x", "label"), *[(at, at / 7, "a") for at in range(9)]], 2):
+            sheet.write_row(row, 0, fields)
+    table = read_table(path)
+    assert (table.names, len(table)) == (["t", "x", "label"], 9)
+    assert table.notices == (f"{path}: 2 rows before the header are left out.",)
+
+
 @pytest.mark.parametrize("header", ['a"b,c', '"a,c', '"a"b",c'])
 def test_a_quote_in_the_header_is_told(tmp_path: Path, header: str) -> None:
     with pytest.raises(DataError, match="a quote in the header is not closed"):

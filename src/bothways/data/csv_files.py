@@ -142,9 +142,9 @@ def _without_remarks(plain: Path, text: Path) -> Path:
 def _dialect(path: Path, file: Path, say: Say) -> tuple[str, int, list[str]]:
     """What separates the fields, how many lines come before the header, and the names of the columns."""
     comments = _comments(file)
-    if title := _title(file, comments):
-        say(f"{path}: {counted(title, 'line')} before the header {'is' if title == 1 else 'are'} left out.")
-        comments += title
+    title = _title(file, comments)
+    say_title(path, title, "line", say)
+    comments += title
     shapes = {separator: _shape(file, separator, comments) for separator in SEPARATORS}
     separator = max(SEPARATORS, key=lambda each: shapes[each])
     with _explained(path):
@@ -180,11 +180,34 @@ def _comments(file: Path) -> int:
     return len(first) - fits
 
 
-def _title(file: Path, comments: int) -> int:
-    """How many lines of a title stand before the header: with half as many fields as most lines, or fewer.
+def title_of(rows: list[list[str]]) -> int | None:
+    """How many rows of a title stand before the header: with half as many fields as most rows, or fewer.
 
-    The header is the first line of as many fields as most; it holds no number.
+    The header is the first row of as many fields as most; it holds no number. None where there is no such row.
+
+    Example:
+        >>> title_of([["March"], [], ["t", "x", "y"], ["0", "1", "2"], ["1", "1", "2"], ["2", "1", "2"]])
+        2
     """
+    counts = [len(row) for row in rows]
+    later = [count for count in counts[len(counts) // 2 :] if count]
+    most = max(later, key=later.count, default=0)
+    if most < 2:
+        return None
+    start = counts.index(most)
+    if not start or (2 * max(counts[:start]) <= most > 2 and not any(map(_is_number, rows[start]))):
+        return start
+    return None
+
+
+def say_title(path: Path, lines: int, what: str, say: Say) -> None:
+    """Say how much stands before the header."""
+    if lines:
+        say(f"{path}: {counted(lines, what)} before the header {'is' if lines == 1 else 'are'} left out.")
+
+
+def _title(file: Path, comments: int) -> int:
+    """How many lines of a title stand before the header, by the separator with which there are fewest."""
     with file.open(encoding="utf-8-sig", newline="") as lines:
         first = list(islice(lines, comments, comments + MOST_COMMENTS))
     starts = []
@@ -193,14 +216,8 @@ def _title(file: Path, comments: int) -> int:
             rows = list(csv.reader(first, delimiter=separator))
         except csv.Error:
             continue
-        counts = [len(row) for row in rows]
-        later = [count for count in counts[len(counts) // 2 :] if count]
-        most = max(later, key=later.count, default=0)
-        start = counts.index(most) if most > 1 else 0
-        if most > 1 and start == 0:
-            return 0
-        if most > 2 and len(rows) == len(first) and 2 * max(counts[:start]) <= most:
-            starts += [] if any(map(_is_number, rows[start])) else [start]
+        start = title_of(rows)
+        starts += [] if start is None or (len(rows) < len(first) and start) else [start]
     return min(starts, default=0)
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import polars as pl
 
-from bothways.data.csv_files import BROKEN, Say
+from bothways.data.csv_files import BROKEN, MOST_COMMENTS, Say, say_title, title_of
 from bothways.errors import DataError, missing
+
+UNNAMED = "__UNNAMED__"  # how fastexcel calls columns without a name
 
 
 def read(path: Path, say: Say) -> pl.DataFrame:
@@ -20,6 +22,12 @@ def read(path: Path, say: Say) -> pl.DataFrame:
     try:
         workbook = fastexcel.read_excel(path)
         fields = workbook.load_sheet(0, dtypes="string").to_polars()
+        if any(name.startswith(UNNAMED) for name in fields.columns):
+            raw = workbook.load_sheet(0, header_row=None, n_rows=MOST_COMMENTS, dtypes="string").to_polars()
+            title = title_of([[field for field in row if field is not None] for row in raw.rows()])
+            if title:
+                fields = workbook.load_sheet(0, header_row=title, dtypes="string").to_polars()
+                say_title(path, title, "row", say)
     except (fastexcel.FastExcelError, *BROKEN) as error:
         raise DataError(f"{path}: this is no Excel file that can be read ({str(error).splitlines()[0]}).") from None
     if len(names := workbook.sheet_names) > 1:
