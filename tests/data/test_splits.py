@@ -11,7 +11,7 @@ import pytest
 
 from bothways.data import Columns, Encoding, Table, evaluation_part
 from bothways.data.encoding import Category, Number
-from bothways.data.splits import Parts
+from bothways.data.splits import Parts, split_table
 from bothways.errors import DataError
 from prepared import prepared
 
@@ -281,3 +281,12 @@ def test_parts_that_there_are_not() -> None:
     two = table(2, part=part_column("train", "test"))
     with pytest.raises(DataError, match=r"some.csv: there is no valid part; there is: train, test"):
         evaluation_part(two, COLUMNS, "valid", (0, 1))
+
+
+def test_labels_that_are_one_but_for_their_spelling_are_told() -> None:
+    frame = pl.DataFrame({"x": range(40), "label": ["Normal", "normal ", "attack", "N/A"] * 10})
+    notices = split_table(Table("some.csv", frame), Columns("label", ("x",)), seed=0)[2]
+    assert any(notice.endswith("capitals only, and count as several: 'Normal', 'normal '.") for notice in notices)
+    assert any("'N/A' in 'label' counts as a label." in notice and "missing=['N/A']" in notice for notice in notices)
+    frame = pl.DataFrame({"x": range(40), "label": ["normal", "attack", "none", "-"] * 10})
+    assert not any("Careful" in said for said in split_table(Table("", frame), Columns("label", ("x",)), seed=0)[2])

@@ -453,3 +453,21 @@ def test_a_title_of_a_sheet_is_left_out_and_told(tmp_path: Path) -> None:
 def test_a_quote_in_the_header_is_told(tmp_path: Path, header: str) -> None:
     with pytest.raises(DataError, match="a quote in the header is not closed"):
         read_table(csv(tmp_path, header + "\n1,2\n3,4\n"))
+
+
+def test_messages_say_what_to_do_next(tmp_path: Path) -> None:
+    def said(name: str, text: str, *others: Path) -> str:
+        with pytest.raises(DataError) as error:
+            choose_columns(read_table([csv(tmp_path, text, name), *others]))
+        return str(error.value)
+
+    assert "If it is the unit of the column, take this row out." in said("units.csv", "x,label\n°C,-\n1,0\n2,1\n3,1\n")
+    assert "separated by something else" in said("blanks.csv", "x  label\n1  0\n2  1\n")
+    assert "explode lists" in said("lists.jsonl", '{"x": [1, 2], "label": 0}\n{"x": [3], "label": 1}\n')
+    test = csv(tmp_path, "x\n1\n", "test.csv")
+    assert "files without labels are for `bothways predict`" in said("train.csv", "x,label\n1,0\n", test)
+    with pytest.raises(DataError, match="tables are not read from standard input"):
+        read_table("-")
+    (tmp_path / "classes" / "a").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"a pattern names them, such as '.*/classes/\*/\*.csv'"):
+        read_table(tmp_path / "classes")

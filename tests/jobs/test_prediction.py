@@ -140,6 +140,13 @@ def test_labels_come_back_as_they_were(folder: Path, classes: tuple[Label, ...],
     assert set(pl.read_csv(folder / "out.csv", infer_schema=False)["predicted"]) == text
 
 
+def test_standard_output_is_no_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    with pytest.raises(InputError, match="not written to standard output"):
+        jobs.predict(folder / "some.bothways", folder / "tables", "-")
+    assert not Path("-").exists()
+
+
 def test_each_file_of_a_folder_on_its_own(folder: Path) -> None:
     rows: list[int] = []
     done = jobs.predict(folder / "some.bothways", folder / "tables", folder / "new", on_rows=rows.append)

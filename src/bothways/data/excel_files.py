@@ -30,6 +30,8 @@ def read(path: Path, say: Say) -> pl.DataFrame:
                 say_title(path, title, "row", say)
     except (fastexcel.FastExcelError, *BROKEN) as error:
         raise DataError(f"{path}: this is no Excel file that can be read ({str(error).splitlines()[0]}).") from None
-    if len(names := workbook.sheet_names) > 1:
+    if len(names := workbook.sheet_names) > 1 and not fields.height:
+        raise DataError(f"{path}: {names[0]!r}, the first of {len(names)} sheets, has no rows. Put the table first.")
+    if len(names) > 1:
         say(f"{path}: {names[0]!r} is read, the first of {len(names)} sheets.")
     return fields

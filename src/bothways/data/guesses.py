@@ -66,9 +66,10 @@ def guess_label(table: Table, names: Collection[str]) -> Guess:
     candidates = candidates or [name for name in names if "".join(words(name)).removeprefix("is") in ALARMS]
     if not candidates:
         shown = ", ".join(repr(name) for name in table.names[:20]) + (", ..." if len(table.names) > 20 else "")
+        one = " Are the fields separated by something else than , ; | or tabs?" if len(table.names) == 1 else ""
         raise DataError(
             f"{table.source}: no column is called {', '.join(LABELS[:-2])} or {LABELS[-2]}. Name the one to learn with "
-            f"{option('label')}. The columns are: {shown}."
+            f"{option('label')}. The columns are: {shown}.{one}"
         )
     return Guess(_only(table, "label", candidates), "label", "by its name")
 

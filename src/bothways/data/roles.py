@@ -227,10 +227,13 @@ def _check_numbers(table: Table, kinds: Mapping[str, str], droppable: bool = Tru
     said = "; ".join(f"{name!r} is {kind}" for name, kind in wrong.items())
     if not droppable:
         raise DataError(f"{table.source}: the model was trained on numbers, but {said}.")
+    nested = any(table.schema[name].is_nested() for name in wrong)
+    rows = " A table has one row per step: explode lists, and unnest objects (Polars, pandas)." if nested else ""
     which, what = ("them", "they are") if len(wrong) > 1 else ("it", "it is")
     raise DataError(
         f"{table.source}: features are numeric or categorical, but {said}. Leave {which} out with "
         f"{option('drop', *wrong)}, or say what {what} for ({', '.join(map(option, ('sequence', 'order', 'split')))})."
+        f"{rows}"
     )
 
 
@@ -250,6 +253,7 @@ def _check_stray_text(table: Table, name: str, droppable: bool) -> None:
             return
         raise DataError(f"{table.source}: the column {name!r} holds numbers written as text. Store them as numbers.")
     others = f" ({counted(count - 1, 'more such field')})" if count > 1 else ""
+    others += " If it is the unit of the column, take this row out." if count == 1 and row == 0 else ""
     cure = f"Put it right, or read it as missing ({option('missing', column[row])})"
     cure += f", or leave the column out ({option('drop', name)})." if droppable else "."
     raise DataError(f"{table.place(row)}, column {name!r} holds {column[row]!r}, which is no number{others}. {cure}")

@@ -133,6 +133,10 @@ def find_files(source: Source) -> Files:
         raise DataError("No file is given to read a table from.")
     paths = tuple(path for each in given for path in _expanded(Path(each)))
     for path in paths:
+        if str(path) == "-":
+            raise DataError(
+                "-: tables are not read from standard input; save it in a file. Events are: bothways stream."
+            )
         if ending(path) not in FORMATS:
             *some, last = FORMATS
             raise DataError(f"{path}: tables are read from files that end in {', '.join(some)} or {last}.")
@@ -168,7 +172,9 @@ def _expanded(path: Path) -> list[Path]:
             if ending(entry) in FORMATS and not entry.name.startswith((".", "_")) and entry.is_file()
         )
         if not inside:
-            raise DataError(f"{path}: this folder holds no {', '.join(FORMATS)} file.")
+            deep = any(entry.is_dir() for entry in path.iterdir())
+            more = f" The folders in it are read where a pattern names them, such as '{path}/*/*.csv'." if deep else ""
+            raise DataError(f"{path}: this folder holds no {', '.join(FORMATS)} file.{more}")
         return [entry for entry in inside if ending(entry) != TEXT] or inside
     if path.exists():
         return [path]

@@ -26,6 +26,8 @@ DRAWS = 200  # how often to draw for parts that have every class
 GAP = 32  # steps to leave out between two parts of one sequence, where training does not cut sequences
 WIDEST_GAP = 0.05  # a gap is no wider than this share of the sequence
 LONG = 100  # a train sequence of as many steps is long enough to cut a valid part off
+NO_LABELS = ("?", "n/a", "#n/a", "na", "<na>", "null", "nan", "unlabeled", "unlabelled")
+"""Words that mean that there is no label; `none`, `unknown` and `-` may well be one."""
 FEW = 5  # a class with fewer labels than this in the train part is too rare to learn
 RULE = b"2"  # of drawing, part of the fingerprint: models whose parts another rule drew do not know the table
 
@@ -326,7 +328,7 @@ def _with_valid(
     numbers[numbers == 0] = drawn = draw_parts(table.source, part, shares, seed, groups=groups)[1]
     valid = int(drawn.sum()) if groups is None else len(np.unique(groups[drawn == 1]))
     what = "sequences" if groups is None else "groups"
-    return sequences, numbers, [f"There is no valid part: {valid} of the {count} train {what} are drawn for it."]
+    return sequences, numbers, [f"There is no valid part: {valid:,} of the {count:,} train {what} are drawn for it."]
 
 
 def groups_of(table: Table, columns: Columns, sequences: Sequences) -> Numbers | None:
@@ -371,7 +373,7 @@ def _seen(part: Sequences) -> list[int]:
 
 def _class_notices(columns: Columns, parts: Parts) -> list[str]:
     """A word about labels that training does not have, and one about classes that are too rare."""
-    notices = []
+    notices = _spelling_notices(columns, [*parts.classes, *parts.unseen])
     if parts.unseen:
         notices.append(
             f"The train part has no label {listed(parts.unseen)} in {columns.label!r}; the other parts do. Such labels "
@@ -385,6 +387,24 @@ def _class_notices(columns: Columns, parts: Parts) -> list[str]:
         absent = [label for code, label in enumerate(parts.classes) if code not in there]
         said += [f"{listed(absent)}: none in the valid part, so F1 is 0 there"] if absent else []
     return [*notices, f"Too rare to be sure of: {'; '.join(said)}."] if said else notices
+
+
+def _spelling_notices(columns: Columns, labels: Sequence[Any]) -> list[str]:
+    """A word about labels that are one but for blanks and capitals, and one about words for a missing label."""
+    same: dict[str, list[str]] = {}
+    for label in (label for label in labels if isinstance(label, str)):
+        same.setdefault(" ".join(label.lower().split()), []).append(label)
+    notices, name = list[str](), columns.label
+    if twins := [twin for each in same.values() if len(each) > 1 for twin in each]:
+        notices.append(
+            f"Careful: labels in {name!r} differ in blanks and capitals only, and count as several: {listed(twins)}."
+        )
+    if missing := [label for word, each in same.items() if word in NO_LABELS for label in each]:
+        notices.append(
+            f"Careful: {listed(missing)} in {name!r} counts as a label. If it says that there is none, leave the field "
+            f"empty, or read it as missing ({option('missing', *missing)})."
+        )
+    return notices
 
 
 def _fingerprint(whole: Sequences) -> int:

@@ -271,7 +271,8 @@ def alike(name: str, frame: pl.LazyFrame, first: str, schema: pl.Schema) -> pl.L
             missing = next(column for column in (*schema, *own) if column in names)
             raise DataError(
                 f"{where}: there is no column {missing!r}, which {other} has. The files of a table have the same "
-                f"columns. {_suggestion(missing, list(own if where == name else schema))}"
+                "columns; files without labels are for `bothways predict`. "
+                f"{_suggestion(missing, list(own if where == name else schema))}"
             )
     for column, dtype in own.items():
         kinds = {_group(dtype), _group(schema[column])} - {"nothing"}

@@ -176,6 +176,8 @@ def _predict_each(
     """Label each file of the data on its own, into a folder."""
     from joblib import Parallel, delayed
 
+    if str(output) == "-":
+        raise InputError("-: tables are not written to standard output; give a file. Events are: bothways stream.")
     threshold_of(load_with_columns(model)[0], how["threshold"])
     # Each file is called as the one that it is made of, unless that has a format that cannot be written.
     paths = find_files(data).paths
