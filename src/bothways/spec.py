@@ -7,6 +7,7 @@ in the tests.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -85,19 +86,10 @@ def cell_named(kind: str, activation: str, recurrent_activation: str = "sigmoid"
 
 # By the numbers by which the compiled engine knows them: that of the kind, and in the bits above, if there are other
 # functions, that of the two of them, from 1 on.
-_NUMBERS = {
-    kind + 256 * functions: spec
+_NUMBERS = dict(enumerate(CELLS.values())) | {
+    kind + 256 * functions: replace(cell, name=f"{cell.name}/{f}/{g}", activation=f, recurrent_activation=g)
     for kind, cell in enumerate(CELLS.values())
-    for functions, spec in enumerate(
-        [
-            cell,
-            *(
-                replace(cell, name=f"{cell.name}/{f}/{g}", activation=f, recurrent_activation=g)
-                for g in ACTIVATIONS
-                for f in ACTIVATIONS
-            ),
-        ]
-    )
+    for functions, (g, f) in enumerate(itertools.product(ACTIVATIONS, repeat=2), 1)
 }
 _NAMES = {spec.name: number for number, spec in _NUMBERS.items()}
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +23,7 @@ States = tuple[Array, ...]
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector; and what Eigen wants
 
-PRECISIONS: Mapping[str, int] = MappingProxyType({"float32": 0, "bfloat16": 1, "int8": 2})
+PRECISIONS: Mapping[str, int] = {"float32": 0, "bfloat16": 1, "int8": 2}
 """What products can take their factors in, and the engine's number for it."""
 
 
@@ -256,24 +255,20 @@ def _check_initial_states(setup: Setup, given: Any, batch: int) -> tuple[States 
 
 def _check_dropout(setup: Setup, dropout: Any, batch: int) -> tuple[Dropout | None, ...]:
     checked: list[Dropout | None] = []
-    for i, (each, spec, units) in enumerate(
-        zip(_one_a_direction("dropout", dropout, setup), setup.specs, setup.units, strict=True)
-    ):
-        if each is not None and (not isinstance(each, (tuple, list)) or len(each) != 2):
+    given = _one_a_direction("dropout", dropout, setup)
+    for i, (each, spec, units) in enumerate(zip(given, setup.specs, setup.units, strict=True)):
+        if each is None:
+            checked.append(None)
+            continue
+        if not isinstance(each, (tuple, list)) or len(each) != 2:
             raise InputError(f"dropout[{i}] must be a pair (x, h), as `Dropout` is; it is {type(each).__name__}.")
-        gates = len(spec.gates)
-        shared = each is not None and _as_array(f"dropout[{i}].x", each[0], "numbers").shape[:1] == (1,)
-        of_x = 1 if shared else gates
+        shared = _as_array(f"dropout[{i}].x", each[0], "numbers").shape[:1] == (1,)
+        shapes = (1 if shared else len(spec.gates), batch, setup.features), (len(spec.gates), batch, units)
         factors = [
             None if array is None else _array(f"dropout[{i}].{name}", array, setup.dtype, shape=shape)
-            for name, array, shape in zip(
-                Dropout._fields,
-                each or (),
-                ((of_x, batch, setup.features), (gates, batch, units)),
-                strict=False,
-            )
+            for name, array, shape in zip(Dropout._fields, each, shapes, strict=True)
         ]
-        checked.append(Dropout(*factors) if factors else None)
+        checked.append(Dropout(*factors))
     return tuple(checked)
 
 

@@ -8,19 +8,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from bothways.engine.arguments import Array, States
 from bothways.spec import cell_spec
 
-Array = npt.NDArray[Any]
 Saved = dict[str, Array]
-
-
-States = tuple[Array, ...]
 
 
 class ProductGradient(NamedTuple):
@@ -121,15 +116,13 @@ def relu(x: Array) -> Array:
     return values
 
 
-FUNCTIONS: Mapping[str, Function] = MappingProxyType(
-    {
-        "tanh": Function(tanh, lambda y: 1 - y**2),
-        "sigmoid": Function(sigmoid, lambda y: y * (1 - y)),
-        "relu": Function(relu, lambda y: (y > 0).astype(y.dtype)),
-        "linear": Function(lambda x: x, np.ones_like),
-        "hard_sigmoid": Function(lambda x: 1 - relu(1 - relu(x / 6 + 0.5)), lambda y: ((y > 0) & (y < 1)) / 6),
-    }
-)
+FUNCTIONS: Mapping[str, Function] = {
+    "tanh": Function(tanh, lambda y: 1 - y**2),
+    "sigmoid": Function(sigmoid, lambda y: y * (1 - y)),
+    "relu": Function(relu, lambda y: (y > 0).astype(y.dtype)),
+    "linear": Function(lambda x: x, np.ones_like),
+    "hard_sigmoid": Function(lambda x: 1 - relu(1 - relu(x / 6 + 0.5)), lambda y: ((y > 0) & (y < 1)) / 6),
+}
 """The functions of `bothways.spec.ACTIVATIONS`, as Keras 3 has them."""
 
 

@@ -222,11 +222,10 @@ def _oracle(
 ) -> Result:
     """The same call by the oracle."""
     mask, factors = plan.constants(constants)
+    every = zip(plan.cells, plan.reverse, plan.groups(arrays, others=3), strict=True)
     directions = [
         Direction(kernel, recurrent_kernel, bias, reverse, tuple(states), cell)
-        for cell, reverse, (kernel, recurrent_kernel, bias, *states) in zip(
-            plan.cells, plan.reverse, plan.groups(arrays, others=3), strict=True
-        )
+        for cell, reverse, (kernel, recurrent_kernel, bias, *states) in every
     ]
     return reference.run(
         x,

@@ -98,14 +98,11 @@ class Layer:
         if not isinstance(precision, str) or precision not in PRECISIONS:
             raise InputError(f"There is no precision {precision!r}. Use one of: {', '.join(PRECISIONS)}.")
         self._setup = setup = check_setup(directions, cell, merge_mode, zero_output_for_mask, _FLOAT32)
-        self._weights = _native.Weights(
-            [
-                (cell_number(spec.name), d.kernel, d.recurrent_kernel, d.bias, d.reverse)
-                for spec, d in zip(setup.specs, setup.directions, strict=True)
-            ],
-            setup.zero_output_for_mask,
-            PRECISIONS[precision],
-        )
+        weights = [
+            (cell_number(spec.name), d.kernel, d.recurrent_kernel, d.bias, d.reverse)
+            for spec, d in zip(setup.specs, setup.directions, strict=True)
+        ]
+        self._weights = _native.Weights(weights, setup.zero_output_for_mask, PRECISIONS[precision])
         self._precision, self._frozen = precision, check_flag("frozen", frozen)
         if frozen:
             self._weights.freeze()

@@ -132,17 +132,16 @@ def _call(
     **attributes: bool,
 ) -> list[jax.Array]:
     call = jax.ffi.ffi_call(target, shapes, vmap_method="sequential", input_output_aliases=aliases)
-    return list(
-        call(
-            *operands,
-            cells=np.asarray([cell_number(cell) for cell in plan.cells], np.int64),
-            units=np.asarray(units, np.int64),
-            reverse=np.asarray(plan.reverse, np.int64),
-            dropouts=np.asarray([_kinds(*each) for each in plan.dropouts], np.int64),
-            precision=np.int64(PRECISIONS[plan.precision]),
-            masked=plan.masked,
-            zero_output_for_mask=plan.zero_output_for_mask,
-            sequences=plan.return_sequences,
-            **attributes,
-        )
+    results = call(
+        *operands,
+        cells=np.asarray([cell_number(cell) for cell in plan.cells], np.int64),
+        units=np.asarray(units, np.int64),
+        reverse=np.asarray(plan.reverse, np.int64),
+        dropouts=np.asarray([_kinds(*each) for each in plan.dropouts], np.int64),
+        precision=np.int64(PRECISIONS[plan.precision]),
+        masked=plan.masked,
+        zero_output_for_mask=plan.zero_output_for_mask,
+        sequences=plan.return_sequences,
+        **attributes,
     )
+    return list(results)

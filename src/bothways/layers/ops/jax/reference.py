@@ -23,13 +23,11 @@ def recurrence(plan: Plan, x: jax.Array, constants: Arrays, arrays: Arrays) -> l
     mask, factors = plan.constants(constants)
     counts = jnp.ones(x.shape[:2], bool) if mask is None else mask
     groups = plan.groups(arrays, others=3)
-    outputs, states = zip(
-        *(
-            _direction(cell, reverse, plan.zero_output_for_mask, x, counts, group, dropout or (None, None))
-            for cell, reverse, group, dropout in zip(plan.cells, plan.reverse, groups, factors, strict=True)
-        ),
-        strict=True,
-    )
+    found = [
+        _direction(cell, reverse, plan.zero_output_for_mask, x, counts, group, dropout or (None, None))
+        for cell, reverse, group, dropout in zip(plan.cells, plan.reverse, groups, factors, strict=True)
+    ]
+    outputs, states = zip(*found, strict=True)
     both = [jnp.concatenate(outputs, axis=-1)] if plan.return_sequences else []
     return [*both, *itertools.chain(*states)]
 
