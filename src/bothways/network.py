@@ -292,14 +292,10 @@ class Network:
     def recurrent(self) -> tuple[Recurrent, ...]:
         """The stack of recurrent layers, from the input up."""
         layers: list[Recurrent] = []
+        directions, features = DIRECTIONS[self.direction], self.units if self.conv_window else self._embedded
         for i in range(self.depth):
-            below = self.units if self.conv_window else self._embedded
-            features = layers[-1].width if layers else below
-            layers.append(
-                Recurrent(
-                    f"recurrent_{i}", self.cell, DIRECTIONS[self.direction], self.merge_mode, features, self.units
-                )
-            )
+            layers.append(Recurrent(f"recurrent_{i}", self.cell, directions, self.merge_mode, features, self.units))
+            features = layers[-1].width
         return tuple(layers)
 
     @property

@@ -94,13 +94,10 @@ class Sequences:
             arrays = [getattr(part, name) for part in parts]
             return None if any(array is None for array in arrays) else np.concatenate(arrays)
 
-        ids = (
-            None
-            if any(part.ids is None for part in parts)
-            else tuple(name for part in parts for name in part.ids or ())
-        )
+        ids = tuple(name for part in parts for name in part.ids or ())
+        named = all(part.ids is not None for part in parts)
         arrays = {name: whole(name) for name in ("values", "lengths", "labels", "weights", "rows")}
-        return cls(**arrays, per=parts[0].per, ids=ids, scheme=parts[0].scheme)
+        return cls(**arrays, per=parts[0].per, ids=ids if named else None, scheme=parts[0].scheme)
 
     def __len__(self) -> int:
         return len(self.lengths)

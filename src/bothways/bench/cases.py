@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from bothways.errors import InputError
@@ -39,7 +38,7 @@ class Shape(NamedTuple):
 _SMALL = (Shape(1, 10, 1, 20), Shape(1, 100, 32, 128), Shape(32, 10, 1, 20), Shape(32, 100, 64, 128))
 _WIDE = (Shape(64, 200, 64, 256), Shape(16, 50, 300, 512), Shape(256, 100, 16, 64))
 
-SHAPES: Mapping[str, tuple[Shape, ...]] = MappingProxyType({"small": _SMALL, "all": _SMALL + _WIDE})
+SHAPES: Mapping[str, tuple[Shape, ...]] = {"small": _SMALL, "all": _SMALL + _WIDE}
 """Sets of shapes by name: from one short sequence, where calling costs most, to wide ones, where arithmetic does."""
 
 
@@ -60,17 +59,15 @@ class Peer:
     dtype: str = DTYPES[0]
 
 
-PEERS: Mapping[str, Peer] = MappingProxyType(
-    {
-        "torch": Peer("torch", ("torch",)),
-        "onnxruntime": Peer("ONNX RT", ("onnxruntime", "onnx"), trains=False),
-        "onnxruntime-int8": Peer("ONNX RT int8", ("onnxruntime", "onnx"), trains=False, dtype="int8"),
-        "openvino": Peer("Open VINO", ("openvino", "onnx"), trains=False),
-        "keras-jax": Peer("Keras JAX", ("keras", "jax")),
-        "keras-torch": Peer("Keras torch", ("keras", "torch")),
-        "keras-tensorflow": Peer("Keras TF", ("keras", "tensorflow")),
-    }
-)
+PEERS: Mapping[str, Peer] = {
+    "torch": Peer("torch", ("torch",)),
+    "onnxruntime": Peer("ONNX RT", ("onnxruntime", "onnx"), trains=False),
+    "onnxruntime-int8": Peer("ONNX RT int8", ("onnxruntime", "onnx"), trains=False, dtype="int8"),
+    "openvino": Peer("Open VINO", ("openvino", "onnx"), trains=False),
+    "keras-jax": Peer("Keras JAX", ("keras", "jax")),
+    "keras-torch": Peer("Keras torch", ("keras", "torch")),
+    "keras-tensorflow": Peer("Keras TF", ("keras", "tensorflow")),
+}
 """Who can be measured against; `bothways.bench.peers` says how."""
 
 

@@ -54,9 +54,8 @@ class Resamples:
 
     def __init__(self, sequences: Sequence[int], shared: bool = True, times: int = RESAMPLES, seed: int = 0) -> None:
         self.times = times
-        self.seeds = np.random.default_rng([seed, len(sequences)]).integers(
-            len(sequences), size=(times, len(sequences))
-        )
+        generator = np.random.default_rng([seed, len(sequences)])
+        self.seeds = generator.integers(len(sequences), size=(times, len(sequences)))
         self._sizes, self._seed = list(sequences[:1] if shared else sequences), seed
         self._kept: dict[int, list[Floats]] = {}
 

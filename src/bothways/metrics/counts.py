@@ -99,16 +99,17 @@ def count(
     if sequences.scheme is not None:
         codes = np.full(len(sequences.known_labels), NO_LABEL)
         codes[counted_labels(sequences)] = decided
-        entities = count_entities(sequences, codes)
+        right, called, there = count_entities(sequences, codes)
+        if whole:
+            right, called, there = (each.sum(axis=0, keepdims=True) for each in (right, called, there))
+        entities = right, called, there
     return Counts(
         true_positives=table(labels, classes, decided == labels),
         predicted=table(decided, classes),
         support=table(labels, classes),
         loss=loss,
         alarms=alarms,
-        entities=entities
-        if entities is None or not whole
-        else tuple(each.sum(axis=0, keepdims=True) for each in entities),
+        entities=entities,
     )
 
 

@@ -83,15 +83,8 @@ class RandomConvolutions:
         shape = (len(dilations), pool, KERNELS)
         sizes = 2 ** generator.uniform(0, np.log2(pool + 1), (len(dilations), 1, KERNELS))
         reads = generator.random(shape).argsort(axis=1).argsort(axis=1) < sizes.astype(np.int64)
-        plain = cls(
-            mean,
-            scale,
-            dilations,
-            columns,
-            reads,
-            np.zeros((len(dilations), KERNELS, 0), np.float32),
-            np.zeros((numbers, 0)),
-        )
+        none = np.zeros((len(dilations), KERNELS, 0), np.float32), np.zeros((numbers, 0))
+        plain = cls(mean, scale, dilations, columns, reads, *none)
         order = generator.permutation(np.flatnonzero(sequences.lengths))
         sample = sequences.take(order[: 1 + np.searchsorted(np.cumsum(sequences.lengths[order]), SAMPLE)])
         count = max(most // (len(dilations) * KERNELS), 1)
@@ -100,9 +93,8 @@ class RandomConvolutions:
         outputs = plain._outputs(sample)
         quantiles = np.arange(1, 1 + min(LEVELS, most // numbers)) / (1 + min(LEVELS, most // numbers))
         own = np.quantile(plain._standardised(sequences), quantiles, axis=1).T.astype(np.float32)
-        return replace(
-            plain, levels=own, thresholds=np.stack([np.take_along_axis(np.sort(o), taken, axis=1) for o in outputs])
-        )
+        thresholds = np.stack([np.take_along_axis(np.sort(each), taken, axis=1) for each in outputs])
+        return replace(plain, levels=own, thresholds=thresholds)
 
     @property
     def size(self) -> int:

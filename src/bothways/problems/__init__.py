@@ -22,28 +22,25 @@ from bothways.problems.problem import BayesAccuracy, Problem
 from bothways.problems.sums import balance, cumulative_sum, get_sequence, get_sequences, remaining_sum
 from bothways.problems.switch import noisy_switch
 
-PROBLEMS: Mapping[str, Problem] = MappingProxyType(
-    {
-        problem.name: problem
-        for problem in (
-            Problem("cumulative-sum", cumulative_sum, sums.cumulative_sum_accuracy),
-            Problem("remaining-sum", remaining_sum, sums.remaining_sum_accuracy),
-            Problem("balance", balance, sums.balance_accuracy),
-            Problem("past-echo", past_echo, echoes.past_echo_accuracy),
-            Problem("future-echo", future_echo, echoes.future_echo_accuracy),
-            Problem("neighbours", neighbours, echoes.neighbours_accuracy),
-            Problem("parity", parity, echoes.parity_accuracy),
-            Problem("noisy-switch", noisy_switch, switch.noisy_switch_accuracy),
-            Problem(
-                "intrusion-flows",
-                intrusion_flows,
-                flows.intrusion_flows_accuracy,
-                features=5,
-                categories=(len(flows.SERVICES),),
-            ),
-        )
-    }
+_PROBLEMS = (
+    Problem("cumulative-sum", cumulative_sum, sums.cumulative_sum_accuracy),
+    Problem("remaining-sum", remaining_sum, sums.remaining_sum_accuracy),
+    Problem("balance", balance, sums.balance_accuracy),
+    Problem("past-echo", past_echo, echoes.past_echo_accuracy),
+    Problem("future-echo", future_echo, echoes.future_echo_accuracy),
+    Problem("neighbours", neighbours, echoes.neighbours_accuracy),
+    Problem("parity", parity, echoes.parity_accuracy),
+    Problem("noisy-switch", noisy_switch, switch.noisy_switch_accuracy),
+    Problem(
+        "intrusion-flows",
+        intrusion_flows,
+        flows.intrusion_flows_accuracy,
+        features=5,
+        categories=(len(flows.SERVICES),),
+    ),
 )
+
+PROBLEMS: Mapping[str, Problem] = MappingProxyType({problem.name: problem for problem in _PROBLEMS})
 """Every generated problem by its name, as the command line spells it."""
 
 __all__ = [

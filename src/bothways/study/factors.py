@@ -162,12 +162,8 @@ def parse_vary(arguments: Iterable[str]) -> dict[str, tuple[Value, ...]]:
             if factor(head) in given:
                 raise InputError(f"The factor {factor(head)} is given twice.")
             given[factor(head)] = texts
-    return checked_vary(
-        {
-            name: None if texts is None else [factors()[name].parse(name, text) for text in texts]
-            for name, texts in given.items()
-        }
-    )
+    values = {name: texts and [factors()[name].parse(name, text) for text in texts] for name, texts in given.items()}
+    return checked_vary(values)
 
 
 def parse_settings(arguments: Iterable[str]) -> dict[str, Value]:

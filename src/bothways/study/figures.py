@@ -77,13 +77,8 @@ def curves_figure(settings: Sequence[SettingResult]) -> str:
             for i, setting in enumerate(settings):
                 label = setting.title if not k else None
                 colour = CLASSES[(i + 1) % len(CLASSES)]
-                panel.plot(
-                    smooth(setting.curve[along]),
-                    smooth(setting.curve["loss"]),
-                    color=colour,
-                    label=label,
-                    linewidth=1.4,
-                )
+                line = smooth(setting.curve[along]), smooth(setting.curve["loss"])
+                panel.plot(*line, color=colour, label=label, linewidth=1.4)
             panel.set_xlabel({"updates": "update", "seconds": "second of training"}[along])
             panel.xaxis.set_major_locator(MaxNLocator(5))
         panels[0].set_ylabel("loss of the batches learned from")
@@ -122,6 +117,5 @@ def smooth(values: Doubles) -> Doubles:
         (63, [0.0, 1.0, 2.0])
     """
     every = max(1, len(values) // POINTS)
-    return np.add.reduceat(values, np.arange(0, len(values), every)) / np.diff(
-        [*range(0, len(values), every), len(values)]
-    )
+    starts = np.arange(0, len(values), every)
+    return np.add.reduceat(values, starts) / np.diff(starts, append=len(values))

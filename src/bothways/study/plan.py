@@ -223,10 +223,8 @@ class SearchPlan:
         chosen = {**of_size, **values, **given}
         if "conv_window" not in given and int(chosen.get("conv_window") or 0) > self._shape.longest:
             del chosen["conv_window"]
-        fits = (
-            chosen.get("conv_window") and int(chosen.get("lookahead") or 0) % int(chosen.get("conv_stride") or 1) == 0
-        )
-        if not fits and "conv_stride" not in given:
+        late, stride = int(chosen.get("lookahead") or 0), int(chosen.get("conv_stride") or 1)
+        if (not chosen.get("conv_window") or late % stride) and "conv_stride" not in given:
             chosen.pop("conv_stride", None)
         return Setting.of(chosen).alone(self._shape)
 

@@ -204,12 +204,7 @@ def tune(
 
 
 def _attempts(
-    data: SearchData,
-    plan: SearchPlan,
-    done: Sequence[Tried],
-    clock: SearchClock,
-    count: int,
-    stopped: Callable[[], bool],
+    data: SearchData, plan: SearchPlan, done: list[Tried], clock: SearchClock, count: int, stopped: Callable[[], bool]
 ) -> Iterator[Tried]:
     """What comes of trials, as it comes. The pool has a thread of its own, so that nobody waits for it when stopped."""
     found: queue.SimpleQueue[Any] = queue.SimpleQueue()
