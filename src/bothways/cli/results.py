@@ -120,12 +120,8 @@ def _show_words(evaluation: Evaluation) -> None:
 
 
 def _show_alarms(evaluation: Evaluation, alarms: Alarms) -> None:
-    console, intervals = results(), evaluation.intervals
-    asked = (
-        ""
-        if alarms.asked_false_alarm_rate is None
-        else f", chosen for {alarms.asked_false_alarm_rate:.2%} false alarms"
-    )
+    console, intervals, rate = results(), evaluation.intervals, alarms.asked_false_alarm_rate
+    asked = "" if rate is None else f", chosen for {rate:.2%} false alarms"
     console.print(f"Alarms for {str(evaluation.positive)!r} from a probability of {alarms.threshold:.4f} up{asked}:")
     grid = table("", "", "")
     grid.show_header = False
@@ -134,10 +130,9 @@ def _show_alarms(evaluation: Evaluation, alarms: Alarms) -> None:
         if (share := getattr(alarms, key)) is not None:
             grid.add_row(name, f"{share:.2%}", _between(intervals, key, percent=True))
     grid.add_row("alarms", f"{alarms.alarms:,}", f"{alarms.false_alarms:,} of them false")
-    if alarms.alarms_per_hour is not None and alarms.false_alarms_per_hour is not None:
-        grid.add_row(
-            "alarms per hour", f"{alarms.alarms_per_hour:.3g}", f"{alarms.false_alarms_per_hour:.3g} of them false"
-        )
+    per_hour, false = alarms.alarms_per_hour, alarms.false_alarms_per_hour
+    if per_hour is not None and false is not None:
+        grid.add_row("alarms per hour", f"{per_hour:.3g}", f"{false:.3g} of them false")
     console.print(grid)
 
 

@@ -260,16 +260,15 @@ def info(model: AnyModelFile, as_json: Json = False) -> None:
     if not isinstance(loaded, Model):
         print_result(loaded, as_json, results.show_inspection)
     elif as_json:
-        print_json(
-            {
-                "network": loaded.network.to_json(),
-                "precision": loaded.precision,
-                "classes": list(loaded.classes),
-                "columns": None if loaded.columns is None else loaded.columns.to_json(),
-                "class_counts": {str(label): count for label, count in loaded.class_counts.items()},
-                "facts": dict(loaded.facts),
-            }
-        )
+        described = {
+            "network": loaded.network.to_json(),
+            "precision": loaded.precision,
+            "classes": list(loaded.classes),
+            "columns": None if loaded.columns is None else loaded.columns.to_json(),
+            "class_counts": {str(label): count for label, count in loaded.class_counts.items()},
+            "facts": dict(loaded.facts),
+        }
+        print_json(described)
     else:
         results.show_model(loaded)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,10 @@ from bothways.merge import MERGE_MODES
 from bothways.network import CHANGES, LEVELS, Convolution, Network, Recurrent
 from bothways.runtime import Model
 from bothways.runtime.crf import NEVER
+from bothways.runtime.stack import Weights
 from bothways.sequences import Floats
 from bothways.spec import cell_spec
 from bothways.tags import Scheme
-
-Weights = Mapping[str, Floats]
 
 LARGEST = 1e30  # as `bothways.runtime.numbers.entering` cuts off
 WAYS = {"forward": "forward", "backward": "reverse"}  # what ONNX calls a direction that is alone

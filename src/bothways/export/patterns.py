@@ -97,11 +97,8 @@ def _edged(graph: Graph, codes: Value, size: int, data: Inputs) -> Value:
     """`(batch, time + 2)` the codes of a column, with `size` before the first one and after the last one."""
     lengths = graph.unsqueeze(data.lengths, 1)
     nothing = lengths * np.int64(0)
-    begins, ends = (
-        graph("Greater", lengths, np.int64(0)),
-        graph("Equal", graph.unsqueeze(data.steps, 0) + np.int64(1), lengths),
-    )
-    before = graph.where(begins, nothing + np.int64(size), nothing - np.int64(1))
+    ends = graph("Equal", graph.unsqueeze(data.steps, 0) + np.int64(1), lengths)
+    before = graph.where(graph("Greater", lengths, np.int64(0)), nothing + np.int64(size), nothing - np.int64(1))
     spelled = graph("Concat", before, codes, nothing - np.int64(1), axis=1)
     last = graph("Concat", nothing, nothing, graph.cast(ends, np.int64), axis=1)
     return graph.where(graph("Equal", last, np.int64(1)), np.int64(size), spelled)

@@ -101,8 +101,8 @@ def evaluate(
         kept = {"class": loaded.classes[code], "value": alarms["threshold"], "false_alarm_rate": false_alarm_rate}
         store.save(replace(loaded, facts={**loaded.facts, "threshold": kept}), model)
     if report is not None:
-        page = _report(Path(model).stem, loaded, table, columns, evaluation, sequences, p, positive=code, notes=notices)
-        write_report(report, page)
+        said = {"title": Path(model).stem, "positive": code, "notes": notices}
+        write_report(report, _report(loaded, table, columns, evaluation, sequences, p, **said))
     return evaluation
 
 
@@ -152,21 +152,13 @@ def late_scores(
 
 
 def _report(
-    title: str,
-    model: Model,
-    table: Table,
-    columns: Columns,
-    evaluation: Evaluation,
-    part: Sequences,
-    p: Array,
-    **more: Any,
+    model: Model, table: Table, columns: Columns, evaluation: Evaluation, part: Sequences, p: Array, **more: Any
 ) -> Report:
     """The page about an evaluation of a part with these probabilities."""
     only = columns.words or (columns.categories[0] if len(columns.categories) == 1 else None)
     settings = model.facts.get("settings", {})
     monitor, code = metrics.monitored(settings.get("monitor", "auto"), model.counts, part.scheme is not None)
     return Report(
-        title=title,
         evaluation=evaluation,
         sequences=part,
         probabilities=p,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +71,7 @@ def split_frame(
     labeler: SequenceLabeler, X: Any, y: Any, sample_weight: Any, settings: Settings, shares: tuple[float, ...]
 ) -> tuple[Columns, Array, Sequences, Sequences | None]:
     """The same for a data frame."""
-    table, label, labels = _labeled_table("X", X, y, per=labeler.per, missing=labeler.missing_label, drop=labeler.drop)
+    table, label, labels = _labeled_table(labeler, "X", X, y, labeler.per)
     _classes(labels)
     # Roles are given and never guessed: numbers are numbers.
     numeric = [name for name, dtype in table.schema.items() if dtype.is_numeric()]
@@ -121,15 +120,13 @@ def _weights(labeler: SequenceLabeler, weights: Any, sequences: Sequences, class
     return chosen if weights is None else weights * chosen
 
 
-def _labeled_table(
-    name: str, X: Any, y: Any, *, per: str, missing: Any, drop: Collection[str]
-) -> tuple[Table, str, Labels]:
+def _labeled_table(labeler: SequenceLabeler, name: str, X: Any, y: Any, per: str) -> tuple[Table, str, Labels]:
     """A data frame with y as its last column."""
     table = frame_table(name, X)
     said = "y" if name == "X" else name.replace("X", "y")
-    labels = read_labels(said, y, frame_rows(len(table)), "frame", per, missing)
+    labels = read_labels(said, y, frame_rows(len(table)), "frame", per, labeler.missing_label)
     own = getattr(y, "name", None)
-    if isinstance(own, str) and own in table.names and own not in drop:
+    if isinstance(own, str) and own in table.names and own not in labeler.drop:
         raise InputError(
             f"{name} has the column {own!r}, as {said} is called: the labels would be learned from themselves. Leave "
             f"it out of {name}, or give {option('drop', own)}."
@@ -147,8 +144,7 @@ def validation(labeler: SequenceLabeler, data: Any, columns: Columns, classes: A
         raise InputError("validation_data must be a pair (X, y).")
     name, (X, y) = "validation X", data
     if is_frame(X) and columns.label:
-        per, missing = columns.per, labeler.missing_label
-        table, label, _ = _labeled_table(name, X, y, per=per, missing=missing, drop=labeler.drop)
+        table, label, _ = _labeled_table(labeler, name, X, y, columns.per)
         match_columns(table, replace(columns, label=label), label=True)
         return evaluation_part(table, replace(columns, label=label), "all", classes.tolist(), len(table))[1]
     sequences, form = read_input(name, X, columns)

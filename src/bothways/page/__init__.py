@@ -96,12 +96,18 @@ def _with(*scripts: str) -> str:
 
 def card(model: Model, name: str) -> dict[str, Any]:
     """What a model is, for people; the page shows it."""
-    columns = model.columns if model.columns and model.columns.label else None
-    positive, threshold = None, None
+    positive, threshold, roles = None, None, None
     if len(model.classes) == 2:
         positive, threshold = threshold_of(model, "0.5") or (1, 0.5)
         kept = model.facts.get("threshold")
         threshold = kept["value"] if kept else model.threshold if positive else 1 - model.threshold
+    if (columns := model.columns) is not None and columns.label:
+        roles = {
+            "sequence": columns.sequence,
+            "order": columns.order,
+            "numbers": [name for name in columns.features if name not in columns.categories],
+            "categories": list(columns.categories),
+        }
     return {
         "name": name,
         "summary": model.summary,
@@ -109,14 +115,7 @@ def card(model: Model, name: str) -> dict[str, Any]:
         "per": model.network.per,
         "positive": positive,
         "threshold": threshold,
-        "columns": None
-        if columns is None
-        else {
-            "sequence": columns.sequence,
-            "order": columns.order,
-            "numbers": [name for name in columns.features if name not in columns.categories],
-            "categories": list(columns.categories),
-        },
+        "columns": roles,
     }
 
 

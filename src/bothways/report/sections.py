@@ -215,13 +215,8 @@ def making(report: Report) -> str:
     """Sizes, splits, network, settings, versions, and what each column is for."""
     roles = [row(text(name), (text(role), text(why, 200))) for name, role, why in report.roles[:ROWS]]
     columns = f"<h3>Columns</h3>{table(['Column', 'Role', 'Why'], roles, 'words')}" if roles else ""
-    return section(
-        "How it was made",
-        "What it takes to repeat it.",
-        facts(report.facts),
-        columns,
-        _more(len(report.roles), "columns"),
-    )
+    more = _more(len(report.roles), "columns")
+    return section("How it was made", "What it takes to repeat it.", facts(report.facts), columns, more)
 
 
 def _cards(cards: dict[str, str]) -> str:

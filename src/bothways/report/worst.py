@@ -55,10 +55,9 @@ def telling_inputs(report: Report, most: int) -> list[int]:
     labels, values = report.expected[known], input_values(report)[known]
     values = values - values.mean(axis=0)
     counts = np.maximum(np.bincount(labels), 1)
-    spread = [
-        float((np.bincount(labels, column) ** 2 / counts).sum() / max((column**2).sum(), 1e-300)) for column in values.T
-    ]
-    order = np.argsort(-np.array(spread), kind="stable")
+    between = [(np.bincount(labels, column) ** 2 / counts).sum() for column in values.T]
+    spread = np.array(between) / np.maximum((values**2).sum(axis=0), 1e-300)
+    order = np.argsort(-spread, kind="stable")
     return [int(column) for column in order[:most] if spread[column] > 0]
 
 

@@ -10,10 +10,8 @@ import numpy as np
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.runtime.numbers import entering, shared_length
-from bothways.runtime.stack import STEPS_A_PIECE, Stack
+from bothways.runtime.stack import STEPS_A_PIECE, Stack, Weights
 from bothways.sequences import Array, Bools, Floats, Numbers, Sequences
-
-Weights = Mapping[str, Floats]
 
 STEPS_A_CALL = 1 << 14
 """How many steps, padding included, go through the network at once; bounds the memory used.
