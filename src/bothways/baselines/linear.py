@@ -15,11 +15,8 @@ from bothways.network import Network
 from bothways.patterns.classifiers import NEVER
 from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
 
-ROWS, ITERATIONS = 50_000, 200
-"""This many labels and iterations are good enough, and take seconds."""
-
-VALUES = 1000
-"""Of each categorical column this many values, the most frequent ones, get weights."""
+ROWS, ITERATIONS = 50_000, 200  # this many labels and iterations are good enough, and take seconds
+VALUES = 1000  # of each categorical column this many values, the most frequent ones, get weights
 
 
 @dataclass(frozen=True, eq=False)

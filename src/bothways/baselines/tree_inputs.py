@@ -9,11 +9,8 @@ import numpy as np
 
 from bothways.sequences import Array, Numbers, Sequences
 
-AROUND = 5
-"""Neighbours: this many steps before and after a label."""
-
-WIDTHS = (8, 32)
-"""The steps of the windows of numbers that end and begin at a label: powers of two, ascending."""
+AROUND = 5  # neighbours: this many steps before and after a label
+WIDTHS = (8, 32)  # the steps of the windows of numbers that end and begin at a label: powers of two, ascending
 
 CODES = 254
 """Of each category this many codes have places of their own, the most frequent ones; others share the next one."""

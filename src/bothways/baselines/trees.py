@@ -15,23 +15,12 @@ from bothways.network import Network
 from bothways.patterns.classifiers import NEVER
 from bothways.sequences import Array, Numbers, Sequences
 
-ROWS, NUMBERS = 20_000, 4_000_000
-"""Of at most so many labels, and so many numbers beside them, trees learn in seconds."""
-
-TREES, ROUNDS, LEAVES = 600, 100, 16
-"""At most so many trees, rounds of one tree per class, and leaves of a tree."""
-
-RARE = 10
-"""Classes with fewer labels than this are never predicted."""
-
-MISSING = CODES + 1
-"""The place of a category that is missing."""
-
-LARGEST = 1e300
-"""Numbers in trees are no larger, so that sums of them are finite."""
-
-BLOCK = 512
-"""Labels that are worked on together."""
+ROWS, NUMBERS = 20_000, 4_000_000  # of at most so many labels, and so many numbers beside them, trees learn in seconds
+TREES, ROUNDS, LEAVES = 600, 100, 16  # at most so many trees, rounds of one tree per class, and leaves of a tree
+RARE = 10  # classes with fewer labels than this are never predicted
+MISSING = CODES + 1  # the place of a category that is missing
+LARGEST = 1e300  # numbers in trees are no larger, so that sums of them are finite
+BLOCK = 512  # labels that are worked on together
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,8 +31,7 @@ ASLEEP_SECONDS = 0.1
 """So long a worker may take to fall asleep after its slice. Threads of most libraries look for more work for a while:
 those of torch for 5 ms, those of ONNX Runtime for 25 ms were measured, and what runs meanwhile gets the blame."""
 
-ANSWER_SECONDS = 180.0
-"""A worker that says nothing for so long is given up. Compiling takes seconds, never minutes."""
+ANSWER_SECONDS = 180.0  # a worker that says nothing for so long is given up. Compiling takes seconds, never minutes
 
 OnProgress = Callable[[float, int, str], None]
 """Is called with how many cases are done, of how many, and what is going on."""

@@ -30,8 +30,7 @@ WARM_SECONDS = 0.03
 """A slice starts with so many calls that are not timed, or with as many as fit into this time. They wake the threads
 of this worker, and give those of the one before the time to fall asleep."""
 
-LONG_CALL = 0.1
-"""Seconds. What the first milliseconds of so long a call lose is not worth another call."""
+LONG_CALL = 0.1  # seconds. What the first milliseconds of so long a call lose is not worth another call
 
 
 WAITING = 0.05

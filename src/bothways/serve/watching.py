@@ -24,9 +24,7 @@ beyond that is left out."""
 
 MOST_INPUTS = 12  # how many inputs of a step are shown, which is what the page draws
 MOST_TEXT = 100  # how many characters of a text are shown
-
-Event = tuple[Any, Any, Any]
-"""Key, step and values."""
+Event = tuple[Any, Any, Any]  # key, step and values
 
 
 class Watcher:

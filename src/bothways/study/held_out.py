@@ -19,14 +19,9 @@ from bothways.settings import SCORES
 LIKELIHOOD = 2.0
 """What the cross-entropy counts beside the score in the choice of members, both as shares of those of the best one."""
 
-THRESHOLDS = 100
-"""So many thresholds are tried."""
-
-OF_TAGS = (0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05)
-"""These are tried where labels are tags."""
-
-SAMPLES = 200
-"""On so many samples of the sequences."""
+THRESHOLDS = 100  # so many thresholds are tried
+OF_TAGS = (0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05)  # these are tried where labels are tags
+SAMPLES = 200  # on so many samples of the sequences
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,8 +37,7 @@ NEW_WORDS: Mapping[str, Value] = {
 WIDE = 32
 """With more numeric columns, their levels and changes leave fewer than 4 bins to each: `MAX_BINS` of `Network`."""
 
-NARROW: Mapping[str, Value] = {"levels": "raw", "changes": 0}
-"""How the numbers of wide tables enter first."""
+NARROW: Mapping[str, Value] = {"levels": "raw", "changes": 0}  # how the numbers of wide tables enter first
 
 FIRST: Mapping[str, tuple[dict[str, Value], ...]] = {
     "step": (

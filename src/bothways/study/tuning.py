@@ -36,11 +36,8 @@ from bothways.study.worker import begin
 if TYPE_CHECKING:
     from bothways.training.checkpoints import Checkpoint
 
-LEAST_SHARE = 0.01
-"""What the best network counts beside simple models that are better without any."""
-
-CANDIDATES = 20
-"""So many of the best networks may become members."""
+LEAST_SHARE = 0.01  # what the best network counts beside simple models that are better without any
+CANDIDATES = 20  # so many of the best networks may become members
 
 BUDGET = 60.0
 """Seconds for a table of 100,000 steps; others have a time by the square root of their size, or by their size where
