@@ -533,3 +533,23 @@ def test_dates_and_times_of_day_in_two_columns() -> None:
     ):
         choose_columns(mixed)
     assert choose_columns(mixed, order="Date").order == "Date"
+
+
+def test_stations_that_each_part_passes_are_no_sequences_in_silence() -> None:
+    parts, stations = np.repeat(np.arange(150), 8), np.tile(np.arange(1, 9), 150)
+    frame = one(part_no=[f"PN{part:05}" for part in parts], station=stations)
+    with pytest.raises(DataError, match=r"which column is the sequence. It may be 'station' or 'part_no'"):
+        choose_columns(Table("some.csv", frame))
+    assert choose_columns(Table("some.csv", frame), sequence="part_no").features == ("x",)
+    polled = one(device=stations, time=np.arange(1200))
+    assert choose_columns(Table("some.csv", polled)).sequence == "device"
+
+
+def test_records_of_samples_are_sequences() -> None:
+    """Both are called after what may number rows."""
+    columns = choose_columns(Table("some.csv", one(record=DEVICES + 100, sample=MINUTES)))
+    assert (columns.sequence, columns.order, columns.features) == ("record", "sample", ("x",))
+    columns = choose_columns(Table("some.csv", one(record=np.arange(1200), sample=GENERATOR.normal(size=1200))))
+    assert (columns.sequence, columns.order) == (None, "record")
+    columns = choose_columns(Table("some.csv", one(epoch=np.arange(1200) // 5)))
+    assert (columns.sequence, columns.order) == (None, "epoch")

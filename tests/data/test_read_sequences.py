@@ -222,3 +222,14 @@ def test_labels_beyond_64_bits_are_text(dtype: Any) -> None:
 def test_labels_that_are_no_whole_numbers_are_refused(odd: float) -> None:
     with pytest.raises(DataError, match="the label 'label' holds fractions"):
         label_values(Table("some.csv", pl.DataFrame({"label": [odd, 1.0]})), "label")
+
+
+def test_sequences_that_are_too_coarse_are_asked_about() -> None:
+    """Players of one match stand at the same ticks."""
+    rows = [(match, tick, f"p{player}", tick / 7) for match in range(3) for tick in range(9) for player in range(4)]
+    frame = pl.DataFrame(rows, ["match", "tick", "player", "x"], orient="row")
+    columns = Columns("label", ("x",), "match", "tick")
+    (said,) = read_sequences(Table("some.csv", frame), columns)[1]
+    assert said.endswith("Does 'player' tell sequences apart, too? Join it and 'match' in one column.")
+    (said,) = read_sequences(Table("some.csv", frame.drop("player")), columns)[1]
+    assert said.endswith("such rows keep their order.")

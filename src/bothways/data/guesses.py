@@ -18,7 +18,7 @@ from bothways.sequences import Array, Numbers
 
 LABELS = ("label", "labels", "tag", "tags", "class", "target", "y")
 
-ALARMS = ("anomaly", "attack", "fraud", "intrusion", "outlier")
+ALARMS = ("anomaly", "attack", "failure", "fraud", "intrusion", "outlier")
 """What the label may be called where no column has such a name, also `is_fraud`."""
 
 SPLITS = ("split", "part", "fold", "subset", "partition")
@@ -27,7 +27,7 @@ THINGS = frozenset(
     words(
         "sequence seq session trace sentence document doc utterance host trip episode series machine engine patient "
         "device user subject pump vehicle station customer person participant client account turbine robot asset "
-        "dev trial caller subscriber imsi imei msisdn mac vin card"
+        "dev trial caller subscriber imsi imei msisdn mac vin card driver player store vessel ship truck bus"
     )
 )
 """What a sequence belongs to: a column of this name tells sequences apart."""
@@ -150,18 +150,23 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
     - whatever its name, if a counter shows it: whole numbers, gaps or none, that rise from row to row, but turn back at
       most changes of its value and nowhere else; those that count the parts of hours, days or years show nothing.
 
-    Of several that are called so, it is the one whose values the others only join; these are left out. Where there is
-    none, what may tell sequences apart is an identifier and left out, too, with the question whether it does. Ids of
-    anything else (`event_id`), and few words (`mobile`, `desktop`), that come again and again are categories.
+    Of several that are called so, it is the one whose values the others only join; these are left out. A column that
+    is such a counter itself, as a station that parts pass, is in doubt where it shows the ids of the parts.
+
+    Where there is none, what may tell sequences apart is an identifier and left out, too, with the question whether it
+    does. Ids of anything else (`event_id`), and few words (`mobile`, `desktop`), that come again and again are
+    categories.
 
     Raises:
         DataError: several columns tell different sequences apart.
     """
     unsure: list[Guess] = []
     ranks: dict[str, tuple[int, str]] = {}
-    proofs = _repeating(table, clocks) + _counting(table, names)
-    for name in names:
-        column, named = _ids(table, name), _names_sequences(name)
+    proved_by: dict[str, str] = {}
+    counters = [name for name in clocks if clock_rank(name) == 1]  # `record` may number the rows, or sequences
+    proofs = _repeating(table, clocks) + _counting(table, [*names, *counters])
+    for name in [*names, *counters]:
+        column, named = _ids(table, name), 0 if name in counters else _names_sequences(name)
         if column is None:
             continue
         # What does not hold for the first rows does not hold for all.
@@ -180,16 +185,18 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
         proof = next((proof[0] for proof in shown if _tells_apart(column, *proof[1:])), None)
         if proof is not None and (named or len(column) >= 3 * distinct):
             ranks[name] = (max(named, 1), f"{proof!r} rises within each of its {distinct:,} values")
+            proved_by[name] = proof
         elif named == 1 and runs:
             ranks[name] = (1, f"by its name and its {distinct:,} values")
-        elif named or (len(column) >= 5 * distinct >= 25 and (runs or _numbered(column))):
+        elif name not in counters and (named or (len(column) >= 5 * distinct >= 25 and (runs or _numbered(column)))):
             unsure.append(_unsure(name, column))
     if not ranks:
         return unsure
     best = max(rank for rank, _ in ranks.values())
     chosen = [name for name, (rank, _) in ranks.items() if rank == best]
-    if best == 1 and (proven := [name for name in chosen if " rises " in ranks[name][1]]):
+    if best == 1 and (proven := [name for name in chosen if name in proved_by]):
         chosen = [min(proven, key=lambda name: table.column(name).n_unique())]
+    chosen += [name for name, proof in proved_by.items() if proof in chosen and _names_sequences(name)]
     finest = [name for name in chosen if all(_joins(table, name, other) for other in chosen)]
     sequence = finest[0] if finest else _only(table, "sequence", chosen, "; join them in one column if it takes both")
     return [Guess(sequence, "sequence", ranks[sequence][1]), *guess_related(table, sequence, names, ranks)]

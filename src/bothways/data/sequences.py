@@ -11,10 +11,11 @@ import polars as pl
 
 from bothways.data.columns import Columns
 from bothways.data.encoding import Tally
-from bothways.data.tables import Table
+from bothways.data.tables import TEXT, Table
 from bothways.errors import DataError, counted, option
 from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
 
+MANY_TIES = 0.1  # where more of the rows stand at one place, another column may tell them apart
 MAX_STEPS = 1_000_000  # longer ones are cut: 32 units both ways take 64 numbers a step, training several times as many
 
 
@@ -178,9 +179,24 @@ def _newest_first(keys: _Keys, columns: Columns, count: int) -> bool:
 def _tie_notices(table: Table, columns: Columns, ties: int) -> list[str]:
     if not ties:
         return []
-    ask = f" Does a column tell sequences apart? Name it with {option('sequence')}."
+    ask = ""
+    if columns.sequence is None:
+        ask = f" Does a column tell sequences apart? Name it with {option('sequence')}."
+    elif ties > MANY_TIES * len(table) and (other := _tells_ties_apart(table, columns.sequence, columns)) is not None:
+        ask = f" Does {other!r} tell sequences apart, too? Join it and {columns.sequence!r} in one column."
     rows = f"{counted(ties, 'row stands', 'rows stand')} at the same {columns.order!r} as the row before"
-    return [f"{table.source}: {rows}; such rows keep their order.{'' if columns.sequence else ask}"]
+    return [f"{table.source}: {rows}; such rows keep their order.{ask}"]
+
+
+def _tells_ties_apart(table: Table, sequence: str, columns: Columns) -> str | None:
+    """The first column of text or whole numbers with which no two rows of a sequence stand at one place."""
+    for name, dtype in table.schema.items():
+        if name in (sequence, columns.order, columns.label) or not (dtype.is_integer() or isinstance(dtype, TEXT)):
+            continue
+        whole = table.columns([sequence, str(columns.order), name])
+        if whole.n_unique() == len(table) >= 2 * whole.select(pl.nth(0, 2)).n_unique():
+            return name
+    return None
 
 
 def label_values(table: Table, name: str) -> pl.Series:
