@@ -541,6 +541,10 @@ def test_stations_that_each_part_passes_are_no_sequences_in_silence() -> None:
     with pytest.raises(DataError, match=r"which column is the sequence. It may be 'station' or 'part_no'"):
         choose_columns(Table("some.csv", frame))
     assert choose_columns(Table("some.csv", frame), sequence="part_no").features == ("x",)
+    players = pl.DataFrame({"match_id": np.repeat(np.arange(6), 200), "tick": np.tile(np.arange(1200) // 5 % 40, 1)})
+    players = players.with_columns(player=pl.Series([f"p{at % 5}" for at in range(1200)]), x=pl.Series(MINUTES / 7))
+    with pytest.raises(DataError, match=r"It may be 'player' or 'match_id'"):
+        choose_columns(Table("some.csv", players.with_columns(label=pl.Series(DEVICES % 2))))
     polled = one(device=stations, time=np.arange(1200))
     assert choose_columns(Table("some.csv", polled)).sequence == "device"
 

@@ -150,8 +150,8 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
     - whatever its name, if a counter shows it: whole numbers, gaps or none, that rise from row to row, but turn back at
       most changes of its value and nowhere else; those that count the parts of hours, days or years show nothing.
 
-    Of several that are called so, it is the one whose values the others only join; these are left out. A column that
-    is such a counter itself, as a station that parts pass, is in doubt where it shows the ids of the parts.
+    Of several that are called so, or that are called an id and shown by a clock or counter, it is the one whose values
+    the others only join; these are left out.
 
     Where there is none, what may tell sequences apart is an identifier and left out, too, with the question whether it
     does. Ids of anything else (`event_id`), and few words (`mobile`, `desktop`), that come again and again are
@@ -196,7 +196,7 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
     chosen = [name for name, (rank, _) in ranks.items() if rank == best]
     if best == 1 and (proven := [name for name in chosen if name in proved_by]):
         chosen = [min(proven, key=lambda name: table.column(name).n_unique())]
-    chosen += [name for name, proof in proved_by.items() if proof in chosen and _names_sequences(name)]
+    chosen += [name for name in proved_by if name not in chosen and _names_sequences(name)]
     finest = [name for name in chosen if all(_joins(table, name, other) for other in chosen)]
     sequence = finest[0] if finest else _only(table, "sequence", chosen, "; join them in one column if it takes both")
     return [Guess(sequence, "sequence", ranks[sequence][1]), *guess_related(table, sequence, names, ranks)]
