@@ -426,7 +426,7 @@ LONG = ("cells", "compare", "epochs", "fit", "growth", "targets")
 """Studies that take long even when they are quick: most of them compile models of stock Keras."""
 
 
-ON_TABLES = ("labeling", "predict")
+ON_TABLES = ("predict", "labeling")
 """Studies that are given a table."""
 
 BIG = ("page", "server", "streams", "threads", "words")
@@ -443,6 +443,7 @@ def test_the_tables_are_those_of_the_results() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_the_study_of_a_cluster_says_what_it_needs() -> None:
     done = subprocess.run([sys.executable, BENCHMARKS / "cluster.py", "--help"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -458,14 +459,14 @@ def test_a_node_of_a_cluster_that_dies_loses_and_doubles_nothing() -> None:
     assert "8 runs, each once, with the numbers of loky" in done.stdout
 
 
-@pytest.mark.parametrize("name", BIG)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "server")) for name in BIG])
 def test_studies_of_programs_start(name: str) -> None:
     done = subprocess.run([sys.executable, f"{BENCHMARKS}/{name}.py", "--help"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"benchmarks/{name}.py" in done.stdout
 
 
-@pytest.mark.parametrize("name", ON_TABLES)
+@pytest.mark.parametrize("name", [ON_TABLES[0], pytest.param(ON_TABLES[1], marks=pytest.mark.slow)])
 def test_studies_on_tables_say_what_they_need(name: str) -> None:
     command = [sys.executable, f"{BENCHMARKS}/{name}.py"]
     done = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True)

@@ -320,7 +320,9 @@ def test_one_array_is_one_sequence() -> None:
     assert alone.score(X[0], y[0]) == together.score(X, y)
 
 
-@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize(
+    "pooling", [pytest.param(name, marks=[pytest.mark.slow] * (name in ("mean", "max"))) for name in POOLINGS]
+)
 def test_labels_of_sequences(pooling: str) -> None:
     """Whether any number is large: all steps count, wherever they stand."""
     random = np.random.default_rng(0)

@@ -99,7 +99,7 @@ def test_states_are_those_of_keras(wrap: Callable[..., Any], given: bool) -> Non
     assert_same(value_and_gradients(layer, None, **call)[:1], jax.tree.leaves(layer(X, **call))[:1])
 
 
-@pytest.mark.parametrize("wrap", [alone, both])
+@pytest.mark.parametrize("wrap", [alone, pytest.param(both, marks=pytest.mark.slow)])
 def test_dropout_draws_the_masks_of_keras(wrap: Callable[..., Any]) -> None:
     rates = {"dropout": 0.3, "recurrent_dropout": 0.2, "seed": 3}
     layer, fast = (wrap(L.RNN(cells(**rates), return_sequences=True), L) for _ in range(2))
@@ -112,7 +112,7 @@ def test_dropout_draws_the_masks_of_keras(wrap: Callable[..., Any]) -> None:
     assert error(fast(X, training=True), fast(X, training=False)) > 0.01
 
 
-@pytest.mark.parametrize("wrap", [alone, both])
+@pytest.mark.parametrize("wrap", [pytest.param(alone, marks=pytest.mark.slow), both])
 def test_stateful_stacks_go_on(wrap: Callable[..., Any]) -> None:
     layer, stock = (wrap(home.RNN(cells(), stateful=True), home) for home in (ours, L))
     layer.build(X.shape)

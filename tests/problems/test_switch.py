@@ -23,7 +23,10 @@ def test_the_switch_flips_and_the_noise_is_as_they_are_asked_for() -> None:
     assert noise.std() == pytest.approx(0.5, abs=0.005)
 
 
-@pytest.mark.parametrize(("flip", "noise"), [(0.1, 1.0), (0.3, 0.6), (0.02, 3.0), (0.9, 1.0)])
+@pytest.mark.parametrize(
+    ("flip", "noise"),
+    [(0.1, 1.0), *(pytest.param(*each, marks=pytest.mark.slow) for each in [(0.3, 0.6), (0.02, 3.0), (0.9, 1.0)])],
+)
 def test_weighing_every_possible_path_reaches_the_bayes_accuracy_and_no_more(flip: float, noise: float) -> None:
     steps = 6
     X, y = noisy_switch(20_000, steps, flip, noise, seed=5)

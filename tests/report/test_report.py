@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -24,10 +24,12 @@ from bothways.sequences import Sequences
 pytest.importorskip("matplotlib")
 
 
-@pytest.fixture(autouse=True)
-def _few_drawings(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def _few_drawings() -> Iterator[None]:
     """Drawing is what takes time."""
-    monkeypatch.setattr(worst, "WORST", 3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worst, "WORST", 2)
+        yield
 
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
@@ -120,13 +122,19 @@ def written(report: Report, folder: Path) -> tuple[str, Page]:
     return text, Page(text)
 
 
+@pytest.fixture(scope="module")
+def plain(_few_drawings: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Page]:
+    """The page of the example as it is."""
+    return written(example(), tmp_path_factory.mktemp("plain"))
+
+
 @pytest.mark.parametrize(
     ("classes", "per"),
     [
         (("calm", "attack"), "step"),
-        (tuple("abcdefghijklm"), "step"),
+        pytest.param(tuple("abcdefghijklm"), "step", marks=pytest.mark.slow),
         (range(30), "sequence"),
-        ((False, True), "sequence"),
+        pytest.param((False, True), "sequence", marks=pytest.mark.slow),
     ],
 )
 def test_a_page_is_complete_in_itself(classes: Sequence[Any], per: str, tmp_path: Path) -> None:
@@ -226,14 +234,14 @@ def test_what_it_takes_to_repeat_it_is_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sequences", [1, 22])
-def test_what_the_labels_rest_on(sequences: int, tmp_path: Path) -> None:
+def test_what_the_labels_rest_on(sequences: int, plain: tuple[str, Page], tmp_path: Path) -> None:
     ends = (None, None) if sequences == 1 else (-0.015, 0.25)
     columns = {f"column {k} <b>": Fall(0.18999 - 0.01 * k, *ends) for k in range(23)}
     found = Importance("entity_f1", 0.9, columns, {"past": Fall(0.1234, *ends)}, 0.85, ("idle",), sequences, 300)
     report = example()
     text, page = written(replace(report, evaluation=replace(report.evaluation, importance=found)), tmp_path)
     assert "What the labels rest on" in page.text
-    assert "What the labels rest on" not in written(report, tmp_path)[1].text
+    assert "What the labels rest on" not in plain[1].text
     for said in (
         "column 19 <b>",
         "the past",
@@ -286,8 +294,8 @@ def test_nothing_wrong(lengths: list[int] | None, tmp_path: Path) -> None:
     assert "is labeled wrong." in written(report, tmp_path)[1].text
 
 
-def test_the_same_page_twice(tmp_path: Path) -> None:
-    assert written(example(), tmp_path)[0] == written(example(), tmp_path)[0]
+def test_the_same_page_twice(plain: tuple[str, Page], tmp_path: Path) -> None:
+    assert written(example(), tmp_path)[0] == plain[0]
 
 
 def test_it_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

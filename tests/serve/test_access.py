@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from bothways import store
+from bothways.cli import main
 from serving import Running, model_of
 
 BODY = {"inputs": [{"name": "sequences", "shape": [1, 2, 3], "datatype": "FP32", "data": [1, 2, 3, 4, 5, 6]}]}
@@ -176,15 +177,19 @@ def test_metrics(path: Path, start: Any) -> None:
     assert any(line.startswith("process_resident_memory_bytes") for line in lines)
 
 
-def test_a_port_that_is_taken_and_no_model(path: Path, server: Running, tmp_path: Path) -> None:
-    for arguments, said in (
-        ([str(path), "--port", str(server.port)], "cannot listen"),
-        ([str(tmp_path)], "holds no .bothways file"),
-        ([str(tmp_path / "none.bothways")], "no such file"),
-    ):
-        done = subprocess.run([sys.executable, "-m", "bothways", "serve", *arguments], capture_output=True, text=True)
-        assert done.returncode == 2
-        assert said in " ".join(done.stderr.split())
+def test_a_port_that_is_taken(path: Path, server: Running) -> None:
+    command = [sys.executable, "-m", "bothways", "serve", str(path), "--port", str(server.port)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "cannot listen" in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize(("name", "said"), [("", "holds no .bothways file"), ("none.bothways", "no such file")])
+def test_no_model(name: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["serve", str(tmp_path / name)])
+    assert end.value.code == 2
+    assert said in " ".join(capsys.readouterr().err.split())
 
 
 def test_what_is_not_installed_is_said(path: Path) -> None:

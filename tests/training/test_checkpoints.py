@@ -59,6 +59,7 @@ def same(a: Trained, b: Trained) -> bool:
     )
 
 
+@pytest.mark.slow  # tests/jobs kills one by default
 def test_a_killed_training_goes_on_to_the_same_bits(path: Path) -> None:
     """The process is killed in the middle of its fourth epoch."""
     code = f"""
