@@ -338,7 +338,9 @@ def test_comments_before_the_header_are_no_rows(tmp_path: Path, lines: str, name
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-@pytest.mark.parametrize("title", ["Logger X200\nSerial: 7, 8\n\n", "# by a logger\nReport\n", "\n\nReport of March\n"])
+@pytest.mark.parametrize(
+    "title", ["Logger X200, rev. 2\nSerial: 7, 8\n\n", "# by a logger\nReport\n", "\n\nReport of March\n"]
+)
 def test_a_title_before_the_header_is_left_out_and_told(tmp_path: Path, title: str, separator: str) -> None:
     rows = [separator.join(row) for row in (["time", "x", "y", "label"], *[["1", "2,5", "3", "a"]] * 9)]
     if separator == ",":

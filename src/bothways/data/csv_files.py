@@ -21,6 +21,7 @@ from bothways.errors import DataError, counted
 SEPARATORS = ",;\t|"
 BLOCK = 2**20
 MOST_COMMENTS = 100  # lines before a header that are looked at
+MOST_ALIKE = 0.8  # this share of the lines of a table has as many fields as its header
 LOG_HEADER = "#fields\t"  # what the names of the columns stand after in the logs of Zeek
 WINDOWS = "cp1252"  # what text is taken for that is neither UTF-8 nor says what it is
 BROKEN = (pl.exceptions.PolarsError, pl.exceptions.PanicException)  # what Polars raises for damaged files
@@ -183,7 +184,8 @@ def _comments(file: Path) -> int:
 def title_of(rows: list[list[str]]) -> int | None:
     """How many rows of a title stand before the header: with half as many fields as most rows, or fewer.
 
-    The header is the first row of as many fields as most; it holds no number. None where there is no such row.
+    The header is the first row of as many fields as most; it holds no number. None where there is no such row, or too
+    many of those after it have other numbers of fields.
 
     Example:
         >>> title_of([["March"], [], ["t", "x", "y"], ["0", "1", "2"], ["1", "1", "2"], ["2", "1", "2"]])
@@ -195,6 +197,9 @@ def title_of(rows: list[list[str]]) -> int | None:
     if most < 2:
         return None
     start = counts.index(most)
+    table = [count for count in counts[start:] if count]
+    if table.count(most) < MOST_ALIKE * len(table):
+        return None
     if not start or (2 * max(counts[:start]) <= most > 2 and not any(map(_is_number, rows[start]))):
         return start
     return None

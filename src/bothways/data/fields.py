@@ -31,8 +31,8 @@ CLOCK = (
     r"(?: ?(?<half>[AaPp])\.?[Mm]\.?)?"
 )
 DATE = (
-    r"^(?<a>\d{1,4})[-/. ](?<b>\d{1,2}|[A-Za-z]{3,9})[-/. ](?<c>\d{1,4})"
-    rf"(?:(?:T|,? ){CLOCK})?(?: ?(?<zone>Z|UTC|[+-]\d{{2}}:?\d{{2}}))?$"
+    r"^(?:[A-Za-z]{3},? )?(?<a>\d{1,4})[-/. ](?<b>\d{1,2}|[A-Za-z]{3,9})[-/. ](?<c>\d{1,4})"
+    rf"(?:(?:T|,? |:){CLOCK})?(?: ?(?<zone>Z|UTC|GMT|[+-]\d{{2}}:?\d{{2}}))?$"
 )
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
@@ -290,7 +290,7 @@ def _dates(text: pl.Series, order: str) -> pl.Series:
     zone = parts.get_column("zone")
     if zone.count() == 0 or zone.count() < times.count():
         return times if zone.count() == 0 else times.clear(len(times))
-    signed = zone.str.replace(":", "").str.replace("Z|UTC", "+0000").cast(pl.Int64)
+    signed = zone.str.replace(":", "").str.replace("Z|UTC|GMT", "+0000").cast(pl.Int64)
     minutes = signed.sign() * (signed.abs() // 100 * 60 + signed.abs() % 100)
     return (times - minutes.cast(pl.Duration("us")) * 60_000_000).dt.replace_time_zone("UTC")
 
@@ -323,7 +323,10 @@ KINDS: Mapping[str, Kind] = {
     "true/false": Kind("[TtFf]", _truth),
     "year-first": Kind(r"\d{4}[-/. ]", _iso),
     "day-first": Kind(
-        r"\d{1,2}[-/. ]", lambda text: _dates(text, "cba"), "dates are day/month/year", ("dates", "day-first")
+        r"(?:[A-Za-z]{3},? )?\d{1,2}[-/. ]",
+        lambda text: _dates(text, "cba"),
+        "dates are day/month/year",
+        ("dates", "day-first"),
     ),
     "month-first": Kind(
         r"\d{1,2}[-/ ]", lambda text: _dates(text, "cab"), "dates are month/day/year", ("dates", "month-first")

@@ -1,6 +1,6 @@
 /* A table in a file -> columns -> sequences, as bothways.data reads it; and the same file with labels. Only columns that the
    model needs are kept; the file is read in pieces, and once more to be written. */
-const MOST_BYTES = 200e6, MOST_STEPS = 1e6, SEPARATORS = ",;\t|", HEAD_LINES = 21, MOST_COMMENTS = 100
+const MOST_BYTES = 200e6, MOST_STEPS = 1e6, SEPARATORS = ",;\t|", HEAD_LINES = 21, MOST_COMMENTS = 100, MOST_ALIKE = 0.8
 const MISSING = new Set(["?", "-", "--", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan", "inf", "+inf", "-inf",
   "infinity", "+infinity", "-infinity"])
 const megabytes = bytes => Math.round(bytes / 1e6) + " MB"
@@ -90,7 +90,9 @@ function title_of(lines) {
     const counts = rows.map(row => row.length), later = counts.slice(Math.floor(counts.length / 2)).filter(n => n)
     const times = n => later.filter(each => each === n).length
     const most = later.reduce((best, n) => times(n) > times(best) ? n : best, later[0] ?? 0), start = most > 1 ? counts.indexOf(most) : 0
-    if (most > 1 && start === 0) return 0
+    const table = counts.slice(start).filter(n => n)
+    if (most < 2 || table.filter(n => n === most).length < MOST_ALIKE * table.length) continue
+    if (start === 0) return 0
     if (most > 2 && 2 * Math.max(...counts.slice(0, start)) <= most && rows[start].every(name => isNaN(plain(name)))) starts.push(start)
   }
   return starts.length ? Math.min(...starts) : 0
@@ -217,7 +219,7 @@ function separated(fields, sign) {
 }
 const CLOCK = "(?<hour>\\d{1,2}):(?<minute>\\d{2})(?::(?<second>\\d{2})(?:[.,](?<fraction>\\d+))?)?(?: ?(?<half>[AaPp])\\.?[Mm]\\.?)?"
 const TIME = RegExp(`^${CLOCK}$`)
-const DATE = RegExp(`^(?<a>\\d{1,4})[-/. ](?<b>\\d{1,2}|[A-Za-z]{3,9})[-/. ](?<c>\\d{1,4})(?:(?:T|,? )${CLOCK})?(?: ?(?<zone>Z|UTC|[+-]\\d{2}:?\\d{2}))?$`)
+const DATE = RegExp(`^(?:[A-Za-z]{3},? )?(?<a>\\d{1,4})[-/. ](?<b>\\d{1,2}|[A-Za-z]{3,9})[-/. ](?<c>\\d{1,4})(?:(?:T|,? |:)${CLOCK})?(?: ?(?<zone>Z|UTC|GMT|[+-]\\d{2}:?\\d{2}))?$`)
 const MONTHS = "janfebmaraprmayjunjulaugsepoctnovdec"
 function seconds_of({hour = "0", minute = "0", second = "0", fraction = "", half}) {
   const hours = half ? +hour % 12 + (half.toLowerCase() === "p" ? 12 : 0) : +hour
