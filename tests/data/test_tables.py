@@ -463,7 +463,9 @@ def test_messages_say_what_to_do_next(tmp_path: Path) -> None:
             choose_columns(read_table([csv(tmp_path, text, name), *others]))
         return str(error.value)
 
-    assert "If it is the unit of the column, take this row out." in said("units.csv", "x,label\n°C,-\n1,0\n2,1\n3,1\n")
+    assert "is no number. If it is the unit of the column, take this row out. Put it right, " in said(
+        "units.csv", "x,label\n°C,-\n1,0\n2,1\n3,1\n"
+    )
     assert "separated by something else" in said("blanks.csv", "x  label\n1  0\n2  1\n")
     assert "explode lists" in said("lists.jsonl", '{"x": [1, 2], "label": 0}\n{"x": [3], "label": 1}\n')
     test = csv(tmp_path, "x\n1\n", "test.csv")

@@ -253,8 +253,8 @@ def _check_stray_text(table: Table, name: str, droppable: bool) -> None:
             return
         raise DataError(f"{table.source}: the column {name!r} holds numbers written as text. Store them as numbers.")
     others = f" ({counted(count - 1, 'more such field')})" if count > 1 else ""
-    others += " If it is the unit of the column, take this row out." if count == 1 and row == 0 else ""
-    cure = f"Put it right, or read it as missing ({option('missing', column[row])})"
+    unit = "If it is the unit of the column, take this row out. " if count == 1 and row == 0 else ""
+    cure = f"{unit}Put it right, or read it as missing ({option('missing', column[row])})"
     cure += f", or leave the column out ({option('drop', name)})" if droppable else ""
     cure += f", or take all for codes ({option('categorical', name)})." if droppable else "."
     raise DataError(f"{table.place(row)}, column {name!r} holds {column[row]!r}, which is no number{others}. {cure}")
