@@ -50,6 +50,7 @@ PERIODS = tuple(
 """How many quarters, days, hours or the like a year, month, week, day or hour has."""
 
 FIRST = 100  # most columns show within so many rows that they are no counters
+MOST_COUNTERS = 8
 MANY_STEPS = 20  # so many numbered columns may be the steps of a sequence
 MANY_KINDS = 1024  # whole numbers of more values than these are not guessed to be categories
 FEW_WORDS = 5  # fewer different words are kinds of things, not their names
@@ -224,7 +225,7 @@ def guess_related(table: Table, sequence: str, names: Collection[str], likely: C
 
 def guess_categories(table: Table, names: Collection[str]) -> list[Guess]:
     """The columns of whole numbers that are categories, by their names; and others that may be, as features."""
-    schema, guesses = table.schema, []
+    schema, rows, guesses = table.schema, len(table), []
     for name in (name for name in names if schema[name].is_integer()):
         values = table.column(name).drop_nulls().unique()
         if len(values) < 3:
@@ -236,7 +237,7 @@ def guess_categories(table: Table, names: Collection[str]) -> list[Guess]:
             guesses.append(Guess(name, "category" if few else "feature", why))
             continue
         spread = int(values.max()) - int(values.min()) + 1  # type: ignore[arg-type]
-        if len(values) <= FEW_KINDS and len(table) > 20 * len(values) and len(values) < spread * 0.75 and spread > 20:
+        if len(values) <= FEW_KINDS and rows > 20 * len(values) and len(values) < spread * 0.75 and spread > 20:
             why = f"{len(values)} whole numbers; if they are categories: {option('categorical', name)}"
             guesses.append(Guess(name, "feature", why))
     return guesses
@@ -295,15 +296,18 @@ def _repeating(table: Table, clocks: Collection[str]) -> list[tuple[str, pl.Seri
 
 
 def _counting(table: Table, names: Collection[str]) -> list[tuple[str, pl.Series, bool, int]]:
-    """The counters of several sequences, as `_repeating` gives clocks: they rise for some rows, and then turn back."""
+    """The counters of several sequences, as `_repeating` gives clocks: they rise for some rows, and then turn back.
+
+    Of many the first few: each takes a look at all columns.
+    """
     schema, found = table.schema, []
     for name in names:
-        if not schema[name].is_integer() or {*words(name)} & {*CALENDAR}:
+        if not schema[name].is_integer() or {*words(name)} & {*CALENDAR} or len(found) == MOST_COUNTERS:
             continue
         for column in (table.column(name).head(FIRST), table.column(name)):
             values = numbers_of(column)
             falls = np.flatnonzero(values[1:] < values[:-1])
-            if column.null_count() or (values[1:] == values[:-1]).any() or 2 * len(falls) > len(values):
+            if column.null_count() or (values[1:] == values[:-1]).any() or 3 * len(falls) > len(values):
                 break
         else:
             if len(falls) and not _are_of_a_calendar(values, falls):
