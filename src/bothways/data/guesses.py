@@ -300,7 +300,7 @@ def _counting(table: Table, names: Collection[str]) -> list[tuple[str, pl.Series
 
     Of many the first few: each takes a look at all columns.
     """
-    schema, found = table.schema, []
+    schema, found = table.schema, list[tuple[str, pl.Series, bool, int]]()
     for name in names:
         if not schema[name].is_integer() or {*words(name)} & {*CALENDAR} or len(found) == MOST_COUNTERS:
             continue
