@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bothways.baselines import OneStep, Trees
+from bothways.baselines import Neighbors, OneStep, Trees
 from bothways.data import Columns, Encoding
 from bothways.data.encoding import Category, Number
 from bothways.network import Network
@@ -39,7 +39,12 @@ NETWORKS: dict[str, list[dict[str, Any]]] = {
         {"direction": "forward", "lookahead": 2},
     ],
     "average with simple models": [{"direction": "forward"}, {"simple": OneStep}, {"simple": Trees}],
+    "average with a regression on neighbors": [{"direction": "forward"}, {"simple": Neighbors}],
 }
+
+
+CODES = 1001
+"""How many codes the category has; steps have the first four."""
 
 
 def model_of(kinds: list[dict[str, Any]], classes: int = 3, seed: int = 0) -> Model:
@@ -48,9 +53,9 @@ def model_of(kinds: list[dict[str, Any]], classes: int = 3, seed: int = 0) -> Mo
     for i, kind in enumerate(kinds):
         if "simple" in kind:
             known = Sequences.from_arrays(sequences_of([9] * 40), random.integers(0, classes, 360))
-            members.append(BaselineMember(kind["simple"].fit(known, classes, (4,), seed), share=1.0 + i))
+            members.append(BaselineMember(kind["simple"].fit(known, classes, (CODES,), seed), share=1.0 + i))
             continue
-        network = Network(3, classes, categories=(4,), **{"units": 8} | kind)
+        network = Network(3, classes, categories=(CODES,), **{"units": 8} | kind)
         shapes = network.weight_shapes().items()
         weights = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes}
         weights["input/scale"] = np.abs(weights["input/scale"]) + np.float32(0.5)

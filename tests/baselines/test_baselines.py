@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from bothways import baselines
-from bothways.baselines import linear, tree_inputs, trees
+from bothways.baselines import Neighbors, linear, neighbors, tree_inputs, trees
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.sequences import Sequences
@@ -110,6 +110,87 @@ def test_they_can_be_kept(per: str) -> None:
     kept = baselines.from_arrays(baselines.to_arrays(fitted), Network(3, 3, categories=(4,), per=per))
     for name, codes in baselines.predict(fitted, sequences).items():
         np.testing.assert_array_equal(baselines.predict(kept, sequences)[name], codes)
+
+
+KINDS = 1200
+
+
+def of_words(steps: int = 6000, seed: int = 0) -> Sequences:
+    """Words, most of them rare, and a number; the label is told by the ending of the word before, or by the number."""
+    generator = np.random.default_rng(seed)
+    words = np.minimum(generator.geometric(0.005, steps), KINDS - 1)
+    numbers = generator.normal(size=steps)
+    before = np.where(np.arange(steps) % 10 == 0, 0, np.roll(words, 1) % 5)
+    labels = np.where(before == 4, 1, np.where(numbers > 1, 2, 0))
+    return made(np.stack([numbers, words, words % 5], axis=1), labels, [10] * (steps // 10))
+
+
+def test_words_and_their_neighbors() -> None:
+    sequences, new = of_words(), of_words(1000, seed=1)
+    fitted = baselines.fit(sequences, 4, (KINDS, 5))
+    found = baselines.predict(fitted, new)
+    assert list(found) == ["majority", "most_frequent_per_value", "one_step", "neighbors", "trees"]
+    shares = {name: float((codes == new.labels).mean()) for name, codes in found.items()}
+    assert shares["neighbors"] > 0.94 > 0.8 > shares["one_step"]
+    # Where words have no number, or those of vectors alone, nothing else is worth its time.
+    alone = made(sequences.values[:, 1:], sequences.labels, sequences.lengths)
+    for part, vectors in ((alone, 0), (sequences, 1)):
+        names = [each.name for each in baselines.fit(part, 4, (KINDS, 5), vectors=vectors)]
+        assert names == ["majority", "most_frequent_per_value", "neighbors"]
+    assert Neighbors.fit(alone, 4, (500, 5), 0) is None, "few kinds"
+
+
+def test_neighbors_can_be_kept() -> None:
+    sequences = of_words()
+    fitted = Neighbors.fit(sequences, 4, (KINDS, 5), 0)
+    assert fitted is not None
+    arrays, network = fitted.arrays(), Network(3, 4, categories=(KINDS, 5))
+    kept = Neighbors.from_arrays(arrays, network)
+    assert np.array_equal(fitted.scores(sequences), kept.scores(sequences))
+    assert (fitted.scores(sequences)[:, 3] < -1000).all(), "training never saw this class"
+    for name, wrong in [
+        ("codes", arrays["codes"][::-1].copy()),
+        ("codes", arrays["codes"] + neighbors.ends_of((KINDS, 5))[-1]),
+        ("table", arrays["table"][1:]),
+        ("table", np.full_like(arrays["table"], np.inf)),
+        ("scale", np.zeros(1, np.float32)),
+        ("kernel", arrays["kernel"][:1]),
+        ("bias", np.full(4, np.nan, np.float32)),
+    ]:
+        with pytest.raises(InputError, match=f"The array '{name}'"):
+            Neighbors.from_arrays({**arrays, name: wrong}, network)
+    with pytest.raises(InputError, match="steps of many kinds"):
+        Neighbors.from_arrays(arrays, Network(3, 4, categories=(5, 5)))
+
+
+def test_scores_of_neighbors_do_not_depend_on_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    sequences = of_words()
+    fitted = Neighbors.fit(sequences, 4, (KINDS, 5), 0)
+    again = Neighbors.fit(sequences, 4, (KINDS, 5), 0)
+    assert fitted is not None
+    assert again is not None
+    scores = fitted.scores(sequences)
+    assert np.array_equal(scores, again.scores(sequences))
+    monkeypatch.setattr(neighbors, "BLOCK", 7)
+    assert np.array_equal(scores, fitted.scores(sequences))
+    one = sequences.take(np.array([17]))
+    assert np.array_equal(scores[170:180], fitted.scores(one))
+    values = sequences.values.copy()
+    values[0, 0] = 1e30
+    assert np.isfinite(fitted.scores(made(values, sequences.labels, sequences.lengths))).all()
+
+
+def test_few_words_and_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = made(np.array([[1.0], [2.0], [1.0]]), [0, 1, -1], [2, 1])
+    fitted = Neighbors.fit(few, 2, (KINDS,), 0)
+    assert fitted is not None
+    assert fitted.scores(few).shape == (3, 2)
+    assert Neighbors.fit(made(few.values, [1, 1, -1], [2, 1]), 2, (KINDS,), 0) is None, "one class"
+    monkeypatch.setattr(neighbors, "STEPS", 3000)
+    fitted = Neighbors.fit(of_words(), 4, (KINDS, 5), 0)
+    assert fitted is not None
+    new = of_words(1000, seed=1)
+    assert (fitted.predict(new) == new.labels).mean() > 0.94
 
 
 NETWORK = Network(features=2, classes=2, categories=(3,))

@@ -16,7 +16,7 @@ import pytest
 
 import bothways
 from bothways import jobs
-from bothways.baselines import OneStep, Trees
+from bothways.baselines import Neighbors, OneStep, Trees
 from bothways.data import Columns, Table, read_sequences, read_table
 from bothways.data.encoding import Category, Encoding, Number
 from bothways.data.spelling import VIEWS, views
@@ -338,6 +338,23 @@ def test_simple_models(kind: Any, per: Any, categories: tuple[int, ...], classes
     member = some_member(per=per, categories=categories, classes=classes)
     model = Model([member, BaselineMember(found, 9.0)], tuple("abcd"[:classes]))
     assert model.decide(found.scores(sequences)).tolist() != [0] * len(labels), "it tells classes apart"
+    check_random(model, tmp_path / "some.onnx")
+
+
+@pytest.mark.parametrize("categories", [(1500, 3), (3, 800, 900, 2)])
+def test_regression_on_neighbors(categories: tuple[int, ...], tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    lengths = random.integers(1, 12, 300)
+    values = random.normal(size=(lengths.sum(), 4)).astype(np.float32)
+    for place, codes in enumerate(categories, 4 - len(categories)):
+        values[:, place] = np.minimum(random.geometric(0.3, len(values)), codes - 1)
+    hidden = np.where(values[:, -1] > 1, values[:, -2] > 1, np.roll(values[:, -2] > 2, 1)).astype(np.int64)
+    sequences = Sequences(values, lengths, hidden)
+    found = Neighbors.fit(sequences, 3, categories, seed=0)
+    assert found is not None
+    member = some_member(categories=categories)
+    model = Model([member, BaselineMember(found, 9.0)], ("a", "b", "c"))
+    assert set(found.predict(sequences).tolist()) == {0, 1}
     check_random(model, tmp_path / "some.onnx")
 
 

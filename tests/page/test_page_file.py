@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from bothways import jobs, store
-from bothways.baselines import OneStep, Trees
+from bothways.baselines import Neighbors, OneStep, Trees
 from bothways.data import Columns
 from bothways.data.encoding import Category, Encoding, Number
 from bothways.errors import InputError
@@ -33,9 +33,10 @@ CATEGORIES = (Category("kind", ("tcp", None, "7")), Category("host", ("Åse", "b
 TAGS = ("B-x", "I-x", "O")
 
 
-def member(seed: int = 0, per: str = "step", share: float = 1.0, classes: int = 3, **more: Any) -> Member:
+def member(seed: int = 0, per: str = "step", share: float = 1.0, classes: int = 3, **given: Any) -> Member:
     """A network with weights at random that reads the columns of `model`."""
-    network = Network(features=6, categories=(4, 3), embedding=3, units=5, per=per, classes=classes, **more)
+    more: dict[str, Any] = {"categories": (4, 3)} | given
+    network = Network(features=6, embedding=3, units=5, per=per, classes=classes, **more)
     random = np.random.default_rng(seed)
     weights = {name: 0.5 * random.normal(size=shape) for name, shape in network.weight_shapes().items()}
     weights["input/scale"] = np.abs(weights["input/scale"]) + 0.5
@@ -54,13 +55,14 @@ def model(
     *members: Member | BaselineMember,
     classes: tuple[Any, ...] = ("calm", "odd", "worm"),
     gaps: str = "times",
+    categories: tuple[Category, ...] = CATEGORIES,
     **how: Any,
 ) -> Model:
     """A model of a table with numbers, categories, times and gaps among them."""
     first = members[0]
     assert isinstance(first, Member)
     names = ("size", "rate", "kind", "host")
-    encoding = Encoding(NUMBERS, CATEGORIES, gaps)
+    encoding = Encoding(NUMBERS, categories, gaps)
     columns = Columns(
         "label", names, "flow", "at", categories=("kind", "host"), per=first.network.per, encoding=encoding
     )
@@ -129,7 +131,11 @@ def check(page: Any, table: Path, tmp_path: Path, read: Callable[[Path], pl.Data
     assert far.abs().max() < EXPORTED  # type: ignore[operator]
 
 
-def simple(kind: Any, per: str = "step") -> BaselineMember:
+MANY = (replace(CATEGORIES[0], values=(*CATEGORIES[0].values, *map(str, range(100, 1100)))), CATEGORIES[1])
+"""The same with many codes that no row has."""
+
+
+def simple(kind: Any, per: str = "step", sizes: tuple[int, ...] = (4, 3)) -> BaselineMember:
     """A simple model that learned from what the networks read."""
     random = np.random.default_rng(2)
     lengths = random.integers(1, 20, 100)
@@ -137,7 +143,7 @@ def simple(kind: Any, per: str = "step") -> BaselineMember:
     values[:, 4] = random.integers(0, 4, len(values))
     values[:, 5] = random.integers(0, 3, len(values))
     labels = random.integers(0, 3, len(lengths) if per == "sequence" else len(values))
-    found = kind.fit(Sequences(values, lengths, labels, per=per), 3, (4, 3), seed=0)
+    found = kind.fit(Sequences(values, lengths, labels, per=per), 3, sizes, seed=0)
     assert found is not None
     return BaselineMember(found, 2.0)
 
@@ -157,6 +163,9 @@ NETWORKS: dict[str, Callable[[], Model]] = {
     "pools": lambda: model(member(per="sequence", pooling="mean_max", conv_window=3)),
     "trees": lambda: model(member(), simple(Trees)),
     "regression": lambda: model(member(), simple(OneStep)),
+    "regression on neighbors": lambda: model(
+        member(categories=(1004, 3)), simple(Neighbors, sizes=(1004, 3)), categories=MANY
+    ),
     "trees of sequences": lambda: model(member(per="sequence"), simple(Trees, "sequence")),
     "random convolutions": lambda: model(member(per="sequence"), simple(ConvolutionPatterns, "sequence")),
     "n-grams": lambda: model(member(per="sequence"), simple(NGramPatterns, "sequence")),

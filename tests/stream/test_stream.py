@@ -223,7 +223,7 @@ def test_bad_input_is_refused_and_nothing_taken() -> None:
         ((["a"], ["1"], [[0, 0, 0]]), "A step is '1'"),
         ((["a"], [1], [[0, 0]]), "has 2 features; it needs 3"),
         ((["a"], [1], [[0, np.inf, 0]]), "inf"),
-        ((["a"], [1], [[0, 0, 9]]), "codes are the whole numbers"),
+        ((["a"], [1], [[0, 0, 9999]]), "codes are the whole numbers"),
     ):
         with pytest.raises(InputError, match=said):
             stream.push_many(*bad)

@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from bothways.baselines.frequent import Majority, MostFrequentPerValue
 from bothways.baselines.linear import OneStep
+from bothways.baselines.neighbors import Neighbors, serves
 from bothways.baselines.trees import Trees
 from bothways.errors import InputError
 from bothways.network import Network
@@ -22,6 +23,7 @@ __all__ = [
     "Baseline",
     "Majority",
     "MostFrequentPerValue",
+    "Neighbors",
     "OneStep",
     "Scoring",
     "Trees",
@@ -59,18 +61,27 @@ class Scoring(Baseline, Protocol):
         """`(labels, classes)`: their softmax gives probabilities. The bits of a label do not depend on others."""
 
 
-STRONG: tuple[type[Scoring], ...] = (Trees, ConvolutionPatterns, NGramPatterns)
+STRONG: tuple[type[Scoring], ...] = (Neighbors, Trees, ConvolutionPatterns, NGramPatterns)
 """Those that take seconds to fit."""
 
 SCORING: tuple[type[Scoring], ...] = (OneStep, *STRONG)
 """Those that may be members of an average."""
+
+OF_FEW_KINDS: tuple[type[Scoring], ...] = (OneStep, Trees)
+"""Those that know but the most frequent codes, and are slow where steps are words, which `Neighbors` does better."""
 
 BASELINES: tuple[type[Baseline], ...] = (Majority, MostFrequentPerValue, OneStep, *STRONG)
 """All baselines. To add one, write a class with the methods of `Baseline` and list it here."""
 
 
 def fit(
-    sequences: Sequences, classes: int, categories: Sequence[int] = (), seed: int = 0, strong: bool = True
+    sequences: Sequences,
+    classes: int,
+    categories: Sequence[int] = (),
+    seed: int = 0,
+    *,
+    vectors: int = 0,
+    strong: bool = True,
 ) -> list[Baseline]:
     """Fit all baselines to the sequences that a model learns from.
 
@@ -79,6 +90,7 @@ def fit(
         classes: how many classes there are.
         categories: for each categorical column, which are the last ones, how many codes there are.
         seed: of whatever is drawn.
+        vectors: how many of the numeric columns are the pretrained vectors of words.
         strong: whether to fit `STRONG`, too.
 
     Example:
@@ -89,8 +101,10 @@ def fit(
     """
     # Threads that wait for each other on busy cores take many times as long as one.
     with threadpool_limits(1):
-        chosen = [each for each in BASELINES if strong or each not in STRONG]
-        fitted = [each.fit(sequences, classes, tuple(categories), seed) for each in chosen]
+        sizes = tuple(categories)
+        words = strong and serves(sequences.per, sizes) and sequences.features == len(sizes) + vectors
+        left_out = OF_FEW_KINDS if words else () if strong else STRONG
+        fitted = [each.fit(sequences, classes, sizes, seed) for each in BASELINES if each not in left_out]
     return [each for each in fitted if each is not None]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import bothways
-from bothways.baselines import OneStep, Trees
+from bothways.baselines import Neighbors, OneStep, Trees
 from bothways.errors import InputError, ModelFileError, missing, option
 from bothways.export import patterns, simple, spelling
 from bothways.export.graph import Graph
@@ -130,7 +130,7 @@ def graph_of(model: Model, opset: int = OLDEST_OPSET, coded: bool = False) -> Gr
         elif isinstance(member.baseline, Patterns):
             p = patterns.probabilities(graph, member.baseline, data)
         else:
-            assert isinstance(member.baseline, (OneStep, Trees))
+            assert isinstance(member.baseline, (Neighbors, OneStep, Trees))
             p = simple.probabilities(graph, member.baseline, data, model.network.per)
         of_members.append(p * (member.share / total))
     p = tempered(graph, functools.reduce(operator.add, of_members), model.temperature)

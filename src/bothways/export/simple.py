@@ -1,4 +1,4 @@
-"""Boosted trees and regressions on single steps as nodes: `bothways.baselines`, in double precision as there."""
+"""Boosted trees and regressions as nodes: `bothways.baselines`, in the precision that they have there."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ from functools import partial
 
 import numpy as np
 
-from bothways.baselines import OneStep, Trees
+from bothways.baselines import Neighbors, OneStep, Trees
+from bothways.baselines.neighbors import AROUND as NEAR
+from bothways.baselines.neighbors import LIMIT, ends_of, places_of
 from bothways.baselines.tree_inputs import AROUND, sizes_of, windows
 from bothways.baselines.trees import MISSING
-from bothways.export.graph import Graph, Value
+from bothways.export.graph import Graph, Operand, Value
 from bothways.export.inputs import Inputs
 from bothways.patterns.classifiers import NEVER
 
 
-def probabilities(graph: Graph, model: OneStep | Trees, data: Inputs, per: str) -> Value:
+def probabilities(graph: Graph, model: Neighbors | OneStep | Trees, data: Inputs, per: str) -> Value:
     """`(batch, time, classes)`, or `(batch, classes)` where a sequence has one label."""
-    scores = _one_step(graph, model, data, per) if isinstance(model, OneStep) else _trees(graph, model, data, per)
+    if isinstance(model, Neighbors):
+        scores = _neighbors(graph, model, data)
+    else:
+        scores = _one_step(graph, model, data, per) if isinstance(model, OneStep) else _trees(graph, model, data, per)
     return graph.cast(graph("Softmax", scores, axis=-1), np.float32)
 
 
@@ -34,6 +39,31 @@ def _one_step(graph: Graph, model: OneStep, data: Inputs, per: str) -> Value:
         total = graph.where(graph.unsqueeze(data.known, 2), total, np.float64(0))
         total = graph("ReduceSum", total, [1], keepdims=0) / _at_least_one(graph, data)
     return total + model.bias
+
+
+def _neighbors(graph: Graph, model: Neighbors, data: Inputs) -> Value:
+    """One place is added after the other: all at once they would take as many times the memory."""
+    assert data.codes is not None
+    codes = graph.where(graph.unsqueeze(data.known, 2), data.codes, np.int64(0))
+    columns = [graph("Gather", codes, np.int64(column), axis=2) for column in range(len(model.sizes))]
+    total: Operand = model.bias
+    for (shift, column), start in zip(places_of(model.sizes), ends_of(model.sizes), strict=False):
+        moved = graph.where(
+            _there(graph, data, shift), _moved(graph, data, columns[column], shift), np.int64(model.sizes[column])
+        )
+        row = graph("Gather", model.known, moved + np.int64(start), axis=0)
+        total = graph("Gather", model.weights, row, axis=0) + total
+    if data.numbers is not None:
+        limits = np.float32(-LIMIT), np.float32(LIMIT)
+        numbers = graph("Clip", (data.numbers - model.mean) / model.scale, *limits)
+        around = [
+            graph.where(
+                graph.unsqueeze(_there(graph, data, shift), 2), _moved(graph, data, numbers, shift), np.float32(0)
+            )
+            for shift in range(-NEAR, NEAR + 1)
+        ]
+        total = graph("MatMul", graph("Concat", *around, axis=2), model.kernel) + total
+    return total
 
 
 def _trees(graph: Graph, model: Trees, data: Inputs, per: str) -> Value:
@@ -77,34 +107,37 @@ def _depth(model: Trees) -> int:
 
 def _around(graph: Graph, model: Trees, data: Inputs) -> Value:
     """`(batch, time, inputs)` the neighbours of each step, NaN where there is none; and what windows of numbers say."""
-    larger, smaller, lengths = partial(graph, "Max"), partial(graph, "Min"), graph.unsqueeze(data.lengths, 1)
     parts, wide = list[Value](), list[Value]()
-
-    def places(shift: int) -> Value:
-        """`(batch, time)` the numbers of the steps so many later, which need not be there."""
-        return graph.unsqueeze(data.steps + np.int64(shift), 0)
-
-    def there(shift: int) -> Value:
-        """`(batch, time)`, whether there is such a step."""
-        at = places(shift)
-        return graph("And", graph("GreaterOrEqual", at, np.int64(0)), graph("Less", at, lengths))
-
-    def moved(values: Value, shift: int) -> Value:
-        """As for `windows`."""
-        inside = larger(smaller(places(shift), lengths - np.int64(1)), np.int64(0))
-        return graph("GatherND", values, graph.unsqueeze(inside, 2), batch_dims=1)
-
     if data.codes is not None:
         codes = _codes(graph, data, model.categories)
         parts.append(graph("Gather", model.places.astype(np.float64), codes))
     if data.numbers is not None:
         parts.append(graph.cast(data.numbers, np.float64))
+        moved, larger, smaller = partial(_moved, graph, data), partial(graph, "Max"), partial(graph, "Min")
         wide = windows(moved, larger, smaller, parts[-1], model.widths)
     columns, shifted = graph("Concat", *parts, axis=2), []
     for shift in range(-AROUND, AROUND + 1):
-        known = graph.unsqueeze(there(shift), 2)
-        shifted.append(graph.unsqueeze(graph.where(known, moved(columns, shift), np.float64(np.nan)), 3))
+        known = graph.unsqueeze(_there(graph, data, shift), 2)
+        neighbours = graph.where(known, _moved(graph, data, columns, shift), np.float64(np.nan))
+        shifted.append(graph.unsqueeze(neighbours, 3))
     return graph("Concat", graph("Reshape", graph("Concat", *shifted, axis=3), [0, 0, -1]), *wide, axis=2)
+
+
+def _there(graph: Graph, data: Inputs, shift: int) -> Value:
+    """`(batch, time)`, whether there is a step so many later."""
+    at, lengths = _places(graph, data, shift), graph.unsqueeze(data.lengths, 1)
+    return graph("And", graph("GreaterOrEqual", at, np.int64(0)), graph("Less", at, lengths))
+
+
+def _moved(graph: Graph, data: Inputs, values: Value, shift: int) -> Value:
+    """As for `windows`."""
+    inside = graph("Min", _places(graph, data, shift), graph.unsqueeze(data.lengths, 1) - np.int64(1))
+    return graph("GatherND", values, graph.unsqueeze(graph("Max", inside, np.int64(0)), 2), batch_dims=1)
+
+
+def _places(graph: Graph, data: Inputs, shift: int) -> Value:
+    """`(1, time)` the numbers of the steps so many later, which need not be there."""
+    return graph.unsqueeze(data.steps + np.int64(shift), 0)
 
 
 def _codes(graph: Graph, data: Inputs, sizes: tuple[int, ...]) -> Value:

@@ -143,7 +143,9 @@ def train(
         **described,
     )
     say("Fitting simple models to compare with.")
-    simple = baselines.fit(parts.train, network.classes, network.categories, chosen.seed)
+    simple = baselines.fit(
+        parts.train, network.classes, network.categories, chosen.seed, vectors=columns.fitted.dimensions
+    )
     with ExitStack() as stack:
         stack.enter_context(locked(output))
         # A search has a block of its own for Ctrl-C, which ends before it saves.

@@ -220,7 +220,14 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         chosen = {name: getattr(self, name) for name in options(Network)} | {"per": sequences.per}
         network = Network(sequences.features, len(classes), categories=columns.fitted.sizes, **chosen)
         parts = {"train": sequences} | ({} if valid is None else {"valid": valid})
-        simple = baselines.fit(sequences, len(classes), network.categories, settings.seed, strong=bool(budget))
+        simple = baselines.fit(
+            sequences,
+            len(classes),
+            network.categories,
+            settings.seed,
+            vectors=columns.fitted.dimensions,
+            strong=bool(budget),
+        )
         tuned = None
 
         def watch(report: EpochReport) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bothways.baselines import Trees
+from bothways.baselines import Neighbors, Trees
 from bothways.network import CHANGES, Network
 from bothways.runtime.members import BaselineMember, Member, checked_probabilities
 from bothways.runtime.model import Model
@@ -51,9 +51,9 @@ def reach(network: Network) -> int:
 
 
 def reach_of(model: Model) -> int:
-    """How many steps before those to label a model reads again; trees look at some of their own."""
+    """How many steps before those to label a model reads again; some simple models look at steps of their own."""
     simple = [each.baseline for each in model.members if isinstance(each, BaselineMember)]
-    return max([*map(reach, model.networks), *(each.reach for each in simple if isinstance(each, Trees))])
+    return max([*map(reach, model.networks), *(each.reach for each in simple if isinstance(each, Neighbors | Trees))])
 
 
 def ahead(network: Network) -> int:
