@@ -87,8 +87,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return WorkStealingScheduling(config, log) if config.getoption("dist") == "load" else None
 
 
-MEMORY = 1100 << 20
-GROWTH = 200 << 20
+MEMORY = 880 << 20
+GROWTH = 100 << 20
 """With more bytes than the first, and than what was left the last time and the second, a process forgets what it has
 compiled, and the tests that follow compile again. Importing everything takes 500 MB, and a compiled model 20 MB."""
 
