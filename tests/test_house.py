@@ -53,7 +53,7 @@ SAME_RANK = {("store", "runtime"), ("runtime", "stream")} | {(a, b) for a in ORD
 
 # The home of each third party, as prefixes of module names.
 HOMES = {
-    "keras": ("export.keras_model", "layers", "training", "bench.peers"),
+    "keras": ("baselines.neighbors", "export.keras_model", "layers", "training", "bench.peers"),
     "jax": ("layers.ops.jax", "training", "bench.peers"),
     "torch": ("engine.torch_tensors", "layers.ops.torch", "torch_modules.modules", "bench.peers"),
     "tensorflow": ("layers.ops.tensorflow", "bench.peers"),

@@ -81,37 +81,16 @@ class Neighbors:
         numbers = np.asarray(sequences.values[:, : sequences.features - len(categories)], np.float64)
         mean, scale = numbers.mean(axis=0), numbers.std(axis=0)
         scale[scale == 0] = 1
-        blank = np.zeros(0)
-        empty = cls(categories, mean.astype(np.float32), scale.astype(np.float32), blank, blank, blank, blank)
-        found = empty.codes_of(sequences, rows)
+        means, scales = mean.astype(np.float32), scale.astype(np.float32)
+        found = _codes(sequences, rows, categories)
         counts = np.bincount(found.ravel(), minlength=ends_of(categories)[-1])
         codes = np.flatnonzero(counts >= LEAST)
-        known = np.zeros(len(counts), np.int32)  # 0 for what has no weights
-        known[codes] = np.arange(1, len(codes) + 1)
-        weights = _learned(known[found], empty.numbers_of(sequences, rows), targets, generator)
+        known = _places_among(codes, len(counts))
+        weights = _learned(known[found], _numbers(sequences, rows, means, scales), targets, generator)
         table, kernel = (np.zeros((len(each), classes), np.float32) for each in weights[:2])
         bias = np.full(classes, NEVER, np.float32)
         table[:, seen], kernel[:, seen], bias[seen] = weights
-        return cls(categories, empty.mean, empty.scale, kernel, codes, table[1:].astype(np.float16), bias)
-
-    def codes_of(self, sequences: Sequences, rows: Numbers) -> Numbers:
-        """`(rows, places)`: what stands in each of `places`, as a code of all of them."""
-        found, ends = np.empty((len(rows), len(places_of(self.sizes))), np.int32), ends_of(self.sizes)
-        for i, (shift, column) in enumerate(places_of(self.sizes)):
-            there, moved = _moved(sequences, rows, shift)
-            codes = sequences.values[moved, sequences.features - len(self.sizes) + column].astype(np.int32)
-            found[:, i] = ends[i] + np.where(there, codes, self.sizes[column])
-        return found
-
-    def numbers_of(self, sequences: Sequences, rows: Numbers) -> Floats:
-        """`(rows, 3 * numbers)`: the standardised numbers of the step before, of the step, and of the one after."""
-        found = []
-        for shift in range(-AROUND, AROUND + 1):
-            there, moved = _moved(sequences, rows, shift)
-            with np.errstate(over="ignore", invalid="ignore"):  # a file may hold numbers of any size
-                own = (sequences.values[moved, : len(self.mean)].astype(np.float32) - self.mean) / self.scale
-            found.append(np.where(there[:, None], own.clip(-LIMIT, LIMIT), np.float32(0)))
-        return np.hstack(found)
+        return cls(categories, means, scales, kernel, codes, table[1:].astype(np.float16), bias)
 
     def predict(self, sequences: Sequences) -> Numbers:
         """The most probable class of each label."""
@@ -122,8 +101,8 @@ class Neighbors:
         sums = np.empty((sequences.steps, len(self.bias)), np.float32)
         for at in range(0, sequences.steps, BLOCK):
             rows = np.arange(at, min(at + BLOCK, sequences.steps))
-            own = product(self.numbers_of(sequences, rows), self.kernel) + self.bias
-            for column in self.known[self.codes_of(sequences, rows)].T:
+            own = product(_numbers(sequences, rows, self.mean, self.scale), self.kernel) + self.bias
+            for column in self.known[_codes(sequences, rows, self.sizes)].T:
                 own += self.weights[column]
             sums[rows] = own
         return sums
@@ -131,9 +110,7 @@ class Neighbors:
     @cached_property
     def known(self) -> Numbers:
         """For each code the row of `weights`."""
-        rows = np.zeros(ends_of(self.sizes)[-1], np.int64)
-        rows[self.codes] = np.arange(1, len(self.codes) + 1)
-        return rows
+        return _places_among(self.codes, int(ends_of(self.sizes)[-1]))
 
     @cached_property
     def weights(self) -> Floats:
@@ -154,7 +131,7 @@ class Neighbors:
         codes = checked_array(arrays, "codes", np.int64, (None,), 0, ends_of(sizes)[-1] - 1)
         if not (np.diff(codes) > 0).all():
             raise InputError("The array 'codes' must ascend.")
-        least = np.finfo(np.float32).tiny
+        least = float(np.finfo(np.float32).tiny)
         return cls(
             sizes,
             checked_array(arrays, "mean", np.float32, (numbers,)),
@@ -185,6 +162,34 @@ def places_of(sizes: tuple[int, ...]) -> list[tuple[int, int]]:
 def ends_of(sizes: tuple[int, ...]) -> Numbers:
     """Where the codes of each of `places_of` begin, and where the last ones end; each has one for a missing step."""
     return np.cumsum([0, *(sizes[column] + 1 for _, column in places_of(sizes))])
+
+
+def _places_among(codes: Numbers, count: int) -> Numbers:
+    """For each of so many codes its place among these, counted from 1; 0 for others."""
+    places = np.zeros(count, np.int64)
+    places[codes] = np.arange(1, len(codes) + 1)
+    return places
+
+
+def _codes(sequences: Sequences, rows: Numbers, sizes: tuple[int, ...]) -> Numbers:
+    """`(rows, places)`: what stands in each of `places_of`, as a code of all of them."""
+    found, ends = np.empty((len(rows), len(places_of(sizes))), np.int64), ends_of(sizes)
+    for i, (shift, column) in enumerate(places_of(sizes)):
+        there, moved = _moved(sequences, rows, shift)
+        codes = sequences.values[moved, sequences.features - len(sizes) + column].astype(np.int64)
+        found[:, i] = ends[i] + np.where(there, codes, sizes[column])
+    return found
+
+
+def _numbers(sequences: Sequences, rows: Numbers, mean: Floats, scale: Floats) -> Floats:
+    """`(rows, 3 * numbers)`: the standardised numbers of the step before, of the step, and of the one after."""
+    found = []
+    for shift in range(-AROUND, AROUND + 1):
+        there, moved = _moved(sequences, rows, shift)
+        with np.errstate(over="ignore", invalid="ignore"):  # a file may hold numbers of any size
+            own = (sequences.values[moved, : len(mean)].astype(np.float32) - mean) / scale
+        found.append(np.where(there[:, None], own.clip(-LIMIT, LIMIT), np.float32(0)))
+    return np.hstack(found)
 
 
 def _moved(sequences: Sequences, rows: Numbers, shift: int) -> tuple[Array, Numbers]:

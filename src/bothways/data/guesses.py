@@ -155,8 +155,8 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
     the others only join; these are left out.
 
     Where there is none, what may tell sequences apart is an identifier and left out, too, with the question whether it
-    does. Ids of anything else (`event_id`), and few words (`mobile`, `desktop`), that come again and again are
-    categories.
+    does. What is not called so (`event_id`, or `zone` with values such as `A-7`), and few words (`mobile`, `desktop`),
+    are categories where they come again and again.
 
     Raises:
         DataError: several columns tell different sequences apart.
@@ -352,8 +352,7 @@ def _unsure(name: str, column: pl.Series) -> Guess:
     """What is said of a column that may tell sequences apart, and may be a category."""
     use = option("sequence", name)
     few = isinstance(column.dtype, TEXT) and column.n_unique() < FEW_WORDS and not _holds_digits(column)
-    other = _names_sequences(name) == 1 and not _is_thing(name)
-    if (few or other) and not one_run_each(column):
+    if (few or not _is_thing(name)) and not one_run_each(column):
         return Guess(name, "", f"comes again and again ({use} if it tells sequences apart)")
     why = f"may tell sequences apart ({use} if it does, {option('categorical', name)} to learn from it)"
     return Guess(name, "left out", why)

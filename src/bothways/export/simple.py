@@ -11,7 +11,7 @@ from bothways.baselines.neighbors import AROUND as NEAR
 from bothways.baselines.neighbors import LIMIT, ends_of, places_of
 from bothways.baselines.tree_inputs import AROUND, sizes_of, windows
 from bothways.baselines.trees import MISSING
-from bothways.export.graph import Graph, Operand, Value
+from bothways.export.graph import Graph, Value
 from bothways.export.inputs import Inputs
 from bothways.patterns.classifiers import NEVER
 
@@ -46,7 +46,7 @@ def _neighbors(graph: Graph, model: Neighbors, data: Inputs) -> Value:
     assert data.codes is not None
     codes = graph.where(graph.unsqueeze(data.known, 2), data.codes, np.int64(0))
     columns = [graph("Gather", codes, np.int64(column), axis=2) for column in range(len(model.sizes))]
-    total: Operand = model.bias
+    total = graph("Identity", model.bias)
     for (shift, column), start in zip(places_of(model.sizes), ends_of(model.sizes), strict=False):
         moved = graph.where(
             _there(graph, data, shift), _moved(graph, data, columns[column], shift), np.int64(model.sizes[column])
