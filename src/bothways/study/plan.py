@@ -6,6 +6,7 @@ Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning".
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -250,12 +251,16 @@ class SearchClock:
         >>> clock.note(took=10, processor=8)
         >>> round(clock.budget), round(clock.left)
         (75, 75)
+        >>> clock.before = 71  # of 75 seconds, which leaves less than half of what the shortest trial took
+        >>> clock.enough
+        False
     """
 
     def __init__(self, budget: float) -> None:
         self._budget, self.before = budget, 0.0
         self._started: float | None = None
         self._wanted = self._got = 1e-9
+        self._shortest = math.inf
 
     def start(self) -> None:
         """Start, if it does not go yet."""
@@ -264,6 +269,7 @@ class SearchClock:
     def note(self, took: float, processor: float) -> None:
         """Know of a trial's seconds, and of its seconds of a processor."""
         self._wanted += took
+        self._shortest = min(self._shortest, took)
         self._got += min(took, processor)
 
     @property
@@ -280,3 +286,9 @@ class SearchClock:
     def left(self) -> float:
         """What is left."""
         return self.budget - self.seconds
+
+    @property
+    def enough(self) -> bool:
+        """Whether another trial is worth beginning: there is time for half of the shortest one so far."""
+        least = 0 if self._shortest == math.inf else self._shortest / 2
+        return self.left > least

@@ -144,7 +144,8 @@ def tune(
         simple: models that are fitted already, and may become members.
         groups: as in `folds`.
         budget: seconds after which no trial begins, and those that are going on end, up to half as many again on a
-            machine with other work; the first trial is done in any case. By itself what suits the table's size.
+            machine with other work; the first trial is done in any case, and none begins that has not half the time
+            of the shortest one. By itself what suits the table's size.
         seed: of everything that is drawn. What is found depends on the speed of the machine all the same.
         members: the most networks that are averaged.
         workers: how many processes; as many as there are cores if not given.
@@ -211,7 +212,7 @@ def _attempts(
         clock.start()
         while not stopped():
             first = not plan.begun and not done
-            if clock.left <= 0 and not first:
+            if not (clock.enough or first):
                 return
             yield joblib.delayed(attempt)(data, plan.next(done), math.inf if first else clock.left)
 
