@@ -500,6 +500,11 @@ def test_names_of_labels(name: str) -> None:
     assert choose_columns(Table("some.csv", both)).label == ("y" if name != " Label" else name)
 
 
+def test_measurements_may_be_of_any_size() -> None:
+    columns = choose_columns(Table("some.csv", log(density=GENERATOR.uniform(1e18, 1e20, 1200))))
+    assert columns.features == ("x", "density")
+
+
 @pytest.mark.parametrize(
     ("name", "values", "said"),
     [

@@ -264,7 +264,7 @@ def _no_feature(table: Table, name: str, kind: str) -> str:
     """Why a column that might be a feature is none; "" if it is one."""
     if name in ROW_NUMBERS:
         return "numbers the rows"
-    if table.schema[name].is_numeric() and _are_huge(table.column(name)):
+    if table.schema[name].is_integer() and _are_huge(table.column(name)):
         keep = f"{option('numeric', name)} or {option('categorical', name)} to learn from it"
         return f"too large for an amount, as ids and hashes are ({keep})"
     if kind == "text" and all(_look_like_times(values) for values in (table.column(name).head(1), table.column(name))):
