@@ -206,7 +206,7 @@ LOGGER = "# 2 sensors\n# exported by a logger\n" + "".join(f"{line};;\n" for lin
 """Comments, lines that end in separators, and a row without any value."""
 
 
-TITLED = "Logger X200, rev. 2\nSerial: 7\n\n" + TEXT + "\n".join(LINES * 2)
+TITLED = "Logger X200, rev. 2\nSerial: 7, 8\n\n" + TEXT + "\n".join(LINES * 2)
 """Lines of another kind before the header."""
 
 

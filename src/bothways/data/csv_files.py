@@ -181,15 +181,15 @@ def _comments(file: Path) -> int:
     return len(first) - fits
 
 
-def title_of(rows: list[list[str]]) -> int | None:
+def title_of(rows: list[list[str]]) -> tuple[int, float] | None:
     """How many rows of a title stand before the header: with half as many fields as most rows, or fewer.
 
-    The header is the first row of as many fields as most; it holds no number. None where there is no such row, or too
-    many of those after it have other numbers of fields.
+    The header is the first row of as many fields as most; it holds no number. Beside it the share of the rows from it
+    on that have as many. None where there is no such row, or that share is too small.
 
     Example:
         >>> title_of([["March"], [], ["t", "x", "y"], ["0", "1", "2"], ["1", "1", "2"], ["2", "1", "2"]])
-        2
+        (2, 1.0)
     """
     counts = [len(row) for row in rows]
     later = [count for count in counts[len(counts) // 2 :] if count]
@@ -198,11 +198,9 @@ def title_of(rows: list[list[str]]) -> int | None:
         return None
     start = counts.index(most)
     table = [count for count in counts[start:] if count]
-    if table.count(most) < MOST_ALIKE * len(table):
-        return None
-    if not start or (2 * max(counts[:start]) <= most > 2 and not any(map(_is_number, rows[start]))):
-        return start
-    return None
+    share = table.count(most) / len(table)
+    whole = not start or (2 * max(counts[:start]) <= most > 2 and not any(map(_is_number, rows[start])))
+    return (start, share) if whole and share >= MOST_ALIKE else None
 
 
 def say_title(path: Path, lines: int, what: str, say: Say) -> None:
@@ -212,18 +210,19 @@ def say_title(path: Path, lines: int, what: str, say: Say) -> None:
 
 
 def _title(file: Path, comments: int) -> int:
-    """How many lines of a title stand before the header, by the separator with which there are fewest."""
+    """How many lines of a title stand before the header, by the separator with which most lines are alike after it."""
     with file.open(encoding="utf-8-sig", newline="") as lines:
         first = list(islice(lines, comments, comments + MOST_COMMENTS))
-    starts = []
+    found = [(0.0, 0)]
     for separator in SEPARATORS:
         try:
             rows = list(csv.reader(first, delimiter=separator))
         except csv.Error:
             continue
-        start = title_of(rows)
-        starts += [] if start is None or (len(rows) < len(first) and start) else [start]
-    return min(starts, default=0)
+        title = title_of(rows)
+        if title is not None and not (title[0] and len(rows) < len(first)):
+            found.append((title[1], -title[0]))
+    return -max(found)[1]
 
 
 def _is_number(text: str) -> bool:

@@ -24,7 +24,7 @@ def read(path: Path, say: Say) -> pl.DataFrame:
         fields = workbook.load_sheet(0, dtypes="string").to_polars()
         if any(name.startswith(UNNAMED) for name in fields.columns):
             raw = workbook.load_sheet(0, header_row=None, n_rows=MOST_COMMENTS, dtypes="string").to_polars()
-            title = title_of([[field for field in row if field is not None] for row in raw.rows()])
+            title, _ = title_of([[field for field in row if field is not None] for row in raw.rows()]) or (0, 0.0)
             if title:
                 fields = workbook.load_sheet(0, header_row=title, dtypes="string").to_polars()
                 say_title(path, title, "row", say)

@@ -81,21 +81,21 @@ function comments_of(lines) {
   return first && [...SEPARATORS].some(fits) ? first - 1 : first
 }
 /* How many lines of a title stand before the header: with half as many fields as most lines, or fewer. The header is the first
-   line of as many fields as most; it holds no number. */
+   line of as many fields as most; it holds no number. By the separator with which most lines are alike after it. */
 function title_of(lines) {
-  const starts = []
+  let title = 0, alike = 0
   for (const separator of SEPARATORS) {
     let rows
     try { rows = lines.map(line => line.trim() ? fields_of(line, separator) : []) } catch { continue }
     const counts = rows.map(row => row.length), later = counts.slice(Math.floor(counts.length / 2)).filter(n => n)
     const times = n => later.filter(each => each === n).length
     const most = later.reduce((best, n) => times(n) > times(best) ? n : best, later[0] ?? 0), start = most > 1 ? counts.indexOf(most) : 0
-    const table = counts.slice(start).filter(n => n)
-    if (most < 2 || table.filter(n => n === most).length < MOST_ALIKE * table.length) continue
-    if (start === 0) return 0
-    if (most > 2 && 2 * Math.max(...counts.slice(0, start)) <= most && rows[start].every(name => isNaN(plain(name)))) starts.push(start)
+    const table = counts.slice(start).filter(n => n), share = table.filter(n => n === most).length / table.length
+    if (most < 2 || share < MOST_ALIKE || share < alike || (share === alike && start >= title)) continue
+    const whole = !start || (most > 2 && 2 * Math.max(...counts.slice(0, start)) <= most && rows[start].every(name => isNaN(plain(name))))
+    if (whole) [title, alike] = [start, share]
   }
-  return starts.length ? Math.min(...starts) : 0
+  return title
 }
 /* Whether all fields of a row of several columns are empty. */
 const is_blank = (fields, names) => names.length > 1 && fields.every(field => !field)
