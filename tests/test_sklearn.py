@@ -38,6 +38,7 @@ NOT_FOR_SEQUENCES = {
 """The checks that fail, and why they cannot hold."""
 
 
+@pytest.mark.slow
 @parametrize_with_checks(  # type: ignore[untyped-decorator]
     [SequenceLabeler(units=4, epochs=20, learning_rate=0.05, window=10)],
     expected_failed_checks=lambda _: NOT_FOR_SEQUENCES,
@@ -138,7 +139,7 @@ def test_clones_are_unfitted_and_give_the_same() -> None:
     assert np.array_equal(copy.fit(X, y).predict_proba(X), labeler.predict_proba(X))
 
 
-@pytest.mark.parametrize("form", ["array", "frame"])
+@pytest.mark.parametrize("form", [pytest.param("array", marks=pytest.mark.slow), "frame"])
 def test_importances_of_features(form: str, tmp_path: Path) -> None:
     X, y = flows()
     X = np.concatenate([np.ones_like(X[:, :, :1]), X], axis=2)
