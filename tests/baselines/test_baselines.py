@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -138,6 +142,20 @@ def test_words_and_their_neighbors() -> None:
         names = [each.name for each in baselines.fit(part, 4, (KINDS, 5), vectors=vectors)]
         assert names == ["majority", "most_frequent_per_value", "neighbors"]
     assert Neighbors.fit(alone, 4, (500, 5), 0) is None, "few kinds"
+
+
+@pytest.mark.parametrize("backend", ["torch", "tensorflow"])
+def test_words_without_numbers_on_other_backends(backend: str) -> None:
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    code = (
+        "import numpy as np; from bothways.baselines import Neighbors; from bothways.sequences import Sequences\n"
+        "words = np.arange(2000) % 40\n"
+        "sequences = Sequences(words[:, None], np.full(200, 10), words // 20)\n"
+        "assert (Neighbors.fit(sequences, 2, (2000,), 0).predict(sequences) == words // 20).mean() > 0.99\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"KERAS_BACKEND": backend}, check=False)
+    assert done.returncode == 0
 
 
 def test_neighbors_can_be_kept() -> None:

@@ -205,6 +205,9 @@ def _learned(codes: Numbers, numbers: Floats, labels: Numbers, generator: np.ran
 
     size, classes = min(int(np.clip(len(labels) // BATCHES, *BATCH)), len(labels)), int(labels.max()) + 1
     batches = len(labels) // size
+    width = numbers.shape[1]
+    if not width:
+        numbers = np.zeros((len(labels), 1), np.float32)  # TensorFlow aborts on a product without columns
     of_codes, of_numbers = keras.Input(codes.shape[1:], dtype="int32"), keras.Input(numbers.shape[1:])
     table = keras.layers.Embedding(int(codes.max()) + 1, classes, embeddings_initializer="zeros")
     dense = keras.layers.Dense(classes, kernel_initializer="zeros")
@@ -216,5 +219,5 @@ def _learned(codes: Numbers, numbers: Floats, labels: Numbers, generator: np.ran
     for _ in range(EPOCHS):
         order = generator.permutation(len(labels))[: batches * size]
         model.fit([codes[order], numbers[order]], labels[order], batch_size=size, shuffle=False, verbose=0)
-    found = (table.embeddings, dense.kernel, dense.bias)
+    found = (table.embeddings, dense.kernel[:width], dense.bias)
     return [keras.ops.convert_to_numpy(each).clip(-LARGEST, LARGEST) for each in found]
