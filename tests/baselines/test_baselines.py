@@ -133,14 +133,14 @@ def test_words_and_their_neighbors() -> None:
     sequences, new = of_words(), of_words(1000, seed=1)
     fitted = baselines.fit(sequences, 4, (KINDS, 5))
     found = baselines.predict(fitted, new)
-    assert list(found) == ["majority", "most_frequent_per_value", "one_step", "neighbors", "trees"]
+    assert list(found) == ["majority", "most_frequent_per_value", "one_step", "neighbor_regression", "trees"]
     shares = {name: float((codes == new.labels).mean()) for name, codes in found.items()}
-    assert shares["neighbors"] > 0.94 > 0.8 > shares["one_step"]
+    assert shares["neighbor_regression"] > 0.94 > 0.8 > shares["one_step"]
     # Where words have no number, or those of vectors alone, nothing else is worth its time.
     alone = made(sequences.values[:, 1:], sequences.labels, sequences.lengths)
     for part, vectors in ((alone, 0), (sequences, 1)):
         names = [each.name for each in baselines.fit(part, 4, (KINDS, 5), vectors=vectors)]
-        assert names == ["majority", "most_frequent_per_value", "neighbors"]
+        assert names == ["majority", "most_frequent_per_value", "neighbor_regression"]
     assert Neighbors.fit(alone, 4, (500, 5), 0) is None, "few kinds"
 
 
@@ -196,6 +196,15 @@ def test_scores_of_neighbors_do_not_depend_on_others(monkeypatch: pytest.MonkeyP
     values = sequences.values.copy()
     values[0, 0] = 1e30
     assert np.isfinite(fitted.scores(made(values, sequences.labels, sequences.lengths))).all()
+
+
+def test_numbers_that_hardly_differ_can_be_kept() -> None:
+    sequences = of_words()
+    sequences.values[:, 0] = np.arange(sequences.steps) % 2 * 1e-42
+    fitted = Neighbors.fit(sequences, 4, (KINDS, 5), 0)
+    assert fitted is not None
+    kept = Neighbors.from_arrays(fitted.arrays(), Network(3, 4, categories=(KINDS, 5)))
+    assert np.isfinite(kept.scores(sequences)).all()
 
 
 def test_few_words_and_many(monkeypatch: pytest.MonkeyPatch) -> None:

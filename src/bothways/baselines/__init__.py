@@ -68,7 +68,7 @@ SCORING: tuple[type[Scoring], ...] = (OneStep, *STRONG)
 """Those that may be members of an average."""
 
 OF_FEW_KINDS: tuple[type[Scoring], ...] = (OneStep, Trees)
-"""Those that know but the most frequent codes, and are slow where steps are words, which `Neighbors` does better."""
+"""Those that know only the most frequent codes. Where steps are words they are slow, and `Neighbors` does better."""
 
 BASELINES: tuple[type[Baseline], ...] = (Majority, MostFrequentPerValue, OneStep, *STRONG)
 """All baselines. To add one, write a class with the methods of `Baseline` and list it here."""

@@ -33,6 +33,9 @@ STEPS = 300_000
 EPOCHS, BATCHES, BATCH, RATE, BETA_2 = 3, 100, (32, 512), 0.01, 0.99
 """Epochs of about so many batches, of a size in these bounds; a learning rate that falls to 0; and that of Adam."""
 
+SMALLEST = float(np.finfo(np.float32).tiny)
+"""Standard deviations are no smaller than this, below which float32 has fewer digits; those that are become 1."""
+
 LARGEST = 1e4
 """Weights are no larger, so that they fit into half precision, and scores are finite."""
 
@@ -51,12 +54,12 @@ class Neighbors:
         mean: `(numbers,)` the mean of each numeric column.
         scale: `(numbers,)` and its standard deviation.
         kernel: `(3 * numbers, classes)` the weights of standardised numbers: of the step before, itself, the one after.
-        codes: `(codes,)` what has weights, ascending: those of each of `places`, one after the other.
+        codes: `(codes,)` what has weights, ascending: those of each of `places_of`, one after the other.
         table: `(codes, classes)` their weights, in half precision.
         bias: `(classes,)`, `NEVER` for classes that training never saw.
     """
 
-    name: ClassVar[str] = "neighbors"
+    name: ClassVar[str] = "neighbor_regression"
     reach: ClassVar[int] = REACH
     sizes: tuple[int, ...]
     mean: Floats
@@ -80,7 +83,7 @@ class Neighbors:
             return None
         numbers = np.asarray(sequences.values[:, : sequences.features - len(categories)], np.float64)
         mean, scale = numbers.mean(axis=0), numbers.std(axis=0)
-        scale[scale == 0] = 1
+        scale[scale < SMALLEST] = 1
         means, scales = mean.astype(np.float32), scale.astype(np.float32)
         found = _codes(sequences, rows, categories)
         counts = np.bincount(found.ravel(), minlength=ends_of(categories)[-1])
@@ -131,11 +134,10 @@ class Neighbors:
         codes = checked_array(arrays, "codes", np.int64, (None,), 0, ends_of(sizes)[-1] - 1)
         if not (np.diff(codes) > 0).all():
             raise InputError("The array 'codes' must ascend.")
-        least = float(np.finfo(np.float32).tiny)
         return cls(
             sizes,
             checked_array(arrays, "mean", np.float32, (numbers,)),
-            checked_array(arrays, "scale", np.float32, (numbers,), least),
+            checked_array(arrays, "scale", np.float32, (numbers,), SMALLEST),
             checked_array(arrays, "kernel", np.float32, ((2 * AROUND + 1) * numbers, classes), -LARGEST, LARGEST),
             codes,
             checked_array(arrays, "table", np.float16, (len(codes), classes), -LARGEST, LARGEST),

@@ -28,7 +28,8 @@ Source = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 WILDCARDS = "*?["
 
-TEXT = ".txt"  # plain text. In a folder with other files it is none of the table: a license, or notes.
+TEXT, LOGS = ".txt", (".log", ".log.gz")  # plain text; logs of Zeek
+BESIDE = (TEXT, *LOGS)  # in a folder with other files these are none of the table, but a license or what a program said
 
 
 class Format(NamedTuple):
@@ -85,8 +86,7 @@ FORMATS: Mapping[str, Format] = {
     ".csv.gz": _CSV,
     ".tsv.gz": _TSV,
     ".jsonl.gz": _LINES,
-    ".log": _LOG,
-    ".log.gz": _LOG,
+    **dict.fromkeys(LOGS, _LOG),
     ".json": _LINES._replace(batches=None, write=None, writable=False, line=None),
     ".xlsx": Format(excel_files.read, writable=False),
     **dict.fromkeys((".conll", ".conllu", ".conll03", ".bio", ".iob", ".iob2"), _CONLL),
@@ -175,7 +175,7 @@ def _expanded(path: Path) -> list[Path]:
             deep = any(entry.is_dir() for entry in path.iterdir())
             more = f" The folders in it are read where a pattern names them, such as '{path}/*/*.csv'." if deep else ""
             raise DataError(f"{path}: this folder holds no {', '.join(FORMATS)} file.{more}")
-        return [entry for entry in inside if ending(entry) != TEXT] or inside
+        return [entry for entry in inside if ending(entry) not in BESIDE] or inside
     if path.exists():
         return [path]
     if any(character in str(path) for character in WILDCARDS):
