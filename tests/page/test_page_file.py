@@ -273,6 +273,14 @@ def test_what_it_shows(width: int, scheme: str, opened: Any, tmp_path: Path) -> 
     assert found == [["calm", "scan"][page.evaluate("card.positive")]]
 
 
+def test_a_table_that_comes_before_the_model_waits(opened: Any, tmp_path: Path) -> None:
+    slow = "async models() {\n    await new Promise(done => setTimeout(done, 1000))"
+    page = opened(model(member()), change=lambda text: text.replace("async models() {", slow))
+    frame().write_csv(tmp_path / "table.csv")
+    page.set_input_files("#file", tmp_path / "table.csv")
+    page.wait_for_selector("#results:not([hidden])")
+
+
 def test_tables_that_cannot_be_labeled(opened: Any, tmp_path: Path) -> None:
     """Each is told, in one and the same page, which goes on to label what it can."""
     page = opened(model(member()))
