@@ -28,7 +28,7 @@ import polars as pl
 
 from bothways import baselines, interrupts, jobs
 from bothways.data import read_and_split
-from bothways.metrics import Resamples, count, interval, score, thresholds_for
+from bothways.metrics import Resamples, count, interval, kept_threshold, score
 from bothways.runtime import Model, probabilities, scores
 from bothways.sequences import Sequences
 
@@ -49,7 +49,7 @@ Rivals = Callable[[pl.DataFrame, Model, Mapping[str, Sequences], int], Mapping[s
 """From the table, our model, the parts and the seed to what others predict on the test part, by name."""
 
 ALARMS = 0.01
-"""The share of false alarms for which a threshold is chosen on the valid part."""
+"""The share of false alarms that the threshold has on the valid part."""
 
 DROP = {"occupancy": ["Light"], "adfa_ld": ["attack_type", "source_part"], "ewt_pos": ["xpos"]}
 """Columns that give the answer away, or most of it."""
@@ -139,10 +139,8 @@ def run(
     begun = time.perf_counter()
     model.probabilities(test)
     speed = test.steps / (time.perf_counter() - begun)
-    alarms = {}
-    valid = parts["valid"]
-    if len(model.classes) == 2 and (valid.known_labels == positive).any():
-        alarms = thresholds_for(valid, model.probabilities(valid), [ALARMS], positive)
+    kept = kept_threshold(model.facts["thresholds"], ALARMS, positive) if len(model.classes) == 2 else None
+    alarms = {} if kept is None else {ALARMS: kept}
     caught = count(test, p, known, positive=positive, thresholds=alarms)
     counts = {"bothways": count(test, p, known, predicted=model.decide(p, test.lengths))}
     counts |= {each: count(test, codes, known) for each, codes in baselines.predict(model.baselines, test).items()}

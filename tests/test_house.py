@@ -67,7 +67,7 @@ HOMES = {
     "optuna": ("study.search",),
     "polars": ("data", "study.runs"),
     "spacy": ("data.text_files",),
-    "joblib": ("study.pool", "study.ray_backend", "study.tuning", "jobs.prediction"),
+    "joblib": ("study.pool", "study.ray_backend", "study.tuning", "study.refit", "jobs.prediction"),
     "ray": ("study.pool", "study.ray_backend"),
     "distributed": ("study.pool",),
     "threadpoolctl": ("baselines", "study.worker"),

@@ -145,6 +145,9 @@ class Search:
         metavar="TIME",
     )
     members: int = option_field(5, "The most networks that the model is an average of.", least=1, most=100)
+    refit: bool = option_field(
+        True, "Fit what was chosen again, on the train and valid parts together.", flag="--refit/--no-refit"
+    )
 
     def __post_init__(self) -> None:
         if isinstance(self.budget, (int, float)) and not isinstance(self.budget, bool):

@@ -55,6 +55,8 @@ FACTS: dict[str, Any] = {
     "versions": {...: str},
     "scheme": str,
     "threshold": {"class": (str, int, bool), "value": NUMBER, "false_alarm_rate": NUMBER},
+    "thresholds": {"rates": [NUMBER], "values": [[NUMBER]]},
+    "refit": {"networks": int},
     "labeler": {...: object},
     "search": {"score": str, "of the average": NUMBER, "trials": [{"setting": str, "epochs": int, "score": NUMBER}]},
     "importances": {...: NUMBER},
@@ -254,6 +256,10 @@ def _model(description: dict[str, Any], parts: Mapping[str, dict[str, Any]]) -> 
         raise InputError(f"The counts of the classes are {counts}; they must be {len(values)} whole numbers from 0.")
     if "threshold" in description["facts"] and description["facts"]["threshold"]["class"] not in values:
         raise InputError("The threshold in it is for none of its classes.")
+    if kept := description["facts"].get("thresholds"):
+        rates, sizes = kept["rates"], {len(each) for each in kept["values"]}
+        if rates[:1] != [0] or sorted(rates) != rates or len(kept["values"]) != len(values) or sizes - {0, len(rates)}:
+            raise InputError("The thresholds in it do not fit its classes, or the rates that they are for.")
     columns = description["columns"]
     if columns is not None:
         from bothways.data import Columns  # brings Polars, of which a model of arrays has no use

@@ -306,6 +306,7 @@ def test_int8_gives_the_numbers_of_the_engine(home: Any, cell: str) -> None:
 
 
 def test_int8_is_for_inference_in_the_whole_model() -> None:
+    keras.utils.set_random_seed(0)
     model = nested_model()
     model.compile("sgd", "mse")
     expected = model.predict(X, verbose=0)

@@ -70,8 +70,8 @@ def train(
     """Train a model on a table.
 
     It learns from the train part. Settings that suit the table are looked for on the valid part, within the budget;
-    those that are given are kept. Roles of columns that are not given are guessed and printed. Ctrl-C keeps the best
-    model so far.
+    those that are given are kept. What was chosen then learns from both parts, unless you say [bold]--no-refit[/].
+    Roles of columns that are not given are guessed and printed. Ctrl-C keeps the best model so far.
 
     Example: [bold]bothways train flows.csv --label attack --sequence flow --order time -o flows.bothways[/]
 
@@ -115,7 +115,7 @@ def evaluate(
     false_alarm_rate: Annotated[
         float | None,
         Option(
-            help="Choose on the valid part the lowest threshold with at most this share of false alarms, such as 0.01."
+            help="Take the lowest threshold with at most this share of false alarms on the valid part, such as 0.01."
         ),
     ] = None,
     positive: Annotated[

@@ -16,7 +16,7 @@ from bothways.data import Columns, Table, evaluation_part, guess_rows, hours, ma
 from bothways.data.fields import reading_notices
 from bothways.errors import InputError, counted, option
 from bothways.jobs.models import load_with_columns
-from bothways.metrics import Evaluation, Interval, LateScores, class_to_detect, thresholds_for
+from bothways.metrics import Evaluation, Interval, LateScores, class_to_detect, kept_threshold, thresholds_for
 from bothways.report import Report, check_report_file, warnings, write_report
 from bothways.runtime import Label, Model
 from bothways.sequences import Array, Sequences
@@ -46,8 +46,9 @@ def evaluate(
         model: the file of the model.
         data: the table, as in `bothways.data.read_table`.
         part: "train", "valid", "test" or "all"; None for "test", or "all" in a table that has no parts.
-        false_alarm_rate: choose on the valid part the lowest threshold with at most this share of false alarms, and say
-            what it gives on the part that is evaluated.
+        false_alarm_rate: take the lowest threshold that had at most this share of false alarms on the valid part, as
+            training kept it for `bothways.metrics.alarms.KEPT_RATES`, and say what it gives on the part that is
+            evaluated. Of a model that was trained without a valid part it is chosen on that of the table.
         positive: the label to raise alarms for; the rarest one if not given.
         save_threshold: keep the threshold in the file of the model, for `predict`.
         importance: measure what the labels rest on, as in `bothways.metrics.permutation_importance`.
@@ -83,9 +84,10 @@ def evaluate(
     if code is not None and false_alarm_rate is not None:
         if name == "valid":
             notices.append("Careful: the threshold is chosen on the same part that is evaluated.")
-        _, valid, _, _ = evaluation_part(table, columns, "valid", loaded.classes)
-        (threshold,) = thresholds_for(valid, loaded.probabilities(valid), [false_alarm_rate], code).values()
+        threshold = _threshold(loaded, table, columns, false_alarm_rate, code)
         alarms |= {"threshold": threshold, "asked": false_alarm_rate, "hours": hours(table, columns, sequences)}
+    if name == "valid" and "refit" in loaded.facts:
+        notices.append("Careful: the model learned from the valid part, too, so that its scores there are too high.")
     for notice in (*table.notices, *reading_notices(read), *notices):
         say(notice)
     p = loaded.probabilities(sequences)
@@ -104,6 +106,19 @@ def evaluate(
         said = {"title": Path(model).stem, "positive": code, "notes": notices}
         write_report(report, _report(loaded, table, columns, evaluation, sequences, p, **said))
     return evaluation
+
+
+def _threshold(model: Model, table: Table, columns: Columns, false_alarm_rate: float, positive: int) -> float:
+    """The threshold for a rate of false alarms, by the valid part: as training knew it, before it learned from it."""
+    if (kept := model.facts.get("thresholds")) is None:
+        _, valid, _, _ = evaluation_part(table, columns, "valid", model.classes)
+        return thresholds_for(valid, model.probabilities(valid), [false_alarm_rate], positive)[false_alarm_rate]
+    if (found := kept_threshold(kept, false_alarm_rate, positive)) is None:
+        raise InputError(
+            f"The valid part of training had no label {model.classes[positive]}, or no other one, so no threshold can "
+            "be chosen. Name another class."
+        )
+    return found
 
 
 def evaluate_part(model: Model, part: Sequences, p: Array, unseen: Sequence[Label] = (), **more: Any) -> Evaluation:

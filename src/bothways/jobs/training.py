@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from bothways.errors import InputError, counted, option
 from bothways.files import check_output, locked
 from bothways.jobs.evaluation import evaluate_part
 from bothways.jobs.models import MODEL_ENDING
-from bothways.metrics import Evaluation
+from bothways.metrics import Evaluation, kept_thresholds
 from bothways.network import Network
 from bothways.options import options, seconds_of
 from bothways.runtime import Model
@@ -34,7 +34,7 @@ class Training:
     Attributes:
         path: the file of the model.
         model: the model itself.
-        evaluation: on the valid part, or on the train part if there is no other.
+        evaluation: on the valid part, before it is fitted to that, too; or on the train part if there is no other.
         epochs: how many were run.
         best_epoch: the one whose weights were kept.
         seconds: how long they took, in "compile" and "train".
@@ -68,6 +68,7 @@ def train(
     settings: Mapping[str, Any] | None = None,
     budget: float | str | None = 0,
     members: int = Search.members,
+    refit: bool = Search.refit,
     allow_leaks: bool = False,
     resume: bool = False,
     tensorboard: str | Path | None = None,
@@ -90,6 +91,7 @@ def train(
         budget: how long to look for settings that suit the table, by its valid part, in seconds or as text such as
             "10m"; None for a time by the size of the table; 0 trains once.
         members: of how many networks the model may be an average, if settings are looked for.
+        refit: whether what was chosen is then fitted again, on the train and valid parts together.
         allow_leaks: train even if the table gives answers away; what does is said all the same.
         resume: go on where a run of the same arguments was killed.
         tensorboard: write the curves into this folder, for TensorBoard.
@@ -126,6 +128,7 @@ def train(
 
     # Keras and JAX take seconds to import; a wrong column should be told before.
     from bothways.study.factors import DataShape
+    from bothways.study.refit import refit as fit_again
     from bothways.study.tuning import tune
     from bothways.training import trackers, trained_model
     from bothways.training import train as train_network
@@ -191,17 +194,27 @@ def train(
             network, chosen, trained, parts.classes, columns, parts.named, simple, data=split.table.source
         )
         model = model if tuned is None else tuned.adopted(model)
+        name, part = ("train", parts.train) if parts.valid is None else ("valid", parts.valid)
+        p = model.probabilities(part)
+        evaluation = evaluate_part(model, part, p, parts.unseen_in(part), split=name)
+        if name == "valid":
+            model = replace(model, facts={**model.facts, "thresholds": kept_thresholds(part, p)})
         store.save(model, output)
         if stop.requested:
             best = f"the best model of {counted(len(trained.history), 'epoch')}"
             interrupts.kept = f"{output} is {best}; to go on from there, add {option('resume', True)}."
             raise KeyboardInterrupt
+        if tuned is not None and refit:
+            say("Fitting what was chosen again, on the train and valid parts together.")
+            interrupts.kept = f"{output} is the model that was fitted to the train part alone."
+            again = {"vectors": columns.fitted.dimensions, "seed": chosen.seed}
+            model = fit_again(model, tuned, parts.train, part, **again)
+            store.save(model, output)
         checkpoint.unlink(missing_ok=True)
-    name, part = ("train", parts.train) if parts.valid is None else ("valid", parts.valid)
     return Training(
         path=output,
         model=model,
-        evaluation=evaluate_part(model, part, model.probabilities(part), parts.unseen_in(part), split=name),
+        evaluation=evaluation,
         epochs=len(trained.history),
         best_epoch=model.facts["best_epoch"],
         seconds=trained.seconds,

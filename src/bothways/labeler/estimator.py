@@ -28,6 +28,7 @@ from bothways.runtime.inputs import frame_rows, is_frame
 from bothways.sequences import Array
 from bothways.settings import Search
 from bothways.study.factors import DataShape
+from bothways.study.refit import refit
 from bothways.study.tuning import tune
 from bothways.training import EpochReport, Settings, train, trained_model
 
@@ -72,6 +73,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         budget: how long to look for settings that suit the data, in seconds or as text such as "1m"; those that are not
             at their defaults are kept. A fifth is held out to choose by, if nothing else is. None trains once.
         members: of how many networks the model may be an average, if settings are looked for.
+        refit: whether what was chosen is then fitted again, together with what was held out.
         missing_label: a label that stands for none, such as -1; None and NaN always do.
         random_state: the seed; or None or a NumPy `RandomState`, from which one is drawn.
         verbose: print a line after each epoch, or each setting that is tried.
@@ -162,6 +164,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
     validation_fraction: float | None = None
     budget: float | str | None = None
     members: int = Search.members
+    refit: bool = Search.refit
     missing_label: int | str | None = None
     random_state: int | np.integer[Any] | np.random.RandomState | None = Settings.seed
     verbose: bool = False
@@ -195,7 +198,8 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             sample_weight: how much each label counts, 0 or more, in the form of y; or one weight per sequence. Of a
                 sequence of a data frame with one label, that of its first row counts.
             validation_data: `(X, y)` to stop early by and to choose the best epoch by; without it, and without
-                `validation_fraction`, training runs all epochs and keeps the last weights.
+                `validation_fraction`, training runs all epochs and keeps the last weights. After a search for settings
+                the model learns from it, too, unless `refit=False`.
             on_epoch: is called after each epoch.
             checkpoint: a file that keeps where training stands. It stays when training is done: remove it then.
             resume: go on from the checkpoint, if there is one, to the same weights as if training had never stopped.
@@ -204,7 +208,8 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             InputError: a setting out of its range; sequences or labels that do not fit.
             DataError: a data frame that cannot be used, or too few sequences to hold some out.
         """
-        settings, search = self._settings(), Search(self.budget, self.members)  # type: ignore[arg-type]  # seconds, too
+        settings = self._settings()
+        seed, search = settings.seed, Search(self.budget, self.members, self.refit)  # type: ignore[arg-type]  # seconds, too
         budget = 0.0 if search.budget in (None, "0") else seconds_of("budget", str(search.budget))
         fraction = self.validation_fraction if validation_data is None else None
         if budget and validation_data is None and fraction is None:
@@ -256,11 +261,17 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
                 trained = train(network, sequences, settings, valid, watch, checkpoint, resume)
         labeler = {name: value for name, value in self.get_params().items() if _is_json(value)}
         model = trained_model(network, settings, trained, classes.tolist(), columns, parts, simple, labeler=labeler)
-        self._adopt(model if tuned is None else tuned.adopted(model))
-        self._sample = metrics.sample(sequences if valid is None else valid, settings.seed)
+        model = model if tuned is None else tuned.adopted(model)
+        if valid is not None:
+            kept = metrics.kept_thresholds(valid, model.probabilities(valid))
+            model = replace(model, facts={**model.facts, "thresholds": kept})
+        self._adopt(model)
+        self._sample = metrics.sample(sequences if valid is None else valid, settings.seed), model
         self.history_, self.seconds_ = trained.history, trained.seconds
         if trained.interrupted or (tuned is not None and tuned.interrupted):
             raise KeyboardInterrupt
+        if tuned is not None and valid is not None and search.refit:
+            self._adopt(refit(model, tuned, sequences, valid, vectors=columns.fitted.dimensions, seed=seed))
         return self
 
     def predict(self, X: Any) -> Any:
@@ -308,19 +319,19 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "model_")
         known = self.model_.facts.get("importances")
         if known is None:
-            if (drawn := getattr(self, "_sample", None)) is None:
+            if (sample := getattr(self, "_sample", None)) is None:
                 raise AttributeError(
                     "feature_importances_ take data, which a saved labeler does not have. Ask for them after fit, "
                     "before the labeler is saved, pickled or sent to another process."
                 )
-            model, places = self.model_, self.columns_.fitted.places
+            (drawn, model), places = sample, self.columns_.fitted.places
             found = metrics.permutation_importance(model.probabilities, drawn, places, decide=model.decide)
             known = {name: fall.value for name, fall in found.columns.items()}
             self.model_ = replace(self.model_, facts={**self.model_.facts, "importances": known})
         return np.array([known.get(name, 0.0) for name in self.columns_.features])
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a pickle holds: all but the data."""
+        """What a pickle holds: all but the data, and the model before it was fitted to them."""
         return {name: value for name, value in super().__getstate__().items() if name != "_sample"}
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -1,6 +1,6 @@
 """Scores: what was predicted is counted once, and every score of any sample of sequences is made of the counts."""
 
-from bothways.metrics.alarms import Alarms, choose_threshold, thresholds_for
+from bothways.metrics.alarms import Alarms, choose_threshold, kept_threshold, kept_thresholds, thresholds_for
 from bothways.metrics.bootstrap import Interval, Resamples, interval
 from bothways.metrics.counts import Counts, class_to_detect, count, count_entities, f1, labeled, rarest, share
 from bothways.metrics.entities import EntityScores
@@ -34,6 +34,8 @@ __all__ = [
     "evaluate",
     "f1",
     "interval",
+    "kept_threshold",
+    "kept_thresholds",
     "labeled",
     "monitored",
     "permutation_importance",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,10 @@ import numpy as np
 
 from bothways.errors import InputError
 from bothways.metrics.counts import labeled
-from bothways.sequences import Sequences
+from bothways.sequences import Doubles, Numbers, Sequences
+
+KEPT_RATES = (0.0, *(digit / 10**places for places in (4, 3, 2, 1) for digit in range(1, 10)), 1.0)
+"""The rates of false alarms for which a model keeps thresholds."""
 
 
 @dataclass(frozen=True)
@@ -90,32 +93,13 @@ def choose_threshold(scores: Any, positives: Any, false_alarm_rate: float) -> fl
         >>> choose_threshold([0.1, 0.2, 0.4, 0.4, 0.7, 0.9], [False, False, False, False, True, True], 0.25)
         0.7
     """
-    s, positive = np.asarray(scores, np.float64), np.asarray(positives, bool)
-    if s.ndim != 1 or s.shape != positive.shape or len(s) == 0:
-        raise InputError(f"scores are {s.shape} and positives {positive.shape}; give as many of both, at least 1.")
-    if not np.isfinite(s).all():
-        raise InputError("scores hold values that are not finite numbers.")
-    if not 0 <= false_alarm_rate <= 1:
-        raise InputError(f"The false-alarm rate is {false_alarm_rate}; it must be from 0 to 1, such as 0.01.")
-    negatives = np.sort(s[~positive])[::-1]
-    for count, what, missing in (
-        (len(s) - len(negatives), "to detect", "Name another class"),
-        (len(negatives), "to leave alone", "Take more data"),
-    ):
-        if count == 0:
-            raise InputError(f"Nothing {what} is among the {len(s)} scores, so no threshold can be chosen. {missing}.")
-    # A rate such as 0.29 of 100 is 28.999999999999996 in floating point, and allows 29.
-    allowed = int(np.floor(false_alarm_rate * len(negatives) * (1 + 1e-12)))
-    if allowed >= len(negatives):
-        return float(s.min())
-    above = s[s > negatives[allowed]]
-    return float(above.min() if len(above) else np.nextafter(negatives[allowed], np.inf))
+    return float(_thresholds(scores, positives, [false_alarm_rate])[0])
 
 
 def thresholds_for(
     sequences: Sequences, probabilities: Any, false_alarm_rates: Sequence[float], positive: int
 ) -> dict[float, float]:
-    """The threshold for each false-alarm rate, chosen by `choose_threshold` on labeled sequences.
+    """The threshold for each false-alarm rate, chosen as by `choose_threshold` on labeled sequences.
 
     `probabilities` are `(labels, classes)`, `positive` is the code of the class to detect.
 
@@ -124,9 +108,76 @@ def thresholds_for(
         >>> thresholds_for(sequences, [[0.9, 0.1], [0.2, 0.8]], [0.01], positive=1)
         {0.01: 0.8}
     """
+    labels, p = _labeled(sequences, probabilities)
+    found = _thresholds(p[:, positive], labels == positive, false_alarm_rates)
+    return dict(zip(false_alarm_rates, found.tolist(), strict=True))
+
+
+def kept_thresholds(sequences: Sequences, probabilities: Any) -> dict[str, Any]:
+    """What a model keeps of labeled sequences that it did not learn from: for each class thresholds for `KEPT_RATES`.
+
+    Of classes that no label, or every one, belongs to there are none. `probabilities` are `(labels, classes)`.
+
+    Example:
+        >>> sequences = Sequences(np.zeros((2, 1)), np.array([2]), labels=np.array([0, 1]))
+        >>> kept = kept_thresholds(sequences, [[0.9, 0.1], [0.2, 0.8]])
+        >>> kept_threshold(kept, 0.012, positive=1)
+        0.8
+    """
+    labels, p = _labeled(sequences, probabilities)
+    values = []
+    for positive in range(np.shape(probabilities)[1]):
+        wanted = labels == positive
+        some = wanted.any() and not wanted.all()
+        values.append(_thresholds(p[:, positive], wanted, KEPT_RATES).tolist() if some else [])
+    return {"rates": list(KEPT_RATES), "values": values}
+
+
+def kept_threshold(kept: Mapping[str, Any], false_alarm_rate: float, positive: int) -> float | None:
+    """Of the thresholds that a model keeps that for the next lower rate; None of a class that has none.
+
+    Raises:
+        InputError: a rate out of its range.
+    """
+    rates, values = np.array(kept["rates"]), kept["values"][positive]
+    return float(values[np.flatnonzero(rates <= _rate(false_alarm_rate))[-1]]) if values else None
+
+
+def _labeled(sequences: Sequences, probabilities: Any) -> tuple[Numbers, Doubles]:
+    """The labels that there are, of classes that the model does not have, too, and their probabilities."""
     p = np.asarray(probabilities)
     labels, p, _, _ = labeled(sequences, p, max(p.shape[1], int(sequences.known_labels.max(initial=0)) + 1))
-    return {rate: choose_threshold(p[:, positive], labels == positive, rate) for rate in false_alarm_rates}
+    return labels, p
+
+
+def _thresholds(scores: Any, positives: Any, false_alarm_rates: Sequence[float]) -> Doubles:
+    """For each rate what `choose_threshold` gives."""
+    rates = np.array([_rate(each) for each in false_alarm_rates])
+    s, positive = np.asarray(scores, np.float64), np.asarray(positives, bool)
+    if s.ndim != 1 or s.shape != positive.shape or len(s) == 0:
+        raise InputError(f"scores are {s.shape} and positives {positive.shape}; give as many of both, at least 1.")
+    if not np.isfinite(s).all():
+        raise InputError("scores hold values that are not finite numbers.")
+    ordered, negatives = np.sort(s), np.sort(s[~positive])[::-1]
+    for count, what, missing in (
+        (len(s) - len(negatives), "to detect", "Name another class"),
+        (len(negatives), "to leave alone", "Take more data"),
+    ):
+        if count == 0:
+            raise InputError(f"Nothing {what} is among the {len(s)} scores, so no threshold can be chosen. {missing}.")
+    # A rate such as 0.29 of 100 is 28.999999999999996 in floating point, and allows 29.
+    allowed = np.floor(rates * len(negatives) * (1 + 1e-12)).astype(np.int64)
+    highest = negatives[np.minimum(allowed, len(negatives) - 1)]  # the highest score of a negative that may not alarm
+    above = np.searchsorted(ordered, highest, side="right")
+    found = np.append(ordered, np.inf)[above]
+    found = np.where(above < len(s), found, np.nextafter(highest, np.inf))
+    return np.where(allowed < len(negatives), found, ordered[0])
+
+
+def _rate(false_alarm_rate: float) -> float:
+    if not 0 <= false_alarm_rate <= 1:
+        raise InputError(f"The false-alarm rate is {false_alarm_rate}; it must be from 0 to 1, such as 0.01.")
+    return false_alarm_rate
 
 
 def _share(part: int, whole: float | None) -> float | None:

@@ -168,6 +168,7 @@ class Model:
             "best epoch": facts.get("best_epoch"),
             "valid score": None if best.get("valid_metric") is None else f"{best['valid_metric']:.3f}",
             "search": _search_words(facts.get("search")),
+            "fitted again": _refit_words(facts.get("refit"), len(self.networks)),
             "temperature": None if self.temperature == 1 else f"{self.temperature:.3g}",
             "threshold": None if self.threshold == 0.5 else f"{self.threshold:.3g} for {self.classes[-1]}",
             "alarm threshold": f"{facts['threshold']['value']:.4g}" if "threshold" in facts else None,
@@ -296,6 +297,15 @@ def _search_words(search: Mapping[str, Any] | None) -> str | None:
         f"{counted(len(search['trials']), 'training')} tried; {search['score']} on what was held out: the best one "
         f"{abs(best['score']):.3f} ({best['setting']}), the average {search['of the average']:.3f}"
     )
+
+
+def _refit_words(refit: Mapping[str, Any] | None, networks: int) -> str | None:
+    """What was fitted again to the train and valid parts together, after a search."""
+    if refit is None:
+        return None
+    left = networks - refit["networks"]
+    but = f", but for {counted(left, 'network')} that would have taken too long" if left else ""
+    return f"on the train and valid parts together{but}"
 
 
 def tempered(p: Floats, temperature: float) -> Floats:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import queue
+import threading
 import time
 import warnings
 from collections import Counter, deque
@@ -159,6 +161,36 @@ def results(tasks: Iterator[Any], processes: int, alone: bool) -> Iterator[Itera
         with closing(parallel(tasks)) as results:
             os.environ["PYTHONWARNINGS"] = before or ""
             yield results
+
+
+def until_stopped(tasks: Iterator[Any], processes: int, stopped: Callable[[], bool]) -> Iterator[Any]:
+    """What comes of tasks, as it comes, until somebody stops it or a task fails, whose exception is then raised.
+
+    The pool has a thread of its own, so that nobody waits for it when stopped; `tasks` should end then.
+    """
+    found: queue.SimpleQueue[tuple[Any, Exception | None]] = queue.SimpleQueue()
+    end = object()
+
+    def run() -> None:
+        try:
+            with results(tasks, processes, alone=False) as each:
+                for result in each:
+                    found.put((result, None))
+            found.put((end, None))
+        except Exception as reason:  # a process died, or what was asked for cannot work
+            found.put((end, reason))
+
+    threading.Thread(target=run, daemon=True).start()
+    while not stopped():
+        try:
+            result, failed = found.get(timeout=0.2)
+        except queue.Empty:
+            continue
+        if failed is not None:
+            raise failed
+        if result is end:
+            return
+        yield result
 
 
 def _words(reason: Exception) -> str:

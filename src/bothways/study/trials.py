@@ -133,8 +133,9 @@ def attempt(data: SearchData, trial: Trial, seconds: float) -> Tried | None:
         held_out.append(probabilities(scores(network, done[-1].weights, hold)))
     p = np.concatenate(held_out)
     best = replace(done[0], interrupted=False, losses=[])
+    epochs = int(np.median([max(report.epoch for report in each.history if report.best) for each in done]))
     took, processor = time.monotonic() - begun, time.process_time() - processor
-    return Tried(trial, best, p, data.held_out.value(p), data.held_out.loss(p), took, processor)
+    return Tried(trial, best, p, data.held_out.value(p), data.held_out.loss(p), epochs, took, processor)
 
 
 def settings_of(data: SearchData, trial: Trial) -> Settings:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import queue
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -29,7 +27,7 @@ from bothways.sequences import Numbers, Sequences
 from bothways.settings import Search, Settings
 from bothways.study.factors import DataShape, Setting, Value
 from bothways.study.plan import SearchClock, SearchPlan, Trial, Tried, rank
-from bothways.study.pool import PoolError, processes, results
+from bothways.study.pool import PoolError, processes, until_stopped
 from bothways.study.trials import SearchData, attempt, folds, settings_of
 from bothways.study.worker import begin
 
@@ -51,33 +49,50 @@ class Tuned:
     """What was found.
 
     Attributes:
-        members: the networks, the best of them first, and simple models.
-        best: the trial of the best one.
+        chosen: the networks, the best of them first, and simple models, each with its share of the average.
+        shape: what the data determine about the networks.
         settings: how it was trained.
         temperature: as in `bothways.runtime.Model`.
         threshold: as there.
         tried: all trials, the best first.
         score: the score of the average on the valid part.
         metric: the title of that score.
+        budget: the seconds that the search had.
         interrupted: whether Ctrl-C ended it before its time.
     """
 
-    members: list[Member | BaselineMember]
-    best: Tried
+    chosen: list[tuple[Tried | Scoring, float]]
+    shape: DataShape
     settings: Settings
     temperature: float
     threshold: float
     tried: list[Tried]
     score: float
     metric: str
+    budget: float = 0.0
     interrupted: bool = False
+
+    @property
+    def best(self) -> Tried:
+        """The trial of the best network."""
+        best, _ = self.chosen[0]
+        assert isinstance(best, Tried)
+        return best
 
     @property
     def network(self) -> Network:
         """The best network."""
-        best = self.members[0]
-        assert isinstance(best, Member)
-        return best.network
+        return self.best.trial.setting.network(self.shape)
+
+    @property
+    def members(self) -> list[Member | BaselineMember]:
+        """What is averaged."""
+        return [
+            Member(each.trial.setting.network(self.shape), each.trained.weights, share)
+            if isinstance(each, Tried)
+            else BaselineMember(each, share)
+            for each, share in self.chosen
+        ]
 
     def adopted(self, model: Model) -> Model:
         """A model of the best network, made one of the average."""
@@ -198,14 +213,13 @@ def tune(
         raise KeyboardInterrupt
     if len(done) == 1 and not ended():
         say("The budget was enough for one training: nothing else was tried.")
-    return replace(_averaged(data, done, simple, members), interrupted=stop.requested)
+    return replace(_averaged(data, done, simple, members), budget=clock.budget, interrupted=stop.requested)
 
 
 def _attempts(
     data: SearchData, plan: SearchPlan, done: list[Tried], clock: SearchClock, count: int, stopped: Callable[[], bool]
 ) -> Iterator[Tried]:
-    """What comes of trials, as it comes. The pool has a thread of its own, so that nobody waits for it when stopped."""
-    found: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    """What comes of trials, as it comes."""
 
     def trials() -> Iterator[Any]:
         yield from [joblib.delayed(begin)(data.driver)] * count
@@ -216,28 +230,16 @@ def _attempts(
                 return
             yield joblib.delayed(attempt)(data, plan.next(done), math.inf if first else clock.left)
 
-    def run() -> None:
-        try:
-            with results(trials(), count, alone=False) as each:
-                for tried in each:
-                    found.put(tried)
-            found.put(StopIteration)
-        except Exception as reason:  # a process died, or a setting cannot work
-            found.put(reason)
-
-    threading.Thread(target=run, daemon=True).start()
-    while not stopped():
-        try:
-            tried = found.get(timeout=0.2)
-        except queue.Empty:
-            continue
-        if isinstance(tried, Tried):
-            yield tried
-        elif tried is not None:
-            if isinstance(tried, Exception) and not done:
-                known = isinstance(tried, BothwaysError)
-                raise tried if known else PoolError(f"The search ended without a result: {tried}")
-            return
+    try:
+        for tried in until_stopped(trials(), count, stopped):
+            if tried is not None:
+                yield tried
+    except BothwaysError:
+        if not done:
+            raise
+    except Exception as reason:
+        if not done:
+            raise PoolError(f"The search ended without a result: {reason}") from reason
 
 
 def _stored(done: Sequence[Tried], seconds: float) -> Checkpoint:
@@ -252,6 +254,7 @@ def _stored(done: Sequence[Tried], seconds: float) -> Checkpoint:
             "trained": asdict(replace(each.trained, weights={})),
             "score": each.score,
             "loss": each.loss,
+            "epochs": each.epochs,
         }
         for each in done
     ]
@@ -268,9 +271,8 @@ def _restored(stored: Checkpoint) -> list[Tried]:
         setting, seed, whole = said["trial"]
         p, history = own.pop("p"), [EpochReport(**report) for report in said["trained"]["history"]]
         trained = Trained(**{**said["trained"], "weights": own, "history": history})
-        found.append(
-            Tried(Trial(Setting.of(json.loads(setting)), seed, whole), trained, p, said["score"], said["loss"])
-        )
+        trial = Trial(Setting.of(json.loads(setting)), seed, whole)
+        found.append(Tried(trial, trained, p, said["score"], said["loss"], said["epochs"]))
     return found
 
 
@@ -290,15 +292,9 @@ def _averaged(data: SearchData, done: Sequence[Tried], simple: Sequence[Scoring]
     if min(shares) >= len(networks):  # a model needs a network
         shares = {0: LEAST_SHARE} | shares
 
-    def member(chosen: Tried | Scoring, share: float) -> Member | BaselineMember:
-        if isinstance(chosen, Tried):
-            return Member(chosen.trial.setting.network(data.shape), chosen.trained.weights, share)
-        return BaselineMember(chosen, share)
-
-    members = [member(candidates[i], share) for i, share in shares.items()]
-    best = ranked[min(shares)]
-    settings, found = settings_of(data, best.trial), abs(held_out.value(p, predicted))
-    return Tuned(members, best, settings, temperature, threshold, ranked, found, data.metric)
+    members = [(candidates[i], share) for i, share in shares.items()]
+    settings, found = settings_of(data, ranked[min(shares)].trial), abs(held_out.value(p, predicted))
+    return Tuned(members, data.shape, settings, temperature, threshold, ranked, found, data.metric)
 
 
 def _of_baseline(data: SearchData, fitted: Scoring) -> Any:

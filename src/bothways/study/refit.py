@@ -1,0 +1,119 @@
+"""What a search has chosen, fitted again: on what it learned from and on what chose it, together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import joblib
+import numpy as np
+
+from bothways import baselines, interrupts
+from bothways.baselines import Baseline
+from bothways.network import Network
+from bothways.runtime import BaselineMember, Member, Model
+from bothways.sequences import NO_LABEL, Sequences
+from bothways.settings import Settings
+from bothways.study.plan import Tried
+from bothways.study.pool import PoolError, processes, until_stopped
+from bothways.study.tuning import Tuned
+from bothways.study.worker import Driver, begin
+
+SIMPLE = -1  # the number of what is compared with, where members are numbered from 0
+LONGER = 1.5  # a network trains so many times the epochs that were best, at whose end its learning rate is 0
+SPARE = 0.5  # networks are fitted again as long as that takes at most this share of the search's budget
+
+
+def refit(
+    model: Model,
+    tuned: Tuned,
+    train: Sequences,
+    valid: Sequences,
+    *,
+    vectors: int = 0,
+    seed: int = 0,
+    workers: int | None = None,
+) -> Model:
+    """The model of a search, its members and what it is compared with fitted to train and valid parts together.
+
+    Shares, temperature and threshold stay. A network trains half as many epochs again as were best when the valid part
+    stopped it, at most all, with a learning rate that has fallen to 0 by then. Networks for which there is no time stay
+    as they are, as do those whose loss is no finite number.
+
+    Args:
+        model: what `tuned` was made into.
+        tuned: the search.
+        train: what it learned from.
+        valid: what it chose by; labels of classes that the model does not have count as unknown.
+        vectors: how many of the numeric columns are the pretrained vectors of words.
+        seed: of what is drawn for what it is compared with.
+        workers: how many processes; as many as there are cores if not given.
+
+    Raises:
+        KeyboardInterrupt: it was stopped.
+        PoolError: the processes that train die.
+    """
+    together, count = Sequences.joined([train, _known(valid, len(model.classes))]), processes(workers)
+    chosen = _affordable(tuned, together.steps / train.steps, SPARE * tuned.budget * count)
+
+    def tasks() -> Iterator[Any]:
+        yield from [joblib.delayed(begin)(Driver.here())] * count
+        for number, (network, settings) in chosen.items():
+            yield joblib.delayed(_trained)(number, network, settings, together)
+        yield joblib.delayed(_fitted)(together, model.network, vectors, seed)
+
+    with interrupts.deferred() as stop:
+        try:
+            found = dict(each for each in until_stopped(tasks(), count, lambda: stop.requested) if each is not None)
+        except Exception as reason:
+            raise PoolError(f"Fitting again ended without a result: {reason}") from reason
+    if stop.requested:
+        raise KeyboardInterrupt
+    simple: Sequence[Baseline] = found.pop(SIMPLE)
+    of = {each.name: each for each in simple if isinstance(each, baselines.SCORING)}
+    members = [
+        replace(each, weights=found.get(number, each.weights))
+        if isinstance(each, Member)
+        else BaselineMember(of.get(each.baseline.name, each.baseline), each.share)
+        for number, each in enumerate(model.members)
+    ]
+    return replace(model, members=members, baselines=simple, facts={**model.facts, "refit": {"networks": len(found)}})
+
+
+def _known(valid: Sequences, classes: int) -> Sequences:
+    """Without the labels that the train part does not have; sequences that have no other label are left out."""
+    labels = np.where(valid.known_labels < classes, valid.known_labels, NO_LABEL)
+    known = replace(valid, labels=labels)
+    return known if valid.per == "step" else known.keep(labels != NO_LABEL)
+
+
+def _affordable(tuned: Tuned, growth: float, seconds: float) -> dict[int, tuple[Network, Settings]]:
+    """The networks, by their numbers, for which these seconds of a processor are enough; of large shares first."""
+    found = {}
+    networks = [(number, each, share) for number, (each, share) in enumerate(tuned.chosen) if isinstance(each, Tried)]
+    for number, each, _ in sorted(networks, key=lambda item: -item[2]):
+        took, history = each.trained.seconds, each.trained.history
+        epochs = min(round(LONGER * each.epochs), history[0].epochs)
+        seconds -= took["compile"] + took["train"] * growth * epochs / len(history)
+        if seconds < 0:
+            break
+        settings = replace(each.trial.setting.settings(each.trial.seed), epochs=epochs, monitor="none", patience=None)
+        found[number] = each.trial.setting.network(tuned.shape), settings
+    return found
+
+
+def _trained(number: int, network: Network, settings: Settings, sequences: Sequences) -> Any:
+    """The number and the weights of a network that was trained on sequences; None if its loss is no finite number."""
+    from bothways.training import DivergedError, train
+
+    try:
+        return number, train(network, sequences, settings, say=lambda message: None).weights
+    except DivergedError:
+        return None
+
+
+def _fitted(sequences: Sequences, network: Network, vectors: int, seed: int) -> Any:
+    """Simple models of sequences, and the number that stands for them."""
+    sizes = network.categories
+    return SIMPLE, baselines.fit(sequences, network.classes, sizes, seed, vectors=vectors)
