@@ -216,8 +216,7 @@ def show(name: str, runs: list[dict[str, Any]], mark: Any) -> None:
     for each, median in sorted(medians.items(), key=lambda item: -item[1]):
         more = f" ({low:.3f} to {high:.3f}; seeds {min(own):.3f} to {max(own):.3f})" if each == "bothways" else ""
         if each in runs[0]["ahead"]:
-            low, high = np.median([run["ahead"][each] for run in runs], axis=0)
-            more = f" ahead by {low:+.3f} to {high:+.3f}"
+            more = " ahead by {:+.3f} to {:+.3f}".format(*np.median([run["ahead"][each] for run in runs], axis=0))
         print(f"    {median:.3f} {each.replace('_', ' ')}{more}")
     seconds, trials = (np.median([run[key] for run in runs]) for key in ("seconds", "trials"))
     speed = np.median([run["steps a second"] for run in runs])

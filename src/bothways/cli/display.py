@@ -105,8 +105,10 @@ def bar(each: bool = False) -> Iterator[tuple[Say, Callable[[float, float, str, 
 
 
 @contextmanager
-def training_progress() -> Iterator[tuple[Say, Callable[[EpochReport], None], Callable[[SearchProgress], None]]]:
-    """`bar` for epochs, and for the trials of a search."""
+def training_progress() -> Iterator[
+    tuple[Say, Callable[[EpochReport], None], Callable[[SearchProgress], None], Callable[[int, int], None]]
+]:
+    """`bar` for epochs, for the trials of a search, and for what is fitted again."""
     with bar() as (message, show):
 
         def epoch(report: EpochReport) -> None:
@@ -118,7 +120,10 @@ def training_progress() -> Iterator[tuple[Say, Callable[[EpochReport], None], Ca
             words = f"best {progress.metric} {progress.score:.3f}, {left} left ({progress.best})"
             show(min(progress.seconds, progress.budget), progress.budget, name, words)
 
-        yield message, epoch, trial
+        def refit(done: int, total: int) -> None:
+            show(done, total, "fitting again", f"{done} of {total} done")
+
+        yield message, epoch, trial, refit
 
 
 @contextmanager

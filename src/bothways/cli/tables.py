@@ -84,7 +84,7 @@ def train(
             raise InputError(f"There is no backend {backend!r}. Use one of: {', '.join(BACKENDS)}.")
         os.environ["KERAS_BACKEND"] = backend
         from bothways import layers  # noqa: F401  (says at once if the backend is not installed)
-    with display.training_progress() as (say, on_epoch, on_trial):
+    with display.training_progress() as (say, on_epoch, on_trial, on_refit):
         training = jobs.train(
             data,
             output,
@@ -96,6 +96,7 @@ def train(
             say=say,
             on_epoch=on_epoch,
             on_trial=on_trial,
+            on_refit=on_refit,
             **search,
             **roles,
             **reading,

@@ -76,6 +76,7 @@ def train(
     say: Callable[[str], None] = print,
     on_epoch: Callable[[EpochReport], object] | None = None,
     on_trial: Callable[[SearchProgress], None] = lambda progress: None,
+    on_refit: Callable[[int, int], None] = lambda done, total: None,
     **roles: Any,
 ) -> Training:
     """Train a model on a table and write it to a file, whole or not at all.
@@ -99,6 +100,7 @@ def train(
         say: is called with whatever the user should know.
         on_epoch: is called after each epoch, where training runs once.
         on_trial: is called after each setting that was tried.
+        on_refit: is called with how much is fitted again, and of how much.
         roles: what the columns are for, as in `bothways.data.choose_columns`; what is not given is guessed, and said.
             And how fields are read, attributes of `bothways.settings.Reading`.
 
@@ -115,9 +117,10 @@ def train(
     if settings and settings.get("lookahead"):
         settings = {"direction": "forward"} | dict(settings)
     described, chosen = _settings(settings or {})
+    seed = chosen.seed
     output = check_output(output, (MODEL_ENDING,))
     checkpoint = output.with_name(output.name + CHECKPOINT)
-    split = read_and_split(data, seed=chosen.seed, window=chosen.window, draw_valid=chosen.monitor != "none", **roles)
+    split = read_and_split(data, seed=seed, window=chosen.window, draw_valid=chosen.monitor != "none", **roles)
     columns, parts, more = split.encoded()
     for notice in (guess_table(columns.guesses), *split.notices, *more):
         say(notice)
@@ -146,9 +149,7 @@ def train(
         **described,
     )
     say("Fitting simple models to compare with.")
-    simple = baselines.fit(
-        parts.train, network.classes, network.categories, chosen.seed, vectors=columns.fitted.dimensions
-    )
+    simple = baselines.fit(parts.train, network.classes, network.categories, seed, vectors=columns.fitted.dimensions)
     with ExitStack() as stack:
         stack.enter_context(locked(output))
         # A search has a block of its own for Ctrl-C, which ends before it saves.
@@ -175,7 +176,7 @@ def train(
                 simple=[each for each in simple if isinstance(each, baselines.SCORING)],
                 budget=seconds,
                 members=members,
-                seed=chosen.seed,
+                seed=seed,
                 checkpoint=checkpoint,
                 resume=resumed,
                 on_progress=on_trial,
@@ -207,7 +208,7 @@ def train(
         if tuned is not None and refit:
             say("Fitting what was chosen again, on the train and valid parts together.")
             interrupts.kept = f"{output} is the model that was fitted to the train part alone."
-            again = {"vectors": columns.fitted.dimensions, "seed": chosen.seed}
+            again: dict[str, Any] = {"vectors": columns.fitted.dimensions, "seed": seed, "on_progress": on_refit}
             model = fit_again(model, tuned, parts.train, part, **again)
             store.save(model, output)
         checkpoint.unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,6 +34,7 @@ def refit(
     vectors: int = 0,
     seed: int = 0,
     workers: int | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Model:
     """The model of a search, its members and what it is compared with fitted to train and valid parts together.
 
@@ -49,6 +50,7 @@ def refit(
         vectors: how many of the numeric columns are the pretrained vectors of words.
         seed: of what is drawn for what it is compared with.
         workers: how many processes; as many as there are cores if not given.
+        on_progress: is called with how much is done, and of how much.
 
     Raises:
         KeyboardInterrupt: it was stopped.
@@ -63,9 +65,15 @@ def refit(
             yield joblib.delayed(_trained)(number, network, settings, together)
         yield joblib.delayed(_fitted)(together, model.network, vectors, seed)
 
+    found: dict[int, Any] = {}
+    on_progress(0, len(chosen) + 1)
     with interrupts.deferred() as stop:
         try:
-            found = dict(each for each in until_stopped(tasks(), count, lambda: stop.requested) if each is not None)
+            for done in until_stopped(tasks(), count, lambda: stop.requested):
+                if done is not None:
+                    number, fitted = done
+                    found[number] = fitted
+                    on_progress(len(found), len(chosen) + 1)
         except Exception as reason:
             raise PoolError(f"Fitting again ended without a result: {reason}") from reason
     if stop.requested:
