@@ -79,6 +79,25 @@ def test_ctrl_c_in_training_keeps_the_best_model(folder: Path, how: list[str], p
     assert model.facts["epochs"] >= 1
 
 
+@pytest.mark.slow
+def test_ctrl_c_while_fitting_again_keeps_the_model_before(folder: Path) -> None:
+    how = ["--sequence", "flow", "--budget", "0.1s", "--epochs", "200", "--patience", "0", "--units", "2"]
+    process = start(folder, *COMMANDS["train"], *how)
+    assert process.stderr is not None
+    line = ""
+    while not line.startswith("Fitting what was chosen again"):
+        line = process.stderr.readline()
+        assert line, "it ended by itself"
+    assert "flows.bothways learned from the train part alone" in stopped(process)
+    assert "refit" not in bothways.load(folder / "flows.bothways").facts
+    assert (folder / "flows.bothways.checkpoint").exists()
+    again = start(folder, *COMMANDS["train"], *how, "--resume")
+    _, err = again.communicate(timeout=200)
+    assert again.returncode == 0, err
+    assert "refit" in bothways.load(folder / "flows.bothways").facts
+    assert not (folder / "flows.bothways.checkpoint").exists()
+
+
 def test_ctrl_c_is_noted_where_it_is_deferred() -> None:
     with deferred() as stop:
         signal.raise_signal(signal.SIGINT)

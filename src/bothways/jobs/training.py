@@ -207,7 +207,7 @@ def train(
             raise KeyboardInterrupt
         if tuned is not None and refit:
             say("Fitting what was chosen again, on the train and valid parts together.")
-            interrupts.kept = f"{output} is the model that was fitted to the train part alone."
+            interrupts.kept = f"{output} learned from the train part alone; to go on, add {option('resume', True)}."
             again: dict[str, Any] = {"vectors": columns.fitted.dimensions, "seed": seed, "on_progress": on_refit}
             model = fit_again(model, tuned, parts.train, part, **again)
             store.save(model, output)
