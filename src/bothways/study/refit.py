@@ -22,7 +22,7 @@ from bothways.study.worker import Driver, begin
 
 SIMPLE = -1  # the number of what is compared with, where members are numbered from 0
 LONGER = 1.5  # a network trains so many times the epochs that were best, at whose end its learning rate is 0
-SPARE = 0.5  # networks are fitted again as long as that takes at most this share of the search's budget
+SPARE = 0.5  # networks are fitted again as long as that takes at most this share of the search's processor time
 
 
 def refit(
