@@ -81,7 +81,7 @@ def test_ctrl_c_in_training_keeps_the_best_model(folder: Path, how: list[str], p
 
 @pytest.mark.slow
 def test_ctrl_c_while_fitting_again_keeps_the_model_before(folder: Path) -> None:
-    how = ["--sequence", "flow", "--budget", "0.1s", "--epochs", "200", "--patience", "0", "--units", "2"]
+    how = ["--sequence", "flow", "--budget", "0.1s", "--epochs", "50", "--patience", "0", "--units", "2"]
     process = start(folder, *COMMANDS["train"], *how)
     assert process.stderr is not None
     line = ""

@@ -206,11 +206,12 @@ def train(
             interrupts.kept = f"{output} is {best}; to go on from there, add {option('resume', True)}."
             raise KeyboardInterrupt
         if tuned is not None and refit:
-            say("Fitting what was chosen again, on the train and valid parts together.")
             interrupts.kept = f"{output} learned from the train part alone; to go on, add {option('resume', True)}."
+            say("Fitting what was chosen again, on the train and valid parts together.")
             again: dict[str, Any] = {"vectors": columns.fitted.dimensions, "seed": seed, "on_progress": on_refit}
             model = fit_again(model, tuned, parts.train, part, **again)
             store.save(model, output)
+            interrupts.kept = ""
         checkpoint.unlink(missing_ok=True)
     return Training(
         path=output,
