@@ -103,9 +103,10 @@ def _affordable(tuned: Tuned, growth: float, seconds: float) -> dict[int, tuple[
     for number, each, _ in sorted(networks, key=lambda item: -item[2]):
         took, history = each.trained.seconds, each.trained.history
         epochs = min(round(LONGER * each.epochs), history[0].epochs)
-        seconds -= took["compile"] + took["train"] * growth * epochs / len(history)
-        if seconds < 0:
+        cost = took["compile"] + took["train"] * growth * epochs / len(history)
+        if cost > min(seconds, 2 * SPARE * tuned.budget):  # nobody waits longer because there are many processors
             break
+        seconds -= cost
         settings = replace(each.trial.setting.settings(each.trial.seed), epochs=epochs, monitor="none", patience=None)
         found[number] = each.trial.setting.network(tuned.shape), settings
     return found
