@@ -14,7 +14,7 @@ import bothways
 from bothways import baselines, jobs
 from bothways.errors import InputError
 from bothways.labeler import SequenceLabeler
-from bothways.metrics import choose_threshold
+from bothways.metrics import choose_threshold, kept_thresholds
 from bothways.runtime import BaselineMember, Member, Model
 from bothways.sequences import Sequences
 from bothways.study import refit as refitting
@@ -146,6 +146,23 @@ def test_a_class_that_the_valid_part_has_not_has_no_threshold(table: Path, tmp_p
     jobs.train(path, model, settings=QUICK | {"epochs": 1}, budget=0.0001, **quiet, **ROLES)
     with pytest.raises(InputError, match="The valid part of training had no label odd"):
         jobs.evaluate(model, path, false_alarm_rate=0.1, positive="odd", say=lambda message: None)
+
+
+def test_a_model_is_saved_before_it_is_evaluated(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*arguments: Any, **more: Any) -> None:
+        raise RuntimeError("the machine is gone")
+
+    monkeypatch.setattr("bothways.jobs.training.evaluate_part", fails)
+    quiet: dict[str, Any] = {"allow_leaks": True, "say": lambda message: None}
+    with pytest.raises(RuntimeError, match="the machine is gone"):
+        jobs.train(table, tmp_path / "some.bothways", settings=QUICK | {"epochs": 1}, **quiet, **ROLES)
+    assert bothways.load(tmp_path / "some.bothways").classes == ("even", "odd")
+
+
+def test_held_out_labels_of_which_none_counts_give_no_thresholds() -> None:
+    held_out = kinds([1, 2], 4)
+    silent = replace(held_out, weights=np.zeros(len(held_out.known_labels), np.float32))
+    assert kept_thresholds(silent, np.full((20, 2), 0.5))["values"] == [[], []]
 
 
 def test_a_labeler_measures_importance_with_the_model_before(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,68 +150,68 @@ def train(
     )
     say("Fitting simple models to compare with.")
     simple = baselines.fit(parts.train, network.classes, network.categories, seed, vectors=columns.fitted.dimensions)
-    with ExitStack() as stack:
-        stack.enter_context(locked(output))
-        # A search has a block of its own for Ctrl-C, which ends before it saves.
-        stop = stack.enter_context(interrupts.deferred()) if chooses_by is None else interrupts.Stop()
-        watchers: list[Callable[[EpochReport], object]] = []
-        if tensorboard is not None:
-            watchers.append(stack.enter_context(trackers.tensorboard(tensorboard)))
-        if mlflow is not None:
-            watchers.append(stack.enter_context(trackers.mlflow_run(mlflow, settings or {})))
+    with locked(output):
+        with ExitStack() as stack:
+            # A search has a block of its own for Ctrl-C, which ends before it saves.
+            stop = stack.enter_context(interrupts.deferred()) if chooses_by is None else interrupts.Stop()
+            watchers: list[Callable[[EpochReport], object]] = []
+            if tensorboard is not None:
+                watchers.append(stack.enter_context(trackers.tensorboard(tensorboard)))
+            if mlflow is not None:
+                watchers.append(stack.enter_context(trackers.mlflow_run(mlflow, settings or {})))
 
-        def watch(report: EpochReport) -> None:
-            for each in watchers:
-                each(report)
+            def watch(report: EpochReport) -> None:
+                for each in watchers:
+                    each(report)
 
-        resumed = resume and checkpoint.exists()
-        tuned = None
-        if chooses_by is not None:
-            tuned = tune(
-                parts.train,
-                chooses_by,
-                DataShape.of(network, parts.train, columns.fitted.dimensions),
-                {name: value for name, value in (settings or {}).items() if name != "seed"},
-                groups=groups_of(split.table, columns, parts.train),
-                simple=[each for each in simple if isinstance(each, baselines.SCORING)],
-                budget=seconds,
-                members=members,
-                seed=seed,
-                checkpoint=checkpoint,
-                resume=resumed,
-                on_progress=on_trial,
-                say=say,
+            resumed = resume and checkpoint.exists()
+            tuned = None
+            if chooses_by is not None:
+                tuned = tune(
+                    parts.train,
+                    chooses_by,
+                    DataShape.of(network, parts.train, columns.fitted.dimensions),
+                    {name: value for name, value in (settings or {}).items() if name != "seed"},
+                    groups=groups_of(split.table, columns, parts.train),
+                    simple=[each for each in simple if isinstance(each, baselines.SCORING)],
+                    budget=seconds,
+                    members=members,
+                    seed=seed,
+                    checkpoint=checkpoint,
+                    resume=resumed,
+                    on_progress=on_trial,
+                    say=say,
+                )
+                network, chosen, trained = tuned.network, tuned.settings, tuned.best.trained
+                stop.requested = tuned.interrupted
+                for report in trained.history:
+                    watch(report)
+            else:
+                watchers += [] if on_epoch is None else [on_epoch]
+                trained = train_network(
+                    network, parts.train, chosen, parts.valid, watch, checkpoint=checkpoint, resume=resumed, say=say
+                )
+            model = trained_model(
+                network, chosen, trained, parts.classes, columns, parts.named, simple, data=split.table.source
             )
-            network, chosen, trained = tuned.network, tuned.settings, tuned.best.trained
-            stop.requested = tuned.interrupted
-            for report in trained.history:
-                watch(report)
-        else:
-            watchers += [] if on_epoch is None else [on_epoch]
-            trained = train_network(
-                network, parts.train, chosen, parts.valid, watch, checkpoint=checkpoint, resume=resumed, say=say
-            )
-        model = trained_model(
-            network, chosen, trained, parts.classes, columns, parts.named, simple, data=split.table.source
-        )
-        model = model if tuned is None else tuned.adopted(model)
+            model = model if tuned is None else tuned.adopted(model)
+            store.save(model, output)
+            if stop.requested:
+                best = f"the best model of {counted(len(trained.history), 'epoch')}"
+                interrupts.kept = f"{output} is {best}; to go on from there, add {option('resume', True)}."
+                raise KeyboardInterrupt
         name, part = ("train", parts.train) if parts.valid is None else ("valid", parts.valid)
         p = model.probabilities(part)
         evaluation = evaluate_part(model, part, p, parts.unseen_in(part), split=name)
         if name == "valid":
             model = replace(model, facts={**model.facts, "thresholds": kept_thresholds(part, p)})
-        store.save(model, output)
-        if stop.requested:
-            best = f"the best model of {counted(len(trained.history), 'epoch')}"
-            interrupts.kept = f"{output} is {best}; to go on from there, add {option('resume', True)}."
-            raise KeyboardInterrupt
         if tuned is not None and refit:
             interrupts.kept = f"{output} learned from the train part alone; to go on, add {option('resume', True)}."
             say("Fitting what was chosen again, on the train and valid parts together.")
             again: dict[str, Any] = {"vectors": columns.fitted.dimensions, "seed": seed, "on_progress": on_refit}
             model = fit_again(model, tuned, parts.train, part, **again)
-            store.save(model, output)
-            interrupts.kept = ""
+        store.save(model, output)
+        interrupts.kept = ""
         checkpoint.unlink(missing_ok=True)
     return Training(
         path=output,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bothways.errors import InputError
-from bothways.metrics.counts import labeled
+from bothways.metrics.counts import counted_labels, labeled
 from bothways.sequences import Doubles, Numbers, Sequences
 
 KEPT_RATES = (0.0, *(digit / 10**places for places in (4, 3, 2, 1) for digit in range(1, 10)), 1.0)
@@ -124,9 +124,11 @@ def kept_thresholds(sequences: Sequences, probabilities: Any) -> dict[str, Any]:
         >>> kept_threshold(kept, 0.012, positive=1)
         0.8
     """
+    classes, values = np.shape(probabilities)[1], []
+    if not counted_labels(sequences).any():
+        return {"rates": list(KEPT_RATES), "values": [[]] * classes}
     labels, p = _labeled(sequences, probabilities)
-    values = []
-    for positive in range(np.shape(probabilities)[1]):
+    for positive in range(classes):
         wanted = labels == positive
         some = wanted.any() and not wanted.all()
         values.append(_thresholds(p[:, positive], wanted, KEPT_RATES).tolist() if some else [])
