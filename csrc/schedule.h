@@ -23,6 +23,16 @@ struct Schedule {
   int64_t last_slot;      // that after its last step
 };
 
+// The turn of a slot of all rows: it is the last that begins there or before.
+static inline int64_t turn_of(const Schedule& s, int64_t slot) {
+  int64_t first = 0, last = s.turns;
+  while (last - first > 1) {
+    const int64_t middle = (first + last) / 2;
+    (s.base[middle] <= slot ? first : last) = middle;
+  }
+  return first;
+}
+
 // Blocks are ranks that follow one another, as a schedule of their own. Residuals stand where they would without
 // blocks, turn after turn, so they do not depend on them.
 

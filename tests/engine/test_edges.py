@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bothways import engine
-from bothways.spec import CELLS
+from bothways.engine import _native
+from bothways.spec import CELLS, cell_number
 from engine_cases import Array, Case, assert_agrees, everything, flat, make_case
 from tolerances import ENGINE, error
 
@@ -120,6 +121,7 @@ def test_too_little_memory_is_an_error(sides: int) -> None:
 import resource
 import numpy as np
 from bothways import engine
+from bothways.engine import _native
 
 direction = engine.Direction(np.ones((1, 4)), np.ones((1, 4)))
 engine.run(np.zeros((64, 64, 1)), [direction] * {sides})  # with its threads
@@ -244,3 +246,11 @@ def test_nan_of_any_bits_stays_nan(instruction_set: str, cell: str, bits: int) -
         found = engine.run(case.x, [replace(case.directions[0], bias=bias)]).outputs
         assert isinstance(found, np.ndarray)
         assert np.isnan(found[:, 1:, 0]).all()
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("gates", [(4, 0), (0, 4), (4, 4)])
+def test_dropout_by_gate_keeps_no_more_for_the_backward_pass(cell: str, gates: tuple[int, int]) -> None:
+    """More than 32 MB would be memory that the C library gets anew for each call."""
+    shape = cell_number(cell), 32, 100, 64, 128
+    assert _native.residual_floats(*shape, 0, *gates) <= _native.residual_floats(*shape)
