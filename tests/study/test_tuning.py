@@ -19,7 +19,7 @@ from bothways.runtime import Member, Model, decided, tempered
 from bothways.sequences import Sequences
 from bothways.study.factors import DataShape, Setting
 from bothways.study.held_out import HeldOut
-from bothways.study.plan import CHOICES, FIRST, SearchPlan, Trial, Tried, _batch_size
+from bothways.study.plan import CHOICES, FIRST, LONG, SHORT, WHOLE, SearchPlan, Trial, Tried, _batch_size
 from bothways.study.pool import _batches
 from bothways.study.trials import SearchData, folds, settings_of
 from bothways.study.tuning import SearchProgress, Tuned, _of_baseline, default_budget, tune
@@ -89,12 +89,14 @@ def test_a_setting_that_cannot_work_is_said_before_anything_is_trained() -> None
         tune(rising(9, 0), rising(9, 1), SHAPE, {"conv_window": 50}, budget=60)
 
 
-def tried(values: dict[str, Any], score: float, whole: bool = False, seed: int = 0) -> Tried:
-    return Tried(Trial(Setting.of(values), seed, whole), None, None, score, 0.0)  # type: ignore[arg-type]  # not looked at
+def tried(values: dict[str, Any], score: float, length: int = SHORT, seed: int = 0, unfinished: bool = False) -> Tried:
+    trial = Trial(Setting.of(values), seed, length)
+    return Tried(trial, None, None, score, 0.0, 1, unfinished, took=1.0)  # type: ignore[arg-type]  # not looked at
 
 
-def plan(given: dict[str, Any] | None = None) -> SearchPlan:
-    return SearchPlan(SHAPE, rising(20, 0), given or {}, seed=0)
+def plan(given: dict[str, Any] | None = None, steps: int = 100) -> SearchPlan:
+    train = Sequences(np.zeros((steps, 1)), np.full(steps // 5, 5), labels=np.arange(steps) % 2)
+    return SearchPlan(SHAPE, train, given or {}, seed=0)
 
 
 def test_what_is_given_is_kept_and_what_has_no_effect_is_not_varied() -> None:
@@ -105,19 +107,59 @@ def test_what_is_given_is_kept_and_what_has_no_effect_is_not_varied() -> None:
         assert (trial.setting["units"], trial.setting["dropout"]) == (8, 0.1)
         assert trial.setting["pooling"] == "last", "there is one label a step"
         assert int(trial.setting["conv_window"] or 0) <= SHAPE.longest
-        done.append(tried(dict(trial.setting.changed), score=-len(done), whole=trial.whole, seed=trial.seed))
+        done.append(tried(dict(trial.setting.changed), score=-len(done), length=trial.length, seed=trial.seed))
     assert len({each.trial for each in done}) == 40
 
 
 def test_of_short_trials_the_best_third_is_tried_whole() -> None:
     of = plan()
     first = [of.next([]) for _ in range(6)]
-    assert not any(trial.whole for trial in first)
+    assert {trial.length for trial in first} == {SHORT}
     assert len(set(first)) == 6
     done = [tried(dict(trial.setting.changed), score=i) for i, trial in enumerate(first)]
-    assert of.next(done) == first[5]._replace(whole=True)
-    assert of.next(done) == first[4]._replace(whole=True)
-    assert not of.next(done).whole
+    assert of.next(done) == first[5]._replace(length=WHOLE)
+    assert of.next(done) == first[4]._replace(length=WHOLE)
+    assert of.next(done).length == SHORT
+
+
+@pytest.mark.parametrize(
+    ("steps", "unfinished", "left", "given", "longer"),
+    [
+        (40_000, True, 4.0, {}, True),
+        (20_000, True, 4.0, {}, False),
+        (40_000, False, 4.0, {}, False),
+        (40_000, True, 2.0, {}, False),
+        (40_000, True, 4.0, {"epochs": 9}, False),
+    ],
+)
+def test_a_good_training_whose_epochs_were_too_few_has_three_times_as_many(
+    steps: int, unfinished: bool, left: float, given: dict[str, Any], longer: bool
+) -> None:
+    """Not one that stopped by itself, nor one for which there is no time; epochs that are given stay."""
+    of = plan(given, steps)
+    done = [tried({**given, "units": units}, units, WHOLE, unfinished=unfinished) for units in (8, 16, 32)]
+    assert (of.next(done, left) == done[2].trial._replace(length=LONG)) == longer
+    assert of.next(done, left) != done[2].trial._replace(length=LONG), "once"
+
+
+def test_long_trainings_have_three_times_the_epochs_and_short_ones_a_third() -> None:
+    train = Sequences(np.zeros((100_000, 1)), np.full(100, 1000), labels=np.arange(100_000) % 2)
+    data = SearchData(((train, train),), DataShape(features=1, classes=2, longest=1000), {}, "f1", 1)
+    found = [settings_of(data, Trial(Setting(), 0, length)) for length in (SHORT, WHOLE, LONG)]
+    assert [each.epochs for each in found] == [5, 15, 45]
+    assert [each.patience for each in found] == [5, 5, 9]
+
+
+def test_long_sequences_of_large_tables_are_learned_in_short_pieces_first() -> None:
+    def windows(longest: int, given: dict[str, Any], steps: int = 40_000) -> set[Any]:
+        train = Sequences(np.zeros((steps, 1)), np.full(steps // longest, longest), labels=np.arange(steps) % 2)
+        shape = DataShape(features=1, classes=2, longest=longest)
+        return {each["window"] for each in SearchPlan(shape, train, given, seed=0).first}
+
+    assert windows(1000, {}) == {250, 1000}
+    assert windows(250, {}) == {1000}, "which has no effect"
+    assert windows(1000, {"window": 400}) == {400}
+    assert windows(1000, {}, steps=30_000) == {1000}
 
 
 def test_choices_are_values_of_factors() -> None:
@@ -200,6 +242,23 @@ def test_a_simple_model_is_a_member_unless_networks_are_better_by_more_than_chan
     assert len(held_out.average(networks, simple, 1)) == 1
 
 
+@pytest.mark.parametrize(("sequences", "rooted"), [(1, True), (2, True), (20, False)])
+def test_one_or_two_sequences_do_not_say_that_networks_are_better_by_more_than_chance(
+    sequences: int, rooted: bool
+) -> None:
+    """The network is surer of each label here; of two sequences the second gains less, of many so do the odd ones."""
+    labels = np.tile([0, 1], 10 * sequences)
+    of_sequences = Sequences(np.zeros((20 * sequences, 1)), np.full(sequences, 20), labels=labels)
+    held_out = HeldOut(of_sequences, 2, "macro_f1", 1)
+
+    def surely(right: np.ndarray) -> np.ndarray:
+        return np.where(np.arange(2) == labels[:, None], right[:, None], 1 - right[:, None])
+
+    gains = np.where(np.arange(sequences) % 2, 0.62, 0.9).repeat(20)
+    network, simple = surely(gains), surely(np.full(len(labels), 0.6))
+    assert (1 in held_out.average([network], [simple], 3)) == rooted
+
+
 def test_the_time_goes_with_the_size_of_the_table() -> None:
     tables = [Sequences(np.zeros((n, 1)), np.array([n])) for n in (100, 100_000, 10_000_000)]
     assert [default_budget([(table, table)]) for table in tables] == [30, 60, 360]
@@ -234,7 +293,7 @@ def test_words_are_tried_with_a_crf_and_in_whole_trainings() -> None:
     shape = DataShape(features=2, classes=3, categories=(900, 300), longest=20)
     train = Sequences(np.zeros((800, 2)), np.full(100, 8), labels=np.zeros(800, np.int64))
     first = SearchPlan(shape, train, {}, seed=0).next([])
-    assert first.whole
+    assert first.length == WHOLE
     assert first.setting["head"] == "crf"
     assert [setting["encoding"] for setting in SearchPlan(shape, train, {}, seed=0).first] == ["piecewise"] * 5
     weighed = replace(train, weights=np.full(800, 0.5, np.float32))
@@ -245,7 +304,7 @@ def test_words_are_learned_in_half_as_many_epochs() -> None:
     train = Sequences(np.zeros((100_000, 2)), np.full(2000, 50), labels=np.zeros(100_000, np.int64))
     words = DataShape(features=2, classes=3, categories=(900, 300), longest=50)
     epochs = [
-        settings_of(SearchData(((train, train),), shape, {}, "macro_f1", 1), Trial(Setting(), 0, True)).epochs
+        settings_of(SearchData(((train, train),), shape, {}, "macro_f1", 1), Trial(Setting(), 0, WHOLE)).epochs
         for shape in (words, words._replace(categories=(90, 30)))
     ]
     assert epochs == [5, 11]
@@ -277,7 +336,7 @@ def test_what_has_numbers_and_very_many_kinds_is_tried_as_both() -> None:
     plan = SearchPlan(shape, train, {}, seed=0)
     assert [setting["head"] for setting in plan.first[:4]] == ["softmax", "crf", "softmax", "crf"]
     assert [setting["encoding"] for setting in plan.first[:2]] == ["piecewise", "standard"]
-    assert not plan.next([]).whole
+    assert plan.next([]).length == SHORT
     assert len(SearchPlan(shape._replace(vectors=3), train, {}, seed=0).first) == len(FIRST["word"])
 
 

@@ -110,9 +110,10 @@ class Setting:
 
         Example:
             >>> sorted(Setting.of({"direction": "forward"}).idle(DataShape(features=1, classes=2)))
-            ['category_dropout', 'conv_stride', 'embedding', 'merge_mode', 'min_count', 'pooling']
+            ['category_dropout', 'conv_stride', 'embedding', 'merge_mode', 'min_count', 'pooling', 'window']
         """
         found = {"window", "head"} if shape.per == "sequence" else {"pooling"}
+        found |= set() if shape.longest > int(self["window"] or shape.longest) else {"window"}
         found |= {"class_weight"} if self["head"] == "crf" else set()
         found |= {"head"} if self["lookahead"] else set()
         found |= {"merge_mode"} if self["direction"] != "both" else set()

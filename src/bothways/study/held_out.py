@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
+from scipy.special import ndtr, stdtrit
 
 from bothways.metrics import Resamples, count, count_entities, f1, labeled, score
 from bothways.runtime import decided, tempered
@@ -113,14 +114,19 @@ class HeldOut:
         return chosen
 
     def _likelier(self, p: Any, other: Any) -> bool:
-        """Whether `p` makes the labels likelier than `other`, by more than the standard error over sequences."""
+        """Whether `p` makes the labels likelier than `other`, by more than the standard error over sequences.
+
+        Of few sequences by so much more as Student's t is wider than the normal; one says nothing.
+        """
         labels = self.sequences.known_labels
         known = np.flatnonzero((labels >= 0) & (labels < p.shape[1]))
         gains = np.diff(np.log(np.maximum([each[known, labels[known]] for each in (other, p)], 1e-12)), axis=0)[0]
         of = known if self.sequences.per == "sequence" else self.sequences.sequence_of_steps[known]
-        mean, count = gains.mean(), max(len(np.unique(of)), 2)
-        sums = np.bincount(of, gains - mean)
-        return bool(mean > math.sqrt((sums**2).sum() * count / (count - 1)) / len(gains))
+        mean, count = gains.mean(), len(np.unique(of))
+        if count < 2:
+            return False
+        error = math.sqrt((np.bincount(of, gains - mean) ** 2).sum() * count / (count - 1)) / len(gains)
+        return bool(mean > stdtrit(count - 1, ndtr(1)) * error)
 
     def temperature(self, p: Any) -> float:
         """The temperature at which the labels are likeliest; few sequences say little."""

@@ -48,6 +48,7 @@ FIRST: Mapping[str, tuple[dict[str, Value], ...]] = {
         {"head": "crf"},
         {"levels": "centered", "dropout": 0.25},
         {"encoding": "standard", "levels": "raw", "changes": 0},
+        {"encoding": "standard", "window": 1000},
         {"learning_rate": 0.003},
         {"conv_window": 7},
         {"levels": "raw", "changes": 0},
@@ -98,12 +99,19 @@ RATE = 3  # of so many trials one is tried again in more epochs
 BUSY = 1.5  # on a machine with other work a search takes up to so many times its budget, lest it try too little
 
 
+SHORT, WHOLE, LONG = range(3)
+"""How long a training is: a share of the usual epochs, all of them, or several times as many."""
+
+LARGE = 30_000  # of more steps the usual epochs are few: `LONG` trainings may be worth their time
+PIECE = 250  # and long sequences are learned in pieces of so many steps at first, which gives more updates an epoch
+
+
 class Trial(NamedTuple):
-    """What is to be trained: a setting, the seed, and whether in all epochs or in a share of them."""
+    """What is to be trained: a setting, the seed, and how long: `SHORT`, `WHOLE` or `LONG`."""
 
     setting: Setting
     seed: int
-    whole: bool
+    length: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +125,7 @@ class Tried:
         score: how good they are, the higher the better.
         loss: the mean cross-entropy of it.
         epochs: after how many it was best, in the median of all that is held out in turn.
+        unfinished: whether its epochs were over before it stopped getting better.
         took: its seconds.
         processor: its seconds of a processor, fewer on a machine with other work.
     """
@@ -127,6 +136,7 @@ class Tried:
     score: float
     loss: float
     epochs: int = 1
+    unfinished: bool = False
     took: float = 0.0
     processor: float = 0.0
 
@@ -146,9 +156,12 @@ class SearchPlan:
 
     def __init__(self, shape: DataShape, train: Sequences, given: Mapping[str, Value], seed: int) -> None:
         self._shape, self._batch_size, self._given, self._seed = shape, _batch_size(train), given, seed
+        large = train.steps > LARGE
+        self._pieces: dict[str, Value] = {"window": PIECE} if large else {}
         self._generator = np.random.default_rng(seed)
         # Of words alone few trials are possible, and what is tried first does well.
-        self._whole = shape.words and not shape.measured
+        self._least = WHOLE if shape.words and not shape.measured else SHORT
+        self._most = LONG if large and self._least == SHORT and "epochs" not in given else WHOLE
         self._trials: set[Trial] = set()
         weights = train.weights
         if weights is not None and not np.isin(weights, (0, 1)).all():  # which a CRF cannot weigh
@@ -167,46 +180,48 @@ class SearchPlan:
         """Know of trials that an earlier search has done."""
         self._trials |= {each.trial for each in done}
 
-    def next(self, done: Sequence[Tried]) -> Trial:
-        """The next trial, by what is known of those that are done."""
+    def next(self, done: Sequence[Tried], left: float = math.inf) -> Trial:
+        """The next trial, by what is known of those that are done, and the seconds that are left."""
         self.begun += 1
-        chosen = self._promoted(done) or self._new(done) or self._again(done)
+        chosen = self._promoted(done, left) or self._new(done) or self._again(done)
         self._trials.add(chosen)
         return chosen
 
-    def _promoted(self, done: Sequence[Tried]) -> Trial | None:
-        """A setting that did well in few epochs, in all of them."""
-        short = sorted((each for each in done if not each.trial.whole), key=rank, reverse=True)
-        for each in short[: len(short) // RATE]:
-            whole = each.trial._replace(whole=True)
-            if whole not in self._trials:
-                return whole
+    def _promoted(self, done: Sequence[Tried], left: float) -> Trial | None:
+        """A trial that did well, in more epochs; in more than the usual ones only where those were too few."""
+        for length in range(self._most - 1, -1, -1):
+            same = sorted((each for each in done if each.trial.length == length), key=rank, reverse=True)
+            for each in same[: len(same) // RATE]:
+                longer = each.trial._replace(length=length + 1)
+                worth = length == SHORT or (each.unfinished and each.took * RATE < left)
+                if worth and longer not in self._trials:
+                    return longer
         return None
 
     def _new(self, done: Sequence[Tried]) -> Trial | None:
         """A setting that was not tried yet: of those to try first, else one like the best but for one or two values."""
-        whole = [each for each in done if each.trial.whole]
+        whole = [each for each in done if each.trial.length > SHORT]
         if len(whole) > 2 and self._generator.random() < 1 / RATE:
             return None
         for setting in self.first:
-            if (trial := Trial(setting, self._seed, self._whole)) not in self._trials:
+            if (trial := Trial(setting, self._seed, self._least)) not in self._trials:
                 return trial
         best = sorted(done, key=rank, reverse=True)[:RATE]
         for _ in range(20 if best else 0):
             values = dict(best[self._generator.integers(len(best))].trial.setting.changed)
             for name in self._generator.choice(list(CHOICES), self._generator.integers(1, 3), replace=False).tolist():
                 values[name] = CHOICES[name][self._generator.integers(len(CHOICES[name]))]
-            trial = Trial(self._setting(values), self._seed, self._whole)
+            trial = Trial(self._setting(values), self._seed, self._least)
             if trial not in self._trials and self._possible(trial.setting):
                 return trial
         return None
 
     def _again(self, done: Sequence[Tried]) -> Trial:
         """One of the best settings with another seed."""
-        best = sorted((each for each in done if each.trial.whole), key=rank, reverse=True)[:RATE]
-        setting = best[self._generator.integers(len(best))].trial.setting if best else self.first[0]
+        best = sorted((each for each in done if each.trial.length > SHORT), key=rank, reverse=True)[:RATE]
+        one = best[self._generator.integers(len(best))].trial if best else Trial(self.first[0], self._seed, WHOLE)
         for seed in itertools.count(self._seed):
-            if (trial := Trial(setting, seed, True)) not in self._trials:
+            if (trial := one._replace(seed=seed)) not in self._trials:
                 return trial
         raise AssertionError("there is no end of numbers")
 
@@ -221,7 +236,7 @@ class SearchPlan:
     def _setting(self, values: Mapping[str, Value]) -> Setting:
         """The setting of values that are not given, without those that have no effect on these data."""
         given = self._given
-        of_size: dict[str, Value] = {"batch_size": self._batch_size}
+        of_size: dict[str, Value] = {"batch_size": self._batch_size, **self._pieces}
         chosen = {**of_size, **values, **given}
         if "conv_window" not in given and int(chosen.get("conv_window") or 0) > self._shape.longest:
             del chosen["conv_window"]

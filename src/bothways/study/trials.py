@@ -16,7 +16,7 @@ from bothways.sequences import NO_LABEL, Numbers, Sequences
 from bothways.settings import Settings
 from bothways.study.factors import DataShape, Value
 from bothways.study.held_out import HeldOut
-from bothways.study.plan import Trial, Tried
+from bothways.study.plan import LONG, RATE, SHORT, Trial, Tried
 from bothways.study.worker import Driver, begin
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ UPDATES = 3000  # about so many updates a whole training has
 STEPS = 600_000, 1_500_000  # and so many steps at least and at most
 OF_WORDS = 0.5  # words, of which the rare ones are soon known by heart, need but this share of updates
 LEAST_EPOCHS = 9, 5  # a whole training has at least so many epochs; the second is for words
-SHORT = 3  # a first trial has a share of one in so many of the epochs of a whole training
 FEW_HELD_OUT: Mapping[str, int] = {"step": 10, "sequence": 50}  # fewer sequences are few, by what has a label
 PIECES = 3  # into so many pieces the train part is cut where the valid part is small
 MOST_STEPS: Mapping[str, int] = {"step": 100_000, "sequence": 300_000}  # of longer train parts that takes too long
@@ -134,12 +133,13 @@ def attempt(data: SearchData, trial: Trial, seconds: float) -> Tried | None:
     p = np.concatenate(held_out)
     best = replace(done[0], interrupted=False, losses=[])
     epochs = int(np.median([max(report.epoch for report in each.history if report.best) for each in done]))
+    unfinished = float(np.median([len(each.history) for each in done])) == settings.epochs
     took, processor = time.monotonic() - begun, time.process_time() - processor
-    return Tried(trial, best, p, data.held_out.value(p), data.held_out.loss(p), epochs, took, processor)
+    return Tried(trial, best, p, data.held_out.value(p), data.held_out.loss(p), epochs, unfinished, took, processor)
 
 
 def settings_of(data: SearchData, trial: Trial) -> Settings:
-    """How to train: in so many epochs that there are about `UPDATES` in all, or a share of them."""
+    """How to train: in so many epochs that there are about `UPDATES` in all, fewer or more by the trial's length."""
     settings, given = trial.setting.settings(trial.seed), data.given
     train = data.folds[0][0]
     pieces = len(train) + train.steps // (settings.window or train.steps)
@@ -148,8 +148,9 @@ def settings_of(data: SearchData, trial: Trial) -> Settings:
     low, high = share * STEPS[0] / train.steps, STEPS[1] / train.steps
     usual = np.clip(share * UPDATES * settings.batch_size / pieces, low, high)
     epochs = settings.epochs if "epochs" in given else int(np.clip(usual, least, 200))
-    epochs = epochs if trial.whole else max(min(3, epochs), epochs // SHORT)
+    epochs = RATE * epochs if trial.length == LONG else epochs
     patience = settings.patience if "patience" in given else max(5, epochs // 5)
+    epochs = max(min(3, epochs), epochs // RATE) if trial.length == SHORT else epochs
     # Of a rare class all may be below any one threshold for many epochs.
     monitor = "average_precision" if data.held_out.chooses_threshold and "monitor" not in given else settings.monitor
     return replace(settings, epochs=epochs, patience=patience, monitor=monitor)

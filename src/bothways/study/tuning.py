@@ -228,7 +228,7 @@ def _attempts(
             first = not plan.begun and not done
             if not (clock.enough or first):
                 return
-            yield joblib.delayed(attempt)(data, plan.next(done), math.inf if first else clock.left)
+            yield joblib.delayed(attempt)(data, plan.next(done, clock.left), math.inf if first else clock.left)
 
     try:
         for tried in until_stopped(trials(), count, stopped):
@@ -250,11 +250,12 @@ def _stored(done: Sequence[Tried], seconds: float) -> Checkpoint:
     arrays |= {f"{i}/p": each.p for i, each in enumerate(done)}
     trials = [
         {
-            "trial": [each.trial.setting.text, each.trial.seed, each.trial.whole],
+            "trial": [each.trial.setting.text, each.trial.seed, each.trial.length],
             "trained": asdict(replace(each.trained, weights={})),
             "score": each.score,
             "loss": each.loss,
             "epochs": each.epochs,
+            "unfinished": each.unfinished,
         }
         for each in done
     ]
@@ -268,11 +269,11 @@ def _restored(stored: Checkpoint) -> list[Tried]:
     found = []
     for i, said in enumerate(stored.notes["trials"]):
         own = {name.partition("/")[2]: array for name, array in stored.arrays.items() if name.startswith(f"{i}/")}
-        setting, seed, whole = said["trial"]
+        setting, seed, length = said["trial"]
         p, history = own.pop("p"), [EpochReport(**report) for report in said["trained"]["history"]]
         trained = Trained(**{**said["trained"], "weights": own, "history": history})
-        trial = Trial(Setting.of(json.loads(setting)), seed, whole)
-        found.append(Tried(trial, trained, p, said["score"], said["loss"], said["epochs"]))
+        trial = Trial(Setting.of(json.loads(setting)), seed, length)
+        found.append(Tried(trial, trained, p, said["score"], said["loss"], said["epochs"], said["unfinished"]))
     return found
 
 
