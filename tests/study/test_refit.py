@@ -23,6 +23,7 @@ from bothways.study.refit import refit
 from bothways.study.tuning import Tuned, tune
 
 SHAPE = DataShape(features=2, classes=2, longest=5, categories=(9,))
+INSTANT = "0.0000001s"  # over before another training could begin
 QUICK: dict[str, Any] = {"epochs": 12, "units": 4, "batch_size": 8, "head": "softmax", "category_dropout": 0.0}
 ROLES: dict[str, Any] = {"label": "state", "sequence": "id", "order": "t", "split": "part"}
 
@@ -111,7 +112,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_training_keeps_thresholds_of_the_model_before(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refitting, "SPARE", 1e9)
     said: list[str] = []
-    how: dict[str, Any] = {"settings": QUICK, "budget": 0.0001, "allow_leaks": True, "say": said.append, **ROLES}
+    how: dict[str, Any] = {"settings": QUICK, "budget": INSTANT, "allow_leaks": True, "say": said.append, **ROLES}
     before = jobs.train(table, table.with_name("before.bothways"), refit=False, **how)
     assert not [each for each in said if "again" in each]
     trained = jobs.train(table, table.with_name("after.bothways"), **how)
@@ -143,7 +144,7 @@ def test_a_class_that_the_valid_part_has_not_has_no_threshold(table: Path, tmp_p
     frame.write_parquet(path)
     model = tmp_path / "even.bothways"
     quiet: dict[str, Any] = {"allow_leaks": True, "say": lambda message: None}
-    jobs.train(path, model, settings=QUICK | {"epochs": 1}, budget=0.0001, **quiet, **ROLES)
+    jobs.train(path, model, settings=QUICK | {"epochs": 1}, budget=INSTANT, **quiet, **ROLES)
     with pytest.raises(InputError, match="The valid part of training had no label odd"):
         jobs.evaluate(model, path, false_alarm_rate=0.1, positive="odd", say=lambda message: None)
 
@@ -172,7 +173,7 @@ def test_a_labeler_measures_importance_with_the_model_before(table: Path, monkey
         (own["x"].to_numpy().reshape(-1, 10, 1), own["state"].to_numpy().reshape(-1, 10))
         for own in (frame.filter(part=name) for name in ("train", "valid"))
     )
-    settings: dict[str, Any] = {"epochs": 12, "units": 4, "budget": 0.0001}
+    settings: dict[str, Any] = {"epochs": 12, "units": 4, "budget": INSTANT}
     plain = SequenceLabeler(**settings, refit=False).fit(*train, validation_data=valid)
     again = SequenceLabeler(**settings).fit(*train, validation_data=valid)
     assert "refit" in again.model_.facts
