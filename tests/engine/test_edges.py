@@ -121,7 +121,6 @@ def test_too_little_memory_is_an_error(sides: int) -> None:
 import resource
 import numpy as np
 from bothways import engine
-from bothways.engine import _native
 
 direction = engine.Direction(np.ones((1, 4)), np.ones((1, 4)))
 engine.run(np.zeros((64, 64, 1)), [direction] * {sides})  # with its threads

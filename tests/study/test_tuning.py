@@ -160,6 +160,8 @@ def test_long_sequences_of_large_tables_are_learned_in_short_pieces_first() -> N
     assert windows(250, {}) == {1000}, "which has no effect"
     assert windows(1000, {"window": 400}) == {400}
     assert windows(1000, {}, steps=30_000) == {1000}
+    assert windows(2000, {"window": None}) == {None}, "whole, where by default they are cut"
+    assert windows(2000, {"window": 3000}) == {3000}
 
 
 def test_choices_are_values_of_factors() -> None:

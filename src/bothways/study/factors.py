@@ -113,7 +113,8 @@ class Setting:
             ['category_dropout', 'conv_stride', 'embedding', 'merge_mode', 'min_count', 'pooling', 'window']
         """
         found = {"window", "head"} if shape.per == "sequence" else {"pooling"}
-        found |= set() if shape.longest > int(self["window"] or shape.longest) else {"window"}
+        cut_from = min(int(each or shape.longest) for each in (self["window"], default("window")))
+        found |= set() if shape.longest > cut_from else {"window"}
         found |= {"class_weight"} if self["head"] == "crf" else set()
         found |= {"head"} if self["lookahead"] else set()
         found |= {"merge_mode"} if self["direction"] != "both" else set()
