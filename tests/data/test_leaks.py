@@ -46,6 +46,26 @@ def test_the_same_sequence_in_two_parts() -> None:
     assert "(the first: 5, which is 0 there)" in leak.text
 
 
+def test_one_copy_of_a_measurement_among_many_is_told() -> None:
+    twin = pl.when(pl.col("flow") == 5).then(pl.col("x").shift(5 * LENGTH)).otherwise("x")
+    (leak,) = leaks(sequences=360, x=twin)
+    assert (leak.kind, leak.sure, leak.figure) == ("sequence", False, 1 / 120)
+
+
+@pytest.mark.parametrize("share", [0.1, 1.0])
+def test_words_that_are_said_again_are_told(share: float) -> None:
+    # As in mails and logs: the same short text comes again and again, whoever made the parts.
+    generator = np.random.default_rng(0)
+    said = generator.integers(0, 50, (20, LENGTH))
+    texts = [
+        said[generator.integers(20)] if flow % 10 < 10 * share else generator.integers(0, 50, LENGTH)
+        for flow in range(300)
+    ]
+    found = leaks(sequences=300, features=("word",), word=pl.Series([f"w{code}" for text in texts for code in text]))
+    assert {(leak.kind, leak.sure) for leak in found if leak.kind == "sequence"} == {("sequence", False)}
+    assert all("Careful" not in leak.text and "by nature" in leak.text for leak in found if leak.kind == "sequence")
+
+
 def test_windows_that_overlap() -> None:
     # Every sequence begins 10 steps after the one before it.
     series = np.random.default_rng(1).normal(size=1000)
