@@ -84,7 +84,7 @@ def test_train_compare_and_a_data_frame_make_the_same_arrays(
     rows, held = (part.table_rows for part in (split.parts.train, split.parts.valid) if part is not None)
     X = frame.select("flow", "at", "code", "bytes")
     labeler = SequenceLabeler(sequence="flow", order="at")
-    with pytest.warns(UserWarning, match="without a number"):
+    with pytest.warns(UserWarning, match="without a finite number"):
         given = trained_on(
             monkeypatch,
             lambda: labeler.fit(X[rows], frame["label"][rows], validation_data=(X[held], frame["label"][held])),
@@ -97,7 +97,7 @@ def test_a_data_frame_is_drawn_as_a_table_is(monkeypatch: pytest.MonkeyPatch) ->
     frame = a_table(30, 8)
     labeler = SequenceLabeler(sequence="flow", order="at", validation_fraction=0.2)
     X, y = frame.drop("label"), frame["label"]
-    with pytest.warns(UserWarning, match="without a number"):
+    with pytest.warns(UserWarning, match="without a finite number"):
         train, valid = trained_on(monkeypatch, lambda: labeler.fit(X, y))
     split = read_and_split(Table("X", frame), shares=(0.8, 0.2), label="label", sequence="flow", order="at")
     _, parts, _ = split.encoded()

@@ -218,7 +218,7 @@ def test_labels_beyond_64_bits_are_text(dtype: Any) -> None:
     ]
 
 
-@pytest.mark.parametrize("odd", [float("inf"), 1e300])
+@pytest.mark.parametrize("odd", [0.5, 1e300])
 def test_labels_that_are_no_whole_numbers_are_refused(odd: float) -> None:
     with pytest.raises(DataError, match="the label 'label' holds fractions"):
         label_values(Table("some.csv", pl.DataFrame({"label": [odd, 1.0]})), "label")

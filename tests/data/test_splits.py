@@ -165,9 +165,32 @@ def test_what_is_learnt_of_columns_is_learnt_from_the_train_part() -> None:
     assert parts.valid is not None
     assert parts.valid.values[1].tolist() == [3, 1, 0]
     assert notices == [
-        "Column 'x': 1 row of the train part without a number; filled with the mean, and a column says where.",
+        "Column 'x': 1 row of the train part without a finite number; filled with the mean, and a column says where.",
         "Column 'kind': 3 rows with values that training never saw ('new', 'other'); they are read as unknown.",
     ]
+
+
+def test_infinite_numbers_are_missing_whatever_the_file() -> None:
+    part = part_column("train", "valid", "test")
+    x = pl.Series([1.0, float("inf"), 3.0, 5.0, None, float("nan"), float("-inf"), 1e300, 7.0, 7.0, 7.0, 7.0])
+    columns, parts, notices = prepared(table(3, part=part, x=x), replace(COLUMNS, features=("x",)), seed=0)
+    assert columns.encoding == Encoding((Number("x", fill=3.0, flagged=True),))
+    assert parts.valid is not None
+    assert parts.train.values[:, 1].tolist() == [0, 1, 0, 0]
+    assert parts.valid.values.tolist() == [[3, 1]] * 4
+    assert notices == [
+        "Column 'x': 1 row of the train part without a finite number; filled with the mean, and a column says where."
+    ]
+
+
+def test_a_column_of_infinite_numbers_is_left_out() -> None:
+    part, y = part_column("train", "valid", "test"), pl.int_range(12).cast(pl.Float64)
+    for value in (float("inf"), 1e39):
+        found, _, notices = prepared(
+            table(3, part=part, x=pl.lit(value), y=y), replace(COLUMNS, features=("x", "y")), seed=0
+        )
+        assert [number.name for number in found.fitted.numbers] == ["y"]
+        assert notices[0].startswith("Column 'x' is left out")
 
 
 def test_steps_without_a_label_are_masked_and_counted() -> None:

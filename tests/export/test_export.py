@@ -194,12 +194,13 @@ def padded(model: Model, frame: pl.DataFrame, sequences: Sequences) -> dict[str,
 @pytest.mark.parametrize("gaps", ["", "times", "numbers"])
 @pytest.mark.parametrize("per", ["step", "sequence"])
 def test_raw_columns(gaps: str, per: str, tmp_path: Path) -> None:
-    """Missing and unknown values, gaps, and text of any kind."""
+    """Missing, infinite and unknown values, gaps, and text of any kind."""
     model, random = of_a_table(gaps, per), np.random.default_rng(0)
     lengths = [9, 1, 4, 8]
     at = pl.Series(random.uniform(0, 1e5, sum(lengths)) + 1.7e9)
     some = random.normal(size=(3, sum(lengths))).astype(np.float32)
     some[0, ::3] = some[2, 1::4] = np.nan
+    some[0, 1::7], some[2, 2::4] = np.inf, -np.inf
     frame = pl.DataFrame(
         {
             "flow": np.repeat(np.arange(4), lengths),

@@ -142,7 +142,7 @@ class Encoding:
             inputs = inputs.select(pl.all().gather(rows))
         values = np.empty((len(rows), len(self.names)), np.float32)
         for at, number in enumerate(self.numbers):
-            column, missing = float_column(table, number.name, inputs.get_column(number.name).alias(""), rows)
+            column, missing = float_column(inputs.get_column(number.name).alias(""))
             if missing is not None and number.fill is None:
                 raise DataError(
                     f"{table.place(int(rows[missing].min()))}, column {number.name!r} is empty. Such rows: "
@@ -271,7 +271,7 @@ class Tally:
     def notices(self) -> list[str]:
         """The same in words."""
         notices = [
-            f"Column {name!r}: {counted(count, 'row')} without a number, which training never met; filled with the "
+            f"Column {name!r}: {counted(count, 'row')} without a finite number, which training never met; filled with the "
             "mean of the train part."
             for name, count in self.filled.items()
         ]
@@ -302,21 +302,18 @@ def gaps_of(places: pl.Series, offsets: Numbers) -> npt.NDArray[np.float32]:
     return np.asarray(np.log1p(seconds), np.float32)
 
 
-def float_column(
-    table: Table, name: str, column: pl.Series, rows: Numbers
-) -> tuple[pl.Series, npt.NDArray[np.bool_] | None]:
-    """The column as float32 with nulls where a number is missing, and where that is, if anywhere."""
+def float_column(column: pl.Series) -> tuple[pl.Series, npt.NDArray[np.bool_] | None]:
+    """The column as float32, with nulls for what is missing or too large; and where they are, if anywhere.
+
+    Example:
+        >>> numbers, missing = float_column(pl.Series([1.5, None, -1e300]))
+        >>> numbers.to_list(), missing.tolist()
+        ([1.5, None, None], [False, True, True])
+    """
     numbers = column.cast(pl.Float32, strict=False)
-    missing = numbers.is_null().to_numpy() if numbers.null_count() else None
-    if not numbers.is_finite().all():
-        wrong = np.flatnonzero((~numbers.is_finite()).fill_null(False).to_numpy())
-        at, count = int(wrong[rows[wrong].argmin()]), len(wrong)
-        raise DataError(
-            f"{table.place(int(rows[at]))}, column {name!r} is {column[at]}, which is no finite float32 number. "
-            f"Such rows: {count}. Put them right, remove them, or leave the column out with "
-            f"{option('drop', name)}."
-        )
-    return numbers, missing
+    if not (finite := numbers.is_finite()).all():
+        numbers = numbers.set(~finite, None)
+    return numbers, numbers.is_null().to_numpy() if numbers.null_count() else None
 
 
 def as_text(column: pl.Series) -> pl.Series:

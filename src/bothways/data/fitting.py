@@ -43,11 +43,14 @@ def fit_encoding(
         if column.null_count() == len(column):
             notices.append(f"Column {name!r} is left out: it is empty in the train part.")
         elif name not in columns.categories:
-            values, missing = float_column(table, name, column, rows)
+            values, missing = float_column(column)
+            if missing is not None and missing.all():
+                notices.append(f"Column {name!r} is left out: it has no finite float32 number in the train part.")
+                continue
             numbers.append(Number(name, float(values.cast(pl.Float64).mean()), missing is not None))  # type: ignore[arg-type]
             if missing is not None:
                 notices.append(
-                    f"Column {name!r}: {counted(int(missing.sum()), 'row')} of the train part without a number; filled "
+                    f"Column {name!r}: {counted(int(missing.sum()), 'row')} of the train part without a finite number; filled "
                     "with the mean, and a column says where."
                 )
         else:

@@ -82,7 +82,7 @@ class Table:
         return {name: place for place, name in enumerate(self.names)}
 
     def column(self, name: str) -> pl.Series:
-        """The column called `name`; categories come as text, and NaN as null.
+        """The column called `name`; categories come as text, and NaN and infinity as null.
 
         The series has no name: Polars takes "^x$" for a pattern.
 
@@ -108,7 +108,9 @@ class Table:
             for column in columns:
                 if isinstance(column.dtype, (pl.Categorical, pl.Enum)):
                     column = column.cast(pl.String)
-                self._read[column.name] = column.fill_nan(None) if column.dtype.is_float() else column
+                if column.dtype.is_float() and not (finite := column.is_finite()).all():
+                    column = column.set(~finite, None)
+                self._read[column.name] = column
         return pl.DataFrame({name: self._read[name] for name in names})
 
     def names_of_sequences(self, column: str | None) -> pl.Series | None:

@@ -122,7 +122,7 @@ def _complete(graph: Graph, encoding: Encoding, raw: Value | None, gaps: Value |
     """Numbers with what is missing filled, the flags of it, and gaps: `Encoding._complete`."""
     parts = []
     if raw is not None:
-        missing = graph("IsNaN", raw)
+        missing = graph("IsNaN", raw - raw)  # of infinite numbers, too
         fill = [np.nan if each.fill is None else each.fill for each in encoding.numbers]
         parts.append(graph.where(missing, np.array(fill, np.float32), raw))
         if flagged := [at for at, each in enumerate(encoding.numbers) if each.flagged]:
