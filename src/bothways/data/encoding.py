@@ -271,8 +271,8 @@ class Tally:
     def notices(self) -> list[str]:
         """The same in words."""
         notices = [
-            f"Column {name!r}: {counted(count, 'row')} without a finite number, which training never met; filled with the "
-            "mean of the train part."
+            f"Column {name!r}: {counted(count, 'row')} without a finite number, which training never met; filled with "
+            "the mean of the train part."
             for name, count in self.filled.items()
         ]
         for name, values in self.unknown.items():

@@ -50,8 +50,8 @@ def fit_encoding(
             numbers.append(Number(name, float(values.cast(pl.Float64).mean()), missing is not None))  # type: ignore[arg-type]
             if missing is not None:
                 notices.append(
-                    f"Column {name!r}: {counted(int(missing.sum()), 'row')} of the train part without a finite number; filled "
-                    "with the mean, and a column says where."
+                    f"Column {name!r}: {counted(int(missing.sum()), 'row')} of the train part without a finite number; "
+                    "filled with the mean, and a column says where."
                 )
         else:
             text = as_text(column)

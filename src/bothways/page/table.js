@@ -294,9 +294,9 @@ async function read_sequences(file, model) {
     }
     numbers[name] = values
     for (let row = 0; row < table.rows; row++) {
+      if (!Number.isFinite(Math.fround(numbers[name][row]))) numbers[name][row] = NaN
       const x = numbers[name][row]
       if (x !== x && !filled) throw Error(`${place(row)}: the column ${JSON.stringify(name)} is empty. The model learned from a table in which it never was; fill it, or remove such rows.`)
-      if (x === x && !Number.isFinite(Math.fround(x))) throw Error(`${place(row)}: the column ${JSON.stringify(name)} holds ${x}, which is too large.`)
     }
   }
   for (const {name, values} of model.texts) {
