@@ -38,6 +38,11 @@ def test_every_guess_is_made_and_kept() -> None:
     } | {"bytes": "feature"}
 
 
+def test_a_place_is_no_label() -> None:
+    assert choose_columns(table(x=[0.5, 1.5, 2.5] * 2, y=[3.5, None, 4.5] * 2)).label == "label"
+    assert choose_columns(table(label=[3.5] * 6, y=[3.5, 0.5] * 3), label="label").label == "label"
+
+
 def test_what_is_named_wins() -> None:
     some = table(split=PARTS, tag=[1, 0] * 3, host=["a"] * 3 + ["b"] * 3, time=range(6))
     roles = {"label": "tag", "sequence": "host", "order": "time"}

@@ -60,6 +60,8 @@ FEW_KINDS = 512  # whole numbers of fewer values than these, spread widely, may 
 def guess_label(table: Table, names: Collection[str]) -> Guess:
     """The column with the labels, by its name, among those that have no role yet.
 
+    Of several, those with fractions are none: `y` may be a place.
+
     Raises:
         DataError: none is called so, or several are.
     """
@@ -72,6 +74,9 @@ def guess_label(table: Table, names: Collection[str]) -> Guess:
             f"{table.source}: no column is called {', '.join(LABELS[:-2])} or {LABELS[-2]}. Name the one to learn with "
             f"{option('label')}. The columns are: {shown}.{one}"
         )
+    if len(candidates) > 1:
+        fractions = [name for name in candidates if table.schema[name].is_float() and not _whole(table.column(name).drop_nulls())]
+        candidates = [name for name in candidates if name not in fractions] or candidates
     return Guess(_only(table, "label", candidates), "label", "by its name")
 
 
