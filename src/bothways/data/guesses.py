@@ -75,7 +75,8 @@ def guess_label(table: Table, names: Collection[str]) -> Guess:
             f"{option('label')}. The columns are: {shown}.{one}"
         )
     if len(candidates) > 1:
-        fractions = [name for name in candidates if table.schema[name].is_float() and not _whole(table.column(name).drop_nulls())]
+        floats = [name for name in candidates if table.schema[name].is_float()]
+        fractions = [name for name in floats if not _whole(table.column(name).drop_nulls())]
         candidates = [name for name in candidates if name not in fractions] or candidates
     return Guess(_only(table, "label", candidates), "label", "by its name")
 
