@@ -238,6 +238,12 @@ def test_columns_that_say_nothing_are_left_out_and_said() -> None:
         prepared(table(name=names), replace(columns, features=("name",), categories=("name",), draw=None), seed=0)
 
 
+def test_where_labels_come_late_the_user_says_the_parts() -> None:
+    late = Table("some.csv", pl.DataFrame({"x": np.arange(200.0), "label": np.arange(200) > 180}))
+    with pytest.raises(DataError, match="one label only .* Others come later: say with split= which rows are train"):
+        split_table(late, Columns("label", ("x",)), seed=0)
+
+
 @pytest.mark.parametrize(
     ("more", "columns", "said"),
     [
