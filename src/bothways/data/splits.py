@@ -112,7 +112,8 @@ def split_table(
         raise DataError(
             f"{table.source}: the train part has one label only ({listed([labels[code] for code in classes])} in "
             f"{columns.label!r}); telling labels apart takes two at least."
-            + f" Others come later: say with {option('split')} which rows are train, valid and test." * others
+            + f" Others come later: say with {option('split')} which rows are train, valid and test."
+            * others
         )
     later = [code for part in pieces_of[1:] if part is not None for code in _seen(part)]
     unseen = [code for code in dict.fromkeys(later) if code not in classes]
