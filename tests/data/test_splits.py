@@ -234,8 +234,20 @@ def test_columns_that_say_nothing_are_left_out_and_said() -> None:
     assert parts.train.values.shape == (56, 1)
     assert any("'name' is left out: 56 of its 56 values in the train part differ" in notice for notice in notices)
     assert any("'empty' is left out: it is empty in the train part" in notice for notice in notices)
-    with pytest.raises(DataError, match=r"some.csv: no column is left to learn from.*'name' is left out"):
-        prepared(table(name=names), replace(columns, features=("name",), categories=("name",), draw=None), seed=0)
+    with pytest.raises(DataError, match=r"some.csv: no column is left to learn from.*'empty' is left out"):
+        prepared(table(empty=empty), replace(columns, features=("empty",), categories=(), draw=None), seed=0)
+
+
+def test_text_that_differs_in_every_row_is_read_where_there_is_nothing_else() -> None:
+    names = [f"{'lib' if i % 2 else 'python-'}{chr(97 + i % 26) * (i % 7)}{i}" for i in range(80)]
+    frame = pl.DataFrame({"name": names, "nothing": [None] * 80, "label": [i % 2 for i in range(80)]})
+    frame = frame.with_columns(pl.Series("part", ["train"] * 60 + ["test"] * 20))
+    given = Columns("label", ("name", "nothing"), split="part", categories=("name",))
+    columns, parts, _ = prepared(Table("some.csv", frame), given, seed=0)
+    assert {category.name for category in columns.fitted.categories} == {"name"}
+    assert len(columns.fitted.categories) > 1  # its spelling
+    assert parts.test is not None
+    assert parts.test.values.any(axis=0).sum() > 1
 
 
 def test_where_labels_come_late_the_user_says_the_parts() -> None:

@@ -37,7 +37,7 @@ def fit_encoding(
     notices: list[str] = []
     numbers: list[Number] = []
     kinds: list[Category] = []
-    table.columns(columns.features)
+    apart = _telling_rows_apart(table.columns(columns.features), columns, rows)
     for name in columns.features:
         column = table.column(name).gather(rows)
         if column.null_count() == len(column):
@@ -58,11 +58,10 @@ def fit_encoding(
             counts = (
                 text.alias("value").value_counts(name="n").sort("n", "value", descending=[True, False], nulls_last=True)
             )
-            distinct = counts.height
-            if len(text) >= FEW_ROWS and distinct > DISTINCT * len(text):
+            if name in apart:
                 notices.append(
-                    f"Column {name!r} is left out: {distinct:,} of its {len(text):,} values in the train part differ, "
-                    "so it tells rows apart and nothing else."
+                    f"Column {name!r} is left out: {counts.height:,} of its {len(text):,} values in the train part "
+                    "differ, so it tells rows apart and nothing else."
                 )
                 continue
             kinds.append(Category(name, tuple(counts["value"].to_list())))
@@ -135,6 +134,18 @@ def vary(gaps: npt.NDArray[np.float32], offsets: Numbers) -> bool:
         return False
     median = float(np.median(seconds))
     return float((np.abs(seconds - median) > UNEVEN * median).mean()) > 0.01
+
+
+def _telling_rows_apart(features: pl.DataFrame, columns: Columns, rows: Numbers) -> set[str]:
+    """The categories of which nearly every row has another value; none of them if there is nothing else to read."""
+    apart, others = set[str](), False
+    for name in columns.features:
+        column = features.get_column(name).gather(rows)
+        if name in columns.categories and len(column) >= FEW_ROWS and column.n_unique() > DISTINCT * len(column):
+            apart.add(name)
+        else:
+            others |= column.null_count() < len(column)
+    return apart if others else set()
 
 
 def _spelling(name: str, counts: pl.DataFrame) -> Iterator[Category]:
