@@ -25,22 +25,15 @@ if TYPE_CHECKING:
 PLAIN: Mapping[str, Value] = {"encoding": "standard", "levels": "raw", "changes": 0}
 """How the numbers of vectors of words enter: bins and changes of them say little."""
 
-NEW_WORDS: Mapping[str, Value] = {
-    "head": "crf",
-    "embedding": 32,
-    "dropout": 0.5,
-    "category_dropout": 5.0,
-    "learning_rate": 0.005,
-    **PLAIN,
-}
-"""What suits tables with many new words: training seldom knows the rare ones, and reads their spelling and vectors."""
+WORDS: Mapping[str, Value] = {"head": "crf", "units": 128, "embedding": 32, "dropout": 0.5, **PLAIN}
+"""What suits words, of which training seldom knows the rare ones, and reads their spelling and vectors."""
 
 WIDE = 32
 """With more numeric columns, their levels and changes leave fewer than 4 bins to each: `MAX_BINS` of `Network`."""
 
 NARROW: Mapping[str, Value] = {"levels": "raw", "changes": 0}  # how the numbers of wide tables enter first
 
-FIRST: Mapping[str, tuple[dict[str, Value], ...]] = {
+FIRST: Mapping[str, tuple[Mapping[str, Value], ...]] = {
     "step": (
         {},
         {"encoding": "standard"},
@@ -54,11 +47,11 @@ FIRST: Mapping[str, tuple[dict[str, Value], ...]] = {
         {"levels": "raw", "changes": 0},
     ),
     "word": (
-        {"head": "crf", "units": 64, "embedding": 32, "dropout": 0.5, **PLAIN},
-        {**NEW_WORDS, "units": 128},
-        {**NEW_WORDS, "units": 128, "category_dropout": 1.0},
-        {**NEW_WORDS, "units": 64},
-        {"units": 64, "embedding": 32, "dropout": 0.5, **PLAIN},
+        {**WORDS, "category_dropout": 1.0},
+        {**WORDS, "category_dropout": 5.0},
+        WORDS,
+        {**WORDS, "category_dropout": 5.0, "units": 64},
+        {**WORDS, "head": "softmax", "units": 64},
     ),
     "sequence": (
         {"pooling": "mean_max"},
