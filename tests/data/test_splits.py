@@ -250,6 +250,23 @@ def test_text_that_differs_in_every_row_is_read_where_there_is_nothing_else() ->
     assert parts.test.values.any(axis=0).sum() > 1
 
 
+def test_parts_may_count_their_sequences_anew() -> None:
+    rows = np.arange(240)
+    frame = pl.DataFrame({"flow": rows // 12 % 10, "at": rows % 12, "x": rows * 0.5, "label": rows // 3 % 2})
+    frame = frame.with_columns(pl.Series("part", ["train"] * 120 + ["valid"] * 60 + ["test"] * 60))
+    given = Columns("label", ("x",), sequence="flow", order="at", split="part")
+    columns, parts, notices = prepared(Table("some.csv", frame), given, seed=0)
+    assert "Names in 'flow' come again in other parts of 'part', with the same 'at': they are other" in notices[0]
+    assert [len(part) for part in parts.named.values()] == [10, 5, 5]
+    assert {length for part in parts.named.values() for length in part.lengths.tolist()} == {12}
+    assert sorted(parts.train.ids)[:2] == ["0 (train)", "1 (train)"]
+    assert parts.test is not None
+    assert evaluation_part(Table("some.csv", frame), columns, "test", (0, 1))[1].ids == parts.test.ids
+    # In one part they are one sequence, as far as anyone can tell.
+    twice = pl.concat([frame, frame.head(12)])
+    assert "132 rows stand at the same 'at'" in " ".join(prepared(Table("some.csv", twice), given, seed=0)[2])
+
+
 def test_where_labels_come_late_the_user_says_the_parts() -> None:
     late = Table("some.csv", pl.DataFrame({"x": np.arange(200.0), "label": np.arange(200) > 180}))
     with pytest.raises(DataError, match=r"one label only .* Others come later: say with split= which"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,16 @@ def test_several_files_are_one_table(tmp_path: Path) -> None:
     write_table(frame.tail(37).with_columns(at=pl.lit(None, pl.Float64)), folder / "b.parquet")
     with pytest.raises(DataError, match=r"b\.parquet: data row 1 \(the first is 1\), column 'at' is empty"):
         label_all(folder, tmp_path / "out.parquet")
+
+
+def test_parts_that_count_anew_are_labeled_as_they_were_learned(tmp_path: Path) -> None:
+    frame = flows([5] * 10)
+    both = pl.concat([frame.with_columns(part=pl.lit("train")), frame.with_columns(part=pl.lit("test"))])
+    path, columns = tmp_path / "some.csv", replace(COLUMNS, split="part")
+    both.write_csv(path)
+    for rows in (20, 1000):
+        *_, chunk = stream_sequences(path, columns, rows=rows)
+        assert chunk.sequences.lengths.tolist() == [5] * 20
 
 
 def test_rows_are_named_by_their_place_in_the_file(tmp_path: Path) -> None:

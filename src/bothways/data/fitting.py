@@ -37,7 +37,8 @@ def fit_encoding(
     notices: list[str] = []
     numbers: list[Number] = []
     kinds: list[Category] = []
-    apart = _telling_rows_apart(table.columns(columns.features), columns, rows)
+    table.columns(columns.features)
+    apart = _telling_rows_apart(table, columns, rows)
     for name in columns.features:
         column = table.column(name).gather(rows)
         if column.null_count() == len(column):
@@ -136,11 +137,11 @@ def vary(gaps: npt.NDArray[np.float32], offsets: Numbers) -> bool:
     return float((np.abs(seconds - median) > UNEVEN * median).mean()) > 0.01
 
 
-def _telling_rows_apart(features: pl.DataFrame, columns: Columns, rows: Numbers) -> set[str]:
+def _telling_rows_apart(table: Table, columns: Columns, rows: Numbers) -> set[str]:
     """The categories of which nearly every row has another value; none of them if there is nothing else to read."""
     apart, others = set[str](), False
     for name in columns.features:
-        column = features.get_column(name).gather(rows)
+        column = table.column(name).gather(rows)
         if name in columns.categories and len(column) >= FEW_ROWS and column.n_unique() > DISTINCT * len(column):
             apart.add(name)
         else:

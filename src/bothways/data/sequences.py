@@ -79,10 +79,15 @@ def group_rows(table: Table, columns: Columns) -> tuple[Sequences, list[str]]:
         sequences = standing if names.is_sorted() else standing.take(names.arg_sort().to_numpy().astype(np.int64))
         return sequences, _tie_notices(table, columns, _ties(keys, sequences))
     sequences = _sorted(keys, columns, count)
-    ties = _ties(keys, sequences)
+    ties, notices = _ties(keys, sequences), list[str]()
+    if ties and (names := _named_by_part(table, keys, columns)) is not None:
+        keys, ties = keys._replace(names=names), 0
+        sequences = _sorted(keys, columns, count)
+        again = f"Names in {columns.sequence!r} come again in other parts of {columns.split!r}"
+        notices.append(f"{table.source}: {again}, with the same {columns.order!r}: they are other sequences.")
     if ties and _newest_first(keys, columns, count):
         sequences = _sorted(keys, columns, count, newest_first=True)
-    notices = _tie_notices(table, columns, ties)
+    notices += _tie_notices(table, columns, ties)
     inner = sequences.positions[1:] > 0
     if columns.order is not None and (displaced := int((np.diff(sequences.table_rows) < 0)[inner].sum())):
         notices.insert(
@@ -164,6 +169,19 @@ def _ties(keys: _Keys, sequences: Sequences) -> int:
     places = keys.places.gather(sequences.table_rows)
     same = (places[1:] == places[:-1]).to_numpy()
     return int((same & (sequences.positions[1:] > 0)).sum())
+
+
+def _named_by_part(table: Table, keys: _Keys, columns: Columns) -> pl.Series | None:
+    """The names of sequences with their parts, if each part counts its sequences anew; None if not.
+
+    Then no two rows of one sequence and part stand at one place, though rows of different parts do.
+    """
+    if keys.names is None or columns.split is None or columns.split not in table.names:
+        return None
+    frame = pl.DataFrame({"name": keys.names, "place": keys.places, "part": table.column(columns.split)})
+    if frame.n_unique() < frame.height:
+        return None
+    return frame.select(pl.format("{} ({})", "name", "part")).to_series()
 
 
 def _newest_first(keys: _Keys, columns: Columns, count: int) -> bool:

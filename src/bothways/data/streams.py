@@ -221,6 +221,8 @@ class _Reader:
         else:
             values = frame
             needed = self.fields.read(pl.DataFrame({name: frame.get_column(name) for name in columns.needed}))
+            if columns.split in frame.columns:  # parts may count their sequences anew
+                needed = needed.hstack([frame.get_column(columns.split)])
         table = Table(
             self.files.name, needed, tuple(self.read.items()) if len(self.files.paths) > 1 else (), self.start
         )
