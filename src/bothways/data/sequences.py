@@ -80,8 +80,8 @@ def group_rows(table: Table, columns: Columns) -> tuple[Sequences, list[str]]:
         return sequences, _tie_notices(table, columns, _ties(keys, sequences))
     sequences = _sorted(keys, columns, count)
     ties, notices = _ties(keys, sequences), list[str]()
-    if ties and (names := _named_by_part(table, keys, columns)) is not None:
-        keys, ties = keys._replace(names=names), 0
+    if ties and (by_part := _named_by_part(table, keys, columns)) is not None:
+        keys, ties = keys._replace(names=by_part), 0
         sequences = _sorted(keys, columns, count)
         again = f"Names in {columns.sequence!r} come again in other parts of {columns.split!r}"
         notices.append(f"{table.source}: {again}, with the same {columns.order!r}: they are other sequences.")
