@@ -40,7 +40,8 @@ def test_every_guess_is_made_and_kept() -> None:
 
 def test_a_place_is_no_label() -> None:
     assert choose_columns(table(x=[0.5, 1.5, 2.5] * 2, y=[3.5, None, 4.5] * 2)).label == "label"
-    assert choose_columns(table(label=[3.5] * 6, y=[3.5, 0.5] * 3), label="label").label == "label"
+    with pytest.raises(DataError, match=r"which column is the label\? It may be 'label' or 'y'"):
+        choose_columns(table(label=[3.5] * 6, y=[3.5, 0.5] * 3))
 
 
 def test_what_is_named_wins() -> None:

@@ -139,14 +139,11 @@ def vary(gaps: npt.NDArray[np.float32], offsets: Numbers) -> bool:
 
 def _telling_rows_apart(table: Table, columns: Columns, rows: Numbers) -> set[str]:
     """The categories of which nearly every row has another value; none of them if there is nothing else to read."""
-    apart, others = set[str](), False
-    for name in columns.features:
-        column = table.column(name).gather(rows)
-        if name in columns.categories and len(column) >= FEW_ROWS and column.n_unique() > DISTINCT * len(column):
-            apart.add(name)
-        else:
-            others |= column.null_count() < len(column)
-    return apart if others else set()
+    texts = {name: table.column(name).gather(rows) for name in columns.categories}
+    differ = {name for name, text in texts.items() if text.n_unique() > DISTINCT * len(rows)}
+    others = (table.column(name).gather(rows) for name in columns.features if name not in differ)
+    alone = all(column.null_count() == len(column) for column in others)
+    return set() if alone or len(rows) < FEW_ROWS else differ
 
 
 def _spelling(name: str, counts: pl.DataFrame) -> Iterator[Category]:

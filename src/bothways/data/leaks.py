@@ -22,8 +22,8 @@ ODD = np.uint64(0x9E3779B97F4A7C15)  # odd, so invertible modulo 2^64: 2^64 over
 BITS = 10.0  # a run of steps counts if chance would show one like it in 2^-10 of all tables
 LONG_RUN = 32  # runs of fewer steps in two parts are never taken for windows that overlap
 OVERLAP = 0.01  # a leak if a larger share of the steps of a part lies in runs that another part has too
-COPIES = 0.01  # beyond doubt if at least this share of the sequences of a part stand in another, and they are measured
-MEASURED = 0.5  # as are sequences where so many different steps come per step; words, calls and codes come again
+COPIES = 0.01  # of measured sequences in two parts a smaller share is no leak beyond doubt
+MEASURED = 0.5  # where at least this share of the train steps differ, they are measured; words and codes come again
 DETERMINES = 0.999  # a column that alone gives this share of the labels right gives the answer away
 NEARLY = 0.75  # a column that takes away this share of the uncertainty about the label may do so
 STEP = 0.98  # a step number that alone gives this share of the labels right is told
@@ -160,15 +160,15 @@ def _same_sequences(name: str, pair: list[tuple[Sequences, Hashes]], least: int)
         return []
     count, at = int(twice.sum()), int(twice.argmax())
     twin = one.id(int(np.flatnonzero(ours == theirs[at])[0]))
-    sure = count / len(other) >= COPIES and len(np.unique(pair[0][1])) >= MEASURED * one.steps
-    nature = "" if sure else "Short texts and lists of codes do so by nature. "
+    measured = len(np.unique(pair[0][1])) >= MEASURED * one.steps
+    nature = "" if measured else "Texts and lists of codes may do so by nature. "
     text = (
         f"{count:,} of the {len(other):,} sequences of the {name} part stand in the train part too, step for step "
         f"(the first: {other.id(at)!r}, which is {twin!r} there). {nature}Scores on them say what was learnt by heart. "
         "If they are copies, remove them from one part, or keep what belongs together in one part with "
         f"{option('group')}."
     )
-    return [Leak("sequence", text, count / len(other), ("train", name), sure)]
+    return [Leak("sequence", text, count / len(other), ("train", name), measured and count >= COPIES * len(other))]
 
 
 def _overlaps(name: str, pair: list[tuple[Sequences, Hashes]], length: int, known: bool) -> list[Leak]:

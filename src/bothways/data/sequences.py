@@ -181,7 +181,7 @@ def _named_by_part(table: Table, keys: _Keys, columns: Columns) -> pl.Series | N
     frame = pl.DataFrame({"name": keys.names, "place": keys.places, "part": table.column(columns.split)})
     if frame.n_unique() < frame.height:
         return None
-    return frame.select(pl.format("{} ({})", "name", "part")).to_series()
+    return frame.select(pl.format("{} ({})", "name", pl.col("part").cast(pl.String).fill_null(""))).to_series()
 
 
 def _newest_first(keys: _Keys, columns: Columns, count: int) -> bool:

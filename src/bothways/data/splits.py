@@ -108,12 +108,11 @@ def split_table(
         raise DataError(f"{table.source}: no row is in the train part. Mark some with 'train' in {columns.split!r}.")
     classes = _seen(train)
     if len(classes) < 2:
-        others = columns.split is None and any(part is not None and set(_seen(part)) - {*classes} for part in pieces_of)
+        others = columns.split is None and any(part is not None and {*_seen(part)} - {*classes} for part in pieces_of)
+        ask = f" Others come later: say with {option('split')} which rows are train, valid and test." if others else ""
         raise DataError(
             f"{table.source}: the train part has one label only ({listed([labels[code] for code in classes])} in "
-            f"{columns.label!r}); telling labels apart takes two at least."
-            + f" Others come later: say with {option('split')} which rows are train, valid and test."
-            * others
+            f"{columns.label!r}); telling labels apart takes two at least.{ask}"
         )
     later = [code for part in pieces_of[1:] if part is not None for code in _seen(part)]
     unseen = [code for code in dict.fromkeys(later) if code not in classes]
