@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bothways.data import Columns, choose_columns, read_table, stream_sequences
@@ -175,6 +175,7 @@ FIELDS = st.one_of(
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(rows=[["?", "1"], [":", "1"], ["?", "1"]], size=1)
 @given(rows=st.lists(st.lists(FIELDS, min_size=2, max_size=2), min_size=1, max_size=8), size=st.integers(1, 4))
 def test_batches_are_read_as_the_whole(rows: list[list[str]], size: int) -> None:
     frame = pl.DataFrame(rows, schema=["x", "y"], orient="row")

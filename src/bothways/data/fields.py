@@ -174,6 +174,8 @@ class FieldReader:
 
     def _taken(self, name: str, fields: pl.Series, way: dict[str, pl.Series]) -> pl.Series:
         ((kind, values),) = way.items()
+        if kind == "text" and not self._missing.get(name, {}).keys() <= {*self.reading.missing, *self.learned.missing}:
+            raise LaterRowsDifferError  # a field that was missing is a word of the text
         if kind:
             self._kinds[name] = kind
             one = self._types.setdefault(name, values.dtype) == values.dtype or not values.dtype.is_temporal()
