@@ -200,3 +200,15 @@ def test_columns_that_look_like_steps_are_told() -> None:
     assert any(notice.startswith("The columns 't0' to 't39' are numbered.") for notice in said)
     said = read_and_split(Table("some.csv", frame)).notices
     assert not any("are numbered" in notice for notice in said)
+
+
+def test_texts_that_may_be_sequences_are_told() -> None:
+    texts = [f"open read {'write' if row % 3 else 'read read'} close" for row in range(90)]
+    frame = pl.DataFrame({"calls": texts, "kind": [f"kind {row % 4}" for row in range(90)], "label": [0, 1] * 45})
+    said = read_and_split(Table("some.csv", frame), sequence="none").notices
+    assert [notice for notice in said if "several words" in notice] == [
+        "Column 'calls' holds several words in most rows. If each text is a sequence of its own, write its words one "
+        "below the other, with a column that tells sequences apart (Polars, pandas: split and explode)."
+    ]
+    timed = frame.with_columns(time=pl.int_range(pl.len()))
+    assert not any("several words" in notice for notice in read_and_split(Table("some.csv", timed)).notices)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import reprlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -252,6 +253,9 @@ class Tally:
         ...     tally.count_unknown("host", {str(host): 2 for host in range(first, first + 50)})
         >>> tally.notices()
         ["Column 'host': 10,000 rows with values that training never saw ('0', '1', '2' and at least 997 more); they ...
+        >>> tally = Tally(unknown={"message": Counter(["a very long story of " + 500 * "words, " + "that ends"])})
+        >>> tally.notices()
+        ["Column 'message': 1 row with values that training never saw ('a very long ...s, that ends'); they are ...
     """
 
     filled: Counter[str] = field(default_factory=Counter)
@@ -276,7 +280,7 @@ class Tally:
             for name, count in self.filled.items()
         ]
         for name, values in self.unknown.items():
-            shown = ", ".join(repr(value) for value, _ in values.most_common(SHOWN))
+            shown = ", ".join(reprlib.repr(value) for value, _ in values.most_common(SHOWN))
             least = "at least " if self.others[name] else ""
             more = f" and {least}{len(values) - SHOWN} more" if len(values) > SHOWN else ""
             rows = counted(values.total() + self.others[name], "row")

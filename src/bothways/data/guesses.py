@@ -263,6 +263,16 @@ def numbered_columns(names: Sequence[str]) -> tuple[str, str] | None:
     return (numbered[0][0], numbered[-1][0]) if steps == list(range(steps[0], steps[0] + len(steps))) else None
 
 
+def holds_texts(column: pl.Series) -> bool:
+    """Whether most values are texts of more than two words.
+
+    Example:
+        >>> holds_texts(pl.Series(["open read close", "read it"])), holds_texts(pl.Series(["open read close"]))
+        (False, True)
+    """
+    return column.dtype == pl.String and (column.str.count_matches(r"\S\s") > 1).sum() > len(column) / 2
+
+
 def _names_sequences(name: str) -> int:
     """3 for a column that is called after sequences, 2 after what they belong to, 1 an id of anything, else 0."""
     parts = words(name)

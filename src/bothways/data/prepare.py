@@ -10,7 +10,7 @@ from typing import Any
 from bothways.data.columns import Columns
 from bothways.data.encoding import Tally
 from bothways.data.fitting import fit_encoding
-from bothways.data.guesses import numbered_columns
+from bothways.data.guesses import holds_texts, numbered_columns
 from bothways.data.roles import choose_columns
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded
 from bothways.data.sources import Source
@@ -105,6 +105,13 @@ def read_and_split(
         said.append(
             f"The columns {ends[0]!r} to {ends[1]!r} are numbered. If they are the steps of one sequence per row, "
             "write them one below the other, with a column that tells sequences apart (Polars: unpivot, pandas: melt)."
+        )
+    if columns.sequence is None and columns.order is None:
+        said += (
+            f"Column {name!r} holds several words in most rows. If each text is a sequence of its own, write its words "
+            "one below the other, with a column that tells sequences apart (Polars, pandas: split and explode)."
+            for name in columns.categories
+            if holds_texts(table.column(name))
         )
     gap = GAP if window is None else window
     columns, parts, notices = split_table(table, columns, seed, gap=gap, draw_valid=draw_valid, shares=shares)
