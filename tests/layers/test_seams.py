@@ -22,9 +22,9 @@ WHY = f"Keras {keras.__version__} is not as the engine knows it: "
 @pytest.fixture(autouse=True)
 def forget() -> Iterator[None]:
     """What was found is kept; here Keras changes."""
-    seams.why_not.cache_clear()
+    seams.looked.clear()
     yield
-    seams.why_not.cache_clear()
+    seams.looked.clear()
 
 
 def test_this_keras_is_known() -> None:
@@ -37,7 +37,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     stock.build(X.shape)
     stock.set_weights(layer.get_weights())
     expected = layer(X)
-    seams.why_not.cache_clear()
+    seams.looked.clear()
     parent = next(kind for kind in keras.layers.LSTMCell.__mro__ if "get_recurrent_dropout_mask" in vars(kind))
     monkeypatch.delattr(parent, "get_recurrent_dropout_mask")
     assert layer.engine == WHY + "there is no layers.LSTMCell.get_recurrent_dropout_mask"

@@ -6,7 +6,6 @@ stock Keras runs, and `engine` of the layer says why.
 
 from __future__ import annotations
 
-import functools
 import inspect
 import sys
 from collections.abc import Iterator
@@ -43,10 +42,15 @@ _NAMES = {
 }
 
 
-@functools.cache
+looked: list[str | None] = []
+"""What looking found, once it was done; no `functools.cache`, of which torch.compile warns."""
+
+
 def why_not() -> str | None:
     """None if Keras is as the engine knows it, else in words what is not."""
-    return next((known(found) for found in _differences()), None)
+    if not looked:
+        looked.append(next((known(found) for found in _differences()), None))
+    return looked[0]
 
 
 def refuse_export() -> None:
