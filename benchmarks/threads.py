@@ -8,8 +8,9 @@ cores share are not in it, nor what only one thread can do (the schedule, arrays
 own. Where threads meet in every step, what a meeting takes counts as often: measured with as many threads as there are
 cores, twice as much for each doubling beyond them.
 
-Then what a pause does: the first 50 calls after one second of sleep, 20 times over, beside the median of calls without
-a pause. Takes about a minute.
+Then calls of one row on all cores, where threads meet in every step, for three seconds: the median beside that of one
+thread. And what a pause does: the first 50 calls after one second of sleep, 20 times over, beside the median of calls
+without a pause. Takes about a minute.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ CASES = (
 QUICK = (Case((64, 20, 16, 32), "train", 4), Case((1, 10, 64, 512), "infer", 4))
 PAUSED, SLOWDOWN = (32, 100, 64, 128), 1.25
 """The shape of the calls after a pause, and how much longer they may take."""
+ONE_ROW, SHARE = (1, 100, 64, 512), 0.6
+"""The shape of calls one after another, and what share of a perfect speedup is wanted."""
 
 
 def call_of(case: Case) -> Call:
@@ -114,21 +117,33 @@ def meeting_of(threads: int) -> float:
     return float(statistics.median(found)) * 2.0 ** math.ceil(math.log2(threads / cores))
 
 
+def milliseconds(call: Call) -> float:
+    """Of a call, on the clock."""
+    start = time.perf_counter()
+    call()
+    return 1e3 * (time.perf_counter() - start)
+
+
+def one_row(seconds: float) -> dict[str, Any]:
+    """Milliseconds of calls of one row: the medians on one thread and on all cores, and the share."""
+    call, medians = call_of(Case(ONE_ROW, "infer", processors(), directions=1)), []
+    for threads in (1, processors()):
+        engine.set_threads(threads)
+        end = time.monotonic() + seconds
+        medians.append(statistics.median(iter(lambda: milliseconds(call) if time.monotonic() < end else None, None)))
+    alone, together = medians
+    return {"alone": alone, "together": together, "share": alone / (processors() * together), "wanted": SHARE}
+
+
 def after_pauses(pauses: int, calls: int) -> dict[str, Any]:
     """Milliseconds of calls: the median without a pause, and for each pause the mean of the first calls after it."""
     engine.set_threads(processors())
     call = call_of(Case(PAUSED, "infer", processors()))
-
-    def milliseconds() -> float:
-        start = time.perf_counter()
-        call()
-        return 1e3 * (time.perf_counter() - start)
-
-    steady = statistics.median(milliseconds() for _ in range(4 * calls))
+    steady = statistics.median(milliseconds(call) for _ in range(4 * calls))
     bursts = []
     for _ in range(pauses):
         time.sleep(1)
-        bursts.append(statistics.fmean(milliseconds() for _ in range(calls)))
+        bursts.append(statistics.fmean(milliseconds(call) for _ in range(calls)))
     return {"steady": steady, "bursts": bursts, "worst": max(bursts) / steady, "wanted": SLOWDOWN}
 
 
@@ -158,6 +173,11 @@ def main() -> None:
         table.add_row(shape, str(case.directions), case.mode, str(case.threads), *numbers, words)
     console.print(table)
     console.print("A meeting: " + ", ".join(f"{n} threads {1e6 * seconds:.2f} us" for n, seconds in meetings.items()))
+    row = one_row(0.1 if options.quick else 3)
+    table = Table("calls one after another", "ms on one thread", f"ms on {processors()}", "share", "wanted")
+    numbers = (f"{row['alone']:.2f}", f"{row['together']:.2f}", f"{row['share']:.2f}")
+    table.add_row(",".join(map(str, ONE_ROW)), *numbers, f"{SHARE} {'met' if row['share'] >= SHARE else 'short'}")
+    console.print(table)
     pauses = after_pauses(*((2, 5) if options.quick else (20, 50)))
     table = Table("after one second of sleep", "ms steady", "ms worst of the first calls", "times steady", "wanted")
     numbers = (f"{pauses['steady']:.2f}", f"{max(pauses['bursts']):.2f}", f"{pauses['worst']:.2f}")
@@ -166,7 +186,7 @@ def main() -> None:
     )
     console.print(table)
     if options.json is not None:
-        content = {"pieces": results, "meetings": meetings, "pauses": pauses}
+        content = {"pieces": results, "meetings": meetings, "one row": row, "pauses": pauses}
         options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 

@@ -28,9 +28,8 @@ constexpr int kLooks = 2000;
 
 using Clock = std::chrono::steady_clock;
 
-// How late one of a team may be until the team parts, and for how long no other is formed then.
+// How late one of a team may be until the team parts.
 constexpr std::chrono::microseconds kLate{500};
-constexpr std::chrono::milliseconds kCrowded{500};
 
 // Waits until done() says so; calls late() if it takes long.
 template <class Done, class Late>
@@ -222,7 +221,30 @@ Pool* the_pool() {
 }
 
 thread_local Rehearsal* rehearsal = nullptr;
-std::atomic<Clock::rep> crowded_until{Clock::time_point::min().time_since_epoch().count()};
+
+// For how long no team is formed after one has parted: not long, for it may be chance; each time that the next one
+// parts soon after that, twice as long.
+class Pause {
+ public:
+  void begin() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const Clock::time_point now = Clock::now(), end(Clock::duration(end_.load()));
+    if (now < end) return;
+    length_ = now - end < kSoon ? std::min(2 * length_, kLongest) : kShortest;
+    end_.store((now + length_).time_since_epoch().count(), std::memory_order_relaxed);
+  }
+  bool over() const { return Clock::now().time_since_epoch().count() >= end_.load(std::memory_order_relaxed); }
+
+ private:
+  using Milliseconds = std::chrono::milliseconds;
+  static constexpr Clock::duration kSoon = Milliseconds(50), kShortest = Milliseconds(4), kLongest = Milliseconds(512);
+
+  std::mutex mutex_;
+  std::atomic<Clock::rep> end_{0};
+  Clock::duration length_ = kShortest;
+};
+
+Pause pause_of_teams;
 
 // Of this thread, whatever else the machine does.
 double thread_seconds() {
@@ -309,7 +331,7 @@ bool wait(Barrier& barrier, int64_t members, bool may_part) {
   if (barrier.arrived_.fetch_add(1, std::memory_order_acq_rel) == members - 1) {
     if (may_part && barrier.late_.load(std::memory_order_relaxed)) {
       barrier.parted_ = true;
-      crowded_until.store((Clock::now() + kCrowded).time_since_epoch().count(), std::memory_order_relaxed);
+      pause_of_teams.begin();
     }
     barrier.arrived_.store(0, std::memory_order_relaxed);
     barrier.round_.store(round + 1, std::memory_order_release);
@@ -320,9 +342,6 @@ bool wait(Barrier& barrier, int64_t members, bool may_part) {
   return !barrier.parted_;
 }
 
-bool crowded() {
-  if (rehearsal) return false;
-  return Clock::now().time_since_epoch().count() < crowded_until.load(std::memory_order_relaxed);
-}
+bool crowded() { return !rehearsal && !pause_of_teams.over(); }
 
 }  // namespace bothways
