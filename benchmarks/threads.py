@@ -126,12 +126,16 @@ def milliseconds(call: Call) -> float:
 
 def one_row(seconds: float) -> dict[str, Any]:
     """Milliseconds of calls of one row: the medians on one thread and on all cores, and the share."""
-    call, medians = call_of(Case(ONE_ROW, "infer", processors(), directions=1)), []
-    for threads in (1, processors()):
+    call = call_of(Case(ONE_ROW, "infer", processors(), directions=1))
+
+    def median(threads: int) -> float:
         engine.set_threads(threads)
-        end = time.monotonic() + seconds
-        medians.append(statistics.median(iter(lambda: milliseconds(call) if time.monotonic() < end else None, None)))
-    alone, together = medians
+        times, end = [], time.monotonic() + seconds
+        while time.monotonic() < end:
+            times.append(milliseconds(call))
+        return statistics.median(times)
+
+    alone, together = median(1), median(processors())
     return {"alone": alone, "together": together, "share": alone / (processors() * together), "wanted": SHARE}
 
 
