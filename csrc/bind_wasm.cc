@@ -89,9 +89,8 @@ bool forward(int32_t cell, int32_t batch, int32_t time, int32_t features, int32_
     case CellKind::kGru:
       return run_cell<Gru>(job);
     case CellKind::kRnnTanh:
-      return run_cell<Rnn<Tanh>>(job);
     case CellKind::kRnnRelu:
-      return run_cell<Rnn<Relu>>(job);
+      return run_cell<Rnn>(job);
     case CellKind::kGruResetBefore:
       return run_cell<GruResetBefore>(job);
   }

@@ -227,21 +227,19 @@ thread_local Rehearsal* rehearsal = nullptr;
 class Pause {
  public:
   void begin() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    const Clock::time_point now = Clock::now(), end(Clock::duration(end_.load()));
+    const Clock::time_point now = Clock::now(), end = end_;
     if (now < end) return;
-    length_ = now - end < kSoon ? std::min(2 * length_, kLongest) : kShortest;
-    end_.store((now + length_).time_since_epoch().count(), std::memory_order_relaxed);
+    length_ = now - end < kSoon ? std::min(2 * length_.load(), kLongest) : kShortest;
+    end_ = now + length_.load();
   }
-  bool over() const { return Clock::now().time_since_epoch().count() >= end_.load(std::memory_order_relaxed); }
+  bool over() const { return Clock::now() >= end_.load(std::memory_order_relaxed); }
 
  private:
   using Milliseconds = std::chrono::milliseconds;
   static constexpr Clock::duration kSoon = Milliseconds(50), kShortest = Milliseconds(4), kLongest = Milliseconds(512);
 
-  std::mutex mutex_;
-  std::atomic<Clock::rep> end_{0};
-  Clock::duration length_ = kShortest;
+  std::atomic<Clock::time_point> end_{Clock::time_point()};
+  std::atomic<Clock::duration> length_{kShortest};
 };
 
 Pause pause_of_teams;
