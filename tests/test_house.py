@@ -151,6 +151,12 @@ def test_files_of_tests_have_names_of_their_own() -> None:
     assert [name for name, times in names.items() if times > 1] == []
 
 
+def test_no_file_of_the_engine_is_long() -> None:
+    files = [path for path in (Path(__file__).parents[1] / "csrc").rglob("*") if path.is_file()]
+    assert files
+    assert [path.name for path in files if len(path.read_text().splitlines()) > 400] == []
+
+
 def public_objects() -> list[tuple[str, object]]:
     found: dict[str, object] = {}
     for info in pkgutil.iter_modules(bothways.__path__):
