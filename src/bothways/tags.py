@@ -141,9 +141,10 @@ def scheme_of(
 ) -> Scheme | None:
     """The scheme whose tags these classes are; None if they are not.
 
-    They are where one class is "O", all others are a prefix, `-` or `_`, and a type, and some type both begins and goes
-    on. Tags may have no types: "B", "I" and "O". Names of classes cannot tell IOB1 from BIO: labels can. It is IOB1
-    where most chunks that follow no other begin with I.
+    They are where all classes but "O" are a prefix, `-` or `_`, and a type, and some type both begins and goes on; or
+    where there is "O" and all others begin, or all go on, as where every chunk has one step, or none follows another of
+    its type. Tags may have no types: "B", "I" and "O". Names of classes cannot tell IOB1 from BIO: labels can. It is
+    IOB1 where most chunks that follow no other begin with I.
 
     Args:
         classes: the labels of a model, as its codes count them.
@@ -156,18 +157,21 @@ def scheme_of(
         ('BILOU', None, None)
         >>> scheme_of(("I-x", "B-x", "O"), np.array([0, 0, 1, 2, 0]), np.array([5])).name
         'IOB1'
+        >>> scheme_of(("O", "I-x", "I-y")).name, scheme_of(("O", "B-x")).name, scheme_of(("B-x", "I-x")).name
+        ('IOB1', 'BIO', 'BIO')
     """
     matches = [_TAG.fullmatch(str(label)) for label in classes]
     tags = [match.groups("") for match in matches if match]
     pairs = {(letter.translate(_LETTERS), kind) for letter, kind in tags}
-    if len(tags) < len(matches) or ("", "") not in pairs:
-        return None
-    if not any(letter == "B" and {("I", kind), ("E", kind)} & pairs for letter, kind in pairs):
+    begins_and_goes_on = any(letter == "B" and {("I", kind), ("E", kind)} & pairs for letter, kind in pairs)
+    chunks = pairs - {("", "")}
+    letters = {letter for letter, _ in chunks}
+    beside_o = chunks < pairs and letters in ({"B"}, {"I"}, {"B", "I"}) and all(kind for _, kind in chunks)
+    if len(tags) < len(matches) or not (begins_and_goes_on or beside_o):
         return None
     scheme = _parsed([*matches, *(_TAG.fullmatch(str(label)) for label in unseen)])
-    if scheme.name == "BIO" and codes is not None and lengths is not None and scheme._mostly_inside(codes, lengths):
-        return replace(scheme, name="IOB1")
-    return scheme
+    labels_say = codes is not None and lengths is not None and scheme._mostly_inside(codes, lengths)
+    return replace(scheme, name="IOB1") if scheme.name == "BIO" and (labels_say or letters == {"I"}) else scheme
 
 
 LETTERS = {
