@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from bothways import baselines
-from bothways.baselines import Neighbors, linear, neighbors, tree_inputs, trees
+from bothways.baselines import NearbyNGrams, Neighbors, linear, neighbors, tree_inputs, trees
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.sequences import Sequences
@@ -141,7 +141,7 @@ def test_words_and_their_neighbors() -> None:
     for part, vectors in ((alone, 0), (sequences, 1)):
         names = [each.name for each in baselines.fit(part, 4, (KINDS, 5), vectors=vectors)]
         assert names == ["majority", "most_frequent_per_value", "neighbor_regression"]
-    assert Neighbors.fit(alone, 4, (500, 5), 0) is None, "few kinds"
+    assert Neighbors.fit(sequences, 4, (500, 5), 0) is None, "few kinds, and numbers"
 
 
 @pytest.mark.parametrize("backend", ["torch", "tensorflow"])
@@ -168,7 +168,7 @@ def test_neighbors_can_be_kept() -> None:
     assert (fitted.scores(sequences)[:, 3] < -1000).all(), "training never saw this class"
     for name, wrong in [
         ("codes", arrays["codes"][::-1].copy()),
-        ("codes", arrays["codes"] + neighbors.ends_of((KINDS, 5))[-1]),
+        ("codes", arrays["codes"] + fitted.places.ends[-1]),
         ("table", arrays["table"][1:]),
         ("table", np.full_like(arrays["table"], np.inf)),
         ("scale", np.zeros(1, np.float32)),
@@ -177,8 +177,72 @@ def test_neighbors_can_be_kept() -> None:
     ]:
         with pytest.raises(InputError, match=f"The array '{name}'"):
             Neighbors.from_arrays({**arrays, name: wrong}, network)
-    with pytest.raises(InputError, match="steps of many kinds"):
+    with pytest.raises(InputError, match="many kinds, or without numbers"):
         Neighbors.from_arrays(arrays, Network(3, 4, categories=(5, 5)))
+
+
+def of_letters(words: int = 700, seed: int = 0) -> Sequences:
+    """Letters, and another category; a label is told by the three letters before, or by one eight letters before."""
+    generator = np.random.default_rng(seed)
+    letters = generator.integers(0, 6, (words, 12))
+    before = [np.roll(letters, shift, axis=1) for shift in (1, 2, 3, 8)]
+    labels = np.where((before[0] + 2 * before[1] + 3 * before[2]) % 4 == 0, 1, np.where(before[3] == 5, 2, 0))
+    other = generator.integers(0, 3, letters.size)
+    return made(np.stack([other, letters.ravel()], axis=1), labels.ravel(), [12] * words)
+
+
+def test_letters_and_their_neighbors() -> None:
+    new = of_letters(200, seed=1)
+    fitted = baselines.fit(of_letters(), 4, (3, 6))
+    shares = {name: float((codes == new.labels).mean()) for name, codes in baselines.predict(fitted, new).items()}
+    assert shares["nearby_n_grams"] > shares["neighbor_regression"] + 0.05
+    assert NearbyNGrams.fit(of_words(), 4, (KINDS, 5), 0) is None, "many kinds"
+    assert NearbyNGrams.fit(of_letters(), 4, (6,), 0) is None, "numbers"
+
+
+def test_n_grams_beside_a_step_can_be_kept() -> None:
+    sequences, network = of_letters(), Network(2, 4, categories=(3, 6))
+    fitted = NearbyNGrams.fit(sequences, 4, (3, 6), 0)
+    assert fitted is not None
+    arrays = fitted.arrays()
+    kept = NearbyNGrams.from_arrays(arrays, network)
+    scores = fitted.scores(sequences)
+    assert np.array_equal(scores, kept.scores(sequences))
+    assert np.array_equal(scores[120:132], kept.scores(sequences.take(np.array([10]))))
+    assert fitted.reach == 4
+    runs, counts = arrays["runs"], arrays["counts"]
+    for name, wrong in [
+        ("runs", runs[1:]),
+        ("runs", runs[::-1].copy()),
+        ("runs", runs + 7 * 7 * 1000),
+        ("counts", counts[:2]),
+        ("counts", counts[::-1].copy()),
+        ("codes", arrays["codes"] + fitted.places.ends[-1]),
+    ]:
+        with pytest.raises(InputError, match="The array '"):
+            NearbyNGrams.from_arrays({**arrays, name: wrong}, network)
+    with pytest.raises(InputError, match="many kinds, or without numbers"):
+        NearbyNGrams.from_arrays(arrays, Network(3, 4, categories=(3, 6)))
+
+
+def test_codes_of_runs_are_those_of_each_run_looked_up() -> None:
+    sequences = of_letters(60)
+    fitted = NearbyNGrams.fit(sequences, 4, (3, 6), 0)
+    assert fitted is not None
+    places = fitted.places
+    names: dict[tuple[int, ...], int] = {(code,): code for code in range(7)}
+    for length, known in enumerate(places.runs, 2):
+        of = {number: run for run, number in names.items() if len(run) == length - 1}
+        names |= {(*of[int(key) // 7], int(key) % 7): number for number, key in enumerate(known, 1)}
+    rows = np.arange(sequences.steps)
+    codes = places.codes(sequences, rows) - places.ends[:-1]
+    letters = sequences.values[:, 1].reshape(-1, 12).astype(int)
+    padded = np.pad(letters, ((0, 0), (9, 9)), constant_values=6)
+    for i, (shift, column, length) in enumerate(places.places):
+        if column == 1:
+            begin = 9 + shift
+            runs = [tuple(map(int, word[begin + at : begin + at + length])) for word in padded for at in range(12)]
+            assert codes[:, i].tolist() == [names.get(run, 0) for run in runs]
 
 
 def test_scores_of_neighbors_do_not_depend_on_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 import bothways
 from bothways import jobs
-from bothways.baselines import Neighbors, OneStep, Trees
+from bothways.baselines import NearbyNGrams, Neighbors, OneStep, Trees
 from bothways.data import Columns, Table, read_sequences, read_table
 from bothways.data.encoding import Category, Encoding, Number
 from bothways.data.spelling import VIEWS, views
@@ -356,6 +356,18 @@ def test_regression_on_neighbors(categories: tuple[int, ...], tmp_path: Path) ->
     member = some_member(categories=categories)
     model = Model([member, BaselineMember(found, 9.0)], ("a", "b", "c"))
     assert set(found.predict(sequences).tolist()) == {0, 1}
+    check_random(model, tmp_path / "some.onnx")
+
+
+@pytest.mark.parametrize("kind", [Neighbors, NearbyNGrams])
+def test_regression_on_letters(kind: type[Neighbors], tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    lengths = random.integers(1, 12, 400)
+    values = np.stack([random.integers(0, 3, lengths.sum()), random.integers(0, 6, lengths.sum())], axis=1)
+    hidden = (np.roll(values[:, 1], 1) + values[:, 1] > 7) + (values[:, 0] == 2).astype(np.int64)
+    found = kind.fit(Sequences(values.astype(np.float32), lengths, hidden), 3, (3, 6), seed=0)
+    assert found is not None
+    model = Model([some_member(features=2, categories=(3, 6)), BaselineMember(found, 9.0)], ("a", "b", "c"))
     check_random(model, tmp_path / "some.onnx")
 
 

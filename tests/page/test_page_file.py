@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from bothways import jobs, store
-from bothways.baselines import Neighbors, OneStep, Trees
+from bothways.baselines import NearbyNGrams, Neighbors, OneStep, Trees
 from bothways.data import Columns
 from bothways.data.encoding import Category, Encoding, Number
 from bothways.errors import InputError
@@ -183,6 +183,22 @@ COMMON = {"lstm", "gru, two layers", "convolution", "crf", "pools", "trees", "ra
 def test_models(name: str, opened: Any, tmp_path: Path) -> None:
     frame().write_csv(tmp_path / "table.csv")
     check(opened(NETWORKS[name]()), tmp_path / "table.csv", tmp_path)
+
+
+@pytest.mark.slow
+def test_n_grams_beside_a_step(opened: Any, tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    values = np.stack([random.integers(0, 4, 900), random.integers(0, 3, 900)], axis=1).astype(np.float32)
+    found = NearbyNGrams.fit(Sequences(values, np.full(100, 9), random.integers(0, 3, 900)), 3, (4, 3), seed=0)
+    assert found is not None
+    network = Network(features=2, embedding=3, units=5, classes=3, categories=(4, 3))
+    weights = {name: 0.5 * random.normal(size=shape) for name, shape in network.weight_shapes().items()}
+    weights["input/scale"] = np.abs(weights["input/scale"]) + 0.5
+    own = Member(network, {name: array.astype(np.float32) for name, array in weights.items()})
+    columns = Columns("label", ("kind", "host"), "flow", categories=("kind", "host"), encoding=Encoding((), CATEGORIES))
+    frame().select("flow", "kind", "host").write_csv(tmp_path / "table.csv")
+    page = opened(Model([own, BaselineMember(found, 5.0)], ("calm", "odd", "worm"), columns))
+    check(page, tmp_path / "table.csv", tmp_path)
 
 
 HEADER = "flow,at,size,rate,kind,host\n"

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from bothways.baselines.frequent import Majority, MostFrequentPerValue
 from bothways.baselines.linear import OneStep
-from bothways.baselines.neighbors import Neighbors, serves
+from bothways.baselines.neighbors import NearbyNGrams, Neighbors, are_many
 from bothways.baselines.trees import Trees
 from bothways.errors import InputError
 from bothways.network import Network
@@ -23,6 +23,7 @@ __all__ = [
     "Baseline",
     "Majority",
     "MostFrequentPerValue",
+    "NearbyNGrams",
     "Neighbors",
     "OneStep",
     "Scoring",
@@ -61,7 +62,7 @@ class Scoring(Baseline, Protocol):
         """`(labels, classes)`: their softmax gives probabilities. The bits of a label do not depend on others."""
 
 
-STRONG: tuple[type[Scoring], ...] = (Neighbors, Trees, ConvolutionPatterns, NGramPatterns)
+STRONG: tuple[type[Scoring], ...] = (Neighbors, NearbyNGrams, Trees, ConvolutionPatterns, NGramPatterns)
 """Those that take seconds to fit."""
 
 SCORING: tuple[type[Scoring], ...] = (OneStep, *STRONG)
@@ -102,7 +103,7 @@ def fit(
     # Threads that wait for each other on busy cores take many times as long as one.
     with threadpool_limits(1):
         sizes = tuple(categories)
-        words = strong and serves(sequences.per, sizes) and sequences.features == len(sizes) + vectors
+        words = strong and are_many(sequences.per, sizes) and sequences.features == len(sizes) + vectors
         left_out = OF_FEW_KINDS if words else () if strong else STRONG
         fitted = [each.fit(sequences, classes, sizes, seed) for each in BASELINES if each not in left_out]
     return [each for each in fitted if each is not None]

@@ -1,25 +1,28 @@
-"""A logistic regression on each step and its neighbors, where steps are words or other things of many kinds."""
+"""Logistic regressions on each step and its neighbors, where steps are words, letters or other categories."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from bothways.arrays import checked_array, product
+from bothways.baselines.places import Place, Places, checked_runs, known_runs, moved_rows
 from bothways.errors import InputError
 from bothways.network import MANY_CODES, Network
 from bothways.patterns.classifiers import NEVER
 from bothways.sequences import NO_LABEL, Array, Floats, Numbers, Sequences
 
-AROUND, FAR = 1, 2
-"""All columns are looked at so many steps before and after a label, and the one with the most codes as far as that."""
+AROUND, FAR, FARTHER = 1, 2, 8
+"""All columns are looked at so many steps before and after a label, and the one with the most codes as far as that:
+where steps are of many kinds, and where they are of few."""
 
-REACH = max(AROUND, FAR)
-"""How many steps before and after a label it looks at."""
+RUNS_AROUND, LONGEST, MOST_RUNS = 4, 5, 100_000
+"""So many steps before and after a label runs are looked at; their longest; and at most so many of a length, over the
+number of classes."""
 
 LEAST = 2
 """So often training must have seen a code in its place for it to have weights."""
@@ -27,8 +30,8 @@ LEAST = 2
 LIMIT = 5.0
 """Standardised numbers are no larger than this, and not below its negative."""
 
-STEPS = 300_000
-"""At most so many labels are learned from."""
+LABELS, STEPS = 500, 300_000
+"""At least so many labels are learned from where steps are of few kinds, and at most so many."""
 
 EPOCHS, BATCHES, BATCH, RATE, BETA_2 = 3, 100, (32, 512), 0.01, 0.99
 """Epochs of about so many batches, of a size in these bounds; a learning rate that falls to 0; and that of Adam."""
@@ -47,21 +50,21 @@ BLOCK = 8192
 class Neighbors:
     """A logistic regression on the codes and numbers of a step, of the one before and of the one after.
 
-    Of the steps two before and two after it sees the column with the most codes.
+    It sees the column with the most codes farther: two steps before and after, eight where steps are of few kinds.
+    Where they are, and have numbers, there is none.
 
     Attributes:
-        sizes: for each categorical column how many codes there are.
+        places: what it looks at.
         mean: `(numbers,)` the mean of each numeric column.
         scale: `(numbers,)` and its standard deviation.
         kernel: `(3 * numbers, classes)` the weights of standardised numbers: of the step before, itself, the one after.
-        codes: `(codes,)` what has weights, ascending: those of each of `places_of`, one after the other.
+        codes: `(codes,)` what has weights, ascending: those of each place, one after the other.
         table: `(codes, classes)` their weights, in half precision.
         bias: `(classes,)`, `NEVER` for classes that training never saw.
     """
 
     name: ClassVar[str] = "neighbor_regression"
-    reach: ClassVar[int] = REACH
-    sizes: tuple[int, ...]
+    places: Places
     mean: Floats
     scale: Floats
     kernel: Floats
@@ -70,12 +73,14 @@ class Neighbors:
     bias: Floats
 
     @classmethod
-    def fit(cls, sequences: Sequences, classes: int, categories: tuple[int, ...], seed: int) -> Neighbors | None:
-        """Fit it; None for labels of sequences or of one class, or where steps are of few kinds."""
+    def fit(cls, sequences: Sequences, classes: int, categories: tuple[int, ...], seed: int) -> Self | None:
+        """Fit it; None for labels of sequences, of one class or too few, or for steps that it does not serve."""
         generator, labels = np.random.default_rng(seed), sequences.known_labels
-        if not serves(sequences.per, categories):
+        if not cls._serves(sequences.per, sequences.features, categories):
             return None
         rows = np.flatnonzero(labels != NO_LABEL)
+        if len(rows) < LABELS and not are_many(sequences.per, categories):
+            return None
         if len(rows) > STEPS:
             rows = np.sort(generator.choice(rows, STEPS, replace=False))
         seen, targets = np.unique(labels[rows], return_inverse=True)
@@ -85,15 +90,16 @@ class Neighbors:
         mean, scale = numbers.mean(axis=0), numbers.std(axis=0)
         scale[scale < SMALLEST] = 1
         means, scales = mean.astype(np.float32), scale.astype(np.float32)
-        found = _codes(sequences, rows, categories)
-        counts = np.bincount(found.ravel(), minlength=ends_of(categories)[-1])
+        places = cls._learned_places(sequences, rows, categories, classes)
+        found = places.codes(sequences, rows)
+        counts = np.bincount(found.ravel(), minlength=places.ends[-1])
         codes = np.flatnonzero(counts >= LEAST)
         known = _places_among(codes, len(counts))
         weights = _learned(known[found], _numbers(sequences, rows, means, scales), targets, generator)
         table, kernel = (np.zeros((len(each), classes), np.float32) for each in weights[:2])
         bias = np.full(classes, NEVER, np.float32)
         table[:, seen], kernel[:, seen], bias[seen] = weights
-        return cls(categories, means, scales, kernel, codes, table[1:].astype(np.float16), bias)
+        return cls(places, means, scales, kernel, codes, table[1:].astype(np.float16), bias)
 
     def predict(self, sequences: Sequences) -> Numbers:
         """The most probable class of each label."""
@@ -105,15 +111,20 @@ class Neighbors:
         for at in range(0, sequences.steps, BLOCK):
             rows = np.arange(at, min(at + BLOCK, sequences.steps))
             own = product(_numbers(sequences, rows, self.mean, self.scale), self.kernel) + self.bias
-            for column in self.known[_codes(sequences, rows, self.sizes)].T:
+            for column in self.known[self.places.codes(sequences, rows)].T:
                 own += self.weights[column]
             sums[rows] = own
         return sums
 
+    @property
+    def reach(self) -> int:
+        """How many steps before and after a label it looks at."""
+        return self.places.reach
+
     @cached_property
     def known(self) -> Numbers:
         """For each code the row of `weights`."""
-        return _places_among(self.codes, int(ends_of(self.sizes)[-1]))
+        return _places_among(self.codes, int(self.places.ends[-1]))
 
     @cached_property
     def weights(self) -> Floats:
@@ -125,17 +136,17 @@ class Neighbors:
         return {name: getattr(self, name) for name in ("mean", "scale", "kernel", "codes", "table", "bias")}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> Neighbors:
+    def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> Self:
         """What `arrays` gave."""
         sizes, classes = network.categories, network.classes
-        if not serves(network.per, sizes):
-            raise InputError("A regression on words and their neighbors belongs to labels of steps of many kinds.")
-        numbers = network.features - len(sizes)
-        codes = checked_array(arrays, "codes", np.int64, (None,), 0, ends_of(sizes)[-1] - 1)
+        if not cls._serves(network.per, network.features, sizes):
+            raise InputError("A regression on neighbors belongs to labels of steps of many kinds, or without numbers.")
+        numbers, places = network.features - len(sizes), cls._kept_places(arrays, sizes)
+        codes = checked_array(arrays, "codes", np.int64, (None,), 0, places.ends[-1] - 1)
         if not (np.diff(codes) > 0).all():
             raise InputError("The array 'codes' must ascend.")
         return cls(
-            sizes,
+            places,
             checked_array(arrays, "mean", np.float32, (numbers,)),
             checked_array(arrays, "scale", np.float32, (numbers,), SMALLEST),
             checked_array(arrays, "kernel", np.float32, ((2 * AROUND + 1) * numbers, classes), -LARGEST, LARGEST),
@@ -144,26 +155,89 @@ class Neighbors:
             checked_array(arrays, "bias", np.float32, (classes,), -LARGEST, LARGEST),
         )
 
+    @classmethod
+    def _serves(cls, per: str, features: int, sizes: tuple[int, ...]) -> bool:
+        return are_many(per, sizes) or _are_few(per, features, sizes)
 
-def serves(per: str, sizes: tuple[int, ...]) -> bool:
-    """Whether steps have labels and are of many kinds."""
+    @classmethod
+    def _learned_places(cls, sequences: Sequences, rows: Numbers, sizes: tuple[int, ...], classes: int) -> Places:
+        """What it looks at, as these steps show it."""
+        return cls._kept_places({}, sizes)
+
+    @classmethod
+    def _kept_places(cls, arrays: Mapping[str, Any], sizes: tuple[int, ...]) -> Places:
+        """The same, as `arrays` gave it."""
+        return Places(sizes, tuple(around(sizes, FAR if are_many("step", sizes) else FARTHER)))
+
+
+@dataclass(frozen=True, eq=False)
+class NearbyNGrams(Neighbors):
+    """The same regression for steps of few kinds, as letters are: it sees runs of one to five steps in their places.
+
+    Runs are of the column with the most codes, and within four steps before and after the label.
+    """
+
+    name: ClassVar[str] = "nearby_n_grams"
+
+    def arrays(self) -> dict[str, Array]:
+        """The regression as arrays."""
+        counts = np.array([len(known) for known in self.places.runs], np.int64)
+        return {**super().arrays(), "runs": np.concatenate(self.places.runs), "counts": counts}
+
+    @classmethod
+    def _serves(cls, per: str, features: int, sizes: tuple[int, ...]) -> bool:
+        return _are_few(per, features, sizes)
+
+    @classmethod
+    def _learned_places(cls, sequences: Sequences, rows: Numbers, sizes: tuple[int, ...], classes: int) -> Places:
+        column = int(np.argmax(sizes))
+        single = Places(sizes, tuple(Place(shift, column) for shift in range(-RUNS_AROUND, RUNS_AROUND + 1)))
+        codes = single.codes(sequences, rows) - single.ends[:-1]
+        return Places(
+            sizes, runs_around(sizes), known_runs(list(codes.T), sizes[column], LONGEST, MOST_RUNS // classes)
+        )
+
+    @classmethod
+    def _kept_places(cls, arrays: Mapping[str, Any], sizes: tuple[int, ...]) -> Places:
+        counts = checked_array(arrays, "counts", np.int64, (LONGEST - 1,), 0)
+        runs = checked_array(arrays, "runs", np.int64, (None,), 0)
+        return Places(sizes, runs_around(sizes), checked_runs(runs, counts, max(sizes)))
+
+
+def are_many(per: str, sizes: tuple[int, ...]) -> bool:
+    """Whether steps have labels and are of many kinds, as words are."""
     return per == "step" and sum(sizes) > MANY_CODES
 
 
-def places_of(sizes: tuple[int, ...]) -> list[tuple[int, int]]:
-    """What is looked at: how many steps after the label, and which categorical column.
+def _are_few(per: str, features: int, sizes: tuple[int, ...]) -> bool:
+    """Whether steps have labels and are nothing but categories of few kinds."""
+    return per == "step" and features == len(sizes) > 0 and not are_many(per, sizes)
+
+
+def around(sizes: tuple[int, ...], far: int) -> list[Place]:
+    """The categories of the steps beside a label, and of the column with the most codes those `far` away and nearer.
 
     Example:
-        >>> places_of((3, 9))
+        >>> [tuple(place[:2]) for place in around((3, 9), 2)]
         [(-1, 0), (-1, 1), (0, 0), (0, 1), (1, 0), (1, 1), (-2, 1), (2, 1)]
     """
-    near = [(shift, column) for shift in range(-AROUND, AROUND + 1) for column in range(len(sizes))]
-    return [*near, *((shift, int(np.argmax(sizes))) for shift in (-FAR, FAR))]
+    near = [Place(shift, column) for shift in range(-AROUND, AROUND + 1) for column in range(len(sizes))]
+    beyond = [shift for distance in range(AROUND + 1, far + 1) for shift in (-distance, distance)]
+    return [*near, *(Place(shift, int(np.argmax(sizes))) for shift in beyond)]
 
 
-def ends_of(sizes: tuple[int, ...]) -> Numbers:
-    """Where the codes of each of `places_of` begin, and where the last ones end; each has one for a missing step."""
-    return np.cumsum([0, *(sizes[column] + 1 for _, column in places_of(sizes))])
+def runs_around(sizes: tuple[int, ...]) -> tuple[Place, ...]:
+    """The runs of the column with the most codes, and the categories of others beside a label.
+
+    Example:
+        >>> [tuple(place) for place in runs_around((26,))[-3:]], len(runs_around((26,)))
+        ([(3, 0, 1), (3, 0, 2), (4, 0, 1)], 35)
+    """
+    most = int(np.argmax(sizes))
+    others = [place for place in around(sizes, AROUND) if place.column != most]
+    starts = range(-RUNS_AROUND, RUNS_AROUND + 1)
+    runs = [Place(shift, most, n) for shift in starts for n in range(1, min(LONGEST, RUNS_AROUND - shift + 1) + 1)]
+    return (*others, *runs)
 
 
 def _places_among(codes: Numbers, count: int) -> Numbers:
@@ -173,32 +247,15 @@ def _places_among(codes: Numbers, count: int) -> Numbers:
     return places
 
 
-def _codes(sequences: Sequences, rows: Numbers, sizes: tuple[int, ...]) -> Numbers:
-    """`(rows, places)`: what stands in each of `places_of`, as a code of all of them."""
-    found, ends = np.empty((len(rows), len(places_of(sizes))), np.int64), ends_of(sizes)
-    for i, (shift, column) in enumerate(places_of(sizes)):
-        there, moved = _moved(sequences, rows, shift)
-        codes = sequences.values[moved, sequences.features - len(sizes) + column].astype(np.int64)
-        found[:, i] = ends[i] + np.where(there, codes, sizes[column])
-    return found
-
-
 def _numbers(sequences: Sequences, rows: Numbers, mean: Floats, scale: Floats) -> Floats:
     """`(rows, 3 * numbers)`: the standardised numbers of the step before, of the step, and of the one after."""
     found = []
     for shift in range(-AROUND, AROUND + 1):
-        there, moved = _moved(sequences, rows, shift)
+        there, moved = moved_rows(sequences, rows, shift)
         with np.errstate(over="ignore", invalid="ignore"):  # a file may hold numbers of any size
             own = (sequences.values[moved, : len(mean)].astype(np.float32) - mean) / scale
         found.append(np.where(there[:, None], own.clip(-LIMIT, LIMIT), np.float32(0)))
     return np.hstack(found)
-
-
-def _moved(sequences: Sequences, rows: Numbers, shift: int) -> tuple[Array, Numbers]:
-    """Whether the sequences of these steps have one so many later, and its row; that of the step itself if not."""
-    of = np.searchsorted(sequences.offsets, rows, side="right") - 1
-    there = (rows + shift >= sequences.offsets[of]) & (rows + shift < sequences.offsets[of + 1])
-    return there, np.where(there, rows + shift, rows)
 
 
 def _learned(codes: Numbers, numbers: Floats, labels: Numbers, generator: np.random.Generator) -> list[Floats]:

@@ -8,12 +8,14 @@ import numpy as np
 
 from bothways.baselines import Neighbors, OneStep, Trees
 from bothways.baselines.neighbors import AROUND as NEAR
-from bothways.baselines.neighbors import LIMIT, ends_of, places_of
+from bothways.baselines.neighbors import LIMIT
+from bothways.baselines.places import Places
 from bothways.baselines.tree_inputs import AROUND, sizes_of, windows
 from bothways.baselines.trees import MISSING
 from bothways.export.graph import Graph, Value
 from bothways.export.inputs import Inputs
 from bothways.patterns.classifiers import NEVER
+from bothways.sequences import Numbers
 
 
 def probabilities(graph: Graph, model: Neighbors | OneStep | Trees, data: Inputs, per: str) -> Value:
@@ -45,13 +47,16 @@ def _neighbors(graph: Graph, model: Neighbors, data: Inputs) -> Value:
     """One place is added after the other: all at once they would take as many times the memory."""
     assert data.codes is not None
     codes = graph.where(graph.unsqueeze(data.known, 2), data.codes, np.int64(0))
-    columns = [graph("Gather", codes, np.int64(column), axis=2) for column in range(len(model.sizes))]
-    total = graph("Identity", model.bias)
-    for (shift, column), start in zip(places_of(model.sizes), ends_of(model.sizes), strict=False):
-        moved = graph.where(
-            _there(graph, data, shift), _moved(graph, data, columns[column], shift), np.int64(model.sizes[column])
-        )
-        row = graph("Gather", model.known, moved + np.int64(start), axis=0)
+    places, total = model.places, graph("Identity", model.bias)
+    columns = [graph("Gather", codes, np.int64(column), axis=2) for column in range(len(places.sizes))]
+    for (shift, column, length), start in zip(places.places, places.ends, strict=False):
+        size, at = places.sizes[column], shift + length - 1
+        last = graph.where(_there(graph, data, at), _moved(graph, data, columns[column], at), np.int64(size))
+        if length == 1:
+            number = last
+        else:
+            number = graph("Gather", _run_table(places, length, size), number * np.int64(size + 1) + last, axis=0)
+        row = graph("Gather", model.known, number + np.int64(start), axis=0)
         total = graph("Gather", model.weights, row, axis=0) + total
     if data.numbers is not None:
         limits = np.float32(-LIMIT), np.float32(LIMIT)
@@ -64,6 +69,14 @@ def _neighbors(graph: Graph, model: Neighbors, data: Inputs) -> Value:
         ]
         total = graph("MatMul", graph("Concat", *around, axis=2), model.kernel) + total
     return total
+
+
+def _run_table(places: Places, length: int, size: int) -> Numbers:
+    """For each known run of one step less, and each code that may follow it, the number of the run; 0 for none."""
+    before, known = size if length == 2 else len(places.runs[length - 3]), places.runs[length - 2]
+    table = np.zeros((before + 1) * (size + 1), np.int64)
+    table[known] = np.arange(1, len(known) + 1)
+    return table
 
 
 def _trees(graph: Graph, model: Trees, data: Inputs, per: str) -> Value:

@@ -22,6 +22,7 @@ def baseline_words(name: str, per: str = "step") -> str:
         "most_frequent_per_value": ("most frequent label per value", "most frequent label per main value"),
         "one_step": ("regression on single steps", "regression on mean steps"),
         "neighbor_regression": ("regression on nearby steps",) * 2,
+        "nearby_n_grams": ("n-grams around each step",) * 2,
         "trees": ("trees on nearby steps", "trees on summaries"),
         "random_convolutions": ("random convolutions",) * 2,
         "n_grams": ("n-grams",) * 2,
