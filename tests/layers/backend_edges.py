@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -277,6 +278,37 @@ def test_what_cannot_be_exported_says_what_to_do(wrapped: bool, tmp_path: Path) 
         model.export(tmp_path / "refused", verbose=False)
     acceleration.undo()
     model.export(tmp_path / "exported", verbose=False)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="a trace is of torch")
+@pytest.mark.parametrize("accelerated", [False, True])
+@KINDS
+def test_a_traced_model_is_of_stock_keras(wrapped: bool, accelerated: bool) -> None:
+    """The engine would leave its numbers in the trace, the same for any input: in files of ONNX, too."""
+    jit = importlib.import_module("torch").jit
+    model = keras.Sequential([keras.Input((4, 3)), layer_of(L if accelerated else ours, wrapped)])
+    if accelerated:
+        bothways.accelerate(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is deprecated, and Keras looks at shapes
+        traced = jit.trace(model, tensor(normal(2, 4, 3)))
+    other = tensor(normal(2, 4, 3)[::-1].copy())
+    assert error(numpy(traced(other)), numpy(model(other))) < KERAS
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="tapes are of TensorFlow")
+@KINDS
+def test_second_derivatives_on_tensorflow_are_refused(wrapped: bool) -> None:
+    tape_of = importlib.import_module("tensorflow").GradientTape
+    layer, x = layer_of(ours, wrapped), tensor(normal(2, 4, 3))
+    layer(x)
+    with tape_of() as outer:
+        with tape_of() as inner:
+            inner.watch(x)
+            loss = keras.ops.sum(layer(x))
+        penalty = keras.ops.sum(inner.gradient(loss, x) ** 2)
+    with pytest.raises(InputError, match="first derivatives on TensorFlow"):
+        outer.gradient(penalty, [each.value for each in layer.trainable_variables])
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="about torch")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bothways import accelerate
-from bothways.layers import LSTM, Bidirectional
+from bothways.layers import LSTM, RNN, Bidirectional, GRUCell
 from tolerances import KERAS, error
 
 L = keras.layers
@@ -88,3 +88,28 @@ def test_both_ways_unrolled() -> None:
         acceleration = accelerate(stock)
         assert error(stock(X, mask=mask), expected) < KERAS
         acceleration.undo()
+
+
+class _Plain(keras.Layer):  # type: ignore[misc]
+    """A cell as tutorials write one: its weights are called as they like."""
+
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.units = self.state_size = self.output_size = units
+
+    def build(self, shape: Any) -> None:
+        self.of_x = self.add_weight(shape=(shape[-1], self.units))
+        self.of_h = self.add_weight(shape=(self.units, self.units))
+
+    def call(self, x: Any, states: Any, training: bool | None = None) -> Any:
+        h = keras.ops.tanh(x @ self.of_x + states[0] @ self.of_h)
+        return h, [h]
+
+
+def test_cells_of_others_run_in_stock_keras() -> None:
+    x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
+    layer, stack = RNN(_Plain(4)), RNN([_Plain(4), GRUCell(3)])
+    stock = keras.layers.RNN(layer.cell)
+    assert np.array_equal(layer(x), stock(x))
+    assert "_Plain is no cell of the engine" in layer.engine
+    assert stack(x).shape == (2, 3)

@@ -16,6 +16,9 @@ from bothways.engine.memory import Plan
 from bothways.errors import InputError
 from bothways.spec import cell_number, cell_of_number
 
+is_exporting = getattr(torch.compiler, "is_exporting", bool)
+"""Whether `torch.export` traces; from torch 2.7 on."""
+
 
 def run(plan: Plan, x: Any, constants: list[Any], arrays: list[Any]) -> tuple[Any, list[list[Any]]]:
     """The outputs of a call of `bothways.engine.memory` and the states of each direction; differentiable once.

@@ -4,12 +4,21 @@ They take Keras's arguments and have its weights and numbers, in float32 and, wi
 bfloat16, under a policy of bfloat16; dropout, of inputs and of states, draws Keras's masks. Each has a
 readable attribute `engine`: "native", or why stock Keras runs instead. `accelerate` puts the engine into a Keras model
 that exists; `load_model` and `save_model` open and write files with either kind of layer. `step_weights` makes of
-weights of classes those of steps, which `fit` takes for labels of steps.
+weights of classes those of steps, which `fit` takes for labels of steps. What stands beside recurrent layers in most
+models is Keras's own: `TimeDistributed` and the cells.
 """
 
 from bothways.layers.backend import choose_backend
 
 choose_backend()
+
+from keras.layers import (  # noqa: E402
+    GRUCell,
+    LSTMCell,
+    SimpleRNNCell,
+    StackedRNNCells,
+    TimeDistributed,
+)
 
 from bothways.acceleration import Acceleration  # noqa: E402
 from bothways.layers.accelerate import accelerate  # noqa: E402
@@ -25,7 +34,12 @@ __all__ = [
     "RNN",
     "Acceleration",
     "Bidirectional",
+    "GRUCell",
+    "LSTMCell",
     "SimpleRNN",
+    "SimpleRNNCell",
+    "StackedRNNCells",
+    "TimeDistributed",
     "accelerate",
     "custom_calls",
     "load_model",

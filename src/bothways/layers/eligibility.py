@@ -39,7 +39,7 @@ def cells_of(layer: Any) -> list[Any]:
 
 def cell_of(cell: Any) -> str:
     """The cell of `bothways.spec` that an eligible one of Keras is."""
-    kind, functions = _kind(cell), [_activation(getattr(cell, name)) for name in _activations_of(cell)]
+    kind, functions = kind_of(cell), [_activation(getattr(cell, name)) for name in _activations_of(cell)]
     if functions == ["relu"]:
         kind = "rnn_relu"
     elif kind == "gru" and not cell.reset_after:
@@ -68,7 +68,7 @@ def engine_of(layer: Any, oracle: bool = False) -> str:
 
 def _why_not(cell: Any, oracle: bool) -> str | None:
     """The reason for which the engine has no such cell, if there is one."""
-    if not _kind(cell):
+    if not kind_of(cell):
         return f"{type(cell).__name__} is no cell of the engine; it has LSTMCell, GRUCell and SimpleRNNCell"
     if not type(cell).call.__module__.startswith("keras."):
         return f"{type(cell).__name__} is a cell with its own call; the engine has that of Keras"
@@ -110,14 +110,14 @@ def differs_from_stock(layer: Any, mask: Any) -> bool:
     return mask is not None and layer.unroll and layer.zero_output_for_mask
 
 
-def _kind(cell: Any) -> str:
+def kind_of(cell: Any) -> str:
     """The kind of a cell by what it is derived from; nothing if the engine has none of that kind."""
     return next((name for kind, name in _CELLS.items() if isinstance(cell, kind)), "")
 
 
 def _activations_of(cell: Any) -> tuple[str, ...]:
     """The names of its activations."""
-    return ("activation",) if _kind(cell) == "rnn" else ("activation", "recurrent_activation")
+    return ("activation",) if kind_of(cell) == "rnn" else ("activation", "recurrent_activation")
 
 
 def _activation(function: Any) -> str:

@@ -12,7 +12,16 @@ from bothways.engine import Dropout
 from bothways.engine.memory import DirectionTensors, Options
 from bothways.errors import InputError
 from bothways.layers import ops, seams
-from bothways.layers.eligibility import NATIVE, ORACLE, cell_of, cells_of, differs_from_stock, engine_of, is_stack
+from bothways.layers.eligibility import (
+    NATIVE,
+    ORACLE,
+    cell_of,
+    cells_of,
+    differs_from_stock,
+    engine_of,
+    is_stack,
+    kind_of,
+)
 
 INT8 = "_bothways_int8"  # an attribute of the cells that `accelerate` lets run in int8
 
@@ -245,7 +254,8 @@ def check_sequences(layers: Sequence[Any], sequences: Any) -> None:
         raise InputError(f"sequences has shape {shape}: no steps. Give at least one; a mask can leave it out.")
     _check_dtype("sequences", sequences)
     for layer in layers:
-        features = cells_of(layer)[0].kernel.shape[0] if layer.built else None
+        first = cells_of(layer)[0]
+        features = first.kernel.shape[0] if layer.built and kind_of(first) else None
         if None not in (features, shape[2]) and features != shape[2]:
             raise InputError(
                 f"sequences has shape {shape}: {shape[2]} features; {layer.name} was built for {features}. "

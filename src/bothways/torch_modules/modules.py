@@ -22,7 +22,6 @@ _CELLS = {
     "RNN_TANH": ("rnn", ("output",)),
     "RNN_RELU": ("rnn_relu", ("output",)),
 }
-_is_exporting = getattr(torch.compiler, "is_exporting", lambda: False)  # from torch 2.7 on
 _zeros = functools.partial(torch.zeros, dtype=torch.float32, device="cpu")
 _STOCK = {kind.forward for kind in (torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN)}
 
@@ -30,7 +29,7 @@ _STOCK = {kind.forward for kind in (torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN)}
 def accelerate(model: torch.nn.Module) -> Acceleration:
     """Run the `nn.LSTM`, `nn.GRU` and `nn.RNN` of a torch model on the engine, in place.
 
-    Parameters, state dicts, hooks and numbers stay those of torch, for the same dropout, too; gradients are exact and
+    Parameters, state dicts, hooks and numbers stay those of torch, for its own dropout, too; gradients are exact and
     can be had once (no double backward). Padding costs nothing in a `PackedSequence`. A deep copy or a pickle of the
     model is accelerated as well; the pickle needs bothways where it is loaded, a state dict does not. Modules that move
     to another device or dtype are torch's for as long as they are there, and so are all under autocast, in
@@ -109,7 +108,9 @@ def _forward(module: Any, input: Any, hx: Any = None) -> Any:
 
 def _fits(module: Any, x: Any, states: Sequence[Any], batch_sizes: Any) -> bool:
     """Whether the engine can run a call; where torch refuses it, it cannot."""
-    if torch.is_autocast_enabled("cpu") or torch.jit.is_tracing() or _is_exporting() or engine_of(module) != NATIVE:
+    if torch.is_autocast_enabled("cpu") or torch.jit.is_tracing() or torch_tensors.is_exporting():
+        return False
+    if engine_of(module) != NATIVE:
         return False
     for tensor in (x, *states):
         if not isinstance(tensor, torch.Tensor) or tensor.dtype != torch.float32 or not tensor.is_cpu:

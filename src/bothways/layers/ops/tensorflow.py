@@ -13,6 +13,7 @@ from tensorflow.python.eager import record
 from bothways.engine import memory
 from bothways.engine.arguments import aligned
 from bothways.engine.memory import DirectionTensors, Options, Plan
+from bothways.errors import InputError
 from bothways.layers import seams
 
 _UNUSED, _USED = 0.0, 1.0
@@ -46,11 +47,28 @@ def recurrence(
         count = len(results) - saves * len(plan.cells)
 
         def gradient(*d_results: Any) -> list[Any]:
-            return _backward(plan, x, constants, arrays, results[count:], d_results)
+            found = _backward(plan, x, constants, arrays, results[count:], d_results)
+            return _once(found, [x, *arrays, *d_results]) if record.could_possibly_record() else found
 
         return results[:count], gradient
 
     return plan.split(function(x, *arrays))
+
+
+def _once(gradients: list[Any], of: list[Any]) -> list[Any]:
+    """Ties gradients to what they depend on: without it, their derivatives would be None, or lack a part."""
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def function(*_: Any) -> Any:
+        def gradient(*_: Any) -> list[Any]:
+            raise InputError(
+                "The engine has first derivatives on TensorFlow. For second ones let stock Keras run the model: take "
+                "its layers, or `undo()` what accelerate did."
+            )
+
+        return [tf.identity(each) for each in gradients], gradient
+
+    return list(function(*of))
 
 
 def _forward(plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[Any], *, saves: bool) -> list[Any]:

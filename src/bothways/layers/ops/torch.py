@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from keras import ops as K
 
 from bothways.engine import memory, torch_tensors
@@ -17,6 +18,8 @@ def why_not() -> str | None:
     device = _device()
     if device not in ("cpu", "meta"):  # on meta tensors Keras infers shapes
         return f"torch runs on {device}; the engine is for the CPU"
+    if torch.jit.is_tracing() or torch_tensors.is_exporting():
+        return "torch is tracing the model, for ONNX or another file, which cannot hold the engine"
     return None
 
 
