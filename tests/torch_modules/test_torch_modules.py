@@ -23,7 +23,7 @@ from bothways.engine import torch_tensors  # noqa: E402
 from bothways.errors import InputError  # noqa: E402
 from tolerances import TORCH, error  # noqa: E402
 
-LENGTHS = [3, 7, 1, 5]
+LENGTHS = [3, 9, 1, 5]
 BATCH, TIME, FEATURES, UNITS = len(LENGTHS), max(LENGTHS), 3, 5
 FORMS = {"packed": LENGTHS, "sorted": sorted(LENGTHS, reverse=True), "whole": [TIME] * BATCH}
 KINDS = {"lstm": (nn.LSTM, {}), "gru": (nn.GRU, {}), "rnn": (nn.RNN, {}), "relu": (nn.RNN, {"nonlinearity": "relu"})}
@@ -304,6 +304,18 @@ def test_torch_runs_what_the_engine_is_not_for(monkeypatch: pytest.MonkeyPatch) 
         assert torch.equal(ours.double()(x.double())[0], stock.double()(x.double())[0])
         assert ours(torch.zeros(TIME, 0, FEATURES, dtype=torch.float64))[0].shape == (TIME, 0, UNITS)
     assert torch.equal(ours.float()(x)[0], engine)
+
+
+def test_calls_of_a_few_steps_are_those_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    stock, ours = pair(batch_first=True)
+    calls: list[Any] = []
+    run = torch_tensors.run
+    monkeypatch.setattr(torch_tensors, "run", lambda *given: calls.append(given) or run(*given))
+    for batch, time, native in [(1, 1, False), (15, 7, False), (64, 4, True), (1, 8, True)]:
+        x = torch.randn(batch, time, FEATURES)
+        assert error(ours(x)[0].detach(), stock(x)[0].detach()) < TORCH
+        assert bool(calls) == native
+        calls.clear()
 
 
 @pytest.mark.filterwarnings("default")  # torch's own

@@ -23,6 +23,7 @@ _CELLS = {
     "RNN_RELU": ("rnn_relu", ("output",)),
 }
 _zeros = functools.partial(torch.zeros, dtype=torch.float32, device="cpu")
+_SHORT, _FEW = 8, 128  # calls of fewer steps, and fewer steps of all rows together, are faster in torch
 _STOCK = {kind.forward for kind in (torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN)}
 
 
@@ -33,7 +34,8 @@ def accelerate(model: torch.nn.Module) -> Acceleration:
     can be had once (no double backward). Padding costs nothing in a `PackedSequence`. A deep copy or a pickle of the
     model is accelerated as well; the pickle needs bothways where it is loaded, a state dict does not. Modules that move
     to another device or dtype are torch's for as long as they are there, and so are all under autocast, in
-    `torch.jit.trace` and in `torch.export`. `undo()` comes before `torch.jit.script`.
+    `torch.jit.trace` and in `torch.export`, and calls of a few steps, in which torch is faster. `undo()` comes before
+    `torch.jit.script`.
 
     Args:
         model: any module.
@@ -118,6 +120,9 @@ def _fits(module: Any, x: Any, states: Sequence[Any], batch_sizes: Any) -> bool:
     if x.dim() not in ((2, 3) if batch_sizes is None else (2,)) or x.shape[-1] != module.input_size or not x.numel():
         return False
     rows = [int(batch_sizes[0])] if batch_sizes is not None else [x.shape[not module.batch_first]] * (x.dim() - 2)
+    time = len(batch_sizes) if batch_sizes is not None else x.shape[0 if x.dim() == 2 else module.batch_first]
+    if time < _SHORT and x.numel() < _FEW * x.shape[-1] and not torch.compiler.is_compiling():
+        return False
     needed = (len(module.all_weights), *rows, module.hidden_size)
     count = len(CELLS[_CELLS[module.mode][0]].states)
     return len(states) in (0, count) and all(tuple(state.shape) == needed for state in states)
