@@ -476,6 +476,12 @@ def test_columns_of_categories() -> None:
             quick(categorical=[column]).fit(X, y)
 
 
+@pytest.mark.parametrize("role", [{"sequence": "a"}, {"order": "a"}, {"features": ("x",)}, {"drop": ("x",)}])
+def test_roles_of_columns_are_for_data_frames(role: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"is for a data frame, but X holds arrays\. Leave it out\."):
+        quick(**role).fit(*some_data([5, 9, 7] * 5))
+
+
 def test_a_random_state_draws_the_seed() -> None:
     X, y = some_data([5, 9, 7] * 5)
     first, second, other = (
@@ -484,7 +490,7 @@ def test_a_random_state_draws_the_seed() -> None:
     assert np.array_equal(first, second)
     assert not np.array_equal(first, other)
     quick(random_state=None).fit(X, y)
-    with pytest.raises(InputError, match="seed is 'one'"):
+    with pytest.raises(InputError, match="random_state is 'one'"):
         quick(random_state="one").fit(X, y)
 
 

@@ -99,6 +99,11 @@ def test_files_are_a_quarter_of_the_size(tmp_path: Path) -> None:
     assert 0.25 < sizes[1] / sizes[0] < 0.3
 
 
+def test_only_models_are_quantized() -> None:
+    with pytest.raises(InputError, match=r"model is of type SequenceLabeler; .* labeler\.model_"):
+        bothways.quantize(bothways.SequenceLabeler())
+
+
 def test_a_model_in_int8_is_not_quantized_again() -> None:
     small = bothways.quantize(model_of(NETWORKS["forward"]))
     with pytest.raises(InputError, match="is of int8 already"):

@@ -114,7 +114,7 @@ def test_data_frames(tmp_path: Path) -> None:
         p = labeler.predict_proba(frame[:180])
     with pytest.warns(UserWarning, match="never saw"):
         assert np.array_equal(load(tmp_path / "some.bothways").predict_proba(frame[:180]), p)
-    with pytest.raises(InputError, match="vectors are for the words of a data frame"):
+    with pytest.raises(InputError, match="is for a data frame, but X holds arrays"):
         labeler.fit(np.zeros((8, 2, 1)), np.arange(16).reshape(8, 2) % 2)
 
 

@@ -308,9 +308,13 @@ def test_torch_runs_what_the_engine_is_not_for(monkeypatch: pytest.MonkeyPatch) 
 
 def test_calls_of_a_few_steps_are_those_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     stock, ours = pair(batch_first=True)
-    calls: list[Any] = []
-    run = torch_tensors.run
-    monkeypatch.setattr(torch_tensors, "run", lambda *given: calls.append(given) or run(*given))
+    calls, run = list[Any](), torch_tensors.run
+
+    def counted(*given: Any) -> Any:
+        calls.append(given)
+        return run(*given)
+
+    monkeypatch.setattr(torch_tensors, "run", counted)
     for batch, time, native in [(1, 1, False), (15, 7, False), (64, 4, True), (1, 8, True)]:
         x = torch.randn(batch, time, FEATURES)
         assert error(ours(x)[0].detach(), stock(x)[0].detach()) < TORCH

@@ -389,9 +389,14 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         seed: Any = self.random_state
         if seed is None or isinstance(seed, np.random.RandomState):
             seed = int(check_random_state(seed).randint(np.iinfo(np.int32).max))
+        if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
+            raise InputError(
+                f"random_state is {seed!r}; it must be a whole number from 0 to {2**32 - 1}, a NumPy RandomState or "
+                "None."
+            )
         given = {name: getattr(self, name) for name in options(Settings) if name != "seed"}
         given["class_weight"] = "balanced" if isinstance(self.class_weight, str) else None
-        return Settings(seed=seed, **given)
+        return Settings(seed=int(seed), **given)
 
     def _given(self) -> dict[str, Any]:
         """The settings that are not at their defaults, which a search keeps."""

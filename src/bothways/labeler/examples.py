@@ -43,8 +43,11 @@ def split_arrays(
     labeler: SequenceLabeler, X: Any, y: Any, sample_weight: Any, settings: Settings, shares: tuple[float, ...]
 ) -> tuple[Columns, Array, Sequences, Sequences | None]:
     """The columns of arrays, the classes, what to learn from, and what is held out."""
-    if labeler.vectors is not None:
-        raise InputError("vectors are for the words of a data frame, but X holds arrays. Leave vectors out.")
+    for name in ("vectors", "sequence", "order", "features", "drop"):
+        if getattr(labeler, name):
+            raise InputError(
+                f"{name}={getattr(labeler, name)!r} is for a data frame, but X holds arrays. Leave it out."
+            )
     sequences, form = read_arrays("X", X, features=None)
     categorical = category_places(labeler.categorical, sequences.features)
     check_categories("X", sequences, categorical)

@@ -267,8 +267,10 @@ def check_states(layers: Sequence[Any], initial_state: Any, sequences: Any) -> N
     """Refuse initial states that are not those of `layers`, one after the other."""
     initial_state = flat(initial_state)
     needed = [(sequences.shape[0], size) for layer in layers for size in flat(layer.state_size)]
-    came = [None if getattr(state, "shape", None) is None else tuple(state.shape) for state in initial_state]
-    fit = [a is not None and same_shape(a, b) for a, b in zip(came, needed, strict=False)]
+    if other := [type(state).__name__ for state in initial_state if getattr(state, "shape", None) is None]:
+        raise InputError(f"initial_state holds {other[0]}; this layer needs arrays or tensors of {needed}.")
+    came = [tuple(state.shape) for state in initial_state]
+    fit = [same_shape(a, b) for a, b in zip(came, needed, strict=False)]
     if len(came) != len(needed) or not all(fit):
         order = ": the states of the forward layer, then those of the backward layer" if len(layers) > 1 else ""
         raise InputError(f"initial_state has shapes {came}; this layer needs {needed}{order}.")

@@ -269,7 +269,7 @@ def quantize(model: Model) -> Model:
     run in int8 as `bothways.engine.Layer` has it. Labels can change: `bothways quantize` measures how many do.
 
     Raises:
-        InputError: the model is of int8 already.
+        InputError: the model is of int8 already, or something else.
 
     Example:
         >>> network = Network(features=1, classes=2, units=4)
@@ -277,6 +277,11 @@ def quantize(model: Model) -> Model:
         >>> quantize(Model([Member(network, weights)], classes=(0, 1))).precision
         'int8'
     """
+    if not isinstance(model, Model):
+        raise InputError(
+            f"model is of type {type(model).__name__}; give what bothways.load gives, or labeler.model_ of a fitted "
+            "SequenceLabeler."
+        )
     if model.precision == "int8":
         raise InputError("This model is of int8 already. Quantize the model of float32 that it was made of.")
     members = [
