@@ -112,7 +112,7 @@ def test_a_time_sorts_before_a_number() -> None:
     assert why(columns, "step") == ("left out", "sorts the steps as 'timestamp' does")
 
 
-@pytest.mark.parametrize("values", [["a", "b"] * 3, ["train", "test", "other"] * 2, [0, 1] * 3])
+@pytest.mark.parametrize("values", [["a", "b"] * 3, [0, 1] * 3])
 def test_a_split_column_says_train_valid_and_test_only(values: list[Any]) -> None:
     columns = choose_columns(table(fold=values))
     assert (columns.split, columns.features) == (None, ("bytes",))
@@ -479,8 +479,8 @@ def test_what_was_left_out_is_named_where_nothing_is_left() -> None:
         ("split", ["A", "B", "C"] * 400),
         ("fold", DEVICES % 5),
         ("split", DEVICES % 2),
-        ("is_train", DEVICES > 3),
-        ("subset", np.where(DEVICES > 3, "Training", "PublicTest")),
+        ("is_train", DEVICES % 3),
+        ("is_valid", DEVICES > 3),
     ],
 )
 def test_what_says_parts_in_other_words_is_no_feature(name: str, values: Any) -> None:
@@ -496,6 +496,85 @@ def test_values_say_parts_whatever_the_name() -> None:
     assert choose_columns(Table("some.csv", log(menge=parts))).split == "menge"
     assert choose_columns(Table("some.csv", log(menge=parts, split=parts))).split == "split"
     assert choose_columns(Table("some.csv", log(menge=np.full(1200, "test")))).split is None
+
+
+def parts_by(some: Table, **roles: Any) -> tuple[str | None, list[list[int]]]:
+    """The split column, and the devices of each part, numbered as they stand."""
+    columns = choose_columns(some, **roles)
+    _, parts, _ = split_table(some, columns, seed=0)
+    own = (None if part is None else part.ids for part in (parts.train, parts.valid, parts.test))
+    return columns.split, [sorted(int(str(name)[1:]) for name in ids or ()) for ids in own]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Usage", ("Training", "PublicTest", "PrivateTest")),
+        ("dataset", ("train", "holdout", "test")),
+        ("phase", ("train", "Eval", "TEST")),
+        ("phase", ("train", "val", "eval")),
+        ("partition", ("tr", "va", "te")),
+        ("menge", ("train", "development", "hold-out")),
+    ],
+)
+def test_parts_in_other_words(name: str, words: tuple[str, str, str]) -> None:
+    some = Table("some.csv", log(**{name: np.array(words)[DEVICES // 4]}))
+    assert parts_by(some) == (name, [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]])
+    assert parts_by(some, split=name)[1] == parts_by(some)[1]
+
+
+@pytest.mark.parametrize("word", ["eval", "holdout", "evaluation", "PrivateTest"])
+def test_what_is_not_trained_on_is_the_test_part(word: str) -> None:
+    some = Table("some.csv", log(phase=np.where(DEVICES < 9, "train", word)))
+    split, (train, valid, test) = parts_by(some)
+    assert (split, sorted(train + valid), test) == ("phase", list(range(9)), [9, 10, 11])
+
+
+@pytest.mark.parametrize("true", [True, 1, 1.0, "True", "yes", "1", "Y"])
+@pytest.mark.parametrize("name", ["is_train", "isTrain", "train", "is_test", "test", "is_training"])
+def test_one_column_says_yes_or_no_to_a_part(name: str, true: Any) -> None:
+    no = {"True": "False", "yes": "no", "1": "0", "Y": "N"}.get(true, type(true)(0))
+    first = "train" in name.lower()
+    some = Table("some.csv", log(**{name: [true if (device < 9) == first else no for device in DEVICES]}))
+    split, (train, valid, test) = parts_by(some)
+    assert (split, sorted(train + valid), test) == (name, list(range(9)), [9, 10, 11])
+    assert len(valid) == 1
+    assert parts_by(some, split=name) == (split, [train, valid, test])
+    assert "yes or no" in why(choose_columns(some), name)[1]
+
+
+def test_columns_that_say_yes_or_no_to_different_parts_are_none() -> None:
+    both = choose_columns(Table("some.csv", log(is_train=DEVICES < 9, is_test=DEVICES >= 9)))
+    assert (both.split, both.features) == ("is_train", ("x",))
+    three = log(is_train=DEVICES < 6, is_valid=DEVICES % 12 > 9, is_test=np.isin(DEVICES, range(6, 10)))
+    assert choose_columns(Table("some.csv", three)).split is None
+    assert choose_columns(Table("some.csv", three)).features == ("x",)
+    words = log(is_train=DEVICES < 9, part=np.where(DEVICES < 9, "train", "test"))
+    assert choose_columns(Table("some.csv", words)).split == "part"
+    assert choose_columns(Table("some.csv", words)).features == ("x",)
+
+
+@pytest.mark.parametrize("name", ["fold", "menge"])
+@pytest.mark.parametrize("other", ["gallery", "tset", None])
+def test_a_column_that_says_train_and_what_is_unknown_is_refused(name: str, other: str | None) -> None:
+    some = Table("some.csv", log(**{name: ["Training" if device else other for device in DEVICES]}))
+    said = (
+        f"some.csv: data row 1 (the first is 1), column {name!r} holds {other!r}; other rows of it say train or test. "
+        f"Write train, valid or test in each, or leave the column out (drop=['{name}']), or take it for categories "
+        f"(categorical=['{name}'])."
+    )
+    with pytest.raises(DataError) as error:
+        choose_columns(some)
+    assert str(error.value) == said
+    assert choose_columns(some, drop=[name]).features == ("x",)
+    assert choose_columns(some, categorical=[name]).features == ("x", name)
+
+
+def test_trains_are_not_always_training() -> None:
+    """Trips by car and train; and where many things are called something, one may be called so."""
+    for kinds in (["bus", "train", "car"], ["train", *(f"thing {i}" for i in range(30))]):
+        kind = [kinds[row % len(kinds)] for row in range(1200)]
+        assert choose_columns(Table("some.csv", log(by=kind))).categories == ("by",)
 
 
 @pytest.mark.parametrize("name", [" Label", "Anomaly", "is_fraud", "isAttack", "outlier"])

@@ -41,6 +41,21 @@ def test_the_split_column_decides(valid: str) -> None:
     assert notices == []
 
 
+def test_evaluation_finds_the_parts_of_training_whatever_they_are_called() -> None:
+    test = pl.Series(np.repeat([False, False, True], 4))
+    for name, values in {"is_test": test, "Usage": part_column("Training", "PublicTest", "PrivateTest")}.items():
+        some = table(3, 4, **{name: values})
+        columns, parts, _ = prepared(some, replace(COLUMNS, split=name), seed=0)
+        assert parts.test is not None
+        assert parts.test.ids == (2,)
+        assert evaluation_part(some, columns, "test", (0, 1))[1].ids == (2,)
+    with pytest.raises(DataError, match=r"There is no part 'holdout'\. Use one of: train, valid, test, or all"):
+        evaluation_part(some, columns, "holdout", (0, 1))
+    bad = table(3, is_test=pl.Series([0, 1, 2] * 4))
+    with pytest.raises(DataError, match=r"data row 3 .* 'is_test' holds 2; it must say yes or no"):
+        prepared(bad, replace(COLUMNS, split="is_test"), seed=0)
+
+
 def test_without_valid_some_train_sequences_are_drawn_for_it() -> None:
     _, parts, notices = prepared(table(12, part=part_column(*["train"] * 10, "test", "test")), COLUMNS, seed=0)
     train, valid, test = ids(parts)

@@ -10,7 +10,7 @@ import polars as pl
 
 from bothways.data.clocks import CLOCKS, HEAD, clock_rank, moves, numbers_of, one_run_each, steps_of, words
 from bothways.data.columns import Guess
-from bothways.data.sources import SPELLINGS
+from bothways.data.split_columns import guess_split
 from bothways.data.tables import TEXT, Table
 from bothways.data.words import SENTENCE
 from bothways.errors import DataError, option
@@ -20,8 +20,6 @@ LABELS = ("label", "labels", "tag", "tags", "class", "target", "y")
 
 ALARMS = ("anomaly", "attack", "failure", "fraud", "intrusion", "outlier")
 """What the label may be called where no column has such a name, also `is_fraud`."""
-
-SPLITS = ("split", "part", "fold", "subset", "partition")
 
 THINGS = frozenset(
     words(
@@ -79,33 +77,6 @@ def guess_label(table: Table, names: Collection[str]) -> Guess:
         fractions = [name for name in floats if not _whole(table.column(name).drop_nulls())]
         candidates = [name for name in candidates if name not in fractions] or candidates
     return Guess(_only(table, "label", candidates), "label", "by its name")
-
-
-def guess_split(table: Table, names: Collection[str]) -> list[Guess]:
-    """The column that says train, valid or test by its values, and by its name if there are several.
-
-    Others that are called so say parts in words of their own, and are left out.
-
-    Raises:
-        DataError: several columns are called so and say parts.
-    """
-    found: dict[str, bool] = {}
-    others = []
-    for name in names:
-        parts = words(name)
-        named = parts[-1:] and parts[-1] in SPLITS
-        if isinstance(table.schema[name], TEXT) and all(
-            _say_parts(values) for values in (table.column(name).head(FIRST), table.column(name))
-        ):
-            if named or table.column(name).n_unique() > 1:
-                found[name] = bool(named)
-        elif (named and parts[-1] not in ("part", "partition")) or (parts[:1] == ["is"] and parts[-1] in SPELLINGS):
-            why = f"says parts, but not in the words train, valid and test ({option('categorical', name)} to keep it)"
-            others.append(Guess(name, "left out", why))
-    if not found:
-        return others
-    split = _only(table, "split", [name for name, named in found.items() if named == max(found.values())])
-    return [Guess(split, "split", "by its name and values" if found[split] else "by its values"), *others]
 
 
 def guess_words(table: Table, names: Collection[str], wanted: Collection[str]) -> list[Guess]:
@@ -282,11 +253,6 @@ def _names_sequences(name: str) -> int:
     if _noun(name) in THINGS and (suffix or not re.search(r"\d", name)):
         return 2
     return int(bool(suffix or _noun(name) in MAYBE_THINGS))
-
-
-def _say_parts(values: pl.Series) -> bool:
-    """Whether all are words for parts of a table."""
-    return {str(value).strip().lower() for value in values.unique().to_list()} <= SPELLINGS.keys()
 
 
 def _is_thing(name: str) -> bool:

@@ -11,7 +11,8 @@ import polars as pl
 from bothways.data.clocks import ROW_NUMBERS, clock_columns, guess_order
 from bothways.data.columns import Columns, Guess
 from bothways.data.fields import DOUBT, not_numbers
-from bothways.data.guesses import guess_categories, guess_label, guess_related, guess_sequence, guess_split, guess_words
+from bothways.data.guesses import guess_categories, guess_label, guess_related, guess_sequence, guess_words
+from bothways.data.split_columns import guess_split
 from bothways.data.tables import MADE, SPLIT, TEXT, Table
 from bothways.errors import DataError, InputError, counted, option
 from bothways.network import PERS

@@ -19,9 +19,13 @@ from bothways.errors import DataError
 
 SPELLINGS: Mapping[str, str] = {
     **{name: part for part in ("train", "valid", "test") for name in (part, f"{part}ing")},
-    **{"validation": "valid", "val": "valid", "dev": "valid"},
+    **{"tr": "train", "te": "test", "privatetest": "test"},
+    **dict.fromkeys(("validation", "val", "va", "dev", "development", "publictest"), "valid"),
+    **dict.fromkeys(("eval", "evaluation", "holdout"), "test"),
 }
-"""How a split column, or the name of a file, may spell the parts, in small letters."""
+"""How a split column, or the name of a file, may spell the parts: small letters, without blanks and dashes."""
+
+EITHER = ("eval", "evaluation", "holdout")  # the valid part where another word says test
 
 Source = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 """A file, a folder of files, a pattern such as `flows/*.parquet`, or several of these."""
@@ -150,6 +154,18 @@ def find_files(source: Source) -> Files:
     return Files(name, paths, next(iter(formats)))
 
 
+def parts_meant(words: Iterable[str]) -> dict[str, str]:
+    """The parts that words mean together, those of them that mean one.
+
+    Example:
+        >>> parts_meant(["train", "eval"]), parts_meant(["train", "eval", "test"])
+        ({'train': 'train', 'eval': 'test'}, {'train': 'train', 'eval': 'valid', 'test': 'test'})
+    """
+    meant = {word: SPELLINGS[word] for word in words if word in SPELLINGS}
+    between = any(part == "test" for word, part in meant.items() if word not in EITHER)
+    return meant | {word: "valid" for word in meant if word in EITHER and between}
+
+
 def parts_of(paths: Sequence[Path]) -> list[str]:
     """The part that each file is by its name; none unless all names say one, and not all the same.
 
@@ -157,9 +173,10 @@ def parts_of(paths: Sequence[Path]) -> list[str]:
         >>> parts_of([Path("en-ud-train.conllu"), Path("en-ud-dev.conllu")]), parts_of([Path("train.csv")])
         (['train', 'valid'], [])
     """
-    said = [
-        {SPELLINGS[word] for word in re.findall("[a-z]+", path.name.lower()) if word in SPELLINGS} for path in paths
-    ]
+    # Two letters are a language: en, tr.
+    words = [[word for word in re.findall("[a-z]{3,}", path.name.lower()) if word in SPELLINGS] for path in paths]
+    meant = parts_meant(word for each in words for word in each)
+    said = [{meant[word] for word in each} for each in words]
     parts = [part for each in said if len(each) == 1 for part in each]
     return parts if len(parts) == len(paths) and len(set(parts)) > 1 else []
 

@@ -14,7 +14,8 @@ from bothways.data.columns import Columns, Draw
 from bothways.data.encoding import Tally
 from bothways.data.malformed import malformed_notices
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_rows, label_codes, labeled, listed
-from bothways.data.sources import SPELLINGS
+from bothways.data.sources import EITHER, SPELLINGS
+from bothways.data.split_columns import parts_of_rows
 from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
 from bothways.sequences import NO_LABEL, Numbers, Sequences
@@ -90,7 +91,7 @@ def split_table(
     whole, labels, notices = _labeled(table, columns)
     notices += masked_notices(columns, whole)
     if columns.split is not None:
-        pieces = _part_of_rows(table, columns.split)[whole.table_rows]
+        pieces = _numbered_parts(table, columns.split)[whole.table_rows]
         sequences, numbers = whole.cut(pieces)
         notices += _warn_of_mixing(whole, pieces)
         if draw_valid and (numbers == 0).any() and not (numbers == 1).any():
@@ -216,7 +217,8 @@ def evaluation_part(
     Raises:
         DataError: as `split_table`; a part that there is not; no labels, or none that the model knows.
     """
-    if part is not None and part != "all" and (part := SPELLINGS.get(asked := part.lower())) is None:
+    spelled = {word: each for word, each in SPELLINGS.items() if word not in EITHER}
+    if part is not None and part != "all" and (part := spelled.get(asked := part.lower())) is None:
         raise DataError(f"There is no part {asked!r}. Use one of: {', '.join(PARTS)}, or all.")
     whole, labels, notices = _labeled(table, columns, classes)
     draw = columns.draw
@@ -235,7 +237,7 @@ def evaluation_part(
             sequences, numbers, _ = draw_parts(table.source, whole, SHARES, draw.seed, groups=groups, gap=draw.gap)
             notices.append("The parts are drawn as they were for training.")
         else:
-            sequences, numbers = whole.cut(_part_of_rows(table, str(columns.split))[whole.table_rows])
+            sequences, numbers = whole.cut(_numbered_parts(table, str(columns.split))[whole.table_rows])
         chosen = numbers == PARTS.index(part)
         if not chosen.any():
             there = ", ".join(name for k, name in enumerate(PARTS) if (numbers == k).any())
@@ -283,17 +285,9 @@ def _labeled(table: Table, columns: Columns, classes: Sequence[Any] = ()) -> tup
     return labeled(table, columns, bare, codes, labels), labels, notices
 
 
-def _part_of_rows(table: Table, name: str) -> Numbers:
-    column = table.column(name)
-    spelling = column.cast(pl.String, strict=False).str.strip_chars().str.to_lowercase()
-    known = {text: PARTS.index(part) for text, part in SPELLINGS.items()}
-    numbers = spelling.replace_strict(known, default=None, return_dtype=pl.Int64)
-    if numbers.null_count():
-        row = int(numbers.is_null().arg_max() or 0)
-        raise DataError(
-            f"{table.place(row)}, the split column {name!r} holds {column[row]!r}; it must say train, valid or test."
-        )
-    return numbers.to_numpy()
+def _numbered_parts(table: Table, name: str) -> Numbers:
+    parts = parts_of_rows(table, name)
+    return parts.replace_strict(list(PARTS), range(len(PARTS)), return_dtype=pl.Int64).to_numpy()
 
 
 def _warn_of_mixing(whole: Sequences, pieces: Numbers) -> list[str]:
