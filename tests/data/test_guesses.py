@@ -440,6 +440,54 @@ def test_ids_that_are_written_with_a_point_are_ids(name: str) -> None:
     assert (columns.sequence, columns.features) == (name, ("x",))
 
 
+def by_day(per_day: Any, days: int = 40) -> pl.DataFrame:
+    """Rows of days, with the same numbers on each."""
+    dates = pl.date_range(datetime.date(2024, 1, 1), periods(days), eager=True)
+    rows = len(per_day) * days
+    return pl.DataFrame(
+        {
+            "date": dates.gather(np.repeat(np.arange(days), len(per_day))),
+            "count": np.tile(per_day, days),
+            "temp": GENERATOR.normal(size=rows),
+            "label": GENERATOR.integers(0, 2, rows),
+        }
+    )
+
+
+def periods(days: int) -> datetime.date:
+    return datetime.date(2024, 1, 1) + datetime.timedelta(days=days - 1)
+
+
+def test_what_numbers_the_rows_of_a_day_is_no_sequence_without_asking() -> None:
+    said = "comes again and again (sequence='count' if it tells sequences apart)"
+    rising = by_day(np.arange(24) * 3 + 5)
+    mixed = by_day(np.arange(24) * 3 + 5).sample(fraction=1.0, shuffle=True, seed=0).sort("date")
+    for frame in (rising, mixed, rising.with_columns(pl.col("date").cast(pl.Datetime("us")))):
+        columns = choose_columns(Table("some.csv", frame))
+        assert (columns.sequence, columns.order, columns.features) == (None, "date", ("count", "temp"))
+        assert why(columns, "count")[1].startswith(said)
+        assert choose_columns(Table("some.csv", frame), sequence="count").sequence == "count"
+
+
+def test_devices_that_report_each_day_are_sequences() -> None:
+    same = by_day(np.array([7, 3, 12, 5]))
+    after = by_day(np.array([3, 5, 7, 12])).sort("count", maintain_order=True)
+    hourly = by_day(np.array([3, 5, 7, 12])).with_columns(pl.col("date").cast(pl.Datetime("us")).dt.offset_by("6h"))
+    for frame in (same, after, hourly):
+        assert choose_columns(Table("some.csv", frame)).sequence == "count"
+    for name in ("dev", "store_nbr", "machine_id"):
+        frame = by_day(np.array([3, 5, 7, 12])).rename({"count": name})
+        assert choose_columns(Table("some.csv", frame)).sequence == name
+    text = by_day(np.array([3, 5, 7, 12])).with_columns(pl.col("count").cast(pl.String))
+    assert choose_columns(Table("some.csv", text)).sequence == "count"
+
+
+def test_a_column_of_one_value_cuts_nothing() -> None:
+    columns = choose_columns(Table("some.csv", log(site=["north"] * 1200, run=np.full(1200, 3))))
+    assert columns.sequence == "pump"
+    assert (why(columns, "site")[1], why(columns, "run")[1]) == ("text", "numbers")
+
+
 def test_trials_of_subjects_take_both_columns() -> None:
     """Neither the number of a trial nor the subject alone is a sequence."""
     columns = {"subject": DEVICES // 4, "trial": DEVICES % 4, "run": DEVICES % 4}
@@ -610,6 +658,15 @@ def test_what_would_be_a_wrong_feature_is_left_out_and_told(name: str, values: A
     assert "nothing" in choose_columns(Table("some.csv", nothing)).features, "known once the train part is"
     asked: Any = {"categorical" if name == "seen" else "numeric": [name]}
     assert choose_columns(Table("some.csv", frame), **asked).features == ("x", name)
+
+
+def test_huge_numbers_that_come_again_may_tell_sequences_apart() -> None:
+    cards = 2**52 + GENERATOR.integers(0, 60, 1200)
+    ask = "; sequence='cc_num' if it tells sequences apart)"
+    assert why(choose_columns(Table("some.csv", one(cc_num=cards))), "cc_num")[1].endswith(ask)
+    for frame in (log(cc_num=cards), one(cc_num=2**52 + GENERATOR.permutation(1200) * 5)):
+        said = why(choose_columns(Table("some.csv", frame)), "cc_num")[1]
+        assert said.endswith("categorical=['cc_num'] to learn from it)")
 
 
 def test_dates_and_times_of_day_in_two_columns() -> None:

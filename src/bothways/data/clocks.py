@@ -159,7 +159,7 @@ def _rank(name: str, column: pl.Series, steps: Steps, one: bool, alone: bool) ->
 def _check_times_of_day(table: Table, order: str, names: Collection[str], steps: Steps) -> None:
     """Refuse rows that stand in the order of dates and not of the times of day in another column."""
     dates = table.column(order)
-    if isinstance(dates.dtype, pl.Datetime) and (dates.dt.truncate("1d") != dates).any():
+    if not days_only(dates):
         return
     rows, same = steps
     for name in names:
@@ -233,6 +233,19 @@ def steps_of(sequence: pl.Series | None, count: int) -> Steps:
         rows = np.argsort(sequence.hash().to_numpy(), kind="stable")
         sequence = sequence.gather(rows)
     return rows, sequence[1:].eq_missing(sequence[:-1]).to_numpy()
+
+
+def days_only(column: pl.Series) -> bool:
+    """Whether a column holds dates without a time of day.
+
+    Example:
+        >>> from datetime import datetime
+        >>> days_only(pl.Series([datetime(2024, 3, 31)])), days_only(pl.Series([datetime(2024, 3, 31, 18, 5)]))
+        (True, False)
+    """
+    if isinstance(column.dtype, pl.Datetime):
+        return bool((column.dt.truncate("1d") == column).all())
+    return column.dtype == pl.Date
 
 
 def one_run_each(column: pl.Series) -> bool:

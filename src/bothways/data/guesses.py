@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import polars as pl
 
-from bothways.data.clocks import CLOCKS, HEAD, clock_rank, moves, numbers_of, one_run_each, steps_of, words
+from bothways.data.clocks import CLOCKS, HEAD, clock_rank, days_only, moves, numbers_of, one_run_each, steps_of, words
 from bothways.data.columns import Guess
 from bothways.data.split_columns import guess_split
 from bothways.data.tables import TEXT, Table
@@ -36,7 +36,7 @@ MAYBE_THINGS = frozenset(words("flow unit ip run case block node batch sensor fi
 CALENDAR = words("hour hours hr minute minutes second day weekday week month quarter year period slot interval shift")
 """What comes once a day or so, as each device does: columns of this name tell no sequences apart by that."""
 
-IDS = ("id", "ids", "no", "nr", "num", "number", "key", "uuid", "guid", "name")  # last words in names of ids
+IDS = ("id", "ids", "no", "nr", "nbr", "num", "number", "key", "uuid", "guid", "name")  # last words in names of ids
 
 KINDS = ("syscall", "id", "code", "port", "proto", "protocol", "type", "kind", "category", "service", "opcode")
 """Whole numbers in columns with such a word in their names are categories."""
@@ -124,7 +124,8 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
       its values are numbers or hold digits as ids do;
     - if it is called an id of anything (`event_id`, `node`), and each value is one run of rows;
     - whatever its name, if times show it: they rise within each value and not over all rows, as where one machine
-      follows another, or most times come several times and each but once a value, as where devices report together;
+      follows another, or most times come several times and each but once a value, as where devices report together,
+      unless these are days and the values numbers that may count what comes in a day;
     - whatever its name, if a counter shows it: whole numbers, gaps or none, that rise from row to row, but turn back at
       most changes of its value and nowhere else; those that count the parts of hours, days or years show nothing.
 
@@ -160,13 +161,16 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
         if named >= 2 and (runs or _holds_digits(column)):
             ranks[name] = (named, f"by its name and its {distinct:,} values")
             continue
-        proof = next((proof[0] for proof in shown if _tells_apart(column, *proof[1:])), None)
+        telling = [(proof, clock) for proof, clock, again, turns in shown if _tells_apart(column, clock, again, turns)]
+        proof = next((proof for proof, clock in telling if named or not _may_number_days(column, clock)), None)
         if proof is not None and (named or len(column) >= 3 * distinct):
             ranks[name] = (max(named, 1), f"{proof!r} rises within each of its {distinct:,} values")
             proved_by[name] = proof
         elif named == 1 and runs:
             ranks[name] = (1, f"by its name and its {distinct:,} values")
-        elif name not in counters and (named or (len(column) >= 5 * distinct >= 25 and (runs or _numbered(column)))):
+        elif name not in counters and (
+            named or telling or (len(column) >= 5 * distinct >= 25 and (runs or _numbered(column)))
+        ):
             unsure.append(_unsure(name, column))
     if not ranks:
         return unsure
@@ -317,6 +321,18 @@ def _tells_apart(column: pl.Series, clock: pl.Series, again: bool, turns: int) -
     return (ups > 0) != (downs > 0)
 
 
+def _may_number_days(column: pl.Series, clock: pl.Series) -> bool:
+    """Whether whole numbers may be amounts, or count the rows of a day, as each comes but once a day.
+
+    Not if each is one run of rows, or if they come in the same order each day and neither rise nor fall.
+    """
+    if not column.dtype.is_integer() or not days_only(clock) or one_run_each(column):
+        return False
+    count = column.n_unique()
+    first = column.head(count)
+    return first.is_sorted() or first.is_sorted(descending=True) or bool((column[count:] != column[:-count]).any())
+
+
 def _joins(table: Table, finer: str, coarser: str) -> bool:
     """Whether all rows of each value of `finer` have one value of `coarser`."""
     return finer == coarser or table.columns([finer, coarser]).n_unique() == table.column(finer).n_unique()
@@ -327,7 +343,7 @@ def _cuts(table: Table, sequence: str, name: str) -> bool:
     frame = table.columns([sequence, name]).with_row_index("").sort(sequence, "", maintain_order=True)
     pairs = frame.select(pl.struct(pl.nth(1, 2)))
     runs = int((pairs[1:].to_series().ne_missing(pairs[:-1].to_series())).sum()) + 1
-    return runs == pairs.n_unique() and 2 * runs <= len(frame)
+    return frame[name].n_unique() > 1 and runs == pairs.n_unique() and 2 * runs <= len(frame)
 
 
 def _unsure(name: str, column: pl.Series) -> Guess:

@@ -67,7 +67,13 @@ def choose_columns(table: Table, **given: Any) -> Columns:
     left = features or [name for name in table.names if name not in taken]
     kinds = {name: _kind(table, name) for name in left}
     for name in list(left) if not features else ():
-        if why := "empty" if kinds[name] == "empty" else "" if name in typed else _no_feature(table, name, kinds[name]):
+        if (
+            why := "empty"
+            if kinds[name] == "empty"
+            else ""
+            if name in typed
+            else _no_feature(table, name, kinds[name], roles.get("sequence"))
+        ):
             guesses[name] = Guess(name, "left out", why)
             left.remove(name)
     words = [table.word] if table.word is not None else []
@@ -261,12 +267,14 @@ def _check_stray_text(table: Table, name: str, droppable: bool) -> None:
     raise DataError(f"{table.place(row)}, column {name!r} holds {column[row]!r}, which is no number{others}. {cure}")
 
 
-def _no_feature(table: Table, name: str, kind: str) -> str:
+def _no_feature(table: Table, name: str, kind: str, sequence: str | None) -> str:
     """Why a column that might be a feature is none; "" if it is one."""
     if name in ROW_NUMBERS:
         return "numbers the rows"
     if table.schema[name].is_integer() and _are_huge(table.column(name)):
         keep = f"{option('numeric', name)} or {option('categorical', name)} to learn from it"
+        if sequence is None and 2 * table.column(name).n_unique() <= len(table):
+            keep += f"; {option('sequence', name)} if it tells sequences apart"
         return f"too large for an amount, as ids and hashes are ({keep})"
     if kind == "text" and all(_look_like_times(values) for values in (table.column(name).head(1), table.column(name))):
         return "times that cannot be read; the rows are taken as they stand (write times as 2024-03-31 18:05:00+02:00)"
