@@ -212,3 +212,20 @@ def test_texts_that_may_be_sequences_are_told() -> None:
     ]
     timed = frame.with_columns(time=pl.int_range(pl.len()))
     assert not any("several words" in notice for notice in read_and_split(Table("some.csv", timed)).notices)
+
+
+def test_a_labeler_fills_the_names_of_sequences_downward(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = np.repeat(np.arange(30.0), 3)
+    frame = pl.DataFrame({"flow": ids, "x": np.sin(np.arange(90)), "label": np.arange(90) % 2})
+    first = frame.with_columns(flow=pl.when(pl.int_range(pl.len()) % 3 == 0).then("flow"))
+    labeler = SequenceLabeler(units=2, epochs=1, sequence="flow")
+    X, y = frame.drop("label"), frame["label"]
+    whole = trained_on(monkeypatch, lambda: labeler.fit(X, y))
+    with pytest.warns(UserWarning, match="'flow': sequence .as given; stands on the first row of each; filled down"):
+        filled = trained_on(monkeypatch, lambda: labeler.fit(first.drop("label"), y))
+    same(whole[0], filled[0])
+    monkeypatch.undo()
+    labeler.fit(X, y)
+    assert labeler.predict(first.drop("label")).tolist() == labeler.predict(X).tolist()
+    with pytest.raises(DataError, match=r"'flow' is empty\. 60 such rows\. Write the name of the sequence in each"):
+        labeler.predict(first.drop("label").reverse())

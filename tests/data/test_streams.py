@@ -26,7 +26,8 @@ from bothways.data import (
     split_table,
     stream_sequences,
 )
-from bothways.errors import DataError
+from bothways.data.tables import filled_down
+from bothways.errors import DataError, counted
 from bothways.sequences import Sequences
 from prepared import write_table
 
@@ -114,6 +115,77 @@ def test_rows_that_come_again_later_are_noticed(tmp_path: Path) -> None:
     assert [chunk.anew for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
     assert chunks[-1].sequences.steps == 100_100
     assert "the rows of some sequences in 'flow' stand apart" in said[0]
+
+
+def sentences(lengths: list[int]) -> pl.DataFrame:
+    """As in Kaggle's table of entities: the number of each sentence stands on its first row."""
+    firsts = [place == 0 for length in lengths for place in range(length)]
+    ids = [f"Sentence: {number}" if first else None for number, first in zip(np.cumsum(firsts), firsts, strict=True)]
+    rows = np.arange(len(ids))
+    words = [f"w{row * 7 % 5}" for row in rows]
+    frame = pl.DataFrame({"Sentence #": ids, "word": words, "x": rows * 3 % 11 + rows / 64, "label": rows % 2})
+    return frame.with_columns(pl.col("Sentence #").cast(pl.String))
+
+
+SENTENCES = filled_down(Table("some.csv", sentences([3, 1, 4, 2] * 10)))
+OF_SENTENCES = SplitTable(
+    SENTENCES, *split_table(SENTENCES, Columns("label", ("x",), sequence="Sentence #"), seed=0)
+).encoded()[0]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_ids_on_the_first_row_of_each_sequence_are_filled_downward(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"some{ending}"
+    write_table(sentences([3, 1, 4, 2] * 10), path)
+    split = read_and_split(path)
+    columns, _, notices = split.encoded()
+    assert (columns.sequence, columns.features) == ("Sentence #", ("word", "x"))
+    (why,) = (guess.why for guess in columns.guesses if guess.role == "sequence")
+    assert why == "by its name and its 40 values; stands on the first row of each; filled downward"
+    whole, _ = read_sequences(split.table, columns)
+    assert sorted(whole.lengths.tolist()) == [1] * 10 + [2] * 10 + [3] * 10 + [4] * 10
+    assert not any("'Sentence #'" in notice for notice in notices)
+    name = columns.sequence
+    assert read_table(path, sequence=name).column("Sentence #").null_count() == 0
+    assert read_table(path, sequence="x").column("Sentence #").null_count() == 60
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lengths=st.lists(st.integers(1, 6), min_size=1, max_size=12), rows=st.integers(1, 20), twice=st.booleans())
+def test_ids_are_filled_in_chunks_as_in_the_whole(
+    tmp_path: Path, ending: str, lengths: list[int], rows: int, twice: bool
+) -> None:
+    path = tmp_path / f"some{ending}"
+    frame = sentences(lengths)
+    if twice:  # an id that comes again shows that empty rows have none
+        frame[-1, "Sentence #"] = "Sentence: 1"
+    write_table(frame, path)
+    table, said = read_table(path, sequence="Sentence #"), list[str]()
+    if empty := table.column("Sentence #").null_count():
+        with pytest.raises(DataError, match=f"is empty. {counted(empty, 'such row')}. Write the name of the sequence"):
+            list(stream_sequences(path, OF_SENTENCES, rows=rows, say=said.append))
+        return
+    whole, _ = read_sequences(table, OF_SENTENCES)
+    chunks = list(stream_sequences(path, OF_SENTENCES, rows=rows, say=said.append))
+    chunks = chunks[next((at for at, chunk in enumerate(chunks) if chunk.anew), 0) :]
+    assert {name: x for chunk in chunks for name, x in named(chunk.sequences)} == dict(named(whole))
+    assert all(chunk.frame["Sentence #"].null_count() == 0 for chunk in chunks)
+    assert any("filled downward" in notice for notice in said) == (frame["Sentence #"].null_count() > 0)
+
+
+def named(sequences: Sequences) -> list[tuple[Any, list[float]]]:
+    values = np.split(sequences.values[:, 0], sequences.offsets[1:-1])
+    return list(zip(sequences.ids or (), (each.tolist() for each in values), strict=True))
+
+
+def test_files_may_number_their_sentences_anew(tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        sentences([3, 1, 4, 2]).write_csv(tmp_path / f"{name}.csv")
+    table = read_table(tmp_path)
+    assert table.readings["Sentence #"] == "stands on the first row of each; filled downward"
+    sentences([3, 1, 4, 2]).slice(1).write_csv(tmp_path / "train.csv")
+    assert "Sentence #" not in read_table(tmp_path).readings
 
 
 def test_cells_of_csv_stay_as_they_are_written(tmp_path: Path) -> None:

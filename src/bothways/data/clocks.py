@@ -9,20 +9,10 @@ import numpy as np
 import polars as pl
 
 from bothways.data.columns import Guess
+from bothways.data.names import words
 from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
 from bothways.sequences import Array, Bools, Numbers
-
-
-def words(name: str) -> list[str]:
-    """The words in the name of a column, in small letters.
-
-    Example:
-        >>> words("flow_ID"), words("DestPort")
-        (['flow', 'id'], ['dest', 'port'])
-    """
-    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
-
 
 CLOCKS = frozenset(words("t ts time timestamp datetime date step elapsed clock tick cycle"))
 """A column of this name sorts steps that stand in any order; of several words, the last counts."""

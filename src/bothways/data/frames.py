@@ -12,13 +12,17 @@ import polars as pl
 from bothways.data.columns import Columns
 from bothways.data.encoding import Encoding, Tally
 from bothways.data.sequences import encoded
-from bothways.data.tables import Table
+from bothways.data.tables import Table, filled_down
 from bothways.errors import DataError
 from bothways.sequences import Numbers, Sequences
 
 
-def frame_table(name: str, frame: Any) -> Table:
-    """A data frame as a table, which messages call `name`; what is missing in pandas's ways is missing in it."""
+def frame_table(name: str, frame: Any, sequence: str | None) -> Table:
+    """A data frame as a table, which messages call `name`; what is missing in pandas's ways is missing in it.
+
+    Of `sequence`, the column that tells sequences apart if one does, ids that stand on the first row of each are
+    filled downward.
+    """
     if isinstance(frame, pl.LazyFrame):
         frame = frame.collect()
     if not isinstance(frame, pl.DataFrame):
@@ -30,7 +34,8 @@ def frame_table(name: str, frame: Any) -> Table:
         frame = pl.DataFrame({own: _series(name, own, frame[column]) for own, column in columns})
     if frame.height == 0 or frame.width == 0:
         raise DataError(f"{name}: this data frame has no rows.")
-    return Table(name, frame)
+    table = Table(name, frame)
+    return table if sequence is None else filled_down(table, sequence)
 
 
 def rows_table(name: str, rows: Sequence[Mapping[str, Any]], encoding: Encoding) -> Table:
@@ -91,7 +96,7 @@ def column_sequences(name: str, columns: Columns, arrays: Mapping[str, Any], len
 
 def with_column(table: Table, name: str, values: Sequence[Any]) -> Table:
     """A table with one more column."""
-    return Table(table.source, table.frame().with_columns(pl.Series(name, values)))
+    return Table(table.source, table.frame().with_columns(pl.Series(name, values)), readings=table.readings)
 
 
 def _series(name: str, own: str, column: Any) -> pl.Series:

@@ -8,8 +8,9 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import polars as pl
 
-from bothways.data.clocks import CLOCKS, HEAD, clock_rank, days_only, moves, numbers_of, one_run_each, steps_of, words
+from bothways.data.clocks import CLOCKS, HEAD, clock_rank, days_only, moves, numbers_of, one_run_each, steps_of
 from bothways.data.columns import Guess
+from bothways.data.names import is_thing, names_sequences, words
 from bothways.data.split_columns import guess_split
 from bothways.data.tables import TEXT, Table
 from bothways.data.words import SENTENCE
@@ -21,22 +22,8 @@ LABELS = ("label", "labels", "tag", "tags", "class", "target", "y")
 ALARMS = ("anomaly", "attack", "failure", "fraud", "intrusion", "outlier")
 """What the label may be called where no column has such a name, also `is_fraud`."""
 
-THINGS = frozenset(
-    words(
-        "sequence seq session trace sentence document doc utterance host trip episode series machine engine patient "
-        "device user subject pump vehicle station customer person participant client account turbine robot asset "
-        "dev trial caller subscriber imsi imei msisdn mac vin card driver player store vessel ship truck bus"
-    )
-)
-"""What a sequence belongs to: a column of this name tells sequences apart."""
-
-MAYBE_THINGS = frozenset(words("flow unit ip run case block node batch sensor file video recording group site"))
-"""The same, if the values show it as well."""
-
 CALENDAR = words("hour hours hr minute minutes second day weekday week month quarter year period slot interval shift")
 """What comes once a day or so, as each device does: columns of this name tell no sequences apart by that."""
-
-IDS = ("id", "ids", "no", "nr", "nbr", "num", "number", "key", "uuid", "guid", "name")  # last words in names of ids
 
 KINDS = ("syscall", "id", "code", "port", "proto", "protocol", "type", "kind", "category", "service", "opcode")
 """Whole numbers in columns with such a word in their names are categories."""
@@ -145,7 +132,7 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
     counters = [name for name in clocks if clock_rank(name) == 1]  # `record` may number the rows, or sequences
     proofs = _repeating(table, clocks) + _counting(table, [*names, *counters])
     for name in [*names, *counters]:
-        column, named = _ids(table, name), 0 if name in counters else _names_sequences(name)
+        column, named = _ids(table, name), 0 if name in counters else names_sequences(name)
         if column is None:
             continue
         # What does not hold for the first rows does not hold for all.
@@ -178,7 +165,7 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
     chosen = [name for name, (rank, _) in ranks.items() if rank == best]
     if best == 1 and (proven := [name for name in chosen if name in proved_by]):
         chosen = [min(proven, key=lambda name: table.column(name).n_unique())]
-    chosen += [name for name in proved_by if name not in chosen and _names_sequences(name)]
+    chosen += [name for name in proved_by if name not in chosen and names_sequences(name)]
     finest = [name for name in chosen if all(_joins(table, name, other) for other in chosen)]
     sequence = finest[0] if finest else _only(table, "sequence", chosen, "; join them in one column if it takes both")
     return [Guess(sequence, "sequence", ranks[sequence][1]), *guess_related(table, sequence, names, ranks)]
@@ -191,12 +178,12 @@ def guess_related(table: Table, sequence: str, names: Collection[str], likely: C
     """
     guesses = []
     for name in names:
-        named = _names_sequences(name)
+        named = names_sequences(name)
         if name == sequence or not named or _ids(table, name) is None:
             continue
         if (named >= 2 or name in likely) and _joins(table, sequence, name):
             why = f"joins sequences ({option('group', name)} keeps these in one part)"
-        elif _is_thing(name) and _cuts(table, sequence, name):
+        elif is_thing(name) and _cuts(table, sequence, name):
             why = f"cuts sequences; to learn from each piece, join it and {sequence!r} in one column"
         else:
             continue
@@ -246,28 +233,6 @@ def holds_texts(column: pl.Series) -> bool:
         (False, True)
     """
     return column.dtype == pl.String and (column.str.count_matches(r"\S\s") > 1).sum() > len(column) / 2
-
-
-def _names_sequences(name: str) -> int:
-    """3 for a column that is called after sequences, 2 after what they belong to, 1 an id of anything, else 0."""
-    parts = words(name)
-    if "_".join(parts) in ("sequence_id", "sequence", "seq_id", "seq"):
-        return 3
-    suffix = parts[-1:] and parts[-1] in IDS
-    if _noun(name) in THINGS and (suffix or not re.search(r"\d", name)):
-        return 2
-    return int(bool(suffix or _noun(name) in MAYBE_THINGS))
-
-
-def _is_thing(name: str) -> bool:
-    """Whether a column is called after what sequences belong to, for sure or perhaps."""
-    return bool(_names_sequences(name)) and _noun(name) in THINGS | MAYBE_THINGS
-
-
-def _noun(name: str) -> str:
-    """The last word in a name that does not say that it is an id; "" if there is none."""
-    parts = words(name)
-    return "".join(parts[-2:-1] if parts and parts[-1] in IDS else parts[-1:])
 
 
 def _repeating(table: Table, clocks: Collection[str]) -> list[tuple[str, pl.Series, bool, int]]:
@@ -350,7 +315,7 @@ def _unsure(name: str, column: pl.Series) -> Guess:
     """What is said of a column that may tell sequences apart, and may be a category."""
     use = option("sequence", name)
     few = isinstance(column.dtype, TEXT) and column.n_unique() < FEW_WORDS and not _holds_digits(column)
-    if (few or not _is_thing(name)) and not one_run_each(column):
+    if (few or not is_thing(name)) and not one_run_each(column):
         return Guess(name, "", f"comes again and again ({use} if it tells sequences apart)")
     why = f"may tell sequences apart ({use} if it does, {option('categorical', name)} to learn from it)"
     return Guess(name, "left out", why)

@@ -92,11 +92,16 @@ def read_and_split(
     """
     files = None if vectors is None else find_vectors(vectors)
     reading = Reading(**{name: roles.pop(name) for name in options(Reading) if name in roles})
-    table = source if isinstance(source, Table) else read_table(source, roles.get("categorical", ()), reading)
+    sequence = roles.get("sequence")
+    table = (
+        source
+        if isinstance(source, Table)
+        else read_table(source, roles.get("categorical", ()), reading, sequence=sequence)
+    )
     columns = choose_columns(table, **roles)
     if columns.categories and table.word is None and not isinstance(source, Table):
         # Codes such as 007 were read as numbers.
-        table = read_table(source, columns.categories, reading)
+        table = read_table(source, columns.categories, reading, sequence=sequence)
     said = list(table.notices)
     parts_are_files = columns.split == SPLIT and table.readings.get(SPLIT) == MADE
     if columns.sequence is None and table.files and not parts_are_files:

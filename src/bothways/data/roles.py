@@ -67,13 +67,8 @@ def choose_columns(table: Table, **given: Any) -> Columns:
     left = features or [name for name in table.names if name not in taken]
     kinds = {name: _kind(table, name) for name in left}
     for name in list(left) if not features else ():
-        if (
-            why := "empty"
-            if kinds[name] == "empty"
-            else ""
-            if name in typed
-            else _no_feature(table, name, kinds[name], roles.get("sequence"))
-        ):
+        why = "" if name in typed else _no_feature(table, name, kinds[name], roles.get("sequence"))
+        if why := "empty" if kinds[name] == "empty" else why:
             guesses[name] = Guess(name, "left out", why)
             left.remove(name)
     words = [table.word] if table.word is not None else []

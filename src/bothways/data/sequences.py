@@ -16,6 +16,10 @@ from bothways.errors import DataError, counted, option
 from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
 
 MANY_TIES = 0.1  # where more of the rows stand at one place, another column may tell them apart
+FILL = (
+    " Write the name of the sequence in each row; or in its first one only, where all differ and the first row of the "
+    "table has one: then they are filled downward."
+)
 MAX_STEPS = 1_000_000  # longer ones are cut: 32 units both ways take 64 numbers a step, training several times as many
 
 
@@ -118,7 +122,8 @@ def _keys(table: Table, columns: Columns) -> _Keys:
         column = table.column(name)
         if count := column.null_count():
             row = int(column.is_null().arg_max() or 0)
-            raise DataError(f"{table.place(row)}, column {name!r} is empty. {counted(count, 'such row')}.")
+            cure = "" if name == columns.order else FILL
+            raise DataError(f"{table.place(row)}, column {name!r} is empty. {counted(count, 'such row')}.{cure}")
         if column.dtype.is_nested() or column.dtype == pl.Object:
             raise DataError(
                 f"{table.source}: the column {name!r} is of type {column.dtype}; rows cannot be sorted by it."

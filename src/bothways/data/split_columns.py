@@ -6,8 +6,8 @@ from collections.abc import Collection
 
 import polars as pl
 
-from bothways.data.clocks import words
 from bothways.data.columns import Guess
+from bothways.data.names import words
 from bothways.data.sources import SPELLINGS, parts_meant
 from bothways.data.tables import TEXT, Table
 from bothways.errors import DataError, option

@@ -18,7 +18,7 @@ from bothways.data.fields import AS_SHOWN, FieldReader, LaterRowsDifferError, re
 from bothways.data.roles import match_columns
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_as_they_stand, group_rows, long_notice
 from bothways.data.sources import Files, Source, find_files
-from bothways.data.tables import Table, alike, read_files
+from bothways.data.tables import FILLED, Table, alike, read_files, stands_first
 from bothways.data.words import as_in_file, as_trained, numbered_on, word_column
 from bothways.errors import DataError
 from bothways.sequences import Sequences
@@ -106,7 +106,7 @@ def stream_sequences(
 def _whole(
     files: Files, columns: Columns, reading: Reading, tally: Tally, max_steps: int, say: Callable[[str], None]
 ) -> Chunk:
-    raw, table = read_files(files, columns.categories, reading, columns.reading)
+    raw, table = read_files(files, columns.categories, reading, columns.reading, columns.sequence)
     values = table.frame()
     frame = raw if isinstance(raw, pl.DataFrame) else values
     table = replace(table, values=as_trained(values, table.word, columns)[0])
@@ -170,6 +170,12 @@ class _Reader:
     long: int = 0
     renamed: dict[str, str] = field(default_factory=dict)
     """What the model calls columns of words, and what the files call them."""
+    filling: bool | None = None
+    """Whether names of sequences stand on their first rows only, and are filled downward; None as long as they may."""
+    named: dict[str, int] = field(default_factory=dict)
+    """How many rows of each file have such a name."""
+    last: Any = None
+    """The last of these names."""
 
     def chunks(self) -> Iterator[Chunk]:
         """The chunks of the table."""
@@ -182,6 +188,7 @@ class _Reader:
                 if rest is None:
                     # Here all columns are known, of which the message may suggest one.
                     Table(self.files.name, batch).require(*self.columns.needed)
+                batch = self._filled(name, batch)
                 self.read[name] = self.read.get(name, 0) + batch.height
                 frame = batch if rest is None else pl.concat([rest, batch])
                 if following is not end and (begin := self._last_sequence(frame)):
@@ -194,13 +201,43 @@ class _Reader:
             if rest is None or not rest.height:
                 raise DataError(f"{self.files.name}: this table has no rows.")
             yield self._chunk(rest, through=False, last=True)
+            if self.filling and not all(2 <= count <= self.read[name] / 2 for name, count in self.named.items()):
+                raise _MustSortError(self._empty)
         except LaterRowsDifferError:
             raise _MustSortError("later rows hold values of another kind than the first ones") from None
         if self.long:
             self.say(long_notice(self.long, self.max_steps))
         read = self.fields.notices()
+        if self.filling:
+            sequence = str(self.columns.sequence)
+            read[sequence] = "; ".join([*filter(None, [read.get(sequence)]), FILLED])
         for notice in reading_notices({name: text for name, text in read.items() if name in self.columns.needed}):
             self.say(notice)
+
+    @property
+    def _empty(self) -> str:
+        return f"some rows are empty in {self.columns.sequence!r}"
+
+    def _filled(self, name: str, batch: pl.DataFrame) -> pl.DataFrame:
+        """Rows of a file with the names of their sequences, where the first batch shows that they are to be filled.
+
+        Where a batch does not show what the whole table would, the whole is read.
+        """
+        if self.columns.sequence not in batch.columns or not batch.height:
+            return batch
+        column = batch.get_column(self.columns.sequence)
+        ids, new = column.drop_nulls(), name not in self.read
+        differ = ids.n_unique() == len(ids) and (column[0] is not None if new else ids[:1].to_list() != [self.last])
+        if not self.read:
+            self.filling = stands_first(column) or (None if differ else False)
+        if (self.filling is None and column.null_count()) or (self.filling and not differ):
+            raise _MustSortError(self._empty)
+        if not self.filling:
+            return batch
+        self.named[name] = self.named.get(name, 0) + len(ids)
+        filled = pl.concat([pl.Series([self.last], dtype=column.dtype), column.alias("")]).forward_fill()[1:]
+        self.last = filled[-1]
+        return batch.with_columns(filled.alias(self.columns.sequence))
 
     def _last_sequence(self, frame: pl.DataFrame) -> int:
         """The row at which the last sequence begins."""

@@ -12,10 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, cast
 
+import numpy as np
 import polars as pl
 
 from bothways.data.csv_files import BROKEN, readable
 from bothways.data.fields import AS_SHOWN, FieldReader
+from bothways.data.names import names_sequences
 from bothways.data.sources import FORMATS, Files, Source, ending, find_files, parts_of
 from bothways.data.words import numbered_on, word_column
 from bothways.errors import DataError
@@ -25,6 +27,8 @@ ROW = "data row {} (the first is 1)"  # how messages name a row
 
 SPLIT, MADE = "split", "made of the names of the files"
 """The column that says which file a row is of, where files are called train, test and so on; and the word about it."""
+
+FILLED = "stands on the first row of each; filled downward"  # the word about ids of which all rows but one are empty
 
 TEXT = (pl.String, pl.Categorical, pl.Enum)
 
@@ -184,7 +188,11 @@ class Table:
 
 
 def read_table(
-    source: Source, text: Collection[str] = (), reading: Reading = AS_SHOWN, learned: Reading = AS_SHOWN
+    source: Source,
+    text: Collection[str] = (),
+    reading: Reading = AS_SHOWN,
+    learned: Reading = AS_SHOWN,
+    sequence: str | None = None,
 ) -> Table:
     """Read a table from a file, a folder of files, a pattern, or several of these; its ending says what a file is.
 
@@ -196,6 +204,7 @@ def read_table(
         text: columns that are text even where every field looks like a number.
         reading: how fields are read that can be read in two ways.
         learned: how the table was read that a model was trained on; decides where nothing else does.
+        sequence: as in `filled_down`.
 
     Raises:
         DataError: no such file, an ending that is not known, no table in it, an empty one, or files that differ.
@@ -211,7 +220,7 @@ def read_table(
         ([1.5, None], {'bytes': "decimal comma; 1 field is missing ('?')"})
     """
     files = find_files(source)
-    table = read_files(files, text, reading, learned)[1]
+    table = read_files(files, text, reading, learned, sequence)[1]
     parts = parts_of(files.paths)
     if not parts or SPLIT in table.names:
         return table
@@ -224,7 +233,7 @@ def read_table(
 
 
 def read_files(
-    files: Files, text: Collection[str], reading: Reading, learned: Reading
+    files: Files, text: Collection[str], reading: Reading, learned: Reading, sequence: str | None = None
 ) -> tuple[pl.DataFrame | pl.LazyFrame, Table]:
     """The rows of files as they stand there, and the table that they are; see `read_table`."""
     frames, notices, last = list[tuple[str, pl.DataFrame | pl.LazyFrame]](), list[str](), 0
@@ -238,12 +247,56 @@ def read_files(
     table = Table(files.name, values, counts, notices=tuple(notices))
     if not table.names or len(table) == 0:
         raise DataError(f"{table.source}: this table has no rows.")
+    table = filled_down(table, sequence)
+    values = table.values
     if isinstance(values, pl.LazyFrame):
         return values, table
     word = word_column(values.columns, files.format.words)
     reader = FieldReader(reading, learned, {*text, *([word] if word else [])}, files.format.fields)
-    typed = Table(files.name, reader.read(values), counts, 0, reader.notices(), tuple(notices), reader.decided, word)
+    frame, said = reader.read(values), reader.notices()
+    readings = {name: "; ".join([*filter(None, [said.get(name)]), FILLED]) for name in table.readings}
+    typed = Table(files.name, frame, counts, 0, said | readings, tuple(notices), reader.decided, word)
     return values, typed
+
+
+def filled_down(table: Table, sequence: str | None = None) -> Table:
+    """The table with the ids in all rows of their sequences that stand on the first row of each.
+
+    `sequence` is the column that tells sequences apart; None for any whose name says so. See `stands_first`.
+
+    Example:
+        >>> frame = pl.DataFrame({"Sentence #": ["1", None, "2", None], "word": ["Hello", "there", "Good", "bye"]})
+        >>> table = filled_down(Table("words.csv", frame))
+        >>> table.column("Sentence #").to_list(), table.readings
+        (['1', '1', '2', '2'], {'Sentence #': 'stands on the first row of each; filled downward'})
+    """
+    likely = [name for name in table.names if names_sequences(name)] if sequence is None else [table.called(sequence)]
+    counts = [rows for _, rows in table.files] or [len(table)]
+    filled = []
+    for column, name in ((table.column(name), name) for name in likely if name in table.schema):
+        starts = np.cumsum([0, *counts[:-1]]).tolist()
+        if all(stands_first(column.slice(start, rows)) for start, rows in zip(starts, counts, strict=True)):
+            filled.append(name)
+    if not filled:
+        return table
+    places = [table.names.index(name) for name in filled]
+    values = table.values.with_columns(pl.nth(places).forward_fill())
+    return Table(table.source, values, table.files, readings=dict.fromkeys(filled, FILLED), notices=table.notices)
+
+
+def stands_first(column: pl.Series) -> bool:
+    """Whether ids stand on the first row of each sequence only: all differ, and there are two rows for each and more.
+
+    Example:
+        >>> stands_first(pl.Series(["a", None, None, "b"])), stands_first(pl.Series(["a", None, None, "a"]))
+        (True, False)
+    """
+    if not (isinstance(column.dtype, TEXT) or column.dtype.is_numeric()):
+        return False
+    ids = column.drop_nulls()
+    some = 2 <= len(ids) <= len(column) / 2
+    whole = not column.dtype.is_float() or bool((ids % 1 == 0).all())
+    return some and whole and column[0] is not None and ids.n_unique() == len(ids)
 
 
 def opened(path: Path, temporary: Path) -> BinaryIO:

@@ -125,7 +125,7 @@ def _weights(labeler: SequenceLabeler, weights: Any, sequences: Sequences, class
 
 def _labeled_table(labeler: SequenceLabeler, name: str, X: Any, y: Any, per: str) -> tuple[Table, str, Labels]:
     """A data frame with y as its last column."""
-    table = frame_table(name, X)
+    table = frame_table(name, X, labeler.sequence)
     said = "y" if name == "X" else name.replace("X", "y")
     labels = read_labels(said, y, frame_rows(len(table)), "frame", per, labeler.missing_label)
     own = getattr(y, "name", None)

@@ -85,7 +85,7 @@ def read_input(name: str, X: Any, columns: Columns) -> tuple[Sequences, Form]:
             f"columns {', '.join(map(repr, columns.features))}."
         )
     else:
-        table = frame_table(name, X)
+        table = frame_table(name, X, columns.sequence)
         match_columns(table, columns, label=False)
         # Whole, as arrays are; and that rows are sorted by the column that was named for it needs no word.
         sequences, _ = read_sequences(table, columns, max_steps=len(table), tally=tally)

@@ -1,0 +1,62 @@
+"""What the names of columns say."""
+
+from __future__ import annotations
+
+import re
+
+
+def words(name: str) -> list[str]:
+    """The words in the name of a column, in small letters.
+
+    Example:
+        >>> words("flow_ID"), words("DestPort")
+        (['flow', 'id'], ['dest', 'port'])
+    """
+    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
+
+
+THINGS = frozenset(
+    words(
+        "sequence seq session trace sentence document doc utterance host trip episode series machine engine patient "
+        "device user subject pump vehicle station customer person participant client account turbine robot asset "
+        "dev trial caller subscriber imsi imei msisdn mac vin card driver player store vessel ship truck bus"
+    )
+)
+"""What a sequence belongs to: a column of this name tells sequences apart."""
+
+MAYBE_THINGS = frozenset(words("flow unit ip run case block node batch sensor file video recording group site"))
+"""The same, if the values show it as well."""
+
+IDS = ("id", "ids", "no", "nr", "nbr", "num", "number", "key", "uuid", "guid", "name")  # last words in names of ids
+
+
+def names_sequences(name: str) -> int:
+    """3 for a column that is called after sequences, 2 after what they belong to, 1 an id of anything, else 0.
+
+    Example:
+        >>> [names_sequences(name) for name in ("seq_id", "Sentence #", "event_no", "bytes")]
+        [3, 2, 1, 0]
+    """
+    parts = words(name)
+    if "_".join(parts) in ("sequence_id", "sequence", "seq_id", "seq"):
+        return 3
+    suffix = parts[-1:] and parts[-1] in IDS
+    if _noun(name) in THINGS and (suffix or not re.search(r"\d", name)):
+        return 2
+    return int(bool(suffix or _noun(name) in MAYBE_THINGS))
+
+
+def is_thing(name: str) -> bool:
+    """Whether a column is called after what sequences belong to, for sure or perhaps.
+
+    Example:
+        >>> is_thing("machine"), is_thing("event_no")
+        (True, False)
+    """
+    return bool(names_sequences(name)) and _noun(name) in THINGS | MAYBE_THINGS
+
+
+def _noun(name: str) -> str:
+    """The last word in a name that does not say that it is an id; "" if there is none."""
+    parts = words(name)
+    return "".join(parts[-2:-1] if parts and parts[-1] in IDS else parts[-1:])
