@@ -25,6 +25,19 @@ def read(*fields: str, reading: Reading | None = None, **more: list[str]) -> tup
     return values, reader.notices().get("x", "")
 
 
+def test_dates_with_am_and_pm_begin_with_the_month() -> None:
+    fields = ["1/2/2015 6:00:00 AM", "1/3/2015 6:00:00 p.m."]
+    values, said = read(*fields)
+    assert values.dt.month().to_list() == [1, 1]
+    assert said == "dates are month/day/year; or day/month/year? (dates='day-first')"
+    assert read(*fields, reading=Reading(dates="day-first"))[0].dt.month().to_list() == [2, 3]
+    assert read(*fields, other=["13/2/2015", "1/1/2015"])[0].dt.month().to_list() == [2, 3]
+    assert read(*(field.replace("/", ".") for field in fields))[0].dt.month().to_list() == [2, 3]
+    assert read("25/2/2015 6:00 AM", "1/3/2015 6:00 PM")[0].dt.month().to_list() == [2, 3]
+    batches = FieldReader(whole=False)
+    assert batches.read(pl.DataFrame({"x": fields}))["x"].dt.month().to_list() == [1, 1]
+
+
 def test_codes_that_look_like_numbers() -> None:
     assert read("+491700000001", "+14155550100", "")[0].to_list() == ["+491700000001", "+14155550100", None]
     assert read("+12", "-7")[0].to_list() == [12, -7]

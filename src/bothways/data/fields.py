@@ -34,6 +34,7 @@ DATE = (
     r"^(?:[A-Za-z]{3},? )?(?<a>\d{1,4})[-/. ](?<b>\d{1,2}|[A-Za-z]{3,9})[-/. ](?<c>\d{1,4})"
     rf"(?:(?:T|,? |:){CLOCK})?(?: ?(?<zone>Z|UTC|GMT|[+-]\d{{2}}:?\d{{2}}))?$"
 )
+AMERICAN = r"/.*\d ?[AaPp]\.?[Mm]"  # where times of day are AM and PM, dates with slashes begin with the month
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 
@@ -64,8 +65,8 @@ class Kind(NamedTuple):
 class FieldReader:
     """Reads the fields of a table, at once or a batch at a time; each column in the way that fits all its fields.
 
-    Where two ways fit, `reading` decides, then the other columns, then `learned`; else dates are day-first, and numbers
-    such as 12,345 stay text and are in doubt.
+    Where two ways fit, `reading` decides, then the other columns, then `learned`; else dates are day-first, or with AM
+    and PM month-first, and numbers such as 12,345 stay text and are in doubt.
 
     Attributes:
         reading: what the user asked for.
@@ -125,7 +126,7 @@ class FieldReader:
                 text if name in self.text or name in doubtful else self._taken(name, fields, ways or {"text": text})
             )
         for name, (fields, ways) in doubtful.items():
-            kind = self._settled(name, *(way for way in ways.items() if way[0] != "text"))
+            kind = self._settled(name, fields, *(way for way in ways.items() if way[0] != "text"))
             done[name] = self._taken(name, fields, {kind: ways[kind]})
         return pl.DataFrame(done)
 
@@ -151,7 +152,7 @@ class FieldReader:
         shown = [value for option, value in self._shown if option == name]
         return getattr(self.reading, name) or (shown[0] if len(shown) == 1 else getattr(self.learned, name))
 
-    def _settled(self, name: str, one: tuple[str, pl.Series], other: tuple[str, pl.Series]) -> str:
+    def _settled(self, name: str, fields: pl.Series, one: tuple[str, pl.Series], other: tuple[str, pl.Series]) -> str:
         (first, ours), (second, theirs) = one, other
         what = KINDS[second].choice[0]
         value = self._choice(what)
@@ -160,6 +161,9 @@ class FieldReader:
                 return kind
         if first == "numbers":
             return first
+        if what == "dates" and fields.str.contains(AMERICAN).any():
+            self._doubts[name] = f"or day/month/year? ({option('dates', 'day-first')})"
+            return second
         if not self.whole:
             raise LaterRowsDifferError
         if ours.equals(theirs):
