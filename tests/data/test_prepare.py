@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 from typing import Any
 
@@ -229,3 +230,26 @@ def test_a_labeler_fills_the_names_of_sequences_downward(monkeypatch: pytest.Mon
     assert labeler.predict(first.drop("label")).tolist() == labeler.predict(X).tolist()
     with pytest.raises(DataError, match=r"'flow' is empty\. 60 such rows\. Write the name of the sequence in each"):
         labeler.predict(first.drop("label").reverse())
+
+
+@pytest.mark.parametrize("points", [True, False])
+def test_a_moment_in_two_columns_is_told(points: bool) -> None:
+    at = pl.Series([datetime.datetime(2004, 3, 10) + datetime.timedelta(hours=row) for row in range(240)])
+    time = at.dt.strftime("%H.%M.%S") if points else at.dt.time()
+    values = {"x": np.sin(np.arange(240)), "label": np.arange(240) // 3 % 2}
+    frame = pl.DataFrame({"Date": at.dt.date(), "Time": time, **values})
+    split = read_and_split(Table("air.csv", frame), drop=["Time"] if points else [])
+    polars = "pl.col('Time').str.replace_all('.', ':', literal=True)" if points else "'Time'"
+    pandas = "frame['Time']" + (".str.replace('.', ':')" if points else "")
+    assert split.notices[0] == (
+        "air.csv: 230 rows stand at the same 'Date' as the row before, in the order of the table. 'Date' and 'Time' "
+        "are one moment in two columns: join them in one to sort by both (Polars: frame.with_columns("
+        f"at=pl.format('{{}} {{}}', 'Date', {polars})); pandas: frame['at'] = frame['Date'] + ' ' + {pandas})."
+    )
+    columns, _, notices = split.encoded()
+    assert columns.fitted.gaps == ""
+    assert not any("gap to the previous step" in notice for notice in notices)
+    several = frame.with_columns(Time=pl.lit("noon"))
+    assert read_and_split(Table("air.csv", several)).encoded()[0].fitted.gaps == "times"
+    daily = frame.gather_every(24).with_columns(label=pl.Series([0, 1] * 5))
+    assert not any("one moment" in notice for notice in read_and_split(Table("air.csv", daily)).notices)

@@ -238,6 +238,30 @@ def days_only(column: pl.Series) -> bool:
     return column.dtype == pl.Date
 
 
+def time_of_day(table: Table, order: str | None) -> str | None:
+    """The column of times of day that belongs to an order column of dates; None if there is none.
+
+    Example:
+        >>> from datetime import date
+        >>> frame = pl.DataFrame({"Date": [date(2004, 3, 10)] * 2, "Time": ["18.00.00", "19.00.00"]})
+        >>> time_of_day(Table("air.csv", frame), "Date")
+        'Time'
+    """
+    if order is None or not table.schema[order].is_temporal() or not days_only(table.column(order)):
+        return None
+    for name, dtype in table.schema.items():
+        if dtype == pl.Time or (dtype == pl.String and _all_times(table.column(name))):
+            return name
+    return None
+
+
+def _all_times(column: pl.Series) -> bool:
+    """Whether all texts are times of day with points, as 18.00.00; others are read as times."""
+    return bool(column.count()) and all(
+        bool(part.str.contains(r"^[0-2]?\d\.[0-5]\d\.[0-5]\d$").all()) for part in (column.head(HEAD), column)
+    )
+
+
 def one_run_each(column: pl.Series) -> bool:
     """Whether all rows of each value stand together."""
     return int(column[1:].ne_missing(column[:-1]).sum()) + 1 == column.n_unique()

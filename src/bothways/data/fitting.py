@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from bothways.data.clocks import time_of_day
 from bothways.data.columns import Columns
 from bothways.data.encoding import Category, Encoding, Number, as_text, float_column, gaps_of
 from bothways.data.spelling import LEAST, VIEWS, views
@@ -74,7 +75,8 @@ def fit_encoding(
     gaps = ""
     if order is not None:
         places = table.column(order).gather(rows)
-        if vary(gaps_of(places, train.offsets), train.offsets):
+        # Where the time of day stands in another column, gaps are 0 but for one a day.
+        if time_of_day(table, order) is None and vary(gaps_of(places, train.offsets), train.offsets):
             gaps = "times" if places.dtype.is_temporal() else "numbers"
             notices.append(f"The gaps between steps vary, so the gap to the previous step in {order!r} is a feature.")
     if not numbers and not kinds:
