@@ -29,6 +29,8 @@ WIDEST_GAP = 0.05  # a gap is no wider than this share of the sequence
 LONG = 100  # a train sequence of as many steps is long enough to cut a valid part off
 NO_LABELS = ("?", "n/a", "#n/a", "na", "<na>", "null", "nan", "unlabeled", "unlabelled")
 """Words that mean that there is no label; `none`, `unknown` and `-` may well be one."""
+MANY_ONCE = 20  # where more labels than these come once, and most do, they are no classes
+MANY_NUMBERS = 50  # more whole numbers than these may be amounts
 FEW = 5  # a class with fewer labels than this in the train part is too rare to learn
 RULE = b"2"  # of drawing, part of the fingerprint: models whose parts another rule drew do not know the table
 
@@ -89,6 +91,7 @@ def split_table(
         (array([0, 1, 0]), array([1]), 'There is no valid part, so training cannot stop early.')
     """
     whole, labels, notices = _labeled(table, columns)
+    _check_labels(table, columns, whole, labels)
     notices += masked_notices(columns, whole)
     if columns.split is not None:
         pieces = _numbered_parts(table, columns.split)[whole.table_rows]
@@ -126,7 +129,7 @@ def split_table(
         tagged: dict[str, Any] = {name: replace(part, scheme=scheme) for name, part in parts.named.items()}
         parts = replace(parts, **tagged)
         notices += malformed_notices(table, columns.label, [*tagged.values()], names)
-    return columns, parts, [*notices, *_class_notices(columns, parts)]
+    return columns, parts, [*notices, *_number_notices(table, columns, parts.classes), *_class_notices(columns, parts)]
 
 
 def draw_parts(
@@ -383,6 +386,37 @@ def _class_notices(columns: Columns, parts: Parts) -> list[str]:
         absent = [label for code, label in enumerate(parts.classes) if code not in there]
         said += [f"{listed(absent)}: none in the valid part, so F1 is 0 there"] if absent else []
     return [*notices, f"Too rare to be sure of: {'; '.join(said)}."] if said else notices
+
+
+def _check_labels(table: Table, columns: Columns, whole: Sequences, labels: Sequence[Any]) -> None:
+    """Refuse labels most of which come once."""
+    counts = whole.class_counts(len(labels))
+    once = int((counts == 1).sum())
+    if once > MANY_ONCE and 2 * once > counts.sum():
+        first = labels[int((counts == 1).argmax())]
+        each = "row" if columns.per == "step" else "sequence"
+        raise DataError(
+            f"{table.source}: nearly every {each} has a label of its own in {columns.label!r} (such as {first!r:.60}): "
+            f"amounts or names are no classes. Cut amounts into a few ranges; name another column with "
+            f"{option('label')}; and if each letter labels a step, write letters one below the other."
+        )
+
+
+def _number_notices(table: Table, columns: Columns, classes: Sequence[Any]) -> list[str]:
+    """A word about labels that are numbers and may be amounts, or tags without their names."""
+    if not all(type(label) is int for label in classes):
+        return []
+    if table.word is not None and len(classes) > 2:
+        return [
+            f"The tags in {columns.label!r} are numbers: with their names (O, B-PER, I-PER, ...) entities would be "
+            "scored, too."
+        ]
+    if len(classes) > MANY_NUMBERS:
+        return [
+            f"The labels in {columns.label!r} are {len(classes):,} whole numbers: if they are amounts, classes have no "
+            "order here; cut them into ranges."
+        ]
+    return []
 
 
 def _spelling_notices(columns: Columns, labels: Sequence[Any]) -> list[str]:
