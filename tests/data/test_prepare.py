@@ -253,3 +253,94 @@ def test_a_moment_in_two_columns_is_told(points: bool) -> None:
     assert read_and_split(Table("air.csv", several)).encoded()[0].fitted.gaps == "times"
     daily = frame.gather_every(24).with_columns(label=pl.Series([0, 1] * 5))
     assert not any("one moment" in notice for notice in read_and_split(Table("air.csv", daily)).notices)
+
+
+def test_sequences_that_are_several_are_told() -> None:
+    rows = np.arange(1200)
+    values = {"x": np.sin(rows), "label": rows // 7 % 2, "participant": [f"P{row // 300}" for row in rows]}
+    frame = pl.DataFrame({"trial": rows // 100 % 3, "time_ms": rows % 100 * 16.67, **values})
+    said = read_and_split(Table("some.csv", frame), sequence="trial").notices
+    assert [notice for notice in said if "Careful" in notice] == [
+        "Careful: sequences of 'trial' seem to be several, one after the other: 'time_ms' starts over where "
+        "'participant' changes. Join 'participant' and 'trial' in one column, and name that with sequence=."
+    ]
+    onward = frame.with_columns(time_ms=pl.int_range(pl.len()) * 0.5)
+    often = frame.with_columns(time_ms=pl.Series(rows % 50 * 16.67))
+    for other in (onward, often):
+        assert not any("Careful" in each for each in read_and_split(Table("some.csv", other), sequence="trial").notices)
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_texts_with_a_label_each_are_refused_with_the_line_that_helps(several: bool) -> None:
+    letters = np.array(list("ACGT"))[np.random.default_rng(0).integers(0, 4, (60, 12))]
+    texts = ["".join(row[:4]) + (" of it " if several else "") + "".join(row[4:]) for row in letters]
+    frame = pl.DataFrame({"sequence": texts, "label": np.arange(60) % 2})
+    with pytest.raises(DataError) as error:
+        read_and_split(Table("dna.csv", frame))
+    said = str(error.value)
+    assert "dna.csv: each row holds a text of its own in 'sequence'" in said
+    assert said.endswith("with per='sequence'. If the rows are steps of one sequence all the same: sequence='none'.")
+    line = said.split("(Polars: ")[1].split("; pandas: ")[0]
+    apart = eval(line, {"pl": pl, "frame": frame})
+    split = read_and_split(Table("dna.csv", apart))
+    word = "word" if several else "letter"
+    assert (split.columns.sequence, split.columns.features, split.columns.per) == ("sequence_id", (word,), "sequence")
+    assert apart[word].to_list() == [each for text in texts for each in (text.split(" ") if several else text)]
+    assert read_and_split(Table("dna.csv", frame), sequence="none").columns.features == ("sequence",)
+    again = frame.select("label", text=pl.col("sequence").gather(pl.int_range(pl.len()) % 9))
+    if not several:
+        assert read_and_split(Table("dna.csv", again)).columns.features == ("text",)
+
+
+def test_texts_with_a_label_per_letter_are_refused_with_the_line_that_helps() -> None:
+    draw = np.random.default_rng(0)
+    texts = {"seq": ["".join(draw.choice(list("ACDE"), 12)) for _ in range(60)]}
+    frame = pl.DataFrame(texts | {"sst3": ["".join(draw.choice(list("HEC"), 12)) for _ in range(60)]})
+    with pytest.raises(DataError, match="and learn one label per letter") as error:
+        read_and_split(Table("some.csv", frame), label="sst3")
+    apart = eval(str(error.value).split("(Polars: ")[1].split("; pandas: ")[0], {"pl": pl, "frame": frame})
+    split = read_and_split(Table("some.csv", apart), label="sst3")
+    assert (split.columns.sequence, split.columns.features, split.columns.per) == ("sequence_id", ("letter",), "step")
+    assert apart["sst3"].to_list() == [letter for text in frame["sst3"] for letter in text]
+
+
+def test_the_line_for_pandas_helps_as_well() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"text": [f"{'ab'[row % 2] * 5}{row:03}" for row in range(60)], "label": [0, 1] * 30})
+    with pytest.raises(DataError) as error:
+        read_and_split(Table("some.csv", pl.DataFrame(frame.to_dict("list"))))
+    line = str(error.value).split("pandas: ")[1].split("), and learn")[0]
+    apart = eval(line, {"frame": frame})
+    assert list(apart.columns) == ["label", "sequence_id", "letter"]
+    assert len(apart) == 480
+
+
+def labels_of(labels: list[Any], sequences: int = 60, **roles: Any) -> list[str]:
+    rows = np.arange(sequences * 5)
+    frame = pl.DataFrame({"flow": rows // 5, "x": np.sin(rows), "label": labels})
+    return read_and_split(Table("some.csv", frame), **roles).notices
+
+
+def test_labels_that_are_no_classes() -> None:
+    said = "some.csv: nearly every {} has a label of its own in 'label' .such as {}.: amounts or names are no classes"
+    with pytest.raises(DataError, match=said.format("row", "0")):
+        labels_of(list(range(300)), per="step")
+    with pytest.raises(DataError, match=said.format("sequence", "'name 0'")):
+        labels_of([f"name {row // 5}" for row in range(300)], per="sequence")
+    assert labels_of([row % 100 if row < 200 else 0 for row in range(300)])
+
+
+def test_labels_that_are_numbers() -> None:
+    amounts = "The labels in 'label' are 51 whole numbers: if they are amounts, classes have no order here; cut them"
+    for kinds, said in ((51, True), (50, False)):
+        assert any(amounts in each for each in labels_of([row * 7 % kinds for row in range(300)])) == said
+    assert not any("whole numbers" in each for each in labels_of([f"w{row * 7 % 60}" for row in range(300)]))
+
+
+def test_tags_that_are_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "some.jsonl"
+    for tags, said in (([0, 1, 2, 0], True), (["O", "B-PER", "I-PER", "O"], False), ([0, 1, 1, 0], False)):
+        frame = pl.DataFrame({"tokens": [["the", "Ada", "Byron", "is"]] * 40, "ner_tags": [tags] * 40})
+        frame.write_ndjson(path)
+        notices = read_and_split(path).notices
+        assert ("The tags in 'ner_tags' are numbers: with their names" in " ".join(notices)) == said

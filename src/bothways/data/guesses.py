@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from itertools import product
 
 import numpy as np
 import polars as pl
 
-from bothways.data.clocks import CLOCKS, HEAD, clock_rank, days_only, moves, numbers_of, one_run_each, steps_of
+from bothways.data.clocks import (
+    CLOCKS,
+    HEAD,
+    clock_columns,
+    clock_rank,
+    days_only,
+    moves,
+    numbers_of,
+    one_run_each,
+    steps_of,
+)
 from bothways.data.columns import Guess
 from bothways.data.names import is_thing, names_sequences, words
 from bothways.data.split_columns import guess_split
@@ -34,6 +45,7 @@ PERIODS = tuple(
 )
 """How many quarters, days, hours or the like a year, month, week, day or hour has."""
 
+CUTS = "cuts sequences"  # the word about a column that cuts each sequence into runs
 FIRST = 100  # most columns show within so many rows that they are no counters
 MOST_COUNTERS = 8
 MANY_STEPS = 20  # so many numbered columns may be the steps of a sequence
@@ -184,11 +196,29 @@ def guess_related(table: Table, sequence: str, names: Collection[str], likely: C
         if (named >= 2 or name in likely) and _joins(table, sequence, name):
             why = f"joins sequences ({option('group', name)} keeps these in one part)"
         elif is_thing(name) and _cuts(table, sequence, name):
-            why = f"cuts sequences; to learn from each piece, join it and {sequence!r} in one column"
+            why = f"{CUTS}; to learn from each piece, join it and {sequence!r} in one column"
         else:
             continue
         guesses.append(Guess(name, "left out", why))
     return guesses
+
+
+def glued_by(table: Table, sequence: str, names: Collection[str]) -> tuple[str, str] | None:
+    """Which of the columns that cut sequences does so where a clock starts over; and the clock.
+
+    Example:
+        >>> frame = pl.DataFrame({"trial": [1] * 6, "person": list("aaabbb"), "time": [0, 2, 3, 1, 2, 4]})
+        >>> glued_by(Table("some.csv", frame), "trial", ["person"])
+        ('person', 'time')
+    """
+    rows, same = steps_of(table.column(sequence), len(table))
+    for name, clock in product(names, clock_columns(table, table.names)):
+        column, values = table.column(name).gather(rows), numbers_of(table.column(clock))[rows]
+        cuts = same & column[1:].ne_missing(column[:-1]).to_numpy()
+        falls = same & (values[1:] < values[:-1])
+        if falls.any() and not (falls & ~cuts).any() and 2 * falls.sum() >= cuts.sum():
+            return name, clock
+    return None
 
 
 def guess_categories(table: Table, names: Collection[str]) -> list[Guess]:

@@ -7,16 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import polars as pl
+
 from bothways.data.columns import Columns
 from bothways.data.encoding import Tally
-from bothways.data.fitting import fit_encoding
-from bothways.data.guesses import holds_texts, numbered_columns
+from bothways.data.fitting import DISTINCT, FEW_ROWS, fit_encoding
+from bothways.data.guesses import CUTS, glued_by, holds_texts, numbered_columns
 from bothways.data.roles import choose_columns
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded
 from bothways.data.sources import Source
 from bothways.data.splits import GAP, SHARES, Parts, split_table
 from bothways.data.tables import MADE, SPLIT, Table, read_table
 from bothways.data.vectors import VectorFiles, find_vectors
+from bothways.errors import DataError, option
 from bothways.options import options
 from bothways.sequences import Sequences
 from bothways.settings import Reading, Settings
@@ -79,7 +82,7 @@ def read_and_split(
         roles: as in `choose_columns`; and how fields are read, attributes of `Reading`.
 
     Raises:
-        DataError: as `read_table`, `choose_columns`, `split_table` and `find_vectors`.
+        DataError: as `read_table`, `choose_columns`, `split_table` and `find_vectors`; or each row holds a text.
         MissingDependencyError: as `find_vectors`.
 
     Example:
@@ -102,7 +105,44 @@ def read_and_split(
     if columns.categories and table.word is None and not isinstance(source, Table):
         # Codes such as 007 were read as numbers.
         table = read_table(source, columns.categories, reading, sequence=sequence)
-    said = list(table.notices)
+    _check_texts(table, columns, asked=sequence is not None)
+    said = [*table.notices, *_shape_notices(table, columns)]
+    gap = GAP if window is None else window
+    columns, parts, notices = split_table(table, columns, seed, gap=gap, draw_valid=draw_valid, shares=shares)
+    return SplitTable(table, columns, parts, [*said, *notices], files)
+
+
+def _check_texts(table: Table, columns: Columns, asked: bool) -> None:
+    """Refuse rows that each hold a text of its own, unless somebody said that they are steps."""
+    one = len(columns.features) == len(columns.categories) == 1
+    if asked or not one or columns.sequence is not None or columns.order is not None or table.files:
+        return
+    (name,) = columns.features
+    column = table.column(name)
+    several = holds_texts(column)
+    if not several and (len(column) < FEW_ROWS or column.n_unique() <= DISTINCT * len(column)):
+        return
+    what, polars, pandas = ("word", "' '", ".str.split()") if several else ("letter", "''", ".map(list)")
+    label, labels = columns.label, table.column(columns.label)
+    learn = f"one label per text with {option('per', 'sequence')}"
+    more, split, apply = repr(what), "", ""
+    if not several and labels.dtype == pl.String and (labels.str.len_chars() == column.str.len_chars()).all():
+        learn = f"one label per {what}"
+        more, split = f"{what!r}, {label!r}", f", pl.col({label!r}).str.split('')"
+        apply = f", **{{{label!r}: frame[{label!r}].map(list)}}"
+    raise DataError(
+        f"{table.source}: each row holds a text of its own in {name!r}; bothways labels the steps of sequences. Write "
+        f"the {what}s of each text one below the other, with a column that tells texts apart (Polars: "
+        f"frame.with_row_index('sequence_id').with_columns(pl.col({name!r}).str.split({polars}).alias({what!r}){split})"
+        f".explode({more}).drop({name!r}); pandas: frame.assign(sequence_id=range(len(frame)), "
+        f"{what}=frame[{name!r}]{pandas}{apply}).explode([{more}]).drop(columns={name!r})), and learn {learn}. If the "
+        f"rows are steps of one sequence all the same: {option('sequence', 'none')}."
+    )
+
+
+def _shape_notices(table: Table, columns: Columns) -> list[str]:
+    """What the user should be told of how the table lays its sequences out."""
+    said = []
     parts_are_files = columns.split == SPLIT and table.readings.get(SPLIT) == MADE
     if columns.sequence is None and table.files and not parts_are_files:
         said.append(f"No column tells sequences apart, so each of the {len(table.files)} files is one.")
@@ -118,6 +158,12 @@ def read_and_split(
             for name in columns.categories
             if holds_texts(table.column(name))
         )
-    gap = GAP if window is None else window
-    columns, parts, notices = split_table(table, columns, seed, gap=gap, draw_valid=draw_valid, shares=shares)
-    return SplitTable(table, columns, parts, [*said, *notices], files)
+    cutting = [guess.name for guess in columns.guesses if guess.why.startswith(CUTS)]
+    if cutting and columns.sequence is not None and (found := glued_by(table, columns.sequence, cutting)):
+        name, clock = found
+        said.append(
+            f"Careful: sequences of {columns.sequence!r} seem to be several, one after the other: {clock!r} starts "
+            f"over where {name!r} changes. Join {name!r} and {columns.sequence!r} in one column, and name that with "
+            f"{option('sequence')}."
+        )
+    return said
