@@ -669,6 +669,21 @@ def test_huge_numbers_that_come_again_may_tell_sequences_apart() -> None:
         assert said.endswith("categorical=['cc_num'] to learn from it)")
 
 
+def test_numbers_that_point_to_another_row_are_no_feature() -> None:
+    rows = np.arange(1200)
+    last = MINUTES == 99
+    frame = log(id=rows + 1, next_id=np.where(last, -1, rows + 2), product_id=rows % 40, size=(rows * 7 + 3) % 1200)
+    columns = choose_columns(Table("some.csv", frame))
+    assert columns.features == ("x", "product_id", "size")
+    said = "points to another row, by its 'id' (numeric=['next_id'] to learn from it)"
+    assert why(columns, "next_id") == ("left out", said)
+    assert "next_id" in choose_columns(Table("some.csv", frame), numeric=["next_id"]).features
+    empty = frame.with_columns(next_id=pl.when(pl.Series(~last)).then("next_id"))
+    assert why(choose_columns(Table("some.csv", empty)), "next_id") == ("left out", said)
+    others = frame.with_columns(next_id=pl.Series((rows * 7 + 3) % 1201))
+    assert "next_id" in choose_columns(Table("some.csv", others)).features
+
+
 def test_dates_and_times_of_day_in_two_columns() -> None:
     times = pl.Series("at", [datetime.datetime(2024, 1, 1) + datetime.timedelta(minutes=90 * i) for i in range(1200)])
     frame = one(Date=times.dt.date(), Time=times.dt.time())

@@ -21,7 +21,7 @@ from bothways.data.clocks import (
     steps_of,
 )
 from bothways.data.columns import Guess
-from bothways.data.names import is_thing, names_sequences, words
+from bothways.data.names import IDS, is_thing, names_sequences, words
 from bothways.data.split_columns import guess_split
 from bothways.data.tables import TEXT, Table
 from bothways.data.words import SENTENCE
@@ -218,6 +218,32 @@ def glued_by(table: Table, sequence: str, names: Collection[str]) -> tuple[str, 
         falls = same & (values[1:] < values[:-1])
         if falls.any() and not (falls & ~cuts).any() and 2 * falls.sum() >= cuts.sum():
             return name, clock
+    return None
+
+
+def pointed_to(table: Table, name: str) -> str | None:
+    """The column of ids of rows by which a column points to other rows, each to one of its own, as to the next.
+
+    One number that comes again means none, as -1 does.
+
+    Example:
+        >>> frame = pl.DataFrame({"id": [1, 2, 3, 4], "next_id": [2, -1, 4, -1], "group_id": [1, 1, 2, 2]})
+        >>> pointed_to(Table("some.csv", frame), "next_id"), pointed_to(Table("some.csv", frame), "group_id")
+        ('id', None)
+    """
+    schema = table.schema
+    if not schema[name].is_integer() or not {*words(name)[-1:]} & {*IDS}:
+        return None
+    column = table.column(name)
+    again = column.filter(column.is_duplicated()).drop_nulls().unique()
+    there = (column != again[0] if len(again) else column.is_not_null()).fill_null(False)
+    if len(again) > 1 or 2 * there.sum() < len(column):
+        return None
+    for other in (each for each in schema if each != name and {*words(each)[-1:]} & {*IDS}):
+        ids = table.column(other)
+        own = ids.dtype.is_integer() and ids.n_unique() == len(ids) and not (ids == column).any()
+        if own and column.filter(there).is_in(ids.implode()).all():
+            return other
     return None
 
 

@@ -11,7 +11,7 @@ import polars as pl
 from bothways.data.clocks import ROW_NUMBERS, clock_columns, guess_order
 from bothways.data.columns import Columns, Guess
 from bothways.data.fields import DOUBT, not_numbers
-from bothways.data.guesses import guess_categories, guess_label, guess_related, guess_sequence, guess_words
+from bothways.data.guesses import guess_categories, guess_label, guess_related, guess_sequence, guess_words, pointed_to
 from bothways.data.split_columns import guess_split
 from bothways.data.tables import MADE, SPLIT, TEXT, Table
 from bothways.errors import DataError, InputError, counted, option
@@ -271,6 +271,8 @@ def _no_feature(table: Table, name: str, kind: str, sequence: str | None) -> str
         if sequence is None and 2 * table.column(name).n_unique() <= len(table):
             keep += f"; {option('sequence', name)} if it tells sequences apart"
         return f"too large for an amount, as ids and hashes are ({keep})"
+    if (ids := pointed_to(table, name)) is not None:
+        return f"points to another row, by its {ids!r} ({option('numeric', name)} to learn from it)"
     if kind == "text" and all(_look_like_times(values) for values in (table.column(name).head(1), table.column(name))):
         return "times that cannot be read; the rows are taken as they stand (write times as 2024-03-31 18:05:00+02:00)"
     return ""
