@@ -255,6 +255,14 @@ def test_a_moment_in_two_columns_is_told(points: bool) -> None:
     assert not any("one moment" in notice for notice in read_and_split(Table("air.csv", daily)).notices)
 
 
+def test_each_seed_knows_of_the_time_of_day(tmp_path: Path) -> None:
+    rows = np.arange(1200)
+    at = pl.Series([datetime.datetime(2004, 3, 10) + datetime.timedelta(hours=int(row)) for row in rows % 100])
+    values = {"pump": rows // 100, "x": np.sin(rows), "label": rows // 7 % 2}
+    pl.DataFrame({"Date": at.dt.date(), "Time": at.dt.time(), **values}).write_csv(tmp_path / "some.csv")
+    assert table_task(tmp_path / "some.csv", redraw=True).draw(1).train.features == 1
+
+
 def test_sequences_that_are_several_are_told() -> None:
     rows = np.arange(1200)
     values = {"x": np.sin(rows), "label": rows // 7 % 2, "participant": [f"P{row // 300}" for row in rows]}

@@ -76,7 +76,7 @@ def fit_encoding(
     if order is not None:
         places = table.column(order).gather(rows)
         # Where the time of day stands in another column, gaps are 0 but for one a day.
-        if time_of_day(table, order) is None and vary(gaps_of(places, train.offsets), train.offsets):
+        if vary(gaps_of(places, train.offsets), train.offsets) and time_of_day(table, order) is None:
             gaps = "times" if places.dtype.is_temporal() else "numbers"
             notices.append(f"The gaps between steps vary, so the gap to the previous step in {order!r} is a feature.")
     if not numbers and not kinds:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bothways.data import SplitTable, Table, draw_parts, guess_table, read_and_split, refuse_leaks
+from bothways.data.clocks import time_of_day
 from bothways.data.splits import SHARES
 from bothways.errors import DataError, InputError
 from bothways.options import whole
@@ -172,7 +173,9 @@ def table_task(
     if not redraw:
         return task
     # In memory, as the processes that draw may be on another machine than the file.
-    read = replace(read, table=Table(read.table.source, read.table.columns(read.columns.needed)))
+    time = time_of_day(read.table, read.columns.order)
+    names = [*read.columns.needed, *([] if time is None else [time])]
+    read = replace(read, table=Table(read.table.source, read.table.columns(names)))
     return replace(
         task, draw=partial(_encoded_anew, read), facts={**task.facts, "encoded by": "the train part of each seed"}
     )
