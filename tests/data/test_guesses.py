@@ -616,11 +616,15 @@ def test_a_column_that_says_train_and_what_is_unknown_is_refused(name: str, othe
     assert str(error.value) == said
     assert choose_columns(some, drop=[name]).features == ("x",)
     assert choose_columns(some, categorical=[name]).features == ("x", name)
+    both = Table("some.csv", some.frame().with_columns(Set=pl.Series(np.where(DEVICES < 9, "train", "test"))))
+    assert (choose_columns(both).split, choose_columns(both).features) == ("Set", ("x",))
+    assert why(choose_columns(both), name)[0] == "left out"
 
 
 def test_trains_are_not_always_training() -> None:
-    """Trips by car and train; and where many things are called something, one may be called so."""
-    for kinds in (["bus", "train", "car"], ["train", *(f"thing {i}" for i in range(30))]):
+    """Trips by car and train, languages; and where many things are called something, one may be called so."""
+    many = ["train", *(f"thing {i}" for i in range(30))]
+    for kinds in (["bus", "train", "car"], ["en", "tr", "de"], ["tr", "te", "va"], many):
         kind = [kinds[row % len(kinds)] for row in range(1200)]
         assert choose_columns(Table("some.csv", log(by=kind))).categories == ("by",)
 

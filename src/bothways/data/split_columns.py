@@ -40,21 +40,28 @@ def guess_split(table: Table, names: Collection[str]) -> list[Guess]:
         DataError: several columns are called so and say parts, or one says `train` beside unknown words.
     """
     found: dict[str, bool] = {}
-    flags, others = list[str](), list[str]()
+    unclear, flags, others = list[tuple[str, int]](), list[str](), list[str]()
     for name in names:
         parts = words(name)
         named = bool(parts) and parts[-1] in SPLITS
         flag = _part_of_flag(name)
-        column = table.column(name)
-        if isinstance(table.schema[name], TEXT) and _says_parts(column):
-            _check_parts(table, name)
-            if named or column.n_unique() > 1:
+        if isinstance(table.schema[name], TEXT) and _says_parts(table.column(name), named):
+            if (row := _first_without(table.column(name))) is not None:
+                unclear.append((name, row))
+            elif named or table.column(name).n_unique() > 1:
                 found[name] = named
-        elif flag and column.n_unique() == 2 and _truths(column).count() == len(column):
+        elif flag and table.column(name).n_unique() == 2 and not _truths(table.column(name)).null_count():
             flags.append(name)
         elif (named and parts[-1] not in ("part", "partition")) or (parts[:1] == ["is"] and flag):
             others.append(name)
     best = [name for name, named in found.items() if named == max(found.values())]
+    if not best and unclear:
+        name, row = unclear[0]
+        raise DataError(
+            f"{table.place(row)}, column {name!r} holds {table.column(name)[row]!r}; other rows of it say train or "
+            f"test. Write train, valid or test in each, or leave the column out ({option('drop', name)}), or take it "
+            f"for categories ({option('categorical', name)})."
+        )
     if not best and flags:
         said = {name: parts_of_rows(table, name) for name in flags}
         same = all(said[name].equals(said[flags[0]]) for name in flags)
@@ -68,15 +75,10 @@ def guess_split(table: Table, names: Collection[str]) -> list[Guess]:
     for name in best:
         how = f"it says yes or no to {_part_of_flag(name)}" if name in flags else "by its name and values"
         guesses.append(Guess(name, "split", how if found.get(name, True) else "by its values"))
-    left = [name for name in (*others, *flags) if name not in best]
-    return guesses + [
-        Guess(
-            name,
-            "left out",
-            f"says parts, but not in the words train, valid and test ({option('categorical', name)} to keep it)",
-        )
-        for name in left
-    ]
+    for name in (*others, *flags, *(name for name, _ in unclear)):
+        why = f"says parts, but not in the words train, valid and test ({option('categorical', name)} to keep it)"
+        guesses += [] if name in best else [Guess(name, "left out", why)]
+    return guesses
 
 
 def parts_of_rows(table: Table, name: str) -> pl.Series:
@@ -91,7 +93,7 @@ def parts_of_rows(table: Table, name: str) -> pl.Series:
         (['train', 'test'], ['train', 'test'])
     """
     column, flag = table.column(name), _part_of_flag(name)
-    if (flag and not isinstance(column.dtype, TEXT)) or (flag and _truths(column).count()):
+    if flag and (_truths(column).count() or not isinstance(column.dtype, TEXT)):
         other = "test" if flag == "train" else "train"
         parts, must = _truths(column).replace_strict({True: flag, False: other}, default=None), "yes or no"
     else:
@@ -108,27 +110,23 @@ def _spelled(column: pl.Series) -> pl.Series:
     return column.cast(pl.String, strict=False).str.to_lowercase().str.replace_all(r"[\s_-]", "")
 
 
-def _says_parts(column: pl.Series) -> bool:
-    """Whether all values are words for parts; or one is the train part, and only few others mean nothing."""
+def _says_parts(column: pl.Series, named: bool) -> bool:
+    """Whether all values are words for parts; or one is the train part, and only few others mean nothing.
+
+    Two letters may be a language or a state, unless the column is `named` after parts.
+    """
     if column.head(FIRST).n_unique() > FEW_WORDS:
         return False
     spelled = set(_spelled(column.unique()).to_list())
-    said = spelled & SPELLINGS.keys()
+    said = {word for word in spelled & SPELLINGS.keys() if named or len(word) > 2}
     train = any(SPELLINGS[word] == "train" for word in said)
     return said == spelled or (train and len(spelled) <= FEW_WORDS and not spelled & VEHICLES)
 
 
-def _check_parts(table: Table, name: str) -> None:
-    """Refuse a column that says parts in some rows and something else in others."""
-    column = table.column(name)
+def _first_without(column: pl.Series) -> int | None:
+    """The first row that says no part."""
     wrong = ~_spelled(column).is_in(list(SPELLINGS)).fill_null(False)
-    if wrong.any():
-        row = int(wrong.arg_max() or 0)
-        raise DataError(
-            f"{table.place(row)}, column {name!r} holds {column[row]!r}; other rows of it say train or test. Write "
-            f"train, valid or test in each, or leave the column out ({option('drop', name)}), or take it for "
-            f"categories ({option('categorical', name)})."
-        )
+    return int(wrong.arg_max() or 0) if wrong.any() else None
 
 
 def _part_of_flag(name: str) -> str:
