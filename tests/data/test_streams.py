@@ -174,6 +174,17 @@ def test_ids_are_filled_in_chunks_as_in_the_whole(
     assert any("filled downward" in notice for notice in said) == (frame["Sentence #"].null_count() > 0)
 
 
+def test_ids_that_are_learned_from_are_not_filled(tmp_path: Path) -> None:
+    path = tmp_path / "some.csv"
+    write_table(sentences([3, 1, 4, 2] * 10), path)
+    split = read_and_split(path, categorical=["Sentence #"])
+    assert (split.columns.sequence, split.columns.categories) == (None, ("Sentence #", "word"))
+    assert split.table.column("Sentence #").null_count() == 60
+    columns = split.encoded()[0]
+    (chunk,) = stream_sequences(path, columns)
+    assert np.array_equal(chunk.sequences.values, read_sequences(split.table, columns)[0].values)
+
+
 def named(sequences: Sequences) -> list[tuple[Any, list[float]]]:
     values = np.split(sequences.values[:, 0], sequences.offsets[1:-1])
     return list(zip(sequences.ids or (), (each.tolist() for each in values), strict=True))

@@ -13,11 +13,11 @@ from bothways.data.columns import Columns
 from bothways.data.encoding import Tally
 from bothways.data.fitting import DISTINCT, FEW_ROWS, fit_encoding
 from bothways.data.guesses import CUTS, glued_by, holds_texts, numbered_columns
-from bothways.data.roles import choose_columns
+from bothways.data.roles import NONE, choose_columns
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded
 from bothways.data.sources import Source
 from bothways.data.splits import GAP, SHARES, Parts, split_table
-from bothways.data.tables import MADE, SPLIT, Table, read_table
+from bothways.data.tables import FILLED, MADE, SPLIT, Table, read_table
 from bothways.data.vectors import VectorFiles, find_vectors
 from bothways.errors import DataError, option
 from bothways.options import options
@@ -95,17 +95,21 @@ def read_and_split(
     """
     files = None if vectors is None else find_vectors(vectors)
     reading = Reading(**{name: roles.pop(name) for name in options(Reading) if name in roles})
-    sequence = roles.get("sequence")
-    table = (
-        source
-        if isinstance(source, Table)
-        else read_table(source, roles.get("categorical", ()), reading, sequence=sequence)
-    )
+    asked = roles.get("sequence")
+
+    def read(text: Sequence[str], sequence: str | None) -> Table:
+        return source if isinstance(source, Table) else read_table(source, text, reading, sequence=sequence)
+
+    table = read(roles.get("categorical", ()), asked)
     columns = choose_columns(table, **roles)
-    if columns.categories and table.word is None and not isinstance(source, Table):
+    if any(table.readings.get(name, "").endswith(FILLED) for name in columns.features):
+        # What is learned from stays as it is, as new tables have it.
+        table = read(roles.get("categorical", ()), columns.sequence or NONE)
+        columns = choose_columns(table, **roles)
+    if columns.categories and table.word is None:
         # Codes such as 007 were read as numbers.
-        table = read_table(source, columns.categories, reading, sequence=sequence)
-    _check_texts(table, columns, asked=sequence is not None)
+        table = read(columns.categories, columns.sequence or NONE)
+    _check_texts(table, columns, asked=asked is not None)
     said = [*table.notices, *_shape_notices(table, columns)]
     gap = GAP if window is None else window
     columns, parts, notices = split_table(table, columns, seed, gap=gap, draw_valid=draw_valid, shares=shares)

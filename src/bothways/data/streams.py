@@ -15,7 +15,7 @@ from bothways.data.columns import Columns
 from bothways.data.csv_files import readable
 from bothways.data.encoding import Tally
 from bothways.data.fields import AS_SHOWN, FieldReader, LaterRowsDifferError, reading_notices
-from bothways.data.roles import match_columns
+from bothways.data.roles import NONE, match_columns
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_as_they_stand, group_rows, long_notice
 from bothways.data.sources import Files, Source, find_files
 from bothways.data.tables import FILLED, Table, alike, read_files, stands_first
@@ -106,7 +106,7 @@ def stream_sequences(
 def _whole(
     files: Files, columns: Columns, reading: Reading, tally: Tally, max_steps: int, say: Callable[[str], None]
 ) -> Chunk:
-    raw, table = read_files(files, columns.categories, reading, columns.reading, columns.sequence)
+    raw, table = read_files(files, columns.categories, reading, columns.reading, columns.sequence or NONE)
     values = table.frame()
     frame = raw if isinstance(raw, pl.DataFrame) else values
     table = replace(table, values=as_trained(values, table.word, columns)[0])
@@ -223,7 +223,7 @@ class _Reader:
 
         Where a batch does not show what the whole table would, the whole is read.
         """
-        if self.columns.sequence not in batch.columns or not batch.height:
+        if self.columns.sequence not in batch.columns or not batch.height or self.filling is False:
             return batch
         column = batch.get_column(self.columns.sequence)
         ids, new = column.drop_nulls(), name not in self.read

@@ -14,6 +14,7 @@ import numpy as np
 from bothways import baselines, metrics, store
 from bothways.data import Columns, Table, evaluation_part, guess_rows, hours, match_columns, read_table, times
 from bothways.data.fields import reading_notices
+from bothways.data.roles import NONE
 from bothways.errors import InputError, counted, option
 from bothways.jobs.models import load_with_columns
 from bothways.metrics import Evaluation, Interval, LateScores, class_to_detect, kept_threshold, thresholds_for
@@ -76,7 +77,7 @@ def evaluate(
     code = None
     if false_alarm_rate is not None or positive is not None:
         code = class_to_detect(loaded.classes, loaded.counts, positive)
-    table = read_table(data, columns.categories, Reading(**reading), columns.reading, columns.sequence)
+    table = read_table(data, columns.categories, Reading(**reading), columns.reading, columns.sequence or NONE)
     read = {name: text for name, text in table.readings.items() if name in columns.needed}
     match_columns(table, columns, label=True)
     name, sequences, unseen, notices = evaluation_part(table, columns, part, loaded.classes, scheme=loaded.scheme)

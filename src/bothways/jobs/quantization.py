@@ -12,6 +12,7 @@ import numpy as np
 
 from bothways import metrics, store
 from bothways.data import evaluation_part, match_columns, read_table
+from bothways.data.roles import NONE
 from bothways.errors import InputError
 from bothways.files import check_output
 from bothways.jobs.models import MODEL_ENDING, load_with_columns
@@ -127,7 +128,7 @@ def quantize(
     if output.exists() and output.samefile(model):
         raise InputError(f"{output}: this is the model of float32 itself; write that in int8 to another file.")
     both = (loaded, quantized(loaded))
-    table = read_table(data, columns.categories, Reading(**reading), columns.reading, columns.sequence)
+    table = read_table(data, columns.categories, Reading(**reading), columns.reading, columns.sequence or NONE)
     match_columns(table, columns, label=True)
     name, sequences, unseen, notices = evaluation_part(table, columns, part, loaded.classes, scheme=loaded.scheme)
     for notice in (*table.notices, *notices):
