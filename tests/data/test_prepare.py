@@ -330,10 +330,10 @@ def labels_of(labels: list[Any], sequences: int = 60, **roles: Any) -> list[str]
 
 
 def test_labels_that_are_no_classes() -> None:
-    said = "some.csv: nearly every {} has a label of its own in 'label' .such as {}.: amounts or names are no classes"
-    with pytest.raises(DataError, match=said.format("row", "0")):
-        labels_of(list(range(300)), per="step")
-    with pytest.raises(DataError, match=said.format("sequence", "'name 0'")):
+    said = "some.csv: {} of the {} labels in 'label' come once, such as {}: amounts or names are no classes. Cut"
+    with pytest.raises(DataError, match=said.format(200, 300, 1) + r".*with label=\.$"):
+        labels_of([0] * 100 + list(range(1, 201)), per="step")
+    with pytest.raises(DataError, match=said.format(60, 60, "'name 0'") + ".*If each letter labels a step"):
         labels_of([f"name {row // 5}" for row in range(300)], per="sequence")
     assert labels_of([row % 100 if row < 200 else 0 for row in range(300)])
 

@@ -394,11 +394,12 @@ def _check_labels(table: Table, columns: Columns, whole: Sequences, labels: Sequ
     once = int((counts == 1).sum())
     if once > MANY_ONCE and 2 * once > counts.sum():
         first = labels[int((counts == 1).argmax())]
-        each = "row" if columns.per == "step" else "sequence"
+        letters = " If each letter labels a step, write letters one below the other." if isinstance(first, str) else ""
+        shown = first[:40] if isinstance(first, str) else first
         raise DataError(
-            f"{table.source}: nearly every {each} has a label of its own in {columns.label!r} (such as {first!r:.60}): "
-            f"amounts or names are no classes. Cut amounts into a few ranges; name another column with "
-            f"{option('label')}; and if each letter labels a step, write letters one below the other."
+            f"{table.source}: {once:,} of the {counted(int(counts.sum()), 'label')} in {columns.label!r} come once, "
+            f"such as {shown!r}: amounts or names are no classes. Cut amounts into a few ranges, or name another "
+            f"column with {option('label')}.{letters}"
         )
 
 
