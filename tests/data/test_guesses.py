@@ -723,3 +723,10 @@ def test_records_of_samples_are_sequences() -> None:
     assert (columns.sequence, columns.order) == (None, "record")
     columns = choose_columns(Table("some.csv", one(epoch=np.arange(1200) // 5)))
     assert (columns.sequence, columns.order) == (None, "epoch")
+
+
+def test_a_test_that_goes_up_and_down_is_no_split_column() -> None:
+    frame = pl.DataFrame({"x": [0.5, 2.5, 1.5] * 20, "test": [0, 1, 1] * 20, "label": [0, 1] * 30})
+    assert "test" in choose_columns(Table("some.csv", frame), sequence="none").features
+    frame = frame.with_columns(test=pl.Series([0] * 40 + [1] * 20))
+    assert choose_columns(Table("some.csv", frame), sequence="none").split == "test"

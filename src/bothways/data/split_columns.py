@@ -50,7 +50,7 @@ def guess_split(table: Table, names: Collection[str]) -> list[Guess]:
                 unclear.append((name, row))
             elif named or table.column(name).n_unique() > 1:
                 found[name] = named
-        elif flag and table.column(name).n_unique() == 2 and not _truths(table.column(name)).null_count():
+        elif flag and _says_yes_or_no(table.column(name), often=parts[0] == "is"):
             flags.append(name)
         elif (named and parts[-1] not in ("part", "partition")) or (parts[:1] == ["is"] and flag):
             others.append(name)
@@ -121,6 +121,16 @@ def _says_parts(column: pl.Series, named: bool) -> bool:
     said = {word for word in spelled & SPELLINGS.keys() if named or len(word) > 2}
     train = any(SPELLINGS[word] == "train" for word in said)
     return said == spelled or (train and len(spelled) <= FEW_WORDS and not spelled & VEHICLES)
+
+
+def _says_yes_or_no(column: pl.Series, often: bool) -> bool:
+    """Whether each row says yes or no, both are said, and `often`, or from one row to the next it mostly stays.
+
+    A `test` that goes up and down is what somebody has measured.
+    """
+    if column.n_unique() != 2 or _truths(column).null_count():
+        return False
+    return often or 5 * int((column[1:] != column[:-1]).sum()) <= len(column)
 
 
 def _first_without(column: pl.Series) -> int | None:
