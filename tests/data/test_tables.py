@@ -355,6 +355,24 @@ def test_a_title_before_the_header_is_left_out_and_told(tmp_path: Path, title: s
     assert said == list(table.notices)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('id\tword\n1\t"\n1\tHi\n1\t"\n', ['"', "Hi", '"']),
+        ('id\tword\n1\t5" pipe\n1\tHi\n' + "1\tHi\n" * 2000 + '1\t"Yes\n', ['5" pipe', *["Hi"] * 2001, '"Yes']),
+        ('id\tword\n1\t"a\nb"\n1\t"say ""no"""\n', ["a\nb", 'say "no"']),
+        ('id\tword\n1\t""""\n1\t"a\tb"\n', ['"', "a\tb"]),
+        ('word"\tid\na"\t1\nb\t1\n', ['a"', "b"]),
+    ],
+)
+def test_quotes_between_tabs(tmp_path: Path, text: str, words: list[str]) -> None:
+    path = csv(tmp_path, text, "some.tsv")
+    table = read_table(path)
+    assert table.column(next(name for name in table.names if "word" in name)).to_list() == words
+    batches = pl.concat(csv_files.batches(path, 2, print))
+    assert batches.equals(csv_files.read(path, print))
+
+
 @pytest.mark.parametrize("text", ["a b\n1,2,3,4\n5,6,7,8\n", "x;y;z\n1,5;2,5;3,5\n1,5;2,5;3,5\n", "x\n1,5\n2,5\n"])
 def test_a_short_header_is_no_title(tmp_path: Path, text: str) -> None:
     said = list[str]()

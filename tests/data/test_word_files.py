@@ -19,11 +19,13 @@ from bothways.data import (
     Columns,
     LabeledWriter,
     choose_columns,
+    csv_files,
     jsonl_files,
     read_and_split,
     read_table,
     stream_sequences,
 )
+from bothways.data.sources import FORMATS, format_of, labeled_name
 from bothways.errors import DataError, MissingDependencyError
 from bothways.sequences import Sequences
 
@@ -376,3 +378,63 @@ def test_text_without_spacy(tmp_path: Path, columns: Columns, monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "spacy.lang.en", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'bothways\[text\]'"):
         list(stream_sequences(written(tmp_path, "some.txt", "a b"), columns))
+
+
+SENTENCES = "I O\nwant O\nEU B-ORG\n\nIt O\n's O\n\nIn O\nMay O\n\n" * 3
+
+
+@pytest.mark.parametrize("name", ["train.txt", "some.train", "eng.testa", "some.tsv", "some.csv", "a.tsv.gz", "some"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_conll_under_other_names(tmp_path: Path, name: str, end: str, columns: Columns) -> None:
+    tabs = ".tsv" in name or ".csv" in name
+    content = (SENTENCES.replace(" ", "\t") if tabs else SENTENCES).replace("\n", end)
+    source = written(tmp_path, name, gzip.compress(content.encode()) if name.endswith(".gz") else content)
+    table = read_table(source)
+    assert (table.names, len(table), table.column("sentence_id")[-1]) == (["sentence_id", "word", "tag"], 21, 9)
+    assert table.notices == (
+        f"{source}: this looks like CoNLL, with a word per line and blank lines between sentences, and is read so.",
+    )
+    assert table.place(3) == f"{source}: line 5"
+    said = labeled(source, tmp_path / "out.conll", columns)
+    assert table.notices[0] in said
+    assert (tmp_path / "out.conll").read_text().count("first") == 9
+
+
+NO_CONLL = {
+    "a header": "word\ttag\nI\tO\nam\tO\n\nI\tO\nam\tO\n\nI\tO\nam\tO\n",
+    "another header": "surface\tkind\nI\tO\nam\tO\n\nI\tO\nam\tO\n\nI\tO\nam\tO\n",
+    "numbers": "1.5\ta\n2.5\tb\n\n1.5\ta\n2.5\tb\n\n1.5\ta\n2.5\tb\n",
+    "a header of numbers": "x\ta\n2.5\ta\n\n1.5\ta\n2.5\tb\n\n1.5\ta\n2.5\tb\n",
+    "no blank lines": "I\tO\nam\tO\nI\tO\nam\tO\n",
+    "double space": "I\tO\n\nam\tO\n\nI\tO\n\nam\tO\n\n",
+}
+
+
+@pytest.mark.parametrize("content", NO_CONLL.values(), ids=NO_CONLL)
+def test_what_is_not_taken_for_conll(tmp_path: Path, content: str) -> None:
+    said = list[str]()
+    list(csv_files.batches(written(tmp_path, "some.tsv", content), 9, said.append))
+    assert format_of(tmp_path / "some.tsv") is FORMATS[".tsv"]
+
+
+def test_prose_stays_prose(tmp_path: Path, columns: Columns) -> None:
+    poem = "my friend\nhello you\n\nyour dog\nyour cat\n\nnew house\nold car\n\n"
+    source = written(tmp_path, "some.txt", poem)
+    labeled(source, tmp_path / "out.csv", columns)
+    assert pl.read_csv(tmp_path / "out.csv").height == 12
+
+
+def test_folders_of_conll_under_other_names(tmp_path: Path) -> None:
+    for name in ("README.txt", "notes.md", "picture.png"):
+        written(tmp_path, name, "Free text, all of it.\n")
+    for name in ("eng.train", "eng.testa", "eng.testb"):
+        written(tmp_path, name, SENTENCES)
+    assert read_table(tmp_path).column("split").unique_counts().to_list() == [21, 21, 21]
+    written(tmp_path, "some.conll", SENTENCES)
+    assert len(read_table(tmp_path)) == 21
+
+
+def test_labeled_copies_have_names_of_their_own(tmp_path: Path) -> None:
+    named = {"dev.txt": "dev.conll", "eng.testa": "eng.testa.conll", "x.tsv": "x.conll", "y.conllu": "y.conllu"}
+    for name, copy in named.items():
+        assert labeled_name(written(tmp_path, name, SENTENCES.replace(" ", "\t"))) == copy

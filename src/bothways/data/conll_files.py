@@ -12,14 +12,25 @@ from pathlib import Path
 
 import polars as pl
 
-from bothways.data.csv_files import Say, utf8
+from bothways.data.csv_files import HEAD, Say, is_number, utf8
 from bothways.data.words import SENTENCE, Piece, Pieces
 from bothways.errors import DataError, counted
 
 WORDS = ("form", "word")  # how the column of words is called, in CoNLL-U and in other files
 
+ENDINGS = (".conll", ".conllu", ".conll03", ".bio", ".iob", ".iob2", ".conll.gz", ".conllu.gz")
+"""What the names of these files end in; others are told by what they look like, see `look_so`."""
+
 CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 """The columns of CoNLL-U (https://universaldependencies.org/format.html)."""
+
+LABELS = frozenset(("label", "labels", "tag", "tags", "ner", "ner_tag", "ner_tags", "pos", "upos", "xpos", "chunk"))
+HEADER = LABELS.union(
+    CONLLU, ("word", "words", "token", "tokens", "text", "sentence", "sentence_id", "class", "target")
+)
+"""Names of columns, in small letters: a first line of these is a header, which no CoNLL file has."""
+
+TAG = r"[BIOESLUMW](?:[-_].+)?"  # a tag of a chunk, no name of a column
 
 DOCUMENT = "-DOCSTART-"
 BETWEEN = {"\t": "\t", " ": "[ \t]+"}  # what stands between columns; blanks may stand at the ends of a line as well
@@ -28,7 +39,6 @@ COMMENT = r"^#\s+(?:[\w.]+ ?= |id |newdoc|newpar)"  # a comment, even if it has 
 LINES = 2**17  # at most so many lines are parsed at a time, or written again
 
 NO_WORDS = "this file holds no words; each stands on a line of its own."
-HEAD = 1000  # how many lines show what the columns are
 LONG_SENTENCE, LONG_WORD = 2_000, 1_000  # above these words and characters a separator may be missing, which is said
 
 
@@ -55,6 +65,8 @@ def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
     Raises:
         DataError: a line with another number of columns than the first word has, or no word at all.
     """
+    if not path.name.lower().endswith(ENDINGS):
+        say(f"{path}: this looks like CoNLL, with a word per line and blank lines between sentences, and is read so.")
     with _opened(path, say, rows) as (names, _, blocks):
         columns = [pl.col("fields").list.get(place).alias(name) for place, name in enumerate(names)]
         empty = [pl.col(CONLLU[3:]).replace("_", None)] if tuple(names) == CONLLU else []
@@ -80,6 +92,43 @@ def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
         say(f"{path}: the sentence from line {longest[1]} has {longest[0]:,} words. Is a blank line missing?")
     if widest[0] > LONG_WORD:
         say(f"{path}: line {widest[1]} holds a word of {widest[0]:,} characters.")
+
+
+def look_so(lines: Sequence[str], tabs: bool) -> bool:
+    """Whether the first lines of a file look like CoNLL, whatever it is called.
+
+    They have the same number of columns, between tabs or, unless `tabs` says that these are needed, single blanks;
+    blank lines stand between them, two lines apart and more on average; and the first is no header.
+
+    Example:
+        >>> look_so(["In O", "Rome B-LOC", "", "We O", "met O", "", "In O", "May O"], tabs=False)
+        True
+        >>> look_so(["word\\ttag", "In\\tO", "", "In\\tO", "May\\tO", "", "We\\tO", "met\\tO"], tabs=True)
+        False
+    """
+    words, sentences, ends, inside = list[str](), 0, 0, False
+    for line in lines:
+        if not line.strip():
+            ends, inside = ends + inside, False
+        elif not line.startswith(("#", DOCUMENT)):
+            words.append(line)
+            sentences, inside = sentences + (not inside), True
+    if ends < 2 or len(words) < 2 * sentences or (tabs and "\t" not in words[0]):
+        return False
+    separator = "\t" if "\t" in words[0] else " "
+    rows = [(line if separator == "\t" else line.strip(" ")).split(separator) for line in words]
+    width = len(rows[0])
+    if width < 2 or any(len(row) != width or (separator == " " and "" in row) for row in rows):
+        return False
+    numbers = [sum(is_number(row[place]) for row in rows) for place in range(width)]
+    first, last = rows[0], [row[-1] for row in rows]
+    if numbers[int(width > 2 and all(row[0].isdecimal() for row in rows))] == len(rows):
+        return False  # numbers are no words
+    if separator == " " and 2 * len(set(last)) > len(last):
+        return False  # the lines of a poem, say; tags come again and again
+    named = first[-1].lower() in LABELS or {*map(str.lower, first)} <= HEADER
+    alone = last.count(first[-1]) == 1 and not re.fullmatch(TAG, first[-1])
+    return not named and not alone and len(rows) - 1 not in numbers
 
 
 def line(path: Path, row: int) -> int:

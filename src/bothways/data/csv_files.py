@@ -5,14 +5,15 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
+import re
 import shutil
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice, takewhile
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import polars as pl
 
@@ -20,6 +21,7 @@ from bothways.errors import DataError, counted
 
 SEPARATORS = ",;\t|"
 BLOCK = 2**20
+HEAD, HEAD_BYTES = 1000, 2**18  # at most so many lines and bytes show what a file is whose name does not say it
 MOST_COMMENTS = 100  # lines before a header that are looked at
 MOST_ALIKE = 0.8  # this share of the lines of a table has as many fields as its header
 LOG_HEADER = "#fields\t"  # what the names of the columns stand after in the logs of Zeek
@@ -35,9 +37,9 @@ def read(path: Path, say: Say) -> pl.DataFrame:
     Reading text and converting whole columns takes 0.9 s for a file of 129 MB; Polars's own inference takes 9.3 s.
     """
     with utf8(path, say) as file:
-        separator, comments, names = _dialect(path, file, say)
+        how, names = _dialect(path, file, say)
         with _explained(path):
-            fields = pl.read_csv(file, separator=separator, skip_lines=comments, infer_schema=False, glob=False)
+            fields = pl.read_csv(file, **how)
         frame = _named(path, fields, names)
         filled = _without_blank_rows(frame)
         _say_blank(path, frame.height - filled.height, say)
@@ -47,8 +49,8 @@ def read(path: Path, say: Say) -> pl.DataFrame:
 def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
     """The same, about `rows` rows at a time."""
     with utf8(path, say) as file:
-        blank, (separator, comments, names) = 0, _dialect(path, file, say)
-        scan = pl.scan_csv(file, separator=separator, skip_lines=comments, infer_schema=False, glob=False)
+        blank, (how, names) = 0, _dialect(path, file, say)
+        scan = pl.scan_csv(file, **how)
         with _explained(path):
             for batch in scan.collect_batches(chunk_size=rows, maintain_order=True):
                 frame = _named(path, batch, names)
@@ -107,6 +109,22 @@ def decompressed(path: Path) -> Iterator[BinaryIO]:
         raise DataError(f"{path}: this is no gzip file, or it is damaged or cut short.") from None
 
 
+def head(path: Path) -> list[str]:
+    """The first lines of a file of text; none of another file, nor of one that cannot be read."""
+    if not path.is_file():
+        return []
+    try:
+        with decompressed(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+            block = file.read(HEAD_BYTES)
+    except (OSError, DataError):
+        return []
+    wide = block[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    if b"\0" in block and not wide:
+        return []
+    lines = re.split("\r\n|\r|\n", block.decode("utf-16" if wide else "utf-8-sig", "replace"))
+    return lines[:-1][:HEAD] if len(block) == HEAD_BYTES or not lines[-1] else lines[:HEAD]
+
+
 def _encoding(path: Path, plain: Path) -> str:
     with plain.open("rb") as file:
         if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
@@ -140,22 +158,24 @@ def _without_remarks(plain: Path, text: Path) -> Path:
     return text
 
 
-def _dialect(path: Path, file: Path, say: Say) -> tuple[str, int, list[str]]:
-    """What separates the fields, how many lines come before the header, and the names of the columns."""
+def _dialect(path: Path, file: Path, say: Say) -> tuple[dict[str, Any], list[str]]:
+    """How Polars reads the fields, all of them as text, and the names of the columns."""
     comments = _comments(file)
-    title = _title(file, comments)
+    quoted = not _quotes_are_letters(file, comments)
+    title = _title(file, comments, quoted)
     say_title(path, title, "line", say)
     comments += title
-    shapes = {separator: _shape(file, separator, comments) for separator in SEPARATORS}
+    shapes = {separator: _shape(file, separator, comments, quoted) for separator in SEPARATORS}
     separator = max(SEPARATORS, key=lambda each: shapes[each])
+    quoted = quoted or separator != "\t"
+    how: dict[str, Any] = {"separator": separator, "quote_char": '"' if quoted else None, "skip_lines": comments}
+    how |= {"infer_schema": False, "glob": False}
     with _explained(path):
-        first = pl.read_csv(
-            file, separator=separator, skip_lines=comments, has_header=False, n_rows=1, infer_schema=False, glob=False
-        )
+        first = pl.read_csv(file, has_header=False, n_rows=1, **how)
     names = [name or "" for name in first.row(0)] if first.height else []
     with file.open(encoding="utf-8-sig", newline="") as lines:
         header = "".join(islice(lines, comments, comments + 1 + sum(name.count("\n") for name in names)))
-    if header.count('"') % 2:
+    if quoted and header.count('"') % 2:
         raise DataError(f"{path}: a quote in the header is not closed. Double it, and quote the name that holds it.")
     if _are_values(names):
         shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
@@ -168,7 +188,22 @@ def _dialect(path: Path, file: Path, say: Say) -> tuple[str, int, list[str]]:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"{path}: two columns are called {twice!r}. Give every column a name of its own.")
-    return separator, comments, names
+    return how, names
+
+
+def _quotes_are_letters(file: Path, comments: int) -> bool:
+    """Whether quotes in a table between tabs are characters as any other, as in texts that are cut into words.
+
+    Some lines have an odd number of them, and each of these has as many fields as most lines have.
+    """
+    with file.open("rb") as lines:
+        first = [line for line in islice(lines, comments, comments + MOST_COMMENTS) if line.strip()]
+        tabs = max(counts, key=counts.count) if (counts := [line.count(b"\t") for line in first]) else 0
+        if not tabs:
+            return False
+        lines.seek(0)
+        odd = [line.count(b"\t") == tabs for line in lines if line.count(b'"') % 2]
+    return bool(odd) and all(odd)
 
 
 def _comments(file: Path) -> int:
@@ -199,7 +234,7 @@ def title_of(rows: list[list[str]]) -> tuple[int, float] | None:
     start = counts.index(most)
     table = [count for count in counts[start:] if count]
     share = table.count(most) / len(table)
-    whole = not start or (2 * max(counts[:start]) <= most > 2 and not any(map(_is_number, rows[start])))
+    whole = not start or (2 * max(counts[:start]) <= most > 2 and not any(map(is_number, rows[start])))
     return (start, share) if whole and share >= MOST_ALIKE else None
 
 
@@ -209,14 +244,18 @@ def say_title(path: Path, lines: int, what: str, say: Say) -> None:
         say(f"{path}: {counted(lines, what)} before the header {'is' if lines == 1 else 'are'} left out.")
 
 
-def _title(file: Path, comments: int) -> int:
+def _rows(lines: Iterable[str], separator: str, quoted: bool) -> Iterator[list[str]]:
+    return csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
+
+
+def _title(file: Path, comments: int, quoted: bool) -> int:
     """How many lines of a title stand before the header, by the separator with which most lines are alike after it."""
     with file.open(encoding="utf-8-sig", newline="") as lines:
         first = list(islice(lines, comments, comments + MOST_COMMENTS))
     found = [(0.0, 0)]
     for separator in SEPARATORS:
         try:
-            rows = list(csv.reader(first, delimiter=separator))
+            rows = list(_rows(first, separator, quoted))
         except csv.Error:
             continue
         title = title_of(rows)
@@ -225,7 +264,7 @@ def _title(file: Path, comments: int) -> int:
     return -max(found)[1]
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
     try:
         float(text)
     except ValueError:
@@ -236,16 +275,16 @@ def _is_number(text: str) -> bool:
 def _are_values(names: list[str]) -> bool:
     """Whether all names are numbers, and do not count the columns from 0 or 1."""
     filled = [name for name in names if name]
-    if not filled or not all(map(_is_number, filled)):
+    if not filled or not all(map(is_number, filled)):
         return False
     return [float(name) for name in filled] not in [list(range(start, start + len(filled))) for start in (0, 1)]
 
 
-def _shape(file: Path, separator: str, comments: int) -> tuple[float, float, int]:
+def _shape(file: Path, separator: str, comments: int, quoted: bool) -> tuple[float, float, int]:
     """How well a separator fits the first lines: the share with as many fields as the header, and their number."""
     with file.open(encoding="utf-8-sig", newline="") as lines:
         try:
-            header, *rows = islice(csv.reader(islice(lines, comments, None), delimiter=separator), 20)
+            header, *rows = islice(_rows(islice(lines, comments, None), separator, quoted), 20)
         except (csv.Error, ValueError):
             return 0.0, 0.0, 0
     share = sum(len(row) == len(header) for row in rows if row) / max(sum(map(bool, rows)), 1)

@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 import polars as pl
 
 from bothways.data import conll_files, csv_files, excel_files, jsonl_files, parquet_files, text_files
-from bothways.data.csv_files import Say
+from bothways.data.csv_files import Say, head
 from bothways.data.words import LISTS, Pieces
 from bothways.errors import DataError
 
@@ -22,6 +22,7 @@ SPELLINGS: Mapping[str, str] = {
     **{"tr": "train", "te": "test", "privatetest": "test"},
     **dict.fromkeys(("validation", "val", "va", "dev", "development", "publictest"), "valid"),
     **dict.fromkeys(("eval", "evaluation", "holdout"), "test"),
+    **{"testa": "valid", "testb": "test"},  # CoNLL-2003
 }
 """How a split column, or the name of a file, may spell the parts: small letters, without blanks and dashes."""
 
@@ -81,6 +82,7 @@ _CONLL = Format(
     line=conll_files.line,
     pieces=conll_files.pieces,
 )
+_TEXT = Format(text_files.read, text_files.batches, fields="text", writable=False, words=text_files.WORDS)
 FORMATS: Mapping[str, Format] = {
     ".parquet": Format(parquet_files.read, parquet_files.batches, fields="text", words=LISTS),
     ".csv": _CSV,
@@ -93,12 +95,10 @@ FORMATS: Mapping[str, Format] = {
     **dict.fromkeys(LOGS, _LOG),
     ".json": _LINES._replace(batches=None, write=None, writable=False, line=None),
     ".xlsx": Format(excel_files.read, writable=False),
-    **dict.fromkeys((".conll", ".conllu", ".conll03", ".bio", ".iob", ".iob2"), _CONLL),
-    ".conll.gz": _CONLL,
-    ".conllu.gz": _CONLL,
-    TEXT: Format(text_files.read, text_files.batches, fields="text", writable=False, words=text_files.WORDS),
+    **dict.fromkeys(conll_files.ENDINGS, _CONLL),
+    TEXT: _TEXT,
 }
-"""By the ending of the name."""
+"""By the ending of the name; but see `format_of`."""
 
 OUTPUTS = tuple(ending for ending, format in FORMATS.items() if format.writable)  # of tables that can be written
 
@@ -110,6 +110,31 @@ def ending(path: Path) -> str:
     """The ending of a name in small letters: `.csv`, or `.csv.gz` where it is compressed."""
     suffixes = path.name.lower().rsplit(".", 2)[1:]
     return "." + ".".join(suffixes if suffixes[-1:] == ["gz"] else suffixes[-1:])
+
+
+def format_of(path: Path) -> Format | None:
+    """How a file is read: as its ending says, or as CoNLL if it looks so; None if neither tells.
+
+    Example:
+        >>> format_of(Path("flows.csv")) is FORMATS[".csv"], format_of(Path("flows.docx"))
+        (True, None)
+    """
+    known = FORMATS.get(ending(path))
+    if known in (None, _TEXT, _CSV, _TSV) and conll_files.look_so(head(path), tabs=known in (_CSV, _TSV)):
+        return _CONLL
+    return known
+
+
+def labeled_name(path: Path) -> str:
+    """How a labeled copy of a file is called: as the file, unless that has a format that cannot be written.
+
+    Example:
+        >>> labeled_name(Path("flows.tsv")), labeled_name(Path("flows.xlsx"))
+        ('flows.tsv', 'flows.csv')
+    """
+    if FORMATS.get(ending(path)) is _CONLL or format_of(path) is not _CONLL:
+        return (path if ending(path) in LABELED else path.with_suffix(".csv")).name
+    return f"{path.name}.conll" if ending(path) not in FORMATS else path.with_suffix(".conll").name
 
 
 class Files(NamedTuple):
@@ -141,10 +166,12 @@ def find_files(source: Source) -> Files:
             raise DataError(
                 "-: tables are not read from standard input; save it in a file. Events are: bothways stream."
             )
-        if ending(path) not in FORMATS:
+    found = {path: format_of(path) for path in paths}
+    for path, format in found.items():
+        if format is None:
             *some, last = FORMATS
             raise DataError(f"{path}: tables are read from files that end in {', '.join(some)} or {last}.")
-    formats = {FORMATS[ending(path)]: path for path in reversed(paths)}
+    formats = {format: path for path, format in reversed(found.items()) if format is not None}
     name = ", ".join(str(Path(each)) for each in given[:3]) + (", ..." if len(given) > 3 else "")
     if len(formats) > 1:
         first, second, *_ = formats.values()
@@ -183,16 +210,15 @@ def parts_of(paths: Sequence[Path]) -> list[str]:
 
 def _expanded(path: Path) -> list[Path]:
     if path.is_dir():
-        inside = sorted(
-            entry
-            for entry in path.iterdir()
-            if ending(entry) in FORMATS and not entry.name.startswith((".", "_")) and entry.is_file()
-        )
-        if not inside:
+        files = sorted(entry for entry in path.iterdir() if not entry.name.startswith((".", "_")) and entry.is_file())
+        inside = [entry for entry in files if ending(entry) in FORMATS]
+        tables = [entry for entry in inside if ending(entry) not in BESIDE]
+        tables = tables or [entry for entry in files if format_of(entry) not in (None, _TEXT, _LOG)]
+        if not inside and not tables:
             deep = any(entry.is_dir() for entry in path.iterdir())
             more = f" The folders in it are read where a pattern names them, such as '{path}/*/*.csv'." if deep else ""
             raise DataError(f"{path}: this folder holds no {', '.join(FORMATS)} file.{more}")
-        return [entry for entry in inside if ending(entry) not in BESIDE] or inside
+        return tables or inside
     if path.exists():
         return [path]
     if any(character in str(path) for character in WILDCARDS):

@@ -18,7 +18,7 @@ import polars as pl
 from bothways.data.csv_files import BROKEN, readable
 from bothways.data.fields import AS_SHOWN, FieldReader
 from bothways.data.names import names_sequences
-from bothways.data.sources import FORMATS, Files, Source, ending, find_files, parts_of
+from bothways.data.sources import Files, Source, ending, find_files, format_of, parts_of
 from bothways.data.words import numbered_on, word_column
 from bothways.errors import DataError
 from bothways.settings import Reading
@@ -175,7 +175,7 @@ class Table:
             if row < rows:
                 break
             row -= rows
-        format = FORMATS.get(ending(Path(source)))
+        format = format_of(Path(source))
         if self.word is not None and format is not None and format.line is not None:
             return f"{source}: line {format.line(Path(source), row)}"
         return f"{source}: {ROW.format(row + 1)}"

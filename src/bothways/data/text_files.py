@@ -22,7 +22,7 @@ def read(path: Path, say: Say) -> pl.DataFrame:
     """Refuse text where labels are needed."""
     raise DataError(
         f"{path}: plain text has no labels to learn from or to compare with; it can only be labeled. A file with a "
-        "word and a label per line is called .conll."
+        "word and a label per line, and a blank line after each sentence, is called .conll; a table .csv or .tsv."
     )
 
 

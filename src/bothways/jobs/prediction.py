@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bothways.data import Columns, LabeledWriter
-from bothways.data.sources import LABELED, WILDCARDS, Source, ending, find_files
+from bothways.data.sources import LABELED, WILDCARDS, Source, find_files, labeled_name
 from bothways.errors import BothwaysError, DataError, InputError
 from bothways.files import check_output
 from bothways.jobs.models import load_with_columns
@@ -181,7 +181,7 @@ def _predict_each(
     threshold_of(load_with_columns(model)[0], how["threshold"])
     # Each file is called as the one that it is made of, unless that has a format that cannot be written.
     paths = find_files(data).paths
-    targets = {path: output / (path if ending(path) in LABELED else path.with_suffix(".csv")).name for path in paths}
+    targets = {path: output / labeled_name(path) for path in paths}
     for target in targets.values():
         if list(targets.values()).count(target) > 1:
             raise InputError(f"{target}: the labels of several tables would be written to this file. Rename one.")
