@@ -385,7 +385,12 @@ def test_logs_of_zeek(tmp_path: Path) -> None:
     lines += ["#types\ttime\tstring\taddr\tcount\tstring", "1.5\tC1\t10.0.0.1\t-\tBenign"]
     lines += ["2.5\tC2\t10.0.0.2\t700\tBenign", "#close\t2024-03-05-09-00-00"]
     text = "\n".join(lines) + "\n"
-    for path in (csv(tmp_path, text, "conn.log"), csv(tmp_path, gzip.compress(text.encode()), "conn.log.gz")):
+    whole = gzip.compress(text.encode())
+    for path in (
+        csv(tmp_path, text, "conn.log"),
+        csv(tmp_path, text, "c.log.labeled"),
+        csv(tmp_path, whole, "c.log.gz"),
+    ):
         table = read_table(path)
         assert table.names == ["ts", "uid", "id.orig_h", "orig_bytes", "label"]
         assert table.columns(["ts", "orig_bytes"]).rows() == [(1.5, None), (2.5, 700)]
@@ -494,3 +499,53 @@ def test_messages_say_what_to_do_next(tmp_path: Path) -> None:
     (tmp_path / "classes" / "a").mkdir(parents=True)
     with pytest.raises(DataError, match=r"a pattern names them, such as '.*/classes/\*/\*.csv'"):
         read_table(tmp_path / "classes")
+
+
+ROWS = "time;x;label\n" + "".join(f"{at};{at % 7},5;{'ab'[at % 2]}\n" for at in range(30))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("some.txt", ROWS),
+        ("some.txt", ROWS.replace(";", "\t")),
+        ("some.txt", ROWS.replace(",", ".").replace(";", ",")),
+        *((f"some.{ending}", ROWS.replace(";", "|")) for ending in ("psv", "tab", "dat", "data")),
+    ],
+)
+def test_tables_under_other_names(tmp_path: Path, name: str, text: str) -> None:
+    table = read_table(csv(tmp_path, text, name))
+    assert (table.names, len(table), table.column("x")[1]) == (["time", "x", "label"], 30, 1.5)
+    assert len(read_table(tmp_path)) == 30
+    csv(tmp_path, "a,b\n1,2\n")
+    assert read_table(tmp_path).names == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Free, for all, and all.\n" * 30,
+        "free, for, all\n" * 4,
+        "time;x\n1;2\n" * 3 + "or;so;it;is\n",
+        "a b\n" * 20,
+        "one\ttwo\nthree\tfour\n",
+    ],
+)
+def test_text_that_is_no_table(tmp_path: Path, text: str) -> None:
+    with pytest.raises(DataError, match="plain text has no labels") as caught:
+        read_table(csv(tmp_path, text, "some.txt"))
+    assert ("Each line has 2 fields between blanks" in str(caught.value)) == text.startswith("a b")
+
+
+@pytest.mark.parametrize("name", ["some.csv", "some.jsonl", "some.conll", "some.csv.gz"])
+def test_lines_that_end_in_carriage_returns_alone(tmp_path: Path, name: str) -> None:
+    text = {
+        "some.jsonl": '{"x": 1}\n{"x": 2}\n{"x": 3}\n{"x": 4}\n',
+        "some.conll": "1 O\n2 O\n\n3 O\n4 O\n",
+    }.get(name, "x,y\n1,a\n2,b\n3,c\n4,\"d\ne\"\n")
+    content = text.replace("\n", "\r").encode()
+    path = csv(tmp_path, gzip.compress(content) if name.endswith("gz") else content, name)
+    table = read_table(path)
+    column = table.column("word" if "word" in table.names else "x")
+    assert column.cast(pl.Int64).to_list() == [1, 2, 3, 4]
+    assert table.notices == (f"{path}: lines end in CR alone, as on old Macs; they are written with LF again.",)

@@ -438,3 +438,9 @@ def test_labeled_copies_have_names_of_their_own(tmp_path: Path) -> None:
     named = {"dev.txt": "dev.conll", "eng.testa": "eng.testa.conll", "x.tsv": "x.conll", "y.conllu": "y.conllu"}
     for name, copy in named.items():
         assert labeled_name(written(tmp_path, name, SENTENCES.replace(" ", "\t"))) == copy
+
+
+def test_conll_with_carriage_returns_alone_comes_back(tmp_path: Path, columns: Columns) -> None:
+    source = written(tmp_path, "some.conll", "x O\ry O\r\rz O\r")
+    labeled(source, tmp_path / "out.conll", columns)
+    assert (tmp_path / "out.conll").read_text() == "x first\ny in\n\nz first\n"

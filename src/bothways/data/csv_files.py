@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice, takewhile
 from pathlib import Path
@@ -23,6 +23,7 @@ SEPARATORS = ",;\t|"
 BLOCK = 2**20
 HEAD, HEAD_BYTES = 1000, 2**18  # at most so many lines and bytes show what a file is whose name does not say it
 MOST_COMMENTS = 100  # lines before a header that are looked at
+LOOKED_AT = 20  # lines that show what separates the fields, or whether a file of text is a table
 MOST_ALIKE = 0.8  # this share of the lines of a table has as many fields as its header
 LOG_HEADER = "#fields\t"  # what the names of the columns stand after in the logs of Zeek
 WINDOWS = "cp1252"  # what text is taken for that is neither UTF-8 nor says what it is
@@ -264,6 +265,29 @@ def _title(file: Path, comments: int, quoted: bool) -> int:
     return -max(found)[1]
 
 
+def look_so(lines: Sequence[str]) -> bool:
+    """Whether the first lines of a file look like a table, whatever it is called.
+
+    The header has as many fields as each of the next lines: two or more between tabs or semicolons, or three or more
+    between commas; these are five lines at least, since a few sentences may have as many commas each.
+
+    Example:
+        >>> look_so(["time;x;label", "1;0,5;a", "2;0,7;b"]), look_so(["Yes, well, no.", "One, two, three."] * 3)
+        (True, False)
+    """
+    first = [line for line in lines[: LOOKED_AT + 1] if line.strip()][:LOOKED_AT]
+    if len(first) < 3 or first[0].rstrip().endswith((".", "!", "?", ":")):
+        return False
+    for separator, least, rows in (("\t", 2, 3), (";", 2, 3), (",", 3, 5)):
+        try:
+            widths = {len(row) for row in csv.reader(first, delimiter=separator)}
+        except csv.Error:
+            continue
+        if len(widths) == 1 and widths.pop() >= least and len(first) >= rows:
+            return True
+    return False
+
+
 def is_number(text: str) -> bool:
     try:
         float(text)
@@ -284,7 +308,7 @@ def _shape(file: Path, separator: str, comments: int, quoted: bool) -> tuple[flo
     """How well a separator fits the first lines: the share with as many fields as the header, and their number."""
     with file.open(encoding="utf-8-sig", newline="") as lines:
         try:
-            header, *rows = islice(_rows(islice(lines, comments, None), separator, quoted), 20)
+            header, *rows = islice(_rows(islice(lines, comments, None), separator, quoted), LOOKED_AT)
         except (csv.Error, ValueError):
             return 0.0, 0.0, 0
     share = sum(len(row) == len(header) for row in rows if row) / max(sum(map(bool, rows)), 1)

@@ -33,8 +33,9 @@ Source = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 WILDCARDS = "*?["
 
-TEXT, LOGS = ".txt", (".log", ".log.gz")  # plain text; logs of Zeek
-BESIDE = (TEXT, *LOGS)  # in a folder with other files these are none of the table, but a license or what a program said
+TEXT, LOGS = ".txt", (".log", ".log.gz", ".log.labeled")  # plain text; logs of Zeek
+PLAIN = (".psv", ".tab", ".dat", ".data")  # tables of fields, as a rule
+BESIDE = (TEXT, *LOGS, *PLAIN)  # in a folder with other files these are none of the table, but a license or the like
 
 
 class Format(NamedTuple):
@@ -63,6 +64,7 @@ class Format(NamedTuple):
 
 _CSV = Format(csv_files.read, csv_files.batches, csv_files.write)
 _TSV = _CSV._replace(write=partial(csv_files.write, separator="\t"))
+_TABLE = _CSV._replace(write=None, writable=False)
 _LOG = _TSV._replace(write=None, writable=False)
 _LINES = Format(
     jsonl_files.read,
@@ -92,6 +94,7 @@ FORMATS: Mapping[str, Format] = {
     ".csv.gz": _CSV,
     ".tsv.gz": _TSV,
     ".jsonl.gz": _LINES,
+    **dict.fromkeys(PLAIN, _TABLE),
     **dict.fromkeys(LOGS, _LOG),
     ".json": _LINES._replace(batches=None, write=None, writable=False, line=None),
     ".xlsx": Format(excel_files.read, writable=False),
@@ -109,19 +112,24 @@ LABELED = tuple(ending for ending, format in FORMATS.items() if format.writable 
 def ending(path: Path) -> str:
     """The ending of a name in small letters: `.csv`, or `.csv.gz` where it is compressed."""
     suffixes = path.name.lower().rsplit(".", 2)[1:]
-    return "." + ".".join(suffixes if suffixes[-1:] == ["gz"] else suffixes[-1:])
+    both = "." + ".".join(suffixes)
+    return both if both.endswith(".gz") or both in FORMATS else f".{suffixes[-1]}" if suffixes else "."
 
 
 def format_of(path: Path) -> Format | None:
-    """How a file is read: as its ending says, or as CoNLL if it looks so; None if neither tells.
+    """How a file is read: as its ending says, or as CoNLL, or as a table, if it looks so; None if neither tells.
 
     Example:
         >>> format_of(Path("flows.csv")) is FORMATS[".csv"], format_of(Path("flows.docx"))
         (True, None)
     """
     known = FORMATS.get(ending(path))
-    if known in (None, _TEXT, _CSV, _TSV) and conll_files.look_so(head(path), tabs=known in (_CSV, _TSV)):
-        return _CONLL
+    if known in (None, _TEXT, _CSV, _TSV, _TABLE):
+        first = head(path)
+        if conll_files.look_so(first, tabs=known in (_CSV, _TSV)):
+            return _CONLL
+        if known is _TEXT and csv_files.look_so(first):
+            return _TABLE
     return known
 
 
