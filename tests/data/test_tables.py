@@ -541,8 +541,8 @@ def test_text_that_is_no_table(tmp_path: Path, text: str) -> None:
 def test_lines_that_end_in_carriage_returns_alone(tmp_path: Path, name: str) -> None:
     text = {
         "some.jsonl": '{"x": 1}\n{"x": 2}\n{"x": 3}\n{"x": 4}\n',
-        "some.conll": "1 O\n2 O\n\n3 O\n4 O\n",
-    }.get(name, "x,y\n1,a\n2,b\n3,c\n4,\"d\ne\"\n")
+        "some.conll": "01 O\n02 O\n\n03 O\n04 O\n",
+    }.get(name, 'x,y\n1,a\n2,b\n3,c\n4,"d\ne"\n')
     content = text.replace("\n", "\r").encode()
     path = csv(tmp_path, gzip.compress(content) if name.endswith("gz") else content, name)
     table = read_table(path)

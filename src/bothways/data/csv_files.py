@@ -75,12 +75,17 @@ def utf8(path: Path, say: Say) -> Iterator[Path]:
             plain = Path(folder, "plain")
             with decompressed(path) as compressed, plain.open("wb") as file:
                 shutil.copyfileobj(compressed, file, BLOCK)
-        encoding = _encoding(path, plain)
-        if encoding == "utf-8":
+        encoding, newline = _encoding(path, plain)
+        if newline is None:
+            say(f"{path}: lines end in CR alone, as on old Macs; they are written with LF again.")
+        elif encoding == "utf-8":
             yield _without_remarks(plain, text)
             return
         try:
-            with plain.open(encoding=encoding, newline="") as old, text.open("w", encoding="utf-8", newline="") as new:
+            with (
+                plain.open(encoding=encoding, newline=newline) as old,
+                text.open("w", encoding="utf-8", newline="") as new,
+            ):
                 shutil.copyfileobj(old, new, BLOCK)
         except UnicodeError:
             raise DataError(f"{path}: this is no text in UTF-8, UTF-16 or Windows-1252. Save it as UTF-8.") from None
@@ -126,12 +131,13 @@ def head(path: Path) -> list[str]:
     return lines[:-1][:HEAD] if len(block) == HEAD_BYTES or not lines[-1] else lines[:HEAD]
 
 
-def _encoding(path: Path, plain: Path) -> str:
+def _encoding(path: Path, plain: Path) -> tuple[str, str | None]:
+    """The encoding, and how lines end: None where most end in a carriage return alone, else as they do."""
     with plain.open("rb") as file:
         if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            return "utf-16"
+            return "utf-16", ""
         file.seek(0)
-        decoder, found, block, line = codecs.getincrementaldecoder("utf-8")(), "utf-8", b"?", 1
+        decoder, found, block, line, returns = codecs.getincrementaldecoder("utf-8")(), "utf-8", b"?", 1, 0
         while block:
             block = file.read(BLOCK)
             if b"\0" in block:
@@ -142,7 +148,8 @@ def _encoding(path: Path, plain: Path) -> str:
             except UnicodeDecodeError:
                 found = WINDOWS
             line += block.count(b"\n")
-        return found
+            returns += block.count(b"\r")
+        return found, None if returns > 2 * (line - 1) else ""
 
 
 def _without_remarks(plain: Path, text: Path) -> Path:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from bothways.data.csv_files import Say, utf8
+from bothways.data.csv_files import Say, head, utf8
 from bothways.data.words import SENTENCE
 from bothways.errors import DataError, missing
 
@@ -20,9 +20,12 @@ FEW = 10  # fewer lines of as many words each may be chance
 
 def read(path: Path, say: Say) -> pl.DataFrame:
     """Refuse text where labels are needed."""
+    widths = [count for line in head(path) if (count := len(line.split()))]
+    table = f" Each line has {widths[0]} fields between blanks" if _alike(widths) else ""
     raise DataError(
         f"{path}: plain text has no labels to learn from or to compare with; it can only be labeled. A file with a "
         "word and a label per line, and a blank line after each sentence, is called .conll; a table .csv or .tsv."
+        + (table and f"{table}: as a table it needs commas between them, and a line of names above.")
     )
 
 
@@ -41,7 +44,7 @@ def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
     with utf8(path, say) as plain, plain.open(encoding="utf-8-sig", newline="\n") as text:
         while lines := list(islice(text, LINES)):
             widths = [count for line in lines if (count := len(line.split()))]
-            if not begin and len(widths) >= FEW and set(widths) == {max(2, widths[0])}:
+            if not begin and _alike(widths):
                 say(f"{path}: every line has {widths[0]} columns. If these are a word and its tags, call it .conll.")
             with english.memory_zone():  # else spaCy keeps every word that it meets
                 for line in lines:
@@ -55,6 +58,11 @@ def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
                 found = found[rows:]
     if found:
         yield pl.DataFrame(found, schema, orient="row")
+
+
+def _alike(widths: Sequence[int]) -> bool:
+    """Whether lines have the same number of words, as lines of columns have; more than one, and not by chance."""
+    return len(widths) >= FEW and set(widths) == {max(2, widths[0])}
 
 
 def _english(path: Path) -> Any:
