@@ -273,11 +273,16 @@ def test_words_alone_get_a_column(tmp_path: Path, columns: Columns) -> None:
 
 def test_conllu_comes_back(tmp_path: Path, columns: Columns) -> None:
     source = written(tmp_path, "some.conllu.gz", gzip.compress(CONLLU.encode()))
-    labeled(source, tmp_path / "further.conllu", columns)
+    noted = CONLLU.replace("aux\t_\t_\n", "aux\t_\tSpaceAfter=No\n")
+    labeled(written(tmp_path, "noted.conllu", noted), tmp_path / "further.conllu", columns)
     further = (tmp_path / "further.conllu").read_text().splitlines()
-    assert [line.split("\t")[10:] for line in further if line[:1].isdigit()] == [
-        [], ["first"], ["in"], ["in"], [], ["first"],
+    assert [line.split("\t")[9:] for line in further if line[:1].isdigit()] == [
+        ["_"], ["SpaceAfter=No|tag=first"], ["tag=in"], ["tag=in"], ["_"], ["tag=first"],
     ]  # fmt: skip
+    labeled(tmp_path / "further.conllu", tmp_path / "again.conllu", columns)
+    assert (tmp_path / "again.conllu").read_text().splitlines() == further
+    labeled(source, tmp_path / "numbered.conllu", replace(columns, label="4"))
+    assert "advmod\t_\tLabel=in\n" in (tmp_path / "numbered.conllu").read_text()
     labeled(source, tmp_path / "out.conllu", replace(columns, label="upos"))
     wanted = CONLLU.replace("\tAUX\t", "\tfirst\t").replace("\tPART\t", "\tin\t").replace("\tVERB\t", "\tin\t")
     assert (tmp_path / "out.conllu").read_text() == wanted.replace("\tSYM\t", "\tfirst\t")
@@ -341,12 +346,15 @@ def test_several_files_become_one(tmp_path: Path, columns: Columns) -> None:
 
 @pytest.mark.parametrize(("output", "each"), [("out.conll", False), ("out.iob", True)])
 def test_what_conll_cannot_hold(tmp_path: Path, columns: Columns, output: str, each: bool) -> None:
-    source = written(tmp_path, "some.conll" if each else "some.jsonl", "a O\n" if each else '{"tokens": ["a"]}')
+    source = written(tmp_path, "some.conll", "a O\n")
+    roles = replace(columns, sequence=None)
+    if not each:
+        source = written(tmp_path, "some.csv", "word,tag\na,O\n")
     with (
         pytest.raises(DataError, match="a CoNLL file has no"),
         LabeledWriter(tmp_path / output, ["a", "b"], each) as it,
     ):
-        it.label(source, columns, first_or_not)
+        it.label(source, columns if each else roles, first_or_not)
     with pytest.raises(DataError, match="'a b', which holds a blank"), LabeledWriter(tmp_path / output, ["a b"]) as it:
         it.label(written(tmp_path, "x.conll", "a O\n"), columns, lambda part: (np.zeros(1, np.int64), ONES))
     assert not (tmp_path / output).exists()
@@ -444,3 +452,28 @@ def test_conll_with_carriage_returns_alone_comes_back(tmp_path: Path, columns: C
     source = written(tmp_path, "some.conll", "x O\ry O\r\rz O\r")
     labeled(source, tmp_path / "out.conll", columns)
     assert (tmp_path / "out.conll").read_text() == "x first\ny in\n\nz first\n"
+
+
+@pytest.mark.parametrize("rows", [1, 1000])
+@pytest.mark.parametrize(
+    ("name", "content", "sentences"),
+    [
+        ("some.txt", "He left.\nShe said hi! No.\n", [["He", "left", "."], ["She", "said", "hi", "!"], ["No", "."]]),
+        ("some.jsonl", '{"tokens": ["a", "b"]}\n{"tokens": []}\n{"tokens": ["c"]}', [["a", "b"], ["c"]]),
+        ("some.csv", "word,s,n\nb,7,2\n#,8,1\na,7,1\n", [["a", "b"], ["#"]]),
+    ],
+)
+def test_sentences_become_conll(
+    tmp_path: Path, columns: Columns, name: str, content: str, sentences: list[list[str]], rows: int
+) -> None:
+    if name == "some.csv":
+        columns = replace(columns, sequence="s", order="n")
+    labeled(written(tmp_path, name, content), tmp_path / "out.conll.gz", columns, rows=rows)
+    lines = [[f"{word}\t{'in' if k else 'first'}\n" for k, word in enumerate(each)] for each in sentences]
+    found = gzip.decompress((tmp_path / "out.conll.gz").read_bytes()).decode()
+    assert found == "".join("".join(each) + "\n" for each in lines)
+
+
+def test_words_that_conll_cannot_hold(tmp_path: Path, columns: Columns) -> None:
+    with pytest.raises(DataError, match=r"a CoNLL file cannot hold 'a\\tb' as a word or label"):
+        labeled(written(tmp_path, "some.jsonl", '{"tokens": ["a\\tb"]}'), tmp_path / "out.conll", columns)

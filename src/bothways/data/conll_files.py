@@ -34,6 +34,7 @@ TAG = r"[BIOESLUMW](?:[-_].+)?"  # a tag of a chunk, no name of a column
 
 DOCUMENT = "-DOCSTART-"
 BETWEEN = {"\t": "\t", " ": "[ \t]+"}  # what stands between columns; blanks may stand at the ends of a line as well
+NAME = r"[\w.-]*[^\W\d][\w.-]*"  # the name of an entry in MISC
 RANGE = r"\d+[-.]\d+"  # the id of a token of several words or of an empty node of CoNLL-U, neither of which is a word
 COMMENT = r"^#\s+(?:[\w.]+ ?= |id |newdoc|newpar)"  # a comment, even if it has as many columns as a word
 LINES = 2**17  # at most so many lines are parsed at a time, or written again
@@ -141,29 +142,59 @@ def line(path: Path, row: int) -> int:
 def pieces(path: Path, label: str, per: str, more: bool) -> Pieces:
     """Its lines, to be written again with what is predicted in the column `label`, or in a further one at the end.
 
+    CoNLL-U has no room for a further column: there MISC gets an entry such as `ner=B-LOC`.
+
     `more` says that another file follows.
     """
     with _opened(path, lambda _: None) as (names, separator, blocks):
-        fill = partial(_labeled, path, separator, names.index(label) if label in names else None)
+        noted = tuple(names) == CONLLU and label not in names
+        place = names.index("misc" if noted else label) if noted or label in names else None
+        key = f"{label if re.fullmatch(NAME, label) else 'Label'}=" if noted else ""
+        fill = partial(_labeled, path, separator, place, key)
         for lines in blocks:
             yield Piece(int(lines["word"].sum()), partial(fill, lines))
         if more:
             yield Piece(0, lambda _: "\n")
 
 
-def _labeled(path: Path, separator: str, place: int | None, lines: pl.DataFrame, predicted: pl.DataFrame) -> str:
-    """Lines with a label for each word, at its place or at the end."""
-    labels = predicted["predicted"].cast(pl.String)
-    blank = "\t\r\n" if separator == "\t" else string.whitespace
+def new_lines(words: pl.Series, labels: pl.Series, begins: pl.Series) -> str:
+    """Words and labels as lines, after a blank one where a sentence `begins`.
+
+    Raises:
+        ValueError: a word or label that is missing, blank, or holds a tab or a line break; says which.
+
+    Example:
+        >>> new_lines(pl.Series(["In", "Rome", "Hi"]), pl.Series(["O", "B-LOC", "O"]), pl.Series([False, False, True]))
+        'In\\tO\\nRome\\tB-LOC\\n\\nHi\\tO\\n'
+    """
+    for texts in (words, labels):
+        wrong = texts.filter(texts.str.contains(r"[\t\r\n]|^\s*$").fill_null(True))
+        if len(wrong):
+            raise ValueError(wrong[0])
+    frame = pl.DataFrame({"word": words, "label": labels, "begins": begins})
+    end = pl.when("begins").then(pl.lit("\n")).otherwise(pl.lit(""))
+    return "".join(frame.select(pl.concat_str(end, "word", pl.lit("\t"), "label", pl.lit("\n"))).to_series())
+
+
+def _labeled(
+    path: Path, separator: str, place: int | None, key: str, lines: pl.DataFrame, predicted: pl.DataFrame
+) -> str:
+    """Lines with a label for each word: in the place of a field, after `key` in the entries of one, or at the end."""
+    labels = key + predicted["predicted"].cast(pl.String)
+    blank = ("\t\r\n" if separator == "\t" else string.whitespace) + "|" * bool(key)
     for label in labels.unique():
         if not set(label).isdisjoint(blank):
-            raise DataError(f"{path}: this file has no room for the label {label!r}, which holds a blank.")
+            what = "a blank or |" if key else "a blank"
+            raise DataError(f"{path}: this file has no room for the label {label!r}, which holds {what}.")
     words = lines.filter("word").with_columns(labels.alias("label"))
     before, after = pl.concat_str("bare", pl.lit(separator)), pl.lit("")
     if place is not None:
         edge, field = ("", r"[^\t]*") if separator == "\t" else (r"[ \t]*", r"[^ \t]+")
-        pattern = f"(?s)^({edge}(?:{field}{BETWEEN[separator]}){{{place}}}){field}(.*)$"
-        before, after = (pl.col("bare").str.extract(pattern, group) for group in (1, 2))
+        pattern = f"(?s)^({edge}(?:{field}{BETWEEN[separator]}){{{place}}})({field})(.*)$"
+        before, old, after = (pl.col("bare").str.extract(pattern, group) for group in (1, 2, 3))
+        if key:
+            others = old.str.replace(rf"(^|\|){re.escape(key)}[^|]*", "").str.strip_chars_start("|")
+            before = pl.concat_str(before, pl.when(others.is_in(["_", ""])).then(pl.lit("")).otherwise(others + "|"))
     end = pl.col("text").str.strip_prefix(pl.col("bare"))
     written = words.select(pl.concat_str(before, "label", after, end)).to_series()
     text = "".join(lines["text"].scatter(lines["word"].arg_true(), written).to_list())

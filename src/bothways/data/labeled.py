@@ -8,7 +8,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
 from types import TracebackType
@@ -19,16 +19,19 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from bothways.data.columns import Columns
+from bothways.data.conll_files import new_lines
 from bothways.data.sources import FORMATS, LABELED, OUTPUTS, Files, Source, ending, find_files
 from bothways.data.streams import Chunk, stream_sequences
 from bothways.data.tables import explained, opened
-from bothways.data.words import Pieces, word_column
+from bothways.data.words import SENTENCE, Pieces, word_column
 from bothways.errors import DataError
 from bothways.files import check_output, written_whole
 from bothways.sequences import Floats, Numbers, Sequences
 
 PREDICTED = "predicted"
 PROBABILITY = "probability"
+
+OTHERS = "Write a .jsonl, .csv or .parquet file."
 
 FORMULAS = ("=", "+", "-", "@")  # text that begins so is a formula to a spreadsheet
 
@@ -37,7 +40,8 @@ class LabeledWriter:
     """Writes the rows of a table with the columns `predicted` and `probability` after its own, whole or not at all.
 
     Sentences in CoNLL files and JSON lines are written in the form that they came in, if the file is of the same kind:
-    CoNLL with the label in its column, or in one more column; JSON lines with lists.
+    CoNLL with the label in its column, or in one more column; JSON lines with lists. Other sentences become new CoNLL
+    files, with a word and its label per line.
 
     Memory does not grow with the table. If the block is left by an exception, what stood at `path` is untouched.
 
@@ -113,17 +117,17 @@ class LabeledWriter:
         """Label and write every row of a table.
 
         Raises:
-            DataError: a CoNLL file is to be written of files of another kind, or with probabilities.
+            DataError: a CoNLL file is to be written of rows that are no words, or with probabilities.
         """
         files = find_files(source)
         self._source = files, columns
-        if ending(self.path) not in OUTPUTS and (self._each or files.format is not self._format):
-            what = "room for probabilities" if self._each else f"form for what stands in {files.name}"
-            raise DataError(f"{self.path}: a CoNLL file has no {what}. Write a .jsonl, .csv or .parquet file.")
-        for chunk in stream_sequences(source, columns, typed=self._typed, **how):
-            self.write(chunk, *predict(chunk.sequences))
-            if on_rows is not None:
-                on_rows(self.rows)
+        if ending(self.path) not in OUTPUTS and self._each:
+            raise DataError(f"{self.path}: a CoNLL file has no room for probabilities. {OTHERS}")
+        with closing(stream_sequences(source, columns, typed=self._typed, **how)) as chunks:
+            for chunk in chunks:
+                self.write(chunk, *predict(chunk.sequences))
+                if on_rows is not None:
+                    on_rows(self.rows)
 
     def write(self, chunk: Chunk, codes: Numbers, probabilities: Floats) -> None:
         """Write the rows of a chunk, as `label` does."""
@@ -143,7 +147,7 @@ class LabeledWriter:
         if self._add is None:
             self._add = self._sink.enter_context(self._file(frame, labeled.schema))
         with explained(self.path):
-            self._add(labeled)
+            self._add(labeled[chunk.sequences.table_rows] if self._in_order else labeled)
         self.rows += frame.height
         self.sequences += len(chunk.sequences)
         self.counts += np.bincount(codes, minlength=len(self.counts))
@@ -159,10 +163,23 @@ class LabeledWriter:
                 )
                 results = [PREDICTED, PROBABILITY, *self._each]
                 return _sentences(files.name, opened(self.path, self._temporary), texts, results)
+            if ending(self.path) not in OUTPUTS:
+                self._in_order = True
+                names = self._words_of(files, columns, frame)
+                return _words(self.path, opened(self.path, self._temporary), *names)
         return _parquet(self._temporary, schema) if write is None else _lines(opened(self.path, self._temporary), write)
 
+    def _words_of(self, files: Files, columns: Columns, frame: pl.DataFrame) -> tuple[str, str]:
+        """The columns of the words and of their sentences."""
+        word = word_column(frame.columns, files.format.words)
+        if word is not None:
+            return word, SENTENCE
+        if columns.sequence is None or len(columns.features) != 1 or columns.features != columns.categories:
+            raise DataError(f"{self.path}: a CoNLL file has no form for what stands in {files.name}. {OTHERS}")
+        return columns.features[0], columns.sequence
+
     def _start(self) -> None:
-        self._add = None
+        self._add, self._in_order = None, False
         self.rows = self.sequences = 0
         self.counts = np.zeros(len(self._classes), np.int64)
 
@@ -207,6 +224,31 @@ def _sentences(
         yield write
         if piece is not None or waiting:
             raise DataError(f"{name}: changed while it was labeled. Label it again.")
+
+
+@contextmanager
+def _words(path: Path, file: BinaryIO, word: str, sentence: str) -> Iterator[Callable[[pl.DataFrame], None]]:
+    """A new CoNLL file, with a blank line after each sentence; gives what adds words and their labels, in order."""
+    last: Any = None
+
+    def write(frame: pl.DataFrame) -> None:
+        nonlocal last
+        words, labels, ids = (frame.get_column(name).cast(pl.String) for name in (word, PREDICTED, sentence))
+        before = ids.shift(1).set(pl.Series([True, *[False] * (len(ids) - 1)]), last)
+        begins = ids.ne_missing(before)
+        if last is None:
+            begins[0] = False
+        last = ids[-1]
+        try:
+            file.write(new_lines(words, labels, begins).encode())
+        except ValueError as wrong:
+            raise DataError(
+                f"{path}: a CoNLL file cannot hold {wrong.args[0]!r} as a word or label. {OTHERS}"
+            ) from None
+
+    with file:
+        yield write
+        file.write(b"\n")
 
 
 @contextmanager

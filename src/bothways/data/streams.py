@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain, pairwise
 from typing import Any
@@ -59,7 +59,7 @@ def stream_sequences(
     typed: bool = False,
     reading: Reading = AS_SHOWN,
     say: Callable[[str], None] = print,
-) -> Iterator[Chunk]:
+) -> Generator[Chunk]:
     """Read a table as chunks of whole sequences, in memory that does not grow with the table.
 
     It takes one pass where the rows of each sequence stand together and in order. Where they turn out not to, the
