@@ -13,7 +13,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bothways.data import Table, choose_columns, csv_files, read_and_split, read_sequences, read_table, refuse_leaks
+from bothways.data import (
+    Table,
+    choose_columns,
+    csv_files,
+    read_and_split,
+    read_sequences,
+    read_table,
+    refuse_leaks,
+    stream_sequences,
+)
 from bothways.data.sources import OUTPUTS
 from bothways.errors import DataError, MissingDependencyError
 from prepared import write_table
@@ -549,3 +558,64 @@ def test_lines_that_end_in_carriage_returns_alone(tmp_path: Path, name: str) -> 
     column = table.column("word" if "word" in table.names else "x")
     assert column.cast(pl.Int64).to_list() == [1, 2, 3, 4]
     assert table.notices == (f"{path}: lines end in CR alone, as on old Macs; they are written with LF again.",)
+
+
+def blocks(*sizes: int, columns: str = "x,label") -> str:
+    """Rows of two columns in blocks of these sizes, with blank rows between."""
+    rows = ([f"{at * 7 % 11 / 4},{'ab'[at % 2]}\n" for at in range(size)] for size in sizes)
+    return f"{columns}\n" + "\n".join("".join(each) for each in rows)
+
+
+@pytest.mark.parametrize("blank", ["\n", ",\n", "\r\n"])
+def test_blank_rows_part_blocks(tmp_path: Path, blank: str) -> None:
+    for name in "ab":
+        csv(tmp_path, blocks(3, 1, 4).replace("\n\n", "\n" + blank) + blank, f"{name}.csv")
+    table = read_table(tmp_path)
+    assert table.names == ["block", "x", "label"]
+    assert table.column("block").to_list() == [1, 1, 1, 2, 3, 3, 3, 3, 4, 4, 4, 5, 6, 6, 6, 6]
+    assert table.notices[0] == (
+        f"{tmp_path}/a.csv: 3 rows without any value are taken for the ends of 3 blocks, "
+        "which the column 'block' numbers."
+    )
+    columns = choose_columns(table)
+    assert (columns.sequence, columns.features) == ("block", ("x",))
+    said = list[str]()
+    batches = pl.concat(csv_files.batches(tmp_path / "a.csv", 2, said.append))
+    assert batches.equals(csv_files.read(tmp_path / "a.csv", print))
+    assert said == [table.notices[0]]
+
+
+ABREAST = "".join(f"d{k},{k * at % 5 / 4},{'ab'[k % 2]}\n" + "\n" * (k == 4) for at in range(6) for k in range(5))
+NO_BLOCKS = {
+    "double space": blocks(*[1] * 6),
+    "one block": blocks(6) + "\n",
+    "a column of that name": blocks(3, 3, columns="block,label"),
+    "numbered already": "s,label\n" + "".join(f"{k // 3},{'ab'[k % 2]}\n" + "\n" * (k % 3 == 2) for k in range(12)),
+    "a column that goes on": "run,label\n" + "".join(f"{k // 4},{k % 3}\n" + "\n" * (k % 3 == 2) for k in range(12)),
+    "devices abreast": "device,x,label\n" + ABREAST,
+}
+
+
+@pytest.mark.parametrize("text", NO_BLOCKS.values(), ids=NO_BLOCKS)
+def test_blank_rows_that_part_no_blocks(tmp_path: Path, text: str) -> None:
+    said = list[str]()
+    frame = csv_files.read(csv(tmp_path, text), said.append)
+    assert frame.columns == text.split("\n", 1)[0].split(",")
+    assert all("left out" in each for each in said)
+
+
+def test_blocks_of_other_sequences_are_no_feature(tmp_path: Path) -> None:
+    machines = "".join(f"m{k // 40},{k * 7 % 11},{'ab'[k % 2]}\n" + "\n" * (k % 8 == 7) for k in range(120))
+    columns = choose_columns(read_table(csv(tmp_path, "machine,x,label\n" + machines)))
+    assert (columns.sequence, columns.features) == ("machine", ("x",))
+
+
+@pytest.mark.parametrize("rows", [2, 1000])
+def test_models_of_blocks_read_any_file_so(tmp_path: Path, rows: int) -> None:
+    columns = choose_columns(read_table(csv(tmp_path, blocks(*[4, 5] * 5), "train.csv")))
+    for sizes in ((4,), (3, 1), (5, 2, 2)):
+        said = list[str]()
+        path = csv(tmp_path, blocks(*sizes), "new.csv")
+        chunks = list(stream_sequences(path, columns, rows=rows, say=said.append))
+        assert [length for chunk in chunks for length in chunk.sequences.lengths] == list(sizes)
+        assert any("block" in each for each in said)

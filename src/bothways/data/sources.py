@@ -201,6 +201,15 @@ def parts_meant(words: Iterable[str]) -> dict[str, str]:
     return meant | {word: "valid" for word in meant if word in EITHER and between}
 
 
+def with_blocks(files: Files) -> Files:
+    """The same files, all with a column `block` if they may have it, as the table had that a model learned from."""
+    format = files.format
+    if format.batches is not csv_files.batches:
+        return files
+    read, batches = partial(csv_files.read, parted=True), partial(csv_files.batches, parted=True)
+    return files._replace(format=format._replace(read=read, batches=batches))
+
+
 def parts_of(paths: Sequence[Path]) -> list[str]:
     """The part that each file is by its name; none unless all names say one, and not all the same.
 

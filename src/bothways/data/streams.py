@@ -17,9 +17,9 @@ from bothways.data.encoding import Tally
 from bothways.data.fields import AS_SHOWN, FieldReader, LaterRowsDifferError, reading_notices
 from bothways.data.roles import NONE, match_columns
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_as_they_stand, group_rows, long_notice
-from bothways.data.sources import Files, Source, find_files
+from bothways.data.sources import Files, Source, find_files, with_blocks
 from bothways.data.tables import FILLED, Table, alike, read_files, stands_first
-from bothways.data.words import as_in_file, as_trained, numbered_on, word_column
+from bothways.data.words import BLOCK, as_in_file, as_trained, numbered_on, word_column
 from bothways.errors import DataError
 from bothways.sequences import Sequences
 from bothways.settings import Reading
@@ -86,6 +86,8 @@ def stream_sequences(
         0 ('a', 'b') [12.  7.  9.]
     """
     files, tally, told = find_files(source), Tally(), set[str]()
+    if columns.sequence == BLOCK:
+        files = with_blocks(files)
 
     def tell(text: str) -> None:
         if text not in told:

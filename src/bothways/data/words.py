@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bothways.data.columns import Columns
 
 SENTENCE = "sentence_id"  # the column with the number of the sentence, from 1
+BLOCK = "block"  # the column that numbers the runs of rows between blank rows of a file of text, from 1
 LISTS = ("tokens", "words")  # how a list of words may be called
 TAGS = ("tag", "tags", "label", "labels")  # how the name of a list ends that has an entry per word
 
@@ -44,11 +45,16 @@ def word_column(names: Collection[str], words: Sequence[str]) -> str | None:
 
 
 def numbered_on(frame: pl.DataFrame, words: Sequence[str], last: int) -> tuple[pl.DataFrame, int]:
-    """The rows of a further file, with its sentences numbered from that after `last` on; and the last number."""
-    if word_column(frame.columns, words) is None or not frame.height:
+    """The rows of a further file, with its sentences or blocks numbered from that after `last` on; and the last number.
+
+    In files without `words` fields are text, so that numbers in `block` were counted.
+    """
+    blocks = not words and frame.schema.get(BLOCK) == pl.Int64
+    name = BLOCK if blocks else SENTENCE
+    if not frame.height or not (blocks or word_column(frame.columns, words)):
         return frame, last
-    frame = frame.with_columns(pl.col(SENTENCE) + last)
-    return frame, frame.get_column(SENTENCE)[-1]
+    frame = frame.with_columns(pl.col(name) + last)
+    return frame, frame.get_column(name)[-1]
 
 
 def by_word(place: str, frame: pl.DataFrame, before: int = 0) -> pl.DataFrame:
