@@ -68,9 +68,13 @@ def test_codes_that_look_like_numbers() -> None:
         (["?", "-"], [None, None], "2 fields are missing"),
         (["tcp", "?"], ["tcp", "?"], ""),
         (["$5", "€3"], ["$5", "€3"], ""),
-        (["3,5", "2.5"], ["3,5", "2.5"], ""),
-        (["192.168.100.101", "192.168.100.102"], ["192.168.100.101", "192.168.100.102"], ""),
-        (["18446744073709551615", "1"], [2**64 - 1, 1], ""),
+        (["1.234 mm/s", "-7 mm/s", "?"], [1.234, -7.0, None], "1 field is missing .*; unit 'mm/s' left out"),
+        (["21.3°C", "20°C"], [21.3, 20.0], "unit '°C' left out"),
+        (["20.15kWh", "3.0kWh"], [20.15, 3.0], "unit 'kWh' left out"),
+        (["-0.41;", "12;", ""], [-0.41, 12.0, None], "unit ';' left out"),
+        (["3,5 dB", "2 dB"], [3.5, 2.0], "decimal comma; unit 'dB' left out"),
+        (["1.5e3 W/m²", "2 W/m²"], [1500.0, 2.0], "unit 'W/m²' left out"),
+        ([f"{k}rpm" for k in range(20)], [*range(20)], "unit 'rpm' left out"),
     ],
 )
 def test_numbers(fields: list[str], values: list[Any], said: str) -> None:
@@ -148,6 +152,30 @@ def test_words_for_missing_values() -> None:
 def test_what_is_no_way_to_read(reading: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="Use one of"):
         Reading(**reading)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *(["12A", "3A"], ["12A", "3B"], ["5h", "7h"], ["1.5h", "7h"], ["3 MB", "5 GB"], ["3.5 MB", "5.5 GB"]),
+        *(["3 MB", "5 MB"], ["A-7", "A-8"], ["1.2.3 rc", "1.2.4 rc"], ["1.5 m", "wide"], ["5 PM", "7 PM"]),
+        *([f"{k}AB" for k in range(20)], [f"{k}h" for k in range(24)]),
+    ],
+)
+def test_codes_that_look_like_numbers_with_a_unit(fields: list[str]) -> None:
+    values, said = read(*fields)
+    assert (values.to_list(), said) == (fields, "")
+
+
+def test_units_in_batches() -> None:
+    frame = pl.DataFrame({"x": ["1 mm", "2 mm", "3.5 mm", "4 mm"]})
+    reader = FieldReader(whole=False, numbers=["x"])
+    assert [part["x"].to_list() for part in map(reader.read, frame.iter_slices(2))] == [[1, 2], [3.5, 4.0]]
+    for more in ("5 cm", "5", "wide"):
+        with pytest.raises(LaterRowsDifferError):
+            reader.read(pl.DataFrame({"x": [more]}))
+    with pytest.raises(LaterRowsDifferError):
+        FieldReader(whole=False).read(frame)
 
 
 def csv(folder: Path, text: str) -> Path:

@@ -21,6 +21,8 @@ MISSING = (
 
 LONE = r"^[+-]?[1-9]\d{0,2}(?:\.\d{3})*$"  # a number whose points may stand between thousands
 UNIT = "[$€£¥%]"  # a sign that may stand before or after all numbers of a column
+WITH_UNIT = r"^([-+]?[\d.,]*\d(?:[eE][-+]?\d+)?)(\s*)([\p{L}°/²³%]{1,8}|;)$"  # a number, and a unit after it
+MANY_NUMBERS = 20  # so many different numbers, or a fraction, show that what stands after them is a unit
 PHONE = r"^\+\d{8,15}$"  # a number in the international form (E.164)
 ADDRESS = r"^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$"  # an IPv4 address, no number with points
 
@@ -75,6 +77,7 @@ class FieldReader:
         fields: what text may be: "fields" of any kind; "strings" stay text where they are plain numbers, as in JSON,
             where numbers need no quotes; "text" is text.
         whole: whether the first frame is all there is.
+        numbers: columns that a model reads as numbers, so that what stands after these is a unit.
 
     Example:
         >>> reader = FieldReader()
@@ -90,11 +93,13 @@ class FieldReader:
     text: Collection[str] = ()
     fields: str = "fields"
     whole: bool = True
+    numbers: Collection[str] = ()
     _names: list[str] = field(default_factory=list)
     _kinds: dict[str, str] = field(default_factory=dict)
     _types: dict[str, pl.DataType] = field(default_factory=dict)
     _shown: set[tuple[str, str]] = field(default_factory=set)
     _missing: dict[str, Counter[str]] = field(default_factory=dict)
+    _units: dict[str, str] = field(default_factory=dict)
     _zeros: dict[str, str] = field(default_factory=dict)
     _doubts: dict[str, str] = field(default_factory=dict)
 
@@ -116,6 +121,8 @@ class FieldReader:
                 done[name] = column.cast(pl.String) if name in self.text else column
                 continue
             fields = stripped(column)
+            if self.fields == "fields" and name not in self.text:
+                fields = self._without_unit(name, fields, words)
             text = fields.set(fields.is_in(words), None) if words else fields
             ways = {} if name in self.text else _ways(text, self._kinds.get(name), self.fields == "strings")
             if not ways and name in self._kinds:
@@ -137,6 +144,8 @@ class FieldReader:
             shown = ", ".join(repr(word) for word, _ in words.most_common(3))
             are = counted(words.total(), "field is", "fields are")
             said.setdefault(name, []).append(f"{are} missing ({shown})")
+        for name, unit in self._units.items():
+            said.setdefault(name, []).append(f"unit {unit!r} left out")
         for name, doubt in [*self._zeros.items(), *self._doubts.items()]:
             said.setdefault(name, []).append(doubt)
         return {name: "; ".join(said[name]) for name in self._names if name in said}
@@ -175,6 +184,17 @@ class FieldReader:
         this, that = (option(*KINDS[kind].choice) for kind in (first, second))
         self._doubts[name] = f"{DOUBT}: {ours[at]:.12g} ({this}) or {theirs[at]:.12g} ({that})?"
         return "text"
+
+    def _without_unit(self, name: str, fields: pl.Series, words: Collection[str]) -> pl.Series:
+        """The fields without the unit that stands after all numbers, if one does."""
+        numbers, unit = _split_unit(fields, words, name in self.numbers)
+        known = self._units.get(name, unit)
+        if (unit or known) and not self.whole and (name not in self.numbers or unit != known):
+            raise LaterRowsDifferError  # other rows may have another one
+        if unit and (self.whole or name not in self._kinds or name in self._units):
+            self._units[name] = unit
+            return numbers
+        return fields
 
     def _taken(self, name: str, fields: pl.Series, way: dict[str, pl.Series]) -> pl.Series:
         ((kind, values),) = way.items()
@@ -216,6 +236,30 @@ def stripped(fields: pl.Series) -> pl.Series:
     """The text without blanks around it; null where nothing is left."""
     text = fields.str.strip_chars()
     return text.set(text == "", None)
+
+
+def _split_unit(text: pl.Series, words: Collection[str], sure: bool) -> tuple[pl.Series, str]:
+    """Numbers without the unit after each of them, and the unit; the text as it is and "" where there is none.
+
+    Unless it is `sure`, codes such as `12A` have none, nor few whole numbers, such as sizes and times.
+    """
+    missing = {*MISSING, *map(str.lower, words)}
+    first = next((field for field in text.drop_nulls().head(1000) if field.lower() not in missing), "")
+    if not pl.Series([first]).str.contains(WITH_UNIT).all():
+        return text, ""
+    number, blank, unit = text.str.extract_groups(WITH_UNIT).struct.unnest()
+    if (number.is_null() & text.is_not_null() & ~text.str.to_lowercase().is_in(missing)).any() or unit.n_unique() > (
+        1 + bool(unit.null_count())
+    ):
+        return text, ""
+    mark = unit.drop_nulls()[0]
+    fraction = bool(number.str.contains("[.,]").any())
+    apart = (blank.drop_nulls() != "").all() or not mark.isalpha()
+    shown = apart or (len(mark) > 1 and (fraction or sure or mark.islower()))
+    enough = sure or fraction or number.n_unique() >= MANY_NUMBERS
+    if mark == "%" or not (shown and enough) or max(_separated(number, sign).count() for sign in ".,") < number.count():
+        return text, ""
+    return number.fill_null(text), mark
 
 
 def _ways(text: pl.Series, kind: str | None, strict: bool) -> dict[str, pl.Series]:

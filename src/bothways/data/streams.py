@@ -95,7 +95,9 @@ def stream_sequences(
             say(text)
 
     try:
-        fields = FieldReader(reading, columns.reading, frozenset(columns.categories), files.format.fields, whole=False)
+        numbers = frozenset(columns.features) - frozenset(columns.categories)
+        text, kind = frozenset(columns.categories), files.format.fields
+        fields = FieldReader(reading, columns.reading, text, kind, whole=False, numbers=numbers)
         yield from _Reader(files, columns, fields, tally, rows, max_steps, typed, tell).chunks()
     except _MustSortError as reason:
         tell(f"{files.name}: {reason}, so the whole table is read at once.")
