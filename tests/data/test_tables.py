@@ -104,8 +104,15 @@ def test_categories_come_as_text(tmp_path: Path) -> None:
         ("some.csv", b"", "this file is empty"),
         ("some.csv", b"\n\n", "empty|no rows"),
         ("some.csv", b"a,b\n", "has no rows"),
-        ("some.csv", b"a,b\n1,2\n1,2,3\n", "a line has more fields"),
+        ("some.csv", b"a,b\n1,2\n1,2,3\n", "line 3 has 3 fields, and the header has 2"),
+        ("some.csv", b'# x\na,b\n1,"2\n"\n1,2,3\n1,2,3,4\n', "line 5 has 3 fields, and the header has 2"),
         ("some.csv", b"a,b,a\n1,2,3\n", "two columns are called 'a'"),
+        (
+            "some.csv",
+            b"0,0,0.5,no\n1,2,3.5,no\n",
+            r"first line looks like data \(0, 0, 0.5, ...\); has the file no",
+        ),
+        ("some.csv", b"0.5,-0.5,0.7,RUN\n1,2,3.5,GO\n", r"the first line looks like data"),
         ("some.csv", bytes(range(256)) * 20, "no file of text"),
         ("some.csv", b"a\n\x81\n", "no text in UTF-8"),
         ("some.csv", b"\xff", "has no rows"),
@@ -423,9 +430,10 @@ def test_separators_without_fields_are_no_columns_and_no_rows(tmp_path: Path) ->
     assert choose_columns(table).features == ("x",)
 
 
-@pytest.mark.parametrize("header", [",0,1", "1,2,3"])
+@pytest.mark.parametrize("header", [",0,1", "1,2,3", "400.5,401.5,402.5,label"])
 def test_names_may_count_the_columns(tmp_path: Path, header: str) -> None:
-    assert read_table(csv(tmp_path, f"{header}\n1,2,3\n")).names == header.split(",")
+    names = header.split(",")
+    assert read_table(csv(tmp_path, f"{header}\n{','.join('1' for _ in names)}\n")).names == names
 
 
 def test_compressed_files_that_are_cut_short(tmp_path: Path) -> None:
@@ -468,6 +476,24 @@ def test_workbooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fastexcel", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'bothways\[excel\]'"):
         read_table(tmp_path / "some.xlsx")
+
+
+def test_a_sheet_without_a_table_is_passed_over(tmp_path: Path) -> None:
+    pytest.importorskip("fastexcel")
+    xlsxwriter = pytest.importorskip("xlsxwriter")
+    path = tmp_path / "some.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        book.add_worksheet("info").write_column(0, 0, ["Report", "of March"])
+        book.add_worksheet("empty").write_row(0, 0, ["a", "b"])
+        pl.DataFrame({"x": [1.5, 2.0], "label": ["a", "b"]}).write_excel(book, worksheet="data")
+    table = read_table(path)
+    assert table.names == ["x", "label"]
+    assert table.notices == (f"{path}: 'data' is read, the first of 3 sheets that holds a table.",)
+    with xlsxwriter.Workbook(path) as book:
+        book.add_worksheet("info")
+        book.add_worksheet("empty").write_row(0, 0, ["a", "b"])
+    with pytest.raises(DataError, match=r"some.xlsx: none of the 2 sheets has rows\."):
+        read_table(path)
 
 
 def test_a_title_of_a_sheet_is_left_out_and_told(tmp_path: Path) -> None:

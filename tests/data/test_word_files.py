@@ -477,3 +477,9 @@ def test_sentences_become_conll(
 def test_words_that_conll_cannot_hold(tmp_path: Path, columns: Columns) -> None:
     with pytest.raises(DataError, match=r"a CoNLL file cannot hold 'a\\tb' as a word or label"):
         labeled(written(tmp_path, "some.jsonl", '{"tokens": ["a\\tb"]}'), tmp_path / "out.conll", columns)
+
+
+def test_text_in_json_is_told(tmp_path: Path, columns: Columns) -> None:
+    source = written(tmp_path, "some.jsonl", '{"text": "Play some rock."}')
+    with pytest.raises(DataError, match=r"'tokens'.*\.txt"):
+        labeled(source, tmp_path / "out.jsonl", columns)

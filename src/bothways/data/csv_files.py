@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice, takewhile
 from pathlib import Path
@@ -45,7 +45,7 @@ def read(path: Path, say: Say, parted: bool = False) -> pl.DataFrame:
     with utf8(path, say) as file:
         how, names = _dialect(path, file, say)
         blanks = _Blanks(path, BLOCK not in names and (parted or _parts_blocks(file, how, names)))
-        with _explained(path):
+        with _explained(path, file, how):
             fields = pl.read_csv(file, **how)
         filled = blanks.left_out(_named(path, fields, names))
         blanks.told(say)
@@ -58,7 +58,7 @@ def batches(path: Path, rows: int, say: Say, parted: bool = False) -> Iterator[p
         how, names = _dialect(path, file, say)
         blanks = _Blanks(path, BLOCK not in names and (parted or _parts_blocks(file, how, names)))
         scan = pl.scan_csv(file, **how)
-        with _explained(path):
+        with _explained(path, file, how):
             for batch in scan.collect_batches(chunk_size=rows, maintain_order=True):
                 yield blanks.left_out(_named(path, batch, names))
         blanks.told(say)
@@ -181,7 +181,7 @@ def _dialect(path: Path, file: Path, say: Say) -> tuple[dict[str, Any], list[str
     quoted = quoted or separator != "\t"
     how: dict[str, Any] = {"separator": separator, "quote_char": '"' if quoted else None, "skip_lines": comments}
     how |= {"infer_schema": False, "glob": False}
-    with _explained(path):
+    with _explained(path, file, how):
         first = pl.read_csv(file, has_header=False, n_rows=1, **how)
     names = [name or "" for name in first.row(0)] if first.height else []
     with file.open(encoding="utf-8-sig", newline="") as lines:
@@ -189,17 +189,31 @@ def _dialect(path: Path, file: Path, say: Say) -> tuple[dict[str, Any], list[str
     if quoted and header.count('"') % 2:
         raise DataError(f"{path}: a quote in the header is not closed. Double it, and quote the name that holds it.")
     if _are_values(names):
-        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         raise DataError(
-            f"{path}: the first line holds numbers ({shown}), where the names of the columns are expected. Add "
+            f"{path}: the first line holds numbers ({_shown(names)}), where the names of the columns are expected. Add "
             "a line with a name for each column."
         )
+    if _look_measured(names):
+        raise _no_header(path, names)
     # Without a name the first column is the index of a data frame; others end lines with one separator too many.
     names = [name or (f"column {at + 1}" if at else "") for at, name in enumerate(names)]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
+        if is_number(twice):
+            raise _no_header(path, names)
         raise DataError(f"{path}: two columns are called {twice!r}. Give every column a name of its own.")
     return how, names
+
+
+def _no_header(path: Path, names: Sequence[str]) -> DataError:
+    return DataError(
+        f"{path}: the first line looks like data ({_shown(names)}); has the file no header? Add a line with a name for "
+        "each column."
+    )
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _quotes_are_letters(file: Path, comments: int) -> bool:
@@ -255,7 +269,7 @@ def say_title(path: Path, lines: int, what: str, say: Say) -> None:
         say(f"{path}: {counted(lines, what)} before the header {'is' if lines == 1 else 'are'} left out.")
 
 
-def _rows(lines: Iterable[str], separator: str, quoted: bool) -> Iterator[list[str]]:
+def _rows(lines: Iterable[str], separator: str, quoted: bool) -> Any:
     return csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
 
 
@@ -314,6 +328,12 @@ def _are_values(names: list[str]) -> bool:
     return [float(name) for name in filled] not in [list(range(start, start + len(filled))) for start in (0, 1)]
 
 
+def _look_measured(names: Sequence[str]) -> bool:
+    """Whether most names are numbers with fractions, in no order, which wavelengths and the like would be in."""
+    numbers = [float(name) for name in names if is_number(name) and "." in name]
+    return len(numbers) > max(2, len(names) // 2) and sorted(numbers) not in (numbers, numbers[::-1])
+
+
 def _shape(file: Path, separator: str, comments: int, quoted: bool) -> tuple[float, float, int]:
     """How well a separator fits the first lines: the share with as many fields as the header, and their number."""
     with file.open(encoding="utf-8-sig", newline="") as lines:
@@ -326,17 +346,28 @@ def _shape(file: Path, separator: str, comments: int, quoted: bool) -> tuple[flo
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _explained(path: Path, file: Path, how: Mapping[str, Any]) -> Iterator[None]:
+    """Say what is wrong with a file, and where: a DataError instead of what Polars raises."""
     try:
         yield
     except pl.exceptions.NoDataError:
         raise DataError(f"{path}: this file is empty.") from None
     except BROKEN as error:
+        reason = f"this is no CSV file that can be read ({str(error).splitlines()[0].rstrip('.')})."
         if "more fields" in str(error):
-            reason = "a line has more fields than the header has columns. Quote fields that hold the separator."
-        else:
-            reason = f"this is no CSV file that can be read ({str(error).splitlines()[0].rstrip('.')})."
+            reason = f"{_longer(file, how)}. Quote fields that hold the separator."
         raise DataError(f"{path}: {reason}") from None
+
+
+def _longer(file: Path, how: Mapping[str, Any]) -> str:
+    """Which line is the first with more fields than the header."""
+    with suppress(csv.Error, StopIteration), file.open(encoding="utf-8-sig", newline="") as lines:
+        rows = _rows(islice(lines, how["skip_lines"], None), how["separator"], how["quote_char"] is not None)
+        columns = len(next(rows))
+        fields = next(len(row) for row in rows if len(row) > columns)
+        line = how["skip_lines"] + rows.line_num
+        return f"line {line} has {counted(fields, 'field')}, and the header has {columns}"
+    return "a line has more fields than the header has columns"
 
 
 def _named(path: Path, fields: pl.DataFrame, names: list[str]) -> pl.DataFrame:

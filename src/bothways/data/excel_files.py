@@ -13,7 +13,7 @@ UNNAMED = "__UNNAMED__"  # how fastexcel calls columns without a name
 
 
 def read(path: Path, say: Say) -> pl.DataFrame:
-    """The fields of the first sheet as text; its first row names the columns."""
+    """The fields of the first sheet that holds a table, as text; its first row names the columns."""
     try:
         import fastexcel
     except ImportError:
@@ -21,17 +21,27 @@ def read(path: Path, say: Say) -> pl.DataFrame:
     path.open("rb").close()  # else it cannot be told from one that is damaged
     try:
         workbook = fastexcel.read_excel(path)
-        fields = workbook.load_sheet(0, dtypes="string").to_polars()
+        names = workbook.sheet_names
+        first = list[tuple[int, pl.DataFrame]]()
+        for place in range(len(names)):
+            fields = workbook.load_sheet(place, dtypes="string").to_polars()
+            if fields.height:
+                first.append((place, fields))
+            if fields.height and fields.width > 1:
+                break
+        if not first:
+            some = f"none of the {len(names)} sheets has rows" if len(names) > 1 else "this table has no rows"
+            raise DataError(f"{path}: {some}.")
+        place, fields = first[-1] if first[-1][1].width > 1 else first[0]
         if any(name.startswith(UNNAMED) for name in fields.columns):
-            raw = workbook.load_sheet(0, header_row=None, n_rows=MOST_COMMENTS, dtypes="string").to_polars()
+            raw = workbook.load_sheet(place, header_row=None, n_rows=MOST_COMMENTS, dtypes="string").to_polars()
             title, _ = title_of([[field for field in row if field is not None] for row in raw.rows()]) or (0, 0.0)
             if title:
-                fields = workbook.load_sheet(0, header_row=title, dtypes="string").to_polars()
+                fields = workbook.load_sheet(place, header_row=title, dtypes="string").to_polars()
                 say_title(path, title, "row", say)
     except (fastexcel.FastExcelError, *BROKEN) as error:
         raise DataError(f"{path}: this is no Excel file that can be read ({str(error).splitlines()[0]}).") from None
-    if len(names := workbook.sheet_names) > 1 and not fields.height:
-        raise DataError(f"{path}: {names[0]!r}, the first of {len(names)} sheets, has no rows. Put the table first.")
     if len(names) > 1:
-        say(f"{path}: {names[0]!r} is read, the first of {len(names)} sheets.")
+        table = " that holds a table" if place else ""
+        say(f"{path}: {names[place]!r} is read, the first of {len(names)} sheets{table}.")
     return fields

@@ -19,7 +19,7 @@ from bothways.data.roles import NONE, match_columns
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_as_they_stand, group_rows, long_notice
 from bothways.data.sources import Files, Source, find_files, with_blocks
 from bothways.data.tables import FILLED, Table, alike, read_files, stands_first
-from bothways.data.words import BLOCK, as_in_file, as_trained, numbered_on, word_column
+from bothways.data.words import BLOCK, SENTENCE, as_in_file, as_trained, numbered_on, word_column
 from bothways.errors import DataError
 from bothways.sequences import Sequences
 from bothways.settings import Reading
@@ -190,6 +190,13 @@ class _Reader:
                 word = word_column(batch.columns, self.files.format.words)
                 batch, self.renamed = as_trained(batch, word, self.columns, sum(self.read.values()))
                 if rest is None:
+                    missing = set(self.columns.needed).difference(batch.columns)
+                    if missing and word is None and self.columns.sequence == SENTENCE and "text" in batch.columns:
+                        raise DataError(
+                            f"{self.files.name}: this model labels words, and here is text. Give the words of each "
+                            "sentence as a list called 'tokens', or the text as a file called .txt, which is cut into "
+                            "words."
+                        )
                     # Here all columns are known, of which the message may suggest one.
                     Table(self.files.name, batch).require(*self.columns.needed)
                 batch = self._filled(name, batch)
