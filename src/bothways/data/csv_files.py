@@ -23,7 +23,7 @@ from bothways.errors import DataError, counted
 
 SEPARATORS = ",;\t|"
 BYTES = 2**20
-HEAD, HEAD_BYTES = 1000, 2**18  # at most so many lines and bytes show what a file is whose name does not say it
+HEAD, HEAD_BYTES = 1000, 2**16  # at most so many lines and bytes show what a file is whose name does not say it
 FIRST_BYTES, MOST_FIELDS = 2**24, 2_000_000  # so much shows whether blank rows part blocks
 MOST_COMMENTS = 100  # lines before a header that are looked at
 LOOKED_AT = 20  # lines that show what separates the fields, or whether a file of text is a table
@@ -118,8 +118,8 @@ def decompressed(path: Path) -> Iterator[BinaryIO]:
         raise DataError(f"{path}: this is no gzip file, or it is damaged or cut short.") from None
 
 
-def head(path: Path) -> list[str]:
-    """The first lines of a file of text; none of another file, nor of one that cannot be read."""
+def head(path: Path, tabs: bool = False) -> list[str]:
+    """The first lines of a file of text; none of another file, nor of one that cannot be read or lacks `tabs`."""
     if not path.is_file():
         return []
     try:
@@ -128,9 +128,10 @@ def head(path: Path) -> list[str]:
     except (OSError, DataError):
         return []
     wide = block[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    if b"\0" in block and not wide:
+    if (b"\0" in block and not wide) or (tabs and b"\t" not in block):
         return []
-    lines = re.split("\r\n|\r|\n", block.decode("utf-16" if wide else "utf-8-sig", "replace"))
+    text = block.decode("utf-16" if wide else "utf-8-sig", "replace")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return lines[:-1][:HEAD] if len(block) == HEAD_BYTES or not lines[-1] else lines[:HEAD]
 
 

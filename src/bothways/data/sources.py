@@ -125,8 +125,9 @@ def format_of(path: Path) -> Format | None:
     """
     known = FORMATS.get(ending(path))
     if known in (None, _TEXT, _CSV, _TSV, _TABLE):
-        first = head(path)
-        if conll_files.look_so(first, tabs=known in (_CSV, _TSV)):
+        tabs = known in (_CSV, _TSV)
+        first = head(path, tabs)
+        if conll_files.look_so(first, tabs):
             return _CONLL
         if known is _TEXT and csv_files.look_so(first):
             return _TABLE
