@@ -645,3 +645,5 @@ def test_models_of_blocks_read_any_file_so(tmp_path: Path, rows: int) -> None:
         chunks = list(stream_sequences(path, columns, rows=rows, say=said.append))
         assert [length for chunk in chunks for length in chunk.sequences.lengths] == list(sizes)
         assert any("block" in each for each in said)
+    with pytest.raises(DataError, match="there is no column 'block'"):
+        list(stream_sequences(csv(tmp_path, blocks(1001), "new.csv"), columns))
