@@ -611,6 +611,17 @@ def test_blank_rows_part_blocks(tmp_path: Path, blank: str) -> None:
     assert said == [table.notices[0]]
 
 
+def test_blocks_are_in_all_files_or_in_none(tmp_path: Path) -> None:
+    csv(tmp_path, blocks(5, 4), "a.csv")
+    csv(tmp_path, blocks(6), "b.csv")
+    table = read_table(tmp_path)
+    assert (table.names, len(table)) == (["x", "label"], 15)
+    assert table.notices == (f"{tmp_path}/a.csv: 1 row without any value is left out.",)
+    columns = choose_columns(table)
+    (chunk,) = stream_sequences(csv(tmp_path, blocks(5, 4, 3), "c.csv"), columns)
+    assert (chunk.frame.columns, chunk.sequences.lengths.tolist()) == (["x", "label"], [12])
+
+
 ABREAST = "".join(f"d{k},{k * at % 5 / 4},{'ab'[k % 2]}\n" + "\n" * (k == 4) for at in range(6) for k in range(5))
 NO_BLOCKS = {
     "double space": blocks(*[1] * 6),

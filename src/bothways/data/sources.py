@@ -187,7 +187,10 @@ def find_files(source: Source) -> Files:
         raise DataError(f"{name}: {second} and {first} are of two formats; a table is read from files of one.")
     if len(paths) > 1:
         name += f" ({len(paths)} files)"
-    return Files(name, paths, next(iter(formats)))
+    files = Files(name, paths, next(iter(formats)))
+    # The files of a table have the same columns, so all have one that numbers blocks, or none.
+    apart = len(paths) == 1 or files.format.batches is not csv_files.batches or all(map(csv_files.shows_blocks, paths))
+    return files if apart else with_blocks(files, False)
 
 
 def parts_meant(words: Iterable[str]) -> dict[str, str]:
@@ -202,12 +205,12 @@ def parts_meant(words: Iterable[str]) -> dict[str, str]:
     return meant | {word: "valid" for word in meant if word in EITHER and between}
 
 
-def with_blocks(files: Files) -> Files:
-    """The same files, all with a column `block` if they may have it, as the table had that a model learned from."""
+def with_blocks(files: Files, parted: bool) -> Files:
+    """The same files, whose blank rows part blocks of rows or do not, if they are files of fields."""
     format = files.format
-    if format.batches is not csv_files.batches:
+    if format.batches is not csv_files.batches and getattr(format.batches, "func", None) is not csv_files.batches:
         return files
-    read, batches = partial(csv_files.read, parted=True), partial(csv_files.batches, parted=True)
+    read, batches = partial(csv_files.read, parted=parted), partial(csv_files.batches, parted=parted)
     return files._replace(format=format._replace(read=read, batches=batches))
 
 

@@ -85,9 +85,7 @@ def stream_sequences(
         ...         print(chunk.start, chunk.sequences.ids, chunk.sequences.values[:, 0])
         0 ('a', 'b') [12.  7.  9.]
     """
-    files, tally, told = find_files(source), Tally(), set[str]()
-    if columns.sequence == BLOCK:
-        files = with_blocks(files)
+    files, tally, told = with_blocks(find_files(source), columns.sequence == BLOCK), Tally(), set[str]()
 
     def tell(text: str) -> None:
         if text not in told:
