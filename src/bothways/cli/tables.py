@@ -267,7 +267,7 @@ def info(model: AnyModelFile, as_json: Json = False) -> None:
             "classes": list(loaded.classes),
             "columns": None if loaded.columns is None else loaded.columns.to_json(),
             "class_counts": {str(label): count for label, count in loaded.class_counts.items()},
-            "facts": dict(loaded.facts),
+            "facts": {name: fact for name, fact in loaded.facts.items() if name != "sequences"},  # hashes
         }
         print_json(described)
     else:

@@ -14,6 +14,7 @@ import numpy as np
 from bothways import baselines, metrics, store
 from bothways.data import Columns, Table, evaluation_part, guess_rows, hours, match_columns, read_table, times
 from bothways.data.fields import reading_notices
+from bothways.data.known import said_of_known
 from bothways.data.roles import NONE
 from bothways.errors import InputError, counted, option
 from bothways.jobs.models import load_with_columns
@@ -89,6 +90,8 @@ def evaluate(
         alarms |= {"threshold": threshold, "asked": false_alarm_rate, "hours": hours(table, columns, sequences)}
     if name == "valid" and "refit" in loaded.facts:
         notices.append("Careful: the model learned from the valid part, too, so that its scores there are too high.")
+    if name == "all":
+        notices += said_of_known(sequences, loaded.facts.get("sequences", []))
     for notice in (*table.notices, *reading_notices(read), *notices):
         say(notice)
     p = loaded.probabilities(sequences)
