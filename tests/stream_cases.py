@@ -77,7 +77,7 @@ def events_of(sequences: list[np.ndarray], seed: int = 2) -> Iterator[tuple[str,
         places[k] += 1
 
 
-def table_model(gaps: str, **more: Any) -> Model:
+def table_model(gaps: str, least: float = 0.1, **more: Any) -> Model:
     random = np.random.default_rng(0)
     numbers = (Number("bytes", fill=3.5, flagged=True), Number("on"), Number("load", fill=0.25))
     encoding = Encoding(numbers, (Category("proto", ("tcp", None, "80")), Category("flag", ("true",))), gaps)
@@ -91,8 +91,9 @@ def table_model(gaps: str, **more: Any) -> Model:
     )
     network = Network(features=len(encoding.names), classes=2, categories=encoding.sizes, units=8, **more)
     weights = {
-        name: random.uniform(0.1, 1, shape).astype(np.float32) for name, shape in network.weight_shapes().items()
+        name: random.uniform(least, 1, shape).astype(np.float32) for name, shape in network.weight_shapes().items()
     }
+    weights["input/scale"] = np.abs(weights["input/scale"]) + np.float32(0.1)
     return Model([Member(network, weights)], ("no", "yes"), columns)
 
 

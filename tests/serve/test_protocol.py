@@ -134,6 +134,50 @@ def test_categories_missing_numbers_and_gaps(server: Running) -> None:
     assert "do not fall" in answer["error"]
 
 
+def kinds_inputs(**columns: list[Any]) -> list[dict[str, Any]]:
+    """Inputs of one sequence for the model of kinds; what is not given is the same at each step."""
+    count = len(next(iter(columns.values())))
+    usual: dict[str, list[Any]] = {"at": list(range(count)), "bytes": [1.0] * count, "protocol": ["tcp"] * count}
+    types = {"at": "FP64", "bytes": "FP64", "protocol": "BYTES"}
+    return [
+        {"name": name, "shape": [1, count], "datatype": types[name], "data": (usual | columns)[name]} for name in types
+    ]
+
+
+@pytest.mark.parametrize("words", [["udp", "tcp"], [None, "udp"], [None, None], ["", "  "]])
+def test_text_is_read_step_by_step(server: Running, words: list[str | None]) -> None:
+    """What stands first, or beside it in a run that is shared, changes nothing; blanks are missing, as in tables."""
+    p = infer(server, "kinds", *kinds_inputs(protocol=words))["probabilities"]
+    clean = [word.strip() or None if word else None for word in words]
+    again = infer(server, "kinds", *kinds_inputs(protocol=["tcp", *clean, " udp "]), outputs=[{"name": "labels"}])
+    assert list(again) == ["labels"]
+    assert np.array_equal(p, infer(server, "kinds", *kinds_inputs(protocol=clean))["probabilities"])
+    spaced = [word and f" {word}\t" for word in words]
+    assert np.array_equal(p, infer(server, "kinds", *kinds_inputs(protocol=spaced))["probabilities"])
+
+
+@pytest.mark.parametrize("model", ["flows", "kinds", "traces"])
+@pytest.mark.parametrize("lengths", [[2, 0], [0, 2], [0, 0], [2, 1]])
+def test_sequences_without_steps(server: Running, model: str, lengths: list[int]) -> None:
+    """At the end as elsewhere, also where gaps between steps are read."""
+    width = {"flows": 3, "traces": 2}.get(model)
+    if width:
+        inputs = [tensor("sequences", X[:2, :2, :width])]
+    else:
+        inputs = [each | {"shape": [2, 2]} for each in kinds_inputs(at=[0, 3, 0, 3])]
+    counts = np.array(lengths)
+    p = infer(server, model, *inputs, tensor("lengths", counts, "INT64"))["probabilities"]
+    mask = np.arange(2) < counts[:, None]
+    assert np.array_equal(p, infer(server, model, *inputs, tensor("mask", mask, "BOOL"))["probabilities"])
+
+
+def test_true_and_false_are_numbers(server: Running) -> None:
+    inputs = kinds_inputs(bytes=[1, 0, 1])
+    p = infer(server, "kinds", *inputs)["probabilities"]
+    inputs[1] |= {"datatype": "BOOL", "data": [True, False, True]}
+    assert np.array_equal(p, infer(server, "kinds", *inputs)["probabilities"])
+
+
 def test_outputs_that_are_asked_for_and_the_id(server: Running) -> None:
     body = {"id": "7", "inputs": [tensor("sequences", X)], "outputs": [{"name": "probabilities"}]}
     status, answer, _ = server.call("/v2/models/flows/infer", body)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
 
+from bothways import jobs, store
 from bothways.errors import DataError
+from bothways.settings import Reading
 from stream_cases import table_model, table_rows
 
 
@@ -29,11 +35,34 @@ def test_mappings_give_what_a_data_frame_gives(gaps: str) -> None:
     assert any("never saw ('udp')" in notice for notice in stream.notices)
 
 
+def test_text_is_read_as_in_files(tmp_path: Path) -> None:
+    """Blanks around it are left out, and what is blank or a word for it is missing."""
+    model = table_model("", least=-1.0)
+    assert model.columns is not None
+    model = replace(model, columns=replace(model.columns, reading=Reading(missing=("n/a",))))
+    store.save(model, tmp_path / "some.bothways")
+    words = ["tcp", " tcp", "80\t", "", "  ", "n/a", None, "TCP"]
+    rows = [{"flow": str(i), "at": 0, "bytes": 1, "on": 1, "load": 0.5, "proto": w} for i, w in enumerate(words)]
+    rows = [row | {"flag": "true"} for row in rows]
+    (tmp_path / "some.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    names = [tmp_path / name for name in ("some.bothways", "some.jsonl", "labeled.jsonl")]
+    jobs.predict(*names, probabilities=True, say=lambda words: None)
+    expected = pl.read_ndjson(tmp_path / "labeled.jsonl")["probability of yes"].to_list()
+    stream = model.stream()
+    stream.push_many([row["flow"] for row in rows], [0] * len(rows), rows)
+    found = {each.key: each.probabilities[1] for each in stream.flush()}
+    assert [found[row["flow"]] for row in rows] == pytest.approx(expected, abs=1e-6)
+    assert len(set(expected)) > 2
+    blank, empty = model.stream(lookahead=0), model.stream(lookahead=0)
+    assert blank.push("a", 0, rows[0] | {"load": " "}) == empty.push("a", 0, rows[0] | {"load": None}) != []
+
+
 def test_fields_that_do_not_fit_are_named() -> None:
     stream = table_model("").stream()
     good = {"bytes": 1, "on": 0, "load": None, "proto": 80, "flag": True}
     for change, said in (
         ({"bytes": "12"}, "events, row 2, column 'bytes' holds '12', which is no number"),
+        ({"bytes": 10**400}, "events, row 2, column 'bytes' holds a number that is out of range"),
         ({"on": None}, "column 'on' is empty"),
     ):
         with pytest.raises(DataError, match=said):

@@ -302,7 +302,7 @@ def gaps_of(places: pl.Series, offsets: Numbers) -> npt.NDArray[np.float32]:
     if gaps.dtype == pl.Duration:
         gaps = gaps.dt.total_nanoseconds() / 1e9
     seconds = gaps.cast(pl.Float64).fill_null(0.0).to_numpy().copy()
-    seconds[offsets[:-1]] = 0.0
+    seconds[offsets[:-1][np.diff(offsets) > 0]] = 0.0
     return np.asarray(np.log1p(seconds), np.float32)
 
 

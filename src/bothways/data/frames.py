@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
@@ -38,8 +38,12 @@ def frame_table(name: str, frame: Any, sequence: str | None) -> Table:
     return table if sequence is None else filled_down(table, sequence)
 
 
-def rows_table(name: str, rows: Sequence[Mapping[str, Any]], encoding: Encoding) -> Table:
+def rows_table(
+    name: str, rows: Sequence[Mapping[str, Any]], encoding: Encoding, missing: Collection[str] = ()
+) -> Table:
     """Rows that come one by one, as a table with the columns that an encoding reads.
+
+    Text is read as in files: blanks around it are left out, and what is blank, or one of `missing`, is an empty field.
 
     Raises:
         DataError: a row that lacks a column, or holds what is no number where one is needed; None is an empty field.
@@ -61,20 +65,31 @@ def rows_table(name: str, rows: Sequence[Mapping[str, Any]], encoding: Encoding)
             ) from None
 
     def number(column: str, place: int, value: Any) -> float | None:
-        if not isinstance(value, Real | None):
+        if value is None or (isinstance(value, str) and not value.strip()):
+            return None
+        if not isinstance(value, Real):
             raise DataError(f"{name}, row {place}, column {column!r} holds {value!r}, which is no number.")
-        return None if value is None else float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise DataError(f"{name}, row {place}, column {column!r} holds a number that is out of range.") from None
 
     series = [
         pl.Series(column, [number(column, place, value) for place, value in enumerate(fields(column), 1)], pl.Float64)
         for column in (each.name for each in encoding.numbers)
     ]
-    series += [pl.Series(column, list(map(_text, fields(column))), pl.String) for column in encoding.texts]
+    series += [_texts(column, fields(column), missing) for column in encoding.texts]
     return Table(name, pl.DataFrame(series))
 
 
+def _texts(column: str, values: Iterable[Any], missing: Collection[str]) -> pl.Series:
+    """Categories as text, as columns of files are read."""
+    return pl.Series(column, [None if text in missing else text for text in map(_text, values)], pl.String)
+
+
 def _text(value: Any) -> str | None:
-    """A category as text, as columns of tables are read."""
+    if isinstance(value, str):
+        return value.strip() or None
     if is_missing(value):
         return None
     if isinstance(value, bool):
@@ -85,12 +100,19 @@ def _text(value: Any) -> str | None:
 def column_sequences(name: str, columns: Columns, arrays: Mapping[str, Any], lengths: Numbers) -> Sequences:
     """Sequences whose steps stand one after the other, out of an array `(steps,)` for each column; times are seconds.
 
+    Text is read as by `rows_table`.
+
     Example:
         >>> columns = Columns("attack", ("bytes",), sequence="flow")
         >>> column_sequences("inputs", columns, {"bytes": np.array([1.5, 2.0])}, np.array([1, 1])).values.tolist()
         [[1.5], [2.0]]
     """
-    table = Table(name, pl.DataFrame({each: pl.Series(array) for each, array in arrays.items()}))
+    texts, missing = columns.fitted.texts, columns.reading.missing
+    series = [
+        _texts(each, array.tolist(), missing) if each in texts else pl.Series(each, array)
+        for each, array in arrays.items()
+    ]
+    table = Table(name, pl.DataFrame(series))
     return encoded(table, columns, Sequences(np.empty((len(table), 0)), lengths, per=columns.per), Tally())
 
 

@@ -160,7 +160,8 @@ class Served:
         values: Any
         single = matrix is not None and matrix.dtype == np.float32
         if matrix is None:
-            values = {name: flat(array) for name, array in inputs.items()}
+            types = {name: float if kind == "FP64" else object for name, kind in self.columns.items()}
+            values = {name: flat(array).astype(types[name]) for name, array in inputs.items()}
         else:
             values = flat(matrix if single else matrix.astype(np.float64, copy=False))
             if self.columns:
@@ -267,7 +268,7 @@ class Served:
                     f"Input {name!r} has the shape {list(array.shape)}; all must have the same one, [sequences, time] "
                     "or [steps]."
                 )
-            if array.dtype.kind not in ("fiu" if needed[name] == "FP64" else "Oiu"):
+            if array.dtype.kind not in ("fiub" if needed[name] == "FP64" else "Oiub"):
                 raise InputError(f"Input {name!r} is {array.dtype}; the model needs {needed[name]}.")
 
 

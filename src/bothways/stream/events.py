@@ -61,7 +61,8 @@ class EventReader:
         assert self.tally is not None
         encoding = replace(self._columns.fitted, gaps="")
         together = Sequences(np.empty((len(rows), 0), np.float32), np.array([len(rows)]), rows=np.arange(len(rows)))
-        read = encoding.encode(rows_table("events", rows, encoding), None, together, self.tally)
+        table = rows_table("events", rows, encoding, self._columns.reading.missing)
+        read = encoding.encode(table, None, together, self.tally)
         return read if self.gap is None else np.insert(read, self.gap, 0, axis=1)
 
     def steps(self, steps: Sequence[Any]) -> list[Step]:
