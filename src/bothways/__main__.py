@@ -17,12 +17,13 @@ def main() -> None:
 
         run()
     except (KeyboardInterrupt, SystemExit) as end:
-        if isinstance(end, SystemExit) and end.code != interrupts.STOPPED:
+        code = end.code if isinstance(end, SystemExit) else interrupts.STOPPED
+        if code not in (interrupts.STOPPED, interrupts.TERMINATED):
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: too late to stop
             raise
         with suppress(OSError, ValueError):
             sys.stdout.flush()
-        interrupts.leave(interrupts.STOPPED)
+        interrupts.leave(int(code))
 
 
 if __name__ == "__main__":

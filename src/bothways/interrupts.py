@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 STOPPED = 128 + signal.SIGINT  # the exit code after Ctrl-C, as shells have it
+TERMINATED = 128 + signal.SIGTERM
 SAFE_SECONDS = 0.8  # how long a room that has taken over Ctrl-C may need to its next safe point
 SAVING_SECONDS = 10.0  # how long it may then need to save what it has
 kept = ""  # what is said after "Stopped.": where the work so far is and how to go on with it
@@ -35,25 +36,30 @@ waits for signals gets to look."""
 
 
 class Stop:
-    """Whether Ctrl-C was `requested`, whether it `raises`, too, and whether work is worth `keeping` and waiting for."""
+    """Whether Ctrl-C was `requested`, whether it `raises`, too, and whether work is worth `keeping` and waiting for.
+
+    `number` is the signal that came, which may be another one.
+    """
 
     def __init__(self) -> None:
         self.requested = self.keeping = self.raises = False
+        self.number = 0
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """The handler of the signal."""
         global _worth_saving
         _worth_saving = _worth_saving or self.keeping
-        self.requested = True
+        self.requested, self.number = True, number
         if self.raises:
             raise KeyboardInterrupt
 
 
 @contextmanager
-def deferred() -> Iterator[Stop]:
+def deferred(*others: int) -> Iterator[Stop]:
     """While the block runs Ctrl-C raises nothing but is noted: look at `Stop.requested` at least every half second.
 
-    In other threads than the main one, and where somebody handles Ctrl-C in another way, nothing changes.
+    So are `others`, as far as a command watches these signals. In other threads than the main one, and where somebody
+    handles Ctrl-C in another way, nothing changes.
 
     Example:
         >>> with deferred() as stop:
@@ -72,11 +78,13 @@ def deferred() -> Iterator[Stop]:
     ):
         yield stop
         return
-    signal.signal(signal.SIGINT, stop.handle)
+    numbers = [signal.SIGINT, *(number for number in others if signal.getsignal(number) is _wait_for_end)]
+    handlers = {number: signal.signal(number, stop.handle) for number in numbers}
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def watch() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -104,8 +106,9 @@ def test_a_checkpoint_that_does_not_fit_is_refused(folder: Path) -> None:
     with pytest.raises(InputError, match=r"state: this checkpoint is of no use here.*damaged"):
         jobs.stream(*names, checkpoint=folder / "state")
     stream = model_of([{}]).stream()
+    none = {"lines": 0, "labels": 0, "skipped": 0, "first_bad": ""}
     for facts, said in (({"read": 10**9, "written": 0}, "events end before"), ({"read": 0, "written": 9}, "shorter")):
-        (folder / "state").write_bytes(json.dumps({"lines": 0} | facts).encode() + b"\n" + stream.save())
+        (folder / "state").write_bytes(json.dumps(none | facts).encode() + b"\n" + stream.save())
         with pytest.raises(DataError, match=said):
             jobs.stream(*names, checkpoint=folder / "state")
 
@@ -117,14 +120,163 @@ def test_a_checkpoint_that_does_not_fit_is_refused(folder: Path) -> None:
         ('{"key": "a", "step": 1}', "Line 2 has no 'values'"),
         ('{"key": null, "step": 1, "values": [1, 2, 0]}', "'key' is None, which names no sequence"),
         ('{"key": "a", "step": "soon", "values": [1, 2, 0]}', "Line 2 is no event"),
-        ('{"key": "a", "step": null, "values": [1, 2, 0]}', "lines from 2 to 2: A step is None"),
-        ('{"key": "a", "step": 1, "values": [1, 2]}', "lines from 2 to 2"),
+        ('{"key": "a", "step": null, "values": [1, 2, 0]}', "Line 2: A step is None"),
+        ('{"key": "a", "step": 1, "values": [1, 2]}', "Line 2: values.* has 2 features"),
+        ('{"key": "a", "step": 1, "values": [1, [2], 0]}', "Line 2: .* not all of one length"),
+        ('{"key": "a", "step": 1, "values": ["x", 2, 0]}', "Line 2: values"),
+        ('{"key": "a", "step": 1, "values": {"x": 1}}', "Line 2: values"),
+        ('{"key": "a", "step": 1, "values": [1, 2, %s]}' % ("9" * 400), "Line 2: .* number that is out of range"),
+        ('{"key": "a", "step": %s, "values": [1, 2, 0]}' % ("9" * 400), "Line 2: A step is a number that is out of"),
+        ('{"key": "a", "step": 1, "values": [1, 2, %s]}' % ("9" * 5000), "Line 2 holds a number that is out of range"),
+        ('{"key": "a", "step": 1, "values": %s' % ("[" * 100_000), "Line 2 is nested too deeply"),
+        ('{"key": NaN, "step": 1, "values": [1, 2, 0]}', "'key' is nan, which names no sequence"),
+        ('{"key": "\\ud800", "step": 1, "values": [1, 2, 0]}', "Line 2 is no text in UTF-8"),
+        ("[1, 2]", "Line 2 is no JSON object"),
+        ("5", "Line 2 is no JSON object"),
     ],
 )
 def test_a_line_that_is_no_event_is_named(folder: Path, line: str, said: str) -> None:
     (folder / "events.jsonl").write_text('{"key": "a", "step": 0, "values": [1, 2, 0]}\n' + line)
     with pytest.raises(DataError, match=said):
         jobs.stream(folder / "some.bothways", folder / "events.jsonl", folder / "labels.jsonl")
+
+
+def cut_short(folder: Path, line: bytes, at: int) -> tuple[list[Path], bytes]:
+    """The files of a run, with a line before the others from `at` on; and what the events are without it."""
+    lines = (folder / "events.jsonl").read_bytes().split(b"\n")
+    (folder / "events.jsonl").write_bytes(b"\n".join([*lines[:at], line, *lines[at:]]))
+    return [folder / name for name in ("some.bothways", "events.jsonl", "labels.jsonl")], b"\n".join(lines)
+
+
+def labels_of(folder: Path, events: bytes) -> bytes:
+    (folder / "whole.jsonl").write_bytes(events)
+    jobs.stream(folder / "some.bothways", folder / "whole.jsonl", folder / "expected.jsonl")
+    return (folder / "expected.jsonl").read_bytes()
+
+
+BAD = b'{"key": "key 0", "step": 1000, "values": [1, 2]}'
+
+
+@pytest.mark.parametrize("line", [BAD, b"{"])
+@pytest.mark.parametrize("at", [0, 778, 5000])
+def test_a_bad_line_loses_no_event_before_it(folder: Path, line: bytes, at: int) -> None:
+    names, events = cut_short(folder, line, at)
+    number = min(at, len(events.split(b"\n"))) + 1
+    with pytest.raises(DataError, match=f"^Line {number:,}[ :]"):
+        jobs.stream(*names)
+    before = b"\n".join(events.split(b"\n")[:at])
+    assert names[2].read_bytes() == labels_of(folder, before)
+
+
+@pytest.mark.parametrize("line", [BAD, b"{"])
+@pytest.mark.parametrize("at", [0, 778, 5000])
+def test_after_a_bad_line_a_run_goes_on_from_the_checkpoint(folder: Path, line: bytes, at: int) -> None:
+    names, events = cut_short(folder, line, at)
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"^Line "):
+            jobs.stream(*names, checkpoint=folder / "state")
+    said: list[str] = []
+    mended = at == 778
+    if mended:
+        whole = names[1].read_bytes()
+        names[1].write_bytes(whole.replace(line + b"\n", b"", 1))
+    done = jobs.stream(*names, checkpoint=folder / "state", skip_bad=not mended, say=said.append)
+    assert (done.events, done.labels, done.skipped) == (2031, 2031, int(not mended))
+    assert names[2].read_bytes() == labels_of(folder, events)
+    assert not (folder / "state").exists()
+    assert [each[:54] for each in said] == ["1 line was no event for this model, and skipped. The f"] * (not mended)
+
+
+def test_bad_lines_that_are_skipped_are_counted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = [BAD, b"{", b"null", b"", b"[]"]
+    names, events = cut_short(folder, b"\n".join(bad), 200)
+    with pytest.raises(SystemExit, match="0"):
+        main(["stream", *map(str, names[:2]), "-o", str(names[2]), "--skip-bad"])
+    said = " ".join(capsys.readouterr().err.split())
+    assert "4 lines were no events for this model, and skipped. The first: Line 201: values" in said
+    assert names[2].read_bytes() == labels_of(folder, events)
+
+
+def test_one_file_is_not_taken_for_two_things(folder: Path) -> None:
+    model, events = folder / "some.bothways", folder / "events.jsonl"
+    (folder / "link.jsonl").hardlink_to(events)
+    before = {path: path.read_bytes() for path in (model, events)}
+    for output, checkpoint, said in (
+        (events, None, "the file of the events; name another one for the labels"),
+        (folder / "link.jsonl", None, "the file of the events"),
+        (model, None, "the file of the model"),
+        (folder / "labels.jsonl", events, "the file of the events; name another one for the checkpoint"),
+        (folder / "labels.jsonl", model, "the file of the model"),
+        (folder / "labels.jsonl", folder / "." / "labels.jsonl", "the file of the labels"),
+    ):
+        with pytest.raises(InputError, match=said):
+            jobs.stream(model, events, output, checkpoint=checkpoint)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_compressed_events_go_on_from_a_checkpoint(folder: Path) -> None:
+    names, events = cut_short(folder, BAD, 900)
+    packed = gzip.compress(names[1].read_bytes())
+    names[1] = folder / "events.jsonl.gz"
+    names[1].write_bytes(packed)
+    with pytest.raises(DataError, match=r"^Line 901: "):
+        jobs.stream(*names, checkpoint=folder / "state")
+    names[1].write_bytes(packed[:-100])
+    with pytest.raises(DataError, match=r"events.jsonl.gz: .* cut short"):
+        jobs.stream(*names, checkpoint=folder / "state", skip_bad=True)
+    names[1].write_bytes(packed)
+    done = jobs.stream(*names, checkpoint=folder / "state", skip_bad=True, say=lambda words: None)
+    assert (done.events, done.skipped) == (2031, 1)
+    assert names[2].read_bytes() == labels_of(folder, events)
+
+
+def test_text_comes_out_as_it_came_in(tmp_path: Path) -> None:
+    """Keys and times, also after a restart; times with a zone are told apart by what they mean."""
+    store.save(table_model("times", direction="forward"), tmp_path / "some.bothways")
+    rows = [row | {"flow": "mäschine"} for row in table_rows(times=True)[:4]]
+    texts = ["2024-02-28 23:59Z", "2024-02-29T01:00:00.5+01:00", "20240229T000001Z", "2024-02-29T00:00:02.000+00:00"]
+    lines = [json.dumps(row | {"at": text}) + "\n" for row, text in zip(rows, texts, strict=True)]
+    names = [tmp_path / name for name in ("some.bothways", "events.jsonl", "labels.jsonl")]
+    names[1].write_text("".join([*lines[:2], "{\n", *lines[2:]]))
+    for skip_bad in (False, True):
+        with suppress(DataError):
+            jobs.stream(*names, checkpoint=tmp_path / "state", skip_bad=skip_bad, lookahead=3, say=lambda words: None)
+    found = names[2].read_text()
+    assert [json.loads(line)["at"] for line in found.splitlines()] == texts
+    assert found.startswith('{"flow": "mäschine", "at": "2024-02-28 23:59Z", ')
+    names[1].write_text(lines[0] + json.dumps(rows[1] | {"at": "2024-02-29T00:00:00"}))
+    with pytest.raises(DataError, match=r"Line 2: A step is .*; the steps .* must be finite times with time zones"):
+        jobs.stream(*names, lookahead=3)
+    names[1].write_text(json.dumps(rows[1] | {"at": "31.12."}))
+    with pytest.raises(DataError, match=r"Line 1 .*'at' is '31.12.', which is no number and no time"):
+        jobs.stream(*names, lookahead=3)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_quiet_stream_is_saved_each_second_and_when_it_is_stopped(folder: Path, number: int) -> None:
+    names = [str(folder / name) for name in ("some.bothways", "labels.jsonl", "state")]
+    command = [sys.executable, "-m", "bothways", "stream", names[0], "-", "-o", names[1], "--checkpoint", names[2]]
+    events = (folder / "events.jsonl").read_bytes()
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(events[:50_000])
+    process.stdin.flush()
+    until = time.monotonic() + 30
+    while not (folder / "state").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    before = json.loads((folder / "state").read_bytes().partition(b"\n")[0])["read"]
+    assert 49_000 < before <= 50_000
+    process.stdin.write(events[50_000:60_000])
+    process.stdin.flush()
+    time.sleep(0.3)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 128 + number
+    assert b"Stopped. The same command goes on where it was" in said.replace(b"\n", b" ")
+    assert json.loads((folder / "state").read_bytes().partition(b"\n")[0])["read"] > 59_000
+    done = subprocess.run([*command, "--json"], input=events, capture_output=True, check=True)
+    assert json.loads(done.stdout) == {"events": 2031, "labels": 2031, "dropped": 0, "skipped": 0}
+    assert Path(names[1]).read_bytes() == labels_of(folder, events)
 
 
 def test_idle_takes_units(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -136,4 +288,4 @@ def test_idle_takes_units(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
         main(["stream", *names, "--json"])
     with pytest.raises(SystemExit):
         main(["stream", *names, "--json", "--idle", "2m", "-o", str(folder / "labels.jsonl")])
-    assert json.loads(capsys.readouterr().out) == {"events": 2031, "labels": 2031, "dropped": 0}
+    assert json.loads(capsys.readouterr().out) == {"events": 2031, "labels": 2031, "dropped": 0, "skipped": 0}

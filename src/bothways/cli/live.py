@@ -21,8 +21,8 @@ def stream(
         str,
         Argument(
             metavar="[EVENTS]",
-            help="JSON lines: a file, or - for the standard input. Each has the columns of the table that the model "
-            "learned from.",
+            help="JSON lines: a file, also .gz, or - for the standard input. Each has the columns of the table that "
+            "the model learned from.",
             show_default=False,
         ),
     ] = "-",
@@ -65,6 +65,9 @@ def stream(
         Path | None,
         Option(metavar="FILE", help="Save each second what is needed to go on after a crash; needs --output."),
     ] = None,
+    skip_bad: Annotated[
+        bool, Option("--skip-bad", help="Go on after lines that are no events, and count them.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Label events as they come, some steps late: JSON lines in, labels out, many sequences at once.
@@ -88,6 +91,7 @@ def stream(
         key=key,
         step=step,
         checkpoint=checkpoint,
+        skip_bad=skip_bad,
         say=display.say,
     )
     if as_json:

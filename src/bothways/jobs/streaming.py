@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import os
+import select
+import signal
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
+from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from bothways import store
-from bothways.errors import DataError, InputError, option
+from bothways import interrupts, store
+from bothways.errors import DataError, InputError, counted, option
 from bothways.files import locked, written_whole
-from bothways.runtime import Model
+from bothways.jobs.event_lines import EventLines
 from bothways.stream import Labeled, Stream
 
 STANDARD = "-"  # names the standard input, or output
@@ -26,17 +32,19 @@ CHECKPOINT_EVERY = 1.0  # seconds
 
 @dataclass(frozen=True)
 class Streaming:
-    """What labeling events gave.
+    """What labeling events gave, all of it also before restarts.
 
     Attributes:
-        events: how many came, those before a restart included.
-        labels: how many labels this run wrote.
+        events: how many came.
+        labels: how many labels were written.
         dropped: how many events were late or came twice.
+        skipped: how many lines were no events.
     """
 
     events: int
     labels: int
     dropped: int
+    skipped: int = 0
 
 
 def stream(
@@ -47,6 +55,7 @@ def stream(
     key: str | None = None,
     step: str | None = None,
     checkpoint: str | Path | None = None,
+    skip_bad: bool = False,
     say: Callable[[str], None] = print,
     **pace: Any,
 ) -> Streaming:
@@ -56,21 +65,24 @@ def stream(
 
     Args:
         model: the file of the model.
-        events: the file to read, or "-" for the standard input. An object has the columns of the table that the model
-            learned from, or for a model of arrays "values".
+        events: the file to read, which may be compressed (.gz), or "-" for the standard input. An object has the
+            columns of the table that the model learned from, or for a model of arrays "values".
         output: the file to write, or "-" for the standard output.
         key: the name that tells sequences apart; that of the model if not given. Without any, all is one sequence.
         step: the name of the place of a step in its sequence, a number or a time as in ISO 8601; that of the model if
             not given. Without any, it is the number of the line.
-        checkpoint: a file that is written each second, and from which the same command goes on after it was killed. The
-            same events must be there again from the beginning; the output is cut where the checkpoint was made.
+        checkpoint: a file that is written each second, and before a signal or a bad line ends it, and from which the
+            same command goes on. The same events must be there again from the beginning; the output is cut where the
+            checkpoint was made.
+        skip_bad: go on after a line that is no event for the model, and count such lines. Else the events before it are
+            labeled, and it is an error; without a checkpoint, all sequences end there.
         say: is called with whatever the user should know.
         pace: `lookahead`, `chunk`, `reorder` and `idle`, as for `bothways.stream.Stream`.
 
     Raises:
         ModelFileError: the model cannot be read.
         DataError: a line that is no event for the model; names it.
-        InputError: an argument out of its range, or a checkpoint of another model or stream.
+        InputError: an argument out of its range, one file for two things, or a checkpoint of another model or stream.
 
     Example:
         >>> stream("nowhere.bothways", "events.jsonl")
@@ -83,91 +95,57 @@ def stream(
         raise InputError(
             f"A checkpoint is for an output that can be cut: give a file, {option('output', 'NAME.jsonl')}."
         )
+    _check_files(model, events, output, checkpoint)
     with ExitStack() as stack:
-        source = sys.stdin.fileno() if str(events) == STANDARD else stack.enter_context(_opened(events, "rb")).fileno()
+        read, waits = _source(events, stack)
         if checkpoint is not None:
             stack.enter_context(locked(Path(checkpoint)))
         saved = None if checkpoint is None or not Path(checkpoint).exists() else Path(checkpoint).read_bytes()
         target = sys.stdout.buffer
         if str(output) != STANDARD:
             target = stack.enter_context(_opened(output, "wb" if saved is None else "r+b"))
-        run = _Run(loaded, labeler, source, target, key, step)
+        form = EventLines(loaded, key, step)
+        run = _Run(form, labeler, read, waits, target, None if checkpoint is None else Path(checkpoint), skip_bad)
         if saved is not None:
             run.resume(saved, str(checkpoint))
-        run.all(None if checkpoint is None else Path(checkpoint))
-    for notice in labeler.notices:
+        run.all()
+    for notice in (*run.notices, *labeler.notices):
         say(notice)
-    return Streaming(labeler.events, run.labels, labeler.dropped)
-
-
-class EventLines:
-    """Events out of lines of JSON, and labels as such lines.
-
-    Args:
-        model: what labels them.
-        key: as for `stream`, and so is `step`.
-        step: see there.
-
-    Example:
-        >>> import numpy as np
-        >>> from bothways.network import Network
-        >>> from bothways.runtime import Member
-        >>> network = Network(features=1, classes=2, units=4)
-        >>> weights = {name: np.ones(shape, np.float32) for name, shape in network.weight_shapes().items()}
-        >>> lines = EventLines(Model([Member(network, weights)], classes=("quiet", "alarm")))
-        >>> lines.event('{"key": "a", "step": 7, "values": [0.5]}', 1)
-        ('a', 7, [0.5])
-        >>> lines.line(Labeled("a", 7, "alarm", [0.25, 0.75]))
-        '{"key": "a", "step": 7, "predicted": "alarm", "probability": 0.75}'
-    """
-
-    def __init__(self, model: Model, key: str | None = None, step: str | None = None) -> None:
-        columns = model.columns if model.columns is not None and model.columns.label else None
-        self._table = columns is not None
-        self._key = key or (columns.sequence if columns else "key")
-        self._step = step or (columns.order if columns else "step")
-        self._places = {label: place for place, label in enumerate(model.classes)}
-
-    def event(self, line: bytes | str, number: int) -> tuple[Any, Any, Any] | None:
-        """The key, the step and the values that the line of this number holds; None if it is empty.
-
-        Raises:
-            DataError: it is no event.
-        """
-        if not line.strip():
-            return None
-        try:
-            event = json.loads(line)
-            key = event[self._key] if self._key else ""
-            step = event[self._step] if self._step else number
-            if not isinstance(key, (str, int, float)):
-                raise TypeError(f"{self._key!r} is {key!r}, which names no sequence")
-            step = datetime.fromisoformat(step) if isinstance(step, str) else step
-            return key, step, event if self._table else event["values"]
-        except KeyError as missing:
-            raise DataError(f"Line {number:,} has no {missing}; an event needs it.") from None
-        except json.JSONDecodeError as error:
-            raise DataError(f"Line {number:,} is no JSON: {error.msg} at character {error.pos + 1}.") from None
-        except (ValueError, TypeError) as error:
-            raise DataError(f"Line {number:,} is no event: {error}.") from None
-
-    def line(self, labeled: Labeled) -> str:
-        """A label with its key and step."""
-        key, step, label, p = labeled
-        line = {} if self._key is None else {self._key: key}
-        line |= {self._step or "line": step.isoformat() if isinstance(step, datetime) else step}
-        return json.dumps(line | {"predicted": label, "probability": round(p[self._places[label]], 6)})
+    return Streaming(labeler.events, run.labels, labeler.dropped, run.skipped)
 
 
 class _Run:
-    """One pass over the events."""
+    """One pass over the events.
+
+    Attributes:
+        labels: how many were written.
+        skipped: how many lines were no events.
+    """
 
     def __init__(
-        self, model: Model, stream: Stream, source: int, target: BinaryIO, key: str | None, step: str | None
+        self,
+        form: EventLines,
+        stream: Stream,
+        read: Callable[[int], bytes],
+        waits: int | None,
+        target: BinaryIO,
+        checkpoint: Path | None,
+        skip_bad: bool,
     ) -> None:
-        self._stream, self._source, self._target = stream, source, target
-        self._form = EventLines(model, key, step)
-        self._read = self._lines = self.labels = 0
+        self._form, self._stream, self._read_some, self._waits = form, stream, read, waits
+        self._target, self._checkpoint, self._skip_bad = target, checkpoint, skip_bad
+        self._read = self._lines = self.labels = self.skipped = 0
+        self._first_bad = ""
+        self._saved, self._last = 0, time.monotonic()  # how much was read at the last checkpoint, and when that was
+        self._stop = interrupts.Stop()
+
+    @property
+    def notices(self) -> list[str]:
+        """What was skipped, in words."""
+        if not self.skipped:
+            return []
+        lines = counted(self.skipped, "line was no event", "lines were no events")
+        return [f"{lines} for this model, and skipped. The first: {self._first_bad}"]
 
     def resume(self, saved: bytes, name: str) -> None:
         """Go on where a checkpoint was made."""
@@ -175,57 +153,104 @@ class _Run:
         try:
             self._stream.load(state)
             facts = json.loads(line)
-        except (InputError, ValueError) as error:
+            self._lines, read, written = facts["lines"], facts["read"], facts["written"]
+            self.labels, self.skipped, self._first_bad = facts["labels"], facts["skipped"], facts["first_bad"]
+        except (InputError, ValueError, KeyError) as error:
             raise InputError(f"{name}: this checkpoint is of no use here; remove it to start anew. {error}") from None
-        self._lines, written = facts["lines"], facts["written"]
-        while self._read < facts["read"]:
-            if not (skipped := os.read(self._source, min(BLOCK, facts["read"] - self._read))):
+        while self._read < read:
+            if not (skipped := self._read_some(min(BLOCK, read - self._read))):
                 raise DataError(
                     f"{name}: the events end before the place of this checkpoint. Give the same ones again."
                 )
             self._read += len(skipped)
+        self._saved = self._read
         if self._target.seek(0, os.SEEK_END) < written:
             raise DataError(f"{name}: the output is shorter than it was at this checkpoint. Remove both to start anew.")
         self._target.truncate(written)
         self._target.seek(written)
 
-    def all(self, checkpoint: Path | None) -> None:
-        """Label what comes, to the end."""
-        last = time.monotonic()
-        for lines in self._blocks():
-            self._write(self._labeled(lines))
-            if checkpoint is not None and time.monotonic() - last >= CHECKPOINT_EVERY:
-                self._save(checkpoint)
-                last = time.monotonic()
+    def all(self) -> None:
+        """Label what comes, to the end.
+
+        Raises:
+            KeyboardInterrupt: a signal asked for the end, and what is needed to go on is saved.
+        """
+        if self._checkpoint is None:
+            try:
+                self._label_all()
+            except DataError:
+                self._write(self._stream.flush())
+                raise
+            self._write(self._stream.flush())
+            return
+        try:
+            with interrupts.deferred(signal.SIGTERM) as self._stop:
+                self._stop.keeping = True
+                self._label_all()
+        except KeyboardInterrupt:
+            self._stop.requested = True
+        except DataError:
+            self._save()
+            raise
+        if self._stop.requested:
+            self._save()
+            interrupts.kept = f"The same command goes on where it was, by {self._checkpoint}."
+            raise SystemExit(interrupts.TERMINATED) if self._stop.number == signal.SIGTERM else KeyboardInterrupt
         self._write(self._stream.flush())
-        if checkpoint is not None:
-            os.fsync(self._target.fileno())
-            checkpoint.unlink(missing_ok=True)
+        os.fsync(self._target.fileno())
+        self._checkpoint.unlink(missing_ok=True)
+
+    def _label_all(self) -> None:
+        for lines in self._blocks():
+            self._label(lines)
+            if self._stop.requested:
+                return
+            if self._due() <= 0:
+                self._save()
+
+    def _due(self) -> float:
+        """In how many seconds a checkpoint is due; infinite as long as nothing has come since the last one."""
+        if self._checkpoint is None or self._read == self._saved:
+            return inf
+        return self._last + CHECKPOINT_EVERY - time.monotonic()
 
     def _blocks(self) -> Iterator[list[bytes]]:
-        """Whole lines, as many as are there; `_read` counts the bytes of those that were given."""
+        """Whole lines with their ends, as many as are there; none of them if a checkpoint is due and nothing comes."""
         rest = b""
-        while block := os.read(self._source, BLOCK):
-            whole, end, rest = (rest + block).rpartition(b"\n")
-            if end:
-                self._read += len(whole) + 1
-                yield whole.split(b"\n")
+        while (block := self._next()) != b"":
+            whole, end, rest = (rest + (block or b"")).rpartition(b"\n")
+            yield io.BytesIO(whole + end).readlines()
         if rest:
-            self._read += len(rest)
             yield [rest]
 
-    def _labeled(self, lines: list[bytes]) -> list[Labeled]:
-        """The labels that lines make ready."""
-        first = self._lines + 1
-        events = []
-        for line in lines:
-            self._lines += 1
-            if (event := self._form.event(line, self._lines)) is not None:
-                events.append(event)
+    def _next(self) -> bytes | None:
+        """What comes next; nothing at the end, None if it does not come before a checkpoint is due."""
+        self._stop.raises = True
         try:
-            return self._stream.push_many(*map(list, zip(*events, strict=True))) if events else []
-        except (DataError, InputError) as error:
-            raise DataError(f"In the lines from {first:,} to {self._lines:,}: {error}") from None
+            if self._stop.requested:
+                raise KeyboardInterrupt
+            due = self._due()
+            if self._waits is not None and due < inf and not select.select([self._waits], [], [], max(0, due))[0]:
+                return None
+            return self._read_some(BLOCK)
+        finally:
+            self._stop.raises = False
+
+    def _label(self, lines: list[bytes]) -> None:
+        """Write the labels that lines make ready."""
+
+        def refused(number: int, error: DataError) -> None:
+            if not self._skip_bad:
+                taken = number - 1 - self._lines
+                self._lines, self._read = number - 1, self._read + sum(map(len, lines[:taken]))
+                raise error
+            self.skipped += 1
+            self._first_bad = self._first_bad or str(error)
+
+        numbered = ((number, number, line) for number, line in enumerate(lines, self._lines + 1))
+        for labeled in self._form.labels(self._stream.push_many, numbered, refused):
+            self._write(labeled)
+        self._lines, self._read = self._lines + len(lines), self._read + sum(map(len, lines))
 
     def _write(self, labeled: list[Labeled]) -> None:
         self.labels += len(labeled)
@@ -233,11 +258,55 @@ class _Run:
         self._target.write("".join(lines).encode())
         self._target.flush()
 
-    def _save(self, checkpoint: Path) -> None:
+    def _save(self) -> None:
+        assert self._checkpoint is not None
         os.fsync(self._target.fileno())
-        facts = {"read": self._read, "lines": self._lines, "written": self._target.tell()}
-        with written_whole(checkpoint, DataError) as temporary:
+        facts = {
+            "read": self._read,
+            "lines": self._lines,
+            "written": self._target.tell(),
+            "labels": self.labels,
+            "skipped": self.skipped,
+            "first_bad": self._first_bad,
+        }
+        with written_whole(self._checkpoint, DataError) as temporary:
             temporary.write_bytes(json.dumps(facts).encode() + b"\n" + self._stream.save())
+        self._saved, self._last = self._read, time.monotonic()
+
+
+def _check_files(model: str | Path, events: str | Path, output: str | Path, checkpoint: str | Path | None) -> None:
+    """Refuse one file for two things, before any of them is written."""
+    known = {"the model": model, "the events": events}
+    for what, path in (("the labels", output), ("the checkpoint", checkpoint)):
+        if path is None or str(path) == STANDARD:
+            continue
+        for other, taken in known.items():
+            if str(taken) != STANDARD and _is_same(Path(path), Path(taken)):
+                raise InputError(f"{path}: this is the file of {other}; name another one for {what}.")
+        known[what] = path
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other))
+
+
+def _source(events: str | Path, stack: ExitStack) -> tuple[Callable[[int], bytes], int | None]:
+    """What reads bytes of the events, as many as are there, and the descriptor that tells whether some are."""
+    if str(events) == STANDARD:
+        descriptor = sys.stdin.fileno()
+    else:
+        file = stack.enter_context(_opened(events, "rb"))
+        if str(events).endswith(".gz"):
+            return partial(_unpacked, str(events), stack.enter_context(gzip.GzipFile(fileobj=file))), None
+        descriptor = file.fileno()
+    return partial(os.read, descriptor), descriptor
+
+
+def _unpacked(name: str, file: gzip.GzipFile, size: int) -> bytes:
+    try:
+        return file.read1(size)
+    except (EOFError, OSError, zlib.error):
+        raise DataError(f"{name}: this file is not compressed by gzip, or damaged or cut short.") from None
 
 
 def _opened(path: str | Path, mode: str) -> Any:

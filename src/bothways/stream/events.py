@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import reprlib
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -17,6 +19,31 @@ from bothways.sequences import Array, Sequences
 
 Step = int | float | datetime
 
+LARGEST = sys.float_info.max
+
+
+class Time(datetime):
+    """A time that keeps the `text` in which it came.
+
+    Example:
+        >>> time = Time.of("2024-05-01 12:00:00Z")
+        >>> time.isoformat(), time.text
+        ('2024-05-01T12:00:00+00:00', '2024-05-01 12:00:00Z')
+    """
+
+    text: str
+
+    @classmethod
+    def of(cls, text: str) -> Time:
+        """The time that a text in the form of ISO 8601 says.
+
+        Raises:
+            ValueError: it says none.
+        """
+        time = cls.fromisoformat(text.strip())
+        time.text = text
+        return time
+
 
 class EventReader:
     """Reads the steps and values of events for a model.
@@ -26,26 +53,35 @@ class EventReader:
         gap: the place of the gap to the step before among the values, which is 0 as long as that is not known; None if
             the network does not read it.
         tally: what of the values was filled or not known.
+        kind: that of the steps which were taken, as `kind_of` says; "" as long as there are none.
     """
 
     def __init__(self, model: Model) -> None:
         self._network, self._columns = model.network, model.columns
         self._table = model.columns is not None and bool(model.columns.label)
         self.dtype = np.dtype(np.float32 if self._table else np.float64)
-        self.gap, self.tally, self._kind = None, None, ""
+        self.gap, self.tally, self.kind, self._gaps = None, None, "", ""
         if model.columns is not None:
             from bothways.data import Tally  # brings Polars, of which a model of arrays has no use
 
             self.tally, encoding = Tally(), model.columns.fitted
             if encoding.gaps:
                 self.gap = len(encoding.names) - len(encoding.categories) - 1
-                self._kind = encoding.gaps
+                self._gaps = encoding.gaps
 
     def values(self, values: Any) -> Array:
         """The values of events as `(events, network.features)`."""
         if self._table:
             return self._of_rows(values)
-        columns, given = self._columns, [np.asarray(values)]
+        columns = self._columns
+        try:
+            array = np.asarray(values)
+            whole = array.dtype == object and set(map(type, array.flat)) <= {int, float}  # beyond 64 bits
+            given = [array.astype(np.float64) if whole else array]
+        except ValueError:
+            raise InputError("The values of these events are not all of one length.") from None
+        except OverflowError:
+            raise InputError("The values of these events hold a number that is out of range.") from None
         if columns is None:
             sequences = checked_sequences("values", given, self._network.features)
             check_codes("values", sequences, self._network)
@@ -65,20 +101,17 @@ class EventReader:
         read = encoding.encode(table, None, together, self.tally)
         return read if self.gap is None else np.insert(read, self.gap, 0, axis=1)
 
-    def steps(self, steps: Sequence[Any]) -> list[Step]:
-        """Steps, all of one kind in a stream."""
+    def steps(self, steps: Sequence[Any]) -> tuple[list[Step], str]:
+        """Steps, and their kind, which is that of all steps of a stream once it is `kind`."""
         given: list[Any] = steps.tolist() if isinstance(steps, np.ndarray) else list(steps)
-        if not given:
-            return given
-        plain = set(map(type, given)) <= {int, float} and all(map(isfinite, given))
-        kinds = {"numbers"} if plain else set(map(_kind, given))
-        for kind in kinds:
-            if not kind or kind != (self._kind or kind):
-                wrong = next(step for step in given if _kind(step) == kind)
-                wanted = self._kind or "numbers, or times"
-                raise InputError(f"A step is {wrong!r}; the steps of this stream must be finite {wanted}.")
-            self._kind = kind
-        return given
+        kind = self.kind or (kind_of(given[0]) if given else "")
+        if kind == "numbers" and kind.startswith(self._gaps) and _are_numbers(given):
+            return given, kind
+        for step in given:
+            if (found := kind_of(step)) != kind or not found.startswith(self._gaps) or not found:
+                wanted = self.kind or self._gaps or kind or "numbers, or times"
+                raise InputError(f"A step is {shown(step)}; the steps of this stream must be finite {wanted}.")
+        return given, kind
 
 
 def gaps(steps: Array, before: Array) -> Array:
@@ -94,7 +127,25 @@ def gaps(steps: Array, before: Array) -> Array:
     return np.log1p(found.astype(np.float64))
 
 
-def _kind(step: Any) -> str:
+def kind_of(step: Any) -> str:
+    """What kind of step it is; "" for none.
+
+    Example:
+        >>> kind_of(3), kind_of(datetime(2024, 5, 1)), kind_of("soon"), kind_of(float("inf"))
+        ('numbers', 'times', '', '')
+    """
     if isinstance(step, datetime):
         return "times" if step.tzinfo is None else "times with time zones"
-    return "numbers" if type(step) in (int, float) and isfinite(step) else ""
+    return "numbers" if _are_numbers([step]) else ""
+
+
+def shown(value: Any) -> str:
+    """A value in a message; of a number with hundreds of digits, how it is."""
+    return "a number that is out of range" if type(value) is int and abs(value) > LARGEST else reprlib.repr(value)
+
+
+def _are_numbers(steps: list[Any]) -> bool:
+    try:
+        return set(map(type, steps)) <= {int, float} and all(map(isfinite, steps))
+    except OverflowError:
+        return False

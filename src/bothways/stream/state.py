@@ -17,6 +17,7 @@ import numpy as np
 from bothways.errors import InputError
 from bothways.runtime import Model
 from bothways.sequences import Array
+from bothways.stream.events import Time
 from bothways.stream.keys import Keys
 
 DIGEST = 16  # the size of digests, in bytes
@@ -97,10 +98,14 @@ def restore_key(mark: str, keys: Keys, key: Hashable, state: bytes) -> None:
 
 
 def _coded(value: Any) -> Any:
+    if isinstance(value, Time):
+        return {"text": value.text}
     if isinstance(value, datetime):
         return {"time": value.isoformat()}
     raise InputError(f"A key or step is {value!r}, which cannot be saved; use numbers, text or times.")
 
 
 def _decoded(value: dict[str, Any]) -> Any:
+    if value.keys() == {"text"}:
+        return Time.of(value["text"])
     return datetime.fromisoformat(value["time"]) if value.keys() == {"time"} else value

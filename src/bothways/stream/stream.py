@@ -16,7 +16,7 @@ from bothways.options import whole
 from bothways.runtime import Label, Member, Model
 from bothways.runtime.forward import STEPS_A_CALL
 from bothways.sequences import Array, Floats, Sequences
-from bothways.stream.events import EventReader, Step
+from bothways.stream.events import EventReader, Step, kind_of
 from bothways.stream.keys import Events, Keys
 from bothways.stream.rounds import Found, Order, Rounds
 from bothways.stream.state import fingerprint, key_state, pack, restore_key, unpack
@@ -135,6 +135,10 @@ class Stream:
         """How many keys are open."""
         return len(self._keys.slots)
 
+    def __contains__(self, key: Hashable) -> bool:
+        """Whether a key is open."""
+        return key in self._keys.slots
+
     @property
     def dropped(self) -> int:
         """How many events were late or came twice."""
@@ -167,7 +171,9 @@ class Stream:
         """
         if not len(keys) == len(steps) == len(values):
             raise InputError(f"There are {len(keys)} keys, {len(steps)} steps and values of {len(values)} events.")
-        steps, read = self._reader.steps(steps), self._reader.values(values)
+        steps, kind = self._reader.steps(steps)
+        read = self._reader.values(values)
+        self._reader.kind = kind
         labeled: list[Labeled] = []
         first = 0
         while first < len(keys):
@@ -218,6 +224,9 @@ class Stream:
             InputError: it is damaged, or of another model or stream.
         """
         restore_key(self._fingerprint, self._keys, key, state)
+        slot = self._keys.slots[key]
+        for step in (self._keys.last[slot], *(step for step, _ in self._keys.waiting[slot])):
+            self._reader.kind = self._reader.kind if step is None else kind_of(step)
 
     def save(self) -> bytes:
         """All keys and counts, for `load`."""

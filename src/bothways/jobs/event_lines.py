@@ -1,0 +1,148 @@
+"""Events out of lines of JSON, and labels as such lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from math import isfinite
+from typing import Any
+
+from bothways.errors import DataError, InputError
+from bothways.runtime import Model
+from bothways.stream import Labeled
+from bothways.stream.events import Time, shown
+
+Event = tuple[Any, Any, Any]  # key, step and values
+Push = Callable[..., list[Labeled]]
+Refused = Callable[[int, DataError], None]
+
+
+class EventLines:
+    """Events out of lines of JSON, and labels as such lines.
+
+    Args:
+        model: what labels them.
+        key: as for `stream`, and so is `step`.
+        step: see there.
+
+    Example:
+        >>> import numpy as np
+        >>> from bothways.network import Network
+        >>> from bothways.runtime import Member
+        >>> network = Network(features=1, classes=2, units=4)
+        >>> weights = {name: np.ones(shape, np.float32) for name, shape in network.weight_shapes().items()}
+        >>> lines = EventLines(Model([Member(network, weights)], classes=("quiet", "alarm")))
+        >>> lines.event('{"key": "a", "step": 7, "values": [0.5]}', 1)
+        ('a', 7, [0.5])
+        >>> lines.line(Labeled("a", 7, "alarm", [0.25, 0.75]))
+        '{"key": "a", "step": 7, "predicted": "alarm", "probability": 0.75}'
+    """
+
+    def __init__(self, model: Model, key: str | None = None, step: str | None = None) -> None:
+        columns = model.columns if model.columns is not None and model.columns.label else None
+        self._table = columns is not None
+        self._key = key or (columns.sequence if columns else "key")
+        self._step = step or (columns.order if columns else "step")
+        self._places = {label: place for place, label in enumerate(model.classes)}
+
+    def event(self, line: bytes | str, number: int, place: int | None = None) -> Event | None:
+        """The key, the step and the values that a line holds; None if it is empty.
+
+        Args:
+            line: the line.
+            number: what messages call it.
+            place: the step, where events have none of their own; its number if not given.
+
+        Raises:
+            DataError: it is no event.
+        """
+        if not (line := line.rstrip()):
+            return None
+        event = _object(line, number)
+        try:
+            key = event[self._key] if self._key else ""
+            step = event[self._step] if self._step else number if place is None else place
+            values = event if self._table else event["values"]
+        except KeyError as missing:
+            raise DataError(f"Line {number:,} has no {missing}; an event needs it.") from None
+        if not isinstance(key, (str, int, float)) or (isinstance(key, float) and not isfinite(key)):
+            raise DataError(f"Line {number:,} is no event: {self._key!r} is {shown(key)}, which names no sequence.")
+        if isinstance(step, str):
+            try:
+                step = Time.of(step)
+            except ValueError:
+                raise DataError(
+                    f"Line {number:,} is no event: {self._step!r} is {shown(step)}, which is no number and no time as "
+                    "in ISO 8601, such as 2024-05-31T12:00:00."
+                ) from None
+        return key, step, values
+
+    def labels(
+        self, push: Push, lines: Iterable[tuple[int, int, bytes | str]], refused: Refused
+    ) -> Iterator[list[Labeled]]:
+        """The labels that lines make ready, some after the other.
+
+        Args:
+            push: takes keys, steps and values, as `Stream.push_many`.
+            lines: numbers and places, as for `event`, and lines.
+            refused: is called for a line that is no event, with its number, when the events before it are labeled; it
+                may raise.
+        """
+        events: list[tuple[int, Event]] = []
+        for number, place, line in lines:
+            try:
+                event = self.event(line, number, place)
+            except DataError as error:
+                yield from _pushed(push, events, refused)
+                events = []
+                refused(number, error)
+            else:
+                if event is not None:
+                    events.append((number, event))
+        yield from _pushed(push, events, refused)
+
+    def line(self, labeled: Labeled) -> str:
+        """A label with its key and step."""
+        key, step, label, p = labeled
+        if isinstance(step, datetime):
+            step = step.text if isinstance(step, Time) else step.isoformat()
+        line = {} if self._key is None else {self._key: key}
+        line |= {self._step or "line": step, "predicted": label, "probability": round(p[self._places[label]], 6)}
+        return json.dumps(line, ensure_ascii=False)
+
+
+def _object(line: bytes | str, number: int) -> dict[str, Any]:
+    """The JSON object that a line holds."""
+    try:
+        text = line if isinstance(line, str) else line.decode("utf-8-sig")
+        event = json.loads(text)
+        if "\\u" in text:
+            json.dumps(event, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        raise DataError(f"Line {number:,} is no JSON: {error.msg} at character {error.pos + 1}.") from None
+    except UnicodeError:
+        raise DataError(f"Line {number:,} is no text in UTF-8.") from None
+    except RecursionError:
+        raise DataError(f"Line {number:,} is nested too deeply for an event.") from None
+    except ValueError:
+        raise DataError(f"Line {number:,} holds a number that is out of range.") from None
+    if not isinstance(event, dict):
+        raise DataError(f"Line {number:,} is no JSON object; an event is one: {{...}}.")
+    return event
+
+
+def _pushed(push: Push, events: Sequence[tuple[int, Event]], refused: Refused) -> Iterator[list[Labeled]]:
+    """The labels that events, with the numbers of their lines, make ready; what does not fit is found by halves."""
+    if not events:
+        return
+    try:
+        yield push(*map(list, zip(*(event for _, event in events), strict=True)))
+    except (DataError, InputError) as error:
+        number, half = events[0][0], len(events) // 2
+        if half:
+            yield from _pushed(push, events[:half], refused)
+            yield from _pushed(push, events[half:], refused)
+        else:
+            told = str(error).removeprefix("events, row 1")
+            refused(number, DataError(f"Line {number:,}{told if told != str(error) else f': {error}'}"))
