@@ -145,6 +145,8 @@ def test_events_of_a_model_of_arrays_and_errors(connect: Any) -> None:
         ('["stop"]', "A line is an event"),
         ('{"key": [1], "step": 1, "values": [1, 2, 3]}', "names no sequence"),
         ('{"key": 1, "step": "soon", "values": [1, 2, 3]}', "no event"),
+        ("[1, 2]", "A line is an event"),
+        ("5", "no JSON object"),
         ('{"key": 1, "step": 1, "values": [1, 2]}', "3"),
     ):
         socket.send(text)
@@ -152,6 +154,38 @@ def test_events_of_a_model_of_arrays_and_errors(connect: Any) -> None:
     socket.send('{"key": 1, "step": 2.5, "values": [1, 2, 3]}')
     (line,) = read(socket, 1)
     assert (line["key"], line["step"]) == (1, 2.5)
+
+
+def test_a_bad_line_leaves_the_others_of_its_message(connect: Any) -> None:
+    socket = connect("/stream/gaps?lookahead=0")
+    good = [json.dumps({"flow": "a", "at": f"2024-05-01T00:00:{i:02}Z", "x": i}) for i in range(8)]
+    bad = ("{", "[1, 2]", '{"flow": "a"}', good[0].replace('"x": 0', '"x": "zz"'), '["close"', "5")
+    for i, line in enumerate(bad):
+        socket.send(f"\n{good[i]}\n{line}\n")
+        label, error = read(socket, 2)
+        assert (label["at"], error["line"]) == (f"2024-05-01T00:00:{i:02}Z", 3)
+    deep, large = '{"x": ' + "[" * 100_000, good[7].replace('"x": 7', '"x": ' + "9" * 400)
+    socket.send(f"{deep}\n{large}\n{good[7]}")
+    lines = read(socket, 3)
+    assert ["nested too deeply" in lines[0]["error"], "out of range" in lines[1]["error"]] == [True, True]
+    assert lines[2]["at"] == "2024-05-01T00:00:07Z"
+    socket.send(f"{good[7]}\n{good[0]}")
+    assert read(socket, 1) == [{"dropped": 2}]
+
+
+def test_how_a_stream_is_asked_for(connect: Any) -> None:
+    exceptions = pytest.importorskip("websockets.exceptions")
+    socket = connect("/stream/flows?lookahead=0&chunk=2&reorder=1")
+    for step in (2, 1, 3):
+        socket.send(json.dumps({"key": 1, "step": step, "values": [1, 2, 3]}))
+    assert [line["step"] for line in read(socket, 2)] == [1, 2]
+    for query, said in (
+        ("lookahed=1", "no 'lookahed' here"),
+        ("chunk=0", "chunk must be"),
+        ("reorder=", "reorder must"),
+    ):
+        with pytest.raises(exceptions.ConnectionClosed, match=said):
+            connect(f"/stream/flows?{query}").recv(timeout=10)
 
 
 def test_who_may_not_stream(connect: Any, server: Running) -> None:

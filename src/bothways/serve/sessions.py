@@ -21,7 +21,8 @@ STREAM, WATCH = "/stream/", "/watch/"
 
 SOCKETS = (STREAM, WATCH)  # where WebSockets are, which may send the key in their first message
 
-MOST_LOOKAHEAD = 10_000
+PACE = {"lookahead": 0, "chunk": 1, "reorder": 0}  # the options of a stream, and the least they may be
+MOST_STEPS = 10_000  # the most
 
 WATCH_SECONDS = 0.1  # so often a watcher is sent what has come
 
@@ -81,12 +82,10 @@ class Sessions:
 
     async def _stream(self, call: Call, socket: WebSocket, ending: asyncio.Future[Any]) -> None:
         """Label events as they come."""
-        lookahead = parse_qs(call.query.decode("latin-1")).get("lookahead", ["16"])[-1]
-        if not (lookahead.isdecimal() and int(lookahead[:6]) <= MOST_LOOKAHEAD):
-            raise RefusedError(400, f"lookahead must be a whole number up to {MOST_LOOKAHEAD}.")
+        pace = _pace(call.query)
         served = self._served(call.path.removeprefix(STREAM))
         source = self._inference.watching.source(served)
-        events = Events(served, int(lookahead), source)
+        events = Events(served, source, **pace)
         try:
             while True:
                 receiving = asyncio.ensure_future(socket.receive())
@@ -134,6 +133,21 @@ class Sessions:
                 socket.end(1001, "The model was replaced. Watch again.")
         finally:
             receiving.cancel()
+
+
+def _pace(query: bytes) -> dict[str, int]:
+    """The options of a stream.
+
+    Raises:
+        InputError: one that is not there, or out of its range.
+    """
+    given = parse_qs(query.decode("latin-1"), keep_blank_values=True)
+    if unknown := given.keys() - set(PACE):
+        raise InputError(f"There is no {min(unknown)!r} here; there are {', '.join(PACE)}.")
+    for name, (*_, value) in given.items():
+        if not (value.isdecimal() and PACE[name] <= int(value[:6]) <= MOST_STEPS):
+            raise InputError(f"{name} must be a whole number from {PACE[name]} to {MOST_STEPS:,}.")
+    return {name: int(values[-1]) for name, values in given.items()}
 
 
 def _authorization(text: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Mapping
@@ -12,8 +13,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from bothways.errors import InputError
-from bothways.jobs.streaming import EventLines
+from bothways.errors import BothwaysError, InputError
+from bothways.jobs.event_lines import EventLines
 from bothways.serve.models import Served, Steps
 from bothways.serve.watching import Watched, Watching
 from bothways.stream import Labeled, Stream
@@ -30,50 +31,68 @@ class Events:
 
     Args:
         served: the model.
-        lookahead: how many later steps each label sees.
         source: shows them to those who watch.
+        pace: `lookahead`, `chunk` and `reorder`, as for `bothways.stream.Stream`.
 
     Raises:
-        InputError: a model that cannot label streams, or a lookahead out of its range.
+        InputError: a model that cannot label streams, or a pace out of its range.
     """
 
-    def __init__(self, served: Served, lookahead: int, source: Watched) -> None:
-        self._stream, self._form, self._count = served.model.stream(lookahead), EventLines(served.model), 0
-        self._source = source
+    def __init__(self, served: Served, source: Watched, **pace: Any) -> None:
+        self._stream, self._form, self._source = served.model.stream(**pace), EventLines(served.model), source
+        self._count = 0
 
     def labeled(self, text: str) -> str:
-        """The labels that events make ready, a line for each.
+        """What a message gives, a line for each label, in order.
 
-        Raises:
-            InputError: a line that is neither an event nor a command; those before a command may have been taken.
-            DataError: an event that the model cannot read.
+        A line that is neither an event nor a command changes nothing; `{"error": ..., "line": N}` names it by its
+        number in the message. `{"dropped": N}` says how many events were late or came twice.
         """
-        found: list[Labeled] = []
-        events: list[tuple[Any, Any, Any]] = []
-        for line in filter(None, map(str.strip, text.splitlines())):
-            if not line.startswith("["):
+        answers: list[str] = []
+        events: list[tuple[int, int, str]] = []
+        dropped = self._stream.dropped
+        for number, line in enumerate(map(str.strip, text.split("\n")), 1):
+            if line.startswith("["):
+                self._take(events, answers)
+                try:
+                    answers += map(self._form.line, self._command(line))
+                except InputError as error:
+                    answers.append(_refused(number, error))
+            elif line:
                 self._count += 1
-                if (event := self._form.event(line, self._count)) is not None:
-                    events.append(event)
-                continue
-            found += self._push(events)
-            events = []
-            match _command(line):
-                case ["flush"]:
-                    found += self._ended(self._stream.flush())
-                case ["close", str() | int() | float() as key]:
-                    found += self._ended(self._stream.close(key), key)
-                case _:
-                    raise InputError('A line is an event, an object; or ["close", KEY] or ["flush"].')
-        return "\n".join(map(self._form.line, found + self._push(events)))
+                events.append((number, self._count, line))
+        self._take(events, answers)
+        if self._stream.dropped > dropped:
+            answers.append(json.dumps({"dropped": self._stream.dropped - dropped}))
+        return "\n".join(answers)
 
-    def _push(self, events: list[tuple[Any, Any, Any]]) -> list[Labeled]:
-        if not events:
-            return []
-        if len(self._stream) + len({key for key, _, _ in events}) > MOST_OPEN:
+    def _take(self, events: list[tuple[int, int, str]], answers: list[str]) -> None:
+        """Answer lines of events, which are done then."""
+
+        def refused(number: int, error: BothwaysError) -> None:
+            answers.append(_refused(number, error))
+
+        for found in self._form.labels(self._push, events, refused):
+            answers += map(self._form.line, found)
+        events.clear()
+
+    def _command(self, line: str) -> list[Labeled]:
+        try:
+            command = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            command = None
+        match command:
+            case ["flush"]:
+                return self._ended(self._stream.flush())
+            case ["close", str() | int() | float() as key]:
+                return self._ended(self._stream.close(key), key)
+        raise InputError('A line is an event, an object; or ["close", KEY] or ["flush"].')
+
+    def _push(self, keys: list[Any], steps: list[Any], values: list[Any]) -> list[Labeled]:
+        if len(self._stream) + sum(key not in self._stream for key in set(keys)) > MOST_OPEN:
             raise InputError(f"{len(self._stream):,} sequences are open; {MOST_OPEN:,} may be. Close some.")
-        found = self._stream.push_many(*map(list, zip(*events, strict=True)))
-        self._source.show(events, found)
+        found = self._stream.push_many(keys, steps, values)
+        self._source.show(zip(keys, steps, values, strict=True), found)
         return found
 
     def _ended(self, found: list[Labeled], key: Any = None) -> list[Labeled]:
@@ -82,11 +101,8 @@ class Events:
         return found
 
 
-def _command(line: str) -> Any:
-    try:
-        return orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return None
+def _refused(number: int, error: BothwaysError) -> str:
+    return json.dumps({"error": str(error), "line": number}, ensure_ascii=False)
 
 
 @dataclass(eq=False)
