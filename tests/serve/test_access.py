@@ -63,7 +63,8 @@ def test_a_key(path: Path, start: Any) -> None:
         status, answer, said = server.call(INFER, BODY, headers)
         assert (status, said["www-authenticate"]) == (401, "Bearer")
         assert "Authorization" in answer["error"]
-    assert server.call(INFER, BODY, {"Authorization": "Bearer secret"})[0] == 200
+    for scheme in ("Bearer", "bearer", "BEARER "):
+        assert server.call(INFER, BODY, {"Authorization": f"{scheme} secret"})[0] == 200
     assert server.call("/metrics")[0] == server.call("/v2/models")[0] == 401
     assert server.call("/v2/health/ready")[0] == server.call("/docs")[0] == 200
     assert server.call("/v2", headers={"Host": "models.example", "Authorization": "Bearer secret"})[0] == 200
@@ -174,6 +175,8 @@ def test_metrics(path: Path, start: Any) -> None:
     assert 0 < found["nv_inference_exec_count"] <= 3
     assert 0 < found["nv_inference_compute_infer_duration_us"] < found["nv_inference_request_duration_us"] < 6e7
     assert found["nv_inference_queue_duration_us"] >= 0
+    assert "# TYPE nv_inference_request_success counter" in lines
+    assert not [line for line in lines if line.endswith("untyped")]
     assert any(line.startswith("process_resident_memory_bytes") for line in lines)
 
 

@@ -89,6 +89,12 @@ def test_the_same_head_with_other_bodies(server: Running) -> None:
     assert [each.status for each in answers[5:]] == [400, 400]  # the last body never ends
 
 
+def test_a_host_is_needed(server: Running) -> None:
+    (answer,) = sent(server, b"GET /v2 HTTP/1.1\r\n\r\n")
+    assert (answer.status, b"Host" in answer.body) == (400, True)
+    assert sent(server, b"GET /v2 HTTP/1.0\r\n\r\n")[0].status == 421
+
+
 def test_what_is_offered_beside_http_is_let_be(server: Running) -> None:
     whole = sent(server, posted())
     offered = posted(BODY, "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk")

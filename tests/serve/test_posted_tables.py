@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 from pathlib import Path
@@ -83,27 +84,39 @@ def test_what_the_page_says_of_a_model(server: Running) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "headers", "body", "said"),
+    ("path", "headers", "body", "status", "said"),
     [
-        ("/label", {"Content-Type": CSV}, content(CSV), "Say which model: arrays, formulas, table"),
-        ("/label/arrays", {"Content-Type": CSV}, content(CSV), "trained on arrays"),
-        ("/label/table", {"Content-Type": "text/plain"}, content(CSV), "a table is one of: text/csv"),
-        ("/label/table", {"Content-Type": CSV, "Accept": "image/png"}, content(CSV), "comes as one of"),
-        ("/label/table?treshold=1", {"Content-Type": CSV}, content(CSV), "no 'treshold'"),
-        ("/label/table?threshold=2", {"Content-Type": CSV}, content(CSV), "from 0 to 1"),
-        ("/label/table?probabilities=7", {"Content-Type": CSV}, content(CSV), "true or false"),
-        ("/label/table", {"Content-Type": CSV}, b"flow,x\na,1\n", "table.csv: there is no column 'y'"),
-        ("/label/table", {"Content-Type": CSV}, b"", "table.csv: this file is empty"),
-        ("/label/table", {"Content-Type": PARQUET}, content(CSV), "no Parquet file"),
-        ("/label/table", {"Content-Type": PARQUET}, content(PARQUET)[:-20], "no Parquet file"),
-        ("/label/table", {"Content-Type": LINES}, b"[1]\n", "table.jsonl"),
+        ("/label", {"Content-Type": CSV}, content(CSV), 400, "Say which model: arrays, formulas, table"),
+        ("/label/arrays", {"Content-Type": CSV}, content(CSV), 400, "trained on arrays"),
+        ("/label/table", {"Content-Type": "text/plain"}, content(CSV), 415, "a table is one of: text/csv"),
+        ("/label/table", {"Content-Type": CSV, "Accept": "image/png"}, content(CSV), 406, "comes as one of"),
+        ("/label/table?treshold=1", {"Content-Type": CSV}, content(CSV), 400, "no 'treshold'"),
+        ("/label/table?threshold=2", {"Content-Type": CSV}, content(CSV), 400, "from 0 to 1"),
+        ("/label/table?probabilities=7", {"Content-Type": CSV}, content(CSV), 400, "true or false"),
+        ("/label/table", {"Content-Type": CSV}, b"flow,x\na,1\n", 400, "table.csv: there is no column 'y'"),
+        ("/label/table", {"Content-Type": CSV}, b"", 400, "table.csv: this file is empty"),
+        ("/label/table", {"Content-Type": PARQUET}, content(CSV), 400, "no Parquet file"),
+        ("/label/table", {"Content-Type": PARQUET}, content(PARQUET)[:-20], 400, "no Parquet file"),
+        ("/label/table", {}, content(CSV), 415, "Content-Type"),
+        ("/label/table", {"Content-Type": LINES}, b"[1]\n", 400, "table.jsonl"),
     ],
 )
-def test_what_is_wrong_is_said(server: Running, path: str, headers: dict[str, str], body: bytes, said: str) -> None:
-    status, answer, _ = server.call(path, body, headers)
-    assert status == 400
+def test_what_is_wrong_is_said(
+    server: Running, path: str, headers: dict[str, str], body: bytes, status: int, said: str
+) -> None:
+    found, answer, _ = server.call(path, body, headers)
+    assert found == status
     assert said in answer["error"]
     assert "/tmp" not in answer["error"]
+
+
+def test_a_compressed_table_shows_what_it_is(server: Running) -> None:
+    packed = gzip.compress(content(CSV))
+    for headers in ({}, {"Content-Encoding": "gzip"}):
+        status, body, _ = server.call("/label/table", packed, {"Content-Type": CSV} | headers)
+        assert (status, body) == (200, server.call("/label/table", content(CSV), {"Content-Type": CSV})[1])
+    status, answer, _ = server.call("/label/table", packed[:-9], {"Content-Type": CSV})
+    assert (status, "ends too early" in answer["error"]) == (400, True)
 
 
 def test_what_to_know_of_a_table_is_said(server: Running) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,8 @@ def test_the_server_and_its_models_describe_themselves(server: Running) -> None:
     assert answer["outputs"][1] == {"name": "probabilities", "datatype": "FP32", "shape": [-1, -1, 2]}
     (version,) = answer["versions"]
     assert server.call(f"/v2/models/flows/versions/{version}")[1] == answer
+    assert server.call("/v2/models/flows/")[1] == server.call("/v2/models/flows")[1]
+    assert server.call("/v2/models/")[0] == 200
     assert server.call(f"/v2/models/flows/versions/{version}/ready")[0] == 200
     assert server.call("/v2/models/flows/versions/7")[0] == server.call("/v2/models/none")[0] == 404
     kinds = {each["name"]: each["datatype"] for each in server.call("/v2/models/kinds")[1]["inputs"]}
@@ -178,6 +181,13 @@ def test_true_and_false_are_numbers(server: Running) -> None:
     assert np.array_equal(p, infer(server, "kinds", *inputs)["probabilities"])
 
 
+def test_data_may_be_nested_and_axes_of_one_left_out(server: Running) -> None:
+    p = infer(server, "flows", tensor("sequences", X[:1]))["probabilities"]
+    for data in (X[:1].tolist(), X[0].tolist(), X[0].ravel().tolist()):
+        found = infer(server, "flows", tensor("sequences", X[:1]) | {"data": data})["probabilities"]
+        assert np.array_equal(found, p)
+
+
 def test_outputs_that_are_asked_for_and_the_id(server: Running) -> None:
     body = {"id": "7", "inputs": [tensor("sequences", X)], "outputs": [{"name": "probabilities"}]}
     status, answer, _ = server.call("/v2/models/flows/infer", body)
@@ -211,8 +221,10 @@ GOOD = tensor("sequences", X)
         ({"inputs": [GOOD | {"data": [1e39] * 45}]}, "finite"),
         ({"inputs": [GOOD | {"data": [None] * 45}]}, "finite"),
         ({"inputs": [GOOD | {"data": 7}]}, "needs data"),
-        ({"inputs": [GOOD | {"data": [[[[1.0]]]]}]}, "at most 3 levels"),
-        ({"inputs": [GOOD | {"data": [[1.0], 2]}]}, "needs data"),
+        ({"inputs": [GOOD | {"data": [[[[1.0]]]]}]}, "of the shape [3, 5, 3]"),
+        ({"inputs": [GOOD | {"data": [[1.0], 2]}]}, "of the shape [3, 5, 3]"),
+        ({"inputs": [GOOD | {"shape": [1, 2, 3], "data": [[[1, 2], [3, 4, 5, 6]]]}]}, "of the shape [1, 2, 3]"),
+        ({"inputs": [GOOD | {"shape": [1, 2, 3], "data": [[1, 2], [3, 4], [5, 6]]}]}, "of the shape [1, 2, 3]"),
         ({"inputs": [GOOD | {"parameters": {"binary_data_size": 180}}]}, "0 bytes are left"),
         ({"inputs": [GOOD, tensor("lengths", np.array([6, 1, 1]), "INT64")]}, "above 5"),
         ({"inputs": [GOOD, tensor("lengths", np.array([1, -1, 1]), "INT64")]}, "from 0"),
@@ -248,6 +260,22 @@ def test_bytes_that_do_not_fit(server: Running) -> None:
         status, answer, _ = server.call("/v2/models/flows/infer", head + body, headers)
         assert status == (400 if said else 200), answer
         assert said in str(answer)
+
+
+def test_a_file_that_cannot_be_read_keeps_no_other_from_being_served(tmp_path: Path, start: Any) -> None:
+    saved({"flows": MODELS["flows"]}, tmp_path)
+    (tmp_path / "broken.bothways").write_bytes(b"nothing")
+    server = start(tmp_path)
+    assert server.call("/v2/models")[1] == {"models": ["flows"]}
+    (line,) = [json.loads(line) for line in server.log if "refused" in line]
+    assert line["event"] == "model refused"
+    assert "broken.bothways" in line["why"]
+    saved({"broken": MODELS["flows"]}, tmp_path)
+    for _ in range(100):
+        if server.call("/v2/models/broken")[0] == 200:
+            break
+        time.sleep(0.1)
+    assert server.call("/v2/models")[1] == {"models": ["broken", "flows"]}
 
 
 def test_a_file_that_is_replaced_is_taken_up_while_requests_run(tmp_path: Path, start: Any) -> None:

@@ -104,6 +104,8 @@ def test_times_that_are_none_or_do_not_rise(server: Running, times: list[float])
     [
         (X.reshape(2, 25, 3), "flows", {"sequence_id": "b", "sequence_start": True}, "it takes one"),
         (X[None], "flows", {"sequence_id": [1], "sequence_start": True}, "text or a whole number"),
+        (X[None], "flows", {"sequence_id": "b", "sequence_start": "yes"}, "sequence_start must be true or false"),
+        (X[None], "flows", {"sequence_id": "b", "sequence_end": 1}, "sequence_end must be true or false"),
         (X[None, :, :2], "traces", {"sequence_id": "b", "sequence_start": True}, "one label per sequence"),
         (X[None].astype(np.float64) * 1e40, "flows", {"sequence_id": "b", "sequence_start": True}, "finite"),
     ],

@@ -84,7 +84,7 @@ class App:
         threads: int = 1,
     ) -> None:
         self._models, self._hosts = models, hosts
-        self._key = None if key is None else b"Bearer " + key.encode()
+        self._key = None if key is None else key.encode()
         self._held = 0
         self._heads: dict[bytes, tuple[bytes, str, bytes, Mapping[bytes, bytes], int]] = {}
         self.limits = limits
@@ -191,7 +191,8 @@ class App:
             log.debug("request", extra={"facts": facts | {"ms": round(1e3 * took, 2)}})
 
     def _knows(self, said: bytes) -> bool:
-        return self._key is None or hmac.compare_digest(said, self._key)
+        scheme, _, key = said.partition(b" ")
+        return self._key is None or (scheme.lower() == b"bearer" and hmac.compare_digest(key.strip(), self._key))
 
     def _check_origin(self, headers: Mapping[bytes, bytes]) -> None:
         """Keep out the pages of others, which a browser here may show."""
@@ -306,8 +307,8 @@ def _routes() -> list[tuple[re.Pattern[str], dict[str, Callable[..., Reply]]]]:
         "/v2/?": {"GET": lambda app, call: _json(server)},
         "/v2/health/live": {"GET": lambda app, call: _json({"live": True})},
         "/v2/health/ready": {"GET": lambda app, call: _json({"ready": not app.stopping}, 503 if app.stopping else 200)},
-        "/v2/models": {"GET": App._list},
-        model: {"GET": lambda app, call, **names: _json(app._served(**names).metadata)},
+        "/v2/models/?": {"GET": App._list},
+        f"{model}/?": {"GET": lambda app, call, **names: _json(app._served(**names).metadata)},
         f"{model}/ready": {"GET": lambda app, call, **names: _json({"name": app._served(**names).name, "ready": True})},
         r"/models/(?P<model>[^/]+)": {"GET": App._card},
         r"/label(?:/(?P<model>[^/]+))?": {"POST": App._label},

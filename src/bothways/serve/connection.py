@@ -148,6 +148,8 @@ class Connection(asyncio.Protocol):
         self._app.begin(call)
         self._wait(self._limits.seconds)
         try:
+            if b"host" not in self._headers and self._parser.get_http_version() == "1.1":
+                raise RefusedError(400, "A request of HTTP/1.1 needs a Host.", CLOSE)
             self._app.admit(call)
         except RefusedError as refused:
             if CLOSE in refused.answer.headers:

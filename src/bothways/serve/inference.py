@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bothways.sequences import Floats, Numbers
-from bothways.serve.messages import BYTES, LARGE_BYTES, Answer, Call, failed
+from bothways.serve.messages import BYTES, GZIP, LARGE_BYTES, Answer, Call, failed
 from bothways.serve.models import Served, Steps
 from bothways.serve.protocol import HEADER_LENGTH, Request, answer, parse
 from bothways.serve.streams import OpenSequences
@@ -72,7 +72,7 @@ class Inference:
             InputError: the request cannot be answered; the future may say so, too.
             DataError: the same.
         """
-        if len(call.body) > LARGE_BYTES or b"content-encoding" in call.headers:
+        if len(call.body) > LARGE_BYTES or b"content-encoding" in call.headers or call.body.startswith(GZIP):
             return self.run(self._unpacked, served, call, header_length)
         request = parse(call.body, header_length)
         steps = served.steps(request)

@@ -23,6 +23,7 @@ TEXTS = (JSON, b"text/csv", b"text/tab-separated-values", b"application/x-ndjson
 LARGE_BYTES = 1 << 15  # bodies above this size are read, and their answers compressed, in another thread
 
 GZIP_LEVEL = 1
+GZIP = b"\x1f\x8b"  # what gzip begins with, and no table and no JSON
 
 log = logging.getLogger("bothways.serve")
 
@@ -58,7 +59,7 @@ class Call:
     work: asyncio.Future[Answer] | None = None
 
     def unpacked(self, most: int) -> bytes:
-        """The body, decompressed.
+        """The body, decompressed; one of gzip shows it also where no header says so.
 
         Args:
             most: how many bytes it may have.
@@ -73,6 +74,8 @@ class Call:
             b'[]'
         """
         encoding = self.headers.get(b"content-encoding", b"identity").lower()
+        if encoding == b"identity" and self.body.startswith(GZIP):
+            encoding = b"gzip"
         if encoding == b"identity":
             return self.body
         if encoding not in (b"gzip", b"deflate"):

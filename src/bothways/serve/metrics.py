@@ -59,7 +59,7 @@ class Metrics:
         >>> metrics = Metrics(lambda: 3)
         >>> metrics.of("flows", "1a2b").success += 1
         >>> print(*metrics.page().decode().splitlines()[1:3], sep="\\n")
-        # TYPE nv_inference_request_success untyped
+        # TYPE nv_inference_request_success counter
         nv_inference_request_success{model="flows",version="1a2b"} 1.0
     """
 
@@ -75,7 +75,10 @@ class Metrics:
         return self._counts.get((model, version)) or self._counts.setdefault((model, version), Counts())
 
     def collect(self) -> Iterable[Metric]:
-        """What Prometheus's client asks for. Its own counters are called `..._total`, which Triton's are not."""
+        """What Prometheus's client asks for.
+
+        Its own counters are called `..._total`, which Triton's are not; so `page` says what they are.
+        """
         for at, (name, words) in enumerate(NAMES.items()):
             metric = Metric(name, words, "unknown")
             for (model, version), counts in list(self._counts.items()):
@@ -87,4 +90,4 @@ class Metrics:
 
     def page(self) -> bytes:
         """All of it in Prometheus's text format."""
-        return bytes(generate_latest(self._registry))
+        return bytes(generate_latest(self._registry)).replace(b" untyped\n", b" counter\n")

@@ -304,25 +304,31 @@ def _check_order(name: str, places: Array, lengths: Numbers) -> None:
 
 
 class Models:
-    """The models of a file, or of a folder of files that end in .bothways.
+    """The models of a file, or of a folder of files that end in .bothways; one that cannot be read is told in the log.
 
     Args:
         path: the file or the folder.
 
     Raises:
-        ModelFileError: no model is there, or one cannot be read.
+        ModelFileError: no model is there, or none can be read.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._stamps: dict[Path, tuple[int, ...]] = {}
         self.served: dict[str, Served] = {}
+        broken: dict[Path, ModelFileError] = {}
         for file in self._files():
             self._stamps[file] = _stamp(file)
-            served = Served.load(file)
-            self.served[served.name] = served
+            try:
+                served = Served.load(file)
+                self.served[served.name] = served
+            except ModelFileError as error:
+                broken[file] = error
         if not self.served:
-            raise ModelFileError(f"{path}: this folder holds no {ENDING} file.")
+            raise next(iter(broken.values()), ModelFileError(f"{path}: this folder holds no {ENDING} file."))
+        for file, why in broken.items():
+            _log_refused(file, why)
 
     def refresh(self) -> None:
         """Take up files that are new or were replaced, and give up those that are gone, unless it is the only one.
@@ -338,7 +344,7 @@ class Models:
                 self._stamps[file] = stamp
                 served = Served.load(file)
             except BothwaysError as error:
-                log.error("model refused", extra={"facts": {"file": str(file), "why": str(error)}})
+                _log_refused(file, error)
                 continue
             self.served = {**self.served, served.name: served}
             log.info("model loaded", extra={"facts": {"model": served.name, "version": served.version}})
@@ -350,6 +356,10 @@ class Models:
         if not self._path.is_dir():
             return [self._path]
         return sorted(file for file in self._path.iterdir() if file.suffix == ENDING and not file.name.startswith("."))
+
+
+def _log_refused(file: Path, error: BothwaysError) -> None:
+    log.error("model refused", extra={"facts": {"file": str(file), "why": str(error)}})
 
 
 def _stamp(file: Path) -> tuple[int, ...]:

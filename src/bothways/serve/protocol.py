@@ -169,7 +169,7 @@ def _tensor(tensor: Any, body: bytes, at: int) -> tuple[str, Array, int]:
     size = math.prod(shape)
     length = _typed(tensor, "parameters", dict, {}).get("binary_data_size")
     if length is None:
-        array = _from_json(name, datatype, tensor.get("data"))
+        array = _from_json(name, datatype, tensor.get("data"), shape)
         if array.size != size:
             raise InputError(f"Input {name!r}: data has {array.size} values; the shape {shape} needs {size}.")
         return name, array.reshape(shape), at
@@ -185,9 +185,11 @@ def _tensor(tensor: Any, body: bytes, at: int) -> tuple[str, Array, int]:
     return name, np.frombuffer(body, dtype, size, at).reshape(shape), at + length
 
 
-def _from_json(name: str, datatype: str, data: Any) -> Array:
+def _from_json(name: str, datatype: str, data: Any, shape: list[int]) -> Array:
     """The values of a tensor, one after the other; null is a missing number or text."""
-    flat = _flat(name, data)
+    if type(data) is not list:
+        raise InputError(f"Input {name!r} needs data, a list, or binary_data_size.")
+    flat = _flat(name, data, shape) if data and type(data[0]) is list else data
     if not set(map(type, flat)) <= KINDS[datatype[0] if datatype != "BYTES" else datatype]:
         raise InputError(f"Input {name!r} is {datatype}, and its data holds something else.")
     if datatype == "BYTES":
@@ -201,13 +203,19 @@ def _from_json(name: str, datatype: str, data: Any) -> Array:
         return array.astype(DTYPES[datatype]) if floats else array
 
 
-def _flat(name: str, data: Any, depth: int = 1) -> list[Any]:
-    """The values of nested lists."""
-    if type(data) is not list or depth > MOST_AXES:
-        raise InputError(f"Input {name!r} needs data, a list of at most {MOST_AXES} levels, or binary_data_size.")
-    if data and type(data[0]) is list:
-        return [value for row in data for value in _flat(name, row, depth + 1)]
-    return data
+def _flat(name: str, data: list[Any], shape: list[int]) -> list[Any]:
+    """The values of nested lists of a shape; axes of length 1 may be left out."""
+    sizes = []
+    while data and type(data[0]) is list:
+        sizes.append(len(data))
+        if any(type(row) is not list or len(row) != len(data[0]) for row in data):
+            break
+        data = [value for row in data for value in row]
+    else:
+        counts = [size // before for before, size in zip([1, *sizes], [*sizes, len(data)], strict=True)]
+        if [size for size in counts if size > 1] == [size for size in shape if size > 1]:
+            return data
+    raise InputError(f"Input {name!r}: data is nested, but not of the shape {shape}.")
 
 
 def _from_text_bytes(name: str, data: bytes, count: int) -> Array:

@@ -141,6 +141,9 @@ class OpenSequences:
             InputError: a sequence that has not begun, more than one sequence at once, or a model that cannot do it.
         """
         name = parameters["sequence_id"]
+        for flag in ("sequence_start", "sequence_end"):
+            if type(parameters.get(flag, False)) is not bool:
+                raise InputError(f"{flag} must be true or false.")
         if type(name) not in (int, str):
             raise InputError("sequence_id must be text or a whole number.")
         if len(steps.lengths) != 1:

@@ -11,6 +11,7 @@ from bothways.data import stream_sequences
 from bothways.errors import BothwaysError, InputError
 from bothways.jobs.models import table_columns
 from bothways.jobs.prediction import label
+from bothways.serve.messages import RefusedError
 from bothways.serve.models import Served
 
 FORMATS = {
@@ -98,6 +99,7 @@ def asked(content_type: str, accept: str, query: dict[str, list[str]]) -> Asked:
     """How a table is to be labeled, as the headers and the query of a request say.
 
     Raises:
+        RefusedError: there is no such format.
         InputError: it asks for something else.
 
     Example:
@@ -106,12 +108,12 @@ def asked(content_type: str, accept: str, query: dict[str, list[str]]) -> Asked:
     """
     kind = content_type.partition(";")[0].strip().lower()
     if kind not in FORMATS:
-        raise InputError(f"Content-Type is {kind!r}; a table is one of: {', '.join(FORMATS)}.")
+        raise RefusedError(415, f"Content-Type is {kind!r}; a table is one of: {', '.join(FORMATS)}.")
     wanted = [each.partition(";")[0].strip().lower() for each in accept.split(",")]
     known = {**dict.fromkeys(FORMATS), VIEW: VIEW, "*/*": kind, "": kind, "text/*": "text/csv"}
     answer = next((known[each] or each for each in wanted if each in known), None)
     if answer is None:
-        raise InputError(f"Accept is {accept!r}; a table comes as one of: {', '.join(FORMATS)}, {VIEW}.")
+        raise RefusedError(406, f"Accept is {accept!r}; a table comes as one of: {', '.join(FORMATS)}, {VIEW}.")
     if unknown := query.keys() - {"threshold", "probabilities"}:
         raise InputError(f"There is no {sorted(unknown)[0]!r} here; there are threshold and probabilities.")
     each = query.get("probabilities", ["false"])[-1]
