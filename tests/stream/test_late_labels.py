@@ -51,7 +51,9 @@ def test_each_way_has_its_score(names: list[str]) -> None:
 def test_networks_that_read_forward_have_the_one_way_that_they_were_trained_for(names: list[str]) -> None:
     for lookahead in (0, 4):
         store.save(table_model("numbers", direction="forward", lookahead=lookahead), names[0])
-        late, whole = evaluated(names, lookahead=[0, 16]).late
+        said: list[str] = []
+        late, whole = jobs.evaluate(names[0], names[1], "all", say=said.append, lookahead=[0, 16]).late
+        assert [each for each in said if f"labels wait for {lookahead} later step" in each]
         assert (late.lookahead, late.chunk, whole.delay) == (lookahead, 1, "all")
         assert late.score == whole.score
 

@@ -50,6 +50,7 @@ def test_the_command_reads_forward_by_itself_and_keeps_it_in_the_model(tmp_path:
     model = load(tmp_path / "some.bothways")
     assert (model.network.direction, model.network.lookahead) == ("forward", 3)
     assert model.stream().lookahead == 3
+    assert "reads forward, labels 3 steps late" in str(model)
     again = Network.from_json(model.network.to_json())
     assert again == model.network
 

@@ -103,6 +103,9 @@ def evaluate(
         evaluation = replace(evaluation, importance=found)
     if lookahead:
         evaluation = replace(evaluation, late=late_scores(loaded, sequences, lookahead, unseen))
+        if not set(lookahead) <= {each.lookahead for each in evaluation.late}:
+            waits = counted(evaluation.late[0].lookahead or 0, "later step")
+            say(f"This model reads forward: its labels wait for {waits}; as more change none, only that is shown.")
     if save_threshold and code is not None:
         kept = {"class": loaded.classes[code], "value": alarms["threshold"], "false_alarm_rate": false_alarm_rate}
         store.save(replace(loaded, facts={**loaded.facts, "threshold": kept}), model)

@@ -136,12 +136,13 @@ class Model:
         """What it labels, from what, how, and what it was trained on; in words, by name."""
         network, columns, facts = self.network, self.columns, self.facts
         reads = "both ways" if network.direction == "both" else network.direction
+        late = f", labels {counted(network.lookahead, 'step')} late" if network.lookahead else ""
         merged = f", merged by {network.merge_mode}" if network.direction == "both" else ""
         pooled = " and ".join(network.pools) or "last"
         summary = {
             "classes": ", ".join(map(str, self.classes)),
             "labels": "one per step" if network.per == "step" else f"one per sequence, from its {pooled} state",
-            "network": f"{network.depth} x {network.cell} of {network.units} units, reads {reads}{merged}",
+            "network": f"{network.depth} x {network.cell} of {network.units} units, reads {reads}{merged}{late}",
         }
         if network.conv_window:
             summary["convolution"] = f"{network.conv_window} steps, stride {network.conv_stride}"
