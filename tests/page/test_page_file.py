@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.resources import files
@@ -287,6 +288,31 @@ def test_what_it_shows(width: int, scheme: str, opened: Any, tmp_path: Path) -> 
     assert download.value.suggested_filename == "table labeled.csv"
     found = pl.read_csv(download.value.path())["predicted"].unique().to_list()
     assert found == [["calm", "scan"][page.evaluate("card.positive")]]
+
+
+def test_many_labels_on_a_phone(opened: Any, tmp_path: Path) -> None:
+    """Those that occur are listed, the others are folded away; nothing is printed over something else."""
+    names = tuple(f"label {i}" for i in range(98))
+    page = opened(model(member(classes=98), classes=names), width=390)
+    times = pl.col("at").str.to_datetime().dt.strftime("%Y-%m-%dT%H:%M:%S.123456")
+    frame().with_columns(times, rate=pl.col("rate") + 1234.56789).write_csv(tmp_path / "table.csv")
+    dropped(page, tmp_path / "table.csv")
+    assert "one of 98 labels." in page.inner_text("#does")
+    assert "label 97" not in page.inner_text("#does")
+    page.click("#labels summary")
+    assert page.inner_text("#labels").endswith("label 97")
+    counts = page.inner_text("#counts")
+    occurring = [name for name in names if f"{name}:" in counts]
+    assert 0 < len(occurring) < 40
+    assert ": 0" not in counts
+    shown = page.inner_text("#legend").split("label")[1:]
+    assert 0 < len(shown) <= len(occurring)
+    first, last = (page.locator(f"#chart .{end}").bounding_box() for end in ("first", "last"))
+    assert last["x"] >= first["x"] + first["width"] or last["y"] >= first["y"] + first["height"]
+    assert page.locator("#chart").bounding_box()["x"] <= last["x"]
+    for number in re.findall(r"rate ([\d.]+)", page.inner_text("#there")):
+        assert len(number) <= 7
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_a_table_that_comes_before_the_model_waits(opened: Any, tmp_path: Path) -> None:

@@ -68,13 +68,14 @@ function draw(svg, sequence, steps, cursor) {
     }
   }
   if (names.length > MOST) title("and " + many(names.length - MOST, "more input"))
-  const text = y + 12
-  parts.push(node("text", {x: LEFT, y: text, fill: "var(--soft)"}, place(sequence, 0)))
-  const last = steps_of(sequence) - 1
-  if (last > 0) parts.push(node("text", {x: Math.max(LEFT + 120, x(last + 1)), y: text, fill: "var(--soft)", "text-anchor": "end"}, place(sequence, last).split(" ").pop()))
+  const from = node("text", {class: "first", x: LEFT, y: y + 12, fill: "var(--soft)"}, place(sequence, 0)), last = steps_of(sequence) - 1
+  const to = node("text", {class: "last", x: Math.max(LEFT + 120, x(last + 1)), y: y + 12, fill: "var(--soft)", "text-anchor": "end"}, last > 0 ? place(sequence, last).split(/[ T]/).pop() : "")
+  parts.push(from, to)
   parts.push(node("line", {class: "cursor", x1: x(cursor + .5), x2: x(cursor + .5), y1: 4, y2: y, stroke: "var(--text)", "stroke-width": 1}))
-  svg.setAttribute("height", y + 20)
   svg.replaceChildren(...parts)
+  const narrow = from.getComputedTextLength() + to.getComputedTextLength() + 2 * LEFT > to.getAttribute("x") - LEFT
+  if (narrow) to.setAttribute("y", y + 28)
+  svg.setAttribute("height", y + (narrow ? 36 : 20))
   const runs = spans(sequence).length
   svg.setAttribute("aria-label", sequence.name + ": " + many(steps_of(sequence), "step") + (card.positive === null ? "" : ", " + many(runs, "alarm")))
 }
