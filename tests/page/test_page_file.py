@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ import pytest
 
 from bothways import jobs, store
 from bothways.baselines import NearbyNGrams, Neighbors, OneStep, Trees
-from bothways.data import Columns
+from bothways.data import Columns, read_sequences
 from bothways.data.encoding import Category, Encoding, Number
+from bothways.data.tables import Table
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.page import write_page
@@ -356,6 +358,20 @@ def test_threads_share_a_table(opened: Any, tmp_path: Path) -> None:
     table.write_csv(tmp_path / "table.csv")
     columns = Columns("label", ("x", "y"), "flow", encoding=Encoding((Number("x"), Number("y"))))
     check(opened(Model([numeric(2, 8)], ("a", "b"), columns)), tmp_path / "table.csv", tmp_path)
+
+
+def test_gaps_of_microseconds(opened: Any, tmp_path: Path) -> None:
+    """Trees split where values of training stand, so that the last bit of a gap decides which way a step goes."""
+    random, rows = np.random.default_rng(0), 3000
+    at = [datetime(2024, 1, 1) + timedelta(seconds=each) for each in np.cumsum(random.exponential(30, rows)).tolist()]
+    table = pl.DataFrame({"flow": np.arange(rows) // 100, "at": at, "x": random.normal(size=rows)})
+    table.write_csv(tmp_path / "table.csv")
+    columns = Columns("label", ("x",), "flow", "at", encoding=Encoding((Number("x"),), gaps="times"))
+    sequences, _ = read_sequences(Table("table.csv", table), columns)
+    labels = random.integers(0, 2, rows)
+    trees = Trees.fit(replace(sequences, labels=labels), 2, (), 0)
+    assert trees is not None
+    check(opened(Model([numeric(2, 8), BaselineMember(trees)], ("a", "b"), columns)), tmp_path / "table.csv", tmp_path)
 
 
 def test_how_large_it_is(tmp_path: Path) -> None:

@@ -221,10 +221,11 @@ const CLOCK = "(?<hour>\\d{1,2}):(?<minute>\\d{2})(?::(?<second>\\d{2})(?:[.,](?
 const TIME = RegExp(`^${CLOCK}$`)
 const DATE = RegExp(`^(?:[A-Za-z]{3},? )?(?<a>\\d{1,4})[-/. ](?<b>\\d{1,2}|[A-Za-z]{3,9})[-/. ](?<c>\\d{1,4})(?:(?:T|,? |:)${CLOCK})?(?: ?(?<zone>Z|UTC|GMT|[+-]\\d{2}:?\\d{2}))?$`)
 const MONTHS = "janfebmaraprmayjunjulaugsepoctnovdec"
-function seconds_of({hour = "0", minute = "0", second = "0", fraction = "", half}) {
+function microseconds_of({hour = "0", minute = "0", second = "0", fraction = "", half}) {
   const hours = half ? +hour % 12 + (half.toLowerCase() === "p" ? 12 : 0) : +hour
-  return hours < 24 && +minute < 60 && +second < 60 ? hours * 3600 + minute * 60 + +second + +("0." + fraction.slice(0, 6)) : NaN
+  return hours < 24 && +minute < 60 && +second < 60 ? 1e6 * (hours * 3600 + minute * 60 + +second) + +fraction.slice(0, 6).padEnd(6, "0") : NaN
 }
+/* Times are whole microseconds, of which a number holds all. */
 const dates = order => text => {
   const parts = DATE.exec(text)?.groups
   if (!parts) return NaN
@@ -235,9 +236,9 @@ const dates = order => text => {
   const at = Date.UTC(year, month - 1, day)
   if (year.length !== 4 || new Date(at).getUTCMonth() !== month - 1) return NaN
   const zone = /([+-])(\d\d):?(\d\d)/.exec(parts.zone || "")
-  return at / 1000 + seconds_of(parts) - (zone ? (zone[1] === "-" ? -60 : 60) * (zone[2] * 60 + +zone[3]) : 0)
+  return 1000 * at + microseconds_of(parts) - (zone ? (zone[1] === "-" ? -60e6 : 60e6) * (zone[2] * 60 + +zone[3]) : 0)
 }
-const time_of_day = text => { const parts = TIME.exec(text)?.groups; return parts ? seconds_of(parts) : NaN }
+const time_of_day = text => { const parts = TIME.exec(text)?.groups; return parts ? microseconds_of(parts) : NaN }
 
 /* The ways to read the fields of a column, {name: values}; none for text. */
 function ways_of(fields) {
@@ -312,7 +313,16 @@ async function read_sequences(file, model) {
   if (model.gaps && by === columns[order]) throw Error(`${place(0)}: the column ${JSON.stringify(order)} must hold ${model.gaps}; here stands ${JSON.stringify(columns[order][0])}.`)
   const ids = sequence === null ? null : read[sequence]?.values ?? columns[sequence]
   const grouped = group(file, table.rows, ids, by, order, notices)
-  return {...grouped, table, numbers, order: by, columns, notices, name_of: i => sequence === null ? "" : String(columns[sequence][grouped.rows[grouped.offsets[i]]])}
+  return {...grouped, table, numbers, order: model.gaps === "times" ? since_first(by, grouped) : by, columns, notices, name_of: i => sequence === null ? "" : String(columns[sequence][grouped.rows[grouped.offsets[i]]])}
+}
+/* In seconds since the first step of a sequence: since 1970 they would be too large for microseconds. */
+function since_first(times, {rows, offsets}) {
+  const out = new Float64Array(times.length)
+  for (let i = 0; i + 1 < offsets.length; i++) {
+    const first = times[rows[offsets[i]]]
+    for (let at = offsets[i]; at < offsets[i + 1]; at++) out[rows[at]] = (times[rows[at]] - first) / 1e6
+  }
+  return out
 }
 function group(file, size, ids, by, order, notices) {
   const rows = Int32Array.from({length: size}, (_, i) => i), same = (a, b) => !ids || ids[a] === ids[b]
