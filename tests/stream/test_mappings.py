@@ -53,8 +53,9 @@ def test_text_is_read_as_in_files(tmp_path: Path) -> None:
     found = {each.key: each.probabilities[1] for each in stream.flush()}
     assert [found[row["flow"]] for row in rows] == pytest.approx(expected, abs=1e-6)
     assert len(set(expected)) > 2
-    blank, empty = model.stream(lookahead=0), model.stream(lookahead=0)
-    assert blank.push("a", 0, rows[0] | {"load": " "}) == empty.push("a", 0, rows[0] | {"load": None}) != []
+    for word in (" ", "NA", " -inf", "n/a"):
+        missing, empty = model.stream(lookahead=0), model.stream(lookahead=0)
+        assert missing.push("a", 0, rows[0] | {"load": word}) == empty.push("a", 0, rows[0] | {"load": None}) != []
 
 
 def test_fields_that_do_not_fit_are_named() -> None:

@@ -11,6 +11,7 @@ import polars as pl
 
 from bothways.data.columns import Columns
 from bothways.data.encoding import Encoding, Tally
+from bothways.data.fields import MISSING
 from bothways.data.sequences import encoded
 from bothways.data.tables import Table, filled_down
 from bothways.errors import DataError
@@ -43,7 +44,8 @@ def rows_table(
 ) -> Table:
     """Rows that come one by one, as a table with the columns that an encoding reads.
 
-    Text is read as in files: blanks around it are left out, and what is blank, or one of `missing`, is an empty field.
+    Text is read as in files: blanks around it are left out, and what is blank, or one of `missing`, is an empty field;
+    among numbers so are "n/a" and the like.
 
     Raises:
         DataError: a row that lacks a column, or holds what is no number where one is needed; None is an empty field.
@@ -65,7 +67,9 @@ def rows_table(
             ) from None
 
     def number(column: str, place: int, value: Any) -> float | None:
-        if value is None or (isinstance(value, str) and not value.strip()):
+        if isinstance(value, str) and (value.strip() in (*missing, "") or value.strip().lower() in MISSING):
+            value = None
+        if value is None:
             return None
         if not isinstance(value, Real):
             raise DataError(f"{name}, row {place}, column {column!r} holds {value!r}, which is no number.")
