@@ -237,7 +237,7 @@ def test_text_comes_out_as_it_came_in(tmp_path: Path) -> None:
     texts = ["2024-02-28 23:59Z", "2024-02-29T01:00:00.5+01:00", "20240229T000001Z", "2024-02-29T00:00:02.000+00:00"]
     lines = [json.dumps(row | {"at": text}) + "\n" for row, text in zip(rows, texts, strict=True)]
     names = [tmp_path / name for name in ("some.bothways", "events.jsonl", "labels.jsonl")]
-    names[1].write_text("".join([*lines[:2], "{\n", *lines[2:]]))
+    names[1].write_text("".join(["\ufeff", *lines[:2], "{\n", *lines[2:]]))
     for skip_bad in (False, True):
         with suppress(DataError):
             jobs.stream(*names, checkpoint=tmp_path / "state", skip_bad=skip_bad, lookahead=3, say=lambda words: None)

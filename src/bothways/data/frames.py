@@ -67,9 +67,9 @@ def rows_table(
             ) from None
 
     def number(column: str, place: int, value: Any) -> float | None:
+        if value is None or type(value) is float:
+            return value
         if isinstance(value, str) and (value.strip() in (*missing, "") or value.strip().lower() in MISSING):
-            value = None
-        if value is None:
             return None
         if not isinstance(value, Real):
             raise DataError(f"{name}, row {place}, column {column!r} holds {value!r}, which is no number.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from math import isfinite
@@ -12,6 +13,8 @@ from bothways.errors import DataError, InputError
 from bothways.runtime import Model
 from bothways.stream import Labeled
 from bothways.stream.events import Time, shown
+
+ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 Event = tuple[Any, Any, Any]  # key, step and values
 Push = Callable[..., list[Labeled]]
@@ -109,16 +112,16 @@ class EventLines:
             step = step.text if isinstance(step, Time) else step.isoformat()
         line = {} if self._key is None else {self._key: key}
         line |= {self._step or "line": step, "predicted": label, "probability": round(p[self._places[label]], 6)}
-        return json.dumps(line, ensure_ascii=False)
+        return ENCODER.encode(line)
 
 
 def _object(line: bytes | str, number: int) -> dict[str, Any]:
     """The JSON object that a line holds."""
     try:
-        text = line if isinstance(line, str) else line.decode("utf-8-sig")
+        text = line if isinstance(line, str) else line.removeprefix(BOM_UTF8).decode()
         event = json.loads(text)
         if "\\u" in text:
-            json.dumps(event, ensure_ascii=False).encode()
+            ENCODER.encode(event).encode()
     except json.JSONDecodeError as error:
         raise DataError(f"Line {number:,} is no JSON: {error.msg} at character {error.pos + 1}.") from None
     except UnicodeError:
