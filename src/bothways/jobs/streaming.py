@@ -188,7 +188,8 @@ class _Run:
                 self._stop.keeping = True
                 self._label_all()
         except KeyboardInterrupt:
-            self._stop.requested = True
+            if not self._stop.requested:  # somebody else handles Ctrl-C, and it came anywhere
+                raise
         except DataError:
             self._save()
             raise
@@ -243,7 +244,7 @@ class _Run:
             if not self._skip_bad:
                 taken = number - 1 - self._lines
                 self._lines, self._read = number - 1, self._read + sum(map(len, lines[:taken]))
-                raise error
+                raise DataError(f"{error} To go on after such lines, add {option('skip_bad', True)}.")
             self.skipped += 1
             self._first_bad = self._first_bad or str(error)
 
