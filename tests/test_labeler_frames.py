@@ -183,7 +183,7 @@ def test_a_saved_model_labels_tables(fitted: SequenceLabeler, tmp_path: Path) ->
 def test_the_names_of_a_frame_are_forgotten_with_it() -> None:
     frame = flows()
     labeler = quick(epochs=1).fit(frame.drop("label"), frame["label"])
-    labeler.fit(np.zeros((4, 2)), [0, 1, 0, 1])
+    labeler.set_params(sequence=None, order=None).fit(np.zeros((4, 2)), [0, 1, 0, 1])
     assert not hasattr(labeler, "feature_names_in_")
     with pytest.raises(InputError, match="X is a data frame; the labeler was fitted on arrays"):
         labeler.predict(frame)

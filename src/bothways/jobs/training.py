@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from bothways import baselines, interrupts, store
 from bothways.data import groups_of, guess_table, read_and_split, refuse_leaks
-from bothways.data.known import sample_of
 from bothways.errors import InputError, counted, option
 from bothways.files import check_output, locked
 from bothways.jobs.evaluation import evaluate_part
@@ -196,8 +195,6 @@ def train(
                 network, chosen, trained, parts.classes, columns, parts.named, simple, data=split.table.source
             )
             model = model if tuned is None else tuned.adopted(model)
-            seen = [part for part in (parts.train, parts.valid) if part is not None]
-            model = replace(model, facts={**model.facts, "sequences": sample_of(seen)})
             store.save(model, output)
             if stop.requested:
                 best = f"the best model of {counted(len(trained.history), 'epoch')}"

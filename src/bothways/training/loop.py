@@ -17,6 +17,7 @@ import numpy as np
 
 import bothways
 from bothways import baselines
+from bothways.data.known import sample_of
 from bothways.errors import InputError
 from bothways.interrupts import Stop, deferred
 from bothways.metrics import monitored, title
@@ -208,6 +209,7 @@ def trained_model(
     ]
     facts = {
         "parts": {name: {"sequences": len(part), "steps": part.steps} for name, part in parts.items()},
+        "sequences": sample_of(part for name, part in parts.items() if name != "test"),
         "settings": asdict(settings),
         "epochs": len(history),
         "best_epoch": max((epoch["epoch"] for epoch in history if epoch["best"]), default=0),
