@@ -143,7 +143,7 @@ def test_wrong_input_is_named(wrapped: bool) -> None:
         (x, {"initial_state": [zero] * 3}, r"initial_state has shapes \[\(2, 5\), \(2, 5\), \(2, 5\)\]; this layer"),
         (x, {"initial_state": [normal(3, 5)] * states}, r"initial_state has shapes \[\(3, 5\)"),
         (x, {"initial_state": [normal(2, 4)] * states}, r"initial_state has shapes \[\(2, 4\)"),
-        (x, {"initial_state": [None] * states}, r"initial_state has shapes \[None, None"),
+        (x, {"initial_state": [None] * states}, "initial_state holds NoneType; this layer needs arrays"),
         (x, {"initial_state": [zero.astype("complex64")] * states}, "initial_state has dtype complex64"),
     ]
     for sequences, call, message in wrong:
