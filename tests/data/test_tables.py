@@ -413,9 +413,9 @@ def test_logs_of_zeek(tmp_path: Path) -> None:
         assert [len(batch) for batch in csv_files.batches(path, 1000, print)] == [2]
 
 
-@pytest.mark.parametrize(("header", "said"), [("1.5,-2,3e1", "first line holds numbers"), ("0,1,1", "holds numbers")])
-def test_a_line_of_numbers_is_no_header(tmp_path: Path, header: str, said: str) -> None:
-    with pytest.raises(DataError, match=said):
+@pytest.mark.parametrize("header", ["1.5,-2,3e1", "0,1,1"])
+def test_a_line_of_numbers_is_no_header(tmp_path: Path, header: str) -> None:
+    with pytest.raises(DataError, match="the first line looks like data"):
         read_table(csv(tmp_path, f"{header}\n1,2,3\n"))
 
 

@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
-import gzip
-import re
-import shutil
-import tempfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from itertools import islice, takewhile
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import polars as pl
 
-from bothways.data.words import BLOCK
+from bothways.data.blank_rows import BlankRows, parts_blocks
+from bothways.data.opening import BROKEN, MOST_COMMENTS, Say, utf8
 from bothways.errors import DataError, counted
 
 SEPARATORS = ",;\t|"
-BYTES = 2**20
-HEAD, HEAD_BYTES = 1000, 2**16  # at most so many lines and bytes show what a file is whose name does not say it
-FIRST_BYTES, MOST_FIELDS = 2**24, 2_000_000  # so much shows whether blank rows part blocks
-MOST_IN_ONE = 1000  # more rows without a blank one are no block
-MOST_COMMENTS = 100  # lines before a header that are looked at
 LOOKED_AT = 20  # lines that show what separates the fields, or whether a file of text is a table
 MOST_ALIKE = 0.8  # this share of the lines of a table has as many fields as its header
-LOG_HEADER = "#fields\t"  # what the names of the columns stand after in the logs of Zeek
-WINDOWS = "cp1252"  # what text is taken for that is neither UTF-8 nor says what it is
-BROKEN = (pl.exceptions.PolarsError, pl.exceptions.PanicException)  # what Polars raises for damaged files
-
-Say = Callable[[str], None]
 
 
 def read(path: Path, say: Say, parted: bool | None = None) -> pl.DataFrame:
@@ -46,7 +30,7 @@ def read(path: Path, say: Say, parted: bool | None = None) -> pl.DataFrame:
     """
     with utf8(path, say) as file:
         how, names = _dialect(path, file, say)
-        blanks = _Blanks(path, _parts_blocks(file, how, names, parted))
+        blanks = BlankRows(path, parts_blocks(file, how, names, parted))
         with _explained(path, file, how):
             fields = pl.read_csv(file, **how)
         filled = blanks.left_out(_named(path, fields, names))
@@ -58,7 +42,7 @@ def batches(path: Path, rows: int, say: Say, parted: bool | None = None) -> Iter
     """The same, about `rows` rows at a time."""
     with utf8(path, say) as file:
         how, names = _dialect(path, file, say)
-        blanks = _Blanks(path, _parts_blocks(file, how, names, parted))
+        blanks = BlankRows(path, parts_blocks(file, how, names, parted))
         scan = pl.scan_csv(file, **how)
         with _explained(path, file, how):
             for batch in scan.collect_batches(chunk_size=rows, maintain_order=True):
@@ -69,107 +53,6 @@ def batches(path: Path, rows: int, say: Say, parted: bool | None = None) -> Iter
 def write(frame: pl.DataFrame, file: BinaryIO, first: bool, separator: str = ",") -> None:
     """Add rows to a file, after the header if they are the first."""
     frame.write_csv(file, include_header=first, separator=separator)
-
-
-@contextmanager
-def utf8(path: Path, say: Say) -> Iterator[Path]:
-    """A file of text as UTF-8 that is not compressed and no log of Zeek: the file itself, or a temporary one."""
-    with tempfile.TemporaryDirectory(prefix="bothways-") as folder:
-        plain, text = path, Path(folder, "text")
-        if path.suffix.lower() == ".gz":
-            plain = Path(folder, "plain")
-            with decompressed(path) as compressed, plain.open("wb") as file:
-                shutil.copyfileobj(compressed, file, BYTES)
-        encoding, newline = _encoding(path, plain)
-        if newline is None:
-            say(f"{path}: lines end in CR alone, as on old Macs; they are written with LF again.")
-        elif encoding == "utf-8":
-            yield _without_remarks(plain, text)
-            return
-        try:
-            with (
-                plain.open(encoding=encoding, newline=newline) as old,
-                text.open("w", encoding="utf-8", newline="") as new,
-            ):
-                shutil.copyfileobj(old, new, BYTES)
-        except UnicodeError:
-            raise DataError(f"{path}: this is no text in UTF-8, UTF-16 or Windows-1252. Save it as UTF-8.") from None
-        if encoding == WINDOWS:
-            say(f"{path}: this is not UTF-8; it is read as Windows-1252 (Western European).")
-        yield text
-
-
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Say which file the system cannot read: a DataError instead of an OSError."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file.") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
-
-
-@contextmanager
-def decompressed(path: Path) -> Iterator[BinaryIO]:
-    """A file whose name ends in .gz, opened to be read without its compression."""
-    try:
-        with gzip.open(path) as file:
-            yield cast("BinaryIO", file)
-    except (EOFError, gzip.BadGzipFile, zlib.error):
-        raise DataError(f"{path}: this is no gzip file, or it is damaged or cut short.") from None
-
-
-def head(path: Path, tabs: bool = False) -> list[str]:
-    """The first lines of a file of text; none of another file, nor of one that cannot be read or lacks `tabs`."""
-    if not path.is_file():
-        return []
-    try:
-        with decompressed(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
-            block = file.read(HEAD_BYTES)
-    except (OSError, DataError):
-        return []
-    wide = block[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    if (b"\0" in block and not wide) or (tabs and b"\t" not in block):
-        return []
-    text = block.decode("utf-16" if wide else "utf-8-sig", "replace")
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return lines[:-1][:HEAD] if len(block) == HEAD_BYTES or not lines[-1] else lines[:HEAD]
-
-
-def _encoding(path: Path, plain: Path) -> tuple[str, str | None]:
-    """The encoding, and how lines end: None where most end in a carriage return alone, else as they do."""
-    with plain.open("rb") as file:
-        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            return "utf-16", ""
-        file.seek(0)
-        decoder, found, block, line, returns = codecs.getincrementaldecoder("utf-8")(), "utf-8", b"?", 1, 0
-        while block:
-            block = file.read(BYTES)
-            if b"\0" in block:
-                line += block[: block.index(0)].count(b"\n")
-                raise DataError(f"{path}: line {line} holds a byte that is no text (NUL), so this is no file of text.")
-            try:
-                decoder.decode(block, final=not block)
-            except UnicodeDecodeError:
-                found = WINDOWS
-            line += block.count(b"\n")
-            returns += block.count(b"\r")
-        return found, None if returns > 2 * (line - 1) else ""
-
-
-def _without_remarks(plain: Path, text: Path) -> Path:
-    """A log of Zeek as a table with a header, written to `text`; any other file as it is."""
-    with plain.open(encoding="utf-8-sig", newline="") as lines:
-        remarks = [line for line in islice(lines, MOST_COMMENTS) if line.startswith("#")]
-        header = next((line for line in remarks if line.startswith(LOG_HEADER)), None)
-        if header is None:
-            return plain
-        lines.seek(0)
-        with text.open("w", encoding="utf-8", newline="") as file:
-            file.write(header.removeprefix(LOG_HEADER))
-            file.writelines(line for line in lines if not line.startswith("#"))
-    return text
 
 
 def _dialect(path: Path, file: Path, say: Say) -> tuple[dict[str, Any], list[str]]:
@@ -191,12 +74,7 @@ def _dialect(path: Path, file: Path, say: Say) -> tuple[dict[str, Any], list[str
         header = "".join(islice(lines, comments, comments + 1 + sum(name.count("\n") for name in names)))
     if quoted and header.count('"') % 2:
         raise DataError(f"{path}: a quote in the header is not closed. Double it, and quote the name that holds it.")
-    if _are_values(names):
-        raise DataError(
-            f"{path}: the first line holds numbers ({_shown(names)}), where the names of the columns are expected. Add "
-            "a line with a name for each column."
-        )
-    if _look_measured(names):
+    if _are_values(names) or _look_measured(names):
         raise _no_header(path, names)
     # Without a name the first column is the index of a data frame; others end lines with one separator too many.
     names = [name or (f"column {at + 1}" if at else "") for at, name in enumerate(names)]
@@ -209,14 +87,11 @@ def _dialect(path: Path, file: Path, say: Say) -> tuple[dict[str, Any], list[str
 
 
 def _no_header(path: Path, names: Sequence[str]) -> DataError:
+    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     return DataError(
-        f"{path}: the first line looks like data ({_shown(names)}); has the file no header? Add a line with a name for "
-        "each column."
+        f"{path}: the first line looks like data ({shown}); has the file no header? Add a line with a name for each "
+        "column."
     )
-
-
-def _shown(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _quotes_are_letters(file: Path, comments: int) -> bool:
@@ -385,82 +260,6 @@ def shows_blocks(path: Path) -> bool:
     """Whether blank rows part blocks of rows; not in a file that cannot be read."""
     try:
         with utf8(path, lambda _: None) as file:
-            return _parts_blocks(file, *_dialect(path, file, lambda _: None), None)
+            return parts_blocks(file, *_dialect(path, file, lambda _: None), None)
     except (DataError, OSError):
         return False
-
-
-def _parts_blocks(file: Path, how: Mapping[str, Any], names: Sequence[str], parted: bool | None) -> bool:
-    """Whether blank rows part blocks of rows, as the beginning of the file shows: two rows or more on average.
-
-    They do not where a column tells the same blocks apart, where the rows of a value go on after a blank row, and where
-    each block has the same values once. If the table is `parted`, any blank row between others parts blocks, and a few
-    rows without one are a block.
-    """
-    if len(names) < 2 or BLOCK in names or parted is False:
-        return False
-    with file.open("rb") as content:
-        blank = re.search(rb"\n[\r,;\t| ]*\n", content.read(FIRST_BYTES)) is not None
-    if not (blank or parted):
-        return False
-    try:
-        first = pl.read_csv(file, n_rows=max(HEAD, MOST_FIELDS // len(names)), **how)
-    except BROKEN:
-        return False
-    first.columns = [str(place) for place in range(first.width)]
-    blanks = _Blanks(file, True)
-    rows = blanks.left_out(first)
-    blocks = blanks.blocks
-    if parted:
-        return blocks > 1 or rows.height <= MOST_IN_ONE
-    if blocks < 2 or rows.height < 2 * blocks:
-        return False
-    for name in first.columns:
-        column, pairs = rows.get_column(name), rows.select(BLOCK, name).n_unique()
-        values = column.n_unique()
-        runs = 1 + int(column[1:].ne_missing(column[:-1]).sum())
-        crossing = runs == values and 2 <= values <= rows.height / 2 and pairs > max(values, blocks)
-        if crossing or pairs == values == blocks or pairs == values * blocks == rows.height:
-            return False
-    return True
-
-
-@dataclass
-class _Blanks:
-    """The rows without any value of a file, which are left out; all rows of one column are kept.
-
-    Attributes:
-        path: the file.
-        part: whether they part blocks of rows, which a column numbers.
-        rows: how many there were.
-        blocks: how many blocks there were.
-    """
-
-    path: Path
-    part: bool
-    rows: int = 0
-    blocks: int = 0
-    _inside: bool = False
-
-    def left_out(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The other ones of the next rows."""
-        if frame.width == 1 or not frame.height:
-            return frame
-        filled = frame.select(~pl.all_horizontal(pl.all().is_null())).to_series()
-        self.rows += frame.height - int(filled.sum())
-        if self.part:
-            begins = filled & ~filled.shift(1, fill_value=self._inside)
-            numbers = self.blocks + begins.cast(pl.Int64).cum_sum()
-            self.blocks, self._inside = numbers[-1], filled[-1]
-            frame = frame.select(numbers.alias(BLOCK), pl.all())
-        return frame.filter(filled)
-
-    def told(self, say: Say) -> None:
-        """Say what became of them."""
-        are = counted(self.rows, "row without any value is", "rows without any value are")
-        if self.part and self.blocks < 2:
-            say(f"{self.path}: no blank rows part blocks here; all rows are one, by the column {BLOCK!r}.")
-        elif self.part:
-            say(f"{self.path}: {are} taken for the ends of {self.blocks:,} blocks, which the column {BLOCK!r} numbers.")
-        elif self.rows:
-            say(f"{self.path}: {are} left out.")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
-from bothways.data.csv_files import BROKEN, MOST_COMMENTS, Say, say_title, title_of
+from bothways.data.csv_files import say_title, title_of
+from bothways.data.opening import BROKEN, MOST_COMMENTS, Say
 from bothways.errors import DataError, missing
 
 UNNAMED = "__UNNAMED__"  # how fastexcel calls columns without a name

@@ -13,8 +13,8 @@ from typing import Any, BinaryIO
 
 import polars as pl
 
-from bothways.data.csv_files import BROKEN, Say, utf8
 from bothways.data.fields import LaterRowsDifferError
+from bothways.data.opening import BROKEN, Say, utf8
 from bothways.data.words import LISTS, Piece, Pieces, by_word
 from bothways.errors import DataError
 

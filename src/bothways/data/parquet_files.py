@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from bothways.data.csv_files import BROKEN, Say
+from bothways.data.opening import BROKEN, Say
 from bothways.data.words import LISTS, by_word
 from bothways.errors import DataError
 

@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 import polars as pl
 
 from bothways.data import conll_files, csv_files, excel_files, jsonl_files, parquet_files, text_files
-from bothways.data.csv_files import Say, head
+from bothways.data.opening import Say, head
 from bothways.data.words import LISTS, Pieces
 from bothways.errors import DataError
 

@@ -12,9 +12,9 @@ import numpy.typing as npt
 import polars as pl
 
 from bothways.data.columns import Columns
-from bothways.data.csv_files import readable
 from bothways.data.encoding import Tally
 from bothways.data.fields import AS_SHOWN, FieldReader, LaterRowsDifferError, reading_notices
+from bothways.data.opening import readable
 from bothways.data.roles import NONE, match_columns
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_as_they_stand, group_rows, long_notice
 from bothways.data.sources import Files, Source, find_files, with_blocks

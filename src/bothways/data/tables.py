@@ -15,9 +15,9 @@ from typing import BinaryIO, cast
 import numpy as np
 import polars as pl
 
-from bothways.data.csv_files import BROKEN, readable
 from bothways.data.fields import AS_SHOWN, FieldReader
 from bothways.data.names import names_sequences
+from bothways.data.opening import BROKEN, readable
 from bothways.data.sources import Files, Source, ending, find_files, format_of, parts_of
 from bothways.data.words import numbered_on, word_column
 from bothways.errors import DataError

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from bothways.data.csv_files import Say, head, utf8
+from bothways.data.opening import Say, head, utf8
 from bothways.data.words import SENTENCE
 from bothways.errors import DataError, missing
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from bothways.data.csv_files import BROKEN, decompressed, readable
+from bothways.data.opening import BROKEN, decompressed, readable
 from bothways.errors import DataError, InputError, MissingDependencyError, counted
 
 FIRST = 50_000

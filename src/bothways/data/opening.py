@@ -1,0 +1,128 @@
+"""Files opened to be read: their text as UTF-8 without compression, and a word where that cannot be."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import shutil
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import polars as pl
+
+from bothways.errors import DataError
+
+BYTES = 2**20
+HEAD, HEAD_BYTES = 1000, 2**16  # at most so many lines and bytes show what a file is whose name does not say it
+MOST_COMMENTS = 100  # lines before a header that are looked at
+LOG_HEADER = "#fields\t"  # what the names of the columns stand after in the logs of Zeek
+WINDOWS = "cp1252"  # what text is taken for that is neither UTF-8 nor says what it is
+BROKEN = (pl.exceptions.PolarsError, pl.exceptions.PanicException)  # what Polars raises for damaged files
+
+Say = Callable[[str], None]
+
+
+@contextmanager
+def utf8(path: Path, say: Say) -> Iterator[Path]:
+    """A file of text as UTF-8 that is not compressed and no log of Zeek: the file itself, or a temporary one."""
+    with tempfile.TemporaryDirectory(prefix="bothways-") as folder:
+        plain, text = path, Path(folder, "text")
+        if path.suffix.lower() == ".gz":
+            plain = Path(folder, "plain")
+            with decompressed(path) as compressed, plain.open("wb") as file:
+                shutil.copyfileobj(compressed, file, BYTES)
+        encoding, newline = _encoding(path, plain)
+        if newline is None:
+            say(f"{path}: lines end in CR alone, as on old Macs; they are written with LF again.")
+        elif encoding == "utf-8":
+            yield _without_remarks(plain, text)
+            return
+        try:
+            with (
+                plain.open(encoding=encoding, newline=newline) as old,
+                text.open("w", encoding="utf-8", newline="") as new,
+            ):
+                shutil.copyfileobj(old, new, BYTES)
+        except UnicodeError:
+            raise DataError(f"{path}: this is no text in UTF-8, UTF-16 or Windows-1252. Save it as UTF-8.") from None
+        if encoding == WINDOWS:
+            say(f"{path}: this is not UTF-8; it is read as Windows-1252 (Western European).")
+        yield text
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Say which file the system cannot read: a DataError instead of an OSError."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file.") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
+
+
+@contextmanager
+def decompressed(path: Path) -> Iterator[BinaryIO]:
+    """A file whose name ends in .gz, opened to be read without its compression."""
+    try:
+        with gzip.open(path) as file:
+            yield cast("BinaryIO", file)
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise DataError(f"{path}: this is no gzip file, or it is damaged or cut short.") from None
+
+
+def head(path: Path, tabs: bool = False) -> list[str]:
+    """The first lines of a file of text; none of another file, nor of one that cannot be read or lacks `tabs`."""
+    if not path.is_file():
+        return []
+    try:
+        with decompressed(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+            block = file.read(HEAD_BYTES)
+    except (OSError, DataError):
+        return []
+    wide = block[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    if (b"\0" in block and not wide) or (tabs and b"\t" not in block):
+        return []
+    text = block.decode("utf-16" if wide else "utf-8-sig", "replace")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return lines[:-1][:HEAD] if len(block) == HEAD_BYTES or not lines[-1] else lines[:HEAD]
+
+
+def _encoding(path: Path, plain: Path) -> tuple[str, str | None]:
+    """The encoding, and how lines end: None where most end in a carriage return alone, else as they do."""
+    with plain.open("rb") as file:
+        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return "utf-16", ""
+        file.seek(0)
+        decoder, found, block, line, returns = codecs.getincrementaldecoder("utf-8")(), "utf-8", b"?", 1, 0
+        while block:
+            block = file.read(BYTES)
+            if b"\0" in block:
+                line += block[: block.index(0)].count(b"\n")
+                raise DataError(f"{path}: line {line} holds a byte that is no text (NUL), so this is no file of text.")
+            try:
+                decoder.decode(block, final=not block)
+            except UnicodeDecodeError:
+                found = WINDOWS
+            line += block.count(b"\n")
+            returns += block.count(b"\r")
+        return found, None if returns > 2 * (line - 1) else ""
+
+
+def _without_remarks(plain: Path, text: Path) -> Path:
+    """A log of Zeek as a table with a header, written to `text`; any other file as it is."""
+    with plain.open(encoding="utf-8-sig", newline="") as lines:
+        remarks = [line for line in islice(lines, MOST_COMMENTS) if line.startswith("#")]
+        header = next((line for line in remarks if line.startswith(LOG_HEADER)), None)
+        if header is None:
+            return plain
+        lines.seek(0)
+        with text.open("w", encoding="utf-8", newline="") as file:
+            file.write(header.removeprefix(LOG_HEADER))
+            file.writelines(line for line in lines if not line.startswith("#"))
+    return text
