@@ -53,7 +53,9 @@ class Roles:
 
     label: str | None = option_field(None, "Column to predict.", shown="guessed")
     sequence: str | None = option_field(
-        None, "Column that tells sequences apart; none if all rows are one sequence.", shown="guessed"
+        None,
+        "Column that tells sequences apart, or several, as in subject,trial; none if all rows are one sequence.",
+        shown="guessed",
     )
     order: str | None = option_field(
         None, "Column that sorts the steps, a number or a time; none for the order of the rows.", shown="guessed"

@@ -492,13 +492,13 @@ def test_trials_of_subjects_take_both_columns() -> None:
     """Neither the number of a trial nor the subject alone is a sequence."""
     columns = {"subject": DEVICES // 4, "trial": DEVICES % 4, "run": DEVICES % 4}
     frame = log(**columns).drop("pump", "time")
-    with pytest.raises(DataError, match=r"It may be .subject. or .trial.. Say it .*; join them in one column if it"):
+    with pytest.raises(DataError, match=r"It may be .subject. or .trial.. Say it .*; name both if it"):
         choose_columns(Table("some.csv", frame))
     given = choose_columns(Table("some.csv", frame), sequence="subject")
     assert given.features == ("x",)
     for name in ("trial", "run"):
         assert why(given, name)[0] == "left out"
-        assert why(given, name)[1].startswith("cuts sequences; to learn from each piece, join it and 'subject' in one ")
+        assert why(given, name)[1].startswith(f"cuts sequences; sequence='subject,{name}' to learn")
 
 
 @pytest.mark.parametrize("seed", range(4))

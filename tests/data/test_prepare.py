@@ -270,7 +270,7 @@ def test_sequences_that_are_several_are_told() -> None:
     said = read_and_split(Table("some.csv", frame), sequence="trial").notices
     assert [notice for notice in said if "Careful" in notice] == [
         "Careful: sequences of 'trial' seem to be several, one after the other: 'time_ms' starts over where "
-        "'participant' changes. Join 'participant' and 'trial' in one column, and name that with sequence=."
+        "'participant' changes. Name both: sequence='trial,participant'."
     ]
     onward = frame.with_columns(time_ms=pl.int_range(pl.len()) * 0.5)
     often = frame.with_columns(time_ms=pl.Series(rows % 50 * 16.67))

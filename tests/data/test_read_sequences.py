@@ -230,6 +230,6 @@ def test_sequences_that_are_too_coarse_are_asked_about() -> None:
     frame = pl.DataFrame(rows, ["match", "tick", "player", "x"], orient="row")
     columns = Columns("label", ("x",), "match", "tick")
     (said,) = read_sequences(Table("some.csv", frame), columns)[1]
-    assert said.endswith("Does 'player' tell sequences apart, too? Join it and 'match' in one column.")
+    assert said.endswith("Does 'player' tell sequences apart, too? Then name both: sequence='match,player'.")
     (said,) = read_sequences(Table("some.csv", frame.drop("player")), columns)[1]
     assert said.endswith("such rows keep their order.")

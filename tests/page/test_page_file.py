@@ -17,6 +17,7 @@ import pytest
 from bothways import jobs, store
 from bothways.baselines import NearbyNGrams, Neighbors, OneStep, Trees
 from bothways.data import Columns, read_sequences
+from bothways.data.columns import NAMED, Guess
 from bothways.data.encoding import Category, Encoding, Number
 from bothways.data.tables import Table
 from bothways.errors import InputError
@@ -358,6 +359,15 @@ def test_threads_share_a_table(opened: Any, tmp_path: Path) -> None:
     table.write_csv(tmp_path / "table.csv")
     columns = Columns("label", ("x", "y"), "flow", encoding=Encoding((Number("x"), Number("y"))))
     check(opened(Model([numeric(2, 8)], ("a", "b"), columns)), tmp_path / "table.csv", tmp_path)
+
+
+def test_sequences_that_two_columns_tell_apart(opened: Any, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    table = pl.DataFrame({"who": random.choice(["a", "b,c"], 90), "run": random.integers(0, 5, 90)})
+    table.with_columns(x=pl.Series(random.normal(size=90).round(3))).write_csv(tmp_path / "table.csv")
+    guesses = tuple(Guess(name, "left out", NAMED) for name in ("who", "run"))
+    columns = Columns("label", ("x",), "who,run", encoding=Encoding((Number("x"),)), guesses=guesses)
+    check(opened(Model([numeric(1, 4)], ("a", "b"), columns)), tmp_path / "table.csv", tmp_path)
 
 
 def test_gaps_of_microseconds(opened: Any, tmp_path: Path) -> None:

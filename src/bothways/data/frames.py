@@ -13,7 +13,7 @@ from bothways.data.columns import Columns
 from bothways.data.encoding import Encoding, Tally
 from bothways.data.fields import MISSING
 from bothways.data.sequences import encoded
-from bothways.data.tables import Table, filled_down
+from bothways.data.tables import Table, filled_down, with_joined
 from bothways.errors import DataError
 from bothways.sequences import Numbers, Sequences
 
@@ -22,7 +22,7 @@ def frame_table(name: str, frame: Any, sequence: str | None) -> Table:
     """A data frame as a table, which messages call `name`; what is missing in pandas's ways is missing in it.
 
     Of `sequence`, the column that tells sequences apart if one does, ids that stand on the first row of each are
-    filled downward.
+    filled downward; several columns are joined.
     """
     if isinstance(frame, pl.LazyFrame):
         frame = frame.collect()
@@ -36,7 +36,7 @@ def frame_table(name: str, frame: Any, sequence: str | None) -> Table:
     if frame.height == 0 or frame.width == 0:
         raise DataError(f"{name}: this data frame has no rows.")
     table = Table(name, frame)
-    return table if sequence is None else filled_down(table, sequence)
+    return table if sequence is None else with_joined(filled_down(table, sequence), sequence)
 
 
 def rows_table(

@@ -179,7 +179,8 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
         chosen = [min(proven, key=lambda name: table.column(name).n_unique())]
     chosen += [name for name in proved_by if name not in chosen and names_sequences(name)]
     finest = [name for name in chosen if all(_joins(table, name, other) for other in chosen)]
-    sequence = finest[0] if finest else _only(table, "sequence", chosen, "; join them in one column if it takes both")
+    both = f"; name both if it takes both: {option('sequence', ','.join(chosen[:2]))}"
+    sequence = finest[0] if finest else _only(table, "sequence", chosen, both)
     return [Guess(sequence, "sequence", ranks[sequence][1]), *guess_related(table, sequence, names, ranks)]
 
 
@@ -196,7 +197,7 @@ def guess_related(table: Table, sequence: str, names: Collection[str], likely: C
         if (named >= 2 or name in likely) and _joins(table, sequence, name):
             why = f"joins sequences ({option('group', name)} keeps these in one part)"
         elif is_thing(name) and _cuts(table, sequence, name):
-            why = f"{CUTS}; to learn from each piece, join it and {sequence!r} in one column"
+            why = f"{CUTS}; {option('sequence', f'{sequence},{name}')} to learn from each piece"
         else:
             continue
         guesses.append(Guess(name, "left out", why))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 
 def words(name: str) -> list[str]:
@@ -44,6 +45,22 @@ def names_sequences(name: str) -> int:
     if _noun(name) in THINGS and (suffix or not re.search(r"\d", name)):
         return 2
     return int(bool(suffix or _noun(name) in MAYBE_THINGS))
+
+
+def joined_columns(name: str | None, names: Collection[str]) -> list[str]:
+    """The columns that a name stands for which joins several with commas; none if it is that of a column.
+
+    Spaces around the names do not count.
+
+    Example:
+        >>> joined_columns("subject,trial", ["subject", " trial", "x"]), joined_columns("x", ["x"])
+        (['subject', ' trial'], [])
+    """
+    if name is None or "," not in name or name in names:
+        return []
+    known = {each.strip(): each for each in names}
+    parts = [part.strip() for part in name.split(",")]
+    return [known.get(part, part) for part in parts] if known.keys() & {*parts} else []
 
 
 def is_thing(name: str) -> bool:

@@ -167,7 +167,6 @@ def _shape_notices(table: Table, columns: Columns) -> list[str]:
         name, clock = found
         said.append(
             f"Careful: sequences of {columns.sequence!r} seem to be several, one after the other: {clock!r} starts "
-            f"over where {name!r} changes. Join {name!r} and {columns.sequence!r} in one column, and name that with "
-            f"{option('sequence')}."
+            f"over where {name!r} changes. Name both: {option('sequence', f'{columns.sequence},{name}')}."
         )
     return said

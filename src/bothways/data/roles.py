@@ -9,9 +9,10 @@ from typing import Any
 import polars as pl
 
 from bothways.data.clocks import ROW_NUMBERS, clock_columns, guess_order
-from bothways.data.columns import Columns, Guess
+from bothways.data.columns import NAMED, Columns, Guess
 from bothways.data.fields import DOUBT, not_numbers
 from bothways.data.guesses import guess_categories, guess_label, guess_related, guess_sequence, guess_words, pointed_to
+from bothways.data.names import joined_columns
 from bothways.data.split_columns import guess_split
 from bothways.data.tables import MADE, SPLIT, TEXT, Table
 from bothways.errors import DataError, InputError, counted, option
@@ -157,6 +158,10 @@ def _guessed(
             guesses[guess.name] = replace(guess, why=why)
 
     wanted = {"label", "split", "sequence", "order"} - none - roles.keys()
+    if "sequence" in roles:
+        parts = joined_columns(roles["sequence"], set(free()))
+        guesses |= {name: Guess(name, "left out", NAMED) for name in parts}
+        used = {*used, *parts}
     if table.readings.get(SPLIT) == MADE and not wanted & {"split"}:
         used = {*used, SPLIT}
         guesses.setdefault(SPLIT, Guess(SPLIT, "left out", "not asked for"))

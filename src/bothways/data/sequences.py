@@ -210,7 +210,8 @@ def _tie_notices(table: Table, columns: Columns, ties: int) -> list[str]:
     if columns.sequence is None:
         ask = f" Does a column tell sequences apart? Name it with {option('sequence')}."
     elif ties > MANY_TIES * len(table) and (other := _tells_ties_apart(table, columns.sequence, columns)) is not None:
-        ask = f" Does {other!r} tell sequences apart, too? Join it and {columns.sequence!r} in one column."
+        both = option("sequence", f"{columns.sequence},{other}")
+        ask = f" Does {other!r} tell sequences apart, too? Then name both: {both}."
     return [f"{table.source}: {rows}; such rows keep their order.{ask}"]
 
 

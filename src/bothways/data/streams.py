@@ -18,7 +18,7 @@ from bothways.data.opening import readable
 from bothways.data.roles import NONE, match_columns
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_as_they_stand, group_rows, long_notice
 from bothways.data.sources import Files, Source, find_files, with_blocks
-from bothways.data.tables import FILLED, Table, alike, read_files, stands_first
+from bothways.data.tables import FILLED, Table, alike, read_files, stands_first, with_joined
 from bothways.data.words import BLOCK, SENTENCE, as_in_file, as_trained, numbered_on, word_column
 from bothways.errors import DataError
 from bothways.sequences import Sequences
@@ -94,7 +94,8 @@ def stream_sequences(
 
     try:
         numbers = frozenset(columns.features) - frozenset(columns.categories)
-        text, kind = frozenset(columns.categories), files.format.fields
+        joined = {columns.sequence} if "," in (columns.sequence or "") else set()  # 1,10 is no 1.1
+        text, kind = {*columns.categories, *joined}, files.format.fields
         fields = FieldReader(reading, columns.reading, text, kind, whole=False, numbers=numbers)
         yield from _Reader(files, columns, fields, tally, rows, max_steps, typed, tell).chunks()
     except _MustSortError as reason:
@@ -109,9 +110,10 @@ def _whole(
     files: Files, columns: Columns, reading: Reading, tally: Tally, max_steps: int, say: Callable[[str], None]
 ) -> Chunk:
     raw, table = read_files(files, columns.categories, reading, columns.reading, columns.sequence or NONE)
-    values = table.frame()
+    whole = table.frame()
+    values = whole.drop(set(whole.columns).difference(raw.collect_schema()))
     frame = raw if isinstance(raw, pl.DataFrame) else values
-    table = replace(table, values=as_trained(values, table.word, columns)[0])
+    table = replace(table, values=as_trained(whole, table.word, columns)[0])
     match_columns(table, columns, label=False)
     bare, notices = group_rows(table, columns)
     sequences, said = cut_long(encoded(table, columns, bare, tally), max_steps)
@@ -187,6 +189,9 @@ class _Reader:
             for (name, batch), following in pairwise(chain(_batches(self.files, self.rows, self.say), [end])):
                 word = word_column(batch.columns, self.files.format.words)
                 batch, self.renamed = as_trained(batch, word, self.columns, sum(self.read.values()))
+                joined = with_joined(Table(self.files.name, batch), self.columns.sequence).frame()
+                self.renamed |= dict.fromkeys(set(joined.columns).difference(batch.columns), "")
+                batch = joined
                 if rest is None:
                     missing = set(self.columns.needed).difference(batch.columns)
                     if missing and word is None and self.columns.sequence == SENTENCE and "text" in batch.columns:

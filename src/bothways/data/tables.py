@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from bothways.data.fields import AS_SHOWN, FieldReader
-from bothways.data.names import names_sequences
+from bothways.data.names import joined_columns, names_sequences
 from bothways.data.opening import BROKEN, readable
 from bothways.data.sources import Files, Source, ending, find_files, format_of, parts_of
 from bothways.data.words import numbered_on, word_column
@@ -204,7 +204,7 @@ def read_table(
         text: columns that are text even where every field looks like a number.
         reading: how fields are read that can be read in two ways.
         learned: how the table was read that a model was trained on; decides where nothing else does.
-        sequence: as in `filled_down`.
+        sequence: as in `filled_down`; with commas, several columns, which `with_joined` joins.
 
     Raises:
         DataError: no such file, an ending that is not known, no table in it, an empty one, or files that differ.
@@ -250,13 +250,13 @@ def read_files(
     table = filled_down(table, sequence)
     values = table.values
     if isinstance(values, pl.LazyFrame):
-        return values, table
+        return values, with_joined(table, sequence)
     word = word_column(values.columns, files.format.words)
     reader = FieldReader(reading, learned, {*text, *([word] if word else [])}, files.format.fields)
     frame, said = reader.read(values), reader.notices()
     readings = {name: "; ".join([*filter(None, [said.get(name)]), FILLED]) for name in table.readings}
     typed = Table(files.name, frame, counts, 0, said | readings, tuple(notices), reader.decided, word)
-    return values, typed
+    return values, with_joined(typed, sequence)
 
 
 def filled_down(table: Table, sequence: str | None = None) -> Table:
@@ -282,6 +282,26 @@ def filled_down(table: Table, sequence: str | None = None) -> Table:
     places = [table.names.index(name) for name in filled]
     values = table.values.with_columns(pl.nth(places).forward_fill())
     return Table(table.source, values, table.files, readings=dict.fromkeys(filled, FILLED), notices=table.notices)
+
+
+def with_joined(table: Table, sequence: str | None) -> Table:
+    """The table with a column more where `sequence` names several, as "subject,trial" does: their values side by side.
+
+    Raises:
+        DataError: one of the columns is missing.
+
+    Example:
+        >>> table = Table("some.csv", pl.DataFrame({"subject": ["a", "a"], "trial": [1, 2]}))
+        >>> with_joined(table, "subject,trial").column("subject,trial").to_list()
+        ['a,1', 'a,2']
+    """
+    if not (parts := joined_columns(sequence, table.names)):
+        return table
+    table.require(*parts)
+    texts = [pl.nth(table.names.index(part)).cast(pl.String) for part in parts]
+    quoted = [pl.when(text.str.contains(",")).then(pl.format('"{}"', text)).otherwise(text) for text in texts]
+    whole = table.values.with_columns(pl.concat_str(quoted, separator=",").alias(str(sequence)))
+    return replace(table, values=whole, _read={})
 
 
 def stands_first(column: pl.Series) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from math import isfinite
 from typing import Any
 
+from bothways.data.names import joined_columns
 from bothways.errors import DataError, InputError
 from bothways.runtime import Model
 from bothways.stream import Labeled
@@ -64,13 +65,11 @@ class EventLines:
             return None
         event = _object(line, number)
         try:
-            key = event[self._key] if self._key else ""
+            key = self._named(event, number)
             step = event[self._step] if self._step else number if place is None else place
             values = event if self._table else event["values"]
         except KeyError as missing:
             raise DataError(f"Line {number:,} has no {missing}; an event needs it.") from None
-        if not isinstance(key, (str, int, float)) or (isinstance(key, float) and not isfinite(key)):
-            raise DataError(f"Line {number:,} is no event: {self._key!r} is {shown(key)}, which names no sequence.")
         if isinstance(step, str):
             try:
                 step = Time.of(step)
@@ -80,6 +79,17 @@ class EventLines:
                     "in ISO 8601, such as 2024-05-31T12:00:00."
                 ) from None
         return key, step, values
+
+    def _named(self, event: Mapping[str, Any], number: int) -> Any:
+        """The key of an event; several of its fields, if the key joins columns."""
+        if not self._key:
+            return ""
+        names = joined_columns(self._key, event) or [self._key]
+        for name in names:
+            part = event[name]
+            if not isinstance(part, (str, int, float)) or (isinstance(part, float) and not isfinite(part)):
+                raise DataError(f"Line {number:,} is no event: {name!r} is {shown(part)}, which names no sequence.")
+        return event[self._key] if len(names) == 1 else ",".join(str(event[name]) for name in names)
 
     def labels(
         self, push: Push, lines: Iterable[tuple[int, int, bytes | str]], refused: Refused

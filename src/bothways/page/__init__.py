@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bothways.data import Columns
+from bothways.data.names import joined_columns
 from bothways.errors import InputError, MissingDependencyError, ModelFileError
 from bothways.export import graph_of
 from bothways.export.graph import Graph
@@ -141,6 +142,7 @@ def _described(model: Model, columns: Columns, name: str) -> tuple[dict[str, Any
         "classes": model.classes,
         "table": {
             "sequence": columns.sequence,
+            "joined": joined_columns(columns.sequence, {each.name for each in columns.guesses} - {columns.sequence}),
             "order": columns.order,
             "gaps": encoding.gaps,
             "features": columns.features,

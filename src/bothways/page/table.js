@@ -274,12 +274,14 @@ function typed(fields, reading) {
 /* ---- sequences */
 /* {numbers, texts, order: arrays by rows, rows: Int32Array, offsets, names, notices} */
 async function read_sequences(file, model) {
-  const {sequence, order, reading} = model, needed = [...new Set([sequence, order, ...model.features].filter(name => name !== null))]
+  const {sequence, joined, order, reading} = model
+  const needed = [...new Set([...(joined.length ? joined : [sequence]), order, ...model.features].filter(name => name !== null))]
   const table = await read_table(file, needed), {columns, notices} = table, place = row => `${file.name}, data row ${row + 1} (the first is 1)`
   if (reading.missing.length) {
     const words = new Set(reading.missing)
     for (const name of needed) columns[name] = columns[name].map(text => words.has(text) ? null : text)
   }
+  if (joined.length) columns[sequence] = columns[joined[0]].map((_, row) => side_by_side(joined.map(name => columns[name][row])))
   for (const name of [sequence, order]) {
     const empty = name === null ? -1 : columns[name].indexOf(null)
     if (empty >= 0) throw Error(`${place(empty)}: the column ${JSON.stringify(name)} is empty.`)
@@ -314,6 +316,10 @@ async function read_sequences(file, model) {
   const ids = sequence === null ? null : read[sequence]?.values ?? columns[sequence]
   const grouped = group(file, table.rows, ids, by, order, notices)
   return {...grouped, table, numbers, order: model.gaps === "times" ? since_first(by, grouped) : by, columns, notices, name_of: i => sequence === null ? "" : String(columns[sequence][grouped.rows[grouped.offsets[i]]])}
+}
+/* Fields as one text; null if one of them is empty. */
+function side_by_side(fields) {
+  return fields.includes(null) ? null : fields.map(field => /,/.test(field) ? `"${field}"` : String(field)).join(",")
 }
 /* In seconds since the first step of a sequence: since 1970 they would be too large for microseconds. */
 function since_first(times, {rows, offsets}) {
