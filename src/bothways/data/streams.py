@@ -94,7 +94,7 @@ def stream_sequences(
 
     try:
         numbers = frozenset(columns.features) - frozenset(columns.categories)
-        joined = {columns.sequence} if "," in (columns.sequence or "") else set()  # 1,10 is no 1.1
+        joined = [name for name in [columns.sequence or ""] if "," in name]  # 1,10 is no 1.1
         text, kind = {*columns.categories, *joined}, files.format.fields
         fields = FieldReader(reading, columns.reading, text, kind, whole=False, numbers=numbers)
         yield from _Reader(files, columns, fields, tally, rows, max_steps, typed, tell).chunks()
