@@ -23,7 +23,7 @@ from bothways.data.clocks import (
 from bothways.data.columns import Guess
 from bothways.data.names import IDS, is_thing, names_sequences, words
 from bothways.data.split_columns import guess_split
-from bothways.data.tables import TEXT, Table
+from bothways.data.tables import TEXT, Table, columns_are
 from bothways.data.words import SENTENCE
 from bothways.errors import DataError, option
 from bothways.sequences import Array, Numbers
@@ -65,17 +65,16 @@ def guess_label(table: Table, names: Collection[str]) -> Guess:
     candidates = [name for name in names if name.strip().lower() in LABELS]
     candidates = candidates or [name for name in names if "".join(words(name)).removeprefix("is") in ALARMS]
     if not candidates:
-        shown = ", ".join(repr(name) for name in table.names[:20]) + (", ..." if len(table.names) > 20 else "")
         one = " Are the fields separated by something else than , ; | or tabs?" if len(table.names) == 1 else ""
         raise DataError(
             f"{table.source}: no column is called {', '.join(LABELS[:-2])} or {LABELS[-2]}. Name the one to learn with "
-            f"{option('label')}. The columns are: {shown}.{one}"
+            f"{option('label')}. {columns_are(table.names)}{one}"
         )
     if len(candidates) > 1:
         floats = [name for name in candidates if table.schema[name].is_float()]
         fractions = [name for name in floats if not _whole(table.column(name).drop_nulls())]
         candidates = [name for name in candidates if name not in fractions] or candidates
-    return Guess(_only(table, "label", candidates), "label", "by its name")
+    return Guess(table.only("label", candidates), "label", "by its name")
 
 
 def guess_words(table: Table, names: Collection[str], wanted: Collection[str]) -> list[Guess]:
@@ -96,7 +95,7 @@ def guess_words(table: Table, names: Collection[str], wanted: Collection[str]) -
         upos = [name for name in names if name == "upos" and table.column(name).count()]
         last = [name for name in names if name.isdecimal()][-1:]
         if tags:
-            found.append(Guess(_only(table, "label", tags), "label", "by its name"))
+            found.append(Guess(table.only("label", tags), "label", "by its name"))
         elif upos or last:
             why = "the part of speech" if upos else "the last column"
             found.append(Guess((upos or last)[0], "label", f"{why} ({option('label')} for another)"))
@@ -180,7 +179,7 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
     chosen += [name for name in proved_by if name not in chosen and names_sequences(name)]
     finest = [name for name in chosen if all(_joins(table, name, other) for other in chosen)]
     both = f"; name both if it takes both: {option('sequence', ','.join(chosen[:2]))}"
-    sequence = finest[0] if finest else _only(table, "sequence", chosen, both)
+    sequence = finest[0] if finest else table.only("sequence", chosen, both)
     return [Guess(sequence, "sequence", ranks[sequence][1]), *guess_related(table, sequence, names, ranks)]
 
 
@@ -404,12 +403,3 @@ def _numbered(column: pl.Series) -> bool:
         return False
     names = column.unique().cast(pl.String).str.strip_chars_end("0123456789")
     return names.n_unique() == 1 and bool(names.len() > 1)
-
-
-def _only(table: Table, role: str, candidates: Sequence[str], more: str = "") -> str:
-    if len(candidates) > 1:
-        raise DataError(
-            f"{table.source}: which column is the {role}? It may be {' or '.join(map(repr, candidates))}. Say it with "
-            f"{option(role)}{more}."
-        )
-    return candidates[0]

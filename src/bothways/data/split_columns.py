@@ -12,14 +12,11 @@ from bothways.data.sources import SPELLINGS, parts_meant
 from bothways.data.tables import TEXT, Table
 from bothways.errors import DataError, option
 
-SPLITS = ("split", "part", "fold", "subset", "partition")
-"""Last words in the names of split columns."""
+SPLITS = ("split", "part", "fold", "subset", "partition")  # last words in the names of split columns
 
-YES_OR_NO = {"1": True, "0": False, "1.0": True, "0.0": False, "true": True, "false": False} | {
-    "yes": True,
-    "no": False,
-    "y": True,
-    "n": False,
+YES_OR_NO = {
+    **dict.fromkeys(("1", "1.0", "true", "yes", "y"), True),
+    **dict.fromkeys(("0", "0.0", "false", "no", "n"), False),
 }
 """What says whether a row is of a part, in small letters."""
 
@@ -66,13 +63,8 @@ def guess_split(table: Table, names: Collection[str]) -> list[Guess]:
         said = {name: parts_of_rows(table, name) for name in flags}
         same = all(said[name].equals(said[flags[0]]) for name in flags)
         best = [flags[0]] if same and _part_of_flag(flags[0]) != "valid" else []
-    if len(best) > 1:
-        raise DataError(
-            f"{table.source}: which column is the split? It may be {' or '.join(map(repr, best))}. Say it with "
-            f"{option('split')}."
-        )
     guesses = []
-    for name in best:
+    for name in [table.only("split", best)] if best else []:
         how = f"it says yes or no to {_part_of_flag(name)}" if name in flags else "by its name and values"
         guesses.append(Guess(name, "split", how if found.get(name, True) else "by its values"))
     for name in (*others, *flags, *(name for name, _ in unclear)):

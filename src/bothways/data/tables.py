@@ -20,7 +20,7 @@ from bothways.data.names import joined_columns, names_sequences
 from bothways.data.opening import BROKEN, readable
 from bothways.data.sources import Files, Source, ending, find_files, format_of, parts_of
 from bothways.data.words import numbered_on, word_column
-from bothways.errors import DataError
+from bothways.errors import DataError, option
 from bothways.settings import Reading
 
 ROW = "data row {} (the first is 1)"  # how messages name a row
@@ -161,6 +161,15 @@ class Table:
         for name in names:
             if name not in self.schema:
                 raise DataError(f"{self.source}: there is no column {name!r}. {_suggestion(name, self.names)}")
+
+    def only(self, role: str, candidates: Sequence[str], more: str = "") -> str:
+        """The one column that may have a role; refuses several."""
+        if len(candidates) > 1:
+            raise DataError(
+                f"{self.source}: which column is the {role}? It may be {' or '.join(map(repr, candidates))}. Say it "
+                f"with {option(role)}{more}."
+            )
+        return candidates[0]
 
     def place(self, row: int) -> str:
         """How messages call a row, by its number from 0, with its file.
@@ -398,5 +407,9 @@ def _suggestion(name: str, names: Sequence[str]) -> str:
     near = difflib.get_close_matches(name.lower(), by_lower, n=1)
     if near:
         return f"Did you mean {by_lower[near[0]]!r}?"
-    shown = ", ".join(repr(known) for known in names[:20])
-    return f"The columns are: {shown}{', ...' if len(names) > 20 else ''}."
+    return columns_are(names)
+
+
+def columns_are(names: Sequence[str]) -> str:
+    """The columns of a table, in a message."""
+    return f"The columns are: {', '.join(map(repr, names[:20]))}{', ...' if len(names) > 20 else ''}."
