@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partialmethod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,24 +56,13 @@ class Value:
     graph: Graph
     name: str
 
-    def __add__(self, other: Operand) -> Value:
-        """The sum."""
-        return self._with("Add", other)
-
-    def __sub__(self, other: Operand) -> Value:
-        """The difference."""
-        return self._with("Sub", other)
-
-    def __mul__(self, other: Operand) -> Value:
-        """The product."""
-        return self._with("Mul", other)
-
-    def __truediv__(self, other: Operand) -> Value:
-        """The quotient; of whole numbers, cut off."""
-        return self._with("Div", other)
-
     def _with(self, operator: str, other: Operand) -> Value:
         return self.graph(operator, self, np.float32(other) if type(other) in (int, float) else other)
+
+    __add__ = partialmethod(_with, "Add")
+    __sub__ = partialmethod(_with, "Sub")
+    __mul__ = partialmethod(_with, "Mul")
+    __truediv__ = partialmethod(_with, "Div")  # of whole numbers, cut off
 
 
 class Graph:

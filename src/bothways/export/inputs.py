@@ -38,6 +38,18 @@ class Inputs(NamedTuple):
     known: Value
 
 
+def moved(graph: Graph, data: Inputs, values: Value, shift: int) -> Value:
+    """For each step the values of the step so many later; beyond the ends of a sequence those of its first or last."""
+    last = graph.unsqueeze(data.lengths, 1) - np.int64(1)
+    places = graph("Max", graph("Min", later(graph, data, shift), last), np.int64(0))
+    return graph("GatherND", values, graph.unsqueeze(places, 2), batch_dims=1)
+
+
+def later(graph: Graph, data: Inputs, shift: int) -> Value:
+    """`(1, time)` the numbers of the steps so many later, which need not be there."""
+    return graph.unsqueeze(data.steps + np.int64(shift), 0)
+
+
 def inputs(graph: Graph, model: Model) -> Inputs:
     """Declare the inputs of a model and turn them into features."""
     columns = model.columns

@@ -8,7 +8,7 @@ import numpy as np
 
 from bothways.export import cells
 from bothways.export.graph import Graph, Value
-from bothways.export.inputs import Inputs
+from bothways.export.inputs import Inputs, moved
 from bothways.merge import MERGE_MODES
 from bothways.network import CHANGES, LEVELS, Convolution, Network, Recurrent
 from bothways.runtime import Model
@@ -81,11 +81,8 @@ def _numbers(graph: Graph, network: Network, levels: Value, data: Inputs) -> Val
     parts = []
     for level in LEVELS[network.levels]:
         parts.append(levels if level == "raw" else levels - _means(graph, network.direction, levels, data))
-    last = graph("Max", graph.unsqueeze(data.lengths, 1) - np.int64(1), np.int64(0))
     for over in CHANGES[: network.changes]:
-        places = data.steps + np.int64(over if network.direction == "backward" else -over)
-        places = graph("Min", graph("Max", graph.unsqueeze(places, 0), np.int64(0)), last)
-        parts.append(levels - graph("GatherND", levels, graph.unsqueeze(places, 2), batch_dims=1))
+        parts.append(levels - moved(graph, data, levels, over if network.direction == "backward" else -over))
     return graph("Concat", *parts, axis=2)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from bothways.export.graph import Graph, Value
-from bothways.export.inputs import Inputs
+from bothways.export.inputs import Inputs, moved
 from bothways.patterns import NGramPatterns, NGrams, Patterns, RandomConvolutions
 from bothways.patterns.convolutions import KERNELS, LARGEST, TAPS, WEIGHTS
 from bothways.patterns.ngrams import LONGEST
@@ -33,16 +33,13 @@ def _convolutions(graph: Graph, found: RandomConvolutions, data: Inputs) -> Valu
     z = graph("Slice", data.numbers, [0], [len(found.mean)], [2])
     z = (graph.cast(z, np.float64) - found.mean) / found.scale
     z = graph.cast(graph("Clip", z, np.float64(-LARGEST), np.float64(LARGEST)), np.float32)
-    last = graph("Max", graph.unsqueeze(data.lengths, 1) - np.int64(1), np.int64(0))
     counts = []
     for dilation, columns, reads, thresholds in zip(
         found.dilations.tolist(), found.columns, found.reads, found.thresholds, strict=True
     ):
         pool, taps = graph("Gather", z, columns, axis=2), []
         for tap in range(TAPS):
-            places = graph.unsqueeze(data.steps, 0) + np.int64((tap - TAPS // 2) * dilation)
-            places = graph("Min", graph("Max", places, np.int64(0)), last)
-            tapped = graph("GatherND", pool, graph.unsqueeze(places, 2), batch_dims=1)
+            tapped = moved(graph, data, pool, (tap - TAPS // 2) * dilation)
             taps.append(graph("Transpose", tapped, perm=[2, 0, 1]))
         slots = graph("Concat", *taps, functools.reduce(operator.add, taps), axis=0)  # of each tap all columns
         total = graph("Gather", slots, np.zeros(KERNELS, np.int64), axis=0) * 0

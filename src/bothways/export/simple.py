@@ -13,7 +13,7 @@ from bothways.baselines.places import Places
 from bothways.baselines.tree_inputs import AROUND, sizes_of, windows
 from bothways.baselines.trees import MISSING
 from bothways.export.graph import Graph, Value
-from bothways.export.inputs import Inputs
+from bothways.export.inputs import Inputs, later, moved
 from bothways.patterns.classifiers import NEVER
 from bothways.sequences import Numbers
 
@@ -51,7 +51,7 @@ def _neighbors(graph: Graph, model: Neighbors, data: Inputs) -> Value:
     columns = [graph("Gather", codes, np.int64(column), axis=2) for column in range(len(places.sizes))]
     for (shift, column, length), start in zip(places.places, places.ends, strict=False):
         size, at = places.sizes[column], shift + length - 1
-        last = graph.where(_there(graph, data, at), _moved(graph, data, columns[column], at), np.int64(size))
+        last = graph.where(_there(graph, data, at), moved(graph, data, columns[column], at), np.int64(size))
         if length == 1:
             number = last
         else:
@@ -63,7 +63,7 @@ def _neighbors(graph: Graph, model: Neighbors, data: Inputs) -> Value:
         numbers = graph("Clip", (data.numbers - model.mean) / model.scale, *limits)
         around = [
             graph.where(
-                graph.unsqueeze(_there(graph, data, shift), 2), _moved(graph, data, numbers, shift), np.float32(0)
+                graph.unsqueeze(_there(graph, data, shift), 2), moved(graph, data, numbers, shift), np.float32(0)
             )
             for shift in range(-NEAR, NEAR + 1)
         ]
@@ -126,31 +126,20 @@ def _around(graph: Graph, model: Trees, data: Inputs) -> Value:
         parts.append(graph("Gather", model.places.astype(np.float64), codes))
     if data.numbers is not None:
         parts.append(graph.cast(data.numbers, np.float64))
-        moved, larger, smaller = partial(_moved, graph, data), partial(graph, "Max"), partial(graph, "Min")
-        wide = windows(moved, larger, smaller, parts[-1], model.widths)
+        larger, smaller = partial(graph, "Max"), partial(graph, "Min")
+        wide = windows(partial(moved, graph, data), larger, smaller, parts[-1], model.widths)
     columns, shifted = graph("Concat", *parts, axis=2), []
     for shift in range(-AROUND, AROUND + 1):
         known = graph.unsqueeze(_there(graph, data, shift), 2)
-        neighbours = graph.where(known, _moved(graph, data, columns, shift), np.float64(np.nan))
+        neighbours = graph.where(known, moved(graph, data, columns, shift), np.float64(np.nan))
         shifted.append(graph.unsqueeze(neighbours, 3))
     return graph("Concat", graph("Reshape", graph("Concat", *shifted, axis=3), [0, 0, -1]), *wide, axis=2)
 
 
 def _there(graph: Graph, data: Inputs, shift: int) -> Value:
     """`(batch, time)`, whether there is a step so many later."""
-    at, lengths = _places(graph, data, shift), graph.unsqueeze(data.lengths, 1)
+    at, lengths = later(graph, data, shift), graph.unsqueeze(data.lengths, 1)
     return graph("And", graph("GreaterOrEqual", at, np.int64(0)), graph("Less", at, lengths))
-
-
-def _moved(graph: Graph, data: Inputs, values: Value, shift: int) -> Value:
-    """As for `windows`."""
-    inside = graph("Min", _places(graph, data, shift), graph.unsqueeze(data.lengths, 1) - np.int64(1))
-    return graph("GatherND", values, graph.unsqueeze(graph("Max", inside, np.int64(0)), 2), batch_dims=1)
-
-
-def _places(graph: Graph, data: Inputs, shift: int) -> Value:
-    """`(1, time)` the numbers of the steps so many later, which need not be there."""
-    return graph.unsqueeze(data.steps + np.int64(shift), 0)
 
 
 def _codes(graph: Graph, data: Inputs, sizes: tuple[int, ...]) -> Value:
