@@ -160,7 +160,11 @@ def compare(
                 grid, task, of, first, search, chosen, do, lambda: {run.id: run for run in store.runs}
             )
             grid = replace(grid, cells=cells or grid.cells)
-    _say_backend(progress.done, say)
+    if slow := {run.backend for run in progress.done if run.backend not in ("", "jax")}:
+        say(
+            f"Keras ran on {', '.join(sorted(slow))}, where each batch is a call of its own; on jax, which "
+            "compiles whole epochs, small models train many times as fast (set KERAS_BACKEND)."
+        )
     comparison = compare_runs(grid, task, chosen, store.runs, of, first)
     return comparison if shares is None else replace(comparison, shares=shares)
 
@@ -193,11 +197,3 @@ def _rates(rates: Sequence[float], labels: Any, positive: int) -> tuple[float, .
     found = labels[labels != NO_LABEL] == positive
     # Without both kinds there is nothing to detect, or nothing to mistake for it.
     return tuple(float(rate) for rate in rates) if found.any() and not found.all() else ()
-
-
-def _say_backend(done: Sequence[Run], say: Callable[[str], None]) -> None:
-    if slow := {run.backend for run in done if run.backend not in ("", "jax")}:
-        say(
-            f"Keras ran on {', '.join(sorted(slow))}, where each batch is a call of its own; on jax, which "
-            "compiles whole epochs, small models train many times as fast (set KERAS_BACKEND)."
-        )

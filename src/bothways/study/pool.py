@@ -208,13 +208,13 @@ def on_cluster(address: str | None) -> Iterator[None]:
     kind, _, place = address.partition("://")
     if kind not in _CLUSTERS or not place:
         raise InputError(f"cluster is {address!r}; give ray://HOST, ray://auto or dask://HOST:PORT.")
-    try:
-        connected = _CLUSTERS[kind](address, place)
-    except ModuleNotFoundError as reason:
-        raise missing(f"A cluster at {address}", reason.name, "cluster") from None
-    except (OSError, RuntimeError, ValueError) as reason:
-        raise InputError(f"There is no cluster at {address} ({_words(reason)}).") from None
-    with connected:
+    with ExitStack() as connected:
+        try:
+            _CLUSTERS[kind](address, place, connected)
+        except ModuleNotFoundError as reason:
+            raise missing(f"A cluster at {address}", reason.name, "cluster") from None
+        except (OSError, RuntimeError, ValueError) as reason:
+            raise InputError(f"There is no cluster at {address} ({_words(reason)}).") from None
         yield
 
 
@@ -224,26 +224,21 @@ def _on_ray() -> Any:
     return joblib.parallel_config("bothways-ray")
 
 
-def _ray(address: str, place: str) -> ExitStack:
+def _ray(address: str, place: str, connected: ExitStack) -> None:
     import ray
 
     from bothways.study import ray_backend
 
     ray_backend.connect("auto" if place == "auto" else address if ":" in place else f"{address}:{CLIENT_PORT}")
-    stack = ExitStack()
-    stack.callback(ray.shutdown)
-    stack.enter_context(_on_ray())
-    return stack
+    connected.callback(ray.shutdown)
+    connected.enter_context(_on_ray())
 
 
-def _dask(address: str, place: str) -> ExitStack:
-    del address
+def _dask(address: str, place: str, connected: ExitStack) -> None:
     from distributed import Client
 
-    stack = ExitStack()
-    stack.enter_context(Client(f"tcp://{place}", timeout=10))
-    stack.enter_context(joblib.parallel_config("dask"))
-    return stack
+    connected.enter_context(Client(f"tcp://{place}", timeout=10))
+    connected.enter_context(joblib.parallel_config("dask"))
 
 
-_CLUSTERS: Mapping[str, Callable[[str, str], ExitStack]] = {"ray": _ray, "dask": _dask}
+_CLUSTERS: Mapping[str, Callable[[str, str, ExitStack], None]] = {"ray": _ray, "dask": _dask}

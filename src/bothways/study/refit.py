@@ -124,5 +124,4 @@ def _trained(number: int, network: Network, settings: Settings, sequences: Seque
 
 def _fitted(sequences: Sequences, network: Network, vectors: int, seed: int) -> Any:
     """Simple models of sequences, and the number that stands for them."""
-    sizes = network.categories
-    return SIMPLE, baselines.fit(sequences, network.classes, sizes, seed, vectors=vectors)
+    return SIMPLE, baselines.fit(sequences, network.classes, network.categories, seed, vectors=vectors)

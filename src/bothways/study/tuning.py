@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 LEAST_SHARE = 0.01  # what the best network counts beside simple models that are better without any
 CANDIDATES = 20  # so many of the best networks may become members
+KEPT = ("score", "loss", "epochs", "unfinished")  # what a checkpoint keeps of a trial as it is
 
 BUDGET = 60.0
 """Seconds for a table of 100,000 steps; others have a time by the square root of their size, or by their size where
@@ -252,10 +253,7 @@ def _stored(done: Sequence[Tried], seconds: float) -> Checkpoint:
         {
             "trial": [each.trial.setting.text, each.trial.seed, each.trial.length],
             "trained": asdict(replace(each.trained, weights={})),
-            "score": each.score,
-            "loss": each.loss,
-            "epochs": each.epochs,
-            "unfinished": each.unfinished,
+            **{name: getattr(each, name) for name in KEPT},
         }
         for each in done
     ]
@@ -273,7 +271,7 @@ def _restored(stored: Checkpoint) -> list[Tried]:
         p, history = own.pop("p"), [EpochReport(**report) for report in said["trained"]["history"]]
         trained = Trained(**{**said["trained"], "weights": own, "history": history})
         trial = Trial(Setting.of(json.loads(setting)), seed, length)
-        found.append(Tried(trial, trained, p, said["score"], said["loss"], said["epochs"], said["unfinished"]))
+        found.append(Tried(trial, trained, p, **{name: said[name] for name in KEPT}))
     return found
 
 
@@ -300,14 +298,10 @@ def _averaged(data: SearchData, done: Sequence[Tried], simple: Sequence[Scoring]
 
 def _of_baseline(data: SearchData, fitted: Scoring) -> Any:
     """The probabilities of what is held out; of pieces of the train part, by a model that does not know them."""
-    found = []
+    found, classes = [], data.shape.classes
     for i, (learn, hold) in enumerate(data.folds):
-        own = type(fitted).fit(learn, data.shape.classes, data.shape.categories, i) if i else fitted
-        found.append(_frequencies(learn, hold, data.shape.classes) if own is None else probabilities(own.scores(hold)))
+        own = type(fitted).fit(learn, classes, data.shape.categories, i) if i else fitted
+        counts = learn.class_counts(classes)  # all that is known where nothing can be learned
+        frequencies = np.tile(counts / counts.sum(), (len(hold.known_labels), 1))
+        found.append(frequencies if own is None else probabilities(own.scores(hold)))
     return np.concatenate(found)
-
-
-def _frequencies(learn: Sequences, hold: Sequences, classes: int) -> Any:
-    """What is known of the labels of `hold` where nothing can be learned: how frequent each is in `learn`."""
-    counts = learn.class_counts(classes)
-    return np.tile(counts / counts.sum(), (len(hold.known_labels), 1))
