@@ -227,9 +227,6 @@ class App:
             raise RefusedError(400, "Inference-Header-Content-Length must be a whole number.")
         return self.inference.infer(served, call, None if length is None else int(length))
 
-    def _list(self, call: Call) -> Answer:
-        return _json({"models": sorted(self._models.served)})
-
     def _card(self, call: Call, model: str) -> Answer:
         served = self._served(model)
         return _json({"version": served.version, **card(served.model, served.name)})
@@ -307,7 +304,7 @@ def _routes() -> list[tuple[re.Pattern[str], dict[str, Callable[..., Reply]]]]:
         "/v2/?": {"GET": lambda app, call: _json(server)},
         "/v2/health/live": {"GET": lambda app, call: _json({"live": True})},
         "/v2/health/ready": {"GET": lambda app, call: _json({"ready": not app.stopping}, 503 if app.stopping else 200)},
-        "/v2/models/?": {"GET": App._list},
+        "/v2/models/?": {"GET": lambda app, call: _json({"models": sorted(app._models.served)})},
         f"{model}/?": {"GET": lambda app, call, **names: _json(app._served(**names).metadata)},
         f"{model}/ready": {"GET": lambda app, call, **names: _json({"name": app._served(**names).name, "ready": True})},
         r"/models/(?P<model>[^/]+)": {"GET": App._card},

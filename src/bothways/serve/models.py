@@ -215,16 +215,15 @@ class Served:
 
     def results(self, steps: Steps, codes: Numbers, p: Floats) -> dict[str, tuple[str, Array]]:
         """The outputs by name, with their data types. What stands at steps that do not count means nothing."""
-        if self.per_step:
-            if steps.places is not None:
-                whole = np.zeros((*steps.shape, p.shape[1]), np.float32)
-                whole[steps.places] = p
-                spread = np.zeros(steps.shape, np.int64)
-                spread[steps.places] = codes
-                p, codes = whole, spread
-            else:
-                p, codes = p.reshape(*steps.shape, -1), codes.reshape(steps.shape)
-        return self.outputs(codes, p)
+
+        def placed(values: Array) -> Array:
+            if steps.places is None:
+                return values.reshape(*steps.shape, *values.shape[1:])
+            whole = np.zeros((*steps.shape, *values.shape[1:]), values.dtype)
+            whole[steps.places] = values
+            return whole
+
+        return self.outputs(placed(codes), placed(p)) if self.per_step else self.outputs(codes, p)
 
     def outputs(self, codes: Numbers, p: Floats) -> dict[str, tuple[str, Array]]:
         """Labels by their codes, and probabilities, as the protocol has them."""
