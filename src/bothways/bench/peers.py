@@ -146,11 +146,7 @@ def with_openvino(threads: int) -> Build:
     import openvino
 
     core = openvino.Core()
-    options = {
-        "INFERENCE_NUM_THREADS": threads,
-        "INFERENCE_PRECISION_HINT": "f32",
-        "PERFORMANCE_HINT": "LATENCY",
-    }
+    options = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
 
     def build(case: Case) -> Call:
         model = core.compile_model(core.read_model(_onnx_model(case).SerializeToString()), "CPU", options)
@@ -253,11 +249,7 @@ def _onnx_model(case: Case) -> Any:
     batch, time, features, units = case.shape
     operator, directions = OPERATORS[case.cell], case.directions
     columns = len(cell_spec(case.cell).gates) * units
-    shapes = {
-        "W": (directions, columns, features),
-        "R": (directions, columns, units),
-        "B": (directions, 2 * columns),
-    }
+    shapes = {"W": (directions, columns, features), "R": (directions, columns, units), "B": (directions, 2 * columns)}
     node = helper.make_node(
         operator.name,
         ["X", *shapes],

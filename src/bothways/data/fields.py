@@ -248,11 +248,10 @@ def _split_unit(text: pl.Series, words: Collection[str], sure: bool) -> tuple[pl
     if not pl.Series([first]).str.contains(WITH_UNIT).all():
         return text, ""
     number, blank, unit = text.str.extract_groups(WITH_UNIT).struct.unnest()
-    if (number.is_null() & text.is_not_null() & ~text.str.to_lowercase().is_in(missing)).any() or unit.n_unique() > (
-        1 + bool(unit.null_count())
-    ):
+    units = unit.drop_nulls().unique()
+    if len(units) > 1 or (number.is_null() & text.is_not_null() & ~text.str.to_lowercase().is_in(missing)).any():
         return text, ""
-    mark = unit.drop_nulls()[0]
+    mark = units[0]
     fraction = bool(number.str.contains("[.,]").any())
     apart = (blank.drop_nulls() != "").all() or not mark.isalpha()
     shown = apart or (len(mark) > 1 and (fraction or sure or mark.islower()))
@@ -364,10 +363,7 @@ NUMBER = r"[-+]?[$€£¥]?[-+]?\s*[.,]?\d"
 KINDS: Mapping[str, Kind] = {
     "numbers": Kind(NUMBER, _plain, choice=("decimal", "point")),
     "decimal point": Kind(
-        NUMBER,
-        lambda text: _separated(text, "."),
-        "separators of thousands or units left out",
-        ("decimal", "point"),
+        NUMBER, lambda text: _separated(text, "."), "separators of thousands or units left out", ("decimal", "point")
     ),
     "decimal comma": Kind(NUMBER, lambda text: _separated(text, ","), "decimal comma", ("decimal", "comma")),
     "true/false": Kind("[TtFf]", _truth),

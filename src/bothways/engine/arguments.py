@@ -138,11 +138,7 @@ class Call(NamedTuple):
 
 
 def check_setup(
-    directions: Sequence[Direction],
-    cell: str,
-    merge_mode: str | None,
-    zero_output_for_mask: bool,
-    dtype: npt.DTypeLike,
+    directions: Sequence[Direction], cell: str, merge_mode: str | None, zero_output_for_mask: bool, dtype: npt.DTypeLike
 ) -> Setup:
     """Check the weights of a layer and how they are to be used."""
     dtype = np.dtype(dtype)
