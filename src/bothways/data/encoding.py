@@ -151,15 +151,14 @@ class Encoding:
                     f"{option('drop', number.name)}."
                 )
             values[:, at] = column.fill_null(np.nan).to_numpy()
-        at = len(self.names) - len(self.categories)
-        for name, of_column in itertools.groupby(self.categories, lambda category: category.name):
-            for codes in _codes(list(of_column), as_text(inputs.get_column(name)), tally):
-                values[:, at] = codes
-                at += 1
+        first = len(self.names) - len(self.categories)
+        by_column = itertools.groupby(self.categories, lambda category: category.name)
+        codes = (_codes(list(each), as_text(inputs.get_column(name)), tally) for name, each in by_column)
+        for at, of_category in enumerate(itertools.chain.from_iterable(codes), first):
+            values[:, at] = of_category
         if self.vectors is not None:
-            at = len(self.names) - len(self.categories) - bool(self.gaps)
-            words = as_text(inputs.get_column(self.vectors.column))
-            values[:, at - self.vectors.size : at] = self.vectors.of(words)
+            end = first - bool(self.gaps)
+            values[:, end - self.vectors.size : end] = self.vectors.of(as_text(inputs.get_column(self.vectors.column)))
         gaps = gaps_of(table.column(str(order)).gather(rows), sequences.offsets) if self.gaps else None
         self._complete(values, gaps, tally)
         return values
@@ -345,9 +344,8 @@ def _codes(categories: Sequence[Category], text: pl.Series, tally: Tally) -> Ite
 
 
 def _known(category: Category, text: pl.Series) -> pl.Series:
-    values = pl.DataFrame({"text": pl.Series(category.values, dtype=pl.String)}).with_row_index("code", 1)
-    found = text.alias("text").to_frame().join(values, on="text", how="left", nulls_equal=True, maintain_order="left")
-    return found["code"].fill_null(0)
+    codes = pl.Series(range(1, len(category.values) + 1), dtype=pl.UInt32)
+    return text.replace_strict(pl.Series(category.values, dtype=pl.String), codes, default=0)
 
 
 def _is_fill(value: Any) -> bool:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
-from itertools import chain, count
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -193,9 +193,8 @@ def _lines(
     file: BinaryIO, add: Callable[[pl.DataFrame, BinaryIO, bool], None]
 ) -> Iterator[Callable[[pl.DataFrame], None]]:
     """A file of lines; gives what adds rows."""
-    numbers = count()
     with file:
-        yield lambda frame: add(frame, file, next(numbers) == 0)
+        yield lambda frame: add(frame, file, file.tell() == 0)
 
 
 @contextmanager
@@ -234,8 +233,7 @@ def _words(path: Path, file: BinaryIO, word: str, sentence: str) -> Iterator[Cal
     def write(frame: pl.DataFrame) -> None:
         nonlocal last
         words, labels, ids = (frame.get_column(name).cast(pl.String) for name in (word, PREDICTED, sentence))
-        before = ids.shift(1).set(pl.Series([True, *[False] * (len(ids) - 1)]), last)
-        begins = ids.ne_missing(before)
+        begins = ids.ne_missing(ids.shift(1, fill_value=last))
         if last is None:
             begins[0] = False
         last = ids[-1]

@@ -14,7 +14,7 @@ from bothways.data.columns import Columns
 from bothways.data.encoding import Tally
 from bothways.data.tables import TEXT, Table
 from bothways.errors import DataError, counted, option
-from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
+from bothways.sequences import NO_LABEL, Array, Bools, Numbers, Sequences
 
 MANY_TIES = 0.1  # where more of the rows stand at one place, another column may tell them apart
 FILL = (
@@ -135,10 +135,7 @@ def _keys(table: Table, columns: Columns) -> _Keys:
 
 def _standing(keys: _Keys, columns: Columns, count: int) -> Sequences | None:
     """The sequences as they stand in the table, if their rows stand together and in order."""
-    new = np.zeros(count, bool)
-    new[0] = True
-    if keys.names is not None:
-        new[1:] = (keys.names[1:] != keys.names[:-1]).to_numpy()
+    new = _begins(keys.names, count)
     if keys.places is not None and not (new[1:] | (keys.places[1:] >= keys.places[:-1]).to_numpy()).all():
         return None
     starts = np.flatnonzero(new)
@@ -160,12 +157,13 @@ def _sorted(keys: _Keys, columns: Columns, count: int, newest_first: bool = Fals
     frame = pl.DataFrame(given).with_row_index("row")
     frame = frame.sort([*given, "row"], descending=[False] * len(given) + [newest_first])
     rows = frame["row"].to_numpy().astype(np.int64)
-    new = np.zeros(count, bool)
-    new[0] = True
-    if keys.names is not None:
-        names = keys.names.gather(rows)
-        new[1:] = (names[1:] != names[:-1]).to_numpy()
+    new = _begins(None if keys.names is None else keys.names.gather(rows), count)
     return _bare(keys, columns, rows, np.append(np.flatnonzero(new), count))
+
+
+def _begins(names: pl.Series | None, count: int) -> Bools:
+    """Which of `count` rows have another name than the row before."""
+    return np.arange(count) == 0 if names is None else np.append(True, (names[1:] != names[:-1]).to_numpy())
 
 
 def _ties(keys: _Keys, sequences: Sequences) -> int:
@@ -272,8 +270,7 @@ def label_codes(table: Table, name: str, classes: Sequence[Any] = ()) -> tuple[N
     others = found.filter(~found.is_in(alike.implode()))
     names = pl.concat([alike, others])
     codes = pl.Series([*range(len(alike)), *range(len(classes), len(classes) + len(others))], dtype=pl.Int64)
-    of_rows = values.replace_strict(names, codes, default=None, return_dtype=pl.Int64)
-    return of_rows.fill_null(NO_LABEL).to_numpy(), [*classes, *others.to_list()]
+    return values.replace_strict(names, codes, default=NO_LABEL).to_numpy(), [*classes, *others.to_list()]
 
 
 def labeled(table: Table, columns: Columns, sequences: Sequences, codes: Numbers, classes: Sequence[Any]) -> Sequences:

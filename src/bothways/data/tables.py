@@ -131,12 +131,9 @@ class Table:
         if not self.files:
             return None
         folder = os.path.commonpath([Path(name).absolute().parent for name, _ in self.files])
-        names, end = list[pl.Series](), 0
-        for name, rows in self.files:
-            begin, end = max(end, self.start), end + rows
-            here = pl.repeat(os.path.relpath(name, folder), max(0, end - begin), dtype=pl.String, eager=True)
-            names.append(here)
-        return pl.concat(names).head(len(self))
+        ends = np.cumsum([rows for _, rows in self.files])
+        numbers = np.searchsorted(ends, np.arange(self.start, self.start + len(self)), side="right")
+        return pl.Series([os.path.relpath(name, folder) for name, _ in self.files]).gather(numbers)
 
     def frame(self) -> pl.DataFrame:
         """All columns, in memory."""
@@ -233,9 +230,7 @@ def read_table(
     parts = parts_of(files.paths)
     if not parts or SPLIT in table.names:
         return table
-    split = pl.concat(
-        [pl.repeat(part, rows, dtype=pl.String, eager=True) for part, (_, rows) in zip(parts, table.files, strict=True)]
-    ).alias(SPLIT)
+    split = pl.Series(SPLIT, np.repeat(parts, [rows for _, rows in table.files]))
     whole = pl.concat([table.values.lazy(), pl.LazyFrame([split])], how="horizontal")
     values = whole.collect() if isinstance(table.values, pl.DataFrame) else whole
     return replace(table, values=values, readings={**table.readings, SPLIT: MADE})

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import polars as pl
 
 from bothways.errors import DataError, counted
@@ -77,26 +76,25 @@ def by_word(place: str, frame: pl.DataFrame, before: int = 0) -> pl.DataFrame:
         return frame
     if SENTENCE in frame.columns:
         raise DataError(f"{place} 1 has a {SENTENCE!r} of its own, which the number of the sentence takes. Rename it.")
-    counts = frame.get_column(word).list.len().fill_null(0).alias("n")
-    rows = pl.Series(np.repeat(np.arange(frame.height), counts.to_numpy()))
-    columns = [(rows + before + 1).alias(SENTENCE)]
-    for column in (frame.get_column(word), *(column for column in frame if column.name != word)):
-        entries = _holds_entries(column.dtype)
-        wrong = (column.list.len() != counts).fill_null(False) if entries else None
-        if wrong is not None and wrong.any() and column.name.lower().endswith(TAGS):
+    numbers = pl.int_range(before + 1, before + 1 + pl.len(), dtype=pl.Int64).alias(SENTENCE)
+    frame = frame.select(numbers, word, pl.exclude(word))
+    counts, entries = frame.get_column(word).list.len().fill_null(0), []
+    for at, column in enumerate(frame):
+        if not _holds_entries(column.dtype):
+            continue
+        wrong = (column.list.len() != counts).fill_null(False)
+        if not wrong.any():
+            entries.append(at)
+        elif column.name.lower().endswith(TAGS):
             row = int(wrong.arg_max() or 0)
             raise DataError(
                 f"{place} {before + row + 1} has {counted(counts[row], 'entry', 'entries')} in {word!r} and "
                 f"{len(column[row])} in {column.name!r} ({' '.join(map(str, frame[word][row][:5]))!r}). Give each word "
                 "one entry."
             )
-        if wrong is None or wrong.any():
-            columns.append(column.gather(rows))
-        else:
-            nothing = pl.lit(None, column.dtype.inner).repeat_by("n")  # type: ignore[attr-defined]
-            filled = pl.DataFrame([column.alias("x"), counts]).filter(pl.col("n") > 0)
-            columns.append(filled.select(pl.col("x").fill_null(nothing).explode()).to_series().alias(column.name))
-    return pl.DataFrame(columns)
+    nothing = pl.lit(None).repeat_by(pl.col(word).list.len())
+    filled = frame.filter(counts > 0).with_columns(pl.nth(entries).fill_null(nothing))
+    return filled.explode(pl.selectors.by_index(entries))
 
 
 def _holds_entries(dtype: pl.DataType | None) -> bool:
