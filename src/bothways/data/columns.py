@@ -118,7 +118,7 @@ class Columns:
 
     def adopt(self, encoding: Encoding) -> Columns:
         """The same with the encoding that was fitted; a feature that it does not read is left out."""
-        read = {*(each.name for each in encoding.numbers), *(each.name for each in encoding.categories)}
+        read = {*encoding.read}
         out = [name for name in self.features if name not in read]
         why = "in the train part empty, or text that differs in nearly every row"
         return replace(

@@ -225,8 +225,7 @@ def _dialect(path: Path, head: Sequence[str]) -> tuple[list[str], str]:
         raise DataError(f"{path}: {NO_WORDS}")
     separator = " " if " " in bare[0].strip(" ") and "\t" not in bare[0] else "\t"
     width = len(re.split(BETWEEN[separator], bare[0].strip(" ") if separator == " " else bare[0]))
-    ids = [text.split(separator)[0] for text in bare]
-    ids = [each for each in ids if not re.fullmatch(RANGE, each)]
+    ids = [each for text in bare if not re.fullmatch(RANGE, each := text.split(separator)[0])]
     numbered = width > 1 and ids == [str(k + 1) for k in range(len(ids))] and (len(ids) > 1 or width == len(CONLLU))
     if ".conllu" in path.name.lower() or (numbered and width == len(CONLLU)):
         return list(CONLLU), separator

@@ -112,10 +112,9 @@ def _quotes_are_letters(file: Path, comments: int) -> bool:
 def _comments(file: Path) -> int:
     """How many lines that begin with "#" stand before the header, which may begin so itself."""
     with file.open(encoding="utf-8-sig") as lines:
-        first = list(takewhile(lambda line: line.startswith("#"), islice(lines, MOST_COMMENTS)))
-    with file.open(encoding="utf-8-sig") as lines:
-        after = next(islice(lines, len(first), None), "")
-    fits = any(first and first[-1].count(each) == after.count(each) > 0 for each in SEPARATORS)
+        some = [*islice(lines, MOST_COMMENTS + 1), ""]
+    first = list(takewhile(lambda line: line.startswith("#"), some[:MOST_COMMENTS]))
+    fits = any(first and first[-1].count(each) == some[len(first)].count(each) > 0 for each in SEPARATORS)
     return len(first) - fits
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 
-import numpy as np
-
 from bothways.sequences import Sequences
 
 MOST = 256  # so many hashes are kept, the least ones: all of few sequences, and a fair sample of many
@@ -17,6 +15,7 @@ def sample_of(parts: Iterable[Sequences]) -> list[int]:
     """The least hashes of the sequences of some parts, ascending.
 
     Example:
+        >>> import numpy as np
         >>> known = sample_of([Sequences(np.array([[1.0], [2.0], [3.0]]), np.array([1, 2]))])
         >>> len(known), said_of_known(Sequences(np.array([[2.0], [3.0]]), np.array([2])), known)
         (2, ['Careful: 1 of the 1 sequences is one that training has seen, step for step. ...'])
@@ -39,8 +38,4 @@ def said_of_known(sequences: Sequences, known: Sequence[int]) -> list[str]:
 
 
 def _hashes(part: Sequences) -> list[int]:
-    values = np.ascontiguousarray(part.values)
-    return [
-        int.from_bytes(blake2b(values[start:end].tobytes(), digest_size=7).digest(), "big")
-        for start, end in zip(part.offsets[:-1], part.offsets[1:], strict=True)
-    ]
+    return [int.from_bytes(blake2b(values.tobytes(), digest_size=7).digest(), "big") for values in part.arrays()]

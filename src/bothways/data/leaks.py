@@ -123,9 +123,8 @@ def _telling_length(pair: list[tuple[Sequences, Hashes]]) -> int:
     """How many steps must be alike before chance is no explanation, if steps were drawn independently."""
     # Among n x m pairs of places, chance shows a run of k with probability of at most n m (sum p^2)^k.
     (_, first), (_, second) = pair
-    both = np.sort(np.concatenate([first, second]))
-    counts = np.diff(np.flatnonzero(np.diff(both, prepend=~both[:1], append=~both[-1:])))
-    alike = float(np.square(counts / len(both)).sum())
+    counts = np.unique(np.concatenate([first, second]), return_counts=True)[1]
+    alike = float(np.square(counts / counts.sum()).sum())
     if alike >= 1.0:
         return max(len(first), len(second)) + 1
     return max(2, math.ceil((math.log2(len(first)) + math.log2(len(second)) + BITS) / -math.log2(alike)))

@@ -170,11 +170,8 @@ def find_files(source: Source) -> Files:
     if not given:
         raise DataError("No file is given to read a table from.")
     paths = tuple(path for each in given for path in _expanded(Path(each)))
-    for path in paths:
-        if str(path) == "-":
-            raise DataError(
-                "-: tables are not read from standard input; save it in a file. Events are: bothways stream."
-            )
+    if Path("-") in paths:
+        raise DataError("-: tables are not read from standard input; save it in a file. Events are: bothways stream.")
     found = {path: format_of(path) for path in paths}
     for path, format in found.items():
         if format is None:

@@ -20,8 +20,8 @@ FEW = 10  # fewer lines of as many words each may be chance
 
 def read(path: Path, say: Say) -> pl.DataFrame:
     """Refuse text where labels are needed."""
-    widths = [count for line in head(path) if (count := len(line.split()))]
-    table = f" Each line has {widths[0]} fields between blanks" if _alike(widths) else ""
+    width = _width(head(path))
+    table = f" Each line has {width} fields between blanks" if width else ""
     raise DataError(
         f"{path}: plain text has no labels to learn from or to compare with; it can only be labeled. A file with a "
         "word and a label per line, and a blank line after each sentence, is called .conll; a table .csv or .tsv."
@@ -43,9 +43,8 @@ def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
     sentence = begin = 0
     with utf8(path, say) as plain, plain.open(encoding="utf-8-sig", newline="\n") as text:
         while lines := list(islice(text, LINES)):
-            widths = [count for line in lines if (count := len(line.split()))]
-            if not begin and _alike(widths):
-                say(f"{path}: every line has {widths[0]} columns. If these are a word and its tags, call it .conll.")
+            if not begin and (width := _width(lines)):
+                say(f"{path}: every line has {width} columns. If these are a word and its tags, call it .conll.")
             with english.memory_zone():  # else spaCy keeps every word that it meets
                 for line in lines:
                     for words in english(line).sents:
@@ -60,9 +59,10 @@ def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
         yield pl.DataFrame(found, schema, orient="row")
 
 
-def _alike(widths: Sequence[int]) -> bool:
-    """Whether lines have the same number of words, as lines of columns have; more than one, and not by chance."""
-    return len(widths) >= FEW and set(widths) == {max(2, widths[0])}
+def _width(lines: Sequence[str]) -> int:
+    """How many words all lines have, as lines of columns do; 0 where they differ, for one word, and by chance."""
+    widths = [count for line in lines if (count := len(line.split()))]
+    return widths[0] if len(widths) >= FEW and set(widths) == {max(2, widths[0])} else 0
 
 
 def _english(path: Path) -> Any:

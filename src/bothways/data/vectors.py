@@ -22,11 +22,8 @@ from bothways.errors import DataError, InputError, MissingDependencyError, count
 FIRST = 50_000
 """So many words from the beginning of a file, where the most frequent ones stand, are kept for new text."""
 
-FILES = (".txt", ".vec", ".gz")
-"""What a name ends in that is meant for a file."""
-
-MOST_WRONG = 0.01
-"""With a larger share of lines that cannot be read, a file is something else."""
+FILES = (".txt", ".vec", ".gz")  # what a name ends in that is meant for a file
+MOST_WRONG = 0.01  # with a larger share of lines that cannot be read, a file is something else
 
 HEADER = re.compile(rb"\s*(\d{1,18})\s+(\d{1,18})\s*")
 """What the first line may be: how many words there are, and how many numbers for each."""
