@@ -139,30 +139,26 @@ class Model:
         late = f", labels {counted(network.lookahead, 'step')} late" if network.lookahead else ""
         merged = f", merged by {network.merge_mode}" if network.direction == "both" else ""
         pooled = " and ".join(network.pools) or "last"
-        summary = {
-            "classes": ", ".join(map(str, self.classes)),
-            "labels": "one per step" if network.per == "step" else f"one per sequence, from its {pooled} state",
-            "network": f"{network.depth} x {network.cell} of {network.units} units, reads {reads}{merged}{late}",
-        }
-        if network.conv_window:
-            summary["convolution"] = f"{network.conv_window} steps, stride {network.conv_stride}"
-        if len(self.members) > 1:
-            others = [f"{counted(len(self.networks) - 1, 'more network')}"] if len(self.networks) > 1 else []
-            simple = [each.baseline.name for each in self.members if isinstance(each, BaselineMember)]
-            others += [name.replace("_", " ") for name in simple]
-            summary["averaged with"] = ", ".join(others)
+        others = [counted(len(self.networks) - 1, "more network")] if len(self.networks) > 1 else []
+        simple = [each.baseline.name for each in self.members if isinstance(each, BaselineMember)]
+        others += [name.replace("_", " ") for name in simple]
         size = sum(array.size for member in self.members for array in member.arrays().values())
-        summary["weights"] = f"{size:,} numbers"
-        if self.precision != "float32":
-            summary["precision"] = self.precision
-        named = columns is not None and columns.label
-        summary["features"] = ", ".join(columns.features) if columns and named else f"{network.features} per step"
-        summary |= columns.roles if columns and named else {}
-        if columns and columns.vectors:
-            summary["vectors"] = columns.vectors.summary
+        table = columns if columns and columns.label else None
         sizes = [f"{name} {of['sequences']:,} ({of['steps']:,} steps)" for name, of in facts.get("parts", {}).items()]
         best: Mapping[str, Any] = next((epoch for epoch in reversed(facts.get("history", [])) if epoch["best"]), {})
         found = {
+            "classes": ", ".join(map(str, self.classes)),
+            "labels": "one per step" if network.per == "step" else f"one per sequence, from its {pooled} state",
+            "network": f"{network.depth} x {network.cell} of {network.units} units, reads {reads}{merged}{late}",
+            "convolution": f"{network.conv_window} steps, stride {network.conv_stride}"
+            if network.conv_window
+            else None,
+            "averaged with": ", ".join(others),
+            "weights": f"{size:,} numbers",
+            "precision": None if self.precision == "float32" else self.precision,
+            "features": ", ".join(table.features) if table else f"{network.features} per step",
+            **(table.roles if table else {}),
+            "vectors": columns.vectors.summary if columns and columns.vectors else None,
             "trained on": facts.get("data"),
             "sequences": ", ".join(sizes),
             "epochs": facts.get("epochs"),
@@ -173,9 +169,9 @@ class Model:
             "temperature": None if self.temperature == 1 else f"{self.temperature:.3g}",
             "threshold": None if self.threshold == 0.5 else f"{self.threshold:.3g} for {self.classes[-1]}",
             "alarm threshold": f"{facts['threshold']['value']:.4g}" if "threshold" in facts else None,
+            "settings": ", ".join(f"{key} {value}" for key, value in facts.get("settings", {}).items()),
         }
-        found["settings"] = ", ".join(f"{key} {value}" for key, value in facts.get("settings", {}).items())
-        return summary | {name: str(value) for name, value in found.items() if value}
+        return {name: str(value) for name, value in found.items() if value}
 
     def predict_proba(self, X: Any) -> Any:
         """The probability of each class, in the order of `classes`.
