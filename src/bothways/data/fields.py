@@ -139,16 +139,15 @@ class FieldReader:
 
     def notices(self) -> dict[str, str]:
         """What the user should be told of columns: how they are read, what is missing, and what is in doubt."""
-        said = {name: [text] for name, kind in self._kinds.items() if (text := KINDS[kind].said)}
+        kinds = {name: text for name, kind in self._kinds.items() if (text := KINDS[kind].said)}
+        units = {name: f"unit {unit!r} left out" for name, unit in self._units.items()}
+        missing = {}
         for name, words in self._missing.items():
             shown = ", ".join(repr(word) for word, _ in words.most_common(3))
-            are = counted(words.total(), "field is", "fields are")
-            said.setdefault(name, []).append(f"{are} missing ({shown})")
-        for name, unit in self._units.items():
-            said.setdefault(name, []).append(f"unit {unit!r} left out")
-        for name, doubt in [*self._zeros.items(), *self._doubts.items()]:
-            said.setdefault(name, []).append(doubt)
-        return {name: "; ".join(said[name]) for name in self._names if name in said}
+            missing[name] = f"{counted(words.total(), 'field is', 'fields are')} missing ({shown})"
+        every = kinds, missing, units, self._zeros, self._doubts
+        said = {name: [each[name] for each in every if name in each] for name in self._names}
+        return {name: "; ".join(texts) for name, texts in said.items() if texts}
 
     @property
     def decided(self) -> Reading:
