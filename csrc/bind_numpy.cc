@@ -2,9 +2,6 @@
 // sure that no call can reach memory that is not its own.
 
 #include <nanobind/nanobind.h>
-#include <nanobind/stl/pair.h>
-#include <nanobind/stl/string.h>
-#include <nanobind/stl/vector.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -15,9 +12,9 @@
 #include <vector>
 
 #include "arrays.h"
+#include "bind_machine.h"
 #include "bind_xla.h"
 #include "engine.h"
-#include "threads.h"
 
 namespace bothways {
 namespace {
@@ -370,25 +367,7 @@ NB_MODULE(_native, m) {
       },
       nb::arg("cell"), nb::arg("batch"), nb::arg("time"), nb::arg("features"), nb::arg("units"),
       nb::arg("precision") = 0, nb::arg("dropout_gates") = 0, nb::arg("recurrent_dropout_gates") = 0);
-  m.def("instruction_sets", [] {
-    const char* names[5];
-    const int count = instruction_sets(names);
-    return std::vector<std::string>(names, names + count);
-  });
-  m.def("instruction_set", [] { return std::string(instruction_set()); });
-  m.def(
-      "set_instruction_set", [](const std::string& name) { return set_instruction_set(name.c_str()); },
-      nb::arg("name"));
-  m.def("threads", &threads);
-  m.def("set_threads", &set_threads, nb::arg("count"));
-  m.def(
-      "rehearse",
-      [](const nb::callable& call) {
-        const Rehearsal made = rehearse([&] { call(); });
-        return nb::make_tuple(made.rounds, made.waits);
-      },
-      nb::arg("call"));
-  m.def("seconds_to_meet", &seconds_to_meet, nb::arg("members"));
+  bind_machine(m);
   m.def("xla_handlers", &xla_handlers);
 }
 

@@ -25,11 +25,13 @@ class Digest {
     std::memcpy(lanes_, lanes, sizeof(lanes));
   }
 
-  void finish(uint64_t (&digest)[2]) const {
-    digest[0] = digest[1] = 0;
+  DigestOf finished() const {
+    DigestOf digest{};
+    auto& words = digest.words;
     for (int round = 0; round < 2; ++round) {
-      for (int i = 0; i < kLanes; ++i) digest[i % 2] = mixed(digest[i % 2], lanes_[i] + digest[(i + 1) % 2]);
+      for (int i = 0; i < kLanes; ++i) words[i % 2] = mixed(words[i % 2], lanes_[i] + words[(i + 1) % 2]);
     }
+    return digest;
   }
 
  private:
@@ -70,18 +72,21 @@ std::list<Kept>& kept() {  // the one used last first
 
 bool PackKey::operator==(const PackKey& o) const {
   return kernels == o.kernels && cell == o.cell && features == o.features && units == o.units &&
-         precision == o.precision && digest[0] == o.digest[0] && digest[1] == o.digest[1];
+         precision == o.precision && digest == o.digest;
+}
+
+DigestOf digest_of(const Floats* arrays, int64_t count) {
+  Digest digest;
+  for (int64_t i = 0; i < count; ++i) digest.add(arrays[i].values, arrays[i].count);
+  return digest.finished();
 }
 
 PackKey key_of(uint32_t kernels, const Input& input, const Direction& d) {
-  PackKey key = {kernels, d.cell, input.features, d.units, input.precision, {}};
   const int64_t columns = shape_of(d.cell).gates * d.units;
-  Digest digest;
-  digest.add(d.kernel, input.features * columns);
-  digest.add(d.recurrent_kernel, d.units * columns);
-  if (d.bias) digest.add(d.bias, shape_of(d.cell).biases * columns);
-  digest.finish(key.digest);
-  return key;
+  const Floats weights[] = {{d.kernel, input.features * columns},
+                            {d.recurrent_kernel, d.units * columns},
+                            {d.bias, shape_of(d.cell).biases * columns}};
+  return {kernels, d.cell, input.features, d.units, input.precision, digest_of(weights, d.bias ? 3 : 2)};
 }
 
 // Where the lock is taken, for a moment by another thread or for good by one that a fork has left behind, a call does

@@ -10,13 +10,28 @@
 
 namespace bothways {
 
+// Tells values apart by all of their bits.
+struct DigestOf {
+  uint64_t words[2];
+
+  bool operator==(const DigestOf& other) const { return words[0] == other.words[0] && words[1] == other.words[1]; }
+};
+
+// Some floats in memory.
+struct Floats {
+  const float* values;
+  int64_t count;
+};
+
+DigestOf digest_of(const Floats* arrays, int64_t count);
+
 // What weights are packed: a digest of their values, and what else decides on the result.
 struct PackKey {
   uint32_t kernels;  // a number of those that read them
   CellKind cell;
   int64_t features, units;
   Precision precision;
-  uint64_t digest[2];
+  DigestOf digest;
 
   bool operator==(const PackKey& other) const;
 };

@@ -8,7 +8,7 @@ import itertools
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -21,6 +21,7 @@ from torch.nn.utils import rnn  # noqa: E402
 import bothways  # noqa: E402
 from bothways.engine import torch_tensors  # noqa: E402
 from bothways.errors import InputError  # noqa: E402
+from bothways.torch_modules import modules  # noqa: E402
 from tolerances import TORCH, error  # noqa: E402
 
 LENGTHS = [3, 9, 1, 5]
@@ -140,14 +141,46 @@ def test_without_gradients_nothing_is_kept(mode: Any, monkeypatch: pytest.Monkey
     assert saves[2:] == [True, True]
 
 
+@pytest.mark.parametrize("mode", ["lstm", "gru"])
+def test_weights_are_transposed_once_as_long_as_they_are_the_same(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However they change: `parameter.data` leaves no trace but the numbers."""
+    stock, ours = pair(mode, num_layers=2, bidirectional=True)
+    made, ordered = list[str](), modules._ordered
+
+    def counted(*given: Any) -> Any:
+        made.append(given[0])
+        return ordered(*given)
+
+    monkeypatch.setattr(modules, "_ordered", counted)
+    x = torch.randn(TIME, BATCH, FEATURES)
+    changes: list[Callable[[Any], Any]] = [
+        lambda module: module,
+        lambda module: module.weight_hh_l1_reverse.data.add_(0.1),
+        lambda module: module.bias_ih_l0.data.neg_(),
+        lambda module: module.load_state_dict({name: -each for name, each in module.state_dict().items()}),
+    ]
+    for change in changes:
+        for module in (stock, ours):
+            change(module)
+        with torch.inference_mode():
+            for _ in range(3):
+                assert error(ours(x)[0], stock(x)[0]) < TORCH
+    assert len(made) == 4 * len(changes)
+    ours.requires_grad_(False)
+    wanting = torch.randn(TIME, BATCH, FEATURES, requires_grad=True)
+    ours(wanting)[0].sum().backward()
+    assert wanting.grad is not None
+    assert len(made) == 4 * len(changes)
+
+
 def test_gradients_go_to_what_wants_them() -> None:
-    modules = pair()
-    for module in modules:
+    both = pair()
+    for module in both:
         module.requires_grad_(False)
         module.bias_hh_l0.requires_grad_(True)
         module(torch.ones(TIME, BATCH, FEATURES))[1][1].sum().backward()
         assert module.weight_ih_l0.grad is None
-    stock, ours = (module.bias_hh_l0.grad for module in modules)
+    stock, ours = (module.bias_hh_l0.grad for module in both)
     assert error(ours, stock) < TORCH
 
 

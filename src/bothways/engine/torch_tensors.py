@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from bothways.engine import memory
+from bothways.engine import _native, memory
 from bothways.engine.arguments import PRECISIONS
 from bothways.engine.memory import Plan
 from bothways.errors import InputError
@@ -30,7 +30,7 @@ def run(plan: Plan, x: Any, constants: list[Any], arrays: list[Any]) -> tuple[An
         results = _forward_operator(x, constants, arrays, _encoded(plan), saves)
         # As views: Keras hangs masks on tensors, and torch.compile cannot follow that on what an operator lists.
         return plan.split([result.view_as(result) for result in results])
-    if getattr(torch._C, "_are_functorch_transforms_active", bool)():
+    if _are_transformed():
         raise InputError(
             "torch.func (grad, vmap, jvp) cannot look into the engine. Take torch.autograd.grad, or layers of Keras "
             "or torch: undo() gives an accelerated model back to them."
@@ -70,6 +70,21 @@ def _backward(
         [d.numpy() for d in d_arrays],
     )
     return d_x, d_arrays
+
+
+def only_numbers(tensors: Sequence[Any]) -> bool:
+    """Whether nothing but the numbers of tensors is asked for: no gradients, no graph, no transform."""
+    differentiable = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    return not (differentiable or torch.compiler.is_compiling() or _are_transformed())
+
+
+def digest(tensors: Sequence[Any]) -> tuple[int, int]:
+    """Tells the numbers of float32 tensors apart, by all of their bits."""
+    return _native.digest(_views(tensors))
+
+
+def _are_transformed() -> bool:
+    return bool(getattr(torch._C, "_are_functorch_transforms_active", bool)())
 
 
 def _view(tensor: torch.Tensor | None) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ _CELLS = {
 }
 _zeros = functools.partial(torch.zeros, dtype=torch.float32, device="cpu")
 _SHORT, _FEW = 8, 128  # calls of fewer steps, and fewer steps of all rows together, are faster in torch
+_KEPT = weakref.WeakKeyDictionary[Any, tuple[Any, list[tuple[Any, Any, Any]]]]()
+"""The weights of modules as the engine wants them, with a digest of those of torch that they are made of."""
 _STOCK = {kind.forward for kind in (torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN)}
 
 
@@ -149,7 +152,26 @@ def _run(module: Any, x: Any, states: Sequence[Any], padding: _Padding | None = 
 
 
 def _directions(module: Any, states: Sequence[Any]) -> Iterator[DirectionTensors]:
-    cell, gates = _CELLS[module.mode]
+    for i, weights in enumerate(_weights(module)):
+        given, reverse = [state[i] for state in states] or None, module.bidirectional and i % 2 == 1
+        yield DirectionTensors(_CELLS[module.mode][0], *weights, given, reverse=reverse)
+
+
+def _weights(module: Any) -> list[tuple[Any, Any, Any]]:
+    """For each direction what the engine takes; that of the last call as long as the weights are the same."""
+    every, weights = module.all_weights, list(itertools.chain(*module.all_weights))
+    if not torch_tensors.only_numbers(weights):
+        return [_ordered(module.mode, *each) for each in every]
+    digest, kept = torch_tensors.digest(weights), _KEPT.get(module)
+    if kept is None or kept[0] != digest:
+        with torch.inference_mode(False), torch.no_grad():  # of which inputs may have gradients, later
+            kept = _KEPT[module] = digest, [_ordered(module.mode, *each) for each in every]
+    return kept[1]
+
+
+def _ordered(mode: str, of_x: Any, of_h: Any, *biases: Any) -> tuple[Any, Any, Any]:
+    """The kernel, the recurrent kernel and the bias of the engine, made of the weights of torch."""
+    cell, gates = _CELLS[mode]
 
     def blocks(weight: Any) -> Any:
         """`weight`, with its gates in the order of the engine."""
@@ -158,19 +180,11 @@ def _directions(module: Any, states: Sequence[Any]) -> Iterator[DirectionTensors
         by_gate = dict(zip(gates, weight.chunk(len(gates)), strict=True))
         return torch.cat([by_gate[gate] for gate in CELLS[cell].gates])
 
-    for i, (of_x, of_h, *biases) in enumerate(module.all_weights):
-        bias = None
-        if biases:
-            biases = [blocks(each) for each in biases]
-            bias = torch.stack(biases) if CELLS[cell].biases == 2 else biases[0] + biases[1]
-        yield DirectionTensors(
-            cell,
-            blocks(of_x).t().contiguous(),
-            blocks(of_h).t().contiguous(),
-            bias,
-            [state[i] for state in states] or None,
-            reverse=module.bidirectional and i % 2 == 1,
-        )
+    bias = None
+    if biases:
+        biases = tuple(map(blocks, biases))
+        bias = torch.stack(biases) if CELLS[cell].biases == 2 else biases[0] + biases[1]
+    return blocks(of_x).t().contiguous(), blocks(of_h).t().contiguous(), bias
 
 
 def _dropped(x: Any, rate: float, padding: _Padding | None) -> Any:
