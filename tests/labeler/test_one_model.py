@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.base import clone
 
 import bothways
 from bothways import jobs, store
@@ -87,6 +88,14 @@ def test_a_model_of_train_is_a_labeler(trained: Path) -> None:
     assert labeler.predict(FRAME).tolist() == model.predict(FRAME).tolist()
     jobs.predict(trained, trained.parent / "flows.parquet", trained.parent / "out.parquet", say=lambda message: None)
     assert pl.read_parquet(trained.parent / "out.parquet")["predicted"].to_list() == model.predict(FRAME).tolist()
+
+
+def test_a_model_of_train_is_trained_again(trained: Path) -> None:
+    """From the columns that it reads, those of `fit` being numbers and text."""
+    labeler = clone(SequenceLabeler.load(trained))
+    assert labeler.features == ("bytes", "protocol")
+    labeler.fit(FRAME.with_columns(more=1.0), LABELS.to_series().to_list())
+    assert labeler.feature_names_in_.tolist() == ["bytes", "protocol"]
 
 
 def test_the_facts_are_the_same(trained: Path, fitted: SequenceLabeler) -> None:

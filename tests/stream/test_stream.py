@@ -208,6 +208,27 @@ def test_times_as_steps() -> None:
         stream.push("b", 3, sequence[0])
 
 
+@pytest.mark.parametrize("kind", ["int64", "float64", "float32", "datetime64[s]", "datetime64[ns]"])
+def test_steps_may_be_numbers_and_times_of_numpy(kind: str) -> None:
+    """One at a time, as the rows of a data frame give them, they are what they are in an array."""
+    model, (sequence,) = model_of([{}]), sequences_of([9])
+    steps = np.arange(9).astype("datetime64[s]" if "date" in kind else kind).astype(kind)
+    stream, at_once = model.stream(2), model.stream(2)
+    found = [each for step, row in zip(steps, sequence, strict=True) for each in stream.push("a", step, row)]
+    assert found == at_once.push_many(["a"] * 9, steps, sequence) != []
+    assert {type(each.step) for each in found} == {datetime if "date" in kind else type(steps[0].item())}
+    with pytest.raises(InputError, match="A step is None"):
+        stream.push("a", np.datetime64("NaT"), sequence[0])
+
+
+def test_keys_of_numpy_can_be_saved() -> None:
+    model, (sequence,) = model_of([{}]), sequences_of([3])
+    stream, other = model.stream(2), model.stream(2)
+    stream.push_many(np.full(3, 7), np.arange(3), sequence)
+    other.load(stream.save())
+    assert other.close(7) == stream.close(7) != []
+
+
 def test_a_crf_waits_for_later_steps_even_if_its_network_reads_forward() -> None:
     stream = model_of([{"head": "crf", "direction": "forward"}]).stream()
     assert (stream.lookahead, stream.chunk) == (16, 16)

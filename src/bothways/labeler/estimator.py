@@ -357,7 +357,8 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         if model.columns is None:
             raise InputError(f"{path}: this model does not say how its inputs become numbers. Train it again.")
         roles = {name: column for name, column in model.columns.roles.items() if name in ("sequence", "order")}
-        said = model.network.to_json() | roles | {"categorical": model.columns.categories}
+        read = model.columns.features if model.columns.label else ()
+        said = model.network.to_json() | roles | {"features": read, "categorical": model.columns.categories}
         said |= {"random_state": model.facts.get("settings", {}).get("seed")}
         said |= {"vectors": model.columns.vectors.source} if model.columns.vectors else {}
         for name in ("settings", "labeler"):  # the last of which is surest

@@ -103,7 +103,9 @@ class EventReader:
 
     def steps(self, steps: Sequence[Any]) -> tuple[list[Step], str]:
         """Steps, and their kind, which is that of all steps of a stream once it is `kind`."""
-        given: list[Any] = steps.tolist() if isinstance(steps, np.ndarray) else list(steps)
+        given: list[Any] = list(steps)
+        if not set(map(type, given)) <= {int, float}:
+            given = list(map(_plain, given))
         kind = self.kind or (kind_of(given[0]) if given else "")
         if kind == "numbers" and kind.startswith(self._gaps) and _are_numbers(given):
             return given, kind
@@ -137,6 +139,13 @@ def kind_of(step: Any) -> str:
     if isinstance(step, datetime):
         return "times" if step.tzinfo is None else "times with time zones"
     return "numbers" if _are_numbers([step]) else ""
+
+
+def _plain(step: Any) -> Any:
+    """A step of NumPy as one of Python."""
+    if isinstance(step, np.datetime64):
+        step = step.astype("datetime64[us]")
+    return step.item() if isinstance(step, np.generic) else step
 
 
 def shown(value: Any) -> str:

@@ -102,6 +102,8 @@ def _coded(value: Any) -> Any:
         return {"text": value.text}
     if isinstance(value, datetime):
         return {"time": value.isoformat()}
+    if isinstance(value, np.generic):
+        return value.item()
     raise InputError(f"A key or step is {value!r}, which cannot be saved; use numbers, text or times.")
 
 
