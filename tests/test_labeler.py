@@ -16,7 +16,7 @@ import bothways
 from bothways import store
 from bothways.data import draw_parts
 from bothways.errors import InputError
-from bothways.labeler import SequenceLabeler
+from bothways.labeler import SequenceLabeler, scorer
 from bothways.network import POOLINGS
 from bothways.problems import cumulative_sum
 from bothways.sequences import Sequences
@@ -386,6 +386,27 @@ def test_missing_labels_weigh_nothing() -> None:
     assert labeler.predict(X[:1])[0] in ("a", "b")
     assert quick().fit(X, y).classes_.tolist() == [0, 1]
     assert quick().fit(X, [labels - 1 for labels in y]).classes_.tolist() == [-1, 0]
+
+
+@pytest.mark.parametrize("form", [np.asanyarray, list])
+def test_what_is_masked_is_missing(form: Any) -> None:
+    X = np.random.default_rng(0).normal(size=(30, 6, 2))
+    y, hidden = (X[:, :, 0] > 0).astype(int), np.zeros((30, 6), bool)
+    hidden[:, 4:] = hidden[0] = True
+    y_masked = np.ma.masked_array(np.where(hidden, -99, y), mask=hidden)
+    X_masked = np.ma.masked_array(np.where(hidden[..., None], 1e9, X), mask=np.stack([hidden] * 2, axis=2))
+    X_nan, y_none = np.where(hidden[..., None], np.nan, X), np.where(hidden, None, y)
+    with pytest.warns() as said:
+        masked = quick().fit(form(X_masked), form(y_masked))
+    with pytest.warns() as expected:
+        plain = quick().fit(form(X_nan), form(y_none))
+    assert [str(each.message) for each in said] == [str(each.message) for each in expected]
+    assert masked.classes_.tolist() == [0, 1]
+    assert np.array_equal(masked.predict_proba(X_masked), plain.predict_proba(X_nan))
+    assert masked.score(X_masked, y_masked) == plain.score(X_nan, y_none)
+    assert scorer("f1")(masked, X_masked, y_masked) == scorer("f1")(plain, X_nan, y_none)
+    with pytest.warns(UserWarning, match="y lacks 1 of 30 labels"):
+        assert quick().fit(X, y_masked[:, 0]).classes_.tolist() == [0, 1]
 
 
 def test_weights_decide_what_is_learnt() -> None:

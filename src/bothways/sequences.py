@@ -241,6 +241,19 @@ class Sequences:
         )
 
 
+def unmasked(value: Any) -> Array:
+    """An array, with NaN or None where one of NumPy is masked.
+
+    Example:
+        >>> unmasked(np.ma.masked_array([1.5, 2.5], [False, True])), unmasked(np.ma.masked_array([1, 2], [True, False]))
+        (array([1.5, nan]), array([None, 2], dtype=object))
+    """
+    if not np.ma.is_masked(value):
+        return np.asarray(value)
+    values, nothing = (value.data, np.nan) if value.dtype.kind == "f" else (value.data.astype(object), None)
+    return np.where(np.ma.getmaskarray(value), nothing, values)
+
+
 def in_order(rows: Numbers) -> bool:
     """Whether rows are numbered 0, 1, 2 and so on."""
     return len(rows) == 0 or bool(rows[0] == 0 and rows[-1] == len(rows) - 1 and (rows[1:] > rows[:-1]).all())

@@ -13,7 +13,7 @@ from sklearn.exceptions import DataConversionWarning
 from bothways.data.frames import is_missing
 from bothways.errors import InputError, counted
 from bothways.runtime.inputs import Form, Per, axes
-from bothways.sequences import NO_LABEL, Array, Bools, Floats, Numbers, Sequences
+from bothways.sequences import NO_LABEL, Array, Bools, Floats, Numbers, Sequences, unmasked
 from bothways.tags import Scheme, scheme_of
 
 KINDS = {"b": bool, "i": np.int64, "u": np.int64, "U": str}  # what labels of a NumPy kind become
@@ -140,11 +140,10 @@ def _flat(name: str, noun: str, values: Any, x: Sequences, form: Form) -> tuple[
     """Whether they are those of steps or of sequences; and they, in flat arrays with a name each."""
     if isinstance(values, (str, bytes, Mapping)) or not (isinstance(values, Iterable) or hasattr(values, "__array__")):
         raise InputError(f"{name} is of type {type(values).__name__}; give a list or array of {noun}s.")
-    if not hasattr(values, "__array__"):
-        values = list(values)
+    values = unmasked(values) if hasattr(values, "__array__") else list(values)
     if form in ("one", "frame"):
         return "step", [(name, _rows(name, noun, values, x, form))]
-    array = np.asarray(values) if hasattr(values, "__array__") else None
+    array = values if isinstance(values, np.ndarray) else None
     sequences, lengths = len(x), x.lengths
     if array is not None and array.dtype != object and array.ndim > 1:
         if array.ndim == 2 and array.shape[1] == 1 and not (lengths == 1).all():
@@ -203,7 +202,7 @@ def _steps(name: str, noun: str, values: Any) -> Array:
 def _objects(values: Any) -> Array:
     """An array that leaves the items of a list as they are: NumPy would make text of numbers beside text."""
     if hasattr(values, "__array__"):
-        return np.asarray(values)
+        return unmasked(values)
     try:
         return np.asarray(values, object)
     except ValueError:

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import get_scorer
 
-from bothways.sequences import Array, Bools
+from bothways.sequences import Array, Bools, unmasked
 
 
 def scorer(scoring: str | Callable[..., float]) -> Callable[..., float]:
@@ -63,6 +63,6 @@ def _flat(values: Any, axes: int = 0) -> Array:
     """Values of all labels, each with so many axes of its own, as one array."""
     ragged = not hasattr(values, "dtype") or (values.dtype == object and len(values) and np.ndim(values[0]) > axes)
     if ragged and len(values) and np.ndim(values[0]) > axes:
-        values = np.concatenate([np.asarray(each) for each in values if len(each)] or [np.empty(0)])
-    array = np.asarray(values)
+        values = np.concatenate([unmasked(each) for each in values if len(each)] or [np.empty(0)])
+    array = unmasked(values)
     return array.reshape(-1, *array.shape[array.ndim - axes :])

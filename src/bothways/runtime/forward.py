@@ -11,7 +11,7 @@ from bothways.errors import InputError
 from bothways.network import Network
 from bothways.runtime.numbers import entering, shared_length
 from bothways.runtime.stack import STEPS_A_PIECE, Stack, Weights
-from bothways.sequences import Array, Bools, Floats, Numbers, Sequences
+from bothways.sequences import Array, Bools, Floats, Numbers, Sequences, unmasked
 
 STEPS_A_CALL = 1 << 14
 """How many steps, padding included, go through the network at once; bounds the memory used.
@@ -176,7 +176,7 @@ def _checked_array(name: str, value: Any, ndim: int, missing: bool) -> Array:
     """
     axes = "(time, features)" if ndim == 2 else "(sequences, time, features), or be a list of (time, features)"
     try:
-        array = np.asarray(value)
+        array = unmasked(value)
     except ValueError:
         raise InputError(f"{name} has rows of unequal length; it must be {axes}.") from None
     if array.ndim != ndim:

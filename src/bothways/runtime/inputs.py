@@ -12,7 +12,7 @@ import numpy as np
 from bothways.errors import InputError
 from bothways.network import MAX_CODES
 from bothways.runtime.forward import checked_sequences
-from bothways.sequences import Array, Sequences
+from bothways.sequences import Array, Sequences, unmasked
 
 if TYPE_CHECKING:
     from bothways.data import Columns
@@ -47,7 +47,7 @@ def read_arrays(name: str, X: Any, features: int | None) -> tuple[Sequences, For
         if not X or axes(X[0]) > 1:
             return checked_sequences(name, X, features, missing=True), "list"
     try:
-        array = np.asarray(X)
+        array = unmasked(X)
     except ValueError:
         raise InputError(f"{name} has rows of unequal length; it must be {WANTED}.") from None
     if array.dtype == object and array.ndim == 1 and len(array) and axes(array[0]) > 1:

@@ -15,7 +15,7 @@ import numpy as np
 from bothways.errors import InputError
 from bothways.runtime import Model, check_codes, checked_sequences
 from bothways.runtime.inputs import check_categories
-from bothways.sequences import Array, Sequences
+from bothways.sequences import Array, Sequences, unmasked
 
 Step = int | float | datetime
 
@@ -75,7 +75,7 @@ class EventReader:
             return self._of_rows(values)
         columns = self._columns
         try:
-            array = np.asarray(values)
+            array = unmasked(values)
             whole = array.dtype == object and set(map(type, array.flat)) <= {int, float}  # beyond 64 bits
             given = [array.astype(np.float64) if whole else array]
         except ValueError:
