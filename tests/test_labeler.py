@@ -497,6 +497,11 @@ def test_columns_of_categories() -> None:
             quick(categorical=[column]).fit(X, y)
 
 
+def test_one_column_of_categories_is_a_list_of_one() -> None:
+    X, y = [np.round(np.abs(x)) for x in some_data([5, 9, 7] * 5)[0]], [0, 1, 2] * 5
+    assert quick(categorical=0).fit(X, y).columns_ == quick(categorical=[0]).fit(X, y).columns_
+
+
 @pytest.mark.parametrize("role", [{"sequence": "a"}, {"order": "a"}, {"features": ("x",)}, {"drop": ("x",)}])
 def test_roles_of_columns_are_for_data_frames(role: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"is for a data frame, but X holds arrays\. Leave it out\."):

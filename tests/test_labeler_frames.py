@@ -169,6 +169,31 @@ def test_roles_are_given_and_never_guessed() -> None:
     assert labeler.feature_names_in_.tolist() == ["at", "port"]
 
 
+def test_one_name_is_a_list_of_one() -> None:
+    frame = flows().with_columns(b=1.0, bb=2.0, **{"1": pl.col("at")})
+    X, y = frame.drop("label"), frame["label"]
+    for name, column, read in (
+        ("drop", "bb", ["size", "protocol", "b", "1"]),
+        ("features", "bb", ["bb"]),
+        ("categorical", "bb", ["size", "protocol", "b", "bb", "1"]),
+        ("drop", 1, ["size", "protocol", "b", "bb"]),
+    ):
+        labelers = [quick(epochs=1, **{name: given}).fit(X, y) for given in (column, [column], (column,))]
+        assert [each.feature_names_in_.tolist() for each in labelers] == [read] * 3
+        assert [each.columns_.categories for each in labelers] == [labelers[1].columns_.categories] * 3
+    same = [quick(epochs=1, order=order).fit(X, y).predict_proba(X) for order in ("at", ["at"])]
+    assert np.array_equal(*same)
+
+
+def test_several_columns_tell_sequences_apart() -> None:
+    frame = flows().with_columns(run=pl.col("at") % 2)
+    X, y = frame.drop("label"), frame["label"]
+    joined, *others = (quick(epochs=1, sequence=s).fit(X, y) for s in ("flow,run", ["flow", "run"], ("flow", "run")))
+    for each in others:
+        assert each.columns_.sequence == joined.columns_.sequence == "flow,run"
+        assert np.array_equal(each.predict_proba(X), joined.predict_proba(X))
+
+
 def test_a_saved_model_labels_tables(fitted: SequenceLabeler, tmp_path: Path) -> None:
     frame = flows()
     fitted.save(tmp_path / "flows.bothways")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bothways.network import PERS
 from bothways.options import check_options, option_field
@@ -47,9 +47,25 @@ MONITORS = ("f1", "macro_f1", "entity_f1", "accuracy", "average_precision", "los
 precision is that of the rarer of two classes, else the mean over all classes."""
 
 
+def as_names(given: Any) -> tuple[Any, ...]:
+    """Names, or numbers of columns, of which one alone is a list of one.
+
+    Example:
+        >>> as_names("port"), as_names(["port", "size"]), as_names(3)
+        (('port',), ('port', 'size'), (3,))
+    """
+    return tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
+
+
 @dataclass(frozen=True)
 class Roles:
-    """What the columns of a table are for; what is not given is guessed, and said."""
+    """What the columns of a table are for; what is not given is guessed, and said.
+
+    Example:
+        >>> roles = Roles(sequence=["subject", "trial"], drop="port")
+        >>> roles.sequence, roles.drop
+        ('subject,trial', ('port',))
+    """
 
     label: str | None = option_field(None, "Column to predict.", shown="guessed")
     sequence: str | None = option_field(
@@ -77,6 +93,13 @@ class Roles:
     )
     per: str | None = option_field(None, "What has a label.", choices=PERS, shown="as the table shows")
 
+    def __post_init__(self) -> None:
+        for name in ("drop", "features", "categorical", "numeric"):
+            object.__setattr__(self, name, tuple(map(str, as_names(getattr(self, name)))))
+        for name in ("label", "sequence", "order", "split", "group"):
+            if (given := getattr(self, name)) is not None:
+                object.__setattr__(self, name, ",".join(map(str, as_names(given))))
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -91,8 +114,7 @@ class Reading:
     )
 
     def __post_init__(self) -> None:
-        words = (self.missing,) if isinstance(self.missing, str) else tuple(self.missing)
-        object.__setattr__(self, "missing", words)
+        object.__setattr__(self, "missing", as_names(self.missing))
         check_options(self)
 
 

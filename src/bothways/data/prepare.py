@@ -22,7 +22,7 @@ from bothways.data.vectors import VectorFiles, find_vectors
 from bothways.errors import DataError, option
 from bothways.options import options
 from bothways.sequences import Sequences
-from bothways.settings import Reading, Settings
+from bothways.settings import Reading, Roles, Settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,21 +95,21 @@ def read_and_split(
     """
     files = None if vectors is None else find_vectors(vectors)
     reading = Reading(**{name: roles.pop(name) for name in options(Reading) if name in roles})
-    asked = roles.get("sequence")
+    asked = Roles(**roles)
 
     def read(text: Sequence[str], sequence: str | None) -> Table:
         return source if isinstance(source, Table) else read_table(source, text, reading, sequence=sequence)
 
-    table = read(roles.get("categorical", ()), asked)
-    columns = choose_columns(table, **roles)
+    table = read(asked.categorical, asked.sequence)
+    columns = choose_columns(table, **vars(asked))
     if any(table.readings.get(name, "").endswith(FILLED) for name in columns.features):
         # What is learned from stays as it is, as new tables have it.
-        table = read(roles.get("categorical", ()), columns.sequence or NONE)
-        columns = choose_columns(table, **roles)
+        table = read(asked.categorical, columns.sequence or NONE)
+        columns = choose_columns(table, **vars(asked))
     if columns.categories and table.word is None:
         # Codes such as 007 were read as numbers.
         table = read(columns.categories, columns.sequence or NONE)
-    _check_texts(table, columns, asked=asked is not None)
+    _check_texts(table, columns, asked=asked.sequence is not None)
     said = [*table.notices, *_shape_notices(table, columns)]
     gap = GAP if window is None else window
     columns, parts, notices = split_table(table, columns, seed, gap=gap, draw_valid=draw_valid, shares=shares)

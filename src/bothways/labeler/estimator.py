@@ -77,13 +77,13 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         missing_label: a label that stands for none, such as -1; None and NaN always do.
         random_state: the seed; or None or a NumPy `RandomState`, from which one is drawn.
         verbose: print a line after each epoch, or each setting that is tried.
-        sequence: for a data frame, the column that tells sequences apart.
+        sequence: for a data frame, the column that tells sequences apart, or several that do together.
         order: for a data frame, the column that sorts the steps.
-        features: for a data frame, the only columns to learn from.
-        drop: for a data frame, columns to leave out.
+        features: for a data frame, the only column or columns to learn from.
+        drop: for a data frame, columns to leave out, or one.
         vectors: for a data frame, pretrained vectors of its words: a file with a word and its numbers per line, or an
             installed package. The model keeps those that it may need.
-        categorical: columns of numbers that are categories: names in a data frame, where text always is a category;
+        categorical: columns of numbers that are categories, or one: names in a data frame, where text always is a category;
             numbers of columns, from 0, in an array, where a category is a whole number from 0, and 0 is unknown.
 
     Attributes:
@@ -168,11 +168,11 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
     missing_label: int | str | None = None
     random_state: int | np.integer[Any] | np.random.RandomState | None = Settings.seed
     verbose: bool = False
-    sequence: str | None = None
+    sequence: str | Sequence[str] | None = None
     order: str | None = None
-    features: Sequence[str] = ()
-    drop: Sequence[str] = ()
-    categorical: Sequence[str | int] = ()
+    features: str | Sequence[str] = ()
+    drop: str | Sequence[str] = ()
+    categorical: str | int | Sequence[str | int] = ()
     vectors: str | None = None
 
     model_: Model = field(init=False)

@@ -33,6 +33,7 @@ from bothways.runtime.inputs import (
     read_input,
 )
 from bothways.sequences import Array, Sequences
+from bothways.settings import Roles
 from bothways.training import Settings
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def split_frame(
     labeler: SequenceLabeler, X: Any, y: Any, sample_weight: Any, settings: Settings, shares: tuple[float, ...]
 ) -> tuple[Columns, Array, Sequences, Sequences | None]:
     """The same for a data frame."""
+    asked = _roles(labeler)
     table, label, labels = _labeled_table(labeler, "X", X, y, labeler.per)
     _classes(labels)
     # Roles are given and never guessed: numbers are numbers.
@@ -84,13 +86,13 @@ def split_frame(
         window=settings.window,
         shares=shares,
         label=label,
-        sequence=labeler.sequence or NONE,
-        order=labeler.order or NONE,
+        sequence=asked.sequence or NONE,
+        order=asked.order or NONE,
         split=NONE,
-        drop=labeler.drop,
-        features=labeler.features,
-        categorical=labeler.categorical,
-        numeric=[name for name in numeric if name not in {label, *labeler.categorical}],
+        drop=asked.drop,
+        features=asked.features,
+        categorical=asked.categorical,
+        numeric=[name for name in numeric if name not in {label, *asked.categorical}],
         per=labels.per,
         vectors=labeler.vectors,
     )
@@ -123,13 +125,19 @@ def _weights(labeler: SequenceLabeler, weights: Any, sequences: Sequences, class
     return chosen if weights is None else weights * chosen
 
 
+def _roles(labeler: SequenceLabeler) -> Roles:
+    """What the columns of data frames are for, as the user says."""
+    return Roles(**{name: getattr(labeler, name) for name in ("sequence", "order", "drop", "features", "categorical")})
+
+
 def _labeled_table(labeler: SequenceLabeler, name: str, X: Any, y: Any, per: str) -> tuple[Table, str, Labels]:
     """A data frame with y as its last column."""
-    table = frame_table(name, X, labeler.sequence)
+    asked = _roles(labeler)
+    table = frame_table(name, X, asked.sequence)
     said = "y" if name == "X" else name.replace("X", "y")
     labels = read_labels(said, y, frame_rows(len(table)), "frame", per, labeler.missing_label)
     own = getattr(y, "name", None)
-    if isinstance(own, str) and own in table.names and own not in labeler.drop:
+    if isinstance(own, str) and own in table.names and own not in asked.drop:
         raise InputError(
             f"{name} has the column {own!r}, as {said} is called: the labels would be learned from themselves. Leave "
             f"it out of {name}, or give {option('drop', own)}."

@@ -13,6 +13,7 @@ from bothways.errors import InputError
 from bothways.network import MAX_CODES
 from bothways.runtime.forward import checked_sequences
 from bothways.sequences import Array, Sequences, unmasked
+from bothways.settings import as_names
 
 if TYPE_CHECKING:
     from bothways.data import Columns
@@ -107,10 +108,10 @@ def check_categories(name: str, sequences: Sequences, places: Iterable[int]) -> 
             )
 
 
-def category_places(categorical: Iterable[Any], features: int) -> tuple[int, ...]:
+def category_places(categorical: Any, features: int) -> tuple[int, ...]:
     """The numbers of the columns that hold categories, sorted; those below 0 count from the last one."""
     places = set()
-    for place in categorical:
+    for place in as_names(categorical):
         if isinstance(place, bool) or not isinstance(place, (int, np.integer)) or not -features <= place < features:
             raise InputError(
                 f"categorical names the column {place!r}; in an array it must be the number of one, from 0 to "
