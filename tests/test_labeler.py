@@ -395,7 +395,8 @@ def test_what_is_masked_is_missing(form: Any) -> None:
     hidden[:, 4:] = hidden[0] = True
     y_masked = np.ma.masked_array(np.where(hidden, -99, y), mask=hidden)
     X_masked = np.ma.masked_array(np.where(hidden[..., None], 1e9, X), mask=np.stack([hidden] * 2, axis=2))
-    X_nan, y_none = np.where(hidden[..., None], np.nan, X), np.where(hidden, None, y)
+    X_nan, y_none = np.where(hidden[..., None], np.nan, X), y.astype(object)
+    y_none[hidden] = None
     with pytest.warns() as said:
         masked = quick().fit(form(X_masked), form(y_masked))
     with pytest.warns() as expected:

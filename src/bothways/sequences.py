@@ -250,8 +250,9 @@ def unmasked(value: Any) -> Array:
     """
     if not np.ma.is_masked(value):
         return np.asarray(value)
-    values, nothing = (value.data, np.nan) if value.dtype.kind == "f" else (value.data.astype(object), None)
-    return np.where(np.ma.getmaskarray(value), nothing, values)
+    values = value.data.astype(value.dtype if value.dtype.kind == "f" else object)
+    values[np.ma.getmaskarray(value)] = None
+    return np.asarray(values)
 
 
 def in_order(rows: Numbers) -> bool:

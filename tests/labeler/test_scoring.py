@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import pickle
+from functools import partial
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import f1_score, make_scorer, roc_auc_score
-from sklearn.model_selection import GridSearchCV, cross_val_score, learning_curve
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score, learning_curve
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
-from bothways.labeler import scorer
+from bothways.errors import InputError
+from bothways.labeler import SequenceLabeler, scorer
 from bothways.labeler.scoring import _flat
 
 GENERATOR = np.random.default_rng(0)
@@ -80,6 +85,46 @@ def test_it_works_wherever_scikit_learn_scores() -> None:
     assert search.fit(X, Y).best_params_ == {"threshold": 0.0}
     curve = learning_curve(Stump(), X, Y, cv=3, scoring=scorer("accuracy"), train_sizes=[0.5, 1.0], error_score="raise")
     assert np.isfinite(curve[2]).all()
+
+
+def test_labels_of_another_kind_are_refused() -> None:
+    """By `score` and by a scorer, which both said something; True is no 1."""
+    labeler = SequenceLabeler(units=4, epochs=1).fit(X, Y)
+    for kind in (str, bool):
+        said = rf"y has labels of type {kind.__name__}, such as .*; those of the model are of type int: 0, 1\."
+        for score in (labeler.score, partial(scorer("f1"), labeler)):
+            with pytest.raises(InputError, match=said):
+                score(X, [y.astype(kind) for y in Y])
+    others = [y + 7 for y in Y]
+    assert labeler.score(X, others) == scorer("accuracy")(labeler, X, others) == 0
+    floats = [y.astype(float) for y in Y]
+    assert labeler.score(X, floats) == scorer("accuracy")(labeler, X, floats) == scorer("accuracy")(labeler, X, Y)
+
+
+def test_a_sequence_of_a_data_frame_with_one_label_counts_once() -> None:
+    """As it does in `score`, also where the labeler is in a pipeline or a search."""
+    lengths = np.arange(40) % 7 + 1
+    frame = pl.DataFrame({"flow": np.repeat(np.arange(40), lengths), "x": GENERATOR.normal(size=lengths.sum())})
+    y = np.repeat(np.arange(40) % 2, lengths)
+    labeler = SequenceLabeler(units=4, epochs=1, sequence="flow", per="sequence")
+    search = GridSearchCV(labeler, {"units": [4]}, cv=GroupKFold(2), scoring=scorer("accuracy"))
+    search.fit(frame, y, groups=frame["flow"])
+    piped = make_pipeline(FunctionTransformer(), labeler).fit(frame, y)
+    first = np.cumsum(lengths) - lengths
+    weights = GENERATOR.uniform(size=len(y))
+    for each in (labeler.fit(frame, y), piped, search):
+        p = each.predict_proba(frame)[first, 1]
+        assert scorer("accuracy")(each, frame, y) == labeler.score(frame, y) == np.mean((p >= 0.5) == y[first])
+        assert scorer("roc_auc")(each, frame, y.tolist()) == roc_auc_score(y[first], p)
+        assert scorer("accuracy")(each, frame, y, sample_weight=weights) == pytest.approx(
+            labeler.score(frame, y, sample_weight=weights)
+        )
+
+
+def test_labels_may_be_a_column_of_pandas_without_the_row_0() -> None:
+    pandas = pytest.importorskip("pandas")
+    labels = pandas.Series(["a", "b", None], index=[5, 6, 7], dtype=object)
+    assert _flat(labels).tolist() == ["a", "b", None]
 
 
 def test_there_is_no_such_scorer() -> None:

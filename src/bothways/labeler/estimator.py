@@ -20,7 +20,7 @@ from bothways.data import Columns
 from bothways.errors import InputError
 from bothways.files import locked
 from bothways.labeler.examples import places, split_arrays, split_frame, validation
-from bothways.labeler.labels import read_labels, read_weights
+from bothways.labeler.labels import check_kind, read_labels, read_weights
 from bothways.network import Network
 from bothways.options import Option, options, seconds_of
 from bothways.runtime import Model
@@ -83,8 +83,9 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         drop: for a data frame, columns to leave out, or one.
         vectors: for a data frame, pretrained vectors of its words: a file with a word and its numbers per line, or an
             installed package. The model keeps those that it may need.
-        categorical: columns of numbers that are categories, or one: names in a data frame, where text always is a category;
-            numbers of columns, from 0, in an array, where a category is a whole number from 0, and 0 is unknown.
+        categorical: columns of numbers that are categories, or one: names in a data frame, where text always is a
+            category; numbers of columns, from 0, in an array, where a category is a whole number from 0, and 0 is
+            unknown.
 
     Attributes:
         classes_: the labels, sorted.
@@ -293,6 +294,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         sequences, form = self.model_.read("X", X)
         given = frame_rows(sequences.steps) if form == "frame" else sequences
         labels = read_labels("y", y, given, form, self.per_, self.missing_label)
+        check_kind("y", labels.values[labels.present], self.classes_)
         predicted = self.classes_[self.model_.decide(self.model_.probabilities(sequences), sequences.lengths)]
         chosen = places(sequences, form)
         weights = labels.present[chosen].astype(float)

@@ -50,7 +50,7 @@ def read_labels(name: str, y: Any, sequences: Sequences, form: Form, per: str = 
             f"{name} has one label per {found}, and per={per!r} asks for one per {per}. Give such labels, or "
             f"per={found!r}."
         )
-    checked = [_checked(label, values, missing) for label, values in parts]
+    checked = [checked_labels(label, values, missing) for label, values in parts]
     filled = [labels for labels in checked if labels[1].any()]
     if not filled:
         if not sum(len(values) for _, values in parts):
@@ -129,6 +129,22 @@ def class_weights(class_weight: Any, classes: Array) -> Floats | None:
         if not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
             raise InputError(f"class_weight[{label!r}] is {weight!r}; a weight is a number of at least 0.")
     return np.array([class_weight.get(label, 1) for label in known], np.float32)
+
+
+def check_kind(name: str, labels: Array, classes: Array) -> None:
+    """Refuse labels of another kind than the classes, none of which can be right.
+
+    Example:
+        >>> check_kind("y", np.array(["0", "1"]), np.array([0, 1]))
+        Traceback (most recent call last):
+        bothways.errors.InputError: y has labels of type str, such as '0'; those of the model are of type int: 0, 1. ...
+    """
+    if len(labels) and labels.dtype.kind != classes.dtype.kind:
+        own, known = type(labels[0].item()).__name__, type(classes[0].item()).__name__
+        raise InputError(
+            f"{name} has labels of type {own}, such as {labels[0].item()!r}; those of the model are of type {known}: "
+            f"{', '.join(map(repr, classes.tolist()))}. Convert one to the other."
+        )
 
 
 def _known(found: Array, classes: Array) -> Bools:
@@ -211,8 +227,13 @@ def _objects(values: Any) -> Array:
         return array
 
 
-def _checked(name: str, array: Array, missing: Any) -> tuple[Array, Bools]:
-    """Labels `(n,)` as int64, str or bool, and which of them there are; floats that are whole become int64."""
+def checked_labels(name: str, array: Array, missing: Any) -> tuple[Array, Bools]:
+    """Labels `(n,)` as int64, str or bool, and which of them there are; floats that are whole become int64.
+
+    Example:
+        >>> checked_labels("y", np.array([1.0, np.nan]), missing=None)
+        (array([1, 0]), array([ True, False]))
+    """
     nothing = array.dtype.kind == "f" and np.isnan(array)
     if array.dtype == object:
         nothing = np.array(list(map(is_missing, array)), bool)

@@ -10,6 +10,9 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import get_scorer
 
+from bothways.labeler.examples import places
+from bothways.labeler.labels import check_kind, checked_labels
+from bothways.runtime.inputs import is_frame
 from bothways.sequences import Array, Bools, unmasked
 
 
@@ -34,35 +37,54 @@ def scorer(scoring: str | Callable[..., float]) -> Callable[..., float]:
 
 
 def _scored(scoring: Callable[..., float], estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> float:
-    labels = _flat(y)
-    missing = getattr(estimator, "missing_label", None)
-    there = np.array([not (label is None or label != label or label == missing) for label in labels.tolist()])
-    weights = {} if sample_weight is None else {"sample_weight": _flat(sample_weight)[there]}
-    # Beside a missing one, numbers are floats or objects.
-    return scoring(_Flat(estimator, there), X, labels[there].astype(estimator.classes_.dtype), **weights)
+    missing, counted = _labeler_places(estimator, X)
+    labels, there = checked_labels("y", _flat(y)[counted], missing)
+    check_kind("y", labels[there], estimator.classes_)
+    weights = {} if sample_weight is None else {"sample_weight": _flat(sample_weight)[counted][there]}
+    return scoring(_Flat(estimator, counted, there), X, labels[there], **weights)
+
+
+def _labeler_places(estimator: Any, X: Any) -> tuple[Any, Any]:
+    """The label of a labeler that stands for none, and where those that count stand among all labels.
+
+    The labeler may be the last step of a pipeline, or what a search has found.
+    """
+    labeler = getattr(estimator, "best_estimator_", estimator)
+    if hasattr(labeler, "steps"):
+        X = X if len(labeler) == 1 else labeler[:-1].transform(X)
+        return _labeler_places(labeler[-1], X)
+    counted = slice(None)
+    if is_frame(X) and getattr(labeler, "per_", "step") == "sequence":
+        counted = places(*labeler.model_.read("X", X))
+    return getattr(labeler, "missing_label", None), counted
 
 
 class _Flat(ClassifierMixin, BaseEstimator):
     """A fitted labeler whose predictions come as one array."""
 
-    def __init__(self, labeler: Any, there: Bools) -> None:
+    def __init__(self, labeler: Any, counted: Any, there: Bools) -> None:
         self.labeler = labeler
+        self.counted = counted
         self.there = there
         self.classes_ = labeler.classes_
 
     def predict(self, X: Any) -> Array:
         """The labels of all that counts."""
-        return _flat(self.labeler.predict(X))[self.there]
+        return self._counting(_flat(self.labeler.predict(X)))
 
     def predict_proba(self, X: Any) -> Array:
         """The probabilities of all that counts."""
-        return _flat(self.labeler.predict_proba(X), axes=1)[self.there]
+        return self._counting(_flat(self.labeler.predict_proba(X), axes=1))
+
+    def _counting(self, values: Array) -> Array:
+        return np.asarray(values[self.counted][self.there])
 
 
 def _flat(values: Any, axes: int = 0) -> Array:
     """Values of all labels, each with so many axes of its own, as one array."""
+    values = unmasked(values) if hasattr(values, "__array__") else values
     ragged = not hasattr(values, "dtype") or (values.dtype == object and len(values) and np.ndim(values[0]) > axes)
     if ragged and len(values) and np.ndim(values[0]) > axes:
         values = np.concatenate([unmasked(each) for each in values if len(each)] or [np.empty(0)])
-    array = unmasked(values)
+    array = np.asarray(values)
     return array.reshape(-1, *array.shape[array.ndim - axes :])
