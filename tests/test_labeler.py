@@ -313,6 +313,13 @@ def test_what_comes_back_has_the_form_of_what_came() -> None:
         labeler.score(X, steps)
 
 
+def test_no_sequences_have_no_labels_of_their_form() -> None:
+    X = np.random.default_rng(0).normal(size=(6, 4, 2))
+    labeler = quick().fit(X, X[:, :, 0] > 0)
+    assert (labeler.predict(X[:0]).shape, labeler.predict_proba(X[:0]).shape) == ((0, 4), (0, 4, 2))
+    assert (labeler.predict(X[:, :0]).shape, labeler.predict([])) == ((6, 0), [])
+
+
 def test_one_array_is_one_sequence() -> None:
     X, y = some_data([12])
     together, alone = quick().fit(X, y), quick().fit(X[0], y[0])

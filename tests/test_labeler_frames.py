@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+import bothways
 from bothways import jobs
 from bothways.errors import DataError, InputError
 from bothways.labeler import SequenceLabeler
@@ -150,7 +152,7 @@ def test_what_numbers_mean_is_learnt_from_the_part_that_is_trained_on() -> None:
         size=pl.when(late).then(1e6).otherwise(pl.int_range(100) % 2 * 1.0),
         protocol=pl.when(late).then(pl.lit("new")).otherwise(pl.lit("old")),
     )
-    y = np.arange(100) % 2
+    y = np.arange(100) // 2 % 2
     labeler = SequenceLabeler(units=2, epochs=2, encoding="standard", validation_fraction=0.25)
     with pytest.warns(UserWarning, match="'protocol'.*never saw"):
         labeler.fit(X, y)
@@ -219,6 +221,7 @@ def test_the_names_of_a_frame_are_forgotten_with_it() -> None:
     [
         ({}, lambda X: X.drop("flow"), "X: there is no column 'flow'"),
         ({"sequence": "Flow"}, lambda X: X, "X: there is no column 'Flow'. Did you mean 'flow'?"),
+        ({"drop": "x1"}, lambda X: X, r"no column 'x1'\. The columns are: 'flow', 'at', 'size', 'protocol'\.$"),
         ({"drop": ["size", "protocol"]}, lambda X: X, "X: no column is left to learn"),
         ({"order": "protocol"}, lambda X: X, "X: the order column 'protocol' must be a number or a time"),
         ({}, lambda X: X.head(0), "X: this data frame has no rows"),
@@ -237,6 +240,100 @@ def test_labels_that_do_not_fit_the_rows() -> None:
     assert quick(epochs=1, drop=["label"]).fit(frame, frame["label"]).n_features_in_ == 2
     with pytest.raises(InputError, match=f"y has 2 labels; X has {len(frame)} rows"):
         quick().fit(frame.drop("label"), ["a", "b"])
+
+
+def test_the_label_is_called_as_y_is() -> None:
+    frame = flows().rename({"label": "kind"})
+    for X, y, drop, name in (
+        (frame.drop("kind"), frame["kind"], (), "kind"),
+        (frame.drop("kind"), frame.select("kind"), (), "kind"),
+        (frame, frame["kind"], "kind", "kind"),
+        (frame.drop("kind"), frame["kind"].to_list(), (), "label"),
+        (frame.rename({"kind": "label"}), frame["kind"].to_list(), "label", "label"),
+        (frame.rename({"kind": "label"}), frame["kind"].to_list(), "at", "label_"),
+    ):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert quick(epochs=1, drop=drop, order=None).fit(X, y).columns_.label == name
+
+
+def test_a_column_that_gives_the_label_away_is_told() -> None:
+    frame = flows()
+    X = frame.drop("label").with_columns(state=frame["label"].replace_strict({"attack": 1.0, "calm": 0.0}))
+    with pytest.warns(UserWarning, match=r"Column 'state' gives the answer away: .* \(drop=\['state'\]\)"):
+        quick(epochs=1).fit(X, frame["label"])
+
+
+def test_times_and_numbers_as_text_are_read_as_in_files(tmp_path: Path) -> None:
+    """A model that `train` made of a file labels the frames that others read out of it."""
+    frame = flows().with_columns(
+        at=pl.format("2024-03-31T18:0{}:00", "at"),
+        size=pl.format("{},5", (10 * pl.col("size")).cast(pl.Int64)),
+    )
+    frame.write_csv(tmp_path / "a.csv", separator=";")
+    said: list[str] = []
+    roles: dict[str, Any] = {"label": "label", "sequence": "flow", "order": "at"}
+    jobs.train(
+        tmp_path / "a.csv", tmp_path / "a.bothways", settings={"units": 4, "epochs": 1}, say=said.append, **roles
+    )
+    jobs.predict(tmp_path / "a.bothways", tmp_path / "a.csv", tmp_path / "b.csv", say=said.append)
+    text = pl.read_csv(tmp_path / "a.csv", separator=";", infer_schema=False)
+    expected = pl.read_csv(tmp_path / "b.csv", separator=",")["predicted"].to_list()
+    assert bothways.load(tmp_path / "a.bothways").predict(text).tolist() == expected
+    X = frame.drop("label", "size")
+    fitted = [quick(epochs=1).fit(each, frame["label"]) for each in (X, X.with_columns(pl.col("at").str.to_datetime()))]
+    assert np.array_equal(*(each.predict_proba(X) for each in fitted))
+    slashes = X.with_columns(at=pl.col("at").str.to_datetime().dt.strftime("%m/%d/%Y %H:%M"))
+    with pytest.warns(UserWarning, match=r"Column 'at': order \(as given; dates are month/day/year\)"):
+        assert quick(epochs=1).fit(slashes, frame["label"]).columns_.reading.dates == "month-first"
+
+
+def test_categories_of_pandas_are_no_numbers() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = flows()
+    codes = frame["protocol"].replace_strict({"tcp": 7, "udp": 3, "gre": 5})
+    X = pandas.DataFrame(frame.drop("label", "protocol").to_dict(as_series=False) | {"protocol": codes.to_list()})
+    kinds = X.assign(protocol=X["protocol"].astype("category"))
+    fitted = quick().fit(kinds, frame["label"])
+    assert fitted.columns_.categories == ("protocol",)
+    assert fitted.score(kinds, frame["label"]) > 0.95
+    for same in (X, X.assign(protocol=X["protocol"].astype(float)), X.assign(protocol=X["protocol"].astype(str))):
+        assert np.array_equal(fitted.predict_proba(same), fitted.predict_proba(kinds))
+
+
+def test_names_in_the_index_of_pandas_are_told() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = flows()
+    X = pandas.DataFrame(frame.drop("label").to_dict(as_series=False))
+    fitted = quick(epochs=1).fit(X, frame["label"])
+    indexed = X.set_index(["flow", "at"])
+    for labels in (lambda: quick().fit(indexed, frame["label"]), lambda: fitted.predict(indexed)):
+        with pytest.raises(DataError, match=r"X: 'flow' is a level of the index, and no column\. Give X\.reset_index"):
+            labels()
+    assert np.array_equal(fitted.predict(indexed.reset_index()), fitted.predict(X))
+
+
+def test_tables_of_arrow(fitted: SequenceLabeler) -> None:
+    class ArrowTable:
+        """A PyArrow table, as far as it is looked at: its `columns` have no names."""
+
+        columns: Any = ()
+
+        def __init__(self, frame: pl.DataFrame) -> None:
+            self.__arrow_c_stream__ = frame.__arrow_c_stream__
+
+    X = flows().drop("label")
+    assert np.array_equal(fitted.predict(ArrowTable(X)), fitted.predict(X))
+
+
+def test_frames_without_rows_have_no_labels(fitted: SequenceLabeler) -> None:
+    X = flows().drop("label")
+    assert fitted.predict(X.clear()).shape == (0,)
+    assert fitted.predict_proba(X.clear()).shape == (0, 2)
+    with pytest.raises(DataError, match="X: there is no column 'size'"):
+        fitted.predict(X.clear().drop("size"))
+    with pytest.raises(InputError, match="y has 0 labels; X has"):
+        quick().fit(X, [])
 
 
 def test_new_frames_that_do_not_fit(fitted: SequenceLabeler) -> None:

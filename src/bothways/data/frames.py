@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from numbers import Real
 from typing import Any
 
@@ -10,22 +11,49 @@ import numpy as np
 import polars as pl
 
 from bothways.data.columns import Columns
-from bothways.data.encoding import Encoding, Tally
-from bothways.data.fields import MISSING
+from bothways.data.encoding import Encoding, Tally, as_text
+from bothways.data.fields import AS_SHOWN, MISSING, FieldReader
+from bothways.data.names import joined_columns
 from bothways.data.sequences import encoded
 from bothways.data.tables import Table, filled_down, with_joined
 from bothways.errors import DataError
 from bothways.sequences import Numbers, Sequences
+from bothways.settings import Reading
 
 
-def frame_table(name: str, frame: Any, sequence: str | None) -> Table:
-    """A data frame as a table, which messages call `name`; what is missing in pandas's ways is missing in it.
+def frame_table(
+    name: str,
+    frame: Any,
+    sequence: str | None,
+    *,
+    needed: Collection[str] = (),
+    fields: Collection[str] = (),
+    learned: Reading = AS_SHOWN,
+) -> Table:
+    """A data frame as a table; what is missing in pandas's ways is missing in it, and its categories are text.
 
-    Of `sequence`, the column that tells sequences apart if one does, ids that stand on the first row of each are
-    filled downward; several columns are joined.
+    Args:
+        name: what messages call it.
+        frame: of Polars, pandas, PyArrow or the like.
+        sequence: the column that tells sequences apart, if one does: ids that stand on the first row of each are filled
+            downward. Several columns, with commas, are joined.
+        needed: columns that must be there.
+        fields: those that are numbers or times, which are read as in files where they are text.
+        learned: how the table was read that a model was trained on.
+
+    Raises:
+        DataError: a column is missing or holds values of several kinds, or two have one name.
+
+    Example:
+        >>> frame = pl.DataFrame({"at": ["2024-03-31 18:05", "2024-03-31 18:06"]})
+        >>> frame_table("X", frame, None, fields=["at"]).schema["at"]
+        Datetime(time_unit='us', time_zone=None)
     """
+    levels = set(getattr(getattr(frame, "index", None), "names", ()))
     if isinstance(frame, pl.LazyFrame):
         frame = frame.collect()
+    elif hasattr(frame, "__arrow_c_stream__") and not levels:
+        frame = pl.DataFrame(frame)
     if not isinstance(frame, pl.DataFrame):
         names = [str(column) for column in frame.columns]
         if len(set(names)) < len(names):
@@ -33,10 +61,20 @@ def frame_table(name: str, frame: Any, sequence: str | None) -> Table:
             raise DataError(f"{name}: there are two columns {twice!r}. Rename one.")
         columns = zip(names, frame.columns, strict=True)
         frame = pl.DataFrame({own: _series(name, own, frame[column]) for own, column in columns})
-    if frame.height == 0 or frame.width == 0:
-        raise DataError(f"{name}: this data frame has no rows.")
     table = Table(name, frame)
-    return table if sequence is None else with_joined(filled_down(table, sequence), sequence)
+    parts = joined_columns(sequence, table.names) or ([] if sequence is None else [sequence])
+    fields = list(map(table.called, fields))
+    for each in map(table.called, (*parts, *needed, *fields)):
+        if each in levels and each not in table.names:
+            raise DataError(f"{name}: {each!r} is a level of the index, and no column. Give {name}.reset_index().")
+        table.require(each)
+    if sequence is not None:
+        table = filled_down(table, sequence)
+    reader = FieldReader(learned=learned, numbers=fields)
+    read = reader.read(table.columns([each for each in fields if table.schema[each] == pl.String]))
+    values = table.frame().with_columns(read.get_columns())
+    said = reader.notices() | dict(table.readings)
+    return with_joined(replace(table, values=values, readings=said, reading=reader.decided, _read={}), sequence)
 
 
 def rows_table(
@@ -122,7 +160,7 @@ def column_sequences(name: str, columns: Columns, arrays: Mapping[str, Any], len
 
 def with_column(table: Table, name: str, values: Sequence[Any]) -> Table:
     """A table with one more column."""
-    return Table(table.source, table.frame().with_columns(pl.Series(name, values)), readings=table.readings)
+    return replace(table, values=table.frame().with_columns(pl.Series(name, values)), _read={})
 
 
 def _series(name: str, own: str, column: Any) -> pl.Series:
@@ -130,8 +168,10 @@ def _series(name: str, own: str, column: Any) -> pl.Series:
     values = column.to_numpy()
     try:
         if values.dtype == object:
-            return pl.Series(own, [None if is_missing(value) else value for value in values], strict=True)
-        return pl.Series(own, values, nan_to_null=True)
+            series = pl.Series(own, [None if is_missing(value) else value for value in values], strict=True)
+        else:
+            series = pl.Series(own, values, nan_to_null=True)
+        return as_text(series) if str(getattr(column, "dtype", "")) == "category" else series
     except (TypeError, ValueError, pl.exceptions.PolarsError):
         kinds = ", ".join(sorted({type(value).__name__ for value in values if not is_missing(value)}))
         raise DataError(

@@ -15,13 +15,14 @@ from bothways.data import (
     Tally,
     draw_parts,
     evaluation_part,
+    find_leaks,
     fit_arrays,
     match_columns,
     read_and_split,
 )
 from bothways.data.frames import frame_table, with_column
 from bothways.data.roles import NONE
-from bothways.errors import InputError, option
+from bothways.errors import DataError, InputError, option
 from bothways.labeler.labels import Labels, class_weights, coded, read_labels, read_weights, tag_scheme
 from bothways.runtime.inputs import (
     Form,
@@ -89,7 +90,7 @@ def split_frame(
         sequence=asked.sequence or NONE,
         order=asked.order or NONE,
         split=NONE,
-        drop=asked.drop,
+        drop=[name for name in asked.drop if name != label],
         features=asked.features,
         categorical=asked.categorical,
         numeric=[name for name in numeric if name not in {label, *asked.categorical}],
@@ -97,6 +98,8 @@ def split_frame(
         vectors=labeler.vectors,
     )
     columns, parts, notices = split.encoded(max_steps=len(table))
+    leaks = find_leaks(split.table, columns, replace(parts, valid=None, test=None))
+    notices = [*notices, *(leak.text for leak in leaks if leak.sure)]
     _say(labels, *(str(guess) for guess in columns.guesses if not guess.plain), *notices)
     classes = np.array(parts.classes)
     if sample_weight is not None:
@@ -131,19 +134,23 @@ def _roles(labeler: SequenceLabeler) -> Roles:
 
 
 def _labeled_table(labeler: SequenceLabeler, name: str, X: Any, y: Any, per: str) -> tuple[Table, str, Labels]:
-    """A data frame with y as its last column."""
+    """A data frame with y as a column, in the place of one to drop that is called so."""
     asked = _roles(labeler)
-    table = frame_table(name, X, asked.sequence)
+    sequence, order = (None if role in ("", NONE) else role for role in (asked.sequence, asked.order))
+    named = (*asked.drop, *asked.features, *asked.categorical)
+    table = frame_table(name, X, sequence, needed=named, fields=() if order is None else (order,))
+    if not len(table):
+        raise DataError(f"{name}: this data frame has no rows.")
     said = "y" if name == "X" else name.replace("X", "y")
     labels = read_labels(said, y, frame_rows(len(table)), "frame", per, labeler.missing_label)
-    own = getattr(y, "name", None)
+    own = y.columns[0] if is_frame(y) else getattr(y, "name", None)
     if isinstance(own, str) and own in table.names and own not in asked.drop:
         raise InputError(
             f"{name} has the column {own!r}, as {said} is called: the labels would be learned from themselves. Leave "
             f"it out of {name}, or give {option('drop', own)}."
         )
-    label = own if isinstance(own, str) and own and own not in table.names else "label"
-    while label in table.names:
+    label = own if isinstance(own, str) and own else "label"
+    while label in table.names and label not in asked.drop:
         label += "_"
     values = [value if there else None for value, there in zip(labels.values.tolist(), labels.present, strict=True)]
     return with_column(table, label, values), label, labels

@@ -25,15 +25,14 @@ Form = Literal["one", "array", "list", "frame"]
 WANTED = "(time, features), (sequences, time, features), or a list of (time, features)"
 
 
-def arranged(sequences: Sequences, form: Form, results: Array) -> Any:
-    """Results of all labels in the form of X."""
+def arranged(X: Any, sequences: Sequences, form: Form, results: Array) -> Any:
+    """Results of all labels in the form of X, of which these are the sequences."""
     if form == "frame":
         return sequences.by_row(results)
     if sequences.per == "sequence" or form == "one":
         return results
     if form == "array":
-        time = int(sequences.lengths[0]) if len(sequences) else 0
-        return results.reshape(len(sequences), time, *results.shape[1:])
+        return results.reshape(*np.shape(X)[:2], *results.shape[1:])
     return sequences.split(results)
 
 
@@ -86,7 +85,11 @@ def read_input(name: str, X: Any, columns: Columns) -> tuple[Sequences, Form]:
             f"columns {', '.join(map(repr, columns.features))}."
         )
     else:
-        table = frame_table(name, X, columns.sequence)
+        fields = [each for each in columns.needed if each not in (columns.sequence, *columns.categories)]
+        table = frame_table(name, X, columns.sequence, needed=columns.features, fields=fields, learned=columns.reading)
+        if not len(table):
+            nothing = np.empty((0, len(columns.fitted.names)), np.float32)
+            return Sequences(nothing, np.array([], np.int64), per=columns.per, rows=np.array([], np.int64)), form
         match_columns(table, columns, label=False)
         # Whole, as arrays are; and that rows are sorted by the column that was named for it needs no word.
         sequences, _ = read_sequences(table, columns, max_steps=len(table), tally=tally)

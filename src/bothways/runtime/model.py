@@ -256,7 +256,7 @@ class Model:
     def _arranged(self, X: Any, function: Callable[[Floats, Numbers], Array]) -> Any:
         """A function of the probabilities, in the form of X."""
         sequences, form = self.read("X" if self.columns else "sequences", X)
-        return arranged(sequences, form, function(self.probabilities(sequences), sequences.lengths))
+        return arranged(X, sequences, form, function(self.probabilities(sequences), sequences.lengths))
 
 
 def quantize(model: Model) -> Model:
