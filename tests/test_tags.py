@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -219,5 +220,10 @@ def test_tags_of_another_scheme_mark_the_same_chunks(to: str) -> None:
 def test_what_is_no_tag_or_scheme_is_refused() -> None:
     with pytest.raises(InputError, match="'Q-x' is no tag"):
         convert([["Q-x"]], "BIO")
+    tags: Any = [["B-x", None]]
+    with pytest.raises(InputError, match="None is no tag"):
+        convert(tags, "BIO")
+    with pytest.raises(InputError, match=r"tags are those of one sequence; .* \[tags\]"):
+        convert(["B-x", "I-x"], "BIO")
     with pytest.raises(InputError, match="no scheme 'XYZ'"):
         convert([["O"]], "XYZ")

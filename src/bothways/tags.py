@@ -199,10 +199,12 @@ def convert(tags: Sequence[Sequence[str]], to: str) -> list[list[str]]:
     """
     if to not in LETTERS:
         raise InputError(f"There is no scheme {to!r}. Use one of: {', '.join(LETTERS)}.")
+    if any(isinstance(each, str) for each in tags):
+        raise InputError("tags are those of one sequence; give a list of such lists, even of one sequence: [tags].")
     flat = list(itertools.chain.from_iterable(tags))
-    classes = sorted(set(flat) | {"O"})
-    if wrong := [each for each in classes if not _TAG.fullmatch(each)]:
+    if wrong := [each for each in flat if not (isinstance(each, str) and _TAG.fullmatch(each))]:
         raise InputError(f"{wrong[0]!r} is no tag. A tag is O, or a prefix such as B- or I- and a type.")
+    classes = sorted({*flat, "O"})
     scheme = _parsed([_TAG.fullmatch(each) for each in classes])
     lengths = np.array([len(each) for each in tags], np.int64)
     found = scheme.chunks(np.array([classes.index(each) for each in flat], np.int64), lengths)

@@ -271,6 +271,15 @@ def test_a_search_tries_what_scores_well(tmp_path: Path) -> None:
     assert scores(again) == scores(found)
 
 
+def test_arguments_of_another_kind_are_told() -> None:
+    data: Any = pl.DataFrame({"x": [1.0]})
+    vary: Any = ["units"]
+    with pytest.raises(InputError, match=r"data is of type DataFrame; .* Write a data frame to a file first"):
+        compare(data, {"units": None})
+    with pytest.raises(InputError, match=r"vary is \['units'\]; give each factor its values"):
+        compare("cumulative-sum", vary)
+
+
 def test_times() -> None:
     assert (seconds_of("budget", "2 h"), seconds_of("budget", "1d")) == (7200, 86400)
     for wrong in ("0", "-3", "nan", "10y", ""):

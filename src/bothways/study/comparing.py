@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -185,6 +186,11 @@ def _task(
         return problem_task(str(data), **problem)
     if problem:
         raise InputError(f"{data} is no generated problem, and so it has no {', '.join(problem)}.")
+    if not isinstance(data, (str, os.PathLike)):
+        raise InputError(
+            f"data is of type {type(data).__name__}; it must be a table in a file, the name of a problem, or a task. "
+            "Write a data frame to a file first, such as table.parquet."
+        )
     if not Path(data).suffix and not Path(data).exists():
         raise InputError(f"{data}: there is no such table, and no such problem. Problems: {', '.join(PROBLEMS)}.")
     return table_task(data, **table, say=say)

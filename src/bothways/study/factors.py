@@ -182,6 +182,10 @@ def parse_settings(arguments: Iterable[str]) -> dict[str, Value]:
 
 def checked_vary(vary: Mapping[str, Iterable[Value] | None]) -> dict[str, tuple[Value, ...]]:
     """The values of every factor to vary, checked; the usual ones where they are None."""
+    if not isinstance(vary, Mapping):
+        raise InputError(
+            f"vary is {vary!r}; give each factor its values, or None for the usual ones: {{'units': None}}."
+        )
     found: dict[str, tuple[Value, ...]] = {}
     for given_name, given in vary.items():
         name = factor(given_name)
