@@ -35,6 +35,14 @@ def test_mappings_give_what_a_data_frame_gives(gaps: str) -> None:
     assert any("never saw ('udp')" in notice for notice in stream.notices)
 
 
+def test_events_may_be_the_rows_of_a_data_frame() -> None:
+    model, rows = table_model(""), table_rows(False)
+    frame = pl.DataFrame(rows, infer_schema_length=None)
+    by_frame, by_rows = model.stream(), model.stream()
+    found = by_frame.push_many(frame["flow"].to_numpy(), frame["at"].to_numpy(), frame) + by_frame.flush()
+    assert found == by_rows.push_many(frame["flow"].to_list(), frame["at"].to_list(), rows) + by_rows.flush() != []
+
+
 def test_text_is_read_as_in_files(tmp_path: Path) -> None:
     """Blanks around it are left out, and what is blank or a word for it is missing."""
     model = table_model("", least=-1.0)

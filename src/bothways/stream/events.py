@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reprlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from math import isfinite
@@ -14,7 +14,7 @@ import numpy as np
 
 from bothways.errors import InputError
 from bothways.runtime import Model, check_codes, checked_sequences
-from bothways.runtime.inputs import check_categories
+from bothways.runtime.inputs import check_categories, is_frame
 from bothways.sequences import Array, Sequences, unmasked
 
 Step = int | float | datetime
@@ -90,9 +90,11 @@ class EventReader:
         check_categories("values", sequences, map(int, columns.categories))
         return columns.fitted.encode_arrays(sequences, self.tally).values
 
-    def _of_rows(self, rows: Sequence[Any]) -> Array:
-        from bothways.data.frames import rows_table
+    def _of_rows(self, rows: Any) -> Array:
+        from bothways.data.frames import frame_table, rows_table
 
+        if is_frame(rows):
+            rows = frame_table("events", rows, None).frame().to_dicts()
         assert self._columns is not None
         assert self.tally is not None
         encoding = replace(self._columns.fitted, gaps="")
@@ -101,7 +103,7 @@ class EventReader:
         read = encoding.encode(table, None, together, self.tally)
         return read if self.gap is None else np.insert(read, self.gap, 0, axis=1)
 
-    def steps(self, steps: Sequence[Any]) -> tuple[list[Step], str]:
+    def steps(self, steps: Iterable[Any]) -> tuple[list[Step], str]:
         """Steps, and their kind, which is that of all steps of a stream once it is `kind`."""
         given: list[Any] = list(steps)
         if not set(map(type, given)) <= {int, float}:

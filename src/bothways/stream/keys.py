@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,7 +58,7 @@ class Keys:
         self.before = np.empty((0, 1 + network.numeric))
         self._free: list[int] = []
 
-    def slots_of(self, keys: Sequence[Hashable]) -> Numbers:
+    def slots_of(self, keys: Iterable[Hashable]) -> Numbers:
         """The slots of keys."""
         known = list(map(self.slots.get, keys))
         return np.array([self.slot(key) for key in keys] if None in known else known, np.int64)

@@ -149,18 +149,22 @@ class Stream:
         """What of the values was filled or not known, in words."""
         return [] if self._reader.tally is None else self._reader.tally.notices()
 
-    def push(self, key: Hashable, step: Step, values: Mapping[str, Any] | Sequence[float] | Array) -> list[Labeled]:
+    def push(
+        self, key: Hashable, step: Step | np.generic, values: Mapping[str, Any] | Sequence[float] | Array
+    ) -> list[Labeled]:
         """Take one event; see `push_many`."""
         return self.push_many([key], [step], [values])
 
-    def push_many(self, keys: Sequence[Hashable], steps: Sequence[Step], values: Any) -> list[Labeled]:
+    def push_many(
+        self, keys: Sequence[Hashable] | Array, steps: Sequence[Step | np.generic] | Array, values: Any
+    ) -> list[Labeled]:
         """Take events, in the order in which they came.
 
         Args:
             keys: of each event the key of its sequence; a new one opens it.
-            steps: of each event its place in the sequence: whole numbers, floats or datetimes.
+            steps: of each event its place in the sequence: whole numbers, floats or datetimes, of Python or NumPy.
             values: for a model of a table, of each event a mapping by the names of columns, None where a field is
-                empty; for a model of arrays `(events, features)`.
+                empty, or a data frame with a row for each; for a model of arrays `(events, features)`.
 
         Returns:
             The labels that are ready, in the order of the events that made them so, each key's in that of its steps.
