@@ -49,7 +49,9 @@ ORDER = [
     {"__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
-SAME_RANK = {("store", "runtime"), ("runtime", "stream")} | {(a, b) for a in ORDER[0] for b in ORDER[0]}
+SAME_RANK = {("store", "runtime"), ("runtime", "store"), ("runtime", "stream")} | {
+    (a, b) for a in ORDER[0] for b in ORDER[0]
+}
 
 # The home of each third party, as prefixes of module names.
 HOMES = {

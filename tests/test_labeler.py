@@ -223,7 +223,7 @@ GOOD = some_data([3, 4])
         ([np.zeros((3, 2)), np.full((4, 2), np.inf)], GOOD[1], r"X\[1\] holds inf at step 0, feature 0"),
         (np.zeros((3, 2)), GOOD[1], r"y has 2 labels; X has 3 steps"),
         (np.zeros(3), [0, 1, 0], r"X has shape \(3,\); it must be \(time, features\), .* Reshape your data"),
-        (np.zeros((3, 2)), np.zeros((3, 2)), r"y should be a 1d array .* it has shape \(3, 2\)"),
+        (np.zeros((3, 2)), np.zeros((3, 2)), r"y should be a 1d array .* shape \(3, 2\)\. .* X\[\.\.\., None\]"),
         (np.zeros((2, 3, 0)), [0, 1], "X has 0 feature"),
         (np.array([["a"], ["b"]]), [0, 1], "X has dtype <U1; it must be numbers"),
         (np.array([["a"], [1]], object), [0, 1], "X holds what is no number: could not convert string to float: 'a'"),
@@ -299,7 +299,7 @@ def test_what_comes_back_has_the_form_of_what_came() -> None:
     assert labeler.predict(X[0]).shape == (4,)
     assert labeler.predict_proba(X[0].tolist()).shape == (4, 2)
     assert np.array_equal(labeler.predict_proba(X)[2], labeler.predict_proba(X[2]))
-    assert labeler.predict(X[:0]).shape == (0, 0)
+    assert labeler.predict(X[:0]).shape == (0, 4)
     assert labeler.predict_proba(X[:0]).shape == (0, 0, 2)
     assert labeler.predict(X[:, :0]).shape == (6, 0)
     assert labeler.predict([]) == []
@@ -415,6 +415,19 @@ def test_what_is_masked_is_missing(form: Any) -> None:
     assert scorer("f1")(masked, X_masked, y_masked) == scorer("f1")(plain, X_nan, y_none)
     with pytest.warns(UserWarning, match="y lacks 1 of 30 labels"):
         assert quick().fit(X, y_masked[:, 0]).classes_.tolist() == [0, 1]
+
+
+def test_what_is_missing_everywhere_is_left_out() -> None:
+    """As a column of a table is; it is looked at nowhere, and said once."""
+    X = np.random.default_rng(0).normal(size=(30, 6, 3))
+    y = X[:, :, 0] > 0
+    X[:, :, 1] = np.nan
+    with pytest.warns(UserWarning, match=r"Column '1' of X is left out: it is missing at every step"):
+        labeler = quick().fit(X, y)
+    expected = quick().fit(X[:, :, [0, 2]], y)
+    assert np.array_equal(labeler.predict_proba(X), expected.predict_proba(X[:, :, [0, 2]]))
+    assert (labeler.score(X, y), labeler.n_features_in_) == (expected.score(X[:, :, [0, 2]], y), 3)
+    assert labeler.feature_importances_[1] == 0
 
 
 def test_weights_decide_what_is_learnt() -> None:
@@ -540,6 +553,19 @@ def test_ctrl_c_leaves_a_labeler_that_predicts() -> None:
         labeler.fit(X, y, on_epoch=interrupt)
     assert len(labeler.history_) == 3
     assert len(labeler.predict(X)) == 15
+
+
+def test_ctrl_c_before_the_first_epoch_leaves_nothing_of_an_earlier_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    labeler = quick().fit(*some_data([5, 9, 7] * 5))
+    monkeypatch.setattr("bothways.labeler.estimator.train", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        labeler.fit(*some_data([5, 9, 7] * 5))
+    assert set(vars(labeler)) == set(labeler.get_params())
+    with pytest.raises(NotFittedError):
+        labeler.predict([])
 
 
 def test_a_training_that_was_stopped_goes_on(tmp_path: Path) -> None:

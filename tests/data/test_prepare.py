@@ -109,7 +109,7 @@ def test_a_data_frame_is_drawn_as_a_table_is(monkeypatch: pytest.MonkeyPatch) ->
 def test_arrays_are_prepared_as_tables_are() -> None:
     x = [np.array([[1.0, 3], [np.nan, 3], [4.0, 9]]), np.array([[2.0, 3]])]
     labeler = SequenceLabeler(units=2, epochs=1, categorical=[1])
-    with pytest.warns(UserWarning, match="X: feature 0 is missing at 1 step; filled with the mean"):
+    with pytest.warns(UserWarning, match="Column '0' of X is missing at 1 step of the train part; filled"):
         labeler.fit(x, [["a", "b", "a"], ["b"]])
     frame = pl.DataFrame(
         {"flow": [0, 0, 0, 1], "x": [1.0, None, 4.0, 2.0], "kind": ["3", "3", "9", "3"], "label": list("abab")}

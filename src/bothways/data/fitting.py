@@ -109,14 +109,14 @@ def fit_arrays(name: str, train: Sequences, categorical: Collection[int]) -> tup
             kept = np.argsort(-counts, kind="stable")
             kinds.append(Category(str(at), tuple(str(codes[k]) for k in kept)))
         else:
-            # What is missing everywhere is zeros, and what is missing in places has a flag.
-            somewhere = bool(missing.any()) and not missing.all()
-            mean = 0.0 if missing.all() else float(column[~missing].mean(dtype=np.float64))
-            numbers.append(Number(str(at), mean, somewhere))
+            if missing.all():
+                notices.append(f"Column '{at}' of {name} is left out: it is missing at every step of the train part.")
+                continue
+            numbers.append(Number(str(at), float(column[~missing].mean(dtype=np.float64)), bool(missing.any())))
             if missing.any():
                 notices.append(
-                    f"{name}: feature {at} is missing at {counted(int(missing.sum()), 'step')}; filled with the mean, "
-                    "and a column says where."
+                    f"Column '{at}' of {name} is missing at {counted(int(missing.sum()), 'step')} of the train part; "
+                    "filled with the mean, and a column says where."
                 )
     if np.isnan(train.values).all():
         raise InputError(f"{name} has no feature to learn from: all of its values are missing.")

@@ -62,6 +62,9 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
 
     For cross-validation of one long sequence use `cv=TimeSeriesSplit(5)`; for a data frame keep sequences whole with
     `cv=GroupKFold(5)` and `groups=X["flow"]`; `bothways.labeler.scorer` makes any score work on any form of X and y.
+    Some tools of scikit-learn take one row per label: `cross_val_predict`, `CalibratedClassifierCV` and
+    `StackingClassifier` need a data frame, one long sequence, or one label per sequence; `permutation_importance` needs
+    one of the first two. With several sequences in arrays and one label per step they fail.
 
     Args:
         SETTINGS
@@ -192,6 +195,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         """Train from the start.
 
         Ctrl-C ends it with the best weights so far: the labeler is ready to predict when `KeyboardInterrupt` comes.
+        Before the first epoch has ended there are none, and the labeler is not fitted, whatever it was before.
 
         Args:
             X: sequences; see the class for what they may be.
@@ -242,6 +246,8 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
             if on_epoch is not None:
                 on_epoch(report)
 
+        for name in [name for name in vars(self) if name.endswith("_") or name == "_sample"]:
+            delattr(self, name)  # what an earlier fit has left
         with nullcontext() if checkpoint is None else locked(Path(checkpoint)):
             if budget and valid is not None:
                 tuned = tune(
@@ -343,7 +349,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         tables, too: `bothways predict FILE TABLE -o LABELS`.
         """
         check_is_fitted(self, "model_")
-        store.save(self.model_, path)
+        self.model_.save(path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> SequenceLabeler:
@@ -378,8 +384,6 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         self.n_iter_ = model.facts.get("epochs")
         if self.columns_.label:
             self.feature_names_in_ = np.array(self.columns_.features, object)
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn should know: sequences have three axes or two, and NaN is a missing number."""

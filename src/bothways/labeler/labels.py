@@ -200,7 +200,11 @@ def _rows(name: str, noun: str, values: Any, x: Sequences, form: Form) -> Array:
         warnings.warn(COLUMN.format(name), DataConversionWarning, stacklevel=5)
         array = array[:, 0]
     if array.ndim != 1:
-        raise InputError(f"{name} should be a 1d array of a {noun} for each of the {what}; it has shape {array.shape}.")
+        one = f" {_x(name)} of two axes is one sequence (time, features)"
+        cure = "" if form == "frame" else f"{one}; if each row is a sequence, give {_x(name)}[..., None]."
+        raise InputError(
+            f"{name} should be a 1d array of a {noun} for each of the {what}; it has shape {array.shape}.{cure}"
+        )
     if len(array) != x.steps:
         raise InputError(f"{name} has {len(array)} {noun}s; {_x(name)} has {x.steps} {what}.")
     return array

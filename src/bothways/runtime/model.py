@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -210,6 +211,16 @@ class Model:
 
         return Stream(self, lookahead, chunk=chunk, reorder=reorder, idle=idle)
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to a file, whole or not at all; `bothways.load` reads it.
+
+        Raises:
+            ModelFileError: the file cannot be written; what stood at `path` is untouched.
+        """
+        from bothways import store
+
+        store.save(self, path)
+
     def decide(self, p: Floats, lengths: Numbers | None = None) -> Numbers:
         """The codes of the classes to predict by their probabilities `(labels, classes)`.
 
@@ -263,7 +274,8 @@ def quantize(model: Model) -> Model:
     """The same model in int8: a file keeps its networks in about a quarter of the bytes.
 
     Kernels and embeddings become whole numbers from -127 to 127 times a scale for each column, and the recurrent layers
-    run in int8 as `bothways.engine.Layer` has it. Labels can change: `bothways quantize` measures how many do.
+    run in int8 as `bothways.engine.Layer` has it. Labels can change: `bothways quantize` measures how many do. To keep
+    it: `quantize(bothways.load("some.bothways")).save("small.bothways")`.
 
     Raises:
         InputError: the model is of int8 already, or something else.
@@ -330,7 +342,9 @@ def _check_columns(network: Network, columns: Columns) -> None:
             f"{list(encoding.sizes)}; the network has one per {network.per}, {network.features} and "
             f"{list(network.categories)}."
         )
-    if sorted(encoding.read) != sorted(columns.features) or sorted(encoding.texts) != sorted(columns.categories):
+    given, read = set(columns.features), set(encoding.read)
+    # What is missing everywhere in arrays is not read, and still a column of them.
+    if not (read == given if columns.label else read <= given) or {*encoding.texts} != {*columns.categories}:
         raise InputError("The columns have other features than those that become numbers.")
     if set(columns.features) & set(columns.roles.values()) or columns.sequence == columns.order is not None:
         raise InputError("A column is for two things at once.")
