@@ -30,6 +30,8 @@ from bothways.labeler import SequenceLabeler
 
 Array = npt.NDArray[Any]
 
+pytestmark = pytest.mark.filterwarnings("ignore:Column 'first' gives the answer away")  # as it does in `flows`
+
 NOT_FOR_SEQUENCES = {
     "check_methods_sample_order_invariance": "an array (samples, features) is one sequence, told by its order",
     "check_methods_subset_invariance": "the label of a step depends on the steps beside it",
