@@ -37,7 +37,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def same(a: Model, b: Model) -> bool:
-    fields = ("network", "classes", "columns", "class_counts", "facts", "temperature", "threshold")
+    fields = ("network", "classes", "columns", "class_counts", "facts", "temperature", "threshold", "balance")
     return all(getattr(a, name) == getattr(b, name) for name in fields) and all(
         np.array_equal(a.weights[name], b.weights[name]) for name in a.network.weight_shapes()
     )
@@ -50,6 +50,7 @@ def test_a_model_comes_back_whole(path: Path, classes: tuple[Label, ...]) -> Non
         columns=Columns("label", ("CO2", "temperature")),
         class_counts=dict(zip(classes, (5, 6, 7), strict=True)),
         facts={"seed": 0, "note": None},
+        balance=0.3,
     )
     save(model, path)
     loaded = load(path)
@@ -218,8 +219,8 @@ def of_network(description: dict[str, Any]) -> dict[str, Any]:
     ("changes", "message"),
     [
         ({"format": "other"}, "not a bothways model"),
-        ({"version": 8}, r"written by a newer bothways \(file version 8; this one reads 7\)"),
-        ({"version": 6}, r"written by an early bothways \(file version 6; this one reads 7\). Train the model again"),
+        ({"version": 9}, r"written by a newer bothways \(file version 9; this one reads 8\)"),
+        ({"version": 7}, r"written by an early bothways \(file version 7; this one reads 8\). Train the model again"),
         ({"version": "1"}, "version of the file is '1'"),
         ({"version": 0}, "version of the file is 0"),
         (

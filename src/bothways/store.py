@@ -2,7 +2,7 @@
 
     model.json            {"format": "bothways", "version": 7, "members": [{"network": {...}, "share": 1.0}, ...],
                           "classes": {"kind": "int", "values": [...]}, "columns": {...} or null, "class_counts": [...],
-                          "facts": {...}, "temperature": 1.0, "threshold": 0.5}
+                          "facts": {...}, "temperature": 1.0, "threshold": 0.5, "balance": 0.0}
     weights.safetensors   the arrays that `Network.weight_shapes()` names, behind "0/" for the first member and so on
                           (of members with "precision": "int8" as `bothways.runtime.codes` gives them)
     baselines.safetensors the simple models beside it, as `bothways.baselines.to_arrays` gives them
@@ -37,7 +37,7 @@ from bothways.runtime import BaselineMember, Member, Model
 from bothways.runtime.codes import decoded
 
 FORMAT = "bothways"
-VERSION = 7
+VERSION = 8
 UPGRADE = "Upgrade with: pip install --upgrade bothways"
 AGAIN = "Train the model again."  # files of versions that were never released
 
@@ -71,6 +71,7 @@ ENTRIES: dict[str, Any] = {
     "facts": {...: object},
     "temperature": NUMBER,
     "threshold": NUMBER,
+    "balance": NUMBER,
 }
 """What stands in `model.json` beside the format and its version, and its shapes."""
 
@@ -106,6 +107,7 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
         "facts": dict(model.facts),
         "temperature": model.temperature,
         "threshold": model.threshold,
+        "balance": model.balance,
     }
     weights = {f"{i}/{name}": array for i, each in enumerate(model.members) for name, array in each.arrays().items()}
     try:
@@ -276,7 +278,7 @@ def _model(description: dict[str, Any], parts: Mapping[str, dict[str, Any]]) -> 
     if not networks:
         raise InputError("Its first member is no network.")
     members = [_member(*each, networks[0]) for each in zip(description["members"], of_members, strict=True)]
-    numbers = {name: description[name] for name in ("temperature", "threshold")}
+    numbers = {name: description[name] for name in ("temperature", "threshold", "balance")}
     facts = dict(description["facts"])
     model = Model(members, tuple(values), columns, class_counts, facts, **numbers)
     return replace(model, baselines=baselines.from_arrays(simple, model.network))

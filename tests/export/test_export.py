@@ -142,7 +142,9 @@ def test_numbers_or_categories_alone(tmp_path: Path) -> None:
 def test_heads_and_decisions(head: str, classes: tuple[Any, ...], tmp_path: Path) -> None:
     member = some_member(head=head, classes=len(classes))
     for temperature, threshold in [(1.0, 0.5), (1.7, 0.3)]:
-        check_random(Model([member], classes, temperature=temperature, threshold=threshold), tmp_path / "some.onnx")
+        how: dict[str, Any] = {"temperature": temperature, "threshold": threshold, "balance": 1 - temperature % 1}
+        counts = dict(zip(classes, (900, 50, 3, 7, 40, 1), strict=False))
+        check_random(Model([member], classes, class_counts=counts, **how), tmp_path / "some.onnx")
 
 
 def test_an_average(tmp_path: Path) -> None:

@@ -209,7 +209,8 @@ def decided(graph: Graph, model: Model, p: Value, data: Inputs) -> Value:
         second = graph("Gather", p, np.int64(1), axis=-1)
         return graph.cast(graph("GreaterOrEqual", second, model.threshold), np.int64)
     if (scheme := model.scheme) is None:
-        return graph("ArgMax", p, axis=-1, keepdims=0)
+        factors = model.factors
+        return graph("ArgMax", p if factors is None else p * factors, axis=-1, keepdims=0)
     weight = model.threshold / (1 - model.threshold)
     return _best_path(graph, p * np.where(np.array(scheme.type_of) < 0, weight, 1).astype(np.float32), scheme, data)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bothways.runtime.decisions import decided
+from bothways.runtime.decisions import balancing, decided
 from bothways.runtime.forward import check_codes, checked_sequences, padded, probabilities, scores, scores_of_padded
 from bothways.runtime.members import BaselineMember, Member
 from bothways.runtime.model import Label, Model, quantize, tempered
@@ -12,6 +12,7 @@ __all__ = [
     "Label",
     "Member",
     "Model",
+    "balancing",
     "check_codes",
     "checked_sequences",
     "decided",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from bothways.runtime.crf import best_path
@@ -10,7 +12,13 @@ from bothways.sequences import Array, Numbers
 from bothways.tags import Scheme
 
 
-def decided(p: Array, threshold: float = 0.5, scheme: Scheme | None = None, lengths: Numbers | None = None) -> Numbers:
+def decided(
+    p: Array,
+    threshold: float = 0.5,
+    scheme: Scheme | None = None,
+    lengths: Numbers | None = None,
+    balance: Array | None = None,
+) -> Numbers:
     """The codes of the classes to predict; `bothways.runtime.Model` says what a threshold is for.
 
     Tags of a scheme are those with the highest product of their probabilities that are well-formed.
@@ -20,6 +28,7 @@ def decided(p: Array, threshold: float = 0.5, scheme: Scheme | None = None, leng
         threshold: of the second of two classes, or of all tags but "O".
         scheme: the scheme that the classes are tags of, if any.
         lengths: `(sequences,)` the number of steps of each; not given, the steps are told one by one.
+        balance: by what probabilities of more classes than two are multiplied, where they are no tags.
 
     Example:
         >>> from bothways.tags import scheme_of
@@ -30,7 +39,7 @@ def decided(p: Array, threshold: float = 0.5, scheme: Scheme | None = None, leng
     if p.shape[1] == 2:
         return (p[:, 1] >= threshold).astype(np.int64)
     if scheme is None:
-        return np.asarray(p.argmax(axis=1))
+        return np.asarray((p if balance is None else p * balance[: p.shape[1]]).argmax(axis=1))
     weights = np.where(np.array(scheme.type_of[: p.shape[1]]) < 0, threshold / (1 - threshold), 1)
     p = p * weights
     codes = np.asarray(p.argmax(axis=1))
@@ -46,3 +55,14 @@ def decided(p: Array, threshold: float = 0.5, scheme: Scheme | None = None, leng
         counts = time < lengths[some, None]
         codes[places[counts]] = best_path(z, scheme.allowed(), lengths[some])[counts]
     return codes
+
+
+def balancing(counts: Any, power: float) -> Array:
+    """What one over the share of each class, to a power, is of the largest one; a class without labels counts as one.
+
+    Example:
+        >>> balancing([80, 20], 0.5).tolist()
+        [0.5, 1.0]
+    """
+    labels = np.maximum(np.asarray(counts, np.float64), 1)
+    return np.asarray((labels.min() / labels) ** power, np.float32)

@@ -13,11 +13,12 @@ from bothways.baselines import Baseline
 from bothways.errors import InputError, counted
 from bothways.network import MAX_CODES, Network
 from bothways.runtime.codes import decoded, encoded
-from bothways.runtime.decisions import decided
+from bothways.runtime.decisions import balancing, decided
 from bothways.runtime.forward import check_codes, checked_sequences
 from bothways.runtime.inputs import Form, arranged, read_input
 from bothways.runtime.members import BaselineMember, Member, of_members
 from bothways.sequences import Array, Floats, Numbers, Sequences
+from bothways.settings import SCORES, title
 from bothways.tags import Scheme, scheme_of
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ class Model:
             to 1 (Guo et al. 2017, "On Calibration of Modern Neural Networks").
         threshold: of two classes, the second one is predicted where its probability is at least this. Where the classes
             are tags of a scheme, "O" is predicted where its probability against another one is at least 1 less this.
+        balance: of more classes that are no tags, that is predicted whose probability is highest when it is divided by
+            the share of the class in training to this power: from 0 to 1, the higher the more rare classes count (Menon
+            et al. 2021, "Long-tail learning via logit adjustment").
 
     Raises:
         InputError: networks or classes that do not fit each other.
@@ -65,6 +69,7 @@ class Model:
     baselines: Sequence[Baseline] = ()
     temperature: float = 1.0
     threshold: float = 0.5
+    balance: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.members or not isinstance(self.members[0], Member):
@@ -72,10 +77,10 @@ class Model:
         alike = {(each.features, each.classes, each.categories, each.per) for each in self.networks}
         if len(alike) != 1:
             raise InputError("The networks of a model must read the same features and label the same classes.")
-        if not 0 < self.temperature < np.inf or not 0 < self.threshold < 1:
+        if not (0 < self.temperature < np.inf and 0 < self.threshold < 1 and 0 <= self.balance <= 1):
             raise InputError(
-                f"temperature is {self.temperature} and threshold {self.threshold}; they must be above 0, and the "
-                "threshold below 1."
+                f"temperature is {self.temperature}, threshold {self.threshold} and balance {self.balance}; the first "
+                "two must be above 0, and the threshold below 1; balance goes from 0 to 1."
             )
         kinds = {type(label) for label in self.classes}
         if len(kinds) != 1 or not kinds <= {int, str, bool}:
@@ -99,6 +104,11 @@ class Model:
     def counts(self) -> list[int]:
         """How many labels of each class training saw, in the order of the classes."""
         return [self.class_counts.get(label, 0) for label in self.classes]
+
+    @property
+    def factors(self) -> Floats | None:
+        """By what the probabilities of more than two classes that are no tags are multiplied; None for nothing."""
+        return balancing(self.counts, self.balance) if self.balance and len(self.classes) > 2 else None
 
     @property
     def networks(self) -> tuple[Network, ...]:
@@ -147,6 +157,8 @@ class Model:
         table = columns if columns and columns.label else None
         sizes = [f"{name} {of['sequences']:,} ({of['steps']:,} steps)" for name, of in facts.get("parts", {}).items()]
         best: Mapping[str, Any] = next((epoch for epoch in reversed(facts.get("history", [])) if epoch["best"]), {})
+        monitor = facts.get("settings", {}).get("monitor")
+        monitor = f" ({title(monitor, 'the rarer class')}, of the best network)" if monitor in SCORES else ""
         found = {
             "classes": ", ".join(map(str, self.classes)),
             "labels": "one per step" if network.per == "step" else f"one per sequence, from its {pooled} state",
@@ -164,11 +176,13 @@ class Model:
             "sequences": ", ".join(sizes),
             "epochs": facts.get("epochs"),
             "best epoch": facts.get("best_epoch"),
-            "valid score": None if best.get("valid_metric") is None else f"{best['valid_metric']:.3f}",
+            "valid score": None if best.get("valid_metric") is None else f"{best['valid_metric']:.3f}{monitor}",
             "search": _search_words(facts.get("search")),
             "fitted again": _refit_words(facts.get("refit"), len(self.networks)),
             "temperature": None if self.temperature == 1 else f"{self.temperature:.3g}",
             "threshold": None if self.threshold == 0.5 else f"{self.threshold:.3g} for {self.classes[-1]}",
+            "balance": f"probabilities over the shares of classes to the power of {self.balance:.2g}"
+            * bool(self.balance),
             "alarm threshold": f"{facts['threshold']['value']:.4g}" if "threshold" in facts else None,
             "settings": ", ".join(f"{key} {value}" for key, value in facts.get("settings", {}).items()),
         }
@@ -229,7 +243,7 @@ class Model:
             lengths: `(sequences,)` how many steps each sequence has: tags of a scheme then come out well-formed. Not
                 given, each label is told by its own probabilities.
         """
-        return decided(p, self.threshold, self.scheme, lengths)
+        return decided(p, self.threshold, self.scheme, lengths, self.factors)
 
     def read(self, name: str, X: Any) -> tuple[Sequences, Form]:
         """Sequences as the network takes them, and the form in which they came."""

@@ -13,7 +13,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import ndtr, stdtrit
 
 from bothways.metrics import Resamples, count, count_entities, f1, labeled, score
-from bothways.runtime import decided, tempered
+from bothways.runtime import balancing, decided, tempered
 from bothways.sequences import Sequences
 from bothways.settings import SCORES
 
@@ -22,6 +22,7 @@ LIKELIHOOD = 2.0
 
 THRESHOLDS = 100  # so many thresholds are tried
 OF_TAGS = (0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05)  # these are tried where labels are tags
+BALANCE = 0.15  # an average gives rare classes too little
 SAMPLES = 200  # on so many samples of the sequences
 
 
@@ -34,12 +35,14 @@ class HeldOut:
         known: how many classes training has.
         monitor: the name of the score that decides.
         positive: the class that it may be about.
+        counts: `(known,)` how many labels of each class the train part has; () where they are not known.
     """
 
     sequences: Sequences
     known: int
     monitor: str
     positive: int
+    counts: Sequence[int] = ()
 
     @cached_property
     def classes(self) -> int:
@@ -50,6 +53,11 @@ class HeldOut:
     def chooses_threshold(self) -> bool:
         """Whether a threshold is chosen for the second of two classes."""
         return self.monitor == "f1" and self.classes == 2
+
+    @property
+    def balance(self) -> float:
+        """How far rare classes are preferred, of three classes and more; see `bothways.runtime.Model.balance`."""
+        return BALANCE if self.monitor == "macro_f1" and self.known > 2 else 0.0
 
     @property
     def has_tags(self) -> bool:
@@ -66,6 +74,8 @@ class HeldOut:
             return float(f1(*sums[:3])[_macro_f1(*sums).argmax()])
         if self.has_tags and predicted is None:
             return float(f1(*(each.sum(axis=0) for each in self._entities(p))).max())
+        if self.balance and predicted is None:
+            predicted = decided(p, balance=balancing(self.counts, self.balance))
         found = score(self.monitor, range(self.classes), self.positive)
         counts = count(self.sequences, p, self.classes, whole=True, predicted=predicted)
         return SCORES[self.monitor].better * found.of(counts)

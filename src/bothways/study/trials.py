@@ -60,7 +60,8 @@ class SearchData:
     def held_out(self) -> HeldOut:
         """All that is held out in one fold or another."""
         together = Sequences.joined([valid for _, valid in self.folds])
-        return HeldOut(together, self.shape.classes, self.monitor, self.positive)
+        counts = self.folds[0][0].class_counts(self.shape.classes).tolist()
+        return HeldOut(together, self.shape.classes, self.monitor, self.positive, counts)
 
 
 def folds(

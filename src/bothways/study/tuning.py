@@ -22,7 +22,7 @@ from bothways.baselines import Scoring
 from bothways.errors import BothwaysError, counted
 from bothways.metrics import check_tags, monitored
 from bothways.network import Network
-from bothways.runtime import BaselineMember, Member, Model, decided, probabilities, tempered
+from bothways.runtime import BaselineMember, Member, Model, balancing, decided, probabilities, tempered
 from bothways.sequences import Numbers, Sequences
 from bothways.settings import Search, Settings
 from bothways.study.factors import DataShape, Setting, Value
@@ -54,7 +54,7 @@ class Tuned:
         shape: what the data determine about the networks.
         settings: how it was trained.
         temperature: as in `bothways.runtime.Model`.
-        threshold: as there.
+        threshold: as there, and so is `balance`.
         tried: all trials, the best first.
         score: the score of the average on the valid part.
         metric: the title of that score.
@@ -67,6 +67,7 @@ class Tuned:
     settings: Settings
     temperature: float
     threshold: float
+    balance: float
     tried: list[Tried]
     score: float
     metric: str
@@ -98,7 +99,8 @@ class Tuned:
     def adopted(self, model: Model) -> Model:
         """A model of the best network, made one of the average."""
         facts = {**model.facts, "search": self.to_json()}
-        return replace(model, members=self.members, temperature=self.temperature, threshold=self.threshold, facts=facts)
+        decides = {name: getattr(self, name) for name in ("temperature", "threshold", "balance")}
+        return replace(model, members=self.members, facts=facts, **decides)
 
     def to_json(self) -> dict[str, Any]:
         """What a model file keeps of it."""
@@ -276,7 +278,7 @@ def _restored(stored: Checkpoint) -> list[Tried]:
 
 
 def _averaged(data: SearchData, done: Sequence[Tried], simple: Sequence[Scoring], most: int) -> Tuned:
-    """The average that does best, with temperature and threshold."""
+    """The average that does best, with temperature, threshold and balance."""
     ranked, held_out = sorted(done, key=rank, reverse=True), data.held_out
     networks = ranked[:CANDIDATES]
     candidates: list[Tried | Scoring] = [*networks, *simple]
@@ -286,14 +288,15 @@ def _averaged(data: SearchData, done: Sequence[Tried], simple: Sequence[Scoring]
     temperature = held_out.temperature(p)
     p = tempered(p, temperature)
     threshold = held_out.threshold(p)
-    predicted = decided(p, threshold, held_out.sequences.scheme, held_out.sequences.lengths)
+    of_classes = balancing(held_out.counts, held_out.balance)
+    predicted = decided(p, threshold, held_out.sequences.scheme, held_out.sequences.lengths, of_classes)
     shares = {i: float(chosen.count(i)) for i in sorted(set(chosen))}  # networks stand first, by their rank
     if min(shares) >= len(networks):  # a model needs a network
         shares = {0: LEAST_SHARE} | shares
 
     members = [(candidates[i], share) for i, share in shares.items()]
     settings, found = settings_of(data, ranked[min(shares)].trial), abs(held_out.value(p, predicted))
-    return Tuned(members, data.shape, settings, temperature, threshold, ranked, found, data.metric)
+    return Tuned(members, data.shape, settings, temperature, threshold, held_out.balance, ranked, found, data.metric)
 
 
 def _of_baseline(data: SearchData, fitted: Scoring) -> Any:
