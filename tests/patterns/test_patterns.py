@@ -9,7 +9,7 @@ import pytest
 
 from bothways.errors import InputError
 from bothways.network import Network
-from bothways.patterns import ConvolutionPatterns, NGramPatterns, NGrams, Patterns, RandomConvolutions
+from bothways.patterns import ConvolutionPatterns, NGramPatterns, NGrams, Patterns, RandomConvolutions, classifiers
 from bothways.sequences import Sequences
 
 CATEGORIES = (5, 4)
@@ -42,6 +42,33 @@ def test_they_tell_new_sequences_apart(fitted: Patterns) -> None:
     assert (scores.argmax(axis=1) == new.labels)[2:].mean() > 0.95
     assert np.isfinite(scores).all()
     assert (scores[:, 1] < -1000).all()  # training has nothing of class 1
+
+
+@pytest.mark.parametrize("of_levels", [False, True])
+def test_levels_weigh_what_suits_the_sequences(of_levels: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the class is how large numbers are, or how they go and levels are chance."""
+
+    def waves(count: int, seed: int) -> Sequences:
+        generator, labels, arrays = np.random.default_rng(seed), np.arange(count) % 2, []
+        for label in labels:
+            pace, level = (0.7, 0.4 * label) if of_levels else (0.6 + 0.1 * label, generator.normal(scale=3))
+            wave = np.sin(np.arange(40) * pace + generator.uniform(0, 6)) + generator.normal(0, 0.7, 40)
+            arrays.append((level + wave)[:, None])
+        return Sequences.from_arrays(arrays, labels, per="sequence")
+
+    def right() -> float:
+        found = ConvolutionPatterns.fit(waves(40, 0), 2, (), seed=0)
+        assert found is not None
+        new = waves(200, 1)
+        return float((found.predict(new) == new.labels).mean())
+
+    chosen = right()
+    alone = {}
+    for level in classifiers.LEVELS:
+        monkeypatch.setattr(classifiers, "LEVELS", (level,))
+        alone[level] = right()
+    assert chosen == alone[1.0 if of_levels else 0.1]
+    assert chosen > alone[0.1 if of_levels else 1.0]
 
 
 def test_sequences_are_scored_one_by_one_as_together(fitted: Patterns) -> None:

@@ -17,6 +17,7 @@ from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
 
 WEIGHTS = 500_000  # at most about this many weights, so that a model file stays small where there are many classes
 STRENGTH, ITERATIONS = 10, 100  # of the logistic regression of n-grams: `C` and `max_iter` of scikit-learn
+LEVELS, FEW = (1.0, 0.3, 0.1), 500  # what levels may weigh beside random convolutions; so many sequences show it
 LARGEST = 1e9  # weights are no larger, so that scores are finite
 NEVER = -1e4  # the score of a class that training never saw
 BLOCK = 1024  # sequences whose features are made together
@@ -93,8 +94,9 @@ class Patterns:
 class ConvolutionPatterns(Patterns):
     """Random convolutions of the numeric columns, and a ridge regression of each class.
 
-    Its penalty is the best of leaving one sequence out at a time; what is predicted for those left out also says by how
-    much scores are multiplied, so that they are as sure as they are right.
+    Its penalty is the best of leaving one sequence out at a time; what is predicted for those left out also says how
+    much levels weigh beside convolutions, and by how much scores are multiplied, so that they are as sure as they are
+    right.
 
     Example:
         >>> values = [np.sin(np.arange(30) * (0.5 + i % 2))[:, None] for i in range(20)]
@@ -116,18 +118,27 @@ class ConvolutionPatterns(Patterns):
 
         mean, scale = features.mean(axis=0), features.std(axis=0)
         scale[scale < 1e-6] = 1
-        scale /= made.weights
         targets = np.where(codes[:, None] == np.arange(codes.max() + 1), 1.0, -1.0)
-        ridge = RidgeCV(np.logspace(-1, 5, 13), scoring="neg_mean_squared_error", store_cv_results=True)
-        ridge.fit((features - mean) / scale, targets)
-        left_out = ridge.cv_results_[:, :, np.argmin(np.abs(ridge.alphas - ridge.alpha_))]
 
-        def loss(power: float) -> float:
-            return -float(np.take_along_axis(log_softmax(left_out * 2**power, axis=1), codes[:, None], axis=1).mean())
+        def fitted(level: float, some: Any) -> tuple[float, float, Any, Array]:
+            """The least loss of those left out, the power of two to multiply by, the regression and its scale."""
+            own = scale / made.weights(level)
+            ridge = RidgeCV(np.logspace(-1, 5, 13), scoring="neg_mean_squared_error", store_cv_results=True)
+            ridge.fit((features[some] - mean) / own, targets[some])
+            left_out = ridge.cv_results_[:, :, np.argmin(np.abs(ridge.alphas - ridge.alpha_))]
 
-        sure = 2 ** minimize_scalar(loss, bounds=(-3, 5), method="bounded").x
-        weights = sure * ridge.coef_.T / scale[:, None]
-        return weights, sure * ridge.intercept_ - mean @ weights
+            def loss(power: float) -> float:
+                p = log_softmax(left_out * 2**power, axis=1)
+                return -float(np.take_along_axis(p, codes[some, None], axis=1).mean())
+
+            found = minimize_scalar(loss, bounds=(-3, 5), method="bounded")
+            return found.fun, found.x, ridge, own
+
+        few = np.random.default_rng(0).permutation(len(codes))[:FEW]
+        level = min(LEVELS, key=lambda level: fitted(level, few)[0])
+        _, power, ridge, scale = fitted(level, slice(None))
+        weights = 2**power * ridge.coef_.T / scale[:, None]
+        return weights, 2**power * ridge.intercept_ - mean @ weights
 
 
 class NGramPatterns(Patterns):

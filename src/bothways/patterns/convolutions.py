@@ -101,11 +101,10 @@ class RandomConvolutions:
         """The number of features."""
         return int(self.thresholds.size + self.levels.size)
 
-    @property
-    def weights(self) -> Array:
-        """`(size,)` what to multiply standardised features by, so that levels weigh as much as convolutions."""
-        level = np.sqrt(self.thresholds.size / max(self.levels.size, 1))
-        return np.repeat(np.array([1, level], np.float32), [self.thresholds.size, self.levels.size])
+    def weights(self, level: float = 1.0) -> Array:
+        """`(size,)` what to multiply standardised features by, so that levels weigh so much of what convolutions do."""
+        each = level * np.sqrt(self.thresholds.size / max(self.levels.size, 1))
+        return np.repeat(np.array([1, each], np.float32), [self.thresholds.size, self.levels.size])
 
     def features(self, sequences: Sequences) -> Array:
         """`(sequences, size)` float32, from 0 to 1; 0 for a sequence without steps."""
