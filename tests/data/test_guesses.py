@@ -488,6 +488,16 @@ def test_a_column_of_one_value_cuts_nothing() -> None:
     assert (why(columns, "site")[1], why(columns, "run")[1]) == ("text", "numbers")
 
 
+def test_a_column_that_stays_as_it_is_within_sequences_cuts_nothing() -> None:
+    """It is a feature as any other, unless it is as good as a name of the sequence."""
+    columns = {"unit": [f"unit {each}" for each in DEVICES % 3], "ip": [f"10.0.0.{each}" for each in DEVICES]}
+    moved = np.where((DEVICES == 3) & (MINUTES > 50), "unit 5", columns["unit"])
+    for unit in (columns["unit"], moved):
+        found = choose_columns(Table("some.csv", log(**columns | {"unit": unit})))
+        assert (found.sequence, why(found, "unit")) == ("pump", ("category", "text"))
+        assert why(found, "ip") == ("left out", "joins sequences (group='ip' keeps these in one part)")
+
+
 def test_trials_of_subjects_take_both_columns() -> None:
     """Neither the number of a trial nor the subject alone is a sequence."""
     columns = {"subject": DEVICES // 4, "trial": DEVICES % 4, "run": DEVICES % 4}

@@ -186,14 +186,16 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
 def guess_related(table: Table, sequence: str, names: Collection[str], likely: Collection[str] = ()) -> list[Guess]:
     """The columns that join sequences (`machine` beside `session_id`) or cut each into runs (`trial` beside `subject`).
 
-    Those that are `likely` or called after what sequences belong to are left out, since a part that is new has others.
+    Those that are `likely` or called after what sequences belong to are left out, since a part that is new has others;
+    so are things that may be called so (`ip`) and of which most sequences have one of their own.
     """
-    guesses = []
+    guesses, count = list[Guess](), table.column(sequence).n_unique()
     for name in names:
         named = names_sequences(name)
         if name == sequence or not named or _ids(table, name) is None:
             continue
-        if (named >= 2 or name in likely) and _joins(table, sequence, name):
+        own = is_thing(name) and 2 * table.column(name).n_unique() > count
+        if (named >= 2 or name in likely or own) and _joins(table, sequence, name):
             why = f"joins sequences ({option('group', name)} keeps these in one part)"
         elif is_thing(name) and _cuts(table, sequence, name):
             why = f"{CUTS}; {option('sequence', f'{sequence},{name}')} to learn from each piece"
@@ -360,11 +362,11 @@ def _joins(table: Table, finer: str, coarser: str) -> bool:
 
 
 def _cuts(table: Table, sequence: str, name: str) -> bool:
-    """Whether each sequence is several runs of rows with a value each, of two rows and more on average."""
+    """Whether most sequences are several runs of rows with a value each, of two rows and more on average."""
     frame = table.columns([sequence, name]).with_row_index("").sort(sequence, "", maintain_order=True)
     pairs = frame.select(pl.struct(pl.nth(1, 2)))
     runs = int((pairs[1:].to_series().ne_missing(pairs[:-1].to_series())).sum()) + 1
-    return frame[name].n_unique() > 1 and runs == pairs.n_unique() and 2 * runs <= len(frame)
+    return 1.5 * frame[sequence].n_unique() <= runs == pairs.n_unique() <= len(frame) / 2
 
 
 def _unsure(name: str, column: pl.Series) -> Guess:
