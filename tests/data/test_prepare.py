@@ -12,6 +12,7 @@ import pytest
 
 from bothways import jobs
 from bothways.data import Columns, Parts, Table, evaluation_part, read_and_split
+from bothways.data.tables import with_joined
 from bothways.errors import DataError
 from bothways.labeler import SequenceLabeler, estimator
 from bothways.sequences import Sequences
@@ -276,6 +277,43 @@ def test_sequences_that_are_several_are_told() -> None:
     often = frame.with_columns(time_ms=pl.Series(rows % 50 * 16.67))
     for other in (onward, often):
         assert not any("Careful" in each for each in read_and_split(Table("some.csv", other), sequence="trial").notices)
+
+
+def tracks(**columns: Any) -> pl.DataFrame:
+    """Two halves of 60 frames, in each of which five players of two teams stand, called by the same numbers."""
+    rows = np.arange(1200)
+    half, frame, team, player = rows // 600, rows // 10 % 60, rows // 5 % 2, rows % 5
+    values = {"x": np.sin(rows), "label": rows // 7 % 2}
+    return pl.DataFrame({"half": half, "frame": frame, "team": team, "player": player, **values, **columns})
+
+
+@pytest.mark.parametrize("index", [False, True])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_players_who_are_called_the_same_in_both_teams_are_told(index: bool, mixed: bool) -> None:
+    frame = tracks()
+    if index:
+        frame = frame.sort("player").with_row_index("").sort("half", "frame", maintain_order=True)
+    some = Table("some.csv", frame.sample(1200, shuffle=True, seed=0) if mixed else frame)
+    split = read_and_split(some)
+    assert split.columns.sequence == "player"
+    both = "player,half,team"
+    assert [notice for notice in split.notices if "Careful" in notice] == [
+        "Careful: sequences of 'player' seem to be several: in each the same 'frame' comes several times, and but once "
+        f"where 'half' and 'team' are the same, too. Name all: sequence={both!r}."
+    ]
+    joined = with_joined(some, both)
+    assert read_and_split(joined, sequence=both).columns.order == "frame"
+    assert not any("Careful" in each for each in read_and_split(joined, sequence=both).notices)
+
+
+def test_times_that_come_again_each_day_tell_no_sequences_apart() -> None:
+    rows = np.arange(1200)
+    days = {"week": rows // 240 % 10, "weekday": rows // 24 % 10, "hour": rows % 24}
+    for names in (["week", "weekday"], ["week", "weekday", "hour"]):
+        frame = tracks(**{name: days[name] for name in names}).drop("half", "team", "frame")
+        frame = frame.with_columns(player=pl.lit(1), step=pl.Series(rows % 24))
+        some = Table("some.csv", pl.concat([frame, frame.with_columns(player=pl.lit(2))]))
+        assert not any("Careful" in each for each in read_and_split(some, sequence="player").notices)
 
 
 @pytest.mark.parametrize("several", [True, False])

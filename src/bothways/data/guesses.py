@@ -21,7 +21,7 @@ from bothways.data.clocks import (
     steps_of,
 )
 from bothways.data.columns import Guess
-from bothways.data.names import IDS, is_thing, names_sequences, words
+from bothways.data.names import CALENDAR, IDS, is_thing, names_sequences, words
 from bothways.data.split_columns import guess_split
 from bothways.data.tables import TEXT, Table, columns_are
 from bothways.data.words import SENTENCE
@@ -32,9 +32,6 @@ LABELS = ("label", "labels", "tag", "tags", "class", "target", "y")
 
 ALARMS = ("anomaly", "attack", "failure", "fraud", "intrusion", "outlier")
 """What the label may be called where no column has such a name, also `is_fraud`."""
-
-CALENDAR = words("hour hours hr minute minutes second day weekday week month quarter year period slot interval shift")
-"""What comes once a day or so, as each device does: columns of this name tell no sequences apart by that."""
 
 KINDS = ("syscall", "id", "code", "port", "proto", "protocol", "type", "kind", "category", "service", "opcode")
 """Whole numbers in columns with such a word in their names are categories."""

@@ -28,6 +28,9 @@ THINGS = frozenset(
 MAYBE_THINGS = frozenset(words("flow unit ip run case block node batch sensor file video recording group site"))
 """The same, if the values show it as well."""
 
+CALENDAR = words("hour hours hr minute minutes second day weekday week month quarter year period slot interval shift")
+"""What comes once a day or so, as each device does: columns of this name tell no sequences apart by that."""
+
 IDS = ("id", "ids", "no", "nr", "nbr", "num", "number", "key", "uuid", "guid", "name")  # last words in names of ids
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import polars as pl
 
+from bothways.data.clocks import ROW_NUMBERS, clock_columns
 from bothways.data.columns import Columns
 from bothways.data.encoding import Tally
 from bothways.data.fitting import DISTINCT, FEW_ROWS, fit_encoding
 from bothways.data.guesses import CUTS, glued_by, holds_texts, numbered_columns
 from bothways.data.roles import NONE, choose_columns
-from bothways.data.sequences import MAX_STEPS, cut_long, encoded
+from bothways.data.sequences import MAX_STEPS, cut_long, encoded, told_apart_by
 from bothways.data.sources import Source
 from bothways.data.splits import GAP, SHARES, Parts, split_table
 from bothways.data.tables import FILLED, MADE, SPLIT, Table, read_table
@@ -169,4 +170,19 @@ def _shape_notices(table: Table, columns: Columns) -> list[str]:
             f"Careful: sequences of {columns.sequence!r} seem to be several, one after the other: {clock!r} starts "
             f"over where {name!r} changes. Name both: {option('sequence', f'{columns.sequence},{name}')}."
         )
+    elif columns.sequence is not None and columns.order in (None, *ROW_NUMBERS):
+        said += _glued_notices(table, columns, columns.sequence)
     return said
+
+
+def _glued_notices(table: Table, columns: Columns, sequence: str) -> list[str]:
+    """A word about sequences in which each time comes several times, as if they were several."""
+    for clock in clock_columns(table, [guess.name for guess in columns.guesses if guess.role != "label"]):
+        if clock != columns.order and (names := told_apart_by(table, columns, clock)):
+            is_the_same, both = ("is", "both") if len(names) == 1 else ("are", "all")
+            return [
+                f"Careful: sequences of {sequence!r} seem to be several: in each the same {clock!r} comes several times, "
+                f"and but once where {' and '.join(map(repr, names))} {is_the_same} the same, too. Name {both}: "
+                f"{option('sequence', ','.join([sequence, *names]))}."
+            ]
+    return []

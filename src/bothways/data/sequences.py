@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 import polars as pl
 
-from bothways.data.clocks import time_of_day
+from bothways.data.clocks import FEW_STEPS, HEAD, time_of_day
 from bothways.data.columns import Columns
 from bothways.data.encoding import Tally
+from bothways.data.names import CALENDAR, words
 from bothways.data.tables import TEXT, Table
 from bothways.errors import DataError, counted, option
 from bothways.sequences import NO_LABEL, Array, Bools, Numbers, Sequences
 
+MOST_TRIED = 20  # columns of which any two may tell rows apart
+MOST_TRIED = 20  # columns of which any two may tell rows apart
 MANY_TIES = 0.1  # where more of the rows stand at one place, another column may tell them apart
 FILL = (
     " Write the name of the sequence in each row; or in its first one only, where all differ and the first row of the "
@@ -207,9 +211,11 @@ def _tie_notices(table: Table, columns: Columns, ties: int) -> list[str]:
     ask = ""
     if columns.sequence is None:
         ask = f" Does a column tell sequences apart? Name it with {option('sequence')}."
-    elif ties > MANY_TIES * len(table) and (other := _tells_ties_apart(table, columns.sequence, columns)) is not None:
-        both = option("sequence", f"{columns.sequence},{other}")
-        ask = f" Does {other!r} tell sequences apart, too? Then name both: {both}."
+    elif ties > MANY_TIES * len(table) and (others := told_apart_by(table, columns, str(columns.order))):
+        each, both = ("does", "both") if len(others) == 1 else ("do", "all")
+        names = " and ".join(map(repr, others))
+        whole = option("sequence", ",".join([columns.sequence, *others]))
+        ask = f" {each.capitalize()} {names} tell sequences apart, too? Then name {both}: {whole}."
     return [f"{table.source}: {rows}; such rows keep their order.{ask}"]
 
 
@@ -225,15 +231,28 @@ def _two_columns(table: Table, date: str, time: str) -> str:
     )
 
 
-def _tells_ties_apart(table: Table, sequence: str, columns: Columns) -> str | None:
-    """The first column of text or whole numbers with which no two rows of a sequence stand at one place."""
-    for name, dtype in table.schema.items():
-        if name in (sequence, columns.order, columns.label) or not (dtype.is_integer() or isinstance(dtype, TEXT)):
-            continue
-        whole = table.columns([sequence, str(columns.order), name])
-        if whole.n_unique() == len(table) >= 2 * whole.select(pl.nth(0, 2)).n_unique():
-            return name
-    return None
+def told_apart_by(table: Table, columns: Columns, clock: str) -> tuple[str, ...]:
+    """One or two columns with which no two rows of a sequence stand at one place of a clock; () if there are none.
+
+    They are of text, true/false or whole numbers. Where places come twice on average, as they must for two columns, and
+    for a clock that sorts nothing, the calendar alone does not count: it tells times of day apart.
+    """
+    known = {str(columns.sequence): 0, clock: 1}
+    others = [name for name in table.names if name not in {*known, columns.order, columns.label, columns.split}]
+    kinds = (pl.Boolean, *TEXT)
+    some = [name for name in others if table.schema[name].is_integer() or isinstance(table.schema[name], kinds)]
+    often = 2 * table.columns([*known]).n_unique() <= len(table)
+    if not often and clock != columns.order:
+        return ()
+    for count, least in ((1, 2), (2, FEW_STEPS)) if often else ((1, 2),):
+        for names in combinations(some[:MOST_TRIED] if count > 1 else some, count):
+            heads = [table.column(name).head(HEAD).alias(name) for name in (*known, *names)]
+            if pl.DataFrame(heads).n_unique() < len(heads[0]):
+                continue
+            whole = table.columns([*known, *names])
+            if whole.n_unique() == len(table) >= least * whole.drop(clock).n_unique():
+                return () if often and all({*words(name)} & {*CALENDAR} for name in names) else names
+    return ()
 
 
 def label_values(table: Table, name: str) -> pl.Series:
