@@ -371,6 +371,31 @@ def test_a_title_before_the_header_is_left_out_and_told(tmp_path: Path, title: s
     assert said == list(table.notices)
 
 
+HOURS = "machine,time,x,y,label\n" + "".join(f"{'ab'[at // 20]},{at},{at / 7:.3f},1,ok\n" for at in range(40))
+
+
+@pytest.mark.parametrize("between", ["", "\n", ",,,,\n"])
+@pytest.mark.parametrize("line", ["Total,,4298,,\n", " Summe: ,,,40,", ",Gesamt,3,,\n\n\n", "GRAND TOTAL,,7,40"])
+def test_a_total_at_the_end_is_no_row(tmp_path: Path, between: str, line: str) -> None:
+    path = csv(tmp_path, HOURS + between + line)
+    table = read_table(path)
+    assert (table.names, len(table), table.schema["time"]) == (read_table(csv(tmp_path, HOURS)).names, 40, pl.Int64)
+    csv(tmp_path, HOURS + between + line)
+    word = line.strip(" ,\n").split(",")[0].strip()
+    assert table.notices[0] == f"{path}: the last row is a total ({word!r}) and is left out."
+    for rows in (1000, 20, 8):
+        said = list[str]()
+        assert sum(map(len, csv_files.batches(path, rows, said.append))) == 40
+        assert said[0] == table.notices[0]
+
+
+@pytest.mark.parametrize("line", ["Total,40,2,1,ok\n", "total7,,,,\n", ",3,Total,,\n", "Total,,,,\nb,40,2,1,ok\n"])
+def test_what_is_no_total_stays(tmp_path: Path, line: str) -> None:
+    path = csv(tmp_path, HOURS + line)
+    assert (len(read_table(path)), read_table(path).notices) == (40 + line.count("\n"), ())
+    assert len(read_table(csv(tmp_path, HOURS + "Total,40,2,1,ok\nTotal,,,,\n"))) == 42
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -505,9 +530,13 @@ def test_a_title_of_a_sheet_is_left_out_and_told(tmp_path: Path) -> None:
         sheet.merge_range(0, 0, 0, 2, "Report of March")
         for row, fields in enumerate([("t", "x", "label"), *[(at, at / 7, "a") for at in range(9)]], 2):
             sheet.write_row(row, 0, fields)
+        sheet.write_row(row + 2, 0, ["Sum", 7])
     table = read_table(path)
     assert (table.names, len(table)) == (["t", "x", "label"], 9)
-    assert table.notices == (f"{path}: 2 rows before the header are left out.",)
+    assert table.notices == (
+        f"{path}: 2 rows before the header are left out.",
+        f"{path}: the last row is a total ('Sum') and is left out.",
+    )
 
 
 @pytest.mark.parametrize("header", ['a"b,c', '"a,c', '"a"b",c'])

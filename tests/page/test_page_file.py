@@ -231,6 +231,10 @@ TITLED = "Logger X200, rev. 2\nSerial: 7, 8\n\n" + TEXT + "\n".join(LINES * 2)
 """Lines of another kind before the header."""
 
 
+TOTAL = TEXT + "\n".join(LINES) + "\n\n" + "Summe:;;700;;;\n\n"
+"""A total at the end."""
+
+
 @pytest.mark.every_case
 @pytest.mark.parametrize(
     ("name", "text", "encoding"),
@@ -240,6 +244,7 @@ TITLED = "Logger X200, rev. 2\nSerial: 7, 8\n\n" + TEXT + "\n".join(LINES * 2)
         ("c.csv", TEXT + "\n".join(LINES), "utf-16"),
         ("logger.csv", LOGGER, "utf-8"),
         ("titled.csv", TITLED, "utf-8"),
+        ("total.csv", TOTAL, "utf-8"),
         ("d.tsv", (TEXT + "\n".join([*LINES[:1], *LINES[3:]])).replace(";", "\t"), "utf-8"),
     ],
 )
@@ -252,6 +257,7 @@ def test_fields_of_every_kind(name: str, text: str, encoding: str, opened: Any, 
     assert page.get_attribute("#said", "class") != "wrong", page.inner_text("#said")
     assert ("1 row without any value is left out." in page.inner_text("#said")) == (text == LOGGER)
     assert ("3 lines before the header are left out." in page.inner_text("#said")) == (text == TITLED)
+    assert ("the last row is a total ('Summe:') and is left out." in page.inner_text("#said")) == (text == TOTAL)
     with page.expect_download() as download:
         page.click("#save")
     jobs.predict(tmp_path / "flows.bothways", tmp_path / name, tmp_path / "command.parquet", say=list[str]().append)

@@ -1,4 +1,4 @@
-"""Rows without any value in a file of fields: left out, or the ends of blocks of rows."""
+"""Rows of a file of fields that hold no data: blank ones, which may part blocks of rows, and a total at the end."""
 
 from __future__ import annotations
 
@@ -16,6 +16,38 @@ from bothways.errors import counted
 
 FIRST_BYTES, MOST_FIELDS = 2**24, 2_000_000  # so much shows whether blank rows part blocks
 MOST_IN_ONE = 1000  # more rows without a blank one are no block
+
+TOTALS = frozenset(
+    "total totals sum sums subtotal summe summen gesamt gesamtsumme insgesamt endsumme zwischensumme somme totaux "
+    "totale totali suma".split()
+) | {"grand total", "sous-total"}
+"""What a row of totals begins with, in small letters."""
+
+
+def without_total(path: Path, frame: pl.DataFrame, say: Say) -> pl.DataFrame:
+    """Rows of text without the last one, if that is a total.
+
+    Its first field says so and that of the row before does not, and at least half of the other fields are empty that
+    are not in the row before.
+
+    Example:
+        >>> frame = pl.DataFrame({"machine": ["a", "a", "Total"], "time": ["1", "2", None], "x": ["3", "4", "7"]})
+        >>> without_total(Path("some.csv"), frame, print)["time"].to_list()
+        some.csv: the last row is a total ('Total') and is left out.
+        ['1', '2']
+    """
+    rows = frame.select(~pl.all_horizontal(pl.all().is_null())).to_series().arg_true()[-2:]
+    if frame.width < 2 or len(rows) < 2:
+        return frame
+    before, last = ([field or "" for field in frame.row(row)] for row in rows)
+    at = next((at for at, field in enumerate(last) if field.strip()), 0)
+    word, other = (row[at].strip().rstrip(": ") for row in (last, before))
+    filled = [place for place, field in enumerate(before) if field.strip() and place != at]
+    gone = [place for place in filled if not last[place].strip()]
+    if word.lower() not in TOTALS or other.lower() in TOTALS or not gone or 2 * len(gone) < len(filled):
+        return frame
+    say(f"{path}: the last row is a total ({last[at].strip()!r}) and is left out.")
+    return frame.head(rows[-2] + 1)
 
 
 def parts_blocks(file: Path, how: Mapping[str, Any], names: Sequence[str], parted: bool | None) -> bool:
@@ -36,6 +68,7 @@ def parts_blocks(file: Path, how: Mapping[str, Any], names: Sequence[str], parte
     except BROKEN:
         return False
     first.columns = [str(place) for place in range(first.width)]
+    first = without_total(file, first, lambda _: None)
     blanks = BlankRows(file, True)
     rows = blanks.left_out(first)
     blocks = blanks.blocks

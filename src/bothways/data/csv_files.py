@@ -11,12 +11,13 @@ from typing import Any, BinaryIO
 
 import polars as pl
 
-from bothways.data.blank_rows import BlankRows, parts_blocks
+from bothways.data.blank_rows import BlankRows, parts_blocks, without_total
 from bothways.data.opening import BROKEN, MOST_COMMENTS, Say, utf8
 from bothways.errors import DataError, counted
 
 SEPARATORS = ",;\t|"
 LOOKED_AT = 20  # lines that show what separates the fields, or whether a file of text is a table
+FEW = 100  # rows of a batch that may all be blank
 MOST_ALIKE = 0.8  # this share of the lines of a table has as many fields as its header
 
 
@@ -32,7 +33,7 @@ def read(path: Path, say: Say, parted: bool | None = None) -> pl.DataFrame:
         how, names = _dialect(path, file, say)
         blanks = BlankRows(path, parts_blocks(file, how, names, parted))
         with _explained(path, file, how):
-            fields = pl.read_csv(file, **how)
+            fields = without_total(path, pl.read_csv(file, **how), say)
         filled = blanks.left_out(_named(path, fields, names))
         blanks.told(say)
         return filled
@@ -43,10 +44,15 @@ def batches(path: Path, rows: int, say: Say, parted: bool | None = None) -> Iter
     with utf8(path, say) as file:
         how, names = _dialect(path, file, say)
         blanks = BlankRows(path, parts_blocks(file, how, names, parted))
-        scan = pl.scan_csv(file, **how)
+        scan, held = pl.scan_csv(file, **how), None
         with _explained(path, file, how):
             for batch in scan.collect_batches(chunk_size=rows, maintain_order=True):
-                yield blanks.left_out(_named(path, batch, names))
+                if held is not None and batch.height > min(FEW, rows // 2):
+                    yield blanks.left_out(_named(path, held, names))
+                    held = None
+                held = batch if held is None else held.vstack(batch)
+            if held is not None:
+                yield blanks.left_out(_named(path, without_total(path, held, say), names))
         blanks.told(say)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from bothways.data.blank_rows import without_total
 from bothways.data.csv_files import say_title, title_of
 from bothways.data.opening import BROKEN, MOST_COMMENTS, Say
 from bothways.errors import DataError, missing
@@ -45,4 +46,4 @@ def read(path: Path, say: Say) -> pl.DataFrame:
     if len(names) > 1:
         table = " that holds a table" if place else ""
         say(f"{path}: {names[place]!r} is read, the first of {len(names)} sheets{table}.")
-    return fields
+    return without_total(path, fields, say)

@@ -97,6 +97,16 @@ function title_of(lines) {
   }
   return title
 }
+/* Whether the last row is a total: its first field says so and not that of the row before, and at least half of the other fields
+   are empty that are not in the row before. */
+const TOTALS = new Set(("total totals sum sums subtotal summe summen gesamt gesamtsumme insgesamt endsumme zwischensumme somme " +
+  "totaux totale totali suma sous-total").split(" ").concat("grand total"))
+function is_total(last, before) {
+  const field = (row, at) => (row[at] ?? "").trim(), word = row => field(row, at).replace(/[: ]+$/, "").toLowerCase()
+  const at = last.findIndex(text => text.trim()), filled = before.map((_, i) => i).filter(i => i !== at && field(before, i))
+  const gone = filled.filter(i => !field(last, i)).length
+  return TOTALS.has(word(last)) && !TOTALS.has(word(before)) && gone > 0 && 2 * gone >= filled.length
+}
 /* Whether all fields of a row of several columns are empty. */
 const is_blank = (fields, names) => names.length > 1 && fields.every(field => !field)
 
@@ -126,7 +136,7 @@ const require_columns = (file, names, needed) => {
   }
 }
 async function read_csv(file, needed, encoding) {
-  let head = [], comments, separator, names, places, rows = 0, blank = 0
+  let head = [], comments, separator, names, places, rows = 0, blank = 0, before = [], last = []
   const notices = []
   const columns = Object.fromEntries(needed.map(name => [name, []]))
   const begin = () => {
@@ -155,6 +165,8 @@ async function read_csv(file, needed, encoding) {
       if (is_blank(fields, names)) { blank++; continue }
       for (const [column, place] of places) column.push(fields[place]?.trim() || null)
       rows++
+      before = last
+      last = fields
     }
   }
   await records(file, encoding, true, lines => {
@@ -163,6 +175,11 @@ async function read_csv(file, needed, encoding) {
     if (head.length > MOST_COMMENTS) begin()
   })
   if (head) begin()
+  if (names.length > 1 && is_total(last, before)) {
+    for (const [column] of places) column.pop()
+    rows--
+    notices.push(`${file.name}: the last row is a total ('${last.find(text => text.trim()).trim()}') and is left out.`)
+  }
   if (!rows) throw Error(file.name + ": this table has no rows.")
   if (blank) notices.push(`${file.name}: ${count(blank, "row")} without any value ${blank === 1 ? "is" : "are"} left out.`)
   return {encoding, separator, comments, names, columns, rows, notices}
@@ -377,7 +394,7 @@ async function labeled(file, table, classes, codes, probabilities) {
         out.push(`${line.trimEnd().slice(0, -1).trimEnd()},"predicted":${written[codes[row]]},"probability":${short(probabilities[row])}}`)
       } else {
         const fields = fields_of(line, separator)
-        if (is_blank(fields, table.names)) continue
+        if (is_blank(fields, table.names) || row === table.rows) continue
         out.push(line + separator.repeat(table.names.length - fields.length + 1) + written[codes[row]] + separator + short(probabilities[row]))
       }
       row++
