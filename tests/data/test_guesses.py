@@ -469,6 +469,43 @@ def test_what_numbers_the_rows_of_a_day_is_no_sequence_without_asking() -> None:
         assert choose_columns(Table("some.csv", frame), sequence="count").sequence == "count"
 
 
+@pytest.mark.parametrize("mixed", [shuffled, pl.DataFrame.reverse, lambda frame: frame.drop("pump")])
+@pytest.mark.parametrize("name", ["time", "when"])
+def test_a_time_that_is_empty_somewhere_does_not_lose_the_order_in_silence(mixed: Any, name: str) -> None:
+    whole = log().rename({"time": name})
+    frame = mixed(whole)
+    gap = frame.with_columns(pl.when(pl.int_range(pl.len()) != 700).then(name).alias(name))
+    with pytest.raises(DataError) as error:
+        choose_columns(Table("some.csv", gap))
+    assert str(error.value) == (
+        f"some.csv: data row 701 (the first is 1), column {name!r} is empty (1 such row), so it cannot sort the rows, "
+        f"which do not stand in its order. Fill such fields, or remove these rows; or leave the column out "
+        f"(drop=[{name!r}]) to take the rows as they stand."
+    )
+    assert choose_columns(Table("some.csv", gap), drop=[name]).order is None
+    some = Table("some.csv", gap.drop_nulls(name))
+    assert "pump" not in frame.columns or choose_columns(some).order == name
+    once = whole.with_columns(pl.when(pl.int_range(pl.len()) != 700).then(name).alias(name))
+    found = choose_columns(Table("some.csv", once))
+    assert why(found, name) == ("left out", "a date or time, but empty in 1 row, so it sorts nothing")
+    assert (found.sequence, found.order) == ("pump", None)
+    often = gap.with_columns(pl.when(pl.int_range(pl.len()) % 20 > 0).then(name).alias(name))
+    assert why(choose_columns(Table("some.csv", often)), name)[1].startswith("a date or time, but empty in 6")
+
+
+def test_what_is_no_time_among_times_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "some.csv"
+    frame = shuffled(log(note=["n/a", "-", *["a", "b"] * 599])).with_columns(pl.col("time").dt.to_string("%d.%m.%Y %H:%M"))
+    bad = frame.with_columns(pl.when(pl.int_range(pl.len()) != 700).then("time").otherwise(pl.lit("soon")).alias("time"))
+    bad.write_csv(path)
+    said = r"data row 701 \(the first is 1\), column 'time' holds 'soon', which is no date or time\. Put it right, or take"
+    for given in ({}, {"order": "time"}):
+        with pytest.raises(DataError, match=said):
+            choose_columns(read_table(path), **given)
+    frame.write_csv(path)
+    assert choose_columns(read_table(path)).order == "time"
+
+
 def test_devices_that_report_each_day_are_sequences() -> None:
     same = by_day(np.array([7, 3, 12, 5]))
     after = by_day(np.array([3, 5, 7, 12])).sort("count", maintain_order=True)

@@ -22,6 +22,7 @@ COUNTERS = frozenset(words("position index idx order frame sample row record lin
 
 UNITS = frozenset(words("s sec secs ms us ns min h utc gmt local"))  # last words in the name of a clock that are units
 ROW_NUMBERS = ("", "__index_level_0__", "Unnamed: 0")  # the names under which pandas writes the numbers of the rows
+FEW_EMPTY = 0.01  # a column of which no more is empty would sort the rows, were it not for these
 FEW_STEPS = 10  # fewer steps show no pattern
 MANY_VALUES = 20  # a counter has as many values at least
 HEAD = 10_000  # patterns are looked for in the first steps; what is not found there is not looked for in all
@@ -46,11 +47,14 @@ Steps = tuple[Numbers, Bools]
 """Rows, sequence after sequence as they stand, and whether the next one is of the same sequence."""
 
 
-def clock_columns(table: Table, names: Collection[str]) -> list[str]:
-    """The columns that may sort steps: times, and numbers that are called after a clock or a counter; none is empty."""
+def clock_columns(table: Table, names: Collection[str], empty: int = 0) -> list[str]:
+    """The columns that may sort steps: times, and numbers that are called after a clock or a counter.
+
+    None has more than `empty` fields that are.
+    """
     schema = table.schema
     likely = [name for name in names if schema[name].is_temporal() or (_counts(schema[name]) and clock_rank(name))]
-    return [name for name in likely if not table.column(name).null_count()]
+    return [name for name in likely if table.column(name).null_count() <= empty]
 
 
 def guess_order(
@@ -75,7 +79,8 @@ def guess_order(
     columns that are not called after clocks, unless `counters` is false.
 
     Raises:
-        DataError: steps are sorted by their dates alone, and their times of day stand in another order.
+        DataError: steps are sorted by their dates alone, and their times of day stand in another order; or a column
+            that would sort them, had it a value in each row, is empty in a few.
     """
     sequences = table.names_of_sequences(sequence)
     steps = steps_of(sequences, len(table))
@@ -90,6 +95,8 @@ def guess_order(
         cure = f" ({option('order', 'none')} to keep the rows so)" if rank > 1 else ""
         guesses.append(Guess(order, "order", ORDER_REASONS[rank] + cure))
         _check_times_of_day(table, order, names, steps)
+    elif needed:
+        _check_few_empty(table, names, sequences)
     few = int((~steps[1]).sum()) < 2
     for name in names:
         dtype = schema[name]
@@ -98,8 +105,11 @@ def guess_order(
             continue
         if rank == STARTS_OVER:
             why = f"starts over {counted(count, 'time')}, and no column tells these sequences apart"
-        elif clock_rank(name) == 2 and (empty := table.column(name).null_count()):
-            why = f"a clock, but empty in {counted(empty, 'row')}, so it sorts nothing"
+        elif (clock_rank(name) == 2 or (dtype.is_temporal() and order is None)) and (
+            empty := table.column(name).null_count()
+        ):
+            what = "a date or time" if dtype.is_temporal() else "a clock"
+            why = f"{what}, but empty in {counted(empty, 'row')}, so it sorts nothing"
         elif name in usable:
             why = f"sorts the steps as {order!r} does" if order is not None and rank <= 1 else "a clock"
         elif dtype.is_temporal():
@@ -144,6 +154,23 @@ def _rank(name: str, column: pl.Series, steps: Steps, one: bool, alone: bool) ->
     gaps = gaps[gaps > 0]
     even = len(gaps) and np.unique(gaps, return_counts=True)[1].max() >= len(gaps) / 2
     return (5 if len(gaps) > same.sum() / 2 and (clock == 2 or even) else NO_ORDER), len(gaps)
+
+
+def _check_few_empty(table: Table, names: Collection[str], sequences: pl.Series | None) -> None:
+    """Refuse a few empty fields in a column that would sort rows which do not stand in its order."""
+    some = clock_columns(table, names, max(1, int(FEW_EMPTY * len(table))))
+    times = [name for name in some if table.schema[name].is_temporal()]
+    for name in (name for name in some if table.column(name).null_count()):
+        there = table.column(name).is_not_null()
+        steps = steps_of(None if sequences is None else sequences.filter(there), int(there.sum()))
+        rank, _ = _rank(name, table.column(name).filter(there), steps, sequences is None, times == [name])
+        if rank not in (0, 1, NO_ORDER):
+            raise DataError(
+                f"{table.place(int(there.arg_min() or 0))}, column {name!r} is empty "
+                f"({counted(int((~there).sum()), 'such row')}), so it cannot sort the rows, which do not stand in its "
+                f"order. Fill such fields, or remove these rows; or leave the column out ({option('drop', name)}) to "
+                "take the rows as they stand."
+            )
 
 
 def _check_times_of_day(table: Table, order: str, names: Collection[str], steps: Steps) -> None:

@@ -23,6 +23,7 @@ LONE = r"^[+-]?[1-9]\d{0,2}(?:\.\d{3})*$"  # a number whose points may stand bet
 UNIT = "[$€£¥%]"  # a sign that may stand before or after all numbers of a column
 WITH_UNIT = r"^([-+]?[\d.,]*\d(?:[eE][-+]?\d+)?)(\s*)([\p{L}°/²³%]{1,8}|;)$"  # a number, and a unit after it
 MANY_NUMBERS = 20  # so many different numbers, or a fraction, show that what stands after them is a unit
+FEW_STRAY = 0.01  # where no more fields of a column are no times, the others are
 PHONE = r"^\+\d{8,15}$"  # a number in the international form (E.164)
 ADDRESS = r"^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$"  # an IPv4 address, no number with points
 
@@ -231,6 +232,16 @@ def not_numbers(column: pl.Series) -> tuple[int, int] | None:
     return int(named.arg_max() or 0), int(stray.sum())
 
 
+def not_times(column: pl.Series) -> tuple[int, int] | None:
+    """The same of dates and times, of which a few fields at most are none."""
+    for text in (stripped(column.drop_nulls().head(MANY_NUMBERS)), stripped(column)):
+        times = max((KINDS[kind].values(text) for kind in TIMES), key=lambda each: each.count())
+        stray = times.is_null() & text.is_not_null()
+        if stray.sum() > max(1, FEW_STRAY * times.count()):
+            return None
+    return (int(stray.arg_max() or 0), int(stray.sum())) if stray.any() else None
+
+
 def stripped(fields: pl.Series) -> pl.Series:
     """The text without blanks around it; null where nothing is left."""
     text = fields.str.strip_chars()
@@ -380,3 +391,5 @@ KINDS: Mapping[str, Kind] = {
     "text": Kind("", lambda text: text),
 }
 """The ways to read a column, in the order in which they are tried."""
+
+TIMES = ("year-first", "day-first", "month-first", "time of day")

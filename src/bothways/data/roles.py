@@ -10,7 +10,7 @@ import polars as pl
 
 from bothways.data.clocks import ROW_NUMBERS, clock_columns, guess_order
 from bothways.data.columns import NAMED, Columns, Guess
-from bothways.data.fields import DOUBT, not_numbers
+from bothways.data.fields import DOUBT, not_numbers, not_times
 from bothways.data.guesses import guess_categories, guess_label, guess_related, guess_sequence, guess_words, pointed_to
 from bothways.data.names import joined_columns
 from bothways.data.split_columns import guess_split
@@ -206,6 +206,7 @@ def _check_one_role_each(table: Table, roles: Mapping[str, str], **lists: list[s
 def _check_order(table: Table, name: str) -> None:
     dtype = table.schema[name]
     if not (dtype.is_numeric() or dtype.is_temporal()):
+        _check_stray_time(table, name, feature=False)
         raise DataError(
             f"{table.source}: the order column {name!r} must be a number or a time that begins with the year; it is "
             f"{_kind(table, name)}."
@@ -251,8 +252,8 @@ def _check_stray_text(table: Table, name: str, droppable: bool) -> None:
         return
     if table.readings.get(name, "").startswith(DOUBT):
         raise DataError(f"{table.source}: column {name!r}: {table.readings[name]}")
-    found = not_numbers(column)
-    if found is None:
+    if (found := not_numbers(column)) is None:
+        _check_stray_time(table, name, droppable)
         return
     row, count = found
     if not count:
@@ -265,6 +266,20 @@ def _check_stray_text(table: Table, name: str, droppable: bool) -> None:
     cure += f", or leave the column out ({option('drop', name)})" if droppable else ""
     cure += f", or take all for codes ({option('categorical', name)})." if droppable else "."
     raise DataError(f"{table.place(row)}, column {name!r} holds {column[row]!r}, which is no number{others}. {cure}")
+
+
+def _check_stray_time(table: Table, name: str, feature: bool) -> None:
+    """Refuse a column of text nearly all of which is dates or times by naming the first field that is none."""
+    column = table.column(name)
+    if column.dtype != pl.String or (found := not_times(column)) is None:
+        return
+    row, count = found
+    others = f" ({counted(count - 1, 'more such field')})" if count > 1 else ""
+    cure = f", or leave the column out ({option('drop', name)}), or take all for codes ({option('categorical', name)})"
+    raise DataError(
+        f"{table.place(row)}, column {name!r} holds {column[row]!r}, which is no date or time{others}. Put it right, or "
+        f"take this row out{cure if feature else ''}."
+    )
 
 
 def _no_feature(table: Table, name: str, kind: str, sequence: str | None) -> str:

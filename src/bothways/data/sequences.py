@@ -127,7 +127,7 @@ def _keys(table: Table, columns: Columns) -> _Keys:
         column = table.column(name)
         if count := column.null_count():
             row = int(column.is_null().arg_max() or 0)
-            cure = "" if name == columns.order else FILL
+            cure = " Fill such fields, or remove these rows." if name == columns.order else FILL
             raise DataError(f"{table.place(row)}, column {name!r} is empty. {counted(count, 'such row')}.{cure}")
         if column.dtype.is_nested() or column.dtype == pl.Object:
             raise DataError(
