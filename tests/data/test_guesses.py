@@ -495,10 +495,16 @@ def test_a_time_that_is_empty_somewhere_does_not_lose_the_order_in_silence(mixed
 
 def test_what_is_no_time_among_times_is_named(tmp_path: Path) -> None:
     path = tmp_path / "some.csv"
-    frame = shuffled(log(note=["n/a", "-", *["a", "b"] * 599])).with_columns(pl.col("time").dt.to_string("%d.%m.%Y %H:%M"))
-    bad = frame.with_columns(pl.when(pl.int_range(pl.len()) != 700).then("time").otherwise(pl.lit("soon")).alias("time"))
+    frame = shuffled(log(note=["n/a", "-", *["a", "b"] * 599])).with_columns(
+        pl.col("time").dt.to_string("%d.%m.%Y %H:%M")
+    )
+    bad = frame.with_columns(
+        pl.when(pl.int_range(pl.len()) != 700).then("time").otherwise(pl.lit("soon")).alias("time")
+    )
     bad.write_csv(path)
-    said = r"data row 701 \(the first is 1\), column 'time' holds 'soon', which is no date or time\. Put it right, or take"
+    said = (
+        r"data row 701 \(the first is 1\), column 'time' holds 'soon', which is no date or time\. Put it right, or take"
+    )
     for given in ({}, {"order": "time"}):
         with pytest.raises(DataError, match=said):
             choose_columns(read_table(path), **given)
@@ -735,17 +741,22 @@ def test_numbers_that_point_to_another_row_are_no_feature() -> None:
     assert "next_id" in choose_columns(Table("some.csv", others)).features
 
 
-def test_dates_and_times_of_day_in_two_columns() -> None:
+@pytest.mark.parametrize("kind", ["times", "points", "hour"])
+def test_dates_and_times_of_day_in_two_columns(kind: str, tmp_path: Path) -> None:
     times = pl.Series("at", [datetime.datetime(2024, 1, 1) + datetime.timedelta(minutes=90 * i) for i in range(1200)])
-    frame = one(Date=times.dt.date(), Time=times.dt.time())
-    columns = choose_columns(Table("some.csv", frame))
-    assert (columns.order, columns.features) == ("Date", ("x",))
-    mixed = Table("some.csv", shuffled(frame))
+    of_day = {"times": times.dt.time(), "points": times.dt.strftime("%H.%M.%S"), "hour": times.dt.hour()}[kind]
+    name = "Hour" if kind == "hour" else "Time"
+    frame = one(Date=times.dt.date(), **{name: of_day})
+    assert choose_columns(Table("some.csv", frame)).order == "Date"
+    mixed = shuffled(frame)
     with pytest.raises(
-        DataError, match=r"'Date' and 'Time' say together. Sort them so, or join both in one .*order='Date'"
-    ):
-        choose_columns(mixed)
-    assert choose_columns(mixed, order="Date").order == "Date"
+        DataError, match=rf"'Date' and '{name}' say together.* one moment in two .*; or take those of .*order='Date'"
+    ) as error:
+        choose_columns(Table("some.csv", mixed))
+    assert choose_columns(Table("some.csv", mixed), order="Date").order == "Date"
+    line = str(error.value).split("(Polars: ")[1].split("; pandas: ")[0]
+    eval(line, {"pl": pl, "frame": mixed}).write_csv(tmp_path / "some.csv")
+    assert choose_columns(read_table(tmp_path / "some.csv")).order == "at"
 
 
 def test_stations_that_each_part_passes_are_no_sequences_in_silence() -> None:

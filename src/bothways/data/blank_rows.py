@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from bothways.data.names import words
 from bothways.data.opening import BROKEN, HEAD, Say
 from bothways.data.words import BLOCK
 from bothways.errors import counted
@@ -18,9 +19,8 @@ FIRST_BYTES, MOST_FIELDS = 2**24, 2_000_000  # so much shows whether blank rows 
 MOST_IN_ONE = 1000  # more rows without a blank one are no block
 
 TOTALS = frozenset(
-    "total totals sum sums subtotal summe summen gesamt gesamtsumme insgesamt endsumme zwischensumme somme totaux "
-    "totale totali suma".split()
-) | {"grand total", "sous-total"}
+    words("total totals sum sums subtotal summe summen gesamt gesamtsumme insgesamt endsumme zwischensumme somme suma")
+) | {"totaux", "totale", "totali", "grand total", "sous-total"}
 """What a row of totals begins with, in small letters."""
 
 

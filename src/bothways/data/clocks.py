@@ -86,8 +86,12 @@ def guess_order(
     steps = steps_of(sequences, len(table))
     schema, clocks = table.schema, clock_columns(table, names)
     times = [name for name in clocks if schema[name].is_temporal()]
-    ranks = {name: _rank(name, table.column(name), steps, sequences is None, times == [name]) for name in clocks}
-    usable = [name for name in clocks if ranks[name][0] in ORDER_REASONS]
+    finer = {name: whole for name in times for whole in times if name != whole and _are_days_of(table, name, whole)}
+    ranks = {
+        name: _rank(name, table.column(name), steps, sequences is None, times == [name] or name in finer.values())
+        for name in clocks
+    }
+    usable = [name for name in clocks if ranks[name][0] in ORDER_REASONS and name not in finer]
     order = min(usable, key=lambda name: (ranks[name][0], -ranks[name][1]), default=None) if needed else None
     guesses = []
     if order is not None:
@@ -181,15 +185,18 @@ def _check_times_of_day(table: Table, order: str, names: Collection[str], steps:
     rows, same = steps
     for name in names:
         column = table.column(name)
-        if not (column.dtype == pl.Time or (column.dtype.is_integer() and words(name)[-1:] in (["hour"], ["hours"]))):
+        hours = column.dtype.is_integer() and words(name)[-1:] in (["hour"], ["hours"])
+        if column.dtype == pl.String and _all_times(column):
+            column = column.str.replace_all(".", ":", literal=True).str.to_time("%H:%M:%S")
+        if not (column.dtype == pl.Time or hours):
             continue
         places = rows[np.lexsort((dates.to_physical().to_numpy()[rows], np.append(0, np.cumsum(~same))))]
         tied = same & (dates.gather(places)[1:] == dates.gather(places)[:-1]).to_numpy()
         ups, downs = moves(numbers_of(column)[places], tied)
         if min(ups, downs) > 0.1 * (ups + downs):
             raise DataError(
-                f"{table.source}: the rows do not stand in the order that {order!r} and {name!r} say together. Sort "
-                f"them so, or join both in one column; {option('order', order)} takes those of one day as they stand."
+                f"{table.source}: the rows do not stand in the order that {order!r} and {name!r} say together. "
+                f"{two_columns(table, order, name)}; or take those of one day as they stand: {option('order', order)}."
             )
 
 
@@ -265,6 +272,13 @@ def days_only(column: pl.Series) -> bool:
     return column.dtype == pl.Date
 
 
+def _are_days_of(table: Table, days: str, times: str) -> bool:
+    """Whether a column holds the days of the times in another one."""
+    column, schema = table.column(days), table.schema
+    moments = isinstance(schema[times], pl.Datetime) and schema[days] != pl.Time and days_only(column)
+    return moments and not days_only(table.column(times)) and table.column(times).dt.date().equals(column.dt.date())
+
+
 def time_of_day(table: Table, order: str | None) -> str | None:
     """The column of times of day that belongs to an order column of dates; None if there is none.
 
@@ -280,6 +294,20 @@ def time_of_day(table: Table, order: str | None) -> str | None:
         if dtype == pl.Time or (dtype == pl.String and _all_times(table.column(name))):
             return name
     return None
+
+
+def two_columns(table: Table, date: str, time: str) -> str:
+    """How to join a date and a time of day; where it has points, with colons."""
+    polars, pandas, colon = repr(time), f"frame[{time!r}]", ""
+    if table.schema[time] == pl.String:
+        polars, pandas = f"pl.col({time!r}).str.replace_all('.', ':', literal=True)", f"{pandas}.str.replace('.', ':')"
+    elif table.schema[time].is_integer():
+        pandas, colon = f"{pandas}.astype(str) + ':00'", ":00"
+    return (
+        f"{date!r} and {time!r} are one moment in two columns: join them in one to sort by both (Polars: "
+        f"frame.with_columns(at=pl.format('{{}} {{}}{colon}', {date!r}, {polars})); pandas: "
+        f"frame['at'] = frame[{date!r}] + ' ' + {pandas})"
+    )
 
 
 def _all_times(column: pl.Series) -> bool:

@@ -181,8 +181,8 @@ def _glued_notices(table: Table, columns: Columns, sequence: str) -> list[str]:
         if clock != columns.order and (names := told_apart_by(table, columns, clock)):
             is_the_same, both = ("is", "both") if len(names) == 1 else ("are", "all")
             return [
-                f"Careful: sequences of {sequence!r} seem to be several: in each the same {clock!r} comes several times, "
-                f"and but once where {' and '.join(map(repr, names))} {is_the_same} the same, too. Name {both}: "
+                f"Careful: sequences of {sequence!r} seem to be several: in each the same {clock!r} comes several "
+                f"times, and but once where {' and '.join(map(repr, names))} {is_the_same} the same, too. Name {both}: "
                 f"{option('sequence', ','.join([sequence, *names]))}."
             ]
     return []

@@ -277,8 +277,8 @@ def _check_stray_time(table: Table, name: str, feature: bool) -> None:
     others = f" ({counted(count - 1, 'more such field')})" if count > 1 else ""
     cure = f", or leave the column out ({option('drop', name)}), or take all for codes ({option('categorical', name)})"
     raise DataError(
-        f"{table.place(row)}, column {name!r} holds {column[row]!r}, which is no date or time{others}. Put it right, or "
-        f"take this row out{cure if feature else ''}."
+        f"{table.place(row)}, column {name!r} holds {column[row]!r}, which is no date or time{others}. Put it right, "
+        f"or take this row out{cure if feature else ''}."
     )
 
 

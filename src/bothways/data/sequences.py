@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import polars as pl
 
-from bothways.data.clocks import FEW_STEPS, HEAD, time_of_day
+from bothways.data.clocks import FEW_STEPS, HEAD, time_of_day, two_columns
 from bothways.data.columns import Columns
 from bothways.data.encoding import Tally
 from bothways.data.names import CALENDAR, words
@@ -207,7 +207,7 @@ def _tie_notices(table: Table, columns: Columns, ties: int) -> list[str]:
         return []
     rows = f"{counted(ties, 'row stands', 'rows stand')} at the same {columns.order!r} as the row before"
     if (time := time_of_day(table, columns.order)) is not None:
-        return [f"{table.source}: {rows}, in the order of the table. {_two_columns(table, str(columns.order), time)}"]
+        return [f"{table.source}: {rows}, in the order of the table. {two_columns(table, str(columns.order), time)}."]
     ask = ""
     if columns.sequence is None:
         ask = f" Does a column tell sequences apart? Name it with {option('sequence')}."
@@ -217,18 +217,6 @@ def _tie_notices(table: Table, columns: Columns, ties: int) -> list[str]:
         whole = option("sequence", ",".join([columns.sequence, *others]))
         ask = f" {each.capitalize()} {names} tell sequences apart, too? Then name {both}: {whole}."
     return [f"{table.source}: {rows}; such rows keep their order.{ask}"]
-
-
-def _two_columns(table: Table, date: str, time: str) -> str:
-    """How to join a date and a time of day; where it has points, with colons."""
-    points = table.schema[time] == pl.String
-    polars = f"pl.col({time!r}).str.replace_all('.', ':', literal=True)" if points else repr(time)
-    pandas = f"frame[{time!r}]" + (".str.replace('.', ':')" if points else "")
-    return (
-        f"{date!r} and {time!r} are one moment in two columns: join them in one to sort by both (Polars: "
-        f"frame.with_columns(at=pl.format('{{}} {{}}', {date!r}, {polars})); pandas: "
-        f"frame['at'] = frame[{date!r}] + ' ' + {pandas})."
-    )
 
 
 def told_apart_by(table: Table, columns: Columns, clock: str) -> tuple[str, ...]:
