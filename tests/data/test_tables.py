@@ -379,8 +379,8 @@ HOURS = "machine,time,x,y,label\n" + "".join(f"{'ab'[at // 20]},{at},{at / 7:.3f
 def test_a_total_at_the_end_is_no_row(tmp_path: Path, between: str, line: str) -> None:
     path = csv(tmp_path, HOURS + between + line)
     table = read_table(path)
-    assert (table.names, len(table), table.schema["time"]) == (read_table(csv(tmp_path, HOURS)).names, 40, pl.Int64)
-    csv(tmp_path, HOURS + between + line)
+    assert (table.names, len(table)) == (["machine", "time", "x", "y", "label"], 40)
+    assert table.schema["time"] == pl.Int64
     word = line.strip(" ,\n").split(",")[0].strip()
     assert table.notices[0] == f"{path}: the last row is a total ({word!r}) and is left out."
     for rows in (1000, 20, 8):
