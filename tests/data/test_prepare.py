@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +278,51 @@ def test_sequences_that_are_several_are_told() -> None:
     often = frame.with_columns(time_ms=pl.Series(rows % 50 * 16.67))
     for other in (onward, often):
         assert not any("Careful" in each for each in read_and_split(Table("some.csv", other), sequence="trial").notices)
+
+
+def unpivoted(steps: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """A table of one row per step, or one per sequence, and the same as melt and unpivot write it."""
+    rows = np.arange(600)
+    names = [f"t{at}" for at in range(40)] if steps else ["temp", "hum", "co2"]
+    ids = {"patient": rows} if steps else {"room": rows // 50, "ts": rows % 50 * 60_000}
+    values = {name: np.sin(rows + at) for at, name in enumerate(names)}
+    whole = pl.DataFrame(ids | {"label": rows // 10 % 2} | values)
+    return whole, whole.unpivot(index=[*ids, "label"]).sample(600 * len(names), shuffle=True, seed=0)
+
+
+def test_what_were_columns_is_no_sequence() -> None:
+    whole, long = unpivoted(False)
+    some = Table("some.csv", long)
+    said = "some.csv: 'variable' and 'value' hold what were columns ('co2', 'hum', 'temp'), as melt and unpivot write"
+    with pytest.raises(DataError, match=re.escape(said)) as error:
+        read_and_split(some)
+    assert str(error.value).endswith("or learn from the rows as they are: categorical=['variable'].")
+    line = str(error.value).split("(Polars: ")[1].split("; pandas: ")[0]
+    columns = read_and_split(Table("some.csv", eval(line, {"frame": long}))).columns
+    assert (columns.sequence, columns.order, columns.features) == ("room", "ts", ("co2", "hum", "temp"))
+    assert read_and_split(some, categorical=["variable"]).columns.sequence is None
+    assert any(said in notice for notice in read_and_split(some, sequence="room").notices)
+    twice = Table("some.csv", pl.concat([long, long]))
+    assert read_and_split(twice).columns.sequence is None
+    assert "variable" in read_and_split(Table("some.csv", whole.rename({"hum": "variable"}))).columns.features
+
+
+def test_what_were_columns_of_steps_becomes_their_numbers() -> None:
+    whole, long = unpivoted(True)
+    with pytest.raises(DataError, match=r"'t0', 't1', 't2' and 37 more.*are steps of sequences") as error:
+        read_and_split(Table("some.csv", long))
+    line = str(error.value).split("(Polars: ")[1].split("; pandas: ")[0]
+    for frame in (eval(line, {"pl": pl, "frame": long}), eval(said_of_wide(whole), {"pl": pl, "frame": whole})):
+        split = read_and_split(Table("some.csv", frame))
+        assert (split.columns.order, split.columns.per) == ("step", "sequence")
+        assert split.columns.sequence == "patient" if "sequence_id" not in frame.columns else "sequence_id"
+        assert split.parts.train.lengths.tolist() == [40] * 420
+
+
+def said_of_wide(frame: pl.DataFrame) -> str:
+    notices = read_and_split(Table("some.csv", frame), sequence="none", order="none").notices
+    (said,) = (notice for notice in notices if notice.startswith("The columns 't0' to 't39' are numbered."))
+    return said.split("(Polars: ")[1].split("; pandas: ")[0]
 
 
 def tracks(**columns: Any) -> pl.DataFrame:

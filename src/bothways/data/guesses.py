@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from itertools import product
 
 import numpy as np
@@ -45,7 +44,6 @@ PERIODS = tuple(
 CUTS = "cuts sequences"  # the word about a column that cuts each sequence into runs
 FIRST = 100  # most columns show within so many rows that they are no counters
 MOST_COUNTERS = 8
-MANY_STEPS = 20  # so many numbered columns may be the steps of a sequence
 MANY_KINDS = 1024  # whole numbers of more values than these are not guessed to be categories
 FEW_WORDS = 5  # fewer different words are kinds of things, not their names
 FEW_KINDS = 512  # whole numbers of fewer values than these, spread widely, may be categories
@@ -159,7 +157,10 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
         telling = [(proof, clock) for proof, clock, again, turns in shown if _tells_apart(column, clock, again, turns)]
         proof = next((proof for proof, clock in telling if named or not _may_number_days(column, clock)), None)
         if proof is not None and (named or len(column) >= 3 * distinct):
-            ranks[name] = (max(named, 1), f"{proof!r} rises within each of its {distinct:,} values")
+            rows, same = steps_of(column, len(column))
+            falls = moves(numbers_of(table.column(proof))[rows], same)[1]
+            how = "comes once within" if falls else "rises within"
+            ranks[name] = (max(named, 1), f"{'each ' * bool(falls)}{proof!r} {how} each of its {distinct:,} values")
             proved_by[name] = proof
         elif named == 1 and runs:
             ranks[name] = (1, f"by its name and its {distinct:,} values")
@@ -264,20 +265,6 @@ def guess_categories(table: Table, names: Collection[str]) -> list[Guess]:
             why = f"{len(values)} whole numbers; if they are categories: {option('categorical', name)}"
             guesses.append(Guess(name, "feature", why))
     return guesses
-
-
-def numbered_columns(names: Sequence[str]) -> tuple[str, str] | None:
-    """The first and last of many columns that are numbered, and most of all, as if each row held a whole sequence.
-
-    Example:
-        >>> numbered_columns(["label", *(f"t{at}" for at in range(100))]), numbered_columns(["x1", "x2"])
-        (('t0', 't99'), None)
-    """
-    numbered = [(name, match) for name in names if (match := re.fullmatch(r"(.*?)(\d+)", name))]
-    if len(numbered) < max(MANY_STEPS, len(names) / 2) or len({match[1] for _, match in numbered}) > 1:
-        return None
-    steps = [int(match[2]) for _, match in numbered]
-    return (numbered[0][0], numbered[-1][0]) if steps == list(range(steps[0], steps[0] + len(steps))) else None
 
 
 def holds_texts(column: pl.Series) -> bool:

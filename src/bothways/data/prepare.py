@@ -13,7 +13,8 @@ from bothways.data.clocks import ROW_NUMBERS, clock_columns
 from bothways.data.columns import Columns
 from bothways.data.encoding import Tally
 from bothways.data.fitting import DISTINCT, FEW_ROWS, fit_encoding
-from bothways.data.guesses import CUTS, glued_by, holds_texts, numbered_columns
+from bothways.data.guesses import CUTS, glued_by, holds_texts
+from bothways.data.layouts import VARIABLE, long_notice, wide_notice
 from bothways.data.roles import NONE, choose_columns
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, told_apart_by
 from bothways.data.sources import Source
@@ -111,7 +112,11 @@ def read_and_split(
         # Codes such as 007 were read as numbers.
         table = read(columns.categories, columns.sequence or NONE)
     _check_texts(table, columns, asked=asked.sequence is not None)
-    said = [*table.notices, *_shape_notices(table, columns)]
+    given = [name for each in vars(asked).values() for name in ([each] if isinstance(each, str) else each or ())]
+    melted = "" if VARIABLE in given else long_notice(table)
+    if melted and asked.sequence is None:
+        raise DataError(f"{melted}, or learn from the rows as they are: {option('categorical', VARIABLE)}.")
+    said = [*table.notices, *([f"Careful: {melted}."] if melted else []), *_shape_notices(table, columns)]
     gap = GAP if window is None else window
     columns, parts, notices = split_table(table, columns, seed, gap=gap, draw_valid=draw_valid, shares=shares)
     return SplitTable(table, columns, parts, [*said, *notices], files)
@@ -151,11 +156,8 @@ def _shape_notices(table: Table, columns: Columns) -> list[str]:
     parts_are_files = columns.split == SPLIT and table.readings.get(SPLIT) == MADE
     if columns.sequence is None and table.files and not parts_are_files:
         said.append(f"No column tells sequences apart, so each of the {len(table.files)} files is one.")
-    if columns.sequence is None and (ends := numbered_columns(columns.features)):
-        said.append(
-            f"The columns {ends[0]!r} to {ends[1]!r} are numbered. If they are the steps of one sequence per row, "
-            "write them one below the other, with a column that tells sequences apart (Polars: unpivot, pandas: melt)."
-        )
+    if columns.sequence is None and (wide := wide_notice(table, columns.features)):
+        said.append(wide)
     if columns.sequence is None and columns.order is None:
         said += (
             f"Column {name!r} holds several words in most rows. If each text is a sequence of its own, write its words "

@@ -12,6 +12,7 @@ from bothways.data.clocks import ROW_NUMBERS, clock_columns, guess_order
 from bothways.data.columns import NAMED, Columns, Guess
 from bothways.data.fields import DOUBT, not_numbers, not_times
 from bothways.data.guesses import guess_categories, guess_label, guess_related, guess_sequence, guess_words, pointed_to
+from bothways.data.layouts import VALUE, VARIABLE
 from bothways.data.names import joined_columns
 from bothways.data.split_columns import guess_split
 from bothways.data.tables import MADE, SPLIT, TEXT, Table
@@ -174,7 +175,8 @@ def _guessed(
         take(guess_split(table, free()))
     if "sequence" in wanted:
         clocks = [roles["order"]] if "order" in roles else clock_columns(table, free())
-        take(guess_sequence(table, [name for name in free() if name not in clocks], clocks))
+        likely = [name for name in free() if name not in clocks and not (name == VARIABLE and VALUE in table.names)]
+        take(guess_sequence(table, likely, clocks))
     elif "sequence" in roles:
         take(guess_related(table, roles["sequence"], free()))
     names = [name for name in free() if name not in guesses or not guesses[name].role]
