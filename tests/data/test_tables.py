@@ -213,6 +213,15 @@ def test_files_of_two_formats_are_no_table(tmp_path: Path) -> None:
         read_table([])
 
 
+@pytest.mark.parametrize("name", ["a.psv", "a.dat", "a.tab"])
+def test_a_license_beside_a_table_of_any_name(tmp_path: Path, name: str) -> None:
+    table, beside = "x|y\n1|2\n3|4\n", "All rights reserved.\nNone are left.\n"
+    for file, text in ((name, table), ("LICENSE.txt", beside), ("run.log", beside)):
+        csv(tmp_path, text, file)
+    assert read_table(tmp_path).source == str(tmp_path)
+    assert len(read_table(tmp_path)) == 2
+
+
 def test_columns_can_be_kept_as_text(tmp_path: Path) -> None:
     path = csv(tmp_path, "port,x\n080,1\n 22,2\n")
     assert read_table(path).column("port").to_list() == [80, 22]

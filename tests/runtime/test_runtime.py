@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tracemalloc
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -135,6 +136,13 @@ def test_labels_are_the_likeliest_classes() -> None:
         for labels, p in zip(model.predict(sequences), model.predict_proba(sequences), strict=True):
             assert labels.tolist() == [classes[k] for k in p.argmax(axis=-1)]
             assert labels.dtype.kind == np.array(classes).dtype.kind
+
+
+@pytest.mark.parametrize(
+    ("classes", "detected"), [(("calm", "attack"), "attack"), (("B-x", "I-x", "O"), "all tags but O")]
+)
+def test_what_a_threshold_is_for_is_told(classes: tuple[str, ...], detected: str) -> None:
+    assert replace(some_model(classes), threshold=0.3).summary["threshold"] == f"0.3 for {detected}"
 
 
 def test_no_sequences_and_no_steps() -> None:

@@ -65,7 +65,6 @@ class Format(NamedTuple):
 _CSV = Format(csv_files.read, csv_files.batches, csv_files.write)
 _TSV = _CSV._replace(write=partial(csv_files.write, separator="\t"))
 _TABLE = _CSV._replace(write=None, writable=False)
-_LOG = _TSV._replace(write=None, writable=False)
 _LINES = Format(
     jsonl_files.read,
     jsonl_files.batches,
@@ -94,8 +93,7 @@ FORMATS: Mapping[str, Format] = {
     ".csv.gz": _CSV,
     ".tsv.gz": _TSV,
     ".jsonl.gz": _LINES,
-    **dict.fromkeys(PLAIN, _TABLE),
-    **dict.fromkeys(LOGS, _LOG),
+    **dict.fromkeys((*PLAIN, *LOGS), _TABLE),
     ".json": _LINES._replace(batches=None, write=None, writable=False, line=None),
     ".xlsx": Format(excel_files.read, writable=False),
     **dict.fromkeys(conll_files.ENDINGS, _CONLL),
@@ -231,7 +229,7 @@ def _expanded(path: Path) -> list[Path]:
         files = sorted(entry for entry in path.iterdir() if not entry.name.startswith((".", "_")) and entry.is_file())
         inside = [entry for entry in files if ending(entry) in FORMATS]
         tables = [entry for entry in inside if ending(entry) not in BESIDE]
-        tables = tables or [entry for entry in files if format_of(entry) not in (None, _TEXT, _LOG)]
+        tables = tables or [at for at in files if ending(at) not in LOGS and format_of(at) not in (None, _TEXT)]
         if not inside and not tables:
             deep = any(entry.is_dir() for entry in path.iterdir())
             more = f" The folders in it are read where a pattern names them, such as '{path}/*/*.csv'." if deep else ""

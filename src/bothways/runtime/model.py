@@ -155,6 +155,7 @@ class Model:
         others += [name.replace("_", " ") for name in simple]
         size = sum(array.size for member in self.members for array in member.arrays().values())
         table = columns if columns and columns.label else None
+        detected = "all tags but O" if self.scheme else self.classes[-1]
         sizes = [f"{name} {of['sequences']:,} ({of['steps']:,} steps)" for name, of in facts.get("parts", {}).items()]
         best: Mapping[str, Any] = next((epoch for epoch in reversed(facts.get("history", [])) if epoch["best"]), {})
         monitor = facts.get("settings", {}).get("monitor")
@@ -180,7 +181,7 @@ class Model:
             "search": _search_words(facts.get("search")),
             "fitted again": _refit_words(facts.get("refit"), len(self.networks)),
             "temperature": None if self.temperature == 1 else f"{self.temperature:.3g}",
-            "threshold": None if self.threshold == 0.5 else f"{self.threshold:.3g} for {self.classes[-1]}",
+            "threshold": None if self.threshold == 0.5 else f"{self.threshold:.3g} for {detected}",
             "balance": f"probabilities over the shares of classes to the power of {self.balance:.2g}"
             * bool(self.balance),
             "alarm threshold": f"{facts['threshold']['value']:.4g}" if "threshold" in facts else None,
