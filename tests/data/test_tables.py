@@ -106,7 +106,6 @@ def test_categories_come_as_text(tmp_path: Path) -> None:
         ("some.csv", b"a,b\n", "has no rows"),
         ("some.csv", b"a,b\n1,2\n1,2,3\n", "line 3 has 3 fields, and the header has 2"),
         ("some.csv", b'# x\na,b\n1,"2\n"\n1,2,3\n1,2,3,4\n', "line 5 has 3 fields, and the header has 2"),
-        ("some.csv", b"a,b,a\n1,2,3\n", "two columns are called 'a'"),
         (
             "some.csv",
             b"0,0,0.5,no\n1,2,3.5,no\n",
@@ -365,13 +364,20 @@ def test_comments_before_the_header_are_no_rows(tmp_path: Path, lines: str, name
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize(
-    "title", ["Logger X200, rev. 2\nSerial: 7, 8\n\n", "# by a logger\nReport\n", "\n\nReport of March\n"]
+    "title",
+    [
+        "Logger X200, rev. 2\nSerial: 7, 8\n\n",
+        "# by a logger\nReport\n",
+        "\n\nReport of March\n",
+        "Report{0}{0}{0}\n{0}{0}{0}\n",
+        "# Report{0}{0}{0}\n",
+    ],
 )
 def test_a_title_before_the_header_is_left_out_and_told(tmp_path: Path, title: str, separator: str) -> None:
     rows = [separator.join(row) for row in (["time", "x", "y", "label"], *[["1", "2,5", "3", "a"]] * 9)]
     if separator == ",":
         rows = [row.replace("2,5", '"2,5"') for row in rows]
-    path = csv(tmp_path, title + "\n".join(rows) + "\n")
+    path = csv(tmp_path, title.format(separator) + "\n".join(rows) + "\n")
     table = read_table(path)
     assert (table.names, len(table), table.column("x")[0]) == (["time", "x", "y", "label"], 9, 2.5)
     assert any("before the header" in notice for notice in table.notices)
@@ -403,6 +409,41 @@ def test_what_is_no_total_stays(tmp_path: Path, line: str) -> None:
     path = csv(tmp_path, HOURS + line)
     assert (len(read_table(path)), read_table(path).notices) == (40 + line.count("\n"), ())
     assert len(read_table(csv(tmp_path, HOURS + "Total,40,2,1,ok\nTotal,,,,\n"))) == 42
+
+
+UNITS = "Datum;Druck;Drehzahl;Ventil\n{}\n" + "12.03.2024;4,5;1.443,9;ZU\n13.03.2024;?;1.422,9;AUF\n" * 3
+
+
+@pytest.mark.parametrize("line", [";bar;1/min;", "dd.mm.yyyy;bar;1/min;", "-;bar;-;-", ";;1/min;"])
+def test_units_below_the_header_are_left_out_and_told(tmp_path: Path, line: str) -> None:
+    path = csv(tmp_path, UNITS.format(line))
+    table = read_table(path)
+    assert (len(table), table.column("Drehzahl")[0]) == (6, 1443.9)
+    (said,) = table.notices
+    assert said.startswith(f"{path}: the row of units below the names (")
+    told = list[str]()
+    assert sum(map(len, csv_files.batches(path, 4, told.append))) == 6
+    assert told == [said]
+
+
+@pytest.mark.parametrize("line", ["11.03.2024;oops;1.400,1;ZU", "11.03.2024;oops;oops;ZU", "11.03.2024;oops;oops;"])
+def test_a_row_with_a_wrong_field_is_no_row_of_units(tmp_path: Path, line: str) -> None:
+    assert len(read_table(csv(tmp_path, UNITS.format(line)))) == 7
+
+
+def test_a_header_of_two_rows_is_refused(tmp_path: Path) -> None:
+    rows = "a,1,2\na,2,3\nb,2,3\nb,3,3\n"
+    for text in (f"who,acc,\n,x,y\n{rows}", f"who,acc,acc\n,x,y\n{rows}"):
+        with pytest.raises(DataError, match=r"the header takes several rows \(x, y in the second\)\. Write"):
+            read_table(csv(tmp_path, text))
+
+
+def test_columns_of_one_name_are_numbered_and_told(tmp_path: Path) -> None:
+    path = csv(tmp_path, "x,y,x,x_2,x\n1,2,3,4,5\n")
+    table = read_table(path)
+    assert table.names == ["x", "y", "x_3", "x_2", "x_4"]
+    assert table.notices == (f"{path}: several columns are called 'x'; the later ones are 'x_3', 'x_4' here.",)
+    assert next(csv_files.batches(path, 4, print)).columns == table.names
 
 
 @pytest.mark.parametrize(
@@ -540,10 +581,13 @@ def test_a_title_of_a_sheet_is_left_out_and_told(tmp_path: Path) -> None:
         for row, fields in enumerate([("t", "x", "label"), *[(at, at / 7, "a") for at in range(9)]], 2):
             sheet.write_row(row, 0, fields)
         sheet.write_row(row + 2, 0, ["Sum", 7])
+        sheet.write_row(3, 0, ["s", "bar", "-"])
+        sheet.merge_range(5, 2, row, 2, "a")
     table = read_table(path)
-    assert (table.names, len(table)) == (["t", "x", "label"], 9)
+    assert (table.names, len(table)) == (["t", "x", "label"], 8)
     assert table.notices == (
         f"{path}: 2 rows before the header are left out.",
+        f"{path}: the row of units below the names ('bar') is left out.",
         f"{path}: the last row is a total ('Sum') and is left out.",
     )
 
@@ -561,7 +605,7 @@ def test_messages_say_what_to_do_next(tmp_path: Path) -> None:
         return str(error.value)
 
     assert "is no number. If it is the unit of the column, take this row out. Put it right, " in said(
-        "units.csv", "x,label\n°C,-\n1,0\n2,1\n3,1\n"
+        "units.csv", "x,label\n°C,-\n1,0\n2,1\n"
     )
     assert "separated by something else" in said("blanks.csv", "x  label\n1  0\n2  1\n")
     assert "explode lists" in said("lists.jsonl", '{"x": [1, 2], "label": 0}\n{"x": [3], "label": 1}\n')

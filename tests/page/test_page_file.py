@@ -231,6 +231,14 @@ TITLED = "Logger X200, rev. 2\nSerial: 7, 8\n\n" + TEXT + "\n".join(LINES * 2)
 """Lines of another kind before the header."""
 
 
+UNITS = "Report;;;;;\n;;;;;\n" + TEXT + ";;bar;1/min;;\n" + "\n".join(LINES * 2)
+"""A title with empty fields, and a row of units."""
+
+
+TWICE = "\n".join(f"{line};7;8" for line in [TEXT.strip() + ";size", *LINES]).replace("size;7;8", "size;size_2")
+"""Columns of one name."""
+
+
 TOTAL = TEXT + "\n".join(LINES) + "\n\n" + "Summe:;;700;;;\n\n"
 """A total at the end."""
 
@@ -245,6 +253,8 @@ TOTAL = TEXT + "\n".join(LINES) + "\n\n" + "Summe:;;700;;;\n\n"
         ("logger.csv", LOGGER, "utf-8"),
         ("titled.csv", TITLED, "utf-8"),
         ("total.csv", TOTAL, "utf-8"),
+        ("units.csv", UNITS, "utf-8"),
+        ("twice.csv", TWICE, "utf-8"),
         ("d.tsv", (TEXT + "\n".join([*LINES[:1], *LINES[3:]])).replace(";", "\t"), "utf-8"),
     ],
 )
@@ -258,6 +268,7 @@ def test_fields_of_every_kind(name: str, text: str, encoding: str, opened: Any, 
     assert ("1 row without any value is left out." in page.inner_text("#said")) == (text == LOGGER)
     assert ("3 lines before the header are left out." in page.inner_text("#said")) == (text == TITLED)
     assert ("the last row is a total ('Summe:') and is left out." in page.inner_text("#said")) == (text == TOTAL)
+    assert ("the row of units below the names is left out." in page.inner_text("#said")) == (text == UNITS)
     with page.expect_download() as download:
         page.click("#save")
     jobs.predict(tmp_path / "flows.bothways", tmp_path / name, tmp_path / "command.parquet", say=list[str]().append)
@@ -342,6 +353,7 @@ def test_tables_that_cannot_be_labeled(opened: Any, tmp_path: Path) -> None:
         ("t.csv", HEADER + "a,1,2,3,4,b\na,1,2,3,4,b,7\n", "more fields than the header"),
         ("t.csv", HEADER, "this table has no rows"),
         ("t.csv", "", "this file is empty"),
+        ("t.csv", HEADER.replace("at", "") + ",s,m,,,\n" + "a,1,2,3,4,b\n" * 4, "the header takes several rows"),
         ("t.csv", HEADER + "a,,2,3,4,b\n", 'the column "at" is empty'),
         ("t.csv", HEADER + "a,soon,2,3,4,b\n", 'the column "at" must hold times'),
         ("t.csv", HEADER + 'a,1,2,3,4,"b\n', "a quote is not closed"),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from bothways.data.csv_files import is_number
+from bothways.data.headers import is_number
 from bothways.data.opening import HEAD, Say, utf8
 from bothways.data.words import SENTENCE, Piece, Pieces
 from bothways.errors import DataError, counted

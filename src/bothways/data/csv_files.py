@@ -12,13 +12,12 @@ from typing import Any, BinaryIO
 import polars as pl
 
 from bothways.data.blank_rows import BlankRows, parts_blocks, without_total
+from bothways.data.headers import LOOKED_AT, is_number, say_title, title_of, told_apart, units_below
 from bothways.data.opening import BROKEN, MOST_COMMENTS, Say, utf8
 from bothways.errors import DataError, counted
 
 SEPARATORS = ",;\t|"
-LOOKED_AT = 20  # lines that show what separates the fields, or whether a file of text is a table
 FEW = 100  # rows of a batch that may all be blank
-MOST_ALIKE = 0.8  # this share of the lines of a table has as many fields as its header
 
 
 def read(path: Path, say: Say, parted: bool | None = None) -> pl.DataFrame:
@@ -83,13 +82,20 @@ def _dialect(path: Path, file: Path, say: Say) -> tuple[dict[str, Any], list[str
     if _are_values(names) or _look_measured(names):
         raise _no_header(path, names)
     # Without a name the first column is the index of a data frame; others end lines with one separator too many.
-    names = [name or (f"column {at + 1}" if at else "") for at, name in enumerate(names)]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        if is_number(twice):
-            raise _no_header(path, names)
-        raise DataError(f"{path}: two columns are called {twice!r}. Give every column a name of its own.")
-    return how, names
+    bare, names = names, [name or (f"column {at + 1}" if at else "") for at, name in enumerate(names)]
+    if any(is_number(name) and names.count(name) > 1 for name in names):
+        raise _no_header(path, names)
+    if units_below(path, bare, _below(file, separator, comments, quoted), say):
+        how["skip_rows_after_header"] = 1
+    return how, told_apart(path, names, say)
+
+
+def _below(file: Path, separator: str, comments: int, quoted: bool) -> list[list[str]]:
+    """The first rows below the header; none where they cannot be read, or the first one is blank."""
+    with file.open(encoding="utf-8-sig", newline="") as lines, suppress(csv.Error):
+        rows = list(islice(_rows(islice(lines, comments, None), separator, quoted), LOOKED_AT + 2))[1:]
+        return list(filter(any, rows)) if any(rows[:1]) and any(rows[0]) else []
+    return []
 
 
 def _no_header(path: Path, names: Sequence[str]) -> DataError:
@@ -122,34 +128,6 @@ def _comments(file: Path) -> int:
     first = list(takewhile(lambda line: line.startswith("#"), some[:MOST_COMMENTS]))
     fits = any(first and first[-1].count(each) == some[len(first)].count(each) > 0 for each in SEPARATORS)
     return len(first) - fits
-
-
-def title_of(rows: list[list[str]]) -> tuple[int, float] | None:
-    """How many rows of a title stand before the header: with half as many fields as most rows, or fewer.
-
-    The header is the first row of as many fields as most; it holds no number. Beside it the share of the rows from it
-    on that have as many. None where there is no such row, or that share is too small.
-
-    Example:
-        >>> title_of([["March"], [], ["t", "x", "y"], ["0", "1", "2"], ["1", "1", "2"], ["2", "1", "2"]])
-        (2, 1.0)
-    """
-    counts = [len(row) for row in rows]
-    later = [count for count in counts[len(counts) // 2 :] if count]
-    most = max(later, key=later.count, default=0)
-    if most < 2:
-        return None
-    start = counts.index(most)
-    table = [count for count in counts[start:] if count]
-    share = table.count(most) / len(table)
-    whole = not start or (2 * max(counts[:start]) <= most > 2 and not any(map(is_number, rows[start])))
-    return (start, share) if whole and share >= MOST_ALIKE else None
-
-
-def say_title(path: Path, lines: int, what: str, say: Say) -> None:
-    """Say how much stands before the header."""
-    if lines:
-        say(f"{path}: {counted(lines, what)} before the header {'is' if lines == 1 else 'are'} left out.")
 
 
 def _rows(lines: Iterable[str], separator: str, quoted: bool) -> Any:
@@ -193,14 +171,6 @@ def look_so(lines: Sequence[str]) -> bool:
         if len(widths) == 1 and widths.pop() >= least and len(first) >= rows:
             return True
     return False
-
-
-def is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _are_values(names: list[str]) -> bool:

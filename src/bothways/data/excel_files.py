@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from bothways.data.blank_rows import without_total
-from bothways.data.csv_files import say_title, title_of
+from bothways.data.headers import LOOKED_AT, say_title, title_of, units_below
 from bothways.data.opening import BROKEN, MOST_COMMENTS, Say
 from bothways.errors import DataError, missing
 
@@ -37,12 +37,16 @@ def read(path: Path, say: Say) -> pl.DataFrame:
         place, fields = first[-1] if first[-1][1].width > 1 else first[0]
         if any(name.startswith(UNNAMED) for name in fields.columns):
             raw = workbook.load_sheet(place, header_row=None, n_rows=MOST_COMMENTS, dtypes="string").to_polars()
-            title, _ = title_of([[field for field in row if field is not None] for row in raw.rows()]) or (0, 0.0)
+            title, _ = title_of([[field or "" for field in row] for row in raw.rows()]) or (0, 0.0)
             if title:
                 fields = workbook.load_sheet(place, header_row=title, dtypes="string").to_polars()
                 say_title(path, title, "row", say)
     except (fastexcel.FastExcelError, *BROKEN) as error:
         raise DataError(f"{path}: this is no Excel file that can be read ({str(error).splitlines()[0]}).") from None
+    bare = ["" if name.startswith(UNNAMED) else name for name in fields.columns]
+    rows = [[field or "" for field in row] for row in fields.head(LOOKED_AT + 1).rows()]
+    if rows and any(rows[0]) and units_below(path, bare, rows, say):
+        fields = fields[1:]
     if len(names) > 1:
         table = " that holds a table" if place else ""
         say(f"{path}: {names[place]!r} is read, the first of {len(names)} sheets{table}.")

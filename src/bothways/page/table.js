@@ -80,14 +80,16 @@ function comments_of(lines) {
   const fits = separator => last.includes(separator) && last.split(separator).length === after.split(separator).length
   return first && [...SEPARATORS].some(fits) ? first - 1 : first
 }
-/* How many lines of a title stand before the header: with half as many fields as most lines, or fewer. The header is the first
-   line of as many fields as most; it holds no number. By the separator with which most lines are alike after it. */
+/* How many lines of a title stand before the header: with half as many fields as most lines, or fewer; before the first line of
+   which most fields are filled, those that are empty do not count. The header is the first line of as many fields as most; it
+   holds no number. By the separator with which most lines are alike after it. */
 function title_of(lines) {
   let title = 0, alike = 0
   for (const separator of SEPARATORS) {
     let rows
     try { rows = lines.map(line => line.trim() ? fields_of(line, separator) : []) } catch { continue }
-    const counts = rows.map(row => row.length), later = counts.slice(Math.floor(counts.length / 2)).filter(n => n)
+    const filled = rows.map(row => row.filter(field => field).length), first = rows.findIndex((row, i) => 2 * filled[i] > row.length)
+    const counts = rows.map((row, i) => i < first || first < 0 ? filled[i] : row.length), later = counts.slice(Math.floor(counts.length / 2)).filter(n => n)
     const times = n => later.filter(each => each === n).length
     const most = later.reduce((best, n) => times(n) > times(best) ? n : best, later[0] ?? 0), start = most > 1 ? counts.indexOf(most) : 0
     const table = counts.slice(start).filter(n => n), share = table.filter(n => n === most).length / table.length
@@ -96,6 +98,32 @@ function title_of(lines) {
     if (whole) [title, alike] = [start, share]
   }
   return title
+}
+/* Whether the first row below the names holds units: no number where the other rows have nothing else, and text at one such place
+   at least; elsewhere nothing, or text without digits that none of them has. bothways.data.headers */
+const NUMBER = /^[-+(]*[$€£¥]?[-+]?\s*[.,]?\d[\d.,'\u2019 \u00a0\u202f]*(?:[eE][-+]?\d+)?\s*[%$€£¥)]*$/
+function are_units([first, ...others]) {
+  if (!first?.some(field => field) || others.length < 3) return false
+  let shown = 0
+  for (const [at, text] of first.entries()) {
+    const field = text.trim(), known = text => text && !MISSING.has(text.toLowerCase())
+    const below = others.map(row => (row[at] ?? "").trim()).filter(known)
+    if (below.length && below.every(text => NUMBER.test(text))) {
+      if (NUMBER.test(field)) return false
+      shown += known(field) ? 1 : 0
+    } else if (below.includes(field) || /\d/.test(field)) return false
+  }
+  return shown > 0
+}
+/* The names, those that come again with a number. */
+function told_apart(names) {
+  const found = []
+  for (const [at, name] of names.entries()) {
+    let number = 1, free = name
+    while (number > 1 ? names.includes(free) || found.includes(free) : names.indexOf(name) < at) free = `${name}_${++number}`
+    found.push(free)
+  }
+  return found
 }
 /* Whether the last row is a total: its first field says so and not that of the row before, and at least half of the other fields
    are empty that are not in the row before. */
@@ -115,7 +143,7 @@ async function encoding_of(file) {
   const [a, b] = new Uint8Array(await file.slice(0, 2).arrayBuffer())
   return a === 0xff && b === 0xfe ? "utf-16le" : a === 0xfe && b === 0xff ? "utf-16be" : "utf-8"
 }
-/* {encoding, separator, comments, names, columns, rows, notices}: of each column that is needed the fields, null where nothing
+/* {encoding, separator, comments, units, names, columns, rows, notices}: of each column that is needed the fields, null where nothing
    stands; how many lines of comments stand before the header. */
 async function read_table(file, needed) {
   if (!["csv", "tsv", "jsonl", "ndjson"].includes(ending(file))) throw Error("This file is no table that can be read here. It must end in .csv, .tsv or .jsonl.")
@@ -136,7 +164,7 @@ const require_columns = (file, names, needed) => {
   }
 }
 async function read_csv(file, needed, encoding) {
-  let head = [], comments, separator, names, places, rows = 0, blank = 0, before = [], last = []
+  let head = [], comments, separator, units, names, places, rows = 0, blank = 0, before = [], last = []
   const notices = []
   const columns = Object.fromEntries(needed.map(name => [name, []]))
   const begin = () => {
@@ -149,9 +177,13 @@ async function read_csv(file, needed, encoding) {
     head = head.slice(title.length)
     if (!head.some(line => line.trim())) throw Error(file.name + ": this file is empty.")
     separator = separator_of(head.slice(0, HEAD_LINES))
-    names = fields_of(head.shift(), separator).map((name, i) => name || (i ? "" : "column 1"))
-    const twice = names.find((name, i) => name && names.indexOf(name) < i)
-    if (twice !== undefined) throw Error(`${file.name}: two columns are called ${JSON.stringify(twice)}. Give every column a name of its own.`)
+    const bare = fields_of(head.shift(), separator), below = head.slice(0, HEAD_LINES).map(line => fields_of(line, separator))
+    names = told_apart(bare.map((name, i) => name || (i ? `column ${i + 1}` : "")))
+    units = are_units(below.filter((row, i) => !i || row.some(field => field)))
+    const more = (name, i) => below[0][i]?.trim() && (!name || bare.indexOf(name) !== bare.lastIndexOf(name))
+    if (units && bare.some(more)) throw Error(`${file.name}: the header takes several rows. Write it in one.`)
+    if (units) notices.push(`${file.name}: the row of units below the names is left out.`)
+    if (units) head.shift()
     require_columns(file, names, needed)
     places = needed.map(name => [columns[name], names.indexOf(name)])
     const lines = head
@@ -182,7 +214,7 @@ async function read_csv(file, needed, encoding) {
   }
   if (!rows) throw Error(file.name + ": this table has no rows.")
   if (blank) notices.push(`${file.name}: ${count(blank, "row")} without any value ${blank === 1 ? "is" : "are"} left out.`)
-  return {encoding, separator, comments, names, columns, rows, notices}
+  return {encoding, separator, comments, units, names, columns, rows, notices}
 }
 async function read_json(file, needed, encoding) {
   const columns = Object.fromEntries(needed.map(name => [name, []])), names = new Set()
@@ -381,7 +413,7 @@ async function labeled(file, table, classes, codes, probabilities) {
     return separator === null ? JSON.stringify(label) : text.includes(separator) || /["\n\r]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text
   })
   const short = p => { for (let digits = 6; ; digits++) { const text = +p.toPrecision(digits); if (digits > 8 || Math.fround(text) === p) return text } }
-  let row = separator === null ? 0 : -1 - table.comments
+  let row = separator === null ? 0 : -1 - table.comments, {units} = table
   await records(file, table.encoding, separator !== null, lines => {
     const out = []
     for (let line of lines) {
@@ -395,6 +427,7 @@ async function labeled(file, table, classes, codes, probabilities) {
       } else {
         const fields = fields_of(line, separator)
         if (is_blank(fields, table.names) || row === table.rows) continue
+        if (units) { units = false; continue }
         out.push(line + separator.repeat(table.names.length - fields.length + 1) + written[codes[row]] + separator + short(probabilities[row]))
       }
       row++
