@@ -422,6 +422,29 @@ def test_labels_that_are_no_classes() -> None:
     assert labels_of([row % 100 if row < 200 else 0 for row in range(300)])
 
 
+def test_labels_that_are_empty_may_mean_a_class() -> None:
+    for label, value in ((1, 0), ("worm", "normal"), (True, False)):
+        with pytest.raises(DataError, match="the train part has one label only") as error:
+            labels_of([label if row % 5 else None for row in range(300)], per="step")
+        line = str(error.value).split("(Polars: ")[1].split("; pandas: ")[0]
+        frame = pl.DataFrame({"label": [label, None]})
+        assert eval(line, {"pl": pl, "frame": frame})["label"].to_list() == [label, value]
+    some = labels_of([None if row % 5 == 2 else 1 + row % 2 for row in range(300)], per="step")
+    assert some[0].startswith("60 steps have no label in 'label': read as input, not learned or scored. If an empty")
+    few = labels_of([None if row == 2 else row % 2 for row in range(300)], per="step")
+    assert few[0] == "1 step has no label in 'label': read as input, not learned or scored."
+
+
+def test_labels_in_several_spellings_are_told_with_the_line_that_helps() -> None:
+    labels = ["yes", "Yes", " YES", "no", "No"] * 60
+    said = next(each for each in labels_of(labels, per="step") if "differ in blanks" in each)
+    line = said.split("(Polars: ")[1].split("; pandas: ")[0]
+    assert eval(line, {"pl": pl, "frame": pl.DataFrame({"label": labels})})["label"].unique().sort().to_list() == [
+        "no",
+        "yes",
+    ]
+
+
 def test_labels_that_are_numbers() -> None:
     amounts = "The labels in 'label' are 51 whole numbers: if they are amounts, classes have no order here; cut them"
     for kinds, said in ((51, True), (50, False)):

@@ -231,8 +231,8 @@ TITLED = "Logger X200, rev. 2\nSerial: 7, 8\n\n" + TEXT + "\n".join(LINES * 2)
 """Lines of another kind before the header."""
 
 
-UNITS = "Report;;;;;\n;;;;;\n" + TEXT + ";;bar;1/min;;\n" + "\n".join(LINES * 2)
-"""A title with empty fields, and a row of units."""
+UNITS = "Report;;;;;\n;;;;;\n" + TEXT + ";;bar;1/min;;\n" + "\n".join([*LINES * 2, "b;[15/Jan/2024:08:00];(2,5);2;;b"])
+"""A title with empty fields, a row of units, a negative amount and a time in brackets."""
 
 
 TWICE = "\n".join(f"{line};7;8" for line in [TEXT.strip() + ";size", *LINES]).replace("size;7;8", "size;size_2")

@@ -24,6 +24,7 @@ UNIT = "[$€£¥%]"  # a sign that may stand before or after all numbers of a c
 WITH_UNIT = r"^([-+]?[\d.,]*\d(?:[eE][-+]?\d+)?)(\s*)([\p{L}°/²³%]{1,8}|;)$"  # a number, and a unit after it
 MANY_NUMBERS = 20  # so many different numbers, or a fraction, show that what stands after them is a unit
 FEW_STRAY = 0.01  # where no more fields of a column are no times, the others are
+IN_PARENTHESES = r"^\(([$€£¥]?)\s*([\d.,].*)\)$"  # a negative amount, as accountants write it
 PHONE = r"^\+\d{8,15}$"  # a number in the international form (E.164)
 ADDRESS = r"^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$"  # an IPv4 address, no number with points
 
@@ -34,8 +35,8 @@ CLOCK = (
     r"(?: ?(?<half>[AaPp])\.?[Mm]\.?)?"
 )
 DATE = (
-    r"^(?:[A-Za-z]{3},? )?(?<a>\d{1,4})[-/. ](?<b>\d{1,2}|[A-Za-z]{3,9})[-/. ](?<c>\d{1,4})"
-    rf"(?:(?:T|,? |:){CLOCK})?(?: ?(?<zone>Z|UTC|GMT|[+-]\d{{2}}:?\d{{2}}))?$"
+    r"^\[?(?:[A-Za-z]{3},? )?(?<a>\d{1,4})[-/. ](?<b>\d{1,2}|[A-Za-z]{3,9})[-/. ](?<c>\d{1,4})"
+    rf"(?:(?:T|,? |:){CLOCK})?(?: ?(?<zone>Z|UTC|GMT|[+-]\d{{2}}:?\d{{2}}))?\]?$"
 )
 AMERICAN = r"/.*\d ?[AaPp]\.?[Mm]"  # where times of day are AM and PM, dates with slashes begin with the month
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -209,6 +210,8 @@ class FieldReader:
                 self._shown.add(KINDS[kind].choice)
         if values.dtype.is_integer() and fields.str.contains(r"^0\d").any():
             self._zeros[name] = "zeros in front are left out"
+        if values.dtype.is_numeric() and fields.str.contains(IN_PARENTHESES).any():
+            self._zeros[name] = "amounts in parentheses are negative"
         if values.null_count() > fields.null_count():
             words = fields.filter(values.is_null()).drop_nulls().to_list()
             self._missing.setdefault(name, Counter()).update(words)
@@ -312,6 +315,7 @@ def _plain(text: pl.Series) -> pl.Series:
 
 def _separated(text: pl.Series, sign: str) -> pl.Series:
     """Numbers with a decimal sign, thousands set apart, and perhaps one unit for all."""
+    text = text.str.replace(IN_PARENTHESES, "${1}-${2}")
     units = text.str.replace_all(r"[^$€£¥%]", "")
     if (units != "").any():
         unit = units.filter(units != "").mode().sort()[0]
@@ -369,7 +373,7 @@ def _times(text: pl.Series) -> pl.Series:
     return _clock(parts).set(parts["hour"].is_null(), None).str.to_time("%H:%M:%S%.6f", strict=False)
 
 
-NUMBER = r"[-+]?[$€£¥]?[-+]?\s*[.,]?\d"
+NUMBER = r"[-+(]?[$€£¥]?[-+]?\s*[.,]?\d"
 KINDS: Mapping[str, Kind] = {
     "numbers": Kind(NUMBER, _plain, choice=("decimal", "point")),
     "decimal point": Kind(
@@ -379,7 +383,7 @@ KINDS: Mapping[str, Kind] = {
     "true/false": Kind("[TtFf]", _truth),
     "year-first": Kind(r"\d{4}[-/. ]", _iso),
     "day-first": Kind(
-        r"(?:[A-Za-z]{3},? )?\d{1,2}[-/. ]",
+        r"\[?(?:[A-Za-z]{3},? )?\d{1,2}[-/. ]",
         lambda text: _dates(text, "cba"),
         "dates are day/month/year",
         ("dates", "day-first"),

@@ -209,9 +209,11 @@ def _check_order(table: Table, name: str) -> None:
     dtype = table.schema[name]
     if not (dtype.is_numeric() or dtype.is_temporal()):
         _check_stray_time(table, name, feature=False)
+        shown = table.column(name).drop_nulls().head(1).to_list() if isinstance(dtype, TEXT) else []
+        such = f", such as {shown[0]!r}" if shown else ""
         raise DataError(
-            f"{table.source}: the order column {name!r} must be a number or a time that begins with the year; it is "
-            f"{_kind(table, name)}."
+            f"{table.source}: the order column {name!r} must be a number or a time, such as 2024-03-31 18:05; it is "
+            f"{_kind(table, name)}{such}."
         )
 
 

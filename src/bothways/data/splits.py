@@ -31,6 +31,7 @@ NO_LABELS = ("?", "n/a", "#n/a", "na", "<na>", "null", "nan", "unlabeled", "unla
 """Words that mean that there is no label; `none`, `unknown` and `-` may well be one."""
 MANY_ONCE = 20  # where more labels than these come once, and most do, they are no classes
 MANY_NUMBERS = 50  # more whole numbers than these may be amounts
+MANY_EMPTY = 0.1  # where more of the labels are empty, that may be one
 FEW = 5  # a class with fewer labels than this in the train part is too rare to learn
 RULE = b"2"  # of drawing, part of the fingerprint: models whose parts another rule drew do not know the table
 
@@ -92,7 +93,9 @@ def split_table(
     """
     whole, labels, notices = _labeled(table, columns)
     _check_labels(table, columns, whole, labels)
-    notices += masked_notices(columns, whole)
+    empty, steps = int((whole.known_labels == NO_LABEL).sum()), len(whole.known_labels)
+    fill = _fill(columns, labels) if empty > MANY_EMPTY * steps else ""
+    notices += [notice + fill for notice in masked_notices(columns, whole)]
     if columns.split is not None:
         pieces = _numbered_parts(table, columns.split)[whole.table_rows]
         sequences, numbers = whole.cut(pieces)
@@ -116,7 +119,7 @@ def split_table(
         ask = f" Others come later: say with {option('split')} which rows are train, valid and test." if others else ""
         raise DataError(
             f"{table.source}: the train part has one label only ({listed([labels[code] for code in classes])} in "
-            f"{columns.label!r}); telling labels apart takes two at least.{ask}"
+            f"{columns.label!r}); telling labels apart takes two at least.{ask}{fill}"
         )
     later = [code for part in pieces_of[1:] if part is not None for code in _seen(part)]
     unseen = [code for code in dict.fromkeys(later) if code not in classes]
@@ -271,6 +274,17 @@ def evaluation_part(
     tally = Tally()
     sequences, more = cut_long(encoded(table, columns, sequences, tally), max_steps)
     return part, sequences, names, [*notices, *more, *tally.notices()]
+
+
+def _fill(columns: Columns, labels: Sequence[Any]) -> str:
+    """How to write into the table what an empty label means, by a value that none has; "" if 0 or the like is one."""
+    value = "normal" if isinstance(labels[0], str) else type(labels[0])()
+    if value in labels:
+        return ""
+    return (
+        f" If an empty {columns.label!r} means a class, write it in (Polars: frame.with_columns(pl.col("
+        f"{columns.label!r}).fill_null({value!r})); pandas: frame.fillna({{{columns.label!r}: {value!r}}}))."
+    )
 
 
 def masked_notices(columns: Columns, sequences: Sequences) -> list[str]:
@@ -428,7 +442,9 @@ def _spelling_notices(columns: Columns, labels: Sequence[Any]) -> list[str]:
     notices, name = list[str](), columns.label
     if twins := [twin for each in same.values() if len(each) > 1 for twin in each]:
         notices.append(
-            f"Careful: labels in {name!r} differ in blanks and capitals only, and count as several: {listed(twins)}."
+            f"Careful: labels in {name!r} differ in blanks and capitals only, and count as several: {listed(twins)}. "
+            f"If they mean the same, write it in one way (Polars: frame.with_columns(pl.col({name!r}).str.strip_chars()"
+            f".str.to_lowercase()); pandas: frame[{name!r}] = frame[{name!r}].str.strip().str.lower())."
         )
     if missing := [label for word, each in same.items() if word in NO_LABELS for label in each]:
         notices.append(

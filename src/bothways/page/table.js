@@ -260,7 +260,7 @@ function separated(fields, sign) {
   const thousands = "'’ \u00a0\u202f" + (sign === "," ? "." : ",")
   const fits = RegExp(`^[+-]?(?:[1-9]\\d{0,2}(?:[${thousands}]\\d{3})+|\\d*)(?:[${sign}]\\d*)?(?:[eE][+-]?\\d+)?$`), apart = RegExp(`[${thousands}]`, "g")
   return converted(fields, text => {
-    text = String(text)
+    text = String(text).replace(/^\(([$€£¥]?)\s*([\d.,].*)\)$/, "$1-$2")
     if (unit_of(text) !== unit) return NaN
     if (unit) text = text.replace(/^[$€£¥]\s*|\s*[$€£¥%]$/, "")
     return fits.test(text) && !ADDRESS.test(text) ? plain(text.replace(apart, "").replace(",", ".")) : NaN
@@ -268,7 +268,7 @@ function separated(fields, sign) {
 }
 const CLOCK = "(?<hour>\\d{1,2}):(?<minute>\\d{2})(?::(?<second>\\d{2})(?:[.,](?<fraction>\\d+))?)?(?: ?(?<half>[AaPp])\\.?[Mm]\\.?)?"
 const TIME = RegExp(`^${CLOCK}$`)
-const DATE = RegExp(`^(?:[A-Za-z]{3},? )?(?<a>\\d{1,4})[-/. ](?<b>\\d{1,2}|[A-Za-z]{3,9})[-/. ](?<c>\\d{1,4})(?:(?:T|,? |:)${CLOCK})?(?: ?(?<zone>Z|UTC|GMT|[+-]\\d{2}:?\\d{2}))?$`)
+const DATE = RegExp(`^\\[?(?:[A-Za-z]{3},? )?(?<a>\\d{1,4})[-/. ](?<b>\\d{1,2}|[A-Za-z]{3,9})[-/. ](?<c>\\d{1,4})(?:(?:T|,? |:)${CLOCK})?(?: ?(?<zone>Z|UTC|GMT|[+-]\\d{2}:?\\d{2}))?\\]?$`)
 const MONTHS = "janfebmaraprmayjunjulaugsepoctnovdec"
 function microseconds_of({hour = "0", minute = "0", second = "0", fraction = "", half}) {
   const hours = half ? +hour % 12 + (half.toLowerCase() === "p" ? 12 : 0) : +hour
