@@ -244,7 +244,7 @@ def test_what_may_tell_sequences_apart_is_asked_about_and_no_feature(name: str, 
         ("sensor", GENERATOR.choice(["heat", "smoke", "door"], 1200)),
         ("event_id", GENERATOR.integers(0, 20, 1200)),
         ("cell_id", GENERATOR.choice([4711, 4712, 4790], 1200)),
-        ("Anlage", [f"A-{device}" for device in GENERATOR.permutation(DEVICES)]),
+        ("Zone", [f"A-{device}" for device in GENERATOR.permutation(DEVICES)]),
         ("product_no", [f"{kind:03}" for kind in GENERATOR.integers(0, 20, 1200)]),
     ],
 )
@@ -510,6 +510,22 @@ def test_what_is_no_time_among_times_is_named(tmp_path: Path) -> None:
             choose_columns(read_table(path), **given)
     frame.write_csv(path)
     assert choose_columns(read_table(path)).order == "time"
+
+
+@pytest.mark.parametrize("thing", ["Maschine", "Gerät", "GERÄT-Nr", "véhicule", "Máquina"])
+@pytest.mark.parametrize("time", ["Zeit", "Zeitstempel", "Tiempo"])
+def test_names_in_other_languages(thing: str, time: str) -> None:
+    values = {thing: [f"M-{device}" for device in DEVICES], time: MINUTES // 2, "Qualität": GENERATOR.normal(size=1200)}
+    columns = choose_columns(Table("some.csv", one(**values)))
+    assert (columns.sequence, columns.order, columns.features) == (thing, time, ("x", "Qualität"))
+
+
+def test_visits_of_patients_are_sequences() -> None:
+    """They are the finer ones, as trips of users are; a group keeps those of a patient together."""
+    frame = shuffled(log(patient_id=DEVICES // 3 + 70, visit_id=DEVICES + 200).drop("pump"))
+    columns = choose_columns(Table("some.csv", frame))
+    assert (columns.sequence, columns.order, columns.features) == ("visit_id", "time", ("x",))
+    assert why(columns, "patient_id")[1] == "joins sequences (group='patient_id' keeps these in one part)"
 
 
 def test_devices_that_report_each_day_are_sequences() -> None:

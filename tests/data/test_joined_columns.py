@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from bothways import SequenceLabeler, jobs, store
-from bothways.data import Columns, choose_columns, read_table, stream_sequences
+from bothways.data import Columns, choose_columns, read_and_split, read_table, stream_sequences
 from bothways.data.frames import frame_table
 from bothways.errors import DataError
 from bothways.jobs.event_lines import EventLines
@@ -103,6 +103,13 @@ def test_the_estimator() -> None:
     apart = frame.with_row_index().sample(60, shuffle=True, seed=1)
     found = labeler.predict(apart.sort("trial", "index").select("subject", "trial", "x"))
     assert np.array_equal(found, predicted[apart.sort("trial", "index")["index"].to_numpy()])
+
+
+def test_a_group_keeps_the_sequences_of_a_subject_in_one_part() -> None:
+    said = "Sequences of one 'subject' may stand in several parts; group='subject' keeps them in one."
+    some = frame_table("some", pl.concat([trials()] * 3), BOTH)
+    assert said in read_and_split(some, label="grew", sequence=BOTH).notices
+    assert said not in read_and_split(some, label="grew", sequence=BOTH, group="subject").notices
 
 
 def test_events() -> None:

@@ -14,7 +14,9 @@ from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
 from bothways.sequences import Array, Bools, Numbers
 
-CLOCKS = frozenset(words("t ts time timestamp datetime date step elapsed clock tick cycle"))
+CLOCKS = frozenset(
+    words("t ts time timestamp datetime date step elapsed clock tick cycle zeit datum uhrzeit zeitpunkt zeitstempel")
+) | {"horodatage", "tiempo", "fecha"}
 """A column of this name sorts steps that stand in any order; of several words, the last counts."""
 
 COUNTERS = frozenset(words("position index idx order frame sample row record line seconds epoch"))

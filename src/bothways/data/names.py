@@ -5,30 +5,37 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
+LARGE, SMALL = "A-ZÀ-ÖØ-Þ", "a-zß-öø-ÿ"  # letters, of Western European languages as well
+
 
 def words(name: str) -> list[str]:
     """The words in the name of a column, in small letters.
 
     Example:
-        >>> words("flow_ID"), words("DestPort")
-        (['flow', 'id'], ['dest', 'port'])
+        >>> words("flow_ID"), words("DestPort"), words("Gerät")
+        (['flow', 'id'], ['dest', 'port'], ['gerät'])
     """
-    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
+    return [word.lower() for word in re.findall(f"[{LARGE}]+(?![{SMALL}])|[{LARGE}]?[{SMALL}]+", name)]
 
 
 THINGS = frozenset(
     words(
         "sequence seq session trace sentence document doc utterance host trip episode series machine engine patient "
         "device user subject pump vehicle station customer person participant client account turbine robot asset "
-        "dev trial caller subscriber imsi imei msisdn mac vin card driver player store vessel ship truck bus"
+        "dev trial caller subscriber imsi imei msisdn mac vin card driver player store vessel ship truck bus visit "
+        "encounter stay admission maschine anlage pumpe gerät geraet fahrzeug fahrt patientin proband kunde sitzung "
+        "machine appareil véhicule trajet séance sujet máquina maquina bomba paciente vehículo viaje cliente sesión"
     )
 )
 """What a sequence belongs to: a column of this name tells sequences apart."""
 
-MAYBE_THINGS = frozenset(words("flow unit ip run case block node batch sensor file video recording group site"))
+MAYBE_THINGS = frozenset(words("flow unit ip run case block node batch sensor file video recording group site equipo"))
 """The same, if the values show it as well."""
 
-CALENDAR = words("hour hours hr minute minutes second day weekday week month quarter year period slot interval shift")
+CALENDAR = words(
+    "hour hours hr minute minutes second day weekday week month quarter year period slot interval shift "
+    "stunde woche monat jahr schicht heure semaine mois hora semana mes"
+)
 """What comes once a day or so, as each device does: columns of this name tell no sequences apart by that."""
 
 IDS = ("id", "ids", "no", "nr", "nbr", "num", "number", "key", "uuid", "guid", "name")  # last words in names of ids

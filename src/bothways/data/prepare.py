@@ -10,11 +10,12 @@ from typing import Any
 import polars as pl
 
 from bothways.data.clocks import ROW_NUMBERS, clock_columns
-from bothways.data.columns import Columns
+from bothways.data.columns import NAMED, Columns
 from bothways.data.encoding import Tally
 from bothways.data.fitting import DISTINCT, FEW_ROWS, fit_encoding
 from bothways.data.guesses import CUTS, glued_by, holds_texts
 from bothways.data.layouts import VARIABLE, long_notice, wide_notice
+from bothways.data.names import names_sequences
 from bothways.data.roles import NONE, choose_columns
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, told_apart_by
 from bothways.data.sources import Source
@@ -156,6 +157,12 @@ def _shape_notices(table: Table, columns: Columns) -> list[str]:
     parts_are_files = columns.split == SPLIT and table.readings.get(SPLIT) == MADE
     if columns.sequence is None and table.files and not parts_are_files:
         said.append(f"No column tells sequences apart, so each of the {len(table.files)} files is one.")
+    joined = [guess.name for guess in columns.guesses if guess.why == NAMED and names_sequences(guess.name) >= 2]
+    if joined and columns.split is None and columns.group is None:
+        said.append(
+            f"Sequences of one {joined[0]!r} may stand in several parts; {option('group', joined[0])} keeps them in "
+            "one."
+        )
     if columns.sequence is None and (wide := wide_notice(table, columns.features)):
         said.append(wide)
     if columns.sequence is None and columns.order is None:
