@@ -334,6 +334,7 @@ def test_the_table_of_guesses_is_short() -> None:
     assert len(lines) < 60
     assert max(map(len, lines)) <= 80
     assert "75 further columns" in lines[-1]
+    assert guess_table([Guess("", "left out", "numbers the rows")]).splitlines()[1].startswith("''  ")
     assert "\x1b" not in guess_table([Guess("\x1b[31m", "feature", "\x1b")])
 
 
@@ -605,6 +606,7 @@ def test_what_says_parts_in_other_words_is_no_feature(name: str, values: Any) ->
     assert (columns.split, columns.features) == (None, ("x",))
     assert why(columns, name)[0] == "left out"
     assert "not in the words train, valid and test" in why(columns, name)[1]
+    assert f"group={name!r} to keep the rows of each in one part" in why(columns, name)[1]
     assert name in choose_columns(Table("some.csv", log(**{name: values})), categorical=[name]).features
 
 

@@ -275,6 +275,7 @@ def test_what_csv_cannot_hold_is_said(tmp_path: Path) -> None:
     [
         ("lable", "Did you mean 'label'"),
         ("LABEL", "Did you mean 'label'"),
+        ("labeltime", "The columns are"),
         ("nothing like it", "The columns are: 'flow', 'label'"),
     ],
 )
@@ -611,6 +612,17 @@ def test_messages_say_what_to_do_next(tmp_path: Path) -> None:
     assert "explode lists" in said("lists.jsonl", '{"x": [1, 2], "label": 0}\n{"x": [3], "label": 1}\n')
     test = csv(tmp_path, "x\n1\n", "test.csv")
     assert "files without labels are for `bothways predict`" in said("train.csv", "x,label\n1,0\n", test)
+    parts = csv(tmp_path, "trip,x\n1,2\n", "points.csv")
+    assert "`, and those that tell of the same 'trip' have to be joined by it." in said(
+        "l.csv", "trip,label\n1,a\n", parts
+    )
+    for name in ("walk", "run"):
+        (tmp_path / name).mkdir()
+        csv(tmp_path / name, "x,z\n1,2\n2,3\n")
+    with pytest.raises(
+        DataError, match=r"If the folders \(run, walk, ...\) are called after the labels, write these into"
+    ):
+        choose_columns(read_table(str(tmp_path / "[rw]*" / "*.csv")))
     with pytest.raises(DataError, match="tables are not read from standard input"):
         read_table("-")
     (tmp_path / "classes" / "a").mkdir(parents=True)

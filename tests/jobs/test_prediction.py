@@ -61,6 +61,16 @@ def test_a_probability_for_each_class(folder: Path) -> None:
     assert set(frame["predicted"]) == {"calm", "scan"}
 
 
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz"])
+def test_fields_are_separated_as_they_were(folder: Path, ending: str) -> None:
+    text = (folder / "tables" / "one.csv").read_text().replace(",", ";").replace(".", ",")
+    (folder / "some.csv").write_text(text)
+    jobs.predict(folder / "some.bothways", folder / "some.csv", folder / f"out{ending}", say=lambda text: None)
+    found = pl.read_csv(folder / f"out{ending}", separator=";", decimal_comma=True)
+    assert found.columns == ["flow", "x", "predicted", "probability"]
+    assert found["x"].to_list() == pl.read_csv(folder / "tables" / "one.csv")["x"].to_list()
+
+
 def test_a_column_of_such_a_name(folder: Path) -> None:
     path = folder / "tables" / "two.csv"
     pl.read_csv(path).with_columns(pl.lit(1).alias("probability of scan")).write_csv(path)

@@ -203,7 +203,7 @@ def guess_rows(guesses: Iterable[Guess]) -> list[tuple[str, str, str]]:
     """
     groups: dict[tuple[str, str], list[str]] = {}
     for guess in guesses:
-        groups.setdefault((guess.role, guess.why), []).append(guess.name)
+        groups.setdefault((guess.role, guess.why), []).append(guess.name or "''")
     rows = [
         (", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""), role, why)
         for (role, why), names in groups.items()

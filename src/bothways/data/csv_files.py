@@ -13,7 +13,7 @@ import polars as pl
 
 from bothways.data.blank_rows import BlankRows, parts_blocks, without_total
 from bothways.data.headers import LOOKED_AT, is_number, say_title, title_of, told_apart, units_below
-from bothways.data.opening import BROKEN, MOST_COMMENTS, Say, utf8
+from bothways.data.opening import BROKEN, MOST_COMMENTS, Say, readable, utf8
 from bothways.errors import DataError, counted
 
 SEPARATORS = ",;\t|"
@@ -58,6 +58,16 @@ def batches(path: Path, rows: int, say: Say, parted: bool | None = None) -> Iter
 def write(frame: pl.DataFrame, file: BinaryIO, first: bool, separator: str = ",") -> None:
     """Add rows to a file, after the header if they are the first."""
     frame.write_csv(file, include_header=first, separator=separator)
+
+
+def separator_of(path: Path) -> str:
+    """What separates the fields of a file.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    with readable(path), utf8(path, lambda _: None) as file:
+        return str(_dialect(path, file, lambda _: None)[0]["separator"])
 
 
 def _dialect(path: Path, file: Path, say: Say) -> tuple[dict[str, Any], list[str]]:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,7 @@ import numpy as np
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from bothways.data import csv_files
 from bothways.data.columns import Columns
 from bothways.data.conll_files import new_lines
 from bothways.data.sources import FORMATS, LABELED, OUTPUTS, Files, Source, ending, find_files
@@ -121,6 +123,9 @@ class LabeledWriter:
         """
         files = find_files(source)
         self._source = files, columns
+        if {ending(self.path), ending(files.paths[0])} <= {".csv", ".csv.gz"}:  # separated as the table is
+            write = partial(csv_files.write, separator=csv_files.separator_of(files.paths[0]))
+            self._format = self._format._replace(write=write)
         if ending(self.path) not in OUTPUTS and self._each:
             raise DataError(f"{self.path}: a CoNLL file has no room for probabilities. {OTHERS}")
         with closing(stream_sequences(source, columns, typed=self._typed, **how)) as chunks:

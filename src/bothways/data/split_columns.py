@@ -68,7 +68,10 @@ def guess_split(table: Table, names: Collection[str]) -> list[Guess]:
         how = f"it says yes or no to {_part_of_flag(name)}" if name in flags else "by its name and values"
         guesses.append(Guess(name, "split", how if found.get(name, True) else "by its values"))
     for name in (*others, *flags, *(name for name, _ in unclear)):
-        why = f"says parts, but not in the words train, valid and test ({option('categorical', name)} to keep it)"
+        why = (
+            f"says parts, but not in the words train, valid and test ({option('categorical', name)} to keep it, "
+            f"{option('group', name)} to keep the rows of each in one part)"
+        )
         guesses += [] if name in best else [Guess(name, "left out", why)]
     return guesses
 

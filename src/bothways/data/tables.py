@@ -348,9 +348,11 @@ def alike(name: str, frame: pl.LazyFrame, first: str, schema: pl.Schema) -> pl.L
     for where, other, names in ((name, first, schema.keys() - own.keys()), (first, name, own.keys() - schema.keys())):
         if names:
             missing = next(column for column in (*schema, *own) if column in names)
+            keys = [column for column in schema if column in own] if own.keys() - schema.keys() else []
+            join = f", and those that tell of the same {keys[0]!r} have to be joined by it" if len(keys) == 1 else ""
             raise DataError(
                 f"{where}: there is no column {missing!r}, which {other} has. The files of a table have the same "
-                "columns; files without labels are for `bothways predict`. "
+                f"columns; files without labels are for `bothways predict`{join}. "
                 f"{_suggestion(missing, list(own if where == name else schema))}"
             )
     for column, dtype in own.items():
@@ -399,7 +401,7 @@ def _group(dtype: pl.DataType) -> str:
 
 def _suggestion(name: str, names: Sequence[str]) -> str:
     by_lower = {known.lower(): known for known in reversed(names)}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.7)
     if near:
         return f"Did you mean {by_lower[near[0]]!r}?"
     return columns_are(names)
