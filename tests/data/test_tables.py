@@ -275,7 +275,7 @@ def test_what_csv_cannot_hold_is_said(tmp_path: Path) -> None:
     [
         ("lable", "Did you mean 'label'"),
         ("LABEL", "Did you mean 'label'"),
-        ("labeltime", "The columns are"),
+        ("labtimes", "The columns are"),
         ("nothing like it", "The columns are: 'flow', 'label'"),
     ],
 )
@@ -619,9 +619,7 @@ def test_messages_say_what_to_do_next(tmp_path: Path) -> None:
     for name in ("walk", "run"):
         (tmp_path / name).mkdir()
         csv(tmp_path / name, "x,z\n1,2\n2,3\n")
-    with pytest.raises(
-        DataError, match=r"If the folders \(run, walk, ...\) are called after the labels, write these into"
-    ):
+    with pytest.raises(DataError, match=r"If the folders \(run, walk, ...\) are called after labels, write these into"):
         choose_columns(read_table(str(tmp_path / "[rw]*" / "*.csv")))
     with pytest.raises(DataError, match="tables are not read from standard input"):
         read_table("-")
