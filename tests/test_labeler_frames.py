@@ -278,7 +278,7 @@ def test_times_and_numbers_as_text_are_read_as_in_files(tmp_path: Path) -> None:
     )
     jobs.predict(tmp_path / "a.bothways", tmp_path / "a.csv", tmp_path / "b.csv", say=said.append)
     text = pl.read_csv(tmp_path / "a.csv", separator=";", infer_schema=False)
-    expected = pl.read_csv(tmp_path / "b.csv", separator=",")["predicted"].to_list()
+    expected = pl.read_csv(tmp_path / "b.csv", separator=";")["predicted"].to_list()
     assert bothways.load(tmp_path / "a.bothways").predict(text).tolist() == expected
     X = frame.drop("label", "size")
     fitted = [quick(epochs=1).fit(each, frame["label"]) for each in (X, X.with_columns(pl.col("at").str.to_datetime()))]

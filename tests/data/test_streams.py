@@ -205,7 +205,7 @@ def test_cells_of_csv_stay_as_they_are_written(tmp_path: Path) -> None:
     label_all(path, tmp_path / "out.csv")
     lines = (tmp_path / "out.csv").read_text().splitlines()
     assert lines[1] == "a;0; 1.50;tcp;odd;1.5"
-    assert lines[2].startswith("a,1,,udp,")
+    assert lines[2].startswith("a;1;;udp;")
     label_all(path, tmp_path / "out.parquet")
     assert pl.read_parquet(tmp_path / "out.parquet")["x"].to_list() == [1.5, None]
 

@@ -308,7 +308,7 @@ def test_a_table_of_another_country(tmp_path: Path) -> None:
     assert "Column 'Wert': decimal comma." in said
     prediction = jobs.predict(model, path, tmp_path / "labeled.csv.gz", say=said.append)
     assert prediction.rows == 600
-    labeled = pl.read_csv(tmp_path / "labeled.csv.gz", infer_schema=False)
+    labeled = pl.read_csv(tmp_path / "labeled.csv.gz", separator=";", infer_schema=False)
     assert labeled["Wert"][1] == "18,1"
     # What the training table showed decides where a new one does not.
     path.write_text("Gerät;Zeit;Wert;Stufe\n" + "".join(f"g;0{d}/02/2024;{d}12,345;1\n" for d in range(1, 9)))
