@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice, takewhile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 import polars as pl
 
 from bothways.data.blank_rows import BlankRows, parts_blocks, without_total
 from bothways.data.headers import LOOKED_AT, is_number, say_title, title_of, told_apart, units_below
-from bothways.data.opening import BROKEN, MOST_COMMENTS, Say, readable, utf8
+from bothways.data.opening import BROKEN, MOST_COMMENTS, Say, head, utf8
 from bothways.errors import DataError, counted
 
 SEPARATORS = ",;\t|"
@@ -61,25 +62,17 @@ def write(frame: pl.DataFrame, file: BinaryIO, first: bool, separator: str = ","
 
 
 def separator_of(path: Path) -> str:
-    """What separates the fields of a file.
-
-    Raises:
-        DataError: the file cannot be read.
-    """
-    with readable(path), utf8(path, lambda _: None) as file:
-        return str(_dialect(path, file, lambda _: None)[0]["separator"])
+    """What separates the fields of a file, as its first lines show; a comma where there are none."""
+    with TemporaryDirectory(prefix="bothways-") as folder:
+        first = Path(folder, "first")
+        first.write_text("\n".join([*head(path), ""]), encoding="utf-8")
+        return _shown(first)[0]
 
 
 def _dialect(path: Path, file: Path, say: Say) -> tuple[dict[str, Any], list[str]]:
     """How Polars reads the fields, all of them as text, and the names of the columns."""
-    comments = _comments(file)
-    quoted = not _quotes_are_letters(file, comments)
-    title = _title(file, comments, quoted)
+    separator, quoted, comments, title = _shown(file)
     say_title(path, title, "line", say)
-    comments += title
-    shapes = {separator: _shape(file, separator, comments, quoted) for separator in SEPARATORS}
-    separator = max(SEPARATORS, key=lambda each: shapes[each])
-    quoted = quoted or separator != "\t"
     how: dict[str, Any] = {"separator": separator, "quote_char": '"' if quoted else None, "skip_lines": comments}
     how |= {"infer_schema": False, "glob": False}
     with _explained(path, file, how):
@@ -98,6 +91,16 @@ def _dialect(path: Path, file: Path, say: Say) -> tuple[dict[str, Any], list[str
     if units_below(path, bare, _below(file, separator, comments, quoted), say):
         how["skip_rows_after_header"] = 1
     return how, told_apart(path, names, say)
+
+
+def _shown(file: Path) -> tuple[str, bool, int, int]:
+    """What separates fields, whether they are quoted, and how many lines come before the header, and of a title."""
+    comments = _comments(file)
+    quoted = not _quotes_are_letters(file, comments)
+    title = _title(file, comments, quoted)
+    shapes = {separator: _shape(file, separator, comments + title, quoted) for separator in SEPARATORS}
+    separator = max(SEPARATORS, key=lambda each: shapes[each])
+    return separator, quoted or separator != "\t", comments + title, title
 
 
 def _below(file: Path, separator: str, comments: int, quoted: bool) -> list[list[str]]:
