@@ -119,6 +119,8 @@ def test_events() -> None:
         1,
         {"subject": "a", "trial": 3, "x": 1.5},
     )
+    one, other = '{"subject": "a,b", "trial": "c", "x": 1}', '{"subject": "a", "trial": "b,c", "x": 1}'
+    assert [event and event[0] for event in (lines.event(one, 1), lines.event(other, 1))] == ['"a,b",c', 'a,"b,c"']
     assert lines.event('{"subject,trial": "a,3", "x": 1.5}', 1) == ("a,3", 1, {BOTH: "a,3", "x": 1.5})
     with pytest.raises(DataError, match="'trial' is None, which names no sequence"):
         lines.event('{"subject": "a", "trial": null, "x": 1.5}', 1)

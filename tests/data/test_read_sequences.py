@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bothways.data import Columns, Table, evaluation_part, read_sequences
-from bothways.data.sequences import label_values
+from bothways.data.labels import label_values
 from bothways.errors import DataError
 
 COLUMNS = Columns("label", ("x",), sequence="flow", order="at")

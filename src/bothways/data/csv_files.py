@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice, takewhile
@@ -66,12 +67,12 @@ def separator_of(path: Path) -> str:
     with TemporaryDirectory(prefix="bothways-") as folder:
         first = Path(folder, "first")
         first.write_text("\n".join([*head(path), ""]), encoding="utf-8")
-        return _shown(first)[0]
+        return _sniffed(first)[0]
 
 
 def _dialect(path: Path, file: Path, say: Say) -> tuple[dict[str, Any], list[str]]:
     """How Polars reads the fields, all of them as text, and the names of the columns."""
-    separator, quoted, comments, title = _shown(file)
+    separator, quoted, comments, title = _sniffed(file)
     say_title(path, title, "line", say)
     how: dict[str, Any] = {"separator": separator, "quote_char": '"' if quoted else None, "skip_lines": comments}
     how |= {"infer_schema": False, "glob": False}
@@ -86,14 +87,14 @@ def _dialect(path: Path, file: Path, say: Say) -> tuple[dict[str, Any], list[str
         raise _no_header(path, names)
     # Without a name the first column is the index of a data frame; others end lines with one separator too many.
     bare, names = names, [name or (f"column {at + 1}" if at else "") for at, name in enumerate(names)]
-    if any(is_number(name) and names.count(name) > 1 for name in names):
+    if any(count > 1 and is_number(name) for name, count in Counter(names).items()):
         raise _no_header(path, names)
     if units_below(path, bare, _below(file, separator, comments, quoted), say):
         how["skip_rows_after_header"] = 1
     return how, told_apart(path, names, say)
 
 
-def _shown(file: Path) -> tuple[str, bool, int, int]:
+def _sniffed(file: Path) -> tuple[str, bool, int, int]:
     """What separates fields, whether they are quoted, and how many lines come before the header, and of a title."""
     comments = _comments(file)
     quoted = not _quotes_are_letters(file, comments)

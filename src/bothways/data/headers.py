@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -84,7 +86,8 @@ def units_below(path: Path, names: Sequence[str], rows: Sequence[Sequence[str]],
             shown += [field] if field and field.lower() not in MISSING else []
         elif field in below or re.search(r"\d", field):
             return False
-    if shown and any(field and (not name or names.count(name) > 1) for name, field in zip(names, first, strict=False)):
+    counts = Counter(names)
+    if shown and any(field and (not name or counts[name] > 1) for name, field in zip(names, first, strict=False)):
         raise DataError(f"{path}: the header takes several rows ({', '.join(shown)} in the second). Write it in one.")
     if shown:
         say(f"{path}: the row of units below the names ({', '.join(map(repr, shown))}) is left out.")
@@ -99,13 +102,18 @@ def told_apart(path: Path, names: Sequence[str], say: Say) -> list[str]:
         some.csv: several columns are called 'x'; the later ones are 'x_3', 'x_4' here.
         ['x', 'x_3', 'x_2', 'x_4']
     """
-    found = list[str]()
-    for at, name in enumerate(names):
-        numbered = (f"{name}_{number}" for number in range(2, len(names) + 2))
-        free = (each for each in numbered if each not in names and each not in found)
-        found.append(next(free) if name in names[:at] else name)
-    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
-        later = [repr(new) for old, new in zip(names, found, strict=True) if old == name != new]
-        are = "one is" if len(later) == 1 else "ones are"
-        say(f"{path}: several columns are called {name!r}; the later {are} {', '.join(later)} here.")
+    found, taken, later = list[str](), set(names), dict[str, list[str]]()
+    for name in names:
+        new = name
+        if name in later:
+            numbers = itertools.count(len(later[name]) + 2)
+            new = next(each for each in (f"{name}_{number}" for number in numbers) if each not in taken)
+            later[name].append(repr(new))
+            taken.add(new)
+        later.setdefault(name, [])
+        found.append(new)
+    for name, numbered in later.items():
+        if numbered:
+            are = "one is" if len(numbered) == 1 else "ones are"
+            say(f"{path}: several columns are called {name!r}; the later {are} {', '.join(numbered)} here.")
     return found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from typing import Any
 
 LARGE, SMALL = "A-ZÀ-ÖØ-Þ", "a-zß-öø-ÿ"  # letters, of Western European languages as well
 
@@ -71,6 +72,16 @@ def joined_columns(name: str | None, names: Collection[str]) -> list[str]:
     known = {each.strip(): each for each in names}
     parts = [part.strip() for part in name.split(",")]
     return [known.get(part, part) for part in parts] if known.keys() & {*parts} else []
+
+
+def side_by_side(names: Iterable[Any]) -> str:
+    """Names of sequences as one, of columns that are joined; one with a comma in quotes.
+
+    Example:
+        >>> side_by_side(["a", 3]), side_by_side(["a,b", 3])
+        ('a,3', '"a,b",3')
+    """
+    return ",".join(f'"{name}"' if "," in name else name for name in map(str, names))
 
 
 def is_thing(name: str) -> bool:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import polars as pl
@@ -16,7 +15,7 @@ from bothways.data.encoding import Tally
 from bothways.data.names import CALENDAR, words
 from bothways.data.tables import TEXT, Table
 from bothways.errors import DataError, counted, option
-from bothways.sequences import NO_LABEL, Array, Bools, Numbers, Sequences
+from bothways.sequences import Array, Bools, Numbers, Sequences
 
 MOST_TRIED = 20  # columns of which any two may tell rows apart
 MOST_TRIED = 20  # columns of which any two may tell rows apart
@@ -241,69 +240,6 @@ def told_apart_by(table: Table, columns: Columns, clock: str) -> tuple[str, ...]
             if whole.n_unique() == len(table) >= least * whole.drop(clock).n_unique():
                 return () if often and all({*words(name)} & {*CALENDAR} for name in names) else names
     return ()
-
-
-def label_values(table: Table, name: str) -> pl.Series:
-    """The labels `(rows,)` in the order of the table: whole numbers, text or true/false, null where there is none."""
-    column = table.column(name)
-    if column.null_count() == len(column):
-        raise DataError(f"{table.source}: the label {name!r} is empty in every row.")
-    whole = column.cast(pl.Int64, strict=False) if column.dtype.is_numeric() else column
-    fits = whole.null_count() == column.null_count()
-    if column.dtype.is_integer():
-        return whole if fits else column.cast(pl.String)
-    if column.dtype.is_float() and fits and (whole == column).all():
-        return whole
-    if column.dtype in (pl.Boolean, pl.String):
-        return column
-    kind = "holds fractions" if column.dtype.is_float() else f"is of type {column.dtype}"
-    raise DataError(f"{table.source}: the label {name!r} {kind}; labels are whole numbers, text or true/false.")
-
-
-def label_codes(table: Table, name: str, classes: Sequence[Any] = ()) -> tuple[Numbers, list[Any]]:
-    """The code of the label of each row, `NO_LABEL` where there is none, and the labels in the order of their codes.
-
-    Example:
-        >>> table = Table("flows.csv", pl.DataFrame({"attack": ["worm", "no", None]}))
-        >>> label_codes(table, "attack", classes=["worm"])
-        (array([ 0,  1, -1]), ['worm', 'no'])
-    """
-    values = label_values(table, name)
-    if classes and isinstance(classes[0], str) and values.dtype == pl.Int64:
-        values = values.cast(pl.String)
-    known = pl.Series(list(classes)) if classes else values.clear()
-    alike = known if known.dtype == values.dtype else values.clear()
-    found = values.drop_nulls().unique().sort()
-    others = found.filter(~found.is_in(alike.implode()))
-    names = pl.concat([alike, others])
-    codes = pl.Series([*range(len(alike)), *range(len(classes), len(classes) + len(others))], dtype=pl.Int64)
-    return values.replace_strict(names, codes, default=NO_LABEL).to_numpy(), [*classes, *others.to_list()]
-
-
-def labeled(table: Table, columns: Columns, sequences: Sequences, codes: Numbers, classes: Sequence[Any]) -> Sequences:
-    """Sequences with labels, one per sequence where `columns.per` says so."""
-    labels = codes[sequences.table_rows]
-    if columns.per == "step":
-        return replace(sequences, labels=labels)
-    starts = sequences.offsets[:-1]
-    highest = np.maximum.reduceat(labels, starts)
-    lowest = np.minimum.reduceat(np.where(labels == NO_LABEL, len(classes), labels), starts)
-    wrong = np.flatnonzero((lowest < highest) & (highest != NO_LABEL))
-    if len(wrong):
-        at = int(wrong[0])
-        pair = listed([classes[int(lowest[at])], classes[int(highest[at])]])
-        raise DataError(
-            f"{table.source}: sequence {sequences.id(at)!r} has two labels in {columns.label!r}: {pair}. Give each "
-            f"sequence one, or learn one per step with {option('per', 'step')}. Such sequences: {len(wrong):,} of "
-            f"{len(sequences):,}."
-        )
-    return replace(sequences, labels=highest)
-
-
-def listed(labels: Sequence[object]) -> str:
-    """Labels in a message, at most ten."""
-    shown = sorted(repr(label) for label in labels)
-    return ", ".join(shown[:10]) + (f" and {len(shown) - 10} more" if len(shown) > 10 else "")
 
 
 def times(table: Table, columns: Columns, sequences: Sequences) -> Array | None:

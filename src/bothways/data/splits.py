@@ -12,8 +12,18 @@ import polars as pl
 
 from bothways.data.columns import Columns, Draw
 from bothways.data.encoding import Tally
+from bothways.data.labels import (
+    check_labels,
+    fill_hint,
+    label_codes,
+    labeled,
+    listed,
+    masked_notices,
+    number_notices,
+    spelling_notices,
+)
 from bothways.data.malformed import malformed_notices
-from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_rows, label_codes, labeled, listed
+from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_rows
 from bothways.data.sources import EITHER, SPELLINGS
 from bothways.data.split_columns import parts_of_rows
 from bothways.data.tables import Table
@@ -27,10 +37,6 @@ DRAWS = 200  # how often to draw for parts that have every class
 GAP = 32  # steps to leave out between two parts of one sequence, where training does not cut sequences
 WIDEST_GAP = 0.05  # a gap is no wider than this share of the sequence
 LONG = 100  # a train sequence of as many steps is long enough to cut a valid part off
-NO_LABELS = ("?", "n/a", "#n/a", "na", "<na>", "null", "nan", "unlabeled", "unlabelled")
-"""Words that mean that there is no label; `none`, `unknown` and `-` may well be one."""
-MANY_ONCE = 20  # where more labels than these come once, and most do, they are no classes
-MANY_NUMBERS = 50  # more whole numbers than these may be amounts
 MANY_EMPTY = 0.1  # where more of the labels are empty, that may be one
 FEW = 5  # a class with fewer labels than this in the train part is too rare to learn
 RULE = b"2"  # of drawing, part of the fingerprint: models whose parts another rule drew do not know the table
@@ -92,9 +98,9 @@ def split_table(
         (array([0, 1, 0]), array([1]), 'There is no valid part, so training cannot stop early.')
     """
     whole, labels, notices = _labeled(table, columns)
-    _check_labels(table, columns, whole, labels)
+    check_labels(table, columns, whole, labels)
     empty, steps = int((whole.known_labels == NO_LABEL).sum()), len(whole.known_labels)
-    fill = _fill(columns, labels) if empty > MANY_EMPTY * steps else ""
+    fill = fill_hint(columns, labels) if empty > MANY_EMPTY * steps else ""
     notices += [notice + fill for notice in masked_notices(columns, whole)]
     if columns.split is not None:
         pieces = _numbered_parts(table, columns.split)[whole.table_rows]
@@ -132,7 +138,7 @@ def split_table(
         tagged: dict[str, Any] = {name: replace(part, scheme=scheme) for name, part in parts.named.items()}
         parts = replace(parts, **tagged)
         notices += malformed_notices(table, columns.label, [*tagged.values()], names)
-    return columns, parts, [*notices, *_number_notices(table, columns, parts.classes), *_class_notices(columns, parts)]
+    return columns, parts, [*notices, *number_notices(table, columns, parts.classes), *_class_notices(columns, parts)]
 
 
 def draw_parts(
@@ -276,25 +282,6 @@ def evaluation_part(
     return part, sequences, names, [*notices, *more, *tally.notices()]
 
 
-def _fill(columns: Columns, labels: Sequence[Any]) -> str:
-    """How to write into the table what an empty label means, by a value that none has; "" if 0 or the like is one."""
-    value = "normal" if isinstance(labels[0], str) else type(labels[0])()
-    if value in labels:
-        return ""
-    return (
-        f" If an empty {columns.label!r} means a class, write it in (Polars: frame.with_columns(pl.col("
-        f"{columns.label!r}).fill_null({value!r})); pandas: frame.fillna({{{columns.label!r}: {value!r}}}))."
-    )
-
-
-def masked_notices(columns: Columns, sequences: Sequences) -> list[str]:
-    """A word about steps, or sequences, without a label."""
-    missing = int((sequences.known_labels == NO_LABEL).sum())
-    has = "has" if missing == 1 else "have"
-    said = f"{counted(missing, columns.per)} {has} no label in {columns.label!r}: read as input, not learned or scored."
-    return [said] if missing else []
-
-
 def _labeled(table: Table, columns: Columns, classes: Sequence[Any] = ()) -> tuple[Sequences, list[Any], list[str]]:
     """The sequences of a table, with labels and without features; the labels by code; and what is to be said."""
     bare, notices = group_rows(table, columns)
@@ -386,7 +373,7 @@ def _seen(part: Sequences) -> list[int]:
 
 def _class_notices(columns: Columns, parts: Parts) -> list[str]:
     """A word about labels that training does not have, and one about classes that are too rare."""
-    notices = _spelling_notices(columns, [*parts.classes, *parts.unseen])
+    notices = spelling_notices(columns, [*parts.classes, *parts.unseen])
     if parts.unseen:
         notices.append(
             f"The train part has no label {listed(parts.unseen)} in {columns.label!r}; the other parts do. Such labels "
@@ -400,58 +387,6 @@ def _class_notices(columns: Columns, parts: Parts) -> list[str]:
         absent = [label for code, label in enumerate(parts.classes) if code not in there]
         said += [f"{listed(absent)}: none in the valid part, so F1 is 0 there"] if absent else []
     return [*notices, f"Too rare to be sure of: {'; '.join(said)}."] if said else notices
-
-
-def _check_labels(table: Table, columns: Columns, whole: Sequences, labels: Sequence[Any]) -> None:
-    """Refuse labels most of which come once."""
-    counts = whole.class_counts(len(labels))
-    once = int((counts == 1).sum())
-    if once > MANY_ONCE and 2 * once > counts.sum():
-        first = labels[int((counts == 1).argmax())]
-        letters = " If each letter labels a step, write letters one below the other." if isinstance(first, str) else ""
-        shown = first[:40] if isinstance(first, str) else first
-        raise DataError(
-            f"{table.source}: {once:,} of the {counted(int(counts.sum()), 'label')} in {columns.label!r} come once, "
-            f"such as {shown!r}: amounts or names are no classes. Cut amounts into a few ranges, or name another "
-            f"column with {option('label')}.{letters}"
-        )
-
-
-def _number_notices(table: Table, columns: Columns, classes: Sequence[Any]) -> list[str]:
-    """A word about labels that are numbers and may be amounts, or tags without their names."""
-    if not all(type(label) is int for label in classes):
-        return []
-    if table.word is not None and len(classes) > 2:
-        return [
-            f"The tags in {columns.label!r} are numbers: with their names (O, B-PER, I-PER, ...) entities would be "
-            "scored, too."
-        ]
-    if len(classes) > MANY_NUMBERS:
-        return [
-            f"The labels in {columns.label!r} are {len(classes):,} whole numbers: if they are amounts, classes have no "
-            "order here; cut them into ranges."
-        ]
-    return []
-
-
-def _spelling_notices(columns: Columns, labels: Sequence[Any]) -> list[str]:
-    """A word about labels that are one but for blanks and capitals, and one about words for a missing label."""
-    same: dict[str, list[str]] = {}
-    for label in (label for label in labels if isinstance(label, str)):
-        same.setdefault(" ".join(label.lower().split()), []).append(label)
-    notices, name = list[str](), columns.label
-    if twins := [twin for each in same.values() if len(each) > 1 for twin in each]:
-        notices.append(
-            f"Careful: labels in {name!r} differ in blanks and capitals only, and count as several: {listed(twins)}. "
-            f"If they mean the same, write it in one way (Polars: frame.with_columns(pl.col({name!r}).str.strip_chars()"
-            f".str.to_lowercase()); pandas: frame[{name!r}] = frame[{name!r}].str.strip().str.lower())."
-        )
-    if missing := [label for word, each in same.items() if word in NO_LABELS for label in each]:
-        notices.append(
-            f"Careful: {listed(missing)} in {name!r} counts as a label. If it says that there is none, leave the field "
-            f"empty, or read it as missing ({option('missing', *missing)})."
-        )
-    return notices
 
 
 def _fingerprint(whole: Sequences) -> int:

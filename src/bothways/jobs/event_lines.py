@@ -9,7 +9,7 @@ from datetime import datetime
 from math import isfinite
 from typing import Any
 
-from bothways.data.names import joined_columns
+from bothways.data.names import joined_columns, side_by_side
 from bothways.errors import DataError, InputError
 from bothways.runtime import Model
 from bothways.stream import Labeled
@@ -89,7 +89,7 @@ class EventLines:
             part = event[name]
             if not isinstance(part, (str, int, float)) or (isinstance(part, float) and not isfinite(part)):
                 raise DataError(f"Line {number:,} is no event: {name!r} is {shown(part)}, which names no sequence.")
-        return event[self._key] if len(names) == 1 else ",".join(str(event[name]) for name in names)
+        return event[self._key] if len(names) == 1 else side_by_side(event[name] for name in names)
 
     def labels(
         self, push: Push, lines: Iterable[tuple[int, int, bytes | str]], refused: Refused

@@ -105,6 +105,8 @@ class EventReader:
 
     def steps(self, steps: Iterable[Any]) -> tuple[list[Step], str]:
         """Steps, and their kind, which is that of all steps of a stream once it is `kind`."""
+        if isinstance(steps, np.ndarray) and steps.dtype.kind != "M":  # nanoseconds would be numbers
+            steps = steps.tolist()
         given: list[Any] = list(steps)
         if not set(map(type, given)) <= {int, float}:
             given = list(map(_plain, given))

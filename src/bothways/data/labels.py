@@ -1,0 +1,154 @@
+"""The labels of a table: what they are, and what a user should know of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from bothways.data.columns import Columns
+from bothways.data.tables import Table
+from bothways.errors import DataError, counted, option
+from bothways.sequences import NO_LABEL, Numbers, Sequences
+
+NO_LABELS = ("?", "n/a", "#n/a", "na", "<na>", "null", "nan", "unlabeled", "unlabelled")
+"""Words that mean that there is no label; `none`, `unknown` and `-` may well be one."""
+MANY_ONCE = 20  # where more labels than these come once, and most do, they are no classes
+MANY_NUMBERS = 50  # more whole numbers than these may be amounts
+
+
+def label_values(table: Table, name: str) -> pl.Series:
+    """The labels `(rows,)` in the order of the table: whole numbers, text or true/false, null where there is none."""
+    column = table.column(name)
+    if column.null_count() == len(column):
+        raise DataError(f"{table.source}: the label {name!r} is empty in every row.")
+    whole = column.cast(pl.Int64, strict=False) if column.dtype.is_numeric() else column
+    fits = whole.null_count() == column.null_count()
+    if column.dtype.is_integer():
+        return whole if fits else column.cast(pl.String)
+    if column.dtype.is_float() and fits and (whole == column).all():
+        return whole
+    if column.dtype in (pl.Boolean, pl.String):
+        return column
+    kind = "holds fractions" if column.dtype.is_float() else f"is of type {column.dtype}"
+    raise DataError(f"{table.source}: the label {name!r} {kind}; labels are whole numbers, text or true/false.")
+
+
+def label_codes(table: Table, name: str, classes: Sequence[Any] = ()) -> tuple[Numbers, list[Any]]:
+    """The code of the label of each row, `NO_LABEL` where there is none, and the labels in the order of their codes.
+
+    Example:
+        >>> table = Table("flows.csv", pl.DataFrame({"attack": ["worm", "no", None]}))
+        >>> label_codes(table, "attack", classes=["worm"])
+        (array([ 0,  1, -1]), ['worm', 'no'])
+    """
+    values = label_values(table, name)
+    if classes and isinstance(classes[0], str) and values.dtype == pl.Int64:
+        values = values.cast(pl.String)
+    known = pl.Series(list(classes)) if classes else values.clear()
+    alike = known if known.dtype == values.dtype else values.clear()
+    found = values.drop_nulls().unique().sort()
+    others = found.filter(~found.is_in(alike.implode()))
+    names = pl.concat([alike, others])
+    codes = pl.Series([*range(len(alike)), *range(len(classes), len(classes) + len(others))], dtype=pl.Int64)
+    return values.replace_strict(names, codes, default=NO_LABEL).to_numpy(), [*classes, *others.to_list()]
+
+
+def labeled(table: Table, columns: Columns, sequences: Sequences, codes: Numbers, classes: Sequence[Any]) -> Sequences:
+    """Sequences with labels, one per sequence where `columns.per` says so."""
+    labels = codes[sequences.table_rows]
+    if columns.per == "step":
+        return replace(sequences, labels=labels)
+    starts = sequences.offsets[:-1]
+    highest = np.maximum.reduceat(labels, starts)
+    lowest = np.minimum.reduceat(np.where(labels == NO_LABEL, len(classes), labels), starts)
+    wrong = np.flatnonzero((lowest < highest) & (highest != NO_LABEL))
+    if len(wrong):
+        at = int(wrong[0])
+        pair = listed([classes[int(lowest[at])], classes[int(highest[at])]])
+        raise DataError(
+            f"{table.source}: sequence {sequences.id(at)!r} has two labels in {columns.label!r}: {pair}. Give each "
+            f"sequence one, or learn one per step with {option('per', 'step')}. Such sequences: {len(wrong):,} of "
+            f"{len(sequences):,}."
+        )
+    return replace(sequences, labels=highest)
+
+
+def listed(labels: Sequence[object]) -> str:
+    """Labels in a message, at most ten."""
+    shown = sorted(repr(label) for label in labels)
+    return ", ".join(shown[:10]) + (f" and {len(shown) - 10} more" if len(shown) > 10 else "")
+
+
+def check_labels(table: Table, columns: Columns, whole: Sequences, labels: Sequence[Any]) -> None:
+    """Refuse labels most of which come once."""
+    counts = whole.class_counts(len(labels))
+    once = int((counts == 1).sum())
+    if once > MANY_ONCE and 2 * once > counts.sum():
+        first = labels[int((counts == 1).argmax())]
+        letters = " If each letter labels a step, write letters one below the other." if isinstance(first, str) else ""
+        shown = first[:40] if isinstance(first, str) else first
+        raise DataError(
+            f"{table.source}: {once:,} of the {counted(int(counts.sum()), 'label')} in {columns.label!r} come once, "
+            f"such as {shown!r}: amounts or names are no classes. Cut amounts into a few ranges, or name another "
+            f"column with {option('label')}.{letters}"
+        )
+
+
+def fill_hint(columns: Columns, labels: Sequence[Any]) -> str:
+    """How to write into the table what an empty label means, by a value that none has; "" if 0 or the like is one."""
+    value = "normal" if isinstance(labels[0], str) else type(labels[0])()
+    if value in labels:
+        return ""
+    return (
+        f" If an empty {columns.label!r} means a class, write it in (Polars: frame.with_columns(pl.col("
+        f"{columns.label!r}).fill_null({value!r})); pandas: frame.fillna({{{columns.label!r}: {value!r}}}))."
+    )
+
+
+def masked_notices(columns: Columns, sequences: Sequences) -> list[str]:
+    """A word about steps, or sequences, without a label."""
+    missing = int((sequences.known_labels == NO_LABEL).sum())
+    has = "has" if missing == 1 else "have"
+    said = f"{counted(missing, columns.per)} {has} no label in {columns.label!r}: read as input, not learned or scored."
+    return [said] if missing else []
+
+
+def number_notices(table: Table, columns: Columns, classes: Sequence[Any]) -> list[str]:
+    """A word about labels that are numbers and may be amounts, or tags without their names."""
+    if not all(type(label) is int for label in classes):
+        return []
+    if table.word is not None and len(classes) > 2:
+        return [
+            f"The tags in {columns.label!r} are numbers: with their names (O, B-PER, I-PER, ...) entities would be "
+            "scored, too."
+        ]
+    if len(classes) > MANY_NUMBERS:
+        return [
+            f"The labels in {columns.label!r} are {len(classes):,} whole numbers: if they are amounts, classes have no "
+            "order here; cut them into ranges."
+        ]
+    return []
+
+
+def spelling_notices(columns: Columns, labels: Sequence[Any]) -> list[str]:
+    """A word about labels that are one but for blanks and capitals, and one about words for a missing label."""
+    same: dict[str, list[str]] = {}
+    for label in (label for label in labels if isinstance(label, str)):
+        same.setdefault(" ".join(label.lower().split()), []).append(label)
+    notices, name = list[str](), columns.label
+    if twins := [twin for each in same.values() if len(each) > 1 for twin in each]:
+        notices.append(
+            f"Careful: labels in {name!r} differ in blanks and capitals only, and count as several: {listed(twins)}. "
+            f"If they mean the same, write it in one way (Polars: frame.with_columns(pl.col({name!r}).str.strip_chars()"
+            f".str.to_lowercase()); pandas: frame[{name!r}] = frame[{name!r}].str.strip().str.lower())."
+        )
+    if missing := [label for word, each in same.items() if word in NO_LABELS for label in each]:
+        notices.append(
+            f"Careful: {listed(missing)} in {name!r} counts as a label. If it says that there is none, leave the field "
+            f"empty, or read it as missing ({option('missing', *missing)})."
+        )
+    return notices
