@@ -71,6 +71,24 @@ def test_fields_are_separated_as_they_were(folder: Path, ending: str) -> None:
     assert found["x"].to_list() == pl.read_csv(folder / "tables" / "one.csv")["x"].to_list()
 
 
+@pytest.mark.parametrize(
+    ("encoding", "begins"), [("utf-8", b""), ("utf-8-sig", b"\xef\xbb\xbf"), ("utf-16", b"\xef\xbb\xbf")]
+)
+def test_spreadsheets_tell_the_encoding_and_the_decimal_sign_as_before(
+    folder: Path, encoding: str, begins: bytes
+) -> None:
+    text = (folder / "tables" / "one.csv").read_text().replace(",", ";").replace(".", ",")
+    (folder / "some.csv").write_text(text, encoding=encoding)
+    jobs.predict(
+        folder / "some.bothways", folder / "some.csv", folder / "out.csv", decimal="comma", say=lambda text: None
+    )
+    found = (folder / "out.csv").read_bytes()
+    assert found.startswith(begins + b"flow;x;predicted;probability\n")
+    assert b"." not in found
+    read = pl.read_csv(folder / "out.csv", separator=";", decimal_comma=True)
+    assert (read["probability"] >= 0.5).all()
+
+
 def test_a_column_of_such_a_name(folder: Path) -> None:
     path = folder / "tables" / "two.csv"
     pl.read_csv(path).with_columns(pl.lit(1).alias("probability of scan")).write_csv(path)

@@ -15,7 +15,7 @@ import polars as pl
 
 from bothways.data.blank_rows import BlankRows, parts_blocks, without_total
 from bothways.data.headers import LOOKED_AT, is_number, say_title, title_of, told_apart, units_below
-from bothways.data.opening import BROKEN, MOST_COMMENTS, Say, head, utf8
+from bothways.data.opening import BROKEN, MOST_COMMENTS, Say, has_mark, head, utf8
 from bothways.errors import DataError, counted
 
 SEPARATORS = ",;\t|"
@@ -57,17 +57,30 @@ def batches(path: Path, rows: int, say: Say, parted: bool | None = None) -> Iter
         blanks.told(say)
 
 
-def write(frame: pl.DataFrame, file: BinaryIO, first: bool, separator: str = ",") -> None:
+def write(
+    frame: pl.DataFrame,
+    file: BinaryIO,
+    first: bool,
+    separator: str = ",",
+    include_bom: bool = False,
+    decimal_comma: bool = False,
+) -> None:
     """Add rows to a file, after the header if they are the first."""
-    frame.write_csv(file, include_header=first, separator=separator)
+    bom = include_bom and first
+    frame.write_csv(file, include_header=first, separator=separator, include_bom=bom, decimal_comma=decimal_comma)
 
 
-def separator_of(path: Path) -> str:
-    """What separates the fields of a file, as its first lines show; a comma where there are none."""
+def form_of(path: Path, decimal_comma: bool) -> dict[str, Any]:
+    """How `write` makes a table like that of a file: separator, decimal sign, and the mark that spreadsheets go by."""
     with TemporaryDirectory(prefix="bothways-") as folder:
         first = Path(folder, "first")
         first.write_text("\n".join([*head(path), ""]), encoding="utf-8")
-        return _sniffed(first)[0]
+        separator = _sniffed(first)[0]
+    return {
+        "separator": separator,
+        "include_bom": has_mark(path),
+        "decimal_comma": decimal_comma and separator != ",",
+    }
 
 
 def _dialect(path: Path, file: Path, say: Say) -> tuple[dict[str, Any], list[str]]:

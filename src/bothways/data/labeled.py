@@ -123,9 +123,10 @@ class LabeledWriter:
         """
         files = find_files(source)
         self._source = files, columns
-        if {ending(self.path), ending(files.paths[0])} <= {".csv", ".csv.gz"}:  # separated as the table is
-            write = partial(csv_files.write, separator=csv_files.separator_of(files.paths[0]))
-            self._format = self._format._replace(write=write)
+        first, decimal = files.paths[0], how.get("reading", columns.reading).decimal or columns.reading.decimal
+        if any({ending(self.path), ending(first)} <= {name, f"{name}.gz"} for name in (".csv", ".tsv")):
+            form = csv_files.form_of(first, decimal == "comma")
+            self._format = self._format._replace(write=partial(csv_files.write, **form))
         if ending(self.path) not in OUTPUTS and self._each:
             raise DataError(f"{self.path}: a CoNLL file has no room for probabilities. {OTHERS}")
         with closing(stream_sequences(source, columns, typed=self._typed, **how)) as chunks:

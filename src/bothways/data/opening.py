@@ -21,6 +21,7 @@ BYTES = 2**20
 HEAD, HEAD_BYTES = 1000, 2**16  # at most so many lines and bytes show what a file is whose name does not say it
 MOST_COMMENTS = 100  # lines before a header that are looked at
 LOG_HEADER = "#fields\t"  # what the names of the columns stand after in the logs of Zeek
+MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # what text may begin with
 WINDOWS = "cp1252"  # what text is taken for that is neither UTF-8 nor says what it is
 BROKEN = (pl.exceptions.PolarsError, pl.exceptions.PanicException)  # what Polars raises for damaged files
 
@@ -76,6 +77,12 @@ def decompressed(path: Path) -> Iterator[BinaryIO]:
         raise DataError(f"{path}: this is no gzip file, or it is damaged or cut short.") from None
 
 
+def has_mark(path: Path) -> bool:
+    """Whether a file of text begins with a byte order mark."""
+    with readable(path), decompressed(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+        return file.read(3).startswith(MARKS)
+
+
 def head(path: Path, tabs: bool = False) -> list[str]:
     """The first lines of a file of text; none of another file, nor of one that cannot be read or lacks `tabs`."""
     if not path.is_file():
@@ -85,7 +92,7 @@ def head(path: Path, tabs: bool = False) -> list[str]:
             block = file.read(HEAD_BYTES)
     except (OSError, DataError):
         return []
-    wide = block[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    wide = block[:2] in MARKS
     if (b"\0" in block and not wide) or (tabs and b"\t" not in block):
         return []
     text = block.decode("utf-16" if wide else "utf-8-sig", "replace")
@@ -96,7 +103,7 @@ def head(path: Path, tabs: bool = False) -> list[str]:
 def _encoding(path: Path, plain: Path) -> tuple[str, str | None]:
     """The encoding, and how lines end: None where most end in a carriage return alone, else as they do."""
     with plain.open("rb") as file:
-        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        if file.read(2) in MARKS:
             return "utf-16", ""
         file.seek(0)
         decoder, found, block, line, returns = codecs.getincrementaldecoder("utf-8")(), "utf-8", b"?", 1, 0
