@@ -74,7 +74,10 @@ class Roles:
         shown="guessed",
     )
     order: str | None = option_field(
-        None, "Column that sorts the steps, a number or a time; none for the order of the rows.", shown="guessed"
+        None,
+        "Column that sorts the steps, a number or a time, or several that tell a time, as in date,hour; none for the "
+        "order of the rows.",
+        shown="guessed",
     )
     split: str | None = option_field(
         None, "Column that says train, valid or test; none to draw the parts.", shown="guessed"

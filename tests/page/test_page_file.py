@@ -17,7 +17,7 @@ import pytest
 from bothways import jobs, store
 from bothways.baselines import NearbyNGrams, Neighbors, OneStep, Trees
 from bothways.data import Columns, read_sequences
-from bothways.data.columns import NAMED, Guess
+from bothways.data.columns import NAMED, TOLD, Guess
 from bothways.data.encoding import Category, Encoding, Number
 from bothways.data.tables import Table
 from bothways.errors import InputError
@@ -387,6 +387,31 @@ def test_sequences_that_two_columns_tell_apart(opened: Any, tmp_path: Path) -> N
     guesses = tuple(Guess(name, "left out", NAMED) for name in ("who", "run"))
     columns = Columns("label", ("x",), "who,run", encoding=Encoding((Number("x"),)), guesses=guesses)
     check(opened(Model([numeric(1, 4)], ("a", "b"), columns)), tmp_path / "table.csv", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "formats"),
+    [
+        (("Date", "Time"), ("%d/%m/%Y", "%H.%M.%S")),
+        (("year", "month", "day", "hour"), ("%Y", "%-m", "%-d", "%-H")),
+        (("year", "week"), ("%G", "%V")),
+        (("at",), ("%b %Y",)),
+        (("at",), ("%G-W%V",)),
+    ],
+)
+def test_times_of_several_columns_and_of_weeks(
+    opened: Any, names: tuple[str, ...], formats: tuple[str, ...], tmp_path: Path
+) -> None:
+    random, order = np.random.default_rng(0), ",".join(names)
+    step = timedelta(hours=random.uniform(1, 2)) if len(names) > 2 or names[0] == "Date" else timedelta(weeks=5)
+    at = pl.Series([datetime(2019, 12, 20) + step * row for row in range(90)])
+    columns = {name: at.dt.strftime(own) for name, own in zip(names, formats, strict=True)}
+    table = pl.DataFrame({"who": np.arange(90) // 30, **columns, "x": random.normal(size=90).round(3)})
+    table.sample(90, shuffle=True, seed=0).write_csv(tmp_path / "table.csv")
+    guesses = tuple(Guess(name, "left out", TOLD) for name in names if len(names) > 1)
+    encoding = Encoding((Number("x"),), gaps="times")
+    some = Columns("label", ("x",), "who", order, encoding=encoding, guesses=guesses)
+    check(opened(Model([numeric(2, 4)], ("a", "b"), some)), tmp_path / "table.csv", tmp_path)
 
 
 def test_gaps_of_microseconds(opened: Any, tmp_path: Path) -> None:

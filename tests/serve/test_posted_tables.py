@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from bothways import jobs, store
+from bothways.data import Columns
 from serving import TABLE, Running, model_of
 
 FRAME = pl.DataFrame({"flow": ["a"] * 4 + ["b"] * 3, "x": [0.5, -1, 2, 0, 1, 3, -2], "y": [1.0, 2, 3, 4, 5, 6, 7]})
@@ -43,6 +44,29 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(folder: Path, start: Any) -> Running:
     return start(folder)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_view_where_columns_are_joined(start: Any, tmp_path: Path, turned: bool) -> None:
+    columns = Columns("label", ("x", "y"), "who,run", "Date,Time", encoding=TABLE.encoding)
+    store.save(model_of(2, columns=columns), tmp_path / "joined.bothways")
+    keys: dict[str, list[Any]] = {
+        "who": ["a", "a", "a", "b", "b", "b", "b"],
+        "run": [1, 2, 2, 1, 1, 1, 1],
+        "Date": ["2024-03-01"] * 7,
+    }
+    frame = FRAME.drop("flow").with_columns(**{name: pl.Series(values) for name, values in keys.items()})
+    frame = frame.with_columns(Time=pl.Series([f"0{hour}:00" for hour in range(7)]))
+    body = (frame.reverse() if turned else frame).write_csv().encode()
+    status, view, _ = start(tmp_path).call("/label/joined", body, {"Content-Type": CSV, "Accept": "application/json"})
+    assert status == 200
+    sequences = {each["name"]: each for each in view["sequences"]}
+    assert {name: each["inputs"]["x"] for name, each in sequences.items()} == {
+        "a,1": [0.5],
+        "a,2": [-1, 2],
+        "b,1": [0, 1, 3, -2],
+    }
+    assert sequences["b,1"]["order"][0].startswith("2024-03-01 03:00:00")
 
 
 @pytest.mark.parametrize("accept", [CSV, PARQUET, LINES, ""])

@@ -8,14 +8,15 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import polars as pl
 
-from bothways.data.columns import Guess
-from bothways.data.names import words
+from bothways.data.columns import TOLD, Guess
+from bothways.data.names import PARTS_OF_TIME, joined_columns, part_of_time, words
 from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
 from bothways.sequences import Array, Bools, Numbers
 
 CLOCKS = frozenset(
     words("t ts time timestamp datetime date step elapsed clock tick cycle zeit datum uhrzeit zeitpunkt zeitstempel")
+    + words("yearmonth yyyymm yyyymmdd yearweek yyyyww")
 ) | {"horodatage", "tiempo", "fecha"}
 """A column of this name sorts steps that stand in any order; of several words, the last counts."""
 
@@ -24,6 +25,15 @@ COUNTERS = frozenset(words("position index idx order frame sample row record lin
 
 UNITS = frozenset(words("s sec secs ms us ns min h utc gmt local"))  # last words in the name of a clock that are units
 ROW_NUMBERS = ("", "__index_level_0__", "Unnamed: 0")  # the names under which pandas writes the numbers of the rows
+RANGES = {
+    **{"year": (1000, 2999), "quarter": (1, 4), "week": (0, 53), "month": (1, 12), "day": (1, 31)},
+    **{"hour": (0, 23), "minute": (0, 59), "second": (0, 59)},
+}
+"""The whole numbers that a part of a time may be."""
+
+CHAINS = (("year", "month", "day", "hour", "minute", "second"), ("year", "quarter"), ("year", "week"))
+"""Which columns tell a time together: as many from the left as there are, but not the first one alone."""
+
 FEW_EMPTY = 0.01  # a column of which no more is empty would sort the rows, were it not for these
 FEW_STEPS = 10  # fewer steps show no pattern
 MANY_VALUES = 20  # a counter has as many values at least
@@ -198,7 +208,7 @@ def _check_times_of_day(table: Table, order: str, names: Collection[str], steps:
         if min(ups, downs) > 0.1 * (ups + downs):
             raise DataError(
                 f"{table.source}: the rows do not stand in the order that {order!r} and {name!r} say together. "
-                f"{two_columns(table, order, name)}; or take those of one day as they stand: {option('order', order)}."
+                f"{two_columns(order, name)}; or to take those of one day as they stand: {option('order', order)}."
             )
 
 
@@ -236,7 +246,7 @@ def _counter(name: str, column: pl.Series, steps: Steps, few: bool, needed: bool
 
 
 def clock_rank(name: str) -> int:
-    """2 for a column that is called `t`, `time` or the like, 1 for `event_time`, `index` or the like, else 0.
+    """2 for a column that is called `t`, `time`, `year` or the like, 1 for `event_time`, `index` or the like, else 0.
 
     `T` and `t1` are no clocks, but what many call temperatures and one of several values.
     """
@@ -245,6 +255,8 @@ def clock_rank(name: str) -> int:
     parts = words(name)
     while len(parts) > 1 and parts[-1] in UNITS:
         parts.pop()
+    if parts and PARTS_OF_TIME.get(parts[-1]) == "year":
+        return 2 if len(parts) == 1 else 1
     if not parts or parts[-1] not in CLOCKS | COUNTERS:
         return 0
     return 2 if len(parts) == 1 and parts[-1] in CLOCKS else 1
@@ -298,18 +310,54 @@ def time_of_day(table: Table, order: str | None) -> str | None:
     return None
 
 
-def two_columns(table: Table, date: str, time: str) -> str:
-    """How to join a date and a time of day; where it has points, with colons."""
-    polars, pandas, colon = repr(time), f"frame[{time!r}]", ""
-    if table.schema[time] == pl.String:
-        polars, pandas = f"pl.col({time!r}).str.replace_all('.', ':', literal=True)", f"{pandas}.str.replace('.', ':')"
-    elif table.schema[time].is_integer():
-        pandas, colon = f"{pandas}.astype(str) + ':00'", ":00"
-    return (
-        f"{date!r} and {time!r} are one moment in two columns: join them in one to sort by both (Polars: "
-        f"frame.with_columns(at=pl.format('{{}} {{}}{colon}', {date!r}, {polars})); pandas: "
-        f"frame['at'] = frame[{date!r}] + ' ' + {pandas})"
-    )
+def two_columns(date: str, time: str) -> str:
+    """How to sort by a date and a time of day."""
+    return f"{date!r} and {time!r} are one moment in two columns; to sort by both: {option('order', f'{date},{time}')}"
+
+
+def moment_columns(table: Table, names: Collection[str]) -> str | None:
+    """Which of the columns tell a time together, with commas between them; None if none do.
+
+    These are whole numbers called `year`, `month`, `day` and so on, or a date and a time of day, where no other column
+    tells more.
+
+    Example:
+        >>> table = Table("some.csv", pl.DataFrame({"x": [1.5, 2], "Year": [2023, 2024], "Month": [12, 1]}))
+        >>> moment_columns(table, table.names)
+        'Year,Month'
+    """
+    names = [name for name in names if "," not in name]
+    parts = {part_of_time(name): name for name in reversed(names) if _is_part(table, name)}
+    times = [name for name in names if isinstance(table.schema[name], (pl.Date, pl.Datetime))]
+    if len(times) == 1 and days_only(table.column(times[0])):
+        second = time_of_day(table, times[0]) or parts.get("hour")
+        return f"{times[0]},{second}" if second in names else None
+    for chain in CHAINS if not times else ():
+        known = [parts[part] for part in chain[: next((i for i, part in enumerate(chain) if part not in parts), None)]]
+        if len(known) > 1:
+            return ",".join(known)
+    return None
+
+
+def guess_parts(table: Table, order: str) -> list[Guess]:
+    """What becomes of the columns that tell the time together by which steps are sorted.
+
+    Months, hours and the like may be learned from; days and years that are to come cannot.
+    """
+    names = joined_columns(order, set(table.names) - {order})
+    keep = [name for name in names if part_of_time(name) not in ("", "year")]
+    return [Guess(name, "left out", TOLD) for name in names if name not in keep]
+
+
+def _is_part(table: Table, name: str) -> bool:
+    """Whether a column holds the numbers of the part of a time that it is called after, or names of months."""
+    part, dtype = part_of_time(name), table.schema[name]
+    if part == "month" and dtype == pl.String:
+        return True
+    if not (part and dtype.is_integer()) or table.column(name).null_count():
+        return False
+    least, most = RANGES[part]
+    return bool(table.column(name).is_between(least, most).all())
 
 
 def _all_times(column: pl.Series) -> bool:

@@ -17,7 +17,8 @@ from bothways.settings import Reading
 
 WORDS = 50  # a category with fewer values than this holds no words
 NAMED = "part of the name of a sequence"
-PLAIN = ("as given", "numbers", "text", NAMED)  # reasons that need no word of their own
+TOLD = "part of the time that sorts the steps"
+PLAIN = ("as given", "numbers", "text", NAMED, TOLD)  # reasons that need no word of their own
 SHOWN = 3  # as many columns are named where several have one role for one reason
 MOST_ROWS, WIDTH = 24, 80  # of a table of guesses
 

@@ -40,6 +40,17 @@ DATE = (
 )
 AMERICAN = r"/.*\d ?[AaPp]\.?[Mm]"  # where times of day are AM and PM, dates with slashes begin with the month
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_YEAR, _MONTH = r"(?<year>\d{4})", r"(?<part>\d{1,2}|[A-Za-z]{3,9})"
+PERIODS = {
+    rf"^{_YEAR}[-/. ]?[Qq]0?(?<part>[1-4])$": "quarter",
+    rf"^[Qq](?<part>[1-4])[-/. ]?{_YEAR}$": "quarter",
+    rf"^{_YEAR}[-/. ]?[Kk]?[Ww](?<part>\d{{1,2}})$": "week",
+    rf"^[Kk]?[Ww] ?(?<part>\d{{1,2}})[-/. ]{_YEAR}$": "week",
+    rf"^{_YEAR}[-/ ]{_MONTH}$": "month",
+    rf"^{_MONTH}[-/ ]{_YEAR}$": "month",
+}
+"""Quarters, weeks (ISO 8601) and months of a year, and what stands before and after: 2024-Q1, KW 5/2024, Mar 2024."""
+SEASON = rf"^{_YEAR}[-/](?<part>\d{{2}}|\d{{4}})$"  # a year and the next one, as in 2023/24
 
 
 AS_SHOWN = Reading()  # nothing is asked for; the columns show how they are read
@@ -245,6 +256,17 @@ def not_times(column: pl.Series) -> tuple[int, int] | None:
     return (int(stray.arg_max() or 0), int(stray.sum())) if stray.any() else None
 
 
+def times_of(text: pl.Series) -> pl.Series:
+    """The times that texts are, each beginning with a year; the text where one is none.
+
+    Example:
+        >>> times_of(pl.Series(["2024-03-31 18:05", None])).dtype, times_of(pl.Series(["2024-03", "never"])).dtype
+        (Datetime(time_unit='us', time_zone=None), String)
+    """
+    found = (KINDS[kind].values(text) for kind in ("year-first", "period"))
+    return next((times for times in found if times.null_count() == text.null_count()), text)
+
+
 def stripped(fields: pl.Series) -> pl.Series:
     """The text without blanks around it; null where nothing is left."""
     text = fields.str.strip_chars()
@@ -343,7 +365,7 @@ def _dates(text: pl.Series, order: str) -> pl.Series:
     """Dates and times; `order` says which of three numbers are year, month and day."""
     parts = text.str.extract_groups(DATE).struct.unnest()
     year, month, day = (parts.get_column(part) for part in order)
-    month = month.str.slice(0, 3).str.to_lowercase().replace({name: str(k) for k, name in enumerate(MONTHS, 1)})
+    month = _month(month)
     if order != "abc":
         century = (year.cast(pl.Int64, strict=False) < 70).replace_strict({True: "20", False: "19"}, default=None)
         year = year.set(year.str.len_chars() == 2, None).fill_null(century + year)
@@ -356,6 +378,33 @@ def _dates(text: pl.Series, order: str) -> pl.Series:
     signed = zone.str.replace(":", "").str.replace("Z|UTC|GMT", "+0000").cast(pl.Int64)
     minutes = signed.sign() * (signed.abs() // 100 * 60 + signed.abs() % 100)
     return (times - minutes.cast(pl.Duration("us")) * 60_000_000).dt.replace_time_zone("UTC")
+
+
+def _periods(text: pl.Series) -> pl.Series:
+    """The first day of quarters, weeks or months; of seasons such as 2023/24 that of the first year."""
+    parts = text.str.extract_groups(SEASON).struct.unnest()
+    year, part = (parts[name].cast(pl.Int64) for name in ("year", "part"))
+    seasons = year.count() == text.count() and (part % 100 == (year + 1) % 100).all()
+    if seasons and (year.n_unique() > 1 or (part > 12).any()):
+        return (parts["year"] + "-01-01").str.to_date("%Y-%m-%d", strict=False)
+    for pattern, unit in PERIODS.items():
+        if not text.drop_nulls().head(1).str.contains(pattern).any():
+            continue
+        parts = text.str.extract_groups(pattern).struct.unnest()
+        year, part = parts["year"], parts["part"]
+        if unit == "week":
+            fourth = (year + "-01-04").str.to_date("%Y-%m-%d", strict=False)  # is in the first week
+            days = 7 * (part.cast(pl.Int64) - 1) - fourth.dt.weekday() + 1
+            monday = fourth + (days * 86_400_000).cast(pl.Duration("ms"))
+            return monday.set(part.cast(pl.Int64) > 53, None)
+        month = _month(part) if unit == "month" else (3 * part.cast(pl.Int64) - 2).cast(pl.String)
+        return (year + "-" + month.str.zfill(2) + "-01").str.to_date("%Y-%m-%d", strict=False)
+    return text.clear(len(text))
+
+
+def _month(text: pl.Series) -> pl.Series:
+    """The numbers of months, of which names may be told by their first three letters."""
+    return text.str.slice(0, 3).str.to_lowercase().replace({name: str(k) for k, name in enumerate(MONTHS, 1)})
 
 
 def _clock(parts: pl.DataFrame) -> pl.Series:
@@ -391,9 +440,10 @@ KINDS: Mapping[str, Kind] = {
     "month-first": Kind(
         r"\d{1,2}[-/ ]", lambda text: _dates(text, "cab"), "dates are month/day/year", ("dates", "month-first")
     ),
+    "period": Kind(r"\d{4}[-/. ]?[QqKkWw]|\d{4}[-/ ]\w{1,9}$|[QqKkWw]|(?:\d{1,2}|[A-Za-z]{3,9})[-/ ]\d{4}$", _periods),
     "time of day": Kind(r"\d{1,2}:", _times),
     "text": Kind("", lambda text: text),
 }
 """The ways to read a column, in the order in which they are tried."""
 
-TIMES = ("year-first", "day-first", "month-first", "time of day")
+TIMES = ("year-first", "day-first", "month-first", "period", "time of day")

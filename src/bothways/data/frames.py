@@ -26,6 +26,7 @@ def frame_table(
     frame: Any,
     sequence: str | None,
     *,
+    order: str | None = None,
     needed: Collection[str] = (),
     fields: Collection[str] = (),
     learned: Reading = AS_SHOWN,
@@ -37,6 +38,8 @@ def frame_table(
         frame: of Polars, pandas, PyArrow or the like.
         sequence: the column that tells sequences apart, if one does: ids that stand on the first row of each are filled
             downward. Several columns, with commas, are joined.
+        order: the column that sorts the steps, which is read as those of `fields` are; with commas, several columns
+            that tell a time together.
         needed: columns that must be there.
         fields: those that are numbers or times, which are read as in files where they are text.
         learned: how the table was read that a model was trained on.
@@ -63,7 +66,8 @@ def frame_table(
         frame = pl.DataFrame({own: _series(name, own, frame[column]) for own, column in columns})
     table = Table(name, frame)
     parts = joined_columns(sequence, table.names) or ([] if sequence is None else [sequence])
-    fields = list(map(table.called, fields))
+    keys = joined_columns(order, table.names) or ([] if order is None else [order])
+    fields = list(map(table.called, (*fields, *keys)))
     for each in map(table.called, (*parts, *needed, *fields)):
         if each in levels and each not in table.names:
             raise DataError(f"{name}: {each!r} is a level of the index, and no column. Give {name}.reset_index().")
@@ -74,7 +78,8 @@ def frame_table(
     read = reader.read(table.columns([each for each in fields if table.schema[each] == pl.String]))
     values = table.frame().with_columns(read.get_columns())
     said = reader.notices() | dict(table.readings)
-    return with_joined(replace(table, values=values, readings=said, reading=reader.decided, _read={}), sequence)
+    typed = replace(table, values=values, readings=said, reading=reader.decided, _read={})
+    return with_joined(typed, sequence, order)
 
 
 def rows_table(

@@ -12,6 +12,7 @@ import polars as pl
 from bothways.data.clocks import (
     CLOCKS,
     HEAD,
+    RANGES,
     clock_columns,
     clock_rank,
     days_only,
@@ -333,11 +334,12 @@ def _tells_apart(column: pl.Series, clock: pl.Series, again: bool, turns: int) -
 
 
 def _may_number_days(column: pl.Series, clock: pl.Series) -> bool:
-    """Whether whole numbers may be amounts, or count the rows of a day, as each comes but once a day.
+    """Whether whole numbers may be amounts, or count the rows of a day or year, as each comes but once in it.
 
     Not if each is one run of rows, or if they come in the same order each day and neither rise nor fall.
     """
-    if not column.dtype.is_integer() or not days_only(clock) or one_run_each(column):
+    coarse = days_only(clock) or (clock.dtype.is_integer() and bool(clock.is_between(*RANGES["year"]).all()))
+    if not column.dtype.is_integer() or not coarse or one_run_each(column):
         return False
     count = column.n_unique()
     first = column.head(count)

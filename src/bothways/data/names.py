@@ -39,6 +39,22 @@ CALENDAR = words(
 )
 """What comes once a day or so, as each device does: columns of this name tell no sequences apart by that."""
 
+PARTS_OF_TIME = {
+    word: part
+    for part, texts in {
+        "year": "year yr jahr année annee anno año ano",
+        "month": "month monat mois mes",
+        "quarter": "quarter quartal trimestre",
+        "week": "week woche kw semaine semana",
+        "day": "day tag jour día dia",
+        "hour": "hour hr stunde heure hora",
+        "minute": "minute",
+        "second": "second",
+    }.items()
+    for word in words(texts)
+}
+"""What columns are called that hold a part of a time."""
+
 IDS = ("id", "ids", "no", "nr", "nbr", "num", "number", "key", "uuid", "guid", "name")  # last words in names of ids
 
 
@@ -56,6 +72,17 @@ def names_sequences(name: str) -> int:
     if _noun(name) in THINGS and (suffix or not re.search(r"\d", name)):
         return 2
     return int(bool(suffix or _noun(name) in MAYBE_THINGS))
+
+
+def part_of_time(name: str) -> str:
+    """Which part of a time a column is called after, such as "month"; "" if after none.
+
+    Example:
+        >>> part_of_time("Year"), part_of_time("mois"), part_of_time("birth month"), part_of_time("Date")
+        ('year', 'month', '', '')
+    """
+    own = words(name)
+    return PARTS_OF_TIME.get(own[0], "") if len(own) == 1 else ""
 
 
 def joined_columns(name: str | None, names: Collection[str]) -> list[str]:

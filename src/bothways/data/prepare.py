@@ -20,7 +20,7 @@ from bothways.data.roles import NONE, choose_columns
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, told_apart_by
 from bothways.data.sources import Source
 from bothways.data.splits import GAP, SHARES, Parts, split_table
-from bothways.data.tables import FILLED, MADE, SPLIT, Table, read_table
+from bothways.data.tables import FILLED, MADE, SPLIT, Table, read_table, with_joined
 from bothways.data.vectors import VectorFiles, find_vectors
 from bothways.errors import DataError, option
 from bothways.options import options
@@ -101,10 +101,14 @@ def read_and_split(
     asked = Roles(**roles)
 
     def read(text: Sequence[str], sequence: str | None) -> Table:
-        return source if isinstance(source, Table) else read_table(source, text, reading, sequence=sequence)
+        return (
+            source if isinstance(source, Table) else read_table(source, text, reading, sequence=sequence, order=order)
+        )
 
+    order = asked.order
     table = read(asked.categorical, asked.sequence)
     columns = choose_columns(table, **vars(asked))
+    order = columns.order
     if any(table.readings.get(name, "").endswith(FILLED) for name in columns.features):
         # What is learned from stays as it is, as new tables have it.
         table = read(asked.categorical, columns.sequence or NONE)
@@ -112,6 +116,7 @@ def read_and_split(
     if columns.categories and table.word is None:
         # Codes such as 007 were read as numbers.
         table = read(columns.categories, columns.sequence or NONE)
+    table = with_joined(table, None, order)
     _check_texts(table, columns, asked=asked.sequence is not None)
     given = [name for each in vars(asked).values() for name in ([each] if isinstance(each, str) else each or ())]
     melted = "" if VARIABLE in given else long_notice(table)

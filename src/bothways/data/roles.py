@@ -8,14 +8,14 @@ from typing import Any
 
 import polars as pl
 
-from bothways.data.clocks import ROW_NUMBERS, clock_columns, guess_order
+from bothways.data.clocks import ROW_NUMBERS, clock_columns, guess_order, guess_parts, moment_columns
 from bothways.data.columns import NAMED, Columns, Guess
 from bothways.data.fields import DOUBT, not_numbers, not_times
 from bothways.data.guesses import guess_categories, guess_label, guess_related, guess_sequence, guess_words, pointed_to
 from bothways.data.layouts import VALUE, VARIABLE
 from bothways.data.names import joined_columns
 from bothways.data.split_columns import guess_split
-from bothways.data.tables import MADE, SPLIT, TEXT, Table
+from bothways.data.tables import MADE, SPLIT, TEXT, Table, with_joined
 from bothways.errors import DataError, InputError, counted, option
 from bothways.network import PERS
 from bothways.settings import Roles
@@ -163,6 +163,8 @@ def _guessed(
         parts = joined_columns(roles["sequence"], set(free()))
         guesses |= {name: Guess(name, "left out", NAMED) for name in parts}
         used = {*used, *parts}
+    if "order" in roles:
+        take(guess_parts(table, roles["order"]))
     if table.readings.get(SPLIT) == MADE and not wanted & {"split"}:
         used = {*used, SPLIT}
         guesses.setdefault(SPLIT, Guess(SPLIT, "left out", "not asked for"))
@@ -173,14 +175,22 @@ def _guessed(
         take([guess_label(table, free())])
     if "split" in wanted:
         take(guess_split(table, free()))
+    together = moment_columns(table, free()) if "order" in wanted else None
+    if together is not None:
+        table = with_joined(table, None, together)
     if "sequence" in wanted:
         clocks = [roles["order"]] if "order" in roles else clock_columns(table, free())
+        clocks = [name for name in clocks if together is None or name not in together.split(",")]
         likely = [name for name in free() if name not in clocks and not (name == VARIABLE and VALUE in table.names)]
         take(guess_sequence(table, likely, clocks))
     elif "sequence" in roles:
         take(guess_related(table, roles["sequence"], free()))
     names = [name for name in free() if name not in guesses or not guesses[name].role]
     take(guess_order(table, roles.get("sequence"), names, needed="order" in wanted, counters=counters))
+    if together is not None and roles.get("order") == together:
+        guesses |= {guess.name: guess for guess in guess_parts(table, together)}
+    elif together is not None:
+        guesses.pop(together, None)
     return roles, guesses
 
 

@@ -206,7 +206,7 @@ def _tie_notices(table: Table, columns: Columns, ties: int) -> list[str]:
         return []
     rows = f"{counted(ties, 'row stands', 'rows stand')} at the same {columns.order!r} as the row before"
     if (time := time_of_day(table, columns.order)) is not None:
-        return [f"{table.source}: {rows}, in the order of the table. {two_columns(table, str(columns.order), time)}."]
+        return [f"{table.source}: {rows}, in the order of the table. {two_columns(str(columns.order), time)}."]
     ask = ""
     if columns.sequence is None:
         ask = f" Does a column tell sequences apart? Name it with {option('sequence')}."

@@ -109,7 +109,8 @@ def stream_sequences(
 def _whole(
     files: Files, columns: Columns, reading: Reading, tally: Tally, max_steps: int, say: Callable[[str], None]
 ) -> Chunk:
-    raw, table = read_files(files, columns.categories, reading, columns.reading, columns.sequence or NONE)
+    keys = columns.sequence or NONE, columns.order
+    raw, table = read_files(files, columns.categories, reading, columns.reading, *keys)
     whole = table.frame()
     values = whole.drop(set(whole.columns).difference(raw.collect_schema()))
     frame = raw if isinstance(raw, pl.DataFrame) else values
@@ -189,7 +190,8 @@ class _Reader:
             for (name, batch), following in pairwise(chain(_batches(self.files, self.rows, self.say), [end])):
                 word = word_column(batch.columns, self.files.format.words)
                 batch, self.renamed = as_trained(batch, word, self.columns, sum(self.read.values()))
-                joined = with_joined(Table(self.files.name, batch), self.columns.sequence).frame()
+                bare, typed = Table(self.files.name, batch), self.fields.fields == "text"
+                joined = with_joined(bare, self.columns.sequence, self.columns.order, typed).frame()
                 self.renamed |= dict.fromkeys(set(joined.columns).difference(batch.columns), "")
                 batch = joined
                 if rest is None:

@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from bothways.data.fields import AS_SHOWN, FieldReader
+from bothways.data.moments import moments
 from bothways.data.names import joined_columns, names_sequences
 from bothways.data.opening import BROKEN, readable
 from bothways.data.sources import Files, Source, ending, find_files, format_of, parts_of
@@ -199,6 +200,7 @@ def read_table(
     reading: Reading = AS_SHOWN,
     learned: Reading = AS_SHOWN,
     sequence: str | None = None,
+    order: str | None = None,
 ) -> Table:
     """Read a table from a file, a folder of files, a pattern, or several of these; its ending says what a file is.
 
@@ -211,6 +213,7 @@ def read_table(
         reading: how fields are read that can be read in two ways.
         learned: how the table was read that a model was trained on; decides where nothing else does.
         sequence: as in `filled_down`; with commas, several columns, which `with_joined` joins.
+        order: the column that sorts the steps; with commas, several columns that tell a time together.
 
     Raises:
         DataError: no such file, an ending that is not known, no table in it, an empty one, or files that differ.
@@ -226,7 +229,7 @@ def read_table(
         ([1.5, None], {'bytes': "decimal comma; 1 field is missing ('?')"})
     """
     files = find_files(source)
-    table = read_files(files, text, reading, learned, sequence)[1]
+    table = read_files(files, text, reading, learned, sequence, order)[1]
     parts = parts_of(files.paths)
     if not parts or SPLIT in table.names:
         return table
@@ -237,7 +240,12 @@ def read_table(
 
 
 def read_files(
-    files: Files, text: Collection[str], reading: Reading, learned: Reading, sequence: str | None = None
+    files: Files,
+    text: Collection[str],
+    reading: Reading,
+    learned: Reading,
+    sequence: str | None = None,
+    order: str | None = None,
 ) -> tuple[pl.DataFrame | pl.LazyFrame, Table]:
     """The rows of files as they stand there, and the table that they are; see `read_table`."""
     frames, notices, last = list[tuple[str, pl.DataFrame | pl.LazyFrame]](), list[str](), 0
@@ -254,13 +262,13 @@ def read_files(
     table = filled_down(table, sequence)
     values = table.values
     if isinstance(values, pl.LazyFrame):
-        return values, with_joined(table, sequence)
+        return values, with_joined(table, sequence, order)
     word = word_column(values.columns, files.format.words)
     reader = FieldReader(reading, learned, {*text, *([word] if word else [])}, files.format.fields)
     frame, said = reader.read(values), reader.notices()
     readings = {name: "; ".join([*filter(None, [said.get(name)]), FILLED]) for name in table.readings}
     typed = Table(files.name, frame, counts, 0, said | readings, tuple(notices), reader.decided, word)
-    return values, with_joined(typed, sequence)
+    return values, with_joined(typed, sequence, order)
 
 
 def filled_down(table: Table, sequence: str | None = None) -> Table:
@@ -288,24 +296,32 @@ def filled_down(table: Table, sequence: str | None = None) -> Table:
     return Table(table.source, values, table.files, readings=dict.fromkeys(filled, FILLED), notices=table.notices)
 
 
-def with_joined(table: Table, sequence: str | None) -> Table:
-    """The table with a column more where `sequence` names several, as "subject,trial" does: their values side by side.
+def with_joined(table: Table, sequence: str | None, order: str | None = None, typed: bool = True) -> Table:
+    """The table with a column more for each role that names several columns, as "subject,trial" and "date,time" do.
+
+    Of a sequence these are their values side by side, of the order the times that they tell; see `moments`.
 
     Raises:
         DataError: one of the columns is missing.
 
     Example:
-        >>> table = Table("some.csv", pl.DataFrame({"subject": ["a", "a"], "trial": [1, 2]}))
-        >>> with_joined(table, "subject,trial").column("subject,trial").to_list()
-        ['a,1', 'a,2']
+        >>> frame = pl.DataFrame({"subject": ["a", "a"], "trial": [1, 2], "year": [2024, 2024], "quarter": [1, 2]})
+        >>> table = with_joined(Table("some.csv", frame), "subject,trial", "year,quarter")
+        >>> table.column("subject,trial").to_list(), table.column("year,quarter").to_list()
+        (['a,1', 'a,2'], [datetime.date(2024, 1, 1), datetime.date(2024, 4, 1)])
     """
-    if not (parts := joined_columns(sequence, table.names)):
-        return table
-    table.require(*parts)
-    texts = [pl.nth(table.names.index(part)).cast(pl.String) for part in parts]
-    quoted = [pl.when(text.str.contains(",")).then(pl.format('"{}"', text)).otherwise(text) for text in texts]
-    whole = table.values.with_columns(pl.concat_str(quoted, separator=",").alias(str(sequence)))
-    return replace(table, values=whole, _read={})
+    values = table.values
+    if parts := joined_columns(sequence, table.names):
+        table.require(*parts)
+        texts = [pl.nth(table.names.index(part)).cast(pl.String) for part in parts]
+        quoted = [pl.when(text.str.contains(",")).then(pl.format('"{}"', text)).otherwise(text) for text in texts]
+        values = values.with_columns(pl.concat_str(quoted, separator=",").alias(str(sequence)))
+    if parts := joined_columns(order, table.names):
+        table.require(*parts)
+        column = moments(parts, list(map(table.column, parts)), typed).alias(str(order))
+        values = pl.concat([values.lazy(), pl.LazyFrame([column])], how="horizontal")
+        values = values.collect() if isinstance(table.values, pl.DataFrame) else values
+    return table if values is table.values else replace(table, values=values, _read={})
 
 
 def stands_first(column: pl.Series) -> bool:

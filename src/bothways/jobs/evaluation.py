@@ -78,7 +78,8 @@ def evaluate(
     code = None
     if false_alarm_rate is not None or positive is not None:
         code = class_to_detect(loaded.classes, loaded.counts, positive)
-    table = read_table(data, columns.categories, Reading(**reading), columns.reading, columns.sequence or NONE)
+    keys = columns.sequence or NONE, columns.order
+    table = read_table(data, columns.categories, Reading(**reading), columns.reading, *keys)
     read = {name: text for name, text in table.readings.items() if name in columns.needed}
     match_columns(table, columns, label=True)
     name, sequences, unseen, notices = evaluation_part(table, columns, part, loaded.classes, scheme=loaded.scheme)

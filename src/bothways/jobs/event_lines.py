@@ -9,6 +9,7 @@ from datetime import datetime
 from math import isfinite
 from typing import Any
 
+from bothways.data.moments import moment_text
 from bothways.data.names import joined_columns, side_by_side
 from bothways.errors import DataError, InputError
 from bothways.runtime import Model
@@ -66,7 +67,7 @@ class EventLines:
         event = _object(line, number)
         try:
             key = self._named(event, number)
-            step = event[self._step] if self._step else number if place is None else place
+            step = self._time(event) if self._step else number if place is None else place
             values = event if self._table else event["values"]
         except KeyError as missing:
             raise DataError(f"Line {number:,} has no {missing}; an event needs it.") from None
@@ -90,6 +91,11 @@ class EventLines:
             if not isinstance(part, (str, int, float)) or (isinstance(part, float) and not isfinite(part)):
                 raise DataError(f"Line {number:,} is no event: {name!r} is {shown(part)}, which names no sequence.")
         return event[self._key] if len(names) == 1 else side_by_side(event[name] for name in names)
+
+    def _time(self, event: Mapping[str, Any]) -> Any:
+        """The step of an event; that of several of its fields, if these tell the time together."""
+        names = joined_columns(self._step, event)
+        return moment_text(names, (event[name] for name in names)) if names else event[str(self._step)]
 
     def labels(
         self, push: Push, lines: Iterable[tuple[int, int, bytes | str]], refused: Refused

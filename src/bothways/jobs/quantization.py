@@ -128,7 +128,8 @@ def quantize(
     if output.exists() and output.samefile(model):
         raise InputError(f"{output}: this is the model of float32 itself; write that in int8 to another file.")
     both = (loaded, quantized(loaded))
-    table = read_table(data, columns.categories, Reading(**reading), columns.reading, columns.sequence or NONE)
+    keys = columns.sequence or NONE, columns.order
+    table = read_table(data, columns.categories, Reading(**reading), columns.reading, *keys)
     match_columns(table, columns, label=True)
     name, sequences, unseen, notices = evaluation_part(table, columns, part, loaded.classes, scheme=loaded.scheme)
     for notice in (*table.notices, *notices):

@@ -81,7 +81,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         random_state: the seed; or None or a NumPy `RandomState`, from which one is drawn.
         verbose: print a line after each epoch, or each setting that is tried.
         sequence: for a data frame, the column that tells sequences apart, or several that do together.
-        order: for a data frame, the column that sorts the steps.
+        order: for a data frame, the column that sorts the steps, or several that tell a time together.
         features: for a data frame, the only column or columns to learn from.
         drop: for a data frame, columns to leave out, or one.
         vectors: for a data frame, pretrained vectors of its words: a file with a word and its numbers per line, or an
@@ -173,7 +173,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
     random_state: int | np.integer[Any] | np.random.RandomState | None = Settings.seed
     verbose: bool = False
     sequence: str | Sequence[str] | None = None
-    order: str | None = None
+    order: str | Sequence[str] | None = None
     features: str | Sequence[str] = ()
     drop: str | Sequence[str] = ()
     categorical: str | int | Sequence[str | int] = ()

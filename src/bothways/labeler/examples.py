@@ -138,7 +138,7 @@ def _labeled_table(labeler: SequenceLabeler, name: str, X: Any, y: Any, per: str
     asked = _roles(labeler)
     sequence, order = (None if role in ("", NONE) else role for role in (asked.sequence, asked.order))
     named = (*asked.drop, *asked.features, *asked.categorical)
-    table = frame_table(name, X, sequence, needed=named, fields=() if order is None else (order,))
+    table = frame_table(name, X, sequence, order=order, needed=named)
     if not len(table):
         raise DataError(f"{name}: this data frame has no rows.")
     said = "y" if name == "X" else name.replace("X", "y")

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bothways.data import Columns
-from bothways.data.names import joined_columns
+from bothways.data.moments import template
+from bothways.data.names import joined_columns, part_of_time
 from bothways.errors import InputError, MissingDependencyError, ModelFileError
 from bothways.export import graph_of
 from bothways.export.graph import Graph
@@ -132,6 +133,9 @@ def _packed(content: bytes) -> str:
 def _described(model: Model, columns: Columns, name: str) -> tuple[dict[str, Any], list[npt.NDArray[Any]]]:
     """What worker.js makes a model of: a description, and the arrays that it names."""
     graph, encoding = graph_of(model, OPSET, coded=True), columns.fitted
+    known = {each.name for each in columns.guesses}
+    parts = joined_columns(columns.order, known - {columns.order})
+    moment = {"names": parts, "between": template(parts), "parts": [*map(part_of_time, parts)]} if parts else None
     for node in graph.nodes:
         if node.operator not in _operators():
             raise InputError(f"{name}: this model needs the operator {node.operator}, which a page does not have.")
@@ -142,8 +146,9 @@ def _described(model: Model, columns: Columns, name: str) -> tuple[dict[str, Any
         "classes": model.classes,
         "table": {
             "sequence": columns.sequence,
-            "joined": joined_columns(columns.sequence, {each.name for each in columns.guesses} - {columns.sequence}),
+            "joined": joined_columns(columns.sequence, known - {columns.sequence}),
             "order": columns.order,
+            "moment": moment,
             "gaps": encoding.gaps,
             "features": columns.features,
             "reading": asdict(columns.reading),

@@ -274,13 +274,16 @@ function microseconds_of({hour = "0", minute = "0", second = "0", fraction = "",
   const hours = half ? +hour % 12 + (half.toLowerCase() === "p" ? 12 : 0) : +hour
   return hours < 24 && +minute < 60 && +second < 60 ? 1e6 * (hours * 3600 + minute * 60 + +second) + +fraction.slice(0, 6).padEnd(6, "0") : NaN
 }
+function month_of(text) {
+  const named = MONTHS.indexOf(text.slice(0, 3).toLowerCase())
+  return /\d/.test(text) ? +text : named % 3 ? NaN : named / 3 + 1
+}
 /* Times are whole microseconds, of which a number holds all. */
 const dates = order => text => {
   const parts = DATE.exec(text)?.groups
   if (!parts) return NaN
   let [year, month, day] = [...order].map(name => parts[name])
-  const named = MONTHS.indexOf(month.slice(0, 3).toLowerCase())
-  month = /\d/.test(month) ? +month : named % 3 ? NaN : named / 3 + 1
+  month = month_of(month)
   if (order !== "abc" && year.length === 2) year = (+year < 70 ? "20" : "19") + year
   const at = Date.UTC(year, month - 1, day)
   if (year.length !== 4 || new Date(at).getUTCMonth() !== month - 1) return NaN
@@ -289,6 +292,28 @@ const dates = order => text => {
 }
 const time_of_day = text => { const parts = TIME.exec(text)?.groups; return parts ? microseconds_of(parts) : NaN }
 
+/* The first days of quarters, weeks, months or seasons; null if a field is none. */
+const PERIODS = [
+  [/^(?<year>\d{4})[-/. ]?[Qq]0?(?<part>[1-4])$/, "quarter"], [/^[Qq](?<part>[1-4])[-/. ]?(?<year>\d{4})$/, "quarter"],
+  [/^(?<year>\d{4})[-/. ]?[Kk]?[Ww](?<part>\d{1,2})$/, "week"], [/^[Kk]?[Ww] ?(?<part>\d{1,2})[-/. ](?<year>\d{4})$/, "week"],
+  [/^(?<year>\d{4})[-/ ](?<part>\d{1,2}|[A-Za-z]{3,9})$/, "month"], [/^(?<part>\d{1,2}|[A-Za-z]{3,9})[-/ ](?<year>\d{4})$/, "month"],
+]
+const SEASON = /^(?<year>\d{4})[-/](?<part>\d{2}|\d{4})$/
+function periods(fields) {
+  const day = (year, month, date = 1) => 1000 * Date.UTC(year, month - 1, date)
+  const there = fields.filter(text => text !== null).map(text => SEASON.exec(text)?.groups)
+  const seasons = there.length && there.every(found => found && found.part % 100 === (+found.year + 1) % 100)
+  if (seasons && there.some(({year, part}) => year !== there[0].year || +part > 12)) return converted(fields, text => day(SEASON.exec(text).groups.year, 1))
+  const [pattern, unit] = PERIODS.find(([pattern]) => pattern.test(fields.find(text => text !== null))) ?? []
+  return pattern ? converted(fields, text => {
+    const {year, part} = pattern.exec(text)?.groups ?? {}
+    if (!year) return NaN
+    if (unit === "quarter") return day(year, 3 * part - 2)
+    if (unit === "week") return part > 53 ? NaN : day(year, 1, 4) + 864e8 * (7 * (part - 1) - (new Date(Date.UTC(year, 0, 4)).getUTCDay() || 7) + 1)
+    const number = month_of(part)
+    return number >= 1 && number <= 12 ? day(year, number) : NaN
+  }) : null
+}
 /* The ways to read the fields of a column, {name: values}; none for text. */
 function ways_of(fields) {
   const rest = converted(fields, plain) ? fields : fields.map(text => MISSING.has(String(text).toLowerCase()) ? null : text)
@@ -299,7 +324,7 @@ function ways_of(fields) {
   if (point || comma) return {...point && {point}, ...comma && {comma}}
   const truth = converted(rest, text => ({true: 1, false: 0})[String(text).toLowerCase()] ?? NaN)
   if (truth) return {truth}
-  const times = converted(rest, dates("abc")) || converted(rest, time_of_day)
+  const times = converted(rest, dates("abc")) || converted(rest, time_of_day) || periods(rest)
   if (times) return {times}
   const day = converted(rest, dates("cba")), month = converted(rest, dates("cab"))
   return {...day && {"day-first": day}, ...month && {"month-first": month}}
@@ -323,20 +348,23 @@ function typed(fields, reading) {
 /* ---- sequences */
 /* {numbers, texts, order: arrays by rows, rows: Int32Array, offsets, names, notices} */
 async function read_sequences(file, model) {
-  const {sequence, joined, order, reading} = model
-  const needed = [...new Set([...(joined.length ? joined : [sequence]), order, ...model.features].filter(name => name !== null))]
+  const {sequence, joined, order, moment, reading} = model, told = moment ? moment.names : []
+  const keys = [...(joined.length ? joined : [sequence]), ...(told.length ? told : [order])]
+  const needed = [...new Set([...keys, ...model.features].filter(name => name !== null))]
   const table = await read_table(file, needed), {columns, notices} = table, place = row => `${file.name}, data row ${row + 1} (the first is 1)`
   if (reading.missing.length) {
     const words = new Set(reading.missing)
     for (const name of needed) columns[name] = columns[name].map(text => words.has(text) ? null : text)
   }
   if (joined.length) columns[sequence] = columns[joined[0]].map((_, row) => side_by_side(joined.map(name => columns[name][row])))
+  if (told.length) columns[order] = columns[told[0]].map((_, row) => moment_text(told.map(name => columns[name][row]), moment))
   for (const name of [sequence, order]) {
     const empty = name === null ? -1 : columns[name].indexOf(null)
     if (empty >= 0) throw Error(`${place(empty)}: the column ${JSON.stringify(name)} is empty.`)
   }
   const texts = new Set(model.texts.map(each => each.name))
-  const read = typed(Object.fromEntries(needed.filter(name => !texts.has(name)).map(name => [name, columns[name]])), reading)
+  const own = [...model.features, ...(joined.length ? [] : [sequence]), order].filter(name => name !== null && !texts.has(name))
+  const read = typed(Object.fromEntries(own.map(name => [name, columns[name]])), reading)
   const numbers = {}
   for (const {name, filled} of model.numbers) {
     const {way, values} = read[name]
@@ -369,6 +397,12 @@ async function read_sequences(file, model) {
 /* Fields as one text; null if one of them is empty. */
 function side_by_side(fields) {
   return fields.includes(null) ? null : fields.map(field => /,/.test(field) ? `"${field}"` : String(field)).join(",")
+}
+/* A time in one text: bothways.data.moments. */
+function moment_text(fields, {between, parts}) {
+  if (fields.includes(null)) return null
+  const texts = fields.map((field, i) => parts[i] ? String(field).padStart(2, "0") : String(field))
+  return texts.map((text, i) => between[i] + (i ? text.replace(/^(\d{1,2})\.(\d{2})\.(\d{2})$/, "$1:$2:$3") : text)).join("") + between.at(-1)
 }
 /* In seconds since the first step of a sequence: since 1970 they would be too large for microseconds. */
 function since_first(times, {rows, offsets}) {

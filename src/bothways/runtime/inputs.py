@@ -85,8 +85,9 @@ def read_input(name: str, X: Any, columns: Columns) -> tuple[Sequences, Form]:
             f"columns {', '.join(map(repr, columns.features))}."
         )
     else:
-        fields = [each for each in columns.needed if each not in (columns.sequence, *columns.categories)]
-        table = frame_table(name, X, columns.sequence, needed=columns.features, fields=fields, learned=columns.reading)
+        fields = [each for each in columns.features if each not in columns.categories]
+        needed, order, learned = columns.features, columns.order, columns.reading
+        table = frame_table(name, X, columns.sequence, order=order, needed=needed, fields=fields, learned=learned)
         if not len(table):
             nothing = np.empty((0, len(columns.fitted.names)), np.float32)
             return Sequences(nothing, np.array([], np.int64), per=columns.per, rows=np.array([], np.int64)), form

@@ -7,7 +7,8 @@ from tempfile import TemporaryDirectory
 from types import NoneType
 from typing import Any, NamedTuple
 
-from bothways.data import stream_sequences
+from bothways.data import Table, stream_sequences
+from bothways.data.tables import with_joined
 from bothways.errors import BothwaysError, InputError
 from bothways.jobs.models import table_columns
 from bothways.jobs.prediction import label
@@ -78,7 +79,8 @@ def view(served: Served, table: Path, notices: list[str]) -> dict[str, Any]:
         found = chunk.sequences
         p = model.probabilities(found)
         codes, p = model.decide(p, found.lengths), p.round(5)
-        fields = {name: chunk.values.get_column(name) for name in columns.needed}
+        read = with_joined(Table(str(table), chunk.values), None, columns.order)
+        fields = {name: read.column(name) for name in read.names}
         for i, (start, end) in enumerate(zip(found.offsets[:-1].tolist(), found.offsets[1:].tolist(), strict=True)):
             if most < end - start:
                 cut = True

@@ -1,0 +1,227 @@
+"""Months, quarters and weeks; and times that several columns tell together, as in `--order Date,Time`."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from bothways import SequenceLabeler, jobs, store
+from bothways.data import Columns, choose_columns, read_and_split, read_table, stream_sequences
+from bothways.data.encoding import Encoding, Number
+from bothways.data.fields import FieldReader
+from bothways.data.moments import template
+from bothways.data.tables import Table
+from bothways.errors import DataError
+from bothways.jobs.event_lines import EventLines
+from bothways.network import Network
+from bothways.runtime import Member, Model
+
+GENERATOR = np.random.default_rng(0)
+HOURS = [datetime.datetime(2023, 11, 28) + datetime.timedelta(hours=row) for row in range(120)]
+
+
+def dates(*texts: str | None) -> list[Any]:
+    """What a column of these texts is read as."""
+    (column,) = FieldReader().read(pl.DataFrame({"at": pl.Series(texts, dtype=pl.String)})).get_columns()
+    return [value.isoformat()[:10] if isinstance(value, datetime.date) else value for value in column]
+
+
+@pytest.mark.parametrize(
+    ("texts", "read"),
+    [
+        (("2024-Q1", "2023Q4"), ["2024-01-01", "2023-10-01"]),
+        (("Q3 2024", "q2 2023", None), ["2024-07-01", "2023-04-01", None]),
+        (("2022-W05", "2020-W53", "2021W01"), ["2022-01-31", "2020-12-28", "2021-01-04"]),
+        (("KW 5/2022", "KW52/2022"), ["2022-01-31", "2022-12-26"]),
+        (("2015-01", "2015/12", "?"), ["2015-01-01", "2015-12-01", None]),
+        (("Jan 2015", "December 2016"), ["2015-01-01", "2016-12-01"]),
+        (("1/2015", "12/2015"), ["2015-01-01", "2015-12-01"]),
+        (("2001-02", "2002-03"), ["2001-01-01", "2002-01-01"]),
+        (("2023/24", "2023/24"), ["2023-01-01", "2023-01-01"]),
+        (("2001-02", "2001-03"), ["2001-02-01", "2001-03-01"]),
+    ],
+)
+def test_periods_are_their_first_days(texts: tuple[str | None, ...], read: list[Any]) -> None:
+    assert dates(*texts) == read
+
+
+@pytest.mark.parametrize(
+    "texts", [("2015-13", "2015-01"), ("march 2012", "Wuhan 2019"), ("W1 2020", "W60 2020"), ("Q5 2020",), ("kilo",)]
+)
+def test_what_is_no_period_stays_text(texts: tuple[str, ...]) -> None:
+    assert dates(*texts) == [*texts]
+
+
+def panel(kind: str) -> pl.DataFrame:
+    """Twelve lands over the same months, by months."""
+    frame = pl.DataFrame({"land": [f"l{i}" for i in range(12)]}).join(
+        pl.DataFrame({"at": pl.date_range(datetime.date(2015, 1, 1), datetime.date(2021, 12, 1), "1mo", eager=True)}),
+        how="cross",
+    )
+    at = pl.col("at").dt
+    told = {
+        "month": {"when": at.strftime("%b %Y")},
+        "two": {"year": at.year(), "month": at.month()},
+        "names": {"year": at.year(), "month": at.strftime("%B")},
+        "three": {"Year": at.year(), "Month": at.month(), "Day": at.day()},
+        "number": {"yyyymm": at.strftime("%Y%m").cast(pl.Int64)},
+        "year": {"year": 1000 + at.year() + at.month()},
+    }[kind]
+    x = pl.Series("x", GENERATOR.normal(size=frame.height))
+    return frame.select("land", **told).with_columns(x, label=(x > 0).cast(pl.Int64))
+
+
+@pytest.mark.parametrize(
+    ("kind", "order"),
+    [
+        ("month", "when"),
+        ("two", "year,month"),
+        ("names", "year,month"),
+        ("three", "Year,Month,Day"),
+        ("number", "yyyymm"),
+    ],
+)
+@pytest.mark.parametrize("stand", ["sorted", "by time", "newest first", "shuffled"])
+def test_tables_of_a_row_per_month_and_land(kind: str, order: str, stand: str, tmp_path: Path) -> None:
+    frame = panel(kind)
+    months = pl.int_range(84).repeat_by(1).explode()
+    place = pl.concat([pl.DataFrame({"m": pl.select(months).to_series()})] * 12)["m"]
+    mixed = {
+        "sorted": frame,
+        "by time": frame[place.arg_sort()],
+        "newest first": frame.reverse(),
+        "shuffled": frame.sample(frame.height, shuffle=True, seed=1),
+    }[stand]
+    mixed.write_csv(tmp_path / "some.csv")
+    split = read_and_split(tmp_path / "some.csv")
+    assert (split.columns.sequence, split.columns.order) == ("land", order)
+    assert "year" not in map(str.lower, split.columns.features)
+    sequences = [part for part in (split.parts.train, split.parts.valid, split.parts.test) if part is not None]
+    for part in sequences:
+        first = part.table_rows[part.offsets[0] : part.offsets[1]]
+        names, x = mixed["land"].gather(first), mixed["x"].gather(first)
+        assert x.to_list() == frame.filter(pl.col("land") == names[0])["x"].to_list()
+    columns, _, notices = split.encoded()
+    assert columns.fitted.gaps == "" or kind == "number"
+    assert not any("gap" in notice for notice in notices) or kind == "number"
+
+
+def test_years_sort_and_are_no_feature() -> None:
+    frame = panel("year").unique(["land", "year"], maintain_order=True)
+    columns = choose_columns(Table("some.csv", frame.sample(frame.height, shuffle=True, seed=0)))
+    assert (columns.sequence, columns.order, columns.features) == ("land", "year", ("x",))
+    built = frame.with_columns(year_built=pl.Series(GENERATOR.integers(1950, 2000, frame.height)))
+    assert choose_columns(Table("some.csv", built)).features == ("x", "year_built")
+
+
+def hourly(kind: str) -> pl.DataFrame:
+    """Steps an hour apart, their times in two columns or four."""
+    at = pl.Series("at", HOURS)
+    told = {
+        "times": {"Date": at.dt.date(), "Time": at.dt.time()},
+        "texts": {"Date": at.dt.strftime("%d/%m/%Y"), "Time": at.dt.strftime("%H.%M.%S")},
+        "hour": {"Date": at.dt.date(), "Hour": at.dt.hour()},
+        "four": {name: getattr(at.dt, name)() for name in ("year", "month", "day", "hour")},
+    }[kind]
+    x = np.round(np.sin(np.arange(120)), 3)
+    return pl.DataFrame({**told, "x": x, "label": np.random.default_rng(1).integers(0, 2, 120)})
+
+
+NAMES = {"times": "Date,Time", "texts": "Date,Time", "hour": "Date,Hour", "four": "year,month,day,hour"}
+
+
+@pytest.mark.parametrize("kind", NAMES)
+@pytest.mark.parametrize("ending", [".csv", ".parquet", ".jsonl"])
+def test_from_files_in_pieces_or_as_a_whole(kind: str, ending: str, tmp_path: Path) -> None:
+    if (kind, ending) == ("texts", ".parquet"):
+        pytest.skip("text is text in Parquet")
+    frame, order = hourly(kind), NAMES[kind]
+    write = {".csv": "write_csv", ".parquet": "write_parquet", ".jsonl": "write_ndjson"}[ending]
+    for rows in (frame, frame.sample(120, shuffle=True, seed=1)):
+        path = tmp_path / f"some{ending}"
+        getattr(rows, write)(path)
+        split = read_and_split(path)
+        assert split.columns.order == order
+        assert split.table.column(order).sort().to_list() == HOURS
+        assert not {*split.columns.features} & {"year", "Date", "Time"}
+        columns = Columns("label", ("x",), order=order, encoding=Encoding((Number("x"),), gaps="times"))
+        told = list[str]()
+        chunks = list(stream_sequences(path, columns, rows=50, typed=True, say=told.append))
+        x = np.concatenate([chunk.sequences.values[:, 0] for chunk in chunks])
+        assert np.array_equal(x, frame["x"].to_numpy().astype(np.float32))
+        assert [*chunks[-1].frame.columns] == frame.columns == chunks[-1].values.columns
+        assert len(chunks) == (1 if rows is not frame else 3) or len(chunks) == 1
+
+
+def some_model(order: str, gaps: str = "times") -> Model:
+    encoding = Encoding((Number("x"),), gaps=gaps)
+    network = Network(features=len(encoding.names), classes=2, units=3)
+    shapes = network.weight_shapes()
+    weights = {name: GENERATOR.uniform(0.1, 1, shape).astype(np.float32) for name, shape in shapes.items()}
+    return Model([Member(network, weights)], ("a", "b"), Columns("label", ("x",), order=order, encoding=encoding))
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_labels_are_those_of_rows_in_order(kind: str, tmp_path: Path) -> None:
+    model = some_model(NAMES[kind])
+    store.save(model, tmp_path / "some.bothways")
+    found = []
+    for rows in (hourly(kind), hourly(kind).sample(120, shuffle=True, seed=3)):
+        rows.write_csv(tmp_path / "some.csv")
+        jobs.predict(tmp_path / "some.bothways", tmp_path / "some.csv", tmp_path / "out.csv", say=lambda text: None)
+        out = read_table(tmp_path / "out.csv").frame()
+        assert out.columns == [*rows.columns, "predicted", "probability"]
+        found.append(out.sort(rows.columns[:-2])["probability"].to_list())
+    assert found[0] == found[1]
+
+
+def test_one_of_the_columns_is_missing(tmp_path: Path) -> None:
+    hourly("times").rename({"Time": "Tme"}).write_csv(tmp_path / "some.csv")
+    for read in (
+        lambda: read_table(tmp_path / "some.csv", order="Date,Time"),
+        lambda: list(stream_sequences(tmp_path / "some.csv", Columns("label", ("x",), order="Date,Time"))),
+    ):
+        with pytest.raises(DataError, match=r"there is no column 'Time'\. Did you mean 'Tme'"):
+            read()
+
+
+def test_columns_that_tell_no_time_are_refused(tmp_path: Path) -> None:
+    frame = hourly("times").with_columns(run=pl.int_range(pl.len()))
+    frame.write_csv(tmp_path / "some.csv")
+    with pytest.raises(DataError, match=r"'Date,run' must be a number or a time.* such as '2023-11-28 0'"):
+        read_and_split(tmp_path / "some.csv", order="Date,run")
+
+
+@pytest.mark.parametrize("kind", ["times", "four"])
+def test_the_estimator(kind: str) -> None:
+    frame = hourly(kind)
+    labeler = SequenceLabeler(order=NAMES[kind], budget="0", epochs=1, units=4)
+    labeler.fit(frame.drop("label"), frame["label"].to_numpy())
+    mixed = frame.with_row_index().sample(120, shuffle=True, seed=2)
+    found = labeler.predict(mixed.drop("index", "label"))
+    assert np.array_equal(found, labeler.predict(frame.drop("label"))[mixed["index"].to_numpy()])
+
+
+@pytest.mark.parametrize("kind", ["times", "texts", "hour", "four"])
+def test_events(kind: str) -> None:
+    row = hourly(kind).drop("label").row(7, named=True)
+    if kind == "texts":
+        row["Date"] = "2023-11-28"
+    line = json.dumps({name: value if isinstance(value, int | float) else str(value) for name, value in row.items()})
+    event = EventLines(some_model(NAMES[kind])).event(line, 1)
+    assert event is not None
+    assert event[1] == EventLines(some_model("at")).event('{"at": "2023-11-28T07:00:00", "x": 1}', 1)[1]  # type: ignore[index]
+    with pytest.raises(DataError, match="has no "):
+        EventLines(some_model(NAMES[kind])).event('{"x": 1}', 1)
+
+
+def test_what_stands_between() -> None:
+    assert template(["year", "week"]) == ["", "-W", ""]
+    assert template(["date", "hour", "minute"]) == ["", " ", ":", ""]
+    assert template(["jahr", "monat"]) == ["", "-", "-01"]
