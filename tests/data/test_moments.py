@@ -225,3 +225,22 @@ def test_what_stands_between() -> None:
     assert template(["year", "week"]) == ["", "-W", ""]
     assert template(["date", "hour", "minute"]) == ["", " ", ":", ""]
     assert template(["jahr", "monat"]) == ["", "-", "-01"]
+
+
+@pytest.mark.parametrize("zone", ["", "Z"])
+def test_times_that_parquet_holds_as_text(zone: str, tmp_path: Path) -> None:
+    """As pandas writes them where nobody made them times."""
+    x = np.sin(np.arange(120))
+    texts = [time.isoformat() + zone for time in HOURS]
+    labels = np.random.default_rng(1).integers(0, 2, 120)
+    frame = pl.DataFrame({"at": texts, "^x$": x, "note": "2024-03-01, later", "label": labels})
+    frame.sample(120, shuffle=True, seed=0).write_parquet(tmp_path / "some.parquet")
+    split = read_and_split(tmp_path / "some.parquet")
+    assert (split.columns.order, split.columns.features) == ("at", ("^x$", "note"))
+    assert split.parts.train.table_rows[:3].tolist() != [0, 1, 2]
+    for rows, whole in ((frame, False), (frame.reverse(), True)):
+        rows.write_parquet(tmp_path / "some.parquet")
+        chunks = list(stream_sequences(tmp_path / "some.parquet", Columns("label", ("^x$",), order="at"), rows=50))
+        assert np.array_equal(np.concatenate([chunk.sequences.values[:, 0] for chunk in chunks]), x.astype(np.float32))
+        assert all(chunk.frame.schema["at"] == pl.String for chunk in chunks)
+        assert len(chunks) == 1 or not whole

@@ -14,9 +14,11 @@ import polars as pl
 import pytest
 
 from bothways.data import (
+    Columns,
     Table,
     choose_columns,
     csv_files,
+    match_columns,
     read_and_split,
     read_sequences,
     read_table,
@@ -750,3 +752,20 @@ def test_models_of_blocks_read_any_file_so(tmp_path: Path, rows: int) -> None:
         assert any("block" in each for each in said)
     with pytest.raises(DataError, match="there is no column 'block'"):
         list(stream_sequences(csv(tmp_path, blocks(1001), "new.csv"), columns))
+
+
+def test_one_wrong_number_is_no_time() -> None:
+    with pytest.raises(DataError, match="trained on numbers, but 'x' is text"):
+        match_columns(Table("new.csv", pl.DataFrame({"x": ["abc"]})), Columns("label", ("x",)), label=False)
+
+
+def test_a_line_that_is_no_object_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "some.jsonl").write_text('{"x": 1}\nbroken{\n')
+    with pytest.raises(DataError, match=r"no file of JSON objects.* \(line 2 is 'broken{'\)\."):
+        read_table(tmp_path / "some.jsonl")
+
+
+def test_names_that_are_patterns_in_files_with_gaps(tmp_path: Path) -> None:
+    pl.DataFrame({"^x$": [1.5, float("inf")], "*": [float("nan"), 2.0]}).write_parquet(tmp_path / "some.parquet")
+    table = read_table(tmp_path / "some.parquet")
+    assert (table.column("^x$").to_list(), table.column("*").to_list()) == ([1.5, None], [None, 2.0])

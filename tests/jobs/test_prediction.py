@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,26 @@ def test_spreadsheets_tell_the_encoding_and_the_decimal_sign_as_before(
     assert b"." not in found
     read = pl.read_csv(folder / "out.csv", separator=";", decimal_comma=True)
     assert (read["probability"] >= 0.5).all()
+
+
+def test_json_lines_come_back_as_they_were(folder: Path) -> None:
+    rows = [
+        {"flow": "a", "x": 0.5, "due": "01/02/2024", "note": "n/a", "num": "1,5", "at": "2024-01-01T00:00:00+02:00"},
+        {"flow": "a", "x": 1.5, "due": "13/02/2024", "note": "", "num": "007", "at": "2024-01-01T00:01:00+02:00"},
+    ]
+    (folder / "some.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said = list[str]()
+    jobs.predict(folder / "some.bothways", folder / "some.jsonl", folder / "out.jsonl", say=said.append)
+    found = [json.loads(line) for line in (folder / "out.jsonl").read_text().splitlines()]
+    assert [{name: row[name] for name in rows[0]} for row in found] == rows
+    assert said == []
+
+
+def test_what_changes_from_fields_to_values_is_told(folder: Path) -> None:
+    (folder / "some.csv").write_text("flow,x,due\na,1,13/02/2024\na,2,01/02/2024\n")
+    said = list[str]()
+    jobs.predict(folder / "some.bothways", folder / "some.csv", folder / "out.jsonl", say=said.append)
+    assert said == ["Column 'due': dates are day/month/year."]
 
 
 def test_a_column_of_such_a_name(folder: Path) -> None:

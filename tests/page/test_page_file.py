@@ -311,6 +311,47 @@ def test_what_it_shows(width: int, scheme: str, opened: Any, tmp_path: Path) -> 
     assert found == [["calm", "scan"][page.evaluate("card.positive")]]
 
 
+def test_the_threshold_that_a_model_keeps_is_exact(opened: Any, tmp_path: Path) -> None:
+    """The slider has thousandths; labels go by what was saved until somebody moves it."""
+    some, table = numeric(1, 8), pl.DataFrame({"flow": ["a"] * 400, "x": np.random.default_rng(0).normal(size=400)})
+    table.write_csv(tmp_path / "table.csv")
+    columns = Columns("label", ("x",), "flow", encoding=Encoding((Number("x"),)))
+    p = Model([some], ("calm", "scan"), columns).predict_proba(table)[:, 1].astype(float)
+    value = next(each - 1e-6 for each in np.sort(p)[100:] if each + 1e-5 < round(each, 3))
+    facts = {"threshold": {"class": "scan", "value": value, "false_alarm_rate": 0.01}}
+    page = opened(Model([some], ("calm", "scan"), columns, facts=facts))
+    dropped(page, tmp_path / "table.csv")
+    assert f"Alarms: {(p >= value).sum()} steps" in page.inner_text("#counts")
+    page.locator("#threshold").fill(str(round(value, 3)))
+    assert f"Alarms: {(p >= round(value, 3)).sum()} steps" in page.inner_text("#counts")
+    assert (p >= value).sum() != (p >= round(value, 3)).sum()
+
+
+def test_probabilities_have_the_decimal_sign_and_the_mark_of_the_table(opened: Any, tmp_path: Path) -> None:
+    some = model(member())
+    reading = replace(some.columns, reading=Reading(decimal="comma", dates="day-first"))  # type: ignore[type-var]
+    page = opened(Model(some.members, some.classes, reading))
+    dropped(page, written(tmp_path / "table.csv", TEXT + "\n".join(LINES), "utf-8-sig"))
+    with page.expect_download() as download:
+        page.click("#save")
+    jobs.predict(tmp_path / "flows.bothways", tmp_path / "table.csv", tmp_path / "out.csv", say=list[str]().append)
+    written_by = download.value.path(), tmp_path / "out.csv"
+    assert all(path.read_bytes().startswith(b"\xef\xbb\xbf") for path in written_by)
+    ours, theirs = ([line.split(";")[-1] for line in path.read_text().splitlines()[1:]] for path in written_by)
+    assert all("," in probability for probability in ours)
+    numbers = [np.char.replace(each, ",", ".").astype(float) for each in (ours, theirs)]
+    assert np.allclose(numbers[0], numbers[1], atol=EXPORTED)
+
+
+def test_a_time_that_is_none_is_named(opened: Any, tmp_path: Path) -> None:
+    lines = frame().head(5).write_csv().splitlines()
+    lines[4] = lines[4].replace(lines[4].split(",")[1], "notatime")
+    page = opened(model(member()))
+    dropped(page, written(tmp_path / "table.csv", "\n".join(lines)))
+    said = 'data row 4 (the first is 1): the column "at" must hold times; here stands "notatime"'
+    assert said in page.inner_text("#said")
+
+
 def test_many_labels_on_a_phone(opened: Any, tmp_path: Path) -> None:
     """Those that occur are listed, the others are folded away; nothing is printed over something else."""
     names = tuple(f"label {i}" for i in range(98))

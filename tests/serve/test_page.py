@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -87,6 +88,20 @@ def test_a_table_its_alarms_and_the_threshold(page: Any, table: Path, tmp_path: 
     labeled = pl.read_csv(download.value.path())
     assert (labeled["predicted"] == ["calm", "scan"][positive]).sum() == (p[:, positive] >= 0.3).sum()
     assert download.value.suggested_filename == "flows labeled.csv"
+
+
+def test_compressed_tables_and_the_name_of_the_file(page: Any, table: Path, tmp_path: Path) -> None:
+    with gzip.open(tmp_path / "some.csv.gz", "wb") as file:
+        file.write(table.read_bytes())
+    opened(page, tmp_path / "some.csv.gz")
+    assert "3 sequences, 120 steps" in page.inner_text("#counts")
+    with page.expect_download() as download:
+        page.click("#save")
+    assert download.value.suggested_filename == "some labeled.csv"
+    assert pl.read_csv(download.value.path()).columns == ["flow", "x", "y", "predicted", "probability"]
+    (tmp_path / "few.csv").write_text("flow,x,y\na,1,2\n,,\na,2,3\n")
+    page.set_input_files("#file", tmp_path / "few.csv")
+    said(page, "#said", "few.csv: 1 row without any value is left out.")
 
 
 @pytest.mark.every_case

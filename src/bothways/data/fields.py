@@ -23,6 +23,7 @@ LONE = r"^[+-]?[1-9]\d{0,2}(?:\.\d{3})*$"  # a number whose points may stand bet
 UNIT = "[$€£¥%]"  # a sign that may stand before or after all numbers of a column
 WITH_UNIT = r"^([-+]?[\d.,]*\d(?:[eE][-+]?\d+)?)(\s*)([\p{L}°/²³%]{1,8}|;)$"  # a number, and a unit after it
 MANY_NUMBERS = 20  # so many different numbers, or a fraction, show that what stands after them is a unit
+SHOWING = 100  # so many rows show whether a column of text may hold times
 FEW_STRAY = 0.01  # where no more fields of a column are no times, the others are
 IN_PARENTHESES = r"^\(([$€£¥]?)\s*([\d.,].*)\)$"  # a negative amount, as accountants write it
 PHONE = r"^\+\d{8,15}$"  # a number in the international form (E.164)
@@ -123,7 +124,7 @@ class FieldReader:
             LaterRowsDifferError: it cannot be read so, or the first one does not show how to read it.
         """
         if self.fields == "text":
-            return frame
+            return frame.with_columns(times_of(frame[name]) for name in written_times(frame, frame.schema, self.text))
         self._names = frame.columns
         done: dict[str, pl.Series] = {}
         doubtful = {}
@@ -251,9 +252,22 @@ def not_times(column: pl.Series) -> tuple[int, int] | None:
     for text in (stripped(column.drop_nulls().head(MANY_NUMBERS)), stripped(column)):
         times = max((KINDS[kind].values(text) for kind in TIMES), key=lambda each: each.count())
         stray = times.is_null() & text.is_not_null()
-        if stray.sum() > max(1, FEW_STRAY * times.count()):
+        if not times.count() or stray.sum() > max(1, FEW_STRAY * times.count()):
             return None
     return (int(stray.arg_max() or 0), int(stray.sum())) if stray.any() else None
+
+
+def written_times(frame: pl.DataFrame | pl.LazyFrame, schema: pl.Schema, text: Collection[str] = ()) -> list[str]:
+    """The columns of text that begin with a date as in ISO 8601, apart from those that are to stay `text`.
+
+    Example:
+        >>> frame = pl.DataFrame({"at": ["2024-03-31"], "word": ["so"]})
+        >>> written_times(frame, frame.schema)
+        ['at']
+    """
+    places = [place for place, (name, dtype) in enumerate(schema.items()) if dtype == pl.String and name not in text]
+    first = frame.lazy().select(pl.nth(places)).head(SHOWING).collect() if places else pl.DataFrame()
+    return [column.name for column in first if re.match(r"\d{4}-\d\d-\d\d", next(iter(column.drop_nulls()), ""))]
 
 
 def times_of(text: pl.Series) -> pl.Series:

@@ -93,9 +93,21 @@ def _parse(path: Path, lines: bytes, schema: pl.Schema | None) -> pl.DataFrame:
         if lines.lstrip().startswith(b"["):
             return pl.read_json(io.BytesIO(lines), infer_schema_length=None)
         return pl.read_ndjson(io.BytesIO(lines), schema=schema, infer_schema_length=None)
-    except BROKEN as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise DataError(f"{path}: this is no file of JSON objects, one a line or in one list ({reason}).") from None
+    except BROKEN:
+        where = _broken(lines)
+        raise DataError(f"{path}: this is no file of JSON objects, one a line or in one list{where}.") from None
+
+
+def _broken(lines: bytes) -> str:
+    """Which line is no object, and what stands there; "" if all are one."""
+    for number, line in enumerate(lines.splitlines() if not lines.lstrip().startswith(b"[") else (), start=1):
+        try:
+            found = json.loads(line) if line.strip() else {}
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            return f" (line {number} is {line[:40].decode('utf-8', 'replace')!r})"
+    return ""
 
 
 def _what(path: Path) -> str:

@@ -82,6 +82,7 @@ class LabeledWriter:
         self._each = [f"{PROBABILITY} of {label}" for label in classes] if each else []
         self._format = FORMATS[ending(self.path)]
         self._typed = self._format.fields != "fields"
+        self._converts = False
         self._stack, self._sink = ExitStack(), ExitStack()
         self._add: Callable[[pl.DataFrame], None] | None
         self._source: tuple[Files, Columns] | None = None
@@ -123,13 +124,14 @@ class LabeledWriter:
         """
         files = find_files(source)
         self._source = files, columns
+        self._converts = self._typed and files.format.fields == "fields"  # what has types of its own keeps them
         first, decimal = files.paths[0], how.get("reading", columns.reading).decimal or columns.reading.decimal
         if any({ending(self.path), ending(first)} <= {name, f"{name}.gz"} for name in (".csv", ".tsv")):
             form = csv_files.form_of(first, decimal == "comma")
             self._format = self._format._replace(write=partial(csv_files.write, **form))
         if ending(self.path) not in OUTPUTS and self._each:
             raise DataError(f"{self.path}: a CoNLL file has no room for probabilities. {OTHERS}")
-        with closing(stream_sequences(source, columns, typed=self._typed, **how)) as chunks:
+        with closing(stream_sequences(source, columns, typed=self._converts, **how)) as chunks:
             for chunk in chunks:
                 self.write(chunk, *predict(chunk.sequences))
                 if on_rows is not None:
@@ -140,7 +142,7 @@ class LabeledWriter:
         if chunk.anew:
             self._sink.__exit__(_VoidError, _VoidError(), None)
             self._start()
-        frame = chunk.values if self._typed else chunk.frame
+        frame = chunk.values if self._converts else chunk.frame
         for name in (PREDICTED, PROBABILITY, *self._each):
             if name in frame.columns:
                 raise DataError(f"There is a column {name!r} already, which the predictions would take. Rename it.")

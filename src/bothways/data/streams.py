@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain, pairwise
 from typing import Any
@@ -101,13 +101,19 @@ def stream_sequences(
     except _MustSortError as reason:
         tell(f"{files.name}: {reason}, so the whole table is read at once.")
         tally = Tally()
-        yield _whole(files, columns, reading, tally, max_steps, tell)
+        yield _whole(files, columns, reading, tally, max_steps, typed, tell)
     for notice in tally.notices():
         say(notice)
 
 
 def _whole(
-    files: Files, columns: Columns, reading: Reading, tally: Tally, max_steps: int, say: Callable[[str], None]
+    files: Files,
+    columns: Columns,
+    reading: Reading,
+    tally: Tally,
+    max_steps: int,
+    typed: bool,
+    say: Callable[[str], None],
 ) -> Chunk:
     keys = columns.sequence or NONE, columns.order
     raw, table = read_files(files, columns.categories, reading, columns.reading, *keys)
@@ -118,10 +124,15 @@ def _whole(
     match_columns(table, columns, label=False)
     bare, notices = group_rows(table, columns)
     sequences, said = cut_long(encoded(table, columns, bare, tally), max_steps)
-    read = {name: text for name, text in table.readings.items() if name in columns.needed}
+    read = table.readings if typed else _of(columns, table.readings)
     for notice in (*table.notices, *reading_notices(read), *notices, *said):
         say(notice)
     return Chunk(frame, values, sequences, 0, anew=True)
+
+
+def _of(columns: Columns, readings: Mapping[str, str]) -> dict[str, str]:
+    """How the columns were read that a model needs."""
+    return {name: text for name, text in readings.items() if name in columns.needed}
 
 
 def _batches(files: Files, rows: int, say: Callable[[str], None]) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -227,7 +238,7 @@ class _Reader:
         if self.filling:
             sequence = str(self.columns.sequence)
             read[sequence] = "; ".join([*filter(None, [read.get(sequence)]), FILLED])
-        for notice in reading_notices({name: text for name, text in read.items() if name in self.columns.needed}):
+        for notice in reading_notices(read if self.typed else _of(self.columns, read)):
             self.say(notice)
 
     @property

@@ -15,7 +15,7 @@ from typing import BinaryIO, cast
 import numpy as np
 import polars as pl
 
-from bothways.data.fields import AS_SHOWN, FieldReader
+from bothways.data.fields import AS_SHOWN, FieldReader, times_of, written_times
 from bothways.data.moments import moments
 from bothways.data.names import joined_columns, names_sequences
 from bothways.data.opening import BROKEN, readable
@@ -110,12 +110,12 @@ class Table:
                 columns = [self.values.to_series(place) for place in places]
             else:
                 columns = self._collected(self.values.select(pl.nth(places))).get_columns()
-            for column in columns:
+            for name, column in [(column.name, column.alias("")) for column in columns]:
                 if isinstance(column.dtype, (pl.Categorical, pl.Enum)):
                     column = column.cast(pl.String)
                 if column.dtype.is_float() and not (finite := column.is_finite()).all():
                     column = column.set(~finite, None)
-                self._read[column.name] = column
+                self._read[name] = column
         return pl.DataFrame({name: self._read[name] for name in names})
 
     def names_of_sequences(self, column: str | None) -> pl.Series | None:
@@ -262,6 +262,8 @@ def read_files(
     table = filled_down(table, sequence)
     values = table.values
     if isinstance(values, pl.LazyFrame):
+        if times := [times_of(table.column(name)).alias(name) for name in written_times(values, table.schema, text)]:
+            table = replace(table, values=values.with_columns(times), _read={})
         return values, with_joined(table, sequence, order)
     word = word_column(values.columns, files.format.words)
     reader = FieldReader(reading, learned, {*text, *([word] if word else [])}, files.format.fields)

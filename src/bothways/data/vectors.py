@@ -19,7 +19,7 @@ import polars as pl
 from bothways.data.opening import BROKEN, decompressed, readable
 from bothways.errors import DataError, InputError, MissingDependencyError, counted
 
-FIRST = 50_000
+FIRST = 150_000
 """So many words from the beginning of a file, where the most frequent ones stand, are kept for new text."""
 
 FILES = (".txt", ".vec", ".gz")  # what a name ends in that is meant for a file

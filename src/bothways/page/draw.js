@@ -50,7 +50,7 @@ function draw(svg, sequence, steps, cursor) {
     const mark = y + TALL - 3 - limit * (TALL - 6)
     parts.push(node("line", {x1: LEFT, x2: end, y1: mark, y2: mark, stroke: "var(--soft)", "stroke-dasharray": "4 4"}))
     line(per_step(sequence.probabilities).map(p => p && p[card.positive]), 0, 1, TALL, "var(--alarm)")
-    parts.push(node("text", {x: LEFT + 4, y: mark - 4 < y + 14 ? mark + 14 : mark - 4, fill: "var(--soft)"}, "alarm from " + limit.toFixed(3)))
+    parts.push(node("text", {x: LEFT + 4, y: mark - 4 < y + 14 ? mark + 14 : mark - 4, fill: "var(--soft)"}, "alarm from " + rounded(limit)))
     y += TALL + 8
   }
   const names = Object.keys(sequence.inputs)

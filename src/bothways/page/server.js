@@ -8,7 +8,7 @@ const KINDS = {csv: "text/csv", tsv: "text/tab-separated-values", jsonl: "applic
   parquet: "application/vnd.apache.parquet"}
 const engine = {
   key: "", programs: true,
-  accept: ".csv,.tsv,.jsonl,.ndjson,.parquet", formats: "CSV, JSON lines or Parquet",
+  accept: ".csv,.tsv,.jsonl,.ndjson,.csv.gz,.tsv.gz,.jsonl.gz,.parquet", formats: "CSV, TSV, JSON lines or Parquet",
   keeps: "The table goes to this server and nowhere else, and is not kept.",
   async ask(path, options = {}) {
     if (this.key) options.headers = {...options.headers, Authorization: "Bearer " + this.key}
@@ -21,12 +21,18 @@ const engine = {
   async models() { return (await (await this.ask("v2/models")).json()).models },
   async card(model) { return (await this.ask("models/" + encodeURIComponent(model))).json() },
   send(model, file, accept, query = "") {
-    const kind = KINDS[file.name.split(".").pop().toLowerCase()]
+    const name = file.name.toLowerCase(), packed = name.endsWith(".gz"), kind = KINDS[name.replace(/\.gz$/, "").split(".").pop()]
     if (!kind) throw Error("This file is no table that can be read here. It must end in .csv, .tsv, .jsonl or .parquet.")
-    const headers = {"Content-Type": kind, Accept: accept || kind}
-    return this.ask("label/" + encodeURIComponent(model) + query, {method: "POST", body: file, headers})
+    const headers = {"Content-Type": kind, Accept: accept || kind, ...packed && {"Content-Encoding": "gzip"}}
+    const answer = this.ask("label/" + encodeURIComponent(model) + query, {method: "POST", body: file, headers})
+    return answer.catch(error => { error.message = this.named(error.message, file); throw error })
   },
-  async view(model, file) { return (await this.send(model, file, "application/json")).json() },
+  /* What the server says of a table, which it calls "table", with the name that it has here. */
+  named: (text, file) => text.replace(/^table\.(csv|tsv|jsonl|parquet)\b/, file.name),
+  async view(model, file) {
+    const found = await (await this.send(model, file, "application/json")).json()
+    return {...found, notices: found.notices.map(text => this.named(text, file))}
+  },
   async table(model, file, threshold) {
     return (await this.send(model, file, "", threshold === null ? "" : "?threshold=" + threshold)).blob()
   },

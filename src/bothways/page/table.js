@@ -389,7 +389,11 @@ async function read_sequences(file, model) {
     if (total) notices.push(`Column ${JSON.stringify(name)}: ${count(total, "row")} with values that training never saw (${[...strange.keys()].slice(0, 3).join(", ")}); they are read as unknown.`)
   }
   const by = order === null ? null : read[order].values ?? columns[order]
-  if (model.gaps && by === columns[order]) throw Error(`${place(0)}: the column ${JSON.stringify(order)} must hold ${model.gaps}; here stands ${JSON.stringify(columns[order][0])}.`)
+  if (by && by === columns[order]) {
+    const ways = [plain, ...["abc", "cba", "cab"].map(dates), time_of_day].slice(...model.gaps === "times" ? [1] : model.gaps ? [0, 1] : [])
+    const row = Math.max(0, by.findIndex(text => ways.every(read => Number.isNaN(read(text)))))
+    throw Error(`${place(row)}: the column ${JSON.stringify(order)} must hold ${model.gaps || "numbers or times"}; here stands ${JSON.stringify(by[row])}.`)
+  }
   const ids = sequence === null ? null : read[sequence]?.values ?? columns[sequence]
   const grouped = group(file, table.rows, ids, by, order, notices)
   return {...grouped, table, numbers, order: model.gaps === "times" ? since_first(by, grouped) : by, columns, notices, name_of: i => sequence === null ? "" : String(columns[sequence][grouped.rows[grouped.offsets[i]]])}
@@ -439,14 +443,17 @@ function group(file, size, ids, by, order, notices) {
 }
 
 /* The file again, each record with a label and its probability: a Blob. */
-async function labeled(file, table, classes, codes, probabilities) {
-  const parts = [], {separator} = table
+async function labeled(file, table, reading, classes, codes, probabilities) {
+  const {separator} = table, comma = reading.decimal === "comma" && separator !== "," && separator !== null
+  const [first, second, third] = new Uint8Array(await file.slice(0, 3).arrayBuffer())
+  const marked = first === 239 && second === 187 && third === 191 || first + second === 509  /* by which spreadsheets tell the encoding */
+  const parts = separator !== null && marked ? ["\ufeff"] : []
   for (const name of ["predicted", "probability"]) if (table.names.includes(name)) throw Error(`There is a column ${JSON.stringify(name)} already, which the predictions would take. Rename it.`)
   const written = classes.map(label => {
     const text = String(label)
     return separator === null ? JSON.stringify(label) : text.includes(separator) || /["\n\r]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text
   })
-  const short = p => { for (let digits = 6; ; digits++) { const text = +p.toPrecision(digits); if (digits > 8 || Math.fround(text) === p) return text } }
+  const short = p => { for (let digits = 6; ; digits++) { const text = +p.toPrecision(digits); if (digits > 8 || Math.fround(text) === p) return comma ? String(text).replace(".", ",") : text } }
   let row = separator === null ? 0 : -1 - table.comments, {units} = table
   await records(file, table.encoding, separator !== null, lines => {
     const out = []

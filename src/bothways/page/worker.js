@@ -109,7 +109,7 @@ const WORK = {
         probabilities[row] = p[k * classes + codes[row]]
       }
     })
-    return labeled(file, data.table, model.classes, codes, probabilities)
+    return labeled(file, data.table, model.table.reading, model.classes, codes, probabilities)
   },
 }
 let before = Promise.resolve()  /* one after the other */
