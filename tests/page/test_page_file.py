@@ -438,6 +438,11 @@ def test_sequences_that_two_columns_tell_apart(opened: Any, tmp_path: Path) -> N
         (("year", "week"), ("%G", "%V")),
         (("at",), ("%b %Y",)),
         (("at",), ("%G-W%V",)),
+        (("at",), ("%b %d, %Y %I:%M %p",)),
+        (("at",), ("%a %b %e %H:%M:%S UTC %Y",)),
+        (("at",), ("%b %e %H:%M:%S",)),
+        (("at",), ("%Y%m%dT%H%M%S",)),
+        (("at",), ("%d. März %Y",)),
     ],
 )
 def test_times_of_several_columns_and_of_weeks(

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from bothways.data import times
 from bothways.errors import counted, option
 from bothways.settings import Reading
 
@@ -31,27 +32,7 @@ ADDRESS = r"^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$"  # an IPv4 address, n
 
 DOUBT = "numbers in doubt"  # what begins the notice of a column that stays text, as its numbers can be read in two ways
 
-CLOCK = (
-    r"(?<hour>\d{1,2}):(?<minute>\d{2})(?::(?<second>\d{2})(?:[.,](?<fraction>\d+))?)?"
-    r"(?: ?(?<half>[AaPp])\.?[Mm]\.?)?"
-)
-DATE = (
-    r"^\[?(?:[A-Za-z]{3},? )?(?<a>\d{1,4})[-/. ](?<b>\d{1,2}|[A-Za-z]{3,9})[-/. ](?<c>\d{1,4})"
-    rf"(?:(?:T|,? |:){CLOCK})?(?: ?(?<zone>Z|UTC|GMT|[+-]\d{{2}}:?\d{{2}}))?\]?$"
-)
 AMERICAN = r"/.*\d ?[AaPp]\.?[Mm]"  # where times of day are AM and PM, dates with slashes begin with the month
-MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_YEAR, _MONTH = r"(?<year>\d{4})", r"(?<part>\d{1,2}|[A-Za-z]{3,9})"
-PERIODS = {
-    rf"^{_YEAR}[-/. ]?[Qq]0?(?<part>[1-4])$": "quarter",
-    rf"^[Qq](?<part>[1-4])[-/. ]?{_YEAR}$": "quarter",
-    rf"^{_YEAR}[-/. ]?[Kk]?[Ww](?<part>\d{{1,2}})$": "week",
-    rf"^[Kk]?[Ww] ?(?<part>\d{{1,2}})[-/. ]{_YEAR}$": "week",
-    rf"^{_YEAR}[-/ ]{_MONTH}$": "month",
-    rf"^{_MONTH}[-/ ]{_YEAR}$": "month",
-}
-"""Quarters, weeks (ISO 8601) and months of a year, and what stands before and after: 2024-Q1, KW 5/2024, Mar 2024."""
-SEASON = rf"^{_YEAR}[-/](?<part>\d{{2}}|\d{{4}})$"  # a year and the next one, as in 2023/24
 
 
 AS_SHOWN = Reading()  # nothing is asked for; the columns show how they are read
@@ -367,97 +348,30 @@ def _truth(text: pl.Series) -> pl.Series:
     return (lower == "true").set(~lower.is_in(["true", "false"]), None)
 
 
-def _iso(text: pl.Series) -> pl.Series:
-    try:
-        dates = text.str.to_datetime(strict=False)
-    except pl.exceptions.PolarsError:
-        return _dates(text, "abc")
-    return dates if dates.null_count() == text.null_count() else _dates(text, "abc")
-
-
-def _dates(text: pl.Series, order: str) -> pl.Series:
-    """Dates and times; `order` says which of three numbers are year, month and day."""
-    parts = text.str.extract_groups(DATE).struct.unnest()
-    year, month, day = (parts.get_column(part) for part in order)
-    month = _month(month)
-    if order != "abc":
-        century = (year.cast(pl.Int64, strict=False) < 70).replace_strict({True: "20", False: "19"}, default=None)
-        year = year.set(year.str.len_chars() == 2, None).fill_null(century + year)
-    year = year.set(year.str.len_chars() != 4, None)
-    date = year + "-" + month.str.zfill(2) + "-" + day.str.zfill(2)
-    times = (date + " " + _clock(parts)).str.to_datetime("%Y-%m-%d %H:%M:%S%.6f", strict=False, time_unit="us")
-    zone = parts.get_column("zone")
-    if zone.count() == 0 or zone.count() < times.count():
-        return times if zone.count() == 0 else times.clear(len(times))
-    signed = zone.str.replace(":", "").str.replace("Z|UTC|GMT", "+0000").cast(pl.Int64)
-    minutes = signed.sign() * (signed.abs() // 100 * 60 + signed.abs() % 100)
-    return (times - minutes.cast(pl.Duration("us")) * 60_000_000).dt.replace_time_zone("UTC")
-
-
-def _periods(text: pl.Series) -> pl.Series:
-    """The first day of quarters, weeks or months; of seasons such as 2023/24 that of the first year."""
-    parts = text.str.extract_groups(SEASON).struct.unnest()
-    year, part = (parts[name].cast(pl.Int64) for name in ("year", "part"))
-    seasons = year.count() == text.count() and (part % 100 == (year + 1) % 100).all()
-    if seasons and (year.n_unique() > 1 or (part > 12).any()):
-        return (parts["year"] + "-01-01").str.to_date("%Y-%m-%d", strict=False)
-    for pattern, unit in PERIODS.items():
-        if not text.drop_nulls().head(1).str.contains(pattern).any():
-            continue
-        parts = text.str.extract_groups(pattern).struct.unnest()
-        year, part = parts["year"], parts["part"]
-        if unit == "week":
-            fourth = (year + "-01-04").str.to_date("%Y-%m-%d", strict=False)  # is in the first week
-            days = 7 * (part.cast(pl.Int64) - 1) - fourth.dt.weekday() + 1
-            monday = fourth + (days * 86_400_000).cast(pl.Duration("ms"))
-            return monday.set(part.cast(pl.Int64) > 53, None)
-        month = _month(part) if unit == "month" else (3 * part.cast(pl.Int64) - 2).cast(pl.String)
-        return (year + "-" + month.str.zfill(2) + "-01").str.to_date("%Y-%m-%d", strict=False)
-    return text.clear(len(text))
-
-
-def _month(text: pl.Series) -> pl.Series:
-    """The numbers of months, of which names may be told by their first three letters."""
-    return text.str.slice(0, 3).str.to_lowercase().replace({name: str(k) for k, name in enumerate(MONTHS, 1)})
-
-
-def _clock(parts: pl.DataFrame) -> pl.Series:
-    """Times of day as `HH:MM:SS.ffffff`, midnight where there is none."""
-    hour = parts["hour"].cast(pl.Int64).fill_null(0)
-    half = parts["half"].str.to_lowercase()
-    hour = (hour % 12 + 12 * (half == "p").cast(pl.Int64)).fill_null(hour)
-    minute, second = (parts[name].fill_null("00") for name in ("minute", "second"))
-    fraction = parts["fraction"].fill_null("").str.slice(0, 6).str.pad_end(6, "0")
-    return hour.cast(pl.String).str.zfill(2) + ":" + minute + ":" + second + "." + fraction
-
-
-def _times(text: pl.Series) -> pl.Series:
-    parts = text.str.extract_groups(f"^{CLOCK}$").struct.unnest()
-    return _clock(parts).set(parts["hour"].is_null(), None).str.to_time("%H:%M:%S%.6f", strict=False)
-
-
+LETTERS = r"[^\W\d_]{3,9}"
 NUMBER = r"[-+(]?[$€£¥]?[-+]?\s*[.,]?\d"
 KINDS: Mapping[str, Kind] = {
+    "compact": Kind(r"(?:19|20)\d{6}[T ]?\d{2}:?\d{2}", times.compact),
     "numbers": Kind(NUMBER, _plain, choice=("decimal", "point")),
     "decimal point": Kind(
         NUMBER, lambda text: _separated(text, "."), "separators of thousands or units left out", ("decimal", "point")
     ),
     "decimal comma": Kind(NUMBER, lambda text: _separated(text, ","), "decimal comma", ("decimal", "comma")),
     "true/false": Kind("[TtFf]", _truth),
-    "year-first": Kind(r"\d{4}[-/. ]", _iso),
+    "year-first": Kind(r"\d{4}[-/. ]", times.year_first),
     "day-first": Kind(
-        r"\[?(?:[A-Za-z]{3},? )?\d{1,2}[-/. ]",
-        lambda text: _dates(text, "cba"),
-        "dates are day/month/year",
-        ("dates", "day-first"),
+        r"\[?(?:[A-Za-z]{3},? )?\d{1,2}[-/. ]", times.day_first, "dates are day/month/year", ("dates", "day-first")
     ),
-    "month-first": Kind(
-        r"\d{1,2}[-/ ]", lambda text: _dates(text, "cab"), "dates are month/day/year", ("dates", "month-first")
+    "month-first": Kind(r"\d{1,2}[-/ ]", times.month_first, "dates are month/day/year", ("dates", "month-first")),
+    "month by name": Kind(rf"{LETTERS}\.?,? .*\d{{4}}", times.month_by_name),
+    "no year": Kind(rf"{LETTERS}\.? +\d{{1,2}} \d", times.without_year, "times of one year, as none is there"),
+    "elapsed": Kind(r"\d+ days?,? ", times.elapsed, "read in seconds"),
+    "period": Kind(
+        r"\d{4}[-/. ]?[QqKkWw]|\d{4}[-/ ]\w{1,9}$|[QqKkWw]|(?:\d{1,2}|[^\W\d_]{3,9})[-/ ]\d{4}$", times.periods
     ),
-    "period": Kind(r"\d{4}[-/. ]?[QqKkWw]|\d{4}[-/ ]\w{1,9}$|[QqKkWw]|(?:\d{1,2}|[A-Za-z]{3,9})[-/ ]\d{4}$", _periods),
-    "time of day": Kind(r"\d{1,2}:", _times),
+    "time of day": Kind(r"\d{1,2}:", times.of_day),
     "text": Kind("", lambda text: text),
 }
 """The ways to read a column, in the order in which they are tried."""
 
-TIMES = ("year-first", "day-first", "month-first", "period", "time of day")
+TIMES = (*("compact", "year-first", "day-first", "month-first", "month by name", "no year", "period", "time of day"),)

@@ -268,35 +268,48 @@ function separated(fields, sign) {
 }
 const CLOCK = "(?<hour>\\d{1,2}):(?<minute>\\d{2})(?::(?<second>\\d{2})(?:[.,](?<fraction>\\d+))?)?(?: ?(?<half>[AaPp])\\.?[Mm]\\.?)?"
 const TIME = RegExp(`^${CLOCK}$`)
-const DATE = RegExp(`^\\[?(?:[A-Za-z]{3},? )?(?<a>\\d{1,4})[-/. ](?<b>\\d{1,2}|[A-Za-z]{3,9})[-/. ](?<c>\\d{1,4})(?:(?:T|,? |:)${CLOCK})?(?: ?(?<zone>Z|UTC|GMT|[+-]\\d{2}:?\\d{2}))?\\]?$`)
-const MONTHS = "janfebmaraprmayjunjulaugsepoctnovdec"
+const NAME = "\\p{L}{3,9}\\.?", ZONE = "(?: ?(?<zone>Z|UTC|GMT|[+-]\\d{2}:?\\d{2})(?:\\[[\\w/+-]+\\])?)?"
+const DATE = RegExp(`^\\[?(?:\\p{L}{3},? )?(?<a>\\d{1,4})[-/. ] ?(?<b>\\d{1,2}|${NAME})[-/. ](?<c>\\d{1,4})(?:(?:T|,? |:)${CLOCK})?${ZONE}\\]?$`, "u")
+const FIRST = `^(?:${NAME},? )?(?<month>${NAME}) {1,2}(?<day>\\d{1,2})`, AT = `(?:(?:,|,? at)? ${CLOCK})?`
+const NAMED = [RegExp(`${FIRST}${AT}(?: [A-Z]{3,4})?${ZONE} (?<year>\\d{4})$`, "u"), RegExp(`${FIRST},? (?<year>\\d{4})${AT}${ZONE}$`, "u")]
+const SYSLOG = RegExp(`^(?<month>${NAME}) {1,2}(?<day>\\d{1,2}) ${CLOCK}${ZONE}$`, "u")
+const COMPACT = RegExp("^(?<year>\\d{4})(?<month>\\d{2})(?<day>\\d{2})[T ]?(?<hour>\\d{2}):?(?<minute>\\d{2})(?::?(?<second>\\d{2}))?(?:[.,](?<fraction>\\d+))?" + ZONE + "$", "u")
+const ELAPSED = /^(\d+) days?,? (\d{1,2}):(\d{2}):(\d{2}(?:\.\d+)?)$/
+const MONTHS = {}
+for (const names of ["jan feb mar apr may jun jul aug sep oct nov dec", "jan feb mär apr mai jun jul aug sep okt nov dez", "jan feb mrz",
+  "jan fév mar avr mai juin juil aoû sep oct nov déc", "jan fev mar avr mai juin juil aou sep oct nov dec",
+  "ene feb mar abr may jun jul ago sep oct nov dic"]) names.split(" ").forEach((name, k) => MONTHS[name] = k + 1)
 function microseconds_of({hour = "0", minute = "0", second = "0", fraction = "", half}) {
   const hours = half ? +hour % 12 + (half.toLowerCase() === "p" ? 12 : 0) : +hour
   return hours < 24 && +minute < 60 && +second < 60 ? 1e6 * (hours * 3600 + minute * 60 + +second) + +fraction.slice(0, 6).padEnd(6, "0") : NaN
 }
 function month_of(text) {
-  const named = MONTHS.indexOf(text.slice(0, 3).toLowerCase())
-  return /\d/.test(text) ? +text : named % 3 ? NaN : named / 3 + 1
+  const lower = text.toLowerCase()
+  return /\d/.test(text) ? +text : MONTHS[lower.slice(0, lower.startsWith("jui") ? 4 : 3)] ?? NaN
 }
 /* Times are whole microseconds, of which a number holds all. */
+function moment_of({year, month, day, zone, ...clock}) {
+  const at = Date.UTC(year, month_of(month) - 1, day)
+  if (year.length !== 4 || new Date(at).getUTCMonth() !== month_of(month) - 1) return NaN
+  const shift = /([+-])(\d\d):?(\d\d)/.exec(zone || "")
+  return 1000 * at + microseconds_of(clock) - (shift ? (shift[1] === "-" ? -60e6 : 60e6) * (shift[2] * 60 + +shift[3]) : 0)
+}
 const dates = order => text => {
   const parts = DATE.exec(text)?.groups
   if (!parts) return NaN
   let [year, month, day] = [...order].map(name => parts[name])
-  month = month_of(month)
   if (order !== "abc" && year.length === 2) year = (+year < 70 ? "20" : "19") + year
-  const at = Date.UTC(year, month - 1, day)
-  if (year.length !== 4 || new Date(at).getUTCMonth() !== month - 1) return NaN
-  const zone = /([+-])(\d\d):?(\d\d)/.exec(parts.zone || "")
-  return 1000 * at + microseconds_of(parts) - (zone ? (zone[1] === "-" ? -60e6 : 60e6) * (zone[2] * 60 + +zone[3]) : 0)
+  return moment_of({...parts, year, month, day})
 }
+const parsed = (pattern, more) => text => { const parts = typeof text === "string" && pattern.exec(text)?.groups; return parts ? moment_of({...parts, ...more}) : NaN }
+const seconds_of = text => { const [, days, hours, minutes, seconds] = ELAPSED.exec(text) ?? []; return days === undefined ? NaN : 86400 * days + 3600 * hours + 60 * minutes + +seconds }
 const time_of_day = text => { const parts = TIME.exec(text)?.groups; return parts ? microseconds_of(parts) : NaN }
 
 /* The first days of quarters, weeks, months or seasons; null if a field is none. */
 const PERIODS = [
   [/^(?<year>\d{4})[-/. ]?[Qq]0?(?<part>[1-4])$/, "quarter"], [/^[Qq](?<part>[1-4])[-/. ]?(?<year>\d{4})$/, "quarter"],
   [/^(?<year>\d{4})[-/. ]?[Kk]?[Ww](?<part>\d{1,2})$/, "week"], [/^[Kk]?[Ww] ?(?<part>\d{1,2})[-/. ](?<year>\d{4})$/, "week"],
-  [/^(?<year>\d{4})[-/ ](?<part>\d{1,2}|[A-Za-z]{3,9})$/, "month"], [/^(?<part>\d{1,2}|[A-Za-z]{3,9})[-/ ](?<year>\d{4})$/, "month"],
+  [/^(?<year>\d{4})[-/ ](?<part>\d{1,2}|\p{L}{3,9}\.?)$/u, "month"], [/^(?<part>\d{1,2}|\p{L}{3,9}\.?)[-/ ](?<year>\d{4})$/u, "month"],
 ]
 const SEASON = /^(?<year>\d{4})[-/](?<part>\d{2}|\d{4})$/
 function periods(fields) {
@@ -318,13 +331,17 @@ function periods(fields) {
 function ways_of(fields) {
   const rest = converted(fields, plain) ? fields : fields.map(text => MISSING.has(String(text).toLowerCase()) ? null : text)
   const numbers = converted(rest, plain), texts = rest.filter(text => typeof text === "string")
+  const compact = texts.length ? converted(rest, parsed(COMPACT)) : null
+  if (compact) return {times: compact}
   const thousands = numbers && texts.some(text => /[.eE]/.test(text)) && texts.slice(0, 100).every(text => LONE.test(text))
   if (numbers && !thousands) return {point: numbers}
   const point = numbers || separated(rest, "."), comma = separated(rest, ",")
   if (point || comma) return {...point && {point}, ...comma && {comma}}
   const truth = converted(rest, text => ({true: 1, false: 0})[String(text).toLowerCase()] ?? NaN)
   if (truth) return {truth}
-  const times = converted(rest, dates("abc")) || converted(rest, time_of_day) || periods(rest)
+  const seconds = converted(rest, seconds_of)
+  if (seconds) return {seconds}
+  const times = [dates("abc"), time_of_day, ...NAMED.map(each => parsed(each)), parsed(SYSLOG, {year: "2000"})].reduce((found, read) => found || converted(rest, read), null) || periods(rest)
   if (times) return {times}
   const day = converted(rest, dates("cba")), month = converted(rest, dates("cab"))
   return {...day && {"day-first": day}, ...month && {"month-first": month}}
@@ -368,7 +385,7 @@ async function read_sequences(file, model) {
   const numbers = {}
   for (const {name, filled} of model.numbers) {
     const {way, values} = read[name]
-    if (!["point", "comma", "truth"].includes(way)) {
+    if (!["point", "comma", "truth", "seconds"].includes(way)) {
       const row = columns[name].findIndex(text => text !== null && !MISSING.has(String(text).toLowerCase()) && plain(text) !== plain(text))
       throw Error(`${place(row)}: the column ${JSON.stringify(name)} must hold numbers; here stands ${JSON.stringify(columns[name][row])}.`)
     }

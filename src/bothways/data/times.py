@@ -1,0 +1,166 @@
+"""Dates, times, and what else tells when: out of text, null where a field cannot be read so."""
+
+from __future__ import annotations
+
+import polars as pl
+
+CLOCK = (
+    r"(?<hour>\d{1,2}):(?<minute>\d{2})(?::(?<second>\d{2})(?:[.,](?<fraction>\d+))?)?"
+    r"(?: ?(?<half>[AaPp])\.?[Mm]\.?)?"
+)
+ZONE = r"(?: ?(?<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2})(?:\[[\w/+-]+\])?)?"
+NAME = r"\p{L}{3,9}\.?"  # of a month or a day of the week
+DATE = (
+    rf"^\[?(?:\p{{L}}{{3}},? )?(?<a>\d{{1,4}})[-/. ] ?(?<b>\d{{1,2}}|{NAME})[-/. ](?<c>\d{{1,4}})"
+    rf"(?:(?:T|,? |:){CLOCK})?{ZONE}\]?$"
+)
+NAMED = (
+    rf"^(?:{NAME},? )?(?<month>{NAME}) {{1,2}}(?<day>\d{{1,2}})(?:(?:,|,? at)? {CLOCK})?(?: [A-Z]{{3,4}})?{ZONE}"
+    rf" (?<year>\d{{4}})$",
+    rf"^(?:{NAME},? )?(?<month>{NAME}) {{1,2}}(?<day>\d{{1,2}}),? (?<year>\d{{4}})(?:(?:,|,? at)? {CLOCK})?{ZONE}$",
+)
+"""Dates that begin with the name of a month or of a day: Wed Jan 31 18:05:00 2024 and January 31, 2024, 6:05 PM."""
+SYSLOG = rf"^(?<month>{NAME}) {{1,2}}(?<day>\d{{1,2}}) {CLOCK}{ZONE}$"
+COMPACT = (
+    r"^(?<year>\d{4})(?<month>\d{2})(?<day>\d{2})[T ]?(?<hour>\d{2}):?(?<minute>\d{2})(?::?(?<second>\d{2}))?"
+    rf"(?:[.,](?<fraction>\d+))?(?<half>x)?{ZONE}$"
+)
+ELAPSED = r"^(?<days>\d+) days?,? (?<hours>\d{1,2}):(?<minutes>\d{2}):(?<seconds>\d{2}(?:\.\d+)?)$"
+DAY = 86_400.0
+
+_NAMES = (
+    *("jan feb mar apr may jun jul aug sep oct nov dec", "jan feb mär apr mai jun jul aug sep okt nov dez"),
+    *("jan fév mar avr mai juin juil aoû sep oct nov déc", "ene feb mar abr may jun jul ago sep oct nov dic"),
+    *("jan feb mrz", "jan fev mar avr mai juin juil aou sep oct nov dec"),
+)
+MONTHS = {name: str(k) for names in _NAMES for k, name in enumerate(names.split(), 1)}
+"""The first letters of the names of months, in English, German, French and Spanish, and their numbers."""
+
+_YEAR, _PART = r"(?<year>\d{4})", rf"(?<part>\d{{1,2}}|{NAME})"
+PERIODS = {
+    rf"^{_YEAR}[-/. ]?[Qq]0?(?<part>[1-4])$": "quarter",
+    rf"^[Qq](?<part>[1-4])[-/. ]?{_YEAR}$": "quarter",
+    rf"^{_YEAR}[-/. ]?[Kk]?[Ww](?<part>\d{{1,2}})$": "week",
+    rf"^[Kk]?[Ww] ?(?<part>\d{{1,2}})[-/. ]{_YEAR}$": "week",
+    rf"^{_YEAR}[-/ ]{_PART}$": "month",
+    rf"^{_PART}[-/ ]{_YEAR}$": "month",
+}
+"""Quarters, weeks (ISO 8601) and months of a year, and what stands before and after: 2024-Q1, KW 5/2024, Mar 2024."""
+SEASON = rf"^{_YEAR}[-/](?<part>\d{{2}}|\d{{4}})$"  # a year and the next one, as in 2023/24
+
+
+def year_first(text: pl.Series) -> pl.Series:
+    """Dates and times that begin with the year."""
+    try:
+        dates = text.str.to_datetime(strict=False)
+    except pl.exceptions.PolarsError:
+        return _dates(text, "abc")
+    return dates if dates.null_count() == text.null_count() else _dates(text, "abc")
+
+
+def day_first(text: pl.Series) -> pl.Series:
+    """Dates and times in which the day stands before the month."""
+    return _dates(text, "cba")
+
+
+def month_first(text: pl.Series) -> pl.Series:
+    """Dates and times in which the month stands before the day."""
+    return _dates(text, "cab")
+
+
+def month_by_name(text: pl.Series) -> pl.Series:
+    """Dates and times that begin with the name of a month, or of a day of the week and a month.
+
+    Example:
+        >>> month_by_name(pl.Series(["Jan 31, 2024 6:05 PM"])).to_list()
+        [datetime.datetime(2024, 1, 31, 18, 5)]
+    """
+    found = (_moments(text.str.extract_groups(pattern).struct.unnest()) for pattern in NAMED)
+    return max(found, key=lambda each: each.count())
+
+
+def without_year(text: pl.Series) -> pl.Series:
+    """Times as in the logs of Unix, which name no year: those of 2000, which has all days."""
+    parts = text.str.extract_groups(SYSLOG).struct.unnest()
+    return _moments(parts.with_columns(year=pl.lit("2000")))
+
+
+def compact(text: pl.Series) -> pl.Series:
+    """Dates and times without separators: 20240131T180500, 202401311805."""
+    return _moments(text.str.extract_groups(COMPACT).struct.unnest())
+
+
+def elapsed(text: pl.Series) -> pl.Series:
+    """The seconds of days and hours, as pandas and Python write differences of times: 1 days 02:03:04.5."""
+    parts = text.str.extract_groups(ELAPSED).struct.unnest()
+    days, hours, minutes, seconds = (column.cast(pl.Float64) for column in parts)
+    return days * DAY + hours * 3600 + minutes * 60 + seconds
+
+
+def of_day(text: pl.Series) -> pl.Series:
+    """Times of day."""
+    parts = text.str.extract_groups(f"^{CLOCK}$").struct.unnest()
+    return _clock(parts).set(parts["hour"].is_null(), None).str.to_time("%H:%M:%S%.6f", strict=False)
+
+
+def periods(text: pl.Series) -> pl.Series:
+    """The first day of quarters, weeks or months; of seasons such as 2023/24 that of the first year."""
+    parts = text.str.extract_groups(SEASON).struct.unnest()
+    year, part = (parts[name].cast(pl.Int64) for name in ("year", "part"))
+    seasons = year.count() == text.count() and (part % 100 == (year + 1) % 100).all()
+    if seasons and (year.n_unique() > 1 or (part > 12).any()):
+        return (parts["year"] + "-01-01").str.to_date("%Y-%m-%d", strict=False)
+    for pattern, unit in PERIODS.items():
+        if not text.drop_nulls().head(1).str.contains(pattern).any():
+            continue
+        parts = text.str.extract_groups(pattern).struct.unnest()
+        year, part = parts["year"], parts["part"]
+        if unit == "week":
+            fourth = (year + "-01-04").str.to_date("%Y-%m-%d", strict=False)  # is in the first week
+            days = 7 * (part.cast(pl.Int64) - 1) - fourth.dt.weekday() + 1
+            monday = fourth + (days * 86_400_000).cast(pl.Duration("ms"))
+            return monday.set(part.cast(pl.Int64) > 53, None)
+        month = _month(part) if unit == "month" else (3 * part.cast(pl.Int64) - 2).cast(pl.String)
+        return (year + "-" + month.str.zfill(2) + "-01").str.to_date("%Y-%m-%d", strict=False)
+    return text.clear(len(text))
+
+
+def _dates(text: pl.Series, order: str) -> pl.Series:
+    """Dates and times; `order` says which of three numbers are year, month and day."""
+    parts = text.str.extract_groups(DATE).struct.unnest()
+    year, month, day = (parts.get_column(part) for part in order)
+    if order != "abc":
+        century = (year.cast(pl.Int64, strict=False) < 70).replace_strict({True: "20", False: "19"}, default=None)
+        year = year.set(year.str.len_chars() == 2, None).fill_null(century + year)
+    return _moments(parts.with_columns(year=year, month=month, day=day))
+
+
+def _moments(parts: pl.DataFrame) -> pl.Series:
+    """Dates and times out of their parts: `year`, `month`, `day`, those of `CLOCK`, and `zone`."""
+    year, month, day = (parts.get_column(name) for name in ("year", "month", "day"))
+    year = year.set(year.str.len_chars() != 4, None)
+    date = year + "-" + _month(month).str.zfill(2) + "-" + day.str.zfill(2)
+    times = (date + " " + _clock(parts)).str.to_datetime("%Y-%m-%d %H:%M:%S%.6f", strict=False, time_unit="us")
+    zone = parts.get_column("zone")
+    if zone.count() == 0 or zone.count() < times.count():
+        return times if zone.count() == 0 else times.clear(len(times))
+    signed = zone.str.replace(":", "").str.replace("Z|UTC|GMT", "+0000").cast(pl.Int64)
+    minutes = signed.sign() * (signed.abs() // 100 * 60 + signed.abs() % 100)
+    return (times - minutes.cast(pl.Duration("us")) * 60_000_000).dt.replace_time_zone("UTC")
+
+
+def _month(text: pl.Series) -> pl.Series:
+    """The numbers of months, of which names may be told by their first three letters, or four of two in French."""
+    lower = text.str.to_lowercase()
+    first = lower.str.slice(0, 3).set(lower.str.starts_with("jui"), None).fill_null(lower.str.slice(0, 4))
+    return first.replace(MONTHS)
+
+
+def _clock(parts: pl.DataFrame) -> pl.Series:
+    """Times of day as `HH:MM:SS.ffffff`, midnight where there is none."""
+    hour = parts["hour"].cast(pl.Int64).fill_null(0)
+    half = parts["half"].str.to_lowercase()
+    hour = (hour % 12 + 12 * (half == "p").cast(pl.Int64)).fill_null(hour)
+    minute, second = (parts[name].fill_null("00") for name in ("minute", "second"))
+    fraction = parts["fraction"].fill_null("").str.slice(0, 6).str.pad_end(6, "0")
+    return hour.cast(pl.String).str.zfill(2) + ":" + minute + ":" + second + "." + fraction
