@@ -304,10 +304,12 @@ def _ways(text: pl.Series, kind: str | None, strict: bool) -> dict[str, pl.Serie
     first = rest[rest.is_not_null().arg_max() or 0]
     if kind is None and re.match(PHONE, first) and rest.drop_nulls().str.contains(PHONE).all():
         return {"text": text}
-    ways: dict[str, pl.Series] = {}
+    ways, head = dict[str, pl.Series](), rest.head(SHOWING)
     for name in KINDS if kind is None else [kind]:
         if re.match(KINDS[name].looks, first) is None or name == "text":
             continue
+        if name in TIMES and KINDS[name].values(head).null_count() > head.null_count():
+            continue  # most columns of text show within their first rows that they are no times
         values = KINDS[name].values(rest)
         if values.null_count() == rest.null_count():
             ways[name] = values
