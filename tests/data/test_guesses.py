@@ -773,6 +773,18 @@ def test_stations_that_each_part_passes_are_no_sequences_in_silence() -> None:
     assert choose_columns(Table("some.csv", polled)).sequence == "device"
 
 
+def test_cases_of_processes_and_numbers_of_visits(tmp_path: Path) -> None:
+    """Cases stand mixed in logs of processes; visits are numbered, and there is one row of each."""
+    cases = shuffled(
+        one(**{"case:concept:name": [f"Case {each}" for each in DEVICES], "concept:name": list("abc") * 400})
+    )
+    columns = choose_columns(Table("some.csv", cases))
+    assert (columns.sequence, columns.features) == ("case:concept:name", ("x", "concept:name"))
+    visits = one(patient_id=DEVICES + 1000, visit_number=MINUTES + 1)
+    assert choose_columns(Table("some.csv", visits)).sequence == "patient_id"
+    assert choose_columns(Table("some.csv", shuffled(visits))).sequence == "patient_id"
+
+
 def test_records_of_samples_are_sequences() -> None:
     """Both are called after what may number rows."""
     columns = choose_columns(Table("some.csv", one(record=DEVICES + 100, sample=MINUTES)))

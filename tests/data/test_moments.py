@@ -74,6 +74,7 @@ def test_periods_are_their_first_days(texts: tuple[str | None, ...], read: list[
             ("31 janv. 2024", "1 août 2024", "1 juin 2024"),
             ["2024-01-31T00:00:00", "2024-08-01T00:00:00", "2024-06-01T00:00:00"],
         ),
+        (("2024-01-31 24:00", "2024-02-01 01:00"), ["2024-02-01T00:00:00", "2024-02-01T01:00:00"]),
         (("0 days 00:00:05", "1 days 00:00:06.5"), [5.0, 86406.5]),
         (("1 day, 2:03:04",), [93784.0]),
     ],
@@ -175,6 +176,15 @@ def hourly(kind: str) -> pl.DataFrame:
     }[kind]
     x = np.round(np.sin(np.arange(120)), 3)
     return pl.DataFrame({**told, "x": x, "label": np.random.default_rng(1).integers(0, 2, 120)})
+
+
+def test_the_last_hour_of_a_day_may_be_24(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"Datum": [time.date() for time in HOURS], "Stunde": [time.hour + 1 for time in HOURS]})
+    frame = frame.with_columns(x=pl.int_range(120) / 7, label=pl.int_range(120) // 5 % 2)
+    frame.sample(120, shuffle=True, seed=0).write_csv(tmp_path / "some.csv")
+    split = read_and_split(tmp_path / "some.csv")
+    assert split.columns.order == "Datum,Stunde"
+    assert split.table.column("Datum,Stunde").max() == datetime.datetime(2023, 12, 3)
 
 
 NAMES = {"times": "Date,Time", "texts": "Date,Time", "hour": "Date,Hour", "four": "year,month,day,hour"}

@@ -443,6 +443,7 @@ def test_sequences_that_two_columns_tell_apart(opened: Any, tmp_path: Path) -> N
         (("at",), ("%b %e %H:%M:%S",)),
         (("at",), ("%Y%m%dT%H%M%S",)),
         (("at",), ("%d. März %Y",)),
+        (("at",), ("%d.%m.%Y 24:00",)),
     ],
 )
 def test_times_of_several_columns_and_of_weeks(

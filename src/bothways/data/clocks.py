@@ -27,7 +27,7 @@ UNITS = frozenset(words("s sec secs ms us ns min h utc gmt local"))  # last word
 ROW_NUMBERS = ("", "__index_level_0__", "Unnamed: 0")  # the names under which pandas writes the numbers of the rows
 RANGES = {
     **{"year": (1000, 2999), "quarter": (1, 4), "week": (0, 53), "month": (1, 12), "day": (1, 31)},
-    **{"hour": (0, 23), "minute": (0, 59), "second": (0, 59)},
+    **{"hour": (0, 24), "minute": (0, 59), "second": (0, 59)},
 }
 """The whole numbers that a part of a time may be."""
 
@@ -287,8 +287,10 @@ def days_only(column: pl.Series) -> bool:
 
 
 def _are_days_of(table: Table, days: str, times: str) -> bool:
-    """Whether a column holds the days of the times in another one."""
+    """Whether a column holds the days of the times in another one, or is one of the columns that tell these."""
     column, schema = table.column(days), table.schema
+    if days in times.split(","):
+        return True
     moments = isinstance(schema[times], pl.Datetime) and schema[days] != pl.Time and days_only(column)
     return moments and not days_only(table.column(times)) and table.column(times).dt.date().equals(column.dt.date())
 

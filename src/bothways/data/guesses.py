@@ -34,6 +34,9 @@ LABELS = ("label", "labels", "tag", "tags", "class", "target", "y")
 ALARMS = ("anomaly", "attack", "failure", "fraud", "intrusion", "outlier")
 """What the label may be called where no column has such a name, also `is_fraud`."""
 
+NUMBERS = ("no", "nr", "nbr", "num", "number")
+"""Last words in the names of columns that number what belongs together."""
+
 KINDS = ("syscall", "id", "code", "port", "proto", "protocol", "type", "kind", "category", "service", "opcode")
 """Whole numbers in columns with such a word in their names are categories."""
 
@@ -180,6 +183,7 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
     if best == 1 and (proven := [name for name in chosen if name in proved_by]):
         chosen = [min(proven, key=lambda name: table.column(name).n_unique())]
     chosen += [name for name in proved_by if name not in chosen and names_sequences(name)]
+    chosen = [name for name in chosen if not any(_numbers_in(table, name, other) for other in chosen)]
     finest = [name for name in chosen if all(_joins(table, name, other) for other in chosen)]
     both = f"; name both if it takes both: {option('sequence', ','.join(chosen[:2]))}"
     sequence = finest[0] if finest else table.only("sequence", chosen, both)
@@ -344,6 +348,21 @@ def _may_number_days(column: pl.Series, clock: pl.Series) -> bool:
     count = column.n_unique()
     first = column.head(count)
     return first.is_sorted() or first.is_sorted(descending=True) or bool((column[count:] != column[:-count]).any())
+
+
+def _numbers_in(table: Table, name: str, other: str) -> bool:
+    """Whether a column numbers the rows of each value of another one, as `visit_number` does of each `patient_id`."""
+    column = table.column(name)
+    if name == other or not (column.dtype.is_integer() and {*words(name)[-1:]} & {*NUMBERS}):
+        return False
+    runs = pl.DataFrame([table.column(other).alias("other"), column.alias("number")]).group_by("other")
+    found = runs.agg(
+        pl.col("number").n_unique().alias("kinds"), pl.len(), first=pl.min("number"), last=pl.max("number")
+    )
+    counts = found["last"] - found["first"] + 1
+    return bool(
+        (found["kinds"] == found["len"]).all() and (counts == found["len"]).all() and (found["first"] <= 1).all()
+    )
 
 
 def _joins(table: Table, finer: str, coarser: str) -> bool:

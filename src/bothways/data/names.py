@@ -33,6 +33,9 @@ THINGS = frozenset(
 MAYBE_THINGS = frozenset(words("flow unit ip run case block node batch sensor file video recording group site equipo"))
 """The same, if the values show it as well."""
 
+CASE = "case_concept_name"
+"""What XES, the standard form of logs of processes, calls their cases: `case:concept:name`."""
+
 CALENDAR = words(
     "hour hours hr minute minutes second day weekday week month quarter year period slot interval shift "
     "stunde woche monat jahr schicht heure semaine mois hora semana mes"
@@ -66,7 +69,7 @@ def names_sequences(name: str) -> int:
         [3, 2, 1, 0]
     """
     parts = words(name)
-    if "_".join(parts) in ("sequence_id", "sequence", "seq_id", "seq"):
+    if "_".join(parts) in ("sequence_id", "sequence", "seq_id", "seq", CASE):
         return 3
     suffix = parts[-1:] and parts[-1] in IDS
     if _noun(name) in THINGS and (suffix or not re.search(r"\d", name)):

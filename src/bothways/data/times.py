@@ -27,6 +27,7 @@ COMPACT = (
 )
 ELAPSED = r"^(?<days>\d+) days?,? (?<hours>\d{1,2}):(?<minutes>\d{2}):(?<seconds>\d{2}(?:\.\d+)?)$"
 DAY = 86_400.0
+MIDNIGHT = "^24:00:00"  # the end of a day
 
 _NAMES = (
     *("jan feb mar apr may jun jul aug sep oct nov dec", "jan feb mär apr mai jun jul aug sep okt nov dez"),
@@ -140,7 +141,11 @@ def _moments(parts: pl.DataFrame) -> pl.Series:
     year, month, day = (parts.get_column(name) for name in ("year", "month", "day"))
     year = year.set(year.str.len_chars() != 4, None)
     date = year + "-" + _month(month).str.zfill(2) + "-" + day.str.zfill(2)
-    times = (date + " " + _clock(parts)).str.to_datetime("%Y-%m-%d %H:%M:%S%.6f", strict=False, time_unit="us")
+    clock = _clock(parts)
+    late = clock.str.contains(MIDNIGHT).cast(pl.Int64)
+    whole = date + " " + clock.str.replace(MIDNIGHT, "00:00:00")
+    times = whole.str.to_datetime("%Y-%m-%d %H:%M:%S%.6f", strict=False, time_unit="us")
+    times += (late * 86_400_000_000).cast(pl.Duration("us"))
     zone = parts.get_column("zone")
     if zone.count() == 0 or zone.count() < times.count():
         return times if zone.count() == 0 else times.clear(len(times))

@@ -281,7 +281,7 @@ for (const names of ["jan feb mar apr may jun jul aug sep oct nov dec", "jan feb
   "ene feb mar abr may jun jul ago sep oct nov dic"]) names.split(" ").forEach((name, k) => MONTHS[name] = k + 1)
 function microseconds_of({hour = "0", minute = "0", second = "0", fraction = "", half}) {
   const hours = half ? +hour % 12 + (half.toLowerCase() === "p" ? 12 : 0) : +hour
-  return hours < 24 && +minute < 60 && +second < 60 ? 1e6 * (hours * 3600 + minute * 60 + +second) + +fraction.slice(0, 6).padEnd(6, "0") : NaN
+  return (hours < 24 || hours === 24 && !+minute && !+second) && +minute < 60 && +second < 60 ? 1e6 * (hours * 3600 + minute * 60 + +second) + +fraction.slice(0, 6).padEnd(6, "0") : NaN
 }
 function month_of(text) {
   const lower = text.toLowerCase()
@@ -303,7 +303,7 @@ const dates = order => text => {
 }
 const parsed = (pattern, more) => text => { const parts = typeof text === "string" && pattern.exec(text)?.groups; return parts ? moment_of({...parts, ...more}) : NaN }
 const seconds_of = text => { const [, days, hours, minutes, seconds] = ELAPSED.exec(text) ?? []; return days === undefined ? NaN : 86400 * days + 3600 * hours + 60 * minutes + +seconds }
-const time_of_day = text => { const parts = TIME.exec(text)?.groups; return parts ? microseconds_of(parts) : NaN }
+const time_of_day = text => { const parts = TIME.exec(text)?.groups; return parts && +parts.hour < 24 ? microseconds_of(parts) : NaN }
 
 /* The first days of quarters, weeks, months or seasons; null if a field is none. */
 const PERIODS = [
