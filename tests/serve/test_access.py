@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +153,89 @@ def test_a_graceful_end(path: Path, start: Any) -> None:
     assert codes == [0]
     events = [json.loads(line)["event"] for line in server.log]
     assert events == ["serving", "stopping", "stopped"]
+
+
+def test_what_has_arrived_is_answered_at_the_end(path: Path, start: Any) -> None:
+    """Also what the server has not seen yet, over connections that it has not accepted yet."""
+    server = start(path)
+    body = json.dumps(BODY).encode()
+    connections = [socket.create_connection(("127.0.0.1", server.port), 15) for _ in range(3)]
+    connections[0].sendall(head(len(body)) + body)
+    assert connections[0].recv(65536).startswith(b"HTTP/1.1 200")
+    server.process.send_signal(signal.SIGSTOP)
+    connections += [socket.create_connection(("127.0.0.1", server.port), 15) for _ in range(20)]
+    for connection in connections[:-1]:
+        connection.sendall(head(len(body)) + body)
+    server.process.send_signal(signal.SIGTERM)
+    server.process.send_signal(signal.SIGCONT)
+    for connection in connections[:-1]:
+        with connection:
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+            assert connection.recv(65536) == b""
+    with connections[-1] as silent:
+        assert silent.recv(65536) == b""
+    assert server.stop() == 0
+    assert json.loads(server.log[-1])["unfinished"] == 0
+
+
+def test_clients_that_ask_again_and_again_are_told_to_go(path: Path, start: Any) -> None:
+    server = start(path)
+    body = json.dumps(BODY)
+    failures: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            while True:
+                with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=15)) as client:
+                    for _ in range(10**6):
+                        client.request("POST", INFER, body)
+                        with client.getresponse() as answer:
+                            answer.read()
+                            assert answer.status == 200
+                            if answer.will_close:
+                                break
+        except ConnectionRefusedError:
+            pass
+        except Exception as error:
+            failures.append(error)
+
+    clients = [threading.Thread(target=ask) for _ in range(4)]
+    for client in clients:
+        client.start()
+    time.sleep(0.5)
+    began = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - began < 5
+    for client in clients:
+        client.join()
+    assert not failures
+    assert json.loads(server.log[-1])["unfinished"] == 0
+
+
+def test_what_is_not_done_in_time_at_the_end_is_counted(path: Path, start: Any) -> None:
+    server = start(path, "--max-seconds", "2")
+    with socket.create_connection(("127.0.0.1", server.port), 15) as slow:
+        slow.sendall(head(500)[:-2])
+        ending = threading.Thread(target=server.stop)
+        ending.start()
+        time.sleep(1.5)
+        slow.sendall(b"\r\n")
+        ending.join()
+    assert json.loads(server.log[-1])["unfinished"] == 1
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_closed_terminal_ends_it_gracefully_or_not_at_all(path: Path, start: Any, ignored: bool) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN) if ignored else None
+    server = start(path)
+    if ignored:
+        signal.signal(signal.SIGHUP, before)
+    server.process.send_signal(signal.SIGHUP)
+    if ignored:
+        time.sleep(0.5)
+        assert server.call(INFER, BODY)[0] == 200
+    else:
+        assert server.process.wait(15) == 0
 
 
 def test_a_line_for_each_request_without_its_data(path: Path, start: Any) -> None:

@@ -144,7 +144,7 @@ def test_what_waits_for_nothing_is_cut_off(server: Running) -> None:
         while more := connection.recv(65536):
             received += more
         assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200", b"408"]
-        assert 1 < time.monotonic() - began < 8
+        assert 4 <= time.monotonic() - began < 8
 
 
 def test_who_does_not_read_is_not_answered_for_ever(server: Running) -> None:

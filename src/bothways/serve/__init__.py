@@ -25,7 +25,7 @@ class Limits:
     body: int = option_field(64, "Maximum size of a request, in MiB.", least=1, flag="--max-body")
     header: int = option_field(32, "Maximum size of the headers of a request, in KiB.", least=8, flag="--max-header")
     seconds: int = option_field(
-        30, "Maximum time for a request to arrive, in seconds; a connection is idle half of it.", least=2,
+        30, "Maximum time for a request to arrive, in seconds; a connection may be idle for half of that.", least=2,
         flag="--max-seconds",
     )  # fmt: skip
     connections: int = option_field(1000, "Maximum number of connections.", least=1, flag="--max-connections")

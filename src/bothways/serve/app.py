@@ -50,6 +50,9 @@ MOST_HEADS, LONGEST_HEAD = 1024, 2048  # how many heads of requests are kept, of
 
 LOCAL = frozenset({b"localhost", b"127.0.0.1", b"[::1]"})
 
+LAST_SECONDS = 0.5
+"""A connection that waits for a request is closed after so long when the server ends: the request may be on its way."""
+
 BUSY = "There is too much to do. Try again in a second."
 
 log = logging.getLogger("bothways.serve")
@@ -69,6 +72,7 @@ class App:
 
     Attributes:
         stopping: it is no longer ready, and closes connections.
+        patience: how many seconds a connection may wait for a request.
         open: its connections.
         active: how many requests are not answered yet.
         sessions: its WebSockets.
@@ -90,15 +94,15 @@ class App:
         self.limits = limits
         self.open: set[Connection | WebSocket] = set()
         self.active = 0
-        self.stopping = False
+        self.stopping, self.patience = False, limits.seconds / 2
         self.date = b""
         self.inference = Inference(threads, most=limits.body << 20)
         self.sessions = Sessions(self._served, self._knows, self.inference, limits.seconds)
         self.metrics = Metrics(lambda: self.active)
 
     def end(self) -> None:
-        """Be no longer ready; end all WebSockets with the labels of what they sent."""
-        self.stopping = True
+        """Be no longer ready, wait little for requests; end all WebSockets with the labels of what they sent."""
+        self.stopping, self.patience = True, LAST_SECONDS
         self.sessions.end()
 
     def begin(self, call: Call) -> None:

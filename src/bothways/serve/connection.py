@@ -34,9 +34,6 @@ class Connection(asyncio.Protocol):
 
     Args:
         app: what answers.
-
-    Attributes:
-        deadline: the time of the loop by which something must have happened.
     """
 
     def __init__(self, app: App) -> None:
@@ -56,7 +53,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._app.open.add(self)
-        self._wait(self._limits.seconds / 2)
+        self._since = self._loop.time()  # the last thing happened
         if len(self._app.open) > self._limits.connections:
             self._end(RefusedError(503, "There are too many connections. Try again in a second.", RETRY))
             self._go_on()
@@ -109,24 +106,25 @@ class Connection(asyncio.Protocol):
 
     def expire(self) -> None:
         """End it if nothing has happened in time."""
-        if self._waiting or self._loop.time() < self.deadline:
+        now, size = self._loop.time(), self._transport.get_write_buffer_size()
+        arriving = not self._closing and (self._heading or self._call is not None)
+        patience = LINGERING_SECONDS if self._closing else self._app.patience
+        if self._waiting or now < self._since + (self._limits.seconds if size or arriving else patience):
             return
-        size = self._transport.get_write_buffer_size()
         if 0 < size < self._unsent:  # the client reads, slowly
-            self._unsent = size
-            self._wait(self._limits.seconds)
-        elif self._closing or size or not (self._heading or self._call):
-            self._transport.abort()
-        else:
+            self._unsent, self._since = size, now
+        elif arriving and not size:
             self._end(RefusedError(408, "The request took too long to arrive."))
             self._go_on()
+        else:
+            self._transport.abort()
 
     # What the parser finds.
 
     def on_message_begin(self) -> None:
         """A request begins."""
         self._heading, self._url, self._headers, self._size = True, b"", {}, 0
-        self._wait(self._limits.seconds / 2)
+        self._since = self._loop.time()
 
     def on_url(self, url: bytes) -> None:
         """Part of its target."""
@@ -146,7 +144,7 @@ class Connection(asyncio.Protocol):
             return
         call = self._call = Call(self._parser.get_method(), *_target(self._url), self._headers)
         self._app.begin(call)
-        self._wait(self._limits.seconds)
+        self._since = self._loop.time()
         try:
             if b"host" not in self._headers and self._parser.get_http_version() == "1.1":
                 raise RefusedError(400, "A request of HTTP/1.1 needs a Host.", CLOSE)
@@ -241,9 +239,6 @@ class Connection(asyncio.Protocol):
         self._app.begin(call)
         self._calls.append(call)
 
-    def _wait(self, seconds: float) -> None:
-        self.deadline = self._loop.time() + seconds
-
     def _go_on(self) -> None:
         """Answer what can be answered, and then read on."""
         while True:
@@ -269,7 +264,7 @@ class Connection(asyncio.Protocol):
         """Send the answer to the first request."""
         call = self._calls.popleft()
         self._app.done(call, answer)
-        ended = self._closing or self._app.stopping or (self._eof and not self._later)
+        ended = self._closing or ((self._app.stopping or self._eof) and not self._later)
         if last := ended and not self._calls:
             self._closing = True
         head = HEAD % (HEADS[answer.status], self._app.date, answer.kind, len(answer.body))
@@ -279,7 +274,7 @@ class Connection(asyncio.Protocol):
             head += b"connection: close\r\n"
         self._transport.write(b"%b\r\n%b" % (head, b"" if call.method == b"HEAD" else answer.body))
         self._unsent = math.inf
-        self._wait(LINGERING_SECONDS if last else self._limits.seconds / 2)
+        self._since = self._loop.time()
         if last and self._eof:
             self._transport.close()
         elif last:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import signal
+import socket
 import time
 from contextlib import suppress
 from email.utils import formatdate
@@ -42,7 +44,7 @@ class Lines(logging.Formatter):
 
 
 def serve(path: Path, host: str, port: int, limits: Limits, key: str | None = None, each: bool = False) -> None:
-    """Serve models until SIGTERM or Ctrl-C; then finish what has been asked for.
+    """Serve models until SIGTERM, SIGHUP or Ctrl-C; then finish what has been asked for.
 
     Args:
         path: the file of a model, or a folder of such files.
@@ -81,7 +83,8 @@ async def _run(app: App, models: Models, host: str, port: int, limits: Limits, o
     except OSError as error:
         raise InputError(f"{host}:{port}: the server cannot listen here ({error.strerror}).") from None
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    hangup = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]  # nohup ignores it
+    for number in (signal.SIGINT, signal.SIGTERM, *hangup):
         loop.add_signal_handler(number, stop.set)
     watching = [loop.create_task(_refresh(app, models)), loop.create_task(_expire(app))]
     shown = f"[{host}]" if ":" in host else host
@@ -91,11 +94,12 @@ async def _run(app: App, models: Models, host: str, port: int, limits: Limits, o
     await stop.wait()
     log.info("stopping", extra={"facts": {"requests": app.active}})
     app.end()
+    await _listen_no_more(server, app)
     with suppress(TimeoutError):
         async with asyncio.timeout(limits.seconds):
-            while app.active or app.sessions.open:
+            while app.open:
                 await asyncio.sleep(0.02)
-    server.close()
+    unfinished = app.active + app.sessions.open
     for connection in list(app.open):
         connection.close()
     for task in watching:
@@ -105,7 +109,21 @@ async def _run(app: App, models: Models, host: str, port: int, limits: Limits, o
             while app.open:
                 await asyncio.sleep(0.02)
     app.inference.close()
-    log.info("stopped", extra={"facts": {"unfinished": app.active}})
+    log.info("stopped", extra={"facts": {"unfinished": unfinished}})
+
+
+async def _listen_no_more(server: asyncio.Server, app: App) -> None:
+    """Close what listens, but first take the connections that wait there: else they would be cut."""
+    listening = [socket.socket(fileno=os.dup(each.fileno())) for each in server.sockets]
+    server.close()
+    for each in listening:
+        each.setblocking(False)
+        accepted = []
+        with each, suppress(BlockingIOError):
+            while True:
+                accepted.append(each.accept()[0])
+        for connection in accepted:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: Connection(app), connection)
 
 
 async def _refresh(app: App, models: Models) -> None:
