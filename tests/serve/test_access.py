@@ -75,6 +75,25 @@ def test_a_key(path: Path, start: Any) -> None:
     assert "secret" not in "".join(server.log)
 
 
+@pytest.mark.parametrize(
+    ("given", "variable"), [([], ""), ([], " \n"), (["--key", ""], None), (["--key", " "], "secret")]
+)
+def test_a_key_that_is_empty_is_refused(
+    path: Path, given: list[str], variable: str | None, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As that of a secret which is not set."""
+    if variable is not None:
+        monkeypatch.setenv("BOTHWAYS_API_KEY", variable)
+    with pytest.raises(SystemExit, match="2"):
+        main(["serve", str(path), "--port", "1", *given])
+    assert "The key is empty" in " ".join(capsys.readouterr().err.split())
+
+
+def test_blanks_around_a_key_do_not_count(path: Path, start: Any) -> None:
+    server = start(path, BOTHWAYS_API_KEY=" secret\n")
+    assert server.call(INFER, BODY, {"Authorization": "Bearer secret"})[0] == 200
+
+
 def test_pages_of_others_do_not_get_in(server: Running) -> None:
     assert server.call("/v2", headers={"Host": "evil.example"})[0] == 421
     assert server.call(INFER, BODY, {"Origin": "https://evil.example"})[0] == 403
@@ -264,6 +283,16 @@ def test_metrics(path: Path, start: Any) -> None:
     assert "# TYPE nv_inference_request_success counter" in lines
     assert not [line for line in lines if line.endswith("untyped")]
     assert any(line.startswith("process_resident_memory_bytes") for line in lines)
+
+
+def test_an_address_of_ipv6_in_brackets(path: Path, start: Any) -> None:
+    """As the log shows it."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("This machine has no IPv6.")
+    server = start(path, "--host", "[::1]")
+    assert f"http://[::1]:{server.port}" in server.log[-1]
 
 
 def test_a_port_that_is_taken(path: Path, server: Running) -> None:

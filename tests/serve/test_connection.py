@@ -109,6 +109,18 @@ def test_what_is_offered_beside_http_is_let_be(server: Running) -> None:
     assert [each.status for each in sent(server, posted(line="CONNECT localhost:80 HTTP/1.1"))] == [405]
 
 
+@pytest.mark.parametrize("path", ["/stream/flows", "/watch/none?lookahead=1"])
+def test_a_websocket_whose_upgrade_got_lost(server: Running, path: str) -> None:
+    """A proxy that is not told to pass it on leaves it out, or speaks HTTP/1.0."""
+    upgrade = ("Connection: Upgrade", "Upgrade: websocket")
+    for version, lines in (("1.1", ()), ("1.1", upgrade[:1]), ("1.0", upgrade)):
+        (answer,) = sent(server, posted(b"", *lines, line=f"GET {path} HTTP/{version}"))
+        assert answer.status == 426
+        assert b"upgrade: websocket" in answer.head
+        assert b"proxy" in answer.body
+    assert sent(server, posted(b"", line=f"PUT {path} HTTP/1.1"))[0].status == 405
+
+
 def test_the_last_request_of_a_connection(server: Running) -> None:
     for request in (posted(BODY, "Connection: close"), posted(line=f"POST {INFER} HTTP/1.0")):
         (answer,) = sent(server, request + posted())

@@ -278,6 +278,18 @@ def test_a_file_that_cannot_be_read_keeps_no_other_from_being_served(tmp_path: P
     assert server.call("/v2/models")[1] == {"models": ["broken", "flows"]}
 
 
+def test_a_server_without_a_model_is_not_ready(tmp_path: Path, start: Any) -> None:
+    server = start(saved({"flows": MODELS["flows"]}, tmp_path))
+    (tmp_path / "flows.bothways").unlink()
+    for _ in range(100):
+        status, answer, _ = server.call("/v2/health/ready")
+        if status == 503:
+            break
+        time.sleep(0.1)
+    assert (status, answer) == (503, {"ready": False})
+    assert server.call("/v2/health/live")[0] == 200
+
+
 def test_a_file_that_is_replaced_is_taken_up_while_requests_run(tmp_path: Path, start: Any) -> None:
     path = tmp_path / "flows.bothways"
     store.save(model_of(), path)

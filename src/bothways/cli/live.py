@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,8 @@ from bothways.cli.app import Given, Json, ModelFile, print_json, takes
 from bothways.errors import InputError, counted, missing
 from bothways.options import options, seconds_of
 from bothways.serve import Limits
+
+KEY_VARIABLE = "BOTHWAYS_API_KEY"
 
 
 def stream(
@@ -108,10 +111,12 @@ def serve(
     ],
     *,
     port: Annotated[int, Option(min=1, max=65535, help="Port.")] = 8080,
-    host: Annotated[str, Option(help="Address to listen at; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    host: Annotated[
+        str, Option(help="Address to listen at; 0.0.0.0 lets other machines in, :: those of IPv6.")
+    ] = "127.0.0.1",
     key: Annotated[
         str | None,
-        Option(envvar="BOTHWAYS_API_KEY", help="Ask for this key. Better in the environment.", show_default=False),
+        Option(envvar=KEY_VARIABLE, help="Ask for this key. Better in the environment.", show_default=False),
     ] = None,
     log_requests: Annotated[bool, Option("--log-requests", help="Log a line per request.")] = False,
     limits: Given,
@@ -128,4 +133,6 @@ def serve(
         from bothways.serve.server import serve as run
     except ModuleNotFoundError as reason:
         raise missing("The server", reason.name, "serve") from None
+    if key is None:  # an empty variable is none for Typer
+        key = os.environ.get(KEY_VARIABLE)
     run(model, host, port, Limits(**limits), key, log_requests)

@@ -105,6 +105,11 @@ class App:
         self.stopping, self.patience = True, LAST_SECONDS
         self.sessions.end()
 
+    @property
+    def ready(self) -> bool:
+        """Whether there is a model, and the server goes on."""
+        return bool(self._models.served) and not self.stopping
+
     def begin(self, call: Call) -> None:
         """Count a request whose head is there."""
         self.active += 1
@@ -251,6 +256,14 @@ class App:
 
         return self.inference.run(labeled)
 
+    def _socket(self, call: Call, model: str) -> Answer:
+        raise RefusedError(
+            426,
+            f"{call.path} takes a WebSocket, and this request has no Upgrade: websocket over HTTP/1.1. A proxy "
+            "in between must pass that on.",
+            (b"upgrade", b"websocket"),
+        )
+
     def _file(self, call: Call) -> Answer:
         read, kind = FILES[call.path]
         content, policy = _content(read)
@@ -307,12 +320,13 @@ def _routes() -> list[tuple[re.Pattern[str], dict[str, Callable[..., Reply]]]]:
         f"{model}/infer": {"POST": App._infer},
         "/v2/?": {"GET": lambda app, call: _json(server)},
         "/v2/health/live": {"GET": lambda app, call: _json({"live": True})},
-        "/v2/health/ready": {"GET": lambda app, call: _json({"ready": not app.stopping}, 503 if app.stopping else 200)},
+        "/v2/health/ready": {"GET": lambda app, call: _json({"ready": app.ready}, 200 if app.ready else 503)},
         "/v2/models/?": {"GET": lambda app, call: _json({"models": sorted(app._models.served)})},
         f"{model}/?": {"GET": lambda app, call, **names: _json(app._served(**names).metadata)},
         f"{model}/ready": {"GET": lambda app, call, **names: _json({"name": app._served(**names).name, "ready": True})},
         r"/models/(?P<model>[^/]+)": {"GET": App._card},
         r"/label(?:/(?P<model>[^/]+))?": {"POST": App._label},
+        **{rf"{path}(?P<model>[^/]+)": {"GET": App._socket} for path in SOCKETS},
         "/metrics": {"GET": lambda app, call: Answer(200, app.metrics.page(), METRICS)},
         **{path: {"GET": App._file} for path in FILES},
     }

@@ -48,22 +48,24 @@ def serve(path: Path, host: str, port: int, limits: Limits, key: str | None = No
 
     Args:
         path: the file of a model, or a folder of such files.
-        host: the address to listen at.
+        host: the address to listen at; one of IPv6 may stand in brackets, as in URLs.
         port: the port.
         limits: what to take on at most.
-        key: as in `App`.
+        key: as in `App`; blanks around it do not count.
         each: log a line per request.
 
     Raises:
         ModelFileError: there is no model, or it cannot be read.
-        InputError: the address cannot be had.
+        InputError: the key is empty, or the address cannot be had.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(Lines())
     log.addHandler(handler)
     log.setLevel(logging.DEBUG if each else logging.INFO)
     log.propagate = False
-    host = "127.0.0.1" if host == "localhost" else host
+    if key is not None and not (key := key.strip()):
+        raise InputError("The key is empty. Give one, or neither --key nor BOTHWAYS_API_KEY to ask for none.")
+    host = "127.0.0.1" if host == "localhost" else host.strip("[]")
     threads = engine.threads()
     engine.set_threads(1)  # requests run side by side; to wake a helper would cost more than a short one takes
     try:
