@@ -216,8 +216,13 @@ GOOD = tensor("sequences", X)
         ({"inputs": [GOOD | {"shape": [1, 1, 1, 45]}]}, "1 to 3 whole numbers"),
         ({"inputs": [GOOD | {"datatype": "FP31"}]}, "datatype"),
         ({"inputs": [GOOD | {"datatype": ["FP32"]}]}, "datatype"),
-        ({"inputs": [GOOD | {"data": ["1.5"] * 45}]}, "something else"),
-        ({"inputs": [GOOD | {"data": [True] * 45}]}, "something else"),
+        ({"inputs": [GOOD | {"data": ["1.5"] * 45}]}, """is FP32, but value 1 of its data is "1.5\""""),
+        ({"inputs": [GOOD | {"data": [1.5, True] + [0] * 43}]}, "is FP32, but value 2 of its data is true"),
+        (
+            {"inputs": [GOOD | {"datatype": "INT8", "data": [1] * 44 + [None]}]},
+            "is INT8, but value 45 of its data is null",
+        ),
+        ({"inputs": [GOOD | {"datatype": "BYTES", "data": ["1.5"] * 45}]}, "is BYTES of shape [3, 5, 3]"),
         ({"inputs": [GOOD | {"data": [1e39] * 45}]}, "finite"),
         ({"inputs": [GOOD | {"data": [None] * 45}]}, "finite"),
         ({"inputs": [GOOD | {"data": 7}]}, "needs data"),
@@ -226,11 +231,11 @@ GOOD = tensor("sequences", X)
         ({"inputs": [GOOD | {"shape": [1, 2, 3], "data": [[[1, 2], [3, 4, 5, 6]]]}]}, "of the shape [1, 2, 3]"),
         ({"inputs": [GOOD | {"shape": [1, 2, 3], "data": [[1, 2], [3, 4], [5, 6]]}]}, "of the shape [1, 2, 3]"),
         ({"inputs": [GOOD | {"parameters": {"binary_data_size": 180}}]}, "0 bytes are left"),
-        ({"inputs": [GOOD, tensor("lengths", np.array([6, 1, 1]), "INT64")]}, "above 5"),
+        ({"inputs": [GOOD, tensor("lengths", np.array([1, 6, 1]), "INT64")]}, "Length 2 is 6, and there are 5 steps"),
         ({"inputs": [GOOD, tensor("lengths", np.array([1, -1, 1]), "INT64")]}, "from 0"),
-        ({"inputs": [GOOD, tensor("lengths", np.array([1, 1]), "INT64")]}, "not as many"),
-        ({"inputs": [GOOD, tensor("lengths", np.array([1, 1, 2**70]), "INT64")]}, "something else"),
-        ({"inputs": [GOOD, tensor("mask", np.ones((3, 4), bool), "BOOL")]}, "mask is bool"),
+        ({"inputs": [GOOD, tensor("lengths", np.array([1, 1]), "INT64")]}, "2 lengths and 3 sequences"),
+        ({"inputs": [GOOD, tensor("lengths", np.array([1, 1, 2**70]), "INT64")]}, "value 3 of its data is 1.18"),
+        ({"inputs": [GOOD, tensor("mask", np.ones((3, 4), bool), "BOOL")]}, "mask is BOOL [3, 4]"),
         (
             {"inputs": [tensor("sequences", X[0]), tensor("lengths", np.array([4, 2]), "INT64")]},
             "sum up to",
@@ -242,6 +247,22 @@ def test_what_is_wrong_is_said(server: Running, body: Any, said: str) -> None:
     status, answer, _ = server.call("/v2/models/flows/infer", body)
     assert (status, list(answer)) == (400, ["error"])
     assert said in answer["error"]
+
+
+@pytest.mark.parametrize(
+    ("column", "datatype", "said"),
+    [
+        ("bytes", "BYTES", "Input 'bytes' is BYTES; the model needs numbers, such as FP64."),
+        ("protocol", "FP32", "Input 'protocol' is FP32; the model needs BYTES, whole numbers or BOOL."),
+    ],
+)
+def test_a_column_of_another_type(server: Running, column: str, datatype: str, said: str) -> None:
+    data = ["1"] if datatype == "BYTES" else [1.0]
+    inputs = [
+        each | ({"datatype": datatype} if each["name"] == column else {}) for each in kinds_inputs(**{column: data})
+    ]
+    status, answer, _ = server.call("/v2/models/kinds/infer", {"inputs": inputs})
+    assert (status, answer["error"]) == (400, said)
 
 
 def test_bytes_that_do_not_fit(server: Running) -> None:

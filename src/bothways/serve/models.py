@@ -20,7 +20,7 @@ from bothways.errors import BothwaysError, InputError, ModelFileError
 from bothways.runtime import Model
 from bothways.runtime.inputs import check_categories, read_arrays
 from bothways.sequences import Array, Bools, Floats, Numbers, Sequences
-from bothways.serve.protocol import LABELS, PROBABILITIES, Request
+from bothways.serve.protocol import LABELS, NAMES, PROBABILITIES, Request
 
 ENDING = ".bothways"
 SEQUENCES, LENGTHS, MASK = "sequences", "lengths", "mask"
@@ -252,8 +252,8 @@ class Served:
             raise InputError(f"This model needs an input for each column: {', '.join(self.columns)}.")
         if matrix.ndim not in (2, 3) or matrix.shape[-1] != self._width or matrix.dtype.kind not in "fiu":
             raise InputError(
-                f"{SEQUENCES!r} is {matrix.dtype} of shape {list(matrix.shape)}; it must be numbers, [sequences, time, "
-                f"{self._width}] or [steps, {self._width}]."
+                f"{SEQUENCES!r} is {NAMES[matrix.dtype]} of shape {list(matrix.shape)}; it must be numbers, "
+                f"[sequences, time, {self._width}] or [steps, {self._width}]."
             )
 
     def _check_columns(self, inputs: Mapping[str, Array]) -> None:
@@ -268,7 +268,8 @@ class Served:
                     "or [steps]."
                 )
             if array.dtype.kind not in ("fiub" if needed[name] == "FP64" else "Oiub"):
-                raise InputError(f"Input {name!r} is {array.dtype}; the model needs {needed[name]}.")
+                wanted = "numbers, such as FP64" if needed[name] == "FP64" else "BYTES, whole numbers or BOOL"
+                raise InputError(f"Input {name!r} is {NAMES[array.dtype]}; the model needs {wanted}.")
 
 
 def _counted(shape: tuple[int, ...], lengths: Array | None, mask: Array | None) -> tuple[Bools | None, Numbers]:
@@ -278,15 +279,18 @@ def _counted(shape: tuple[int, ...], lengths: Array | None, mask: Array | None) 
             raise InputError("Give lengths or a mask, not both.")
         if mask.dtype != bool or mask.shape != shape or len(shape) != 2:
             raise InputError(
-                f"mask is {mask.dtype} {list(mask.shape)}; it must be BOOL [sequences, time] of the inputs."
+                f"mask is {NAMES[mask.dtype]} {list(mask.shape)}; it must be BOOL [sequences, time] of the inputs."
             )
         return (None if mask.all() else mask), mask.sum(axis=1)
     if lengths is None:
         return None, np.array(shape[-1:] * (shape[0] if len(shape) == 2 else 1))
     if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 0).any():
         raise InputError("lengths must be whole numbers from 0, [sequences].")
-    if (lengths > shape[-1]).any() or (len(shape) == 2 and len(lengths) != shape[0]):
-        raise InputError(f"A length is above {shape[-1]}, or there are not as many as sequences.")
+    if len(shape) == 2 and len(lengths) != shape[0]:
+        raise InputError(f"There are {len(lengths)} lengths and {shape[0]} sequences.")
+    if (lengths > shape[-1]).any():
+        place = int((lengths > shape[-1]).argmax())
+        raise InputError(f"Length {place + 1:,} is {lengths[place]}, and there are {shape[-1]} steps.")
     lengths = lengths.astype(np.int64)
     if len(shape) == 2:
         return np.arange(shape[1]) < lengths[:, None], lengths

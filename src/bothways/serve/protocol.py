@@ -39,6 +39,10 @@ LABELS, PROBABILITIES = "labels", "probabilities"
 HEADER_LENGTH = b"inference-header-content-length"
 
 
+NAMES = {dtype: name for name, dtype in DTYPES.items()} | {np.dtype(object): "BYTES"}
+"""The data types by those of arrays."""
+
+
 class Output(NamedTuple):
     """An output that a request asks for, and whether as bytes behind the JSON."""
 
@@ -190,8 +194,11 @@ def _from_json(name: str, datatype: str, data: Any, shape: list[int]) -> Array:
     if type(data) is not list:
         raise InputError(f"Input {name!r} needs data, a list, or binary_data_size.")
     flat = _flat(name, data, shape) if data and type(data[0]) is list else data
-    if not set(map(type, flat)) <= KINDS[datatype[0] if datatype != "BYTES" else datatype]:
-        raise InputError(f"Input {name!r} is {datatype}, and its data holds something else.")
+    kinds = KINDS[datatype[0] if datatype != "BYTES" else datatype]
+    if not set(map(type, flat)) <= kinds:
+        place = next(i for i, value in enumerate(flat) if type(value) not in kinds)
+        found = orjson.dumps(flat[place]).decode()[:100]
+        raise InputError(f"Input {name!r} is {datatype}, but value {place + 1:,} of its data is {found}.")
     if datatype == "BYTES":
         return np.array(flat, object)
     floats = datatype[0] == "F"
