@@ -148,6 +148,7 @@ def test_events_of_a_model_of_arrays_and_errors(connect: Any) -> None:
         ('{"key": [1], "step": 1, "values": [1, 2, 3]}', "names no sequence"),
         ('{"key": 1, "step": "soon", "values": [1, 2, 3]}', "no event"),
         ("[1, 2]", "A line is an event"),
+        ('["close", true]', "A line is an event"),
         ("5", "no JSON object"),
         ('{"key": 1, "step": 1, "values": [1, 2]}', "3"),
     ):

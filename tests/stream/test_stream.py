@@ -138,6 +138,8 @@ def test_a_state_that_is_not_whole_or_not_ours_is_refused() -> None:
     for other in (model.stream(5), model.stream(4, chunk=9), model_of([{}], seed=5).stream(4)):
         with pytest.raises(InputError, match="another model"):
             other.restore("a", state)
+    with pytest.raises(InputError, match=r"is bytes, as Stream.state or Stream.save gave it; 'x' is none"):
+        stream.restore("a", "x")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="no key 'b'"):
         stream.state("b")
     assert stream.state("a") == state
@@ -204,7 +206,7 @@ def test_times_as_steps() -> None:
     other = model.stream(4, idle=600)
     other.restore("b", stream.state("b"))
     assert other.flush() == stream.flush()
-    with pytest.raises(InputError, match="A step is 3; the steps of this stream must be finite times with"):
+    with pytest.raises(InputError, match="A step is 3; the steps of this stream must be times with time zones"):
         stream.push("b", 3, sequence[0])
 
 
@@ -255,6 +257,7 @@ def test_bad_input_is_refused_and_nothing_taken() -> None:
         ({"chunk": 0}, "chunk"),
         ({"reorder": 1.5}, "reorder"),
         ({"idle": 0}, "idle"),
+        ({"idle": "10m"}, "idle is '10m'; it must be a number above 0"),
     ):
         with pytest.raises(InputError, match=said):
             model.stream(**options)

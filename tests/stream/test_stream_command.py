@@ -105,6 +105,10 @@ def test_a_checkpoint_that_does_not_fit_is_refused(folder: Path) -> None:
     (folder / "state").write_text("{}")
     with pytest.raises(InputError, match=r"state: this checkpoint is of no use here.*damaged"):
         jobs.stream(*names, checkpoint=folder / "state")
+    (folder / "labels.jsonl").unlink()
+    with pytest.raises(InputError, match=r"state: .* goes on with .*labels.jsonl, which is not there. Put it back, or"):
+        jobs.stream(*names, checkpoint=folder / "state")
+    (folder / "labels.jsonl").touch()
     stream = model_of([{}]).stream()
     none = {"lines": 0, "labels": 0, "skipped": 0, "first_bad": ""}
     for facts, said in (({"read": 10**9, "written": 0}, "events end before"), ({"read": 0, "written": 9}, "shorter")):
@@ -117,8 +121,9 @@ def test_a_checkpoint_that_does_not_fit_is_refused(folder: Path) -> None:
     ("line", "said"),
     [
         ("{", "Line 2 is no JSON: .* at character 2"),
-        ('{"key": "a", "step": 1}', "Line 2 has no 'values'"),
+        ('{"key": "a", "step": 1}', "Line 2 has no 'values'; an event, which is one step of a sequence, needs it"),
         ('{"key": null, "step": 1, "values": [1, 2, 0]}', "'key' is None, which names no sequence"),
+        ('{"key": true, "step": 1, "values": [1, 2, 0]}', "'key' is True, which names no sequence"),
         ('{"key": "a", "step": "soon", "values": [1, 2, 0]}', "Line 2 is no event"),
         ('{"key": "a", "step": null, "values": [1, 2, 0]}', "Line 2: A step is None"),
         ('{"key": "a", "step": 1, "values": [1, 2]}', "Line 2: values.* has 2 features"),
@@ -197,6 +202,15 @@ def test_bad_lines_that_are_skipped_are_counted(folder: Path, capsys: pytest.Cap
     assert names[2].read_bytes() == labels_of(folder, events)
 
 
+def test_what_was_dropped_is_counted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = '{"key": "a", "step": 0, "values": [1, 2, 0]}\n'
+    for times, said in ((2, "1 event was late or came twice."), (3, "2 events were late or came twice.")):
+        (folder / "events.jsonl").write_text(line * times)
+        with pytest.raises(SystemExit, match="0"):
+            main(["stream", *(str(folder / name) for name in ("some.bothways", "events.jsonl"))])
+        assert f"{times} events, 1 label; {said}" in " ".join(capsys.readouterr().err.split())
+
+
 def test_one_file_is_not_taken_for_two_things(folder: Path) -> None:
     model, events = folder / "some.bothways", folder / "events.jsonl"
     (folder / "link.jsonl").hardlink_to(events)
@@ -245,7 +259,14 @@ def test_text_comes_out_as_it_came_in(tmp_path: Path) -> None:
     assert [json.loads(line)["at"] for line in found.splitlines()] == texts
     assert found.startswith('{"flow": "mäschine", "at": "2024-02-28 23:59Z", ')
     names[1].write_text(lines[0] + json.dumps(rows[1] | {"at": "2024-02-29T00:00:00"}))
-    with pytest.raises(DataError, match=r"Line 2: A step is .*; the steps .* must be finite times with time zones"):
+    with pytest.raises(
+        DataError, match=r"Line 2: A step is 2024-02-29T00:00:00; the steps .* must be times with time zones"
+    ):
+        jobs.stream(*names, lookahead=3)
+    names[1].write_text(json.dumps(rows[0] | {"at": "2024-02-29T00:00:00"}) + "\n" + lines[1])
+    with pytest.raises(
+        DataError, match=r"Line 2: A step is .*:00.5.01:00; the steps .* must be times without time zones"
+    ):
         jobs.stream(*names, lookahead=3)
     names[1].write_text(json.dumps(rows[1] | {"at": "31.12."}))
     with pytest.raises(DataError, match=r"Line 1 .*'at' is '31.12.', which is no number and no time"):

@@ -100,8 +100,9 @@ def stream(
     if as_json:
         print_json(asdict(done))
     else:
-        dropped = f"; {done.dropped:,} events were late or came twice" if done.dropped else ""
-        display.say(f"{counted(done.events, 'event')}, {counted(done.labels, 'label')}{dropped}.")
+        dropped = counted(done.dropped, "event was", "events were")
+        late = f"; {dropped} late or came twice" if done.dropped else ""
+        display.say(f"{counted(done.events, 'event')}, {counted(done.labels, 'label')}{late}.")
 
 
 @takes(limits=options(Limits))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import reprlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
@@ -19,6 +21,9 @@ from bothways.data.tables import Table, filled_down, with_joined
 from bothways.errors import DataError
 from bothways.sequences import Numbers, Sequences
 from bothways.settings import Reading
+
+WITH_COMMA = r"[+-]?(?:[1-9]\d{0,2}(?:\.\d{3})+|\d*),\d+(?:[eE][+-]?\d+)?"
+"""A number with a decimal comma, its thousands perhaps set apart by points."""
 
 
 def frame_table(
@@ -82,16 +87,16 @@ def frame_table(
     return with_joined(typed, sequence, order)
 
 
-def rows_table(
-    name: str, rows: Sequence[Mapping[str, Any]], encoding: Encoding, missing: Collection[str] = ()
-) -> Table:
+def rows_table(name: str, rows: Sequence[Mapping[str, Any]], encoding: Encoding, learned: Reading = AS_SHOWN) -> Table:
     """Rows that come one by one, as a table with the columns that an encoding reads.
 
-    Text is read as in files: blanks around it are left out, and what is blank, or one of `missing`, is an empty field;
-    among numbers so are "n/a" and the like.
+    Text is read as in the files that were `learned` from: blanks around it are left out, and what is blank, or a word
+    for what is missing, is an empty field; among numbers so are "n/a" and the like. Where the decimal sign was a comma,
+    "2,5" is a number.
 
     Raises:
-        DataError: a row that lacks a column, or holds what is no number where one is needed; None is an empty field.
+        DataError: a row that lacks a column, or holds what is no number where one is needed, or several values in one
+            field; None is an empty field.
 
     Example:
         >>> from bothways.data.encoding import Category, Number
@@ -112,20 +117,36 @@ def rows_table(
     def number(column: str, place: int, value: Any) -> float | None:
         if value is None or type(value) is float:
             return value
-        if isinstance(value, str) and (value.strip() in (*missing, "") or value.strip().lower() in MISSING):
-            return None
+        if isinstance(value, str):
+            text = value.strip()
+            if text in (*learned.missing, "") or text.lower() in MISSING:
+                return None
+            if learned.decimal == "comma" and re.fullmatch(WITH_COMMA, text):
+                return float(text.replace(".", "").replace(",", "."))
         if not isinstance(value, Real):
-            raise DataError(f"{name}, row {place}, column {column!r} holds {value!r}, which is no number.")
+            raise DataError(
+                f"{name}, row {place}, column {column!r} holds {value!r}, which is no number. Give one, such as 2.5."
+            )
         try:
             return float(value)
         except OverflowError:
             raise DataError(f"{name}, row {place}, column {column!r} holds a number that is out of range.") from None
 
+    def texts(column: str) -> pl.Series:
+        values = fields(column)
+        for place, value in enumerate(values, 1):
+            if isinstance(value, (list, dict)):
+                raise DataError(
+                    f"{name}, row {place}, column {column!r} holds {reprlib.repr(value)}. An event is one step, with "
+                    "one value in each column."
+                )
+        return _texts(column, values, learned.missing)
+
     series = [
         pl.Series(column, [number(column, place, value) for place, value in enumerate(fields(column), 1)], pl.Float64)
         for column in (each.name for each in encoding.numbers)
     ]
-    series += [_texts(column, fields(column), missing) for column in encoding.texts]
+    series += map(texts, encoding.texts)
     return Table(name, pl.DataFrame(series))
 
 

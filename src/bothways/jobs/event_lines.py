@@ -70,7 +70,9 @@ class EventLines:
             step = self._time(event) if self._step else number if place is None else place
             values = event if self._table else event["values"]
         except KeyError as missing:
-            raise DataError(f"Line {number:,} has no {missing}; an event needs it.") from None
+            raise DataError(
+                f"Line {number:,} has no {missing}; an event, which is one step of a sequence, needs it."
+            ) from None
         if isinstance(step, str):
             try:
                 step = Time.of(step)
@@ -88,7 +90,7 @@ class EventLines:
         names = joined_columns(self._key, event) or [self._key]
         for name in names:
             part = event[name]
-            if not isinstance(part, (str, int, float)) or (isinstance(part, float) and not isfinite(part)):
+            if type(part) not in (str, int, float) or (type(part) is float and not isfinite(part)):
                 raise DataError(f"Line {number:,} is no event: {name!r} is {shown(part)}, which names no sequence.")
         return event[self._key] if len(names) == 1 else side_by_side(event[name] for name in names)
 

@@ -101,6 +101,11 @@ def stream(
         if checkpoint is not None:
             stack.enter_context(locked(Path(checkpoint)))
         saved = None if checkpoint is None or not Path(checkpoint).exists() else Path(checkpoint).read_bytes()
+        if saved is not None and not Path(output).exists():
+            raise InputError(
+                f"{checkpoint}: this checkpoint goes on with {output}, which is not there. Put it back, or remove the "
+                "checkpoint to start anew."
+            )
         target = sys.stdout.buffer
         if str(output) != STANDARD:
             target = stack.enter_context(_opened(output, "wb" if saved is None else "r+b"))

@@ -84,7 +84,7 @@ class Events:
         match command:
             case ["flush"]:
                 return self._ended(self._stream.flush())
-            case ["close", str() | int() | float() as key]:
+            case ["close", key] if type(key) in (str, int, float):
                 return self._ended(self._stream.close(key), key)
         raise InputError('A line is an event, an object; or ["close", KEY] or ["flush"].')
 

@@ -99,7 +99,7 @@ class EventReader:
         assert self.tally is not None
         encoding = replace(self._columns.fitted, gaps="")
         together = Sequences(np.empty((len(rows), 0), np.float32), np.array([len(rows)]), rows=np.arange(len(rows)))
-        table = rows_table("events", rows, encoding, self._columns.reading.missing)
+        table = rows_table("events", rows, encoding, self._columns.reading)
         read = encoding.encode(table, None, together, self.tally)
         return read if self.gap is None else np.insert(read, self.gap, 0, axis=1)
 
@@ -116,7 +116,8 @@ class EventReader:
         for step in given:
             if (found := kind_of(step)) != kind or not found.startswith(self._gaps) or not found:
                 wanted = self.kind or self._gaps or kind or "numbers, or times"
-                raise InputError(f"A step is {shown(step)}; the steps of this stream must be finite {wanted}.")
+                finite = "" if wanted.startswith("times") else "finite "
+                raise InputError(f"A step is {shown(step)}; the steps of this stream must be {finite}{wanted}.")
         return given, kind
 
 
@@ -138,10 +139,10 @@ def kind_of(step: Any) -> str:
 
     Example:
         >>> kind_of(3), kind_of(datetime(2024, 5, 1)), kind_of("soon"), kind_of(float("inf"))
-        ('numbers', 'times', '', '')
+        ('numbers', 'times without time zones', '', '')
     """
     if isinstance(step, datetime):
-        return "times" if step.tzinfo is None else "times with time zones"
+        return "times without time zones" if step.tzinfo is None else "times with time zones"
     return "numbers" if _are_numbers([step]) else ""
 
 
@@ -154,6 +155,8 @@ def _plain(step: Any) -> Any:
 
 def shown(value: Any) -> str:
     """A value in a message; of a number with hundreds of digits, how it is."""
+    if isinstance(value, datetime):
+        return value.text if isinstance(value, Time) else value.isoformat()
     return "a number that is out of range" if type(value) is int and abs(value) > LARGEST else reprlib.repr(value)
 
 

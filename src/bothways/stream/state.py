@@ -47,6 +47,8 @@ def unpack(mark: str, state: bytes) -> tuple[dict[str, Any], Callable[[tuple[int
     Raises:
         InputError: the bytes are damaged, or not of a stream with this mark.
     """
+    if not isinstance(state, (bytes, bytearray, memoryview)):
+        raise InputError(f"The state of a stream is bytes, as Stream.state or Stream.save gave it; {state!r} is none.")
     body = memoryview(state)[DIGEST:]
     if hashlib.blake2b(body, digest_size=DIGEST).digest() != bytes(state[:DIGEST]):
         raise InputError("This state of a stream is damaged or cut short. Take one that is whole.")

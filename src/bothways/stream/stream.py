@@ -7,6 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from math import lcm
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -118,8 +119,8 @@ class Stream:
         self.reorder = whole("reorder", reorder, 0)
         if self.chunk % stride:
             raise InputError(f"chunk is {self.chunk}; the convolution of this model needs a multiple of {stride}.")
-        if idle is not None and not idle > 0:
-            raise InputError(f"idle is {idle!r}; it must be above 0.")
+        if idle is not None and not (isinstance(idle, Real) and idle > 0):
+            raise InputError(f"idle is {idle!r}; it must be a number above 0: of seconds, where steps are times.")
         self.model, self.idle, self.events = model, idle, 0
         self._reader = EventReader(model)
         members = [MemberStream(each) if isinstance(each, Member) else BaselineStream(each) for each in model.members]
