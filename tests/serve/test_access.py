@@ -237,7 +237,7 @@ def test_what_is_not_done_in_time_at_the_end_is_counted(path: Path, start: Any) 
         slow.sendall(head(500)[:-2])
         ending = threading.Thread(target=server.stop)
         ending.start()
-        time.sleep(1.5)
+        time.sleep(1)
         slow.sendall(b"\r\n")
         ending.join()
     assert json.loads(server.log[-1])["unfinished"] == 1
