@@ -58,13 +58,13 @@ def serve(path: Path, host: str, port: int, limits: Limits, key: str | None = No
         ModelFileError: there is no model, or it cannot be read.
         InputError: the key is empty, or the address cannot be had.
     """
+    if key is not None and not (key := key.strip()):
+        raise InputError("The key is empty. Give one, or neither --key nor BOTHWAYS_API_KEY to ask for none.")
     handler = logging.StreamHandler()
     handler.setFormatter(Lines())
     log.addHandler(handler)
     log.setLevel(logging.DEBUG if each else logging.INFO)
     log.propagate = False
-    if key is not None and not (key := key.strip()):
-        raise InputError("The key is empty. Give one, or neither --key nor BOTHWAYS_API_KEY to ask for none.")
     host = "127.0.0.1" if host == "localhost" else host.strip("[]")
     threads = engine.threads()
     engine.set_threads(1)  # requests run side by side; to wake a helper would cost more than a short one takes
@@ -121,8 +121,8 @@ async def _listen_no_more(server: asyncio.Server, app: App) -> None:
     for each in listening:
         each.setblocking(False)
         accepted = []
-        with each, suppress(BlockingIOError):
-            while True:
+        with each, suppress(OSError):
+            while True:  # until it would block
                 accepted.append(each.accept()[0])
         for connection in accepted:
             await asyncio.get_running_loop().connect_accepted_socket(lambda: Connection(app), connection)
