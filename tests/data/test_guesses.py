@@ -785,6 +785,13 @@ def test_cases_of_processes_and_numbers_of_visits(tmp_path: Path) -> None:
     assert choose_columns(Table("some.csv", shuffled(visits))).sequence == "patient_id"
 
 
+def test_a_clock_that_counts_down_turns_no_game_around() -> None:
+    frame = one(game=DEVICES, ply=MINUTES + 1, clock=600 - MINUTES)
+    columns = choose_columns(Table("some.csv", frame))
+    assert (columns.sequence, columns.order, columns.features) == ("game", None, ("x",))
+    assert choose_columns(Table("some.csv", frame.drop("ply"))).order == "clock"
+
+
 def test_records_of_samples_are_sequences() -> None:
     """Both are called after what may number rows."""
     columns = choose_columns(Table("some.csv", one(record=DEVICES + 100, sample=MINUTES)))

@@ -461,6 +461,19 @@ def test_times_of_several_columns_and_of_weeks(
     check(opened(Model([numeric(2, 4)], ("a", "b"), some)), tmp_path / "table.csv", tmp_path)
 
 
+def test_durations_are_numbers(opened: Any, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    lasts = [f"{each // 60}:{each % 60:02}:07" for each in random.integers(0, 3000, 60).tolist()]
+    waits = [f"{each} days 00:{each:02}:00.5" for each in random.integers(0, 50, 60).tolist()]
+    table = pl.DataFrame({"who": np.arange(60) // 20, "callDuration": lasts, "waits": waits})
+    table.write_csv(tmp_path / "table.csv")
+    encoding = Encoding((Number("callDuration"), Number("waits")))
+    some = numeric(2, 4)
+    small = replace(some, weights={**some.weights, "input/scale": np.full_like(some.weights["input/scale"], 1e-5)})
+    columns = Columns("label", ("callDuration", "waits"), "who", encoding=encoding)
+    check(opened(Model([small], ("a", "b"), columns)), tmp_path / "table.csv", tmp_path)
+
+
 def test_gaps_of_microseconds(opened: Any, tmp_path: Path) -> None:
     """Trees split where values of training stand, so that the last bit of a gap decides which way a step goes."""
     random, rows = np.random.default_rng(0), 3000

@@ -104,6 +104,8 @@ def guess_order(
         for name in clocks
     }
     usable = [name for name in clocks if ranks[name][0] in ORDER_REASONS and name not in finer]
+    if any(ranks[name][0] == 4 for name in usable) and any(_counts_steps(table, name, steps) for name in names):
+        usable = [name for name in usable if ranks[name][0] != 4]  # the rows do stand in order: it counts down
     order = min(usable, key=lambda name: (ranks[name][0], -ranks[name][1]), default=None) if needed else None
     guesses = []
     if order is not None:
@@ -210,6 +212,15 @@ def _check_times_of_day(table: Table, order: str, names: Collection[str], steps:
                 f"{table.source}: the rows do not stand in the order that {order!r} and {name!r} say together. "
                 f"{two_columns(order, name)}; or to take those of one day as they stand: {option('order', order)}."
             )
+
+
+def _counts_steps(table: Table, name: str, steps: Steps) -> bool:
+    """Whether whole numbers rise by one from row to row of each of several sequences, and start over with the next."""
+    if not table.schema[name].is_integer():
+        return False
+    rows, same = steps
+    rises = np.diff(numbers_of(table.column(name))[rows])
+    return not same.all() and bool((rises[same] == 1).all() and (rises[~same] < 0).all())
 
 
 def _counter(name: str, column: pl.Series, steps: Steps, few: bool, needed: bool) -> Guess | None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import polars as pl
 
 from bothways.data import times
+from bothways.data.names import words as words_of
 from bothways.errors import counted, option
 from bothways.settings import Reading
 
@@ -24,6 +25,11 @@ LONE = r"^[+-]?[1-9]\d{0,2}(?:\.\d{3})*$"  # a number whose points may stand bet
 UNIT = "[$€£¥%]"  # a sign that may stand before or after all numbers of a column
 WITH_UNIT = r"^([-+]?[\d.,]*\d(?:[eE][-+]?\d+)?)(\s*)([\p{L}°/²³%]{1,8}|;)$"  # a number, and a unit after it
 MANY_NUMBERS = 20  # so many different numbers, or a fraction, show that what stands after them is a unit
+DURATIONS = frozenset(
+    words_of("duration elapsed runtime laptime dauer laufzeit fahrzeit durée duree duración duracion")
+)
+"""Words in the names of columns whose hours and minutes are no times of day."""
+
 SHOWING = 100  # so many rows show whether a column of text may hold times
 FEW_STRAY = 0.01  # where no more fields of a column are no times, the others are
 IN_PARENTHESES = r"^\(([$€£¥]?)\s*([\d.,].*)\)$"  # a negative amount, as accountants write it
@@ -119,7 +125,8 @@ class FieldReader:
             if self.fields == "fields" and name not in self.text:
                 fields = self._without_unit(name, fields, words)
             text = fields.set(fields.is_in(words), None) if words else fields
-            ways = {} if name in self.text else _ways(text, self._kinds.get(name), self.fields == "strings")
+            lasts = bool(DURATIONS.intersection(words_of(name)))
+            ways = {} if name in self.text else _ways(text, self._kinds.get(name), self.fields == "strings", lasts)
             if not ways and name in self._kinds:
                 raise LaterRowsDifferError
             if len(ways) > 1:
@@ -291,8 +298,11 @@ def _split_unit(text: pl.Series, words: Collection[str], sure: bool) -> tuple[pl
     return number.fill_null(text), mark
 
 
-def _ways(text: pl.Series, kind: str | None, strict: bool) -> dict[str, pl.Series]:
-    """The ways to read a column, or whether `kind` is one; none for text, and "" where nothing shows what it is."""
+def _ways(text: pl.Series, kind: str | None, strict: bool, lasts: bool) -> dict[str, pl.Series]:
+    """The ways to read a column, or whether `kind` is one; none for text, and "" where nothing shows what it is.
+
+    `strict` says that numbers are not written as text, `lasts` that hours and minutes are no times of day.
+    """
     if kind == "text":
         return {kind: text}
     plain = _plain(text)
@@ -306,7 +316,7 @@ def _ways(text: pl.Series, kind: str | None, strict: bool) -> dict[str, pl.Serie
         return {"text": text}
     ways, head = dict[str, pl.Series](), rest.head(SHOWING)
     for name in KINDS if kind is None else [kind]:
-        if re.match(KINDS[name].looks, first) is None or name == "text":
+        if re.match(KINDS[name].looks, first) is None or name == "text" or (name == "duration" and not lasts):
             continue
         if name in TIMES and KINDS[name].values(head).null_count() > head.null_count():
             continue  # most columns of text show within their first rows that they are no times
@@ -368,6 +378,7 @@ KINDS: Mapping[str, Kind] = {
     "month by name": Kind(rf"{LETTERS}\.?,? .*\d{{4}}", times.month_by_name),
     "no year": Kind(rf"{LETTERS}\.? +\d{{1,2}} \d", times.without_year, "times of one year, as none is there"),
     "elapsed": Kind(r"\d+ days?,? ", times.elapsed, "read in seconds"),
+    "duration": Kind(r"\d+:\d", times.elapsed, "read in seconds"),
     "period": Kind(
         r"\d{4}[-/. ]?[QqKkWw]|\d{4}[-/ ]\w{1,9}$|[QqKkWw]|(?:\d{1,2}|[^\W\d_]{3,9})[-/ ]\d{4}$", times.periods
     ),

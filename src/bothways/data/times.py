@@ -25,7 +25,7 @@ COMPACT = (
     r"^(?<year>\d{4})(?<month>\d{2})(?<day>\d{2})[T ]?(?<hour>\d{2}):?(?<minute>\d{2})(?::?(?<second>\d{2}))?"
     rf"(?:[.,](?<fraction>\d+))?(?<half>x)?{ZONE}$"
 )
-ELAPSED = r"^(?<days>\d+) days?,? (?<hours>\d{1,2}):(?<minutes>\d{2}):(?<seconds>\d{2}(?:\.\d+)?)$"
+ELAPSED = r"^(?:(?<days>\d+) days?,? )?(?:(?<hours>\d+):)?(?<minutes>\d{1,2}):(?<seconds>\d{2}(?:\.\d+)?)$"
 DAY = 86_400.0
 MIDNIGHT = "^24:00:00"  # the end of a day
 
@@ -35,7 +35,9 @@ _NAMES = (
     *("jan feb mrz", "jan fev mar avr mai juin juil aou sep oct nov dec"),
 )
 MONTHS = {name: str(k) for names in _NAMES for k, name in enumerate(names.split(), 1)}
-"""The first letters of the names of months, in English, German, French and Spanish, and their numbers."""
+MONTHS |= {"win": "1", "spr": "3", "sum": "6", "fal": "9", "aut": "9"}
+"""The first letters of the names of months, in English, German, French and Spanish, and their numbers; and of the terms
+of a year (Fall 2023)."""
 
 _YEAR, _PART = r"(?<year>\d{4})", rf"(?<part>\d{{1,2}}|{NAME})"
 PERIODS = {
@@ -92,10 +94,15 @@ def compact(text: pl.Series) -> pl.Series:
 
 
 def elapsed(text: pl.Series) -> pl.Series:
-    """The seconds of days and hours, as pandas and Python write differences of times: 1 days 02:03:04.5."""
+    """The seconds of days and hours, as pandas and Python write differences of times, or of hours and minutes.
+
+    Example:
+        >>> elapsed(pl.Series(["1 days 02:03:04.5", "26:00:01", "1:30"])).to_list()
+        [93784.5, 93601.0, 90.0]
+    """
     parts = text.str.extract_groups(ELAPSED).struct.unnest()
-    days, hours, minutes, seconds = (column.cast(pl.Float64) for column in parts)
-    return days * DAY + hours * 3600 + minutes * 60 + seconds
+    days, hours = (parts[name].cast(pl.Float64).fill_null(0) for name in ("days", "hours"))
+    return days * DAY + hours * 3600 + parts["minutes"].cast(pl.Float64) * 60 + parts["seconds"].cast(pl.Float64)
 
 
 def of_day(text: pl.Series) -> pl.Series:

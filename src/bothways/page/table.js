@@ -274,8 +274,10 @@ const FIRST = `^(?:${NAME},? )?(?<month>${NAME}) {1,2}(?<day>\\d{1,2})`, AT = `(
 const NAMED = [RegExp(`${FIRST}${AT}(?: [A-Z]{3,4})?${ZONE} (?<year>\\d{4})$`, "u"), RegExp(`${FIRST},? (?<year>\\d{4})${AT}${ZONE}$`, "u")]
 const SYSLOG = RegExp(`^(?<month>${NAME}) {1,2}(?<day>\\d{1,2}) ${CLOCK}${ZONE}$`, "u")
 const COMPACT = RegExp("^(?<year>\\d{4})(?<month>\\d{2})(?<day>\\d{2})[T ]?(?<hour>\\d{2}):?(?<minute>\\d{2})(?::?(?<second>\\d{2}))?(?:[.,](?<fraction>\\d+))?" + ZONE + "$", "u")
-const ELAPSED = /^(\d+) days?,? (\d{1,2}):(\d{2}):(\d{2}(?:\.\d+)?)$/
+const ELAPSED = /^(?:(\d+) days?,? )?(?:(\d+):)?(\d{1,2}):(\d{2}(?:\.\d+)?)$/
+const DURATIONS = /^(duration|elapsed|runtime|laptime|dauer|laufzeit|durée|duree|duración|duracion)$/
 const MONTHS = {}
+Object.assign(MONTHS, {win: 1, spr: 3, sum: 6, fal: 9, aut: 9})
 for (const names of ["jan feb mar apr may jun jul aug sep oct nov dec", "jan feb mär apr mai jun jul aug sep okt nov dez", "jan feb mrz",
   "jan fév mar avr mai juin juil aoû sep oct nov déc", "jan fev mar avr mai juin juil aou sep oct nov dec",
   "ene feb mar abr may jun jul ago sep oct nov dic"]) names.split(" ").forEach((name, k) => MONTHS[name] = k + 1)
@@ -302,7 +304,10 @@ const dates = order => text => {
   return moment_of({...parts, year, month, day})
 }
 const parsed = (pattern, more) => text => { const parts = typeof text === "string" && pattern.exec(text)?.groups; return parts ? moment_of({...parts, ...more}) : NaN }
-const seconds_of = text => { const [, days, hours, minutes, seconds] = ELAPSED.exec(text) ?? []; return days === undefined ? NaN : 86400 * days + 3600 * hours + 60 * minutes + +seconds }
+const seconds_of = lasts => text => {
+  const [, days = lasts ? 0 : NaN, hours = 0, minutes, seconds] = ELAPSED.exec(text) ?? []
+  return 86400 * days + 3600 * hours + 60 * minutes + +seconds
+}
 const time_of_day = text => { const parts = TIME.exec(text)?.groups; return parts && +parts.hour < 24 ? microseconds_of(parts) : NaN }
 
 /* The first days of quarters, weeks, months or seasons; null if a field is none. */
@@ -328,7 +333,7 @@ function periods(fields) {
   }) : null
 }
 /* The ways to read the fields of a column, {name: values}; none for text. */
-function ways_of(fields) {
+function ways_of(fields, name) {
   const rest = converted(fields, plain) ? fields : fields.map(text => MISSING.has(String(text).toLowerCase()) ? null : text)
   const numbers = converted(rest, plain), texts = rest.filter(text => typeof text === "string")
   const compact = texts.length ? converted(rest, parsed(COMPACT)) : null
@@ -339,7 +344,8 @@ function ways_of(fields) {
   if (point || comma) return {...point && {point}, ...comma && {comma}}
   const truth = converted(rest, text => ({true: 1, false: 0})[String(text).toLowerCase()] ?? NaN)
   if (truth) return {truth}
-  const seconds = converted(rest, seconds_of)
+  const words = name.match(/\p{Lu}+(?!\p{Ll})|\p{Lu}?\p{Ll}+/gu) ?? []  /* as in bothways.data.names */
+  const seconds = converted(rest, seconds_of(words.some(word => DURATIONS.test(word.toLowerCase()))))
   if (seconds) return {seconds}
   const times = [dates("abc"), time_of_day, ...NAMED.map(each => parsed(each)), parsed(SYSLOG, {year: "2000"})].reduce((found, read) => found || converted(rest, read), null) || periods(rest)
   if (times) return {times}
@@ -352,7 +358,7 @@ const OPTIONS = {point: "decimal", comma: "decimal", "day-first": "dates", "mont
 function typed(fields, reading) {
   const ways = {}, shown = {decimal: new Set(), dates: new Set()}
   for (const name in fields) {
-    const own = ways[name] = ways_of(fields[name]), [only, other] = Object.keys(own)
+    const own = ways[name] = ways_of(fields[name], name), [only, other] = Object.keys(own)
     if (only in OPTIONS && !other && (only !== "point" || fields[name].some(text => /[.,]/.test(text)))) shown[OPTIONS[only]].add(only)
   }
   return Object.fromEntries(Object.entries(ways).map(([name, own]) => {
