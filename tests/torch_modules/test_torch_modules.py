@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import gc
 import io
 import itertools
 import pickle
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -322,6 +324,74 @@ def test_copies_are_accelerated_and_have_weights_of_their_own(again: Any, monkey
     assert not torch.equal(twin(x)[0], expected)
     bothways.accelerate(twin).undo()
     assert "forward" not in vars(twin[0])
+
+
+def replicated(module: Any) -> Any:
+    """As `nn.DataParallel` copies a module."""
+    twin = module._replicate_for_data_parallel()
+    for name, parameter in module.named_parameters():
+        setattr(twin, name, parameter.detach().clone())
+    return twin
+
+
+@pytest.mark.every_case
+@pytest.mark.parametrize("again", [copy.copy, replicated])
+@pytest.mark.parametrize("make", [nn.GRU, Named])
+def test_shallow_copies_are_accelerated_and_called_for_themselves(
+    again: Any, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stock = make(FEATURES, UNITS)
+    ours = copy.deepcopy(stock)
+    acceleration, x = bothways.accelerate(ours), torch.randn(TIME, TIME, FEATURES)
+    calls, run = list[Any](), modules._run
+
+    def seen(module: Any, *given: Any) -> Any:
+        calls.append(module)
+        return run(module, *given)
+
+    monkeypatch.setattr(modules, "_run", seen)
+    twin = again(ours)
+    for module in (twin, ours):
+        with torch.no_grad():
+            assert error(module(x)[0], stock(x)[0]) < TORCH
+    twin.batch_first = True
+    assert error(twin(x)[0].detach(), stock(x.transpose(0, 1))[0].transpose(0, 1).detach()) < TORCH
+    if again is replicated:
+        twin.weight_hh_l0.zero_()
+        assert error(twin(x)[0].detach(), stock(x.transpose(0, 1))[0].transpose(0, 1).detach()) > TORCH
+    assert error(ours(x)[0].detach(), stock(x)[0].detach()) < TORCH
+    assert calls[0] is calls[2] is twin
+    assert calls[1] is calls[-1] is ours
+    acceleration.undo()
+    calls.clear()
+    twin(x)
+    again(ours)(x)
+    assert calls == [twin]
+
+
+def test_modules_and_their_kept_weights_go_without_the_collector() -> None:
+    model = nn.Sequential(nn.LSTM(FEATURES, UNITS))
+    acceleration = bothways.accelerate(model)
+    with torch.no_grad():
+        model(torch.randn(TIME, BATCH, FEATURES))
+    weight, kept = weakref.ref(model[0].weight_hh_l0), len(modules._KEPT)
+    forward = model[0].forward
+    gc.disable()
+    try:
+        del model
+        assert weight() is None
+        assert len(modules._KEPT) == kept - 1
+    finally:
+        gc.enable()
+    acceleration.undo()
+    with pytest.raises(InputError, match="Keep the module"):
+        forward(torch.randn(TIME, BATCH, FEATURES))
+
+
+@pytest.mark.filterwarnings("default")  # torch's own
+def test_what_torch_compiles_from_source_says_what_to_do() -> None:
+    with pytest.raises(AttributeError, match=r"torch\.jit\.script cannot compile .* undo\(\)"):
+        torch.jit.script(nn.Sequential(pair()[1]))
 
 
 @pytest.mark.filterwarnings("default")  # torch's own

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 from bothways.acceleration import NATIVE, Acceleration, LayerReport
 from bothways.engine import memory, torch_tensors
 from bothways.engine.memory import DirectionTensors, Options
+from bothways.errors import InputError
 from bothways.spec import CELLS
 
 # By `mode` of the module: the cell, and its gates in the order of torch.
@@ -64,9 +65,8 @@ def accelerate(model: torch.nn.Module) -> Acceleration:
             kind, engine = type(module).__name__, engine_of(module)
             reports.append(LayerReport(path or kind, kind, engine))
             if engine == NATIVE:
-                # Unlike a closure, this can be pickled, and a deep copy of the module gets one for itself.
-                module.forward = functools.partial(_forward, module)
-                undoing.append(functools.partial(vars(module).pop, "forward", None))
+                module.forward = _Forward(module)
+                undoing.append(module.forward.remove)
     return Acceleration(reports, undoing)
 
 
@@ -76,7 +76,7 @@ def engine_of(module: Any) -> str:
     if isinstance(module, torch.nn.RNNCellBase):
         return f"{kind} is one step; the engine has whole sequences"
     hooked = vars(module).get("forward")
-    if type(module).forward not in _STOCK or (hooked and getattr(hooked, "func", None) is not _forward):
+    if type(module).forward not in _STOCK or (hooked and not isinstance(hooked, _Forward)):
         return f"{kind} has its own forward; the engine has that of torch"
     if module.proj_size:
         return f"proj_size={module.proj_size}; the engine has no projections"
@@ -86,6 +86,62 @@ def engine_of(module: Any) -> str:
         if not weight.is_cpu:
             return f"is on {weight.device}; the engine is for the CPU"
     return NATIVE
+
+
+class _Forward:
+    """The `forward` of one module, which it does not keep alive. Deep copies and pickles of that get their own."""
+
+    def __init__(self, module: Any) -> None:
+        self._module = weakref.ref(module)
+
+    def __call__(self, input: Any, hx: Any = None) -> Any:
+        module = self._module()
+        if module is None:
+            raise InputError("The module of this `forward` is gone. Keep the module, and call that.")
+        return _forward(module, input, hx)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Forward, (self._module(),)
+
+    def remove(self) -> None:
+        """Give the module, if there still is one, back to torch."""
+        if (module := self._module()) is not None:
+            vars(module).pop("forward", None)
+
+    __code__ = __call__.__code__  # torch.export looks where it is
+
+    @property
+    def __globals__(self) -> dict[str, Any]:
+        raise AttributeError(  # which torch.jit.script lets through, and who asks whether there are any does not mind
+            "torch.jit.script cannot compile what runs on the engine. First call undo() of what accelerate returned."
+        )
+
+
+def _with_its_own_forward(copied: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """`copied`, a way to copy the attributes of a module, for copies that are not to call the original."""
+
+    @functools.wraps(copied)
+    def function(module: Any) -> Any:
+        twin = copied(module)
+        if isinstance(vars(twin).get("forward"), _Forward):
+            twin.forward = _Forward(twin)
+        return twin
+
+    return function
+
+
+def _copied(module: Any) -> Any:
+    """What `copy.copy` does where a class says nothing."""
+    make, arguments, *state = module.__reduce_ex__(4)
+    twin = make(*arguments)
+    if state and state[0]:
+        twin.__setstate__(state[0])
+    return twin
+
+
+# An attribute of a module is not told whose copy it is in, so the two ways of torch to copy attributes see to it.
+torch.nn.RNNBase.__copy__ = _with_its_own_forward(_copied)
+torch.nn.RNNBase._replicate_for_data_parallel = _with_its_own_forward(torch.nn.RNNBase._replicate_for_data_parallel)
 
 
 def _forward(module: Any, input: Any, hx: Any = None) -> Any:
