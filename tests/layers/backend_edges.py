@@ -322,3 +322,22 @@ def test_torch_func_is_refused(wrapped: bool) -> None:
             InputError, match=r"torch\.func .* cannot look into the engine\. Take torch\.autograd\.grad"
         ):
             transformed(x)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="about torch")
+@pytest.mark.parametrize("trainable", [False, True])
+@KINDS
+def test_forward_mode_and_batches_of_gradients_on_torch_are_refused(wrapped: bool, trainable: bool) -> None:
+    torch = importlib.import_module("torch")
+    forward_ad = torch.autograd.forward_ad
+    layer, x = layer_of(ours, wrapped), tensor(normal(2, 4, 3))
+    layer(x)
+    for variable in layer.trainable_variables:
+        variable.value.requires_grad_(trainable)
+    with forward_ad.dual_level():
+        with pytest.raises(InputError, match="forward mode cannot look into the engine"):
+            layer(forward_ad.make_dual(x, torch.ones_like(x)))
+        layer(x)  # which carries no tangent
+    sums = layer(x.requires_grad_()).sum(0)
+    with pytest.raises(InputError, match="one gradient at a time"):
+        torch.autograd.grad(sums, x, torch.eye(len(sums)), is_grads_batched=True)

@@ -18,6 +18,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
+from torch.autograd import forward_ad  # noqa: E402
 from torch.nn.utils import rnn  # noqa: E402
 
 import bothways  # noqa: E402
@@ -196,6 +197,53 @@ def test_a_graph_that_is_retained_goes_backward_again_but_not_deeper() -> None:
     assert torch.equal(gradient, first)
     with pytest.raises(InputError, match="first derivatives on torch"):
         (gradient.square().sum() + ours.bias_ih_l0.sum()).backward()
+
+
+def batched(module: Any, x: Any) -> Any:
+    """The gradients of several sums at once, through one pass backward."""
+    sums = module(x.requires_grad_())[0].sum((0, 1))
+    return torch.autograd.grad(sums, x, torch.eye(UNITS), is_grads_batched=True)[0]
+
+
+TRANSFORMS: dict[str, Callable[[Any, Any], Any]] = {
+    "grad": lambda module, x: torch.func.grad(lambda x: module(x)[0].sum())(x),
+    "vmap": lambda module, x: torch.func.vmap(lambda x: module(x)[0])(torch.stack([x, -x])),
+    "jacrev": lambda module, x: torch.func.jacrev(lambda x: module(x)[0].sum((0, 1)))(x),
+    "jvp": lambda module, x: torch.func.jvp(lambda x: module(x)[0], (x,), (torch.ones_like(x),))[1],
+    "tangent": lambda module, x: tangent(module, x),
+}
+
+
+def tangent(module: Any, x: Any) -> Any:
+    with forward_ad.dual_level():
+        return forward_ad.unpack_dual(module(forward_ad.make_dual(x, torch.ones_like(x)))[0]).tangent
+
+
+@pytest.mark.every_case
+@pytest.mark.filterwarnings("default")  # torch's own
+@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+@pytest.mark.parametrize("wants", [False, True])
+def test_transforms_are_those_of_torch(transform: str, kind: str, wants: bool) -> None:
+    """Values, or its errors: torch has no derivatives forward and no vmap for an LSTM on oneDNN."""
+    found = []
+    x = torch.randn(TIME, BATCH, FEATURES)
+    for module in pair(kind):
+        module.requires_grad_(wants)
+        try:
+            found.append(TRANSFORMS[transform](module, x).detach())
+        except (RuntimeError, NotImplementedError) as told:
+            found.append(str(told))
+    stock, ours = found
+    if isinstance(stock, str):
+        assert ours == stock
+    else:
+        assert error(ours, stock) < TORCH
+
+
+def test_gradients_of_a_batch_of_sums_are_refused() -> None:
+    with pytest.raises(InputError, match=r"one gradient at a time.*is_grads_batched.*vectorize"):
+        batched(pair()[1], torch.randn(TIME, BATCH, FEATURES))
 
 
 MISTAKES = {

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch.autograd import forward_ad
 
 from bothways.engine import _native, memory
 from bothways.engine.arguments import PRECISIONS
@@ -30,10 +31,10 @@ def run(plan: Plan, x: Any, constants: list[Any], arrays: list[Any]) -> tuple[An
         results = _forward_operator(x, constants, arrays, _encoded(plan), saves)
         # As views: Keras hangs masks on tensors, and torch.compile cannot follow that on what an operator lists.
         return plan.split([result.view_as(result) for result in results])
-    if _are_transformed():
+    if are_transformed() or (is_in_forward_mode() and any(map(_has_tangent, (x, *arrays)))):
         raise InputError(
-            "torch.func (grad, vmap, jvp) cannot look into the engine. Take torch.autograd.grad, or layers of Keras "
-            "or torch: undo() gives an accelerated model back to them."
+            "torch.func (grad, vmap, jvp) and forward mode cannot look into the engine. Take torch.autograd.grad, or "
+            "layers of Keras: undo() gives an accelerated model back to them."
         )
     if saves:
         return plan.split(_Recurrence.apply(plan, x, constants, *arrays))
@@ -75,7 +76,7 @@ def _backward(
 def only_numbers(tensors: Sequence[Any]) -> bool:
     """Whether nothing but the numbers of tensors is asked for: no gradients, no graph, no transform."""
     differentiable = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-    return not (differentiable or torch.compiler.is_compiling() or _are_transformed())
+    return not (differentiable or torch.compiler.is_compiling() or are_transformed())
 
 
 def digest(tensors: Sequence[Any]) -> tuple[int, int]:
@@ -83,8 +84,22 @@ def digest(tensors: Sequence[Any]) -> tuple[int, int]:
     return _native.digest(_views(tensors))
 
 
-def _are_transformed() -> bool:
+def are_transformed() -> bool:
+    """Whether transforms of `torch.func` are at work."""
     return bool(getattr(torch._C, "_are_functorch_transforms_active", bool)())
+
+
+def is_in_forward_mode() -> bool:
+    """Whether tensors may carry tangents, from which torch derives forward."""
+    return bool(forward_ad._current_level >= 0)
+
+
+def _has_tangent(tensor: torch.Tensor) -> bool:
+    return forward_ad.unpack_dual(tensor).tangent is not None
+
+
+def _is_batch_of_gradients(tensor: torch.Tensor | None) -> bool:
+    return tensor is not None and torch._C._functorch.is_legacy_batchedtensor(tensor)
 
 
 def _view(tensor: torch.Tensor | None) -> Any:
@@ -107,6 +122,11 @@ class _Recurrence(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def backward(ctx: Any, *d_results: Any) -> tuple[Any, ...]:
+        if are_transformed() or any(map(_is_batch_of_gradients, d_results)):
+            raise InputError(
+                "The engine takes one gradient at a time. Leave out is_grads_batched of torch.autograd.grad, vectorize "
+                "of torch.autograd.functional and torch.func; or `undo()` what accelerate did."
+            )
         x, *rest = ctx.saved_tensors
         constants, arrays = rest[: ctx.constants], rest[ctx.constants :]
         # A backward pass uses the residuals up; where a retained graph goes backward again, they are made anew.

@@ -35,11 +35,11 @@ def accelerate(model: torch.nn.Module) -> Acceleration:
     """Run the `nn.LSTM`, `nn.GRU` and `nn.RNN` of a torch model on the engine, in place.
 
     Parameters, state dicts, hooks and numbers stay those of torch, for its own dropout, too; gradients are exact and
-    can be had once (no double backward). Padding costs nothing in a `PackedSequence`. A deep copy or a pickle of the
+    can be had once (no double backward). Padding costs nothing in a `PackedSequence`. A copy or a pickle of the
     model is accelerated as well; the pickle needs bothways where it is loaded, a state dict does not. Modules that move
-    to another device or dtype are torch's for as long as they are there, and so are all under autocast, in
-    `torch.jit.trace` and in `torch.export`, and calls of a few steps, in which torch is faster. `undo()` comes before
-    `torch.jit.script`.
+    to another device or dtype are torch's for as long as they are there, and so are all under autocast, in `torch.func`
+    and forward mode, in `torch.jit.trace` and in `torch.export`, and calls of a few steps, in which torch is faster.
+    `undo()` comes before `torch.jit.script`.
 
     Args:
         model: any module.
@@ -170,6 +170,8 @@ def _forward(module: Any, input: Any, hx: Any = None) -> Any:
 def _fits(module: Any, x: Any, states: Sequence[Any], batch_sizes: Any) -> bool:
     """Whether the engine can run a call; where torch refuses it, it cannot."""
     if torch.is_autocast_enabled("cpu") or torch.jit.is_tracing() or torch_tensors.is_exporting():
+        return False
+    if torch_tensors.are_transformed() or torch_tensors.is_in_forward_mode():
         return False
     if engine_of(module) != NATIVE:
         return False
