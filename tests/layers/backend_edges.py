@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing
+import subprocess
+import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -280,6 +282,63 @@ def test_what_cannot_be_exported_says_what_to_do(wrapped: bool, tmp_path: Path) 
     model.export(tmp_path / "exported", verbose=False)
 
 
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="about TensorFlow")
+def test_a_converter_that_hides_errors_warns() -> None:
+    lite = importlib.import_module("tensorflow").lite
+    model = keras.Sequential([keras.Input((4, 3)), layer_of(L, False)])
+    bothways.accelerate(model)
+    with pytest.warns(UserWarning, match="An exported model cannot hold the engine"), pytest.raises(TypeError):
+        lite.TFLiteConverter.from_keras_model(model).convert()
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="about TensorFlow")
+def test_a_graph_of_another_process_is_refused(tmp_path: Path) -> None:
+    """What TensorFlow knows a function by is its number in the process, which another function has elsewhere."""
+    write = (
+        "import sys, keras, tensorflow as tf, bothways\n"
+        "from tensorflow.python.framework import convert_to_constants\n"
+        "model = keras.Sequential([keras.Input((4, 3)), keras.layers.LSTM(5)])\n"
+        "bothways.accelerate(model)\n"
+        "function = tf.function(model, input_signature=[tf.TensorSpec((2, 4, 3), name='x')]).get_concrete_function()\n"
+        "graph = convert_to_constants.convert_variables_to_constants_v2(function).graph\n"
+        "open(sys.argv[1], 'wb').write(graph.as_graph_def().SerializeToString())\n"
+    )
+    read = (
+        "import sys, keras, tensorflow as tf, bothways\n"
+        "model = keras.Sequential([keras.Input((4, 3)), keras.layers.LSTM(5, go_backwards=True)])\n"
+        "bothways.accelerate(model)\n"
+        "model.predict(tf.ones((2, 4, 3)), verbose=0)\n"
+        "graph = tf.compat.v1.GraphDef.FromString(open(sys.argv[1], 'rb').read())\n"
+        "def imported():\n"
+        "    tf.import_graph_def(graph, name='')\n"
+        "function = tf.compat.v1.wrap_function(imported, [])\n"
+        "name = next(node.name for node in graph.node if node.op == 'PyFuncStateless')\n"
+        "function.prune('x:0', name + ':0')(tf.ones((2, 4, 3)))\n"
+    )
+    for code, refusal in [(write, None), (read, "This graph was traced in another process")]:
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path / "frozen")], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode == 0) == (refusal is None), done.stderr[-2000:]
+        assert refusal is None or refusal in done.stderr
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="about TensorFlow")
+@KINDS
+def test_what_xla_of_tensorflow_cannot_compile_says_what_to_do(wrapped: bool) -> None:
+    tf = importlib.import_module("tensorflow")
+    layer, x = layer_of(ours, wrapped), tensor(normal(2, 4, 3))
+    layer(x)
+    for function in (tf.function(layer, jit_compile=True), tf.function(tf.function(layer), jit_compile=True)):
+        # AutoGraph makes an error of its own of ours, with all that it says.
+        with pytest.raises(Exception, match=r"XLA of TensorFlow cannot compile the engine.*jit_compile.*undo\(\)"):
+            function(x)
+    traced = tf.function(layer)
+    traced(x)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="bothways"):
+        tf.function(traced, jit_compile=True)(x)
+
+
 @pytest.mark.skipif(BACKEND != "torch", reason="a trace is of torch")
 @pytest.mark.parametrize("accelerated", [False, True])
 @KINDS
@@ -309,6 +368,16 @@ def test_second_derivatives_on_tensorflow_are_refused(wrapped: bool) -> None:
         penalty = keras.ops.sum(inner.gradient(loss, x) ** 2)
     with pytest.raises(InputError, match="first derivatives on TensorFlow"):
         outer.gradient(penalty, [each.value for each in layer.trainable_variables])
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="about TensorFlow")
+@KINDS
+def test_forward_mode_on_tensorflow_is_refused(wrapped: bool) -> None:
+    accumulator_of = importlib.import_module("tensorflow").autodiff.ForwardAccumulator
+    layer, x = layer_of(ours, wrapped), tensor(normal(2, 4, 3))
+    layer(x)
+    with accumulator_of(x, keras.ops.ones_like(x)), pytest.raises(InputError, match=r"forward by\s+tf\.autodiff"):
+        layer(x)
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="about torch")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import warnings
 from collections.abc import Iterator
 from operator import attrgetter
 
@@ -59,13 +60,18 @@ def refuse_export() -> None:
     Raises:
         InputError: an exporter of Keras or TensorFlow is what calls.
     """
-    frame = sys._getframe()
+    callers, frame = [], sys._getframe()
     while (frame := frame.f_back) is not None:  # type: ignore[assignment]
-        if str(frame.f_globals.get("__name__")).startswith(("keras.src.export", "tensorflow.python.saved_model")):
-            raise InputError(
-                "An exported model cannot hold the engine. Give it back to stock Keras first: call undo() of what "
-                "accelerate returned, or load its file with bothways.layers.load_model(path, layers='keras')."
-            )
+        callers.append(str(frame.f_globals.get("__name__")))
+    if not any(name.startswith(("keras.src.export", "tensorflow.python.saved_model")) for name in callers):
+        return
+    refusal = (
+        "An exported model cannot hold the engine. Give it back to stock Keras first: call undo() of what "
+        "accelerate returned, or load its file with bothways.layers.load_model(path, layers='keras')."
+    )
+    if any(name.startswith("tensorflow.lite") for name in callers):  # which hides errors, and goes on to others
+        warnings.warn(refusal, stacklevel=2)
+    raise InputError(refusal)
 
 
 def known(found: str) -> str:

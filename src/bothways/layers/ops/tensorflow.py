@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import record
+from tensorflow.python.ops import control_flow_util
 
 from bothways.engine import memory
 from bothways.engine.arguments import aligned
@@ -62,8 +64,9 @@ def _once(gradients: list[Any], of: list[Any]) -> list[Any]:
     def function(*_: Any) -> Any:
         def gradient(*_: Any) -> list[Any]:
             raise InputError(
-                "The engine has first derivatives on TensorFlow. For second ones let stock Keras run the model: take "
-                "its layers, or `undo()` what accelerate did."
+                "The engine has first derivatives on TensorFlow, in reverse. For second ones, and forward by "
+                "tf.autodiff.ForwardAccumulator, let stock Keras run the model: take its layers, or `undo()` what "
+                "accelerate did."
             )
 
         return [tf.identity(each) for each in gradients], gradient
@@ -142,7 +145,24 @@ def _call(function: Callable[..., list[Any]], inputs: Sequence[Any], shapes: Seq
     if tf.executing_eagerly():
         return [tf.convert_to_tensor(result) for result in dense(*inputs)]
     seams.refuse_export()
-    results = tf.numpy_function(dense, inputs, [inputs[0].dtype] * len(shapes), stateful=False)
+    if control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()):
+        raise InputError(
+            "XLA of TensorFlow cannot compile the engine. Leave out jit_compile=True of tf.function, or give the model "
+            "back to stock Keras: call undo() of what accelerate returned."
+        )
+    mark = np.int64(secrets.randbits(63))
+
+    def marked(given: Any, *arrays: Any) -> list[Any]:
+        # A graph that has been written elsewhere asks for functions by numbers that others have here.
+        if given != mark:
+            raise InputError(
+                "This graph was traced in another process, and cannot be run without that: it holds a call of the "
+                "engine. Write it after undo() of what accelerate returned."
+            )
+        return dense(*arrays)
+
+    kinds = [inputs[0].dtype] * len(shapes)
+    results = tf.numpy_function(marked, [mark, *inputs], kinds, stateful=False, name="bothways_engine")
     for result, shape in zip(results, shapes, strict=True):
         result.set_shape(shape)
     return list(results)
