@@ -180,9 +180,9 @@ def test_one_name_is_a_list_of_one() -> None:
         ("categorical", "bb", ["size", "protocol", "b", "bb", "1"]),
         ("drop", 1, ["size", "protocol", "b", "bb"]),
     ):
-        labelers = [quick(epochs=1, **{name: given}).fit(X, y) for given in (column, [column], (column,))]
-        assert [each.feature_names_in_.tolist() for each in labelers] == [read] * 3
-        assert [each.columns_.categories for each in labelers] == [labelers[1].columns_.categories] * 3
+        labelers = [quick(epochs=1, **{name: given}).fit(X, y) for given in (column, (column,))]
+        assert [each.feature_names_in_.tolist() for each in labelers] == [read] * 2
+        assert labelers[0].columns_.categories == labelers[1].columns_.categories
     same = [quick(epochs=1, order=order).fit(X, y).predict_proba(X) for order in ("at", ["at"])]
     assert np.array_equal(*same)
 

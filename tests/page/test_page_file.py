@@ -438,6 +438,7 @@ def test_sequences_that_two_columns_tell_apart(opened: Any, tmp_path: Path) -> N
         (("year", "week"), ("%G", "%V")),
         (("at",), ("%b %Y",)),
         (("at",), ("%G-W%V",)),
+        (("at",), ("W%V %G",)),
         (("at",), ("%b %d, %Y %I:%M %p",)),
         (("at",), ("%a %b %e %H:%M:%S UTC %Y",)),
         (("at",), ("%b %e %H:%M:%S",)),

@@ -265,7 +265,7 @@ def times_of(text: pl.Series) -> pl.Series:
         >>> times_of(pl.Series(["2024-03-31 18:05", None])).dtype, times_of(pl.Series(["2024-03", "never"])).dtype
         (Datetime(time_unit='us', time_zone=None), String)
     """
-    found = (KINDS[kind].values(text) for kind in ("year-first", "period"))
+    found = (KINDS[kind].values(text) for kind in ("year-first", "quarter", "week", "month"))
     return next((times for times in found if times.null_count() == text.null_count()), text)
 
 
@@ -379,12 +379,27 @@ KINDS: Mapping[str, Kind] = {
     "no year": Kind(rf"{LETTERS}\.? +\d{{1,2}} \d", times.without_year, "times of one year, as none is there"),
     "elapsed": Kind(r"\d+ days?,? ", times.elapsed, "read in seconds"),
     "duration": Kind(r"\d+:\d", times.elapsed, "read in seconds"),
-    "period": Kind(
-        r"\d{4}[-/. ]?[QqKkWw]|\d{4}[-/ ]\w{1,9}$|[QqKkWw]|(?:\d{1,2}|[^\W\d_]{3,9})[-/ ]\d{4}$", times.periods
-    ),
+    "quarter": Kind(r"\d{4}[-/. ]?[Qq]|[Qq]\d", times.quarters),
+    "week": Kind(r"\d{4}[-/. ]?[KkWw]|[KkWw]", times.weeks),
+    "month": Kind(rf"\d{{4}}[-/ ]\w{{1,9}}|(?:\d{{1,2}}|{LETTERS}\.?)[-/ ]\d{{4}}$", times.months),
+    "season": Kind(r"\d{4}[-/]\d{2}", times.seasons),
     "time of day": Kind(r"\d{1,2}:", times.of_day),
     "text": Kind("", lambda text: text),
 }
 """The ways to read a column, in the order in which they are tried."""
 
-TIMES = (*("compact", "year-first", "day-first", "month-first", "month by name", "no year", "period", "time of day"),)
+TIMES = (
+    *(
+        "compact",
+        "year-first",
+        "day-first",
+        "month-first",
+        "month by name",
+        "no year",
+        "quarter",
+        "week",
+        "month",
+        "season",
+        "time of day",
+    ),
+)

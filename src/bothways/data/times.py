@@ -39,17 +39,12 @@ MONTHS |= {"win": "1", "spr": "3", "sum": "6", "fal": "9", "aut": "9"}
 """The first letters of the names of months, in English, German, French and Spanish, and their numbers; and of the terms
 of a year (Fall 2023)."""
 
-_YEAR, _PART = r"(?<year>\d{4})", rf"(?<part>\d{{1,2}}|{NAME})"
-PERIODS = {
-    rf"^{_YEAR}[-/. ]?[Qq]0?(?<part>[1-4])$": "quarter",
-    rf"^[Qq](?<part>[1-4])[-/. ]?{_YEAR}$": "quarter",
-    rf"^{_YEAR}[-/. ]?[Kk]?[Ww](?<part>\d{{1,2}})$": "week",
-    rf"^[Kk]?[Ww] ?(?<part>\d{{1,2}})[-/. ]{_YEAR}$": "week",
-    rf"^{_YEAR}[-/ ]{_PART}$": "month",
-    rf"^{_PART}[-/ ]{_YEAR}$": "month",
-}
-"""Quarters, weeks (ISO 8601) and months of a year, and what stands before and after: 2024-Q1, KW 5/2024, Mar 2024."""
-SEASON = rf"^{_YEAR}[-/](?<part>\d{{2}}|\d{{4}})$"  # a year and the next one, as in 2023/24
+_YEAR, _MONTH = r"(?<year>\d{4})", rf"(?<part>\d{{1,2}}|{NAME})"
+QUARTER = rf"^{_YEAR}[-/. ]?[Qq]0?(?<part>[1-4])$", rf"^[Qq](?<part>[1-4])[-/. ]?{_YEAR}$"
+WEEK = rf"^{_YEAR}[-/. ]?[Kk]?[Ww](?<part>\d{{1,2}})$", rf"^[Kk]?[Ww] ?(?<part>\d{{1,2}})[-/. ]{_YEAR}$"
+MONTH = rf"^{_YEAR}[-/ ]{_MONTH}$", rf"^{_MONTH}[-/ ]{_YEAR}$"
+SEASON = (rf"^{_YEAR}[-/](?<part>\d{{2}}|\d{{4}})$",)  # a year and the next one
+"""Parts of a year, and what stands before and after: 2024-Q1, KW 5/2024 (weeks of ISO 8601), Mar 2024, 2023/24."""
 
 
 def year_first(text: pl.Series) -> pl.Series:
@@ -78,8 +73,8 @@ def month_by_name(text: pl.Series) -> pl.Series:
         >>> month_by_name(pl.Series(["Jan 31, 2024 6:05 PM"])).to_list()
         [datetime.datetime(2024, 1, 31, 18, 5)]
     """
-    found = (_moments(text.str.extract_groups(pattern).struct.unnest()) for pattern in NAMED)
-    return max(found, key=lambda each: each.count())
+    first, second = (_moments(_parts(text, pattern)) for pattern in NAMED)
+    return first.fill_null(second) if first.dtype == second.dtype else max(first, second, key=lambda each: each.count())
 
 
 def without_year(text: pl.Series) -> pl.Series:
@@ -111,26 +106,48 @@ def of_day(text: pl.Series) -> pl.Series:
     return _clock(parts).set(parts["hour"].is_null(), None).str.to_time("%H:%M:%S%.6f", strict=False)
 
 
-def periods(text: pl.Series) -> pl.Series:
-    """The first day of quarters, weeks or months; of seasons such as 2023/24 that of the first year."""
-    parts = text.str.extract_groups(SEASON).struct.unnest()
+def quarters(text: pl.Series) -> pl.Series:
+    """The first days of quarters.
+
+    Example:
+        >>> quarters(pl.Series(["2024-Q3", "Q1 2025"])).to_list()
+        [datetime.date(2024, 7, 1), datetime.date(2025, 1, 1)]
+    """
+    parts = _parts(text, *QUARTER)
+    return _first_days(parts["year"], (3 * parts["part"].cast(pl.Int64) - 2).cast(pl.String))
+
+
+def weeks(text: pl.Series) -> pl.Series:
+    """The Mondays of weeks; the fourth of January is in the first one."""
+    parts = _parts(text, *WEEK)
+    part, fourth = parts["part"].cast(pl.Int64), (parts["year"] + "-01-04").str.to_date("%Y-%m-%d", strict=False)
+    days = 7 * (part - 1) - fourth.dt.weekday() + 1
+    return (fourth + (days * 86_400_000).cast(pl.Duration("ms"))).set(part > 53, None)
+
+
+def months(text: pl.Series) -> pl.Series:
+    """The first days of months."""
+    parts = _parts(text, *MONTH)
+    return _first_days(parts["year"], _month(parts["part"]))
+
+
+def seasons(text: pl.Series) -> pl.Series:
+    """The first days of the first years of seasons such as 2023/24."""
+    parts = _parts(text, *SEASON)
     year, part = (parts[name].cast(pl.Int64) for name in ("year", "part"))
-    seasons = year.count() == text.count() and (part % 100 == (year + 1) % 100).all()
-    if seasons and (year.n_unique() > 1 or (part > 12).any()):
-        return (parts["year"] + "-01-01").str.to_date("%Y-%m-%d", strict=False)
-    for pattern, unit in PERIODS.items():
-        if not text.drop_nulls().head(1).str.contains(pattern).any():
-            continue
-        parts = text.str.extract_groups(pattern).struct.unnest()
-        year, part = parts["year"], parts["part"]
-        if unit == "week":
-            fourth = (year + "-01-04").str.to_date("%Y-%m-%d", strict=False)  # is in the first week
-            days = 7 * (part.cast(pl.Int64) - 1) - fourth.dt.weekday() + 1
-            monday = fourth + (days * 86_400_000).cast(pl.Duration("ms"))
-            return monday.set(part.cast(pl.Int64) > 53, None)
-        month = _month(part) if unit == "month" else (3 * part.cast(pl.Int64) - 2).cast(pl.String)
-        return (year + "-" + month.str.zfill(2) + "-01").str.to_date("%Y-%m-%d", strict=False)
-    return text.clear(len(text))
+    return _first_days(parts["year"].set(part % 100 != (year + 1) % 100, None), pl.Series(["1"]))
+
+
+def _parts(text: pl.Series, *patterns: str) -> pl.DataFrame:
+    """The groups of the first pattern that each text fits."""
+    first, *others = (text.str.extract_groups(pattern).struct.unnest() for pattern in patterns)
+    for other in others:
+        first = first.with_columns(column.fill_null(other[column.name]) for column in first)
+    return first
+
+
+def _first_days(year: pl.Series, month: pl.Series) -> pl.Series:
+    return (year + "-" + month.str.zfill(2) + "-01").str.to_date("%Y-%m-%d", strict=False)
 
 
 def _dates(text: pl.Series, order: str) -> pl.Series:

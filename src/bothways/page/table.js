@@ -304,34 +304,25 @@ const dates = order => text => {
   return moment_of({...parts, year, month, day})
 }
 const parsed = (pattern, more) => text => { const parts = typeof text === "string" && pattern.exec(text)?.groups; return parts ? moment_of({...parts, ...more}) : NaN }
+const named = text => { const first = parsed(NAMED[0])(text); return first === first ? first : parsed(NAMED[1])(text) }
 const seconds_of = lasts => text => {
   const [, days = lasts ? 0 : NaN, hours = 0, minutes, seconds] = ELAPSED.exec(text) ?? []
   return 86400 * days + 3600 * hours + 60 * minutes + +seconds
 }
 const time_of_day = text => { const parts = TIME.exec(text)?.groups; return parts && +parts.hour < 24 ? microseconds_of(parts) : NaN }
 
-/* The first days of quarters, weeks, months or seasons; null if a field is none. */
+/* The first days of quarters, weeks, months and seasons: what stands before and after a year, and the day of both. */
+const first_of = (year, month) => month >= 1 && month <= 12 ? 1000 * Date.UTC(year, month - 1) : NaN
+const monday_of = (year, week) => week > 53 ? NaN : 1000 * Date.UTC(year, 0, 4) + 864e8 * (7 * (week - 1) - (new Date(Date.UTC(year, 0, 4)).getUTCDay() || 7) + 1)
 const PERIODS = [
-  [/^(?<year>\d{4})[-/. ]?[Qq]0?(?<part>[1-4])$/, "quarter"], [/^[Qq](?<part>[1-4])[-/. ]?(?<year>\d{4})$/, "quarter"],
-  [/^(?<year>\d{4})[-/. ]?[Kk]?[Ww](?<part>\d{1,2})$/, "week"], [/^[Kk]?[Ww] ?(?<part>\d{1,2})[-/. ](?<year>\d{4})$/, "week"],
-  [/^(?<year>\d{4})[-/ ](?<part>\d{1,2}|\p{L}{3,9}\.?)$/u, "month"], [/^(?<part>\d{1,2}|\p{L}{3,9}\.?)[-/ ](?<year>\d{4})$/u, "month"],
-]
-const SEASON = /^(?<year>\d{4})[-/](?<part>\d{2}|\d{4})$/
-function periods(fields) {
-  const day = (year, month, date = 1) => 1000 * Date.UTC(year, month - 1, date)
-  const there = fields.filter(text => text !== null).map(text => SEASON.exec(text)?.groups)
-  const seasons = there.length && there.every(found => found && found.part % 100 === (+found.year + 1) % 100)
-  if (seasons && there.some(({year, part}) => year !== there[0].year || +part > 12)) return converted(fields, text => day(SEASON.exec(text).groups.year, 1))
-  const [pattern, unit] = PERIODS.find(([pattern]) => pattern.test(fields.find(text => text !== null))) ?? []
-  return pattern ? converted(fields, text => {
-    const {year, part} = pattern.exec(text)?.groups ?? {}
-    if (!year) return NaN
-    if (unit === "quarter") return day(year, 3 * part - 2)
-    if (unit === "week") return part > 53 ? NaN : day(year, 1, 4) + 864e8 * (7 * (part - 1) - (new Date(Date.UTC(year, 0, 4)).getUTCDay() || 7) + 1)
-    const number = month_of(part)
-    return number >= 1 && number <= 12 ? day(year, number) : NaN
-  }) : null
-}
+  [/^(?<year>\d{4})[-/. ]?[Qq]0?(?<part>[1-4])$/, /^[Qq](?<part>[1-4])[-/. ]?(?<year>\d{4})$/, (year, part) => first_of(year, 3 * part - 2)],
+  [/^(?<year>\d{4})[-/. ]?[Kk]?[Ww](?<part>\d{1,2})$/, /^[Kk]?[Ww] ?(?<part>\d{1,2})[-/. ](?<year>\d{4})$/, monday_of],
+  [/^(?<year>\d{4})[-/ ](?<part>\d{1,2}|\p{L}{3,9}\.?)$/u, /^(?<part>\d{1,2}|\p{L}{3,9}\.?)[-/ ](?<year>\d{4})$/u, (year, part) => first_of(year, month_of(part))],
+  [/^(?<year>\d{4})[-/](?<part>\d{2}|\d{4})$/, /^$/, (year, part) => part % 100 === (+year + 1) % 100 ? first_of(year, 1) : NaN],
+].map(([before, after, day]) => text => {
+  const {year, part} = (before.exec(text) ?? after.exec(text))?.groups ?? {}
+  return year ? day(year, part) : NaN
+})
 /* The ways to read the fields of a column, {name: values}; none for text. */
 function ways_of(fields, name) {
   const rest = converted(fields, plain) ? fields : fields.map(text => MISSING.has(String(text).toLowerCase()) ? null : text)
@@ -347,7 +338,7 @@ function ways_of(fields, name) {
   const words = name.match(/\p{Lu}+(?!\p{Ll})|\p{Lu}?\p{Ll}+/gu) ?? []  /* as in bothways.data.names */
   const seconds = converted(rest, seconds_of(words.some(word => DURATIONS.test(word.toLowerCase()))))
   if (seconds) return {seconds}
-  const times = [dates("abc"), time_of_day, ...NAMED.map(each => parsed(each)), parsed(SYSLOG, {year: "2000"})].reduce((found, read) => found || converted(rest, read), null) || periods(rest)
+  const times = [dates("abc"), time_of_day, named, parsed(SYSLOG, {year: "2000"}), ...PERIODS].reduce((found, read) => found || converted(rest, read), null)
   if (times) return {times}
   const day = converted(rest, dates("cba")), month = converted(rest, dates("cab"))
   return {...day && {"day-first": day}, ...month && {"month-first": month}}
