@@ -105,6 +105,12 @@ def test_what_is_no_period_stays_text(texts: tuple[str, ...]) -> None:
     assert dates(*texts) == [*texts]
 
 
+def test_ids_are_no_months() -> None:
+    assert dates("1001-01", "1002-12") == ["1001-01", "1002-12"]
+    frame = pl.DataFrame({"subject_id": ["2001-01", "2002-12"], "month": ["2001-01", "2002-12"]})
+    assert FieldReader().read(frame).dtypes == [pl.String, pl.Date]
+
+
 def panel(kind: str) -> pl.DataFrame:
     """Twelve lands over the same months, by months."""
     frame = pl.DataFrame({"land": [f"l{i}" for i in range(12)]}).join(

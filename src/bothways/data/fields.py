@@ -11,6 +11,7 @@ from typing import NamedTuple
 import polars as pl
 
 from bothways.data import times
+from bothways.data.names import names_sequences
 from bothways.data.names import words as words_of
 from bothways.errors import counted, option
 from bothways.settings import Reading
@@ -125,8 +126,8 @@ class FieldReader:
             if self.fields == "fields" and name not in self.text:
                 fields = self._without_unit(name, fields, words)
             text = fields.set(fields.is_in(words), None) if words else fields
-            lasts = bool(DURATIONS.intersection(words_of(name)))
-            ways = {} if name in self.text else _ways(text, self._kinds.get(name), self.fields == "strings", lasts)
+            kind, strict = self._kinds.get(name), self.fields == "strings"
+            ways = {} if name in self.text else _ways(text, kind, strict, _barred(name))
             if not ways and name in self._kinds:
                 raise LaterRowsDifferError
             if len(ways) > 1:
@@ -298,10 +299,16 @@ def _split_unit(text: pl.Series, words: Collection[str], sure: bool) -> tuple[pl
     return number.fill_null(text), mark
 
 
-def _ways(text: pl.Series, kind: str | None, strict: bool, lasts: bool) -> dict[str, pl.Series]:
+def _barred(name: str) -> set[str]:
+    """The kinds that a column so called does not hold: an id such as 2001-01 is no month."""
+    lasting = set() if DURATIONS.intersection(words_of(name)) else {"duration"}
+    return lasting | ({"compact", "quarter", "week", "month", "season"} if names_sequences(name) else set())
+
+
+def _ways(text: pl.Series, kind: str | None, strict: bool, barred: Collection[str]) -> dict[str, pl.Series]:
     """The ways to read a column, or whether `kind` is one; none for text, and "" where nothing shows what it is.
 
-    `strict` says that numbers are not written as text, `lasts` that hours and minutes are no times of day.
+    `strict` says that numbers are not written as text; `barred` are kinds that a column of its name does not hold.
     """
     if kind == "text":
         return {kind: text}
@@ -316,7 +323,7 @@ def _ways(text: pl.Series, kind: str | None, strict: bool, lasts: bool) -> dict[
         return {"text": text}
     ways, head = dict[str, pl.Series](), rest.head(SHOWING)
     for name in KINDS if kind is None else [kind]:
-        if re.match(KINDS[name].looks, first) is None or name == "text" or (name == "duration" and not lasts):
+        if re.match(KINDS[name].looks, first) is None or name == "text" or name in barred:
             continue
         if name in TIMES and KINDS[name].values(head).null_count() > head.null_count():
             continue  # most columns of text show within their first rows that they are no times

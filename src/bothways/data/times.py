@@ -23,7 +23,7 @@ NAMED = (
 SYSLOG = rf"^(?<month>{NAME}) {{1,2}}(?<day>\d{{1,2}}) {CLOCK}{ZONE}$"
 COMPACT = (
     r"^(?<year>\d{4})(?<month>\d{2})(?<day>\d{2})[T ]?(?<hour>\d{2}):?(?<minute>\d{2})(?::?(?<second>\d{2}))?"
-    rf"(?:[.,](?<fraction>\d+))?(?<half>x)?{ZONE}$"
+    rf"(?:[.,](?<fraction>\d+))?{ZONE}$"
 )
 ELAPSED = r"^(?:(?<days>\d+) days?,? )?(?:(?<hours>\d+):)?(?<minutes>\d{1,2}):(?<seconds>\d{2}(?:\.\d+)?)$"
 DAY = 86_400.0
@@ -39,7 +39,7 @@ MONTHS |= {"win": "1", "spr": "3", "sum": "6", "fal": "9", "aut": "9"}
 """The first letters of the names of months, in English, German, French and Spanish, and their numbers; and of the terms
 of a year (Fall 2023)."""
 
-_YEAR, _MONTH = r"(?<year>\d{4})", rf"(?<part>\d{{1,2}}|{NAME})"
+_YEAR, _MONTH = r"(?<year>(?:19|20)\d{2})", rf"(?<part>\d{{1,2}}|{NAME})"
 QUARTER = rf"^{_YEAR}[-/. ]?[Qq]0?(?<part>[1-4])$", rf"^[Qq](?<part>[1-4])[-/. ]?{_YEAR}$"
 WEEK = rf"^{_YEAR}[-/. ]?[Kk]?[Ww](?<part>\d{{1,2}})$", rf"^[Kk]?[Ww] ?(?<part>\d{{1,2}})[-/. ]{_YEAR}$"
 MONTH = rf"^{_YEAR}[-/ ]{_MONTH}$", rf"^{_MONTH}[-/ ]{_YEAR}$"
@@ -85,7 +85,7 @@ def without_year(text: pl.Series) -> pl.Series:
 
 def compact(text: pl.Series) -> pl.Series:
     """Dates and times without separators: 20240131T180500, 202401311805."""
-    return _moments(text.str.extract_groups(COMPACT).struct.unnest())
+    return _moments(_parts(text, COMPACT).with_columns(half=pl.lit(None, pl.String)))
 
 
 def elapsed(text: pl.Series) -> pl.Series:

@@ -315,10 +315,10 @@ const time_of_day = text => { const parts = TIME.exec(text)?.groups; return part
 const first_of = (year, month) => month >= 1 && month <= 12 ? 1000 * Date.UTC(year, month - 1) : NaN
 const monday_of = (year, week) => week > 53 ? NaN : 1000 * Date.UTC(year, 0, 4) + 864e8 * (7 * (week - 1) - (new Date(Date.UTC(year, 0, 4)).getUTCDay() || 7) + 1)
 const PERIODS = [
-  [/^(?<year>\d{4})[-/. ]?[Qq]0?(?<part>[1-4])$/, /^[Qq](?<part>[1-4])[-/. ]?(?<year>\d{4})$/, (year, part) => first_of(year, 3 * part - 2)],
-  [/^(?<year>\d{4})[-/. ]?[Kk]?[Ww](?<part>\d{1,2})$/, /^[Kk]?[Ww] ?(?<part>\d{1,2})[-/. ](?<year>\d{4})$/, monday_of],
-  [/^(?<year>\d{4})[-/ ](?<part>\d{1,2}|\p{L}{3,9}\.?)$/u, /^(?<part>\d{1,2}|\p{L}{3,9}\.?)[-/ ](?<year>\d{4})$/u, (year, part) => first_of(year, month_of(part))],
-  [/^(?<year>\d{4})[-/](?<part>\d{2}|\d{4})$/, /^$/, (year, part) => part % 100 === (+year + 1) % 100 ? first_of(year, 1) : NaN],
+  [/^(?<year>(?:19|20)\d{2})[-/. ]?[Qq]0?(?<part>[1-4])$/, /^[Qq](?<part>[1-4])[-/. ]?(?<year>(?:19|20)\d{2})$/, (year, part) => first_of(year, 3 * part - 2)],
+  [/^(?<year>(?:19|20)\d{2})[-/. ]?[Kk]?[Ww](?<part>\d{1,2})$/, /^[Kk]?[Ww] ?(?<part>\d{1,2})[-/. ](?<year>(?:19|20)\d{2})$/, monday_of],
+  [/^(?<year>(?:19|20)\d{2})[-/ ](?<part>\d{1,2}|\p{L}{3,9}\.?)$/u, /^(?<part>\d{1,2}|\p{L}{3,9}\.?)[-/ ](?<year>(?:19|20)\d{2})$/u, (year, part) => first_of(year, month_of(part))],
+  [/^(?<year>(?:19|20)\d{2})[-/](?<part>\d{2}|\d{4})$/, /^$/, (year, part) => part % 100 === (+year + 1) % 100 ? first_of(year, 1) : NaN],
 ].map(([before, after, day]) => text => {
   const {year, part} = (before.exec(text) ?? after.exec(text))?.groups ?? {}
   return year ? day(year, part) : NaN
