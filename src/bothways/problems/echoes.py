@@ -128,5 +128,4 @@ def _shifted(X: Floats, distance: int) -> Floats:
     """X moved `distance` steps later (earlier if negative), with 0 where nothing comes from."""
     steps = X.shape[1]
     before, after = min(max(distance, 0), steps), min(max(-distance, 0), steps)
-    shifted: Floats = np.pad(X, ((0, 0), (before, after), (0, 0)))[:, after : after + steps]
-    return shifted
+    return np.asarray(np.pad(X, ((0, 0), (before, after), (0, 0)))[:, after : after + steps])

@@ -69,8 +69,7 @@ class Chain:
         for t in range(1, n_timesteps):
             reached = chance[t][:, None] >= following[states[:, t - 1]]
             states[:, t] = np.minimum(reached.sum(axis=1), last)
-        regimes: Numbers = self.regime[states]
-        return regimes
+        return np.asarray(self.regime[states])
 
     def posteriors(self, log_likelihood: Doubles) -> dict[str, Doubles]:
         """The probability of each regime at each step: `(sequences, steps, regimes)` for each direction."""
@@ -91,5 +90,4 @@ class Chain:
 
 
 def _shares(x: Doubles) -> Doubles:
-    shares: Doubles = x / x.sum(axis=-1, keepdims=True)
-    return shares
+    return np.asarray(x / x.sum(axis=-1, keepdims=True))

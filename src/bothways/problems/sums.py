@@ -139,8 +139,7 @@ def _threshold(threshold: float | None, n_timesteps: int) -> float:
 
 def density(n: int, u: Doubles) -> Doubles:
     """`(n, points)`: the density of the sum of n numbers at j + u, for j = 0..n-1 and u between 0 and 1."""
-    rows: Doubles = BSpline.design_matrix(u + (n - 1), np.arange(2.0 * n), n - 1).toarray()
-    return rows[:, ::-1].T
+    return np.asarray(BSpline.design_matrix(u + (n - 1), np.arange(2.0 * n), n - 1).toarray()[:, ::-1].T)
 
 
 def distribution(n: int, u: Doubles) -> Doubles:
@@ -180,5 +179,4 @@ def _below(n: int, points: Doubles, rows: int) -> Doubles:
     whole = np.floor(points).astype(np.int64)
     table = np.pad(distribution(n, points - whole), ((1, 0), (0, 0)))
     places = np.clip(whole + 1 + np.arange(rows)[:, None], 0, n + 1)
-    values: Doubles = np.take_along_axis(table, places, axis=0)
-    return values
+    return np.asarray(np.take_along_axis(table, places, axis=0))

@@ -9,7 +9,7 @@ from scipy.special import ndtr
 
 from bothways.options import whole
 from bothways.problems.problem import BayesAccuracy, Seed, finite, generator, shape
-from bothways.sequences import Doubles, Floats, Numbers
+from bothways.sequences import Floats, Numbers
 
 NODES = 600  # points of the Gauss-Legendre rule over the log-odds; the Gaussian kernel makes all integrands smooth
 
@@ -60,33 +60,24 @@ def noisy_switch_accuracy(n_timesteps: int, flip: float = 0.1, noise: float = 1.
     flip, noise = _parameters(flip, noise)
     told = 2 / noise**2
     reach = told + abs(math.log(1 / flip - 1)) + 9 * math.sqrt(2 * told)
-    x, w = np.polynomial.legendre.leggauss(NODES)
+    # In the middle stands a node without width: even odds, which is what nothing seen gives.
+    x, w = (np.insert(each, NODES // 2, 0.0) for each in np.polynomial.legendre.leggauss(NODES))
     nodes, widths = reach * x, reach * w
+    nothing = (np.arange(NODES + 1) == NODES // 2).astype(float)
     stays, flips = math.log(1 - flip), math.log(flip)
     carried = np.logaddexp(stays + nodes, flips) - np.logaddexp(flips + nodes, stays)
     kernel = np.exp(-((nodes[:, None] - carried - told) ** 2) / (4 * told)) / math.sqrt(4 * math.pi * told)
 
     # For each step, the weights of the nodes, given +1 at that step, as log-odds of the step before.
-    befores: list[Doubles | None] = [None]
-    density = np.exp(-((nodes - told) ** 2) / (4 * told)) / math.sqrt(4 * math.pi * told)
+    befores = [nothing]
     for _ in range(steps - 1):
+        density = kernel @ befores[-1]
         before = widths * ((1 - flip) * density + flip * density[::-1])
-        before /= before.sum()
-        befores.append(before)
-        density = kernel @ before
+        befores.append(before / before.sum())
 
-    deviation = math.sqrt(2 * told)
-    alone = ndtr((carried + told) / deviation)
-    together = ndtr((carried[:, None] + carried + told) / deviation)
-
-    def right(past: Doubles | None, future: Doubles | None) -> float:
-        if past is None or future is None:
-            one = future if past is None else past
-            return float(ndtr(told / deviation) if one is None else one @ alone)
-        return float(past @ together @ future)
-
-    forward = np.array([right(before, None) for before in befores])
-    both = np.array([right(befores[t], befores[steps - 1 - t]) for t in range(steps)])
+    together = ndtr((carried[:, None] + carried + told) / math.sqrt(2 * told))
+    past = np.array(befores)
+    forward, both = past @ together @ nothing, (past @ together * past[::-1]).sum(axis=1)
     return BayesAccuracy(forward, forward[::-1], both)
 
 

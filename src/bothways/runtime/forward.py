@@ -79,14 +79,8 @@ def padded(network: Network, weights: Weights, sequences: Sequences) -> Iterator
         yield Padded(x, counts, group, places)
 
 
-def entrance(network: Network, weights: Weights) -> tuple[Any, ...]:
-    """What networks have in common that `scores_of` can take together: steps are prepared for them in the same way."""
-    arrays = (array.tobytes() for name, array in sorted(weights.items()) if name.startswith("input/"))
-    return network.direction, network.levels, network.changes, network.encoding, network.lookahead, *arrays
-
-
 def scores_of(stacks: Sequence[Stack], sequences: Sequences) -> list[Floats]:
-    """What `scores` gives of several networks of one `entrance`, whose steps are prepared once."""
+    """What `scores` gives of several networks of one `Member.entrance`, whose steps are prepared once."""
     first = stacks[0]
     count = sequences.steps if first.network.per == "step" else len(sequences)
     return scores_of_padded(stacks, padded(first.network, first.weights, sequences), count)

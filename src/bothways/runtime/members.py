@@ -13,7 +13,7 @@ from bothways.baselines import Scoring
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.runtime.codes import encoded
-from bothways.runtime.forward import entrance, probabilities, scores_of
+from bothways.runtime.forward import probabilities, scores_of
 from bothways.runtime.stack import Stack
 from bothways.sequences import Floats, Sequences
 
@@ -53,8 +53,10 @@ class Member:
 
     @cached_property
     def entrance(self) -> tuple[Any, ...]:
-        """As in `bothways.runtime.forward`."""
-        return entrance(self.network, self.weights)
+        """What networks have in common that `scores_of` can take together: steps enter them in the same way."""
+        arrays = (array.tobytes() for name, array in sorted(self.weights.items()) if name.startswith("input/"))
+        network = self.network
+        return network.direction, network.levels, network.changes, network.encoding, network.lookahead, *arrays
 
     def arrays(self) -> Mapping[str, Any]:
         """What a model file keeps of it."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
-from typing import NamedTuple
 
 import numpy as np
 
@@ -74,7 +73,8 @@ class Stack:
             return self._spread(self._head(top(rows, mask)), x.shape[1])
         if not network.pools:
             return self._head(top.last(rows, mask))
-        return self._head(_pooled(network.pools, top(rows, mask), mask))
+        rows = top(rows, mask)
+        return self._head(np.concatenate([_pooled(pool, rows, mask) for pool in network.pools], axis=-1))
 
     def window(
         self, x: Floats, counts: Bools, size: int, states: Sequence[States | None]
@@ -118,17 +118,17 @@ class Stack:
         *below, top = self._layers
         source = partial(self._front, x)
         for layer in below:
-            outputs = [piece.outputs for piece in layer.pieces(source, time)]
-            source = partial(_part, np.concatenate(outputs, axis=1))
+            outputs = np.concatenate([some for some, _ in layer.pieces(source, time)], axis=1)
+            source = partial(_part, outputs)
         pieces = top.pieces(source, time)
         if network.per == "step":
-            return self._spread(np.concatenate([self._head(piece.outputs) for piece in pieces], axis=1), x.shape[1])
+            return self._spread(np.concatenate([self._head(outputs) for outputs, _ in pieces], axis=1), x.shape[1])
         if not network.pools:
-            return self._head(top.ends([piece._replace(outputs=piece.outputs[:, :0].copy()) for piece in pieces]))
+            return self._head(top.ends([states for _, states in pieces]))
         total, highest = np.zeros((1, 1)), np.full((1, 1), -np.inf, np.float32)
-        for piece in pieces:
-            total = total + piece.outputs.sum(axis=1, dtype=np.float64)
-            highest = np.maximum(highest, piece.outputs.max(axis=1))
+        for outputs, _ in pieces:
+            total = total + outputs.sum(axis=1, dtype=np.float64)
+            highest = np.maximum(highest, outputs.max(axis=1))
         pooled = {"mean": (total / time).astype(np.float32), "max": highest}
         return self._head(np.concatenate([pooled[pool] for pool in network.pools], axis=-1))
 
@@ -187,35 +187,14 @@ def _part(rows: Floats, first: int, last: int) -> Floats:
     return rows[:, first:last]
 
 
-def _pooled(pools: tuple[str, ...], rows: Floats, mask: Bools | None) -> Floats:
-    """The mean or maximum over the steps that count, or both: `(sequences, pools * width)`."""
-    return np.concatenate([POOLS[pool](rows, mask) for pool in pools], axis=-1)
-
-
-def _mean(rows: Floats, mask: Bools | None) -> Floats:
+def _pooled(pool: str, rows: Floats, mask: Bools | None) -> Floats:
+    """The mean or the maximum over the steps that count: `(sequences, width)`."""
+    if pool == "max":
+        return np.asarray(rows.max(axis=1, initial=-np.inf, where=True if mask is None else mask[..., None]))
     if mask is None:
         return np.asarray(rows.mean(axis=1))
     counts = mask.astype(np.float32)
     return np.asarray(np.einsum("btw,bt->bw", rows, counts) / counts.sum(axis=1, keepdims=True))
-
-
-def _max(rows: Floats, mask: Bools | None) -> Floats:
-    return np.asarray(rows.max(axis=1, initial=-np.inf, where=True if mask is None else mask[..., None]))
-
-
-POOLS = {"mean": _mean, "max": _max}
-
-
-class _Piece(NamedTuple):
-    """What a recurrent layer made of some steps of a long sequence.
-
-    Attributes:
-        outputs: `(1, steps, width)`.
-        states: for each direction its states where it left the piece.
-    """
-
-    outputs: Floats
-    states: tuple[States, ...]
 
 
 class _Recurrent:
@@ -249,10 +228,10 @@ class _Recurrent:
 
     def last(self, rows: Floats, mask: Bools | None) -> Floats:
         """The final state of each direction, merged: `(sequences, width)`."""
-        return self._merged([states[0] for states in self._layer.run(rows, mask).states])
+        return self.ends([self._layer.run(rows, mask).states])
 
-    def pieces(self, source: Callable[[int, int], Floats], time: int) -> Iterator[_Piece]:
-        """Its outputs over one long sequence, piece by piece from the first step on.
+    def pieces(self, source: Callable[[int, int], Floats], time: int) -> Iterator[tuple[Floats, tuple[States, ...]]]:
+        """Its outputs over one long sequence, piece by piece, and the states in which each direction leaves it.
 
         What reads backward goes through the sequence twice: once to find the state in which it enters each piece.
 
@@ -270,7 +249,7 @@ class _Recurrent:
             states = [state if direction.reverse else forward for direction in self._directions]
             result = self._layer.run(source(*bound), initial_states=states)
             forward = result.states[0]
-            yield _Piece(np.asarray(result.outputs), result.states)
+            yield np.asarray(result.outputs), result.states
 
     def window(
         self, rows: Floats, mask: Bools | None, size: int, state: States | None, top: bool
@@ -290,12 +269,9 @@ class _Recurrent:
             outputs = np.concatenate([outputs, np.asarray(further)], axis=1)
         return outputs, left
 
-    def ends(self, pieces: Sequence[_Piece]) -> Floats:
-        """The final state of each direction, merged, of a sequence that was read in `pieces`."""
-        ways = enumerate(self._directions)
-        return self._merged([pieces[0 if way.reverse else -1].states[i][0] for i, way in ways])
-
-    def _merged(self, states: Sequence[Floats]) -> Floats:
-        if len(states) == 1:
-            return states[0]
-        return np.asarray(merge(self._recurrent.merge_mode, np.concatenate(states, axis=-1), self._recurrent.units))
+    def ends(self, pieces: Sequence[tuple[States, ...]]) -> Floats:
+        """The final state of each direction, merged, from the states in which it left each piece of a sequence."""
+        final = [pieces[0 if way.reverse else -1][i][0] for i, way in enumerate(self._directions)]
+        if len(final) == 1:
+            return final[0]
+        return np.asarray(merge(self._recurrent.merge_mode, np.concatenate(final, axis=-1), self._recurrent.units))

@@ -6,9 +6,10 @@ import hashlib
 import json
 import time
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from bothways.files import written_whole
 from bothways.network import Network
 from bothways.sequences import Array, Sequences
 from bothways.settings import Settings
+from bothways.training.keras_model import variables
 
 Arrays = dict[str, Array]
 
@@ -136,14 +138,15 @@ def _mark(values: dict[str, Any]) -> str:
 
 def model_values(model: Any) -> Arrays:
     """The values of all variables of a compiled Keras model that training changes, under names of their own."""
-    return {f"model/{i}": keras.ops.convert_to_numpy(variable.value) for i, variable in enumerate(_variables(model))}
+    return {f"model/{i}": keras.ops.convert_to_numpy(variable.value) for i, variable in enumerate(_changing(model))}
 
 
 def set_model_values(model: Any, arrays: Arrays) -> None:
     """Put back what `model_values` gave."""
-    for i, variable in enumerate(_variables(model)):
+    for i, variable in enumerate(_changing(model)):
         variable.assign(arrays[f"model/{i}"])
 
 
-def _variables(model: Any) -> list[Any]:
-    return [*model.trainable_variables, *model.non_trainable_variables, *model.optimizer.variables]
+def _changing(model: Any) -> Iterator[Any]:
+    """All variables but those of metrics."""
+    return chain.from_iterable(variables(model)[:-1])

@@ -15,7 +15,7 @@ from bothways.interrupts import Stop
 from bothways.training.batches import Batches, Bucket, batch_shape
 from bothways.training.epochs import Schedule, mean
 from bothways.training.executables import compiled
-from bothways.training.keras_model import batch, labeled_arrays
+from bothways.training.keras_model import batch, labeled_arrays, variables
 
 UPDATES_PER_CALL = 512  # the most updates in one compiled call
 SHAPES_KEPT = 64  # the most shapes of data that compiled code is kept for
@@ -76,8 +76,8 @@ class CompiledEpochs:
                 share = SECONDS_PER_CALL / (time.perf_counter() - started)
                 self._steps_per_call = int(len(some) * steps * min(share, 4))
                 first += len(some)
-        for variables, values in zip(_variables(self._model), state, strict=True):
-            for variable, value in zip(variables, values, strict=True):
+        for some, values in zip(variables(self._model), state, strict=True):
+            for variable, value in zip(some, values, strict=True):
                 variable.assign(value)
         self.losses += losses
         return mean(losses)
@@ -96,19 +96,9 @@ class CompiledEpochs:
         return jax.lax.fori_loop(0, count, update, (state, jnp.zeros(UPDATES_PER_CALL, jnp.float32)))
 
 
-def _variables(model: Any) -> tuple[Any, ...]:
-    """The variables whose values the train step of a Keras model on JAX takes and gives, in its order."""
-    return (
-        model.trainable_variables,
-        model.non_trainable_variables,
-        model.optimizer.variables,
-        model.metrics_variables,
-    )
-
-
 def _state(model: Any) -> tuple[list[Any], ...]:
     """The values of the variables; copies, since the compiled loop writes over what it is given."""
-    return tuple([jnp.copy(variable.value) for variable in variables] for variables in _variables(model))
+    return tuple([jnp.copy(variable.value) for variable in some] for some in variables(model))
 
 
 def _more_rows(array: Any) -> Any:

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -16,7 +17,7 @@ from bothways.sequences import Floats
 from bothways.settings import Settings
 from bothways.training.epochs import BatchEpochs
 from bothways.training.examples import TrainingData
-from bothways.training.keras_model import compile_model, keras_model
+from bothways.training.keras_model import compile_model, keras_model, variables
 
 if TYPE_CHECKING:
     from bothways.training.compiled import CompiledEpochs
@@ -61,11 +62,11 @@ class CompiledModel:
         self.epochs = best_epochs(self.keras_model)
         self._seed = settings.seed
         # Copies: `np.asarray` would show what torch makes of its variables later.
-        self._values = [keras.ops.convert_to_numpy(variable.value) for variable in self._variables]
+        self._values = [keras.ops.convert_to_numpy(variable.value) for variable in self._variables()]
 
     def reset(self, seed: int, unknown_rates: Floats | None) -> None:
         """Make the model what it would be if it had been made for this seed; its weights are still to be set."""
-        for variable, value in zip(self._variables, self._values, strict=True):
+        for variable, value in zip(self._variables(), self._values, strict=True):
             variable.assign(value)
         for layer in self.keras_model._flatten_layers(include_self=False):
             for generator in vars(layer).values():
@@ -76,10 +77,9 @@ class CompiledModel:
         if unknown_rates is not None:
             self.keras_model.get_layer("input_encoder").set_unknown_rates(unknown_rates)
 
-    @property
-    def _variables(self) -> list[Any]:
-        model = self.keras_model
-        return [*model.non_trainable_variables, *model.optimizer.variables, *model.metrics_variables]
+    def _variables(self) -> Iterator[Any]:
+        """All but those that are trained."""
+        return chain.from_iterable(variables(self.keras_model)[1:])
 
 
 def best_epochs(model: Any) -> BatchEpochs | CompiledEpochs:

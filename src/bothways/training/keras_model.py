@@ -171,6 +171,11 @@ def batch(model: Any, data: tuple[Any, Any, Any, Any], rows: Any) -> tuple[Any, 
     return (x if len(model.inputs) == 1 else [x, valid]), y, weights
 
 
+def variables(model: Any) -> tuple[list[Any], ...]:
+    """Those that are trained, others, the optimizer's and the metrics', as a train step on JAX takes and gives them."""
+    return model.trainable_variables, model.non_trainable_variables, model.optimizer.variables, model.metrics_variables
+
+
 def set_weights(network: Network, model: Any, weights: dict[str, Floats]) -> None:
     """Put weights, named as `network.weight_shapes()` names them, into its Keras model."""
     for name, variable in zip(_names(network), model.trainable_variables, strict=True):

@@ -259,19 +259,13 @@ class _Training:
 
     def epoch(self, stop: Stop) -> bool:
         """Run the next epoch and evaluate it; tells whether it counts: one that is cut short does only as the first."""
-        self._started = time.perf_counter()
+        started = time.perf_counter()
         loss = self._epochs.run(epoch_plan(self._prepared.buckets, self._generator), self._rates, stop)
         if stop.requested and (self.history or not self._epochs.losses):
             return False
         stop.raises = not stop.requested
-        self._evaluate(loss)
-        stop.raises = False
-        return True
-
-    def _evaluate(self, loss: float) -> None:
-        """Evaluate the weights after an epoch of this mean loss, and report."""
         weights = _finished(self._prepared, get_weights(self._network, self._model))
-        update_seconds = time.perf_counter() - self._started
+        update_seconds = time.perf_counter() - started
         epoch, settings = len(self.history) + 1, self._settings
         if not math.isfinite(loss):
             raise DivergedError(f"The loss is {loss} in epoch {epoch}. Lower learning_rate={settings.learning_rate}.")
@@ -283,7 +277,7 @@ class _Training:
             better = not score <= self._score
             self._score = score if better else self._score
         self.weights, self._waited = (weights, 0) if better else (self.weights, self._waited + 1)
-        self.seconds += time.perf_counter() - self._started
+        self.seconds += time.perf_counter() - started
         self.history.append(
             EpochReport(
                 epoch=epoch,
@@ -297,6 +291,8 @@ class _Training:
                 seconds_left=self.seconds / epoch * (settings.epochs - epoch),
             )
         )
+        stop.raises = False
+        return True
 
     def checkpoint(self) -> Checkpoint:
         """Where it stands."""
