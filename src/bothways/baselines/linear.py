@@ -12,15 +12,15 @@ import numpy as np
 from bothways.arrays import checked_array, product
 from bothways.errors import InputError
 from bothways.network import Network
-from bothways.patterns.classifiers import NEVER
-from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
+from bothways.patterns.classifiers import NEVER, Scorer, some_labels
+from bothways.sequences import Array, Numbers, Sequences
 
 ROWS, ITERATIONS = 50_000, 200  # this many labels and iterations are good enough, and take seconds
 VALUES = 1000  # of each categorical column this many values, the most frequent ones, get weights
 
 
 @dataclass(frozen=True, eq=False)
-class OneStep:
+class OneStep(Scorer):
     """A logistic regression on one step at a time; for labels of sequences, on the mean of their steps.
 
     Attributes:
@@ -35,6 +35,7 @@ class OneStep:
     """
 
     name: ClassVar[str] = "one_step"
+    kept = ("mean", "scale", "kernel", "codes", "table", "bias")
     mean: Array
     scale: Array
     kernel: Array
@@ -51,9 +52,7 @@ class OneStep:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
 
-        chosen = np.flatnonzero(sequences.known_labels != NO_LABEL)
-        if len(chosen) > ROWS:
-            chosen = np.sort(np.random.default_rng(seed).choice(chosen, ROWS, replace=False))
+        chosen = some_labels(sequences, True, ROWS, np.random.default_rng(seed))
         labels = sequences.known_labels[chosen]
         if sequences.per == "step":
             values, rows = sequences.values[chosen], np.arange(len(chosen))
@@ -87,10 +86,6 @@ class OneStep:
         codes = np.concatenate([np.zeros(0, np.int64), *(of + start for of, start in zip(kept, first, strict=False))])
         return cls(mean, scale, kernel, codes, table, bias, categories)
 
-    def predict(self, sequences: Sequences) -> Numbers:
-        """The most probable class of each label."""
-        return np.asarray(self.scores(sequences).argmax(axis=1), np.int64)
-
     def scores(self, sequences: Sequences) -> Array:
         """`(labels, classes)`; a softmax of them gives probabilities."""
         values = sequences.values
@@ -106,10 +101,6 @@ class OneStep:
             of_classes = [np.bincount(numbers, column, count) for column in sums.T]
             sums = np.stack(of_classes, axis=1) / np.maximum(sequences.lengths, 1)[:, None]
         return np.asarray(sums + self.bias)
-
-    def arrays(self) -> dict[str, Array]:
-        """The regression as arrays."""
-        return {name: getattr(self, name) for name in ("mean", "scale", "kernel", "codes", "table", "bias")}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> OneStep:

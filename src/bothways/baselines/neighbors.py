@@ -13,8 +13,8 @@ from bothways.arrays import checked_array, product
 from bothways.baselines.places import Place, Places, checked_runs, known_runs, moved_rows
 from bothways.errors import InputError
 from bothways.network import MANY_CODES, Network
-from bothways.patterns.classifiers import NEVER
-from bothways.sequences import NO_LABEL, Array, Floats, Numbers, Sequences
+from bothways.patterns.classifiers import NEVER, Scorer, some_labels
+from bothways.sequences import Array, Floats, Numbers, Sequences
 
 AROUND, FAR, FARTHER = 1, 2, 8
 """All columns are looked at so many steps before and after a label, and the one with the most codes as far as that:
@@ -47,7 +47,7 @@ BLOCK = 8192
 
 
 @dataclass(frozen=True, eq=False)
-class Neighbors:
+class Neighbors(Scorer):
     """A logistic regression on the codes and numbers of a step, of the one before and of the one after.
 
     It sees the column with the most codes farther: two steps before and after, eight where steps are of few kinds.
@@ -64,6 +64,7 @@ class Neighbors:
     """
 
     name: ClassVar[str] = "neighbor_regression"
+    kept = ("mean", "scale", "kernel", "codes", "table", "bias")
     places: Places
     mean: Floats
     scale: Floats
@@ -78,11 +79,9 @@ class Neighbors:
         generator, labels = np.random.default_rng(seed), sequences.known_labels
         if not cls._serves(sequences.per, sequences.features, categories):
             return None
-        rows = np.flatnonzero(labels != NO_LABEL)
+        rows = some_labels(sequences, True, STEPS, generator)
         if len(rows) < LABELS and not are_many(sequences.per, categories):
             return None
-        if len(rows) > STEPS:
-            rows = np.sort(generator.choice(rows, STEPS, replace=False))
         seen, targets = np.unique(labels[rows], return_inverse=True)
         if len(seen) < 2:
             return None
@@ -100,10 +99,6 @@ class Neighbors:
         bias = np.full(classes, NEVER, np.float32)
         table[:, seen], kernel[:, seen], bias[seen] = weights
         return cls(places, means, scales, kernel, codes, table[1:].astype(np.float16), bias)
-
-    def predict(self, sequences: Sequences) -> Numbers:
-        """The most probable class of each label."""
-        return np.asarray(self.scores(sequences).argmax(axis=1), np.int64)
 
     def scores(self, sequences: Sequences) -> Floats:
         """`(labels, classes)`; a softmax of them gives probabilities."""
@@ -130,10 +125,6 @@ class Neighbors:
     def weights(self) -> Floats:
         """`(1 + codes, classes)` the weights of codes; first zeros, for those that have none."""
         return np.vstack([np.zeros((1, len(self.bias)), np.float32), self.table.astype(np.float32)])
-
-    def arrays(self) -> dict[str, Array]:
-        """The regression as arrays."""
-        return {name: getattr(self, name) for name in ("mean", "scale", "kernel", "codes", "table", "bias")}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> Self:
@@ -215,24 +206,14 @@ def _are_few(per: str, features: int, sizes: tuple[int, ...]) -> bool:
 
 
 def around(sizes: tuple[int, ...], far: int) -> list[Place]:
-    """The categories of the steps beside a label, and of the column with the most codes those `far` away and nearer.
-
-    Example:
-        >>> [tuple(place[:2]) for place in around((3, 9), 2)]
-        [(-1, 0), (-1, 1), (0, 0), (0, 1), (1, 0), (1, 1), (-2, 1), (2, 1)]
-    """
+    """The categories of the steps beside a label, and of the column with the most codes those `far` away and nearer."""
     near = [Place(shift, column) for shift in range(-AROUND, AROUND + 1) for column in range(len(sizes))]
     beyond = [shift for distance in range(AROUND + 1, far + 1) for shift in (-distance, distance)]
     return [*near, *(Place(shift, int(np.argmax(sizes))) for shift in beyond)]
 
 
 def runs_around(sizes: tuple[int, ...]) -> tuple[Place, ...]:
-    """The runs of the column with the most codes, and the categories of others beside a label.
-
-    Example:
-        >>> [tuple(place) for place in runs_around((26,))[-3:]], len(runs_around((26,)))
-        ([(3, 0, 1), (3, 0, 2), (4, 0, 1)], 35)
-    """
+    """The runs of the column with the most codes, and the categories of others beside a label."""
     most = int(np.argmax(sizes))
     others = [place for place in around(sizes, AROUND) if place.column != most]
     starts = range(-RUNS_AROUND, RUNS_AROUND + 1)

@@ -48,12 +48,8 @@ class Places:
     @cached_property
     def ends(self) -> Numbers:
         """Where the codes of each place begin, and where the last ones end."""
-        counts = [self.sizes[place.column] + 1 if place.length == 1 else self.known(place) + 1 for place in self.places]
-        return np.cumsum([0, *counts])
-
-    def known(self, place: Place) -> int:
-        """How many runs of the length of a place are known."""
-        return len(self.runs[place.length - 2])
+        codes = (self.sizes[column] if length == 1 else len(self.runs[length - 2]) for _, column, length in self.places)
+        return np.cumsum([0, *(1 + count for count in codes)])
 
     def codes(self, sequences: Sequences, rows: Numbers) -> Numbers:
         """`(rows, places)`: what stands in each place of these steps, as a code of all places together."""

@@ -110,12 +110,7 @@ def inputs_of(
 
 
 def reach_of(widths: Numbers) -> int:
-    """How many steps before and after a label trees with windows of these widths look at.
-
-    Example:
-        >>> reach_of(np.array([], np.int64)), reach_of(np.array([4, 8]))
-        (5, 8)
-    """
+    """How many steps before and after a label trees with windows of these widths look at."""
     return int(max([AROUND, *widths]))
 
 

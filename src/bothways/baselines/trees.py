@@ -12,7 +12,7 @@ from bothways.arrays import checked_array
 from bothways.baselines.tree_inputs import CODES, WIDTHS, inputs_of, kinds_of, places_of, reach_of
 from bothways.errors import InputError
 from bothways.network import Network
-from bothways.patterns.classifiers import NEVER
+from bothways.patterns.classifiers import NEVER, Scorer
 from bothways.sequences import Array, Numbers, Sequences
 
 ROWS, NUMBERS = 20_000, 4_000_000  # of at most so many labels, and so many numbers beside them, trees learn in seconds
@@ -24,7 +24,7 @@ BLOCK = 512  # labels that are worked on together
 
 
 @dataclass(frozen=True, eq=False)
-class Trees:
+class Trees(Scorer):
     """Gradient-boosted trees, as `HistGradientBoostingClassifier` of scikit-learn fits them.
 
     For labels of steps they look at the steps from 5 before to 5 after, and at `windows` of numbers that are wider; for
@@ -48,6 +48,7 @@ class Trees:
     """
 
     name: ClassVar[str] = "trees"
+    kept = ("seen", "start", "roots", "inputs", "values", "missing", "children", "sets", "left", "places", "widths")
     classes: int
     categories: tuple[int, ...]
     seen: Numbers
@@ -118,10 +119,6 @@ class Trees:
         """How many steps before and after a label they look at."""
         return reach_of(self.widths)
 
-    def predict(self, sequences: Sequences) -> Numbers:
-        """The most probable class of each label."""
-        return np.asarray(self.scores(sequences).argmax(axis=1), np.int64)
-
     def _sums(self, inputs: Array) -> Array:
         """`(rows, scores)` what all trees add up to. All go down their trees together, a node at a time."""
         kinds = np.unpackbits(self.left, axis=1).astype(bool)
@@ -140,10 +137,6 @@ class Trees:
             nodes[going] = self.children[at, right.astype(np.int8)]
         sums = self.values[nodes].reshape(len(inputs), -1, len(self.start)).sum(axis=1)
         return np.asarray(self.start + sums)
-
-    def arrays(self) -> dict[str, Array]:
-        """Itself as arrays, by name."""
-        return {name: getattr(self, name) for name in ARRAYS}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> Trees:
@@ -181,9 +174,6 @@ class Trees:
         if not (whole and forward[inner].all() and (inputs[made.sets >= 0] < kinds).all()):
             raise InputError("The arrays of trees describe none: nodes must lead to later ones of the same tree.")
         return made
-
-
-ARRAYS = ("seen", "start", "roots", "inputs", "values", "missing", "children", "sets", "left", "places", "widths")
 
 
 def _nodes(model: Any, kinds: int) -> dict[str, Array]:

@@ -23,8 +23,32 @@ NEVER = -1e4  # the score of a class that training never saw
 BLOCK = 1024  # sequences whose features are made together
 
 
+class Scorer:
+    """A model that predicts the class of the highest score, and is kept as the arrays of some attributes."""
+
+    kept: ClassVar[tuple[str, ...]]
+
+    def scores(self, sequences: Sequences) -> Array:
+        """`(labels, classes)`; a softmax of them gives probabilities."""
+        raise NotImplementedError
+
+    def predict(self, sequences: Sequences) -> Numbers:
+        """The most probable class of each label."""
+        return np.asarray(self.scores(sequences).argmax(axis=1), np.int64)
+
+    def arrays(self) -> dict[str, Array]:
+        """Itself as arrays, by name."""
+        return {name: getattr(self, name) for name in self.kept}
+
+
+def some_labels(sequences: Sequences, chosen: Any, most: int, generator: np.random.Generator) -> Numbers:
+    """The numbers of the labels that there are among the chosen; of more than `most` some, drawn."""
+    numbers = np.flatnonzero((sequences.known_labels != NO_LABEL) & chosen)
+    return numbers if len(numbers) <= most else np.sort(generator.choice(numbers, most, replace=False))
+
+
 @dataclass(frozen=True, eq=False)
-class Patterns:
+class Patterns(Scorer):
     """Features of whole sequences and a linear classifier.
 
     Attributes:
@@ -36,6 +60,7 @@ class Patterns:
     name: ClassVar[str]
     maker: ClassVar[Any]  # of features
     rows: ClassVar[int]  # at most this many sequences to learn from
+    kept = ("kernel", "bias")
     features: Any
     kernel: Array
     bias: Array
@@ -45,9 +70,7 @@ class Patterns:
         """Fit it; None for labels of steps, labels of one class, or sequences without such columns or patterns."""
         if sequences.per != "sequence":
             return None
-        chosen = np.flatnonzero((sequences.known_labels != NO_LABEL) & (sequences.lengths > 0))
-        if len(chosen) > cls.rows:
-            chosen = np.sort(np.random.default_rng(seed).choice(chosen, cls.rows, replace=False))
+        chosen = some_labels(sequences, sequences.lengths > 0, cls.rows, np.random.default_rng(seed))
         labels = sequences.known_labels[chosen]
         seen, codes = np.unique(labels, return_inverse=True)
         part = sequences.take(chosen)
@@ -65,13 +88,9 @@ class Patterns:
         found = [self.features.features(block) @ self.kernel + self.bias for block in blocks]
         return np.concatenate(found) if found else np.zeros((0, len(self.bias)), np.float32)
 
-    def predict(self, sequences: Sequences) -> Numbers:
-        """The most probable class of each sequence."""
-        return np.asarray(self.scores(sequences).argmax(axis=1), np.int64)
-
     def arrays(self) -> dict[str, Array]:
         """Itself as arrays, by name."""
-        return {**self.features.arrays(), "kernel": self.kernel, "bias": self.bias}
+        return {**self.features.arrays(), **super().arrays()}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> Self:
