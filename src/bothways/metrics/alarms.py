@@ -23,10 +23,8 @@ class Alarms:
     Attributes:
         threshold: the lowest probability with an alarm.
         asked_false_alarm_rate: the rate that the threshold was chosen for; None if for none.
-        alarms: how many there are.
-        false_alarms: how many of them are wrong.
-        positives: how many steps (or sequences) should raise one.
-        negatives: how many should not.
+        alarms, false_alarms: how many there are, and how many of them are wrong.
+        positives, negatives: how many steps (or sequences) should raise one, and how many should not.
         hours: how long all of it took; None without times.
 
     Example:

@@ -99,10 +99,10 @@ def count(
     if sequences.scheme is not None:
         codes = np.full(len(sequences.known_labels), NO_LABEL)
         codes[counted_labels(sequences)] = decided
-        right, called, there = count_entities(sequences, codes)
+        entities = count_entities(sequences, codes)
         if whole:
-            right, called, there = (each.sum(axis=0, keepdims=True) for each in (right, called, there))
-        entities = right, called, there
+            right, called, there = (each.sum(axis=0, keepdims=True) for each in entities)
+            entities = right, called, there
     return Counts(
         true_positives=table(labels, classes, decided == labels),
         predicted=table(decided, classes),
@@ -237,6 +237,11 @@ def share(part: Any, whole: Any) -> Doubles:
     part, whole = np.asarray(part, np.float64), np.asarray(whole, np.float64)
     shares = np.zeros(np.broadcast_shapes(part.shape, whole.shape))
     return np.asarray(np.divide(part, whole, out=shares, where=whole > 0))
+
+
+def shares(true_positives: Any, predicted: Any, support: Any) -> OfClasses:
+    """Precision, recall and F1 from counts of any shape."""
+    return share(true_positives, predicted), share(true_positives, support), f1(true_positives, predicted, support)
 
 
 def f1(true_positives: Any, predicted: Any, support: Any) -> Doubles:

@@ -12,22 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bothways.metrics.bootstrap import Interval
-from bothways.metrics.counts import Counts, OfClasses, count_entities, counted_labels, f1, share
+from bothways.metrics.counts import Counts, OfClasses, count_entities, counted_labels, f1, share, shares
 from bothways.sequences import NO_LABEL, Array, Bools, Doubles, Numbers, Sequences
 
 Summed = Callable[..., list[Doubles]]  # as `Resamples.with_whole`
 
 
 class EntityScores(NamedTuple):
-    """How well entities are found; a share of nothing is 0.
-
-    Attributes:
-        precision: of the predicted entities, the share that is right.
-        recall: of the expected entities, the share that is predicted.
-        f1: the harmonic mean of the two.
-        support: how many are expected.
-        predicted: how many are predicted.
-    """
+    """How well entities are found, of which `support` are expected; a share of nothing is 0."""
 
     precision: float
     recall: float
@@ -37,13 +29,7 @@ class EntityScores(NamedTuple):
 
 
 class WordScores(NamedTuple):
-    """How good a model is on some words.
-
-    Attributes:
-        steps: how many steps there are of them.
-        accuracy: the share of right labels.
-        entities: the scores of entities of these words; None where labels are no tags.
-    """
+    """How good a model is on some words, and on entities of such words; None where labels are no tags."""
 
     steps: int
     accuracy: float
@@ -54,15 +40,14 @@ class WordScores(NamedTuple):
         return self._asdict() | {"entities": None if self.entities is None else self.entities._asdict()}
 
 
-def micro(right: Array, predicted: Array, support: Array) -> OfClasses:
+def micro(*counts: Array) -> OfClasses:
     """Precision, recall and F1 of all types together, from counts of entities `(..., types)`.
 
     Example:
         >>> [float(score) for score in micro(np.array([1, 1]), np.array([2, 0]), np.array([2, 2]))]
         [1.0, 0.5, 0.6666666666666666]
     """
-    right, predicted, support = right.sum(axis=-1), predicted.sum(axis=-1), support.sum(axis=-1)
-    return share(right, predicted), share(right, support), f1(right, predicted, support)
+    return shares(*(array.sum(axis=-1) for array in counts))
 
 
 def score_entities(counts: Counts, types: Sequence[str]) -> tuple[EntityScores, dict[str, EntityScores]]:
@@ -107,5 +92,5 @@ def score_words(
 
 def _scores(right: Array, predicted: Array, support: Array) -> list[EntityScores]:
     """The scores of each type from counts `(types,)`."""
-    columns = (share(right, predicted), share(right, support), f1(right, predicted, support), support, predicted)
+    columns = (*shares(right, predicted, support), support, predicted)
     return [EntityScores(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]

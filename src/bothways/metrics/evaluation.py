@@ -11,7 +11,7 @@ import numpy as np
 from bothways.errors import InputError
 from bothways.metrics.alarms import Alarms
 from bothways.metrics.bootstrap import CONFIDENCE, RESAMPLES, Interval, Resamples
-from bothways.metrics.counts import Counts, count, f1, labeled, share
+from bothways.metrics.counts import Counts, count, f1, labeled, share, shares
 from bothways.metrics.entities import EntityScores, Summed, WordScores, micro, score_entities, score_words
 from bothways.metrics.importance import Importance
 from bothways.metrics.probabilities import Calibration, calibration, ranking
@@ -24,14 +24,8 @@ RATES = ("detection_rate", "false_alarm_rate")  # the rates at the threshold, as
 class ClassScores(NamedTuple):
     """How well one class is told from the others; a share of nothing is 0.
 
-    Attributes:
-        precision: of the predictions of the class, the share that is right.
-        recall: of the labels of the class, the share that is predicted.
-        f1: the harmonic mean of the two.
-        false_alarm_rate: of the labels of other classes, the share that is predicted as this one.
-        support: the number of labels of the class.
-        average_precision: how well its probability ranks labels; see `bothways.metrics.ranking`.
-        roc_auc: likewise; see there.
+    Of other labels the `false_alarm_rate` is predicted as this class, which has `support` labels; the last two scores
+    are those of `bothways.metrics.ranking`.
     """
 
     precision: float
@@ -44,14 +38,9 @@ class ClassScores(NamedTuple):
 
 
 class BaselineScores(NamedTuple):
-    """How good a baseline is.
+    """How good a baseline is, by scores of `Evaluation`.
 
-    Attributes:
-        accuracy: the share of right labels.
-        macro_f1: the mean F1 over all classes.
-        ahead: by how much the model is ahead of it in each of these scores, on the same samples of sequences; empty
-            where there are too few sequences to tell.
-        entity_f1: the F1 of entities; None where labels are no tags.
+    `ahead` is by how much the model is ahead in each, on the same samples of sequences; empty where they are too few.
     """
 
     accuracy: float
@@ -96,8 +85,7 @@ class Evaluation:
     Attributes:
         split: the name of the part.
         per: "step" or "sequence", what has a label.
-        sequences: how many sequences there are.
-        labels: how many labels there are.
+        sequences, labels: how many there are.
         unlabeled: how many steps (or sequences) have none; they do not count.
         accuracy: the share of right labels.
         macro_f1: the mean F1 over all classes, each of equal weight.
@@ -109,8 +97,7 @@ class Evaluation:
         intervals: by score ("accuracy", "macro_f1", "f1:LABEL", "detection_rate", "false_alarm_rate",
             "entity_precision", "entity_recall", "entity_f1", "entity_f1:TYPE", "accuracy of seen words" and the like)
             its interval over samples of whole sequences; empty where fewer than two sequences have labels.
-        resampled: how many sequences the samples are drawn from.
-        resamples: how many samples are drawn.
+        resampled, resamples: from how many sequences samples are drawn, and how many.
         confidence: the share of the samples inside an interval.
         positive: the class to raise alarms for; None if there is no threshold.
         alarms: what the threshold gives; None if there is none.
@@ -273,8 +260,7 @@ def evaluate(
     counts = count(sequences, given, n, positive=code, thresholds=thresholds, predicted=predicted)
     others = {name: count(sequences, codes, n) for name, codes in (baselines or {}).items()}
     right, predicted, support = (array.sum(axis=0) for array in counts.of_classes)
-    f1s, false_alarm_rates = f1(right, predicted, support), share(predicted - right, support.sum() - support)
-    columns = (share(right, predicted), share(right, support), f1s, false_alarm_rates, support)
+    columns = (*shares(right, predicted, support), share(predicted - right, support.sum() - support), support)
     rankings = [ranking(labels == k, p[:, k]) for k in range(n)]
     rows = zip(*(column.tolist() for column in columns), *zip(*rankings, strict=True), strict=True)
     alarms = None
@@ -291,9 +277,8 @@ def evaluate(
     summed = drawn if len(resampled) > 1 else None
     names = ["accuracy", "macro_f1", *(["entity_f1"] if sequences.scheme is not None else [])]
     of_scores = [score(name, classes) for name in names]
-    entities, types, words = None, dict[str, EntityScores](), dict[str, WordScores]()
-    if sequences.scheme is not None:
-        entities, types = score_entities(counts, sequences.scheme.types)
+    scheme, words = sequences.scheme, dict[str, WordScores]()
+    entities, types = (None, dict[str, EntityScores]()) if scheme is None else score_entities(counts, scheme.types)
     intervals, ahead = (
         ({}, {}) if summed is None else _intervals(counts, others, of_scores, classes, types, code, summed)
     )

@@ -145,9 +145,7 @@ def write_report(path: str | os.PathLike[str], report: Report) -> None:
 
     Example:
         >>> import tempfile
-        >>> import numpy as np
         >>> from bothways.metrics import evaluate
-        >>> from bothways.sequences import Sequences
         >>> sequences = Sequences(np.zeros((4, 1)), np.array([2, 2]), labels=np.array([0, 1, 0, 0]))
         >>> p = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.7, 0.3]])
         >>> evaluation = evaluate(sequences, p, ["calm", "attack"])

@@ -131,8 +131,7 @@ def checked_sequences(name: str, sequences: Iterable[Any], features: int | None,
         raise InputError(f"{name} is of type {type(sequences).__name__}; give a list of arrays (time, features).")
     if isinstance(sequences, np.ndarray) and (sequences.ndim == 3 or sequences.dtype != object):
         array = _checked_array(name, sequences, 3, missing)
-        lengths = np.full(len(array), array.shape[1], np.int64)
-        checked = Sequences(array.reshape(-1, array.shape[2]), lengths)
+        values, lengths = array.reshape(-1, array.shape[2]), np.full(len(array), array.shape[1], np.int64)
     else:
         arrays = [_checked_array(f"{name}[{i}]", sequence, 2, missing) for i, sequence in enumerate(sequences)]
         needed = features or (arrays[0].shape[1] if arrays else 0)
@@ -141,10 +140,9 @@ def checked_sequences(name: str, sequences: Iterable[Any], features: int | None,
                 raise InputError(f"{name}[{i}] has {array.shape[1]} features; it needs {needed}.")
         lengths = np.array([len(array) for array in arrays], np.int64)
         values = arrays[0] if len(arrays) == 1 else np.concatenate(arrays) if arrays else np.empty((0, needed))
-        checked = Sequences(values, lengths)
-    if features is not None and checked.features != features:
-        raise InputError(f"{name}[0] has {checked.features} features; it needs {features}.")
-    return checked
+    if features is not None and values.shape[1] != features:
+        raise InputError(f"{name}[0] has {values.shape[1]} features; it needs {features}.")
+    return Sequences(values, lengths)
 
 
 def check_codes(name: str, sequences: Sequences, network: Network) -> None:

@@ -56,12 +56,7 @@ def numbers(network: Network, values: Array, lengths: Numbers, before: Array | N
 
 
 def shared_length(lengths: Numbers) -> int:
-    """The length of all sequences; 0 where they differ, or there is none.
-
-    Example:
-        >>> shared_length(np.array([3, 3])), shared_length(np.array([3, 4]))
-        (3, 0)
-    """
+    """The length of all sequences; 0 where they differ, or there is none."""
     return int(lengths[0]) if len(lengths) and (lengths == lengths[0]).all() else 0
 
 
@@ -94,11 +89,6 @@ def piecewise(z: Floats, centers: Floats, slopes: Floats) -> Floats:
 
     Returns:
         `(..., numbers * bins)`.
-
-    Example:
-        >>> piecewise(np.float32([[0.5], [9.0]]), np.float32([[0.5, 2.0]]), np.float32([[2.0, 1.0]]))
-        array([[ 0., -1.],
-               [ 1.,  1.]], dtype=float32)
     """
     bins = z.repeat(centers.shape[-1], axis=-1)  # in rows of all bins NumPy takes half the time of short ones
     bins -= centers.ravel()

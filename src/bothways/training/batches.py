@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,12 +38,7 @@ Batches = tuple[int, npt.NDArray[np.int32]]
 
 
 def piece_lengths(lengths: npt.ArrayLike, window: int | None) -> Numbers:
-    """Cut sequences into equal shares of at most `window` steps; None leaves them whole.
-
-    Example:
-        >>> piece_lengths([10, 3], window=4).tolist()
-        [4, 3, 3, 3]
-    """
+    """Cut sequences into equal shares of at most `window` steps; None leaves them whole."""
     whole = np.asarray(lengths, np.int64)
     whole = whole[whole > 0]
     counts = np.ones_like(whole) if window is None else -(-whole // window)
@@ -53,14 +47,7 @@ def piece_lengths(lengths: npt.ArrayLike, window: int | None) -> Numbers:
 
 
 def bucket_lengths(lengths: Sequence[int], least: int = 1, most: int = SHAPES) -> list[int]:
-    """The lengths to pad to that need the least padding.
-
-    Example:
-        >>> bucket_lengths([3, 3, 4, 9, 10, 10, 50], most=3)
-        [4, 10, 50]
-        >>> bucket_lengths([3, 3, 4, 9, 10, 10, 50], least=3)
-        [9, 50]
-    """
+    """The lengths to pad to that need the least padding."""
     distinct, counts = np.unique(np.asarray(lengths), return_counts=True)
     if len(distinct) > 64:
         distinct = np.unique(np.quantile(lengths, np.linspace(0, 1, 65)[1:], method="higher"))
@@ -97,18 +84,13 @@ def bucketed(sequences: Sequences, batch_size: int, most_steps: int | None = Non
         chosen = labeled[which == k]
         valid = np.arange(time) < lengths[chosen, None]
         source = (starts[chosen, None] + np.arange(time))[valid]
-        place: Any = (valid, source) if per_step else (slice(None), chosen)
-        shape = valid.shape if per_step else chosen.shape
-        bucket = Bucket(
-            x=np.zeros((*valid.shape, sequences.features), np.float32),
-            y=np.zeros(shape, np.int32),
-            valid=valid,
-            weights=np.zeros(shape, np.float32),
-            batch_size=batch_size if most_steps is None else max(1, min(batch_size, most_steps // time)),
-        )
-        bucket.x[valid] = sequences.values[source]
-        bucket.y[place[0]], bucket.weights[place[0]] = labels[place[1]], weights[place[1]]
-        result.append(bucket)
+        x = np.zeros((*valid.shape, sequences.features), np.float32)
+        x[valid] = sequences.values[source]
+        shape, filled, labeled_by = (valid.shape, valid, source) if per_step else (chosen.shape, ..., chosen)
+        y, counts = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
+        y[filled], counts[filled] = labels[labeled_by], weights[labeled_by]
+        size = batch_size if most_steps is None else max(1, min(batch_size, most_steps // time))
+        result.append(Bucket(x, y, valid, counts, size))
     return result
 
 

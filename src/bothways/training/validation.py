@@ -26,13 +26,6 @@ class Validation:
 
     Raises:
         InputError: no labels, or a monitor that is for two classes or for tags only.
-
-    Example:
-        >>> network = Network(features=1, classes=2, units=4)
-        >>> weights = {name: np.ones(shape, np.float32) for name, shape in network.weight_shapes().items()}
-        >>> sequences = Sequences(np.zeros((2, 1)), np.array([2]), labels=np.array([1, 0]))
-        >>> Validation(network, weights, sequences, "accuracy", 1)(weights)[0]
-        0.5
     """
 
     def __init__(
