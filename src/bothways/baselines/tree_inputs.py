@@ -25,16 +25,10 @@ def windows(
 ) -> list[Any]:
     """What the windows that end and begin at each step say, once for arrays and for graphs.
 
-    Beyond its ends a sequence goes on with its first or last step. What a window says is made of what its halves say,
-    and so has the same bits wherever the sequence began.
-
-    Args:
-        moved: gives at each step the values of the one so many steps later; beyond its sequence, those of the first or
-            last.
-        larger: gives the larger of two values, as `np.maximum`.
-        smaller: gives the smaller one.
-        numbers: `(..., numbers)`, float64.
-        widths: as `WIDTHS`.
+    Beyond its ends a sequence goes on with its first or last step: there `moved` gives at each step the values of the
+    one so many steps later. What a window says is made of what its halves say, and so has the same bits wherever the
+    sequence began. `larger` and `smaller` are `np.maximum` and `np.minimum`, or their like for a graph; numbers are
+    `(..., numbers)`, float64; widths are as `WIDTHS`.
 
     Returns:
         For each width three values, each `(..., numbers)`: how far the mean of what comes is above that of what was,

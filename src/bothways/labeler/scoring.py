@@ -83,7 +83,7 @@ class _Flat(ClassifierMixin, BaseEstimator):
 def _flat(values: Any, axes: int = 0) -> Array:
     """Values of all labels, each with so many axes of its own, as one array."""
     values = unmasked(values) if hasattr(values, "__array__") else values
-    ragged = not hasattr(values, "dtype") or (values.dtype == object and len(values) and np.ndim(values[0]) > axes)
+    ragged = not hasattr(values, "dtype") or values.dtype == object
     if ragged and len(values) and np.ndim(values[0]) > axes:
         values = np.concatenate([unmasked(each) for each in values if len(each)] or [np.empty(0)])
     array = np.asarray(values)

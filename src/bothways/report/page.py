@@ -133,11 +133,7 @@ def write_page(path: str | os.PathLike[str], make: Callable[[], str]) -> None:
 
 
 def write_report(path: str | os.PathLike[str], report: Report) -> None:
-    """Write a report: one file that opens in any browser, without a network.
-
-    Args:
-        path: the file, ending in .html.
-        report: what to show.
+    """Write a report: one file, ending in .html, that opens in any browser, without a network.
 
     Raises:
         InputError, MissingDependencyError: as `check_report_file`.

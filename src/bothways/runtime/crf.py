@@ -15,12 +15,9 @@ NEVER = -1e9  # the score of what may not be
 
 
 def messages(z: Floats, transitions: Floats, before: Floats | None = None) -> Floats:
-    """The probability of each label at each step, given the steps up to it.
+    """The probability of each label at each step, given the steps up to it, for arguments of `marginals`.
 
-    Args:
-        z: as for `marginals`.
-        transitions: as for `marginals`.
-        before: `(sequences, classes)` the same of the step before the first one; zeros where there is none.
+    `before (sequences, classes)` is the same of the step before the first one; zeros where there is none.
 
     Example:
         >>> z, same = np.float32([[[2, 0], [0, 1], [2, 0]]]), np.float32([[1, 0], [0, 1]]) * 9

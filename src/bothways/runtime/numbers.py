@@ -82,13 +82,7 @@ def entering(
 def piecewise(z: Floats, centers: Floats, slopes: Floats) -> Floats:
     """Where standardised numbers lie in each of their bins: from -1, below it, to 1, above it; a slope of 0 gives 0.
 
-    Args:
-        z: `(..., numbers)`.
-        centers: `(numbers, bins)` the middle of each bin.
-        slopes: `(numbers, bins)` two divided by its width.
-
-    Returns:
-        `(..., numbers * bins)`.
+    `(..., numbers)` to `(..., numbers * bins)`, by the middles of bins `(numbers, bins)`, and two over their widths.
     """
     bins = z.repeat(centers.shape[-1], axis=-1)  # in rows of all bins NumPy takes half the time of short ones
     bins -= centers.ravel()

@@ -22,13 +22,7 @@ STEPS_A_PIECE = 1 << 16  # of a long sequence; pieces hand their states on: noth
 
 
 class Stack:
-    """The layers of a network, made once to run any number of times.
-
-    Args:
-        network: the description that `weights` belongs to.
-        weights: the arrays that `network.weight_shapes()` names.
-        precision: of the recurrent layers, as in `bothways.engine.Layer`.
-    """
+    """The layers of a network, made once to run any number of times; `precision` is that of `bothways.engine.Layer`."""
 
     def __init__(self, network: Network, weights: Weights, precision: str = "float32") -> None:
         self.network, self.weights, self._precision = network, weights, precision
@@ -234,10 +228,7 @@ class _Recurrent:
         """Its outputs over one long sequence, piece by piece, and the states in which each direction leaves it.
 
         What reads backward goes through the sequence twice: once to find the state in which it enters each piece.
-
-        Args:
-            source: gives its inputs `(1, steps, features)` from one step up to another.
-            time: how many steps it reads in all.
+        `source` gives its inputs `(1, steps, features)` from one step up to another, `time` steps in all.
         """
         bounds = [(first, min(first + STEPS_A_PIECE, time)) for first in range(0, time, STEPS_A_PIECE)]
         entered: list[States | None] = [None] * len(bounds)

@@ -86,11 +86,11 @@ def bucketed(sequences: Sequences, batch_size: int, most_steps: int | None = Non
         source = (starts[chosen, None] + np.arange(time))[valid]
         x = np.zeros((*valid.shape, sequences.features), np.float32)
         x[valid] = sequences.values[source]
-        shape, filled, labeled_by = (valid.shape, valid, source) if per_step else (chosen.shape, ..., chosen)
-        y, counts = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
-        y[filled], counts[filled] = labels[labeled_by], weights[labeled_by]
+        shape, places, of = (valid.shape, valid, source) if per_step else (chosen.shape, ..., chosen)
+        y, weight = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
+        y[places], weight[places] = labels[of], weights[of]
         size = batch_size if most_steps is None else max(1, min(batch_size, most_steps // time))
-        result.append(Bucket(x, y, valid, counts, size))
+        result.append(Bucket(x, y, valid, weight, size))
     return result
 
 

@@ -14,15 +14,10 @@ from bothways.sequences import Floats, Sequences
 
 
 class Validation:
-    """Validation data, standardised and padded once for all epochs.
+    """Validation data, standardised by `numbers`, the weights `input/...`, and padded once for all epochs.
 
-    Args:
-        network: what will be validated.
-        numbers: its weights for numbers, `input/...`.
-        sequences: the data; at least one label. Labels from `network.classes` up are of classes that training does not
-            have, and are missed.
-        monitor: a key of `bothways.settings.MONITORS`.
-        positive: the class that "f1" is about, and of two classes "average_precision".
+    Labels from `network.classes` up are of classes that training does not have, and are missed. The monitor is one of
+    `bothways.settings.MONITORS`; `positive` is the class that "f1" is about, and of two classes "average_precision".
 
     Raises:
         InputError: no labels, or a monitor that is for two classes or for tags only.
