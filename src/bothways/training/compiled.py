@@ -76,8 +76,8 @@ class CompiledEpochs:
                 share = SECONDS_PER_CALL / (time.perf_counter() - started)
                 self._steps_per_call = int(len(some) * steps * min(share, 4))
                 first += len(some)
-        for some, values in zip(variables(self._model), state, strict=True):
-            for variable, value in zip(some, values, strict=True):
+        for group, values in zip(variables(self._model), state, strict=True):
+            for variable, value in zip(group, values, strict=True):
                 variable.assign(value)
         self.losses += losses
         return mean(losses)
@@ -98,7 +98,7 @@ class CompiledEpochs:
 
 def _state(model: Any) -> tuple[list[Any], ...]:
     """The values of the variables; copies, since the compiled loop writes over what it is given."""
-    return tuple([jnp.copy(variable.value) for variable in some] for some in variables(model))
+    return tuple([jnp.copy(variable.value) for variable in group] for group in variables(model))
 
 
 def _more_rows(array: Any) -> Any:
