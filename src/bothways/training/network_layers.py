@@ -7,6 +7,7 @@ on every backend.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,10 +34,7 @@ def uniform(generator: Any, shape: Any) -> Any:
         True
     """
     seed = ops.cast(generator.next(), "int32")
-    count = 1
-    for size in shape:
-        count = count * size
-    places = ops.arange(count, dtype="int32") * GOLDEN
+    places = ops.arange(math.prod(shape), dtype="int32") * GOLDEN
     bits = _hashed(places + _hashed(seed[0] + _hashed(seed[1] + GOLDEN)))
     return ops.reshape(ops.cast(_shifted(bits, 8), "float32") * 2.0**-24, shape)
 
