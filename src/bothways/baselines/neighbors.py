@@ -206,14 +206,24 @@ def _are_few(per: str, features: int, sizes: tuple[int, ...]) -> bool:
 
 
 def around(sizes: tuple[int, ...], far: int) -> list[Place]:
-    """The categories of the steps beside a label, and of the column with the most codes those `far` away and nearer."""
+    """The categories of the steps beside a label, and of the column with the most codes those `far` away and nearer.
+
+    Example:
+        >>> [tuple(place[:2]) for place in around((3, 9), 2)]
+        [(-1, 0), (-1, 1), (0, 0), (0, 1), (1, 0), (1, 1), (-2, 1), (2, 1)]
+    """
     near = [Place(shift, column) for shift in range(-AROUND, AROUND + 1) for column in range(len(sizes))]
     beyond = [shift for distance in range(AROUND + 1, far + 1) for shift in (-distance, distance)]
     return [*near, *(Place(shift, int(np.argmax(sizes))) for shift in beyond)]
 
 
 def runs_around(sizes: tuple[int, ...]) -> tuple[Place, ...]:
-    """The runs of the column with the most codes, and the categories of others beside a label."""
+    """The runs of the column with the most codes, and the categories of others beside a label.
+
+    Example:
+        >>> [tuple(place) for place in runs_around((26,))[-3:]], len(runs_around((26,)))
+        ([(3, 0, 1), (3, 0, 2), (4, 0, 1)], 35)
+    """
     most = int(np.argmax(sizes))
     others = [place for place in around(sizes, AROUND) if place.column != most]
     starts = range(-RUNS_AROUND, RUNS_AROUND + 1)

@@ -25,10 +25,16 @@ def windows(
 ) -> list[Any]:
     """What the windows that end and begin at each step say, once for arrays and for graphs.
 
-    Beyond its ends a sequence goes on with its first or last step: there `moved` gives at each step the values of the
-    one so many steps later. What a window says is made of what its halves say, and so has the same bits wherever the
-    sequence began. `larger` and `smaller` are `np.maximum` and `np.minimum`, or their like for a graph; numbers are
-    `(..., numbers)`, float64; widths are as `WIDTHS`.
+    Beyond its ends a sequence goes on with its first or last step. What a window says is made of what its halves say,
+    and so has the same bits wherever the sequence began.
+
+    Args:
+        moved: gives at each step the values of the one so many steps later; beyond its sequence, those of the first or
+            last.
+        larger: gives the larger of two values, as `np.maximum`.
+        smaller: gives the smaller one.
+        numbers: `(..., numbers)`, float64.
+        widths: as `WIDTHS`.
 
     Returns:
         For each width three values, each `(..., numbers)`: how far the mean of what comes is above that of what was,
@@ -104,7 +110,12 @@ def inputs_of(
 
 
 def reach_of(widths: Numbers) -> int:
-    """How many steps before and after a label trees with windows of these widths look at."""
+    """How many steps before and after a label trees with windows of these widths look at.
+
+    Example:
+        >>> reach_of(np.array([], np.int64)), reach_of(np.array([4, 8]))
+        (5, 8)
+    """
     return int(max([AROUND, *widths]))
 
 

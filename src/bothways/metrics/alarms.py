@@ -23,8 +23,10 @@ class Alarms:
     Attributes:
         threshold: the lowest probability with an alarm.
         asked_false_alarm_rate: the rate that the threshold was chosen for; None if for none.
-        alarms, false_alarms: how many there are, and how many of them are wrong.
-        positives, negatives: how many steps (or sequences) should raise one, and how many should not.
+        alarms: how many there are.
+        false_alarms: how many of them are wrong.
+        positives: how many steps (or sequences) should raise one.
+        negatives: how many should not.
         hours: how long all of it took; None without times.
 
     Example:

@@ -78,10 +78,15 @@ class Resamples:
     def scores(
         self, counts: Sequence[npt.ArrayLike | None], score: Callable[[Doubles], Doubles], worst: float
     ) -> Doubles:
-        """`(times, seeds)`, the score of each seed that was drawn, on the sequences that were drawn.
+        """The score of each seed that was drawn, on the sequences that were drawn.
 
-        Counts are for each seed `(sequences, k)`; None for one without a result, whose score is the `worst`. The score
-        turns sums of counts `(..., k)` into scores `(...)`.
+        Args:
+            counts: for each seed `(sequences, k)`; None for one without a result.
+            score: what turns sums of counts `(..., k)` into scores `(...)`.
+            worst: the score of a seed without a result.
+
+        Returns:
+            `(times, seeds)`, in the order of the draw.
         """
         columns = np.full((self.times, len(counts)), worst)
         there = {i: np.asarray(array) for i, array in enumerate(counts) if array is not None}

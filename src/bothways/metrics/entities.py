@@ -19,7 +19,15 @@ Summed = Callable[..., list[Doubles]]  # as `Resamples.with_whole`
 
 
 class EntityScores(NamedTuple):
-    """How well entities are found, of which `support` are expected; a share of nothing is 0."""
+    """How well entities are found; a share of nothing is 0.
+
+    Attributes:
+        precision: of the predicted entities, the share that is right.
+        recall: of the expected entities, the share that is predicted.
+        f1: the harmonic mean of the two.
+        support: how many are expected.
+        predicted: how many are predicted.
+    """
 
     precision: float
     recall: float
@@ -29,7 +37,13 @@ class EntityScores(NamedTuple):
 
 
 class WordScores(NamedTuple):
-    """How good a model is on some words, and on entities of such words; None where labels are no tags."""
+    """How good a model is on some words.
+
+    Attributes:
+        steps: how many steps there are of them.
+        accuracy: the share of right labels.
+        entities: the scores of entities of these words; None where labels are no tags.
+    """
 
     steps: int
     accuracy: float

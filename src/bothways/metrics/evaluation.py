@@ -24,8 +24,14 @@ RATES = ("detection_rate", "false_alarm_rate")  # the rates at the threshold, as
 class ClassScores(NamedTuple):
     """How well one class is told from the others; a share of nothing is 0.
 
-    Of other labels the `false_alarm_rate` is predicted as this class, which has `support` labels; the last two scores
-    are those of `bothways.metrics.ranking`.
+    Attributes:
+        precision: of the predictions of the class, the share that is right.
+        recall: of the labels of the class, the share that is predicted.
+        f1: the harmonic mean of the two.
+        false_alarm_rate: of the labels of other classes, the share that is predicted as this one.
+        support: the number of labels of the class.
+        average_precision: how well its probability ranks labels; see `bothways.metrics.ranking`.
+        roc_auc: likewise; see there.
     """
 
     precision: float
@@ -38,9 +44,14 @@ class ClassScores(NamedTuple):
 
 
 class BaselineScores(NamedTuple):
-    """How good a baseline is, by scores of `Evaluation`.
+    """How good a baseline is.
 
-    `ahead` is by how much the model is ahead in each, on the same samples of sequences; empty where they are too few.
+    Attributes:
+        accuracy: the share of right labels.
+        macro_f1: the mean F1 over all classes.
+        ahead: by how much the model is ahead of it in each of these scores, on the same samples of sequences; empty
+            where there are too few sequences to tell.
+        entity_f1: the F1 of entities; None where labels are no tags.
     """
 
     accuracy: float
@@ -85,7 +96,8 @@ class Evaluation:
     Attributes:
         split: the name of the part.
         per: "step" or "sequence", what has a label.
-        sequences, labels: how many there are.
+        sequences: how many sequences there are.
+        labels: how many labels there are.
         unlabeled: how many steps (or sequences) have none; they do not count.
         accuracy: the share of right labels.
         macro_f1: the mean F1 over all classes, each of equal weight.
@@ -97,7 +109,8 @@ class Evaluation:
         intervals: by score ("accuracy", "macro_f1", "f1:LABEL", "detection_rate", "false_alarm_rate",
             "entity_precision", "entity_recall", "entity_f1", "entity_f1:TYPE", "accuracy of seen words" and the like)
             its interval over samples of whole sequences; empty where fewer than two sequences have labels.
-        resampled, resamples: from how many sequences samples are drawn, and how many.
+        resampled: how many sequences the samples are drawn from.
+        resamples: how many samples are drawn.
         confidence: the share of the samples inside an interval.
         positive: the class to raise alarms for; None if there is no threshold.
         alarms: what the threshold gives; None if there is none.

@@ -49,13 +49,15 @@ class Importance:
     """By how much the score falls when something says nothing more.
 
     Attributes:
-        score, value: its name, and what it falls from, on the sequences that were drawn.
+        score: its name, "macro_f1", or "entity_f1" where labels are tags.
+        value: what it falls from, on the sequences that were drawn.
         columns: how far it falls without a column, by its name; the farthest first.
         sides: how far the macro F1 falls without the "past" and the "future" of a step; empty where a sequence has one
             label.
         sides_macro_f1: what it falls from there, of steps that are read with their neighbours alone; None likewise.
         left_out: the columns that were not measured, since others move the probabilities more.
-        sequences, steps: how many were drawn.
+        sequences: how many sequences were drawn.
+        steps: how many steps they have.
     """
 
     score: str

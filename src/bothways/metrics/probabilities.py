@@ -18,7 +18,11 @@ POINTS = 300
 
 
 class Bin(NamedTuple):
-    """The labels whose highest probability, on average `confidence`, is above `low` and at most `high`."""
+    """The labels whose highest probability is above `low` and at most `high`.
+
+    `steps` is how many there are, `confidence` the mean of their highest probabilities, and `accuracy` the share of
+    them that is predicted right; 0 if there are none.
+    """
 
     low: float
     high: float

@@ -133,7 +133,11 @@ def write_page(path: str | os.PathLike[str], make: Callable[[], str]) -> None:
 
 
 def write_report(path: str | os.PathLike[str], report: Report) -> None:
-    """Write a report: one file, ending in .html, that opens in any browser, without a network.
+    """Write a report: one file that opens in any browser, without a network.
+
+    Args:
+        path: the file, ending in .html.
+        report: what to show.
 
     Raises:
         InputError, MissingDependencyError: as `check_report_file`.
@@ -141,7 +145,9 @@ def write_report(path: str | os.PathLike[str], report: Report) -> None:
 
     Example:
         >>> import tempfile
+        >>> import numpy as np
         >>> from bothways.metrics import evaluate
+        >>> from bothways.sequences import Sequences
         >>> sequences = Sequences(np.zeros((4, 1)), np.array([2, 2]), labels=np.array([0, 1, 0, 0]))
         >>> p = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.7, 0.3]])
         >>> evaluation = evaluate(sequences, p, ["calm", "attack"])

@@ -24,6 +24,13 @@ def encoded(weights: Mapping[str, Floats]) -> dict[str, Array]:
     """The codes `(..., columns)` of weights under their names, and the scales `(columns,)` under `NAME/scale`.
 
     The engine finds the same codes and scales in what `decoded` makes of them; so does this function.
+
+    Example:
+        >>> arrays = encoded({"head/kernel": np.array([[0.5, 127], [-63.5, 0.2]], np.float32)})
+        >>> arrays["head/kernel"].tolist(), arrays["head/kernel/scale"].tolist()
+        ([[1, 127], [-127, 0]], [0.5, 1.0])
+        >>> decoded(arrays, {"head/kernel": (2, 2)})["head/kernel"].tolist()
+        [[0.5, 127.0], [-63.5, 0.0]]
     """
     arrays = dict[str, Array](weights)
     for name in _coded(weights):

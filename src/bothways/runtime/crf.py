@@ -15,9 +15,12 @@ NEVER = -1e9  # the score of what may not be
 
 
 def messages(z: Floats, transitions: Floats, before: Floats | None = None) -> Floats:
-    """The probability of each label at each step, given the steps up to it, for arguments of `marginals`.
+    """The probability of each label at each step, given the steps up to it.
 
-    `before (sequences, classes)` is the same of the step before the first one; zeros where there is none.
+    Args:
+        z: as for `marginals`.
+        transitions: as for `marginals`.
+        before: `(sequences, classes)` the same of the step before the first one; zeros where there is none.
 
     Example:
         >>> z, same = np.float32([[[2, 0], [0, 1], [2, 0]]]), np.float32([[1, 0], [0, 1]]) * 9
@@ -39,6 +42,12 @@ def marginals(z: Floats, transitions: Floats, counts: Array, before: Floats | No
 
     Returns:
         Shaped as `z`; anything where a step does not count.
+
+    Example:
+        >>> same = np.float32([[1, 0], [0, 1]]) * 9  # a label that changes is unlikely
+        >>> z = np.float32([[[2, 0], [0, 1], [2, 0]]])
+        >>> np.exp(marginals(z, same, np.ones((1, 3), bool)))[0, :, 0].round(2)
+        array([0.95, 0.95, 0.95], dtype=float32)
     """
     scores = _scores(z)
     p = _messages(scores, transitions, before)
@@ -86,6 +95,12 @@ def best_path(z: Floats, allowed: Array, lengths: Array) -> Array:
 
     Returns:
         `(sequences, time)` codes; anything beyond the end.
+
+    Example:
+        >>> from bothways.tags import scheme_of
+        >>> allowed = scheme_of(("B-x", "I-x", "O")).allowed()
+        >>> best_path(np.float32([[[0, 5, 4], [0, 5, 1]]]), allowed, np.array([2]))  # I-x may not stand first
+        array([[0, 1]])
     """
     classes, rows = z.shape[2], np.arange(len(z))
     never = np.where(allowed, 0, NEVER).astype(np.float32)

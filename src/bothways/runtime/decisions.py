@@ -19,10 +19,16 @@ def decided(
     lengths: Numbers | None = None,
     balance: Array | None = None,
 ) -> Numbers:
-    """The codes of the classes to predict by probabilities `(labels, classes)`.
+    """The codes of the classes to predict; `bothways.runtime.Model` says what a threshold is for.
 
-    Threshold and balance are those of `bothways.runtime.Model`. Tags of a scheme are those with the highest product of
-    their probabilities that are well-formed; without the `lengths (sequences,)` steps are told one by one.
+    Tags of a scheme are those with the highest product of their probabilities that are well-formed.
+
+    Args:
+        p: `(labels, classes)` probabilities.
+        threshold: of the second of two classes, or of all tags but "O".
+        scheme: the scheme that the classes are tags of, if any.
+        lengths: `(sequences,)` the number of steps of each; not given, the steps are told one by one.
+        balance: by what probabilities of more classes than two are multiplied, where they are no tags.
 
     Example:
         >>> from bothways.tags import scheme_of

@@ -41,8 +41,13 @@ class Padded(NamedTuple):
 def scores(network: Network, weights: Weights, sequences: Sequences) -> Floats:
     """The scores (logits) of every step, or of every sequence.
 
-    Sequences, which are as `checked_sequences` gives them, go through the network together where they are of similar
-    length. One without steps has the scores of a row of zeros before the head.
+    Sequences of similar length go through the network together; each is read from its first step to its last. A
+    sequence without steps has the scores of a row of zeros before the head.
+
+    Args:
+        network: the description that `weights` belongs to.
+        weights: the arrays that `network.weight_shapes()` names.
+        sequences: checked, as `checked_sequences` gives them; labels are not looked at.
 
     Returns:
         `(steps, network.outputs)`, or `(sequences, network.outputs)` where a sequence has one label.

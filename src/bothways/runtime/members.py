@@ -65,7 +65,12 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class BaselineMember:
-    """A simple model, as a member of an average; its share is as in `Member`."""
+    """A simple model, as a member of an average.
+
+    Attributes:
+        baseline: what it is.
+        share: as in `Member`.
+    """
 
     baseline: Scoring
     share: float = 1.0
@@ -83,7 +88,11 @@ class BaselineMember:
 
 
 def of_members(members: Sequence[Member | BaselineMember], sequences: Sequences) -> list[Floats]:
-    """The probabilities that each gives, `(labels, classes)`; networks into which steps enter alike run together."""
+    """The probabilities that each gives, `(labels, classes)`; networks into which steps enter alike run together.
+
+    Raises:
+        InputError: as `checked_probabilities`.
+    """
     found, alike = dict[int, Floats](), dict[tuple[Any, ...], dict[int, Stack]]()
     for i, member in enumerate(members):
         if isinstance(member, Member):

@@ -190,7 +190,14 @@ class Model:
         return {name: str(value) for name, value in found.items() if value}
 
     def predict_proba(self, X: Any) -> Any:
-        """The probability of each class, in the order of `classes`: what `predict` gives, with one more axis."""
+        """The probability of each class, in the order of `classes`.
+
+        Args:
+            X: as for `predict`.
+
+        Returns:
+            What `predict` gives, with one more axis at the end for the classes.
+        """
         return self._arranged(X, lambda p, lengths: p)
 
     def predict(self, X: Any) -> Any:
@@ -232,7 +239,10 @@ class Model:
     def decide(self, p: Floats, lengths: Numbers | None = None) -> Numbers:
         """The codes of the classes to predict by their probabilities `(labels, classes)`.
 
-        With the `lengths (sequences,)` of the sequences, tags of a scheme come out well-formed.
+        Args:
+            p: the probabilities.
+            lengths: `(sequences,)` how many steps each sequence has: tags of a scheme then come out well-formed. Not
+                given, each label is told by its own probabilities.
         """
         return decided(p, self.threshold, self.scheme, lengths, self.factors)
 
@@ -245,7 +255,13 @@ class Model:
         return sequences if sequences.per == self.network.per else replace(sequences, per=self.network.per), "list"
 
     def probabilities(self, sequences: Sequences) -> Floats:
-        """`(labels, classes)`, the probability of each class for all labels of sequences such as `read` gives.
+        """The probability of each class for all labels at once.
+
+        Args:
+            sequences: checked, with as many features as the network reads.
+
+        Returns:
+            `(steps, classes)`, or `(sequences, classes)` where a sequence has one label.
 
         Raises:
             InputError: weights or values so large that their sums overflow.

@@ -56,7 +56,12 @@ def numbers(network: Network, values: Array, lengths: Numbers, before: Array | N
 
 
 def shared_length(lengths: Numbers) -> int:
-    """The length of all sequences; 0 where they differ, or there is none."""
+    """The length of all sequences; 0 where they differ, or there is none.
+
+    Example:
+        >>> shared_length(np.array([3, 3])), shared_length(np.array([3, 4]))
+        (3, 0)
+    """
     return int(lengths[0]) if len(lengths) and (lengths == lengths[0]).all() else 0
 
 
@@ -82,7 +87,18 @@ def entering(
 def piecewise(z: Floats, centers: Floats, slopes: Floats) -> Floats:
     """Where standardised numbers lie in each of their bins: from -1, below it, to 1, above it; a slope of 0 gives 0.
 
-    `(..., numbers)` to `(..., numbers * bins)`, by the middles of bins `(numbers, bins)`, and two over their widths.
+    Args:
+        z: `(..., numbers)`.
+        centers: `(numbers, bins)` the middle of each bin.
+        slopes: `(numbers, bins)` two divided by its width.
+
+    Returns:
+        `(..., numbers * bins)`.
+
+    Example:
+        >>> piecewise(np.float32([[0.5], [9.0]]), np.float32([[0.5, 2.0]]), np.float32([[2.0, 1.0]]))
+        array([[ 0., -1.],
+               [ 1.,  1.]], dtype=float32)
     """
     bins = z.repeat(centers.shape[-1], axis=-1)  # in rows of all bins NumPy takes half the time of short ones
     bins -= centers.ravel()

@@ -22,7 +22,13 @@ STEPS_A_PIECE = 1 << 16  # of a long sequence; pieces hand their states on: noth
 
 
 class Stack:
-    """The layers of a network, made once to run any number of times; `precision` is that of `bothways.engine.Layer`."""
+    """The layers of a network, made once to run any number of times.
+
+    Args:
+        network: the description that `weights` belongs to.
+        weights: the arrays that `network.weight_shapes()` names.
+        precision: of the recurrent layers, as in `bothways.engine.Layer`.
+    """
 
     def __init__(self, network: Network, weights: Weights, precision: str = "float32") -> None:
         self.network, self.weights, self._precision = network, weights, precision

@@ -49,7 +49,12 @@ class BatchEpochs:
 
 
 def learning_rates(settings: Settings, updates: int) -> Schedule:
-    """The learning rates: they rise in a straight line from nothing, and then fall in one to nothing."""
+    """The learning rates: they rise in a straight line from nothing, and then fall in one to nothing.
+
+    Example:
+        >>> learning_rates(Settings(learning_rate=1.0, warmup=0.33), 6)(np.arange(7)).round(2)
+        array([0.5 , 1.  , 1.  , 0.75, 0.5 , 0.25, 0.  ], dtype=float32)
+    """
     rising = round(settings.warmup * updates)
 
     def rates(numbers: Array) -> Floats:

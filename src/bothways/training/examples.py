@@ -78,7 +78,14 @@ def delayed(sequences: Sequences, steps: int) -> Sequences:
 
 
 def common_codes(network: Network, codes: Array, least: int) -> tuple[Array, list[Numbers]]:
-    """Codes `(steps, categories)`, 0 in place of those that are rarer than `least`; and how often each is there."""
+    """Codes `(steps, categories)`, 0 in place of those that are rarer than `least`; and how often each is there.
+
+    Example:
+        >>> network = Network(features=1, classes=2, categories=(4,))
+        >>> codes, (counts,) = common_codes(network, np.array([[1], [2], [1]]), least=2)
+        >>> codes.ravel().tolist(), counts.tolist()
+        ([1, 0, 1], [1, 2, 0, 0])
+    """
     columns = list(codes.T.astype(np.int64))
     counts = [np.bincount(column, minlength=size) for column, size in zip(columns, network.categories, strict=True)]
     if least > 1:

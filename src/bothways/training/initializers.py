@@ -86,6 +86,10 @@ def quantile_edges(column: Floats, bins: int) -> Array:
     """The edges of so many bins of about the same size; fewer where the column has fewer values.
 
     No value counts for more than half a bin, lest one that is very frequent leaves none for the others.
+
+    Example:
+        >>> quantile_edges(np.float32([0] * 90 + list(range(10))), 4).tolist()
+        [0.0, 3.0, 5.0, 7.0, 9.0]
     """
     distinct, counts = np.unique(column.astype(np.float64), return_counts=True)
     if len(distinct) <= bins + 1:

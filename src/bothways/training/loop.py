@@ -47,9 +47,11 @@ class EpochReport:
     """What an epoch did.
 
     Attributes:
-        epoch, epochs: its number, from 1, and how many there are at most.
+        epoch: its number, from 1.
+        epochs: how many there are at most.
         loss: the mean cross-entropy of its batches, each before its update.
-        valid_loss, valid_metric: the mean cross-entropy and the score of the validation labels after it; None without.
+        valid_loss: the mean cross-entropy of the validation labels after it; None without such data.
+        valid_metric: the score of the validation labels after it; None without such data.
         steps_per_second: the time steps trained on in a second, validation aside.
         best: whether its weights are the ones to keep so far.
         metric: the title of the score.
@@ -79,9 +81,10 @@ class Trained:
 
     Attributes:
         weights: the arrays that `network.weight_shapes()` names: the best ones by validation, else the last ones.
-        history: one report per epoch.
+        history: a report an epoch.
         seconds: "compile", and "train" for everything after it, validation included.
-        backend, compiled: the Keras backend, and whether each epoch ran as one compiled loop, which takes JAX.
+        backend: the Keras backend.
+        compiled: whether each epoch ran as one compiled loop, which takes JAX.
         interrupted: whether Ctrl-C ended it before its time.
         losses: the mean cross-entropy of each batch before its update, those before a checkpoint left out.
     """
@@ -135,6 +138,7 @@ def train(
         KeyboardInterrupt: Ctrl-C before the first update was done.
 
     Example:
+        >>> import numpy as np
         >>> x = np.random.default_rng(0).normal(size=(50, 4, 1))
         >>> sequences = Sequences.from_arrays(x, labels=(x > 0).astype(int).ravel())
         >>> trained = train(Network(features=1, classes=2, units=4), sequences, Settings(epochs=20))
