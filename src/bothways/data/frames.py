@@ -83,7 +83,7 @@ def frame_table(
     read = reader.read(table.columns([each for each in fields if table.schema[each] == pl.String]))
     values = table.frame().with_columns(read.get_columns())
     said = reader.notices() | dict(table.readings)
-    typed = replace(table, values=values, readings=said, reading=reader.decided, _read={})
+    typed = replace(table, values=values, readings=said, reading=reader.decided)
     return with_joined(typed, sequence, order)
 
 
@@ -186,7 +186,7 @@ def column_sequences(name: str, columns: Columns, arrays: Mapping[str, Any], len
 
 def with_column(table: Table, name: str, values: Sequence[Any]) -> Table:
     """A table with one more column."""
-    return replace(table, values=table.frame().with_columns(pl.Series(name, values)), _read={})
+    return replace(table, values=table.frame().with_columns(pl.Series(name, values)))
 
 
 def _series(name: str, own: str, column: Any) -> pl.Series:

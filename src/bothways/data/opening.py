@@ -69,17 +69,26 @@ def readable(path: Path) -> Iterator[None]:
 
 @contextmanager
 def decompressed(path: Path) -> Iterator[BinaryIO]:
-    """A file whose name ends in .gz, opened to be read without its compression."""
+    """The bytes of a file, without the compression of one whose name ends in .gz."""
     try:
-        with gzip.open(path) as file:
+        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
             yield cast("BinaryIO", file)
     except (EOFError, gzip.BadGzipFile, zlib.error):
         raise DataError(f"{path}: this is no gzip file, or it is damaged or cut short.") from None
 
 
+@contextmanager
+def intact(refusal: str) -> Iterator[None]:
+    """A DataError with this text instead of what Polars raises for damaged files."""
+    try:
+        yield
+    except BROKEN:
+        raise DataError(refusal) from None
+
+
 def has_mark(path: Path) -> bool:
     """Whether a file of text begins with a byte order mark."""
-    with readable(path), decompressed(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+    with readable(path), decompressed(path) as file:
         return file.read(3).startswith(MARKS)
 
 
@@ -88,7 +97,7 @@ def head(path: Path, tabs: bool = False) -> list[str]:
     if not path.is_file():
         return []
     try:
-        with decompressed(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+        with decompressed(path) as file:
             block = file.read(HEAD_BYTES)
     except (OSError, DataError):
         return []

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import polars as pl
 
-from bothways.data.opening import BROKEN, Say
+from bothways.data.opening import Say, intact
 from bothways.data.words import LISTS, by_word
-from bothways.errors import DataError
 
 
 def read(path: Path, say: Say) -> pl.DataFrame | pl.LazyFrame:
@@ -18,28 +17,24 @@ def read(path: Path, say: Say) -> pl.DataFrame | pl.LazyFrame:
     frame = _scanned(path)
     if not any(isinstance(frame.collect_schema().get(name), pl.List) for name in LISTS):
         return frame
-    with _explained(path):
+    with _intact(path):
         return by_word(f"{path}: row", frame.collect())
 
 
 def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
     """The rows in order, about `rows` at a time."""
     before = 0
-    with _explained(path):
+    with _intact(path):
         for batch in _scanned(path).collect_batches(chunk_size=rows, maintain_order=True):
             yield by_word(f"{path}: row", batch, before)
             before += batch.height
 
 
 def _scanned(path: Path) -> pl.LazyFrame:
-    with path.open("rb") as file, _explained(path):
+    with path.open("rb") as file, _intact(path):
         pl.read_parquet_schema(file)
     return pl.scan_parquet(path, glob=False)
 
 
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except BROKEN:
-        raise DataError(f"{path}: this is no Parquet file, or it is damaged or cut short.") from None
+def _intact(path: Path) -> AbstractContextManager[None]:
+    return intact(f"{path}: this is no Parquet file, or it is damaged or cut short.")

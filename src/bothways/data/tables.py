@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -18,7 +19,7 @@ import polars as pl
 from bothways.data.fields import AS_SHOWN, FieldReader, times_of, written_times
 from bothways.data.moments import moments
 from bothways.data.names import joined_columns, names_sequences
-from bothways.data.opening import BROKEN, readable
+from bothways.data.opening import BROKEN, intact, readable
 from bothways.data.sources import Files, Source, ending, find_files, format_of, parts_of
 from bothways.data.words import numbered_on, word_column
 from bothways.errors import DataError, option
@@ -65,7 +66,7 @@ class Table:
     notices: tuple[str, ...] = ()
     reading: Reading = AS_SHOWN
     word: str | None = None
-    _read: dict[str, pl.Series] = field(default_factory=dict, repr=False)
+    _read: dict[str, pl.Series] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
         if isinstance(self.values, pl.DataFrame):
@@ -188,10 +189,8 @@ class Table:
         return f"{source}: {ROW.format(row + 1)}"
 
     def _collected(self, frame: pl.LazyFrame) -> pl.DataFrame:
-        try:
+        with intact(f"{self.source}: the file is damaged or cut short, or was changed meanwhile."):
             return frame.collect()
-        except BROKEN:
-            raise DataError(f"{self.source}: the file is damaged or cut short, or was changed meanwhile.") from None
 
 
 def read_table(
@@ -234,9 +233,7 @@ def read_table(
     if not parts or SPLIT in table.names:
         return table
     split = pl.Series(SPLIT, np.repeat(parts, [rows for _, rows in table.files]))
-    whole = pl.concat([table.values.lazy(), pl.LazyFrame([split])], how="horizontal")
-    values = whole.collect() if isinstance(table.values, pl.DataFrame) else whole
-    return replace(table, values=values, readings={**table.readings, SPLIT: MADE})
+    return replace(table, values=table.values.with_columns(split), readings={**table.readings, SPLIT: MADE})
 
 
 def read_files(
@@ -263,7 +260,7 @@ def read_files(
     values = table.values
     if isinstance(values, pl.LazyFrame):
         if times := [times_of(table.column(name)).alias(name) for name in written_times(values, table.schema, text)]:
-            table = replace(table, values=values.with_columns(times), _read={})
+            table = replace(table, values=values.with_columns(times))
         return values, with_joined(table, sequence, order)
     word = word_column(values.columns, files.format.words)
     reader = FieldReader(reading, learned, {*text, *([word] if word else [])}, files.format.fields)
@@ -285,17 +282,16 @@ def filled_down(table: Table, sequence: str | None = None) -> Table:
         (['1', '1', '2', '2'], {'Sentence #': 'stands on the first row of each; filled downward'})
     """
     likely = [name for name in table.names if names_sequences(name)] if sequence is None else [table.called(sequence)]
-    counts = [rows for _, rows in table.files] or [len(table)]
+    ends = np.cumsum([0, *([rows for _, rows in table.files] or [len(table)])]).tolist()
     filled = []
-    for column, name in ((table.column(name), name) for name in likely if name in table.schema):
-        starts = np.cumsum([0, *counts[:-1]]).tolist()
-        if all(stands_first(column.slice(start, rows)) for start, rows in zip(starts, counts, strict=True)):
+    for name in (name for name in likely if name in table.schema):
+        column = table.column(name)
+        if all(stands_first(column[start:end]) for start, end in pairwise(ends)):
             filled.append(name)
     if not filled:
         return table
-    places = [table.names.index(name) for name in filled]
-    values = table.values.with_columns(pl.nth(places).forward_fill())
-    return Table(table.source, values, table.files, readings=dict.fromkeys(filled, FILLED), notices=table.notices)
+    values = table.values.with_columns(pl.nth([table.names.index(name) for name in filled]).forward_fill())
+    return replace(table, values=values, readings=dict.fromkeys(filled, FILLED))
 
 
 def with_joined(table: Table, sequence: str | None, order: str | None = None, typed: bool = True) -> Table:
@@ -320,10 +316,8 @@ def with_joined(table: Table, sequence: str | None, order: str | None = None, ty
         values = values.with_columns(pl.concat_str(quoted, separator=",").alias(str(sequence)))
     if parts := joined_columns(order, table.names):
         table.require(*parts)
-        column = moments(parts, list(map(table.column, parts)), typed).alias(str(order))
-        values = pl.concat([values.lazy(), pl.LazyFrame([column])], how="horizontal")
-        values = values.collect() if isinstance(table.values, pl.DataFrame) else values
-    return table if values is table.values else replace(table, values=values, _read={})
+        values = values.with_columns(moments(parts, list(map(table.column, parts)), typed).alias(str(order)))
+    return table if values is table.values else replace(table, values=values)
 
 
 def stands_first(column: pl.Series) -> bool:

@@ -202,7 +202,7 @@ def _of_text(path: Path, wanted: Collection[str]) -> tuple[dict[str, Matrix], li
     wrong: list[tuple[int, str]] = []
     twice: list[int] = []
     number = told = 0
-    with readable(path), decompressed(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+    with readable(path), decompressed(path) as file:
         first = file.readline().removeprefix(b"\xef\xbb\xbf")
         header = HEADER.fullmatch(first)
         told, size = map(int, header.groups()) if header else (0, max(1, len(first.split()) - 1))
