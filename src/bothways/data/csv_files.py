@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice, takewhile
 from pathlib import Path
@@ -30,31 +30,21 @@ def read(path: Path, say: Say, parted: bool | None = None) -> pl.DataFrame:
 
     Reading text and converting whole columns takes 0.9 s for a file of 129 MB; Polars's own inference takes 9.3 s.
     """
-    with utf8(path, say) as file:
-        how, names = _dialect(path, file, say)
-        blanks = BlankRows(path, parts_blocks(file, how, names, parted))
-        with _explained(path, file, how):
-            fields = without_total(path, pl.read_csv(file, **how), say)
-        filled = blanks.left_out(_named(path, fields, names))
-        blanks.told(say)
-        return filled
+    with _opened(path, say, parted) as (file, how, filled):
+        return filled(without_total(path, pl.read_csv(file, **how), say))
 
 
 def batches(path: Path, rows: int, say: Say, parted: bool | None = None) -> Iterator[pl.DataFrame]:
     """The same, about `rows` rows at a time."""
-    with utf8(path, say) as file:
-        how, names = _dialect(path, file, say)
-        blanks = BlankRows(path, parts_blocks(file, how, names, parted))
-        scan, held = pl.scan_csv(file, **how), None
-        with _explained(path, file, how):
-            for batch in scan.collect_batches(chunk_size=rows, maintain_order=True):
-                if held is not None and batch.height > min(FEW, rows // 2):
-                    yield blanks.left_out(_named(path, held, names))
-                    held = None
-                held = batch if held is None else held.vstack(batch)
-            if held is not None:
-                yield blanks.left_out(_named(path, without_total(path, held, say), names))
-        blanks.told(say)
+    held = None
+    with _opened(path, say, parted) as (file, how, filled):
+        for batch in pl.scan_csv(file, **how).collect_batches(chunk_size=rows, maintain_order=True):
+            if held is not None and batch.height > min(FEW, rows // 2):
+                yield filled(held)
+                held = None
+            held = batch if held is None else held.vstack(batch)
+        if held is not None:
+            yield filled(without_total(path, held, say))
 
 
 def write(
@@ -83,6 +73,26 @@ def form_of(path: Path, decimal_comma: bool) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def _opened(
+    path: Path, say: Say, parted: bool | None
+) -> Iterator[tuple[Path, dict[str, Any], Callable[[pl.DataFrame], pl.DataFrame]]]:
+    """The file as UTF-8, how Polars reads its fields, and what names these and leaves blank rows out."""
+    with utf8(path, say) as file:
+        how, names = _dialect(path, file, say)
+        blanks = BlankRows(path, parts_blocks(file, how, names, parted))
+
+        def filled(fields: pl.DataFrame) -> pl.DataFrame:
+            if len(names) != fields.width:
+                raise DataError(f"{path}: the header cannot be read. Are its quotes closed?")
+            fields.columns = names  # in which Polars leaves doubled quotes
+            return blanks.left_out(fields)
+
+        with _explained(path, file, how):
+            yield file, how, filled
+        blanks.told(say)
+
+
 def _dialect(path: Path, file: Path, say: Say) -> tuple[dict[str, Any], list[str]]:
     """How Polars reads the fields, all of them as text, and the names of the columns."""
     separator, quoted, comments, title = _sniffed(file)
@@ -92,17 +102,20 @@ def _dialect(path: Path, file: Path, say: Say) -> tuple[dict[str, Any], list[str
     with _explained(path, file, how):
         first = pl.read_csv(file, has_header=False, n_rows=1, **how)
     names = [name or "" for name in first.row(0)] if first.height else []
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        header = "".join(islice(lines, comments, comments + 1 + sum(name.count("\n") for name in names)))
+    header = "".join(islice(_lines(file, comments), 1 + sum(name.count("\n") for name in names)))
     if quoted and header.count('"') % 2:
         raise DataError(f"{path}: a quote in the header is not closed. Double it, and quote the name that holds it.")
-    if _are_values(names) or _look_measured(names):
-        raise _no_header(path, names)
     # Without a name the first column is the index of a data frame; others end lines with one separator too many.
     bare, names = names, [name or (f"column {at + 1}" if at else "") for at, name in enumerate(names)]
-    if any(count > 1 and is_number(name) for name, count in Counter(names).items()):
-        raise _no_header(path, names)
-    if units_below(path, bare, _below(file, separator, comments, quoted), say):
+    twice = any(count > 1 and is_number(name) for name, count in Counter(bare).items())
+    if twice or _are_values(bare) or _look_measured(bare):
+        shown = ", ".join(bare[:3]) + (", ..." if len(bare) > 3 else "")
+        raise DataError(
+            f"{path}: the first line looks like data ({shown}); has the file no header? Add a line with a name for "
+            "each column."
+        )
+    below = _rows(_lines(file, comments), separator, quoted, LOOKED_AT + 2)[1:]
+    if below and any(below[0]) and units_below(path, bare, list(filter(any, below)), say):
         how["skip_rows_after_header"] = 1
     return how, told_apart(path, names, say)
 
@@ -117,20 +130,21 @@ def _sniffed(file: Path) -> tuple[str, bool, int, int]:
     return separator, quoted or separator != "\t", comments + title, title
 
 
-def _below(file: Path, separator: str, comments: int, quoted: bool) -> list[list[str]]:
-    """The first rows below the header; none where they cannot be read, or the first one is blank."""
-    with file.open(encoding="utf-8-sig", newline="") as lines, suppress(csv.Error):
-        rows = list(islice(_rows(islice(lines, comments, None), separator, quoted), LOOKED_AT + 2))[1:]
-        return list(filter(any, rows)) if any(rows[:1]) and any(rows[0]) else []
+def _lines(file: Path, skip: int) -> Iterator[str]:
+    """The lines below the first ones."""
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        yield from islice(lines, skip, None)
+
+
+def _reader(lines: Iterable[str], separator: str, quoted: bool) -> Any:
+    return csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
+
+
+def _rows(lines: Iterable[str], separator: str, quoted: bool = True, most: int | None = None) -> list[list[str]]:
+    """The fields of rows, of `most` at most; none where they cannot be read."""
+    with suppress(csv.Error):
+        return list(islice(_reader(lines, separator, quoted), most))
     return []
-
-
-def _no_header(path: Path, names: Sequence[str]) -> DataError:
-    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    return DataError(
-        f"{path}: the first line looks like data ({shown}); has the file no header? Add a line with a name for each "
-        "column."
-    )
 
 
 def _quotes_are_letters(file: Path, comments: int) -> bool:
@@ -150,27 +164,18 @@ def _quotes_are_letters(file: Path, comments: int) -> bool:
 
 def _comments(file: Path) -> int:
     """How many lines that begin with "#" stand before the header, which may begin so itself."""
-    with file.open(encoding="utf-8-sig") as lines:
-        some = [*islice(lines, MOST_COMMENTS + 1), ""]
+    some = [*islice(_lines(file, 0), MOST_COMMENTS + 1), ""]
     first = list(takewhile(lambda line: line.startswith("#"), some[:MOST_COMMENTS]))
     fits = any(first and first[-1].count(each) == some[len(first)].count(each) > 0 for each in SEPARATORS)
     return len(first) - fits
 
 
-def _rows(lines: Iterable[str], separator: str, quoted: bool) -> Any:
-    return csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
-
-
 def _title(file: Path, comments: int, quoted: bool) -> int:
     """How many lines of a title stand before the header, by the separator with which most lines are alike after it."""
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        first = list(islice(lines, comments, comments + MOST_COMMENTS))
+    first = list(islice(_lines(file, comments), MOST_COMMENTS))
     found = [(0.0, 0)]
     for separator in SEPARATORS:
-        try:
-            rows = list(_rows(first, separator, quoted))
-        except csv.Error:
-            continue
+        rows = _rows(first, separator, quoted)
         title = title_of(rows)
         if title is not None and not (title[0] and len(rows) < len(first)):
             found.append((title[1], -title[0]))
@@ -191,10 +196,7 @@ def look_so(lines: Sequence[str]) -> bool:
     if len(first) < 3 or first[0].rstrip().endswith((".", "!", "?", ":")):
         return False
     for separator, least, rows in (("\t", 2, 3), (";", 2, 3), (",", 3, 5)):
-        try:
-            widths = {len(row) for row in csv.reader(first, delimiter=separator)}
-        except csv.Error:
-            continue
+        widths = {len(row) for row in _rows(first, separator)}
         if len(widths) == 1 and widths.pop() >= least and len(first) >= rows:
             return True
     return False
@@ -216,11 +218,7 @@ def _look_measured(names: Sequence[str]) -> bool:
 
 def _shape(file: Path, separator: str, comments: int, quoted: bool) -> tuple[float, float, int]:
     """How well a separator fits the first lines: the share with as many fields as the header, and their number."""
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        try:
-            header, *rows = islice(_rows(islice(lines, comments, None), separator, quoted), LOOKED_AT)
-        except (csv.Error, ValueError):
-            return 0.0, 0.0, 0
+    header, *rows = _rows(_lines(file, comments), separator, quoted, LOOKED_AT) or [[]]
     share = sum(len(row) == len(header) for row in rows if row) / max(sum(map(bool, rows)), 1)
     return (share if rows and len(header) > 1 else 0.0), share, len(header)
 
@@ -241,21 +239,13 @@ def _explained(path: Path, file: Path, how: Mapping[str, Any]) -> Iterator[None]
 
 def _longer(file: Path, how: Mapping[str, Any]) -> str:
     """Which line is the first with more fields than the header."""
-    with suppress(csv.Error, StopIteration), file.open(encoding="utf-8-sig", newline="") as lines:
-        rows = _rows(islice(lines, how["skip_lines"], None), how["separator"], how["quote_char"] is not None)
+    with suppress(csv.Error, StopIteration):
+        rows = _reader(_lines(file, how["skip_lines"]), how["separator"], how["quote_char"] is not None)
         columns = len(next(rows))
         fields = next(len(row) for row in rows if len(row) > columns)
         line = how["skip_lines"] + rows.line_num
         return f"line {line} has {counted(fields, 'field')}, and the header has {columns}"
     return "a line has more fields than the header has columns"
-
-
-def _named(path: Path, fields: pl.DataFrame, names: list[str]) -> pl.DataFrame:
-    """The columns by the names of the header, in which Polars leaves doubled quotes."""
-    if len(names) != fields.width:
-        raise DataError(f"{path}: the header cannot be read. Are its quotes closed?")
-    fields.columns = names
-    return fields
 
 
 def shows_blocks(path: Path) -> bool:

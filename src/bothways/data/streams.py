@@ -18,7 +18,7 @@ from bothways.data.opening import readable
 from bothways.data.roles import NONE, match_columns
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_as_they_stand, group_rows, long_notice
 from bothways.data.sources import Files, Source, find_files, with_blocks
-from bothways.data.tables import FILLED, Table, alike, read_files, stands_first, with_joined
+from bothways.data.tables import Table, alike, also_filled, read_files, stands_first, with_joined
 from bothways.data.words import BLOCK, SENTENCE, as_in_file, as_trained, numbered_on, word_column
 from bothways.errors import DataError
 from bothways.sequences import Sequences
@@ -85,61 +85,32 @@ def stream_sequences(
         ...         print(chunk.start, chunk.sequences.ids, chunk.sequences.values[:, 0])
         0 ('a', 'b') [12.  7.  9.]
     """
-    files, tally, told = with_blocks(find_files(source), columns.sequence == BLOCK), Tally(), set[str]()
+    files, told = with_blocks(find_files(source), columns.sequence == BLOCK), set[str]()
 
     def tell(text: str) -> None:
         if text not in told:
             told.add(text)
             say(text)
 
+    numbers = frozenset(columns.features) - frozenset(columns.categories)
+    joined = [name for name in [columns.sequence or ""] if "," in name]  # 1,10 is no 1.1
+    text, kind = {*columns.categories, *joined}, files.format.fields
+    fields = FieldReader(reading, columns.reading, text, kind, whole=False, numbers=numbers)
+    reader = _Reader(files, columns, fields, rows, max_steps, typed, tell)
     try:
-        numbers = frozenset(columns.features) - frozenset(columns.categories)
-        joined = [name for name in [columns.sequence or ""] if "," in name]  # 1,10 is no 1.1
-        text, kind = {*columns.categories, *joined}, files.format.fields
-        fields = FieldReader(reading, columns.reading, text, kind, whole=False, numbers=numbers)
-        yield from _Reader(files, columns, fields, tally, rows, max_steps, typed, tell).chunks()
+        yield from reader.chunks()
     except _MustSortError as reason:
         tell(f"{files.name}: {reason}, so the whole table is read at once.")
-        tally = Tally()
-        yield _whole(files, columns, reading, tally, max_steps, typed, tell)
-    for notice in tally.notices():
+        yield reader.whole()
+    for notice in reader.tally.notices():
         say(notice)
-
-
-def _whole(
-    files: Files,
-    columns: Columns,
-    reading: Reading,
-    tally: Tally,
-    max_steps: int,
-    typed: bool,
-    say: Callable[[str], None],
-) -> Chunk:
-    keys = columns.sequence or NONE, columns.order
-    raw, table = read_files(files, columns.categories, reading, columns.reading, *keys)
-    whole = table.frame()
-    values = whole.drop(set(whole.columns).difference(raw.collect_schema()))
-    frame = raw if isinstance(raw, pl.DataFrame) else values
-    table = replace(table, values=as_trained(whole, table.word, columns)[0])
-    match_columns(table, columns, label=False)
-    bare, notices = group_rows(table, columns)
-    sequences, said = cut_long(encoded(table, columns, bare, tally), max_steps)
-    read = table.readings if typed else _of(columns, table.readings)
-    for notice in (*table.notices, *reading_notices(read), *notices, *said):
-        say(notice)
-    return Chunk(frame, values, sequences, 0, anew=True)
-
-
-def _of(columns: Columns, readings: Mapping[str, str]) -> dict[str, str]:
-    """How the columns were read that a model needs."""
-    return {name: text for name, text in readings.items() if name in columns.needed}
 
 
 def _batches(files: Files, rows: int, say: Callable[[str], None]) -> Iterator[tuple[str, pl.DataFrame]]:
     """The rows of all files with the name of the file, the columns as in the first one."""
     read, batches = files.format.read, files.format.batches
     schema: pl.Schema | None = None
-    first, last = str(files.paths[0]), 0
+    last = 0
     for path in files.paths:
         before = last
         with readable(path):
@@ -148,7 +119,7 @@ def _batches(files: Files, rows: int, say: Callable[[str], None]) -> Iterator[tu
                 if schema is None:
                     schema = frame.schema
                 elif frame.schema != schema:
-                    frame = _as_in_the_first(str(path), frame, first, schema)
+                    frame = _as_in_the_first(str(path), frame, str(files.paths[0]), schema)
                 yield str(path), frame
 
 
@@ -171,11 +142,11 @@ class _Reader:
     files: Files
     columns: Columns
     fields: FieldReader
-    tally: Tally
     rows: int
     max_steps: int
     typed: bool
     say: Callable[[str], None]
+    tally: Tally = field(default_factory=Tally)
     start: int = 0
     read: dict[str, int] = field(default_factory=dict)
     seen: npt.NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
@@ -236,10 +207,30 @@ class _Reader:
             self.say(long_notice(self.long, self.max_steps))
         read = self.fields.notices()
         if self.filling:
-            sequence = str(self.columns.sequence)
-            read[sequence] = "; ".join([*filter(None, [read.get(sequence)]), FILLED])
-        for notice in reading_notices(read if self.typed else _of(self.columns, read)):
+            read |= also_filled(read, [str(self.columns.sequence)])
+        for notice in self._readings(read):
             self.say(notice)
+
+    def whole(self) -> Chunk:
+        """The whole table at once, in the place of all chunks."""
+        columns, self.tally = self.columns, Tally()
+        keys = columns.sequence or NONE, columns.order
+        raw, table = read_files(self.files, columns.categories, self.fields.reading, columns.reading, *keys)
+        whole = table.frame()
+        values = whole.drop(set(whole.columns).difference(raw.collect_schema()))
+        frame = raw if isinstance(raw, pl.DataFrame) else values
+        table = replace(table, values=as_trained(whole, table.word, columns)[0])
+        match_columns(table, columns, label=False)
+        bare, notices = group_rows(table, columns)
+        sequences, said = cut_long(encoded(table, columns, bare, self.tally), self.max_steps)
+        for notice in (*table.notices, *self._readings(table.readings), *notices, *said):
+            self.say(notice)
+        return Chunk(frame, values, sequences, 0, anew=True)
+
+    def _readings(self, readings: Mapping[str, str]) -> list[str]:
+        """How columns were read, if only the model's were asked for, of these alone."""
+        needed = self.columns.needed
+        return reading_notices({name: text for name, text in readings.items() if self.typed or name in needed})
 
     @property
     def _empty(self) -> str:
@@ -328,8 +319,7 @@ class _Reader:
 
     def _alike(self, values: pl.DataFrame) -> pl.DataFrame:
         """The values with the types that the first chunk has."""
-        if self.schema is None:
-            self.schema = values.schema
+        self.schema = self.schema or values.schema
         columns = {}
         for column, (name, dtype) in zip(values, self.schema.items(), strict=True):
             if column.dtype != dtype:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import gzip
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -265,8 +265,8 @@ def read_files(
     word = word_column(values.columns, files.format.words)
     reader = FieldReader(reading, learned, {*text, *([word] if word else [])}, files.format.fields)
     frame, said = reader.read(values), reader.notices()
-    readings = {name: "; ".join([*filter(None, [said.get(name)]), FILLED]) for name in table.readings}
-    typed = Table(files.name, frame, counts, 0, said | readings, tuple(notices), reader.decided, word)
+    readings = said | also_filled(said, table.readings)
+    typed = Table(files.name, frame, counts, 0, readings, tuple(notices), reader.decided, word)
     return values, with_joined(typed, sequence, order)
 
 
@@ -292,6 +292,11 @@ def filled_down(table: Table, sequence: str | None = None) -> Table:
         return table
     values = table.values.with_columns(pl.nth([table.names.index(name) for name in filled]).forward_fill())
     return replace(table, values=values, readings=dict.fromkeys(filled, FILLED))
+
+
+def also_filled(readings: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """How columns were read that were filled downward, too."""
+    return {name: "; ".join([*filter(None, [readings.get(name)]), FILLED]) for name in names}
 
 
 def with_joined(table: Table, sequence: str | None, order: str | None = None, typed: bool = True) -> Table:
