@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from itertools import takewhile
 
 import numpy as np
 import polars as pl
@@ -243,7 +244,7 @@ def _counter(name: str, column: pl.Series, steps: Steps, few: bool, needed: bool
         inner = same[: len(part) - 1]
         differences = np.diff(values[part])[inner]
         rises, falls = bool((differences >= 0).all()), bool((differences <= 0).all())
-        if len(differences) < FEW_STEPS or not (rises or falls) or (rises and falls):
+        if len(differences) < FEW_STEPS or rises == falls:
             return None
     if np.allclose(differences, differences[0], rtol=1e-3, atol=4 * np.spacing(np.abs(values).max())):
         return Guess(name, "left out", f"counts the steps ({keep} to learn from it)")
@@ -266,11 +267,9 @@ def clock_rank(name: str) -> int:
     parts = words(name)
     while len(parts) > 1 and parts[-1] in UNITS:
         parts.pop()
-    if parts and PARTS_OF_TIME.get(parts[-1]) == "year":
-        return 2 if len(parts) == 1 else 1
-    if not parts or parts[-1] not in CLOCKS | COUNTERS:
-        return 0
-    return 2 if len(parts) == 1 and parts[-1] in CLOCKS else 1
+    last = parts[-1] if parts else ""
+    clock = last in CLOCKS or PARTS_OF_TIME.get(last) == "year"
+    return int(clock or last in COUNTERS) + int(clock and len(parts) == 1)
 
 
 def steps_of(sequence: pl.Series | None, count: int) -> Steps:
@@ -346,7 +345,7 @@ def moment_columns(table: Table, names: Collection[str]) -> str | None:
         second = time_of_day(table, times[0]) or parts.get("hour")
         return f"{times[0]},{second}" if second in names else None
     for chain in CHAINS if not times else ():
-        known = [parts[part] for part in chain[: next((i for i, part in enumerate(chain) if part not in parts), None)]]
+        known = [parts[part] for part in takewhile(parts.__contains__, chain)]
         if len(known) > 1:
             return ",".join(known)
     return None

@@ -72,23 +72,15 @@ def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
     with _opened(path, say, rows) as (names, _, blocks):
         columns = [pl.col("fields").list.get(place).alias(name) for place, name in enumerate(names)]
         empty = [pl.col(CONLLU[3:]).replace("_", None)] if tuple(names) == CONLLU else []
-        last = pl.DataFrame(schema={"sentence": pl.Int64, "size": pl.Int64, "number": pl.Int64})
-        longest = widest = (0, 0)
+        width = pl.col("fields").list.get(int(names[0] == "id")).str.len_chars()
+        longest = widest = 0, 0
         for lines in blocks:
             words = lines.filter("word")
-            if not words.height:
-                continue
-            sizes = words.select("sentence", pl.lit(1, pl.Int64).alias("size"), "number")
-            of_sentence = pl.concat([last, sizes]).group_by("sentence", maintain_order=True)
-            sizes = of_sentence.agg(pl.col("size").sum(), pl.col("number").first())
-            last = sizes.tail(1)
-            longest = max(longest, *sizes.sort("size").tail(1).select("size", "number").iter_rows())
-            frame = words.select(pl.col("sentence").alias(SENTENCE), *columns)
-            width = frame.get_column(names[int(names[0] == "id")]).str.len_chars()
-            at = int(width.arg_max() or 0)
-            widest = max(widest, (width[at], words["number"][at]))
-            yield frame.with_columns(empty)
-    if not last.height:
+            if words.height:
+                longest = max(longest, *words.select("words", "begin").top_k(1, by="words").iter_rows())
+                widest = max(widest, *words.select(width, "number").top_k(1, by="fields").iter_rows())
+                yield words.select(pl.col("sentence").alias(SENTENCE), *columns).with_columns(empty)
+    if longest == (0, 0):
         raise DataError(f"{path}: {NO_WORDS}")
     if longest[0] > LONG_SENTENCE:
         say(f"{path}: the sentence from line {longest[1]} has {longest[0]:,} words. Is a blank line missing?")
@@ -236,7 +228,7 @@ def _dialect(path: Path, head: Sequence[str]) -> tuple[list[str], str]:
 
 def _parsed(path: Path, text: Iterator[str], names: Sequence[str], separator: str, rows: int) -> Iterator[pl.DataFrame]:
     """The lines, `rows` at a time: which are words, of which sentence, and their fields."""
-    numbered, number, sentence, inside, begun = names[0] == "id", 1, 0, False, False
+    numbered, number, sentence, begin, tokens, words = names[0] == "id", 1, 0, 0, 0, 0
     bare, fields = pl.col("bare"), pl.col("bare").str.split("\t")
     if separator == " ":
         # Not at every blank of Unicode: words may hold one, such as the no-break space of "10 000".
@@ -249,7 +241,7 @@ def _parsed(path: Path, text: Iterator[str], names: Sequence[str], separator: st
         frame = pl.DataFrame({"text": lines}).with_columns(bare=pl.col("text").str.strip_chars_end("\r\n"))
         frame = frame.with_columns(number=pl.int_range(number, number + pl.len()), ends=ends, fields=fields)
         # What looks like a remark is one where a sentence begins, and a word behind other words.
-        frame = frame.with_columns(tokens=_since_the_end(~pl.col("ends") & ~remark, inside))
+        frame = frame.with_columns(tokens=_since_the_end(~pl.col("ends") & ~remark, tokens))
         wrong = frame.filter(~pl.col("ends") & (pl.col("tokens") > 0) & ~fits)
         if wrong.height:
             at, line, width = wrong.select("number", bare.str.head(40), pl.col("fields").list.len()).row(0)
@@ -259,15 +251,18 @@ def _parsed(path: Path, text: Iterator[str], names: Sequence[str], separator: st
                 f"{len(names)} here ({', '.join(names)}). Put it right."
             )
         frame = frame.with_columns(word=~pl.col("ends") & (pl.col("tokens") > 0) & token)
-        frame = frame.with_columns(words=_since_the_end(pl.col("word"), begun))
+        frame = frame.with_columns(words=_since_the_end(pl.col("word"), words))
         first = pl.col("word") & (pl.col("words") == 1)
-        frame = frame.with_columns(sentence=sentence + first.cast(pl.Int64).cum_sum())
-        number, sentence = number + len(lines), frame["sentence"][-1]
-        inside, begun = frame["tokens"][-1] > 0, frame["words"][-1] > 0
+        frame = frame.with_columns(
+            sentence=sentence + first.cast(pl.Int64).cum_sum(),
+            begin=pl.when(first).then("number").forward_fill().fill_null(begin),
+        )
+        number += len(lines)
+        sentence, begin, tokens, words = frame.select("sentence", "begin", "tokens", "words").row(-1)
         yield frame
 
 
-def _since_the_end(flag: pl.Expr, before: bool) -> pl.Expr:
-    """How many lines with a flag there are since the last end; one more if there are some `before` the first line."""
+def _since_the_end(flag: pl.Expr, before: int) -> pl.Expr:
+    """How many lines with a flag there are since the last end, with those `before` the first line."""
     count = flag.cast(pl.Int64).cum_sum()
-    return count - pl.when("ends").then(count).forward_fill().fill_null(-int(before))
+    return count - pl.when("ends").then(count).forward_fill().fill_null(-before)
