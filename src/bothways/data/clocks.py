@@ -61,10 +61,7 @@ Steps = tuple[Numbers, Bools]
 
 
 def clock_columns(table: Table, names: Collection[str], empty: int = 0) -> list[str]:
-    """The columns that may sort steps: times, and numbers that are called after a clock or a counter.
-
-    None has more than `empty` fields that are.
-    """
+    """Times, and numbers called after a clock or counter, with `empty` fields at most that are empty."""
     schema = table.schema
     likely = [name for name in names if schema[name].is_temporal() or (_counts(schema[name]) and clock_rank(name))]
     return [name for name in likely if table.column(name).null_count() <= empty]
@@ -146,9 +143,9 @@ def guess_order(
 
 
 def _rank(name: str, column: pl.Series, steps: Steps, one: bool, alone: bool) -> tuple[int, int]:
-    """How well a clock sorts the steps, as a key of `ORDER_REASONS`, `NO_ORDER` or `STARTS_OVER`; and how many differ.
+    """How well a clock sorts the steps, a key of `ORDER_REASONS`, `NO_ORDER` or `STARTS_OVER`; and how often.
 
-    For `STARTS_OVER`, how often it does. `one` says that there is one sequence, `alone` that there is no other time.
+    `one` says that there is one sequence, `alone` that there is no other time.
     """
     rows, same = steps
     values, temporal, clock = numbers_of(column)[rows], column.dtype.is_temporal(), clock_rank(name)

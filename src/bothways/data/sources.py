@@ -184,8 +184,8 @@ def find_files(source: Source) -> Files:
         name += f" ({len(paths)} files)"
     files = Files(name, paths, next(iter(formats)))
     # The files of a table have the same columns, so all have one that numbers blocks, or none.
-    apart = len(paths) == 1 or files.format.batches is not csv_files.batches or all(map(csv_files.shows_blocks, paths))
-    return files if apart else with_blocks(files, False)
+    one = len(paths) == 1 or not _of_fields(files.format) or all(map(csv_files.shows_blocks, paths))
+    return files if one else with_blocks(files, False)
 
 
 def parts_meant(words: Iterable[str]) -> dict[str, str]:
@@ -202,11 +202,14 @@ def parts_meant(words: Iterable[str]) -> dict[str, str]:
 
 def with_blocks(files: Files, parted: bool) -> Files:
     """The same files, whose blank rows part blocks of rows or do not, if they are files of fields."""
-    format = files.format
-    if format.batches is not csv_files.batches and getattr(format.batches, "func", None) is not csv_files.batches:
+    if not _of_fields(files.format):
         return files
     read, batches = partial(csv_files.read, parted=parted), partial(csv_files.batches, parted=parted)
-    return files._replace(format=format._replace(read=read, batches=batches))
+    return files._replace(format=files.format._replace(read=read, batches=batches))
+
+
+def _of_fields(format: Format) -> bool:
+    return format.fields == "fields" and format.batches is not None  # Excel's has none
 
 
 def parts_of(paths: Sequence[Path]) -> list[str]:

@@ -36,15 +36,15 @@ def guess_split(table: Table, names: Collection[str]) -> list[Guess]:
     Raises:
         DataError: several columns are called so and say parts, or one says `train` beside unknown words.
     """
-    found: dict[str, bool] = {}
-    unclear, flags, others = list[tuple[str, int]](), list[str](), list[str]()
+    found, unclear = dict[str, bool](), dict[str, int]()
+    flags, others = list[str](), list[str]()
     for name in names:
         parts = words(name)
         named = bool(parts) and parts[-1] in SPLITS
         flag = _part_of_flag(name)
         if isinstance(table.schema[name], TEXT) and _says_parts(table.column(name), named):
             if (row := _first_without(table.column(name))) is not None:
-                unclear.append((name, row))
+                unclear[name] = row
             elif named or table.column(name).n_unique() > 1:
                 found[name] = named
         elif flag and _says_yes_or_no(table.column(name), often=parts[0] == "is"):
@@ -53,7 +53,7 @@ def guess_split(table: Table, names: Collection[str]) -> list[Guess]:
             others.append(name)
     best = [name for name, named in found.items() if named == max(found.values())]
     if not best and unclear:
-        name, row = unclear[0]
+        name, row = next(iter(unclear.items()))
         raise DataError(
             f"{table.place(row)}, column {name!r} holds {table.column(name)[row]!r}; other rows of it say train or "
             f"test. Write train, valid or test in each, or leave the column out ({option('drop', name)}), or take it "
@@ -64,15 +64,16 @@ def guess_split(table: Table, names: Collection[str]) -> list[Guess]:
         same = all(said[name].equals(said[flags[0]]) for name in flags)
         best = [flags[0]] if same and _part_of_flag(flags[0]) != "valid" else []
     guesses = []
-    for name in [table.only("split", best)] if best else []:
+    if best:
+        name = table.only("split", best)
         how = f"it says yes or no to {_part_of_flag(name)}" if name in flags else "by its name and values"
         guesses.append(Guess(name, "split", how if found.get(name, True) else "by its values"))
-    for name in (*others, *flags, *(name for name, _ in unclear)):
+    for name in (each for each in (*others, *flags, *unclear) if each not in best):
         why = (
             f"says parts, but not in the words train, valid and test ({option('categorical', name)} to keep it, "
             f"{option('group', name)} to keep the rows of each in one part)"
         )
-        guesses += [] if name in best else [Guess(name, "left out", why)]
+        guesses.append(Guess(name, "left out", why))
     return guesses
 
 
@@ -106,26 +107,20 @@ def _spelled(column: pl.Series) -> pl.Series:
 
 
 def _says_parts(column: pl.Series, named: bool) -> bool:
-    """Whether all values are words for parts; or one is the train part, and only few others mean nothing.
-
-    Two letters may be a language or a state, unless the column is `named` after parts.
-    """
+    """Whether all values are words for parts; or one is the train part, and only few others mean nothing."""
     if column.head(FIRST).n_unique() > FEW_WORDS:
         return False
     spelled = set(_spelled(column.unique()).to_list())
-    said = {word for word in spelled & SPELLINGS.keys() if named or len(word) > 2}
+    said = {word for word in spelled & SPELLINGS.keys() if named or len(word) > 2}  # others are languages or states
     train = any(SPELLINGS[word] == "train" for word in said)
     return said == spelled or (train and len(spelled) <= FEW_WORDS and not spelled & VEHICLES)
 
 
 def _says_yes_or_no(column: pl.Series, often: bool) -> bool:
-    """Whether each row says yes or no, both are said, and `often`, or from one row to the next it mostly stays.
-
-    A `test` that goes up and down is what somebody has measured.
-    """
+    """Whether each row says yes or no, both are said, and `often`, or from one row to the next it mostly stays."""
     if column.n_unique() != 2 or _truths(column).null_count():
         return False
-    return often or 5 * int((column[1:] != column[:-1]).sum()) <= len(column)
+    return often or 5 * int((column[1:] != column[:-1]).sum()) <= len(column)  # else somebody has measured a `test`
 
 
 def _first_without(column: pl.Series) -> int | None:
@@ -135,14 +130,11 @@ def _first_without(column: pl.Series) -> int | None:
 
 
 def _part_of_flag(name: str) -> str:
-    """The part that a column is named after which says yes or no to it; "" for another column.
-
-    `valid` alone may say that a value is.
-    """
+    """The part that a column is named after which says yes or no to it; "" for another column."""
     parts = words(name)
     if parts[:1] == ["is"]:
         return SPELLINGS.get("".join(parts[1:]), "")
-    return parts[0] if parts in (["train"], ["test"]) else ""
+    return parts[0] if parts in (["train"], ["test"]) else ""  # a value is `valid`, perhaps
 
 
 def _truths(column: pl.Series) -> pl.Series:

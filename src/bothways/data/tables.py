@@ -91,9 +91,6 @@ class Table:
         """The column called `name`; categories come as text, and NaN and infinity as null.
 
         The series has no name: Polars takes "^x$" for a pattern.
-
-        Raises:
-            DataError: there is none, see `require`; or the file is damaged.
         """
         return self.columns([name]).to_series().alias("")
 
@@ -152,11 +149,7 @@ class Table:
         return spaced[0] if len(spaced) == 1 and name not in self.schema else name
 
     def require(self, *names: str) -> None:
-        """Refuse names that the table does not have.
-
-        Raises:
-            DataError: names the first one that is missing, and the nearest name that there is.
-        """
+        """Refuse names that the table does not have, by a DataError with the nearest name that there is."""
         for name in names:
             if name not in self.schema:
                 raise DataError(f"{self.source}: there is no column {name!r}. {_suggestion(name, self.names)}")
@@ -304,9 +297,6 @@ def with_joined(table: Table, sequence: str | None, order: str | None = None, ty
 
     Of a sequence these are their values side by side, of the order the times that they tell; see `moments`.
 
-    Raises:
-        DataError: one of the columns is missing.
-
     Example:
         >>> frame = pl.DataFrame({"subject": ["a", "a"], "trial": [1, 2], "year": [2024, 2024], "quarter": [1, 2]})
         >>> table = with_joined(Table("some.csv", frame), "subject,trial", "year,quarter")
@@ -362,15 +352,15 @@ def alike(name: str, frame: pl.LazyFrame, first: str, schema: pl.Schema) -> pl.L
         DataError: a column that one of the files does not have, or that holds values of another kind there.
     """
     own = frame.collect_schema()
-    for where, other, names in ((name, first, schema.keys() - own.keys()), (first, name, own.keys() - schema.keys())):
-        if names:
-            missing = next(column for column in (*schema, *own) if column in names)
+    for where, other, has, lacks in ((name, first, schema, own), (first, name, own, schema)):
+        missing = next((column for column in has if column not in lacks), None)
+        if missing is not None:
             keys = [column for column in schema if column in own] if own.keys() - schema.keys() else []
             join = f", and those that tell of the same {keys[0]!r} have to be joined by it" if len(keys) == 1 else ""
             raise DataError(
                 f"{where}: there is no column {missing!r}, which {other} has. The files of a table have the same "
                 f"columns; files without labels are for `bothways predict`{join}. "
-                f"{_suggestion(missing, list(own if where == name else schema))}"
+                f"{_suggestion(missing, list(lacks))}"
             )
     for column, dtype in own.items():
         kinds = {_group(dtype), _group(schema[column])} - {"nothing"}
@@ -391,13 +381,9 @@ def _joined(
     if len(frames) == 1:
         return frame, ()
     schemas = [dict(each.collect_schema()) for _, each in frames]
-    # A column that is empty in the first file has the type that it has in a later one.
-    schema = pl.Schema(
-        {
-            column: next((own[column] for own in schemas if own.get(column, pl.Null) != pl.Null), pl.Null())
-            for column in schemas[0]
-        }
-    )
+    schema = pl.Schema(schemas[0])
+    for column in schema:  # what is empty in the first file has the type that it has in a later one
+        schema[column] = next((own[column] for own in schemas if own.get(column, pl.Null) != pl.Null), pl.Null())
     text = [at for at, dtype in enumerate(schema.values()) if _group(dtype) == "text"]
     pieces = [alike(name, each.lazy(), first, schema) for name, each in frames]
     whole = pl.concat([each.with_columns(pl.nth(text).cast(pl.String)) for each in pieces], how="vertical_relaxed")
@@ -419,9 +405,7 @@ def _group(dtype: pl.DataType) -> str:
 def _suggestion(name: str, names: Sequence[str]) -> str:
     by_lower = {known.lower(): known for known in reversed(names)}
     near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.7)
-    if near:
-        return f"Did you mean {by_lower[near[0]]!r}?"
-    return columns_are(names)
+    return f"Did you mean {by_lower[near[0]]!r}?" if near else columns_are(names)
 
 
 def columns_are(names: Sequence[str]) -> str:
