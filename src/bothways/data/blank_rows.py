@@ -90,11 +90,7 @@ def parts_blocks(file: Path, how: Mapping[str, Any], names: Sequence[str], parte
 class BlankRows:
     """The rows without any value of a file, which are left out; all rows of one column are kept.
 
-    Attributes:
-        path: the file.
-        part: whether they part blocks of rows, which a column numbers.
-        rows: how many there were.
-        blocks: how many blocks there were.
+    If these `part` blocks of rows, a column numbers the blocks. `rows` and `blocks` count both.
     """
 
     path: Path

@@ -349,10 +349,7 @@ def moment_columns(table: Table, names: Collection[str]) -> str | None:
 
 
 def guess_parts(table: Table, order: str) -> list[Guess]:
-    """What becomes of the columns that tell the time together by which steps are sorted.
-
-    Months, hours and the like may be learned from; days and years that are to come cannot.
-    """
+    """What becomes of the columns that tell the time together by which steps are sorted: years and days are to come."""
     names = joined_columns(order, set(table.names) - {order})
     keep = [name for name in names if part_of_time(name) not in ("", "year")]
     return [Guess(name, "left out", TOLD) for name in names if name not in keep]

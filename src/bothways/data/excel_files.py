@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import polars as pl
@@ -24,30 +26,28 @@ def read(path: Path, say: Say) -> pl.DataFrame:
     try:
         workbook = fastexcel.read_excel(path)
         names = workbook.sheet_names
-        first = list[tuple[int, pl.DataFrame]]()
-        for place in range(len(names)):
-            fields = workbook.load_sheet(place, dtypes="string").to_polars()
-            if fields.height:
-                first.append((place, fields))
-            if fields.height and fields.width > 1:
-                break
-        if not first:
+        load = partial(workbook.load_sheet, dtypes="string")
+        filled = ((place, fields) for place in range(len(names)) if (fields := load(place).to_polars()).height)
+        first = next(filled, None)
+        if first is None:
             some = f"none of the {len(names)} sheets has rows" if len(names) > 1 else "this table has no rows"
             raise DataError(f"{path}: {some}.")
-        place, fields = first[-1] if first[-1][1].width > 1 else first[0]
+        place, fields = next((each for each in chain([first], filled) if each[1].width > 1), first)
         if any(name.startswith(UNNAMED) for name in fields.columns):
-            raw = workbook.load_sheet(place, header_row=None, n_rows=MOST_COMMENTS, dtypes="string").to_polars()
-            title, _ = title_of([[field or "" for field in row] for row in raw.rows()]) or (0, 0.0)
+            title, _ = title_of(_texts(load(place, header_row=None, n_rows=MOST_COMMENTS).to_polars())) or (0, 0.0)
             if title:
-                fields = workbook.load_sheet(place, header_row=title, dtypes="string").to_polars()
+                fields = load(place, header_row=title).to_polars()
                 say_title(path, title, "row", say)
     except (fastexcel.FastExcelError, *BROKEN) as error:
         raise DataError(f"{path}: this is no Excel file that can be read ({str(error).splitlines()[0]}).") from None
     bare = ["" if name.startswith(UNNAMED) else name for name in fields.columns]
-    rows = [[field or "" for field in row] for row in fields.head(LOOKED_AT + 1).rows()]
-    if rows and any(rows[0]) and units_below(path, bare, rows, say):
+    if units_below(path, bare, _texts(fields.head(LOOKED_AT + 1)), say):
         fields = fields[1:]
     if len(names) > 1:
         table = " that holds a table" if place else ""
         say(f"{path}: {names[place]!r} is read, the first of {len(names)} sheets{table}.")
     return without_total(path, fields, say)
+
+
+def _texts(fields: pl.DataFrame) -> list[list[str]]:
+    return [[field or "" for field in row] for row in fields.rows()]

@@ -41,10 +41,8 @@ def frame_table(
     Args:
         name: what messages call it.
         frame: of Polars, pandas, PyArrow or the like.
-        sequence: the column that tells sequences apart, if one does: ids that stand on the first row of each are filled
-            downward. Several columns, with commas, are joined.
-        order: the column that sorts the steps, which is read as those of `fields` are; with commas, several columns
-            that tell a time together.
+        sequence: the column that tells sequences apart, as in `read_table`.
+        order: the column that sorts the steps, as in `read_table`, read as those of `fields` are.
         needed: columns that must be there.
         fields: those that are numbers or times, which are read as in files where they are text.
         learned: how the table was read that a model was trained on.
@@ -91,12 +89,12 @@ def rows_table(name: str, rows: Sequence[Mapping[str, Any]], encoding: Encoding,
     """Rows that come one by one, as a table with the columns that an encoding reads.
 
     Text is read as in the files that were `learned` from: blanks around it are left out, and what is blank, or a word
-    for what is missing, is an empty field; among numbers so are "n/a" and the like. Where the decimal sign was a comma,
-    "2,5" is a number.
+    for what is missing, is an empty field, as None is; among numbers so are "n/a" and the like. Where the decimal sign
+    was a comma, "2,5" is a number.
 
     Raises:
         DataError: a row that lacks a column, or holds what is no number where one is needed, or several values in one
-            field; None is an empty field.
+            field.
 
     Example:
         >>> from bothways.data.encoding import Category, Number

@@ -145,13 +145,7 @@ def labeled_name(path: Path) -> str:
 
 
 class Files(NamedTuple):
-    """The files of a table, all of one format.
-
-    Attributes:
-        name: how messages call them together.
-        paths: each of them, in order.
-        format: how they are read.
-    """
+    """The files of a table, all of one format; messages call them by one name."""
 
     name: str
     paths: tuple[Path, ...]

@@ -7,8 +7,6 @@ from functools import partial
 
 import polars as pl
 
-View = Callable[[pl.Series], pl.Series]
-
 LONGEST = 100  # so many characters of a word show its shape
 
 SIGNS = {r"\p{Lu}": "\x01", r"\p{L}": "\x02", r"\p{Nd}": "\x03"}
@@ -33,7 +31,7 @@ def _shape(text: pl.Series) -> pl.Series:
     return shape
 
 
-VIEWS: Mapping[str, View] = {
+VIEWS: Mapping[str, Callable[[pl.Series], pl.Series]] = {
     "in small letters": _small,
     **{f"first {n}": partial(_edge, length=n) for n in (1, 2, 3)},
     **{f"last {n}": partial(_edge, length=-n) for n in (1, 2, 3, 4)},

@@ -63,13 +63,10 @@ def stream_sequences(
     """Read a table as chunks of whole sequences, in memory that does not grow with the table.
 
     It takes one pass where the rows of each sequence stand together and in order. Where they turn out not to, the
-    whole table is read and sorted, and `say` tells it; see `Chunk.anew`.
+    whole table is read and sorted, and `say` tells it; see `Chunk.anew`. Together, chunks hold each row once.
 
     `columns` are those of a model; no labels are read. A chunk has about this many `rows`. Sequences longer than
     `max_steps` are cut. `Chunk.values` are there if `typed`.
-
-    Yields:
-        Chunks; together they hold each row of the table once.
 
     Raises:
         DataError: as `read_table`, `match_columns` and `read_sequences`.
@@ -237,10 +234,7 @@ class _Reader:
         return f"some rows are empty in {self.columns.sequence!r}"
 
     def _filled(self, name: str, batch: pl.DataFrame) -> pl.DataFrame:
-        """Rows of a file with the names of their sequences, where the first batch shows that they are to be filled.
-
-        Where a batch does not show what the whole table would, the whole is read.
-        """
+        """Rows of a file with the names of their sequences, where the first batch shows that they are to be filled."""
         if self.columns.sequence not in batch.columns or not batch.height or self.filling is False:
             return batch
         column = batch.get_column(self.columns.sequence)
@@ -270,7 +264,7 @@ class _Reader:
 
     def _chunk(self, frame: pl.DataFrame, through: bool, last: bool = False) -> Chunk:
         """Rows as a chunk; `through` says that the cut after them goes through a sequence, `last` that none follow."""
-        columns = self.columns
+        columns, several = self.columns, len(self.files.paths) > 1
         if self.typed:
             values = needed = self._alike(self.fields.read(frame))
         else:
@@ -278,9 +272,7 @@ class _Reader:
             needed = self.fields.read(pl.DataFrame({name: frame.get_column(name) for name in columns.needed}))
             if columns.split in frame.columns:  # parts may count their sequences anew
                 needed = needed.hstack([frame.get_column(columns.split)])
-        table = Table(
-            self.files.name, needed, tuple(self.read.items()) if len(self.files.paths) > 1 else (), self.start
-        )
+        table = Table(self.files.name, needed, tuple(self.read.items()) if several else (), self.start)
         match_columns(table, columns, label=False)
         bare = group_as_they_stand(table, columns)
         if bare is None:

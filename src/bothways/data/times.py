@@ -79,8 +79,7 @@ def month_by_name(text: pl.Series) -> pl.Series:
 
 def without_year(text: pl.Series) -> pl.Series:
     """Times as in the logs of Unix, which name no year: those of 2000, which has all days."""
-    parts = text.str.extract_groups(SYSLOG).struct.unnest()
-    return _moments(parts.with_columns(year=pl.lit("2000")))
+    return _moments(_parts(text, SYSLOG).with_columns(year=pl.lit("2000")))
 
 
 def compact(text: pl.Series) -> pl.Series:
@@ -95,14 +94,13 @@ def elapsed(text: pl.Series) -> pl.Series:
         >>> elapsed(pl.Series(["1 days 02:03:04.5", "26:00:01", "1:30"])).to_list()
         [93784.5, 93601.0, 90.0]
     """
-    parts = text.str.extract_groups(ELAPSED).struct.unnest()
-    days, hours = (parts[name].cast(pl.Float64).fill_null(0) for name in ("days", "hours"))
-    return days * DAY + hours * 3600 + parts["minutes"].cast(pl.Float64) * 60 + parts["seconds"].cast(pl.Float64)
+    days, hours, minutes, seconds = (part.cast(pl.Float64) for part in _parts(text, ELAPSED))
+    return days.fill_null(0) * DAY + hours.fill_null(0) * 3600 + minutes * 60 + seconds
 
 
 def of_day(text: pl.Series) -> pl.Series:
     """Times of day."""
-    parts = text.str.extract_groups(f"^{CLOCK}$").struct.unnest()
+    parts = _parts(text, f"^{CLOCK}$")
     return _clock(parts).set(parts["hour"].is_null(), None).str.to_time("%H:%M:%S%.6f", strict=False)
 
 
@@ -152,7 +150,7 @@ def _first_days(year: pl.Series, month: pl.Series) -> pl.Series:
 
 def _dates(text: pl.Series, order: str) -> pl.Series:
     """Dates and times; `order` says which of three numbers are year, month and day."""
-    parts = text.str.extract_groups(DATE).struct.unnest()
+    parts = _parts(text, DATE)
     year, month, day = (parts.get_column(part) for part in order)
     if order != "abc":
         century = (year.cast(pl.Int64, strict=False) < 70).replace_strict({True: "20", False: "19"}, default=None)

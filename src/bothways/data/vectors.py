@@ -96,11 +96,7 @@ class Vectors:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Vectors:
-        """The vectors that `to_json` and `arrays` described.
-
-        Raises:
-            ValueError, KeyError, TypeError: they describe none.
-        """
+        """The vectors that `to_json` and `arrays` described; a ValueError, KeyError or TypeError if these are none."""
         words, matrix = tuple(arrays["words"].tobytes().decode().split("\n")), arrays["matrix"]
         said = {name: data[name] for name in ("column", "source", "license")}
         if not (
@@ -116,14 +112,7 @@ class Vectors:
 
 
 class VectorFiles(NamedTuple):
-    """Where vectors are.
-
-    Attributes:
-        name: as they were asked for.
-        path: the file of text, or of the matrix.
-        words: the file of its words; None for a file of text.
-        license: what the package says of it.
-    """
+    """Where vectors are: a file of text; or the matrix of a package with its license, and the file of its `words`."""
 
     name: str
     path: Path
@@ -173,14 +162,14 @@ def find_vectors(name: str | os.PathLike[str]) -> VectorFiles:
 def read_vectors(files: VectorFiles, column: str, seen: Collection[str | None]) -> tuple[Vectors, list[str]]:
     """Read the vectors of words that training saw in a column, and of the most frequent other ones; and what to say.
 
-    Raises:
-        DataError: the files cannot be read, or have none of these words; names the line.
+    A file of which a line cannot be read, or that has none of these words, is refused by a DataError.
     """
     words = [word for word in seen if word is not None]
     wanted = {*words, *map(str.lower, words)}
-    found, notices = (
-        _of_text(files.path, wanted) if files.words is None else (_of_package(files.path, files.words, wanted), [])
-    )
+    if files.words is None:
+        found, notices = _of_text(files.path, wanted)
+    else:
+        found, notices = _of_package(files.path, files.words, wanted), []
     vectors = Vectors(column, tuple(found), np.stack(list(found.values())), files.name, files.license)
     known = sum(vectors._row(word) >= 0 for word in words)
     small = known - sum(word in found for word in words)
@@ -201,7 +190,7 @@ def _of_text(path: Path, wanted: Collection[str]) -> tuple[dict[str, Matrix], li
     found: dict[str, Matrix] = {}
     wrong: list[tuple[int, str]] = []
     twice: list[int] = []
-    number = told = 0
+    number = 0
     with readable(path), decompressed(path) as file:
         first = file.readline().removeprefix(b"\xef\xbb\xbf")
         header = HEADER.fullmatch(first)
