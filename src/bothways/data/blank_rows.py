@@ -68,9 +68,8 @@ def parts_blocks(file: Path, how: Mapping[str, Any], names: Sequence[str], parte
     except BROKEN:
         return False
     first.columns = [str(place) for place in range(first.width)]
-    first = without_total(file, first, lambda _: None)
     blanks = BlankRows(file, True)
-    rows = blanks.left_out(first)
+    rows = blanks.left_out(without_total(file, first, lambda _: None))
     blocks = blanks.blocks
     if parted:
         return blocks > 1 or rows.height <= MOST_IN_ONE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice, takewhile
@@ -107,8 +106,7 @@ def _dialect(path: Path, file: Path, say: Say) -> tuple[dict[str, Any], list[str
         raise DataError(f"{path}: a quote in the header is not closed. Double it, and quote the name that holds it.")
     # Without a name the first column is the index of a data frame; others end lines with one separator too many.
     bare, names = names, [name or (f"column {at + 1}" if at else "") for at, name in enumerate(names)]
-    twice = any(count > 1 and is_number(name) for name, count in Counter(bare).items())
-    if twice or _are_values(bare) or _look_measured(bare):
+    if _are_data(bare):
         shown = ", ".join(bare[:3]) + (", ..." if len(bare) > 3 else "")
         raise DataError(
             f"{path}: the first line looks like data ({shown}); has the file no header? Add a line with a name for "
@@ -202,18 +200,17 @@ def look_so(lines: Sequence[str]) -> bool:
     return False
 
 
-def _are_values(names: list[str]) -> bool:
-    """Whether all names are numbers, and do not count the columns from 0 or 1."""
-    filled = [name for name in names if name]
-    if not filled or not all(map(is_number, filled)):
-        return False
-    return [float(name) for name in filled] not in [list(range(start, start + len(filled))) for start in (0, 1)]
+def _are_data(names: Sequence[str]) -> bool:
+    """Whether names are data: a number comes twice, all are numbers, or most are numbers with fractions.
 
-
-def _look_measured(names: Sequence[str]) -> bool:
-    """Whether most names are numbers with fractions, in no order, which wavelengths and the like would be in."""
-    numbers = [float(name) for name in names if is_number(name) and "." in name]
-    return len(numbers) > max(2, len(names) // 2) and sorted(numbers) not in (numbers, numbers[::-1])
+    But columns may be counted from 0 or 1; and fractions in order are wavelengths or the like.
+    """
+    filled, numbers = list(filter(None, names)), list(filter(is_number, names))
+    counted_on = [list(range(start, start + len(filled))) for start in (0, 1)]
+    if len(set(numbers)) < len(numbers) or (numbers == filled != [] and list(map(float, filled)) not in counted_on):
+        return True
+    fractions = [float(name) for name in numbers if "." in name]
+    return len(fractions) > max(2, len(names) // 2) and sorted(fractions) not in (fractions, fractions[::-1])
 
 
 def _shape(file: Path, separator: str, comments: int, quoted: bool) -> tuple[float, float, int]:

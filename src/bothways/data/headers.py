@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -102,18 +102,15 @@ def told_apart(path: Path, names: Sequence[str], say: Say) -> list[str]:
         some.csv: several columns are called 'x'; the later ones are 'x_3', 'x_4' here.
         ['x', 'x_3', 'x_2', 'x_4']
     """
-    found, taken, later = list[str](), set(names), dict[str, list[str]]()
-    for name in names:
-        new = name
-        if name in later:
-            numbers = itertools.count(len(later[name]) + 2)
-            new = next(each for each in (f"{name}_{number}" for number in numbers) if each not in taken)
-            later[name].append(repr(new))
-            taken.add(new)
-        later.setdefault(name, [])
-        found.append(new)
-    for name, numbered in later.items():
-        if numbered:
-            are = "one is" if len(numbered) == 1 else "ones are"
-            say(f"{path}: several columns are called {name!r}; the later {are} {', '.join(numbered)} here.")
+    found, places = list(names), defaultdict[str, list[int]](list)
+    for at, name in enumerate(names):
+        places[name].append(at)
+    for name, (_, *later) in places.items():
+        if later:
+            free = (new for number in itertools.count(2) if (new := f"{name}_{number}") not in places)
+            for at in later:
+                found[at] = next(free)
+            are = "one is" if len(later) == 1 else "ones are"
+            shown = ", ".join(repr(found[at]) for at in later)
+            say(f"{path}: several columns are called {name!r}; the later {are} {shown} here.")
     return found
