@@ -115,24 +115,22 @@ def guess_order(
         _check_few_empty(table, names, sequences)
     few = int((~steps[1]).sum()) < 2
     for name in names:
-        dtype = schema[name]
+        temporal, clock = schema[name].is_temporal(), clock_rank(name) == 2
         rank, count = ranks.get(name, (NO_ORDER, 0))
-        if name == order or not (dtype.is_temporal() or (_counts(dtype) and (counters or name in usable))):
+        if name == order or not (temporal or (_counts(schema[name]) and (counters or name in usable))):
             continue
         if rank == STARTS_OVER:
             why = f"starts over {counted(count, 'time')}, and no column tells these sequences apart"
-        elif (clock_rank(name) == 2 or (dtype.is_temporal() and order is None)) and (
-            empty := table.column(name).null_count()
-        ):
-            what = "a date or time" if dtype.is_temporal() else "a clock"
+        elif (clock or (temporal and order is None)) and (empty := table.column(name).null_count()):
+            what = "a date or time" if temporal else "a clock"
             why = f"{what}, but empty in {counted(empty, 'row')}, so it sorts nothing"
         elif name in usable:
             why = f"sorts the steps as {order!r} does" if order is not None and rank <= 1 else "a clock"
-        elif dtype.is_temporal():
+        elif temporal:
             why = "a date or time"
         else:
             guess = _counter(name, table.column(name), steps, few, needed and order is None)
-            if guess is None and name in clocks and clock_rank(name) == 2:
+            if guess is None and name in clocks and clock:
                 guess = Guess(name, "feature", f"numbers, though called after a clock ({option('drop', name)}?)")
             if guess is not None:
                 order = name if guess.role == "order" else order

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import re
@@ -37,7 +38,7 @@ def read(path: Path, say: Say) -> pl.DataFrame:
         {'sentence_id': 1, 'tokens': 'Rome', 'id': 7, 'tags': 'B-LOC'}
     """
     with utf8(path, say) as file:
-        return by_word(f"{path}: {_what(path)}", _parse(path, file.read_bytes().removeprefix(b"\xef\xbb\xbf"), None))
+        return by_word(f"{path}: {_what(path)}", _parse(path, file.read_bytes()))
 
 
 def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
@@ -50,7 +51,7 @@ def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
     count = 0
     with utf8(path, say) as text, text.open("rb") as file:
         while lines := file.readlines(BYTES):
-            frame = _parse(path, b"".join(lines).removeprefix(b"\xef\xbb\xbf"), None)
+            frame = _parse(path, b"".join(lines))
             if schema is None:
                 schema = frame.schema
             elif frame.schema != schema:
@@ -85,7 +86,8 @@ def write(frame: pl.DataFrame, file: BinaryIO, first: bool) -> None:
     frame.write_ndjson(file)
 
 
-def _parse(path: Path, lines: bytes, schema: pl.Schema | None) -> pl.DataFrame:
+def _parse(path: Path, lines: bytes, schema: pl.Schema | None = None) -> pl.DataFrame:
+    lines = lines.removeprefix(codecs.BOM_UTF8)
     if not lines.strip():
         raise DataError(f"{path}: this file is empty.")
     _check_depth(path, lines)

@@ -78,10 +78,7 @@ def guess_split(table: Table, names: Collection[str]) -> list[Guess]:
 
 
 def parts_of_rows(table: Table, name: str) -> pl.Series:
-    """The part of each row: train, valid or test.
-
-    Raises:
-        DataError: a row says none.
+    """The part of each row: train, valid or test; a row that says none is refused by a DataError.
 
     Example:
         >>> table = Table("some.csv", pl.DataFrame({"usage": ["Training", "eval"], "is_test": [0, 1]}))

@@ -35,14 +35,7 @@ Matrix = npt.NDArray[np.float16]
 
 @dataclass(frozen=True)
 class Vectors:
-    """Vectors of the words of a column.
-
-    Attributes:
-        column: the column.
-        words: the words that have a vector.
-        matrix: `(words, numbers)`, all finite.
-        source: the file or package that they come from.
-        license: that of the package, or "not known".
+    """Vectors of the words of a column: a `matrix` of `(words, numbers)`, all finite, and where it comes from.
 
     Example:
         >>> vectors = Vectors("word", ("the", "The"), np.array([[0.5, 1], [2, 3]], np.float16), "some.txt")
