@@ -89,7 +89,11 @@ def parts_blocks(file: Path, how: Mapping[str, Any], names: Sequence[str], parte
 class BlankRows:
     """The rows without any value of a file, which are left out; all rows of one column are kept.
 
-    If these `part` blocks of rows, a column numbers the blocks. `rows` and `blocks` count both.
+    Attributes:
+        path: the file.
+        part: whether they part blocks of rows, which a column numbers.
+        rows: how many there were.
+        blocks: how many blocks there were.
     """
 
     path: Path

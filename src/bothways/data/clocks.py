@@ -61,7 +61,10 @@ Steps = tuple[Numbers, Bools]
 
 
 def clock_columns(table: Table, names: Collection[str], empty: int = 0) -> list[str]:
-    """Times, and numbers called after a clock or counter, with `empty` fields at most that are empty."""
+    """The columns that may sort steps: times, and numbers that are called after a clock or a counter.
+
+    None has more than `empty` fields that are.
+    """
     schema = table.schema
     likely = [name for name in names if schema[name].is_temporal() or (_counts(schema[name]) and clock_rank(name))]
     return [name for name in likely if table.column(name).null_count() <= empty]
@@ -347,7 +350,10 @@ def moment_columns(table: Table, names: Collection[str]) -> str | None:
 
 
 def guess_parts(table: Table, order: str) -> list[Guess]:
-    """What becomes of the columns that tell the time together by which steps are sorted: years and days are to come."""
+    """What becomes of the columns that tell the time together by which steps are sorted.
+
+    Months, hours and the like may be learned from; days and years that are to come cannot.
+    """
     names = joined_columns(order, set(table.names) - {order})
     keep = [name for name in names if part_of_time(name) not in ("", "year")]
     return [Guess(name, "left out", TOLD) for name in names if name not in keep]

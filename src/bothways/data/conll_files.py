@@ -62,7 +62,11 @@ def read(path: Path, say: Say) -> pl.DataFrame:
 
 
 def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
-    """The same in order, `rows` at a time at most; a DataError for no words, or a line of more or fewer columns."""
+    """The same in order, `rows` at a time at most.
+
+    Raises:
+        DataError: a line with another number of columns than the first word has, or no word at all.
+    """
     if not path.name.lower().endswith(ENDINGS):
         say(f"{path}: this looks like CoNLL, with a word per line and blank lines between sentences, and is read so.")
     with _opened(path, say, rows) as (names, _, blocks):
@@ -132,6 +136,8 @@ def pieces(path: Path, label: str, per: str, more: bool) -> Pieces:
     """Its lines, to be written again with what is predicted in the column `label`, or in a further one at the end.
 
     CoNLL-U has no room for a further column: there MISC gets an entry such as `ner=B-LOC`.
+
+    `more` says that another file follows.
     """
     with _opened(path, lambda _: None) as (names, separator, blocks):
         noted = tuple(names) == CONLLU and label not in names

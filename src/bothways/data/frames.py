@@ -41,8 +41,10 @@ def frame_table(
     Args:
         name: what messages call it.
         frame: of Polars, pandas, PyArrow or the like.
-        sequence: the column that tells sequences apart, as in `read_table`.
-        order: the column that sorts the steps, as in `read_table`, read as those of `fields` are.
+        sequence: the column that tells sequences apart, if one does: ids that stand on the first row of each are filled
+            downward. Several columns, with commas, are joined.
+        order: the column that sorts the steps, which is read as those of `fields` are; with commas, several columns
+            that tell a time together.
         needed: columns that must be there.
         fields: those that are numbers or times, which are read as in files where they are text.
         learned: how the table was read that a model was trained on.

@@ -145,7 +145,13 @@ def labeled_name(path: Path) -> str:
 
 
 class Files(NamedTuple):
-    """The files of a table, all of one format; messages call them by one name."""
+    """The files of a table, all of one format.
+
+    Attributes:
+        name: how messages call them together.
+        paths: each of them, in order.
+        format: how they are read.
+    """
 
     name: str
     paths: tuple[Path, ...]

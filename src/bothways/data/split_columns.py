@@ -78,7 +78,10 @@ def guess_split(table: Table, names: Collection[str]) -> list[Guess]:
 
 
 def parts_of_rows(table: Table, name: str) -> pl.Series:
-    """The part of each row: train, valid or test; a row that says none is refused by a DataError.
+    """The part of each row: train, valid or test.
+
+    Raises:
+        DataError: a row says none.
 
     Example:
         >>> table = Table("some.csv", pl.DataFrame({"usage": ["Training", "eval"], "is_test": [0, 1]}))

@@ -63,10 +63,13 @@ def stream_sequences(
     """Read a table as chunks of whole sequences, in memory that does not grow with the table.
 
     It takes one pass where the rows of each sequence stand together and in order. Where they turn out not to, the
-    whole table is read and sorted, and `say` tells it; see `Chunk.anew`. Together, chunks hold each row once.
+    whole table is read and sorted, and `say` tells it; see `Chunk.anew`.
 
     `columns` are those of a model; no labels are read. A chunk has about this many `rows`. Sequences longer than
     `max_steps` are cut. `Chunk.values` are there if `typed`.
+
+    Yields:
+        Chunks; together they hold each row of the table once.
 
     Raises:
         DataError: as `read_table`, `match_columns` and `read_sequences`.

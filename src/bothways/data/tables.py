@@ -91,6 +91,9 @@ class Table:
         """The column called `name`; categories come as text, and NaN and infinity as null.
 
         The series has no name: Polars takes "^x$" for a pattern.
+
+        Raises:
+            DataError: there is none, see `require`; or the file is damaged.
         """
         return self.columns([name]).to_series().alias("")
 
@@ -149,7 +152,11 @@ class Table:
         return spaced[0] if len(spaced) == 1 and name not in self.schema else name
 
     def require(self, *names: str) -> None:
-        """Refuse names that the table does not have, by a DataError with the nearest name that there is."""
+        """Refuse names that the table does not have.
+
+        Raises:
+            DataError: names the first one that is missing, and the nearest name that there is.
+        """
         for name in names:
             if name not in self.schema:
                 raise DataError(f"{self.source}: there is no column {name!r}. {_suggestion(name, self.names)}")
@@ -296,6 +303,9 @@ def with_joined(table: Table, sequence: str | None, order: str | None = None, ty
     """The table with a column more for each role that names several columns, as "subject,trial" and "date,time" do.
 
     Of a sequence these are their values side by side, of the order the times that they tell; see `moments`.
+
+    Raises:
+        DataError: one of the columns is missing.
 
     Example:
         >>> frame = pl.DataFrame({"subject": ["a", "a"], "trial": [1, 2], "year": [2024, 2024], "quarter": [1, 2]})

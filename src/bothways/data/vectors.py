@@ -35,7 +35,14 @@ Matrix = npt.NDArray[np.float16]
 
 @dataclass(frozen=True)
 class Vectors:
-    """Vectors of the words of a column: a `matrix` of `(words, numbers)`, all finite, and where it comes from.
+    """Vectors of the words of a column.
+
+    Attributes:
+        column: the column.
+        words: the words that have a vector.
+        matrix: `(words, numbers)`, all finite.
+        source: the file or package that they come from.
+        license: that of the package, or "not known".
 
     Example:
         >>> vectors = Vectors("word", ("the", "The"), np.array([[0.5, 1], [2, 3]], np.float16), "some.txt")
@@ -89,7 +96,11 @@ class Vectors:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Vectors:
-        """The vectors that `to_json` and `arrays` described; a ValueError, KeyError or TypeError if these are none."""
+        """The vectors that `to_json` and `arrays` described.
+
+        Raises:
+            ValueError, KeyError, TypeError: they describe none.
+        """
         words, matrix = tuple(arrays["words"].tobytes().decode().split("\n")), arrays["matrix"]
         said = {name: data[name] for name in ("column", "source", "license")}
         if not (
@@ -105,7 +116,14 @@ class Vectors:
 
 
 class VectorFiles(NamedTuple):
-    """Where vectors are: a file of text; or the matrix of a package with its license, and the file of its `words`."""
+    """Where vectors are.
+
+    Attributes:
+        name: as they were asked for.
+        path: the file of text, or of the matrix.
+        words: the file of its words; None for a file of text.
+        license: what the package says of it.
+    """
 
     name: str
     path: Path
@@ -155,7 +173,8 @@ def find_vectors(name: str | os.PathLike[str]) -> VectorFiles:
 def read_vectors(files: VectorFiles, column: str, seen: Collection[str | None]) -> tuple[Vectors, list[str]]:
     """Read the vectors of words that training saw in a column, and of the most frequent other ones; and what to say.
 
-    A file of which a line cannot be read, or that has none of these words, is refused by a DataError.
+    Raises:
+        DataError: the files cannot be read, or have none of these words; names the line.
     """
     words = [word for word in seen if word is not None]
     wanted = {*words, *map(str.lower, words)}

@@ -19,7 +19,12 @@ TAGS = ("tag", "tags", "label", "labels")  # how the name of a list ends that ha
 
 
 class Piece(NamedTuple):
-    """A part of a file of sentences: the number of its words, and its text with what is predicted for each of them."""
+    """A part of a file of sentences, to be written again with labels.
+
+    Attributes:
+        words: how many words it holds.
+        labeled: its text with what is predicted for each of them, as rows of a table.
+    """
 
     words: int
     labeled: Callable[[pl.DataFrame], str]
@@ -55,7 +60,9 @@ def by_word(place: str, frame: pl.DataFrame, before: int = 0) -> pl.DataFrame:
     """Rows that are sentences, with a list of words each, as rows that are words.
 
     Lists with an entry per word go along, a missing one as missing entries; other values are repeated. A table without
-    such lists stays as it is. `before` counts the sentences that came before.
+    such lists stays as it is.
+
+    Words are in the first of `LISTS` that there is; `before` counts the sentences that came before.
 
     Raises:
         DataError: tags of another number than the words, or a column `sentence_id`.
