@@ -115,8 +115,7 @@ class FieldReader:
             return frame.with_columns(times_of(frame[name]) for name in written_times(frame, frame.schema, self.text))
         self._names = frame.columns
         done: dict[str, pl.Series] = {}
-        doubtful = {}
-        words = [*self.reading.missing, *self.learned.missing]
+        doubtful, words = {}, self._words
         for column in frame:
             name, column = column.name, column.alias("")
             if column.dtype != pl.String:
@@ -124,20 +123,20 @@ class FieldReader:
                 continue
             fields = stripped(column)
             if self.fields == "fields" and name not in self.text:
-                fields = self._without_unit(name, fields, words)
+                fields = self._without_unit(name, fields)
             text = fields.set(fields.is_in(words), None) if words else fields
             kind, strict = self._kinds.get(name), self.fields == "strings"
             ways = {} if name in self.text else _ways(text, kind, strict, _barred(name))
             if not ways and name in self._kinds:
                 raise LaterRowsDifferError
+            done[name] = text
             if len(ways) > 1:
-                doubtful[name] = fields, {"text": text, **ways}
-            done[name] = (
-                text if name in self.text or name in doubtful else self._taken(name, fields, ways or {"text": text})
-            )
-        for name, (fields, ways) in doubtful.items():
-            kind = self._settled(name, fields, *(way for way in ways.items() if way[0] != "text"))
-            done[name] = self._taken(name, fields, {kind: ways[kind]})
+                doubtful[name] = fields, ways
+            elif name not in self.text:
+                done[name] = self._taken(name, fields, *next(iter(ways.items()), ("text", text)))
+        for name, (fields, ways) in doubtful.items():  # the other columns may settle how to read these
+            kind = self._settled(name, fields, ways)
+            done[name] = self._taken(name, fields, kind, ways.get(kind, done[name]))
         return pl.DataFrame(done)
 
     def notices(self) -> dict[str, str]:
@@ -155,19 +154,24 @@ class FieldReader:
     @property
     def decided(self) -> Reading:
         """`reading`, with what the columns show."""
-        missing = tuple(dict.fromkeys([*self.reading.missing, *self.learned.missing]))
-        return Reading(missing, self._choice("decimal"), self._choice("dates"))
+        return Reading(self._words, self._choice("decimal"), self._choice("dates"))
+
+    @property
+    def _words(self) -> tuple[str, ...]:
+        """The words that the user or a model says are missing values."""
+        return tuple(dict.fromkeys([*self.reading.missing, *self.learned.missing]))
 
     def _choice(self, name: str) -> str | None:
         """What was asked for, or what all columns show that show anything, or what was learned."""
         shown = [value for option, value in self._shown if option == name]
         return getattr(self.reading, name) or (shown[0] if len(shown) == 1 else getattr(self.learned, name))
 
-    def _settled(self, name: str, fields: pl.Series, one: tuple[str, pl.Series], other: tuple[str, pl.Series]) -> str:
-        (first, ours), (second, theirs) = one, other
+    def _settled(self, name: str, fields: pl.Series, ways: Mapping[str, pl.Series]) -> str:
+        """Which of two ways it is; "text" where neither can be told from the other."""
+        (first, ours), (second, theirs) = ways.items()
         what = KINDS[second].choice[0]
         value = self._choice(what)
-        for kind in (first, second):
+        for kind in ways:
             if value == KINDS[kind].choice[1]:
                 return kind
         if first == "numbers":
@@ -187,9 +191,9 @@ class FieldReader:
         self._doubts[name] = f"{DOUBT}: {ours[at]:.12g} ({this}) or {theirs[at]:.12g} ({that})?"
         return "text"
 
-    def _without_unit(self, name: str, fields: pl.Series, words: Collection[str]) -> pl.Series:
+    def _without_unit(self, name: str, fields: pl.Series) -> pl.Series:
         """The fields without the unit that stands after all numbers, if one does."""
-        numbers, unit = _split_unit(fields, words, name in self.numbers)
+        numbers, unit = _split_unit(fields, self._words, name in self.numbers)
         known = self._units.get(name, unit)
         if (unit or known) and not self.whole and (name not in self.numbers or unit != known):
             raise LaterRowsDifferError  # other rows may have another one
@@ -198,9 +202,9 @@ class FieldReader:
             return numbers
         return fields
 
-    def _taken(self, name: str, fields: pl.Series, way: dict[str, pl.Series]) -> pl.Series:
-        ((kind, values),) = way.items()
-        if kind == "text" and not self._missing.get(name, {}).keys() <= {*self.reading.missing, *self.learned.missing}:
+    def _taken(self, name: str, fields: pl.Series, kind: str, values: pl.Series) -> pl.Series:
+        """The values of fields that are read in one way, of which notes are taken."""
+        if kind == "text" and not self._missing.get(name, {}).keys() <= {*self._words}:
             raise LaterRowsDifferError  # a field that was missing is a word of the text
         if kind:
             self._kinds[name] = kind
@@ -330,9 +334,8 @@ def _ways(text: pl.Series, kind: str | None, strict: bool, barred: Collection[st
         values = KINDS[name].values(rest)
         if values.null_count() == rest.null_count():
             ways[name] = values
-            if name == "numbers" and not (values.dtype.is_float() and rest.head(100).str.contains(LONE).all()):
-                break
-            if name not in ("numbers", "decimal point", "day-first"):
+            lone = name == "numbers" and values.dtype.is_float() and rest.head(100).str.contains(LONE).all()
+            if not (lone or name in ("decimal point", "day-first")):
                 break
     if strict and kind is None and rest is text and ways.keys() & {"numbers", "true/false"}:
         return {"text": text}
@@ -395,18 +398,5 @@ KINDS: Mapping[str, Kind] = {
 }
 """The ways to read a column, in the order in which they are tried."""
 
-TIMES = (
-    *(
-        "compact",
-        "year-first",
-        "day-first",
-        "month-first",
-        "month by name",
-        "no year",
-        "quarter",
-        "week",
-        "month",
-        "season",
-        "time of day",
-    ),
-)
+NO_TIMES = ("numbers", "decimal point", "decimal comma", "true/false", "elapsed", "duration", "text")
+TIMES = tuple(name for name in KINDS if name not in NO_TIMES)

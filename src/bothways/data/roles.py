@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -32,12 +32,7 @@ def choose_columns(table: Table, **given: Any) -> Columns:
     Numbers and true/false are read as numbers; text is read as categories, and so are whole numbers where they are
     said to be or where the name of the column says so.
 
-    Args:
-        table: the table.
-        given: attributes of `bothways.settings.Roles`; "none" for one says that no column has this role.
-
-    Returns:
-        The columns; `Columns.guesses` says of every column what it is for, and why.
+    `given` are attributes of `bothways.settings.Roles`; "none" for one says that no column has this role.
 
     Raises:
         DataError: a name that the table does not have, a column with two roles, a guess that could be two columns, a
@@ -68,46 +63,40 @@ def choose_columns(table: Table, **given: Any) -> Columns:
     taken = {*roles.values(), *drop, *out}
     left = features or [name for name in table.names if name not in taken]
     kinds = {name: _kind(table, name) for name in left}
-    for name in list(left) if not features else ():
-        why = "" if name in typed else _no_feature(table, name, kinds[name], roles.get("sequence"))
-        if why := "empty" if kinds[name] == "empty" else why:
-            guesses[name] = Guess(name, "left out", why)
-            left.remove(name)
-    words = [table.word] if table.word is not None else []
-    _check_features(table, {name: kinds[name] for name in left}, [*categorical, *words], numeric)
+    if not features:
+        whys = {name: _no_feature(table, name, kinds[name], roles.get("sequence"), name in typed) for name in left}
+        guesses |= {name: Guess(name, "left out", why) for name, why in whys.items() if why}
+        left = [name for name in left if not whys[name]]
+    _check_features(table, {name: kinds[name] for name in left}, [*categorical, table.word], numeric)
     if not left:
         why = " ".join(map(str, (guess for guess in guesses.values() if guess.role == "left out")))
         raise DataError(f"{table.source}: no column is left to learn {roles['label']!r} from. {why}".rstrip())
     by_name = {guess.name: guess for guess in guess_categories(table, [name for name in left if name not in typed])}
     for name in left:
-        found = [guess[name] for guess in (guesses, by_name) if name in guess]
+        found = [of[name] for of in (guesses, by_name) if name in of]
         category = name in categories or kinds[name] == "text" or any(guess.role == "category" for guess in found)
         plain = "as given" if name in typed else "text" if kinds[name] == "text" else "numbers"
         why = "; ".join(guess.why for guess in found) or plain
         guesses[name] = Guess(name, "category" if category else "feature", why)
-    columns = Columns(
+    more = dict(table.readings)
+    if per is None and _one_label_each(table, label := roles["label"], roles.get("sequence")):
+        per = "sequence"
+        why = f"one per sequence, as it never changes within one ({option('per', 'step')} for one per step)"
+        more[label] = "; ".join([why, *filter(None, [more.get(label)])])
+    for name in guesses.keys() & more.keys():
+        guesses[name] = replace(guesses[name], why=f"{guesses[name].why}; {more[name]}")
+    return Columns(
         features=tuple(left),
         categories=tuple(name for name in left if guesses[name].role == "category"),
         per=per or "step",
+        guesses=tuple(guesses[name] for name in dict.fromkeys([*roles.values(), *left, *guesses])),
+        reading=table.reading,
         **roles,
     )
-    if per is None and _one_label_each(table, columns):
-        columns = replace(columns, per="sequence")
-        why = f"one per sequence, as it never changes within one ({option('per', 'step')} for one per step)"
-        guesses[columns.label] = replace(guesses[columns.label], why=f"{guesses[columns.label].why}; {why}")
-    for name in guesses.keys() & table.readings.keys():
-        guesses[name] = replace(guesses[name], why=f"{guesses[name].why}; {table.readings[name]}")
-    in_order = dict.fromkeys([*roles.values(), *left, *guesses])
-    return replace(columns, guesses=tuple(guesses[name] for name in in_order), reading=table.reading)
 
 
 def match_columns(table: Table, columns: Columns, *, label: bool) -> None:
-    """Check that a table has the columns that a model was trained on, in whatever order.
-
-    Args:
-        table: the table.
-        columns: those of the model.
-        label: whether the label is needed too.
+    """Check that a table has the columns that a model was trained on, in whatever order; with a `label`, that too.
 
     Raises:
         DataError: a column is missing, or is of another kind than the model needs.
@@ -194,12 +183,12 @@ def _guessed(
     return roles, guesses
 
 
-def _one_label_each(table: Table, columns: Columns) -> bool:
+def _one_label_each(table: Table, label: str, sequence: str | None) -> bool:
     """Whether there are several sequences, most of more than one step, and no label changes within any."""
-    label, sequence = table.column(columns.label), table.names_of_sequences(columns.sequence)
-    if sequence is None:
+    names = table.names_of_sequences(sequence)
+    if names is None:
         return False
-    frame = pl.DataFrame([label.alias("label"), sequence.alias("sequence")])
+    frame = pl.DataFrame({"label": table.column(label), "sequence": names})
     # Most tables show within their first rows that labels change.
     for part in (frame.head(10_000), frame):
         counts = part.group_by("sequence").agg(pl.col("label").drop_nulls().n_unique(), pl.len().alias("steps"))
@@ -218,7 +207,7 @@ def _check_one_role_each(table: Table, roles: Mapping[str, str], **lists: list[s
 def _check_order(table: Table, name: str) -> None:
     dtype = table.schema[name]
     if not (dtype.is_numeric() or dtype.is_temporal()):
-        _check_stray_time(table, name, feature=False)
+        _check_stray_time(table, name, droppable=False)
         shown = table.column(name).drop_nulls().head(1).to_list() if isinstance(dtype, TEXT) else []
         such = f", such as {shown[0]!r}" if shown else ""
         raise DataError(
@@ -227,7 +216,9 @@ def _check_order(table: Table, name: str) -> None:
         )
 
 
-def _check_features(table: Table, kinds: Mapping[str, str], categorical: list[str], numeric: list[str]) -> None:
+def _check_features(
+    table: Table, kinds: Mapping[str, str], categorical: Collection[str | None], numeric: Collection[str]
+) -> None:
     """Refuse what can be no feature, or not of the kind that is given, and text that ought to be numbers."""
     for name, kind in kinds.items():
         if kind == "text" and name not in categorical:
@@ -270,34 +261,37 @@ def _check_stray_text(table: Table, name: str, droppable: bool) -> None:
         _check_stray_time(table, name, droppable)
         return
     row, count = found
-    if not count:
-        if droppable and column.str.contains(r"^\s*[+-]?\d+\s*$").all():
-            return
+    if count:
+        unit = "If it is the unit of the column, take this row out. " if found == (0, 1) else ""
+        cure = f"{unit}Put it right, or read it as missing ({option('missing', column[row])})"
+        raise _stray(table, name, found, "number", cure, droppable)
+    if not (droppable and column.str.contains(r"^\s*[+-]?\d+\s*$").all()):
         raise DataError(f"{table.source}: the column {name!r} holds numbers written as text. Store them as numbers.")
-    others = f" ({counted(count - 1, 'more such field')})" if count > 1 else ""
-    unit = "If it is the unit of the column, take this row out. " if count == 1 and row == 0 else ""
-    cure = f"{unit}Put it right, or read it as missing ({option('missing', column[row])})"
-    cure += f", or leave the column out ({option('drop', name)})" if droppable else ""
-    cure += f", or take all for codes ({option('categorical', name)})." if droppable else "."
-    raise DataError(f"{table.place(row)}, column {name!r} holds {column[row]!r}, which is no number{others}. {cure}")
 
 
-def _check_stray_time(table: Table, name: str, feature: bool) -> None:
+def _check_stray_time(table: Table, name: str, droppable: bool) -> None:
     """Refuse a column of text nearly all of which is dates or times by naming the first field that is none."""
     column = table.column(name)
-    if column.dtype != pl.String or (found := not_times(column)) is None:
-        return
+    if column.dtype == pl.String and (found := not_times(column)) is not None:
+        raise _stray(table, name, found, "date or time", "Put it right, or take this row out", droppable)
+
+
+def _stray(table: Table, name: str, found: tuple[int, int], what: str, cure: str, droppable: bool) -> DataError:
+    """The error of a field that is none of `what`, where it was `found` and how many there are."""
     row, count = found
     others = f" ({counted(count - 1, 'more such field')})" if count > 1 else ""
-    cure = f", or leave the column out ({option('drop', name)}), or take all for codes ({option('categorical', name)})"
-    raise DataError(
-        f"{table.place(row)}, column {name!r} holds {column[row]!r}, which is no date or time{others}. Put it right, "
-        f"or take this row out{cure if feature else ''}."
+    if droppable:
+        drop, codes = option("drop", name), option("categorical", name)
+        cure += f", or leave the column out ({drop}), or take all for codes ({codes})"
+    return DataError(
+        f"{table.place(row)}, column {name!r} holds {table.column(name)[row]!r}, which is no {what}{others}. {cure}."
     )
 
 
-def _no_feature(table: Table, name: str, kind: str, sequence: str | None) -> str:
-    """Why a column that might be a feature is none; "" if it is one."""
+def _no_feature(table: Table, name: str, kind: str, sequence: str | None, typed: bool) -> str:
+    """Why a column that might be a feature is none; "" if it is one, as all are that are `typed` and not empty."""
+    if kind == "empty" or typed:
+        return "empty" if kind == "empty" else ""
     if name in ROW_NUMBERS:
         return "numbers the rows"
     if table.schema[name].is_integer() and _are_huge(table.column(name)):
