@@ -35,9 +35,7 @@ def fit_encoding(
 ) -> tuple[Encoding, list[str]]:
     """Learn from the train part how features become numbers, and read the vectors of its words."""
     rows, order = train.table_rows, columns.order
-    notices: list[str] = []
-    numbers: list[Number] = []
-    kinds: list[Category] = []
+    notices, numbers, kinds = list[str](), list[Number](), list[Category]()
     table.columns(columns.features)
     apart = _telling_rows_apart(table, columns, rows)
     for name in columns.features:
@@ -57,9 +55,8 @@ def fit_encoding(
                 )
         else:
             text = as_text(column)
-            counts = (
-                text.alias("value").value_counts(name="n").sort("n", "value", descending=[True, False], nulls_last=True)
-            )
+            counts = text.alias("value").value_counts(name="n")
+            counts = counts.sort("n", "value", descending=[True, False], nulls_last=True)
             if name in apart:
                 notices.append(
                     f"Column {name!r} is left out: {counts.height:,} of its {len(text):,} values in the train part "
@@ -106,12 +103,10 @@ def fit_arrays(name: str, train: Sequences, categorical: Collection[int]) -> tup
         missing = np.isnan(column)
         if at in categorical:
             codes, counts = np.unique(column[~missing & (column > 0)].astype(np.int64), return_counts=True)
-            kept = np.argsort(-counts, kind="stable")
-            kinds.append(Category(str(at), tuple(str(codes[k]) for k in kept)))
+            kinds.append(Category(str(at), tuple(map(str, codes[np.argsort(-counts, kind="stable")]))))
+        elif missing.all():
+            notices.append(f"Column '{at}' of {name} is left out: it is missing at every step of the train part.")
         else:
-            if missing.all():
-                notices.append(f"Column '{at}' of {name} is left out: it is missing at every step of the train part.")
-                continue
             numbers.append(Number(str(at), float(column[~missing].mean(dtype=np.float64)), bool(missing.any())))
             if missing.any():
                 notices.append(
@@ -135,8 +130,8 @@ def vary(gaps: npt.NDArray[np.float32], offsets: Numbers) -> bool:
     seconds = np.expm1(gaps[inner].astype(np.float64))
     if not len(seconds):
         return False
-    median = float(np.median(seconds))
-    return float((np.abs(seconds - median) > UNEVEN * median).mean()) > 0.01
+    median = np.median(seconds)
+    return bool((np.abs(seconds - median) > UNEVEN * median).mean() > 0.01)
 
 
 def _telling_rows_apart(table: Table, columns: Columns, rows: Numbers) -> set[str]:

@@ -73,15 +73,15 @@ def find_leaks(table: Table, columns: Columns, parts: Parts) -> list[Leak]:
         >>> [(leak.kind, leak.names, leak.sure) for leak in find_leaks(table, columns, parts)]
         [('column', ('alarm',), True)]
     """
-    named = parts.named
-    frame = table.columns(columns.features)
+    frame, leaks = table.columns(columns.features), list[Leak]()
     # For each step of a part a hash of what its features hold in the table.
-    hashes = {
-        name: frame.select(pl.all().gather(part.table_rows)).hash_rows(1).to_numpy() for name, part in named.items()
+    hashed = {
+        name: (part, frame.select(pl.all().gather(part.table_rows)).hash_rows(1).to_numpy())
+        for name, part in parts.named.items()
     }
-    leaks = []
-    for name in [name for name in named if name != "train"]:
-        pair = [(named["train"], hashes["train"]), (named[name], hashes[name])]
+    train = hashed.pop("train")
+    for name, other in hashed.items():
+        pair = [train, other]
         least = _telling_length(pair)
         same = _same_sequences(name, pair, least)
         leaks += [*same, *_overlaps(name, pair, max(LONG_RUN, 2 * least), known=bool(same))]
@@ -110,12 +110,13 @@ def refuse_leaks(
         train steps. Unless it is known before the label is, leave it out (drop=['alarm']). To train all the same, add
         allow_leaks=True.
     """
-    leaks = find_leaks(table, columns, parts)
-    for leak in leaks:
-        if allowed or not leak.sure:
+    sure = []
+    for leak in find_leaks(table, columns, parts):
+        if leak.sure and not allowed:
+            sure.append(leak.text)
+        else:
             say(f"Careful: {leak.text}")
-    sure = [leak.text for leak in leaks if leak.sure]
-    if sure and not allowed:
+    if sure:
         raise DataError(f"{' '.join(sure)} To {to} all the same, add {option('allow_leaks', True)}.")
 
 
@@ -146,20 +147,20 @@ def _runs(hashes: Hashes, starts: Numbers, ends: Numbers, origin: int) -> Hashes
 
 def _same_sequences(name: str, pair: list[tuple[Sequences, Hashes]], least: int) -> list[Leak]:
     """Sequences of one part that stand in another as well, step for step."""
-    origin = max(len(hashes) for _, hashes in pair)
-    found = []
-    for part, hashes in pair:
-        whole = _runs(hashes, part.offsets[:-1], part.offsets[1:], origin)
-        found.append((part, whole + part.lengths.astype(np.uint64)))
-    (one, ours), (other, theirs) = found
+    (one, first), (other, second) = pair
+    origin = max(len(first), len(second))
+    ours, theirs = (
+        _runs(hashes, part.offsets[:-1], part.offsets[1:], origin) + part.lengths.astype(np.uint64)
+        for part, hashes in pair
+    )
     # A sensor that stands still is as still on any other day.
-    changes = np.append(True, pair[1][1][1:] != pair[1][1][:-1]) | (other.positions == 0)
+    changes = np.append(True, second[1:] != second[:-1]) | (other.positions == 0)
     twice = np.isin(theirs, ours) & (np.bincount(other.sequence_of_steps, changes, len(other)) >= least)
     if not twice.any():
         return []
     count, at = int(twice.sum()), int(twice.argmax())
     twin = one.id(int(np.flatnonzero(ours == theirs[at])[0]))
-    measured = len(np.unique(pair[0][1])) >= MEASURED * one.steps
+    measured = len(np.unique(first)) >= MEASURED * one.steps
     nature = "" if measured else "Texts and lists of codes may do so by nature. "
     text = (
         f"{count:,} of the {len(other):,} sequences of the {name} part stand in the train part too, step for step "
@@ -172,17 +173,16 @@ def _same_sequences(name: str, pair: list[tuple[Sequences, Hashes]], least: int)
 
 def _overlaps(name: str, pair: list[tuple[Sequences, Hashes]], length: int, known: bool) -> list[Leak]:
     """Long runs of steps of one part that stand in another as well, as windows do that overlap."""
-    runs = []
+    runs, (_, (other, _)) = [], pair
     origin = max(len(hashes) for _, hashes in pair)
     for part, hashes in pair:
-        ends = np.repeat(part.offsets[1:], part.lengths)
-        starts = np.flatnonzero(np.arange(part.steps) + length <= ends)
+        starts = np.flatnonzero(np.arange(part.steps) + length <= np.repeat(part.offsets[1:], part.lengths))
         # A run that hardly changes is alike in any quiet hour.
         changes = np.concatenate([[0], np.cumsum(hashes[1:] != hashes[:-1])])
         if len(starts):
             starts = starts[changes[starts + length - 1] - changes[starts] >= length // 2]
-        runs.append((part, starts, _runs(hashes, starts, starts + length, origin)))
-    (_, _, ours), (other, starts, theirs) = runs
+        runs.append((starts, _runs(hashes, starts, starts + length, origin)))
+    (_, ours), (starts, theirs) = runs
     shared = starts[np.isin(theirs, ours)]
     edges = np.bincount(shared, minlength=other.steps + 1) - np.bincount(shared + length, minlength=other.steps + 1)
     share = float((np.cumsum(edges[:-1]) > 0).mean())

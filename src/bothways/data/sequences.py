@@ -18,7 +18,6 @@ from bothways.errors import DataError, counted, option
 from bothways.sequences import Array, Bools, Numbers, Sequences
 
 MOST_TRIED = 20  # columns of which any two may tell rows apart
-MOST_TRIED = 20  # columns of which any two may tell rows apart
 MANY_TIES = 0.1  # where more of the rows stand at one place, another column may tell them apart
 FILL = (
     " Write the name of the sequence in each row; or in its first one only, where all differ and the first row of the "
@@ -48,15 +47,14 @@ def read_sequences(
         (('a', 'b'), array([9., 7., 5.], dtype=float32), array([2, 1]))
     """
     bare, notices = group_rows(table, columns)
-    met = Tally() if tally is None else tally
+    met = tally or Tally()
     sequences, said = cut_long(encoded(table, columns, bare, met), max_steps)
-    return sequences, [*notices, *said, *(met.notices() if tally is None else ())]
+    return sequences, [*notices, *said, *([] if tally else met.notices())]
 
 
 def encoded(table: Table, columns: Columns, sequences: Sequences, tally: Tally) -> Sequences:
     """Sequences of a table with their features."""
-    values = columns.fitted.encode(table, columns.order, sequences, tally)
-    return replace(sequences, values=values)
+    return replace(sequences, values=columns.fitted.encode(table, columns.order, sequences, tally))
 
 
 def cut_long(sequences: Sequences, max_steps: int) -> tuple[Sequences, list[str]]:
@@ -79,43 +77,84 @@ def group_rows(table: Table, columns: Columns) -> tuple[Sequences, list[str]]:
 
     Numbers at one place keep the order in which they stand; where the newest stand first, the reverse of it.
     """
-    keys = _keys(table, columns)
-    count = len(table)
-    standing = _standing(keys, columns, count)
+    keys, notices = _keys(table, columns), list[str]()
+    standing = keys.standing()
     if standing is not None:
         names = pl.Series(standing.ids)
         sequences = standing if names.is_sorted() else standing.take(names.arg_sort().to_numpy().astype(np.int64))
-        return sequences, _tie_notices(table, columns, _ties(keys, sequences))
-    sequences = _sorted(keys, columns, count)
-    ties, notices = _ties(keys, sequences), list[str]()
+        return sequences, _tie_notices(table, columns, keys.ties(sequences))
+    sequences = keys.sorted()
+    ties = keys.ties(sequences)
     if ties and (by_part := _named_by_part(table, keys, columns)) is not None:
-        keys, ties = keys._replace(names=by_part), 0
-        sequences = _sorted(keys, columns, count)
+        sequences, ties = keys._replace(names=by_part).sorted(), 0
         again = f"Names in {columns.sequence!r} come again in other parts of {columns.split!r}"
-        notices.append(f"{table.source}: {again}, with the same {columns.order!r}: they are other sequences.")
-    if ties and _newest_first(keys, columns, count):
-        sequences = _sorted(keys, columns, count, newest_first=True)
+        notices = [f"{table.source}: {again}, with the same {columns.order!r}: they are other sequences."]
+    if ties and keys.newest_first():
+        sequences = keys.sorted(newest_first=True)
     notices += _tie_notices(table, columns, ties)
     inner = sequences.positions[1:] > 0
     if columns.order is not None and (displaced := int((np.diff(sequences.table_rows) < 0)[inner].sum())):
-        notices.insert(
-            0,
-            f"{table.source}: the rows are not in the order of {columns.order!r} ({displaced:,} of {count:,} stand "
-            "after a later one); they are sorted.",
-        )
+        stand = f"{displaced:,} of {len(table):,} stand after a later one"
+        said = f"{table.source}: the rows are not in the order of {columns.order!r} ({stand}); they are sorted."
+        notices = [said, *notices]
     return sequences, notices
 
 
 def group_as_they_stand(table: Table, columns: Columns) -> Sequences | None:
     """The rows as sequences in the order of the table; None if rows of one stand apart or not in their order."""
-    return _standing(_keys(table, columns), columns, len(table))
+    return _keys(table, columns).standing()
 
 
 class _Keys(NamedTuple):
-    """The name of the sequence and the place in it of each row, as far as the table tells."""
+    """The name of the sequence and the place in it of each of `steps` rows, as far as the table tells."""
 
     names: pl.Series | None
     places: pl.Series | None
+    steps: int
+    per: str
+
+    def standing(self) -> Sequences | None:
+        """The sequences as they stand in the table, if their rows stand together and in order."""
+        new = self._begins(self.names)
+        if self.places is not None and not (new[1:] | (self.places[1:] >= self.places[:-1]).to_numpy()).all():
+            return None
+        starts = np.flatnonzero(new)
+        if self.names is not None and self.names.gather(starts).n_unique() < len(starts):
+            return None
+        return self._sequences(np.arange(self.steps), starts)
+
+    def sorted(self, newest_first: bool = False) -> Sequences:
+        """The rows sorted by sequence and order, equal ones as they stand or in reverse."""
+        given = {str(i): column for i, column in enumerate((self.names, self.places)) if column is not None}
+        frame = pl.DataFrame(given).with_row_index("row")
+        frame = frame.sort([*given, "row"], descending=[False] * len(given) + [newest_first])
+        rows = frame["row"].to_numpy().astype(np.int64)
+        new = self._begins(None if self.names is None else self.names.gather(rows))
+        return self._sequences(rows, np.flatnonzero(new))
+
+    def ties(self, sequences: Sequences) -> int:
+        """How many steps stand at the place of the one before them."""
+        if self.places is None:
+            return 0
+        places = self.places.gather(sequences.table_rows)
+        return int(((places[1:] == places[:-1]).to_numpy() & (sequences.positions[1:] > 0)).sum())
+
+    def newest_first(self) -> bool:
+        """Whether within every sequence the rows stand in reverse."""
+        bare = self._replace(places=None)
+        sequences = bare.standing() or bare.sorted()
+        places = cast("pl.Series", self.places).gather(sequences.table_rows)
+        return bool(((places[1:] <= places[:-1]).to_numpy() | (sequences.positions[1:] == 0)).all())
+
+    def _begins(self, names: pl.Series | None) -> Bools:
+        """Which rows have another name than the row before."""
+        return np.arange(self.steps) == 0 if names is None else np.append(True, (names[1:] != names[:-1]).to_numpy())
+
+    def _sequences(self, rows: Numbers, starts: Numbers) -> Sequences:
+        """These rows as sequences that begin at `starts`, without features."""
+        ids = ("",) if self.names is None else tuple(self.names.gather(rows[starts]).to_list())
+        lengths = np.diff(np.append(starts, self.steps))
+        return Sequences(np.empty((self.steps, 0), np.float32), lengths, per=self.per, ids=ids, rows=rows)
 
 
 def _keys(table: Table, columns: Columns) -> _Keys:
@@ -133,49 +172,7 @@ def _keys(table: Table, columns: Columns) -> _Keys:
                 f"{table.source}: the column {name!r} is of type {column.dtype}; rows cannot be sorted by it."
             )
     places = None if columns.order is None else table.column(columns.order)
-    return _Keys(table.names_of_sequences(columns.sequence), places)
-
-
-def _standing(keys: _Keys, columns: Columns, count: int) -> Sequences | None:
-    """The sequences as they stand in the table, if their rows stand together and in order."""
-    new = _begins(keys.names, count)
-    if keys.places is not None and not (new[1:] | (keys.places[1:] >= keys.places[:-1]).to_numpy()).all():
-        return None
-    starts = np.flatnonzero(new)
-    if keys.names is not None and keys.names.gather(starts).n_unique() < len(starts):
-        return None
-    return _bare(keys, columns, np.arange(count), np.append(starts, count))
-
-
-def _bare(keys: _Keys, columns: Columns, rows: Numbers, offsets: Numbers) -> Sequences:
-    """These rows as sequences that begin and end at `offsets`."""
-    ids = ("",) if keys.names is None else tuple(keys.names.gather(rows[offsets[:-1]]).to_list())
-    nothing = np.empty((len(rows), 0), np.float32)
-    return Sequences(nothing, np.diff(offsets), per=columns.per, ids=ids, rows=rows)
-
-
-def _sorted(keys: _Keys, columns: Columns, count: int, newest_first: bool = False) -> Sequences:
-    """The rows sorted by sequence and order, equal ones as they stand or in reverse."""
-    given = {str(i): column for i, column in enumerate(keys) if column is not None}
-    frame = pl.DataFrame(given).with_row_index("row")
-    frame = frame.sort([*given, "row"], descending=[False] * len(given) + [newest_first])
-    rows = frame["row"].to_numpy().astype(np.int64)
-    new = _begins(None if keys.names is None else keys.names.gather(rows), count)
-    return _bare(keys, columns, rows, np.append(np.flatnonzero(new), count))
-
-
-def _begins(names: pl.Series | None, count: int) -> Bools:
-    """Which of `count` rows have another name than the row before."""
-    return np.arange(count) == 0 if names is None else np.append(True, (names[1:] != names[:-1]).to_numpy())
-
-
-def _ties(keys: _Keys, sequences: Sequences) -> int:
-    """How many steps stand at the place of the one before them."""
-    if keys.places is None:
-        return 0
-    places = keys.places.gather(sequences.table_rows)
-    same = (places[1:] == places[:-1]).to_numpy()
-    return int((same & (sequences.positions[1:] > 0)).sum())
+    return _Keys(table.names_of_sequences(columns.sequence), places, len(table), columns.per)
 
 
 def _named_by_part(table: Table, keys: _Keys, columns: Columns) -> pl.Series | None:
@@ -189,16 +186,6 @@ def _named_by_part(table: Table, keys: _Keys, columns: Columns) -> pl.Series | N
     if frame.n_unique() < frame.height:
         return None
     return frame.select(pl.format("{} ({})", "name", pl.col("part").cast(pl.String).fill_null(""))).to_series()
-
-
-def _newest_first(keys: _Keys, columns: Columns, count: int) -> bool:
-    """Whether within every sequence the rows stand in reverse."""
-    bare = keys._replace(places=None)
-    whole = np.arange(count), np.array([0, count])
-    sequences = _bare(bare, columns, *whole) if keys.names is None else _sorted(bare, columns, count)
-    places = cast("pl.Series", keys.places).gather(sequences.table_rows)
-    falls = (places[1:] <= places[:-1]).to_numpy()
-    return bool((falls | (sequences.positions[1:] == 0)).all())
 
 
 def _tie_notices(table: Table, columns: Columns, ties: int) -> list[str]:
@@ -224,13 +211,13 @@ def told_apart_by(table: Table, columns: Columns, clock: str) -> tuple[str, ...]
     They are of text, true/false or whole numbers. Where places come twice on average, as they must for two columns, and
     for a clock that sorts nothing, the calendar alone does not count: it tells times of day apart.
     """
-    known = {str(columns.sequence): 0, clock: 1}
+    known = [str(columns.sequence), clock]
+    often = 2 * table.columns(known).n_unique() <= len(table)
+    if not often and clock != columns.order:
+        return ()
     others = [name for name in table.names if name not in {*known, columns.order, columns.label, columns.split}]
     kinds = (pl.Boolean, *TEXT)
     some = [name for name in others if table.schema[name].is_integer() or isinstance(table.schema[name], kinds)]
-    often = 2 * table.columns([*known]).n_unique() <= len(table)
-    if not often and clock != columns.order:
-        return ()
     for count, least in ((1, 2), (2, FEW_STEPS)) if often else ((1, 2),):
         for names in combinations(some[:MOST_TRIED] if count > 1 else some, count):
             heads = [table.column(name).head(HEAD).alias(name) for name in (*known, *names)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -99,8 +100,7 @@ def split_table(
     """
     whole, labels, notices = _labeled(table, columns)
     check_labels(table, columns, whole, labels)
-    empty, steps = int((whole.known_labels == NO_LABEL).sum()), len(whole.known_labels)
-    fill = fill_hint(columns, labels) if empty > MANY_EMPTY * steps else ""
+    fill = fill_hint(columns, labels) if (whole.known_labels == NO_LABEL).mean() > MANY_EMPTY else ""
     notices += [notice + fill for notice in masked_notices(columns, whole)]
     if columns.split is not None:
         pieces = _numbered_parts(table, columns.split)[whole.table_rows]
@@ -110,35 +110,32 @@ def split_table(
             sequences, numbers, said = _with_valid(table, columns, sequences, numbers, seed, gap)
             notices += said
     else:
-        sequences, numbers, said = draw_parts(
-            table.source, whole, shares, seed, groups=groups_of(table, columns, whole), gap=gap
-        )
+        groups = groups_of(table, columns, whole)
+        sequences, numbers, said = draw_parts(table.source, whole, shares, seed, groups=groups, gap=gap)
         notices += said
         if tuple(shares) == SHARES:
             columns = replace(columns, draw=Draw(seed, _fingerprint(whole), gap))
-    pieces_of = [sequences.keep(numbers == k) if (numbers == k).any() else None for k in range(len(PARTS))]
-    if (train := pieces_of[0]) is None:
+    found = {name: sequences.keep(numbers == k) for k, name in enumerate(PARTS) if (numbers == k).any()}
+    if "train" not in found:
         raise DataError(f"{table.source}: no row is in the train part. Mark some with 'train' in {columns.split!r}.")
-    classes = _seen(train)
+    classes, *later = map(_seen, found.values())
+    unseen = [code for code in dict.fromkeys(itertools.chain(*later)) if code not in classes]
     if len(classes) < 2:
-        others = columns.split is None and any(part is not None and {*_seen(part)} - {*classes} for part in pieces_of)
+        others = columns.split is None and unseen
         ask = f" Others come later: say with {option('split')} which rows are train, valid and test." if others else ""
         raise DataError(
             f"{table.source}: the train part has one label only ({listed([labels[code] for code in classes])} in "
             f"{columns.label!r}); telling labels apart takes two at least.{ask}{fill}"
         )
-    later = [code for part in pieces_of[1:] if part is not None for code in _seen(part)]
-    unseen = [code for code in dict.fromkeys(later) if code not in classes]
-    codes = [*classes, *unseen]
-    valid, test = (None if part is None else _recoded(part, codes) for part in pieces_of[1:])
-    names = tuple(labels[code] for code in codes)
-    parts = Parts(_recoded(train, codes), valid, test, names[: len(classes)], names[len(classes) :])
-    train = parts.train
-    if columns.per == "step" and (scheme := scheme_of(parts.classes, train.labels, train.lengths, parts.unseen)):
-        tagged: dict[str, Any] = {name: replace(part, scheme=scheme) for name, part in parts.named.items()}
-        parts = replace(parts, **tagged)
-        notices += malformed_notices(table, columns.label, [*tagged.values()], names)
-    return columns, parts, [*notices, *number_notices(table, columns, parts.classes), *_class_notices(columns, parts)]
+    names = tuple(labels[code] for code in [*classes, *unseen])
+    known, new = names[: len(classes)], names[len(classes) :]
+    found = {name: _recoded(part, [*classes, *unseen]) for name, part in found.items()}
+    train = found["train"]
+    if columns.per == "step" and (scheme := scheme_of(known, train.labels, train.lengths, new)):
+        found = {name: replace(part, scheme=scheme) for name, part in found.items()}
+        notices += malformed_notices(table, columns.label, [*found.values()], names)
+    parts = Parts(found["train"], found.get("valid"), found.get("test"), known, new)
+    return columns, parts, [*notices, *number_notices(table, columns, known), *_class_notices(columns, parts)]
 
 
 def draw_parts(
@@ -155,13 +152,9 @@ def draw_parts(
     It draws again, up to `DRAWS` times, until each class is in as many parts as it has sequences (or groups) for, the
     train part first. Sequences without steps go to the train part.
 
-    Args:
-        source: what to call the sequences.
-        sequences: with labels.
-        shares: the share of each part, in the order of `PARTS`; they add up to 1.
-        seed: the same seed draws the same parts.
-        groups: for each sequence the number of its group, which stays together; None for the sequences themselves.
-        gap: steps to leave out at each cut in time, but no more than `WIDEST_GAP` of the sequence.
+    The sequences, which messages call `source`, have labels. `shares` are in the order of `PARTS` and add up to 1.
+    `groups` gives for each sequence the number of what stays together. At each cut in time `gap` steps are left out,
+    but no more than `WIDEST_GAP` of the sequence.
 
     Returns:
         Sequences, the number of the part of each (-1 for what is left out), and what to say.
@@ -176,8 +169,7 @@ def draw_parts(
     """
     parts = len(shares)
     filled = np.flatnonzero(sequences.lengths)
-    units = filled if groups is None else groups[filled]
-    units = np.unique(units, return_inverse=True)[1]
+    units = np.unique(filled if groups is None else groups[filled], return_inverse=True)[1]
     count, what = int(units.max(initial=-1)) + 1, "sequence" if groups is None else "group"
     if count < parts:
         if sequences.per == "sequence" or groups is not None or count == 0:
@@ -191,7 +183,7 @@ def draw_parts(
     labels = sequences.step_labels
     seen = np.zeros((count, int(labels.max(initial=0)) + 2), bool)
     seen[np.repeat(units, sequences.lengths[filled]), labels] = True
-    seen = seen[:, :-1]
+    seen = seen[:, :-1]  # the last one is that of no label
     due = np.minimum(seen.sum(axis=0), parts)
     generator = np.random.default_rng(seed)
     drawn, best, least = np.repeat(np.arange(parts), sizes), None, np.inf
@@ -232,24 +224,24 @@ def evaluation_part(
     spelled = {word: each for word, each in SPELLINGS.items() if word not in EITHER}
     if part is not None and part != "all" and (part := spelled.get(asked := part.lower())) is None:
         raise DataError(f"There is no part {asked!r}. Use one of: {', '.join(PARTS)}, or all.")
-    whole, labels, notices = _labeled(table, columns, classes)
+    sequences, labels, notices = _labeled(table, columns, classes)
     draw = columns.draw
-    drawn = draw is not None and draw.fingerprint == _fingerprint(whole)
-    has_parts = drawn or (columns.split is not None and columns.split in table.names)
+    if draw is not None and draw.fingerprint != _fingerprint(sequences):
+        draw = None
+    has_parts = draw is not None or columns.split in table.names
     part = part or ("test" if has_parts else "all")
-    sequences = whole
     if part != "all":
         if not has_parts:
             why = "it is not the table that the model was trained on, and has no split column"
             if columns.split is not None:
                 why = f"there is no split column {columns.split!r}"
             raise DataError(f"{table.source}: {why}, so it has no parts. Leave out {option('split')} to use all rows.")
-        if drawn and draw is not None:
-            groups = groups_of(table, columns, whole)
-            sequences, numbers, _ = draw_parts(table.source, whole, SHARES, draw.seed, groups=groups, gap=draw.gap)
+        if draw is not None:
+            groups = groups_of(table, columns, sequences)
+            sequences, numbers, _ = draw_parts(table.source, sequences, SHARES, draw.seed, groups=groups, gap=draw.gap)
             notices.append("The parts are drawn as they were for training.")
         else:
-            sequences, numbers = whole.cut(_numbered_parts(table, str(columns.split))[whole.table_rows])
+            sequences, numbers = sequences.cut(_numbered_parts(table, str(columns.split))[sequences.table_rows])
         chosen = numbers == PARTS.index(part)
         if not chosen.any():
             there = ", ".join(name for k, name in enumerate(PARTS) if (numbers == k).any())
@@ -299,7 +291,7 @@ def _warn_of_mixing(whole: Sequences, pieces: Numbers) -> list[str]:
     numbers = whole.sequence_of_steps
     changes = np.flatnonzero((np.diff(pieces) != 0) & (np.diff(numbers) == 0))
     counts = np.bincount(numbers[changes], minlength=len(whole))
-    if not (counts >= len(PARTS)).any():
+    if counts.max() < len(PARTS):
         return []
     return [
         f"Careful: within sequence {whole.id(int(counts.argmax()))!r} the parts alternate {counts.max()} times. "
