@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from bothways.errors import InputError
 from bothways.merge import MERGE_MODES
-from bothways.options import check_options, option_field, whole
+from bothways.options import check_options, choice_field, option_field, whole
 from bothways.spec import CELLS, cell_spec
 
 DIRECTIONS: Mapping[str, tuple[str, ...]] = {
@@ -158,33 +158,27 @@ class Network:
     features: int
     classes: int
     cell: str = option_field("lstm", "Recurrent cell.", choices=tuple(CELLS), usual=("lstm", "gru", "rnn"))
-    direction: str = option_field("both", "Reading direction.", choices=tuple(DIRECTIONS), usual=tuple(DIRECTIONS))
-    merge_mode: str = option_field(
-        "concat",
-        "How the outputs of both directions are merged.",
-        choices=tuple(MERGE_MODES),
-        usual=tuple(MERGE_MODES),
-        flag="--merge",
+    direction: str = choice_field("both", "Reading direction.", DIRECTIONS)
+    merge_mode: str = choice_field(
+        "concat", "How the outputs of both directions are merged.", MERGE_MODES, flag="--merge"
     )
     units: int = option_field(32, "Units in each direction.", least=1, usual=(16, 32, 64))
     depth: int = option_field(1, "Number of recurrent layers.", least=1, most=MAX_DEPTH, usual=(1, 2))
     categories: tuple[int, ...] = ()
-    encoding: str = option_field(
+    encoding: str = choice_field(
         "piecewise",
         "How numbers enter the network: piecewise, by where they lie between quantiles of the train part, or standard, "
         "with mean 0 and deviation 1.",
-        choices=ENCODINGS,
-        usual=ENCODINGS,
+        ENCODINGS,
     )
     bins: int = option_field(
         8, "Most bins of a number that enters piecewise; fewer where there are many numbers.", least=1, most=MAX_BINS
     )
-    levels: str = option_field(
+    levels: str = choice_field(
         "both",
         "What of a number enters: raw, the number itself; centered, its distance from the mean of its sequence, for "
         "levels that drift from one sequence to the next; or both.",
-        choices=tuple(LEVELS),
-        usual=tuple(LEVELS),
+        LEVELS,
     )
     changes: int = option_field(
         2,
@@ -216,18 +210,14 @@ class Network:
         least=0,
         most=MAX_WINDOW,
     )
-    head: str = option_field(
-        "softmax",
-        "With one label per step: crf learns which label stands next to which, too.",
-        choices=HEADS,
-        usual=HEADS,
+    head: str = choice_field(
+        "softmax", "With one label per step: crf learns which label stands next to which, too.", HEADS
     )
     per: str = "step"
-    pooling: str = option_field(
+    pooling: str = choice_field(
         "last",
         "With one label per sequence, what it is read from: the last state, or the mean or maximum of all steps.",
-        choices=tuple(POOLINGS),
-        usual=tuple(POOLINGS),
+        POOLINGS,
     )
 
     def __post_init__(self) -> None:
@@ -291,12 +281,10 @@ class Network:
     @property
     def recurrent(self) -> tuple[Recurrent, ...]:
         """The stack of recurrent layers, from the input up."""
-        layers: list[Recurrent] = []
-        directions, features = DIRECTIONS[self.direction], self.units if self.conv_window else self._embedded
-        for i in range(self.depth):
-            layers.append(Recurrent(f"recurrent_{i}", self.cell, directions, self.merge_mode, features, self.units))
-            features = layers[-1].width
-        return tuple(layers)
+        first = self.units if self.conv_window else self._embedded
+        one = Recurrent("recurrent_0", self.cell, DIRECTIONS[self.direction], self.merge_mode, first, self.units)
+        above = (replace(one, name=f"recurrent_{i}", features=one.width) for i in range(1, self.depth))
+        return one, *above
 
     @property
     def pools(self) -> tuple[str, ...]:

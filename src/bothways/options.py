@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import field, fields
 from numbers import Integral, Real
@@ -54,11 +55,7 @@ class Option(NamedTuple):
         return str if self.default is None else type(self.default)
 
     def check(self, name: str, value: Any) -> Any:
-        """The value as one of `kind`.
-
-        Args:
-            name: the field, for the message.
-            value: what was given.
+        """The value as one of `kind`; messages call it `name`.
 
         Raises:
             InputError: a value of another type, out of the range, or not among the choices.
@@ -127,6 +124,11 @@ class Option(NamedTuple):
 def option_field(default: Any, help: str, **more: Any) -> Any:
     """A field of a dataclass that is an option."""
     return field(default=default, metadata={"option": Option(default, help, **more)})
+
+
+def choice_field(default: str, help: str, choices: Iterable[str], **more: Any) -> Any:
+    """The same of an option all of whose choices are worth trying."""
+    return option_field(default, help, choices=tuple(choices), usual=tuple(choices), **more)
 
 
 def options(owner: type, *names: str) -> dict[str, Option]:

@@ -178,8 +178,7 @@ class Sequences:
 
     def keep(self, chosen: Bools) -> Sequences:
         """The sequences for which `chosen (sequences,)` is true."""
-        numbers = np.flatnonzero(chosen)
-        return self._taken(np.flatnonzero(np.repeat(chosen, self.lengths)), self.lengths[numbers], numbers)
+        return self.take(np.flatnonzero(chosen))
 
     def take(self, numbers: Numbers) -> Sequences:
         """The sequences of these numbers, in this order."""

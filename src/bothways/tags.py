@@ -184,11 +184,9 @@ LETTERS = {
 
 
 def convert(tags: Sequence[Sequence[str]], to: str) -> list[list[str]]:
-    """The tags of sequences in another scheme; malformed ones count as `conlleval` counts them.
+    """The tags of each of some sequences in another scheme, a key of `LETTERS`.
 
-    Args:
-        tags: of each sequence those of its steps, of any scheme.
-        to: a key of `LETTERS`.
+    Malformed ones count as `conlleval` counts them.
 
     Raises:
         InputError: something that is no tag, or no such scheme.
@@ -212,9 +210,8 @@ def convert(tags: Sequence[Sequence[str]], to: str) -> list[list[str]]:
     result, before = ["O"] * len(flat), (-1, -1, -1)
     for sequence, kind, start, end in zip(*(each.tolist() for each in found), strict=True):
         again = to == "IOB1" and before == (sequence, kind, start - 1)  # right after another one of its type
-        letters = (
-            ["B" if again else first, *inside * (end - start - 1), last] if end > start else ["B" if again else only]
-        )
+        letters = first + inside * (end - start - 1) + last if end > start else only
+        letters = f"B{letters[1:]}" if again else letters
         named = f"-{scheme.types[kind]}" if scheme.types[kind] else ""
         result[start : end + 1] = [letter + named for letter in letters]
         before = sequence, kind, end

@@ -166,16 +166,16 @@ class Columns:
             ModelFileError: `data` describes no columns.
         """
         try:
-            roles = {role: data[role] for role in ("label", "sequence", "order", "split")}
-            roles |= {"group": data.get("group"), "per": data.get("per", "step")}
-            draw, said = data["draw"], {"missing": (), **data.get("reading", {})}
+            draw = data["draw"]
             columns = cls(
                 features=tuple(data["features"]),
                 categories=tuple(data.get("categories", ())),
                 draw=draw and Draw(int(draw["seed"]), int(draw["fingerprint"]), int(draw.get("gap", 0))),
                 guesses=tuple(Guess(each["name"], each["role"], each["why"]) for each in data.get("guesses", ())),
-                reading=Reading(**said | {"missing": tuple(said["missing"])}),
-                **roles,
+                reading=Reading(**data.get("reading", {})),
+                group=data.get("group"),
+                per=data.get("per", "step"),
+                **{role: data[role] for role in ("label", "sequence", "order", "split")},
             )
             texts = [columns.label, *columns.roles.values(), *columns.features, *columns.reading.missing]
             texts += [text for each in columns.guesses for text in (each.name, each.role, each.why)]

@@ -95,13 +95,13 @@ def guess_words(table: Table, names: Collection[str], wanted: Collection[str]) -
     if "label" in wanted:
         tags = [name for name in names if {*words(name)[-1:]} & {*LABELS}]
         tags = [name for name in tags if name.lower() in LABELS] or tags
-        upos = [name for name in names if name == "upos" and table.column(name).count()]
         last = [name for name in names if name.isdecimal()][-1:]
         if tags:
             found.append(Guess(table.only("label", tags), "label", "by its name"))
-        elif upos or last:
-            why = "the part of speech" if upos else "the last column"
-            found.append(Guess((upos or last)[0], "label", f"{why} ({option('label')} for another)"))
+        elif "upos" in names and table.column("upos").count():
+            found.append(Guess("upos", "label", f"the part of speech ({option('label')} for another)"))
+        elif last:
+            found.append(Guess(last[0], "label", f"the last column ({option('label')} for another)"))
         else:
             found.append(guess_label(table, names))
     if "split" in wanted:
@@ -355,14 +355,9 @@ def _numbers_in(table: Table, name: str, other: str) -> bool:
     column = table.column(name)
     if name == other or not (column.dtype.is_integer() and {*words(name)[-1:]} & {*NUMBERS}):
         return False
-    runs = pl.DataFrame([table.column(other).alias("other"), column.alias("number")]).group_by("other")
-    found = runs.agg(
-        pl.col("number").n_unique().alias("kinds"), pl.len(), first=pl.min("number"), last=pl.max("number")
-    )
-    counts = found["last"] - found["first"] + 1
-    return bool(
-        (found["kinds"] == found["len"]).all() and (counts == found["len"]).all() and (found["first"] <= 1).all()
-    )
+    number, runs = pl.col("number"), pl.DataFrame({"other": table.column(other), "number": column}).group_by("other")
+    each_once = (number.n_unique() == pl.len()) & (number.max() - number.min() + 1 == pl.len())
+    return bool(runs.agg(each_once & (number.min() <= 1))["number"].all())
 
 
 def _joins(table: Table, finer: str, coarser: str) -> bool:
@@ -392,9 +387,8 @@ def _ids(table: Table, name: str) -> pl.Series | None:
     """A column of text or whole numbers, these without a point whatever their type; None if it is of anything else."""
     dtype = table.schema[name]
     if dtype.is_float():
-        if not _whole(table.column(name).head(FIRST)) or not _whole(table.column(name)):
-            return None
-        return table.column(name).cast(pl.Int64)
+        column = table.column(name)
+        return column.cast(pl.Int64) if _whole(column.head(FIRST)) and _whole(column) else None
     return table.column(name) if dtype.is_integer() or isinstance(dtype, TEXT) else None
 
 

@@ -12,6 +12,7 @@ import polars as pl
 from bothways.data.clocks import ROW_NUMBERS, clock_columns
 from bothways.data.columns import NAMED, Columns
 from bothways.data.encoding import Tally
+from bothways.data.fields import AS_SHOWN
 from bothways.data.fitting import DISTINCT, FEW_ROWS, fit_encoding
 from bothways.data.guesses import CUTS, glued_by, holds_texts
 from bothways.data.layouts import VARIABLE, long_notice, wide_notice
@@ -25,7 +26,7 @@ from bothways.data.vectors import VectorFiles, find_vectors
 from bothways.errors import DataError, option
 from bothways.options import options
 from bothways.sequences import Sequences
-from bothways.settings import Reading, Roles, Settings
+from bothways.settings import Reading, Roles, Settings, as_names
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,14 +76,9 @@ def read_and_split(
 ) -> SplitTable:
     """Read a table, give its columns their roles, and split its rows into train, valid and test.
 
-    Args:
-        source: as in `read_table`, or a table.
-        seed: for the drawing of parts.
-        window: the steps that training looks at together; as many are left out between two parts of one sequence.
-        draw_valid: as in `split_table`.
-        shares: as in `draw_parts`.
-        vectors: a file of pretrained vectors of words, or an installed package that has some.
-        roles: as in `choose_columns`; and how fields are read, attributes of `Reading`.
+    Arguments are those of `read_table`, `choose_columns` and `split_table`, and attributes of `Reading`. Between two
+    parts of one sequence as many steps are left out as training looks at together, `window`. `vectors` is a file of
+    pretrained vectors of words, or an installed package that has some.
 
     Raises:
         DataError: as `read_table`, `choose_columns`, `split_table` and `find_vectors`; or each row holds a text.
@@ -100,26 +96,23 @@ def read_and_split(
     reading = Reading(**{name: roles.pop(name) for name in options(Reading) if name in roles})
     asked = Roles(**roles)
 
-    def read(text: Sequence[str], sequence: str | None) -> Table:
-        return (
-            source if isinstance(source, Table) else read_table(source, text, reading, sequence=sequence, order=order)
-        )
+    def read(text: Sequence[str], sequence: str | None, order: str | None) -> Table:
+        return source if isinstance(source, Table) else read_table(source, text, reading, AS_SHOWN, sequence, order)
 
-    order = asked.order
-    table = read(asked.categorical, asked.sequence)
+    table = read(asked.categorical, asked.sequence, asked.order)
     columns = choose_columns(table, **vars(asked))
     order = columns.order
     if any(table.readings.get(name, "").endswith(FILLED) for name in columns.features):
         # What is learned from stays as it is, as new tables have it.
-        table = read(asked.categorical, columns.sequence or NONE)
+        table = read(asked.categorical, columns.sequence or NONE, order)
         columns = choose_columns(table, **vars(asked))
     if columns.categories and table.word is None:
         # Codes such as 007 were read as numbers.
-        table = read(columns.categories, columns.sequence or NONE)
+        table = read(columns.categories, columns.sequence or NONE, order)
     table = with_joined(table, None, order)
     _check_texts(table, columns, asked=asked.sequence is not None)
-    given = [name for each in vars(asked).values() for name in ([each] if isinstance(each, str) else each or ())]
-    melted = "" if VARIABLE in given else long_notice(table)
+    given = any(VARIABLE in as_names(each) for each in vars(asked).values())
+    melted = "" if given else long_notice(table)
     if melted and asked.sequence is None:
         raise DataError(f"{melted}, or learn from the rows as they are: {option('categorical', VARIABLE)}.")
     said = [*table.notices, *([f"Careful: {melted}."] if melted else []), *_shape_notices(table, columns)]
@@ -177,20 +170,20 @@ def _shape_notices(table: Table, columns: Columns) -> list[str]:
             for name in columns.categories
             if holds_texts(table.column(name))
         )
-    cutting = [guess.name for guess in columns.guesses if guess.why.startswith(CUTS)]
-    if cutting and columns.sequence is not None and (found := glued_by(table, columns.sequence, cutting)):
-        name, clock = found
-        said.append(
-            f"Careful: sequences of {columns.sequence!r} seem to be several, one after the other: {clock!r} starts "
-            f"over where {name!r} changes. Name both: {option('sequence', f'{columns.sequence},{name}')}."
-        )
-    elif columns.sequence is not None and columns.order in (None, *ROW_NUMBERS):
-        said += _glued_notices(table, columns, columns.sequence)
-    return said
+    return said if columns.sequence is None else [*said, *_glued_notices(table, columns, columns.sequence)]
 
 
 def _glued_notices(table: Table, columns: Columns, sequence: str) -> list[str]:
-    """A word about sequences in which each time comes several times, as if they were several."""
+    """A word about sequences in which a clock starts over or each time comes several times, as if they were several."""
+    cutting = [guess.name for guess in columns.guesses if guess.why.startswith(CUTS)]
+    if cutting and (found := glued_by(table, sequence, cutting)):
+        name, clock = found
+        return [
+            f"Careful: sequences of {sequence!r} seem to be several, one after the other: {clock!r} starts over where "
+            f"{name!r} changes. Name both: {option('sequence', f'{sequence},{name}')}."
+        ]
+    if columns.order not in (None, *ROW_NUMBERS):
+        return []
     for clock in clock_columns(table, [guess.name for guess in columns.guesses if guess.role != "label"]):
         if clock != columns.order and (names := told_apart_by(table, columns, clock)):
             is_the_same, both = ("is", "both") if len(names) == 1 else ("are", "all")
