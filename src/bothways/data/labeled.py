@@ -210,26 +210,18 @@ def _sentences(
     name: str, file: BinaryIO, pieces: Pieces, results: Sequence[str]
 ) -> Iterator[Callable[[pl.DataFrame], None]]:
     """A file in the form of the files called `name`; gives what adds the results of further words."""
-    held: list[pl.DataFrame] = []
-    waiting = 0
-    piece = next(pieces, None)
+    rows, piece = pl.DataFrame(), next(pieces, None)
 
     def write(frame: pl.DataFrame) -> None:
-        nonlocal piece, held, waiting
-        held.append(frame.select(results))
-        waiting += frame.height
-        if piece is None or piece.words > waiting:
-            return
-        rows = pl.concat(held)
+        nonlocal rows, piece
+        rows = pl.concat([rows, frame.select(results)]) if rows.height else frame.select(results)
         while piece is not None and piece.words <= rows.height:
             file.write(piece.labeled(rows.head(piece.words)).encode())
-            rows = rows.slice(piece.words)
-            piece = next(pieces, None)
-        held, waiting = [rows], rows.height
+            rows, piece = rows.slice(piece.words), next(pieces, None)
 
     with file:
         yield write
-        if piece is not None or waiting:
+        if piece is not None or rows.height:
             raise DataError(f"{name}: changed while it was labeled. Label it again.")
 
 

@@ -1,10 +1,11 @@
-"""Leaks: what lets a model look better in training and on the test part than it will be on anything new."""
+"""Leaks: what lets a model look better in training, on the test part, or later, than it will be on anything new."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,9 @@ VALUES, ROWS = 2_000_000, (2_000, 20_000)
 """At most this many values are looked at, and of one column between the two numbers."""
 
 FEW_ROWS = 200  # in fewer rows, values that hardly come again prove nothing
+
+SAMPLED = 256  # so many hashes of sequences a model keeps, the least: all of few sequences, and a fair sample of many
+SHARE = 0.1  # fewer known ones may be short sequences, or things that stand still, which come again
 
 
 @dataclass(frozen=True)
@@ -283,3 +287,32 @@ def _blocks(part: Sequences) -> Numbers:
         return part.sequence_of_steps
     lengths = np.repeat(part.lengths, part.lengths)
     return part.sequence_of_steps * 10 + part.positions * 10 // lengths
+
+
+def sample_of(parts: Iterable[Sequences]) -> list[int]:
+    """Which sequences a model has seen: the least hashes of those of some parts, ascending.
+
+    Example:
+        >>> known = sample_of([Sequences(np.array([[1.0], [2.0], [3.0]]), np.array([1, 2]))])
+        >>> len(known), said_of_known(Sequences(np.array([[2.0], [3.0]]), np.array([2])), known)
+        (2, ['Careful: 1 of the 1 sequences is one that training has seen, step for step. ...'])
+    """
+    return sorted({number for part in parts for number in _hashes(part)})[:SAMPLED]
+
+
+def said_of_known(sequences: Sequences, known: Sequence[int]) -> list[str]:
+    """A word of caution where sequences are among those of a sample."""
+    if not known or not len(sequences):
+        return []
+    numbers = [number for number in _hashes(sequences) if len(known) < SAMPLED or number <= known[-1]]
+    seen = len({*known}.intersection(numbers))
+    if not seen or seen < SHARE * len(numbers):
+        return []
+    whole = len(numbers) == len(sequences)
+    of = f"of the {len(sequences):,} sequences" if whole else f"of {len(numbers):,} sequences that were looked up"
+    are = "is one that" if seen == 1 else "are some that"
+    return [f"Careful: {seen:,} {of} {are} training has seen, step for step. Scores on such are too high."]
+
+
+def _hashes(part: Sequences) -> list[int]:
+    return [int.from_bytes(blake2b(values.tobytes(), digest_size=7).digest(), "big") for values in part.arrays()]

@@ -14,7 +14,7 @@ import numpy as np
 from bothways import baselines, metrics, store
 from bothways.data import Columns, Table, evaluation_part, guess_rows, hours, match_columns, read_table, times
 from bothways.data.fields import reading_notices
-from bothways.data.known import said_of_known
+from bothways.data.leaks import said_of_known
 from bothways.data.roles import NONE
 from bothways.errors import InputError, counted, option
 from bothways.jobs.models import load_with_columns

@@ -17,7 +17,7 @@ import numpy as np
 
 import bothways
 from bothways import baselines
-from bothways.data.known import sample_of
+from bothways.data.leaks import sample_of
 from bothways.errors import InputError
 from bothways.interrupts import Stop, deferred
 from bothways.metrics import monitored, title
