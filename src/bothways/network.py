@@ -5,9 +5,6 @@ distances from the mean of the sequence and their changes, standardised or encod
 each category column; and, if asked for, a convolution over all of it. A stack of recurrent layers reads these rows, and
 a head scores the classes, at every step or once for the whole sequence. Training builds it in Keras, the runtime runs
 it on the engine and NumPy; both follow the description here and name the weights as it does.
-
-A further kind of column (words with their spelling, say) belongs into the front, beside the categories; a further way
-to come from scores to labels (tag schemes, a conditional random field) behind the head.
 """
 
 from __future__ import annotations

@@ -102,8 +102,7 @@ class FieldReader:
     _shown: set[tuple[str, str]] = field(default_factory=set)
     _missing: dict[str, Counter[str]] = field(default_factory=dict)
     _units: dict[str, str] = field(default_factory=dict)
-    _zeros: dict[str, str] = field(default_factory=dict)
-    _doubts: dict[str, str] = field(default_factory=dict)
+    _notes: dict[str, str] = field(default_factory=dict)
 
     def read(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The values of the fields; a frame after the first one is read as those before it.
@@ -147,7 +146,7 @@ class FieldReader:
         for name, words in self._missing.items():
             shown = ", ".join(repr(word) for word, _ in words.most_common(3))
             missing[name] = f"{counted(words.total(), 'field is', 'fields are')} missing ({shown})"
-        every = kinds, missing, units, self._zeros, self._doubts
+        every = kinds, missing, units, self._notes
         said = {name: [each[name] for each in every if name in each] for name in self._names}
         return {name: "; ".join(texts) for name, texts in said.items() if texts}
 
@@ -177,18 +176,18 @@ class FieldReader:
         if first == "numbers":
             return first
         if what == "dates" and fields.str.contains(AMERICAN).any():
-            self._doubts[name] = f"or day/month/year? ({option('dates', 'day-first')})"
+            self._notes[name] = f"or day/month/year? ({option('dates', 'day-first')})"
             return second
         if not self.whole:
             raise LaterRowsDifferError
         if ours.equals(theirs):
             return first
         if what == "dates":
-            self._doubts[name] = f"or month/day/year? ({option('dates', 'month-first')})"
+            self._notes[name] = f"or month/day/year? ({option('dates', 'month-first')})"
             return first
         at = int((ours != theirs).arg_max() or 0)
         this, that = (option(*KINDS[kind].choice) for kind in (first, second))
-        self._doubts[name] = f"{DOUBT}: {ours[at]:.12g} ({this}) or {theirs[at]:.12g} ({that})?"
+        self._notes[name] = f"{DOUBT}: {ours[at]:.12g} ({this}) or {theirs[at]:.12g} ({that})?"
         return "text"
 
     def _without_unit(self, name: str, fields: pl.Series) -> pl.Series:
@@ -214,9 +213,9 @@ class FieldReader:
             if kind != "numbers" or values.dtype.is_float():
                 self._shown.add(KINDS[kind].choice)
         if values.dtype.is_integer() and fields.str.contains(r"^0\d").any():
-            self._zeros[name] = "zeros in front are left out"
+            self._notes[name] = "zeros in front are left out"
         if values.dtype.is_numeric() and fields.str.contains(IN_PARENTHESES).any():
-            self._zeros[name] = "amounts in parentheses are negative"
+            self._notes[name] = "amounts in parentheses are negative"
         if values.null_count() > fields.null_count():
             words = fields.filter(values.is_null()).drop_nulls().to_list()
             self._missing.setdefault(name, Counter()).update(words)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -109,46 +109,42 @@ def fill_hint(columns: Columns, labels: Sequence[Any]) -> str:
     )
 
 
-def masked_notices(columns: Columns, sequences: Sequences) -> list[str]:
+def masked_notices(columns: Columns, sequences: Sequences) -> Iterator[str]:
     """A word about steps, or sequences, without a label."""
-    missing = int((sequences.known_labels == NO_LABEL).sum())
-    has = "has" if missing == 1 else "have"
-    said = f"{counted(missing, columns.per)} {has} no label in {columns.label!r}: read as input, not learned or scored."
-    return [said] if missing else []
+    if missing := int((sequences.known_labels == NO_LABEL).sum()):
+        has = f"{counted(missing, columns.per)} {'has' if missing == 1 else 'have'}"
+        yield f"{has} no label in {columns.label!r}: read as input, not learned or scored."
 
 
-def number_notices(table: Table, columns: Columns, classes: Sequence[Any]) -> list[str]:
+def number_notices(table: Table, columns: Columns, classes: Sequence[Any]) -> Iterator[str]:
     """A word about labels that are numbers and may be amounts, or tags without their names."""
     if not all(type(label) is int for label in classes):
-        return []
+        return
     if table.word is not None and len(classes) > 2:
-        return [
+        yield (
             f"The tags in {columns.label!r} are numbers: with their names (O, B-PER, I-PER, ...) entities would be "
             "scored, too."
-        ]
-    if len(classes) > MANY_NUMBERS:
-        return [
+        )
+    elif len(classes) > MANY_NUMBERS:
+        yield (
             f"The labels in {columns.label!r} are {len(classes):,} whole numbers: if they are amounts, classes have no "
             "order here; cut them into ranges."
-        ]
-    return []
+        )
 
 
-def spelling_notices(columns: Columns, labels: Sequence[Any]) -> list[str]:
+def spelling_notices(columns: Columns, labels: Sequence[Any]) -> Iterator[str]:
     """A word about labels that are one but for blanks and capitals, and one about words for a missing label."""
-    same: dict[str, list[str]] = {}
+    name, same = columns.label, dict[str, list[str]]()
     for label in (label for label in labels if isinstance(label, str)):
         same.setdefault(" ".join(label.lower().split()), []).append(label)
-    notices, name = list[str](), columns.label
     if twins := [twin for each in same.values() if len(each) > 1 for twin in each]:
-        notices.append(
+        yield (
             f"Careful: labels in {name!r} differ in blanks and capitals only, and count as several: {listed(twins)}. "
             f"If they mean the same, write it in one way (Polars: frame.with_columns(pl.col({name!r}).str.strip_chars()"
             f".str.to_lowercase()); pandas: frame[{name!r}] = frame[{name!r}].str.strip().str.lower())."
         )
     if missing := [label for word, each in same.items() if word in NO_LABELS for label in each]:
-        notices.append(
+        yield (
             f"Careful: {listed(missing)} in {name!r} counts as a label. If it says that there is none, leave the field "
             f"empty, or read it as missing ({option('missing', *missing)})."
         )
-    return notices

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -149,47 +149,48 @@ def _check_texts(table: Table, columns: Columns, asked: bool) -> None:
     )
 
 
-def _shape_notices(table: Table, columns: Columns) -> list[str]:
+def _shape_notices(table: Table, columns: Columns) -> Iterator[str]:
     """What the user should be told of how the table lays its sequences out."""
-    said = []
     parts_are_files = columns.split == SPLIT and table.readings.get(SPLIT) == MADE
     if columns.sequence is None and table.files and not parts_are_files:
-        said.append(f"No column tells sequences apart, so each of the {len(table.files)} files is one.")
+        yield f"No column tells sequences apart, so each of the {len(table.files)} files is one."
     joined = [guess.name for guess in columns.guesses if guess.why == NAMED and names_sequences(guess.name) >= 2]
     if joined and columns.split is None and columns.group is None:
-        said.append(
+        yield (
             f"Sequences of one {joined[0]!r} may stand in several parts; {option('group', joined[0])} keeps them in "
             "one."
         )
     if columns.sequence is None and (wide := wide_notice(table, columns.features)):
-        said.append(wide)
+        yield wide
     if columns.sequence is None and columns.order is None:
-        said += (
-            f"Column {name!r} holds several words in most rows. If each text is a sequence of its own, write its words "
-            "one below the other, with a column that tells sequences apart (Polars, pandas: split and explode)."
-            for name in columns.categories
-            if holds_texts(table.column(name))
-        )
-    return said if columns.sequence is None else [*said, *_glued_notices(table, columns, columns.sequence)]
+        for name in columns.categories:
+            if holds_texts(table.column(name)):
+                yield (
+                    f"Column {name!r} holds several words in most rows. If each text is a sequence of its own, write "
+                    "its words one below the other, with a column that tells sequences apart (Polars, pandas: split "
+                    "and explode)."
+                )
+    if columns.sequence is not None:
+        yield from _glued_notices(table, columns, columns.sequence)
 
 
-def _glued_notices(table: Table, columns: Columns, sequence: str) -> list[str]:
+def _glued_notices(table: Table, columns: Columns, sequence: str) -> Iterator[str]:
     """A word about sequences in which a clock starts over or each time comes several times, as if they were several."""
     cutting = [guess.name for guess in columns.guesses if guess.why.startswith(CUTS)]
-    if cutting and (found := glued_by(table, sequence, cutting)):
+    if found := glued_by(table, sequence, cutting) if cutting else None:
         name, clock = found
-        return [
+        yield (
             f"Careful: sequences of {sequence!r} seem to be several, one after the other: {clock!r} starts over where "
             f"{name!r} changes. Name both: {option('sequence', f'{sequence},{name}')}."
-        ]
-    if columns.order not in (None, *ROW_NUMBERS):
-        return []
+        )
+    if found or columns.order not in (None, *ROW_NUMBERS):
+        return
     for clock in clock_columns(table, [guess.name for guess in columns.guesses if guess.role != "label"]):
         if clock != columns.order and (names := told_apart_by(table, columns, clock)):
             is_the_same, both = ("is", "both") if len(names) == 1 else ("are", "all")
-            return [
+            yield (
                 f"Careful: sequences of {sequence!r} seem to be several: in each the same {clock!r} comes several "
                 f"times, and but once where {' and '.join(map(repr, names))} {is_the_same} the same, too. Name {both}: "
                 f"{option('sequence', ','.join([sequence, *names]))}."
-            ]
-    return []
+            )
+            return

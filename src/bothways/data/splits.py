@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -135,7 +135,8 @@ def split_table(
         found = {name: replace(part, scheme=scheme) for name, part in found.items()}
         notices += malformed_notices(table, columns.label, [*found.values()], names)
     parts = Parts(found["train"], found.get("valid"), found.get("test"), known, new)
-    return columns, parts, [*notices, *number_notices(table, columns, known), *_class_notices(columns, parts)]
+    notices += [*number_notices(table, columns, known), *spelling_notices(columns, names)]
+    return columns, parts, [*notices, *_class_notices(columns, parts)]
 
 
 def draw_parts(
@@ -286,18 +287,17 @@ def _numbered_parts(table: Table, name: str) -> Numbers:
     return parts.replace_strict(list(PARTS), range(len(PARTS)), return_dtype=pl.Int64).to_numpy()
 
 
-def _warn_of_mixing(whole: Sequences, pieces: Numbers) -> list[str]:
+def _warn_of_mixing(whole: Sequences, pieces: Numbers) -> Iterator[str]:
     """A word if parts alternate within a sequence, which is as good as learning the test by heart."""
     numbers = whole.sequence_of_steps
     changes = np.flatnonzero((np.diff(pieces) != 0) & (np.diff(numbers) == 0))
     counts = np.bincount(numbers[changes], minlength=len(whole))
-    if counts.max() < len(PARTS):
-        return []
-    return [
-        f"Careful: within sequence {whole.id(int(counts.argmax()))!r} the parts alternate {counts.max()} times. "
-        "Neighbouring steps are alike, so the scores will look better than they are. Give each part whole sequences, "
-        "or one stretch of time."
-    ]
+    if counts.max() >= len(PARTS):
+        yield (
+            f"Careful: within sequence {whole.id(int(counts.argmax()))!r} the parts alternate {counts.max()} times. "
+            "Neighbouring steps are alike, so the scores will look better than they are. Give each part whole "
+            "sequences, or one stretch of time."
+        )
 
 
 def _with_valid(
@@ -363,11 +363,10 @@ def _seen(part: Sequences) -> list[int]:
     return [code for code in np.unique(part.known_labels).tolist() if code != NO_LABEL]
 
 
-def _class_notices(columns: Columns, parts: Parts) -> list[str]:
+def _class_notices(columns: Columns, parts: Parts) -> Iterator[str]:
     """A word about labels that training does not have, and one about classes that are too rare."""
-    notices = spelling_notices(columns, [*parts.classes, *parts.unseen])
     if parts.unseen:
-        notices.append(
+        yield (
             f"The train part has no label {listed(parts.unseen)} in {columns.label!r}; the other parts do. Such labels "
             "cannot be learned and count as missed."
         )
@@ -378,7 +377,8 @@ def _class_notices(columns: Columns, parts: Parts) -> list[str]:
         there = _seen(parts.valid)
         absent = [label for code, label in enumerate(parts.classes) if code not in there]
         said += [f"{listed(absent)}: none in the valid part, so F1 is 0 there"] if absent else []
-    return [*notices, f"Too rare to be sure of: {'; '.join(said)}."] if said else notices
+    if said:
+        yield f"Too rare to be sure of: {'; '.join(said)}."
 
 
 def _fingerprint(whole: Sequences) -> int:
