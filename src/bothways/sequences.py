@@ -229,15 +229,10 @@ class Sequences:
     def _taken(self, steps: Numbers, lengths: Numbers, numbers: Numbers) -> Sequences:
         """The steps of these numbers as sequences of these lengths, each taken from the sequence of that number."""
         labels = steps if self.per == "step" else numbers
-        return replace(
-            self,
-            values=self.values[steps],
-            lengths=lengths,
-            labels=None if self.labels is None else self.labels[labels],
-            weights=None if self.weights is None else self.weights[labels],
-            ids=None if self.ids is None else tuple(self.ids[number] for number in numbers.tolist()),
-            rows=None if self.rows is None else self.rows[steps],
-        )
+        places = {"values": steps, "rows": steps, "labels": labels, "weights": labels}
+        arrays = {name: getattr(self, name)[at] for name, at in places.items() if getattr(self, name) is not None}
+        ids = None if self.ids is None else tuple(self.ids[number] for number in numbers.tolist())
+        return replace(self, lengths=lengths, ids=ids, **arrays)
 
 
 def unmasked(value: Any) -> Array:

@@ -99,9 +99,7 @@ class Scheme:
         inside = self._are("BIES")
         starts = inside[None] & (~self._link | self._are("BS")[None])
         ends = inside[:, None] & (starts | ~inside[None] | self._are("ES")[:, None])
-        first, last = (
-            np.flatnonzero(table[pair]) for table, pair in ((starts, (before, codes)), (ends, (codes, after)))
-        )
+        first, last = np.flatnonzero(starts[before, codes]), np.flatnonzero(ends[codes, after])
         numbers = np.searchsorted(np.cumsum(lengths), first, side="right")
         return Chunks(numbers, np.array(self.type_of)[codes[first]], first, last)
 

@@ -74,9 +74,10 @@ def guess_label(table: Table, names: Collection[str]) -> Guess:
             f"{option('label')}. {columns_are(table.names)}{one}"
         )
     if len(candidates) > 1:
-        floats = [name for name in candidates if table.schema[name].is_float()]
-        fractions = [name for name in floats if not _whole(table.column(name).drop_nulls())]
-        candidates = [name for name in candidates if name not in fractions] or candidates
+        whole = (
+            name for name in candidates if not table.schema[name].is_float() or _whole(table.column(name).drop_nulls())
+        )
+        candidates = [*whole] or candidates
     return Guess(table.only("label", candidates), "label", "by its name")
 
 
@@ -204,11 +205,10 @@ def guess_related(table: Table, sequence: str, names: Collection[str], likely: C
         own = is_thing(name) and 2 * table.column(name).n_unique() > count
         if (named >= 2 or name in likely or own) and _joins(table, sequence, name):
             why = f"joins sequences ({option('group', name)} keeps these in one part)"
+            guesses.append(Guess(name, "left out", why))
         elif is_thing(name) and _cuts(table, sequence, name):
             why = f"{CUTS}; {option('sequence', f'{sequence},{name}')} to learn from each piece"
-        else:
-            continue
-        guesses.append(Guess(name, "left out", why))
+            guesses.append(Guess(name, "left out", why))
     return guesses
 
 
@@ -263,14 +263,13 @@ def guess_categories(table: Table, names: Collection[str]) -> list[Guess]:
         values = table.column(name).drop_nulls().unique()
         if len(values) < 3:
             continue
+        spread = int(values.max()) - int(values.min()) + 1  # type: ignore[arg-type]
         if set(words(name)) & set(KINDS):
             few = len(values) <= MANY_KINDS
             cure = f"{option('numeric', name)} for amounts" if few else f"{option('drop', name)}?"
             why = f"by its name; {len(values):,} whole numbers ({cure})"
             guesses.append(Guess(name, "category" if few else "feature", why))
-            continue
-        spread = int(values.max()) - int(values.min()) + 1  # type: ignore[arg-type]
-        if len(values) <= FEW_KINDS and rows > 20 * len(values) and len(values) < spread * 0.75 and spread > 20:
+        elif len(values) <= FEW_KINDS and rows > 20 * len(values) and len(values) < spread * 0.75 and spread > 20:
             why = f"{len(values)} whole numbers; if they are categories: {option('categorical', name)}"
             guesses.append(Guess(name, "feature", why))
     return guesses

@@ -25,7 +25,6 @@ from bothways.data.tables import FILLED, MADE, SPLIT, Table, read_table, with_jo
 from bothways.data.vectors import VectorFiles, find_vectors
 from bothways.errors import DataError, option
 from bothways.options import options
-from bothways.sequences import Sequences
 from bothways.settings import Reading, Roles, Settings, as_names
 
 
@@ -51,17 +50,13 @@ class SplitTable:
         """The columns with the encoding that the train part shows, the parts with their features, and notices."""
         encoding, notices = fit_encoding(self.table, self.columns, self.parts.train, self.vectors)
         columns = self.columns.adopt(encoding)
-        tally = Tally()
-
-        def finished(part: Sequences, tally: Tally) -> Sequences:
-            cut, said = cut_long(encoded(self.table, columns, part, tally), max_steps)
-            notices.extend(notice for notice in said if notice not in notices)
-            return cut
-
-        # What is rare in the train part is unknown by intention, and not counted.
-        train = finished(self.parts.train, Tally())
-        valid, test = (None if part is None else finished(part, tally) for part in (self.parts.valid, self.parts.test))
-        return columns, replace(self.parts, train=train, valid=valid, test=test), [*notices, *tally.notices()]
+        tally, parts = Tally(), dict[str, Any]()
+        for name, part in self.parts.named.items():
+            # What is rare in the train part is unknown by intention, and not counted.
+            values = encoded(self.table, columns, part, Tally() if name == "train" else tally)
+            parts[name], said = cut_long(values, max_steps)
+            notices += [notice for notice in said if notice not in notices]
+        return columns, replace(self.parts, **parts), [*notices, *tally.notices()]
 
 
 def read_and_split(
