@@ -7,10 +7,11 @@ import polars as pl
 import pytest
 
 from bothways.data import read_and_split
-from bothways.data.encoding import Encoding, Tally
+from bothways.data.encoding import Category, Encoding, Tally
 from bothways.data.spelling import VIEWS, views
 from bothways.data.tables import Table
 from bothways.errors import ModelFileError
+from bothways.sequences import Sequences
 
 ENDS = {"ing": "verb", "ly": "adverb", "ness": "noun"}
 
@@ -82,3 +83,10 @@ def test_empty_fields_are_words_of_their_own_or_unknown() -> None:
 
 def test_the_shape_of_words() -> None:
     assert views("shape", pl.Series(["iPhones", "USA", "1:30", "e-mail"])).to_list() == ["xXxx", "XX", "d:dd", "x-xx"]
+
+
+def test_of_unknown_values_the_first_ones_are_named() -> None:
+    table, tally = Table("words", pl.DataFrame({"word": [f"w{place}" for place in range(50)]})), Tally()
+    steps = Sequences(np.empty((50, 0)), np.array([50]))
+    Encoding((), (Category("word", ("known",)),)).encode(table, None, steps, tally)
+    assert "('w0', 'w1', 'w2' and 47 more)" in tally.notices()[0]

@@ -335,7 +335,8 @@ def _codes(categories: Sequence[Category], text: pl.Series, tally: Tally) -> Ite
         _known(category, views(category.view, distinct["text"])).alias(str(i)) for i, category in enumerate(categories)
     ]
     found = words.join(distinct.with_columns(codes), on="text", how="left", nulls_equal=True, maintain_order="left")
-    unknown = found.filter(pl.col("0").eq(0) & pl.col("text").is_not_null())["text"].value_counts()
+    unknown = found.filter(pl.col("0").eq(0) & pl.col("text").is_not_null())
+    unknown = unknown.group_by("text", maintain_order=True).len()
     if len(unknown):
         tally.spelled |= {category.name for category in categories if category.view}
         tally.count_unknown(categories[0].name, dict(unknown.iter_rows()))
