@@ -49,7 +49,11 @@ def on_command_line() -> bool:
 
 
 def option(name: str, *values: object) -> str:
-    """An option as the caller knows it, with what to give for it: a flag on the command line, an argument in Python.
+    """An option as the caller knows it: a flag on the command line, an argument in Python.
+
+    Args:
+        name: the name of the argument in Python.
+        values: what to give for it; True for a flag without a value.
 
     Example:
         >>> option("drop", "port", "size"), option("order", "time"), option("allow_leaks", True), option("sequence")

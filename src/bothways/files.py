@@ -49,8 +49,11 @@ def written_whole(path: Path, error: type[BothwaysError]) -> Iterator[Path]:
     """A temporary file for the block to open and write; it becomes `path` when the block is done.
 
     Whatever goes wrong, what stood at `path` is untouched and nothing else is left, even by a process that is killed.
-    The content is on the disk before the name is. A file that is replaced hands on its owner and permissions. Where
-    the system cannot write it, an `error` is raised that says why.
+    The content is on the disk before the name is. A file that is replaced hands on its owner and permissions.
+
+    Args:
+        path: the file to write.
+        error: what is raised, with the path and the reason, where the system cannot write it.
 
     Example:
         >>> from bothways.errors import DataError

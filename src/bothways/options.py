@@ -55,7 +55,11 @@ class Option(NamedTuple):
         return str if self.default is None else type(self.default)
 
     def check(self, name: str, value: Any) -> Any:
-        """The value as one of `kind`; messages call it `name`.
+        """The value as one of `kind`.
+
+        Args:
+            name: the field, for the message.
+            value: what was given.
 
         Raises:
             InputError: a value of another type, out of the range, or not among the choices.

@@ -68,7 +68,12 @@ functions they have names such as "lstm/relu/sigmoid", which `cell_named` makes.
 
 
 def cell_named(kind: str, activation: str, recurrent_activation: str = "sigmoid") -> str:
-    """The name of a cell of `CELLS` with these of `ACTIVATIONS`; a simple recurrent layer has none for gates.
+    """The name of a cell with these functions.
+
+    Args:
+        kind: a key of `CELLS`.
+        activation: one of `ACTIVATIONS`.
+        recurrent_activation: the same, for the gates; a simple recurrent layer has none.
 
     Example:
         >>> cell_named("gru", "tanh"), cell_named("gru", "relu", "hard_sigmoid")

@@ -182,9 +182,11 @@ LETTERS = {
 
 
 def convert(tags: Sequence[Sequence[str]], to: str) -> list[list[str]]:
-    """The tags of each of some sequences in another scheme, a key of `LETTERS`.
+    """The tags of sequences in another scheme; malformed ones count as `conlleval` counts them.
 
-    Malformed ones count as `conlleval` counts them.
+    Args:
+        tags: of each sequence those of its steps, of any scheme.
+        to: a key of `LETTERS`.
 
     Raises:
         InputError: something that is no tag, or no such scheme.

@@ -71,9 +71,14 @@ def read_and_split(
 ) -> SplitTable:
     """Read a table, give its columns their roles, and split its rows into train, valid and test.
 
-    Arguments are those of `read_table`, `choose_columns` and `split_table`, and attributes of `Reading`. Between two
-    parts of one sequence as many steps are left out as training looks at together, `window`. `vectors` is a file of
-    pretrained vectors of words, or an installed package that has some.
+    Args:
+        source: as in `read_table`, or a table.
+        seed: for the drawing of parts.
+        window: the steps that training looks at together; as many are left out between two parts of one sequence.
+        draw_valid: as in `split_table`.
+        shares: as in `draw_parts`.
+        vectors: a file of pretrained vectors of words, or an installed package that has some.
+        roles: as in `choose_columns`; and how fields are read, attributes of `Reading`.
 
     Raises:
         DataError: as `read_table`, `choose_columns`, `split_table` and `find_vectors`; or each row holds a text.

@@ -32,7 +32,12 @@ def choose_columns(table: Table, **given: Any) -> Columns:
     Numbers and true/false are read as numbers; text is read as categories, and so are whole numbers where they are
     said to be or where the name of the column says so.
 
-    `given` are attributes of `bothways.settings.Roles`; "none" for one says that no column has this role.
+    Args:
+        table: the table.
+        given: attributes of `bothways.settings.Roles`; "none" for one says that no column has this role.
+
+    Returns:
+        The columns; `Columns.guesses` says of every column what it is for, and why.
 
     Raises:
         DataError: a name that the table does not have, a column with two roles, a guess that could be two columns, a
@@ -96,7 +101,12 @@ def choose_columns(table: Table, **given: Any) -> Columns:
 
 
 def match_columns(table: Table, columns: Columns, *, label: bool) -> None:
-    """Check that a table has the columns that a model was trained on, in whatever order; with a `label`, that too.
+    """Check that a table has the columns that a model was trained on, in whatever order.
+
+    Args:
+        table: the table.
+        columns: those of the model.
+        label: whether the label is needed too.
 
     Raises:
         DataError: a column is missing, or is of another kind than the model needs.

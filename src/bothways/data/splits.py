@@ -153,9 +153,13 @@ def draw_parts(
     It draws again, up to `DRAWS` times, until each class is in as many parts as it has sequences (or groups) for, the
     train part first. Sequences without steps go to the train part.
 
-    The sequences, which messages call `source`, have labels. `shares` are in the order of `PARTS` and add up to 1.
-    `groups` gives for each sequence the number of what stays together. At each cut in time `gap` steps are left out,
-    but no more than `WIDEST_GAP` of the sequence.
+    Args:
+        source: what to call the sequences.
+        sequences: with labels.
+        shares: the share of each part, in the order of `PARTS`; they add up to 1.
+        seed: the same seed draws the same parts.
+        groups: for each sequence the number of its group, which stays together; None for the sequences themselves.
+        gap: steps to leave out at each cut in time, but no more than `WIDEST_GAP` of the sequence.
 
     Returns:
         Sequences, the number of the part of each (-1 for what is left out), and what to say.
@@ -292,7 +296,7 @@ def _warn_of_mixing(whole: Sequences, pieces: Numbers) -> Iterator[str]:
     numbers = whole.sequence_of_steps
     changes = np.flatnonzero((np.diff(pieces) != 0) & (np.diff(numbers) == 0))
     counts = np.bincount(numbers[changes], minlength=len(whole))
-    if counts.max() >= len(PARTS):
+    if counts.max(initial=0) >= len(PARTS):
         yield (
             f"Careful: within sequence {whole.id(int(counts.argmax()))!r} the parts alternate {counts.max()} times. "
             "Neighbouring steps are alike, so the scores will look better than they are. Give each part whole "
