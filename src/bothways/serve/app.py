@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from functools import cache, lru_cache, partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
 
 import orjson
 
@@ -25,8 +24,7 @@ from bothways.serve.inference import Inference
 from bothways.serve.messages import CLOSE, HTML, JSON, RETRY, Answer, Call, RefusedError, failed
 from bothways.serve.metrics import Metrics
 from bothways.serve.models import Models, Served
-from bothways.serve.protocol import HEADER_LENGTH
-from bothways.serve.sessions import SOCKETS, Sessions
+from bothways.serve.sessions import SOCKETS
 from bothways.serve.tables import asked, label_table
 
 if TYPE_CHECKING:
@@ -71,11 +69,11 @@ class App:
         threads: how many long requests are answered at once.
 
     Attributes:
-        stopping: it is no longer ready, and closes connections.
+        ending: it is no longer ready, and closes connections.
         patience: how many seconds a connection may wait for a request.
         open: its connections.
         active: how many requests are not answered yet.
-        sessions: its WebSockets.
+        talking: how many WebSockets have not ended.
         date: the header that tells the time, which the server keeps.
     """
 
@@ -93,40 +91,31 @@ class App:
         self._heads: dict[bytes, tuple[bytes, str, bytes, Mapping[bytes, bytes], int]] = {}
         self.limits = limits
         self.open: set[Connection | WebSocket] = set()
-        self.active = 0
-        self.stopping, self.patience = False, limits.seconds / 2
+        self.active = self.talking = 0
+        self.ending, self.patience = asyncio.Event(), limits.seconds / 2
         self.date = b""
         self.inference = Inference(threads, most=limits.body << 20)
-        self.sessions = Sessions(self._served, self._knows, self.inference, limits.seconds)
         self.metrics = Metrics(lambda: self.active)
 
     def end(self) -> None:
         """Be no longer ready, wait little for requests; end all WebSockets with the labels of what they sent."""
-        self.stopping, self.patience = True, LAST_SECONDS
-        self.sessions.end()
+        self.patience = LAST_SECONDS
+        self.ending.set()
 
     @property
     def ready(self) -> bool:
         """Whether there is a model, and the server goes on."""
-        return bool(self._models.served) and not self.stopping
-
-    def begin(self, call: Call) -> None:
-        """Count a request whose head is there."""
-        self.active += 1
+        return bool(self._models.served) and not self.ending.is_set()
 
     def admit(self, call: Call) -> None:
-        """Refuse who must not ask, what is too large, and all if there is too much to do.
-
-        Raises:
-            RefusedError: says why.
-        """
+        """Refuse who must not ask, what is too large, and all if there is too much to do."""
         self._check_origin(call.headers)
         length = call.headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self.limits.body << 20:
             raise RefusedError(413, f"A request may have {self.limits.body} MiB.", CLOSE)
         if call.path in OPEN or call.path.startswith(SOCKETS):
             return
-        if not self._knows(call.headers.get(b"authorization", b"")):
+        if not self.knows(call.headers.get(b"authorization", b"")):
             raise RefusedError(401, "Send the key as Authorization: Bearer KEY.", (b"www-authenticate", b"Bearer"))
         if self.active > self.limits.queue:
             raise RefusedError(503, BUSY, RETRY)
@@ -144,7 +133,7 @@ class App:
         if full or len(data) != end + size:
             return None
         call = Call(method, path, query, headers, data[end:])
-        self.begin(call)
+        self.active += 1
         self.hold(call, size)
         return call
 
@@ -158,11 +147,7 @@ class App:
             self._heads[data[:end]] = (call.method, call.path, call.query, call.headers, size)
 
     def hold(self, call: Call, size: int) -> None:
-        """Count a part of a body, until the request is answered.
-
-        Raises:
-            RefusedError: it is too much.
-        """
+        """Count a part of a body, until the request is answered; refuse what is too much."""
         call.held += size
         self._held += size
         if call.held > self.limits.body << 20:
@@ -199,7 +184,8 @@ class App:
             facts = {"method": call.method.decode(), "path": call.path, "status": answer.status}
             log.debug("request", extra={"facts": facts | {"ms": round(1e3 * took, 2)}})
 
-    def _knows(self, said: bytes) -> bool:
+    def knows(self, said: bytes) -> bool:
+        """Whether an `Authorization` lets its sender use the server."""
         scheme, _, key = said.partition(b" ")
         return self._key is None or (scheme.lower() == b"bearer" and hmac.compare_digest(key.strip(), self._key))
 
@@ -211,7 +197,8 @@ class App:
         if origin is not None and origin.partition(b"://")[2] != host:
             raise RefusedError(403, "Pages of other origins may not use this server.")
 
-    def _served(self, model: str | None, version: str | None = None) -> Served:
+    def served(self, model: str | None, version: str | None = None) -> Served:
+        """A model by its name; None for the only one."""
         served = self._models.served
         if model is None:
             if len(served) != 1:
@@ -225,25 +212,20 @@ class App:
 
     def _counted(self, call: Call, name: str | None, version: str | None = None) -> Served:
         """A model whose requests are counted."""
-        served = self._served(name, version)
+        served = self.served(name, version)
         call.counts = self.metrics.of(served.name, served.version)
         return served
 
     def _infer(self, call: Call, model: str, version: str | None = None) -> Reply:
-        served = self._counted(call, model, version)
-        length = call.headers.get(HEADER_LENGTH)
-        if length is not None and not (length.isdigit() and len(length) < 12):
-            raise RefusedError(400, "Inference-Header-Content-Length must be a whole number.")
-        return self.inference.infer(served, call, None if length is None else int(length))
+        return self.inference.infer(self._counted(call, model, version), call)
 
     def _card(self, call: Call, model: str) -> Answer:
-        served = self._served(model)
+        served = self.served(model)
         return _json({"version": served.version, **card(served.model, served.name)})
 
     def _label(self, call: Call, model: str | None = None) -> Reply:
         served = self._counted(call, model)
-        content, accept = (call.headers.get(name, b"").decode("latin-1") for name in (b"content-type", b"accept"))
-        how = asked(content, accept, parse_qs(call.query.decode("latin-1"), keep_blank_values=True))
+        how = asked(call)
 
         def labeled() -> Answer:
             table, notices = label_table(served, call.unpacked(self.limits.body << 20), how)
@@ -270,10 +252,10 @@ class App:
         return Answer(200, content, kind, [(b"content-security-policy", policy), (b"cache-control", b"no-cache")])
 
 
-def _worked(call: Call, future: asyncio.Future[Answer]) -> None:
+def _worked(call: Call, work: asyncio.Future[Answer]) -> None:
     if call.answered is not None:
-        error = future.exception()
-        call.answered(future.result() if error is None else failed(call, error))
+        error = work.exception()
+        call.answered(work.result() if error is None else failed(call, error))
 
 
 def _json(value: Any, status: int = 200) -> Answer:
@@ -322,8 +304,8 @@ def _routes() -> list[tuple[re.Pattern[str], dict[str, Callable[..., Reply]]]]:
         "/v2/health/live": {"GET": lambda app, call: _json({"live": True})},
         "/v2/health/ready": {"GET": lambda app, call: _json({"ready": app.ready}, 200 if app.ready else 503)},
         "/v2/models/?": {"GET": lambda app, call: _json({"models": sorted(app._models.served)})},
-        f"{model}/?": {"GET": lambda app, call, **names: _json(app._served(**names).metadata)},
-        f"{model}/ready": {"GET": lambda app, call, **names: _json({"name": app._served(**names).name, "ready": True})},
+        f"{model}/?": {"GET": lambda app, call, **names: _json(app.served(**names).metadata)},
+        f"{model}/ready": {"GET": lambda app, call, **names: _json({"name": app.served(**names).name, "ready": True})},
         r"/models/(?P<model>[^/]+)": {"GET": App._card},
         r"/label(?:/(?P<model>[^/]+))?": {"POST": App._label},
         **{rf"{path}(?P<model>[^/]+)": {"GET": App._socket} for path in SOCKETS},

@@ -13,7 +13,7 @@ import httptools
 
 from bothways.serve.app import App
 from bothways.serve.messages import CLOSE, RETRY, Answer, Call, RefusedError
-from bothways.serve.sessions import SOCKETS
+from bothways.serve.sessions import SOCKETS, talk
 from bothways.serve.sockets import WebSocket
 
 LINGERING_SECONDS = 2.0  # so long a connection that the server ends goes on reading, lest its last answer be lost
@@ -143,7 +143,7 @@ class Connection(asyncio.Protocol):
         if self._closing:
             return
         call = self._call = Call(self._parser.get_method(), *_target(self._url), self._headers)
-        self._app.begin(call)
+        self._app.active += 1
         self._since = self._loop.time()
         try:
             if b"host" not in self._headers and self._parser.get_http_version() == "1.1":
@@ -217,7 +217,7 @@ class Connection(asyncio.Protocol):
             self._end(RefusedError(405, "This server does not take CONNECT."))
         elif call.refused is None and not self._calls and _wants_socket(call):
             self._app.open.discard(self)
-            WebSocket(self._app, call, self._url, self._transport, rest)
+            WebSocket(self._app, call, self._url, self._transport, rest, talk)
         else:
             self._parser = httptools.HttpRequestParser(self)
             self._transport.pause_reading()
@@ -236,7 +236,7 @@ class Connection(asyncio.Protocol):
         self._drop()
         self._closing = True
         call = Call(b"", "", b"", {}, refused=refused.answer)
-        self._app.begin(call)
+        self._app.active += 1
         self._calls.append(call)
 
     def _go_on(self) -> None:
@@ -264,7 +264,7 @@ class Connection(asyncio.Protocol):
         """Send the answer to the first request."""
         call = self._calls.popleft()
         self._app.done(call, answer)
-        ended = self._closing or ((self._app.stopping or self._eof) and not self._later)
+        ended = self._closing or ((self._app.ending.is_set() or self._eof) and not self._later)
         if last := ended and not self._calls:
             self._closing = True
         head = HEAD % (HEADS[answer.status], self._app.date, answer.kind, len(answer.body))

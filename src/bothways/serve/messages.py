@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
+from urllib.parse import parse_qs
 
 from bothways.errors import BothwaysError, InputError
 from bothways.serve.metrics import Counts
@@ -33,9 +34,7 @@ class Call:
     """A request.
 
     Attributes:
-        method: of HTTP.
         path: without the query, its escapes resolved.
-        query: what follows the question mark.
         headers: by their names in lower case.
         body: the whole of it, compressed or not.
         refused: the answer, where the head alone decides it.
@@ -58,11 +57,20 @@ class Call:
     answered: Callable[[Answer], None] | None = None
     work: asyncio.Future[Answer] | None = None
 
-    def unpacked(self, most: int) -> bytes:
-        """The body, decompressed; one of gzip shows it also where no header says so.
+    def options(self, known: Sequence[str]) -> dict[str, str]:
+        """The parameters of the query, of which none is unknown.
 
-        Args:
-            most: how many bytes it may have.
+        Example:
+            >>> Call(b"GET", "/", b"chunk=2&lookahead=", {}).options(["lookahead", "chunk"])
+            {'chunk': '2', 'lookahead': ''}
+        """
+        given = parse_qs(self.query.decode("latin-1"), keep_blank_values=True)
+        if unknown := given.keys() - set(known):
+            raise InputError(f"There is no {min(unknown)!r} here; there are {', '.join(known)}.")
+        return {name: values[-1] for name, values in given.items()}
+
+    def unpacked(self, most: int) -> bytes:
+        """The body of at most so many bytes, decompressed; one of gzip shows it also where no header says so.
 
         Raises:
             RefusedError: it is compressed in another way than gzip or deflate, or too large.
@@ -91,16 +99,18 @@ class Call:
             raise InputError("The compressed body ends too early or too late.")
         return body
 
+    @property
+    def takes_gzip(self) -> bool:
+        """Whether `Accept-Encoding` has gzip, with no weight of 0."""
+        for each in self.headers.get(b"accept-encoding", b"").split(b","):
+            name, _, weight = each.partition(b";")
+            if name.strip().lower() == b"gzip":
+                return weight.replace(b" ", b"") not in (b"q=0", b"q=0.0", b"q=0.00", b"q=0.000")
+        return False
+
 
 class Answer(NamedTuple):
-    """What goes back.
-
-    Attributes:
-        status: of HTTP.
-        body: the whole of it.
-        kind: its content type.
-        headers: further headers.
-    """
+    """What goes back; `kind` is its content type."""
 
     status: int
     body: bytes
@@ -109,7 +119,7 @@ class Answer(NamedTuple):
 
     def packed(self, call: Call) -> Answer:
         """The same, compressed if it is large text and the caller takes that."""
-        if len(self.body) <= LARGE_BYTES or self.kind not in TEXTS or not _takes_gzip(call):
+        if len(self.body) <= LARGE_BYTES or self.kind not in TEXTS or not call.takes_gzip:
             return self
         body = zlib.compress(self.body, GZIP_LEVEL, wbits=31)
         return self._replace(
@@ -133,12 +143,3 @@ def failed(call: Call, error: BaseException) -> Answer:
         return RefusedError(400, str(error)).answer
     log.error("failed", exc_info=error, extra={"facts": {"path": call.path, "error": type(error).__name__}})
     return RefusedError(500, "The server failed to answer; its log says more.").answer
-
-
-def _takes_gzip(call: Call) -> bool:
-    """Whether `Accept-Encoding` has gzip, with no weight of 0."""
-    for each in call.headers.get(b"accept-encoding", b"").split(b","):
-        name, _, weight = each.partition(b";")
-        if name.strip().lower() == b"gzip":
-            return weight.replace(b" ", b"") not in (b"q=0", b"q=0.0", b"q=0.00", b"q=0.000")
-    return False

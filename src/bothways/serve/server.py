@@ -97,21 +97,23 @@ async def _run(app: App, models: Models, host: str, port: int, limits: Limits, o
     log.info("stopping", extra={"facts": {"requests": app.active}})
     app.end()
     await _listen_no_more(server, app)
-    with suppress(TimeoutError):
-        async with asyncio.timeout(limits.seconds):
-            while app.open:
-                await asyncio.sleep(0.02)
-    unfinished = app.active + app.sessions.open
+    await _emptied(app, limits.seconds)
+    unfinished = app.active + app.talking
     for connection in list(app.open):
         connection.close()
     for task in watching:
         task.cancel()
-    with suppress(TimeoutError):
-        async with asyncio.timeout(CLOSING_SECONDS):
-            while app.open:
-                await asyncio.sleep(0.02)
+    await _emptied(app, CLOSING_SECONDS)
     app.inference.close()
     log.info("stopped", extra={"facts": {"unfinished": unfinished}})
+
+
+async def _emptied(app: App, seconds: float) -> None:
+    """Wait for the end of all connections, at most so long."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while app.open:
+                await asyncio.sleep(0.02)
 
 
 async def _listen_no_more(server: asyncio.Server, app: App) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from bothways.serve.app import App
 
 CLOSING_SECONDS = 2.0  # so long a client may take to agree to the end
+
+
+Talk = Callable[["App", Call, "WebSocket"], Coroutine[Any, Any, None]]
 
 
 class GoneError(Exception):
@@ -34,13 +38,11 @@ class WebSocket(asyncio.Protocol):
         url: its target.
         transport: the connection.
         rest: what came behind the request.
-
-    Attributes:
-        deadline: the time of the loop by which it must have ended.
+        talk: says what it was opened for.
     """
 
-    def __init__(self, app: App, call: Call, url: bytes, transport: asyncio.Transport, rest: bytes) -> None:
-        self.deadline = math.inf
+    def __init__(self, app: App, call: Call, url: bytes, transport: asyncio.Transport, rest: bytes, talk: Talk) -> None:
+        self._deadline = math.inf  # by which it must have ended
         self._app, self._transport, self._loop = app, transport, asyncio.get_running_loop()
         self._protocol = ServerProtocol(max_size=app.limits.body << 20)
         self._messages: asyncio.Queue[str | None] = asyncio.Queue()
@@ -52,16 +54,12 @@ class WebSocket(asyncio.Protocol):
         lines = [b"GET %b HTTP/1.1\r\n" % url, *(b"%b: %b\r\n" % header for header in call.headers.items()), b"\r\n"]
         self.data_received(b"".join(lines))
         if self._protocol.state is OPEN:
-            self._task = self._loop.create_task(app.sessions.talk(call, self))
+            self._task = self._loop.create_task(talk(app, call, self))
             if rest:
                 self.data_received(rest)
 
     async def receive(self) -> str:
-        """The next message.
-
-        Raises:
-            GoneError: there are no more.
-        """
+        """The next message; `GoneError` if there are no more."""
         self._transport.resume_reading()
         if (message := await self._messages.get()) is None:
             raise GoneError
@@ -128,7 +126,7 @@ class WebSocket(asyncio.Protocol):
 
     def expire(self) -> None:
         """End what should have ended."""
-        if self._loop.time() >= self.deadline:
+        if self._loop.time() >= self._deadline:
             self._transport.abort()
 
     def _flush(self) -> None:
@@ -137,6 +135,6 @@ class WebSocket(asyncio.Protocol):
                 self._transport.write(data)
             else:
                 self._transport.close()
-        if self._protocol.close_expected() and self.deadline == math.inf:
+        if self._protocol.close_expected() and self._deadline == math.inf:
             self._messages.put_nowait(None)
-            self.deadline = self._loop.time() + CLOSING_SECONDS
+            self._deadline = self._loop.time() + CLOSING_SECONDS

@@ -12,7 +12,7 @@ from bothways.data.tables import with_joined
 from bothways.errors import BothwaysError, InputError
 from bothways.jobs.models import table_columns
 from bothways.jobs.prediction import label
-from bothways.serve.messages import RefusedError
+from bothways.serve.messages import Call, RefusedError
 from bothways.serve.models import Served
 
 FORMATS = {
@@ -30,19 +30,11 @@ MOST_FIELDS = 2_000_000  # how many numbers a view holds at most; what stands be
 
 
 class Asked(NamedTuple):
-    """How a table is to be labeled.
+    """How a table is to be labeled."""
 
-    Attributes:
-        ending: of a file of its format.
-        output: that of the labeled table; "" for a view.
-        kind: the content type of the answer.
-        threshold: as in `bothways.jobs.predict`.
-        probabilities: whether to add the probability of each class.
-    """
-
-    ending: str
-    output: str
-    kind: str
+    ending: str  # of a file of its format
+    output: str  # that of the labeled table; "" for a view
+    kind: str  # the content type of the answer
     threshold: str | None = None
     probabilities: bool = False
 
@@ -97,7 +89,7 @@ def view(served: Served, table: Path, notices: list[str]) -> dict[str, Any]:
     return {"sequences": sequences, "cut": cut, "notices": [each.replace(f"{table.parent}/", "") for each in notices]}
 
 
-def asked(content_type: str, accept: str, query: dict[str, list[str]]) -> Asked:
+def asked(call: Call) -> Asked:
     """How a table is to be labeled, as the headers and the query of a request say.
 
     Raises:
@@ -105,9 +97,10 @@ def asked(content_type: str, accept: str, query: dict[str, list[str]]) -> Asked:
         InputError: it asks for something else.
 
     Example:
-        >>> asked("text/csv; charset=utf-8", "*/*", {"threshold": ["0.3"]})
+        >>> asked(Call(b"POST", "/label", b"threshold=0.3", {b"content-type": b"text/csv; charset=utf-8"}))
         Asked(ending='.csv', output='.csv', kind='text/csv', threshold='0.3', probabilities=False)
     """
+    content_type, accept = (call.headers.get(name, b"").decode("latin-1") for name in (b"content-type", b"accept"))
     kind = content_type.partition(";")[0].strip().lower()
     if kind not in FORMATS:
         raise RefusedError(415, f"Content-Type is {kind!r}; a table is one of: {', '.join(FORMATS)}.")
@@ -116,12 +109,11 @@ def asked(content_type: str, accept: str, query: dict[str, list[str]]) -> Asked:
     answer = next((known[each] or each for each in wanted if each in known), None)
     if answer is None:
         raise RefusedError(406, f"Accept is {accept!r}; a table comes as one of: {', '.join(FORMATS)}, {VIEW}.")
-    if unknown := query.keys() - {"threshold", "probabilities"}:
-        raise InputError(f"There is no {sorted(unknown)[0]!r} here; there are threshold and probabilities.")
-    each = query.get("probabilities", ["false"])[-1]
+    options = call.options(("threshold", "probabilities"))
+    each = options.get("probabilities", "false")
     if each not in ("true", "false"):
         raise InputError(f"probabilities is {each!r}; it must be true or false.")
-    return Asked(FORMATS[kind], FORMATS.get(answer, ""), answer, query.get("threshold", [None])[-1], each == "true")
+    return Asked(FORMATS[kind], FORMATS.get(answer, ""), answer, options.get("threshold"), each == "true")
 
 
 def _plain(values: list[Any]) -> list[Any]:
