@@ -198,6 +198,7 @@ def test_who_may_not_stream(connect: Any, server: Running) -> None:
         ("/stream/traces", "one label per sequence"),
         ("/stream/flows?lookahead=-1", "lookahead"),
         ("/stream/flows?lookahead=99999999", "lookahead"),
+        ("/stream/flows?lookahead=0000099999999", "lookahead"),
     ):
         with pytest.raises(exceptions.ConnectionClosed, match=said):
             connect(path).recv(timeout=10)

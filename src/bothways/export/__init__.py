@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-import operator
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ import bothways
 from bothways.baselines import Neighbors, OneStep, Trees
 from bothways.errors import InputError, ModelFileError, missing, option
 from bothways.export import patterns, simple, spelling
-from bothways.export.graph import Graph
+from bothways.export.graph import Graph, Port
 from bothways.export.inputs import BATCH_TIME, LABEL, PROBABILITIES, inputs
 from bothways.export.networks import decided, probabilities, tempered
 from bothways.files import check_output, written_whole
@@ -103,13 +101,19 @@ def export_onnx(model: Any, path: str | os.PathLike[str], opset: int | None = No
     proto = onnx_model(graph, "bothways", producer_name="bothways", producer_version=bothways.__version__)
     with written_whole(path, ModelFileError) as temporary:
         temporary.write_bytes(proto.SerializeToString())
-    return Exported(path, opset, graph.described(graph.inputs), graph.described(graph.outputs))
+    return Exported(path, opset, _described(graph.inputs), _described(graph.outputs))
 
 
 def _spelled(model: Any) -> bool:
     """Whether it reads the spelling of words."""
     columns = model.columns if isinstance(model, Model) else None
     return columns is not None and any(each.view for each in columns.fitted.categories)
+
+
+def _described(ports: Sequence[Port]) -> dict[str, str]:
+    """Name -> type and shape."""
+    shapes = {port.name: ", ".join(map(str, port.shape)) + "," * (len(port.shape) == 1) for port in ports}
+    return {port.name: f"{port.type} ({shapes[port.name]})" for port in ports}
 
 
 def graph_of(model: Model, opset: int = OLDEST_OPSET, coded: bool = False) -> Graph:
@@ -133,7 +137,7 @@ def graph_of(model: Model, opset: int = OLDEST_OPSET, coded: bool = False) -> Gr
             assert isinstance(member.baseline, (Neighbors, OneStep, Trees))
             p = simple.probabilities(graph, member.baseline, data, model.network.per)
         of_members.append(p * (member.share / total))
-    p = tempered(graph, functools.reduce(operator.add, of_members), model.temperature)
+    p = tempered(graph, sum(of_members[1:], of_members[0]), model.temperature)
     labels = decided(graph, model, p, data)
     if not coded:
         labels = graph("Gather", np.array(model.classes), labels, axis=0)

@@ -12,27 +12,20 @@ from bothways.spec import cell_spec
 
 
 class Operator(NamedTuple):
-    """The operator for a cell.
-
-    Attributes:
-        name: what ONNX calls it.
-        gates: in the order of ONNX, by their names in `bothways.spec`.
-        reset: for GRU, whether the reset comes after the product ("linear_before_reset").
-    """
+    """The operator for a cell; its gates, by their names in `bothways.spec`, in the order of ONNX."""
 
     name: str
     gates: tuple[str, ...]
-    reset: int | None = None
 
 
 _GRU = ("update", "reset", "candidate")
 
 OPERATORS: Mapping[str, Operator] = {
     "lstm": Operator("LSTM", ("input", "output", "forget", "candidate")),
-    "gru": Operator("GRU", _GRU, reset=1),
+    "gru": Operator("GRU", _GRU),
     "rnn": Operator("RNN", ("output",)),
     "rnn_relu": Operator("RNN", ("output",)),
-    "gru_reset_before": Operator("GRU", _GRU, reset=0),
+    "gru_reset_before": Operator("GRU", _GRU),
 }
 """For each cell of `bothways.spec.CELLS` its operator."""
 
@@ -54,10 +47,11 @@ def attributes(cell: str, directions: int) -> dict[str, Any]:
         {'linear_before_reset': 1, 'activations': ['Sigmoid', 'Relu']}
     """
     spec = cell_spec(cell)
-    operator = OPERATORS[spec.kind]
     gates = [spec.recurrent_activation] if len(spec.gates) > 1 else []
     names = [*gates, *[spec.activation] * len(spec.states)] * directions
-    found: dict[str, Any] = {} if operator.reset is None else {"linear_before_reset": operator.reset}
+    found: dict[str, Any] = {}
+    if OPERATORS[spec.kind].name == "GRU":
+        found["linear_before_reset"] = int(spec.kind == "gru")
     if cell in ("lstm", "gru", "gru_reset_before", "rnn"):  # whose activations are those of ONNX anyway
         return found
     found["activations"] = [_ACTIVATIONS[name][0] for name in names]
@@ -68,11 +62,7 @@ def attributes(cell: str, directions: int) -> dict[str, Any]:
 
 
 def weights(cell: str, directions: Sequence[Mapping[str, Array]]) -> tuple[Array, Array, Array]:
-    """The inputs W, R and B of a node.
-
-    Args:
-        cell: its name.
-        directions: `kernel`, `recurrent_kernel` and `bias` of each, in Keras's order of gates.
+    """The inputs W, R and B of a node, from the weights of each direction in Keras's order of gates.
 
     Example:
         >>> one = {"kernel": np.arange(8.0)[None], "recurrent_kernel": np.ones((2, 8)), "bias": np.ones(8)}

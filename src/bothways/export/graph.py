@@ -16,37 +16,27 @@ Operand = Any  # a `Value`, or a constant: an array, a float (float32), or an in
 
 
 class Node(NamedTuple):
-    """An operator and what it works on.
-
-    Attributes:
-        operator: its name in ONNX.
-        inputs: names of values; "" for one that is left out.
-        outputs: the names of what it gives.
-        domain: that of the operator.
-        attributes: numbers, text, lists and arrays of these, a data type, or a graph.
-    """
+    """An operator and what it works on."""
 
     operator: str
-    inputs: list[str]
+    inputs: list[str]  # names of values; "" for one that is left out
     outputs: list[str]
     domain: str
-    attributes: dict[str, Any]
+    attributes: dict[str, Any]  # numbers, text, lists and arrays of these, a data type, or a graph
 
 
 class Port(NamedTuple):
-    """An input or an output.
-
-    Attributes:
-        name: its name.
-        dtype: `object` for text; None in the body of a node, where types are not said.
-        shape: names of axes, or their lengths.
-        said: what it is.
-    """
+    """An input or an output, and what is said of it."""
 
     name: str
-    dtype: np.dtype[Any] | None = None
-    shape: tuple[str | int, ...] = ()
+    dtype: np.dtype[Any] | None = None  # `object` for text; None in the body of a node, where types are not said
+    shape: tuple[str | int, ...] = ()  # names of axes, or their lengths
     said: str = ""
+
+    @property
+    def type(self) -> str | None:
+        """Its data type in words."""
+        return None if self.dtype is None else type_name(self.dtype)
 
 
 @dataclass(frozen=True)
@@ -66,18 +56,11 @@ class Value:
 
 
 class Graph:
-    """Nodes and constants; calling it adds a node.
+    """Nodes, in the order of the work, and constants by their names; calling it adds a node.
 
     Args:
         opset: the version of the operators.
         outer: the graph in which this one is the body of a node; the constants of both lie there.
-
-    Attributes:
-        opset: as given.
-        inputs: what it reads.
-        outputs: what it gives.
-        nodes: in the order of the work.
-        constants: by name.
 
     Example:
         >>> graph = Graph(opset=18)
@@ -138,7 +121,7 @@ class Graph:
             body: from its graph, the state and a part of each input to the next state and a part of the output.
             state: with which it begins.
             inputs: what it goes through.
-            reverse: from the last part to the first, which is what the output begins with all the same.
+            reverse: from the last part to the first; the parts of the output lie where those of the inputs do.
 
         Returns:
             The last state and the output.
@@ -171,22 +154,6 @@ class Graph:
         self.nodes.append(Node("Identity", [value.name], [name], "", {}))
         self.outputs.append(Port(name, _typed(dtype), tuple(shape), said))
 
-    @staticmethod
-    def described(ports: Sequence[Port]) -> dict[str, str]:
-        """Name -> type and shape of inputs or outputs.
-
-        Example:
-            >>> graph = Graph(opset=18)
-            >>> _ = graph.input("x", np.float32, ("batch", 3), "Any numbers.")
-            >>> graph.described(graph.inputs)
-            {'x': 'float32 (batch, 3)'}
-        """
-        found = {}
-        for name, dtype, shape, _ in ports:
-            kind = "text" if dtype is None or dtype.hasobject else dtype.name
-            found[name] = f"{kind} ({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
-        return found
-
     def _named(self) -> Value:
         return Value(self, f"bothways/{next(self._root._numbers)}")
 
@@ -196,6 +163,11 @@ class Graph:
         value = self._named()
         self._root.constants[value.name] = np.asarray(operand, np.float32 if type(operand) is float else None)
         return value
+
+
+def type_name(dtype: np.dtype[Any]) -> str:
+    """A data type in words."""
+    return "text" if dtype.hasobject else dtype.name
 
 
 def _typed(dtype: Any) -> np.dtype[Any]:

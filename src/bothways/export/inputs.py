@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,21 +22,19 @@ BATCH_TIME = ("batch", "time")
 
 
 class Inputs(NamedTuple):
-    """What networks read.
+    """What networks read. Beyond the end of a sequence numbers and codes are 0."""
 
-    Attributes:
-        numbers: `(batch, time, numeric)` float32, none missing; None without numeric columns.
-        codes: `(batch, time, categories)` int64; None without categories.
-        lengths: `(batch,)` int64.
-        steps: `(time,)` int64, counted from 0.
-        known: `(batch, time)`, whether there is such a step.
-    """
+    numbers: Value | None  # `(batch, time, numeric)` float32, none missing; None without numeric columns
+    codes: Value | None  # `(batch, time, categories)` int64; None without categories
+    lengths: Value  # `(batch,)` int64
+    steps: Value  # `(time,)` int64, counted from 0
+    known: Value  # `(batch, time)`, whether there is such a step
+    inside: Value  # the same as `(batch, time, 1)`
 
-    numbers: Value | None
-    codes: Value | None
-    lengths: Value
-    steps: Value
-    known: Value
+
+def at_least_one(graph: Graph, lengths: Value, dtype: Any) -> Value:
+    """`(batch, 1)` how many steps each sequence has, at least one."""
+    return graph.cast(graph.unsqueeze(graph("Max", lengths, np.int64(1)), 1), dtype)
 
 
 def moved(graph: Graph, data: Inputs, values: Value, shift: int) -> Value:
@@ -57,7 +56,7 @@ def inputs(graph: Graph, model: Model) -> Inputs:
         width = model.network.features if columns is None else len(columns.features)
         array = graph.input(FEATURES, np.float32, (*BATCH_TIME, width), "As the model was fitted on.")
         encoded = _split(graph, model, array) if columns is None else _of_arrays(graph, columns.fitted, array)
-        return Inputs(*encoded, *_steps(graph, array))
+        return _inputs(graph, *encoded, *_steps(graph, array))
     encoding = columns.fitted
     if encoding.vectors is not None:
         raise InputError("The model reads pretrained vectors of words, which a graph does not hold.")
@@ -74,21 +73,28 @@ def inputs(graph: Graph, model: Model) -> Inputs:
     if encoding.gaps:
         unit = "seconds" if encoding.gaps == "times" else "the unit of training"
         order = graph.input(str(columns.order), np.float64, BATCH_TIME, f"Ascending within a sequence, in {unit}.")
-    lengths, steps, known = _steps(graph, (*numbers_of, *texts.values())[0])
+    lengths, steps = _steps(graph, (*numbers_of, *texts.values())[0])
     raw = graph("Concat", *(graph.unsqueeze(each, 2) for each in numbers_of), axis=2) if numbers_of else None
     gaps = None if order is None else _gaps(graph, order, steps)
     codes = [_text_codes(graph, each, texts[each.name]) for each in encoding.categories]
-    return Inputs(_complete(graph, encoding, raw, gaps), _joined(graph, codes), lengths, steps, known)
+    return _inputs(graph, _complete(graph, encoding, raw, gaps), _joined(graph, codes), lengths, steps)
 
 
 def _said(fill: float | None) -> str:
     return "NaN where it is missing." if fill is not None else "None may be missing."
 
 
-def _steps(graph: Graph, first: Value) -> tuple[Value, Value, Value]:
-    lengths = graph.input(LENGTHS, np.int64, ("batch",), "The steps of each sequence; what comes after is not read.")
-    steps = graph.steps(first, 1)
-    return lengths, steps, graph("Less", graph.unsqueeze(steps, 0), graph.unsqueeze(lengths, 1))
+def _steps(graph: Graph, first: Value) -> tuple[Value, Value]:
+    said = "The steps of each sequence; what comes after is not read."
+    return graph.input(LENGTHS, np.int64, ("batch",), said), graph.steps(first, 1)
+
+
+def _inputs(graph: Graph, numbers: Value | None, codes: Value | None, lengths: Value, steps: Value) -> Inputs:
+    known = graph("Less", graph.unsqueeze(steps, 0), graph.unsqueeze(lengths, 1))
+    inside = graph.unsqueeze(known, 2)
+    numbers = None if numbers is None else graph.where(inside, numbers, 0.0)
+    codes = None if codes is None else graph.where(inside, codes, np.int64(0))
+    return Inputs(numbers, codes, lengths, steps, known, inside)
 
 
 def _split(graph: Graph, model: Model, array: Value) -> tuple[Value | None, Value | None]:
@@ -110,8 +116,7 @@ def _of_arrays(graph: Graph, encoding: Encoding, array: Value) -> tuple[Value | 
         column = graph("Gather", array, np.int64(int(category.name)), axis=2)
         found = graph.cast(graph.where(graph("IsNaN", column), -1.0, column), np.int64)
         known = {-1: 0} | {int(str(value)): code for code, value in enumerate(category.values, 1)}
-        keys = {"keys_int64s": list(known), "values_int64s": list(known.values()), "default_int64": 0}
-        codes.append(graph("LabelEncoder", found, domain="ai.onnx.ml", **keys))
+        codes.append(_encoded(graph, found, "keys_int64s", known))
     return _complete(graph, encoding, raw, None), _joined(graph, codes)
 
 
@@ -122,8 +127,13 @@ def _text_codes(graph: Graph, category: Category, text: Value) -> Value:
     known = {value: code for code, value in enumerate(category.values, 1) if value is not None}
     missing = category.values.index(None) + 1 if None in category.values else 0
     known.setdefault("", missing)
-    keys = {"keys_strings": list(known), "values_int64s": list(known.values()), "default_int64": 0}
-    return graph("LabelEncoder", text, domain="ai.onnx.ml", **keys)
+    return _encoded(graph, text, "keys_strings", known)
+
+
+def _encoded(graph: Graph, values: Value, keys: str, known: Mapping[Any, int]) -> Value:
+    """The codes of values; unknown ones have 0."""
+    codes = {keys: list(known), "values_int64s": list(known.values()), "default_int64": 0}
+    return graph("LabelEncoder", values, domain="ai.onnx.ml", **codes)
 
 
 def _joined(graph: Graph, codes: list[Value]) -> Value | None:

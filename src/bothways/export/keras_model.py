@@ -79,10 +79,6 @@ def _node(graph: Graph, node: Any, values: Mapping[int, Value]) -> Value:
     return function(graph, each, values[id(read)], None if mask is None else values[id(mask)])
 
 
-def _same(graph: Graph, each: Any, value: Value, mask: Value | None) -> Value:
-    return value
-
-
 def _inner(graph: Graph, each: Any, value: Value, mask: Value | None) -> Value:
     if not isinstance(each.layer, keras.layers.Dense):
         raise InputError(f"The layer {each.name!r} holds a {type(each.layer).__name__}; it can hold a Dense.")
@@ -155,16 +151,8 @@ def _run(graph: Graph, ways: list[Any], way: str, rows: Value, mask: Value | Non
     lengths = None
     if mask is not None:
         rows, lengths = _together(graph, rows, mask)
-    weights = [
-        {
-            "kernel": _array(each.cell.kernel),
-            "recurrent_kernel": _array(each.cell.recurrent_kernel),
-            "bias": _array(each.cell.bias) if each.cell.use_bias else np.zeros(_bias_shape(each), np.float32),
-        }
-        for each in ways
-    ]
     rows = graph("Transpose", rows, perm=[1, 0, 2])
-    outputs, ends = layer(graph, cells.pop(), way, weights, rows, lengths)
+    outputs, ends = layer(graph, cells.pop(), way, [_weights(each.cell) for each in ways], rows, lengths)
     outputs = graph("Transpose", outputs, perm=[1, 0, 2])
     if mask is not None:
         parts = graph.several(len(ways), "Split", outputs, axis=2, num_outputs=len(ways)) if ways[1:] else [outputs]
@@ -174,10 +162,6 @@ def _run(graph: Graph, ways: list[Any], way: str, rows: Value, mask: Value | Non
         if ways[0].zero_output_for_mask:
             outputs = graph.where(graph.unsqueeze(mask, 2), outputs, 0.0)
     return outputs, ends
-
-
-def _bias_shape(each: Any) -> tuple[int, ...]:
-    return cell_spec(cell_of(each.cell)).weight_shapes(0, each.cell.units)["bias"]
 
 
 def _together(graph: Graph, rows: Value, mask: Value) -> tuple[Value, Value]:
@@ -202,6 +186,12 @@ def _apart(graph: Graph, outputs: Value, mask: Value, lengths: Value | None, bac
     return graph.where(graph.unsqueeze(read, 2), found, 0.0)
 
 
+def _weights(cell: Any) -> dict[str, Any]:
+    shapes = cell_spec(cell_of(cell)).weight_shapes(0, cell.units)
+    bias = _array(cell.bias) if cell.use_bias else np.zeros(shapes["bias"], np.float32)
+    return {"kernel": _array(cell.kernel), "recurrent_kernel": _array(cell.recurrent_kernel), "bias": bias}
+
+
 def _array(weight: Any) -> Any:
     return keras.ops.convert_to_numpy(weight).astype(np.float32)
 
@@ -211,7 +201,7 @@ _LAYERS: Mapping[type, _Function] = {
     keras.layers.Dense: _dense,
     keras.layers.TimeDistributed: _inner,
     keras.layers.Activation: _activation,
-    keras.layers.Dropout: _same,
+    keras.layers.Dropout: lambda graph, each, value, mask: value,
     keras.layers.Embedding: _embedding,
     keras.layers.Masking: _masking,
     keras.layers.RNN: _recurrent,

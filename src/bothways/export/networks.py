@@ -8,7 +8,7 @@ import numpy as np
 
 from bothways.export import cells
 from bothways.export.graph import Graph, Value
-from bothways.export.inputs import Inputs, moved
+from bothways.export.inputs import Inputs, at_least_one, moved
 from bothways.merge import MERGE_MODES
 from bothways.network import CHANGES, LEVELS, Convolution, Network, Recurrent
 from bothways.runtime import Model
@@ -57,21 +57,19 @@ def tempered(graph: Graph, p: Value, temperature: float) -> Value:
 
 def _rows(graph: Graph, network: Network, weights: Weights, data: Inputs) -> Value:
     """What the convolution or the lowest recurrent layer reads: `(batch, time + lookahead, width)`."""
-    known, parts = graph.unsqueeze(data.known, 2), []
-    late = [0, 0, 0, 0, network.lookahead, 0]
+    parts, late = [], [0, 0, 0, 0, network.lookahead, 0]
     if data.numbers is not None:
-        levels = graph.where(known, data.numbers, 0.0)
-        z = graph.cast(_numbers(graph, network, levels, data), np.float64)
+        z = graph.cast(_numbers(graph, network, data.numbers, data), np.float64)
         z = (z - np.float64(weights["input/mean"])) / np.float64(weights["input/scale"])
         z = graph.cast(graph("Clip", z, np.float64(-LARGEST), np.float64(LARGEST)), np.float32)
-        z = graph("Pad", graph.where(known, z, 0.0), late)
+        z = graph("Pad", graph.where(data.inside, z, 0.0), late)
         if network.encoding == "piecewise":
             bins = (graph.unsqueeze(z, 3) - weights["input/centers"]) * weights["input/slopes"]
             z = graph("Reshape", graph("Clip", bins, -1.0, 1.0), [0, 0, weights["input/centers"].size])
         parts.append(z)
     if data.codes is not None:
-        codes = graph("Pad", graph.where(known, data.codes, np.int64(0)), late)
-        vectors = graph("Gather", weights["categories/embeddings"], codes + np.array(network.first_codes), axis=0)
+        codes = graph("Pad", data.codes, late) + np.array(network.first_codes)
+        vectors = graph("Gather", weights["categories/embeddings"], codes, axis=0)
         parts.append(graph("Reshape", vectors, [0, 0, len(network.categories) * network.embedding]))
     return graph("Concat", *parts, axis=2)
 
@@ -146,8 +144,7 @@ def merged(graph: Graph, mode: str, both: Value) -> Value:
 
 def _mean(graph: Graph, rows: Value, lengths: Value) -> Value:
     """The mean over the steps; rows after the end of a sequence are zeros."""
-    counts = graph.cast(graph("Max", lengths, np.int64(1)), np.float32)
-    return graph("ReduceSum", rows, [0], keepdims=0) / graph.unsqueeze(counts, 1)
+    return graph("ReduceSum", rows, [0], keepdims=0) / at_least_one(graph, lengths, np.float32)
 
 
 def _max(graph: Graph, rows: Value, lengths: Value) -> Value:
@@ -181,7 +178,7 @@ def _marginals(graph: Graph, z: Value, transitions: Floats, data: Inputs) -> Val
     scores = graph("Transpose", graph("Exp", z - highest), perm=[1, 0, 2])
     ones = graph("Gather", scores, np.int64(0), axis=0) * 0 + 1
     first = graph("Equal", data.steps, np.int64(0))
-    counts = graph.unsqueeze(graph("Transpose", data.known, perm=[1, 0]), 2)
+    counts = graph("Transpose", data.inside, perm=[1, 0, 2])
 
     def forward(body: Graph, row: Value, parts: Any) -> tuple[Value, Value]:
         scores, first = parts
@@ -226,7 +223,7 @@ def _best_path(graph: Graph, p: Value, scheme: Scheme, data: Inputs) -> Value:
     z = z + graph.where(graph.unsqueeze(graph.unsqueeze(first, 0), 2), start[:-1], 0.0)
     z = graph("Transpose", z, perm=[1, 0, 2])
     none = graph("Gather", z, np.int64(0), axis=0) * 0
-    known = graph.unsqueeze(graph("Transpose", data.known, perm=[1, 0]), 2)
+    known = graph("Transpose", data.inside, perm=[1, 0, 2])
 
     def forward(body: Graph, best: Value, parts: Any) -> tuple[Value, Value]:
         z, first, known = parts

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import operator
 from collections.abc import Iterator
 
 import numpy as np
 
 from bothways.export.graph import Graph, Value
-from bothways.export.inputs import Inputs, moved
+from bothways.export.inputs import Inputs, at_least_one, moved
 from bothways.patterns import NGramPatterns, NGrams, Patterns, RandomConvolutions
 from bothways.patterns.convolutions import KERNELS, LARGEST, TAPS, WEIGHTS
 from bothways.patterns.ngrams import LONGEST
@@ -41,7 +39,7 @@ def _convolutions(graph: Graph, found: RandomConvolutions, data: Inputs) -> Valu
         for tap in range(TAPS):
             tapped = moved(graph, data, pool, (tap - TAPS // 2) * dilation)
             taps.append(graph("Transpose", tapped, perm=[2, 0, 1]))
-        slots = graph("Concat", *taps, functools.reduce(operator.add, taps), axis=0)  # of each tap all columns
+        slots = graph("Concat", *taps, sum(taps[1:], taps[0]), axis=0)  # of each tap all columns
         total = graph("Gather", slots, np.zeros(KERNELS, np.int64), axis=0) * 0
         for column in range(len(columns)):
             for tap in TERMS:
@@ -51,7 +49,7 @@ def _convolutions(graph: Graph, found: RandomConvolutions, data: Inputs) -> Valu
         counts.append(_exceeding(graph, total, thresholds, data))
     counts.append(_exceeding(graph, graph("Transpose", z, perm=[2, 0, 1]), found.levels, data))
     shares = graph("Transpose", graph("Concat", *counts, axis=0), perm=[1, 0])
-    return shares / graph.unsqueeze(graph.cast(graph("Max", data.lengths, np.int64(1)), np.float32), 1)
+    return shares / at_least_one(graph, data.lengths, np.float32)
 
 
 def _exceeding(graph: Graph, outputs: Value, levels: Array, data: Inputs) -> Value:
@@ -64,10 +62,9 @@ def _exceeding(graph: Graph, outputs: Value, levels: Array, data: Inputs) -> Val
 def _ngrams(graph: Graph, ngrams: NGrams, data: Inputs) -> Value:
     """`(batch, size)` as `NGrams.features` gives it."""
     assert data.codes is not None
-    known = graph.unsqueeze(data.known, 2)
     counts = []
     for column, (size, runs) in enumerate(zip(ngrams.sizes, _spelled(ngrams), strict=True)):
-        codes = graph("Gather", graph.where(known, data.codes, np.int64(-1)), np.int64(column), axis=2)
+        codes = graph("Gather", graph.where(data.inside, data.codes, np.int64(-1)), np.int64(column), axis=2)
         lengths = [len(of_length) for of_length in runs]
         if sum(lengths):
             counts.append(

@@ -13,7 +13,7 @@ from bothways.baselines.places import Places
 from bothways.baselines.tree_inputs import AROUND, sizes_of, windows
 from bothways.baselines.trees import MISSING
 from bothways.export.graph import Graph, Value
-from bothways.export.inputs import Inputs, later, moved
+from bothways.export.inputs import Inputs, at_least_one, later, moved
 from bothways.patterns.classifiers import NEVER
 from bothways.sequences import Numbers
 
@@ -36,19 +36,17 @@ def _one_step(graph: Graph, model: OneStep, data: Inputs, per: str) -> Value:
     if data.codes is not None:
         codes = _codes(graph, data, model.sizes)
         sums.append(graph("ReduceSum", graph("Gather", table, codes, axis=0), [2], keepdims=0))
-    total = sums[0] if len(sums) == 1 else sums[0] + sums[1]
+    total = sum(sums[1:], sums[0])
     if per == "sequence":
-        total = graph.where(graph.unsqueeze(data.known, 2), total, np.float64(0))
-        total = graph("ReduceSum", total, [1], keepdims=0) / _at_least_one(graph, data)
+        total = graph.where(data.inside, total, np.float64(0))
+        total = graph("ReduceSum", total, [1], keepdims=0) / at_least_one(graph, data.lengths, np.float64)
     return total + model.bias
 
 
 def _neighbors(graph: Graph, model: Neighbors, data: Inputs) -> Value:
     """One place is added after the other: all at once they would take as many times the memory."""
-    assert data.codes is not None
-    codes = graph.where(graph.unsqueeze(data.known, 2), data.codes, np.int64(0))
     places, total = model.places, graph("Identity", model.bias)
-    columns = [graph("Gather", codes, np.int64(column), axis=2) for column in range(len(places.sizes))]
+    columns = [graph("Gather", data.codes, np.int64(column), axis=2) for column in range(len(places.sizes))]
     for (shift, column, length), start in zip(places.places, places.ends, strict=False):
         size, at = places.sizes[column], shift + length - 1
         last = graph.where(_there(graph, data, at), moved(graph, data, columns[column], at), np.int64(size))
@@ -61,12 +59,7 @@ def _neighbors(graph: Graph, model: Neighbors, data: Inputs) -> Value:
     if data.numbers is not None:
         limits = np.float32(-LIMIT), np.float32(LIMIT)
         numbers = graph("Clip", (data.numbers - model.mean) / model.scale, *limits)
-        around = [
-            graph.where(
-                graph.unsqueeze(_there(graph, data, shift), 2), moved(graph, data, numbers, shift), np.float32(0)
-            )
-            for shift in range(-NEAR, NEAR + 1)
-        ]
+        around = [_shifted(graph, data, numbers, shift, np.float32(0)) for shift in range(-NEAR, NEAR + 1)]
         total = graph("MatMul", graph("Concat", *around, axis=2), model.kernel) + total
     return total
 
@@ -130,10 +123,13 @@ def _around(graph: Graph, model: Trees, data: Inputs) -> Value:
         wide = windows(partial(moved, graph, data), larger, smaller, parts[-1], model.widths)
     columns, shifted = graph("Concat", *parts, axis=2), []
     for shift in range(-AROUND, AROUND + 1):
-        known = graph.unsqueeze(_there(graph, data, shift), 2)
-        neighbours = graph.where(known, moved(graph, data, columns, shift), np.float64(np.nan))
-        shifted.append(graph.unsqueeze(neighbours, 3))
+        shifted.append(graph.unsqueeze(_shifted(graph, data, columns, shift, np.float64(np.nan)), 3))
     return graph("Concat", graph("Reshape", graph("Concat", *shifted, axis=3), [0, 0, -1]), *wide, axis=2)
+
+
+def _shifted(graph: Graph, data: Inputs, values: Value, shift: int, other: np.generic) -> Value:
+    """For each step the values of the step so many later, and something else where there is none."""
+    return graph.where(graph.unsqueeze(_there(graph, data, shift), 2), moved(graph, data, values, shift), other)
 
 
 def _there(graph: Graph, data: Inputs, shift: int) -> Value:
@@ -143,21 +139,19 @@ def _there(graph: Graph, data: Inputs, shift: int) -> Value:
 
 
 def _codes(graph: Graph, data: Inputs, sizes: tuple[int, ...]) -> Value:
-    """The codes, those of a column going on where those of the column before end; 0 beyond the steps."""
+    """The codes, those of a column going on where those of the column before end."""
     assert data.codes is not None
-    known = graph.unsqueeze(data.known, 2)
-    return graph.where(known, data.codes, np.int64(0)) + np.cumsum([0, *sizes[:-1]])
+    return data.codes + np.cumsum([0, *sizes[:-1]])
 
 
 def _whole(graph: Graph, model: Trees, data: Inputs) -> Value:
     """`(batch, inputs)` what trees look at where a sequence has one label."""
     parts = [graph.cast(graph.unsqueeze(data.lengths, 1), np.float64)]
     if data.codes is not None:
-        known = graph.unsqueeze(data.known, 2)
         places = graph("Gather", model.places.astype(np.int64), _codes(graph, data, model.categories))
         for column, size in enumerate(sizes_of(model.categories, model.places)):
             own = graph("Gather", places, np.array([column]), axis=2)
-            same = graph("And", graph("Equal", own, np.arange(size)), known)
+            same = graph("And", graph("Equal", own, np.arange(size)), data.inside)
             parts.append(graph("ReduceSum", graph.cast(same, np.float64), [1], keepdims=0))
     if data.numbers is not None:
         parts.append(_summaries(graph, data))
@@ -166,10 +160,10 @@ def _whole(graph: Graph, model: Trees, data: Inputs) -> Value:
 
 def _summaries(graph: Graph, data: Inputs) -> Value:
     """`(batch, inputs)` what trees look at of numbers where a sequence has one label; NaN where it has no steps."""
-    values, known = graph.cast(data.numbers, np.float64), graph.unsqueeze(data.known, 2)
-    count, zero, most = _at_least_one(graph, data), np.float64(0), np.float64(np.inf)
-    mean = graph("ReduceSum", graph.where(known, values, zero), [1], keepdims=1) / graph.unsqueeze(count, 1)
-    far = graph.where(known, values - mean, zero)
+    values, known, most = graph.cast(data.numbers, np.float64), data.inside, np.float64(np.inf)
+    count = at_least_one(graph, data.lengths, np.float64)
+    mean = graph("ReduceSum", values, [1], keepdims=1) / graph.unsqueeze(count, 1)
+    far = graph.where(known, values - mean, np.float64(0))
     deviation = graph("Sqrt", graph("ReduceSum", far * far, [1], keepdims=0) / count)
     least = graph("ReduceMin", graph.where(known, values, most), [1], keepdims=0)
     largest = graph("ReduceMax", graph.where(known, values, -most), [1], keepdims=0)
@@ -178,8 +172,3 @@ def _summaries(graph: Graph, data: Inputs) -> Value:
     first = graph("Gather", values, np.int64(0), axis=1)
     found = graph("Concat", graph("Squeeze", mean, [1]), deviation, least, largest, first, last, axis=1)
     return graph.where(graph("Greater", graph.unsqueeze(data.lengths, 1), np.int64(0)), found, np.float64(np.nan))
-
-
-def _at_least_one(graph: Graph, data: Inputs) -> Value:
-    """`(batch, 1)` how many steps each sequence has, at least one."""
-    return graph.cast(graph.unsqueeze(graph("Max", data.lengths, np.int64(1)), 1), np.float64)

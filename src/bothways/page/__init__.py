@@ -21,7 +21,7 @@ from bothways.data.moments import template
 from bothways.data.names import joined_columns, part_of_time
 from bothways.errors import InputError, MissingDependencyError, ModelFileError
 from bothways.export import graph_of
-from bothways.export.graph import Graph
+from bothways.export.graph import Graph, type_name
 from bothways.files import check_output, written_whole
 from bothways.jobs.models import table_columns
 from bothways.jobs.prediction import threshold_of
@@ -66,14 +66,14 @@ def write_page(model: Model, path: str | os.PathLike[str], name: str) -> Path:
     """
     path = check_output(path, (".html",))
     said, arrays = _described(model, table_columns(model, name), name)
-    page = files("bothways.page")
-    if not page.joinpath(ENGINE).is_file():
+    engine = files("bothways.page").joinpath(ENGINE)
+    if not engine.is_file():
         raise MissingDependencyError(f"This installation has no {ENGINE}, which pip compiles. Install bothways again.")
     parts = {
-        "wasm": page.joinpath(ENGINE).read_bytes(),
+        "wasm": engine.read_bytes(),
         "described": json.dumps(said).encode(),
         "weights": b"".join(map(_planes, arrays)),
-        "worker": "\n".join(["'use strict'", *(page.joinpath(each).read_text() for each in SCRIPTS)]).encode(),
+        "worker": f"'use strict'\n{_text(*SCRIPTS)}".encode(),
     }
     brought = "".join(f'<script id="{key}" type="text/plain">{_packed(part)}</script>\n' for key, part in parts.items())
     policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
@@ -91,9 +91,12 @@ def server_page() -> bytes:
 
 def _with(*scripts: str) -> str:
     """The page and these scripts."""
-    page = files("bothways.page")
-    text = "".join(page.joinpath(each).read_text() for each in scripts)
-    return page.joinpath("page.html").read_text().replace("</html>", f"\n<script>\n{text}</script>\n</html>")
+    return _text("page.html").replace("</html>", f"\n<script>\n{_text(*scripts)}</script>\n</html>")
+
+
+def _text(*names: str) -> str:
+    """These files, one after the other."""
+    return "".join(files("bothways.page").joinpath(name).read_text() for name in names)
 
 
 def card(model: Model, name: str) -> dict[str, Any]:
@@ -180,15 +183,10 @@ def _planes(array: npt.NDArray[Any]) -> bytes:
 
 def _nodes(graph: Graph) -> dict[str, Any]:
     return {
-        "inputs": [{"name": each.name, "type": each.dtype and _type(each.dtype)} for each in graph.inputs],
+        "inputs": [{"name": each.name, "type": each.type} for each in graph.inputs],
         "outputs": [each.name for each in graph.outputs],
         "nodes": [
-            {
-                "operator": node.operator,
-                "inputs": node.inputs,
-                "outputs": node.outputs,
-                "attributes": {key: _plain(each) for key, each in node.attributes.items()},
-            }
+            node._asdict() | {"attributes": {key: _plain(each) for key, each in node.attributes.items()}}
             for node in graph.nodes
         ],
     }
@@ -198,16 +196,11 @@ def _plain(attribute: Any) -> Any:
     if isinstance(attribute, Graph):
         return _nodes(attribute)
     if isinstance(attribute, np.dtype):
-        return _type(attribute)
+        return type_name(attribute)
     return attribute.tolist() if isinstance(attribute, np.ndarray | np.generic) else attribute
-
-
-def _type(dtype: np.dtype[Any]) -> str:
-    return "text" if dtype.hasobject else dtype.name
 
 
 @cache
 def _operators() -> frozenset[str]:
     """Those that the scripts know."""
-    text = "".join(files("bothways.page").joinpath(each).read_text() for each in SCRIPTS)
-    return frozenset(re.findall(r"\b([A-Z][A-Za-z]+)(?:: (?:pair|asks|alone|\(|\[)| = \()", text))
+    return frozenset(re.findall(r"\b([A-Z][A-Za-z]+)(?:: (?:pair|asks|alone|\(|\[)| = \()", _text(*SCRIPTS)))

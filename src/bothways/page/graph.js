@@ -13,7 +13,6 @@ function is_packed(v) {
   return v.d.length === step
 }
 const dense = v => is_packed(v) ? v : each("a", [v], type_of(v))
-const room = (type, count) => new type(count)
 const axis_of = (axis, rank) => axis < 0 ? axis + rank : axis
 
 /* expression(a, b, c) of each element of operands that are stretched to one shape, when it is asked for; what but one other
@@ -63,7 +62,7 @@ function stretched(operands) {
   return shape
 }
 function computed(expressions, operands, type, shape) {
-  const out = room(type, product(shape)), rank = shape.length
+  const out = new type(product(shape)), rank = shape.length
   const strides = operands.map(v => shape.map((_, i) => {
     const at = i - rank + v.s.length
     return at < 0 || v.s[at] === 1 ? 0 : v.t[at]
@@ -92,77 +91,71 @@ function computed(expressions, operands, type, shape) {
   return value(out, shape)
 }
 
-/* [before, size, after] of an axis of an array that is packed. */
-const around = (v, axis) => [product(v.s.slice(0, axis)), v.s[axis], product(v.s.slice(axis + 1))]
+/* An array, packed, along one of its axes: how many elements are before it, in it and after it. */
+function along(v, axis) {
+  const {d, s} = dense(v)
+  axis = axis_of(axis, s.length)
+  return {d, s, axis, before: product(s.slice(0, axis)), size: s[axis], after: product(s.slice(axis + 1)), type: d.constructor}
+}
+const without = ({s, axis}, keep) => s.toSpliced(axis, 1, ...(keep ? [1] : []))
 function reduce(v, axes, keep, start, join) {
-  v = dense(v)
-  if (!axes) { v = value(v.d, [v.d.length]); axes = [0] }
-  const axis = axis_of(axes[0], v.s.length), [before, size, after] = around(v, axis), out = room(v.d.constructor, before * after)
-  const sums = new Float64Array(after)
+  const found = along(axes ? v : value(dense(v).d, [product(v.s)]), axes ? axes[0] : 0), {d, before, size, after, type} = found
+  const out = new type(before * after), sums = new Float64Array(after)
   for (let i = 0; i < before; i++) {
     sums.fill(start)
-    for (let j = 0, at = i * size * after; j < size; j++) for (let k = 0; k < after; k++, at++) sums[k] = join(sums[k], v.d[at])
+    for (let j = 0, at = i * size * after; j < size; j++) for (let k = 0; k < after; k++, at++) sums[k] = join(sums[k], d[at])
     for (let k = 0; k < after; k++) out[i * after + k] = sums[k]
   }
-  const shape = v.s.slice()
-  shape.splice(axis, 1, ...(keep ? [1] : []))
-  return value(out, shape)
+  return value(out, without(found, keep))
 }
 function concat(values, axis) {
   if (values.length === 1) return values[0]
   values = values.map(dense)
-  axis = axis_of(axis, values[0].s.length)
-  const [before, , after] = around(values[0], axis), size = values.reduce((sum, v) => sum + v.s[axis], 0)
-  const out = room(values[0].d.constructor, before * size * after)
+  const {s, before, after, type, ...found} = along(values[0], axis), size = values.reduce((sum, v) => sum + v.s[found.axis], 0)
+  const out = new type(before * size * after)
   let at = 0
   for (let i = 0; i < before; i++) for (const v of values) {
-    const part = v.s[axis] * after
+    const part = v.s[found.axis] * after
     if (before === 1) out.set(v.d, at)
     else for (let k = 0; k < part; k++) out[at + k] = v.d[i * part + k]
     at += part
   }
-  const shape = values[0].s.slice()
-  shape[axis] = size
-  return value(out, shape)
+  return value(out, s.with(found.axis, size))
 }
-function gather(v, places, axis) {
-  v = dense(v); places = dense(places)
-  axis = axis_of(axis, v.s.length)
-  const [before, size, after] = around(v, axis), count = places.d.length, out = room(v.d.constructor, before * count * after)
+function gather(v, places, on) {
+  places = dense(places)
+  const {d, s, axis, before, size, after, type} = along(v, on), count = places.d.length, out = new type(before * count * after)
   for (let i = 0, at = 0; i < before; i++) for (let j = 0; j < count; j++) {
     const place = places.d[j], from = (i * size + (place < 0 ? place + size : place)) * after
-    for (let k = 0; k < after; k++) out[at++] = v.d[from + k]
+    for (let k = 0; k < after; k++) out[at++] = d[from + k]
   }
-  return value(out, [...v.s.slice(0, axis), ...places.s, ...v.s.slice(axis + 1)])
+  return value(out, s.toSpliced(axis, 1, ...places.s))
 }
 function gather_nd(v, places) {  /* of batches, by one place each */
   v = dense(v); places = dense(places)
   const [batch, size, ...rest] = v.s, after = product(rest), count = places.d.length / batch
-  const out = room(v.d.constructor, batch * count * after)
+  const out = new v.d.constructor(batch * count * after)
   for (let b = 0, at = 0; b < batch; b++) for (let j = 0; j < count; j++) {
     const from = (b * size + places.d[b * count + j]) * after
     for (let k = 0; k < after; k++) out[at++] = v.d[from + k]
   }
   return value(out, [...places.s.slice(0, -1), ...rest])
 }
-function gather_elements(v, places, axis) {
-  v = dense(v); places = dense(places)
-  axis = axis_of(axis, v.s.length)
-  const [before, size, after] = around(v, axis), count = places.s[axis], out = room(v.d.constructor, places.d.length)
+function gather_elements(v, places, on) {
+  places = dense(places)
+  const {d, axis, before, size, after, type} = along(v, on), count = places.s[axis], out = new type(places.d.length)
   for (let i = 0, at = 0; i < before; i++) for (let j = 0; j < count; j++) for (let k = 0; k < after; k++, at++)
-    out[at] = v.d[(i * size + places.d[at]) * after + k]
+    out[at] = d[(i * size + places.d[at]) * after + k]
   return value(out, places.s)
 }
 function slice(v, start, end, axis) {
-  const shape = v.s.slice()
-  shape[axis] = Math.min(end, v.s[axis]) - start
-  if (start === 0) return value(v.d, shape, v.t)
-  const places = Int32Array.from({length: shape[axis]}, (_, i) => start + i)
-  return gather(v, value(places, [places.length]), axis)
+  const count = Math.min(end, v.s[axis]) - start
+  if (start === 0) return value(v.d, v.s.with(axis, count), v.t)
+  return gather(v, value(Int32Array.from({length: count}, (_, i) => start + i), [count]), axis)
 }
 function matmul(a, b) {
   a = dense(a); b = dense(b)
-  const [inner, columns] = b.s, rows = a.d.length / inner, out = room(a.d.constructor, rows * columns), sums = new Float64Array(columns)
+  const [inner, columns] = b.s, rows = a.d.length / inner, out = new a.d.constructor(rows * columns), sums = new Float64Array(columns)
   for (let i = 0; i < rows; i++) {
     sums.fill(0)
     for (let k = 0; k < inner; k++) {
@@ -174,45 +167,38 @@ function matmul(a, b) {
   return value(out, [...a.s.slice(0, -1), columns])
 }
 function softmax(v) {
-  v = dense(v)
-  const size = v.s[v.s.length - 1], out = room(v.d.constructor, v.d.length), p = new Float64Array(size)
-  for (let i = 0; i < v.d.length; i += size) {
+  const {d, s, size, type} = along(v, -1), out = new type(d.length), p = new Float64Array(size)
+  for (let i = 0; i < d.length; i += size) {
     let most = -Infinity, sum = 0
-    for (let k = 0; k < size; k++) most = Math.max(most, v.d[i + k])
-    for (let k = 0; k < size; k++) sum += p[k] = Math.exp(v.d[i + k] - most)
+    for (let k = 0; k < size; k++) most = Math.max(most, d[i + k])
+    for (let k = 0; k < size; k++) sum += p[k] = Math.exp(d[i + k] - most)
     for (let k = 0; k < size; k++) out[i + k] = p[k] / sum
   }
-  return value(out, v.s)
+  return value(out, s)
 }
 function arg_max(v, axis, keep) {
-  v = dense(v)
-  axis = axis_of(axis, v.s.length)
-  const [before, size, after] = around(v, axis), out = new Int32Array(before * after)
+  const found = along(v, axis), {d, before, size, after} = found, out = new Int32Array(before * after)
   for (let i = 0; i < before; i++) for (let k = 0; k < after; k++) {
     let best = 0
-    for (let j = 1; j < size; j++) if (v.d[(i * size + j) * after + k] > v.d[(i * size + best) * after + k]) best = j
+    for (let j = 1; j < size; j++) if (d[(i * size + j) * after + k] > d[(i * size + best) * after + k]) best = j
     out[i * after + k] = best
   }
-  const shape = v.s.slice()
-  shape.splice(axis, 1, ...(keep ? [1] : []))
-  return value(out, shape)
+  return value(out, without(found, keep))
 }
 function cum_sum(v, reverse) {  /* over the steps of (batch, time, features) */
-  v = dense(v)
-  const [before, size, after] = around(v, 1), out = room(v.d.constructor, v.d.length)
+  const {d, s, before, size, after, type} = along(v, 1), out = new type(d.length)
   for (let i = 0; i < before; i++) for (let k = 0; k < after; k++) for (let j = 0, sum = 0; j < size; j++) {
     const at = (i * size + (reverse ? size - 1 - j : j)) * after + k
-    out[at] = sum += v.d[at]
+    out[at] = sum += d[at]
   }
-  return value(out, v.s)
+  return value(out, s)
 }
 function pad(v, pads) {  /* zeros behind */
   const shape = v.s.map((size, i) => size + pads[v.s.length + i])
   const axis = shape.findIndex((size, i) => size !== v.s[i])
   if (axis < 0) return v
-  const zeros = v.s.slice()
-  zeros[axis] = shape[axis] - v.s[axis]
-  return concat([v, value(room(v.d.constructor, product(zeros)), zeros)], axis)
+  const zeros = v.s.with(axis, shape[axis] - v.s[axis])
+  return concat([v, value(new v.d.constructor(product(zeros)), zeros)], axis)
 }
 function reshape(v, wanted) {
   let shape = [...wanted].map((size, i) => size === 0 ? v.s[i] : size)
@@ -223,11 +209,8 @@ function reshape(v, wanted) {
   return value(dense(v).d, shape)
 }
 function unsqueeze(v, axis) {
-  const shape = v.s.slice(), strides = v.t.slice()
-  axis = axis_of(axis, shape.length + 1)
-  shape.splice(axis, 0, 1)
-  strides.splice(axis, 0, 0)
-  return value(v.d, shape, strides)
+  axis = axis_of(axis, v.s.length + 1)
+  return value(v.d, v.s.toSpliced(axis, 0, 1), v.t.toSpliced(axis, 0, 0))
 }
 function label_encoder(v, {keys_strings, keys_int64s, values_int64s, default_int64}) {
   const known = new Map((keys_strings || keys_int64s).map((key, i) => [key, values_int64s[i]]))

@@ -230,7 +230,7 @@ class App:
         def labeled() -> Answer:
             table, notices = label_table(served, call.unpacked(self.limits.body << 20), how)
             if isinstance(table, dict):
-                return Answer(200, orjson.dumps(table)).packed(call)
+                return Answer(200, orjson.dumps(table | {"notices": notices})).packed(call)
             while len(said := json.dumps(notices).encode()) > MOST_NOTICES:
                 notices.pop()
             headers = [(b"bothways-notices", said)] if notices else []

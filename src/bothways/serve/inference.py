@@ -9,10 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
-from bothways.sequences import Floats, Numbers
+from bothways.sequences import Array, Floats, Numbers
 from bothways.serve.messages import BYTES, GZIP, LARGE_BYTES, Answer, Call, RefusedError, failed
 from bothways.serve.models import Served, Steps
 from bothways.serve.protocol import HEADER_LENGTH, Request, answer, parse
@@ -72,12 +69,11 @@ class Inference:
         header_length = None if said is None else int(said)
         if len(call.body) > LARGE_BYTES or b"content-encoding" in call.headers or call.body.startswith(GZIP):
             return self.run(self._unpacked, served, call, header_length)
-        request = parse(call.body, header_length)
-        steps = served.steps(request)
-        if steps.total <= served.quick and not request.parameters.get("sequence_id"):
-            self._join(served, _Part(call, request, steps))
+        part = _part(served, call, call.body, header_length)
+        if part.steps.total <= served.quick and not part.request.parameters.get("sequence_id"):
+            self._join(served, part)
             return None
-        return self.run(self._alone, served, call, request, steps)
+        return self.run(self._alone, served, part)
 
     def run(self, work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
         """Do something in a thread."""
@@ -105,19 +101,24 @@ class Inference:
         _run(key[0], [part for part in batch.parts if part.call.answered is not None])
 
     def _unpacked(self, served: Served, call: Call, header_length: int | None) -> Answer:
-        request = parse(call.unpacked(self._most), header_length)
-        return self._alone(served, call, request, served.steps(request))
+        return self._alone(served, _part(served, call, call.unpacked(self._most), header_length))
 
-    def _alone(self, served: Served, call: Call, request: Request, steps: Steps) -> Answer:
+    def _alone(self, served: Served, part: _Part) -> Answer:
         """The answer to a request that shares nothing."""
+        call, request, steps = part
         if request.parameters.get("sequence_id"):
             start = time.perf_counter()
             served, results = self.sequences.take(served, request.parameters, steps)
             if call.counts is not None:
                 call.counts.ran(1, 1, start - call.started, time.perf_counter() - start)
         else:
-            results = served.results(steps, *_labeled(served, [call], [steps]))
-        return _answer(served, request, results).packed(call)
+            results = served.results(steps, *_labeled(served, [part]))
+        return _answer(served, part, results)
+
+
+def _part(served: Served, call: Call, body: bytes, header_length: int | None) -> _Part:
+    request = parse(body, header_length)
+    return _Part(call, request, served.steps(request))
 
 
 def _run(served: Served, parts: Sequence[_Part]) -> None:
@@ -125,7 +126,7 @@ def _run(served: Served, parts: Sequence[_Part]) -> None:
     if not parts:
         return
     try:
-        codes, p = _labeled(served, [part.call for part in parts], [part.steps for part in parts])
+        codes, p = _labeled(served, parts)
     except Exception as error:
         if len(parts) == 1:
             _give(parts[0].call, failed(parts[0].call, error))
@@ -138,7 +139,7 @@ def _run(served: Served, parts: Sequence[_Part]) -> None:
         end = start + (part.steps.total if served.per_step else len(part.steps.lengths))
         try:
             results = served.results(part.steps, codes[start:end], p[start:end])
-            found = _answer(served, part.request, results).packed(part.call)
+            found = _answer(served, part, results)
         except Exception as error:
             found = failed(part.call, error)
         _give(part.call, found)
@@ -150,20 +151,20 @@ def _give(call: Call, answer: Answer) -> None:
         call.answered(answer)
 
 
-def _labeled(served: Served, calls: Sequence[Call], parts: Sequence[Steps]) -> tuple[Numbers, Floats]:
+def _labeled(served: Served, parts: Sequence[_Part]) -> tuple[Numbers, Floats]:
     """The codes of all labels, and their probabilities."""
     start = time.perf_counter()
-    sequences = served.sequences(parts)
+    sequences = served.sequences([part.steps for part in parts])
     p = served.model.probabilities(sequences)
     codes = served.model.decide(p, sequences.lengths)
-    if (counts := calls[0].counts) is not None:
-        waited = sum(start - call.started for call in calls)
-        counts.ran(len(calls), len(sequences), waited, time.perf_counter() - start)
+    if (counts := parts[0].call.counts) is not None:
+        waited = sum(start - part.call.started for part in parts)
+        counts.ran(len(parts), len(sequences), waited, time.perf_counter() - start)
     return codes, p
 
 
-def _answer(served: Served, request: Request, results: dict[str, tuple[str, npt.NDArray[np.generic]]]) -> Answer:
-    head, *tensors = answer(served.named, request, results)
+def _answer(served: Served, part: _Part, results: dict[str, tuple[str, Array]]) -> Answer:
+    head, *tensors = answer(served.named, part.request, results)
     if not tensors:
-        return Answer(200, head)
+        return Answer(200, head).packed(part.call)
     return Answer(200, b"".join([head, *tensors]), BYTES, [(HEADER_LENGTH, str(len(head)).encode())])

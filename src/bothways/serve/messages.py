@@ -31,31 +31,19 @@ log = logging.getLogger("bothways.serve")
 
 @dataclass(eq=False, slots=True)
 class Call:
-    """A request.
-
-    Attributes:
-        path: without the query, its escapes resolved.
-        headers: by their names in lower case.
-        body: the whole of it, compressed or not.
-        refused: the answer, where the head alone decides it.
-        held: how many bytes of it are counted as memory in use.
-        counts: of the model that is asked, once it is known.
-        started: when all of it had arrived.
-        answered: is called with an answer that takes its time; None once nobody waits for it.
-        work: what a thread does for it.
-    """
+    """A request."""
 
     method: bytes
-    path: str
+    path: str  # without the query, its escapes resolved
     query: bytes
-    headers: Mapping[bytes, bytes]
-    body: bytes = b""
-    refused: Answer | None = None
-    held: int = 0
-    counts: Counts | None = None
-    started: float = field(default_factory=time.perf_counter)
-    answered: Callable[[Answer], None] | None = None
-    work: asyncio.Future[Answer] | None = None
+    headers: Mapping[bytes, bytes]  # by their names in lower case
+    body: bytes = b""  # the whole of it, compressed or not
+    refused: Answer | None = None  # where the head alone decides the answer
+    held: int = 0  # how many bytes of it are counted as memory in use
+    counts: Counts | None = None  # of the model that is asked, once it is known
+    started: float = field(default_factory=time.perf_counter)  # when all of it had arrived
+    answered: Callable[[Answer], None] | None = None  # takes an answer that comes later; None once nobody waits for it
+    work: asyncio.Future[Answer] | None = None  # what a thread does for it
 
     def options(self, known: Sequence[str]) -> dict[str, str]:
         """The parameters of the query, of which none is unknown.

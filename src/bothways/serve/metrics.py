@@ -50,10 +50,7 @@ class Counts:
 
 
 class Metrics:
-    """Counts by the name and version of a model.
-
-    Args:
-        pending: gives the number of requests that are not answered yet.
+    """Counts by the name and version of a model; `pending` gives the number of requests that are not answered yet.
 
     Example:
         >>> metrics = Metrics(lambda: 3)

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -35,50 +35,29 @@ log = logging.getLogger("bothways.serve")
 
 
 class Steps(NamedTuple):
-    """Sequences out of a request, their steps one after the other.
+    """Sequences out of a request, their steps one after the other."""
 
-    Attributes:
-        values: `(steps, features)`, or by the names of columns `(steps,)`.
-        lengths: `(sequences,)`.
-        shape: of the outputs where there is one label per step.
-        places: where the steps lie in such outputs; None if they fill them.
-        single: whether values are float32, else float64; both in one array would change bits.
-        total: how many there are.
-    """
-
-    values: Any
-    lengths: Numbers
-    shape: tuple[int, ...]
-    places: Bools | None
-    single: bool
-    total: int
+    values: Any  # `(steps, features)`, or by the names of columns `(steps,)`
+    lengths: Numbers  # `(sequences,)`
+    shape: tuple[int, ...]  # of the outputs where there is one label per step
+    places: Bools | None  # where the steps lie in such outputs; None if they fill them
+    single: bool  # whether values are float32, else float64; both in one array would change bits
+    total: int  # how many steps there are
 
 
 @dataclass(frozen=True, eq=False)
 class Served:
-    """A model, as the protocol shows it.
+    """A model, as the protocol shows it."""
 
-    Attributes:
-        name: by the name of its file.
-        path: its file.
-        version: the first digits of the SHA-256 of the file.
-        model: what is in it.
-        quick: how many steps take it at most `QUICK_SECONDS`.
-    """
-
-    name: str
+    name: str  # by the name of its file
     path: Path
-    version: str
+    version: str  # the first digits of the SHA-256 of the file
     model: Model
-    quick: int = 0
+    quick: int = 0  # how many steps take it at most `QUICK_SECONDS`
 
     @classmethod
     def load(cls, path: Path) -> Served:
-        """Read a model, and run it once so that the first request need not wait.
-
-        Raises:
-            ModelFileError: as `store.load`, or the file is gone.
-        """
+        """Read a model, and run it so that the first request need not wait; raises as `store.load`."""
         model = store.load(path)
         try:
             version = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
@@ -169,12 +148,7 @@ class Served:
         return Steps(values, lengths, shape, places, single, total if places is None else int(lengths.sum()))
 
     def sequences(self, parts: Sequence[Steps]) -> Sequences:
-        """The sequences of several requests, as the network takes them.
-
-        Raises:
-            InputError: values that are no finite numbers where they must be some.
-            DataError: the same of a table.
-        """
+        """The sequences of several requests, as the network takes them; raises where values are no finite numbers."""
         model, columns = self.model, self.model.columns
         lengths = np.concatenate([part.lengths for part in parts]) if len(parts) > 1 else parts[0].lengths
         if self.columns and columns is not None:
@@ -319,15 +293,9 @@ class Models:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._stamps: dict[Path, tuple[int, ...]] = {}
-        self.served: dict[str, Served] = {}
-        broken: dict[Path, ModelFileError] = {}
-        for file in self._files():
-            self._stamps[file] = _stamp(file)
-            try:
-                served = Served.load(file)
-                self.served[served.name] = served
-            except ModelFileError as error:
-                broken[file] = error
+        loaded = dict(self._load(self._files()))
+        self.served = {each.name: each for each in loaded.values() if isinstance(each, Served)}
+        broken = {file: each for file, each in loaded.items() if not isinstance(each, Served)}
         if not self.served:
             raise next(iter(broken.values()), ModelFileError(f"{path}: this folder holds no {ENDING} file."))
         for file, why in broken.items():
@@ -339,21 +307,26 @@ class Models:
         A file that cannot be read leaves things as they were, and a line in the log.
         """
         files = self._files()
-        for file in files:
-            try:
-                stamp = _stamp(file)
-                if self._stamps.get(file) == stamp:
-                    continue
-                self._stamps[file] = stamp
-                served = Served.load(file)
-            except BothwaysError as error:
-                _log_refused(file, error)
-                continue
-            self.served = {**self.served, served.name: served}
-            log.info("model loaded", extra={"facts": {"model": served.name, "version": served.version}})
+        for file, served in self._load(files):
+            if isinstance(served, Served):
+                self.served = {**self.served, served.name: served}
+                log.info("model loaded", extra={"facts": {"model": served.name, "version": served.version}})
+            else:
+                _log_refused(file, served)
         for name in [each.name for each in self.served.values() if each.path not in files and self._path.is_dir()]:
             self.served = {other: each for other, each in self.served.items() if other != name}
             log.info("model gone", extra={"facts": {"model": name}})
+
+    def _load(self, files: list[Path]) -> Iterator[tuple[Path, Served | BothwaysError]]:
+        """What is in those files that are new or were replaced, or why it cannot be read."""
+        for file in files:
+            stamp = _stamp(file)
+            if self._stamps.get(file) != stamp:
+                self._stamps[file] = stamp
+                try:
+                    yield file, Served.load(file)
+                except BothwaysError as error:
+                    yield file, error
 
     def _files(self) -> list[Path]:
         if not self._path.is_dir():

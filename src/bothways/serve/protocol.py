@@ -51,29 +51,17 @@ class Output(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What a request asks for.
+    """What a request asks for."""
 
-    Attributes:
-        id: what the caller calls it, to be sent back; None if there is no such name.
-        parameters: as the request has them.
-        inputs: arrays by name; of text, those of `str` objects, of which None is missing.
-        outputs: in order; none for all.
-        binary: whether all outputs come as bytes where none are named.
-    """
-
-    id: str | None
+    id: str | None  # what the caller calls it, to be sent back
     parameters: Mapping[str, Any]
-    inputs: Mapping[str, Array]
-    outputs: Sequence[Output]
-    binary: bool
+    inputs: Mapping[str, Array]  # of text, those of `str` objects, of which None is missing
+    outputs: Sequence[Output]  # in order; none for all
+    binary: bool  # whether all outputs come as bytes where none are named
 
 
 def parse(body: bytes, header_length: int | None = None) -> Request:
-    """Read the body of a request.
-
-    Args:
-        body: JSON, and behind it the tensors that are sent as bytes.
-        header_length: how many bytes of it are JSON; None for all.
+    """Read the body of a request: JSON of a length, None for all, and behind it the tensors that are sent as bytes.
 
     Raises:
         InputError: it is none of the protocol, or a tensor does not hold what it says.
@@ -121,9 +109,6 @@ def answer(model: Mapping[str, str], request: Request, results: Mapping[str, tup
         model: what the JSON says of the model.
         request: what is answered.
         results: data type and array by name.
-
-    Raises:
-        InputError: an output is asked for that there is not.
 
     Example:
         >>> answer({}, Request("7", {}, {}, [], False), {"labels": ("INT64", np.array([1, 0]))})

@@ -60,7 +60,7 @@ async def _stream(app: App, call: Call, socket: WebSocket, ending: asyncio.Futur
     """Label events as they come."""
     pace = call.options(tuple(PACE))
     for name, value in pace.items():
-        if not (value.isdecimal() and PACE[name] <= int(value[:6]) <= MOST_STEPS):
+        if not (value.isdecimal() and len(value) < 7 and PACE[name] <= int(value) <= MOST_STEPS):
             raise InputError(f"{name} must be a whole number from {PACE[name]} to {MOST_STEPS:,}.")
     served = app.served(call.path.removeprefix(STREAM))
     source = app.inference.watching.source(served)

@@ -38,7 +38,7 @@ class WebSocket(asyncio.Protocol):
         url: its target.
         transport: the connection.
         rest: what came behind the request.
-        talk: says what it was opened for.
+        talk: does what it was opened for.
     """
 
     def __init__(self, app: App, call: Call, url: bytes, transport: asyncio.Transport, rest: bytes, talk: Talk) -> None:

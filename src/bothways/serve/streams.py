@@ -32,10 +32,7 @@ class Events:
     Args:
         served: the model.
         source: shows them to those who watch.
-        pace: `lookahead`, `chunk` and `reorder`, as for `bothways.stream.Stream`.
-
-    Raises:
-        InputError: a model that cannot label streams, or a pace out of its range.
+        pace: as for `bothways.stream.Stream`, which also says what it raises.
     """
 
     def __init__(self, served: Served, source: Watched, **pace: Any) -> None:
@@ -107,23 +104,26 @@ def _refused(number: int, error: BothwaysError) -> str:
 
 @dataclass(eq=False)
 class _Open:
-    """A sequence that has begun: its model, the last step's place, how many steps came and are labeled, and when."""
+    """A sequence that has begun."""
 
     served: Served
+    stream: Stream
     source: Watched
-    last: Any = None
-    steps: int = 0
-    labeled: int = 0
+    last: Any = None  # the place of its last step
+    steps: int = 0  # how many have come
+    labeled: int = 0  # how many of them have labels
     heard: float = field(default_factory=time.monotonic)
+
+    def close(self, key: Any) -> None:
+        """Forget it."""
+        self.stream.close(key)
+        self.source.ended()
 
 
 class OpenSequences:
     """Sequences whose steps come in several requests: `sequence_id`, `sequence_start`, `sequence_end`.
 
     Each stays with the model that it began with, also if the file is replaced.
-
-    Args:
-        watching: who watches them.
     """
 
     def __init__(self, watching: Watching) -> None:
@@ -153,24 +153,22 @@ class OpenSequences:
             known = self._open.get(key)
             if parameters.get("sequence_start") is True:
                 if known is not None:
-                    self._streams[known.served].close(name)
-                    known.source.ended()
+                    known.close(name)
                 elif len(self._open) >= MOST_OPEN:
                     raise InputError(f"{MOST_OPEN:,} sequences are open. End some.")
                 if served not in self._streams:
                     self._streams[served] = served.model.stream()
-                known = self._open[key] = _Open(served, self._watching.source(served))
+                known = self._open[key] = _Open(served, self._streams[served], self._watching.source(served))
             if known is None:
                 raise InputError(f"Sequence {name!r} has not begun here: send sequence_start with its first steps.")
-            stream = self._streams[known.served]
             count = steps.total
             places, values = known.served.events(steps, known.steps)
             if any(place <= last for last, place in pairwise([known.last, *places] if known.steps else places)):
                 raise InputError("The order column must rise from step to step in a sequence that comes bit by bit.")
-            ready = stream.push_many([name] * count, places, values)
+            ready = known.stream.push_many([name] * count, places, values)
             known.steps, known.last, known.heard = known.steps + count, places[-1], time.monotonic()
             if parameters.get("sequence_end") is True:
-                ready += stream.close(name)
+                ready += known.stream.close(name)
                 del self._open[key]
             known.source.show(zip([name] * count, places, values, strict=True), ready)
             if key not in self._open:
@@ -186,8 +184,7 @@ class OpenSequences:
         with self._lock:
             for (name, key), known in list(self._open.items()):
                 if time.monotonic() - known.heard > IDLE_SECONDS:
-                    self._streams[known.served].close(key)
-                    known.source.ended()
+                    known.close(key)
                     del self._open[name, key]
             used = {known.served for known in self._open.values()}
             self._streams = {served: stream for served, stream in self._streams.items() if served in used}

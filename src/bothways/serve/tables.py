@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import NoneType
 from typing import Any, NamedTuple
 
-from bothways.data import Table, stream_sequences
+from bothways.data import Columns, Table, stream_sequences
 from bothways.data.tables import with_joined
 from bothways.errors import BothwaysError, InputError
 from bothways.jobs.models import table_columns
 from bothways.jobs.prediction import label
+from bothways.runtime import Model
 from bothways.serve.messages import Call, RefusedError
 from bothways.serve.models import Served
 
@@ -40,32 +42,28 @@ class Asked(NamedTuple):
 
 
 def label_table(served: Served, body: bytes, asked: Asked) -> tuple[bytes | dict[str, Any], list[str]]:
-    """The labeled table, or a view of it, and what the user should know.
-
-    Raises:
-        InputError: the model was trained on arrays, or there is no such threshold.
-        DataError: the table cannot be used.
-    """
-    columns = table_columns(served.model, served.name)
-    notices: list[str] = []
+    """The labeled table, or a view of it, and what the user should know."""
+    model, columns, notices = served.model, table_columns(served.model, served.name), list[str]()
     with TemporaryDirectory(prefix="bothways-") as folder:
         table, output = Path(folder, f"table{asked.ending}"), Path(folder, f"labeled{asked.output}")
         table.write_bytes(body)
+        labeled: bytes | dict[str, Any]
         try:
-            if not asked.output:
-                return view(served, table, notices), notices
-            label(served.model, columns, table, output, asked.threshold, asked.probabilities, {}, notices.append)
-            return output.read_bytes(), [notice.replace(f"{folder}/", "") for notice in notices]
+            if asked.output:
+                label(model, columns, table, output, asked.threshold, asked.probabilities, {}, notices.append)
+                labeled = output.read_bytes()
+            else:
+                labeled = view(model, columns, table, notices.append)
         except BothwaysError as error:
             raise type(error)(str(error).replace(f"{folder}/", "")) from None
+    return labeled, [notice.replace(f"{folder}/", "") for notice in notices]
 
 
-def view(served: Served, table: Path, notices: list[str]) -> dict[str, Any]:
+def view(model: Model, columns: Columns, table: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """Sequences of a table with their inputs and the probabilities of their labels, as many as may be shown."""
-    model, columns = served.model, table_columns(served.model, served.name)
     sequences: list[dict[str, Any]] = []
     most, cut = MOST_FIELDS // (len(columns.features) + len(model.classes)), False
-    for chunk in stream_sequences(table, columns, typed=True, say=notices.append):
+    for chunk in stream_sequences(table, columns, typed=True, say=say):
         if chunk.anew:
             sequences, cut = [], False
         found = chunk.sequences
@@ -86,15 +84,11 @@ def view(served: Served, table: Path, notices: list[str]) -> dict[str, Any]:
             sequences.append(shown | {"codes": codes[of].tolist(), "probabilities": p[of].tolist()})
         if cut:
             break
-    return {"sequences": sequences, "cut": cut, "notices": [each.replace(f"{table.parent}/", "") for each in notices]}
+    return {"sequences": sequences, "cut": cut}
 
 
 def asked(call: Call) -> Asked:
     """How a table is to be labeled, as the headers and the query of a request say.
-
-    Raises:
-        RefusedError: there is no such format.
-        InputError: it asks for something else.
 
     Example:
         >>> asked(Call(b"POST", "/label", b"threshold=0.3", {b"content-type": b"text/csv; charset=utf-8"}))

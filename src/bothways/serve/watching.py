@@ -70,11 +70,7 @@ class Watching:
 
     @contextmanager
     def watcher(self, served: Served) -> Iterator[Watcher]:
-        """Watch a model.
-
-        Raises:
-            InputError: it gives one label per sequence, or too many watch already.
-        """
+        """Watch a model of steps, if not too many watch already."""
         if not served.per_step:
             raise InputError("This model gives one label per sequence, so that there are no streams to watch.")
         watcher = Watcher(self._lock)
@@ -106,13 +102,7 @@ class Watching:
 
 
 class Watched:
-    """A stream that can be watched. It costs next to nothing where nobody does, and waits for nobody.
-
-    Args:
-        watching: who watches.
-        served: the model.
-        number: tells streams apart.
-    """
+    """A stream that can be watched. It costs next to nothing where nobody does, and waits for nobody."""
 
     def __init__(self, watching: Watching, served: Served, number: int) -> None:
         self._watching, self._served, self._number = watching, served, number

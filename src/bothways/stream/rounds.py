@@ -20,11 +20,7 @@ from bothways.stream.windows import Windows, reach_of
 
 
 class Order:
-    """In which order the events of a stream are taken.
-
-    Attributes:
-        dropped: how many events were late or came twice.
-    """
+    """In which order the events of a stream are taken; those that were late or came twice are `dropped`."""
 
     def __init__(self, keys: Keys, reorder: int, gap: int | None) -> None:
         self._keys, self._reorder, self._gap, self.dropped = keys, reorder, gap, 0

@@ -18,25 +18,15 @@ from bothways.spec import cell_spec
 
 
 class Windows(NamedTuple):
-    """What some keys hold: steps that are labeled, those to label, and those after them.
+    """What some keys hold: steps that are labeled, those to label, and those after them."""
 
-    Attributes:
-        slots: `(keys,)` which keys.
-        values: `(keys, time, features)`, anything beyond their lengths.
-        past: `(keys,)` how many of its steps come before those to label.
-        size: `(keys,)` how many to label.
-        lengths: `(keys,)` how many there are in all.
-        before: `(keys, 1 + numeric)`, as for `numbers`: what came before its first step here.
-        ends: whether nothing comes after these steps.
-    """
-
-    slots: Numbers
-    values: Array
-    past: Numbers
-    size: Numbers
-    lengths: Numbers
-    before: Doubles
-    ends: bool
+    slots: Numbers  # `(keys,)` which keys
+    values: Array  # `(keys, time, features)`, anything beyond their lengths
+    past: Numbers  # `(keys,)` how many of its steps come before those to label
+    size: Numbers  # `(keys,)` how many to label
+    lengths: Numbers  # `(keys,)` how many there are in all
+    before: Doubles  # `(keys, 1 + numeric)`, as for `numbers`: what came before its first step here
+    ends: bool  # whether nothing comes after these steps
 
 
 def reach(network: Network) -> int:
