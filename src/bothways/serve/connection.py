@@ -210,9 +210,10 @@ class Connection(asyncio.Protocol):
             return
         call = self._calls.pop()
         self._app.done(call, None)
+        wanted = call.headers.get(b"upgrade", b"").lower() == b"websocket" and call.path.startswith(SOCKETS)
         if call.method == b"CONNECT":
             self._end(RefusedError(405, "This server does not take CONNECT."))
-        elif call.refused is None and not self._calls and _wants_socket(call):
+        elif wanted and call.method == b"GET" and call.refused is None and not self._calls:
             self._app.open.discard(self)
             WebSocket(self._app, call, self._url, self._transport, rest, talk)
         else:
@@ -284,11 +285,6 @@ def _target(url: bytes) -> tuple[str, bytes]:
         url = b"/" + url.partition(b"://")[2].partition(b"/")[2]
     path, _, query = url.partition(b"?")
     return unquote(path.decode("latin-1")) if b"%" in path else path.decode("latin-1"), query
-
-
-def _wants_socket(call: Call) -> bool:
-    at_a_socket = call.method == b"GET" and call.path.startswith(SOCKETS)
-    return at_a_socket and call.headers.get(b"upgrade", b"").lower() == b"websocket"
 
 
 def _head(call: Call, url: bytes) -> bytes:

@@ -123,10 +123,3 @@ class Keys:
         for member in self.members:
             member.grow(old + more)
         self._free = list(range(old + more - 1, old - 1, -1))
-
-
-def objects(values: Sequence[Any]) -> Array:
-    """An array of one axis, whatever the values are."""
-    array = np.empty(len(values), object)
-    array[:] = values
-    return array

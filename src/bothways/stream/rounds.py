@@ -15,7 +15,7 @@ from bothways.runtime import Model
 from bothways.runtime.forward import groups
 from bothways.sequences import Array, Floats, Numbers
 from bothways.stream.events import Step, gaps
-from bothways.stream.keys import Events, Keys, objects
+from bothways.stream.keys import Events, Keys
 from bothways.stream.windows import Windows, reach_of
 
 
@@ -28,7 +28,7 @@ class Order:
     def taken(self, slots: Numbers, steps: list[Step], values: Array) -> Events:
         """The events that are to be taken when these have come, those of a key together and in order."""
         if not self._reorder:
-            events = Events(slots, objects(steps), values, np.arange(len(slots))).by_key()
+            events = Events(slots, np.array(steps, object), values, np.arange(len(slots))).by_key()
             known, before = self._before(events)
             if (events.steps[known] > before).all():
                 return self._complete(events, known, before)
@@ -53,7 +53,9 @@ class Order:
     def _events(self, ready: list[tuple[int, Step, Array, int]]) -> Events:
         slots, steps, rows, triggers = zip(*ready, strict=True) if ready else ((), (), (), ())
         values = np.array(rows, self._keys.values.dtype).reshape(len(rows), self._keys.values.shape[2])
-        events = Events(np.array(slots, np.int64), objects(steps), values, np.array(triggers, np.int64)).by_key()
+        events = Events(
+            np.array(slots, np.int64), np.array(steps, object), values, np.array(triggers, np.int64)
+        ).by_key()
         return self._complete(events, *self._before(events))
 
     def _before(self, events: Events) -> tuple[Numbers, Array]:
