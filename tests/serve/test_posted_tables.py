@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ import polars as pl
 import pytest
 
 from bothways import jobs, store
-from bothways.data import Columns
+from bothways.data import Columns, stream_sequences
+from bothways.data.streams import Chunk
+from bothways.serve import tables
 from serving import TABLE, Running, model_of
 
 FRAME = pl.DataFrame({"flow": ["a"] * 4 + ["b"] * 3, "x": [0.5, -1, 2, 0, 1, 3, -2], "y": [1.0, 2, 3, 4, 5, 6, 7]})
@@ -98,6 +102,19 @@ def test_a_view_for_drawing(server: Running) -> None:
     found = [step for each in seen["sequences"] for step in each["probabilities"]]
     assert found == pytest.approx(p, abs=1e-5)
     assert not seen["cut"]
+
+
+def test_a_view_of_a_table_that_must_be_sorted_holds_as_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def twice(*given: Any, **how: Any) -> Iterator[Chunk]:
+        for chunk in stream_sequences(*given, **how):
+            yield from (chunk, replace(chunk, anew=True))
+
+    monkeypatch.setattr(tables, "stream_sequences", twice)
+    monkeypatch.setattr(tables, "MOST_FIELDS", len(FRAME) * 4)  # two inputs and two classes
+    FRAME.write_csv(tmp_path / "table.csv")
+    shown = tables.view(model_of(2, columns=TABLE), TABLE, tmp_path / "table.csv", print)
+    assert [each["name"] for each in shown["sequences"]] == ["a", "b"]
+    assert not shown["cut"]
 
 
 def test_what_the_page_says_of_a_model(server: Running) -> None:

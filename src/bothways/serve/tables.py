@@ -62,20 +62,21 @@ def label_table(served: Served, body: bytes, asked: Asked) -> tuple[bytes | dict
 def view(model: Model, columns: Columns, table: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """Sequences of a table with their inputs and the probabilities of their labels, as many as may be shown."""
     sequences: list[dict[str, Any]] = []
-    most, cut = MOST_FIELDS // (len(columns.features) + len(model.classes)), False
+    room = most = MOST_FIELDS // (len(columns.features) + len(model.classes))
+    cut = False
     for chunk in stream_sequences(table, columns, typed=True, say=say):
         if chunk.anew:
-            sequences, cut = [], False
+            sequences, room = [], most
         found = chunk.sequences
         p = model.probabilities(found)
         codes, p = model.decide(p, found.lengths), p.round(5)
         read = with_joined(Table(str(table), chunk.values), None, columns.order)
         fields = {name: read.column(name) for name in read.names}
         for i, (start, end) in enumerate(zip(found.offsets[:-1].tolist(), found.offsets[1:].tolist(), strict=True)):
-            if most < end - start:
+            if room < end - start:
                 cut = True
                 break
-            most -= end - start
+            room -= end - start
             rows = found.table_rows[start:end]
             of = slice(i, i + 1) if found.per == "sequence" else slice(start, end)
             order = None if columns.order is None else fields[columns.order].gather(rows).cast(str).to_list()
