@@ -62,7 +62,11 @@ def attributes(cell: str, directions: int) -> dict[str, Any]:
 
 
 def weights(cell: str, directions: Sequence[Mapping[str, Array]]) -> tuple[Array, Array, Array]:
-    """The inputs W, R and B of a node, from the weights of each direction in Keras's order of gates.
+    """The inputs W, R and B of a node.
+
+    Args:
+        cell: its name.
+        directions: `kernel`, `recurrent_kernel` and `bias` of each, in Keras's order of gates.
 
     Example:
         >>> one = {"kernel": np.arange(8.0)[None], "recurrent_kernel": np.ones((2, 8)), "bias": np.ones(8)}

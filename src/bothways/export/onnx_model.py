@@ -12,7 +12,15 @@ from bothways.export.graph import Graph, Port
 
 
 def onnx_model(graph: Graph, name: str, **facts: str) -> Any:
-    """The `onnx.ModelProto` of a graph, checked; `facts` are fields of it."""
+    """The `onnx.ModelProto` of a graph, checked; `facts` are fields of it.
+
+    Example:
+        >>> graph = Graph(opset=18)
+        >>> x = graph.input("x", np.float32, ("batch",), "Any numbers.")
+        >>> graph.output("y", np.float32, ("batch",), (x + 1) / 2, "Half of one more.")
+        >>> [node.op_type for node in onnx_model(graph, "example").graph.node]
+        ['Add', 'Div', 'Identity']
+    """
     # Version 3 of the others has what is needed; the format is the oldest one that knows the operators.
     opsets = [helper.make_opsetid("", graph.opset), helper.make_opsetid("ai.onnx.ml", 3)]
     ir = helper.find_min_ir_version_for(opsets)

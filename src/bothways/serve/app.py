@@ -108,7 +108,11 @@ class App:
         return bool(self._models.served) and not self.ending.is_set()
 
     def admit(self, call: Call) -> None:
-        """Refuse who must not ask, what is too large, and all if there is too much to do."""
+        """Refuse who must not ask, what is too large, and all if there is too much to do.
+
+        Raises:
+            RefusedError: says why.
+        """
         self._check_origin(call.headers)
         length = call.headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self.limits.body << 20:
@@ -147,7 +151,11 @@ class App:
             self._heads[data[:end]] = (call.method, call.path, call.query, call.headers, size)
 
     def hold(self, call: Call, size: int) -> None:
-        """Count a part of a body, until the request is answered; refuse what is too much."""
+        """Count a part of a body, until the request is answered.
+
+        Raises:
+            RefusedError: it is too much.
+        """
         call.held += size
         self._held += size
         if call.held > self.limits.body << 20:

@@ -58,7 +58,10 @@ class Call:
         return {name: values[-1] for name, values in given.items()}
 
     def unpacked(self, most: int) -> bytes:
-        """The body of at most so many bytes, decompressed; one of gzip shows it also where no header says so.
+        """The body, decompressed; one of gzip shows it also where no header says so.
+
+        Args:
+            most: how many bytes it may have.
 
         Raises:
             RefusedError: it is compressed in another way than gzip or deflate, or too large.

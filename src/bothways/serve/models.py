@@ -57,7 +57,11 @@ class Served:
 
     @classmethod
     def load(cls, path: Path) -> Served:
-        """Read a model, and run it so that the first request need not wait; raises as `store.load`."""
+        """Read a model, and run it once so that the first request need not wait.
+
+        Raises:
+            ModelFileError: as `store.load`, or the file is gone.
+        """
         model = store.load(path)
         try:
             version = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
@@ -148,7 +152,12 @@ class Served:
         return Steps(values, lengths, shape, places, single, total if places is None else int(lengths.sum()))
 
     def sequences(self, parts: Sequence[Steps]) -> Sequences:
-        """The sequences of several requests, as the network takes them; raises where values are no finite numbers."""
+        """The sequences of several requests, as the network takes them.
+
+        Raises:
+            InputError: values that are no finite numbers where they must be some.
+            DataError: the same of a table.
+        """
         model, columns = self.model, self.model.columns
         lengths = np.concatenate([part.lengths for part in parts]) if len(parts) > 1 else parts[0].lengths
         if self.columns and columns is not None:

@@ -61,7 +61,11 @@ class Request(NamedTuple):
 
 
 def parse(body: bytes, header_length: int | None = None) -> Request:
-    """Read the body of a request: JSON of a length, None for all, and behind it the tensors that are sent as bytes.
+    """Read the body of a request.
+
+    Args:
+        body: JSON, and behind it the tensors that are sent as bytes.
+        header_length: how many bytes of it are JSON; None for all.
 
     Raises:
         InputError: it is none of the protocol, or a tensor does not hold what it says.
@@ -109,6 +113,9 @@ def answer(model: Mapping[str, str], request: Request, results: Mapping[str, tup
         model: what the JSON says of the model.
         request: what is answered.
         results: data type and array by name.
+
+    Raises:
+        InputError: an output is asked for that there is not.
 
     Example:
         >>> answer({}, Request("7", {}, {}, [], False), {"labels": ("INT64", np.array([1, 0]))})

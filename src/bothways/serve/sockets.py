@@ -59,7 +59,11 @@ class WebSocket(asyncio.Protocol):
                 self.data_received(rest)
 
     async def receive(self) -> str:
-        """The next message; `GoneError` if there are no more."""
+        """The next message.
+
+        Raises:
+            GoneError: there are no more.
+        """
         self._transport.resume_reading()
         if (message := await self._messages.get()) is None:
             raise GoneError

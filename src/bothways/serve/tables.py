@@ -42,7 +42,12 @@ class Asked(NamedTuple):
 
 
 def label_table(served: Served, body: bytes, asked: Asked) -> tuple[bytes | dict[str, Any], list[str]]:
-    """The labeled table, or a view of it, and what the user should know."""
+    """The labeled table, or a view of it, and what the user should know.
+
+    Raises:
+        InputError: the model was trained on arrays, or there is no such threshold.
+        DataError: the table cannot be used.
+    """
     model, columns, notices = served.model, table_columns(served.model, served.name), list[str]()
     with TemporaryDirectory(prefix="bothways-") as folder:
         table, output = Path(folder, f"table{asked.ending}"), Path(folder, f"labeled{asked.output}")

@@ -35,7 +35,11 @@ class Time(datetime):
 
     @classmethod
     def of(cls, text: str) -> Time:
-        """The time that a text in the form of ISO 8601 says; `ValueError` if it says none."""
+        """The time that a text in the form of ISO 8601 says.
+
+        Raises:
+            ValueError: it says none.
+        """
         time = cls.fromisoformat(text.strip())
         time.text = text
         return time
