@@ -105,8 +105,8 @@ class Gradients(NamedTuple):
 class Setup(NamedTuple):
     """What is known of a layer before it is given any input: its checked weights, and how they are used.
 
-    Every array is contiguous and of one dtype; those that came so are not copies. The initial states of the
-    directions are as they came, since their shape depends on the batch.
+    Arrays that came contiguous and of `dtype` are not copies. The initial states of the directions are as they came,
+    since their shape depends on the batch.
     """
 
     specs: tuple[CellSpec, ...]
@@ -121,14 +121,7 @@ class Setup(NamedTuple):
 
 
 class Call(NamedTuple):
-    """The checked arguments of a run, every array contiguous and of the dtype of its setup.
-
-    Attributes:
-        x: `(batch, time, features)`.
-        mask: `(batch, time)` of bool, or None.
-        initial_states: for each direction one array a state, or None for zeros.
-        dropout: for each direction its factors or None; None if there are none at all.
-    """
+    """The checked arguments of a run, every array contiguous and of the dtype of its setup."""
 
     setup: Setup
     x: Array
@@ -194,10 +187,9 @@ def check_call(setup: Setup, x: Array, mask: Array | None, initial_states: Any =
 def check_gradients(call: Call, d_outputs: Any, d_states: Any) -> tuple[Any, tuple[States | None, ...]]:
     """Check the gradients that come into `backprop`; missing ones of states are None."""
     setup, (batch, time, _) = call.setup, call.x.shape
-    if setup.side_by_side:
-        d_outputs = _array("d_outputs", d_outputs, setup.dtype, shape=(batch, time, sum(setup.units)))
-    elif setup.merge_mode is not None:
-        d_outputs = _array("d_outputs", d_outputs, setup.dtype, shape=(batch, time, setup.units[0]))
+    if setup.side_by_side or setup.merge_mode is not None:
+        width = sum(setup.units) if setup.side_by_side else setup.units[0]
+        d_outputs = _array("d_outputs", d_outputs, setup.dtype, shape=(batch, time, width))
     elif not isinstance(d_outputs, tuple) or len(d_outputs) != 2:
         raise InputError("d_outputs must be a pair (forward, backward), as the outputs of merge_mode=None are.")
     else:

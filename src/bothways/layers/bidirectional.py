@@ -8,23 +8,16 @@ from typing import Any
 import keras
 from keras import ops as K
 
-from bothways.layers import ops
 from bothways.layers.eligibility import differs_from_stock, engine_of_both, is_stack
 from bothways.layers.native import (
     CarriesStates,
     JitAsTheEngineCan,
-    by_cell_of,
     cast,
     check_sequences,
     check_states,
     checked_mask,
-    direction_of,
-    dropout_of,
     flat,
-    floats_of,
     last_output,
-    options_of,
-    own_states,
     packed,
     run_cells,
     runs_here,
@@ -127,8 +120,14 @@ def run_both(
     mask = checked_mask(mask, sequences)
     sequences = cast(sequences, layers[0].compute_dtype)
     initial_states = _initial_states(layers, sequences, initial_state)
-    run = _one_after_the_other if any(map(is_stack, layers)) else _side_by_side
-    outputs, by_cell = run(layers, sequences, initial_states, mask, training, wrapper.return_sequences)
+    call = mask, training, wrapper.return_sequences
+    if any(map(is_stack, layers)):
+        each = zip(layers, initial_states, strict=True)
+        sides = [run_cells([layer], sequences, [states], *call) for layer, states in each]
+        outputs = K.concatenate([outputs for outputs, _ in sides], axis=-1) if wrapper.return_sequences else None
+        by_cell = [states for _, (states,) in sides]
+    else:
+        outputs, by_cell = run_cells(layers, sequences, initial_states, *call)
     by_cell = [[[cast(one, layers[0].compute_dtype) for one in of] for of in side] for side in by_cell]
     for layer, states in zip(layers, by_cell, strict=True):
         layer._maybe_reset_dropout_masks(layer.cell)
@@ -143,37 +142,11 @@ def run_both(
     return merged + tuple(state for side in returned for state in side)
 
 
-def _side_by_side(
-    layers: Any, sequences: Any, initial_states: Any, mask: Any, training: bool | None, return_sequences: bool
-) -> tuple[Any, list[list[list[Any]]]]:
-    """The outputs of both layers, and for each the states of its only cell, by one call of the engine."""
-    directions = []
-    for layer, initial_state in zip(layers, initial_states, strict=True):
-        (states,) = by_cell_of([layer.cell], initial_state)
-        dropout = dropout_of(layer.cell, sequences, states, training)
-        directions.append(direction_of(layer.cell, layer.go_backwards, states, dropout))
-    options = options_of(layers[0].cell, layers[0].zero_output_for_mask, return_sequences, training)
-    outputs, states = ops.recurrence(floats_of(sequences), mask, directions, options)
-    return outputs, [[each] for each in states]
-
-
-def _one_after_the_other(
-    layers: Any, sequences: Any, initial_states: Any, mask: Any, training: bool | None, return_sequences: bool
-) -> tuple[Any, list[list[list[Any]]]]:
-    """The same where a layer is a stack."""
-    sides = [
-        run_cells(layer, sequences, states, mask, training, return_sequences)
-        for layer, states in zip(layers, initial_states, strict=True)
-    ]
-    outputs = K.concatenate([outputs for outputs, _ in sides], axis=-1) if return_sequences else None
-    return outputs, [by_cell for _, by_cell in sides]
-
-
 def _initial_states(layers: Sequence[Any], sequences: Any, initial_state: Any) -> list[Any]:
     if initial_state is None:
         if not layers[0].stateful:
             return [None, None]
-        own = [own_states(layer.states) for layer in layers]
+        own = [flat(layer.states) for layer in layers]
         check_states(layers, own, sequences)
         return own
     check_states(layers, initial_state, sequences)

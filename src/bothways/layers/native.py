@@ -112,7 +112,7 @@ def run_layer(layer: Any, sequences: Any, initial_state: Any, mask: Any, trainin
     sequences = cast(sequences, cells_of(layer)[0].compute_dtype)
     mask = checked_mask(mask, sequences)
     check_states([layer], initial_state, sequences)
-    outputs, by_cell = run_cells(layer, sequences, initial_state, mask, training, layer.return_sequences)
+    outputs, (by_cell,) = run_cells([layer], sequences, [initial_state], mask, training, layer.return_sequences)
     states = packed(layer, by_cell, initial_state)
     if layer.return_sequences:
         outputs = K.flip(outputs, axis=1) if layer.go_backwards else outputs
@@ -126,33 +126,43 @@ def run_layer(layer: Any, sequences: Any, initial_state: Any, mask: Any, trainin
 
 
 def run_cells(
-    layer: Any, sequences: Any, initial_state: Any, mask: Any, training: bool | None, return_sequences: bool
+    layers: Sequence[Any],
+    sequences: Any,
+    initial_states: Sequence[Any],
+    mask: Any,
+    training: bool | None,
+    return_sequences: bool,
 ) -> tuple[Any, list[list[Any]]]:
-    """A layer by itself: its outputs, each at its own step, and the states of each of its cells.
+    """One layer, or two without stacks in one call: the outputs, each at its own step, and each layer's states by cell.
 
     Keras takes all cells of a stack through a step and goes on to the next one. Here each reads all steps, and the next
     one what it puts out: the same numbers, for a masked step changes no state, and what it puts out nobody reads.
     """
-    if initial_state is not None and layer.stateful:
-        initial_state = own_states(initial_state)
-    cells, by_cell, outputs = cells_of(layer), [], sequences
-    for number, (cell, states) in enumerate(zip(cells, by_cell_of(cells, initial_state), strict=True), 1):
-        last = number == len(cells)
-        dropout = dropout_of(cell, outputs, states, training)
-        outputs, (after,) = ops.recurrence(
-            floats_of(outputs),
-            mask,
-            [direction_of(cell, layer.go_backwards, states, dropout)],
-            options_of(cell, layer.zero_output_for_mask and last, return_sequences or not last, training),
-        )
-        by_cell.append(after)
-    return outputs, by_cell
+    by_layer: list[list[Any]] = [[] for _ in layers]
+    before = [_by_cell(layer, states) for layer, states in zip(layers, initial_states, strict=True)]
+    outputs, count = sequences, len(cells_of(layers[0]))
+    for number, cells in enumerate(zip(*map(cells_of, layers), strict=True)):
+        last = number == count - 1
+        directions = []
+        for layer, cell, by_cell in zip(layers, cells, before, strict=True):
+            states = by_cell[number]
+            dropout = dropout_of(cell, outputs, states, training)
+            directions.append(direction_of(cell, layer.go_backwards, states, dropout))
+        zero_output = layers[0].zero_output_for_mask and last
+        options = options_of(cells[0], zero_output, return_sequences or not last, training)
+        outputs, after = ops.recurrence(cast(outputs, _dtype_of(cells[0].compute_dtype)), mask, directions, options)
+        for of_layer, states in zip(by_layer, after, strict=True):
+            of_layer.append(states)
+    return outputs, by_layer
 
 
-def by_cell_of(cells: Sequence[Any], states: Any) -> list[Any]:
-    """Those of each cell, or None for zeros."""
+def _by_cell(layer: Any, states: Any) -> list[Any]:
+    """The states of each cell of a layer, or None for zeros."""
+    cells = cells_of(layer)
     if states is None:
         return [None] * len(cells)
+    if layer.stateful:  # they stay as they are when the layer gets its new ones, which torch writes into the old ones
+        states = [K.copy(K.convert_to_tensor(state)) for state in flat(states)]
     rest = iter(flat(states))
     return [[cast(next(rest), cell.compute_dtype) for _ in flat([cell.state_size])] for cell in cells]
 
@@ -208,11 +218,6 @@ def _factors(masks: Any | None) -> Any | None:
     if masks is None:
         return None
     return K.stack(masks) if isinstance(masks, list) else masks[None]
-
-
-def floats_of(sequences: Any) -> Any:
-    """`sequences`, which are of the dtype of their layer, for the engine."""
-    return cast(sequences, _dtype_of(keras.backend.standardize_dtype(sequences.dtype)))
 
 
 def cast(value: Any, dtype: str) -> Any:
@@ -282,11 +287,6 @@ def _check_dtype(name: str, array: Any) -> None:
     dtype = keras.backend.standardize_dtype(array.dtype)
     if not any(kind in dtype for kind in ("float", "int", "bool")):
         raise InputError(f"{name} has dtype {dtype}; real numbers are needed. Cast it to float32.")
-
-
-def own_states(states: Any) -> list[Any]:
-    """Tensors that stay as they are when a stateful layer gets its new states, which torch writes into the old ones."""
-    return [K.copy(K.convert_to_tensor(state)) for state in flat(states)]
 
 
 def last_output(layer: Any, states: Any, mask: Any) -> Any:
