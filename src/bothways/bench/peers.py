@@ -53,9 +53,9 @@ def with_engine(threads: int) -> Build:
     engine.set_threads(threads)
 
     def build(case: Case) -> Call:
-        batch, time, features, units = case.shape
+        _, _, features, units = case.shape
         shapes = cell_spec(case.cell).weight_shapes(features=features, units=units)
-        x, d_outputs = _random(batch, time, features), _random(batch, time, case.directions * units)
+        x, d_outputs = _arrays(case)
         scale = units**-0.5
         weights = {name: scale * _random(*shape) for name, shape in shapes.items()}
         both = [engine.Direction(**weights), engine.Direction(**weights, reverse=True)][: case.directions]
@@ -101,14 +101,8 @@ def with_torch(threads: int) -> Build:
             raise InputError(f"torch has no {case.cell}.")
         batch, time, features, units = case.shape
         layer = layers[case.cell](features, units, bidirectional=case.directions == 2)
-        x = torch.from_numpy(_random(time, batch, features))
-        d_outputs = torch.from_numpy(_random(time, batch, case.directions * units))
-
-        def infer() -> Any:
-            with torch.inference_mode():
-                return layer(x)[0]
-
-        return _torch_training(layer, x, d_outputs, lambda x: layer(x)[0]) if case.mode == "train" else infer
+        x, d_outputs = _random(time, batch, features), _random(time, batch, case.directions * units)
+        return _torch_call(case, layer, lambda x: layer(x)[0], x, d_outputs, torch.inference_mode)
 
     return build
 
@@ -191,13 +185,7 @@ def with_keras_torch(threads: int) -> Build:
 
     def build(case: Case) -> Call:
         layer, x, d_outputs = layer_of(case)
-        x, d_outputs = torch.from_numpy(x), torch.from_numpy(d_outputs)
-
-        def infer() -> Any:
-            with torch.no_grad():
-                return layer(x)
-
-        return _torch_training(layer, x, d_outputs, layer) if case.mode == "train" else infer
+        return _torch_call(case, layer, layer, x, d_outputs, torch.no_grad)
 
     return build
 
@@ -285,8 +273,20 @@ def _onnxruntime_call(case: Case, model: Any, threads: int) -> Call:
     return lambda: session.run(["Y"], {"X": x})[0]
 
 
-def _torch_training(layer: Any, x: Any, d_outputs: Any, outputs_of: Callable[[Any], Any]) -> Call:
-    """Forward and backward; the gradients of the call before are dropped, not added to."""
+def _torch_call(
+    case: Case, layer: Any, outputs_of: Callable[[Any], Any], x: Any, d_outputs: Any, unrecorded: Callable[[], Any]
+) -> Call:
+    """Forward, and in training backward: the gradients of the call before are dropped, not added to."""
+    import torch
+
+    x, d_outputs = torch.from_numpy(x), torch.from_numpy(d_outputs)
+
+    def infer() -> Any:
+        with unrecorded():
+            return outputs_of(x)
+
+    if case.mode == "infer":
+        return infer
     x.requires_grad_()
 
     def train() -> Any:
@@ -315,13 +315,18 @@ def _keras(backend: str) -> Callable[[Case], tuple[Any, Any, Any]]:
     }
 
     def layer_of(case: Case) -> tuple[Any, Any, Any]:
-        batch, time, features, units = case.shape
-        layer = layers[case.cell](units, return_sequences=True, dtype="float32")
+        layer = layers[case.cell](case.shape.units, return_sequences=True, dtype="float32")
         layer = keras.layers.Bidirectional(layer) if case.directions == 2 else layer
-        layer.build((batch, time, features))
-        return layer, _random(batch, time, features), _random(batch, time, case.directions * units)
+        layer.build(case.shape[:3])
+        return layer, *_arrays(case)
 
     return layer_of
+
+
+def _arrays(case: Case) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """The input of a layer and the gradient of its outputs, batch before time."""
+    batch, time, features, units = case.shape
+    return _random(batch, time, features), _random(batch, time, case.directions * units)
 
 
 def _random(*shape: int) -> npt.NDArray[np.float32]:

@@ -19,7 +19,7 @@ Saved = dict[str, Array]
 
 
 class ProductGradient(NamedTuple):
-    """The gradients of the arguments of a `Product`, or sums of such."""
+    """The gradients of all that the sums of a `Product` come from, or sums of such."""
 
     values: Array
     weights: Array
@@ -47,7 +47,6 @@ class Product(NamedTuple):
         return sums
 
     def gradient(self, values: Array, d_sums: Array) -> ProductGradient:
-        """The gradients of all that the sums come from."""
         blocks = self._blocks()
         d_blocks = np.split(d_sums, len(blocks), axis=-1)
         d_values = sum((d @ block.T) * f for (f, block), d in zip(blocks, d_blocks, strict=True))
@@ -100,7 +99,6 @@ def namespace(array: Array) -> Any:
 
 
 def tanh(x: Array) -> Array:
-    """The hyperbolic tangent."""
     values: Array = namespace(x).tanh(x)
     return values
 
@@ -138,18 +136,17 @@ def join_gates(cell: str, by_gate: Mapping[str, Array]) -> Array:
 
 
 def with_sums(
-    functions: Functions,
-    step: Callable[[Functions, Array, Array, States], tuple[States, Saved]],
-    gradient: Callable[[Functions, Saved, States], tuple[Array, Array, States]],
+    step: Callable[[Array, Array, States], tuple[States, Saved]],
+    gradient: Callable[[Saved, States], tuple[Array, Array, States]],
 ) -> Cell:
     """A cell whose product takes the h before the step."""
 
     def whole_step(x_sums: Array, product: Product, states: States) -> tuple[States, Saved]:
-        after, saved = step(functions, x_sums, product.sums(states[0]), states)
+        after, saved = step(x_sums, product.sums(states[0]), states)
         return after, saved | {"h_before": states[0]}
 
     def whole_gradient(saved: Saved, product: Product, d_states: States) -> tuple[Array, ProductGradient, States]:
-        d_x_sums, d_h_sums, (d_h, *others) = gradient(functions, saved, d_states)
+        d_x_sums, d_h_sums, (d_h, *others) = gradient(saved, d_states)
         d_product = product.gradient(saved["h_before"], d_h_sums)
         return d_x_sums, d_product, (d_h + d_product.values, *others)
 
@@ -166,7 +163,6 @@ def lstm_step(of: Functions, x_sums: Array, h_sums: Array, states: States) -> tu
 
 
 def lstm_gradient(of: Functions, saved: Saved, d_states: States) -> tuple[Array, Array, States]:
-    """The gradient of `lstm_step`."""
     i, f, g, o = (saved[name] for name in ("input", "forget", "candidate", "output"))
     shown = of.activation.value(saved["c"])
     d_h, d_c = d_states
@@ -191,7 +187,6 @@ def gru_step(of: Functions, x_sums: Array, h_sums: Array, states: States) -> tup
 
 
 def gru_gradient(of: Functions, saved: Saved, d_states: States) -> tuple[Array, Array, States]:
-    """The gradient of `gru_step`."""
     z, r, n = (saved[name] for name in ("update", "reset", "candidate"))
     (d_h,) = d_states
     d_n = d_h * (1 - z) * of.activation.slope(n)
@@ -215,7 +210,6 @@ def gru_reset_before_step(of: Functions, x_sums: Array, product: Product, states
 def gru_reset_before_gradient(
     of: Functions, saved: Saved, product: Product, d_states: States
 ) -> tuple[Array, ProductGradient, States]:
-    """The gradient of `gru_reset_before_step`."""
     z, r, n, h = (saved[name] for name in ("update", "reset", "candidate", "h_before"))
     (d_h,) = d_states
     none = np.zeros_like(d_h)
@@ -236,19 +230,17 @@ def rnn_step(of: Functions, x_sums: Array, h_sums: Array, states: States) -> tup
 
 
 def rnn_gradient(of: Functions, saved: Saved, d_states: States) -> tuple[Array, Array, States]:
-    """The gradient of `rnn_step`."""
     d_sums = d_states[0] * of.activation.slope(saved["h"])
     return d_sums, d_sums, (np.zeros_like(d_sums),)
 
 
-_STEPS: Mapping[str, Callable[[Functions], Cell]] = {
-    "lstm": lambda of: with_sums(of, lstm_step, lstm_gradient),
-    "gru": lambda of: with_sums(of, gru_step, gru_gradient),
-    "rnn": lambda of: with_sums(of, rnn_step, rnn_gradient),
-    "rnn_relu": lambda of: with_sums(of, rnn_step, rnn_gradient),
-    "gru_reset_before": lambda of: Cell(
-        functools.partial(gru_reset_before_step, of), functools.partial(gru_reset_before_gradient, of)
-    ),
+# By kind: the step, its gradient, and what makes a cell of these.
+_STEPS: Mapping[str, tuple[Callable[..., Any], Callable[..., Any], Callable[..., Cell]]] = {
+    "lstm": (lstm_step, lstm_gradient, with_sums),
+    "gru": (gru_step, gru_gradient, with_sums),
+    "rnn": (rnn_step, rnn_gradient, with_sums),
+    "rnn_relu": (rnn_step, rnn_gradient, with_sums),
+    "gru_reset_before": (gru_reset_before_step, gru_reset_before_gradient, Cell),
 }
 
 
@@ -256,4 +248,6 @@ _STEPS: Mapping[str, Callable[[Functions], Cell]] = {
 def steps_of(cell: str) -> Cell:
     """How a cell of `bothways.spec` steps."""
     spec = cell_spec(cell)
-    return _STEPS[spec.kind](Functions(FUNCTIONS[spec.activation], FUNCTIONS[spec.recurrent_activation]))
+    step, gradient, made = _STEPS[spec.kind]
+    functions = Functions(FUNCTIONS[spec.activation], FUNCTIONS[spec.recurrent_activation])
+    return made(functools.partial(step, functions), functools.partial(gradient, functions))

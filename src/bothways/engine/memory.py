@@ -32,9 +32,7 @@ class DirectionTensors(NamedTuple):
         bias: shaped as the cell's spec says, or None for no bias.
         initial_states: `(batch, units)` each, or None for zeros.
         reverse: read from the last step to the first.
-        dropout: `(gates, batch, features)`, by what x is multiplied before the products of each gate, the same at all
-            steps; `(1, batch, features)`, the same for all gates, too; or None. A constant: it gets no gradient.
-        recurrent_dropout: `(gates, batch, units)`, the same for h, or None.
+        dropout: its factors, constants without a gradient.
     """
 
     cell: str
@@ -43,8 +41,7 @@ class DirectionTensors(NamedTuple):
     bias: Any | None
     initial_states: Sequence[Any] | None
     reverse: bool
-    dropout: Any | None = None
-    recurrent_dropout: Any | None = None
+    dropout: Dropout = Dropout()
 
 
 class Options(NamedTuple):
@@ -61,18 +58,14 @@ class Options(NamedTuple):
     precision: str
 
 
-def gates_of(factors: Any | None) -> int:
-    """For how many gates there are factors of dropout: 1 if they are the same for all, 0 if there are none."""
-    return 0 if factors is None else int(factors.shape[0])
-
-
 class Plan(NamedTuple):
     """What is known of a call before there are any numbers.
 
     Attributes:
         cells: for each direction a cell of `bothways.spec`.
         reverse: for each direction whether it reads from the last step to the first.
-        dropouts: for each direction for how many gates there are factors of dropout of x, and of h; 0 for none.
+        dropouts: for each direction for how many gates there are factors of dropout of x, and of h: 1 if they are the
+            same for all gates, 0 for none.
         masked: whether there is a mask.
 
     The others are those of `Options`.
@@ -86,8 +79,8 @@ class Plan(NamedTuple):
     return_sequences: bool
     precision: str
 
-    def groups(self, arrays: Iterable[Any], others: int) -> Iterator[tuple[Any, ...]]:
-        """`arrays` by direction, each with so many `others` than its states."""
+    def groups(self, arrays: Iterable[Any], others: int = 3) -> Iterator[tuple[Any, ...]]:
+        """`arrays` by direction, each with its states after `others`: kernel, recurrent kernel and bias."""
         arrays = iter(arrays)
         for cell in self.cells:
             yield tuple(itertools.islice(arrays, others + len(cell_spec(cell).states)))
@@ -139,20 +132,24 @@ def plan_of(
         if states is None:
             states = [zeros((x.shape[0], units))] * len(spec.states)
         arrays += [direction.kernel, direction.recurrent_kernel, bias, *states]
-    factors = [(direction.dropout, direction.recurrent_dropout) for direction in directions]
+    factors = [direction.dropout for direction in directions]
     plan = Plan(
         tuple(direction.cell for direction in directions),
         tuple(direction.reverse for direction in directions),
-        tuple((gates_of(of_x), gates_of(of_h)) for of_x, of_h in factors),
+        tuple((_gates_of(x_factors), _gates_of(h_factors)) for x_factors, h_factors in factors),
         mask is not None,
         *options,
     )
     return plan, [each for each in (mask, *itertools.chain(*factors)) if each is not None], arrays
 
 
+def _gates_of(factors: Any | None) -> int:
+    return 0 if factors is None else int(factors.shape[0])
+
+
 def units_of(plan: Plan, arrays: Sequence[Any]) -> list[int]:
     """The width of the state of each direction."""
-    return [recurrent.shape[0] for _, recurrent, *_ in plan.groups(arrays, others=3)]
+    return [recurrent.shape[0] for _, recurrent, *_ in plan.groups(arrays)]
 
 
 def forward(
@@ -166,9 +163,7 @@ def forward(
         if outputs is not None:
             outputs[:] = found.outputs
         return
-    residuals = results[len(results) - len(plan.cells) :]
-    saves = len(results) > plan.return_sequences + sum(map(len, states))
-    saved = residuals if saves else [None] * len(states)
+    saved = results[plan.return_sequences + sum(map(len, states)) :] or [None] * len(states)
     mask, directions = _arguments(plan, constants, arrays)
     pairs = list(zip(states, saved, strict=True))
     _native.forward(x, mask, plan.zero_output_for_mask, PRECISIONS[plan.precision], directions, outputs, pairs)
@@ -200,7 +195,7 @@ def backward(
         return
     gradients = [
         (residuals, [] if d_state[0] is None else d_state, *group[:3], list(group[3:]))
-        for residuals, d_state, group in zip(saved, d_states, plan.groups(d_arrays, others=3), strict=True)
+        for residuals, d_state, group in zip(saved, d_states, plan.groups(d_arrays), strict=True)
     ]
     mask, directions = _arguments(plan, constants, arrays)
     precision = PRECISIONS[plan.precision]
@@ -210,7 +205,7 @@ def backward(
 def _arguments(plan: Plan, constants: Sequence[Array], arrays: Sequence[Array]) -> tuple[Any, list[tuple[Any, ...]]]:
     """The mask and the directions as the engine takes them."""
     mask, factors = plan.constants(constants)
-    groups = plan.groups(arrays, others=3)
+    groups = plan.groups(arrays)
     return mask, [
         (cell_number(cell), *group[:3], reverse, list(group[3:]), dropout)
         for cell, reverse, group, dropout in zip(plan.cells, plan.reverse, groups, factors, strict=True)
@@ -222,7 +217,7 @@ def _oracle(
 ) -> Result:
     """The same call by the oracle."""
     mask, factors = plan.constants(constants)
-    every = zip(plan.cells, plan.reverse, plan.groups(arrays, others=3), strict=True)
+    every = zip(plan.cells, plan.reverse, plan.groups(arrays), strict=True)
     directions = [
         Direction(kernel, recurrent_kernel, bias, reverse, tuple(states), cell)
         for cell, reverse, (kernel, recurrent_kernel, bias, *states) in every

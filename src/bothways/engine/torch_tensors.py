@@ -159,7 +159,7 @@ def _whole(plan: Plan, d_results: Sequence[Any], arrays: Sequence[Any]) -> list[
     """`d_results` with zeros for a missing state of a direction that has another one."""
     d_outputs, d_states = plan.split(d_results)
     whole = [d_outputs] if plan.return_sequences else []
-    for d_state, (_, _, _, *states) in zip(d_states, plan.groups(arrays, others=3), strict=True):
+    for d_state, (_, _, _, *states) in zip(d_states, plan.groups(arrays), strict=True):
         if any(d is not None for d in d_state):
             d_state = [torch.zeros_like(s) if d is None else d for d, s in zip(d_state, states, strict=True)]
         whole += d_state

@@ -137,9 +137,7 @@ def _hook(of: Planned) -> Iterator[Callable[[], None]]:
 
     def call(*arguments: Any, **options: Any) -> Any:
         mask = options.get("mask", arguments[2] if len(arguments) > 2 else None)
-        parts = [getattr(layer, f"{side}_layer", layer) for side in ("forward", "backward")]
-        by_stock = any(getattr(part, "unroll", False) and differs_from_stock(part, mask) for part in parts)
-        if by_stock or check(layer) != NATIVE:  # it may have been changed since
+        if differs_from_stock(layer, mask) or check(layer) != NATIVE:  # it may have been changed since
             return stock(*arguments, **options)
         return run(layer, *arguments, **options)
 

@@ -104,8 +104,7 @@ class Bidirectional(CarriesStates, JitAsTheEngineCan, keras.layers.Bidirectional
         Raises:
             InputError: `sequences`, `initial_state` or `mask` has a wrong shape or dtype.
         """
-        layers = self.forward_layer, self.backward_layer
-        if not runs_here(self) or any(differs_from_stock(layer, mask) for layer in layers):  # which check their input
+        if not runs_here(self) or differs_from_stock(self, mask):  # its layers check their input
             return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
         return run_both(self, sequences, initial_state, mask, training)
 

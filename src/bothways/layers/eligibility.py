@@ -12,12 +12,7 @@ from bothways.spec import ACTIVATIONS, cell_named
 
 ORACLE = "step by step in float64, for gradient checks"
 
-_CELLS: dict[type, str] = {
-    keras.layers.LSTMCell: "lstm",
-    keras.layers.GRUCell: "gru",
-    keras.layers.SimpleRNNCell: "rnn",
-}
-
+_CELLS = {keras.layers.LSTMCell: "lstm", keras.layers.GRUCell: "gru", keras.layers.SimpleRNNCell: "rnn"}
 
 _FUNCTIONS = {
     id(getattr(home, name)): name
@@ -39,7 +34,7 @@ def cells_of(layer: Any) -> list[Any]:
 
 def cell_of(cell: Any) -> str:
     """The cell of `bothways.spec` that an eligible one of Keras is."""
-    kind, functions = kind_of(cell), [_activation(getattr(cell, name)) for name in _activations_of(cell)]
+    kind, functions = kind_of(cell), [_FUNCTIONS[id(function)] for function in _activations_of(cell).values()]
     if functions == ["relu"]:
         kind = "rnn_relu"
     elif kind == "gru" and not cell.reset_after:
@@ -72,9 +67,9 @@ def _why_not(cell: Any, oracle: bool) -> str | None:
         return f"{type(cell).__name__} is no cell of the engine; it has LSTMCell, GRUCell and SimpleRNNCell"
     if not type(cell).call.__module__.startswith("keras."):
         return f"{type(cell).__name__} is a cell with its own call; the engine has that of Keras"
-    for name in _activations_of(cell):
-        if not _activation(getattr(cell, name)):
-            return f"{name}={_shown(getattr(cell, name))}; the engine has {', '.join(ACTIVATIONS)}"
+    for name, function in _activations_of(cell).items():
+        if id(function) not in _FUNCTIONS:
+            return f"{name}={_shown(function)}; the engine has {', '.join(ACTIVATIONS)}"
     if cell.compute_dtype == "float64" and oracle and not ops.has_float64():
         return "computes in float64, of which JAX makes float32 unless jax_enable_x64 is set"
     if cell.compute_dtype not in ("float32", "bfloat16", *(["float64"] if oracle else [])):
@@ -107,7 +102,10 @@ def engine_of_both(wrapper: Any, oracle: bool = False) -> str:
 
 def differs_from_stock(layer: Any, mask: Any) -> bool:
     """Whether stock Keras must run a call: unrolled, it does not make masked outputs zero, if they are to be."""
-    return mask is not None and layer.unroll and layer.zero_output_for_mask
+    if mask is None:
+        return False
+    sides = [getattr(layer, f"{side}_layer", layer) for side in ("forward", "backward")]
+    return any(getattr(side, "unroll", False) and side.zero_output_for_mask for side in sides)
 
 
 def kind_of(cell: Any) -> str:
@@ -115,14 +113,9 @@ def kind_of(cell: Any) -> str:
     return next((name for kind, name in _CELLS.items() if isinstance(cell, kind)), "")
 
 
-def _activations_of(cell: Any) -> tuple[str, ...]:
-    """The names of its activations."""
-    return ("activation",) if kind_of(cell) == "rnn" else ("activation", "recurrent_activation")
-
-
-def _activation(function: Any) -> str:
-    """Which of `ACTIVATIONS` a function is; nothing if it is none of them."""
-    return _FUNCTIONS.get(id(function), "")
+def _activations_of(cell: Any) -> dict[str, Any]:
+    names = ("activation",) if kind_of(cell) == "rnn" else ("activation", "recurrent_activation")
+    return {name: getattr(cell, name) for name in names}
 
 
 def _shown(function: Any) -> str:

@@ -243,7 +243,7 @@ def direction_of(cell: Any, reverse: bool, initial_states: Any, dropout: Dropout
         bias,
         None if initial_states is None else [floats(state) for state in initial_states],
         reverse,
-        *(None if each is None else floats(each) for each in dropout),
+        Dropout(*(None if each is None else floats(each) for each in dropout)),
     )
 
 

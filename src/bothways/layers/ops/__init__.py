@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
-from types import ModuleType
 from typing import Any
 
 import keras
@@ -27,7 +26,7 @@ def why_not() -> str | None:
     return reason
 
 
-def loaded(name: str) -> tuple[ModuleType | None, str]:
+def loaded(name: str) -> tuple[Any, str]:
     """The module for a backend; or none, and the reason in words."""
     if name not in BACKENDS:
         return None, f"Keras runs on {name}; the engine has {', '.join(BACKENDS)}"
@@ -40,7 +39,7 @@ def loaded(name: str) -> tuple[ModuleType | None, str]:
 
 def has_float64() -> bool:
     """Whether tensors of float64 are what they say: on JAX they are of float32 unless `jax_enable_x64` is set."""
-    return _NAME != "jax" or bool(_BACKEND is not None and _BACKEND.has_float64())
+    return _NAME != "jax" or bool(_BACKEND and _BACKEND.has_float64())
 
 
 def recurrence(
@@ -50,7 +49,6 @@ def recurrence(
 
     All floats that come and go are float32, and the engine runs; or all are float64, and the oracle runs in its place.
     """
-    assert _BACKEND is not None, "without a backend, `why_not` says so"
     result: tuple[Any, list[list[Any]]] = _BACKEND.recurrence(x, mask, directions, options)
     return result
 
@@ -75,9 +73,9 @@ def custom_calls() -> tuple[str, ...]:
     """
     if _NAME != "jax":
         raise InputError(f"Keras runs on {_NAME}; custom calls are for JAX. Set KERAS_BACKEND=jax.")
-    if _BACKEND is None:
-        raise InputError(f"There are no custom calls of the engine here: {_WHY_NONE}.")
-    names: tuple[str, ...] = _BACKEND.custom_calls()
+    if (reason := why_not()) is not None:  # which registers them
+        raise InputError(f"There are no custom calls of the engine here: {reason}. Use a JAX for the CPU.")
+    names: tuple[str, ...] = _BACKEND.CUSTOM_CALLS
     return names
 
 

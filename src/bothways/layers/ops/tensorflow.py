@@ -132,7 +132,7 @@ def _own_residuals(residuals: Sequence[Any]) -> list[Any]:
 
 def _unpacked(plan: Plan, rest: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
     """The constants and the arrays of `*arrays, *constants`."""
-    count = sum(map(len, plan.groups(rest, others=3)))
+    count = sum(map(len, plan.groups(rest)))
     return rest[count:], rest[:count]
 
 

@@ -43,7 +43,7 @@ def recurrence(
 def _misplaced(plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[Any]) -> InputError:
     """What to say of the first tensor that is not on the CPU."""
     names = ["sequences", *["mask"] * plan.masked, *["dropout"] * (len(constants) - plan.masked)]
-    for _, _, _, *states in plan.groups(arrays, others=3):
+    for _, _, _, *states in plan.groups(arrays):
         names += ["kernel", "recurrent_kernel", "bias", *["initial_state"] * len(states)]
     tensors = zip(names, (x, *constants, *arrays), strict=True)
     name, tensor = next((name, tensor) for name, tensor in tensors if tensor.device.type != "cpu")

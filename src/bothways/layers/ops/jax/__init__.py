@@ -17,9 +17,9 @@ from bothways.engine import memory
 from bothways.engine.memory import DirectionTensors, Options
 from bothways.layers import seams
 from bothways.layers.ops.jax import derivatives, reference
-from bothways.layers.ops.jax.custom_call import custom_calls, why_not
+from bothways.layers.ops.jax.custom_call import CUSTOM_CALLS, why_not
 
-__all__ = ["custom_calls", "has_float64", "recurrence", "why_not"]
+__all__ = ["CUSTOM_CALLS", "has_float64", "recurrence", "why_not"]
 
 
 def has_float64() -> bool:

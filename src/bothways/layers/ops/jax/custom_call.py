@@ -21,8 +21,7 @@ from bothways.engine.memory import Plan, units_of
 from bothways.errors import InputError
 from bothways.spec import cell_number
 
-_FORWARD, _BACKWARD = "bothways_forward_v2", "bothways_backward_v2"
-
+CUSTOM_CALLS = _FORWARD, _BACKWARD = "bothways_forward_v2", "bothways_backward_v2"
 
 Arrays = Sequence[jax.Array]
 
@@ -42,18 +41,6 @@ def why_not() -> str | None:
     return None
 
 
-def custom_calls() -> tuple[str, ...]:
-    """The names of the custom calls in programs that run the engine; registers them with XLA.
-
-    Raises:
-        InputError: the engine cannot run here.
-    """
-    reason = why_not()
-    if reason is not None:
-        raise InputError(f"There are no custom calls of the engine here: {reason}. Use a JAX for the CPU.")
-    return _FORWARD, _BACKWARD
-
-
 def forward(
     plan: Plan, x: jax.Array, constants: Arrays, arrays: Arrays, *, saves: bool
 ) -> tuple[list[jax.Array], list[jax.Array]]:
@@ -69,7 +56,7 @@ def forward(
     sizes = plan.residual_floats(x.shape, units) if saves else []
     operands = [x, *_given(mask)]
     shapes = [_shaped(outputs)] if plan.return_sequences else []
-    for i, (group, dropout) in enumerate(zip(plan.groups(arrays, others=3), factors, strict=True)):
+    for i, (group, dropout) in enumerate(zip(plan.groups(arrays), factors, strict=True)):
         operands += [*group, *_given(*(dropout or ()))]
         shapes += map(_shaped, states[i])
         # Integers, as parts of them are never written, which `jax_debug_nans` would take for results.
@@ -89,7 +76,7 @@ def backward(
     """The gradients of `x`, if it is wanted, and of the arrays, from those of the results."""
     d_outputs, d_states = plan.split(d_results)
     mask, factors = plan.constants(constants)
-    groups = list(plan.groups(arrays, others=3))
+    groups = list(plan.groups(arrays))
     operands = [x, *_given(mask, d_outputs)]
     shapes = [_shaped(x.shape)] if wants_d_x else []
     aliases = {}

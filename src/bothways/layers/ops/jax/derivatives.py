@@ -144,7 +144,7 @@ mlir.register_lowering(_tangent_p, mlir.lower_fun(_forward_mode, multiple_result
 @_tangent_p.def_abstract_eval  # type: ignore[untyped-decorator]
 def _(*arguments: Any, layout: _Layout) -> list[Any]:
     x, _, arrays, _, _ = layout.split(arguments)
-    groups = list(layout.plan.groups(arrays, others=3))
+    groups = list(layout.plan.groups(arrays))
     shapes = [state.shape for group in groups for state in group[3:]]
     if layout.plan.return_sequences:
         shapes.insert(0, (*x.shape[:-1], sum(recurrent_kernel.shape[-2] for _, recurrent_kernel, *_ in groups)))

@@ -22,7 +22,7 @@ def recurrence(plan: Plan, x: jax.Array, constants: Arrays, arrays: Arrays) -> l
     """As `custom_call.forward` without residuals, in the dtype of `x` whatever the plan says."""
     mask, factors = plan.constants(constants)
     counts = jnp.ones(x.shape[:2], bool) if mask is None else mask
-    groups = plan.groups(arrays, others=3)
+    groups = plan.groups(arrays)
     found = [
         _direction(cell, reverse, plan.zero_output_for_mask, x, counts, group, dropout or (None, None))
         for cell, reverse, group, dropout in zip(plan.cells, plan.reverse, groups, factors, strict=True)
