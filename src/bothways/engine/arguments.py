@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bothways.errors import InputError
-from bothways.merge import check_merge_mode
+from bothways.merge import check_merge_mode, merge, unmerge
 from bothways.spec import CellSpec, cell_spec
 
 Array = npt.NDArray[Any]
@@ -118,6 +118,16 @@ class Setup(NamedTuple):
     units: tuple[int, ...]
     side_by_side: bool  # merging leaves the outputs of the directions as the engine writes them
     has_states: bool  # a direction has an initial state of its own
+
+    def merged(self, both: Array) -> Any:
+        """`Result.outputs`, from the outputs side by side."""
+        return both if self.side_by_side else merge(self.merge_mode, both, self.units[0])
+
+    def unmerged(self, d_outputs: Any, both: Array) -> Array:
+        """The gradient of `both` from that of `merged(both)`."""
+        if self.side_by_side:
+            return np.asarray(d_outputs)
+        return np.ascontiguousarray(unmerge(self.merge_mode, d_outputs, both, self.units[0], np))
 
 
 class Call(NamedTuple):

@@ -163,7 +163,7 @@ def forward(
         if outputs is not None:
             outputs[:] = found.outputs
         return
-    saved = results[plan.return_sequences + sum(map(len, states)) :] or [None] * len(states)
+    saved: Sequence[Array | None] = results[plan.return_sequences + sum(map(len, states)) :] or [None] * len(states)
     mask, directions = _arguments(plan, constants, arrays)
     pairs = list(zip(states, saved, strict=True))
     _native.forward(x, mask, plan.zero_output_for_mask, PRECISIONS[plan.precision], directions, outputs, pairs)

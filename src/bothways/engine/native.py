@@ -28,7 +28,6 @@ from bothways.engine.arguments import (
     check_setup,
 )
 from bothways.errors import InputError
-from bothways.merge import merge, unmerge
 from bothways.spec import cell_number
 
 _FLOAT32 = np.dtype(np.float32)
@@ -116,7 +115,7 @@ class Layer:
         except ValueError:  # these are not such arrays as the engine reads: convert them, or say what is wrong
             call = check_call(self._setup, x, mask)
             both = self._weights.outputs(call.x, call.mask, call.initial_states)
-        return both if self._setup.side_by_side else self._merged(both)
+        return both if self._setup.side_by_side else self._setup.merged(both)
 
     def run(
         self,
@@ -165,11 +164,7 @@ class Layer:
         residuals = self._residuals(call) if record else None
         both, states = self._weights.run(call.x, call.mask, call.initial_states, call.dropout, residuals)
         tape = None if residuals is None else Tape(self, call, both, [residuals], _native.instruction_set())
-        return Result(self._merged(both), states, tape)
-
-    def _merged(self, both: Array) -> Any:
-        setup = self._setup
-        return both if setup.side_by_side else merge(setup.merge_mode, both, setup.units[0])
+        return Result(self._setup.merged(both), states, tape)
 
     def _residuals(self, call: Call) -> Array:
         """Memory for the residuals of a run: what an earlier one has left, if that is enough."""
@@ -179,20 +174,6 @@ class Layer:
             if (residuals := self._spare.pop()).size >= size:
                 return residuals
         return aligned((size,), _FLOAT32)
-
-    def _backprop(self, tape: Tape, d_both: Array, d_states: tuple[States | None, ...]) -> Gradients:
-        try:
-            residuals = tape._residuals.pop()
-        except IndexError:
-            raise InputError(
-                "This tape has been used: a recorded run can be backpropagated once. Run again with record=True."
-            ) from None
-        call = tape.call
-        d_x, gradients = self._weights.backward(
-            call.x, call.mask, call.initial_states, call.dropout, d_both, d_states, residuals
-        )
-        self._spare.append(residuals)
-        return Gradients(d_x, tuple(map(DirectionGradients._make, gradients)))
 
 
 def run(
@@ -257,8 +238,16 @@ def backprop(tape: Tape, d_outputs: Any, d_states: Any = None) -> Gradients:
             f"This tape was recorded with {tape.instruction_set} and {_native.instruction_set()} is now in use. "
             "Choose the instruction set before the run."
         )
-    setup = tape.call.setup
-    d_outputs, d_states = check_gradients(tape.call, d_outputs, d_states)
-    if not setup.side_by_side:
-        d_outputs = np.ascontiguousarray(unmerge(setup.merge_mode, d_outputs, tape.both, setup.units[0], np))
-    return tape.layer._backprop(tape, d_outputs, d_states)
+    call, layer = tape.call, tape.layer
+    d_outputs, d_states = check_gradients(call, d_outputs, d_states)
+    d_both = call.setup.unmerged(d_outputs, tape.both)
+    try:
+        residuals = tape._residuals.pop()
+    except IndexError:
+        raise InputError(
+            "This tape has been used: a recorded run can be backpropagated once. Run again with record=True."
+        ) from None
+    arguments = call.x, call.mask, call.initial_states, call.dropout
+    d_x, gradients = layer._weights.backward(*arguments, d_both, d_states, residuals)
+    layer._spare.append(residuals)
+    return Gradients(d_x, tuple(map(DirectionGradients._make, gradients)))

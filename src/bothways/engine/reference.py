@@ -27,7 +27,6 @@ from bothways.engine.arguments import (
     check_setup,
 )
 from bothways.engine.cells import Product, Saved, steps_of
-from bothways.merge import merge, unmerge
 
 
 class Trace(NamedTuple):
@@ -61,16 +60,14 @@ def run(
     call = check_call(setup, x, mask, dropout=dropout)
     outputs, states, steps = zip(*map(partial(_run_direction, call), range(len(setup.directions))), strict=True)
     both = np.concatenate(outputs, axis=-1)
-    merged = both if setup.side_by_side else merge(merge_mode, both, setup.units[0])
-    return Result(merged, states, Trace(call, both, steps) if record else None)
+    return Result(setup.merged(both), states, Trace(call, both, steps) if record else None)
 
 
 def backprop(tape: Trace, d_outputs: Any, d_states: Any = None) -> Gradients:
     """As `bothways.engine.backprop`, in float64; `tape` is that of a recorded `run` of this module."""
     call, setup = tape.call, tape.call.setup
     d_outputs, d_states = check_gradients(call, d_outputs, d_states)
-    if not setup.side_by_side:
-        d_outputs = unmerge(setup.merge_mode, d_outputs, tape.both, setup.units[0], np)
+    d_outputs = setup.unmerged(d_outputs, tape.both)
     d_x = np.zeros_like(call.x)
     gradients = []
     for i, d_both in enumerate(np.split(d_outputs, [setup.units[0]], axis=-1)[: len(setup.units)]):

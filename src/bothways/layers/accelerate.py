@@ -12,8 +12,8 @@ from bothways.acceleration import Acceleration, LayerReport
 from bothways.errors import InputError
 from bothways.layers import ops, seams
 from bothways.layers.bidirectional import run_both
-from bothways.layers.eligibility import NATIVE, cells_of, differs_from_stock, engine_of, engine_of_both
-from bothways.layers.native import INT8, JitAsTheEngineCan, refuse_training, run_layer
+from bothways.layers.eligibility import NATIVE, cells_of, differs_from_stock, engine_of
+from bothways.layers.native import INT8, OnEngine, refuse_training, run_layer
 
 ONE_PRODUCT = "all steps in one product"
 
@@ -116,8 +116,8 @@ def _planned(layer: Any, inside: tuple[str, ...], within: bool, seen: set[int]) 
     seen.add(id(layer))
     path, engine = "/".join((*inside[1:], layer.name)), None
     if isinstance(layer, keras.layers.Bidirectional):
-        engine = engine_of_both(layer)
-        yield Planned(layer, path, engine, within, "call", engine_of_both, run_both)
+        engine = engine_of(layer)
+        yield Planned(layer, path, engine, within, "call", engine_of, run_both)
     elif isinstance(layer, keras.layers.RNN):
         yield Planned(layer, path, engine_of(layer), within, "inner_loop", engine_of, run_layer)
     elif isinstance(layer, keras.layers.TimeDistributed) and _engine_of_steps(layer) == NATIVE:
@@ -129,7 +129,7 @@ def _planned(layer: Any, inside: tuple[str, ...], within: bool, seen: set[int]) 
 def _hook(of: Planned) -> Iterator[Callable[[], None]]:
     """Put the engine in the place of a method of one stock layer; gives what undoes it."""
     layer, method, check, run = of.layer, of.method, of.check, of.run
-    if isinstance(layer, JitAsTheEngineCan) or method in vars(layer):
+    if isinstance(layer, OnEngine) or method in vars(layer):
         return  # a layer of ours, or one that is accelerated already
     if check(layer) != NATIVE:
         return

@@ -8,10 +8,9 @@ from typing import Any
 import keras
 from keras import ops as K
 
-from bothways.layers.eligibility import differs_from_stock, engine_of_both, is_stack
+from bothways.layers.eligibility import differs_from_stock, is_stack
 from bothways.layers.native import (
-    CarriesStates,
-    JitAsTheEngineCan,
+    OnEngine,
     cast,
     check_sequences,
     check_states,
@@ -26,7 +25,7 @@ from bothways.merge import check_merge_mode, merge
 
 
 @keras.saving.register_keras_serializable(package="bothways")
-class Bidirectional(CarriesStates, JitAsTheEngineCan, keras.layers.Bidirectional):
+class Bidirectional(OnEngine, keras.layers.Bidirectional):
     """Reads a sequence both ways: `keras.layers.Bidirectional` with the same arguments, weights and numbers.
 
     The wrapped layers may be those of `bothways.layers` or of Keras; the engine runs both sides at once. What it
@@ -57,14 +56,6 @@ class Bidirectional(CarriesStates, JitAsTheEngineCan, keras.layers.Bidirectional
         >>> layer.engine
         'native'
     """
-
-    @property
-    def engine(self) -> str:
-        """`"native"`, or why stock Keras runs the wrapped layers one after the other instead.
-
-        In float64 the oracle of `bothways.engine` runs them, step by step, and `engine` says so.
-        """
-        return engine_of_both(self, oracle=True)
 
     def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
         """As in Keras, and refuse widths that the merge mode cannot merge.

@@ -43,7 +43,13 @@ def cell_of(cell: Any) -> str:
 
 
 def engine_of(layer: Any, oracle: bool = False) -> str:
-    """`"native"`, or the reason for which stock Keras runs `layer` instead."""
+    """`"native"`, or the reason for which stock Keras runs a layer, or those of a `Bidirectional`, instead."""
+    if isinstance(layer, keras.layers.Bidirectional):
+        return _engine_of_both(layer, oracle)
+    return _engine_of_one(layer, oracle)
+
+
+def _engine_of_one(layer: Any, oracle: bool) -> str:
     if not isinstance(layer, keras.layers.RNN):
         return f"{type(layer).__name__} is not a layer of the engine; it has LSTM, GRU, SimpleRNN and RNN"
     if (changed := seams.why_not()) is not None:
@@ -83,13 +89,12 @@ def _why_not(cell: Any, oracle: bool) -> str | None:
     return None
 
 
-def engine_of_both(wrapper: Any, oracle: bool = False) -> str:
-    """`"native"`, or the reason for which stock Keras runs the layers of a `Bidirectional` one after the other."""
+def _engine_of_both(wrapper: Any, oracle: bool) -> str:
     if type(wrapper).call.__module__.split(".")[0] not in ("keras", "bothways"):
         return f"{type(wrapper).__name__} has its own call; the engine has that of Keras"
     for side in ("forward", "backward"):
         layer = getattr(wrapper, f"{side}_layer")
-        engine = engine_of(layer, oracle)
+        engine = _engine_of_one(layer, oracle)
         if engine not in (NATIVE, ORACLE):
             return f"{side} layer: {engine}"
         if layer.activity_regularizer is not None:

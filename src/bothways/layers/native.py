@@ -31,30 +31,34 @@ def runs_here(layer: Any) -> bool:
     return layer.engine in (NATIVE, ORACLE)
 
 
-class JitAsTheEngineCan:
-    """Lets XLA compile a layer only where the engine can take part in that, or does not run."""
+class OnEngine:
+    """What makes a Keras layer, recurrent or `Bidirectional`, run on the engine; stands first in the list of bases."""
+
+    @property
+    def engine(self) -> str:
+        """`"native"`, or why stock Keras runs the layer, or the layers in it one after the other, instead.
+
+        In float64 the oracle of `bothways.engine` runs it, step by step, and `engine` says so.
+        """
+        return engine_of(self, oracle=True)
 
     @property
     def supports_jit(self) -> bool:
-        """Whether Keras may compile a model with this layer by `jit_compile`."""
+        """Whether Keras may compile a model with this layer by `jit_compile`: XLA must take the engine where it runs."""
         return self._supports_jit and (ops.SUPPORTS_JIT or not runs_here(self))
 
     @supports_jit.setter
     def supports_jit(self, value: bool) -> None:  # the constructor of Keras sets it
         self._supports_jit = value
 
-
-class CarriesStates:
-    """Counts the states of stateful layers among the variables, which makes them known wherever Keras calls a model.
-
-    Stock Keras leaves them out, and on JAX `fit`, `evaluate`, `predict`, `predict_on_batch` and `stateless_call`, which
-    hand every variable in and out, lose what they did to the states. Like the states of random generators, those of
-    layers are no weights: files, `get_weights` and optimizers do not see them.
-    """
-
     @property
     def variables(self) -> list[Any]:
-        """Weights, the states of random generators and those of stateful layers."""
+        """Weights, the states of random generators and those of stateful layers.
+
+        Stock Keras leaves the last ones out, and on JAX `fit`, `evaluate`, `predict`, `predict_on_batch` and
+        `stateless_call`, which hand every variable in and out, lose what they did to the states. Like the states of
+        random generators, they are no weights: files, `get_weights` and optimizers do not see them.
+        """
         variables = list(super().variables)  # type: ignore[misc]
         known = set(map(id, variables))
         states = keras.tree.flatten(self.states or ())  # type: ignore[attr-defined]
@@ -71,8 +75,8 @@ class CarriesStates:
             ) from away
 
 
-class OnEngine(CarriesStates, JitAsTheEngineCan):
-    """What makes a Keras recurrent layer run on the engine; stands before the Keras class in the list of bases."""
+class RecurrentOnEngine(OnEngine):
+    """The same for a recurrent layer, which the engine runs below its `call`."""
 
     @property
     def supports_masking(self) -> bool:
@@ -82,14 +86,6 @@ class OnEngine(CarriesStates, JitAsTheEngineCan):
     @supports_masking.setter
     def supports_masking(self, value: bool) -> None:  # the constructor of Keras sets it
         pass
-
-    @property
-    def engine(self) -> str:
-        """`"native"`, or why stock Keras runs instead.
-
-        In float64 the oracle of `bothways.engine` runs the layer, step by step, and `engine` says so.
-        """
-        return engine_of(self, oracle=True)
 
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
         """As in Keras."""

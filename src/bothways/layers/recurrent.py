@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import keras
 
-from bothways.layers.native import OnEngine
+from bothways.layers.native import RecurrentOnEngine
 
 
 @keras.saving.register_keras_serializable(package="bothways")
-class LSTM(OnEngine, keras.layers.LSTM):
+class LSTM(RecurrentOnEngine, keras.layers.LSTM):
     """Long short-term memory: `keras.layers.LSTM` with the same arguments, weights and numbers.
 
     The engine has the activations tanh, sigmoid, relu, linear and hard_sigmoid, for gates, too. What it does not do
@@ -38,7 +38,7 @@ class LSTM(OnEngine, keras.layers.LSTM):
 
 
 @keras.saving.register_keras_serializable(package="bothways")
-class GRU(OnEngine, keras.layers.GRU):
+class GRU(RecurrentOnEngine, keras.layers.GRU):
     """Gated recurrent unit: `keras.layers.GRU` with the same arguments, weights and numbers.
 
     Arguments, call and result are those of `LSTM`, with one state, h. The engine has both forms, with
@@ -59,7 +59,7 @@ class GRU(OnEngine, keras.layers.GRU):
 
 
 @keras.saving.register_keras_serializable(package="bothways")
-class SimpleRNN(OnEngine, keras.layers.SimpleRNN):
+class SimpleRNN(RecurrentOnEngine, keras.layers.SimpleRNN):
     """A simple recurrent layer: `keras.layers.SimpleRNN` with the same arguments, weights and numbers.
 
     Arguments, call and result are those of `LSTM`, with one state, h.
@@ -79,7 +79,7 @@ class SimpleRNN(OnEngine, keras.layers.SimpleRNN):
 
 
 @keras.saving.register_keras_serializable(package="bothways")
-class RNN(OnEngine, keras.layers.RNN):
+class RNN(RecurrentOnEngine, keras.layers.RNN):
     """Any cell, or a stack of cells: `keras.layers.RNN` with the same arguments, weights and numbers.
 
     The engine has Keras's `LSTMCell`, `GRUCell` and `SimpleRNNCell`, one or several, each of which reads what the one
