@@ -44,7 +44,7 @@ class OnEngine:
 
     @property
     def supports_jit(self) -> bool:
-        """Whether Keras may compile a model with this layer by `jit_compile`: XLA must take the engine where it runs."""
+        """Whether Keras may compile a model with this layer by `jit_compile`: XLA has to take the engine, too."""
         return self._supports_jit and (ops.SUPPORTS_JIT or not runs_here(self))
 
     @supports_jit.setter
