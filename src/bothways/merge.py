@@ -82,26 +82,3 @@ def merge(mode: str | None, both: Any, forward_units: int) -> Any:
         return forward, backward
     function = MERGE_MODES[mode].merge
     return both if function is None else function(forward, backward)
-
-
-def unmerge(mode: str | None, d_merged: Any, both: Any, forward_units: int, xp: Any) -> Any:
-    """The gradient of `merge`: from that of its result to that of the outputs side by side.
-
-    Args:
-        mode: as in `merge`.
-        d_merged: shaped as the result of `merge` (a pair for None).
-        both: what was merged, `(..., forward_units + backward_units)`.
-        forward_units: where the first half ends.
-        xp: the array module whose `concatenate` joins the halves, as `numpy`.
-
-    Example:
-        >>> import numpy as np
-        >>> unmerge("mul", np.array([1.0]), np.array([3.0, 5.0]), 1, np)
-        array([5., 3.])
-    """
-    if mode is None:
-        return xp.concatenate(d_merged, axis=-1)
-    function = MERGE_MODES[mode].backprop
-    if function is None:
-        return d_merged
-    return xp.concatenate(function(d_merged, both[..., :forward_units], both[..., forward_units:]), axis=-1)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bothways.errors import InputError
-from bothways.merge import check_merge_mode, merge, unmerge
+from bothways.merge import MERGE_MODES, check_merge_mode, merge
 from bothways.spec import CellSpec, cell_spec
 
 Array = npt.NDArray[Any]
@@ -124,10 +124,13 @@ class Setup(NamedTuple):
         return both if self.side_by_side else merge(self.merge_mode, both, self.units[0])
 
     def unmerged(self, d_outputs: Any, both: Array) -> Array:
-        """The gradient of `both` from that of `merged(both)`."""
+        """The gradient of `both`, contiguous, from that of `merged(both)`."""
         if self.side_by_side:
             return np.asarray(d_outputs)
-        return np.ascontiguousarray(unmerge(self.merge_mode, d_outputs, both, self.units[0], np))
+        function = MERGE_MODES[self.merge_mode].backprop if self.merge_mode else None
+        forward, backward = both[..., : self.units[0]], both[..., self.units[0] :]
+        pair = d_outputs if function is None else function(d_outputs, forward, backward)
+        return np.concatenate(pair, axis=-1)
 
 
 class Call(NamedTuple):

@@ -11,9 +11,9 @@ import keras
 from bothways.acceleration import Acceleration, LayerReport
 from bothways.errors import InputError
 from bothways.layers import ops, seams
-from bothways.layers.bidirectional import run_both
 from bothways.layers.eligibility import NATIVE, cells_of, differs_from_stock, engine_of
-from bothways.layers.native import INT8, OnEngine, refuse_training, run_layer
+from bothways.layers.native import INT8, refuse_training, run_both, run_layer
+from bothways.layers.recurrent import OnEngine
 
 ONE_PRODUCT = "all steps in one product"
 
@@ -22,13 +22,11 @@ class Planned(NamedTuple):
     """What `accelerate` does with one layer.
 
     Attributes:
-        layer: the layer.
         path: the names of the layers that it is in, then its own, with `/` between them; the model itself is left out.
         engine: "native", or why stock Keras runs it; `ONE_PRODUCT` for a `TimeDistributed(Dense)`.
         within: whether it runs as part of a `Bidirectional` that is native.
-        method: the method that the engine replaces.
+        method: the method that the engine replaces by `run`.
         check: gives `engine` again, as "native" or not, when the layer is called.
-        run: what runs in place of the method.
     """
 
     layer: Any
@@ -129,10 +127,8 @@ def _planned(layer: Any, inside: tuple[str, ...], within: bool, seen: set[int]) 
 def _hook(of: Planned) -> Iterator[Callable[[], None]]:
     """Put the engine in the place of a method of one stock layer; gives what undoes it."""
     layer, method, check, run = of.layer, of.method, of.check, of.run
-    if isinstance(layer, OnEngine) or method in vars(layer):
-        return  # a layer of ours, or one that is accelerated already
-    if check(layer) != NATIVE:
-        return
+    if isinstance(layer, OnEngine) or method in vars(layer) or check(layer) != NATIVE:
+        return  # a layer of ours, one that is accelerated already, or one for stock Keras
     stock = getattr(layer, method)
 
     def call(*arguments: Any, **options: Any) -> Any:

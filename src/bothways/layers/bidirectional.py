@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
-from keras import ops as K
 
-from bothways.layers.eligibility import differs_from_stock, is_stack
-from bothways.layers.native import (
-    OnEngine,
-    cast,
-    check_sequences,
-    check_states,
-    checked_mask,
-    flat,
-    last_output,
-    packed,
-    run_cells,
-    runs_here,
-)
-from bothways.merge import check_merge_mode, merge
+from bothways.layers.eligibility import differs_from_stock
+from bothways.layers.native import run_both, runs_here
+from bothways.layers.recurrent import OnEngine
+from bothways.merge import check_merge_mode
 
 
 @keras.saving.register_keras_serializable(package="bothways")
@@ -98,63 +86,3 @@ class Bidirectional(OnEngine, keras.layers.Bidirectional):
         if not runs_here(self) or differs_from_stock(self, mask):  # its layers check their input
             return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
         return run_both(self, sequences, initial_state, mask, training)
-
-
-def run_both(
-    wrapper: Any, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool | None = None
-) -> Any:
-    """What `call` of an eligible `Bidirectional` returns, from the engine."""
-    layers = wrapper.forward_layer, wrapper.backward_layer
-    check_merge_mode(wrapper.merge_mode, *(layer.cell.output_size for layer in layers))
-    check_sequences(layers, sequences)
-    mask = checked_mask(mask, sequences)
-    sequences = cast(sequences, layers[0].compute_dtype)
-    initial_states = _initial_states(layers, sequences, initial_state)
-    call = mask, training, wrapper.return_sequences
-    if any(map(is_stack, layers)):
-        each = zip(layers, initial_states, strict=True)
-        sides = [run_cells([layer], sequences, [states], *call) for layer, states in each]
-        outputs = K.concatenate([outputs for outputs, _ in sides], axis=-1) if wrapper.return_sequences else None
-        by_cell = [states for _, (states,) in sides]
-    else:
-        outputs, by_cell = run_cells(layers, sequences, initial_states, *call)
-    by_cell = [[[cast(one, layers[0].compute_dtype) for one in of] for of in side] for side in by_cell]
-    for layer, states in zip(layers, by_cell, strict=True):
-        layer._maybe_reset_dropout_masks(layer.cell)
-        if layer.stateful:
-            for variable, value in zip(flat(layer.states), flat(states), strict=True):
-                variable.assign(value)
-    merged = _merged(wrapper, outputs, by_cell, mask)
-    if not wrapper.return_state:
-        return merged
-    merged = merged if isinstance(merged, tuple) else (merged,)
-    returned = [packed(*each) for each in zip(layers, by_cell, initial_states, strict=True)]
-    return merged + tuple(state for side in returned for state in side)
-
-
-def _initial_states(layers: Sequence[Any], sequences: Any, initial_state: Any) -> list[Any]:
-    if initial_state is None:
-        if not layers[0].stateful:
-            return [None, None]
-        own = [flat(layer.states) for layer in layers]
-        check_states(layers, own, sequences)
-        return own
-    check_states(layers, initial_state, sequences)
-    initial_state = keras.tree.map_structure(K.convert_to_tensor, list(initial_state))
-    forward = len(layers[0].state_size)
-    return [initial_state[:forward], initial_state[forward:]]
-
-
-def _merged(wrapper: Any, outputs: Any, by_cell: Any, mask: Any) -> Any:
-    """The merged outputs from the engine's outputs side by side."""
-    layers = wrapper.forward_layer, wrapper.backward_layer
-    if not wrapper.return_sequences:
-        last = [last_output(layer, states[-1], mask) for layer, states in zip(layers, by_cell, strict=True)]
-        both = K.concatenate(last, axis=-1)
-    elif layers[0].go_backwards:
-        # Keras turns the backward layer's outputs around whatever its direction: with a forward layer that
-        # itself goes backwards, both stand in reversed order.
-        both = K.flip(outputs, axis=1)
-    else:
-        both = outputs
-    return merge(wrapper.merge_mode, K.cast(both, wrapper.compute_dtype), layers[0].cell.output_size)

@@ -1,4 +1,4 @@
-"""What the recurrent layers share: from a Keras layer to the engine and back."""
+"""From a Keras layer to the engine and back."""
 
 from __future__ import annotations
 
@@ -12,16 +12,8 @@ from bothways.engine import Dropout
 from bothways.engine.memory import DirectionTensors, Options
 from bothways.errors import InputError
 from bothways.layers import ops, seams
-from bothways.layers.eligibility import (
-    NATIVE,
-    ORACLE,
-    cell_of,
-    cells_of,
-    differs_from_stock,
-    engine_of,
-    is_stack,
-    kind_of,
-)
+from bothways.layers.eligibility import NATIVE, ORACLE, cell_of, cells_of, is_stack, kind_of
+from bothways.merge import check_merge_mode, merge
 
 INT8 = "_bothways_int8"  # an attribute of the cells that `accelerate` lets run in int8
 
@@ -29,77 +21,6 @@ INT8 = "_bothways_int8"  # an attribute of the cells that `accelerate` lets run 
 def runs_here(layer: Any) -> bool:
     """Whether a layer of bothways runs by itself, and not by stock Keras."""
     return layer.engine in (NATIVE, ORACLE)
-
-
-class OnEngine:
-    """What makes a Keras layer, recurrent or `Bidirectional`, run on the engine; stands first in the list of bases."""
-
-    @property
-    def engine(self) -> str:
-        """`"native"`, or why stock Keras runs the layer, or the layers in it one after the other, instead.
-
-        In float64 the oracle of `bothways.engine` runs it, step by step, and `engine` says so.
-        """
-        return engine_of(self, oracle=True)
-
-    @property
-    def supports_jit(self) -> bool:
-        """Whether Keras may compile a model with this layer by `jit_compile`: XLA has to take the engine, too."""
-        return self._supports_jit and (ops.SUPPORTS_JIT or not runs_here(self))
-
-    @supports_jit.setter
-    def supports_jit(self, value: bool) -> None:  # the constructor of Keras sets it
-        self._supports_jit = value
-
-    @property
-    def variables(self) -> list[Any]:
-        """Weights, the states of random generators and those of stateful layers.
-
-        Stock Keras leaves the last ones out, and on JAX `fit`, `evaluate`, `predict`, `predict_on_batch` and
-        `stateless_call`, which hand every variable in and out, lose what they did to the states. Like the states of
-        random generators, they are no weights: files, `get_weights` and optimizers do not see them.
-        """
-        variables = list(super().variables)  # type: ignore[misc]
-        known = set(map(id, variables))
-        states = keras.tree.flatten(self.states or ())  # type: ignore[attr-defined]
-        return variables + [state for state in states if id(state) not in known]
-
-    def reset_state(self) -> None:
-        """Set the states to zero."""
-        try:
-            super().reset_state()  # type: ignore[misc]
-        except TypeError as away:  # while it runs, the trainer for JAX takes the values of all variables away
-            raise InputError(
-                f"The states of {self.name} are on their way through a model on JAX. "  # type: ignore[attr-defined]
-                "Call model.jax_state_sync() first, and then reset_state()."
-            ) from away
-
-
-class RecurrentOnEngine(OnEngine):
-    """The same for a recurrent layer, which the engine runs below its `call`."""
-
-    @property
-    def supports_masking(self) -> bool:
-        """True: the steps of sequences that are returned keep their mask, also where Keras would drop it."""
-        return True
-
-    @supports_masking.setter
-    def supports_masking(self, value: bool) -> None:  # the constructor of Keras sets it
-        pass
-
-    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
-        """As in Keras."""
-        check_sequences([self], sequences)
-        mask = one_mask(mask)
-        if initial_state is not None:
-            check_states([self], initial_state, sequences)
-        return super().call(sequences, initial_state=initial_state, mask=mask, training=training)  # type: ignore[misc]
-
-    def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
-        """The seam of Keras's `RNN.call`: `(last_output, outputs, states)`, outputs in the order of reading."""
-        if not runs_here(self) or differs_from_stock(self, mask):
-            return super().inner_loop(sequences, initial_state, mask, training)  # type: ignore[misc]
-        return run_layer(self, sequences, initial_state, mask, training)
 
 
 def run_layer(layer: Any, sequences: Any, initial_state: Any, mask: Any, training: bool | None) -> Any:
@@ -119,6 +40,66 @@ def run_layer(layer: Any, sequences: Any, initial_state: Any, mask: Any, trainin
         return outputs[:, -1], outputs, states
     last = last_output(layer, by_cell[-1], mask)
     return last, last[:, None], states
+
+
+def run_both(
+    wrapper: Any, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool | None = None
+) -> Any:
+    """What `call` of an eligible `Bidirectional` returns, from the engine."""
+    layers = wrapper.forward_layer, wrapper.backward_layer
+    check_merge_mode(wrapper.merge_mode, *(layer.cell.output_size for layer in layers))
+    check_sequences(layers, sequences)
+    mask = checked_mask(mask, sequences)
+    sequences = cast(sequences, layers[0].compute_dtype)
+    initial_states = _initial_states(layers, sequences, initial_state)
+    call = mask, training, wrapper.return_sequences
+    if any(map(is_stack, layers)):
+        each = zip(layers, initial_states, strict=True)
+        sides = [run_cells([layer], sequences, [states], *call) for layer, states in each]
+        outputs = K.concatenate([outputs for outputs, _ in sides], axis=-1) if wrapper.return_sequences else None
+        by_cell = [states for _, (states,) in sides]
+    else:
+        outputs, by_cell = run_cells(layers, sequences, initial_states, *call)
+    by_cell = [[[cast(one, layers[0].compute_dtype) for one in of] for of in side] for side in by_cell]
+    for layer, states in zip(layers, by_cell, strict=True):
+        layer._maybe_reset_dropout_masks(layer.cell)
+        if layer.stateful:
+            for variable, value in zip(flat(layer.states), flat(states), strict=True):
+                variable.assign(value)
+    merged = _merged(wrapper, outputs, by_cell, mask)
+    if not wrapper.return_state:
+        return merged
+    merged = merged if isinstance(merged, tuple) else (merged,)
+    returned = [packed(*each) for each in zip(layers, by_cell, initial_states, strict=True)]
+    return merged + tuple(state for side in returned for state in side)
+
+
+def _initial_states(layers: Sequence[Any], sequences: Any, initial_state: Any) -> list[Any]:
+    if initial_state is None:
+        if not layers[0].stateful:
+            return [None, None]
+        own = [flat(layer.states) for layer in layers]
+        check_states(layers, own, sequences)
+        return own
+    check_states(layers, initial_state, sequences)
+    initial_state = keras.tree.map_structure(K.convert_to_tensor, list(initial_state))
+    forward = len(layers[0].state_size)
+    return [initial_state[:forward], initial_state[forward:]]
+
+
+def _merged(wrapper: Any, outputs: Any, by_cell: Any, mask: Any) -> Any:
+    """The merged outputs from the engine's outputs side by side."""
+    layers = wrapper.forward_layer, wrapper.backward_layer
+    if not wrapper.return_sequences:
+        last = [last_output(layer, states[-1], mask) for layer, states in zip(layers, by_cell, strict=True)]
+        both = K.concatenate(last, axis=-1)
+    elif layers[0].go_backwards:
+        # Keras turns the backward layer's outputs around whatever its direction: with a forward layer that
+        # itself goes backwards, both stand in reversed order.
+        both = K.flip(outputs, axis=1)
+    else:
+        both = outputs
+    return merge(wrapper.merge_mode, K.cast(both, wrapper.compute_dtype), layers[0].cell.output_size)
 
 
 def run_cells(

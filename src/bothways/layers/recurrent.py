@@ -2,9 +2,85 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
-from bothways.layers.native import RecurrentOnEngine
+from bothways.errors import InputError
+from bothways.layers import ops
+from bothways.layers.eligibility import differs_from_stock, engine_of
+from bothways.layers.native import check_sequences, check_states, one_mask, run_layer, runs_here
+
+
+class OnEngine:
+    """What makes a Keras layer, recurrent or `Bidirectional`, run on the engine; stands first in the list of bases."""
+
+    @property
+    def engine(self) -> str:
+        """`"native"`, or why stock Keras runs the layer, or the layers in it one after the other, instead.
+
+        In float64 the oracle of `bothways.engine` runs it, step by step, and `engine` says so.
+        """
+        return engine_of(self, oracle=True)
+
+    @property
+    def supports_jit(self) -> bool:
+        """Whether Keras may compile a model with this layer by `jit_compile`: XLA has to take the engine, too."""
+        return self._supports_jit and (ops.SUPPORTS_JIT or not runs_here(self))
+
+    @supports_jit.setter
+    def supports_jit(self, value: bool) -> None:  # the constructor of Keras sets it
+        self._supports_jit = value
+
+    @property
+    def variables(self) -> list[Any]:
+        """Weights, the states of random generators and those of stateful layers.
+
+        Stock Keras leaves the last ones out, and on JAX `fit`, `evaluate`, `predict`, `predict_on_batch` and
+        `stateless_call`, which hand every variable in and out, lose what they did to the states. Like the states of
+        random generators, they are no weights: files, `get_weights` and optimizers do not see them.
+        """
+        variables = list(super().variables)  # type: ignore[misc]
+        known = set(map(id, variables))
+        states = keras.tree.flatten(self.states or ())  # type: ignore[attr-defined]
+        return variables + [state for state in states if id(state) not in known]
+
+    def reset_state(self) -> None:
+        """Set the states to zero."""
+        try:
+            super().reset_state()  # type: ignore[misc]
+        except TypeError as away:  # while it runs, the trainer for JAX takes the values of all variables away
+            raise InputError(
+                f"The states of {self.name} are on their way through a model on JAX. "  # type: ignore[attr-defined]
+                "Call model.jax_state_sync() first, and then reset_state()."
+            ) from away
+
+
+class RecurrentOnEngine(OnEngine):
+    """The same for a recurrent layer, which the engine runs below its `call`."""
+
+    @property
+    def supports_masking(self) -> bool:
+        """True: the steps of sequences that are returned keep their mask, also where Keras would drop it."""
+        return True
+
+    @supports_masking.setter
+    def supports_masking(self, value: bool) -> None:  # the constructor of Keras sets it
+        pass
+
+    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
+        """As in Keras."""
+        check_sequences([self], sequences)
+        mask = one_mask(mask)
+        if initial_state is not None:
+            check_states([self], initial_state, sequences)
+        return super().call(sequences, initial_state=initial_state, mask=mask, training=training)  # type: ignore[misc]
+
+    def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> Any:
+        """The seam of Keras's `RNN.call`: `(last_output, outputs, states)`, outputs in the order of reading."""
+        if not runs_here(self) or differs_from_stock(self, mask):
+            return super().inner_loop(sequences, initial_state, mask, training)  # type: ignore[misc]
+        return run_layer(self, sequences, initial_state, mask, training)
 
 
 @keras.saving.register_keras_serializable(package="bothways")
