@@ -234,13 +234,11 @@ def environment(threads: int) -> dict[str, str]:
 def _workers(names: Sequence[str], threads: int) -> Iterator[list[Worker]]:
     """Start all workers at once, for importing takes seconds; end those that still run."""
     workers: list[Worker] = []
-    try:
+    with contextlib.ExitStack() as ends:
         for name in names:
             workers.append(Worker(name, command(name, threads), environment(threads)))
-        yield workers[:]
-    finally:
-        for worker in workers:
-            worker.end()
+            ends.callback(workers[-1].end)
+        yield workers
 
 
 def take_turns(

@@ -32,7 +32,6 @@ of this worker, and give those of the one before the time to fall asleep."""
 
 LONG_CALL = 0.1  # seconds. What the first milliseconds of so long a call lose is not worth another call
 
-
 WAITING = 0.05
 """A slice is disturbed if threads of this worker waited for a processor, which another program had, for more than
 this share of it."""
@@ -131,11 +130,6 @@ def facts(name: str) -> dict[str, Any]:
     return {"version": " on ".join(versions) if name.startswith("keras-") else versions[0]}
 
 
-def main(name: str, threads: str) -> None:
-    """Be the worker of a peer."""
-    work(lambda: (START[name](int(threads)), facts(name)))
-
-
 def work(
     start: Callable[[], tuple[Callable[[Any], Call], dict[str, Any]]], read: Callable[[Any], Any] = Case.from_json
 ) -> None:
@@ -171,4 +165,5 @@ def _words(error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    peer, threads = sys.argv[1:]
+    work(lambda: (START[peer](int(threads)), facts(peer)))

@@ -21,6 +21,9 @@ from bothways.engine.arguments import PRECISIONS, Array, Direction, Dropout, Res
 from bothways.errors import InputError
 from bothways.spec import cell_number, cell_spec
 
+Results = tuple[Any, list[list[Any]]]
+"""The outputs, or None, and the states by direction."""
+
 
 class DirectionTensors(NamedTuple):
     """One reading of a batch, in tensors of the backend.
@@ -112,8 +115,8 @@ class Plan(NamedTuple):
             for cell, width, dropouts in zip(self.cells, units, self.dropouts, strict=True)
         ]
 
-    def split(self, results: Sequence[Any]) -> tuple[Any, list[list[Any]]]:
-        """The results of `forward` as outputs, or None, and states by direction; residuals at the end are left off."""
+    def split(self, results: Sequence[Any]) -> Results:
+        """The results of `forward`, without residuals at the end."""
         rest = iter(results)
         outputs = next(rest) if self.return_sequences else None
         return outputs, [list(states) for states in self.groups(rest, others=0)]

@@ -13,15 +13,17 @@ from torch.autograd import forward_ad
 
 from bothways.engine import _native, memory
 from bothways.engine.arguments import PRECISIONS
-from bothways.engine.memory import Plan
+from bothways.engine.memory import Plan, Results
 from bothways.errors import InputError
 from bothways.spec import cell_number, cell_of_number
+
+Tensors = Sequence[Any]
 
 is_exporting = getattr(torch.compiler, "is_exporting", bool)
 """Whether `torch.export` traces; from torch 2.7 on."""
 
 
-def run(plan: Plan, x: Any, constants: list[Any], arrays: list[Any]) -> tuple[Any, list[list[Any]]]:
+def run(plan: Plan, x: Any, constants: list[Any], arrays: list[Any]) -> Results:
     """The outputs of a call of `bothways.engine.memory` and the states of each direction; differentiable once.
 
     All tensors are on the CPU, constants aside of float32, or of float64 for the oracle.
@@ -41,7 +43,7 @@ def run(plan: Plan, x: Any, constants: list[Any], arrays: list[Any]) -> tuple[An
     return plan.split(_forward(plan, x, constants, arrays, saves=False))
 
 
-def _forward(plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[Any], *, saves: bool) -> list[torch.Tensor]:
+def _forward(plan: Plan, x: Any, constants: Tensors, arrays: Tensors, *, saves: bool) -> list[torch.Tensor]:
     units = memory.units_of(plan, arrays)
     saved = plan.residual_floats(x.shape, units) if saves else ()
     results = [torch.empty(shape, dtype=x.dtype) for shape in plan.forward_shapes(x.shape, units, saved)]
@@ -50,36 +52,23 @@ def _forward(plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[Any]
 
 
 def _backward(
-    plan: Plan,
-    x: Any,
-    constants: Sequence[Any],
-    arrays: Sequence[Any],
-    saved: Sequence[Any],
-    d_results: Sequence[Any],
-    wants_d_x: bool,
+    plan: Plan, x: Any, constants: Tensors, arrays: Tensors, saved: Tensors, d_results: Tensors, wants_d_x: bool
 ) -> tuple[torch.Tensor | None, list[torch.Tensor]]:
     d_x = torch.empty(x.shape, dtype=x.dtype) if wants_d_x else None
     d_arrays = [torch.empty(array.shape, dtype=x.dtype) for array in arrays]
-    memory.backward(
-        plan,
-        _view(x),
-        _views(constants),
-        _views(arrays),
-        [residuals.numpy() for residuals in saved],
-        _views(d_results),
-        _view(d_x),
-        [d.numpy() for d in d_arrays],
-    )
+    read = _view(x), _views(constants), _views(arrays)
+    residuals, written = [each.numpy() for each in saved], [d.numpy() for d in d_arrays]
+    memory.backward(plan, *read, residuals, _views(d_results), _view(d_x), written)
     return d_x, d_arrays
 
 
-def only_numbers(tensors: Sequence[Any]) -> bool:
+def only_numbers(tensors: Tensors) -> bool:
     """Whether nothing but the numbers of tensors is asked for: no gradients, no graph, no transform."""
     differentiable = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     return not (differentiable or torch.compiler.is_compiling() or are_transformed())
 
 
-def digest(tensors: Sequence[Any]) -> tuple[int, int]:
+def digest(tensors: Tensors) -> tuple[int, int]:
     """Tells the numbers of float32 tensors apart, by all of their bits."""
     return _native.digest(_views(tensors))
 
@@ -155,7 +144,7 @@ class _Once(torch.autograd.Function):  # type: ignore[misc]
         )
 
 
-def _whole(plan: Plan, d_results: Sequence[Any], arrays: Sequence[Any]) -> list[Any]:
+def _whole(plan: Plan, d_results: Tensors, arrays: Tensors) -> list[Any]:
     """`d_results` with zeros for a missing state of a direction that has another one."""
     d_outputs, d_states = plan.split(d_results)
     whole = [d_outputs] if plan.return_sequences else []

@@ -128,6 +128,5 @@ def _shown(function: Any) -> str:
     name = getattr(function, "__qualname__", type(function).__qualname__)
     if name.endswith("<lambda>"):
         return "a lambda"
-    homes = (home for home in (keras.activations, keras.ops) if getattr(home, name, None) is function)
-    home = next(homes, None)
-    return f"{home.__name__ if home else function.__module__}.{name}"
+    homes = (home.__name__ for home in (keras.activations, keras.ops) if getattr(home, name, None) is function)
+    return f"{next(homes, function.__module__)}.{name}"

@@ -1,10 +1,8 @@
 """Whole models in files: with the layers of bothways, or with those of Keras.
 
-A file names the class of every layer. Keras writes its own names only for its own classes and offers no way to choose
-the name that another class gets, so `model.save` writes `bothways>LSTM`, and such a file needs bothways wherever it is
-opened. Nor can `custom_objects` tell Keras to read one name as another: a registered name goes first, and names of
-Keras's own are not looked up at all. Hence the names are changed in the file. All the rest, weights, state of the
-optimizer, compilation, is the same for both kinds of layer.
+A file names the class of every layer. `model.save` writes `bothways>LSTM` for ours, and such a file needs bothways
+wherever it is opened. Keras offers no way to write another name or, by `custom_objects`, to read one as another. So the
+names are changed in the file. All the rest, weights, state of the optimizer, compilation, is the same.
 """
 
 from __future__ import annotations
@@ -160,13 +158,10 @@ def _why_not_loaded(message: str, path: Path) -> str:
         )
     if "No model config" in message:
         return "holds weights only. Save the whole model: model.save(...)"
-    said = "" if "File not found" in message else f" (Keras says: {_first_line(message)})"  # of any file that is no zip
+    first = (message.strip() or "nothing").splitlines()[0]
+    first = first if len(first) <= 160 else f"{first[:157]}..."
+    said = "" if "File not found" in message else f" (Keras says: {first})"  # of any file that is no zip
     return f"damaged or cut short, or not a Keras model{said}. Save it again."
-
-
-def _first_line(message: str) -> str:
-    line = (message.strip() or "nothing").splitlines()[0]
-    return line if len(line) <= 160 else f"{line[:157]}..."
 
 
 def _renamed(node: Any, layers: str) -> Any:

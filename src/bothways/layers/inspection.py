@@ -41,12 +41,10 @@ class InspectedLayer(NamedTuple):
 
 @dataclass(frozen=True)
 class Inspection:
-    """What `accelerate` would do to a model.
+    """What `accelerate` would do to a model, of which `kind` and `parameters` tell as of an `InspectedLayer`.
 
     Attributes:
         model: its name.
-        kind: its class.
-        parameters: how many numbers its weights have; None if it is not built.
         backend: the Keras backend that was asked.
         layers: those that `accelerate` would report.
     """

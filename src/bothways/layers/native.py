@@ -103,12 +103,7 @@ def _merged(wrapper: Any, outputs: Any, by_cell: Any, mask: Any) -> Any:
 
 
 def run_cells(
-    layers: Sequence[Any],
-    sequences: Any,
-    initial_states: Sequence[Any],
-    mask: Any,
-    training: bool | None,
-    return_sequences: bool,
+    layers: Any, sequences: Any, initial_states: Any, mask: Any, training: bool | None, return_sequences: bool
 ) -> tuple[Any, list[list[Any]]]:
     """One layer, or two without stacks in one call: the outputs, each at its own step, and each layer's states by cell.
 

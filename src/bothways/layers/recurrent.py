@@ -120,10 +120,6 @@ class GRU(RecurrentOnEngine, keras.layers.GRU):
     Arguments, call and result are those of `LSTM`, with one state, h. The engine has both forms, with
     the reset after the product (`reset_after=True`, the default) and before it.
 
-    Args:
-        units: the width of the state.
-        **kwargs: every other argument of `keras.layers.GRU`.
-
     Example:
         >>> import numpy as np
         >>> layer = GRU(8, return_sequences=True)
@@ -139,10 +135,6 @@ class SimpleRNN(RecurrentOnEngine, keras.layers.SimpleRNN):
     """A simple recurrent layer: `keras.layers.SimpleRNN` with the same arguments, weights and numbers.
 
     Arguments, call and result are those of `LSTM`, with one state, h.
-
-    Args:
-        units: the width of the state.
-        **kwargs: every other argument of `keras.layers.SimpleRNN`.
 
     Example:
         >>> import numpy as np

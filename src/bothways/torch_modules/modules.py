@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -186,8 +186,11 @@ def _fits(module: Any, x: Any, states: Sequence[Any], batch_sizes: Any) -> bool:
 def _run(module: Any, x: Any, states: Sequence[Any], padding: _Padding | None = None) -> tuple[Any, list[Any]]:
     """The outputs for x `(batch, time, features)`, and each state, of all layers."""
     x = x.contiguous()  # once, for both passes
-    both, finals = 1 + module.bidirectional, []
-    directions = list(_directions(module, states))
+    cell, both, finals = _CELLS[module.mode][0], 1 + module.bidirectional, []
+    directions = [
+        DirectionTensors(cell, *weights, [state[i] for state in states] or None, module.bidirectional and i % 2 == 1)
+        for i, weights in enumerate(_weights(module))
+    ]
     for first in range(0, len(directions), both):
         if first and module.dropout and module.training:
             x = _dropped(x, module.dropout, padding)
@@ -201,12 +204,6 @@ def _run(module: Any, x: Any, states: Sequence[Any], padding: _Padding | None = 
         x, found = torch_tensors.run(plan, x, constants, arrays)
         finals += found
     return x, [torch.stack(each) for each in zip(*finals, strict=True)]
-
-
-def _directions(module: Any, states: Sequence[Any]) -> Iterator[DirectionTensors]:
-    for i, weights in enumerate(_weights(module)):
-        given, reverse = [state[i] for state in states] or None, module.bidirectional and i % 2 == 1
-        yield DirectionTensors(_CELLS[module.mode][0], *weights, given, reverse=reverse)
 
 
 def _weights(module: Any) -> list[tuple[Any, Any, Any]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from bothways.engine.memory import DirectionTensors, Options
+from bothways.engine.memory import DirectionTensors, Options, Results
 from bothways.errors import InputError
 
 BACKENDS = ("jax", "torch", "tensorflow", "numpy")
@@ -42,14 +42,12 @@ def has_float64() -> bool:
     return _NAME != "jax" or bool(_BACKEND and _BACKEND.has_float64())
 
 
-def recurrence(
-    x: Any, mask: Any | None, directions: Sequence[DirectionTensors], options: Options
-) -> tuple[Any, list[list[Any]]]:
+def recurrence(x: Any, mask: Any, directions: Sequence[DirectionTensors], options: Options) -> Results:
     """A recurrent layer in one direction or both, differentiable.
 
     All floats that come and go are float32, and the engine runs; or all are float64, and the oracle runs in its place.
     """
-    result: tuple[Any, list[list[Any]]] = _BACKEND.recurrence(x, mask, directions, options)
+    result: Results = _BACKEND.recurrence(x, mask, directions, options)
     return result
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bothways.engine import memory
-from bothways.engine.memory import DirectionTensors, Options
+from bothways.engine.memory import DirectionTensors, Options, Results
 
 
 def why_not() -> str | None:
@@ -17,9 +17,7 @@ def why_not() -> str | None:
     return None
 
 
-def recurrence(
-    x: Any, mask: Any | None, directions: Sequence[DirectionTensors], options: Options
-) -> tuple[Any, list[list[Any]]]:
+def recurrence(x: Any, mask: Any, directions: Sequence[DirectionTensors], options: Options) -> Results:
     """As `bothways.layers.ops.recurrence`, without derivatives."""
     x = np.ascontiguousarray(x)
     zeros = functools.partial(np.zeros, dtype=x.dtype)

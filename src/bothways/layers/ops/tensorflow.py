@@ -14,7 +14,7 @@ from tensorflow.python.ops import control_flow_util
 
 from bothways.engine import memory
 from bothways.engine.arguments import aligned
-from bothways.engine.memory import DirectionTensors, Options, Plan
+from bothways.engine.memory import DirectionTensors, Options, Plan, Results
 from bothways.errors import InputError
 from bothways.layers import seams
 
@@ -30,9 +30,7 @@ def why_not() -> str | None:
     return None
 
 
-def recurrence(
-    x: Any, mask: Any | None, directions: Sequence[DirectionTensors], options: Options
-) -> tuple[Any, list[list[Any]]]:
+def recurrence(x: Any, mask: Any, directions: Sequence[DirectionTensors], options: Options) -> Results:
     """As `bothways.layers.ops.recurrence`; differentiable once."""
 
     def zeros(shape: Sequence[int | None]) -> Any:
@@ -91,12 +89,9 @@ def _backward(
 
     def function(x: Any, *rest: Any) -> list[Any]:
         constants, arrays = _unpacked(plan, rest[residuals:])
-        own = _own_residuals(rest[results:residuals])
-        if not own:
-            own = _run(plan, x, constants, arrays, saves=True)[results:]
-        d_x, *d_arrays = (
-            aligned(array.shape, x.dtype) for array in (x, *arrays)
-        )  # which TensorFlow takes over, not copies
+        own = _own_residuals(rest[results:residuals]) or _run(plan, x, constants, arrays, saves=True)[results:]
+        # TensorFlow takes these over, and does not copy them.
+        d_x, *d_arrays = (aligned(array.shape, x.dtype) for array in (x, *arrays))
         saved = [each[:-1] for each in own]
         memory.backward(plan, x, constants, arrays, saved, rest[:results], d_x, d_arrays)
         return [d_x, *d_arrays]
@@ -108,14 +103,12 @@ def _run(plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[Any], *,
     """The results, the residuals with a number at the end that says whether they have been used."""
     units = memory.units_of(plan, arrays)
     saved = plan.residual_floats(x.shape, units) if saves else ()
-    shapes = plan.forward_shapes(x.shape, units, [floats + 1 for floats in saved])
-    results = [aligned(shape, x.dtype) for shape in shapes]
-    residuals = results[len(results) - len(saved) :]
+    results = [aligned(shape, x.dtype) for shape in plan.forward_shapes(x.shape, units)]
+    residuals = [aligned((floats + 1,), x.dtype) for floats in saved]
     for each in residuals:
         each[-1] = _UNUSED
-    others = results[: len(results) - len(residuals)]
-    memory.forward(plan, x, constants, arrays, [*others, *(each[:-1] for each in residuals)])
-    return results
+    memory.forward(plan, x, constants, arrays, [*results, *(each[:-1] for each in residuals)])
+    return [*results, *residuals]
 
 
 def _own_residuals(residuals: Sequence[Any]) -> list[Any]:

@@ -9,7 +9,7 @@ import torch
 from keras import ops as K
 
 from bothways.engine import memory, torch_tensors
-from bothways.engine.memory import DirectionTensors, Options, Plan
+from bothways.engine.memory import DirectionTensors, Options, Plan, Results
 from bothways.errors import InputError
 
 
@@ -27,9 +27,7 @@ def _device() -> str:  # which tests replace
     return str(K.convert_to_tensor(0.0).device.type)
 
 
-def recurrence(
-    x: Any, mask: Any | None, directions: Sequence[DirectionTensors], options: Options
-) -> tuple[Any, list[list[Any]]]:
+def recurrence(x: Any, mask: Any, directions: Sequence[DirectionTensors], options: Options) -> Results:
     """As `bothways.layers.ops.recurrence`; differentiable once."""
     plan, constants, arrays = memory.plan_of(x, mask, directions, options, x.new_zeros)
     if x.is_meta:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from bothways.engine import memory
-from bothways.engine.memory import DirectionTensors, Options
+from bothways.engine.memory import DirectionTensors, Options, Results
 from bothways.layers import seams
 from bothways.layers.ops.jax import derivatives, reference
 from bothways.layers.ops.jax.custom_call import CUSTOM_CALLS, why_not
@@ -27,13 +27,10 @@ def has_float64() -> bool:
     return bool(jax.config.jax_enable_x64)  # type: ignore[attr-defined]
 
 
-def recurrence(
-    x: Any, mask: Any | None, directions: Sequence[DirectionTensors], options: Options
-) -> tuple[jax.Array | None, list[list[jax.Array]]]:
+def recurrence(x: Any, mask: Any, directions: Sequence[DirectionTensors], options: Options) -> Results:
     """As `bothways.layers.ops.recurrence`; differentiable any number of times, in either mode.
 
-    Derivatives that the engine does not have, second ones and those forward, are those with factors in float32. In
-    float64 the reference computes all.
+    Derivatives that the engine does not have, second ones and those forward, are those with factors in float32.
     """
     x = jnp.asarray(x)
     if isinstance(x, jax.core.Tracer):

@@ -41,9 +41,7 @@ def why_not() -> str | None:
     return None
 
 
-def forward(
-    plan: Plan, x: jax.Array, constants: Arrays, arrays: Arrays, *, saves: bool
-) -> tuple[list[jax.Array], list[jax.Array]]:
+def forward(plan: Plan, x: jax.Array, constants: Arrays, arrays: Arrays, *, saves: bool) -> tuple[Arrays, Arrays]:
     """The results of a plan, and with `saves` for each direction the residuals that `backward` needs."""
     units = units_of(plan, arrays)
     mask, factors = plan.constants(constants)

@@ -8,6 +8,7 @@ reference takes its place.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -53,19 +54,19 @@ class _Layout(NamedTuple):
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def recurrence(plan: Plan, x: jax.Array, constants: Arrays, arrays: Arrays) -> list[jax.Array]:
+def recurrence(plan: Plan, x: jax.Array, constants: Arrays, arrays: Arrays) -> Arrays:
     """The results of a plan."""
     return custom_call.forward(plan, x, constants, arrays, saves=False)[0]
 
 
 @functools.partial(recurrence.defjvp, symbolic_zeros=True)
-def _(plan: Plan, primals: Any, tangents: Any) -> tuple[list[jax.Array], list[jax.Array]]:
+def _(plan: Plan, primals: Any, tangents: Any) -> tuple[Arrays, Arrays]:
     results, residuals = _with_residuals(plan, *primals)
     return results, _tangent(plan, primals, residuals, tangents)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _with_residuals(plan: Plan, x: Any, constants: Any, arrays: Any) -> tuple[list[jax.Array], list[jax.Array]]:
+def _with_residuals(plan: Plan, x: Any, constants: Any, arrays: Any) -> tuple[Arrays, Arrays]:
     """As `recurrence`, with the residuals for `_backward`. Their derivative is never asked for: `_backward` has its own
     with respect to all that they are made of.
     """
@@ -100,14 +101,11 @@ def _(plan: Plan, wants_d_x: bool, primals: Any, tangents: Any) -> Any:
 def _tangent(plan: Plan, primals: Any, residuals: Any, tangents: Any) -> list[jax.Array]:
     """The tangents of the results from those of x and the arrays, by the primitive."""
     (x, constants, arrays), (d_x, _, d_arrays) = primals, tangents
-    given = [d for d in (d_x, *d_arrays) if not _is_zero(d)]
-    layout = _Layout(plan, tuple(not _is_zero(d) for d in (d_x, *d_arrays)))
+    active = tuple(not isinstance(d, SymbolicZero) for d in (d_x, *d_arrays))
+    given = itertools.compress((d_x, *d_arrays), active)
+    layout = _Layout(plan, active)
     results: list[jax.Array] = _tangent_p.bind(x, *arrays, *residuals, *constants, *given, layout=layout)
     return results
-
-
-def _is_zero(tangent: Any) -> bool:
-    return isinstance(tangent, SymbolicZero)
 
 
 def _instantiate(tangent: Any) -> jax.Array:
@@ -155,8 +153,8 @@ def _transpose(cotangents: Any, *arguments: Any, layout: _Layout) -> list[Any]:
     x, constants, arrays, residuals, tangents = layout.split(arguments)
     backward = layout.over_mapped(functools.partial(_backward, layout.plan, layout.active[0]))
     d_x, d_arrays = backward(x, constants, arrays, residuals, list(map(_instantiate, cotangents)))
-    active = [gradient for gradient, active in zip((d_x, *d_arrays), layout.active, strict=True) if active]
-    return [None] * (len(arguments) - len(tangents)) + active
+    active = itertools.compress((d_x, *d_arrays), layout.active)
+    return [None] * (len(arguments) - len(tangents)) + list(active)
 
 
 def _jvp(primals: Any, tangents: Any, *, layout: _Layout) -> tuple[Any, Any]:
