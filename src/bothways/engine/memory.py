@@ -21,6 +21,7 @@ from bothways.engine.arguments import PRECISIONS, Array, Direction, Dropout, Res
 from bothways.errors import InputError
 from bothways.spec import cell_number, cell_spec
 
+Arrays = Sequence[Array]
 Results = tuple[Any, list[list[Any]]]
 """The outputs, or None, and the states by direction."""
 
@@ -155,9 +156,7 @@ def units_of(plan: Plan, arrays: Sequence[Any]) -> list[int]:
     return [recurrent.shape[0] for _, recurrent, *_ in plan.groups(arrays)]
 
 
-def forward(
-    plan: Plan, x: Array, constants: Sequence[Array], arrays: Sequence[Array], results: Sequence[Array]
-) -> None:
+def forward(plan: Plan, x: Array, constants: Arrays, arrays: Arrays, results: Arrays) -> None:
     """Fill `results`: outputs if they are wanted, states, and each direction's residuals if there is room for them."""
     outputs, states = plan.split(results)
     if x.dtype == np.float64:
@@ -175,12 +174,12 @@ def forward(
 def backward(
     plan: Plan,
     x: Array,
-    constants: Sequence[Array],
-    arrays: Sequence[Array],
-    saved: Sequence[Array],
+    constants: Arrays,
+    arrays: Arrays,
+    saved: Arrays,
     d_results: Sequence[Array | None],
     d_x: Array | None,
-    d_arrays: Sequence[Array],
+    d_arrays: Arrays,
 ) -> None:
     """Fill `d_arrays` and, if it is given, `d_x`; this uses up the residuals.
 
@@ -205,7 +204,7 @@ def backward(
     _native.backward(x, mask, plan.zero_output_for_mask, precision, directions, d_outputs, d_x, gradients)
 
 
-def _arguments(plan: Plan, constants: Sequence[Array], arrays: Sequence[Array]) -> tuple[Any, list[tuple[Any, ...]]]:
+def _arguments(plan: Plan, constants: Arrays, arrays: Arrays) -> tuple[Any, list[tuple[Any, ...]]]:
     """The mask and the directions as the engine takes them."""
     mask, factors = plan.constants(constants)
     groups = plan.groups(arrays)
@@ -215,9 +214,7 @@ def _arguments(plan: Plan, constants: Sequence[Array], arrays: Sequence[Array]) 
     ]
 
 
-def _oracle(
-    plan: Plan, x: Array, constants: Sequence[Array], arrays: Sequence[Array], *, record: bool = False
-) -> Result:
+def _oracle(plan: Plan, x: Array, constants: Arrays, arrays: Arrays, *, record: bool = False) -> Result:
     """The same call by the oracle."""
     mask, factors = plan.constants(constants)
     every = zip(plan.cells, plan.reverse, plan.groups(arrays), strict=True)
@@ -225,14 +222,8 @@ def _oracle(
         Direction(kernel, recurrent_kernel, bias, reverse, tuple(states), cell)
         for cell, reverse, (kernel, recurrent_kernel, bias, *states) in every
     ]
-    return reference.run(
-        x,
-        directions,
-        mask=mask,
-        zero_output_for_mask=plan.zero_output_for_mask,
-        dropout=[None if pair is None else Dropout(*pair) for pair in factors],
-        record=record,
-    )
+    zero_output = plan.zero_output_for_mask
+    return reference.run(x, directions, mask=mask, zero_output_for_mask=zero_output, dropout=factors, record=record)
 
 
 def _fill(targets: Iterable[Array], values: Iterable[Array]) -> None:

@@ -18,6 +18,8 @@ from bothways.engine.memory import DirectionTensors, Options, Plan, Results
 from bothways.errors import InputError
 from bothways.layers import seams
 
+Tensors = Sequence[Any]
+
 _UNUSED, _USED = 0.0, 1.0
 _LOCK = threading.Lock()
 
@@ -72,7 +74,7 @@ def _once(gradients: list[Any], of: list[Any]) -> list[Any]:
     return list(function(*of))
 
 
-def _forward(plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[Any], *, saves: bool) -> list[Any]:
+def _forward(plan: Plan, x: Any, constants: Tensors, arrays: Tensors, *, saves: bool) -> list[Any]:
     def function(x: Any, *rest: Any) -> list[Any]:
         constants, arrays = _unpacked(plan, rest)
         return _run(plan, x, constants, arrays, saves=saves)
@@ -82,9 +84,7 @@ def _forward(plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[Any]
     return _call(function, [x, *arrays, *constants], shapes)
 
 
-def _backward(
-    plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[Any], saved: Sequence[Any], d_results: Sequence[Any]
-) -> list[Any]:
+def _backward(plan: Plan, x: Any, constants: Tensors, arrays: Tensors, saved: Tensors, d_results: Tensors) -> list[Any]:
     results, residuals = len(d_results), len(d_results) + len(saved)
 
     def function(x: Any, *rest: Any) -> list[Any]:
@@ -99,7 +99,7 @@ def _backward(
     return _call(function, [x, *d_results, *saved, *arrays, *constants], [tensor.shape for tensor in (x, *arrays)])
 
 
-def _run(plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[Any], *, saves: bool) -> list[Any]:
+def _run(plan: Plan, x: Any, constants: Tensors, arrays: Tensors, *, saves: bool) -> list[Any]:
     """The results, the residuals with a number at the end that says whether they have been used."""
     units = memory.units_of(plan, arrays)
     saved = plan.residual_floats(x.shape, units) if saves else ()
@@ -111,7 +111,7 @@ def _run(plan: Plan, x: Any, constants: Sequence[Any], arrays: Sequence[Any], *,
     return [*results, *residuals]
 
 
-def _own_residuals(residuals: Sequence[Any]) -> list[Any]:
+def _own_residuals(residuals: Tensors) -> list[Any]:
     """The residuals for a backward pass to write over: as they lie there, once; none if they have been used."""
     with _LOCK:
         if any(each[-1] == _USED for each in residuals):
@@ -123,13 +123,13 @@ def _own_residuals(residuals: Sequence[Any]) -> list[Any]:
     return list(residuals)
 
 
-def _unpacked(plan: Plan, rest: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+def _unpacked(plan: Plan, rest: Tensors) -> tuple[Tensors, Tensors]:
     """The constants and the arrays of `*arrays, *constants`."""
     count = sum(map(len, plan.groups(rest)))
     return rest[count:], rest[:count]
 
 
-def _call(function: Callable[..., list[Any]], inputs: Sequence[Any], shapes: Sequence[Any]) -> list[Any]:
+def _call(function: Callable[..., list[Any]], inputs: Tensors, shapes: Sequence[Any]) -> list[Any]:
     """Run `function` of NumPy arrays on tensors: now, or as a node of the graph that is being traced."""
 
     def dense(*arrays: Any) -> list[Any]:
