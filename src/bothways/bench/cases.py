@@ -91,10 +91,9 @@ class Case:
 
     def __post_init__(self) -> None:
         cell_spec(self.cell)
-        if self.mode not in MODES:
-            raise InputError(f"There is no mode {self.mode!r}. Use one of: {', '.join(MODES)}.")
-        if self.dtype not in DTYPES:
-            raise InputError(f"There is no dtype {self.dtype!r}. Use one of: {', '.join(DTYPES)}.")
+        for name, value, known in (("mode", self.mode, MODES), ("dtype", self.dtype, DTYPES)):
+            if value not in known:
+                raise InputError(f"There is no {name} {value!r}. Use one of: {', '.join(known)}.")
         if self.directions not in (1, 2):
             raise InputError(f"directions is {self.directions!r}; a layer has 1 or 2.")
 

@@ -1,9 +1,8 @@
 """How each peer, ours and the matrix product are called. Runs in workers only.
 
 Each function imports one library, tells it how many threads to use, and returns what makes a call out of a case.
-A call does the work once, waits until it is done, and returns the outputs of the layer (a matrix product: the
-product). Every library is used as its makers would: in its own layout of the axes, with inputs and weights that
-already lie in its own arrays, compiled where it can be.
+A call does the work once, waits until it is done, and returns the outputs. Every library is used as its makers would:
+in its own layout of the axes, with inputs and weights that already lie in its own arrays, compiled where it can be.
 """
 
 from __future__ import annotations
@@ -99,10 +98,9 @@ def with_torch(threads: int) -> Build:
     def build(case: Case) -> Call:
         if case.cell not in layers:
             raise InputError(f"torch has no {case.cell}.")
-        batch, time, features, units = case.shape
-        layer = layers[case.cell](features, units, bidirectional=case.directions == 2)
-        x, d_outputs = _random(time, batch, features), _random(time, batch, case.directions * units)
-        return _torch_call(case, layer, lambda x: layer(x)[0], x, d_outputs, torch.inference_mode)
+        layer = layers[case.cell](case.shape.features, case.shape.units, bidirectional=case.directions == 2)
+        arrays = _arrays(case, time_first=True)
+        return _torch_call(case, layer, lambda x: layer(x)[0], *arrays, torch.inference_mode)
 
     return build
 
@@ -144,7 +142,7 @@ def with_openvino(threads: int) -> Build:
 
     def build(case: Case) -> Call:
         model = core.compile_model(core.read_model(_onnx_model(case).SerializeToString()), "CPU", options)
-        x = _onnx_input(case)
+        x, _ = _arrays(case, time_first=True)
         return lambda: model(x)[0]
 
     return build
@@ -257,11 +255,6 @@ def _onnx_model(case: Case) -> Any:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
 
 
-def _onnx_input(case: Case) -> npt.NDArray[np.float32]:
-    batch, time, features, _ = case.shape
-    return _random(time, batch, features)
-
-
 def _onnxruntime_call(case: Case, model: Any, threads: int) -> Call:
     import onnxruntime
 
@@ -269,7 +262,7 @@ def _onnxruntime_call(case: Case, model: Any, threads: int) -> Call:
     options.intra_op_num_threads = threads
     source = str(model) if isinstance(model, Path) else model.SerializeToString()
     session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-    x = _onnx_input(case)
+    x, _ = _arrays(case, time_first=True)
     return lambda: session.run(["Y"], {"X": x})[0]
 
 
@@ -323,10 +316,11 @@ def _keras(backend: str) -> Callable[[Case], tuple[Any, Any, Any]]:
     return layer_of
 
 
-def _arrays(case: Case) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """The input of a layer and the gradient of its outputs, batch before time."""
+def _arrays(case: Case, time_first: bool = False) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """The input of a layer and the gradient of its outputs."""
     batch, time, features, units = case.shape
-    return _random(batch, time, features), _random(batch, time, case.directions * units)
+    rows = (time, batch) if time_first else (batch, time)
+    return _random(*rows, features), _random(*rows, case.directions * units)
 
 
 def _random(*shape: int) -> npt.NDArray[np.float32]:
