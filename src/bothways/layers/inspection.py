@@ -10,8 +10,6 @@ import keras
 from bothways.layers.accelerate import ONE_PRODUCT, Planned, planned
 from bothways.layers.eligibility import NATIVE
 
-HOW = "bothways.accelerate(model)"
-
 
 class InspectedLayer(NamedTuple):
     """One layer, and what would run it.
@@ -72,7 +70,8 @@ class Inspection:
     @property
     def how(self) -> str | None:
         """What puts the engine into the model; None if that would change nothing."""
-        return HOW if any(of.package == "keras" and of.gains for of in self.layers) else None
+        gains = any(of.package == "keras" and of.gains for of in self.layers)
+        return "bothways.accelerate(model)" if gains else None
 
     def to_json(self) -> dict[str, Any]:
         """The shape that `bothways info --json` prints for a Keras file."""
