@@ -47,6 +47,7 @@ class Product(NamedTuple):
         return sums
 
     def gradient(self, values: Array, d_sums: Array) -> ProductGradient:
+        """The gradients of all that the sums come from."""
         blocks = self._blocks()
         d_blocks = np.split(d_sums, len(blocks), axis=-1)
         d_values = sum((d @ block.T) * f for (f, block), d in zip(blocks, d_blocks, strict=True))
@@ -99,6 +100,7 @@ def namespace(array: Array) -> Any:
 
 
 def tanh(x: Array) -> Array:
+    """The hyperbolic tangent."""
     values: Array = namespace(x).tanh(x)
     return values
 
@@ -163,6 +165,7 @@ def lstm_step(of: Functions, x_sums: Array, h_sums: Array, states: States) -> tu
 
 
 def lstm_gradient(of: Functions, saved: Saved, d_states: States) -> tuple[Array, Array, States]:
+    """The gradient of `lstm_step`."""
     i, f, g, o = (saved[name] for name in ("input", "forget", "candidate", "output"))
     shown = of.activation.value(saved["c"])
     d_h, d_c = d_states
@@ -187,6 +190,7 @@ def gru_step(of: Functions, x_sums: Array, h_sums: Array, states: States) -> tup
 
 
 def gru_gradient(of: Functions, saved: Saved, d_states: States) -> tuple[Array, Array, States]:
+    """The gradient of `gru_step`."""
     z, r, n = (saved[name] for name in ("update", "reset", "candidate"))
     (d_h,) = d_states
     d_n = d_h * (1 - z) * of.activation.slope(n)
@@ -210,6 +214,7 @@ def gru_reset_before_step(of: Functions, x_sums: Array, product: Product, states
 def gru_reset_before_gradient(
     of: Functions, saved: Saved, product: Product, d_states: States
 ) -> tuple[Array, ProductGradient, States]:
+    """The gradient of `gru_reset_before_step`."""
     z, r, n, h = (saved[name] for name in ("update", "reset", "candidate", "h_before"))
     (d_h,) = d_states
     none = np.zeros_like(d_h)
@@ -230,6 +235,7 @@ def rnn_step(of: Functions, x_sums: Array, h_sums: Array, states: States) -> tup
 
 
 def rnn_gradient(of: Functions, saved: Saved, d_states: States) -> tuple[Array, Array, States]:
+    """The gradient of `rnn_step`."""
     d_sums = d_states[0] * of.activation.slope(saved["h"])
     return d_sums, d_sums, (np.zeros_like(d_sums),)
 
