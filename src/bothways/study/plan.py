@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,16 +22,14 @@ from bothways.study.factors import DataShape, Setting, Value
 if TYPE_CHECKING:
     from bothways.training import Trained
 
-PLAIN: Mapping[str, Value] = {"encoding": "standard", "levels": "raw", "changes": 0}
-"""How the numbers of vectors of words enter: bins and changes of them say little."""
+NARROW: Mapping[str, Value] = {"levels": "raw", "changes": 0}  # how the numbers of wide tables enter first
+PLAIN: Mapping[str, Value] = {"encoding": "standard", **NARROW}  # and those of vectors of words
 
 WORDS: Mapping[str, Value] = {"head": "crf", "units": 128, "embedding": 32, "dropout": 0.5, **PLAIN}
 """What suits words, of which training seldom knows the rare ones, and reads their spelling and vectors."""
 
 WIDE = 32
 """With more numeric columns, their levels and changes leave fewer than 4 bins to each: `MAX_BINS` of `Network`."""
-
-NARROW: Mapping[str, Value] = {"levels": "raw", "changes": 0}  # how the numbers of wide tables enter first
 
 FIRST: Mapping[str, tuple[Mapping[str, Value], ...]] = {
     "step": (
@@ -40,11 +38,11 @@ FIRST: Mapping[str, tuple[Mapping[str, Value], ...]] = {
         {"dropout": 0.25, "units": 64},
         {"head": "crf"},
         {"levels": "centered", "dropout": 0.25},
-        {"encoding": "standard", "levels": "raw", "changes": 0},
+        PLAIN,
         {"encoding": "standard", "window": 1000},
         {"learning_rate": 0.003},
         {"conv_window": 7},
-        {"levels": "raw", "changes": 0},
+        NARROW,
     ),
     "word": (
         {**WORDS, "category_dropout": 1.0},
@@ -60,7 +58,7 @@ FIRST: Mapping[str, tuple[Mapping[str, Value], ...]] = {
         {"pooling": "mean_max", "dropout": 0.25, "units": 64},
         {"pooling": "mean_max", "conv_window": 9, "conv_stride": 4, "units": 64},
         {"pooling": "last"},
-        {"pooling": "mean_max", "encoding": "standard", "levels": "raw", "changes": 0},
+        {"pooling": "mean_max", **PLAIN},
         {"pooling": "mean", "learning_rate": 0.003},
     ),
 }
@@ -111,16 +109,9 @@ class Trial(NamedTuple):
 class Tried:
     """What came of a trial.
 
-    Attributes:
-        trial: what was trained.
-        trained: what came of it.
-        p: `(labels, classes)` the probabilities of what is held out.
-        score: how good they are, the higher the better.
-        loss: the mean cross-entropy of it.
-        epochs: after how many it was best, in the median of all that is held out in turn.
-        unfinished: whether its epochs were over before it stopped getting better.
-        took: its seconds.
-        processor: its seconds of a processor, fewer on a machine with other work.
+    `p` are the probabilities `(labels, classes)` of what is held out, `score` (the higher the better) and `loss` how
+    good they are. It was best after `epochs`, in the median of all that is held out in turn; `unfinished` tells whether
+    its epochs were over before it stopped getting better. It `took` seconds, and those of a `processor`.
     """
 
     trial: Trial
@@ -134,23 +125,21 @@ class Tried:
     processor: float = 0.0
 
 
-def rank(tried: Tried) -> tuple[float, float]:
-    """What trials are sorted by: the score, and of equal ones the lower loss."""
-    return tried.score, -tried.loss
+def ranked(done: Iterable[Tried]) -> list[Tried]:
+    """Trials by their scores, of equal ones by their losses, the best first."""
+    return sorted(done, key=lambda tried: (tried.score, -tried.loss), reverse=True)
 
 
 class SearchPlan:
     """What to try next, with the `given` values of factors; the first training of each setting has the seed itself.
 
-    Attributes:
-        first: the settings that are tried first.
-        begun: how many trials were given out.
+    The settings in `first` are tried first; `begun` trials were given out.
     """
 
     def __init__(self, shape: DataShape, train: Sequences, given: Mapping[str, Value], seed: int) -> None:
-        self._shape, self._batch_size, self._given, self._seed = shape, _batch_size(train), given, seed
+        self._shape, self._given, self._seed, self.begun = shape, given, seed, 0
         large = train.steps > LARGE
-        self._pieces: dict[str, Value] = {"window": PIECE} if large else {}
+        self._of_size: dict[str, Value] = {"batch_size": _batch_size(train), **({"window": PIECE} if large else {})}
         self._generator = np.random.default_rng(seed)
         # Of words alone few trials are possible, and what is tried first does well.
         self._least = WHOLE if shape.words and not shape.measured else SHORT
@@ -167,7 +156,6 @@ class SearchPlan:
             values = [{**NARROW, **each} for each in values] + values[:1]
         first = [self._setting(each) for each in values]
         self.first = [setting for setting in first if self._possible(setting)] or first[:1]
-        self.begun = 0
 
     def take(self, done: Sequence[Tried]) -> None:
         """Know of trials that an earlier search has done."""
@@ -183,7 +171,7 @@ class SearchPlan:
     def _promoted(self, done: Sequence[Tried], left: float) -> Trial | None:
         """A trial that did well, in more epochs; in more than the usual ones only where those were too few."""
         for length in range(self._most - 1, -1, -1):
-            same = sorted((each for each in done if each.trial.length == length), key=rank, reverse=True)
+            same = ranked(each for each in done if each.trial.length == length)
             for each in same[: len(same) // RATE]:
                 longer = each.trial._replace(length=length + 1)
                 worth = length == SHORT or (each.unfinished and each.took * RATE < left)
@@ -199,7 +187,7 @@ class SearchPlan:
         for setting in self.first:
             if (trial := Trial(setting, self._seed, self._least)) not in self._trials:
                 return trial
-        best = sorted(done, key=rank, reverse=True)[:RATE]
+        best = ranked(done)[:RATE]
         for _ in range(20 if best else 0):
             values = dict(best[self._generator.integers(len(best))].trial.setting.changed)
             for name in self._generator.choice(list(CHOICES), self._generator.integers(1, 3), replace=False).tolist():
@@ -211,12 +199,11 @@ class SearchPlan:
 
     def _again(self, done: Sequence[Tried]) -> Trial:
         """One of the best settings with another seed."""
-        best = sorted((each for each in done if each.trial.length > SHORT), key=rank, reverse=True)[:RATE]
+        best = ranked(each for each in done if each.trial.length > SHORT)[:RATE]
         one = best[self._generator.integers(len(best))].trial if best else Trial(self.first[0], self._seed, WHOLE)
-        for seed in itertools.count(self._seed):
-            if (trial := one._replace(seed=seed)) not in self._trials:
-                return trial
-        raise AssertionError("there is no end of numbers")
+        return next(
+            trial for seed in itertools.count(self._seed) if (trial := one._replace(seed=seed)) not in self._trials
+        )
 
     def _possible(self, setting: Setting) -> bool:
         """Whether there is such a network."""
@@ -229,8 +216,7 @@ class SearchPlan:
     def _setting(self, values: Mapping[str, Value]) -> Setting:
         """The setting of values that are not given, without those that have no effect on these data."""
         given = self._given
-        of_size: dict[str, Value] = {"batch_size": self._batch_size, **self._pieces}
-        chosen = {**of_size, **values, **given}
+        chosen = {**self._of_size, **values, **given}
         if "conv_window" not in given and int(chosen.get("conv_window") or 0) > self._shape.longest:
             del chosen["conv_window"]
         late, stride = int(chosen.get("lookahead") or 0), int(chosen.get("conv_stride") or 1)
@@ -246,15 +232,9 @@ def _batch_size(train: Sequences) -> int:
 
 
 class SearchClock:
-    """How much of a budget is spent; what the processes take to start is not counted.
+    """How much of a budget in seconds is spent, by an earlier search `before`, too, but not by starting processes.
 
     On a machine with other work trials get but a share of a processor, and the budget is longer, up to `BUSY` times.
-
-    Args:
-        budget: seconds.
-
-    Attributes:
-        before: what an earlier search has spent, in seconds.
 
     Example:
         >>> clock = SearchClock(60)
@@ -300,5 +280,4 @@ class SearchClock:
     @property
     def enough(self) -> bool:
         """Whether another trial is worth beginning: there is time for half of the shortest one so far."""
-        least = 0 if self._shortest == math.inf else self._shortest / 2
-        return self.left > least
+        return self.left > (0 if self._shortest == math.inf else self._shortest / 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import queue
@@ -20,7 +21,7 @@ from bothways.errors import BothwaysError, InputError, missing
 from bothways.metrics import Score
 from bothways.study.factors import Setting
 from bothways.study.runs import FAILED, Run, RunId
-from bothways.study.worker import StudySpec, train_runs
+from bothways.study.worker import Driver, StudySpec, begin, train_runs
 
 FEW = 4  # with fewer runs done, there is no telling how long the rest will take
 IDLE = 0.05  # seconds after which a process without work asks again
@@ -163,33 +164,41 @@ def results(tasks: Iterator[Any], processes: int, alone: bool) -> Iterator[Itera
             yield results
 
 
-def until_stopped(tasks: Iterator[Any], processes: int, stopped: Callable[[], bool]) -> Iterator[Any]:
-    """What comes of tasks, as it comes, until somebody stops it or a task fails, whose exception is then raised.
+def until_stopped(what: str, tasks: Iterator[Any], processes: int, stopped: Callable[[], bool]) -> Iterator[Any]:
+    """What comes of tasks but None, as it comes, until somebody stops it; the processes are made ready before.
 
     The pool has a thread of its own, so that nobody waits for it when stopped; `tasks` should end then.
+
+    Raises:
+        PoolError: a process died; `what` was to be done.
+        BothwaysError: that of a task.
     """
-    found: queue.SimpleQueue[tuple[Any, Exception | None]] = queue.SimpleQueue()
-    end = object()
+    ready = [joblib.delayed(begin)(Driver.here())] * processes
+    found: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def run() -> None:
+        end = None
         try:
-            with results(tasks, processes, alone=False) as each:
+            with results(itertools.chain(ready, tasks), processes, alone=False) as each:
                 for result in each:
-                    found.put((result, None))
-            found.put((end, None))
+                    if result is not None:
+                        found.put(result)
         except Exception as reason:  # a process died, or what was asked for cannot work
-            found.put((end, reason))
+            end = reason
+        found.put(end)
 
     threading.Thread(target=run, daemon=True).start()
     while not stopped():
         try:
-            result, failed = found.get(timeout=0.2)
+            result = found.get(timeout=0.2)
         except queue.Empty:
             continue
-        if failed is not None:
-            raise failed
-        if result is end:
+        if result is None:
             return
+        if isinstance(result, BothwaysError):
+            raise result
+        if isinstance(result, Exception):
+            raise PoolError(f"{what} ended without a result: {result}") from result
         yield result
 
 

@@ -16,9 +16,8 @@ from bothways.runtime import BaselineMember, Member, Model
 from bothways.sequences import NO_LABEL, Sequences
 from bothways.settings import Settings
 from bothways.study.plan import Tried
-from bothways.study.pool import PoolError, processes, until_stopped
+from bothways.study.pool import processes, until_stopped
 from bothways.study.tuning import Tuned
-from bothways.study.worker import Driver, begin
 
 SIMPLE = -1  # the number of what is compared with, where members are numbered from 0
 LONGER = 1.5  # a network trains so many times the epochs that were best, at whose end its learning rate is 0
@@ -40,17 +39,9 @@ def refit(
 
     Shares, temperature and threshold stay. A network trains half as many epochs again as were best when the valid part
     stopped it, at most all, with a learning rate that has fallen to 0 by then. Networks for which there is no time stay
-    as they are, as do those whose loss is no finite number.
-
-    Args:
-        model: what `tuned` was made into.
-        tuned: the search.
-        train: what it learned from.
-        valid: what it chose by; labels of classes that the model does not have count as unknown.
-        vectors: how many of the numeric columns are the pretrained vectors of words.
-        seed: of what is drawn for what it is compared with.
-        workers: how many processes; as many as there are cores if not given.
-        on_progress: is called with how much is done, and of how much.
+    as they are, as do those whose loss is no finite number. Labels of the valid part count as unknown where the model
+    does not have their classes. `vectors` of the numeric columns are the pretrained vectors of words; the seed is that
+    of what the model is compared with; `on_progress` is called with how much is done, and of how much.
 
     Raises:
         KeyboardInterrupt: it was stopped.
@@ -60,7 +51,6 @@ def refit(
     chosen = _affordable(tuned, together.steps / train.steps, SPARE * tuned.budget * count)
 
     def tasks() -> Iterator[Any]:
-        yield from [joblib.delayed(begin)(Driver.here())] * count
         for number, (network, settings) in chosen.items():
             yield joblib.delayed(_trained)(number, network, settings, together)
         yield joblib.delayed(_fitted)(together, model.network, vectors, seed)
@@ -68,14 +58,9 @@ def refit(
     found: dict[int, Any] = {}
     on_progress(0, len(chosen) + 1)
     with interrupts.deferred() as stop:
-        try:
-            for done in until_stopped(tasks(), count, lambda: stop.requested):
-                if done is not None:
-                    number, fitted = done
-                    found[number] = fitted
-                    on_progress(len(found), len(chosen) + 1)
-        except Exception as reason:
-            raise PoolError(f"Fitting again ended without a result: {reason}") from reason
+        for number, fitted in until_stopped("Fitting again", tasks(), count, lambda: stop.requested):
+            found[number] = fitted
+            on_progress(len(found), len(chosen) + 1)
     if stop.requested:
         raise KeyboardInterrupt
     simple: Sequence[Baseline] = found.pop(SIMPLE)

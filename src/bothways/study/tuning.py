@@ -26,10 +26,9 @@ from bothways.runtime import BaselineMember, Member, Model, balancing, decided, 
 from bothways.sequences import Numbers, Sequences
 from bothways.settings import Search, Settings
 from bothways.study.factors import DataShape, Setting, Value
-from bothways.study.plan import SearchClock, SearchPlan, Trial, Tried, rank
-from bothways.study.pool import PoolError, processes, until_stopped
+from bothways.study.plan import SearchClock, SearchPlan, Trial, Tried, ranked
+from bothways.study.pool import processes, until_stopped
 from bothways.study.trials import SearchData, attempt, folds, settings_of
-from bothways.study.worker import begin
 
 if TYPE_CHECKING:
     from bothways.training.checkpoints import Checkpoint
@@ -49,17 +48,10 @@ LONGEST_BUDGET = 6 * BUDGET
 class Tuned:
     """What was found.
 
-    Attributes:
-        chosen: the networks, the best of them first, and simple models, each with its share of the average.
-        shape: what the data determine about the networks.
-        settings: how it was trained.
-        temperature: as in `bothways.runtime.Model`.
-        threshold: as there, and so is `balance`.
-        tried: all trials, the best first.
-        score: the score of the average on the valid part.
-        metric: the title of that score.
-        budget: the seconds that the search had.
-        interrupted: whether Ctrl-C ended it before its time.
+    `chosen` are the networks, the best of them first, and simple models, each with its share of the average; `settings`
+    are those of the best network. `temperature`, `threshold` and `balance` are as in `bothways.runtime.Model`, `tried`
+    are all trials, the best first, and `score` is that of the average on the valid part. The search had a `budget` in
+    seconds, and Ctrl-C may have ended it before.
     """
 
     chosen: list[tuple[Tried | Scoring, float]]
@@ -112,7 +104,7 @@ class Tuned:
 
 
 class SearchProgress(NamedTuple):
-    """How far a search is: trials that are done, seconds that are over and left, the best setting and its score."""
+    """How far a search is: trials that are done, seconds that are over and in all, the best setting and its score."""
 
     done: int
     seconds: float
@@ -150,28 +142,15 @@ def tune(
     resume: bool = False,
     say: Callable[[str], None] = lambda message: None,
 ) -> Tuned:
-    """Look for settings that suit a table, and average the best networks.
+    """Look for settings that suit a table, and average the best `members` networks at most.
 
-    Ctrl-C ends it with what there is.
+    `given` values of factors are kept; `simple` models, fitted already, may become members; `groups` are as in `folds`.
+    After `budget` seconds no trial begins, and those that are going on end, up to half as many again on a machine with
+    other work. The first trial is done in any case, and none begins that has not half the time of the shortest one. By
+    itself the budget suits the table's size. Ctrl-C, or what `stopped` tells, ends it with what there is.
 
-    Args:
-        train: what to learn from.
-        valid: what to choose by.
-        shape: what the data determine about every network.
-        given: values of factors that are kept.
-        simple: models that are fitted already, and may become members.
-        groups: as in `folds`.
-        budget: seconds after which no trial begins, and those that are going on end, up to half as many again on a
-            machine with other work; the first trial is done in any case, and none begins that has not half the time
-            of the shortest one. By itself what suits the table's size.
-        seed: of everything that is drawn. What is found depends on the speed of the machine all the same.
-        members: the most networks that are averaged.
-        workers: how many processes; as many as there are cores if not given.
-        on_progress: is called after each trial.
-        stopped: tells whether to end with what there is.
-        checkpoint: a file that keeps the trials that are done.
-        resume: go on from the checkpoint, if there is one.
-        say: is called with what the user should know.
+    The `checkpoint` is a file that keeps the trials that are done; `resume` goes on from it, if it is there. The seed
+    is that of everything that is drawn, but what is found depends on the speed of the machine all the same.
 
     Raises:
         InputError: settings that cannot work, or a checkpoint of another search.
@@ -180,8 +159,8 @@ def tune(
     """
     from bothways.training.checkpoints import Checkpoints, fingerprint
 
-    counts = train.class_counts(shape.classes)
-    monitor, positive = monitored(str(given.get("monitor", Settings.monitor)), counts, train.scheme is not None)
+    asked, counts = str(given.get("monitor", Settings.monitor)), train.class_counts(shape.classes)
+    monitor, positive = monitored(asked, counts, train.scheme is not None)
     check_tags(monitor, train)
     data = SearchData(folds(train, valid, seed, groups), shape, given, monitor, positive)
     clock = SearchClock(default_budget(data.folds) if budget is None else budget)
@@ -205,7 +184,7 @@ def tune(
             stop.keeping = True  # from now on there is something to save
             done.append(tried)
             clock.note(tried.took, tried.processor)
-            best = max(done, key=rank)
+            best = ranked(done)[0]
             seconds, setting = clock.seconds, str(best.trial.setting)
             on_progress(SearchProgress(len(done), seconds, clock.budget, setting, abs(best.score), data.metric))
             if kept is not None:
@@ -225,7 +204,6 @@ def _attempts(
     """What comes of trials, as it comes."""
 
     def trials() -> Iterator[Any]:
-        yield from [joblib.delayed(begin)(data.driver)] * count
         clock.start()
         while not stopped():
             first = not plan.begun and not done
@@ -234,15 +212,10 @@ def _attempts(
             yield joblib.delayed(attempt)(data, plan.next(done, clock.left), math.inf if first else clock.left)
 
     try:
-        for tried in until_stopped(trials(), count, stopped):
-            if tried is not None:
-                yield tried
+        yield from until_stopped("The search", trials(), count, stopped)
     except BothwaysError:
         if not done:
             raise
-    except Exception as reason:
-        if not done:
-            raise PoolError(f"The search ended without a result: {reason}") from reason
 
 
 def _stored(done: Sequence[Tried], seconds: float) -> Checkpoint:
@@ -279,8 +252,8 @@ def _restored(stored: Checkpoint) -> list[Tried]:
 
 def _averaged(data: SearchData, done: Sequence[Tried], simple: Sequence[Scoring], most: int) -> Tuned:
     """The average that does best, with temperature, threshold and balance."""
-    ranked, held_out = sorted(done, key=rank, reverse=True), data.held_out
-    networks = ranked[:CANDIDATES]
+    tried, held_out = ranked(done), data.held_out
+    networks = tried[:CANDIDATES]
     candidates: list[Tried | Scoring] = [*networks, *simple]
     of_networks, of_simple = [each.p for each in networks], [_of_baseline(data, each) for each in simple]
     chosen = held_out.average(of_networks, of_simple, most)
@@ -293,10 +266,9 @@ def _averaged(data: SearchData, done: Sequence[Tried], simple: Sequence[Scoring]
     shares = {i: float(chosen.count(i)) for i in sorted(set(chosen))}  # networks stand first, by their rank
     if min(shares) >= len(networks):  # a model needs a network
         shares = {0: LEAST_SHARE} | shares
-
     members = [(candidates[i], share) for i, share in shares.items()]
-    settings, found = settings_of(data, ranked[min(shares)].trial), abs(held_out.value(p, predicted))
-    return Tuned(members, data.shape, settings, temperature, threshold, held_out.balance, ranked, found, data.metric)
+    settings, found = settings_of(data, tried[min(shares)].trial), abs(held_out.value(p, predicted))
+    return Tuned(members, data.shape, settings, temperature, threshold, held_out.balance, tried, found, data.metric)
 
 
 def _of_baseline(data: SearchData, fitted: Scoring) -> Any:

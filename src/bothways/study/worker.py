@@ -182,14 +182,13 @@ def curve(trained: Any) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
         ends = np.arange(1, len(losses) + 1)
     if len(ends) > POINTS:
         ends = ends[np.linspace(0, len(ends) - 1, POINTS).round().astype(np.int64)]
-    sums = np.concatenate([[0.0], np.cumsum(losses)])
-    starts = np.concatenate([[0], ends[:-1]])
+    sums = np.concatenate([[0.0], np.cumsum(losses)])[ends]
     nothing = np.full(len(ends), np.nan)
     which = (ends * len(history) / max(1, len(losses))).round().astype(np.int64) - 1
     found = (
         ends,
         trained.seconds["train"] * ends / max(1, len(losses)),
-        (sums[ends] - sums[starts]) / (ends - starts),
+        np.diff(sums, prepend=0.0) / np.diff(ends, prepend=0),
         np.array([history[i].valid_loss for i in which]) if validated else nothing,
         np.array([history[i].valid_metric for i in which]) if validated else nothing,
     )
