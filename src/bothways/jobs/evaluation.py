@@ -78,11 +78,7 @@ def evaluate(
     code = None
     if false_alarm_rate is not None or positive is not None:
         code = class_to_detect(loaded.classes, loaded.counts, positive)
-    keys = columns.sequence or NONE, columns.order
-    table = read_table(data, columns.categories, Reading(**reading), columns.reading, *keys)
-    read = {name: text for name, text in table.readings.items() if name in columns.needed}
-    match_columns(table, columns, label=True)
-    name, sequences, unseen, notices = evaluation_part(table, columns, part, loaded.classes, scheme=loaded.scheme)
+    table, (name, sequences, unseen, notices) = read_part(data, loaded, columns, part, reading)
     alarms: dict[str, Any] = {"positive": code}
     if code is not None and false_alarm_rate is not None:
         if name == "valid":
@@ -93,14 +89,14 @@ def evaluate(
         notices.append("Careful: the model learned from the valid part, too, so that its scores there are too high.")
     if name == "all":
         notices += said_of_known(sequences, loaded.facts.get("sequences", []))
+    read = {name: text for name, text in table.readings.items() if name in columns.needed}
     for notice in (*table.notices, *reading_notices(read), *notices):
         say(notice)
     p = loaded.probabilities(sequences)
     evaluation = evaluate_part(loaded, sequences, p, unseen, split=name, **alarms)
     if importance or report is not None:
-        found = metrics.permutation_importance(
-            loaded.probabilities, sequences, columns.fitted.places, decide=loaded.decide
-        )
+        places = columns.fitted.places
+        found = metrics.permutation_importance(loaded.probabilities, sequences, places, decide=loaded.decide)
         evaluation = replace(evaluation, importance=found)
     if lookahead:
         evaluation = replace(evaluation, late=late_scores(loaded, sequences, lookahead, unseen))
@@ -111,15 +107,25 @@ def evaluate(
         kept = {"class": loaded.classes[code], "value": alarms["threshold"], "false_alarm_rate": false_alarm_rate}
         store.save(replace(loaded, facts={**loaded.facts, "threshold": kept}), model)
     if report is not None:
-        said = {"title": Path(model).stem, "positive": code, "notes": notices}
-        write_report(report, _report(loaded, table, columns, evaluation, sequences, p, **said))
+        about = {"title": Path(model).stem, "positive": code, "notes": notices}
+        write_report(report, _report(loaded, table, columns, evaluation, sequences, p, **about))
     return evaluation
+
+
+def read_part(
+    data: str | Path, model: Model, columns: Columns, part: str | None, reading: Mapping[str, Any]
+) -> tuple[Table, tuple[str, Sequences, tuple[Label, ...], list[str]]]:
+    """A table that fits a model, and the part of it that `evaluation_part` gives."""
+    keys = columns.sequence or NONE, columns.order
+    table = read_table(data, columns.categories, Reading(**reading), columns.reading, *keys)
+    match_columns(table, columns, label=True)
+    return table, evaluation_part(table, columns, part, model.classes, scheme=model.scheme)
 
 
 def _threshold(model: Model, table: Table, columns: Columns, false_alarm_rate: float, positive: int) -> float:
     """The threshold for a rate of false alarms, by the valid part: as training knew it, before it learned from it."""
     if (kept := model.facts.get("thresholds")) is None:
-        _, valid, _, _ = evaluation_part(table, columns, "valid", model.classes)
+        _, valid, *_ = evaluation_part(table, columns, "valid", model.classes)
         return thresholds_for(valid, model.probabilities(valid), [false_alarm_rate], positive)[false_alarm_rate]
     if (found := kept_threshold(kept, false_alarm_rate, positive)) is None:
         raise InputError(
@@ -134,16 +140,14 @@ def evaluate_part(model: Model, part: Sequences, p: Array, unseen: Sequence[Labe
 
     `unseen` are the labels that the model does not know, whose codes follow those of its classes.
     """
-    words = None if model.columns is None or part.per == "sequence" else model.columns.words
-    if words is not None and model.columns is not None:
-        more["unseen_words"] = part.values[:, model.columns.fitted.names.index(words)] == 0
-    fitted = model.baselines or [baselines.Majority(int(np.argmax(model.counts)))]
-    simple = baselines.predict(fitted, part)
-    evaluation = metrics.evaluate(
-        part, p, [*model.classes, *unseen], predicted=model.decide(p, part.lengths), baselines=simple, **more
-    )
-    columns = () if model.columns is None else tuple(asdict(guess) for guess in model.columns.known)
-    return replace(evaluation, warnings=warnings(evaluation), columns=columns)
+    columns = model.columns
+    if columns is not None and columns.words is not None and part.per == "step":
+        more["unseen_words"] = part.values[:, columns.fitted.names.index(columns.words)] == 0
+    simple = baselines.predict(model.baselines or [baselines.Majority(int(np.argmax(model.counts)))], part)
+    predicted, labels = model.decide(p, part.lengths), [*model.classes, *unseen]
+    evaluation = metrics.evaluate(part, p, labels, predicted=predicted, baselines=simple, **more)
+    known = () if columns is None else tuple(map(asdict, columns.known))
+    return replace(evaluation, warnings=warnings(evaluation), columns=known)
 
 
 def late_scores(

@@ -26,12 +26,8 @@ SAVED = "saved"  # asks for the threshold that `bothways evaluate --save-thresho
 class Prediction:
     """What labeling a table, or each file of a folder, gave.
 
-    Attributes:
-        path: the file with the labels, or the folder of such files.
-        rows: how many rows are labeled.
-        sequences: how many sequences they form.
-        predicted: how many rows got each label.
-        files: what each file gave, where each was labeled on its own.
+    `path` is the file with the labels, or the folder of such files. So many `rows` are labeled, which form `sequences`;
+    `predicted` is how many got each label, and `files` what each file gave, where each was labeled on its own.
     """
 
     path: Path
@@ -42,13 +38,13 @@ class Prediction:
 
     def to_json(self) -> dict[str, Any]:
         """The shape that `bothways predict --json` prints."""
-        shape = {
+        return {
             "output": str(self.path),
             "rows": self.rows,
             "sequences": self.sequences,
             "predicted": {str(label): count for label, count in self.predicted.items()},
+            **({"files": [each.to_json() for each in self.files]} if self.files else {}),
         }
-        return shape | ({"files": [each.to_json() for each in self.files]} if self.files else {})
 
 
 def predict(
@@ -114,7 +110,7 @@ def label(
     say: Callable[[str], None],
     on_rows: Callable[[int], None] | None = None,
 ) -> Prediction:
-    """What `predict` does, with a model that is loaded already; arguments and errors are the same."""
+    """What `predict` does, with a model that is loaded already."""
     positive = threshold_of(model, threshold)
 
     def labeled(part: Sequences) -> tuple[Numbers, Floats]:
@@ -149,20 +145,20 @@ def threshold_of(model: Model, asked: float | str | None) -> tuple[int, float] |
     if len(model.classes) != 2:
         raise InputError(f"A threshold is for two classes; this model has {len(model.classes)}.")
     kept = model.facts.get("threshold")
-    if asked == SAVED and kept is None:
-        raise InputError(
-            "This model keeps no threshold. Give one as a number, or let `bothways evaluate MODEL DATA "
-            "--false-alarm-rate 0.01 --save-threshold` choose and keep one."
-        )
+    if asked == SAVED:
+        if kept is None:
+            raise InputError(
+                "This model keeps no threshold. Give one as a number, or let `bothways evaluate MODEL DATA "
+                "--false-alarm-rate 0.01 --save-threshold` choose and keep one."
+            )
+        asked = kept["value"]
     try:
-        value = float(kept["value"] if asked == SAVED and kept is not None else asked)
+        value = float(asked)
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
         raise InputError(f"threshold is {asked!r}; it must be a probability from 0 to 1, or {SAVED!r}.")
-    if kept is not None:
-        return model.classes.index(kept["class"]), value
-    return rarest(model.counts), value
+    return rarest(model.counts) if kept is None else model.classes.index(kept["class"]), value
 
 
 def _predict_each(
@@ -191,19 +187,16 @@ def _predict_each(
         output.mkdir(exist_ok=True)
     except OSError as error:
         raise InputError(f"{output}: this folder cannot be made ({error.strerror}).") from None
-    done: list[Prediction] = []
-    failed: list[str] = []
+    found: list[Prediction | str] = []
     parallel = Parallel(n_jobs=-1 if len(targets) > 1 else 1, return_as="generator")
     for result, said in parallel(delayed(_predict_one)(model, path, target, how) for path, target in targets.items()):
         for message in said:
             say(message)
-        if isinstance(result, Prediction):
-            done.append(result)
-        else:
-            failed.append(result)
+        found.append(result)
+        done = [each for each in found if isinstance(each, Prediction)]
         if on_rows is not None:
             on_rows(sum(each.rows for each in done))
-    if failed:
+    if failed := [each for each in found if isinstance(each, str)]:
         more = f" And {len(failed) - 3} more." if len(failed) > 3 else ""
         raise DataError(f"{len(failed)} of {len(targets)} files could not be labeled. {' '.join(failed[:3])}{more}")
     rows, sequences = (sum(getattr(each, name) for each in done) for name in ("rows", "sequences"))

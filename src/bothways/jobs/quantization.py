@@ -11,15 +11,13 @@ from typing import Any
 import numpy as np
 
 from bothways import metrics, store
-from bothways.data import evaluation_part, match_columns, read_table
-from bothways.data.roles import NONE
 from bothways.errors import InputError
 from bothways.files import check_output
+from bothways.jobs.evaluation import read_part
 from bothways.jobs.models import MODEL_ENDING, load_with_columns
 from bothways.metrics import Evaluation, Interval
 from bothways.runtime import quantize as quantized
 from bothways.sequences import Array
-from bothways.settings import Reading
 
 FLOAT32 = "float32"
 ROUNDS = 2  # each model labels the part so often, by turns; the faster round counts
@@ -29,13 +27,9 @@ ROUNDS = 2  # each model labels the part so often, by turns; the faster round co
 class Quantization:
     """A model of float32 and the same one in int8, on one part of a table.
 
-    Attributes:
-        path: the file of the model in int8.
-        before: how good the model of float32 is.
-        after: how good the one in int8 is; its baseline "float32" is the other one.
-        changed: the share of labels that are others in int8.
-        size: the bytes of both files.
-        speed: how many steps per second both label.
+    `path` is the file of the model in int8, `before` and `after` how good both are (of the latter "float32" is a
+    baseline), `changed` the share of labels that are others in int8, `size` the bytes of both files, and `speed` how
+    many steps per second both label.
     """
 
     path: Path
@@ -57,9 +51,9 @@ class Quantization:
     @property
     def difference(self) -> Interval:
         """By how much the score of int8 is above the other, on the same samples; NaN for its ends as in `scores`."""
-        before, after = (each.value for each in self.scores)
+        before, after = self.scores
         ahead = self.after.baselines[FLOAT32].ahead
-        return ahead.get(self.after.decisive, Interval(after - before, np.nan, np.nan))
+        return ahead.get(self.after.decisive, Interval(after.value - before.value, np.nan, np.nan))
 
     @property
     def verdict(self) -> str:
@@ -105,13 +99,7 @@ def quantize(
 ) -> Quantization:
     """Write a model in int8, as `bothways.quantize` makes it, and compare it with the one of float32 on a table.
 
-    Args:
-        model: the file of the model.
-        data: the table, as in `bothways.data.read_table`.
-        output: the file to write, ending in `.bothways`.
-        part: "train", "valid", "test" or "all"; None for "test", or "all" in a table that has no parts.
-        say: is called with whatever the user should know.
-        reading: attributes of `bothways.settings.Reading`; what is not given is as it was in training.
+    `output` is the file to write, ending in `.bothways`; other arguments are those of `evaluate`.
 
     Raises:
         ModelFileError: the model cannot be read, or the other one not written.
@@ -128,10 +116,7 @@ def quantize(
     if output.exists() and output.samefile(model):
         raise InputError(f"{output}: this is the model of float32 itself; write that in int8 to another file.")
     both = (loaded, quantized(loaded))
-    keys = columns.sequence or NONE, columns.order
-    table = read_table(data, columns.categories, Reading(**reading), columns.reading, *keys)
-    match_columns(table, columns, label=True)
-    name, sequences, unseen, notices = evaluation_part(table, columns, part, loaded.classes, scheme=loaded.scheme)
+    table, (name, sequences, unseen, notices) = read_part(data, loaded, columns, part, reading)
     for notice in (*table.notices, *notices):
         say(notice)
     probabilities: list[Array] = [np.empty(0)] * 2

@@ -29,16 +29,11 @@ CHECKPOINT = ".checkpoint"  # what the name of the file that a killed run leaves
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """What training on a table gave.
+    """What training on a table gave: a model, and the file that it is in.
 
-    Attributes:
-        path: the file of the model.
-        model: the model itself.
-        evaluation: on the valid part, before it is fitted to that, too; or on the train part if there is no other.
-        epochs: how many were run.
-        best_epoch: the one whose weights were kept.
-        seconds: how long they took, in "compile" and "train".
-        steps_per_second: steps trained on in a second, compiling aside.
+    The `evaluation` is on the valid part, before the model is fitted to that, too; or on the train part if there is no
+    other. So many `epochs` were run, of which the weights of `best_epoch` were kept; `seconds` says how long they took,
+    in "compile" and "train", and `steps_per_second` leaves compiling aside.
     """
 
     path: Path
@@ -114,9 +109,10 @@ def train(
         Traceback (most recent call last):
         bothways.errors.DataError: nowhere.csv: no such file.
     """
-    if settings and settings.get("lookahead"):
-        settings = {"direction": "forward"} | dict(settings)
-    described, chosen = _settings(settings or {})
+    settings = dict(settings or {})
+    if settings.get("lookahead"):
+        settings = {"direction": "forward"} | settings
+    described, chosen = _settings(settings)
     seed = chosen.seed
     output = check_output(output, (MODEL_ENDING,))
     checkpoint = output.with_name(output.name + CHECKPOINT)
@@ -126,7 +122,8 @@ def train(
         say(notice)
     refuse_leaks(split.table, columns, parts, allowed=allow_leaks, to="train", say=say)
     say("; ".join(f"{name}: {part.size}" for name, part in parts.named.items()) + ".")
-    if resume and not checkpoint.exists():
+    resumed = resume and checkpoint.exists()
+    if resume and not resumed:
         say(f"There is nothing to resume ({checkpoint} is not there): training starts from the beginning.")
 
     # Keras and JAX take seconds to import; a wrong column should be told before.
@@ -139,17 +136,12 @@ def train(
     once = str(budget) == "0"
     seconds = None if budget is None or once else seconds_of("budget", budget)
     chooses_by = None if once else parts.valid
-    if parts.valid is None and not once:
+    if not once and chooses_by is None:
         say("There is no valid part to choose settings by: training runs once.")
-    network = Network(
-        features=parts.train.features,
-        classes=len(parts.classes),
-        categories=columns.fitted.sizes,
-        per=columns.per,
-        **described,
-    )
+    fitted, count = columns.fitted, len(parts.classes)
+    network = Network(parts.train.features, count, categories=fitted.sizes, per=columns.per, **described)
     say("Fitting simple models to compare with.")
-    simple = baselines.fit(parts.train, network.classes, network.categories, seed, vectors=columns.fitted.dimensions)
+    simple = baselines.fit(parts.train, count, network.categories, seed, vectors=fitted.dimensions)
     with locked(output):
         with ExitStack() as stack:
             # A search has a block of its own for Ctrl-C, which ends before it saves.
@@ -158,20 +150,19 @@ def train(
             if tensorboard is not None:
                 watchers.append(stack.enter_context(trackers.tensorboard(tensorboard)))
             if mlflow is not None:
-                watchers.append(stack.enter_context(trackers.mlflow_run(mlflow, settings or {})))
+                watchers.append(stack.enter_context(trackers.mlflow_run(mlflow, settings)))
 
             def watch(report: EpochReport) -> None:
                 for each in watchers:
                     each(report)
 
-            resumed = resume and checkpoint.exists()
             tuned = None
             if chooses_by is not None:
                 tuned = tune(
                     parts.train,
                     chooses_by,
-                    DataShape.of(network, parts.train, columns.fitted.dimensions),
-                    {name: value for name, value in (settings or {}).items() if name != "seed"},
+                    DataShape.of(network, parts.train, fitted.dimensions),
+                    {name: value for name, value in settings.items() if name != "seed"},
                     groups=groups_of(split.table, columns, parts.train),
                     simple=[each for each in simple if isinstance(each, baselines.SCORING)],
                     budget=seconds,
@@ -208,8 +199,8 @@ def train(
         if tuned is not None and refit:
             interrupts.kept = f"{output} learned from the train part alone; to go on, add {option('resume', True)}."
             say("Fitting what was chosen again, on the train and valid parts together.")
-            again: dict[str, Any] = {"vectors": columns.fitted.dimensions, "seed": seed, "on_progress": on_refit}
-            model = fit_again(model, tuned, parts.train, part, **again)
+            dimensions = fitted.dimensions
+            model = fit_again(model, tuned, parts.train, part, vectors=dimensions, seed=seed, on_progress=on_refit)
         store.save(model, output)
         interrupts.kept = ""
         checkpoint.unlink(missing_ok=True)
