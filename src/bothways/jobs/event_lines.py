@@ -24,12 +24,7 @@ Refused = Callable[[int, DataError], None]
 
 
 class EventLines:
-    """Events out of lines of JSON, and labels as such lines.
-
-    Args:
-        model: what labels them.
-        key: as for `stream`, and so is `step`.
-        step: see there.
+    """Events out of lines of JSON, and labels of a model as such lines; `key` and `step` are as for `stream`.
 
     Example:
         >>> import numpy as np
@@ -54,10 +49,7 @@ class EventLines:
     def event(self, line: bytes | str, number: int, place: int | None = None) -> Event | None:
         """The key, the step and the values that a line holds; None if it is empty.
 
-        Args:
-            line: the line.
-            number: what messages call it.
-            place: the step, where events have none of their own; its number if not given.
+        `place` is the step, where events have none of their own; the number of the line if not given.
 
         Raises:
             DataError: it is no event.
@@ -67,7 +59,10 @@ class EventLines:
         event = _object(line, number)
         try:
             key = self._named(event, number)
-            step = self._time(event) if self._step else number if place is None else place
+            step: Any = number if place is None else place
+            if self._step:
+                names = joined_columns(self._step, event)
+                step = moment_text(names, (event[name] for name in names)) if names else event[self._step]
             values = event if self._table else event["values"]
         except KeyError as missing:
             raise DataError(
@@ -94,21 +89,13 @@ class EventLines:
                 raise DataError(f"Line {number:,} is no event: {name!r} is {shown(part)}, which names no sequence.")
         return event[self._key] if len(names) == 1 else side_by_side(event[name] for name in names)
 
-    def _time(self, event: Mapping[str, Any]) -> Any:
-        """The step of an event; that of several of its fields, if these tell the time together."""
-        names = joined_columns(self._step, event)
-        return moment_text(names, (event[name] for name in names)) if names else event[str(self._step)]
-
     def labels(
         self, push: Push, lines: Iterable[tuple[int, int, bytes | str]], refused: Refused
     ) -> Iterator[list[Labeled]]:
-        """The labels that lines make ready, some after the other.
+        """The labels that lines, with numbers and places as for `event`, make ready, some after the other.
 
-        Args:
-            push: takes keys, steps and values, as `Stream.push_many`.
-            lines: numbers and places, as for `event`, and lines.
-            refused: is called for a line that is no event, with its number, when the events before it are labeled; it
-                may raise.
+        `push` is `Stream.push_many`; `refused` is called for a line that is no event, with its number, when the events
+        before it are labeled, and may raise.
         """
         events: list[tuple[int, Event]] = []
         for number, place, line in lines:
@@ -128,9 +115,8 @@ class EventLines:
         key, step, label, p = labeled
         if isinstance(step, datetime):
             step = step.text if isinstance(step, Time) else step.isoformat()
-        line = {} if self._key is None else {self._key: key}
-        line |= {self._step or "line": step, "predicted": label, "probability": round(p[self._places[label]], 6)}
-        return ENCODER.encode(line)
+        line = {self._step or "line": step, "predicted": label, "probability": round(p[self._places[label]], 6)}
+        return ENCODER.encode(line if self._key is None else {self._key: key, **line})
 
 
 def _object(line: bytes | str, number: int) -> dict[str, Any]:

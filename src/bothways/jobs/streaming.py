@@ -13,7 +13,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -28,17 +28,15 @@ from bothways.stream import Labeled, Stream
 STANDARD = "-"  # names the standard input, or output
 BLOCK = 1 << 20  # so many bytes are read at once, or less if no more are there
 CHECKPOINT_EVERY = 1.0  # seconds
+KEPT = ("lines", "labels", "skipped", "first_bad")  # what a checkpoint keeps of a run as it is
 
 
 @dataclass(frozen=True)
 class Streaming:
     """What labeling events gave, all of it also before restarts.
 
-    Attributes:
-        events: how many came.
-        labels: how many labels were written.
-        dropped: how many events were late or came twice.
-        skipped: how many lines were no events.
+    So many `events` came, and `labels` were written; so many events were `dropped`, as they were late or came twice,
+    and lines `skipped`, which were no events.
     """
 
     events: int
@@ -96,11 +94,12 @@ def stream(
             f"A checkpoint is for an output that can be cut: give a file, {option('output', 'NAME.jsonl')}."
         )
     _check_files(model, events, output, checkpoint)
+    checkpoint, saved = None if checkpoint is None else Path(checkpoint), None
     with ExitStack() as stack:
         read, waits = _source(events, stack)
         if checkpoint is not None:
-            stack.enter_context(locked(Path(checkpoint)))
-        saved = None if checkpoint is None or not Path(checkpoint).exists() else Path(checkpoint).read_bytes()
+            stack.enter_context(locked(checkpoint))
+            saved = checkpoint.read_bytes() if checkpoint.exists() else None
         if saved is not None and not Path(output).exists():
             raise InputError(
                 f"{checkpoint}: this checkpoint goes on with {output}, which is not there. Put it back, or remove the "
@@ -110,7 +109,7 @@ def stream(
         if str(output) != STANDARD:
             target = stack.enter_context(_opened(output, "wb" if saved is None else "r+b"))
         form = EventLines(loaded, key, step)
-        run = _Run(form, labeler, read, waits, target, None if checkpoint is None else Path(checkpoint), skip_bad)
+        run = _Run(form, labeler, read, waits, target, checkpoint, skip_bad)
         if saved is not None:
             run.resume(saved, str(checkpoint))
         run.all()
@@ -119,30 +118,25 @@ def stream(
     return Streaming(labeler.events, run.labels, labeler.dropped, run.skipped)
 
 
+@dataclass(eq=False)
 class _Run:
-    """One pass over the events.
+    """One pass over the events: how many `labels` were written, and how many lines were no events and `skipped`."""
 
-    Attributes:
-        labels: how many were written.
-        skipped: how many lines were no events.
-    """
-
-    def __init__(
-        self,
-        form: EventLines,
-        stream: Stream,
-        read: Callable[[int], bytes],
-        waits: int | None,
-        target: BinaryIO,
-        checkpoint: Path | None,
-        skip_bad: bool,
-    ) -> None:
-        self._form, self._stream, self._read_some, self._waits = form, stream, read, waits
-        self._target, self._checkpoint, self._skip_bad = target, checkpoint, skip_bad
-        self._read = self._lines = self.labels = self.skipped = 0
-        self._first_bad = ""
-        self._saved, self._last = 0, time.monotonic()  # how much was read at the last checkpoint, and when that was
-        self._stop = interrupts.Stop()
+    form: EventLines
+    stream: Stream
+    read_some: Callable[[int], bytes]
+    waits: int | None
+    target: BinaryIO
+    checkpoint: Path | None
+    skip_bad: bool
+    read: int = 0
+    lines: int = 0
+    labels: int = 0
+    skipped: int = 0
+    first_bad: str = ""
+    saved: int = 0  # how much was read at the last checkpoint
+    last: float = field(default_factory=time.monotonic)  # when that was
+    stop: interrupts.Stop = field(default_factory=interrupts.Stop)
 
     @property
     def notices(self) -> list[str]:
@@ -150,29 +144,30 @@ class _Run:
         if not self.skipped:
             return []
         lines = counted(self.skipped, "line was no event", "lines were no events")
-        return [f"{lines} for this model, and skipped. The first: {self._first_bad}"]
+        return [f"{lines} for this model, and skipped. The first: {self.first_bad}"]
 
     def resume(self, saved: bytes, name: str) -> None:
         """Go on where a checkpoint was made."""
         line, _, state = saved.partition(b"\n")
         try:
-            self._stream.load(state)
+            self.stream.load(state)
             facts = json.loads(line)
-            self._lines, read, written = facts["lines"], facts["read"], facts["written"]
-            self.labels, self.skipped, self._first_bad = facts["labels"], facts["skipped"], facts["first_bad"]
+            read, written = facts["read"], facts["written"]
+            for fact in KEPT:
+                setattr(self, fact, facts[fact])
         except (InputError, ValueError, KeyError) as error:
             raise InputError(f"{name}: this checkpoint is of no use here; remove it to start anew. {error}") from None
-        while self._read < read:
-            if not (skipped := self._read_some(min(BLOCK, read - self._read))):
+        while self.read < read:
+            if not (skipped := self.read_some(min(BLOCK, read - self.read))):
                 raise DataError(
                     f"{name}: the events end before the place of this checkpoint. Give the same ones again."
                 )
-            self._read += len(skipped)
-        self._saved = self._read
-        if self._target.seek(0, os.SEEK_END) < written:
+            self.read += len(skipped)
+        self.saved = self.read
+        if self.target.seek(0, os.SEEK_END) < written:
             raise DataError(f"{name}: the output is shorter than it was at this checkpoint. Remove both to start anew.")
-        self._target.truncate(written)
-        self._target.seek(written)
+        self.target.truncate(written)
+        self.target.seek(written)
 
     def all(self) -> None:
         """Label what comes, to the end.
@@ -180,45 +175,45 @@ class _Run:
         Raises:
             KeyboardInterrupt: a signal asked for the end, and what is needed to go on is saved.
         """
-        if self._checkpoint is None:
+        if self.checkpoint is None:
             try:
                 self._label_all()
             except DataError:
-                self._write(self._stream.flush())
+                self._write(self.stream.flush())
                 raise
-            self._write(self._stream.flush())
+            self._write(self.stream.flush())
             return
         try:
-            with interrupts.deferred(signal.SIGTERM) as self._stop:
-                self._stop.keeping = True
+            with interrupts.deferred(signal.SIGTERM) as self.stop:
+                self.stop.keeping = True
                 self._label_all()
         except KeyboardInterrupt:
-            if not self._stop.requested:  # somebody else handles Ctrl-C, and it came anywhere
+            if not self.stop.requested:  # somebody else handles Ctrl-C, and it came anywhere
                 raise
         except DataError:
             self._save()
             raise
-        if self._stop.requested:
+        if self.stop.requested:
             self._save()
-            interrupts.kept = f"The same command goes on where it was, by {self._checkpoint}."
-            raise SystemExit(interrupts.TERMINATED) if self._stop.number == signal.SIGTERM else KeyboardInterrupt
-        self._write(self._stream.flush())
-        os.fsync(self._target.fileno())
-        self._checkpoint.unlink(missing_ok=True)
+            interrupts.kept = f"The same command goes on where it was, by {self.checkpoint}."
+            raise SystemExit(interrupts.TERMINATED) if self.stop.number == signal.SIGTERM else KeyboardInterrupt
+        self._write(self.stream.flush())
+        os.fsync(self.target.fileno())
+        self.checkpoint.unlink(missing_ok=True)
 
     def _label_all(self) -> None:
         for lines in self._blocks():
             self._label(lines)
-            if self._stop.requested:
+            if self.stop.requested:
                 return
             if self._due() <= 0:
                 self._save()
 
     def _due(self) -> float:
         """In how many seconds a checkpoint is due; infinite as long as nothing has come since the last one."""
-        if self._checkpoint is None or self._read == self._saved:
+        if self.checkpoint is None or self.read == self.saved:
             return inf
-        return self._last + CHECKPOINT_EVERY - time.monotonic()
+        return self.last + CHECKPOINT_EVERY - time.monotonic()
 
     def _blocks(self) -> Iterator[list[bytes]]:
         """Whole lines with their ends, as many as are there; none of them if a checkpoint is due and nothing comes."""
@@ -231,53 +226,46 @@ class _Run:
 
     def _next(self) -> bytes | None:
         """What comes next; nothing at the end, None if it does not come before a checkpoint is due."""
-        self._stop.raises = True
+        self.stop.raises = True
         try:
-            if self._stop.requested:
+            if self.stop.requested:
                 raise KeyboardInterrupt
             due = self._due()
-            if self._waits is not None and due < inf and not select.select([self._waits], [], [], max(0, due))[0]:
+            if self.waits is not None and due < inf and not select.select([self.waits], [], [], max(0, due))[0]:
                 return None
-            return self._read_some(BLOCK)
+            return self.read_some(BLOCK)
         finally:
-            self._stop.raises = False
+            self.stop.raises = False
 
     def _label(self, lines: list[bytes]) -> None:
         """Write the labels that lines make ready."""
 
         def refused(number: int, error: DataError) -> None:
-            if not self._skip_bad:
-                taken = number - 1 - self._lines
-                self._lines, self._read = number - 1, self._read + sum(map(len, lines[:taken]))
+            if not self.skip_bad:
+                taken = number - 1 - self.lines
+                self.lines, self.read = number - 1, self.read + sum(map(len, lines[:taken]))
                 raise DataError(f"{error} To go on after such lines, add {option('skip_bad', True)}.")
             self.skipped += 1
-            self._first_bad = self._first_bad or str(error)
+            self.first_bad = self.first_bad or str(error)
 
-        numbered = ((number, number, line) for number, line in enumerate(lines, self._lines + 1))
-        for labeled in self._form.labels(self._stream.push_many, numbered, refused):
+        numbered = ((number, number, line) for number, line in enumerate(lines, self.lines + 1))
+        for labeled in self.form.labels(self.stream.push_many, numbered, refused):
             self._write(labeled)
-        self._lines, self._read = self._lines + len(lines), self._read + sum(map(len, lines))
+        self.lines, self.read = self.lines + len(lines), self.read + sum(map(len, lines))
 
     def _write(self, labeled: list[Labeled]) -> None:
         self.labels += len(labeled)
-        lines = [self._form.line(each) + "\n" for each in labeled]
-        self._target.write("".join(lines).encode())
-        self._target.flush()
+        lines = [self.form.line(each) + "\n" for each in labeled]
+        self.target.write("".join(lines).encode())
+        self.target.flush()
 
     def _save(self) -> None:
-        assert self._checkpoint is not None
-        os.fsync(self._target.fileno())
-        facts = {
-            "read": self._read,
-            "lines": self._lines,
-            "written": self._target.tell(),
-            "labels": self.labels,
-            "skipped": self.skipped,
-            "first_bad": self._first_bad,
-        }
-        with written_whole(self._checkpoint, DataError) as temporary:
-            temporary.write_bytes(json.dumps(facts).encode() + b"\n" + self._stream.save())
-        self._saved, self._last = self._read, time.monotonic()
+        assert self.checkpoint is not None
+        os.fsync(self.target.fileno())
+        facts = {"read": self.read, "written": self.target.tell(), **{fact: getattr(self, fact) for fact in KEPT}}
+        with written_whole(self.checkpoint, DataError) as temporary:
+            temporary.write_bytes(json.dumps(facts).encode() + b"\n" + self.stream.save())
+        self.saved, self.last = self.read, time.monotonic()
 
 
 def _check_files(model: str | Path, events: str | Path, output: str | Path, checkpoint: str | Path | None) -> None:
