@@ -43,6 +43,10 @@ AnyModelFile = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+Part = Annotated[
+    str | None,
+    typer.Option("--split", help="Part to evaluate on. One of: train, valid, test, all.", show_default="test"),
+]
 
 Given = dict[str, Any]  # values by the names of fields
 
@@ -154,8 +158,8 @@ def _parameters(options: Mapping[str, Option], panel: str) -> Iterator[inspect.P
         if option.follows:
             continue
         default, flag = option.default, option.flag or "--" + name.replace("_", "-")
-        more: dict[str, Any] = {"help": option.help, "rich_help_panel": panel}
-        more["help"] += f" One of: {', '.join(option.choices)}." if len(option.choices) > 1 else ""
+        choices = f" One of: {', '.join(option.choices)}." if len(option.choices) > 1 else ""
+        more: dict[str, Any] = {"help": option.help + choices, "rich_help_panel": panel}
         kind: Any = option.kind
         if name in followed:
             kind, default = str | None, None
@@ -170,12 +174,8 @@ def _parameters(options: Mapping[str, Option], panel: str) -> Iterator[inspect.P
             more |= {"min": option.least, "max": option.most, "metavar": "N" if kind is int else "X"}
         if option.shown:
             more["show_default"] = option.shown
-        yield inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=default,
-            annotation=Annotated[kind, typer.Option(flag, **more)],
-        )
+        annotation = Annotated[kind, typer.Option(flag, **more)]
+        yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def _taken(options: Mapping[str, Option], arguments: Given) -> Given:

@@ -30,12 +30,12 @@ Say = Callable[[str], None]
 
 
 def results() -> Console:
-    """The console for results."""
+    """The console for results, on the standard output."""
     return _console(stderr=False)
 
 
 def words() -> Console:
-    """The console for everything else."""
+    """The console for everything else, on the standard error."""
     return _console(stderr=True)
 
 
@@ -148,11 +148,8 @@ def print_words(console: Console, message: str | Text) -> None:
 
 def table(first: str, *others: str) -> Table:
     """An empty table: a column of text, then columns of numbers that wrap only between words of their names."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=True)
-    table.add_column(first, justify="left", overflow="fold")
-    for name in others:
-        table.add_column(name, justify="right", no_wrap=" " not in name)
-    return table
+    numbers = [Column(name, justify="right", no_wrap=" " not in name) for name in others]
+    return Table(Column(first, overflow="fold"), *numbers, box=box.SIMPLE_HEAD)
 
 
 def _epoch_words(report: EpochReport) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -98,7 +98,10 @@ def bench(
     wanted = names(peers) or list(PEERS)
     wanted = [] if wanted == ["none"] else wanted
     path = check_output(save, (".json",)) if save else None
-    say_missing_peers(bench.choose_peers(wanted)[1])
+    _, missing = bench.choose_peers(wanted)
+    if missing:
+        modules = dict.fromkeys(module for needed in missing.values() for module in needed)
+        say(f"Not installed: {', '.join(missing)}. To measure against them: pip install {' '.join(modules)}")
     with display.bar(each=True) as (_, show):
         benchmark = bench.measure(
             cases,
@@ -127,33 +130,20 @@ def show_demo(demo: Demo, steps: int, units: int, direction: str) -> None:
         f"An LSTM of {units} units {reads}. One sequence that it has never seen:"
     )
     grid = table("step", "number", "sum", "expected", "predicted", "")
-    total = 0.0
-    for step, (number, expected, predicted) in enumerate(
-        zip(demo.numbers, demo.expected, demo.predicted, strict=True), start=1
-    ):
-        total += number
+    rows = zip(demo.numbers, accumulate(demo.numbers), demo.expected, demo.predicted, strict=True)
+    for step, (number, total, expected, predicted) in enumerate(rows, start=1):
         mark = Text("right", "green") if expected == predicted else Text("wrong", "bold red")
         shown = Text(str(predicted), mark.style)
         grid.add_row(str(step), f"{number:.2f}", f"{total:.2f}", str(expected), shown, mark)
     console.print(grid)
-    seconds = demo.first.seconds
+    first, longer = demo.first, demo.longer
     console.print(
-        f"Right on {demo.first.accuracy:.1%} of the steps of 1,000 unseen sequences, "
-        f"after {demo.first.updates:,} updates.\n"
-        f"Start {seconds['start']:.1f} s, compile {seconds['compile']:.1f} s, training {seconds['train']:.2f} s."
-    )
-    longer = demo.longer
-    console.print(
+        f"Right on {first.accuracy:.1%} of the steps of 1,000 unseen sequences, after {first.updates:,} updates.\n"
+        f"Start {first.seconds['start']:.1f} s, compile {first.seconds['compile']:.1f} s, training "
+        f"{first.seconds['train']:.2f} s.\n"
         f"Trained longer: {longer.accuracy:.1%}, after {longer.updates:,} updates of 64 sequences "
         f"({longer.seconds['train']:.1f} s of training)."
     )
-
-
-def say_missing_peers(missing: Mapping[str, list[str]]) -> None:
-    """Print which peers are not installed, and how to install them."""
-    if missing:
-        modules = dict.fromkeys(module for needed in missing.values() for module in needed)
-        say(f"Not installed: {', '.join(missing)}. To measure against them: pip install {' '.join(modules)}")
 
 
 def say_reasons(benchmark: Benchmark) -> None:

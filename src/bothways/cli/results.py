@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from bothways.cli.display import results, table
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
     from bothways.jobs import Prediction, Quantization, Training
     from bothways.layers.inspection import Inspection
     from bothways.metrics import Alarms, EntityScores, Evaluation, Importance, Interval
+    from bothways.metrics.evaluation import ClassScores
     from bothways.runtime import Model
 
+SHARES = ("precision", "recall", "F1")
 MOST_COLUMNS = 10  # at most this many columns are shown, the most important ones
 MOST_CLASSES = 30  # at most this many classes are shown, those with the most labels
 
@@ -51,8 +54,8 @@ def show_evaluation(evaluation: Evaluation) -> None:
         _show_words(evaluation)
     key = evaluation.decisive
     grid = table("", "accuracy", "", title(key), "")
-    own = [f"{evaluation.accuracy:.3f}", _between(intervals, "accuracy")]
-    grid.add_row("this model", *own, f"{getattr(evaluation, key):.3f}", _between(intervals, key))
+    own = [f"{evaluation.accuracy:.3f}", _between(intervals.get("accuracy"))]
+    grid.add_row("this model", *own, f"{getattr(evaluation, key):.3f}", _between(intervals.get(key)))
     for name, baseline in evaluation.baselines.items():
         grid.add_row(baseline_words(name, per), f"{baseline.accuracy:.3f}", "", f"{getattr(baseline, key):.3f}", "")
     console.print(grid)
@@ -74,15 +77,12 @@ def show_evaluation(evaluation: Evaluation) -> None:
 
 def _show_classes(evaluation: Evaluation) -> None:
     intervals, classes = evaluation.intervals, evaluation.classes
-    grid = table(
-        "class", "precision", "recall", "F1", *([""] if intervals else []), "false\nalarms", f"{evaluation.per}s"
-    )
+    grid = table("class", *SHARES, *([""] if intervals else []), "false\nalarms", f"{evaluation.per}s")
     shown = sorted(classes, key=lambda label: -classes[label].support)[:MOST_CLASSES]
     for label, of in classes.items():
         if label in shown:
-            shares = [f"{share:.3f}" for share in (of.precision, of.recall, of.f1)]
-            between = [_between(intervals, f"f1:{label}")] if intervals else []
-            grid.add_row(str(label), *shares, *between, f"{of.false_alarm_rate:.3f}", f"{of.support:,}")
+            shares = _shares(of, intervals, f"f1:{label}")
+            grid.add_row(str(label), *shares, f"{of.false_alarm_rate:.3f}", f"{of.support:,}")
     results().print(grid)
     if len(shown) < len(classes):
         results().print(f"These are the {len(shown)} most frequent of {len(classes)} classes; --json has them all.")
@@ -91,16 +91,15 @@ def _show_classes(evaluation: Evaluation) -> None:
 def _show_entities(evaluation: Evaluation, entities: EntityScores) -> None:
     """Print how well entities of each type are found, and all together, instead of the scores of each tag."""
     intervals, types = evaluation.intervals, evaluation.entity_types
-    grid = table("entities", "precision", "recall", "F1", *([""] if intervals else []), "expected")
+    grid = table("entities", *SHARES, *([""] if intervals else []), "expected")
     shown = sorted(types, key=lambda name: -types[name].support)[:MOST_CLASSES]
     rows = {name: (types[name], f"entity_f1:{name}") for name in sorted(shown)}
     for name, (of, key) in {**rows, "all": (entities, "entity_f1")}.items():
-        shares = [f"{share:.3f}" for share in (of.precision, of.recall, of.f1)]
-        between = [_between(intervals, key)] if intervals else []
-        grid.add_row(name, *shares, *between, f"{of.support:,}", style="bold" if name == "all" else "")
+        style = "bold" if name == "all" else ""
+        grid.add_row(name, *_shares(of, intervals, key), f"{of.support:,}", style=style)
     results().print(grid)
     if intervals:
-        precision, recall = (_between(intervals, f"entity_{name}") for name in ("precision", "recall"))
+        precision, recall = (_between(intervals.get(f"entity_{name}")) for name in ("precision", "recall"))
         results().print(f"All: precision {precision}, recall {recall}; {entities.predicted:,} entities are predicted.")
     rest = ""
     if len(shown) < len(types):
@@ -109,12 +108,19 @@ def _show_entities(evaluation: Evaluation, entities: EntityScores) -> None:
     results().print(f"--json has {rest}the scores of each tag.")
 
 
+def _shares(of: ClassScores | EntityScores, intervals: Mapping[str, Interval], key: str) -> list[str]:
+    """`SHARES` of a class or of entities, and the interval of the last one if there are any."""
+    shares = [f"{share:.3f}" for share in (of.precision, of.recall, of.f1)]
+    return [*shares, _between(intervals.get(key))] if intervals else shares
+
+
 def _show_words(evaluation: Evaluation) -> None:
+    intervals = evaluation.intervals
     grid = table("words", "steps", "accuracy", "", *(["entity F1", ""] if evaluation.entities else []))
     for name, of in evaluation.words.items():
-        cells = [f"{of.steps:,}", f"{of.accuracy:.3f}", _between(evaluation.intervals, f"accuracy of {name} words")]
+        cells = [f"{of.steps:,}", f"{of.accuracy:.3f}", _between(intervals.get(f"accuracy of {name} words"))]
         if of.entities is not None:
-            cells += [f"{of.entities.f1:.3f}", _between(evaluation.intervals, f"entity_f1 of {name} words")]
+            cells += [f"{of.entities.f1:.3f}", _between(intervals.get(f"entity_f1 of {name} words"))]
         grid.add_row(name, *cells)
     results().print(grid)
 
@@ -128,7 +134,7 @@ def _show_alarms(evaluation: Evaluation, alarms: Alarms) -> None:
     rates = {"detected": "detection_rate", "false alarms": "false_alarm_rate", "alarms that are right": "precision"}
     for name, key in rates.items():
         if (share := getattr(alarms, key)) is not None:
-            grid.add_row(name, f"{share:.2%}", _between(intervals, key, percent=True))
+            grid.add_row(name, f"{share:.2%}", _between(intervals.get(key), ".2%"))
     grid.add_row("alarms", f"{alarms.alarms:,}", f"{alarms.false_alarms:,} of them false")
     per_hour, false = alarms.alarms_per_hour, alarms.false_alarms_per_hour
     if per_hour is not None and false is not None:
@@ -157,17 +163,13 @@ def _show_importance(importance: Importance) -> None:
 def _show_late(evaluation: Evaluation) -> None:
     grid = table("later steps\nthat labels wait for", title(evaluation.decisive), "", "microseconds\nper step")
     for each in evaluation.late:
-        value, low, high = each.score
-        grid.add_row(each.delay, f"{value:.3f}", f"[{low:.3f}, {high:.3f}]", f"{each.microseconds:.1f}")
+        grid.add_row(each.delay, f"{each.score.value:.3f}", _between(each.score), f"{each.microseconds:.1f}")
     results().print(grid)
 
 
-def _between(intervals: Mapping[str, Interval], name: str, percent: bool = False) -> str:
+def _between(interval: Interval | None, form: str = ".3f") -> str:
     """The ends of an interval in brackets; nothing if there is none."""
-    if name not in intervals:
-        return ""
-    low, high = intervals[name].low, intervals[name].high
-    return f"[{low:.2%}, {high:.2%}]" if percent else f"[{low:.3f}, {high:.3f}]"
+    return "" if interval is None else f"[{interval.low:{form}}, {interval.high:{form}}]"
 
 
 def show_prediction(prediction: Prediction) -> None:
@@ -207,12 +209,9 @@ def show_inspection(found: Inspection) -> None:
     console.print(f"{found.model}: {found.kind} of Keras on {found.backend}, {size}")
     why_not: dict[str, list[str]] = {}
     if found.layers:
-        grid = Table(box=box.SIMPLE_HEAD, pad_edge=True)
-        grid.add_column("layer", overflow="fold")
-        grid.add_column("kind", overflow="fold")
-        grid.add_column("units", justify="right")
-        grid.add_column("parameters", justify="right")
-        grid.add_column("engine", overflow="fold")
+        text, number = partial(Column, overflow="fold"), partial(Column, justify="right")
+        columns = text("layer"), text("kind"), number("units"), number("parameters"), text("engine")
+        grid = Table(*columns, box=box.SIMPLE_HEAD)
         for layer in found.layers:
             units, parameters = ("" if n is None else f"{n:,}" for n in (layer.units, layer.parameters))
             kind = f"{layer.kind} (bothways)" if layer.package == "bothways" else layer.kind
@@ -239,7 +238,7 @@ def show_quantization(done: Quantization) -> None:
     evaluation = done.after
     grid = table("", title(evaluation.decisive), "", "KB", "steps per\nsecond")
     for name, each, size, speed in zip(("float32", "int8"), done.scores, done.size, done.speed, strict=True):
-        between = _between(evaluation.intervals and {"": each}, "")
+        between = _between(each if evaluation.intervals else None)
         grid.add_row(name, f"{each.value:.3f}", between, f"{size / 1000:,.1f}", f"{speed:,.0f}")
     console = results()
     part = "all rows" if evaluation.split == "all" else f"{evaluation.split} part"

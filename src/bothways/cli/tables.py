@@ -19,6 +19,7 @@ from bothways.cli.app import (
     Given,
     Json,
     ModelFile,
+    Part,
     given,
     print_json,
     print_result,
@@ -110,9 +111,7 @@ def evaluate(
     data: Data,
     *,
     reading: Given,
-    split: Annotated[
-        str | None, Option(help="Part to evaluate on. One of: train, valid, test, all.", show_default="test")
-    ] = None,
+    split: Part = None,
     false_alarm_rate: Annotated[
         float | None,
         Option(
@@ -307,9 +306,7 @@ def quantize(
     output: Annotated[
         Path, Option("--output", "-o", help="File of the smaller model, NAME.bothways.", show_default=False)
     ],
-    split: Annotated[
-        str | None, Option(help="Part to compare on. One of: train, valid, test, all.", show_default="test")
-    ] = None,
+    split: Part = None,
     as_json: Json = False,
 ) -> None:
     """Write a model in int8, and show what that changes: labels, the score, the size and the speed.
