@@ -178,6 +178,15 @@ def test_an_edited_or_cut_journal_is_refused(path: Path) -> None:
         store(path)
 
 
+def test_a_journal_that_was_just_begun_is_gone_on_with(path: Path) -> None:
+    """A process may be killed when the file is there, and nothing in it."""
+    path.with_name("runs.parquet.journal").touch()
+    with store(path) as kept:
+        kept.add(RUNS[0])
+    with store(path) as again:
+        assert [values(run) for run in again.runs] == [values(RUNS[0])]
+
+
 def test_a_link_is_not_followed(path: Path) -> None:
     target = path.with_name("precious")
     target.write_bytes(b"no newline")

@@ -157,9 +157,7 @@ def compare(
             do(jobs)
         else:
             say(f"{task.name}: a search among {counted(search, 'setting')}, {counted(len(chosen), 'seed')} each.")
-            cells, shares = search_settings(
-                grid, task, of, first, search, chosen, do, lambda: {run.id: run for run in store.runs}
-            )
+            cells, shares = search_settings(grid, task, of, first, search, chosen, do, store.runs)
             grid = replace(grid, cells=cells or grid.cells)
     if slow := {run.backend for run in progress.done if run.backend not in ("", "jax")}:
         say(

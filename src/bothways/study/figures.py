@@ -53,12 +53,10 @@ def shares_figure(shares: Mapping[str, float], errors: Mapping[str, float]) -> s
         axes = figure.subplots()
         places = np.arange(len(shares))[::-1]
         axes.barh(places, list(shares.values()), 0.62, color=[ACCENT if " x " not in name else SOFT for name in shares])
-        for place, share in zip(places, shares.values(), strict=True):
+        for place, (name, share) in zip(places, shares.items(), strict=True):
             axes.text(share + 0.015, place + 0.02, f"{share:.1%}", va="bottom", fontsize=8.5)
-        for place, name in zip(places, shares, strict=True):
             if (error := errors.get(name)) is not None:
-                ends = [max(0.0, shares[name] - error), shares[name] + error]
-                axes.plot(ends, [place, place], color=INK, linewidth=1.2)
+                axes.plot([max(0.0, share - error), share + error], [place, place], color=INK, linewidth=1.2)
         axes.set_yticks(places, list(shares))
         axes.set_xlim(0, min(1.1, max(shares.values()) + 0.12))
         axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
@@ -73,13 +71,13 @@ def curves_figure(settings: Sequence[SettingResult]) -> str:
 
     def draw(figure: Figure) -> None:
         panels = figure.subplots(1, 2, sharey=True)
-        for k, (panel, along) in enumerate(zip(panels, ("updates", "seconds"), strict=True)):
-            for i, setting in enumerate(settings):
-                label = setting.title if not k else None
-                colour = CLASSES[(i + 1) % len(CLASSES)]
+        names = {"updates": "update", "seconds": "second of training"}
+        for panel, (along, name) in zip(panels, names.items(), strict=True):
+            for i, setting in enumerate(settings, start=1):
                 line = smooth(setting.curve[along]), smooth(setting.curve["loss"])
-                panel.plot(*line, color=colour, label=label, linewidth=1.4)
-            panel.set_xlabel({"updates": "update", "seconds": "second of training"}[along])
+                label = setting.title if panel is panels[0] else None
+                panel.plot(*line, color=CLASSES[i % len(CLASSES)], label=label, linewidth=1.4)
+            panel.set_xlabel(name)
             panel.xaxis.set_major_locator(MaxNLocator(5))
         panels[0].set_ylabel("loss of the batches learned from")
         figure.legend(loc="outside lower center", ncols=2)

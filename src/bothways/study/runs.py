@@ -30,6 +30,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,6 @@ class Store:
         self.runs: list[Run] = []
         self._study = {"format": FORMAT, "fingerprint": fingerprint, **study}
         self._path = path
-        self._database: sqlite3.Connection | None = None
         self._open = ExitStack()
         if path is None:
             return
@@ -133,14 +133,13 @@ class Store:
         frame([run], self._study).write_ipc(content)
         row = content.getvalue()
         try:
-            if self._database is None:
-                self._database = self._opened()
-                self._database.execute("CREATE TABLE IF NOT EXISTS runs (row BLOB, checksum INTEGER)")
+            self._database.execute("CREATE TABLE IF NOT EXISTS runs (row BLOB, checksum INTEGER)")
             self._database.execute("INSERT INTO runs VALUES (?, ?)", (row, zlib.crc32(row)))
         except (sqlite3.Error, OSError) as reason:
             raise DataError(f"{self._journal}: cannot be written ({reason}).") from None
 
-    def _opened(self) -> sqlite3.Connection:
+    @cached_property
+    def _database(self) -> sqlite3.Connection:
         """The journal; each statement is a transaction of its own."""
         database = sqlite3.connect(self._journal, isolation_level=None)
         self._open.callback(database.close)
@@ -149,11 +148,10 @@ class Store:
     def _read(self) -> list[Run]:
         damaged = f"{self._journal}: this is no journal of a comparison, or it is damaged. Remove it to begin anew."
         try:
-            self._database = database = self._opened()
-            if database.execute("PRAGMA integrity_check").fetchone() != ("ok",):
+            if self._database.execute("PRAGMA integrity_check").fetchone() != ("ok",):
                 raise DataError(damaged)
-            there = database.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone()
-            rows = database.execute("SELECT row, checksum FROM runs").fetchall() if there else []
+            there = self._database.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone()
+            rows = self._database.execute("SELECT row, checksum FROM runs").fetchall() if there else []
             if any(not isinstance(row, bytes) or zlib.crc32(row) != checksum for row, checksum in rows):
                 raise DataError(damaged)
             tables = [pl.read_ipc(io.BytesIO(row)) for row, _ in rows]
@@ -193,16 +191,15 @@ def frame(runs: Iterable[Run], study: Mapping[str, Any]) -> pl.DataFrame:
         row: dict[str, Any] = {"setting": run.setting.text, "study": text}
         row |= {name: run.setting[name] for name in factors()} | {name: getattr(run, name) for name in _PLAIN}
         if run.counts is not None:
-            entities = run.counts.entities
+            entities, alarms = run.counts.entities, run.counts.alarms
             row |= {each.name: each.of(run.counts) for each in of_scores if entities or each.name != "entity_f1"}
             row["entities"] = None if entities is None else np.stack(entities, axis=1).sum(axis=2).ravel()
             row |= {name: getattr(run.counts, name).ravel() for name in COUNTS}
-            alarms = ((rate, *each.T.tolist()) for rate, each in run.counts.alarms.items())
-            row["alarms"] = [dict(zip(ALARMS, each, strict=True)) for each in alarms]
+            row["alarms"] = [dict(zip(ALARMS, (rate, *each.T.tolist()), strict=True)) for rate, each in alarms.items()]
             row["sequence_loss"] = run.counts.loss
         if run.curve:
             points = zip(*(run.curve[name].tolist() for name in CURVE), strict=True)
-            row |= {"curve": [dict(zip(CURVE, point, strict=True)) for point in points]}
+            row["curve"] = [dict(zip(CURVE, point, strict=True)) for point in points]
         rows.append(row)
     return pl.DataFrame(rows, schema=_schema(), strict=False)
 
@@ -236,14 +233,13 @@ def _parsed(table: pl.DataFrame) -> tuple[dict[str, Any], list[Run]]:
 def _run(row: Mapping[str, Any], classes: int) -> Run:
     counts = None
     if row["support"] is not None:
-        of_classes = [np.array(row[name], np.int32).reshape(-1, classes) for name in COUNTS]
+        right, predicted, support = (np.array(row[name], np.int32).reshape(-1, classes) for name in COUNTS)
         alarms = {each["rate"]: np.array([each["right"], each["wrong"]], np.int32).T for each in row["alarms"]}
         entities = None
         if row.get("entities") is not None:  # which earlier versions did not keep
-            right, called, support = np.array(row["entities"], np.int32).reshape(-1, 3, 1).swapaxes(0, 1)
-            entities = right, called, support
-        loss = np.array(row["sequence_loss"])
-        counts = Counts(of_classes[0], of_classes[1], of_classes[2], loss, alarms, entities)
+            found, called, there = np.array(row["entities"], np.int32).reshape(-1, 3, 1).swapaxes(0, 1)
+            entities = found, called, there
+        counts = Counts(right, predicted, support, np.array(row["sequence_loss"]), alarms, entities)
     points = row["curve"] or []
     curve = {name: np.array([point[name] for point in points]) for name in CURVE} if points else {}
     plain = {name: row[name] for name in _PLAIN}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ def search_settings(
     trials: int,
     seeds: Sequence[int],
     do: Callable[[Sequence[RunId]], bool],
-    runs: Callable[[], Mapping[RunId, Run]],
+    runs: Sequence[Run],
 ) -> tuple[tuple[GridCell, ...], Shares | None]:
     """Try this many settings, the reference first, or until time is up.
 
@@ -36,12 +36,9 @@ def search_settings(
     trained with every seed, and its value is the median over them of the best validation score (of `monitor`), so that
     the test part stays unseen. Without a valid part it is the test score itself, which flatters the best.
 
-    `do` does runs, and tells whether all were done; `runs` gives those that there are.
-
-    Returns:
-        The cells that were tried; and the share of the variance that each factor explains alone, see `_shares`.
+    `do` adds to `runs`, and tells whether all were done. What comes back are the cells that were tried, and the share
+    of the variance that each factor explains alone.
     """
-    need_optuna()
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -54,9 +51,8 @@ def search_settings(
         """A trial, its cell and its setting; None if this setting cannot work."""
         trial = study.ask()
         cell = tuple(trial.suggest_categorical(name, range(len(each))) for name, each in grid.vary.items())
-        setting = grid.setting(cell)
+        setting = grid.setting(cell).alone(task.shape)
         try:
-            setting = setting.alone(task.shape)
             setting.network(task.shape)
         except InputError:
             if cell == reference:
@@ -68,14 +64,14 @@ def search_settings(
     for first in range(0, trials, AT_ONCE):
         asked = [each for _ in range(min(AT_ONCE, trials - first)) if (each := proposal()) is not None]
         whole = do(list(dict.fromkeys((setting, seed) for _, _, setting in asked for seed in seeds)))
-        there = runs()
+        there = {run.id: run for run in runs}
         for trial, cell, setting in asked:
             found = [there[setting, seed] for seed in seeds if (setting, seed) in there]
-            if len(found) < len(seeds):
+            if len(found) == len(seeds):
+                study.tell(trial, float(np.median([validation(run, score) for run in found])))
+                cells[cell] = None
+            else:
                 study.tell(trial, state=failed)
-                continue
-            study.tell(trial, float(np.median([validation(run, score) for run in found])))
-            cells[cell] = None
         if not whole:
             break
     return tuple(cells), _shares(study, optuna.importance.FanovaImportanceEvaluator(seed=0))

@@ -149,20 +149,16 @@ def _grid_terms(
     """The terms of one factor and of two, each `(cells of the factors in it, seeds)`."""
     order = sorted(range(len(cells)), key=lambda i: tuple(cells[i]))
     grid = scores[order].reshape(*levels.values(), -1)
-    names = list(levels)
-
-    def mean_over_others(kept: tuple[int, ...]) -> Doubles:
-        others = tuple(axis for axis in range(len(names)) if axis not in kept)
-        return np.asarray(grid.mean(axis=others, keepdims=True))
-
-    mean = mean_over_others(())
-    mains = [mean_over_others((i,)) - mean for i in range(len(names))]
-    for size in (1, 2):
+    names, terms = list(levels), dict[tuple[int, ...], Doubles]()
+    for size in (0, 1, 2):
         for kept in itertools.combinations(range(len(names)), size):
-            term = mains[kept[0]]
-            if size == 2:
-                term = mean_over_others(kept) - term - mains[kept[1]] - mean
-            yield tuple(names[i] for i in kept), term.reshape(-1, term.shape[-1])
+            term = grid.mean(axis=tuple(axis for axis in range(len(names)) if axis not in kept), keepdims=True)
+            for smaller in sorted(terms, key=len, reverse=True):
+                if set(smaller) < set(kept):
+                    term = term - terms[smaller]
+            terms[kept] = term
+            if kept:
+                yield tuple(names[i] for i in kept), term.reshape(-1, term.shape[-1])
 
 
 def _fitted_terms(

@@ -43,18 +43,17 @@ def costs_table(comparison: Comparison) -> TableView:
     head = ("setting", "weights", "compile s", "train s", "us per step to train", "us per step to label")
     rows = []
     for each in comparison.own:
-        seconds = (f"{each.compile_seconds:.2f}", f"{each.seconds:.3g}")
-        us = (f"{each.train_us_per_step:.3g}", f"{each.label_us_per_step:.3g}")
-        cells = [Entry(text) for text in (f"{each.parameters:,}", *seconds, *us)]
-        rows.append(Row(each.title, cells, each.difference is None))
+        times = (each.seconds, each.train_us_per_step, each.label_us_per_step)
+        texts = [f"{each.parameters:,}", f"{each.compile_seconds:.2f}", *(f"{time:.3g}" for time in times)]
+        rows.append(Row(each.title, list(map(Entry, texts)), each.difference is None))
     return TableView(head, rows)
 
 
 def shares_table(comparison: Comparison) -> TableView:
     """Where the variance of the score comes from."""
-    shares, errors = shares_of(comparison), {} if comparison.shares is None else comparison.shares.errors
-    by_name = {" x ".join(names): f"{error:.1%}" for names, error in errors.items()}
-    rows = [Row(name, [Entry(f"{share:.1%}"), Entry(by_name.get(name, ""))]) for name, share in shares.items()]
+    errors = {name: f"{error:.1%}" for name, error in errors_of(comparison).items()}
+    shares = shares_of(comparison).items()
+    rows = [Row(name, [Entry(f"{share:.1%}"), Entry(errors.get(name, ""))]) for name, share in shares]
     return TableView(("source of variance", "share", "standard error"), rows)
 
 
@@ -68,6 +67,12 @@ def shares_of(comparison: Comparison) -> dict[str, float]:
     if len(alone) > 2 or not pairs:
         found["interactions of more" if pairs else "interactions"] = shares.higher
     return found | ({} if shares.seed is None else {"the seed": shares.seed})
+
+
+def errors_of(comparison: Comparison) -> dict[str, float]:
+    """The standard errors of shares, by the names of `shares_of`, where there are any."""
+    errors = {} if comparison.shares is None else comparison.shares.errors
+    return {" x ".join(names): error for names, error in errors.items()}
 
 
 def marks(comparison: Comparison) -> dict[str, float]:
