@@ -127,16 +127,18 @@ def _object(line: bytes | str, number: int) -> dict[str, Any]:
         if "\\u" in text:
             ENCODER.encode(event).encode()
     except json.JSONDecodeError as error:
-        raise DataError(f"Line {number:,} is no JSON: {error.msg} at character {error.pos + 1}.") from None
+        why = f"is no JSON: {error.msg} at character {error.pos + 1}."
     except UnicodeError:
-        raise DataError(f"Line {number:,} is no text in UTF-8.") from None
+        why = "is no text in UTF-8."
     except RecursionError:
-        raise DataError(f"Line {number:,} is nested too deeply for an event.") from None
+        why = "is nested too deeply for an event."
     except ValueError:
-        raise DataError(f"Line {number:,} holds a number that is out of range.") from None
-    if not isinstance(event, dict):
-        raise DataError(f"Line {number:,} is no JSON object; an event is one: {{...}}.")
-    return event
+        why = "holds a number that is out of range."
+    else:
+        if isinstance(event, dict):
+            return event
+        why = "is no JSON object; an event is one: {...}."
+    raise DataError(f"Line {number:,} {why}")
 
 
 def _pushed(push: Push, events: Sequence[tuple[int, Event]], refused: Refused) -> Iterator[list[Labeled]]:
