@@ -161,7 +161,7 @@ def train(
                 tuned = tune(
                     parts.train,
                     chooses_by,
-                    DataShape.of(network, parts.train, fitted.dimensions),
+                    DataShape.of(parts.train, count, network.categories, fitted.dimensions),
                     {name: value for name, value in settings.items() if name != "seed"},
                     groups=groups_of(split.table, columns, parts.train),
                     simple=[each for each in simple if isinstance(each, baselines.SCORING)],

@@ -253,7 +253,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
                 tuned = tune(
                     sequences,
                     valid,
-                    DataShape.of(network, sequences, columns.fitted.dimensions),
+                    DataShape.of(sequences, network.classes, network.categories, columns.fitted.dimensions),
                     self._given(),
                     simple=[each for each in simple if isinstance(each, baselines.SCORING)],
                     budget=budget,

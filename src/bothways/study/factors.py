@@ -50,10 +50,9 @@ class DataShape(NamedTuple):
         return self.features > len(self.categories) + self.vectors
 
     @classmethod
-    def of(cls, network: Network, train: Sequences, vectors: int = 0) -> DataShape:
-        """That of the data of a network, which learns from these sequences."""
-        longest = int(train.lengths.max())
-        return cls(network.features, network.classes, network.categories, network.per, longest, vectors)
+    def of(cls, train: Sequences, classes: int, categories: tuple[int, ...], vectors: int = 0) -> DataShape:
+        """What these train sequences determine about networks that tell so many classes apart."""
+        return cls(train.features, classes, categories, train.per, int(train.lengths.max()), vectors)
 
 
 @dataclass(frozen=True)

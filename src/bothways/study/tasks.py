@@ -34,11 +34,6 @@ class Split(NamedTuple):
     test: Sequences
     categories: tuple[int, ...] = ()
 
-    def shape(self, classes: int) -> DataShape:
-        """What the data determine about a network that tells this many classes apart."""
-        train = self.train
-        return DataShape(train.features, classes, self.categories, train.per, int(train.lengths.max()))
-
 
 @dataclass(frozen=True, eq=False)
 class Task:
@@ -121,8 +116,8 @@ def array_task(
     return Task(
         name=name,
         classes=tuple(classes),
-        draw=partial(_drawn, split, redraw),
-        shape=split.shape(known),
+        draw=partial(_redrawn if redraw else _given, split),
+        shape=DataShape.of(split.train, known, split.categories),
         facts=facts,
         tested_on=tested_on,
         test_share=share,
@@ -195,16 +190,16 @@ def problem_task(
     """
     if problem not in PROBLEMS:
         raise InputError(f"There is no problem {problem!r}. There are: {', '.join(PROBLEMS)}.")
-    known = list(inspect.signature(PROBLEMS[problem].generate).parameters)[2:-1]
+    generated = PROBLEMS[problem]
+    known = list(inspect.signature(generated.generate).parameters)[2:-1]
     if unknown := sorted(set(parameters) - set(known)):
         there_are = ", ".join(["sequences", "steps", "unseen", *known])
         raise InputError(f"{problem} has no parameter {unknown[0]!r}. It has: {there_are}.")
     sizes = {"sequences": sequences, "steps": steps, "unseen": unseen}
     for name, value in sizes.items():
         whole(name, value, 1)
-    PROBLEMS[problem].generate(1, steps, **parameters, seed=0)  # refuses what it cannot do
+    generated.generate(1, steps, **parameters, seed=0)  # refuses what it cannot do
     described = "".join(f", {name} {value}" for name, value in parameters.items())
-    generated = PROBLEMS[problem]
     return Task(
         name=f"{problem}, {steps} steps{described}",
         classes=tuple(range(generated.classes)),
@@ -229,18 +224,20 @@ def parse_parameters(arguments: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _drawn(split: Split, redraw: bool, seed: int) -> Split:
-    if not redraw:
-        return split
-    train, valid, test = _drawn_anew([part for part in split[:3] if part is not None], seed)
-    return Split(train, valid, test, split.categories)
+def _given(split: Split, seed: int) -> Split:
+    return split
 
 
-def _drawn_anew(parts: Sequence[Sequences], seed: int) -> list[Sequences]:
+def _redrawn(split: Split, seed: int) -> Split:
+    return Split(*_drawn_anew([part for part in split[:3] if part is not None], seed), split.categories)
+
+
+def _drawn_anew(parts: Sequence[Sequences], seed: int) -> tuple[Sequences, Sequences, Sequences]:
     """Train, valid and test parts for a seed, of the sequences of all parts together."""
     together = Sequences.joined(parts)
     _, numbers, _ = draw_parts("the table", together, SHARES, [2, seed])
-    return [together.keep(numbers == part) for part in range(len(SHARES))]
+    train, valid, test = (together.keep(numbers == part) for part in range(len(SHARES)))
+    return train, valid, test
 
 
 def _encoded_anew(read: SplitTable, seed: int) -> Split:

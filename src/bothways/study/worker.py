@@ -18,7 +18,7 @@ import numpy as np
 
 from bothways.errors import InputError
 from bothways.metrics import Counts, count, thresholds_for
-from bothways.study.factors import Setting
+from bothways.study.factors import DataShape, Setting
 from bothways.study.runs import CURVE, DIVERGED, FAILED, Run
 from bothways.study.tasks import Split, Task
 
@@ -119,7 +119,7 @@ def _trained(spec: StudySpec, setting: Setting, seed: int, end: float) -> Run:
     from bothways.training import train
 
     split = _split(spec, seed)
-    network = setting.network(split.shape(spec.task.shape.classes))
+    network = setting.network(DataShape.of(split.train, spec.task.shape.classes, split.categories))
     parameters = sum(int(np.prod(shape)) for name, shape in network.weight_shapes().items() if name[:6] != "input/")
     started = time.perf_counter()
 
