@@ -153,17 +153,14 @@ def names(given: list[str] | None) -> list[str]:
 
 
 def _parameters(options: Mapping[str, Option], panel: str) -> Iterator[inspect.Parameter]:
-    followed = _followed(options)
-    for name, option in options.items():
-        if option.follows:
-            continue
+    for name, option, follower in _flags(options):
         default, flag = option.default, option.flag or "--" + name.replace("_", "-")
         choices = f" One of: {', '.join(option.choices)}." if len(option.choices) > 1 else ""
         more: dict[str, Any] = {"help": option.help + choices, "rich_help_panel": panel}
         kind: Any = option.kind
-        if name in followed:
+        if follower:
             kind, default = str | None, None
-            more["metavar"] = "{}[:{}]".format(*(each.split("_")[-1].upper() for each in (name, followed[name])))
+            more["metavar"] = "{}[:{}]".format(*(each.split("_")[-1].upper() for each in (name, follower)))
         elif kind is tuple:
             kind, default = list[str] | None, None
             more["metavar"] = "A,B"
@@ -180,24 +177,22 @@ def _parameters(options: Mapping[str, Option], panel: str) -> Iterator[inspect.P
 
 def _taken(options: Mapping[str, Option], arguments: Given) -> Given:
     taken: Given = {}
-    followed = _followed(options)
-    for name, option in options.items():
-        if option.follows:
-            continue
+    for name, option, follower in _flags(options):
         value = arguments.pop(name, option.default)
         if option.kind is tuple:
             taken[name] = tuple(names(value))
-        elif name not in followed:
+        elif not follower:
             taken[name] = value
         elif isinstance(value, str):
             texts = value.split(":")
             if len(texts) > 2:
                 raise InputError(f"{option.flag} is {value!r}; give it as 5 or 5:2.")
-            for each, text in zip((name, followed[name]), texts, strict=False):
+            for each, text in zip((name, follower), texts, strict=False):
                 taken[each] = options[each].parse(each, text)
     return taken
 
 
-def _followed(options: Mapping[str, Option]) -> dict[str, str]:
-    """For each field that another one follows after a colon, the name of that one."""
-    return {before: name for before, name in pairwise(options) if options[name].follows}
+def _flags(options: Mapping[str, Option]) -> Iterator[tuple[str, Option, str]]:
+    """The fields that have a flag, each with the name of the field that follows it after a colon, or ""."""
+    followed = {before: name for before, name in pairwise(options) if options[name].follows}
+    return ((name, option, followed.get(name, "")) for name, option in options.items() if not option.follows)

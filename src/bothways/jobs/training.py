@@ -146,7 +146,7 @@ def train(
         with ExitStack() as stack:
             # A search has a block of its own for Ctrl-C, which ends before it saves.
             stop = stack.enter_context(interrupts.deferred()) if chooses_by is None else interrupts.Stop()
-            watchers: list[Callable[[EpochReport], object]] = []
+            watchers = [] if on_epoch is None or chooses_by is not None else [on_epoch]
             if tensorboard is not None:
                 watchers.append(stack.enter_context(trackers.tensorboard(tensorboard)))
             if mlflow is not None:
@@ -178,7 +178,6 @@ def train(
                 for report in trained.history:
                     watch(report)
             else:
-                watchers += [] if on_epoch is None else [on_epoch]
                 trained = train_network(
                     network, parts.train, chosen, parts.valid, watch, checkpoint=checkpoint, resume=resumed, say=say
                 )

@@ -87,18 +87,14 @@ def curves_figure(settings: Sequence[SettingResult]) -> str:
 
 def costs_figure(comparison: Comparison, settings: Sequence[SettingResult]) -> str:
     """The score against what it costs: weights to keep, seconds to train, time to label."""
-    columns: dict[str, list[float]] = {
-        "weights": [setting.parameters for setting in settings],
-        "seconds of training": [setting.seconds for setting in settings],
-        "us to label a step": [setting.label_us_per_step for setting in settings],
-    }
+    costs = {"weights": "parameters", "seconds of training": "seconds", "us to label a step": "label_us_per_step"}
 
     def draw(figure: Figure) -> None:
-        panels = figure.subplots(1, len(columns), sharey=True)
-        for panel, (name, values) in zip(panels, columns.items(), strict=True):
-            for setting, value in zip(settings, values, strict=True):
-                colour = WARM if setting.difference is None else ACCENT
-                panel.plot([value], [setting.median], marker="o", markersize=6, color=colour, alpha=0.8)
+        panels = figure.subplots(1, len(costs), sharey=True)
+        for panel, (name, cost) in zip(panels, costs.items(), strict=True):
+            for setting in settings:
+                at, colour = [getattr(setting, cost)], WARM if setting.difference is None else ACCENT
+                panel.plot(at, [setting.median], marker="o", markersize=6, color=colour, alpha=0.8)
             panel.set_xlabel(name)
             panel.xaxis.set_major_locator(MaxNLocator(4))
             panel.set_xlim(0, None)

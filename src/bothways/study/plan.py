@@ -157,13 +157,10 @@ class SearchPlan:
         first = [self._setting(each) for each in values]
         self.first = [setting for setting in first if self._possible(setting)] or first[:1]
 
-    def take(self, done: Sequence[Tried]) -> None:
-        """Know of trials that an earlier search has done."""
-        self._trials |= {each.trial for each in done}
-
     def next(self, done: Sequence[Tried], left: float = math.inf) -> Trial:
         """The next trial, by what is known of those that are done, and the seconds that are left."""
         self.begun += 1
+        self._trials |= {each.trial for each in done}  # some perhaps of an earlier search
         chosen = self._promoted(done, left) or self._new(done) or self._again(done)
         self._trials.add(chosen)
         return chosen

@@ -47,22 +47,18 @@ def search_settings(
     study.enqueue_trial(dict(zip(grid.vary, reference, strict=True)))
     failed, cells = optuna.trial.TrialState.FAIL, dict[GridCell, None]()
 
-    def proposal() -> tuple[Any, GridCell, Setting] | None:
-        """A trial, its cell and its setting; None if this setting cannot work."""
-        trial = study.ask()
-        cell = tuple(trial.suggest_categorical(name, range(len(each))) for name, each in grid.vary.items())
-        setting = grid.setting(cell).alone(task.shape)
-        try:
-            setting.network(task.shape)
-        except InputError:
-            if cell == reference:
-                raise
-            study.tell(trial, state=failed)
-            return None
-        return trial, cell, setting
-
     for first in range(0, trials, AT_ONCE):
-        asked = [each for _ in range(min(AT_ONCE, trials - first)) if (each := proposal()) is not None]
+        asked: list[tuple[Any, GridCell, Setting]] = []
+        for _ in range(min(AT_ONCE, trials - first)):
+            trial = study.ask()
+            cell = tuple(trial.suggest_categorical(name, range(len(each))) for name, each in grid.vary.items())
+            setting = grid.setting(cell).alone(task.shape)
+            try:
+                setting.network(task.shape)
+            except InputError:  # this setting cannot work
+                study.tell(trial, state=failed)
+            else:
+                asked.append((trial, cell, setting))
         whole = do(list(dict.fromkeys((setting, seed) for _, _, setting in asked for seed in seeds)))
         there = {run.id: run for run in runs}
         for trial, cell, setting in asked:

@@ -165,16 +165,12 @@ def tune(
     data = SearchData(folds(train, valid, seed, groups), shape, given, monitor, positive)
     clock = SearchClock(default_budget(data.folds) if budget is None else budget)
     plan, done = SearchPlan(shape, train, given, seed), list[Tried]()
-    first = plan.first[0]
-    kept = None
+    first, kept = plan.first[0], None
+    network = first.network(shape)  # refuses what cannot work
     if checkpoint is not None:
-        marks = fingerprint(first.network(shape), first.settings(seed), train, valid)
-        kept = Checkpoints(checkpoint, marks, say)
+        kept = Checkpoints(checkpoint, fingerprint(network, first.settings(seed), train, valid), say)
         if resume and (stored := kept.load()) is not None:
             clock.before, done = stored.notes["seconds"], _restored(stored)
-            plan.take(done)
-    else:
-        first.network(shape)
     with interrupts.deferred() as stop:
 
         def ended() -> bool:
