@@ -30,12 +30,9 @@ Data = Annotated[
     typer.Argument(
         metavar="DATA",
         help="The table, one row per step; also a folder of such files, or a pattern.",
-        show_default=False,
     ),
 ]
-ModelFile = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="A model that [bold]bothways train[/] wrote.", show_default=False)
-]
+ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A model that [bold]bothways train[/] wrote.")]
 AnyModelFile = Annotated[
     Path,
     typer.Argument(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderableType, RenderHook
@@ -75,8 +75,7 @@ def show_error(message: str) -> None:
 def bar(each: bool = False) -> Iterator[tuple[Say, Callable[[float, float, str, str], None]]]:
     """Show progress: a bar on a terminal, in a log one line every `LOG_EVERY` seconds, or for `each` name.
 
-    Returns:
-        How to print a message meanwhile; and what to call with how much is done, of how much, its name, and more.
+    Gives how to print a message meanwhile, and what to call with how much is done, of how much, its name, and more.
     """
     console, last, logged = words(), float("-inf"), ""
 
@@ -105,10 +104,8 @@ def bar(each: bool = False) -> Iterator[tuple[Say, Callable[[float, float, str, 
 
 
 @contextmanager
-def training_progress() -> Iterator[
-    tuple[Say, Callable[[EpochReport], None], Callable[[SearchProgress], None], Callable[[int, int], None]]
-]:
-    """`bar` for epochs, for the trials of a search, and for what is fitted again."""
+def training_progress() -> Iterator[dict[str, Any]]:
+    """`bar` for what `jobs.train` reports, by the names of its arguments: epochs, trials, and what is fitted again."""
     with bar() as (message, show):
 
         def epoch(report: EpochReport) -> None:
@@ -123,15 +120,14 @@ def training_progress() -> Iterator[
         def refit(done: int, total: int) -> None:
             show(done, total, "fitting again", f"{done} of {total} done")
 
-        yield message, epoch, trial, refit
+        yield {"say": message, "on_epoch": epoch, "on_trial": trial, "on_refit": refit}
 
 
 @contextmanager
 def waiting(doing: str, logged: bool = False) -> Iterator[tuple[Say, Say]]:
     """Show on a terminal, and if `logged` in a log, what is being done.
 
-    Returns:
-        How to print a message meanwhile, and what to call with the next thing that is done.
+    Gives how to print a message meanwhile, and what to call with the next thing that is done.
     """
     console = words()
     if not console.is_terminal:

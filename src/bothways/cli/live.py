@@ -107,9 +107,7 @@ def stream(
 
 @takes(limits=options(Limits))
 def serve(
-    model: Annotated[
-        Path, Argument(metavar="MODEL|FOLDER", help="A model, or a folder of models.", show_default=False)
-    ],
+    model: Annotated[Path, Argument(metavar="MODEL|FOLDER", help="A model, or a folder of models.")],
     *,
     port: Annotated[int, Option(min=1, max=65535, help="Port.")] = 8080,
     host: Annotated[
@@ -117,7 +115,7 @@ def serve(
     ] = "127.0.0.1",
     key: Annotated[
         str | None,
-        Option(envvar=KEY_VARIABLE, help="Ask for this key. Better in the environment.", show_default=False),
+        Option(envvar=KEY_VARIABLE, help="Ask for this key. Better in the environment."),
     ] = None,
     log_requests: Annotated[bool, Option("--log-requests", help="Log a line per request.")] = False,
     limits: Given,

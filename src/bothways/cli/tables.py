@@ -45,7 +45,7 @@ _TRAINING: dict[str, Any] = {"rich_help_panel": PANELS["settings"]}
 def train(
     context: Context,
     data: Data,
-    output: Annotated[Path, Option("--output", "-o", help="File of the model, NAME.bothways.", show_default=False)],
+    output: Annotated[Path, Option("--output", "-o", help="File of the model, NAME.bothways.")],
     *,
     reading: Given,
     roles: Given,
@@ -85,7 +85,7 @@ def train(
             raise InputError(f"There is no backend {backend!r}. Use one of: {', '.join(BACKENDS)}.")
         os.environ["KERAS_BACKEND"] = backend
         from bothways import layers  # noqa: F401  (says at once if the backend is not installed)
-    with display.training_progress() as (say, on_epoch, on_trial, on_refit):
+    with display.training_progress() as watching:
         training = jobs.train(
             data,
             output,
@@ -94,10 +94,7 @@ def train(
             resume=resume,
             tensorboard=tensorboard,
             mlflow=mlflow,
-            say=say,
-            on_epoch=on_epoch,
-            on_trial=on_trial,
-            on_refit=on_refit,
+            **watching,
             **search,
             **roles,
             **reading,
@@ -186,7 +183,6 @@ def predict(
             "--output",
             "-o",
             help="The table to write, such as NAME.csv; or a folder, to label each file on its own.",
-            show_default=False,
         ),
     ],
     threshold: Annotated[
@@ -195,7 +191,6 @@ def predict(
             metavar="[VALUE]",
             help="For two classes: predict the positive one from this probability up. Without a value, the threshold "
             "that [bold]evaluate --save-threshold[/] chose.",
-            show_default=False,
         ),
     ] = None,
     probabilities: Annotated[bool, Option("--probabilities", help="Write the probability of each class.")] = False,
@@ -276,7 +271,7 @@ def info(model: AnyModelFile, as_json: Json = False) -> None:
 def export(
     model: AnyModelFile,
     *,
-    output: Annotated[Path, Option("--output", "-o", help="File to write, NAME.onnx.", show_default=False)],
+    output: Annotated[Path, Option("--output", "-o", help="File to write, NAME.onnx.")],
     opset: Annotated[
         int | None, Option(help="Version of the operators.", show_default="the oldest that will do")
     ] = None,
@@ -303,9 +298,7 @@ def quantize(
     data: Data,
     *,
     reading: Given,
-    output: Annotated[
-        Path, Option("--output", "-o", help="File of the smaller model, NAME.bothways.", show_default=False)
-    ],
+    output: Annotated[Path, Option("--output", "-o", help="File of the smaller model, NAME.bothways.")],
     split: Part = None,
     as_json: Json = False,
 ) -> None:
@@ -326,7 +319,7 @@ def quantize(
 def page(
     model: ModelFile,
     *,
-    output: Annotated[Path, Option("--output", "-o", help="File to write, NAME.html.", show_default=False)],
+    output: Annotated[Path, Option("--output", "-o", help="File to write, NAME.html.")],
     as_json: Json = False,
 ) -> None:
     """Write a page that labels tables by itself: one file with the model, to be opened in any browser.

@@ -170,11 +170,7 @@ class _Run:
         self.target.seek(written)
 
     def all(self) -> None:
-        """Label what comes, to the end.
-
-        Raises:
-            KeyboardInterrupt: a signal asked for the end, and what is needed to go on is saved.
-        """
+        """Label what comes, to the end; or until a signal asks for it, when what is needed to go on is saved."""
         if self.checkpoint is None:
             try:
                 self._label_all()
