@@ -26,18 +26,11 @@ app = typer.Typer(
 )
 
 Data = Annotated[
-    str,
-    typer.Argument(
-        metavar="DATA",
-        help="The table, one row per step; also a folder of such files, or a pattern.",
-    ),
+    str, typer.Argument(metavar="DATA", help="The table, one row per step; also a folder of such files, or a pattern.")
 ]
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A model that [bold]bothways train[/] wrote.")]
 AnyModelFile = Annotated[
-    Path,
-    typer.Argument(
-        metavar="MODEL", help="A model of [bold]bothways train[/], or one of Keras, .keras or .h5.", show_default=False
-    ),
+    Path, typer.Argument(metavar="MODEL", help="A model of [bold]bothways train[/], or one of Keras, .keras or .h5.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 Part = Annotated[

@@ -113,10 +113,7 @@ def serve(
     host: Annotated[
         str, Option(help="Address to listen at; 0.0.0.0 lets other machines in, :: those of IPv6.")
     ] = "127.0.0.1",
-    key: Annotated[
-        str | None,
-        Option(envvar=KEY_VARIABLE, help="Ask for this key. Better in the environment."),
-    ] = None,
+    key: Annotated[str | None, Option(envvar=KEY_VARIABLE, help="Ask for this key. Better in the environment.")] = None,
     log_requests: Annotated[bool, Option("--log-requests", help="Log a line per request.")] = False,
     limits: Given,
 ) -> None:

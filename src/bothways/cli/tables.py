@@ -180,9 +180,7 @@ def predict(
     output: Annotated[
         Path,
         Option(
-            "--output",
-            "-o",
-            help="The table to write, such as NAME.csv; or a folder, to label each file on its own.",
+            "--output", "-o", help="The table to write, such as NAME.csv; or a folder, to label each file on its own."
         ),
     ],
     threshold: Annotated[
