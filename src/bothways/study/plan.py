@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from bothways.training import Trained
 
 NARROW: Mapping[str, Value] = {"levels": "raw", "changes": 0}  # how the numbers of wide tables enter first
-PLAIN: Mapping[str, Value] = {"encoding": "standard", **NARROW}  # and those of vectors of words
+PLAIN: Mapping[str, Value] = {"encoding": "standard", **NARROW}
+"""How the numbers of vectors of words enter: bins and changes of them say little."""
 
 WORDS: Mapping[str, Value] = {"head": "crf", "units": 128, "embedding": 32, "dropout": 0.5, **PLAIN}
 """What suits words, of which training seldom knows the rare ones, and reads their spelling and vectors."""

@@ -60,7 +60,7 @@ def holm(p: Sequence[float]) -> list[float]:
 
 @dataclass(frozen=True)
 class Shares:
-    """Where the variance of a score comes from; the shares add up to 1.
+    """Where the `variance` of a score comes from; the shares of it add up to 1.
 
     `effects` has the share of each main effect and of each interaction of two factors, `higher` is that of all others
     together (where the grid is not full, of all interactions), and `seed` that of whatever differs between runs of one
