@@ -144,16 +144,16 @@ def threshold_of(model: Model, asked: float | str | None) -> tuple[int, float] |
         return None
     if len(model.classes) != 2:
         raise InputError(f"A threshold is for two classes; this model has {len(model.classes)}.")
-    kept = model.facts.get("threshold")
+    given, kept = asked, model.facts.get("threshold")
     if asked == SAVED:
         if kept is None:
             raise InputError(
                 "This model keeps no threshold. Give one as a number, or let `bothways evaluate MODEL DATA "
                 "--false-alarm-rate 0.01 --save-threshold` choose and keep one."
             )
-        asked = kept["value"]
+        given = kept["value"]
     try:
-        value = float(asked)
+        value = float(given)
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
