@@ -10,7 +10,7 @@ import threading
 import time
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -215,11 +215,12 @@ def on_cluster(address: str | None) -> Iterator[None]:
             yield
         return
     kind, _, place = address.partition("://")
-    if kind not in _CLUSTERS or not place:
+    connect = {"ray": _ray, "dask": _dask}.get(kind)
+    if connect is None or not place:
         raise InputError(f"cluster is {address!r}; give ray://HOST, ray://auto or dask://HOST:PORT.")
     with ExitStack() as connected:
         try:
-            _CLUSTERS[kind](address, place, connected)
+            connect(address, place, connected)
         except ModuleNotFoundError as reason:
             raise missing(f"A cluster at {address}", reason.name, "cluster") from None
         except (OSError, RuntimeError, ValueError) as reason:
@@ -248,6 +249,3 @@ def _dask(address: str, place: str, connected: ExitStack) -> None:
 
     connected.enter_context(Client(f"tcp://{place}", timeout=10))
     connected.enter_context(joblib.parallel_config("dask"))
-
-
-_CLUSTERS: Mapping[str, Callable[[str, str, ExitStack], None]] = {"ray": _ray, "dask": _dask}
