@@ -131,7 +131,11 @@ def compare(
 
 @contextmanager
 def run_progress() -> Iterator[Callable[[Progress], None]]:
-    """Show runs come in: a live table on a terminal, a line now and then in a log; gives what to call with progress."""
+    """Show runs come in: a live table on a terminal, a line now and then in a log.
+
+    Returns:
+        What to call with how far the study is.
+    """
     console = display.words()
     if not console.is_terminal:
         with display.bar() as (_, log):

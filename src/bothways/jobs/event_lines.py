@@ -24,7 +24,12 @@ Refused = Callable[[int, DataError], None]
 
 
 class EventLines:
-    """Events out of lines of JSON, and labels of a model as such lines; `key` and `step` are as for `stream`.
+    """Events out of lines of JSON, and labels as such lines.
+
+    Args:
+        model: what labels them.
+        key: as for `stream`, and so is `step`.
+        step: see there.
 
     Example:
         >>> import numpy as np
@@ -49,7 +54,10 @@ class EventLines:
     def event(self, line: bytes | str, number: int, place: int | None = None) -> Event | None:
         """The key, the step and the values that a line holds; None if it is empty.
 
-        `place` is the step, where events have none of their own; the number of the line if not given.
+        Args:
+            line: the line.
+            number: what messages call it.
+            place: the step, where events have none of their own; its number if not given.
 
         Raises:
             DataError: it is no event.
@@ -92,10 +100,13 @@ class EventLines:
     def labels(
         self, push: Push, lines: Iterable[tuple[int, int, bytes | str]], refused: Refused
     ) -> Iterator[list[Labeled]]:
-        """The labels that lines, with numbers and places as for `event`, make ready, some after the other.
+        """The labels that lines make ready, some after the other.
 
-        `push` is `Stream.push_many`; `refused` is called for a line that is no event, with its number, when the events
-        before it are labeled, and may raise.
+        Args:
+            push: takes keys, steps and values, as `Stream.push_many`.
+            lines: numbers and places, as for `event`, and lines.
+            refused: is called for a line that is no event, with its number, when the events before it are labeled; it
+                may raise.
         """
         events: list[tuple[int, Event]] = []
         for number, place, line in lines:

@@ -26,8 +26,12 @@ SAVED = "saved"  # asks for the threshold that `bothways evaluate --save-thresho
 class Prediction:
     """What labeling a table, or each file of a folder, gave.
 
-    `path` is the file with the labels, or the folder of such files. So many `rows` are labeled, which form `sequences`;
-    `predicted` is how many got each label, and `files` what each file gave, where each was labeled on its own.
+    Attributes:
+        path: the file with the labels, or the folder of such files.
+        rows: how many rows are labeled.
+        sequences: how many sequences they form.
+        predicted: how many rows got each label.
+        files: what each file gave, where each was labeled on its own.
     """
 
     path: Path

@@ -27,9 +27,13 @@ ROUNDS = 2  # each model labels the part so often, by turns; the faster round co
 class Quantization:
     """A model of float32 and the same one in int8, on one part of a table.
 
-    `path` is the file of the model in int8, `before` and `after` how good both are (of the latter "float32" is a
-    baseline), `changed` the share of labels that are others in int8, `size` the bytes of both files, and `speed` how
-    many steps per second both label.
+    Attributes:
+        path: the file of the model in int8.
+        before: how good the model of float32 is.
+        after: how good the one in int8 is; its baseline "float32" is the other one.
+        changed: the share of labels that are others in int8.
+        size: the bytes of both files.
+        speed: how many steps per second both label.
     """
 
     path: Path
@@ -99,7 +103,13 @@ def quantize(
 ) -> Quantization:
     """Write a model in int8, as `bothways.quantize` makes it, and compare it with the one of float32 on a table.
 
-    `output` is the file to write, ending in `.bothways`; other arguments are those of `evaluate`.
+    Args:
+        model: the file of the model.
+        data: the table, as in `bothways.data.read_table`.
+        output: the file to write, ending in `.bothways`.
+        part: "train", "valid", "test" or "all"; None for "test", or "all" in a table that has no parts.
+        say: is called with whatever the user should know.
+        reading: attributes of `bothways.settings.Reading`; what is not given is as it was in training.
 
     Raises:
         ModelFileError: the model cannot be read, or the other one not written.

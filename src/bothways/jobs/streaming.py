@@ -35,8 +35,11 @@ KEPT = ("lines", "labels", "skipped", "first_bad")  # what a checkpoint keeps of
 class Streaming:
     """What labeling events gave, all of it also before restarts.
 
-    So many `events` came, and `labels` were written; so many events were `dropped`, as they were late or came twice,
-    and lines `skipped`, which were no events.
+    Attributes:
+        events: how many came.
+        labels: how many labels were written.
+        dropped: how many events were late or came twice.
+        skipped: how many lines were no events.
     """
 
     events: int

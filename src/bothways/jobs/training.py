@@ -29,11 +29,16 @@ CHECKPOINT = ".checkpoint"  # what the name of the file that a killed run leaves
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """What training on a table gave: a model, and the file that it is in.
+    """What training on a table gave.
 
-    The `evaluation` is on the valid part, before the model is fitted to that, too; or on the train part if there is no
-    other. So many `epochs` were run, of which the weights of `best_epoch` were kept; `seconds` says how long they took,
-    in "compile" and "train", and `steps_per_second` leaves compiling aside.
+    Attributes:
+        path: the file of the model.
+        model: the model itself.
+        evaluation: on the valid part, before it is fitted to that, too; or on the train part if there is no other.
+        epochs: how many were run.
+        best_epoch: the one whose weights were kept.
+        seconds: how long they took, in "compile" and "train".
+        steps_per_second: steps trained on in a second, compiling aside.
     """
 
     path: Path

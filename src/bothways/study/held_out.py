@@ -28,10 +28,14 @@ SAMPLES = 200  # on so many samples of the sequences
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Labeled sequences that training does not learn from; their labels may be of classes that it does not have.
+    """Labeled sequences that training does not learn from.
 
-    Of the `known` classes the train part has so many labels each: `counts`, empty if nobody knows. `monitor` is the
-    name of the score that decides, `positive` the class that it may be about.
+    Attributes:
+        sequences: with labels; of classes that training does not have, too.
+        known: how many classes training has.
+        monitor: the name of the score that decides.
+        positive: the class that it may be about.
+        counts: `(known,)` how many labels of each class the train part has; () where they are not known.
     """
 
     sequences: Sequences

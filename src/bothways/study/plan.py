@@ -110,9 +110,16 @@ class Trial(NamedTuple):
 class Tried:
     """What came of a trial.
 
-    `p` are the probabilities `(labels, classes)` of what is held out, `score` (the higher the better) and `loss` how
-    good they are. It was best after `epochs`, in the median of all that is held out in turn; `unfinished` tells whether
-    its epochs were over before it stopped getting better. It `took` seconds, and those of a `processor`.
+    Attributes:
+        trial: what was trained.
+        trained: what came of it.
+        p: `(labels, classes)` the probabilities of what is held out.
+        score: how good they are, the higher the better.
+        loss: the mean cross-entropy of it.
+        epochs: after how many it was best, in the median of all that is held out in turn.
+        unfinished: whether its epochs were over before it stopped getting better.
+        took: its seconds.
+        processor: its seconds of a processor, fewer on a machine with other work.
     """
 
     trial: Trial
@@ -134,7 +141,9 @@ def ranked(done: Iterable[Tried]) -> list[Tried]:
 class SearchPlan:
     """What to try next, with the `given` values of factors; the first training of each setting has the seed itself.
 
-    The settings in `first` are tried first; `begun` trials were given out.
+    Attributes:
+        first: the settings that are tried first.
+        begun: how many trials were given out.
     """
 
     def __init__(self, shape: DataShape, train: Sequences, given: Mapping[str, Value], seed: int) -> None:
@@ -230,9 +239,15 @@ def _batch_size(train: Sequences) -> int:
 
 
 class SearchClock:
-    """How much of a budget in seconds is spent, by an earlier search `before`, too, but not by starting processes.
+    """How much of a budget is spent; what the processes take to start is not counted.
 
     On a machine with other work trials get but a share of a processor, and the budget is longer, up to `BUSY` times.
+
+    Args:
+        budget: seconds.
+
+    Attributes:
+        before: what an earlier search has spent, in seconds.
 
     Example:
         >>> clock = SearchClock(60)

@@ -39,9 +39,17 @@ def refit(
 
     Shares, temperature and threshold stay. A network trains half as many epochs again as were best when the valid part
     stopped it, at most all, with a learning rate that has fallen to 0 by then. Networks for which there is no time stay
-    as they are, as do those whose loss is no finite number. Labels of the valid part count as unknown where the model
-    does not have their classes. `vectors` of the numeric columns are the pretrained vectors of words; the seed is that
-    of what the model is compared with; `on_progress` is called with how much is done, and of how much.
+    as they are, as do those whose loss is no finite number.
+
+    Args:
+        model: what `tuned` was made into.
+        tuned: the search.
+        train: what it learned from.
+        valid: what it chose by; labels of classes that the model does not have count as unknown.
+        vectors: how many of the numeric columns are the pretrained vectors of words.
+        seed: of what is drawn for what it is compared with.
+        workers: how many processes; as many as there are cores if not given.
+        on_progress: is called with how much is done, and of how much.
 
     Raises:
         KeyboardInterrupt: it was stopped.

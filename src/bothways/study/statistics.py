@@ -60,12 +60,16 @@ def holm(p: Sequence[float]) -> list[float]:
 
 @dataclass(frozen=True)
 class Shares:
-    """Where the `variance` of a score comes from; the shares of it add up to 1.
+    """Where the variance of a score comes from; the shares add up to 1.
 
-    `effects` has the share of each main effect and of each interaction of two factors, `higher` is that of all others
-    together (where the grid is not full, of all interactions), and `seed` that of whatever differs between runs of one
-    setting: None with a single seed, where it cannot be told from the rest. `errors` are the standard errors of
-    effects, as far as other seeds would give others (jackknife over seeds: Tukey 1958); empty below 3 seeds.
+    Attributes:
+        effects: by the factors involved, the share of each main effect and of each interaction of two.
+        higher: that of all interactions of more factors together; where the grid is not full, of all interactions.
+        seed: what the seed does: everything that differs between runs of one setting. None with a single seed, where it
+            cannot be told from the rest.
+        variance: what they are shares of.
+        errors: the standard error of each effect, as far as other seeds would give another one (jackknife over seeds:
+            Tukey 1958); empty below 3 seeds.
     """
 
     effects: Mapping[tuple[str, ...], float]

@@ -33,9 +33,15 @@ MOST_STEPS: Mapping[str, int] = {"step": 100_000, "sequence": 300_000}  # of lon
 
 @dataclass(frozen=True, eq=False)
 class SearchData:
-    """What all trials share: the `folds`, the `given` values of factors, which are kept, and the score that decides.
+    """What all trials share.
 
-    `monitor` is the name of that score, and `positive` the class that it may be about.
+    Attributes:
+        folds: what to learn from and what to hold out: the train and valid parts first. Where the valid part is small,
+            pieces of the train part are held out in turn, too.
+        shape: what the data determine about every network.
+        given: values of factors that are kept.
+        monitor: the name of the score that decides.
+        positive: the class that it may be about.
     """
 
     folds: tuple[tuple[Sequences, Sequences], ...]

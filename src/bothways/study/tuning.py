@@ -48,10 +48,17 @@ LONGEST_BUDGET = 6 * BUDGET
 class Tuned:
     """What was found.
 
-    `chosen` are the networks, the best of them first, and simple models, each with its share of the average; `settings`
-    are those of the best network. `temperature`, `threshold` and `balance` are as in `bothways.runtime.Model`, `tried`
-    are all trials, the best first, and `score` is that of the average on the valid part. The search had a `budget` in
-    seconds, and Ctrl-C may have ended it before.
+    Attributes:
+        chosen: the networks, the best of them first, and simple models, each with its share of the average.
+        shape: what the data determine about the networks.
+        settings: how it was trained.
+        temperature: as in `bothways.runtime.Model`.
+        threshold: as there, and so is `balance`.
+        tried: all trials, the best first.
+        score: the score of the average on the valid part.
+        metric: the title of that score.
+        budget: the seconds that the search had.
+        interrupted: whether Ctrl-C ended it before its time.
     """
 
     chosen: list[tuple[Tried | Scoring, float]]
@@ -142,15 +149,28 @@ def tune(
     resume: bool = False,
     say: Callable[[str], None] = lambda message: None,
 ) -> Tuned:
-    """Look for settings that suit a table, and average the best `members` networks at most.
+    """Look for settings that suit a table, and average the best networks.
 
-    `given` values of factors are kept; `simple` models, fitted already, may become members; `groups` are as in `folds`.
-    After `budget` seconds no trial begins, and those that are going on end, up to half as many again on a machine with
-    other work. The first trial is done in any case, and none begins that has not half the time of the shortest one. By
-    itself the budget suits the table's size. Ctrl-C, or what `stopped` tells, ends it with what there is.
+    Ctrl-C ends it with what there is.
 
-    The `checkpoint` is a file that keeps the trials that are done; `resume` goes on from it, if it is there. The seed
-    is that of everything that is drawn, but what is found depends on the speed of the machine all the same.
+    Args:
+        train: what to learn from.
+        valid: what to choose by.
+        shape: what the data determine about every network.
+        given: values of factors that are kept.
+        simple: models that are fitted already, and may become members.
+        groups: as in `folds`.
+        budget: seconds after which no trial begins, and those that are going on end, up to half as many again on a
+            machine with other work; the first trial is done in any case, and none begins that has not half the time
+            of the shortest one. By itself what suits the table's size.
+        seed: of everything that is drawn. What is found depends on the speed of the machine all the same.
+        members: the most networks that are averaged.
+        workers: how many processes; as many as there are cores if not given.
+        on_progress: is called after each trial.
+        stopped: tells whether to end with what there is.
+        checkpoint: a file that keeps the trials that are done.
+        resume: go on from the checkpoint, if there is one.
+        say: is called with what the user should know.
 
     Raises:
         InputError: settings that cannot work, or a checkpoint of another search.
