@@ -103,7 +103,7 @@ def test_our_layers_and_the_command(tmp_path: Path, capsys: pytest.CaptureFixtur
             r"The layer 'r' cannot be a node: activation=keras",
         ),
         ([L.RNN([L.LSTMCell(4), L.GRUCell(4)], name="s")], "The layer 's' is a stack of cells. Make a layer of each"),
-        ([L.Dense(4, activation="gelu", name="d")], r"The layer 'd' has activation='gelu'; a graph has linear, "),
+        ([L.Dense(4, activation="gelu", name="d")], r"'d' has activation=keras.activations.gelu; a graph has linear, "),
         ([L.Masking(), L.LSTM(4, go_backwards=True, return_sequences=True)], "reads backward under a mask"),
         ([L.Dense(4, dtype="bfloat16")], "computes in bfloat16"),
     ],
@@ -117,6 +117,80 @@ def test_what_no_graph_can_do_is_told(layers: list[Any], said: str, tmp_path: Pa
         export_onnx(3.5, tmp_path / "some.onnx")
     with pytest.raises(InputError, match=r"has no known inputs\. Build it"):
         export_onnx(keras.Sequential([L.Dense(1)]), tmp_path / "some.onnx")
+
+
+def own(layer: type) -> type:
+    """A class of layers that compute something else than the one that they are derived from."""
+
+    def call(self: Any, inputs: Any, training: bool | None = None) -> Any:
+        return 2 * layer.call(self, inputs)  # type: ignore[attr-defined]
+
+    return type(f"Own{layer.__name__}", (layer,), {"call": call})
+
+
+def relu(x: Any) -> Any:
+    """Called like one of Keras's."""
+    return 3 * keras.ops.relu(x)
+
+
+@pytest.mark.parametrize(
+    ("layers", "said"),
+    [
+        ([own(L.Dense)(4, name="d")], "The layer 'd' is a OwnDense with its own call; a graph has that of Keras"),
+        ([L.TimeDistributed(own(L.Dense)(4, name="d"))], "The layer 'd' is a OwnDense with its own call"),
+        ([own(L.TimeDistributed)(L.Dense(4))], "a OwnTimeDistributed with its own call"),
+        ([own(L.Masking)()], "a OwnMasking with its own call"),
+        ([own(L.Dropout)(0.5)], "a OwnDropout with its own call"),
+        ([own(L.Activation)("tanh")], "a OwnActivation with its own call"),
+        (
+            [L.Dense(4, activation=relu, name="d")],
+            r"'d' has activation=.*test_export_keras\.relu; a graph has ",
+        ),
+        ([L.Activation(lambda x: 2 * x)], "has activation=a lambda; a graph has "),
+    ],
+)
+def test_what_only_looks_like_keras_is_refused(layers: list[Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=said):
+        export_onnx(keras.Sequential([L.Input((7, 3)), *layers]), tmp_path / "some.onnx")
+
+
+def test_own_embeddings_are_refused(tmp_path: Path) -> None:
+    model = keras.Sequential([L.Input((7,), dtype="int32"), own(L.Embedding)(9, 4, name="e")])
+    with pytest.raises(InputError, match="The layer 'e' is a OwnEmbedding with its own call"):
+        export_onnx(model, tmp_path / "some.onnx")
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_quantized_layers_are_refused(wrapped: bool, tmp_path: Path) -> None:
+    dense = L.Dense(4, name="d")
+    model = keras.Sequential([L.Input((7, 3)), L.LSTM(4, return_sequences=True)])
+    model.add(L.TimeDistributed(dense) if wrapped else dense)
+    dense.quantize("int8")
+    with pytest.raises(InputError, match="The layer 'd' is quantized to int8; a graph has its weights as float32"):
+        export_onnx(model, tmp_path / "some.onnx")
+
+
+def test_a_model_with_its_own_call_is_refused(tmp_path: Path) -> None:
+    x = keras.Input((None, 3), name="x")
+    for model in (own(keras.Sequential)([x, L.Dense(2)], name="m"), own(keras.Model)(x, L.Dense(2)(x), name="m")):
+        with pytest.raises(InputError, match=r"The model 'm' is a Own.* with its own call; make it of layers"):
+            export_onnx(model, tmp_path / "some.onnx")
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_initial_states_of_a_layers_own_are_refused(wrapped: bool, tmp_path: Path) -> None:
+    layer = L.LSTM(4, name="r")
+    layer.get_initial_state = lambda batch_size: [keras.ops.ones((batch_size, 4))] * 2
+    wrapped_layer = L.Bidirectional(layer) if wrapped else layer
+    if wrapped:
+        wrapped_layer.forward_layer.get_initial_state = layer.get_initial_state
+    with pytest.raises(InputError, match="has its own get_initial_state; a graph begins with zeros"):
+        export_onnx(keras.Sequential([L.Input((7, 3)), wrapped_layer]), tmp_path / "some.onnx")
+
+
+def test_functions_of_keras_ops_are_those_of_keras(tmp_path: Path) -> None:
+    model = keras.Sequential([L.Input((7, 3), name="x"), L.Dense(4, activation=keras.ops.tanh)])
+    check(model, tmp_path / "some.onnx", x=masked())
 
 
 def test_a_shared_layer(tmp_path: Path) -> None:

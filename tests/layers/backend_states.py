@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 
+import bothways
 from bothways import layers as ours
 from bothways.errors import InputError
 from tolerances import KERAS, error
@@ -208,3 +209,45 @@ def test_a_callback_resets_the_states_between_batches() -> None:
     if BACKEND == "jax":
         with pytest.raises(InputError, match=r"Call model\.jax_state_sync\(\) first"):
             model.predict(twice, batch_size=4, verbose=0, callbacks=[_Resetting(layer, False)])
+
+
+def ones(self: Any, batch_size: int | None = None) -> list[Any]:
+    """Initial states of a layer's, or a cell's, own."""
+    return [keras.ops.ones((batch_size, self.units))] * 2
+
+
+@keras.saving.register_keras_serializable()
+class FromOnes(keras.layers.LSTM):  # type: ignore[misc]
+    get_initial_state = ones
+
+
+@keras.saving.register_keras_serializable()
+class CellFromOnes(keras.layers.LSTMCell):  # type: ignore[misc]
+    get_initial_state = ones
+
+
+STARTS: dict[str, Any] = {
+    "layer": lambda **how: FromOnes(4, **how),
+    "cell": lambda **how: L.RNN(CellFromOnes(4), **how),
+    "stack": lambda **how: L.RNN([CellFromOnes(3), L.GRUCell(4)], **how),
+}
+
+
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("wrapped", ["alone", "both", "forward side", "ours"])
+def test_initial_states_of_its_own(start: str, wrapped: str) -> None:
+    made, states = STARTS[start], start == "layer"
+    back = L.LSTM(4, go_backwards=True, return_state=states) if wrapped == "forward side" else None
+    stock = made(return_state=states)
+    stock = stock if wrapped == "alone" else L.Bidirectional(stock, backward_layer=back)
+    expected = stock(X)
+    if wrapped == "ours":
+        layer = ours.Bidirectional(made(return_state=states))
+        layer(X)
+        layer.set_weights(stock.get_weights())
+        assert layer.engine == "native"
+    else:
+        layer = stock
+        assert bothways.accelerate(layer).layers[0].engine == "native"
+    for actual, one in zip(keras.tree.flatten(layer(X)), keras.tree.flatten(expected), strict=True):
+        assert error(numpy(actual), numpy(one)) < KERAS

@@ -11,7 +11,16 @@ import numpy as np
 from bothways.errors import InputError
 from bothways.export.graph import Graph, Value
 from bothways.export.networks import layer, merged
-from bothways.layers.eligibility import NATIVE, cell_of, engine_of, is_stack
+from bothways.layers.eligibility import (
+    NATIVE,
+    begins_with_zeros,
+    cell_of,
+    engine_of,
+    is_of_keras,
+    is_stack,
+    name_of,
+    shown,
+)
 from bothways.spec import cell_spec
 
 ACTIVATIONS: Mapping[str, str | None] = {
@@ -40,6 +49,8 @@ def build(graph: Graph, model: Any) -> None:
     if not getattr(model, "inputs", None):
         raise InputError(f"The model {model.name!r} has no known inputs. Build it: call it once, or give it an Input.")
     values = {id(each): graph.input(each.name, each.dtype, _shape(each), "An input.") for each in model.inputs}
+    if not is_of_keras(model.call):
+        raise InputError(f"The model {model.name!r} is a {type(model).__name__} with its own call; make it of layers.")
     functional = getattr(model, "_functional", model)  # that of a Sequential
     for _, nodes in sorted(functional._nodes_by_depth.items(), reverse=True):
         for node in nodes:
@@ -74,14 +85,29 @@ def _node(graph: Graph, node: Any, values: Mapping[int, Value]) -> Value:
     hidden = recurrent and mask is None and getattr(read, "_keras_mask", None) is not None
     if any(other is not mask for other in more) or len(node.outputs) > 1 or hidden:
         raise InputError(f"The layer {each.name!r} reads states, or several inputs, or gives several outputs.")
-    if isinstance(each, keras.Layer) and each.compute_dtype != "float32":
-        raise InputError(f"The layer {each.name!r} computes in {each.compute_dtype}; a graph computes in float32.")
+    _check(each)
     return function(graph, each, values[id(read)], None if mask is None else values[id(mask)])
+
+
+def _check(each: Any) -> None:
+    """Refuse a layer that computes otherwise than the one of Keras that it is, or is derived from."""
+    if not is_of_keras(each.call):
+        raise InputError(
+            f"The layer {each.name!r} is a {type(each).__name__} with its own call; a graph has that of Keras."
+        )
+    if each.compute_dtype != "float32":
+        raise InputError(f"The layer {each.name!r} computes in {each.compute_dtype}; a graph computes in float32.")
+    if (quantized := getattr(each, "quantization_mode", None)) is not None:
+        raise InputError(
+            f"The layer {each.name!r} is quantized to {quantized}; a graph has its weights as float32. Export the "
+            "model as it was before."
+        )
 
 
 def _inner(graph: Graph, each: Any, value: Value, mask: Value | None) -> Value:
     if not isinstance(each.layer, keras.layers.Dense):
         raise InputError(f"The layer {each.name!r} holds a {type(each.layer).__name__}; it can hold a Dense.")
+    _check(each.layer)
     return _dense(graph, each.layer, value, mask)
 
 
@@ -91,9 +117,11 @@ def _dense(graph: Graph, each: Any, value: Value, mask: Value | None) -> Value:
 
 
 def _activation(graph: Graph, each: Any, value: Value, mask: Value | None) -> Value:
-    name = keras.activations.serialize(each.activation)
-    if not isinstance(name, str) or name not in ACTIVATIONS:
-        raise InputError(f"The layer {each.name!r} has activation={name!r}; a graph has {', '.join(ACTIVATIONS)}.")
+    name = name_of(each.activation)
+    if name not in ACTIVATIONS:
+        raise InputError(
+            f"The layer {each.name!r} has activation={shown(each.activation)}; a graph has {', '.join(ACTIVATIONS)}."
+        )
     operator = ACTIVATIONS[name]
     return value if operator is None else graph(operator, value)
 
@@ -141,6 +169,8 @@ def _run(graph: Graph, ways: list[Any], way: str, rows: Value, mask: Value | Non
     for each in ways:
         if (engine := engine_of(each)) != NATIVE:
             raise InputError(f"The layer {each.name!r} cannot be a node: {engine}.")
+        if not begins_with_zeros(each):
+            raise InputError(f"The layer {each.name!r} has its own get_initial_state; a graph begins with zeros.")
         if is_stack(each):
             raise InputError(f"The layer {each.name!r} is a stack of cells. Make a layer of each cell.")
         if each.stateful or each.return_state or (each.zero_output_for_mask and not each.return_sequences):

@@ -55,7 +55,7 @@ def accelerate(model: keras.Layer, *, precision: str | None = None) -> Accelerat
 
     Returns:
         The report: which layers run on the engine, and for every other recurrent layer the reason why not.
-        Its `undo()` takes everything back.
+        Its `undo()` takes back what this call did, not what an earlier one did to the same model.
 
     Raises:
         InputError: `model` is no model or layer of Keras; another precision. Training in int8 raises it, too.

@@ -13,13 +13,27 @@ from bothways.spec import ACTIVATIONS, cell_named
 ORACLE = "step by step in float64, for gradient checks"
 
 _CELLS = {keras.layers.LSTMCell: "lstm", keras.layers.GRUCell: "gru", keras.layers.SimpleRNNCell: "rnn"}
-
 _FUNCTIONS = {
     id(getattr(home, name)): name
-    for home in (keras.activations, keras.ops)
-    for name in ACTIVATIONS
+    for home in (keras.ops, keras.activations)
+    for name in dir(keras.activations)
     if hasattr(home, name)
 }
+
+
+def name_of(activation: Any) -> str:
+    """The name of a function of Keras; "" for one that is only called so."""
+    return _FUNCTIONS.get(id(activation), "")
+
+
+def is_of_keras(method: Any) -> bool:
+    """Whether a method is that of a class of Keras, or ours that does the same."""
+    return method.__module__.split(".")[0] in ("keras", "bothways")
+
+
+def begins_with_zeros(layer: Any) -> bool:
+    """Whether neither a layer nor a cell of it has another `get_initial_state` than Keras's."""
+    return all(is_of_keras(each.get_initial_state) for each in (layer, *cells_of(layer)))
 
 
 def is_stack(layer: Any) -> bool:
@@ -34,7 +48,7 @@ def cells_of(layer: Any) -> list[Any]:
 
 def cell_of(cell: Any) -> str:
     """The cell of `bothways.spec` that an eligible one of Keras is."""
-    kind, functions = kind_of(cell), [_FUNCTIONS[id(function)] for function in _activations_of(cell).values()]
+    kind, functions = kind_of(cell), [name_of(function) for function in _activations_of(cell).values()]
     if functions == ["relu"]:
         kind = "rnn_relu"
     elif kind == "gru" and not cell.reset_after:
@@ -55,7 +69,7 @@ def _engine_of_one(layer: Any, oracle: bool) -> str:
     if (changed := seams.why_not()) is not None:
         return changed
     for name in ("call", "inner_loop"):
-        if getattr(type(layer), name).__module__.split(".")[0] not in ("keras", "bothways"):
+        if not is_of_keras(getattr(type(layer), name)):
             return f"{type(layer).__name__} has its own {name}; the engine has that of Keras"
     cells = cells_of(layer)
     for number, cell in enumerate(cells, 1):
@@ -71,11 +85,11 @@ def _why_not(cell: Any, oracle: bool) -> str | None:
     """The reason for which the engine has no such cell, if there is one."""
     if not kind_of(cell):
         return f"{type(cell).__name__} is no cell of the engine; it has LSTMCell, GRUCell and SimpleRNNCell"
-    if not type(cell).call.__module__.startswith("keras."):
+    if not is_of_keras(type(cell).call):
         return f"{type(cell).__name__} is a cell with its own call; the engine has that of Keras"
     for name, function in _activations_of(cell).items():
-        if id(function) not in _FUNCTIONS:
-            return f"{name}={_shown(function)}; the engine has {', '.join(ACTIVATIONS)}"
+        if name_of(function) not in ACTIVATIONS:
+            return f"{name}={shown(function)}; the engine has {', '.join(ACTIVATIONS)}"
     if cell.compute_dtype == "float64" and oracle and not ops.has_float64():
         return "computes in float64, of which JAX makes float32 unless jax_enable_x64 is set"
     if cell.compute_dtype not in ("float32", "bfloat16", *(["float64"] if oracle else [])):
@@ -90,7 +104,7 @@ def _why_not(cell: Any, oracle: bool) -> str | None:
 
 
 def _engine_of_both(wrapper: Any, oracle: bool) -> str:
-    if type(wrapper).call.__module__.split(".")[0] not in ("keras", "bothways"):
+    if not is_of_keras(type(wrapper).call):
         return f"{type(wrapper).__name__} has its own call; the engine has that of Keras"
     for side in ("forward", "backward"):
         layer = getattr(wrapper, f"{side}_layer")
@@ -123,7 +137,7 @@ def _activations_of(cell: Any) -> dict[str, Any]:
     return {name: getattr(cell, name) for name in names}
 
 
-def _shown(function: Any) -> str:
+def shown(function: Any) -> str:
     """A function by the name under which it can be found."""
     name = getattr(function, "__qualname__", type(function).__qualname__)
     if name.endswith("<lambda>"):

@@ -12,7 +12,7 @@ from bothways.engine import Dropout
 from bothways.engine.memory import DirectionTensors, Options
 from bothways.errors import InputError
 from bothways.layers import ops, seams
-from bothways.layers.eligibility import NATIVE, ORACLE, cell_of, cells_of, is_stack, kind_of
+from bothways.layers.eligibility import NATIVE, ORACLE, begins_with_zeros, cell_of, cells_of, is_stack, kind_of
 from bothways.merge import check_merge_mode, merge
 
 INT8 = "_bothways_int8"  # an attribute of the cells that `accelerate` lets run in int8
@@ -77,7 +77,8 @@ def run_both(
 def _initial_states(layers: Sequence[Any], sequences: Any, initial_state: Any) -> list[Any]:
     if initial_state is None:
         if not layers[0].stateful:
-            return [None, None]
+            batch = K.shape(sequences)[0]
+            return [None if begins_with_zeros(layer) else layer.get_initial_state(batch) for layer in layers]
         own = [flat(layer.states) for layer in layers]
         check_states(layers, own, sequences)
         return own
