@@ -311,6 +311,34 @@ def test_what_it_shows(width: int, scheme: str, opened: Any, tmp_path: Path) -> 
     assert found == [["calm", "scan"][page.evaluate("card.positive")]]
 
 
+def test_words_are_shown_as_text(opened: Any, tmp_path: Path) -> None:
+    """Each on the colour of its label, that of "O" on none; both parts of an entity have one colour."""
+    words = tuple(f"{word}{i}" for i in range(20) for word in ("the", "Åse", "<b>"))
+    sizes = (len(words) + 1, 6)
+    categories = (Category("word", words), Category("word", ("0", "1", "2", "3", "4"), "last 1"))
+    network = Network(features=2, embedding=3, units=5, classes=3, categories=sizes)
+    random = np.random.default_rng(1)
+    weights = {name: random.normal(size=shape).astype(np.float32) for name, shape in network.weight_shapes().items()}
+    columns = Columns("label", ("word",), "s", None, categories=("word",), encoding=Encoding((), categories, None))
+    page = opened(Model([Member(network, weights)], TAGS, columns))
+    pl.DataFrame({"s": [1] * 12, "word": [*words[:11], "new7"]}).write_csv(tmp_path / "table.csv")
+    dropped(page, tmp_path / "table.csv")
+    assert "1 row with values that training never saw (new7); they are known by their spelling" in page.inner_text(
+        "#said"
+    )
+    assert not page.is_visible("#chart")
+    shown = page.locator("#words span")
+    assert shown.all_inner_texts() == [*words[:11], "new7"]
+    labels = page.evaluate("codes(view.sequences[0])")
+    assert len(set(labels)) > 1
+    borders = [one.evaluate("word => word.style.borderColor") for one in shown.all()]
+    assert [bool(border) for border in borders] == [TAGS[label] != "O" for label in labels]
+    assert len(set(borders) - {""}) == 1
+    shown.nth(4).click()
+    assert page.locator("#words .here").inner_text() == words[4]
+    assert words[4] in page.inner_text("#there")
+
+
 def test_the_threshold_that_a_model_keeps_is_exact(opened: Any, tmp_path: Path) -> None:
     """The slider has thousandths; labels go by what was saved until somebody moves it."""
     some, table = numeric(1, 8), pl.DataFrame({"flow": ["a"] * 400, "x": np.random.default_rng(0).normal(size=400)})

@@ -112,6 +112,7 @@ def card(model: Model, name: str) -> dict[str, Any]:
             "order": columns.order,
             "numbers": [name for name in columns.features if name not in columns.categories],
             "categories": list(columns.categories),
+            "words": columns.words,
         }
     return {
         "name": name,
@@ -144,6 +145,7 @@ def _described(model: Model, columns: Columns, name: str) -> tuple[dict[str, Any
             raise InputError(f"{name}: this model needs the operator {node.operator}, which a page does not have.")
     constants = {key: _narrowed(name, array) for key, array in graph.constants.items()}
     values = {each.name: each.values for each in encoding.categories if not each.view}
+    spelled = {each.name for each in encoding.categories if each.view}
     described = {
         "card": card(model, name),
         "classes": model.classes,
@@ -156,7 +158,9 @@ def _described(model: Model, columns: Columns, name: str) -> tuple[dict[str, Any
             "features": columns.features,
             "reading": asdict(columns.reading),
             "numbers": [{"name": each.name, "filled": each.fill is not None} for each in encoding.numbers],
-            "texts": [{"name": each, "values": values.get(each)} for each in encoding.texts],
+            "texts": [
+                {"name": each, "values": values.get(each), "spelled": each in spelled} for each in encoding.texts
+            ],
         },
         "graph": _nodes(graph),
         "constants": [(key, array.dtype.name, array.shape) for key, array in constants.items()],

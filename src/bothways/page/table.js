@@ -393,14 +393,14 @@ async function read_sequences(file, model) {
       if (x !== x && !filled) throw Error(`${place(row)}: the column ${JSON.stringify(name)} is empty. The model learned from a table in which it never was; fill it, or remove such rows.`)
     }
   }
-  for (const {name, values} of model.texts) {
+  for (const {name, values, spelled} of model.texts) {
     const known = values && new Set(values), strange = new Map()
     for (let row = 0; row < table.rows; row++) {
       const text = columns[name][row] = columns[name][row] === null ? "" : String(columns[name][row])
       if (known && text !== "" && !known.has(text)) strange.set(text, (strange.get(text) || 0) + 1)
     }
     const total = [...strange.values()].reduce((a, b) => a + b, 0)
-    if (total) notices.push(`Column ${JSON.stringify(name)}: ${count(total, "row")} with values that training never saw (${[...strange.keys()].slice(0, 3).join(", ")}); they are read as unknown.`)
+    if (total) notices.push(`Column ${JSON.stringify(name)}: ${count(total, "row")} with values that training never saw (${[...strange.keys()].slice(0, 3).join(", ")}); they are ${spelled ? "known by their spelling" : "read as unknown"}.`)
   }
   const by = order === null ? null : read[order].values ?? columns[order]
   if (by && by === columns[order]) {
