@@ -101,6 +101,48 @@ def test_a_frame_is_the_same_as_its_sequences() -> None:
     assert error(by_rows, np.concatenate(by_list)) < 1e-4
 
 
+@pytest.mark.parametrize("offset", [0, 1_700_000_000, 2.0**40])
+def test_numbers_that_hardly_change_for_their_size(offset: float, tmp_path: Path) -> None:
+    """In float32 all of them are equal; so they are read in double precision, everywhere."""
+    random = np.random.default_rng(0)
+    numbers = random.integers(-50, 50, 600)
+    labels = numbers + np.roll(numbers, 1) > 0
+    frame = pl.DataFrame({"flow": np.repeat(np.arange(60), 10), "size": numbers + offset, "label": labels})
+    labeler = SequenceLabeler(units=4, epochs=40, learning_rate=0.03, sequence="flow")
+    labeler.fit(frame.drop("label"), labels)
+    columns = labeler.model_.columns
+    assert columns is not None
+    assert columns.fitted.dtype == (np.float64 if offset else np.float32)
+    p = labeler.predict_proba(frame.drop("label"))
+    assert (p.argmax(axis=1) == labels).mean() > 0.85
+    labeler.save(tmp_path / "some.bothways")
+    model = bothways.load(tmp_path / "some.bothways")
+    assert (model.predict_proba(frame.drop("label")) == p).all()
+    stream = model.stream(lookahead=100)
+    for step, row in enumerate(frame.drop("label").head(30).to_dicts()):
+        stream.push(row["flow"], step, row)
+    streamed = [each for flow in range(3) for each in stream.close(flow)]
+    assert error([each.probabilities for each in streamed], p[:30]) < ENGINE
+    if offset:
+        with pytest.raises(InputError, match="'size' in double precision, since it hardly changes for its size"):
+            bothways.export_onnx(model, tmp_path / "some.onnx")
+
+
+def test_a_list_of_frames_is_refused() -> None:
+    frames = [pl.DataFrame({"a": [0.5, 1.5], "b": [1.5, 0.5]})] * 2
+    with pytest.raises(InputError, match="X is a list of data frames, whose columns would go by their places alone"):
+        SequenceLabeler(epochs=1).fit(frames, [[0, 1]] * 2)
+
+
+def test_nullable_arrays_of_pandas() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"flow": [0, 0, 1, 1], "size": [0.5, -0.5, 1.5, -1.5]})
+    for dtype in ("Int64", "boolean"):
+        y = pandas.array([1, 0, None, 0], dtype=dtype)
+        with pytest.warns(UserWarning, match="y lacks 1 of 4 labels"):
+            assert len(SequenceLabeler(units=2, epochs=1, sequence="flow").fit(frame, y).classes_) == 2
+
+
 def test_frames_of_other_makers() -> None:
     frame = flows()
     X = frame.drop("label")

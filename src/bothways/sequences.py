@@ -242,7 +242,7 @@ def unmasked(value: Any) -> Array:
         >>> unmasked(np.ma.masked_array([1.5, 2.5], [False, True])), unmasked(np.ma.masked_array([1, 2], [True, False]))
         (array([1.5, nan]), array([None, 2], dtype=object))
     """
-    if not np.ma.is_masked(value):
+    if not (isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value)):
         return np.asarray(value)
     values = value.data.astype(value.dtype if value.dtype.kind == "f" else object)
     values[np.ma.getmaskarray(value)] = None

@@ -319,7 +319,7 @@ def test_words_are_shown_as_text(opened: Any, tmp_path: Path) -> None:
     network = Network(features=2, embedding=3, units=5, classes=3, categories=sizes)
     random = np.random.default_rng(1)
     weights = {name: random.normal(size=shape).astype(np.float32) for name, shape in network.weight_shapes().items()}
-    columns = Columns("label", ("word",), "s", None, categories=("word",), encoding=Encoding((), categories, None))
+    columns = Columns("label", ("word",), "s", None, categories=("word",), encoding=Encoding((), categories))
     page = opened(Model([Member(network, weights)], TAGS, columns))
     pl.DataFrame({"s": [1] * 12, "word": [*words[:11], "new7"]}).write_csv(tmp_path / "table.csv")
     dropped(page, tmp_path / "table.csv")

@@ -29,12 +29,14 @@ class Number:
     """A numeric column.
 
     `fill`, the mean of the train part, stands where a number is missing; with None, missing numbers are refused. If it
-    is `flagged`, a further feature is 1 where the number is missing.
+    is `flagged`, a further feature is 1 where the number is missing. A `double` one is read in double precision, since
+    float32 would round its changes away.
     """
 
     name: str
     fill: float | None = None
     flagged: bool = False
+    double: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,11 @@ class Encoding:
         return (*(number.name for number in self.numbers), *self.texts)
 
     @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of the array."""
+        return np.dtype(np.float64 if any(number.double for number in self.numbers) else np.float32)
+
+    @property
     def dimensions(self) -> int:
         """How many numbers the vector of a word has; 0 without vectors."""
         return self.vectors.size if self.vectors else 0
@@ -141,9 +148,9 @@ class Encoding:
         inputs = table.columns(list(self.read))
         if not (inputs.height == len(rows) and in_order(rows)):
             inputs = inputs.select(pl.all().gather(rows))
-        values = np.empty((len(rows), len(self.names)), np.float32)
+        values = np.empty((len(rows), len(self.names)), self.dtype)
         for at, number in enumerate(self.numbers):
-            column, missing = float_column(inputs.get_column(number.name).alias(""))
+            column, missing = float_column(inputs.get_column(number.name).alias(""), number.double)
             if missing is not None and number.fill is None:
                 raise DataError(
                     f"{table.place(int(rows[missing].min()))}, column {number.name!r} is empty. Such rows: "
@@ -211,7 +218,10 @@ class Encoding:
         """The encoding that `to_json` described, with the arrays of its vectors."""
         try:
             encoding = cls(
-                tuple(Number(each["name"], each["fill"], each["flagged"]) for each in data["numbers"]),
+                tuple(
+                    Number(each["name"], each["fill"], each["flagged"], each.get("double", False))
+                    for each in data["numbers"]
+                ),
                 tuple(
                     Category(each["name"], tuple(each["values"]), each.get("view", "")) for each in data["categories"]
                 ),
@@ -222,7 +232,8 @@ class Encoding:
             if not (
                 all(isinstance(name, str) for name in names)
                 and 0 < len(names) == len(set(names))
-                and all(isinstance(each.flagged, bool) and _is_fill(each.fill) for each in encoding.numbers)
+                and all({type(each.flagged), type(each.double)} == {bool} for each in encoding.numbers)
+                and all(_is_fill(each.fill) for each in encoding.numbers)
                 and all(
                     all(value is None or isinstance(value, str) for value in each.values)
                     and len(each.values) == len(set(each.values))
@@ -305,8 +316,8 @@ def gaps_of(places: pl.Series, offsets: Numbers) -> npt.NDArray[np.float32]:
     return np.asarray(np.log1p(seconds), np.float32)
 
 
-def float_column(column: pl.Series) -> tuple[pl.Series, npt.NDArray[np.bool_] | None]:
-    """The column as float32, with nulls for what is missing or too large; and where they are, if anywhere.
+def float_column(column: pl.Series, double: bool = False) -> tuple[pl.Series, npt.NDArray[np.bool_] | None]:
+    """The column as float32, or float64, with nulls for what is missing or too large for float32; and where they are.
 
     Example:
         >>> numbers, missing = float_column(pl.Series([1.5, None, -1e300]))
@@ -314,7 +325,10 @@ def float_column(column: pl.Series) -> tuple[pl.Series, npt.NDArray[np.bool_] | 
         ([1.5, None, None], [False, True, True])
     """
     numbers = column.cast(pl.Float32, strict=False)
-    if not (finite := numbers.is_finite()).all():
+    finite = numbers.is_finite()
+    if double:
+        numbers = column.cast(pl.Float64)
+    if not finite.all():
         numbers = numbers.set(~finite, None)
     return numbers, numbers.is_null().to_numpy() if numbers.null_count() else None
 

@@ -47,7 +47,8 @@ def fit_encoding(
             if missing is not None and missing.all():
                 notices.append(f"Column {name!r} is left out: it has no finite float32 number in the train part.")
                 continue
-            numbers.append(Number(name, float(values.cast(pl.Float64).mean()), missing is not None))  # type: ignore[arg-type]
+            mean = float(values.cast(pl.Float64).mean())  # type: ignore[arg-type]
+            numbers.append(Number(name, mean, missing is not None, _is_double(column)))
             if missing is not None:
                 notices.append(
                     f"Column {name!r}: {counted(int(missing.sum()), 'row')} of the train part without a finite number; "
@@ -86,6 +87,14 @@ def fit_encoding(
         read, said = read_vectors(vectors, words, seen)
         encoding, notices = replace(encoding, vectors=read), [*notices, *said]
     return encoding, notices
+
+
+def _is_double(column: pl.Series) -> bool:
+    """Whether float32 rounds by more than a tenth of what the numbers usually change from row to row."""
+    numbers, _ = float_column(column, double=True)
+    changes = numbers.drop_nulls().diff().abs()
+    usual = changes.filter(changes > 0).median()
+    return usual is not None and float(numbers.abs().max()) * 2.0**-24 > 0.1 * float(usual)  # type: ignore[arg-type]
 
 
 def fit_arrays(name: str, train: Sequences, categorical: Collection[int]) -> tuple[Encoding, list[str]]:

@@ -66,6 +66,11 @@ def inputs(graph: Graph, model: Model) -> Inputs:
                 f"The model reads a column named {name!r}, which cannot be the name of an input. Rename the column "
                 "in the table, and train again."
             )
+    if doubles := [each.name for each in encoding.numbers if each.double]:
+        raise InputError(
+            f"The model reads {doubles[0]!r} in double precision, since it hardly changes for its size; a graph reads "
+            "float32. Subtract a constant from that column, and train again."
+        )
     numbers_of = [graph.input(each.name, np.float32, BATCH_TIME, _said(each.fill)) for each in encoding.numbers]
     words = "Text; whole numbers without a point; the empty text where it is missing."
     texts = {name: graph.input(name, str, BATCH_TIME, words) for name in encoding.texts}

@@ -44,6 +44,11 @@ def read_arrays(name: str, X: Any, features: int | None) -> tuple[Sequences, For
         raise InputError(f"{name} is of type {type(X).__name__}; it must be {WANTED}.")
     if not hasattr(X, "__array__"):
         X = list(X)
+        if any(map(is_frame, X)):
+            raise InputError(
+                f"{name} is a list of data frames, whose columns would go by their places alone. Give one frame, with "
+                f"a column that tells sequences apart (sequence=...), or arrays: [each.to_numpy() for each in {name}]."
+            )
         if not X or axes(X[0]) > 1:
             return checked_sequences(name, X, features, missing=True), "list"
     try:
@@ -89,7 +94,7 @@ def read_input(name: str, X: Any, columns: Columns) -> tuple[Sequences, Form]:
         needed, order, learned = columns.features, columns.order, columns.reading
         table = frame_table(name, X, columns.sequence, order=order, needed=needed, fields=fields, learned=learned)
         if not len(table):
-            nothing = np.empty((0, len(columns.fitted.names)), np.float32)
+            nothing = np.empty((0, len(columns.fitted.names)), columns.fitted.dtype)
             return Sequences(nothing, np.array([], np.int64), per=columns.per, rows=np.array([], np.int64)), form
         match_columns(table, columns, label=False)
         # Whole, as arrays are; and that rows are sorted by the column that was named for it needs no word.

@@ -59,7 +59,7 @@ class EventReader:
     def __init__(self, model: Model) -> None:
         self._network, self._columns = model.network, model.columns
         self._table = model.columns is not None and bool(model.columns.label)
-        self.dtype = np.dtype(np.float32 if self._table else np.float64)
+        self.dtype = model.columns.fitted.dtype if model.columns is not None and self._table else np.dtype(np.float64)
         self.gap, self.tally, self.kind, self._gaps = None, None, "", ""
         if model.columns is not None:
             from bothways.data import Tally  # brings Polars, of which a model of arrays has no use
