@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import polars as pl
 import pytest
 
 import bothways
+from bothways import interrupts
 from bothways.interrupts import deferred
 
 COMMANDS = {
@@ -107,6 +109,17 @@ def test_ctrl_c_is_noted_where_it_is_deferred() -> None:
             signal.raise_signal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
+
+
+def test_an_error_waits_for_the_end_that_caused_it() -> None:
+    """Once a signal ends the process its children die, and what misses them must not choose the exit code."""
+    settled = threading.Thread(target=interrupts.settle, daemon=True)
+    with interrupts._ending:
+        settled.start()
+        settled.join(0.2)
+        assert settled.is_alive()
+    settled.join(5)
+    assert not settled.is_alive()
 
 
 def test_who_handles_ctrl_c_goes_on_to(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ def main() -> None:
         run()
     except (KeyboardInterrupt, SystemExit) as end:
         code = end.code if isinstance(end, SystemExit) else interrupts.STOPPED
+        interrupts.settle()
         if code not in (interrupts.STOPPED, interrupts.TERMINATED):
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: too late to stop
             raise

@@ -126,6 +126,12 @@ def leave(code: int) -> None:
         os._exit(code)
 
 
+def settle() -> None:
+    """Wait for the end, if a signal is about to end this process: its children are gone, and errors tell of that."""
+    with _ending:
+        pass
+
+
 def _wait_for_end(number: int, frame: FrameType | None) -> None:
     """Keep the main thread from starting anything: the thread that waits for signals ends the process."""
     while True:

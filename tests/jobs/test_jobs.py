@@ -245,6 +245,21 @@ def test_ctrl_c_keeps_the_best_model(folder: Path, tmp_path: Path) -> None:
     assert resumed.epochs > 2
 
 
+def test_whoever_ends_a_search_is_told_how_to_go_on(folder: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    jobs.train(
+        folder / "traces.parquet",
+        tmp_path / "some.bothways",
+        settings={"units": 2, "epochs": 1},
+        budget=0.01,
+        say=silent,
+        on_trial=lambda progress: said.append(interrupts.kept),
+        **ROLES,
+    )
+    assert said[0].endswith("some.bothways.checkpoint has what was trained; to go on from there, add resume=True.")
+    assert interrupts.kept == ""
+
+
 def test_bad_settings_are_named(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no setting 'unit'"):
         jobs.train(folder / "traces.parquet", tmp_path / "some.bothways", settings={"unit": 3}, say=silent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -82,6 +83,20 @@ def test_a_search_that_is_stopped_keeps_what_there_is_or_ends() -> None:
     assert time.monotonic() - begun < 200
     with pytest.raises(KeyboardInterrupt):
         tune(train, valid, SHAPE, QUICK, budget=600, workers=1, stopped=lambda: True)
+
+
+def test_nobody_waits_for_simple_models_after_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To know how good they are on pieces of the train part they are fitted to each anew, which may take long."""
+    train, valid, asked = rising(20, seed=0), rising(10, seed=1), list[Any]()
+    simple = [each for each in baselines.fit(train, 2, (), 0) if isinstance(each, baselines.SCORING)]
+    assert simple
+    monkeypatch.setattr("bothways.study.tuning._of_baseline", lambda data, fitted: asked.append(fitted))
+
+    def stop(progress: SearchProgress) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    tuned = tune(train, valid, SHAPE, QUICK, simple=simple, budget=600, workers=1, on_progress=stop)
+    assert (tuned.interrupted, len(tuned.tried), asked) == (True, 1, [])
 
 
 def test_a_setting_that_cannot_work_is_said_before_anything_is_trained() -> None:

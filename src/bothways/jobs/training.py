@@ -161,6 +161,12 @@ def train(
                 for each in watchers:
                     each(report)
 
+            def tried(progress: SearchProgress) -> None:
+                interrupts.kept = (
+                    f"{checkpoint} has what was trained; to go on from there, add {option('resume', True)}."
+                )
+                on_trial(progress)
+
             tuned = None
             if chooses_by is not None:
                 tuned = tune(
@@ -175,7 +181,7 @@ def train(
                     seed=seed,
                     checkpoint=checkpoint,
                     resume=resumed,
-                    on_progress=on_trial,
+                    on_progress=tried,
                     say=say,
                 )
                 network, chosen, trained = tuned.network, tuned.settings, tuned.best.trained

@@ -211,7 +211,8 @@ def tune(
         raise KeyboardInterrupt
     if len(done) == 1 and not ended():
         say("The budget was enough for one training: nothing else was tried.")
-    return replace(_averaged(data, done, simple, members), budget=clock.budget, interrupted=stop.requested)
+    company = () if stop.requested else simple  # fitting these again may take long, and whoever stopped it waits
+    return replace(_averaged(data, done, company, members), budget=clock.budget, interrupted=stop.requested)
 
 
 def _attempts(
