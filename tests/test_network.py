@@ -97,3 +97,10 @@ def test_wrong_arguments_are_refused(arguments: dict[str, Any], message: str) ->
 def test_a_wrong_description_is_refused(change: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         Network.from_json(change(Network(features=1, classes=2).to_json()))
+
+
+@pytest.mark.parametrize(("name", "value"), [("direction", "both"), ("per", "sequence"), ("head", "crf")])
+def test_what_cannot_label_late_is_named(name: str, value: str) -> None:
+    settings: dict[str, Any] = {"direction": "forward", name: value}
+    with pytest.raises(InputError, match=f"label steps; {name} is {value!r}. Leave lookahead out"):
+        Network(features=1, classes=3, lookahead=4, **settings)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from bothways.errors import InputError
+from bothways.errors import InputError, option
 from bothways.merge import MERGE_MODES
 from bothways.options import check_options, choice_field, option_field, whole
 from bothways.spec import CELLS, cell_spec
@@ -226,11 +226,14 @@ class Network:
             raise InputError(f"conv_stride is {self.conv_stride}, but there is no convolution. Give conv_window, too.")
         if self.per not in PERS:
             raise InputError(f"There is no per {self.per!r}. Use one of: {', '.join(PERS)}.")
-        if self.lookahead and (self.direction != "forward" or self.per != "step" or self.head == "crf"):
-            raise InputError(
-                f"lookahead is {self.lookahead}, which is for networks that read forward, without a CRF, and label "
-                "steps. Give direction='forward', or leave it out: others can label late without it."
-            )
+        wanted = {"direction": "forward", "per": "step", "head": "softmax"} if self.lookahead else {}
+        for name, value in wanted.items():
+            if (given := getattr(self, name)) != value:
+                raise InputError(
+                    f"lookahead is {self.lookahead}, which is for networks that read forward, without a CRF, and label "
+                    f"steps; {name} is {given!r}. Leave lookahead out (others can label late without it), or give "
+                    f"{option(name, value)}."
+                )
         if self.lookahead % self.conv_stride:
             raise InputError(
                 f"lookahead is {self.lookahead}; it must be a multiple of conv_stride, {self.conv_stride}."

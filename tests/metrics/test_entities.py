@@ -161,6 +161,11 @@ def test_words_that_training_saw_and_others() -> None:
     assert evaluation.intervals["entity_f1 of unseen words"].value == other.entities.f1
     shape = json.loads(json.dumps(evaluation.to_json(), allow_nan=False))
     assert shape["words"]["unseen"]["entities"]["recall"] == 0.5
+    outside = np.tile(predicted, 5) == BIO.index("O")
+    outside &= codes == BIO.index("O")
+    empty = evaluate(made(codes, lengths), np.eye(len(BIO))[np.tile(predicted, 5)], BIO, unseen_words=outside)
+    assert empty.words["unseen"].entities is None  # there is none, so no score of 0
+    assert "entity_f1 of unseen words" not in empty.intervals
     nothing = evaluate(made(codes, lengths), np.eye(len(BIO))[codes], BIO, unseen_words=np.zeros(40, bool))
     assert nothing.words == {}
 

@@ -42,7 +42,7 @@ class WordScores(NamedTuple):
     Attributes:
         steps: how many steps there are of them.
         accuracy: the share of right labels.
-        entities: the scores of entities of these words; None where labels are no tags.
+        entities: the scores of entities of these words; None where labels are no tags, or there are no such entities.
     """
 
     steps: int
@@ -92,7 +92,8 @@ def score_words(
         codes[counted] = decided
         tables += count_entities(sequences, codes, marked=unseen)
     hits, steps, *entities = (table.sum(axis=0) for table in tables)
-    scores = _scores(*entities) if entities else (None, None)
+    found = _scores(*entities) if entities else ()
+    scores = [each if each.support or each.predicted else None for each in found] or [None, None]
     rows = zip(steps.tolist(), share(hits, steps).tolist(), scores, strict=True)
     words = {name: WordScores(*row) for name, row in zip(("seen", "unseen"), rows, strict=True)}
     intervals = dict[str, Interval]()
@@ -100,7 +101,8 @@ def score_words(
         hits, steps, *entities = summed(*tables)
         of_words = {"accuracy": share(hits, steps)} | ({"entity_f1": f1(*entities)} if entities else {})
         for score, of in of_words.items():
-            intervals |= {f"{score} of {name} words": Interval.of(of[:, k]) for k, name in enumerate(words)}
+            there = [k for k, each in enumerate(scores) if score == "accuracy" or each is not None]
+            intervals |= {f"{score} of {[*words][k]} words": Interval.of(of[:, k]) for k in there}
     return words, intervals
 
 

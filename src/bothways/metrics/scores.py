@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,6 +109,18 @@ def score(name: str, classes: Sequence[Any], positive: Any = None, false_alarm_r
 
 def _score(name: str, kind: str, of: Any, columns: Any, of_sums: Any, worst: float = 0.0) -> Score:
     return Score(name, title(kind, of), SCORES[kind].better, float(worst), columns, of_sums)
+
+
+def with_rate_of(name: str, rates: Sequence[float]) -> tuple[float, ...]:
+    """False-alarm rates, that which a score is named after among them.
+
+    Example:
+        >>> with_rate_of("detection@0.05", (0.01,)), with_rate_of("accuracy", (0.01,))
+        ((0.01, 0.05), (0.01,))
+    """
+    with suppress(ValueError):
+        return tuple(dict.fromkeys([*rates, float(name.partition("@")[2])]))
+    return tuple(rates)
 
 
 def _rate(text: str, rates: Sequence[float]) -> float | None:

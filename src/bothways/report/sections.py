@@ -109,9 +109,10 @@ def words(report: Report) -> str:
     evaluation = report.evaluation
     rows = []
     for name, of in evaluation.words.items():
-        found = {"accuracy": of.accuracy} | ({} if of.entities is None else {"entity_f1": of.entities.f1})
+        found = {"accuracy": of.accuracy, "entity_f1": of.entities and of.entities.f1}
+        found = found if evaluation.entities else {"accuracy": of.accuracy}
         scores = (
-            f"{number(value)} {between(evaluation.intervals.get(f'{key} of {name} words'))}"
+            "" if value is None else f"{number(value)} {between(evaluation.intervals.get(f'{key} of {name} words'))}"
             for key, value in found.items()
         )
         rows.append(row(name, (*scores, f"{of.steps:,}")))

@@ -12,6 +12,7 @@ from typing import Any
 from bothways import interrupts
 from bothways.errors import InputError, counted
 from bothways.metrics import check_tags, class_to_detect, score
+from bothways.metrics.scores import with_rate_of
 from bothways.options import seconds_of, whole
 from bothways.problems import PROBLEMS
 from bothways.runtime import Label
@@ -114,6 +115,8 @@ def compare(
     grid.check(task.shape)
     split = task.draw(0)
     code = class_to_detect(task.classes, split.train.class_counts(task.shape.classes), positive)
+    if metric is not None:
+        false_alarm_rates = with_rate_of(metric, false_alarm_rates)
     label, rates = task.classes[code], _rates(false_alarm_rates, split.test.known_labels, code)
     check_tags(str(metric), split.test)
     usual = "accuracy" if task.bayes_accuracy or len(task.classes) > 2 else "f1"

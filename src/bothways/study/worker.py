@@ -84,6 +84,8 @@ def begin(driver: Driver) -> None:
     here = Driver.here()
     if here[:2] == driver[:2]:
         return
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that compares
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
     os.environ.update({"OMP_NUM_THREADS": "1", "XLA_FLAGS": flags, "TF_CPP_MIN_LOG_LEVEL": "3"})
     if driver.backend is not None:
@@ -98,8 +100,6 @@ def begin(driver: Driver) -> None:
         sys.modules.setdefault("tensorflow", None)  # type: ignore[arg-type]  # which is how to say so
     threadpool_limits(1)
     engine.set_threads(1)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that compares
     if (here.host, os.getppid()) == driver[:2]:
         threading.Thread(target=_end_with, args=(driver.number,), daemon=True).start()
 
