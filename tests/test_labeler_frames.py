@@ -343,6 +343,25 @@ def test_categories_of_pandas_are_no_numbers() -> None:
         assert np.array_equal(fitted.predict_proba(same), fitted.predict_proba(kinds))
 
 
+def test_the_code_of_a_number_depends_on_no_other_row() -> None:
+    frame = flows(30)
+    state = np.random.default_rng(1).integers(0, 4, len(frame)) / 2
+    X = frame.select("flow", "at", state=pl.Series(state))
+    rows = X.with_columns(flow=pl.int_range(len(X)), at=pl.lit(0))
+    fitted = quick(epochs=1, categorical="state").fit(X, frame["label"])
+    (category,) = fitted.columns_.fitted.categories
+    assert set(category.values) == {"0", "0.5", "1", "1.5"}
+    expected, whole = fitted.predict_proba(rows), pl.Series(state % 1 == 0)
+    for some, dtype in ((~whole, pl.Float64), (whole, pl.Float64), (whole, pl.Int8), (whole, pl.Float32)):
+        part = rows.filter(some).with_columns(pl.col("state").cast(dtype))
+        assert np.array_equal(fitted.predict_proba(part), expected[some.to_numpy()])
+    assert np.array_equal(fitted.predict_proba(rows.with_columns(pl.col("state").cast(pl.String))), expected)
+    stream = fitted.model_.stream(lookahead=1)
+    found = [label for row in rows.iter_rows(named=True) for label in stream.push(row["flow"], 0, row)]
+    assert [label.label for label in found + stream.flush()] == fitted.predict(rows).tolist()
+    assert stream.notices == []
+
+
 def test_names_in_the_index_of_pandas_are_told() -> None:
     pandas = pytest.importorskip("pandas")
     frame = flows()

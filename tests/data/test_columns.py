@@ -6,12 +6,14 @@ import datetime
 import json
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
 from bothways.data import Columns, Draw, Encoding, Guess, Table, choose_columns, match_columns
-from bothways.data.encoding import Category, Number
+from bothways.data.encoding import Category, Number, Tally
 from bothways.errors import DataError, ModelFileError
+from bothways.sequences import Sequences
 
 
 def table(**more: Any) -> Table:
@@ -242,3 +244,22 @@ def test_words_are_the_category_with_most_values_that_have_letters() -> None:
         encoding = Encoding((), tuple(kinds[:count]))
         names = tuple(dict.fromkeys(each.name for each in encoding.categories))
         assert Columns("kind", names, categories=names, encoding=encoding).words == words
+
+
+@pytest.mark.parametrize(
+    ("known", "values", "codes"),
+    [
+        (("1.0", "0.5", "0.0"), [1.0, 0.0, 2.0], [1, 3, 0]),
+        (("1.0", "0.5", "0.0"), ["1.0", "1", "0.5", "01"], [1, 1, 2, 0]),
+        (("1", "0.5", "-3"), [-3.0, 0.5, None, 1.0], [3, 2, 0, 1]),
+        (("1", "0.5", "-3"), ["1.0", "-3.0", "1.00"], [1, 3, 0]),
+        (("1.0", "1"), ["1", "1.0"], [2, 1]),
+        (("v1", "2.0.0"), ["v1.0", "v1", "2.0"], [0, 1, 0]),
+    ],
+)
+def test_whole_numbers_have_one_code_with_and_without_a_point(known: Any, values: list[Any], codes: list[int]) -> None:
+    """Models hold "1.0" whose column of floats was not whole, and files of floats say so."""
+    steps = Sequences(np.empty((len(values), 0)), np.array([len(values)]))
+    encoding = Encoding((), (Category("kind", known),))
+    found = encoding.encode(Table("some.csv", pl.DataFrame({"kind": values})), None, steps, Tally())
+    assert found[:, 0].tolist() == codes

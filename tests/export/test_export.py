@@ -207,7 +207,7 @@ def test_raw_columns(gaps: str, per: str, tmp_path: Path) -> None:
         {
             "flow": np.repeat(np.arange(4), lengths),
             **dict(zip(("size", "rate", "port"), some, strict=True)),
-            "kind": random.choice(np.array(["tcp", "udp", None, "7"]), sum(lengths)).tolist(),
+            "kind": random.choice(np.array(["tcp", "udp", None, "7", "7.0"]), sum(lengths)).tolist(),
             "host": random.choice(np.array(["Åse", "b", "c", None]), sum(lengths)).tolist(),
             "at": pl.from_epoch((at * 1e6).cast(pl.Int64), time_unit="us") if gaps == "times" else at,
         }

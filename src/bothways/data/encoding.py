@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import re
 import reprlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -50,6 +52,20 @@ class Category:
     name: str
     values: tuple[str | None, ...]
     view: str = ""
+
+    @cached_property
+    def codes(self) -> dict[str | None, int]:
+        """The code of each value; a whole number has the same with and without ".0", unless both are values.
+
+        Example:
+            >>> Category("gear", ("1", "2.0", "N")).codes
+            {'1': 1, '2.0': 2, 'N': 3, '1.0': 1, '2': 2}
+        """
+        codes = {value: code for code, value in enumerate(self.values, 1)}
+        for value, code in [] if self.view else list(codes.items()):
+            if whole := re.fullmatch(r"(-?\d+)(\.0)?", value or ""):
+                codes.setdefault(whole[1] if whole[2] else f"{value}.0", code)
+        return codes
 
 
 @dataclass(frozen=True)
@@ -334,11 +350,17 @@ def float_column(column: pl.Series, double: bool = False) -> tuple[pl.Series, np
 
 
 def as_text(column: pl.Series) -> pl.Series:
-    """A category as text: whole numbers without a point, whatever type they have."""
+    """A category as text: whole numbers without a point, whatever type they have and whatever stands beside them.
+
+    Example:
+        >>> as_text(pl.Series([1.0, 0.5, None])).to_list()
+        ['1', '0.5', None]
+    """
+    text = column.cast(pl.String)
     if column.dtype.is_float():
         whole = column.cast(pl.Int64, strict=False)
-        column = whole if bool((whole.cast(pl.Float64) == column.cast(pl.Float64)).all()) else column
-    return column.cast(pl.String)
+        text = whole.cast(pl.String).zip_with(whole.cast(pl.Float64) == column.cast(pl.Float64), text)
+    return text
 
 
 def _codes(categories: Sequence[Category], text: pl.Series, tally: Tally) -> Iterator[npt.NDArray[Any]]:
@@ -359,8 +381,9 @@ def _codes(categories: Sequence[Category], text: pl.Series, tally: Tally) -> Ite
 
 
 def _known(category: Category, text: pl.Series) -> pl.Series:
-    codes = pl.Series(range(1, len(category.values) + 1), dtype=pl.UInt32)
-    return text.replace_strict(pl.Series(category.values, dtype=pl.String), codes, default=0)
+    codes = category.codes
+    known, code = pl.Series([*codes], dtype=pl.String), pl.Series([*codes.values()], dtype=pl.UInt32)
+    return text.replace_strict(known, code, default=0)
 
 
 def _is_fill(value: Any) -> bool:

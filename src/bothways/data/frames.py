@@ -6,6 +6,7 @@ import re
 import reprlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from numbers import Real
 from typing import Any
 
@@ -162,7 +163,12 @@ def _text(value: Any) -> str | None:
         return None
     if isinstance(value, bool):
         return str(value).lower()
-    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
+    return _float_text(value) if isinstance(value, (float, np.floating)) else str(value)
+
+
+@lru_cache(1000)  # categories have few values
+def _float_text(value: float) -> str:
+    return str(as_text(pl.Series([value]))[0])
 
 
 def column_sequences(name: str, columns: Columns, arrays: Mapping[str, Any], lengths: Numbers) -> Sequences:

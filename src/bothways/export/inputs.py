@@ -129,7 +129,7 @@ def _text_codes(graph: Graph, category: Category, text: Value) -> Value:
     """The codes of a column of text; unknown values have 0."""
     if category.view:
         return spelling.codes(graph, category, text)
-    known = {value: code for code, value in enumerate(category.values, 1) if value is not None}
+    known = {value: code for value, code in category.codes.items() if value is not None}
     missing = category.values.index(None) + 1 if None in category.values else 0
     known.setdefault("", missing)
     return _encoded(graph, text, "keys_strings", known)

@@ -144,7 +144,7 @@ def _described(model: Model, columns: Columns, name: str) -> tuple[dict[str, Any
         if node.operator not in _operators():
             raise InputError(f"{name}: this model needs the operator {node.operator}, which a page does not have.")
     constants = {key: _narrowed(name, array) for key, array in graph.constants.items()}
-    values = {each.name: each.values for each in encoding.categories if not each.view}
+    values = {each.name: list(each.codes) for each in encoding.categories if not each.view}
     spelled = {each.name for each in encoding.categories if each.view}
     described = {
         "card": card(model, name),
