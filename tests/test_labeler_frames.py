@@ -362,6 +362,19 @@ def test_the_code_of_a_number_depends_on_no_other_row() -> None:
     assert stream.notices == []
 
 
+@pytest.mark.parametrize("unit", ["datetime64[s]", "timedelta64[s]"])
+def test_times_in_whole_seconds(unit: str) -> None:
+    class Whole(Frame):
+        def __getitem__(self, name: str) -> Column:
+            return Column(self._frame[name].to_numpy().astype(unit)) if name == "at" else super().__getitem__(name)
+
+    frame = flows()
+    X = frame.drop("label")
+    milliseconds = X.with_columns(pl.Series("at", (1000 * X["at"].to_numpy()).astype(unit.replace("[s]", "[ms]"))))
+    fitted = quick(epochs=1).fit(Whole(X), frame["label"])
+    assert np.array_equal(fitted.predict_proba(milliseconds), fitted.predict_proba(Whole(X)))
+
+
 def test_names_in_the_index_of_pandas_are_told() -> None:
     pandas = pytest.importorskip("pandas")
     frame = flows()

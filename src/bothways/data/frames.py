@@ -202,6 +202,8 @@ def _series(name: str, own: str, column: Any) -> pl.Series:
         if values.dtype == object:
             series = pl.Series(own, [None if is_missing(value) else value for value in values], strict=True)
         else:
+            if values.dtype.kind in "mM":  # Polars has no times in whole seconds
+                values = values.astype(str(values.dtype).replace("[s]", "[ms]"))
             series = pl.Series(own, values, nan_to_null=True)
         return as_text(series) if str(getattr(column, "dtype", "")) == "category" else series
     except (TypeError, ValueError, pl.exceptions.PolarsError):
