@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bothways import SequenceLabeler, jobs, store
+from bothways import SequenceLabeler, jobs, page, store
 from bothways.data import Columns, choose_columns, read_and_split, read_table, stream_sequences
 from bothways.data.frames import frame_table
 from bothways.errors import DataError
@@ -93,6 +93,25 @@ def test_a_column_that_is_missing_is_named(tmp_path: Path) -> None:
 def test_a_column_may_have_a_comma_in_its_name(tmp_path: Path) -> None:
     path = written(trials().rename({"trial": BOTH}), tmp_path / "some.parquet")
     assert read_table(path, sequence=BOTH).names == ["subject", BOTH, "x", "grew"]
+
+
+@pytest.mark.parametrize("beside", [["trial"], ["subject", "trial"]])
+def test_a_column_with_a_comma_in_its_name_is_not_made_of_others(beside: list[str]) -> None:
+    kind = np.tile(["p", "q", "r"], 20)
+    frame = trials().select("x", "grew", pl.col("subject").alias(BOTH), *(pl.Series(name, kind) for name in beside))
+    fitted = SequenceLabeler(sequence=BOTH, units=2, epochs=1).fit(frame.drop("grew"), frame["grew"].to_numpy())
+    assert fitted.columns_.features == ("x", *beside)
+    table, _ = page._described(fitted.model_, fitted.columns_, "some")
+    assert table["table"]["joined"] == []
+
+
+def test_an_order_column_with_a_comma_in_its_name_is_not_made_of_others() -> None:
+    step = np.arange(60)
+    frame = trials().select("x", "grew", pl.Series("year,day", step), pl.Series("year", step % 3), day=step % 7)
+    fitted = SequenceLabeler(order="year,day", units=2, epochs=1).fit(frame.drop("grew"), frame["grew"].to_numpy())
+    assert fitted.columns_.features == ("x", "year", "day")
+    table, _ = page._described(fitted.model_, fitted.columns_, "some")
+    assert table["table"]["moment"] is None
 
 
 def test_the_estimator() -> None:

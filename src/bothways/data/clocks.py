@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from bothways.data.columns import TOLD, Guess
-from bothways.data.names import PARTS_OF_TIME, joined_columns, part_of_time, words
+from bothways.data.names import PARTS_OF_TIME, part_of_time, words
 from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
 from bothways.sequences import Array, Bools, Numbers
@@ -297,7 +297,7 @@ def days_only(column: pl.Series) -> bool:
 def _are_days_of(table: Table, days: str, times: str) -> bool:
     """Whether a column holds the days of the times in another one, or is one of the columns that tell these."""
     column, schema = table.column(days), table.schema
-    if days in times.split(","):
+    if days in table.joined.get(times, ()):
         return True
     moments = isinstance(schema[times], pl.Datetime) and schema[days] != pl.Time and days_only(column)
     return moments and not days_only(table.column(times)) and table.column(times).dt.date().equals(column.dt.date())
@@ -354,7 +354,7 @@ def guess_parts(table: Table, order: str) -> list[Guess]:
 
     Months, hours and the like may be learned from; days and years that are to come cannot.
     """
-    names = joined_columns(order, set(table.names) - {order})
+    names = table.joined.get(order, ())
     keep = [name for name in names if part_of_time(name) not in ("", "year")]
     return [Guess(name, "left out", TOLD) for name in names if name not in keep]
 

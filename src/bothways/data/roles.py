@@ -13,7 +13,6 @@ from bothways.data.columns import NAMED, Columns, Guess
 from bothways.data.fields import DOUBT, not_numbers, not_times
 from bothways.data.guesses import guess_categories, guess_label, guess_related, guess_sequence, guess_words, pointed_to
 from bothways.data.layouts import VALUE, VARIABLE
-from bothways.data.names import joined_columns
 from bothways.data.split_columns import guess_split
 from bothways.data.tables import MADE, SPLIT, TEXT, Table, with_joined
 from bothways.errors import DataError, InputError, counted, option
@@ -159,7 +158,7 @@ def _guessed(
 
     wanted = {"label", "split", "sequence", "order"} - none - roles.keys()
     if "sequence" in roles:
-        parts = joined_columns(roles["sequence"], set(free()))
+        parts = table.joined.get(roles["sequence"], ())
         guesses |= {name: Guess(name, "left out", NAMED) for name in parts}
         used = {*used, *parts}
     if "order" in roles:

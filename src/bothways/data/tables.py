@@ -50,6 +50,7 @@ class Table:
         notices: what else the user should know of the files.
         reading: how fields are read that can be read in two ways, as this table shows it.
         word: the column of words, if the files hold sentences.
+        joined: the columns that others were made of, by the names of these; see `with_joined`.
 
     Example:
         >>> table = Table("flows.csv", pl.DataFrame({"bytes": [12, 7], "label": ["calm", "attack"]}))
@@ -66,6 +67,7 @@ class Table:
     notices: tuple[str, ...] = ()
     reading: Reading = AS_SHOWN
     word: str | None = None
+    joined: Mapping[str, Sequence[str]] = field(default_factory=dict)
     _read: dict[str, pl.Series] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
@@ -313,16 +315,18 @@ def with_joined(table: Table, sequence: str | None, order: str | None = None, ty
         >>> table.column("subject,trial").to_list(), table.column("year,quarter").to_list()
         (['a,1', 'a,2'], [datetime.date(2024, 1, 1), datetime.date(2024, 4, 1)])
     """
-    values = table.values
+    values, joined = table.values, dict(table.joined)
     if parts := joined_columns(sequence, table.names):
+        joined[str(sequence)] = parts
         table.require(*parts)
         texts = [pl.nth(table.names.index(part)).cast(pl.String) for part in parts]
         quoted = [pl.when(text.str.contains(",")).then(pl.format('"{}"', text)).otherwise(text) for text in texts]
         values = values.with_columns(pl.concat_str(quoted, separator=",").alias(str(sequence)))
     if parts := joined_columns(order, table.names):
+        joined[str(order)] = parts
         table.require(*parts)
         values = values.with_columns(moments(parts, list(map(table.column, parts)), typed).alias(str(order)))
-    return table if values is table.values else replace(table, values=values)
+    return table if values is table.values else replace(table, values=values, joined=joined)
 
 
 def stands_first(column: pl.Series) -> bool:

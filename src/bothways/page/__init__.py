@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bothways.data import Columns
+from bothways.data.columns import NAMED, TOLD
 from bothways.data.moments import template
 from bothways.data.names import joined_columns, part_of_time
 from bothways.errors import InputError, MissingDependencyError, ModelFileError
@@ -138,7 +139,8 @@ def _described(model: Model, columns: Columns, name: str) -> tuple[dict[str, Any
     """What worker.js makes a model of: a description, and the arrays that it names."""
     graph, encoding = graph_of(model, OPSET, coded=True), columns.fitted
     known = {each.name for each in columns.guesses}
-    parts = joined_columns(columns.order, known - {columns.order})
+    whys = " ".join(each.why for each in columns.guesses)
+    parts = joined_columns(columns.order, known - {columns.order}) if TOLD in whys else []
     moment = {"names": parts, "between": template(parts), "parts": [*map(part_of_time, parts)]} if parts else None
     for node in graph.nodes:
         if node.operator not in _operators():
@@ -151,7 +153,7 @@ def _described(model: Model, columns: Columns, name: str) -> tuple[dict[str, Any
         "classes": model.classes,
         "table": {
             "sequence": columns.sequence,
-            "joined": joined_columns(columns.sequence, known - {columns.sequence}),
+            "joined": joined_columns(columns.sequence, known - {columns.sequence}) if NAMED in whys else [],
             "order": columns.order,
             "moment": moment,
             "gaps": encoding.gaps,
