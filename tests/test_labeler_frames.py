@@ -375,6 +375,19 @@ def test_times_in_whole_seconds(unit: str) -> None:
     assert np.array_equal(fitted.predict_proba(milliseconds), fitted.predict_proba(Whole(X)))
 
 
+def test_text_that_looks_like_times_is_left_out_and_told() -> None:
+    frame = flows()
+    X = frame.drop("label").with_columns(seen=pl.format("2024-03-31 18:0{}:00", "at"))
+    said = (
+        r"Column 'seen': left out \(text that looks like times; it sorts nothing \(order='seen' to sort the steps by "
+        r"it, written as 2024-03-31 18:05:00\+02:00; categorical=\['seen'\] to learn from it\)\)\."
+    )
+    with pytest.warns(UserWarning, match=said):
+        fitted = quick(epochs=1).fit(X, frame["label"])
+    assert fitted.columns_.features == ("size", "protocol")
+    assert quick(epochs=1, categorical="seen").fit(X, frame["label"]).columns_.categories == ("protocol", "seen")
+
+
 def test_names_in_the_index_of_pandas_are_told() -> None:
     pandas = pytest.importorskip("pandas")
     frame = flows()

@@ -311,7 +311,8 @@ def _no_feature(table: Table, name: str, kind: str, sequence: str | None, typed:
     if (ids := pointed_to(table, name)) is not None:
         return f"points to another row, by its {ids!r} ({option('numeric', name)} to learn from it)"
     if kind == "text" and all(_look_like_times(values) for values in (table.column(name).head(1), table.column(name))):
-        return "times that cannot be read; the rows are taken as they stand (write times as 2024-03-31 18:05:00+02:00)"
+        sort = f"{option('order', name)} to sort the steps by it, written as 2024-03-31 18:05:00+02:00"
+        return f"text that looks like times; it sorts nothing ({sort}; {option('categorical', name)} to learn from it)"
     return ""
 
 

@@ -58,7 +58,8 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
     In a data frame (Polars, pandas) `sequence` names the column that tells sequences apart (without it all rows are one
     sequence), and `order` the one that sorts the steps. The labels are given as y, and their column must not be in X,
     or be named in `drop`. With `per="sequence"` all rows of a sequence have the same label. Nothing is guessed, as it
-    is for the tables of `bothways train`: text is a category, and a number a number unless it is `categorical`.
+    is for the tables of `bothways train`: text is a category, and a number a number unless it is `categorical`. Times
+    that sort no steps are left out, also those in text.
 
     For cross-validation of one long sequence use `cv=TimeSeriesSplit(5)`; for a data frame keep sequences whole with
     `cv=GroupKFold(5)` and `groups=X["flow"]`; `bothways.labeler.scorer` makes any score work on any form of X and y.
@@ -86,9 +87,9 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         drop: for a data frame, columns to leave out, or one.
         vectors: for a data frame, pretrained vectors of its words: a file with a word and its numbers per line, or an
             installed package. The model keeps those that it may need.
-        categorical: columns of numbers that are categories, or one: names in a data frame, where text always is a
-            category; numbers of columns, from 0, in an array, where a category is a whole number from 0, and 0 is
-            unknown.
+        categorical: columns of numbers, or of times in text, that are categories, or one: names in a data frame, where
+            other text always is a category; numbers of columns, from 0, in an array, where a category is a whole number
+            from 0, and 0 is unknown.
 
     Attributes:
         classes_: the labels, sorted.
