@@ -120,7 +120,8 @@ def test_a_view_of_a_table_that_must_be_sorted_holds_as_much(tmp_path: Path, mon
 def test_what_the_page_says_of_a_model(server: Running) -> None:
     card = server.call("/models/table")[1]
     assert (card["classes"], card["per"], card["threshold"]) == (["calm", "scan"], "step", 0.5)
-    assert card["columns"] == {"sequence": "flow", "order": None, "numbers": ["x", "y"], "categories": []}
+    roles = {"sequence": "flow", "order": None, "numbers": ["x", "y"], "categories": [], "words": None}
+    assert card["columns"] == roles
     assert server.call("/models/arrays")[1]["columns"] is None
 
 
