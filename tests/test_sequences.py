@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,14 @@ def test_cut_joins_steps_of_one_number() -> None:
     assert cut.values[:, 0].tolist() == [0, 1, 2, 4, 3, 5]
     assert numbers.tolist() == [0, 1, 0, 1]
     assert cut.ids == ("a", "a", "c", "c")
+
+
+def test_parts_without_weights_count_as_they_are_where_others_have_some() -> None:
+    some, heavy = sequences(), replace(sequences(), weights=np.full(6, 3, np.float32))
+    assert Sequences.joined([some, some]).weights is None
+    joined = Sequences.joined([heavy, some])
+    assert joined.weights is not None
+    assert joined.weights.tolist() == [3] * 6 + [1] * 6
 
 
 def test_backward_turns_each_sequence() -> None:

@@ -96,7 +96,9 @@ class Sequences:
 
         ids = tuple(name for part in parts for name in part.ids or ())
         named = all(part.ids is not None for part in parts)
-        arrays = {name: whole(name) for name in ("values", "lengths", "labels", "weights", "rows")}
+        arrays = {name: whole(name) for name in ("values", "lengths", "labels", "rows")}
+        if any(part.weights is not None for part in parts):
+            arrays["weights"] = np.concatenate([part.known_weights for part in parts])
         return cls(**arrays, per=parts[0].per, ids=ids if named else None, scheme=parts[0].scheme)
 
     def __len__(self) -> int:
@@ -143,6 +145,24 @@ class Sequences:
         if self.labels is None:
             raise InputError("These sequences have no labels.")
         return self.labels
+
+    @property
+    def known_weights(self) -> Floats:
+        """How much each label counts; 1 if nothing is said."""
+        return np.ones(len(self.known_labels), np.float32) if self.weights is None else self.weights
+
+    def weights_of(self, labels: Any) -> Doubles | None:
+        """How much the labels of these numbers count, 1 on average; None if all count alike.
+
+        Example:
+            >>> sequences = Sequences(np.zeros((3, 1)), np.array([3]), np.array([0, 1, 1]), np.array([2.0, 6.0, 9.0]))
+            >>> sequences.weights_of(np.array([0, 1])).tolist()
+            [0.5, 1.5]
+        """
+        if self.weights is None:
+            return None
+        weights = self.weights[labels].astype(np.float64)
+        return np.asarray(weights / weights.mean())
 
     def class_counts(self, classes: int) -> Numbers:
         """`(classes,)` how many labels each class has.

@@ -47,6 +47,29 @@ def test_numbers() -> None:
     assert shares["trees"] > 0.98
 
 
+@pytest.mark.parametrize("heavy", [0, 1])
+def test_weights_decide_between_labels_that_contradict_each_other(heavy: int) -> None:
+    """Every sequence stands there twice: what weighs more is learned, and which class is frequent."""
+    generator = np.random.default_rng(0)
+    numbers, codes = generator.normal(size=(1200, 1)), generator.integers(1, 3, (1200, 1))
+    waves = np.sin(np.arange(1200) * np.repeat([0.4, 1.4] * 20, 30))[:, None]
+    cases = (
+        (numbers, numbers[:, 0] > 0.3, "step", (), ["one_step", "trees"]),
+        (codes, codes[:, 0] > 1, "step", (3,), ["most_frequent_per_value", "neighbor_regression", "nearby_n_grams"]),
+        (waves, np.arange(40) % 2, "sequence", (), ["random_convolutions"]),
+        (np.repeat([[1], [2]] * 20, 30, axis=0), np.arange(40) % 2, "sequence", (3,), ["n_grams"]),
+    )
+    for values, truth, per, categories, names in cases:
+        labels = np.concatenate([truth, 1 - truth.astype(int)]).astype(np.int64)
+        weights = np.where(np.arange(len(labels)) < len(truth), [9, 1][heavy], [1, 9][heavy]).astype(np.float32)
+        both = Sequences(np.tile(values, (2, 1)), np.full(80, 30), labels, weights, per=per)
+        found = baselines.predict(baselines.fit(both, 2, categories), both)
+        assert {*names} <= {*found}
+        for name in names:
+            assert ((found[name] == labels)[: len(truth)].mean() > 0.9) != bool(heavy), name
+        assert set(found["majority"]) == {np.bincount(labels, weights).argmax()}
+
+
 def test_categories() -> None:
     generator = np.random.default_rng(0)
     said, told = generator.integers(1, 5, (2, 400))
@@ -357,9 +380,9 @@ def test_trees_are_those_of_scikit_learn(classes: int, monkeypatch: pytest.Monke
 
     models, fit = [], HistGradientBoostingClassifier.fit
 
-    def spied(self: Any, inputs: Array, labels: Array) -> Any:
+    def spied(self: Any, *given: Any) -> Any:
         models.append(self)
-        return fit(self, inputs, labels)
+        return fit(self, *given)
 
     monkeypatch.setattr(HistGradientBoostingClassifier, "fit", spied)
     generator = np.random.default_rng(0)

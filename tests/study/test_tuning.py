@@ -254,6 +254,32 @@ def test_whatever_is_held_out_decides_something(labels: list[int]) -> None:
         assert 1 <= len(held_out.average(networks, simple, 3)) <= 3
 
 
+def test_a_label_of_weight_2_decides_as_two_do() -> None:
+    generator, lengths = np.random.default_rng(0), np.full(30, 5)
+    labels, weights = generator.integers(0, 2, 30), generator.integers(1, 4, 30).astype(np.float32)
+    one = Sequences(np.zeros((150, 1)), lengths, labels, weights, per="sequence")
+    often = replace(one, weights=None).take(np.repeat(np.arange(30), weights.astype(int)))
+    weighed, repeated = (HeldOut(each, 2, "macro_f1", 1) for each in (one, often))
+    p = np.clip(generator.normal(labels, 0.6), 0.05, 0.95)
+    p = np.stack([1 - p, p], axis=1)
+    again = p.repeat(weights.astype(int), axis=0)
+    assert weighed.loss(p) == pytest.approx(repeated.loss(again))
+    assert weighed.loss(p) != pytest.approx(HeldOut(replace(one, weights=None), 2, "macro_f1", 1).loss(p))
+    assert weighed.value(p) == pytest.approx(repeated.value(again))
+
+
+def test_gains_of_heavy_labels_make_networks_better() -> None:
+    """The network is surer of half of the labels, and less sure of the others."""
+    labels, heavy = np.tile([0, 1], 200), np.arange(400) % 20 < 10
+    network, simple = (
+        np.where(np.arange(2) == labels[:, None], right[:, None], 1 - right[:, None])
+        for right in (np.where(heavy, 0.9, 0.2), np.full(400, 0.6))
+    )
+    for weights, networks in ((np.where(heavy, 9, 1), True), (np.where(heavy, 1, 9), False)):
+        sequences = Sequences(np.zeros((400, 1)), np.full(20, 20), labels, weights.astype(np.float32))
+        assert HeldOut(sequences, 2, "macro_f1", 1)._likelier(network, simple) == networks
+
+
 @pytest.mark.parametrize("per", ["step", "sequence"])
 @pytest.mark.parametrize(("better", "member"), [(0.0, True), (0.2, False)])
 def test_a_simple_model_is_a_member_unless_networks_are_better_by_more_than_chance(

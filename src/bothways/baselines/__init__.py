@@ -87,7 +87,7 @@ def fit(
     """Fit all baselines to the sequences that a model learns from.
 
     Args:
-        sequences: of which at least one label is known.
+        sequences: of which at least one label is known; labels count by their weights.
         classes: how many classes there are.
         categories: for each categorical column, which are the last ones, how many codes there are.
         seed: of whatever is drawn.

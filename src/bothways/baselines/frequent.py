@@ -23,7 +23,9 @@ class Majority:
     @classmethod
     def fit(cls, sequences: Sequences, classes: int, categories: tuple[int, ...], seed: int) -> Majority | None:
         """Count the labels."""
-        return cls(int(sequences.class_counts(classes).argmax()))
+        chosen = sequences.known_labels != NO_LABEL
+        labels, weights = sequences.known_labels[chosen], sequences.known_weights[chosen]
+        return cls(int(np.bincount(labels, weights, classes).argmax()))
 
     def predict(self, sequences: Sequences) -> Numbers:
         """The same code for each label."""
@@ -60,11 +62,12 @@ class MostFrequentPerValue:
     ) -> MostFrequentPerValue | None:
         """Count the labels of each value; None without categorical columns."""
         labeled = sequences.known_labels != NO_LABEL
-        labels, best, found = sequences.known_labels[labeled], -1, None
+        labels, weights = sequences.known_labels[labeled], sequences.known_weights[labeled]
+        best, found = -1.0, None
         for column, size in enumerate(categories, -len(categories)):
             values = _values(sequences, column)[labeled]
-            table = np.bincount(values * classes + labels, minlength=size * classes).reshape(size, classes)
-            if (right := int(table.max(axis=1).sum())) > best:
+            table = np.bincount(values * classes + labels, weights, size * classes).reshape(size, classes)
+            if (right := float(table.max(axis=1).sum())) > best:
                 codes = np.where(table.any(axis=1), table.argmax(axis=1), table.sum(axis=0).argmax())
                 best, found = right, cls(column, codes)
         return found

@@ -75,7 +75,7 @@ class OneStep(Scorer):
         with warnings.catch_warnings():
             # It is good enough as it is, and must not take longer.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            regression.fit(means @ hstack(inputs, "csr"), labels)
+            regression.fit(means @ hstack(inputs, "csr"), labels, sequences.weights_of(chosen))
         # For two classes there is one column of weights, that of the second one.
         fitted = seen if len(seen) > 2 else seen[1:]
         bias, weights = np.full(classes, NEVER), np.zeros((regression.coef_.shape[1], classes))

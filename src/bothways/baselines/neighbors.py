@@ -14,7 +14,7 @@ from bothways.baselines.places import Place, Places, checked_runs, known_runs, m
 from bothways.errors import InputError
 from bothways.network import MANY_CODES, Network
 from bothways.patterns.classifiers import NEVER, Scorer, some_labels
-from bothways.sequences import Array, Floats, Numbers, Sequences
+from bothways.sequences import Array, Doubles, Floats, Numbers, Sequences
 
 AROUND, FAR, FARTHER = 1, 2, 8
 """All columns are looked at so many steps before and after a label, and the one with the most codes as far as that:
@@ -94,7 +94,8 @@ class Neighbors(Scorer):
         counts = np.bincount(found.ravel(), minlength=places.ends[-1])
         codes = np.flatnonzero(counts >= LEAST)
         known = _places_among(codes, len(counts))
-        weights = _learned(known[found], _numbers(sequences, rows, means, scales), targets, generator)
+        counted = sequences.weights_of(rows)
+        weights = _learned(known[found], _numbers(sequences, rows, means, scales), targets, counted, generator)
         table, kernel = (np.zeros((len(each), classes), np.float32) for each in weights[:2])
         bias = np.full(classes, NEVER, np.float32)
         table[:, seen], kernel[:, seen], bias[seen] = weights
@@ -249,8 +250,10 @@ def _numbers(sequences: Sequences, rows: Numbers, mean: Floats, scale: Floats) -
     return np.hstack(found)
 
 
-def _learned(codes: Numbers, numbers: Floats, labels: Numbers, generator: np.random.Generator) -> list[Floats]:
-    """The weights of codes, those of numbers, and the bias."""
+def _learned(
+    codes: Numbers, numbers: Floats, labels: Numbers, counted: Doubles | None, generator: np.random.Generator
+) -> list[Floats]:
+    """The weights of codes, those of numbers, and the bias; `counted` is how much each label counts."""
     import keras
 
     size, classes = min(int(np.clip(len(labels) // BATCHES, *BATCH)), len(labels)), int(labels.max()) + 1
@@ -268,6 +271,8 @@ def _learned(codes: Numbers, numbers: Floats, labels: Numbers, generator: np.ran
     )
     for _ in range(EPOCHS):
         order = generator.permutation(len(labels))[: batches * size]
-        model.fit([codes[order], numbers[order]], labels[order], batch_size=size, shuffle=False, verbose=0)
+        weighed = None if counted is None else counted[order]
+        given = [codes[order], numbers[order]], labels[order]
+        model.fit(*given, batch_size=size, shuffle=False, verbose=0, sample_weight=weighed)
     found = (table.embeddings, dense.kernel[:width], dense.bias)
     return [keras.ops.convert_to_numpy(each).clip(-LARGEST, LARGEST) for each in found]

@@ -96,7 +96,7 @@ class Trees(Scorer):
             categorical_features=np.arange(columns) < kinds if kinds else None,
             random_state=seed,
         )
-        model.fit(inputs, labels[chosen])
+        model.fit(inputs, labels[chosen], sequences.weights_of(chosen))
         nodes = _nodes(model, kinds)
         nodes["start"] += raised if len(seen) > 2 else raised[1] - raised[0]
         return cls(classes=classes, categories=categories, places=places, widths=widths, **nodes)

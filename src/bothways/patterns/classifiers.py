@@ -13,7 +13,7 @@ from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns.convolutions import RandomConvolutions
 from bothways.patterns.ngrams import NGrams
-from bothways.sequences import NO_LABEL, Array, Numbers, Sequences
+from bothways.sequences import NO_LABEL, Array, Doubles, Numbers, Sequences
 
 WEIGHTS = 500_000  # at most about this many weights, so that a model file stays small where there are many classes
 STRENGTH, ITERATIONS = 10, 100  # of the logistic regression of n-grams: `C` and `max_iter` of scikit-learn
@@ -76,7 +76,7 @@ class Patterns(Scorer):
         part = sequences.take(chosen)
         if len(seen) < 2 or (features := cls.maker.fit(part, categories, seed, WEIGHTS // len(seen))) is None:
             return None
-        weights, offsets = cls._linear(features, features.features(part), codes)
+        weights, offsets = cls._linear(features, features.features(part), codes, sequences.weights_of(chosen))
         kernel, bias = np.zeros((len(weights), classes), np.float32), np.full(classes, NEVER, np.float32)
         kernel[:, seen], bias[seen] = weights, offsets
         return cls(features, kernel, bias)
@@ -106,7 +106,7 @@ class Patterns(Scorer):
         return cls(made, kernel, checked_array(arrays, "bias", np.float32, (classes,), -LARGEST, LARGEST))
 
     @staticmethod
-    def _linear(made: Any, features: Any, codes: Numbers) -> tuple[Array, Array]:
+    def _linear(made: Any, features: Any, codes: Numbers, counted: Doubles | None) -> tuple[Array, Array]:
         raise NotImplementedError
 
 
@@ -130,7 +130,7 @@ class ConvolutionPatterns(Patterns):
     rows = 2000  # the time of a ridge regression grows with their square
 
     @staticmethod
-    def _linear(made: Any, features: Array, codes: Numbers) -> tuple[Array, Array]:
+    def _linear(made: Any, features: Array, codes: Numbers, counted: Doubles | None) -> tuple[Array, Array]:
         from scipy.optimize import minimize_scalar
         from scipy.special import log_softmax
         from sklearn.linear_model import RidgeCV
@@ -141,14 +141,14 @@ class ConvolutionPatterns(Patterns):
 
         def fitted(level: float, some: Any) -> tuple[float, float, Any, Array]:
             """The least loss of those left out, the power of two to multiply by, the regression and its scale."""
-            own = scale / made.weights(level)
+            own, weighed = scale / made.weights(level), None if counted is None else counted[some]
             ridge = RidgeCV(np.logspace(-1, 5, 13), scoring="neg_mean_squared_error", store_cv_results=True)
-            ridge.fit((features[some] - mean) / own, targets[some])
+            ridge.fit((features[some] - mean) / own, targets[some], weighed)
             left_out = ridge.cv_results_[:, :, np.argmin(np.abs(ridge.alphas - ridge.alpha_))]
 
             def loss(power: float) -> float:
                 p = log_softmax(left_out * 2**power, axis=1)
-                return -float(np.take_along_axis(p, codes[some, None], axis=1).mean())
+                return -float(np.average(np.take_along_axis(p, codes[some, None], axis=1)[:, 0], weights=weighed))
 
             found = minimize_scalar(loss, bounds=(-3, 5), method="bounded")
             return found.fun, found.x, ridge, own
@@ -176,10 +176,10 @@ class NGramPatterns(Patterns):
     rows = 10_000
 
     @staticmethod
-    def _linear(made: Any, features: Any, codes: Numbers) -> tuple[Array, Array]:
+    def _linear(made: Any, features: Any, codes: Numbers, counted: Doubles | None) -> tuple[Array, Array]:
         from sklearn.linear_model import LogisticRegression
 
-        found = LogisticRegression(C=STRENGTH, max_iter=ITERATIONS).fit(features, codes)
+        found = LogisticRegression(C=STRENGTH, max_iter=ITERATIONS).fit(features, codes, counted)
         weights, bias = found.coef_.T, found.intercept_
         if len(bias) == 1:  # of two classes, that is the second one's
             weights, bias = np.hstack([0 * weights, weights]), np.array([0, bias[0]])

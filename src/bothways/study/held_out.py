@@ -82,9 +82,8 @@ class HeldOut:
 
     def loss(self, p: Any) -> float:
         """The mean cross-entropy of the labels of known classes."""
-        labels = self.sequences.known_labels
-        known = (labels >= 0) & (labels < p.shape[1])
-        return float(-np.log(np.maximum(p[known, labels[known]], 1e-12)).mean())
+        known, labels, weights = self._known(p)
+        return float(np.average(-np.log(np.maximum(p[known, labels], 1e-12)), weights=weights))
 
     def average(self, networks: Sequence[Any], simple: Sequence[Any], most: int) -> list[int]:
         """Of which of these probabilities the average is best: the numbers of so many, some perhaps twice.
@@ -128,15 +127,21 @@ class HeldOut:
 
         Of few sequences by so much more as Student's t is wider than the normal; one says nothing.
         """
-        labels = self.sequences.known_labels
-        known = np.flatnonzero((labels >= 0) & (labels < p.shape[1]))
-        gains = np.diff(np.log(np.maximum([each[known, labels[known]] for each in (other, p)], 1e-12)), axis=0)[0]
+        known, labels, weights = self._known(p)
+        gains = np.diff(np.log(np.maximum([each[known, labels] for each in (other, p)], 1e-12)), axis=0)[0]
         of = known if self.sequences.per == "sequence" else self.sequences.sequence_of_steps[known]
-        mean, count = gains.mean(), len(np.unique(of))
+        mean, count = np.average(gains, weights=weights), len(np.unique(of))
         if count < 2:
             return False
-        error = math.sqrt((np.bincount(of, gains - mean) ** 2).sum() * count / (count - 1)) / len(gains)
+        off = gains - mean if weights is None else (gains - mean) * weights
+        error = math.sqrt((np.bincount(of, off) ** 2).sum() * count / (count - 1)) / len(gains)
         return bool(mean > stdtrit(count - 1, ndtr(1)) * error)
+
+    def _known(self, p: Any) -> tuple[Any, Any, Any]:
+        """The numbers of the labels of known classes, their codes and their weights."""
+        labels = self.sequences.known_labels
+        known = np.flatnonzero((labels >= 0) & (labels < p.shape[1]))
+        return known, labels[known], self.sequences.weights_of(known)
 
     def temperature(self, p: Any) -> float:
         """The temperature at which the labels are likeliest; few sequences say little."""

@@ -47,8 +47,7 @@ def label_weights(sequences: Sequences, class_weight: str | None = None) -> Floa
         array([0.667, 0.667, 0.667, 2.   , 0.   ], dtype=float32)
     """
     labels = sequences.known_labels
-    weights = np.ones(len(labels)) if sequences.weights is None else np.asarray(sequences.weights, np.float64)
-    weights = np.where(labels < 0, 0.0, weights)
+    weights = np.where(labels < 0, 0.0, sequences.known_weights)
     if class_weight == "balanced":
         counts = np.bincount(labels[labels >= 0])
         balanced = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
