@@ -1,6 +1,6 @@
 """Tables of sequences: one row a step, read from files, split into parts, written back with labels."""
 
-from bothways.data.columns import Columns, Draw, Guess, guess_rows, guess_table
+from bothways.data.columns import Columns, Draw, Guess, Remark, guess_rows, guess_table
 from bothways.data.encoding import Encoding, Tally
 from bothways.data.fitting import fit_arrays
 from bothways.data.labeled import LabeledWriter
@@ -21,6 +21,7 @@ __all__ = [
     "LabeledWriter",
     "Leak",
     "Parts",
+    "Remark",
     "SplitTable",
     "Table",
     "Tally",

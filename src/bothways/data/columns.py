@@ -23,6 +23,12 @@ SHOWN = 3  # as many columns are named where several have one role for one reaso
 MOST_ROWS, WIDTH = 24, 80  # of a table of guesses
 
 
+class Remark(str):
+    """A notice that asks for nothing: commands print it, and `SequenceLabeler` does not warn of it."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Guess:
     """What a column is for, and why.

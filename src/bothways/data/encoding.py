@@ -196,7 +196,7 @@ class Encoding:
             array([[2.5, 2. ],
                    [0.5, 0. ]])
         """
-        values = np.empty((sequences.steps, len(self.names)), sequences.values.dtype)
+        values, tally = np.empty((sequences.steps, len(self.names)), sequences.values.dtype), tally or Tally()
         for at, number in enumerate(self.numbers):
             values[:, at] = sequences.values[:, int(number.name)]
         for at, category in enumerate(self.categories, len(self.names) - len(self.categories)):
@@ -205,7 +205,10 @@ class Encoding:
             order = np.argsort(known)
             places = np.searchsorted(known, codes, sorter=order).clip(max=len(known) - 1)
             values[:, at] = np.where(known[order[places]] == codes, order[places] + 1, 0) if len(known) else 0
-        self._complete(values, None, tally or Tally())
+            unknown, counts = np.unique(codes[(values[:, at] == 0) & (codes > 0)], return_counts=True)
+            if len(unknown):
+                tally.count_unknown(category.name, dict(zip(map(str, unknown), counts.tolist(), strict=True)))
+        self._complete(values, None, tally)
         return replace(sequences, values=values)
 
     def _complete(self, values: Array, gaps: Array | None, tally: Tally) -> None:

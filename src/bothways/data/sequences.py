@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from bothways.data.clocks import FEW_STEPS, HEAD, time_of_day, two_columns
-from bothways.data.columns import Columns
+from bothways.data.columns import Columns, Remark
 from bothways.data.encoding import Tally
 from bothways.data.names import CALENDAR, words
 from bothways.data.tables import TEXT, Table
@@ -96,7 +96,7 @@ def group_rows(table: Table, columns: Columns) -> tuple[Sequences, list[str]]:
     if columns.order is not None and (displaced := int((np.diff(sequences.table_rows) < 0)[inner].sum())):
         stand = f"{displaced:,} of {len(table):,} stand after a later one"
         said = f"{table.source}: the rows are not in the order of {columns.order!r} ({stand}); they are sorted."
-        notices = [said, *notices]
+        notices = [Remark(said), *notices]
     return sequences, notices
 
 

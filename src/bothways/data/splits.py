@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from bothways.data.columns import Columns, Draw
+from bothways.data.columns import Columns, Draw, Remark
 from bothways.data.encoding import Tally
 from bothways.data.labels import (
     check_labels,
@@ -101,7 +101,7 @@ def split_table(
     whole, labels, notices = _labeled(table, columns)
     check_labels(table, columns, whole, labels)
     fill = fill_hint(columns, labels) if (whole.known_labels == NO_LABEL).mean() > MANY_EMPTY else ""
-    notices += [notice + fill for notice in masked_notices(columns, whole)]
+    notices += [Remark(notice + fill) for notice in masked_notices(columns, whole)]
     if columns.split is not None:
         pieces = _numbered_parts(table, columns.split)[whole.table_rows]
         sequences, numbers = whole.cut(pieces)
@@ -203,7 +203,7 @@ def draw_parts(
     numbers = np.zeros(len(sequences), np.int64)
     numbers[filled] = best[units]  # type: ignore[index]
     shown = ", ".join(f"{size} for {part}" for size, part in zip(sizes, PARTS, strict=False))
-    return sequences, numbers, [f"There is no split column: of {counted(count, what)}, {shown} are drawn."]
+    return sequences, numbers, [Remark(f"There is no split column: of {counted(count, what)}, {shown} are drawn.")]
 
 
 def evaluation_part(
@@ -352,7 +352,7 @@ def _blocks(source: str, whole: Sequences, shares: Sequence[float], gap: int) ->
     what = "The one sequence is" if len(whole) == 1 else f"All {len(whole)} sequences are"
     between = f", with {gap} steps left out at each cut" if gap else ""
     parts = ", ".join(f"{share:.0%} to {part}" for share, part in zip(shares, PARTS, strict=False))
-    return sequences, numbers, [f"There is no split column. {what} cut in time: {parts}{between}."]
+    return sequences, numbers, [Remark(f"There is no split column. {what} cut in time: {parts}{between}.")]
 
 
 def _recoded(part: Sequences, codes: Sequence[int]) -> Sequences:

@@ -201,7 +201,9 @@ class Model:
         return self._arranged(X, lambda p, lengths: p)
 
     def predict(self, X: Any) -> Any:
-        """The likeliest class of each step, or of each sequence; of equals the first one.
+        """The class of each step, or of each sequence: the likeliest, unless `threshold` or `balance` say otherwise.
+
+        Of classes that are equally likely it is the first; of two classes in all, the second.
 
         Args:
             X: a data frame of Polars or pandas for a model of a table; else arrays as those that it was fitted on.
