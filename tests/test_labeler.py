@@ -13,13 +13,14 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import bothways
-from bothways import store
+from bothways import baselines, store
 from bothways.data import draw_parts
 from bothways.errors import InputError
 from bothways.labeler import SequenceLabeler, scorer
 from bothways.network import POOLINGS
 from bothways.problems import cumulative_sum
 from bothways.sequences import Sequences
+from bothways.study import refit, tuning
 from tolerances import ENGINE, error
 
 Array = npt.NDArray[Any]
@@ -437,6 +438,39 @@ def test_weights_decide_what_is_learnt() -> None:
     assert quick(epochs=20).fit(doubled, labels, sample_weight=1 - by_sequence).score(X, y) < 0.05
 
 
+@pytest.fixture
+def one_training(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Settings of a search that is over after one training, in this process."""
+    for room in (tuning, refit):
+        monkeypatch.setattr(room, "processes", lambda workers: 1)
+    return {"budget": "0.000001s", "members": 4}
+
+
+def test_labels_of_weight_0_change_nothing(one_training: dict[str, Any]) -> None:
+    """Three quarters are wrong, in what is learned from and in what is held out."""
+    X, y = some_data([8, 12] * 40, (0, 1))
+    weights = np.where(np.arange(80) % 4, 0, 2)
+    wrong = [labels if weight else 1 - labels for labels, weight in zip(y, weights, strict=True)]
+    for more in ({}, one_training, {**one_training, "head": "crf", "class_weight": {0: 0.5, 1: 0.5}}):
+        found, expected = (quick(**more).fit(X, labels, sample_weight=weights) for labels in (wrong, y))
+        assert error(np.concatenate(found.predict_proba(X)), np.concatenate(expected.predict_proba(X))) == 0
+        assert (len(found.model_.members) > 1) == bool(more)
+        arrays, others = (baselines.to_arrays(each.model_.baselines) for each in (found, expected))
+        assert all(np.array_equal(arrays[name], others[name]) for name in others)
+
+
+def test_a_search_learns_by_a_mapping_of_classes_alone(one_training: dict[str, Any]) -> None:
+    X, y = some_data([8, 12] * 20, ("high", "low"))
+    plain, neutral, balanced = (
+        quick(**one_training, class_weight=given).fit(X, y).model_
+        for given in (None, {"high": 1, "low": 1}, "balanced")
+    )
+    trials = [model.facts["search"]["trials"][0]["setting"] for model in (plain, neutral, balanced)]
+    assert trials == ["epochs=1 units=4", "epochs=1 units=4", "class_weight=balanced epochs=1 units=4"]
+    assert all(np.array_equal(neutral.weights[name], array) for name, array in plain.weights.items())
+    assert error(np.concatenate(neutral.predict_proba(X)), np.concatenate(plain.predict_proba(X))) < 1e-3
+
+
 def test_balanced_classes_are_a_mapping_of_classes() -> None:
     random = np.random.default_rng(0)
     X = random.normal(size=(50, 8, 1))
@@ -498,7 +532,12 @@ def test_columns_of_categories() -> None:
     assert labeler.n_features_in_ == 2
     unknown, zero = X[:1].copy(), X[:1].copy()
     unknown[0, 2, 0], zero[0, 2, 0] = 99, 0
-    assert np.array_equal(labeler.predict_proba(unknown), labeler.predict_proba(zero))
+    with pytest.warns(UserWarning, match=r"Column '0': 1 row with values that training never saw \('99'\)"):
+        assert np.array_equal(labeler.predict_proba(unknown), labeler.predict_proba(zero))
+    with pytest.warns(UserWarning, match=r"Column '0': 6 rows with values that training never saw \('99'\)"):
+        quick(categorical=[0], validation_fraction=0.2).fit(
+            [np.full((6, 1), k) for k in [1, 2] * 9 + [99]], [0, 1] * 9 + [0]
+        )
     same = quick(epochs=20, units=8, categorical=[-1]).fit(X[:, :, ::-1], y)
     assert np.array_equal(same.predict_proba(X[:, :, ::-1]), labeler.predict_proba(X))
     assert np.array_equal(same.model_.predict_proba(X[:, :, ::-1]), labeler.predict_proba(X))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -297,6 +298,27 @@ def test_the_label_is_called_as_y_is() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             assert quick(epochs=1, drop=drop, order=None).fit(X, y).columns_.label == name
+
+
+def test_what_the_rows_and_labels_are_like_is_told() -> None:
+    """Ties, labels that differ in capitals, rare ones and malformed tags; not that rows are sorted, or parts drawn."""
+    frame = flows().with_columns(at=pl.col("at") // 2)
+    labels = ["Calm" if i < 3 else label for i, label in enumerate(frame["label"])]
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", UserWarning)
+        quick(epochs=1, validation_fraction=0.2).fit(frame.drop("label"), labels)
+    expected = (
+        r"X: \d+ rows stand at the same 'at' as the row before; such rows keep their order",
+        "Careful: labels in 'label' differ in blanks and capitals only",
+        r"Too rare to be sure of: 'Calm' in 'label': fewer than 5 steps in the train part",
+        "The gaps between steps vary",
+    )
+    texts = [str(each.message) for each in said]
+    for start, text in zip(expected, texts, strict=True):
+        assert re.match(start, text), texts
+    tags = np.where(np.arange(len(frame)) % 2, "I-x", "O")
+    with pytest.warns(UserWarning, match=r"column 'label': 'B-x' may not follow 'O' in IOB1"):
+        quick(epochs=1).fit(flows().drop("label"), np.where(np.arange(len(frame)) < 50, "B-x", tags))
 
 
 def test_a_column_that_gives_the_label_away_is_told() -> None:

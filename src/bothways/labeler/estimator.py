@@ -255,7 +255,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
                     sequences,
                     valid,
                     DataShape.of(sequences, network.classes, network.categories, columns.fitted.dimensions),
-                    self._given(),
+                    self._given(settings),
                     simple=[each for each in simple if isinstance(each, baselines.SCORING)],
                     budget=budget,
                     members=search.members,
@@ -283,9 +283,10 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         return self
 
     def predict(self, X: Any) -> Any:
-        """The likeliest label of each step, or of each sequence, in the form of X; see the class.
+        """The label of each step, or of each sequence, in the form of X; see the class.
 
-        X is as for `fit`; sequences may have no steps.
+        It is the likeliest one, unless the model was searched for with a `budget`: that may have chosen a `threshold`
+        or a `balance`; see `bothways.runtime.Model`. X is as for `fit`; sequences may have no steps.
         """
         check_is_fitted(self, "model_")
         return self.model_.predict(X)
@@ -406,11 +407,11 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         given["class_weight"] = "balanced" if isinstance(self.class_weight, str) else None
         return Settings(seed=int(seed), **given)
 
-    def _given(self) -> dict[str, Any]:
-        """The settings that are not at their defaults, which a search keeps."""
+    def _given(self, settings: Settings) -> dict[str, Any]:
+        """The settings that are not at their defaults, which a search keeps; weights by label are in the sequences."""
         known, defaults = _SETTINGS, type(self)().get_params()
         given = {name: value for name, value in self.get_params().items() if name in known and value != defaults[name]}
-        return given | ({"class_weight": "balanced"} if "class_weight" in given else {})
+        return given | ({"class_weight": settings.class_weight} if "class_weight" in given else {})
 
 
 _SETTINGS = {**options(Network), **options(Settings)}

@@ -11,6 +11,7 @@ import numpy as np
 from bothways.data import (
     GAP,
     Columns,
+    Remark,
     Table,
     Tally,
     draw_parts,
@@ -33,7 +34,7 @@ from bothways.runtime.inputs import (
     read_arrays,
     read_input,
 )
-from bothways.sequences import Array, Sequences
+from bothways.sequences import NO_LABEL, Array, Sequences
 from bothways.settings import Roles
 from bothways.training import Settings
 
@@ -55,21 +56,21 @@ def split_arrays(
     check_categories("X", sequences, categorical)
     labels = read_labels("y", y, sequences, form, labeler.per, labeler.missing_label)
     classes = _classes(labels)
-    sequences = replace(sequences, labels=coded(labels, classes), per=labels.per)
-    sequences = replace(sequences, scheme=tag_scheme(labels, sequences, classes))
     if sample_weight is not None:
-        sample_weight = read_weights("sample_weight", sample_weight, sequences, form, sequences.per)
-    sequences = replace(sequences, weights=_weights(labeler, sample_weight, sequences, classes))
+        sample_weight = read_weights("sample_weight", sample_weight, sequences, form, labels.per)
+    sequences = replace(sequences, labels=coded(labels, classes), per=labels.per)
+    sequences = _weighed(labeler, sample_weight, sequences, classes)
+    sequences = replace(sequences, scheme=tag_scheme(labels, sequences, classes))
     gap = GAP if settings.window is None else settings.window
     sequences, parts, _ = draw_parts("X", sequences, shares, settings.seed, gap=gap)
     train = sequences.keep(parts == 0)
     encoding, notices = fit_arrays("X", train, categorical)
     names = tuple(map(str, range(train.features)))
     columns = Columns("", names, categories=tuple(map(str, categorical)), per=labels.per, encoding=encoding)
-    _say(labels, *notices)
     tally = Tally()
     valid = encoding.encode_arrays(sequences.keep(parts == 1), tally) if len(shares) > 1 else None
-    return columns, classes, encoding.encode_arrays(train, tally), valid
+    _say(labels, *notices, *tally.notices())
+    return columns, classes, encoding.encode_arrays(train), valid
 
 
 def split_frame(
@@ -99,15 +100,16 @@ def split_frame(
     )
     columns, parts, notices = split.encoded(max_steps=len(table))
     leaks = find_leaks(split.table, columns, replace(parts, valid=None, test=None))
-    notices = [*notices, *(leak.text for leak in leaks if leak.sure)]
-    _say(labels, *(str(guess) for guess in columns.guesses if not guess.plain), *notices)
+    said = [*(str(guess) for guess in columns.guesses if not guess.plain), *split.notices, *notices]
+    said += [leak.text for leak in leaks if leak.sure]
+    _say(labels, *(notice for notice in said if not isinstance(notice, Remark)))
     classes = np.array(parts.classes)
     if sample_weight is not None:
         sample_weight = read_weights("sample_weight", sample_weight, frame_rows(len(table)), "frame", labels.per)
 
     def weighed(part: Sequences) -> Sequences:
         own = None if sample_weight is None else sample_weight[places(part, "frame")]
-        return replace(part, weights=_weights(labeler, own, part, classes))
+        return _weighed(labeler, own, part, classes)
 
     return columns, classes, weighed(parts.train), None if parts.valid is None else weighed(parts.valid)
 
@@ -119,13 +121,16 @@ def places(sequences: Sequences, form: Form) -> Any:
     return sequences.table_rows if sequences.per == "step" else sequences.table_rows[sequences.offsets[:-1]]
 
 
-def _weights(labeler: SequenceLabeler, weights: Any, sequences: Sequences, classes: Array) -> Any:
-    of_classes = class_weights(labeler.class_weight, classes)
-    if of_classes is None:
-        return weights
-    # Of labels that are missing or not known, anything: they weigh nothing, or are validated only.
-    chosen = np.append(of_classes, np.float32(1))[np.minimum(sequences.known_labels, len(classes))]
-    return chosen if weights is None else weights * chosen
+def _weighed(labeler: SequenceLabeler, weights: Any, sequences: Sequences, classes: Array) -> Sequences:
+    """Sequences with the weights of their labels, times those of their classes; a label of weight 0 is none."""
+    of_classes, labels = class_weights(labeler.class_weight, classes), sequences.known_labels
+    if of_classes is not None:
+        # Of labels that are missing or not known, anything: they weigh nothing, or are validated only.
+        chosen = np.append(of_classes, np.float32(1))[np.minimum(labels, len(classes))]
+        weights = chosen if weights is None else weights * chosen
+    if weights is None:
+        return sequences
+    return replace(sequences, labels=np.where(weights > 0, labels, NO_LABEL), weights=weights)
 
 
 def _roles(labeler: SequenceLabeler) -> Roles:
