@@ -182,6 +182,19 @@ def test_what_is_missing() -> None:
         assert quick(epochs=1).fit(frame.drop("label"), labels).classes_.tolist() == ["attack", "calm"]
 
 
+@pytest.mark.parametrize("per", ["step", "sequence"])
+def test_labels_of_weight_0_change_nothing(per: str) -> None:
+    """Those of half of the flows, of which some are held out."""
+    X = flows().drop("label")
+    number = X["flow"].str.slice(5).cast(pl.Int64).to_numpy()
+    y = number % 3 == 0 if per == "sequence" else (flows()["label"] == "attack").to_numpy()
+    labeler, weights = quick(epochs=2, per=per, validation_fraction=0.2), number % 2
+    expected = labeler.fit(X, y, weights).model_
+    found = labeler.fit(X, y ^ (weights == 0), weights).model_
+    assert found.class_counts == expected.class_counts
+    assert np.array_equal(found.predict_proba(X), expected.predict_proba(X))
+
+
 def test_values_that_training_never_saw(fitted: SequenceLabeler) -> None:
     new = pl.DataFrame({"flow": [1, 1], "at": [0, 1], "size": [0.0, 0.0], "protocol": ["tcp", "icmp"]})
     with pytest.warns(UserWarning, match="'protocol'.*never saw.*'icmp'"):

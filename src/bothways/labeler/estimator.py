@@ -201,8 +201,9 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         Args:
             X: sequences; see the class for what they may be.
             y: their labels.
-            sample_weight: how much each label counts, 0 or more, in the form of y; or one weight per sequence. Of a
-                sequence of a data frame with one label, that of its first row counts.
+            sample_weight: how much each label counts, 0 or more, in the form of y; or one weight per sequence. A label
+                of weight 0 is as good as missing. Of a sequence of a data frame with one label, the weight of its first
+                row counts.
             validation_data: `(X, y)` to stop early by and to choose the best epoch by; without it, and without
                 `validation_fraction`, training runs all epochs and keeps the last weights. After a search for settings
                 the model learns from it, too, unless `refit=False`.
