@@ -24,7 +24,7 @@ MOST_ROWS, WIDTH = 24, 80  # of a table of guesses
 
 
 class Remark(str):
-    """A notice that asks for nothing: commands print it, and `SequenceLabeler` does not warn of it."""
+    """A notice that asks for nothing that `SequenceLabeler` takes: commands print it, and `fit` does not warn of it."""
 
     __slots__ = ()
 

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from bothways.data.clocks import ROW_NUMBERS, clock_columns
-from bothways.data.columns import NAMED, Columns
+from bothways.data.columns import NAMED, Columns, Remark
 from bothways.data.encoding import Tally
 from bothways.data.fields import AS_SHOWN
 from bothways.data.fitting import DISTINCT, FEW_ROWS, fit_encoding
@@ -156,7 +156,7 @@ def _shape_notices(table: Table, columns: Columns) -> Iterator[str]:
         yield f"No column tells sequences apart, so each of the {len(table.files)} files is one."
     joined = [guess.name for guess in columns.guesses if guess.why == NAMED and names_sequences(guess.name) >= 2]
     if joined and columns.split is None and columns.group is None:
-        yield (
+        yield Remark(
             f"Sequences of one {joined[0]!r} may stand in several parts; {option('group', joined[0])} keeps them in "
             "one."
         )
