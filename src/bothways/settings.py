@@ -167,7 +167,7 @@ class Search:
     budget: str | None = option_field(
         None,
         "Time to look for settings on the valid part, such as 90s or 10m, up to half as long again on a busy machine; "
-        "0: train once, with the defaults.",
+        "simple models before it and fitting again after it come on top. 0: train once, with the defaults.",
         shown="about a minute for 100,000 steps",
         metavar="TIME",
     )
