@@ -222,7 +222,8 @@ def test_arrays_with_categories_and_missing_numbers(tmp_path: Path) -> None:
     columns = Columns("", ("0", "1", "2"), categories=("0",), encoding=encoding)
     model = Model([some_member(features=4, categories=(3,))], (1, 2, 3), columns)
     values = np.array([[[7, np.nan, 1], [5, 2, 3]], [[np.nan, 1, 2], [3, 0, 0]]], np.float32)
-    sequences, _ = model.read("X", values)
+    with pytest.warns(UserWarning, match=r"1 row with values that training never saw \('5'\)"):
+        sequences, _ = model.read("X", values)
     check(model, tmp_path / "some.onnx", {"features": values, "lengths": np.array([2, 2])}, sequences)
 
 

@@ -82,10 +82,12 @@ def test_the_estimator_goes_by_it_too() -> None:
     X = [np.array([[codes[word]] for word in words]) for words in groups["word"]]
     y = groups["tag"].to_list()
     other = [["B-odd", *tags[1:]] for tags in y[:9]]  # which training does not have
-    labeler = SequenceLabeler(categorical=[0], epochs=9).fit(X[9:], y[9:], validation_data=(X[:9], other))
+    with pytest.warns(UserWarning, match="values that training never saw"):
+        labeler = SequenceLabeler(categorical=[0], epochs=9).fit(X[9:], y[9:], validation_data=(X[:9], other))
     assert {report.metric for report in labeler.history_} == {"entity F1"}
     best = [report.valid_metric for report in labeler.history_ if report.best][-1]
-    predicted = [tags.tolist() for tags in labeler.predict(X[:9])]
+    with pytest.warns(UserWarning, match="values that training never saw"):
+        predicted = [tags.tolist() for tags in labeler.predict(X[:9])]
     nervaluate = pytest.importorskip("nervaluate")
     found = nervaluate.Evaluator(other, predicted, tags=["name", "odd"], loader="list").evaluate()["overall"]["strict"]
     assert found.f1 > 0.5
