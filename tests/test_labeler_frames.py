@@ -137,10 +137,10 @@ def test_a_list_of_frames_is_refused() -> None:
 
 def test_nullable_arrays_of_pandas() -> None:
     pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame({"flow": [0, 0, 1, 1], "size": [0.5, -0.5, 1.5, -1.5]})
+    frame = pandas.DataFrame({"flow": np.repeat(range(10), 4), "size": np.random.default_rng(0).normal(size=40)})
     for dtype in ("Int64", "boolean"):
-        y = pandas.array([1, 0, None, 0], dtype=dtype)
-        with pytest.warns(UserWarning, match="y lacks 1 of 4 labels"):
+        y = pandas.array([1, 0, None, 0] * 10, dtype=dtype)
+        with pytest.warns(UserWarning, match="y lacks 10 of 40 labels"):
             assert len(SequenceLabeler(units=2, epochs=1, sequence="flow").fit(frame, y).classes_) == 2
 
 
