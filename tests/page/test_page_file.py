@@ -311,6 +311,19 @@ def test_what_it_shows(width: int, scheme: str, opened: Any, tmp_path: Path) -> 
     assert found == [["calm", "scan"][page.evaluate("card.positive")]]
 
 
+@pytest.mark.parametrize("levels", ["centered", "both"])
+def test_numbers_in_double_precision(levels: str, opened: Any, tmp_path: Path) -> None:
+    """In float32 seconds since 1970 are all alike for minutes."""
+    made = model(member(levels=levels, changes=2))
+    assert made.columns is not None
+    encoding = made.columns.fitted
+    numbers = tuple(replace(each, double=True) for each in encoding.numbers)
+    columns = replace(made.columns, encoding=replace(encoding, numbers=numbers))
+    large = frame().with_columns(pl.col("size", "rate") + 1_700_000_000)
+    large.write_csv(tmp_path / "table.csv")
+    check(opened(replace(made, columns=columns)), tmp_path / "table.csv", tmp_path)
+
+
 def test_words_are_shown_as_text(opened: Any, tmp_path: Path) -> None:
     """Each on the colour of its label, that of "O" on none; both parts of an entity have one colour."""
     words = tuple(f"{word}{i}" for i in range(20) for word in ("the", "Åse", "<b>"))

@@ -346,7 +346,7 @@ def float_column(column: pl.Series, double: bool = False) -> tuple[pl.Series, np
     numbers = column.cast(pl.Float32, strict=False)
     finite = numbers.is_finite()
     if double:
-        numbers = column.cast(pl.Float64)
+        numbers = column.cast(pl.Float64, strict=False)
     if not finite.all():
         numbers = numbers.set(~finite, None)
     return numbers, numbers.is_null().to_numpy() if numbers.null_count() else None

@@ -24,7 +24,8 @@ BATCH_TIME = ("batch", "time")
 class Inputs(NamedTuple):
     """What networks read. Beyond the end of a sequence numbers and codes are 0."""
 
-    numbers: Value | None  # `(batch, time, numeric)` float32, none missing; None without numeric columns
+    dtype: np.dtype[Any]  # of the numbers
+    numbers: Value | None  # `(batch, time, numeric)`, none missing; None without numeric columns
     codes: Value | None  # `(batch, time, categories)` int64; None without categories
     lengths: Value  # `(batch,)` int64
     steps: Value  # `(time,)` int64, counted from 0
@@ -56,7 +57,7 @@ def inputs(graph: Graph, model: Model) -> Inputs:
         width = model.network.features if columns is None else len(columns.features)
         array = graph.input(FEATURES, np.float32, (*BATCH_TIME, width), "As the model was fitted on.")
         encoded = _split(graph, model, array) if columns is None else _of_arrays(graph, columns.fitted, array)
-        return _inputs(graph, *encoded, *_steps(graph, array))
+        return _inputs(graph, np.dtype(np.float32), *encoded, *_steps(graph, array))
     encoding = columns.fitted
     if encoding.vectors is not None:
         raise InputError("The model reads pretrained vectors of words, which a graph does not hold.")
@@ -66,12 +67,7 @@ def inputs(graph: Graph, model: Model) -> Inputs:
                 f"The model reads a column named {name!r}, which cannot be the name of an input. Rename the column "
                 "in the table, and train again."
             )
-    if doubles := [each.name for each in encoding.numbers if each.double]:
-        raise InputError(
-            f"The model reads {doubles[0]!r} in double precision, since it hardly changes for its size; a graph reads "
-            "float32. Subtract a constant from that column, and train again."
-        )
-    numbers_of = [graph.input(each.name, np.float32, BATCH_TIME, _said(each.fill)) for each in encoding.numbers]
+    numbers_of = [graph.input(each.name, encoding.dtype, BATCH_TIME, _said(each.fill)) for each in encoding.numbers]
     words = "Text; whole numbers without a point; the empty text where it is missing."
     texts = {name: graph.input(name, str, BATCH_TIME, words) for name in encoding.texts}
     order = None
@@ -82,7 +78,7 @@ def inputs(graph: Graph, model: Model) -> Inputs:
     raw = graph("Concat", *(graph.unsqueeze(each, 2) for each in numbers_of), axis=2) if numbers_of else None
     gaps = None if order is None else _gaps(graph, order, steps)
     codes = [_text_codes(graph, each, texts[each.name]) for each in encoding.categories]
-    return _inputs(graph, _complete(graph, encoding, raw, gaps), _joined(graph, codes), lengths, steps)
+    return _inputs(graph, encoding.dtype, _complete(graph, encoding, raw, gaps), _joined(graph, codes), lengths, steps)
 
 
 def _said(fill: float | None) -> str:
@@ -94,12 +90,14 @@ def _steps(graph: Graph, first: Value) -> tuple[Value, Value]:
     return graph.input(LENGTHS, np.int64, ("batch",), said), graph.steps(first, 1)
 
 
-def _inputs(graph: Graph, numbers: Value | None, codes: Value | None, lengths: Value, steps: Value) -> Inputs:
+def _inputs(
+    graph: Graph, dtype: np.dtype[Any], numbers: Value | None, codes: Value | None, lengths: Value, steps: Value
+) -> Inputs:
     known = graph("Less", graph.unsqueeze(steps, 0), graph.unsqueeze(lengths, 1))
     inside = graph.unsqueeze(known, 2)
-    numbers = None if numbers is None else graph.where(inside, numbers, 0.0)
+    numbers = None if numbers is None else graph.where(inside, numbers, np.zeros((), dtype))
     codes = None if codes is None else graph.where(inside, codes, np.int64(0))
-    return Inputs(numbers, codes, lengths, steps, known, inside)
+    return Inputs(dtype, numbers, codes, lengths, steps, known, inside)
 
 
 def _split(graph: Graph, model: Model, array: Value) -> tuple[Value | None, Value | None]:
@@ -151,11 +149,11 @@ def _complete(graph: Graph, encoding: Encoding, raw: Value | None, gaps: Value |
     if raw is not None:
         missing = graph("IsNaN", raw - raw)  # of infinite numbers, too
         fill = [np.nan if each.fill is None else each.fill for each in encoding.numbers]
-        parts.append(graph.where(missing, np.array(fill, np.float32), raw))
+        parts.append(graph.where(missing, np.array(fill, encoding.dtype), raw))
         if flagged := [at for at, each in enumerate(encoding.numbers) if each.flagged]:
-            parts.append(graph.cast(graph("Gather", missing, flagged, axis=2), np.float32))
+            parts.append(graph.cast(graph("Gather", missing, flagged, axis=2), encoding.dtype))
     if gaps is not None:
-        parts.append(gaps)
+        parts.append(graph.cast(gaps, encoding.dtype))
     return graph("Concat", *parts, axis=2) if parts else None
 
 

@@ -95,7 +95,7 @@ def _means(graph: Graph, direction: str, levels: Value, data: Inputs) -> Value:
         sums = graph("CumSum", levels, np.int64(1), reverse=int(backward))
         counts = lengths - steps if backward else steps + np.int64(1)
     counts = graph.cast(graph("Max", counts, np.int64(1)), np.float64)
-    return graph.cast(sums / graph.unsqueeze(counts, 2), np.float32)
+    return graph.cast(sums / graph.unsqueeze(counts, 2), data.dtype)
 
 
 def _convolved(graph: Graph, convolution: Convolution, weights: Weights, rows: Value) -> Value:

@@ -58,7 +58,8 @@ def _neighbors(graph: Graph, model: Neighbors, data: Inputs) -> Value:
         total = graph("Gather", model.weights, row, axis=0) + total
     if data.numbers is not None:
         limits = np.float32(-LIMIT), np.float32(LIMIT)
-        numbers = graph("Clip", (data.numbers - model.mean) / model.scale, *limits)
+        numbers = (data.numbers - model.mean.astype(data.dtype)) / model.scale.astype(data.dtype)
+        numbers = graph("Clip", graph.cast(numbers, np.float32), *limits)
         around = [_shifted(graph, data, numbers, shift, np.float32(0)) for shift in range(-NEAR, NEAR + 1)]
         total = graph("MatMul", graph("Concat", *around, axis=2), model.kernel) + total
     return total

@@ -61,7 +61,7 @@ function inputs_of(data, batch, time) {
   }
   return Object.fromEntries(model.graph.inputs.map(({name, type}) => {
     if (name === "lengths") return [name, [lengths, [batch.length]]]
-    const column = type === "text" ? data.columns[name] : type === "float64" ? data.order : data.numbers[name]
+    const column = name in data.numbers ? data.numbers[name] : type === "text" ? data.columns[name] : data.order
     return [name, arranged(column, type === "text" ? Array(batch.length * time).fill("") : new TYPES[type](batch.length * time))]
   }))
 }
