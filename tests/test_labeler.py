@@ -459,6 +459,7 @@ def test_labels_of_weight_0_change_nothing(one_training: dict[str, Any]) -> None
         assert all(np.array_equal(arrays[name], others[name]) for name in others)
 
 
+@pytest.mark.slow
 def test_a_search_learns_by_a_mapping_of_classes_alone(one_training: dict[str, Any]) -> None:
     X, y = some_data([8, 12] * 20, ("high", "low"))
     plain, neutral, balanced = (

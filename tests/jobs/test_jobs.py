@@ -245,6 +245,7 @@ def test_ctrl_c_keeps_the_best_model(folder: Path, tmp_path: Path) -> None:
     assert resumed.epochs > 2
 
 
+@pytest.mark.slow
 def test_whoever_ends_a_search_is_told_how_to_go_on(folder: Path, tmp_path: Path) -> None:
     said: list[str] = []
     jobs.train(
