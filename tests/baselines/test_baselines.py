@@ -56,8 +56,8 @@ def test_weights_decide_between_labels_that_contradict_each_other(heavy: int) ->
     cases = (
         (numbers, numbers[:, 0] > 0.3, "step", (), ["one_step", "trees"]),
         (codes, codes[:, 0] > 1, "step", (3,), ["most_frequent_per_value", "neighbor_regression", "nearby_n_grams"]),
-        (waves, np.arange(40) % 2, "sequence", (), ["random_convolutions"]),
-        (np.repeat([[1], [2]] * 20, 30, axis=0), np.arange(40) % 2, "sequence", (3,), ["n_grams"]),
+        (waves, np.arange(40) % 2, "sequence", (), ["random_convolutions", "forest"]),
+        (np.repeat([[1], [2]] * 20, 30, axis=0), np.arange(40) % 2, "sequence", (3,), ["n_grams", "forest"]),
     )
     for values, truth, per, categories, names in cases:
         labels = np.concatenate([truth, 1 - truth.astype(int)]).astype(np.int64)
@@ -106,9 +106,9 @@ def test_labels_of_sequences() -> None:
     assert shares["one_step"] > 0.98
     assert shares["one_step"] > shares["most_frequent_per_value"] > shares["majority"]
     assert shares["n_grams"] > 0.98
-    assert shares["trees"] > 0.98  # which see how often each call occurs
+    assert shares["forest"] > 0.98  # which sees how often each call occurs
     numbers = right(made(values - 3.0, labels, lengths, "sequence"), 2)
-    assert list(numbers) == ["majority", "one_step", "trees", "random_convolutions"]
+    assert list(numbers) == ["majority", "one_step", "forest", "random_convolutions"]
 
 
 def test_the_value_of_a_sequence_is_its_most_frequent_one() -> None:

@@ -42,21 +42,6 @@ def test_windows_by_hand() -> None:
         np.testing.assert_allclose(found[:, row], expected, rtol=0, atol=1e-12)
 
 
-def test_whole_sequences_by_hand() -> None:
-    """Of two columns of categories and one of numbers; two codes of the second have places of their own."""
-    values = np.array([[0.5, 1, 3], [1.5, 1, 0], [-2.0, 0, 2], [4.0, 2, 2]])
-    sequences = Sequences(values, np.array([3, 0, 1]), per="sequence")
-    places = np.array([0, 2, 1, 2, 1, 0, 2], np.uint8)
-    expected: list[list[Any]] = [
-        [3, 1, 0, 2, 1, 0, 2, 0, np.std([0.5, 1.5, -2]), -2, 1.5, 0.5, -2],
-        [0, 0, 0, 0, 0, 0, 0, *[np.nan] * 6],
-        [1, 0, 1, 0, 1, 0, 0, 4, 0, 4, 4, 4, 4],
-    ]
-    found = inputs_of(sequences, np.arange(3), (3, 4), places, np.zeros(0, np.int64))
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
-    np.testing.assert_array_equal(inputs_of(sequences, np.array([2, 0]), (3, 4), places, WIDTHS), found[[2, 0]])
-
-
 @pytest.mark.parametrize("chosen", [[3], [70, 3, 3, 40], list(range(20, 60))])
 def test_a_label_is_the_same_in_any_company(chosen: list[int]) -> None:
     sequences = some([5, 0, 60, 25])

@@ -23,7 +23,7 @@ from bothways.data.tables import Table
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.page import write_page
-from bothways.patterns import ConvolutionPatterns, NGramPatterns
+from bothways.patterns import ConvolutionPatterns, Forest, NGramPatterns
 from bothways.runtime import BaselineMember, Member, Model
 from bothways.sequences import Sequences
 from bothways.settings import Reading
@@ -171,14 +171,14 @@ NETWORKS: dict[str, Callable[[], Model]] = {
     "regression on neighbors": lambda: model(
         member(categories=(1004, 3)), simple(Neighbors, sizes=(1004, 3)), categories=MANY
     ),
-    "trees of sequences": lambda: model(member(per="sequence"), simple(Trees, "sequence")),
+    "forest": lambda: model(member(per="sequence"), simple(Forest, "sequence")),
     "random convolutions": lambda: model(member(per="sequence"), simple(ConvolutionPatterns, "sequence")),
     "n-grams": lambda: model(member(per="sequence"), simple(NGramPatterns, "sequence")),
     "average": lambda: model(member(), member(1, share=0.5, cell="gru"), member(2, share=2.0), temperature=1.4),
 }
 
 
-COMMON = {"lstm", "gru, two layers", "convolution", "crf", "pools", "trees", "random convolutions", "average"}
+COMMON = {"lstm", "gru, two layers", "convolution", "crf", "pools", "trees", "forest", "random convolutions", "average"}
 
 
 @pytest.mark.every_case

@@ -14,7 +14,7 @@ from bothways.baselines.neighbors import NearbyNGrams, Neighbors, are_many
 from bothways.baselines.trees import Trees
 from bothways.errors import InputError
 from bothways.network import Network
-from bothways.patterns import ConvolutionPatterns, NGramPatterns
+from bothways.patterns import ConvolutionPatterns, Forest, NGramPatterns
 from bothways.sequences import Array, Numbers, Sequences
 
 __all__ = [
@@ -62,7 +62,7 @@ class Scoring(Baseline, Protocol):
         """`(labels, classes)`: their softmax gives probabilities. The bits of a label do not depend on others."""
 
 
-STRONG: tuple[type[Scoring], ...] = (Neighbors, NearbyNGrams, Trees, ConvolutionPatterns, NGramPatterns)
+STRONG: tuple[type[Scoring], ...] = (Neighbors, NearbyNGrams, Trees, Forest, ConvolutionPatterns, NGramPatterns)
 """Those that take seconds to fit."""
 
 SCORING: tuple[type[Scoring], ...] = (OneStep, *STRONG)

@@ -1,4 +1,4 @@
-"""What boosted trees look at: the steps around each label, or summaries of whole sequences."""
+"""What boosted trees look at: the steps around each label."""
 
 from __future__ import annotations
 
@@ -87,14 +87,9 @@ def inputs_of(
 ) -> Array:
     """`(chosen, inputs)` what trees look at for these labels; NaN for what is missing.
 
-    Of steps first stand the neighbours, column by column, those of categories first; then what `windows` say of
-    numbers. Of sequences first stands the length; then how often each place of each category occurs; then `_summaries`.
+    First stand the neighbours, column by column, those of categories first; then what `windows` say of numbers.
     """
     count = sequences.features - len(categories)
-    if sequences.per == "sequence":
-        some = sequences.take(chosen)
-        found = [some.lengths[:, None], *_counts(some, categories, places), _summaries(some, count)]
-        return np.hstack(found, dtype=np.float64)
     rows, moved = near(sequences, chosen, reach_of(widths))
     values, at = sequences.values[rows], np.searchsorted(rows, chosen)
     numbers, codes = np.asarray(values[:, :count], np.float64), np.asarray(values[:, count:], np.int64)
@@ -119,11 +114,6 @@ def reach_of(widths: Numbers) -> int:
     return int(max([AROUND, *widths]))
 
 
-def kinds_of(per: str, categories: tuple[int, ...]) -> int:
-    """How many of the inputs, the first ones, are places of categories."""
-    return len(categories) * (2 * AROUND + 1) if per == "step" else 0
-
-
 def places_of(sequences: Sequences, categories: tuple[int, ...]) -> Array:
     """For each code of each categorical column its place."""
     found = []
@@ -134,32 +124,3 @@ def places_of(sequences: Sequences, categories: tuple[int, ...]) -> Array:
         places[chosen] = np.arange(len(chosen))
         found.append(places)
     return np.concatenate([np.zeros(0, np.uint8), *found])
-
-
-def sizes_of(categories: tuple[int, ...], places: Array) -> list[int]:
-    """For each categorical column how many places its codes have."""
-    return [int(own.max()) + 1 for own in np.split(places, np.cumsum(categories)[:-1]) if len(own)]
-
-
-def _counts(sequences: Sequences, categories: tuple[int, ...], places: Array) -> list[Array]:
-    """For each categorical column `(sequences, places)`, how often the codes of each place occur."""
-    found, starts = [], np.cumsum([0, *categories])
-    codes = np.asarray(sequences.values[:, sequences.features - len(categories) :].T, np.int64)
-    for own, start, size in zip(codes, starts, sizes_of(categories, places), strict=False):
-        cells = sequences.sequence_of_steps * size + places[start + own]
-        found.append(np.bincount(cells, minlength=len(sequences) * size).reshape(-1, size))
-    return found
-
-
-def _summaries(sequences: Sequences, numbers: int) -> Array:
-    """`(sequences, 6 numbers)`: mean, deviation, least, largest, first and last of each numeric column."""
-    found = np.full((len(sequences), 6 * numbers), np.nan)
-    if (filled := np.flatnonzero(sequences.lengths)).size and numbers:
-        values, starts = np.asarray(sequences.values[:, :numbers], np.float64), sequences.offsets[filled]
-        lengths = sequences.lengths[filled, None]
-        means = np.add.reduceat(values, starts) / lengths
-        squares = np.add.reduceat((values - np.repeat(means, lengths[:, 0], axis=0)) ** 2, starts)
-        ends = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
-        last = starts + lengths[:, 0] - 1
-        found[filled] = np.hstack([means, np.sqrt(squares / lengths), *ends, values[starts], values[last]])
-    return found

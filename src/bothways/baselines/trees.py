@@ -1,4 +1,4 @@
-"""Gradient-boosted trees: on the steps around each label, or on summaries of whole sequences."""
+"""Gradient-boosted trees on the steps around each label."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bothways.arrays import checked_array
-from bothways.baselines.tree_inputs import CODES, WIDTHS, inputs_of, kinds_of, places_of, reach_of
+from bothways.baselines.tree_inputs import AROUND, CODES, WIDTHS, inputs_of, places_of, reach_of
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns.classifiers import NEVER, Scorer
+from bothways.patterns.forest import check_nodes
 from bothways.sequences import Array, Numbers, Sequences
 
 ROWS, NUMBERS = 20_000, 4_000_000  # of at most so many labels, and so many numbers beside them, trees learn in seconds
@@ -27,9 +28,7 @@ BLOCK = 512  # labels that are worked on together
 class Trees(Scorer):
     """Gradient-boosted trees, as `HistGradientBoostingClassifier` of scikit-learn fits them.
 
-    For labels of steps they look at the steps from 5 before to 5 after, and at `windows` of numbers that are wider; for
-    labels of sequences, at the length, at how often each category occurs, and at the mean, deviation, least, largest,
-    first and last value of each numeric column.
+    They look at the steps from 5 before to 5 after, and at `windows` of numbers that are wider.
 
     Attributes:
         classes: how many classes there are.
@@ -44,7 +43,7 @@ class Trees(Scorer):
         sets: `(nodes,)` for a category the row of `left`; else -1.
         left: `(sets, 32)` the places of a category that go left, as bits.
         places: `(codes of all categories,)` the place of each code of each column, one column after the other.
-        widths: `(widths,)` of the windows, in steps, powers of two, ascending; none for labels of sequences.
+        widths: `(widths,)` of the windows, in steps, powers of two, ascending.
     """
 
     name: ClassVar[str] = "trees"
@@ -65,17 +64,16 @@ class Trees(Scorer):
 
     @classmethod
     def fit(cls, sequences: Sequences, classes: int, categories: tuple[int, ...], seed: int) -> Trees | None:
-        """Fit them; None where fewer than two classes have some labels, or there is nothing to look at."""
+        """Fit them; None for labels of sequences, with less than two classes of some labels, or nothing to look at."""
         from sklearn.ensemble import HistGradientBoostingClassifier
 
         labels, generator = sequences.known_labels, np.random.default_rng(seed)
         counts = sequences.class_counts(classes)
         seen = np.flatnonzero(counts >= RARE)
-        steps = sequences.per == "step"
         places = places_of(sequences, categories)
-        widths = np.array(WIDTHS if steps else (), np.int64)
+        widths = np.array(WIDTHS, np.int64)
         columns = inputs_of(sequences, np.zeros(0, np.int64), categories, places, widths).shape[1]
-        if len(seen) < 2 or not sequences.features or not sequences.steps:
+        if sequences.per != "step" or len(seen) < 2 or not sequences.features:
             return None
         # Rare classes stay whole; of others some are taken, and their scores raised by as much (King and Zeng, 2001).
         each = max(min(ROWS, NUMBERS // columns) // len(seen), RARE)
@@ -85,7 +83,7 @@ class Trees(Scorer):
         inputs = np.concatenate([inputs_of(sequences, rows, categories, places, widths) for rows in some])
         # Scikit-learn stumbles over inputs that are all missing, as they may be once a tenth is held out to stop by.
         inputs[:, np.isnan(inputs).mean(axis=0) > 0.8] = 0
-        kinds = kinds_of(sequences.per, categories)
+        kinds = len(categories) * (2 * AROUND + 1)  # inputs, the first ones, that are places of categories
         rounds = min(ROUNDS, max(TREES // len(seen), 1))
         model = HistGradientBoostingClassifier(
             learning_rate=0.1 if rounds >= 50 else 0.2,
@@ -103,7 +101,7 @@ class Trees(Scorer):
 
     def scores(self, sequences: Sequences) -> Array:
         """`(labels, classes)`; a softmax of them gives probabilities."""
-        count = len(sequences) if sequences.per == "sequence" else sequences.steps
+        count = sequences.steps
         found = np.full((count, self.classes), NEVER, np.float32)
         for at in range(0, count, BLOCK):
             rows = np.arange(at, min(at + BLOCK, count))
@@ -143,13 +141,15 @@ class Trees(Scorer):
         """What `arrays` gave; raises `InputError` for arrays that describe no trees for such sequences."""
         seen = checked_array(arrays, "seen", np.int64, (None,), 0, network.classes - 1)
         start = checked_array(arrays, "start", np.float64, (1 if len(seen) == 2 else len(seen),), -LARGEST, LARGEST)
-        kinds = kinds_of(network.per, network.categories)
-        one = Sequences(np.zeros((1, network.features)), np.array([1]), per=network.per)
+        if network.per != "step":
+            raise InputError("Boosted trees label steps; this model labels whole sequences.")
+        kinds = len(network.categories) * (2 * AROUND + 1)
+        one = Sequences(np.zeros((1, network.features)), np.array([1]))
         places = checked_array(arrays, "places", np.uint8, (sum(network.categories),), 0, CODES)
         widths = checked_array(arrays, "widths", np.int64, (None,), 2, max(WIDTHS))
         columns = inputs_of(one, np.array([0]), network.categories, places, widths).shape[1]
         inputs = checked_array(arrays, "inputs", np.int32, (None,), -1, columns - 1)
-        nodes, inner = len(inputs), inputs >= 0
+        nodes = len(inputs)
         left = checked_array(arrays, "left", np.uint8, (None, 32))
         made = cls(
             network.classes,
@@ -166,13 +166,11 @@ class Trees(Scorer):
             places,
             widths,
         )
-        ends = np.append(made.roots, nodes)
-        end = ends[np.searchsorted(made.roots, np.arange(nodes), side="right")]
+        check_nodes(made.roots, inputs, made.children)
         powers = (np.diff(widths) > 0).all() and not (widths & (widths - 1)).any()
-        forward = (made.children > np.arange(nodes)[:, None]) & (made.children < end[:, None])
-        whole = powers and len(seen) >= 2 and (np.diff(seen) > 0).all() and ends[0] == 0 and (np.diff(ends) > 0).all()
-        if not (whole and forward[inner].all() and (inputs[made.sets >= 0] < kinds).all()):
-            raise InputError("The arrays of trees describe none: nodes must lead to later ones of the same tree.")
+        ordered = len(seen) >= 2 and (np.diff(seen) > 0).all()
+        if not (powers and ordered and (inputs[made.sets >= 0] < kinds).all()):
+            raise InputError("The arrays of trees describe none: classes and widths ascend; sets are of categories.")
         return made
 
 

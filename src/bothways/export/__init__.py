@@ -18,7 +18,7 @@ from bothways.export.graph import Graph, Port
 from bothways.export.inputs import BATCH_TIME, LABEL, PROBABILITIES, inputs
 from bothways.export.networks import decided, probabilities, tempered
 from bothways.files import check_output, written_whole
-from bothways.patterns import Patterns
+from bothways.patterns import Forest, Patterns
 from bothways.runtime import Member, Model
 
 __all__ = ["OLDEST_OPSET", "Exported", "export_onnx", "graph_of"]
@@ -131,7 +131,7 @@ def graph_of(model: Model, opset: int = OLDEST_OPSET, coded: bool = False) -> Gr
     for member in model.members:
         if isinstance(member, Member):
             p = probabilities(graph, member.network, member.weights, data)
-        elif isinstance(member.baseline, Patterns):
+        elif isinstance(member.baseline, (Forest, Patterns)):
             p = patterns.probabilities(graph, member.baseline, data)
         else:
             assert isinstance(member.baseline, (Neighbors, OneStep, Trees))

@@ -52,7 +52,8 @@ class Value:
     __add__ = partialmethod(_with, "Add")
     __sub__ = partialmethod(_with, "Sub")
     __mul__ = partialmethod(_with, "Mul")
-    __truediv__ = partialmethod(_with, "Div")  # of whole numbers, cut off
+    __truediv__ = partialmethod(_with, "Div")
+    __floordiv__ = partialmethod(_with, "Div")  # of whole numbers, none below 0
 
 
 class Graph:

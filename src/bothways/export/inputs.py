@@ -50,6 +50,12 @@ def later(graph: Graph, data: Inputs, shift: int) -> Value:
     return graph.unsqueeze(data.steps + np.int64(shift), 0)
 
 
+def joined_codes(data: Inputs, sizes: tuple[int, ...]) -> Value:
+    """The codes, those of a column going on where those of the column before end."""
+    assert data.codes is not None
+    return data.codes + np.cumsum([0, *sizes[:-1]])
+
+
 def inputs(graph: Graph, model: Model) -> Inputs:
     """Declare the inputs of a model and turn them into features."""
     columns = model.columns

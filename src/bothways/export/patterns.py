@@ -7,18 +7,23 @@ from collections.abc import Iterator
 import numpy as np
 
 from bothways.export.graph import Graph, Value
-from bothways.export.inputs import Inputs, at_least_one, moved
-from bothways.patterns import NGramPatterns, NGrams, Patterns, RandomConvolutions
+from bothways.export.inputs import Inputs, at_least_one, joined_codes, moved
+from bothways.patterns import Forest, NGramPatterns, NGrams, Parts, Patterns, RandomConvolutions
+from bothways.patterns.classifiers import NEVER
 from bothways.patterns.convolutions import KERNELS, LARGEST, TAPS, WEIGHTS
+from bothways.patterns.forest import RARELY
 from bothways.patterns.ngrams import LONGEST
+from bothways.patterns.parts import SERIES, ends_of_parts, levels
 from bothways.sequences import Array, Numbers
 
 TERMS = np.argsort(WEIGHTS == 0, axis=1, kind="stable")[:, : np.count_nonzero(WEIGHTS[0])].T
 """`(4, kernels)` what each kernel adds up of a column: the places of its weights that are not 0, in their order."""
 
 
-def probabilities(graph: Graph, patterns: Patterns, data: Inputs) -> Value:
+def probabilities(graph: Graph, patterns: Forest | Patterns, data: Inputs) -> Value:
     """`(batch, classes)`."""
+    if isinstance(patterns, Forest):
+        return graph("Softmax", _forest(graph, patterns, data), axis=-1)
     features = (_ngrams if isinstance(patterns, NGramPatterns) else _convolutions)(graph, patterns.features, data)
     return graph("Softmax", graph("MatMul", features, patterns.kernel) + patterns.bias, axis=-1)
 
@@ -57,6 +62,77 @@ def _exceeding(graph: Graph, outputs: Value, levels: Array, data: Inputs) -> Val
     above = graph("Greater", graph.unsqueeze(outputs, 1), levels[:, :, None, None])
     above = graph.cast(graph("And", above, data.known), np.float32)
     return graph("Reshape", graph("ReduceSum", above, [3], keepdims=0), [levels.size, -1])
+
+
+def _forest(graph: Graph, forest: Forest, data: Inputs) -> Value:
+    """`(batch, classes)` as `Forest.scores` gives them. All go down their trees together, and stay at a leaf."""
+    features, leaf, own = _parts(graph, forest.parts, data), forest.inputs < 0, np.arange(len(forest.inputs))
+    asks = np.where(leaf, 0, forest.inputs).astype(np.int64)
+    left, right = (np.where(leaf, own, side) for side in forest.children.T)
+    nodes = graph("Expand", forest.roots, graph("Shape", graph("Gather", features, 0 * forest.roots, axis=1)))
+    for _ in range(forest.depth):
+        asked = graph("GatherElements", features, graph("Gather", asks, nodes), axis=1)
+        goes = graph("LessOrEqual", asked, graph("Gather", forest.values, nodes))
+        nodes = graph.where(goes, graph("Gather", left, nodes), graph("Gather", right, nodes))
+    classes = np.arange(forest.classes, dtype=np.float32)
+    votes = graph("Equal", graph.unsqueeze(graph("Gather", forest.values, nodes), 2), classes)
+    share = graph("ReduceSum", graph.cast(votes, np.float32), [1], keepdims=0) / float(len(forest.roots))
+    seen = np.isin(classes, forest.values[leaf])
+    return graph.where(graph("Identity", seen), graph("Log", graph("Max", share, RARELY)), np.float32(NEVER))
+
+
+def _parts(graph: Graph, parts: Parts, data: Inputs) -> Value:
+    """`(batch, size)` as `Parts.features` gives it."""
+    lengths = graph.unsqueeze(data.lengths, 1)
+    found = [lengths]
+    if len(parts.codes):
+        codes, ends = joined_codes(data, parts.categories), np.cumsum(parts.categories)
+        for column, of in enumerate(np.split(parts.codes, np.searchsorted(parts.codes, ends[:-1]))):
+            own = graph("Gather", codes, np.array([column]), axis=2)
+            same = graph("And", graph("Equal", own, of), data.inside)
+            found.append(graph("ReduceSum", graph.cast(same, np.int64), [1], keepdims=0))
+    found = [graph.cast(each, np.float32) for each in found]
+    if parts.numbers:
+        some = graph("Greater", lengths, np.int64(0))
+        series = _series(graph, parts, data)
+        for halvings, count in enumerate(parts.quantiles.tolist()):
+            quantiles = _quantiles(graph, series, lengths, 1 << halvings, count)
+            flat = graph("Reshape", quantiles, [0, (count << halvings) * SERIES * parts.numbers])
+            found.append(graph.where(some, graph.cast(flat, np.float32), np.float32(0)))
+    return graph("Concat", *found, axis=1)
+
+
+def _series(graph: Graph, parts: Parts, data: Inputs) -> Value:
+    """`(batch, time, series)`, in double precision."""
+    numbers = graph("Slice", data.numbers, [0], [parts.numbers], [2])
+    series = [graph("Clip", graph.cast(numbers, np.float64), np.float64(-LARGEST), np.float64(LARGEST))]
+    for _ in range(SERIES - 1):
+        series.append(series[-1] - moved(graph, data, series[-1], -1))
+    return graph("Concat", *series, axis=2)
+
+
+def _quantiles(graph: Graph, series: Value, lengths: Value, parts: int, count: int) -> Value:
+    """`(batch, parts, count, series)`: what lies in each part is sorted, and what is beyond it comes last."""
+    start, end = ends_of_parts(lengths, parts)
+    size = graph.unsqueeze(end - start, 2)
+    at = graph.cast(size - np.int64(1), np.float64) * levels(count)
+    low = graph("Floor", at)
+    most = graph("Max", graph("ReduceMax", size, keepdims=0), np.int64(1))
+    steps = graph("Range", np.int64(0), most, np.int64(1))
+    places = graph("Min", graph.unsqueeze(start, 2) + steps, graph.unsqueeze(lengths - np.int64(1), 2))
+    inside = graph.unsqueeze(graph("Less", steps, size), 3)
+    values = graph.where(inside, _at(graph, series, places, 1), np.float64(np.inf))
+    ascending = graph.several(2, "TopK", values, graph.unsqueeze(most, 0), axis=2, largest=0)[0]
+    below = graph.cast(low, np.int64)
+    above = graph("Min", below + np.int64(1), size - np.int64(1))
+    least, largest = (_at(graph, ascending, each, 2) for each in (below, above))
+    return least + (largest - least) * graph.unsqueeze(at - low, 3)
+
+
+def _at(graph: Graph, values: Value, places: Value, batches: int) -> Value:
+    """The values at places of the axis behind the first so many; places below 0 count as 0."""
+    places = graph.unsqueeze(graph("Max", places, np.int64(0)), 3)
+    return graph("GatherND", values, places, batch_dims=batches)
 
 
 def _ngrams(graph: Graph, ngrams: NGrams, data: Inputs) -> Value:

@@ -10,10 +10,10 @@ from bothways.baselines import Neighbors, OneStep, Trees
 from bothways.baselines.neighbors import AROUND as NEAR
 from bothways.baselines.neighbors import LIMIT
 from bothways.baselines.places import Places
-from bothways.baselines.tree_inputs import AROUND, sizes_of, windows
+from bothways.baselines.tree_inputs import AROUND, windows
 from bothways.baselines.trees import MISSING
 from bothways.export.graph import Graph, Value
-from bothways.export.inputs import Inputs, at_least_one, later, moved
+from bothways.export.inputs import Inputs, at_least_one, joined_codes, later, moved
 from bothways.patterns.classifiers import NEVER
 from bothways.sequences import Numbers
 
@@ -23,7 +23,7 @@ def probabilities(graph: Graph, model: Neighbors | OneStep | Trees, data: Inputs
     if isinstance(model, Neighbors):
         scores = _neighbors(graph, model, data)
     else:
-        scores = _one_step(graph, model, data, per) if isinstance(model, OneStep) else _trees(graph, model, data, per)
+        scores = _one_step(graph, model, data, per) if isinstance(model, OneStep) else _trees(graph, model, data)
     return graph.cast(graph("Softmax", scores, axis=-1), np.float32)
 
 
@@ -34,7 +34,7 @@ def _one_step(graph: Graph, model: OneStep, data: Inputs, per: str) -> Value:
     table = np.zeros((sum(model.sizes), len(model.bias)))
     table[model.codes] = model.table
     if data.codes is not None:
-        codes = _codes(graph, data, model.sizes)
+        codes = joined_codes(data, model.sizes)
         sums.append(graph("ReduceSum", graph("Gather", table, codes, axis=0), [2], keepdims=0))
     total = sum(sums[1:], sums[0])
     if per == "sequence":
@@ -73,9 +73,9 @@ def _run_table(places: Places, length: int, size: int) -> Numbers:
     return table
 
 
-def _trees(graph: Graph, model: Trees, data: Inputs, per: str) -> Value:
+def _trees(graph: Graph, model: Trees, data: Inputs) -> Value:
     """All go down their trees together; those that are at a leaf stay there."""
-    inputs = _around(graph, model, data) if per == "step" else _whole(graph, model, data)
+    inputs = _around(graph, model, data)
     leaf, own = model.inputs < 0, np.arange(len(model.inputs))
     asks = np.where(leaf, 0, model.inputs).astype(np.int64)
     left, right = (np.where(leaf, own, side) for side in model.children.T)
@@ -93,8 +93,7 @@ def _trees(graph: Graph, model: Trees, data: Inputs, per: str) -> Value:
             none, one = graph("Less", sets, np.int64(0)), graph("Gather", kinds, among)
             goes = graph("Or", graph("And", none, goes), graph("And", graph("Not", none), one))
         nodes = graph.where(goes, graph("Gather", left, nodes), graph("Gather", right, nodes))
-    lead = [0] * (2 if per == "step" else 1)
-    added = graph("Reshape", graph("Gather", model.values, nodes), [*lead, -1, len(model.start)])
+    added = graph("Reshape", graph("Gather", model.values, nodes), [0, 0, -1, len(model.start)])
     sums = graph("ReduceSum", added, [-2], keepdims=0) + model.start
     if len(model.start) == 1:  # of two classes
         sums = graph("Concat", sums * np.float64(0), sums, axis=-1)
@@ -116,7 +115,7 @@ def _around(graph: Graph, model: Trees, data: Inputs) -> Value:
     """`(batch, time, inputs)` the neighbours of each step, NaN where there is none; and what windows of numbers say."""
     parts, wide = list[Value](), list[Value]()
     if data.codes is not None:
-        codes = _codes(graph, data, model.categories)
+        codes = joined_codes(data, model.categories)
         parts.append(graph("Gather", model.places.astype(np.float64), codes))
     if data.numbers is not None:
         parts.append(graph.cast(data.numbers, np.float64))
@@ -137,39 +136,3 @@ def _there(graph: Graph, data: Inputs, shift: int) -> Value:
     """`(batch, time)`, whether there is a step so many later."""
     at, lengths = later(graph, data, shift), graph.unsqueeze(data.lengths, 1)
     return graph("And", graph("GreaterOrEqual", at, np.int64(0)), graph("Less", at, lengths))
-
-
-def _codes(graph: Graph, data: Inputs, sizes: tuple[int, ...]) -> Value:
-    """The codes, those of a column going on where those of the column before end."""
-    assert data.codes is not None
-    return data.codes + np.cumsum([0, *sizes[:-1]])
-
-
-def _whole(graph: Graph, model: Trees, data: Inputs) -> Value:
-    """`(batch, inputs)` what trees look at where a sequence has one label."""
-    parts = [graph.cast(graph.unsqueeze(data.lengths, 1), np.float64)]
-    if data.codes is not None:
-        places = graph("Gather", model.places.astype(np.int64), _codes(graph, data, model.categories))
-        for column, size in enumerate(sizes_of(model.categories, model.places)):
-            own = graph("Gather", places, np.array([column]), axis=2)
-            same = graph("And", graph("Equal", own, np.arange(size)), data.inside)
-            parts.append(graph("ReduceSum", graph.cast(same, np.float64), [1], keepdims=0))
-    if data.numbers is not None:
-        parts.append(_summaries(graph, data))
-    return graph("Concat", *parts, axis=1)
-
-
-def _summaries(graph: Graph, data: Inputs) -> Value:
-    """`(batch, inputs)` what trees look at of numbers where a sequence has one label; NaN where it has no steps."""
-    values, known, most = graph.cast(data.numbers, np.float64), data.inside, np.float64(np.inf)
-    count = at_least_one(graph, data.lengths, np.float64)
-    mean = graph("ReduceSum", values, [1], keepdims=1) / graph.unsqueeze(count, 1)
-    far = graph.where(known, values - mean, np.float64(0))
-    deviation = graph("Sqrt", graph("ReduceSum", far * far, [1], keepdims=0) / count)
-    least = graph("ReduceMin", graph.where(known, values, most), [1], keepdims=0)
-    largest = graph("ReduceMax", graph.where(known, values, -most), [1], keepdims=0)
-    places = graph("Max", data.lengths - np.int64(1), np.int64(0))
-    last = graph("GatherND", values, graph.unsqueeze(places, 1), batch_dims=1)
-    first = graph("Gather", values, np.int64(0), axis=1)
-    found = graph("Concat", graph("Squeeze", mean, [1]), deviation, least, largest, first, last, axis=1)
-    return graph.where(graph("Greater", graph.unsqueeze(data.lengths, 1), np.int64(0)), found, np.float64(np.nan))

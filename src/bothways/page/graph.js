@@ -131,13 +131,14 @@ function gather(v, places, on) {
   }
   return value(out, s.toSpliced(axis, 1, ...places.s))
 }
-function gather_nd(v, places) {  /* of batches, by one place each */
-  v = dense(v); places = dense(places)
-  const [batch, size, ...rest] = v.s, after = product(rest), count = places.d.length / batch
-  const out = new v.d.constructor(batch * count * after)
+function gather_nd(v, places, axis) {  /* along the axis behind those of batches, by one place each */
+  const {d, before: batch, size, after, type} = along(v, axis), rest = v.s.slice(axis + 1)
+  places = dense(places)
+  const count = places.d.length / batch
+  const out = new type(batch * count * after)
   for (let b = 0, at = 0; b < batch; b++) for (let j = 0; j < count; j++) {
     const from = (b * size + places.d[b * count + j]) * after
-    for (let k = 0; k < after; k++) out[at++] = v.d[from + k]
+    for (let k = 0; k < after; k++) out[at++] = d[from + k]
   }
   return value(out, [...places.s.slice(0, -1), ...rest])
 }
@@ -147,6 +148,16 @@ function gather_elements(v, places, on) {
   for (let i = 0, at = 0; i < before; i++) for (let j = 0; j < count; j++) for (let k = 0; k < after; k++, at++)
     out[at] = d[(i * size + places.d[at]) * after + k]
   return value(out, places.s)
+}
+function ascending(v, on) {  /* TopK of all, the least first */
+  const {d, s, before, size, after, type} = along(v, on), out = new type(d.length), some = new type(size)
+  for (let i = 0; i < before; i++) for (let k = 0; k < after; k++) {
+    const from = i * size * after + k
+    for (let j = 0; j < size; j++) some[j] = d[from + j * after]
+    some.sort()
+    for (let j = 0; j < size; j++) out[from + j * after] = some[j]
+  }
+  return value(out, s)
 }
 function slice(v, start, end, axis) {
   const count = Math.min(end, v.s[axis]) - start
@@ -254,7 +265,7 @@ const OPERATORS = {
   Max: pair("a > b ? a : b"), Min: pair("a < b ? a : b"),
   Less: asks("a < b"), LessOrEqual: asks("a <= b"), Greater: asks("a > b"), GreaterOrEqual: asks("a >= b"), Equal: asks("a === b"),
   And: asks("a & b"), Or: asks("a | b"), Not: asks("a ? 0 : 1"), IsNaN: asks("a !== a"),
-  Log: alone("Math.log(a)"), Exp: alone("Math.exp(a)"), Sqrt: alone("Math.sqrt(a)"), Relu: alone("a > 0 ? a : 0"),
+  Log: alone("Math.log(a)"), Exp: alone("Math.exp(a)"), Sqrt: alone("Math.sqrt(a)"), Floor: alone("Math.floor(a)"), Relu: alone("a > 0 ? a : 0"),
   Where: ([condition, yes, no]) => each("a ? b : c", [condition, yes, no], type_of(yes)),
   Clip: ([v, low, high]) => each("a < b ? b : a > c ? c : a", [v, low, high], type_of(v)),
   Cast: ([v], {to}) => type_of(v) === TYPES[to] ? v : each(to.startsWith("int") ? "Math.trunc(a)" : "a", [v], TYPES[to]),
@@ -282,7 +293,8 @@ const OPERATORS = {
   Slice: ([v, starts, ends, axes]) => slice(v, starts.d[0], ends.d[0], axis_of(axes.d[0], v.s.length)),
   Pad: ([v, pads]) => pad(v, pads.d),
   Gather: ([v, places], {axis = 0}) => gather(v, places, axis),
-  GatherND: ([v, places]) => gather_nd(v, places),
+  GatherND: ([v, places], {batch_dims}) => gather_nd(v, places, batch_dims),
+  TopK: ([v], {axis}) => ascending(v, axis),
   GatherElements: ([v, places], {axis = 0}) => gather_elements(v, places, axis),
   ReduceSum: ([v, axes], {keepdims = 1}) => reduce(v, axes && axes.d, keepdims, 0, (a, b) => a + b),
   ReduceMax: ([v, axes], {keepdims = 1}) => reduce(v, axes && axes.d, keepdims, -Infinity, Math.max),

@@ -110,7 +110,7 @@ class RandomConvolutions:
         """`(sequences, size)` float32, from 0 to 1; 0 for a sequence without steps."""
         found = np.zeros((*self.thresholds.shape, len(sequences)), np.float32)
         levels = np.zeros((*self.levels.shape, len(sequences)), np.float32)
-        for numbers in _blocks(sequences.lengths):
+        for numbers in blocks(sequences.lengths):
             part = sequences.take(numbers)
             for i, outputs in enumerate(self._outputs(part)):
                 for j, threshold in enumerate(self.thresholds[i].T):
@@ -181,7 +181,7 @@ def _counts(true: Array, sequences: Sequences) -> Array:
     return np.add.reduceat(true.view(np.uint8), sequences.offsets[:-1], axis=1, dtype=np.uint32)
 
 
-def _blocks(lengths: Numbers) -> Iterator[Numbers]:
+def blocks(lengths: Numbers) -> Iterator[Numbers]:
     """The numbers of all sequences that have steps, in turn, as many at a time as have few steps."""
     numbers = np.flatnonzero(lengths)
     blocks = (np.cumsum(lengths[numbers]) - 1) // BLOCK

@@ -23,7 +23,8 @@ def baseline_words(name: str, per: str = "step") -> str:
         "one_step": ("regression on single steps", "regression on mean steps"),
         "neighbor_regression": ("regression on nearby steps",) * 2,
         "nearby_n_grams": ("n-grams around each step",) * 2,
-        "trees": ("trees on nearby steps", "trees on summaries"),
+        "trees": ("trees on nearby steps",) * 2,
+        "forest": ("random trees on parts",) * 2,
         "random_convolutions": ("random convolutions",) * 2,
         "n_grams": ("n-grams",) * 2,
     }

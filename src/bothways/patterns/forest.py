@@ -1,0 +1,166 @@
+"""A forest of extremely randomized trees on the parts of whole sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from bothways.arrays import checked_array
+from bothways.errors import InputError
+from bothways.network import Network
+from bothways.patterns.classifiers import BLOCK, NEVER, Scorer, some_labels
+from bothways.patterns.parts import Parts
+from bothways.sequences import Array, Numbers, Sequences
+
+ROWS, NUMBERS = 10_000, 4_000_000  # of at most so many sequences, and so many features, a forest learns in seconds
+TREES, LEAVES = 100, 1000  # trees, and leaves of a tree at most
+SHARE = 0.3  # of the features, of which each node chooses one
+RARELY = 1e-3  # the least probability of a class that training saw
+
+
+@dataclass(frozen=True, eq=False)
+class Forest(Scorer):
+    """Trees that each vote for a class, as `ExtraTreesClassifier` of scikit-learn fits them (Geurts and others, 2006).
+
+    Attributes:
+        parts: makes the features.
+        classes: how many classes there are.
+        roots: `(trees,)` the node that each tree starts with, ascending.
+        inputs: `(nodes,)` the feature that a node asks for; -1 for a leaf.
+        values: `(nodes,)` float32, the largest number that goes left; of a leaf the code of its class.
+        children: `(nodes, 2)` where to go on, left and right: later in the same tree.
+
+    Example:
+        >>> values = [np.sin(np.arange(30) * (0.5 + i % 2))[:, None] for i in range(20)]
+        >>> waves = Sequences.from_arrays(values, np.arange(20) % 2, per="sequence")
+        >>> found = Forest.fit(waves, 2, (), seed=0)
+        >>> found.scores(waves).argmax(axis=1).tolist() == waves.labels.tolist()
+        True
+    """
+
+    name: ClassVar[str] = "forest"
+    kept = ("roots", "inputs", "values", "children")
+    parts: Parts
+    classes: int
+    roots: Numbers
+    inputs: Array
+    values: Array
+    children: Array
+
+    @classmethod
+    def fit(cls, sequences: Sequences, classes: int, categories: tuple[int, ...], seed: int) -> Self | None:
+        """Fit it; None for labels of steps, labels of one class, or sequences that do not differ."""
+        from sklearn.ensemble import ExtraTreesClassifier
+
+        if sequences.per != "sequence":
+            return None
+        there, generator = sequences.lengths > 0, np.random.default_rng(seed)
+        chosen = some_labels(sequences, there, ROWS, generator)
+        if not len(chosen):
+            return None
+        parts = Parts.fit(sequences.take(chosen), categories)
+        chosen = some_labels(sequences, there, min(ROWS, NUMBERS // parts.size), generator)
+        labels, features = sequences.known_labels[chosen], parts.features(sequences.take(chosen))
+        if len(np.unique(labels)) < 2 or not np.ptp(features, axis=0).any():
+            return None
+        model = ExtraTreesClassifier(
+            TREES, criterion="entropy", max_features=SHARE, max_leaf_nodes=LEAVES, random_state=seed
+        )
+        model.fit(features, labels, sequences.weights_of(chosen))
+        return cls(parts, classes, **_nodes(model))
+
+    def scores(self, sequences: Sequences) -> Array:
+        """`(sequences, classes)` float32; a softmax of them gives probabilities."""
+        seen = np.isin(np.arange(self.classes), self.values[self.inputs < 0])
+        found = np.full((len(sequences), self.classes), NEVER, np.float32)
+        for at in range(0, len(sequences), BLOCK):
+            rows = np.arange(at, min(at + BLOCK, len(sequences)))
+            share = self._votes(self.parts.features(sequences.take(rows))) / np.float32(len(self.roots))
+            found[rows] = np.where(seen, np.log(np.maximum(share, np.float32(RARELY))), np.float32(NEVER))
+        return found
+
+    def arrays(self) -> dict[str, Array]:
+        """Itself as arrays, by name."""
+        return {**self.parts.arrays(), **super().arrays()}
+
+    @property
+    def depth(self) -> int:
+        """How many nodes are asked at most, one after the other."""
+        depth = np.zeros(len(self.inputs), np.int64)
+        for node in np.flatnonzero(self.inputs >= 0):  # children come later
+            depth[self.children[node]] = depth[node] + 1
+        return int(depth.max())
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> Self:
+        """What `arrays` gave, for sequences such as this network labels.
+
+        Raises:
+            InputError: arrays that describe no such forest.
+        """
+        if network.per != "sequence":
+            raise InputError("A forest labels whole sequences; this model labels steps.")
+        parts = Parts.from_arrays(arrays, network)
+        inputs = checked_array(arrays, "inputs", np.int32, (None,), -1, parts.size - 1)
+        nodes, leaves = len(inputs), inputs < 0
+        values = checked_array(arrays, "values", np.float32, (nodes,))
+        roots = checked_array(arrays, "roots", np.int64, (None,), 0, nodes - 1)
+        children = checked_array(arrays, "children", np.int32, (nodes, 2), 0, nodes - 1)
+        check_nodes(roots, inputs, children)
+        if not np.isin(values[leaves], np.arange(network.classes)).all():
+            raise InputError(f"The leaves of a forest must be classes from 0 to {network.classes - 1}.")
+        return cls(parts, network.classes, roots, inputs, values, children)
+
+    def _votes(self, features: Array) -> Array:
+        """`(rows, classes)` how many trees are for each class. All go down their trees together, a node at a time."""
+        nodes = np.tile(self.roots, len(features))  # of each row and tree
+        row = np.repeat(np.arange(len(features)), len(self.roots))
+        going = np.arange(len(nodes))
+        while len(going := going[self.inputs[nodes[going]] >= 0]):
+            at = nodes[going]
+            right = features[row[going], self.inputs[at]] > self.values[at]
+            nodes[going] = self.children[at, right.astype(np.int8)]
+        cells = row * self.classes + self.values[nodes].astype(np.int64)
+        votes = np.bincount(cells, minlength=len(features) * self.classes)
+        return votes.reshape(len(features), self.classes).astype(np.float32)
+
+
+def check_nodes(roots: Numbers, inputs: Array, children: Array) -> None:
+    """Refuse nodes that are no trees: each leads to later ones of its own tree.
+
+    Raises:
+        InputError: says what is needed.
+    """
+    nodes, inner = len(inputs), inputs >= 0
+    ends = np.append(roots, nodes)
+    end = ends[np.searchsorted(roots, np.arange(nodes), side="right")]
+    forward = (children > np.arange(nodes)[:, None]) & (children < end[:, None])
+    if not (len(roots) and ends[0] == 0 and (np.diff(ends) > 0).all() and forward[inner].all()):
+        raise InputError("The arrays of trees describe none: nodes must lead to later ones of the same tree.")
+
+
+def _nodes(model: Any) -> dict[str, Array]:
+    """The nodes of all trees that scikit-learn fitted, one tree after the other."""
+    trees = [each.tree_ for each in model.estimators_]
+    sizes = [tree.node_count for tree in trees]
+    roots = np.cumsum([0, *sizes[:-1]])
+    inputs = np.concatenate([tree.feature for tree in trees])
+    leaf = inputs < 0
+    # What goes left is not above a double; the numbers are single, and so are not above the next one below it.
+    limits = np.concatenate([tree.threshold for tree in trees])
+    values = limits.astype(np.float32)
+    values = np.where(values > limits, np.nextafter(values, np.float32(-np.inf)), values)
+    codes = model.classes_[np.concatenate([tree.value[:, 0].argmax(axis=1) for tree in trees])]
+    children = [
+        np.stack([tree.children_left, tree.children_right], axis=1) + root
+        for tree, root in zip(trees, roots, strict=True)
+    ]
+    return {
+        "roots": roots,
+        "inputs": np.where(leaf, -1, inputs).astype(np.int32),
+        "values": np.where(leaf, codes, values).astype(np.float32),
+        "children": np.where(leaf[:, None], 0, np.concatenate(children)).astype(np.int32),
+    }

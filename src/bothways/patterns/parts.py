@@ -1,0 +1,159 @@
+"""Parts of sequences: quantiles of numbers, and how often categories occur."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bothways.arrays import checked_array
+from bothways.network import Network
+from bothways.patterns.convolutions import LARGEST, blocks
+from bothways.sequences import Array, Doubles, Numbers, Sequences
+
+HALVINGS, QUANTILES = 3, 32  # how often a sequence is halved, and quantiles of the whole; of each half half as many
+SERIES = 3  # of each column: its numbers, their changes, and the changes of these
+MOST, FEW = 2000, 4  # at most about so many features of numbers; parts are given up when there are so few quantiles
+CODES = 254  # of each category the most frequent codes are counted, at most so many
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What a sequence, its halves, quarters and eighths are like.
+
+    It follows QUANT (Dempster, Schmidt and Webb, 2024): features are quantiles of the numbers in each part, of their
+    changes from step to step, and of the changes of these. Where there are categories, it is counted how often each
+    occurs in the whole sequence. The first feature is the length.
+
+    Attributes:
+        numbers: how many numeric columns there are.
+        categories: for each categorical column how many codes there are.
+        quantiles: `(halvings + 1,)` how many there are of each part: of the whole, of each half, and so on.
+        codes: `(counted,)` ascending, those that are counted; each column's go on where those before it end.
+    """
+
+    numbers: int
+    categories: tuple[int, ...]
+    quantiles: Numbers
+    codes: Numbers
+
+    @classmethod
+    def fit(cls, sequences: Sequences, categories: tuple[int, ...]) -> Parts:
+        """As many parts and quantiles as sequences are long enough for, and columns few enough."""
+        numbers, codes = sequences.features - len(categories), list[Numbers]()
+        for column, (size, start) in enumerate(zip(categories, np.cumsum([0, *categories]), strict=False), numbers):
+            counts = np.bincount(np.asarray(sequences.values[:, column], np.int64), minlength=size)
+            codes.append(start + np.sort(np.argsort(-counts, kind="stable")[: min(CODES, np.count_nonzero(counts))]))
+        length = int(np.median(sequences.lengths))
+        most, halvings = min(QUANTILES, max(length // 4, 1)), min(HALVINGS, max(length, 1).bit_length() - 1)
+        while True:
+            quantiles = np.maximum(most >> np.arange(halvings + 1), 1)
+            if SERIES * numbers * _parts_times(quantiles) <= MOST or (most == 1 and not halvings):
+                return cls(numbers, categories, quantiles, np.concatenate([np.zeros(0, np.int64), *codes]))
+            if halvings and most <= FEW:
+                halvings -= 1
+            else:
+                most = max(most // 2, 1)
+
+    @property
+    def size(self) -> int:
+        """The number of features."""
+        return 1 + len(self.codes) + SERIES * self.numbers * _parts_times(self.quantiles)
+
+    def features(self, sequences: Sequences) -> Array:
+        """`(sequences, size)` float32; 0 for a sequence without steps."""
+        found = np.zeros((len(sequences), self.size), np.float32)
+        known = 1 + len(self.codes)
+        found[:, 0], found[:, 1:known] = sequences.lengths, self._counts(sequences)
+        if self.numbers:
+            for numbers in blocks(sequences.lengths):
+                found[numbers, known:] = self._quantiles(sequences.take(numbers))
+        return found
+
+    def arrays(self) -> dict[str, Array]:
+        """Itself as arrays, by name."""
+        return {"quantiles": self.quantiles, "codes": self.codes}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> Parts:
+        """What `arrays` gave, for sequences such as this network labels.
+
+        Raises:
+            InputError: arrays that describe nothing for such sequences.
+        """
+        quantiles = checked_array(arrays, "quantiles", np.int64, (None,), 1, QUANTILES)[: HALVINGS + 1]
+        codes = checked_array(arrays, "codes", np.int64, (None,), 0, sum(network.categories) - 1)
+        return cls(network.numeric, network.categories, quantiles, np.unique(codes))
+
+    def _counts(self, sequences: Sequences) -> Array:
+        """`(sequences, counted)`."""
+        counted = len(self.codes)
+        places = np.full(sum(self.categories), counted)
+        places[self.codes] = np.arange(counted)
+        codes = np.asarray(sequences.values[:, self.numbers :], np.int64)
+        found = places[codes + np.cumsum([0, *self.categories])[:-1].astype(np.int64)]
+        cells = found + (sequences.sequence_of_steps * (counted + 1))[:, None]
+        counts = np.bincount(cells.ravel(), minlength=len(sequences) * (counted + 1))
+        return counts.reshape(len(sequences), counted + 1)[:, :counted]
+
+    def _quantiles(self, sequences: Sequences) -> Array:
+        """`(sequences, features)` of sequences that all have steps: for each part and quantile those of all series."""
+        series = self._series(sequences)
+        order = series.argsort(axis=1)
+        ranks = np.empty_like(order)
+        np.put_along_axis(ranks, order, np.arange(sequences.steps)[None], axis=1)
+        ascending, found = np.take_along_axis(series, order, axis=1), []
+        for halvings, count in enumerate(self.quantiles.tolist()):
+            start, end = ends_of_parts(sequences.lengths[:, None], 1 << halvings)
+            lengths = (end - start).ravel()
+            first, part = np.cumsum(lengths) - lengths, np.repeat(np.arange(lengths.size), lengths)
+            steps = np.arange(len(part)) + np.repeat((start + sequences.offsets[:-1, None]).ravel() - first, lengths)
+            # Ranks are sorted in each part, and stand for their numbers.
+            ranked = np.sort(part * sequences.steps + ranks[:, steps], axis=1) - part * sequences.steps
+            at = levels(count) * (lengths[:, None] - 1)
+            below = np.floor(at).astype(np.int64)
+            above = np.minimum(below + 1, lengths[:, None] - 1)
+            places = ((first[:, None] + each).ravel() for each in (below, above))
+            low, high = (np.take_along_axis(ascending, ranked[:, each], axis=1) for each in places)
+            values = low + (high - low) * (at - below).ravel()
+            found.append(values.reshape(len(series), len(sequences), -1))
+        return np.concatenate(found, axis=2).transpose(1, 2, 0).reshape(len(sequences), -1)
+
+    def _series(self, sequences: Sequences) -> Doubles:
+        """`(series, steps)` the numbers of each column, then all changes, then their changes; 0 at a first step."""
+        values = np.asarray(sequences.values[:, : self.numbers].T, np.float64).clip(-LARGEST, LARGEST)
+        series = [values]
+        for _ in range(SERIES - 1):
+            changes = np.diff(series[-1], axis=1, prepend=0)
+            changes[:, sequences.offsets[:-1]] = 0
+            series.append(changes)
+        return np.concatenate(series)
+
+
+def levels(count: int) -> Doubles:
+    """So many shares, of which quantiles are taken: from the least to the largest, or the middle.
+
+    Example:
+        >>> levels(1).tolist(), levels(3).tolist()
+        ([0.5], [0.0, 0.5, 1.0])
+    """
+    return np.linspace(0, 1, count) if count > 1 else np.array([0.5])
+
+
+def ends_of_parts(lengths: Any, count: int) -> tuple[Any, Any]:
+    """Where each of so many parts of a sequence begins, and where it ends; each has a step, if the sequence has.
+
+    Example:
+        >>> start, end = ends_of_parts(np.array([[5], [1]]), 2)
+        >>> start.tolist(), end.tolist()
+        ([[0, 2], [0, 0]], [[3, 5], [1, 1]])
+    """
+    parts, whole = np.arange(count), np.int64(count)
+    return lengths * parts // whole, (lengths * (parts + 1) + (whole - 1)) // whole
+
+
+def _parts_times(quantiles: Numbers) -> int:
+    """How many features of one series there are."""
+    return int((quantiles << np.arange(len(quantiles))).sum())

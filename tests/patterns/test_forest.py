@@ -1,0 +1,145 @@
+"""Parts of sequences, and the forest on them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bothways.errors import InputError
+from bothways.network import Network
+from bothways.patterns import Forest, Parts
+from bothways.patterns import forest as forests
+from bothways.patterns.parts import HALVINGS, MOST, SERIES
+from bothways.sequences import NO_LABEL, Array, Sequences
+
+CATEGORIES = (5, 3)
+
+
+def walks(count: int = 120, longest: int = 60, numbers: int = 2, seed: int = 0) -> Sequences:
+    """Random walks and two categories; the label says whether the first walk ever got far."""
+    random = np.random.default_rng(seed)
+    values = [random.normal(size=(n, numbers)).cumsum(axis=0) for n in random.integers(1, longest, count)]
+    labels = [int(each[:, 0].max() > 2) for each in values]
+    codes = [np.stack([random.integers(0, size, len(each)) for size in CATEGORIES], axis=1) for each in values]
+    both = [np.hstack(each) for each in zip(values, codes, strict=True)]
+    return Sequences.from_arrays(both, np.array(labels), per="sequence")
+
+
+def by_hand(parts: Parts, values: Array) -> list[float]:
+    """The features of a sequence, one after the other."""
+    codes = values[:, parts.numbers :].astype(int) + np.cumsum([0, *parts.categories])[:-1]
+    found = [float(len(values)), *((codes == code).sum() for code in parts.codes)]
+    series = [values[:, : parts.numbers]]
+    for _ in range(SERIES - 1):
+        series.append(np.vstack([np.zeros(parts.numbers), np.diff(series[-1], axis=0)]))
+        series[-1][0] = 0
+    for halvings, count in enumerate(parts.quantiles):
+        shares = np.linspace(0, 1, count) if count > 1 else [0.5]
+        for part in range(1 << halvings):
+            start, end = part * len(values) // (1 << halvings), -(-(part + 1) * len(values) // (1 << halvings))
+            found += np.quantile(np.hstack(series)[start:end], shares, axis=0).ravel().tolist()
+    return found
+
+
+def test_features_are_quantiles_of_parts_and_counts() -> None:
+    sequences = walks()
+    parts = Parts.fit(sequences, CATEGORIES)
+    assert parts.quantiles.tolist() == [8, 4, 2, 1]
+    features = parts.features(sequences)
+    assert features.shape == (120, parts.size)
+    expected = [by_hand(parts, values) for values in np.split(sequences.values, sequences.offsets[1:-1])]
+    np.testing.assert_allclose(features, expected, rtol=1e-6, atol=1e-6)
+    some = np.array([7, 100, 7])
+    np.testing.assert_array_equal(parts.features(sequences.take(some)), features[some])  # whatever stands beside
+
+
+@pytest.mark.parametrize("columns", [1, 5, 40, 300, 1000])
+@pytest.mark.parametrize("length", [1, 2, 9, 3000])
+def test_there_are_not_too_many_features(columns: int, length: int) -> None:
+    sequences = Sequences(np.zeros((length, columns)), np.array([length]), per="sequence")
+    parts = Parts.fit(sequences, ())
+    assert parts.size <= max(MOST, SERIES * columns) + 1
+    assert 1 <= len(parts.quantiles) <= HALVINGS + 1
+    assert parts.features(sequences).shape == (1, parts.size)
+
+
+def test_sequences_without_steps_and_huge_numbers() -> None:
+    sequences = walks()
+    found = Forest.fit(sequences, 2, CATEGORIES, 0)
+    assert found is not None
+    values = np.array([[1e300, -1e300, 0, 0], [-np.inf, np.inf, 4, 2]])
+    strange = Sequences(values, np.array([0, 2, 0]), per="sequence")
+    scores = found.scores(strange)
+    assert np.isfinite(scores).all()
+    np.testing.assert_array_equal(scores[0], scores[2])
+    assert found.scores(sequences.take(np.zeros(0, np.int64))).shape == (0, 2)
+
+
+def test_votes_are_those_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sklearn.ensemble import ExtraTreesClassifier
+
+    models, fit = [], ExtraTreesClassifier.fit
+
+    def spied(self: Any, *given: Any) -> Any:
+        models.append(self)
+        return fit(self, *given)
+
+    monkeypatch.setattr(ExtraTreesClassifier, "fit", spied)
+    sequences, new = walks(), walks(1500, seed=1)
+    found = Forest.fit(sequences, 4, CATEGORIES, 0)
+    assert found is not None
+    scores = found.scores(new)
+    assert (scores[:, 2:] == -1e4).all(), "classes that training never saw"
+    p = np.exp(scores[:, :2])
+    theirs = models[0].predict_proba(found.parts.features(new))
+    np.testing.assert_allclose(p, np.maximum(theirs, forests.RARELY), rtol=0, atol=1e-6)
+    assert (found.predict(new) == new.labels).mean() > 0.9
+
+
+def test_it_learns_nothing_from_what_says_nothing() -> None:
+    sequences = walks()
+    assert Forest.fit(Sequences(sequences.values, sequences.lengths), 2, CATEGORIES, 0) is None
+    assert Forest.fit(replace(sequences, labels=np.full(120, NO_LABEL)), 2, CATEGORIES, 0) is None
+    assert Forest.fit(replace(sequences, labels=np.full(120, 1)), 2, CATEGORIES, 0) is None
+    same = Sequences(np.ones((40, 1)), np.full(20, 2), np.arange(20) % 2, per="sequence")
+    assert Forest.fit(same, 2, (), 0) is None
+
+
+def test_large_parts_to_learn_from_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forests, "NUMBERS", 80 * Parts.fit(walks(), CATEGORIES).size)
+    found = Forest.fit(walks(), 2, CATEGORIES, 0)
+    assert found is not None
+    leaves = found.inputs < 0
+    assert leaves.sum() <= 80 * len(found.roots)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "said"),
+    [
+        ("quantiles", np.array([0]), "from 1 to"),
+        ("codes", np.array([8]), "from 0 to 7"),
+        ("inputs", np.full(9, 10**6, np.int32), "from -1 to"),
+        ("values", np.zeros(2, np.float32), r"must be float32"),
+        ("children", "backward", "must lead to later ones"),
+        ("roots", np.array([1]), "must lead to later ones"),
+        ("leaves", 2, "from 0 to 1"),
+    ],
+)
+def test_arrays_that_are_no_forest(name: str, wrong: Any, said: str) -> None:
+    network = Network(4, 2, categories=CATEGORIES, per="sequence")
+    found = Forest.fit(walks(), 2, CATEGORIES, 0)
+    assert found is not None
+    arrays = {key: np.ascontiguousarray(array) for key, array in found.arrays().items()}
+    kept = Forest.from_arrays(arrays, network)
+    np.testing.assert_array_equal(kept.scores(walks()), found.scores(walks()))
+    if name == "leaves":
+        arrays["values"] = np.where(arrays["inputs"] < 0, np.float32(wrong), arrays["values"])
+    else:
+        arrays[name] = np.roll(arrays[name], 1, axis=0) if isinstance(wrong, str) else wrong
+    with pytest.raises(InputError, match=said):
+        Forest.from_arrays(arrays, network)
+    with pytest.raises(InputError, match="labels steps"):
+        Forest.from_arrays(arrays, Network(4, 2, categories=CATEGORIES))
