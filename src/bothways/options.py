@@ -168,5 +168,5 @@ def seconds_of(name: str, value: float | str) -> float:
     found = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([smhd]?)\s*", str(value))
     seconds = float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]] if found else 0.0
     if not 0 < seconds < math.inf:
-        raise InputError(f"{name} is {value!r}; it must be a time above 0, such as 90s, 10m, 2h or 1d.")
+        raise InputError(f"{name} is {value!r}; it must be a time such as 90s, 10m, 2h or 1d.")
     return seconds

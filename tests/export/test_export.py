@@ -23,6 +23,7 @@ from bothways.data.spelling import VIEWS, views
 from bothways.errors import InputError
 from bothways.export import OLDEST_OPSET, export_onnx
 from bothways.export.cells import OPERATORS
+from bothways.export.graph import Graph
 from bothways.merge import MERGE_MODES
 from bothways.network import DIRECTIONS, POOLINGS, Network
 from bothways.patterns import ConvolutionPatterns, Forest, NGramPatterns
@@ -323,6 +324,15 @@ def test_random_convolutions(tmp_path: Path) -> None:
     padded = np.full((*known.shape, 4), np.nan, np.float32)
     padded[known] = values
     check(model, tmp_path / "some.onnx", {"features": padded, "lengths": lengths}, sequences)
+
+
+def test_an_array_is_one_constant() -> None:
+    """All nodes that go down trees read the same tables."""
+    graph, table = Graph(opset=18), np.arange(5.0)
+    rows = graph.input("rows", np.int64, ("batch",), "Places in the table.")
+    total = graph("Gather", table, rows) + graph("Gather", table, rows)
+    graph.output("total", np.float64, ("batch",), total, "Twice what stands there.")
+    assert [each.tolist() for each in graph.constants.values()] == [table.tolist()]
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ class Graph:
         self.inputs: list[Port] = []
         self.outputs: list[Port] = []
         self.constants: dict[str, Array] = {}
+        self._known: dict[int, tuple[Array, Value]] = {}  # arrays, each of which is one constant, by their identity
         self._numbers = itertools.count()
 
     def __call__(self, operator: str, *operands: Operand, domain: str = "", **attributes: Any) -> Value:
@@ -161,8 +162,12 @@ class Graph:
     def _value(self, operand: Operand) -> Value:
         if isinstance(operand, Value):
             return operand
+        if (known := self._root._known.get(id(operand))) is not None:
+            return known[1]
         value = self._named()
         self._root.constants[value.name] = np.asarray(operand, np.float32 if type(operand) is float else None)
+        if isinstance(operand, np.ndarray):
+            self._root._known[id(operand)] = operand, value
         return value
 
 
