@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import log_softmax
 
 from bothways.errors import InputError
 from bothways.network import Network
@@ -93,10 +94,24 @@ def test_votes_are_those_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> Non
     assert found is not None
     scores = found.scores(new)
     assert (scores[:, 2:] == -1e4).all(), "classes that training never saw"
-    p = np.exp(scores[:, :2])
-    theirs = models[0].predict_proba(found.parts.features(new))
-    np.testing.assert_allclose(p, np.maximum(theirs, forests.RARELY), rtol=0, atol=1e-6)
+    shares = np.exp(scores[:, :2] / found.power)
+    theirs = models[-1].predict_proba(found.parts.features(new))
+    np.testing.assert_allclose(shares, np.maximum(theirs, forests.RARELY), rtol=0, atol=1e-6)
     assert (found.predict(new) == new.labels).mean() > 0.9
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+def test_probabilities_are_as_sure_as_they_are_right(noise: float) -> None:
+    def noisy(sequences: Sequences, seed: int) -> Sequences:
+        wrong = np.random.default_rng(seed).random(len(sequences)) < noise
+        return replace(sequences, labels=np.where(wrong, 1 - sequences.known_labels, sequences.known_labels))
+
+    found, new = Forest.fit(noisy(walks(400), 0), 2, CATEGORIES, 0), noisy(walks(2000, seed=1), 1)
+    assert found is not None
+    assert (found.power > 1) == (noise == 0)
+    likely = [replace(found, power=power).scores(new) for power in (found.power, np.ones(1, np.float32))]
+    powered, plain = (log_softmax(each, axis=1)[np.arange(2000), new.known_labels].mean() for each in likely)
+    assert powered > plain + 0.01
 
 
 def test_it_learns_nothing_from_what_says_nothing() -> None:

@@ -78,7 +78,9 @@ def _forest(graph: Graph, forest: Forest, data: Inputs) -> Value:
     votes = graph("Equal", graph.unsqueeze(graph("Gather", forest.values, nodes), 2), classes)
     share = graph("ReduceSum", graph.cast(votes, np.float32), [1], keepdims=0) / float(len(forest.roots))
     seen = np.isin(classes, forest.values[leaf])
-    return graph.where(graph("Identity", seen), graph("Log", graph("Max", share, RARELY)), np.float32(NEVER))
+    return graph.where(
+        graph("Identity", seen), graph("Log", graph("Max", share, RARELY)) * forest.power, np.float32(NEVER)
+    )
 
 
 def _parts(graph: Graph, parts: Parts, data: Inputs) -> Value:

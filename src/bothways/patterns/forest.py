@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,12 +13,13 @@ from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns.classifiers import BLOCK, NEVER, Scorer, some_labels
 from bothways.patterns.parts import Parts
-from bothways.sequences import Array, Numbers, Sequences
+from bothways.sequences import Array, Doubles, Numbers, Sequences
 
 ROWS, NUMBERS = 10_000, 4_000_000  # of at most so many sequences, and so many features, a forest learns in seconds
 TREES, LEAVES = 100, 1000  # trees, and leaves of a tree at most
 SHARE = 0.3  # of the features, of which each node chooses one
-RARELY = 1e-3  # the least probability of a class that training saw
+FOLDS, MOST_POWER = 4, 5.0  # as many parts are held out in turn, to see how sure votes are; they are raised to no more
+RARELY = 1e-3  # the least share of a class that training saw
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,7 @@ class Forest(Scorer):
     Attributes:
         parts: makes the features.
         classes: how many classes there are.
+        power: `(1,)` what the shares of votes are raised to, so that probabilities are as sure as they are right.
         roots: `(trees,)` the node that each tree starts with, ascending.
         inputs: `(nodes,)` the feature that a node asks for; -1 for a leaf.
         values: `(nodes,)` float32, the largest number that goes left; of a leaf the code of its class.
@@ -42,9 +44,10 @@ class Forest(Scorer):
     """
 
     name: ClassVar[str] = "forest"
-    kept = ("roots", "inputs", "values", "children")
+    kept = ("power", "roots", "inputs", "values", "children")
     parts: Parts
     classes: int
+    power: Array
     roots: Numbers
     inputs: Array
     values: Array
@@ -66,11 +69,20 @@ class Forest(Scorer):
         labels, features = sequences.known_labels[chosen], parts.features(sequences.take(chosen))
         if len(np.unique(labels)) < 2 or not np.ptp(features, axis=0).any():
             return None
-        model = ExtraTreesClassifier(
-            TREES, criterion="entropy", max_features=SHARE, max_leaf_nodes=LEAVES, random_state=seed
-        )
-        model.fit(features, labels, sequences.weights_of(chosen))
-        return cls(parts, classes, **_nodes(model))
+        weights, folds = sequences.weights_of(chosen), generator.permutation(len(labels)) % FOLDS
+
+        def fitted(trees: int, some: Any) -> Self:
+            model = ExtraTreesClassifier(
+                trees, criterion="entropy", max_features=SHARE, max_leaf_nodes=LEAVES, random_state=seed
+            )
+            model.fit(features[some], labels[some], None if weights is None else weights[some])
+            return cls(parts, classes, np.ones(1, np.float32), **_nodes(model))
+
+        logs = np.zeros((len(labels), classes), np.float32)
+        for fold in range(min(FOLDS, len(labels))):
+            own = folds == fold
+            logs[own] = fitted(TREES // FOLDS, ~own)._logs(features[own])
+        return replace(fitted(TREES, slice(None)), power=_power(logs, labels, weights))
 
     def scores(self, sequences: Sequences) -> Array:
         """`(sequences, classes)` float32; a softmax of them gives probabilities."""
@@ -78,8 +90,8 @@ class Forest(Scorer):
         found = np.full((len(sequences), self.classes), NEVER, np.float32)
         for at in range(0, len(sequences), BLOCK):
             rows = np.arange(at, min(at + BLOCK, len(sequences)))
-            share = self._votes(self.parts.features(sequences.take(rows))) / np.float32(len(self.roots))
-            found[rows] = np.where(seen, np.log(np.maximum(share, np.float32(RARELY))), np.float32(NEVER))
+            logs = self._logs(self.parts.features(sequences.take(rows)))
+            found[rows] = np.where(seen, self.power * logs, np.float32(NEVER))
         return found
 
     def arrays(self) -> dict[str, Array]:
@@ -107,15 +119,19 @@ class Forest(Scorer):
         inputs = checked_array(arrays, "inputs", np.int32, (None,), -1, parts.size - 1)
         nodes, leaves = len(inputs), inputs < 0
         values = checked_array(arrays, "values", np.float32, (nodes,))
+        power = checked_array(arrays, "power", np.float32, (1,), 0, MOST_POWER)
         roots = checked_array(arrays, "roots", np.int64, (None,), 0, nodes - 1)
         children = checked_array(arrays, "children", np.int32, (nodes, 2), 0, nodes - 1)
         check_nodes(roots, inputs, children)
         if not np.isin(values[leaves], np.arange(network.classes)).all():
             raise InputError(f"The leaves of a forest must be classes from 0 to {network.classes - 1}.")
-        return cls(parts, network.classes, roots, inputs, values, children)
+        return cls(parts, network.classes, power, roots, inputs, values, children)
 
-    def _votes(self, features: Array) -> Array:
-        """`(rows, classes)` how many trees are for each class. All go down their trees together, a node at a time."""
+    def _logs(self, features: Array) -> Array:
+        """`(rows, classes)` the logarithms of the shares of trees that are for each class.
+
+        All rows go down all trees together, a node at a time.
+        """
         nodes = np.tile(self.roots, len(features))  # of each row and tree
         row = np.repeat(np.arange(len(features)), len(self.roots))
         going = np.arange(len(nodes))
@@ -125,7 +141,8 @@ class Forest(Scorer):
             nodes[going] = self.children[at, right.astype(np.int8)]
         cells = row * self.classes + self.values[nodes].astype(np.int64)
         votes = np.bincount(cells, minlength=len(features) * self.classes)
-        return votes.reshape(len(features), self.classes).astype(np.float32)
+        shares = votes.reshape(len(features), self.classes).astype(np.float32) / np.float32(len(self.roots))
+        return np.log(np.maximum(shares, np.float32(RARELY)))
 
 
 def check_nodes(roots: Numbers, inputs: Array, children: Array) -> None:
@@ -140,6 +157,19 @@ def check_nodes(roots: Numbers, inputs: Array, children: Array) -> None:
     forward = (children > np.arange(nodes)[:, None]) & (children < end[:, None])
     if not (len(roots) and ends[0] == 0 and (np.diff(ends) > 0).all() and forward[inner].all()):
         raise InputError("The arrays of trees describe none: nodes must lead to later ones of the same tree.")
+
+
+def _power(logs: Array, labels: Numbers, weights: Doubles | None) -> Array:
+    """`(1,)` the power at which the labels of what was held out are likeliest; few sequences say little."""
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
+
+    def loss(log: float) -> float:
+        own = np.take_along_axis(log_softmax(logs * np.exp(log), axis=1), labels[:, None], axis=1)
+        return log**2 / len(labels) - float(np.average(own[:, 0], weights=weights))
+
+    most = np.log(MOST_POWER)
+    return np.exp([minimize_scalar(loss, bounds=(-most, most), method="bounded").x]).astype(np.float32)
 
 
 def _nodes(model: Any) -> dict[str, Array]:
