@@ -63,7 +63,7 @@ def test_labels_of_sequences(folder: Path, tmp_path: Path) -> None:
     assert model.network.categories == (7,)  # 6 calls, and the unknown one
     evaluation = jobs.evaluate(folder / "traces.bothways", folder / "traces.parquet", say=silent)
     assert evaluation.accuracy == 1.0
-    assert set(evaluation.baselines) == {"majority", "most_frequent_per_value", "one_step", "trees", "n_grams"}
+    assert set(evaluation.baselines) == {"majority", "most_frequent_per_value", "one_step", "forest", "n_grams"}
     output = tmp_path / "labeled.jsonl"
     prediction = jobs.predict(folder / "traces.bothways", folder / "traces.parquet", output, say=silent)
     frame = traces()

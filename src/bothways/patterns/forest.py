@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class Forest(Scorer):
     children: Array
 
     @classmethod
-    def fit(cls, sequences: Sequences, classes: int, categories: tuple[int, ...], seed: int) -> Self | None:
+    def fit(cls, sequences: Sequences, classes: int, categories: tuple[int, ...], seed: int) -> Forest | None:
         """Fit it; None for labels of steps, labels of one class, or sequences that do not differ."""
         from sklearn.ensemble import ExtraTreesClassifier
 
@@ -71,12 +71,12 @@ class Forest(Scorer):
             return None
         weights, folds = sequences.weights_of(chosen), generator.permutation(len(labels)) % FOLDS
 
-        def fitted(trees: int, some: Any) -> Self:
+        def fitted(trees: int, some: Any) -> Forest:
             model = ExtraTreesClassifier(
                 trees, criterion="entropy", max_features=SHARE, max_leaf_nodes=LEAVES, random_state=seed
             )
             model.fit(features[some], labels[some], None if weights is None else weights[some])
-            return cls(parts, classes, np.ones(1, np.float32), **_nodes(model))
+            return Forest(parts, classes, np.ones(1, np.float32), **_nodes(model))
 
         logs = np.zeros((len(labels), classes), np.float32)
         for fold in range(min(FOLDS, len(labels))):
@@ -107,7 +107,7 @@ class Forest(Scorer):
         return int(depth.max())
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> Self:
+    def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> Forest:
         """What `arrays` gave, for sequences such as this network labels.
 
         Raises:
@@ -125,7 +125,7 @@ class Forest(Scorer):
         check_nodes(roots, inputs, children)
         if not np.isin(values[leaves], np.arange(network.classes)).all():
             raise InputError(f"The leaves of a forest must be classes from 0 to {network.classes - 1}.")
-        return cls(parts, network.classes, power, roots, inputs, values, children)
+        return Forest(parts, network.classes, power, roots, inputs, values, children)
 
     def _logs(self, features: Array) -> Array:
         """`(rows, classes)` the logarithms of the shares of trees that are for each class.
@@ -142,7 +142,7 @@ class Forest(Scorer):
         cells = row * self.classes + self.values[nodes].astype(np.int64)
         votes = np.bincount(cells, minlength=len(features) * self.classes)
         shares = votes.reshape(len(features), self.classes).astype(np.float32) / np.float32(len(self.roots))
-        return np.log(np.maximum(shares, np.float32(RARELY)))
+        return np.asarray(np.log(np.maximum(shares, np.float32(RARELY))))
 
 
 def check_nodes(roots: Numbers, inputs: Array, children: Array) -> None:
