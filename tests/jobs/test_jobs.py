@@ -73,6 +73,18 @@ def test_labels_of_sequences(folder: Path, tmp_path: Path) -> None:
     assert (test["predicted"] == test["kind"]).all()
 
 
+def test_settings_that_change_nothing_are_told(tmp_path: Path) -> None:
+    traces().with_columns(kind=pl.when(call=7).then(pl.lit("attack")).otherwise(pl.lit("calm"))).write_parquet(
+        tmp_path / "steps.parquet"
+    )
+    said: list[str] = []
+    settings = {"epochs": 1, "units": 2, "direction": "forward", "pooling": "max", "merge_mode": "sum"}
+    more = {"settings": settings, "budget": "0", "allow_leaks": True, "say": said.append}
+    jobs.train(tmp_path / "steps.parquet", tmp_path / "steps.bothways", **more, **ROLES)
+    told = [each.partition(",")[0] for each in said if "changes nothing" in each]
+    assert told == ["merge_mode is 'sum'", "pooling is 'max'"]
+
+
 def test_sequences_of_training_are_told_where_a_table_has_no_parts(folder: Path, tmp_path: Path) -> None:
     for part, told in (("train", True), ("valid", True), ("test", False)):
         traces().filter(part=part).drop("part").write_parquet(tmp_path / "some.parquet")

@@ -132,7 +132,7 @@ def train(
         say(f"There is nothing to resume ({checkpoint} is not there): training starts from the beginning.")
 
     # Keras and JAX take seconds to import; a wrong column should be told before.
-    from bothways.study.factors import DataShape
+    from bothways.study.factors import DataShape, Setting
     from bothways.study.refit import refit as fit_again
     from bothways.study.tuning import tune
     from bothways.training import trackers, trained_model
@@ -145,6 +145,10 @@ def train(
         say("There is no valid part to choose settings by: training runs once.")
     fitted, count = columns.fitted, len(parts.classes)
     network = Network(parts.train.features, count, categories=fitted.sizes, per=columns.per, **described)
+    shape = DataShape.of(parts.train, count, network.categories, fitted.dimensions)
+    given = {name: value for name, value in settings.items() if name != "seed"}
+    for name in sorted(Setting.of(given).idle(shape) & given.keys()):
+        say(f"{name} is {given[name]!r}, which changes nothing with such labels, columns and other settings.")
     say("Fitting simple models to compare with.")
     simple = baselines.fit(parts.train, count, network.categories, seed, vectors=fitted.dimensions)
     with locked(output):
@@ -172,8 +176,8 @@ def train(
                 tuned = tune(
                     parts.train,
                     chooses_by,
-                    DataShape.of(parts.train, count, network.categories, fitted.dimensions),
-                    {name: value for name, value in settings.items() if name != "seed"},
+                    shape,
+                    given,
                     groups=groups_of(split.table, columns, parts.train),
                     simple=[each for each in simple if isinstance(each, baselines.SCORING)],
                     budget=seconds,
