@@ -111,6 +111,11 @@ def test_labels_of_sequences() -> None:
     assert list(numbers) == ["majority", "one_step", "forest", "random_convolutions"]
 
 
+def test_boosted_trees_label_steps_alone() -> None:
+    with pytest.raises(InputError, match="this model labels whole sequences"):
+        trees.Trees.from_arrays({}, Network(1, 2, per="sequence"))
+
+
 def test_the_value_of_a_sequence_is_its_most_frequent_one() -> None:
     sequences = made(np.array([[2], [1], [2], [1], [1], [3]]), [0, 1, 2, 0], [3, 2, 1, 0], "sequence")
     found = baselines.predict(baselines.fit(sequences, 3, (4,)), sequences)

@@ -67,13 +67,15 @@ class Trees(Scorer):
         """Fit them; None for labels of sequences, with less than two classes of some labels, or nothing to look at."""
         from sklearn.ensemble import HistGradientBoostingClassifier
 
+        if sequences.per != "step":
+            return None
         labels, generator = sequences.known_labels, np.random.default_rng(seed)
         counts = sequences.class_counts(classes)
         seen = np.flatnonzero(counts >= RARE)
         places = places_of(sequences, categories)
         widths = np.array(WIDTHS, np.int64)
         columns = inputs_of(sequences, np.zeros(0, np.int64), categories, places, widths).shape[1]
-        if sequences.per != "step" or len(seen) < 2 or not sequences.features:
+        if len(seen) < 2 or not sequences.features:
             return None
         # Rare classes stay whole; of others some are taken, and their scores raised by as much (King and Zeng, 2001).
         each = max(min(ROWS, NUMBERS // columns) // len(seen), RARE)
@@ -101,10 +103,9 @@ class Trees(Scorer):
 
     def scores(self, sequences: Sequences) -> Array:
         """`(labels, classes)`; a softmax of them gives probabilities."""
-        count = sequences.steps
-        found = np.full((count, self.classes), NEVER, np.float32)
-        for at in range(0, count, BLOCK):
-            rows = np.arange(at, min(at + BLOCK, count))
+        found = np.full((sequences.steps, self.classes), NEVER, np.float32)
+        for at in range(0, sequences.steps, BLOCK):
+            rows = np.arange(at, min(at + BLOCK, sequences.steps))
             sums = self._sums(inputs_of(sequences, rows, self.categories, self.places, self.widths))
             if len(self.start) == 1:  # of two classes
                 sums = np.hstack([np.zeros_like(sums), sums])
@@ -139,10 +140,10 @@ class Trees(Scorer):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> Trees:
         """What `arrays` gave; raises `InputError` for arrays that describe no trees for such sequences."""
-        seen = checked_array(arrays, "seen", np.int64, (None,), 0, network.classes - 1)
-        start = checked_array(arrays, "start", np.float64, (1 if len(seen) == 2 else len(seen),), -LARGEST, LARGEST)
         if network.per != "step":
             raise InputError("Boosted trees label steps; this model labels whole sequences.")
+        seen = checked_array(arrays, "seen", np.int64, (None,), 0, network.classes - 1)
+        start = checked_array(arrays, "start", np.float64, (1 if len(seen) == 2 else len(seen),), -LARGEST, LARGEST)
         kinds = len(network.categories) * (2 * AROUND + 1)
         one = Sequences(np.zeros((1, network.features)), np.array([1]))
         places = checked_array(arrays, "places", np.uint8, (sum(network.categories),), 0, CODES)

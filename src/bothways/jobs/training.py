@@ -148,7 +148,7 @@ def train(
     shape = DataShape.of(parts.train, count, network.categories, fitted.dimensions)
     given = {name: value for name, value in settings.items() if name != "seed"}
     for name in sorted(Setting.of(given).idle(shape) & given.keys()):
-        say(f"{name} is {given[name]!r}, which changes nothing with such labels, columns and other settings.")
+        say(f"{name} is {given[name]!r}, which changes nothing beside these labels, columns and settings.")
     say("Fitting simple models to compare with.")
     simple = baselines.fit(parts.train, count, network.categories, seed, vectors=fitted.dimensions)
     with locked(output):

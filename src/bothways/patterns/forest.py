@@ -15,7 +15,7 @@ from bothways.patterns.classifiers import BLOCK, NEVER, Scorer, some_labels
 from bothways.patterns.parts import Parts
 from bothways.sequences import Array, Doubles, Numbers, Sequences
 
-ROWS, NUMBERS = 10_000, 4_000_000  # of at most so many sequences, and so many features, a forest learns in seconds
+ROWS, NUMBERS = 10_000, 4_000_000  # sequences to learn from, at most; and features of all that are worked on together
 TREES, LEAVES = 100, 1000  # trees, and leaves of a tree at most
 SHARE = 0.3  # of the features, of which each node chooses one
 FOLDS, MOST_POWER = 4, 5.0  # as many parts are held out in turn, to see how sure votes are; they are raised to no more
@@ -88,8 +88,9 @@ class Forest(Scorer):
         """`(sequences, classes)` float32; a softmax of them gives probabilities."""
         seen = np.isin(np.arange(self.classes), self.values[self.inputs < 0])
         found = np.full((len(sequences), self.classes), NEVER, np.float32)
-        for at in range(0, len(sequences), BLOCK):
-            rows = np.arange(at, min(at + BLOCK, len(sequences)))
+        block = max(1, min(BLOCK, NUMBERS // self.parts.size))
+        for at in range(0, len(sequences), block):
+            rows = np.arange(at, min(at + block, len(sequences)))
             logs = self._logs(self.parts.features(sequences.take(rows)))
             found[rows] = np.where(seen, self.power * logs, np.float32(NEVER))
         return found
