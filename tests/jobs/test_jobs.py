@@ -79,8 +79,15 @@ def test_settings_that_change_nothing_are_told(tmp_path: Path) -> None:
     )
     said: list[str] = []
     settings = {"epochs": 1, "units": 2, "direction": "forward", "pooling": "max", "merge_mode": "sum"}
-    more = {"settings": settings, "budget": "0", "allow_leaks": True, "say": said.append}
-    jobs.train(tmp_path / "steps.parquet", tmp_path / "steps.bothways", **more, **ROLES)
+    jobs.train(
+        tmp_path / "steps.parquet",
+        tmp_path / "steps.bothways",
+        settings=settings,
+        budget="0",
+        allow_leaks=True,
+        say=said.append,
+        **ROLES,
+    )
     told = [each.partition(",")[0] for each in said if "changes nothing" in each]
     assert told == ["merge_mode is 'sum'", "pooling is 'max'"]
 
