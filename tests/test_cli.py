@@ -774,6 +774,7 @@ def test_bad_arguments_of_the_demo(run: Run, arguments: list[str]) -> None:
     assert "Error" in err
 
 
+@pytest.mark.slow
 def test_the_occupancy_of_a_room(shared_data: Path, run: Run, tmp_path: Path) -> None:
     data, model = shared_data / "occupancy.parquet", tmp_path / "room.bothways"
     roles = ["--label", "label", "--sequence", "sequence_id", "--order", "step", "--split", "split", "--drop", "Light"]

@@ -13,7 +13,7 @@ from dataclasses import field, fields
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
-from bothways.errors import InputError
+from bothways.errors import InputError, on_command_line
 
 
 class Option(NamedTuple):
@@ -72,7 +72,7 @@ class Option(NamedTuple):
         if value is None and (self.optional or self.default is None):
             return None
         if self.choices and (not isinstance(value, str) or value not in self.choices):
-            raise InputError(f"There is no {name} {value!r}. Use one of: {', '.join(self.choices)}.")
+            raise InputError(f"There is no {self.called(name)} {value!r}. Use one of: {', '.join(self.choices)}.")
         numbers = {int: Integral, float: Real}.get(self.kind)
         if numbers is None:
             right = isinstance(value, self.kind)
@@ -80,7 +80,11 @@ class Option(NamedTuple):
             right = isinstance(value, numbers) and not isinstance(value, bool) and self._within(value)
         if right:
             return None if self.optional and not value else self.kind(value)
-        raise InputError(f"{name} is {value!r}; it must be {self.needed}.")
+        raise InputError(f"{self.called(name)} is {value!r}; it must be {self.needed}.")
+
+    def called(self, name: str) -> str:
+        """What messages call it: the name of the field, or of the flag on the command line."""
+        return (self.flag or name).lstrip("-").replace("_", "-") if on_command_line() else name
 
     def parse(self, name: str, text: str) -> Any:
         """The value that a text stands for, checked.

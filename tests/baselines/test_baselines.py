@@ -47,7 +47,7 @@ def test_numbers() -> None:
     assert shares["trees"] > 0.98
 
 
-@pytest.mark.parametrize("heavy", [0, 1])
+@pytest.mark.parametrize("heavy", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_weights_decide_between_labels_that_contradict_each_other(heavy: int) -> None:
     """Every sequence stands there twice: what weighs more is learned, and which class is frequent."""
     generator = np.random.default_rng(0)

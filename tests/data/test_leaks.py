@@ -146,6 +146,7 @@ def test_labels_per_sequence() -> None:
     assert leak.names == ("kind",)
 
 
+@pytest.mark.slow
 def test_real_tables(shared_data: Path) -> None:
     def found(name: str) -> dict[str, bool]:
         table = read_table(shared_data / f"{name}.parquet")

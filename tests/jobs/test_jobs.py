@@ -225,7 +225,7 @@ class _KilledError(Exception):
     """Stands for the end of a process."""
 
 
-@pytest.mark.parametrize("after", [1, 3])
+@pytest.mark.parametrize("after", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_a_killed_run_goes_on_to_the_same_bits(folder: Path, tmp_path: Path, after: int) -> None:
     data, settings = folder / "traces.parquet", SETTINGS | {"epochs": 5, "patience": None}
     jobs.train(data, tmp_path / "whole.bothways", settings=settings, say=silent, **ROLES)

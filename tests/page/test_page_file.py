@@ -178,7 +178,7 @@ NETWORKS: dict[str, Callable[[], Model]] = {
 }
 
 
-COMMON = {"lstm", "gru, two layers", "convolution", "crf", "pools", "trees", "forest", "random convolutions", "average"}
+COMMON = {"gru, two layers", "crf", "pools", "forest", "average"}
 
 
 @pytest.mark.every_case
@@ -248,13 +248,13 @@ TOTAL = TEXT + "\n".join(LINES) + "\n\n" + "Summe:;;700;;;\n\n"
     ("name", "text", "encoding"),
     [
         ("a.csv", TEXT + "\n".join(LINES), "utf-8-sig"),
-        ("b.csv", (TEXT + "\n".join(LINES) + "\n").replace("\n", "\r\n"), "cp1252"),
-        ("c.csv", TEXT + "\n".join(LINES), "utf-16"),
-        ("logger.csv", LOGGER, "utf-8"),
+        pytest.param("b.csv", (TEXT + "\n".join(LINES) + "\n").replace("\n", "\r\n"), "cp1252", marks=pytest.mark.slow),
+        pytest.param("c.csv", TEXT + "\n".join(LINES), "utf-16", marks=pytest.mark.slow),
+        pytest.param("logger.csv", LOGGER, "utf-8", marks=pytest.mark.slow),
         ("titled.csv", TITLED, "utf-8"),
         ("total.csv", TOTAL, "utf-8"),
-        ("units.csv", UNITS, "utf-8"),
-        ("twice.csv", TWICE, "utf-8"),
+        pytest.param("units.csv", UNITS, "utf-8", marks=pytest.mark.slow),
+        pytest.param("twice.csv", TWICE, "utf-8", marks=pytest.mark.slow),
         ("d.tsv", (TEXT + "\n".join([*LINES[:1], *LINES[3:]])).replace(";", "\t"), "utf-8"),
     ],
 )
@@ -476,16 +476,16 @@ def test_sequences_that_two_columns_tell_apart(opened: Any, tmp_path: Path) -> N
     [
         (("Date", "Time"), ("%d/%m/%Y", "%H.%M.%S")),
         (("year", "month", "day", "hour"), ("%Y", "%-m", "%-d", "%-H")),
-        (("year", "week"), ("%G", "%V")),
-        (("at",), ("%b %Y",)),
+        pytest.param(("year", "week"), ("%G", "%V"), marks=pytest.mark.slow),
+        pytest.param(("at",), ("%b %Y",), marks=pytest.mark.slow),
         (("at",), ("%G-W%V",)),
         (("at",), ("W%V %G",)),
-        (("at",), ("%b %d, %Y %I:%M %p",)),
-        (("at",), ("%a %b %e %H:%M:%S UTC %Y",)),
-        (("at",), ("%b %e %H:%M:%S",)),
-        (("at",), ("%Y%m%dT%H%M%S",)),
+        pytest.param(("at",), ("%b %d, %Y %I:%M %p",), marks=pytest.mark.slow),
+        pytest.param(("at",), ("%a %b %e %H:%M:%S UTC %Y",), marks=pytest.mark.slow),
+        pytest.param(("at",), ("%b %e %H:%M:%S",), marks=pytest.mark.slow),
+        pytest.param(("at",), ("%Y%m%dT%H%M%S",), marks=pytest.mark.slow),
         (("at",), ("%d. März %Y",)),
-        (("at",), ("%d.%m.%Y 24:00",)),
+        pytest.param(("at",), ("%d.%m.%Y 24:00",), marks=pytest.mark.slow),
     ],
 )
 def test_times_of_several_columns_and_of_weeks(

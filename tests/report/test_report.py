@@ -233,7 +233,7 @@ def test_what_it_takes_to_repeat_it_is_whole(tmp_path: Path) -> None:
     assert "Empty" not in page.text
 
 
-@pytest.mark.parametrize("sequences", [1, 22])
+@pytest.mark.parametrize("sequences", [pytest.param(1, marks=pytest.mark.slow), 22])
 def test_what_the_labels_rest_on(sequences: int, plain: tuple[str, Page], tmp_path: Path) -> None:
     ends = (None, None) if sequences == 1 else (-0.015, 0.25)
     columns = {f"column {k} <b>": Fall(0.18999 - 0.01 * k, *ends) for k in range(23)}

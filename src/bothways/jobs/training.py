@@ -16,7 +16,7 @@ from bothways.jobs.evaluation import evaluate_part
 from bothways.jobs.models import MODEL_ENDING
 from bothways.metrics import Evaluation, kept_thresholds
 from bothways.network import Network
-from bothways.options import options, seconds_of
+from bothways.options import Option, options, seconds_of
 from bothways.runtime import Model
 from bothways.settings import Search, Settings
 
@@ -117,7 +117,8 @@ def train(
     settings = dict(settings or {})
     if settings.get("lookahead"):
         settings = {"direction": "forward"} | settings
-    described, chosen = _settings(settings)
+    known = options(Network) | options(Settings)
+    described, chosen = _settings(settings, known)
     seed = chosen.seed
     output = check_output(output, (MODEL_ENDING,))
     checkpoint = output.with_name(output.name + CHECKPOINT)
@@ -148,7 +149,8 @@ def train(
     shape = DataShape.of(parts.train, count, network.categories, fitted.dimensions)
     given = {name: value for name, value in settings.items() if name != "seed"}
     for name in sorted(Setting.of(given).idle(shape) & given.keys()):
-        say(f"{name} is {given[name]!r}, which changes nothing beside these labels, columns and settings.")
+        called = known[name].called(name)
+        say(f"{called} is {given[name]!r}, which changes nothing beside these labels, columns and settings.")
     say("Fitting simple models to compare with.")
     simple = baselines.fit(parts.train, count, network.categories, seed, vectors=fitted.dimensions)
     with locked(output):
@@ -229,9 +231,8 @@ def train(
     )
 
 
-def _settings(settings: Mapping[str, Any]) -> tuple[dict[str, Any], Settings]:
+def _settings(settings: Mapping[str, Any], known: Mapping[str, Option]) -> tuple[dict[str, Any], Settings]:
     """What is given of the network and of how to train, both checked."""
-    known = options(Network) | options(Settings)
     if unknown := sorted(set(settings) - set(known)):
         raise InputError(f"There is no setting {unknown[0]!r}. There are: {', '.join(sorted(known))}.")
     described = {name: value for name, value in settings.items() if name in options(Network)}

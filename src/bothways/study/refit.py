@@ -13,7 +13,7 @@ from bothways import baselines, interrupts
 from bothways.baselines import Baseline
 from bothways.network import Network
 from bothways.runtime import BaselineMember, Member, Model
-from bothways.sequences import NO_LABEL, Sequences
+from bothways.sequences import NO_LABEL, Numbers, Sequences
 from bothways.settings import Settings
 from bothways.study.plan import Tried
 from bothways.study.pool import processes, until_stopped
@@ -56,11 +56,12 @@ def refit(
         PoolError: the processes that train die.
     """
     together, count = Sequences.joined([train, _known(valid, len(model.classes))]), processes(workers)
+    room = np.concatenate([train.lengths, valid.lengths])  # the networks share what the search has compiled
     chosen = _affordable(tuned, together.steps / train.steps, SPARE * tuned.budget * count)
 
     def tasks() -> Iterator[Any]:
         for number, (network, settings) in chosen.items():
-            yield joblib.delayed(_trained)(number, network, settings, together)
+            yield joblib.delayed(_trained)(number, network, settings, together, room)
         yield joblib.delayed(_fitted)(together, model.network, vectors, seed)
 
     found: dict[int, Any] = {}
@@ -105,12 +106,12 @@ def _affordable(tuned: Tuned, growth: float, seconds: float) -> dict[int, tuple[
     return found
 
 
-def _trained(number: int, network: Network, settings: Settings, sequences: Sequences) -> Any:
+def _trained(number: int, network: Network, settings: Settings, sequences: Sequences, room: Numbers) -> Any:
     """The number and the weights of a network that was trained on sequences; None if its loss is no finite number."""
     from bothways.training import DivergedError, train
 
     try:
-        return number, train(network, sequences, settings, say=lambda message: None).weights
+        return number, train(network, sequences, settings, say=lambda message: None, room=room).weights
     except DivergedError:
         return None
 

@@ -56,6 +56,11 @@ class SearchData:
         """The title of the score that decides."""
         return title(self.monitor, "the rarer class")
 
+    @property
+    def room(self) -> Numbers:
+        """The lengths of all sequences: trainings on any part of them, or on all, share what is compiled."""
+        return np.concatenate([part.lengths for part in self.folds[0]])
+
     @cached_property
     def held_out(self) -> HeldOut:
         """All that is held out in one fold or another."""
@@ -120,12 +125,12 @@ def attempt(data: SearchData, trial: Trial, seconds: float) -> Tried | None:
         if time.monotonic() > end:
             raise KeyboardInterrupt  # which keeps the best weights so far
 
-    done, held_out = [], []
+    done, held_out, room = [], [], data.room
     for i, (learn, hold) in enumerate(data.folds):
         if i and time.monotonic() > end:  # networks of some folds say nothing, or the wrong thing
             return None
         try:
-            done.append(train(network, learn, settings, hold, on_epoch, say=lambda message: None))
+            done.append(train(network, learn, settings, hold, on_epoch, say=lambda message: None, room=room))
         except (DivergedError, KeyboardInterrupt):  # or time was over before the first update was done
             return None
         if i and done[-1].interrupted:

@@ -24,6 +24,7 @@ class Bucket:
         valid: `(sequences, time)`, True where not padded.
         weights: shaped as `y`, float32, how much each label counts; 0 where padded.
         batch_size: how many sequences an update has at most.
+        room: for so many sequences, or those that are there, code is compiled.
     """
 
     x: Floats
@@ -31,6 +32,7 @@ class Bucket:
     valid: Bools
     weights: Floats
     batch_size: int
+    room: int = 0
 
 
 Batches = tuple[int, npt.NDArray[np.int32]]
@@ -78,22 +80,30 @@ def bucket_lengths(lengths: Sequence[int], least: int = 1, most: int = SHAPES) -
     return chosen[-1]
 
 
-def bucketed(sequences: Sequences, batch_size: int, most_steps: int | None = None) -> list[Bucket]:
-    """Pad sequences and their labels to few lengths, each shared by at least one batch."""
+def bucketed(
+    sequences: Sequences, batch_size: int, most_steps: int | None = None, room: Numbers | None = None
+) -> list[Bucket]:
+    """Pad sequences and their labels to few lengths, each shared by at least one batch.
+
+    With `room`, lengths of sequences among which these are, the buckets have the shapes that all of those would give.
+    """
     lengths, starts = sequences.lengths, sequences.offsets[:-1]
     labels, weights = sequences.known_labels, sequences.weights
     assert weights is not None
     per_step = sequences.per == "step"
     weighty = np.bincount(sequences.sequence_of_steps, weights, len(sequences)) if per_step else weights
     labeled = np.flatnonzero((weighty > 0) & (lengths > 0))
-    most = SHAPES if sequences.steps >= FEW_STEPS else SHAPES // 2
-    edges = bucket_lengths(lengths[labeled].tolist(), least=batch_size, most=most)
+    room = lengths[labeled] if room is None else np.append(room, lengths[labeled].max())
+    most = SHAPES if room.sum() >= FEW_STEPS else SHAPES // 2
+    edges = bucket_lengths(room.tolist(), least=batch_size, most=most)
     # To lengths that data of nearly the same size share, as do the programs for them.
     edges = sorted({time + -time % (1 << max(0, time.bit_length() - 5)) for time in edges})
-    which = np.searchsorted(edges, lengths[labeled])
+    which, rooms = (np.searchsorted(edges, each) for each in (lengths[labeled], room))
     result = []
     for k, time in enumerate(edges):
         chosen = labeled[which == k]
+        if not len(chosen):
+            continue
         valid = np.arange(time) < lengths[chosen, None]
         source = (starts[chosen, None] + np.arange(time))[valid]
         x = np.zeros((*valid.shape, sequences.features), np.float32)
@@ -102,14 +112,15 @@ def bucketed(sequences: Sequences, batch_size: int, most_steps: int | None = Non
         y, weight = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
         y[places], weight[places] = labels[of], weights[of]
         size = batch_size if most_steps is None else max(1, min(batch_size, most_steps // time))
-        result.append(Bucket(x, y, valid, weight, size))
+        result.append(Bucket(x, y, valid, weight, size, int((rooms == k).sum())))
     return result
 
 
 def batch_shape(bucket: Bucket) -> tuple[int, int]:
-    """How many batches a bucket gives an epoch, and how many rows each has; they are as equal as can be."""
-    batches = -(-len(bucket.x) // bucket.batch_size)
-    return batches, -(-len(bucket.x) // batches)
+    """How many batches a bucket gives an epoch, and how many rows each has; of all in `room` as equal as can be."""
+    room = max(bucket.room, len(bucket.x))
+    rows = -(-room // -(-room // bucket.batch_size))
+    return -(-len(bucket.x) // rows), rows
 
 
 def updates(buckets: Sequence[Bucket]) -> int:

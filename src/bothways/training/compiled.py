@@ -41,7 +41,9 @@ class CompiledEpochs:
         """Take data, and compile for shapes that are new; nothing of that is left for later."""
         started = time.perf_counter()
         self.losses: list[float] = []
-        self._data = [jax.device_put([_more_rows(array) for array in labeled_arrays(bucket)]) for bucket in buckets]
+        self._data = [
+            jax.device_put([_more_rows(array, bucket.room) for array in labeled_arrays(bucket)]) for bucket in buckets
+        ]
         state = _state(self._model) if buckets else ()
         self._shapes, lowered = [], {}
         for bucket, data in zip(buckets, self._data, strict=True):
@@ -101,8 +103,8 @@ def _state(model: Any) -> tuple[list[Any], ...]:
     return tuple([jnp.copy(variable.value) for variable in group] for group in variables(model))
 
 
-def _more_rows(array: Any) -> Any:
+def _more_rows(array: Any, room: int) -> Any:
     """Rows of zeros that no batch has, up to a number of rows that data of nearly the same size share."""
-    rows = len(array)
+    rows = max(len(array), room)
     step = 1 << max(0, rows.bit_length() - 4)
-    return np.pad(array, ((0, -rows % step), *((0, 0),) * (array.ndim - 1)))
+    return np.pad(array, ((0, rows - len(array) + -rows % step), *((0, 0),) * (array.ndim - 1)))

@@ -109,8 +109,17 @@ class TrainingData(NamedTuple):
     steps: int
 
 
-def prepare(network: Network, sequences: Sequences, settings: Settings, say: Callable[[str], None]) -> TrainingData:
-    """Cut, standardise and pad sequences; those, or pieces of them, that have no label are left out."""
+def prepare(
+    network: Network,
+    sequences: Sequences,
+    settings: Settings,
+    say: Callable[[str], None],
+    room: Numbers | None = None,
+) -> TrainingData:
+    """Cut, standardise and pad sequences; those, or pieces of them, that have no label are left out.
+
+    With `room`, lengths of sequences among which these are, the buckets have the shapes that all of those would give.
+    """
     sequences = replace(sequences, weights=label_weights(sequences, settings.class_weight))
     if not sequences.weights.any():  # type: ignore[union-attr]
         raise InputError("There is nothing to learn from: no label, or none that weighs anything.")
@@ -129,9 +138,8 @@ def prepare(network: Network, sequences: Sequences, settings: Settings, say: Cal
         raise InputError(
             f"A step takes {bytes_a_step(network):,} bytes in training; that much is not free. Give less units."
         )
-    longest = int(sequences.lengths.max())
+    longest, window = int(sequences.lengths.max()), settings.window
     if network.per == "step":
-        window = settings.window
         if min(longest, window or longest) > most:
             say(
                 f"A sequence has {longest:,} steps, which take more memory in training than is free: sequences are "
@@ -146,7 +154,10 @@ def prepare(network: Network, sequences: Sequences, settings: Settings, say: Cal
         )
         pieces, numbers = sequences.cut_at(most)
         sequences = pieces.keep(numbers == 0)
-    buckets = bucketed(sequences, settings.batch_size, most)
+    if room is not None:
+        room = room[room > 0] + network.lookahead
+        room = piece_lengths(room, window) if network.per == "step" else np.minimum(room, most)
+    buckets = bucketed(sequences, settings.batch_size, most, room)
     least = min(bucket.batch_size for bucket in buckets)
     if least < min(settings.batch_size, max(len(bucket.x) for bucket in buckets)):
         say(f"Batches of the longest sequences hold {least} instead of {settings.batch_size}, since memory is short.")

@@ -23,7 +23,7 @@ from bothways.interrupts import Stop, deferred
 from bothways.metrics import monitored, title
 from bothways.network import Network
 from bothways.runtime import Label, Member, Model
-from bothways.sequences import Floats, Sequences
+from bothways.sequences import Floats, Numbers, Sequences
 from bothways.settings import SCORES, Settings
 from bothways.training.batches import epoch_plan, updates
 from bothways.training.checkpoints import Checkpoint, Checkpoints, fingerprint, model_values, set_model_values
@@ -107,6 +107,7 @@ def train(
     checkpoint: str | os.PathLike[str] | None = None,
     resume: bool = False,
     say: Callable[[str], None] | None = None,
+    room: Numbers | None = None,
 ) -> Trained:
     """Train a network.
 
@@ -130,6 +131,8 @@ def train(
         resume: go on from the checkpoint, if there is one, to the very weights, bit for bit, of a training that was
             never stopped.
         say: is called with whatever the user should know; None for warnings.
+        room: lengths of sequences of which these are a part: all parts of those have arrays of one shape, and so share
+            one compilation.
 
     Raises:
         InputError: sequences that do not fit the network; the loss is not a finite number; a checkpoint of another
@@ -149,7 +152,7 @@ def train(
         raise InputError("resume=True needs the file of the checkpoint. Give checkpoint=path.")
     say = say or partial(warnings.warn, stacklevel=2)
     check_sequences("sequences", sequences, network)
-    prepared = prepare(network, sequences, settings, say)
+    prepared = prepare(network, sequences, settings, say, room)
     counts = sequences.class_counts(network.classes)
     monitor, positive = monitored(settings.monitor, counts, sequences.scheme is not None)
     validation = checkpoints = None
