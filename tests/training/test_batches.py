@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bothways.sequences import Sequences
+from bothways.sequences import Numbers, Sequences
 from bothways.training.batches import (
     SHAPES,
     Bucket,
@@ -88,13 +88,14 @@ def test_buckets_hold_every_step_once(lengths: list[int], batch_size: int) -> No
             assert valid.tolist() == [True] * length + [False] * (len(valid) - length)
 
 
-def unlabeled(lengths: list[int], batch_size: int) -> list[Bucket]:
+def unlabeled(lengths: list[int], batch_size: int, room: Numbers | None = None) -> list[Bucket]:
     steps = sum(lengths)
     return bucketed(
         Sequences(
             np.zeros((steps, 1), np.float32), np.array(lengths), np.zeros(steps, int), np.ones(steps, np.float32)
         ),
         batch_size,
+        room=room,
     )
 
 
@@ -129,6 +130,22 @@ def test_an_epoch_visits_every_sequence_once_in_full_batches(lengths: list[int],
         batches += len(rows)
     assert batches == updates(buckets)
     assert [sorted(rows) for rows in seen] == [list(range(len(bucket.x))) for bucket in buckets]
+
+
+@given(some_lengths, st.integers(1, 9), st.integers(0, 2**32))
+@settings(deadline=None)
+def test_parts_have_the_shapes_of_the_whole(lengths: list[int], batch_size: int, seed: int) -> None:
+    def shapes(buckets: list[Bucket]) -> set[tuple[int, int, int]]:
+        return {(bucket.x.shape[1], bucket.room, batch_shape(bucket)[1]) for bucket in buckets}
+
+    some = np.random.default_rng(seed).random(len(lengths)) < 0.5
+    part = [length for length, chosen in zip(lengths, some, strict=True) if chosen] or lengths[:1]
+    found = unlabeled(part, batch_size, np.array(lengths))
+    assert shapes(found) <= shapes(unlabeled(lengths, batch_size))
+    assert sum(len(bucket.x) for bucket in found) == len(part)
+    for bucket, rows in epoch_plan(found, np.random.default_rng(0)):
+        assert rows.shape[1] == batch_shape(found[bucket])[1]
+        assert (rows >= 0).any(axis=1).all(), "no batch is empty"
 
 
 def test_the_order_comes_from_the_generator() -> None:

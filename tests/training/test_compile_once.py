@@ -59,6 +59,25 @@ def test_what_is_no_shape_compiles_nothing(compilations: list[Any]) -> None:
     assert len(compilations) == 2
 
 
+def test_parts_of_sequences_share_what_is_compiled(compilations: list[Any]) -> None:
+    random = np.random.default_rng(0)
+    lengths = random.integers(3, 30, 60)
+    arrays = [np.stack([random.normal(size=each), random.integers(0, 5, each)], axis=1) for each in lengths]
+    whole = Sequences.from_arrays(arrays, labels=random.integers(0, 2, int(lengths.sum())))
+    for chosen in (np.arange(60), np.arange(0, 60, 2), np.arange(20, 60)):
+        train(NETWORK, whole.take(chosen), Settings(epochs=2), room=lengths)
+        assert len(compilations) == 2, "one for each of two lengths"
+
+
+def test_a_convolution_is_a_product(compilations: list[Any]) -> None:
+    """In a compiled loop XLA takes many times as long for a convolution."""
+    sequences = Sequences.from_arrays([np.ones((9, 1))] * 4, labels=np.tile([0, 1, 1], 12))
+    train(Network(features=1, classes=2, units=2, conv_window=3, conv_stride=2), sequences, Settings(epochs=1))
+    text = compilations[0].as_text()
+    assert "dot_general" in text
+    assert "stablehlo.convolution" not in text
+
+
 def test_a_model_from_the_cache_trains_as_a_new_one(compilations: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     some_training(seed=1, learning_rate=0.1, category_dropout=0.9)
     again = some_training()

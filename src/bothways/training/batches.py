@@ -93,12 +93,13 @@ def bucketed(
     per_step = sequences.per == "step"
     weighty = np.bincount(sequences.sequence_of_steps, weights, len(sequences)) if per_step else weights
     labeled = np.flatnonzero((weighty > 0) & (lengths > 0))
-    room = lengths[labeled] if room is None else np.append(room, lengths[labeled].max())
+    own = lengths[labeled]
+    room = own if room is None else np.append(room, own[own > room.max()])
     most = SHAPES if room.sum() >= FEW_STEPS else SHAPES // 2
     edges = bucket_lengths(room.tolist(), least=batch_size, most=most)
     # To lengths that data of nearly the same size share, as do the programs for them.
     edges = sorted({time + -time % (1 << max(0, time.bit_length() - 5)) for time in edges})
-    which, rooms = (np.searchsorted(edges, each) for each in (lengths[labeled], room))
+    which, rooms = (np.searchsorted(edges, each) for each in (own, room))
     result = []
     for k, time in enumerate(edges):
         chosen = labeled[which == k]
