@@ -4,7 +4,7 @@
 
 The model is that of the tutorial: a bidirectional LSTM of 20 units over 10 steps of 1 feature, 1,000 sequences, one
 an update, so that almost all of it is the price of an update and not arithmetic. Beside it the same in batches of 64,
-and the same model by `train_on_batch` of Keras, which is what other backends get. Takes about half a minute.
+with a convolution in front of those, and the same model by `train_on_batch` of Keras, which is what other backends get. Takes about half a minute.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ QUICK = {"sequences": 8, "time": 3, "units": 4}
 CALLS: Mapping[str, Mapping[str, Any]] = {
     "one by one": {"batch": 1, "compiled": True},
     "in batches of 64": {"batch": 64, "compiled": True},
+    "in batches of 64, a convolution of 9 steps before": {"batch": 64, "compiled": True, "conv_window": 9},
     "one by one, train_on_batch": {"batch": 1, "compiled": False},
 }
 
@@ -48,7 +49,8 @@ def with_jax(threads: int) -> tuple[Callable[[Any], study.Call], dict[str, Any]]
     from bothways.training.keras_model import compile_model, keras_model, set_weights
 
     def build(case: Any) -> study.Call:
-        network = Network(1, 2, units=case["units"], encoding="standard", levels="raw", changes=0)
+        plain = {"encoding": "standard", "levels": "raw", "changes": 0}
+        network = Network(1, 2, units=case["units"], conv_window=case.get("conv_window", 0), **plain)
         x, y = cumulative_sum(case["sequences"], case["time"], seed=0)
         lengths = np.full(len(x), case["time"])
         buckets = bucketed(
