@@ -4,7 +4,8 @@
 
 The model is that of the tutorial: a bidirectional LSTM of 20 units over 10 steps of 1 feature, 1,000 sequences, one
 an update, so that almost all of it is the price of an update and not arithmetic. Beside it the same in batches of 64,
-with a convolution in front of those, and the same model by `train_on_batch` of Keras, which is what other backends get. Takes about half a minute.
+those with a convolution in front, and the same model by `train_on_batch` of Keras, which is what other backends get.
+Takes about half a minute.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from bothways import baselines
 from bothways.errors import InputError
@@ -22,8 +23,8 @@ from bothways.study.factors import DataShape, Setting
 from bothways.study.held_out import HeldOut
 from bothways.study.plan import CHOICES, FIRST, LONG, SHORT, WHOLE, SearchPlan, Trial, Tried, _batch_size
 from bothways.study.pool import _batches
-from bothways.study.trials import SearchData, folds, settings_of
-from bothways.study.tuning import SearchProgress, Tuned, _of_baseline, default_budget, tune
+from bothways.study.trials import SearchData, folds, of_piece, settings_of
+from bothways.study.tuning import SearchProgress, Tuned, default_budget, tune
 from bothways.tags import scheme_of
 
 SHAPE = DataShape(features=1, classes=2, longest=20)
@@ -90,7 +91,7 @@ def test_nobody_waits_for_simple_models_after_ctrl_c(monkeypatch: pytest.MonkeyP
     train, valid, asked = rising(20, seed=0), rising(10, seed=1), list[Any]()
     simple = [each for each in baselines.fit(train, 2, (), 0) if isinstance(each, baselines.SCORING)]
     assert simple
-    monkeypatch.setattr("bothways.study.tuning._of_baseline", lambda data, fitted: asked.append(fitted))
+    monkeypatch.setattr("bothways.study.tuning.of_piece", lambda data, kind, place: asked.append(kind))
 
     def stop(progress: SearchProgress) -> None:
         signal.raise_signal(signal.SIGINT)
@@ -465,7 +466,23 @@ def test_a_simple_model_that_pieces_are_too_small_for_does_not_know_what_is_held
     train = Sequences(labels[:, None] + 0.0, np.full(6, 20), labels=labels)
     trees = next(each for each in baselines.fit(train, 2) if isinstance(each, baselines.Trees))
     data = SearchData(folds(train, train, seed=0), DataShape(features=1, classes=2), {}, "f1", 1)
-    np.testing.assert_allclose(_of_baseline(data, trees)[120:], np.tile([0.9, 0.1], (120, 1)))
+    for i in (1, 2, 3):
+        np.testing.assert_allclose(of_piece(data, type(trees), (0, i))[1], np.tile([0.9, 0.1], (40, 1)))
+
+
+def test_simple_models_of_pieces_are_fitted_on_one_thread() -> None:
+    """On busy cores threads that wait for each other took a minute where one takes a second."""
+    seen = list[int]()
+
+    class Probe(baselines.Trees):
+        @classmethod
+        def fit(cls, *arguments: Any) -> None:  # type: ignore[override]  # it learns nothing
+            seen.extend(library["num_threads"] for library in threadpool_info())
+
+    train = rising(9, seed=0)
+    with threadpool_limits(3):
+        of_piece(SearchData(folds(train, train, seed=0), SHAPE, {}, "f1", 1), Probe, (0, 1))
+    assert set(seen) == {1}
 
 
 def test_of_very_many_numbers_each_enters_once_at_first() -> None:

@@ -7,6 +7,7 @@ the valid part is looked at.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,7 +29,7 @@ from bothways.settings import Search, Settings
 from bothways.study.factors import DataShape, Setting, Value
 from bothways.study.plan import SearchClock, SearchPlan, Trial, Tried, ranked
 from bothways.study.pool import processes, until_stopped
-from bothways.study.trials import SearchData, attempt, folds, settings_of
+from bothways.study.trials import SearchData, attempt, folds, of_piece, settings_of
 
 if TYPE_CHECKING:
     from bothways.training.checkpoints import Checkpoint
@@ -205,13 +206,13 @@ def tune(
             on_progress(SearchProgress(len(done), seconds, clock.budget, setting, abs(best.score), data.metric))
             if kept is not None:
                 kept.offer(_stored(done, seconds), last=False)
-    if kept is not None:
-        kept.flush()
+        if kept is not None:
+            kept.flush()
+        if len(done) == 1 and not ended():
+            say("The budget was enough for one training: nothing else was tried.")
+        company = _with_probabilities(data, simple, processes(workers), lambda: stop.requested) if done else []
     if not done:
         raise KeyboardInterrupt
-    if len(done) == 1 and not ended():
-        say("The budget was enough for one training: nothing else was tried.")
-    company = () if stop.requested else simple  # fitting these again may take long, and whoever stopped it waits
     return replace(_averaged(data, done, company, members), budget=clock.budget, interrupted=stop.requested)
 
 
@@ -267,12 +268,12 @@ def _restored(stored: Checkpoint) -> list[Tried]:
     return found
 
 
-def _averaged(data: SearchData, done: Sequence[Tried], simple: Sequence[Scoring], most: int) -> Tuned:
-    """The average that does best, with temperature, threshold and balance."""
+def _averaged(data: SearchData, done: Sequence[Tried], simple: Sequence[tuple[Scoring, Any]], most: int) -> Tuned:
+    """The average that does best, with temperature, threshold and balance; simple models with their probabilities."""
     tried, held_out = ranked(done), data.held_out
     networks = tried[:CANDIDATES]
-    candidates: list[Tried | Scoring] = [*networks, *simple]
-    of_networks, of_simple = [each.p for each in networks], [_of_baseline(data, each) for each in simple]
+    candidates: list[Tried | Scoring] = [*networks, *(each for each, _ in simple)]
+    of_networks, of_simple = [each.p for each in networks], [p for _, p in simple]
     chosen = held_out.average(of_networks, of_simple, most)
     p = np.mean([[*of_networks, *of_simple][i] for i in chosen], axis=0)
     temperature = held_out.temperature(p)
@@ -288,12 +289,17 @@ def _averaged(data: SearchData, done: Sequence[Tried], simple: Sequence[Scoring]
     return Tuned(members, data.shape, settings, temperature, threshold, held_out.balance, tried, found, data.metric)
 
 
-def _of_baseline(data: SearchData, fitted: Scoring) -> Any:
-    """The probabilities of what is held out; of pieces of the train part, by a model that does not know them."""
-    found, classes = [], data.shape.classes
-    for i, (learn, hold) in enumerate(data.folds):
-        own = type(fitted).fit(learn, classes, data.shape.categories, i) if i else fitted
-        counts = learn.class_counts(classes)  # all that is known where nothing can be learned
-        frequencies = np.tile(counts / counts.sum(), (len(hold.known_labels), 1))
-        found.append(frequencies if own is None else probabilities(own.scores(hold)))
-    return np.concatenate(found)
+def _with_probabilities(
+    data: SearchData, simple: Sequence[Scoring], count: int, stopped: Callable[[], bool]
+) -> list[tuple[Scoring, Any]]:
+    """Simple models, and their probabilities of all that is held out; none of them if somebody stops it."""
+    if stopped():  # fitting these again may take long, and whoever stopped it waits
+        return []
+    found = {(number, 0): probabilities(each.scores(data.folds[0][1])) for number, each in enumerate(simple)}
+    places = list(itertools.product(range(len(simple)), range(1, len(data.folds))))
+    tasks = (joblib.delayed(of_piece)(data, type(simple[number]), (number, i)) for number, i in places if not stopped())
+    found |= dict(until_stopped("Fitting simple models", tasks, count, stopped)) if places else {}
+    if len(found) < len(simple) * len(data.folds):
+        return []
+    together = (np.concatenate([found[number, i] for i in range(len(data.folds))]) for number in range(len(simple)))
+    return list(zip(simple, together, strict=True))
