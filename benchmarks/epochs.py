@@ -50,7 +50,7 @@ def with_jax(threads: int) -> tuple[Callable[[Any], study.Call], dict[str, Any]]
     from bothways.training.keras_model import compile_model, keras_model, set_weights
 
     def build(case: Any) -> study.Call:
-        plain = {"encoding": "standard", "levels": "raw", "changes": 0}
+        plain: Any = {"encoding": "standard", "levels": "raw", "changes": 0}
         network = Network(1, 2, units=case["units"], conv_window=case.get("conv_window", 0), **plain)
         x, y = cumulative_sum(case["sequences"], case["time"], seed=0)
         lengths = np.full(len(x), case["time"])
