@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bothways.errors import InputError
+from bothways.errors import InputError, command_line
 from bothways.network import Network
 from bothways.options import options
 from bothways.settings import Roles, Settings
@@ -89,3 +89,15 @@ def test_text_gives_values(name: str, text: str, value: Any) -> None:
     assert every[name].parse(name, text) == value
     with pytest.raises(InputError, match=f"{name}.*'oops'"):
         every[name].parse(name, "oops")
+
+
+def test_messages_name_an_option_as_the_caller_does() -> None:
+    """On the command line `merge_mode` is --merge."""
+    merge, rate = options(Network)["merge_mode"], options(Settings)["learning_rate"]
+    with pytest.raises(InputError, match="There is no merge_mode 'min'"):
+        merge.check("merge_mode", "min")
+    with command_line():
+        with pytest.raises(InputError, match="There is no merge 'min'"):
+            merge.check("merge_mode", "min")
+        with pytest.raises(InputError, match="learning-rate is 0; it must be a number above 0"):
+            rate.check("learning_rate", 0)

@@ -28,7 +28,7 @@ UPDATES = 3000  # about so many updates a whole training has
 STEPS = 600_000, 1_500_000  # and so many steps at least and at most
 OF_WORDS = 0.5  # words, of which the rare ones are soon known by heart, need but this share of updates
 LEAST_EPOCHS = 9, 5  # a whole training has at least so many epochs; the second is for words
-FEW_HELD_OUT: Mapping[str, int] = {"step": 10, "sequence": 50}  # fewer sequences are few, by what has a label
+FEW_HELD_OUT: Mapping[str, int] = {"step": 10, "sequence": 100}  # fewer sequences are few, by what has a label
 PIECES = 3  # into so many pieces the train part is cut where the valid part is small
 MOST_STEPS: Mapping[str, int] = {"step": 100_000, "sequence": 300_000}  # of longer train parts that takes too long
 
