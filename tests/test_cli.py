@@ -321,8 +321,8 @@ def test_what_is_given_of_the_options_of_the_dataclasses_reaches_training(
         main(["train", "flows.csv", "-o", "x.bothways", *(f"{flags[name]}={changed[name]}" for name in changed)])
     assert given["settings"] == changed
     for conv, said in {
-        "many": "conv_window is 'many'",
-        "5:0": "conv_stride is 0",
+        "many": "conv is 'many'",
+        "5:0": "conv stride is 0",
         "5:2:1": "give it as 5 or 5:2",
     }.items():
         assert said in run("train", "flows.csv", "-o", "flows.bothways", "--conv", conv)[2]

@@ -99,5 +99,5 @@ def test_messages_name_an_option_as_the_caller_does() -> None:
     with command_line():
         with pytest.raises(InputError, match="There is no merge 'min'"):
             merge.check("merge_mode", "min")
-        with pytest.raises(InputError, match="learning-rate is 0; it must be a number above 0"):
+        with pytest.raises(InputError, match="learning rate is 0; it must be a number above 0"):
             rate.check("learning_rate", 0)

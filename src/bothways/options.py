@@ -83,8 +83,8 @@ class Option(NamedTuple):
         raise InputError(f"{self.called(name)} is {value!r}; it must be {self.needed}.")
 
     def called(self, name: str) -> str:
-        """What messages call it: the name of the field, or of the flag on the command line."""
-        return (self.flag or name).lstrip("-").replace("_", "-") if on_command_line() else name
+        """What messages call it: the name of the field; on the command line that of the flag, or plain words."""
+        return (self.flag or name).lstrip("-").replace("_", " ") if on_command_line() else name
 
     def parse(self, name: str, text: str) -> Any:
         """The value that a text stands for, checked.
