@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -29,6 +29,7 @@ __all__ = [
     "Scoring",
     "Trees",
     "fit",
+    "fit_one",
     "from_arrays",
     "predict",
     "to_arrays",
@@ -53,6 +54,9 @@ class Baseline(Protocol):
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> Self:
         """What `arrays` gave, for sequences such as the network labels; `InputError` for what does not fit them."""
+
+
+Fitted = TypeVar("Fitted", bound=Baseline)
 
 
 class Scoring(Baseline, Protocol):
@@ -100,13 +104,24 @@ def fit(
         >>> {name: codes.tolist() for name, codes in predict(fit(sequences, 2, [3]), sequences).items()}
         {'majority': [0, 0, 0, 0], 'most_frequent_per_value': [0, 1, 0, 1], 'one_step': [0, 1, 0, 1]}
     """
-    # Threads that wait for each other on busy cores take many times as long as one.
-    with threadpool_limits(1):
-        sizes = tuple(categories)
-        words = strong and are_many(sequences.per, sizes) and sequences.features == len(sizes) + vectors
-        left_out = OF_FEW_KINDS if words else () if strong else STRONG
-        fitted = [each.fit(sequences, classes, sizes, seed) for each in BASELINES if each not in left_out]
+    sizes = tuple(categories)
+    words = strong and are_many(sequences.per, sizes) and sequences.features == len(sizes) + vectors
+    left_out = OF_FEW_KINDS if words else () if strong else STRONG
+    fitted = (fit_one(each, sequences, classes, sizes, seed) for each in BASELINES if each not in left_out)
     return [each for each in fitted if each is not None]
+
+
+def fit_one(
+    kind: type[Fitted], sequences: Sequences, classes: int, categories: tuple[int, ...], seed: int
+) -> Fitted | None:
+    """A baseline of this kind, fitted on one thread; None where it has nothing to learn from.
+
+    Example:
+        >>> fit_one(Majority, Sequences(np.zeros((3, 1)), np.array([3]), labels=np.array([0, 1, 1])), 2, (), 0)
+        Majority(code=1)
+    """
+    with threadpool_limits(1):  # threads that wait for each other on busy cores take many times as long as one
+        return kind.fit(sequences, classes, categories, seed)
 
 
 def predict(baselines: Sequence[Baseline], sequences: Sequences) -> dict[str, Numbers]:

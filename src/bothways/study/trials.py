@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from bothways import baselines
 from bothways.metrics import title
 from bothways.runtime import probabilities, scores
 from bothways.sequences import NO_LABEL, Numbers, Sequences
@@ -21,7 +21,6 @@ from bothways.study.plan import LONG, RATE, SHORT, Trial, Tried
 from bothways.study.worker import Driver, begin
 
 if TYPE_CHECKING:
-    from bothways.baselines import Scoring
     from bothways.training import EpochReport
 
 UPDATES = 3000  # about so many updates a whole training has
@@ -146,11 +145,10 @@ def attempt(data: SearchData, trial: Trial, seconds: float) -> Tried | None:
     return Tried(trial, best, p, data.held_out.value(p), data.held_out.loss(p), epochs, unfinished, took, processor)
 
 
-def of_piece(data: SearchData, kind: type[Scoring], place: tuple[int, int]) -> tuple[tuple[int, int], Any]:
+def of_piece(data: SearchData, kind: type[baselines.Scoring], place: tuple[int, int]) -> tuple[tuple[int, int], Any]:
     """The place, and the probabilities of what its second number holds out, by a simple model that does not know it."""
     number, (learn, hold), classes = place[1], data.folds[place[1]], data.shape.classes
-    with threadpool_limits(1):  # threads that wait for each other on busy cores take many times as long as one
-        own = kind.fit(learn, classes, data.shape.categories, number)
+    own = baselines.fit_one(kind, learn, classes, data.shape.categories, number)
     if own is not None:
         return place, probabilities(own.scores(hold))
     counts = learn.class_counts(classes)  # all that is known where nothing can be learned
