@@ -4,8 +4,8 @@
 
 The model is that of the tutorial: a bidirectional LSTM of 20 units over 10 steps of 1 feature, 1,000 sequences, one
 an update, so that almost all of it is the price of an update and not arithmetic. Beside it the same in batches of 64,
-those with a convolution in front, and the same model by `train_on_batch` of Keras, which is what other backends get.
-Takes about half a minute.
+those of 24 features without and with a convolution in front, and the same model by `train_on_batch` of Keras, which is
+what other backends get. Takes about half a minute.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ QUICK = {"sequences": 8, "time": 3, "units": 4}
 CALLS: Mapping[str, Mapping[str, Any]] = {
     "one by one": {"batch": 1, "compiled": True},
     "in batches of 64": {"batch": 64, "compiled": True},
-    "in batches of 64, a convolution of 9 steps before": {"batch": 64, "compiled": True, "conv_window": 9},
+    "in batches of 64, 24 features": {"batch": 64, "compiled": True, "features": 24},
+    "the same, a convolution of 9 steps before": {"batch": 64, "compiled": True, "features": 24, "conv_window": 9},
     "one by one, train_on_batch": {"batch": 1, "compiled": False},
 }
 
@@ -51,11 +52,14 @@ def with_jax(threads: int) -> tuple[Callable[[Any], study.Call], dict[str, Any]]
 
     def build(case: Any) -> study.Call:
         plain: Any = {"encoding": "standard", "levels": "raw", "changes": 0}
-        network = Network(1, 2, units=case["units"], conv_window=case.get("conv_window", 0), **plain)
+        features = case.get("features", 1)
+        network = Network(features, 2, units=case["units"], conv_window=case.get("conv_window", 0), **plain)
         x, y = cumulative_sum(case["sequences"], case["time"], seed=0)
         lengths = np.full(len(x), case["time"])
         buckets = bucketed(
-            Sequences(x.reshape(-1, 1).astype(np.float32), lengths, y.ravel(), np.ones(y.size, np.float32)),
+            Sequences(
+                np.tile(x.reshape(-1, 1), features).astype(np.float32), lengths, y.ravel(), np.ones(y.size, np.float32)
+            ),
             case["batch"],
         )
         model = keras_model(network, masked=False)
