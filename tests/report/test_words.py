@@ -24,6 +24,7 @@ def evaluated(
     [
         ((0.1, 0.3), "The model beats every baseline. Its macro F1 is 1.000 .* 0.100 to 0.300 less."),
         ((-0.1, 0.3), "The model does not clearly beat the baselines. .* may be 0.100 behind or 0.300 ahead."),
+        ((-0.0001, 0.0), "The model does not clearly beat the baselines. .*: here the two are alike."),
         (
             (-0.3, -0.1),
             "The model is worse than a simple one: use regression on single steps instead. .* 0.100 to 0.300 more.",

@@ -58,12 +58,14 @@ def verdict(evaluation: Evaluation) -> str:
         said = f"The model {word} here. {own}. How certain that is, a single sequence cannot tell."
     else:
         low, high = best.ahead[key].low, best.ahead[key].high
+        how = f"; on other sequences the model may be {abs(low):.3f} behind or {abs(high):.3f} ahead."
+        if max(abs(low), abs(high)) < 0.0005:  # which would be shown as 0.000
+            how = ": here the two are alike."
         said = {
             "better": f"The model beats every baseline. {own}, which is {low:.3f} to {high:.3f} less.",
             "worse": f"The model is worse than a simple one: use {baseline_words(name, of.per)} instead. {own}, "
             f"{-high:.3f} to {-low:.3f} more.",
-            "unclear": f"The model does not clearly beat the baselines. {own}; on other sequences the model may be "
-            f"{abs(low):.3f} behind or {abs(high):.3f} ahead.",
+            "unclear": f"The model does not clearly beat the baselines. {own}{how}",
         }[of.standing]
     name, most = max(of.baselines.items(), key=lambda item: item[1].accuracy)
     if of.standing != "worse" and most.accuracy >= of.accuracy:
