@@ -472,7 +472,7 @@ def test_a_simple_model_that_pieces_are_too_small_for_does_not_know_what_is_held
 
 
 def test_simple_models_of_pieces_are_fitted_on_one_thread() -> None:
-    """On busy cores threads that wait for each other took a minute where one takes a second."""
+    """On busy cores threads that wait for each other take a minute where one takes a second."""
     seen = list[int]()
 
     def fit(*given: Any) -> None:

@@ -165,6 +165,7 @@ def test_padding_and_empty_places_change_neither_loss_nor_weights() -> None:
         np.pad(bucket.valid, padding),
         np.pad(bucket.weights, padding),
         8,
+        5,
     )
     results = []
     for some, rows in ((bucket, [0, 1, 2, 3, 4]), (longer, [0, 1, -1, 2, 3, 4, -1])):

@@ -147,8 +147,9 @@ def attempt(data: SearchData, trial: Trial, seconds: float) -> Tried | None:
 
 def of_piece(data: SearchData, kind: type[baselines.Scoring], place: tuple[int, int]) -> tuple[tuple[int, int], Any]:
     """The place, and the probabilities of what its second number holds out, by a simple model that does not know it."""
-    number, (learn, hold), classes = place[1], data.folds[place[1]], data.shape.classes
-    own = baselines.fit_one(kind, learn, classes, data.shape.categories, number)
+    (_, fold), classes = place, data.shape.classes
+    learn, hold = data.folds[fold]
+    own = baselines.fit_one(kind, learn, classes, data.shape.categories, fold)
     if own is not None:
         return place, probabilities(own.scores(hold))
     counts = learn.class_counts(classes)  # all that is known where nothing can be learned

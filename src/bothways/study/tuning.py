@@ -293,9 +293,11 @@ def _with_probabilities(
     data: SearchData, simple: Sequence[Scoring], count: int, stopped: Callable[[], bool]
 ) -> list[tuple[Scoring, Any]]:
     """Simple models, and their probabilities of all that is held out; none of them if somebody stops it."""
-    if stopped():  # fitting these again may take long, and whoever stopped it waits
-        return []
-    found = {(number, 0): probabilities(each.scores(data.folds[0][1])) for number, each in enumerate(simple)}
+    found: dict[tuple[int, int], Any] = {}
+    for number, each in enumerate(simple):
+        if stopped():  # all this may take long, and whoever stopped it waits
+            return []
+        found[number, 0] = probabilities(each.scores(data.folds[0][1]))
     places = list(itertools.product(range(len(simple)), range(1, len(data.folds))))
     tasks = (joblib.delayed(of_piece)(data, type(simple[number]), (number, i)) for number, i in places if not stopped())
     found |= dict(until_stopped("Fitting simple models", tasks, count, stopped)) if places else {}

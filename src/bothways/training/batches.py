@@ -24,7 +24,7 @@ class Bucket:
         valid: `(sequences, time)`, True where not padded.
         weights: shaped as `y`, float32, how much each label counts; 0 where padded.
         batch_size: how many sequences an update has at most.
-        room: for so many sequences, or those that are there, code is compiled.
+        room: for so many sequences code is compiled, at least for those that are there.
     """
 
     x: Floats
@@ -32,7 +32,7 @@ class Bucket:
     valid: Bools
     weights: Floats
     batch_size: int
-    room: int = 0
+    room: int
 
 
 Batches = tuple[int, npt.NDArray[np.int32]]
@@ -113,14 +113,13 @@ def bucketed(
         y, weight = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
         y[places], weight[places] = labels[of], weights[of]
         size = batch_size if most_steps is None else max(1, min(batch_size, most_steps // time))
-        result.append(Bucket(x, y, valid, weight, size, int((rooms == k).sum())))
+        result.append(Bucket(x, y, valid, weight, size, max(len(chosen), int((rooms == k).sum()))))
     return result
 
 
 def batch_shape(bucket: Bucket) -> tuple[int, int]:
     """How many batches a bucket gives an epoch, and how many rows each has; of all in `room` as equal as can be."""
-    room = max(bucket.room, len(bucket.x))
-    rows = -(-room // -(-room // bucket.batch_size))
+    rows = -(-bucket.room // -(-bucket.room // bucket.batch_size))
     return -(-len(bucket.x) // rows), rows
 
 

@@ -105,6 +105,5 @@ def _state(model: Any) -> tuple[list[Any], ...]:
 
 def _more_rows(array: Any, room: int) -> Any:
     """Rows of zeros that no batch has, up to a number of rows that data of nearly the same size share."""
-    rows = max(len(array), room)
-    step = 1 << max(0, rows.bit_length() - 4)
-    return np.pad(array, ((0, rows - len(array) + -rows % step), *((0, 0),) * (array.ndim - 1)))
+    step = 1 << max(0, room.bit_length() - 4)
+    return np.pad(array, ((0, room - len(array) + -room % step), *((0, 0),) * (array.ndim - 1)))

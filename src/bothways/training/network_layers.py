@@ -139,7 +139,7 @@ class InputEncoder(keras.layers.Layer):
             rows = rows * ops.cast(valid, "float32")[..., None]
         kernel, bias = self._tables[-2:]
         rows = ops.pad(rows, ((0, 0), convolution.padding, (0, 0)))
-        # As a product: within a loop, as epochs are, XLA takes 16 times as long for a convolution of its own.
+        # As a product: within a loop, as epochs are, XLA takes many times as long for a convolution.
         starts = ops.shape(rows)[1] - convolution.window + 1
         seen = [rows[:, i : i + starts : convolution.stride] for i in range(convolution.window)]
         kernel = ops.reshape(kernel, (-1, convolution.filters))
