@@ -59,10 +59,6 @@ def test_parts_without_weights_count_as_they_are_where_others_have_some() -> Non
     assert joined.weights.tolist() == [3] * 6 + [1] * 6
 
 
-def test_backward_turns_each_sequence() -> None:
-    assert sequences().backward().values[:, 0].tolist() == [1, 0, 5, 4, 3, 2]
-
-
 def test_results_by_row() -> None:
     assert sequences().by_row(np.arange(6)).tolist() == [5, 4, 3, 2, 1, 0]
     assert sequences("sequence").by_row(np.array([7, 8, 9])).tolist() == [9, 9, 9, 9, 7, 7]

@@ -224,12 +224,6 @@ class Sequences:
         """Cut sequences into pieces of at most this many steps, each with its number in its sequence, from 0."""
         return self.cut(self.positions // steps)
 
-    def backward(self) -> Sequences:
-        """The same sequences, each from its last step to its first; labels stay where they are."""
-        offsets = self.offsets
-        steps = np.repeat(offsets[:-1] + offsets[1:] - 1, self.lengths) - np.arange(self.steps)
-        return replace(self, values=self.values[steps], rows=None if self.rows is None else self.rows[steps])
-
     def by_row(self, results: Array) -> Array:
         """Results `(steps, ...)` of all labels in the order of the rows of the table.
 

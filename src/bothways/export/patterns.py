@@ -11,7 +11,7 @@ from bothways.export.inputs import Inputs, at_least_one, joined_codes, moved
 from bothways.patterns import Forest, NGramPatterns, NGrams, Parts, Patterns, RandomConvolutions
 from bothways.patterns.classifiers import NEVER
 from bothways.patterns.convolutions import KERNELS, LARGEST, TAPS, WEIGHTS
-from bothways.patterns.forest import RARELY
+from bothways.patterns.forest import RARELY, depth
 from bothways.patterns.ngrams import LONGEST
 from bothways.patterns.parts import SERIES, ends_of_parts, levels
 from bothways.sequences import Array, Numbers
@@ -70,7 +70,7 @@ def _forest(graph: Graph, forest: Forest, data: Inputs) -> Value:
     asks = np.where(leaf, 0, forest.inputs).astype(np.int64)
     left, right = (np.where(leaf, own, side) for side in forest.children.T)
     nodes = graph("Expand", forest.roots, graph("Shape", graph("Gather", features, 0 * forest.roots, axis=1)))
-    for _ in range(forest.depth):
+    for _ in range(depth(forest.inputs, forest.children)):
         asked = graph("GatherElements", features, graph("Gather", asks, nodes), axis=1)
         goes = graph("LessOrEqual", asked, graph("Gather", forest.values, nodes))
         nodes = graph.where(goes, graph("Gather", left, nodes), graph("Gather", right, nodes))

@@ -15,6 +15,7 @@ from bothways.baselines.trees import MISSING
 from bothways.export.graph import Graph, Value
 from bothways.export.inputs import Inputs, at_least_one, joined_codes, later, moved
 from bothways.patterns.classifiers import NEVER
+from bothways.patterns.forest import depth
 from bothways.sequences import Numbers
 
 
@@ -81,7 +82,7 @@ def _trees(graph: Graph, model: Trees, data: Inputs) -> Value:
     left, right = (np.where(leaf, own, side) for side in model.children.T)
     kinds = np.unpackbits(model.left, axis=1).astype(bool).ravel()
     nodes = graph("Expand", model.roots, graph("Shape", graph("Gather", inputs, np.zeros_like(model.roots), axis=-1)))
-    for _ in range(_depth(model)):
+    for _ in range(depth(model.inputs, model.children)):
         asked = graph("GatherElements", inputs, graph("Gather", asks, nodes), axis=-1)
         nothing = graph("IsNaN", asked)
         goes = graph("LessOrEqual", asked, graph("Gather", model.values, nodes))
@@ -101,14 +102,6 @@ def _trees(graph: Graph, model: Trees, data: Inputs) -> Value:
     place[model.seen] = np.arange(len(model.seen))
     never = graph("Gather", sums, np.array([0]), axis=-1) * np.float64(0) + np.float64(NEVER)
     return graph("Gather", graph("Concat", sums, never, axis=-1), place, axis=-1)
-
-
-def _depth(model: Trees) -> int:
-    """How many nodes are asked at most, one after the other."""
-    depth = np.zeros(len(model.inputs), np.int64)
-    for node in np.flatnonzero(model.inputs >= 0):  # children come later
-        depth[model.children[node]] = depth[node] + 1
-    return int(depth.max())
 
 
 def _around(graph: Graph, model: Trees, data: Inputs) -> Value:

@@ -99,14 +99,6 @@ class Forest(Scorer):
         """Itself as arrays, by name."""
         return {**self.parts.arrays(), **super().arrays()}
 
-    @property
-    def depth(self) -> int:
-        """How many nodes are asked at most, one after the other."""
-        depth = np.zeros(len(self.inputs), np.int64)
-        for node in np.flatnonzero(self.inputs >= 0):  # children come later
-            depth[self.children[node]] = depth[node] + 1
-        return int(depth.max())
-
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> Forest:
         """What `arrays` gave, for sequences such as this network labels.
@@ -144,6 +136,14 @@ class Forest(Scorer):
         votes = np.bincount(cells, minlength=len(features) * self.classes)
         shares = votes.reshape(len(features), self.classes).astype(np.float32) / np.float32(len(self.roots))
         return np.asarray(np.log(np.maximum(shares, np.float32(RARELY))))
+
+
+def depth(inputs: Array, children: Array) -> int:
+    """How many nodes of trees are asked at most, one after the other; as `check_nodes` wants them."""
+    found = np.zeros(len(inputs), np.int64)
+    for node in np.flatnonzero(inputs >= 0):
+        found[children[node]] = found[node] + 1
+    return int(found.max())
 
 
 def check_nodes(roots: Numbers, inputs: Array, children: Array) -> None:
