@@ -172,9 +172,15 @@ def test_malformed_are_the_steps_that_are_not_allowed(name: str, data: st.DataOb
         (("B-x", "I-y"), None),
         (("O", "I"), None),
         (("O", "S-x"), None),
-        (("O", "B-x", "I-x", "NOUN"), None),
-        (("O", "B-x", "I-x", "B-"), None),
-        (("o", "b-x", "i-x"), None),
+        (("O", "B-x", "I-x", "NOUN", "VERB"), None),
+        (("O", "B-x", "I-x", "B-", "0"), None),
+        (("B-x", "I-x", "NOUN"), None),
+        (("B", "I", "O", "A"), None),
+        (("O", "B-x", "I-x", "0"), "BIO"),
+        (("O", "B-x", "E-x", "I-x", "S-x", "0", "OUT"), "BIOES"),
+        (("o", "b-x", "i-x"), "BIO"),
+        (("O", "B-x", "M-x", "E-x", "S-x"), "BIOES"),
+        (("O", "B-x", "M-x", "E-x", "W-x"), "BIOES"),
         ((0, 1, 2), None),
         ((), None),
     ],
@@ -182,6 +188,13 @@ def test_malformed_are_the_steps_that_are_not_allowed(name: str, data: st.DataOb
 def test_classes_that_are_tags(classes: tuple[str, ...], name: str | None) -> None:
     found = scheme_of(classes)
     assert (found and found.name) == name
+
+
+def test_a_label_that_is_no_tag_is_outside_of_every_chunk() -> None:
+    found = scheme_of(("0", "B-x", "I-x", "O"))
+    assert found is not None
+    assert found.chunks(np.array([1, 0, 2, 2]), np.array([4])).first.tolist() == [0, 2]
+    assert found.malformed(np.array([1, 0, 2, 2]), np.array([4])).tolist() == [2]
 
 
 def test_types_keep_their_hyphens() -> None:

@@ -8,6 +8,7 @@ A tag is "O", outside of every chunk, or a prefix and the type of the chunk, suc
 | IOB1         | I; B right after a chunk of its type | I         | I             | I or B        |
 | BIOES, BILOU | B                                    | I         | E or L        | S or U        |
 
+BMES and BMEWO are BIOES with M for I and W for S; prefixes may be small letters, too.
 (Ramshaw and Marcus 1995; Tjong Kim Sang and Veenstra 1999; Ratinov and Roth 2009.) Chunks are found in any tags,
 malformed ones too, exactly as the script `conlleval` of the CoNLL shared tasks finds them.
 """
@@ -25,8 +26,8 @@ import numpy as np
 from bothways.errors import InputError
 from bothways.sequences import Bools, Numbers
 
-_TAG = re.compile(r"O|([BIESLU])(?:[-_](.+))?", re.DOTALL)
-_LETTERS = str.maketrans("LU", "ES")
+_TAG = re.compile(r"O|([BIESLUMW])(?:[-_](.+))?", re.DOTALL | re.IGNORECASE)
+_LETTERS = str.maketrans("LUMW", "ESIS")
 
 
 class Chunks(NamedTuple):
@@ -48,7 +49,7 @@ class Scheme:
 
     Attributes:
         name: "BIO", "IOB1", "BIOES" or "BILOU".
-        letters: one letter for each class, O, B, I, E or S; L and U are E and S.
+        letters: one letter for each class, O, B, I, E or S; L and U are E and S, M and W are I and S.
         types: the types of chunks, each once.
         type_of: for each class the place of its type in `types`; -1 for O.
 
@@ -142,7 +143,8 @@ def scheme_of(
     They are where all classes but "O" are a prefix, `-` or `_`, and a type, and some type both begins and goes on; or
     where there is "O" and all others begin, or all go on, as where every chunk has one step, or none follows another of
     its type. Tags may have no types: "B", "I" and "O". Names of classes cannot tell IOB1 from BIO: labels can. It is
-    IOB1 where most chunks that follow no other begin with I.
+    IOB1 where most chunks that follow no other begin with I. Beside "O" and tags of a type that begins and goes on, a
+    few classes may be no tags, such as a mistyped "0"; they are outside of every chunk.
 
     Args:
         classes: the labels of a model, as its codes count them.
@@ -157,15 +159,20 @@ def scheme_of(
         'IOB1'
         >>> scheme_of(("O", "I-x", "I-y")).name, scheme_of(("O", "B-x")).name, scheme_of(("B-x", "I-x")).name
         ('IOB1', 'BIO', 'BIO')
+        >>> scheme_of(("0", "B-x", "I-x", "O")).type_of
+        (-1, 0, 0, -1)
     """
     matches = [_TAG.fullmatch(str(label)) for label in classes]
-    tags = [match.groups("") for match in matches if match]
-    pairs = {(letter.translate(_LETTERS), kind) for letter, kind in tags}
-    begins_and_goes_on = any(letter == "B" and {("I", kind), ("E", kind)} & pairs for letter, kind in pairs)
+    pairs = {(match.group(1) or "", match.group(2) or "") for match in matches if match}
+    pairs = {(letter.upper().translate(_LETTERS), kind) for letter, kind in pairs}
     chunks = pairs - {("", "")}
+    begin, go_on = ({kind for letter, kind in chunks if letter in letters} for letters in ("B", "IE"))
+    others = matches.count(None)
+    few = "" not in begin & go_on and 2 * others <= len(chunks) < len(pairs)
+    begins_and_goes_on = begin & go_on and (few or not others)
     letters = {letter for letter, _ in chunks}
     beside_o = chunks < pairs and letters in ({"B"}, {"I"}, {"B", "I"}) and all(kind for _, kind in chunks)
-    if len(tags) < len(matches) or not (begins_and_goes_on or beside_o):
+    if not (begins_and_goes_on or (beside_o and not others)):
         return None
     scheme = _parsed([*matches, *(_TAG.fullmatch(str(label)) for label in unseen)])
     labels_say = codes is not None and lengths is not None and scheme._mostly_inside(codes, lengths)
@@ -179,6 +186,16 @@ LETTERS = {
     "BILOU": ("B", "I", "L", "U"),
 }
 """Of each scheme the letters of the first step of a chunk, of one inside, of the last one, and of an only one."""
+
+
+def no_tags(labels: Sequence[Any]) -> list[Any]:
+    """The labels that are no tags of any scheme.
+
+    Example:
+        >>> no_tags(["B-x", "O", "0", "I-x"])
+        ['0']
+    """
+    return [label for label in labels if not _TAG.fullmatch(str(label))]
 
 
 def convert(tags: Sequence[Sequence[str]], to: str) -> list[list[str]]:
@@ -221,11 +238,12 @@ def convert(tags: Sequence[Sequence[str]], to: str) -> list[list[str]]:
 def _parsed(matches: Sequence[re.Match[str] | None]) -> Scheme:
     """The scheme of classes by their letters and types; what is no tag is outside of every chunk."""
     tags = [match.groups("") if match else ("", "") for match in matches]
-    spelled = "".join(letter or "O" for letter, _ in tags)
-    name = "BIO" if set(spelled) <= set("BIO") else "BIOES" if set(spelled) & set("ES") else "BILOU"
+    spelled = "".join(letter.upper() or "O" for letter, _ in tags)
+    letters = spelled.translate(_LETTERS)
+    name = "BIO" if set(letters) <= set("BIO") else "BILOU" if set(spelled) <= set("BIOLU") else "BIOES"
     types = tuple(sorted({kind for letter, kind in tags if letter}))
     type_of = tuple(types.index(kind) if letter else -1 for letter, kind in tags)
-    return Scheme(name, spelled.translate(_LETTERS), types, type_of)
+    return Scheme(name, letters, types, type_of)
 
 
 def _neighbours(codes: Numbers, lengths: Numbers, edge: int = -1) -> tuple[Numbers, Numbers]:

@@ -141,6 +141,7 @@ def test_json_lines(tmp_path: Path) -> None:
         ("some.conll", "a O\n# no comment here\n", "line 2 "),
         ("some.conllu", "1\ta\tN\n", "line 1 .* has 3 columns .* has 10 here"),
         ("some.conll", "\n\n# nothing\n", "holds no words"),
+        ("some.conll", "a\tO\t\nb\tO\t\n", "the lines end in a tab"),
         ("some.conllu", "1-2\tdu" + "\t_" * 8, "holds no words"),
         ("some.conll", b"a O\nb\0 O\n", "line 2 holds a byte that is no text"),
         ("some.conll", "", "holds no words"),
@@ -355,6 +356,11 @@ def test_what_conll_cannot_hold(tmp_path: Path, columns: Columns, output: str, e
         LabeledWriter(tmp_path / output, ["a", "b"], each) as it,
     ):
         it.label(source, columns if each else roles, first_or_not)
+    with (
+        pytest.raises(DataError, match=r"ten columns, .* Call it \.conll"),
+        LabeledWriter(tmp_path / "x.conllu", ["a", "b"]) as it,
+    ):
+        it.label(written(tmp_path, "x.conll", "a O\n"), columns, first_or_not)
     with pytest.raises(DataError, match="'a b', which holds a blank"), LabeledWriter(tmp_path / output, ["a b"]) as it:
         it.label(written(tmp_path, "x.conll", "a O\n"), columns, lambda part: (np.zeros(1, np.int64), ONES))
     assert not (tmp_path / output).exists()
@@ -483,3 +489,53 @@ def test_text_in_json_is_told(tmp_path: Path, columns: Columns) -> None:
     source = written(tmp_path, "some.jsonl", '{"text": "Play some rock."}')
     with pytest.raises(DataError, match=r"'tokens'.*\.txt"):
         labeled(source, tmp_path / "out.jsonl", columns)
+
+
+NAMED = "word\tner\n" + TAGGED
+
+
+@pytest.mark.parametrize("content", [NAMED, "# a remark\n" + NAMED.replace("\t", " "), NAMED.replace("\n", " \n")])
+def test_a_header_is_no_word(tmp_path: Path, content: str) -> None:
+    said: list[str] = []
+    [got] = FORMATS[".conll"].batches(written(tmp_path, "some.conll", content), 1000, said.append)
+    assert got.rows() == read_table(written(tmp_path, "other.conll", TAGGED)).frame().rows()
+    assert any("names the columns and is left out" in each for each in said)
+
+
+def test_a_header_comes_back(tmp_path: Path, columns: Columns) -> None:
+    labeled(written(tmp_path, "some.conll", NAMED), tmp_path / "out.conll", columns)
+    assert (tmp_path / "out.conll").read_text().splitlines()[:3] == ["word\tner", "w0\tfirst", "w1\tin"]
+
+
+def test_blanks_at_the_ends_of_lines_are_no_part_of_labels(tmp_path: Path) -> None:
+    got = read_table(written(tmp_path, "some.conll", TAGGED.replace("A\n", "A  \n"))).frame()
+    assert got["tag"].unique().sort().to_list() == ["A", "B"]
+
+
+@pytest.mark.parametrize("content", ["EU\nrejects\nGerman\n\nPlay\njazz\n", "a\nb\n\nc\nd\n\n\ne\nf\n"])
+def test_a_word_per_line_is_a_sentence_per_block(tmp_path: Path, columns: Columns, content: str) -> None:
+    said = labeled(written(tmp_path, "some.txt", content), tmp_path / "out.conll", columns)
+    assert (tmp_path / "out.conll").read_text().count("first") == len(content.split("\n\n"))
+    assert any("looks like CoNLL" in each for each in said)
+
+
+def test_a_number_means_another_column_in_another_file(tmp_path: Path) -> None:
+    three = "".join(f"w{i % 7} N {'AB'[i % 2]}\n" + "\n" * (i % 5 == 4) for i in range(60))
+    columns = trained(written(tmp_path, "three.conll", three))
+    labeled(written(tmp_path, "more.conll", "w1 N x A\nw2 N y A\n"), tmp_path / "out.conll", columns)
+    assert (tmp_path / "out.conll").read_text() == "w1 N x A first\nw2 N y A in\n"
+    labeled(written(tmp_path, "same.conll", "w1 N A\nw2 N A\n"), tmp_path / "out.conll", columns)
+    assert (tmp_path / "out.conll").read_text() == "w1 N first\nw2 N in\n"
+
+
+def test_conllu_plus(tmp_path: Path) -> None:
+    content = "# global.columns = ID FORM UPOS\n1\tIn\tADP\n2\tRome\tPROPN\n\n"
+    got = read_table(written(tmp_path, "some.conllup", content)).frame()
+    assert got.rows() == [(1, "1", "In", "ADP"), (1, "2", "Rome", "PROPN")]
+
+
+def test_documents_and_counters_before_the_words(tmp_path: Path) -> None:
+    content = "#begin document (a); part 000\na 0 0 In IN *\na 0 1 Rome NNP *\n\na 0 0 Hi UH *\n\n#end document\n"
+    got = read_table(written(tmp_path, "some.conll", content)).frame()
+    assert got.columns == ["sentence_id", "1", "2", "3", "word", "5", "6"]
+    assert got["word"].to_list() == ["In", "Rome", "Hi"]

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
@@ -19,7 +20,7 @@ from bothways.errors import DataError, counted
 
 WORDS = ("form", "word")  # how the column of words is called, in CoNLL-U and in other files
 
-ENDINGS = (".conll", ".conllu", ".conll03", ".bio", ".iob", ".iob2", ".conll.gz", ".conllu.gz")
+ENDINGS = (".conll", ".conllu", ".conllup", ".conll03", ".bio", ".iob", ".iob2", ".conll.gz", ".conllu.gz")
 """What the names of these files end in; others are told by what they look like, see `look_so`."""
 
 CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
@@ -29,7 +30,7 @@ LABELS = frozenset(("label", "labels", "tag", "tags", "ner", "ner_tag", "ner_tag
 HEADER = LABELS.union(
     CONLLU, ("word", "words", "token", "tokens", "text", "sentence", "sentence_id", "class", "target")
 )
-"""Names of columns, in small letters: a first line of these is a header, which no CoNLL file has."""
+"""Names of columns, in small letters: a first line of these is a header, which few CoNLL files have."""
 
 TAG = r"[BIOESLUMW](?:[-_].+)?"  # a tag of a chunk, no name of a column
 
@@ -44,11 +45,20 @@ NO_WORDS = "this file holds no words; each stands on a line of its own."
 LONG_SENTENCE, LONG_WORD = 2_000, 1_000  # above these words and characters a separator may be missing, which is said
 
 
+class _Form(NamedTuple):
+    """What the lines of a file are: the names of the columns, what separates them, and which line is a header."""
+
+    names: list[str]
+    separator: str
+    header: int  # its number; 0 if there is none
+
+
 def read(path: Path, say: Say) -> pl.DataFrame:
     """The words, with the number of their sentence; columns are text.
 
-    CoNLL-U has its own names; in other files the first column is `word`, or the second one after an `id`. A single
-    further one is `tag`; several have their numbers for names.
+    CoNLL-U has its own names; in other files the first column is `word`, or the second one after an `id`, or that after
+    the names of documents and a counter of words, as in CoNLL-2012. A single further one is `tag`; several have their
+    numbers for names.
 
     Example:
         >>> import tempfile
@@ -69,10 +79,12 @@ def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
     """
     if not path.name.lower().endswith(ENDINGS):
         say(f"{path}: this looks like CoNLL, with a word per line and blank lines between sentences, and is read so.")
-    with _opened(path, say, rows) as (names, _, blocks):
+    with _opened(path, say, rows) as ((names, _, header), blocks):
+        if header:
+            say(f"{path}: line {header} names the columns and is left out.")
         columns = [pl.col("fields").list.get(place).alias(name) for place, name in enumerate(names)]
         empty = [pl.col(CONLLU[3:]).replace("_", None)] if tuple(names) == CONLLU else []
-        width = pl.col("fields").list.get(int(names[0] == "id")).str.len_chars()
+        width = pl.col("fields").list.get(next(map(names.index, set(WORDS).intersection(names)))).str.len_chars()
         longest = widest = 0, 0
         for lines in blocks:
             words = lines.filter("word")
@@ -91,8 +103,8 @@ def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
 def look_so(lines: Sequence[str], tabs: bool) -> bool:
     """Whether the first lines of a file look like CoNLL, whatever it is called.
 
-    They have the same number of columns, between tabs or, unless `tabs` says that these are needed, single blanks;
-    blank lines stand between them, two lines apart and more on average; and the first is no header.
+    They have the same number of columns, between tabs or, unless `tabs` says that these are needed, single blanks, or
+    one word each; blank lines stand between them, two lines apart and more on average; and the first is no header.
 
     Example:
         >>> look_so(["In O", "Rome B-LOC", "", "We O", "met O", "", "In O", "May O"], tabs=False)
@@ -107,17 +119,21 @@ def look_so(lines: Sequence[str], tabs: bool) -> bool:
         elif not line.startswith(("#", DOCUMENT)):
             words.append(line)
             sentences, inside = sentences + (not inside), True
-    if ends < 2 or len(words) < 2 * sentences or (tabs and "\t" not in words[0]):
+    if ends == 0 or len(words) < 2 * sentences or (tabs and "\t" not in words[0]):
         return False
     separator = "\t" if "\t" in words[0] else " "
     rows = [(line if separator == "\t" else line.strip(" ")).split(separator) for line in words]
     width = len(rows[0])
-    if width < 2 or any(len(row) != width or (separator == " " and "" in row) for row in rows):
+    if any(len(row) != width or (separator == " " and "" in row) for row in rows):
         return False
     numbers = [sum(is_number(row[place]) for row in rows) for place in range(width)]
     first, last = rows[0], [row[-1] for row in rows]
     if numbers[int(width > 2 and all(row[0].isdecimal() for row in rows))] == len(rows):
         return False  # numbers are no words
+    if width == 1:
+        return first[0].lower() not in HEADER
+    if ends == 1:
+        return False
     if separator == " " and 2 * len(set(last)) > len(last):
         return False  # the lines of a poem, say; tags come again and again
     named = first[-1].lower() in LABELS or {*map(str.lower, first)} <= HEADER
@@ -127,7 +143,7 @@ def look_so(lines: Sequence[str], tabs: bool) -> bool:
 
 def line(path: Path, row: int) -> int:
     """The number of the line of a word, whose number from 0 is `row`."""
-    with _opened(path, lambda _: None) as (_, _, blocks):
+    with _opened(path, lambda _: None) as (_, blocks):
         numbers = chain.from_iterable(lines.filter("word")["number"] for lines in blocks)
         return int(next(islice(numbers, row, None)))
 
@@ -135,13 +151,17 @@ def line(path: Path, row: int) -> int:
 def pieces(path: Path, label: str, per: str, more: bool) -> Pieces:
     """Its lines, to be written again with what is predicted in the column `label`, or in a further one at the end.
 
+    A label that is called by a number replaces the last column alone: in another kind of file, which may have more
+    columns, that number means something else.
+
     CoNLL-U has no room for a further column: there MISC gets an entry such as `ner=B-LOC`.
 
     `more` says that another file follows.
     """
-    with _opened(path, lambda _: None) as (names, separator, blocks):
+    with _opened(path, lambda _: None) as ((names, separator, _), blocks):
         noted = tuple(names) == CONLLU and label not in names
-        place = names.index("misc" if noted else label) if noted or label in names else None
+        there = label == names[-1] if label.isdecimal() else label in names
+        place = names.index("misc" if noted else label) if noted or there else None
         key = f"{label if re.fullmatch(NAME, label) else 'Label'}=" if noted else ""
         fill = partial(_labeled, path, separator, place, key)
         for lines in blocks:
@@ -195,47 +215,68 @@ def _labeled(
 
 
 @contextmanager
-def _opened(path: Path, say: Say, rows: int = LINES) -> Iterator[tuple[list[str], str, Iterator[pl.DataFrame]]]:
-    """The names of the columns, what separates them, and the lines, `rows` at a time."""
+def _opened(path: Path, say: Say, rows: int = LINES) -> Iterator[tuple[_Form, Iterator[pl.DataFrame]]]:
+    """What the lines are, and the lines, `rows` at a time."""
     with utf8(path, say) as plain, plain.open(encoding="utf-8-sig", newline="\n") as text:
         head = list(islice(text, HEAD))
-        names, separator = _dialect(path, head)
-        yield names, separator, _parsed(path, chain(head, text), names, separator, min(rows, LINES))
+        form = _form(path, head)
+        yield form, _parsed(path, chain(head, text), form, min(rows, LINES))
 
 
-def _dialect(path: Path, head: Sequence[str]) -> tuple[list[str], str]:
-    """The names of the columns and what separates them, as the first sentence shows."""
-    bare: list[str] = []
-    for line in head:
-        text = line.rstrip("\r\n")
+def _form(path: Path, head: Sequence[str]) -> _Form:
+    """What the lines are, as the first sentence shows."""
+    bare, header = list[str](), 0
+    for number, line in enumerate(head, 1):
+        text = line.rstrip(" \r\n")
         if not text.strip(" \t"):
             if bare:
                 break
+        elif not bare and not header and len(text.split()) > 1 and {*text.lower().split()} <= HEADER:
+            header = number
         elif not text.startswith(("#", DOCUMENT)):
             bare.append(text)
     if not bare:
         raise DataError(f"{path}: {NO_WORDS}")
     separator = " " if " " in bare[0].strip(" ") and "\t" not in bare[0] else "\t"
-    width = len(re.split(BETWEEN[separator], bare[0].strip(" ") if separator == " " else bare[0]))
-    ids = [each for text in bare if not re.fullmatch(RANGE, each := text.split(separator)[0])]
-    numbered = width > 1 and ids == [str(k + 1) for k in range(len(ids))] and (len(ids) > 1 or width == len(CONLLU))
-    if ".conllu" in path.name.lower() or (numbered and width == len(CONLLU)):
-        return list(CONLLU), separator
-    names = ["id", "word"] if numbered else ["word"]
+    rows = [re.split(BETWEEN[separator], text.strip(" ") if separator == " " else text) for text in bare]
+    width = len(rows[0])
+    if width > 2 and all(row[-1] == "" for row in rows):
+        raise DataError(f"{path}: the lines end in a tab, with nothing behind it. Remove these tabs.")
+    if path.name.lower().endswith((".conllu", ".conllu.gz")):
+        return _Form(list(CONLLU), separator, header)
+    if counters := [place for place in range(min(3, width - 1)) if _counts_words(rows, place)]:
+        before = counters[0] + 1
+        if before == 1 and width == len(CONLLU):
+            return _Form(list(CONLLU), separator, header)
+        names = [*(["id"] if before == 1 else [str(k + 1) for k in range(before)]), "word"]
+    else:
+        names = ["word"]
     rest = [str(k) for k in range(len(names) + 1, width + 1)]
-    return names + (["tag"] if len(rest) == 1 else rest), separator
+    return _Form(names + (["tag"] if len(rest) == 1 else rest), separator, header)
 
 
-def _parsed(path: Path, text: Iterator[str], names: Sequence[str], separator: str, rows: int) -> Iterator[pl.DataFrame]:
+def _counts_words(rows: Sequence[Sequence[str]], place: int) -> bool:
+    """Whether a column counts the words of a sentence, behind columns such as the document that are always the same."""
+    if any(len(row) != len(rows[0]) or row[:place] != rows[0][:place] for row in rows):
+        return False
+    ids = [row[place] for row in rows if place or not re.fullmatch(RANGE, row[place])]
+    first = int(place == 0 or ids[0] == "1")
+    enough = len(ids) > 1 or (place == 0 and len(rows[0]) == len(CONLLU))
+    return enough and ids == [str(k) for k in range(first, first + len(ids))]
+
+
+def _parsed(path: Path, text: Iterator[str], form: _Form, rows: int) -> Iterator[pl.DataFrame]:
     """The lines, `rows` at a time: which are words, of which sentence, and their fields."""
+    names, separator, header = form
     numbered, number, sentence, begin, tokens, words = names[0] == "id", 1, 0, 0, 0, 0
-    bare, fields = pl.col("bare"), pl.col("bare").str.split("\t")
+    bare, fields = pl.col("bare"), pl.col("bare").str.strip_chars_end(" ").str.split("\t")
     if separator == " ":
         # Not at every blank of Unicode: words may hold one, such as the no-break space of "10 000".
         fields = bare.str.strip_chars(" \t").str.replace_all(BETWEEN[" "], " ").str.split(" ")
     ends = bare.str.strip_chars(" \t").eq("") | bare.str.starts_with(DOCUMENT)
     fits = pl.col("fields").list.len() == len(names)
     remark = bare.str.starts_with("#") & (pl.lit(numbered) | ~fits | bare.str.contains(COMMENT))
+    remark |= pl.col("number") == header
     token = ~pl.col("fields").list.first().str.contains(f"^{RANGE}$") if numbered else pl.lit(True)
     while lines := list(islice(text, rows)):
         frame = pl.DataFrame({"text": lines}).with_columns(bare=pl.col("text").str.strip_chars_end("\r\n"))

@@ -21,7 +21,7 @@ from polars.io.plugins import register_io_source
 
 from bothways.data import csv_files
 from bothways.data.columns import Columns
-from bothways.data.conll_files import new_lines
+from bothways.data.conll_files import CONLLU, new_lines
 from bothways.data.sources import FORMATS, LABELED, OUTPUTS, Files, Source, ending, find_files
 from bothways.data.streams import Chunk, stream_sequences
 from bothways.data.tables import explained, opened
@@ -163,6 +163,8 @@ class LabeledWriter:
     def _file(self, frame: pl.DataFrame, schema: pl.Schema) -> AbstractContextManager[Callable[[pl.DataFrame], None]]:
         """The file to write, for rows such as these with labels of this schema; gives what adds rows."""
         pieces, write = self._format.pieces, self._format.write
+        if ending(self.path).startswith(".conllu") and not {*CONLLU} <= {*frame.columns}:
+            raise DataError(f"{self.path}: CoNLL-U has ten columns, which are not there to label. Call it .conll.")
         if self._source is not None and pieces is not None:
             files, columns = self._source
             if files.format is self._format and word_column(frame.columns, files.format.words) is not None:

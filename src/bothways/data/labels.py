@@ -13,6 +13,7 @@ from bothways.data.columns import Columns
 from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
 from bothways.sequences import NO_LABEL, Numbers, Sequences
+from bothways.tags import no_tags
 
 NO_LABELS = ("?", "n/a", "#n/a", "na", "<na>", "null", "nan", "unlabeled", "unlabelled")
 """Words that mean that there is no label; `none`, `unknown` and `-` may well be one."""
@@ -138,10 +139,11 @@ def spelling_notices(columns: Columns, labels: Sequence[Any]) -> Iterator[str]:
     for label in (label for label in labels if isinstance(label, str)):
         same.setdefault(" ".join(label.lower().split()), []).append(label)
     if twins := [twin for each in same.values() if len(each) > 1 for twin in each]:
+        case = "lower" if no_tags(twins) else "upper"  # tags are written in capitals
         yield (
             f"Careful: labels in {name!r} differ in blanks and capitals only, and count as several: {listed(twins)}. "
             f"If they mean the same, write it in one way (Polars: frame.with_columns(pl.col({name!r}).str.strip_chars()"
-            f".str.to_lowercase()); pandas: frame[{name!r}] = frame[{name!r}].str.strip().str.lower())."
+            f".str.to_{case}case()); pandas: frame[{name!r}] = frame[{name!r}].str.strip().str.{case}())."
         )
     if missing := [label for word, each in same.items() if word in NO_LABELS for label in each]:
         yield (

@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from bothways.data.labels import listed
 from bothways.data.tables import Table
 from bothways.sequences import NO_LABEL, Numbers, Sequences
-from bothways.tags import Scheme
+from bothways.tags import Scheme, no_tags
 
 LEAST = 3  # with fewer malformed sequences than this in a row, tags are wrong; with more, they may be of another scheme
 
 
 def malformed_notices(table: Table, label: str, parts: Sequence[Sequences], classes: Sequence[Any]) -> list[str]:
-    """A word about malformed tags in the column `label`, and about a scheme that changes.
+    """A word about malformed tags in the column `label`, a scheme that changes, and labels that are no tags.
 
     Example:
         >>> import polars as pl
@@ -33,9 +34,13 @@ they count as in conlleval."]
     whole = whole.take(np.argsort(whole.table_rows[whole.offsets[:-1]], kind="stable"))
     scheme, codes, rows = whole.scheme, whole.known_labels, whole.table_rows
     assert scheme is not None
+    notices = []
+    if others := no_tags(classes):
+        are, count = ("is no tag", "counts") if len(others) == 1 else ("are no tags", "count")
+        notices = [f"Careful: {listed(others)} in {label!r} {are}, and {count} as outside of every entity, as O does."]
     wrong = scheme.malformed(codes, whole.lengths)
     if not len(wrong):
-        return []
+        return notices
     step = int(wrong[rows[wrong].argmin()])
     _, place = whole.place(step)
     before = codes[step - 1] if place else NO_LABEL
@@ -46,8 +51,9 @@ they count as in conlleval."]
     other = _other_scheme(scheme, whole, wrong)
     change = f" They stand together and read as {other}: does the scheme change?" if other else ""
     return [
+        *notices,
         f"{table.place(int(rows[step]))}, column {label!r}: {str(classes[codes[step]])!r} may not {how} in "
-        f"{scheme.name}. Such tags: {len(wrong):,}; they count as in conlleval.{change}"
+        f"{scheme.name}. Such tags: {len(wrong):,}; they count as in conlleval.{change}",
     ]
 
 
