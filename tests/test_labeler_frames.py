@@ -467,7 +467,7 @@ def test_new_frames_that_do_not_fit(fitted: SequenceLabeler) -> None:
         fitted.predict(X.drop("protocol"))
     with pytest.raises(DataError, match="X: the model was trained on numbers, but 'size' is text"):
         fitted.predict(X.with_columns(size=pl.lit("a")))
-    with pytest.raises(InputError, match=r"X is of type ndarray; .* needs one with the columns 'size', 'protocol'"):
+    with pytest.raises(InputError, match=r"X is of type ndarray; .* needs one with the columns 'flow', 'at', 'size'"):
         fitted.predict(np.zeros((3, 2)))
     with pytest.raises(InputError, match=r"categorical names the column 'port'"):
         SequenceLabeler(categorical=["port"]).fit(np.zeros((4, 1)), [0, 1, 0, 1])

@@ -103,6 +103,16 @@ def counted(count: int, noun: str, plural: str = "") -> str:
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
+def part_words(part: str) -> str:
+    """The part of a table in a sentence.
+
+    Example:
+        >>> part_words("test"), part_words("all")
+        ('the test part', 'the whole table')
+    """
+    return "the whole table" if part == "all" else f"the {part} part"
+
+
 class BothwaysError(Exception):
     """Whatever bothways raises on purpose.
 

@@ -19,6 +19,7 @@ from bothways.data import (
     Columns,
     LabeledWriter,
     choose_columns,
+    conll_files,
     csv_files,
     jsonl_files,
     read_and_split,
@@ -497,7 +498,7 @@ NAMED = "word\tner\n" + TAGGED
 @pytest.mark.parametrize("content", [NAMED, "# a remark\n" + NAMED.replace("\t", " "), NAMED.replace("\n", " \n")])
 def test_a_header_is_no_word(tmp_path: Path, content: str) -> None:
     said: list[str] = []
-    [got] = FORMATS[".conll"].batches(written(tmp_path, "some.conll", content), 1000, said.append)
+    [got] = conll_files.batches(written(tmp_path, "some.conll", content), 1000, said.append)
     assert got.rows() == read_table(written(tmp_path, "other.conll", TAGGED)).frame().rows()
     assert any("names the columns and is left out" in each for each in said)
 

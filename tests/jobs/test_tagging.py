@@ -12,6 +12,8 @@ import pytest
 
 from bothways import SequenceLabeler, jobs, load
 from bothways.cli import main
+from bothways.data import choose_columns, read_table
+from bothways.errors import InputError
 from bothways.network import Network
 from bothways.runtime import Member, Model
 from bothways.sequences import Sequences
@@ -54,6 +56,44 @@ def test_training_goes_by_the_entity_f1(folder: Path) -> None:
     best = [epoch for epoch in model.facts["history"] if epoch["best"]][-1]
     valid = jobs.evaluate(folder / "words.bothways", folder / "words.csv", "valid", say=lambda message: None)
     assert best["valid_metric"] == pytest.approx(valid.entity_f1)
+
+
+def conll(frame: pl.DataFrame, between: str = "\t") -> str:
+    """Sentences as lines of a word, something else if `between` holds it, and a tag."""
+    groups = frame.group_by("sentence", maintain_order=True).agg("word", "tag")
+    blocks = [zip(*each, strict=True) for each in groups.select("word", "tag").iter_rows()]
+    return "\n\n".join("\n".join(between.join(pair) for pair in block) for block in blocks) + "\n"
+
+
+def test_files_of_other_kinds_are_evaluated_alike(folder: Path, tmp_path: Path) -> None:
+    frame = sentences(40)
+    learned, model = tmp_path / "some.conll", tmp_path / "some.bothways"
+    learned.write_text(conll(frame))
+    jobs.train(learned, model, settings={"epochs": 2, "head": "softmax"}, say=lambda message: None)
+    scores = jobs.evaluate(model, learned, "all", say=lambda message: None)
+    (tmp_path / "four.conll").write_text(conll(frame, "\tX\tY\t"))
+    lists = frame.group_by("sentence", maintain_order=True).agg(words="word", ner_tags="tag").drop("sentence")
+    lists.write_ndjson(tmp_path / "lists.jsonl")
+    for name, own in (("four.conll", "4"), ("lists.jsonl", "ner_tags")):
+        said: list[str] = []
+        found = jobs.evaluate(model, tmp_path / name, "all", say=said.append)
+        assert (found.entity_f1, found.accuracy) == (scores.entity_f1, scores.accuracy)
+        assert any(f"the label 'tag' is read from column {own!r}" in each for each in said)
+
+
+def test_words_that_are_not_asked_for_are_no_feature(tmp_path: Path) -> None:
+    path = tmp_path / "three.conll"
+    path.write_text(conll(sentences(20), "\tX\t"))
+    columns = choose_columns(read_table(path), features=["2"])
+    assert columns.features == ("2",)
+    assert [guess.role for guess in columns.guesses if guess.name == "word"] == ["left out"]
+
+
+def test_words_as_lists_are_told_how_to_come() -> None:
+    words, tags = [["play", "jazz"], ["stop"]], [["O", "B-genre"], ["O"]]
+    for X in (words, words[:1]):
+        with pytest.raises(InputError, match=r"X holds text\. Give a data frame with a row per word"):
+            SequenceLabeler().fit(X, tags)
 
 
 def test_what_is_printed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.metrics import f1_score, make_scorer, roc_auc_score
+from sklearn.metrics import accuracy_score, f1_score, make_scorer, roc_auc_score
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score, learning_curve
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -135,3 +136,43 @@ def test_there_is_no_such_scorer() -> None:
 def test_values_of_all_labels_as_one_array() -> None:
     assert _flat([[1, 2], [3]]).tolist() == [1, 2, 3]
     assert _flat(np.zeros((2, 3, 4)), axes=1).shape == (6, 4)
+
+
+@pytest.fixture(scope="module")
+def ragged() -> tuple[SequenceLabeler, list[Any], list[Any]]:
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(time, 2)) for time in (3, 5, 9, 4) * 6]
+    Y = [(x[:, 0] > 0).astype(int) for x in X]
+    return SequenceLabeler(units=4, epochs=3).fit(X, Y), X, Y
+
+
+def test_labels_that_do_not_fit_are_refused(ragged: tuple[SequenceLabeler, list[Any], list[Any]]) -> None:
+    """As many labels as steps, but of other sequences, once gave a wrong score."""
+    labeler, X, Y = ragged
+    for y in (Y[::-1], Y[:-1], [each[:-1] for each in Y]):
+        for score in (labeler.score, partial(scorer("accuracy"), labeler)):
+            with pytest.raises(InputError, match=r"y\[0\] has . labels|y has labels for 23 sequences"):
+                score(X, y)
+
+
+def test_a_weight_per_sequence_is_that_of_each_step(ragged: tuple[SequenceLabeler, list[Any], list[Any]]) -> None:
+    labeler, X, Y = ragged
+    weights = np.arange(1, 25.0)
+    assert scorer("accuracy")(labeler, X, Y, sample_weight=weights) == pytest.approx(labeler.score(X, Y, weights))
+    with pytest.raises(InputError, match="23 sequences"):
+        scorer("accuracy")(labeler, X, Y, sample_weight=weights[:-1])
+
+
+def test_weights_are_routed_to_the_scorer() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 6, 2))
+    Y = (X[:, -1, 0] > 0).astype(int)
+    weights = np.where(Y == 1, 1000.0, 1.0)
+    with config_context(enable_metadata_routing=True):
+        labeler = SequenceLabeler(units=2, epochs=1).set_fit_request(sample_weight=True)
+        plain = make_scorer(accuracy_score).set_score_request(sample_weight=True)
+        found = [
+            cross_val_score(labeler, X, Y, cv=2, scoring=each, params={"sample_weight": weights})
+            for each in (plain, scorer(plain))
+        ]
+    np.testing.assert_allclose(*found)

@@ -130,7 +130,7 @@ def test_what_the_page_says_of_a_model(server: Running) -> None:
     [
         ("/label", {"Content-Type": CSV}, content(CSV), 400, "Say which model: arrays, formulas, table"),
         ("/label/arrays", {"Content-Type": CSV}, content(CSV), 400, "trained on arrays"),
-        ("/label/table", {"Content-Type": "text/plain"}, content(CSV), 415, "a table is one of: text/csv"),
+        ("/label/table", {"Content-Type": "text/html"}, content(CSV), 415, "a table is one of: text/csv"),
         ("/label/table", {"Content-Type": CSV, "Accept": "image/png"}, content(CSV), 406, "comes as one of"),
         ("/label/table?treshold=1", {"Content-Type": CSV}, content(CSV), 400, "no 'treshold'"),
         ("/label/table?threshold=2", {"Content-Type": CSV}, content(CSV), 400, "from 0 to 1"),
@@ -159,6 +159,12 @@ def test_a_compressed_table_shows_what_it_is(server: Running) -> None:
         assert (status, body) == (200, server.call("/label/table", content(CSV), {"Content-Type": CSV})[1])
     status, answer, _ = server.call("/label/table", packed[:-9], {"Content-Type": CSV})
     assert (status, "ends too early" in answer["error"]) == (400, True)
+
+
+def test_plain_text_may_be_sent_and_comes_back_as_a_table(server: Running) -> None:
+    status, body, headers = server.call("/label/table", content(CSV), {"Content-Type": "text/plain"})
+    assert (status, headers["content-type"]) == (200, CSV)
+    assert body == server.call("/label/table", content(CSV), {"Content-Type": CSV})[1]
 
 
 def test_what_to_know_of_a_table_is_said(server: Running) -> None:

@@ -147,7 +147,8 @@ def print_words(console: Console, message: str | Text) -> None:
 def table(first: str, *others: str) -> Table:
     """An empty table: a column of text, then columns of numbers that wrap only between words of their names."""
     numbers = [Column(name, justify="right", no_wrap=" " not in name) for name in others]
-    return Table(Column(first, overflow="fold"), *numbers, box=box.SIMPLE_HEAD)
+    # Little between columns: long names in the first one need the width of a terminal.
+    return Table(Column(first, overflow="fold"), *numbers, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
 
 
 def _epoch_words(report: EpochReport) -> str:

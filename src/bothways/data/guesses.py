@@ -81,40 +81,47 @@ def guess_label(table: Table, names: Collection[str]) -> Guess:
     return Guess(table.only("label", candidates), "label", "by its name")
 
 
-def guess_words(table: Table, names: Collection[str], wanted: Collection[str]) -> list[Guess]:
+def guess_words(table: Table, names: Collection[str], wanted: Collection[str], features: bool = False) -> list[Guess]:
     """The roles of the columns of sentences: the words are the feature, and no other column is one in silence.
 
-    The label is a column called so, or of which it is the last word (`ner_tags`); then the `upos` of CoNLL-U; then the
-    last one of columns that have no name.
-
-    `names` are the columns that have no role yet, `wanted` the roles to guess.
+    `names` are the columns that have no role yet, `wanted` the roles to guess; `features` says that they are given.
 
     Raises:
         DataError: no column, or more than one, may be the label.
     """
     found = []
     if "label" in wanted:
-        tags = [name for name in names if {*words(name)[-1:]} & {*LABELS}]
-        tags = [name for name in tags if name.lower() in LABELS] or tags
-        last = [name for name in names if name.isdecimal()][-1:]
-        if tags:
-            found.append(Guess(table.only("label", tags), "label", "by its name"))
-        elif "upos" in names and table.column("upos").count():
-            found.append(Guess("upos", "label", f"the part of speech ({option('label')} for another)"))
-        elif last:
-            found.append(Guess(last[0], "label", f"the last column ({option('label')} for another)"))
-        else:
-            found.append(guess_label(table, names))
+        found.append(label_of_words(table, names) or guess_label(table, names))
     if "split" in wanted:
         found += guess_split(table, names)
     if "sequence" in wanted and SENTENCE in names:
         found.append(Guess(SENTENCE, "sequence", "one per sentence"))
     taken = {guess.name for guess in found}
-    why = f"new text does not have it ({option('categorical')} to learn from it)"
+    why = "not asked for" if features else f"new text does not have it ({option('categorical')} to learn from it)"
     rest = [name for name in names if name not in taken]
     return found + [
-        Guess(name, "feature", "the words") if name == table.word else Guess(name, "left out", why) for name in rest
+        Guess(name, "feature", "the words") if name == table.word and not features else Guess(name, "left out", why)
+        for name in rest
     ]
+
+
+def label_of_words(table: Table, names: Collection[str]) -> Guess | None:
+    """The label of words, if it shows.
+
+    It is a column called so, or of which that is the last word (`ner_tags`); then the `upos` of CoNLL-U; then the last
+    one of columns that have no name.
+
+    Raises:
+        DataError: more than one column may be the label.
+    """
+    tags = [name for name in names if {*words(name)[-1:]} & {*LABELS}]
+    tags = [name for name in tags if name.lower() in LABELS] or tags
+    last = [name for name in names if name.isdecimal()][-1:]
+    if tags:
+        return Guess(table.only("label", tags), "label", "by its name")
+    if "upos" in names and table.column("upos").count():
+        return Guess("upos", "label", f"the part of speech ({option('label')} for another)")
+    return Guess(last[0], "label", f"the last column ({option('label')} for another)") if last else None
 
 
 def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]) -> list[Guess]:

@@ -167,7 +167,7 @@ def _guessed(
         used = {*used, SPLIT}
         guesses.setdefault(SPLIT, Guess(SPLIT, "left out", "not asked for"))
     if table.word is not None:
-        take(guess_words(table, free(), wanted))
+        take(guess_words(table, free(), wanted, features=not counters))
         return roles, guesses
     if "label" in wanted:
         take([guess_label(table, free())])
@@ -251,6 +251,8 @@ def _check_numbers(table: Table, kinds: Mapping[str, str], droppable: bool = Tru
         raise DataError(f"{table.source}: the model was trained on numbers, but {said}.")
     nested = any(table.schema[name].is_nested() for name in wrong)
     rows = " A table has one row per step: explode lists, and unnest objects (Polars, pandas)." if nested else ""
+    if any(table.schema[name] == pl.List(pl.String) for name in wrong):
+        rows += " Words of a sentence may stand in a list called 'tokens', with a list of their tags beside it."
     which, what = ("them", "they are") if len(wrong) > 1 else ("it", "it is")
     raise DataError(
         f"{table.source}: features are numeric or categorical, but {said}. Leave {which} out with "

@@ -28,7 +28,7 @@ from bothways.data.sequences import MAX_STEPS, cut_long, encoded, group_rows
 from bothways.data.sources import EITHER, SPELLINGS
 from bothways.data.split_columns import parts_of_rows
 from bothways.data.tables import Table
-from bothways.errors import DataError, counted, option
+from bothways.errors import DataError, counted, option, part_words
 from bothways.sequences import NO_LABEL, Numbers, Sequences
 from bothways.tags import Scheme, scheme_of
 
@@ -255,20 +255,20 @@ def evaluation_part(
     seen = _seen(sequences)
     if not seen:
         raise DataError(
-            f"{table.source}: the {part} part has no label in {columns.label!r}, so there is nothing to score."
+            f"{table.source}: {part_words(part)} has no label in {columns.label!r}, so there is nothing to score."
         )
     unseen = [code for code in seen if code >= len(classes)]
     names = tuple(labels[code] for code in unseen)
     if len(unseen) == len(seen):
         raise DataError(
-            f"{table.source}: the {part} part has no label that the model knows, but {listed(names)}; it knows "
+            f"{table.source}: {part_words(part)} has no label that the model knows, but {listed(names)}; it knows "
             f"{listed(classes)}."
         )
     if unseen:
         sequences = _recoded(sequences, [*range(len(classes)), *unseen])
         notices.append(
-            f"The {part} part has labels in {columns.label!r} that the model never saw: {listed(names)}. They count as "
-            "missed."
+            f"{part_words(part).capitalize()} has labels in {columns.label!r} that the model never saw: "
+            f"{listed(names)}. They count as missed."
         )
     if columns.per == "step" and (found := scheme_of(classes, sequences.labels, sequences.lengths, names)):
         sequences = replace(sequences, scheme=replace(found, name=scheme.name) if scheme else found)

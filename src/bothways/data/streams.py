@@ -178,9 +178,12 @@ class _Reader:
                 batch = joined
                 if rest is None:
                     missing = set(self.columns.needed).difference(batch.columns)
-                    if missing and word is None and self.columns.sequence == SENTENCE and "text" in batch.columns:
+                    lists = [name for name, dtype in batch.schema.items() if dtype.is_nested()]
+                    text = "text" in batch.columns
+                    if missing and word is None and self.columns.sequence == SENTENCE and (text or lists):
+                        here = "is text" if text else f"stands a list or an object in {lists[0]!r}"
                         raise DataError(
-                            f"{self.files.name}: this model labels words, and here is text. Give the words of each "
+                            f"{self.files.name}: this model labels words, and here {here}. Give the words of each "
                             "sentence as a list called 'tokens', or the text as a file called .txt, which is cut into "
                             "words."
                         )

@@ -14,8 +14,10 @@ import numpy as np
 from bothways import baselines, metrics, store
 from bothways.data import Columns, Table, evaluation_part, guess_rows, hours, match_columns, read_table, times
 from bothways.data.fields import reading_notices
+from bothways.data.guesses import label_of_words
 from bothways.data.leaks import said_of_known
 from bothways.data.roles import NONE
+from bothways.data.words import as_trained
 from bothways.errors import InputError, counted, option
 from bothways.jobs.models import load_with_columns
 from bothways.metrics import Evaluation, Interval, LateScores, class_to_detect, kept_threshold, thresholds_for
@@ -118,8 +120,22 @@ def read_part(
     """A table that fits a model, and the part of it that `evaluation_part` gives."""
     keys = columns.sequence or NONE, columns.order
     table = read_table(data, columns.categories, Reading(**reading), columns.reading, *keys)
+    table = _as_trained(table, columns)
     match_columns(table, columns, label=True)
     return table, evaluation_part(table, columns, part, model.classes, scheme=model.scheme)
+
+
+def _as_trained(table: Table, columns: Columns) -> Table:
+    """A table of words by the names that the model knows, which learned from words in a file of another kind."""
+    if table.word is None:
+        return table
+    (frame, names), notices = as_trained(table.frame(), table.word, columns), table.notices
+    free = [name for name in table.names if name not in {*names.values(), *columns.needed, table.word}]
+    if columns.label not in frame.columns and (found := label_of_words(table, free)):
+        frame = frame.rename({found.name: columns.label})
+        notices += (f"{table.source}: the label {columns.label!r} is read from column {found.name!r}.",)
+    word = next((name for name, own in names.items() if own == table.word), table.word)
+    return replace(table, values=frame, word=word, notices=notices)
 
 
 def _threshold(model: Model, table: Table, columns: Columns, false_alarm_rate: float, positive: int) -> float:

@@ -20,11 +20,11 @@ from bothways.data import Columns
 from bothways.errors import InputError
 from bothways.files import locked
 from bothways.labeler.examples import places, split_arrays, split_frame, validation
-from bothways.labeler.labels import check_kind, read_labels, read_weights
+from bothways.labeler.labels import read_truth
 from bothways.network import Network
 from bothways.options import Option, options, seconds_of
 from bothways.runtime import Model
-from bothways.runtime.inputs import frame_rows, is_frame
+from bothways.runtime.inputs import is_frame
 from bothways.sequences import Array
 from bothways.settings import Search
 from bothways.study.factors import DataShape
@@ -300,15 +300,12 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The share of right labels; missing ones do not count. X, y and `sample_weight` are as for `fit`."""
         check_is_fitted(self, "model_")
-        sequences, form = self.model_.read("X", X)
-        given = frame_rows(sequences.steps) if form == "frame" else sequences
-        labels = read_labels("y", y, given, form, self.per_, self.missing_label)
-        check_kind("y", labels.values[labels.present], self.classes_)
+        sequences, form, labels, given = read_truth(self, X, y, sample_weight)
         predicted = self.classes_[self.model_.decide(self.model_.probabilities(sequences), sequences.lengths)]
         chosen = places(sequences, form)
         weights = labels.present[chosen].astype(float)
-        if sample_weight is not None:
-            weights *= read_weights("sample_weight", sample_weight, given, form, self.per_)[chosen]
+        if given is not None:
+            weights *= given[chosen]
         if not weights.any():
             raise InputError("sample_weight is zero wherever y has a label; at least one must be above zero.")
         return float(np.average(predicted == labels.values[chosen], weights=weights))

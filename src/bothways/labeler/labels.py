@@ -12,7 +12,7 @@ from sklearn.exceptions import DataConversionWarning
 
 from bothways.data.frames import is_missing
 from bothways.errors import InputError, counted
-from bothways.runtime.inputs import Form, Per, axes
+from bothways.runtime.inputs import Form, Per, axes, frame_rows, read_arrays
 from bothways.sequences import NO_LABEL, Array, Bools, Floats, Numbers, Sequences, unmasked
 from bothways.tags import Scheme, scheme_of
 
@@ -84,6 +84,27 @@ def read_weights(name: str, weights: Any, sequences: Sequences, form: Form, per:
     if found == "sequence" and per == "step":
         flat = np.repeat(flat, sequences.lengths)
     return flat.astype(np.float32)
+
+
+def read_truth(labeler: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Sequences, Form, Labels, Floats | None]:
+    """What the predictions of a fitted labeler are compared with.
+
+    Returns:
+        Sequences as its model takes them, the form of X, and the labels and weights of y in the order of y. An
+        estimator that has no such model gets the arrays themselves.
+
+    Raises:
+        InputError: y or the weights do not fit X, or labels are of another kind than those of the labeler.
+    """
+    model = getattr(labeler, "model_", None)
+    sequences, form = model.read("X", X) if model is not None else read_arrays("X", X, None)
+    given = frame_rows(sequences.steps) if form == "frame" else sequences
+    per = getattr(labeler, "per_", "auto")
+    labels = read_labels("y", y, given, form, per, getattr(labeler, "missing_label", None))
+    check_kind("y", labels.values[labels.present], labeler.classes_)
+    if sample_weight is None:
+        return sequences, form, labels, None
+    return sequences, form, labels, read_weights("sample_weight", sample_weight, given, form, labels.per)
 
 
 def coded(labels: Labels, classes: Array) -> Numbers:

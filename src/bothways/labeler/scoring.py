@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,15 +10,16 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import get_scorer
 
 from bothways.labeler.examples import places
-from bothways.labeler.labels import check_kind, checked_labels
-from bothways.runtime.inputs import is_frame
-from bothways.sequences import Array, Bools, unmasked
+from bothways.labeler.labels import read_truth
+from bothways.sequences import Array, unmasked
 
 
 def scorer(scoring: str | Callable[..., float]) -> Callable[..., float]:
     """A scorer of scikit-learn that takes the labels of all sequences together, whatever the form of X and y.
 
-    It is for `cross_val_score`, `GridSearchCV`, `learning_curve` and their like. Missing labels do not count.
+    It is for `cross_val_score`, `GridSearchCV`, `learning_curve` and their like, whose estimator is a labeler, a
+    pipeline that ends in one, or a search for one. Missing labels do not count. `sample_weight` is as for `fit`, and
+    what `scoring` asks for where metadata is routed, it asks for, too.
 
     Args:
         scoring: a name such as "f1_macro" or "roc_auc", or what `sklearn.metrics.make_scorer` gives.
@@ -33,36 +33,46 @@ def scorer(scoring: str | Callable[..., float]) -> Callable[..., float]:
         >>> bool(scores.min() > 0.6)
         True
     """
-    return partial(_scored, get_scorer(scoring))
+    return _Scorer(get_scorer(scoring))
 
 
-def _scored(scoring: Callable[..., float], estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> float:
-    missing, counted = _labeler_places(estimator, X)
-    labels, there = checked_labels("y", _flat(y)[counted], missing)
-    check_kind("y", labels[there], estimator.classes_)
-    weights = {} if sample_weight is None else {"sample_weight": _flat(sample_weight)[counted][there]}
-    return scoring(_Flat(estimator, counted, there), X, labels[there], **weights)
+class _Scorer:
+    """What `scorer` gives."""
+
+    def __init__(self, scoring: Callable[..., float]) -> None:
+        self._scoring = scoring
+
+    def __call__(self, estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The score of a fitted labeler."""
+        labeler, inner = _labeler(estimator, X)
+        sequences, form, labels, weights = read_truth(labeler, inner, y, sample_weight)
+        # Predictions for a frame come by row; those that count stand where the model has its labels.
+        counted = places(sequences, form) if form == "frame" and sequences.per == "sequence" else slice(None)
+        there = labels.present[counted]
+        more = {} if weights is None else {"sample_weight": weights[counted][there]}
+        return self._scoring(_Flat(estimator, counted, there), X, labels.values[counted][there], **more)
+
+    def __repr__(self) -> str:
+        return f"scorer({self._scoring!r})"
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "get_metadata_routing":  # which scikit-learn looks for
+            raise AttributeError(f"A scorer has no {name!r}.")
+        return getattr(self._scoring, name)
 
 
-def _labeler_places(estimator: Any, X: Any) -> tuple[Any, Any]:
-    """The label of a labeler that stands for none, and where those that count stand among all labels.
-
-    The labeler may be the last step of a pipeline, or what a search has found.
-    """
+def _labeler(estimator: Any, X: Any) -> tuple[Any, Any]:
+    """The labeler, the last step of a pipeline perhaps, or what a search has found, and what it is given of X."""
     labeler = getattr(estimator, "best_estimator_", estimator)
-    if hasattr(labeler, "steps"):
-        X = X if len(labeler) == 1 else labeler[:-1].transform(X)
-        return _labeler_places(labeler[-1], X)
-    counted = slice(None)
-    if is_frame(X) and getattr(labeler, "per_", "step") == "sequence":
-        counted = places(*labeler.model_.read("X", X))
-    return getattr(labeler, "missing_label", None), counted
+    if not hasattr(labeler, "steps"):
+        return labeler, X
+    return _labeler(labeler[-1], X if len(labeler) == 1 else labeler[:-1].transform(X))
 
 
 class _Flat(ClassifierMixin, BaseEstimator):
     """A fitted labeler whose predictions come as one array."""
 
-    def __init__(self, labeler: Any, counted: Any, there: Bools) -> None:
+    def __init__(self, labeler: Any, counted: Any, there: Array) -> None:
         self.labeler = labeler
         self.counted = counted
         self.there = there

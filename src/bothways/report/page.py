@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from bothways.errors import DataError, InputError, counted, missing
+from bothways.errors import DataError, InputError, counted, missing, part_words
 from bothways.files import check_output, written_whole
 from bothways.metrics import Evaluation
 from bothways.report.html import short, text
-from bothways.report.words import part_words
 from bothways.sequences import Array, Numbers, Sequences
 
 

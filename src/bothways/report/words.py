@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bothways.errors import counted
+from bothways.errors import counted, part_words
 from bothways.metrics import Evaluation, Importance, title
 from bothways.metrics.importance import REACH
 
@@ -140,11 +140,6 @@ def importance_words(importance: Importance) -> str:
     if importance.left_out:
         said += f" Not measured: {counted(len(importance.left_out), 'column')} with less effect on the probabilities."
     return said
-
-
-def part_words(split: str) -> str:
-    """The part of a table in a sentence."""
-    return "the whole table" if split == "all" else f"the {split} part"
 
 
 def _named(labels: tuple[object, ...]) -> str:

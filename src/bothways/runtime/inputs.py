@@ -49,6 +49,11 @@ def read_arrays(name: str, X: Any, features: int | None) -> tuple[Sequences, For
                 f"{name} is a list of data frames, whose columns would go by their places alone. Give one frame, with "
                 f"a column that tells sequences apart (sequence=...), or arrays: [each.to_numpy() for each in {name}]."
             )
+        if X and isinstance(X[0], (list, tuple)) and X[0] and isinstance(X[0][0], str):
+            raise InputError(
+                f"{name} holds text. Give a data frame with a row per word, which says the number of its sentence and "
+                "the word."
+            )
         if not X or axes(X[0]) > 1:
             return checked_sequences(name, X, features, missing=True), "list"
     try:
@@ -85,14 +90,15 @@ def read_input(name: str, X: Any, columns: Columns) -> tuple[Sequences, Form]:
         check_categories(name, sequences, map(int, columns.categories))
         sequences = replace(columns.fitted.encode_arrays(sequences, tally), per=columns.per)
     elif not is_frame(X):
+        needed = filter(None, (columns.sequence, columns.order, *columns.features))
         raise InputError(
             f"{name} is of type {type(X).__name__}; the labeler was fitted on a data frame and needs one with the "
-            f"columns {', '.join(map(repr, columns.features))}."
+            f"columns {', '.join(map(repr, needed))}."
         )
     else:
         fields = [each for each in columns.features if each not in columns.categories]
-        needed, order, learned = columns.features, columns.order, columns.reading
-        table = frame_table(name, X, columns.sequence, order=order, needed=needed, fields=fields, learned=learned)
+        features, order, learned = columns.features, columns.order, columns.reading
+        table = frame_table(name, X, columns.sequence, order=order, needed=features, fields=fields, learned=learned)
         if not len(table):
             nothing = np.empty((0, len(columns.fitted.names)), columns.fitted.dtype)
             return Sequences(nothing, np.array([], np.int64), per=columns.per, rows=np.array([], np.int64)), form

@@ -26,6 +26,9 @@ FORMATS = {
 }
 """Endings of files by content types."""
 
+INPUTS = {**FORMATS, "text/plain": ".txt"}
+"""The same, of what may be sent; text is cut into words, and comes back as a table of them."""
+
 VIEW = "application/json"
 
 MOST_FIELDS = 2_000_000  # how many numbers a view holds at most; what stands beyond is not shown
@@ -102,10 +105,11 @@ def asked(call: Call) -> Asked:
     """
     content_type, accept = (call.headers.get(name, b"").decode("latin-1") for name in (b"content-type", b"accept"))
     kind = content_type.partition(";")[0].strip().lower()
-    if kind not in FORMATS:
-        raise RefusedError(415, f"Content-Type is {kind!r}; a table is one of: {', '.join(FORMATS)}.")
+    if kind not in INPUTS:
+        raise RefusedError(415, f"Content-Type is {kind!r}; a table is one of: {', '.join(INPUTS)}.")
+    own = kind if kind in FORMATS else "text/csv"
     wanted = [each.partition(";")[0].strip().lower() for each in accept.split(",")]
-    known = {**dict.fromkeys(FORMATS), VIEW: VIEW, "*/*": kind, "": kind, "text/*": "text/csv"}
+    known = {**dict.fromkeys(FORMATS), VIEW: VIEW, "*/*": own, "": own, "text/*": "text/csv"}
     answer = next((known[each] or each for each in wanted if each in known), None)
     if answer is None:
         raise RefusedError(406, f"Accept is {accept!r}; a table comes as one of: {', '.join(FORMATS)}, {VIEW}.")
@@ -113,7 +117,7 @@ def asked(call: Call) -> Asked:
     each = options.get("probabilities", "false")
     if each not in ("true", "false"):
         raise InputError(f"probabilities is {each!r}; it must be true or false.")
-    return Asked(FORMATS[kind], FORMATS.get(answer, ""), answer, options.get("threshold"), each == "true")
+    return Asked(INPUTS[kind], FORMATS.get(answer, ""), answer, options.get("threshold"), each == "true")
 
 
 def _plain(values: list[Any]) -> list[Any]:

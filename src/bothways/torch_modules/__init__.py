@@ -22,7 +22,7 @@ def accelerate(model: Any, *, precision: str | None = None) -> Acceleration:
 
     Returns:
         The report: which layers run on the engine, and for every other recurrent layer the reason why not.
-        Its `undo()` takes everything back.
+        Its `undo()` gives a model of torch back to torch, and takes back what this call did to a model of Keras.
 
     Raises:
         InputError: `model` is neither; there is no such precision, or none to choose for a model of torch.

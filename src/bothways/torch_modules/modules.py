@@ -46,6 +46,8 @@ def accelerate(model: torch.nn.Module) -> Acceleration:
 
     Returns:
         The report: which modules run on the engine, and for every other recurrent one the reason why not.
+        Its `undo()` gives these modules back to torch, also where an earlier call, or that of a model of which this
+        one is a copy, had put them on the engine.
 
     Example:
         >>> model = torch.nn.ModuleDict({
