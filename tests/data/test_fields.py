@@ -8,12 +8,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from bothways.data import Columns, choose_columns, read_table, stream_sequences
+from bothways.data import Columns, LabeledWriter, choose_columns, read_and_split, read_table, stream_sequences
 from bothways.data.fields import FieldReader, LaterRowsDifferError
 from bothways.errors import BothwaysError, DataError, InputError, command_line
 from bothways.settings import Reading
@@ -260,3 +261,76 @@ def test_any_file_is_read_or_refused(tmp_path: Path, content: bytes, ending: str
             assert len(chunk.frame) == len(table)
     except BothwaysError:
         pass
+
+
+@pytest.mark.parametrize(
+    ("fields", "values"),
+    [
+        (["-$12.34", "$5.00", "-$1,200.50"], [-12.34, 5.0, -1200.5]),
+        (["-€5,00", "€3,50"], [-5.0, 3.5]),
+        (["$ -", "$5.00", "$-"], [0.0, 5.0, 0.0]),
+        (["₹1,66,837.66", "₹5.00"], [166837.66, 5.0]),
+        (["1,00,000.50", "5.00"], [100000.5, 5.0]),
+        (["R$ 1.200,50", "R$ -3,00"], [1200.5, -3.0]),
+        (["CHF 5.00", "CHF -7.50"], [5.0, -7.5]),
+        (["($3.00)", "$1,200.50"], [-3.0, 1200.5]),
+        (["\u22120.04", "1.5"], [-0.04, 1.5]),
+        (["USD 5.00", "EUR 3.00"], ["USD 5.00", "EUR 3.00"]),
+    ],
+)
+def test_amounts_of_money(fields: list[str], values: list[Any]) -> None:
+    assert read(*fields)[0].to_list() == values
+
+
+@pytest.mark.parametrize(
+    ("fields", "values"),
+    [
+        (["4m 25s", "1h 20m", "30s"], [265.0, 4800.0, 30.0]),
+        (["PT4M25S", "P1DT2H"], [265.0, 93600.0]),
+        (["5m", "7m"], ["5m", "7m"]),
+        (["Apr-23", "May-23", "Apr-24"], [datetime.date(*each, 1) for each in ((2023, 4), (2023, 5), (2024, 4))]),
+        (["Apr-01", "Apr-02", "Apr-03"], ["Apr-01", "Apr-02", "Apr-03"]),
+    ],
+)  # fmt: skip
+def test_durations_and_short_months(fields: list[str], values: list[Any]) -> None:
+    assert read(*fields)[0].to_list() == values
+
+
+def test_times_of_day_that_are_to_be_numbers_are_durations() -> None:
+    frame = pl.DataFrame({"cycle": ["0:05:12", "1:00:00"]})
+    assert FieldReader(numbers=["cycle"]).read(frame)["cycle"].to_list() == [312.0, 3600.0]
+    assert FieldReader().read(frame)["cycle"].dtype == pl.Time
+
+
+def test_ids_that_would_become_one_stay_text() -> None:
+    fields = {"code": ["1.1", "1.10"], "account_id": ["01", "1"], "trip_id": ["01", "02"], "x": ["1.1", "1.10"]}
+    got = FieldReader(ids=["code"]).read(pl.DataFrame(fields))
+    assert got.rows() == [("1.1", "01", 1, 1.1), ("1.10", "1", 2, 1.1)]
+    long = ["12345678901234567890123", "12345678901234567890124"]
+    assert read(*long)[0].to_list() == long
+    with pytest.raises(LaterRowsDifferError):
+        FieldReader(whole=False, ids=["code"]).read(pl.DataFrame({"code": ["1.10"]}))
+
+
+def test_labels_are_written_as_they_stand(tmp_path: Path) -> None:
+    path = tmp_path / "some.csv"
+    pl.DataFrame({"x": [k * k % 7 for k in range(60)], "label": ["01", "02"] * 30}).write_csv(path)
+    split = read_and_split(path, sequence="none")
+    assert split.parts.classes == ("01", "02")
+    pl.DataFrame({"x": [k * k % 7 for k in range(60)], "label": ["0%", "100%"] * 30}).write_csv(path)
+    assert read_and_split(path, sequence="none").parts.classes == ("0%", "100%")
+
+
+def test_differences_of_times_are_seconds(tmp_path: Path) -> None:
+    numbers = [k * 7 % 60 for k in range(60)]
+    waits = pl.Series([datetime.timedelta(seconds=k) for k in numbers])
+    frame = pl.DataFrame({"unit": [k // 10 for k in range(60)], "gap": waits, "label": [0, 1] * 30})
+    path = tmp_path / "some.parquet"
+    frame.write_parquet(path)
+    table = read_table(path)
+    assert table.column("gap").to_list() == numbers
+    columns = choose_columns(table)
+    assert columns.features == ("gap",)
+    with LabeledWriter(tmp_path / "labeled.csv", ["a"]) as writer:
+        writer.label(path, columns, lambda part: (np.zeros(60, np.int64), np.ones((60, 1), np.float32)))
+    assert (tmp_path / "labeled.csv").read_text().splitlines()[1] == "0,0.0,0,a,1.0"

@@ -769,3 +769,21 @@ def test_names_that_are_patterns_in_files_with_gaps(tmp_path: Path) -> None:
     pl.DataFrame({"^x$": [1.5, float("inf")], "*": [float("nan"), 2.0]}).write_parquet(tmp_path / "some.parquet")
     table = read_table(tmp_path / "some.parquet")
     assert (table.column("^x$").to_list(), table.column("*").to_list()) == ([1.5, None], [None, 2.0])
+
+
+def test_times_of_day_and_durations_of_excel(tmp_path: Path) -> None:
+    """They are numbers below 1 there, which a library shows as times of the day before 1900."""
+    xlsxwriter = pytest.importorskip("xlsxwriter")
+    pytest.importorskip("fastexcel")
+    with xlsxwriter.Workbook(tmp_path / "some.xlsx") as book:
+        sheet = book.add_worksheet()
+        formats = [book.add_format({"num_format": form}) for form in ("dd/mm/yyyy", "hh:mm:ss", "[h]:mm:ss")]
+        sheet.write_row(0, 0, ["Date", "Time", "stay", "alarm"])
+        for row, hour in enumerate([13, 10, 4], 1):
+            for column, value in enumerate([45292, hour / 24, hour / 6]):
+                sheet.write_number(row, column, value, formats[column])
+            sheet.write(row, 3, row % 2)
+    table = read_table(tmp_path / "some.xlsx", order="Date,Time")
+    assert table.column("Time").cast(str).to_list() == ["13:00:00", "10:00:00", "04:00:00"]
+    assert table.column("stay").to_list() == [187200.0, 144000.0, 57600.0]
+    assert table.column("Date,Time").dt.hour().to_list() == [13, 10, 4]

@@ -471,6 +471,15 @@ def test_sequences_that_two_columns_tell_apart(opened: Any, tmp_path: Path) -> N
     check(opened(Model([numeric(1, 4)], ("a", "b"), columns)), tmp_path / "table.csv", tmp_path)
 
 
+def test_ids_that_are_one_number_stay_apart(opened: Any, tmp_path: Path) -> None:
+    """Long ids, which numbers hold only nearly, and those that are written in two ways; their rows are mixed."""
+    random, ids = np.random.default_rng(0), [*(str(1400000000000000000 + k) for k in range(5)), "1.1", "1.10"]
+    table = pl.DataFrame({"flow": random.choice(ids, 90), "x": random.normal(size=90).round(3)})
+    table.write_csv(tmp_path / "table.csv")
+    columns = Columns("label", ("x",), "flow", encoding=Encoding((Number("x"),)))
+    check(opened(Model([numeric(1, 4)], ("a", "b"), columns)), tmp_path / "table.csv", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("names", "formats"),
     [

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import polars as pl
 
 from bothways.data.blank_rows import BlankRows, parts_blocks, without_total
+from bothways.data.fields import seconds
 from bothways.data.headers import LOOKED_AT, is_number, say_title, title_of, told_apart, units_below
 from bothways.data.opening import BROKEN, MOST_COMMENTS, Say, has_mark, head, utf8
 from bothways.errors import DataError, counted
@@ -54,7 +55,8 @@ def write(
     include_bom: bool = False,
     decimal_comma: bool = False,
 ) -> None:
-    """Add rows to a file, after the header if they are the first."""
+    """Add rows to a file, after the header if they are the first; differences of times in seconds."""
+    frame = frame.with_columns(seconds(frame.schema))
     bom = include_bom and first
     frame.write_csv(file, include_header=first, separator=separator, include_bom=bom, decimal_comma=decimal_comma)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -13,6 +14,9 @@ from bothways.data.headers import LOOKED_AT, say_title, title_of, units_below
 from bothways.data.opening import BROKEN, MOST_COMMENTS, Say
 from bothways.errors import DataError, missing
 
+DAY_ZERO = r"^(?<day>1899-12-31|1900-01-\d\d)(?: (?<clock>\d\d:\d\d:\d\d(?:\.\d+)?))?$"
+MIDNIGHT = "00:00:00"
+DAY = rf"^\d{{4}}-\d\d-\d\d {MIDNIGHT}$"
 UNNAMED = "__UNNAMED__"  # how fastexcel calls columns without a name
 
 
@@ -40,6 +44,7 @@ def read(path: Path, say: Say) -> pl.DataFrame:
                 say_title(path, title, "row", say)
     except (fastexcel.FastExcelError, *BROKEN) as error:
         raise DataError(f"{path}: this is no Excel file that can be read ({str(error).splitlines()[0]}).") from None
+    fields = pl.DataFrame([_times(column).alias(column.name) for column in fields])
     bare = ["" if name.startswith(UNNAMED) else name for name in fields.columns]
     if units_below(path, bare, _texts(fields.head(LOOKED_AT + 1)), say):
         fields = fields[1:]
@@ -47,6 +52,31 @@ def read(path: Path, say: Say) -> pl.DataFrame:
         table = " that holds a table" if place else ""
         say(f"{path}: {names[place]!r} is read, the first of {len(names)} sheets{table}.")
     return without_total(path, fields, say)
+
+
+def _times(fields: pl.Series) -> pl.Series:
+    """Fields that are times of day or durations, which Excel keeps as times on the day 0, as they are shown there.
+
+    A column with a duration of a day and more holds durations; days need no midnight.
+
+    Example:
+        >>> _times(pl.Series(["1899-12-31 06:30:00", None])).to_list()
+        ['06:30:00', None]
+        >>> _times(pl.Series(["1899-12-31 06:30:00", "1900-01-01 02:00:00"])).to_list()
+        ['0 days 06:30:00', '1 days 02:00:00']
+        >>> _times(pl.Series(["2024-01-31 00:00:00", None])).to_list()
+        ['2024-01-31', None]
+    """
+    if fields.dtype != pl.String:
+        return fields
+    if fields.count() and fields.str.contains(DAY).drop_nulls().all():
+        return fields.str.head(len("2024-01-31"))
+    parts = fields.str.extract_groups(DAY_ZERO).struct.unnest()
+    clock = parts["clock"].fill_null(MIDNIGHT).set(fields.is_null(), None)
+    days = (parts["day"].str.to_date("%Y-%m-%d", strict=False) - date(1899, 12, 31)).dt.total_days()
+    if not days.count() or days.count() < fields.count() or not parts["clock"].count():
+        return fields
+    return clock if not (days != 0).any() else days.cast(pl.String) + " days " + clock
 
 
 def _texts(fields: pl.DataFrame) -> list[list[str]]:

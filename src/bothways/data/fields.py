@@ -23,21 +23,32 @@ MISSING = (
 """Words, in small letters, for a missing value where the other fields of the column are numbers or times."""
 
 LONE = r"^[+-]?[1-9]\d{0,2}(?:\.\d{3})*$"  # a number whose points may stand between thousands
-UNIT = "[$€£¥%]"  # a sign that may stand before or after all numbers of a column
+CODES = "USD|EUR|GBP|CHF|JPY|CNY|INR|BRL|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|MXN|ZAR|SGD|HKD|KRW|TRY"
+CURRENCY = rf"(?:[A-Z]{{0,2}}[$€£¥₹₽₩₺]|(?:{CODES})\b)"  # what may stand before all numbers of a column, or after all
+UNIT = f"{CURRENCY}|%"
+AMOUNT = rf"^([-+]?)\s*({CURRENCY})?\s*(.*?)\s*([$€£¥₹₽₩₺%])?$"
 WITH_UNIT = r"^([-+]?[\d.,]*\d(?:[eE][-+]?\d+)?)(\s*)([\p{L}°/²³%]{1,8}|;)$"  # a number, and a unit after it
 MANY_NUMBERS = 20  # so many different numbers, or a fraction, show that what stands after them is a unit
 DURATIONS = frozenset(
-    words_of("duration elapsed runtime laptime dauer laufzeit fahrzeit durée duree duración duracion")
+    words_of(
+        "duration elapsed runtime laptime wait waiting delay latency dwell uptime downtime took "
+        "dauer laufzeit fahrzeit wartezeit durée duree attente duración duracion espera"
+    )
 )
 """Words in the names of columns whose hours and minutes are no times of day."""
 
 SHOWING = 100  # so many rows show whether a column of text may hold times
 FEW_STRAY = 0.01  # where no more fields of a column are no times, the others are
-IN_PARENTHESES = r"^\(([$€£¥]?)\s*([\d.,].*)\)$"  # a negative amount, as accountants write it
+IN_PARENTHESES = rf"^\(({CURRENCY}?)\s*([\d.,].*)\)$"  # a negative amount, as accountants write it
+NOTHING = rf"^({CURRENCY})\s*-$"  # and an amount of zero
+MINUS = "\u2212"
+LONG = r"^\d{17,}$"  # an id: the number nearest to it has other digits
 PHONE = r"^\+\d{8,15}$"  # a number in the international form (E.164)
 ADDRESS = r"^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$"  # an IPv4 address, no number with points
 
 DOUBT = "numbers in doubt"  # what begins the notice of a column that stays text, as its numbers can be read in two ways
+
+LEFT_OUT = "left out"  # what ends the notice of a column whose values are written in another way than its fields
 
 AMERICAN = r"/.*\d ?[AaPp]\.?[Mm]"  # where times of day are AM and PM, dates with slashes begin with the month
 
@@ -79,7 +90,11 @@ class FieldReader:
         fields: what text may be: "fields" of any kind; "strings" stay text where they are plain numbers, as in JSON,
             where numbers need no quotes; "text" is text.
         whole: whether the first frame is all there is.
-        numbers: columns that a model reads as numbers, so that what stands after these is a unit.
+        numbers: columns that a model or the user takes for numbers, so that what stands after these is a unit, and
+            hours and minutes are durations.
+        ids: columns that tell sequences apart, besides those whose names say so; they stay text where numbers would
+            make one id of two, as of 1.1 and 1.10, or of 01 and 1.
+        order: columns that sort steps.
 
     Example:
         >>> reader = FieldReader()
@@ -96,6 +111,8 @@ class FieldReader:
     fields: str = "fields"
     whole: bool = True
     numbers: Collection[str] = ()
+    ids: Collection[str] = ()
+    order: Collection[str] = ()
     _names: list[str] = field(default_factory=list)
     _kinds: dict[str, str] = field(default_factory=dict)
     _types: dict[str, pl.DataType] = field(default_factory=dict)
@@ -111,7 +128,8 @@ class FieldReader:
             LaterRowsDifferError: it cannot be read so, or the first one does not show how to read it.
         """
         if self.fields == "text":
-            return frame.with_columns(times_of(frame[name]) for name in written_times(frame, frame.schema, self.text))
+            times = [times_of(frame[name]) for name in written_times(frame, frame.schema, self.text)]
+            return frame.with_columns(*times, *seconds(frame.schema, self.order))
         self._names = frame.columns
         done: dict[str, pl.Series] = {}
         doubtful, words = {}, self._words
@@ -125,7 +143,7 @@ class FieldReader:
                 fields = self._without_unit(name, fields)
             text = fields.set(fields.is_in(words), None) if words else fields
             kind, strict = self._kinds.get(name), self.fields == "strings"
-            ways = {} if name in self.text else _ways(text, kind, strict, _barred(name))
+            ways = {} if name in self.text else _ways(text, kind, strict, _barred(name, name in self.numbers))
             if not ways and name in self._kinds:
                 raise LaterRowsDifferError
             done[name] = text
@@ -141,7 +159,7 @@ class FieldReader:
     def notices(self) -> dict[str, str]:
         """What the user should be told of columns: how they are read, what is missing, and what is in doubt."""
         kinds = {name: text for name, kind in self._kinds.items() if (text := KINDS[kind].said)}
-        units = {name: f"unit {unit!r} left out" for name, unit in self._units.items()}
+        units = {name: f"unit {unit!r} {LEFT_OUT}" for name, unit in self._units.items()}
         missing = {}
         for name, words in self._missing.items():
             shown = ", ".join(repr(word) for word, _ in words.most_common(3))
@@ -203,6 +221,11 @@ class FieldReader:
 
     def _taken(self, name: str, fields: pl.Series, kind: str, values: pl.Series) -> pl.Series:
         """The values of fields that are read in one way, of which notes are taken."""
+        if values.dtype.is_numeric() and (name in self.ids or names_sequences(name)):
+            if not self.whole and (values.cast(pl.String) != fields).any():
+                raise LaterRowsDifferError  # this row and a later one may be of two sequences
+            if (text := fields.set(values.is_null(), None)).n_unique() > values.n_unique():
+                kind, values = "text", text
         if kind == "text" and not self._missing.get(name, {}).keys() <= {*self._words}:
             raise LaterRowsDifferError  # a field that was missing is a word of the text
         if kind:
@@ -213,7 +236,7 @@ class FieldReader:
             if kind != "numbers" or values.dtype.is_float():
                 self._shown.add(KINDS[kind].choice)
         if values.dtype.is_integer() and fields.str.contains(r"^0\d").any():
-            self._notes[name] = "zeros in front are left out"
+            self._notes[name] = f"zeros in front are {LEFT_OUT}"
         if values.dtype.is_numeric() and fields.str.contains(IN_PARENTHESES).any():
             self._notes[name] = "amounts in parentheses are negative"
         if values.null_count() > fields.null_count():
@@ -273,6 +296,20 @@ def times_of(text: pl.Series) -> pl.Series:
     return next((times for times in found if times.null_count() == text.null_count()), text)
 
 
+def seconds(schema: pl.Schema, order: Collection[str] = ()) -> list[pl.Expr]:
+    """The columns that hold differences of times, in seconds; but for those that sort steps, which stay as they are.
+
+    Example:
+        >>> from datetime import timedelta
+        >>> frame = pl.DataFrame({"wait": [timedelta(minutes=2)]})
+        >>> frame.with_columns(seconds(frame.schema)).rows()
+        [(120.0,)]
+    """
+    lasts = [isinstance(dtype, pl.Duration) and name not in order for name, dtype in schema.items()]
+    places = [place for place, last in enumerate(lasts) if last]
+    return [pl.nth(place).dt.total_microseconds() / 1e6 for place in places]
+
+
 def stripped(fields: pl.Series) -> pl.Series:
     """The text without blanks around it; null where nothing is left."""
     text = fields.str.strip_chars()
@@ -302,9 +339,9 @@ def _split_unit(text: pl.Series, words: Collection[str], sure: bool) -> tuple[pl
     return number.fill_null(text), mark
 
 
-def _barred(name: str) -> set[str]:
+def _barred(name: str, number: bool) -> set[str]:
     """The kinds that a column so called does not hold: an id such as 2001-01 is no month."""
-    lasting = set() if DURATIONS.intersection(words_of(name)) else {"duration"}
+    lasting = set() if number or DURATIONS.intersection(words_of(name)) else {"duration"}
     return lasting | ({"compact", "quarter", "week", "month", "season"} if names_sequences(name) else set())
 
 
@@ -348,18 +385,21 @@ def _plain(text: pl.Series) -> pl.Series:
         numbers = text.cast(dtype, strict=False)
         if numbers.null_count() == text.null_count():
             return numbers
-    return text.cast(pl.Float64, strict=False)
+    numbers = text.cast(pl.Float64, strict=False)
+    long = text.drop_nulls().str.contains(LONG)
+    return numbers.clear(len(numbers)) if len(long) and long.all() else numbers
 
 
 def _separated(text: pl.Series, sign: str) -> pl.Series:
     """Numbers with a decimal sign, thousands set apart, and perhaps one unit for all."""
-    text = text.str.replace(IN_PARENTHESES, "${1}-${2}")
-    units = text.str.replace_all(r"[^$€£¥%]", "")
-    if (units != "").any():
-        unit = units.filter(units != "").mode().sort()[0]
-        text = text.str.replace(r"^[$€£¥]\s*|\s*[$€£¥%]$", "").set(units != unit, None)
+    text = text.str.replace_all(MINUS, "-", literal=True).str.replace(IN_PARENTHESES, "${1}-${2}")
+    negative, before, number, after = text.str.replace(NOTHING, "${1}0").str.extract_groups(AMOUNT).struct.unnest()
+    units = before.fill_null(after)
+    if units.count():
+        text = (negative + number).set(units.ne_missing(units.drop_nulls().mode().sort()[0]), None)
     thousands = "'\u2019 \u00a0\u202f" + (",", ".")[sign == ","]
-    whole = rf"(?:[1-9]\d{{0,2}}(?:[{thousands}]\d{{3}})+|\d*)"
+    lakhs = r"|[1-9]\d?(?:,\d\d)+,\d{3}" if sign == "." else ""  # as in India
+    whole = rf"(?:[1-9]\d{{0,2}}(?:[{thousands}]\d{{3}})+{lakhs}|\d*)"
     fits = text.str.contains(rf"^[+-]?{whole}(?:[{sign}]\d*)?(?:[eE][+-]?\d+)?$") & ~text.str.contains(ADDRESS)
     return _plain(text.set(~fits, None).str.replace_all(f"[{thousands}]", "").str.replace(",", ".", literal=True))
 
@@ -370,12 +410,12 @@ def _truth(text: pl.Series) -> pl.Series:
 
 
 LETTERS = r"[^\W\d_]{3,9}"
-NUMBER = r"[-+(]?[$€£¥]?[-+]?\s*[.,]?\d"
+NUMBER = rf"[-+({MINUS}]?\s*{CURRENCY}?\s*[-+{MINUS}]?\s*[.,]?\d|{NOTHING}"
 KINDS: Mapping[str, Kind] = {
     "compact": Kind(r"(?:19|20)\d{6}[T ]?\d{2}:?\d{2}", times.compact),
     "numbers": Kind(NUMBER, _plain, choice=("decimal", "point")),
     "decimal point": Kind(
-        NUMBER, lambda text: _separated(text, "."), "separators of thousands or units left out", ("decimal", "point")
+        NUMBER, lambda text: _separated(text, "."), f"separators of thousands or units {LEFT_OUT}", ("decimal", "point")
     ),
     "decimal comma": Kind(NUMBER, lambda text: _separated(text, ","), "decimal comma", ("decimal", "comma")),
     "true/false": Kind("[TtFf]", _truth),
@@ -388,14 +428,15 @@ KINDS: Mapping[str, Kind] = {
     "no year": Kind(rf"{LETTERS}\.? +\d{{1,2}} \d", times.without_year, "times of one year, as none is there"),
     "elapsed": Kind(r"\d+ days?,? ", times.elapsed, "read in seconds"),
     "duration": Kind(r"\d+:\d", times.elapsed, "read in seconds"),
+    "lasting": Kind(r"\d+(?:\.\d+)? ?[dhms]|P[T\d]", times.lasting, "read in seconds"),
     "quarter": Kind(r"\d{4}[-/. ]?[Qq]|[Qq]\d", times.quarters),
     "week": Kind(r"\d{4}[-/. ]?[KkWw]|[KkWw]", times.weeks),
-    "month": Kind(rf"\d{{4}}[-/ ]\w{{1,9}}|(?:\d{{1,2}}|{LETTERS}\.?)[-/ ]\d{{4}}$", times.months),
+    "month": Kind(rf"\d{{4}}[-/ ]\w{{1,9}}|(?:\d{{1,2}}|{LETTERS}\.?)[-/ ]\d{{4}}$|{LETTERS}[-/ ']\d\d$", times.months),
     "season": Kind(r"\d{4}[-/]\d{2}", times.seasons),
     "time of day": Kind(r"\d{1,2}:", times.of_day),
     "text": Kind("", lambda text: text),
 }
 """The ways to read a column, in the order in which they are tried."""
 
-NO_TIMES = ("numbers", "decimal point", "decimal comma", "true/false", "elapsed", "duration", "text")
+NO_TIMES = ("numbers", "decimal point", "decimal comma", "true/false", "elapsed", "duration", "lasting", "text")
 TIMES = tuple(name for name in KINDS if name not in NO_TIMES)

@@ -15,7 +15,7 @@ import polars as pl
 
 from bothways.data.columns import Columns
 from bothways.data.encoding import Encoding, Tally, as_text
-from bothways.data.fields import AS_SHOWN, MISSING, FieldReader
+from bothways.data.fields import AS_SHOWN, MISSING, FieldReader, seconds
 from bothways.data.names import joined_columns
 from bothways.data.sequences import encoded
 from bothways.data.tables import Table, filled_down, with_joined
@@ -82,7 +82,7 @@ def frame_table(
         table = filled_down(table, sequence)
     reader = FieldReader(learned=learned, numbers=fields)
     read = reader.read(table.columns([each for each in fields if table.schema[each] == pl.String]))
-    values = table.frame().with_columns(read.get_columns())
+    values = table.frame().with_columns(*read.get_columns(), *seconds(table.schema, keys))
     said = reader.notices() | dict(table.readings)
     typed = replace(table, values=values, readings=said, reading=reader.decided)
     return with_joined(typed, sequence, order)

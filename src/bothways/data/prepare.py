@@ -12,7 +12,7 @@ import polars as pl
 from bothways.data.clocks import ROW_NUMBERS, clock_columns
 from bothways.data.columns import NAMED, Columns, Remark
 from bothways.data.encoding import Tally
-from bothways.data.fields import AS_SHOWN
+from bothways.data.fields import AS_SHOWN, LEFT_OUT
 from bothways.data.fitting import DISTINCT, FEW_ROWS, fit_encoding
 from bothways.data.guesses import CUTS, glued_by, holds_texts
 from bothways.data.layouts import VARIABLE, long_notice, wide_notice
@@ -97,7 +97,9 @@ def read_and_split(
     asked = Roles(**roles)
 
     def read(text: Sequence[str], sequence: str | None, order: str | None) -> Table:
-        return source if isinstance(source, Table) else read_table(source, text, reading, AS_SHOWN, sequence, order)
+        if isinstance(source, Table):
+            return source
+        return read_table(source, text, reading, AS_SHOWN, sequence, order, asked.numeric)
 
     table = read(asked.categorical, asked.sequence, asked.order)
     columns = choose_columns(table, **vars(asked))
@@ -106,9 +108,10 @@ def read_and_split(
         # What is learned from stays as it is, as new tables have it.
         table = read(asked.categorical, columns.sequence or NONE, order)
         columns = choose_columns(table, **vars(asked))
-    if columns.categories and table.word is None:
+    label = [columns.label] if table.readings.get(columns.label, "").endswith(LEFT_OUT) else []
+    if (columns.categories or label) and table.word is None:
         # Codes such as 007 were read as numbers.
-        table = read(columns.categories, columns.sequence or NONE, order)
+        table = read([*columns.categories, *label], columns.sequence or NONE, order)
     table = with_joined(table, None, order)
     _check_texts(table, columns, asked=asked.sequence is not None)
     given = any(VARIABLE in as_names(each) for each in vars(asked).values())

@@ -95,7 +95,8 @@ def stream_sequences(
     numbers = frozenset(columns.features) - frozenset(columns.categories)
     joined = [name for name in [columns.sequence or ""] if "," in name]  # 1,10 is no 1.1
     text, kind = {*columns.categories, *joined}, files.format.fields
-    fields = FieldReader(reading, columns.reading, text, kind, whole=False, numbers=numbers)
+    ids, order = ([] if name is None else [name] for name in (columns.sequence, columns.order))
+    fields = FieldReader(reading, columns.reading, text, kind, whole=False, numbers=numbers, ids=ids, order=order)
     reader = _Reader(files, columns, fields, rows, max_steps, typed, tell)
     try:
         yield from reader.chunks()
@@ -218,7 +219,8 @@ class _Reader:
         """The whole table at once, in the place of all chunks."""
         columns, self.tally = self.columns, Tally()
         keys = columns.sequence or NONE, columns.order
-        raw, table = read_files(self.files, columns.categories, self.fields.reading, columns.reading, *keys)
+        numbers = self.fields.numbers
+        raw, table = read_files(self.files, columns.categories, self.fields.reading, columns.reading, *keys, numbers)
         whole = table.frame()
         values = whole.drop(set(whole.columns).difference(raw.collect_schema()))
         frame = raw if isinstance(raw, pl.DataFrame) else values

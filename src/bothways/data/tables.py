@@ -16,7 +16,7 @@ from typing import BinaryIO, cast
 import numpy as np
 import polars as pl
 
-from bothways.data.fields import AS_SHOWN, FieldReader, times_of, written_times
+from bothways.data.fields import AS_SHOWN, FieldReader, seconds, times_of, written_times
 from bothways.data.moments import moments
 from bothways.data.names import joined_columns, names_sequences
 from bothways.data.opening import BROKEN, intact, readable
@@ -202,6 +202,7 @@ def read_table(
     learned: Reading = AS_SHOWN,
     sequence: str | None = None,
     order: str | None = None,
+    numbers: Collection[str] = (),
 ) -> Table:
     """Read a table from a file, a folder of files, a pattern, or several of these; its ending says what a file is.
 
@@ -215,6 +216,7 @@ def read_table(
         learned: how the table was read that a model was trained on; decides where nothing else does.
         sequence: as in `filled_down`; with commas, several columns, which `with_joined` joins.
         order: the column that sorts the steps; with commas, several columns that tell a time together.
+        numbers: columns that are numbers, so that text after these is a unit, and times of day are durations.
 
     Raises:
         DataError: no such file, an ending that is not known, no table in it, an empty one, or files that differ.
@@ -230,7 +232,7 @@ def read_table(
         ([1.5, None], {'bytes': "decimal comma; 1 field is missing ('?')"})
     """
     files = find_files(source)
-    table = read_files(files, text, reading, learned, sequence, order)[1]
+    table = read_files(files, text, reading, learned, sequence, order, numbers)[1]
     parts = parts_of(files.paths)
     if not parts or SPLIT in table.names:
         return table
@@ -245,6 +247,7 @@ def read_files(
     learned: Reading,
     sequence: str | None = None,
     order: str | None = None,
+    numbers: Collection[str] = (),
 ) -> tuple[pl.DataFrame | pl.LazyFrame, Table]:
     """The rows of files as they stand there, and the table that they are; see `read_table`."""
     frames, notices, last = list[tuple[str, pl.DataFrame | pl.LazyFrame]](), list[str](), 0
@@ -260,12 +263,15 @@ def read_files(
         raise DataError(f"{table.source}: this table has no rows.")
     table = filled_down(table, sequence)
     values = table.values
+    ids, sorts = ([] if names is None else names.split(",") for names in (sequence, order))
     if isinstance(values, pl.LazyFrame):
-        if times := [times_of(table.column(name)).alias(name) for name in written_times(values, table.schema, text)]:
-            table = replace(table, values=values.with_columns(times))
+        times = [times_of(table.column(name)).alias(name) for name in written_times(values, table.schema, text)]
+        if read := [*times, *seconds(table.schema, sorts)]:
+            table = replace(table, values=values.with_columns(read))
         return values, with_joined(table, sequence, order)
     word = word_column(values.columns, files.format.words)
-    reader = FieldReader(reading, learned, {*text, *([word] if word else [])}, files.format.fields)
+    text = {*text, *([word] if word else [])}
+    reader = FieldReader(reading, learned, text, files.format.fields, numbers=numbers, ids=ids, order=sorts)
     frame, said = reader.read(values), reader.notices()
     readings = said | also_filled(said, table.readings)
     typed = Table(files.name, frame, counts, 0, readings, tuple(notices), reader.decided, word)

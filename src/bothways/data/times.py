@@ -26,6 +26,12 @@ COMPACT = (
     rf"(?:[.,](?<fraction>\d+))?{ZONE}$"
 )
 ELAPSED = r"^(?:(?<days>\d+) days?,? )?(?:(?<hours>\d+):)?(?<minutes>\d{1,2}):(?<seconds>\d{2}(?:\.\d+)?)$"
+LASTING = (
+    r"^(?:(?<days>\d+) ?d(?:ays?)?)? ?(?:(?<hours>\d+) ?h(?:ours?|rs?)?)? ?(?:(?<minutes>\d+) ?m(?:in(?:utes?)?)?)?"
+    r" ?(?:(?<seconds>\d+(?:\.\d+)?) ?s(?:ec(?:onds?)?)?)?$"
+)
+ISO_LASTING = r"^P(?:(?<days>\d+)D)?(?:T(?:(?<hours>\d+)H)?(?:(?<minutes>\d+)M)?(?:(?<seconds>\d+(?:\.\d+)?)S)?)?$"
+"""How long something took: 1h 20m, 4 min 25 s; and as in ISO 8601, PT4M25S."""
 DAY = 86_400.0
 MIDNIGHT = "^24:00:00"  # the end of a day
 
@@ -43,6 +49,7 @@ _YEAR, _MONTH = r"(?<year>(?:19|20)\d{2})", rf"(?<part>\d{{1,2}}|{NAME})"
 QUARTER = rf"^{_YEAR}[-/. ]?[Qq]0?(?<part>[1-4])$", rf"^[Qq](?<part>[1-4])[-/. ]?{_YEAR}$"
 WEEK = rf"^{_YEAR}[-/. ]?[Kk]?[Ww](?<part>\d{{1,2}})$", rf"^[Kk]?[Ww] ?(?<part>\d{{1,2}})[-/. ]{_YEAR}$"
 MONTH = rf"^{_YEAR}[-/ ]{_MONTH}$", rf"^{_MONTH}[-/ ]{_YEAR}$"
+SHORT_MONTH = (rf"^(?<part>{NAME})[-/ '](?<year>\d{{2}})$",)
 SEASON = (rf"^{_YEAR}[-/](?<part>\d{{2}}|\d{{4}})$",)  # a year and the next one
 """Parts of a year, and what stands before and after: 2024-Q1, KW 5/2024 (weeks of ISO 8601), Mar 2024, 2023/24."""
 
@@ -98,6 +105,26 @@ def elapsed(text: pl.Series) -> pl.Series:
     return days.fill_null(0) * DAY + hours.fill_null(0) * 3600 + minutes * 60 + seconds
 
 
+def lasting(text: pl.Series) -> pl.Series:
+    """The seconds of durations with units; null everywhere where all have one unit, which may mean something else.
+
+    Example:
+        >>> lasting(pl.Series(["4m 25s", "1h 20m", "30s"])).to_list(), lasting(pl.Series(["PT4M25S"])).to_list()
+        ([265.0, 4800.0, 30.0], [265.0])
+    """
+    iso = text.str.contains("^P.").fill_null(True).all()
+    parts = _parts(text, ISO_LASTING if iso else LASTING).cast(pl.Float64)
+    counts = parts.select(pl.sum_horizontal(pl.all().is_not_null())).to_series()
+    seconds = parts.fill_null(0).select(
+        pl.col("days") * DAY + pl.col("hours") * 3600 + pl.col("minutes") * 60 + pl.col("seconds")
+    )
+    return (
+        seconds.to_series().set(counts == 0, None)
+        if iso or (counts > 1).any()
+        else text.clear(len(text)).cast(pl.Float64)
+    )
+
+
 def of_day(text: pl.Series) -> pl.Series:
     """Times of day."""
     parts = _parts(text, f"^{CLOCK}$")
@@ -124,8 +151,17 @@ def weeks(text: pl.Series) -> pl.Series:
 
 
 def months(text: pl.Series) -> pl.Series:
-    """The first days of months."""
+    """The first days of months; of years that have two digits, as in Apr-23, if they are no days.
+
+    Example:
+        >>> months(pl.Series(["Mar 2024"])).to_list(), months(pl.Series(["Apr-23", "May-23"])).to_list()
+        ([datetime.date(2024, 3, 1)], [datetime.date(2023, 4, 1), datetime.date(2023, 5, 1)])
+    """
     parts = _parts(text, *MONTH)
+    if not parts["year"].count():
+        short = _parts(text, *SHORT_MONTH)
+        if short["year"].n_unique() <= max(2, short["part"].n_unique()):
+            parts = short.with_columns(year="20" + pl.col("year"))
     return _first_days(parts["year"], _month(parts["part"]))
 
 

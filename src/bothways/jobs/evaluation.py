@@ -119,7 +119,9 @@ def read_part(
 ) -> tuple[Table, tuple[str, Sequences, tuple[Label, ...], list[str]]]:
     """A table that fits a model, and the part of it that `evaluation_part` gives."""
     keys = columns.sequence or NONE, columns.order
-    table = read_table(data, columns.categories, Reading(**reading), columns.reading, *keys)
+    text = [*columns.categories, *([columns.label] if isinstance(model.classes[0], str) else [])]
+    numbers = set(columns.features).difference(text)
+    table = read_table(data, text, Reading(**reading), columns.reading, *keys, numbers)
     table = _as_trained(table, columns)
     match_columns(table, columns, label=True)
     return table, evaluation_part(table, columns, part, model.classes, scheme=model.scheme)

@@ -212,7 +212,7 @@ async function read_csv(file, needed, encoding) {
     rows--
     notices.push(`${file.name}: the last row is a total ('${last.find(text => text.trim()).trim()}') and is left out.`)
   }
-  if (!rows) throw Error(file.name + ": this table has no rows.")
+  if (!rows) throw Error(`${file.name}: this table has no rows. ${INSTEAD}`)
   if (blank) notices.push(`${file.name}: ${count(blank, "row")} without any value ${blank === 1 ? "is" : "are"} left out.`)
   return {encoding, separator, comments, units, names, columns, rows, notices}
 }
@@ -275,7 +275,7 @@ const NAMED = [RegExp(`${FIRST}${AT}(?: [A-Z]{3,4})?${ZONE} (?<year>\\d{4})$`, "
 const SYSLOG = RegExp(`^(?<month>${NAME}) {1,2}(?<day>\\d{1,2}) ${CLOCK}${ZONE}$`, "u")
 const COMPACT = RegExp("^(?<year>\\d{4})(?<month>\\d{2})(?<day>\\d{2})[T ]?(?<hour>\\d{2}):?(?<minute>\\d{2})(?::?(?<second>\\d{2}))?(?:[.,](?<fraction>\\d+))?" + ZONE + "$", "u")
 const ELAPSED = /^(?:(\d+) days?,? )?(?:(\d+):)?(\d{1,2}):(\d{2}(?:\.\d+)?)$/
-const DURATIONS = /^(duration|elapsed|runtime|laptime|dauer|laufzeit|durée|duree|duración|duracion)$/
+const DURATIONS = /^(duration|elapsed|runtime|laptime|wait|waiting|delay|latency|dwell|uptime|downtime|took|dauer|laufzeit|fahrzeit|wartezeit|durée|duree|attente|duración|duracion|espera)$/
 const MONTHS = {}
 Object.assign(MONTHS, {win: 1, spr: 3, sum: 6, fal: 9, aut: 9})
 for (const names of ["jan feb mar apr may jun jul aug sep oct nov dec", "jan feb mär apr mai jun jul aug sep okt nov dez", "jan feb mrz",
@@ -360,6 +360,7 @@ function typed(fields, reading) {
   }))
 }
 /* ---- sequences */
+const INSTEAD = 'Label such a table with "bothways predict", which reads more.'
 /* {numbers, texts, order: arrays by rows, rows: Int32Array, offsets, names, notices} */
 async function read_sequences(file, model) {
   const {sequence, joined, order, moment, reading} = model, told = moment ? moment.names : []
@@ -374,7 +375,7 @@ async function read_sequences(file, model) {
   if (told.length) columns[order] = columns[told[0]].map((_, row) => moment_text(told.map(name => columns[name][row]), moment))
   for (const name of [sequence, order]) {
     const empty = name === null ? -1 : columns[name].indexOf(null)
-    if (empty >= 0) throw Error(`${place(empty)}: the column ${JSON.stringify(name)} is empty.`)
+    if (empty >= 0) throw Error(`${place(empty)}: the column ${JSON.stringify(name)} is empty. ${INSTEAD}`)
   }
   const texts = new Set(model.texts.map(each => each.name))
   const own = [...model.features, ...(joined.length ? [] : [sequence]), order].filter(name => name !== null && !texts.has(name))
@@ -384,7 +385,7 @@ async function read_sequences(file, model) {
     const {way, values} = read[name]
     if (!["point", "comma", "truth", "seconds"].includes(way)) {
       const row = columns[name].findIndex(text => text !== null && !MISSING.has(String(text).toLowerCase()) && plain(text) !== plain(text))
-      throw Error(`${place(row)}: the column ${JSON.stringify(name)} must hold numbers; here stands ${JSON.stringify(columns[name][row])}.`)
+      throw Error(`${place(row)}: the column ${JSON.stringify(name)} must hold numbers; here stands ${JSON.stringify(columns[name][row])}. ${INSTEAD}`)
     }
     numbers[name] = values
     for (let row = 0; row < table.rows; row++) {
@@ -408,7 +409,9 @@ async function read_sequences(file, model) {
     const row = Math.max(0, by.findIndex(text => ways.every(read => Number.isNaN(read(text)))))
     throw Error(`${place(row)}: the column ${JSON.stringify(order)} must hold ${model.gaps || "numbers or times"}; here stands ${JSON.stringify(by[row])}.`)
   }
-  const ids = sequence === null ? null : read[sequence]?.values ?? columns[sequence]
+  /* As text where numbers would make one id of two: of 1.1 and 1.10, or where a number has no such digits. */
+  const all_apart = read[sequence]?.values && new Set(read[sequence].values).size === new Set(columns[sequence]).size
+  const ids = sequence === null ? null : all_apart ? read[sequence].values : columns[sequence]
   const grouped = group(file, table.rows, ids, by, order, notices)
   return {...grouped, table, numbers, order: model.gaps === "times" ? since_first(by, grouped) : by, columns, notices, name_of: i => sequence === null ? "" : String(columns[sequence][grouped.rows[grouped.offsets[i]]])}
 }
