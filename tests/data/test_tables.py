@@ -787,3 +787,32 @@ def test_times_of_day_and_durations_of_excel(tmp_path: Path) -> None:
     assert table.column("Time").cast(str).to_list() == ["13:00:00", "10:00:00", "04:00:00"]
     assert table.column("stay").to_list() == [187200.0, 144000.0, 57600.0]
     assert table.column("Date,Time").dt.hour().to_list() == [13, 10, 4]
+
+
+def test_headers_of_files_that_were_put_together(tmp_path: Path) -> None:
+    path = csv(tmp_path, "x,y\n1,2\nx,y\n3,4\nx,z\n")
+    table = read_table(path)
+    assert table.frame().rows() == [("1", "2"), ("3", "4"), ("x", "z")]
+    assert table.notices == (f"{path}: 1 line repeats the header and is left out.",)
+
+
+def test_folders_that_are_parts(tmp_path: Path) -> None:
+    for part, number in (("train", 0), ("train", 1), ("test", 2)):
+        folder = tmp_path / "runs" / part
+        folder.mkdir(parents=True, exist_ok=True)
+        csv(folder, f"x,label\n{number},a\n", f"{number}.csv")
+        (folder / f"~${number}.xlsx").write_text("lock")
+    table = read_table(tmp_path / "runs")
+    assert table.column("split").to_list() == ["test", "train", "train"]
+    assert read_table(f"{tmp_path}/runs/*/*.csv").column("split").to_list() == ["test", "train", "train"]
+
+
+def test_labels_that_are_fractions_are_told_what_to_do(tmp_path: Path) -> None:
+    path = csv(tmp_path, "x,label\n" + "".join(f"{k * k % 7},{k % 3 / 2}\n" for k in range(60)))
+    with pytest.raises(DataError, match=r"holds fractions; .* say categorical=\['label'\]"):
+        read_and_split(path, sequence="none")
+    assert read_and_split(path, label="label", sequence="none", categorical=["label"]).parts.classes == (
+        "0.0",
+        "0.5",
+        "1.0",
+    )

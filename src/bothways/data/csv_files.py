@@ -81,17 +81,25 @@ def _opened(
     """The file as UTF-8, how Polars reads its fields, and what names these and leaves blank rows out."""
     with utf8(path, say) as file:
         how, names = _dialect(path, file, say)
-        blanks = BlankRows(path, parts_blocks(file, how, names, parted))
+        blanks, repeated = BlankRows(path, parts_blocks(file, how, names, parted)), 0
 
         def filled(fields: pl.DataFrame) -> pl.DataFrame:
             if len(names) != fields.width:
                 raise DataError(f"{path}: the header cannot be read. Are its quotes closed?")
+            nonlocal repeated
+            if fields.width > 1 and (fields.to_series(0) == names[0]).any():  # files that were put together
+                header = fields.select(pl.all_horizontal(pl.nth(at) == name for at, name in enumerate(names)))
+                fields = fields.filter(~header.to_series().fill_null(False))
+                repeated += int(header.to_series().sum())
             fields.columns = names  # in which Polars leaves doubled quotes
             return blanks.left_out(fields)
 
         with _explained(path, file, how):
             yield file, how, filled
         blanks.told(say)
+        if repeated:
+            lines = counted(repeated, "line repeats the header and is", "lines repeat the header and are")
+            say(f"{path}: {lines} left out.")
 
 
 def _dialect(path: Path, file: Path, say: Say) -> tuple[dict[str, Any], list[str]]:

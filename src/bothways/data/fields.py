@@ -28,6 +28,7 @@ CURRENCY = rf"(?:[A-Z]{{0,2}}[$€£¥₹₽₩₺]|(?:{CODES})\b)"  # what may 
 UNIT = f"{CURRENCY}|%"
 AMOUNT = rf"^([-+]?)\s*({CURRENCY})?\s*(.*?)\s*([$€£¥₹₽₩₺%])?$"
 WITH_UNIT = r"^([-+]?[\d.,]*\d(?:[eE][-+]?\d+)?)(\s*)([\p{L}°/²³%]{1,8}|;)$"  # a number, and a unit after it
+FEW_UNITS = 4  # more are names of something
 MANY_NUMBERS = 20  # so many different numbers, or a fraction, show that what stands after them is a unit
 DURATIONS = frozenset(
     words_of(
@@ -260,6 +261,24 @@ def not_numbers(column: pl.Series) -> tuple[int, int] | None:
         return None
     named = stray & ~words if (stray & ~words).any() else stray
     return int(named.arg_max() or 0), int(stray.sum())
+
+
+def text_of(column: pl.Series) -> str:
+    """What to say of a column of text: that, and whether it is numbers with several units.
+
+    Example:
+        >>> text_of(pl.Series(["0.24 kg", "300 g"] * 20)), text_of(pl.Series(["on", "off"]))
+        ("text: numbers with the units 'g' and 'kg'; in one unit they would be read as numbers", 'text')
+    """
+    if column.dtype != pl.String:
+        return "text"
+    parts = stripped(column.drop_nulls().head(SHOWING)).str.extract_groups(WITH_UNIT).struct.unnest()
+    units = parts.to_series(2).drop_nulls()
+    some, fits = units.unique().sort().to_list(), len(units) and len(units) == len(parts)
+    if not fits or not 1 < len(some) <= FEW_UNITS:
+        return "text"
+    shown = ", ".join(map(repr, some[:-1])) + f" and {some[-1]!r}"
+    return f"text: numbers with the units {shown}; in one unit they would be read as numbers"
 
 
 def not_times(column: pl.Series) -> tuple[int, int] | None:

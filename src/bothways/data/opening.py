@@ -52,7 +52,8 @@ def utf8(path: Path, say: Say) -> Iterator[Path]:
         except UnicodeError:
             raise DataError(f"{path}: this is no text in UTF-8, UTF-16 or Windows-1252. Save it as UTF-8.") from None
         if encoding == WINDOWS:
-            say(f"{path}: this is not UTF-8; it is read as Windows-1252 (Western European).")
+            cure = "If letters look wrong, save it as UTF-8."
+            say(f"{path}: this is not UTF-8; it is read as Windows-1252 (Western European). {cure}")
         yield text
 
 

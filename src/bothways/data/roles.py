@@ -10,7 +10,7 @@ import polars as pl
 
 from bothways.data.clocks import ROW_NUMBERS, clock_columns, guess_order, guess_parts, moment_columns
 from bothways.data.columns import NAMED, Columns, Guess
-from bothways.data.fields import DOUBT, not_numbers, not_times
+from bothways.data.fields import DOUBT, not_numbers, not_times, text_of
 from bothways.data.guesses import guess_categories, guess_label, guess_related, guess_sequence, guess_words, pointed_to
 from bothways.data.layouts import VALUE, VARIABLE
 from bothways.data.split_columns import guess_split
@@ -79,7 +79,7 @@ def choose_columns(table: Table, **given: Any) -> Columns:
     for name in left:
         found = [of[name] for of in (guesses, by_name) if name in of]
         category = name in categories or kinds[name] == "text" or any(guess.role == "category" for guess in found)
-        plain = "as given" if name in typed else "text" if kinds[name] == "text" else "numbers"
+        plain = "as given" if name in typed else text_of(table.column(name)) if kinds[name] == "text" else "numbers"
         why = "; ".join(guess.why for guess in found) or plain
         guesses[name] = Guess(name, "category" if category else "feature", why)
     more = dict(table.readings)

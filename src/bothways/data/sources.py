@@ -213,28 +213,36 @@ def _of_fields(format: Format) -> bool:
 
 
 def parts_of(paths: Sequence[Path]) -> list[str]:
-    """The part that each file is by its name; none unless all names say one, and not all the same.
+    """The part that each file is by its name, or by that of its folder; none unless all say one, and not all the same.
 
     Example:
         >>> parts_of([Path("en-ud-train.conllu"), Path("en-ud-dev.conllu")]), parts_of([Path("train.csv")])
         (['train', 'valid'], [])
+        >>> parts_of([Path("runs/train/7.csv"), Path("runs/test/8.csv")])
+        ['train', 'test']
     """
-    # Two letters are a language: en, tr.
-    words = [[word for word in re.findall("[a-z]{3,}", path.name.lower()) if word in SPELLINGS] for path in paths]
-    meant = parts_meant(word for each in words for word in each)
-    said = [{meant[word] for word in each} for each in words]
-    parts = [part for each in said if len(each) == 1 for part in each]
-    return parts if len(parts) == len(paths) and len(set(parts)) > 1 else []
+    for names in ([path.name for path in paths], [path.parent.name for path in paths]):
+        # Two letters are a language: en, tr.
+        words = [[word for word in re.findall("[a-z]{3,}", name.lower()) if word in SPELLINGS] for name in names]
+        meant = parts_meant(word for each in words for word in each)
+        said = [{meant[word] for word in each} for each in words]
+        parts = [part for each in said if len(each) == 1 for part in each]
+        if len(parts) == len(paths) and len(set(parts)) > 1:
+            return parts
+    return []
 
 
 def _expanded(path: Path) -> list[Path]:
     if path.is_dir():
-        files = sorted(entry for entry in path.iterdir() if not entry.name.startswith((".", "_")) and entry.is_file())
+        entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith((".", "_", "~$")))
+        files = [entry for entry in entries if entry.is_file()]
         inside = [entry for entry in files if ending(entry) in FORMATS]
         tables = [entry for entry in inside if ending(entry) not in BESIDE]
         tables = tables or [at for at in files if ending(at) not in LOGS and format_of(at) not in (None, _TEXT)]
         if not inside and not tables:
-            deep = any(entry.is_dir() for entry in path.iterdir())
+            deep = [entry for entry in entries if entry.is_dir()]
+            if deep and parts_of(deep):
+                return [file for folder in deep for file in _expanded(folder)]
             more = f" The folders in it are read where a pattern names them, such as '{path}/*/*.csv'." if deep else ""
             raise DataError(f"{path}: this folder holds no {', '.join(FORMATS)} file.{more}")
         return tables or inside

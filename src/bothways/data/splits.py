@@ -342,7 +342,9 @@ def groups_of(table: Table, columns: Columns, sequences: Sequences) -> Numbers |
 def _blocks(source: str, whole: Sequences, shares: Sequence[float], gap: int) -> tuple[Sequences, Numbers, list[str]]:
     """Each sequence cut along time."""
     if whole.lengths.max() < len(shares):
-        raise DataError(f"{source}: {counted(whole.steps, 'row')} are too few to cut into {len(shares)} parts.")
+        raise DataError(
+            f"{source}: {counted(whole.steps, 'row is', 'rows are')} too few to cut into {len(shares)} parts."
+        )
     gap = min(gap, int(whole.lengths.max() * WIDEST_GAP))
     lengths, steps = np.repeat(whole.lengths, whole.lengths), whole.positions
     borders = np.cumsum(shares[:-1])

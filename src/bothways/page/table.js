@@ -153,7 +153,7 @@ async function read_table(file, needed) {
     if (!(error instanceof TypeError) || encoding !== "utf-8" || file.name.endsWith(".gz")) throw error
   }
   const table = await read_as(file, needed, "windows-1252")
-  return {...table, notices: [file.name + ": this is not UTF-8; it is read as Windows-1252 (Western European).", ...table.notices]}
+  return {...table, notices: [file.name + ": this is not UTF-8; it is read as Windows-1252 (Western European). If letters look wrong, save it as UTF-8.", ...table.notices]}
 }
 const read_as = (file, ...how) => (ending(file).endsWith("sv") ? read_csv : read_json)(file, ...how)
 const require_columns = (file, names, needed) => {
