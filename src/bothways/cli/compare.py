@@ -168,7 +168,6 @@ def show_comparison(comparison: Comparison) -> None:
 
 def _table(found: views.TableView) -> Table:
     table = display.table(*found.head)
-    table.padding = (0, 1, 0, 0)
     for row in found.rows:
         cells = [Text(f"{cell.text}  {cell.ends}".rstrip(), STYLES.get(cell.mark, "")) for cell in row.cells]
         table.add_row(row.name, *cells, style="bold" if row.reference else "")

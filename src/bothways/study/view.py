@@ -40,7 +40,7 @@ def settings_table(comparison: Comparison) -> TableView:
 
 def costs_table(comparison: Comparison) -> TableView:
     """Each setting with what it costs."""
-    head = ("setting", "weights", "compile s", "train s", "us per step to train", "us per step to label")
+    head = ("setting", "weights", "compile s", "train s", "us/step, train", "us/step, label")
     rows = []
     for each in comparison.own:
         times = (each.seconds, each.train_us_per_step, each.label_us_per_step)
