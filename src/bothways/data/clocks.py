@@ -129,6 +129,8 @@ def guess_order(
             why = f"{what}, but empty in {counted(empty, 'row')}, so it sorts nothing"
         elif name in usable:
             why = f"sorts the steps as {order!r} does" if order is not None and rank <= 1 else "a clock"
+        elif schema[name] == pl.Time and needed and order is None:
+            why = f"a time of day ({option('order', name)} to sort the steps by it)"
         elif temporal:
             why = "a date or time"
         else:

@@ -8,8 +8,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import metadata
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
+from statistics import mode
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ FIRST = 150_000
 """So many words from the beginning of a file, where the most frequent ones stand, are kept for new text."""
 
 FILES = (".txt", ".vec", ".gz")  # what a name ends in that is meant for a file
+LOOKED_AT = 100  # so many lines show how many numbers a vector has
 MOST_WRONG = 0.01  # with a larger share of lines that cannot be read, a file is something else
 
 HEADER = re.compile(rb"\s*(\d{1,18})\s+(\d{1,18})\s*")
@@ -69,7 +71,7 @@ class Vectors:
     @property
     def summary(self) -> str:
         """Where they come from, and how many there are; in words."""
-        return f"{self.source}: {counted(len(self.words), 'word')}, {self.size} numbers each, license {self.license}"
+        return f"{self.source}: {counted(len(self.words), 'word')}, {counted(self.size, 'number')} each, license {self.license}"
 
     def of(self, text: pl.Series) -> Matrix:
         """`(words, numbers)` the vector of each word, by its letters or else by small ones; zeros where it has none."""
@@ -206,8 +208,13 @@ def _of_text(path: Path, wanted: Collection[str]) -> tuple[dict[str, Matrix], li
     with readable(path), decompressed(path) as file:
         first = file.readline().removeprefix(b"\xef\xbb\xbf")
         header = HEADER.fullmatch(first)
-        told, size = map(int, header.groups()) if header else (0, max(1, len(first.split()) - 1))
-        lines = enumerate(file, 2) if header else enumerate(chain([first], file), 1)
+        told, size = map(int, header.groups()) if header else (0, 1)
+        head = [*islice(file, LOOKED_AT)] if header else [first, *islice(file, LOOKED_AT)]
+        usual = max(1, mode([len(line.split()) - 1 for line in head if line.strip()] or [size]))
+        if header and usual != size:
+            raise DataError(f"{path}: line 1 says that vectors have {counted(size, 'number')}; they have {usual} here.")
+        size = usual
+        lines = enumerate(chain(head, file), 2 if header else 1)
         for number, line in lines:
             fields = line.split()
             if not fields:
@@ -221,7 +228,7 @@ def _of_text(path: Path, wanted: Collection[str]) -> tuple[dict[str, Matrix], li
             if word in found:
                 twice.append(number)
             elif (vector := _vector(fields[1:])) is None:
-                wrong.append((number, "holds what is no finite number"))
+                wrong.append((number, "holds what is no finite number of half precision"))
             else:
                 found[word] = vector
     notices = []
