@@ -71,7 +71,8 @@ class Vectors:
     @property
     def summary(self) -> str:
         """Where they come from, and how many there are; in words."""
-        return f"{self.source}: {counted(len(self.words), 'word')}, {counted(self.size, 'number')} each, license {self.license}"
+        words, numbers = counted(len(self.words), "word"), counted(self.size, "number")
+        return f"{self.source}: {words}, {numbers} each, license {self.license}"
 
     def of(self, text: pl.Series) -> Matrix:
         """`(words, numbers)` the vector of each word, by its letters or else by small ones; zeros where it has none."""
