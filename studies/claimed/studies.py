@@ -140,7 +140,14 @@ def as_written(problem: str, steps: int = 10, **sizes: Any) -> Task:
 
 def _turned(draw: Callable[[int], Split], seed: int) -> Split:
     train, _, test, categories = draw(seed)
-    return Split(train.backward(), None, test.backward(), categories)
+    return Split(_backward(train), None, _backward(test), categories)
+
+
+def _backward(sequences: Sequences) -> Sequences:
+    """The same sequences, each from its last step to its first; labels stay where they are."""
+    offsets = sequences.offsets
+    steps = np.repeat(offsets[:-1] + offsets[1:] - 1, sequences.lengths) - np.arange(sequences.steps)
+    return replace(sequences, values=sequences.values[steps])
 
 
 def _problem(name: str, of: Callable[..., Task] = problem_task, **sizes: Any) -> Callable[[Path, bool], Task]:
