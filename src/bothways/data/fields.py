@@ -220,13 +220,18 @@ class FieldReader:
             return numbers
         return fields
 
+    def _joins_ids(self, name: str, fields: pl.Series, values: pl.Series) -> bool:
+        """Whether numbers would make one id of two."""
+        if self.whole and (name in self.ids or names_sequences(name)):
+            return fields.set(values.is_null(), None).n_unique() > values.n_unique()
+        if name in self.ids and (values.cast(pl.String) != fields).any():
+            raise LaterRowsDifferError  # this id may be written in another way in a later row
+        return False
+
     def _taken(self, name: str, fields: pl.Series, kind: str, values: pl.Series) -> pl.Series:
         """The values of fields that are read in one way, of which notes are taken."""
-        if values.dtype.is_numeric() and (name in self.ids or names_sequences(name)):
-            if not self.whole and (values.cast(pl.String) != fields).any():
-                raise LaterRowsDifferError  # this row and a later one may be of two sequences
-            if (text := fields.set(values.is_null(), None)).n_unique() > values.n_unique():
-                kind, values = "text", text
+        if values.dtype.is_numeric() and self._joins_ids(name, fields, values):
+            kind, values = "text", fields.set(values.is_null(), None)
         if kind == "text" and not self._missing.get(name, {}).keys() <= {*self._words}:
             raise LaterRowsDifferError  # a field that was missing is a word of the text
         if kind:
