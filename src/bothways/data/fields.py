@@ -410,17 +410,20 @@ def _plain(text: pl.Series) -> pl.Series:
         if numbers.null_count() == text.null_count():
             return numbers
     numbers = text.cast(pl.Float64, strict=False)
-    long = text.drop_nulls().str.contains(LONG)
-    return numbers.clear(len(numbers)) if len(long) and long.all() else numbers
+    some = text.drop_nulls()
+    long = len(some) and all(part.str.contains(LONG).all() for part in (some.head(SHOWING), some))
+    return numbers.clear(len(numbers)) if long else numbers
 
 
 def _separated(text: pl.Series, sign: str) -> pl.Series:
     """Numbers with a decimal sign, thousands set apart, and perhaps one unit for all."""
-    text = text.str.replace_all(MINUS, "-", literal=True).str.replace(IN_PARENTHESES, "${1}-${2}")
-    negative, before, number, after = text.str.replace(NOTHING, "${1}0").str.extract_groups(AMOUNT).struct.unnest()
-    units = before.fill_null(after)
-    if units.count():
-        text = (negative + number).set(units.ne_missing(units.drop_nulls().mode().sort()[0]), None)
+    if text.str.contains(f"^[({MINUS}]|{MINUS}").any():
+        text = text.str.replace_all(MINUS, "-", literal=True).str.replace(IN_PARENTHESES, "${1}-${2}")
+    if text.str.contains(UNIT).any():
+        negative, before, number, after = text.str.replace(NOTHING, "${1}0").str.extract_groups(AMOUNT).struct.unnest()
+        units = before.fill_null(after)
+        unit = units.drop_nulls().mode().sort().first()
+        text = (negative + number).set(units.ne_missing(unit), None)
     thousands = "'\u2019 \u00a0\u202f" + (",", ".")[sign == ","]
     lakhs = r"|[1-9]\d?(?:,\d\d)+,\d{3}" if sign == "." else ""  # as in India
     whole = rf"(?:[1-9]\d{{0,2}}(?:[{thousands}]\d{{3}})+{lakhs}|\d*)"
