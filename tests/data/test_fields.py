@@ -308,8 +308,10 @@ def test_ids_that_would_become_one_stay_text() -> None:
     assert got.rows() == [("1.1", "01", 1, 1.1), ("1.10", "1", 2, 1.1)]
     long = ["12345678901234567890123", "12345678901234567890124"]
     assert read(*long)[0].to_list() == long
+    reader = FieldReader(whole=False, ids=["code"])
+    assert reader.read(pl.DataFrame({"code": ["1.1"]}))["code"].to_list() == [1.1]
     with pytest.raises(LaterRowsDifferError):
-        FieldReader(whole=False, ids=["code"]).read(pl.DataFrame({"code": ["1.10"]}))
+        reader.read(pl.DataFrame({"code": ["1.10"]}))
 
 
 def test_labels_are_written_as_they_stand(tmp_path: Path) -> None:
@@ -334,3 +336,42 @@ def test_differences_of_times_are_seconds(tmp_path: Path) -> None:
     with LabeledWriter(tmp_path / "labeled.csv", ["a"]) as writer:
         writer.label(path, columns, lambda part: (np.zeros(60, np.int64), np.ones((60, 1), np.float32)))
     assert (tmp_path / "labeled.csv").read_text().splitlines()[1] == "0,0.0,0,a,1.0"
+
+
+def test_durations_of_one_unit_are_seconds_too() -> None:
+    """A table of another unit than that of training would else be off by a factor, in silence."""
+    values, said = read(*(f"{k} min" for k in range(30)))
+    assert (values.to_list(), said) == ([60.0 * k for k in range(30)], "unit 'min', read in seconds")
+    assert read("1.5 hours", "2 hours")[0].to_list() == [5400.0, 7200.0]
+    assert read(*(f"{k}.5 m" for k in range(30)))[0].to_list() == [k + 0.5 for k in range(30)]  # metres, perhaps
+
+
+def test_numbers_of_a_model_that_look_like_text_are_read_at_once(tmp_path: Path) -> None:
+    reader = FieldReader(whole=False, numbers=["x"])
+    with pytest.raises(LaterRowsDifferError):
+        reader.read(pl.DataFrame({"x": ["5m", "6m"]}))
+
+
+def test_padded_ids_do_not_keep_a_table_from_being_read_in_pieces() -> None:
+    reader = FieldReader(whole=False, ids=["id"])
+    got = [reader.read(pl.DataFrame({"id": fields}))["id"].to_list() for fields in (["001", "002"], ["003", "3"])]
+    assert got == [["001", "002"], ["003", "3"]]
+
+
+def test_names_of_things_are_no_months() -> None:
+    for fields in (["Marlin 2021", "Spruce 2022"], ["Augusta-21", "Marina-74"], ["(1)", "(2)"]):
+        assert read(*fields)[0].to_list() == fields
+    for fields in (["März 2021", "Sept 2022"], ["juil. 2021", "juin 2022"], ["mei 2021", "Out 2022"]):
+        assert read(*fields)[0].dtype == pl.Date
+    assert FieldReader(order=["x"]).read(pl.DataFrame({"x": ["Mar-21", "Mar-22", "Mar-23"]}))["x"].dtype == pl.Date
+
+
+@pytest.mark.parametrize("labels", [["30s", "1h 5m"], ["PT1H", "PT2H"], ["($1)", "($2)"], ["1:30", "2:30"]])
+def test_labels_that_look_like_something_else(tmp_path: Path, labels: list[str]) -> None:
+    path = tmp_path / "some.csv"
+    pl.DataFrame({"x": [k * k % 7 for k in range(60)], "label": labels * 30}).write_csv(path)
+    if labels[0] == "1:30":
+        with pytest.raises(DataError, match=r"say categorical=\['label'\]"):
+            read_and_split(path, sequence="none")
+        return
+    assert sorted(read_and_split(path, sequence="none").parts.classes) == sorted(labels)

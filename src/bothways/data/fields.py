@@ -38,9 +38,22 @@ DURATIONS = frozenset(
 )
 """Words in the names of columns whose hours and minutes are no times of day."""
 
+NO_DURATIONS = frozenset(["start", "end", "begin", "off", "at", "from", "to", "until", "since", "room"])
+"""Words beside them in names of columns that hold times of day all the same."""
+
+SECONDS = {
+    **dict.fromkeys(("ms", "msec", "msecs"), 1e-3),
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
+    **dict.fromkeys(("min", "mins", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours", "std"), 3600.0),
+    **dict.fromkeys(("day", "days"), 86_400.0),
+}
+"""How many seconds a unit has that stands after all numbers of a column; a single m or d may mean something else."""
+
 SHOWING = 100  # so many rows show whether a column of text may hold times
 FEW_STRAY = 0.01  # where no more fields of a column are no times, the others are
 IN_PARENTHESES = rf"^\(({CURRENCY}?)\s*([\d.,].*)\)$"  # a negative amount, as accountants write it
+LISTED = r"^\(\d{1,3}\)$"  # where all are so, they are the numbers of notes or of a list
 NOTHING = rf"^({CURRENCY})\s*-$"  # and an amount of zero
 MINUS = "\u2212"
 LONG = r"^\d{17,}$"  # an id: the number nearest to it has other digits
@@ -49,6 +62,7 @@ ADDRESS = r"^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$"  # an IPv4 address, n
 
 DOUBT = "numbers in doubt"  # what begins the notice of a column that stays text, as its numbers can be read in two ways
 
+IN_SECONDS, NEGATIVE = "read in seconds", "are negative"
 LEFT_OUT = "left out"  # what ends the notice of a column whose values are written in another way than its fields
 
 AMERICAN = r"/.*\d ?[AaPp]\.?[Mm]"  # where times of day are AM and PM, dates with slashes begin with the month
@@ -129,8 +143,8 @@ class FieldReader:
             LaterRowsDifferError: it cannot be read so, or the first one does not show how to read it.
         """
         if self.fields == "text":
-            times = [times_of(frame[name]) for name in written_times(frame, frame.schema, self.text)]
-            return frame.with_columns(*times, *seconds(frame.schema, self.order))
+            moments = [times_of(frame[name]) for name in written_times(frame, frame.schema, self.text)]
+            return frame.with_columns(*moments, *seconds(frame.schema, self.order))
         self._names = frame.columns
         done: dict[str, pl.Series] = {}
         doubtful, words = {}, self._words
@@ -145,6 +159,9 @@ class FieldReader:
             text = fields.set(fields.is_in(words), None) if words else fields
             kind, strict = self._kinds.get(name), self.fields == "strings"
             ways = {} if name in self.text else _ways(text, kind, strict, _barred(name, name in self.numbers))
+            if name in self.order and not ways:
+                months = times.short_months(text)
+                ways = {"month": months} if months.null_count() == text.null_count() else {}
             if not ways and name in self._kinds:
                 raise LaterRowsDifferError
             done[name] = text
@@ -160,7 +177,10 @@ class FieldReader:
     def notices(self) -> dict[str, str]:
         """What the user should be told of columns: how they are read, what is missing, and what is in doubt."""
         kinds = {name: text for name, kind in self._kinds.items() if (text := KINDS[kind].said)}
-        units = {name: f"unit {unit!r} {LEFT_OUT}" for name, unit in self._units.items()}
+        units = {
+            name: f"unit {unit!r}, {IN_SECONDS}" if unit.lower() in SECONDS else f"unit {unit!r} {LEFT_OUT}"
+            for name, unit in self._units.items()
+        }
         missing = {}
         for name, words in self._missing.items():
             shown = ", ".join(repr(word) for word, _ in words.most_common(3))
@@ -224,9 +244,11 @@ class FieldReader:
         """Whether numbers would make one id of two."""
         if self.whole and (name in self.ids or names_sequences(name)):
             return fields.set(values.is_null(), None).n_unique() > values.n_unique()
-        if name in self.ids and (values.cast(pl.String) != fields).any():
-            raise LaterRowsDifferError  # this id may be written in another way in a later row
-        return False
+        if name not in self.ids or (values.cast(pl.String) == fields).all():
+            return False
+        if name in self._kinds:
+            raise LaterRowsDifferError
+        return True  # this id may be written in another way in a later row
 
     def _taken(self, name: str, fields: pl.Series, kind: str, values: pl.Series) -> pl.Series:
         """The values of fields that are read in one way, of which notes are taken."""
@@ -234,6 +256,10 @@ class FieldReader:
             kind, values = "text", fields.set(values.is_null(), None)
         if kind == "text" and not self._missing.get(name, {}).keys() <= {*self._words}:
             raise LaterRowsDifferError  # a field that was missing is a word of the text
+        if kind == "text" and name in self.numbers and not self.whole:
+            raise LaterRowsDifferError  # what these are, other rows may show
+        if values.dtype.is_numeric() and (factor := SECONDS.get(self._units.get(name, "").lower(), 1.0)) != 1:
+            values = values * factor
         if kind:
             self._kinds[name] = kind
             one = self._types.setdefault(name, values.dtype) == values.dtype or not values.dtype.is_temporal()
@@ -244,11 +270,16 @@ class FieldReader:
         if values.dtype.is_integer() and fields.str.contains(r"^0\d").any():
             self._notes[name] = f"zeros in front are {LEFT_OUT}"
         if values.dtype.is_numeric() and fields.str.contains(IN_PARENTHESES).any():
-            self._notes[name] = "amounts in parentheses are negative"
+            self._notes[name] = f"amounts in parentheses {NEGATIVE}"
         if values.null_count() > fields.null_count():
             words = fields.filter(values.is_null()).drop_nulls().to_list()
             self._missing.setdefault(name, Counter()).update(words)
         return values
+
+
+def changed(reading: str) -> bool:
+    """Whether a notice says that values are written in another way than their fields, none of which is missing."""
+    return "missing" not in reading and reading.endswith((LEFT_OUT, IN_SECONDS, NEGATIVE))
 
 
 def reading_notices(readings: Mapping[str, str]) -> list[str]:
@@ -365,7 +396,8 @@ def _split_unit(text: pl.Series, words: Collection[str], sure: bool) -> tuple[pl
 
 def _barred(name: str, number: bool) -> set[str]:
     """The kinds that a column so called does not hold: an id such as 2001-01 is no month."""
-    lasting = set() if number or DURATIONS.intersection(words_of(name)) else {"duration"}
+    own = {*words_of(name)}
+    lasting = set() if number or (own & DURATIONS and not own & NO_DURATIONS) else {"duration"}
     return lasting | ({"compact", "quarter", "week", "month", "season"} if names_sequences(name) else set())
 
 
@@ -417,6 +449,8 @@ def _plain(text: pl.Series) -> pl.Series:
 
 def _separated(text: pl.Series, sign: str) -> pl.Series:
     """Numbers with a decimal sign, thousands set apart, and perhaps one unit for all."""
+    if text.count() and text.str.contains(LISTED).drop_nulls().all():
+        return text.clear(len(text)).cast(pl.Float64)
     if text.str.contains(f"^[({MINUS}]|{MINUS}").any():
         text = text.str.replace_all(MINUS, "-", literal=True).str.replace(IN_PARENTHESES, "${1}-${2}")
     if text.str.contains(UNIT).any():
@@ -436,7 +470,7 @@ def _truth(text: pl.Series) -> pl.Series:
     return (lower == "true").set(~lower.is_in(["true", "false"]), None)
 
 
-LETTERS = r"[^\W\d_]{3,9}"
+LETTERS = r"[^\W\d_]{3,10}"
 NUMBER = rf"[-+({MINUS}]?\s*{CURRENCY}?\s*[-+{MINUS}]?\s*[.,]?\d|{NOTHING}"
 KINDS: Mapping[str, Kind] = {
     "compact": Kind(r"(?:19|20)\d{6}[T ]?\d{2}:?\d{2}", times.compact),
@@ -453,9 +487,9 @@ KINDS: Mapping[str, Kind] = {
     "month-first": Kind(r"\d{1,2}[-/ ]", times.month_first, "dates are month/day/year", ("dates", "month-first")),
     "month by name": Kind(rf"{LETTERS}\.?,? .*\d{{4}}", times.month_by_name),
     "no year": Kind(rf"{LETTERS}\.? +\d{{1,2}} \d", times.without_year, "times of one year, as none is there"),
-    "elapsed": Kind(r"\d+ days?,? ", times.elapsed, "read in seconds"),
-    "duration": Kind(r"\d+:\d", times.elapsed, "read in seconds"),
-    "lasting": Kind(r"\d+(?:\.\d+)? ?[dhms]|P[T\d]", times.lasting, "read in seconds"),
+    "elapsed": Kind(r"\d+ days?,? ", times.elapsed, IN_SECONDS),
+    "duration": Kind(r"\d+:\d", times.elapsed, IN_SECONDS),
+    "lasting": Kind(r"\d+(?:\.\d+)? ?[dhms]|P[T\d]", times.lasting, IN_SECONDS),
     "quarter": Kind(r"\d{4}[-/. ]?[Qq]|[Qq]\d", times.quarters),
     "week": Kind(r"\d{4}[-/. ]?[KkWw]|[KkWw]", times.weeks),
     "month": Kind(rf"\d{{4}}[-/ ]\w{{1,9}}|(?:\d{{1,2}}|{LETTERS}\.?)[-/ ]\d{{4}}$|{LETTERS}[-/ ']\d\d$", times.months),

@@ -34,11 +34,12 @@ def label_values(table: Table, name: str) -> pl.Series:
         return whole
     if column.dtype in (pl.Boolean, pl.String):
         return column
-    kind, cure = f"is of type {column.dtype}", ""
-    if column.dtype.is_float():
-        kind = "holds fractions"
-        cure = f" If these are names of classes, say {option('categorical', name)}; cut amounts into a few ranges."
-    raise DataError(f"{table.source}: the label {name!r} {kind}; labels are whole numbers, text or true/false.{cure}")
+    kind = "holds fractions" if column.dtype.is_float() else f"is of type {column.dtype}"
+    amounts = "; cut amounts into a few ranges" if column.dtype.is_float() else ""
+    raise DataError(
+        f"{table.source}: the label {name!r} {kind}; labels are whole numbers, text or true/false. If these are names "
+        f"of classes, say {option('categorical', name)}{amounts}."
+    )
 
 
 def label_codes(table: Table, name: str, classes: Sequence[Any] = ()) -> tuple[Numbers, list[Any]]:

@@ -12,7 +12,7 @@ import polars as pl
 from bothways.data.clocks import ROW_NUMBERS, clock_columns
 from bothways.data.columns import NAMED, Columns, Remark
 from bothways.data.encoding import Tally
-from bothways.data.fields import AS_SHOWN, LEFT_OUT
+from bothways.data.fields import AS_SHOWN, changed
 from bothways.data.fitting import DISTINCT, FEW_ROWS, fit_encoding
 from bothways.data.guesses import CUTS, glued_by, holds_texts
 from bothways.data.layouts import VARIABLE, long_notice, wide_notice
@@ -108,7 +108,7 @@ def read_and_split(
         # What is learned from stays as it is, as new tables have it.
         table = read(asked.categorical, columns.sequence or NONE, order)
         columns = choose_columns(table, **vars(asked))
-    label = [columns.label] if table.readings.get(columns.label, "").endswith(LEFT_OUT) else []
+    label = [columns.label] if changed(table.readings.get(columns.label, "")) else []
     if (columns.categories or label) and table.word is None:
         # Codes such as 007 were read as numbers.
         table = read([*columns.categories, *label], columns.sequence or NONE, order)

@@ -206,7 +206,7 @@ class _Reader:
             if self.filling and not all(2 <= count <= self.read[name] / 2 for name, count in self.named.items()):
                 raise _MustSortError(self._empty)
         except LaterRowsDifferError:
-            raise _MustSortError("later rows hold values of another kind than the first ones") from None
+            raise _MustSortError("the first rows alone do not show how to read all of them") from None
         if self.long:
             self.say(long_notice(self.long, self.max_steps))
         read = self.fields.notices()

@@ -9,7 +9,7 @@ CLOCK = (
     r"(?: ?(?<half>[AaPp])\.?[Mm]\.?)?"
 )
 ZONE = r"(?: ?(?<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2})(?:\[[\w/+-]+\])?)?"
-NAME = r"\p{L}{3,9}\.?"  # of a month or a day of the week
+NAME = r"\p{L}{3,10}\.?"  # of a month or a day of the week
 DATE = (
     rf"^\[?(?:\p{{L}}{{3}},? )?(?<a>\d{{1,4}})[-/. ] ?(?<b>\d{{1,2}}|{NAME})[-/. ](?<c>\d{{1,4}})"
     rf"(?:(?:T|,? |:){CLOCK})?{ZONE}\]?$"
@@ -36,14 +36,27 @@ DAY = 86_400.0
 MIDNIGHT = "^24:00:00"  # the end of a day
 
 _NAMES = (
-    *("jan feb mar apr may jun jul aug sep oct nov dec", "jan feb mär apr mai jun jul aug sep okt nov dez"),
-    *("jan fév mar avr mai juin juil aoû sep oct nov déc", "ene feb mar abr may jun jul ago sep oct nov dic"),
-    *("jan feb mrz", "jan fev mar avr mai juin juil aou sep oct nov dec"),
+    "january february march april may june july august september october november december",
+    "januar februar märz april mai juni juli august september oktober november dezember",
+    "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
+    "janvier fevrier mars avril mai juin juillet aout septembre octobre novembre decembre",
+    "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
+    "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre",
+    "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro",
+    "januari februari maart april mei juni juli augustus september oktober november december",
+    "januari februari mars april maj juni juli augusti september oktober november december",
+    "jänner feber mrz",
 )
-MONTHS = {name: str(k) for names in _NAMES for k, name in enumerate(names.split(), 1)}
-MONTHS |= {"win": "1", "spr": "3", "sum": "6", "fal": "9", "aut": "9"}
-"""The first letters of the names of months, in English, German, French and Spanish, and their numbers; and of the terms
-of a year (Fall 2023)."""
+_MEANT: dict[str, set[int]] = {}
+for _number, _name in [
+    *((number, name) for names in _NAMES for number, name in enumerate(names.split(), 1)),
+    *((1, "winter"), (3, "spring"), (6, "summer"), (9, "fall"), (9, "autumn")),
+]:
+    for _letters in range(3, len(_name) + 1):
+        _MEANT.setdefault(_name[:_letters], set()).add(_number)
+MONTHS = {name: str(*numbers) for name, numbers in _MEANT.items() if len(numbers) == 1}
+"""The names of months, and what they begin with, from three letters on that say which; and of the terms of a year (Fall
+2023)."""
 
 _YEAR, _MONTH = r"(?<year>(?:19|20)\d{2})", rf"(?<part>\d{{1,2}}|{NAME})"
 QUARTER = rf"^{_YEAR}[-/. ]?[Qq]0?(?<part>[1-4])$", rf"^[Qq](?<part>[1-4])[-/. ]?{_YEAR}$"
@@ -161,8 +174,14 @@ def months(text: pl.Series) -> pl.Series:
     if not parts["year"].count():
         short = _parts(text, *SHORT_MONTH)
         if short["year"].n_unique() <= max(2, short["part"].n_unique()):
-            parts = short.with_columns(year="20" + pl.col("year"))
+            return short_months(text)
     return _first_days(parts["year"], _month(parts["part"]))
+
+
+def short_months(text: pl.Series) -> pl.Series:
+    """The first days of months of years that have two digits."""
+    parts = _parts(text, *SHORT_MONTH)
+    return _first_days("20" + parts["year"], _month(parts["part"]))
 
 
 def seasons(text: pl.Series) -> pl.Series:
@@ -213,10 +232,8 @@ def _moments(parts: pl.DataFrame) -> pl.Series:
 
 
 def _month(text: pl.Series) -> pl.Series:
-    """The numbers of months, of which names may be told by their first three letters, or four of two in French."""
-    lower = text.str.to_lowercase()
-    first = lower.str.slice(0, 3).set(lower.str.starts_with("jui"), None).fill_null(lower.str.slice(0, 4))
-    return first.replace(MONTHS)
+    """The numbers of months, whose names may be cut short."""
+    return text.str.to_lowercase().str.strip_chars_end(".").replace(MONTHS)
 
 
 def _clock(parts: pl.DataFrame) -> pl.Series:
