@@ -303,3 +303,9 @@ def test_a_compressed_file_is_refused_before_it_fills_the_memory(path: Path) -> 
         archive.writestr("weights.safetensors", parts["weights.safetensors"])
     with pytest.raises(ModelFileError, match="damaged"):
         load(path)
+
+
+def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "some.bothways")
+    with pytest.raises(ModelFileError, match="this is no file, but a pipe or a device"):
+        load(tmp_path / "some.bothways")

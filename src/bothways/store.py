@@ -77,7 +77,10 @@ ENTRIES: dict[str, Any] = {
 
 LARGEST = 1 << 64  # whole numbers of this size and more mean nothing anywhere in a description
 
-UNREADABLE = (zipfile.BadZipFile, safetensors.SafetensorError, ValueError, EOFError, NotImplementedError, RuntimeError)
+UNREADABLE = (
+    *(zipfile.BadZipFile, safetensors.SafetensorError, ValueError, KeyError, EOFError),
+    *(NotImplementedError, RuntimeError),
+)
 """What a damaged file makes its readers raise."""
 
 
@@ -167,6 +170,8 @@ def load(path: str | os.PathLike[str]) -> Model:
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """The description, of the format and version that we read, and the arrays of each part."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ModelFileError(f"{path}: this is no file, but a pipe or a device.")  # to open it may wait for ever
     try:
         with zipfile.ZipFile(path) as archive:
             description = _parsed(_part(archive, "model.json", path))

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bothways import store
-from serving import Running, model_of
+from serving import TABLE, Running, model_of
 
 INFER = "/v2/models/flows/infer"
 BODY = json.dumps(
@@ -24,10 +24,15 @@ BODY = json.dumps(
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, start: Any) -> Running:
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "flows.bothways"
     store.save(model_of(), path)
-    return start(path, "--max-body", "1", "--max-seconds", "4", "--max-connections", "20")  # type: ignore[no-any-return]
+    return path
+
+
+@pytest.fixture(scope="module")
+def server(model_file: Path, start: Any) -> Running:
+    return start(model_file, "--max-body", "1", "--max-seconds", "4", "--max-connections", "20")  # type: ignore[no-any-return]
 
 
 def posted(body: bytes = BODY, *lines: str, line: str = f"POST {INFER} HTTP/1.1") -> bytes:
@@ -210,3 +215,30 @@ def test_compressed_answers(server: Running) -> None:
     for accept in ("br", "gzip;q=0", "identity"):
         assert sent(server, posted(body, f"Accept-Encoding: {accept}"))[0] == plain
     assert b"content-encoding" not in sent(server, posted(BODY, "Accept-Encoding: gzip"))[0].head
+
+
+def test_who_only_sends_requests_that_are_refused_leaves_room_for_others(model_file: Path, start: Any) -> None:
+    """Many at once on one connection, whose answers are not read, do not count as work."""
+    server = start(model_file, "--max-queue", "4", BOTHWAYS_API_KEY="secret")
+    with socket.create_connection(("127.0.0.1", server.port), 15) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 400)
+        time.sleep(0.3)
+        for _ in range(5):
+            assert server.call(INFER, BODY, {"Authorization": "Bearer secret"})[0] == 200
+
+
+def test_bodies_that_become_far_larger_are_refused(tmp_path: Path, start: Any) -> None:
+    store.save(model_of(), tmp_path / "flows.bothways")
+    store.save(model_of(2, columns=TABLE), tmp_path / "table.bothways")
+    server = start(tmp_path)
+    commas = gzip.compress(b"," * 5_000_000 + b"\n")
+    status, answer, _ = server.call("/label/table", commas, {"Content-Type": "text/csv"})
+    assert (status, "it may have 1,048,576" in answer["error"]) == (400, True)
+    wide = gzip.compress(b"," * 500_000 + b"\n" * 3)
+    status, answer, _ = server.call("/label/table", wide, {"Content-Type": "text/csv"})
+    assert (status, "a table may have 20,000 columns" in answer["error"]) == (400, True)
+    status, answer, _ = server.call("/label/table", gzip.compress(b"a " * 500_000), {"Content-Type": "text/plain"})
+    assert (status, "it may have 65,536" in answer["error"]) == (400, True)
+    lists = gzip.compress(b'{"inputs":[' + b"[]," * 2_000_000 + b"0]}")
+    status, answer, _ = server.call(INFER, lists, {"Content-Encoding": "gzip"})
+    assert (status, "lists and objects" in answer["error"]) == (400, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -228,3 +229,31 @@ def test_a_key_and_a_graceful_end(connect: Any, tmp_path: Path, start: Any) -> N
         line, last = read(socket, 2)
         assert line["step"] == 1
         assert last["error"] == "The server ends."
+
+
+def test_without_a_key_only_little_is_read(connect: Any, tmp_path: Path, start: Any) -> None:
+    exceptions = pytest.importorskip("websockets.exceptions")
+    store.save(MODELS["flows"], tmp_path / "flows.bothways")
+    server = start(tmp_path, BOTHWAYS_API_KEY="secret")
+    for text in ("x" * (1 << 20), "[" * 10_000):
+        socket = connect("/stream/flows", server)
+        with suppress(exceptions.ConnectionClosed):
+            socket.send(text)
+        with pytest.raises(exceptions.ConnectionClosed):
+            socket.recv(timeout=10)
+    assert not any("Traceback" in line for line in server.log)
+
+
+def test_messages_of_many_frames_are_read_in_turns(connect: Any, server: Running) -> None:
+    """While they come, others are answered."""
+    exceptions = pytest.importorskip("websockets.exceptions")
+    socket = connect("/stream/flows")
+    event = '{"key": 1, "step": 1, "values": [1, 2, 3]}'
+    socket.send([*event, "\n", *event.replace('"step": 1', '"step": 2')])
+    socket.send('["flush"]')
+    assert [line["step"] for line in read(socket, 2)] == [1, 2]
+    with suppress(exceptions.ConnectionClosed):
+        socket.send("" for _ in range(40_000))
+    with pytest.raises(exceptions.ConnectionClosed, match="frames"):
+        socket.recv(timeout=20)
+    assert server.call("/v2/health/live")[0] == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import signal
 import subprocess
@@ -112,8 +113,13 @@ def test_a_checkpoint_that_does_not_fit_is_refused(folder: Path) -> None:
     stream = model_of([{}]).stream()
     none = {"lines": 0, "labels": 0, "skipped": 0, "first_bad": ""}
     for facts, said in (({"read": 10**9, "written": 0}, "events end before"), ({"read": 0, "written": 9}, "shorter")):
-        (folder / "state").write_bytes(json.dumps(none | facts).encode() + b"\n" + stream.save())
+        line = json.dumps(none | facts).encode()
+        mark = hashlib.sha256(line).hexdigest().encode()
+        (folder / "state").write_bytes(b"\n".join([line, mark, stream.save()]))
         with pytest.raises(DataError, match=said):
+            jobs.stream(*names, checkpoint=folder / "state")
+        (folder / "state").write_bytes(b"\n".join([line.replace(b"0", b"1"), mark, stream.save()]))
+        with pytest.raises(InputError, match="of no use here"):
             jobs.stream(*names, checkpoint=folder / "state")
 
 
@@ -310,3 +316,17 @@ def test_idle_takes_units(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit):
         main(["stream", *names, "--json", "--idle", "2m", "-o", str(folder / "labels.jsonl")])
     assert json.loads(capsys.readouterr().out) == {"events": 2031, "labels": 2031, "dropped": 0, "skipped": 0}
+
+
+def test_a_line_without_an_end_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bothways.jobs.streaming.LONGEST_LINE", 1 << 21)
+    (folder / "events.jsonl").write_text("x" * (1 << 22))
+    with pytest.raises(DataError, match="Line 1 has more than 2 MiB"):
+        jobs.stream(folder / "some.bothways", folder / "events.jsonl", folder / "labels.jsonl")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_an_output_that_is_full_is_named(folder: Path) -> None:
+    (folder / "events.jsonl").write_text('{"key": "a", "step": 0, "values": [1, 2, 0]}\n')
+    with pytest.raises(DataError, match=r"/dev/full: cannot be written \(No space left"):
+        jobs.stream(folder / "some.bothways", folder / "events.jsonl", "/dev/full")

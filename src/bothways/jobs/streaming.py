@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -12,7 +13,7 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from math import inf
@@ -26,6 +27,7 @@ from bothways.jobs.event_lines import EventLines
 from bothways.stream import Labeled, Stream
 
 STANDARD = "-"  # names the standard input, or output
+LONGEST_LINE = 1 << 26  # bytes: a longer one is no event
 BLOCK = 1 << 20  # so many bytes are read at once, or less if no more are there
 CHECKPOINT_EVERY = 1.0  # seconds
 KEPT = ("lines", "labels", "skipped", "first_bad")  # what a checkpoint keeps of a run as it is
@@ -98,7 +100,7 @@ def stream(
         )
     _check_files(model, events, output, checkpoint)
     checkpoint, saved = None if checkpoint is None else Path(checkpoint), None
-    with ExitStack() as stack:
+    with _named(output), ExitStack() as stack:
         read, waits = _source(events, stack)
         if checkpoint is not None:
             stack.enter_context(locked(checkpoint))
@@ -151,8 +153,11 @@ class _Run:
 
     def resume(self, saved: bytes, name: str) -> None:
         """Go on where a checkpoint was made."""
-        line, _, state = saved.partition(b"\n")
+        line, _, rest = saved.partition(b"\n")
+        mark, _, state = rest.partition(b"\n")
         try:
+            if mark != _mark(line):
+                raise ValueError("It is damaged.")
             self.stream.load(state)
             facts = json.loads(line)
             read, written = facts["read"], facts["written"]
@@ -216,12 +221,20 @@ class _Run:
 
     def _blocks(self) -> Iterator[list[bytes]]:
         """Whole lines with their ends, as many as are there; none of them if a checkpoint is due and nothing comes."""
-        rest = b""
+        rest, size = list[bytes](), 0  # joined when the line ends: to add to a long one takes a copy of it each time
         while (block := self._next()) != b"":
-            whole, end, rest = (rest + (block or b"")).rpartition(b"\n")
-            yield io.BytesIO(whole + end).readlines()
-        if rest:
-            yield [rest]
+            whole, end, begun = (block or b"").rpartition(b"\n")
+            if end:
+                yield io.BytesIO(b"".join([*rest, whole, end])).readlines()
+                rest, size = [], 0
+            elif block is None:
+                yield []
+            rest.append(begun)
+            size += len(begun)
+            if size > LONGEST_LINE:
+                raise DataError(f"Line {self.lines + 1:,} has more than {LONGEST_LINE >> 20} MiB, so it is no event.")
+        if size:
+            yield [b"".join(rest)]
 
     def _next(self) -> bytes | None:
         """What comes next; nothing at the end, None if it does not come before a checkpoint is due."""
@@ -263,8 +276,26 @@ class _Run:
         os.fsync(self.target.fileno())
         facts = {"read": self.read, "written": self.target.tell(), **{fact: getattr(self, fact) for fact in KEPT}}
         with written_whole(self.checkpoint, DataError) as temporary:
-            temporary.write_bytes(json.dumps(facts).encode() + b"\n" + self.stream.save())
+            line = json.dumps(facts).encode()
+            temporary.write_bytes(b"\n".join([line, _mark(line), self.stream.save()]))
         self.saved, self.last = self.read, time.monotonic()
+
+
+@contextmanager
+def _named(output: str | Path) -> Iterator[None]:
+    """Say what cannot be written, but to whom has read enough of it."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        shown = "standard output" if str(output) == STANDARD else output
+        raise DataError(f"{shown}: cannot be written ({error.strerror}).") from None
+
+
+def _mark(line: bytes) -> bytes:
+    """By which it is seen that a line is as it was written."""
+    return hashlib.sha256(line).hexdigest().encode()
 
 
 def _check_files(model: str | Path, events: str | Path, output: str | Path, checkpoint: str | Path | None) -> None:

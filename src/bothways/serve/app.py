@@ -72,7 +72,7 @@ class App:
         ending: it is no longer ready, and closes connections.
         patience: how many seconds a connection may wait for a request.
         open: its connections.
-        active: how many requests are not answered yet.
+        active: how many requests that were taken are not answered yet.
         talking: how many WebSockets have not ended.
         date: the header that tells the time, which the server keeps.
     """
@@ -108,7 +108,7 @@ class App:
         return bool(self._models.served) and not self.ending.is_set()
 
     def admit(self, call: Call) -> None:
-        """Refuse who must not ask, what is too large, and all if there is too much to do.
+        """Refuse who must not ask, what is too large, and all if there is too much to do; what is taken counts.
 
         Raises:
             RefusedError: says why.
@@ -121,8 +121,10 @@ class App:
             return
         if not self.knows(call.headers.get(b"authorization", b"")):
             raise RefusedError(401, "Send the key as Authorization: Bearer KEY.", (b"www-authenticate", b"Bearer"))
-        if self.active > self.limits.queue:
+        if self.active >= self.limits.queue:
             raise RefusedError(503, BUSY, RETRY)
+        call.active = True
+        self.active += 1
 
     def known(self, data: bytes) -> Call | None:
         """A whole request with a head that was admitted before, byte for byte; None if it is none, or there is no room.
@@ -136,7 +138,7 @@ class App:
         full = self.active >= self.limits.queue or self._held + size > self.limits.memory << 20
         if full or len(data) != end + size:
             return None
-        call = Call(method, path, query, headers, data[end:])
+        call = Call(method, path, query, headers, data[end:], active=True)
         self.active += 1
         self.hold(call, size)
         return call
@@ -163,6 +165,11 @@ class App:
         if self._held > self.limits.memory << 20:
             raise RefusedError(503, BUSY, RETRY, CLOSE)
 
+    def release(self, call: Call) -> None:
+        """Count no more what was held for a request."""
+        self._held -= call.held
+        call.held = 0
+
     def respond(self, call: Call) -> Answer | None:
         """The answer to a request; None if `call.answered` will be given it."""
         call.started = time.perf_counter()
@@ -179,7 +186,7 @@ class App:
 
     def done(self, call: Call, answer: Answer | None) -> None:
         """Count a request that is answered, or is given up."""
-        self.active -= 1
+        self.active -= call.active
         self._held -= call.held
         took = time.perf_counter() - call.started
         if (counts := call.counts) is not None:

@@ -140,7 +140,6 @@ class Connection(asyncio.Protocol):
         if self._closing:
             return
         call = self._call = Call(self._parser.get_method(), *_target(self._url), self._headers)
-        self._app.active += 1
         self._since = self._loop.time()
         try:
             if b"host" not in self._headers and self._parser.get_http_version() == "1.1":
@@ -233,9 +232,7 @@ class Connection(asyncio.Protocol):
             return
         self._drop()
         self._closing = True
-        call = Call(b"", "", b"", {}, refused=refused.answer)
-        self._app.active += 1
-        self._calls.append(call)
+        self._calls.append(Call(b"", "", b"", {}, refused=refused.answer))
 
     def _go_on(self) -> None:
         """Answer what can be answered, and then read on."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from bothways.sequences import Array, Floats, Numbers
@@ -81,9 +83,12 @@ class Inference:
         """Do something in a thread."""
         return asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
 
-    def close(self) -> None:
-        """Wait for the threads."""
-        self._pool.shutdown()
+    def close(self, seconds: float) -> bool:
+        """Wait for the threads, at most so long; whether all have ended."""
+        closing = threading.Thread(target=partial(self._pool.shutdown, cancel_futures=True), daemon=True)
+        closing.start()
+        closing.join(seconds)
+        return not closing.is_alive()
 
     def _join(self, served: Served, part: _Part) -> None:
         """Let a request share the next run with others."""

@@ -39,6 +39,7 @@ class Call:
     headers: Mapping[bytes, bytes]  # by their names in lower case
     body: bytes = b""  # the whole of it, compressed or not
     refused: Answer | None = None  # where the head alone decides the answer
+    active: bool = False  # whether it counts as one of those at once
     held: int = 0  # how many bytes of it are counted as memory in use
     counts: Counts | None = None  # of the model that is asked, once it is known
     started: float = field(default_factory=time.perf_counter)  # when all of it had arrived

@@ -60,6 +60,9 @@ class Request(NamedTuple):
     binary: bool  # whether all outputs come as bytes where none are named
 
 
+MANY_BYTES, MOST_LISTS = 1 << 16, 1 << 20  # a longer body of JSON may have so many lists and objects: each takes memory
+
+
 def parse(body: bytes, header_length: int | None = None) -> Request:
     """Read the body of a request.
 
@@ -78,6 +81,11 @@ def parse(body: bytes, header_length: int | None = None) -> Request:
     at = len(body) if header_length is None else header_length
     if not 0 <= at <= len(body):
         raise InputError(f"Inference-Header-Content-Length is {at}; the body has {len(body)} bytes.")
+    lists = body.count(b"[", 0, at) + body.count(b"{", 0, at) if at > MANY_BYTES else 0
+    if lists > MOST_LISTS:
+        raise InputError(
+            f"The request has {lists:,} lists and objects; it may have {MOST_LISTS:,}. Send tensors as bytes."
+        )
     try:
         message = orjson.loads(body[:at] if header_length is not None else body)
     except orjson.JSONDecodeError as error:

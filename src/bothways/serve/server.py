@@ -104,8 +104,11 @@ async def _run(app: App, models: Models, host: str, port: int, limits: Limits, o
     for task in watching:
         task.cancel()
     await _emptied(app, CLOSING_SECONDS)
-    app.inference.close()
+    closed = app.inference.close(CLOSING_SECONDS)
     log.info("stopped", extra={"facts": {"unfinished": unfinished}})
+    if not closed:  # Python would wait for a thread that still computes
+        logging.shutdown()
+        os._exit(0)
 
 
 async def _emptied(app: App, seconds: float) -> None:

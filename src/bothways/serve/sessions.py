@@ -41,6 +41,7 @@ async def talk(app: App, call: Call, socket: WebSocket) -> None:
                 text = await socket.receive()
             if not app.knows(_authorization(text)):
                 raise RefusedError(401, 'Send {"authorization": "Bearer KEY"} first.')
+            socket.trusted = True
         await (_watch if call.path.startswith(WATCH) else _stream)(app, call, socket, ending)
     except GoneError:
         pass
@@ -119,5 +120,5 @@ def _authorization(text: str) -> bytes:
     """What the first message over a WebSocket says in place of a header."""
     try:
         return str(json.loads(text)["authorization"]).encode()
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return b""

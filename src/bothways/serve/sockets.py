@@ -12,11 +12,15 @@ from websockets.http11 import Request
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
-from bothways.serve.messages import Call
+from bothways.serve.messages import Call, RefusedError
 
 if TYPE_CHECKING:
     from bothways.serve.app import App
 
+PORTION = 1 << 11  # bytes of frames that are parsed in a turn of the loop: there may be a frame in each two of them
+MOST_FRAMES = 1 << 14  # of a message
+UNKNOWN_BYTES = 1 << 14  # so much may come from somebody of whom no key is known
+FRAME_BYTES = 100  # what a frame takes beside what it holds
 CLOSING_SECONDS = 2.0  # so long a client may take to agree to the end
 
 
@@ -39,6 +43,9 @@ class WebSocket(asyncio.Protocol):
         transport: the connection.
         rest: what came behind the request.
         talk: does what it was opened for.
+
+    Attributes:
+        trusted: whether it may send messages as large as a request.
     """
 
     def __init__(self, app: App, call: Call, url: bytes, transport: asyncio.Transport, rest: bytes, talk: Talk) -> None:
@@ -47,12 +54,18 @@ class WebSocket(asyncio.Protocol):
         self._protocol = ServerProtocol(max_size=app.limits.body << 20)
         self._messages: asyncio.Queue[str | None] = asyncio.Queue()
         self._frames: list[bytes] = []
+        self._later, self._call, self._received = bytearray(), call, 0
+        self.trusted = app.knows(call.headers.get(b"authorization", b""))
         self._writable = asyncio.Event()
         self._writable.set()
         app.open.add(self)
         transport.set_protocol(self)
         lines = [b"GET %b HTTP/1.1\r\n" % url, *(b"%b: %b\r\n" % header for header in call.headers.items()), b"\r\n"]
-        self.data_received(b"".join(lines))
+        self._protocol.receive_data(b"".join(lines))
+        for request in self._protocol.events_received():
+            if isinstance(request, Request):
+                self._protocol.send_response(self._protocol.accept(request))
+        self._flush()
         if self._protocol.state is OPEN:
             self._task = self._loop.create_task(talk(app, call, self))
             if rest:
@@ -64,10 +77,15 @@ class WebSocket(asyncio.Protocol):
         Raises:
             GoneError: there are no more.
         """
-        self._transport.resume_reading()
+        self._read_on()
         if (message := await self._messages.get()) is None:
             raise GoneError
         return message
+
+    def _read_on(self) -> None:
+        """Read more, unless there is some to parse, or to send."""
+        if not self._later and self._writable.is_set() and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     async def send(self, text: str) -> None:
         """Send a message; waits while the client reads too slowly."""
@@ -93,18 +111,49 @@ class WebSocket(asyncio.Protocol):
             self._transport.resume_reading()  # the client's agreement
 
     def data_received(self, data: bytes) -> None:
-        """Take frames."""
-        self._protocol.receive_data(data)
+        """Take frames, some in each turn of the loop."""
+        self._received += len(data)
+        if not self.trusted and self._received > UNKNOWN_BYTES:
+            self._later.clear()
+            self.end(1008, "The key must come first.")
+            return
+        idle = not self._later
+        self._later += data
+        if idle:
+            self._take()
+
+    def _take(self) -> None:
+        """Parse a portion of what has come."""
+        self._protocol.receive_data(bytes(self._later[:PORTION]))
+        del self._later[:PORTION]
         for event in self._protocol.events_received():
-            if isinstance(event, Request):
-                self._protocol.send_response(self._protocol.accept(event))
-            elif isinstance(event, Frame) and event.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
-                self._frames.append(bytes(event.data))
-                if event.fin:
-                    self._messages.put_nowait(b"".join(self._frames).decode(errors="replace"))
-                    self._frames = []
-                    self._transport.pause_reading()
+            if isinstance(event, Frame) and event.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+                self._add(event)
         self._flush()
+        if self._later:
+            self._transport.pause_reading()
+            self._loop.call_soon(self._take)
+        elif self._messages.empty():
+            self._read_on()
+        else:
+            self._transport.pause_reading()
+
+    def _add(self, frame: Frame) -> None:
+        """Add a frame to a message."""
+        self._frames.append(bytes(frame.data))
+        try:
+            self._app.hold(self._call, len(frame.data) + FRAME_BYTES)
+            if len(self._frames) > MOST_FRAMES:
+                raise RefusedError(413, f"A message may have {MOST_FRAMES:,} frames.")
+            if not frame.fin:
+                return
+            self._messages.put_nowait(b"".join(self._frames).decode())
+        except RefusedError as refused:
+            self.end(1009, str(refused))
+        except UnicodeDecodeError:
+            self.end(1007, "This is no text in UTF-8.")
+        self._frames = []
+        self._app.release(self._call)
 
     def eof_received(self) -> None:
         """The client sends no more, and the connection closes."""
@@ -112,6 +161,8 @@ class WebSocket(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._app.open.discard(self)
+        self._app.release(self._call)
+        self._later.clear()
         self._writable.set()
         self._messages.put_nowait(None)
 
@@ -122,7 +173,7 @@ class WebSocket(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._writable.set()
-        self._transport.resume_reading()
+        self._read_on()
 
     def close(self) -> None:
         """Close it when all is sent."""

@@ -31,6 +31,10 @@ INPUTS = {**FORMATS, "text/plain": ".txt"}
 
 VIEW = "application/json"
 
+MOST_COLUMNS = 20_000
+MOST_LINE = 1 << 20  # bytes of a line of a table
+MOST_TEXT_LINE = 1 << 16  # and of one of text, which is cut into words at once, while all else waits
+
 MOST_FIELDS = 2_000_000  # how many numbers a view holds at most; what stands beyond is not shown
 
 
@@ -48,10 +52,12 @@ def label_table(served: Served, body: bytes, asked: Asked) -> tuple[bytes | dict
     """The labeled table, or a view of it, and what the user should know.
 
     Raises:
-        InputError: the model was trained on arrays, or there is no such threshold.
+        InputError: the model was trained on arrays, there is no such threshold, or the table has too long lines or too
+            many columns.
         DataError: the table cannot be used.
     """
     model, columns, notices = served.model, table_columns(served.model, served.name), list[str]()
+    _check_lines(body, asked.ending)
     with TemporaryDirectory(prefix="bothways-") as folder:
         table, output = Path(folder, f"table{asked.ending}"), Path(folder, f"labeled{asked.output}")
         table.write_bytes(body)
@@ -65,6 +71,19 @@ def label_table(served: Served, body: bytes, asked: Asked) -> tuple[bytes | dict
         except BothwaysError as error:
             raise type(error)(str(error).replace(f"{folder}/", "")) from None
     return labeled, [notice.replace(f"{folder}/", "") for notice in notices]
+
+
+def _check_lines(body: bytes, ending: str) -> None:
+    """Refuse lines that would take far more memory than the body, or long times in which nothing else is answered."""
+    if ending == ".parquet":
+        return
+    first, longest = body[: MOST_LINE + 1].lstrip().partition(b"\n")[0], max(body.split(b"\n"), key=len)
+    if len(longest) > (most := MOST_TEXT_LINE if ending == ".txt" else MOST_LINE):
+        raise InputError(f"A line has {len(longest):,} bytes; it may have {most:,}.")
+    for line in (first, longest):
+        fields = line.count(b'":') if ending == ".jsonl" else 1 + max(map(line.count, (b",", b";", b"\t", b"|")))
+        if fields > MOST_COLUMNS and ending != ".txt":
+            raise InputError(f"A line has {fields:,} fields; a table may have {MOST_COLUMNS:,} columns.")
 
 
 def view(model: Model, columns: Columns, table: Path, say: Callable[[str], None]) -> dict[str, Any]:
