@@ -37,7 +37,7 @@ _HOMES = {
     "load": "bothways.store",
     "quantize": "bothways.runtime",
 }
-_MODULES = ("engine", "layers", "problems")
+_MODULES = ("engine", "labeler", "layers", "metrics", "problems", "report", "tags")
 
 __all__ = [
     "SequenceLabeler",

@@ -75,7 +75,7 @@ def stream(
 ) -> None:
     """Label events as they come, some steps late: JSON lines in, labels out, many sequences at once.
 
-    Example: [bold]tail -f events.jsonl | bothways stream flows.bothways --lookahead 16[/]
+    Example: [bold]tail -n +1 -f events.jsonl | bothways stream flows.bothways --lookahead 16[/]
 
     Example: [bold]bothways stream flows.bothways events.jsonl -o labels.jsonl --checkpoint flows.state --idle 10m[/]
     """
