@@ -35,7 +35,7 @@ STYLES = {"better": "green", "worse": "red"}
 
 @takes(reading=options(Reading), roles=options(Roles))
 def compare(
-    data: Annotated[str, Argument(metavar="DATA", help="A table, or a generated problem: cumulative-sum, balance, ...")],
+    data: Annotated[str, Argument(metavar="DATA", help="A table, or a generated problem such as balance.")],
     vary: Annotated[
         list[str] | None,
         Option(help="Factors: NAME for its usual values, or NAME=A,B; separated by commas, or repeated."),
