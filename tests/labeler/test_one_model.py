@@ -130,7 +130,7 @@ assert model.predict_proba(frame).shape == (120, 2)
 
 
 def test_arrays_and_frames_are_not_confused(trained: Path) -> None:
-    with pytest.raises(InputError, match="needs one with the columns 'bytes', 'protocol'"):
+    with pytest.raises(InputError, match="needs one with the columns 'flow', 'at', 'bytes', 'protocol'"):
         bothways.load(trained).predict([np.zeros((3, 2))])
 
 
