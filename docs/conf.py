@@ -23,7 +23,12 @@ autodoc_default_options = {"exclude-members": "set_fit_request, set_score_reques
 autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 100
 
-PAGES = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md", "benchmarks": "benchmarks.md"}
+PAGES = {
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
+    "benchmarks": "benchmarks.md",
+}
 
 
 def _links_from_here(_app: Any, _path: Any, _page: str, content: list[str]) -> None:
