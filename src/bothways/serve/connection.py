@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import socket
 from collections import deque
 from http import HTTPStatus
 from typing import cast
@@ -49,6 +50,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a peer may vanish
         self._app.open.add(self)
         self._since = self._loop.time()  # the last thing happened
         if len(self._app.open) > self._limits.connections:
