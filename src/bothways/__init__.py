@@ -9,6 +9,7 @@
     export_onnx       a trained model as one graph of ONNX, for other runtimes
     engine            the engine on NumPy arrays
     problems          generated problems, the cumulative sum of the tutorials among them
+    labeler, metrics, report, tags    what stands beside these: scorers, scores, pages, tags of chunks
 
 Importing this package imports neither Keras nor JAX: each name brings what it needs when it is first used.
 """

@@ -47,9 +47,7 @@ def test_labels_that_are_no_tags(tags: list[str]) -> None:
 def test_a_label_that_is_no_tag_is_named() -> None:
     split = read_and_split(table([BIO] * 20 + [["B-x", "I-x", "0"]], [BIO]), **ROLES)
     assert split.parts.train.scheme is not None
-    assert (
-        "Careful: '0' in 'tag' is no tag, and counts as outside of every entity, as O does." in split.notices
-    )  # one zero for an O once put an end to all that is made of tags
+    assert "Careful: '0' in 'tag' is no tag, and counts as outside of every entity, as O does." in split.notices
 
 
 def test_tags_that_differ_in_capitals_stay_tags() -> None:

@@ -147,7 +147,7 @@ def ragged() -> tuple[SequenceLabeler, list[Any], list[Any]]:
 
 
 def test_labels_that_do_not_fit_are_refused(ragged: tuple[SequenceLabeler, list[Any], list[Any]]) -> None:
-    """As many labels as steps, but of other sequences, once gave a wrong score."""
+    """Those of other sequences, too, of which there are as many as steps in all."""
     labeler, X, Y = ragged
     for y in (Y[::-1], Y[:-1], [each[:-1] for each in Y]):
         for score in (labeler.score, partial(scorer("accuracy"), labeler)):

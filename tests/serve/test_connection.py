@@ -239,6 +239,8 @@ def test_bodies_that_become_far_larger_are_refused(tmp_path: Path, start: Any) -
     assert (status, "a table may have 20,000 columns" in answer["error"]) == (400, True)
     status, answer, _ = server.call("/label/table", gzip.compress(b"a " * 500_000), {"Content-Type": "text/plain"})
     assert (status, "it may have 65,536" in answer["error"]) == (400, True)
+    empty = gzip.compress(b"\n" * 30_000_000)
+    assert server.call("/label/table", empty, {"Content-Type": "text/csv"})[0] == 400
     lists = gzip.compress(b'{"inputs":[' + b"[]," * 2_000_000 + b"0]}")
     status, answer, _ = server.call(INFER, lists, {"Content-Encoding": "gzip"})
     assert (status, "lists and objects" in answer["error"]) == (400, True)

@@ -257,3 +257,16 @@ def test_messages_of_many_frames_are_read_in_turns(connect: Any, server: Running
     with pytest.raises(exceptions.ConnectionClosed, match="frames"):
         socket.recv(timeout=20)
     assert server.call("/v2/health/live")[0] == 200
+
+
+def test_messages_that_never_end_count_as_memory(connect: Any, tmp_path: Path, start: Any) -> None:
+    exceptions = pytest.importorskip("websockets.exceptions")
+    store.save(MODELS["flows"], tmp_path / "flows.bothways")
+    server = start(tmp_path, "--max-memory", "2", "--max-body", "1")
+    begun = b"\x81\xff" + (900_000).to_bytes(8, "big") + bytes(4) + b"x" * 800_000  # a frame, but for its end
+    sockets = [connect("/stream/flows", server) for _ in range(4)]
+    for socket in sockets:
+        socket.socket.sendall(begun)
+    with pytest.raises(exceptions.ConnectionClosed, match="too much"):
+        sockets[-1].recv(timeout=10)
+    assert server.call("/v2/health/live")[0] == 200

@@ -13,6 +13,20 @@ import polars as pl
 from bothways.data import times
 from bothways.data.names import names_sequences
 from bothways.data.names import words as words_of
+from bothways.data.numbers import (
+    CURRENCY,
+    IN_PARENTHESES,
+    LONE,
+    MANY_NUMBERS,
+    MINUS,
+    NOTHING,
+    SECONDS,
+    SHOWING,
+    UNIT,
+    plain,
+    separated,
+    split_unit,
+)
 from bothways.errors import counted, option
 from bothways.settings import Reading
 
@@ -22,14 +36,6 @@ MISSING = (
 )
 """Words, in small letters, for a missing value where the other fields of the column are numbers or times."""
 
-LONE = r"^[+-]?[1-9]\d{0,2}(?:\.\d{3})*$"  # a number whose points may stand between thousands
-CODES = "USD|EUR|GBP|CHF|JPY|CNY|INR|BRL|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|MXN|ZAR|SGD|HKD|KRW|TRY"
-CURRENCY = rf"(?:[A-Z]{{0,2}}[$€£¥₹₽₩₺]|(?:{CODES})\b)"  # what may stand before all numbers of a column, or after all
-UNIT = f"{CURRENCY}|%"
-AMOUNT = rf"^([-+]?)\s*({CURRENCY})?\s*(.*?)\s*([$€£¥₹₽₩₺%])?$"
-WITH_UNIT = r"^([-+]?[\d.,]*\d(?:[eE][-+]?\d+)?)(\s*)([\p{L}°/²³%]{1,8}|;)$"  # a number, and a unit after it
-FEW_UNITS = 4  # more are names of something
-MANY_NUMBERS = 20  # so many different numbers, or a fraction, show that what stands after them is a unit
 DURATIONS = frozenset(
     words_of(
         "duration elapsed runtime laptime wait waiting delay latency dwell uptime downtime took "
@@ -41,24 +47,8 @@ DURATIONS = frozenset(
 NO_DURATIONS = frozenset(["start", "end", "begin", "off", "at", "from", "to", "until", "since", "room"])
 """Words beside them in names of columns that hold times of day all the same."""
 
-SECONDS = {
-    **dict.fromkeys(("ms", "msec", "msecs"), 1e-3),
-    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
-    **dict.fromkeys(("min", "mins", "minute", "minutes"), 60.0),
-    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours", "std"), 3600.0),
-    **dict.fromkeys(("day", "days"), 86_400.0),
-}
-"""How many seconds a unit has that stands after all numbers of a column; a single m or d may mean something else."""
-
-SHOWING = 100  # so many rows show whether a column of text may hold times
 FEW_STRAY = 0.01  # where no more fields of a column are no times, the others are
-IN_PARENTHESES = rf"^\(({CURRENCY}?)\s*([\d.,].*)\)$"  # a negative amount, as accountants write it
-LISTED = r"^\(\d{1,3}\)$"  # where all are so, they are the numbers of notes or of a list
-NOTHING = rf"^({CURRENCY})\s*-$"  # and an amount of zero
-MINUS = "\u2212"
-LONG = r"^\d{17,}$"  # an id: the number nearest to it has other digits
 PHONE = r"^\+\d{8,15}$"  # a number in the international form (E.164)
-ADDRESS = r"^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$"  # an IPv4 address, no number with points
 
 DOUBT = "numbers in doubt"  # what begins the notice of a column that stays text, as its numbers can be read in two ways
 
@@ -178,7 +168,7 @@ class FieldReader:
         """What the user should be told of columns: how they are read, what is missing, and what is in doubt."""
         kinds = {name: text for name, kind in self._kinds.items() if (text := KINDS[kind].said)}
         units = {
-            name: f"unit {unit!r}, {IN_SECONDS}" if unit.lower() in SECONDS else f"unit {unit!r} {LEFT_OUT}"
+            name: f"unit {unit!r}, {IN_SECONDS}" if unit in SECONDS else f"unit {unit!r} {LEFT_OUT}"
             for name, unit in self._units.items()
         }
         missing = {}
@@ -231,7 +221,8 @@ class FieldReader:
 
     def _without_unit(self, name: str, fields: pl.Series) -> pl.Series:
         """The fields without the unit that stands after all numbers, if one does."""
-        numbers, unit = _split_unit(fields, self._words, name in self.numbers)
+        missing = {*MISSING, *map(str.lower, self._words)}
+        numbers, unit = split_unit(fields, missing, name in self.numbers)
         known = self._units.get(name, unit)
         if (unit or known) and not self.whole and (name not in self.numbers or unit != known):
             raise LaterRowsDifferError  # other rows may have another one
@@ -258,7 +249,7 @@ class FieldReader:
             raise LaterRowsDifferError  # a field that was missing is a word of the text
         if kind == "text" and name in self.numbers and not self.whole:
             raise LaterRowsDifferError  # what these are, other rows may show
-        if values.dtype.is_numeric() and (factor := SECONDS.get(self._units.get(name, "").lower(), 1.0)) != 1:
+        if values.dtype.is_numeric() and (factor := SECONDS.get(self._units.get(name, ""), 1.0)) != 1:
             values = values * factor
         if kind:
             self._kinds[name] = kind
@@ -291,30 +282,12 @@ def not_numbers(column: pl.Series) -> tuple[int, int] | None:
     """The first field that keeps a column of text from being numbers, and how many do; None if most fields do."""
     text = stripped(column)
     words = text.str.to_lowercase().is_in(MISSING)
-    numbers = max((_separated(text, sign) for sign in ".,"), key=lambda each: each.count())
+    numbers = max((separated(text, sign) for sign in ".,"), key=lambda each: each.count())
     stray = numbers.is_null() & text.is_not_null()
     if numbers.count() < stray.sum():
         return None
     named = stray & ~words if (stray & ~words).any() else stray
     return int(named.arg_max() or 0), int(stray.sum())
-
-
-def text_of(column: pl.Series) -> str:
-    """What to say of a column of text: that, and whether it is numbers with several units.
-
-    Example:
-        >>> text_of(pl.Series(["0.24 kg", "300 g"] * 20)), text_of(pl.Series(["on", "off"]))
-        ("text: numbers with the units 'g' and 'kg'; in one unit they would be read as numbers", 'text')
-    """
-    if column.dtype != pl.String:
-        return "text"
-    parts = stripped(column.drop_nulls().head(SHOWING)).str.extract_groups(WITH_UNIT).struct.unnest()
-    units = parts.to_series(2).drop_nulls()
-    some, fits = units.unique().sort().to_list(), len(units) and len(units) == len(parts)
-    if not fits or not 1 < len(some) <= FEW_UNITS:
-        return "text"
-    shown = ", ".join(map(repr, some[:-1])) + f" and {some[-1]!r}"
-    return f"text: numbers with the units {shown}; in one unit they would be read as numbers"
 
 
 def not_times(column: pl.Series) -> tuple[int, int] | None:
@@ -371,29 +344,6 @@ def stripped(fields: pl.Series) -> pl.Series:
     return text.set(text == "", None)
 
 
-def _split_unit(text: pl.Series, words: Collection[str], sure: bool) -> tuple[pl.Series, str]:
-    """Numbers without the unit after each of them, and the unit; the text as it is and "" where there is none.
-
-    Unless it is `sure`, codes such as `12A` have none, nor few whole numbers, such as sizes and times.
-    """
-    missing = {*MISSING, *map(str.lower, words)}
-    first = next((field for field in text.drop_nulls().head(1000) if field.lower() not in missing), "")
-    if not pl.Series([first]).str.contains(WITH_UNIT).all():
-        return text, ""
-    number, blank, unit = text.str.extract_groups(WITH_UNIT).struct.unnest()
-    units = unit.drop_nulls().unique()
-    if len(units) > 1 or (number.is_null() & text.is_not_null() & ~text.str.to_lowercase().is_in(missing)).any():
-        return text, ""
-    mark = units[0]
-    fraction = bool(number.str.contains("[.,]").any())
-    apart = (blank.drop_nulls() != "").all() or not mark.isalpha()
-    shown = apart or (len(mark) > 1 and (fraction or sure or mark.islower()))
-    enough = sure or fraction or number.n_unique() >= MANY_NUMBERS
-    if mark == "%" or not (shown and enough) or max(_separated(number, sign).count() for sign in ".,") < number.count():
-        return text, ""
-    return number.fill_null(text), mark
-
-
 def _barred(name: str, number: bool) -> set[str]:
     """The kinds that a column so called does not hold: an id such as 2001-01 is no month."""
     own = {*words_of(name)}
@@ -408,9 +358,8 @@ def _ways(text: pl.Series, kind: str | None, strict: bool, barred: Collection[st
     """
     if kind == "text":
         return {kind: text}
-    plain = _plain(text)
-    rest = text
-    if plain.null_count() > text.null_count() or (plain.dtype.is_float() and not plain.is_finite().all()):
+    numbers, rest = plain(text), text
+    if numbers.null_count() > text.null_count() or (numbers.dtype.is_float() and not numbers.is_finite().all()):
         rest = text.set(text.str.to_lowercase().is_in(MISSING), None)
     if rest.null_count() == len(rest):
         return {kind or "": KINDS[kind].values(rest) if kind else rest}
@@ -435,36 +384,6 @@ def _ways(text: pl.Series, kind: str | None, strict: bool, barred: Collection[st
     return ways
 
 
-def _plain(text: pl.Series) -> pl.Series:
-    """Whole numbers or numbers without separators; null where a field is none."""
-    for dtype in (pl.Int64, pl.UInt64):
-        numbers = text.cast(dtype, strict=False)
-        if numbers.null_count() == text.null_count():
-            return numbers
-    numbers = text.cast(pl.Float64, strict=False)
-    some = text.drop_nulls()
-    long = len(some) and all(part.str.contains(LONG).all() for part in (some.head(SHOWING), some))
-    return numbers.clear(len(numbers)) if long else numbers
-
-
-def _separated(text: pl.Series, sign: str) -> pl.Series:
-    """Numbers with a decimal sign, thousands set apart, and perhaps one unit for all."""
-    if text.count() and text.str.contains(LISTED).drop_nulls().all():
-        return text.clear(len(text)).cast(pl.Float64)
-    if text.str.contains(f"^[({MINUS}]|{MINUS}").any():
-        text = text.str.replace_all(MINUS, "-", literal=True).str.replace(IN_PARENTHESES, "${1}-${2}")
-    if text.str.contains(UNIT).any():
-        negative, before, number, after = text.str.replace(NOTHING, "${1}0").str.extract_groups(AMOUNT).struct.unnest()
-        units = before.fill_null(after)
-        unit = units.drop_nulls().mode().sort().first()
-        text = (negative + number).set(units.ne_missing(unit), None)
-    thousands = "'\u2019 \u00a0\u202f" + (",", ".")[sign == ","]
-    lakhs = r"|[1-9]\d?(?:,\d\d)+,\d{3}" if sign == "." else ""  # as in India
-    whole = rf"(?:[1-9]\d{{0,2}}(?:[{thousands}]\d{{3}})+{lakhs}|\d*)"
-    fits = text.str.contains(rf"^[+-]?{whole}(?:[{sign}]\d*)?(?:[eE][+-]?\d+)?$") & ~text.str.contains(ADDRESS)
-    return _plain(text.set(~fits, None).str.replace_all(f"[{thousands}]", "").str.replace(",", ".", literal=True))
-
-
 def _truth(text: pl.Series) -> pl.Series:
     lower = text.str.to_lowercase()
     return (lower == "true").set(~lower.is_in(["true", "false"]), None)
@@ -474,11 +393,11 @@ LETTERS = r"[^\W\d_]{3,10}"
 NUMBER = rf"[-+({MINUS}]?\s*{CURRENCY}?\s*[-+{MINUS}]?\s*[.,]?\d|{NOTHING}"
 KINDS: Mapping[str, Kind] = {
     "compact": Kind(r"(?:19|20)\d{6}[T ]?\d{2}:?\d{2}", times.compact),
-    "numbers": Kind(NUMBER, _plain, choice=("decimal", "point")),
+    "numbers": Kind(NUMBER, plain, choice=("decimal", "point")),
     "decimal point": Kind(
-        NUMBER, lambda text: _separated(text, "."), f"separators of thousands or units {LEFT_OUT}", ("decimal", "point")
+        NUMBER, lambda text: separated(text, "."), f"separators of thousands or units {LEFT_OUT}", ("decimal", "point")
     ),
-    "decimal comma": Kind(NUMBER, lambda text: _separated(text, ","), "decimal comma", ("decimal", "comma")),
+    "decimal comma": Kind(NUMBER, lambda text: separated(text, ","), "decimal comma", ("decimal", "comma")),
     "true/false": Kind("[TtFf]", _truth),
     "year-first": Kind(r"\d{4}[-/. ]", times.year_first),
     "day-first": Kind(

@@ -10,9 +10,10 @@ import polars as pl
 
 from bothways.data.clocks import ROW_NUMBERS, clock_columns, guess_order, guess_parts, moment_columns
 from bothways.data.columns import NAMED, Columns, Guess
-from bothways.data.fields import DOUBT, not_numbers, not_times, text_of
+from bothways.data.fields import DOUBT, not_numbers, not_times
 from bothways.data.guesses import guess_categories, guess_label, guess_related, guess_sequence, guess_words, pointed_to
 from bothways.data.layouts import VALUE, VARIABLE
+from bothways.data.numbers import text_of
 from bothways.data.split_columns import guess_split
 from bothways.data.tables import MADE, SPLIT, TEXT, Table, with_joined
 from bothways.errors import DataError, InputError, counted, option

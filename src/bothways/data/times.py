@@ -47,16 +47,20 @@ _NAMES = (
     "januari februari mars april maj juni juli augusti september oktober november december",
     "jänner feber mrz",
 )
-_MEANT: dict[str, set[int]] = {}
-for _number, _name in [
-    *((number, name) for names in _NAMES for number, name in enumerate(names.split(), 1)),
-    *((1, "winter"), (3, "spring"), (6, "summer"), (9, "fall"), (9, "autumn")),
-]:
-    for _letters in range(3, len(_name) + 1):
-        _MEANT.setdefault(_name[:_letters], set()).add(_number)
-MONTHS = {name: str(*numbers) for name, numbers in _MEANT.items() if len(numbers) == 1}
-"""The names of months, and what they begin with, from three letters on that say which; and of the terms of a year (Fall
-2023)."""
+_TERMS = ("winter", 1), ("spring", 3), ("summer", 6), ("fall", 9), ("autumn", 9)
+
+
+def _months() -> dict[str, str]:
+    meant: dict[str, set[int]] = {}
+    for name, number in [*_TERMS, *((name, k) for names in _NAMES for k, name in enumerate(names.split(), 1))]:
+        for letters in range(3, len(name) + 1):
+            meant.setdefault(name[:letters], set()).add(number)
+    return {name: str(*numbers) for name, numbers in meant.items() if len(numbers) == 1}
+
+
+MONTHS = _months()
+"""The numbers of months by their names, and by what these begin with from three letters on, where that says which; and
+of the terms of a year (Fall 2023)."""
 
 _YEAR, _MONTH = r"(?<year>(?:19|20)\d{2})", rf"(?<part>\d{{1,2}}|{NAME})"
 QUARTER = rf"^{_YEAR}[-/. ]?[Qq]0?(?<part>[1-4])$", rf"^[Qq](?<part>[1-4])[-/. ]?{_YEAR}$"
@@ -128,14 +132,9 @@ def lasting(text: pl.Series) -> pl.Series:
     iso = text.str.contains("^P.").fill_null(True).all()
     parts = _parts(text, ISO_LASTING if iso else LASTING).cast(pl.Float64)
     counts = parts.select(pl.sum_horizontal(pl.all().is_not_null())).to_series()
-    seconds = parts.fill_null(0).select(
-        pl.col("days") * DAY + pl.col("hours") * 3600 + pl.col("minutes") * 60 + pl.col("seconds")
-    )
-    return (
-        seconds.to_series().set(counts == 0, None)
-        if iso or (counts > 1).any()
-        else text.clear(len(text)).cast(pl.Float64)
-    )
+    several = iso or bool((counts > 1).any())
+    days, hours, minutes, seconds = parts.fill_null(0)
+    return (days * DAY + hours * 3600 + minutes * 60 + seconds).set((counts == 0) | (not several), None)
 
 
 def of_day(text: pl.Series) -> pl.Series:

@@ -113,9 +113,13 @@ class WebSocket(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take frames, some in each turn of the loop."""
         self._received += len(data)
-        if not self.trusted and self._received > UNKNOWN_BYTES:
+        try:
+            if not self.trusted and self._received > UNKNOWN_BYTES:
+                raise RefusedError(401, "The key must come first.")
+            self._app.hold(self._call, len(data))  # until a message is complete
+        except RefusedError as refused:
             self._later.clear()
-            self.end(1008, "The key must come first.")
+            self.end(1008, str(refused))
             return
         idle = not self._later
         self._later += data
@@ -124,6 +128,8 @@ class WebSocket(asyncio.Protocol):
 
     def _take(self) -> None:
         """Parse a portion of what has come."""
+        if not self._later:  # the connection has ended
+            return
         self._protocol.receive_data(bytes(self._later[:PORTION]))
         del self._later[:PORTION]
         for event in self._protocol.events_received():
@@ -142,7 +148,7 @@ class WebSocket(asyncio.Protocol):
         """Add a frame to a message."""
         self._frames.append(bytes(frame.data))
         try:
-            self._app.hold(self._call, len(frame.data) + FRAME_BYTES)
+            self._app.hold(self._call, FRAME_BYTES)
             if len(self._frames) > MOST_FRAMES:
                 raise RefusedError(413, f"A message may have {MOST_FRAMES:,} frames.")
             if not frame.fin:
@@ -157,6 +163,7 @@ class WebSocket(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """The client sends no more, and the connection closes."""
+        self._later.clear()
         self._protocol.receive_eof()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -77,13 +78,14 @@ def _check_lines(body: bytes, ending: str) -> None:
     """Refuse lines that would take far more memory than the body, or long times in which nothing else is answered."""
     if ending == ".parquet":
         return
-    first, longest = body[: MOST_LINE + 1].lstrip().partition(b"\n")[0], max(body.split(b"\n"), key=len)
-    if len(longest) > (most := MOST_TEXT_LINE if ending == ".txt" else MOST_LINE):
-        raise InputError(f"A line has {len(longest):,} bytes; it may have {most:,}.")
-    for line in (first, longest):
-        fields = line.count(b'":') if ending == ".jsonl" else 1 + max(map(line.count, (b",", b";", b"\t", b"|")))
-        if fields > MOST_COLUMNS and ending != ".txt":
-            raise InputError(f"A line has {fields:,} fields; a table may have {MOST_COLUMNS:,} columns.")
+    most, between = MOST_TEXT_LINE if ending == ".txt" else MOST_LINE, (b",", b";", b"\t", b"|")
+    for line in io.BytesIO(body):
+        if len(line) > most:
+            raise InputError(f"A line has {len(line):,} bytes; it may have {most:,}.")
+        if len(line) > MOST_COLUMNS and ending != ".txt":  # a field takes a byte at least
+            fields = line.count(b'":') if ending == ".jsonl" else 1 + max(map(line.count, between))
+            if fields > MOST_COLUMNS:
+                raise InputError(f"A line has {fields:,} fields; a table may have {MOST_COLUMNS:,} columns.")
 
 
 def view(model: Model, columns: Columns, table: Path, say: Callable[[str], None]) -> dict[str, Any]:

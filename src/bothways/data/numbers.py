@@ -1,0 +1,109 @@
+"""Numbers out of text: amounts, separators of thousands, and units; null where a field is none."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import polars as pl
+
+LONE = r"^[+-]?[1-9]\d{0,2}(?:\.\d{3})*$"  # a number whose points may stand between thousands
+CODES = "USD|EUR|GBP|CHF|JPY|CNY|INR|BRL|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|MXN|ZAR|SGD|HKD|KRW|TRY"
+CURRENCY = rf"(?:[A-Z]{{0,2}}[$€£¥₹₽₩₺]|(?:{CODES})\b)"  # what may stand before all numbers of a column, or after all
+UNIT = f"{CURRENCY}|%"
+AMOUNT = rf"^([-+]?)\s*({CURRENCY})?\s*(.*?)\s*([$€£¥₹₽₩₺%])?$"
+WITH_UNIT = r"^([-+]?[\d.,]*\d(?:[eE][-+]?\d+)?)(\s*)([\p{L}°/²³%]{1,8}|;)$"  # a number, and a unit after it
+FEW_UNITS = 4  # more are names of something
+MANY_NUMBERS = 20  # so many different numbers, or a fraction, show that what stands after them is a unit
+SECONDS = {
+    **dict.fromkeys(("ms", "msec", "msecs"), 1e-3),
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds", "Sek"), 1.0),
+    **dict.fromkeys(("min", "mins", "minute", "minutes", "Min"), 60.0),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours", "Std"), 3600.0),
+    **dict.fromkeys(("day", "days"), 86_400.0),
+}
+"""How many seconds a unit has that stands after all numbers of a column; a single m or d may mean something else."""
+
+IN_PARENTHESES = rf"^\(({CURRENCY}?)\s*([\d.,].*)\)$"  # a negative amount, as accountants write it
+LISTED = r"^\(\d{1,3}\)$"  # where all are so, they are the numbers of notes or of a list
+NOTHING = rf"^({CURRENCY})\s*-$"  # and an amount of zero
+MINUS = "\u2212"
+LONG = r"^\d{17,}$"  # an id: the number nearest to it has other digits
+ADDRESS = r"^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$"  # an IPv4 address, no number with points
+
+SHOWING = 100  # so many fields show whether there may be more of their kind
+
+
+def plain(text: pl.Series) -> pl.Series:
+    """Whole numbers or numbers without separators; null where a field is none."""
+    for dtype in (pl.Int64, pl.UInt64):
+        numbers = text.cast(dtype, strict=False)
+        if numbers.null_count() == text.null_count():
+            return numbers
+    numbers = text.cast(pl.Float64, strict=False)
+    some = text.drop_nulls()
+    long = len(some) and all(part.str.contains(LONG).all() for part in (some.head(SHOWING), some))
+    return numbers.clear(len(numbers)) if long else numbers
+
+
+def separated(text: pl.Series, sign: str) -> pl.Series:
+    """Numbers with a decimal sign, thousands set apart, and perhaps one unit for all."""
+    if text.count() and text.str.contains(LISTED).drop_nulls().all():
+        return text.clear(len(text)).cast(pl.Float64)
+    if text.str.contains(f"^[({MINUS}]|{MINUS}").any():
+        text = text.str.replace_all(MINUS, "-", literal=True).str.replace(IN_PARENTHESES, "${1}-${2}")
+    if text.str.contains(UNIT).any():
+        negative, before, number, after = text.str.replace(NOTHING, "${1}0").str.extract_groups(AMOUNT).struct.unnest()
+        units = before.fill_null(after)
+        unit = units.drop_nulls().mode().sort().first()
+        text = (negative + number).set(units.ne_missing(unit), None)
+    thousands = "'\u2019 \u00a0\u202f" + (",", ".")[sign == ","]
+    lakhs = r"|[1-9]\d?(?:,\d\d)+,\d{3}" if sign == "." else ""  # as in India
+    whole = rf"(?:[1-9]\d{{0,2}}(?:[{thousands}]\d{{3}})+{lakhs}|\d*)"
+    fits = text.str.contains(rf"^[+-]?{whole}(?:[{sign}]\d*)?(?:[eE][+-]?\d+)?$") & ~text.str.contains(ADDRESS)
+    return plain(text.set(~fits, None).str.replace_all(f"[{thousands}]", "").str.replace(",", ".", literal=True))
+
+
+def split_unit(text: pl.Series, missing: Collection[str], sure: bool) -> tuple[pl.Series, str]:
+    """Numbers without the unit after each of them, and the unit; the text as it is and "" where there is none.
+
+    `missing` are words, in small letters, for a missing value. Unless it is `sure`, codes such as `12A` have no unit,
+    nor have few whole numbers, such as sizes and times.
+
+    Example:
+        >>> numbers, unit = split_unit(pl.Series(["1.5 kg", "2 kg"]), (), sure=False)
+        >>> numbers.to_list(), unit
+        (['1.5', '2'], 'kg')
+    """
+    first = next((field for field in text.drop_nulls().head(1000) if field.lower() not in missing), "")
+    if not pl.Series([first]).str.contains(WITH_UNIT).all():
+        return text, ""
+    number, blank, unit = text.str.extract_groups(WITH_UNIT).struct.unnest()
+    units = unit.drop_nulls().unique()
+    if len(units) > 1 or (number.is_null() & text.is_not_null() & ~text.str.to_lowercase().is_in(missing)).any():
+        return text, ""
+    mark = units[0]
+    fraction = bool(number.str.contains("[.,]").any())
+    apart = (blank.drop_nulls() != "").all() or not mark.isalpha()
+    shown = apart or (len(mark) > 1 and (fraction or sure or mark.islower()))
+    enough = sure or fraction or number.n_unique() >= MANY_NUMBERS
+    if mark == "%" or not (shown and enough) or max(separated(number, sign).count() for sign in ".,") < number.count():
+        return text, ""
+    return number.fill_null(text), mark
+
+
+def text_of(column: pl.Series) -> str:
+    """What to say of a column of text: that, and whether it is numbers with several units.
+
+    Example:
+        >>> text_of(pl.Series(["0.24 kg", "300 g"] * 20)), text_of(pl.Series(["on", "off"]))
+        ("text: numbers with the units 'g' and 'kg'; in one unit they would be read as numbers", 'text')
+    """
+    if column.dtype != pl.String:
+        return "text"
+    some = column.str.strip_chars().drop_nulls().head(SHOWING)
+    parts = some.filter(some != "").str.extract_groups(WITH_UNIT).struct.unnest()
+    units = parts.to_series(2).unique().sort().to_list()  # None among them where a field has none
+    if None in units or not 1 < len(units) <= FEW_UNITS:
+        return "text"
+    shown = ", ".join(map(repr, units[:-1])) + f" and {units[-1]!r}"
+    return f"text: numbers with the units {shown}; in one unit they would be read as numbers"
