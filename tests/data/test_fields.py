@@ -375,3 +375,42 @@ def test_labels_that_look_like_something_else(tmp_path: Path, labels: list[str])
             read_and_split(path, sequence="none")
         return
     assert sorted(read_and_split(path, sequence="none").parts.classes) == sorted(labels)
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".jsonl"])
+@pytest.mark.parametrize("typed", [False, True])
+def test_values_that_files_with_types_hold_as_text(ending: str, typed: bool, tmp_path: Path) -> None:
+    """As those who read a CSV file without types write it again."""
+    rows = range(120)
+    x = [round(float(np.sin(k * k)), 3) for k in rows]
+    counts = [k * k % 101 for k in rows]
+    start = datetime.datetime(2024, 1, 20, 9)
+    times = [start + datetime.timedelta(minutes=7 * k) for k in rows]
+    frame = pl.DataFrame(
+        {
+            "at": [f"{time:%d.%m.%Y %H:%M}" for time in times],
+            "x": list(map(str, x)),
+            "load": [f"{100 * each:.1f} %" for each in x],
+            "count": list(map(str, counts)),
+            "mode": ["on", "off", "on"] * 40,
+            "label": ["1", "0"] * 60,
+        }
+    )
+    frame = frame.with_columns(z=pl.lit(1.5)) if typed else frame
+    path = tmp_path / f"some{ending}"
+    for rising in (True, False):
+        write = frame if rising else frame.reverse()
+        write.write_parquet(path) if ending == ".parquet" else write.write_ndjson(path)
+        split = read_and_split(path, drop=["z"] if typed else [])
+        kinds = split.table.schema
+        assert split.columns.order == "at"
+        assert kinds["x"] == kinds["load"] == pl.Float64
+        assert kinds["count"] == (pl.String if typed else pl.Int64)
+        assert kinds["label"] == pl.String
+        assert split.parts.classes == ("0", "1")
+        assert split.table.column("x").sort().to_list() == sorted(x)
+        columns = Columns("label", ("x", "load", "count"), order="at")
+        chunks = list(stream_sequences(path, columns, rows=50))
+        values = np.concatenate([chunk.sequences.values for chunk in chunks])
+        assert np.allclose(values, np.stack([x, np.round(100 * np.array(x), 1), counts], 1), rtol=1e-6)
+        assert all(chunk.frame.schema["x"] == pl.String for chunk in chunks)

@@ -201,8 +201,6 @@ NAMES = {"times": "Date,Time", "texts": "Date,Time", "hour": "Date,Hour", "four"
 @pytest.mark.parametrize("kind", NAMES)
 @pytest.mark.parametrize("ending", [".csv", ".parquet", ".jsonl"])
 def test_from_files_in_pieces_or_as_a_whole(kind: str, ending: str, tmp_path: Path) -> None:
-    if (kind, ending) == ("texts", ".parquet"):
-        pytest.skip("text is text in Parquet")
     frame, order = hourly(kind), NAMES[kind]
     write = {".csv": "write_csv", ".parquet": "write_parquet", ".jsonl": "write_ndjson"}[ending]
     for rows in (frame, frame.sample(120, shuffle=True, seed=1)):

@@ -74,6 +74,9 @@ def test_decimal_commas_are_read_where_the_table_of_the_model_had_them() -> None
     for text, number in (("2,5", 2.5), (" -1.234,5 ", -1234.5), (",5", 0.5), ("1,5e2", 150.0)):
         found = commas.stream(lookahead=0).push("a", 0, row | {"load": text})
         assert found == commas.stream(lookahead=0).push("a", 0, row | {"load": number}) != []
+    for text, number in (("2.5", 2.5), (" -12 ", -12), (".5", 0.5), ("1.5e2", 150.0)):
+        found = model.stream(lookahead=0).push("a", 0, row | {"load": text})
+        assert found == model.stream(lookahead=0).push("a", 0, row | {"load": number}) != []
     for stream, text in ((model.stream(), "2,5"), (commas.stream(), "2.5"), (commas.stream(), "1,2,5")):
         with pytest.raises(DataError, match=f"holds '{text}', which is no number. Give one, such as 2.5."):
             stream.push("a", 0, row | {"load": text})
@@ -83,7 +86,7 @@ def test_fields_that_do_not_fit_are_named() -> None:
     stream = table_model("").stream()
     good = {"bytes": 1, "on": 0, "load": None, "proto": 80, "flag": True}
     for change, said in (
-        ({"bytes": "12"}, "events, row 2, column 'bytes' holds '12', which is no number"),
+        ({"bytes": "12 KB"}, "events, row 2, column 'bytes' holds '12 KB', which is no number"),
         ({"bytes": 10**400}, "events, row 2, column 'bytes' holds a number that is out of range"),
         ({"on": None}, "column 'on' is empty"),
         ({"proto": ["tcp", 80]}, r"row 2, column 'proto' holds \['tcp', 80\]. An event is one step, with one value in"),

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from bothways.data.fields import as_text
 from bothways.data.spelling import VIEWS, views
 from bothways.data.tables import Table
 from bothways.data.vectors import Vectors
@@ -350,20 +351,6 @@ def float_column(column: pl.Series, double: bool = False) -> tuple[pl.Series, np
     if not finite.all():
         numbers = numbers.set(~finite, None)
     return numbers, numbers.is_null().to_numpy() if numbers.null_count() else None
-
-
-def as_text(column: pl.Series) -> pl.Series:
-    """A category as text: whole numbers without a point, whatever type they have and whatever stands beside them.
-
-    Example:
-        >>> as_text(pl.Series([1.0, 0.5, None])).to_list()
-        ['1', '0.5', None]
-    """
-    text = column.cast(pl.String)
-    if column.dtype.is_float():
-        whole = column.cast(pl.Int64, strict=False)
-        text = whole.cast(pl.String).zip_with(whole.cast(pl.Float64) == column.cast(pl.Float64), text)
-    return text
 
 
 def _codes(categories: Sequence[Category], text: pl.Series, tally: Tally) -> Iterator[npt.NDArray[Any]]:

@@ -53,6 +53,7 @@ PHONE = r"^\+\d{8,15}$"  # a number in the international form (E.164)
 DOUBT = "numbers in doubt"  # what begins the notice of a column that stays text, as its numbers can be read in two ways
 
 IN_SECONDS, NEGATIVE = "read in seconds", "are negative"
+AS_STRINGS = "written as text"
 LEFT_OUT = "left out"  # what ends the notice of a column whose values are written in another way than its fields
 
 AMERICAN = r"/.*\d ?[AaPp]\.?[Mm]"  # where times of day are AM and PM, dates with slashes begin with the month
@@ -92,8 +93,9 @@ class FieldReader:
         reading: what the user asked for.
         learned: how the table was read that a model was trained on.
         text: columns that stay text.
-        fields: what text may be: "fields" of any kind; "strings" stay text where they are plain numbers, as in JSON,
-            where numbers need no quotes; "text" is text.
+        fields: what text may be: "fields" of any kind; "strings" stay text where all are whole numbers, or true and
+            false, since other values of the file have types; "untyped" are fields of a file whose values could have
+            types; "text" is text.
         whole: whether the first frame is all there is.
         numbers: columns that a model or the user takes for numbers, so that what stands after these is a unit, and
             hours and minutes are durations.
@@ -133,21 +135,20 @@ class FieldReader:
             LaterRowsDifferError: it cannot be read so, or the first one does not show how to read it.
         """
         if self.fields == "text":
-            moments = [times_of(frame[name]) for name in written_times(frame, frame.schema, self.text)]
-            return frame.with_columns(*moments, *seconds(frame.schema, self.order))
+            return frame
         self._names = frame.columns
         done: dict[str, pl.Series] = {}
         doubtful, words = {}, self._words
         for column in frame:
             name, column = column.name, column.alias("")
             if column.dtype != pl.String:
-                done[name] = column.cast(pl.String) if name in self.text else column
+                done[name] = as_text(column) if name in self.text else column
                 continue
             fields = stripped(column)
-            if self.fields == "fields" and name not in self.text:
+            if name not in self.text:
                 fields = self._without_unit(name, fields)
             text = fields.set(fields.is_in(words), None) if words else fields
-            kind, strict = self._kinds.get(name), self.fields == "strings"
+            kind, strict = self._kinds.get(name), self.fields == "strings" and name not in (*self.numbers, *self.order)
             ways = {} if name in self.text else _ways(text, kind, strict, _barred(name, name in self.numbers))
             if name in self.order and not ways:
                 months = times.short_months(text)
@@ -162,7 +163,7 @@ class FieldReader:
         for name, (fields, ways) in doubtful.items():  # the other columns may settle how to read these
             kind = self._settled(name, fields, ways)
             done[name] = self._taken(name, fields, kind, ways.get(kind, done[name]))
-        return pl.DataFrame(done)
+        return pl.DataFrame(done).with_columns(seconds(frame.schema, self.order))
 
     def notices(self) -> dict[str, str]:
         """What the user should be told of columns: how they are read, what is missing, and what is in doubt."""
@@ -258,6 +259,8 @@ class FieldReader:
                 raise LaterRowsDifferError  # times with and without a zone; or a unit that other rows may lack
             if kind != "numbers" or values.dtype.is_float():
                 self._shown.add(KINDS[kind].choice)
+        if kind == "numbers" and self.fields != "fields" and fields.dtype == pl.String:
+            self._notes[name] = AS_STRINGS
         if values.dtype.is_integer() and fields.str.contains(r"^0\d").any():
             self._notes[name] = f"zeros in front are {LEFT_OUT}"
         if values.dtype.is_numeric() and fields.str.contains(IN_PARENTHESES).any():
@@ -270,7 +273,7 @@ class FieldReader:
 
 def changed(reading: str) -> bool:
     """Whether a notice says that values are written in another way than their fields, none of which is missing."""
-    return "missing" not in reading and reading.endswith((LEFT_OUT, IN_SECONDS, NEGATIVE))
+    return "missing" not in reading and reading.endswith((LEFT_OUT, IN_SECONDS, NEGATIVE, AS_STRINGS))
 
 
 def reading_notices(readings: Mapping[str, str]) -> list[str]:
@@ -300,17 +303,35 @@ def not_times(column: pl.Series) -> tuple[int, int] | None:
     return (int(stray.arg_max() or 0), int(stray.sum())) if stray.any() else None
 
 
-def written_times(frame: pl.DataFrame | pl.LazyFrame, schema: pl.Schema, text: Collection[str] = ()) -> list[str]:
-    """The columns of text that begin with a date as in ISO 8601, apart from those that are to stay `text`.
+def as_text(column: pl.Series) -> pl.Series:
+    """A category as text: whole numbers without a point, whatever type they have and whatever stands beside them.
 
     Example:
-        >>> frame = pl.DataFrame({"at": ["2024-03-31"], "word": ["so"]})
-        >>> written_times(frame, frame.schema)
+        >>> as_text(pl.Series([1.0, 0.5, None])).to_list()
+        ['1', '0.5', None]
+    """
+    text = column.cast(pl.String)
+    if column.dtype.is_float():
+        whole = column.cast(pl.Int64, strict=False)
+        text = whole.cast(pl.String).zip_with(whole.cast(pl.Float64) == column.cast(pl.Float64), text)
+    return text
+
+
+def may_be_read(frame: pl.LazyFrame, schema: pl.Schema, reader: FieldReader) -> list[str]:
+    """The columns of text whose first fields are something else to a reader, such as dates, or in doubt, or empty.
+
+    Example:
+        >>> frame = pl.LazyFrame({"at": ["31.03.2024"], "word": ["so"]})
+        >>> may_be_read(frame, frame.collect_schema(), FieldReader())
         ['at']
     """
-    places = [place for place, (name, dtype) in enumerate(schema.items()) if dtype == pl.String and name not in text]
-    first = frame.lazy().select(pl.nth(places)).head(SHOWING).collect() if places else pl.DataFrame()
-    return [column.name for column in first if re.match(r"\d{4}-\d\d-\d\d", next(iter(column.drop_nulls()), ""))]
+    places = {name: place for place, (name, dtype) in enumerate(schema.items()) if dtype == pl.String}
+    if not (names := [name for name in places if name not in reader.text]):
+        return []
+    first = frame.select(pl.nth([places[name] for name in names])).head(SHOWING).collect()
+    read = reader.read(first)
+    doubtful = {*reader.notices(), *(column.name for column in first if column.null_count() == len(column))}
+    return [name for name in names if read.schema[name] != pl.String or name in doubtful]
 
 
 def times_of(text: pl.Series) -> pl.Series:
@@ -354,7 +375,7 @@ def _barred(name: str, number: bool) -> set[str]:
 def _ways(text: pl.Series, kind: str | None, strict: bool, barred: Collection[str]) -> dict[str, pl.Series]:
     """The ways to read a column, or whether `kind` is one; none for text, and "" where nothing shows what it is.
 
-    `strict` says that numbers are not written as text; `barred` are kinds that a column of its name does not hold.
+    `strict` says that whole numbers are not written as text; `barred` are kinds that a column of its name has not.
     """
     if kind == "text":
         return {kind: text}
@@ -378,7 +399,8 @@ def _ways(text: pl.Series, kind: str | None, strict: bool, barred: Collection[st
             lone = name == "numbers" and values.dtype.is_float() and rest.head(100).str.contains(LONE).all()
             if not (lone or name in ("decimal point", "day-first")):
                 break
-    if strict and kind is None and rest is text and ways.keys() & {"numbers", "true/false"}:
+    typed = [ways[name] for name in ("numbers", "true/false") if name in ways]
+    if strict and kind is None and rest is text and typed and not typed[0].dtype.is_float():
         return {"text": text}
     ways.pop("decimal point" if "numbers" in ways else "", None)
     return ways

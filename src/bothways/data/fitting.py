@@ -11,7 +11,8 @@ import polars as pl
 
 from bothways.data.clocks import time_of_day
 from bothways.data.columns import Columns
-from bothways.data.encoding import Category, Encoding, Number, as_text, float_column, gaps_of
+from bothways.data.encoding import Category, Encoding, Number, float_column, gaps_of
+from bothways.data.fields import as_text
 from bothways.data.spelling import LEAST, VIEWS, views
 from bothways.data.tables import Table
 from bothways.data.vectors import VectorFiles, read_vectors

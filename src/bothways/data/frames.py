@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 
 from bothways.data.columns import Columns
-from bothways.data.encoding import Encoding, Tally, as_text
-from bothways.data.fields import AS_SHOWN, MISSING, FieldReader, seconds
+from bothways.data.encoding import Encoding, Tally
+from bothways.data.fields import AS_SHOWN, MISSING, FieldReader, as_text, seconds
 from bothways.data.names import joined_columns
 from bothways.data.sequences import encoded
 from bothways.data.tables import Table, filled_down, with_joined
@@ -25,6 +25,8 @@ from bothways.settings import Reading
 
 WITH_COMMA = r"[+-]?(?:[1-9]\d{0,2}(?:\.\d{3})+|\d*),\d+(?:[eE][+-]?\d+)?"
 """A number with a decimal comma, its thousands perhaps set apart by points."""
+
+PLAIN = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 
 
 def frame_table(
@@ -92,8 +94,8 @@ def rows_table(name: str, rows: Sequence[Mapping[str, Any]], encoding: Encoding,
     """Rows that come one by one, as a table with the columns that an encoding reads.
 
     Text is read as in the files that were `learned` from: blanks around it are left out, and what is blank, or a word
-    for what is missing, is an empty field, as None is; among numbers so are "n/a" and the like. Where the decimal sign
-    was a comma, "2,5" is a number.
+    for what is missing, is an empty field, as None is; among numbers so are "n/a" and the like. Among numbers "2.5" is
+    one; "2,5" where the decimal sign was a comma.
 
     Raises:
         DataError: a row that lacks a column, or holds what is no number where one is needed, or several values in one
@@ -122,8 +124,9 @@ def rows_table(name: str, rows: Sequence[Mapping[str, Any]], encoding: Encoding,
             text = value.strip()
             if text in (*learned.missing, "") or text.lower() in MISSING:
                 return None
-            if learned.decimal == "comma" and re.fullmatch(WITH_COMMA, text):
-                return float(text.replace(".", "").replace(",", "."))
+            comma = learned.decimal == "comma"
+            if re.fullmatch(WITH_COMMA if comma else PLAIN, text):
+                return float(text.replace(".", "").replace(",", ".") if comma else text)
         if not isinstance(value, Real):
             raise DataError(
                 f"{name}, row {place}, column {column!r} holds {value!r}, which is no number. Give one, such as 2.5."

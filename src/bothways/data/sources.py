@@ -85,7 +85,7 @@ _CONLL = Format(
 )
 _TEXT = Format(text_files.read, text_files.batches, fields="text", writable=False, words=text_files.WORDS)
 FORMATS: Mapping[str, Format] = {
-    ".parquet": Format(parquet_files.read, parquet_files.batches, fields="text", words=LISTS),
+    ".parquet": Format(parquet_files.read, parquet_files.batches, fields="strings", words=LISTS),
     ".csv": _CSV,
     ".tsv": _TSV,
     ".jsonl": _LINES,

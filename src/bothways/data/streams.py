@@ -173,8 +173,8 @@ class _Reader:
             for (name, batch), following in pairwise(chain(_batches(self.files, self.rows, self.say), [end])):
                 word = word_column(batch.columns, self.files.format.words)
                 batch, self.renamed = as_trained(batch, word, self.columns, sum(self.read.values()))
-                bare, typed = Table(self.files.name, batch), self.fields.fields == "text"
-                joined = with_joined(bare, self.columns.sequence, self.columns.order, typed).frame()
+                bare = Table(self.files.name, batch)
+                joined = with_joined(bare, self.columns.sequence, self.columns.order, typed=False).frame()
                 self.renamed |= dict.fromkeys(set(joined.columns).difference(batch.columns), "")
                 batch = joined
                 if rest is None:
@@ -221,9 +221,10 @@ class _Reader:
         keys = columns.sequence or NONE, columns.order
         numbers = self.fields.numbers
         raw, table = read_files(self.files, columns.categories, self.fields.reading, columns.reading, *keys, numbers)
-        whole = table.frame()
-        values = whole.drop(set(whole.columns).difference(raw.collect_schema()))
-        frame = raw if isinstance(raw, pl.DataFrame) else values
+        whole, schema = table.frame(), raw.collect_schema()
+        values = whole.drop(set(whole.columns).difference(schema))
+        read = [place for place, (name, dtype) in enumerate(schema.items()) if values.schema[name] != dtype]
+        frame = raw if isinstance(raw, pl.DataFrame) else values.with_columns(raw.select(pl.nth(read)).collect())
         table = replace(table, values=as_trained(whole, table.word, columns)[0])
         match_columns(table, columns, label=False)
         bare, notices = group_rows(table, columns)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -16,7 +16,7 @@ from typing import BinaryIO, cast
 import numpy as np
 import polars as pl
 
-from bothways.data.fields import AS_SHOWN, FieldReader, seconds, times_of, written_times
+from bothways.data.fields import AS_SHOWN, FieldReader, may_be_read, seconds
 from bothways.data.moments import moments
 from bothways.data.names import joined_columns, names_sequences
 from bothways.data.opening import BROKEN, intact, readable
@@ -264,18 +264,25 @@ def read_files(
     table = filled_down(table, sequence)
     values = table.values
     ids, sorts = ([] if names is None else names.split(",") for names in (sequence, order))
-    if isinstance(values, pl.LazyFrame):
-        times = [times_of(table.column(name)).alias(name) for name in written_times(values, table.schema, text)]
-        if read := [*times, *seconds(table.schema, sorts)]:
-            table = replace(table, values=values.with_columns(read))
-        return values, with_joined(table, sequence, order)
-    word = word_column(values.columns, files.format.words)
+    lazy, kind = isinstance(values, pl.LazyFrame), files.format.fields
+    if kind == "strings" and {*table.schema.values()} <= {pl.String(), pl.Null()}:
+        kind = "untyped"
+    word = None if lazy else word_column(table.names, files.format.words)
     text = {*text, *([word] if word else [])}
-    reader = FieldReader(reading, learned, text, files.format.fields, numbers=numbers, ids=ids, order=sorts)
-    frame, said = reader.read(values), reader.notices()
+    reader = partial(FieldReader, reading, learned, text, kind, numbers=numbers, ids=ids, order=sorts)
+    fields = reader()
+    if isinstance(values, pl.LazyFrame):
+        texts = fields.read(table.columns(may_be_read(values, table.schema, reader())))
+        read = [*texts.get_columns(), *seconds(table.schema, sorts)]
+        if not read:
+            return values, with_joined(table, sequence, order)
+        typed: pl.DataFrame | pl.LazyFrame = values.with_columns(read)
+    else:
+        typed = fields.read(values)
+    said = fields.notices()
     readings = said | also_filled(said, table.readings)
-    typed = Table(files.name, frame, counts, 0, readings, tuple(notices), reader.decided, word)
-    return values, with_joined(typed, sequence, order)
+    whole = Table(files.name, typed, counts, 0, readings, tuple(notices), fields.decided, word)
+    return values, with_joined(whole, sequence, order)
 
 
 def filled_down(table: Table, sequence: str | None = None) -> Table:
