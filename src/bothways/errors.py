@@ -2,7 +2,7 @@
 
     BothwaysError
     ├── InputError              an argument or array has the wrong value, shape or dtype (a ValueError)
-    ├── DataError               a table cannot be used; names the file, and the row and column where known
+    ├── DataError               a table or data frame cannot be used; names the row and column (a ValueError)
     ├── ModelFileError          a model file is missing, damaged or not ours
     └── MissingDependencyError  an optional package is not installed (an ImportError)
 
@@ -131,7 +131,7 @@ class InputError(BothwaysError, ValueError):
     """
 
 
-class DataError(BothwaysError):
+class DataError(BothwaysError, ValueError):
     """A table cannot be used: the message names the file, and the row and column where known.
 
     Example:
