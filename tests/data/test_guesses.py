@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,6 @@ def test_no_label_at_all() -> None:
         [1, 2, 3, 4, 5, 6],  # each its own
         [7] * 6,  # all one
         [1.5, 1.5, 2.0, 2.0, 3.0, 3.0],  # amounts
-        [1, 1, 2, 2, 3, None],
     ],
 )
 def test_what_tells_no_sequences_apart(values: list[Any]) -> None:
@@ -807,3 +806,52 @@ def test_a_test_that_goes_up_and_down_is_no_split_column() -> None:
     assert "test" in choose_columns(Table("some.csv", frame), sequence="none").features
     frame = frame.with_columns(test=pl.Series([0] * 40 + [1] * 20))
     assert choose_columns(Table("some.csv", frame), sequence="none").split == "test"
+
+
+def in_pieces(ids: Sequence[Any]) -> pl.DataFrame:
+    """Sequences of 20 steps, whose clocks start over."""
+    rows = np.arange(20 * len(ids))
+    named = np.repeat(np.array(ids, object), 20)
+    return pl.DataFrame(
+        {"machine": pl.Series(named.tolist()), "t": rows % 20, "x": np.sin(rows), "label": rows // 7 % 2}
+    )
+
+
+@pytest.mark.parametrize("ids", [["M1", "M2", "M3", "M4"], [1, 2, 3, 4], [1.0, 2.0, 3.0, 4.0]])
+def test_an_id_that_is_empty_in_a_row_makes_no_one_sequence(ids: list[Any], tmp_path: Path) -> None:
+    frame = in_pieces(ids).with_row_index("row")
+    gone = frame.with_columns(machine=pl.when(pl.col("row") == 30).then(None).otherwise(pl.col("machine"))).drop("row")
+    for ending, write in ((".csv", gone.write_csv), (".parquet", gone.write_parquet)):
+        write(tmp_path / f"some{ending}")
+        said = r"data row 31 \(the first is 1\), column 'machine' is empty \(1 such row\), so it cannot tell"
+        with pytest.raises(DataError, match=said):
+            choose_columns(read_table(tmp_path / f"some{ending}"))
+    half = frame.with_columns(machine=pl.when(pl.col("row") % 2 == 0).then(pl.col("machine"))).drop("row")
+    columns = choose_columns(Table("some.csv", half), order="none")
+    assert "machine" not in columns.features
+    assert (
+        why(columns, "machine")[1]
+        == "empty in 40 rows, or it would tell sequences apart (categorical=['machine'] to learn from it)"
+    )
+    other = gone.with_columns(sequence_id=pl.int_range(pl.len()) // 20)
+    assert choose_columns(Table("some.csv", other)).sequence == "sequence_id"
+
+
+def test_words_for_no_id_are_none(tmp_path: Path) -> None:
+    frame = in_pieces(["U1", "NULL", "U2", "U3", "U4", "U5", "U6"]).rename({"machine": "user_id"})
+    frame.write_csv(tmp_path / "some.csv")
+    with pytest.raises(DataError, match=r"data row 21 .*, column 'user_id' is empty \(20 such rows\)"):
+        choose_columns(read_table(tmp_path / "some.csv"))
+    kept = read_table(tmp_path / "some.csv", text=["user_id"])  # a category
+    assert "NULL" in kept.column("user_id").to_list()
+
+
+def test_what_takes_turns_is_asked_about() -> None:
+    rows, rng = np.arange(600), np.random.default_rng(0)
+    hosts = np.concatenate([rng.permutation(["web", "db", "cache", "mail", "auth"]) for _ in range(120)])
+    drawn = rng.choice(["web", "db", "cache", "mail", "auth"], 600)
+    for values, asked in ((hosts, True), (np.delete(hosts, 77), True), (drawn, False)):
+        own = rows[: len(values)]
+        frame = pl.DataFrame({"at": own * 1.7, "place": values, "load": np.sin(own), "label": own // 7 % 2})
+        columns = choose_columns(Table("some.csv", frame), order="at")
+        assert ("sequence='place' if it " in why(columns, "place")[1]) == asked

@@ -305,6 +305,20 @@ def test_what_were_columns_is_no_sequence() -> None:
     assert "variable" in read_and_split(Table("some.csv", whole.rename({"hum": "variable"}))).columns.features
 
 
+def test_what_seems_to_have_been_columns() -> None:
+    """Under any name: one reading a tag and time, and a label a time."""
+    whole, _ = unpivoted(False)
+    one = whole.filter(pl.col("room") == 3).drop("room")
+    long = one.unpivot(index=["ts", "label"], variable_name="metric", value_name="reading").sort("ts")
+    said = "Careful: some.csv: 'metric' and 'reading' seem to hold what were columns ('co2', 'hum', 'temp')"
+    assert any(each.startswith(said) for each in read_and_split(Table("some.csv", long)).notices)
+    assert not any("seem to" in each for each in read_and_split(Table("some.csv", long), sequence="metric").notices)
+    own = long.with_columns(label=(pl.col("reading") > 0).cast(pl.Int64))  # devices, each with labels of its own
+    stacked = long.sort("metric", maintain_order=True)
+    for other in (own, stacked):
+        assert not any("seem to" in each for each in read_and_split(Table("some.csv", other)).notices)
+
+
 def test_what_were_columns_of_steps_becomes_their_numbers() -> None:
     whole, long = unpivoted(True)
     with pytest.raises(DataError, match=r"'t0', 't1', 't2' and 37 more.*are steps of sequences") as error:

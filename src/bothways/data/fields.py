@@ -148,6 +148,8 @@ class FieldReader:
             if name not in self.text:
                 fields = self._without_unit(name, fields)
             text = fields.set(fields.is_in(words), None) if words else fields
+            if name not in self.text and (name in self.ids or names_sequences(name) > 1):
+                text = text.set(text.str.to_lowercase().is_in(MISSING), None)  # these name no sequence
             kind, strict = self._kinds.get(name), self.fields == "strings" and name not in (*self.numbers, *self.order)
             ways = {} if name in self.text else _ways(text, kind, strict, _barred(name, name in self.numbers))
             if name in self.order and not ways:

@@ -26,7 +26,7 @@ from bothways.data.names import CALENDAR, IDS, is_thing, names_sequences, words
 from bothways.data.split_columns import guess_split
 from bothways.data.tables import TEXT, Table, columns_are
 from bothways.data.words import SENTENCE
-from bothways.errors import DataError, option
+from bothways.errors import DataError, counted, option
 from bothways.sequences import Array, Numbers
 
 LABELS = ("label", "labels", "tag", "tags", "class", "target", "y")
@@ -47,6 +47,8 @@ PERIODS = tuple(
 """How many quarters, days, hours or the like a year, month, week, day or hour has."""
 
 CUTS = "cuts sequences"  # the word about a column that cuts each sequence into runs
+MOST = 0.8  # a column that as many rows have an id in is meant to tell sequences apart
+EVEN = 0.65  # values whose distances vary less, as a share of their mean, take turns; of drawn ones they vary by 1
 FIRST = 100  # most columns show within so many rows that they are no counters
 MOST_COUNTERS = 8
 MANY_KINDS = 1024  # whole numbers of more values than these are not guessed to be categories
@@ -141,14 +143,16 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
     Of several that are called so, or that are called an id and shown by a clock or counter, it is the one whose values
     the others only join; these are left out.
 
+    What takes turns, as devices do that report one after the other, is asked about.
+
     Where there is none, what may tell sequences apart is an identifier and left out, too, with the question whether it
     does. What is not called so (`event_id`, or `zone` with values such as `A-7`), and few words (`mobile`, `desktop`),
     are categories where they come again and again.
 
     Raises:
-        DataError: several columns tell different sequences apart.
+        DataError: several columns tell different sequences apart, or one that would is empty in some rows.
     """
-    unsure: list[Guess] = []
+    unsure, partly = list[Guess](), list[str]()
     ranks: dict[str, tuple[int, str]] = {}
     proved_by: dict[str, str] = {}
     counters = [name for name in clocks if clock_rank(name) == 1]  # `record` may number the rows, or sequences
@@ -159,14 +163,20 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
             continue
         # What does not hold for the first rows does not hold for all.
         head = column.head(HEAD)
-        shown = [] if {*words(name)} & {*CALENDAR, *CLOCKS} else proofs
+        of_time = bool({*words(name)} & {*CALENDAR, *CLOCKS})
+        shown = [] if of_time else proofs
         proved = any(_tells_apart(head, clock.head(HEAD), again, turns) for _, clock, again, turns in shown)
-        if not (named or proved or one_run_each(head) or _numbered(head)):
+        if not (named or proved or one_run_each(head) or _numbered(head) or (not of_time and _take_turns(head))):
             continue
-        distinct = column.n_unique()
-        if column.null_count() or not 2 <= distinct <= len(column) // 2:
+        empty, ids = column.null_count(), column.drop_nulls()
+        distinct = ids.n_unique()
+        if not 2 <= distinct <= len(column) // 2:
             continue
-        runs = one_run_each(column)
+        runs = one_run_each(ids)
+        if empty:
+            if named >= 2 and (runs or _holds_digits(ids)):
+                partly.append(name)
+            continue
         if named >= 2 and (runs or _holds_digits(column)):
             ranks[name] = (named, f"by its name and its {distinct:,} values")
             continue
@@ -181,11 +191,14 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
         elif named == 1 and runs:
             ranks[name] = (1, f"by its name and its {distinct:,} values")
         elif name not in counters and (
-            named or telling or (len(column) >= 5 * distinct >= 25 and (runs or _numbered(column)))
+            named
+            or telling
+            or (len(column) >= 5 * distinct >= 25 and (runs or _numbered(column)))
+            or (not of_time and _take_turns(column))
         ):
             unsure.append(_unsure(name, column))
     if not ranks:
-        return unsure
+        return [_partly_empty(table, name) for name in partly] + unsure
     best = max(rank for rank, _ in ranks.values())
     chosen = [name for name, (rank, _) in ranks.items() if rank == best]
     if best == 1 and (proven := [name for name in chosen if name in proved_by]):
@@ -389,6 +402,31 @@ def _unsure(name: str, column: pl.Series) -> Guess:
     return Guess(name, "left out", why)
 
 
+def _partly_empty(table: Table, name: str) -> Guess:
+    """What is said of a column that would tell sequences apart, were it not empty in some rows; refused if in few."""
+    there = table.column(name).is_not_null()
+    empty = int((~there).sum())
+    if empty <= (1 - MOST) * len(table):
+        place = table.place(int(there.arg_min() or 0))
+        raise DataError(
+            f"{place}, column {name!r} is empty ({counted(empty, 'such row')}), so it cannot tell sequences apart. "
+            f"Write in what is missing, or remove these rows; or leave the column out ({option('drop', name)}) or "
+            f"learn from it ({option('categorical', name)})."
+        )
+    rows = counted(empty, "row")
+    why = f"empty in {rows}, or it would tell sequences apart ({option('categorical', name)} to learn from it)"
+    return Guess(name, "left out", why)
+
+
+def _take_turns(column: pl.Series) -> bool:
+    """Whether words come one after the other, in whatever order, and then all again, as devices report."""
+    if not isinstance(column.dtype, TEXT) or not 2 < column.n_unique() <= len(column) / 5:
+        return False
+    rows, same = steps_of(column, len(column))
+    gaps = np.diff(rows)[same]
+    return bool(gaps.std() < EVEN * gaps.mean() and gaps.mean() > column.n_unique() / 2)
+
+
 def _ids(table: Table, name: str) -> pl.Series | None:
     """A column of text or whole numbers, these without a point whatever their type; None if it is of anything else."""
     dtype = table.schema[name]
@@ -399,8 +437,8 @@ def _ids(table: Table, name: str) -> pl.Series | None:
 
 
 def _whole(numbers: pl.Series) -> bool:
-    """Whether all are whole numbers."""
-    return not numbers.null_count() and bool(((numbers == numbers.round()) & (numbers.abs() < 2**53)).all())
+    """Whether all that are there are whole numbers."""
+    return bool(((numbers == numbers.round()) & (numbers.abs() < 2**53)).all())
 
 
 def _holds_digits(column: pl.Series) -> bool:

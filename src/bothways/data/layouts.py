@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from bothways.data.clocks import one_run_each
+from bothways.data.columns import Columns
 from bothways.data.tables import TEXT, Table
 
 VARIABLE, VALUE = "variable", "value"
@@ -44,30 +46,56 @@ def wide_notice(table: Table, features: Sequence[str]) -> str:
     )
 
 
-def long_notice(table: Table) -> str:
-    """What is said of a table whose rows were fields of wider ones, as melt and unpivot write them; "" for another.
+def long_columns(table: Table, columns: Columns) -> tuple[str, str] | None:
+    """The column with what were names of columns, and that with what stood in them; None for a table of steps.
+
+    They are called so, or the one column of numbers has a row for each value of the other at each time, one below the
+    other, where all of them have one label.
+
+    Example:
+        >>> frame = pl.DataFrame({"t": [0, 0, 1, 1], "tag": list("abab"), "x": [5, 2, 3, 4], "label": [0, 0, 1, 1]})
+        >>> columns = Columns("label", ("x",), sequence="tag", order="t")
+        >>> long_columns(Table("some.csv", frame), columns)
+        ('tag', 'x')
+    """
+    schema = table.schema
+    if isinstance(schema.get(VARIABLE), TEXT) and schema.get(VALUE, pl.Null()).is_numeric():
+        once = table.columns([name for name in schema if name != VALUE]).n_unique() == len(table)
+        return (VARIABLE, VALUE) if once and table.column(VARIABLE).drop_nulls().n_unique() > 1 else None
+    numbers = [name for name in columns.features if name not in columns.categories]
+    if len(numbers) != 1 or columns.order is None or columns.per == "sequence":
+        return None
+    for name in filter(None, [columns.sequence, *columns.categories]):
+        keys = [each for each in (columns.order, columns.sequence) if each not in (None, name)]
+        times, kinds = table.columns(keys).n_unique(), table.column(name).n_unique()
+        once = table.columns([*keys, name]).n_unique() == len(table) == times * kinds
+        if not once or kinds < 2 or one_run_each(table.column(name)):
+            continue
+        if table.columns([*keys, columns.label]).n_unique() == times:
+            return name, numbers[0]
+    return None
+
+
+def long_notice(table: Table, variable: str, value: str) -> str:
+    """What is said of a table whose rows were fields of wider ones, in `long_columns`.
 
     Example:
         >>> frame = pl.DataFrame({"t": [0, 0], "variable": ["x", "y"], "value": [1.5, 2.5]})
-        >>> long_notice(Table("some.csv", frame))[:60]
+        >>> long_notice(Table("some.csv", frame), "variable", "value")[:60]
         "some.csv: 'variable' and 'value' hold what were columns ('x'"
     """
-    schema = table.schema
-    if not isinstance(schema.get(VARIABLE), TEXT) or not schema.get(VALUE, pl.Null()).is_numeric():
-        return ""
-    names = sorted(table.column(VARIABLE).drop_nulls().unique().to_list(), key=lambda name: (len(name), name))
-    if len(names) < 2 or table.columns([name for name in schema if name != VALUE]).n_unique() < len(table):
-        return ""
+    names = sorted(map(str, table.column(variable).drop_nulls().unique()), key=lambda name: (len(name), name))
     some = ", ".join(map(repr, names[:3])) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
-    said = f"{table.source}: {VARIABLE!r} and {VALUE!r} hold what were columns ({some}), as melt and unpivot write it"
+    seem = "hold" if variable == VARIABLE else "seem to hold"
+    said = f"{table.source}: {variable!r} and {value!r} {seem} what were columns ({some}), as melt and unpivot write it"
     if numbered_columns(names):
         return (
             f"{said}. If these are steps of sequences, write their numbers (Polars: frame.with_columns(step=pl.col("
-            f"{VARIABLE!r}).str.extract({NUMBER}).cast(pl.Int64)).drop({VARIABLE!r}); pandas: frame.assign(step=frame["
-            f"{VARIABLE!r}].str.extract({NUMBER}, expand=False).astype(int)).drop(columns={VARIABLE!r}))"
+            f"{variable!r}).str.extract({NUMBER}).cast(pl.Int64)).drop({variable!r}); pandas: frame.assign(step=frame["
+            f"{variable!r}].str.extract({NUMBER}, expand=False).astype(int)).drop(columns={variable!r}))"
         )
-    index = [name for name in table.names if name not in (VARIABLE, VALUE)]
+    index = [name for name in table.names if name not in (variable, value)]
     return (
-        f"{said}; a row must be a step. Make them columns again (Polars: frame.pivot({VARIABLE!r}, index={index}, "
-        f"values={VALUE!r}); pandas: frame.pivot(index={index}, columns={VARIABLE!r}, values={VALUE!r}).reset_index())"
+        f"{said}; a row must be a step. Make them columns again (Polars: frame.pivot({variable!r}, index={index}, "
+        f"values={value!r}); pandas: frame.pivot(index={index}, columns={variable!r}, values={value!r}).reset_index())"
     )

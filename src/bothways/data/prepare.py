@@ -15,7 +15,7 @@ from bothways.data.encoding import Tally
 from bothways.data.fields import AS_SHOWN, changed
 from bothways.data.fitting import DISTINCT, FEW_ROWS, fit_encoding
 from bothways.data.guesses import CUTS, glued_by, holds_texts
-from bothways.data.layouts import VARIABLE, long_notice, wide_notice
+from bothways.data.layouts import VARIABLE, long_columns, long_notice, wide_notice
 from bothways.data.names import names_sequences
 from bothways.data.roles import NONE, choose_columns
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, told_apart_by
@@ -114,9 +114,10 @@ def read_and_split(
         table = read([*columns.categories, *label], columns.sequence or NONE, order)
     table = with_joined(table, None, order)
     _check_texts(table, columns, asked=asked.sequence is not None)
-    given = any(VARIABLE in as_names(each) for each in vars(asked).values())
-    melted = "" if given else long_notice(table)
-    if melted and asked.sequence is None:
+    names = long_columns(table, columns)
+    given = names is not None and any(names[0] in as_names(each) for each in vars(asked).values())
+    melted = "" if names is None or given else long_notice(table, *names)
+    if melted and asked.sequence is None and VARIABLE in table.names:
         raise DataError(f"{melted}, or learn from the rows as they are: {option('categorical', VARIABLE)}.")
     said = [*table.notices, *([f"Careful: {melted}."] if melted else []), *_shape_notices(table, columns)]
     gap = GAP if window is None else window
