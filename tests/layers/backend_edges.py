@@ -267,6 +267,16 @@ def test_what_is_on_another_device_is_named(wrapped: bool) -> None:
         layer(x, mask=mask)
 
 
+@pytest.mark.skipif(BACKEND != "torch", reason="about torch")
+@KINDS
+def test_what_traces_each_operation_sees_those_of_stock_keras(wrapped: bool) -> None:
+    trace = importlib.import_module("torch.fx.experimental.proxy_tensor").make_fx
+    layer, x, other = layer_of(ours, wrapped), tensor(normal(2, 4, 3)), tensor(normal(2, 4, 3) + 1)
+    expected = layer(other)
+    assert layer.engine == "native"
+    assert error(numpy(trace(layer)(x)(other)), numpy(expected)) < KERAS
+
+
 @pytest.mark.skipif(BACKEND not in ("jax", "tensorflow"), reason="a SavedModel is of JAX or TensorFlow")
 @KINDS
 def test_what_cannot_be_exported_says_what_to_do(wrapped: bool, tmp_path: Path) -> None:

@@ -520,3 +520,38 @@ def test_keras_stays_out_of_it() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_traces_each_operation_sees_those_of_torch() -> None:
+    """Else a graph would hold memory that nobody fills, and give whatever stands there."""
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    stock, ours = pair(batch_first=True)
+    x, other = torch.randn(2, BATCH, TIME, FEATURES)
+    graph = make_fx(lambda given: ours(given)[0])(x)
+    assert error(graph(other).detach(), stock(other)[0].detach()) < TORCH
+    step = make_fx(lambda given: torch.autograd.grad(ours(given)[0].sum(), list(ours.parameters())))(x)
+    wanted = torch.autograd.grad(stock(other)[0].sum(), list(stock.parameters()))
+    for actual, expected in zip(step(other), wanted, strict=True):
+        assert error(actual.detach(), expected) < TORCH
+
+
+def test_shapes_alone_and_other_devices_by_default() -> None:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        module = nn.LSTM(FEATURES, UNITS)
+        bothways.accelerate(module)
+        assert module(torch.randn(TIME, BATCH, FEATURES))[0].shape == (TIME, BATCH, UNITS)
+    stock, ours = pair()
+    x = torch.randn(TIME, BATCH, FEATURES)
+    with torch.device("meta"):
+        outputs, _ = ours(x)
+        outputs.sum().backward()
+    assert error(outputs.detach(), stock(x)[0].detach()) < TORCH
+
+
+def test_subclasses_of_tensors_stay_what_they_are() -> None:
+    named = type("Named", (torch.Tensor,), {})
+    _, ours = pair()
+    assert isinstance(ours(torch.randn(TIME, BATCH, FEATURES).as_subclass(named))[0], named)

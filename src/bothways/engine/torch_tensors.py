@@ -46,7 +46,7 @@ def run(plan: Plan, x: Any, constants: list[Any], arrays: list[Any]) -> Results:
 def _forward(plan: Plan, x: Any, constants: Tensors, arrays: Tensors, *, saves: bool) -> list[torch.Tensor]:
     units = memory.units_of(plan, arrays)
     saved = plan.residual_floats(x.shape, units) if saves else ()
-    results = [torch.empty(shape, dtype=x.dtype) for shape in plan.forward_shapes(x.shape, units, saved)]
+    results = [torch.empty(shape, dtype=x.dtype, device="cpu") for shape in plan.forward_shapes(x.shape, units, saved)]
     memory.forward(plan, _view(x), _views(constants), _views(arrays), [r.numpy() for r in results])
     return results
 
@@ -54,8 +54,8 @@ def _forward(plan: Plan, x: Any, constants: Tensors, arrays: Tensors, *, saves: 
 def _backward(
     plan: Plan, x: Any, constants: Tensors, arrays: Tensors, saved: Tensors, d_results: Tensors, wants_d_x: bool
 ) -> tuple[torch.Tensor | None, list[torch.Tensor]]:
-    d_x = torch.empty(x.shape, dtype=x.dtype) if wants_d_x else None
-    d_arrays = [torch.empty(array.shape, dtype=x.dtype) for array in arrays]
+    d_x = torch.empty(x.shape, dtype=x.dtype, device="cpu") if wants_d_x else None
+    d_arrays = [torch.empty(array.shape, dtype=x.dtype, device="cpu") for array in arrays]
     read = _view(x), _views(constants), _views(arrays)
     residuals, written = [each.numpy() for each in saved], [d.numpy() for d in d_arrays]
     memory.backward(plan, *read, residuals, _views(d_results), _view(d_x), written)
@@ -76,6 +76,11 @@ def digest(tensors: Tensors) -> tuple[int, int]:
 def are_transformed() -> bool:
     """Whether transforms of `torch.func` are at work."""
     return bool(getattr(torch._C, "_are_functorch_transforms_active", bool)())
+
+
+def is_watched() -> bool:
+    """Whether a mode of torch takes each operation for itself, to trace it or to find shapes alone."""
+    return not torch.compiler.is_compiling() and torch._C._len_torch_dispatch_stack() > 0
 
 
 def is_in_forward_mode() -> bool:

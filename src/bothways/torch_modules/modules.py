@@ -26,6 +26,7 @@ _CELLS = {
 }
 _zeros = functools.partial(torch.zeros, dtype=torch.float32, device="cpu")
 _SHORT, _FEW = 8, 128  # calls of fewer steps, and fewer steps of all rows together, are faster in torch
+_PLAIN = (torch.Tensor, torch.nn.Parameter)  # subclasses may hold something else than numbers
 _KEPT = weakref.WeakKeyDictionary[Any, tuple[Any, list[tuple[Any, Any, Any]]]]()
 """The weights of modules as the engine wants them, with a digest of those of torch that they are made of."""
 _STOCK = {kind.forward for kind in (torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN)}
@@ -173,12 +174,12 @@ def _fits(module: Any, x: Any, states: Sequence[Any], batch_sizes: Any) -> bool:
     """Whether the engine can run a call; where torch refuses it, it cannot."""
     if torch.is_autocast_enabled("cpu") or torch.jit.is_tracing() or torch_tensors.is_exporting():
         return False
-    if torch_tensors.are_transformed() or torch_tensors.is_in_forward_mode():
+    if torch_tensors.are_transformed() or torch_tensors.is_in_forward_mode() or torch_tensors.is_watched():
         return False
     if engine_of(module) != NATIVE:
         return False
     for tensor in (x, *states):
-        if not isinstance(tensor, torch.Tensor) or tensor.dtype != torch.float32 or not tensor.is_cpu:
+        if type(tensor) not in _PLAIN or tensor.dtype != torch.float32 or not tensor.is_cpu:
             return False
     if x.dim() not in ((2, 3) if batch_sizes is None else (2,)) or x.shape[-1] != module.input_size or not x.numel():
         return False

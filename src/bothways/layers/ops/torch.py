@@ -20,6 +20,8 @@ def why_not() -> str | None:
         return f"torch runs on {device}; the engine is for the CPU"
     if torch.jit.is_tracing() or torch_tensors.is_exporting():
         return "torch is tracing the model, for ONNX or another file, which cannot hold the engine"
+    if torch_tensors.is_watched():
+        return "a mode of torch traces or counts each operation, and would not see those of the engine"
     return None
 
 
