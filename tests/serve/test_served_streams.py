@@ -39,6 +39,14 @@ def part(server: Running, x: Any, model: str = "flows", **parameters: Any) -> tu
     return status, {each["name"]: np.array(each["data"]).reshape(each["shape"]) for each in answer["outputs"]}
 
 
+def test_a_sequence_whose_first_steps_are_refused_has_not_begun(server: Running) -> None:
+    for wrong in (X[None, :2] * np.float64(1e300), X[None, :2, :2]):
+        status, _ = part(server, wrong.astype(np.float64), sequence_id="wrong", sequence_start=True)
+        assert status == 400
+        status, error = part(server, X[None, :2], sequence_id="wrong")
+        assert (status, "has not begun here" in str(error)) == (400, True)
+
+
 def test_a_sequence_in_several_requests(server: Running) -> None:
     expected = [each.probabilities for each in _streamed(MODELS["flows"], X.astype(np.float64))]
     found, numbers = [], []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,6 +14,7 @@ import pytest
 
 from bothways import jobs, store
 from bothways.errors import DataError
+from bothways.runtime import Model
 from bothways.settings import Reading
 from stream_cases import table_model, table_rows
 
@@ -71,7 +74,14 @@ def test_decimal_commas_are_read_where_the_table_of_the_model_had_them() -> None
     assert model.columns is not None
     commas = replace(model, columns=replace(model.columns, reading=Reading(decimal="comma")))
     row = {"bytes": 1, "on": 1, "proto": "tcp", "flag": "true"}
-    for text, number in (("2,5", 2.5), (" -1.234,5 ", -1234.5), (",5", 0.5), ("1,5e2", 150.0)):
+    for text, number in (
+        ("2,5", 2.5),
+        (" -1.234,5 ", -1234.5),
+        (",5", 0.5),
+        ("1,5e2", 150.0),
+        ("2", 2),
+        ("1.234", 1234),
+    ):
         found = commas.stream(lookahead=0).push("a", 0, row | {"load": text})
         assert found == commas.stream(lookahead=0).push("a", 0, row | {"load": number}) != []
     for text, number in (("2.5", 2.5), (" -12 ", -12), (".5", 0.5), ("1.5e2", 150.0)):
@@ -96,3 +106,21 @@ def test_fields_that_do_not_fit_are_named() -> None:
     with pytest.raises(DataError, match="row 1: there is no 'flag'"):
         stream.push("a", 0, {name: good[name] for name in list(good)[:-1]})
     assert stream.push("a", 0, good) == []
+
+
+def test_numbers_that_stand_for_nothing_are_missing_however_they_are_written() -> None:
+    model = table_model("")
+    assert model.columns is not None
+    marked = replace(model, columns=replace(model.columns, reading=Reading(missing=("-999", "none"))))
+    row = {"bytes": 1, "on": 1, "proto": "tcp", "flag": "true"}
+
+    def labeled(model: Model, value: Any) -> Any:
+        stream = model.stream(lookahead=1)
+        stream.push_many(["a"] * 3, [0, 1, 2], [row | {"load": each} for each in (1, value, 7)])
+        return stream.close("a")
+
+    for value in (-999, -999.0, "-999", np.int64(-999), Decimal(-999), float("nan")):
+        assert labeled(marked, value) == labeled(marked, None)
+    for one in (np.True_, Decimal(1), True):
+        assert labeled(model, one) == labeled(model, 1)
+    assert labeled(model, -999) != labeled(model, None)

@@ -265,3 +265,17 @@ def test_bad_input_is_refused_and_nothing_taken() -> None:
         model_of(NETWORKS["stride"]).stream(4, chunk=4)
     with pytest.raises(InputError, match="one label per sequence"):
         model_of([{"per": "sequence"}]).stream()
+
+
+def test_keys_of_several_parts_are_saved() -> None:
+    model = model_of([{}])
+    stream, whole = model.stream(lookahead=2), model.stream(lookahead=2)
+    keys = [("site", 1), ("site", (2, "b")), "site"]
+    for each in (stream, whole):
+        each.push_many(keys, [0, 0, 0], np.ones((3, 3)))
+    other = model.stream(lookahead=2)
+    other.load(stream.save())
+    assert [key in other for key in keys] == [True] * 3
+    assert other.flush() == whole.flush()
+    with pytest.raises(InputError, match="This stream has 3 keys already"):
+        stream.load(whole.save())

@@ -18,6 +18,7 @@ import pytest
 from bothways import jobs, store
 from bothways.cli import main
 from bothways.errors import DataError, InputError
+from bothways.jobs.event_lines import EventLines
 from stream_cases import events_of, model_of, sequences_of, table_model, table_rows
 
 KILLED = """
@@ -330,3 +331,72 @@ def test_an_output_that_is_full_is_named(folder: Path) -> None:
     (folder / "events.jsonl").write_text('{"key": "a", "step": 0, "values": [1, 2, 0]}\n')
     with pytest.raises(DataError, match=r"/dev/full: cannot be written \(No space left"):
         jobs.stream(folder / "some.bothways", folder / "events.jsonl", "/dev/full")
+
+
+def test_a_signal_without_a_checkpoint_ends_all_sequences_and_says_what_was_met(folder: Path) -> None:
+    names = [str(folder / name) for name in ("some.bothways", "labels.jsonl")]
+    command = [sys.executable, "-m", "bothways", "stream", names[0], "-", "-o", names[1], "--skip-bad"]
+    command += ["--lookahead", "2"]
+    lines = [json.dumps({"key": "a", "step": step, "values": [1, step, 0]}) for step in (0, 1, 2, 2, 3)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdin is not None
+    for text in ("no event", *lines):
+        process.stdin.write(f"{text}\n".encode())
+    process.stdin.flush()
+    until = time.monotonic() + 30
+    while not (Path(names[1]).exists() and Path(names[1]).read_bytes()) and time.monotonic() < until:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 128 + signal.SIGTERM
+    words = said.decode().replace("\n", " ")
+    assert "1 line was no event for this model, and skipped" in words
+    assert "1 event was late or came twice, and dropped" in words
+    assert [json.loads(line)["step"] for line in Path(names[1]).read_text().splitlines()] == [0, 1, 2, 3]
+
+
+def test_a_checkpoint_is_for_the_events_that_were_read(folder: Path) -> None:
+    names = [folder / name for name in ("some.bothways", "events.jsonl", "labels.jsonl")]
+    lines = names[1].read_text().splitlines(keepends=True)
+    names[1].write_text("".join([*lines[:300], "no event\n"]))
+    with pytest.raises(DataError, match="Line 301 is no JSON"):
+        jobs.stream(*names, checkpoint=folder / "state")
+    before = names[2].read_bytes()
+    names[1].write_text("".join(lines[2:]))
+    with pytest.raises(DataError, match=r"not those that were read\. Give the same ones from their beginning"):
+        jobs.stream(*names, checkpoint=folder / "state")
+    assert names[2].read_bytes() == before
+    names[1].write_text("".join(lines))
+    jobs.stream(*names, checkpoint=folder / "state")
+    assert names[2].read_bytes() == labels_of(folder, names[1].read_bytes())
+
+
+def test_what_was_met_before_a_restart_is_said_after_it(tmp_path: Path) -> None:
+    names = [tmp_path / name for name in ("some.bothways", "events.jsonl", "labels.jsonl")]
+    store.save(table_model(""), names[0])
+    rows = [json.dumps(row, default=str) for row in table_rows(False)[:4]]
+    odd = json.dumps(table_rows(False)[4] | {"proto": "quic"}, default=str)
+    names[1].write_text("\n".join([odd, *rows, "no event"]))
+    with pytest.raises(DataError):
+        jobs.stream(*names, checkpoint=tmp_path / "state")
+    names[1].write_text("\n".join([odd, *rows, ""]))
+    said: list[str] = []
+    jobs.stream(*names, checkpoint=tmp_path / "state", say=said.append)
+    assert any("'proto': 2 rows with values that training never saw ('quic', 'udp')" in notice for notice in said)
+
+
+def test_compressed_standard_input_is_named(folder: Path) -> None:
+    command = [sys.executable, "-m", "bothways", "stream", str(folder / "some.bothways")]
+    done = subprocess.run(command, input=gzip.compress(b"{}"), capture_output=True)
+    assert done.returncode == 2
+    assert b"Line 1 is compressed by gzip" in done.stderr
+
+
+def test_keys_are_joined_as_columns_of_tables_are(tmp_path: Path) -> None:
+    form = EventLines(table_model(""), key="site,machine", step="at")
+    keys = set()
+    for site, machine in (("s", 1), (" s ", 1.0), ("s", "1")):
+        event = form.event(json.dumps({"site": site, "machine": machine, "at": 1}), 1)
+        assert event is not None
+        keys.add(event[0])
+    assert keys == {"s,1"}

@@ -302,6 +302,20 @@ class Tally:
             else:
                 self.others[name] += count
 
+    def to_json(self) -> dict[str, Any]:
+        """The counts as JSON holds them."""
+        unknown = {name: dict(values) for name, values in self.unknown.items()}
+        counts = {"filled": dict(self.filled), "unknown": unknown, "others": dict(self.others)}
+        return {**counts, "spelled": sorted(self.spelled)}
+
+    def add_json(self, described: Mapping[str, Any]) -> None:
+        """Take in what `to_json` gave."""
+        self.filled.update(described["filled"])
+        for name, values in described["unknown"].items():
+            self.count_unknown(name, values)
+        self.others.update(described["others"])
+        self.spelled |= {*described["spelled"]}
+
     def notices(self) -> list[str]:
         """The same in words."""
         notices = [

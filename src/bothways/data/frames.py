@@ -6,6 +6,7 @@ import re
 import reprlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from functools import lru_cache
 from numbers import Real
 from typing import Any
@@ -23,7 +24,7 @@ from bothways.errors import DataError
 from bothways.sequences import Numbers, Sequences
 from bothways.settings import Reading
 
-WITH_COMMA = r"[+-]?(?:[1-9]\d{0,2}(?:\.\d{3})+|\d*),\d+(?:[eE][+-]?\d+)?"
+WITH_COMMA = r"[+-]?(?:(?:[1-9]\d{0,2}(?:\.\d{3})+|\d+)(?:,\d*)?|,\d+)(?:[eE][+-]?\d+)?"
 """A number with a decimal comma, its thousands perhaps set apart by points."""
 
 PLAIN = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -117,9 +118,11 @@ def rows_table(name: str, rows: Sequence[Mapping[str, Any]], encoding: Encoding,
                 f"{name}, row {place + 1}: there is no {column!r}. Give null (None) where it is empty."
             ) from None
 
+    absent = {float(word) for word in learned.missing if re.fullmatch(PLAIN, word)}
+
     def number(column: str, place: int, value: Any) -> float | None:
-        if value is None or type(value) is float:
-            return value
+        if type(value) is float:
+            return None if value in absent else value
         if isinstance(value, str):
             text = value.strip()
             if text in (*learned.missing, "") or text.lower() in MISSING:
@@ -127,7 +130,9 @@ def rows_table(name: str, rows: Sequence[Mapping[str, Any]], encoding: Encoding,
             comma = learned.decimal == "comma"
             if re.fullmatch(WITH_COMMA if comma else PLAIN, text):
                 return float(text.replace(".", "").replace(",", ".") if comma else text)
-        if not isinstance(value, Real):
+        elif is_missing(value) or value in absent:
+            return None
+        if not isinstance(value, (Real, Decimal, np.bool_)):
             raise DataError(
                 f"{name}, row {place}, column {column!r} holds {value!r}, which is no number. Give one, such as 2.5."
             )

@@ -16,6 +16,7 @@ from bothways.runtime import Model
 from bothways.stream import Labeled
 from bothways.stream.events import Time, shown
 
+PACKED = b"\x1f\x8b"  # with which what gzip made begins
 ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 Event = tuple[Any, Any, Any]  # key, step and values
@@ -91,11 +92,13 @@ class EventLines:
         if not self._key:
             return ""
         names = joined_columns(self._key, event) or [self._key]
-        for name in names:
-            part = event[name]
+        parts = {name: part.strip() if isinstance(part := event[name], str) else part for name in names}
+        for name, part in parts.items():
             if type(part) not in (str, int, float) or (type(part) is float and not isfinite(part)):
                 raise DataError(f"Line {number:,} is no event: {name!r} is {shown(part)}, which names no sequence.")
-        return event[self._key] if len(names) == 1 else side_by_side(event[name] for name in names)
+        if len(names) == 1:
+            return parts[self._key]
+        return side_by_side(int(part) if isinstance(part, float) and part % 1 == 0 else part for part in parts.values())
 
     def labels(
         self, push: Push, lines: Iterable[tuple[int, int, bytes | str]], refused: Refused
@@ -140,7 +143,8 @@ def _object(line: bytes | str, number: int) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         why = f"is no JSON: {error.msg} at character {error.pos + 1}."
     except UnicodeError:
-        why = "is no text in UTF-8."
+        packed = bytes(line[:2]) == PACKED if isinstance(line, bytes) else False
+        why = "is compressed by gzip: give a file called .gz, or zcat FILE | ..." if packed else "is no text in UTF-8."
     except RecursionError:
         why = "is nested too deeply for an event."
     except ValueError:

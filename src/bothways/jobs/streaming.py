@@ -78,7 +78,7 @@ def stream(
             same command goes on. The same events must be there again from the beginning; the output is cut where the
             checkpoint was made.
         skip_bad: go on after a line that is no event for the model, and count such lines. Else the events before it are
-            labeled, and it is an error; without a checkpoint, all sequences end there.
+            labeled, and it is an error; without a checkpoint, all sequences end there, as they do at a signal.
         say: is called with whatever the user should know.
         pace: `lookahead`, `chunk`, `reorder` and `idle`, as for `bothways.stream.Stream`.
 
@@ -117,9 +117,11 @@ def stream(
         run = _Run(form, labeler, read, waits, target, checkpoint, skip_bad)
         if saved is not None:
             run.resume(saved, str(checkpoint))
-        run.all()
-    for notice in (*run.notices, *labeler.notices):
-        say(notice)
+        try:
+            run.all()
+        finally:
+            for notice in (*run.notices, *labeler.notices):
+                say(notice)
     return Streaming(labeler.events, run.labels, labeler.dropped, run.skipped)
 
 
@@ -139,17 +141,21 @@ class _Run:
     labels: int = 0
     skipped: int = 0
     first_bad: str = ""
+    seen: Any = field(default_factory=hashlib.sha256)  # the digest of what was read
     saved: int = 0  # how much was read at the last checkpoint
     last: float = field(default_factory=time.monotonic)  # when that was
     stop: interrupts.Stop = field(default_factory=interrupts.Stop)
 
     @property
     def notices(self) -> list[str]:
-        """What was skipped, in words."""
-        if not self.skipped:
-            return []
-        lines = counted(self.skipped, "line was no event", "lines were no events")
-        return [f"{lines} for this model, and skipped. The first: {self.first_bad}"]
+        """What was skipped and, if a signal ended the run, what was dropped; in words."""
+        said = []
+        if self.skipped:
+            lines = counted(self.skipped, "line was no event", "lines were no events")
+            said.append(f"{lines} for this model, and skipped. The first: {self.first_bad}")
+        if self.stop.requested and self.stream.dropped:
+            said.append(f"{counted(self.stream.dropped, 'event was', 'events were')} late or came twice, and dropped.")
+        return said
 
     def resume(self, saved: bytes, name: str) -> None:
         """Go on where a checkpoint was made."""
@@ -160,7 +166,7 @@ class _Run:
                 raise ValueError("It is damaged.")
             self.stream.load(state)
             facts = json.loads(line)
-            read, written = facts["read"], facts["written"]
+            read, written, seen = facts["read"], facts["written"], facts.get("seen")
             for fact in KEPT:
                 setattr(self, fact, facts[fact])
         except (InputError, ValueError, KeyError) as error:
@@ -171,6 +177,12 @@ class _Run:
                     f"{name}: the events end before the place of this checkpoint. Give the same ones again."
                 )
             self.read += len(skipped)
+            self.seen.update(skipped)
+        if seen not in (None, self.seen.hexdigest()):
+            raise DataError(
+                f"{name}: the events before the place of this checkpoint are not those that were read. Give the same "
+                "ones from their beginning, or remove the checkpoint and the output to start anew."
+            )
         self.saved = self.read
         if self.target.seek(0, os.SEEK_END) < written:
             raise DataError(f"{name}: the output is shorter than it was at this checkpoint. Remove both to start anew.")
@@ -178,15 +190,10 @@ class _Run:
         self.target.seek(written)
 
     def all(self) -> None:
-        """Label what comes, to the end; or until a signal asks for it, when what is needed to go on is saved."""
-        if self.checkpoint is None:
-            try:
-                self._label_all()
-            except DataError:
-                self._write(self.stream.flush())
-                raise
-            self._write(self.stream.flush())
-            return
+        """Label what comes, to the end; or until a signal asks for it, when what is needed to go on is saved.
+
+        Without a checkpoint all sequences end there, and with a line that is no event.
+        """
         try:
             with interrupts.deferred(signal.SIGTERM) as self.stop:
                 self.stop.keeping = True
@@ -195,15 +202,24 @@ class _Run:
             if not self.stop.requested:  # somebody else handles Ctrl-C, and it came anywhere
                 raise
         except DataError:
-            self._save()
+            self._keep()
             raise
         if self.stop.requested:
-            self._save()
-            interrupts.kept = f"The same command goes on where it was, by {self.checkpoint}."
+            self._keep()
             raise SystemExit(interrupts.TERMINATED) if self.stop.number == signal.SIGTERM else KeyboardInterrupt
         self._write(self.stream.flush())
-        os.fsync(self.target.fileno())
-        self.checkpoint.unlink(missing_ok=True)
+        if self.checkpoint is not None:
+            os.fsync(self.target.fileno())
+            self.checkpoint.unlink(missing_ok=True)
+
+    def _keep(self) -> None:
+        """Save what is needed to go on, or end all sequences."""
+        if self.checkpoint is None:
+            self._write(self.stream.flush())
+        else:
+            self._save()
+            if self.stop.requested:
+                interrupts.kept = f"The same command goes on where it was, by {self.checkpoint}."
 
     def _label_all(self) -> None:
         for lines in self._blocks():
@@ -254,8 +270,7 @@ class _Run:
 
         def refused(number: int, error: DataError) -> None:
             if not self.skip_bad:
-                taken = number - 1 - self.lines
-                self.lines, self.read = number - 1, self.read + sum(map(len, lines[:taken]))
+                self._done(lines[: number - 1 - self.lines])
                 raise DataError(f"{error} To go on after such lines, add {option('skip_bad', True)}.")
             self.skipped += 1
             self.first_bad = self.first_bad or str(error)
@@ -263,7 +278,13 @@ class _Run:
         numbered = ((number, number, line) for number, line in enumerate(lines, self.lines + 1))
         for labeled in self.form.labels(self.stream.push_many, numbered, refused):
             self._write(labeled)
-        self.lines, self.read = self.lines + len(lines), self.read + sum(map(len, lines))
+        self._done(lines)
+
+    def _done(self, lines: list[bytes]) -> None:
+        """Count lines as read."""
+        whole = b"".join(lines)
+        self.seen.update(whole)
+        self.lines, self.read = self.lines + len(lines), self.read + len(whole)
 
     def _write(self, labeled: list[Labeled]) -> None:
         self.labels += len(labeled)
@@ -274,7 +295,8 @@ class _Run:
     def _save(self) -> None:
         assert self.checkpoint is not None
         os.fsync(self.target.fileno())
-        facts = {"read": self.read, "written": self.target.tell(), **{fact: getattr(self, fact) for fact in KEPT}}
+        facts = {"read": self.read, "seen": self.seen.hexdigest(), "written": self.target.tell()}
+        facts |= {fact: getattr(self, fact) for fact in KEPT}
         with written_whole(self.checkpoint, DataError) as temporary:
             line = json.dumps(facts).encode()
             temporary.write_bytes(b"\n".join([line, _mark(line), self.stream.save()]))

@@ -150,22 +150,30 @@ class OpenSequences:
             raise InputError(f"There are {len(steps.lengths)} sequences in a request with a sequence_id; it takes one.")
         key = served.name, name
         with self._lock:
-            known = self._open.get(key)
-            if parameters.get("sequence_start") is True:
+            known, starts = self._open.get(key), parameters.get("sequence_start") is True
+            if starts and known is None and len(self._open) >= MOST_OPEN:
+                raise InputError(f"{MOST_OPEN:,} sequences are open. End some.")
+            if not starts and known is None:
+                raise InputError(f"Sequence {name!r} has not begun here: send sequence_start with its first steps.")
+            begun = served if starts or known is None else known.served
+            first, last = (0, []) if starts or known is None else (known.steps, [known.last])
+            count = steps.total
+            places, values = begun.events(steps, first)
+            if any(place <= before for before, place in pairwise([*last, *places])):
+                raise InputError("The order column must rise from step to step in a sequence that comes bit by bit.")
+            if starts or known is None:
                 if known is not None:
                     known.close(name)
-                elif len(self._open) >= MOST_OPEN:
-                    raise InputError(f"{MOST_OPEN:,} sequences are open. End some.")
                 if served not in self._streams:
                     self._streams[served] = served.model.stream()
                 known = self._open[key] = _Open(served, self._streams[served], self._watching.source(served))
-            if known is None:
-                raise InputError(f"Sequence {name!r} has not begun here: send sequence_start with its first steps.")
-            count = steps.total
-            places, values = known.served.events(steps, known.steps)
-            if any(place <= last for last, place in pairwise([known.last, *places] if known.steps else places)):
-                raise InputError("The order column must rise from step to step in a sequence that comes bit by bit.")
-            ready = known.stream.push_many([name] * count, places, values)
+            try:
+                ready = known.stream.push_many([name] * count, places, values)
+            except BothwaysError:
+                if starts:  # it has not begun
+                    known.close(name)
+                    del self._open[key]
+                raise
             known.steps, known.last, known.heard = known.steps + count, places[-1], time.monotonic()
             if parameters.get("sequence_end") is True:
                 ready += known.stream.close(name)

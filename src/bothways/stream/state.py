@@ -35,7 +35,11 @@ def fingerprint(model: Model, *settings: int) -> str:
 
 
 def pack(mark: str, facts: Mapping[str, Any], arrays: Iterable[Array]) -> bytes:
-    """Facts and arrays as bytes."""
+    """Facts and arrays as bytes.
+
+    Raises:
+        InputError: a fact is, or holds, what JSON has no form for.
+    """
     line = json.dumps({"stream": mark, **facts}, default=_coded).encode() + b"\n"
     body = line + b"".join(array.tobytes() for array in arrays)
     return hashlib.blake2b(body, digest_size=DIGEST).digest() + body
@@ -99,6 +103,11 @@ def restore_key(mark: str, keys: Keys, key: Hashable, state: bytes) -> None:
         row[:] = take(row.shape, row.dtype)
 
 
+def coded_key(key: Hashable) -> Any:
+    """A key as JSON holds it, which has no tuples."""
+    return {"tuple": list(map(coded_key, key))} if isinstance(key, tuple) else key
+
+
 def _coded(value: Any) -> Any:
     if isinstance(value, Time):
         return {"text": value.text}
@@ -112,4 +121,6 @@ def _coded(value: Any) -> Any:
 def _decoded(value: dict[str, Any]) -> Any:
     if value.keys() == {"text"}:
         return Time.of(value["text"])
+    if value.keys() == {"tuple"}:
+        return tuple(value["tuple"])
     return datetime.fromisoformat(value["time"]) if value.keys() == {"time"} else value

@@ -20,7 +20,7 @@ from bothways.sequences import Array, Floats, Sequences
 from bothways.stream.events import EventReader, Step, kind_of
 from bothways.stream.keys import Events, Keys
 from bothways.stream.rounds import Found, Order, Rounds
-from bothways.stream.state import fingerprint, key_state, pack, restore_key, unpack
+from bothways.stream.state import coded_key, fingerprint, key_state, pack, restore_key, unpack
 from bothways.stream.windows import BaselineStream, MemberStream, ahead, reach_of, reads_forward_alone
 
 LOOKAHEAD = 16  # how many later steps labels see, unless something else is asked for; none where `reads_forward_alone`
@@ -237,16 +237,23 @@ class Stream:
         """All keys and counts, for `load`."""
         states = [np.frombuffer(self.state(key), np.uint8) for key in self._keys.slots]
         counts = self.events, self.dropped, self._newest, self._next_sweep
-        facts = {"keys": list(self._keys.slots), "sizes": list(map(len, states)), "counts": counts}
+        facts: dict[str, Any] = {"counts": counts, "sizes": list(map(len, states))}
+        facts["keys"] = list(map(coded_key, self._keys.slots))
+        if self._reader.tally is not None:
+            facts["met"] = self._reader.tally.to_json()
         return pack(self._fingerprint, facts, states)
 
     def load(self, saved: bytes) -> None:
         """Go on in a new stream where another one was saved: the same events give the same labels, bit for bit.
 
         Raises:
-            InputError: the bytes are damaged, or of another model or stream.
+            InputError: the bytes are damaged, or of another model or stream; or this stream has keys already.
         """
+        if len(self):
+            raise InputError(f"This stream has {len(self)} keys already. Load what was saved into a new one.")
         facts, take = unpack(self._fingerprint, saved)
+        if self._reader.tally is not None and "met" in facts:
+            self._reader.tally.add_json(facts["met"])
         self.events, self._order.dropped, self._newest, self._next_sweep = facts["counts"]
         for key, size in zip(facts["keys"], facts["sizes"], strict=True):
             self.restore(key, take((size,), np.uint8).tobytes())
