@@ -41,6 +41,14 @@ def test_the_verdict(ahead: tuple[float, float], said: str) -> None:
     assert "the best baseline (regression on single steps) is 0.800" in verdict(evaluation)
 
 
+def test_the_part_that_chose_the_model_is_no_judge() -> None:
+    labels = [0, 1] * 10
+    found = evaluated(labels, np.eye(2)[labels], baselines={"majority": np.zeros(20, int)}, split="valid")
+    assert verdict(found).startswith("On the valid part, which settings were chosen by, the model is ahead of every")
+    assert "so flatters the model" in warnings(found)[0]
+    assert warnings(evaluated(labels, np.eye(2)[labels], split="valid")) == ()
+
+
 def test_the_verdict_without_certainty() -> None:
     one = evaluated([0, 1], np.eye(2), lengths=[2], baselines={"majority": np.zeros(2, int)})
     assert "a single sequence cannot tell" in verdict(one)

@@ -61,8 +61,10 @@ def verdict(evaluation: Evaluation) -> str:
         how = f"; on other sequences the model may be {abs(low):.3f} behind or {abs(high):.3f} ahead."
         if max(abs(low), abs(high)) < 0.0005:  # which would be shown as 0.000
             how = ": here the two are alike."
+        chose = f"On the {of.split} part, which settings were chosen by, the model is ahead of every baseline"
+        ahead = chose if of.split == "valid" else "The model beats every baseline"
         said = {
-            "better": f"The model beats every baseline. {own}, which is {low:.3f} to {high:.3f} less.",
+            "better": f"{ahead}. {own}, which is {low:.3f} to {high:.3f} less.",
             "worse": f"The model is worse than a simple one: use {baseline_words(name, of.per)} instead. {own}, "
             f"{-high:.3f} to {-low:.3f} more.",
             "unclear": f"The model does not clearly beat the baselines. {own}{how}",
@@ -90,6 +92,8 @@ def warnings(evaluation: Evaluation) -> tuple[str, ...]:
         No step here has the label 'attack', so its F1 is 0 and lowers the macro F1.
     """
     of, said = evaluation, []
+    if of.split == "valid" and of.baselines:
+        said.append("The valid part chose the model, but not the simple ones beside it, and so flatters the model.")
     if not of.intervals:
         said.append("Only one sequence has labels: it cannot tell how far the scores may be off.")
     elif of.resampled < FEW_SEQUENCES:
