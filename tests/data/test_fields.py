@@ -67,6 +67,9 @@ def test_codes_that_look_like_numbers() -> None:
         (["($5)", "$7"], [-5, 7], "amounts in parentheses are negative"),
         (["(3)", "(a)"], ["(3)", "(a)"], ""),
         (["$1,250.50", "$3"], [1250.5, 3.0], "units"),
+        (["3,541E+06", "1.5"], ["3,541E+06", "1.5"], ""),
+        (["3,541E+06", "-1,407e-2"], [3.541e6, -1.407e-2], "decimal comma"),
+        (["3.541E+06", "1,407"], [3.541e6, 1407.0], "thousands"),
         (["1,5 €", "2,25 €"], [1.5, 2.25], "decimal comma"),
         (["1", "?", "N/A", "null", "NaN", "-", "none", "Inf"], [1, *[None] * 7], r"7 fields are missing \('\?', "),
         (["2.5", "inf"], [2.5, None], r"1 field is missing \('inf'\)"),
@@ -300,6 +303,19 @@ def test_times_of_day_that_are_to_be_numbers_are_durations() -> None:
     frame = pl.DataFrame({"cycle": ["0:05:12", "1:00:00"]})
     assert FieldReader(numbers=["cycle"]).read(frame)["cycle"].to_list() == [312.0, 3600.0]
     assert FieldReader().read(frame)["cycle"].dtype == pl.Time
+
+
+def test_times_left_out_say_how_to_read_them_as_durations(tmp_path: Path) -> None:
+    rows = range(60)
+    times = [f"{k * 7 % 3}:{k * 11 % 60:02}:{k * 13 % 60:02}" for k in rows]
+    frame = pl.DataFrame({"at": [f"2024-03-04 10:{k:02}" for k in rows], "length": times, "Talk Time": times})
+    path = tmp_path / "some.csv"
+    frame.with_columns(x=pl.Series([k * k % 7 for k in rows]), label=pl.Series([0, 1] * 30)).write_csv(path)
+    columns = read_and_split(path).columns
+    assert columns.features == ("Talk Time", "x")
+    why = {guess.name: guess.why for guess in columns.guesses}["length"]
+    assert why == "a time of day (numeric=['length'] if it is how long something took)"
+    assert read_and_split(path, numeric=["length"]).columns.features == ("length", "Talk Time", "x")
 
 
 def test_ids_that_would_become_one_stay_text() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from itertools import takewhile
 
@@ -10,21 +9,11 @@ import numpy as np
 import polars as pl
 
 from bothways.data.columns import TOLD, Guess
-from bothways.data.names import PARTS_OF_TIME, part_of_time, words
+from bothways.data.names import clock_rank, part_of_time, words
 from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
 from bothways.sequences import Array, Bools, Numbers
 
-CLOCKS = frozenset(
-    words("t ts time timestamp datetime date step elapsed clock tick cycle zeit datum uhrzeit zeitpunkt zeitstempel")
-    + words("yearmonth yyyymm yyyymmdd yearweek yyyyww")
-) | {"horodatage", "tiempo", "fecha"}
-"""A column of this name sorts steps that stand in any order; of several words, the last counts."""
-
-COUNTERS = frozenset(words("position index idx order frame sample row record line seconds epoch"))
-"""The same, if the values show it as well."""
-
-UNITS = frozenset(words("s sec secs ms us ns min h utc gmt local"))  # last words in the name of a clock that are units
 ROW_NUMBERS = ("", "__index_level_0__", "Unnamed: 0")  # the names under which pandas writes the numbers of the rows
 RANGES = {
     **{"year": (1000, 2999), "quarter": (1, 4), "week": (0, 53), "month": (1, 12), "day": (1, 31)},
@@ -129,8 +118,9 @@ def guess_order(
             why = f"{what}, but empty in {counted(empty, 'row')}, so it sorts nothing"
         elif name in usable:
             why = f"sorts the steps as {order!r} does" if order is not None and rank <= 1 else "a clock"
-        elif schema[name] == pl.Time and needed and order is None:
-            why = f"a time of day ({option('order', name)} to sort the steps by it)"
+        elif schema[name] == pl.Time:
+            sort = f"{option('order', name)} to sort the steps by it, " if needed and order is None else ""
+            why = f"a time of day ({sort}{option('numeric', name)} if it is how long something took)"
         elif temporal:
             why = "a date or time"
         else:
@@ -255,21 +245,6 @@ def _counter(name: str, column: pl.Series, steps: Steps, few: bool, needed: bool
         return Guess(name, "left out", f"{only}, as a counter does ({keep} to learn from it)")
     only += "" if few else " within sequences"
     return Guess(name, "feature", f"numbers; {only}, as a meter does ({option('drop', name)} if it is a counter)")
-
-
-def clock_rank(name: str) -> int:
-    """2 for a column that is called `t`, `time`, `year` or the like, 1 for `event_time`, `index` or the like, else 0.
-
-    `T` and `t1` are no clocks, but what many call temperatures and one of several values.
-    """
-    if name == "T" or re.search(r"\d", name):
-        return 0
-    parts = words(name)
-    while len(parts) > 1 and parts[-1] in UNITS:
-        parts.pop()
-    last = parts[-1] if parts else ""
-    clock = last in CLOCKS or PARTS_OF_TIME.get(last) == "year"
-    return int(clock or last in COUNTERS) + int(clock and len(parts) == 1)
 
 
 def steps_of(sequence: pl.Series | None, count: int) -> Steps:

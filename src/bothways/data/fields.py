@@ -11,8 +11,7 @@ from typing import NamedTuple
 import polars as pl
 
 from bothways.data import times
-from bothways.data.names import names_sequences
-from bothways.data.names import words as words_of
+from bothways.data.names import names_duration, names_sequences
 from bothways.data.numbers import (
     CURRENCY,
     IN_PARENTHESES,
@@ -35,17 +34,6 @@ MISSING = (
     *("inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"),
 )
 """Words, in small letters, for a missing value where the other fields of the column are numbers or times."""
-
-DURATIONS = frozenset(
-    words_of(
-        "duration elapsed runtime laptime wait waiting delay latency dwell uptime downtime took "
-        "dauer laufzeit fahrzeit wartezeit durée duree attente duración duracion espera"
-    )
-)
-"""Words in the names of columns whose hours and minutes are no times of day."""
-
-NO_DURATIONS = frozenset(["start", "end", "begin", "off", "at", "from", "to", "until", "since", "room"])
-"""Words beside them in names of columns that hold times of day all the same."""
 
 FEW_STRAY = 0.01  # where no more fields of a column are no times, the others are
 PHONE = r"^\+\d{8,15}$"  # a number in the international form (E.164)
@@ -367,9 +355,8 @@ def stripped(fields: pl.Series) -> pl.Series:
 
 def _barred(name: str, number: bool) -> set[str]:
     """The kinds that a column so called does not hold: an id such as 2001-01 is no month."""
-    own = {*words_of(name)}
-    lasting = set() if number or (own & DURATIONS and not own & NO_DURATIONS) else {"duration"}
-    return lasting | ({"compact", "quarter", "week", "month", "season"} if names_sequences(name) else set())
+    ids = {"compact", "quarter", "week", "month", "season"} if names_sequences(name) else set()
+    return ids if number or names_duration(name) else {*ids, "duration"}
 
 
 def _ways(text: pl.Series, kind: str | None, strict: bool, barred: Collection[str]) -> dict[str, pl.Series]:

@@ -258,7 +258,8 @@ function separated(fields, sign) {
   for (const text of fields) if (text !== null && unit_of(String(text))) found.set(unit_of(text), (found.get(unit_of(text)) || 0) + 1)
   const most = Math.max(0, ...found.values()), unit = most ? [...found.keys()].filter(key => found.get(key) === most).sort()[0] : ""
   const thousands = "'’ \u00a0\u202f" + (sign === "," ? "." : ",")
-  const fits = RegExp(`^[+-]?(?:[1-9]\\d{0,2}(?:[${thousands}]\\d{3})+|\\d*)(?:[${sign}]\\d*)?(?:[eE][+-]?\\d+)?$`), apart = RegExp(`[${thousands}]`, "g")
+  const grouped = `[1-9]\\d{0,2}(?:[${thousands}]\\d{3})+(?:[${sign}]\\d*)?`, bare = `\\d*(?:[${sign}]\\d*)?(?:[eE][+-]?\\d+)?`
+  const fits = RegExp(`^[+-]?(?:${grouped}|${bare})$`), apart = RegExp(`[${thousands}]`, "g")
   return converted(fields, text => {
     text = String(text).replace(/^\(([$€£¥]?)\s*([\d.,].*)\)$/, "$1-$2")
     if (unit_of(text) !== unit) return NaN
@@ -275,7 +276,7 @@ const NAMED = [RegExp(`${FIRST}${AT}(?: [A-Z]{3,4})?${ZONE} (?<year>\\d{4})$`, "
 const SYSLOG = RegExp(`^(?<month>${NAME}) {1,2}(?<day>\\d{1,2}) ${CLOCK}${ZONE}$`, "u")
 const COMPACT = RegExp("^(?<year>\\d{4})(?<month>\\d{2})(?<day>\\d{2})[T ]?(?<hour>\\d{2}):?(?<minute>\\d{2})(?::?(?<second>\\d{2}))?(?:[.,](?<fraction>\\d+))?" + ZONE + "$", "u")
 const ELAPSED = /^(?:(\d+) days?,? )?(?:(\d+):)?(\d{1,2}):(\d{2}(?:\.\d+)?)$/
-const DURATIONS = /^(duration|elapsed|runtime|laptime|wait|waiting|delay|latency|dwell|uptime|downtime|took|dauer|laufzeit|fahrzeit|wartezeit|durée|duree|attente|duración|duracion|espera)$/
+const DURATIONS = /^(duration|elapsed|runtime|laptime|wait|waiting|delay|latency|dwell|uptime|downtime|took|talk|hold|handle|dauer|laufzeit|fahrzeit|wartezeit|durée|duree|attente|duración|duracion|espera)$/
 const MONTHS = {}
 Object.assign(MONTHS, {win: 1, spr: 3, sum: 6, fal: 9, aut: 9})
 for (const names of ["jan feb mar apr may jun jul aug sep oct nov dec", "jan feb mär apr mai jun jul aug sep okt nov dez", "jan feb mrz",
