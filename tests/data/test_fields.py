@@ -131,6 +131,51 @@ def test_dates(fields: list[str], values: list[str] | None, said: str) -> None:
         assert texts == values
 
 
+def written(form: str, days: int, start: str = "2024-01-25", step: int = 1) -> list[str]:
+    first = datetime.datetime.fromisoformat(start)
+    return [(first + datetime.timedelta(days=step * day)).strftime(form) for day in range(days)]
+
+
+MACHINES = pl.Series([*written("%y/%m/%d", 60)] * 5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "dates", "doubt"),
+    [
+        (written("%y-%m-%d", 90), "year-first", ""),
+        (written("%y.%m.%d", 90)[::-1], "year-first", ""),
+        (MACHINES.to_list(), "year-first", ""),
+        (MACHINES.shuffle(0).to_list(), "year-first", ""),
+        ([f"{day} 06:0{k}" for day in written("%y-%m-%d", 5, "2024-03-04") for k in range(9)], "year-first", ""),
+        (written("%y-%m-%d", 5, "2024-03-04"), "day-first", "year-first"),
+        (written("%d.%m.%y", 90), "day-first", ""),
+        (sorted(written("%d.%m.%y", 90)), "day-first", "year-first"),
+        (pl.Series(written("%d.%m.%y", 90) * 5).shuffle(0).to_list(), "day-first", ""),
+        (["31.12.20", "31.12.21", "31.12.22", "31.12.23"], "day-first", "year-first"),
+        (written("%m/%d/%y", 90), "month-first", ""),
+        (["01/02/24", "03/04/24"], "day-first", "month-first year-first"),
+        (["12-Mar-24", "13-Mar-24", "14-Mar-24"], "day-first", ""),
+        (["99-12-31", "00-01-01"], "year-first", ""),
+    ],
+)
+def test_years_of_two_digits(fields: list[str], dates: str, doubt: str) -> None:
+    reader = FieldReader()
+    values = reader.read(pl.DataFrame({"at": fields}))["at"]
+    forms = {"year-first": "%y-%m-%d", "day-first": "%d-%m-%y", "month-first": "%m-%d-%y"}
+    plain = [re.sub("[./]", "-", field.replace("Mar", "03"))[:8] for field in fields]
+    assert values.dt.strftime(forms[dates]).to_list() == plain
+    assert reader.decided.dates == dates
+    assert re.findall(r"dates='(.*?)'", reader.notices()["at"]) == doubt.split()
+    pieces = pl.DataFrame({"at": fields}).iter_slices(20)
+    learned = FieldReader(learned=Reading(dates=dates), whole=False)
+    assert [value for piece in pieces for value in learned.read(piece)["at"]] == values.to_list()
+    if doubt == "year-first":
+        asked = FieldReader(Reading(dates="year-first")).read(pl.DataFrame({"at": fields}))["at"]
+        assert asked.dt.strftime("%y-%m-%d").to_list() == plain
+        with pytest.raises(LaterRowsDifferError):
+            FieldReader(whole=False).read(pl.DataFrame({"at": fields}))
+
+
 def test_times_of_day() -> None:
     found, _ = read("08:15", "23:59:59.5", "1:05 PM")
     assert found.to_list() == [datetime.time(8, 15), datetime.time(23, 59, 59, 500_000), datetime.time(13, 5)]

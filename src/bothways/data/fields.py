@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import polars as pl
 
 from bothways.data import times
-from bothways.data.names import names_duration, names_sequences
+from bothways.data.kinds import DATES, IN_SECONDS, KINDS, LEFT_OUT, SHORT_YEAR, TIMES, barred
+from bothways.data.names import names_sequences
 from bothways.data.numbers import (
-    CURRENCY,
     IN_PARENTHESES,
     LONE,
     MANY_NUMBERS,
-    MINUS,
-    NOTHING,
     SECONDS,
     SHOWING,
     UNIT,
@@ -40,12 +37,9 @@ PHONE = r"^\+\d{8,15}$"  # a number in the international form (E.164)
 
 DOUBT = "numbers in doubt"  # what begins the notice of a column that stays text, as its numbers can be read in two ways
 
-IN_SECONDS, NEGATIVE = "read in seconds", "are negative"
-AS_STRINGS = "written as text"
-LEFT_OUT = "left out"  # what ends the notice of a column whose values are written in another way than its fields
+AS_STRINGS, NEGATIVE = "written as text", "are negative"
 
 AMERICAN = r"/.*\d ?[AaPp]\.?[Mm]"  # where times of day are AM and PM, dates with slashes begin with the month
-
 
 AS_SHOWN = Reading()  # nothing is asked for; the columns show how they are read
 
@@ -54,28 +48,13 @@ class LaterRowsDifferError(Exception):
     """A later row of a file that is read in pieces has a column or a kind of value that the first ones have not."""
 
 
-class Kind(NamedTuple):
-    """A way to read a column.
-
-    Attributes:
-        looks: what its first field looks like.
-        values: the values of text, null where a field cannot be read so.
-        said: what the user is told, if anything.
-        choice: the option and its value that choose this way.
-    """
-
-    looks: str
-    values: Callable[[pl.Series], pl.Series]
-    said: str = ""
-    choice: tuple[str, str] = ("", "")
-
-
 @dataclass(eq=False)
 class FieldReader:
     """Reads the fields of a table, at once or a batch at a time; each column in the way that fits all its fields.
 
-    Where two ways fit, `reading` decides, then the other columns, then `learned`; else dates are day-first, or with AM
-    and PM month-first, and numbers such as 12,345 stay text and are in doubt.
+    Where several ways fit, `reading` decides, then the other columns, then `learned`; else dates are day-first, or with
+    AM and PM month-first, or begin with a year of two digits where they hardly turn back so or have few years (see
+    `times.likelier`); and numbers such as 12,345 stay text and are in doubt.
 
     Attributes:
         reading: what the user asked for.
@@ -137,7 +116,7 @@ class FieldReader:
                 fields = self._without_unit(name, fields)
             text = fields.set(fields.is_in(words), None) if words else fields
             kind, strict = self._kinds.get(name), self.fields == "strings" and name not in (*self.numbers, *self.order)
-            ways = {} if name in self.text else _ways(text, kind, strict, _barred(name, name in self.numbers))
+            ways = {} if name in self.text else _ways(text, kind, strict, barred(name, name in self.numbers))
             if name in self.order and not ways:
                 months = times.short_months(text)
                 ways = {"month": months} if months.null_count() == text.null_count() else {}
@@ -184,8 +163,8 @@ class FieldReader:
         return getattr(self.reading, name) or (shown[0] if len(shown) == 1 else getattr(self.learned, name))
 
     def _settled(self, name: str, fields: pl.Series, ways: Mapping[str, pl.Series]) -> str:
-        """Which of two ways it is; "text" where neither can be told from the other."""
-        (first, ours), (second, theirs) = ways.items()
+        """Which of several ways it is; "text" where one cannot be told from the other."""
+        first, second = list(ways)[:2]
         what = KINDS[second].choice[0]
         value = self._choice(what)
         for kind in ways:
@@ -193,20 +172,33 @@ class FieldReader:
                 return kind
         if first == "numbers":
             return first
-        if what == "dates" and fields.str.contains(AMERICAN).any():
-            self._notes[name] = f"or day/month/year? ({option('dates', 'day-first')})"
-            return second
+        if what == "dates":
+            return self._order_of_dates(name, fields, ways)
         if not self.whole:
             raise LaterRowsDifferError
+        ours, theirs = ways.values()
         if ours.equals(theirs):
-            return first
-        if what == "dates":
-            self._notes[name] = f"or month/day/year? ({option('dates', 'month-first')})"
             return first
         at = int((ours != theirs).arg_max() or 0)
         this, that = (option(*KINDS[kind].choice) for kind in (first, second))
         self._notes[name] = f"{DOUBT}: {ours[at]:.12g} ({this}) or {theirs[at]:.12g} ({that})?"
         return "text"
+
+    def _order_of_dates(self, name: str, fields: pl.Series, ways: Mapping[str, pl.Series]) -> str:
+        """The likeliest order of dates; a note says what else they may be."""
+        american = "month-first" in ways and fields.str.contains(AMERICAN).any()
+        if not self.whole and not (american and SHORT_YEAR not in ways):
+            raise LaterRowsDifferError
+        order, others = "month-first" if american else next(iter(ways)), list[str]()
+        for kind, dates in ways.items():
+            shown = times.likelier(dates, ways[order]) if kind == SHORT_YEAR else 0
+            if shown > 0:
+                return kind
+            if shown == 0 and not dates.equals(ways[order]):
+                others.append(f"or {KINDS[kind].said.removeprefix(DATES)}? ({option(*KINDS[kind].choice)})")
+        if others:
+            self._notes[name] = "; ".join(others)
+        return order
 
     def _without_unit(self, name: str, fields: pl.Series) -> pl.Series:
         """The fields without the unit that stands after all numbers, if one does."""
@@ -322,17 +314,6 @@ def may_be_read(frame: pl.LazyFrame, schema: pl.Schema, reader: FieldReader) -> 
     return [name for name in names if read.schema[name] != pl.String or name in doubtful]
 
 
-def times_of(text: pl.Series) -> pl.Series:
-    """The times that texts are, each beginning with a year; the text where one is none.
-
-    Example:
-        >>> times_of(pl.Series(["2024-03-31 18:05", None])).dtype, times_of(pl.Series(["2024-03", "never"])).dtype
-        (Datetime(time_unit='us', time_zone=None), String)
-    """
-    found = (KINDS[kind].values(text) for kind in ("year-first", "quarter", "week", "month"))
-    return next((times for times in found if times.null_count() == text.null_count()), text)
-
-
 def seconds(schema: pl.Schema, order: Collection[str] = ()) -> list[pl.Expr]:
     """The columns that hold differences of times, in seconds; but for those that sort steps, which stay as they are.
 
@@ -351,12 +332,6 @@ def stripped(fields: pl.Series) -> pl.Series:
     """The text without blanks around it; null where nothing is left."""
     text = fields.str.strip_chars()
     return text.set(text == "", None)
-
-
-def _barred(name: str, number: bool) -> set[str]:
-    """The kinds that a column so called does not hold: an id such as 2001-01 is no month."""
-    ids = {"compact", "quarter", "week", "month", "season"} if names_sequences(name) else set()
-    return ids if number or names_duration(name) else {*ids, "duration"}
 
 
 def _ways(text: pl.Series, kind: str | None, strict: bool, barred: Collection[str]) -> dict[str, pl.Series]:
@@ -384,48 +359,10 @@ def _ways(text: pl.Series, kind: str | None, strict: bool, barred: Collection[st
         if values.null_count() == rest.null_count():
             ways[name] = values
             lone = name == "numbers" and values.dtype.is_float() and rest.head(100).str.contains(LONE).all()
-            if not (lone or name in ("decimal point", "day-first")):
+            if not (lone or name in ("decimal point", "day-first", "month-first")):
                 break
     typed = [ways[name] for name in ("numbers", "true/false") if name in ways]
     if strict and kind is None and rest is text and typed and not typed[0].dtype.is_float():
         return {"text": text}
     ways.pop("decimal point" if "numbers" in ways else "", None)
     return ways
-
-
-def _truth(text: pl.Series) -> pl.Series:
-    lower = text.str.to_lowercase()
-    return (lower == "true").set(~lower.is_in(["true", "false"]), None)
-
-
-LETTERS = r"[^\W\d_]{3,10}"
-NUMBER = rf"[-+({MINUS}]?\s*{CURRENCY}?\s*[-+{MINUS}]?\s*[.,]?\d|{NOTHING}"
-KINDS: Mapping[str, Kind] = {
-    "compact": Kind(r"(?:19|20)\d{6}[T ]?\d{2}:?\d{2}", times.compact),
-    "numbers": Kind(NUMBER, plain, choice=("decimal", "point")),
-    "decimal point": Kind(
-        NUMBER, lambda text: separated(text, "."), f"separators of thousands or units {LEFT_OUT}", ("decimal", "point")
-    ),
-    "decimal comma": Kind(NUMBER, lambda text: separated(text, ","), "decimal comma", ("decimal", "comma")),
-    "true/false": Kind("[TtFf]", _truth),
-    "year-first": Kind(r"\d{4}[-/. ]", times.year_first),
-    "day-first": Kind(
-        r"\[?(?:[A-Za-z]{3},? )?\d{1,2}[-/. ]", times.day_first, "dates are day/month/year", ("dates", "day-first")
-    ),
-    "month-first": Kind(r"\d{1,2}[-/ ]", times.month_first, "dates are month/day/year", ("dates", "month-first")),
-    "month by name": Kind(rf"{LETTERS}\.?,? .*\d{{4}}", times.month_by_name),
-    "no year": Kind(rf"{LETTERS}\.? +\d{{1,2}} \d", times.without_year, "times of one year, as none is there"),
-    "elapsed": Kind(r"\d+ days?,? ", times.elapsed, IN_SECONDS),
-    "duration": Kind(r"\d+:\d", times.elapsed, IN_SECONDS),
-    "lasting": Kind(r"\d+(?:\.\d+)? ?[dhms]|P[T\d]", times.lasting, IN_SECONDS),
-    "quarter": Kind(r"\d{4}[-/. ]?[Qq]|[Qq]\d", times.quarters),
-    "week": Kind(r"\d{4}[-/. ]?[KkWw]|[KkWw]", times.weeks),
-    "month": Kind(rf"\d{{4}}[-/ ]\w{{1,9}}|(?:\d{{1,2}}|{LETTERS}\.?)[-/ ]\d{{4}}$|{LETTERS}[-/ ']\d\d$", times.months),
-    "season": Kind(r"\d{4}[-/]\d{2}", times.seasons),
-    "time of day": Kind(r"\d{1,2}:", times.of_day),
-    "text": Kind("", lambda text: text),
-}
-"""The ways to read a column, in the order in which they are tried."""
-
-NO_TIMES = ("numbers", "decimal point", "decimal comma", "true/false", "elapsed", "duration", "lasting", "text")
-TIMES = tuple(name for name in KINDS if name not in NO_TIMES)

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from bothways.data.fields import times_of
+from bothways.data.kinds import times_of
 from bothways.data.names import part_of_time
 
 BEFORE = {"month": "-", "day": "-", "quarter": "-Q", "week": "-W", "hour": " ", "": " "}

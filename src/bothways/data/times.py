@@ -14,6 +14,7 @@ DATE = (
     rf"^\[?(?:\p{{L}}{{3}},? )?(?<a>\d{{1,4}})[-/. ] ?(?<b>\d{{1,2}}|{NAME})[-/. ](?<c>\d{{1,4}})"
     rf"(?:(?:T|,? |:){CLOCK})?{ZONE}\]?$"
 )
+SHORT_YEAR = r"^\d\d[-/. ] ?\d\d?[-/. ]\d\d(?:\D|$)"  # what may begin with the year as well as with the day
 NAMED = (
     rf"^(?:{NAME},? )?(?<month>{NAME}) {{1,2}}(?<day>\d{{1,2}})(?:(?:,|,? at)? {CLOCK})?(?: [A-Z]{{3,4}})?{ZONE}"
     rf" (?<year>\d{{4}})$",
@@ -76,8 +77,8 @@ def year_first(text: pl.Series) -> pl.Series:
     try:
         dates = text.str.to_datetime(strict=False)
     except pl.exceptions.PolarsError:
-        return _dates(text, "abc")
-    return dates if dates.null_count() == text.null_count() else _dates(text, "abc")
+        return _dates(text, "abc", century=False)
+    return dates if dates.null_count() == text.null_count() else _dates(text, "abc", century=False)
 
 
 def day_first(text: pl.Series) -> pl.Series:
@@ -88,6 +89,39 @@ def day_first(text: pl.Series) -> pl.Series:
 def month_first(text: pl.Series) -> pl.Series:
     """Dates and times in which the month stands before the day."""
     return _dates(text, "cab")
+
+
+def short_year_first(text: pl.Series) -> pl.Series:
+    """Dates and times that begin with a year of two digits."""
+    return _dates(text.set(~text.str.contains(SHORT_YEAR), None), "abc")
+
+
+def likelier(ours: pl.Series, theirs: pl.Series) -> int:
+    """Which of two readings of dates is likelier as the rows stand: 1 for ours, -1 for theirs, 0 if that is not clear.
+
+    It is the one that turns back far less often from row to row, or has far fewer years, unless the one speaks against
+    the other. Days of several years may be the ends of these; times of day have no such reason.
+
+    Example:
+        >>> text = pl.Series(["24-03-30", "24-03-31", "24-04-01", "24-04-30", "24-05-01", "24-05-31"])
+        >>> likelier(short_year_first(text), day_first(text))
+        1
+    """
+    ours, theirs = ours.drop_nulls(), theirs.drop_nulls()
+    days, shown = bool((ours.dt.truncate("1d") == ours).all()), 0
+    for measure, least in ((_turns, 2), (_years, 10 if days else 2)):
+        our, their = measure(ours), measure(theirs)
+        shown += (their >= 2 * our + least) - (our >= 2 * their + least)
+    return (shown > 0) - (shown < 0)
+
+
+def _turns(dates: pl.Series) -> int:
+    changes = dates.to_physical().diff()
+    return min(int((changes > 0).sum()), int((changes < 0).sum()))
+
+
+def _years(dates: pl.Series) -> int:
+    return dates.dt.year().n_unique()
 
 
 def month_by_name(text: pl.Series) -> pl.Series:
@@ -202,13 +236,13 @@ def _first_days(year: pl.Series, month: pl.Series) -> pl.Series:
     return (year + "-" + month.str.zfill(2) + "-01").str.to_date("%Y-%m-%d", strict=False)
 
 
-def _dates(text: pl.Series, order: str) -> pl.Series:
-    """Dates and times; `order` says which of three numbers are year, month and day."""
+def _dates(text: pl.Series, order: str, century: bool = True) -> pl.Series:
+    """Dates and times; `order` says which of three numbers are year, month and day; years may lack the `century`."""
     parts = _parts(text, DATE)
     year, month, day = (parts.get_column(part) for part in order)
-    if order != "abc":
-        century = (year.cast(pl.Int64, strict=False) < 70).replace_strict({True: "20", False: "19"}, default=None)
-        year = year.set(year.str.len_chars() == 2, None).fill_null(century + year)
+    if century:
+        first = (year.cast(pl.Int64, strict=False) < 70).replace_strict({True: "20", False: "19"}, default=None)
+        year = year.set(year.str.len_chars() == 2, None).fill_null(first + year)
     return _moments(parts.with_columns(year=year, month=month, day=day))
 
 

@@ -297,11 +297,12 @@ function moment_of({year, month, day, zone, ...clock}) {
   const shift = /([+-])(\d\d):?(\d\d)/.exec(zone || "")
   return 1000 * at + microseconds_of(clock) - (shift ? (shift[1] === "-" ? -60e6 : 60e6) * (shift[2] * 60 + +shift[3]) : 0)
 }
-const dates = order => text => {
+const SHORT_YEAR = /^\d\d[-/. ] ?\d\d?[-/. ]\d\d(?:\D|$)/
+const dates = (order, short = order !== "abc") => text => {
   const parts = DATE.exec(text)?.groups
   if (!parts) return NaN
   let [year, month, day] = [...order].map(name => parts[name])
-  if (order !== "abc" && year.length === 2) year = (+year < 70 ? "20" : "19") + year
+  if (short && year.length === 2) year = (+year < 70 ? "20" : "19") + year
   return moment_of({...parts, year, month, day})
 }
 const parsed = (pattern, more) => text => { const parts = typeof text === "string" && pattern.exec(text)?.groups; return parts ? moment_of({...parts, ...more}) : NaN }
@@ -342,9 +343,10 @@ function ways_of(fields, name) {
   const times = [dates("abc"), time_of_day, named, parsed(SYSLOG, {year: "2000"}), ...PERIODS].reduce((found, read) => found || converted(rest, read), null)
   if (times) return {times}
   const day = converted(rest, dates("cba")), month = converted(rest, dates("cab"))
-  return {...day && {"day-first": day}, ...month && {"month-first": month}}
+  const year = rest.every(text => text === null || SHORT_YEAR.test(text)) ? converted(rest, dates("abc", true)) : null
+  return {...day && {"day-first": day}, ...month && {"month-first": month}, ...year && {"year-first": year}}
 }
-const OPTIONS = {point: "decimal", comma: "decimal", "day-first": "dates", "month-first": "dates"}
+const OPTIONS = {point: "decimal", comma: "decimal", "day-first": "dates", "month-first": "dates", "year-first": "dates"}
 /* The values of columns by name. Where one can be read in two ways, the others decide, then how the table was read that the
    model learned from. */
 function typed(fields, reading) {
