@@ -11,7 +11,7 @@ import polars as pl
 
 from bothways.data import times
 from bothways.data.kinds import DATES, IN_SECONDS, KINDS, LEFT_OUT, SHORT_YEAR, TIMES, barred
-from bothways.data.names import names_sequences
+from bothways.data.names import digits_of_date, names_sequences
 from bothways.data.numbers import (
     IN_PARENTHESES,
     LONE,
@@ -107,7 +107,7 @@ class FieldReader:
         done: dict[str, pl.Series] = {}
         doubtful, words = {}, self._words
         for column in frame:
-            name, column = column.name, column.alias("")
+            name, column = column.name, self._spelled(column.name, column.alias(""))
             if column.dtype != pl.String:
                 done[name] = as_text(column) if name in self.text else column
                 continue
@@ -212,6 +212,20 @@ class FieldReader:
             return numbers
         return fields
 
+    def _spelled(self, name: str, column: pl.Series) -> pl.Series:
+        """Dates of digits alone as text with signs between, if all are and the column is called after a clock."""
+        digits, whole = digits_of_date(name), column.dtype != pl.String
+        other = name in self.text or (name in self.numbers and name not in self.order)
+        if other or not digits or not may_be_dates(name, column.dtype):
+            return column
+        text = column.cast(pl.String).str.zfill(digits) if whole else stripped(column)
+        bare = text.set(text.str.to_lowercase().is_in([*MISSING, *map(str.lower, self._words)]), None)
+        if not (dates := times.spelled(bare, digits)).equals(bare):
+            return dates.fill_null(text)
+        if whole and column.count() and self._kinds.setdefault(name, "numbers") != "numbers":
+            raise LaterRowsDifferError
+        return column
+
     def _joins_ids(self, name: str, fields: pl.Series, values: pl.Series) -> bool:
         """Whether numbers would make one id of two."""
         if self.whole and (name in self.ids or names_sequences(name)):
@@ -298,20 +312,30 @@ def as_text(column: pl.Series) -> pl.Series:
 
 
 def may_be_read(frame: pl.LazyFrame, schema: pl.Schema, reader: FieldReader) -> list[str]:
-    """The columns of text whose first fields are something else to a reader, such as dates, or in doubt, or empty.
+    """The columns whose first fields are something else to a reader, such as dates, or text in doubt, or empty.
 
     Example:
         >>> frame = pl.LazyFrame({"at": ["31.03.2024"], "word": ["so"]})
         >>> may_be_read(frame, frame.collect_schema(), FieldReader())
         ['at']
     """
-    places = {name: place for place, (name, dtype) in enumerate(schema.items()) if dtype == pl.String}
+    places = {name: place for place, (name, dtype) in enumerate(schema.items()) if may_be_dates(name, dtype)}
     if not (names := [name for name in places if name not in reader.text]):
         return []
     first = frame.select(pl.nth([places[name] for name in names])).head(SHOWING).collect()
     read = reader.read(first)
     doubtful = {*reader.notices(), *(column.name for column in first if column.null_count() == len(column))}
-    return [name for name in names if read.schema[name] != pl.String or name in doubtful]
+    return [name for name in names if read.schema[name] != schema[name] or name in doubtful]
+
+
+def may_be_dates(name: str, dtype: pl.DataType) -> bool:
+    """Whether a column is text, or of whole numbers that may be dates.
+
+    Example:
+        >>> may_be_dates("date", pl.Int64()), may_be_dates("bytes", pl.Int64())
+        (True, False)
+    """
+    return dtype == pl.String or (dtype.is_integer() and digits_of_date(name) > 0)
 
 
 def seconds(schema: pl.Schema, order: Collection[str] = ()) -> list[pl.Expr]:

@@ -60,7 +60,7 @@ PARTS_OF_TIME = {
 
 CLOCKS = frozenset(
     words("t ts time timestamp datetime date step elapsed clock tick cycle zeit datum uhrzeit zeitpunkt zeitstempel")
-    + words("yearmonth yyyymm yyyymmdd yearweek yyyyww")
+    + words("yearmonth yyyymm yyyymmdd ddmmyyyy mmddyyyy yearweek yyyyww hhmm hhmmss")
 ) | {"horodatage", "tiempo", "fecha"}
 """A column of this name sorts steps that stand in any order; of several words, the last counts."""
 
@@ -130,14 +130,32 @@ def clock_rank(name: str) -> int:
         >>> [clock_rank(name) for name in ("time", "event_time", "index", "T", "talk_time", "time_elapsed")]
         [2, 1, 1, 0, 0, 1]
     """
+    last, alone = _last_of_clock(name)
+    clock = last in CLOCKS or PARTS_OF_TIME.get(last) == "year"
+    return int(clock or last in COUNTERS) + int(clock and alone)
+
+
+def digits_of_date(name: str) -> int:
+    """How many digits the dates have that stand in a column so called without signs between: 8, or 6 of months; else 0.
+
+    Example:
+        >>> [digits_of_date(name) for name in ("Datum", "order_date", "yyyymm", "year_month", "order_id", "amount")]
+        [8, 8, 6, 6, 0, 0]
+    """
+    last, _ = _last_of_clock(name)
+    if last in ("yearmonth", "yyyymm") or PARTS_OF_TIME.get(last) == "month":
+        return 6
+    return 8 * (last in CLOCKS or PARTS_OF_TIME.get(last) == "day")
+
+
+def _last_of_clock(name: str) -> tuple[str, bool]:
+    """The last word in the name of what may be a clock, but for units, and whether it is the only one; else ""."""
     parts = words(name)
     if name == "T" or re.search(r"\d", name) or (names_duration(name) and not DURATIONS & CLOCKS & {*parts}):
-        return 0
+        return "", False
     while len(parts) > 1 and parts[-1] in UNITS:
         parts.pop()
-    last = parts[-1] if parts else ""
-    clock = last in CLOCKS or PARTS_OF_TIME.get(last) == "year"
-    return int(clock or last in COUNTERS) + int(clock and len(parts) == 1)
+    return "".join(parts[-1:]), len(parts) == 1
 
 
 def joined_columns(name: str | None, names: Collection[str]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+
 import polars as pl
 
 CLOCK = (
@@ -122,6 +124,21 @@ def _turns(dates: pl.Series) -> int:
 
 def _years(dates: pl.Series) -> int:
     return dates.dt.year().n_unique()
+
+
+def spelled(text: pl.Series, digits: int) -> pl.Series:
+    """Dates of so many digits with signs between year, month and day; the text as it is if it is anything else.
+
+    Example:
+        >>> [spelled(pl.Series([text]), 8)[0] for text in ("20240131", "31012024", "20240132")]
+        ['2024-01-31', '31-01-2024', '20240132']
+    """
+    for pattern, ways in DIGITS.get(digits, ()) if text.count() else ():
+        if text.head(1000).str.contains(pattern).all() and text.str.contains(pattern).all():
+            apart = text.str.replace(pattern, "${1}-${2}-${3}").str.strip_chars_end("-")
+            if any(read(apart).null_count() == text.null_count() for read in ways):
+                return apart
+    return text
 
 
 def month_by_name(text: pl.Series) -> pl.Series:
@@ -277,3 +294,13 @@ def _clock(parts: pl.DataFrame) -> pl.Series:
     minute, second = (parts[name].fill_null("00") for name in ("minute", "second"))
     fraction = parts["fraction"].fill_null("").str.slice(0, 6).str.pad_end(6, "0")
     return hour.cast(pl.String).str.zfill(2) + ":" + minute + ":" + second + "." + fraction
+
+
+DIGITS: Mapping[int, Sequence[tuple[str, Sequence[Callable[[pl.Series], pl.Series]]]]] = {
+    8: (
+        (r"^((?:19|20)\d\d)(\d\d)(\d\d)$", [year_first]),
+        (r"^(\d\d)(\d\d)((?:19|20)\d\d)$", [day_first, month_first]),
+    ),
+    6: ((r"^((?:19|20)\d\d)(\d\d)()$", [months]),),
+}
+"""Dates without signs between year, month and day, and what reads them with these."""
