@@ -181,6 +181,9 @@ def hourly(kind: str) -> pl.DataFrame:
         "texts": {"Date": at.dt.strftime("%d/%m/%Y"), "Time": at.dt.strftime("%H.%M.%S")},
         "hour": {"Date": at.dt.date(), "Hour": at.dt.hour()},
         "four": {name: getattr(at.dt, name)() for name in ("year", "month", "day", "hour")},
+        "digits": {"<DATE>": at.dt.strftime("%Y%m%d"), "<TIME>": at.dt.strftime("%H%M%S")},
+        "short": {"DATE": at.dt.strftime("%d%m%Y"), "HrMn": at.dt.strftime("%H%M")},
+        "bare": {"day": at.dt.strftime("%Y%m%d").cast(int), "time": at.dt.strftime("%k%M").str.strip_chars().cast(int)},
     }[kind]
     x = np.round(np.sin(np.arange(120)), 3)
     return pl.DataFrame({**told, "x": x, "label": np.random.default_rng(1).integers(0, 2, 120)})
@@ -196,6 +199,7 @@ def test_the_last_hour_of_a_day_may_be_24(tmp_path: Path) -> None:
 
 
 NAMES = {"times": "Date,Time", "texts": "Date,Time", "hour": "Date,Hour", "four": "year,month,day,hour"}
+NAMES |= {"digits": "<DATE>,<TIME>", "short": "DATE,HrMn", "bare": "day,time"}
 
 
 @pytest.mark.parametrize("kind", NAMES)
@@ -258,6 +262,18 @@ def test_columns_that_tell_no_time_are_refused(tmp_path: Path) -> None:
         read_and_split(tmp_path / "some.csv", order="Date,run")
 
 
+@pytest.mark.parametrize(
+    "times",
+    [[k * 30 % 1440 for k in range(120)], [*range(120)], [k % 24 for k in range(120)], [2401, 9999] * 60, [0] * 120],
+)
+def test_numbers_beside_a_date_that_are_no_times_of_day(times: list[int]) -> None:
+    frame = pl.DataFrame({"date": [at.date() for at in HOURS], "time": times, "x": [k * k % 7 for k in range(120)]})
+    table = Table("some.csv", frame.with_columns(label=pl.Series([0, 1, 1] * 40)))
+    assert choose_columns(table).order == "date"
+    bytes_sent = frame.drop("time").with_columns(bytes=hourly("bare")["time"], label=pl.Series([0, 1, 1] * 40))
+    assert choose_columns(Table("some.csv", bytes_sent)).features == ("x", "bytes")
+
+
 @pytest.mark.parametrize("kind", ["times", "four"])
 def test_the_estimator(kind: str) -> None:
     frame = hourly(kind)
@@ -268,7 +284,7 @@ def test_the_estimator(kind: str) -> None:
     assert np.array_equal(found, labeler.predict(frame.drop("label"))[mixed["index"].to_numpy()])
 
 
-@pytest.mark.parametrize("kind", ["times", "texts", "hour", "four"])
+@pytest.mark.parametrize("kind", ["times", "texts", "hour", "four", "digits", "bare"])
 def test_events(kind: str) -> None:
     row = hourly(kind).drop("label").row(7, named=True)
     if kind == "texts":

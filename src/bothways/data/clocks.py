@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 
 from bothways.data.columns import TOLD, Guess
-from bothways.data.names import clock_rank, part_of_time, words
+from bothways.data.names import clock_rank, names_time_of_day, part_of_time, words
 from bothways.data.tables import Table
+from bothways.data.times import with_colons
 from bothways.errors import DataError, counted, option
 from bothways.sequences import Array, Bools, Numbers
 
@@ -294,6 +295,8 @@ def time_of_day(table: Table, order: str | None) -> str | None:
     for name, dtype in table.schema.items():
         if dtype == pl.Time or (dtype == pl.String and _all_times(table.column(name))):
             return name
+        if dtype.is_integer() and names_time_of_day(name) and _all_digits(table.column(name)):
+            return name
     return None
 
 
@@ -352,6 +355,11 @@ def _all_times(column: pl.Series) -> bool:
     return bool(column.count()) and all(
         bool(part.str.contains(r"^[0-2]?\d\.[0-5]\d\.[0-5]\d$").all()) for part in (column.head(HEAD), column)
     )
+
+
+def _all_digits(column: pl.Series) -> bool:
+    """Whether all whole numbers are times of day, as 1805 is."""
+    return not column.null_count() and with_colons(column.cast(pl.String)).str.contains(":").all()
 
 
 def one_run_each(column: pl.Series) -> bool:

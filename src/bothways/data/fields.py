@@ -218,7 +218,7 @@ class FieldReader:
         other = name in self.text or (name in self.numbers and name not in self.order)
         if other or not digits or not may_be_dates(name, column.dtype):
             return column
-        text = column.cast(pl.String).str.zfill(digits) if whole else stripped(column)
+        text = column.cast(pl.String) if whole else stripped(column)
         bare = text.set(text.str.to_lowercase().is_in([*MISSING, *map(str.lower, self._words)]), None)
         if not (dates := times.spelled(bare, digits)).equals(bare):
             return dates.fill_null(text)

@@ -64,6 +64,9 @@ CLOCKS = frozenset(
 ) | {"horodatage", "tiempo", "fecha"}
 """A column of this name sorts steps that stand in any order; of several words, the last counts."""
 
+TIMES_OF_DAY = frozenset(words("time zeit uhrzeit hhmm hhmmss hrmn"))
+"""Such as may hold a time of day in digits alone."""
+
 COUNTERS = frozenset(words("position index idx order frame sample row record line seconds epoch"))
 """The same, if the values show it as well."""
 
@@ -146,6 +149,16 @@ def digits_of_date(name: str) -> int:
     if last in ("yearmonth", "yyyymm") or PARTS_OF_TIME.get(last) == "month":
         return 6
     return 8 * (last in CLOCKS or PARTS_OF_TIME.get(last) == "day")
+
+
+def names_time_of_day(name: str) -> bool:
+    """Whether a column so called may hold times of day that are digits alone, such as 1805.
+
+    Example:
+        >>> [names_time_of_day(name) for name in ("<TIME>", "HHMM", "Uhrzeit", "HrMn", "timestamp")]
+        [True, True, True, True, False]
+    """
+    return _last_of_clock(name)[0] in TIMES_OF_DAY or "".join(words(name)) in TIMES_OF_DAY
 
 
 def _last_of_clock(name: str) -> tuple[str, bool]:

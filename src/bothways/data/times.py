@@ -35,6 +35,7 @@ LASTING = (
 )
 ISO_LASTING = r"^P(?:(?<days>\d+)D)?(?:T(?:(?<hours>\d+)H)?(?:(?<minutes>\d+)M)?(?:(?<seconds>\d+(?:\.\d+)?)S)?)?$"
 """How long something took: 1h 20m, 4 min 25 s; and as in ISO 8601, PT4M25S."""
+OF_DIGITS = r"^([01]\d|2[0-4])([0-5]\d)([0-5]\d)?$"
 DAY = 86_400.0
 MIDNIGHT = "^24:00:00"  # the end of a day
 
@@ -127,15 +128,18 @@ def _years(dates: pl.Series) -> int:
 
 
 def spelled(text: pl.Series, digits: int) -> pl.Series:
-    """Dates of so many digits with signs between year, month and day; the text as it is if it is anything else.
+    """Dates of so many digits, or of one less as zeros in front get lost, with signs between year, month and day.
+
+    The text as it is if it is anything else.
 
     Example:
-        >>> [spelled(pl.Series([text]), 8)[0] for text in ("20240131", "31012024", "20240132")]
-        ['2024-01-31', '31-01-2024', '20240132']
+        >>> [spelled(pl.Series([text]), 8)[0] for text in ("20240131", "31012024", "1022024", "20240132")]
+        ['2024-01-31', '31-01-2024', '01-02-2024', '20240132']
     """
     for pattern, ways in DIGITS.get(digits, ()) if text.count() else ():
-        if text.head(1000).str.contains(pattern).all() and text.str.contains(pattern).all():
-            apart = text.str.replace(pattern, "${1}-${2}-${3}").str.strip_chars_end("-")
+        whole = text.str.zfill(digits)
+        if whole.head(1000).str.contains(pattern).all() and whole.str.contains(pattern).all():
+            apart = whole.str.replace(pattern, "${1}-${2}-${3}").str.strip_chars_end("-")
             if any(read(apart).null_count() == text.null_count() for read in ways):
                 return apart
     return text
@@ -192,6 +196,19 @@ def of_day(text: pl.Series) -> pl.Series:
     """Times of day."""
     parts = _parts(text, f"^{CLOCK}$")
     return _clock(parts).set(parts["hour"].is_null(), None).str.to_time("%H:%M:%S%.6f", strict=False)
+
+
+def with_colons(text: pl.Series) -> pl.Series:
+    """Times of day of 3 to 6 digits with colons; the text as it is if it is anything else.
+
+    Example:
+        >>> with_colons(pl.Series(["900", "1805"])).to_list(), with_colons(pl.Series(["500", "180500"])).to_list()
+        (['09:00', '18:05'], ['00:05:00', '18:05:00'])
+    """
+    longest = text.str.len_chars().max()
+    padded = text.str.zfill(4 if longest in (3, 4) else 6)
+    found = padded.str.contains(OF_DIGITS).all() and longest in (3, 4, 5, 6)
+    return padded.str.replace(OF_DIGITS, "${1}:${2}:${3}").str.strip_chars_end(":") if found else text
 
 
 def quarters(text: pl.Series) -> pl.Series:
