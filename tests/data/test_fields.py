@@ -361,6 +361,12 @@ def test_times_left_out_say_how_to_read_them_as_durations(tmp_path: Path) -> Non
     why = {guess.name: guess.why for guess in columns.guesses}["length"]
     assert why == "a time of day (numeric=['length'] if it is how long something took)"
     assert read_and_split(path, numeric=["length"]).columns.features == ("length", "Talk Time", "x")
+    read_table(path).frame().write_parquet(tmp_path / "some.parquet")
+    split = read_and_split(tmp_path / "some.parquet", numeric=["length"])
+    assert split.columns.features == ("length", "Talk Time", "x")
+    assert np.allclose(split.table.column("length"), split.table.column("Talk Time"))
+    (chunk,) = stream_sequences(tmp_path / "some.parquet", split.columns)
+    assert np.allclose(chunk.sequences.values[:, 0], chunk.sequences.values[:, 1])
 
 
 def test_ids_that_would_become_one_stay_text() -> None:

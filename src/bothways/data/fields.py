@@ -130,7 +130,7 @@ class FieldReader:
         for name, (fields, ways) in doubtful.items():  # the other columns may settle how to read these
             kind = self._settled(name, fields, ways)
             done[name] = self._taken(name, fields, kind, ways.get(kind, done[name]))
-        return pl.DataFrame(done).with_columns(seconds(frame.schema, self.order))
+        return pl.DataFrame(done).with_columns(seconds(frame.schema, self.order, self.numbers))
 
     def notices(self) -> dict[str, str]:
         """What the user should be told of columns: how they are read, what is missing, and what is in doubt."""
@@ -338,8 +338,10 @@ def may_be_dates(name: str, dtype: pl.DataType) -> bool:
     return dtype == pl.String or (dtype.is_integer() and digits_of_date(name) > 0)
 
 
-def seconds(schema: pl.Schema, order: Collection[str] = ()) -> list[pl.Expr]:
-    """The columns that hold differences of times, in seconds; but for those that sort steps, which stay as they are.
+def seconds(schema: pl.Schema, order: Collection[str] = (), numbers: Collection[str] = ()) -> list[pl.Expr]:
+    """The columns that hold differences of times, in seconds; times of day, too, in columns that are `numbers`.
+
+    Those that sort steps stay as they are.
 
     Example:
         >>> from datetime import timedelta
@@ -347,9 +349,13 @@ def seconds(schema: pl.Schema, order: Collection[str] = ()) -> list[pl.Expr]:
         >>> frame.with_columns(seconds(frame.schema)).rows()
         [(120.0,)]
     """
-    lasts = [isinstance(dtype, pl.Duration) and name not in order for name, dtype in schema.items()]
-    places = [place for place, last in enumerate(lasts) if last]
-    return [pl.nth(place).dt.total_microseconds() / 1e6 for place in places]
+    found = []
+    for place, (name, dtype) in enumerate(schema.items()):
+        if isinstance(dtype, pl.Duration) and name not in order:
+            found.append(pl.nth(place).dt.total_microseconds() / 1e6)
+        elif dtype == pl.Time and name in numbers and name not in order:
+            found.append(pl.nth(place).cast(pl.Int64) / 1e9)
+    return found
 
 
 def stripped(fields: pl.Series) -> pl.Series:

@@ -85,7 +85,7 @@ def frame_table(
     reader = FieldReader(learned=learned, numbers=fields, order=keys)
     texts = [each for each in fields if each in keys or table.schema[each] == pl.String]
     read = reader.read(table.columns(texts))
-    values = table.frame().with_columns(*read.get_columns(), *seconds(table.schema, keys))
+    values = table.frame().with_columns(*read.get_columns(), *seconds(table.schema, keys, fields))
     said = reader.notices() | dict(table.readings)
     typed = replace(table, values=values, readings=said, reading=reader.decided)
     return with_joined(typed, sequence, order)
