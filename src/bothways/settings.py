@@ -113,7 +113,7 @@ class Reading:
     )
     decimal: str | None = option_field(None, "Decimal sign.", choices=("point", "comma"), shown="as the columns show")
     dates: str | None = option_field(
-        None, "Order of dates.", choices=("day-first", "month-first"), shown="as the columns show"
+        None, "Order of dates.", choices=("day-first", "month-first", "year-first"), shown="as the columns show"
     )
 
     def __post_init__(self) -> None:

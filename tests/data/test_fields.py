@@ -67,6 +67,9 @@ def test_codes_that_look_like_numbers() -> None:
         (["($5)", "$7"], [-5, 7], "amounts in parentheses are negative"),
         (["(3)", "(a)"], ["(3)", "(a)"], ""),
         (["$1,250.50", "$3"], [1250.5, 3.0], "units"),
+        (["3,541E+06", "1.5"], ["3,541E+06", "1.5"], ""),
+        (["3,541E+06", "-1,407e-2"], [3.541e6, -1.407e-2], "decimal comma"),
+        (["3.541E+06", "1,407"], [3.541e6, 1407.0], "thousands"),
         (["1,5 €", "2,25 €"], [1.5, 2.25], "decimal comma"),
         (["1", "?", "N/A", "null", "NaN", "-", "none", "Inf"], [1, *[None] * 7], r"7 fields are missing \('\?', "),
         (["2.5", "inf"], [2.5, None], r"1 field is missing \('inf'\)"),
@@ -126,6 +129,51 @@ def test_dates(fields: list[str], values: list[str] | None, said: str) -> None:
             for text, want in zip(found.dt.to_string("%Y-%m-%d %H:%M:%S%.f").to_list(), values, strict=True)
         ]
         assert texts == values
+
+
+def written(form: str, days: int, start: str = "2024-01-25", step: int = 1) -> list[str]:
+    first = datetime.datetime.fromisoformat(start)
+    return [(first + datetime.timedelta(days=step * day)).strftime(form) for day in range(days)]
+
+
+MACHINES = pl.Series([*written("%y/%m/%d", 60)] * 5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "dates", "doubt"),
+    [
+        (written("%y-%m-%d", 90), "year-first", ""),
+        (written("%y.%m.%d", 90)[::-1], "year-first", ""),
+        (MACHINES.to_list(), "year-first", ""),
+        (MACHINES.shuffle(0).to_list(), "year-first", ""),
+        ([f"{day} 06:0{k}" for day in written("%y-%m-%d", 5, "2024-03-04") for k in range(9)], "year-first", ""),
+        (written("%y-%m-%d", 5, "2024-03-04"), "day-first", "year-first"),
+        (written("%d.%m.%y", 90), "day-first", ""),
+        (sorted(written("%d.%m.%y", 90)), "day-first", "year-first"),
+        (pl.Series(written("%d.%m.%y", 90) * 5).shuffle(0).to_list(), "day-first", ""),
+        (["31.12.20", "31.12.21", "31.12.22", "31.12.23"], "day-first", "year-first"),
+        (written("%m/%d/%y", 90), "month-first", ""),
+        (["01/02/24", "03/04/24"], "day-first", "month-first year-first"),
+        (["12-Mar-24", "13-Mar-24", "14-Mar-24"], "day-first", ""),
+        (["99-12-31", "00-01-01"], "year-first", ""),
+    ],
+)
+def test_years_of_two_digits(fields: list[str], dates: str, doubt: str) -> None:
+    reader = FieldReader()
+    values = reader.read(pl.DataFrame({"at": fields}))["at"]
+    forms = {"year-first": "%y-%m-%d", "day-first": "%d-%m-%y", "month-first": "%m-%d-%y"}
+    plain = [re.sub("[./]", "-", field.replace("Mar", "03"))[:8] for field in fields]
+    assert values.dt.strftime(forms[dates]).to_list() == plain
+    assert reader.decided.dates == dates
+    assert re.findall(r"dates='(.*?)'", reader.notices()["at"]) == doubt.split()
+    pieces = pl.DataFrame({"at": fields}).iter_slices(20)
+    learned = FieldReader(learned=Reading(dates=dates), whole=False)
+    assert [value for piece in pieces for value in learned.read(piece)["at"]] == values.to_list()
+    if doubt == "year-first":
+        asked = FieldReader(Reading(dates="year-first")).read(pl.DataFrame({"at": fields}))["at"]
+        assert asked.dt.strftime("%y-%m-%d").to_list() == plain
+        with pytest.raises(LaterRowsDifferError):
+            FieldReader(whole=False).read(pl.DataFrame({"at": fields}))
 
 
 def test_times_of_day() -> None:
@@ -300,6 +348,25 @@ def test_times_of_day_that_are_to_be_numbers_are_durations() -> None:
     frame = pl.DataFrame({"cycle": ["0:05:12", "1:00:00"]})
     assert FieldReader(numbers=["cycle"]).read(frame)["cycle"].to_list() == [312.0, 3600.0]
     assert FieldReader().read(frame)["cycle"].dtype == pl.Time
+
+
+def test_times_left_out_say_how_to_read_them_as_durations(tmp_path: Path) -> None:
+    rows = range(60)
+    times = [f"{k * 7 % 3}:{k * 11 % 60:02}:{k * 13 % 60:02}" for k in rows]
+    frame = pl.DataFrame({"at": [f"2024-03-04 10:{k:02}" for k in rows], "length": times, "Talk Time": times})
+    path = tmp_path / "some.csv"
+    frame.with_columns(x=pl.Series([k * k % 7 for k in rows]), label=pl.Series([0, 1] * 30)).write_csv(path)
+    columns = read_and_split(path).columns
+    assert columns.features == ("Talk Time", "x")
+    why = {guess.name: guess.why for guess in columns.guesses}["length"]
+    assert why == "a time of day (numeric=['length'] if it is how long something took)"
+    assert read_and_split(path, numeric=["length"]).columns.features == ("length", "Talk Time", "x")
+    read_table(path).frame().write_parquet(tmp_path / "some.parquet")
+    split = read_and_split(tmp_path / "some.parquet", numeric=["length"])
+    assert split.columns.features == ("length", "Talk Time", "x")
+    assert np.allclose(split.table.column("length"), split.table.column("Talk Time"))
+    (chunk,) = stream_sequences(tmp_path / "some.parquet", split.columns)
+    assert np.allclose(chunk.sequences.values[:, 0], chunk.sequences.values[:, 1])
 
 
 def test_ids_that_would_become_one_stay_text() -> None:

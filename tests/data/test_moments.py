@@ -14,7 +14,7 @@ import pytest
 from bothways import SequenceLabeler, jobs, store
 from bothways.data import Columns, choose_columns, read_and_split, read_table, stream_sequences
 from bothways.data.encoding import Encoding, Number
-from bothways.data.fields import FieldReader
+from bothways.data.fields import FieldReader, LaterRowsDifferError
 from bothways.data.moments import template
 from bothways.data.tables import Table
 from bothways.errors import DataError
@@ -181,6 +181,9 @@ def hourly(kind: str) -> pl.DataFrame:
         "texts": {"Date": at.dt.strftime("%d/%m/%Y"), "Time": at.dt.strftime("%H.%M.%S")},
         "hour": {"Date": at.dt.date(), "Hour": at.dt.hour()},
         "four": {name: getattr(at.dt, name)() for name in ("year", "month", "day", "hour")},
+        "digits": {"<DATE>": at.dt.strftime("%Y%m%d"), "<TIME>": at.dt.strftime("%H%M%S")},
+        "short": {"DATE": at.dt.strftime("%d%m%Y"), "HrMn": at.dt.strftime("%H%M")},
+        "bare": {"day": at.dt.strftime("%Y%m%d").cast(int), "time": at.dt.strftime("%k%M").str.strip_chars().cast(int)},
     }[kind]
     x = np.round(np.sin(np.arange(120)), 3)
     return pl.DataFrame({**told, "x": x, "label": np.random.default_rng(1).integers(0, 2, 120)})
@@ -196,6 +199,7 @@ def test_the_last_hour_of_a_day_may_be_24(tmp_path: Path) -> None:
 
 
 NAMES = {"times": "Date,Time", "texts": "Date,Time", "hour": "Date,Hour", "four": "year,month,day,hour"}
+NAMES |= {"digits": "<DATE>,<TIME>", "short": "DATE,HrMn", "bare": "day,time"}
 
 
 @pytest.mark.parametrize("kind", NAMES)
@@ -258,6 +262,18 @@ def test_columns_that_tell_no_time_are_refused(tmp_path: Path) -> None:
         read_and_split(tmp_path / "some.csv", order="Date,run")
 
 
+@pytest.mark.parametrize(
+    "times",
+    [[k * 30 % 1440 for k in range(120)], [*range(120)], [k % 24 for k in range(120)], [2401, 9999] * 60, [0] * 120],
+)
+def test_numbers_beside_a_date_that_are_no_times_of_day(times: list[int]) -> None:
+    frame = pl.DataFrame({"date": [at.date() for at in HOURS], "time": times, "x": [k * k % 7 for k in range(120)]})
+    table = Table("some.csv", frame.with_columns(label=pl.Series([0, 1, 1] * 40)))
+    assert choose_columns(table).order == "date"
+    bytes_sent = frame.drop("time").with_columns(bytes=hourly("bare")["time"], label=pl.Series([0, 1, 1] * 40))
+    assert choose_columns(Table("some.csv", bytes_sent)).features == ("x", "bytes")
+
+
 @pytest.mark.parametrize("kind", ["times", "four"])
 def test_the_estimator(kind: str) -> None:
     frame = hourly(kind)
@@ -268,7 +284,7 @@ def test_the_estimator(kind: str) -> None:
     assert np.array_equal(found, labeler.predict(frame.drop("label"))[mixed["index"].to_numpy()])
 
 
-@pytest.mark.parametrize("kind", ["times", "texts", "hour", "four"])
+@pytest.mark.parametrize("kind", ["times", "texts", "hour", "four", "digits", "bare"])
 def test_events(kind: str) -> None:
     row = hourly(kind).drop("label").row(7, named=True)
     if kind == "texts":
@@ -304,3 +320,86 @@ def test_times_that_parquet_holds_as_text(zone: str, tmp_path: Path) -> None:
         assert np.array_equal(np.concatenate([chunk.sequences.values[:, 0] for chunk in chunks]), x.astype(np.float32))
         assert all(chunk.frame.schema["at"] == pl.String for chunk in chunks)
         assert len(chunks) == 1 or not whole
+
+
+DAYS = [datetime.datetime(2024, 1, 20) + datetime.timedelta(days=row) for row in range(120)]
+
+
+def by_days(name: str, form: str, whole: bool = False) -> pl.DataFrame:
+    """A step a day, dates of digits alone."""
+    at = pl.Series(name, [day.strftime(form) for day in DAYS])
+    x = np.random.default_rng(0).normal(size=120)
+    return pl.DataFrame({name: at.cast(pl.Int64) if whole else at, "x": x, "label": (x > 0).astype(int)})
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "dates"),
+    [
+        ("date", "%Y%m%d", None),
+        ("Day", "%Y%m%d", None),
+        ("Datum", "%d%m%Y", "day-first"),
+        ("event_date", "%m%d%Y", "month-first"),
+        ("yyyymm", "%Y%m", None),
+        ("year_month", "%Y%m", None),
+    ],
+)
+@pytest.mark.parametrize("ending", [".csv", ".parquet", ".jsonl"])
+def test_dates_of_digits_alone(name: str, form: str, dates: str | None, ending: str, tmp_path: Path) -> None:
+    path, write = tmp_path / f"some{ending}", {".csv": "csv", ".parquet": "parquet", ".jsonl": "ndjson"}[ending]
+    days = [day.replace(day=1) for day in DAYS] if "%d" not in form else DAYS
+    frame = by_days(name, form, whole=ending != ".csv")
+    for rows in (frame, frame.reverse()):
+        getattr(rows, f"write_{write}")(path)
+        split = read_and_split(path)
+        assert (split.columns.order, split.columns.features) == (name, ("x",))
+        assert split.table.column(name).cast(pl.Datetime("us")).sort().to_list() == days
+        assert split.columns.reading.dates == dates
+        assert split.encoded()[0].fitted.gaps == "" or days is not DAYS
+    frame.write_csv(path) if ending == ".csv" else getattr(frame, f"write_{write}")(path)
+    chunks = list(stream_sequences(path, split.columns, rows=50))
+    assert not chunks[-1].anew
+    assert np.concatenate([chunk.sequences.table_rows + chunk.start for chunk in chunks]).tolist() == [*range(120)]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pl.Series("order_id", [f"{day:%Y%m%d}" for day in DAYS]),
+        pl.Series("amount", [f"{day:%Y%m%d}" for day in DAYS]),
+        pl.Series("step", [str(20240101 + k) for k in range(120)]),
+        pl.Series("date", [str(240101 + k) for k in range(120)]),
+        pl.Series("month", [str(k % 12 + 1) for k in range(120)]),
+        pl.Series("time", [str(1700000000 + k) for k in range(120)]),
+        pl.Series("day", [str(k) for k in range(120)]),
+    ],
+)
+def test_digits_that_are_no_dates(column: pl.Series) -> None:
+    assert FieldReader().read(column.to_frame()).dtypes == [pl.Int64]
+    assert FieldReader().read(column.cast(pl.Int64).to_frame()).dtypes == [pl.Int64]
+
+
+def test_digits_that_somebody_calls_numbers_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "some.csv"
+    by_days("date", "%Y%m%d").with_columns(due_date="date", z=pl.col("x").cum_sum()).write_csv(path)
+    assert read_and_split(path).columns.features == ("x", "z")
+    assert read_and_split(path, numeric=["due_date"]).columns.features == ("x", "due_date", "z")
+    some = FieldReader(whole=False)
+    for whole in (False, True):
+        dates = by_days("date", "%Y%m%d", whole=whole).select("date")
+        others = dates.with_columns(pl.lit(20249999 if whole else "20249999").alias("date"))
+        for first, second in ((dates, others), (others, dates)):
+            some = FieldReader(whole=False)
+            some.read(first)
+            with pytest.raises(LaterRowsDifferError):
+                some.read(second)
+
+
+def test_whole_numbers_of_frames_that_are_dates() -> None:
+    frame = by_days("date", "%Y%m%d", whole=True)
+    labeler = SequenceLabeler(order="date", budget="0", epochs=1, units=4)
+    labeler.fit(frame.drop("label"), frame["label"].to_numpy())
+    assert labeler.columns_.fitted.gaps == ""
+    mixed = frame.with_row_index().sample(120, shuffle=True, seed=2)
+    found = labeler.predict(mixed.drop("index", "label"))
+    texts = labeler.predict(frame.drop("label").cast({"date": pl.String}))
+    assert np.array_equal(found, texts[mixed["index"].to_numpy()])

@@ -281,6 +281,31 @@ def test_fields_of_every_kind(name: str, text: str, encoding: str, opened: Any, 
     assert ours["host"].to_list() == theirs["host"].to_list()
 
 
+@pytest.mark.parametrize(
+    ("dates", "order", "form"),
+    [
+        ("year-first", "at", "%y-%m-%d %H:%M"),
+        ("day-first", "date", "%d%m%Y"),
+        (None, "date", "%Y%m%d"),
+        (None, "<DATE>,<TIME>", "%Y%m%d,%H%M%S"),
+        ("month-first", "date,time", "%m%d%Y,%k%M"),
+    ],
+)
+def test_dates_of_digits_alone(dates: str | None, order: str, form: str, opened: Any, tmp_path: Path) -> None:
+    some = numeric(2, 8)
+    random = np.random.default_rng(0)
+    hours = [datetime(2024, 1, 20) + timedelta(hours=row) for row in range(400)]
+    parts = [[part.strip() for part in hour.strftime(form).split(",")] for hour in hours]
+    names = order.split(",") if len(parts[0]) > 1 else [order]
+    guesses = tuple(Guess(name, "left out", TOLD) for name in names) if len(names) > 1 else ()
+    encoding = Encoding((Number("x"),), gaps="times")
+    columns = Columns("label", ("x",), None, order, encoding=encoding, guesses=guesses, reading=Reading(dates=dates))
+    table = pl.DataFrame(parts, schema=names, orient="row").with_columns(x=random.normal(size=400))
+    table.sample(400, shuffle=True, seed=1).write_csv(tmp_path / "table.csv")
+    page = opened(Model([some], ("calm", "scan"), columns))
+    check(page, tmp_path / "table.csv", tmp_path)
+
+
 def test_json_lines_and_rows_that_do_not_stand_together(opened: Any, tmp_path: Path) -> None:
     mixed = frame().sample(fraction=1, shuffle=True, seed=0)
     mixed.write_ndjson(tmp_path / "table.jsonl")

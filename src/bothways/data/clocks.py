@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from itertools import takewhile
 
@@ -10,21 +9,12 @@ import numpy as np
 import polars as pl
 
 from bothways.data.columns import TOLD, Guess
-from bothways.data.names import PARTS_OF_TIME, part_of_time, words
+from bothways.data.names import clock_rank, names_time_of_day, part_of_time, words
 from bothways.data.tables import Table
+from bothways.data.times import with_colons
 from bothways.errors import DataError, counted, option
 from bothways.sequences import Array, Bools, Numbers
 
-CLOCKS = frozenset(
-    words("t ts time timestamp datetime date step elapsed clock tick cycle zeit datum uhrzeit zeitpunkt zeitstempel")
-    + words("yearmonth yyyymm yyyymmdd yearweek yyyyww")
-) | {"horodatage", "tiempo", "fecha"}
-"""A column of this name sorts steps that stand in any order; of several words, the last counts."""
-
-COUNTERS = frozenset(words("position index idx order frame sample row record line seconds epoch"))
-"""The same, if the values show it as well."""
-
-UNITS = frozenset(words("s sec secs ms us ns min h utc gmt local"))  # last words in the name of a clock that are units
 ROW_NUMBERS = ("", "__index_level_0__", "Unnamed: 0")  # the names under which pandas writes the numbers of the rows
 RANGES = {
     **{"year": (1000, 2999), "quarter": (1, 4), "week": (0, 53), "month": (1, 12), "day": (1, 31)},
@@ -129,8 +119,9 @@ def guess_order(
             why = f"{what}, but empty in {counted(empty, 'row')}, so it sorts nothing"
         elif name in usable:
             why = f"sorts the steps as {order!r} does" if order is not None and rank <= 1 else "a clock"
-        elif schema[name] == pl.Time and needed and order is None:
-            why = f"a time of day ({option('order', name)} to sort the steps by it)"
+        elif schema[name] == pl.Time:
+            sort = f"{option('order', name)} to sort the steps by it, " if needed and order is None else ""
+            why = f"a time of day ({sort}{option('numeric', name)} if it is how long something took)"
         elif temporal:
             why = "a date or time"
         else:
@@ -257,21 +248,6 @@ def _counter(name: str, column: pl.Series, steps: Steps, few: bool, needed: bool
     return Guess(name, "feature", f"numbers; {only}, as a meter does ({option('drop', name)} if it is a counter)")
 
 
-def clock_rank(name: str) -> int:
-    """2 for a column that is called `t`, `time`, `year` or the like, 1 for `event_time`, `index` or the like, else 0.
-
-    `T` and `t1` are no clocks, but what many call temperatures and one of several values.
-    """
-    if name == "T" or re.search(r"\d", name):
-        return 0
-    parts = words(name)
-    while len(parts) > 1 and parts[-1] in UNITS:
-        parts.pop()
-    last = parts[-1] if parts else ""
-    clock = last in CLOCKS or PARTS_OF_TIME.get(last) == "year"
-    return int(clock or last in COUNTERS) + int(clock and len(parts) == 1)
-
-
 def steps_of(sequence: pl.Series | None, count: int) -> Steps:
     """Rows, sequence after sequence as they stand, and whether the next one is of the same sequence."""
     rows = np.arange(count)
@@ -318,6 +294,8 @@ def time_of_day(table: Table, order: str | None) -> str | None:
         return None
     for name, dtype in table.schema.items():
         if dtype == pl.Time or (dtype == pl.String and _all_times(table.column(name))):
+            return name
+        if dtype.is_integer() and names_time_of_day(name) and _all_digits(table.column(name)):
             return name
     return None
 
@@ -377,6 +355,11 @@ def _all_times(column: pl.Series) -> bool:
     return bool(column.count()) and all(
         bool(part.str.contains(r"^[0-2]?\d\.[0-5]\d\.[0-5]\d$").all()) for part in (column.head(HEAD), column)
     )
+
+
+def _all_digits(column: pl.Series) -> bool:
+    """Whether all whole numbers are times of day, as 1805 is."""
+    return not column.null_count() and with_colons(column.cast(pl.String)).str.contains(":").all()
 
 
 def one_run_each(column: pl.Series) -> bool:

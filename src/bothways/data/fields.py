@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import polars as pl
 
 from bothways.data import times
-from bothways.data.names import names_sequences
-from bothways.data.names import words as words_of
+from bothways.data.kinds import DATES, IN_SECONDS, KINDS, LEFT_OUT, SHORT_YEAR, TIMES, barred
+from bothways.data.names import digits_of_date, names_sequences
 from bothways.data.numbers import (
-    CURRENCY,
     IN_PARENTHESES,
     LONE,
     MANY_NUMBERS,
-    MINUS,
-    NOTHING,
     SECONDS,
     SHOWING,
     UNIT,
@@ -36,28 +32,14 @@ MISSING = (
 )
 """Words, in small letters, for a missing value where the other fields of the column are numbers or times."""
 
-DURATIONS = frozenset(
-    words_of(
-        "duration elapsed runtime laptime wait waiting delay latency dwell uptime downtime took "
-        "dauer laufzeit fahrzeit wartezeit durée duree attente duración duracion espera"
-    )
-)
-"""Words in the names of columns whose hours and minutes are no times of day."""
-
-NO_DURATIONS = frozenset(["start", "end", "begin", "off", "at", "from", "to", "until", "since", "room"])
-"""Words beside them in names of columns that hold times of day all the same."""
-
 FEW_STRAY = 0.01  # where no more fields of a column are no times, the others are
 PHONE = r"^\+\d{8,15}$"  # a number in the international form (E.164)
 
 DOUBT = "numbers in doubt"  # what begins the notice of a column that stays text, as its numbers can be read in two ways
 
-IN_SECONDS, NEGATIVE = "read in seconds", "are negative"
-AS_STRINGS = "written as text"
-LEFT_OUT = "left out"  # what ends the notice of a column whose values are written in another way than its fields
+AS_STRINGS, NEGATIVE = "written as text", "are negative"
 
 AMERICAN = r"/.*\d ?[AaPp]\.?[Mm]"  # where times of day are AM and PM, dates with slashes begin with the month
-
 
 AS_SHOWN = Reading()  # nothing is asked for; the columns show how they are read
 
@@ -66,28 +48,13 @@ class LaterRowsDifferError(Exception):
     """A later row of a file that is read in pieces has a column or a kind of value that the first ones have not."""
 
 
-class Kind(NamedTuple):
-    """A way to read a column.
-
-    Attributes:
-        looks: what its first field looks like.
-        values: the values of text, null where a field cannot be read so.
-        said: what the user is told, if anything.
-        choice: the option and its value that choose this way.
-    """
-
-    looks: str
-    values: Callable[[pl.Series], pl.Series]
-    said: str = ""
-    choice: tuple[str, str] = ("", "")
-
-
 @dataclass(eq=False)
 class FieldReader:
     """Reads the fields of a table, at once or a batch at a time; each column in the way that fits all its fields.
 
-    Where two ways fit, `reading` decides, then the other columns, then `learned`; else dates are day-first, or with AM
-    and PM month-first, and numbers such as 12,345 stay text and are in doubt.
+    Where several ways fit, `reading` decides, then the other columns, then `learned`; else dates are day-first, or with
+    AM and PM month-first, or begin with a year of two digits where they hardly turn back so or have few years (see
+    `times.likelier`); and numbers such as 12,345 stay text and are in doubt.
 
     Attributes:
         reading: what the user asked for.
@@ -140,7 +107,7 @@ class FieldReader:
         done: dict[str, pl.Series] = {}
         doubtful, words = {}, self._words
         for column in frame:
-            name, column = column.name, column.alias("")
+            name, column = column.name, self._spelled(column.name, column.alias(""))
             if column.dtype != pl.String:
                 done[name] = as_text(column) if name in self.text else column
                 continue
@@ -151,7 +118,7 @@ class FieldReader:
             if name not in self.text and (name in self.ids or names_sequences(name) > 1):
                 text = text.set(text.str.to_lowercase().is_in(MISSING), None)  # these name no sequence
             kind, strict = self._kinds.get(name), self.fields == "strings" and name not in (*self.numbers, *self.order)
-            ways = {} if name in self.text else _ways(text, kind, strict, _barred(name, name in self.numbers))
+            ways = {} if name in self.text else _ways(text, kind, strict, barred(name, name in self.numbers))
             if name in self.order and not ways:
                 months = times.short_months(text)
                 ways = {"month": months} if months.null_count() == text.null_count() else {}
@@ -165,7 +132,7 @@ class FieldReader:
         for name, (fields, ways) in doubtful.items():  # the other columns may settle how to read these
             kind = self._settled(name, fields, ways)
             done[name] = self._taken(name, fields, kind, ways.get(kind, done[name]))
-        return pl.DataFrame(done).with_columns(seconds(frame.schema, self.order))
+        return pl.DataFrame(done).with_columns(seconds(frame.schema, self.order, self.numbers))
 
     def notices(self) -> dict[str, str]:
         """What the user should be told of columns: how they are read, what is missing, and what is in doubt."""
@@ -198,8 +165,8 @@ class FieldReader:
         return getattr(self.reading, name) or (shown[0] if len(shown) == 1 else getattr(self.learned, name))
 
     def _settled(self, name: str, fields: pl.Series, ways: Mapping[str, pl.Series]) -> str:
-        """Which of two ways it is; "text" where neither can be told from the other."""
-        (first, ours), (second, theirs) = ways.items()
+        """Which of several ways it is; "text" where one cannot be told from the other."""
+        first, second = list(ways)[:2]
         what = KINDS[second].choice[0]
         value = self._choice(what)
         for kind in ways:
@@ -207,20 +174,33 @@ class FieldReader:
                 return kind
         if first == "numbers":
             return first
-        if what == "dates" and fields.str.contains(AMERICAN).any():
-            self._notes[name] = f"or day/month/year? ({option('dates', 'day-first')})"
-            return second
+        if what == "dates":
+            return self._order_of_dates(name, fields, ways)
         if not self.whole:
             raise LaterRowsDifferError
+        ours, theirs = ways.values()
         if ours.equals(theirs):
-            return first
-        if what == "dates":
-            self._notes[name] = f"or month/day/year? ({option('dates', 'month-first')})"
             return first
         at = int((ours != theirs).arg_max() or 0)
         this, that = (option(*KINDS[kind].choice) for kind in (first, second))
         self._notes[name] = f"{DOUBT}: {ours[at]:.12g} ({this}) or {theirs[at]:.12g} ({that})?"
         return "text"
+
+    def _order_of_dates(self, name: str, fields: pl.Series, ways: Mapping[str, pl.Series]) -> str:
+        """The likeliest order of dates; a note says what else they may be."""
+        american = "month-first" in ways and fields.str.contains(AMERICAN).any()
+        if not self.whole and not (american and SHORT_YEAR not in ways):
+            raise LaterRowsDifferError
+        order, others = "month-first" if american else next(iter(ways)), list[str]()
+        for kind, dates in ways.items():
+            shown = times.likelier(dates, ways[order]) if kind == SHORT_YEAR else 0
+            if shown > 0:
+                return kind
+            if shown == 0 and not dates.equals(ways[order]):
+                others.append(f"or {KINDS[kind].said.removeprefix(DATES)}? ({option(*KINDS[kind].choice)})")
+        if others:
+            self._notes[name] = "; ".join(others)
+        return order
 
     def _without_unit(self, name: str, fields: pl.Series) -> pl.Series:
         """The fields without the unit that stands after all numbers, if one does."""
@@ -233,6 +213,20 @@ class FieldReader:
             self._units[name] = unit
             return numbers
         return fields
+
+    def _spelled(self, name: str, column: pl.Series) -> pl.Series:
+        """Dates of digits alone as text with signs between, if all are and the column is called after a clock."""
+        digits, whole = digits_of_date(name), column.dtype != pl.String
+        other = name in self.text or (name in self.numbers and name not in self.order)
+        if other or not digits or not may_be_dates(name, column.dtype):
+            return column
+        text = column.cast(pl.String) if whole else stripped(column)
+        bare = text.set(text.str.to_lowercase().is_in([*MISSING, *map(str.lower, self._words)]), None)
+        if not (dates := times.spelled(bare, digits)).equals(bare):
+            return dates.fill_null(text)
+        if whole and column.count() and self._kinds.setdefault(name, "numbers") != "numbers":
+            raise LaterRowsDifferError
+        return column
 
     def _joins_ids(self, name: str, fields: pl.Series, values: pl.Series) -> bool:
         """Whether numbers would make one id of two."""
@@ -320,35 +314,36 @@ def as_text(column: pl.Series) -> pl.Series:
 
 
 def may_be_read(frame: pl.LazyFrame, schema: pl.Schema, reader: FieldReader) -> list[str]:
-    """The columns of text whose first fields are something else to a reader, such as dates, or in doubt, or empty.
+    """The columns whose first fields are something else to a reader, such as dates, or text in doubt, or empty.
 
     Example:
         >>> frame = pl.LazyFrame({"at": ["31.03.2024"], "word": ["so"]})
         >>> may_be_read(frame, frame.collect_schema(), FieldReader())
         ['at']
     """
-    places = {name: place for place, (name, dtype) in enumerate(schema.items()) if dtype == pl.String}
+    places = {name: place for place, (name, dtype) in enumerate(schema.items()) if may_be_dates(name, dtype)}
     if not (names := [name for name in places if name not in reader.text]):
         return []
     first = frame.select(pl.nth([places[name] for name in names])).head(SHOWING).collect()
     read = reader.read(first)
     doubtful = {*reader.notices(), *(column.name for column in first if column.null_count() == len(column))}
-    return [name for name in names if read.schema[name] != pl.String or name in doubtful]
+    return [name for name in names if read.schema[name] != schema[name] or name in doubtful]
 
 
-def times_of(text: pl.Series) -> pl.Series:
-    """The times that texts are, each beginning with a year; the text where one is none.
+def may_be_dates(name: str, dtype: pl.DataType) -> bool:
+    """Whether a column is text, or of whole numbers that may be dates.
 
     Example:
-        >>> times_of(pl.Series(["2024-03-31 18:05", None])).dtype, times_of(pl.Series(["2024-03", "never"])).dtype
-        (Datetime(time_unit='us', time_zone=None), String)
+        >>> may_be_dates("date", pl.Int64()), may_be_dates("bytes", pl.Int64())
+        (True, False)
     """
-    found = (KINDS[kind].values(text) for kind in ("year-first", "quarter", "week", "month"))
-    return next((times for times in found if times.null_count() == text.null_count()), text)
+    return dtype == pl.String or (dtype.is_integer() and digits_of_date(name) > 0)
 
 
-def seconds(schema: pl.Schema, order: Collection[str] = ()) -> list[pl.Expr]:
-    """The columns that hold differences of times, in seconds; but for those that sort steps, which stay as they are.
+def seconds(schema: pl.Schema, order: Collection[str] = (), numbers: Collection[str] = ()) -> list[pl.Expr]:
+    """The columns that hold differences of times, in seconds; times of day, too, in columns that are `numbers`.
+
+    Those that sort steps stay as they are.
 
     Example:
         >>> from datetime import timedelta
@@ -356,22 +351,19 @@ def seconds(schema: pl.Schema, order: Collection[str] = ()) -> list[pl.Expr]:
         >>> frame.with_columns(seconds(frame.schema)).rows()
         [(120.0,)]
     """
-    lasts = [isinstance(dtype, pl.Duration) and name not in order for name, dtype in schema.items()]
-    places = [place for place, last in enumerate(lasts) if last]
-    return [pl.nth(place).dt.total_microseconds() / 1e6 for place in places]
+    found = []
+    for place, (name, dtype) in enumerate(schema.items()):
+        if isinstance(dtype, pl.Duration) and name not in order:
+            found.append(pl.nth(place).dt.total_microseconds() / 1e6)
+        elif dtype == pl.Time and name in numbers and name not in order:
+            found.append(pl.nth(place).cast(pl.Int64) / 1e9)
+    return found
 
 
 def stripped(fields: pl.Series) -> pl.Series:
     """The text without blanks around it; null where nothing is left."""
     text = fields.str.strip_chars()
     return text.set(text == "", None)
-
-
-def _barred(name: str, number: bool) -> set[str]:
-    """The kinds that a column so called does not hold: an id such as 2001-01 is no month."""
-    own = {*words_of(name)}
-    lasting = set() if number or (own & DURATIONS and not own & NO_DURATIONS) else {"duration"}
-    return lasting | ({"compact", "quarter", "week", "month", "season"} if names_sequences(name) else set())
 
 
 def _ways(text: pl.Series, kind: str | None, strict: bool, barred: Collection[str]) -> dict[str, pl.Series]:
@@ -399,48 +391,10 @@ def _ways(text: pl.Series, kind: str | None, strict: bool, barred: Collection[st
         if values.null_count() == rest.null_count():
             ways[name] = values
             lone = name == "numbers" and values.dtype.is_float() and rest.head(100).str.contains(LONE).all()
-            if not (lone or name in ("decimal point", "day-first")):
+            if not (lone or name in ("decimal point", "day-first", "month-first")):
                 break
     typed = [ways[name] for name in ("numbers", "true/false") if name in ways]
     if strict and kind is None and rest is text and typed and not typed[0].dtype.is_float():
         return {"text": text}
     ways.pop("decimal point" if "numbers" in ways else "", None)
     return ways
-
-
-def _truth(text: pl.Series) -> pl.Series:
-    lower = text.str.to_lowercase()
-    return (lower == "true").set(~lower.is_in(["true", "false"]), None)
-
-
-LETTERS = r"[^\W\d_]{3,10}"
-NUMBER = rf"[-+({MINUS}]?\s*{CURRENCY}?\s*[-+{MINUS}]?\s*[.,]?\d|{NOTHING}"
-KINDS: Mapping[str, Kind] = {
-    "compact": Kind(r"(?:19|20)\d{6}[T ]?\d{2}:?\d{2}", times.compact),
-    "numbers": Kind(NUMBER, plain, choice=("decimal", "point")),
-    "decimal point": Kind(
-        NUMBER, lambda text: separated(text, "."), f"separators of thousands or units {LEFT_OUT}", ("decimal", "point")
-    ),
-    "decimal comma": Kind(NUMBER, lambda text: separated(text, ","), "decimal comma", ("decimal", "comma")),
-    "true/false": Kind("[TtFf]", _truth),
-    "year-first": Kind(r"\d{4}[-/. ]", times.year_first),
-    "day-first": Kind(
-        r"\[?(?:[A-Za-z]{3},? )?\d{1,2}[-/. ]", times.day_first, "dates are day/month/year", ("dates", "day-first")
-    ),
-    "month-first": Kind(r"\d{1,2}[-/ ]", times.month_first, "dates are month/day/year", ("dates", "month-first")),
-    "month by name": Kind(rf"{LETTERS}\.?,? .*\d{{4}}", times.month_by_name),
-    "no year": Kind(rf"{LETTERS}\.? +\d{{1,2}} \d", times.without_year, "times of one year, as none is there"),
-    "elapsed": Kind(r"\d+ days?,? ", times.elapsed, IN_SECONDS),
-    "duration": Kind(r"\d+:\d", times.elapsed, IN_SECONDS),
-    "lasting": Kind(r"\d+(?:\.\d+)? ?[dhms]|P[T\d]", times.lasting, IN_SECONDS),
-    "quarter": Kind(r"\d{4}[-/. ]?[Qq]|[Qq]\d", times.quarters),
-    "week": Kind(r"\d{4}[-/. ]?[KkWw]|[KkWw]", times.weeks),
-    "month": Kind(rf"\d{{4}}[-/ ]\w{{1,9}}|(?:\d{{1,2}}|{LETTERS}\.?)[-/ ]\d{{4}}$|{LETTERS}[-/ ']\d\d$", times.months),
-    "season": Kind(r"\d{4}[-/]\d{2}", times.seasons),
-    "time of day": Kind(r"\d{1,2}:", times.of_day),
-    "text": Kind("", lambda text: text),
-}
-"""The ways to read a column, in the order in which they are tried."""
-
-NO_TIMES = ("numbers", "decimal point", "decimal comma", "true/false", "elapsed", "duration", "lasting", "text")
-TIMES = tuple(name for name in KINDS if name not in NO_TIMES)

@@ -83,9 +83,10 @@ def frame_table(
         table.require(each)
     if sequence is not None:
         table = filled_down(table, sequence)
-    reader = FieldReader(learned=learned, numbers=fields)
-    read = reader.read(table.columns([each for each in fields if table.schema[each] == pl.String]))
-    values = table.frame().with_columns(*read.get_columns(), *seconds(table.schema, keys))
+    reader = FieldReader(learned=learned, numbers=fields, order=keys)
+    texts = [each for each in fields if each in keys or table.schema[each] == pl.String]
+    read = reader.read(table.columns(texts))
+    values = table.frame().with_columns(*read.get_columns(), *seconds(table.schema, keys, fields))
     said = reader.notices() | dict(table.readings)
     typed = replace(table, values=values, readings=said, reading=reader.decided)
     return with_joined(typed, sequence, order)

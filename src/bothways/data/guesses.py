@@ -10,11 +10,9 @@ import numpy as np
 import polars as pl
 
 from bothways.data.clocks import (
-    CLOCKS,
     HEAD,
     RANGES,
     clock_columns,
-    clock_rank,
     days_only,
     moves,
     numbers_of,
@@ -22,7 +20,7 @@ from bothways.data.clocks import (
     steps_of,
 )
 from bothways.data.columns import Guess
-from bothways.data.names import CALENDAR, IDS, is_thing, names_sequences, words
+from bothways.data.names import CALENDAR, CLOCKS, IDS, clock_rank, is_thing, names_sequences, words
 from bothways.data.split_columns import guess_split
 from bothways.data.tables import TEXT, Table, columns_are
 from bothways.data.words import SENTENCE

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import polars as pl
 
-from bothways.data.fields import times_of
-from bothways.data.names import part_of_time
+from bothways.data.fields import LaterRowsDifferError
+from bothways.data.kinds import times_of
+from bothways.data.names import digits_of_date, names_time_of_day, part_of_time
+from bothways.data.times import spelled, with_colons
 
 BEFORE = {"month": "-", "day": "-", "quarter": "-Q", "week": "-W", "hour": " ", "": " "}
 """What stands before each part of a time that is written in one; before what follows an hour, a colon."""
 
-POINTS, COLONS = r"^(\d{1,2})\.(\d{2})\.(\d{2})$", r"\1:\2:\3"  # times of day as some write them, and as all others do
+POINTS = r"^(\d{1,2})\.(\d{2})\.(\d{2})$"  # times of day as some write them
 
 AFTER = {"month": "-01", "hour": ":00"}
 """What stands after the last part, so that days and times are whole."""
@@ -39,13 +40,12 @@ def moment_text(names: Sequence[str], fields: Iterable[Any]) -> str:
     Example:
         >>> moment_text(["year", "month"], [2024, 3]), moment_text(["Date", "Time"], ["2004-03-10", "18.00.00"])
         ('2024-03-01', '2004-03-10 18:00:00')
+        >>> moment_text(["DATE", "HHMM"], [20040310, 900])
+        '2004-03-10 09:00'
     """
     *before, after = template(names)
-    texts = [
-        str(field).zfill(2) if part_of_time(name) else str(field) for name, field in zip(names, fields, strict=True)
-    ]
-    texts[1:] = [re.sub(POINTS, COLONS, text) for text in texts[1:]]
-    return "".join(start + text for start, text in zip(before, texts, strict=True)) + after
+    texts = _spelled(names, [pl.Series([str(field)]) for field in fields])
+    return "".join(start + text[0] for start, text in zip(before, texts, strict=True)) + after
 
 
 def moments(names: Sequence[str], columns: Sequence[pl.Series], typed: bool = True) -> pl.Series:
@@ -56,12 +56,30 @@ def moments(names: Sequence[str], columns: Sequence[pl.Series], typed: bool = Tr
         [datetime.datetime(2023, 12, 1, 0, 0), datetime.datetime(2024, 1, 1, 0, 0)]
     """
     *before, after = template(names)
-    texts = []
-    for place, (start, name, column) in enumerate(zip(before, names, columns, strict=True)):
-        days = isinstance(column.dtype, (pl.Date, pl.Datetime))
-        text = column.dt.strftime("%Y-%m-%d") if days else column.cast(pl.String)
-        text = text.str.zfill(2) if part_of_time(name) else text
-        texts.append(start + (text.str.replace(POINTS, "${1}:${2}:${3}") if place else text))
-    whole = pl.DataFrame([text.alias(str(place)) for place, text in enumerate(texts)])
-    joined = whole.select(pl.concat_str(pl.all()) + after).to_series()
+    days = [isinstance(column.dtype, (pl.Date, pl.Datetime)) for column in columns]
+    texts = [
+        column.dt.strftime("%Y-%m-%d") if day else column.cast(pl.String)
+        for day, column in zip(days, columns, strict=True)
+    ]
+    for name, text in zip(names[1:], texts[1:], strict=True):
+        letters = text.str.len_chars()
+        if not typed and names_time_of_day(name) and letters.min() in (1, 2, 3) and letters.max() in (1, 2, 3, 4):
+            raise LaterRowsDifferError  # 500 is 5:00, or 0:05:00 if others have more digits
+    texts = _spelled(names, texts)
+    whole = [(start + text).alias(str(place)) for place, (start, text) in enumerate(zip(before, texts, strict=True))]
+    joined = pl.DataFrame(whole).select(pl.concat_str(pl.all()) + after).to_series()
     return times_of(joined) if typed else joined
+
+
+def _spelled(names: Sequence[str], texts: Sequence[pl.Series]) -> list[pl.Series]:
+    """The parts of times with two digits, their dates and times of day with signs in between."""
+    done = []
+    for place, (name, text) in enumerate(zip(names, texts, strict=True)):
+        part = part_of_time(name)
+        text = text.str.zfill(2) if part else text.str.replace(POINTS, "${1}:${2}:${3}") if place else text
+        if place == 0:
+            text = spelled(text, digits_of_date(name))
+        elif names_time_of_day(name):
+            text = with_colons(text)
+        done.append(text)
+    return done

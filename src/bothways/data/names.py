@@ -58,6 +58,31 @@ PARTS_OF_TIME = {
 }
 """What columns are called that hold a part of a time."""
 
+CLOCKS = frozenset(
+    words("t ts time timestamp datetime date step elapsed clock tick cycle zeit datum uhrzeit zeitpunkt zeitstempel")
+    + words("yearmonth yyyymm yyyymmdd ddmmyyyy mmddyyyy yearweek yyyyww hhmm hhmmss")
+) | {"horodatage", "tiempo", "fecha"}
+"""A column of this name sorts steps that stand in any order; of several words, the last counts."""
+
+TIMES_OF_DAY = frozenset(words("time zeit uhrzeit hhmm hhmmss hrmn"))
+"""Such as may hold a time of day in digits alone."""
+
+COUNTERS = frozenset(words("position index idx order frame sample row record line seconds epoch"))
+"""The same, if the values show it as well."""
+
+UNITS = frozenset(words("s sec secs ms us ns min h utc gmt local"))  # last words in the name of a clock that are units
+
+DURATIONS = frozenset(
+    words(
+        "duration elapsed runtime laptime wait waiting delay latency dwell uptime downtime took talk hold handle "
+        "dauer laufzeit fahrzeit wartezeit durée duree attente duración duracion espera"
+    )
+)
+"""Words in the names of columns whose hours and minutes are no times of day."""
+
+NO_DURATIONS = frozenset(["start", "end", "begin", "off", "at", "from", "to", "until", "since", "room"])
+"""Words beside them in names of columns that hold times of day all the same."""
+
 IDS = ("id", "ids", "no", "nr", "nbr", "num", "number", "key", "uuid", "guid", "name")  # last words in names of ids
 
 
@@ -86,6 +111,64 @@ def part_of_time(name: str) -> str:
     """
     own = words(name)
     return PARTS_OF_TIME.get(own[0], "") if len(own) == 1 else ""
+
+
+def names_duration(name: str) -> bool:
+    """Whether the hours and minutes of a column so called are no times of day.
+
+    Example:
+        >>> names_duration("Talk Time"), names_duration("Hold Start"), names_duration("Time")
+        (True, False, False)
+    """
+    own = {*words(name)}
+    return bool(own & DURATIONS and not own & NO_DURATIONS)
+
+
+def clock_rank(name: str) -> int:
+    """2 for a column that is called `t`, `time`, `year` or the like, 1 for `event_time`, `index` or the like, else 0.
+
+    `T` and `t1` are no clocks, but what many call temperatures and one of several values; `talk_time` is a duration.
+
+    Example:
+        >>> [clock_rank(name) for name in ("time", "event_time", "index", "T", "talk_time", "time_elapsed")]
+        [2, 1, 1, 0, 0, 1]
+    """
+    last, alone = _last_of_clock(name)
+    clock = last in CLOCKS or PARTS_OF_TIME.get(last) == "year"
+    return int(clock or last in COUNTERS) + int(clock and alone)
+
+
+def digits_of_date(name: str) -> int:
+    """How many digits the dates have that stand in a column so called without signs between: 8, or 6 of months; else 0.
+
+    Example:
+        >>> [digits_of_date(name) for name in ("Datum", "order_date", "yyyymm", "year_month", "order_id", "amount")]
+        [8, 8, 6, 6, 0, 0]
+    """
+    last, _ = _last_of_clock(name)
+    if last in ("yearmonth", "yyyymm") or PARTS_OF_TIME.get(last) == "month":
+        return 6
+    return 8 * (last in CLOCKS or PARTS_OF_TIME.get(last) == "day")
+
+
+def names_time_of_day(name: str) -> bool:
+    """Whether a column so called may hold times of day that are digits alone, such as 1805.
+
+    Example:
+        >>> [names_time_of_day(name) for name in ("<TIME>", "HHMM", "Uhrzeit", "HrMn", "timestamp")]
+        [True, True, True, True, False]
+    """
+    return _last_of_clock(name)[0] in TIMES_OF_DAY or "".join(words(name)) in TIMES_OF_DAY
+
+
+def _last_of_clock(name: str) -> tuple[str, bool]:
+    """The last word in the name of what may be a clock, but for units, and whether it is the only one; else ""."""
+    parts = words(name)
+    if name == "T" or re.search(r"\d", name) or (names_duration(name) and not DURATIONS & CLOCKS & {*parts}):
+        return "", False
+    while len(parts) > 1 and parts[-1] in UNITS:
+        parts.pop()
+    return "".join(parts[-1:]), len(parts) == 1
 
 
 def joined_columns(name: str | None, names: Collection[str]) -> list[str]:

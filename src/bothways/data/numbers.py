@@ -58,8 +58,9 @@ def separated(text: pl.Series, sign: str) -> pl.Series:
         text = (negative + number).set(units.ne_missing(unit), None)
     thousands = "'\u2019 \u00a0\u202f" + (",", ".")[sign == ","]
     lakhs = r"|[1-9]\d?(?:,\d\d)+,\d{3}" if sign == "." else ""  # as in India
-    whole = rf"(?:[1-9]\d{{0,2}}(?:[{thousands}]\d{{3}})+{lakhs}|\d*)"
-    fits = text.str.contains(rf"^[+-]?{whole}(?:[{sign}]\d*)?(?:[eE][+-]?\d+)?$") & ~text.str.contains(ADDRESS)
+    grouped = rf"(?:[1-9]\d{{0,2}}(?:[{thousands}]\d{{3}})+{lakhs})(?:[{sign}]\d*)?"
+    bare = rf"\d*(?:[{sign}]\d*)?(?:[eE][+-]?\d+)?"
+    fits = text.str.contains(rf"^[+-]?(?:{grouped}|{bare})$") & ~text.str.contains(ADDRESS)
     return plain(text.set(~fits, None).str.replace_all(f"[{thousands}]", "").str.replace(",", ".", literal=True))
 
 

@@ -273,7 +273,7 @@ def read_files(
     fields = reader()
     if isinstance(values, pl.LazyFrame):
         texts = fields.read(table.columns(may_be_read(values, table.schema, reader())))
-        read = [*texts.get_columns(), *seconds(table.schema, sorts)]
+        read = [*texts.get_columns(), *seconds(table.schema, sorts, numbers)]
         if not read:
             return values, with_joined(table, sequence, order)
         typed: pl.DataFrame | pl.LazyFrame = values.with_columns(read)

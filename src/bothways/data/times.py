@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+
 import polars as pl
 
 CLOCK = (
@@ -14,6 +16,7 @@ DATE = (
     rf"^\[?(?:\p{{L}}{{3}},? )?(?<a>\d{{1,4}})[-/. ] ?(?<b>\d{{1,2}}|{NAME})[-/. ](?<c>\d{{1,4}})"
     rf"(?:(?:T|,? |:){CLOCK})?{ZONE}\]?$"
 )
+SHORT_YEAR = r"^\d\d[-/. ] ?\d\d?[-/. ]\d\d(?:\D|$)"  # what may begin with the year as well as with the day
 NAMED = (
     rf"^(?:{NAME},? )?(?<month>{NAME}) {{1,2}}(?<day>\d{{1,2}})(?:(?:,|,? at)? {CLOCK})?(?: [A-Z]{{3,4}})?{ZONE}"
     rf" (?<year>\d{{4}})$",
@@ -32,6 +35,7 @@ LASTING = (
 )
 ISO_LASTING = r"^P(?:(?<days>\d+)D)?(?:T(?:(?<hours>\d+)H)?(?:(?<minutes>\d+)M)?(?:(?<seconds>\d+(?:\.\d+)?)S)?)?$"
 """How long something took: 1h 20m, 4 min 25 s; and as in ISO 8601, PT4M25S."""
+OF_DIGITS = r"^([01]\d|2[0-4])([0-5]\d)([0-5]\d)?$"
 DAY = 86_400.0
 MIDNIGHT = "^24:00:00"  # the end of a day
 
@@ -76,8 +80,8 @@ def year_first(text: pl.Series) -> pl.Series:
     try:
         dates = text.str.to_datetime(strict=False)
     except pl.exceptions.PolarsError:
-        return _dates(text, "abc")
-    return dates if dates.null_count() == text.null_count() else _dates(text, "abc")
+        return _dates(text, "abc", century=False)
+    return dates if dates.null_count() == text.null_count() else _dates(text, "abc", century=False)
 
 
 def day_first(text: pl.Series) -> pl.Series:
@@ -88,6 +92,57 @@ def day_first(text: pl.Series) -> pl.Series:
 def month_first(text: pl.Series) -> pl.Series:
     """Dates and times in which the month stands before the day."""
     return _dates(text, "cab")
+
+
+def short_year_first(text: pl.Series) -> pl.Series:
+    """Dates and times that begin with a year of two digits."""
+    return _dates(text.set(~text.str.contains(SHORT_YEAR), None), "abc")
+
+
+def likelier(ours: pl.Series, theirs: pl.Series) -> int:
+    """Which of two readings of dates is likelier as the rows stand: 1 for ours, -1 for theirs, 0 if that is not clear.
+
+    It is the one that turns back far less often from row to row, or has far fewer years, unless the one speaks against
+    the other. Days of several years may be the ends of these; times of day have no such reason.
+
+    Example:
+        >>> text = pl.Series(["24-03-30", "24-03-31", "24-04-01", "24-04-30", "24-05-01", "24-05-31"])
+        >>> likelier(short_year_first(text), day_first(text))
+        1
+    """
+    ours, theirs = ours.drop_nulls(), theirs.drop_nulls()
+    days, shown = bool((ours.dt.truncate("1d") == ours).all()), 0
+    for measure, least in ((_turns, 2), (_years, 10 if days else 2)):
+        our, their = measure(ours), measure(theirs)
+        shown += (their >= 2 * our + least) - (our >= 2 * their + least)
+    return (shown > 0) - (shown < 0)
+
+
+def _turns(dates: pl.Series) -> int:
+    changes = dates.to_physical().diff()
+    return min(int((changes > 0).sum()), int((changes < 0).sum()))
+
+
+def _years(dates: pl.Series) -> int:
+    return dates.dt.year().n_unique()
+
+
+def spelled(text: pl.Series, digits: int) -> pl.Series:
+    """Dates of so many digits, or of one less as zeros in front get lost, with signs between year, month and day.
+
+    The text as it is if it is anything else.
+
+    Example:
+        >>> [spelled(pl.Series([text]), 8)[0] for text in ("20240131", "31012024", "1022024", "20240132")]
+        ['2024-01-31', '31-01-2024', '01-02-2024', '20240132']
+    """
+    for pattern, ways in DIGITS.get(digits, ()) if text.count() else ():
+        whole = text.str.zfill(digits)
+        if whole.head(1000).str.contains(pattern).all() and whole.str.contains(pattern).all():
+            apart = whole.str.replace(pattern, "${1}-${2}-${3}").str.strip_chars_end("-")
+            if any(read(apart).null_count() == text.null_count() for read in ways):
+                return apart
+    return text
 
 
 def month_by_name(text: pl.Series) -> pl.Series:
@@ -141,6 +196,19 @@ def of_day(text: pl.Series) -> pl.Series:
     """Times of day."""
     parts = _parts(text, f"^{CLOCK}$")
     return _clock(parts).set(parts["hour"].is_null(), None).str.to_time("%H:%M:%S%.6f", strict=False)
+
+
+def with_colons(text: pl.Series) -> pl.Series:
+    """Times of day of 3 to 6 digits with colons; the text as it is if it is anything else.
+
+    Example:
+        >>> with_colons(pl.Series(["900", "1805"])).to_list(), with_colons(pl.Series(["500", "180500"])).to_list()
+        (['09:00', '18:05'], ['00:05:00', '18:05:00'])
+    """
+    longest = text.str.len_chars().max()
+    padded = text.str.zfill(4 if longest in (3, 4) else 6)
+    found = padded.str.contains(OF_DIGITS).all() and longest in (3, 4, 5, 6)
+    return padded.str.replace(OF_DIGITS, "${1}:${2}:${3}").str.strip_chars_end(":") if found else text
 
 
 def quarters(text: pl.Series) -> pl.Series:
@@ -202,13 +270,13 @@ def _first_days(year: pl.Series, month: pl.Series) -> pl.Series:
     return (year + "-" + month.str.zfill(2) + "-01").str.to_date("%Y-%m-%d", strict=False)
 
 
-def _dates(text: pl.Series, order: str) -> pl.Series:
-    """Dates and times; `order` says which of three numbers are year, month and day."""
+def _dates(text: pl.Series, order: str, century: bool = True) -> pl.Series:
+    """Dates and times; `order` says which of three numbers are year, month and day; years may lack the `century`."""
     parts = _parts(text, DATE)
     year, month, day = (parts.get_column(part) for part in order)
-    if order != "abc":
-        century = (year.cast(pl.Int64, strict=False) < 70).replace_strict({True: "20", False: "19"}, default=None)
-        year = year.set(year.str.len_chars() == 2, None).fill_null(century + year)
+    if century:
+        first = (year.cast(pl.Int64, strict=False) < 70).replace_strict({True: "20", False: "19"}, default=None)
+        year = year.set(year.str.len_chars() == 2, None).fill_null(first + year)
     return _moments(parts.with_columns(year=year, month=month, day=day))
 
 
@@ -243,3 +311,13 @@ def _clock(parts: pl.DataFrame) -> pl.Series:
     minute, second = (parts[name].fill_null("00") for name in ("minute", "second"))
     fraction = parts["fraction"].fill_null("").str.slice(0, 6).str.pad_end(6, "0")
     return hour.cast(pl.String).str.zfill(2) + ":" + minute + ":" + second + "." + fraction
+
+
+DIGITS: Mapping[int, Sequence[tuple[str, Sequence[Callable[[pl.Series], pl.Series]]]]] = {
+    8: (
+        (r"^((?:19|20)\d\d)(\d\d)(\d\d)$", [year_first]),
+        (r"^(\d\d)(\d\d)((?:19|20)\d\d)$", [day_first, month_first]),
+    ),
+    6: ((r"^((?:19|20)\d\d)(\d\d)()$", [months]),),
+}
+"""Dates without signs between year, month and day, and what reads them with these."""

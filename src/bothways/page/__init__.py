@@ -19,7 +19,7 @@ import numpy.typing as npt
 from bothways.data import Columns
 from bothways.data.columns import NAMED, TOLD
 from bothways.data.moments import template
-from bothways.data.names import joined_columns, part_of_time
+from bothways.data.names import digits_of_date, joined_columns, names_time_of_day, part_of_time
 from bothways.errors import InputError, MissingDependencyError, ModelFileError
 from bothways.export import graph_of
 from bothways.export.graph import Graph, type_name
@@ -141,7 +141,16 @@ def _described(model: Model, columns: Columns, name: str) -> tuple[dict[str, Any
     known = {each.name for each in columns.guesses}
     whys = " ".join(each.why for each in columns.guesses)
     parts = joined_columns(columns.order, known - {columns.order}) if TOLD in whys else []
-    moment = {"names": parts, "between": template(parts), "parts": [*map(part_of_time, parts)]} if parts else None
+    parts = parts or ([] if columns.order is None else [columns.order])
+    told = [
+        {
+            "name": part,
+            "part": part_of_time(part),
+            "digits": 0 if place or encoding.gaps == "numbers" else digits_of_date(part),
+            "hours": place > 0 and names_time_of_day(part),
+        }
+        for place, part in enumerate(parts)
+    ]
     for node in graph.nodes:
         if node.operator not in _operators():
             raise InputError(f"{name}: this model needs the operator {node.operator}, which a page does not have.")
@@ -155,7 +164,8 @@ def _described(model: Model, columns: Columns, name: str) -> tuple[dict[str, Any
             "sequence": columns.sequence,
             "joined": joined_columns(columns.sequence, known - {columns.sequence}) if NAMED in whys else [],
             "order": columns.order,
-            "moment": moment,
+            "told": told,
+            "between": template(parts) if parts else [],
             "gaps": encoding.gaps,
             "features": columns.features,
             "reading": asdict(columns.reading),

@@ -258,7 +258,8 @@ function separated(fields, sign) {
   for (const text of fields) if (text !== null && unit_of(String(text))) found.set(unit_of(text), (found.get(unit_of(text)) || 0) + 1)
   const most = Math.max(0, ...found.values()), unit = most ? [...found.keys()].filter(key => found.get(key) === most).sort()[0] : ""
   const thousands = "'’ \u00a0\u202f" + (sign === "," ? "." : ",")
-  const fits = RegExp(`^[+-]?(?:[1-9]\\d{0,2}(?:[${thousands}]\\d{3})+|\\d*)(?:[${sign}]\\d*)?(?:[eE][+-]?\\d+)?$`), apart = RegExp(`[${thousands}]`, "g")
+  const grouped = `[1-9]\\d{0,2}(?:[${thousands}]\\d{3})+(?:[${sign}]\\d*)?`, bare = `\\d*(?:[${sign}]\\d*)?(?:[eE][+-]?\\d+)?`
+  const fits = RegExp(`^[+-]?(?:${grouped}|${bare})$`), apart = RegExp(`[${thousands}]`, "g")
   return converted(fields, text => {
     text = String(text).replace(/^\(([$€£¥]?)\s*([\d.,].*)\)$/, "$1-$2")
     if (unit_of(text) !== unit) return NaN
@@ -275,7 +276,7 @@ const NAMED = [RegExp(`${FIRST}${AT}(?: [A-Z]{3,4})?${ZONE} (?<year>\\d{4})$`, "
 const SYSLOG = RegExp(`^(?<month>${NAME}) {1,2}(?<day>\\d{1,2}) ${CLOCK}${ZONE}$`, "u")
 const COMPACT = RegExp("^(?<year>\\d{4})(?<month>\\d{2})(?<day>\\d{2})[T ]?(?<hour>\\d{2}):?(?<minute>\\d{2})(?::?(?<second>\\d{2}))?(?:[.,](?<fraction>\\d+))?" + ZONE + "$", "u")
 const ELAPSED = /^(?:(\d+) days?,? )?(?:(\d+):)?(\d{1,2}):(\d{2}(?:\.\d+)?)$/
-const DURATIONS = /^(duration|elapsed|runtime|laptime|wait|waiting|delay|latency|dwell|uptime|downtime|took|dauer|laufzeit|fahrzeit|wartezeit|durée|duree|attente|duración|duracion|espera)$/
+const DURATIONS = /^(duration|elapsed|runtime|laptime|wait|waiting|delay|latency|dwell|uptime|downtime|took|talk|hold|handle|dauer|laufzeit|fahrzeit|wartezeit|durée|duree|attente|duración|duracion|espera)$/
 const MONTHS = {}
 Object.assign(MONTHS, {win: 1, spr: 3, sum: 6, fal: 9, aut: 9})
 for (const names of ["jan feb mar apr may jun jul aug sep oct nov dec", "jan feb mär apr mai jun jul aug sep okt nov dez", "jan feb mrz",
@@ -296,11 +297,12 @@ function moment_of({year, month, day, zone, ...clock}) {
   const shift = /([+-])(\d\d):?(\d\d)/.exec(zone || "")
   return 1000 * at + microseconds_of(clock) - (shift ? (shift[1] === "-" ? -60e6 : 60e6) * (shift[2] * 60 + +shift[3]) : 0)
 }
-const dates = order => text => {
+const SHORT_YEAR = /^\d\d[-/. ] ?\d\d?[-/. ]\d\d(?:\D|$)/
+const dates = (order, short = order !== "abc") => text => {
   const parts = DATE.exec(text)?.groups
   if (!parts) return NaN
   let [year, month, day] = [...order].map(name => parts[name])
-  if (order !== "abc" && year.length === 2) year = (+year < 70 ? "20" : "19") + year
+  if (short && year.length === 2) year = (+year < 70 ? "20" : "19") + year
   return moment_of({...parts, year, month, day})
 }
 const parsed = (pattern, more) => text => { const parts = typeof text === "string" && pattern.exec(text)?.groups; return parts ? moment_of({...parts, ...more}) : NaN }
@@ -323,6 +325,7 @@ const PERIODS = [
   const {year, part} = (before.exec(text) ?? after.exec(text))?.groups ?? {}
   return year ? day(year, part) : NaN
 })
+const words_of = name => (name.match(/\p{Lu}+(?!\p{Ll})|\p{Lu}?\p{Ll}+/gu) ?? []).map(word => word.toLowerCase())  /* as in bothways.data.names */
 /* The ways to read the fields of a column, {name: values}; none for text. */
 function ways_of(fields, name) {
   const rest = converted(fields, plain) ? fields : fields.map(text => MISSING.has(String(text).toLowerCase()) ? null : text)
@@ -335,15 +338,33 @@ function ways_of(fields, name) {
   if (point || comma) return {...point && {point}, ...comma && {comma}}
   const truth = converted(rest, text => ({true: 1, false: 0})[String(text).toLowerCase()] ?? NaN)
   if (truth) return {truth}
-  const words = name.match(/\p{Lu}+(?!\p{Ll})|\p{Lu}?\p{Ll}+/gu) ?? []  /* as in bothways.data.names */
-  const seconds = converted(rest, seconds_of(words.some(word => DURATIONS.test(word.toLowerCase()))))
+  const seconds = converted(rest, seconds_of(words_of(name).some(word => DURATIONS.test(word))))
   if (seconds) return {seconds}
   const times = [dates("abc"), time_of_day, named, parsed(SYSLOG, {year: "2000"}), ...PERIODS].reduce((found, read) => found || converted(rest, read), null)
   if (times) return {times}
   const day = converted(rest, dates("cba")), month = converted(rest, dates("cab"))
-  return {...day && {"day-first": day}, ...month && {"month-first": month}}
+  const year = rest.every(text => text === null || SHORT_YEAR.test(text)) ? converted(rest, dates("abc", true)) : null
+  return {...day && {"day-first": day}, ...month && {"month-first": month}, ...year && {"year-first": year}}
 }
-const OPTIONS = {point: "decimal", comma: "decimal", "day-first": "dates", "month-first": "dates"}
+/* Dates of so many digits with signs between: bothways.data.times.spelled; the fields if they are none. */
+function spelled(fields, digits) {
+  const first = [/^((?:19|20)\d\d)(\d\d)(\d\d)$/, "$1-$2-$3"], last = [/^(\d\d)(\d\d)((?:19|20)\d\d)$/, "$1-$2-$3"]
+  const ways = digits === 6 ? [[/^((?:19|20)\d\d)(\d\d)$/, "$1-$2", PERIODS[2]]] : [[...first, dates("abc")], [...last, dates("cba")], [...last, dates("cab")]]
+  const whole = fields.map(field => field === null ? null : String(field).padStart(digits, "0"))
+  for (const [pattern, signs, read] of digits ? ways : []) {
+    const apart = whole.map(text => text && text.replace(pattern, signs))
+    if (whole.every(text => text === null || pattern.test(text)) && converted(apart, read)) return apart
+  }
+  return fields
+}
+/* Times of day of 3 to 6 digits with colons: with_colons. */
+function with_colons(fields) {
+  const longest = Math.max(0, ...fields.map(field => String(field ?? "").length)), pattern = /^([01]\d|2[0-4])([0-5]\d)([0-5]\d)?$/
+  const whole = fields.map(field => field === null ? null : String(field).padStart(longest > 4 ? 6 : 4, "0"))
+  if (longest < 3 || longest > 6 || !whole.every(text => text === null || pattern.test(text))) return fields
+  return whole.map(text => text && text.replace(pattern, (_, hour, minute, second) => [hour, minute, second].filter(part => part).join(":")))
+}
+const OPTIONS = {point: "decimal", comma: "decimal", "day-first": "dates", "month-first": "dates", "year-first": "dates"}
 /* The values of columns by name. Where one can be read in two ways, the others decide, then how the table was read that the
    model learned from. */
 function typed(fields, reading) {
@@ -363,8 +384,8 @@ function typed(fields, reading) {
 const INSTEAD = 'Label such a table with "bothways predict", which reads more.'
 /* {numbers, texts, order: arrays by rows, rows: Int32Array, offsets, names, notices} */
 async function read_sequences(file, model) {
-  const {sequence, joined, order, moment, reading} = model, told = moment ? moment.names : []
-  const keys = [...(joined.length ? joined : [sequence]), ...(told.length ? told : [order])]
+  const {sequence, joined, order, told, reading} = model
+  const keys = [...(joined.length ? joined : [sequence]), ...told.map(part => part.name)]
   const needed = [...new Set([...keys, ...model.features].filter(name => name !== null))]
   const table = await read_table(file, needed), {columns, notices} = table, place = row => `${file.name}, data row ${row + 1} (the first is 1)`
   if (reading.missing.length) {
@@ -372,7 +393,8 @@ async function read_sequences(file, model) {
     for (const name of needed) columns[name] = columns[name].map(text => words.has(text) ? null : text)
   }
   if (joined.length) columns[sequence] = columns[joined[0]].map((_, row) => side_by_side(joined.map(name => columns[name][row])))
-  if (told.length) columns[order] = columns[told[0]].map((_, row) => moment_text(told.map(name => columns[name][row]), moment))
+  const whole = told.map(({name, digits, hours}) => hours ? with_colons(columns[name]) : spelled(columns[name], digits))
+  if (whole.length) columns[order] = whole[0].map((_, row) => moment_text(whole.map(fields => fields[row]), model))
   for (const name of [sequence, order]) {
     const empty = name === null ? -1 : columns[name].indexOf(null)
     if (empty >= 0) throw Error(`${place(empty)}: the column ${JSON.stringify(name)} is empty. ${INSTEAD}`)
@@ -420,9 +442,9 @@ function side_by_side(fields) {
   return fields.includes(null) ? null : fields.map(field => /,/.test(field) ? `"${field}"` : String(field)).join(",")
 }
 /* A time in one text: bothways.data.moments. */
-function moment_text(fields, {between, parts}) {
-  if (fields.includes(null)) return null
-  const texts = fields.map((field, i) => parts[i] ? String(field).padStart(2, "0") : String(field))
+function moment_text(fields, {told, between}) {
+  if (fields.length === 1 || fields.includes(null)) return fields.length === 1 ? fields[0] : null
+  const texts = fields.map((field, i) => told[i].part ? String(field).padStart(2, "0") : String(field))
   return texts.map((text, i) => between[i] + (i ? text.replace(/^(\d{1,2})\.(\d{2})\.(\d{2})$/, "$1:$2:$3") : text)).join("") + between.at(-1)
 }
 /* In seconds since the first step of a sequence: since 1970 they would be too large for microseconds. */
