@@ -816,3 +816,14 @@ def test_labels_that_are_fractions_are_told_what_to_do(tmp_path: Path) -> None:
         "0.5",
         "1.0",
     )
+
+
+@pytest.mark.parametrize("form", ["{}", "[{}]"])
+def test_numbers_that_json_has_not_are_missing(tmp_path: Path, form: str) -> None:
+    objects = ['{"x": NaN, "s": "NaN, -Infinity"}', '{"x": -Infinity, "s": "\\"Infinity"}', '{"x": 1.5, "s": "NaN"}']
+    lines = ["\n".join(objects)] if form == "{}" else [form.format(",\n".join(objects))]
+    table = read_table(csv(tmp_path, lines[0], "some.jsonl"))
+    assert table.column("x").to_list() == [None, None, 1.5]
+    assert table.column("s").to_list() == ["NaN, -Infinity", '"Infinity', "NaN"]
+    with pytest.raises(DataError, match=r"\(line 2 is '\{"):
+        read_table(csv(tmp_path, '{"x": NaN}\n{"x": Infinite}', "some.jsonl"))
