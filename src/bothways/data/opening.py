@@ -93,6 +93,16 @@ def has_mark(path: Path) -> bool:
         return file.read(3).startswith(MARKS)
 
 
+def holds(file: Path, some: bytes) -> bool:
+    """Whether these bytes stand in a file."""
+    with file.open("rb") as content:
+        block = content.read(BYTES)
+        while block and some not in block:
+            rest = content.read(BYTES)
+            block = rest and block[-len(some) :] + rest
+        return bool(block)
+
+
 def head(path: Path, tabs: bool = False) -> list[str]:
     """The first lines of a file of text; none of another file, nor of one that cannot be read or lacks `tabs`."""
     if not path.is_file():
