@@ -6,6 +6,7 @@ import datetime
 import gzip
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,6 +28,7 @@ from bothways.data import (
 )
 from bothways.data.sources import OUTPUTS
 from bothways.errors import DataError, MissingDependencyError
+from bothways.settings import Reading
 from prepared import write_table
 
 
@@ -623,6 +625,10 @@ def test_messages_say_what_to_do_next(tmp_path: Path) -> None:
         csv(tmp_path / name, "x,z\n1,2\n2,3\n")
     with pytest.raises(DataError, match=r"If the folders \(run, walk, ...\) are called after labels, write these into"):
         choose_columns(read_table(str(tmp_path / "[rw]*" / "*.csv")))
+    with pytest.raises(DataError, match=r"no column 'activity'.*If the folders \(run, walk, ...\) are called after"):
+        choose_columns(read_table(str(tmp_path / "[rw]*" / "*.csv")), label="activity")
+    with pytest.raises(DataError, match=r"no column 'alarm'.*separated by something else"):
+        choose_columns(read_table(tmp_path / "blanks.csv"), label="alarm")
     with pytest.raises(DataError, match="tables are not read from standard input"):
         read_table("-")
     (tmp_path / "classes" / "a").mkdir(parents=True)
@@ -927,3 +933,30 @@ def test_several_rows_of_units(tmp_path: Path) -> None:
     assert table.schema["Air"] == pl.Float64
     assert "1 line before the header" in table.notices[0]
     assert "the 2 rows of units below the names ('RN', 'Deg C', '%') are left out" in table.notices[1]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet", ".jsonl"])
+@pytest.mark.parametrize("word", ["-99", "-99.0", "-99.00"])
+def test_numbers_for_missing_values_are_compared_as_numbers(tmp_path: Path, ending: str, word: str) -> None:
+    rows = 40
+    v = [-99.0 if at % 7 == 0 else at / 8 for at in range(rows)]
+    w = [-99 if at % 5 == 0 else at for at in range(rows)]
+    frame = pl.DataFrame({"v": v, "w": w, "code": ["-99", "7"] * 20, "label": ["a", "b"] * 20})
+    frame = frame.with_columns(pl.col("v").cast(pl.Float32).alias("single"))
+    path = tmp_path / f"some{ending}"
+    write_table(frame, path)
+    table = read_table(path, ("code",), Reading(missing=(word, "gone")))
+    for name in ("v", "w", "single"):
+        assert table.column(name).to_list() == [None if each == -99 else each for each in frame[name]]
+    assert table.column("code").null_count() == (20 if word == "-99" else 0)
+    assert table.notices == (f"Careful: {path}: 'gone' (missing=) occurs in no column.",)
+    columns = replace(choose_columns(table, features=["v", "w"], label="label"), order=None)
+    with pytest.raises(DataError, match=r"'v' is empty. Such rows: 6\."):
+        list(stream_sequences(path, columns))
+
+
+@pytest.mark.parametrize("text", ["v;x\n-99,0;a\n1,5;b\n", "v;x\n-99;a\n1,5;b\n"])
+def test_numbers_for_missing_values_with_decimal_commas(tmp_path: Path, text: str) -> None:
+    table = read_table(csv(tmp_path, text), (), Reading(missing=("-99",)))
+    assert (table.column("v").to_list(), table.notices) == ([None, 1.5], ())
+    assert read_table(csv(tmp_path, text), (), Reading(missing=("-9",))).column("v").to_list() == [-99, 1.5]
