@@ -20,6 +20,7 @@ from bothways.data import (
     choose_columns,
     csv_files,
     match_columns,
+    opening,
     read_and_split,
     read_sequences,
     read_table,
@@ -960,3 +961,13 @@ def test_numbers_for_missing_values_with_decimal_commas(tmp_path: Path, text: st
     table = read_table(csv(tmp_path, text), (), Reading(missing=("-99",)))
     assert (table.column("v").to_list(), table.notices) == ([None, 1.5], ())
     assert read_table(csv(tmp_path, text), (), Reading(missing=("-9",))).column("v").to_list() == [-99, 1.5]
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 1000])
+def test_lines_with_some_bytes(tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "BYTES", size)
+    for text in ("#a\n\nb#\r\n##c#\nd\n#", "#", "", "a\n", "a\n#\n"):
+        path = csv(tmp_path, text)
+        assert [*opening.lines_with(path, b"#")] == [
+            line for line in path.read_bytes().splitlines(True) if b"#" in line
+        ]

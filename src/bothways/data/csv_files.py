@@ -26,7 +26,7 @@ from bothways.data.headers import (
     units_below,
     unnamed,
 )
-from bothways.data.opening import BROKEN, MOST_COMMENTS, Say, has_mark, head, holds, utf8
+from bothways.data.opening import BROKEN, MOST_COMMENTS, Say, has_mark, head, lines_with, utf8
 from bothways.errors import DataError, counted
 
 SEPARATORS = ",;\t|"
@@ -194,7 +194,7 @@ def _without_remarks(path: Path, text: Path, form: _Form, target: Path, say: Say
     with suppress(csv.Error):
         header = next(reader, header)
         ruled = re.fullmatch(RULER, next(_lines(text, above + reader.line_num), "")) is not None
-        if len(header) < 2 or not (ruled or holds(text, b"\n#")):
+        if len(header) < 2 or not (ruled or any(line.startswith(b"#") for line in lines_with(text, b"#"))):
             return text, []
     found, first, inside = list[int](), "", False
     with text.open(encoding="utf-8-sig", newline="") as lines, target.open("w", encoding="utf-8", newline="") as file:
@@ -243,11 +243,8 @@ def _quotes_are_letters(file: Path, comments: int) -> str:
         first = [line for line in islice(lines, comments, comments + MOST_COMMENTS) if line.strip()]
         counts = {each: [line.count(each.encode()) for line in first] for each in SEPARATORS}
         most = {each: often for each, some in counts.items() if some and (often := max(some, key=some.count))}
-        lines.seek(0)
         some_odd = False
-        for line in lines if holds(file, b'"') else ():
-            if b'"' not in line:
-                continue
+        for line in lines_with(file, b'"'):
             odd = line.count(b'"') % 2 == 1
             some_odd |= odd
             opens = re.search(OPENS, line) is not None

@@ -93,14 +93,18 @@ def has_mark(path: Path) -> bool:
         return file.read(3).startswith(MARKS)
 
 
-def holds(file: Path, some: bytes) -> bool:
-    """Whether these bytes stand in a file."""
+def lines_with(file: Path, some: bytes) -> Iterator[bytes]:
+    """The lines of a file in which these bytes stand, found faster than all lines are gone through."""
     with file.open("rb") as content:
-        block = content.read(BYTES)
-        while block and some not in block:
-            rest = content.read(BYTES)
-            block = rest and block[-len(some) :] + rest
-        return bool(block)
+        rest = b""
+        while block := content.read(BYTES):
+            whole, newline, rest = (rest + block).rpartition(b"\n")
+            whole, end = whole + newline, 0
+            while (found := whole.find(some, end)) >= 0:
+                begin, end = whole.rfind(b"\n", 0, found) + 1, whole.find(b"\n", found) + 1
+                yield whole[begin:end]
+        if some in rest:
+            yield rest
 
 
 def head(path: Path, tabs: bool = False) -> list[str]:
