@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -26,7 +27,8 @@ from bothways.data import (
     split_table,
     stream_sequences,
 )
-from bothways.data.tables import filled_down
+from bothways.data.opening import decompressed
+from bothways.data.tables import filled_down, opened
 from bothways.errors import DataError, counted
 from bothways.sequences import Sequences
 from prepared import write_table
@@ -405,3 +407,35 @@ def test_without_a_sequence_column_each_file_is_one(tmp_path: Path, rows: int, b
     assert np.array_equal(np.concatenate([chunk.sequences.values for chunk in chunks]), whole.values)
     one, _ = read_sequences(read_table(tmp_path / "run 2.csv"), columns)
     assert one.lengths.tolist() == [90]
+
+
+ODD = [
+    '{"flow": "%s", "at": %d, "x": %s, "kind": "tcp", "big": 1152921504606846977, "nest": {"a": [1, {"b": null}]}}',
+    '{"flow":"%s","at":%d,"x":%s,"kind":"tcp","text":"\\u00e9\u2028\\"}" }',
+    '{"flow": "%s", "at": %d, "x": %s, "opt": 1.50, "list": [1, 2.5, "x"]}',
+]
+"""Lines whose values a table would change: numbers, nested values and keys that some lack."""
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".jsonl.gz"])
+@pytest.mark.parametrize("flows", ["aabb", "abab"])
+def test_json_lines_come_back_as_they_stand(tmp_path: Path, ending: str, flows: str) -> None:
+    lines = [ODD[at % 3] % (flow, at, ["0", "1.50", "NaN", "2e0"][at]) for at, flow in enumerate(flows)]
+    source, output = tmp_path / f"some{ending}", tmp_path / f"out{ending}"
+    with opened(source, source) as file:
+        file.write("\n\n".join(lines).encode())
+    label_all(source, output, rows=1)
+    with decompressed(output) as file:
+        found = file.read().decode().split("\n")[:-1]
+    assert [line.partition(', "predicted": ')[0] for line in found] == [line[:-1].rstrip() for line in lines]
+    assert [json.loads(line)["predicted"] for line in found][:2] == ["even", "odd"]
+
+
+def test_json_in_a_list_becomes_lines(tmp_path: Path) -> None:
+    (tmp_path / "some.json").write_text(
+        '[{"x": 2, "flow": "a", "at": 0, "kind": null}, {"flow": "a", "at": 1, "x": 1}]'
+    )
+    label_all(tmp_path / "some.json", tmp_path / "out.jsonl")
+    first, second = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
+    assert first == {"x": 2, "flow": "a", "at": 0, "kind": None, "predicted": "even", "probability": 2.0}
+    assert list(second) == ["flow", "at", "x", "predicted", "probability"]

@@ -148,7 +148,7 @@ def line(path: Path, row: int) -> int:
         return int(next(islice(numbers, row, None)))
 
 
-def pieces(path: Path, label: str, per: str, more: bool) -> Pieces:
+def pieces(path: Path, sentences: bool, label: str, per: str, more: bool) -> Pieces:
     """Its lines, to be written again with what is predicted in the column `label`, or in a further one at the end.
 
     A label that is called by a number replaces the last column alone: in another kind of file, which may have more

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice, takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import polars as pl
 
 from bothways.data.blank_rows import BlankRows, parts_blocks, without_total
 from bothways.data.fields import seconds
-from bothways.data.headers import LOOKED_AT, is_number, say_title, title_of, told_apart, units_below
-from bothways.data.opening import BROKEN, MOST_COMMENTS, Say, has_mark, head, utf8
+from bothways.data.headers import (
+    LOOKED_AT,
+    NOTHING,
+    is_number,
+    say_title,
+    short_header,
+    title_of,
+    told_apart,
+    units_below,
+    unnamed,
+)
+from bothways.data.opening import BROKEN, MOST_COMMENTS, Say, has_mark, head, lines_with, utf8
 from bothways.errors import DataError, counted
 
 SEPARATORS = ",;\t|"
+RULER = r"[-=+|:,;\s]*[-=]{3}[-=+|:,;\s]*"
+OPENS = rb'(?:^|[,;\t|]) *"'  # a quote that begins a field
 FEW = 100  # rows of a batch that may all be blank
 
 
@@ -66,7 +79,7 @@ def form_of(path: Path, decimal_comma: bool) -> dict[str, Any]:
     with TemporaryDirectory(prefix="bothways-") as folder:
         first = Path(folder, "first")
         first.write_text("\n".join([*head(path), ""]), encoding="utf-8")
-        separator = _sniffed(first)[0]
+        separator = _sniffed(first).separator
     return {
         "separator": separator,
         "include_bom": has_mark(path),
@@ -79,40 +92,54 @@ def _opened(
     path: Path, say: Say, parted: bool | None
 ) -> Iterator[tuple[Path, dict[str, Any], Callable[[pl.DataFrame], pl.DataFrame]]]:
     """The file as UTF-8, how Polars reads its fields, and what names these and leaves blank rows out."""
-    with utf8(path, say) as file:
-        how, names = _dialect(path, file, say)
+    with _table(path, say) as (file, how, names):
         blanks, repeated = BlankRows(path, parts_blocks(file, how, names, parted)), 0
 
         def filled(fields: pl.DataFrame) -> pl.DataFrame:
             if len(names) != fields.width:
                 raise DataError(f"{path}: the header cannot be read. Are its quotes closed?")
+            if names[-1] == NOTHING:
+                if fields.to_series(-1).count():
+                    raise DataError(f"{path}: {short_header(len(names) - 1)}")
+                fields = fields[:, :-1]
             nonlocal repeated
             if fields.width > 1 and (fields.to_series(0) == names[0]).any():  # files that were put together
-                header = fields.select(pl.all_horizontal(pl.nth(at) == name for at, name in enumerate(names)))
+                header = fields.select(
+                    pl.all_horizontal(pl.nth(at) == name for at, name in enumerate(names[: fields.width]))
+                )
                 fields = fields.filter(~header.to_series().fill_null(False))
                 repeated += int(header.to_series().sum())
-            fields.columns = names  # in which Polars leaves doubled quotes
+            fields.columns = names[: fields.width]  # in which Polars leaves doubled quotes
             return blanks.left_out(fields)
 
-        with _explained(path, file, how):
-            yield file, how, filled
+        yield file, how, filled
         blanks.told(say)
         if repeated:
             lines = counted(repeated, "line repeats the header and is", "lines repeat the header and are")
             say(f"{path}: {lines} left out.")
 
 
-def _dialect(path: Path, file: Path, say: Say) -> tuple[dict[str, Any], list[str]]:
-    """How Polars reads the fields, all of them as text, and the names of the columns."""
-    separator, quoted, comments, title = _sniffed(file)
-    say_title(path, title, "line", say)
-    how: dict[str, Any] = {"separator": separator, "quote_char": '"' if quoted else None, "skip_lines": comments}
-    how |= {"infer_schema": False, "glob": False}
-    with _explained(path, file, how):
-        first = pl.read_csv(file, has_header=False, n_rows=1, **how)
+@contextmanager
+def _table(path: Path, say: Say) -> Iterator[tuple[Path, dict[str, Any], list[str]]]:
+    """The file as UTF-8 without remarks, how Polars reads its fields, and the names of the columns."""
+    with utf8(path, say) as text, TemporaryDirectory(prefix="bothways-") as folder:
+        form = _sniffed(text)
+        say_title(path, form.title, "line", say)
+        file, gone = _without_remarks(path, text, form, Path(folder, "table"), say)
+        how: dict[str, Any] = {"separator": form.separator, "quote_char": '"' if form.quoted else None}
+        how |= {"skip_lines": form.above, "infer_schema": False, "glob": False}
+        with _explained(path, file, form, gone):
+            more, names = _dialect(path, file, how, say)
+            yield file, how | more, names
+
+
+def _dialect(path: Path, file: Path, how: Mapping[str, Any], say: Say) -> tuple[dict[str, Any], list[str]]:
+    """How else Polars reads the fields, and the names of the columns; `NOTHING` behind the last separator of rows."""
+    separator, quoted, above = how["separator"], how["quote_char"] is not None, how["skip_lines"]
+    first = pl.read_csv(file, has_header=False, n_rows=1, truncate_ragged_lines=True, **how)
     names = [name or "" for name in first.row(0)] if first.height else []
-    header = "".join(islice(_lines(file, comments), 1 + sum(name.count("\n") for name in names)))
-    if quoted and header.count('"') % 2:
+    lines = 1 + sum(name.count("\n") for name in names)
+    if quoted and "".join(islice(_lines(file, above), lines)).count('"') % 2:
         raise DataError(f"{path}: a quote in the header is not closed. Double it, and quote the name that holds it.")
     # Without a name the first column is the index of a data frame; others end lines with one separator too many.
     bare, names = names, [name or (f"column {at + 1}" if at else "") for at, name in enumerate(names)]
@@ -122,20 +149,69 @@ def _dialect(path: Path, file: Path, say: Say) -> tuple[dict[str, Any], list[str
             f"{path}: the first line looks like data ({shown}); has the file no header? Add a line with a name for "
             "each column."
         )
-    below = _rows(_lines(file, comments), separator, quoted, LOOKED_AT + 2)[1:]
-    if below and any(below[0]) and units_below(path, bare, list(filter(any, below)), say):
-        how["skip_rows_after_header"] = 1
-    return how, told_apart(path, names, say)
+    below = _rows(_lines(file, above), separator, quoted, LOOKED_AT + 4)[1:]
+    before, after = unnamed(path, len(bare), list(filter(any, below)), separator, say)
+    bare, names = [*before, *bare, *after], [*before, *told_apart(path, names, say), *after]
+    units = units_below(path, bare, below, say)
+    if before or after:
+        return {"has_header": False, "skip_lines": above + lines + units}, names
+    return {"skip_rows_after_header": units}, names
 
 
-def _sniffed(file: Path) -> tuple[str, bool, int, int]:
-    """What separates fields, whether they are quoted, and how many lines come before the header, and of a title."""
+class _Form(NamedTuple):
+    """What a file of fields looks like.
+
+    Attributes:
+        separator: what separates its fields.
+        quoted: whether fields may be quoted.
+        above: how many lines come before the header.
+        title: how many of these are no comments, but a title.
+    """
+
+    separator: str
+    quoted: bool
+    above: int
+    title: int
+
+
+def _sniffed(file: Path) -> _Form:
     comments = _comments(file)
-    quoted = not _quotes_are_letters(file, comments)
-    title = _title(file, comments, quoted)
-    shapes = {separator: _shape(file, separator, comments + title, quoted) for separator in SEPARATORS}
+    letters = _quotes_are_letters(file, comments)
+    title = _title(file, comments, letters)
+    shapes = {each: _shape(file, each, comments + title, each not in letters) for each in SEPARATORS}
     separator = max(SEPARATORS, key=lambda each: shapes[each])
-    return separator, quoted or separator != "\t", comments + title, title
+    return _Form(separator, separator not in letters, comments + title, title)
+
+
+def _without_remarks(path: Path, text: Path, form: _Form, target: Path, say: Say) -> tuple[Path, list[int]]:
+    """The file without comments and rulers below the header, written to `target` if it has any; and their lines.
+
+    Comments are lines that begin with "#" and have no separator, or not as many fields as the header where comments
+    stand above it, too. Rulers are lines of dashes, where there is one right below the header.
+    """
+    separator, quoted, above, title = form
+    reader, header = _reader(_lines(text, above), separator, quoted), list[str]()
+    with suppress(csv.Error):
+        header = next(reader, header)
+        ruled = re.fullmatch(RULER, next(_lines(text, above + reader.line_num), "")) is not None
+        if len(header) < 2 or not (ruled or any(line.startswith(b"#") for line in lines_with(text, b"#"))):
+            return text, []
+    found, first, inside = list[int](), "", False
+    with text.open(encoding="utf-8-sig", newline="") as lines, target.open("w", encoding="utf-8", newline="") as file:
+        for number, line in enumerate(lines, 1):
+            remark = line.startswith("#") and (
+                len(_rows([line], separator, quoted)[0]) != len(header) if above > title else separator not in line
+            )
+            if number > above + 1 and not inside and (remark or (ruled and re.fullmatch(RULER, line))):
+                found, first = [*found, number], first or line.strip()[:40]
+                continue
+            inside ^= quoted and line.count('"') % 2 == 1
+            file.write(line)
+    if not found:
+        return text, []
+    are = counted(len(found), "line of comments or dashes is", "lines of comments or dashes are")
+    say(f"{path}: {are} left out (line {found[0]}: {first!r}).")
+    return target, found
 
 
 def _lines(file: Path, skip: int) -> Iterator[str]:
@@ -144,8 +220,10 @@ def _lines(file: Path, skip: int) -> Iterator[str]:
         yield from islice(lines, skip, None)
 
 
-def _reader(lines: Iterable[str], separator: str, quoted: bool) -> Any:
-    return csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
+def _reader(lines: Iterable[str], separator: str, quoted: bool, strict: bool = False) -> Any:
+    return csv.reader(
+        lines, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE, strict=strict
+    )
 
 
 def _rows(lines: Iterable[str], separator: str, quoted: bool = True, most: int | None = None) -> list[list[str]]:
@@ -155,19 +233,28 @@ def _rows(lines: Iterable[str], separator: str, quoted: bool = True, most: int |
     return []
 
 
-def _quotes_are_letters(file: Path, comments: int) -> bool:
-    """Whether quotes in a table between tabs are characters as any other, as in texts that are cut into words.
+def _quotes_are_letters(file: Path, comments: int) -> str:
+    """The separators between which quotes would be characters as any other, as in texts that are cut into words.
 
-    Some lines have an odd number of them, and each of these has as many fields as most lines have.
+    Some lines have an odd number of them, and each of these has as many fields as most lines have. But for tabs, this
+    is so of all lines with quotes, and none of these begins a field.
     """
     with file.open("rb") as lines:
         first = [line for line in islice(lines, comments, comments + MOST_COMMENTS) if line.strip()]
-        tabs = max(counts, key=counts.count) if (counts := [line.count(b"\t") for line in first]) else 0
-        if not tabs:
-            return False
-        lines.seek(0)
-        odd = [line.count(b"\t") == tabs for line in lines if line.count(b'"') % 2]
-    return bool(odd) and all(odd)
+        counts = {each: [line.count(each.encode()) for line in first] for each in SEPARATORS}
+        most = {each: often for each, some in counts.items() if some and (often := max(some, key=some.count))}
+        some_odd = False
+        for line in lines_with(file, b'"'):
+            odd = line.count(b'"') % 2 == 1
+            some_odd |= odd
+            opens = re.search(OPENS, line) is not None
+            for each in [*most]:
+                strict = odd or each != "\t"
+                if strict and (line.count(each.encode()) != most[each] or (opens and each != "\t")):
+                    del most[each]
+            if not most:
+                return ""
+    return "".join(most) if some_odd else ""
 
 
 def _comments(file: Path) -> int:
@@ -178,12 +265,13 @@ def _comments(file: Path) -> int:
     return len(first) - fits
 
 
-def _title(file: Path, comments: int, quoted: bool) -> int:
+def _title(file: Path, comments: int, letters: str) -> int:
     """How many lines of a title stand before the header, by the separator with which most lines are alike after it."""
-    first = list(islice(_lines(file, comments), MOST_COMMENTS))
+    lines = islice(_lines(file, comments), MOST_COMMENTS)
+    first = ["\n" if re.fullmatch(RULER, line) else line for line in lines]
     found = [(0.0, 0)]
     for separator in SEPARATORS:
-        rows = _rows(first, separator, quoted)
+        rows = _rows(first, separator, separator not in letters)
         title = title_of(rows)
         if title is not None and not (title[0] and len(rows) < len(first)):
             found.append((title[1], -title[0]))
@@ -223,42 +311,68 @@ def _are_data(names: Sequence[str]) -> bool:
     return len(fractions) > max(2, len(names) // 2) and sorted(fractions) not in (fractions, fractions[::-1])
 
 
-def _shape(file: Path, separator: str, comments: int, quoted: bool) -> tuple[float, float, int]:
-    """How well a separator fits the first lines: the share with as many fields as the header, and their number."""
+def _shape(file: Path, separator: str, comments: int, quoted: bool) -> tuple[float, bool, float, int]:
+    """How well a separator fits the first lines: the share with as many fields as the header, and their number.
+
+    Where it is none, all may have more.
+    """
     header, *rows = _rows(_lines(file, comments), separator, quoted, LOOKED_AT) or [[]]
-    share = sum(len(row) == len(header) for row in rows if row) / max(sum(map(bool, rows)), 1)
-    return (share if rows and len(header) > 1 else 0.0), share, len(header)
+    widths = [len(row) for row in rows if row]
+    share = widths.count(len(header)) / max(len(widths), 1)
+    longer = len(header) > 1 and len({*widths}) == 1 and widths[0] > len(header)
+    return (share if rows and len(header) > 1 else 0.0), longer, share, len(header)
 
 
 @contextmanager
-def _explained(path: Path, file: Path, how: Mapping[str, Any]) -> Iterator[None]:
-    """Say what is wrong with a file, and where: a DataError instead of what Polars raises."""
+def _explained(path: Path, file: Path, form: _Form, gone: Sequence[int]) -> Iterator[None]:
+    """Say what is wrong with a file, and where: a DataError instead of what Polars raises.
+
+    `gone` are the lines that were left out of it.
+    """
     try:
         yield
     except pl.exceptions.NoDataError:
         raise DataError(f"{path}: this file is empty.") from None
     except BROKEN as error:
         reason = f"this is no CSV file that can be read ({str(error).splitlines()[0].rstrip('.')})."
-        if "more fields" in str(error):
-            reason = f"{_longer(file, how)}. Quote fields that hold the separator."
-        raise DataError(f"{path}: {reason}") from None
+        line, fault = _first_fault(file, form, "more fields" in str(error))
+        for number in gone:
+            line += number <= line
+        raise DataError(f"{path}: {f'line {line} {fault}' if fault else reason}") from None
 
 
-def _longer(file: Path, how: Mapping[str, Any]) -> str:
-    """Which line is the first with more fields than the header."""
-    with suppress(csv.Error, StopIteration):
-        rows = _reader(_lines(file, how["skip_lines"]), how["separator"], how["quote_char"] is not None)
-        columns = len(next(rows))
-        fields = next(len(row) for row in rows if len(row) > columns)
-        line = how["skip_lines"] + rows.line_num
-        return f"line {line} has {counted(fields, 'field')}, and the header has {columns}"
-    return "a line has more fields than the header has columns"
+def _first_fault(file: Path, form: _Form, longer: bool) -> tuple[int, str]:
+    """The first line with more fields than the header, or with a quote that no other closes; and what to say of it."""
+    held = list[str]()
+
+    def lines() -> Iterator[str]:
+        for line in _lines(file, form.above):
+            held.append(line)
+            yield line
+
+    reader = _reader(lines(), form.separator, form.quoted, strict=True)
+    end, columns = 0, 0
+    with suppress(csv.Error):
+        for row in reader:
+            columns = columns or len(row)
+            if longer and len(row) > columns:
+                has = f"has {counted(len(row), 'field')}, and the header has {columns}"
+                return form.above + reader.line_num, f"{has}. Quote fields that hold the separator."
+            odd = "".join(held).count('"') % 2 == 1
+            if not longer and (odd or (len(held) > 1 and len(row) != columns)):
+                break
+            end = reader.line_num
+            held.clear()
+    if longer or not held:
+        return 0, ""
+    shown, cure = held[0].strip()[:40], 'Quote such a field, and double the quote in it ("5"" pipe").'
+    return form.above + end + 1, f"({shown!r}) has a quote that no other closes. {cure}"
 
 
 def shows_blocks(path: Path) -> bool:
     """Whether blank rows part blocks of rows; not in a file that cannot be read."""
     try:
-        with utf8(path, lambda _: None) as file:
-            return parts_blocks(file, *_dialect(path, file, lambda _: None), None)
+        with _table(path, lambda _: None) as (file, how, names):
+            return parts_blocks(file, how, names, None)
     except (DataError, OSError):
         return False

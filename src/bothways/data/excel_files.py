@@ -46,8 +46,7 @@ def read(path: Path, say: Say) -> pl.DataFrame:
         raise DataError(f"{path}: this is no Excel file that can be read ({str(error).splitlines()[0]}).") from None
     fields = pl.DataFrame([_times(column).alias(column.name) for column in fields])
     bare = ["" if name.startswith(UNNAMED) else name for name in fields.columns]
-    if units_below(path, bare, _texts(fields.head(LOOKED_AT + 1)), say):
-        fields = fields[1:]
+    fields = fields[units_below(path, bare, _texts(fields.head(LOOKED_AT + 1)), say) :]
     if len(names) > 1:
         table = " that holds a table" if place else ""
         say(f"{path}: {names[place]!r} is read, the first of {len(names)} sheets{table}.")

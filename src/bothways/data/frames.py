@@ -157,7 +157,7 @@ def rows_table(name: str, rows: Sequence[Mapping[str, Any]], encoding: Encoding,
         for column in (each.name for each in encoding.numbers)
     ]
     series += map(texts, encoding.texts)
-    return Table(name, pl.DataFrame(series))
+    return Table(name, pl.DataFrame(series), reading=learned)
 
 
 def _texts(column: str, values: Iterable[Any], missing: Collection[str]) -> pl.Series:
@@ -195,7 +195,7 @@ def column_sequences(name: str, columns: Columns, arrays: Mapping[str, Any], len
         _texts(each, array.tolist(), missing) if each in texts else pl.Series(each, array)
         for each, array in arrays.items()
     ]
-    table = Table(name, pl.DataFrame(series))
+    table = Table(name, pl.DataFrame(series), reading=columns.reading)
     return encoded(table, columns, Sequences(np.empty((len(table), 0)), lengths, per=columns.per), Tally())
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -65,13 +64,9 @@ def guess_label(table: Table, names: Collection[str]) -> Guess:
     candidates = [name for name in names if name.strip().lower() in LABELS]
     candidates = candidates or [name for name in names if "".join(words(name)).removeprefix("is") in ALARMS]
     if not candidates:
-        one = " Are the fields separated by something else than , ; | or tabs?" if len(table.names) == 1 else ""
-        if len(folders := {Path(name).parent for name, _ in table.files}) > 1:
-            some = ", ".join(sorted(folder.name for folder in folders)[:3])
-            one = f" If the folders ({some}, ...) are called after labels, write these into a column of each file."
         raise DataError(
             f"{table.source}: no column is called {', '.join(LABELS[:-2])} or {LABELS[-2]}. Name the one to learn with "
-            f"{option('label')}. {columns_are(table.names)}{one}"
+            f"{option('label')}. {columns_are(table.names, table.files)}"
         )
     if len(candidates) > 1:
         whole = (

@@ -15,6 +15,8 @@ from bothways.errors import DataError, counted
 MOST_ALIKE = 0.8  # this share of the lines of a table has as many fields as its header
 FEW = 3  # fewer rows do not show what a column holds
 LOOKED_AT = 20  # rows that show it
+MOST_UNITS = 3  # rows of units, of types and of ways to measure
+NOTHING = "\0"  # instead of a name: the field behind the last separator of all rows
 NUMBER = r"^[-+(]*[$€£¥]?[-+]?\s*[.,]?\d[\d.,'\u2019 \u00a0\u202f]*(?:[eE][-+]?\d+)?\s*[%$€£¥)]*$"  # however written
 
 
@@ -29,9 +31,10 @@ def is_number(text: str) -> bool:
 def title_of(rows: list[list[str]]) -> tuple[int, float] | None:
     """How many rows of a title stand before the header: with half as many fields as most rows, or fewer.
 
-    Before the first row of which most fields are filled, those that are empty do not count. The header is the first row
-    of as many fields as most; it holds no number. Beside it the share of the rows from it on that have as many. None
-    where there is no such row, or that share is too small.
+    A row with a number may have more. Before the first row of which most fields are filled, those that are empty do not
+    count. The header is the first row of as many fields as most; it holds no number. Beside it the share of the rows
+    from it on that have as many. None where there is no such row, or that share is too small. A header that is one name
+    shorter than the rows below is no title.
 
     Example:
         >>> title_of([["March", ""], [], ["t", "x", "y"], ["0", "1", "2"], ["1", "1", "2"], ["2", "1", "2"]])
@@ -49,7 +52,10 @@ def title_of(rows: list[list[str]]) -> tuple[int, float] | None:
     start = counts.index(most)
     table = [count for count in counts[start:] if count]
     share = table.count(most) / len(table)
-    whole = not start or (2 * max(counts[:start]) <= most > 2 and not any(map(is_number, rows[start])))
+    if start == 1 and counts[0] == most - 1 > 1 and not any(map(is_number, rows[0])):
+        start = 0
+    title = all(2 * count <= most or any(map(is_number, row)) for count, row in zip(counts, rows[:start], strict=False))
+    whole = not start or (title and most > 2 and not any(map(is_number, rows[start])))
     return (start, share) if whole and share >= MOST_ALIKE else None
 
 
@@ -59,11 +65,11 @@ def say_title(path: Path, lines: int, what: str, say: Say) -> None:
         say(f"{path}: {counted(lines, what)} before the header {'is' if lines == 1 else 'are'} left out.")
 
 
-def units_below(path: Path, names: Sequence[str], rows: Sequence[Sequence[str]], say: Say) -> bool:
-    """Whether the first row below the names holds units, as `;;bar;°C`; then `say` tells that it is left out.
+def units_below(path: Path, names: Sequence[str], rows: Sequence[Sequence[str]], say: Say) -> int:
+    """How many rows right below the names hold units and the like, as `;;bar;°C`; `say` tells that they are left out.
 
-    It has no number where the other rows have nothing else, and text at one such place at least. Elsewhere it is empty,
-    or has text without digits that none of them has.
+    Such a row has no number where the other rows have nothing else, and text at one such place at least. Elsewhere it
+    is empty, or has text without digits that none of them has.
 
     Raises:
         DataError: it has text below an empty name, or below one that comes twice, as the second line of a header.
@@ -72,26 +78,72 @@ def units_below(path: Path, names: Sequence[str], rows: Sequence[Sequence[str]],
         >>> rows = [["", "bar"], ["a", "1,5"], ["b", "2"], ["b", "3"]]
         >>> units_below(Path("some.csv"), ["pump", "pressure"], rows, print)
         some.csv: the row of units below the names ('bar') is left out.
-        True
+        1
     """
-    if len(rows) <= FEW:
-        return False
-    first, *others = ([field.strip() for field in row] for row in rows[: LOOKED_AT + 1])
+    filled = list(filter(any, rows))[: LOOKED_AT + MOST_UNITS]
+    for many in range(min(MOST_UNITS, len(filled) - FEW), 0, -1):
+        shown = [_units(row, filled[many:]) for row in filled[:many]]
+        if not (all(shown) and all(map(any, rows[:many]))):
+            continue
+        counts = Counter(names)
+        if any(field and (not name or counts[name] > 1) for name, field in zip(names, filled[0], strict=False)):
+            second = ", ".join(shown[0])
+            raise DataError(f"{path}: the header takes several rows ({second} in the second). Write it in one.")
+        row, is_left = ("row", "is") if many == 1 else (f"{many} rows", "are")
+        say(f"{path}: the {row} of units below the names ({', '.join(map(repr, shown[0]))}) {is_left} left out.")
+        return many
+    return 0
+
+
+def _units(row: Sequence[str], others: Sequence[Sequence[str]]) -> list[str]:
+    """The units in a row above others; none if it is no row of units."""
     shown = list[str]()
-    for at, field in enumerate(first):
-        below = [row[at] for row in others if at < len(row) and row[at] and row[at].lower() not in MISSING]
+    for at, field in enumerate(map(str.strip, row)):
+        texts = [other[at].strip() for other in others if at < len(other)]
+        below = [text for text in texts if text and text.lower() not in MISSING]
         if below and all(re.match(NUMBER, text) for text in below):
             if re.match(NUMBER, field):
-                return False
+                return []
             shown += [field] if field and field.lower() not in MISSING else []
         elif field in below or re.search(r"\d", field):
-            return False
-    counts = Counter(names)
-    if shown and any(field and (not name or counts[name] > 1) for name, field in zip(names, first, strict=False)):
-        raise DataError(f"{path}: the header takes several rows ({', '.join(shown)} in the second). Write it in one.")
-    if shown:
-        say(f"{path}: the row of units below the names ({', '.join(map(repr, shown))}) is left out.")
-    return bool(shown)
+            return []
+    return shown
+
+
+def unnamed(
+    path: Path, names: int, rows: Sequence[Sequence[str]], separator: str, say: Say
+) -> tuple[list[str], list[str]]:
+    """What to call the field that all rows have and the header has not: before the names, or after them.
+
+    It is the name of the row, as R and pandas write it, of which each comes once; or nothing, behind a separator at the
+    end of all rows. `names` is how many there are.
+
+    Raises:
+        DataError: two fields may be a number with a decimal comma, or the first ones come again.
+
+    Example:
+        >>> unnamed(Path("some.csv"), 2, [["0", "a", "1.5"], ["1", "b", "2.5"]], ",", print)
+        some.csv: the first field of each row has no name in the header; it is taken for the name of the row.
+        ([''], [])
+    """
+    if names < 2 or not rows or {*map(len, rows)} != {names + 1}:
+        return [], []
+    if not any(row[-1].strip() for row in rows):
+        return [], [NOTHING]
+    pairs = [itertools.pairwise(row) for row in rows]
+    whole = [[re.fullmatch(r"[-+]?\d+", one) and other.isdecimal() for one, other in pair] for pair in pairs]
+    if len({row[0] for row in rows}) < len(rows) or (separator == "," and any(map(all, zip(*whole, strict=True)))):
+        raise DataError(f"{path}: {short_header(names)}")
+    say(f"{path}: the first field of each row has no name in the header; it is taken for the name of the row.")
+    return [""], []
+
+
+def short_header(names: int) -> str:
+    """What to say of a header with fewer names than the rows have fields."""
+    return (
+        f"the header has {counted(names, 'name')}, and rows have {names + 1} fields. Give each column a name; quote "
+        "fields that hold the separator."
+    )
 
 
 def told_apart(path: Path, names: Sequence[str], say: Say) -> list[str]:

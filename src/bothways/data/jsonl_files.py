@@ -23,6 +23,10 @@ BYTES = 2**24  # how many bytes of lines are read at a time
 ENTRIES = 1000  # so many objects are written again at a time
 DEEPEST = 32  # values that are nested deeper are refused: Polars takes time that grows with the cube of the depth
 
+NOT_FINITE = (
+    rb'("(?:[^"\\]|\\.)*")|-?\b(?:NaN|Infinity)\b'  # which json.dumps writes, though JSON has no such number; or text
+)
+
 
 def read(path: Path, say: Say) -> pl.DataFrame:
     """The values of all keys; one that an object does not have is null there.
@@ -65,16 +69,16 @@ def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
             count += frame.height
 
 
-def pieces(path: Path, label: str, per: str, more: bool) -> Pieces:
-    """Its sentences, to be written again with what is predicted: lists, or one value per sentence."""
-    entries = _entries(path)
+def pieces(path: Path, sentences: bool, label: str, per: str, more: bool) -> Pieces:
+    """Its lines as they stand, to be written again with what is predicted: in sentences lists, or one value of each."""
+    entries = _entries(path, sentences)
     while some := list(islice(entries, ENTRIES)):
-        yield Piece(sum(words for _, words, _ in some), partial(_labeled, some, per))
+        yield Piece(sum(rows for _, rows, _ in some), partial(_labeled, some, per))
 
 
 def line(path: Path, row: int) -> int:
     """The number of the sentence of a word, whose number from 0 is `row`."""
-    ends = accumulate(words for _, words, _ in _entries(path))
+    ends = accumulate(words for _, words, _ in _entries(path, sentences=True))
     return next(number for number, end in enumerate(ends, 1) if row < end)
 
 
@@ -96,6 +100,8 @@ def _parse(path: Path, lines: bytes, schema: pl.Schema | None = None) -> pl.Data
             return pl.read_json(io.BytesIO(lines), infer_schema_length=None)
         return pl.read_ndjson(io.BytesIO(lines), schema=schema, infer_schema_length=None)
     except BROKEN:
+        if lines != (whole := re.sub(NOT_FINITE, lambda found: found[1] or b"null", lines)):
+            return _parse(path, whole, schema)
         where = _broken(lines)
         raise DataError(f"{path}: this is no file of JSON objects, one a line or in one list{where}.") from None
 
@@ -117,26 +123,32 @@ def _what(path: Path) -> str:
     return "object" if ".json" in path.suffixes else "line"
 
 
-def _entries(path: Path) -> Iterator[tuple[dict[str, Any], int, bool]]:
-    """The objects, how many words each holds, and whether they are in lists; else there is an object per word."""
+def _entries(path: Path, sentences: bool) -> Iterator[tuple[str, int, bool]]:
+    """The objects as text, how many rows each is, and whether it holds lists with an entry per row."""
     with utf8(path, lambda _: None) as text, text.open(encoding="utf-8-sig", newline="\n") as lines:
         for line in filter(str.strip, lines):
-            for entry in json.loads(line + lines.read()) if line.lstrip().startswith("[") else [json.loads(line)]:
-                words: Any = next((entry[key] for key in LISTS if entry.get(key) is not None), [])
+            objects = [line.strip()]
+            if objects[0].startswith("["):
+                objects = [json.dumps(each, ensure_ascii=False) for each in json.loads(line + lines.read())]
+            for each in objects:
+                entry: dict[str, Any] = json.loads(each) if sentences else {}
+                words = next((entry[key] for key in LISTS if entry.get(key) is not None), [] if sentences else "")
                 lists = isinstance(words, list)
-                yield entry, len(words) if lists else 1, lists
+                yield each, len(words) if lists else 1, lists
 
 
-def _labeled(entries: Sequence[tuple[dict[str, Any], int, bool]], per: str, predicted: pl.DataFrame) -> str:
+def _labeled(entries: Sequence[tuple[str, int, bool]], per: str, predicted: pl.DataFrame) -> str:
     floats = pl.col(pl.Float32, pl.Float64).cast(pl.Float64).round(6)
     columns = predicted.with_columns(floats).to_dict(as_series=False)
     written, start = [], 0
-    for entry, words, lists in entries:
-        for name, values in columns.items():
-            own = values[start : start + words]
-            entry[name] = own if lists and per == "step" else own[0] if own else None
-        start += words
-        written.append(json.dumps(entry, ensure_ascii=False) + "\n")
+    for text, rows, lists in entries:
+        own = {name: values[start : start + rows] for name, values in columns.items()}
+        found: dict[str, Any] = own
+        if not (lists and per == "step"):
+            found = {name: values[0] if values else None for name, values in own.items()}
+        bare, more = text.removesuffix("}").rstrip(), json.dumps(found, ensure_ascii=False)
+        written.append(f"{bare}{', ' * (bare != '{')}{more.removeprefix('{')}\n")
+        start += rows
     return "".join(written)
 
 

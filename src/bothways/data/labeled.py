@@ -41,8 +41,8 @@ FORMULAS = ("=", "+", "-", "@")  # text that begins so is a formula to a spreads
 class LabeledWriter:
     """Writes the rows of a table with the columns `predicted` and `probability` after its own, whole or not at all.
 
-    Sentences in CoNLL files and JSON lines are written in the form that they came in, if the file is of the same kind:
-    CoNLL with the label in its column, or in one more column; JSON lines with lists. Other sentences become new CoNLL
+    CoNLL files and JSON lines are written as they came, if the file is of the same kind: CoNLL with the label in its
+    column, or in one more column; JSON lines with further keys, of lists in sentences. Other sentences become new CoNLL
     files, with a word and its label per line.
 
     Memory does not grow with the table. If the block is left by an exception, what stood at `path` is untouched.
@@ -167,12 +167,13 @@ class LabeledWriter:
             raise DataError(f"{self.path}: CoNLL-U has ten columns, which are not there to label. Call it .conll.")
         if self._source is not None and pieces is not None:
             files, columns = self._source
-            if files.format is self._format and word_column(frame.columns, files.format.words) is not None:
+            if files.format.pieces is pieces:
+                sentences = word_column(frame.columns, files.format.words) is not None
                 texts = chain.from_iterable(
-                    pieces(path, columns.label, columns.per, path != files.paths[-1]) for path in files.paths
+                    pieces(path, sentences, columns.label, columns.per, path != files.paths[-1]) for path in files.paths
                 )
                 results = [PREDICTED, PROBABILITY, *self._each]
-                return _sentences(files.name, opened(self.path, self._temporary), texts, results)
+                return _again(files.name, opened(self.path, self._temporary), texts, results)
             if ending(self.path) not in OUTPUTS:
                 self._in_order = True
                 names = self._words_of(files, columns, frame)
@@ -208,18 +209,18 @@ def _lines(
 
 
 @contextmanager
-def _sentences(
+def _again(
     name: str, file: BinaryIO, pieces: Pieces, results: Sequence[str]
 ) -> Iterator[Callable[[pl.DataFrame], None]]:
-    """A file in the form of the files called `name`; gives what adds the results of further words."""
+    """A file in the form of the files called `name`; gives what adds the results of further rows."""
     rows, piece = pl.DataFrame(), next(pieces, None)
 
     def write(frame: pl.DataFrame) -> None:
         nonlocal rows, piece
         rows = pl.concat([rows, frame.select(results)]) if rows.height else frame.select(results)
-        while piece is not None and piece.words <= rows.height:
-            file.write(piece.labeled(rows.head(piece.words)).encode())
-            rows, piece = rows.slice(piece.words), next(pieces, None)
+        while piece is not None and piece.rows <= rows.height:
+            file.write(piece.labeled(rows.head(piece.rows)).encode())
+            rows, piece = rows.slice(piece.rows), next(pieces, None)
 
     with file:
         yield write

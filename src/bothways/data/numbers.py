@@ -64,6 +64,22 @@ def separated(text: pl.Series, sign: str) -> pl.Series:
     return plain(text.set(~fits, None).str.replace_all(f"[{thousands}]", "").str.replace(",", ".", literal=True))
 
 
+def as_values(words: Collection[str], dtype: pl.DataType) -> pl.Series:
+    """Words as values of a type, text or numbers: those of them that can be one.
+
+    Example:
+        >>> as_values(["-99", "99.9", "none"], pl.Int8()).to_list(), as_values(["99.9"], pl.String()).to_list()
+        ([-99], ['99.9'])
+    """
+    texts = pl.Series(list(words), dtype=pl.String)
+    if dtype == pl.String:
+        return texts
+    numbers = texts.cast(pl.Float64, strict=False).drop_nulls()
+    if dtype.is_integer():
+        numbers = numbers.filter(numbers % 1 == 0)
+    return numbers.cast(dtype, strict=False).drop_nulls()
+
+
 def split_unit(text: pl.Series, missing: Collection[str], sure: bool) -> tuple[pl.Series, str]:
     """Numbers without the unit after each of them, and the unit; the text as it is and "" where there is none.
 

@@ -93,6 +93,20 @@ def has_mark(path: Path) -> bool:
         return file.read(3).startswith(MARKS)
 
 
+def lines_with(file: Path, some: bytes) -> Iterator[bytes]:
+    """The lines of a file in which these bytes stand, found faster than all lines are gone through."""
+    with file.open("rb") as content:
+        rest = b""
+        while block := content.read(BYTES):
+            whole, newline, rest = (rest + block).rpartition(b"\n")
+            whole, end = whole + newline, 0
+            while (found := whole.find(some, end)) >= 0:
+                begin, end = whole.rfind(b"\n", 0, found) + 1, whole.find(b"\n", found) + 1
+                yield whole[begin:end]
+        if some in rest:
+            yield rest
+
+
 def head(path: Path, tabs: bool = False) -> list[str]:
     """The first lines of a file of text; none of another file, nor of one that cannot be read or lacks `tabs`."""
     if not path.is_file():

@@ -49,7 +49,7 @@ class Format(NamedTuple):
         writable: whether tables are written in it.
         words: how a column of words may be called, in files that may hold sentences.
         line: `(path, row) -> number` of the line of a word.
-        pieces: `(path, label, per, more) -> pieces`, the parts of a file of sentences, to be written with labels.
+        pieces: `(path, sentences, label, per, more) -> pieces`, the parts of a file, to be written again with labels.
     """
 
     read: Callable[[Path, Say], pl.DataFrame | pl.LazyFrame]
@@ -59,7 +59,7 @@ class Format(NamedTuple):
     writable: bool = True
     words: tuple[str, ...] = ()
     line: Callable[[Path, int], int] | None = None
-    pieces: Callable[[Path, str, str, bool], Pieces] | None = None
+    pieces: Callable[[Path, bool, str, str, bool], Pieces] | None = None
 
 
 _CSV = Format(csv_files.read, csv_files.batches, csv_files.write)

@@ -281,7 +281,8 @@ class _Reader:
             needed = self.fields.read(pl.DataFrame({name: frame.get_column(name) for name in columns.needed}))
             if columns.split in frame.columns:  # parts may count their sequences anew
                 needed = needed.hstack([frame.get_column(columns.split)])
-        table = Table(self.files.name, needed, tuple(self.read.items()) if several else (), self.start)
+        files = tuple(self.read.items()) if several else ()
+        table = Table(self.files.name, needed, files, self.start, reading=self.fields.decided)
         match_columns(table, columns, label=False)
         bare = group_as_they_stand(table, columns)
         if bare is None:

@@ -19,6 +19,7 @@ import polars as pl
 from bothways.data.fields import AS_SHOWN, FieldReader, may_be_read, seconds
 from bothways.data.moments import moments
 from bothways.data.names import joined_columns, names_sequences
+from bothways.data.numbers import as_values
 from bothways.data.opening import BROKEN, intact, readable
 from bothways.data.sources import Files, Source, ending, find_files, format_of, parts_of
 from bothways.data.words import numbered_on, word_column
@@ -90,7 +91,7 @@ class Table:
         return {name: place for place, name in enumerate(self.names)}
 
     def column(self, name: str) -> pl.Series:
-        """The column called `name`; categories come as text, and NaN and infinity as null.
+        """The column called `name`; categories come as text, and as null NaN, infinity and `reading.missing`.
 
         The series has no name: Polars takes "^x$" for a pattern.
 
@@ -118,6 +119,9 @@ class Table:
                     column = column.cast(pl.String)
                 if column.dtype.is_float() and not (finite := column.is_finite()).all():
                     column = column.set(~finite, None)
+                if self.reading.missing and (column.dtype == pl.String or column.dtype.is_numeric()):
+                    missing = as_values(self.reading.missing, column.dtype)
+                    column = column.set(column.is_in(missing.implode()).fill_null(False), None)
                 self._read[name] = column
         return pl.DataFrame({name: self._read[name] for name in names})
 
@@ -161,7 +165,9 @@ class Table:
         """
         for name in names:
             if name not in self.schema:
-                raise DataError(f"{self.source}: there is no column {name!r}. {_suggestion(name, self.names)}")
+                raise DataError(
+                    f"{self.source}: there is no column {name!r}. {_suggestion(name, self.names, self.files)}"
+                )
 
     def only(self, role: str, candidates: Sequence[str], more: str = "") -> str:
         """The one column that may have a role; refuses several."""
@@ -274,15 +280,33 @@ def read_files(
     if isinstance(values, pl.LazyFrame):
         texts = fields.read(table.columns(may_be_read(values, table.schema, reader())))
         read = [*texts.get_columns(), *seconds(table.schema, sorts, numbers)]
-        if not read:
+        if not read and fields.decided == table.reading:
             return values, with_joined(table, sequence, order)
         typed: pl.DataFrame | pl.LazyFrame = values.with_columns(read)
     else:
         typed = fields.read(values)
+    notices += unused(table, reading.missing)
     said = fields.notices()
     readings = said | also_filled(said, table.readings)
     whole = Table(files.name, typed, counts, 0, readings, tuple(notices), fields.decided, word)
     return values, with_joined(whole, sequence, order)
+
+
+def unused(table: Table, words: Sequence[str]) -> Iterator[str]:
+    """A word about each of the words for missing values that occurs nowhere in a table as it stands in its files."""
+    for word in words:
+        same = []
+        for place, dtype in enumerate(table.schema.values()):
+            column = pl.nth(place)
+            if isinstance(dtype, TEXT):
+                column = column.cast(pl.String).str.strip_chars()
+                same.append((column == word).any())
+                column = column.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
+            if isinstance(dtype, TEXT) or dtype.is_numeric():
+                same += [(column == value).any() for value in as_values([word], pl.Float64())]
+        found = table.values.lazy().select(pl.any_horizontal(pl.lit(value=False), *same)).collect().item()
+        if not found:
+            yield f"Careful: {table.source}: {word!r} ({option('missing')}) occurs in no column."
 
 
 def filled_down(table: Table, sequence: str | None = None) -> Table:
@@ -429,12 +453,16 @@ def _group(dtype: pl.DataType) -> str:
     return "nothing" if dtype == pl.Null else str(dtype)
 
 
-def _suggestion(name: str, names: Sequence[str]) -> str:
+def _suggestion(name: str, names: Sequence[str], files: Sequence[tuple[str, int]] = ()) -> str:
     by_lower = {known.lower(): known for known in reversed(names)}
     near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.7)
-    return f"Did you mean {by_lower[near[0]]!r}?" if near else columns_are(names)
+    return f"Did you mean {by_lower[near[0]]!r}?" if near else columns_are(names, files)
 
 
-def columns_are(names: Sequence[str]) -> str:
-    """The columns of a table, in a message."""
-    return f"The columns are: {', '.join(map(repr, names[:20]))}{', ...' if len(names) > 20 else ''}."
+def columns_are(names: Sequence[str], files: Sequence[tuple[str, int]]) -> str:
+    """The columns of a table, in a message, and where what is missing may be."""
+    more = " Are the fields separated by something else than , ; | or tabs?" if len(names) == 1 else ""
+    if len(folders := {Path(name).parent for name, _ in files}) > 1:
+        some = ", ".join(sorted(folder.name for folder in folders)[:3])
+        more = f" If the folders ({some}, ...) are called after labels, write these into a column of each file."
+    return f"The columns are: {', '.join(map(repr, names[:20]))}{', ...' if len(names) > 20 else ''}.{more}"

@@ -19,14 +19,14 @@ TAGS = ("tag", "tags", "label", "labels")  # how the name of a list ends that ha
 
 
 class Piece(NamedTuple):
-    """A part of a file of sentences, to be written again with labels.
+    """A part of a file, to be written again with labels.
 
     Attributes:
-        words: how many words it holds.
+        rows: how many rows it holds.
         labeled: its text with what is predicted for each of them, as rows of a table.
     """
 
-    words: int
+    rows: int
     labeled: Callable[[pl.DataFrame], str]
 
 

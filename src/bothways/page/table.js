@@ -402,7 +402,7 @@ async function read_sequences(file, model) {
   const texts = new Set(model.texts.map(each => each.name))
   const own = [...model.features, ...(joined.length ? [] : [sequence]), order].filter(name => name !== null && !texts.has(name))
   const read = typed(Object.fromEntries(own.map(name => [name, columns[name]])), reading)
-  const numbers = {}
+  const numbers = {}, missing = new Set(reading.missing.map(plain))
   for (const {name, filled} of model.numbers) {
     const {way, values} = read[name]
     if (!["point", "comma", "truth", "seconds"].includes(way)) {
@@ -411,7 +411,7 @@ async function read_sequences(file, model) {
     }
     numbers[name] = values
     for (let row = 0; row < table.rows; row++) {
-      if (!Number.isFinite(Math.fround(numbers[name][row]))) numbers[name][row] = NaN
+      if (!Number.isFinite(Math.fround(numbers[name][row])) || missing.has(numbers[name][row])) numbers[name][row] = NaN
       const x = numbers[name][row]
       if (x !== x && !filled) throw Error(`${place(row)}: the column ${JSON.stringify(name)} is empty. The model learned from a table in which it never was; fill it, or remove such rows.`)
     }
