@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,29 @@ def test_files_of_other_kinds_are_evaluated_alike(folder: Path, tmp_path: Path) 
         found = jobs.evaluate(model, tmp_path / name, "all", say=said.append)
         assert (found.entity_f1, found.accuracy) == (scores.entity_f1, scores.accuracy)
         assert any(f"the label 'tag' is read from column {own!r}" in each for each in said)
+
+
+def test_letters_that_are_no_tags_stay_labels(tmp_path: Path) -> None:
+    """Residues of proteins that are buried or exposed; and models of before this was asked of the labels."""
+    generator = np.random.default_rng(0)
+    residues = generator.choice(list("AVIDEKGHS"), 400)
+    labels = ["B" if each in "AVI" else "E" if each in "DEK" else "I" for each in residues]
+    frame = pl.DataFrame({"protein": np.arange(400) // 20, "residue": residues, "label": labels})
+    frame.write_csv(tmp_path / "some.csv")
+    found = jobs.train(
+        tmp_path / "some.csv",
+        tmp_path / "some.bothways",
+        settings={"epochs": 30, "learning_rate": 0.05},
+        allow_leaks=True,
+        say=lambda message: None,
+    )
+    assert (found.evaluation.accuracy, found.evaluation.entities) == (1.0, None)
+    model = load(tmp_path / "some.bothways")
+    assert model.scheme is None
+    again = jobs.evaluate(tmp_path / "some.bothways", tmp_path / "some.csv", say=lambda message: None)
+    assert (again.accuracy, again.entities) == (1.0, None)
+    old = replace(model, facts={name: fact for name, fact in model.facts.items() if name != "scheme"})
+    assert old.scheme is not None
 
 
 def test_words_that_are_not_asked_for_are_no_feature(tmp_path: Path) -> None:

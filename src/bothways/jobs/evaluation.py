@@ -143,7 +143,7 @@ def _as_trained(table: Table, columns: Columns) -> Table:
 def _threshold(model: Model, table: Table, columns: Columns, false_alarm_rate: float, positive: int) -> float:
     """The threshold for a rate of false alarms, by the valid part: as training knew it, before it learned from it."""
     if (kept := model.facts.get("thresholds")) is None:
-        _, valid, *_ = evaluation_part(table, columns, "valid", model.classes)
+        _, valid, *_ = evaluation_part(table, columns, "valid", model.classes, scheme=model.scheme)
         return thresholds_for(valid, model.probabilities(valid), [false_alarm_rate], positive)[false_alarm_rate]
     if (found := kept_threshold(kept, false_alarm_rate, positive)) is None:
         raise InputError(
