@@ -612,3 +612,15 @@ def test_a_file_of_several_has_one_mark(tmp_path: Path, columns: Columns) -> Non
         written(tmp_path, f"data/{name}.conll", "\ufeffx O\n")
     labeled(tmp_path / "data", tmp_path / "out.conll", columns)
     assert (tmp_path / "out.conll").read_text() == "\ufeffx first\n\nx first\n"
+
+
+@pytest.mark.parametrize("tokens", [2, "a b", None, [{"text": "a", "id": 0}, {"text": "b", "id": 1}]])
+def test_json_lines_with_something_else_called_tokens(tmp_path: Path, columns: Columns, tokens: Any) -> None:
+    entries = [{"tokens": tokens, "words": ["a", "b"], "tags": ["A", "B"]}] * 2
+    source = written(tmp_path, "some.jsonl", "\n".join(map(json.dumps, entries)))
+    table = read_table(source)
+    assert table.word == "words"
+    assert choose_columns(table).features == ("words",)
+    labeled(source, tmp_path / "out.jsonl", columns)
+    found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [entry["predicted"] for entry in found] == [["first", "in"]] * 2

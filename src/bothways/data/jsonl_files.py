@@ -119,12 +119,19 @@ def _what(path: Path) -> str:
 
 def _entries(path: Path) -> Iterator[tuple[dict[str, Any], int, bool]]:
     """The objects, how many words each holds, and whether they are in lists; else there is an object per word."""
+    word = next((key for entry in _objects(path) for key in LISTS if _is_list(entry.get(key))), None)
+    for entry in _objects(path):
+        yield entry, 1 if word is None else len(entry.get(word) or ()), word is not None
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and not any(isinstance(each, (list, dict)) for each in value)
+
+
+def _objects(path: Path) -> Iterator[dict[str, Any]]:
     with utf8(path, lambda _: None) as text, text.open(encoding="utf-8-sig", newline="\n") as lines:
         for line in filter(str.strip, lines):
-            for entry in json.loads(line + lines.read()) if line.lstrip().startswith("[") else [json.loads(line)]:
-                words: Any = next((entry[key] for key in LISTS if entry.get(key) is not None), [])
-                lists = isinstance(words, list)
-                yield entry, len(words) if lists else 1, lists
+            yield from json.loads(line + lines.read()) if line.lstrip().startswith("[") else [json.loads(line)]
 
 
 def _labeled(entries: Sequence[tuple[dict[str, Any], int, bool]], per: str, predicted: pl.DataFrame) -> str:
