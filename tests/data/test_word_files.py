@@ -603,7 +603,7 @@ def test_few_sentences_do_not_show_what_stands_before_the_words(tmp_path: Path) 
 def test_a_file_comes_back_as_it_came(tmp_path: Path, columns: Columns, content: bytes, expected: bytes) -> None:
     said = labeled(written(tmp_path, "some.conll", content), tmp_path / "out.conll", columns)
     assert (tmp_path / "out.conll").read_bytes() == expected
-    assert any("what is written is UTF-8" in each for each in said) == (content[:2] == b"\xff\xfe")
+    assert any("are written as UTF-8" in each for each in said) == (content[:2] == b"\xff\xfe")
 
 
 def test_a_file_of_several_has_one_mark(tmp_path: Path, columns: Columns) -> None:
@@ -624,3 +624,38 @@ def test_json_lines_with_something_else_called_tokens(tmp_path: Path, columns: C
     labeled(source, tmp_path / "out.jsonl", columns)
     found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [entry["predicted"] for entry in found] == [["first", "in"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "said"),
+    [
+        ("some.jsonl", {"text": "In Rome", "entities": [[3, 7, "LOC"]]}, "'entities' says .*offsets_to_biluo_tags"),
+        (
+            "some.jsonl",
+            {"text": "In Rome", "tokens": [{"text": "In", "id": 0}], "spans": [{"start": 3, "end": 7, "label": "LOC"}]},
+            "'spans' says .*offsets_to_biluo_tags",
+        ),
+        ("some.json", {"data": [{"tokens": ["In"], "tags": ["O"]}]}, "The list stands under the key 'data'"),
+        ("some.json", [{"x": 1}, {"x": 2}], "separated by something else"),
+    ],
+)
+def test_json_without_labels(tmp_path: Path, name: str, entry: Any, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        choose_columns(read_table(written(tmp_path, name, json.dumps(entry))))
+
+
+def test_tables_of_a_folder_that_are_passed_over_are_named(tmp_path: Path, columns: Columns) -> None:
+    folder = tmp_path / "some"
+    folder.mkdir()
+    for name in ("a.conll", "eng.testa", "plain.txt"):
+        written(folder, name, SENTENCES)
+    for name in ("README.txt", "notes.md", ".hidden.conll", "x.log"):
+        written(folder, name, "Free text, all of it.\n")
+    text = f"{folder}: passed over, beside a.conll: eng.testa, plain.txt. Name each file, or give it such an ending."
+    assert read_table(folder).notices == (text,)
+    assert labeled(folder, tmp_path / "out.conll", columns)[0] == text
+    (folder / "a.conll").unlink()
+    assert "passed over" not in str(read_table(folder).notices)
+    written(tmp_path, "x.csv", "word,tag\na,O\n")
+    (tmp_path / "out.conll").unlink()
+    assert read_table(tmp_path).notices == ()

@@ -14,7 +14,7 @@ import pytest
 from bothways import SequenceLabeler, jobs, load
 from bothways.cli import main
 from bothways.data import choose_columns, read_table
-from bothways.errors import InputError
+from bothways.errors import DataError, InputError
 from bothways.network import Network
 from bothways.runtime import Member, Model
 from bothways.sequences import Sequences
@@ -103,6 +103,21 @@ def test_letters_that_are_no_tags_stay_labels(tmp_path: Path) -> None:
     assert (again.accuracy, again.entities) == (1.0, None)
     old = replace(model, facts={name: fact for name, fact in model.facts.items() if name != "scheme"})
     assert old.scheme is not None
+
+
+def test_labels_in_a_column_of_another_name(folder: Path, tmp_path: Path) -> None:
+    model, frame = folder / "words.bothways", sentences()
+    scores = jobs.evaluate(model, folder / "words.csv", "all", say=lambda message: None)
+    frame.rename({"tag": "own"}).with_columns(tag=pl.lit("O")).write_csv(tmp_path / "some.csv")
+    lists = frame.group_by("sentence", maintain_order=True).agg("word", a_tags="tag", b_tags="tag")
+    lists.rename({"word": "words"}).write_ndjson(tmp_path / "some.jsonl")
+    with pytest.raises(DataError, match=r"'a_tags' or 'b_tags'\. Say it with label="):
+        jobs.evaluate(model, tmp_path / "some.jsonl", "all")
+    for name, label in (("some.csv", "own"), ("some.jsonl", "b_tags")):
+        found = jobs.evaluate(model, tmp_path / name, "all", label=label, say=lambda message: None)
+        assert found.accuracy == scores.accuracy
+    with pytest.raises(DataError, match=r"there is no column 'owns'\. Did you mean 'own'"):
+        jobs.evaluate(model, tmp_path / "some.csv", "all", label="owns")
 
 
 def test_words_that_are_not_asked_for_are_no_feature(tmp_path: Path) -> None:

@@ -228,6 +228,8 @@ def _labeled(
 @contextmanager
 def _opened(path: Path, say: Say, rows: int = LINES) -> Iterator[tuple[_Form, Iterator[pl.DataFrame]]]:
     """What the lines are, and the lines, `rows` at a time."""
+    if has_mark(path, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        say(f"{path}: this is UTF-16; its words are written as UTF-8.")
     with utf8(path, say) as plain, plain.open(encoding="utf-8-sig", newline="\n") as text:
         head = list(islice(text, HEAD))
         form = _form(path, head)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -22,6 +21,7 @@ from bothways.data.clocks import (
     steps_of,
 )
 from bothways.data.columns import Guess
+from bothways.data.labels import label_hint
 from bothways.data.names import CALENDAR, IDS, is_thing, names_sequences, words
 from bothways.data.split_columns import guess_split
 from bothways.data.tables import TEXT, Table, columns_are
@@ -65,13 +65,9 @@ def guess_label(table: Table, names: Collection[str]) -> Guess:
     candidates = [name for name in names if name.strip().lower() in LABELS]
     candidates = candidates or [name for name in names if "".join(words(name)).removeprefix("is") in ALARMS]
     if not candidates:
-        one = " Are the fields separated by something else than , ; | or tabs?" if len(table.names) == 1 else ""
-        if len(folders := {Path(name).parent for name, _ in table.files}) > 1:
-            some = ", ".join(sorted(folder.name for folder in folders)[:3])
-            one = f" If the folders ({some}, ...) are called after labels, write these into a column of each file."
         raise DataError(
             f"{table.source}: no column is called {', '.join(LABELS[:-2])} or {LABELS[-2]}. Name the one to learn with "
-            f"{option('label')}. {columns_are(table.names)}{one}"
+            f"{option('label')}. {columns_are(table.names)}{label_hint(table)}"
         )
     if len(candidates) > 1:
         whole = (

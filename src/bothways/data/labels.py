@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,24 @@ NO_LABELS = ("?", "n/a", "#n/a", "na", "<na>", "null", "nan", "unlabeled", "unla
 """Words that mean that there is no label; `none`, `unknown` and `-` may well be one."""
 MANY_ONCE = 20  # where more labels than these come once, and most do, they are no classes
 MANY_NUMBERS = 50  # more whole numbers than these may be amounts
+
+
+def label_hint(table: Table) -> str:
+    """What may be the matter with a table that has no label."""
+    nested = [name for name, dtype in table.schema.items() if dtype.is_nested() and name != "tokens"]
+    if len(folders := {Path(name).parent for name, _ in table.files}) > 1:
+        some = ", ".join(sorted(folder.name for folder in folders)[:3])
+        return f" If the folders ({some}, ...) are called after labels, write these into a column of each file."
+    if nested and "text" in table.names:
+        return (
+            f" If {nested[0]!r} says where names stand in 'text', as from spaCy and Prodigy, write lists 'tokens' and "
+            "'tags' in its place, of the words and a tag for each, which spacy.training.offsets_to_biluo_tags makes."
+        )
+    if len(table.names) == 1:
+        if nested:
+            return f" The list stands under the key {nested[0]!r}; write it alone into a file, or one object per line."
+        return " Are the fields separated by something else than , ; | or tabs?"
+    return ""
 
 
 def label_values(table: Table, name: str) -> pl.Series:

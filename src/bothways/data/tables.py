@@ -250,7 +250,7 @@ def read_files(
     numbers: Collection[str] = (),
 ) -> tuple[pl.DataFrame | pl.LazyFrame, Table]:
     """The rows of files as they stand there, and the table that they are; see `read_table`."""
-    frames, notices, last = list[tuple[str, pl.DataFrame | pl.LazyFrame]](), list[str](), 0
+    frames, notices, last = list[tuple[str, pl.DataFrame | pl.LazyFrame]](), [*files.notices], 0
     for path in files.paths:
         with readable(path):
             frame = files.format.read(path, notices.append)

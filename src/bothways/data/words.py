@@ -62,7 +62,8 @@ def by_word(place: str, frame: pl.DataFrame, before: int = 0) -> pl.DataFrame:
     Lists with an entry per word go along, a missing one as missing entries; other values are repeated. A table without
     such lists stays as it is.
 
-    Words are in the first of `LISTS` that is one, which becomes the first column after the number; `before` counts the sentences that came before.
+    Words are in the first of `LISTS` that is one, which becomes the first column after the number; `before` counts the
+    sentences that came before.
 
     Raises:
         DataError: tags of another number than the words, or a column `sentence_id`.
