@@ -190,6 +190,43 @@ def test_classes_that_are_tags(classes: tuple[str, ...], name: str | None) -> No
     assert (found and found.name) == name
 
 
+def bare(letters: str, chunks: bool) -> tuple[tuple[str, ...], Numbers, Numbers]:
+    """Sequences of these letters, at random or as tags of chunks of one to four steps, as codes and lengths."""
+    generator = np.random.default_rng(0)
+    lengths = generator.integers(2, 20, 60)
+    tags = [letters[code] for code in generator.integers(0, len(letters), lengths.sum())]
+    if chunks:
+        name = "BIO" if letters == "BI" else "BIOES"
+        cut = [generator.multinomial(length - 1, [0.4, 0.3, 0.2, 0.1]) for length in lengths]
+        sizes = [[("x", 1)] + [("x", size + 1) for size in range(4) for _ in range(count[size])] for count in cut]
+        lists = [[tag[0].replace("I", letters[1]) for tag in written(name, each)] for each in sizes]
+        tags, lengths = [tag for each in lists for tag in each], np.array([len(each) for each in lists])
+    return tuple(letters), np.array([letters.index(tag) for tag in tags]), lengths
+
+
+@pytest.mark.parametrize(("letters", "name"), [("BI", "BIO"), ("BMES", "BIOES"), ("BIES", "BIOES")])
+def test_tags_without_types_and_o_follow_the_rules(letters: str, name: str) -> None:
+    found = scheme_of(*bare(letters, chunks=True))
+    assert (found and found.name) == name
+    classes, codes, lengths = bare(letters, chunks=False)
+    assert scheme_of(classes, codes, lengths) is None
+    assert scheme_of((*classes, "O"), codes, lengths) is not None
+
+
+@pytest.mark.parametrize("letters", ["BE", "BM", "BS", "BIE"])
+def test_letters_that_are_no_tags(letters: str) -> None:
+    assert scheme_of(*bare(letters, chunks=False)) is None
+
+
+def test_a_cut_within_a_piece_is_no_other_scheme() -> None:
+    classes, codes, _ = bare("BMES", chunks=True)
+    assert scheme_of(classes, codes[5:-1], np.array([len(codes) - 6])) is not None
+
+
+def test_one_sequence_proves_no_rules_about_first_steps() -> None:
+    assert scheme_of(("B", "I"), np.array([0, 1, 1, 0, 1] * 9), np.array([45])) is None
+
+
 def test_a_label_that_is_no_tag_is_outside_of_every_chunk() -> None:
     found = scheme_of(("0", "B-x", "I-x", "O"))
     assert found is not None

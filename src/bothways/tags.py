@@ -28,6 +28,7 @@ from bothways.sequences import Bools, Numbers
 
 _TAG = re.compile(r"O|([BIESLUMW])(?:[-_](.+))?", re.DOTALL | re.IGNORECASE)
 _LETTERS = str.maketrans("LUMW", "ESIS")
+FEW = 10  # fewer steps prove no rules
 
 
 class Chunks(NamedTuple):
@@ -67,6 +68,15 @@ class Scheme:
     def first(self, classes: int) -> Scheme:
         """The same for the first classes only, without those that training does not have."""
         return replace(self, letters=self.letters[:classes], type_of=self.type_of[:classes])
+
+    def among(self, labels: Sequence[Any]) -> Scheme:
+        """The same for these labels, classes and what follows them; those that are no tags are outside of every chunk.
+
+        Example:
+            >>> scheme_of(("B-place", "I-place", "O")).among(("B-place", "I-place", "O", "B-name")).types
+            ('name', 'place')
+        """
+        return replace(_parsed([_TAG.fullmatch(str(label)) for label in labels]), name=self.name)
 
     def allowed(self) -> Bools:
         """Which class may follow which, `(classes + 1, classes + 1)`.
@@ -128,6 +138,16 @@ class Scheme:
         """`(classes + 1,)` which classes have one of these letters; the last place is the edge of a sequence."""
         return np.array([letter in letters for letter in self.letters] + [False])
 
+    def _fits(self, codes: Numbers, lengths: Numbers) -> bool:
+        """Whether labels follow the rules: at most a tenth is wrong of at least `FEW` where some tag may not stand.
+
+        Of "B" and "I" alone these are the first steps of sequences.
+        """
+        before, _ = _neighbours(codes, lengths, edge=len(self.letters))
+        rules = np.flatnonzero(~np.all(self.allowed()[:, :-1], axis=1))  # after which classes, or at the start
+        bound = np.isin(before, rules) & (codes >= 0)
+        return int(bound.sum()) >= max(FEW, 10 * len(self.malformed(codes, lengths)))
+
     def _mostly_inside(self, codes: Numbers, lengths: Numbers) -> bool:
         """Whether most chunks that follow no other of their type begin with I."""
         before, _ = _neighbours(codes, lengths)
@@ -143,8 +163,10 @@ def scheme_of(
     They are where all classes but "O" are a prefix, `-` or `_`, and a type, and some type both begins and goes on; or
     where there is "O" and all others begin, or all go on, as where every chunk has one step, or none follows another of
     its type. Tags may have no types: "B", "I" and "O". Names of classes cannot tell IOB1 from BIO: labels can. It is
-    IOB1 where most chunks that follow no other begin with I. Beside "O" and tags of a type that begins and goes on, a
-    few classes may be no tags, such as a mistyped "0"; they are outside of every chunk.
+    IOB1 where most chunks that follow no other begin with I. Nor can they tell tags without types and without "O", as
+    of words cut into characters, from other letters, as of residues that are buried or exposed: labels that break the
+    rules are no tags. Beside "O" and tags of a type that begins and goes on, a few classes may be no tags, such as a
+    mistyped "0"; they are outside of every chunk.
 
     Args:
         classes: the labels of a model, as its codes count them.
@@ -175,8 +197,12 @@ def scheme_of(
     if not (begins_and_goes_on or (beside_o and not others)):
         return None
     scheme = _parsed([*matches, *(_TAG.fullmatch(str(label)) for label in unseen)])
-    labels_say = codes is not None and lengths is not None and scheme._mostly_inside(codes, lengths)
-    return replace(scheme, name="IOB1") if scheme.name == "BIO" and (labels_say or letters == {"I"}) else scheme
+    inside = letters == {"I"}
+    if codes is not None and lengths is not None:
+        if pairs == chunks and {kind for _, kind in chunks} == {""} and not scheme._fits(codes, lengths):
+            return None
+        inside = inside or scheme._mostly_inside(codes, lengths)
+    return replace(scheme, name="IOB1") if scheme.name == "BIO" and inside else scheme
 
 
 LETTERS = {

@@ -855,3 +855,43 @@ def test_what_takes_turns_is_asked_about() -> None:
         frame = pl.DataFrame({"at": own * 1.7, "place": values, "load": np.sin(own), "label": own // 7 % 2})
         columns = choose_columns(Table("some.csv", frame), order="at")
         assert ("sequence='place' if it " in why(columns, "place")[1]) == asked
+
+
+SENTENCES = [s for s in range(12) for _ in range(3 + s % 3)]
+PLACES = [w for s in range(12) for w in range(1, 4 + s % 3)]
+
+
+def words_of(**columns: Any) -> Columns:
+    frame = pl.DataFrame({**columns, "word": list("abcd") * 12, "tag": [0, 1] * 24})
+    return choose_columns(Table("some.csv", frame))
+
+
+@pytest.mark.parametrize("name", ["sentence_idx", "sentence_index", "doc_idx", "sent_id", "SentenceIdx", "sent_ix"])
+@pytest.mark.parametrize("values", [SENTENCES, [s % 6 for s in SENTENCES]])
+def test_the_index_of_sentences_tells_them_apart(name: str, values: Any) -> None:
+    columns = words_of(**{name: values})
+    assert (columns.sequence, columns.order, columns.features) == (name, None, ("word",))
+
+
+@pytest.mark.parametrize("name", ["index", "idx", "word_idx", "sentence_idx", "sequence_index"])
+def test_the_index_of_places_sorts_them(name: str) -> None:
+    columns = words_of(**{"sentence_id": SENTENCES, name: PLACES})
+    assert (columns.sequence, columns.order) == ("sentence_id", name)
+    assert words_of(**{name: range(48)}).sequence is None
+
+
+def test_an_index_that_starts_over_within_documents_is_no_sequence() -> None:
+    columns = words_of(doc_id=[k // 12 for k in range(48)], sentence_idx=[k // 3 % 4 for k in range(48)])
+    assert columns.sequence == "doc_id"
+
+
+@pytest.mark.parametrize("name", ["bytes_sent", "sent"])
+def test_what_is_sent_is_no_sentence(name: str) -> None:
+    assert words_of(**{name: [s * 2 for s in SENTENCES]}).sequence is None
+
+
+def test_ids_of_words_that_start_over_are_told() -> None:
+    role, said = why(words_of(token_id=PLACES), "token_id")
+    assert role == "left out"
+    assert "starts over 11 times, and no column tells these sequences apart" in said
+    assert why(words_of(port_id=[80, 443, 22, 80] * 12), "port_id")[0] == "category"

@@ -169,3 +169,21 @@ def test_two_million_rows_take_seconds() -> None:
     start = time.perf_counter()
     leaks(sequences=50_000)
     assert time.perf_counter() - start < 60
+
+
+@pytest.mark.parametrize("file", ["some.conll", "some.csv"])
+def test_words_that_have_one_tag_each_are_told(tmp_path: Path, file: str) -> None:
+    words = np.random.default_rng(0).choice([f"w{code}" for code in range(20)], (60, 8)).tolist()
+    rows = [[(word, "AB"[int(word[1:]) % 2]) for word in each] for each in words]
+    if file.endswith("csv"):
+        lines = [f"{number},{word},{tag}" for number, each in enumerate(rows) for word, tag in each]
+        (tmp_path / file).write_text("\n".join(["sentence,word,tag", *lines]))
+    else:
+        (tmp_path / file).write_text("\n\n".join("\n".join(f"{word} X {tag}" for word, tag in each) for each in rows))
+    table = read_table(tmp_path / file)
+    for roles in ({}, {"features": ["word", "2"]})[: 1 + (table.word is not None)]:
+        columns, parts, _ = split_table(table, choose_columns(table, **roles), seed=0)
+        (leak,) = find_leaks(table, columns, parts)
+        assert (leak.kind, leak.names, leak.sure) == ("column", ("word",), False)
+        assert "A lookup of 'word' alone tells" in leak.text
+        assert "100.0%" in leak.text

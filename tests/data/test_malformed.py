@@ -94,8 +94,9 @@ def test_the_scheme_of_a_model_holds_for_other_tables() -> None:
     scheme = scheme_of(("B-x", "I-x", "O"))
     words = table([IOB1] * 9, [])
     columns = read_and_split(table([BIO] * 9, [BIO]), **ROLES).encoded()[0]
-    for given, name, count in ((scheme, "BIO", 1), (None, "IOB1", 0)):
-        _, part, _, notices = evaluation_part(words, columns, "all", ("B-x", "I-x", "O"), scheme=given)
+    of_model, of_labels = {"scheme": scheme}, dict[str, Any]()
+    for given, name, count in ((of_model, "BIO", 1), (of_labels, "IOB1", 0)):
+        _, part, _, notices = evaluation_part(words, columns, "all", ("B-x", "I-x", "O"), **given)
         assert part.scheme is not None
         assert part.scheme.name == name
         assert sum("'I-x' may not follow 'O' in BIO. Such tags: 18;" in notice for notice in notices) == count

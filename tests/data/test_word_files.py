@@ -263,9 +263,7 @@ def test_conll_comes_back_line_by_line(
         begins = not word and (begins or line != COMMENT)
     source = written(tmp_path, "some.conll", end.join(given) + end * complete)
     labeled(source, tmp_path / "out.conll", columns, rows=rows)
-    assert (tmp_path / "out.conll").read_bytes().decode() == end.join(wanted) + (
-        end if complete else "\n" if wanted[-1] else ""
-    )
+    assert (tmp_path / "out.conll").read_bytes().decode() == end.join(wanted) + end * complete
 
 
 def test_words_alone_get_a_column(tmp_path: Path, columns: Columns) -> None:
@@ -339,7 +337,7 @@ def test_several_files_become_one(tmp_path: Path, columns: Columns) -> None:
     for name in "ab":
         written(tmp_path, f"data/{name}.conll", "x O\ny O")
     labeled(tmp_path / "data", tmp_path / "out.conll", columns, rows=1)
-    assert (tmp_path / "out.conll").read_text() == "x first\ny in\n\nx first\ny in\n"
+    assert (tmp_path / "out.conll").read_text() == "x first\ny in\n\nx first\ny in"
     labeled(tmp_path / "data", tmp_path / "out.csv", columns, rows=1)
     table = pl.read_csv(tmp_path / "out.csv")
     assert table.columns == ["sentence_id", "word", "tag", "predicted", "probability"]
@@ -540,3 +538,124 @@ def test_documents_and_counters_before_the_words(tmp_path: Path) -> None:
     got = read_table(written(tmp_path, "some.conll", content)).frame()
     assert got.columns == ["sentence_id", "1", "2", "3", "word", "5", "6"]
     assert got["word"].to_list() == ["In", "Rome", "Hi"]
+
+
+TAGS_FIRST = "B-LOC\tOslo\nO\tlikes\nO\tAnna\n\nO\tI\nI-PER\tAnna\n\n"
+
+
+def test_tags_before_the_words(tmp_path: Path) -> None:
+    source = written(tmp_path, "some.bio", TAGS_FIRST * 9)
+    table = read_table(source)
+    assert table.names == ["sentence_id", "tag", "word"]
+    assert table.notices == (
+        f"{source}: the first column holds tags, such as B-X, so the words are those in the second one.",
+    )
+    columns = trained(source)
+    assert (columns.label, columns.features) == ("tag", ("word",))
+    labeled(source, tmp_path / "out.bio", columns)
+    expected = "first\tOslo\nin\tlikes\nin\tAnna\n\nfirst\tI\nin\tAnna\n\n" * 9
+    assert (tmp_path / "out.bio").read_text() == expected
+
+
+@pytest.mark.parametrize("content", ["O\tNN\nI\tPRP\n", "B-52\tB-X\nO\tO\n", "B-52\tNN\nflies\tVB\n", "O\tNN\n"])
+def test_words_that_look_like_tags(tmp_path: Path, content: str) -> None:
+    assert read_table(written(tmp_path, "some.conll", content)).names == ["sentence_id", "word", "tag"]
+
+
+def numbered(form: str, sentences: int = 5) -> str:
+    lines = ["\n".join(form.format(s=s, w=w, word=word) for w, word in enumerate("abca")) for s in range(sentences)]
+    return "\n\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("form", "names"),
+    [
+        ("{w}\t{word}\tO", ["id", "word", "tag"]),
+        ("s{s}\t{word}\tO", ["1", "word", "tag"]),
+        ("{s}-1 {word} N O", ["1", "word", "3", "4"]),
+        ("d\t{s}\t{word}\tO", ["1", "2", "word", "tag"]),
+        ("{w}\t{word}", ["word", "tag"]),
+        ("{word}\tO\tX", ["word", "2", "3"]),
+        ("{word}\t_\t_\tO", ["word", "2", "3", "4"]),
+    ],
+)
+def test_what_stands_before_the_words(tmp_path: Path, form: str, names: list[str]) -> None:
+    table = read_table(written(tmp_path, "some.conll", numbered(form)))
+    assert table.names == ["sentence_id", *names]
+    assert len(table) == 20
+
+
+def test_few_sentences_do_not_show_what_stands_before_the_words(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path, "some.conll", "ha\tUH\tO\nha\tUH\tO\n\n" * 4))
+    assert table.names == ["sentence_id", "word", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"\xef\xbb\xbfa\tO\nb\tO\n", b"\xef\xbb\xbfa\tfirst\nb\tin\n"),
+        (b"a\tO", b"a\tfirst"),
+        (b"a\tO  \r\nb\tO \r\n", b"a\tfirst  \r\nb\tin \r\n"),
+        (b"a  \nb\n", b"a\tfirst  \nb\tin\n"),
+        ("a\tO\n".encode("utf-16"), b"a\tfirst\n"),
+    ],
+)
+def test_a_file_comes_back_as_it_came(tmp_path: Path, columns: Columns, content: bytes, expected: bytes) -> None:
+    said = labeled(written(tmp_path, "some.conll", content), tmp_path / "out.conll", columns)
+    assert (tmp_path / "out.conll").read_bytes() == expected
+    assert any("are written as UTF-8" in each for each in said) == (content[:2] == b"\xff\xfe")
+
+
+def test_a_file_of_several_has_one_mark(tmp_path: Path, columns: Columns) -> None:
+    (tmp_path / "data").mkdir()
+    for name in "ab":
+        written(tmp_path, f"data/{name}.conll", "\ufeffx O\n")
+    labeled(tmp_path / "data", tmp_path / "out.conll", columns)
+    assert (tmp_path / "out.conll").read_text() == "\ufeffx first\n\nx first\n"
+
+
+@pytest.mark.parametrize("tokens", [2, "a b", None, [{"text": "a", "id": 0}, {"text": "b", "id": 1}]])
+def test_json_lines_with_something_else_called_tokens(tmp_path: Path, columns: Columns, tokens: Any) -> None:
+    entries = [{"tokens": tokens, "words": ["a", "b"], "tags": ["A", "B"]}] * 2
+    source = written(tmp_path, "some.jsonl", "\n".join(map(json.dumps, entries)))
+    table = read_table(source)
+    assert table.word == "words"
+    assert choose_columns(table).features == ("words",)
+    labeled(source, tmp_path / "out.jsonl", columns)
+    found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [entry["predicted"] for entry in found] == [["first", "in"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "said"),
+    [
+        ("some.jsonl", {"text": "In Rome", "entities": [[3, 7, "LOC"]]}, "'entities' says .*offsets_to_biluo_tags"),
+        (
+            "some.jsonl",
+            {"text": "In Rome", "tokens": [{"text": "In", "id": 0}], "spans": [{"start": 3, "end": 7, "label": "LOC"}]},
+            "'spans' says .*offsets_to_biluo_tags",
+        ),
+        ("some.json", {"data": [{"tokens": ["In"], "tags": ["O"]}]}, "The list stands under the key 'data'"),
+        ("some.json", [{"x": 1}, {"x": 2}], "separated by something else"),
+    ],
+)
+def test_json_without_labels(tmp_path: Path, name: str, entry: Any, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        choose_columns(read_table(written(tmp_path, name, json.dumps(entry))))
+
+
+def test_tables_of_a_folder_that_are_passed_over_are_named(tmp_path: Path, columns: Columns) -> None:
+    folder = tmp_path / "some"
+    folder.mkdir()
+    for name in ("a.conll", "eng.testa", "plain.txt"):
+        written(folder, name, SENTENCES)
+    for name in ("README.txt", "notes.md", ".hidden.conll", "x.log"):
+        written(folder, name, "Free text, all of it.\n")
+    text = f"{folder}: passed over, beside a.conll: eng.testa, plain.txt. Name each file, or give it such an ending."
+    assert read_table(folder).notices == (text,)
+    assert labeled(folder, tmp_path / "out.conll", columns)[0] == text
+    (folder / "a.conll").unlink()
+    assert "passed over" not in str(read_table(folder).notices)
+    written(tmp_path, "x.csv", "word,tag\na,O\n")
+    (tmp_path / "out.conll").unlink()
+    assert read_table(tmp_path).notices == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from bothways import SequenceLabeler, jobs, load
 from bothways.cli import main
 from bothways.data import choose_columns, read_table
-from bothways.errors import InputError
+from bothways.errors import DataError, InputError
 from bothways.network import Network
 from bothways.runtime import Member, Model
 from bothways.sequences import Sequences
@@ -79,6 +80,44 @@ def test_files_of_other_kinds_are_evaluated_alike(folder: Path, tmp_path: Path) 
         found = jobs.evaluate(model, tmp_path / name, "all", say=said.append)
         assert (found.entity_f1, found.accuracy) == (scores.entity_f1, scores.accuracy)
         assert any(f"the label 'tag' is read from column {own!r}" in each for each in said)
+
+
+def test_letters_that_are_no_tags_stay_labels(tmp_path: Path) -> None:
+    """Residues of proteins that are buried or exposed; and models of before this was asked of the labels."""
+    generator = np.random.default_rng(0)
+    residues = generator.choice(list("AVIDEKGHS"), 400)
+    labels = ["B" if each in "AVI" else "E" if each in "DEK" else "I" for each in residues]
+    frame = pl.DataFrame({"protein": np.arange(400) // 20, "residue": residues, "label": labels})
+    frame.write_csv(tmp_path / "some.csv")
+    found = jobs.train(
+        tmp_path / "some.csv",
+        tmp_path / "some.bothways",
+        settings={"epochs": 30, "learning_rate": 0.05},
+        allow_leaks=True,
+        say=lambda message: None,
+    )
+    assert (found.evaluation.accuracy, found.evaluation.entities) == (1.0, None)
+    model = load(tmp_path / "some.bothways")
+    assert model.scheme is None
+    again = jobs.evaluate(tmp_path / "some.bothways", tmp_path / "some.csv", say=lambda message: None)
+    assert (again.accuracy, again.entities) == (1.0, None)
+    old = replace(model, facts={name: fact for name, fact in model.facts.items() if name != "scheme"})
+    assert old.scheme is not None
+
+
+def test_labels_in_a_column_of_another_name(folder: Path, tmp_path: Path) -> None:
+    model, frame = folder / "words.bothways", sentences()
+    scores = jobs.evaluate(model, folder / "words.csv", "all", say=lambda message: None)
+    frame.rename({"tag": "own"}).with_columns(tag=pl.lit("O")).write_csv(tmp_path / "some.csv")
+    lists = frame.group_by("sentence", maintain_order=True).agg("word", a_tags="tag", b_tags="tag")
+    lists.rename({"word": "words"}).write_ndjson(tmp_path / "some.jsonl")
+    with pytest.raises(DataError, match=r"'a_tags' or 'b_tags'\. Say it with label="):
+        jobs.evaluate(model, tmp_path / "some.jsonl", "all")
+    for name, label in (("some.csv", "own"), ("some.jsonl", "b_tags")):
+        found = jobs.evaluate(model, tmp_path / name, "all", label=label, say=lambda message: None)
+        assert found.accuracy == scores.accuracy
+    with pytest.raises(DataError, match=r"there is no column 'owns'\. Did you mean 'own'"):
+        jobs.evaluate(model, tmp_path / "some.csv", "all", label="owns")
 
 
 def test_words_that_are_not_asked_for_are_no_feature(tmp_path: Path) -> None:

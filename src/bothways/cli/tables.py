@@ -109,6 +109,10 @@ def evaluate(
     *,
     reading: Given,
     split: Part = None,
+    label: Annotated[
+        str | None,
+        Option(metavar="COLUMN", help="Column with the labels.", show_default="as in training"),
+    ] = None,
     false_alarm_rate: Annotated[
         float | None,
         Option(
@@ -147,6 +151,7 @@ def evaluate(
             model,
             data,
             split,
+            label=label,
             false_alarm_rate=false_alarm_rate,
             positive=positive,
             save_threshold=save_threshold,

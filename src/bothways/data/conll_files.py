@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import string
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ from typing import NamedTuple
 import polars as pl
 
 from bothways.data.headers import is_number
-from bothways.data.opening import HEAD, Say, utf8
+from bothways.data.opening import HEAD, Say, has_mark, utf8
 from bothways.data.words import SENTENCE, Piece, Pieces
 from bothways.errors import DataError, counted
 
@@ -33,13 +34,18 @@ HEADER = LABELS.union(
 """Names of columns, in small letters: a first line of these is a header, which few CoNLL files have."""
 
 TAG = r"[BIOESLUMW](?:[-_].+)?"  # a tag of a chunk, no name of a column
+TYPED = r"[BIESLUMW][-_].+"  # one with a type, no word
 
 DOCUMENT = "-DOCSTART-"
 BETWEEN = {"\t": "\t", " ": "[ \t]+"}  # what stands between columns; blanks may stand at the ends of a line as well
 NAME = r"[\w.-]*[^\W\d][\w.-]*"  # the name of an entry in MISC
 RANGE = r"\d+[-.]\d+"  # the id of a token of several words or of an empty node of CoNLL-U, neither of which is a word
 COMMENT = r"^#\s+(?:[\w.]+ ?= |id |newdoc|newpar)"  # a comment, even if it has as many columns as a word
+FEW = 5  # a column that is the same within as many sentences, each of several words, holds no words
 LINES = 2**17  # at most so many lines are parsed at a time, or written again
+
+TAGS_FIRST = ["tag", "word"]  # the names of two columns of which the first holds tags
+MARK = codecs.BOM_UTF8.decode()
 
 NO_WORDS = "this file holds no words; each stands on a line of its own."
 LONG_SENTENCE, LONG_WORD = 2_000, 1_000  # above these words and characters a separator may be missing, which is said
@@ -57,8 +63,8 @@ def read(path: Path, say: Say) -> pl.DataFrame:
     """The words, with the number of their sentence; columns are text.
 
     CoNLL-U has its own names; in other files the first column is `word`, or the second one after an `id`, or that after
-    the names of documents and a counter of words, as in CoNLL-2012. A single further one is `tag`; several have their
-    numbers for names.
+    the names of documents or sentences and a counter of words, as in CoNLL-2012. A single further one is `tag`, also
+    where it stands before the words; several have their numbers for names.
 
     Example:
         >>> import tempfile
@@ -82,6 +88,8 @@ def batches(path: Path, rows: int, say: Say) -> Iterator[pl.DataFrame]:
     with _opened(path, say, rows) as ((names, _, header), blocks):
         if header:
             say(f"{path}: line {header} names the columns and is left out.")
+        if names == TAGS_FIRST:
+            say(f"{path}: the first column holds tags, such as B-X, so the words are those in the second one.")
         columns = [pl.col("fields").list.get(place).alias(name) for place, name in enumerate(names)]
         empty = [pl.col(CONLLU[3:]).replace("_", None)] if tuple(names) == CONLLU else []
         width = pl.col("fields").list.get(next(map(names.index, set(WORDS).intersection(names)))).str.len_chars()
@@ -159,6 +167,8 @@ def pieces(path: Path, sentences: bool, label: str, per: str, more: bool) -> Pie
     `more` says that another file follows.
     """
     with _opened(path, lambda _: None) as ((names, separator, _), blocks):
+        if has_mark(path, codecs.BOM_UTF8):
+            yield Piece(0, lambda _: MARK)
         noted = tuple(names) == CONLLU and label not in names
         there = label == names[-1] if label.isdecimal() else label in names
         place = names.index("misc" if noted else label) if noted or there else None
@@ -167,7 +177,7 @@ def pieces(path: Path, sentences: bool, label: str, per: str, more: bool) -> Pie
         for lines in blocks:
             yield Piece(int(lines["word"].sum()), partial(fill, lines))
         if more:  # files follow
-            yield Piece(0, lambda _: "\n")
+            yield Piece(0, lambda _: "\n" if lines["text"][-1].endswith("\n") else "\n\n")
 
 
 def new_lines(words: pl.Series, labels: pl.Series, begins: pl.Series) -> str:
@@ -200,23 +210,26 @@ def _labeled(
             what = "a blank or |" if key else "a blank"
             raise DataError(f"{path}: this file has no room for the label {label!r}, which holds {what}.")
     words = lines.filter("word").with_columns(labels.alias("label"))
-    before, after = pl.concat_str("bare", pl.lit(separator)), pl.lit("")
-    if place is not None:
-        edge, field = ("", r"[^\t]*") if separator == "\t" else (r"[ \t]*", r"[^ \t]+")
-        pattern = f"(?s)^({edge}(?:{field}{BETWEEN[separator]}){{{place}}})({field})(.*)$"
-        before, old, after = (pl.col("bare").str.extract(pattern, group) for group in (1, 2, 3))
-        if key:
-            others = old.str.replace(rf"(^|\|){re.escape(key)}[^|]*", "").str.strip_chars_start("|")
-            before = pl.concat_str(before, pl.when(others.is_in(["_", ""])).then(pl.lit("")).otherwise(others + "|"))
+    edge, field, rest = ("", r"[^\t]*", r" *|\t.*") if separator == "\t" else (r"[ \t]*", r"[^ \t]+", r"[ \t].*|")
+    pattern = (
+        f"{edge}(?:{field}{BETWEEN[separator]}){{{place}}})({field}?)({rest}" if place is not None else ".*?)()( *"
+    )
+    before, old, after = (pl.col("bare").str.extract(f"(?s)^({pattern})$", group) for group in (1, 2, 3))
+    if place is None:
+        before = pl.concat_str(before, pl.lit(separator))
+    elif key:
+        others = old.str.replace(rf"(^|\|){re.escape(key)}[^|]*", "").str.strip_chars_start("|")
+        before = pl.concat_str(before, pl.when(others.is_in(["_", ""])).then(pl.lit("")).otherwise(others + "|"))
     end = pl.col("text").str.strip_prefix(pl.col("bare"))
     written = words.select(pl.concat_str(before, "label", after, end)).to_series()
-    text = "".join(lines["text"].scatter(lines["word"].arg_true(), written).to_list())
-    return text if text.endswith("\n") else text + "\n"
+    return "".join(lines["text"].scatter(lines["word"].arg_true(), written).to_list())
 
 
 @contextmanager
 def _opened(path: Path, say: Say, rows: int = LINES) -> Iterator[tuple[_Form, Iterator[pl.DataFrame]]]:
     """What the lines are, and the lines, `rows` at a time."""
+    if has_mark(path, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        say(f"{path}: this is UTF-16; its words are written as UTF-8.")
     with utf8(path, say) as plain, plain.open(encoding="utf-8-sig", newline="\n") as text:
         head = list(islice(text, HEAD))
         form = _form(path, head)
@@ -224,35 +237,58 @@ def _opened(path: Path, say: Say, rows: int = LINES) -> Iterator[tuple[_Form, It
 
 
 def _form(path: Path, head: Sequence[str]) -> _Form:
-    """What the lines are, as the first sentence shows."""
-    bare, header = list[str](), 0
+    """What the lines are, as the first sentences show."""
+    texts, header = [list[str]()], 0
     for number, line in enumerate(head, 1):
         text = line.rstrip(" \r\n")
         if not text.strip(" \t"):
-            if bare:
-                break
-        elif not bare and not header and len(text.split()) > 1 and {*text.lower().split()} <= HEADER:
+            texts += [[]] * bool(texts[-1])
+        elif not texts[0] and not header and len(text.split()) > 1 and {*text.lower().split()} <= HEADER:
             header = number
         elif not text.startswith(("#", DOCUMENT)):
-            bare.append(text)
-    if not bare:
+            texts[-1].append(text)
+    if not texts[0]:
         raise DataError(f"{path}: {NO_WORDS}")
-    separator = " " if " " in bare[0].strip(" ") and "\t" not in bare[0] else "\t"
-    rows = [re.split(BETWEEN[separator], text.strip(" ") if separator == " " else text) for text in bare]
-    width = len(rows[0])
+    first = texts[0][0]
+    separator = " " if " " in first.strip(" ") and "\t" not in first else "\t"
+    sentences = [
+        [re.split(BETWEEN[separator], text.strip(" ") if separator == " " else text) for text in each] for each in texts
+    ]
+    rows, width = sentences[0], len(sentences[0][0])
     if width > 2 and all(row[-1] == "" for row in rows):
         raise DataError(f"{path}: the lines end in a tab, with nothing behind it. Remove these tabs.")
     if path.name.lower().endswith((".conllu", ".conllu.gz")):
         return _Form(list(CONLLU), separator, header)
+    if width == 2 and _are_tags(sentences, 0) and not _are_tags(sentences, 1):
+        return _Form([*TAGS_FIRST], separator, header)
     if counters := [place for place in range(min(3, width - 1)) if _counts_words(rows, place)]:
         before = counters[0] + 1
         if before == 1 and width == len(CONLLU):
             return _Form(list(CONLLU), separator, header)
         names = [*(["id"] if before == 1 else [str(k + 1) for k in range(before)]), "word"]
     else:
-        names = ["word"]
+        names = [*map(str, range(1, _same_within(sentences, width - 2) + 1)), "word"]
     rest = [str(k) for k in range(len(names) + 1, width + 1)]
     return _Form(names + (["tag"] if len(rest) == 1 else rest), separator, header)
+
+
+def _are_tags(sentences: Sequence[Sequence[Sequence[str]]], place: int) -> bool:
+    """Whether a column holds tags of chunks alone, at least one of which has a type."""
+    found = {row[place] for rows in sentences for row in rows if len(row) > place}
+    return any(re.fullmatch(TYPED, tag) for tag in found) and all(re.fullmatch(f"O|{TYPED}", tag) for tag in found)
+
+
+def _same_within(sentences: Sequence[Sequence[Sequence[str]]], most: int) -> int:
+    """How many of the first columns, `most` at most, are the same in all rows of each sentence, as the document is."""
+    several = [rows for rows in sentences if len(rows) > 1]
+    if len(several) < FEW:
+        return 0
+    differ = (
+        place
+        for place in range(most)
+        if any(row[place : place + 1] != rows[0][place : place + 1] for rows in several for row in rows)
+    )
+    return next(differ, max(0, most))
 
 
 def _counts_words(rows: Sequence[Sequence[str]], place: int) -> bool:
@@ -260,7 +296,7 @@ def _counts_words(rows: Sequence[Sequence[str]], place: int) -> bool:
     if any(len(row) != len(rows[0]) or row[:place] != rows[0][:place] for row in rows):
         return False
     ids = [row[place] for row in rows if place or not re.fullmatch(RANGE, row[place])]
-    first = int(place == 0 or ids[0] == "1")
+    first = int(ids[:1] != ["0"] or (place == 0 and len(rows[0]) == 2))
     enough = len(ids) > 1 or (place == 0 and len(rows[0]) == len(CONLLU))
     return enough and ids == [str(k) for k in range(first, first + len(ids))]
 

@@ -19,9 +19,10 @@ from bothways.data.clocks import (
     steps_of,
 )
 from bothways.data.columns import Guess
+from bothways.data.hints import TEXT, columns_are
 from bothways.data.names import CALENDAR, CLOCKS, IDS, clock_rank, is_thing, names_sequences, words
 from bothways.data.split_columns import guess_split
-from bothways.data.tables import TEXT, Table, columns_are
+from bothways.data.tables import Table
 from bothways.data.words import SENTENCE
 from bothways.errors import DataError, counted, option
 from bothways.sequences import Array, Numbers
@@ -66,7 +67,7 @@ def guess_label(table: Table, names: Collection[str]) -> Guess:
     if not candidates:
         raise DataError(
             f"{table.source}: no column is called {', '.join(LABELS[:-2])} or {LABELS[-2]}. Name the one to learn with "
-            f"{option('label')}. {columns_are(table.names, table.files)}"
+            f"{option('label')}. {columns_are(table.schema, table.files)}"
         )
     if len(candidates) > 1:
         whole = (
@@ -125,7 +126,7 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
     A column of text or whole numbers, of two rows a value on average, tells sequences apart
 
     - if it is called after what sequences belong to (`machine`, `session_id`), and each value is one run of rows, or
-      its values are numbers or hold digits as ids do;
+      its values are numbers or hold digits as ids do; if it is called their index, each value is one run or two;
     - if it is called an id of anything (`event_id`, `node`), and each value is one run of rows;
     - whatever its name, if times show it: they rise within each value and not over all rows, as where one machine
       follows another, or most times come several times and each but once a value, as where devices report together,
@@ -149,6 +150,8 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
     ranks: dict[str, tuple[int, str]] = {}
     proved_by: dict[str, str] = {}
     counters = [name for name in clocks if clock_rank(name) == 1]  # `record` may number the rows, or sequences
+    names = [*names, *(name for name in counters if names_sequences(name) > 1 and _are_runs(table.column(name)))]
+    counters = [name for name in counters if name not in names]
     proofs = _repeating(table, clocks) + _counting(table, [*names, *counters])
     for name in [*names, *counters]:
         column, named = _ids(table, name), 0 if name in counters else names_sequences(name)
@@ -191,7 +194,14 @@ def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]
         ):
             unsure.append(_unsure(name, column))
     if not ranks:
-        return [_partly_empty(table, name) for name in partly] + unsure
+        over = {
+            name: f"starts over {counted(turns, 'time')}" for name, clock, _, turns in proofs if _starts_over(clock)
+        }
+        why = "and no column tells these sequences apart; write one that does, such as the number of each"
+        return [_partly_empty(table, name) for name in partly] + [
+            Guess(guess.name, "left out", f"{over[guess.name]}, {why}") if guess.name in over else guess
+            for guess in unsure
+        ]
     best = max(rank for rank, _ in ranks.values())
     chosen = [name for name, (rank, _) in ranks.items() if rank == best]
     if best == 1 and (proven := [name for name in chosen if name in proved_by]):
@@ -437,6 +447,20 @@ def _whole(numbers: pl.Series) -> bool:
 def _holds_digits(column: pl.Series) -> bool:
     """Whether values are whole numbers, or most hold a digit."""
     return column.dtype.is_integer() or bool((column.unique().cast(pl.String).str.contains(r"\d").mean() or 0) > 0.5)  # type: ignore[operator]
+
+
+def _are_runs(column: pl.Series) -> bool:
+    """Whether values stand in runs of two rows and more on average, and come again in one further run at most."""
+    runs = int(column[1:].ne_missing(column[:-1]).sum()) + 1
+    return 2 * runs <= len(column) and runs <= 2 * column.n_unique()
+
+
+def _starts_over(column: pl.Series) -> bool:
+    """Whether whole numbers rise by one from row to row, and fall to the first one alone."""
+    values = numbers_of(column)
+    falls = values[1:] < values[:-1]
+    first = values[1:] == values[0]
+    return column.dtype.is_integer() and bool(falls.any() and np.where(falls, first, np.diff(values) == 1).all())
 
 
 def _numbered(column: pl.Series) -> bool:

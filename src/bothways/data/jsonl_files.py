@@ -125,16 +125,24 @@ def _what(path: Path) -> str:
 
 def _entries(path: Path, sentences: bool) -> Iterator[tuple[str, int, bool]]:
     """The objects as text, how many rows each is, and whether it holds lists with an entry per row."""
+    lists = (key for text in _objects(path) for key in LISTS if _is_list(json.loads(text).get(key)))
+    word = next(lists, None) if sentences else None
+    for text in _objects(path):
+        yield text, 1 if word is None else len(json.loads(text).get(word) or ()), word is not None
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and not any(isinstance(each, (list, dict)) for each in value)
+
+
+def _objects(path: Path) -> Iterator[str]:
+    """The text of each object."""
     with utf8(path, lambda _: None) as text, text.open(encoding="utf-8-sig", newline="\n") as lines:
         for line in filter(str.strip, lines):
-            objects = [line.strip()]
-            if objects[0].startswith("["):
-                objects = [json.dumps(each, ensure_ascii=False) for each in json.loads(line + lines.read())]
-            for each in objects:
-                entry: dict[str, Any] = json.loads(each) if sentences else {}
-                words = next((entry[key] for key in LISTS if entry.get(key) is not None), [] if sentences else "")
-                lists = isinstance(words, list)
-                yield each, len(words) if lists else 1, lists
+            if line.lstrip().startswith("["):
+                yield from (json.dumps(each, ensure_ascii=False) for each in json.loads(line + lines.read()))
+            else:
+                yield line.strip()
 
 
 def _labeled(entries: Sequence[tuple[str, int, bool]], per: str, predicted: pl.DataFrame) -> str:

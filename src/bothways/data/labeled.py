@@ -21,7 +21,7 @@ from polars.io.plugins import register_io_source
 
 from bothways.data import csv_files
 from bothways.data.columns import Columns
-from bothways.data.conll_files import CONLLU, new_lines
+from bothways.data.conll_files import CONLLU, MARK, new_lines
 from bothways.data.sources import FORMATS, LABELED, OUTPUTS, Files, Source, ending, find_files
 from bothways.data.streams import Chunk, stream_sequences
 from bothways.data.tables import explained, opened
@@ -219,7 +219,8 @@ def _again(
         nonlocal rows, piece
         rows = pl.concat([rows, frame.select(results)]) if rows.height else frame.select(results)
         while piece is not None and piece.rows <= rows.height:
-            file.write(piece.labeled(rows.head(piece.rows)).encode())
+            text = piece.labeled(rows.head(piece.rows))
+            file.write(text.removeprefix(MARK * bool(file.tell())).encode())  # a file begins with it, or has none
             rows, piece = rows.slice(piece.rows), next(pieces, None)
 
     with file:

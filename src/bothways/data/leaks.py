@@ -204,7 +204,7 @@ def _overlaps(name: str, pair: list[tuple[Sequences, Hashes]], length: int, know
 
 
 def _columns_that_tell(table: Table, columns: Columns, parts: Parts) -> list[Leak]:
-    """Features that give the answer away, alone."""
+    """Features that give the answer away, alone; of words, and of all that there is to learn from, it is told."""
     known = _sampled(parts.train, len(columns.features))
     rows, tree = parts.train.table_rows[known], _tree(parts.train, known)
     leaks = []
@@ -212,13 +212,16 @@ def _columns_that_tell(table: Table, columns: Columns, parts: Parts) -> list[Lea
         right, certainty = tree(table.column(name).gather(rows))
         told = f"gives the answer away: alone it tells {columns.label!r} right on {right:.1%} of the train steps."
         cure = f"leave it out ({option('drop', name)})."
-        if right >= DETERMINES:
+        all_there_is = name == table.word or columns.features == (name,)
+        if all_there_is and certainty >= NEARLY:
+            text = f"A lookup of {name!r} alone tells {columns.label!r} right on {right:.1%} of the train steps."
+        elif right >= DETERMINES:
             text = f"Column {name!r} {told} Unless it is known before the label is, {cure}"
         elif certainty >= NEARLY:
             text = f"Column {name!r} nearly {told} Is it known before the label is? If not, {cure}"
         else:
             continue
-        leaks.append(Leak("column", text, right, (name,), sure=right >= DETERMINES))
+        leaks.append(Leak("column", text, right, (name,), sure=right >= DETERMINES and not all_there_is))
     return sorted(leaks, key=lambda leak: (not leak.sure, -leak.figure))
 
 

@@ -17,7 +17,7 @@ LEAST = 3  # with fewer malformed sequences than this in a row, tags are wrong; 
 
 
 def malformed_notices(table: Table, label: str, parts: Sequence[Sequences], classes: Sequence[Any]) -> list[str]:
-    """A word about malformed tags in the column `label`, a scheme that changes, and labels that are no tags.
+    """A word about malformed tags in the column `label`, a scheme that changes, and labels that are or may be no tags.
 
     Example:
         >>> import polars as pl
@@ -38,6 +38,9 @@ they count as in conlleval."]
     if others := no_tags(classes):
         are, count = ("is no tag", "counts") if len(others) == 1 else ("are no tags", "count")
         notices = [f"Careful: {listed(others)} in {label!r} {are}, and {count} as outside of every entity, as O does."]
+    if not any(scheme.types) and "O" not in scheme.letters:
+        said = f"The labels {listed(classes)} in {label!r} are read as tags of {scheme.name}, which say where pieces"
+        notices += [f"{said} begin. If they are something else, spell them out."]
     wrong = scheme.malformed(codes, whole.lengths)
     if not len(wrong):
         return notices

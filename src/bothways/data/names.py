@@ -85,19 +85,22 @@ NO_DURATIONS = frozenset(["start", "end", "begin", "off", "at", "from", "to", "u
 
 IDS = ("id", "ids", "no", "nr", "nbr", "num", "number", "key", "uuid", "guid", "name")  # last words in names of ids
 
+PLACES = ("idx", "index", "ix")
+"""Last words in names of numbers: of things, as in `sentence_idx`, or of places among them, as in `row_index`."""
+
 
 def names_sequences(name: str) -> int:
     """3 for a column that is called after sequences, 2 after what they belong to, 1 an id of anything, else 0.
 
     Example:
-        >>> [names_sequences(name) for name in ("seq_id", "Sentence #", "event_no", "bytes")]
-        [3, 2, 1, 0]
+        >>> [names_sequences(name) for name in ("seq_id", "Sentence #", "doc_idx", "event_no", "bytes", "bytes_sent")]
+        [3, 2, 2, 1, 0, 0]
     """
     parts = words(name)
     if "_".join(parts) in ("sequence_id", "sequence", "seq_id", "seq", CASE):
         return 3
     suffix = parts[-1:] and parts[-1] in IDS
-    if _noun(name) in THINGS and (suffix or not re.search(r"\d", name)):
+    if _noun(name) in THINGS and (suffix or parts[-1] in PLACES or not re.search(r"\d", name)):
         return 2
     return int(bool(suffix or _noun(name) in MAYBE_THINGS))
 
@@ -209,5 +212,7 @@ def is_thing(name: str) -> bool:
 
 def _noun(name: str) -> str:
     """The last word in a name that does not say that it is an id; "" if there is none."""
-    parts = words(name)
-    return "".join(parts[-2:-1] if parts and parts[-1] in IDS else parts[-1:])
+    *first, last = words(name) or [""]
+    if last not in (*IDS, *PLACES):
+        return last
+    return "sentence" if first == ["sent"] else "".join(first[-1:])

@@ -87,10 +87,10 @@ def intact(refusal: str) -> Iterator[None]:
         raise DataError(refusal) from None
 
 
-def has_mark(path: Path) -> bool:
-    """Whether a file of text begins with a byte order mark."""
+def has_mark(path: Path, *marks: bytes) -> bool:
+    """Whether a file of text begins with a byte order mark, or with one of these."""
     with readable(path), decompressed(path) as file:
-        return file.read(3).startswith(MARKS)
+        return file.read(3).startswith(marks or MARKS)
 
 
 def lines_with(file: Path, some: bytes) -> Iterator[bytes]:

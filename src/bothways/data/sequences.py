@@ -12,8 +12,9 @@ import polars as pl
 from bothways.data.clocks import FEW_STEPS, HEAD, time_of_day, two_columns
 from bothways.data.columns import Columns, Remark
 from bothways.data.encoding import Tally
+from bothways.data.hints import TEXT
 from bothways.data.names import CALENDAR, words
-from bothways.data.tables import TEXT, Table
+from bothways.data.tables import Table
 from bothways.errors import DataError, counted, option
 from bothways.sequences import Array, Bools, Numbers, Sequences
 

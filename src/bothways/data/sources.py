@@ -151,11 +151,13 @@ class Files(NamedTuple):
         name: how messages call them together.
         paths: each of them, in order.
         format: how they are read.
+        notices: what the user should know of files that are none of them.
     """
 
     name: str
     paths: tuple[Path, ...]
     format: Format
+    notices: tuple[str, ...] = ()
 
 
 def find_files(source: Source) -> Files:
@@ -182,7 +184,8 @@ def find_files(source: Source) -> Files:
         raise DataError(f"{name}: {second} and {first} are of two formats; a table is read from files of one.")
     if len(paths) > 1:
         name += f" ({len(paths)} files)"
-    files = Files(name, paths, next(iter(formats)))
+    notices = tuple(notice for folder in map(Path, given) if folder.is_dir() for notice in _passed_over(folder, paths))
+    files = Files(name, paths, next(iter(formats)), notices)
     # The files of a table have the same columns, so all have one that numbers blocks, or none.
     one = len(paths) == 1 or not _of_fields(files.format) or all(map(csv_files.shows_blocks, paths))
     return files if one else with_blocks(files, False)
@@ -232,13 +235,29 @@ def parts_of(paths: Sequence[Path]) -> list[str]:
     return []
 
 
+def _entries(folder: Path) -> list[Path]:
+    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith((".", "_", "~$")))
+
+
+def _tables_among(entries: Iterable[Path]) -> list[Path]:
+    """The files that look like tables, whatever they are called."""
+    files = (entry for entry in entries if entry.is_file() and ending(entry) not in LOGS)
+    return [path for path in files if format_of(path) not in (None, _TEXT)]
+
+
+def _passed_over(folder: Path, paths: Sequence[Path]) -> Iterator[str]:
+    """A word about tables that stand in a folder beside those at `paths`, under names with other endings."""
+    read = [path.name for path in paths if path.parent == folder]
+    if read and (passed := [path.name for path in _tables_among(set(_entries(folder)) - set(paths))]):
+        names = ", ".join(sorted(passed)[:3]) + (", ..." if len(passed) > 3 else "")
+        yield f"{folder}: passed over, beside {read[0]}: {names}. Name each file, or give it such an ending."
+
+
 def _expanded(path: Path) -> list[Path]:
     if path.is_dir():
-        entries = sorted(entry for entry in path.iterdir() if not entry.name.startswith((".", "_", "~$")))
-        files = [entry for entry in entries if entry.is_file()]
-        inside = [entry for entry in files if ending(entry) in FORMATS]
-        tables = [entry for entry in inside if ending(entry) not in BESIDE]
-        tables = tables or [at for at in files if ending(at) not in LOGS and format_of(at) not in (None, _TEXT)]
+        entries = _entries(path)
+        inside = [entry for entry in entries if entry.is_file() and ending(entry) in FORMATS]
+        tables = [entry for entry in inside if ending(entry) not in BESIDE] or _tables_among(entries)
         if not inside and not tables:
             deep = [entry for entry in entries if entry.is_dir()]
             if deep and parts_of(deep):

@@ -7,9 +7,10 @@ from collections.abc import Collection
 import polars as pl
 
 from bothways.data.columns import Guess
+from bothways.data.hints import TEXT
 from bothways.data.names import words
 from bothways.data.sources import SPELLINGS, parts_meant
-from bothways.data.tables import TEXT, Table
+from bothways.data.tables import Table
 from bothways.errors import DataError, option
 
 SPLITS = ("split", "part", "fold", "subset", "partition")  # last words in the names of split columns

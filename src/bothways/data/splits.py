@@ -6,7 +6,7 @@ import itertools
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -212,12 +212,12 @@ def evaluation_part(
     part: str | None,
     classes: Sequence[Any],
     max_steps: int = MAX_STEPS,
-    scheme: Scheme | None = None,
+    scheme: Scheme | Literal["guess"] | None = "guess",
 ) -> tuple[str, Sequences, tuple[Any, ...], list[str]]:
     """The part of a table that a model is evaluated on.
 
     `part` is one of `PARTS`, or "all"; None is "test", or "all" in a table that has no parts. `classes` are those of
-    the model, and `scheme` the one of which they are tags, if it is known.
+    the model, and `scheme` the one of which they are tags; "guess" asks the labels.
 
     Returns:
         The name of the part; its sequences; the labels that the model does not know, whose codes follow those of
@@ -270,8 +270,10 @@ def evaluation_part(
             f"{part_words(part).capitalize()} has labels in {columns.label!r} that the model never saw: "
             f"{listed(names)}. They count as missed."
         )
-    if columns.per == "step" and (found := scheme_of(classes, sequences.labels, sequences.lengths, names)):
-        sequences = replace(sequences, scheme=replace(found, name=scheme.name) if scheme else found)
+    if scheme == "guess" and columns.per == "step":
+        scheme = scheme_of(classes, sequences.labels, sequences.lengths, names)
+    if isinstance(scheme, Scheme):
+        sequences = replace(sequences, scheme=scheme.among([*classes, *names]))
         notices += malformed_notices(table, columns.label, [sequences], [*classes, *names])
     notices += masked_notices(columns, sequences)
     tally = Tally()

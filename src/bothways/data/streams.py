@@ -92,6 +92,8 @@ def stream_sequences(
             told.add(text)
             say(text)
 
+    for notice in files.notices:
+        tell(notice)
     numbers = frozenset(columns.features) - frozenset(columns.categories)
     joined = [name for name in [columns.sequence or ""] if "," in name]  # 1,10 is no 1.1
     text, kind = {*columns.categories, *joined}, files.format.fields

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import gzip
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from bothways.data.fields import AS_SHOWN, FieldReader, may_be_read, seconds
+from bothways.data.hints import TEXT, suggestion, unused
 from bothways.data.moments import moments
 from bothways.data.names import joined_columns, names_sequences
 from bothways.data.numbers import as_values
@@ -32,8 +32,6 @@ SPLIT, MADE = "split", "made of the names of the files"
 """The column that says which file a row is of, where files are called train, test and so on; and the word about it."""
 
 FILLED = "stands on the first row of each; filled downward"  # the word about ids of which all rows but one are empty
-
-TEXT = (pl.String, pl.Categorical, pl.Enum)
 
 MANY_READS = 32  # from so many columns on, reads of a file take further columns along
 
@@ -166,7 +164,7 @@ class Table:
         for name in names:
             if name not in self.schema:
                 raise DataError(
-                    f"{self.source}: there is no column {name!r}. {_suggestion(name, self.names, self.files)}"
+                    f"{self.source}: there is no column {name!r}. {suggestion(name, self.schema, self.files)}"
                 )
 
     def only(self, role: str, candidates: Sequence[str], more: str = "") -> str:
@@ -256,7 +254,7 @@ def read_files(
     numbers: Collection[str] = (),
 ) -> tuple[pl.DataFrame | pl.LazyFrame, Table]:
     """The rows of files as they stand there, and the table that they are; see `read_table`."""
-    frames, notices, last = list[tuple[str, pl.DataFrame | pl.LazyFrame]](), list[str](), 0
+    frames, notices, last = list[tuple[str, pl.DataFrame | pl.LazyFrame]](), [*files.notices], 0
     for path in files.paths:
         with readable(path):
             frame = files.format.read(path, notices.append)
@@ -285,28 +283,11 @@ def read_files(
         typed: pl.DataFrame | pl.LazyFrame = values.with_columns(read)
     else:
         typed = fields.read(values)
-    notices += unused(table, reading.missing)
+    notices += (f"Careful: {table.source}: {said}" for said in unused(table.values, table.schema, reading.missing))
     said = fields.notices()
     readings = said | also_filled(said, table.readings)
     whole = Table(files.name, typed, counts, 0, readings, tuple(notices), fields.decided, word)
     return values, with_joined(whole, sequence, order)
-
-
-def unused(table: Table, words: Sequence[str]) -> Iterator[str]:
-    """A word about each of the words for missing values that occurs nowhere in a table as it stands in its files."""
-    for word in words:
-        same = []
-        for place, dtype in enumerate(table.schema.values()):
-            column = pl.nth(place)
-            if isinstance(dtype, TEXT):
-                column = column.cast(pl.String).str.strip_chars()
-                same.append((column == word).any())
-                column = column.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
-            if isinstance(dtype, TEXT) or dtype.is_numeric():
-                same += [(column == value).any() for value in as_values([word], pl.Float64())]
-        found = table.values.lazy().select(pl.any_horizontal(pl.lit(value=False), *same)).collect().item()
-        if not found:
-            yield f"Careful: {table.source}: {word!r} ({option('missing')}) occurs in no column."
 
 
 def filled_down(table: Table, sequence: str | None = None) -> Table:
@@ -411,7 +392,7 @@ def alike(name: str, frame: pl.LazyFrame, first: str, schema: pl.Schema) -> pl.L
             raise DataError(
                 f"{where}: there is no column {missing!r}, which {other} has. The files of a table have the same "
                 f"columns; files without labels are for `bothways predict`{join}. "
-                f"{_suggestion(missing, list(lacks))}"
+                f"{suggestion(missing, lacks)}"
             )
     for column, dtype in own.items():
         kinds = {_group(dtype), _group(schema[column])} - {"nothing"}
@@ -451,18 +432,3 @@ def _group(dtype: pl.DataType) -> str:
     if isinstance(dtype, (pl.Date, pl.Datetime)):
         return "times"
     return "nothing" if dtype == pl.Null else str(dtype)
-
-
-def _suggestion(name: str, names: Sequence[str], files: Sequence[tuple[str, int]] = ()) -> str:
-    by_lower = {known.lower(): known for known in reversed(names)}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.7)
-    return f"Did you mean {by_lower[near[0]]!r}?" if near else columns_are(names, files)
-
-
-def columns_are(names: Sequence[str], files: Sequence[tuple[str, int]]) -> str:
-    """The columns of a table, in a message, and where what is missing may be."""
-    more = " Are the fields separated by something else than , ; | or tabs?" if len(names) == 1 else ""
-    if len(folders := {Path(name).parent for name, _ in files}) > 1:
-        some = ", ".join(sorted(folder.name for folder in folders)[:3])
-        more = f" If the folders ({some}, ...) are called after labels, write these into a column of each file."
-    return f"The columns are: {', '.join(map(repr, names[:20]))}{', ...' if len(names) > 20 else ''}.{more}"

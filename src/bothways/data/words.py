@@ -34,13 +34,13 @@ Pieces = Iterator[Piece]
 
 
 def word_column(names: Collection[str], words: Sequence[str]) -> str | None:
-    """Which one of `words` is the column of words in a table of sentences; None in any other table.
+    """Which column is that of words in a table of sentences, the first of `words`; None in any other table.
 
     Example:
         >>> word_column(["sentence_id", "id", "form", "upos"], ("form", "word"))
         'form'
     """
-    return next((name for name in words if name in names), None) if SENTENCE in names else None
+    return next((name for name in names if name in words), None) if SENTENCE in names else None
 
 
 def numbered_on(frame: pl.DataFrame, words: Sequence[str], last: int) -> tuple[pl.DataFrame, int]:
@@ -62,7 +62,8 @@ def by_word(place: str, frame: pl.DataFrame, before: int = 0) -> pl.DataFrame:
     Lists with an entry per word go along, a missing one as missing entries; other values are repeated. A table without
     such lists stays as it is.
 
-    Words are in the first of `LISTS` that there is; `before` counts the sentences that came before.
+    Words are in the first of `LISTS` that is one, which becomes the first column after the number; `before` counts the
+    sentences that came before.
 
     Raises:
         DataError: tags of another number than the words, or a column `sentence_id`.

@@ -35,6 +35,7 @@ def evaluate(
     data: str | Path,
     part: str | None = None,
     *,
+    label: str | None = None,
     false_alarm_rate: float | None = None,
     positive: str | None = None,
     save_threshold: bool = False,
@@ -50,6 +51,7 @@ def evaluate(
         model: the file of the model.
         data: the table, as in `bothways.data.read_table`.
         part: "train", "valid", "test" or "all"; None for "test", or "all" in a table that has no parts.
+        label: the column of the table that holds the labels, if it is called otherwise than in training.
         false_alarm_rate: take the lowest threshold that had at most this share of false alarms on the valid part, as
             training kept it for `bothways.metrics.alarms.KEPT_RATES`, and say what it gives on the part that is
             evaluated. Of a model that was trained without a valid part it is chosen on that of the table.
@@ -80,7 +82,7 @@ def evaluate(
     code = None
     if false_alarm_rate is not None or positive is not None:
         code = class_to_detect(loaded.classes, loaded.counts, positive)
-    table, (name, sequences, unseen, notices) = read_part(data, loaded, columns, part, reading)
+    table, (name, sequences, unseen, notices) = read_part(data, loaded, columns, part, reading, label)
     alarms: dict[str, Any] = {"positive": code}
     if code is not None and false_alarm_rate is not None:
         if name == "valid":
@@ -115,20 +117,28 @@ def evaluate(
 
 
 def read_part(
-    data: str | Path, model: Model, columns: Columns, part: str | None, reading: Mapping[str, Any]
+    data: str | Path,
+    model: Model,
+    columns: Columns,
+    part: str | None,
+    reading: Mapping[str, Any],
+    label: str | None = None,
 ) -> tuple[Table, tuple[str, Sequences, tuple[Label, ...], list[str]]]:
     """A table that fits a model, and the part of it that `evaluation_part` gives."""
     keys = columns.sequence or NONE, columns.order
-    text = [*columns.categories, *([columns.label] if isinstance(model.classes[0], str) else [])]
+    text = [*columns.categories, *([label or columns.label] if isinstance(model.classes[0], str) else [])]
     numbers = set(columns.features).difference(text)
     table = read_table(data, text, Reading(**reading), columns.reading, *keys, numbers)
-    table = _as_trained(table, columns)
+    table = _as_trained(table, columns, label)
     match_columns(table, columns, label=True)
     return table, evaluation_part(table, columns, part, model.classes, scheme=model.scheme)
 
 
-def _as_trained(table: Table, columns: Columns) -> Table:
-    """A table of words by the names that the model knows, which learned from words in a file of another kind."""
+def _as_trained(table: Table, columns: Columns, label: str | None) -> Table:
+    """A table by the names that the model knows: with labels from another column; words in a file of another kind."""
+    if label is not None and label != columns.label:
+        frame = table.frame().with_columns(table.column(table.called(label)).alias(columns.label))
+        table = replace(table, values=frame)
     if table.word is None:
         return table
     (frame, names), notices = as_trained(table.frame(), table.word, columns), table.notices
@@ -143,7 +153,7 @@ def _as_trained(table: Table, columns: Columns) -> Table:
 def _threshold(model: Model, table: Table, columns: Columns, false_alarm_rate: float, positive: int) -> float:
     """The threshold for a rate of false alarms, by the valid part: as training knew it, before it learned from it."""
     if (kept := model.facts.get("thresholds")) is None:
-        _, valid, *_ = evaluation_part(table, columns, "valid", model.classes)
+        _, valid, *_ = evaluation_part(table, columns, "valid", model.classes, scheme=model.scheme)
         return thresholds_for(valid, model.probabilities(valid), [false_alarm_rate], positive)[false_alarm_rate]
     if (found := kept_threshold(kept, false_alarm_rate, positive)) is None:
         raise InputError(

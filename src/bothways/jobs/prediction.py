@@ -180,8 +180,10 @@ def _predict_each(
         raise InputError("-: tables are not written to standard output; give a file. Events are: bothways stream.")
     threshold_of(load_with_columns(model)[0], how["threshold"])
     # Each file is called as the one that it is made of, unless that has a format that cannot be written.
-    paths = find_files(data).paths
-    targets = {path: output / labeled_name(path) for path in paths}
+    files = find_files(data)
+    for notice in files.notices:
+        say(notice)
+    targets = {path: output / labeled_name(path) for path in files.paths}
     for target in targets.values():
         if list(targets.values()).count(target) > 1:
             raise InputError(f"{target}: the labels of several tables would be written to this file. Rename one.")

@@ -228,7 +228,7 @@ class SequenceLabeler(ClassifierMixin, BaseEstimator):
         split = split_frame if is_frame(X) else split_arrays
         columns, classes, sequences, valid = split(self, X, y, sample_weight, settings, shares)
         if validation_data is not None:
-            valid = validation(self, validation_data, columns, classes)
+            valid = validation(self, validation_data, columns, classes, sequences.scheme)
         chosen = {name: getattr(self, name) for name in options(Network)} | {"per": sequences.per}
         network = Network(sequences.features, len(classes), categories=columns.fitted.sizes, **chosen)
         parts = {"train": sequences} | ({} if valid is None else {"valid": valid})

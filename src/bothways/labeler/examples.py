@@ -24,7 +24,7 @@ from bothways.data import (
 from bothways.data.frames import frame_table, with_column
 from bothways.data.roles import NONE
 from bothways.errors import DataError, InputError, option
-from bothways.labeler.labels import Labels, class_weights, coded, read_labels, read_weights, tag_scheme
+from bothways.labeler.labels import Labels, class_weights, coded, read_labels, read_weights, unseen
 from bothways.runtime.inputs import (
     Form,
     category_places,
@@ -36,6 +36,7 @@ from bothways.runtime.inputs import (
 )
 from bothways.sequences import NO_LABEL, Array, Sequences
 from bothways.settings import Roles
+from bothways.tags import Scheme, scheme_of
 from bothways.training import Settings
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def split_arrays(
         sample_weight = read_weights("sample_weight", sample_weight, sequences, form, labels.per)
     sequences = replace(sequences, labels=coded(labels, classes), per=labels.per)
     sequences = _weighed(labeler, sample_weight, sequences, classes)
-    sequences = replace(sequences, scheme=tag_scheme(labels, sequences, classes))
+    if labels.per == "step":
+        sequences = replace(sequences, scheme=scheme_of(classes.tolist(), sequences.known_labels, sequences.lengths))
     gap = GAP if settings.window is None else settings.window
     sequences, parts, _ = draw_parts("X", sequences, shares, settings.seed, gap=gap)
     train = sequences.keep(parts == 0)
@@ -161,15 +163,17 @@ def _labeled_table(labeler: SequenceLabeler, name: str, X: Any, y: Any, per: str
     return with_column(table, label, values), label, labels
 
 
-def validation(labeler: SequenceLabeler, data: Any, columns: Columns, classes: Array) -> Sequences:
-    """Validation data, as the network takes them."""
+def validation(
+    labeler: SequenceLabeler, data: Any, columns: Columns, classes: Array, scheme: Scheme | None
+) -> Sequences:
+    """Validation data, as the network takes them, with labels of the scheme that those of training are of."""
     if not isinstance(data, tuple) or len(data) != 2:
         raise InputError("validation_data must be a pair (X, y).")
     name, (X, y) = "validation X", data
     if is_frame(X) and columns.label:
         table, label, _ = _labeled_table(labeler, name, X, y, columns.per)
         match_columns(table, replace(columns, label=label), label=True)
-        return evaluation_part(table, replace(columns, label=label), "all", classes.tolist(), len(table))[1]
+        return evaluation_part(table, replace(columns, label=label), "all", classes.tolist(), len(table), scheme)[1]
     sequences, form = read_input(name, X, columns)
     labels = read_labels("validation y", y, sequences, form, columns.per, labeler.missing_label)
     codes = coded(labels, classes)
@@ -178,7 +182,7 @@ def validation(labeler: SequenceLabeler, data: Any, columns: Columns, classes: A
             f"validation y has no label that training saw; it saw {', '.join(map(repr, classes.tolist()))}."
         )
     sequences = replace(sequences, labels=codes)
-    return replace(sequences, scheme=tag_scheme(labels, sequences, classes))
+    return replace(sequences, scheme=scheme and scheme.among([*classes.tolist(), *unseen(labels, classes)]))
 
 
 def _classes(labels: Labels) -> Array:

@@ -14,7 +14,6 @@ from bothways.data.frames import is_missing
 from bothways.errors import InputError, counted
 from bothways.runtime.inputs import Form, Per, axes, frame_rows, read_arrays
 from bothways.sequences import NO_LABEL, Array, Bools, Floats, Numbers, Sequences, unmasked
-from bothways.tags import Scheme, scheme_of
 
 KINDS = {"b": bool, "i": np.int64, "u": np.int64, "U": str}  # what labels of a NumPy kind become
 
@@ -126,14 +125,10 @@ def coded(labels: Labels, classes: Array) -> Numbers:
     return codes
 
 
-def tag_scheme(labels: Labels, sequences: Sequences, classes: Array) -> Scheme | None:
-    """The scheme of which labels per step are tags, for sequences with the codes that `coded` gave them."""
-    if labels.per != "step":
-        return None
+def unseen(labels: Labels, classes: Array) -> list[Any]:
+    """The labels that are not among the classes, in the order of the codes that `coded` gives them."""
     found = np.unique(labels.values[labels.present])
-    return scheme_of(
-        classes.tolist(), sequences.known_labels, sequences.lengths, found[~_known(found, classes)].tolist()
-    )
+    return list(found[~_known(found, classes)].tolist())
 
 
 def class_weights(class_weight: Any, classes: Array) -> Floats | None:

@@ -98,7 +98,8 @@ class Model:
     def scheme(self) -> Scheme | None:
         """The scheme that the classes are tags of, if any; see `bothways.tags`."""
         scheme = scheme_of(self.classes) if self.network.per == "step" else None
-        return scheme and replace(scheme, name=self.facts.get("scheme", scheme.name))
+        name = self.facts.get("scheme", scheme and scheme.name)  # "" if the labels of training were no tags
+        return replace(scheme, name=name) if scheme and name else None
 
     @property
     def counts(self) -> list[int]:

@@ -219,9 +219,8 @@ def trained_model(
         "compiled_epochs": trained.compiled,
         "history": history,
         "versions": {"bothways": bothways.__version__},
+        "scheme": "" if (scheme := parts["train"].scheme) is None else scheme.name,
     }
-    if (scheme := parts["train"].scheme) is not None:
-        facts["scheme"] = scheme.name
     class_counts = dict(zip(classes, counts, strict=True))
     members = [Member(network, trained.weights)]
     return Model(members, tuple(classes), columns, class_counts, facts | more, simple)

@@ -1,0 +1,74 @@
+"""What may be the matter where a table lacks what is looked for, in messages."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from bothways.data.numbers import as_values
+from bothways.errors import option
+
+TEXT = (pl.String, pl.Categorical, pl.Enum)
+
+Files = Sequence[tuple[str, int]]  # names of files, and how many rows each has
+
+
+def suggestion(name: str, schema: Mapping[str, pl.DataType], files: Files = ()) -> str:
+    """The column that is called nearly as the one that is missing, or all of them.
+
+    Example:
+        >>> suggestion("lable", pl.Schema({"label": pl.Int64()}))
+        "Did you mean 'label'?"
+    """
+    by_lower = {known.lower(): known for known in reversed(list(schema))}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.7)
+    return f"Did you mean {by_lower[near[0]]!r}?" if near else columns_are(schema, files)
+
+
+def columns_are(schema: Mapping[str, pl.DataType], files: Files = ()) -> str:
+    """The columns of a table, and where what is missing may be.
+
+    Example:
+        >>> columns_are(pl.Schema({"x": pl.Int64(), "y": pl.Int64()}))
+        "The columns are: 'x', 'y'."
+    """
+    shown = ", ".join(map(repr, list(schema)[:20])) + (", ..." if len(schema) > 20 else "")
+    return f"The columns are: {shown}.{_hint(schema, files)}"
+
+
+def unused(
+    values: pl.DataFrame | pl.LazyFrame, schema: Mapping[str, pl.DataType], words: Collection[str]
+) -> Iterator[str]:
+    """Those of the words for missing values that occur nowhere in a table as it stands in its files."""
+    for word in words:
+        same = []
+        for place, dtype in enumerate(schema.values()):
+            column = pl.nth(place)
+            if isinstance(dtype, TEXT):
+                column = column.cast(pl.String).str.strip_chars()
+                same.append((column == word).any())
+                column = column.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
+            if isinstance(dtype, TEXT) or dtype.is_numeric():
+                same += [(column == value).any() for value in as_values([word], pl.Float64())]
+        if not values.lazy().select(pl.any_horizontal(pl.lit(value=False), *same)).collect().item():
+            yield f"{word!r} ({option('missing')}) occurs in no column."
+
+
+def _hint(schema: Mapping[str, pl.DataType], files: Files) -> str:
+    nested = [name for name, dtype in schema.items() if dtype.is_nested() and name != "tokens"]
+    if len(folders := {Path(name).parent for name, _ in files}) > 1:
+        some = ", ".join(sorted(folder.name for folder in folders)[:3])
+        return f" If the folders ({some}, ...) are called after labels, write these into a column of each file."
+    if nested and "text" in schema:
+        return (
+            f" If {nested[0]!r} says where names stand in 'text', as from spaCy and Prodigy, write lists 'tokens' and "
+            "'tags' in its place, of the words and a tag for each, which spacy.training.offsets_to_biluo_tags makes."
+        )
+    if len(schema) == 1:
+        if nested:
+            return f" The list stands under the key {nested[0]!r}; write it alone into a file, or one object per line."
+        return " Are the fields separated by something else than , ; | or tabs?"
+    return ""
