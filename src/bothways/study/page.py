@@ -65,7 +65,7 @@ def _verdict(comparison: Comparison) -> str:
     items = "".join(f"<li>{html.text(sentence, 1000)}</li>" for sentence in rest)
     notes = f'<ul class="notes">{items}</ul>' if items else ""
     best = comparison.settings[0].difference
-    kind = "better" if best is not None and best.significant else "unclear"
+    kind = "better" if best is not None and best.verdict == "better" else "unclear"
     return f'<div class="verdict {kind}"><p><b>{html.text(first, 1000)}</b></p>{notes}</div>'
 
 
