@@ -65,10 +65,11 @@ class Task:
     bayes_accuracy: Mapping[str, float] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
 
-    def fingerprint(self, false_alarm_rates: Sequence[float], positive: Label) -> str:
-        """A text that tells the runs of a study from those of others."""
+    def told_by(self, false_alarm_rates: Sequence[float], positive: Label) -> tuple[str, dict[str, Any]]:
+        """What tells the runs of a study from those of others: a fingerprint, and what it is made of, as JSON."""
         facts = {**self.facts, "false_alarm_rates": list(false_alarm_rates), "positive": positive}
-        return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        text = json.dumps(facts, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16], json.loads(text)
 
 
 def array_task(
@@ -224,9 +225,11 @@ def parse_parameters(arguments: Sequence[str]) -> dict[str, Any]:
     """Parameters of a problem from the command line, each `NAME=NUMBER`."""
     found: dict[str, Any] = {}
     for argument in arguments:
-        name, _, text = argument.partition("=")
+        head, _, text = argument.partition("=")
+        if (name := head.strip()) in found:
+            raise InputError(f"The parameter {name} is given twice.")
         try:
-            found[name.strip()] = float(text) if set(".eE") & set(text) else int(text)
+            found[name] = float(text) if set(".eE") & set(text) else int(text)
         except ValueError:
             raise InputError(f"{argument!r} sets no parameter; write NAME=NUMBER, such as steps=20.") from None
     return found
