@@ -13,16 +13,19 @@ import pytest
 
 from bothways.data.sequences import cut_long
 from bothways.metrics import Counts, score
+from bothways.report.figures import COLOURS, SOFT, WARM
 from bothways.sequences import Sequences
 from bothways.study import Comparison, Split, Task, array_task, problem_task
+from bothways.study.figures import colours_of, costs_figure, curves_figure, settings_figure
 from bothways.study.grid import Grid
-from bothways.study.results import Difference, compare_runs
+from bothways.study.results import Difference, SettingResult, compare_runs
 from bothways.study.runs import DIVERGED, Run
 from bothways.study.tasks import _tested, table_task
 from bothways.study.view import settings_table
 
 TASK = replace(problem_task("cumulative-sum", sequences=5, unseen=20), bayes_accuracy={})
 GRID = Grid.full({"direction": ("both", "forward")})
+SURE = Difference(0.1, 0.05, 0.2, 0.1, 0.01)
 BOTH, FORWARD = (GRID.setting(cell) for cell in GRID.cells)
 
 
@@ -131,3 +134,22 @@ def test_the_sequences_that_a_seed_is_tested_on_are_known(tmp_path: Path) -> Non
     # The same number is the same sequence in every seed.
     assert all(one[n] == other[n] for one in orders for other in orders for n in one.keys() & other.keys())
     assert TASK.tested is None
+
+
+def test_a_setting_has_the_same_colour_in_all_drawings() -> None:
+    """The reference its own, whatever its rank; those without a learning curve are grey."""
+    results = [
+        SettingResult(str(i), f"units {i}", {}, 0.5, 0.4, 0.6, (0.5,), difference=None if i == 1 else SURE, seconds=i)
+        for i in range(10)
+    ]
+    curve = {"updates": np.arange(3.0), "seconds": np.arange(3.0), "loss": np.ones(3)}
+    curved = [replace(each, curve=curve) for each in results[:8]]
+    colours = colours_of(results, curved)
+    assert colours["1"] == WARM
+    assert [name for name, colour in colours.items() if colour == SOFT] == ["8", "9"]
+    assert len(set(colours.values())) == 9
+    names = {name: f"var(--{COLOURS[colour]})" for name, colour in colours.items()}
+    drawn = curves_figure(curved[1:2], colours), costs_figure(compared([]), results[1:2], colours)
+    for svg in (*drawn, settings_figure(compared([]), results[1:2], colours)):
+        assert names["1"] in svg
+        assert not any(names[str(i)] in svg for i in (0, 2, 3, 4, 5, 6, 7))
