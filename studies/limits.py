@@ -22,7 +22,8 @@ CHUNK = 250
 def parity_added(n_timesteps: int, reach: int = 1) -> Floats:
     """What is possible on `parity` for one layer whose directions are added or concatenated, with a linear head.
 
-    `parity` derives it: 3/4 at the steps between the ends, and 1 at the two ends, which one direction knows by itself.
+    It reads raw numbers, without changes and distances from a mean. `parity` derives it: 3/4 at the steps between the
+    ends, and 1 at the two ends, which one direction knows by itself.
 
     Args:
         n_timesteps: steps of each sequence.

@@ -23,7 +23,7 @@ def print_accuracy(n_timesteps: int) -> None:
             possible = problem.bayes_accuracy(n_timesteps)
             print(f"| {problem.name} | {possible.forward:.4f} | {possible.backward:.4f} | {possible.both:.4f} |")
     added = parity_added(n_timesteps).mean()
-    print(f"| parity, one layer whose directions are added or concatenated | | | {added:.4f} |")
+    print(f"| parity, one layer whose directions are added or concatenated, raw numbers | | | {added:.4f} |")
     written = reversed_as_written(n_timesteps).mean()
     print(f"| cumulative-sum, reversed as the tutorials wrote it | | {written:.4f} | |")
 

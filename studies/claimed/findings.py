@@ -15,6 +15,7 @@ from bothways.study import Comparison, SettingResult
 from bothways.study.factors import Setting, checked_vary
 from bothways.study.grid import Grid
 from bothways.study.results import SIGNIFICANT as SURE
+from bothways.study.results import Difference
 from bothways.study.runs import Run
 from bothways.study.statistics import sign_flip_test, variance_shares
 from claimed.studies import AS_WRITTEN, RATES, Done
@@ -327,9 +328,7 @@ def _of_difference(
     ends = sorted((sign * difference.low, sign * difference.high))
     by = f"{better.median:.4f} against {worse.median:.4f}: {_better(sign * difference.median, ends)}{note}"
     count = seeds or len(better.runs)
-    return Finding(
-        name, claim, _verdict(sign * difference.median, ends, difference.p), by, f"{_p(difference.p)}, {count} seeds"
-    )
+    return Finding(name, claim, _verdict(difference, sign), by, f"{_p(difference.p)}, {count} seeds")
 
 
 def _planned(name: str, claim: str, worse: Mapping[int, float], better: Mapping[int, float]) -> Finding:
@@ -340,10 +339,9 @@ def _planned(name: str, claim: str, worse: Mapping[int, float], better: Mapping[
     p = sign_flip_test(gains.tolist()) if len(gains) > 1 else None
     middle = [float(np.median([scores[seed] for seed in common])) for scores in (better, worse)]
     ends = interval(np.median(gains[drawn], axis=1))
-    by = f"{middle[0]:.4f} against {middle[1]:.4f}: {_better(float(np.median(gains)), ends)}"
-    return Finding(
-        name, claim, _verdict(float(np.median(gains)), ends, p), by, f"{_p(p)}, {len(common)} seeds, uncorrected"
-    )
+    found = Difference(float(np.median(gains)), *ends, float(np.mean(gains)), p)
+    by = f"{middle[0]:.4f} against {middle[1]:.4f}: {_better(found.median, ends)}"
+    return Finding(name, claim, _verdict(found), by, f"{_p(p)}, {len(common)} seeds, uncorrected")
 
 
 def _merging(name: str, found: Comparison, claim: str) -> Finding:
@@ -352,9 +350,7 @@ def _merging(name: str, found: Comparison, claim: str) -> Finding:
     best, last = modes[0], modes[-1]
     assert best.median is not None and last.median is not None  # noqa: PT018
     tested = {str(each.factors["merge_mode"]): each.difference for each in modes if each.difference is not None}
-    sure = [
-        mode for mode, each in tested.items() if _verdict(each.median, sorted((each.low, each.high)), each.p) != OPEN
-    ]
+    sure = any(each.significant for each in tested.values())
     by = (
         f"{found.metric.title}: {best.factors['merge_mode']} {best.median:.4f} is best, "
         f"{last.factors['merge_mode']} {last.median:.4f} last"
@@ -376,11 +372,11 @@ def _scores(found: Comparison, direction: str) -> dict[int, float]:
     return {seed: score for seed, score in scores if score is not None}
 
 
-def _verdict(gain: float, ends: Sequence[float], p: float | None) -> str:
-    """Sure is what other seeds would not change (p), nor other sequences (the interval)."""
-    if p is None or p >= SURE or ends[0] <= 0 <= ends[1]:
+def _verdict(found: Difference, sign: int = 1) -> str:
+    """Sure is what is significant; a `sign` of -1 turns the difference round."""
+    if not found.significant:
         return OPEN
-    return HOLDS if gain > 0 else FAILS
+    return HOLDS if sign * found.median > 0 else FAILS
 
 
 def _better(gain: float, ends: Sequence[float]) -> str:

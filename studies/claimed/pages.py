@@ -163,13 +163,19 @@ def _verdicts(findings: Sequence[Mapping[str, str]]) -> str:
 
 
 def _sizes(of: Summary) -> str:
-    rows = []
-    for name, each in of["studies"].items():
+    rows, studies = [], of["studies"]
+    same = set.intersection(*(set(each["settings"].items()) for each in studies.values())) if studies else set()
+    for name, each in studies.items():
         vary = "; ".join(f"{factor}: {', '.join(map(str, values))}" for factor, values in each["vary"].items())
-        settings = ", ".join(f"{factor} {value}" for factor, value in each["settings"].items()) or "defaults"
+        settings = _set({factor: value for factor, value in each["settings"].items() if (factor, value) not in same})
         runs = f"{each['runs']}" + (f" ({each['left']} not done)" if each["left"] else "")
         rows.append([name, vary, settings, str(each["seeds"]), runs, f"{each['seconds']}"])
-    return _table(["study", "varied", "set", "seeds", "runs", "seconds of all runs"], rows)
+    table = _table(["study", "varied", "set", "seeds", "runs", "seconds of all runs"], rows)
+    return f"{table}\n\nSet in all studies: {_set(dict(sorted(same)))}."
+
+
+def _set(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{factor} {value}" for factor, value in settings.items()) or "nothing else"
 
 
 def _machine(of: Summary) -> str:

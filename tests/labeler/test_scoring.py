@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.metrics import accuracy_score, f1_score, make_scorer, roc_auc_score
+from sklearn.metrics import accuracy_score, f1_score, log_loss, make_scorer, roc_auc_score
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score, learning_curve
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -50,6 +50,38 @@ def test_it_is_that_of_all_labels_together() -> None:
     assert scorer("f1_macro")(stump, X, Y) == f1_score(y, p > 0.5, average="macro")
     assert scorer("roc_auc")(stump, X, Y) == roc_auc_score(y, p)
     assert scorer(make_scorer(f1_score))(stump, X, [each.tolist() for each in Y]) == f1_score(y, p > 0.5)
+
+
+class Three(Stump):
+    """Knows a third class, which it gives a probability of 0.2."""
+
+    def fit(self, X: Any, y: Any) -> Three:
+        self.classes_ = np.array([0, 1, 2])
+        return self
+
+    def predict_proba(self, X: Any) -> list[Any]:
+        return [np.hstack([0.8 * p, np.full((len(p), 1), 0.2)]) for p in super().predict_proba(X)]
+
+
+def test_a_part_may_lack_a_class_where_the_score_is_defined() -> None:
+    three, y = Three().fit(X, Y), np.concatenate(Y)
+    p = np.concatenate(three.predict_proba(X))
+    assert scorer("neg_log_loss")(three, X, Y) == pytest.approx(-log_loss(y, p, labels=[0, 1, 2]))
+    assert scorer("f1_macro")(three, X, Y) == f1_score(y, p.argmax(axis=1), average="macro")  # over classes that occur
+    given = make_scorer(log_loss, greater_is_better=False, response_method="predict_proba", labels=[0, 1, 2])
+    assert scorer(given)(three, X, Y) == scorer("neg_log_loss")(three, X, Y)
+    one = [np.zeros_like(each) for each in Y]
+    assert scorer("neg_log_loss")(Stump().fit(X, Y), X, one) < 0
+    with pytest.raises(ValueError, match="different number of classes"):
+        scorer("neg_log_loss")(three, X, [each + 2 for each in Y])  # 3 is of no class
+
+
+@pytest.mark.filterwarnings("ignore:Only one class")
+def test_the_class_that_a_part_lacks_is_named() -> None:
+    with pytest.raises(InputError, match=r"cannot score y: .* y has no label 2\. Give each part every label"):
+        scorer("roc_auc_ovr")(Three().fit(X, Y), X, Y)
+    with pytest.raises(InputError, match=r"y has no label 1\. "):
+        scorer("roc_auc")(Stump().fit(X, Y), X, [np.zeros_like(each) for each in Y])
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, -1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bothways.metrics import Resamples, bootstrap, interval
+from bothways.metrics import Resamples, bootstrap, interval, medians
 
 
 def share(sums: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
@@ -63,6 +63,38 @@ def test_a_seed_that_came_to_nothing_counts_as_worst() -> None:
 
 def test_seeds_may_have_sequences_of_their_own() -> None:
     counts = [np.array([[1, 2], [1, 2]]), np.array([[0, 3], [3, 3], [3, 3]])]
-    draws = Resamples([2, 3], shared=False, times=400).scores(counts, share, 0.0)
+    draws = Resamples([np.arange(2), np.arange(2, 5)], times=400).scores(counts, share, 0.0)
     assert draws.shape == (400, 2)
-    assert set(np.unique(draws.round(6))) <= {0.5, 0.0, round(1 / 3, 6), round(2 / 3, 6), 1.0}
+    of_first = np.abs(draws - 0.5) < 1e-6  # whatever is drawn of its sequences
+    assert 0.3 < of_first.mean() < 0.7
+    assert np.nanmin(draws) == 0
+    assert np.nanmax(draws) == 1
+    assert 0 < np.isnan(draws).mean() < 0.1  # none of its sequences may be drawn
+    assert np.isfinite(interval(medians(draws))).all()
+
+
+def test_a_sequence_of_several_seeds_is_drawn_for_all_of_them() -> None:
+    counts = [np.array([[1, 2], [0, 2]]), np.array([[0, 2], [1, 2]])]  # the same two, in another order
+    resamples = Resamples([np.array([7, 9]), np.array([9, 7])], times=200)
+    draws = resamples.scores(counts, share, 0.0)
+    same = Resamples([2, 2], times=200).scores([counts[0]] * 2, share, 0.0)
+    np.testing.assert_array_equal(draws, same)
+    assert (draws[:, 0] == draws[:, 1]).all()
+
+
+def test_an_interval_holds_the_truth_where_seeds_test_on_parts_of_one_table() -> None:
+    """Of a fixed model: its score on 9 of 60 sequences, which each of 50 seeds draws for itself."""
+    generator = np.random.default_rng(5)
+    held, alone = 0, 0
+    for trial in range(200):
+        right = generator.normal(0.7, 0.15, 60).clip(0, 1) * 100
+        parts = [generator.permutation(60)[:9] for _ in range(50)]
+        counts = [np.stack([right[part], np.full(9, 100)], axis=1) for part in parts]
+        found = Resamples(parts, times=200, seed=trial).scores(counts, share, worst=0.0)
+        low, high = interval(medians(found))
+        held += low <= 0.7 <= high
+        others = [part + 60 * seed for seed, part in enumerate(parts)]  # as if each seed had sequences of its own
+        low, high = interval(medians(Resamples(others, times=200, seed=trial).scores(counts, share, worst=0.0)))
+        alone += low <= 0.7 <= high
+    assert 0.92 < held / 200 < 1.0
+    assert alone / 200 < 0.88

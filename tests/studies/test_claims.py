@@ -15,7 +15,7 @@ import pytest
 from bothways.sequences import Sequences
 from bothways.study import problem_task
 from claimed import pages
-from claimed.studies import as_written
+from claimed.studies import PLAIN, STUDIES, as_written
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,6 +57,16 @@ def test_the_page_of_claims_is_what_its_run_found() -> None:
     made = pages.blocks(found)
     assert pages.filled(page, made) == page
     assert set(made) <= set(re.findall(r"<!-- ([a-z0-9-]+) -->", page))
+
+
+def test_the_page_names_what_its_studies_set() -> None:
+    """Also what is set for all of them, without which other networks are trained."""
+    found = json.loads((ROOT / "studies" / "claims.json").read_text())["studies"]
+    assert {name: each["settings"] for name, each in found.items()} == {
+        study.name: dict(study.settings) for study in STUDIES
+    }
+    named = ", ".join(f"{factor} {value}" for factor, value in sorted(PLAIN.items()))
+    assert f"Set in all studies: {named}." in (ROOT / "docs" / "claims.md").read_text()
 
 
 def test_as_written_turns_the_sequences_and_keeps_the_labels() -> None:

@@ -82,7 +82,15 @@ def test_a_table_and_one_json_object(run: RunCommand, tmp_path: Path) -> None:
     assert {s["metric"] for s in again["settings"]} == {"detection@0.01"}
     code, _, err = run(path, *roles, *SMALL, "--vary", "embedding=2", "-o", runs, "--drop", "bytes")
     assert code == 2
-    assert "holds the runs of another study" in err
+    assert "holds the runs of another study: the data are others. Give another output" in " ".join(err.split())
+    same = [path, *roles, *SMALL, "--vary", "embedding=2", "-o", runs]
+    code, _, err = run(*same, "--metric", "detection@0.05")
+    assert code == 2
+    said = "another study: false_alarm_rates is [0.01, 0.001] there and [0.01, 0.001, 0.05] here. Give another output"
+    assert said in " ".join(err.split())
+    code, _, err = run(*same, "--positive", "calm")
+    assert code == 2
+    assert "another study: positive is 'attack' there and 'calm' here. Give another output" in " ".join(err.split())
 
 
 @pytest.mark.parametrize(
@@ -98,6 +106,16 @@ def test_a_table_and_one_json_object(run: RunCommand, tmp_path: Path) -> None:
         (["cumulative-sum", "--vary", "conv.window=0,12"], "longer than the longest training sequence"),
         (["cumulative-sum", "--report", "page.txt"], "must end in .html"),
         (["cumulative-sum", "--fraction", "2"], "fraction is 2"),
+        (["cumulative-sum", "--redraw"], "cumulative-sum is a generated problem, and --redraw is for tables"),
+        (
+            ["cumulative-sum", "--label", "y", "--drop", "a,b", "--allow-leaks"],
+            "--label, --drop, --allow-leaks are for",
+        ),
+        (["cumulative-sum", "--decimal", "comma"], "--decimal is for tables"),
+        (["cumulative-sum", "--set", "cell=gru", "--set", "cell=lstm"], "The factor cell is given twice"),
+        (["cumulative-sum", "--set", "merge=sum", "--set", "merge_mode=sum"], "The factor merge_mode is given twice"),
+        (["cumulative-sum", "--reference", "direction=both", "--reference", "direction=forward"], "direction is given"),
+        (["cumulative-sum", "--problem", "steps=5", "--problem", "steps=6"], "parameter steps is given twice"),
     ],
 )
 def test_bad_use(run: RunCommand, arguments: list[str], said: str) -> None:

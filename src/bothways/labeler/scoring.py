@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +12,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import get_scorer
 
+from bothways.data.labels import listed
+from bothways.errors import InputError
 from bothways.labeler.examples import places
 from bothways.labeler.labels import read_truth
 from bothways.sequences import Array, unmasked
@@ -50,7 +55,18 @@ class _Scorer:
         counted = places(sequences, form) if form == "frame" and sequences.per == "sequence" else slice(None)
         there = labels.present[counted]
         more = {} if weights is None else {"sample_weight": weights[counted][there]}
-        return self._scoring(_Flat(estimator, counted, there), X, labels.values[counted][there], **more)
+        flat, truth = _Flat(estimator, counted, there), labels.values[counted][there]
+        known, found = np.asarray(flat.classes_).tolist(), set(truth.tolist())
+        lacking = [label for label in known if label not in found]
+        if not lacking or not found.issubset(known):
+            return self._scoring(flat, X, truth, **more)
+        try:
+            score: float = _with_labels(self._scoring, known)(flat, X, truth, **more)
+        except ValueError as reason:
+            raise InputError(_lacking(self, lacking, str(reason).rstrip("."))) from None
+        if isinstance(score, float) and math.isnan(score):  # some callables give something else
+            raise InputError(_lacking(self, lacking, "it is not defined for these labels"))
+        return score
 
     def __repr__(self) -> str:
         return f"scorer({self._scoring!r})"
@@ -59,6 +75,26 @@ class _Scorer:
         if name != "get_metadata_routing":  # which scikit-learn looks for
             raise AttributeError(f"A scorer has no {name!r}.")
         return getattr(self._scoring, name)
+
+
+def _with_labels(scoring: Any, classes: list[Any]) -> Any:
+    """A scorer of probabilities that knows their classes, where its score can be told them; any other as it is.
+
+    Scores of labels can be told some, too, but are then the mean over other classes.
+    """
+    of = getattr(scoring, "_score_func", None)
+    if of is None or scoring._response_method == "predict" or "labels" not in inspect.signature(of).parameters:
+        return scoring
+    told = copy.copy(scoring)
+    told._kwargs = {"labels": classes, **scoring._kwargs}
+    return told
+
+
+def _lacking(scoring: _Scorer, labels: list[Any], reason: str) -> str:
+    return (
+        f"{scoring} cannot score y: {reason}. y has no label {listed(labels)}. Give each part every label, as "
+        "StratifiedGroupKFold tries, or take another score."
+    )
 
 
 def _labeler(estimator: Any, X: Any) -> tuple[Any, Any]:

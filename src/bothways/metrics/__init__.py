@@ -1,7 +1,7 @@
 """Scores: what was predicted is counted once, and every score of any sample of sequences is made of the counts."""
 
 from bothways.metrics.alarms import Alarms, choose_threshold, kept_threshold, kept_thresholds, thresholds_for
-from bothways.metrics.bootstrap import Interval, Resamples, interval
+from bothways.metrics.bootstrap import Interval, Resamples, interval, medians
 from bothways.metrics.counts import Counts, class_to_detect, count, count_entities, f1, labeled, rarest, share
 from bothways.metrics.entities import EntityScores
 from bothways.metrics.evaluation import BaselineScores, Evaluation, LateScores, evaluate
@@ -37,6 +37,7 @@ __all__ = [
     "kept_threshold",
     "kept_thresholds",
     "labeled",
+    "medians",
     "monitored",
     "permutation_importance",
     "ranking",

@@ -7,13 +7,14 @@ Tibshirani 1993, chapter 13).
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from bothways.sequences import Array, Doubles, Floats
+from bothways.sequences import Array, Doubles, Floats, Numbers
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95
@@ -37,11 +38,11 @@ class Resamples:
     """Samples of sequences and of seeds. All scores use the same ones, so that differences are paired.
 
     Seeds and sequences are drawn independently, each with replacement (the pigeonhole bootstrap: Owen 2007), since both
-    are samples: other seeds, and other sequences, would give other scores.
+    are samples: other seeds, and other sequences, would give other scores. A sequence that several seeds have is drawn
+    for all of them or for none.
 
     Args:
-        sequences: for each seed, how many sequences there are.
-        shared: whether all seeds have the same ones.
+        sequences: for each seed, how many sequences there are, the same for all; or the numbers of those that it has.
         times: how many samples.
         seed: of the draws.
 
@@ -52,20 +53,18 @@ class Resamples:
         ((200, 2), True, True)
     """
 
-    def __init__(self, sequences: Sequence[int], shared: bool = True, times: int = RESAMPLES, seed: int = 0) -> None:
+    def __init__(self, sequences: Sequence[int | Numbers], times: int = RESAMPLES, seed: int = 0) -> None:
         self.times = times
         generator = np.random.default_rng([seed, len(sequences)])
         self.seeds = generator.integers(len(sequences), size=(times, len(sequences)))
-        self._sizes, self._seed = list(sequences[:1] if shared else sequences), seed
-        self._kept: dict[int, list[Floats]] = {}
+        self._seed = seed
+        self._size, self._had = _numbered(sequences)
+        self._kept: list[Floats] = []
 
-    def sums(self, *counts: Array, of: int = 0) -> list[Doubles]:
-        """Sums over the sequences of each sample, `(times, k)` for each of the counts `(sequences, k)`.
-
-        `of` is the number of the seed that they are of, where seeds have sequences of their own.
-        """
+    def sums(self, *counts: Array) -> list[Doubles]:
+        """Sums over the sequences of each sample, `(times, k)` for each of the counts `(sequences, k)`."""
         found: list[list[Doubles]] = [[] for _ in counts]
-        for weights in self._weights(of):
+        for weights in self._weights():
             for of_counts, array in zip(found, counts, strict=True):
                 of_counts.append((weights @ np.asarray(array, np.float32)).astype(np.float64))
         return [np.concatenate(of_counts) for of_counts in found]
@@ -81,42 +80,68 @@ class Resamples:
         """The score of each seed that was drawn, on the sequences that were drawn.
 
         Args:
-            counts: for each seed `(sequences, k)`; None for one without a result.
+            counts: for each seed `(its sequences, k)`; None for one without a result.
             score: what turns sums of counts `(..., k)` into scores `(...)`.
             worst: the score of a seed without a result.
 
         Returns:
-            `(times, seeds)`, in the order of the draw.
+            `(times, seeds)`, in the order of the draw; NaN for a seed none of whose sequences were drawn.
         """
         columns = np.full((self.times, len(counts)), worst)
         there = {i: np.asarray(array) for i, array in enumerate(counts) if array is not None}
-        if there and len(self._sizes) == 1:
+        had = self._had
+        if there and had is None:
             # One product for all seeds is many times as fast as one each.
             (sums,) = self.sums(np.concatenate(list(there.values()), axis=1))
             columns[:, list(there)] = score(sums.reshape(self.times, len(there), -1))
-        else:
-            for i, array in there.items():
-                columns[:, i] = score(self.sums(array, of=i)[0])
+        elif had is not None:
+            columns[:, list(there)], start = np.nan, 0
+            for weights in self._weights():
+                rows, start = columns[start : start + len(weights)], start + len(weights)
+                for i, array in there.items():
+                    drawn = weights[:, had[i]]
+                    some = drawn.any(axis=1)
+                    rows[some, i] = score((drawn[some] @ np.asarray(array, np.float32)).astype(np.float64))
         return np.take_along_axis(columns, self.seeds, axis=1)
 
-    def _weights(self, of: int) -> Iterator[Floats]:
+    def _weights(self) -> Iterator[Floats]:
         """How often each sequence is drawn, `(some samples, sequences)` at a time."""
-        if of in self._kept:
-            yield from self._kept[of]
+        if self._kept:
+            yield from self._kept
             return
-        size = self._sizes[of]
-        generator = np.random.default_rng([self._seed, of]) if of else np.random.default_rng(self._seed)
+        size = self._size
+        generator = np.random.default_rng(self._seed)
         some = max(1, AT_ONCE // max(1, size))
         kept = []
         for start in range(0, self.times, some):
             samples = min(some, self.times - start)
             drawn = generator.integers(size, size=(samples, size)) + size * np.arange(samples)[:, None]
             weights = np.bincount(drawn.ravel(), minlength=samples * size).reshape(samples, size).astype(np.float32)
-            if sum(self._sizes) * self.times <= 16 * AT_ONCE:
+            if size * self.times <= 16 * AT_ONCE:
                 kept.append(weights)
             yield weights
-        if kept:
-            self._kept[of] = kept
+        self._kept = kept
+
+
+def _numbered(sequences: Sequence[int | Numbers]) -> tuple[int, list[Numbers] | None]:
+    """How many sequences there are in all, and the places of each seed's among them; None where all have all."""
+    numbers = [each for each in sequences if not isinstance(each, int)]
+    if isinstance(sequences[0], int):
+        return sequences[0], None
+    known, places = np.unique(np.concatenate(numbers), return_inverse=True)
+    return len(known), np.split(places, np.cumsum([len(each) for each in numbers])[:-1])
+
+
+def medians(draws: Doubles) -> Doubles:
+    """The median over the seeds of each sample `(times, seeds)`; seeds without a score (NaN) are left out.
+
+    Example:
+        >>> medians(np.array([[1.0, 2.0, 4.0], [1.0, 3.0, np.nan]]))
+        array([2., 2.])
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
+        return np.asarray(np.nanmedian(draws, axis=1))
 
 
 def interval(draws: Doubles) -> tuple[float, float]:

@@ -98,10 +98,12 @@ def parity(n_sequences: int, n_timesteps: int, reach: int = 1, seed: Seed = None
     unseen. *Backward*: the same from the other end. Both means are (1 + (T - 1) / 2) / T. *Both*: 1.
 
     Not every reader of both sides gets there. One layer whose two directions are added or concatenated, with a linear
-    head on top, scores a step by f(past) + g(future). Take a past with an even and one with an odd count, and futures
-    likewise: to be right on all four pairs, two of the four sums must be below 0 and two must not; but the two pairs of
-    sums have the same total. So at least one of the four is wrong: at most 3/4 of the steps between the ends are right.
-    `merge_mode="mul"`, a second layer or a hidden layer in the head have no such limit.
+    head on top, that reads the bits alone, scores a step by f(past) + g(future). Take a past with an even and one with
+    an odd count, and futures likewise: to be right on all four pairs, two of the four sums must be below 0 and two must
+    not; but the two pairs of sums have the same total. So at least one of the four is wrong: at most 3/4 of the steps
+    between the ends are right. `merge_mode="mul"`, a second layer or a hidden layer in the head have no such limit, and
+    no network has that reads changes or distances from the mean of the sequence beside the bits, as is the default
+    (`levels="raw", changes=0` leaves them out): they tell each direction of the other side.
 
     Example:
         >>> X, y = parity(n_sequences=2, n_timesteps=6, seed=3)

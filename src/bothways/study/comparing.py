@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from bothways import interrupts
-from bothways.errors import InputError, counted
+from bothways.errors import InputError, counted, option
 from bothways.metrics import check_tags, class_to_detect, score
 from bothways.metrics.scores import with_rate_of
-from bothways.options import seconds_of, whole
+from bothways.options import options, seconds_of, whole
 from bothways.problems import PROBLEMS
 from bothways.runtime import Label
 from bothways.sequences import NO_LABEL
+from bothways.settings import Reading, Roles
 from bothways.study.factors import Value, checked_vary, default
 from bothways.study.grid import Grid, check_size
 from bothways.study.pool import Progress, do_runs, on_cluster
@@ -110,8 +111,8 @@ def compare(
     first = grid.reference(reference or {})
     grid = grid.part(fraction, first) if search is None else replace(grid, cells=(first,))
     windows = grid.vary.get("window", (grid.base.get("window", default("window")),))
-    table = {"window": max((int(each) for each in windows if each), default=None), **(table or {})}
-    task = _task(data, table, dict(problem or {}), say)
+    longest = max((int(each) for each in windows if each), default=None)
+    task = _task(data, dict(table or {}), dict(problem or {}), longest, say)
     grid.check(task.shape)
     split = task.draw(0)
     code = class_to_detect(task.classes, split.train.class_counts(task.shape.classes), positive)
@@ -122,6 +123,7 @@ def compare(
     usual = "accuracy" if task.bayes_accuracy or len(task.classes) > 2 else "f1"
     usual = "entity_f1" if split.test.scheme is not None else usual
     of = score(metric or usual, task.classes, label, rates)
+    fingerprint, facts = task.told_by(rates, label)
     study = {
         "task": task.name,
         "tested_on": task.tested_on,
@@ -129,10 +131,11 @@ def compare(
         "positive": label,
         "vary": {name: list(values) for name, values in grid.vary.items()},
         "settings": dict(grid.base),
+        "facts": facts,
     }
     spec, progress, shares = StudySpec(task, rates, code), Progress(of, deadline=deadline), None
     path = None if output is None else Path(output)
-    with Store(path, task.fingerprint(rates, label), study) as store, on_cluster(cluster):
+    with Store(path, fingerprint, study) as store, on_cluster(cluster):
 
         def keep(run: Run) -> None:
             store.add(run)
@@ -179,11 +182,21 @@ def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def _task(
-    data: str | Path | Task, table: Mapping[str, Any], problem: dict[str, Any], say: Callable[[str], None]
+    data: str | Path | Task,
+    table: dict[str, Any],
+    problem: dict[str, Any],
+    window: int | None,
+    say: Callable[[str], None],
 ) -> Task:
     if isinstance(data, Task):
         return data
     if str(data) in PROBLEMS:
+        usual = {name: each.default for name, each in {**options(Reading), **options(Roles)}.items()}
+        if given := [name for name, value in table.items() if value and value != usual.get(name)]:
+            flags = ", ".join(map(option, given))
+            raise InputError(
+                f"{data} is a generated problem, and {flags} {'is' if len(given) == 1 else 'are'} for tables."
+            )
         return problem_task(str(data), **problem)
     if problem:
         raise InputError(f"{data} is no generated problem, and so it has no {', '.join(problem)}.")
@@ -194,7 +207,7 @@ def _task(
         )
     if not Path(data).suffix and not Path(data).exists():
         raise InputError(f"{data}: there is no such table, and no such problem. Problems: {', '.join(PROBLEMS)}.")
-    return table_task(data, **table, say=say)
+    return table_task(data, **{"window": window, **table}, say=say)
 
 
 def _rates(rates: Sequence[float], labels: Any, positive: int) -> tuple[float, ...]:

@@ -160,9 +160,7 @@ def parse_vary(arguments: Iterable[str]) -> dict[str, tuple[Value, ...]]:
                 texts.append(word)
                 continue
             texts = [value.strip()] if equals else None
-            if factor(head) in given:
-                raise InputError(f"The factor {factor(head)} is given twice.")
-            given[factor(head)] = texts
+            _put(given, factor(head), texts)
     values = {name: texts and [factors()[name].parse(name, text) for text in texts] for name, texts in given.items()}
     return checked_vary(values)
 
@@ -175,7 +173,7 @@ def parse_settings(arguments: Iterable[str]) -> dict[str, Value]:
         if not equals:
             raise InputError(f"{argument!r} sets nothing; write NAME=VALUE, such as units=20.")
         name = factor(head)
-        found[name] = factors()[name].parse(name, value.strip())
+        _put(found, name, factors()[name].parse(name, value.strip()))
     return found
 
 
@@ -194,17 +192,25 @@ def checked_vary(vary: Mapping[str, Iterable[Value] | None]) -> dict[str, tuple[
         if isinstance(given, str) or not isinstance(given, Iterable | None):
             raise InputError(f"{name} is {given!r}; it must be a list of values, or None for the usual ones.")
         values = tuple(option.check(name, value) for value in (option.usual if given is None else given))
-        if name in found:
-            raise InputError(f"The factor {name} is given twice.")
         if not values or len(set(map(repr, values))) < len(values):
             raise InputError(f"{name} has the values {values}; give at least one, and none twice.")
-        found[name] = values
+        _put(found, name, values)
     return found
 
 
 def checked_settings(values: Mapping[str, Value]) -> dict[str, Value]:
     """Values of factors, checked, by their full names."""
-    return {factor(name): factors()[factor(name)].check(factor(name), value) for name, value in values.items()}
+    found: dict[str, Value] = {}
+    for given, value in values.items():
+        name = factor(given)
+        _put(found, name, factors()[name].check(name, value))
+    return found
+
+
+def _put(found: dict[str, Any], name: str, value: Any) -> None:
+    if name in found:
+        raise InputError(f"The factor {name} is given twice.")
+    found[name] = value
 
 
 @cache

@@ -17,7 +17,14 @@ ROW = 22  # points of height for each setting
 POINTS = 60  # so many points a learning curve keeps; single batches are noise
 
 
-def settings_figure(comparison: Comparison, settings: Sequence[SettingResult]) -> str:
+def colours_of(settings: Sequence[SettingResult], curved: Sequence[SettingResult]) -> dict[str, str]:
+    """The colour of each setting in all drawings, by its name: of the reference, of those with a curve, of the rest."""
+    others = [each.name for each in curved if each.difference is not None]
+    own = dict(zip(others, CLASSES[2:], strict=False))  # without grey, and without orange, which the reference has
+    return {each.name: WARM if each.difference is None else own.get(each.name, SOFT) for each in settings}
+
+
+def settings_figure(comparison: Comparison, settings: Sequence[SettingResult], colours: Mapping[str, str]) -> str:
     """Each setting with its seeds, its median and its interval, the best on top."""
 
     def draw(figure: Figure) -> None:
@@ -26,7 +33,7 @@ def settings_figure(comparison: Comparison, settings: Sequence[SettingResult]) -
         lots = np.random.default_rng(0)
         for place, setting in zip(places, settings, strict=True):
             of_runs = [score for score in setting.runs if score is not None]
-            colour = WARM if setting.difference is None else ACCENT
+            colour = colours[setting.name]
             heights = place + lots.uniform(-0.22, 0.22, len(of_runs))
             axes.plot(of_runs, heights, linestyle="", marker="o", markersize=3.2, color=SOFT, alpha=0.55)
             if setting.median is not None and setting.low is not None and setting.high is not None:
@@ -66,17 +73,17 @@ def shares_figure(shares: Mapping[str, float], errors: Mapping[str, float]) -> s
     return drawn(760, 60 + ROW * len(shares), draw, "shares", "Where the variance comes from")
 
 
-def curves_figure(settings: Sequence[SettingResult]) -> str:
+def curves_figure(settings: Sequence[SettingResult], colours: Mapping[str, str]) -> str:
     """The median loss of settings by update and by second of training."""
 
     def draw(figure: Figure) -> None:
         panels = figure.subplots(1, 2, sharey=True)
         names = {"updates": "update", "seconds": "second of training"}
         for panel, (along, name) in zip(panels, names.items(), strict=True):
-            for i, setting in enumerate(settings, start=1):
+            for setting in settings:
                 line = smooth(setting.curve[along]), smooth(setting.curve["loss"])
                 label = setting.title if panel is panels[0] else None
-                panel.plot(*line, color=CLASSES[i % len(CLASSES)], label=label, linewidth=1.4)
+                panel.plot(*line, color=colours[setting.name], label=label, linewidth=1.4)
             panel.set_xlabel(name)
             panel.xaxis.set_major_locator(MaxNLocator(5))
         panels[0].set_ylabel("loss of the batches learned from")
@@ -85,7 +92,7 @@ def curves_figure(settings: Sequence[SettingResult]) -> str:
     return drawn(760, 320 + 9 * len(settings), draw, "curves", "Loss by update and by second")
 
 
-def costs_figure(comparison: Comparison, settings: Sequence[SettingResult]) -> str:
+def costs_figure(comparison: Comparison, settings: Sequence[SettingResult], colours: Mapping[str, str]) -> str:
     """The score against what it costs: weights to keep, seconds to train, time to label."""
     costs = {"weights": "parameters", "seconds of training": "seconds", "us to label a step": "label_us_per_step"}
 
@@ -93,8 +100,8 @@ def costs_figure(comparison: Comparison, settings: Sequence[SettingResult]) -> s
         panels = figure.subplots(1, len(costs), sharey=True)
         for panel, (name, cost) in zip(panels, costs.items(), strict=True):
             for setting in settings:
-                at, colour = [getattr(setting, cost)], WARM if setting.difference is None else ACCENT
-                panel.plot(at, [setting.median], marker="o", markersize=6, color=colour, alpha=0.8)
+                at = [getattr(setting, cost)]
+                panel.plot(at, [setting.median], marker="o", markersize=6, color=colours[setting.name], alpha=0.8)
             panel.set_xlabel(name)
             panel.xaxis.set_major_locator(MaxNLocator(4))
             panel.set_xlim(0, None)

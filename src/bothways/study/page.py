@@ -29,14 +29,16 @@ def page_of(comparison: Comparison, about: Mapping[str, Any]) -> str:
     own = comparison.own
     done = [result for result in own if result.median is not None]
     drawn, curved = done[:DRAWN], _curved([result for result in done if result.curve])
+    colours = figures.colours_of(done, curved)
     parts = [_verdict(comparison)]
     if drawn:
         lead = (
             "A dot is a run with one seed, a diamond the median, the line behind it a 95 % interval over other seeds "
-            "and other sequences. The reference has a colour of its own."
+            "and other sequences. A setting has the same colour in all drawings: the reference is orange"
         )
+        lead += ", settings without a learning curve are grey." if len(curved) < len(done) else "."
         lead += f" The best {DRAWN} of {len(done)} are drawn." if len(done) > DRAWN else ""
-        drawing = figures.settings_figure(comparison, drawn)
+        drawing = figures.settings_figure(comparison, drawn, colours)
         parts.append(_section("Settings", lead, drawing, view.settings_table(comparison)))
     if shares := view.shares_of(comparison):
         lead = (
@@ -47,10 +49,10 @@ def page_of(comparison: Comparison, about: Mapping[str, Any]) -> str:
         parts.append(_section("What matters", lead, figures.shares_figure(shares, view.errors_of(comparison))))
     if curved:
         lead = "The median over seeds of the loss of batches before their updates, neighbours averaged."
-        parts.append(_section("Learning", lead, figures.curves_figure(curved)))
+        parts.append(_section("Learning", lead, figures.curves_figure(curved, colours)))
     if drawn:
         lead = "Times are medians with one thread, runs side by side; a setting is compiled once per process."
-        drawing = figures.costs_figure(comparison, drawn)
+        drawing = figures.costs_figure(comparison, drawn, colours)
         parts.append(_section("Cost", lead, drawing, view.costs_table(comparison)))
     facts = {**view.facts(comparison), **({"Besides": about} if about else {})}
     parts.append(html.section("How it was done", "What a repetition needs to know.", html.facts(facts)))
@@ -65,7 +67,7 @@ def _verdict(comparison: Comparison) -> str:
     items = "".join(f"<li>{html.text(sentence, 1000)}</li>" for sentence in rest)
     notes = f'<ul class="notes">{items}</ul>' if items else ""
     best = comparison.settings[0].difference
-    kind = "better" if best is not None and best.significant else "unclear"
+    kind = "better" if best is not None and best.verdict == "better" else "unclear"
     return f'<div class="verdict {kind}"><p><b>{html.text(first, 1000)}</b></p>{notes}</div>'
 
 

@@ -11,34 +11,47 @@ from typing import Any
 import numpy as np
 
 from bothways.errors import counted
-from bothways.metrics import Resamples, Score, interval
-from bothways.sequences import Doubles
+from bothways.metrics import Resamples, Score, interval, medians
+from bothways.sequences import Doubles, Numbers
 from bothways.study.factors import Setting, Value
 from bothways.study.grid import Grid, GridCell
 from bothways.study.runs import DIVERGED, FAILED, FINISHED, Run
 from bothways.study.statistics import Shares, holm, resampled_t_test, sign_flip_test, variance_shares
 from bothways.study.tasks import Task
 
-SIGNIFICANT = 0.05  # a difference with a smaller corrected p-value is called significant
+SIGNIFICANT = 0.05  # a difference that is called significant has a smaller corrected p-value
 
 
 @dataclass(frozen=True)
 class Difference:
     """By how much a setting is better than the reference, seed by seed on the same data.
 
-    The median over seeds, the ends of its 95 % interval over seeds and sequences, and the Holm-adjusted p-value, None
-    with a single seed.
+    The median over seeds, the ends of its 95 % interval over seeds and sequences, the mean over seeds, and its
+    Holm-adjusted p-value, None with a single seed.
     """
 
     median: float
     low: float
     high: float
+    mean: float
     p: float | None
 
     @property
     def significant(self) -> bool:
-        """Whether it is hardly chance."""
-        return self.p is not None and self.p < SIGNIFICANT
+        """Whether other seeds, other sequences and a few odd seeds would not turn it: all that is here agrees."""
+        return self.p is not None and self.p < SIGNIFICANT and not self.doubt
+
+    @property
+    def verdict(self) -> str:
+        """What the setting significantly is: "better", "worse", or "" where it is neither."""
+        return ("better" if self.median > 0 else "worse") if self.significant else ""
+
+    @property
+    def doubt(self) -> str:
+        """What speaks against it, however small p is; "" if nothing does."""
+        if self.low <= 0 <= self.high:
+            return "the 95 % interval includes 0"
+        return "" if self.mean * self.median > 0 else f"the mean difference is {self.mean:+.3g}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +97,8 @@ class Comparison:
         settings: those of the grid, the best first.
         reference: the name of the one that others are compared with.
         shares: where the variance of the score comes from; None as long as settings lack seeds.
-        baseline: the accuracy of always giving the most frequent label; None for another metric.
+        baseline: the accuracy of always giving the most frequent label of a test part, the median over seeds; None for
+            another metric.
         runs: how many there are, and how many are `left` to do.
         base: values of factors that are not varied.
     """
@@ -183,7 +197,7 @@ def compare_runs(
         setting: {seed: of.worst if run.counts is None else of.of(run.counts) for seed, run in each.items()}
         for setting, each in kept.items()
     }
-    draws = _draws(kept, task.test_share is None, of)
+    draws = _draws(kept, task.tested, of)
     base = settings[grid.cells.index(reference)]
     names = dict(reversed([(setting, grid.name(cell)) for setting, cell in zip(settings, grid.cells, strict=True)]))
 
@@ -194,11 +208,11 @@ def compare_runs(
         if setting == base or not common:
             return None
         gains = [of.better * (ours[seed] - theirs[seed]) for seed in common]
-        drawn = of.better * (draws(setting, common) - draws(base, common))
+        low, high = interval(medians(of.better * (draws(setting, common) - draws(base, common))))
         p = None
         if len(gains) > 1:
             p = sign_flip_test(gains) if task.test_share is None else resampled_t_test(gains, task.test_share)
-        return Difference(float(np.median(gains)), *interval(np.median(drawn, axis=1)), p)
+        return Difference(float(np.median(gains)), low, high, float(np.mean(gains)), p)
 
     differences = {setting: difference_of(setting) for setting in there}
     tested = {setting: each.p for setting, each in differences.items() if each is not None and each.p is not None}
@@ -207,7 +221,7 @@ def compare_runs(
     for cell, setting in zip(grid.cells, settings, strict=True):
         finished = [run for run in there[setting] if run.status == FINISHED]
         scores, difference, name = scored[setting], differences[setting], grid.name(cell)
-        low, high = interval(np.median(draws(setting, tuple(scores)), axis=1)) if scores else (None, None)
+        low, high = interval(medians(draws(setting, tuple(scores)))) if scores else (None, None)
         values = grid.values(cell)
         results.append(
             SettingResult(
@@ -247,17 +261,17 @@ def compare_runs(
 
 
 def _draws(
-    runs: Mapping[Setting, Mapping[int, Run]], shared: bool, score: Score
+    runs: Mapping[Setting, Mapping[int, Run]], tested: Callable[[int], Numbers] | None, score: Score
 ) -> Callable[[Setting, tuple[int, ...]], Doubles]:
     """Gives the scores `(times, seeds)` of a setting on samples of seeds and sequences, the same for all settings."""
-    # How many sequences each seed was tested on; diverged runs do not tell.
-    every = [run for of_setting in runs.values() for run in of_setting.values()]
-    sizes = {run.seed: len(run.counts.support) for run in every if run.counts is not None}
-    usual = next(iter(sizes.values()), 1)
+    # How many sequences all seeds were tested on, where it is the same ones; diverged runs do not tell.
+    every = [run.counts for of_setting in runs.values() for run in of_setting.values()]
+    size = next((len(counts.support) for counts in every if counts is not None), 1)
+    numbers = None if tested is None else cache(tested)
 
     @cache
     def samples(seeds: tuple[int, ...]) -> Resamples:
-        return Resamples([sizes.get(seed, usual) for seed in seeds], shared)
+        return Resamples([size if numbers is None else numbers(seed) for seed in seeds])
 
     @cache
     def drawn(setting: Setting, seeds: tuple[int, ...]) -> Doubles:
@@ -308,12 +322,11 @@ def _shares(grid: Grid, runs: Sequence[Sequence[float | None]]) -> Shares | None
 
 
 def _baseline(runs: Sequence[Run], of: Score) -> float | None:
-    """The accuracy of always giving the most frequent label of the test part."""
-    counts = next((run.counts for run in runs if run.counts is not None), None)
-    if of.name != "accuracy" or counts is None:
+    """The accuracy of always giving the most frequent label of the test part: its median over seeds."""
+    supports = {run.seed: run.counts.support.sum(axis=0) for run in runs if run.counts is not None}
+    if of.name != "accuracy" or not supports:
         return None
-    support = counts.support.sum(axis=0)
-    return float(support.max() / max(1, support.sum()))
+    return _median(support.max() / max(1, support.sum()) for support in supports.values())
 
 
 def _best(comparison: Comparison, own: Sequence[SettingResult], reference: SettingResult) -> list[str]:
@@ -327,13 +340,15 @@ def _best(comparison: Comparison, own: Sequence[SettingResult], reference: Setti
         p = best.difference.p
         how = "one seed cannot tell whether that is chance"
         if p is not None:
-            how = f"that is {'' if best.difference.significant else 'not '}significant (p {p:.2g}, Holm-adjusted)"
+            but = f", but {best.difference.doubt}" if p < SIGNIFICANT and best.difference.doubt else ""
+            sure = "" if best.difference.significant else "not "
+            how = f"that is {sure}significant (p {p:.2g}, Holm-adjusted{but})"
         said = (
             f"The best median {metric} is that of {best.title}: {best.median:.4g}, against {reference.median:.4g} of "
             f"{reference.title}; {how}."
         )
-    better = sum(each.significant and each.median > 0 for each in differences)
-    worse = sum(each.significant and each.median < 0 for each in differences)
+    verdicts = [each.verdict for each in differences]
+    better, worse = verdicts.count("better"), verdicts.count("worse")
     others = counted(len(differences), "other setting")
     return [
         said,

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import io
 import json
+import reprlib
 import sqlite3
 import zlib
 from collections.abc import Iterable, Mapping
@@ -163,10 +164,26 @@ class Store:
         study, runs = found
         if study.get("fingerprint") != self._study["fingerprint"]:
             raise DataError(
-                f"{path}: holds the runs of another study: other data, or another test part. Give another output, or "
+                f"{path}: holds the runs of another study: {_another(study, self._study)}. Give another output, or "
                 "remove this file."
             )
         return runs
+
+
+def _another(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """What two studies do not have in common, in words."""
+    if "facts" in there and "facts" in here:
+        there, here = there["facts"], here["facts"]
+        names = list(dict.fromkeys([*here, *there]))
+    else:  # which earlier versions did not keep
+        names = [name for name in ("task", "tested_on", "classes", "positive") if name in there and name in here]
+    other = [name for name in names if there.get(name) != here.get(name)]
+    told = [
+        f"{name} is {reprlib.repr(there.get(name))} there and {reprlib.repr(here.get(name))} here"
+        for name in other
+        if name != "content"
+    ]
+    return "; ".join(told + ["the data are others"] * (not told or "content" in other))
 
 
 UNREADABLE = (ValueError, KeyError, IndexError, TypeError, AttributeError)

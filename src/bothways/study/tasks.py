@@ -15,12 +15,13 @@ import numpy as np
 
 from bothways.data import SplitTable, Table, draw_parts, guess_table, read_and_split, refuse_leaks
 from bothways.data.clocks import time_of_day
+from bothways.data.sequences import MAX_STEPS
 from bothways.data.splits import SHARES
 from bothways.errors import DataError, InputError
 from bothways.options import whole
 from bothways.problems import PROBLEMS
 from bothways.runtime import Label
-from bothways.sequences import Sequences
+from bothways.sequences import Numbers, Sequences
 from bothways.study.factors import DataShape
 
 LEAST_DRAWN = 10  # parts are drawn for each seed from at least this many sequences
@@ -48,6 +49,7 @@ class Task:
         facts: what tells it from other tasks, as JSON values.
         tested_on: the name of the part that settings are tested on.
         test_share: test sequences divided by train sequences, where each seed draws its own parts; else None.
+        tested: from a seed to the numbers of the sequences of its test part, where each draws its own parts; else None.
         bayes_accuracy: the accuracy that is possible, by direction, where it is known.
         about: what a repetition needs to know, by name.
     """
@@ -59,13 +61,15 @@ class Task:
     facts: Mapping[str, Any]
     tested_on: str = "test"
     test_share: float | None = None
+    tested: Callable[[int], Numbers] | None = None
     bayes_accuracy: Mapping[str, float] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
 
-    def fingerprint(self, false_alarm_rates: Sequence[float], positive: Label) -> str:
-        """A text that tells the runs of a study from those of others."""
+    def told_by(self, false_alarm_rates: Sequence[float], positive: Label) -> tuple[str, dict[str, Any]]:
+        """What tells the runs of a study from those of others: a fingerprint, and what it is made of, as JSON."""
         facts = {**self.facts, "false_alarm_rates": list(false_alarm_rates), "positive": positive}
-        return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        text = json.dumps(facts, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16], json.loads(text)
 
 
 def array_task(
@@ -106,8 +110,9 @@ def array_task(
         "content": digest.hexdigest()[:16],
     }
     known = len(classes) - unseen
-    share = None
+    share = tested = None
     if redraw:
+        tested = partial(_tested, [replace(part, values=part.values[:, :0]) for part in parts], None)
         count = sum(map(len, parts))
         if count < LEAST_DRAWN:
             raise InputError(f"{name} has {count} sequences; drawing parts for each seed needs at least {LEAST_DRAWN}.")
@@ -121,6 +126,7 @@ def array_task(
         facts=facts,
         tested_on=tested_on,
         test_share=share,
+        tested=tested,
         about=about or {},
     )
 
@@ -172,7 +178,10 @@ def table_task(
     names = [*read.columns.needed, *([] if time is None else [time])]
     read = replace(read, table=Table(read.table.source, read.table.columns(names)))
     return replace(
-        task, draw=partial(_encoded_anew, read), facts={**task.facts, "encoded by": "the train part of each seed"}
+        task,
+        draw=partial(_encoded_anew, read),
+        tested=partial(_tested, list(read.parts.named.values()), MAX_STEPS),
+        facts={**task.facts, "encoded by": "the train part of each seed"},
     )
 
 
@@ -216,9 +225,11 @@ def parse_parameters(arguments: Sequence[str]) -> dict[str, Any]:
     """Parameters of a problem from the command line, each `NAME=NUMBER`."""
     found: dict[str, Any] = {}
     for argument in arguments:
-        name, _, text = argument.partition("=")
+        head, _, text = argument.partition("=")
+        if (name := head.strip()) in found:
+            raise InputError(f"The parameter {name} is given twice.")
         try:
-            found[name.strip()] = float(text) if set(".eE") & set(text) else int(text)
+            found[name] = float(text) if set(".eE") & set(text) else int(text)
         except ValueError:
             raise InputError(f"{argument!r} sets no parameter; write NAME=NUMBER, such as steps=20.") from None
     return found
@@ -235,9 +246,21 @@ def _redrawn(split: Split, seed: int) -> Split:
 def _drawn_anew(parts: Sequence[Sequences], seed: int) -> tuple[Sequences, Sequences, Sequences]:
     """Train, valid and test parts for a seed, of the sequences of all parts together."""
     together = Sequences.joined(parts)
-    _, numbers, _ = draw_parts("the table", together, SHARES, [2, seed])
-    train, valid, test = (together.keep(numbers == part) for part in range(len(SHARES)))
+    train, valid, test = (together.take(numbers) for numbers in _numbers_drawn(together, seed))
     return train, valid, test
+
+
+def _numbers_drawn(together: Sequences, seed: int) -> list[Numbers]:
+    """The numbers of the sequences of each part."""
+    _, drawn, _ = draw_parts("the table", together, SHARES, [2, seed])
+    return [np.flatnonzero(drawn == part) for part in range(len(SHARES))]
+
+
+def _tested(parts: Sequence[Sequences], longest: int | None, seed: int) -> Numbers:
+    """The number of each sequence that a seed is tested on; of each piece, where they are cut to be no longer."""
+    together = Sequences.joined(parts)
+    *_, numbers = _numbers_drawn(together, seed)
+    return numbers if longest is None else np.repeat(numbers, -(-together.lengths[numbers] // longest))
 
 
 def _encoded_anew(read: SplitTable, seed: int) -> Split:

@@ -112,7 +112,7 @@ def _score_cells(result: SettingResult) -> list[Entry]:
     ends = ", ".join([f"{result.low:.3f} to {result.high:.3f}", *remarks])
     cells, difference = [Entry(f"{result.median:.4f}", ends)], result.difference
     if difference is not None:
-        mark = ("better" if difference.median > 0 else "worse") if difference.significant else ""
+        mark = difference.verdict
         cells.append(Entry(f"{difference.median:+.4f}", f"{difference.low:+.3f} to {difference.high:+.3f}", mark))
         cells.append(Entry("" if difference.p is None else f"{difference.p:.2g}", "", mark))
     return cells
