@@ -10,6 +10,9 @@ from onnx import helper, numpy_helper
 
 from bothways.export.graph import Graph, Port
 
+INVALID: tuple[type[Exception], ...] = (onnx.checker.ValidationError, onnx.shape_inference.InferenceError)
+"""What `onnx_model` raises of a graph that was put together wrongly."""
+
 
 def onnx_model(graph: Graph, name: str, **facts: str) -> Any:
     """The `onnx.ModelProto` of a graph, checked; `facts` are fields of it.
