@@ -253,6 +253,14 @@ def test_what_no_graph_can_do_is_named(tmp_path: Path) -> None:
         export_onnx(Model([member], ("a", "b", "c"), columns), tmp_path / "some.onnx")
 
 
+def test_what_no_file_of_onnx_can_hold_is_told() -> None:
+    graph = Graph(opset=18)
+    weights = np.broadcast_to(np.float32(0), (2**29,))  # which takes no memory
+    graph.output("y", np.float32, (2**29,), graph.input("x", np.float32, (), "A number.") + weights, "Too many.")
+    with pytest.raises(InputError, match=r"The weights take 2\.0 GiB; a file of ONNX has room for less than 2 GiB"):
+        pytest.importorskip("bothways.export.onnx_model").onnx_model(graph, "large")
+
+
 def test_without_onnx(tmp_path: Path) -> None:
     bothways.store.save(some_model(), tmp_path / "some.bothways")
     code = "import sys; sys.modules['onnx'] = None; from bothways.__main__ import main; main()"

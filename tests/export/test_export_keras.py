@@ -12,7 +12,7 @@ import pytest
 import bothways.layers
 from bothways.cli import main
 from bothways.errors import InputError
-from bothways.export import export_onnx
+from bothways.export import export_onnx, keras_model
 from tolerances import KERAS, error
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -73,6 +73,69 @@ def test_one_direction(mask: bool, tmp_path: Path) -> None:
     check(keras.Sequential([*begin, *forward, *backward]), tmp_path / "some.onnx", x=masked())
 
 
+@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize("sequences", [False, True])
+def test_unrolled_layers_make_no_zeros(both: bool, sequences: bool, tmp_path: Path) -> None:
+    layer = L.LSTM(4, return_sequences=sequences, zero_output_for_mask=True, unroll=True)
+    layers = [L.Input((7, 3), name="x"), L.Masking(), L.Bidirectional(layer) if both else layer]
+    check(keras.Sequential(layers), tmp_path / "some.onnx", x=masked())
+
+
+def test_zeros_of_one_direction_alone(tmp_path: Path) -> None:
+    back = L.LSTM(4, return_sequences=True, go_backwards=True, unroll=True)
+    layer = L.Bidirectional(L.LSTM(4, return_sequences=True), backward_layer=back)
+    layer.backward_layer.zero_output_for_mask = layer.forward_layer.zero_output_for_mask = True
+    check(keras.Sequential([L.Input((7, 3), name="x"), L.Masking(), layer]), tmp_path / "some.onnx", x=masked())
+
+
+@pytest.mark.filterwarnings("ignore:Explicitly requested dtype .*64")
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "int32", "int64", "float16", "float64"])
+@pytest.mark.parametrize("mask", [None, 0.0, -1, 0.5])
+def test_inputs_of_any_numbers(dtype: str, mask: float | None, tmp_path: Path) -> None:
+    x = keras.Input((None, 3), name="x", dtype=dtype)
+    read = x if mask is None else L.Masking(mask)(x)
+    layers = [L.Dense(2)(read), L.Bidirectional(L.GRU(2))(L.Dropout(0.5)(read)), L.TimeDistributed(L.Dense(2))(read)]
+    check(keras.Model(x, [read, *layers]), tmp_path / "some.onnx", x=np.abs(masked() * 3).astype(dtype))
+
+
+def test_inputs_of_other_things_are_refused(tmp_path: Path) -> None:
+    for dtype in ("bfloat16", "complex64", "string"):
+        x = keras.Input((None, 3), name="x", dtype=dtype)
+        with pytest.raises(InputError, match=f"The input 'x' is of {dtype}; a graph reads bool, int8"):
+            export_onnx(keras.Model(x, x), tmp_path / "some.onnx")
+    x = keras.Input((None, 3), dtype="uint8")
+    with pytest.raises(InputError, match=r"'a' reads uint8; make it float32 by keras\.ops\.cast"):
+        export_onnx(keras.Model(x, L.Activation("relu", name="a")(x)), tmp_path / "some.onnx")
+    x = keras.Input((None, 3), name="x", dtype="uint8")
+    model = keras.Model(x, L.Activation("relu")(keras.ops.cast(x, "float32")))
+    check(model, tmp_path / "some.onnx", x=masked().astype("uint8"))
+
+
+def test_outputs_of_one_name_are_numbered(tmp_path: Path) -> None:
+    x, y, shared = keras.Input((None, 3), name="x"), keras.Input((None, 3), name="y"), L.Dense(2, name="d")
+    outputs = [x, shared(x), shared(y), L.Dense(2, name="d_1")(x), shared(x)]
+    model = keras.Model([x, y], [*outputs, outputs[1]])
+    check(model, tmp_path / "some.onnx", x=masked(), y=masked()[::-1])
+    session = onnxruntime.InferenceSession(tmp_path / "some.onnx", providers=["CPUExecutionProvider"])
+    assert [each.name for each in session.get_outputs()] == ["x_1", "d", "d_2", "d_1", "d_3", "d_4"]
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int32", "float32"])
+def test_masks_of_any_numbers(dtype: str, tmp_path: Path) -> None:
+    x, mask = keras.Input((None, 3), name="x"), keras.Input((None,), name="mask", dtype=dtype)
+    there = np.any(masked() != 0, axis=-1) * np.float32(-0.5 if dtype == "float32" else 3)
+    model = keras.Model([x, mask], L.Bidirectional(L.LSTM(3, return_sequences=True))(x, mask=mask))
+    check(model, tmp_path / "some.onnx", x=masked(), mask=there.astype(dtype))
+    model = keras.Model([x, mask], L.LSTM(3)(x, mask=keras.ops.not_equal(0, mask)))
+    check(model, tmp_path / "some.onnx", x=masked(), mask=there.astype(dtype))
+
+
+def test_masking_of_four_axes(tmp_path: Path) -> None:
+    x = np.stack([masked(), masked()[::-1]], axis=1)
+    layers = [L.Input((2, 7, 3), name="x"), L.Masking(), L.TimeDistributed(L.Dense(2))]
+    check(keras.Sequential(layers), tmp_path / "some.onnx", x=x)
+
+
 def test_a_functional_model_with_two_inputs_and_outputs(tmp_path: Path) -> None:
     words, x = keras.Input((None,), name="words", dtype="int32"), keras.Input((None, 3), name="x")
     read = L.Bidirectional(L.LSTM(4, return_sequences=True))(L.Embedding(9, 5, mask_zero=True)(words))
@@ -106,6 +169,8 @@ def test_our_layers_and_the_command(tmp_path: Path, capsys: pytest.CaptureFixtur
         ([L.Dense(4, activation="gelu", name="d")], r"'d' has activation=keras.activations.gelu; a graph has linear, "),
         ([L.Masking(), L.LSTM(4, go_backwards=True, return_sequences=True)], "reads backward under a mask"),
         ([L.Dense(4, dtype="bfloat16")], "computes in bfloat16"),
+        ([L.Bidirectional(L.LSTM(4, dtype="mixed_bfloat16", name="r"))], "'forward_r' computes in bfloat16"),
+        ([L.RNN(L.LSTMCell(4, dtype="mixed_bfloat16", name="c"))], "The layer 'c' computes in bfloat16"),
     ],
 )
 def test_what_no_graph_can_do_is_told(layers: list[Any], said: str, tmp_path: Path) -> None:
@@ -140,6 +205,7 @@ def relu(x: Any) -> Any:
         ([L.TimeDistributed(own(L.Dense)(4, name="d"))], "The layer 'd' is a OwnDense with its own call"),
         ([own(L.TimeDistributed)(L.Dense(4))], "a OwnTimeDistributed with its own call"),
         ([own(L.Masking)()], "a OwnMasking with its own call"),
+        ([type("Mask", (L.Masking,), {"compute_mask": lambda *of: None})(), L.LSTM(4)], "with its own compute_mask"),
         ([own(L.Dropout)(0.5)], "a OwnDropout with its own call"),
         ([own(L.Activation)("tanh")], "a OwnActivation with its own call"),
         (
@@ -209,3 +275,31 @@ def test_layers_of_several_inputs_are_refused(tmp_path: Path) -> None:
     ]:
         with pytest.raises(InputError, match=said):
             export_onnx(keras.Model(x, output), tmp_path / "some.onnx")
+
+
+def test_calls_that_no_node_knows_are_refused(tmp_path: Path) -> None:
+    codes, x = keras.Input((7,), dtype="int32"), keras.Input((7, 3), name="x")
+    shown = [
+        (L.LSTM(4, name="r")(x, initial_state=[np.ones((1, 4), "float32")] * 2), "'r' is called with initial_state")
+    ]
+    shown += [
+        (L.LSTM(4, name="r")(x, mask=mask), "The mask of the layer 'r' is a constant, or not")
+        for mask in (np.ones((1, 7), bool), keras.ops.not_equal(x, 0))
+    ]
+    if hasattr(L, "ReversibleEmbedding"):
+        both = L.ReversibleEmbedding(9, 4, name="e")
+        shown += [(both(both(codes), reverse=True), "'e' is called with reverse")]
+        shown += [
+            (L.LSTM(4)(L.ReversibleEmbedding(9, 4, mask_zero=True, name="e")(codes)), "'e' masks zeros while it runs")
+        ]
+    for output, said in shown:
+        with pytest.raises(InputError, match=said):
+            export_onnx(keras.Model([codes, x], output), tmp_path / "some.onnx")
+
+
+def test_a_graph_that_is_none_is_our_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(keras_model.ACTIVATIONS, "tanh", "Nothing")
+    with pytest.raises(
+        InputError, match=r"(?s)The model 'm' cannot be exported: .*Nothing.* a fault of `bothways export`"
+    ):
+        export_onnx(keras.Sequential([L.Input((7, 3)), L.Activation("tanh")], name="m"), tmp_path / "some.onnx")

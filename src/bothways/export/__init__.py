@@ -81,7 +81,7 @@ def export_onnx(model: Any, path: str | os.PathLike[str], opset: int | None = No
     """
     path = check_output(path, (".onnx",))
     try:
-        from bothways.export.onnx_model import newest_opset, onnx_model
+        from bothways.export.onnx_model import INVALID, newest_opset, onnx_model
     except ModuleNotFoundError as reason:
         raise missing("To export", reason.name, "onnx") from None
     oldest, newest = spelling.OPSET if _spelled(model) else OLDEST_OPSET, newest_opset()
@@ -98,7 +98,14 @@ def export_onnx(model: Any, path: str | os.PathLike[str], opset: int | None = No
 
         graph = Graph(opset)
         keras_model.build(graph, model)
-    proto = onnx_model(graph, "bothways", producer_name="bothways", producer_version=bothways.__version__)
+    try:
+        proto = onnx_model(graph, "bothways", producer_name="bothways", producer_version=bothways.__version__)
+    except INVALID as reason:
+        name = getattr(model, "name", type(model).__name__)
+        raise InputError(
+            f"The model {name!r} cannot be exported: {str(reason).strip()}. That is a fault of `bothways export`, not "
+            "of the model; please report it, with the model."
+        ) from reason
     with written_whole(path, ModelFileError) as temporary:
         temporary.write_bytes(proto.SerializeToString())
     return Exported(path, opset, _described(graph.inputs), _described(graph.outputs))

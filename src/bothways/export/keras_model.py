@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from bothways.layers.eligibility import (
     NATIVE,
     begins_with_zeros,
     cell_of,
+    differs_from_stock,
     engine_of,
     is_of_keras,
     is_stack,
@@ -22,6 +24,8 @@ from bothways.layers.eligibility import (
     shown,
 )
 from bothways.spec import cell_spec
+
+FLOATS = ("float16", "float32", "float64")
 
 ACTIVATIONS: Mapping[str, str | None] = {
     "linear": None,
@@ -37,6 +41,9 @@ ACTIVATIONS: Mapping[str, str | None] = {
 }
 """Those of Keras whose defaults are ONNX's, and what it calls them."""
 
+DTYPES = ("bool", *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)), *FLOATS)
+"""What an input can be."""
+
 
 def build(graph: Graph, model: Any) -> None:
     """Put the nodes, inputs and outputs of a model into a graph.
@@ -48,6 +55,9 @@ def build(graph: Graph, model: Any) -> None:
         raise InputError(f"This is a {type(model).__name__}; give a model of `bothways.load`, or one of Keras.")
     if not getattr(model, "inputs", None):
         raise InputError(f"The model {model.name!r} has no known inputs. Build it: call it once, or give it an Input.")
+    for each in model.inputs:
+        if each.dtype not in DTYPES:
+            raise InputError(f"The input {each.name!r} is of {each.dtype}; a graph reads {', '.join(DTYPES)}.")
     values = {id(each): graph.input(each.name, each.dtype, _shape(each), "An input.") for each in model.inputs}
     if not is_of_keras(model.call):
         raise InputError(f"The model {model.name!r} is a {type(model).__name__} with its own call; make it of layers.")
@@ -57,8 +67,18 @@ def build(graph: Graph, model: Any) -> None:
             if not node.is_input:
                 values[id(node.outputs[0])] = _node(graph, node, values)
     names = [model.layers[-1].name] if functional is not model else model.output_names
-    for name, each in zip(names, model.outputs, strict=True):
+    for name, each in zip(_numbered(names, [each.name for each in model.inputs]), model.outputs, strict=True):
         graph.output(name, each.dtype, _shape(each), values[id(each)], "An output.")
+
+
+def _numbered(names: list[str], taken: list[str]) -> list[str]:
+    """Names of outputs; one that comes again, or is taken, gets a number."""
+    found: list[str] = []
+    for name in names:
+        numbered = (f"{name}_{number}" for number in itertools.count(1))
+        again = name in taken or name in found
+        found.append(next(new for new in numbered if new not in (*names, *taken, *found)) if again else name)
+    return found
 
 
 def _shape(tensor: Any) -> tuple[str | int, ...]:
@@ -69,32 +89,54 @@ def _shape(tensor: Any) -> tuple[str | int, ...]:
 def _node(graph: Graph, node: Any, values: Mapping[int, Value]) -> Value:
     """What a layer, or an operation that makes a mask, gives."""
     each, (read, *more) = node.operation, node.input_tensors
+    value = values[id(read)]
     if type(each).__name__ == "NotEqual" and not more:
-        other = np.array(node.arguments.args[1], read.dtype)
-        return graph("Not", graph("Equal", values[id(read)], other))
+        other = next(np.asarray(one) for one in node.arguments.args if one is not read)
+        return _differs(graph, value, other, np.float32 if "f" in (other.dtype.kind, read.dtype[0]) else np.int64)
     if type(each).__name__ == "Any" and each.axis in (-1, [-1]) and not each.keepdims:
-        return _any(graph, values[id(read)])
-    mask = node.arguments.kwargs.get("mask")
+        return _any(graph, graph.cast(value, np.bool_))
+    if type(each).__name__ == "Cast" and node.outputs[0].dtype == "float32":  # before a mask, as before its layer
+        return graph.cast(value, np.float32)
+    return _layer(graph, node, values)
+
+
+def _layer(graph: Graph, node: Any, values: Mapping[int, Value]) -> Value:
+    each, (read, *more) = node.operation, node.input_tensors
     function = next((function for kind, function in _LAYERS.items() if isinstance(each, kind)), None)
     if function is None:
         raise InputError(
             f"{each.name!r} is a {type(each).__name__}; a graph is made of these: "
             f"{', '.join(kind.__name__ for kind in _LAYERS)}."
         )
+    others = {name: one for name, one in node.arguments.kwargs.items() if one is not read and name != "training"}
+    mask = others.pop("mask", None)
     recurrent = isinstance(each, (keras.layers.RNN, keras.layers.Bidirectional))
     hidden = recurrent and mask is None and getattr(read, "_keras_mask", None) is not None
-    if any(other is not mask for other in more) or len(node.outputs) > 1 or hidden:
+    several = any(other is not mask for other in more) or any(one is not None for one in node.arguments.args[1:])
+    if several or len(node.outputs) > 1 or hidden:
         raise InputError(f"The layer {each.name!r} reads states, or several inputs, or gives several outputs.")
+    if asked := [name for name, one in others.items() if one is not None and one is not False]:
+        raise InputError(f"The layer {each.name!r} is called with {', '.join(asked)}; a node knows a mask alone.")
     _check(each)
-    return function(graph, each, values[id(read)], None if mask is None else values[id(mask)])
+    value = values[id(read)]
+    if read.dtype != "float32" and not isinstance(each, keras.layers.Embedding):
+        if isinstance(each, keras.layers.Activation) and read.dtype not in FLOATS:  # of which Keras makes other things
+            raise InputError(f"The layer {each.name!r} reads {read.dtype}; make it float32 by keras.ops.cast.")
+        value = graph.cast(value, np.float32)
+    if mask is None or not recurrent:
+        return function(graph, each, value, None)
+    if id(mask) not in values or len(mask.shape) != 2:
+        raise InputError(f"The mask of the layer {each.name!r} is a constant, or not (batch, time), which it must be.")
+    return function(graph, each, value, graph.cast(values[id(mask)], np.bool_))
 
 
-def _check(each: Any) -> None:
+def _check(each: Any, *methods: str) -> None:
     """Refuse a layer that computes otherwise than the one of Keras that it is, or is derived from."""
-    if not is_of_keras(each.call):
-        raise InputError(
-            f"The layer {each.name!r} is a {type(each).__name__} with its own call; a graph has that of Keras."
-        )
+    for name in ("call", *methods):
+        if not is_of_keras(getattr(each, name)):
+            raise InputError(
+                f"The layer {each.name!r} is a {type(each).__name__} with its own {name}; a graph has that of Keras."
+            )
     if each.compute_dtype != "float32":
         raise InputError(f"The layer {each.name!r} computes in {each.compute_dtype}; a graph computes in float32.")
     if (quantized := getattr(each, "quantization_mode", None)) is not None:
@@ -127,16 +169,23 @@ def _activation(graph: Graph, each: Any, value: Value, mask: Value | None) -> Va
 
 
 def _embedding(graph: Graph, each: Any, value: Value, mask: Value | None) -> Value:
+    if each.mask_zero and type(each).call is not keras.layers.Embedding.call:  # that of a ReversibleEmbedding
+        raise InputError(f"The layer {each.name!r} masks zeros while it runs, unseen before. Make it an Embedding.")
     return graph("Gather", _array(each.embeddings), graph.cast(value, np.int64), axis=0)
 
 
 def _masking(graph: Graph, each: Any, value: Value, mask: Value | None) -> Value:
-    there = _any(graph, graph("Not", graph("Equal", value, np.float32(each.mask_value))))
-    return graph.where(graph.unsqueeze(there, 2), value, 0.0)
+    _check(each, "compute_mask")  # while it runs, `call` may mask otherwise
+    there = _any(graph, _differs(graph, value, each.mask_value, np.float32))
+    return graph.where(graph.unsqueeze(there, -1), value, 0.0)
+
+
+def _differs(graph: Graph, value: Value, other: Any, dtype: Any) -> Value:
+    return graph("Not", graph("Equal", graph.cast(value, dtype), np.asarray(other, dtype)))
 
 
 def _any(graph: Graph, there: Value) -> Value:
-    """`(batch, time)`, whether it is so of any feature."""
+    """Whether it is so of any feature; without their axis."""
     return graph.cast(graph("ReduceMax", graph.cast(there, np.int32), [-1], keepdims=0), np.bool_)
 
 
@@ -173,7 +222,9 @@ def _run(graph: Graph, ways: list[Any], way: str, rows: Value, mask: Value | Non
             raise InputError(f"The layer {each.name!r} has its own get_initial_state; a graph begins with zeros.")
         if is_stack(each):
             raise InputError(f"The layer {each.name!r} is a stack of cells. Make a layer of each cell.")
-        if each.stateful or each.return_state or (each.zero_output_for_mask and not each.return_sequences):
+        _check(each)
+        _check(each.cell)
+        if each.stateful or each.return_state or (_gives_zeros(each, mask) and not each.return_sequences):
             raise InputError(f"The layer {each.name!r} is stateful, or returns states or zeros; a node does neither.")
     cells = {cell_of(each.cell) for each in ways}
     if len(cells) > 1:
@@ -186,12 +237,14 @@ def _run(graph: Graph, ways: list[Any], way: str, rows: Value, mask: Value | Non
     outputs = graph("Transpose", outputs, perm=[1, 0, 2])
     if mask is not None:
         parts = graph.several(len(ways), "Split", outputs, axis=2, num_outputs=len(ways)) if ways[1:] else [outputs]
-        backward = [each.go_backwards for each in ways]
-        parts = [_apart(graph, part, mask, lengths, back) for part, back in zip(parts, backward, strict=True)]
+        parts = [_apart(graph, part, mask, lengths, each) for part, each in zip(parts, ways, strict=True)]
         outputs = graph("Concat", *parts, axis=2)
-        if ways[0].zero_output_for_mask:
-            outputs = graph.where(graph.unsqueeze(mask, 2), outputs, 0.0)
     return outputs, ends
+
+
+def _gives_zeros(each: Any, mask: Value | None) -> bool:
+    """Whether a layer gives zeros at masked steps."""
+    return mask is not None and each.zero_output_for_mask and not differs_from_stock(each, mask)
 
 
 def _together(graph: Graph, rows: Value, mask: Value) -> tuple[Value, Value]:
@@ -204,16 +257,16 @@ def _together(graph: Graph, rows: Value, mask: Value) -> tuple[Value, Value]:
     return graph("GatherND", rows, graph.unsqueeze(order, 2), batch_dims=1), lengths
 
 
-def _apart(graph: Graph, outputs: Value, mask: Value, lengths: Value | None, backward: bool) -> Value:
+def _apart(graph: Graph, outputs: Value, mask: Value, lengths: Value | None, each: Any) -> Value:
     """Outputs at their steps again; at a masked one that of the step that was read before it, or zeros."""
     assert lengths is not None
-    there = graph.cast(mask, np.int64)
+    there, backward = graph.cast(mask, np.int64), each.go_backwards
     count = graph("CumSum", there, np.int64(1))
     place = count - there if backward else count - np.int64(1)
     read = graph("Less", place, graph.unsqueeze(lengths, 1)) if backward else graph("Greater", count, np.int64(0))
     place = graph.where(read, place, np.int64(0))
     found = graph("GatherND", outputs, graph.unsqueeze(place, 2), batch_dims=1)
-    return graph.where(graph.unsqueeze(read, 2), found, 0.0)
+    return graph.where(graph.unsqueeze(mask if _gives_zeros(each, mask) else read, 2), found, 0.0)
 
 
 def _weights(cell: Any) -> dict[str, Any]:

@@ -8,11 +8,18 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from bothways.errors import InputError
 from bothways.export.graph import Graph, Port
+
+INVALID: tuple[type[Exception], ...] = (onnx.checker.ValidationError, onnx.shape_inference.InferenceError)
+"""What `onnx_model` raises of a graph that was put together wrongly."""
 
 
 def onnx_model(graph: Graph, name: str, **facts: str) -> Any:
     """The `onnx.ModelProto` of a graph, checked; `facts` are fields of it.
+
+    Raises:
+        InputError: it is larger than a file of ONNX can be.
 
     Example:
         >>> graph = Graph(opset=18)
@@ -21,6 +28,8 @@ def onnx_model(graph: Graph, name: str, **facts: str) -> Any:
         >>> [node.op_type for node in onnx_model(graph, "example").graph.node]
         ['Add', 'Div', 'Identity']
     """
+    if (size := sum(array.nbytes for array in graph.constants.values())) >= 2**31:
+        raise InputError(f"The weights take {size / 2**30:.1f} GiB; a file of ONNX has room for less than 2 GiB.")
     # Version 3 of the others has what is needed; the format is the oldest one that knows the operators.
     opsets = [helper.make_opsetid("", graph.opset), helper.make_opsetid("ai.onnx.ml", 3)]
     ir = helper.find_min_ir_version_for(opsets)
