@@ -42,10 +42,12 @@ def by_hand(parts: Parts, values: Array) -> list[float]:
         for part in range(1 << halvings):
             start, end = part * len(values) // (1 << halvings), -(-(part + 1) * len(values) // (1 << halvings))
             found += np.quantile(np.hstack(series)[start:end], shares, axis=0).ravel().tolist()
-    return found
+    places = [np.flatnonzero((codes == code).any(axis=1)) / len(values) for code in parts.codes]
+    firsts = [min(each, default=2) for each in places]
+    return found + firsts + [max(each, default=-1) for each in places]
 
 
-def test_features_are_quantiles_of_parts_and_counts() -> None:
+def test_features_are_quantiles_of_parts_counts_and_places() -> None:
     sequences = walks()
     parts = Parts.fit(sequences, CATEGORIES)
     assert parts.quantiles.tolist() == [8, 4, 2, 1]
@@ -65,6 +67,20 @@ def test_there_are_not_too_many_features(columns: int, length: int) -> None:
     assert parts.size <= max(MOST, SERIES * columns) + 1
     assert 1 <= len(parts.quantiles) <= HALVINGS + 1
     assert parts.features(sequences).shape == (1, parts.size)
+
+
+def test_the_order_of_categories_is_seen() -> None:
+    """Sequences with the same counts: in half of them 1 comes before 2."""
+    random, values = np.random.default_rng(0), []
+    for i in range(80):
+        codes = np.zeros(20)
+        codes[np.sort(random.choice(20, 2, replace=False))] = (1, 2) if i % 2 else (2, 1)
+        values.append(codes[:, None])
+    sequences = Sequences.from_arrays(values, np.arange(80) % 2, per="sequence")
+    found = Forest.fit(sequences.take(np.arange(40)), 2, (3,), 0)
+    assert found is not None
+    others = sequences.take(np.arange(40, 80))
+    assert (found.scores(others).argmax(axis=1) == others.labels).mean() > 0.8
 
 
 def test_sequences_without_steps_and_huge_numbers() -> None:

@@ -13,6 +13,7 @@ from bothways.patterns.classifiers import NEVER
 from bothways.patterns.convolutions import KERNELS, LARGEST, TAPS, WEIGHTS
 from bothways.patterns.forest import RARELY, depth
 from bothways.patterns.ngrams import LONGEST
+from bothways.patterns.parts import NEVER as NOWHERE
 from bothways.patterns.parts import SERIES, ends_of_parts, levels
 from bothways.sequences import Array, Numbers
 
@@ -86,13 +87,17 @@ def _forest(graph: Graph, forest: Forest, data: Inputs) -> Value:
 def _parts(graph: Graph, parts: Parts, data: Inputs) -> Value:
     """`(batch, size)` as `Parts.features` gives it."""
     lengths = graph.unsqueeze(data.lengths, 1)
-    found = [lengths]
+    found, first, last = [lengths], list[Value](), list[Value]()
     if len(parts.codes):
         codes, ends = joined_codes(data, parts.categories), np.cumsum(parts.categories)
+        share = graph.cast(graph.unsqueeze(graph.steps(codes, 1), 1), np.float64)
+        share = share / graph.unsqueeze(at_least_one(graph, data.lengths, np.float64), 2)
         for column, of in enumerate(np.split(parts.codes, np.searchsorted(parts.codes, ends[:-1]))):
             own = graph("Gather", codes, np.array([column]), axis=2)
             same = graph("And", graph("Equal", own, of), data.inside)
             found.append(graph("ReduceSum", graph.cast(same, np.int64), [1], keepdims=0))
+            for places, reduce, never in zip((first, last), ("ReduceMin", "ReduceMax"), NOWHERE, strict=True):
+                places.append(graph(reduce, graph.where(same, share, np.float64(never)), [1], keepdims=0))
     found = [graph.cast(each, np.float32) for each in found]
     if parts.numbers:
         some = graph("Greater", lengths, np.int64(0))
@@ -101,6 +106,7 @@ def _parts(graph: Graph, parts: Parts, data: Inputs) -> Value:
             quantiles = _quantiles(graph, series, lengths, 1 << halvings, count)
             flat = graph("Reshape", quantiles, [0, (count << halvings) * SERIES * parts.numbers])
             found.append(graph.where(some, graph.cast(flat, np.float32), np.float32(0)))
+    found += [graph.cast(each, np.float32) for each in (*first, *last)]
     return graph("Concat", *found, axis=1)
 
 

@@ -1,4 +1,4 @@
-"""Parts of sequences: quantiles of numbers, and how often categories occur."""
+"""Parts of sequences: quantiles of numbers, and how often, how early and how late categories occur."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ HALVINGS, QUANTILES = 3, 32  # how often a sequence is halved, and quantiles of 
 SERIES = 3  # of each column: its numbers, their changes, and the changes of these
 MOST, FEW = 2000, 4  # at most about so many features of numbers; parts are given up when there are so few quantiles
 CODES = 254  # of each category the most frequent codes are counted, at most so many
+NEVER = (2.0, -1.0)  # where a code that does not occur comes first, and last
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +26,8 @@ class Parts:
 
     It follows QUANT (Dempster, Schmidt and Webb, 2024): features are quantiles of the numbers in each part, of their
     changes from step to step, and of the changes of these. Where there are categories, it is counted how often each
-    occurs in the whole sequence. The first feature is the length.
+    occurs in the whole sequence, and looked where it does for the first and for the last time. The first feature is the
+    length.
 
     Attributes:
         numbers: how many numeric columns there are.
@@ -60,16 +62,16 @@ class Parts:
     @property
     def size(self) -> int:
         """The number of features."""
-        return 1 + len(self.codes) + SERIES * self.numbers * _parts_times(self.quantiles)
+        return 1 + 3 * len(self.codes) + SERIES * self.numbers * _parts_times(self.quantiles)
 
     def features(self, sequences: Sequences) -> Array:
-        """`(sequences, size)` float32; 0 for a sequence without steps."""
+        """`(sequences, size)` float32; of a sequence without steps no number counts."""
         found = np.zeros((len(sequences), self.size), np.float32)
-        known = 1 + len(self.codes)
-        found[:, 0], found[:, 1:known] = sequences.lengths, self._counts(sequences)
+        known, ends = 1 + len(self.codes), self.size - 2 * len(self.codes)
+        found[:, 0], found[:, 1:known], found[:, ends:] = sequences.lengths, *self._occurrences(sequences)
         if self.numbers:
             for numbers in blocks(sequences.lengths):
-                found[numbers, known:] = self._quantiles(sequences.take(numbers))
+                found[numbers, known:ends] = self._quantiles(sequences.take(numbers))
         return found
 
     def arrays(self) -> dict[str, Array]:
@@ -87,16 +89,23 @@ class Parts:
         codes = checked_array(arrays, "codes", np.int64, (None,), 0, sum(network.categories) - 1)
         return cls(network.numeric, network.categories, quantiles, np.unique(codes))
 
-    def _counts(self, sequences: Sequences) -> Array:
-        """`(sequences, counted)`."""
+    def _occurrences(self, sequences: Sequences) -> tuple[Array, Array]:
+        """`(sequences, counted)` how often codes occur, and `(sequences, 2 * counted)` where first and last.
+
+        Places are shares of the length, from 0 to below 1; `NEVER` says that a code does not occur.
+        """
         counted = len(self.codes)
         places = np.full(sum(self.categories), counted)
         places[self.codes] = np.arange(counted)
         codes = np.asarray(sequences.values[:, self.numbers :], np.int64)
         found = places[codes + np.cumsum([0, *self.categories])[:-1].astype(np.int64)]
-        cells = found + (sequences.sequence_of_steps * (counted + 1))[:, None]
-        counts = np.bincount(cells.ravel(), minlength=len(sequences) * (counted + 1))
-        return counts.reshape(len(sequences), counted + 1)[:, :counted]
+        cells = (found + (sequences.sequence_of_steps * (counted + 1))[:, None]).ravel()
+        counts = np.bincount(cells, minlength=len(sequences) * (counted + 1))
+        shares = np.repeat(sequences.positions / sequences.lengths[sequences.sequence_of_steps], found.shape[1])
+        first, last = (np.full(counts.size, never) for never in NEVER)
+        first[cells[::-1]], last[cells] = shares[::-1], shares  # what is written last stays
+        counts, first, last = (each.reshape(len(sequences), -1)[:, :counted] for each in (counts, first, last))
+        return counts, np.concatenate([first, last], axis=1)
 
     def _quantiles(self, sequences: Sequences) -> Array:
         """`(sequences, features)` of sequences that all have steps: for each part and quantile those of all series."""
