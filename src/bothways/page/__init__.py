@@ -164,7 +164,10 @@ def _described(model: Model, columns: Columns, name: str) -> tuple[dict[str, Any
             "gaps": encoding.gaps,
             "features": columns.features,
             "reading": asdict(columns.reading),
-            "numbers": [{"name": each.name, "filled": each.fill is not None} for each in encoding.numbers],
+            "numbers": [
+                {"name": each.name, "filled": each.fill is not None, "flagged": each.flagged}
+                for each in encoding.numbers
+            ],
             "texts": [
                 {"name": each, "values": values.get(each), "spelled": each in spelled} for each in encoding.texts
             ],

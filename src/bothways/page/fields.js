@@ -2,30 +2,67 @@
 const MISSING = new Set(["?", "-", "--", "n/a", "#n/a", "na", "<na>", "null", "none", "nan", "-nan", "inf", "+inf", "-inf",
   "infinity", "+infinity", "-infinity"])
 const PLAIN = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/, LONE = /^[+-]?[1-9]\d{0,2}(?:\.\d{3})*$/
-const ADDRESS = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$/
+const ADDRESS = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$/, LISTED = /^\(\d{1,3}\)$/, PHONE = /^\+\d{8,15}$/, LONG = /^\d{17,}$/
+const SIGNS = "$€£¥₹₽₩₺", CURRENCY = `(?:[A-Z]{0,2}[${SIGNS}]|(?:USD|EUR|GBP|CHF|JPY|CNY|INR|BRL|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|MXN|ZAR|SGD|HKD|KRW|TRY)\\b)`
+const UNIT = RegExp(CURRENCY + "|%"), AMOUNT = RegExp(`^([-+]?)\\s*(${CURRENCY})?\\s*(.*?)\\s*([${SIGNS}%])?$`)
+const IN_PARENTHESES = RegExp(`^\\((${CURRENCY}?)\\s*([\\d.,].*)\\)$`), NOTHING = RegExp(`^(${CURRENCY})\\s*-$`)
+const WITH_UNIT = /^([-+]?[\d.,]*\d(?:[eE][-+]?\d+)?)(\s*)([\p{L}°/²³%]{1,8}|;)$/u
+const SECONDS = new Map([["ms msec msecs", 1e-3], ["s sec secs second seconds Sek", 1], ["min mins minute minutes Min", 60], ["h hr hrs hour hours Std", 3600],
+  ["day days", 86400]].flatMap(([units, factor]) => units.split(" ").map(unit => [unit, factor])))
 const plain = text => typeof text === "number" ? text : PLAIN.test(text) ? +text : NaN
+const is_missing = text => MISSING.has(String(text).toLowerCase())
 /* The numbers of fields, NaN where one is missing; null if a field is none. */
 function converted(fields, convert) {
   const out = new Float64Array(fields.length)
   for (let i = 0; i < fields.length; i++) {
-    if (fields[i] === null) { out[i] = NaN; continue }
-    out[i] = convert(fields[i])
-    if (!Number.isFinite(out[i])) return null
+    out[i] = fields[i] === null ? NaN : convert(fields[i])
+    if (fields[i] !== null && Number.isNaN(out[i])) return null
   }
   return out
 }
-function separated(fields, sign) {
-  const found = new Map(), unit_of = text => text.replace(/[^$€£¥%]/g, "")
-  for (const text of fields) if (text !== null && unit_of(String(text))) found.set(unit_of(text), (found.get(unit_of(text)) || 0) + 1)
-  const most = Math.max(0, ...found.values()), unit = most ? [...found.keys()].filter(key => found.get(key) === most).sort()[0] : ""
-  const thousands = "'’ \u00a0\u202f" + (sign === "," ? "." : ",")
-  const fits = RegExp(`^[+-]?(?:[1-9]\\d{0,2}(?:[${thousands}]\\d{3})+|\\d*)(?:[${sign}]\\d*)?(?:[eE][+-]?\\d+)?$`), apart = RegExp(`[${thousands}]`, "g")
-  return converted(fields, text => {
-    text = String(text).replace(/^\(([$€£¥]?)\s*([\d.,].*)\)$/, "$1-$2")
-    if (unit_of(text) !== unit) return NaN
-    if (unit) text = text.replace(/^[$€£¥]\s*|\s*[$€£¥%]$/, "")
-    return fits.test(text) && !ADDRESS.test(text) ? plain(text.replace(apart, "").replace(",", ".")) : NaN
-  })
+/* What occurs most often; of several the first in order. */
+function mode(values) {
+  const times = new Map()
+  for (const value of values) times.set(value, (times.get(value) ?? 0) + 1)
+  return [...times].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))[0]?.[0]
+}
+/* How a field of a column is read as a number with a decimal sign, thousands set apart, and perhaps one unit for all. */
+function amounts(fields, sign) {
+  const texts = fields.filter(text => text !== null)
+  if (texts.length && texts.every(text => LISTED.test(text))) return () => NaN
+  const signed = text => String(text).replaceAll("\u2212", "-").replace(IN_PARENTHESES, "$1-$2")
+  const parts = text => {
+    const [, minus, before, number, after] = AMOUNT.exec(signed(text).replace(NOTHING, (_, unit) => unit + 0)) ?? []
+    return [before ?? after, minus + number]
+  }
+  const units = texts.some(text => UNIT.test(text)), unit = units ? mode(texts.map(text => parts(text)[0]).filter(each => each)) : undefined
+  const apart = "'’ \u00a0\u202f" + (sign === "," ? "." : ","), lakhs = sign === "." ? "|[1-9]\\d?(?:,\\d\\d)+,\\d{3}" : ""
+  const fits = RegExp(`^[+-]?(?:[1-9]\\d{0,2}(?:[${apart}]\\d{3})+${lakhs}|\\d*)(?:[${sign}]\\d*)?(?:[eE][+-]?\\d+)?$`), between = RegExp(`[${apart}]`, "g")
+  return text => {
+    const [own, number] = units ? parts(text) : [unit, signed(text)]
+    return own === unit && fits.test(number) && !ADDRESS.test(number) ? plain(number.replace(between, "").replace(",", ".")) : NaN
+  }
+}
+/* The numbers without the unit after each of them, and the unit; the fields as they are and "" where there is none. */
+function split_unit(fields) {
+  const none = [fields, ""], numbers = fields.slice()
+  let unit = "", apart = true
+  for (const [row, text] of fields.entries()) {
+    if (text === null || is_missing(text)) continue
+    const [, number, blank, own] = WITH_UNIT.exec(text) ?? []
+    if (!own || own !== (unit ||= own)) return none
+    numbers[row] = number
+    apart &&= blank !== ""
+  }
+  const rest = numbers.filter(text => text !== null && !is_missing(text))
+  const shown = apart || unit.length > 1 || !/^\p{L}*$/u.test(unit)
+  return unit && unit !== "%" && shown && (converted(rest, amounts(rest, ".")) || converted(rest, amounts(rest, ","))) ? [numbers, unit] : none
+}
+/* The first row that keeps a column from being read in that one of these ways which fits most of its fields; -1 if none does. */
+function stray(fields, ways) {
+  const some = [...fields.keys()].filter(row => fields[row] !== null && !is_missing(fields[row]))
+  const [rows] = ways.map(read => some.filter(row => Number.isNaN(read(fields[row])))).sort((a, b) => a.length - b.length)
+  return rows[0] ?? -1
 }
 const CLOCK = "(?<hour>\\d{1,2}):(?<minute>\\d{2})(?::(?<second>\\d{2})(?:[.,](?<fraction>\\d+))?)?(?: ?(?<half>[AaPp])\\.?[Mm]\\.?)?"
 const TIME = RegExp(`^${CLOCK}$`)
@@ -35,8 +72,9 @@ const FIRST = `^(?:${NAME},? )?(?<month>${NAME}) {1,2}(?<day>\\d{1,2})`, AT = `(
 const NAMED = [RegExp(`${FIRST}${AT}(?: [A-Z]{3,4})?${ZONE} (?<year>\\d{4})$`, "u"), RegExp(`${FIRST},? (?<year>\\d{4})${AT}${ZONE}$`, "u")]
 const SYSLOG = RegExp(`^(?<month>${NAME}) {1,2}(?<day>\\d{1,2}) ${CLOCK}${ZONE}$`, "u")
 const COMPACT = RegExp("^(?<year>\\d{4})(?<month>\\d{2})(?<day>\\d{2})[T ]?(?<hour>\\d{2}):?(?<minute>\\d{2})(?::?(?<second>\\d{2}))?(?:[.,](?<fraction>\\d+))?" + ZONE + "$", "u")
+const ZONED = /(?:[\d.Mm] ?(?:Z|UTC|GMT)|:\d.*[+-]\d\d:?\d\d)(?:\[.*)?\]?(?: \d{4})?$/
 const ELAPSED = /^(?:(\d+) days?,? )?(?:(\d+):)?(\d{1,2}):(\d{2}(?:\.\d+)?)$/
-const DURATIONS = /^(duration|elapsed|runtime|laptime|wait|waiting|delay|latency|dwell|uptime|downtime|took|dauer|laufzeit|fahrzeit|wartezeit|durée|duree|attente|duración|duracion|espera)$/
+const DURATIONS = /^(duration|elapsed|runtime|laptime|wait|waiting|delay|latency|dwell|uptime|downtime|took|dauer|laufzeit|fahrzeit|wartezeit|durée|duree|attente|duración|duracion|espera)$/, NO_DURATIONS = /^(start|end|begin|off|at|from|to|until|since|room)$/
 const MONTHS = {}
 Object.assign(MONTHS, {win: 1, spr: 3, sum: 6, fal: 9, aut: 9})
 for (const names of ["jan feb mar apr may jun jul aug sep oct nov dec", "jan feb mär apr mai jun jul aug sep okt nov dez", "jan feb mrz",
@@ -53,7 +91,7 @@ function month_of(text) {
 /* Times are whole microseconds, of which a number holds all. */
 function moment_of({year, month, day, zone, ...clock}) {
   const at = Date.UTC(year, month_of(month) - 1, day)
-  if (year.length !== 4 || new Date(at).getUTCMonth() !== month_of(month) - 1) return NaN
+  if (year.length !== 4 || new Date(at).getUTCMonth() !== month_of(month) - 1 || new Date(at).getUTCDate() !== +day) return NaN
   const shift = /([+-])(\d\d):?(\d\d)/.exec(zone || "")
   return 1000 * at + microseconds_of(clock) - (shift ? (shift[1] === "-" ? -60e6 : 60e6) * (shift[2] * 60 + +shift[3]) : 0)
 }
@@ -84,39 +122,67 @@ const PERIODS = [
   const {year, part} = (before.exec(text) ?? after.exec(text))?.groups ?? {}
   return year ? day(year, part) : NaN
 })
-/* The ways to read the fields of a column, {name: values}; none for text. */
-function ways_of(fields, name) {
-  const rest = converted(fields, plain) ? fields : fields.map(text => MISSING.has(String(text).toLowerCase()) ? null : text)
-  const numbers = converted(rest, plain), texts = rest.filter(text => typeof text === "string")
-  const compact = texts.length ? converted(rest, parsed(COMPACT)) : null
+/* The ways to read the fields of a column, {name: values}; none for text. Hours and minutes are times of day, unless they are `lasting`. */
+function ways_of(fields, lasting) {
+  const rest = converted(fields, plain) ? fields : fields.map(text => is_missing(text) ? null : text)
+  const texts = rest.filter(text => typeof text === "string"), first = texts[0] ?? "", all = pattern => texts.every(text => pattern.test(text))
+  if (first && (all(PHONE) || all(LONG) && texts.some(text => BigInt(text) >> 64n))) return {}
+  const compact = /^(?:19|20)\d{6}/.test(first) && converted(rest, parsed(COMPACT))
   if (compact) return {times: compact}
-  const thousands = numbers && texts.some(text => /[.eE]/.test(text)) && texts.slice(0, 100).every(text => LONE.test(text))
-  if (numbers && !thousands) return {point: numbers}
-  const point = numbers || separated(rest, "."), comma = separated(rest, ",")
-  if (point || comma) return {...point && {point}, ...comma && {comma}}
-  const truth = converted(rest, text => ({true: 1, false: 0})[String(text).toLowerCase()] ?? NaN)
-  if (truth) return {truth}
-  const words = name.match(/\p{Lu}+(?!\p{Ll})|\p{Lu}?\p{Ll}+/gu) ?? []  /* as in bothways.data.names */
-  const seconds = converted(rest, seconds_of(words.some(word => DURATIONS.test(word.toLowerCase()))))
-  if (seconds) return {seconds}
-  const times = [dates("abc"), time_of_day, named, parsed(SYSLOG, {year: "2000"}), ...PERIODS].reduce((found, read) => found || converted(rest, read), null)
-  if (times) return {times}
-  const day = converted(rest, dates("cba")), month = converted(rest, dates("cab"))
+  const numbers = converted(rest, plain), thousands = numbers && texts.some(text => /[.eE]/.test(text)) && rest.slice(0, 100).every(text => text === null || LONE.test(text))
+  if (numbers && !thousands) return {numbers}
+  const point = !numbers && converted(rest, amounts(rest, ".")), comma = converted(rest, amounts(rest, ","))
+  if (numbers || point || comma) return {...numbers && {numbers}, ...point && {point}, ...comma && {comma}}
+  const zones = texts.filter(text => ZONED.test(text)).length
+  if (zones && zones < texts.length) return {}
+  for (const [kind, read] of [["truth", text => ({true: 1, false: 0})[String(text).toLowerCase()] ?? NaN], ["seconds", seconds_of(lasting)],
+    ...[dates("abc"), time_of_day, named, ...PERIODS].map(read => ["times", read]), ["no year", parsed(SYSLOG, {year: "2000"})]]) {
+    const values = converted(rest, read)
+    if (values) return {[kind]: values}
+  }
+  const day = converted(rest, dates("cba")), month = /^\d{1,2}[-/ ]/.test(first) && converted(rest, dates("cab"))
   return {...day && {"day-first": day}, ...month && {"month-first": month}}
 }
-const OPTIONS = {point: "decimal", comma: "decimal", "day-first": "dates", "month-first": "dates"}
-/* The values of columns by name. Where one can be read in two ways, the others decide, then how the table was read that the
-   model learned from. */
-function typed(fields, reading) {
-  const ways = {}, shown = {decimal: new Set(), dates: new Set()}
-  for (const name in fields) {
-    const own = ways[name] = ways_of(fields[name], name), [only, other] = Object.keys(own)
-    if (only in OPTIONS && !other && (only !== "point" || fields[name].some(text => /[.,]/.test(text)))) shown[OPTIONS[only]].add(only)
+const words_of = name => name.match(/\p{Lu}+(?!\p{Ll})|\p{Lu}?\p{Ll}+/gu)?.map(word => word.toLowerCase()) ?? []  /* as in bothways.data.names */
+const lasts = name => words_of(name).some(word => DURATIONS.test(word)) && !words_of(name).some(word => NO_DURATIONS.test(word))
+const NUMERIC = ["numbers", "point", "comma", "truth", "seconds"], AMERICAN = /\/.*\d ?[AaPp]\.?[Mm]/
+const CHOICES = {numbers: ["decimal", "point"], point: ["decimal", "point"], comma: ["decimal", "comma"], "day-first": ["dates", "day-first"], "month-first": ["dates", "month-first"]}
+const SAID = {point: "separators of thousands or units left out", comma: "decimal comma", seconds: "read in seconds", "no year": "times of one year, as none is there",
+  "day-first": "dates are day/month/year", "month-first": "dates are month/day/year"}
+const asked = way => `"bothways predict --${CHOICES[way].join(" ")}"`
+/* How columns are read, by their names: {way, values, unit, note, fields}; `numbers` are those that the model takes for numbers. Where two
+   ways fit, the other columns decide, then how the table was read that the model learned from. */
+function typed(columns, reading, numbers) {
+  const found = Object.create(null), shown = {decimal: new Set(), dates: new Set()}
+  const take = (each, way, note = "") => {
+    const [option, choice] = CHOICES[way] ?? [], values = each.ways[way] ?? null, factor = SECONDS.get(each.unit) ?? 1
+    Object.assign(each, {way, note, values: factor === 1 ? values : values.map(x => factor * x)})
+    if (option && (way !== "numbers" || each.fields.some(text => typeof text === "string" && /[.eE]/.test(text)))) shown[option].add(choice)
   }
-  return Object.fromEntries(Object.entries(ways).map(([name, own]) => {
-    const names = Object.keys(own), option = OPTIONS[names[0]]
-    const choice = names.length > 1 && shown[option].size === 1 ? [...shown[option]][0] : reading[option]
-    const way = own[choice] ? choice : names[0]
-    return [name, {way, values: own[way]}]
-  }))
+  for (const name in columns) {
+    const [fields, unit] = numbers.has(name) ? split_unit(columns[name]) : [columns[name], ""]
+    const each = found[name] = {fields, unit, ways: ways_of(fields, numbers.has(name) || lasts(name))}, [way = "text", other] = Object.keys(each.ways)
+    if (!other) take(each, way)
+  }
+  for (const each of Object.values(found)) if (!each.way) {
+    const [[first, ours], [second, theirs]] = Object.entries(each.ways), [option] = CHOICES[second]
+    const chosen = shown[option].size === 1 ? [...shown[option]][0] : reading[option], at = ours.findIndex((x, row) => !Object.is(x, theirs[row]))
+    const fitting = [first, second].find(way => CHOICES[way][1] === chosen), american = each.fields.some(text => AMERICAN.test(text))
+    if (fitting || first === "numbers") take(each, fitting ?? first)
+    else if (option === "dates" && american) take(each, second, `or day/month/year? (${asked(first)})`)
+    else if (at < 0) take(each, first)
+    else if (option === "dates") take(each, first, `or month/day/year? (${asked(second)})`)
+    else take(each, "text", `numbers in doubt: ${ours[at]} (${asked(first)}) or ${theirs[at]} (${asked(second)})?`)
+  }
+  return found
+}
+/* What to say of a column of which this is `read`; `stood` has its fields with the words for missing values. "" if nothing. */
+function told({way, values, unit, note, fields}, stood) {
+  const gone = values ? stood.filter((text, row) => text !== null && Number.isNaN(values[row])) : [], some = []
+  for (let rest = gone; rest.length && some.length < 3; rest = rest.filter(word => word !== some.at(-1))) some.push(mode(rest))
+  const texts = [SAID[way], gone.length && `${gone.length.toLocaleString("en")} ${gone.length === 1 ? "field is" : "fields are"} missing (${some.map(word => `'${word}'`).join(", ")})`,
+    unit && `unit '${unit}'${SECONDS.has(unit) ? ", read in seconds" : " left out"}`, note,
+    NUMERIC.includes(way) && (fields.some(text => IN_PARENTHESES.test(text)) ? "amounts in parentheses are negative"
+      : fields.some(text => /^0\d/.test(text)) && !fields.some(text => /[.,:eE]/.test(text)) && "zeros in front are left out")]
+  return texts.filter(text => text).join("; ")
 }

@@ -2,36 +2,43 @@
 const INSTEAD = 'Label such a table with "bothways predict", which reads more.'
 /* {numbers, texts, order: arrays by rows, rows: Int32Array, offsets, names, notices} */
 async function read_sequences(file, model) {
-  const {sequence, joined, order, moment, reading} = model, told = moment ? moment.names : []
-  const keys = [...(joined.length ? joined : [sequence]), ...(told.length ? told : [order])]
+  const {sequence, joined, order, moment, reading} = model, parts = moment ? moment.names : []
+  const keys = [...(joined.length ? joined : [sequence]), ...(parts.length ? parts : [order])]
   const needed = [...new Set([...keys, ...model.features].filter(name => name !== null))]
-  const table = await read_table(file, needed), {columns, notices} = table, place = row => `${file.name}, data row ${row + 1} (the first is 1)`
-  if (reading.missing.length) {
-    const words = new Set(reading.missing)
-    for (const name of needed) columns[name] = columns[name].map(text => words.has(text) ? null : text)
-  }
+  const table = await read_table(file, needed, sequence), {columns, notices} = table, place = row => `${file.name}, data row ${row + 1} (the first is 1)`
+  const stood = Object.assign(Object.create(null), columns), words = new Set(reading.missing)
+  if (words.size) for (const name of needed) columns[name] = columns[name].map(text => words.has(text) ? null : text)
   if (joined.length) columns[sequence] = columns[joined[0]].map((_, row) => side_by_side(joined.map(name => columns[name][row])))
-  if (told.length) columns[order] = columns[told[0]].map((_, row) => moment_text(told.map(name => columns[name][row]), moment))
-  for (const name of [sequence, order]) {
-    const empty = name === null ? -1 : columns[name].indexOf(null)
+  if (parts.length) columns[order] = columns[parts[0]].map((_, row) => moment_text(parts.map(name => columns[name][row]), moment))
+  const texts = new Set(model.texts.map(each => each.name)), numeric = new Set(model.numbers.map(each => each.name))
+  const own = [...model.features, ...(joined.length ? [] : [sequence]), order].filter(name => name !== null && !texts.has(name))
+  const read = typed(own.reduce((some, name) => { some[name] = columns[name]; return some }, Object.create(null)), reading, numeric)
+  for (const name of [sequence, order]) if (name !== null) {
+    const values = read[name]?.values, empty = columns[name].findIndex((text, row) => text === null || values && Number.isNaN(values[row]))
     if (empty >= 0) throw Error(`${place(empty)}: the column ${JSON.stringify(name)} is empty. ${INSTEAD}`)
   }
-  const texts = new Set(model.texts.map(each => each.name))
-  const own = [...model.features, ...(joined.length ? [] : [sequence]), order].filter(name => name !== null && !texts.has(name))
-  const read = typed(Object.fromEntries(own.map(name => [name, columns[name]])), reading)
-  const numbers = {}
-  for (const {name, filled} of model.numbers) {
-    const {way, values} = read[name]
-    if (!["point", "comma", "truth", "seconds"].includes(way)) {
-      const row = columns[name].findIndex(text => text !== null && !MISSING.has(String(text).toLowerCase()) && plain(text) !== plain(text))
-      throw Error(`${place(row)}: the column ${JSON.stringify(name)} must hold numbers; here stands ${JSON.stringify(columns[name][row])}. ${INSTEAD}`)
+  for (const name of new Set(own)) if (name !== sequence) {
+    const said = told(read[name], stood[name] ?? columns[name]), {values, note} = read[name]
+    if (note && !values) throw Error(`${file.name}: column ${JSON.stringify(name)}: ${note} ${INSTEAD}`)
+    if (said) notices.push(`Column ${JSON.stringify(name)}: ${said}${said.endsWith("?") ? "" : "."}`)
+  }
+  const numbers = Object.create(null)
+  for (const {name, filled, flagged} of model.numbers) {
+    const {way, values} = read[name], wrong = `the column ${JSON.stringify(name)} must hold numbers`
+    if (!NUMERIC.includes(way)) {
+      const row = stray(columns[name], [".", ","].map(sign => amounts(columns[name], sign)))
+      if (row < 0) throw Error(`${file.name}: ${wrong}; these are ${way === "text" ? "phone numbers or ids" : "times"}, such as ${JSON.stringify(columns[name].find(text => text))}.`)
+      throw Error(`${place(row)}: ${wrong}; here stands ${JSON.stringify(columns[name][row])}. ${INSTEAD}`)
     }
     numbers[name] = values
+    let gone = 0
     for (let row = 0; row < table.rows; row++) {
-      if (!Number.isFinite(Math.fround(numbers[name][row]))) numbers[name][row] = NaN
-      const x = numbers[name][row]
-      if (x !== x && !filled) throw Error(`${place(row)}: the column ${JSON.stringify(name)} is empty. The model learned from a table in which it never was; fill it, or remove such rows.`)
+      if (!Number.isFinite(Math.fround(values[row]))) values[row] = NaN
+      if (!Number.isNaN(values[row])) continue
+      if (!filled) throw Error(`${place(row)}: the column ${JSON.stringify(name)} is empty. The model learned from a table in which it never was; fill it, or remove such rows.`)
+      gone++
     }
+    if (gone && !flagged) notices.push(`Column ${JSON.stringify(name)}: ${count(gone, "row")} without a finite number, which training never met; filled with the mean of the train part.`)
   }
   for (const {name, values, spelled} of model.texts) {
     const known = values && new Set(values), strange = new Map()
@@ -42,12 +49,14 @@ async function read_sequences(file, model) {
     const total = [...strange.values()].reduce((a, b) => a + b, 0)
     if (total) notices.push(`Column ${JSON.stringify(name)}: ${count(total, "row")} with values that training never saw (${[...strange.keys()].slice(0, 3).join(", ")}); they are ${spelled ? "known by their spelling" : "read as unknown"}.`)
   }
-  const by = order === null ? null : read[order].values ?? columns[order]
-  if (by && by === columns[order]) {
-    const ways = [plain, ...["abc", "cba", "cab"].map(dates), time_of_day].slice(...model.gaps === "times" ? [1] : model.gaps ? [0, 1] : [])
-    const row = Math.max(0, by.findIndex(text => ways.every(read => Number.isNaN(read(text)))))
-    throw Error(`${place(row)}: the column ${JSON.stringify(order)} must hold ${model.gaps || "numbers or times"}; here stands ${JSON.stringify(by[row])}.`)
+  const by = order === null ? null : read[order]?.values, wanted = model.gaps || "numbers or times"
+  if (order !== null && !by) {
+    const times = [...["abc", "cba", "cab"].map(dates), named, time_of_day], row = stray(columns[order], model.gaps === "times" ? times : model.gaps ? [plain] : [plain, ...times])
+    const stands = row < 0 ? "these are written in several ways" : `here stands ${JSON.stringify(columns[order][row])}`
+    throw Error(`${row < 0 ? file.name : place(row)}: the column ${JSON.stringify(order)} must hold ${wanted}; ${stands}. ${INSTEAD}`)
   }
+  const kind = order === null || NUMERIC.includes(read[order].way) ? "numbers" : "times"
+  if (model.gaps && kind !== model.gaps) throw Error(`${file.name}: the order column ${JSON.stringify(order)} is of type ${kind}; the model was trained on ${model.gaps}.`)
   /* As text where numbers would make one id of two: of 1.1 and 1.10, or where a number has no such digits. */
   const all_apart = read[sequence]?.values && new Set(read[sequence].values).size === new Set(columns[sequence]).size
   const ids = sequence === null ? null : all_apart ? read[sequence].values : columns[sequence]

@@ -1,6 +1,7 @@
 /* A table in a file -> columns, as bothways.data reads it; and the same file with labels. Only columns that the
    model needs are kept; the file is read in pieces, and once more to be written. */
 const MOST_BYTES = 200e6, MOST_STEPS = 1e6, SEPARATORS = ",;\t|", HEAD_LINES = 21, MOST_COMMENTS = 100, MOST_ALIKE = 0.8
+const BLOCK = "block", MOST_IN_ONE = 1000, LOG_HEADER = "#fields\t"
 const megabytes = bytes => Math.round(bytes / 1e6) + " MB"
 const count = (n, one) => n.toLocaleString("en") + " " + one + (n === 1 ? "" : "s")
 
@@ -21,26 +22,49 @@ async function* pieces(file, encoding) {
 }
 const too_large = file => Error(`${file.name} is larger than ${megabytes(MOST_BYTES)}, the most that this page reads. Cut it into several files, or label it with "bothways predict".`)
 
-/* Calls use(lines) with records as they come; those of CSV go on where a quote is open. */
-async function records(file, encoding, quoted, use) {
-  const odd = line => { let n = 0; for (let at = line.indexOf('"'); at >= 0; at = line.indexOf('"', at + 1)) n++; return n % 2 }
+const times_in = (line, sign) => { let n = 0; for (let at = line.indexOf(sign); at >= 0; at = line.indexOf(sign, at + 1)) n++; return n }
+const odd = line => times_in(line, '"') % 2
+/* Calls use(lines) with records as they come, until that gives false. Where `quoted`, a record goes on where a quote is open; of a `log` of
+   Zeek there are the rows and the header. Lines end as most do in the first piece: notes in `form` whether in CR alone. */
+async function records(file, form, use) {
   let rest = "", held = null
-  for await (const text of pieces(file, encoding)) {
-    const lines = (rest + text).split("\n"), out = []
+  for await (const text of pieces(file, form.encoding)) {
+    form.returns ??= times_in(text, "\r") > 2 * times_in(text, "\n")
+    let lines = (rest + text).split(form.returns ? "\r" : "\n")
+    const out = [], {quoted, log} = form
     rest = lines.pop()
+    if (log) lines = lines.filter(line => line[0] !== "#" || line.startsWith(LOG_HEADER)).map(line => line[0] === "#" ? line.slice(LOG_HEADER.length) : line)
     for (const line of lines) {
       if (held !== null) { held += "\n" + line; if (odd(line)) { out.push(held); held = null } }
       else if (quoted && line.includes('"') && odd(line)) held = line
       else out.push(line)
     }
-    if (out.length) use(out)
+    if (out.length && use(out) === false) return
   }
   if (held !== null) throw Error(file.name + ": a quote is not closed.")
   if (rest) use([rest])
 }
-function fields_of(record, separator) {
+/* How a file of fields is read: {encoding, log, quoted}. Quotes are characters as any other if lines with an odd number of them have as many
+   tabs as most have. */
+async function form_of(file, encoding) {
+  let log, tabs, letters = false, fit = true
+  await records(file, {encoding}, lines => {
+    if (tabs === undefined) {
+      const first = lines.filter(line => line.trim())
+      log = first.slice(0, MOST_COMMENTS).some(line => line.startsWith(LOG_HEADER))
+      tabs = mode(first.slice(log ? 0 : comments_of(first)).slice(0, MOST_COMMENTS).map(line => times_in(line, "\t")))
+    }
+    for (const line of tabs ? lines : []) if (odd(line) && !(log && line[0] === "#")) {
+      letters = true
+      fit &&= times_in(line, "\t") === tabs
+    }
+    return tabs > 0 && fit
+  })
+  return {encoding, log, quoted: !letters || !fit}
+}
+function fields_of(record, separator, quoted = true) {
   if (record.endsWith("\r")) record = record.slice(0, -1)
-  if (!record.includes('"')) return record.split(separator)
+  if (!quoted || !record.includes('"')) return record.split(separator)
   const fields = []
   for (let at = 0; ;) {
     let end
@@ -58,9 +82,9 @@ function fields_of(record, separator) {
   }
 }
 /* The separator with which most of the first lines have as many fields as the header; of several the one with most fields. */
-function separator_of(lines) {
+function separator_of(lines, quoted) {
   const shape = separator => {
-    const [header, ...rows] = lines.map(line => { try { return fields_of(line, separator).length } catch { return 0 } })
+    const [header, ...rows] = lines.map(line => { try { return fields_of(line, separator, quoted).length } catch { return 0 } })
     const full = lines.slice(1).map((line, i) => line.trim() ? rows[i] : 0).filter(n => n)
     const share = full.filter(n => n === header).length / Math.max(full.length, 1)
     return [full.length && header > 1 ? share : 0, share, header]
@@ -81,11 +105,11 @@ function comments_of(lines) {
 /* How many lines of a title stand before the header: with half as many fields as most lines, or fewer; before the first line of
    which most fields are filled, those that are empty do not count. The header is the first line of as many fields as most; it
    holds no number. By the separator with which most lines are alike after it. */
-function title_of(lines) {
+function title_of(lines, quoted) {
   let title = 0, alike = 0
   for (const separator of SEPARATORS) {
     let rows
-    try { rows = lines.map(line => line.trim() ? fields_of(line, separator) : []) } catch { continue }
+    try { rows = lines.map(line => line.trim() ? fields_of(line, separator, quoted) : []) } catch { continue }
     const filled = rows.map(row => row.filter(field => field).length), first = rows.findIndex((row, i) => 2 * filled[i] > row.length)
     const counts = rows.map((row, i) => i < first || first < 0 ? filled[i] : row.length), later = counts.slice(Math.floor(counts.length / 2)).filter(n => n)
     const times = n => later.filter(each => each === n).length
@@ -133,56 +157,59 @@ function is_total(last, before) {
   const gone = filled.filter(i => !field(last, i)).length
   return TOTALS.has(word(last)) && !TOTALS.has(word(before)) && gone > 0 && 2 * gone >= filled.length
 }
-/* Whether all fields of a row of several columns are empty. */
+/* Whether all fields of a row of several columns are empty, or all repeat the header. */
 const is_blank = (fields, names) => names.length > 1 && fields.every(field => !field)
+const repeats = (fields, names) => names.length > 1 && names.every((name, at) => name && fields[at] === name)
 
 const ending = file => file.name.toLowerCase().replace(/\.gz$/, "").split(".").pop()
 async function encoding_of(file) {
   const [a, b] = new Uint8Array(await file.slice(0, 2).arrayBuffer())
   return a === 0xff && b === 0xfe ? "utf-16le" : a === 0xfe && b === 0xff ? "utf-16be" : "utf-8"
 }
-/* {encoding, separator, comments, units, names, columns, rows, notices}: of each column that is needed the fields, null where nothing
-   stands; how many lines of comments stand before the header. */
-async function read_table(file, needed) {
+/* {form, separator, comments, units, parted, names, columns, rows, notices}: of each column that is needed the fields, null where nothing
+   stands; how many lines of comments stand before the header; whether blank rows part blocks, which a column numbers that is the `sequence`. */
+async function read_table(file, needed, sequence) {
   if (!["csv", "tsv", "jsonl", "ndjson"].includes(ending(file))) throw Error("This file is no table that can be read here. It must end in .csv, .tsv or .jsonl.")
   if (file.size > MOST_BYTES) throw too_large(file)
   const encoding = await encoding_of(file)
-  try { return await read_as(file, needed, encoding) } catch (error) {
+  try { return await read_as(file, needed, encoding, sequence) } catch (error) {
     if (!(error instanceof TypeError) || encoding !== "utf-8" || file.name.endsWith(".gz")) throw error
   }
-  const table = await read_as(file, needed, "windows-1252")
+  const table = await read_as(file, needed, "windows-1252", sequence)
   return {...table, notices: [file.name + ": this is not UTF-8; it is read as Windows-1252 (Western European). If letters look wrong, save it as UTF-8.", ...table.notices]}
 }
 const read_as = (file, ...how) => (ending(file).endsWith("sv") ? read_csv : read_json)(file, ...how)
 const require_columns = (file, names, needed) => {
+  for (const name of ["predicted", "probability"]) if (names.includes(name)) throw Error(`There is a column ${JSON.stringify(name)} already, which the predictions would take. Rename it.`)
   const missing = needed.filter(name => !names.includes(name))
   if (missing.length) {
     const shown = names.slice(0, 20).map(name => JSON.stringify(name)).join(", ") + (names.length > 20 ? ", …" : "")
     throw Error(`${file.name}: there is no column ${missing.map(name => JSON.stringify(name)).join(", nor ")}, which the model needs. The columns are: ${shown}.`)
   }
 }
-async function read_csv(file, needed, encoding) {
-  let head = [], comments, separator, units, names, places, rows = 0, blank = 0, before = [], last = []
-  const notices = []
-  const columns = Object.fromEntries(needed.map(name => [name, []]))
+const columns_of = needed => Object.assign(Object.create(null), Object.fromEntries(needed.map(name => [name, []])))
+async function read_csv(file, needed, encoding, sequence) {
+  let head = [], comments, separator, units, parted, names, places, rows = 0, blank = 0, repeated = 0, blocks = 0, inside = false, before = [], last = []
+  const notices = [], columns = columns_of(needed), form = await form_of(file, encoding), {quoted} = form
   const begin = () => {
     head = head.slice(head.findIndex(line => line.trim()))
     comments = comments_of(head)
     head = head.slice(comments)
-    const title = head.slice(0, title_of(head.slice(0, MOST_COMMENTS)))
+    const title = head.slice(0, title_of(head.slice(0, MOST_COMMENTS), quoted))
     if (title.length) notices.push(`${file.name}: ${count(title.length, "line")} before the header ${title.length === 1 ? "is" : "are"} left out.`)
     comments += title.filter(line => line.trim()).length
     head = head.slice(title.length)
     if (!head.some(line => line.trim())) throw Error(file.name + ": this file is empty.")
-    separator = separator_of(head.slice(0, HEAD_LINES))
-    const bare = fields_of(head.shift(), separator), below = head.slice(0, HEAD_LINES).map(line => fields_of(line, separator))
+    separator = separator_of(head.slice(0, HEAD_LINES), quoted)
+    const bare = fields_of(head.shift(), separator, quoted), below = head.slice(0, HEAD_LINES).map(line => fields_of(line, separator, quoted))
     names = told_apart(bare.map((name, i) => name || (i ? `column ${i + 1}` : "")))
     units = are_units(below.filter((row, i) => !i || row.some(field => field)))
     const more = (name, i) => below[0][i]?.trim() && (!name || bare.indexOf(name) !== bare.lastIndexOf(name))
     if (units && bare.some(more)) throw Error(`${file.name}: the header takes several rows. Write it in one.`)
     if (units) notices.push(`${file.name}: the row of units below the names is left out.`)
     if (units) head.shift()
-    require_columns(file, names, needed)
+    parted = sequence === BLOCK && names.length > 1 && !names.includes(BLOCK)
+    require_columns(file, parted ? [...names, BLOCK] : names, needed)
     places = needed.map(name => [columns[name], names.indexOf(name)])
     const lines = head
     head = null
@@ -190,16 +217,19 @@ async function read_csv(file, needed, encoding) {
   }
   const add = lines => {
     for (const line of lines) {
-      const fields = fields_of(line, separator)
+      const fields = fields_of(line, separator, quoted)
       if (fields.length > names.length) throw Error(`${file.name}, data row ${rows + 1}: this line has more fields than the header has columns. Quote fields that hold the separator.`)
-      if (is_blank(fields, names)) { blank++; continue }
-      for (const [column, place] of places) column.push(fields[place]?.trim() || null)
+      if (repeats(fields, names)) { repeated++; continue }
+      if (is_blank(fields, names)) { blank++; inside = false; continue }
+      blocks += !inside
+      inside = true
+      for (const [column, place] of places) column.push(place < 0 ? blocks : fields[place]?.trim() || null)
       rows++
       before = last
       last = fields
     }
   }
-  await records(file, encoding, true, lines => {
+  await records(file, form, lines => {
     if (!head) return add(lines)
     head.push(...lines)
     if (head.length > MOST_COMMENTS) begin()
@@ -211,13 +241,21 @@ async function read_csv(file, needed, encoding) {
     notices.push(`${file.name}: the last row is a total ('${last.find(text => text.trim()).trim()}') and is left out.`)
   }
   if (!rows) throw Error(`${file.name}: this table has no rows. ${INSTEAD}`)
-  if (blank) notices.push(`${file.name}: ${count(blank, "row")} without any value ${blank === 1 ? "is" : "are"} left out.`)
-  return {encoding, separator, comments, units, names, columns, rows, notices}
+  if (form.returns) notices.push(`${file.name}: lines end in CR alone, as on old Macs; they are written with LF again.`)
+  if (repeated) notices.push(`${file.name}: ${repeated === 1 ? "1 line repeats the header and is" : count(repeated, "line") + " repeat the header and are"} left out.`)
+  if (parted && (blocks = columns[BLOCK].at(-1)) < 2) {
+    if (rows > MOST_IN_ONE) require_columns(file, names, needed)
+    notices.push(`${file.name}: no blank rows part blocks here; all rows are one, by the column '${BLOCK}'.`)
+  } else if (blank) {
+    const become = parted ? `taken for the ends of ${count(blocks, "block")}, which the column '${BLOCK}' numbers` : "left out"
+    notices.push(`${file.name}: ${count(blank, "row")} without any value ${blank === 1 ? "is" : "are"} ${become}.`)
+  }
+  return {form, parted, separator, comments, units, names, columns, rows, notices}
 }
 async function read_json(file, needed, encoding) {
-  const columns = Object.fromEntries(needed.map(name => [name, []])), names = new Set()
+  const columns = columns_of(needed), names = new Set(), form = {encoding, quoted: false}
   let rows = 0
-  await records(file, encoding, false, lines => {
+  await records(file, form, lines => {
     for (const line of lines) {
       if (!line.trim()) continue
       let entry
@@ -225,7 +263,7 @@ async function read_json(file, needed, encoding) {
       if (typeof entry !== "object" || !entry || Array.isArray(entry)) throw Error(`${file.name}, line ${rows + 1}: this is no JSON object; there must be one on each line.`)
       Object.keys(entry).forEach(name => names.add(name))
       for (const name of needed) {
-        const field = entry[name] ?? null
+        const field = Object.hasOwn(entry, name) ? entry[name] : null
         if (typeof field === "object" && field) throw Error(`${file.name}, line ${rows + 1}: ${JSON.stringify(name)} is a list or an object; this page reads a row per line.`)
         columns[name].push(typeof field === "string" ? field.trim() || null : typeof field === "boolean" ? String(field) : field)
       }
@@ -234,37 +272,36 @@ async function read_json(file, needed, encoding) {
   })
   if (!rows) throw Error(file.name + ": this table has no rows.")
   require_columns(file, [...names], needed)
-  return {encoding, separator: null, names: [...names], columns, rows, notices: []}
+  return {form, separator: null, names: [...names], columns, rows, notices: []}
 }
 
 /* The file again, each record with a label and its probability: a Blob. */
 async function labeled(file, table, reading, classes, codes, probabilities) {
-  const {separator} = table, comma = reading.decimal === "comma" && separator !== "," && separator !== null
+  const {separator, form, parted} = table, comma = reading.decimal === "comma" && separator !== "," && separator !== null
   const [first, second, third] = new Uint8Array(await file.slice(0, 3).arrayBuffer())
   const marked = first === 239 && second === 187 && third === 191 || first + second === 509  /* by which spreadsheets tell the encoding */
   const parts = separator !== null && marked ? ["\ufeff"] : []
-  for (const name of ["predicted", "probability"]) if (table.names.includes(name)) throw Error(`There is a column ${JSON.stringify(name)} already, which the predictions would take. Rename it.`)
   const written = classes.map(label => {
     const text = String(label)
-    return separator === null ? JSON.stringify(label) : text.includes(separator) || /["\n\r]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text
+    return separator === null ? JSON.stringify(label) : text.includes(separator) || (form.quoted ? /["\n\r]/ : /[\n\r]/).test(text) ? '"' + text.replaceAll('"', '""') + '"' : text
   })
   const short = p => { for (let digits = 6; ; digits++) { const text = +p.toPrecision(digits); if (digits > 8 || Math.fround(text) === p) return comma ? String(text).replace(".", ",") : text } }
   let row = separator === null ? 0 : -1 - table.comments, {units} = table
-  await records(file, table.encoding, separator !== null, lines => {
+  await records(file, form, lines => {
     const out = []
     for (let line of lines) {
       if (line.endsWith("\r")) line = line.slice(0, -1)
       if (row < 0) {
         if (!line.trim()) continue
-        if (row === -1) out.push(line + separator + "predicted" + separator + "probability")
+        if (row === -1) out.push((parted ? BLOCK + separator : "") + line + separator + "predicted" + separator + "probability")
       } else if (separator === null) {
         if (!line.trim()) continue
         out.push(`${line.trimEnd().slice(0, -1).trimEnd()},"predicted":${written[codes[row]]},"probability":${short(probabilities[row])}}`)
       } else {
-        const fields = fields_of(line, separator)
-        if (is_blank(fields, table.names) || row === table.rows) continue
+        const fields = fields_of(line, separator, form.quoted)
+        if (is_blank(fields, table.names) || repeats(fields, table.names) || row === table.rows) continue
         if (units) { units = false; continue }
-        out.push(line + separator.repeat(table.names.length - fields.length + 1) + written[codes[row]] + separator + short(probabilities[row]))
+        out.push((parted ? table.columns[BLOCK][row] + separator : "") + line + separator.repeat(table.names.length - fields.length + 1) + written[codes[row]] + separator + short(probabilities[row]))
       }
       row++
     }
