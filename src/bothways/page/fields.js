@@ -157,7 +157,7 @@ function typed(columns, reading, numbers) {
   const take = (each, way, note = "") => {
     const [option, choice] = CHOICES[way] ?? [], values = each.ways[way] ?? null, factor = SECONDS.get(each.unit) ?? 1
     Object.assign(each, {way, note, values: factor === 1 ? values : values.map(x => factor * x)})
-    if (option && (way !== "numbers" || each.fields.some(text => typeof text === "string" && /[.eE]/.test(text)))) shown[option].add(choice)
+    if (option && (way !== "numbers" || factor !== 1 || each.fields.some(text => typeof text === "string" && /[.eE]|\d{20}/.test(text)))) shown[option].add(choice)
   }
   for (const name in columns) {
     const [fields, unit] = numbers.has(name) ? split_unit(columns[name]) : [columns[name], ""]
