@@ -145,8 +145,9 @@ def test_dates_that_can_be_read_in_two_ways(
 
 
 def test_an_order_of_the_wrong_kind(opened: Any, tmp_path: Path) -> None:
-    dates, numbers = "a,2024-01-31 18:05,1\na,2024-01-31 18:06,2\n", "a,1706724300,1\na,1706724360,2\n"
-    dates, numbers = (written(tmp_path / f"{len(rows)}.csv", "flow,at,x\n" + rows) for rows in (dates, numbers))
+    header = "flow,at,x\n"
+    dates = written(tmp_path / "dates.csv", header + "a,2024-01-31 18:05,1\na,2024-01-31 18:06,2\n")
+    numbers = written(tmp_path / "numbers.csv", header + "a,1706724300,1\na,1706724360,2\n")
     page = opened(numbers_of("x", order="at", gaps="times"))
     refused(page, numbers, 'the order column "at" is of type numbers; the model was trained on times.', tmp_path)
     page = opened(numbers_of("x", order="at", gaps="numbers"))
