@@ -71,7 +71,7 @@ function fields_of(record, separator, quoted = true) {
     if (record[at] === '"') {
       for (end = record.indexOf('"', at + 1); record[end + 1] === '"'; end = record.indexOf('"', end + 2)) ;
       fields.push(record.slice(at + 1, end++).replaceAll('""', '"'))
-      if (end < record.length && record[end] !== separator) throw Error(`The line ${JSON.stringify(record.slice(0, 60))} has text after a quote that was closed.`)
+      if (end < record.length && record[end] !== separator) throw Error(`The line ${JSON.stringify(record.slice(0, 60))} has text after a quote that was closed. ${INSTEAD}`)
     } else {
       end = record.indexOf(separator, at)
       if (end < 0) end = record.length
@@ -169,7 +169,7 @@ async function encoding_of(file) {
 /* {form, separator, comments, units, parted, names, columns, rows, notices}: of each column that is needed the fields, null where nothing
    stands; how many lines of comments stand before the header; whether blank rows part blocks, which a column numbers that is the `sequence`. */
 async function read_table(file, needed, sequence) {
-  if (!["csv", "tsv", "jsonl", "ndjson"].includes(ending(file))) throw Error("This file is no table that can be read here. It must end in .csv, .tsv or .jsonl.")
+  if (!["csv", "tsv", "jsonl", "ndjson"].includes(ending(file))) throw Error(`This file is no table that can be read here. It must end in .csv, .tsv or .jsonl. ${INSTEAD}`)
   if (file.size > MOST_BYTES) throw too_large(file)
   const encoding = await encoding_of(file)
   try { return await read_as(file, needed, encoding, sequence) } catch (error) {
@@ -264,7 +264,7 @@ async function read_json(file, needed, encoding) {
       Object.keys(entry).forEach(name => names.add(name))
       for (const name of needed) {
         const field = Object.hasOwn(entry, name) ? entry[name] : null
-        if (typeof field === "object" && field) throw Error(`${file.name}, line ${rows + 1}: ${JSON.stringify(name)} is a list or an object; this page reads a row per line.`)
+        if (typeof field === "object" && field) throw Error(`${file.name}, line ${rows + 1}: ${JSON.stringify(name)} is a list or an object; this page reads a row per line. ${INSTEAD}`)
         columns[name].push(typeof field === "string" ? field.trim() || null : typeof field === "boolean" ? String(field) : field)
       }
       rows++
