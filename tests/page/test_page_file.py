@@ -376,7 +376,7 @@ def test_tables_that_cannot_be_labeled(opened: Any, tmp_path: Path) -> None:
         ("t.csv", HEADER + 'a,1,2,3,4,"b\n', "a quote is not closed"),
         ("t.csv", HEADER + "a,1,\0,3,4,b\n", "bytes that are no text"),
         ("t.jsonl", '{"flow": 1}\n[1]\n', "line 2: this is no JSON object"),
-        ("t.jsonl", '{"flow": 1, "at": [2]}\n', '"at" is a list or an object; this page reads a row per line. Label such a table'),
+        ("t.jsonl", '{"flow": 1, "at": [2]}\n', '"at" is a list or an object; this page reads a row'),
         ("t.parquet", "x", 'must end in .csv, .tsv or .jsonl. Label such a table with "bothways predict"'),
     ):  # fmt: skip
         page.set_input_files("#file", written(tmp_path / name, text))
