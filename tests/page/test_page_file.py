@@ -27,6 +27,7 @@ from bothways.patterns import ConvolutionPatterns, Forest, NGramPatterns
 from bothways.runtime import BaselineMember, Member, Model
 from bothways.sequences import Sequences
 from bothways.settings import Reading
+from page_cases import check, dropped, member, numeric, written
 from tolerances import EXPORTED
 
 if not files("bothways.page").joinpath("engine.wasm").is_file():
@@ -35,24 +36,6 @@ if not files("bothways.page").joinpath("engine.wasm").is_file():
 NUMBERS = (Number("size", 0.25, flagged=True), Number("rate", 0.5))
 CATEGORIES = (Category("kind", ("tcp", None, "7")), Category("host", ("Åse", "b")))
 TAGS = ("B-x", "I-x", "O")
-
-
-def member(seed: int = 0, per: str = "step", share: float = 1.0, classes: int = 3, **given: Any) -> Member:
-    """A network with weights at random that reads the columns of `model`."""
-    more: dict[str, Any] = {"categories": (4, 3)} | given
-    network = Network(features=6, embedding=3, units=5, per=per, classes=classes, **more)
-    random = np.random.default_rng(seed)
-    weights = {name: 0.5 * random.normal(size=shape) for name, shape in network.weight_shapes().items()}
-    weights["input/scale"] = np.abs(weights["input/scale"]) + 0.5
-    return Member(network, {name: array.astype(np.float32) for name, array in weights.items()}, share)
-
-
-def numeric(features: int, units: int) -> Member:
-    """A network with weights at random that reads numbers alone."""
-    network, random = Network(features=features, classes=2, units=units), np.random.default_rng(0)
-    weights = {name: 0.3 * random.normal(size=shape) for name, shape in network.weight_shapes().items()}
-    weights["input/scale"] = np.abs(weights["input/scale"]) + 0.5
-    return Member(network, {name: array.astype(np.float32) for name, array in weights.items()})
 
 
 def model(
@@ -90,49 +73,6 @@ def frame(seed: int = 1) -> pl.DataFrame:
     )
     when = pl.from_epoch(found["at"] + 1_700_000_000, "s").dt.strftime("%Y-%m-%d %H:%M:%S")
     return found.with_columns(when.alias("at"))
-
-
-@pytest.fixture
-def opened(browser: Any, tmp_path: Path) -> Any:
-    """Opens the page of a model in a window; no request may leave it, and nothing may go wrong."""
-    pages, faults = [], list[str]()
-
-    def begin(model: Model, width: int = 1280, scheme: str = "light", change: Callable[[str], str] = str) -> Any:
-        store.save(model, tmp_path / "flows.bothways")
-        path = write_page(model, tmp_path / "flows.html", "flows")
-        path.write_text(change(path.read_text()))
-        page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-        page.on("request", lambda asked: faults.append(asked.url) if asked.url.startswith("http") else None)
-        page.goto(path.as_uri())
-        pages.append(page)
-        return page
-
-    yield begin
-    for page in pages:
-        page.close()
-    assert faults == []
-
-
-def dropped(page: Any, table: Path) -> None:
-    page.wait_for_selector("#does:not(:empty)")
-    page.set_input_files("#file", table)
-    page.wait_for_selector("#results:not([hidden]), #said.wrong")
-
-
-def check(page: Any, table: Path, tmp_path: Path, read: Callable[[Path], pl.DataFrame] = pl.read_csv) -> None:
-    """The table from the page is that of `bothways predict`."""
-    dropped(page, table)
-    assert page.get_attribute("#said", "class") != "wrong", page.inner_text("#said")
-    with page.expect_download() as download:
-        page.click("#save")
-    download.value.save_as(tmp_path / f"page{table.suffix}")
-    jobs.predict(tmp_path / "flows.bothways", table, tmp_path / f"command{table.suffix}", say=list[str]().append)
-    ours, theirs = read(tmp_path / f"page{table.suffix}"), read(tmp_path / f"command{table.suffix}")
-    assert ours.drop("probability").equals(theirs.drop("probability"))
-    far = ours["probability"].cast(pl.Float64) - theirs["probability"].cast(pl.Float64)
-    assert far.abs().max() < EXPORTED  # type: ignore[operator]
 
 
 MANY = (replace(CATEGORIES[0], values=(*CATEGORIES[0].values, *map(str, range(100, 1100)))), CATEGORIES[1])
@@ -207,11 +147,6 @@ def test_n_grams_beside_a_step(opened: Any, tmp_path: Path) -> None:
 
 
 HEADER = "flow,at,size,rate,kind,host\n"
-
-
-def written(table: Path, text: str, encoding: str = "utf-8") -> Path:
-    table.write_bytes(text.encode(encoding))
-    return table
 
 
 TEXT = "flow;at;size;rate;kind;host\n"
@@ -466,7 +401,8 @@ def test_tables_that_cannot_be_labeled(opened: Any, tmp_path: Path) -> None:
         ("t.csv", HEADER + 'a,1,2,3,4,"b\n', "a quote is not closed"),
         ("t.csv", HEADER + "a,1,\0,3,4,b\n", "bytes that are no text"),
         ("t.jsonl", '{"flow": 1}\n[1]\n', "line 2: this is no JSON object"),
-        ("t.parquet", "x", "must end in .csv"),
+        ("t.jsonl", '{"flow": 1, "at": [2]}\n', '"at" is a list or an object; this page reads a row'),
+        ("t.parquet", "x", 'must end in .csv, .tsv or .jsonl. Label such a table with "bothways predict"'),
     ):  # fmt: skip
         page.set_input_files("#file", written(tmp_path / name, text))
         page.locator("#said.wrong").filter(has_text=message).wait_for()

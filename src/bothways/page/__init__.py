@@ -32,7 +32,7 @@ __all__ = ["card", "server_page", "write_page"]
 
 ENGINE = "engine.wasm"
 
-SCRIPTS = ("graph.js", "recurrent.js", "table.js", "thread.js", "worker.js")
+SCRIPTS = ("graph.js", "recurrent.js", "table.js", "fields.js", "sequences.js", "thread.js", "worker.js")
 """What runs in the threads that label tables."""
 
 OPSET = 20  # the version of the operators that graph.js knows
@@ -74,11 +74,11 @@ def write_page(model: Model, path: str | os.PathLike[str], name: str) -> Path:
         "wasm": engine.read_bytes(),
         "described": json.dumps(said).encode(),
         "weights": b"".join(map(_planes, arrays)),
-        "worker": f"'use strict'\n{_text(*SCRIPTS)}".encode(),
+        "worker": _bare(f"'use strict'\n{_text(*SCRIPTS)}").encode(),
     }
     brought = "".join(f'<script id="{key}" type="text/plain">{_packed(part)}</script>\n' for key, part in parts.items())
     policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-    text = _with("engine.js", "thread.js", "draw.js").replace("</html>", f"{brought}</html>")
+    text = _bare(_with("engine.js", "thread.js", "draw.js")).replace("</html>", f"{brought}</html>")
     with written_whole(path, ModelFileError) as temporary:
         temporary.write_text(text.replace('<meta charset="utf-8">', f'<meta charset="utf-8">\n{policy}', 1))
     return path
@@ -98,6 +98,11 @@ def _with(*scripts: str) -> str:
 def _text(*names: str) -> str:
     """These files, one after the other."""
     return "".join(files("bothways.page").joinpath(name).read_text() for name in names)
+
+
+def _bare(text: str) -> str:
+    """Scripts without comments that have lines of their own, and without indentation: a page is sent by mail."""
+    return re.sub(r"(?m)^ +", "", re.sub(r"(?m)^ */\*(?:[^*]|\*(?!/))*\*/\n", "", text))
 
 
 def card(model: Model, name: str) -> dict[str, Any]:
@@ -169,7 +174,10 @@ def _described(model: Model, columns: Columns, name: str) -> tuple[dict[str, Any
             "gaps": encoding.gaps,
             "features": columns.features,
             "reading": asdict(columns.reading),
-            "numbers": [{"name": each.name, "filled": each.fill is not None} for each in encoding.numbers],
+            "numbers": [
+                {"name": each.name, "filled": each.fill is not None, "flagged": each.flagged}
+                for each in encoding.numbers
+            ],
             "texts": [
                 {"name": each, "values": values.get(each), "spelled": each in spelled} for each in encoding.texts
             ],

@@ -1,0 +1,245 @@
+"""A page without a server reads tables as `bothways predict` does, or refuses them; what it guesses, it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from bothways import jobs
+from bothways.data import Columns
+from bothways.data.encoding import Category, Encoding, Number
+from bothways.data.fields import FieldReader
+from bothways.errors import DataError
+from bothways.network import Network
+from bothways.runtime import Member, Model
+from bothways.settings import Reading
+from page_cases import check, dropped, numeric, written
+
+INSTEAD = 'Label such a table with "bothways predict"'
+
+
+def numbers_of(*names: str, order: str | None = None, sequence: str = "flow", gaps: str = "", **reading: Any) -> Model:
+    """A model of numbers, which may be missing though training never met that."""
+    encoding = Encoding(tuple(Number(name, 0.5) for name in names), gaps=gaps)
+    columns = Columns("label", names, sequence, order, encoding=encoding, reading=Reading(**reading))
+    return Model([numeric(len(names) + bool(gaps), 8)], ("a", "b"), columns)
+
+
+def said(page: Any, table: Path) -> str:
+    """What a page says of a further table."""
+    page.evaluate("$('results').hidden = true; $('said').className = ''")
+    page.set_input_files("#file", [])
+    dropped(page, table)
+    return str(page.inner_text("#said"))
+
+
+def refused(page: Any, table: Path, words: str, tmp_path: Path) -> None:
+    """Neither the page nor the command labels it."""
+    assert words in said(page, table)
+    assert page.get_attribute("#said", "class") == "wrong"
+    with pytest.raises(DataError):
+        jobs.predict(tmp_path / "flows.bothways", table, tmp_path / "out.csv", say=list[str]().append)
+
+
+def alike(page: Any, table: Path, tmp_path: Path, read: Callable[[Path], pl.DataFrame] = pl.read_csv) -> str:
+    """What a page says of a table that it labels as the command does."""
+    text = said(page, table)
+    check(page, table, tmp_path, read)
+    return text
+
+
+def member_of(features: int, *sizes: int) -> Member:
+    """A network with weights at random whose last features are categories of these sizes."""
+    network = Network(features=features, classes=2, units=5, embedding=3, categories=sizes)
+    random = np.random.default_rng(0)
+    weights = {name: 0.5 * random.normal(size=shape) for name, shape in network.weight_shapes().items()}
+    weights["input/scale"] = np.abs(weights["input/scale"]) + 0.5
+    return Member(network, {name: array.astype(np.float32) for name, array in weights.items()})
+
+
+FIELDS = (
+    ["0.08 EUR", "-1.5 EUR", "?"],
+    ["0.08 kg", "2 kg", "1,200.5 kg"],
+    ["1.5 ms", "20 ms"],
+    ["7 min", "9 min"],
+    ["5°C", "6°C"],
+    ["\u22120.46", "0.5"],
+    ["12,34,567.5", "1,000"],
+    ["$-", "$5", "-$3"],
+    ["-", "$5", "$1,000.50"],
+    ["($5)", "$7.25"],
+    ["R$ 5.5", "R$ 6"],
+    ["EUR 5.5", "EUR 6"],
+    ["50%", "7 %"],
+    ["(1)", "(2.5)"],
+    ["1e400", "1"],
+    ["1e39", "inf", "n/a", "3"],
+    ["1,5", "1.234,5"],
+    ["00:05", "1:30"],
+    ["007", "12"],
+    ["true", "False"],
+    ["1.500", "2.500"],
+    ["12345678901234567", "4"],
+)
+
+TEXT = (
+    (["(1)", "(2)"], 'here stands "(1)"'),
+    (["+4917012345678", "+4917012345679", "?"], "phone numbers or ids"),
+    (["12345678901234567890", "99999999999999999999"], "phone numbers or ids"),
+    (["202401311805", "202401311806"], "these are times"),
+    (["0.2 kg", "300 g"], 'here stands "0.2 kg"'),
+    (["5", "$5", "$6"], 'data row 1 (the first is 1): the column "x" must hold numbers; here stands "5"'),
+    (["1.5m", "2.5m"], 'here stands "1.5m"'),
+    (["10.0.0.1", "10.0.0.2"], 'here stands "10.0.0.1"'),
+    (["1,100", "2,200"], 'numbers in doubt: 1100 ("bothways predict --decimal point") or 1.1'),
+    (["-", "-5 x", "3"], 'data row 2 (the first is 1): the column "x" must hold numbers; here stands "-5 x"'),
+)
+
+
+def test_numbers_in_text(opened: Any, tmp_path: Path) -> None:
+    page = opened(numbers_of("x"))
+    for fields in FIELDS:
+        reader = FieldReader(numbers=("x",))
+        values = reader.read(pl.DataFrame({"x": fields})).to_series().cast(pl.Float64)
+        values = values.set(~values.cast(pl.Float32).is_finite(), None)
+        table = written(tmp_path / "t.tsv", "flow\tx\n" + "".join(f"a\t{field}\n" for field in fields))
+        text = said(page, table)
+        assert page.get_attribute("#said", "class") != "wrong", text
+        assert page.evaluate("view.sequences[0].inputs.x") == values.to_list(), fields
+        for notice in reader.notices().values():
+            assert f'Column "x": {notice}.' in text
+        filled = 'Column "x": 1 row without a finite number, which training never met; filled with the mean'
+        assert (filled in text) == (values.null_count() == 1)
+    for fields, words in TEXT:
+        table = written(tmp_path / "t.tsv", "flow\tx\n" + "".join(f"a\t{field}\n" for field in fields))
+        refused(page, table, words, tmp_path)
+
+
+TIMES = [datetime(2024, 1 + day, 2 + day, 11 + day, 5) + timedelta(minutes=7 * k) for day in range(4) for k in range(9)]
+
+
+@pytest.mark.every_case
+@pytest.mark.parametrize(
+    ("form", "reading", "notice"),
+    [
+        ("%m/%d/%Y %I:%M:%S %p", {}, 'month/day/year; or day/month/year? ("bothways predict --dates day-first")'),
+        ("%d/%m/%Y %H:%M", {}, 'day/month/year; or month/day/year? ("bothways predict --dates month-first")'),
+        ("%d/%m/%Y %H:%M", {"dates": "day-first"}, "dates are day/month/year."),
+        ("%d.%m.%Y %H:%M", {"dates": "month-first"}, "dates are day/month/year."),
+    ],
+)
+def test_dates_that_can_be_read_in_two_ways(
+    form: str, reading: dict[str, str], notice: str, opened: Any, tmp_path: Path
+) -> None:
+    page = opened(numbers_of("x", order="at", gaps="times", **reading))
+    x = np.random.default_rng(0).normal(size=36).round(3)
+    table = pl.DataFrame({"flow": "a", "at": [time.strftime(form) for time in TIMES], "x": x})
+    table.sample(36, shuffle=True, seed=0).write_csv(tmp_path / "t.csv")
+    assert notice in alike(page, tmp_path / "t.csv", tmp_path)
+
+
+def test_an_order_of_the_wrong_kind(opened: Any, tmp_path: Path) -> None:
+    header = "flow,at,x\n"
+    dates = written(tmp_path / "dates.csv", header + "a,2024-01-31 18:05,1\na,2024-01-31 18:06,2\n")
+    numbers = written(tmp_path / "numbers.csv", header + "a,1706724300,1\na,1706724360,2\n")
+    page = opened(numbers_of("x", order="at", gaps="times"))
+    refused(page, numbers, 'the order column "at" is of type numbers; the model was trained on times.', tmp_path)
+    page = opened(numbers_of("x", order="at", gaps="numbers"))
+    refused(page, dates, 'the order column "at" is of type times; the model was trained on numbers.', tmp_path)
+    assert said(page, numbers) == ""
+
+
+def test_names_and_places_that_are_missing(opened: Any, tmp_path: Path) -> None:
+    """Words for missing values among numbers, which are no place in an order and no name."""
+    page = opened(numbers_of("x", order="at"))
+    for rows, words in (
+        ("1,1,1\n1,?,2\n1,3,4\n", 'data row 2 (the first is 1): the column "at" is empty'),
+        ("1,1,1\nNA,2,2\n3,3,4\n", 'data row 2 (the first is 1): the column "flow" is empty'),
+    ):
+        refused(page, written(tmp_path / "t.csv", "flow,at,x\n" + rows), words, tmp_path)
+    mixed = "a,2024-01-31 18:05Z,1\na,2024-01-31 18:06,2\n"
+    text = said(page, written(tmp_path / "t.csv", "flow,at,x\n" + mixed))
+    assert f't.csv: the column "at" must hold numbers or times; these are written in several ways. {INSTEAD}' in text
+
+
+def words_of(sequence: str, *values: str) -> Model:
+    """A model of one column of words."""
+    encoding = Encoding((), (Category("word", values),))
+    columns = Columns("label", ("word",), sequence, None, categories=("word",), encoding=encoding)
+    return Model([member_of(1, len(values) + 1)], ("W", 'P"'), columns)
+
+
+WORDS = ["I", "said", ",", '"', "no", '"', "and", '"', "yes", "5", '"no"']
+
+
+def test_quotes_that_are_letters(opened: Any, tmp_path: Path) -> None:
+    page = opened(words_of("sentence", "said", ",", '"', "no", '"no"'))
+    rows = [f"{at // 5}\t{word}\n" for at, word in enumerate(WORDS * 4)]
+    table = written(tmp_path / "t.tsv", "sentence\tword\n" + "".join(rows))
+
+    def read(path: Path) -> pl.DataFrame:  # the page writes the lines as they are
+        return pl.read_csv(path, separator="\t", quote_char=None if path.stem == "page" else '"')
+
+    alike(page, table, tmp_path, read)
+    assert read(tmp_path / "page.tsv")["word"].to_list() == WORDS * 4
+    quoted = written(tmp_path / "q.tsv", 'sentence\tword\n1\t"two\nlines"\n1\t"a ""b"""\n')
+    alike(page, quoted, tmp_path, lambda path: pl.read_csv(path, separator="\t"))
+
+
+def test_blank_rows_part_blocks(opened: Any, tmp_path: Path) -> None:
+    page = opened(words_of("block", "said", ",", "no"))
+    rows = ["\n" * (at % 4 == 0) + f"{at},{word}\n" for at, word in enumerate(["I", "said", "no", "and", "yes"] * 4)]
+    table = written(tmp_path / "t.csv", "n,word\n" + "".join(rows) + "\n")
+    blocks = "rows without any value are taken for the ends of 5 blocks, which the column 'block' numbers."
+    assert blocks in alike(page, table, tmp_path)
+    whole = written(tmp_path / "w.csv", "n,word\n1,I\n2,said\n")
+    one = "no blank rows part blocks here; all rows are one, by the column 'block'."
+    assert one in alike(page, whole, tmp_path)
+    own = written(tmp_path / "o.csv", "block,word\n1,I\n\n1,said\n")
+    assert "1 row without any value is left out." in alike(page, own, tmp_path)
+    many = written(tmp_path / "m.csv", "n,word\n" + "1,I\n" * 1001)
+    refused(page, many, 'there is no column "block"', tmp_path)
+
+
+def test_lines_that_are_no_rows(opened: Any, tmp_path: Path) -> None:
+    """A header that comes again, lines that end in CR alone, and a log of Zeek."""
+    page = opened(numbers_of("x", order="at"))
+    rows = [f"{'ab'[at // 9]},{at},{at % 5 - 2}.5" for at in range(18)]
+    table = written(tmp_path / "t.csv", "\n".join(["flow,at,x", *rows[:7], "flow,at,x", *rows[7:], "flow,at,x", ""]))
+    assert "t.csv: 2 lines repeat the header and are left out." in alike(page, table, tmp_path)
+    table = written(tmp_path / "cr.csv", "\r".join(["flow,at,x", *rows, ""]))
+    ends = "lines end in CR alone, as on old Macs; they are written with LF again."
+    assert ends in alike(page, table, tmp_path)
+    log = "\n".join(["#separator \\x09", "#fields\tflow,at,x", "#types\tstring,int,double", *rows, "#close", ""])
+    table = written(tmp_path / "z.tsv", log.replace(",", "\t"))
+    assert alike(page, table, tmp_path, lambda path: pl.read_csv(path, separator="\t")) == ""
+
+
+def test_a_table_with_predictions(opened: Any, tmp_path: Path) -> None:
+    page = opened(numbers_of("x"))
+    for name, text in (
+        ("t.csv", "flow,x,predicted\na,1,b\n"),
+        ("t.jsonl", '{"flow": "a", "x": 1, "probability": 0.5}\n'),
+    ):
+        refused(page, written(tmp_path / name, text), "already, which the predictions would take.", tmp_path)
+
+
+def test_columns_called_as_what_every_object_has(opened: Any, tmp_path: Path) -> None:
+    names = ("valueOf", "__proto__", "constructor", "toString")
+    categories = tuple(Category(name, ("tcp", "udp")) for name in names[2:])
+    encoding = Encoding(tuple(Number(name, 0.5) for name in names[:2]), categories)
+    columns = Columns("label", names, "hasOwnProperty", None, categories=names[2:], encoding=encoding)
+    page, random = opened(Model([member_of(4, 3, 3)], ("a", "b"), columns)), np.random.default_rng(0)
+    table = pl.DataFrame({name: random.normal(size=40).round(3) for name in names[:2]})
+    table = table.with_columns(pl.Series(name, random.choice(["tcp", "udp"], 40)) for name in names[2:])
+    table = table.with_columns(hasOwnProperty=np.repeat(["a", "b"], 20))
+    table.write_csv(tmp_path / "t.csv")
+    assert alike(page, tmp_path / "t.csv", tmp_path) == ""
+    table.write_ndjson(tmp_path / "t.jsonl")
+    assert alike(page, tmp_path / "t.jsonl", tmp_path, pl.read_ndjson) == ""
