@@ -481,3 +481,33 @@ def test_values_that_files_with_types_hold_as_text(ending: str, typed: bool, tmp
         values = np.concatenate([chunk.sequences.values for chunk in chunks])
         assert np.allclose(values, np.stack([x, np.round(100 * np.array(x), 1), counts], 1), rtol=1e-6)
         assert all(chunk.frame.schema["x"] == pl.String for chunk in chunks)
+
+
+def test_another_unit_than_in_training_is_told(tmp_path: Path) -> None:
+    numbers = [1.5 + k * k % 17 for k in range(60)]
+    frame = pl.DataFrame({"x": numbers, "label": [0, 1] * 30})
+
+    def path_of(unit: str, ending: str = ".csv") -> Path:
+        path = tmp_path / f"some{ending}"
+        own = frame.with_columns(x=pl.col("x").cast(pl.String) + f" {unit}") if unit else frame
+        own.write_csv(path) if ending == ".csv" else own.write_parquet(path)
+        return path
+
+    def told(columns: Columns, path: Path, **more: Any) -> list[str]:
+        said: list[str] = []
+        list(stream_sequences(path, columns, say=said.append, **more))
+        return [each for each in said if "Careful" in each]
+
+    for unit in ("kg", "ms"):
+        columns = Columns.from_json(choose_columns(read_table(path_of(unit)), sequence="none", order="none").to_json())
+        assert columns.units == {"x": unit}
+        assert told(columns, path_of(unit)) == []
+        for other in ("g", "") if unit == "kg" else ("kg", ""):
+            for rows in (20, 1000):
+                (said,) = told(columns, path_of(other), rows=rows)
+                assert "column 'x' has " + (f"the unit '{other}'" if other else "no unit") in said
+                assert f"had '{unit}' in training" in said
+        assert len(told(columns, path_of("", ".parquet"))) == 1
+    assert told(columns, path_of("s")) == []  # both are read in seconds
+    old = {name: value for name, value in columns.to_json().items() if name != "units"}
+    assert told(Columns.from_json(old), path_of("")) == []

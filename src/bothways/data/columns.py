@@ -9,6 +9,7 @@ from itertools import zip_longest
 from typing import Any
 
 from bothways.data.encoding import INCOMPLETE, Encoding, Number
+from bothways.data.numbers import SECONDS
 from bothways.data.vectors import Vectors
 from bothways.errors import InputError, ModelFileError, counted, option
 from bothways.network import PERS
@@ -88,6 +89,7 @@ class Columns:
         encoding: how features become numbers, as the train part showed; None as long as it is not known.
         guesses: what each column is for, and why.
         reading: how fields of text were read.
+        units: what stood after all numbers of a feature, by features; None where that is not known.
 
     Example:
         >>> columns = Columns(label="attack", features=("bytes", "packets"), sequence="flow")
@@ -107,6 +109,7 @@ class Columns:
     encoding: Encoding | None = None
     guesses: tuple[Guess, ...] = ()
     reading: Reading = field(default_factory=Reading)
+    units: Mapping[str, str] | None = None
 
     @property
     def roles(self) -> dict[str, str]:
@@ -158,6 +161,26 @@ class Columns:
         keys = (self.sequence, self.order)
         return tuple(dict.fromkeys([*(name for name in keys if name is not None), *self.features]))
 
+    def unit_notices(self, units: Mapping[str, str]) -> list[str]:
+        """A word about each numeric feature that another table has in another unit than the one that was learned from.
+
+        Example:
+            >>> columns = Columns("y", ("wait", "load"), units={"wait": "ms", "load": "kg"})
+            >>> columns.unit_notices({"wait": "s", "load": "g"})
+            ["Careful: column 'load' has the unit 'g' here, and had 'kg' in training; numbers are taken as they are."]
+        """
+        said = []
+        for name in (each for each in self.features if each not in self.categories and self.units is not None):
+            own, other = (self.units or {}).get(name, ""), units.get(name, "")
+            if own != other and not {own, other} <= {*SECONDS}:  # those are all read in seconds
+                here, had = f"the unit {other!r}" if other else "no unit", repr(own) if own else "none"
+                taken = "seconds" if own in SECONDS else "they are"
+                said.append(
+                    f"Careful: column {name!r} has {here} here, and had {had} in training; numbers are taken as "
+                    f"{taken}."
+                )
+        return said
+
     def to_json(self) -> dict[str, Any]:
         """The same as plain JSON values, for a model file."""
         encoding = None if self.encoding is None else self.encoding.to_json()
@@ -181,10 +204,12 @@ class Columns:
                 reading=Reading(**data.get("reading", {})),
                 group=data.get("group"),
                 per=data.get("per", "step"),
+                units=data.get("units"),
                 **{role: data[role] for role in ("label", "sequence", "order", "split")},
             )
             texts = [columns.label, *columns.roles.values(), *columns.features, *columns.reading.missing]
             texts += [text for each in columns.guesses for text in (each.name, each.role, each.why)]
+            texts += [text for each in (columns.units or {}).items() for text in each]
             if not (
                 all(isinstance(text, str) for text in texts)
                 and 0 < len(columns.features) == len(set(columns.features))

@@ -150,6 +150,11 @@ class FieldReader:
         return {name: "; ".join(texts) for name, texts in said.items() if texts}
 
     @property
+    def units(self) -> dict[str, str]:
+        """The units that stand after all numbers of a column, by columns."""
+        return dict(self._units)
+
+    @property
     def decided(self) -> Reading:
         """`reading`, with what the columns show."""
         return Reading(self._words, self._choice("decimal"), self._choice("dates"))

@@ -97,6 +97,7 @@ def choose_columns(table: Table, **given: Any) -> Columns:
         per=per or "step",
         guesses=tuple(guesses[name] for name in dict.fromkeys([*roles.values(), *left, *guesses])),
         reading=table.reading,
+        units={name: table.units[name] for name in left if name in table.units},
         **roles,
     )
 

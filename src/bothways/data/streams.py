@@ -214,7 +214,7 @@ class _Reader:
         read = self.fields.notices()
         if self.filling:
             read |= also_filled(read, [str(self.columns.sequence)])
-        for notice in self._readings(read):
+        for notice in (*self._readings(read), *self.columns.unit_notices(self.fields.units)):
             self.say(notice)
 
     def whole(self) -> Chunk:
@@ -231,7 +231,8 @@ class _Reader:
         match_columns(table, columns, label=False)
         bare, notices = group_rows(table, columns)
         sequences, said = cut_long(encoded(table, columns, bare, self.tally), self.max_steps)
-        for notice in (*table.notices, *self._readings(table.readings), *notices, *said):
+        units = columns.unit_notices(table.units)
+        for notice in (*table.notices, *self._readings(table.readings), *units, *notices, *said):
             self.say(notice)
         return Chunk(frame, values, sequences, 0, anew=True)
 

@@ -49,6 +49,7 @@ class Table:
         notices: what else the user should know of the files.
         reading: how fields are read that can be read in two ways, as this table shows it.
         word: the column of words, if the files hold sentences.
+        units: what stood after all numbers of a column, by columns.
         joined: the columns that others were made of, by the names of these; see `with_joined`.
 
     Example:
@@ -66,6 +67,7 @@ class Table:
     notices: tuple[str, ...] = ()
     reading: Reading = AS_SHOWN
     word: str | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
     joined: Mapping[str, Sequence[str]] = field(default_factory=dict)
     _read: dict[str, pl.Series] = field(default_factory=dict, init=False, repr=False)
 
@@ -286,7 +288,7 @@ def read_files(
     notices += (f"Careful: {table.source}: {said}" for said in unused(table.values, table.schema, reading.missing))
     said = fields.notices()
     readings = said | also_filled(said, table.readings)
-    whole = Table(files.name, typed, counts, 0, readings, tuple(notices), fields.decided, word)
+    whole = Table(files.name, typed, counts, 0, readings, tuple(notices), fields.decided, word, fields.units)
     return values, with_joined(whole, sequence, order)
 
 

@@ -94,7 +94,7 @@ def evaluate(
     if name == "all":
         notices += said_of_known(sequences, loaded.facts.get("sequences", []))
     read = {name: text for name, text in table.readings.items() if name in columns.needed}
-    for notice in (*table.notices, *reading_notices(read), *notices):
+    for notice in (*table.notices, *reading_notices(read), *columns.unit_notices(table.units), *notices):
         say(notice)
     p = loaded.probabilities(sequences)
     evaluation = evaluate_part(loaded, sequences, p, unseen, split=name, **alarms)
