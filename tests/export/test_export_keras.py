@@ -99,7 +99,7 @@ def test_inputs_of_any_numbers(dtype: str, mask: float | None, tmp_path: Path) -
 
 
 def test_inputs_of_other_things_are_refused(tmp_path: Path) -> None:
-    for dtype in ("bfloat16", "complex64", "string"):
+    for dtype in ("bfloat16", "string"):
         x = keras.Input((None, 3), name="x", dtype=dtype)
         with pytest.raises(InputError, match=f"The input 'x' is of {dtype}; a graph reads bool, int8"):
             export_onnx(keras.Model(x, x), tmp_path / "some.onnx")
