@@ -90,6 +90,8 @@ def choose_columns(table: Table, **given: Any) -> Columns:
         why = f"one per sequence, as it never changes within one ({option('per', 'step')} for one per step)"
         more[label] = "; ".join([why, *filter(None, [more.get(label)])])
     for name in guesses.keys() & more.keys():
+        if guesses[name].role == "category" and kinds[name] == "numbers":
+            continue  # it is read as text
         guesses[name] = replace(guesses[name], why=f"{guesses[name].why}; {more[name]}")
     return Columns(
         features=tuple(left),
