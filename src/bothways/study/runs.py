@@ -156,9 +156,10 @@ class Store:
             if any(not isinstance(row, bytes) or zlib.crc32(row) != checksum for row, checksum in rows):
                 raise DataError(damaged)
             tables = [pl.read_ipc(io.BytesIO(row)) for row, _ in rows]
-            return self._checked(_parsed(pl.concat(tables, how="diagonal")), self._journal) if tables else []
+            found = _parsed(pl.concat(tables, how="diagonal")) if tables else None
         except (sqlite3.Error, pl.exceptions.PolarsError, *UNREADABLE):
             raise DataError(damaged) from None
+        return [] if found is None else self._checked(found, self._journal)
 
     def _checked(self, found: tuple[dict[str, Any], list[Run]], path: Path) -> list[Run]:
         study, runs = found
