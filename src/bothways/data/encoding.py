@@ -375,7 +375,7 @@ def _codes(categories: Sequence[Category], text: pl.Series, tally: Tally) -> Ite
         _known(category, views(category.view, distinct["text"])).alias(str(i)) for i, category in enumerate(categories)
     ]
     found = words.join(distinct.with_columns(codes), on="text", how="left", nulls_equal=True, maintain_order="left")
-    unknown = found.filter(pl.col("0").eq(0)).with_columns(pl.col("text").fill_null(""))  # which no other field is
+    unknown = found.filter(pl.col("0").eq(0) & pl.col("text").is_not_null())
     unknown = unknown.group_by("text", maintain_order=True).len()
     if len(unknown):
         tally.spelled |= {category.name for category in categories if category.view}
