@@ -102,6 +102,7 @@ TEXT = (
 )
 
 
+@pytest.mark.slow
 def test_numbers_in_text(opened: Any, tmp_path: Path) -> None:
     page = opened(numbers_of("x"))
     for fields in FIELDS:
@@ -192,6 +193,7 @@ def test_quotes_that_are_letters(opened: Any, tmp_path: Path) -> None:
     alike(page, quoted, tmp_path, lambda path: pl.read_csv(path, separator="\t"))
 
 
+@pytest.mark.slow
 def test_blank_rows_part_blocks(opened: Any, tmp_path: Path) -> None:
     page = opened(words_of("block", "said", ",", "no"))
     rows = ["\n" * (at % 4 == 0) + f"{at},{word}\n" for at, word in enumerate(["I", "said", "no", "and", "yes"] * 4)]
@@ -207,6 +209,7 @@ def test_blank_rows_part_blocks(opened: Any, tmp_path: Path) -> None:
     refused(page, many, 'there is no column "block"', tmp_path)
 
 
+@pytest.mark.slow
 def test_lines_that_are_no_rows(opened: Any, tmp_path: Path) -> None:
     """A header that comes again, lines that end in CR alone, and a log of Zeek."""
     page = opened(numbers_of("x", order="at"))
@@ -230,6 +233,7 @@ def test_a_table_with_predictions(opened: Any, tmp_path: Path) -> None:
         refused(page, written(tmp_path / name, text), "already, which the predictions would take.", tmp_path)
 
 
+@pytest.mark.slow
 def test_columns_called_as_what_every_object_has(opened: Any, tmp_path: Path) -> None:
     names = ("valueOf", "__proto__", "constructor", "toString")
     categories = tuple(Category(name, ("tcp", "udp")) for name in names[2:])
