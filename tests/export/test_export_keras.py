@@ -91,6 +91,7 @@ def test_zeros_of_one_direction_alone(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:Explicitly requested dtype .*64")
 @pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "int32", "int64", "float16", "float64"])
 @pytest.mark.parametrize("mask", [None, 0.0, -1, 0.5])
+@pytest.mark.slow
 def test_inputs_of_any_numbers(dtype: str, mask: float | None, tmp_path: Path) -> None:
     x = keras.Input((None, 3), name="x", dtype=dtype)
     read = x if mask is None else L.Masking(mask)(x)

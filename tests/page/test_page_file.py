@@ -226,6 +226,7 @@ def test_fields_of_every_kind(name: str, text: str, encoding: str, opened: Any, 
         ("month-first", "date,time", "%m%d%Y,%k%M"),
     ],
 )
+@pytest.mark.slow
 def test_dates_of_digits_alone(dates: str | None, order: str, form: str, opened: Any, tmp_path: Path) -> None:
     some = numeric(2, 8)
     random = np.random.default_rng(0)
@@ -272,6 +273,7 @@ def test_what_it_shows(width: int, scheme: str, opened: Any, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("levels", ["centered", "both"])
+@pytest.mark.slow
 def test_numbers_in_double_precision(levels: str, opened: Any, tmp_path: Path) -> None:
     """In float32 seconds since 1970 are all alike for minutes."""
     made = model(member(levels=levels, changes=2))
@@ -458,6 +460,7 @@ def test_ids_that_are_one_number_stay_apart(opened: Any, tmp_path: Path) -> None
         pytest.param(("at",), ("%d.%m.%Y 24:00",), marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_times_of_several_columns_and_of_weeks(
     opened: Any, names: tuple[str, ...], formats: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -486,6 +489,7 @@ def test_durations_are_numbers(opened: Any, tmp_path: Path) -> None:
     check(opened(Model([small], ("a", "b"), columns)), tmp_path / "table.csv", tmp_path)
 
 
+@pytest.mark.slow
 def test_gaps_of_microseconds(opened: Any, tmp_path: Path) -> None:
     """Trees split where values of training stand, so that the last bit of a gap decides which way a step goes."""
     random, rows = np.random.default_rng(0), 3000

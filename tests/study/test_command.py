@@ -36,6 +36,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> RunCommand:
     return run_command
 
 
+@pytest.mark.slow
 def test_tables_sentences_and_a_page(run: RunCommand, tmp_path: Path) -> None:
     path = tmp_path / "compare.html"
     code, out, err = run(*PROBLEM, "--vary", "direction,merge=concat,sum", "--report", path)

@@ -257,6 +257,7 @@ def test_bad_input_is_told_before_anything_is_trained(arguments: dict[str, Any],
         )
 
 
+@pytest.mark.slow
 def test_a_search_tries_what_scores_well(tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     path = tmp_path / "runs.parquet"
