@@ -261,6 +261,7 @@ def test_what_no_file_of_onnx_can_hold_is_told() -> None:
         pytest.importorskip("bothways.export.onnx_model").onnx_model(graph, "large")
 
 
+@pytest.mark.slow
 def test_without_onnx(tmp_path: Path) -> None:
     bothways.store.save(some_model(), tmp_path / "some.bothways")
     code = "import sys; sys.modules['onnx'] = None; from bothways.__main__ import main; main()"

@@ -193,6 +193,7 @@ TOTAL = TEXT + "\n".join(LINES) + "\n\n" + "Summe:;;700;;;\n\n"
         ("d.tsv", (TEXT + "\n".join([*LINES[:1], *LINES[3:]])).replace(";", "\t"), "utf-8"),
     ],
 )
+@pytest.mark.slow
 def test_fields_of_every_kind(name: str, text: str, encoding: str, opened: Any, tmp_path: Path) -> None:
     """Separators, quotes, decimal commas, dates and encodings are read as the command reads them."""
     seen = model(member())
@@ -254,6 +255,7 @@ def test_json_lines_and_rows_that_do_not_stand_together(opened: Any, tmp_path: P
 
 @pytest.mark.every_case
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+@pytest.mark.slow
 def test_what_it_shows(width: int, scheme: str, opened: Any, tmp_path: Path) -> None:
     page = opened(model(member(classes=2), classes=("calm", "scan")), width, scheme)
     frame().write_csv(tmp_path / "table.csv")
@@ -355,6 +357,7 @@ def test_a_time_that_is_none_is_named(opened: Any, tmp_path: Path) -> None:
     assert said in page.inner_text("#said")
 
 
+@pytest.mark.slow
 def test_many_labels_on_a_phone(opened: Any, tmp_path: Path) -> None:
     """Those that occur are listed, the others are folded away; nothing is printed over something else."""
     names = tuple(f"label {i}" for i in range(98))
@@ -388,6 +391,7 @@ def test_a_table_that_comes_before_the_model_waits(opened: Any, tmp_path: Path) 
     page.wait_for_selector("#results:not([hidden])")
 
 
+@pytest.mark.slow
 def test_tables_that_cannot_be_labeled(opened: Any, tmp_path: Path) -> None:
     """Each is told, in one and the same page, which goes on to label what it can."""
     page = opened(model(member()))
@@ -414,6 +418,7 @@ def test_tables_that_cannot_be_labeled(opened: Any, tmp_path: Path) -> None:
     page.wait_for_selector("#results:not([hidden])")
 
 
+@pytest.mark.slow
 def test_threads_share_a_table(opened: Any, tmp_path: Path) -> None:
     """Sequences of many lengths, in batches for all threads, get their own labels."""
     random, lengths = np.random.default_rng(0), [3000, *range(1, 200)]

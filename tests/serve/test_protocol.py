@@ -283,6 +283,7 @@ def test_bytes_that_do_not_fit(server: Running) -> None:
         assert said in str(answer)
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_read_keeps_no_other_from_being_served(tmp_path: Path, start: Any) -> None:
     saved({"flows": MODELS["flows"]}, tmp_path)
     (tmp_path / "broken.bothways").write_bytes(b"nothing")
@@ -299,6 +300,7 @@ def test_a_file_that_cannot_be_read_keeps_no_other_from_being_served(tmp_path: P
     assert server.call("/v2/models")[1] == {"models": ["broken", "flows"]}
 
 
+@pytest.mark.slow
 def test_a_server_without_a_model_is_not_ready(tmp_path: Path, start: Any) -> None:
     server = start(saved({"flows": MODELS["flows"]}, tmp_path))
     (tmp_path / "flows.bothways").unlink()

@@ -58,6 +58,7 @@ def test_networks_that_read_forward_have_the_one_way_that_they_were_trained_for(
         assert late.score == whole.score
 
 
+@pytest.mark.slow
 def test_the_command_and_the_report_show_it(
     names: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

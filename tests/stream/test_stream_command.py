@@ -281,6 +281,7 @@ def test_text_comes_out_as_it_came_in(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_quiet_stream_is_saved_each_second_and_when_it_is_stopped(folder: Path, number: int) -> None:
     names = [str(folder / name) for name in ("some.bothways", "labels.jsonl", "state")]
     command = [sys.executable, "-m", "bothways", "stream", names[0], "-", "-o", names[1], "--checkpoint", names[2]]

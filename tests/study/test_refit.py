@@ -109,6 +109,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_training_keeps_thresholds_of_the_model_before(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refitting, "SPARE", 1e9)
     said: list[str] = []
@@ -166,6 +167,7 @@ def test_held_out_labels_of_which_none_counts_give_no_thresholds() -> None:
     assert kept_thresholds(silent, np.full((20, 2), 0.5))["values"] == [[], []]
 
 
+@pytest.mark.slow
 def test_a_labeler_measures_importance_with_the_model_before(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refitting, "SPARE", 1e9)
     frame = pl.read_parquet(table).sort("id", "t").filter(pl.col("part") != "test")

@@ -197,6 +197,7 @@ def test_a_link_is_not_followed(path: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", [1_000, 40_000])
+@pytest.mark.slow
 def test_a_full_disk_is_told(path: Path, limit: int) -> None:
     """A file may have `limit` bytes: too few for the journal, or for the Parquet file."""
     code = f"""
