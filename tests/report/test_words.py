@@ -44,7 +44,7 @@ def test_the_verdict(ahead: tuple[float, float], said: str) -> None:
 def test_the_part_that_chose_the_model_is_no_judge() -> None:
     labels = [0, 1] * 10
     found = evaluated(labels, np.eye(2)[labels], baselines={"majority": np.zeros(20, int)}, split="valid")
-    assert verdict(found).startswith("On the valid part, which settings were chosen by, the model is ahead of every")
+    assert verdict(found).startswith("On the valid part, by which it was chosen, the model is ahead of every")
     assert "so flatters the model" in warnings(found)[0]
     assert warnings(evaluated(labels, np.eye(2)[labels], split="valid")) == ()
 

@@ -3,54 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from itertools import product
 
-import numpy as np
 import polars as pl
 
-from bothways.data.clocks import (
-    HEAD,
-    RANGES,
-    clock_columns,
-    days_only,
-    moves,
-    numbers_of,
-    one_run_each,
-    steps_of,
-)
 from bothways.data.columns import Guess
-from bothways.data.hints import TEXT, columns_are
-from bothways.data.names import CALENDAR, CLOCKS, IDS, clock_rank, is_thing, names_sequences, words
+from bothways.data.hints import columns_are
+from bothways.data.names import IDS, words
+from bothways.data.numbers import are_whole
 from bothways.data.split_columns import guess_split
 from bothways.data.tables import Table
 from bothways.data.words import SENTENCE
-from bothways.errors import DataError, counted, option
-from bothways.sequences import Array, Numbers
+from bothways.errors import DataError, option
 
 LABELS = ("label", "labels", "tag", "tags", "class", "target", "y")
 
 ALARMS = ("anomaly", "attack", "failure", "fraud", "intrusion", "outlier")
 """What the label may be called where no column has such a name, also `is_fraud`."""
 
-NUMBERS = ("no", "nr", "nbr", "num", "number")
-"""Last words in the names of columns that number what belongs together."""
-
 KINDS = ("syscall", "id", "code", "port", "proto", "protocol", "type", "kind", "category", "service", "opcode")
 """Whole numbers in columns with such a word in their names are categories."""
 
-PERIODS = tuple(
-    range(least, most + 1)
-    for least, most in ((4, 4), (5, 7), (12, 12), (23, 25), (28, 31), (46, 50), (52, 53), (60, 60), (365, 366))
-)
-"""How many quarters, days, hours or the like a year, month, week, day or hour has."""
-
-CUTS = "cuts sequences"  # the word about a column that cuts each sequence into runs
-MOST = 0.8  # a column that as many rows have an id in is meant to tell sequences apart
-EVEN = 0.65  # values whose distances vary less, as a share of their mean, take turns; of drawn ones they vary by 1
-FIRST = 100  # most columns show within so many rows that they are no counters
-MOST_COUNTERS = 8
 MANY_KINDS = 1024  # whole numbers of more values than these are not guessed to be categories
-FEW_WORDS = 5  # fewer different words are kinds of things, not their names
 FEW_KINDS = 512  # whole numbers of fewer values than these, spread widely, may be categories
 
 
@@ -70,9 +43,7 @@ def guess_label(table: Table, names: Collection[str]) -> Guess:
             f"{option('label')}. {columns_are(table.schema, table.files)}"
         )
     if len(candidates) > 1:
-        whole = (
-            name for name in candidates if not table.schema[name].is_float() or _whole(table.column(name).drop_nulls())
-        )
+        whole = (name for name in candidates if not table.schema[name].is_float() or are_whole(table.column(name)))
         candidates = [*whole] or candidates
     return Guess(table.only("label", candidates), "label", "by its name")
 
@@ -118,139 +89,6 @@ def label_of_words(table: Table, names: Collection[str]) -> Guess | None:
     if "upos" in names and table.column("upos").count():
         return Guess("upos", "label", f"the part of speech ({option('label')} for another)")
     return Guess(last[0], "label", f"the last column ({option('label')} for another)") if last else None
-
-
-def guess_sequence(table: Table, names: Collection[str], clocks: Collection[str]) -> list[Guess]:
-    """The column that tells sequences apart, if one does.
-
-    A column of text or whole numbers, of two rows a value on average, tells sequences apart
-
-    - if it is called after what sequences belong to (`machine`, `session_id`), and each value is one run of rows, or
-      its values are numbers or hold digits as ids do; if it is called their index, each value is one run or two;
-    - if it is called an id of anything (`event_id`, `node`), and each value is one run of rows;
-    - whatever its name, if times show it: they rise within each value and not over all rows, as where one machine
-      follows another, or most times come several times and each but once a value, as where devices report together,
-      unless these are days and the values numbers that may count what comes in a day;
-    - whatever its name, if a counter shows it: whole numbers, gaps or none, that rise from row to row, but turn back at
-      most changes of its value and nowhere else; those that count the parts of hours, days or years show nothing.
-
-    Of several that are called so, or that are called an id and shown by a clock or counter, it is the one whose values
-    the others only join; these are left out.
-
-    What takes turns, as devices do that report one after the other, is asked about.
-
-    Where there is none, what may tell sequences apart is an identifier and left out, too, with the question whether it
-    does. What is not called so (`event_id`, or `zone` with values such as `A-7`), and few words (`mobile`, `desktop`),
-    are categories where they come again and again.
-
-    Raises:
-        DataError: several columns tell different sequences apart, or one that would is empty in some rows.
-    """
-    unsure, partly = list[Guess](), list[str]()
-    ranks: dict[str, tuple[int, str]] = {}
-    proved_by: dict[str, str] = {}
-    counters = [name for name in clocks if clock_rank(name) == 1]  # `record` may number the rows, or sequences
-    names = [*names, *(name for name in counters if names_sequences(name) > 1 and _are_runs(table.column(name)))]
-    counters = [name for name in counters if name not in names]
-    proofs = _repeating(table, clocks) + _counting(table, [*names, *counters])
-    for name in [*names, *counters]:
-        column, named = _ids(table, name), 0 if name in counters else names_sequences(name)
-        if column is None:
-            continue
-        # What does not hold for the first rows does not hold for all.
-        head = column.head(HEAD)
-        of_time = bool({*words(name)} & {*CALENDAR, *CLOCKS})
-        shown = [] if of_time else proofs
-        proved = any(_tells_apart(head, clock.head(HEAD), again, turns) for _, clock, again, turns in shown)
-        if not (named or proved or one_run_each(head) or _numbered(head) or (not of_time and _take_turns(head))):
-            continue
-        empty, ids = column.null_count(), column.drop_nulls()
-        distinct = ids.n_unique()
-        if not 2 <= distinct <= len(column) // 2:
-            continue
-        runs = one_run_each(ids)
-        if empty:
-            if named >= 2 and (runs or _holds_digits(ids)):
-                partly.append(name)
-            continue
-        if named >= 2 and (runs or _holds_digits(column)):
-            ranks[name] = (named, f"by its name and its {distinct:,} values")
-            continue
-        telling = [(proof, clock) for proof, clock, again, turns in shown if _tells_apart(column, clock, again, turns)]
-        proof = next((proof for proof, clock in telling if named or not _may_number_days(column, clock)), None)
-        if proof is not None and (named or len(column) >= 3 * distinct):
-            rows, same = steps_of(column, len(column))
-            falls = moves(numbers_of(table.column(proof))[rows], same)[1]
-            how = "comes once within" if falls else "rises within"
-            ranks[name] = (max(named, 1), f"{'each ' * bool(falls)}{proof!r} {how} each of its {distinct:,} values")
-            proved_by[name] = proof
-        elif named == 1 and runs:
-            ranks[name] = (1, f"by its name and its {distinct:,} values")
-        elif name not in counters and (
-            named
-            or telling
-            or (len(column) >= 5 * distinct >= 25 and (runs or _numbered(column)))
-            or (not of_time and _take_turns(column))
-        ):
-            unsure.append(_unsure(name, column))
-    if not ranks:
-        over = {
-            name: f"starts over {counted(turns, 'time')}" for name, clock, _, turns in proofs if _starts_over(clock)
-        }
-        why = "and no column tells these sequences apart; write one that does, such as the number of each"
-        return [_partly_empty(table, name) for name in partly] + [
-            Guess(guess.name, "left out", f"{over[guess.name]}, {why}") if guess.name in over else guess
-            for guess in unsure
-        ]
-    best = max(rank for rank, _ in ranks.values())
-    chosen = [name for name, (rank, _) in ranks.items() if rank == best]
-    if best == 1 and (proven := [name for name in chosen if name in proved_by]):
-        chosen = [min(proven, key=lambda name: table.column(name).n_unique())]
-    chosen += [name for name in proved_by if name not in chosen and names_sequences(name)]
-    chosen = [name for name in chosen if not any(_numbers_in(table, name, other) for other in chosen)]
-    finest = [name for name in chosen if all(_joins(table, name, other) for other in chosen)]
-    both = f"; name both if it takes both: {option('sequence', ','.join(chosen[:2]))}"
-    sequence = finest[0] if finest else table.only("sequence", chosen, both)
-    return [Guess(sequence, "sequence", ranks[sequence][1]), *guess_related(table, sequence, names, ranks)]
-
-
-def guess_related(table: Table, sequence: str, names: Collection[str], likely: Collection[str] = ()) -> list[Guess]:
-    """The columns that join sequences (`machine` beside `session_id`) or cut each into runs (`trial` beside `subject`).
-
-    Those that are `likely` or called after what sequences belong to are left out, since a part that is new has others;
-    so are things that may be called so (`ip`) and of which most sequences have one of their own.
-    """
-    guesses, count = list[Guess](), table.column(sequence).n_unique()
-    for name in names:
-        named = names_sequences(name)
-        if name == sequence or not named or _ids(table, name) is None:
-            continue
-        own = is_thing(name) and 2 * table.column(name).n_unique() > count
-        if (named >= 2 or name in likely or own) and _joins(table, sequence, name):
-            why = f"joins sequences ({option('group', name)} keeps these in one part)"
-            guesses.append(Guess(name, "left out", why))
-        elif is_thing(name) and _cuts(table, sequence, name):
-            why = f"{CUTS}; {option('sequence', f'{sequence},{name}')} to learn from each piece"
-            guesses.append(Guess(name, "left out", why))
-    return guesses
-
-
-def glued_by(table: Table, sequence: str, names: Collection[str]) -> tuple[str, str] | None:
-    """Which of the columns that cut sequences does so where a clock starts over; and the clock.
-
-    Example:
-        >>> frame = pl.DataFrame({"trial": [1] * 6, "person": list("aaabbb"), "time": [0, 2, 3, 1, 2, 4]})
-        >>> glued_by(Table("some.csv", frame), "trial", ["person"])
-        ('person', 'time')
-    """
-    rows, same = steps_of(table.column(sequence), len(table))
-    for name, clock in product(names, clock_columns(table, table.names)):
-        column, values = table.column(name).gather(rows), numbers_of(table.column(clock))[rows]
-        cuts = same & column[1:].ne_missing(column[:-1]).to_numpy()
-        falls = same & (values[1:] < values[:-1])
-        if falls.any() and not (falls & ~cuts).any() and 2 * falls.sum() >= cuts.sum():
-            return name, clock
-    return None
 
 
 def pointed_to(table: Table, name: str) -> str | None:
@@ -306,166 +144,3 @@ def holds_texts(column: pl.Series) -> bool:
         (False, True)
     """
     return column.dtype == pl.String and (column.str.count_matches(r"\S\s") > 1).sum() > len(column) / 2
-
-
-def _repeating(table: Table, clocks: Collection[str]) -> list[tuple[str, pl.Series, bool, int]]:
-    """The clocks of several sequences: whether most times come again, and how often they turn back."""
-    found = []
-    for name in clocks:
-        column = table.column(name)
-        if column.dtype.is_temporal() or clock_rank(name) == 2:
-            again = column.n_unique() <= len(column) / 2
-            found.append((name, column, again, min(moves(numbers_of(column), np.ones(len(column) - 1, bool)))))
-    return [each for each in found if each[2] or each[3]]
-
-
-def _counting(table: Table, names: Collection[str]) -> list[tuple[str, pl.Series, bool, int]]:
-    """The counters of several sequences, as `_repeating` gives clocks: they rise for some rows, and then turn back.
-
-    Of many the first few: each takes a look at all columns.
-    """
-    schema, found = table.schema, list[tuple[str, pl.Series, bool, int]]()
-    for name in names:
-        if not schema[name].is_integer() or {*words(name)} & {*CALENDAR} or len(found) == MOST_COUNTERS:
-            continue
-        for column in (table.column(name).head(FIRST), table.column(name)):
-            values = numbers_of(column)
-            falls = np.flatnonzero(values[1:] < values[:-1])
-            if column.null_count() or (values[1:] == values[:-1]).any() or 3 * len(falls) > len(values):
-                break
-        else:
-            if len(falls) and not _are_of_a_calendar(values, falls):
-                found.append((name, column, False, len(falls)))
-    return found
-
-
-def _are_of_a_calendar(values: Array, falls: Numbers) -> bool:
-    """Whether most runs of numbers end near the greatest, which is how many parts a year, a month or the like has."""
-    counts = values[falls] - values.min() + 1
-    return any(counts.max() in period for period in PERIODS) and bool(np.median(counts) >= 0.9 * counts.max())
-
-
-def _tells_apart(column: pl.Series, clock: pl.Series, again: bool, turns: int) -> bool:
-    """Whether each value has each time but once where times come again, or where they turn back, never turns back.
-
-    Times turn back at half of the changes of the value at least; at others they may go on.
-    """
-    if again and pl.DataFrame([column.alias("value"), clock.alias("time")]).n_unique() == len(column):
-        return True
-    if not turns or column.n_unique() > 2 * turns + 1:
-        return False
-    rows, same = steps_of(column, len(column))
-    ups, downs = moves(numbers_of(clock)[rows], same)
-    return (ups > 0) != (downs > 0)
-
-
-def _may_number_days(column: pl.Series, clock: pl.Series) -> bool:
-    """Whether whole numbers may be amounts, or count the rows of a day or year, as each comes but once in it.
-
-    Not if each is one run of rows, or if they come in the same order each day and neither rise nor fall.
-    """
-    coarse = days_only(clock) or (clock.dtype.is_integer() and bool(clock.is_between(*RANGES["year"]).all()))
-    if not column.dtype.is_integer() or not coarse or one_run_each(column):
-        return False
-    count = column.n_unique()
-    first = column.head(count)
-    return first.is_sorted() or first.is_sorted(descending=True) or bool((column[count:] != column[:-count]).any())
-
-
-def _numbers_in(table: Table, name: str, other: str) -> bool:
-    """Whether a column numbers the rows of each value of another one, as `visit_number` does of each `patient_id`."""
-    column = table.column(name)
-    if name == other or not (column.dtype.is_integer() and {*words(name)[-1:]} & {*NUMBERS}):
-        return False
-    number, runs = pl.col("number"), pl.DataFrame({"other": table.column(other), "number": column}).group_by("other")
-    each_once = (number.n_unique() == pl.len()) & (number.max() - number.min() + 1 == pl.len())
-    return bool(runs.agg(each_once & (number.min() <= 1))["number"].all())
-
-
-def _joins(table: Table, finer: str, coarser: str) -> bool:
-    """Whether all rows of each value of `finer` have one value of `coarser`."""
-    return finer == coarser or table.columns([finer, coarser]).n_unique() == table.column(finer).n_unique()
-
-
-def _cuts(table: Table, sequence: str, name: str) -> bool:
-    """Whether most sequences are several runs of rows with a value each, of two rows and more on average."""
-    frame = table.columns([sequence, name]).with_row_index("").sort(sequence, "", maintain_order=True)
-    pairs = frame.select(pl.struct(pl.nth(1, 2)))
-    runs = int((pairs[1:].to_series().ne_missing(pairs[:-1].to_series())).sum()) + 1
-    return 1.5 * frame[sequence].n_unique() <= runs == pairs.n_unique() <= len(frame) / 2
-
-
-def _unsure(name: str, column: pl.Series) -> Guess:
-    """What is said of a column that may tell sequences apart, and may be a category."""
-    use = option("sequence", name)
-    few = isinstance(column.dtype, TEXT) and column.n_unique() < FEW_WORDS and not _holds_digits(column)
-    if (few or not is_thing(name)) and not one_run_each(column):
-        return Guess(name, "", f"comes again and again ({use} if it tells sequences apart)")
-    why = f"may tell sequences apart ({use} if it does, {option('categorical', name)} to learn from it)"
-    return Guess(name, "left out", why)
-
-
-def _partly_empty(table: Table, name: str) -> Guess:
-    """What is said of a column that would tell sequences apart, were it not empty in some rows; refused if in few."""
-    there = table.column(name).is_not_null()
-    empty = int((~there).sum())
-    if empty <= (1 - MOST) * len(table):
-        place = table.place(int(there.arg_min() or 0))
-        raise DataError(
-            f"{place}, column {name!r} is empty ({counted(empty, 'such row')}), so it cannot tell sequences apart. "
-            f"Write in what is missing, or remove these rows; or leave the column out ({option('drop', name)}) or "
-            f"learn from it ({option('categorical', name)})."
-        )
-    rows = counted(empty, "row")
-    why = f"empty in {rows}, or it would tell sequences apart ({option('categorical', name)} to learn from it)"
-    return Guess(name, "left out", why)
-
-
-def _take_turns(column: pl.Series) -> bool:
-    """Whether words come one after the other, in whatever order, and then all again, as devices report."""
-    if not isinstance(column.dtype, TEXT) or not 2 < column.n_unique() <= len(column) / 5:
-        return False
-    rows, same = steps_of(column, len(column))
-    gaps = np.diff(rows)[same]
-    return bool(gaps.std() < EVEN * gaps.mean() and gaps.mean() > column.n_unique() / 2)
-
-
-def _ids(table: Table, name: str) -> pl.Series | None:
-    """A column of text or whole numbers, these without a point whatever their type; None if it is of anything else."""
-    dtype = table.schema[name]
-    if dtype.is_float():
-        column = table.column(name)
-        return column.cast(pl.Int64) if _whole(column.head(FIRST)) and _whole(column) else None
-    return table.column(name) if dtype.is_integer() or isinstance(dtype, TEXT) else None
-
-
-def _whole(numbers: pl.Series) -> bool:
-    """Whether all that are there are whole numbers."""
-    return bool(((numbers == numbers.round()) & (numbers.abs() < 2**53)).all())
-
-
-def _holds_digits(column: pl.Series) -> bool:
-    """Whether values are whole numbers, or most hold a digit."""
-    return column.dtype.is_integer() or bool((column.unique().cast(pl.String).str.contains(r"\d").mean() or 0) > 0.5)  # type: ignore[operator]
-
-
-def _are_runs(column: pl.Series) -> bool:
-    """Whether values stand in runs of two rows and more on average, and come again in one further run at most."""
-    runs = int(column[1:].ne_missing(column[:-1]).sum()) + 1
-    return 2 * runs <= len(column) and runs <= 2 * column.n_unique()
-
-
-def _starts_over(column: pl.Series) -> bool:
-    """Whether whole numbers rise by one from row to row, and fall to the first one alone."""
-    values = numbers_of(column)
-    falls = values[1:] < values[:-1]
-    first = values[1:] == values[0]
-    return column.dtype.is_integer() and bool(falls.any() and np.where(falls, first, np.diff(values) == 1).all())
-
-
-def _numbered(column: pl.Series) -> bool:
-    """Whether the values are text that ends in a number and is else the same, as `P01` and `P02`."""
-    if not isinstance(column.dtype, TEXT):
-        return False
-    names = column.unique().cast(pl.String).str.strip_chars_end("0123456789")
-    return names.n_unique() == 1 and bool(names.len() > 1)

@@ -64,13 +64,13 @@ CLOCKS = frozenset(
 ) | {"horodatage", "tiempo", "fecha"}
 """A column of this name sorts steps that stand in any order; of several words, the last counts."""
 
-TIMES_OF_DAY = frozenset(words("time zeit uhrzeit hhmm hhmmss hrmn"))
-"""Such as may hold a time of day in digits alone."""
-
 COUNTERS = frozenset(words("position index idx order frame sample row record line seconds epoch"))
 """The same, if the values show it as well."""
 
 UNITS = frozenset(words("s sec secs ms us ns min h utc gmt local"))  # last words in the name of a clock that are units
+
+TIMES_OF_DAY = frozenset(words("time zeit uhrzeit hhmm hhmmss hrmn"))
+"""What columns are called that may hold a time of day in digits alone."""
 
 DURATIONS = frozenset(
     words(

@@ -45,6 +45,16 @@ def plain(text: pl.Series) -> pl.Series:
     return numbers.clear(len(numbers)) if long else numbers
 
 
+def are_whole(numbers: pl.Series) -> bool:
+    """Whether all that are there are whole numbers, and none too large for its last digit.
+
+    Example:
+        >>> are_whole(pl.Series([1.0, None, 3.0])), are_whole(pl.Series([1.0, 2.5]))
+        (True, False)
+    """
+    return bool(((numbers == numbers.round()) & (numbers.abs() < 2**53)).all())
+
+
 def separated(text: pl.Series, sign: str) -> pl.Series:
     """Numbers with a decimal sign, thousands set apart, and perhaps one unit for all."""
     if text.count() and text.str.contains(LISTED).drop_nulls().all():

@@ -14,10 +14,11 @@ from bothways.data.columns import NAMED, Columns, Remark
 from bothways.data.encoding import Tally
 from bothways.data.fields import AS_SHOWN, changed
 from bothways.data.fitting import DISTINCT, FEW_ROWS, fit_encoding
-from bothways.data.guesses import CUTS, glued_by, holds_texts
+from bothways.data.guesses import holds_texts
 from bothways.data.layouts import VARIABLE, long_columns, long_notice, wide_notice
 from bothways.data.names import names_sequences
 from bothways.data.roles import NONE, choose_columns
+from bothways.data.sequence_columns import CUTS, glued_by
 from bothways.data.sequences import MAX_STEPS, cut_long, encoded, told_apart_by
 from bothways.data.sources import Source
 from bothways.data.splits import GAP, SHARES, Parts, split_table

@@ -11,10 +11,11 @@ import polars as pl
 from bothways.data.clocks import ROW_NUMBERS, clock_columns, guess_order, guess_parts, moment_columns
 from bothways.data.columns import NAMED, Columns, Guess
 from bothways.data.fields import DOUBT, not_numbers, not_times
-from bothways.data.guesses import guess_categories, guess_label, guess_related, guess_sequence, guess_words, pointed_to
+from bothways.data.guesses import guess_categories, guess_label, guess_words, pointed_to
 from bothways.data.hints import TEXT
 from bothways.data.layouts import VALUE, VARIABLE
 from bothways.data.numbers import text_of
+from bothways.data.sequence_columns import guess_related, guess_sequence
 from bothways.data.split_columns import guess_split
 from bothways.data.tables import MADE, SPLIT, Table, with_joined
 from bothways.errors import DataError, InputError, counted, option

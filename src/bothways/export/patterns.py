@@ -13,8 +13,7 @@ from bothways.patterns.classifiers import NEVER
 from bothways.patterns.convolutions import KERNELS, LARGEST, TAPS, WEIGHTS
 from bothways.patterns.forest import RARELY, depth
 from bothways.patterns.ngrams import LONGEST
-from bothways.patterns.parts import NEVER as NOWHERE
-from bothways.patterns.parts import SERIES, ends_of_parts, levels
+from bothways.patterns.parts import NOWHERE, SERIES, ends_of_parts, levels
 from bothways.sequences import Array, Numbers
 
 TERMS = np.argsort(WEIGHTS == 0, axis=1, kind="stable")[:, : np.count_nonzero(WEIGHTS[0])].T
@@ -96,8 +95,8 @@ def _parts(graph: Graph, parts: Parts, data: Inputs) -> Value:
             own = graph("Gather", codes, np.array([column]), axis=2)
             same = graph("And", graph("Equal", own, of), data.inside)
             found.append(graph("ReduceSum", graph.cast(same, np.int64), [1], keepdims=0))
-            for places, reduce, never in zip((first, last), ("ReduceMin", "ReduceMax"), NOWHERE, strict=True):
-                places.append(graph(reduce, graph.where(same, share, np.float64(never)), [1], keepdims=0))
+            for places, reduce, nowhere in zip((first, last), ("ReduceMin", "ReduceMax"), NOWHERE, strict=True):
+                places.append(graph(reduce, graph.where(same, share, np.float64(nowhere)), [1], keepdims=0))
     found = [graph.cast(each, np.float32) for each in found]
     if parts.numbers:
         some = graph("Greater", lengths, np.int64(0))

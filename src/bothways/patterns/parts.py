@@ -17,7 +17,7 @@ HALVINGS, QUANTILES = 3, 32  # how often a sequence is halved, and quantiles of 
 SERIES = 3  # of each column: its numbers, their changes, and the changes of these
 MOST, FEW = 2000, 4  # at most about so many features of numbers; parts are given up when there are so few quantiles
 CODES = 254  # of each category the most frequent codes are counted, at most so many
-NEVER = (2.0, -1.0)  # where a code that does not occur comes first, and last
+NOWHERE = (2.0, -1.0)  # where a code that does not occur comes first, and last
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +92,7 @@ class Parts:
     def _occurrences(self, sequences: Sequences) -> tuple[Array, Array]:
         """`(sequences, counted)` how often codes occur, and `(sequences, 2 * counted)` where first and last.
 
-        Places are shares of the length, from 0 to below 1; `NEVER` says that a code does not occur.
+        Places are shares of the length, from 0 to below 1; `NOWHERE` says that a code does not occur.
         """
         counted = len(self.codes)
         places = np.full(sum(self.categories), counted)
@@ -102,7 +102,7 @@ class Parts:
         cells = (found + (sequences.sequence_of_steps * (counted + 1))[:, None]).ravel()
         counts = np.bincount(cells, minlength=len(sequences) * (counted + 1))
         shares = np.repeat(sequences.positions / sequences.lengths[sequences.sequence_of_steps], found.shape[1])
-        first, last = (np.full(counts.size, never) for never in NEVER)
+        first, last = (np.full(counts.size, nowhere) for nowhere in NOWHERE)
         first[cells[::-1]], last[cells] = shares[::-1], shares  # what is written last stays
         counts, first, last = (each.reshape(len(sequences), -1)[:, :counted] for each in (counts, first, last))
         return counts, np.concatenate([first, last], axis=1)

@@ -61,7 +61,7 @@ def verdict(evaluation: Evaluation) -> str:
         how = f"; on other sequences the model may be {abs(low):.3f} behind or {abs(high):.3f} ahead."
         if max(abs(low), abs(high)) < 0.0005:  # which would be shown as 0.000
             how = ": here the two are alike."
-        chose = f"On the {of.split} part, which settings were chosen by, the model is ahead of every baseline"
+        chose = f"On the {of.split} part, by which it was chosen, the model is ahead of every baseline"
         ahead = chose if of.split == "valid" else "The model beats every baseline"
         said = {
             "better": f"{ahead}. {own}, which is {low:.3f} to {high:.3f} less.",
