@@ -13,6 +13,7 @@ import pytest
 
 from bothways import SequenceLabeler, jobs, store
 from bothways.data import Columns, choose_columns, read_and_split, read_table, stream_sequences
+from bothways.data.columns import TOLD
 from bothways.data.encoding import Encoding, Number
 from bothways.data.fields import FieldReader, LaterRowsDifferError
 from bothways.data.moments import template
@@ -403,3 +404,14 @@ def test_whole_numbers_of_frames_that_are_dates() -> None:
     found = labeler.predict(mixed.drop("index", "label"))
     texts = labeler.predict(frame.drop("label").cast({"date": pl.String}))
     assert np.array_equal(found, texts[mixed["index"].to_numpy()])
+
+
+def test_dates_that_are_called_day_are_a_part_of_the_time(tmp_path: Path) -> None:
+    x = np.sin(np.arange(120))
+    days = [f"{time:%Y-%m-%d}" for time in HOURS]
+    frame = pl.DataFrame({"day": days, "time": [f"{time:%H:%M}" for time in HOURS], "x": x, "label": [0, 1] * 60})
+    frame.write_csv(tmp_path / "some.csv")
+    columns = read_and_split(tmp_path / "some.csv").columns
+    assert columns.order == "day,time"
+    for name in ("day", "time"):
+        assert next((each.role, each.why) for each in columns.guesses if each.name == name) == ("left out", TOLD)

@@ -335,7 +335,7 @@ def guess_parts(table: Table, order: str) -> list[Guess]:
     Months, hours and the like may be learned from; days and years that are to come cannot.
     """
     names = table.joined.get(order, ())
-    keep = [name for name in names if part_of_time(name) not in ("", "year")]
+    keep = [name for name in names if part_of_time(name) not in ("", "year") and not table.schema[name].is_temporal()]
     return [Guess(name, "left out", TOLD) for name in names if name not in keep]
 
 
