@@ -295,7 +295,8 @@ def time_of_day(table: Table, order: str | None) -> str | None:
     for name, dtype in table.schema.items():
         if dtype == pl.Time or (dtype == pl.String and _all_times(table.column(name))):
             return name
-        if dtype.is_integer() and names_time_of_day(name) and _all_digits(table.column(name)):
+        digits = dtype.is_integer() or dtype == pl.String
+        if digits and names_time_of_day(name) and _all_digits(table.column(name)):
             return name
     return None
 
@@ -358,8 +359,9 @@ def _all_times(column: pl.Series) -> bool:
 
 
 def _all_digits(column: pl.Series) -> bool:
-    """Whether all whole numbers are times of day, as 1805 is."""
-    return not column.null_count() and with_colons(column.cast(pl.String)).str.contains(":").all()
+    """Whether all whole numbers, or texts of digits, are times of day, as 1805 is."""
+    text = column.cast(pl.String)
+    return not text.null_count() and text.str.contains(r"^\d+$").all() and with_colons(text).str.contains(":").all()
 
 
 def one_run_each(column: pl.Series) -> bool:
