@@ -245,10 +245,9 @@ def test_what_is_not_done_in_time_at_the_end_is_counted(path: Path, start: Any) 
 
 @pytest.mark.parametrize("ignored", [False, True])
 def test_a_closed_terminal_ends_it_gracefully_or_not_at_all(path: Path, start: Any, ignored: bool) -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN) if ignored else None
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)  # servers inherit it
     server = start(path)
-    if ignored:
-        signal.signal(signal.SIGHUP, before)
+    signal.signal(signal.SIGHUP, before)
     server.process.send_signal(signal.SIGHUP)
     if ignored:
         time.sleep(0.5)
