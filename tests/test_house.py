@@ -27,6 +27,7 @@ ORDER = [
         "errors",
         "files",
         "interrupts",
+        "means",
         "spec",
         "merge",
         "network",

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bothways.baselines.tree_inputs import AROUND, inputs_of, near, reach_of, windows
+from bothways.baselines import tree_inputs
+from bothways.baselines.tree_inputs import AROUND, inputs_of, means_so_far, near, reach_of, windows
 from bothways.sequences import Sequences
 
 Array = npt.NDArray[Any]
@@ -21,6 +22,11 @@ def some(lengths: list[int]) -> Sequences:
     return Sequences(random.normal(size=(sum(lengths), 3)), np.array(lengths))
 
 
+def seen(sequences: Sequences, chosen: Array, before: Array | None = None) -> Array:
+    """What trees see of these labels."""
+    return inputs_of(sequences, chosen, means_so_far(sequences, chosen, 3, before), (), NONE, WIDTHS)
+
+
 def by_hand(sequence: Array, step: int, width: int) -> Array:
     """What both windows of a step say; beyond its ends a sequence goes on as it begins and ends."""
     wide = np.pad(sequence, ((width, width), (0, 0)), mode="edge")
@@ -28,32 +34,47 @@ def by_hand(sequence: Array, step: int, width: int) -> Array:
     both = wide[step + 1 : step + 2 * width]
     moves = np.abs(np.diff(wide[step : step + 2 * width + 1], axis=0))
     extent, moved = both.max(axis=0) - both.min(axis=0), moves.sum(axis=0) / (2 * width)
-    return np.stack([future.mean(axis=0) - past.mean(axis=0), extent, moved])
+    level = (future.mean(axis=0) + past.mean(axis=0)) / 2 - sequence[: step + 1].mean(axis=0)
+    return np.stack([future.mean(axis=0) - past.mean(axis=0), extent, moved, level])
 
 
 def test_windows_by_hand() -> None:
     sequences = some([1, 2, 0, 7, 8, 9, 40])
     rows, moved = near(sequences, np.arange(sequences.steps), reach_of(WIDTHS))
     assert rows.tolist() == list(range(sequences.steps))
-    found = np.stack(windows(moved, np.maximum, np.minimum, sequences.values, WIDTHS))
+    means = means_so_far(sequences, rows, 3)
+    found = np.stack(windows(moved, np.maximum, np.minimum, sequences.values, means, WIDTHS))
     for row in range(sequences.steps):
         number, step = sequences.place(row)
-        expected = np.concatenate([by_hand(sequences.arrays()[number], step, width) for width in WIDTHS.tolist()])
+        sequence = sequences.arrays()[number]
+        of_widths = np.stack([by_hand(sequence, step, width) for width in WIDTHS.tolist()])
+        level = sequence[step] - sequence[: step + 1].mean(axis=0)
+        expected = np.concatenate([of_widths[:, :3].reshape(6, 3), level[None], of_widths[:, 3]])
         np.testing.assert_allclose(found[:, row], expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("chosen", [[3], [70, 3, 3, 40], list(range(20, 60))])
 def test_a_label_is_the_same_in_any_company(chosen: list[int]) -> None:
     sequences = some([5, 0, 60, 25])
-    everything = inputs_of(sequences, np.arange(sequences.steps), (), NONE, WIDTHS)
-    np.testing.assert_array_equal(inputs_of(sequences, np.array(chosen), (), NONE, WIDTHS), everything[chosen])
+    everything = seen(sequences, np.arange(sequences.steps))
+    np.testing.assert_array_equal(seen(sequences, np.array(chosen)), everything[chosen])
 
 
 def test_what_is_out_of_reach_counts_for_nothing() -> None:
     """As where a stream lets go of what is long past."""
     (whole,) = some([60]).arrays()
     reach = reach_of(WIDTHS)
-    expected = inputs_of(Sequences(whole, np.array([60])), np.array([30]), (), NONE, WIDTHS)
-    held = Sequences(whole[30 - reach : 31 + reach], np.array([2 * reach + 1]))
-    np.testing.assert_array_equal(inputs_of(held, np.array([reach]), (), NONE, WIDTHS), expected)
+    expected = seen(Sequences(whole, np.array([60])), np.array([30]))
+    held, first = Sequences(whole[30 - reach : 31 + reach], np.array([2 * reach + 1])), 30 - reach
+    before = np.array([[first, *np.cumsum(whole[:first], axis=0)[-1]]])
+    np.testing.assert_array_equal(seen(held, np.array([reach]), before), expected)
     assert reach == max(AROUND, 8)
+
+
+def test_means_are_the_same_however_many_sequences_are_worked_on_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    sequences, chosen = some([5, 0, 60, 25, 25, 1]), np.array([115, 3, 3, 80, 20])
+    expected = means_so_far(sequences, chosen, 2)
+    monkeypatch.setattr(tree_inputs, "ROWS", 30)
+    np.testing.assert_array_equal(means_so_far(sequences, chosen, 2), expected)
+    number, step = sequences.place(80)
+    np.testing.assert_allclose(expected[3], sequences.arrays()[number][: step + 1, :2].mean(axis=0), rtol=0, atol=1e-12)

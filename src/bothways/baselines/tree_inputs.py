@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bothways.means import ROWS, means_of
 from bothways.sequences import Array, Numbers, Sequences
 
 AROUND = 5  # neighbours: this many steps before and after a label
@@ -21,12 +22,13 @@ def windows(
     larger: Callable[[Any, Any], Any],
     smaller: Callable[[Any, Any], Any],
     numbers: Any,
+    means: Any,
     widths: Numbers,
 ) -> list[Any]:
     """What the windows that end and begin at each step say, once for arrays and for graphs.
 
     Beyond its ends a sequence goes on with its first or last step. What a window says is made of what its halves say,
-    and so has the same bits wherever the sequence began.
+    and so has the same bits wherever the sequence began, given the means.
 
     Args:
         moved: gives at each step the values of the one so many steps later; beyond its sequence, those of the first or
@@ -34,13 +36,15 @@ def windows(
         larger: gives the larger of two values, as `np.maximum`.
         smaller: gives the smaller one.
         numbers: `(..., numbers)`, float64.
+        means: the means of the numbers over all steps of the sequence so far.
         widths: as `WIDTHS`.
 
     Returns:
         For each width three values, each `(..., numbers)`: how far the mean of what comes is above that of what was,
-        the range of both together, and how far a step moves in the mean.
+        the range of both together, and how far a step moves in the mean. Then how far the step is above the mean of the
+        sequence so far; and for each width how far the mean of both windows is.
     """
-    found = list[Any]()
+    found, above = list[Any](), [numbers - means]
     before, after = moved(numbers, -1), moved(numbers, 1)
     sums, least, most = ({-1: numbers, 1: numbers} for _ in range(3))
     moves = {-1: larger(numbers - before, before - numbers), 1: larger(numbers - after, after - numbers)}
@@ -57,7 +61,8 @@ def windows(
             past, future = (sums[way] / np.float64(width) for way in (-1, 1))
             extent = larger(most[-1], most[1]) - smaller(least[-1], least[1])
             found += [future - past, extent, (moves[-1] + moves[1]) / np.float64(2 * width)]
-    return found
+            above.append((past + future) / np.float64(2) - means)
+    return found + above
 
 
 def near(sequences: Sequences, chosen: Numbers, reach: int) -> tuple[Numbers, Callable[[Array, int], Array]]:
@@ -83,11 +88,12 @@ def _ends(offsets: Numbers, rows: Numbers) -> tuple[Numbers, Numbers]:
 
 
 def inputs_of(
-    sequences: Sequences, chosen: Numbers, categories: tuple[int, ...], places: Array, widths: Numbers
+    sequences: Sequences, chosen: Numbers, means: Array, categories: tuple[int, ...], places: Array, widths: Numbers
 ) -> Array:
     """`(chosen, inputs)` what trees look at for these labels; NaN for what is missing.
 
     First stand the neighbours, column by column, those of categories first; then what `windows` say of numbers.
+    `means` are those of the numbers of the sequences of the chosen labels so far, as `means_so_far` gives them.
     """
     count = sequences.features - len(categories)
     rows, moved = near(sequences, chosen, reach_of(widths))
@@ -100,8 +106,36 @@ def inputs_of(
     around = columns[np.where(there, at[:, None] + shifts, 0)]
     around[~there] = np.nan
     neighbours = around.transpose(0, 2, 1).reshape(len(chosen), columns.shape[1] * len(shifts))
-    wide = windows(moved, np.maximum, np.minimum, numbers, widths)
+    all_means = np.zeros_like(numbers)
+    all_means[at] = means
+    wide = windows(moved, np.maximum, np.minimum, numbers, all_means, widths)
     return np.hstack([neighbours, *(each[at] for each in wide)])
+
+
+def means_so_far(sequences: Sequences, chosen: Numbers, count: int, before: Array | None = None) -> Array:
+    """`(chosen, count)`, float64: at these steps the means of the first `count` columns over the sequence so far.
+
+    `before` is as in `means_of`. Some sequences are worked on at a time, lest all numbers be there twice.
+
+    Example:
+        >>> sequences = Sequences(np.array([[1.0], [3.0], [8.0]]), np.array([2, 1]))
+        >>> means_so_far(sequences, np.array([1, 2]), 1).ravel().tolist()
+        [2.0, 8.0]
+    """
+    found, ends = np.empty((len(chosen), count)), sequences.offsets[1:]
+    order = np.argsort(chosen, kind="stable")
+    first = 0
+    while first < len(sequences):
+        begin = int(sequences.offsets[first])
+        last = max(first + 1, int(np.searchsorted(ends, begin + ROWS, side="right")))
+        end = int(ends[last - 1])
+        of = order[slice(*np.searchsorted(chosen, [begin, end], sorter=order))]
+        if len(of):
+            numbers = np.asarray(sequences.values[begin:end, :count], np.float64)
+            some = None if before is None else before[first:last]
+            found[of] = means_of(numbers, sequences.lengths[first:last], "forward", some)[chosen[of] - begin]
+        first = last
+    return found
 
 
 def reach_of(widths: Numbers) -> int:

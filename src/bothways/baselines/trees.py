@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bothways.arrays import checked_array
-from bothways.baselines.tree_inputs import AROUND, CODES, WIDTHS, inputs_of, places_of, reach_of
+from bothways.baselines.tree_inputs import AROUND, CODES, WIDTHS, inputs_of, means_so_far, places_of, reach_of
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns.classifiers import NEVER, Scorer
@@ -18,6 +18,7 @@ from bothways.sequences import Array, Numbers, Sequences
 
 ROWS, NUMBERS = 20_000, 4_000_000  # of at most so many labels, and so many numbers beside them, trees learn in seconds
 TREES, ROUNDS, LEAVES = 600, 100, 16  # at most so many trees, rounds of one tree per class, and leaves of a tree
+SHARE = 0.5  # of the inputs each node looks at this share
 RARE = 10  # classes with fewer labels than this are never predicted
 MISSING = CODES + 1  # the place of a category that is missing
 LARGEST = 1e300  # numbers in trees are no larger, so that sums of them are finite
@@ -28,7 +29,8 @@ BLOCK = 512  # labels that are worked on together
 class Trees(Scorer):
     """Gradient-boosted trees, as `HistGradientBoostingClassifier` of scikit-learn fits them.
 
-    They look at the steps from 5 before to 5 after, and at `windows` of numbers that are wider.
+    They look at the steps from 5 before to 5 after, at `windows` of numbers that are wider, and at how far above the
+    mean of the sequence so far numbers are.
 
     Attributes:
         classes: how many classes there are.
@@ -74,15 +76,18 @@ class Trees(Scorer):
         seen = np.flatnonzero(counts >= RARE)
         places = places_of(sequences, categories)
         widths = np.array(WIDTHS, np.int64)
-        columns = inputs_of(sequences, np.zeros(0, np.int64), categories, places, widths).shape[1]
+        count = sequences.features - len(categories)
+        none = np.zeros(0, np.int64), np.zeros((0, count))
+        columns = inputs_of(sequences, *none, categories, places, widths).shape[1]
         if len(seen) < 2 or not sequences.features:
             return None
         # Rare classes stay whole; of others some are taken, and their scores raised by as much (King and Zeng, 2001).
         each = max(min(ROWS, NUMBERS // columns) // len(seen), RARE)
         chosen = np.concatenate([generator.permutation(np.flatnonzero(labels == code))[:each] for code in seen])
         raised = np.log(np.maximum(counts[seen] / each, 1))
-        some = np.split(chosen, np.arange(BLOCK, len(chosen), BLOCK))
-        inputs = np.concatenate([inputs_of(sequences, rows, categories, places, widths) for rows in some])
+        means, cuts = means_so_far(sequences, chosen, count), np.arange(BLOCK, len(chosen), BLOCK)
+        some = zip(np.split(chosen, cuts), np.split(means, cuts), strict=True)
+        inputs = np.concatenate([inputs_of(sequences, *each, categories, places, widths) for each in some])
         # Scikit-learn stumbles over inputs that are all missing, as they may be once a tenth is held out to stop by.
         inputs[:, np.isnan(inputs).mean(axis=0) > 0.8] = 0
         kinds = len(categories) * (2 * AROUND + 1)  # inputs, the first ones, that are places of categories
@@ -92,6 +97,7 @@ class Trees(Scorer):
             max_iter=rounds,
             max_leaf_nodes=LEAVES,
             l2_regularization=1,  # without which rounds over many classes diverge
+            max_features=SHARE,
             early_stopping=True,
             categorical_features=np.arange(columns) < kinds if kinds else None,
             random_state=seed,
@@ -101,12 +107,17 @@ class Trees(Scorer):
         nodes["start"] += raised if len(seen) > 2 else raised[1] - raised[0]
         return cls(classes=classes, categories=categories, places=places, widths=widths, **nodes)
 
-    def scores(self, sequences: Sequences) -> Array:
-        """`(labels, classes)`; a softmax of them gives probabilities."""
+    def scores(self, sequences: Sequences, before: Array | None = None) -> Array:
+        """`(labels, classes)`; a softmax of them gives probabilities.
+
+        `before` says what came before sequences that go on; see `bothways.means.means_of`.
+        """
         found = np.full((sequences.steps, self.classes), NEVER, np.float32)
+        count = sequences.features - len(self.categories)
+        means = means_so_far(sequences, np.arange(sequences.steps), count, before)
         for at in range(0, sequences.steps, BLOCK):
             rows = np.arange(at, min(at + BLOCK, sequences.steps))
-            sums = self._sums(inputs_of(sequences, rows, self.categories, self.places, self.widths))
+            sums = self._sums(inputs_of(sequences, rows, means[rows], self.categories, self.places, self.widths))
             if len(self.start) == 1:  # of two classes
                 sums = np.hstack([np.zeros_like(sums), sums])
             with np.errstate(over="ignore"):  # a file may hold numbers of any size
@@ -148,7 +159,8 @@ class Trees(Scorer):
         one = Sequences(np.zeros((1, network.features)), np.array([1]))
         places = checked_array(arrays, "places", np.uint8, (sum(network.categories),), 0, CODES)
         widths = checked_array(arrays, "widths", np.int64, (None,), 2, max(WIDTHS))
-        columns = inputs_of(one, np.array([0]), network.categories, places, widths).shape[1]
+        means = np.zeros((1, network.features - len(network.categories)))
+        columns = inputs_of(one, np.array([0]), means, network.categories, places, widths).shape[1]
         inputs = checked_array(arrays, "inputs", np.int32, (None,), -1, columns - 1)
         nodes = len(inputs)
         left = checked_array(arrays, "left", np.uint8, (None, 32))

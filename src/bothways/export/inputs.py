@@ -50,6 +50,20 @@ def later(graph: Graph, data: Inputs, shift: int) -> Value:
     return graph.unsqueeze(data.steps + np.int64(shift), 0)
 
 
+def means_of(graph: Graph, direction: str, levels: Value, data: Inputs) -> Value:
+    """The means over a sequence, or over what one direction has read so far, in float64: `bothways.means.means_of`."""
+    lengths, steps = graph.unsqueeze(data.lengths, 1), graph.unsqueeze(data.steps, 0)
+    levels = graph.cast(levels, np.float64)
+    if direction == "both":
+        sums, counts = graph("ReduceSum", levels, [1], keepdims=1), lengths
+    else:
+        backward = direction == "backward"
+        sums = graph("CumSum", levels, np.int64(1), reverse=int(backward))
+        counts = lengths - steps if backward else steps + np.int64(1)
+    counts = graph.cast(graph("Max", counts, np.int64(1)), np.float64)
+    return sums / graph.unsqueeze(counts, 2)
+
+
 def joined_codes(data: Inputs, sizes: tuple[int, ...]) -> Value:
     """The codes, those of a column going on where those of the column before end."""
     assert data.codes is not None

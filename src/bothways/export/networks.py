@@ -8,7 +8,7 @@ import numpy as np
 
 from bothways.export import cells
 from bothways.export.graph import Graph, Value
-from bothways.export.inputs import Inputs, at_least_one, moved
+from bothways.export.inputs import Inputs, at_least_one, means_of, moved
 from bothways.merge import MERGE_MODES
 from bothways.network import CHANGES, LEVELS, Convolution, Network, Recurrent
 from bothways.runtime import Model
@@ -78,24 +78,13 @@ def _numbers(graph: Graph, network: Network, levels: Value, data: Inputs) -> Val
     """The numbers of a step, their distances from a mean, their changes: `bothways.runtime.numbers.numbers`."""
     parts = []
     for level in LEVELS[network.levels]:
-        parts.append(levels if level == "raw" else levels - _means(graph, network.direction, levels, data))
+        if level == "raw":
+            parts.append(levels)
+        else:
+            parts.append(levels - graph.cast(means_of(graph, network.direction, levels, data), data.dtype))
     for over in CHANGES[: network.changes]:
         parts.append(levels - moved(graph, data, levels, over if network.direction == "backward" else -over))
     return graph("Concat", *parts, axis=2)
-
-
-def _means(graph: Graph, direction: str, levels: Value, data: Inputs) -> Value:
-    """The means over a sequence, or over what one direction has read so far."""
-    lengths, steps = graph.unsqueeze(data.lengths, 1), graph.unsqueeze(data.steps, 0)
-    levels = graph.cast(levels, np.float64)
-    if direction == "both":
-        sums, counts = graph("ReduceSum", levels, [1], keepdims=1), lengths
-    else:
-        backward = direction == "backward"
-        sums = graph("CumSum", levels, np.int64(1), reverse=int(backward))
-        counts = lengths - steps if backward else steps + np.int64(1)
-    counts = graph.cast(graph("Max", counts, np.int64(1)), np.float64)
-    return graph.cast(sums / graph.unsqueeze(counts, 2), data.dtype)
 
 
 def _convolved(graph: Graph, convolution: Convolution, weights: Weights, rows: Value) -> Value:

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bothways.errors import InputError
+from bothways.means import shared_length
 from bothways.network import Network
-from bothways.runtime.numbers import entering, shared_length
+from bothways.runtime.numbers import entering
 from bothways.runtime.stack import STEPS_A_PIECE, Stack, Weights
 from bothways.sequences import Array, Bools, Floats, Numbers, Sequences, unmasked
 

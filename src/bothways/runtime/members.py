@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from bothways.baselines import Scoring
+from bothways.baselines import Scoring, Trees
 from bothways.errors import InputError
 from bothways.network import Network
 from bothways.runtime.codes import encoded
 from bothways.runtime.forward import probabilities, scores_of
 from bothways.runtime.stack import Stack
-from bothways.sequences import Floats, Sequences
+from bothways.sequences import Array, Floats, Sequences
 
 PRECISIONS = ("float32", "int8")
 """Of the recurrent layers of a trained network; see `bothways.engine.Layer`."""
@@ -82,9 +82,13 @@ class BaselineMember:
         """What a model file keeps of it."""
         return self.baseline.arrays()
 
-    def probabilities(self, sequences: Sequences) -> Floats:
-        """The probability of each class for all labels."""
-        return checked_probabilities(self.baseline.scores(sequences)).astype(np.float32, copy=False)
+    def probabilities(self, sequences: Sequences, before: Array | None = None) -> Floats:
+        """The probability of each class for all labels.
+
+        `before` says what came before sequences that go on, for trees; see `bothways.means.means_of`.
+        """
+        more = {"before": before} if isinstance(self.baseline, Trees) else {}
+        return checked_probabilities(self.baseline.scores(sequences, **more)).astype(np.float32, copy=False)
 
 
 def of_members(members: Sequence[Member | BaselineMember], sequences: Sequences) -> list[Floats]:

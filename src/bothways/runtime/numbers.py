@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 
 import numpy as np
 
+from bothways.means import ROWS, means_of, shared_length
 from bothways.network import CHANGES, LEVELS, Network
 from bothways.sequences import Array, Floats, Numbers
-
-ROWS = 1 << 16  # so many rows are standardised at once: float64 takes twice the memory
 
 
 def numbers(network: Network, values: Array, lengths: Numbers, before: Array | None = None) -> Array:
@@ -39,7 +37,7 @@ def numbers(network: Network, values: Array, lengths: Numbers, before: Array | N
     time = shared_length(lengths)
     parts = []
     for level in LEVELS[network.levels]:
-        parts.append(levels if level == "raw" else levels - _means(levels, lengths, time, network.direction, before))
+        parts.append(levels if level == "raw" else levels - means_of(levels, lengths, network.direction, before))
     if network.changes and time:
         way = slice(None, None, -1 if backward else 1)
         alike = levels.reshape(len(lengths), time, levels.shape[1])[:, way]
@@ -53,16 +51,6 @@ def numbers(network: Network, values: Array, lengths: Numbers, before: Array | N
         for over in CHANGES[: network.changes]:
             parts.append(levels - levels[np.clip(steps + (over if backward else -over), first, last)])
     return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
-
-
-def shared_length(lengths: Numbers) -> int:
-    """The length of all sequences; 0 where they differ, or there is none.
-
-    Example:
-        >>> shared_length(np.array([3, 3])), shared_length(np.array([3, 4]))
-        (3, 0)
-    """
-    return int(lengths[0]) if len(lengths) and (lengths == lengths[0]).all() else 0
 
 
 def entering(
@@ -104,36 +92,3 @@ def piecewise(z: Floats, centers: Floats, slopes: Floats) -> Floats:
     bins -= centers.ravel()
     bins *= slopes.ravel()
     return bins.clip(-1, 1, out=bins)
-
-
-def _means(levels: Array, lengths: Numbers, time: int, direction: str, before: Array | None) -> Array:
-    """For each step the means over its sequence; for one direction, over what it has read so far.
-
-    `time` is the length that all have, or 0. Sums are taken step by step, so that they have the same bits for sequences
-    that come in pieces.
-    """
-    if time and len(levels) <= ROWS and direction == "both" and before is None:  # few calls: short runs consist of them
-        sums = levels.reshape(len(lengths), time, levels.shape[1]).astype(np.float64).cumsum(axis=1)
-        return (sums[:, -1] / time).astype(levels.dtype).repeat(time, axis=0)
-    means, backward = np.empty_like(levels), direction == "backward"
-    ends = np.cumsum(lengths)
-    bounds = [0, len(lengths)]
-    if not time:
-        bounds = np.flatnonzero(np.diff(lengths, prepend=-1, append=-1)).tolist()
-    for begin, end in pairwise(bounds):
-        length = int(lengths[begin])
-        together = max(1, ROWS // max(1, length))
-        for first in range(begin, end, together):
-            alike = slice(first, min(first + together, end))
-            start = int(ends[first]) - length
-            shape = (alike.stop - first, length, levels.shape[1])
-            of = slice(start, start + shape[0] * length)
-            way = (slice(None), slice(None, None, -1 if backward else 1))
-            sums = levels[of].reshape(shape)[way].astype(np.float64)
-            counts = np.arange(1.0, length + 1)[:, None]
-            if before is not None and not backward:
-                counts = counts + before[alike, :1, None]
-                sums[:, :1] += before[alike, None, 1:]
-            np.cumsum(sums, axis=1, out=sums)
-            means[of].reshape(shape)[way] = sums[:, -1:] / counts[..., -1:, :] if direction == "both" else sums / counts
-    return means

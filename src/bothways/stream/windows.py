@@ -82,7 +82,7 @@ def passed(before: Array, values: Array, steps: Numbers) -> Array:
 
 
 class BaselineStream:
-    """A simple model in a stream: it looks at the steps that a key holds, and knows nothing else of it."""
+    """A simple model in a stream: it looks at the steps that a key holds, and the means of those before them."""
 
     states: Sequence[Floats] = ()
 
@@ -97,7 +97,9 @@ class BaselineStream:
         there = np.arange(windows.values.shape[1]) < windows.lengths[:, None]
         held = Sequences(windows.values[there], windows.lengths)
         past, size = (counts[held.sequence_of_steps] for counts in (windows.past, windows.size))
-        return self._member.probabilities(held)[(held.positions >= past) & (held.positions < past + size)]
+        return self._member.probabilities(held, windows.before)[
+            (held.positions >= past) & (held.positions < past + size)
+        ]
 
 
 class MemberStream:
