@@ -1,0 +1,70 @@
+"""Means of the numbers of sequences: over the whole, or over what came so far."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from bothways.sequences import Array, Numbers
+
+ROWS = 1 << 16  # so many rows are worked on at once: float64 takes twice the memory
+
+
+def shared_length(lengths: Numbers) -> int:
+    """The length of all sequences; 0 where they differ, or there is none.
+
+    Example:
+        >>> shared_length(np.array([3, 3])), shared_length(np.array([3, 4]))
+        (3, 0)
+    """
+    return int(lengths[0]) if len(lengths) and (lengths == lengths[0]).all() else 0
+
+
+def means_of(levels: Array, lengths: Numbers, direction: str, before: Array | None = None) -> Array:
+    """For each step the means of numbers over its sequence; for one direction, over what it has read so far.
+
+    Sums are taken step by step, so that they have the same bits for sequences that come in pieces.
+
+    Args:
+        levels: `(steps, numbers)` of sequences, one after the other.
+        lengths: how many steps each has.
+        direction: "both", "forward" or "backward".
+        before: `(sequences, 1 + numbers)`, float64: of each sequence how many steps came before those that are given,
+            and the sums of their numbers; None for none.
+
+    Returns:
+        `(steps, numbers)`, of the type of `levels`.
+
+    Example:
+        >>> means_of(np.array([[1.0], [3.0], [7.0]]), np.array([2, 1]), "both").ravel().tolist()
+        [2.0, 2.0, 7.0]
+        >>> means_of(np.array([[4.0], [9.0]]), np.array([2]), "forward", np.array([[1.0, 2.0]])).ravel().tolist()
+        [3.0, 5.0]
+    """
+    time = shared_length(lengths)
+    if time and len(levels) <= ROWS and direction == "both" and before is None:  # few calls: short runs consist of them
+        sums = levels.reshape(len(lengths), time, levels.shape[1]).astype(np.float64).cumsum(axis=1)
+        return (sums[:, -1] / time).astype(levels.dtype).repeat(time, axis=0)
+    means, backward = np.empty_like(levels), direction == "backward"
+    ends = np.cumsum(lengths)
+    bounds = [0, len(lengths)]
+    if not time:
+        bounds = np.flatnonzero(np.diff(lengths, prepend=-1, append=-1)).tolist()
+    for begin, end in pairwise(bounds):
+        length = int(lengths[begin])
+        together = max(1, ROWS // max(1, length))
+        for first in range(begin, end, together):
+            alike = slice(first, min(first + together, end))
+            start = int(ends[first]) - length
+            shape = (alike.stop - first, length, levels.shape[1])
+            of = slice(start, start + shape[0] * length)
+            way = (slice(None), slice(None, None, -1 if backward else 1))
+            sums = levels[of].reshape(shape)[way].astype(np.float64)
+            counts = np.arange(1.0, length + 1)[:, None]
+            if before is not None and not backward:
+                counts = counts + before[alike, :1, None]
+                sums[:, :1] += before[alike, None, 1:]
+            np.cumsum(sums, axis=1, out=sums)
+            means[of].reshape(shape)[way] = sums[:, -1:] / counts[..., -1:, :] if direction == "both" else sums / counts
+    return means
