@@ -13,7 +13,8 @@ from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns import Forest, Parts
 from bothways.patterns import forest as forests
-from bothways.patterns.parts import HALVINGS, MOST, SERIES
+from bothways.patterns.parts import HALVINGS, MOST, MOST_BANDS, SERIES
+from bothways.patterns.spectrum import FREQUENCIES, spectra
 from bothways.sequences import NO_LABEL, Array, Sequences
 
 CATEGORIES = (5, 3)
@@ -44,13 +45,30 @@ def by_hand(parts: Parts, values: Array) -> list[float]:
             found += np.quantile(np.hstack(series)[start:end], shares, axis=0).ravel().tolist()
     places = [np.flatnonzero((codes == code).any(axis=1)) / len(values) for code in parts.codes]
     firsts = [min(each, default=2) for each in places]
-    return found + firsts + [max(each, default=-1) for each in places]
+    lasts = [max(each, default=-1) for each in places]
+    return found + firsts + lasts + spectrum_by_hand(values[:, : parts.numbers], parts.bands)
 
 
-def test_features_are_quantiles_of_parts_counts_and_places() -> None:
+def spectrum_by_hand(numbers: Array, bands: int) -> list[float]:
+    """Shares of bands, then autocorrelations, of all columns."""
+    powers, moves = np.zeros((32, numbers.shape[1])), numbers - numbers.mean(axis=0)
+    for start in range(0, len(numbers), 32):
+        for frequency in range(32):
+            turns = np.exp(-2j * np.pi * (frequency + 1) * np.arange(64) / 64)
+            turns *= 0.5 * (1 - np.cos(2 * np.pi * np.arange(64) / 64))
+            piece = moves[start : start + 64]
+            powers[frequency] += np.abs((turns[: len(piece), None] * piece).sum(axis=0)) ** 2
+    shares = powers / np.maximum(powers.sum(axis=0), 1e-300)
+    angles = 2 * np.pi * np.arange(1, 9)[:, None] * np.arange(1, 33) / 64
+    logs = np.log(shares.reshape(bands, -1, numbers.shape[1]).sum(axis=1) + 1e-6)
+    return [*logs.ravel().tolist(), *(np.cos(angles) @ shares).ravel().tolist()]
+
+
+def test_features_are_quantiles_of_parts_counts_places_and_spectra() -> None:
     sequences = walks()
     parts = Parts.fit(sequences, CATEGORIES)
     assert parts.quantiles.tolist() == [8, 4, 2, 1]
+    assert parts.bands == FREQUENCIES
     features = parts.features(sequences)
     assert features.shape == (120, parts.size)
     expected = [by_hand(parts, values) for values in np.split(sequences.values, sequences.offsets[1:-1])]
@@ -64,9 +82,34 @@ def test_features_are_quantiles_of_parts_counts_and_places() -> None:
 def test_there_are_not_too_many_features(columns: int, length: int) -> None:
     sequences = Sequences(np.zeros((length, columns)), np.array([length]), per="sequence")
     parts = Parts.fit(sequences, ())
-    assert parts.size <= max(MOST, SERIES * columns) + 1
+    assert parts.size <= max(MOST, SERIES * columns) + MOST_BANDS + 1
+    assert (parts.bands > 0) == (length > 9 and columns < 300)
     assert 1 <= len(parts.quantiles) <= HALVINGS + 1
     assert parts.features(sequences).shape == (1, parts.size)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e25])
+def test_spectra_know_no_scale_and_nothing_of_what_is_constant(scale: float) -> None:
+    random = np.random.default_rng(0)
+    values = [np.stack([random.normal(size=n), np.full(n, 0.1), np.zeros(n)], axis=1) for n in (1, 40, 33, 64, 65)]
+    plain, scaled = (spectra(Sequences.from_arrays([each * by for each in values]), 3, 8) for by in (1, scale))
+    np.testing.assert_allclose(scaled, plain, rtol=1e-9, atol=1e-9)
+    constant = plain.reshape(5, -1, 3)[:, :, 1:]
+    np.testing.assert_allclose(constant[:, :8], np.log(1e-6), rtol=1e-6)
+    np.testing.assert_allclose(constant[:, 8:], 0, atol=1e-6)
+
+
+def test_tones_are_told_apart() -> None:
+    """Two classes of sequences with the same numbers, one in an order that is slow and one that is fast."""
+    random, values = np.random.default_rng(1), []
+    for i in range(80):
+        tone = np.sin(2 * np.pi * np.arange(200) * (0.11 if i % 2 else 0.13) + random.uniform(0, 6))
+        values.append((tone + random.normal(size=200))[:, None])
+    sequences = Sequences.from_arrays(values, np.arange(80) % 2, per="sequence")
+    found = Forest.fit(sequences.take(np.arange(40)), 2, (), 0)
+    assert found is not None
+    others = sequences.take(np.arange(40, 80))
+    assert (found.scores(others).argmax(axis=1) == others.labels).mean() > 0.9
 
 
 def test_the_order_of_categories_is_seen() -> None:

@@ -14,6 +14,7 @@ from bothways.patterns.convolutions import KERNELS, LARGEST, TAPS, WEIGHTS
 from bothways.patterns.forest import RARELY, depth
 from bothways.patterns.ngrams import LONGEST
 from bothways.patterns.parts import NOWHERE, SERIES, ends_of_parts, levels
+from bothways.patterns.spectrum import FAINT, FREQUENCIES, HOP, LAGS, LEAST, SEGMENT, TINY, TURNS, WINDOW
 from bothways.sequences import Array, Numbers
 
 TERMS = np.argsort(WEIGHTS == 0, axis=1, kind="stable")[:, : np.count_nonzero(WEIGHTS[0])].T
@@ -106,13 +107,41 @@ def _parts(graph: Graph, parts: Parts, data: Inputs) -> Value:
             flat = graph("Reshape", quantiles, [0, (count << halvings) * SERIES * parts.numbers])
             found.append(graph.where(some, graph.cast(flat, np.float32), np.float32(0)))
     found += [graph.cast(each, np.float32) for each in (*first, *last)]
+    if parts.bands:
+        found.append(graph.where(some, graph.cast(_spectra(graph, parts, data), np.float32), np.float32(0)))
     return graph("Concat", *found, axis=1)
+
+
+def _spectra(graph: Graph, parts: Parts, data: Inputs) -> Value:
+    """`(batch, (bands + lags) * numbers)` as `spectra` gives it."""
+    values, length = _numbers(graph, parts, data), at_least_one(graph, data.lengths, np.float64)
+    means = graph("ReduceSum", values, [1], keepdims=1) / graph.unsqueeze(length, 2)
+    moves = graph("Pad", graph.where(data.inside, values - means, np.float64(0)), [0, 0, 0, 0, SEGMENT, 0])
+    time = graph("Squeeze", graph("Max", graph("ReduceMax", data.lengths, keepdims=1), np.int64(1)), [0])
+    starts = graph("Range", np.int64(0), time, np.int64(HOP))
+    segments = graph("Gather", moves, graph.unsqueeze(starts, 1) + np.arange(SEGMENT), axis=1)
+    segments = graph("Transpose", segments, perm=[0, 1, 3, 2])
+    turns = 2 * np.pi * (np.arange(SEGMENT)[:, None] * np.arange(1, FREQUENCIES + 1) % SEGMENT) / SEGMENT
+    real, imaginary = (graph("MatMul", segments, WINDOW[:, None] * way(turns)) for way in (np.cos, np.sin))
+    powers = graph("ReduceSum", real * real + imaginary * imaginary, [1], keepdims=0)
+    squares = graph("ReduceSum", values * values, [1], keepdims=0)
+    total = graph("ReduceSum", powers, [2], keepdims=0) + squares * np.float64(FAINT)
+    shares = powers / graph.unsqueeze(graph("Max", total, np.float64(TINY)), 2)
+    of_bands = graph("Reshape", shares, [0, 0, parts.bands, FREQUENCIES // parts.bands])
+    logs = graph("Log", graph("ReduceSum", of_bands, [3], keepdims=0) + np.float64(LEAST))
+    both = graph("Concat", logs, graph("MatMul", shares, TURNS), axis=2)
+    return graph("Reshape", graph("Transpose", both, perm=[0, 2, 1]), [0, (parts.bands + LAGS) * parts.numbers])
+
+
+def _numbers(graph: Graph, parts: Parts, data: Inputs) -> Value:
+    """`(batch, time, numbers)`, in double precision."""
+    numbers = graph("Slice", data.numbers, [0], [parts.numbers], [2])
+    return graph("Clip", graph.cast(numbers, np.float64), np.float64(-LARGEST), np.float64(LARGEST))
 
 
 def _series(graph: Graph, parts: Parts, data: Inputs) -> Value:
     """`(batch, time, series)`, in double precision."""
-    numbers = graph("Slice", data.numbers, [0], [parts.numbers], [2])
-    series = [graph("Clip", graph.cast(numbers, np.float64), np.float64(-LARGEST), np.float64(LARGEST))]
+    series = [_numbers(graph, parts, data)]
     for _ in range(SERIES - 1):
         series.append(series[-1] - moved(graph, data, series[-1], -1))
     return graph("Concat", *series, axis=2)

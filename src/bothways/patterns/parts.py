@@ -1,4 +1,4 @@
-"""Parts of sequences: quantiles of numbers, and how often, how early and how late categories occur."""
+"""Parts of sequences: quantiles and spectra of numbers; how often, how early and how late categories occur."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 
 from bothways.arrays import checked_array
+from bothways.errors import InputError
 from bothways.network import Network
 from bothways.patterns.convolutions import LARGEST, blocks
+from bothways.patterns.spectrum import FREQUENCIES, LAGS, spectra
 from bothways.sequences import Array, Doubles, Numbers, Sequences
 
 HALVINGS, QUANTILES = 3, 32  # how often a sequence is halved, and quantiles of the whole; of each half half as many
 SERIES = 3  # of each column: its numbers, their changes, and the changes of these
-MOST, FEW = 2000, 4  # at most about so many features of numbers; parts are given up when there are so few quantiles
+MOST, FEW = 2000, 4  # at most about so many quantiles; parts are given up when there are so few of each
+LONG, MOST_BANDS = 16, 1200  # of sequences that are so long there are spectra, of so many features at most
 CODES = 254  # of each category the most frequent codes are counted, at most so many
 NOWHERE = (2.0, -1.0)  # where a code that does not occur comes first, and last
 
@@ -27,19 +30,21 @@ class Parts:
     It follows QUANT (Dempster, Schmidt and Webb, 2024): features are quantiles of the numbers in each part, of their
     changes from step to step, and of the changes of these. Where there are categories, it is counted how often each
     occurs in the whole sequence, and looked where it does for the first and for the last time. The first feature is the
-    length.
+    length; the last ones are spectra and autocorrelations of whole sequences.
 
     Attributes:
         numbers: how many numeric columns there are.
         categories: for each categorical column how many codes there are.
         quantiles: `(halvings + 1,)` how many there are of each part: of the whole, of each half, and so on.
         codes: `(counted,)` ascending, those that are counted; each column's go on where those before it end.
+        bands: of how many bands of frequencies there are spectra; 0 for none.
     """
 
     numbers: int
     categories: tuple[int, ...]
     quantiles: Numbers
     codes: Numbers
+    bands: int
 
     @classmethod
     def fit(cls, sequences: Sequences, categories: tuple[int, ...]) -> Parts:
@@ -50,10 +55,15 @@ class Parts:
             codes.append(start + np.sort(np.argsort(-counts, kind="stable")[: min(CODES, np.count_nonzero(counts))]))
         length = int(np.median(sequences.lengths))
         most, halvings = min(QUANTILES, max(length // 4, 1)), min(HALVINGS, max(length, 1).bit_length() - 1)
+        bands = FREQUENCIES
+        while bands > FEW and (bands + LAGS) * numbers > MOST_BANDS:
+            bands //= 2
+        if not numbers or length < LONG or (bands + LAGS) * numbers > MOST_BANDS:
+            bands = 0
         while True:
             quantiles = np.maximum(most >> np.arange(halvings + 1), 1)
             if SERIES * numbers * _parts_times(quantiles) <= MOST or (most == 1 and not halvings):
-                return cls(numbers, categories, quantiles, np.concatenate([np.zeros(0, np.int64), *codes]))
+                return cls(numbers, categories, quantiles, np.concatenate([np.zeros(0, np.int64), *codes]), bands)
             if halvings and most <= FEW:
                 halvings -= 1
             else:
@@ -62,21 +72,30 @@ class Parts:
     @property
     def size(self) -> int:
         """The number of features."""
-        return 1 + 3 * len(self.codes) + SERIES * self.numbers * _parts_times(self.quantiles)
+        return 1 + 3 * len(self.codes) + SERIES * self.numbers * _parts_times(self.quantiles) + self._of_spectra
 
     def features(self, sequences: Sequences) -> Array:
         """`(sequences, size)` float32; of a sequence without steps no number counts."""
         found = np.zeros((len(sequences), self.size), np.float32)
-        known, ends = 1 + len(self.codes), self.size - 2 * len(self.codes)
-        found[:, 0], found[:, 1:known], found[:, ends:] = sequences.lengths, *self._occurrences(sequences)
+        known, last = 1 + len(self.codes), self.size - self._of_spectra
+        ends = last - 2 * len(self.codes)
+        found[:, 0], found[:, 1:known], found[:, ends:last] = sequences.lengths, *self._occurrences(sequences)
         if self.numbers:
             for numbers in blocks(sequences.lengths):
-                found[numbers, known:ends] = self._quantiles(sequences.take(numbers))
+                some = sequences.take(numbers)
+                found[numbers, known:ends] = self._quantiles(some)
+                if self.bands:
+                    found[numbers, last:] = spectra(some, self.numbers, self.bands)
         return found
+
+    @property
+    def _of_spectra(self) -> int:
+        """How many features are of spectra."""
+        return (self.bands + LAGS) * self.numbers if self.bands else 0
 
     def arrays(self) -> dict[str, Array]:
         """Itself as arrays, by name."""
-        return {"quantiles": self.quantiles, "codes": self.codes}
+        return {"quantiles": self.quantiles, "codes": self.codes, "bands": np.array([self.bands])}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any], network: Network) -> Parts:
@@ -87,7 +106,10 @@ class Parts:
         """
         quantiles = checked_array(arrays, "quantiles", np.int64, (None,), 1, QUANTILES)[: HALVINGS + 1]
         codes = checked_array(arrays, "codes", np.int64, (None,), 0, sum(network.categories) - 1)
-        return cls(network.numeric, network.categories, quantiles, np.unique(codes))
+        bands = int(checked_array(arrays, "bands", np.int64, (1,), 0, FREQUENCIES)[0])
+        if bands & (bands - 1):
+            raise InputError(f"The bands of a spectrum are a power of two, not {bands}.")
+        return cls(network.numeric, network.categories, quantiles, np.unique(codes), bands)
 
     def _occurrences(self, sequences: Sequences) -> tuple[Array, Array]:
         """`(sequences, counted)` how often codes occur, and `(sequences, 2 * counted)` where first and last.

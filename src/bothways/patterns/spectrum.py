@@ -5,17 +5,22 @@ from __future__ import annotations
 import numpy as np
 
 from bothways.means import means_of
+from bothways.patterns.convolutions import LARGEST
 from bothways.sequences import Doubles, Sequences
 
 SEGMENT, HOP = 64, 32  # steps of a segment, and from one to the next
 FREQUENCIES = SEGMENT // 2  # those that a segment has, but for that of its mean
 WINDOW = np.hanning(SEGMENT + 1)[:-1]  # what the steps of a segment are multiplied by
+LAGS = 8  # autocorrelations, of steps that are 1 to so many apart
+TURNS = np.cos(2 * np.pi * np.arange(1, FREQUENCIES + 1)[:, None] * np.arange(1, LAGS + 1) / SEGMENT)
+"""What shares of frequencies are multiplied by and added up to autocorrelations (Wiener-Khinchin theorem)."""
+
 LEAST = 1e-6  # shares are no smaller, so that they have logarithms
-FAINT, TINY = 1e-18, np.finfo(np.float64).tiny  # of all squares, what may be due to rounding; and above 0
+FAINT, TINY = 1e-14, np.finfo(np.float64).tiny  # of all squares, what may be due to rounding; and above 0
 
 
 def spectra(sequences: Sequences, numbers: int, bands: int) -> Doubles:
-    """The logarithms of the shares that bands of frequencies have in the power of each numeric column, less its mean.
+    """How much of the power of each numeric column, less its mean, is in bands of frequencies; and autocorrelations.
 
     The power is the sum of those of overlapping segments (Welch, 1967, "The use of fast Fourier transform for the
     estimation of power spectra"). Beyond the end there are zeros.
@@ -26,15 +31,17 @@ def spectra(sequences: Sequences, numbers: int, bands: int) -> Doubles:
         bands: a divisor of `FREQUENCIES`; all are equally wide, from slow to fast.
 
     Returns:
-        `(sequences, bands * numbers)`, the columns of the first band first.
+        `(sequences, (bands + LAGS) * numbers)`, all columns of the first band first: logarithms of shares, then
+        autocorrelations, from -1 to 1.
 
     Example:
-        >>> slow, fast = (np.sin(np.arange(200) * pace)[:, None] for pace in (0.3, 2.8))
-        >>> np.exp(spectra(Sequences.from_arrays([slow, fast]), 1, 2)).round(3)
-        array([[1.   , 0.   ],
-               [0.   , 1.   ]])
+        >>> slow, fast = (np.sin(np.arange(200) * pace)[:, None] for pace in (0.2, 3))
+        >>> found = spectra(Sequences.from_arrays([slow, fast]), 1, 2)
+        >>> np.exp(found[:, :2]).round(2).tolist(), found[:, 2].round(2).tolist()
+        ([[1.0, 0.0], [0.0, 1.0]], [0.98, -0.99])
     """
-    values, lengths, starts = sequences.values[:, :numbers].astype(np.float64), sequences.lengths, sequences.offsets[:-1]
+    values = np.asarray(sequences.values[:, :numbers], np.float64).clip(-LARGEST, LARGEST)
+    lengths, starts = sequences.lengths, sequences.offsets[:-1]
     moves = values - means_of(values, lengths, "both")
     counts = -(-lengths // HOP)
     first = np.cumsum(counts) - counts
@@ -46,4 +53,5 @@ def spectra(sequences: Sequences, numbers: int, bands: int) -> Doubles:
     total = powers.sum(axis=1) + FAINT * np.add.reduceat(values**2, starts)
     shares = powers / np.maximum(total, TINY)[:, None]
     of_bands = shares.reshape(len(lengths), bands, FREQUENCIES // bands, numbers).sum(axis=2)
-    return np.asarray(np.log(of_bands + LEAST)).reshape(len(lengths), bands * numbers)
+    both = np.concatenate([np.log(of_bands + LEAST), TURNS.T @ shares], axis=1)
+    return np.asarray(both.reshape(len(lengths), -1))
