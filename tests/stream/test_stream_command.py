@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from bothways import jobs, store
 from bothways.cli import main
 from bothways.errors import DataError, InputError
 from bothways.jobs.event_lines import EventLines
+from bothways.settings import Reading
 from stream_cases import events_of, model_of, sequences_of, table_model, table_rows
 
 KILLED = """
@@ -278,6 +280,32 @@ def test_text_comes_out_as_it_came_in(tmp_path: Path) -> None:
     names[1].write_text(json.dumps(rows[1] | {"at": "31.12."}))
     with pytest.raises(DataError, match=r"Line 1 .*'at' is '31.12.', which is no number and no time"):
         jobs.stream(*names, lookahead=3)
+
+
+def test_times_as_the_table_had_them_and_numbers_as_text(tmp_path: Path) -> None:
+    """They come out as they came in; the labels are those of the same times as in ISO 8601."""
+    model = table_model("times", direction="forward")
+    assert model.columns is not None
+    columns = replace(model.columns, reading=Reading(dates="month-first"))
+    store.save(replace(model, columns=columns), tmp_path / "some.bothways")
+    names = [tmp_path / name for name in ("some.bothways", "events.jsonl", "labels.jsonl")]
+    rows = table_rows(times=True)[:3]
+    written = [["1/2/2024 11:59 PM", "01/03/2024 12:00:05 AM", "01/03/2024 1:07 AM"]]
+    written.append(["2024-01-02T23:59", "2024-01-03 00:00:05", "20240103T010700"])
+    labels = []
+    for texts in written:
+        names[1].write_text("".join(json.dumps(row | {"at": at}) + "\n" for row, at in zip(rows, texts, strict=True)))
+        jobs.stream(*names, lookahead=3)
+        found = [json.loads(line) for line in names[2].read_text().splitlines()]
+        assert [each.pop("at") for each in found] == texts
+        labels.append(found)
+    assert labels[0] == labels[1]
+    form = EventLines(model, key="flow", step="at")
+    told = [form.event(json.dumps(rows[0] | {"at": at}), 1) for at in ("17", " 2.5")]
+    assert [event and event[1] for event in told] == [17, 2.5]
+    for wrong in ("01/02/2024 5:44", "1_000", "18:05"):
+        with pytest.raises(DataError, match=r"no number and no time. Times as in ISO 8601, .* in one way only"):
+            form.event(json.dumps(rows[0] | {"at": wrong}), 1)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from math import isfinite
 from typing import Any
 
 from bothways.data.moments import moment_text
 from bothways.data.names import joined_columns, side_by_side
+from bothways.data.single_times import SingleTimes
 from bothways.errors import DataError, InputError
 from bothways.runtime import Model
 from bothways.stream import Labeled
@@ -50,6 +52,7 @@ class EventLines:
         self._table = columns is not None
         self._key = key or (columns.sequence if columns else "key")
         self._step = step or (columns.order if columns else "step")
+        self._times = SingleTimes(columns.reading.dates if columns else None)
         self._places = {label: place for place, label in enumerate(model.classes)}
 
     def event(self, line: bytes | str, number: int, place: int | None = None) -> Event | None:
@@ -78,14 +81,25 @@ class EventLines:
                 f"Line {number:,} has no {missing}; an event, which is one step of a sequence, needs it."
             ) from None
         if isinstance(step, str):
-            try:
-                step = Time.of(step)
-            except ValueError:
-                raise DataError(
-                    f"Line {number:,} is no event: {self._step!r} is {shown(step)}, which is no number and no time as "
-                    "in ISO 8601, such as 2024-05-31T12:00:00."
-                ) from None
+            step = self._told(step, number)
         return key, step, values
+
+    def _told(self, step: str, number: int) -> Any:
+        """The number or the time that a text says; what is no time as in ISO 8601 is read as the model's table was."""
+        with suppress(ValueError):
+            return Time.of(step)
+        for number_of in (int, float) if "_" not in step else ():
+            with suppress(ValueError):
+                return number_of(step)
+        found = self._times.read(step)
+        if found is None:
+            raise DataError(
+                f"Line {number:,} is no event: {self._step!r} is {shown(step)}, which is no number and no time. Times "
+                "as in ISO 8601, such as 2024-05-31T12:00:00, can be read in one way only."
+            )
+        time = Time.of(found.isoformat())
+        time.text = step
+        return time
 
     def _named(self, event: Mapping[str, Any], number: int) -> Any:
         """The key of an event; several of its fields, if the key joins columns."""

@@ -72,7 +72,7 @@ def stream(
             columns of the table that the model learned from, or for a model of arrays "values".
         output: the file to write, or "-" for the standard output.
         key: the name that tells sequences apart; that of the model if not given. Without any, all is one sequence.
-        step: the name of the place of a step in its sequence, a number or a time as in ISO 8601; that of the model if
+        step: the name of the place of a step in its sequence, a number or a time; that of the model if
             not given. Without any, it is the number of the line.
         checkpoint: a file that is written each second, and before a signal or a bad line ends it, and from which the
             same command goes on. The same events must be there again from the beginning; the output is cut where the
